@@ -1,0 +1,49 @@
+# Every target is a few lines that README also spells out; nobody needs make.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help train test test-slow lint format
+
+help:
+	@echo "make train      train, test and export the main example (runs/digits_nl)"
+	@echo "make test       the tests, on TensorFlow and on JAX"
+	@echo "make test-slow  the full runs: accuracies of the recipes"
+	@echo "make lint       ruff and mypy"
+	@echo "make format     let ruff format the code"
+
+train: .venv/.train
+	$(BIN)/python -m training.train --recipe digits_nl \
+		--workdir runs/digits_nl --export savedmodels/digits_nl
+
+test: .venv/.dev
+	$(BIN)/python -m pytest
+	KERAS_BACKEND=jax $(BIN)/python -m pytest \
+		nonlocal_tf tests/ops tests/layers tests/models tests/test_*.py
+
+test-slow: .venv/.dev
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; \
+		exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.train: setup.cfg .venv/.made
+	$(PIP) --editable '.[digits,viz]'
+	@touch $@
+
+.venv/.dev: setup.cfg .venv/.made
+	$(PIP) --editable '.[test,dev]'
+	@touch $@
