@@ -1,0 +1,18 @@
+"""The dtype in which affinities are computed."""
+
+import keras
+from keras import ops
+
+HALF_PRECISION = ("float16", "bfloat16")
+
+
+def at_least_float32(x):
+    """Casts half precision up to float32; leaves float32 and float64 alone.
+
+    An unscaled `theta . phi` over some hundred channels overflows float16, and
+    a softmax loses its small weights in bfloat16, so every pairwise function
+    works on the result of this and casts back at its end.
+    """
+    if keras.backend.standardize_dtype(x.dtype) in HALF_PRECISION:
+        return ops.cast(x, "float32")
+    return x

@@ -1,0 +1,7 @@
+"""Fixtures and settings for all tests."""
+
+import os
+
+# As the commands set it, for numbers that are theirs.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

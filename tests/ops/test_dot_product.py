@@ -1,0 +1,41 @@
+import keras
+import numpy as np
+
+from nonlocal_tf import ops
+from tests.harness import normal
+from tests.ops.loops import dot_product_f, nonlocal_loop
+
+
+def inputs():
+    """theta (2, 7, 3), phi (2, 5, 3), g (2, 5, 11)."""
+    return normal((2, 7, 3), 1), normal((2, 5, 3), 2), normal((2, 5, 11), 3)
+
+
+def test_equals_the_double_loop():
+    theta, phi, g = inputs()
+    expected = [
+        nonlocal_loop(
+            dot_product_f(t, p), v.astype("float64"), normalise_by_sum=False
+        )
+        for t, p, v in zip(
+            theta.astype("float64"), phi.astype("float64"), g, strict=True
+        )
+    ]
+    y = keras.ops.convert_to_numpy(ops.dot_product(theta, phi, g))
+    np.testing.assert_allclose(y, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_is_the_affinity_times_g():
+    theta, phi, g = inputs()
+    weights = keras.ops.convert_to_numpy(ops.dot_product_affinity(theta, phi))
+    y = keras.ops.convert_to_numpy(ops.dot_product(theta, phi, g))
+    np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
+
+
+def test_products_beyond_float16_do_not_overflow():
+    theta = np.full((1, 1, 2), 300.0, "float16")
+    phi = np.full((1, 2, 2), 300.0, "float16")
+    g = np.full((1, 2, 1), 2.0**-10, "float16")
+    y = keras.ops.convert_to_numpy(ops.dot_product(theta, phi, g))
+    # 300 * 300 * 2 = 180000 is above float16's 65504.
+    np.testing.assert_allclose(y, 180000 * 2.0**-10, rtol=1e-3)
