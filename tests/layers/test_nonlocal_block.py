@@ -1,0 +1,261 @@
+import keras
+import numpy as np
+import pytest
+
+from nonlocal_tf.layers import PAIRWISE, EmbeddedGaussian, NonLocalBlock
+from tests import harness
+from tests.harness import normal
+from tests.ops import loops
+
+INPUT_SHAPES = {
+    "sequence": (2, 7, 6),
+    "image": (2, 5, 3, 6),
+    "clip": (2, 3, 5, 2, 6),
+}
+
+
+@pytest.fixture(params=sorted(PAIRWISE))
+def pairwise(request):
+    return request.param
+
+
+@pytest.fixture(params=sorted(INPUT_SHAPES))
+def input_shape(request):
+    return INPUT_SHAPES[request.param]
+
+
+def active_block(pairwise, **options):
+    """A block without normalisation that acts from the start."""
+    return NonLocalBlock(
+        pairwise, norm="none", out_initializer="he_normal", **options
+    )
+
+
+def randomise(block):
+    block.set_weights(
+        [normal(w.shape, seed) for seed, w in enumerate(block.get_weights())]
+    )
+
+
+def array(weight):
+    return keras.ops.convert_to_numpy(weight)
+
+
+def dense(x, layer):
+    kernel, bias = (w.astype("float64") for w in layer.get_weights())
+    return x @ kernel + bias
+
+
+def loop_block(block, x, pairwise):
+    """The block on one example `(n, channels)`, by the paper's equations."""
+    theta = phi = x
+    if pairwise != "gaussian":
+        theta, phi = dense(x, block.theta), dense(x, block.phi)
+    g = dense(x, block.g)
+    if pairwise == "dot_product":
+        f = loops.dot_product_f(theta, phi)
+    elif pairwise == "concatenation":
+        w_f = block.pairwise.get_weights()[0][:, 0].astype("float64")
+        f = loops.concatenation_f(theta, phi, w_f)
+    else:
+        f = loops.gaussian_f(theta, phi)
+    y = loops.nonlocal_loop(f, g, pairwise.endswith("gaussian"))
+    return x + dense(y, block.out)
+
+
+def test_harness(pairwise, input_shape):
+    harness.check_layer(
+        lambda **options: NonLocalBlock(pairwise, **options), input_shape
+    )
+
+
+def test_saving_and_training_step(pairwise, input_shape, tmp_path):
+    inputs = keras.Input(input_shape[1:])
+    block = NonLocalBlock(pairwise, gamma_init=1.0)
+    outputs = keras.layers.Dense(3)(block(inputs))
+    model = keras.Model(inputs, outputs)
+    x = normal(input_shape)
+    harness.check_saving(model, x, tmp_path)
+    start = {w.path: array(w) for w in block.trainable_weights}
+    model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+    model.fit(x, normal((*input_shape[:-1], 3), 5), verbose=0)
+    for weight in block.trainable_weights:
+        # What comes before a softmax over j or a batch normalisation is free
+        # up to a constant, so these biases have no gradient.
+        if not weight.path.endswith(("phi/bias", "out/bias", "g/bias")):
+            assert (array(weight) != start[weight.path]).any(), weight.path
+
+
+def test_equals_the_double_loop_in_float64(pairwise, input_shape):
+    if keras.backend.backend() == "jax":
+        pytest.skip("JAX computes in float32 unless x64 is enabled")
+    block = active_block(pairwise, dtype="float64")
+    block.build(input_shape)
+    randomise(block)
+    x = normal(input_shape, dtype="float64")
+    expected = [
+        loop_block(block, example.reshape(-1, 6), pairwise) for example in x
+    ]
+    y = keras.ops.convert_to_numpy(block(x)).reshape(2, -1, 6)
+    # Sums of at most 30 terms in 53 bits.
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_equals_the_double_loop_in_float32(pairwise, input_shape):
+    block = active_block(pairwise)
+    block.build(input_shape)
+    randomise(block)
+    block.set_weights([0.3 * w for w in block.get_weights()])
+    x = normal(input_shape)
+    expected = [
+        loop_block(block, example.reshape(-1, 6).astype("float64"), pairwise)
+        for example in x
+    ]
+    y = keras.ops.convert_to_numpy(block(x)).reshape(2, -1, 6)
+    # 24 bits, with exponentials of logits up to about 10.
+    np.testing.assert_allclose(y, expected, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("training", [False, True])
+def test_starts_as_the_identity(pairwise, norm, training):
+    x = normal((2, 3, 5, 2, 6))
+    y = NonLocalBlock(pairwise, norm=norm)(x, training=training)
+    np.testing.assert_array_equal(array(y), x)
+
+
+def test_gamma_init_scales_what_the_block_adds(pairwise):
+    x = normal((2, 3, 5, 2, 6))
+    added = []
+    for gamma_init in (0.5, 1.0):
+        keras.utils.set_random_seed(3)
+        block = NonLocalBlock(pairwise, gamma_init=gamma_init)
+        added.append(array(block(x, training=True)) - x)
+    assert np.abs(added[1]).max() > 0.01
+    np.testing.assert_allclose(added[1], 2 * added[0], rtol=1e-4, atol=1e-5)
+
+
+def test_half_of_the_channels_by_default():
+    block = NonLocalBlock()
+    block.build((None, None, 6))
+    assert block.theta.kernel.shape == (6, 3)
+    assert block.out.kernel.shape == (3, 6)
+
+
+def test_bottleneck_sets_the_channels():
+    block = NonLocalBlock(bottleneck=5)
+    block.build((None, None, 6))
+    assert block.g.kernel.shape == (6, 5)
+
+
+def test_gaussian_compares_all_channels_without_projections():
+    block = NonLocalBlock("gaussian")
+    block.build((None, None, 6))
+    paths = {weight.path.split("/", 1)[1] for weight in block.weights}
+    assert not any("theta" in p or "phi" in p for p in paths)
+
+
+def test_weight_paths_are_an_interface():
+    block = NonLocalBlock("concatenation", name="stage3_nonlocal")
+    block.build((None, None, 6))
+    assert sorted(weight.path for weight in block.weights) == [
+        "stage3_nonlocal/bn/beta",
+        "stage3_nonlocal/bn/gamma",
+        "stage3_nonlocal/bn/moving_mean",
+        "stage3_nonlocal/bn/moving_variance",
+        "stage3_nonlocal/g/bias",
+        "stage3_nonlocal/g/kernel",
+        "stage3_nonlocal/out/bias",
+        "stage3_nonlocal/out/kernel",
+        "stage3_nonlocal/pairwise/w_f",
+        "stage3_nonlocal/phi/bias",
+        "stage3_nonlocal/phi/kernel",
+        "stage3_nonlocal/theta/bias",
+        "stage3_nonlocal/theta/kernel",
+    ]
+
+
+def test_theta_and_phi_start_apart_by_default():
+    block = NonLocalBlock()
+    block.build((None, None, 6))
+    assert (array(block.theta.kernel) != array(block.phi.kernel)).any()
+
+
+def test_tied_theta_and_phi_start_equal_and_are_free_afterwards():
+    block = NonLocalBlock(tie_theta_phi_init=True)
+    block.build((None, None, 6))
+    np.testing.assert_array_equal(
+        array(block.theta.kernel), array(block.phi.kernel)
+    )
+    block.theta.kernel.assign(block.theta.kernel + 1.0)
+    assert (array(block.theta.kernel) != array(block.phi.kernel)).any()
+
+
+def test_the_global_seed_decides_the_tied_start():
+    kernels = []
+    for seed in (3, 3, 5):
+        keras.utils.set_random_seed(seed)
+        block = NonLocalBlock(tie_theta_phi_init=True)
+        block.build((None, None, 6))
+        kernels.append(array(block.theta.kernel))
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert (kernels[0] != kernels[2]).any()
+
+
+def test_affinity_of_chosen_queries_is_those_rows(pairwise):
+    x = normal((2, 3, 5, 2, 6))
+    block = NonLocalBlock(pairwise)
+    block(x)
+    every = keras.ops.convert_to_numpy(block.affinity(x))
+    assert every.shape == (2, 30, 30)
+    some = keras.ops.convert_to_numpy(block.affinity(x, queries=[29, 4]))
+    np.testing.assert_allclose(some, every[:, [29, 4]], rtol=1e-5, atol=1e-7)
+
+
+def test_positions_are_counted_in_the_order_time_height_width():
+    x = np.zeros((1, 2, 3, 5, 4), "float32")
+    x[0, 1, 2, 3] = 9.0  # flat index 1 * 15 + 2 * 5 + 3 = 28
+    block = NonLocalBlock("gaussian")
+    block(x)
+    weights = keras.ops.convert_to_numpy(block.affinity(x, queries=[28]))
+    assert weights[0, 0].argmax() == 28
+
+
+def test_scale_reaches_the_pairwise_function():
+    x = normal((2, 7, 6))
+    block = NonLocalBlock(scale=1e-6)
+    block(x)
+    np.testing.assert_allclose(array(block.affinity(x)), 1 / 7, rtol=1e-4)
+
+
+def test_a_pairwise_layer_can_be_given():
+    block = NonLocalBlock(EmbeddedGaussian(scale="rsqrt"))
+    again = NonLocalBlock.from_config(block.get_config())
+    assert again.pairwise.scale == "rsqrt"
+
+
+@pytest.mark.parametrize("shape", [(2, 6), (2, 1, 2, 3, 4, 6), (2, 7, None)])
+def test_other_ranks_and_unknown_channels_are_refused(shape):
+    with pytest.raises(ValueError, match="rank 3, 4 or 5"):
+        NonLocalBlock().build(shape)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"norm": "bach"}, "Did you mean 'batch'"),
+        ({"bottleneck": 0}, "Expected `bottleneck`"),
+        ({"pairwise": "dot_product", "scale": 2.0}, "Gaussian functions alone"),
+        ({"pairwise": EmbeddedGaussian(), "scale": 2.0}, "has its own"),
+        ({"pairwise": "gaussian", "tie_theta_phi_init": True}, "needs a pair"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        NonLocalBlock(**options)
+
+
+@pytest.mark.parametrize("name", ["kernel_initializer", "out_initializer"])
+def test_an_initializer_that_cannot_be_saved_is_refused(name):
+    with pytest.raises(TypeError, match=f"Expected `{name}`"):
+        NonLocalBlock(**{name: lambda shape, dtype=None: 0.0})

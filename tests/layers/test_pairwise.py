@@ -1,0 +1,90 @@
+import keras
+import numpy as np
+import pytest
+
+from nonlocal_tf.layers import pairwise
+from tests.harness import normal
+
+SHAPES = ((2, 7, 3), (2, 5, 3), (2, 5, 11))
+
+
+@pytest.fixture(params=sorted(pairwise.PAIRWISE))
+def name(request):
+    return request.param
+
+
+def arrays():
+    return [normal(shape, seed) for seed, shape in enumerate(SHAPES)]
+
+
+def test_the_four_functions_of_the_paper_are_registered():
+    assert sorted(pairwise.PAIRWISE) == [
+        "concatenation",
+        "dot_product",
+        "embedded_gaussian",
+        "gaussian",
+    ]
+
+
+def test_output_shape(name):
+    layer = pairwise.get(name)
+    assert tuple(layer(*arrays()).shape) == (2, 7, 11)
+    assert layer.compute_output_shape(*SHAPES) == (2, 7, 11)
+
+
+def test_output_is_affinity_times_g(name):
+    theta, phi, g = arrays()
+    layer = pairwise.get(name)
+    y = layer(theta, phi, g)
+    weights = keras.ops.convert_to_numpy(layer.affinity(theta, phi))
+    np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
+
+
+def test_config_round_trip(name):
+    config = keras.saving.serialize_keras_object(pairwise.get(name))
+    assert keras.saving.serialize_keras_object(pairwise.get(config)) == config
+
+
+def test_an_instance_is_taken_as_it_is():
+    layer = pairwise.DotProduct()
+    assert pairwise.get(layer) is layer
+
+
+def test_unknown_name_suggests_the_nearest():
+    with pytest.raises(ValueError, match="Did you mean 'gaussian'"):
+        pairwise.get("gausian")
+
+
+def test_other_kinds_of_identifier_are_refused():
+    with pytest.raises(TypeError, match="Expected `pairwise`"):
+        pairwise.get(3)
+
+
+@pytest.mark.parametrize("scale", [0, -1.0, "sqrt"])
+def test_bad_scale_is_refused(scale):
+    with pytest.raises(ValueError, match="Expected `scale`"):
+        pairwise.EmbeddedGaussian(scale=scale)
+
+
+def test_rsqrt_scale_is_d_to_the_minus_half():
+    theta, phi, g = arrays()
+    scaled = pairwise.EmbeddedGaussian(scale="rsqrt")(theta, phi, g)
+    number = pairwise.EmbeddedGaussian(scale=3**-0.5)(theta, phi, g)
+    np.testing.assert_allclose(scaled, number, rtol=1e-6)
+
+
+def test_concatenation_splits_w_f_into_theta_then_phi():
+    theta, phi, g = arrays()
+    layer = pairwise.Concatenation()
+    layer.build(*SHAPES)
+    w_f = np.zeros((6, 1), "float32")
+    w_f[0] = 1.0  # the first channel of theta, nothing of phi
+    layer.set_weights([w_f])
+    weights = keras.ops.convert_to_numpy(layer.affinity(theta, phi))
+    expected = np.maximum(theta[:, :, :1], 0.0) / 5 * np.ones((1, 1, 5))
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(ValueError, match="exists already"):
+        pairwise.register_pairwise("gaussian")(pairwise.Gaussian)
