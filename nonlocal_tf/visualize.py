@@ -1,0 +1,224 @@
+"""Where a position looks: the affinities of a non-local block, and pictures.
+
+A block relates cells of its feature maps. A cell stands for a box of pixels,
+and a `Look` carries the grid that says which.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import ops
+
+from nonlocal_tf.choices import unknown
+from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+
+GAP_PX = 6
+CAPTION_PX = 22
+BACKGROUND = (18, 18, 24)
+HEAT = (255, 140, 0)
+QUERY = (255, 255, 255)
+TEXT = (225, 225, 230)
+
+Cell = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What one cell of a block looks at.
+
+    Attributes:
+        block: name of the block's layer.
+        query: (time, y, x) of the cell that looks, in cells.
+        weights: `(time, height, width)`, how much it takes from each cell.
+        cell: (frames, pixels, pixels) that one cell stands for.
+    """
+
+    block: str
+    query: Cell
+    weights: np.ndarray
+    cell: tuple[float, float, float]
+
+    def strongest(self, count: int) -> list[Cell]:
+        """The cells that are looked at most, strongest first."""
+        order = np.argsort(-self.weights, axis=None, kind="stable")[:count]
+        times, ys, xs = np.unravel_index(order, self.weights.shape)
+        return [
+            (int(t), int(y), int(x))
+            for t, y, x in zip(times, ys, xs, strict=True)
+        ]
+
+
+def nonlocal_blocks(model: keras.Model) -> dict[str, NonLocalBlock]:
+    """The model's non-local blocks by name, from input to output."""
+    return {
+        layer.name: layer
+        for layer in model.layers
+        if isinstance(layer, NonLocalBlock)
+    }
+
+
+def affinity(
+    model: keras.Model,
+    clip,
+    query: tuple[int, int, int],
+    block: str | None = None,
+) -> Look:
+    """Where the cell at a pixel looks.
+
+    Args:
+        model: a functional model on clips.
+        clip: one clip as the model takes it,
+            `(time, height, width, channels)`.
+        query: (frame, y, x) in pixels of the clip.
+        block: name of a non-local block. Default: the last one.
+
+    Returns:
+        A `Look`. Weights of the Gaussian functions sum to one; those of the
+        dot product may be negative.
+
+    Raises:
+        ValueError: the model has no such block, or the query is outside the
+            clip.
+
+    Example:
+
+    >>> import numpy as np, nonlocal_tf as nl
+    >>> model = nl.create_model("c2d_nl1_small")
+    >>> look = nl.affinity(model, np.zeros((8, 32, 32, 3)), query=(5, 9, 20))
+    >>> look.query, look.weights.shape
+    ((5, 2, 5), (8, 8, 8))
+    """
+    blocks = nonlocal_blocks(model)
+    if not blocks:
+        raise ValueError(f"Model {model.name!r} has no non-local block.")
+    name = list(blocks)[-1] if block is None else block
+    if name not in blocks:
+        raise ValueError(unknown("non-local block", name, blocks))
+    size = tuple(clip.shape[:3])
+    if not all(0 <= q < s for q, s in zip(query, size, strict=True)):
+        raise ValueError(
+            "Expected `query` to be (frame, y, x) inside a clip of size "
+            f"{size}. Received: query={query}"
+        )
+    layer = blocks[name]
+    features_of = keras.Model(model.input, layer.input)
+    clip = ops.expand_dims(ops.convert_to_tensor(clip, "float32"), 0)
+    features = features_of(clip, training=False)
+    grid = tuple(features.shape[1:4])  # (t, h, w)
+    cell = tuple(s / g for s, g in zip(size, grid, strict=True))
+    t, y, x = (int(q // c) for q, c in zip(query, cell, strict=True))
+    at = (t, y, x)
+    flat = int(np.ravel_multi_index(at, grid))
+    weights = layer.affinity(features, queries=[flat])[0, 0]  # (n,)
+    weights = ops.convert_to_numpy(weights).reshape(grid)
+    return Look(name, at, weights, cell)
+
+
+def strip(frames: np.ndarray, look: Look, arrows: int = 3, zoom: int = 5):
+    """Draws a clip's frames in a row and where a cell of it looks.
+
+    The cell that looks is outlined in white. What it looks at glows, and
+    arrows lead to the strongest cells, with their weights.
+
+    Args:
+        frames: uint8 RGB, `(time, height, width, 3)`.
+        look: from `affinity`, on the same clip.
+        arrows: how many.
+        zoom: screen pixels a pixel.
+
+    Returns:
+        A `PIL.Image.Image`; it has `save`.
+
+    Raises:
+        ImportError: Pillow is not installed (extra `viz`).
+    """
+    try:
+        from PIL import Image, ImageDraw
+    except ImportError as error:
+        raise ImportError(
+            "Pictures need Pillow. Install it with: pip install "
+            "'nonlocal-tf[viz]'"
+        ) from error
+    time, height, width, _ = frames.shape
+    layout = _Layout(height * zoom, width * zoom, zoom, look.cell)
+    picture = Image.new(
+        "RGB",
+        (
+            time * (layout.width + GAP_PX) + GAP_PX,
+            layout.height + CAPTION_PX + 2 * GAP_PX,
+        ),
+        BACKGROUND,
+    )
+    draw = ImageDraw.Draw(picture)
+    glow = _upsample(look, frames.shape)
+    for index, frame in enumerate(frames):
+        blended = _glow(frame, glow[index])
+        tile = Image.fromarray(blended).resize(
+            (layout.width, layout.height), Image.Resampling.NEAREST
+        )
+        picture.paste(tile, layout.corner(index))
+        x, _ = layout.corner(index)
+        draw.text((x, layout.height + 2 * GAP_PX), f"frame {index}", fill=TEXT)
+    for rank, target in enumerate(look.strongest(arrows)):
+        _arrow(draw, layout, look, target, bold=rank == 0)
+    draw.rectangle(layout.box(look.query), outline=QUERY, width=3)
+    return picture
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """Where frames and cells are on the picture."""
+
+    height: int
+    width: int
+    zoom: int
+    cell: tuple[float, float, float]
+
+    def corner(self, frame: int) -> tuple[int, int]:
+        return GAP_PX + frame * (self.width + GAP_PX), GAP_PX
+
+    def box(self, at: Cell) -> tuple[float, ...]:
+        """(left, top, right, bottom) of a cell, in its first frame."""
+        x, y = self.corner(int(at[0] * self.cell[0]))
+        cell_h, cell_w = (side * self.zoom for side in self.cell[1:])
+        left, top = x + at[2] * cell_w, y + at[1] * cell_h
+        return left, top, left + cell_w - 1, top + cell_h - 1
+
+    def centre(self, at: Cell) -> np.ndarray:
+        left, top, right, bottom = self.box(at)
+        return np.array([(left + right) / 2, (top + bottom) / 2])
+
+
+def _upsample(look: Look, shape) -> np.ndarray:
+    """The weights a pixel, `(time, height, width)`, the largest being one."""
+    pixels = np.clip(look.weights, 0, None)
+    for axis in range(3):
+        index = np.arange(shape[axis]) // look.cell[axis]
+        pixels = np.take(pixels, index.astype(int), axis=axis)
+    return pixels / max(pixels.max(), np.finfo("float32").tiny)
+
+
+def _glow(frame: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Mixes the heat colour into a frame, at most six tenths of it."""
+    share = 0.6 * np.sqrt(share)[..., None]  # the root lifts the faint ones
+    mixed = (1 - share) * frame + share * np.array(HEAT)
+    return mixed.round().astype("uint8")
+
+
+def _arrow(draw, layout: _Layout, look: Look, target, bold: bool) -> None:
+    """An arrow from the query to a target, with the weight beside its head."""
+    start, end = layout.centre(look.query), layout.centre(target)
+    label = f"{look.weights[target]:.2f}"
+    length = float(np.hypot(*(end - start)))
+    if length > 0:
+        along = (end - start) / length
+        across = np.array([-along[1], along[0]])
+        back = end - 12 * along
+        head = (end, back + 6 * across, back - 6 * across)
+        draw.line([*start, *end], fill=HEAT, width=4 if bold else 2)
+        draw.polygon([tuple(point) for point in head], fill=HEAT)
+    left, top, *_ = layout.box(target)
+    corner = (left + 3, top + 2)
+    draw.rectangle(draw.textbbox(corner, label), fill=BACKGROUND)
+    draw.text(corner, label, fill=TEXT)

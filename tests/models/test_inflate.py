@@ -1,0 +1,108 @@
+import keras
+import numpy as np
+import pytest
+
+from nonlocal_tf import models
+from nonlocal_tf.models.inflate import inflate, inflate_kernel
+from tests.harness import normal
+
+
+def logits(model, x):
+    return keras.ops.convert_to_numpy(model(x, training=False))
+
+
+def image_model(**options):
+    """An image network whose normalisations are not the identity."""
+    model = models.create_model(
+        "image_small", image_shape=(16, 8, 3), num_classes=10, **options
+    )
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if layer.name.endswith("_bn"):
+            layer.set_weights(
+                [rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()]
+            )
+    return model
+
+
+def test_kernel_is_repeated_in_time_and_divided():
+    kernel = normal((3, 5, 2, 7))
+    inflated = inflate_kernel(kernel, 4)
+    assert inflated.shape == (4, 3, 5, 2, 7)
+    np.testing.assert_allclose(inflated.sum(0), kernel, rtol=1e-6)
+    np.testing.assert_array_equal(inflated[0], inflated[3])
+
+
+def test_c2d_on_one_frame_equals_the_image_network():
+    image = image_model()
+    clip = models.create_model("c2d_small", clip_shape=(1, 16, 8, 3))
+    inflate(image, clip, new_layers=())
+    x = normal((2, 16, 8, 3))
+    np.testing.assert_allclose(
+        logits(clip, x[:, None]), logits(image, x), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_c2d_on_a_clip_averages_the_image_features_of_its_frames():
+    image = image_model()
+    clip = models.create_model("c2d_small", clip_shape=(5, 16, 8, 3))
+    inflate(image, clip, new_layers=())
+    x = normal((2, 5, 16, 8, 3))
+    frames = logits(image, x.reshape(-1, 16, 8, 3)).reshape(2, 5, 10)
+    # Only a linear layer follows the average.
+    np.testing.assert_allclose(
+        logits(clip, x), frames.mean(1), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_i3d_on_a_static_clip_equals_the_image_network_inside():
+    image = image_model()
+    clip = models.create_model("i3d_small", clip_shape=(9, 16, 8, 3))
+    inflate(image, clip, new_layers=())
+    at = "head_conv_relu"
+    of_image = keras.Model(image.input, image.get_layer(at).output)
+    of_clip = keras.Model(clip.input, clip.get_layer(at).output)
+    x = normal((2, 16, 8, 3))
+    static = np.repeat(x[:, None], 9, axis=1)
+    # Three kernels of 3 frames: zero padding reaches 3 frames from each end.
+    inside = logits(of_clip, static)[:, 3:6]
+    expected = np.repeat(logits(of_image, x)[:, None], 3, axis=1)
+    np.testing.assert_allclose(inside, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_report_names_what_was_loaded_kept_and_left():
+    clip = models.create_model("c2d_nl1_small", clip_shape=(2, 16, 8, 3))
+    report = inflate(image_model(), clip)
+    assert report.kept == ("stage2_nonlocal", "logits")
+    assert report.unused == ("logits",)
+    assert len(report.loaded) == 14
+
+
+def test_the_block_and_the_classifier_keep_their_start():
+    clip = models.create_model("c2d_nl1_small", clip_shape=(2, 16, 8, 3))
+    kept = ("stage2_nonlocal", "logits")
+    before = [clip.get_layer(name).get_weights() for name in kept]
+    inflate(image_model(), clip)
+    for name, arrays in zip(kept, before, strict=True):
+        for old, new in zip(
+            arrays, clip.get_layer(name).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(old, new)
+
+
+def test_a_layer_without_a_partner_is_an_error_and_changes_nothing():
+    image = image_model()
+    inputs = keras.Input((2, 16, 8, 3))
+    conv = keras.layers.Conv3D(16, (1, 3, 3), use_bias=False, name="other")
+    clip = keras.Model(inputs, conv(inputs), name="clip")
+    before = clip.get_weights()[0]
+    with pytest.raises(ValueError, match=r"Not in the image.*\['other'\]"):
+        inflate(image, clip)
+    np.testing.assert_array_equal(clip.get_weights()[0], before)
+
+
+def test_another_shape_is_an_error_that_names_the_layer():
+    image = models.create_model("image_small", image_shape=(16, 8, 1))
+    clip = models.create_model("c2d_small", clip_shape=(2, 16, 8, 3))
+    with pytest.raises(ValueError, match="stage1_conv1.*expected the shape"):
+        inflate(image, clip)

@@ -1,0 +1,28 @@
+"""The public names: removing one is a line in CHANGELOG.md."""
+
+import nonlocal_tf
+
+PUBLIC = [
+    "Concatenation",
+    "DotProduct",
+    "EmbeddedGaussian",
+    "Gaussian",
+    "NonLocalBlock",
+    "Pairwise",
+    "__version__",
+    "affinity",
+    "create_model",
+    "inflate",
+    "list_models",
+    "register_model",
+    "register_pairwise",
+]
+
+
+def test_public_names_are_these():
+    assert sorted(nonlocal_tf.__all__) == PUBLIC
+
+
+def test_every_public_name_exists():
+    for name in PUBLIC:
+        assert getattr(nonlocal_tf, name) is not None

@@ -1,0 +1,92 @@
+"""Who may import whom (the dependency direction of the architecture)."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+# A package and what it may import of ours: itself and what is below it.
+BELOW = {
+    "nonlocal_tf.ops": [],
+    "nonlocal_tf.layers": ["nonlocal_tf.ops", "nonlocal_tf.choices"],
+    "nonlocal_tf.models": [
+        "nonlocal_tf.layers",
+        "nonlocal_tf.choices",
+    ],
+}
+# Imported in the one file that needs it, inside a function.
+OPTIONAL = {
+    "PIL": "nonlocal_tf/visualize.py",
+    "sklearn": "training/data/digits.py",
+}
+ALLOWED = {"keras", "numpy", "nonlocal_tf", "PIL"} | sys.stdlib_module_names
+
+
+def files(folder):
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def imported(path):
+    """(module, is it at the top level of the file) of each import."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node in tree.body
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node in tree.body
+
+
+def is_in(module, package):
+    return module == package or module.startswith(package + ".")
+
+
+@pytest.mark.parametrize("path", files("nonlocal_tf"), ids=str)
+def test_library_uses_keras_numpy_and_itself(path):
+    for module, _ in imported(path):
+        assert module.split(".")[0] in ALLOWED, module
+
+
+@pytest.mark.parametrize("package", sorted(BELOW))
+def test_packages_import_downwards(package):
+    for path in files(package.replace(".", "/")):
+        for module, _ in imported(path):
+            if is_in(module, "nonlocal_tf"):
+                allowed = [package, *BELOW[package]]
+                # `from nonlocal_tf import ops` is an import of the package.
+                assert any(is_in(module, name) for name in allowed), (
+                    path,
+                    module,
+                )
+
+
+def test_optional_packages_have_one_place_inside_a_function():
+    for folder in ("nonlocal_tf", "training"):
+        for path in files(folder):
+            for module, at_top in imported(path):
+                home = OPTIONAL.get(module.split(".")[0])
+                if home is not None:
+                    assert path == ROOT / home, module
+                    assert not at_top, module
+
+
+def test_library_imports_where_tensorflow_cannot_be():
+    pytest.importorskip("jax")
+    code = (
+        "import sys\n"
+        "sys.modules['tensorflow'] = None\n"  # makes any import of it fail
+        "import nonlocal_tf\n"
+        "nonlocal_tf.create_model('c2d_nl1_small')\n"
+        "assert 'training' not in sys.modules\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"KERAS_BACKEND": "jax", "PATH": ""},
+        check=True,
+    )
