@@ -1,0 +1,42 @@
+"""A run made by the real command, so small that it takes seconds."""
+
+import pytest
+
+from training import train
+from training.data import digits
+
+TINY = (
+    "--set=steps=4",
+    "--set=epoch_steps=2",
+    "--set=batch=8",
+    "--set=optimizer.warmup_steps=1",
+    "--set=image_stage.steps=2",
+    "--set=image_stage.epoch_steps=1",
+    "--set=image_stage.batch=8",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_evaluation():
+    """One block of 64 examples a split."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(digits, "EVAL_BLOCKS", 1)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def tiny(small_evaluation, tmp_path_factory):
+    """A trained and exported run: its folder, and the SavedModel beside it."""
+    root = tmp_path_factory.mktemp("tiny")
+    run, exported = root / "runs" / "digits_nl", root / "models" / "digits_nl"
+    train.main(
+        [
+            "--recipe=digits_nl",
+            f"--workdir={run}",
+            f"--export={exported}",
+            "--verbose=0",
+            *TINY,
+        ]
+    )
+    return run, exported / "1"

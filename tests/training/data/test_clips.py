@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from training.data import clips
+from training.errors import UserError
+
+
+def frames():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (3, 5, 7, 3)).astype("uint8")
+
+
+def test_npy_gives_its_frames(tmp_path):
+    np.save(tmp_path / "clip.npy", frames())
+    np.testing.assert_array_equal(
+        clips.read_clip(tmp_path / "clip.npy"), frames()
+    )
+
+
+def test_gif_gives_its_frames(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    # Flat frames: a GIF's palette of 256 colours keeps them exactly.
+    flat = np.zeros((3, 5, 7, 3), "uint8")
+    flat[0, ..., 0], flat[1, ..., 1], flat[2, ..., 2] = 250, 200, 150
+    first, *rest = [image.fromarray(frame) for frame in flat]
+    first.save(tmp_path / "clip.gif", save_all=True, append_images=rest)
+    np.testing.assert_array_equal(clips.read_clip(tmp_path / "clip.gif"), flat)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="There is no file .*clip.npy"):
+        clips.read_clip(tmp_path / "clip.npy")
+
+
+def test_another_kind_of_file_is_refused(tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    with pytest.raises(UserError, match="Expected a clip as .npy or .gif"):
+        clips.read_clip(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("name", ["clip.npy", "clip.gif"])
+@pytest.mark.parametrize("content", [b"", b"not what it says it is"])
+def test_garbage_is_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read as a"):
+        clips.read_clip(tmp_path / name)
+
+
+def test_pickled_objects_are_refused(tmp_path):
+    np.save(tmp_path / "clip.npy", np.array([{}], dtype=object))
+    with pytest.raises(UserError, match="cannot be read"):
+        clips.read_clip(tmp_path / "clip.npy")
+
+
+@pytest.mark.parametrize(
+    "array", [frames().astype("float32"), np.zeros((2, 3), "uint8")]
+)
+def test_other_dtypes_and_ranks_are_refused(tmp_path, array):
+    np.save(tmp_path / "clip.npy", array)
+    with pytest.raises(UserError, match="to hold uint8 pixels"):
+        clips.read_clip(tmp_path / "clip.npy")

@@ -1,0 +1,199 @@
+import collections
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from training.data import digits, load_dataset
+from training.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def recall():
+    return load_dataset("digits_recall")
+
+
+@pytest.fixture(scope="module")
+def made(recall):
+    """64 test clips with all that is known of them."""
+    block = recall._eval_block("test", 0)
+    return {key: value.numpy() for key, value in block.items()}
+
+
+def colour_of(pixels):
+    """The nearest of the six colours to the brightest pixels' mean."""
+    flat = pixels.reshape(-1, 3).astype("float32")
+    brightest = flat[np.argsort(flat.max(-1))[-12:]].mean(0)
+    palette = np.array(list(digits.COLOURS.values()), "float32")
+    hues = palette / np.linalg.norm(palette, axis=-1, keepdims=True)
+    return int((hues @ brightest).argmax())
+
+
+def box(clip, point, side):
+    frame, y, x = point
+    half = side // 2
+    return clip[frame, y - half : y + half, x - half : x + half]
+
+
+def test_splits_share_no_image_and_leave_none_out():
+    _, labels = digits.load_handwriting()
+    parts = digits.split_indices(labels)
+    together = np.concatenate(list(parts.values()))
+    assert sorted(together) == list(range(1797))
+
+
+def test_splits_are_stratified():
+    _, labels = digits.load_handwriting()
+    for split, share in (("train", 0.6), ("validation", 0.2), ("test", 0.2)):
+        part = digits.split_indices(labels)[split]
+        counts = np.bincount(labels[part], minlength=10)
+        np.testing.assert_allclose(
+            counts, share * np.bincount(labels), atol=2.5
+        )
+
+
+def test_pick_gives_images_of_the_class_asked_for():
+    images, labels = digits.load_handwriting()
+    handwriting = digits.Handwriting("validation")
+    part = digits.split_indices(labels)["validation"]
+    asked = np.repeat(np.arange(10), 7).reshape(10, 7).astype("int32")
+    uniform = np.tile(np.linspace(0, 0.999, 7, dtype="float32"), (10, 1))
+    picked = handwriting.pick(asked, uniform).numpy()
+    for digit in range(10):
+        own = images[part[labels[part] == digit]]
+        resized = tf.image.resize(own[..., None], (16, 16))[..., 0].numpy()
+        for image in picked[digit]:
+            assert np.abs(resized - image).max((1, 2)).min() == 0
+
+
+def test_place_puts_a_patch_where_it_is_told():
+    patches = np.arange(1, 19, dtype="float32").reshape(1, 2, 3, 3)
+    corners = np.array([[[5, 7], [29, 0]]], "int32")
+    placed = digits.place(patches, corners).numpy()
+    expected = np.zeros((1, 2, 32, 32), "float32")
+    expected[0, 0, 5:8, 7:10] = patches[0, 0]
+    expected[0, 1, 29:32, 0:3] = patches[0, 1]
+    np.testing.assert_array_equal(placed, expected)
+
+
+def test_clips_are_uint8_of_the_stated_shape(recall, made):
+    assert made["pixels"].dtype == np.uint8
+    assert made["pixels"].shape == (64, *recall.element_shape)
+
+
+def test_the_labelled_digit_has_the_colour_of_the_flash(made):
+    for clip, query, target in zip(
+        made["pixels"], made["query"], made["target"], strict=True
+    ):
+        digit = colour_of(box(clip, query, digits.DIGIT_PX))
+        assert digit == colour_of(box(clip, target, digits.FLASH_PX))
+
+
+def test_the_flash_is_in_frame_0_and_the_digits_are_not(made):
+    assert (made["target"][:, 0] == 0).all()
+    assert (made["query"][:, 0] > 0).all()
+
+
+def test_four_frames_besides_the_first_show_a_digit(made):
+    lit = made["pixels"].max((2, 3, 4)) > 128
+    assert lit[:, 0].all()
+    np.testing.assert_array_equal(lit[:, 1:].sum(1), 4)
+
+
+def test_digits_have_colours_of_their_own(made):
+    for clip in made["pixels"]:
+        lit = [f for f in clip[1:] if f.max() > 128]
+        assert len({colour_of(frame) for frame in lit}) == 4
+
+
+def test_every_class_colour_and_frame_is_asked_for(recall):
+    labels, frames, colours = [], set(), set()
+    for block in range(8):
+        made = recall._eval_block("validation", block)
+        labels += made["label"].numpy().tolist()
+        frames |= set(made["query"][:, 0].numpy().tolist())
+        colours |= {
+            colour_of(box(c, t, digits.FLASH_PX))
+            for c, t in zip(
+                made["pixels"].numpy(), made["target"].numpy(), strict=True
+            )
+        }
+    counts = collections.Counter(labels)
+    assert min(counts.values()) > 25 and len(counts) == 10  # of 512
+    assert frames == set(range(1, 8))
+    assert colours == set(range(6))
+
+
+def test_a_batch_is_a_function_of_seed_and_number(recall):
+    def batches(seed, start):
+        return [
+            (pixels.numpy(), labels.numpy())
+            for pixels, labels in recall.train_batches(3, seed, start, 5)
+        ]
+
+    whole, resumed, other = batches(7, 0), batches(7, 2), batches(8, 0)
+    assert len(whole) == 5 and len(resumed) == 3
+    for (a, b), (c, d) in zip(whole[2:], resumed, strict=True):
+        np.testing.assert_array_equal(a, c)
+        np.testing.assert_array_equal(b, d)
+    assert (whole[0][0] != whole[1][0]).any()
+    assert (whole[0][0] != other[0][0]).any()
+
+
+def test_eager_and_tf_data_make_the_same_clips(recall):
+    pixels, labels = next(iter(recall.train_batches(3, 7, 4, 5)))
+    eager = recall.make(recall._handwriting["train"], 3, (7, 4))
+    np.testing.assert_array_equal(pixels, eager["pixels"])
+    np.testing.assert_array_equal(labels, eager["label"])
+
+
+@pytest.mark.parametrize("name", ["digits_recall", "digits_frames"])
+def test_cardinality_is_known(name):
+    dataset = load_dataset(name)
+    assert dataset.train_batches(3, 0, 2, 9).cardinality() == 7
+    assert dataset.eval_batches("test").cardinality() == digits.EVAL_BLOCKS
+
+
+def test_an_example_is_the_one_that_is_evaluated(recall):
+    pixels, labels = next(iter(recall.eval_batches("test")))
+    example = recall.example("test", 5)
+    np.testing.assert_array_equal(example.pixels, pixels[5])
+    assert example.label == labels[5]
+
+
+def test_frames_show_one_digit_of_the_named_colour():
+    dataset = load_dataset("digits_frames")
+    for index in range(40):
+        example = dataset.example("test", index)
+        colour, _ = dataset.classes[example.label].split()
+        assert colour == list(digits.COLOURS)[colour_of(example.pixels)]
+        assert example.query is None
+
+
+@pytest.mark.parametrize("index", [-1, 64 * 32])
+def test_an_example_that_is_not_there_is_refused(recall, index):
+    with pytest.raises(UserError, match="Expected a sample from 0 to"):
+        recall.example("test", index)
+
+
+def test_unknown_split_suggests_the_nearest(recall):
+    with pytest.raises(UserError, match="Did you mean 'validation'"):
+        recall.eval_batches("valid")
+
+
+def test_unknown_dataset_suggests_the_nearest():
+    with pytest.raises(UserError, match="Did you mean 'digits_recall'"):
+        load_dataset("digit_recall")
+
+
+def test_a_missing_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(digits.__builtins__, "__import__", _no_sklearn)
+    digits.load_handwriting.cache_clear()
+    with pytest.raises(UserError, match=r"pip install -e '.\[digits\]'"):
+        digits.load_handwriting()
+
+
+def _no_sklearn(name, *rest, _import=__import__):
+    if name.startswith("sklearn"):
+        raise ImportError(name)
+    return _import(name, *rest)

@@ -1,0 +1,134 @@
+import errno
+
+import keras
+import numpy as np
+import pytest
+
+from training import checkpoints
+from training.errors import UserError
+from training.recipes import get_recipe
+from training.run_folder import RunFolder
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    with run.opened(get_recipe("digits_c2d")):
+        yield run
+
+
+def make_model():
+    """A model with weights, optimizer state and a random generator."""
+    inputs = keras.Input((5,))
+    x = keras.layers.Dropout(0.5)(keras.layers.Dense(7)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
+    return model
+
+
+def fit(model, steps=3):
+    rng = np.random.default_rng(0)
+    model.fit(
+        rng.standard_normal((steps * 4, 5)),
+        rng.standard_normal((steps * 4, 2)),
+        batch_size=4,
+        shuffle=False,
+        verbose=0,
+    )
+
+
+def rows(count):
+    return [{"epoch": epoch + 1, "loss": 0.5} for epoch in range(count)]
+
+
+def assert_equal_weights(first, second):
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_there_is_none_at_first(run):
+    assert checkpoints.latest(run) is None
+
+
+def test_training_goes_on_exactly(run):
+    straight = make_model()
+    fit(straight)
+    checkpoints.save(straight, run, rows(1))
+    fit(straight)
+    resumed = make_model()
+    checkpoints.restore(resumed, checkpoints.latest(run))
+    fit(resumed)
+    assert_equal_weights(straight, resumed)
+    assert int(resumed.optimizer.iterations) == 6
+
+
+def test_history_is_kept(run):
+    checkpoints.save(make_model(), run, rows(2))
+    latest = checkpoints.latest(run)
+    assert (latest.epoch, latest.history) == (2, rows(2))
+
+
+def test_only_the_last_two_are_kept(run):
+    for epoch in (1, 2, 3):
+        checkpoints.save(make_model(), run, rows(epoch))
+    names = sorted(path.name for path in run.checkpoints.iterdir())
+    assert names == ["epoch_0002", "epoch_0003"]
+
+
+@pytest.mark.parametrize(
+    "name", [checkpoints.WEIGHTS, checkpoints.GENERATORS, checkpoints.STATE]
+)
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+def test_damage_is_found_and_the_way_on_is_said(run, name, damage):
+    for epoch in (1, 2):
+        checkpoints.save(make_model(), run, rows(epoch))
+    path = run.checkpoints / "epoch_0002" / name
+    content = bytearray(path.read_bytes())
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        content[len(content) // 2] ^= 255
+        path.write_bytes(content)
+    with pytest.raises(UserError, match="damaged.*go on from epoch_0001"):
+        checkpoints.latest(run)
+
+
+def test_the_only_checkpoint_damaged_means_starting_over(run):
+    checkpoints.save(make_model(), run, rows(1))
+    (run.checkpoints / "epoch_0001" / checkpoints.WEIGHTS).write_bytes(b"")
+    with pytest.raises(UserError, match="to start over"):
+        checkpoints.latest(run)
+
+
+def test_weights_of_another_model_are_refused(run):
+    checkpoints.save(make_model(), run, rows(1))
+    inputs = keras.Input((5,))
+    other = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    with pytest.raises(UserError, match="does not fit"):
+        checkpoints.restore(other, checkpoints.latest(run))
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(run, monkeypatch):
+    model = make_model()
+    checkpoints.save(model, run, rows(1))
+
+    def full_disk(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.np, "savez", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save(model, run, rows(2))
+    assert checkpoints.latest(run).epoch == 1
+    names = [path.name for path in run.checkpoints.iterdir()]
+    assert names == ["epoch_0001"]
+
+
+def test_a_loss_that_is_no_number_stops_before_it_is_saved(run):
+    callback = checkpoints.CheckpointEveryEpoch(run, [], epoch_steps=3)
+    callback.set_model(make_model())
+    callback.on_epoch_begin(0)
+    with pytest.raises(UserError, match="loss is nan in epoch 1"):
+        callback.on_epoch_end(0, {"loss": float("nan")})
+    assert checkpoints.latest(run) is None

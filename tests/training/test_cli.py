@@ -1,0 +1,76 @@
+import errno
+
+import pytest
+
+from training import cli, evaluate, export, predict, table, train, visualize
+from training.errors import UserError
+
+COMMANDS = (train, evaluate, predict, export, visualize)
+
+
+def failing(error):
+    def main(arguments):
+        raise error
+
+    return main
+
+
+def test_success_is_0():
+    assert cli.run(lambda arguments: None) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (UserError("Give a\nname."), "error: Give a name.\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a/b"),
+            "error: No space left to write a/b. Free some and run the same "
+            "command again; what was saved before is intact.\n",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a/b"),
+            "error: No permission to write or read a/b.\n",
+        ),
+        (FileNotFoundError(2, "No such file", "a"), "error: No such file: a\n"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_and_2(error, message, capsys):
+    assert cli.run(failing(error)) == 2
+    assert capsys.readouterr().err == message
+
+
+def test_a_defect_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        cli.run(failing(ZeroDivisionError()))
+
+
+def test_ctrl_c_says_how_to_go_on(capsys):
+    assert cli.run(failing(KeyboardInterrupt())) == 130
+    assert "The same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.__name__)
+def test_help_shows_every_option_and_an_example(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.main(["--help"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert f"python -m {command.__name__}" in printed
+    assert command.EXAMPLE in printed
+    assert max(len(line) for line in printed.splitlines()) <= 100
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.__name__)
+def test_an_unknown_option_is_2(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.main(["--workdri=x"])
+    assert stop.value.code == 2
+
+
+def test_table_aligns_columns():
+    assert table.render([("a", 1), ("long", 22)]) == "  a     1\n  long  22"
+
+
+def test_percent():
+    assert table.percent(0.98125) == "98.1 %"

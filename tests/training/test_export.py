@@ -1,0 +1,147 @@
+"""The SavedModel, and that it needs nothing of ours."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nonlocal_tf import preprocess
+from training import cli, export, run_model
+from training.data import load_dataset
+from training.errors import UserError
+from training.run_folder import RunFolder
+
+LOAD_WITHOUT_US = """
+import sys
+for name in ("nonlocal_tf", "training", "keras"):
+    sys.modules[name] = None  # makes any import of it fail
+import numpy as np
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+clips = tf.constant(np.load(sys.argv[2]))
+outputs = model.signatures["serving_default"](clips=clips)
+np.save(sys.argv[3], outputs["probabilities"].numpy())
+"""
+
+
+@pytest.fixture(scope="module")
+def clips():
+    dataset = load_dataset("digits_recall")
+    return np.stack([dataset.example("test", i).pixels for i in range(3)])
+
+
+@pytest.fixture(scope="module")
+def expected(tiny, clips):
+    """The Keras model's own probabilities."""
+    model, *_ = run_model.load_trained(RunFolder(tiny[0]))
+    logits = model(preprocess.normalize(clips), training=False)
+    return tf.nn.softmax(logits).numpy()
+
+
+def test_it_loads_where_our_package_cannot_be_imported(
+    tiny, clips, expected, tmp_path
+):
+    np.save(tmp_path / "clips.npy", clips)
+    subprocess.run(
+        [sys.executable, "-c", LOAD_WITHOUT_US, tiny[1]]
+        + [tmp_path / "clips.npy", tmp_path / "probabilities.npy"],
+        cwd=tmp_path,
+        check=True,
+    )
+    probabilities = np.load(tmp_path / "probabilities.npy")
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+
+
+def test_any_number_of_clips_may_come_at_once(tiny, clips, expected):
+    loaded = tf.saved_model.load(str(tiny[1]))
+    serve = loaded.signatures["serving_default"]
+    for count in (1, 3):
+        outputs = serve(clips=tf.constant(clips[:count]))
+        np.testing.assert_allclose(
+            outputs["probabilities"], expected[:count], atol=1e-5
+        )
+
+
+def test_class_name_is_that_of_the_largest_probability(tiny, clips, expected):
+    loaded = tf.saved_model.load(str(tiny[1]))
+    serve = loaded.signatures["serving_default"]
+    names = serve(clips=tf.constant(clips))["class_name"].numpy()
+    assert [int(name) for name in names] == expected.argmax(-1).tolist()
+
+
+def test_class_names_are_an_asset(tiny):
+    text = (tiny[1] / "assets" / "classes.txt").read_text()
+    assert text.split() == list("0123456789")
+
+
+def test_the_recipe_and_the_result_go_with_it(tiny):
+    run, exported = tiny
+    extra = exported / "assets.extra"
+    assert (extra / "recipe.json").read_text() == (
+        run / "recipe.json"
+    ).read_text()
+    source = json.loads((extra / "source.json").read_text())
+    assert source["result"]["recipe"] == "digits_nl"
+
+
+def test_the_same_weights_are_exported_once(tiny):
+    run, exported = tiny
+    assert export.export_run(RunFolder(run), exported.parent) == exported
+    assert [path.name for path in exported.parent.iterdir()] == ["1"]
+
+
+def test_other_weights_are_the_next_version(tiny, tmp_path):
+    (tmp_path / "9").mkdir()
+    path = export.export_run(RunFolder(tiny[0]), tmp_path)
+    assert path == tmp_path / "10"
+
+
+def test_an_image_network_is_exported_as_well(tiny, tmp_path):
+    path = export.export_run(RunFolder(tiny[0] / "image_stage"), tmp_path)
+    loaded = tf.saved_model.load(str(path))
+    images = tf.zeros((2, 32, 32, 3), tf.uint8)
+    outputs = loaded.signatures["serving_default"](images=images)
+    assert outputs["probabilities"].shape == (2, 60)
+
+
+def test_a_failed_export_leaves_nothing(tiny, tmp_path, monkeypatch):
+    def full_disk(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left")
+
+    monkeypatch.setattr(export.tf.saved_model, "save", full_disk)
+    with pytest.raises(UserError, match="No space left"):
+        export.export_run(RunFolder(tiny[0]), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_that_is_no_run_is_one_line(tmp_path, capsys):
+    code = cli.run(
+        export.main, [f"--workdir={tmp_path}", f"--out={tmp_path / 'out'}"]
+    )
+    error = capsys.readouterr().err
+    assert code == 2 and error.count("\n") == 1
+    assert "not a run folder" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_says_where_and_how_to_serve(tiny, tmp_path, capsys):
+    out = tmp_path / "digits"
+    export.main([f"--workdir={tiny[0]}", f"--out={out}"])
+    printed = capsys.readouterr().out
+    assert str(out / "1") in printed
+    assert f"{out}:/models/digits" in printed
+
+
+def test_versions_are_ordered_as_numbers(tmp_path):
+    for name in ("10", "9", "notes", ".unfinished-11"):
+        (tmp_path / name).mkdir()
+    names = [path.name for path in export.numbered_versions(tmp_path)]
+    assert names == ["9", "10"]
+
+
+def test_versions_of_a_folder_that_is_not_there():
+    assert export.numbered_versions(pathlib.Path("/nowhere")) == []

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from training import cli, predict
+from training.data import load_dataset
+from training.errors import UserError
+
+
+def one_line_error(capsys, arguments):
+    code = cli.run(predict.main, arguments)
+    error = capsys.readouterr().err
+    assert code == 2 and error.count("\n") == 1, error
+    return error
+
+
+def probabilities(printed):
+    """The table's rows as {class: probability}."""
+    lines = printed.splitlines()
+    first = next(i for i, line in enumerate(lines) if "probability" in line)
+    rows = (line.split() for line in lines[first + 1 :] if line.startswith(" "))
+    return {name: float(value) for name, value in rows}
+
+
+def test_a_sample_gives_a_table_that_sums_to_one(tiny, capsys):
+    predict.main([f"--model={tiny[1]}", "--sample=3", "--top=10"])
+    printed = capsys.readouterr().out
+    table = probabilities(printed)
+    assert sorted(table) == list("0123456789")
+    assert sum(table.values()) == pytest.approx(1, abs=1e-3)
+    assert list(table.values()) == sorted(table.values(), reverse=True)
+    label = load_dataset("digits_recall").example("test", 3).label
+    assert f"test sample 3, labelled {label}" in printed
+
+
+def test_a_clip_file_gives_what_its_sample_gives(tiny, tmp_path, capsys):
+    clip = tmp_path / "clip.npy"
+    model = f"--model={tiny[1]}"
+    predict.main([model, "--sample=3", f"--save-clip={clip}"])
+    of_sample = probabilities(capsys.readouterr().out)
+    predict.main([model, str(clip)])
+    assert probabilities(capsys.readouterr().out) == of_sample
+
+
+def test_a_directory_of_versions_means_the_newest(tmp_path):
+    for version in ("2", "10"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "saved_model.pb").touch()
+    (tmp_path / "11").mkdir()  # an empty one does not count
+    assert predict.find_saved_model(tmp_path) == tmp_path / "10"
+
+
+@pytest.mark.parametrize("make", [True, False])
+def test_a_path_that_is_no_saved_model_is_one_line(make, tmp_path, capsys):
+    path = tmp_path / "model"
+    if make:
+        path.mkdir()
+    error = one_line_error(capsys, [f"--model={path}", "--sample=0"])
+    assert "is not a SavedModel" in error
+
+
+def test_a_damaged_saved_model_is_one_line(tmp_path, capsys):
+    (tmp_path / "saved_model.pb").write_bytes(b"not a graph")
+    error = one_line_error(capsys, [f"--model={tmp_path}", "--sample=0"])
+    assert "cannot be loaded" in error
+
+
+def test_a_clip_of_another_size_says_both(tiny, tmp_path, capsys):
+    np.save(tmp_path / "clip.npy", np.zeros((3, 32, 32, 3), "uint8"))
+    error = one_line_error(
+        capsys, [f"--model={tiny[1]}", str(tmp_path / "clip.npy")]
+    )
+    assert "(8, 32, 32, 3)" in error and "(3, 32, 32, 3)" in error
+
+
+def test_a_file_and_a_sample_together_are_refused():
+    with pytest.raises(UserError, match="not both"):
+        predict.main(["clip.npy", "--model=m", "--sample=0"])
+
+
+def test_without_arguments_it_shows_an_example(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "savedmodels" / "mine" / "3").mkdir(parents=True)
+    (tmp_path / "savedmodels" / "mine" / "3" / "saved_model.pb").touch()
+    predict.main([])
+    printed = capsys.readouterr().out
+    assert "savedmodels/mine" in printed and predict.EXAMPLE in printed

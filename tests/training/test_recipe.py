@@ -1,0 +1,110 @@
+import dataclasses
+
+import pytest
+
+from training import recipe as recipes
+from training.errors import UserError
+from training.recipes import RECIPES, get_recipe
+
+
+@pytest.fixture(params=sorted(RECIPES))
+def recipe(request):
+    return get_recipe(request.param)
+
+
+def test_name_is_that_of_the_function(recipe):
+    assert RECIPES[recipe.name]() == recipe
+
+
+def test_registered_recipes_are_consistent(recipe):
+    assert recipes.check(recipe) is recipe
+
+
+def test_json_round_trip(recipe):
+    assert recipes.from_json(recipes.to_json(recipe)) == recipe
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "x"}', '{"a": 1}'])
+def test_text_that_is_no_recipe_is_refused(text):
+    with pytest.raises(UserError, match="Not a recipe"):
+        recipes.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("setting", "field", "value"),
+    [
+        ("batch=48", "batch", 48),
+        ("optimizer.base_lr=1", "optimizer.base_lr", 1.0),
+        ("optimizer.base_lr=2e-3", "optimizer.base_lr", 0.002),
+        ("model.nonlocal_block.scale=None", "model.nonlocal_block.scale", None),
+        ("model.nonlocal_block.scale=0.5", "model.nonlocal_block.scale", 0.5),
+        ("model.name=i3d_small", "model.name", "i3d_small"),
+        ("image_stage.steps=400", "image_stage.steps", 400),
+    ],
+)
+def test_override_sets_one_field(setting, field, value):
+    before = get_recipe("digits_nl")
+    after = recipes.override(before, [setting])
+    (change,) = recipes.differences(before, after)
+    assert change.startswith(f"{field}: ") and change.endswith(f", {value!r}")
+
+
+def test_override_can_leave_out_the_image_stage():
+    after = recipes.override(get_recipe("digits_nl"), ["image_stage=None"])
+    assert after.image_stage is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("optimizer.base_rl=1", "Did you mean 'base_lr'"),
+        ("stepps=4", "Did you mean 'steps'"),
+        ("batch=many", "expected int. Received: 'many'"),
+        ("batch=1.5", "expected int"),
+        ("batch=True", "expected int"),
+        ("batch", "Expected --set field=value"),
+        ("batch.x=3", "has no fields"),
+        ("name=other", "keeps its name"),
+        ("batch=0", "Expected batch to be at least 1"),
+        ("epoch_steps=7", "Expected epoch_steps to divide"),
+        ("optimizer.warmup_steps=2400", "Expected warmup_steps"),
+        ("image_stage.epoch_steps=7", "Expected epoch_steps to divide"),
+    ],
+)
+def test_bad_settings_are_refused(setting, message):
+    with pytest.raises(UserError, match=message):
+        recipes.override(get_recipe("digits_nl"), [setting])
+
+
+def test_settings_are_checked_together():
+    # Either alone would not divide.
+    after = recipes.override(
+        get_recipe("digits_nl"), ["steps=70", "epoch_steps=7"]
+    )
+    assert after.epochs == 10
+
+
+def test_a_seed_reaches_the_image_stage():
+    recipe = recipes.with_seed(get_recipe("digits_nl"), 7)
+    assert (recipe.seed, recipe.image_stage.seed) == (7, 7)
+
+
+def test_unknown_recipe_suggests_the_nearest():
+    with pytest.raises(UserError, match="Did you mean 'digits_nl'"):
+        get_recipe("digit_nl")
+
+
+def test_recipes_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        get_recipe("digits_nl").batch = 3
+
+
+def test_the_ablation_differs_from_the_example_in_its_model_alone():
+    fields = recipes.differences(
+        get_recipe("digits_nl"), get_recipe("digits_c2d")
+    )
+    assert {field.split(":")[0].split(".")[0] for field in fields} == {
+        "name",
+        "description",
+        "model",
+    }

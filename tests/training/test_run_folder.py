@@ -1,0 +1,115 @@
+import csv
+import dataclasses
+import json
+
+import pytest
+
+from training import recipe as recipes
+from training.errors import UserError
+from training.recipes import get_recipe
+from training.run_folder import RunFolder
+
+RECIPE = get_recipe("digits_nl")
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder(tmp_path / "run")
+
+
+def open_and_close(run, recipe=RECIPE):
+    with run.opened(recipe):
+        pass
+
+
+def test_a_new_folder_holds_the_resolved_recipe(run):
+    open_and_close(run)
+    assert run.read_recipe() == RECIPE
+
+
+def test_the_same_recipe_opens_it_again(run):
+    open_and_close(run)
+    open_and_close(run)
+
+
+def test_a_folder_of_another_recipe_is_refused(run):
+    open_and_close(run)
+    with pytest.raises(UserError, match="recipe 'digits_nl', not 'digits_c2d'"):
+        open_and_close(run, get_recipe("digits_c2d"))
+
+
+def test_other_settings_are_refused_and_named(run):
+    open_and_close(run)
+    changed = recipes.override(RECIPE, ["batch=16"])
+    with pytest.raises(UserError, match="batch: 32, 16"):
+        open_and_close(run, changed)
+
+
+def test_a_reworded_description_is_the_same_run(run):
+    open_and_close(run)
+    open_and_close(run, dataclasses.replace(RECIPE, description="other words"))
+
+
+def test_a_folder_of_other_things_is_refused_untouched(run):
+    run.path.mkdir()
+    (run.path / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match="neither empty nor a run folder"):
+        open_and_close(run)
+    assert [p.name for p in run.path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_is_refused(run):
+    run.path.write_text("x")
+    with pytest.raises(UserError, match="is a file"):
+        open_and_close(run)
+
+
+def test_two_processes_cannot_share_a_folder(run):
+    with run.opened(RECIPE):
+        with pytest.raises(UserError, match="Another process"):
+            open_and_close(RunFolder(run.path))
+
+
+def test_reading_a_folder_that_is_no_run_says_so(run):
+    with pytest.raises(UserError, match="not a run folder"):
+        run.read_recipe()
+
+
+def test_a_damaged_recipe_is_named(run):
+    open_and_close(run)
+    run.recipe_path.write_text("{")
+    with pytest.raises(UserError, match="recipe.json"):
+        run.read_recipe()
+
+
+def test_each_start_is_recorded(run):
+    open_and_close(run)
+    run.record_versions()
+    run.record_versions()
+    starts = json.loads(run.versions_path.read_text())
+    assert len(starts) == 2
+    assert starts[0]["packages"]["keras"]
+    assert starts[0]["commit"] is None or len(starts[0]["commit"]) >= 40
+
+
+def test_metrics_are_the_rows_of_the_history(run):
+    open_and_close(run)
+    rows = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+    run.write_metrics(rows)
+    with open(run.metrics_path, newline="") as file:
+        read = list(csv.DictReader(file))
+    assert read == [{k: str(v) for k, v in row.items()} for row in rows]
+
+
+def test_result_round_trip(run):
+    open_and_close(run)
+    assert run.read_result() is None
+    run.write_result({"accuracy": 0.5})
+    assert run.read_result() == {"accuracy": 0.5}
+
+
+def test_a_damaged_result_is_named(run):
+    open_and_close(run)
+    run.result_path.write_text("{")
+    with pytest.raises(UserError, match="result.json cannot be read"):
+        run.read_result()

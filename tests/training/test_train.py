@@ -1,0 +1,276 @@
+"""The train command, on runs that take seconds."""
+
+import csv
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests.training.conftest import TINY
+from training import checkpoints, cli, run_model, train
+from training.recipes import RECIPES
+from training.run_folder import RunFolder
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+# No image stage: what is tested here is one run.
+ALONE = (
+    "--recipe=digits_nl",
+    "--set=image_stage=None",
+    "--set=steps=6",
+    "--set=epoch_steps=2",
+    "--set=batch=8",
+    "--set=optimizer.warmup_steps=1",
+    "--verbose=0",
+)
+
+
+def weights(workdir):
+    model, *_ = run_model.load_trained(RunFolder(workdir))
+    return [
+        *model.get_weights(),
+        *(np.array(v) for v in model.optimizer.variables),
+    ]
+
+
+def start(workdir):
+    command = [sys.executable, "-m", "training.train", *ALONE]
+    return subprocess.Popen(
+        [*command, f"--workdir={workdir}"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(path, process, seconds=120):
+    for _ in range(10 * seconds):
+        if path.exists():
+            return
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    raise AssertionError(f"{path} did not appear")
+
+
+def test_a_run_folder_holds_everything(tiny):
+    run, _ = tiny
+    names = {path.name for path in run.iterdir()} - {"tensorboard", ".lock"}
+    assert names == {
+        "checkpoints",
+        "image_stage",
+        "metrics.csv",
+        "recipe.json",
+        "result.json",
+        "versions.json",
+    }
+
+
+def test_metrics_have_a_row_an_epoch(tiny):
+    run, _ = tiny
+    with open(run / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert all(float(row["val_loss"]) > 0 for row in rows)
+    assert float(rows[-1]["learning_rate"]) == 0.0
+
+
+def test_result_says_what_was_reached_on_what(tiny):
+    run, _ = tiny
+    result = json.loads((run / "result.json").read_text())
+    assert result["recipe"] == "digits_nl"
+    assert (result["split"], result["examples"]) == ("test", 64)
+    assert 0 <= result["accuracy"] <= 1
+    assert result["chance"] == 0.1
+    assert result["image_stage"]["recipe"] == "digits_image"
+    assert result["versions"]["packages"]["keras"]
+
+
+def test_optimizer_took_exactly_the_steps(tiny):
+    run, _ = tiny
+    model, *_ = run_model.load_trained(RunFolder(run))
+    assert int(model.optimizer.iterations) == 4
+
+
+def test_a_finished_run_is_not_started_over(tiny, capsys):
+    run, exported = tiny
+    before = (run / "result.json").stat().st_mtime_ns
+    train.main(
+        [
+            "--recipe=digits_nl",
+            f"--workdir={run}",
+            f"--export={exported.parent}",
+            *TINY,
+        ]
+    )
+    printed = capsys.readouterr().out
+    assert "is trained: nothing to do" in printed
+    assert "test accuracy" in printed
+    assert (run / "result.json").stat().st_mtime_ns == before
+    assert [path.name for path in exported.parent.iterdir()] == ["1"]
+
+
+def test_the_table_names_what_to_try_next(tiny, capsys):
+    run, exported = tiny
+    train.main(
+        ["--recipe=digits_nl", f"--workdir={run}", *TINY]
+        + [f"--export={exported.parent}"]
+    )
+    printed = capsys.readouterr().out
+    for word in ("chance", "10.0 %", str(exported), "training.predict"):
+        assert word in printed
+    for word in ("training.visualize", "training.evaluate", "docker run"):
+        assert word in printed
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_every_recipe_trains_a_step(recipe, tmp_path):
+    settings = [
+        f"--set={prefix}{field}"
+        for prefix in ("", "image_stage.")
+        for field in ("steps=1", "epoch_steps=1", "batch=8")
+        if not (prefix and recipe == "digits_image")
+    ]
+    train.main(
+        [
+            f"--recipe={recipe}",
+            f"--workdir={tmp_path}",
+            "--verbose=0",
+            "--set=optimizer.warmup_steps=0",
+            *settings,
+        ]
+    )
+    assert RunFolder(tmp_path).read_result()["recipe"] == recipe
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(how, tmp_path):
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    train.main([*ALONE, f"--workdir={straight}"])
+    with start(stopped) as process:
+        wait_for(stopped / "checkpoints" / "epoch_0001", process)
+        process.send_signal(how)
+        process.communicate(timeout=60)
+    assert process.returncode == (-9 if how == signal.SIGKILL else 130)
+    assert RunFolder(stopped).read_result() is None
+    train.main([*ALONE, f"--workdir={stopped}"])
+    for a, b in zip(weights(straight), weights(stopped), strict=True):
+        np.testing.assert_array_equal(a, b)
+    columns = [
+        [(row["epoch"], row["loss"]) for row in csv.DictReader(lines)]
+        for lines in (
+            (folder / "metrics.csv").read_text().splitlines()
+            for folder in (straight, stopped)
+        )
+    ]
+    assert columns[0] == columns[1]
+
+
+def test_the_seed_decides_the_outcome(tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        train.main([*ALONE, f"--workdir={tmp_path / name}", f"--seed={seed}"])
+    a, b, c = (weights(tmp_path / name) for name in "abc")
+    for first, second in zip(a, b, strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert any((x != y).any() for x, y in zip(a, c, strict=True))
+
+
+def test_without_arguments_it_lists_recipes_and_an_example(capsys):
+    train.main([])
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in RECIPES)
+    assert train.EXAMPLE in printed
+
+
+def test_print_shows_the_resolved_recipe(capsys, tmp_path):
+    train.main(["--recipe=digits_nl", "--print", "--set=batch=7"])
+    assert json.loads(capsys.readouterr().out)["batch"] == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe=digits_ml"], "Did you mean 'digits_nl'"),
+        (["--recipe=digits_nl", "--set=bach=3"], "Did you mean 'batch'"),
+        (
+            ["--recipe=digits_nl", "--set=model.name=c2d"],
+            "Unknown model 'c2d'",
+        ),
+        (
+            ["--recipe=digits_nl", "--set=model.name=c2d_small"],
+            "nonlocal_block",
+        ),
+        (
+            ["--recipe=digits_nl", "--set=model.nonlocal_block.pairwise=dot"],
+            "Unknown pairwise function",
+        ),
+        (
+            ["--recipe=digits_nl", "--set=dataset=digits"],
+            "Unknown dataset 'digits'",
+        ),
+    ],
+)
+def test_errors_are_one_line_and_exit_2(arguments, message, tmp_path, capsys):
+    workdir = f"--workdir={tmp_path / 'run'}"
+    code = cli.run(train.main, [*arguments, workdir, "--set=image_stage=None"])
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.err.startswith("error: ") and message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_a_workdir_of_another_recipe_is_refused(tiny, capsys):
+    run, _ = tiny
+    code = cli.run(train.main, ["--recipe=digits_c2d", f"--workdir={run}"])
+    assert code == 2
+    assert "holds a run of recipe 'digits_nl'" in capsys.readouterr().err
+
+
+def test_a_corrupt_checkpoint_is_named_and_kept(tmp_path, capsys):
+    train.main([*ALONE, f"--workdir={tmp_path}"])
+    (tmp_path / "result.json").unlink()
+    path = tmp_path / "checkpoints" / "epoch_0003" / checkpoints.WEIGHTS
+    path.write_bytes(path.read_bytes()[:-1])
+    code = cli.run(train.main, [*ALONE, f"--workdir={tmp_path}"])
+    error = capsys.readouterr().err
+    assert code == 2 and error.count("\n") == 1
+    assert "epoch_0003 is damaged" in error and "epoch_0002" in error
+    assert path.exists()
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 and not os.access("/sys", os.W_OK),
+    reason="needs a folder that even its owner cannot write to",
+)
+def test_no_permission_is_one_line(capsys):
+    code = cli.run(train.main, [*ALONE, "--workdir=/sys/nonlocal"])
+    error = capsys.readouterr().err
+    assert code == 2 and error.count("\n") == 1
+    assert "permission" in error.lower()
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
+    """With a limit on the size of files, which fails a write as a full disk."""
+    code = (
+        "import resource, sys\n"
+        "from training import cli, train\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, -1))\n"
+        "sys.exit(cli.run(train.main))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *ALONE, f"--workdir={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2, result.stderr
+    assert "No space left" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    train.main([*ALONE, f"--workdir={tmp_path}"])  # with space again
+    assert RunFolder(tmp_path).read_result() is not None

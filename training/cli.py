@@ -1,0 +1,68 @@
+"""What all commands share: exit codes and how errors are said."""
+
+import argparse
+import errno
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+from training.errors import UserError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+Main = Callable[[Sequence[str] | None], None]
+
+
+def run(main: Main, arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code.
+
+    What the user can mend ends in one line and exit code 2; anything else is
+    a defect of ours and keeps its traceback.
+    """
+    try:
+        main(arguments)
+    except UserError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(_describe(error))
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def parser(module: str, description: str, example: str):
+    """An argument parser that shows an example that works."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def list_folders(title: str, root: str, marker: str) -> str:
+    """What exists: folders below `root` that hold a file called `marker`."""
+    found = sorted(pathlib.Path(root).glob(f"*/{marker}"))
+    if not found:
+        return f"{title}: none below {root}/ yet."
+    names = dict.fromkeys(path.relative_to(root).parts[0] for path in found)
+    return f"{title}: " + ", ".join(f"{root}/{name}" for name in names)
+
+
+def _describe(error: OSError) -> str:
+    path = error.filename or "a file"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"No space left to write {path}. Free some and run the same "
+            "command again; what was saved before is intact."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"No permission to write or read {path}."
+    return f"{error.strerror or error}: {path}" if error.errno else str(error)
+
+
+def _fail(message: str) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return USER_ERROR

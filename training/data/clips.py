@@ -1,0 +1,44 @@
+"""Reading one clip from a file the user has."""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from training.errors import UserError
+
+READERS = (".npy", ".gif")
+
+
+def read_clip(path: str | pathlib.Path) -> np.ndarray:
+    """Reads uint8 frames `(time, height, width, 3)`, or one image.
+
+    Args:
+        path: a .npy file of uint8 RGB pixels, or a GIF.
+
+    Raises:
+        UserError: there is no such file, or it is neither.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.")
+    if path.suffix.lower() not in READERS:
+        raise UserError(
+            f"Expected a clip as {' or '.join(READERS)}. Received: {path}"
+        )
+    try:
+        if path.suffix.lower() == ".gif":
+            clip = tf.io.decode_gif(path.read_bytes()).numpy()
+        else:
+            # No pickles: a clip file must not run code.
+            clip = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, tf.errors.OpError) as error:
+        raise UserError(
+            f"{path} cannot be read as a {path.suffix} clip: {error}"
+        ) from error
+    if clip.dtype != np.uint8 or clip.ndim not in (3, 4):
+        raise UserError(
+            f"Expected {path} to hold uint8 pixels (time, height, width, 3). "
+            f"Received: {clip.dtype} {clip.shape}"
+        )
+    return clip

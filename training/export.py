@@ -1,0 +1,179 @@
+"""Writes a trained run as a SavedModel that needs none of our code.
+
+A SavedModel takes raw pixels and gives probabilities; preprocessing is inside.
+Each export is a numbered version in a directory, as TensorFlow Serving
+expects it:
+
+    savedmodels/digits_nl/1/
+        saved_model.pb, variables/
+        assets/classes.txt           class names, one a line
+        assets.extra/recipe.json     how it was trained
+        assets.extra/source.json     accuracy, versions, and which weights
+"""
+
+import hashlib
+import json
+import logging
+import pathlib
+import sys
+import tempfile
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from nonlocal_tf import preprocess
+from training import cli, files, run_model
+from training import recipe as recipes
+from training.data import Dataset
+from training.errors import UserError
+from training.run_folder import RunFolder
+
+EXAMPLE = (
+    "python -m training.export --workdir runs/digits_nl "
+    "--out savedmodels/digits_nl"
+)
+EXTRA = "assets.extra"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.export`."""
+    parser = cli.parser(
+        "training.export",
+        "Writes the latest checkpoint of a run as the next version of a "
+        "SavedModel.\nWithout arguments: lists the runs.",
+        EXAMPLE,
+    )
+    parser.add_argument("--workdir", metavar="DIR", help="run folder")
+    parser.add_argument("--out", metavar="DIR", help="holds the versions")
+    options = parser.parse_args(arguments)
+    if options.workdir is None or options.out is None:
+        print(cli.list_folders("Runs", "runs", "recipe.json"))
+        print(f"\nExample:\n  {EXAMPLE}")
+        return
+    path = export_run(RunFolder(options.workdir), options.out)
+    print(f"Exported: {path}\nServe it: {serve_command(path.parent)}")
+
+
+def export_run(run: RunFolder, out: str | pathlib.Path) -> pathlib.Path:
+    """Exports the latest checkpoint, unless these weights are there already.
+
+    Args:
+        run: the trained run.
+        out: directory of versions, made if needed.
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        UserError: there is nothing to export or it cannot be written.
+    """
+    out = pathlib.Path(out)
+    model, recipe, dataset = run_model.load_trained(run)
+    weights = _digest(model)
+    versions = numbered_versions(out)
+    for path in versions:
+        if _source(path).get("weights_sha256") == weights:
+            return path
+    out.mkdir(parents=True, exist_ok=True)
+    version = int(versions[-1].name) + 1 if versions else 1
+    source = {"weights_sha256": weights, "result": run.read_result()}
+    with files.new_directory(out / str(version)) as path:
+        write_saved_model(model, dataset, path)
+        extra = path / EXTRA
+        extra.mkdir()
+        (extra / "recipe.json").write_text(recipes.to_json(recipe), "utf-8")
+        (extra / "source.json").write_text(
+            json.dumps(source, indent=2), "utf-8"
+        )
+    return out / str(version)
+
+
+def write_saved_model(
+    model: keras.Model, dataset: Dataset, path: pathlib.Path
+) -> None:
+    """Writes a model to raw pixels in, probabilities and class name out."""
+    module = tf.Module()
+    # The variables alone: the Keras model itself would bring our classes.
+    module.weights = [variable.value for variable in model.variables]
+    with tempfile.TemporaryDirectory() as scratch:
+        names = pathlib.Path(scratch) / "classes.txt"
+        names.write_text("\n".join(dataset.classes) + "\n", "utf-8")
+        module.class_names = tf.saved_model.Asset(str(names))
+        module.table = tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(
+                module.class_names,
+                tf.int64,
+                tf.lookup.TextFileIndex.LINE_NUMBER,
+                tf.string,
+                tf.lookup.TextFileIndex.WHOLE_LINE,
+            ),
+            default_value="",
+        )
+
+        def serve(pixels):
+            logits = model(preprocess.normalize(pixels), training=False)
+            best = tf.argmax(logits, axis=-1)
+            return {
+                "probabilities": tf.nn.softmax(logits),
+                "class_name": module.table.lookup(best),
+            }
+
+        pixels = tf.TensorSpec(
+            (None, *dataset.element_shape), tf.uint8, model.inputs[0].name
+        )
+        module.serve = tf.function(
+            serve, input_signature=[pixels], autograph=False
+        )
+        try:
+            with _quiet():
+                tf.saved_model.save(
+                    module, str(path), {"serving_default": module.serve}
+                )
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"Could not write the SavedModel {path.parent}: {error.message}"
+            ) from error
+
+
+def numbered_versions(out: pathlib.Path) -> list[pathlib.Path]:
+    """The versions below a directory, oldest first."""
+    found = [path for path in out.glob("*") if path.name.isdecimal()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def serve_command(out: pathlib.Path) -> str:
+    """How to serve a directory of versions with TensorFlow Serving."""
+    return (
+        f'docker run -p 8501:8501 -v "{out.resolve()}:/models/{out.name}" '
+        f"-e MODEL_NAME={out.name} tensorflow/serving"
+    )
+
+
+def _digest(model: keras.Model) -> str:
+    """Names these weights; the optimizer's state does not count."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(weight.path.encode())
+        digest.update(keras.ops.convert_to_numpy(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _source(version: pathlib.Path) -> dict:
+    path = version / EXTRA / "source.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
+class _quiet:
+    """Keeps TensorFlow from naming the scratch directory it writes to."""
+
+    def __enter__(self):
+        self._level = tf.get_logger().level
+        tf.get_logger().setLevel(logging.WARNING)
+
+    def __exit__(self, *error):
+        tf.get_logger().setLevel(self._level)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -1,0 +1,35 @@
+"""Imports TensorFlow without its notes about how it was built.
+
+TensorFlow 2.21 prints some lines on every start that no setting turns off
+(they come before its logging is set up), and they would bury the one line that
+a command has to say.
+"""
+
+import os
+import sys
+import tempfile
+
+NOTES = (
+    "All log messages before absl::InitializeLog()",
+    "oneDNN custom operations are on",
+    "This TensorFlow binary is optimized to use available CPU instructions",
+    "To enable the following instructions:",
+    "Could not find cuda drivers on your machine",
+)
+
+
+def import_tensorflow() -> None:
+    """Imports it; what it prints besides the notes is printed afterwards."""
+    sys.stderr.flush()
+    real_stderr = os.dup(2)  # the notes come from C++: sys.stderr is too high
+    with tempfile.TemporaryFile() as printed:
+        os.dup2(printed.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        finally:
+            os.dup2(real_stderr, 2)
+            os.close(real_stderr)
+            printed.seek(0)
+            for line in printed.read().decode(errors="replace").splitlines():
+                if not any(note in line for note in NOTES):
+                    print(line, file=sys.stderr)

@@ -1,0 +1,248 @@
+"""Recipes: everything that decides the outcome of a training run, as data."""
+
+import ast
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nonlocal_tf.choices import unknown
+from training.errors import UserError
+
+RECIPES: dict[str, Callable[[], "Recipe"]] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class NonLocalConfig:
+    """Arguments of every `NonLocalBlock` of a model; its own defaults."""
+
+    pairwise: str = "embedded_gaussian"
+    bottleneck: int | None = None
+    scale: str | float | None = None
+    norm: str = "batch"
+    gamma_init: float = 0.0
+    tie_theta_phi_init: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """A registered model; its shapes and classes come from the dataset."""
+
+    name: str
+    nonlocal_block: NonLocalConfig | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam whose rate warms up linearly, then falls to zero as a cosine."""
+
+    base_lr: float
+    warmup_steps: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """One training run.
+
+    Attributes:
+        name: as registered; overrides do not change it.
+        description: one line for `--list`.
+        dataset: a name in `training.data.DATASETS`.
+        model: the network.
+        optimizer: how it is trained.
+        batch: examples a step.
+        steps: of training.
+        epoch_steps: steps between checkpoints; divides `steps`.
+        seed: of weights and data.
+        image_stage: the recipe of the image network that this one's network
+            is inflated from, trained first.
+    """
+
+    name: str
+    description: str
+    dataset: str
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    batch: int
+    steps: int
+    epoch_steps: int
+    seed: int = 0
+    image_stage: "Recipe | None" = None
+
+    @property
+    def epochs(self) -> int:
+        return self.steps // self.epoch_steps
+
+
+def register_recipe(builder):
+    """Function decorator: makes a recipe known under the function's name."""
+    name = builder.__name__
+    if name in RECIPES:
+        raise ValueError(f"Recipe {name!r} exists already.")
+    RECIPES[name] = builder
+    return builder
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe registered under a name."""
+    if name not in RECIPES:
+        raise UserError(unknown("recipe", name, sorted(RECIPES)))
+    return RECIPES[name]()
+
+
+def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """Applies `--set` settings such as "optimizer.base_lr=0.02".
+
+    Values are read as Python literals where they are one, else as text, and
+    must be of the field's type.
+
+    Raises:
+        UserError: a field does not exist or a value does not fit it.
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise UserError(
+                f"Expected --set field=value. Received: {setting!r}"
+            )
+        recipe = _replace(recipe, path.split("."), text, setting)
+    return check(recipe)
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe and its image stage with another seed."""
+    stage = recipe.image_stage and with_seed(recipe.image_stage, seed)
+    return dataclasses.replace(recipe, seed=seed, image_stage=stage)
+
+
+def to_json(recipe: Recipe) -> str:
+    """The resolved recipe as text; `from_json` gives it back."""
+    return json.dumps(dataclasses.asdict(recipe), indent=2)
+
+
+def from_json(text: str) -> Recipe:
+    """Reads what `to_json` wrote.
+
+    Raises:
+        UserError: the text is not a recipe of this version.
+    """
+    try:
+        return check(_build(Recipe, json.loads(text)))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise UserError(f"Not a recipe of this version: {error}") from error
+
+
+def differences(first: Recipe, second: Recipe) -> list[str]:
+    """Fields in which two recipes differ, as "field: first, second"."""
+    one, two = _flatten(first), _flatten(second)
+    return [
+        f"{key}: {one.get(key)!r}, {two.get(key)!r}"
+        for key in dict.fromkeys([*one, *two])
+        if one.get(key) != two.get(key)
+    ]
+
+
+def check(recipe: Recipe) -> Recipe:
+    """Returns the recipe if its numbers fit together.
+
+    Raises:
+        UserError: they do not.
+    """
+    for field in ("batch", "steps", "epoch_steps"):
+        if getattr(recipe, field) < 1:
+            raise UserError(
+                f"Expected {field} to be at least 1. "
+                f"Received: {field}={getattr(recipe, field)}"
+            )
+    if recipe.steps % recipe.epoch_steps:
+        raise UserError(
+            f"Expected epoch_steps to divide steps={recipe.steps}. "
+            f"Received: epoch_steps={recipe.epoch_steps}"
+        )
+    if not 0 <= recipe.optimizer.warmup_steps < recipe.steps:
+        raise UserError(
+            f"Expected warmup_steps from 0 to below steps={recipe.steps}. "
+            f"Received: {recipe.optimizer.warmup_steps}"
+        )
+    if recipe.image_stage is not None:
+        check(recipe.image_stage)
+    return recipe
+
+
+def _replace(config, path: list[str], text: str, setting: str):
+    """`config` with the field at `path` set to what `text` says."""
+    name, *rest = path
+    hints = typing.get_type_hints(type(config))
+    if name not in hints:
+        raise UserError(
+            f"In --set {setting}: "
+            + unknown(f"field of {type(config).__name__}", name, hints)
+        )
+    if name == "name" and isinstance(config, Recipe):
+        raise UserError(f"In --set {setting}: a recipe keeps its name.")
+    child = getattr(config, name)
+    if rest and not dataclasses.is_dataclass(child):
+        raise UserError(
+            f"In --set {setting}: {name!r} is {child!r} in this recipe and "
+            "has no fields."
+        )
+    if rest:
+        value = _replace(child, rest, text, setting)
+    else:
+        value = _parse(text, hints[name], setting)
+    return dataclasses.replace(config, **{name: value})
+
+
+def _parse(text: str, hint: Any, setting: str):
+    """The value that `text` stands for, of a type that `hint` allows."""
+    kinds = typing.get_args(hint) if _is_union(hint) else (hint,)
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    if type(value) is int and float in kinds and int not in kinds:
+        value = float(value)
+    if type(value) not in kinds:
+        expected = " or ".join(
+            "None" if kind is type(None) else kind.__name__ for kind in kinds
+        )
+        raise UserError(
+            f"In --set {setting}: expected {expected}. Received: {text!r}"
+        )
+    return value
+
+
+def _build(cls, values: Any):
+    if not isinstance(values, dict):
+        raise TypeError(f"expected the fields of {cls.__name__}: {values!r}")
+    hints = typing.get_type_hints(cls)
+    return cls(
+        **{
+            name: _build(_dataclass_of(hints[name]), value)
+            if isinstance(value, dict) and name in hints
+            else value
+            for name, value in values.items()
+        }
+    )
+
+
+def _dataclass_of(hint: Any):
+    kinds = typing.get_args(hint) if _is_union(hint) else (hint,)
+    return next(kind for kind in kinds if dataclasses.is_dataclass(kind))
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _flatten(config, prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            flat.update(_flatten(value, f"{prefix}{field.name}."))
+        else:
+            flat[prefix + field.name] = value
+    return flat

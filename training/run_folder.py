@@ -1,0 +1,195 @@
+"""A run folder: the recipe, versions, metrics and checkpoints of one run.
+
+recipe.json     the resolved recipe
+versions.json   one entry each time the run was started or resumed
+metrics.csv     one row an epoch
+result.json     accuracy on the test split, when training is done
+checkpoints/    the last two epochs
+image_stage/    the same for the image network, where the recipe has one
+"""
+
+import contextlib
+import csv
+import dataclasses
+import datetime
+import fcntl
+import importlib.metadata
+import io
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Iterator
+
+from training import files
+from training import recipe as recipes
+from training.errors import UserError
+
+PACKAGES = ("nonlocal-tf", "tensorflow", "tensorflow-cpu", "keras", "numpy")
+
+
+class RunFolder:
+    """Paths and records of one run; makes nothing until `create`."""
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = pathlib.Path(path)
+        self.recipe_path = self.path / "recipe.json"
+        self.versions_path = self.path / "versions.json"
+        self.metrics_path = self.path / "metrics.csv"
+        self.result_path = self.path / "result.json"
+        self.checkpoints = self.path / "checkpoints"
+        self.image_stage = self.path / "image_stage"
+
+    @contextlib.contextmanager
+    def opened(self, recipe: recipes.Recipe) -> Iterator[None]:
+        """Starts or reopens the folder and keeps other processes out of it.
+
+        Raises:
+            UserError: the folder holds another run or something else, or
+                another process is training in it.
+        """
+        self._check(recipe)
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"Another process is training in {self.path}."
+                ) from error
+            if not self.recipe_path.exists():
+                files.write_text(self.recipe_path, recipes.to_json(recipe))
+            self.checkpoints.mkdir(exist_ok=True)
+            yield
+
+    def read_recipe(self) -> recipes.Recipe:
+        """The recipe of an existing run.
+
+        Raises:
+            UserError: there is no run here, or its recipe cannot be read.
+        """
+        if not self.recipe_path.is_file():
+            raise UserError(
+                f"{self.path} is not a run folder: it has no recipe.json. "
+                "Give the --workdir of a training.train command."
+            )
+        try:
+            return recipes.from_json(self.recipe_path.read_text("utf-8"))
+        except (UserError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.recipe_path}: {error}") from error
+
+    def record_versions(self) -> None:
+        """Adds this start to versions.json."""
+        starts = [*self.read_versions(), versions()]
+        files.write_text(self.versions_path, json.dumps(starts, indent=2))
+
+    def read_versions(self) -> list[dict]:
+        """What each start of the run ran on."""
+        return _read_json(self.versions_path, default=[])
+
+    def write_metrics(self, history: list[dict]) -> None:
+        """Writes metrics.csv anew from all rows so far."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+        files.write_text(self.metrics_path, text.getvalue())
+
+    def write_result(self, result: dict) -> None:
+        """Marks the run as done."""
+        files.write_text(self.result_path, json.dumps(result, indent=2))
+
+    def read_result(self) -> dict | None:
+        """The result of a finished run, or None."""
+        return _read_json(self.result_path, default=None)
+
+    def _check(self, recipe: recipes.Recipe) -> None:
+        """Raises unless the folder is new, empty, or holds this very run."""
+        if self.recipe_path.exists():
+            self._check_same(recipe)
+        elif self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} is a file, not a run folder.")
+        elif self.path.exists() and any(
+            not path.name.startswith(".") for path in self.path.iterdir()
+        ):
+            raise UserError(
+                f"{self.path} is neither empty nor a run folder (it has no "
+                "recipe.json). Give another --workdir."
+            )
+
+    def _check_same(self, recipe: recipes.Recipe) -> None:
+        here = self.read_recipe()
+        if here.name != recipe.name:
+            raise UserError(
+                f"{self.path} holds a run of recipe {here.name!r}, not "
+                f"{recipe.name!r}. Give another --workdir."
+            )
+        worded = dataclasses.replace(here, description=recipe.description)
+        changed = recipes.differences(worded, recipe)
+        if changed:
+            raise UserError(
+                f"{self.path} holds a run with other settings (there, here): "
+                f"{'; '.join(changed)}. Give the same settings to resume it, "
+                "or another --workdir."
+            )
+
+
+def versions() -> dict:
+    """What this process runs on: packages, commit, machine, time."""
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "started": now.isoformat("T", "seconds"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "machine": f"{os.cpu_count()} x {_cpu_name()}, {platform.machine()}",
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
+    }
+
+
+def _read_json(path: pathlib.Path, default):
+    if not path.exists():
+        return default
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise UserError(
+            f"{path} cannot be read ({error}). Delete it and run the same "
+            "command again."
+        ) from error
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of this checkout, with "+changes" where files differ."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=pathlib.Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _cpu_name() -> str:
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":")[1] for line in lines if "model name" in line]
+    return names[0].strip() if names else platform.processor()

@@ -1,0 +1,75 @@
+"""The model of a recipe: built, compiled, and as a run left it."""
+
+import keras
+
+from nonlocal_tf import models
+from training import checkpoints
+from training.data import Dataset, load_dataset
+from training.errors import UserError
+from training.recipe import Recipe
+from training.run_folder import RunFolder
+
+
+def build_model(recipe: Recipe, dataset: Dataset) -> keras.Model:
+    """Builds the recipe's network for its dataset."""
+    is_clip = len(dataset.element_shape) == 4
+    arguments: dict = {
+        "num_classes": len(dataset.classes),
+        "clip_shape" if is_clip else "image_shape": dataset.element_shape,
+    }
+    block = recipe.model.nonlocal_block
+    if block is not None:
+        arguments["nonlocal_block"] = vars(block)
+    try:
+        return models.create_model(recipe.model.name, **arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"Recipe {recipe.name!r}: {error}") from error
+
+
+def compile_model(model: keras.Model, recipe: Recipe) -> None:
+    """Gives the model the recipe's optimizer, loss and metric."""
+    config = recipe.optimizer
+    warmup = config.warmup_steps
+    rate = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else config.base_lr,
+        decay_steps=recipe.steps - warmup,
+        warmup_target=config.base_lr if warmup else None,
+        warmup_steps=warmup,
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        # "auto" compiles with XLA on a GPU, unasked.
+        jit_compile=False,
+    )
+
+
+def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:
+    """The model of a run with the weights of its latest checkpoint.
+
+    Raises:
+        UserError: this is no run folder, or nothing was saved in it yet.
+    """
+    recipe = run.read_recipe()
+    checkpoint = checkpoints.latest(run)
+    if checkpoint is None:
+        raise UserError(
+            f"{run.path} has no checkpoint yet. Train it with: {resume(run)}"
+        )
+    if checkpoint.epoch < recipe.epochs:
+        print(
+            f"note: {run.path} is trained for {checkpoint.epoch} of "
+            f"{recipe.epochs} epochs"
+        )
+    dataset = load_dataset(recipe.dataset)
+    model = build_model(recipe, dataset)
+    compile_model(model, recipe)
+    checkpoints.restore(model, checkpoint)
+    return model, recipe, dataset
+
+
+def resume(run: RunFolder) -> str:
+    """The command that starts or resumes a run with unchanged settings."""
+    name = run.read_recipe().name
+    return f"python -m training.train --recipe {name} --workdir {run.path}"

@@ -1,0 +1,121 @@
+"""Draws where a position of a clip looks, as a PNG strip of its frames."""
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from nonlocal_tf import preprocess, visualize
+from training import cli, run_model, table
+from training.data import clips
+from training.data.datasets import Example
+from training.errors import UserError
+from training.run_folder import RunFolder
+
+EXAMPLE = (
+    "python -m training.visualize --workdir runs/digits_nl --sample 0 "
+    "--out looks.png"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.visualize`."""
+    options = _parse(arguments)
+    if options.workdir is None or (
+        options.clip is None and options.sample is None
+    ):
+        print(cli.list_folders("Runs", "runs", "recipe.json"))
+        print(f"\nExample:\n  {EXAMPLE}")
+        return
+    if options.clip is not None and options.sample is not None:
+        raise UserError("Give a clip file or --sample, not both.")
+    model, _, dataset = run_model.load_trained(RunFolder(options.workdir))
+    if options.clip is not None:
+        example = Example(clips.read_clip(options.clip), label=-1)
+    else:
+        example = dataset.example(options.split, options.sample)
+    query = options.query or example.query
+    if query is None:
+        raise UserError("Say where to look from: --query FRAME,Y,X in pixels.")
+    if example.pixels.shape != dataset.element_shape:
+        raise UserError(
+            f"This run takes clips of shape {dataset.element_shape}. "
+            f"Received: {example.pixels.shape}"
+        )
+    try:
+        look = visualize.affinity(
+            model, preprocess.normalize(example.pixels), query, options.block
+        )
+        picture = visualize.strip(example.pixels, look, options.arrows)
+    except (ValueError, ImportError) as error:
+        raise UserError(str(error)) from error
+    out = pathlib.Path(options.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(out, format="PNG")
+    print(f"{look.block}: cell {look.query} (time, y, x) looks at")
+    rows = [("cell", "weight")]
+    rows += [
+        (str(cell), f"{look.weights[cell]:.3f}")
+        for cell in look.strongest(options.arrows)
+    ]
+    print(table.render(rows))
+    print(f"Picture written to {out}")
+
+
+def _point(text: str) -> tuple[int, int, int]:
+    frame, y, x = (int(part) for part in text.split(","))
+    return frame, y, x
+
+
+def _parse(arguments: Sequence[str] | None):
+    parser = cli.parser(
+        "training.visualize",
+        "Draws what a non-local block of a trained run looks at. Without "
+        "arguments:\nlists the runs.",
+        EXAMPLE,
+    )
+    parser.add_argument(
+        "clip",
+        nargs="?",
+        help=f"clip file: {' or '.join(clips.READERS)}, uint8 RGB frames",
+    )
+    parser.add_argument("--workdir", metavar="DIR", help="run folder")
+    parser.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="instead of a file: example N of the run's dataset",
+    )
+    parser.add_argument(
+        "--split",
+        default="test",
+        help='of the sample: "test" (default) or "validation"',
+    )
+    parser.add_argument(
+        "--block",
+        metavar="NAME",
+        help="layer name of the block (default: the last one)",
+    )
+    parser.add_argument(
+        "--query",
+        type=_point,
+        metavar="FRAME,Y,X",
+        help="pixel to look from (default for samples: what is labelled)",
+    )
+    parser.add_argument(
+        "--arrows",
+        type=int,
+        default=3,
+        metavar="K",
+        help="how many of the strongest to mark (default: 3)",
+    )
+    parser.add_argument(
+        "--out",
+        default="looks.png",
+        metavar="FILE",
+        help="picture to write (default: looks.png)",
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
