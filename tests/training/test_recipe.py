@@ -36,7 +36,11 @@ def test_text_that_is_no_recipe_is_refused(text):
         ("batch=48", "batch", 48),
         ("optimizer.base_lr=1", "optimizer.base_lr", 1.0),
         ("optimizer.base_lr=2e-3", "optimizer.base_lr", 0.002),
-        ("model.nonlocal_block.scale=None", "model.nonlocal_block.scale", None),
+        (
+            "model.nonlocal_block.scale=rsqrt",
+            "model.nonlocal_block.scale",
+            "rsqrt",
+        ),
         ("model.nonlocal_block.scale=0.5", "model.nonlocal_block.scale", 0.5),
         ("model.name=i3d_small", "model.name", "i3d_small"),
         ("image_stage.steps=400", "image_stage.steps", 400),

@@ -11,15 +11,13 @@ handwriting never seen in training; chance is 10 %): digits_nl 98 %, digits_c2d
 and digits_i3d 25 %, which is picking one of the four digits of a clip. Measured
 figures are in MODEL_ZOO.md.
 
-Where the block departs from the paper's values, which are the library's
-defaults, and why:
-  - scale d ** -0.5, as in the authors' code;
-  - theta and phi start with the same kernel, so that like looks at like from
-    the first step, and the last gamma starts at 0.2 instead of 0. The paper
-    adds blocks to networks that are trained for 400,000 steps. Here there are
-    2400, and a block that starts as the identity with random similarities
-    wakes up too late or not at all. A gamma of 1 is too loud: it drowns what
-    the image stage has taught the layers behind the block.
+The block departs from the paper's values, which are the library's defaults, in
+two places. Theta and phi start with the same kernel, so that like looks at like
+from the first step, and the last gamma starts at 0.2 instead of 0. The paper
+adds blocks to networks that are trained for 400,000 steps. Here there are 2400,
+and a block that starts as the identity with random similarities wakes up too
+late or not at all. A gamma of 1 is too loud: it drowns what the image stage has
+taught the layers behind the block.
 
 The block comes after stage 2, on 8x8 maps, before a cell has seen a whole
 digit. There the network learns to let the digit that was asked for look at the
@@ -83,9 +81,7 @@ def digits_i3d() -> Recipe:
 @register_recipe
 def digits_nl() -> Recipe:
     """The local network with one embedded-Gaussian block on 8x8 maps."""
-    block = NonLocalConfig(
-        scale="rsqrt", gamma_init=0.2, tie_theta_phi_init=True
-    )
+    block = NonLocalConfig(gamma_init=0.2, tie_theta_phi_init=True)
     return dataclasses.replace(
         digits_c2d(),
         name="digits_nl",
