@@ -95,13 +95,18 @@ def affinity(
     name = list(blocks)[-1] if block is None else block
     if name not in blocks:
         raise ValueError(unknown("non-local block", name, blocks))
+    layer = blocks[name]
+    if len(layer.input.shape) != 5:
+        raise ValueError(
+            "Expected a block on clips, (batch, time, height, width, channels)"
+            f". Received: {name!r} on {tuple(layer.input.shape)}"
+        )
     size = tuple(clip.shape[:3])
     if not all(0 <= q < s for q, s in zip(query, size, strict=True)):
         raise ValueError(
             "Expected `query` to be (frame, y, x) inside a clip of size "
             f"{size}. Received: query={query}"
         )
-    layer = blocks[name]
     features_of = keras.Model(model.input, layer.input)
     clip = ops.expand_dims(ops.convert_to_tensor(clip, "float32"), 0)
     features = features_of(clip, training=False)
@@ -137,8 +142,8 @@ def strip(frames: np.ndarray, look: Look, arrows: int = 3, zoom: int = 5):
         from PIL import Image, ImageDraw
     except ImportError as error:
         raise ImportError(
-            "Pictures need Pillow. Install it with: pip install "
-            "'nonlocal-tf[viz]'"
+            "Pictures need Pillow (extra viz). Install it with: "
+            "pip install pillow"
         ) from error
     time, height, width, _ = frames.shape
     layout = _Layout(height * zoom, width * zoom, zoom, look.cell)

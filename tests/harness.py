@@ -14,6 +14,8 @@ def normal(shape, seed=RNG_SEED, dtype="float32"):
 def check_layer(make, input_shape, expected_output_shape=None):
     """Runs a layer through everything that users do with layers.
 
+    Weights are random, so that a layer that starts as the identity computes.
+
     Args:
         make: function of keyword arguments (`dtype`, ...) to a new layer.
         input_shape: with batch, no None.
@@ -22,23 +24,39 @@ def check_layer(make, input_shape, expected_output_shape=None):
     expected = tuple(expected_output_shape or input_shape)
     x = normal(input_shape)
     layer = make()
-    y = layer(x)
-    assert tuple(y.shape) == expected
+    layer.build(input_shape)
+    randomise(layer)
+    y = keras.ops.convert_to_numpy(layer(x))
+    assert y.shape == expected
+    assert np.abs(y - x).max() > 0.01
     assert tuple(layer.compute_output_shape(input_shape)) == expected
     _check_config(layer)
-    _check_symbolic(make, input_shape, expected)
-    _check_mixed_precision(make, x)
+    _check_unknown_shape(make, layer, x, y)
+    for policy, bits in (("mixed_bfloat16", 8), ("mixed_float16", 11)):
+        _check_mixed_precision(make, layer, x, y, policy, bits)
 
 
-def check_model(model, tmp_path, train=True):
-    """Forward with finite values, `.keras` round trip, one training step."""
+def randomise(layer, scale=0.3):
+    """Gives every weight random values; variances stay positive."""
+    layer.set_weights(
+        [
+            np.abs(values) + 0.5 if "variance" in weight.path else values
+            for weight, values in (
+                (weight, scale * normal(weight.shape, seed))
+                for seed, weight in enumerate(layer.weights)
+            )
+        ]
+    )
+
+
+def check_model(model, tmp_path, without_gradient=()):
+    """Forward with finite values, one training step, `.keras` round trip."""
     x = normal((2, *model.input_shape[1:]))
     before = keras.ops.convert_to_numpy(model(x, training=False))
     assert before.dtype == np.float32
     assert np.isfinite(before).all()
-    check_saving(model, x, tmp_path)
-    if train:
-        check_training_step(model, x)
+    check_training_step(model, x, without_gradient)
+    check_saving(model, x, tmp_path)  # of weights that have moved
 
 
 def check_saving(model, x, tmp_path):
@@ -53,16 +71,24 @@ def check_saving(model, x, tmp_path):
     np.testing.assert_array_equal(before, after)
 
 
-def check_training_step(model, x):
-    """One step changes every trainable weight and leaves all finite."""
+def check_training_step(model, x, without_gradient=()):
+    """One step changes every trainable weight and leaves all finite.
+
+    Args:
+        model: on `x`.
+        x: inputs.
+        without_gradient: ends of the paths of weights that cannot matter, and
+            therefore do not have to change.
+    """
     before = [keras.ops.convert_to_numpy(w) for w in model.trainable_weights]
     model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
-    target = normal((len(x), *model.output_shape[1:]), seed=RNG_SEED + 1)
+    target = normal((len(x), *model.output.shape[1:]), seed=RNG_SEED + 1)
     model.fit(x, target, batch_size=len(x), verbose=0)
     for old, weight in zip(before, model.trainable_weights, strict=True):
         new = keras.ops.convert_to_numpy(weight)
         assert np.isfinite(new).all(), weight.path
-        assert (new != old).any(), weight.path
+        if not weight.path.endswith(tuple(without_gradient)):
+            assert (new != old).any(), weight.path
 
 
 def _check_config(layer):
@@ -71,19 +97,28 @@ def _check_config(layer):
     assert again == config
 
 
-def _check_symbolic(make, input_shape, expected):
+def _check_unknown_shape(make, layer, x, expected):
     """Everything but the channels may be unknown when a model is built."""
-    unknown = (None,) * (len(input_shape) - 2)
-    inputs = keras.Input((*unknown, input_shape[-1]))
+    unknown = (None,) * (x.ndim - 2)
+    inputs = keras.Input((*unknown, x.shape[-1]))
     model = keras.Model(inputs, make()(inputs))
-    assert tuple(model(normal(input_shape)).shape) == expected
-    other = tuple(size + 1 for size in input_shape[:-1]) + input_shape[-1:]
-    assert tuple(model(normal(other)).shape)[:-1] == other[:-1]
+    model.set_weights(layer.get_weights())
+    y = keras.ops.convert_to_numpy(model(x))
+    # The same float32 operations, in another order.
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    other = normal(tuple(size + 1 for size in x.shape[:-1]) + x.shape[-1:])
+    assert tuple(model(other).shape)[:-1] == other.shape[:-1]
 
 
-def _check_mixed_precision(make, x):
-    layer = make(dtype="mixed_bfloat16")
-    y = layer(x)
-    assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
-    for weight in layer.weights:
+def _check_mixed_precision(make, layer, x, expected, policy, bits):
+    half = make(dtype=policy)
+    half.build(x.shape)
+    half.set_weights(layer.get_weights())
+    for weight in half.weights:
         assert keras.backend.standardize_dtype(weight.dtype) == "float32"
+    y = half(x)
+    assert keras.backend.standardize_dtype(y.dtype) == policy[len("mixed_") :]
+    y = keras.ops.convert_to_numpy(keras.ops.cast(y, "float32"))
+    # A few roundings to so many bits, of values up to the largest.
+    bound = 8 * 2.0**-bits * np.abs(expected).max()
+    np.testing.assert_allclose(y, expected, rtol=0, atol=bound)

@@ -1,7 +1,5 @@
 """The non-local block: z = x + W_z y, with y the non-local operation on x."""
 
-import random
-
 import keras
 from keras import initializers, layers, ops
 
@@ -9,6 +7,7 @@ from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers import pairwise as pairwise_table
 
 NORMS = ("batch", "none")
+PROJECTIONS = ("theta", "phi", "g", "out")
 
 
 @keras.saving.register_keras_serializable("nonlocal_tf")
@@ -28,7 +27,7 @@ class NonLocalBlock(layers.Layer):
     Args:
         pairwise: `"embedded_gaussian"`, `"gaussian"`, `"dot_product"`,
             `"concatenation"`, a name given to `register_pairwise`, or a
-            `Pairwise` layer.
+            `Pairwise` layer, of which the block uses a copy.
         bottleneck: channels of theta, phi and g. Default: half the input's.
         scale: factor on the logits of the two Gaussian functions: `None` (the
             paper's 1), `"rsqrt"` (d ** -0.5, as in the authors' code) or a
@@ -39,7 +38,7 @@ class NonLocalBlock(layers.Layer):
             that acts from the first step: 0.1 to 1.
         tie_theta_phi_init: theta and phi start with the same kernel, so that
             like looks at like from the first step; they are free afterwards.
-        kernel_initializer: of theta, phi and g.
+        kernel_initializer: of theta, phi and g, each drawn apart.
         out_initializer: of W_z. Default: `kernel_initializer`, or without
             normalisation zeros, so that the block starts as the identity.
         bn_momentum: share of the old value in the moving statistics.
@@ -125,25 +124,23 @@ class NonLocalBlock(layers.Layer):
         channels = input_shape[-1]
         d = self.bottleneck or max(channels // 2, 1)
         if self.pairwise.embeds:
-            start = self._theta_phi_initializers()
-            self.theta = self._projection("theta", channels, d, start[0])
-            self.phi = self._projection("phi", channels, d, start[1])
-        self.g = self._projection("g", channels, d, self._fresh())
-        self.out = self._projection("out", d, channels, self._out_start())
+            self.theta = self._projection("theta", channels, d)
+            self.phi = self._projection("phi", channels, d)
+        self.g = self._projection("g", channels, d)
+        self.out = self._projection("out", d, channels)
         if self.norm == "batch":
             self.bn = layers.BatchNormalization(
                 momentum=self.bn_momentum,
                 epsilon=self.bn_epsilon,
                 gamma_initializer=initializers.Constant(self.gamma_init),
                 dtype=self.dtype_policy,
+                trainable=self.trainable,
                 name="bn",
             )
             self.bn.build((None, None, channels))
-        like_x = d if self.pairwise.embeds else channels
-        if not self.pairwise.built:
-            self.pairwise.build(
-                (None, None, like_x), (None, None, like_x), (None, None, d)
-            )
+        embedding = (None, None, d if self.pairwise.embeds else channels)
+        self.pairwise.trainable = self.trainable
+        self.pairwise.build(embedding, embedding, (None, None, d))
 
     def call(self, x, training=None):
         positions = self._flatten(x)  # (b, n, c)
@@ -164,6 +161,8 @@ class NonLocalBlock(layers.Layer):
         Returns:
             `(batch, queries, n)`; float32 or wider.
         """
+        if not self.built:
+            self.build(tuple(x.shape))
         positions = self._flatten(ops.cast(x, self.compute_dtype))
         asked = positions
         if queries is not None:
@@ -183,39 +182,41 @@ class NonLocalBlock(layers.Layer):
                 "`scale` applies to the Gaussian functions alone. "
                 f"Received: pairwise={pairwise!r}, scale={scale!r}"
             )
+        own = {"name": "pairwise", "dtype": self.dtype_policy}
         if isinstance(pairwise, str):
-            options.update(name="pairwise", dtype=self.dtype_policy)
-        return pairwise_table.get(pairwise, **options)
+            return pairwise_table.get(pairwise, **options, **own)
+        # A copy: a layer given to two blocks would share its weights.
+        given = pairwise_table.get(pairwise)
+        return type(given).from_config({**given.get_config(), **own})
 
-    def _projection(self, name, channels, units, kernel_initializer):
+    def _projection(self, name, channels, units):
         # A 1x1x1 convolution is a dense layer on (b, n, c).
         layer = layers.Dense(
             units,
-            kernel_initializer=kernel_initializer,
+            kernel_initializer=self._start_of(name),
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name=name,
         )
         layer.build((None, None, channels))
         return layer
 
-    def _fresh(self):
-        """The kernel initializer with a seed of its own."""
-        return self.kernel_initializer.clone()
-
-    def _out_start(self):
-        if self.out_initializer is not None:
+    def _start_of(self, name):
+        """The initializer of the kernel of theta, phi, g or out."""
+        if name == "phi" and self.tie_theta_phi_init:
+            return lambda shape, dtype=None: ops.copy(self.theta.kernel)
+        if name == "out" and self.out_initializer is not None:
             return self.out_initializer
-        return initializers.Zeros() if self.norm == "none" else self._fresh()
-
-    def _theta_phi_initializers(self):
-        if not self.tie_theta_phi_init:
-            return self._fresh(), self._fresh()
+        if name == "out" and self.norm == "none":
+            return initializers.Zeros()
+        # An initializer draws the same numbers each time; a clone draws anew,
+        # or where the user fixed the seed, a clone with a neighbouring one.
         config = self.kernel_initializer.get_config()
-        if config.get("seed", 0) is None:
-            # Python's generator, which keras.utils.set_random_seed seeds too.
-            config["seed"] = random.randrange(1, 2**31)
-        same = type(self.kernel_initializer).from_config(config)
-        return same, same
+        if isinstance(config.get("seed"), dict):
+            return self.kernel_initializer  # a SeedGenerator moves on itself
+        if isinstance(config.get("seed"), int):
+            config["seed"] += PROJECTIONS.index(name)
+        return type(self.kernel_initializer).from_config(config)
 
     def _flatten(self, x):
         return ops.reshape(x, (ops.shape(x)[0], -1, x.shape[-1]))

@@ -15,5 +15,9 @@ def c2d_nl1_small(
     num_classes=10, clip_shape=(8, 32, 32, 3), nonlocal_block=None
 ):
     return convnet(
-        C2D_NL1_SMALL, "c2d_nl1_small", num_classes, clip_shape, nonlocal_block
+        C2D_NL1_SMALL,
+        "c2d_nl1_small",
+        num_classes,
+        clip_shape,
+        nonlocal_block=nonlocal_block,
     )

@@ -15,11 +15,18 @@ BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
 
 
+AXES = {
+    "clips": "(time, height, width, channels)",
+    "images": "(height, width, channels)",
+}
+
+
 def convnet(
     spec: ConvNetSpec,
     name: str,
     num_classes: int,
     input_shape: tuple[int | None, ...],
+    of: str = "clips",
     nonlocal_block: dict | None = None,
 ) -> keras.Model:
     """Builds a spec for clips or, leaving out everything about time, images.
@@ -28,22 +35,22 @@ def convnet(
         spec: the network.
         name: of the model.
         num_classes: how many logits.
-        input_shape: `(time, height, width, channels)` for a clip network,
-            `(height, width, channels)` for an image network; all but the
-            channels may be None.
+        input_shape: `(time, height, width, channels)` of clips,
+            `(height, width, channels)` of images; all but the channels may be
+            None.
+        of: "clips" or "images".
         nonlocal_block: arguments for each `NonLocalBlock`.
 
     Returns:
         A functional model to logits `(batch, num_classes)`.
     """
-    if len(input_shape) not in (3, 4):
+    is_clip = of == "clips"
+    if len(input_shape) != (4 if is_clip else 3) or input_shape[-1] is None:
         raise ValueError(
-            "Expected a clip shape (time, height, width, channels) or an "
-            "image shape (height, width, channels). "
+            f"Expected the shape of {of} as {AXES[of]} with known channels. "
             f"Received: {tuple(input_shape)}"
         )
-    is_clip = len(input_shape) == 4
-    x = inputs = keras.Input(input_shape, name="clips" if is_clip else "images")
+    x = inputs = keras.Input(input_shape, name=of)
     for stage, kernels in enumerate(spec.temporal_kernels, start=1):
         x = conv_stage(x, spec.widths[stage - 1], kernels, f"stage{stage}")
         if stage in spec.nonlocal_after:

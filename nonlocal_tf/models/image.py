@@ -7,4 +7,6 @@ from nonlocal_tf.models.specs import C2D_SMALL
 
 @register_model
 def image_small(num_classes=60, image_shape=(32, 32, 3)):
-    return convnet(C2D_SMALL, "image_small", num_classes, image_shape)
+    return convnet(
+        C2D_SMALL, "image_small", num_classes, image_shape, of="images"
+    )

@@ -96,6 +96,11 @@ def _weighted_layers(model: keras.Model) -> dict[str, keras.Layer]:
 
 def _fit(name: str, source: keras.Layer, target: keras.Layer) -> list:
     """The source's weights in the target's shapes."""
+    if len(source.weights) != len(target.weights):
+        raise ValueError(
+            f"Cannot inflate layer {name!r}: expected "
+            f"{len(target.weights)} weights. Received: {len(source.weights)}"
+        )
     arrays = []
     for array, variable in zip(
         source.get_weights(), target.weights, strict=True

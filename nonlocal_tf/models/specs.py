@@ -21,7 +21,7 @@ class ConvNetSpec:
 
 C2D_SMALL = ConvNetSpec()
 C2D_NL1_SMALL = dataclasses.replace(C2D_SMALL, nonlocal_after=(2,))
-# As in the paper's I3D, every second convolution sees three frames.
+# As in the paper, every second convolution is inflated; here to 3x3x3.
 I3D_SMALL = dataclasses.replace(
     C2D_SMALL, temporal_kernels=((3, 1), (3, 1), (3, 1))
 )

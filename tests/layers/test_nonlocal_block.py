@@ -2,7 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from nonlocal_tf.layers import PAIRWISE, EmbeddedGaussian, NonLocalBlock
+from nonlocal_tf.layers import (
+    PAIRWISE,
+    EmbeddedGaussian,
+    NonLocalBlock,
+    Pairwise,
+)
+from nonlocal_tf.layers import pairwise as pairwise_table
 from tests import harness
 from tests.harness import normal
 from tests.ops import loops
@@ -14,7 +20,18 @@ INPUT_SHAPES = {
 }
 
 
-@pytest.fixture(params=sorted(PAIRWISE))
+# Batch normalisation takes away what `out` adds to all positions. The rows of a
+# softmax sum to one, so g's bias only adds a constant before it, and phi's adds
+# the same to all logits of a row.
+WITHOUT_GRADIENT = {
+    "gaussian": ("out/bias", "g/bias"),
+    "embedded_gaussian": ("out/bias", "g/bias", "phi/bias"),
+    "dot_product": ("out/bias",),
+    "concatenation": ("out/bias",),
+}
+
+
+@pytest.fixture(params=sorted(WITHOUT_GRADIENT))
 def pairwise(request):
     return request.param
 
@@ -28,12 +45,6 @@ def active_block(pairwise, **options):
     """A block without normalisation that acts from the start."""
     return NonLocalBlock(
         pairwise, norm="none", out_initializer="he_normal", **options
-    )
-
-
-def randomise(block):
-    block.set_weights(
-        [normal(w.shape, seed) for seed, w in enumerate(block.get_weights())]
     )
 
 
@@ -71,19 +82,11 @@ def test_harness(pairwise, input_shape):
 
 def test_saving_and_training_step(pairwise, input_shape, tmp_path):
     inputs = keras.Input(input_shape[1:])
-    block = NonLocalBlock(pairwise, gamma_init=1.0)
-    outputs = keras.layers.Dense(3)(block(inputs))
-    model = keras.Model(inputs, outputs)
+    block = NonLocalBlock(pairwise, gamma_init=1.0, name="block")
+    model = keras.Model(inputs, keras.layers.Dense(3)(block(inputs)))
     x = normal(input_shape)
+    harness.check_training_step(model, x, WITHOUT_GRADIENT[pairwise])
     harness.check_saving(model, x, tmp_path)
-    start = {w.path: array(w) for w in block.trainable_weights}
-    model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
-    model.fit(x, normal((*input_shape[:-1], 3), 5), verbose=0)
-    for weight in block.trainable_weights:
-        # What comes before a softmax over j or a batch normalisation is free
-        # up to a constant, so these biases have no gradient.
-        if not weight.path.endswith(("phi/bias", "out/bias", "g/bias")):
-            assert (array(weight) != start[weight.path]).any(), weight.path
 
 
 def test_equals_the_double_loop_in_float64(pairwise, input_shape):
@@ -91,7 +94,7 @@ def test_equals_the_double_loop_in_float64(pairwise, input_shape):
         pytest.skip("JAX computes in float32 unless x64 is enabled")
     block = active_block(pairwise, dtype="float64")
     block.build(input_shape)
-    randomise(block)
+    harness.randomise(block, scale=1.0)
     x = normal(input_shape, dtype="float64")
     expected = [
         loop_block(block, example.reshape(-1, 6), pairwise) for example in x
@@ -104,8 +107,7 @@ def test_equals_the_double_loop_in_float64(pairwise, input_shape):
 def test_equals_the_double_loop_in_float32(pairwise, input_shape):
     block = active_block(pairwise)
     block.build(input_shape)
-    randomise(block)
-    block.set_weights([0.3 * w for w in block.get_weights()])
+    harness.randomise(block)
     x = normal(input_shape)
     expected = [
         loop_block(block, example.reshape(-1, 6).astype("float64"), pairwise)
@@ -175,18 +177,31 @@ def test_weight_paths_are_an_interface():
     ]
 
 
-def test_theta_and_phi_start_apart_by_default():
-    block = NonLocalBlock()
+@pytest.mark.parametrize(
+    "initializer",
+    [
+        "he_normal",
+        keras.initializers.HeNormal(seed=3),
+        keras.initializers.HeNormal(seed=keras.random.SeedGenerator(3)),
+        keras.initializers.RandomNormal(stddev=0.01),
+    ],
+)
+@pytest.mark.parametrize("tied", [False, True])
+def test_theta_and_phi_start_equal_if_tied_and_only_then(initializer, tied):
+    block = NonLocalBlock(
+        kernel_initializer=initializer, tie_theta_phi_init=tied
+    )
     block.build((None, None, 6))
-    assert (array(block.theta.kernel) != array(block.phi.kernel)).any()
+    theta, phi, g = (
+        array(layer.kernel) for layer in (block.theta, block.phi, block.g)
+    )
+    assert (theta == phi).all() == tied
+    assert (theta != g).any()
 
 
-def test_tied_theta_and_phi_start_equal_and_are_free_afterwards():
+def test_tied_theta_and_phi_are_free_after_the_start():
     block = NonLocalBlock(tie_theta_phi_init=True)
     block.build((None, None, 6))
-    np.testing.assert_array_equal(
-        array(block.theta.kernel), array(block.phi.kernel)
-    )
     block.theta.kernel.assign(block.theta.kernel + 1.0)
     assert (array(block.theta.kernel) != array(block.phi.kernel)).any()
 
@@ -232,6 +247,52 @@ def test_a_pairwise_layer_can_be_given():
     block = NonLocalBlock(EmbeddedGaussian(scale="rsqrt"))
     again = NonLocalBlock.from_config(block.get_config())
     assert again.pairwise.scale == "rsqrt"
+
+
+def test_a_pairwise_layer_may_be_given_to_several_blocks():
+    shared = PAIRWISE["concatenation"]()
+    for channels in (6, 10):
+        block = NonLocalBlock(shared)
+        x = normal((2, 7, channels))
+        assert tuple(block(x).shape) == x.shape
+        assert block.pairwise.w_f.path.endswith("/pairwise/w_f")
+
+
+def test_a_function_of_ones_own_works_and_is_saved(tmp_path):
+    @pairwise_table.register_pairwise("mean")
+    @keras.saving.register_keras_serializable("tests")
+    class Mean(Pairwise):
+        """Looks everywhere alike."""
+
+        def call(self, theta, phi, g):
+            return 0.0 * theta[..., :1] + keras.ops.mean(g, 1, keepdims=True)
+
+    try:
+        inputs = keras.Input((7, 6))
+        block = NonLocalBlock("mean", gamma_init=1.0)
+        model = keras.Model(inputs, block(inputs))
+        harness.check_saving(model, normal((2, 7, 6)), tmp_path)
+    finally:
+        del PAIRWISE["mean"]
+
+
+def test_a_frozen_block_stays_as_it_is_also_when_training(tmp_path):
+    inputs = keras.Input((7, 6))
+    block = NonLocalBlock(gamma_init=1.0, trainable=False)
+    model = keras.Model(inputs, block(inputs))
+    path = tmp_path / "model.keras"
+    model.save(path)
+    x = normal((2, 7, 6))
+    for frozen in (model, keras.models.load_model(path)):
+        assert not frozen.trainable_weights
+        np.testing.assert_array_equal(
+            array(frozen(x, training=True)), array(frozen(x, training=False))
+        )
+
+
+def test_affinity_builds_a_new_block():
+    weights = NonLocalBlock().affinity(normal((2, 7, 6)))
+    assert tuple(weights.shape) == (2, 7, 7)
 
 
 @pytest.mark.parametrize("shape", [(2, 6), (2, 1, 2, 3, 4, 6), (2, 7, None)])

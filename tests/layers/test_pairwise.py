@@ -37,6 +37,7 @@ def test_output_is_affinity_times_g(name):
     layer = pairwise.get(name)
     y = layer(theta, phi, g)
     weights = keras.ops.convert_to_numpy(layer.affinity(theta, phi))
+    # Two orders of the same float32 sum.
     np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
 
 

@@ -29,6 +29,7 @@ def test_is_the_affinity_times_g():
     a, b, g = normal((2, 7), 1), normal((2, 5), 2), normal((2, 5, 11), 3)
     weights = keras.ops.convert_to_numpy(ops.concatenation_affinity(a, b))
     y = keras.ops.convert_to_numpy(ops.concatenation(a, b, g))
+    # Two orders of the same float32 sum.
     np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
 
 

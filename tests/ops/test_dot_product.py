@@ -29,6 +29,7 @@ def test_is_the_affinity_times_g():
     theta, phi, g = inputs()
     weights = keras.ops.convert_to_numpy(ops.dot_product_affinity(theta, phi))
     y = keras.ops.convert_to_numpy(ops.dot_product(theta, phi, g))
+    # Two orders of the same float32 sum.
     np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
 
 

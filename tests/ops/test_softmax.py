@@ -41,6 +41,7 @@ def test_is_the_affinity_times_g():
     theta, phi, g = inputs("float32")
     weights = keras.ops.convert_to_numpy(ops.softmax_affinity(theta, phi, 0.5))
     y = keras.ops.convert_to_numpy(ops.softmax(theta, phi, g, 0.5))
+    # Two orders of the same float32 sum.
     np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
 
 
