@@ -1,9 +1,9 @@
 """Checkpoints from which a run goes on exactly, and the callback that writes.
 
-A checkpoint is a directory `checkpoints/epoch_0003` that appears at once, with
-weights and optimizer state, the state of random generators (which Keras's own
-weight files leave out) and the history so far. The data needs no state: a batch
-is a function of the seed and its number.
+A checkpoint is a directory `checkpoints/epoch_0003` that appears at once. It
+has the history so far and all variables: weights, the optimizer's, and the
+state of random generators, which Keras's own weight files leave out. The data
+needs no state: a batch is a function of the seed and its number.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import math
 import pathlib
 import shutil
 import time
-import warnings
+import zipfile
 
 import keras
 import numpy as np
@@ -21,8 +21,7 @@ from training import files
 from training.errors import UserError
 from training.run_folder import RunFolder
 
-WEIGHTS = "model.weights.h5"
-GENERATORS = "generators.npz"
+VARIABLES = "variables.npz"
 STATE = "state.json"
 KEEP = 2
 
@@ -42,67 +41,62 @@ def latest(run: RunFolder) -> Checkpoint | None:
     Raises:
         UserError: it is damaged.
     """
-    found = sorted(run.checkpoints.glob("epoch_*"), reverse=True)
+    found = _saved(run)
     if not found:
         return None
-    newest, previous = found[0], found[1:2]
-    go_on = f"go on from {previous[0].name}" if previous else "start over"
+    newest, previous = found[-1], found[-2:-1]
+    damage = None
     try:
         state = json.loads((newest / STATE).read_text("utf-8"))
-        damaged = [
-            name
-            for name, digest in state["sha256"].items()
-            if files.sha256(newest / name) != digest
-        ]
+        if files.sha256(newest / VARIABLES) != state["sha256"]:
+            damage = VARIABLES
         checkpoint = Checkpoint(newest, state["epoch"], state["history"])
-    except (OSError, ValueError, KeyError) as error:
-        damaged = [f"{STATE}: {error}"]
-    if damaged:
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        damage = f"{STATE}: {error}"
+    if damage:
+        go_on = f"go on from {previous[0].name}" if previous else "start over"
         raise UserError(
-            f"Checkpoint {newest} is damaged ({', '.join(damaged)}). Delete "
-            f"that directory to {go_on}."
+            f"Checkpoint {newest} is damaged ({damage}). Delete that directory "
+            f"to {go_on}."
         )
     return checkpoint
 
 
 def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
-    """Puts a checkpoint's state into a model of the same recipe.
+    """Puts a checkpoint's state into a compiled model of the same recipe.
 
-    A compiled model gets its optimizer's state too.
+    Raises:
+        UserError: the model is another one.
     """
-    if model.compiled and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+    variables = _variables(model)
     try:
-        with warnings.catch_warnings():
-            # Keras only warns of layers that the file does not have.
-            warnings.simplefilter("error", UserWarning)
-            model.load_weights(checkpoint.path / WEIGHTS)
-    except (OSError, ValueError, UserWarning) as error:
+        with np.load(checkpoint.path / VARIABLES) as saved:
+            arrays = [saved[_key(index)] for index in range(len(saved.files))]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{checkpoint.path / VARIABLES}: {error}") from error
+    shapes = [tuple(variable.shape) for variable in variables]
+    if shapes != [array.shape for array in arrays]:
         raise UserError(
             f"Checkpoint {checkpoint.path} does not fit its recipe's model: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    with np.load(checkpoint.path / GENERATORS) as saved:
-        for index, variable in enumerate(_generators(model)):
-            variable.assign(saved[str(index)])
+            "was it written by another version of the code?"
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
 
 
 def save(model: keras.Model, run: RunFolder, history: list[dict]) -> None:
     """Writes the checkpoint of the epoch that ends the history."""
     epoch = len(history)
+    arrays = {
+        _key(index): keras.ops.convert_to_numpy(variable)
+        for index, variable in enumerate(_variables(model))
+    }
     with files.new_directory(run.checkpoints / f"epoch_{epoch:04d}") as path:
-        model.save_weights(path / WEIGHTS)
-        np.savez(
-            path / GENERATORS,
-            **{
-                str(index): keras.ops.convert_to_numpy(variable)
-                for index, variable in enumerate(_generators(model))
-            },
-        )
-        digests = {n: files.sha256(path / n) for n in (WEIGHTS, GENERATORS)}
-        state = {"epoch": epoch, "history": history, "sha256": digests}
+        np.savez(path / VARIABLES, **arrays)
+        digest = files.sha256(path / VARIABLES)
+        state = {"epoch": epoch, "history": history, "sha256": digest}
         (path / STATE).write_text(json.dumps(state, indent=2), "utf-8")
-    for old in sorted(run.checkpoints.glob("epoch_*"))[:-KEEP]:
+    for old in _saved(run)[:-KEEP]:
         shutil.rmtree(old)
 
 
@@ -130,7 +124,8 @@ class CheckpointEveryEpoch(keras.callbacks.Callback):
         if not math.isfinite(logs["loss"]):
             raise UserError(
                 f"The loss is {logs['loss']} in epoch {epoch + 1}; nothing was "
-                "saved of it. Try a lower optimizer.base_lr."
+                "saved of it. Try a lower optimizer.base_lr, in a new "
+                "--workdir."
             )
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         self._history.append(
@@ -146,7 +141,19 @@ class CheckpointEveryEpoch(keras.callbacks.Callback):
         self._run.write_metrics(self._history)
 
 
-def _generators(model: keras.Model) -> list:
-    """States of dropout and the like: variables that are not weights."""
-    weights = {id(weight) for weight in model.weights}
-    return [v for v in model.variables if id(v) not in weights]
+def _saved(run: RunFolder) -> list[pathlib.Path]:
+    """The checkpoints of a run, oldest first."""
+    found = run.checkpoints.glob("epoch_*")
+    return sorted(found, key=lambda path: int(path.name.removeprefix("epoch_")))
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """All that training changes; `variables` has generators' states too."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _key(index: int) -> str:
+    """Name in the file: Keras numbers unnamed layers anew in each process."""
+    return f"variable_{index:05d}"

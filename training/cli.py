@@ -6,6 +6,8 @@ import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
+import keras
+
 from training.errors import UserError
 
 USER_ERROR = 2
@@ -21,13 +23,18 @@ def run(main: Main, arguments: Sequence[str] | None = None) -> int:
     a defect of ours and keeps its traceback.
     """
     try:
+        if keras.config.backend() != "tensorflow":
+            raise UserError(
+                "The commands train and export with TensorFlow. Received: "
+                f"KERAS_BACKEND={keras.config.backend()}; unset it."
+            )
         main(arguments)
     except UserError as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(_describe(error))
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on.", file=sys.stderr)
+        print("\nStopped; nothing that was saved is lost.", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -40,6 +47,13 @@ def parser(module: str, description: str, example: str):
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None):
+    """The parsed options, and whether any argument was given at all."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    return parser.parse_args(arguments), bool(arguments)
 
 
 def list_folders(title: str, root: str, marker: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from training import cli, run_model, table
 from training.data import pipeline
 from training.data.datasets import check_split
+from training.errors import UserError
 from training.run_folder import RunFolder
 
 EXAMPLE = "python -m training.evaluate --workdir runs/digits_nl"
@@ -37,11 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default="test",
         help='"test" (default) or "validation"',
     )
-    options = parser.parse_args(arguments)
-    if options.workdir is None:
+    options, given = cli.parse(parser, arguments)
+    if not given:
         print(cli.list_folders("Runs", "runs", "recipe.json"))
         print(f"\nExample:\n  {EXAMPLE}")
         return
+    if options.workdir is None:
+        raise UserError("Give --workdir DIR, the folder of a run.")
     scores = evaluate_run(RunFolder(options.workdir), options.split)
     rows = [
         ("split", scores.split),

@@ -46,17 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--workdir", metavar="DIR", help="run folder")
     parser.add_argument("--out", metavar="DIR", help="holds the versions")
-    options = parser.parse_args(arguments)
-    if options.workdir is None or options.out is None:
+    options, given = cli.parse(parser, arguments)
+    if not given:
         print(cli.list_folders("Runs", "runs", "recipe.json"))
         print(f"\nExample:\n  {EXAMPLE}")
         return
+    if options.workdir is None or options.out is None:
+        raise UserError("Give both --workdir DIR and --out DIR.")
     path = export_run(RunFolder(options.workdir), options.out)
     print(f"Exported: {path}\nServe it: {serve_command(path.parent)}")
 
 
 def export_run(run: RunFolder, out: str | pathlib.Path) -> pathlib.Path:
-    """Exports the latest checkpoint, unless these weights are there already.
+    """Exports the latest checkpoint, unless the newest version has its weights.
 
     Args:
         run: the trained run.
@@ -71,22 +73,19 @@ def export_run(run: RunFolder, out: str | pathlib.Path) -> pathlib.Path:
     out = pathlib.Path(out)
     model, recipe, dataset = run_model.load_trained(run)
     weights = _digest(model)
-    versions = numbered_versions(out)
-    for path in versions:
-        if _source(path).get("weights_sha256") == weights:
-            return path
-    out.mkdir(parents=True, exist_ok=True)
-    version = int(versions[-1].name) + 1 if versions else 1
     source = {"weights_sha256": weights, "result": run.read_result()}
-    with files.new_directory(out / str(version)) as path:
-        write_saved_model(model, dataset, path)
-        extra = path / EXTRA
-        extra.mkdir()
-        (extra / "recipe.json").write_text(recipes.to_json(recipe), "utf-8")
-        (extra / "source.json").write_text(
-            json.dumps(source, indent=2), "utf-8"
-        )
-    return out / str(version)
+    with files.locked(out):
+        versions = numbered_versions(out)
+        if versions and _source(versions[-1]) == weights:
+            return versions[-1]
+        number = int(versions[-1].name) + 1 if versions else 1
+        with files.new_directory(out / str(number)) as path:
+            write_saved_model(model, dataset, path)
+            extra = path / EXTRA
+            extra.mkdir()
+            (extra / "recipe.json").write_text(recipes.to_json(recipe))
+            (extra / "source.json").write_text(json.dumps(source, indent=2))
+    return out / str(number)
 
 
 def write_saved_model(
@@ -144,8 +143,9 @@ def numbered_versions(out: pathlib.Path) -> list[pathlib.Path]:
 
 def serve_command(out: pathlib.Path) -> str:
     """How to serve a directory of versions with TensorFlow Serving."""
+    out = out.resolve()
     return (
-        f'docker run -p 8501:8501 -v "{out.resolve()}:/models/{out.name}" '
+        f'docker run -p 8501:8501 -v "{out}:/models/{out.name}" '
         f"-e MODEL_NAME={out.name} tensorflow/serving"
     )
 
@@ -159,9 +159,13 @@ def _digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _source(version: pathlib.Path) -> dict:
-    path = version / EXTRA / "source.json"
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+def _source(version: pathlib.Path) -> str | None:
+    """The digest of the weights a version was made from, if it says so."""
+    try:
+        text = (version / EXTRA / "source.json").read_text("utf-8")
+        return json.loads(text)["weights_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not one of ours, or damaged: another weight for certain
 
 
 class _quiet:

@@ -17,6 +17,7 @@ from training import cli, table
 from training.errors import UserError
 from training.recipes import RECIPES
 
+EXAMPLE = "python -m training.model_zoo > MODEL_ZOO.md"
 RESULTS = pathlib.Path(__file__).parent / "results"
 INTRODUCTION = """\
 # Model zoo
@@ -34,7 +35,13 @@ validation, the image stage included.
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints the page."""
+    """Command line of `python -m training.model_zoo`."""
+    parser = cli.parser(
+        "training.model_zoo",
+        "Prints MODEL_ZOO.md from training/results/*.json.",
+        EXAMPLE,
+    )
+    parser.parse_args(arguments)
     print(render(read_results(RESULTS)), end="")
 
 
@@ -44,20 +51,19 @@ def read_results(folder: pathlib.Path) -> dict[str, list[dict]]:
     Raises:
         UserError: a file's name is not that of its recipe and seed.
     """
-    results = collections.defaultdict(list)
+    results: dict[str, dict[int, dict]] = collections.defaultdict(dict)
     for path in sorted(folder.glob("*.json")):
         result = json.loads(path.read_text("utf-8"))
         expected = f"{result['recipe']}_seed{result['seed']}.json"
         if path.name != expected:
             raise UserError(f"Expected {path} to be called {expected}.")
-        results[result["recipe"]].append(result)
-        stage = result["image_stage"]
-        # Recipes that share an image stage each train it anew: one row a seed.
-        if stage and stage["seed"] not in (
-            run["seed"] for run in results[stage["recipe"]]
-        ):
-            results[stage["recipe"]].append(stage)
-    return results
+        # Recipes that share an image stage each train it anew: one is shown.
+        for run in filter(None, (result, result["image_stage"])):
+            results[run["recipe"]].setdefault(run["seed"], run)
+    return {
+        recipe: [runs[seed] for seed in sorted(runs)]
+        for recipe, runs in results.items()
+    }
 
 
 def render(results: dict[str, list[dict]]) -> str:

@@ -17,10 +17,8 @@ EXAMPLE = "python -m training.predict --model savedmodels/digits_nl --sample 0"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.predict`."""
-    options = _parse(arguments)
-    if options.model is None or (
-        options.clip is None and options.sample is None
-    ):
+    options, given = _parse(arguments)
+    if not given:
         print(
             cli.list_folders(
                 "SavedModels", "savedmodels", "[0-9]*/saved_model.pb"
@@ -28,8 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         print(f"\nExample:\n  {EXAMPLE}")
         return
-    if options.clip is not None and options.sample is not None:
-        raise UserError("Give a clip file or --sample, not both.")
+    if options.model is None:
+        raise UserError("Give --model DIR, a SavedModel.")
+    if (options.clip is None) == (options.sample is None):
+        raise UserError("Give either a clip file or --sample N.")
+    if options.top < 1:
+        raise UserError(f"Expected --top to be at least 1, not {options.top}.")
     path = find_saved_model(options.model)
     predictor = Predictor(path)
     if options.clip is not None:
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows += [(predictor.classes[i], f"{probabilities[i]:.4f}") for i in best]
     print(table.render(rows))
     if options.save_clip:
-        np.save(options.save_clip, pixels)
+        clips.write_clip(options.save_clip, pixels)
         print(f"Clip written to {options.save_clip}")
 
 
@@ -61,11 +63,12 @@ class Predictor:
             # Kept: the signature dies with the object it belongs to.
             self._module = tf.saved_model.load(str(path))
             self._serve = self._module.signatures["serving_default"]
+            (self._input,) = self._serve.structured_input_signature[1].values()
+            self._serve.structured_outputs["probabilities"]
         except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
             raise UserError(
                 f"{path} cannot be loaded as one of our SavedModels: {error}"
             ) from error
-        (self._input,) = self._serve.structured_input_signature[1].values()
         names = path / "assets" / "classes.txt"
         if not names.is_file():
             raise UserError(f"{path} has no class names (assets/classes.txt).")
@@ -143,9 +146,9 @@ def _parse(arguments: Sequence[str] | None):
         "--top", type=int, default=5, metavar="K", help="rows (default: 5)"
     )
     parser.add_argument(
-        "--save-clip", metavar="FILE", help="also write the pixels as .npy"
+        "--save-clip", metavar="FILE.npy", help="also write the pixels"
     )
-    return parser.parse_args(arguments)
+    return cli.parse(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -135,12 +135,15 @@ def from_json(text: str) -> Recipe:
 
 
 def differences(first: Recipe, second: Recipe) -> list[str]:
-    """Fields in which two recipes differ, as "field: first, second"."""
+    """Settings in which two recipes differ, as "field: first, second".
+
+    Descriptions do not count: they decide nothing.
+    """
     one, two = _flatten(first), _flatten(second)
     return [
         f"{key}: {one.get(key)!r}, {two.get(key)!r}"
         for key in dict.fromkeys([*one, *two])
-        if one.get(key) != two.get(key)
+        if one.get(key) != two.get(key) and key.split(".")[-1] != "description"
     ]
 
 
@@ -165,6 +168,10 @@ def check(recipe: Recipe) -> Recipe:
         raise UserError(
             f"Expected warmup_steps from 0 to below steps={recipe.steps}. "
             f"Received: {recipe.optimizer.warmup_steps}"
+        )
+    if not 0 <= recipe.seed < 2**31:
+        raise UserError(
+            f"Expected seed from 0 to {2**31 - 1}. Received: {recipe.seed}"
         )
     if recipe.image_stage is not None:
         check(recipe.image_stage)
@@ -200,7 +207,7 @@ def _parse(text: str, hint: Any, setting: str):
     kinds = typing.get_args(hint) if _is_union(hint) else (hint,)
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = text
     if type(value) is int and float in kinds and int not in kinds:
         value = float(value)
@@ -230,7 +237,10 @@ def _build(cls, values: Any):
 
 def _dataclass_of(hint: Any):
     kinds = typing.get_args(hint) if _is_union(hint) else (hint,)
-    return next(kind for kind in kinds if dataclasses.is_dataclass(kind))
+    for kind in kinds:
+        if dataclasses.is_dataclass(kind):
+            return kind
+    raise TypeError(f"a field of {hint} has fields of its own")
 
 
 def _is_union(hint: Any) -> bool:

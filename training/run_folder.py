@@ -10,9 +10,7 @@ image_stage/    the same for the image network, where the recipe has one
 
 import contextlib
 import csv
-import dataclasses
 import datetime
-import fcntl
 import importlib.metadata
 import io
 import json
@@ -49,15 +47,9 @@ class RunFolder:
             UserError: the folder holds another run or something else, or
                 another process is training in it.
         """
-        self._check(recipe)
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    f"Another process is training in {self.path}."
-                ) from error
+        self.check(recipe)
+        with files.locked(self.path):
+            self.check(recipe)  # it may have been started in between
             if not self.recipe_path.exists():
                 files.write_text(self.recipe_path, recipes.to_json(recipe))
             self.checkpoints.mkdir(exist_ok=True)
@@ -104,7 +96,7 @@ class RunFolder:
         """The result of a finished run, or None."""
         return _read_json(self.result_path, default=None)
 
-    def _check(self, recipe: recipes.Recipe) -> None:
+    def check(self, recipe: recipes.Recipe) -> None:
         """Raises unless the folder is new, empty, or holds this very run."""
         if self.recipe_path.exists():
             self._check_same(recipe)
@@ -125,8 +117,7 @@ class RunFolder:
                 f"{self.path} holds a run of recipe {here.name!r}, not "
                 f"{recipe.name!r}. Give another --workdir."
             )
-        worded = dataclasses.replace(here, description=recipe.description)
-        changed = recipes.differences(worded, recipe)
+        changed = recipes.differences(here, recipe)
         if changed:
             raise UserError(
                 f"{self.path} holds a run with other settings (there, here): "

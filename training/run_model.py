@@ -55,7 +55,8 @@ def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:
     checkpoint = checkpoints.latest(run)
     if checkpoint is None:
         raise UserError(
-            f"{run.path} has no checkpoint yet. Train it with: {resume(run)}"
+            f"{run.path} has no checkpoint yet. Start the command again that "
+            "made it."
         )
     if checkpoint.epoch < recipe.epochs:
         print(
@@ -67,9 +68,3 @@ def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:
     compile_model(model, recipe)
     checkpoints.restore(model, checkpoint)
     return model, recipe, dataset
-
-
-def resume(run: RunFolder) -> str:
-    """The command that starts or resumes a run with unchanged settings."""
-    name = run.read_recipe().name
-    return f"python -m training.train --recipe {name} --workdir {run.path}"

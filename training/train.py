@@ -18,6 +18,7 @@ from training import (
     table,
 )
 from training.data import load_dataset, pipeline
+from training.errors import UserError
 from training.recipes import RECIPES, get_recipe
 from training.run_folder import RunFolder
 
@@ -26,10 +27,12 @@ EXAMPLE = "python -m training.train --recipe digits_nl --workdir runs/digits_nl"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.train`."""
-    options = _parse(arguments)
-    if options.list or options.recipe is None:
+    options, given = _parse(arguments)
+    if options.list or not given:
         print(_catalogue())
         return
+    if options.recipe is None:
+        raise UserError("Give --recipe NAME; --list shows the names.")
     chosen = get_recipe(options.recipe)
     if options.seed is not None:
         chosen = recipe.with_seed(chosen, options.seed)
@@ -59,14 +62,18 @@ def train(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> dict:
     Returns:
         The result on the test split, also in the folder's result.json.
     """
+    run.check(chosen)
+    if not run.recipe_path.exists():
+        _try_out(chosen)
     with run.opened(chosen):
         result = run.read_result()
         if result is not None:
             print(f"{run.path} is trained: nothing to do.")
             return result
         run.record_versions()
-        if chosen.image_stage is not None:
-            train(chosen.image_stage, RunFolder(run.image_stage), verbose)
+        stage = RunFolder(run.image_stage)
+        if chosen.image_stage is not None and stage.read_result() is None:
+            train(chosen.image_stage, stage, verbose)
         history = fit(chosen, run, verbose)
         return _test(chosen, run, history)
 
@@ -82,6 +89,7 @@ def fit(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> list[dict]:
     if checkpoint is not None:
         checkpoints.restore(model, checkpoint)
         history = checkpoint.history
+        run.write_metrics(history)  # a kill may have come before its last row
         print(f"Resuming {run.path} after epoch {checkpoint.epoch}.")
     elif chosen.image_stage is not None:
         image_model, *_ = run_model.load_trained(RunFolder(run.image_stage))
@@ -115,6 +123,13 @@ def fit(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> list[dict]:
     return history
 
 
+def _try_out(chosen: recipe.Recipe) -> None:
+    """Builds every stage's network, so that errors come before training."""
+    if chosen.image_stage is not None:
+        _try_out(chosen.image_stage)
+    run_model.build_model(chosen, load_dataset(chosen.dataset))
+
+
 def _test(chosen: recipe.Recipe, run: RunFolder, history: list[dict]) -> dict:
     """Tests the finished run and records what there is to report of it."""
     stage = None
@@ -127,6 +142,7 @@ def _test(chosen: recipe.Recipe, run: RunFolder, history: list[dict]) -> dict:
         **dataclasses.asdict(evaluate.evaluate_run(run, "test")),
         "train_seconds": round(seconds, 1),
         "image_stage": stage,
+        "commits": sorted({v["commit"] or "" for v in run.read_versions()}),
         "versions": run.read_versions()[-1],
     }
     run.write_result(result)
@@ -230,7 +246,7 @@ def _parse(arguments: Sequence[str] | None):
         help="0 silent, 1 progress bar, 2 a line an epoch (default: 1 on a "
         "terminal, else 2)",
     )
-    return parser.parse_args(arguments)
+    return cli.parse(parser, arguments)
 
 
 if __name__ == "__main__":

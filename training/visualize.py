@@ -1,11 +1,13 @@
 """Draws where a position of a clip looks, as a PNG strip of its frames."""
 
+import argparse
+import io
 import pathlib
 import sys
 from collections.abc import Sequence
 
 from nonlocal_tf import preprocess, visualize
-from training import cli, run_model, table
+from training import cli, files, run_model, table
 from training.data import clips
 from training.data.datasets import Example
 from training.errors import UserError
@@ -19,15 +21,17 @@ EXAMPLE = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.visualize`."""
-    options = _parse(arguments)
-    if options.workdir is None or (
-        options.clip is None and options.sample is None
-    ):
+    options, given = _parse(arguments)
+    if not given:
         print(cli.list_folders("Runs", "runs", "recipe.json"))
         print(f"\nExample:\n  {EXAMPLE}")
         return
-    if options.clip is not None and options.sample is not None:
-        raise UserError("Give a clip file or --sample, not both.")
+    if options.workdir is None:
+        raise UserError("Give --workdir DIR, the folder of a run.")
+    if (options.clip is None) == (options.sample is None):
+        raise UserError("Give either a clip file or --sample N.")
+    if options.arrows < 0:
+        raise UserError(f"Expected --arrows from 0, not {options.arrows}.")
     model, _, dataset = run_model.load_trained(RunFolder(options.workdir))
     if options.clip is not None:
         example = Example(clips.read_clip(options.clip), label=-1)
@@ -50,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(str(error)) from error
     out = pathlib.Path(options.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(out, format="PNG")
+    png = io.BytesIO()
+    picture.save(png, format="PNG")
+    files.write_bytes(out, png.getvalue())
     print(f"{look.block}: cell {look.query} (time, y, x) looks at")
     rows = [("cell", "weight")]
     rows += [
@@ -62,7 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _point(text: str) -> tuple[int, int, int]:
-    frame, y, x = (int(part) for part in text.split(","))
+    try:
+        frame, y, x = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected FRAME,Y,X, three whole numbers; received {text!r}"
+        ) from error
     return frame, y, x
 
 
@@ -114,7 +125,7 @@ def _parse(arguments: Sequence[str] | None):
         metavar="FILE",
         help="picture to write (default: looks.png)",
     )
-    return parser.parse_args(arguments)
+    return cli.parse(parser, arguments)
 
 
 if __name__ == "__main__":

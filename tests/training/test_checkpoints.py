@@ -68,16 +68,16 @@ def test_history_is_kept(run):
     assert (latest.epoch, latest.history) == (2, rows(2))
 
 
-def test_only_the_last_two_are_kept(run):
-    for epoch in (1, 2, 3):
+@pytest.mark.parametrize("epochs", [(1, 2, 3), (9998, 9999, 10000)])
+def test_only_the_last_two_are_kept(run, epochs):
+    for epoch in epochs:
         checkpoints.save(make_model(), run, rows(epoch))
-    names = sorted(path.name for path in run.checkpoints.iterdir())
-    assert names == ["epoch_0002", "epoch_0003"]
+    kept = {path.name for path in run.checkpoints.iterdir()}
+    assert kept == {f"epoch_{epoch:04d}" for epoch in epochs[1:]}
+    assert checkpoints.latest(run).epoch == epochs[-1]
 
 
-@pytest.mark.parametrize(
-    "name", [checkpoints.WEIGHTS, checkpoints.GENERATORS, checkpoints.STATE]
-)
+@pytest.mark.parametrize("name", [checkpoints.VARIABLES, checkpoints.STATE])
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
 def test_damage_is_found_and_the_way_on_is_said(run, name, damage):
     for epoch in (1, 2):
@@ -95,9 +95,16 @@ def test_damage_is_found_and_the_way_on_is_said(run, name, damage):
         checkpoints.latest(run)
 
 
+def test_a_state_that_is_something_else_is_damage(run):
+    checkpoints.save(make_model(), run, rows(1))
+    (run.checkpoints / "epoch_0001" / checkpoints.STATE).write_text("[]")
+    with pytest.raises(UserError, match="damaged"):
+        checkpoints.latest(run)
+
+
 def test_the_only_checkpoint_damaged_means_starting_over(run):
     checkpoints.save(make_model(), run, rows(1))
-    (run.checkpoints / "epoch_0001" / checkpoints.WEIGHTS).write_bytes(b"")
+    (run.checkpoints / "epoch_0001" / checkpoints.VARIABLES).write_bytes(b"")
     with pytest.raises(UserError, match="to start over"):
         checkpoints.latest(run)
 
@@ -106,6 +113,7 @@ def test_weights_of_another_model_are_refused(run):
     checkpoints.save(make_model(), run, rows(1))
     inputs = keras.Input((5,))
     other = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    other.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
     with pytest.raises(UserError, match="does not fit"):
         checkpoints.restore(other, checkpoints.latest(run))
 

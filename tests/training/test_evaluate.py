@@ -32,6 +32,7 @@ def test_the_test_split_is_what_training_reported(tiny, capsys):
     ("arguments", "message"),
     [
         (["--workdir=/nowhere"], "not a run folder"),
+        (["--split=test"], "Give --workdir"),
         (["--workdir={run}", "--split=train"], "Unknown split 'train'"),
     ],
 )

@@ -91,13 +91,25 @@ def test_the_recipe_and_the_result_go_with_it(tiny):
 def test_the_same_weights_are_exported_once(tiny):
     run, exported = tiny
     assert export.export_run(RunFolder(run), exported.parent) == exported
-    assert [path.name for path in exported.parent.iterdir()] == ["1"]
+    assert export.numbered_versions(exported.parent) == [exported]
 
 
 def test_other_weights_are_the_next_version(tiny, tmp_path):
     (tmp_path / "9").mkdir()
     path = export.export_run(RunFolder(tiny[0]), tmp_path)
     assert path == tmp_path / "10"
+
+
+def test_weights_of_an_older_version_are_a_new_version(tiny, tmp_path):
+    run, stage = RunFolder(tiny[0]), RunFolder(tiny[0] / "image_stage")
+    made = [export.export_run(r, tmp_path).name for r in (run, stage, run)]
+    assert made == ["1", "2", "3"]
+
+
+def test_a_version_that_says_nothing_of_its_source_is_left(tiny, tmp_path):
+    path = export.export_run(RunFolder(tiny[0]), tmp_path)
+    (path / "assets.extra" / "source.json").write_text("{")
+    assert export.export_run(RunFolder(tiny[0]), tmp_path).name == "2"
 
 
 def test_an_image_network_is_exported_as_well(tiny, tmp_path):
@@ -115,7 +127,7 @@ def test_a_failed_export_leaves_nothing(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(export.tf.saved_model, "save", full_disk)
     with pytest.raises(UserError, match="No space left"):
         export.export_run(RunFolder(tiny[0]), tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [".lock"]
 
 
 def test_a_folder_that_is_no_run_is_one_line(tmp_path, capsys):
@@ -126,6 +138,11 @@ def test_a_folder_that_is_no_run_is_one_line(tmp_path, capsys):
     assert code == 2 and error.count("\n") == 1
     assert "not a run folder" in error
     assert not (tmp_path / "out").exists()
+
+
+def test_half_of_the_options_are_an_error(tiny, capsys):
+    assert cli.run(export.main, [f"--workdir={tiny[0]}"]) == 2
+    assert "Give both --workdir DIR and --out" in capsys.readouterr().err
 
 
 def test_the_command_says_where_and_how_to_serve(tiny, tmp_path, capsys):

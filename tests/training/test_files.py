@@ -3,6 +3,7 @@ import errno
 import pytest
 
 from training import files
+from training.errors import UserError
 
 
 def full_disk(*_):
@@ -58,6 +59,22 @@ def test_scratch_of_a_killed_process_is_replaced(tmp_path):
     with files.new_directory(tmp_path / "made"):
         pass
     assert list((tmp_path / "made").iterdir()) == []
+
+
+def test_a_failed_write_says_of_which_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space") as error:
+        files.write_bytes(tmp_path / "a.png", b"x")
+    assert error.value.filename == str(tmp_path / "a.png")
+
+
+def test_a_locked_folder_keeps_others_out(tmp_path):
+    with files.locked(tmp_path):
+        with pytest.raises(UserError, match="Another process"):
+            with files.locked(tmp_path):
+                pass
+    with files.locked(tmp_path):
+        pass
 
 
 def test_sha256_of_a_known_text(tmp_path):

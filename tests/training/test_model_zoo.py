@@ -35,9 +35,10 @@ def test_the_page_in_the_repository_is_what_the_results_say():
 
 
 def test_results_come_from_committed_code():
-    for runs in model_zoo.read_results(model_zoo.RESULTS).values():
-        for run in runs:
-            assert len(run["versions"]["commit"]) == 40, run["recipe"]
+    results = model_zoo.read_results(model_zoo.RESULTS)
+    assert set(results) == set(RECIPES)
+    for run in (run for runs in results.values() for run in runs):
+        assert all(len(commit) == 40 for commit in run["commits"]), run
 
 
 def test_every_recipe_has_a_row():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from training import cli, predict
 from training.data import load_dataset
@@ -72,9 +73,27 @@ def test_a_clip_of_another_size_says_both(tiny, tmp_path, capsys):
     assert "(8, 32, 32, 3)" in error and "(3, 32, 32, 3)" in error
 
 
-def test_a_file_and_a_sample_together_are_refused():
-    with pytest.raises(UserError, match="not both"):
-        predict.main(["clip.npy", "--model=m", "--sample=0"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["clip.npy", "--model=m", "--sample=0"], "Give either a clip file or"),
+        (["--model=m"], "Give either a clip file or"),
+        (["clip.npy"], "Give --model"),
+        (["clip.npy", "--model=m", "--top=0"], "Expected --top"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(arguments, message):
+    with pytest.raises(UserError, match=message):
+        predict.main(arguments)
+
+
+def test_a_saved_model_of_others_is_one_line(tmp_path, capsys):
+    module = tf.Module()
+    spec = tf.TensorSpec((None,), tf.float32)
+    module.f = tf.function(lambda x, y: {"sum": x + y}, [spec, spec])
+    tf.saved_model.save(module, str(tmp_path), {"serving_default": module.f})
+    error = one_line_error(capsys, [f"--model={tmp_path}", "--sample=0"])
+    assert "cannot be loaded as one of our SavedModels" in error
 
 
 def test_without_arguments_it_shows_an_example(capsys, tmp_path, monkeypatch):

@@ -1,10 +1,14 @@
+import pathlib
 import subprocess
 import sys
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
 def test_commands_start_without_notes_on_how_tensorflow_was_built():
     result = subprocess.run(
         [sys.executable, "-c", "import training; print('started')"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
@@ -26,7 +30,7 @@ def test_what_is_printed_besides_is_printed():
         "import training\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )
     assert result.returncode == 1
     assert "something is wrong" in result.stderr

@@ -1,7 +1,9 @@
 import dataclasses
+import inspect
 
 import pytest
 
+from nonlocal_tf import NonLocalBlock
 from training import recipe as recipes
 from training.errors import UserError
 from training.recipes import RECIPES, get_recipe
@@ -24,7 +26,9 @@ def test_json_round_trip(recipe):
     assert recipes.from_json(recipes.to_json(recipe)) == recipe
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "x"}', '{"a": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"name": "x"}', '{"a": 1}', '{"name": {}}']
+)
 def test_text_that_is_no_recipe_is_refused(text):
     with pytest.raises(UserError, match="Not a recipe"):
         recipes.from_json(text)
@@ -69,6 +73,8 @@ def test_override_can_leave_out_the_image_stage():
         ("batch", "Expected --set field=value"),
         ("batch.x=3", "has no fields"),
         ("name=other", "keeps its name"),
+        ("batch={[]}", "expected int"),
+        ("seed=-1", "Expected seed from 0"),
         ("batch=0", "Expected batch to be at least 1"),
         ("epoch_steps=7", "Expected epoch_steps to divide"),
         ("optimizer.warmup_steps=2400", "Expected warmup_steps"),
@@ -107,8 +113,11 @@ def test_the_ablation_differs_from_the_example_in_its_model_alone():
     fields = recipes.differences(
         get_recipe("digits_nl"), get_recipe("digits_c2d")
     )
-    assert {field.split(":")[0].split(".")[0] for field in fields} == {
-        "name",
-        "description",
-        "model",
-    }
+    changed = {field.split(":")[0].split(".")[0] for field in fields}
+    assert changed == {"name", "model"}
+
+
+def test_the_recipe_repeats_the_defaults_of_the_block():
+    arguments = inspect.signature(NonLocalBlock).parameters
+    for field in dataclasses.fields(recipes.NonLocalConfig):
+        assert field.default == arguments[field.name].default, field.name

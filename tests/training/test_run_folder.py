@@ -45,9 +45,10 @@ def test_other_settings_are_refused_and_named(run):
         open_and_close(run, changed)
 
 
-def test_a_reworded_description_is_the_same_run(run):
+def test_reworded_descriptions_are_the_same_run(run):
     open_and_close(run)
-    open_and_close(run, dataclasses.replace(RECIPE, description="other words"))
+    stage = dataclasses.replace(RECIPE.image_stage, description="other words")
+    open_and_close(run, dataclasses.replace(RECIPE, image_stage=stage))
 
 
 def test_a_folder_of_other_things_is_refused_untouched(run):
@@ -66,7 +67,7 @@ def test_a_file_is_refused(run):
 
 def test_two_processes_cannot_share_a_folder(run):
     with run.opened(RECIPE):
-        with pytest.raises(UserError, match="Another process"):
+        with pytest.raises(UserError, match="Another process is writing"):
             open_and_close(RunFolder(run.path))
 
 

@@ -32,6 +32,8 @@ def test_a_clip_file_needs_a_query(tiny, tmp_path, capsys):
         (["--block=stage2_nonlocl"], "Did you mean 'stage2_nonlocal'"),
         (["--query=8,0,0"], "inside a clip of size (8, 32, 32)"),
         (["--split=tset"], "Did you mean 'test'"),
+        (["--arrows=-1"], "Expected --arrows from 0"),
+        (["clip.npy"], "Give either a clip file or --sample"),
     ],
 )
 def test_errors_are_one_line(tiny, arguments, message, tmp_path, capsys):
@@ -43,6 +45,12 @@ def test_errors_are_one_line(tiny, arguments, message, tmp_path, capsys):
     error = capsys.readouterr().err
     assert code == 2 and message in error and error.count("\n") == 1
     assert not out.exists()
+
+
+def test_a_query_that_is_no_point_says_what_is(capsys):
+    with pytest.raises(SystemExit):
+        visualize.main(["--workdir=x", "--sample=0", "--query=1,b"])
+    assert "expected FRAME,Y,X" in capsys.readouterr().err
 
 
 def test_a_network_without_a_block_says_so(tiny, capsys, tmp_path):

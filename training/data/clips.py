@@ -1,10 +1,12 @@
 """Reading one clip from a file the user has."""
 
+import io
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
+from training import files
 from training.errors import UserError
 
 READERS = (".npy", ".gif")
@@ -30,8 +32,9 @@ def read_clip(path: str | pathlib.Path) -> np.ndarray:
         if path.suffix.lower() == ".gif":
             clip = tf.io.decode_gif(path.read_bytes()).numpy()
         else:
-            # No pickles: a clip file must not run code.
-            clip = np.load(path, allow_pickle=False)
+            with open(path, "rb") as file:
+                # No pickles: a clip file must not run code.
+                clip = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError, tf.errors.OpError) as error:
         raise UserError(
             f"{path} cannot be read as a {path.suffix} clip: {error}"
@@ -42,3 +45,13 @@ def read_clip(path: str | pathlib.Path) -> np.ndarray:
             f"Received: {clip.dtype} {clip.shape}"
         )
     return clip
+
+
+def write_clip(path: str | pathlib.Path, clip: np.ndarray) -> None:
+    """Writes uint8 frames as a .npy file that `read_clip` reads."""
+    path = pathlib.Path(path)
+    if path.suffix.lower() != ".npy":
+        raise UserError(f"Expected a name that ends in .npy. Received: {path}")
+    content = io.BytesIO()
+    np.save(content, clip)
+    files.write_bytes(path, content.getvalue())

@@ -12,6 +12,7 @@ The handwriting is scikit-learn's copy of the UCI digits (1797 images of 8x8,
 a test clip was seen in training.
 """
 
+import abc
 import functools
 
 import numpy as np
@@ -57,16 +58,16 @@ class _Digits(Dataset):
 
         self._handwriting = {split: Handwriting(split) for split in SPLITS}
 
+    @abc.abstractmethod
     def make(self, handwriting: "Handwriting", count: int, seed) -> dict:
         """`count` examples as a dict of tensors; a function of `seed`."""
-        raise TypeError("A task defines make().")
 
     def train_batches(self, batch, seed, start_step, steps):
         def make_batch(step):
             made = self.make(self._handwriting["train"], batch, (seed, step))
             return made["pixels"], made["label"]
 
-        return _numbers(start_step, steps).map(
+        return tf.data.Dataset.range(start_step, steps).map(
             make_batch, num_parallel_calls=tf.data.AUTOTUNE
         )
 
@@ -77,7 +78,7 @@ class _Digits(Dataset):
             made = self._eval_block(split, block)
             return made["pixels"], made["label"]
 
-        return _numbers(0, EVAL_BLOCKS).map(
+        return tf.data.Dataset.range(EVAL_BLOCKS).map(
             make_block, num_parallel_calls=tf.data.AUTOTUNE
         )
 
@@ -290,10 +291,6 @@ class _Draws:
 
 def _palette():
     return tf.constant(list(COLOURS.values()), tf.float32)
-
-
-def _numbers(start: int, stop: int) -> tf.data.Dataset:
-    return tf.data.Dataset.range(start, stop)
 
 
 def _point(value):

@@ -39,7 +39,7 @@ def test_another_kind_of_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["clip.npy", "clip.gif"])
-@pytest.mark.parametrize("content", [b"", b"not what it says it is"])
+@pytest.mark.parametrize("content", [b"", b"not what it says", b"PK\3\4"])
 def test_garbage_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match="cannot be read as a"):
@@ -50,6 +50,18 @@ def test_pickled_objects_are_refused(tmp_path):
     np.save(tmp_path / "clip.npy", np.array([{}], dtype=object))
     with pytest.raises(UserError, match="cannot be read"):
         clips.read_clip(tmp_path / "clip.npy")
+
+
+def test_what_is_written_is_read(tmp_path):
+    clips.write_clip(tmp_path / "clip.npy", frames())
+    np.testing.assert_array_equal(
+        clips.read_clip(tmp_path / "clip.npy"), frames()
+    )
+
+
+def test_clips_are_written_as_npy_alone(tmp_path):
+    with pytest.raises(UserError, match="ends in .npy"):
+        clips.write_clip(tmp_path / "clip.gif", frames())
 
 
 @pytest.mark.parametrize(

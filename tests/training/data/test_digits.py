@@ -66,6 +66,21 @@ def test_pick_gives_images_of_the_class_asked_for():
             assert np.abs(resized - image).max((1, 2)).min() == 0
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_evaluation_shows_handwriting_of_its_split_alone(split, monkeypatch):
+    monkeypatch.setattr(digits, "NOISE_STD", 0.0)
+    images, labels = digits.load_handwriting()
+    every = tf.image.resize(images[..., None], (16, 16)).numpy()[..., 0]
+    own = set(digits.split_indices(labels)[split].tolist())
+    dataset = load_dataset("digits_recall")
+    for index in range(30):
+        example = dataset.example(split, index)
+        # Every colour has one channel at 255.
+        shown = box(example.pixels, example.query, 16).max(-1) / 255
+        same = np.flatnonzero(np.abs(every - shown).max((1, 2)) < 1 / 255)
+        assert len(same) and set(same.tolist()) <= own
+
+
 def test_place_puts_a_patch_where_it_is_told():
     patches = np.arange(1, 19, dtype="float32").reshape(1, 2, 3, 3)
     corners = np.array([[[5, 7], [29, 0]]], "int32")
