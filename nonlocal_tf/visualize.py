@@ -18,6 +18,7 @@ CAPTION_PX = 22
 BACKGROUND = (18, 18, 24)
 HEAT = (255, 140, 0)
 QUERY = (255, 255, 255)
+FAINT = 0.05
 TEXT = (225, 225, 230)
 
 Cell = tuple[int, int, int]
@@ -123,13 +124,15 @@ def affinity(
 def strip(frames: np.ndarray, look: Look, arrows: int = 3, zoom: int = 5):
     """Draws a clip's frames in a row and where a cell of it looks.
 
-    The cell that looks is outlined in white. What it looks at glows, and
-    arrows lead to the strongest cells, with their weights.
+    The cell that looks is outlined in white. What it looks at glows, arrows
+    lead to the strongest cells, with their weights, and below each frame is
+    the sum of the weights at its time.
 
     Args:
         frames: uint8 RGB, `(time, height, width, 3)`.
         look: from `affinity`, on the same clip.
-        arrows: how many.
+        arrows: how many, at the most; cells with less than a twentieth of the
+            strongest get none.
         zoom: screen pixels a pixel.
 
     Returns:
@@ -163,10 +166,13 @@ def strip(frames: np.ndarray, look: Look, arrows: int = 3, zoom: int = 5):
             (layout.width, layout.height), Image.Resampling.NEAREST
         )
         picture.paste(tile, layout.corner(index))
-        x, _ = layout.corner(index)
-        draw.text((x, layout.height + 2 * GAP_PX), f"frame {index}", fill=TEXT)
-    for rank, target in enumerate(look.strongest(arrows)):
-        _arrow(draw, layout, look, target, bold=rank == 0)
+        share = look.weights[int(index // look.cell[0])].sum()
+        caption = f"frame {index}: {share:.2f}"
+        x, y = layout.corner(index)
+        draw.text((x, y + layout.height + GAP_PX), caption, fill=TEXT)
+    for target in look.strongest(arrows):
+        if look.weights[target] >= FAINT * look.weights.max() > 0:
+            _arrow(draw, layout, look, target)
     draw.rectangle(layout.box(look.query), outline=QUERY, width=3)
     return picture
 
@@ -211,19 +217,19 @@ def _glow(frame: np.ndarray, share: np.ndarray) -> np.ndarray:
     return mixed.round().astype("uint8")
 
 
-def _arrow(draw, layout: _Layout, look: Look, target, bold: bool) -> None:
-    """An arrow from the query to a target, with the weight beside its head."""
+def _arrow(draw, layout: _Layout, look: Look, target: Cell) -> None:
+    """An arrow from the query to a target cell, its weight written below."""
+    left, _, _, bottom = layout.box(target)
+    draw.rectangle(layout.box(target), outline=HEAT, width=2)
     start, end = layout.centre(look.query), layout.centre(target)
-    label = f"{look.weights[target]:.2f}"
     length = float(np.hypot(*(end - start)))
     if length > 0:
         along = (end - start) / length
         across = np.array([-along[1], along[0]])
         back = end - 12 * along
         head = (end, back + 6 * across, back - 6 * across)
-        draw.line([*start, *end], fill=HEAT, width=4 if bold else 2)
+        draw.line([*start, *back], fill=HEAT, width=3)
         draw.polygon([tuple(point) for point in head], fill=HEAT)
-    left, top, *_ = layout.box(target)
-    corner = (left + 3, top + 2)
+    label, corner = f"{look.weights[target]:.2f}", (left, bottom + 2)
     draw.rectangle(draw.textbbox(corner, label), fill=BACKGROUND)
     draw.text(corner, label, fill=TEXT)

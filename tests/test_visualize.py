@@ -104,6 +104,15 @@ def test_strip_leads_an_arrow_from_the_query_to_the_strongest_cell():
     assert (columns.min(), columns.max()) == (0, 79)
 
 
+def test_faint_cells_get_no_arrow():
+    weights = np.zeros((3, 4, 4))
+    weights[2, 2, 0], weights[2, 0, 3] = 0.97, 0.03
+    one = black_strip(weights, (0, 2, 0), arrows=1)
+    np.testing.assert_array_equal(
+        one, black_strip(weights, (0, 2, 0), arrows=9)
+    )
+
+
 def test_negative_weights_do_not_glow():
     weights = np.full((3, 4, 4), -1.0)
     picture = black_strip(weights, (0, 0, 0), arrows=0)

@@ -15,6 +15,8 @@ NOTES = (
     "This TensorFlow binary is optimized to use available CPU instructions",
     "To enable the following instructions:",
     "Could not find cuda drivers on your machine",
+    # No NVIDIA driver at all; other failures of cuInit are worth reading.
+    "Failed call to cuInit: UNKNOWN ERROR (303)",
 )
 
 
@@ -25,7 +27,10 @@ def import_tensorflow() -> None:
     with tempfile.TemporaryFile() as printed:
         os.dup2(printed.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            import tensorflow
+
+            # Looks for GPUs now, which is when it notes that there is none.
+            tensorflow.config.list_physical_devices()
         finally:
             os.dup2(real_stderr, 2)
             os.close(real_stderr)

@@ -87,6 +87,11 @@ class NonLocalBlock(layers.Layer):
         super().__init__(**kwargs)
         if norm not in NORMS:
             raise ValueError(unknown("norm", norm, NORMS))
+        if norm == "none" and gamma_init:
+            raise ValueError(
+                "`gamma_init` belongs to a normalisation; with norm='none' use "
+                f"`out_initializer`. Received: gamma_init={gamma_init!r}"
+            )
         if bottleneck is not None and bottleneck < 1:
             raise ValueError(
                 "Expected `bottleneck` to be None or at least 1. "

@@ -305,6 +305,7 @@ def test_other_ranks_and_unknown_channels_are_refused(shape):
     ("options", "message"),
     [
         ({"norm": "bach"}, "Did you mean 'batch'"),
+        ({"norm": "none", "gamma_init": 1.0}, "belongs to a normalisation"),
         ({"bottleneck": 0}, "Expected `bottleneck`"),
         ({"pairwise": "dot_product", "scale": 2.0}, "Gaussian functions alone"),
         ({"pairwise": EmbeddedGaussian(), "scale": 2.0}, "has its own"),
