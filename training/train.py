@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     verbose = options.verbose
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
+    if options.export:  # what is wrong with it is said now, not at the end
+        pathlib.Path(options.export).mkdir(parents=True, exist_ok=True)
     result = train(chosen, run, verbose)
     exported = (
         export.export_run(run, options.export) if options.export else None

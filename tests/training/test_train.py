@@ -247,6 +247,17 @@ def test_errors_are_one_line_and_exit_2(arguments, message, tmp_path, capsys):
     assert not workdir.exists()  # so the corrected command can use it
 
 
+def test_an_export_that_cannot_be_is_refused_before_training(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    code = cli.run(
+        train.main,
+        [*ALONE, f"--workdir={tmp_path / 'run'}"]
+        + [f"--export={tmp_path / 'file'}"],
+    )
+    assert code == 2 and "File exists" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_workdir_of_another_recipe_is_refused(tiny, capsys):
     run, _ = tiny
     code = cli.run(train.main, ["--recipe=digits_c2d", f"--workdir={run}"])
