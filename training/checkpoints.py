@@ -7,6 +7,7 @@ needs no state: a batch is a function of the seed and its number.
 """
 
 import dataclasses
+import io
 import json
 import math
 import pathlib
@@ -91,8 +92,11 @@ def save(model: keras.Model, run: RunFolder, history: list[dict]) -> None:
         _key(index): keras.ops.convert_to_numpy(variable)
         for index, variable in enumerate(_variables(model))
     }
+    # In memory first: a plain write fails plainly when the disk is full.
+    content = io.BytesIO()
+    np.savez(content, **arrays)
     with files.new_directory(run.checkpoints / f"epoch_{epoch:04d}") as path:
-        np.savez(path / VARIABLES, **arrays)
+        (path / VARIABLES).write_bytes(content.getbuffer())
         digest = files.sha256(path / VARIABLES)
         state = {"epoch": epoch, "history": history, "sha256": digest}
         (path / STATE).write_text(json.dumps(state, indent=2), "utf-8")
