@@ -1,6 +1,8 @@
 """The train command, on runs that take seconds."""
 
+import contextlib
 import csv
+import io
 import json
 import os
 import pathlib
@@ -305,11 +307,17 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tiny, room, tmp_path, capfd):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(room * size), hard))
     try:
-        with capfd.disabled():  # its files have the limit too
+        # What is captured goes to a file, which has the limit too.
+        with (
+            capfd.disabled(),
+            contextlib.redirect_stderr(io.StringIO()) as said,
+        ):
             code = cli.run(save)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert code == 2
+    assert "No space left" in said.getvalue()
+    assert said.getvalue().count("\n") == 1
     assert checkpoints.latest(run) == last
     names = sorted(path.name for path in run.checkpoints.iterdir())
     assert names == ["epoch_0001", "epoch_0002"]
