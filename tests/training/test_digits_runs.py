@@ -1,7 +1,6 @@
 """The main example in full, through its command: the claims of README."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -21,11 +20,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Function of a recipe's name to the folder of its whole run."""
-    folder = os.environ.get("DIGITS_RUNS") or tmp_path_factory.mktemp("runs")
+    """Function of a recipe's name to the folder of its whole run, made once."""
+    folder = tmp_path_factory.mktemp("runs")
 
     def run(recipe):
-        workdir = pathlib.Path(folder) / recipe
+        workdir = folder / recipe
         subprocess.run(
             [sys.executable, "-m", "training.train", f"--recipe={recipe}"]
             + [f"--workdir={workdir}"],
