@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# compat: else a script beside a clone called nonlocal_tf imports the clone.
+EDITABLE := --config-settings editable_mode=compat --editable
 
 .PHONY: help train test test-slow lint format
 
@@ -41,9 +43,9 @@ format: .venv/.dev
 	@touch $@
 
 .venv/.train: setup.cfg .venv/.made
-	$(PIP) --editable '.[digits,viz]'
+	$(PIP) $(EDITABLE) '.[digits,viz]'
 	@touch $@
 
 .venv/.dev: setup.cfg .venv/.made
-	$(PIP) --editable '.[test,dev]'
+	$(PIP) $(EDITABLE) '.[test,dev]'
 	@touch $@

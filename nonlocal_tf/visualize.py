@@ -49,6 +49,13 @@ class Look:
             for t, y, x in zip(times, ys, xs, strict=True)
         ]
 
+    def middle(self, at: Cell) -> Cell:
+        """(frame, y, x) in pixels of the middle of a cell."""
+        frame, y, x = (
+            int((i + 0.5) * side) for i, side in zip(at, self.cell, strict=True)
+        )
+        return frame, y, x
+
 
 def nonlocal_blocks(model: keras.Model) -> dict[str, NonLocalBlock]:
     """The model's non-local blocks by name, from input to output."""
@@ -69,8 +76,9 @@ def affinity(
 
     Args:
         model: a functional model on clips.
-        clip: one clip as the model takes it,
-            `(time, height, width, channels)`.
+        clip: one clip as the model takes it, without the batch,
+            `(time, height, width, channels)`; pixels go through
+            `nonlocal_tf.preprocess.normalize` first.
         query: (frame, y, x) in pixels of the clip.
         block: name of a non-local block. Default: the last one.
 
@@ -101,6 +109,11 @@ def affinity(
         raise ValueError(
             "Expected a block on clips, (batch, time, height, width, channels)"
             f". Received: {name!r} on {tuple(layer.input.shape)}"
+        )
+    if len(clip.shape) != 4:
+        raise ValueError(
+            "Expected one clip, (time, height, width, channels). "
+            f"Received: shape={tuple(clip.shape)}"
         )
     size = tuple(clip.shape[:3])
     if not all(0 <= q < s for q, s in zip(query, size, strict=True)):
@@ -167,7 +180,7 @@ def strip(frames: np.ndarray, look: Look, arrows: int = 3, zoom: int = 5):
         )
         picture.paste(tile, layout.corner(index))
         share = look.weights[int(index // look.cell[0])].sum()
-        caption = f"frame {index}: {share:.2f}"
+        caption = f"frame {index}: sum {share:.2f}"
         x, y = layout.corner(index)
         draw.text((x, y + layout.height + GAP_PX), caption, fill=TEXT)
     for target in look.strongest(arrows):

@@ -37,6 +37,18 @@ def test_strongest_cells_come_first():
     assert look.strongest(2) == [(1, 2, 4), (0, 1, 3)]
 
 
+def test_the_middle_of_a_cell_is_a_query_for_that_cell(model):
+    clip = normal(CLIP_SHAPE)
+    look = visualize.affinity(model, clip, query=(0, 0, 0))
+    assert look.middle((2, 1, 3)) == (2, 6, 14)
+    assert visualize.affinity(model, clip, (2, 6, 14)).query == (2, 1, 3)
+
+
+def test_a_batch_of_clips_is_refused(model):
+    with pytest.raises(ValueError, match="Expected one clip"):
+        visualize.affinity(model, normal((1, *CLIP_SHAPE)), (0, 0, 0))
+
+
 def test_blocks_are_listed_from_input_to_output(model):
     assert list(visualize.nonlocal_blocks(model)) == ["stage2_nonlocal"]
 

@@ -34,7 +34,7 @@ def run(main: Main, arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(_describe(error))
     except KeyboardInterrupt:
-        print("\nStopped; nothing that was saved is lost.", file=sys.stderr)
+        print("Stopped; nothing that was saved is lost.", file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.workdir is None or options.out is None:
         raise UserError("Give both --workdir DIR and --out DIR.")
     path = export_run(RunFolder(options.workdir), options.out)
-    print(f"Exported: {path}\nServe it: {serve_command(path.parent)}")
+    print(f"SavedModel: {path}\nServe it: {serve_command(path.parent)}")
 
 
 def export_run(run: RunFolder, out: str | pathlib.Path) -> pathlib.Path:
@@ -71,6 +71,7 @@ def export_run(run: RunFolder, out: str | pathlib.Path) -> pathlib.Path:
         UserError: there is nothing to export or it cannot be written.
     """
     out = pathlib.Path(out)
+    check_out(out, run.read_recipe())
     model, recipe, dataset = run_model.load_trained(run)
     weights = _digest(model)
     source = {"weights_sha256": weights, "result": run.read_result()}
@@ -86,6 +87,25 @@ def export_run(run: RunFolder, out: str | pathlib.Path) -> pathlib.Path:
             (extra / "recipe.json").write_text(recipes.to_json(recipe))
             (extra / "source.json").write_text(json.dumps(source, indent=2))
     return out / str(number)
+
+
+def check_out(out: pathlib.Path, recipe: recipes.Recipe) -> None:
+    """Makes a directory for versions of a recipe, if needed.
+
+    Raises:
+        UserError: it holds versions of another recipe, which this one would
+            replace for whoever serves it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for version in numbered_versions(out):
+        path = version / EXTRA / "recipe.json"
+        if path.is_file():
+            there = recipes.from_json(path.read_text("utf-8")).name
+            if there != recipe.name:
+                raise UserError(
+                    f"{out} holds versions of recipe {there!r}, not "
+                    f"{recipe.name!r}. Give another directory."
+                )
 
 
 def write_saved_model(

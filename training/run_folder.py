@@ -121,8 +121,8 @@ class RunFolder:
         if changed:
             raise UserError(
                 f"{self.path} holds a run with other settings (there, here): "
-                f"{'; '.join(changed)}. Give the same settings to resume it, "
-                "or another --workdir."
+                f"{'; '.join(changed)}. Give --workdir alone to resume it, or "
+                "another --workdir."
             )
 
 

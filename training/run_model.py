@@ -55,8 +55,8 @@ def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:
     checkpoint = checkpoints.latest(run)
     if checkpoint is None:
         raise UserError(
-            f"{run.path} has no checkpoint yet. Start the command again that "
-            "made it."
+            f"{run.path} has no checkpoint yet. Go on training it with: "
+            f"python -m training.train --workdir {run.path}"
         )
     if checkpoint.epoch < recipe.epochs:
         print(

@@ -2,7 +2,9 @@
 
 import dataclasses
 import importlib.util
+import os
 import pathlib
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -32,9 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.list or not given:
         print(_catalogue())
         return
-    if options.recipe is None:
-        raise UserError("Give --recipe NAME; --list shows the names.")
-    chosen = get_recipe(options.recipe)
+    if options.recipe is not None:
+        chosen = get_recipe(options.recipe)
+    elif options.workdir and RunFolder(options.workdir).recipe_path.exists():
+        chosen = RunFolder(options.workdir).read_recipe()
+    else:
+        raise UserError(
+            "Give --recipe NAME (see --list), or the --workdir of a run to "
+            "resume."
+        )
     if options.seed is not None:
         chosen = recipe.with_seed(chosen, options.seed)
     chosen = recipe.override(chosen, options.set)
@@ -46,8 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
     if options.export:  # what is wrong with it is said now, not at the end
-        pathlib.Path(options.export).mkdir(parents=True, exist_ok=True)
-    result = train(chosen, run, verbose)
+        export.check_out(pathlib.Path(options.export), chosen)
+    try:
+        result = train(chosen, run, verbose)
+    except KeyboardInterrupt:
+        print(f"\nTo go on after the last whole epoch: {_resume(run)}")
+        raise
     exported = (
         export.export_run(run, options.export) if options.export else None
     )
@@ -180,34 +192,43 @@ def _summary(
         ("run folder", run.path),
         ("exported", exported or "no (see export below)"),
     ]
-    model = exported.parent if exported else f"savedmodels/{chosen.name}"
-    shared = f"--workdir {run.path}"
-    commands = [
-        ("predict", f"python -m training.predict --model {model} --sample 0"),
-        (
-            "visualize",
-            f"python -m training.visualize {shared} --sample 0 --out looks.png",
-        ),
-        ("evaluate", f"python -m training.evaluate {shared}"),
-    ]
+    workdir = f"--workdir {run.path}"
+    commands = []
+    if exported:
+        model = f"--model {exported.parent}"
+        commands.append(("predict", _module("predict", model, "--sample 0")))
+    if chosen.model.nonlocal_block is not None:
+        options = ("--sample 0", "--out looks.png")
+        commands.append(("visualize", _module("visualize", workdir, *options)))
+    commands.append(("evaluate", _module("evaluate", workdir)))
     if exported:
         commands.append(("serve", export.serve_command(exported.parent)))
     else:
-        commands.append(
-            ("export", f"python -m training.export {shared} --out {model}")
-        )
+        out = f"--out savedmodels/{run.path.resolve().name}"
+        commands.append(("export", _module("export", workdir, out)))
     return (
         f"\n{chosen.name}\n{table.render(rows)}\n\nTry next\n"
         f"{table.render(commands)}"
     )
 
 
+def _resume(run: RunFolder) -> str:
+    return _module("train", f"--workdir {run.path}")
+
+
+def _module(name: str, *options: str) -> str:
+    """A command as it can be typed here, with or without an activated venv."""
+    found = shutil.which("python")
+    activated = found and os.path.abspath(found) == sys.executable
+    python = "python" if activated else os.path.relpath(sys.executable)
+    return " ".join([python, "-m", f"training.{name}", *options])
+
+
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
         "training.train",
-        "Trains a recipe. The same --workdir resumes a run that was stopped, "
-        "and does\nnothing if it is done. Without arguments: lists the "
-        "recipes.",
+        "Trains a recipe. --workdir alone resumes a run that was stopped, and "
+        "does nothing\nif it is done. Without arguments: lists the recipes.",
         EXAMPLE,
     )
     parser.add_argument("--recipe", metavar="NAME", help="what to train")

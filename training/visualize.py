@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("Give --workdir DIR, the folder of a run.")
     if (options.clip is None) == (options.sample is None):
         raise UserError("Give either a clip file or --sample N.")
+    if pathlib.Path(options.out).suffix.lower() != ".png":
+        raise UserError(f"Expected --out to end in .png, not {options.out}.")
     if options.arrows < 0:
         raise UserError(f"Expected --arrows from 0, not {options.arrows}.")
     model, _, dataset = run_model.load_trained(RunFolder(options.workdir))
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         example = Example(clips.read_clip(options.clip), label=-1)
     else:
         example = dataset.example(options.split, options.sample)
+    if not visualize.nonlocal_blocks(model):
+        raise UserError(f"Model {model.name!r} has no non-local block.")
     query = options.query or example.query
     if query is None:
         raise UserError("Say where to look from: --query FRAME,Y,X in pixels.")
@@ -58,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     picture.save(png, format="PNG")
     files.write_bytes(out, png.getvalue())
     print(f"{look.block}: cell {look.query} (time, y, x) looks at")
-    rows = [("cell", "weight")]
+    rows = [("cell", "its middle (frame, y, x) in pixels", "weight")]
     rows += [
-        (str(cell), f"{look.weights[cell]:.3f}")
+        (str(cell), str(look.middle(cell)), f"{look.weights[cell]:.3f}")
         for cell in look.strongest(options.arrows)
     ]
     print(table.render(rows))
@@ -117,7 +121,7 @@ def _parse(arguments: Sequence[str] | None):
         type=int,
         default=3,
         metavar="K",
-        help="how many of the strongest to mark (default: 3)",
+        help="mark so many of the strongest at the most (default: 3)",
     )
     parser.add_argument(
         "--out",

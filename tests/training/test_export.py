@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -101,9 +102,21 @@ def test_other_weights_are_the_next_version(tiny, tmp_path):
 
 
 def test_weights_of_an_older_version_are_a_new_version(tiny, tmp_path):
-    run, stage = RunFolder(tiny[0]), RunFolder(tiny[0] / "image_stage")
-    made = [export.export_run(r, tmp_path).name for r in (run, stage, run)]
+    run = RunFolder(tiny[0])
+    other = RunFolder(shutil.copytree(tiny[0], tmp_path / "run"))
+    shutil.rmtree(other.checkpoints / "epoch_0002")  # leaves other weights
+    made = [export.export_run(r, tmp_path).name for r in (run, other, run)]
     assert made == ["1", "2", "3"]
+
+
+def test_versions_of_another_recipe_are_not_replaced(tiny, tmp_path, capsys):
+    export.export_run(RunFolder(tiny[0]), tmp_path)
+    stage = tiny[0] / "image_stage"
+    code = cli.run(export.main, [f"--workdir={stage}", f"--out={tmp_path}"])
+    error = capsys.readouterr().err
+    assert code == 2 and error.count("\n") == 1
+    assert "holds versions of recipe 'digits_nl', not 'digits_image'" in error
+    assert [p.name for p in export.numbered_versions(tmp_path)] == ["1"]
 
 
 def test_a_version_that_says_nothing_of_its_source_is_left(tiny, tmp_path):

@@ -193,6 +193,20 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
     assert columns[0] == columns[1]
 
 
+def test_the_folder_alone_is_enough_to_go_on(tiny, capsys):
+    train.main([f"--workdir={tiny[0]}"])
+    printed = capsys.readouterr().out
+    assert "is trained: nothing to do" in printed
+    # Not exported this time: no command that would need it.
+    assert "training.predict" not in printed
+    assert "--out savedmodels/digits_nl" in printed
+
+
+def test_without_a_block_no_picture_is_proposed(tiny, capsys):
+    train.main([f"--workdir={tiny[0] / 'image_stage'}"])
+    assert "training.visualize" not in capsys.readouterr().out
+
+
 def test_the_seed_decides_the_outcome(tmp_path):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         train.main([*ALONE, f"--workdir={tmp_path / name}", f"--seed={seed}"])

@@ -33,6 +33,7 @@ def test_a_clip_file_needs_a_query(tiny, tmp_path, capsys):
         (["--query=8,0,0"], "inside a clip of size (8, 32, 32)"),
         (["--split=tset"], "Did you mean 'test'"),
         (["--arrows=-1"], "Expected --arrows from 0"),
+        (["--out=a.jpg"], "Expected --out to end in .png"),
         (["clip.npy"], "Give either a clip file or --sample"),
     ],
 )
