@@ -56,13 +56,23 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None):
     return parser.parse_args(arguments), bool(arguments)
 
 
-def list_folders(title: str, root: str, marker: str) -> str:
-    """What exists: folders below `root` that hold a file called `marker`."""
+def overview(title: str, root: str, marker: str, example: str) -> str:
+    """What there is below `root` with a file `marker`, and what to do with it.
+
+    A command without arguments prints this.
+    """
     found = sorted(pathlib.Path(root).glob(f"*/{marker}"))
-    if not found:
-        return f"{title}: none below {root}/ yet."
     names = dict.fromkeys(path.relative_to(root).parts[0] for path in found)
-    return f"{title}: " + ", ".join(f"{root}/{name}" for name in names)
+    listed = ", ".join(f"{root}/{name}" for name in names)
+    return (
+        f"{title}: {listed or f'none below {root}/ yet'}\n\n"
+        f"Example:\n  {example}"
+    )
+
+
+def overview_of_runs(example: str) -> str:
+    """The overview of the commands that take a run folder."""
+    return overview("Runs", "runs", "recipe.json", example)
 
 
 def _describe(error: OSError) -> str:

@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", metavar="DIR", help="holds the versions")
     options, given = cli.parse(parser, arguments)
     if not given:
-        print(cli.list_folders("Runs", "runs", "recipe.json"))
-        print(f"\nExample:\n  {EXAMPLE}")
+        print(cli.overview_of_runs(EXAMPLE))
         return
     if options.workdir is None or options.out is None:
         raise UserError("Give both --workdir DIR and --out DIR.")

@@ -19,12 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.predict`."""
     options, given = _parse(arguments)
     if not given:
-        print(
-            cli.list_folders(
-                "SavedModels", "savedmodels", "[0-9]*/saved_model.pb"
-            )
-        )
-        print(f"\nExample:\n  {EXAMPLE}")
+        marker = "[0-9]*/saved_model.pb"
+        print(cli.overview("SavedModels", "savedmodels", marker, EXAMPLE))
         return
     if options.model is None:
         raise UserError("Give --model DIR, a SavedModel.")

@@ -23,8 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.visualize`."""
     options, given = _parse(arguments)
     if not given:
-        print(cli.list_folders("Runs", "runs", "recipe.json"))
-        print(f"\nExample:\n  {EXAMPLE}")
+        print(cli.overview_of_runs(EXAMPLE))
         return
     if options.workdir is None:
         raise UserError("Give --workdir DIR, the folder of a run.")

@@ -187,7 +187,6 @@ class Handwriting:
         images, labels = load_handwriting()
         chosen = split_indices(labels)[split]
         members = [chosen[labels[chosen] == digit] for digit in range(10)]
-        self.indices = chosen
         self._counts = tf.constant([len(m) for m in members], tf.float32)
         self._start = tf.constant(
             np.cumsum([0] + [len(m) for m in members[:-1]]), tf.int32
