@@ -129,9 +129,38 @@ def affinity(
     t, y, x = (int(q // c) for q, c in zip(query, cell, strict=True))
     at = (t, y, x)
     flat = int(np.ravel_multi_index(at, grid))
-    weights = layer.affinity(features, queries=[flat])[0, 0]  # (n,)
-    weights = ops.convert_to_numpy(weights).reshape(grid)
+    weights = layer.affinity(features, queries=[flat])[0, 0]  # (keys,)
+    weights = _on_grid(ops.convert_to_numpy(weights), layer, at, grid)
     return Look(name, at, weights, cell)
+
+
+def _on_grid(weights: np.ndarray, layer: NonLocalBlock, at: Cell, grid: Cell):
+    """Weights of keys as weights of cells, `(time, height, width)`.
+
+    The weight of a pooled key is shared evenly by the cells that it was pooled
+    from; cells that the query cannot look at have none.
+    """
+    pool = layer.pool_size
+    begin, end = [0, 0, 0], list(grid)
+    if layer.axes == "space":
+        begin[0], end[0] = at[0], at[0] + 1
+    elif layer.axes == "time":
+        begin[1:], end[1:] = at[1:], [at[1] + 1, at[2] + 1]
+    elif layer.temporal_group_size:
+        begin[0] = at[0] - at[0] % layer.temporal_group_size
+        end[0] = begin[0] + layer.temporal_group_size
+    keys = [(e - b) // p for b, e, p in zip(begin, end, pool, strict=True)]
+    seen = weights.reshape(keys) / np.prod(pool)
+    for axis, size in enumerate(pool):
+        seen = seen.repeat(size, axis)
+    cells = np.zeros(grid, weights.dtype)
+    cells[
+        tuple(
+            slice(b, b + size)
+            for b, size in zip(begin, seen.shape, strict=True)
+        )
+    ] = seen
+    return cells
 
 
 def strip(frames: np.ndarray, look: Look, arrows: int = 3, zoom: int = 5):

@@ -11,7 +11,7 @@ def normal(shape, seed=RNG_SEED, dtype="float32"):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-def check_layer(make, input_shape, expected_output_shape=None):
+def check_layer(make, input_shape, expected_output_shape=None, other_time=None):
     """Runs a layer through everything that users do with layers.
 
     Weights are random, so that a layer that starts as the identity computes.
@@ -20,6 +20,8 @@ def check_layer(make, input_shape, expected_output_shape=None):
         make: function of keyword arguments (`dtype`, ...) to a new layer.
         input_shape: with batch, no None.
         expected_output_shape: default: the input's.
+        other_time: what else the first axis after the batch may be. Default:
+            one more.
     """
     expected = tuple(expected_output_shape or input_shape)
     x = normal(input_shape)
@@ -31,7 +33,7 @@ def check_layer(make, input_shape, expected_output_shape=None):
     assert np.abs(y - x).max() > 0.01
     assert tuple(layer.compute_output_shape(input_shape)) == expected
     _check_config(layer)
-    _check_unknown_shape(make, layer, x, y)
+    _check_unknown_shape(make, layer, x, y, other_time)
     for policy, bits in (("mixed_bfloat16", 8), ("mixed_float16", 11)):
         _check_mixed_precision(make, layer, x, y, policy, bits)
 
@@ -97,7 +99,7 @@ def _check_config(layer):
     assert again == config
 
 
-def _check_unknown_shape(make, layer, x, expected):
+def _check_unknown_shape(make, layer, x, expected, other_time):
     """Everything but the channels may be unknown when a model is built."""
     unknown = (None,) * (x.ndim - 2)
     inputs = keras.Input((*unknown, x.shape[-1]))
@@ -106,7 +108,9 @@ def _check_unknown_shape(make, layer, x, expected):
     y = keras.ops.convert_to_numpy(model(x))
     # The same float32 operations, in another order.
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
-    other = normal(tuple(size + 1 for size in x.shape[:-1]) + x.shape[-1:])
+    other = [size + 1 for size in x.shape[:-1]]
+    other[1] = other_time or other[1]
+    other = normal((*other, x.shape[-1]))
     assert tuple(model(other).shape)[:-1] == other.shape[:-1]
 
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from nonlocal_tf import models, visualize
+from nonlocal_tf import NonLocalBlock, models, visualize
 from nonlocal_tf.visualize import Look
 from tests.harness import normal
 
@@ -129,3 +129,35 @@ def test_negative_weights_do_not_glow():
     weights = np.full((3, 4, 4), -1.0)
     picture = black_strip(weights, (0, 0, 0), arrows=0)
     assert tile(picture, 1).max() == 0
+
+
+def look_of(clip_shape, query, **options):
+    """A look of a Gaussian block that is right on the clip."""
+    inputs = keras.Input(clip_shape)
+    block = NonLocalBlock("gaussian", **options)
+    model = keras.Model(inputs, block(inputs))
+    return visualize.affinity(model, 0.1 * normal(clip_shape), query)
+
+
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [
+        ({"axes": "space"}, np.s_[2:3]),
+        ({"axes": "time"}, np.s_[:, 3:4, 1:2]),
+        ({"temporal_group_size": 2}, np.s_[2:4]),
+        ({"axes": "space", "subsample": 2}, np.s_[2:3, :4]),
+        ({"temporal_group_size": 2, "subsample": (2, 1, 1)}, np.s_[2:4]),
+    ],
+)
+def test_cells_that_are_not_looked_at_have_no_weight(options, seen):
+    look = look_of((4, 5, 2, 6), (2, 3, 1), **options)
+    assert (look.weights[seen] > 0).all()
+    np.testing.assert_allclose(look.weights[seen].sum(), 1, rtol=1e-5)
+    np.testing.assert_allclose(look.weights.sum(), 1, rtol=1e-5)
+
+
+def test_cells_pooled_into_one_key_share_its_weight():
+    look = look_of((3, 4, 6, 6), (2, 3, 1), subsample=2)
+    boxes = look.weights.reshape(3, 2, 2, 3, 2).swapaxes(2, 3)
+    assert len(np.unique(look.weights)) == 3 * 2 * 3
+    np.testing.assert_array_equal(boxes.max((3, 4)), boxes.min((3, 4)))

@@ -1,5 +1,6 @@
 """Keras layers: the non-local block and its pairwise functions."""
 
+from nonlocal_tf.layers.affine import Affine
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.pairwise import (
     PAIRWISE,
@@ -13,6 +14,7 @@ from nonlocal_tf.layers.pairwise import (
 
 __all__ = [
     "PAIRWISE",
+    "Affine",
     "Concatenation",
     "DotProduct",
     "EmbeddedGaussian",

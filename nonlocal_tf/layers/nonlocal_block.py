@@ -1,12 +1,16 @@
 """The non-local block: z = x + W_z y, with y the non-local operation on x."""
 
 import keras
+import numpy as np
 from keras import initializers, layers, ops
 
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers import pairwise as pairwise_table
+from nonlocal_tf.layers.affine import Affine
+from nonlocal_tf.layers.positions import AXES, Layout, max_pool
 
-NORMS = ("batch", "none")
+NORMS = ("batch", "affine", "none")
+POOL_POSITIONS = ("before", "after")
 PROJECTIONS = ("theta", "phi", "g", "out")
 
 
@@ -24,6 +28,11 @@ class NonLocalBlock(layers.Layer):
     input, so the block can be put after any layer, and as built by default it
     starts as the identity, so it can be put into a trained network.
 
+    No affinity matrix is built where a form without it is faster or the matrix
+    is large: for n positions and d channels the dot product and the
+    concatenation take O(n d^2) and O(n (d + log n)) time, the Gaussians
+    O(n^2 d) time in memory that does not grow with n^2 (`nonlocal_tf.ops`).
+
     Args:
         pairwise: `"embedded_gaussian"`, `"gaussian"`, `"dot_product"`,
             `"concatenation"`, a name given to `register_pairwise`, or a
@@ -32,7 +41,18 @@ class NonLocalBlock(layers.Layer):
         scale: factor on the logits of the two Gaussian functions: `None` (the
             paper's 1), `"rsqrt"` (d ** -0.5, as in the authors' code) or a
             positive number. With a `Pairwise` layer, set it there.
-        norm: `"batch"` for batch normalisation after W_z, or `"none"`.
+        subsample: max-pools what is looked at (phi and g), not what looks.
+            An integer pools height and width by it, with rank 3 the one axis;
+            a tuple has a size an axis: `(1, 2, 2)` is the paper's for clips,
+            a quarter of the work. `None` pools nothing.
+        pool_position: `"before"` phi and g (the authors' code, and the
+            cheaper) or `"after"` (the paper's text). They differ in value.
+        axes: `"spacetime"`, or of clips `"space"` (positions look at those of
+            their own frame) or `"time"` (at the same place in all frames).
+        temporal_group_size: clips are cut into groups of so many consecutive
+            frames, which do not look at each other; it divides the frames.
+        norm: after W_z: `"batch"` normalisation, `"affine"` (a scale and a
+            shift a channel) or `"none"`.
         gamma_init: where the normalisation's gamma starts. 0 is the paper's:
             the block starts as the identity. A short training wants a block
             that acts from the first step: 0.1 to 1.
@@ -41,32 +61,45 @@ class NonLocalBlock(layers.Layer):
         kernel_initializer: of theta, phi and g, each drawn apart.
         out_initializer: of W_z. Default: `kernel_initializer`, or without
             normalisation zeros, so that the block starts as the identity.
+        out_bias: whether W_z has a bias.
         bn_momentum: share of the old value in the moving statistics.
         bn_epsilon: added to the variance.
+        bn_synchronized: batch statistics over all devices of a
+            `tf.distribute` strategy instead of each device's own.
+        freeze_norm: the normalisation is not trained, and batch normalisation
+            uses its moving statistics in training too, whatever becomes of
+            `trainable`.
         **kwargs: `name`, `dtype`, `trainable`.
+
+    Attributes:
+        pool_size: once built, what `subsample` says, a size an axis.
 
     Call arguments:
         x: `(batch, n, channels)`, `(batch, height, width, channels)` or
             `(batch, time, height, width, channels)`; everything but the
             channels may be unknown.
         training: whether batch normalisation uses the batch's statistics.
+        return_affinity: return `(z, weights)`, the weights of `affinity`.
+        queries: with `return_affinity`, the positions whose weights to return.
 
     Returns:
-        A tensor of the shape and dtype of `x`.
+        A tensor of the shape and dtype of `x`; with `return_affinity`, a tuple
+        of it and of the weights.
 
     Raises:
         ValueError: the input's rank is not 3, 4 or 5, its channels are
-            unknown, or an argument is not one of those above.
+            unknown, it does not fit `subsample`, `axes` or
+            `temporal_group_size`, or an argument is not one of those above.
 
     Reference:
         Wang, Girshick, Gupta, He: Non-local Neural Networks, CVPR 2018,
-        sections 3.1 to 3.3.
+        sections 3.1 to 3.3; `axes`, table 2d.
 
     Example:
 
     >>> import keras, nonlocal_tf as nl
     >>> x = keras.random.normal((2, 4, 7, 7, 32))
-    >>> tuple(nl.NonLocalBlock(pairwise="dot_product")(x).shape)
+    >>> tuple(nl.NonLocalBlock(pairwise="dot_product", subsample=2)(x).shape)
     (2, 4, 7, 7, 32)
     """
 
@@ -75,27 +108,60 @@ class NonLocalBlock(layers.Layer):
         pairwise="embedded_gaussian",
         bottleneck=None,
         scale=None,
+        subsample=None,
+        pool_position="before",
+        axes="spacetime",
+        temporal_group_size=None,
         norm="batch",
         gamma_init=0.0,
         tie_theta_phi_init=False,
         kernel_initializer="he_normal",
         out_initializer=None,
+        out_bias=True,
         bn_momentum=0.9,
         bn_epsilon=1e-5,
+        bn_synchronized=False,
+        freeze_norm=False,
         **kwargs,
     ):
+        # Before super(), which sets `trainable`: it looks at this one.
+        self.freeze_norm = freeze_norm
         super().__init__(**kwargs)
-        if norm not in NORMS:
-            raise ValueError(unknown("norm", norm, NORMS))
-        if norm == "none" and gamma_init:
+        for name, value, expected in (
+            ("norm", norm, NORMS),
+            ("pool_position", pool_position, POOL_POSITIONS),
+            ("axes", axes, AXES),
+        ):
+            if value not in expected:
+                raise ValueError(unknown(name, value, expected))
+        if norm == "none" and (gamma_init or freeze_norm or bn_synchronized):
             raise ValueError(
-                "`gamma_init` belongs to a normalisation; with norm='none' use "
-                f"`out_initializer`. Received: gamma_init={gamma_init!r}"
+                "`gamma_init`, `bn_synchronized` and `freeze_norm` belong to a "
+                "normalisation; to start from other than the identity with "
+                "norm='none' use `out_initializer`. Received: "
+                f"gamma_init={gamma_init!r}, "
+                f"bn_synchronized={bn_synchronized!r}, "
+                f"freeze_norm={freeze_norm!r}"
             )
-        if bottleneck is not None and bottleneck < 1:
+        if norm == "affine" and bn_synchronized:
             raise ValueError(
-                "Expected `bottleneck` to be None or at least 1. "
-                f"Received: bottleneck={bottleneck!r}"
+                "`bn_synchronized` goes with norm='batch'. "
+                "Received: norm='affine'"
+            )
+        for name, value in (
+            ("bottleneck", bottleneck),
+            ("temporal_group_size", temporal_group_size),
+        ):
+            if value is not None and not _is_positive_integer(value):
+                raise ValueError(
+                    f"Expected `{name}` to be None or an integer of at least "
+                    f"1. Received: {name}={value!r}"
+                )
+        if temporal_group_size is not None and axes != "spacetime":
+            raise ValueError(
+                "`temporal_group_size` goes with axes='spacetime'. "
+                f"Received: axes={axes!r}, "
+                f"temporal_group_size={temporal_group_size!r}"
             )
         self.pairwise = self._resolve(pairwise, scale)
         if tie_theta_phi_init and not self.pairwise.embeds:
@@ -106,6 +172,10 @@ class NonLocalBlock(layers.Layer):
         self._pairwise_name = pairwise if isinstance(pairwise, str) else None
         self.bottleneck = bottleneck
         self.scale = scale
+        self.subsample = _checked_subsample(subsample)
+        self.pool_position = pool_position
+        self.axes = axes
+        self.temporal_group_size = temporal_group_size
         self.norm = norm
         self.gamma_init = gamma_init
         self.tie_theta_phi_init = tie_theta_phi_init
@@ -115,8 +185,11 @@ class NonLocalBlock(layers.Layer):
         self.out_initializer = out_initializer and _initializer(
             "out_initializer", out_initializer
         )
+        self.out_bias = out_bias
         self.bn_momentum = bn_momentum
         self.bn_epsilon = bn_epsilon
+        self.bn_synchronized = bn_synchronized
+        self._layout = Layout(axes, temporal_group_size)
 
     def build(self, input_shape):
         if len(input_shape) not in (3, 4, 5) or input_shape[-1] is None:
@@ -126,34 +199,36 @@ class NonLocalBlock(layers.Layer):
                 "(batch, time, height, width, channels). "
                 f"Received: shape={tuple(input_shape)}"
             )
+        self.pool_size = self._pool_for(tuple(input_shape))
+        self._check_frames(tuple(input_shape))
         channels = input_shape[-1]
         d = self.bottleneck or max(channels // 2, 1)
         if self.pairwise.embeds:
             self.theta = self._projection("theta", channels, d)
             self.phi = self._projection("phi", channels, d)
         self.g = self._projection("g", channels, d)
-        self.out = self._projection("out", d, channels)
-        if self.norm == "batch":
-            self.bn = layers.BatchNormalization(
-                momentum=self.bn_momentum,
-                epsilon=self.bn_epsilon,
-                gamma_initializer=initializers.Constant(self.gamma_init),
-                dtype=self.dtype_policy,
-                trainable=self.trainable,
-                name="bn",
-            )
-            self.bn.build((None, None, channels))
+        self.out = self._projection("out", d, channels, self.out_bias)
+        if self.norm != "none":
+            self._build_norm(channels)
         embedding = (None, None, d if self.pairwise.embeds else channels)
         self.pairwise.trainable = self.trainable
         self.pairwise.build(embedding, embedding, (None, None, d))
 
-    def call(self, x, training=None):
-        positions = self._flatten(x)  # (b, n, c)
-        theta, phi = self._embed(positions, positions)
-        y = self.out(self.pairwise(theta, phi, self.g(positions)))
+    def call(self, x, training=None, return_affinity=False, queries=None):
+        if queries is not None and not return_affinity:
+            raise ValueError("`queries` goes with `return_affinity=True`.")
+        theta, (phi, g) = self._theta(x), self._phi_and_g(x)
+        y = self._layout.positions(self.pairwise(theta, phi, g), like=x)
+        y = self.out(y)  # (b, n, channels)
         if self.norm == "batch":
-            y = self.bn(y, training=training)
-        return x + ops.reshape(y, ops.shape(x))
+            # By the argument, as `trainable` of an outer layer sets the bn's.
+            y = self.bn(y, training=training and not self.freeze_norm)
+        elif self.norm == "affine":
+            y = self.affine(y)
+        z = x + ops.reshape(y, ops.shape(x))
+        if return_affinity:
+            return z, self.affinity(x, queries)
+        return z
 
     def affinity(self, x, queries=None):
         """Where positions look: the normalised weights of the sum over j.
@@ -161,18 +236,201 @@ class NonLocalBlock(layers.Layer):
         Args:
             x: the block's input, as in `call`.
             queries: flat indices of the positions i to show, counted in the
-                order time, height, width. Default: all of them.
+                order time, height, width. Default: all of them, which makes
+                the matrix that the block itself does without.
 
         Returns:
-            `(batch, queries, n)`; float32 or wider.
+            `(batch, queries, keys)`; float32 or wider. The keys are the
+            positions, in the same order, that a query may look at: with
+            `subsample` the pooled ones, and with `axes` or
+            `temporal_group_size` those of the query's own frame, place or
+            group.
         """
         if not self.built:
             self.build(tuple(x.shape))
-        positions = self._flatten(ops.cast(x, self.compute_dtype))
-        asked = positions
-        if queries is not None:
-            asked = ops.take(positions, ops.convert_to_tensor(queries), axis=1)
-        return self.pairwise.affinity(*self._embed(asked, positions))
+        x = ops.cast(x, self.compute_dtype)
+        phi, _ = self._phi_and_g(x)
+        if queries is None:
+            weights = self.pairwise.affinity(self._theta(x), phi)
+            return self._layout.positions(weights, like=x)
+        batch, channels = ops.shape(x)[0], x.shape[-1]
+        queries = ops.cast(ops.convert_to_tensor(queries), "int32")
+        asked = ops.reshape(x, (batch, -1, channels))
+        asked = ops.take(asked, queries, axis=1)  # (b, q, channels)
+        theta = self.theta(asked) if self.pairwise.embeds else asked
+        if self._layout.is_one_row:
+            return self.pairwise.affinity(theta, phi)
+        # Each query has keys of its own: one example a query.
+        _, m, d = ops.shape(phi)
+        phi = ops.reshape(phi, (batch, -1, m, d))
+        phi = ops.take(phi, self._layout.row_of(queries, like=x), axis=1)
+        weights = self.pairwise.affinity(
+            ops.reshape(theta, (-1, 1, theta.shape[-1])),
+            ops.reshape(phi, (-1, m, d)),
+        )
+        return ops.reshape(weights, (batch, -1, m))
+
+    def fold(self):
+        """A block without normalisation and with equal outputs in inference.
+
+        The scale and shift that batch normalisation (by its moving statistics)
+        or `"affine"` applies go into the weights of W_z.
+
+        Returns:
+            A new, built block of the same name; this one stays as it is.
+
+        Raises:
+            ValueError: the block is not built yet.
+
+        Example: a model with all of its blocks folded, which shares the
+        weights of all other layers.
+
+        >>> import keras, nonlocal_tf as nl
+        >>> x = inputs = keras.Input((None, 8, 8, 6))
+        >>> model = keras.Model(inputs, nl.NonLocalBlock()(x))
+        >>> def fold(layer):
+        ...     is_block = isinstance(layer, nl.NonLocalBlock)
+        ...     return layer.fold() if is_block else layer
+        >>> folded = keras.models.clone_model(model, clone_function=fold)
+        >>> model.count_params() - folded.count_params()  # of the bn
+        24
+        """
+        if not self.built:
+            raise ValueError(
+                "Expected a block with weights: call it, or load its model, "
+                f"before `fold`. Received: {self.name!r}, not built"
+            )
+        without = {
+            "norm": "none",
+            "gamma_init": 0.0,
+            "bn_synchronized": False,
+            "freeze_norm": False,
+            "out_bias": self.out_bias or self.norm != "none",
+        }
+        folded = type(self).from_config({**self.get_config(), **without})
+        folded.build(self.get_build_config()["input_shape"])
+        for name in ("theta", "phi", "g", "pairwise"):
+            if hasattr(self, name):
+                getattr(folded, name).set_weights(
+                    getattr(self, name).get_weights()
+                )
+        gain, shift = self._gain_and_shift()
+        kernel, *bias = (w.astype("float64") for w in self.out.get_weights())
+        bias = [sum(bias) * gain + shift] if folded.out_bias else []
+        folded.out.set_weights([kernel * gain, *bias])
+        return folded
+
+    @property
+    def trainable(self):
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        layers.Layer.trainable.fset(self, value)
+        if self.freeze_norm and self.built:
+            self._norm_layer.trainable = False
+
+    @property
+    def _norm_layer(self):
+        return self.bn if self.norm == "batch" else self.affine
+
+    def _theta(self, x):
+        rows = self._layout.rows(x)
+        return self.theta(rows) if self.pairwise.embeds else rows
+
+    def _phi_and_g(self, x):
+        frames = self.pool_size[0] if len(self.pool_size) == 3 else 1
+        before = self.pool_position == "before"
+        keys = max_pool(x, self.pool_size) if before else x
+        results = []
+        for layer in (self.phi if self.pairwise.embeds else None, self.g):
+            y = layer(keys) if layer else keys
+            if not before:
+                y = max_pool(y, self.pool_size)
+            results.append(self._layout.rows(y, pooled_frames=frames))
+        return results
+
+    def _gain_and_shift(self):
+        """norm(y) = gain y + shift, in inference; float64, `(channels,)`."""
+        if self.norm == "none":
+            return 1.0, 0.0
+        if self.norm == "affine":
+            return (w.astype("float64") for w in self.affine.get_weights())
+        weights = {w.name: np.asarray(w, "float64") for w in self.bn.weights}
+        gain = weights["gamma"] / np.sqrt(
+            weights["moving_variance"] + self.bn_epsilon
+        )
+        return gain, weights["beta"] - gain * weights["moving_mean"]
+
+    def _build_norm(self, channels):
+        gamma = initializers.Constant(self.gamma_init)
+        common = {
+            "gamma_initializer": gamma,
+            "dtype": self.dtype_policy,
+            "trainable": self.trainable and not self.freeze_norm,
+        }
+        if self.norm == "batch":
+            self.bn = layers.BatchNormalization(
+                momentum=self.bn_momentum,
+                epsilon=self.bn_epsilon,
+                synchronized=self.bn_synchronized,
+                name="bn",
+                **common,
+            )
+        else:
+            self.affine = Affine(name="affine", **common)
+        self._norm_layer.build((None, None, channels))
+
+    def _pool_for(self, input_shape):
+        """The pool size an axis, checked against the input."""
+        sizes = input_shape[1:-1]
+        pool = self.subsample
+        if pool is None:
+            pool = (1,) * len(sizes)
+        elif isinstance(pool, int):
+            pool = (1,) * (len(sizes) == 3) + (pool,) * min(len(sizes), 2)
+        if len(pool) != len(sizes):
+            raise ValueError(
+                f"Expected `subsample` to have a size for each of the "
+                f"{len(sizes)} axes of the input. Received: subsample={pool}, "
+                f"shape={input_shape}"
+            )
+        for size, by in zip(sizes, pool, strict=True):
+            if size is not None and size < by:
+                raise ValueError(
+                    "Expected an input of at least the size of `subsample`. "
+                    f"Received: subsample={pool}, shape={input_shape}"
+                )
+        fixed = {"space": pool[:1], "time": pool[1:]}.get(self.axes, ())
+        if any(by != 1 for by in fixed):
+            raise ValueError(
+                "Expected `subsample` to pool only the axes along which "
+                f"positions look. Received: subsample={pool}, "
+                f"axes={self.axes!r}"
+            )
+        return pool
+
+    def _check_frames(self, input_shape):
+        frames = self.temporal_group_size
+        if self._layout.is_one_row:
+            return
+        if len(input_shape) != 5:
+            raise ValueError(
+                "`axes` and `temporal_group_size` are for clips, (batch, time, "
+                f"height, width, channels). Received: shape={input_shape}"
+            )
+        time = input_shape[1]
+        if frames and time is not None and time % frames:
+            raise ValueError(
+                "Expected `temporal_group_size` to divide the frames. "
+                f"Received: temporal_group_size={frames}, shape={input_shape}"
+            )
+        if frames and frames % self.pool_size[0]:
+            raise ValueError(
+                "Expected the pool of the time axis to divide "
+                "`temporal_group_size`. Received: "
+                f"subsample={self.pool_size}, temporal_group_size={frames}"
+            )
 
     def _resolve(self, pairwise, scale):
         options = {} if scale is None else {"scale": scale}
@@ -194,10 +452,12 @@ class NonLocalBlock(layers.Layer):
         given = pairwise_table.get(pairwise)
         return type(given).from_config({**given.get_config(), **own})
 
-    def _projection(self, name, channels, units):
-        # A 1x1x1 convolution is a dense layer on (b, n, c).
+    def _projection(self, name, channels, units, use_bias=True):
+        # A 1x1x1 convolution is a dense layer on (b, n, c). One product for
+        # theta, phi and g together was not faster (training/benchmarks).
         layer = layers.Dense(
             units,
+            use_bias=use_bias,
             kernel_initializer=self._start_of(name),
             dtype=self.dtype_policy,
             trainable=self.trainable,
@@ -223,16 +483,17 @@ class NonLocalBlock(layers.Layer):
             config["seed"] += PROJECTIONS.index(name)
         return type(self.kernel_initializer).from_config(config)
 
-    def _flatten(self, x):
-        return ops.reshape(x, (ops.shape(x)[0], -1, x.shape[-1]))
-
-    def _embed(self, asked, positions):
-        if self.pairwise.embeds:
-            return self.theta(asked), self.phi(positions)
-        return asked, positions
-
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def compute_output_spec(
+        self, x, training=None, return_affinity=False, queries=None
+    ):
+        if not return_affinity:
+            return super().compute_output_spec(x, training=training)
+        return keras.Operation.compute_output_spec(
+            self, x, training=training, return_affinity=True, queries=queries
+        )
 
     def get_config(self):
         return {
@@ -241,6 +502,10 @@ class NonLocalBlock(layers.Layer):
             or keras.saving.serialize_keras_object(self.pairwise),
             "bottleneck": self.bottleneck,
             "scale": self.scale,
+            "subsample": self.subsample,
+            "pool_position": self.pool_position,
+            "axes": self.axes,
+            "temporal_group_size": self.temporal_group_size,
             "norm": self.norm,
             "gamma_init": self.gamma_init,
             "tie_theta_phi_init": self.tie_theta_phi_init,
@@ -249,8 +514,11 @@ class NonLocalBlock(layers.Layer):
             ),
             "out_initializer": self.out_initializer
             and initializers.serialize(self.out_initializer),
+            "out_bias": self.out_bias,
             "bn_momentum": self.bn_momentum,
             "bn_epsilon": self.bn_epsilon,
+            "bn_synchronized": self.bn_synchronized,
+            "freeze_norm": self.freeze_norm,
         }
 
 
@@ -264,3 +532,20 @@ def _initializer(argument, identifier):
             f"Received: {argument}={identifier!r}"
         )
     return initializer
+
+
+def _is_positive_integer(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _checked_subsample(value):
+    """None, a positive integer or a tuple of up to three of them."""
+    if value is None or _is_positive_integer(value):
+        return value
+    if isinstance(value, (tuple, list)) and 0 < len(value) < 4:
+        if all(map(_is_positive_integer, value)):
+            return tuple(value)
+    raise ValueError(
+        "Expected `subsample` to be None, a positive integer or a tuple of a "
+        f"positive integer an axis. Received: subsample={value!r}"
+    )

@@ -61,9 +61,30 @@ class Pairwise(layers.Layer):
     A subclass gives `affinity`, the normalised weights, and `call`. Its class
     attribute `embeds` says whether the block makes theta and phi with learned
     projections (the rule) or passes x itself (the Gaussian).
+
+    Args:
+        method: how to compute it, a method of the function in
+            `nonlocal_tf.ops`; all are exact. `"auto"` is the best for the size
+            and the device.
+        **kwargs: `name`, `dtype`, `trainable`.
+
+    Call arguments:
+        theta: queries, `(batch, n, d)`.
+        phi: keys, `(batch, m, d)`.
+        g: values, `(batch, m, c)`.
+
+    Returns:
+        y, `(batch, n, c)`.
     """
 
     embeds = True
+    methods: tuple[str, ...] = ("auto",)
+
+    def __init__(self, method="auto", **kwargs):
+        super().__init__(**kwargs)
+        if method not in self.methods:
+            raise ValueError(unknown("method", method, self.methods))
+        self.method = method
 
     def build(self, theta_shape, phi_shape, g_shape):
         """Makes the weights, if the function has any."""
@@ -75,6 +96,9 @@ class Pairwise(layers.Layer):
     def compute_output_shape(self, theta_shape, phi_shape, g_shape):
         return (*theta_shape[:2], g_shape[-1])
 
+    def get_config(self):
+        return {**super().get_config(), "method": self.method}
+
 
 class Softmax(Pairwise):
     """What the two Gaussian functions share: a softmax with a scale.
@@ -83,10 +107,15 @@ class Softmax(Pairwise):
         scale: factor on the logits. `None` or 1 is the paper's formula;
             `"rsqrt"` is d ** -0.5, which the authors' code uses; or a
             positive number.
+        method: `"auto"`, `"plain"`, `"chunked"` or `"flash"`; see
+            `nonlocal_tf.ops.softmax`.
+        **kwargs: `name`, `dtype`, `trainable`.
     """
 
-    def __init__(self, scale=None, **kwargs):
-        super().__init__(**kwargs)
+    methods = nonlocal_ops.SOFTMAX_METHODS
+
+    def __init__(self, scale=None, method="auto", **kwargs):
+        super().__init__(method, **kwargs)
         numeric = isinstance(scale, (int, float)) and scale > 0
         if not (scale is None or scale == "rsqrt" or numeric):
             raise ValueError(
@@ -96,7 +125,9 @@ class Softmax(Pairwise):
         self.scale = scale
 
     def call(self, theta, phi, g):
-        return nonlocal_ops.softmax(theta, phi, g, self._factor(theta))
+        return nonlocal_ops.softmax(
+            theta, phi, g, self._factor(theta), self.method
+        )
 
     def affinity(self, theta, phi):
         return nonlocal_ops.softmax_affinity(theta, phi, self._factor(theta))
@@ -133,10 +164,18 @@ class EmbeddedGaussian(Softmax):
 @register_pairwise("dot_product")
 @keras.saving.register_keras_serializable("nonlocal_tf")
 class DotProduct(Pairwise):
-    """f = theta(x_i) . phi(x_j), normalised by the number of positions j."""
+    """f = theta(x_i) . phi(x_j), normalised by the number of positions j.
+
+    Args:
+        method: `"auto"`, `"plain"` or `"associative"`; see
+            `nonlocal_tf.ops.dot_product`.
+        **kwargs: `name`, `dtype`, `trainable`.
+    """
+
+    methods = nonlocal_ops.DOT_PRODUCT_METHODS
 
     def call(self, theta, phi, g):
-        return nonlocal_ops.dot_product(theta, phi, g)
+        return nonlocal_ops.dot_product(theta, phi, g, self.method)
 
     def affinity(self, theta, phi):
         return nonlocal_ops.dot_product_affinity(theta, phi)
@@ -148,7 +187,14 @@ class Concatenation(Pairwise):
     """f = ReLU(w_f . [theta(x_i), phi(x_j)]), normalised by the number of j.
 
     Its weight `w_f` has shape `(2 d, 1)`: theta's half, then phi's.
+
+    Args:
+        method: `"auto"`, `"plain"` or `"sorted"`; see
+            `nonlocal_tf.ops.concatenation`.
+        **kwargs: `name`, `dtype`, `trainable`.
     """
+
+    methods = nonlocal_ops.CONCATENATION_METHODS
 
     def build(self, theta_shape, phi_shape, g_shape):
         # autocast=False: the halves are projected in float32.
@@ -161,7 +207,7 @@ class Concatenation(Pairwise):
 
     def call(self, theta, phi, g):
         a, b = self._project(theta, phi)
-        return nonlocal_ops.concatenation(a, b, g)
+        return nonlocal_ops.concatenation(a, b, g, self.method)
 
     def affinity(self, theta, phi):
         a, b = self._project(theta, phi)

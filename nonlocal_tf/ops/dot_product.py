@@ -1,8 +1,16 @@
-"""Dot product: f(x_i, x_j) = theta_i . phi_j, C(x) = m."""
+"""Dot product: f(x_i, x_j) = theta_i . phi_j, C(x) = m.
+
+The operation is linear in each of its three matrices, so that the products can
+be taken in either order: (theta phi^T) g passes through an n x m matrix,
+theta (phi^T g) through a d x c one.
+"""
 
 from keras import ops
 
+from nonlocal_tf.choices import unknown
 from nonlocal_tf.ops.precision import at_least_float32
+
+DOT_PRODUCT_METHODS = ("auto", "plain", "associative")
 
 
 def dot_product_affinity(theta, phi):
@@ -20,21 +28,61 @@ def dot_product_affinity(theta, phi):
     return ops.matmul(theta, ops.swapaxes(phi, 1, 2)) / positions
 
 
-def dot_product(theta, phi, g):
+def dot_product(theta, phi, g, method="auto"):
     """y_i = 1/m sum_j (theta_i . phi_j) g_j.
-
-    O(n m (d + c)) time, O(n m) memory.
 
     Args:
         theta: queries, `(batch, n, d)`.
         phi: keys, `(batch, m, d)`.
         g: values, `(batch, m, c)`.
+        method: `"associative"` takes O((n + m) d c) time and O(d c) memory,
+            `"plain"` O(n m (d + c)) and O(n m). Both are exact; `"auto"` is
+            the one with fewer multiplications, which for c = d is associative
+            where d (n + m) < 2 n m. Where n or m is unknown until the graph
+            runs, the graph decides.
 
     Returns:
         `(batch, n, c)` in the dtype of `g`; float32 or wider inside.
 
+    Raises:
+        ValueError: the method is not one of those above.
+
     Reference:
-        Wang et al., Non-local Neural Networks, CVPR 2018, equation 4.
+        Wang et al., Non-local Neural Networks, CVPR 2018, section 3.2,
+        equation 4.
     """
-    weights = dot_product_affinity(theta, phi)
-    return ops.cast(ops.matmul(weights, at_least_float32(g)), g.dtype)
+    if method not in DOT_PRODUCT_METHODS:
+        raise ValueError(unknown("method", method, DOT_PRODUCT_METHODS))
+    dtype = g.dtype
+    theta, phi, g = (at_least_float32(x) for x in (theta, phi, g))
+
+    def plain():
+        return ops.matmul(dot_product_affinity(theta, phi), g)
+
+    def associative():
+        positions = ops.cast(ops.shape(phi)[1], phi.dtype)
+        # Divided here, the matrix is small and its entries do not grow with m.
+        mixed = ops.matmul(ops.swapaxes(phi, 1, 2), g) / positions  # (b, d, c)
+        return ops.matmul(theta, mixed)
+
+    if method == "plain":
+        y = plain()
+    elif method == "associative":
+        y = associative()
+    else:
+        fewer = _associative_multiplies_less(theta, phi, g)
+        if isinstance(fewer, bool):
+            y = associative() if fewer else plain()
+        else:
+            y = ops.cond(fewer, associative, plain)
+    return ops.cast(y, dtype)
+
+
+def _associative_multiplies_less(theta, phi, g):
+    """A bool, or where n or m is unknown a tensor of one."""
+    n, m = ops.shape(theta)[1], ops.shape(phi)[1]
+    d, c = theta.shape[-1], g.shape[-1]
+    if not (isinstance(n, int) and isinstance(m, int)):
+        # Products of sizes go beyond int32.
+        n, m = ops.cast(n, "float32"), ops.cast(m, "float32")
+    return d * c * (n + m) < n * m * (d + c)

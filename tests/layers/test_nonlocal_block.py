@@ -29,6 +29,21 @@ WITHOUT_GRADIENT = {
     "dot_product": ("out/bias",),
     "concatenation": ("out/bias",),
 }
+# Who looks at whom: options, and for clips of (t, h, w) = (4, 5, 3) the keys
+# of a query by hand (`keys_by_hand`).
+VARIANTS = {
+    "all": {},
+    "pooled before": {"subsample": 2},
+    "pooled after": {"subsample": 2, "pool_position": "after"},
+    "pooled in time": {"subsample": (3, 1, 2)},
+    "space": {"axes": "space"},
+    "space, pooled": {"axes": "space", "subsample": 2},
+    "time": {"axes": "time"},
+    "time, pooled": {"axes": "time", "subsample": (3, 1, 1)},
+    "groups": {"temporal_group_size": 2},
+    "groups, pooled": {"temporal_group_size": 2, "subsample": (2, 2, 1)},
+}
+CLIPS = (2, 4, 5, 3, 6)
 
 
 @pytest.fixture(params=sorted(WITHOUT_GRADIENT))
@@ -72,6 +87,109 @@ def loop_block(block, x, pairwise):
         f = loops.gaussian_f(theta, phi)
     y = loops.nonlocal_loop(f, g, pairwise.endswith("gaussian"))
     return x + dense(y, block.out)
+
+
+def pooled_by_hand(x, pool):
+    """{(t, h, w): maxima} of the whole boxes of a clip `(t, h, w, c)`."""
+    boxes = [size // by for size, by in zip(x.shape, pool, strict=False)]
+    return {
+        at: np.max(
+            x[
+                tuple(
+                    slice(i * p, i * p + p)
+                    for i, p in zip(at, pool, strict=True)
+                )
+            ],
+            axis=(0, 1, 2),
+        )
+        for at in np.ndindex(*boxes)
+    }
+
+
+def sees(query, key, options, pool):
+    """Whether the query's cell looks at the pooled cell of the key."""
+    if options.get("axes") == "space":
+        return query[0] == key[0]
+    if options.get("axes") == "time":
+        return query[1:] == key[1:]
+    frames = options.get("temporal_group_size", query[0] + 10**6)
+    return query[0] // frames == key[0] * pool[0] // frames
+
+
+def variant_by_hand(block, x, pairwise, options):
+    """The block on one clip `(t, h, w, c)`, query by query, in float64."""
+    pool = options.get("subsample", 1)
+    pool = (1, pool, pool) if isinstance(pool, int) else pool
+    before = options.get("pool_position") != "after"
+    embeds = pairwise != "gaussian"
+    embedded = {
+        "phi": dense(x, block.phi) if embeds else x,
+        "g": dense(x, block.g),
+    }
+    if before:
+        pooled = pooled_by_hand(x, pool)
+        phi = {
+            at: dense(v, block.phi) if embeds else v for at, v in pooled.items()
+        }
+        g = {at: dense(v, block.g) for at, v in pooled.items()}
+    else:
+        phi = pooled_by_hand(embedded["phi"], pool)
+        g = pooled_by_hand(embedded["g"], pool)
+    z = x.copy()
+    for query in np.ndindex(*x.shape[:3]):
+        keys = [key for key in phi if sees(query, key, options, pool)]
+        theta = dense(x[query], block.theta) if embeds else x[query]
+        rows = [theta], [phi[key] for key in keys]
+        if pairwise == "dot_product":
+            f = loops.dot_product_f(*rows)
+        elif pairwise == "concatenation":
+            w_f = block.pairwise.get_weights()[0][:, 0].astype("float64")
+            f = loops.concatenation_f(*rows, w_f)
+        else:
+            f = loops.gaussian_f(*rows)
+        values = np.array([g[key] for key in keys])
+        y = loops.nonlocal_loop(f, values, pairwise.endswith("gaussian"))[0]
+        z[query] += dense(y, block.out)
+    return z
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_who_looks_at_whom(pairwise, variant):
+    options = VARIANTS[variant]
+    block = active_block(pairwise, **options)
+    block.build(CLIPS)
+    harness.randomise(block)
+    x = normal(CLIPS)
+    expected = [
+        variant_by_hand(block, clip.astype("float64"), pairwise, options)
+        for clip in x
+    ]
+    # 24 bits, with exponentials of logits up to about 10.
+    np.testing.assert_allclose(array(block(x)), expected, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_harness_of_variants(variant):
+    harness.check_layer(
+        lambda **options: NonLocalBlock(**VARIANTS[variant], **options),
+        (2, 6, 5, 3, 6),
+        other_time=12,
+    )
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_affinity_of_variants(pairwise, variant):
+    x = normal(CLIPS)
+    block = active_block(pairwise, **VARIANTS[variant])
+    z, every = block(x, return_affinity=True)
+    np.testing.assert_array_equal(array(z), array(block(x)))
+    assert tuple(every.shape)[:2] == (2, 60)
+    _, some = block(x, return_affinity=True, queries=[59, 4, 31])
+    np.testing.assert_allclose(
+        array(some), array(every)[:, [59, 4, 31]], rtol=1e-5, atol=1e-7
+    )
+    if pairwise.endswith("gaussian"):
+        np.testing.assert_allclose(array(every).sum(-1), 1.0, rtol=1e-5)
 
 
 def test_harness(pairwise, input_shape):
@@ -118,7 +236,7 @@ def test_equals_the_double_loop_in_float32(pairwise, input_shape):
     np.testing.assert_allclose(y, expected, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("norm", ["batch", "affine", "none"])
 @pytest.mark.parametrize("training", [False, True])
 def test_starts_as_the_identity(pairwise, norm, training):
     x = normal((2, 3, 5, 2, 6))
@@ -305,8 +423,18 @@ def test_other_ranks_and_unknown_channels_are_refused(shape):
     ("options", "message"),
     [
         ({"norm": "bach"}, "Did you mean 'batch'"),
-        ({"norm": "none", "gamma_init": 1.0}, "belongs to a normalisation"),
+        ({"norm": "none", "gamma_init": 1.0}, "belong to a normalisation"),
+        ({"norm": "none", "freeze_norm": True}, "belong to a normalisation"),
+        ({"norm": "affine", "bn_synchronized": True}, "goes with norm='batch'"),
         ({"bottleneck": 0}, "Expected `bottleneck`"),
+        ({"bottleneck": 2.5}, "Expected `bottleneck`"),
+        ({"temporal_group_size": 0}, "Expected `temporal_group_size`"),
+        ({"temporal_group_size": 2, "axes": "time"}, "goes with axes="),
+        ({"axes": "spacetme"}, "Did you mean 'spacetime'"),
+        ({"pool_position": "befor"}, "Did you mean 'before'"),
+        ({"subsample": 0}, "Expected `subsample`"),
+        ({"subsample": (2, 0)}, "Expected `subsample`"),
+        ({"subsample": (1, 2, 2, 1)}, "Expected `subsample`"),
         ({"pairwise": "dot_product", "scale": 2.0}, "Gaussian functions alone"),
         ({"pairwise": EmbeddedGaussian(), "scale": 2.0}, "has its own"),
         ({"pairwise": "gaussian", "tie_theta_phi_init": True}, "needs a pair"),
@@ -321,3 +449,154 @@ def test_bad_options_are_refused(options, message):
 def test_an_initializer_that_cannot_be_saved_is_refused(name):
     with pytest.raises(TypeError, match=f"Expected `{name}`"):
         NonLocalBlock(**{name: lambda shape, dtype=None: 0.0})
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "message"),
+    [
+        ({"subsample": (2, 2)}, (2, 4, 5, 3, 6), "each of the 3 axes"),
+        ({"subsample": 4}, (2, 4, 5, 3, 6), "at least the size"),
+        (
+            {"subsample": (2, 2, 2), "axes": "space"},
+            CLIPS,
+            "pool only the axes",
+        ),
+        ({"subsample": 2, "axes": "time"}, CLIPS, "pool only the axes"),
+        ({"axes": "time"}, (2, 5, 3, 6), "are for clips"),
+        ({"temporal_group_size": 3}, CLIPS, "divide the frames"),
+        (
+            {"temporal_group_size": 2, "subsample": (4, 1, 1)},
+            CLIPS,
+            "divide `temporal_group_size`",
+        ),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(options, shape, message):
+    with pytest.raises(ValueError, match=message):
+        NonLocalBlock(**options).build(shape)
+
+
+@pytest.mark.parametrize(
+    ("rank", "pool"), [(3, (3,)), (4, (3, 3)), (5, (1, 3, 3))]
+)
+def test_an_integer_pools_space_alone(rank, pool):
+    x = normal((2, 7, 6, 5, 4)[: rank - 1] + (6,))
+    keras.utils.set_random_seed(3)
+    by_integer = active_block("dot_product", subsample=3)(x)
+    keras.utils.set_random_seed(3)
+    by_tuple = active_block("dot_product", subsample=pool)(x)
+    np.testing.assert_array_equal(array(by_integer), array(by_tuple))
+
+
+def test_frames_that_groups_do_not_divide_are_an_error_when_unknown():
+    inputs = keras.Input((None, 2, 3, 6))
+    model = keras.Model(inputs, NonLocalBlock(temporal_group_size=4)(inputs))
+    # Two clips of six frames are twelve frames, three groups of four.
+    with pytest.raises(Exception, match="(?i)reshape|divide"):
+        model(normal((2, 6, 2, 3, 6)))
+
+
+def test_symbolic_affinity_has_the_shape_of_the_weights():
+    inputs = keras.Input((4, 5, 3, 6))
+    block = NonLocalBlock(subsample=2)
+    z, weights = block(inputs, return_affinity=True, queries=[3, 7])
+    assert z.shape == inputs.shape
+    assert tuple(weights.shape) == (None, 2, 8)
+    model = keras.Model(inputs, weights)
+    assert tuple(model(normal(CLIPS)).shape) == (2, 2, 8)
+
+
+def test_queries_without_the_affinity_are_refused():
+    with pytest.raises(ValueError, match="return_affinity=True"):
+        NonLocalBlock()(normal((2, 7, 6)), queries=[3])
+
+
+@pytest.mark.parametrize("norm", ["batch", "affine", "none"])
+@pytest.mark.parametrize("out_bias", [True, False])
+def test_a_folded_block_has_no_norm_and_equal_outputs(pairwise, norm, out_bias):
+    x = normal(CLIPS)
+    block = NonLocalBlock(
+        pairwise, norm=norm, out_bias=out_bias, subsample=2, name="block"
+    )
+    block.build(x.shape)
+    harness.randomise(block)
+    folded = block.fold()
+    paths = {weight.path for weight in folded.weights}
+    kept = {w.path for w in block.weights if "/bn/" not in w.path}
+    kept = {path for path in kept if "/affine/" not in path}
+    if norm != "none":
+        kept.add("block/out/bias")
+    assert paths == kept
+    expected = array(block(x))
+    # The same float32 products, scaled before instead of after.
+    np.testing.assert_allclose(array(folded(x)), expected, rtol=1e-5, atol=2e-6)
+    assert np.abs(expected - x).max() > 0.1
+
+
+def test_folding_leaves_the_block_as_it_was():
+    x = normal((2, 7, 6))
+    block = NonLocalBlock(gamma_init=1.0)
+    before = array(block(x))
+    block.fold()
+    np.testing.assert_array_equal(array(block(x)), before)
+
+
+def test_a_block_without_weights_cannot_be_folded():
+    with pytest.raises(ValueError, match="before `fold`"):
+        NonLocalBlock().fold()
+
+
+@pytest.mark.parametrize("norm", ["batch", "affine"])
+def test_a_frozen_norm_stays_frozen(norm):
+    x = normal((2, 7, 6))
+    block = NonLocalBlock(norm=norm, gamma_init=1.0, freeze_norm=True)
+    frozen = array(block(x, training=False))
+    block.trainable = False
+    block.trainable = True
+    np.testing.assert_array_equal(array(block(x, training=True)), frozen)
+    names = {weight.path.split("/")[-2] for weight in block.trainable_weights}
+    assert names == {"theta", "phi", "g", "out"}
+
+
+def test_synchronised_batch_normalisation_is_asked_for():
+    block = NonLocalBlock(bn_synchronized=True)
+    block.build((None, None, 6))
+    assert block.bn.synchronized
+
+
+def test_out_can_do_without_a_bias():
+    block = NonLocalBlock(out_bias=False)
+    block.build((None, None, 6))
+    assert [weight.name for weight in block.out.weights] == ["kernel"]
+
+
+def test_affine_paths_are_an_interface():
+    block = NonLocalBlock(norm="affine", name="res3_nonlocal")
+    block.build((None, None, 6))
+    assert [w.path for w in block.affine.weights] == [
+        "res3_nonlocal/affine/gamma",
+        "res3_nonlocal/affine/beta",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        (name, method)
+        for name, cls in PAIRWISE.items()
+        for method in cls.methods
+        if method != "flash"
+    ],
+)
+def test_every_method_can_be_asked_for_and_is_saved(name, method, tmp_path):
+    inputs = keras.Input((7, 6))
+    block = active_block(PAIRWISE[name](method=method))
+    model = keras.Model(inputs, block(inputs))
+    harness.check_saving(model, normal((2, 7, 6)), tmp_path)
+    again = NonLocalBlock.from_config(block.get_config())
+    assert again.pairwise.method == method
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match="Did you mean 'sorted'"):
+        PAIRWISE["concatenation"](method="sortd")

@@ -3,7 +3,9 @@ import numpy as np
 
 from nonlocal_tf import ops
 from tests.harness import normal
+from tests.ops import plain64
 from tests.ops.loops import concatenation_f, nonlocal_loop
+from tests.ops.running import relative_error
 
 
 def test_equals_the_double_loop():
@@ -38,3 +40,22 @@ def test_affinity_is_never_negative():
         np.full((1, 3), -2.0, "float32"), np.ones((1, 5), "float32")
     )
     np.testing.assert_array_equal(weights, np.zeros((1, 3, 5)))
+
+
+def test_thousands_of_keys():
+    # Three levels of prefix sums: rows, blocks of 32, blocks of blocks.
+    arrays = normal((1, 11), 1), normal((1, 2100), 2), normal((1, 2100, 2), 3)
+    y = keras.ops.convert_to_numpy(ops.concatenation(*arrays))
+    expected = plain64.concatenation(*arrays, np.zeros((1, 11, 2)))[0]
+    assert relative_error(y, expected) <= 5e-7
+
+
+def test_a_nan_stays_a_nan_and_harms_no_other_example():
+    a, b, g = normal((2, 70), 1), normal((2, 50), 2), normal((2, 50, 3), 3)
+    expected = keras.ops.convert_to_numpy(ops.concatenation(a, b, g))
+    a[0, 4] = b[1, 7] = np.nan
+    y = keras.ops.convert_to_numpy(ops.concatenation(a, b, g))
+    assert np.isnan(y[0, 4]).all()
+    assert np.isnan(y[1]).any()
+    np.testing.assert_array_equal(y[0, :4], expected[0, :4])
+    np.testing.assert_array_equal(y[0, 5:], expected[0, 5:])

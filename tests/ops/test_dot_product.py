@@ -1,9 +1,14 @@
+import sys
+
 import keras
 import numpy as np
+import pytest
 
 from nonlocal_tf import ops
 from tests.harness import normal
 from tests.ops.loops import dot_product_f, nonlocal_loop
+
+module = sys.modules["nonlocal_tf.ops.dot_product"]
 
 
 def inputs():
@@ -40,3 +45,32 @@ def test_products_beyond_float16_do_not_overflow():
     y = keras.ops.convert_to_numpy(ops.dot_product(theta, phi, g))
     # 300 * 300 * 2 = 180000 is above float16's 65504.
     np.testing.assert_allclose(y, 180000 * 2.0**-10, rtol=1e-3)
+
+
+def method_taken(monkeypatch, n, m, d, c):
+    """The order of products that "auto" takes, told by how it divides."""
+    affinities = []
+    monkeypatch.setattr(
+        module,
+        "dot_product_affinity",
+        lambda theta, phi: affinities.append(1) or theta @ phi.swapaxes(1, 2),
+    )
+    theta, phi, g = (normal((1, *s)) for s in ((n, d), (m, d), (m, c)))
+    ops.dot_product(theta, phi, g)
+    return "plain" if affinities else "associative"
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "d", "c", "expected"),
+    [
+        (31, 31, 25, 25, "associative"),  # d (n + m) < 2 n m
+        (31, 7, 21, 21, "plain"),  # res4's ratio: 784, 196, 512
+        (5, 5, 5, 5, "plain"),  # as many: the one that needs no second order
+        (40, 40, 8, 3, "associative"),
+        (6, 6, 40, 30, "plain"),
+    ],
+)
+def test_the_order_with_fewer_products(monkeypatch, n, m, d, c, expected):
+    assert method_taken(monkeypatch, n, m, d, c) == expected
+    associative, plain = d * c * (n + m), n * m * (d + c)
+    assert (associative < plain) == (expected == "associative")

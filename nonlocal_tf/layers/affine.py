@@ -1,0 +1,63 @@
+"""A scale and a shift a channel: batch normalisation without the batch."""
+
+import keras
+from keras import initializers, layers, ops
+
+
+@keras.saving.register_keras_serializable("nonlocal_tf")
+class Affine(layers.Layer):
+    """y = gamma x + beta, each a number a channel.
+
+    What is left of a batch normalisation whose statistics are fixed; the
+    authors' long-clip models use it in place of one.
+
+    Args:
+        gamma_initializer: of gamma.
+        beta_initializer: of beta.
+        **kwargs: `name`, `dtype`, `trainable`.
+
+    Call arguments:
+        x: `(..., channels)`.
+
+    Returns:
+        A tensor of the shape and dtype of `x`.
+
+    Reference:
+        Wang et al., Non-local Neural Networks, CVPR 2018, section 4.1.
+
+    Example:
+
+    >>> import keras
+    >>> from nonlocal_tf.layers import Affine
+    >>> tuple(Affine()(keras.ops.ones((2, 5, 3))).shape)
+    (2, 5, 3)
+    """
+
+    def __init__(
+        self, gamma_initializer="ones", beta_initializer="zeros", **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_initializer = initializers.get(beta_initializer)
+
+    def build(self, input_shape):
+        channels = (input_shape[-1],)
+        self.gamma = self.add_weight(
+            name="gamma", shape=channels, initializer=self.gamma_initializer
+        )
+        self.beta = self.add_weight(
+            name="beta", shape=channels, initializer=self.beta_initializer
+        )
+
+    def call(self, x):
+        return x * ops.cast(self.gamma, x.dtype) + ops.cast(self.beta, x.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "gamma_initializer": initializers.serialize(self.gamma_initializer),
+            "beta_initializer": initializers.serialize(self.beta_initializer),
+        }

@@ -1,0 +1,78 @@
+import keras
+import numpy as np
+import pytest
+
+from nonlocal_tf.layers.positions import Layout, max_pool
+from tests.harness import normal
+
+LAYOUTS = {
+    "spacetime": Layout(),
+    "groups": Layout("spacetime", frames=2),
+    "space": Layout("space"),
+    "time": Layout("time"),
+}
+
+
+def array(x):
+    return keras.ops.convert_to_numpy(x)
+
+
+def rows_by_hand(x, name):
+    """The rows of one clip `(t, h, w, c)`, position by position."""
+    t, h, w, _ = x.shape
+    places = [(i, j) for i in range(h) for j in range(w)]
+    frames = {
+        "spacetime": [range(t)],
+        "groups": [range(k, k + 2) for k in range(0, t, 2)],
+        "space": [[k] for k in range(t)],
+    }
+    if name == "time":
+        return [[x[k, i, j] for k in range(t)] for i, j in places]
+    return [[x[k, i, j] for k in ks for i, j in places] for ks in frames[name]]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_rows(name):
+    x = normal((2, 4, 3, 5, 7))
+    rows = array(LAYOUTS[name].rows(x))
+    expected = [row for clip in x for row in rows_by_hand(clip, name)]
+    np.testing.assert_array_equal(rows, expected)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_positions_undo_rows(name):
+    x = normal((2, 4, 3, 5, 7))
+    rows = LAYOUTS[name].rows(x)
+    positions = array(LAYOUTS[name].positions(rows, like=x))
+    np.testing.assert_array_equal(positions, x.reshape(2, 60, 7))
+
+
+@pytest.mark.parametrize("name", ["groups", "space", "time"])
+def test_row_of_a_position(name):
+    x = normal((1, 4, 3, 5, 1))
+    rows = array(LAYOUTS[name].rows(x))[..., 0]
+    row_of = array(LAYOUTS[name].row_of(np.arange(60), like=x))
+    for position, row in enumerate(row_of):
+        assert x.reshape(-1)[position] in rows[row]
+
+
+@pytest.mark.parametrize(
+    ("shape", "pool"),
+    [
+        ((2, 7, 3), (2,)),
+        ((2, 7, 5, 3), (3, 2)),
+        ((2, 5, 7, 4, 3), (1, 2, 2)),
+        ((2, 5, 7, 4, 3), (2, 1, 1)),
+        ((2, 5, 7, 4, 3), (2, 3, 4)),
+        ((2, 5, 7, 4, 3), (1, 1, 1)),
+    ],
+)
+def test_max_pool_takes_the_largest_of_each_whole_box(shape, pool):
+    x = normal(shape)
+    expected = x
+    for axis, size in enumerate(pool, start=1):
+        boxes = expected.shape[axis] // size
+        whole = np.take(expected, range(boxes * size), axis=axis)
+        split = (*whole.shape[:axis], boxes, size, *whole.shape[axis + 1 :])
+        expected = whole.reshape(split).max(axis + 1)
+    np.testing.assert_array_equal(array(max_pool(x, pool)), expected)
