@@ -1,5 +1,7 @@
 """What every layer and every model owes its users, as one call each."""
 
+import sys
+
 import keras
 import numpy as np
 
@@ -49,6 +51,14 @@ def randomise(layer, scale=0.3):
             )
         ]
     )
+
+
+def small_chunks(monkeypatch):
+    """Makes the softmax take chunks of a few rows, as of large matrices."""
+    softmax = sys.modules["nonlocal_tf.ops.softmax"]
+    monkeypatch.setattr(softmax, "CHUNK_ELEMENTS", 400)
+    monkeypatch.setattr(softmax, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(softmax, "FEWEST_ROWS_AN_EXAMPLE", 1)
 
 
 def check_model(model, tmp_path, without_gradient=()):

@@ -3,6 +3,8 @@
 import keras
 from keras import initializers, layers, ops
 
+from nonlocal_tf.ops.precision import at_least_float32
+
 
 @keras.saving.register_keras_serializable("nonlocal_tf")
 class Affine(layers.Layer):
@@ -20,7 +22,7 @@ class Affine(layers.Layer):
         x: `(..., channels)`.
 
     Returns:
-        A tensor of the shape and dtype of `x`.
+        A tensor of the shape of `x`.
 
     Reference:
         Wang et al., Non-local Neural Networks, CVPR 2018, section 4.1.
@@ -41,16 +43,25 @@ class Affine(layers.Layer):
         self.beta_initializer = initializers.get(beta_initializer)
 
     def build(self, input_shape):
-        channels = (input_shape[-1],)
-        self.gamma = self.add_weight(
-            name="gamma", shape=channels, initializer=self.gamma_initializer
-        )
-        self.beta = self.add_weight(
-            name="beta", shape=channels, initializer=self.beta_initializer
+        # autocast=False: their gradients are sums over all positions, which
+        # float16 does not hold.
+        self.gamma, self.beta = (
+            self.add_weight(
+                name=name,
+                shape=(input_shape[-1],),
+                initializer=initializer,
+                autocast=False,
+            )
+            for name, initializer in (
+                ("gamma", self.gamma_initializer),
+                ("beta", self.beta_initializer),
+            )
         )
 
     def call(self, x):
-        return x * ops.cast(self.gamma, x.dtype) + ops.cast(self.beta, x.dtype)
+        wide = at_least_float32(x)
+        gamma, beta = (ops.cast(w, wide.dtype) for w in (self.gamma, self.beta))
+        return ops.cast(wide * gamma + beta, x.dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

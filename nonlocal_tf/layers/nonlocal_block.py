@@ -1,5 +1,8 @@
 """The non-local block: z = x + W_z y, with y the non-local operation on x."""
 
+import math
+import numbers
+
 import keras
 import numpy as np
 from keras import initializers, layers, ops
@@ -36,7 +39,7 @@ class NonLocalBlock(layers.Layer):
     Args:
         pairwise: `"embedded_gaussian"`, `"gaussian"`, `"dot_product"`,
             `"concatenation"`, a name given to `register_pairwise`, or a
-            `Pairwise` layer, of which the block uses a copy.
+            `Pairwise` layer, of whose configuration the block makes its own.
         bottleneck: channels of theta, phi and g. Default: half the input's.
         scale: factor on the logits of the two Gaussian functions: `None` (the
             paper's 1), `"rsqrt"` (d ** -0.5, as in the authors' code) or a
@@ -65,10 +68,10 @@ class NonLocalBlock(layers.Layer):
         bn_momentum: share of the old value in the moving statistics.
         bn_epsilon: added to the variance.
         bn_synchronized: batch statistics over all devices of a
-            `tf.distribute` strategy instead of each device's own.
+            `tf.distribute` strategy instead of each device's own; TensorFlow.
         freeze_norm: the normalisation is not trained, and batch normalisation
-            uses its moving statistics in training too, whatever becomes of
-            `trainable`.
+            uses its moving statistics in training too, also after `trainable`
+            of the block or its model is set.
         **kwargs: `name`, `dtype`, `trainable`.
 
     Attributes:
@@ -80,11 +83,12 @@ class NonLocalBlock(layers.Layer):
             channels may be unknown.
         training: whether batch normalisation uses the batch's statistics.
         return_affinity: return `(z, weights)`, the weights of `affinity`.
-        queries: with `return_affinity`, the positions whose weights to return.
+        queries: with `return_affinity`, the positions whose weights to return,
+            as in `affinity`.
 
     Returns:
-        A tensor of the shape and dtype of `x`; with `return_affinity`, a tuple
-        of it and of the weights.
+        A tensor of the shape of `x`, in the compute dtype; with
+        `return_affinity`, a tuple of it and of the weights.
 
     Raises:
         ValueError: the input's rank is not 3, 4 or 5, its channels are
@@ -170,12 +174,14 @@ class NonLocalBlock(layers.Layer):
                 f"and phi. Received: pairwise={pairwise!r}"
             )
         self._pairwise_name = pairwise if isinstance(pairwise, str) else None
-        self.bottleneck = bottleneck
-        self.scale = scale
+        self.bottleneck = bottleneck and int(bottleneck)
+        self.scale = None if scale is None else self.pairwise.scale
         self.subsample = _checked_subsample(subsample)
         self.pool_position = pool_position
         self.axes = axes
-        self.temporal_group_size = temporal_group_size
+        self.temporal_group_size = temporal_group_size and int(
+            temporal_group_size
+        )
         self.norm = norm
         self.gamma_init = gamma_init
         self.tie_theta_phi_init = tie_theta_phi_init
@@ -189,7 +195,7 @@ class NonLocalBlock(layers.Layer):
         self.bn_momentum = bn_momentum
         self.bn_epsilon = bn_epsilon
         self.bn_synchronized = bn_synchronized
-        self._layout = Layout(axes, temporal_group_size)
+        self._layout = Layout(axes, self.temporal_group_size)
 
     def build(self, input_shape):
         if len(input_shape) not in (3, 4, 5) or input_shape[-1] is None:
@@ -200,7 +206,6 @@ class NonLocalBlock(layers.Layer):
                 f"Received: shape={tuple(input_shape)}"
             )
         self.pool_size = self._pool_for(tuple(input_shape))
-        self._check_frames(tuple(input_shape))
         channels = input_shape[-1]
         d = self.bottleneck or max(channels // 2, 1)
         if self.pairwise.embeds:
@@ -211,13 +216,15 @@ class NonLocalBlock(layers.Layer):
         if self.norm != "none":
             self._build_norm(channels)
         embedding = (None, None, d if self.pairwise.embeds else channels)
-        self.pairwise.trainable = self.trainable
+        if not self.trainable:
+            self.pairwise.trainable = False
         self.pairwise.build(embedding, embedding, (None, None, d))
 
     def call(self, x, training=None, return_affinity=False, queries=None):
         if queries is not None and not return_affinity:
             raise ValueError("`queries` goes with `return_affinity=True`.")
-        theta, (phi, g) = self._theta(x), self._phi_and_g(x)
+        self._pool_for(tuple(x.shape))  # the sizes may be others than in build
+        theta, phi, g = self._theta(x), self._keys(x, "phi"), self._keys(x, "g")
         y = self._layout.positions(self.pairwise(theta, phi, g), like=x)
         y = self.out(y)  # (b, n, channels)
         if self.norm == "batch":
@@ -227,7 +234,7 @@ class NonLocalBlock(layers.Layer):
             y = self.affine(y)
         z = x + ops.reshape(y, ops.shape(x))
         if return_affinity:
-            return z, self.affinity(x, queries)
+            return z, self._affinity(x, phi, queries)
         return z
 
     def affinity(self, x, queries=None):
@@ -236,7 +243,8 @@ class NonLocalBlock(layers.Layer):
         Args:
             x: the block's input, as in `call`.
             queries: flat indices of the positions i to show, counted in the
-                order time, height, width. Default: all of them, which makes
+                order time, height, width, negative ones from the end; those
+                in a tensor are not checked. Default: all of them, which makes
                 the matrix that the block itself does without.
 
         Returns:
@@ -245,30 +253,37 @@ class NonLocalBlock(layers.Layer):
             `subsample` the pooled ones, and with `axes` or
             `temporal_group_size` those of the query's own frame, place or
             group.
+
+        Raises:
+            ValueError: the queries are not a row of integers, or one is not a
+                position of `x`.
         """
         if not self.built:
             self.build(tuple(x.shape))
         x = ops.cast(x, self.compute_dtype)
-        phi, _ = self._phi_and_g(x)
+        return self._affinity(x, self._keys(x, "phi"), queries)
+
+    def _affinity(self, x, phi, queries):
         if queries is None:
             weights = self.pairwise.affinity(self._theta(x), phi)
             return self._layout.positions(weights, like=x)
         batch, channels = ops.shape(x)[0], x.shape[-1]
-        queries = ops.cast(ops.convert_to_tensor(queries), "int32")
-        asked = ops.reshape(x, (batch, -1, channels))
-        asked = ops.take(asked, queries, axis=1)  # (b, q, channels)
+        n = math.prod(ops.shape(x)[1:-1])
+        queries = _checked_queries(queries, n)
+        asked = ops.take(ops.reshape(x, (batch, n, channels)), queries, axis=1)
         theta = self.theta(asked) if self.pairwise.embeds else asked
         if self._layout.is_one_row:
             return self.pairwise.affinity(theta, phi)
         # Each query has keys of its own: one example a query.
-        _, m, d = ops.shape(phi)
-        phi = ops.reshape(phi, (batch, -1, m, d))
+        rows, m, d = ops.shape(phi)
+        phi = ops.reshape(phi, (batch, rows // batch, m, d))
         phi = ops.take(phi, self._layout.row_of(queries, like=x), axis=1)
+        count = ops.shape(queries)[0]
         weights = self.pairwise.affinity(
-            ops.reshape(theta, (-1, 1, theta.shape[-1])),
-            ops.reshape(phi, (-1, m, d)),
+            ops.reshape(theta, (batch * count, 1, theta.shape[-1])),
+            ops.reshape(phi, (batch * count, m, d)),
         )
-        return ops.reshape(weights, (batch, -1, m))
+        return ops.reshape(weights, (batch, count, m))
 
     def fold(self):
         """A block without normalisation and with equal outputs in inference.
@@ -306,6 +321,8 @@ class NonLocalBlock(layers.Layer):
             "bn_synchronized": False,
             "freeze_norm": False,
             "out_bias": self.out_bias or self.norm != "none",
+            # Not as a configuration: its class need not be registered.
+            "pairwise": self._pairwise_name or self.pairwise,
         }
         folded = type(self).from_config({**self.get_config(), **without})
         folded.build(self.get_build_config()["input_shape"])
@@ -338,17 +355,16 @@ class NonLocalBlock(layers.Layer):
         rows = self._layout.rows(x)
         return self.theta(rows) if self.pairwise.embeds else rows
 
-    def _phi_and_g(self, x):
+    def _keys(self, x, name):
+        """phi or g of the positions that are looked at, in rows."""
         frames = self.pool_size[0] if len(self.pool_size) == 3 else 1
         before = self.pool_position == "before"
-        keys = max_pool(x, self.pool_size) if before else x
-        results = []
-        for layer in (self.phi if self.pairwise.embeds else None, self.g):
-            y = layer(keys) if layer else keys
-            if not before:
-                y = max_pool(y, self.pool_size)
-            results.append(self._layout.rows(y, pooled_frames=frames))
-        return results
+        y = max_pool(x, self.pool_size) if before else x
+        if name == "g" or self.pairwise.embeds:
+            y = getattr(self, name)(y)
+        if not before:
+            y = max_pool(y, self.pool_size)
+        return self._layout.rows(y, pooled_frames=frames)
 
     def _gain_and_shift(self):
         """norm(y) = gain y + shift, in inference; float64, `(channels,)`."""
@@ -383,7 +399,17 @@ class NonLocalBlock(layers.Layer):
 
     def _pool_for(self, input_shape):
         """The pool size an axis, checked against the input."""
+        if self.built and len(input_shape) != len(self.pool_size) + 2:
+            raise ValueError(
+                f"Expected an input of rank {len(self.pool_size) + 2}, as at "
+                f"first. Received: shape={input_shape}"
+            )
         sizes = input_shape[1:-1]
+        if not self._layout.is_one_row and len(sizes) != 3:
+            raise ValueError(
+                "`axes` and `temporal_group_size` are for clips, (batch, time, "
+                f"height, width, channels). Received: shape={input_shape}"
+            )
         pool = self.subsample
         if pool is None:
             pool = (1,) * len(sizes)
@@ -408,29 +434,19 @@ class NonLocalBlock(layers.Layer):
                 f"positions look. Received: subsample={pool}, "
                 f"axes={self.axes!r}"
             )
-        return pool
-
-    def _check_frames(self, input_shape):
         frames = self.temporal_group_size
-        if self._layout.is_one_row:
-            return
-        if len(input_shape) != 5:
-            raise ValueError(
-                "`axes` and `temporal_group_size` are for clips, (batch, time, "
-                f"height, width, channels). Received: shape={input_shape}"
-            )
-        time = input_shape[1]
-        if frames and time is not None and time % frames:
+        if frames and sizes[0] is not None and sizes[0] % frames:
             raise ValueError(
                 "Expected `temporal_group_size` to divide the frames. "
                 f"Received: temporal_group_size={frames}, shape={input_shape}"
             )
-        if frames and frames % self.pool_size[0]:
+        if frames and frames % pool[0]:
             raise ValueError(
                 "Expected the pool of the time axis to divide "
                 "`temporal_group_size`. Received: "
-                f"subsample={self.pool_size}, temporal_group_size={frames}"
+                f"subsample={pool}, temporal_group_size={frames}"
             )
+        return pool
 
     def _resolve(self, pairwise, scale):
         options = {} if scale is None else {"scale": scale}
@@ -489,11 +505,29 @@ class NonLocalBlock(layers.Layer):
     def compute_output_spec(
         self, x, training=None, return_affinity=False, queries=None
     ):
+        if queries is not None and not return_affinity:
+            raise ValueError("`queries` goes with `return_affinity=True`.")
+        z = keras.KerasTensor(x.shape, dtype=self.compute_dtype)
         if not return_affinity:
-            return super().compute_output_spec(x, training=training)
-        return keras.Operation.compute_output_spec(
-            self, x, training=training, return_affinity=True, queries=queries
-        )
+            return z
+        positions, keys = self._positions_and_keys(tuple(x.shape))
+        asked = positions if queries is None else len(queries)
+        dtype = "float64" if self.compute_dtype == "float64" else "float32"
+        weights = keras.KerasTensor((x.shape[0], asked, keys), dtype=dtype)
+        return z, weights
+
+    def _positions_and_keys(self, input_shape):
+        """How many positions there are, and how many a query looks at."""
+        sizes = list(input_shape[1:-1])
+        positions = None if None in sizes else math.prod(sizes)
+        if self.axes == "time":
+            sizes[1:] = [1, 1]
+        elif self._layout.group_frames:
+            sizes[0] = self._layout.group_frames
+        if None in sizes:
+            return positions, None
+        pooled = (s // p for s, p in zip(sizes, self.pool_size, strict=True))
+        return positions, math.prod(pooled)
 
     def get_config(self):
         return {
@@ -535,17 +569,40 @@ def _initializer(argument, identifier):
 
 
 def _is_positive_integer(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    integral = isinstance(value, numbers.Integral)
+    return integral and not isinstance(value, bool) and value > 0
 
 
 def _checked_subsample(value):
     """None, a positive integer or a tuple of up to three of them."""
-    if value is None or _is_positive_integer(value):
-        return value
+    if value is None:
+        return None
+    if _is_positive_integer(value):
+        return int(value)
     if isinstance(value, (tuple, list)) and 0 < len(value) < 4:
         if all(map(_is_positive_integer, value)):
-            return tuple(value)
+            return tuple(map(int, value))
     raise ValueError(
         "Expected `subsample` to be None, a positive integer or a tuple of a "
         f"positive integer an axis. Received: subsample={value!r}"
     )
+
+
+def _checked_queries(queries, n):
+    """The queries as an int32 tensor of positions from the start."""
+    given = queries
+    if isinstance(queries, (list, tuple, range)):
+        queries = np.asarray(queries)
+    kind = keras.backend.standardize_dtype(queries.dtype)
+    if len(queries.shape) != 1 or "int" not in kind:
+        raise ValueError(
+            "Expected `queries` to be a row of integers, the flat indices of "
+            f"positions. Received: queries={given!r}"
+        )
+    if isinstance(queries, np.ndarray) and isinstance(n, int):
+        if ((queries < -n) | (queries >= n)).any():
+            raise ValueError(
+                f"Expected `queries` from {-n} to {n - 1}, for {n} positions. "
+                f"Received: queries={given!r}"
+            )
+    return ops.cast(ops.convert_to_tensor(queries), "int32") % n

@@ -6,6 +6,7 @@ one of your own under a name that `NonLocalBlock(pairwise=...)` then accepts.
 """
 
 import math
+import numbers
 
 import keras
 from keras import layers, ops
@@ -22,7 +23,10 @@ def register_pairwise(name: str):
 
     def register(cls):
         if name in PAIRWISE:
-            raise ValueError(f"Pairwise function {name!r} exists already.")
+            raise ValueError(
+                f"Pairwise function {name!r} exists already. Choose another "
+                "name, or delete it from PAIRWISE first."
+            )
         PAIRWISE[name] = cls
         return cls
 
@@ -116,13 +120,14 @@ class Softmax(Pairwise):
 
     def __init__(self, scale=None, method="auto", **kwargs):
         super().__init__(method, **kwargs)
-        numeric = isinstance(scale, (int, float)) and scale > 0
+        numeric = isinstance(scale, numbers.Real) and float(scale) > 0
+        numeric = numeric and not isinstance(scale, bool)
         if not (scale is None or scale == "rsqrt" or numeric):
             raise ValueError(
                 "Expected `scale` to be None, 'rsqrt' or a positive number. "
                 f"Received: scale={scale!r}"
             )
-        self.scale = scale
+        self.scale = float(scale) if numeric else scale
 
     def call(self, theta, phi, g):
         return nonlocal_ops.softmax(

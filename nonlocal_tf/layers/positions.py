@@ -43,15 +43,15 @@ class Layout:
             x: a feature map of rank 3 to 5.
             pooled_frames: how many frames pooling made one of.
         """
-        shape = ops.shape(x)
         if self.axes == "time":
             x = ops.swapaxes(_flat_space(x), 1, 2)
             batch, places, time, channels = ops.shape(x)
             return ops.reshape(x, (batch * places, time, channels))
         if self.group_frames is None:
-            return ops.reshape(x, (shape[0], math.prod(shape[1:-1]), shape[-1]))
+            batch, *sizes, channels = ops.shape(x)
+            return ops.reshape(x, (batch, math.prod(sizes), channels))
         # Sizes are given in full: frames of two clips never share a group.
-        batch, time, height, width, channels = shape
+        batch, time, height, width, channels = ops.shape(x)
         frames = self.group_frames // pooled_frames
         groups = batch * (time // frames)
         return ops.reshape(x, (groups, frames * height * width, channels))
@@ -100,13 +100,12 @@ def max_pool(x, pool):
     Returns:
         The pooled feature map, of the rank of `x`.
     """
-    shape = ops.shape(x)
     if math.prod(pool) == 1:
         return x
     if len(pool) < 3:
         return ops.max_pool(x, pool, pool, padding="valid")
     # Two-dimensional pools are several times faster than three-dimensional.
-    batch, time, height, width, channels = shape
+    batch, time, height, width, channels = ops.shape(x)
     kt, kh, kw = pool
     if kh * kw > 1:
         x = ops.reshape(x, (batch * time, height, width, channels))

@@ -55,7 +55,8 @@ def concatenation(a, b, g, method="auto"):
         b: what each key contributes, `(batch, m)`.
         g: values, `(batch, m, c)`.
         method: `"sorted"` takes O((n + m) (c + log(n + m))) time and
-            O((n + m) c) memory, `"plain"` O(n m c) and O(n m). Both are exact;
+            O((n + m) c) memory, `"plain"` O(n m c) and O(n m). Neither
+            approximates; an infinity gives a NaN in more places when sorted.
             `"auto"` is `"sorted"`.
 
     Returns:

@@ -36,10 +36,10 @@ def dot_product(theta, phi, g, method="auto"):
         phi: keys, `(batch, m, d)`.
         g: values, `(batch, m, c)`.
         method: `"associative"` takes O((n + m) d c) time and O(d c) memory,
-            `"plain"` O(n m (d + c)) and O(n m). Both are exact; `"auto"` is
-            the one with fewer multiplications, which for c = d is associative
-            where d (n + m) < 2 n m. Where n or m is unknown until the graph
-            runs, the graph decides.
+            `"plain"` O(n m (d + c)) and O(n m). Neither approximates; `"auto"`
+            is the one with fewer multiplications, which for c = d is
+            associative where d (n + m) < 2 n m. Where n or m is unknown until
+            the graph runs, the graph decides.
 
     Returns:
         `(batch, n, c)` in the dtype of `g`; float32 or wider inside.

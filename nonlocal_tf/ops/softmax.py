@@ -54,13 +54,15 @@ def softmax(theta, phi, g, scale=1.0, method="auto"):
         phi: keys, `(batch, m, d)`.
         g: values, `(batch, m, c)`.
         scale: factor on the logits.
-        method: all take O(n m (d + c)) time and all are exact. `"plain"` makes
-            the affinity matrix, O(n m) memory. `"chunked"` makes some rows of
-            it at a time, O(rows m) memory, and makes them again for the
-            gradient: a seventh more work there. `"flash"` is cuDNN's fused
-            kernel: Keras on JAX with an NVIDIA GPU, half precision, d = c a
-            multiple of 8 up to 128. `"auto"` takes flash where it can, else
-            plain up to 2.5 million affinities an example, else chunks.
+        method: all take O(n m (d + c)) time, and none approximates. `"plain"`
+            makes the affinity matrix, O(n m) memory. `"chunked"` makes some
+            rows of it at a time, O(rows m) memory, and makes them again for
+            the gradient, seven matrix products a training step instead of
+            six; on TensorFlow it has no second derivative. `"flash"` is
+            cuDNN's fused kernel, which rounds the weights to the inputs' half
+            precision: Keras on JAX with an NVIDIA GPU, d = c a multiple of 8
+            up to 128. `"auto"` takes flash where it can, else plain up to 2.5
+            million affinities an example, else chunks.
 
     Returns:
         `(batch, n, c)` in the dtype of `g`; float32 or wider inside.
@@ -93,9 +95,11 @@ def _best_method(theta, phi, g):
     if _flash_fits(theta, phi, g):
         return "flash"
     n, m = theta.shape[1], phi.shape[1]
-    if n is None or m is None or n * m > CHUNK_ELEMENTS:
-        return "chunked"  # of a small matrix it makes one chunk
-    return "plain"
+    if not (isinstance(n, int) and isinstance(m, int)):
+        # TensorFlow learns the sizes when it runs, and of a small matrix makes
+        # one chunk. JAX knows all sizes whenever it computes anything.
+        return "plain" if keras.backend.backend() == "jax" else "chunked"
+    return "chunked" if n * m > CHUNK_ELEMENTS else "plain"
 
 
 def _flash_fits(theta, phi, g):
@@ -108,7 +112,8 @@ def _flash_fits(theta, phi, g):
         and d == g.shape[-1]
         and d % 8 == 0
         and d <= FLASH_WIDEST
-        and bool(keras.distribution.list_devices("gpu"))
+        # Asked for "gpu", JAX raises where there is none.
+        and any("gpu" in x for x in keras.distribution.list_devices())
         and _flash_runs(d, dtype)
     )
 
@@ -157,6 +162,7 @@ def rows_a_chunk(theta, phi):
     m = ops.shape(phi)[1]
     known = all(isinstance(size, int) for size in (batch, n, m))
     at_most, at_least = (min, max) if known else (ops.minimum, ops.maximum)
+    batch = at_least(batch, 1)
     # batch * m may be beyond int32.
     rows = at_most(CHUNK_ELEMENTS // batch // m, MOST_ROWS)
     rows = at_least(
@@ -245,5 +251,6 @@ def _after(number, *results):
     memory, unless a turn waits for the one before.
     """
     for x in results:
-        number = number + ops.minimum(ops.cast(x[0, 0, 0] > 3e38, "int32"), 0)
+        one = ops.sum(x[:1, :1, :1])
+        number = number + ops.minimum(ops.cast(one > 3e38, "int32"), 0)
     return number

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 
 from nonlocal_tf.layers import Affine
@@ -22,3 +23,18 @@ def test_scales_and_shifts_each_channel():
 def test_starts_as_the_identity():
     x = normal((2, 5, 3))
     np.testing.assert_array_equal(Affine()(x), x)
+
+
+def test_float16_gradients_of_many_positions_do_not_saturate():
+    # Sums of ones stop at 2048 in float16.
+    inputs = keras.Input((7000, 2))
+    layer = Affine(dtype="mixed_float16")
+    model = keras.Model(inputs, layer(inputs))
+    sgd = keras.optimizers.SGD(1.0)
+    model.compile(sgd, "mean_absolute_error", jit_compile=False)
+    # |0 x 1 + 0 - (-1)|: the gradient of the mean is one of beta's 7000 x 2.
+    layer.set_weights([np.zeros(2), np.zeros(2)])
+    x = np.ones((1, 7000, 2), "float16")
+    model.train_on_batch(x, -x)
+    moved = [keras.ops.convert_to_numpy(w) for w in layer.weights]
+    np.testing.assert_allclose(moved, -0.5 * np.ones((2, 2)), rtol=1e-2)

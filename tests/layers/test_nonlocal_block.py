@@ -46,6 +46,11 @@ VARIANTS = {
 CLIPS = (2, 4, 5, 3, 6)
 
 
+tensorflow_only = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="a format of TensorFlow's"
+)
+
+
 @pytest.fixture(params=sorted(WITHOUT_GRADIENT))
 def pairwise(request):
     return request.param
@@ -496,14 +501,16 @@ def test_frames_that_groups_do_not_divide_are_an_error_when_unknown():
         model(normal((2, 6, 2, 3, 6)))
 
 
-def test_symbolic_affinity_has_the_shape_of_the_weights():
-    inputs = keras.Input((4, 5, 3, 6))
-    block = NonLocalBlock(subsample=2)
-    z, weights = block(inputs, return_affinity=True, queries=[3, 7])
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+@pytest.mark.parametrize("queries", [None, [3, 7]])
+def test_symbolic_affinity_has_the_shape_of_the_weights(variant, queries):
+    inputs = keras.Input(CLIPS[1:])
+    block = NonLocalBlock(**VARIANTS[variant])
+    z, weights = block(inputs, return_affinity=True, queries=queries)
     assert z.shape == inputs.shape
-    assert tuple(weights.shape) == (None, 2, 8)
-    model = keras.Model(inputs, weights)
-    assert tuple(model(normal(CLIPS)).shape) == (2, 2, 8)
+    real = keras.Model(inputs, weights)(normal(CLIPS))
+    assert tuple(weights.shape) == (None, *real.shape[1:])
+    assert keras.backend.standardize_dtype(real.dtype) == weights.dtype
 
 
 def test_queries_without_the_affinity_are_refused():
@@ -558,6 +565,7 @@ def test_a_frozen_norm_stays_frozen(norm):
     assert names == {"theta", "phi", "g", "out"}
 
 
+@tensorflow_only
 def test_synchronised_batch_normalisation_is_asked_for():
     block = NonLocalBlock(bn_synchronized=True)
     block.build((None, None, 6))
@@ -600,3 +608,145 @@ def test_every_method_can_be_asked_for_and_is_saved(name, method, tmp_path):
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="Did you mean 'sorted'"):
         PAIRWISE["concatenation"](method="sortd")
+
+
+def exported(pairwise, **options):
+    """A model on clips of unknown batch, time and space, random weights."""
+    inputs = keras.Input((None, None, None, 6))
+    block = active_block(pairwise, subsample=2, **options)
+    model = keras.Model(inputs, block(inputs))
+    harness.randomise(block)
+    return model
+
+
+@tensorflow_only
+def test_saved_model_takes_unknown_sizes(pairwise, tmp_path, monkeypatch):
+    harness.small_chunks(monkeypatch)
+    import tensorflow as tf
+
+    model = exported(pairwise)
+    model.export(tmp_path / "saved", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "saved")
+    for shape in (CLIPS, (1, 2, 9, 7, 6)):
+        x = normal(shape)
+        np.testing.assert_allclose(
+            array(loaded.serve(x)), array(model(x)), rtol=1e-5, atol=1e-5
+        )
+
+
+@tensorflow_only
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+def test_tflite_takes_unknown_sizes_with_builtin_operators(
+    pairwise, tmp_path, monkeypatch
+):
+    harness.small_chunks(monkeypatch)
+    import tensorflow as tf
+
+    model = exported(pairwise)
+    model.export(tmp_path / "saved", verbose=False)
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(tmp_path / "saved")
+    )
+    assert converter.target_spec.supported_ops == {
+        tf.lite.OpsSet.TFLITE_BUILTINS
+    }
+    lite = tf.lite.Interpreter(model_content=converter.convert())
+    (given,), (result,) = lite.get_input_details(), lite.get_output_details()
+    for shape in (CLIPS, (1, 2, 9, 7, 6)):
+        x = normal(shape)
+        lite.resize_tensor_input(given["index"], shape)
+        lite.allocate_tensors()
+        lite.set_tensor(given["index"], x)
+        lite.invoke()
+        np.testing.assert_allclose(
+            lite.get_tensor(result["index"]),
+            array(model(x)),
+            rtol=1e-5,
+            atol=1e-5,
+        )
+
+
+@tensorflow_only
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_a_block_trains_under_xla(pairwise, policy):
+    inputs = keras.Input((4, 5, 3, 6))
+    block = NonLocalBlock(pairwise, subsample=2, gamma_init=1.0, dtype=policy)
+    model = keras.Model(inputs, keras.layers.Flatten()(block(inputs)))
+    model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=True)
+    x = normal(CLIPS)
+    losses = [model.train_on_batch(x, 0.0 * x.reshape(2, -1)) for _ in range(3)]
+    assert losses[0] > losses[1] > losses[2]
+
+
+class Uniform(Pairwise):
+    """Looks everywhere alike; not registered for saving."""
+
+    def call(self, theta, phi, g):
+        return 0.0 * theta[..., :1] + keras.ops.mean(g, 1, keepdims=True)
+
+
+def test_a_block_with_a_function_that_is_not_registered_can_be_folded():
+    x = normal((2, 7, 6))
+    block = NonLocalBlock(Uniform(), gamma_init=1.0)
+    expected = array(block(x))
+    np.testing.assert_allclose(
+        array(block.fold()(x)), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_frozen_pairwise_layer_stays_frozen():
+    block = NonLocalBlock(PAIRWISE["concatenation"](trainable=False))
+    block.build((None, None, 6))
+    assert not block.pairwise.trainable_weights
+    assert block.theta.trainable_weights
+
+
+@pytest.mark.parametrize("variant", ["all", "space", "time", "groups"])
+def test_negative_queries_count_from_the_end(variant):
+    x = normal(CLIPS)
+    block = NonLocalBlock(**VARIANTS[variant])
+    np.testing.assert_array_equal(
+        array(block.affinity(x, [-1, -60])), array(block.affinity(x, [59, 0]))
+    )
+
+
+@pytest.mark.parametrize(
+    "queries", [3, [[1, 2]], [2.5], [60], [-61], [True, False]]
+)
+def test_queries_that_are_no_positions_are_refused(queries):
+    with pytest.raises(ValueError, match="Expected `queries`"):
+        NonLocalBlock().affinity(normal(CLIPS), np.asarray(queries))
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 1, 3, 6), (2, 5, 3, 6)])
+def test_a_built_block_refuses_other_inputs_too(shape):
+    block = NonLocalBlock(subsample=2)
+    block.build(CLIPS)
+    with pytest.raises(ValueError, match="Expected an input"):
+        block(normal(shape))
+
+
+def test_numpy_numbers_are_numbers():
+    block = NonLocalBlock(
+        bottleneck=np.int64(4), subsample=np.int32(2), scale=np.float32(0.5)
+    )
+    config = block.get_config()
+    assert (config["bottleneck"], config["subsample"]) == (4, 2)
+    assert config["scale"] == 0.5
+
+
+@pytest.mark.parametrize("pairwise", ["embedded_gaussian", "gaussian"])
+def test_a_layer_around_a_block_takes_unknown_sizes(pairwise):
+    class Around(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.block = NonLocalBlock(pairwise)
+
+        def build(self, shape):
+            self.block.build(shape)
+
+        def call(self, x):
+            return self.block(x, return_affinity=True, queries=[1])[1]
+
+    inputs = keras.Input((None, None, 8))
+    assert Around()(inputs).shape[1] == 1

@@ -1,7 +1,5 @@
 """Every method of every function against float64, in every way it is run."""
 
-import sys
-
 import keras
 import ml_dtypes
 import numpy as np
@@ -10,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nonlocal_tf import ops
+from tests import harness
 from tests.harness import normal
 from tests.ops import plain64
 from tests.ops.running import BACKEND, WAYS, relative_error, value_and_gradients
@@ -48,11 +47,7 @@ def inputs(name, n, m, d, c, batch=2, dtype="float32"):
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    """Chunks of a few rows, as of large matrices."""
-    softmax = sys.modules["nonlocal_tf.ops.softmax"]
-    monkeypatch.setattr(softmax, "CHUNK_ELEMENTS", 400)
-    monkeypatch.setattr(softmax, "FEWEST_ROWS", 1)
-    monkeypatch.setattr(softmax, "FEWEST_ROWS_AN_EXAMPLE", 1)
+    harness.small_chunks(monkeypatch)
 
 
 def run(name, method, arrays, dy, way):

@@ -81,9 +81,7 @@ def cudnn(monkeypatch, refuses=False):
 
     monkeypatch.setattr(keras.ops, "dot_product_attention", attention)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    monkeypatch.setattr(
-        keras.distribution, "list_devices", lambda kind=None: ["gpu:0"]
-    )
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
     softmax_module._flash_runs.cache_clear()
     return calls
 
@@ -128,6 +126,22 @@ def test_the_fused_kernel_is_left_where_it_is_not_exact(monkeypatch, options):
     calls = cudnn(monkeypatch)
     ops.softmax(*flash_inputs(**options))
     assert not calls
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_without_a_gpu_there_is_no_fused_kernel(dtype):
+    arrays = flash_inputs(dtype)
+    y, expected = (
+        keras.ops.convert_to_numpy(keras.ops.cast(x, "float32"))
+        for x in (ops.softmax(*arrays), ops.softmax(*arrays, method="plain"))
+    )
+    np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("method", ["plain", "chunked"])
+def test_a_batch_of_none_gives_none(method):
+    theta, phi, g = (np.zeros((0, n, 3), "float32") for n in (7, 5, 5))
+    assert tuple(ops.softmax(theta, phi, g, method=method).shape) == (0, 7, 3)
 
 
 def test_asking_for_the_fused_kernel_without_a_gpu_is_refused():

@@ -1,0 +1,107 @@
+import argparse
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from training.benchmarks import operators
+
+PEAK = {"gflops": 100.0, "gbytes": 20.0}
+
+
+def options(**changed):
+    defaults = {"only": None, "rounds": 2, "cores": 1, "device": "cpu"}
+    defaults["environments"] = ["tf"]
+    return argparse.Namespace(**{**defaults, **changed})
+
+
+def case(function, passed="forward", n=700, m=300, d=50):
+    return {"function": function, "n": n, "m": m, "d": d, "pass": passed}
+
+
+@pytest.mark.parametrize(
+    ("function", "passed", "flops"),
+    [
+        ("softmax", "forward", 4 * 700 * 300 * 50),
+        ("softmax", "train", 12 * 700 * 300 * 50),
+        ("dot_product", "forward", 2 * 1000 * 50 * 50),
+        ("dot_product", "train", 6 * 1000 * 50 * 50),
+    ],
+)
+def test_matrix_products_take_their_flops_at_the_peak(function, passed, flops):
+    seconds, bound = operators.limit_seconds(case(function, passed), PEAK)
+    assert bound == "flops"
+    assert seconds == pytest.approx(flops / 100e9)
+
+
+def test_concatenation_takes_its_bytes_at_the_speed_of_a_copy():
+    seconds, bound = operators.limit_seconds(case("concatenation"), PEAK)
+    assert bound == "bytes"
+    assert seconds == pytest.approx(4 * 50 * (700 + 300) / 20e9)
+
+
+@pytest.fixture(scope="module")
+def result():
+    """Of two methods, one of which there is not, on a tiny shape."""
+    methods = ("sideways", "plain")
+    cases = dict.fromkeys(operators.CASES, ())
+    cases["dot_product"] = tuple(("tf", False, method) for method in methods)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operators, "SHAPES", ((20, 12, 6),))
+        patch.setattr(operators, "SMALLEST_MEMORY", 20 * 12)
+        patch.setattr(operators, "CASES", cases)
+        yield operators.measure(options(only="dot_product"))
+
+
+def test_every_case_takes_its_turn_in_every_round(result):
+    assert len(result["cases"]) == 4
+    for case in result["cases"]:
+        if case["method"] != "sideways":
+            assert len(case["seconds"]) == 2
+            assert case["finite"]
+
+
+def test_the_first_case_is_the_base(result):
+    ratios = [case.get("ratio") for case in result["cases"]]
+    assert ratios == [None, 1.0, None, 1.0]  # of those that run
+
+
+def test_a_case_that_fails_does_not_stop_the_others(result):
+    errors = [case.get("error") for case in result["cases"]]
+    assert "Unknown method 'sideways'" in errors[0]
+    assert errors[1] is None
+
+
+def test_every_case_has_a_row(result):
+    table = operators.render(result)
+    assert "| 20, 12, 6 | tf plain |" in table
+    assert "| 20, 12, 6 | tf sideways | failed |" in table
+
+
+def test_a_block_is_timed_beside_its_parts(monkeypatch):
+    monkeypatch.setattr(operators, "BLOCKS", {"tiny": (1, 2, 4, 4, 6)})
+    monkeypatch.setattr(operators, "FUNCTIONS", ("gaussian",))
+    result = operators.measure(options(only="block"))
+    assert [row["pass"] for row in result["blocks"]] == ["forward", "train"] * 2
+    assert "| tiny | gaussian | 1 x 2 x 2 |" in operators.render(result)
+
+
+def test_without_a_gpu_its_list_is_not_run():
+    chosen = options(device="gpu", environments=["jax"])
+    result = operators.measure(chosen)
+    if result["versions"]:
+        pytest.skip("there is a GPU")
+    assert "not run" in operators.render(result)
+
+
+def test_the_published_tables_are_those_of_the_figures():
+    folder = pathlib.Path(operators.__file__).parent
+    command = [sys.executable, operators.__file__, "--render"]
+    rendered = subprocess.run(
+        [*command, folder / "operators.json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert rendered.strip() in (folder / "README.md").read_text("utf-8")

@@ -1,0 +1,1 @@
+"""Speed and memory beside other implementations, as ratios of one run."""
