@@ -103,7 +103,8 @@ class Worker:
             print(json.dumps(request), file=self.process.stdin, flush=True)
         except BrokenPipeError:
             return {"error": "the worker died"}
-        return self._answer() or {"error": "the worker died"}
+        answer = self._answer()
+        return {"error": "the worker died"} if answer is None else answer
 
     def _answer(self):
         line = typing.cast(typing.TextIO, self.process.stdout).readline()

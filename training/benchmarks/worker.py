@@ -190,11 +190,11 @@ def _tensorflow(cores, device):
         given.append(random.standard_normal(y.shape, dtype="float32"))
 
         def train(*inputs):
-            *inputs, dy = inputs
+            x, dy = inputs[:-1], inputs[-1]
             with tf.GradientTape() as tape:
-                tape.watch(inputs)
-                y = run(*inputs, training=True)
-            sources = [*inputs, *(v.value for v in variables)]
+                tape.watch(x)
+                y = run(*x, training=True)
+            sources = [*x, *(v.value for v in variables)]
             gradients = tape.gradient(y, sources, output_gradients=dy)
             # The beta of a bn takes away what a bias before it adds.
             return y, *(g for g in gradients if g is not None)
