@@ -87,6 +87,32 @@ def test_a_block_is_timed_beside_its_parts(monkeypatch):
     assert "| tiny | gaussian | 1 x 2 x 2 |" in operators.render(result)
 
 
+def timed(method, passed, seconds, **figures):
+    shape = {"function": "concatenation", "n": 3136, "m": 3136, "d": 256}
+    how = {"env": "tf", "xla": False, "method": method, "pass": passed}
+    return {**shape, **how, "seconds": seconds, **figures}
+
+
+def test_a_bar_is_the_median_over_the_rounds():
+    cases = [
+        timed("plain", "train", [24.0, 30.0, 26.0]),
+        timed("auto", "train", [2.0, 2.0, 13.0]),  # x 12, 15 and 2
+    ]
+    ((what, value, reached),) = operators.bars({"cases": cases})
+    assert what.startswith("concatenation 3136 x 3136 train: times tf plain")
+    assert (value, reached) == (12.0, True)
+
+
+def test_a_bar_that_is_missed_is_told():
+    cases = [
+        timed("plain", "train", [22.0]),
+        timed("auto", "train", [2.0]),
+    ]
+    assert [reached for *_, reached in operators.bars({"cases": cases})] == [
+        False
+    ]
+
+
 def test_without_a_gpu_its_list_is_not_run():
     chosen = options(device="gpu", environments=["jax"])
     result = operators.measure(chosen)
