@@ -224,8 +224,9 @@ class NonLocalBlock(layers.Layer):
         if queries is not None and not return_affinity:
             raise ValueError("`queries` goes with `return_affinity=True`.")
         self._pool_for(tuple(x.shape))  # the sizes may be others than in build
-        theta, phi, g = self._theta(x), self._keys(x, "phi"), self._keys(x, "g")
-        y = self._layout.positions(self.pairwise(theta, phi, g), like=x)
+        phi, g = self._keys(x, "phi", "g")
+        y = self.pairwise(self._theta(x), phi, g)  # (rows, n, d)
+        y = self._layout.positions(y, like=x)
         y = self.out(y)  # (b, n, channels)
         if self.norm == "batch":
             # By the argument, as `trainable` of an outer layer sets the bn's.
@@ -261,7 +262,8 @@ class NonLocalBlock(layers.Layer):
         if not self.built:
             self.build(tuple(x.shape))
         x = ops.cast(x, self.compute_dtype)
-        return self._affinity(x, self._keys(x, "phi"), queries)
+        (phi,) = self._keys(x, "phi")
+        return self._affinity(x, phi, queries)
 
     def _affinity(self, x, phi, queries):
         if queries is None:
@@ -355,16 +357,17 @@ class NonLocalBlock(layers.Layer):
         rows = self._layout.rows(x)
         return self.theta(rows) if self.pairwise.embeds else rows
 
-    def _keys(self, x, name):
-        """phi or g of the positions that are looked at, in rows."""
+    def _keys(self, x, *names):
+        """phi or g, or both, of the positions that are looked at, in rows."""
         frames = self.pool_size[0] if len(self.pool_size) == 3 else 1
         before = self.pool_position == "before"
-        y = max_pool(x, self.pool_size) if before else x
-        if name == "g" or self.pairwise.embeds:
-            y = getattr(self, name)(y)
-        if not before:
-            y = max_pool(y, self.pool_size)
-        return self._layout.rows(y, pooled_frames=frames)
+        seen = max_pool(x, self.pool_size) if before else x
+        for name in names:
+            embeds = name == "g" or self.pairwise.embeds
+            y = getattr(self, name)(seen) if embeds else seen
+            if not before:
+                y = max_pool(y, self.pool_size)
+            yield self._layout.rows(y, pooled_frames=frames)
 
     def _gain_and_shift(self):
         """norm(y) = gain y + shift, in inference; float64, `(channels,)`."""
@@ -470,7 +473,7 @@ class NonLocalBlock(layers.Layer):
 
     def _projection(self, name, channels, units, use_bias=True):
         # A 1x1x1 convolution is a dense layer on (b, n, c). One product for
-        # theta, phi and g together was not faster (training/benchmarks).
+        # theta, phi and g together is not faster (training/benchmarks).
         layer = layers.Dense(
             units,
             use_bias=use_bias,

@@ -44,6 +44,14 @@ VARIANTS = {
     "groups, pooled": {"temporal_group_size": 2, "subsample": (2, 2, 1)},
 }
 CLIPS = (2, 4, 5, 3, 6)
+# A layout knows nothing of the function; JAX, which compiles each operation of
+# each shape, checks one of them on all layouts.
+ON_LAYOUTS = (
+    sorted(WITHOUT_GRADIENT)
+    if keras.backend.backend() == "tensorflow"
+    else ["embedded_gaussian"]
+)
+on_layouts = pytest.mark.parametrize("pairwise", ON_LAYOUTS, indirect=True)
 
 
 tensorflow_only = pytest.mark.skipif(
@@ -158,6 +166,7 @@ def variant_by_hand(block, x, pairwise, options):
     return z
 
 
+@on_layouts
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 def test_who_looks_at_whom(pairwise, variant):
     options = VARIANTS[variant]
@@ -182,6 +191,7 @@ def test_harness_of_variants(variant):
     )
 
 
+@on_layouts
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 def test_affinity_of_variants(pairwise, variant):
     x = normal(CLIPS)
@@ -518,6 +528,7 @@ def test_queries_without_the_affinity_are_refused():
         NonLocalBlock()(normal((2, 7, 6)), queries=[3])
 
 
+@on_layouts
 @pytest.mark.parametrize("norm", ["batch", "affine", "none"])
 @pytest.mark.parametrize("out_bias", [True, False])
 def test_a_folded_block_has_no_norm_and_equal_outputs(pairwise, norm, out_bias):
@@ -617,6 +628,10 @@ def exported(pairwise, **options):
     model = keras.Model(inputs, block(inputs))
     harness.randomise(block)
     return model
+
+
+def test_a_model_on_unknown_sizes_is_saved(pairwise, tmp_path):
+    harness.check_saving(exported(pairwise), normal(CLIPS), tmp_path)
 
 
 @tensorflow_only

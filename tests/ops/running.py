@@ -6,7 +6,7 @@ import numpy as np
 BACKEND = keras.backend.backend()
 WAYS = {
     "tensorflow": ("eager", "graph", "unknown shapes", "xla"),
-    "jax": ("eager", "jit"),
+    "jax": ("jit",),  # eagerly it compiles each operation: by far the slowest
 }[BACKEND]
 
 

@@ -77,14 +77,13 @@ def test_float32(name, method, shape, way):
 
 
 @pytest.mark.skipif(BACKEND == "jax", reason="JAX's float64 is a global switch")
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("name", "method"), CASES)
-def test_float64(name, method, way):
+def test_float64(name, method):
     arrays, dy = inputs(name, *SHAPES["usual"], dtype="float64")
-    check(name, method, arrays, dy, way, 2e-15, 1e-14)
+    check(name, method, arrays, dy, "graph", 2e-15, 1e-14)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WAYS[-1:])  # the compiled one
 @pytest.mark.parametrize("half", sorted(HALF))
 @pytest.mark.parametrize(("name", "method"), CASES)
 def test_half_precision_rounds_only_the_results(name, method, half, way):

@@ -39,6 +39,7 @@ SMALLEST_MEMORY = 3136 * 3136  # smaller ones are lost in the noise
 ENVIRONMENTS = ("tf", "jax", "torch")
 GPU_POSITIONS = (3136, 12544, 25088, 50176)
 GPU_LARGEST_PLAIN = 12544**2
+TF_PLAIN, TF_AUTO = ("tf", False, "plain"), ("tf", False, "auto")
 TF_XLA = ("tf", True, "auto")
 # environment, XLA, method: the first is the base of the ratios.
 CASES = {
@@ -130,7 +131,11 @@ def main() -> None:
     parser.add_argument(
         "--environments", nargs="+", choices=ENVIRONMENTS, default=ENVIRONMENTS
     )
-    parser.add_argument("--out", type=pathlib.Path, help="JSON of all figures")
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        help="JSON of all figures; with --only, others there are kept",
+    )
     parser.add_argument(
         "--render", type=pathlib.Path, help="print the tables of such a JSON"
     )
@@ -139,6 +144,8 @@ def main() -> None:
         print(render(json.loads(options.render.read_text("utf-8"))))
         return
     result = measure(options)
+    if options.out and options.only and options.out.exists():
+        result = merge(json.loads(options.out.read_text("utf-8")), result)
     if options.out:
         text = json.dumps(result, indent=1) + "\n"
         options.out.write_text(text, "utf-8")
@@ -167,6 +174,7 @@ def measure(options) -> dict:
         "peak": {},
         "cases": [],
         "blocks": [],
+        "projections": [],
         "long": [],
     }
     if not workers:
@@ -184,6 +192,7 @@ def measure(options) -> dict:
                     )
         if options.device == "cpu" and options.only in (None, "block"):
             result["blocks"] = _blocks(workers, options.rounds, clock)
+            result["projections"] = _projections(workers, options.rounds, clock)
     finally:
         for worker in workers.values():
             worker.close()
@@ -198,6 +207,30 @@ def measure(options) -> dict:
                 measured = _in_its_own_process(case, cores)
                 result["long"].append({**case, "cores": cores, **measured})
     return result
+
+
+def merge(old: dict, new: dict) -> dict:
+    """The new figures, and those of the old that were not measured anew.
+
+    Raises:
+        SystemExit: they are of another machine or of other versions.
+    """
+    for key in ("machine", "device", "cores", "versions"):
+        if old[key] != new[key]:
+            raise SystemExit(
+                f"error: --out holds figures of {key}={old[key]}, these are of "
+                f"{new[key]}; choose another --out or leave --only away"
+            )
+    anew = {case["function"] for case in new["cases"]}
+    kept = [case for case in old["cases"] if case["function"] not in anew]
+    return {
+        **new,
+        "cases": [*kept, *new["cases"]],
+        **{
+            part: new[part] or old[part]
+            for part in ("blocks", "projections", "long")
+        },
+    }
 
 
 def _shapes(device: str, function: str) -> Iterator[tuple[int, int, int]]:
@@ -274,9 +307,7 @@ def _interleave(workers, cases, rounds, clock) -> list[dict]:
             and "error" not in c
         )
         case["base"] = f"{base['env']} {base['method']}" if "n" in base else ""
-        case["ratio"] = statistics.median(
-            b / s for b, s in zip(base["seconds"], case["seconds"], strict=True)
-        )
+        case["ratio"] = _ratio(base, case)
         milliseconds = 1e3 * min(case["seconds"])
         _tell(f"{_name(case)}: {milliseconds:.1f} ms, x {case['ratio']:.2f}")
     return running
@@ -322,6 +353,20 @@ def _blocks(workers, rounds, clock) -> list[dict]:
     return rows
 
 
+def _projections(workers, rounds, clock) -> list[dict]:
+    """theta, phi and g by one product beside three."""
+    rows = []
+    for name, shape in BLOCKS.items():
+        for passed in ("forward", "train"):
+            cases = [
+                _layer(layer, shape, "dot_product", (1, 1, 1), passed)
+                for layer in ("three products", "one product")
+            ]
+            _, one = _interleave(workers, cases, rounds, clock)
+            rows.append({"name": name, "pass": passed, "ratio": one["ratio"]})
+    return rows
+
+
 def _in_its_own_process(case, cores) -> dict:
     worker = Worker(case["env"], cores, "cpu")
     keys = ("seconds", "base", "ratio")
@@ -339,28 +384,20 @@ def bars(result: dict) -> Iterator[tuple[str, float, bool]]:
 
     The ratios were set on a CPU without AVX-512 before this was written.
     """
-    plain, auto, xla = ("tf", False, "plain"), ("tf", False, "auto"), TF_XLA
-
-    def find(function, n, m, passed, how):
-        keys = ("function", "n", "m", "pass", "env", "xla", "method")
-        wanted = dict(zip(keys, (function, n, m, passed, *how), strict=True))
-        for case in result["cases"]:
-            if wanted.items() <= case.items() and "error" not in case:
-                return case
-        return None
+    plain, auto, xla = TF_PLAIN, TF_AUTO, TF_XLA
 
     def times(function, n, m, passed, over, at_least, how=auto):
-        one = find(function, n, m, passed, how)
-        other = find(function, n, m, passed, over)
+        one = _find(result, function, n, m, passed, how)
+        other = _find(result, function, n, m, passed, over)
         if one and other:
-            pairs = zip(other["seconds"], one["seconds"], strict=True)
-            ratio = statistics.median(b / s for b, s in pairs)
-            name = f"{over[0]} {over[2]}"
-            what = f"{function} {n} x {m} {passed}: times {name}"
+            ratio = _ratio(other, one)
+            xla = " XLA" if how[1] else ""
+            what = f"{function} {n} x {m} {passed}{xla}: times {over[0]} "
+            what += over[2]
             yield f"{what}, at least {at_least}", ratio, ratio >= at_least
 
     def growth(function, n, m, at_most, how=auto):
-        case = find(function, n, m, "train", how)
+        case = _find(result, function, n, m, "train", how)
         if case and "growth_mb" in case:
             what = f"{function} {n} x {m} train {how[2]}"
             what += " XLA" if how[1] else ""
@@ -395,6 +432,42 @@ def bars(result: dict) -> Iterator[tuple[str, float, bool]]:
     yield from times("softmax", 12544, 3136, "train", plain, 1.0)
     yield from times("softmax", 12544, 3136, "train", sdpa, 0.95)
     yield from growth("softmax", 12544, 3136, 150)
+
+
+def summary(result: dict) -> list[str]:
+    """Rows of README: a long clip, and a training step beside the plain one."""
+    sizes = {"softmax": (12544, 3136)}
+    rows = []
+    for case in result["long"]:
+        name = case["pairwise"]
+        function = "softmax" if name.endswith("gaussian") else name
+        n, m = sizes.get(function, (12544, 12544))
+        ours, plain = (
+            _find(result, function, n, m, "train", how)
+            for how in (TF_AUTO, TF_PLAIN)
+        )
+        rows.append(
+            f"{case['wall_s']:.1f} s, {case['growth_mb'] / 1e3:.1f} GB | "
+            f"x {_ratio(plain, ours):.2g}, {ours['growth_mb']:.0f} instead of "
+            f"{plain['growth_mb']:,.0f} MB |"
+        )
+    return rows
+
+
+def _find(result, function, n, m, passed, how):
+    """The case of a size and an (environment, XLA, method), if it ran."""
+    keys = ("function", "n", "m", "pass", "env", "xla", "method")
+    wanted = dict(zip(keys, (function, n, m, passed, *how), strict=True))
+    for case in result["cases"]:
+        if wanted.items() <= case.items() and "error" not in case:
+            return case
+    return None
+
+
+def _ratio(base, case) -> float:
+    """How many times as fast as the base: the median over the rounds."""
+    pairs = zip(base["seconds"], case["seconds"], strict=True)
+    return statistics.median(slow / fast for slow, fast in pairs)
 
 
 def limit_seconds(case: dict, peak: dict) -> tuple[float, str]:
@@ -454,6 +527,11 @@ def render(result: dict) -> str:
         lines += ["|---|---|---|", *rows]
     if result["blocks"]:
         lines += ["", "### A block and its parts", *_block_table(result)]
+        products = "; ".join(
+            f"{row['name']} {row['pass']} x {row['ratio']:.2f}"
+            for row in result["projections"]
+        )
+        lines += ["", f"theta, phi, g by one product, to three: {products}."]
     if result["long"]:
         lines += ["", "### 50,176 positions", *_long_table(result)]
     return "\n".join(lines)
@@ -489,8 +567,9 @@ def _operator_table(cases, result) -> list[str]:
                 f"{least / seconds:.0%} ({bound})",
             ]
         growth = [
-            f"{p['growth_mb']:.0f}" if "growth_mb" in p else ""
+            f"{p['growth_mb']:.0f}"
             for p in (passes["forward"], passes["train"])
+            if "growth_mb" in p
         ]
         lines.append("| " + " | ".join([*cells, " / ".join(growth)]) + " |")
     return lines

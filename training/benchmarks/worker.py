@@ -6,6 +6,7 @@ that an environment needs nothing but its own framework; requests and answers
 are lines of JSON on standard input and output.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -262,7 +263,8 @@ def _keras_operator(case):
 
         def attention(theta, phi, g):
             heads = (ops.expand_dims(x, 2) for x in (theta, phi, g))
-            return ops.dot_product_attention(*heads, scale=1.0)
+            y = ops.dot_product_attention(*heads, scale=1.0)
+            return ops.squeeze(y, 2)
 
         return attention
     function = getattr(nonlocal_ops, case["function"])
@@ -299,6 +301,18 @@ def _keras_layer(case):
         layer = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
         layer.build((None, None, channels))
         return layer, [(batch, n, channels)], layer.trainable_variables
+    if kind in ("three products", "one product"):
+        names = ("theta", "phi", "g")
+        products = [layers.Dense(d, name=name) for name in names]
+        for layer in products:
+            layer.build((None, None, channels))
+        variables = [v for layer in products for v in layer.variables]
+        run = _three_products if kind == "three products" else _one_product
+        return (
+            functools.partial(run, products),
+            [(batch, n, channels)],
+            variables,
+        )
     rows, width, units = {
         "theta": (n, channels, d),
         "phi": (m, channels, d),
@@ -309,6 +323,23 @@ def _keras_layer(case):
     layer.build((None, None, width))
     shapes = [(batch, rows, width)]
     return _in_training(layer), shapes, layer.trainable_variables
+
+
+def _three_products(products, x, training):
+    """What a block does; joined, so that both give the same one array."""
+    from keras import ops
+
+    return ops.concatenate([layer(x) for layer in products], axis=-1)
+
+
+def _one_product(products, x, training):
+    """The same by one product, parted and joined as for a block."""
+    from keras import ops
+
+    kernel = ops.concatenate([layer.kernel for layer in products], axis=1)
+    bias = ops.concatenate([layer.bias for layer in products], axis=0)
+    parts = ops.split(ops.matmul(x, kernel) + bias, len(products), axis=-1)
+    return ops.concatenate(parts, axis=-1)
 
 
 def _in_training(layer):

@@ -1,7 +1,6 @@
 import argparse
+import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -84,7 +83,9 @@ def test_a_block_is_timed_beside_its_parts(monkeypatch):
     monkeypatch.setattr(operators, "FUNCTIONS", ("gaussian",))
     result = operators.measure(options(only="block"))
     assert [row["pass"] for row in result["blocks"]] == ["forward", "train"] * 2
-    assert "| tiny | gaussian | 1 x 2 x 2 |" in operators.render(result)
+    table = operators.render(result)
+    assert "| tiny | gaussian | 1 x 2 x 2 |" in table
+    assert "by one product, to three: tiny forward x" in table
 
 
 def timed(method, passed, seconds, **figures):
@@ -113,6 +114,32 @@ def test_a_bar_that_is_missed_is_told():
     ]
 
 
+def figures(function, **changed):
+    result = {
+        "machine": "one",
+        "device": "cpu",
+        "cores": 1,
+        "versions": {},
+        "cases": [{"function": function, "of": changed.get("machine", "one")}],
+        "blocks": [],
+        "projections": [],
+        "long": ["a row"] if function == "softmax" else [],
+    }
+    return {**result, **changed}
+
+
+def test_figures_that_were_not_measured_anew_are_kept():
+    merged = operators.merge(figures("softmax"), figures("dot_product"))
+    functions = [case["function"] for case in merged["cases"]]
+    assert functions == ["softmax", "dot_product"]
+    assert merged["long"] == ["a row"]
+
+
+def test_figures_of_two_machines_are_not_mixed():
+    with pytest.raises(SystemExit, match="figures of machine=one"):
+        operators.merge(figures("softmax"), figures("softmax", machine="two"))
+
+
 def test_without_a_gpu_its_list_is_not_run():
     chosen = options(device="gpu", environments=["jax"])
     result = operators.measure(chosen)
@@ -121,13 +148,21 @@ def test_without_a_gpu_its_list_is_not_run():
     assert "not run" in operators.render(result)
 
 
+FOLDER = pathlib.Path(operators.__file__).parent
+
+
+def published():
+    return json.loads((FOLDER / "operators.json").read_text("utf-8"))
+
+
 def test_the_published_tables_are_those_of_the_figures():
-    folder = pathlib.Path(operators.__file__).parent
-    command = [sys.executable, operators.__file__, "--render"]
-    rendered = subprocess.run(
-        [*command, folder / "operators.json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert rendered.strip() in (folder / "README.md").read_text("utf-8")
+    text = (FOLDER / "README.md").read_text("utf-8")
+    assert operators.render(published()) in text
+
+
+def test_the_figures_of_readme_are_those_of_the_benchmark():
+    text = (FOLDER.parent.parent / "README.md").read_text("utf-8")
+    rows = operators.summary(published())
+    assert len(rows) == 4
+    for row in rows:
+        assert row in text
