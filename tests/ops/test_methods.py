@@ -68,9 +68,20 @@ def check(name, method, arrays, dy, way, value_bound, gradient_bound):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("shape", sorted(SHAPES))
 @pytest.mark.parametrize(("name", "method"), CASES)
-def test_float32(name, method, shape, way):
+def test_float32(name, method, way):
+    check_float32(name, method, "usual", way)
+
+
+@pytest.mark.parametrize("shape", sorted(set(SHAPES) - {"usual"}))
+@pytest.mark.parametrize(
+    ("name", "method"), [case for case in CASES if case[1] != "auto"]
+)
+def test_shapes_at_the_edge(name, method, shape):
+    check_float32(name, method, shape, WAYS[1 % len(WAYS)])
+
+
+def check_float32(name, method, shape, way):
     # 5e-7 is eight roundings to 24 bits of the largest value; gradients of the
     # softmax are differences of two such values.
     check(name, method, *inputs(name, *SHAPES[shape]), way, 5e-7, 1e-6)
@@ -109,10 +120,10 @@ def test_an_unknown_method_suggests_the_nearest(name):
 
 
 if BACKEND == "jax":  # compiles anew for each shape
-    EXAMPLES, sizes = 12, st.sampled_from([(70, 33, 2, 2), (5, 70, 3, 1)])
+    EXAMPLES, sizes = 8, st.sampled_from([(70, 33, 2, 2)])
 else:
     EXAMPLES, sizes = (
-        60,
+        40,
         st.tuples(*(st.integers(1, most) for most in (70, 70, 4, 3))),
     )
 

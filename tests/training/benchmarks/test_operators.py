@@ -78,6 +78,7 @@ def test_every_case_has_a_row(result):
     assert "| 20, 12, 6 | tf sideways | failed |" in table
 
 
+@pytest.mark.slow
 def test_a_block_is_timed_beside_its_parts(monkeypatch):
     monkeypatch.setattr(operators, "BLOCKS", {"tiny": (1, 2, 4, 4, 6)})
     monkeypatch.setattr(operators, "FUNCTIONS", ("gaussian",))
