@@ -1,7 +1,6 @@
 """The non-local block: z = x + W_z y, with y the non-local operation on x."""
 
 import math
-import numbers
 
 import keras
 import numpy as np
@@ -10,7 +9,14 @@ from keras import initializers, layers, ops
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers import pairwise as pairwise_table
 from nonlocal_tf.layers.affine import Affine
-from nonlocal_tf.layers.positions import AXES, Layout, max_pool
+from nonlocal_tf.layers.positions import (
+    AXES,
+    Layout,
+    checked_subsample,
+    is_positive_integer,
+    max_pool,
+    pool_size,
+)
 
 NORMS = ("batch", "affine", "none")
 POOL_POSITIONS = ("before", "after")
@@ -156,7 +162,7 @@ class NonLocalBlock(layers.Layer):
             ("bottleneck", bottleneck),
             ("temporal_group_size", temporal_group_size),
         ):
-            if value is not None and not _is_positive_integer(value):
+            if value is not None and not is_positive_integer(value):
                 raise ValueError(
                     f"Expected `{name}` to be None or an integer of at least "
                     f"1. Received: {name}={value!r}"
@@ -176,7 +182,7 @@ class NonLocalBlock(layers.Layer):
         self._pairwise_name = pairwise if isinstance(pairwise, str) else None
         self.bottleneck = bottleneck and int(bottleneck)
         self.scale = None if scale is None else self.pairwise.scale
-        self.subsample = _checked_subsample(subsample)
+        self.subsample = checked_subsample(subsample)
         self.pool_position = pool_position
         self.axes = axes
         self.temporal_group_size = temporal_group_size and int(
@@ -407,49 +413,7 @@ class NonLocalBlock(layers.Layer):
                 f"Expected an input of rank {len(self.pool_size) + 2}, as at "
                 f"first. Received: shape={input_shape}"
             )
-        sizes = input_shape[1:-1]
-        if not self._layout.is_one_row and len(sizes) != 3:
-            raise ValueError(
-                "`axes` and `temporal_group_size` are for clips, (batch, time, "
-                f"height, width, channels). Received: shape={input_shape}"
-            )
-        pool = self.subsample
-        if pool is None:
-            pool = (1,) * len(sizes)
-        elif isinstance(pool, int):
-            pool = (1,) * (len(sizes) == 3) + (pool,) * min(len(sizes), 2)
-        if len(pool) != len(sizes):
-            raise ValueError(
-                f"Expected `subsample` to have a size for each of the "
-                f"{len(sizes)} axes of the input. Received: subsample={pool}, "
-                f"shape={input_shape}"
-            )
-        for size, by in zip(sizes, pool, strict=True):
-            if size is not None and size < by:
-                raise ValueError(
-                    "Expected an input of at least the size of `subsample`. "
-                    f"Received: subsample={pool}, shape={input_shape}"
-                )
-        fixed = {"space": pool[:1], "time": pool[1:]}.get(self.axes, ())
-        if any(by != 1 for by in fixed):
-            raise ValueError(
-                "Expected `subsample` to pool only the axes along which "
-                f"positions look. Received: subsample={pool}, "
-                f"axes={self.axes!r}"
-            )
-        frames = self.temporal_group_size
-        if frames and sizes[0] is not None and sizes[0] % frames:
-            raise ValueError(
-                "Expected `temporal_group_size` to divide the frames. "
-                f"Received: temporal_group_size={frames}, shape={input_shape}"
-            )
-        if frames and frames % pool[0]:
-            raise ValueError(
-                "Expected the pool of the time axis to divide "
-                "`temporal_group_size`. Received: "
-                f"subsample={pool}, temporal_group_size={frames}"
-            )
-        return pool
+        return pool_size(self.subsample, self._layout, input_shape)
 
     def _resolve(self, pairwise, scale):
         options = {} if scale is None else {"scale": scale}
@@ -569,26 +533,6 @@ def _initializer(argument, identifier):
             f"Received: {argument}={identifier!r}"
         )
     return initializer
-
-
-def _is_positive_integer(value):
-    integral = isinstance(value, numbers.Integral)
-    return integral and not isinstance(value, bool) and value > 0
-
-
-def _checked_subsample(value):
-    """None, a positive integer or a tuple of up to three of them."""
-    if value is None:
-        return None
-    if _is_positive_integer(value):
-        return int(value)
-    if isinstance(value, (tuple, list)) and 0 < len(value) < 4:
-        if all(map(_is_positive_integer, value)):
-            return tuple(map(int, value))
-    raise ValueError(
-        "Expected `subsample` to be None, a positive integer or a tuple of a "
-        f"positive integer an axis. Received: subsample={value!r}"
-    )
 
 
 def _checked_queries(queries, n):

@@ -2,11 +2,12 @@
 
 A layout lays a feature map out as `(groups, positions, channels)`, so that the
 operation, which relates all positions of a row to each other, relates those it
-should. Everything here moves numbers and computes none, but for the pooling.
+should. What is looked at can be max-pooled first.
 """
 
 import dataclasses
 import math
+import numbers
 
 from keras import ops
 
@@ -87,6 +88,85 @@ class Layout:
 def _flat_space(x):
     batch, time, height, width, channels = ops.shape(x)
     return ops.reshape(x, (batch, time, height * width, channels))
+
+
+def is_positive_integer(value) -> bool:
+    """Whether the value is a whole number above zero, NumPy's included."""
+    integral = isinstance(value, numbers.Integral)
+    return integral and not isinstance(value, bool) and int(value) > 0
+
+
+def checked_subsample(value):
+    """None, a positive integer or a tuple of up to three of them.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if value is None:
+        return None
+    if is_positive_integer(value):
+        return int(value)
+    if isinstance(value, (tuple, list)) and 0 < len(value) < 4:
+        if all(map(is_positive_integer, value)):
+            return tuple(map(int, value))
+    raise ValueError(
+        "Expected `subsample` to be None, a positive integer or a tuple of a "
+        f"positive integer an axis. Received: subsample={value!r}"
+    )
+
+
+def pool_size(subsample, layout: Layout, input_shape: tuple) -> tuple:
+    """A pool size for each axis between the batch and the channels.
+
+    Args:
+        subsample: from `checked_subsample`.
+        layout: who looks at whom.
+        input_shape: with batch and channels; sizes may be None.
+
+    Raises:
+        ValueError: input, layout and subsample do not fit each other.
+    """
+    sizes = input_shape[1:-1]
+    if not layout.is_one_row and len(sizes) != 3:
+        raise ValueError(
+            "`axes` and `temporal_group_size` are for clips, (batch, time, "
+            f"height, width, channels). Received: shape={input_shape}"
+        )
+    pool = subsample
+    if pool is None:
+        pool = (1,) * len(sizes)
+    elif isinstance(pool, int):  # height and width, or the one axis
+        pool = (1,) * (len(sizes) == 3) + (pool,) * min(len(sizes), 2)
+    if len(pool) != len(sizes):
+        raise ValueError(
+            f"Expected `subsample` to have a size for each of the {len(sizes)} "
+            f"axes of the input. Received: subsample={pool}, "
+            f"shape={input_shape}"
+        )
+    if any(s is not None and s < p for s, p in zip(sizes, pool, strict=True)):
+        raise ValueError(
+            "Expected an input of at least the size of `subsample`. "
+            f"Received: subsample={pool}, shape={input_shape}"
+        )
+    fixed = {"space": pool[:1], "time": pool[1:]}.get(layout.axes, ())
+    if any(by != 1 for by in fixed):
+        raise ValueError(
+            "Expected `subsample` to pool only the axes along which positions "
+            f"look. Received: subsample={pool}, axes={layout.axes!r}"
+        )
+    frames = layout.frames
+    if frames and sizes[0] is not None and sizes[0] % frames:
+        raise ValueError(
+            "Expected `temporal_group_size` to divide the frames. "
+            f"Received: temporal_group_size={frames}, shape={input_shape}"
+        )
+    if frames and frames % pool[0]:
+        raise ValueError(
+            "Expected the pool of the time axis to divide "
+            "`temporal_group_size`. Received: "
+            f"subsample={pool}, temporal_group_size={frames}"
+        )
+    return pool
 
 
 def max_pool(x, pool):
