@@ -250,9 +250,10 @@ class NonLocalBlock(layers.Layer):
         Args:
             x: the block's input, as in `call`.
             queries: flat indices of the positions i to show, counted in the
-                order time, height, width, negative ones from the end; those
-                in a tensor are not checked. Default: all of them, which makes
-                the matrix that the block itself does without.
+                order time, height, width: that of (t, y, x) is
+                `(t * height + y) * width + x`. Negative ones count from the
+                end; those in a tensor are not checked. Default: all of them,
+                which makes the matrix that the block does without.
 
         Returns:
             `(batch, queries, keys)`; float32 or wider. The keys are the
@@ -538,7 +539,7 @@ def _initializer(argument, identifier):
 def _checked_queries(queries, n):
     """The queries as an int32 tensor of positions from the start."""
     given = queries
-    if isinstance(queries, (list, tuple, range)):
+    if not hasattr(queries, "dtype"):
         queries = np.asarray(queries)
     kind = keras.backend.standardize_dtype(queries.dtype)
     if len(queries.shape) != 1 or "int" not in kind:

@@ -730,8 +730,9 @@ def test_negative_queries_count_from_the_end(variant):
     "queries", [3, [[1, 2]], [2.5], [60], [-61], [True, False]]
 )
 def test_queries_that_are_no_positions_are_refused(queries):
-    with pytest.raises(ValueError, match="Expected `queries`"):
-        NonLocalBlock().affinity(normal(CLIPS), np.asarray(queries))
+    for given in (queries, np.asarray(queries)):
+        with pytest.raises(ValueError, match="Expected `queries`"):
+            NonLocalBlock().affinity(normal(CLIPS), given)
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 1, 3, 6), (2, 5, 3, 6)])

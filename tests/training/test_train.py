@@ -31,6 +31,7 @@ SHORT = (
     "--verbose=0",
 )
 ALONE = (*SHORT, "--set=image_stage=None")
+LONGER = (*ALONE, "--set=steps=24")  # does not end before it is stopped
 STAGED = (
     *SHORT,
     "--set=image_stage.steps=4",
@@ -163,9 +164,9 @@ def test_every_recipe_trains_a_step(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("how", "arguments", "after"),
     [
-        (signal.SIGKILL, ALONE, "checkpoints/epoch_0001"),
+        (signal.SIGKILL, LONGER, "checkpoints/epoch_0001"),
         (signal.SIGKILL, STAGED, "image_stage/checkpoints/epoch_0001"),
-        (signal.SIGINT, ALONE, "checkpoints/epoch_0001"),
+        (signal.SIGINT, LONGER, "checkpoints/epoch_0001"),
     ],
     ids=["kill", "kill in the image stage", "Ctrl-C"],
 )

@@ -448,8 +448,8 @@ def summary(result: dict) -> list[str]:
         )
         rows.append(
             f"{case['wall_s']:.1f} s, {case['growth_mb'] / 1e3:.1f} GB | "
-            f"x {_ratio(plain, ours):.2g}, {ours['growth_mb']:.0f} instead of "
-            f"{plain['growth_mb']:,.0f} MB |"
+            f"{_ratio(plain, ours):.2g} times as fast, "
+            f"{ours['growth_mb']:.0f} instead of {plain['growth_mb']:,.0f} MB |"
         )
     return rows
 
@@ -512,7 +512,8 @@ def render(result: dict) -> str:
     limit = result["peak"][_reference(result)]
     lines.append(
         f"Matrix product of 2048^2 float32, GF/s: {products}. "
-        f"Copy, GB/s: {limit['gbytes']:.1f}."
+        f"Limits are of {_reference(result)}'s and its copy, "
+        f"{limit['gbytes']:.1f} GB/s."
     )
     for function in CASES:
         cases = [c for c in result["cases"] if c["function"] == function]
@@ -595,7 +596,10 @@ def _block_table(result) -> list[str]:
 def _long_table(result) -> list[str]:
     lines = [
         "",
-        "| pairwise | seconds a training step | MB above the input |",
+        "A training step of a block, by the clock, on "
+        f"{result['long'][0]['cores']} cores.",
+        "",
+        "| pairwise | seconds | MB above the input |",
         "|---|---|---|",
     ]
     for row in result["long"]:
