@@ -1,0 +1,10 @@
+"""Fixtures for the tests of the layers."""
+
+import pytest
+
+from nonlocal_tf.layers import PAIRWISE
+
+
+@pytest.fixture(params=sorted(PAIRWISE))
+def pairwise(request):
+    return request.param
