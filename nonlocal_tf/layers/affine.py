@@ -1,6 +1,7 @@
 """A scale and a shift a channel: batch normalisation without the batch."""
 
 import keras
+import numpy as np
 from keras import initializers, layers, ops
 
 from nonlocal_tf.ops.precision import at_least_float32
@@ -16,6 +17,8 @@ class Affine(layers.Layer):
     Args:
         gamma_initializer: of gamma.
         beta_initializer: of beta.
+        frozen: gamma and beta are never trained, whatever `trainable` says:
+            what is left of a batch normalisation stays as it was loaded.
         **kwargs: `name`, `dtype`, `trainable`.
 
     Call arguments:
@@ -36,11 +39,16 @@ class Affine(layers.Layer):
     """
 
     def __init__(
-        self, gamma_initializer="ones", beta_initializer="zeros", **kwargs
+        self,
+        gamma_initializer="ones",
+        beta_initializer="zeros",
+        frozen=False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.beta_initializer = initializers.get(beta_initializer)
+        self.frozen = frozen
 
     def build(self, input_shape):
         # autocast=False: their gradients are sums over all positions, which
@@ -50,6 +58,7 @@ class Affine(layers.Layer):
                 name=name,
                 shape=(input_shape[-1],),
                 initializer=initializer,
+                trainable=not self.frozen,
                 autocast=False,
             )
             for name, initializer in (
@@ -71,4 +80,22 @@ class Affine(layers.Layer):
             **super().get_config(),
             "gamma_initializer": initializers.serialize(self.gamma_initializer),
             "beta_initializer": initializers.serialize(self.beta_initializer),
+            "frozen": self.frozen,
         }
+
+
+def gain_and_shift(norm) -> tuple[np.ndarray, np.ndarray]:
+    """What a normalisation does in inference: y = gain x + shift.
+
+    Args:
+        norm: a built `Affine` or `keras.layers.BatchNormalization`.
+
+    Returns:
+        Two arrays of float64, `(channels,)`.
+    """
+    weights = {w.name: np.asarray(w, "float64") for w in norm.weights}
+    if isinstance(norm, Affine):
+        return weights["gamma"], weights["beta"]
+    variance = weights["moving_variance"]
+    gain = weights.get("gamma", 1.0) / np.sqrt(variance + norm.epsilon)
+    return gain, weights.get("beta", 0.0) - gain * weights["moving_mean"]

@@ -8,15 +8,16 @@ from keras import initializers, layers, ops
 
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers import pairwise as pairwise_table
-from nonlocal_tf.layers.affine import Affine
+from nonlocal_tf.layers.affine import Affine, gain_and_shift
+from nonlocal_tf.layers.batch_normalization import BatchNormalization
 from nonlocal_tf.layers.positions import (
     AXES,
     Layout,
     checked_subsample,
     is_positive_integer,
-    max_pool,
     pool_size,
 )
+from nonlocal_tf.ops.pooling import max_pool
 
 NORMS = ("batch", "affine", "none")
 POOL_POSITIONS = ("before", "after")
@@ -340,7 +341,9 @@ class NonLocalBlock(layers.Layer):
                 getattr(folded, name).set_weights(
                     getattr(self, name).get_weights()
                 )
-        gain, shift = self._gain_and_shift()
+        gain, shift = np.ones(()), np.zeros(())
+        if self.norm != "none":
+            gain, shift = gain_and_shift(self._norm_layer)
         kernel, *bias = (w.astype("float64") for w in self.out.get_weights())
         bias = [sum(bias) * gain + shift] if folded.out_bias else []
         folded.out.set_weights([kernel * gain, *bias])
@@ -376,18 +379,6 @@ class NonLocalBlock(layers.Layer):
                 y = max_pool(y, self.pool_size)
             yield self._layout.rows(y, pooled_frames=frames)
 
-    def _gain_and_shift(self):
-        """norm(y) = gain y + shift, in inference; float64, `(channels,)`."""
-        if self.norm == "none":
-            return 1.0, 0.0
-        if self.norm == "affine":
-            return (w.astype("float64") for w in self.affine.get_weights())
-        weights = {w.name: np.asarray(w, "float64") for w in self.bn.weights}
-        gain = weights["gamma"] / np.sqrt(
-            weights["moving_variance"] + self.bn_epsilon
-        )
-        return gain, weights["beta"] - gain * weights["moving_mean"]
-
     def _build_norm(self, channels):
         gamma = initializers.Constant(self.gamma_init)
         common = {
@@ -396,7 +387,7 @@ class NonLocalBlock(layers.Layer):
             "trainable": self.trainable and not self.freeze_norm,
         }
         if self.norm == "batch":
-            self.bn = layers.BatchNormalization(
+            self.bn = BatchNormalization(
                 momentum=self.bn_momentum,
                 epsilon=self.bn_epsilon,
                 synchronized=self.bn_synchronized,
@@ -478,14 +469,19 @@ class NonLocalBlock(layers.Layer):
         z = keras.KerasTensor(x.shape, dtype=self.compute_dtype)
         if not return_affinity:
             return z
-        positions, keys = self._positions_and_keys(tuple(x.shape))
+        positions, keys = self.positions_and_keys(tuple(x.shape))
         asked = positions if queries is None else len(queries)
         dtype = "float64" if self.compute_dtype == "float64" else "float32"
         weights = keras.KerasTensor((x.shape[0], asked, keys), dtype=dtype)
         return z, weights
 
-    def _positions_and_keys(self, input_shape):
-        """How many positions there are, and how many a query looks at."""
+    def positions_and_keys(self, input_shape):
+        """How many positions there are, and how many each of them looks at.
+
+        Args:
+            input_shape: with batch and channels; sizes may be None, and then
+                so are the counts.
+        """
         sizes = list(input_shape[1:-1])
         positions = None if None in sizes else math.prod(sizes)
         if self.axes == "time":

@@ -167,32 +167,3 @@ def pool_size(subsample, layout: Layout, input_shape: tuple) -> tuple:
             f"subsample={pool}, temporal_group_size={frames}"
         )
     return pool
-
-
-def max_pool(x, pool):
-    """Maxima over boxes of `pool`, which do not overlap.
-
-    Args:
-        x: `(batch, n, c)`, `(batch, h, w, c)` or `(batch, t, h, w, c)`.
-        pool: a size an axis. What does not fill a box at the end is left out,
-            as in the authors' code: 7 pooled by 2 gives 3.
-
-    Returns:
-        The pooled feature map, of the rank of `x`.
-    """
-    if math.prod(pool) == 1:
-        return x
-    if len(pool) < 3:
-        return ops.max_pool(x, pool, pool, padding="valid")
-    # Two-dimensional pools are several times faster than three-dimensional.
-    batch, time, height, width, channels = ops.shape(x)
-    kt, kh, kw = pool
-    if kh * kw > 1:
-        x = ops.reshape(x, (batch * time, height, width, channels))
-        x = ops.max_pool(x, (kh, kw), (kh, kw), padding="valid")
-        height, width = height // kh, width // kw
-        x = ops.reshape(x, (batch, time, height, width, channels))
-    if kt > 1:
-        x = ops.max_pool(_flat_space(x), (kt, 1), (kt, 1), padding="valid")
-        x = ops.reshape(x, (batch, time // kt, height, width, channels))
-    return x

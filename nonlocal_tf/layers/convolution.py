@@ -1,0 +1,135 @@
+"""Convolutions whose padding is the same at both ends of each axis."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers
+
+from nonlocal_tf.ops.convolution import convolution, output_sizes
+
+
+class _Symmetric:
+    """What the two layers change of Keras' own, which set all of these."""
+
+    rank: int
+    filters: int
+    groups: int
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation_rate: tuple[int, ...]
+    data_format: str
+    use_bias: bool
+    activation: Callable
+    kernel: Any
+    bias: Any
+
+    def __init__(self, filters, kernel_size, strides=1, padding=None, **kwargs):
+        super().__init__(  # type: ignore[call-arg]
+            filters, kernel_size, strides, "valid", **kwargs
+        )
+        if padding is None:
+            if any(k % 2 == 0 for k in self.kernel_size):
+                raise ValueError(
+                    "A kernel of even size has no middle: give `padding`, "
+                    "zeros at both ends of each axis. "
+                    f"Received: kernel_size={self.kernel_size}"
+                )
+            padding = tuple(k // 2 for k in self.kernel_size)
+        elif isinstance(padding, int):
+            padding = (padding,) * self.rank
+        if len(padding) != self.rank or any(p < 0 for p in padding):
+            raise ValueError(
+                f"Expected `padding` to be {self.rank} numbers of zeros. "
+                f"Received: padding={padding!r}"
+            )
+        if self.data_format != "channels_last" or self.groups != 1:
+            raise ValueError(
+                "Expected channels last and one group. Received: "
+                f"data_format={self.data_format!r}, groups={self.groups}"
+            )
+        if any(d != 1 for d in self.dilation_rate):
+            raise ValueError(
+                "Expected no dilation. "
+                f"Received: dilation_rate={self.dilation_rate}"
+            )
+        self.padding = tuple(padding)
+
+    def call(self, x):
+        return convolution(
+            x,
+            self.kernel,
+            self.strides,
+            self.padding,
+            self.bias if self.use_bias else None,
+            self.activation,
+        )
+
+    def compute_output_shape(self, input_shape):
+        batch, *sizes, _ = input_shape
+        sizes = output_sizes(
+            sizes, self.kernel_size, self.strides, self.padding
+        )
+        return (batch, *sizes, self.filters)
+
+
+@keras.saving.register_keras_serializable("nonlocal_tf")
+class Conv3D(_Symmetric, layers.Conv3D):
+    """`keras.layers.Conv3D` with symmetric padding, and faster.
+
+    Its value is that of the three-dimensional convolution for every kernel; it
+    is computed as `nonlocal_tf.ops.convolution` says. The kernel is stored in
+    full, `(time, height, width, in, out)`.
+
+    Args:
+        filters: channels of the output.
+        kernel_size: (time, height, width), or one integer for all.
+        strides: the same.
+        padding: zeros at each end of an axis, a number or one an axis.
+            Default: `kernel_size // 2`, which keeps the size without strides.
+        **kwargs: of `keras.layers.Conv3D`, without groups and dilation.
+
+    Call arguments:
+        x: `(batch, time, height, width, channels)`.
+
+    Returns:
+        `(batch, time', height', width', filters)`, each axis of size
+        `(size + 2 * padding - kernel_size) // strides + 1`.
+
+    Raises:
+        ValueError: the input is smaller than the kernel, or an argument is not
+            one of those above.
+
+    Example:
+
+    >>> import keras
+    >>> from nonlocal_tf.layers import Conv3D
+    >>> x = keras.ops.ones((2, 8, 14, 14, 6))
+    >>> tuple(Conv3D(5, (3, 3, 3), strides=(1, 2, 2))(x).shape)
+    (2, 8, 7, 7, 5)
+    """
+
+
+@keras.saving.register_keras_serializable("nonlocal_tf")
+class Conv2D(_Symmetric, layers.Conv2D):
+    """`keras.layers.Conv2D` with symmetric padding: `Conv3D` for images.
+
+    Args:
+        filters: channels of the output.
+        kernel_size: (height, width), or one integer for both.
+        strides: the same.
+        padding: zeros at each end of an axis, a number or one an axis.
+            Default: `kernel_size // 2`, which keeps the size without strides.
+        **kwargs: of `keras.layers.Conv2D`, without groups and dilation.
+
+    Call arguments:
+        x: `(batch, height, width, channels)`.
+
+    Returns:
+        `(batch, height', width', filters)`, each axis of size
+        `(size + 2 * padding - kernel_size) // strides + 1`.
+
+    Raises:
+        ValueError: the input is smaller than the kernel, or an argument is not
+            one of those above.
+    """
