@@ -1,5 +1,7 @@
 """Non-local Neural Networks for video, in Keras 3."""
 
+from nonlocal_tf.architecture import architecture
+from nonlocal_tf.complexity import complexity
 from nonlocal_tf.layers import (
     Concatenation,
     DotProduct,
@@ -11,14 +13,22 @@ from nonlocal_tf.layers import (
 )
 from nonlocal_tf.models import (
     create_model,
+    fold,
     inflate,
     list_models,
     register_model,
 )
 from nonlocal_tf.version import __version__
 from nonlocal_tf.visualize import affinity
+from nonlocal_tf.weights import (
+    CheckpointError,
+    from_checkpoint,
+    load_weights,
+    save_weights,
+)
 
 __all__ = [
+    "CheckpointError",
     "Concatenation",
     "DotProduct",
     "EmbeddedGaussian",
@@ -27,9 +37,15 @@ __all__ = [
     "Pairwise",
     "__version__",
     "affinity",
+    "architecture",
+    "complexity",
     "create_model",
+    "fold",
+    "from_checkpoint",
     "inflate",
     "list_models",
+    "load_weights",
     "register_model",
     "register_pairwise",
+    "save_weights",
 ]

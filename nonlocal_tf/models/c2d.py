@@ -3,6 +3,9 @@
 from nonlocal_tf.models.convnet import convnet
 from nonlocal_tf.models.registry import register_model
 from nonlocal_tf.models.specs import C2D_NL1_SMALL, C2D_SMALL
+from nonlocal_tf.models.video import register_resnets
+
+register_resnets("c2d")
 
 
 @register_model

@@ -9,16 +9,11 @@ import keras
 from keras import layers
 
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.models.shapes import checked_shape
 from nonlocal_tf.models.specs import ConvNetSpec
 
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
-
-
-AXES = {
-    "clips": "(time, height, width, channels)",
-    "images": "(height, width, channels)",
-}
 
 
 def convnet(
@@ -45,12 +40,7 @@ def convnet(
         A functional model to logits `(batch, num_classes)`.
     """
     is_clip = of == "clips"
-    if len(input_shape) != (4 if is_clip else 3) or input_shape[-1] is None:
-        raise ValueError(
-            f"Expected the shape of {of} as {AXES[of]} with known channels. "
-            f"Received: {tuple(input_shape)}"
-        )
-    x = inputs = keras.Input(input_shape, name=of)
+    x = inputs = keras.Input(checked_shape(input_shape, of), name=of)
     for stage, kernels in enumerate(spec.temporal_kernels, start=1):
         x = conv_stage(x, spec.widths[stage - 1], kernels, f"stage{stage}")
         if stage in spec.nonlocal_after:

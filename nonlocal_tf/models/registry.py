@@ -12,7 +12,11 @@ MODELS: dict[str, Callable[..., keras.Model]] = {}
 
 def register_model(builder):
     """Function decorator: makes a builder known under its own name."""
-    name = builder.__name__
+    return add_model(builder.__name__, builder)
+
+
+def add_model(name: str, builder):
+    """Makes a builder known under a name."""
     if name in MODELS:
         raise ValueError(f"Model {name!r} exists already.")
     MODELS[name] = builder

@@ -1,6 +1,9 @@
 """What distinguishes one network from another, as data."""
 
 import dataclasses
+import itertools
+
+from nonlocal_tf.choices import unknown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,3 +29,173 @@ I3D_SMALL = dataclasses.replace(
     C2D_SMALL, temporal_kernels=((3, 1), (3, 1), (3, 1))
 )
 I3D_NL1_SMALL = dataclasses.replace(I3D_SMALL, nonlocal_after=(2,))
+
+
+# ------------------------------------------------------- residual networks
+
+STAGES = ("res2", "res3", "res4", "res5")
+# Residual blocks of res2 to res5, a depth. A new depth is a line here.
+DEPTHS = {
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """Which convolutions look along time.
+
+    Attributes:
+        stem_kernel_t: frames of the first kernel.
+        kernels_t: for res2 to res5, frames of the kernels of its blocks,
+            repeated over them.
+    """
+
+    stem_kernel_t: int
+    kernels_t: tuple[tuple[int, ...], ...]
+
+
+BACKBONES = {
+    "c2d": Backbone(1, ((1,), (1,), (1,), (1,))),
+    # "Every second block" is literally true from res3 on.
+    "i3d": Backbone(5, ((3,), (3, 1), (3, 1), (1, 3))),
+}
+# Which of a block's convolutions is inflated to see three frames.
+INFLATIONS = ("3x1x1", "3x3x3")
+
+Places = dict[str, tuple[int, ...]]
+# After which residual blocks, counted from 0, there are how many non-local
+# blocks in all, by (how many, depth). The ten of ResNet-101 are nowhere
+# written down: these are spread evenly. One alone comes right before the last
+# block of a stage, that of res4 by default (table 2b).
+PLACES: dict[tuple[int, int], Places] = {
+    (1, 50): {"res4": (4,)},
+    (5, 50): {"res3": (1, 3), "res4": (1, 3, 5)},
+    (10, 50): {"res3": (0, 1, 2, 3), "res4": (0, 1, 2, 3, 4, 5)},
+    (1, 101): {"res4": (21,)},
+    (5, 101): {"res3": (1, 3), "res4": (6, 13, 20)},
+    (10, 101): {"res3": (0, 1, 2, 3), "res4": (3, 6, 10, 13, 17, 20)},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stem:
+    """What comes before res2: strides of the convolution, and the pool.
+
+    Attributes:
+        stride_t: of the convolution, in time; in space it is 2.
+        pool: (time, height, width) of a box.
+        pool_strides: from box to box.
+        pool_padding: in height and width.
+    """
+
+    stride_t: int
+    pool: tuple[int, int, int]
+    pool_strides: tuple[int, int, int]
+    pool_padding: int = 0
+
+
+STEMS = {
+    # The authors' code for its faster models (8x8, 32x4) ...
+    "official": Stem(1, (1, 3, 3), (1, 2, 2)),
+    # ... and for those of the paper (32x2, 128x1).
+    "official_strided": Stem(2, (2, 3, 3), (2, 2, 2)),
+    "slowfast": Stem(1, (1, 3, 3), (1, 2, 2), 1),
+    "mmaction2": Stem(2, (1, 3, 3), (2, 2, 2), 1),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """A clip: so many frames, each so many frames of the video apart.
+
+    Attributes:
+        frames: of a clip.
+        frame_stride: 2 takes every second frame.
+        stem: of the authors' model for it.
+        groups: frames a group, in which alone non-local blocks of a stage
+            look; other stages look everywhere.
+    """
+
+    frames: int
+    frame_stride: int
+    stem: str
+    groups: tuple[tuple[str, int], ...] = ()
+
+
+SAMPLINGS = {
+    "8x8": Sampling(8, 8, "official"),
+    "32x2": Sampling(32, 2, "official_strided"),
+    "32x4": Sampling(32, 4, "official", (("res3", 4),)),
+    "128x1": Sampling(128, 1, "official_strided", (("res3", 4),)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNetSpec:
+    """A residual network for clips, or of a single frame for images.
+
+    Attributes:
+        stem_kernel_t: frames of the first kernel.
+        kernels_t: frames of the kernels, a stage and a block.
+        nonlocal_after: for res2 to res5, the blocks that a non-local block
+            follows, counted from 0.
+    """
+
+    stem_kernel_t: int
+    kernels_t: tuple[tuple[int, ...], ...]
+    nonlocal_after: tuple[tuple[int, ...], ...]
+
+    @property
+    def is_inflated(self) -> bool:
+        """Whether any convolution looks along time."""
+        return max(self.stem_kernel_t, *map(max, self.kernels_t)) > 1
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether there are non-local blocks."""
+        return any(self.nonlocal_after)
+
+    def with_blocks(self, places: Places) -> "ResNetSpec":
+        """The same with non-local blocks at these places alone.
+
+        Raises:
+            ValueError: there is no such stage or block.
+        """
+        blocks = dict(zip(STAGES, map(len, self.kernels_t), strict=True))
+        for stage, chosen in places.items():
+            if stage not in blocks:
+                raise ValueError(unknown("stage", stage, STAGES))
+            wrong = [i for i in chosen if i not in range(blocks[stage])]
+            if wrong:
+                raise ValueError(
+                    f"Expected places in {stage} from 0 to "
+                    f"{blocks[stage] - 1}. Received: {wrong}"
+                )
+        after = tuple(tuple(sorted(set(places.get(s, ())))) for s in STAGES)
+        return dataclasses.replace(self, nonlocal_after=after)
+
+    def with_one_block(self, stage: str) -> "ResNetSpec":
+        """The same with one non-local block, before a stage's last block."""
+        if stage not in STAGES:
+            raise ValueError(unknown("stage", stage, STAGES))
+        last = len(self.kernels_t[STAGES.index(stage)]) - 1
+        return self.with_blocks({stage: (last - 1,)})
+
+
+def resnet_spec(
+    backbone: str, depth: int, places: Places | None = None
+) -> ResNetSpec:
+    """The network of a backbone and a depth, with blocks at some places.
+
+    Raises:
+        ValueError: there is no such stage or block.
+    """
+    kind = BACKBONES[backbone]
+    kernels_t = tuple(
+        tuple(itertools.islice(itertools.cycle(pattern), count))
+        for pattern, count in zip(kind.kernels_t, DEPTHS[depth], strict=True)
+    )
+    none = ((),) * len(STAGES)
+    spec = ResNetSpec(kind.stem_kernel_t, kernels_t, none)
+    return spec.with_blocks(places or {})

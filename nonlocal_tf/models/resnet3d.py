@@ -1,0 +1,286 @@
+"""Residual networks for clips: C2D, I3D and their non-local forms.
+
+One builder makes all of them from a `ResNetSpec`; for images it leaves out
+everything about time, with the same layer names, so that weights carry over.
+The names are an interface: `conv1`, `res3_block1_conv2`, with `_bn` behind it
+that of its normalisation, `res2_block0_shortcut`, `res3_block1_nonlocal`,
+`logits`.
+
+Reference:
+    Wang et al., Non-local Neural Networks, CVPR 2018, section 3.4, table 1.
+    He et al., Deep Residual Learning, CVPR 2016.
+"""
+
+import dataclasses
+
+import keras
+from keras import initializers, layers
+
+from nonlocal_tf.choices import unknown
+from nonlocal_tf.layers.affine import Affine
+from nonlocal_tf.layers.batch_normalization import BatchNormalization
+from nonlocal_tf.layers.convolution import Conv2D, Conv3D
+from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.layers.pooling import MaxPool
+from nonlocal_tf.models.shapes import checked_shape
+from nonlocal_tf.models.specs import (
+    INFLATIONS,
+    STAGES,
+    ResNetSpec,
+    Stem,
+)
+
+EXPANSION = 4
+# Height and width of the crop over those of the last feature map.
+TOTAL_STRIDE = 32
+NORMS = ("batch", "affine")
+HEADS = ("classification", "fully_convolutional", "multi_label", "none")
+OUTPUTS = ("logits", "probabilities")
+STRIDES_ON = ("3x3", "1x1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """What all convolutions of a network have in common.
+
+    Attributes:
+        rank: 3 for clips, 2 for images.
+        norm: "batch", or "affine" for a scale and a shift that stay as loaded.
+        bn_synchronized: batch statistics over all devices.
+        zero_init_residual: a residual block starts as its shortcut.
+        inflation: the convolution of a block that sees three frames.
+        stride_on: the convolution of a block that has the stride.
+    """
+
+    rank: int = 3
+    norm: str = "batch"
+    bn_synchronized: bool = False
+    zero_init_residual: bool = True
+    inflation: str = "3x1x1"
+    stride_on: str = "3x3"
+
+    def __post_init__(self):
+        for name, expected in (
+            ("norm", NORMS),
+            ("inflation", INFLATIONS),
+            ("stride_on", STRIDES_ON),
+        ):
+            value = getattr(self, name)
+            if value not in expected:
+                raise ValueError(unknown(name, value, expected))
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """What follows the last feature map.
+
+    Attributes:
+        kind: "classification" (average over all positions, then one linear
+            map), "fully_convolutional" (average over windows of the training
+            size, the linear map at each), "multi_label" (as classification,
+            with a sigmoid a class) or "none" (the feature map itself).
+        outputs: "logits" or "probabilities".
+        dropout: share of the features dropped in training.
+        window: (time, height, width) of the fully convolutional average.
+    """
+
+    kind: str = "classification"
+    outputs: str = "logits"
+    dropout: float = 0.5
+    window: tuple[int, int, int] = (1, 7, 7)
+
+    def __post_init__(self):
+        for name, value, expected in (
+            ("head", self.kind, HEADS),
+            ("outputs", self.outputs, OUTPUTS),
+        ):
+            if value not in expected:
+                raise ValueError(unknown(name, value, expected))
+
+
+def resnet(
+    spec: ResNetSpec,
+    name: str,
+    num_classes: int,
+    input_shape: tuple[int | None, ...],
+    stem: Stem,
+    style: Style,
+    head: Head,
+    width: int = 64,
+    nonlocal_block: dict | None = None,
+    groups: dict[str, int] | None = None,
+) -> keras.Model:
+    """Builds a spec for clips or images.
+
+    Args:
+        spec: the network.
+        name: of the model.
+        num_classes: how many logits.
+        input_shape: `(time, height, width, channels)` of clips,
+            `(height, width, channels)` of images; all but the channels may be
+            None.
+        stem: strides and pool before res2.
+        style: what all convolutions have in common.
+        head: what follows the last feature map.
+        width: channels of the first convolution; all others follow.
+        nonlocal_block: arguments for each `NonLocalBlock`.
+        groups: frames a group in which non-local blocks look, a stage.
+
+    Returns:
+        A functional model.
+    """
+    of = "clips" if style.rank == 3 else "images"
+    x = inputs = keras.Input(checked_shape(input_shape, of), name=of)
+    x = stem_layers(x, spec.stem_kernel_t, stem, width, style)
+    for index, stage in enumerate(STAGES):
+        block = dict(nonlocal_block or {})
+        if groups and stage in groups:
+            block["temporal_group_size"] = groups[stage]
+        x = stage_layers(
+            x,
+            spec.kernels_t[index],
+            width * 2**index,
+            stride=1 if index == 0 else 2,
+            nonlocal_after=spec.nonlocal_after[index],
+            nonlocal_block=block,
+            style=style,
+            name=stage,
+        )
+        if stage == "res2" and style.rank == 3:
+            x = MaxPool((2, 1, 1), name="pool2")(x)
+    x = head_layers(x, num_classes, head)
+    return keras.Model(inputs, x, name=name)
+
+
+def stem_layers(x, kernel_t, stem: Stem, width, style: Style):
+    """The 7x7 convolution with stride 2, and the pool."""
+    x = conv_norm(
+        x, width, (kernel_t, 7, 7), (stem.stride_t, 2, 2), style, "conv1"
+    )
+    x = layers.ReLU(name="conv1_relu")(x)
+    pad = stem.pool_padding
+    boxes = (stem.pool, stem.pool_strides, (0, pad, pad))
+    return MaxPool(*(b[-style.rank :] for b in boxes), name="pool1")(x)
+
+
+def stage_layers(
+    x,
+    kernels_t,
+    width,
+    stride,
+    nonlocal_after,
+    nonlocal_block,
+    style: Style,
+    name,
+):
+    """Residual blocks of one width, and the non-local blocks among them."""
+    for index, kernel_t in enumerate(kernels_t):
+        block = f"{name}_block{index}"
+        x = bottleneck(
+            x, width, kernel_t, stride if index == 0 else 1, style, block
+        )
+        if index in nonlocal_after:
+            x = NonLocalBlock(**nonlocal_block, name=f"{block}_nonlocal")(x)
+    return x
+
+
+def bottleneck(x, width, kernel_t, stride, style: Style, name):
+    """1x1x1, 3x3 and 1x1x1 convolutions beside a shortcut."""
+    filters = EXPANSION * width
+    first_t, second_t = kernel_t, 1
+    if style.inflation == "3x3x3":
+        first_t, second_t = 1, kernel_t
+    first_s, second_s = 1, stride
+    if style.stride_on == "1x1":
+        first_s, second_s = stride, 1
+    shortcut = x
+    if stride > 1 or x.shape[-1] != filters:
+        shortcut = conv_norm(
+            x,
+            filters,
+            (1, 1, 1),
+            (1, stride, stride),
+            style,
+            f"{name}_shortcut",
+        )
+    for index, kernel, s in (
+        (1, (first_t, 1, 1), first_s),
+        (2, (second_t, 3, 3), second_s),
+    ):
+        conv = f"{name}_conv{index}"
+        x = conv_norm(x, width, kernel, (1, s, s), style, conv)
+        x = layers.ReLU(name=f"{conv}_relu")(x)
+    gamma = "zeros" if style.zero_init_residual else "ones"
+    x = conv_norm(
+        x, filters, (1, 1, 1), (1, 1, 1), style, f"{name}_conv3", gamma
+    )
+    x = layers.Add(name=f"{name}_add")([x, shortcut])
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def conv_norm(x, filters, kernel, strides, style: Style, name, gamma="ones"):
+    """A convolution without bias, and its normalisation."""
+    conv = Conv3D if style.rank == 3 else Conv2D
+    x = conv(
+        filters,
+        kernel[-style.rank :],
+        strides[-style.rank :],
+        use_bias=False,
+        kernel_initializer=initializers.VarianceScaling(
+            2.0, "fan_out", "untruncated_normal"
+        ),
+        name=name,
+    )(x)
+    if style.norm == "affine":
+        return Affine(
+            gamma_initializer=gamma, frozen=True, name=f"{name}_affine"
+        )(x)
+    return BatchNormalization(
+        gamma_initializer=gamma,
+        synchronized=style.bn_synchronized,
+        name=f"{name}_bn",
+    )(x)
+
+
+def head_layers(x, num_classes, head: Head):
+    """From the last feature map to logits or probabilities, in float32."""
+    if head.kind == "none":
+        return x
+    rank = len(x.shape) - 2
+    kinds = {
+        2: (layers.AveragePooling2D, layers.GlobalAveragePooling2D),
+        3: (layers.AveragePooling3D, layers.GlobalAveragePooling3D),
+    }
+    windowed, everywhere = kinds[rank]
+    # float32 under every policy: these are sums, and the loss follows.
+    same = {"dtype": "float32"}
+    if head.kind == "fully_convolutional":
+        window = head.window[-rank:]
+        sizes = x.shape[1:-1]
+        if any(
+            size is not None and size < by
+            for size, by in zip(sizes, window, strict=True)
+        ):
+            raise ValueError(
+                "A fully convolutional head averages windows of the size of "
+                f"the training's last feature map, {window}. Expected a clip "
+                "at least as large as a training clip; for smaller ones use "
+                f"head='classification'. Received: a last map of {sizes}"
+            )
+        x = windowed(window, strides=1, name="pool5", **same)(x)
+    else:
+        x = everywhere(name="pool5", **same)(x)
+    x = layers.Dropout(head.dropout, name="dropout", **same)(x)
+    x = layers.Dense(
+        num_classes,
+        kernel_initializer=initializers.RandomNormal(0.0, 0.01),
+        name="logits",
+        **same,
+    )(x)
+    if head.outputs == "logits":
+        return x
+    activation = "sigmoid" if head.kind == "multi_label" else "softmax"
+    x = layers.Activation(activation, name="probabilities", **same)(x)
+    if head.kind == "fully_convolutional":
+        x = everywhere(name="mean_probabilities", **same)(x)
+    return x
