@@ -1,0 +1,329 @@
+"""Puts the weights of a file into a model, all of them or none."""
+
+import dataclasses
+import typing
+
+import keras
+import numpy as np
+
+from nonlocal_tf.models.inflate import inflate_kernel
+from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.weights.names import (
+    BN_EPSILON,
+    KERAS_EPSILON,
+    NORM_ROLES,
+    Weight,
+    to_ours,
+    weight_of,
+)
+from nonlocal_tf.weights.read import Checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What became of every weight, on both sides.
+
+    Attributes:
+        path: of the file.
+        format: "caffe2", "slowfast", "mmaction2", "torchvision",
+            "keras_resnet", "ours" or "keras" (a `.keras` file).
+        loaded: `{variable of the model: names in the file}`.
+        inflated: those of them that were repeated in time.
+        converted: those that the file has in another form: a normalisation
+            instead of a scale and a shift or the other way round, a bias of a
+            convolution that its normalisation took in, a bias that is zero.
+        kept: variables that stay as they were initialised.
+        unused: names in the file that nothing was taken from.
+        ignored: names in the file that are not weights of a network.
+        assumed: what the file does not say, and what was taken for it.
+    """
+
+    path: str
+    format: str
+    loaded: dict[str, tuple[str, ...]]
+    inflated: tuple[str, ...] = ()
+    converted: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    assumed: dict = dataclasses.field(default_factory=dict)
+
+    def __str__(self):
+        lines = [
+            f"{self.path} ({self.format}): {len(self.loaded)} variables loaded"
+        ]
+        for name in ("inflated", "converted", "kept", "unused", "ignored"):
+            names = getattr(self, name)
+            if names:
+                more = ", ..." if len(names) > 3 else ""
+                some = ", ".join(names[:3])
+                lines.append(f"  {name} {len(names)}: {some}{more}")
+        lines += [f"  assumed {k}={v!r}" for k, v in self.assumed.items()]
+        return "\n".join(lines)
+
+
+@dataclasses.dataclass
+class _Plan:
+    """Values for variables, before any is assigned."""
+
+    checkpoint: Checkpoint
+    values: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    loaded: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    inflated: list[str] = dataclasses.field(default_factory=list)
+    converted: list[str] = dataclasses.field(default_factory=list)
+    missing: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def find(self, weight: Weight) -> tuple[str, np.ndarray] | None:
+        """The name of a weight in the file, and its array in our layout."""
+        form = self.checkpoint.form
+        for name in form.names(weight):
+            if name in self.checkpoint.arrays:
+                array = self.checkpoint.arrays[name]
+                return name, to_ours(array, weight.role, form)
+        return None
+
+
+def load(
+    model: keras.Model, checkpoint: Checkpoint, new_head: bool = False
+) -> Report:
+    """Fills a model's variables from a file; changes none if one is wrong.
+
+    Args:
+        model: of `create_model`.
+        checkpoint: what was read.
+        new_head: leave the classifier as it is initialised.
+
+    Raises:
+        CheckpointError: something is left on either side that may not be.
+    """
+    plan = _Plan(checkpoint)
+    variables = {v.path: v for v in model.weights}
+    norms: dict[str, None] = {}  # in order
+    for path, variable in variables.items():
+        weight = _weight(path, checkpoint)
+        if weight is not None and weight.is_norm:
+            norms[path.rsplit("/", 1)[0]] = None
+        elif not (new_head and weight is not None and weight.part == "logits"):
+            _plan_one(plan, path, weight, tuple(variable.shape))
+    for layer in norms:
+        _plan_norm(plan, layer, variables)
+    kept = _checked_kept(plan, variables, new_head)
+    used = {name for names in plan.loaded.values() for name in names}
+    unused = tuple(n for n in checkpoint.arrays if n not in used)
+    _check_unused(plan, unused, kept)
+    for path, value in plan.values.items():
+        variables[path].assign(value)
+    return Report(
+        path=checkpoint.path,
+        format=checkpoint.form.name,
+        loaded=plan.loaded,
+        inflated=tuple(plan.inflated),
+        converted=tuple(plan.converted),
+        kept=kept,
+        unused=unused,
+        ignored=checkpoint.ignored,
+    )
+
+
+def _weight(path: str, checkpoint: Checkpoint) -> Weight | None:
+    weight = weight_of(path)
+    if weight is None and checkpoint.form.name != "ours":
+        raise CheckpointError(
+            "Expected a residual network of create_model, whose weights have "
+            f"names in {checkpoint.form.name} files. Received a model with "
+            f"{path!r}."
+        )
+    return weight
+
+
+def _plan_one(plan, path, weight, shape) -> None:
+    """A weight outside of the normalisations."""
+    if weight is None:  # another network of ours, by its own names
+        found = None
+        if path in plan.checkpoint.arrays:
+            found = path, plan.checkpoint.arrays[path]
+    else:
+        found = plan.find(weight)
+    if found is None:
+        has_kernel = weight is not None and weight.inner == "out"
+        has_kernel = has_kernel and weight.role == "bias"
+        if has_kernel and plan.find(dataclasses.replace(weight, role="kernel")):
+            _take(plan, path, np.zeros(shape), ())  # mmaction2 has none
+            plan.converted.append(path)
+            return
+        names = plan.checkpoint.form.names(weight) if weight else (path,)
+        plan.missing[path] = names[0] if names else "no name"
+        return
+    name, array = found
+    if len(shape) == 2 and array.ndim > 2 and set(array.shape[:-2]) == {1}:
+        array = array.reshape(array.shape[-2:])  # a 1 x 1 x 1 convolution
+    if len(shape) == 4 and array.ndim == 5 and len(array) == 1:
+        array = array[0]
+    if len(shape) == 5 and array.ndim == 5 and len(array) == 1 < shape[0]:
+        array = array[0]
+    if len(shape) == 5 and array.ndim == 4:
+        array = inflate_kernel(array, shape[0])
+        plan.inflated.append(path)
+    is_head = weight is not None and weight.part == "logits"
+    if is_head and array.shape != shape and array.shape[:-1] == shape[:-1]:
+        plan.missing[path] = name  # another number of classes
+        return
+    _check_shape(plan, name, path, array.shape, shape)
+    _take(plan, path, array, (name,))
+
+
+def _plan_norm(plan, layer, variables) -> None:
+    """A normalisation, whichever of two forms it has on either side.
+
+    With statistics it is batch normalisation, without them a scale and a
+    shift.
+    """
+    known = typing.cast(Weight, weight_of(f"{layer}/gamma"))
+    roles = [role for role in NORM_ROLES if f"{layer}/{role}" in variables]
+    size = tuple(variables[f"{layer}/gamma"].shape)
+    found = {}
+    for role in NORM_ROLES:
+        pair = plan.find(dataclasses.replace(known, role=role))
+        if pair is not None:
+            _check_shape(plan, pair[0], f"{layer}/{role}", pair[1].shape, size)
+            found[role] = pair
+    if "gamma" not in found and not _is_bare_block(plan, known):
+        for role in roles:
+            names = plan.checkpoint.form.names(
+                dataclasses.replace(known, role=role)
+            )
+            plan.missing[f"{layer}/{role}"] = names[0]
+        return
+    names = [name for name, _ in found.values()]
+    values = {
+        "gamma": np.ones(size),
+        "beta": np.zeros(size),
+        **{role: array for role, (_, array) in found.items()},
+    }
+    bias = None
+    if plan.checkpoint.form.conv_bias:
+        bias = plan.find(dataclasses.replace(known, is_norm=False, role="bias"))
+    if bias is not None:
+        _check_shape(plan, bias[0], f"{layer}/beta", bias[1].shape, size)
+        names.append(bias[0])
+        values = _without_bias(values, bias[1])
+    if ("moving_mean" in values) != ("moving_mean" in roles):
+        to = _statistics if "moving_mean" in roles else _scale_and_shift
+        values = to(values)
+    is_as_found = all(
+        role in found and values[role] is found[role][1] for role in roles
+    )
+    for role in roles:
+        path = f"{layer}/{role}"
+        _take(plan, path, values[role], tuple(names))
+        if not is_as_found:
+            plan.converted.append(path)
+
+
+def _is_bare_block(plan, norm: Weight) -> bool:
+    """Whether it belongs to a block that has no normalisation in the file."""
+    kernel = dataclasses.replace(
+        norm, inner="out", is_norm=False, role="kernel"
+    )
+    return norm.part == "nonlocal" and plan.find(kernel) is not None
+
+
+def _without_bias(values: dict, bias: np.ndarray) -> dict:
+    """Statistics after a convolution without the bias it had.
+
+    What was added to everything is no more taken away with the mean; and the
+    epsilon that Keras' ResNets add to the variance is not ours.
+    """
+    exact = {role: array.astype("float64") for role, array in values.items()}
+    exact["moving_mean"] = exact["moving_mean"] - bias
+    exact["moving_variance"] = exact["moving_variance"] + (
+        KERAS_EPSILON - BN_EPSILON
+    )
+    return exact
+
+
+def _scale_and_shift(values: dict) -> dict:
+    """What batch normalisation does with fixed statistics."""
+    exact = {role: array.astype("float64") for role, array in values.items()}
+    gain = exact["gamma"] / np.sqrt(exact["moving_variance"] + BN_EPSILON)
+    shift = exact["beta"] - gain * exact["moving_mean"]
+    return {"gamma": gain, "beta": shift}
+
+
+def _statistics(values: dict) -> dict:
+    """Batch normalisation that does what a scale and a shift do."""
+    zero = np.zeros_like(values["gamma"])
+    return {
+        **values,
+        "moving_mean": zero,
+        "moving_variance": zero + (1.0 - BN_EPSILON),
+    }
+
+
+def _take(plan, path, array, names) -> None:
+    plan.values[path] = array
+    plan.loaded[path] = names
+
+
+def _check_shape(plan, name, path, shape, expected) -> None:
+    if shape != expected:
+        given = plan.checkpoint.arrays[name].shape
+        raise CheckpointError(
+            f"{plan.checkpoint.path}: {name!r} has the shape {given}. Expected "
+            f"{expected} for {path!r}, in the order of Keras; received "
+            f"{shape} in that order."
+        )
+
+
+def _checked_kept(plan, variables, new_head) -> tuple[str, ...]:
+    """Variables that may stay as they are.
+
+    Raises:
+        CheckpointError: another one is not in the file.
+    """
+    checkpoint = plan.checkpoint
+    has_blocks = any(
+        "nonlocal" in n or "non_local" in n for n in checkpoint.arrays
+    )
+    left = [path for path in variables if path not in plan.values]
+    may = []
+    for path in left:
+        weight = weight_of(path)
+        is_head = weight is not None and weight.part == "logits"
+        is_block = weight is not None and weight.part == "nonlocal"
+        if is_head or (is_block and not has_blocks):
+            may.append(path)
+    wrong = [path for path in left if path not in may]
+    if wrong:
+        first = wrong[0]
+        raise CheckpointError(
+            f"{checkpoint.path} does not fit the model: it has no "
+            f"{plan.missing.get(first, first)!r} for {first!r}"
+            + (f", and {len(wrong) - 1} more are missing" if wrong[1:] else "")
+            + ". Build the model of the file with from_checkpoint, or give "
+            "create_model its depth, places and norm."
+        )
+    return tuple(may)
+
+
+def _check_unused(plan, unused, kept) -> None:
+    """Only a classifier may be left over.
+
+    Raises:
+        CheckpointError: something else is.
+    """
+    form = plan.checkpoint.form
+    head = {
+        name
+        for role in ("kernel", "bias")
+        for name in form.names(Weight("logits", role=role))
+    }
+    wrong = [name for name in unused if name not in head]
+    if wrong:
+        raise CheckpointError(
+            f"{plan.checkpoint.path} does not fit the model: the model has "
+            f"nothing for {wrong[0]!r}"
+            + (f" and {len(wrong) - 1} more" if wrong[1:] else "")
+            + ". Build the model of the file with from_checkpoint, or give "
+            "create_model its depth, places and norm."
+        )

@@ -1,0 +1,103 @@
+"""Checkpoints from one format to another, and back again."""
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from nonlocal_tf import weights
+from nonlocal_tf.models.specs import SAMPLINGS
+from training import cli, files
+from training.errors import UserError
+
+EXAMPLE = (
+    "python -m training.convert i3d_nonlocal_8x8_IN_pretrain_400k.pkl "
+    "i3d.pyth --to slowfast --sampling 8x8"
+)
+FORMATS = {
+    "keras": "the model with its weights, for keras.models.load_model",
+    "h5": "the weights alone, a .weights.h5 of Keras",
+    "caffe2": "the authors' blobs, a pickle",
+    "slowfast": "a state dict that torch.load reads",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.convert`."""
+    parser = cli.parser(
+        "training.convert",
+        "Reads a checkpoint of any known format, runs none of its code, and "
+        "writes it in\nanother. Without arguments: lists the formats.",
+        EXAMPLE,
+    )
+    parser.add_argument("input", nargs="?", help="file to read")
+    parser.add_argument("output", nargs="?", help="file to write")
+    parser.add_argument(
+        "--to", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS)
+    )
+    parser.add_argument(
+        "--sampling",
+        choices=SAMPLINGS,
+        help="the network's, which matters for --to keras; see from_checkpoint",
+    )
+    parser.add_argument(
+        "--pairwise", metavar="NAME", help="embedded_gaussian or dot_product"
+    )
+    parser.add_argument(
+        "--scale",
+        type=_scale,
+        metavar="S",
+        help="factor on an embedded Gaussian's logits: rsqrt or a number",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the output file"
+    )
+    options, given = cli.parse(parser, arguments)
+    if not given:
+        rows = "\n".join(f"  {n:9} {text}" for n, text in FORMATS.items())
+        print(f"Formats to write:\n{rows}\n\nExample:\n  {EXAMPLE}")
+        return
+    if options.input is None or options.output is None or options.to is None:
+        raise UserError("Give the file to read, the file to write and --to.")
+    print(convert(options))
+
+
+def convert(options) -> str:
+    """Reads, writes and says what happened to every weight."""
+    output = pathlib.Path(options.output)
+    _check_name(output, options.to, options.overwrite)
+    chosen = {
+        name: getattr(options, name)
+        for name in ("sampling", "pairwise", "scale")
+        if getattr(options, name) is not None
+    }
+    try:
+        model, report = weights.from_checkpoint(options.input, **chosen)
+        # Keras looks at how a name ends, so the scratch file ends so too.
+        scratch = output.with_name(files.SCRATCH_PREFIX + output.name)
+        try:
+            weights.save_weights(model, scratch, options.to)
+            scratch.replace(output)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return f"{report}\n{output} ({options.to}) written"
+
+
+def _check_name(output: pathlib.Path, to: str, overwrite: bool) -> None:
+    ends = weights.WRITERS[to]
+    if to in ("keras", "h5") and not output.name.endswith(ends):
+        raise UserError(
+            f"Keras reads {to} files by their names. Expected the output to "
+            f"end in {ends!r}. Received: {output}"
+        )
+    if output.exists() and not overwrite:
+        raise UserError(f"{output} exists. Give another name or --overwrite.")
+
+
+def _scale(text: str) -> str | float:
+    return text if text == "rsqrt" else float(text)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

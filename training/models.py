@@ -1,0 +1,63 @@
+"""What networks there are, and the architecture table of any of them."""
+
+import sys
+from collections.abc import Sequence
+
+import nonlocal_tf as nl
+from nonlocal_tf.models.specs import SAMPLINGS
+from training import cli
+from training.errors import UserError
+
+EXAMPLE = "python -m training.models --summary i3d_nl5_r50 --sampling 32x2"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.models`."""
+    parser = cli.parser(
+        "training.models",
+        "Lists the registered networks, or prints the table of one as the "
+        "paper does:\nkernels, outputs, parameters and multiply-adds of each "
+        "stage.",
+        EXAMPLE,
+    )
+    parser.add_argument("--summary", metavar="NAME", help="of which network")
+    parser.add_argument(
+        "--list", metavar="PATTERN", help='those that match, e.g. "i3d_nl*"'
+    )
+    parser.add_argument(
+        "--sampling", choices=SAMPLINGS, help="of a network of the paper"
+    )
+    parser.add_argument(
+        "--shape",
+        type=_shape,
+        metavar="TxHxW",
+        help="of a clip, e.g. 8x256x256; HxW of an image",
+    )
+    parser.add_argument(
+        "--inflation", choices=("3x1x1", "3x3x3"), help="of an I3D"
+    )
+    options, _ = cli.parse(parser, arguments)
+    if options.summary is None:
+        names = nl.list_models(options.list or "*")
+        rows = "\n".join(f"  {name}" for name in names)
+        print(f"Models:\n{rows or '  none'}\n\nExample:\n  {EXAMPLE}")
+        return
+    chosen = {
+        name: getattr(options, name)
+        for name in ("sampling", "inflation")
+        if getattr(options, name) is not None
+    }
+    try:
+        model = nl.create_model(options.summary, **chosen)
+        shape = options.shape and (*options.shape, model.input_shape[-1])
+        print(nl.architecture(model, shape))
+    except (ValueError, TypeError) as error:
+        raise UserError(str(error)) from error
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in text.split("x"))
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
