@@ -1,7 +1,7 @@
 """Non-local Neural Networks for video, in Keras 3."""
 
-from nonlocal_tf.architecture import architecture
-from nonlocal_tf.complexity import complexity
+from nonlocal_tf.architecture import summary
+from nonlocal_tf.complexity import cost
 from nonlocal_tf.layers import (
     Concatenation,
     DotProduct,
@@ -37,8 +37,7 @@ __all__ = [
     "Pairwise",
     "__version__",
     "affinity",
-    "architecture",
-    "complexity",
+    "cost",
     "create_model",
     "fold",
     "from_checkpoint",
@@ -48,4 +47,5 @@ __all__ = [
     "register_model",
     "register_pairwise",
     "save_weights",
+    "summary",
 ]

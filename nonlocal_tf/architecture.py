@@ -15,9 +15,7 @@ AFTER_A_LAYER = re.compile(r"_(bn|affine|relu)$")
 HEADER = ("layer", "kernels", "output", "parameters", "multiply-adds")
 
 
-def architecture(
-    model: keras.Model, shape: tuple[int, ...] | None = None
-) -> str:
+def summary(model: keras.Model, shape: tuple[int, ...] | None = None) -> str:
     """A table of a model's stages: kernels, outputs, parameters, multiply-adds.
 
     Args:

@@ -40,9 +40,7 @@ class Cost:
         )
 
 
-def complexity(
-    model: keras.Model, shape: tuple[int, ...] | None = None
-) -> Cost:
+def cost(model: keras.Model, shape: tuple[int, ...] | None = None) -> Cost:
     """What a model costs.
 
     Args:
@@ -61,8 +59,8 @@ def complexity(
 
     >>> import nonlocal_tf as nl
     >>> model = nl.create_model("c2d_r50", sampling="8x8")
-    >>> cost = nl.complexity(model)
-    >>> f"{cost.weights:,} weights, {cost.multiply_adds / 1e9:.2f} billion"
+    >>> total = nl.cost(model)
+    >>> f"{total.weights:,} weights, {total.multiply_adds / 1e9:.2f} billion"
     '24,274,112 weights, 19.29 billion'
     """
     return sum(layer_costs(model, shape).values(), Cost())
@@ -71,24 +69,27 @@ def complexity(
 def layer_costs(
     model: keras.Model, shape: tuple[int, ...] | None = None
 ) -> dict[str, Cost]:
-    """What each layer of a model costs, by its name.
+    """What each layer of a model costs in all of its calls, by its name.
 
     Args:
-        model: as of `complexity`.
-        shape: as of `complexity`.
+        model: as of `cost`.
+        shape: as of `cost`.
     """
-    return {
-        layer.name: layer_cost(layer, input_shape)
-        for layer, input_shape, _ in layer_shapes(model, shape)
-    }
+    costs: dict[str, Cost] = {}
+    for layer, input_shape, _ in layer_shapes(model, shape):
+        one = layer_cost(layer, input_shape)
+        if layer.name in costs:  # called again, with the same weights
+            one = dataclasses.replace(one, weights=0, parameters=0)
+        costs[layer.name] = costs.get(layer.name, Cost()) + one
+    return costs
 
 
 def layer_shapes(model: keras.Model, shape: tuple[int, ...] | None = None):
     """(layer, input shape, output shape) of a model's layers, in order.
 
     Args:
-        model: as of `complexity`.
-        shape: as of `complexity`.
+        model: as of `cost`.
+        shape: as of `cost`.
 
     Returns:
         A list; shapes are those of one example, without the batch. A layer of
@@ -105,7 +106,8 @@ def layer_shapes(model: keras.Model, shape: tuple[int, ...] | None = None):
     found: list[tuple] = []
 
     def call(layer, *args, **kwargs):
-        out = _Shapes(layer)(*args, **kwargs)
+        # A layer may be called several times: the name counts the calls.
+        out = _Shapes(layer, f"call_{len(found)}")(*args, **kwargs)
         first, result = keras.tree.flatten(args)[0], keras.tree.flatten(out)[0]
         found.append((layer, first.shape[1:], result.shape[1:]))
         return out
@@ -122,8 +124,8 @@ def layer_shapes(model: keras.Model, shape: tuple[int, ...] | None = None):
 class _Shapes(keras.Operation):
     """A layer's shapes, without calling it or making weights anew."""
 
-    def __init__(self, layer):
-        super().__init__(name=layer.name)
+    def __init__(self, layer, name):
+        super().__init__(name=name)
         self._of = layer
 
     def call(self, *args, **kwargs):

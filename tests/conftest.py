@@ -5,3 +5,6 @@ import os
 # As the commands set it, for numbers that are theirs.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# Scripts that made the numbers, with packages that the tests do without.
+collect_ignore_glob = ["data/*"]

@@ -103,6 +103,50 @@ def check_training_step(model, x, without_gradient=()):
             assert (new != old).any(), weight.path
 
 
+def logits_and_gradients(model, x):
+    """Logits in training, and the gradient of their squares by each weight.
+
+    Args:
+        model: on `x`.
+        x: inputs, a NumPy array.
+
+    Returns:
+        NumPy arrays: the logits, and a gradient a trainable weight.
+    """
+    run = {"tensorflow": _tensorflow_gradients, "jax": _jax_gradients}
+    results = run[keras.backend.backend()](model, x)
+    return [keras.ops.convert_to_numpy(result) for result in results]
+
+
+def _tensorflow_gradients(model, x):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        logits = model(x, training=True)
+        loss = tf.reduce_sum(logits**2)
+    weights = [weight.value for weight in model.trainable_weights]
+    return [logits, *tape.gradient(loss, weights)]
+
+
+def _jax_gradients(model, x):
+    import jax
+
+    def loss(trainable, fixed):
+        logits, _ = model.stateless_call(trainable, fixed, x, training=True)
+        return (logits**2).sum(), logits
+
+    values = (
+        [variable.value for variable in variables]
+        for variables in (
+            model.trainable_variables,
+            model.non_trainable_variables,
+        )
+    )
+    run = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    (_, logits), gradients = run(*values)
+    return [logits, *gradients]
+
+
 def _check_config(layer):
     config = layer.get_config()
     again = type(layer).from_config(config).get_config()

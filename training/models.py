@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         model = nl.create_model(options.summary, **chosen)
         shape = options.shape and (*options.shape, model.input_shape[-1])
-        print(nl.architecture(model, shape))
+        print(nl.summary(model, shape))
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
 

@@ -120,7 +120,9 @@ class Softmax(Pairwise):
 
     def __init__(self, scale=None, method="auto", **kwargs):
         super().__init__(method, **kwargs)
-        numeric = isinstance(scale, numbers.Real) and float(scale) > 0
+        numeric = (
+            isinstance(scale, numbers.Real) and 0 < float(scale) < math.inf
+        )
         numeric = numeric and not isinstance(scale, bool)
         if not (scale is None or scale == "rsqrt" or numeric):
             raise ValueError(

@@ -63,16 +63,13 @@ class MaxPool(layers.Layer):
                 f"padding={self.padding}"
             )
 
+        self.input_spec = layers.InputSpec(ndim=len(self.pool_size) + 2)
+
     def call(self, x):
         return max_pool(x, self.pool_size, self.strides, self.padding)
 
     def compute_output_shape(self, input_shape):
         batch, *sizes, channels = input_shape
-        if len(sizes) != len(self.pool_size):
-            raise ValueError(
-                f"Expected an input of rank {len(self.pool_size) + 2}. "
-                f"Received: shape={tuple(input_shape)}"
-            )
         sizes = output_sizes(sizes, self.pool_size, self.strides, self.padding)
         return (batch, *sizes, channels)
 

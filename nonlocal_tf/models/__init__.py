@@ -1,6 +1,6 @@
 """Network builders and the table that names them."""
 
-from nonlocal_tf.models import c2d, i3d, image  # fills the table
+from nonlocal_tf.models import c2d, i3d, image, resnet3d  # fills the table
 from nonlocal_tf.models.fold import fold
 from nonlocal_tf.models.inflate import InflationReport, inflate
 from nonlocal_tf.models.registry import (
@@ -19,4 +19,5 @@ __all__ = [
     "inflate",
     "list_models",
     "register_model",
+    "resnet3d",
 ]

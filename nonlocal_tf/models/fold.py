@@ -67,17 +67,19 @@ def _chains(model) -> dict:
     for layer in model.layers:
         is_conv = isinstance(layer, (Conv2D, Conv3D))
         if is_conv and layer.activation is keras.activations.linear:
-            norm = _only_user(layer)
+            norm = _only_user(layer, model)
             if isinstance(norm, NORMS):
-                relu = _only_user(norm)
+                relu = _only_user(norm, model)
                 is_relu = type(relu) is layers.ReLU and _is_plain(relu)
                 chains[layer] = (norm, relu) if is_relu else (norm,)
     return chains
 
 
-def _only_user(layer):
+def _only_user(layer, model):
     """The one layer that takes this one's one output, or None."""
     if len(layer._inbound_nodes) != 1:
+        return None
+    if any(layer.output is output for output in model.outputs):
         return None
     users = layer._outbound_nodes
     return users[0].operation if len(users) == 1 else None

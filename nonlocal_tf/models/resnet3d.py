@@ -129,6 +129,11 @@ def resnet(
     Returns:
         A functional model.
     """
+    if num_classes < 1 and head.kind != "none":
+        raise ValueError(
+            "Expected `num_classes` to be at least 1, or head='none'. "
+            f"Received: num_classes={num_classes}"
+        )
     of = "clips" if style.rank == 3 else "images"
     x = inputs = keras.Input(checked_shape(input_shape, of), name=of)
     x = stem_layers(x, spec.stem_kernel_t, stem, width, style)

@@ -16,8 +16,8 @@ def checked_shape(shape, of: str) -> tuple[int | None, ...]:
     Raises:
         ValueError: it has other axes, or its channels are unknown.
     """
-    shape = tuple(shape)
     axes = AXES[of]
+    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
     if len(shape) != axes.count(",") + 1 or shape[-1] is None:
         raise ValueError(
             f"Expected the shape of {of} as {axes} with known channels. "

@@ -103,15 +103,18 @@ def load(
         weight = _weight(path, checkpoint)
         if weight is not None and weight.is_norm:
             norms[path.rsplit("/", 1)[0]] = None
-        elif not (new_head and weight is not None and weight.part == "logits"):
+        elif weight is None or weight.part != "logits":
             _plan_one(plan, path, weight, tuple(variable.shape))
     for layer in norms:
         _plan_norm(plan, layer, variables)
-    kept = _checked_kept(plan, variables, new_head)
+    if "logits/kernel" in variables and not new_head:
+        _plan_head(plan, tuple(variables["logits/kernel"].shape))
+    kept = _checked_kept(plan, variables)
     used = {name for names in plan.loaded.values() for name in names}
     unused = tuple(n for n in checkpoint.arrays if n not in used)
-    _check_unused(plan, unused, kept)
-    for path, value in plan.values.items():
+    _check_unused(plan, unused)
+    values = {k: np.asarray(v, "float32") for k, v in plan.values.items()}
+    for path, value in values.items():
         variables[path].assign(value)
     return Report(
         path=checkpoint.path,
@@ -129,6 +132,7 @@ def _weight(path: str, checkpoint: Checkpoint) -> Weight | None:
     weight = weight_of(path)
     if weight is None and checkpoint.form.name != "ours":
         raise CheckpointError(
+            f"{checkpoint.path} does not fit the model. "
             "Expected a residual network of create_model, whose weights have "
             f"names in {checkpoint.form.name} files. Received a model with "
             f"{path!r}."
@@ -155,21 +159,53 @@ def _plan_one(plan, path, weight, shape) -> None:
         plan.missing[path] = names[0] if names else "no name"
         return
     name, array = found
-    if len(shape) == 2 and array.ndim > 2 and set(array.shape[:-2]) == {1}:
-        array = array.reshape(array.shape[-2:])  # a 1 x 1 x 1 convolution
-    if len(shape) == 4 and array.ndim == 5 and len(array) == 1:
-        array = array[0]
-    if len(shape) == 5 and array.ndim == 5 and len(array) == 1 < shape[0]:
-        array = array[0]
-    if len(shape) == 5 and array.ndim == 4:
-        array = inflate_kernel(array, shape[0])
+    array, is_inflated = _fit(array, shape)
+    if is_inflated:
         plan.inflated.append(path)
-    is_head = weight is not None and weight.part == "logits"
-    if is_head and array.shape != shape and array.shape[:-1] == shape[:-1]:
-        plan.missing[path] = name  # another number of classes
-        return
     _check_shape(plan, name, path, array.shape, shape)
     _take(plan, path, array, (name,))
+
+
+def _fit(array: np.ndarray, shape: tuple[int, ...]):
+    """An array with as many axes as a shape, and whether it was inflated."""
+    if len(shape) == 2 and array.ndim > 2 and set(array.shape[:-2]) == {1}:
+        return array.reshape(array.shape[-2:]), False  # a 1 x 1 x 1 kernel
+    if array.ndim == 5 and len(array) == 1 != shape[0] and len(shape) > 3:
+        array = array[0]  # of a single frame, as of an image
+    if array.ndim == 4 and len(shape) == 5:
+        return inflate_kernel(array, shape[0]), True
+    return array, False
+
+
+def _plan_head(plan, shape) -> None:
+    """The classifier as a whole, if it has the model's classes.
+
+    Raises:
+        CheckpointError: the file has half of it, or its parts do not fit.
+    """
+    found = {
+        role: plan.find(Weight("logits", role=role))
+        for role in ("kernel", "bias")
+    }
+    if found["kernel"] is None and found["bias"] is None:
+        return
+    for role, pair in found.items():
+        if pair is None:
+            names = plan.checkpoint.form.names(Weight("logits", role=role))
+            raise CheckpointError(
+                f"{plan.checkpoint.path}: of the classifier {names[0]!r} is "
+                "missing."
+            )
+    (kernel_name, kernel), (bias_name, bias) = found.values()
+    kernel, _ = _fit(kernel, shape)
+    classes = kernel.shape[-1] if kernel.ndim else 0
+    _check_shape(
+        plan, kernel_name, "logits/kernel", kernel.shape, (shape[0], classes)
+    )
+    _check_shape(plan, bias_name, "logits/bias", bias.shape, (classes,))
+    if classes == shape[1]:
+        _take(plan, "logits/kernel", kernel, (kernel_name,))
+        _take(plan, "logits/bias", bias, (bias_name,))
 
 
 def _plan_norm(plan, layer, variables) -> None:
@@ -187,12 +223,19 @@ def _plan_norm(plan, layer, variables) -> None:
         if pair is not None:
             _check_shape(plan, pair[0], f"{layer}/{role}", pair[1].shape, size)
             found[role] = pair
-    if "gamma" not in found and not _is_bare_block(plan, known):
-        for role in roles:
-            names = plan.checkpoint.form.names(
-                dataclasses.replace(known, role=role)
-            )
-            plan.missing[f"{layer}/{role}"] = names[0]
+    # Both of a pair or none of it; neither pair only where a block has none.
+    is_whole = all(
+        (one in found) == (other in found)
+        for one, other in (NORM_ROLES[:2], NORM_ROLES[2:])
+    )
+    is_none = not found and _is_bare_block(plan, known)
+    if not is_whole or not ("gamma" in found or is_none):
+        for role in NORM_ROLES:
+            if role not in found:
+                names = plan.checkpoint.form.names(
+                    dataclasses.replace(known, role=role)
+                )
+                plan.missing[f"{layer}/{role}"] = names[0]
         return
     names = [name for name, _ in found.values()]
     values = {
@@ -200,13 +243,17 @@ def _plan_norm(plan, layer, variables) -> None:
         "beta": np.zeros(size),
         **{role: array for role, (_, array) in found.items()},
     }
-    bias = None
-    if plan.checkpoint.form.conv_bias:
+    if np.any(values.get("moving_variance", 0) < 0):
+        raise CheckpointError(
+            f"{plan.checkpoint.path}: {found['moving_variance'][0]!r} has "
+            "negative variances."
+        )
+    if plan.checkpoint.form.conv_bias and "moving_mean" in values:
         bias = plan.find(dataclasses.replace(known, is_norm=False, role="bias"))
-    if bias is not None:
-        _check_shape(plan, bias[0], f"{layer}/beta", bias[1].shape, size)
-        names.append(bias[0])
-        values = _without_bias(values, bias[1])
+        name, array = bias or ("", np.zeros(size))
+        _check_shape(plan, name, f"{layer}/beta", array.shape, size)
+        names += [name] if name else []
+        values = _without_bias(values, array)
     if ("moving_mean" in values) != ("moving_mean" in roles):
         to = _statistics if "moving_mean" in roles else _scale_and_shift
         values = to(values)
@@ -275,7 +322,7 @@ def _check_shape(plan, name, path, shape, expected) -> None:
         )
 
 
-def _checked_kept(plan, variables, new_head) -> tuple[str, ...]:
+def _checked_kept(plan, variables) -> tuple[str, ...]:
     """Variables that may stay as they are.
 
     Raises:
@@ -295,7 +342,8 @@ def _checked_kept(plan, variables, new_head) -> tuple[str, ...]:
             may.append(path)
     wrong = [path for path in left if path not in may]
     if wrong:
-        first = wrong[0]
+        layer = wrong[0].rsplit("/", 1)[0]
+        first = next((m for m in plan.missing if m.startswith(layer)), wrong[0])
         raise CheckpointError(
             f"{checkpoint.path} does not fit the model: it has no "
             f"{plan.missing.get(first, first)!r} for {first!r}"
@@ -306,7 +354,7 @@ def _checked_kept(plan, variables, new_head) -> tuple[str, ...]:
     return tuple(may)
 
 
-def _check_unused(plan, unused, kept) -> None:
+def _check_unused(plan, unused) -> None:
     """Only a classifier may be left over.
 
     Raises:

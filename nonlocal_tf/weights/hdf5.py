@@ -15,6 +15,9 @@ ROLES = {
     "other": ("kernel", "bias"),
 }
 IN_KERAS = "model.weights.h5"
+# Times the size of the file; numbers of weights hardly compress.
+MOST_COMPRESSED = 100
+DEEPEST = 16
 
 
 def is_hdf5(start: bytes) -> bool:
@@ -22,14 +25,23 @@ def is_hdf5(start: bytes) -> bool:
     return start.startswith(b"\x89HDF\r\n\x1a\n")
 
 
-def in_keras_archive(file: BinaryIO) -> BinaryIO | None:
-    """The weights within a `.keras` file, or None if it is none."""
+def in_keras_archive(file: BinaryIO) -> io.BytesIO | None:
+    """The weights within a `.keras` file, or None if it is none.
+
+    Raises:
+        CheckpointError: the archive is damaged.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
             if IN_KERAS not in archive.namelist():
                 return None
+            entry = archive.getinfo(IN_KERAS)
+            if entry.file_size > MOST_COMPRESSED * entry.compress_size:
+                raise CheckpointError(f"{IN_KERAS} is larger than it can be.")
             return io.BytesIO(archive.read(IN_KERAS))
-    except (zipfile.BadZipFile, OSError) as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever broken bytes can make of it
         raise CheckpointError(
             f"The archive is damaged or cut off: {error}"
         ) from error
@@ -37,6 +49,9 @@ def in_keras_archive(file: BinaryIO) -> BinaryIO | None:
 
 def read(file: BinaryIO) -> dict[str, np.ndarray]:
     """All weights, as `{"layer/kernel": array}`, nested layers by their paths.
+
+    Args:
+        file: open for reading.
 
     Raises:
         CheckpointError: the file is damaged, or not one of Keras.
@@ -48,33 +63,51 @@ def read(file: BinaryIO) -> dict[str, np.ndarray]:
             "HDF5 files need h5py. Install it with: pip install h5py"
         ) from error
     try:
+        size = file.seek(0, io.SEEK_END)
         with h5py.File(file, "r") as opened:
-            if "layer_names" in opened.attrs:
-                return _read_keras2(opened)
-            return _read_keras3(opened, "", "")
-    except (OSError, KeyError, RuntimeError) as error:
+            group = opened.get("model_weights", opened)
+            if "layer_names" in group.attrs:
+                return _read_keras2(group, size)
+            return _read_keras3(opened, "", 0, size)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever broken bytes can make of it
         raise CheckpointError(
             f"The file is damaged, cut off, or not one of Keras: {error}"
         ) from error
 
 
-def _read_keras3(group, path: str, parent: str) -> dict[str, np.ndarray]:
+def _read_keras3(
+    group, parent: str, depth: int, file_size: int
+) -> dict[str, np.ndarray]:
     """Of a group and those in it: each layer has a group `vars`."""
+    if depth > DEEPEST:
+        raise CheckpointError("The file has groups without end.")
     found: dict[str, np.ndarray] = {}
     name = parent
     if "vars" in group:
-        own = group["vars"].attrs.get("name", "")
-        name = f"{parent}/{own}" if parent else str(own)
-        if path.count("/") == 0:  # the model itself
+        own = str(group["vars"].attrs.get("name", ""))
+        name = f"{parent}/{own}" if parent else own
+        if depth == 0:  # the model itself
             name = ""
         for index, key in enumerate(sorted(group["vars"], key=int)):
-            found[f"{name}/{_role(name, index)}"] = np.asarray(
-                group["vars"][key]
-            )
+            path = f"{name}/{_role(name, index)}"
+            found[path] = _array(group["vars"], key, path, file_size)
     for key in group:
-        if key != "vars" and hasattr(group[key], "keys"):
-            found.update(_read_keras3(group[key], f"{path}/{key}", name))
+        below = group.get(key, getclass=True)
+        if key != "vars" and below is type(group["/"]):
+            found.update(_read_keras3(group[key], name, depth + 1, file_size))
     return found
+
+
+def _array(group, key, path, file_size: int) -> np.ndarray:
+    """A dataset that is all within the file."""
+    data = group[key]
+    if data.external or data.is_virtual:
+        raise CheckpointError(f"{path!r} refers to other files.")
+    if data.nbytes > MOST_COMPRESSED * file_size:
+        raise CheckpointError(f"{path!r} is larger than it can be.")
+    return np.asarray(data)
 
 
 def _role(layer: str, index: int) -> str:
@@ -84,12 +117,12 @@ def _role(layer: str, index: int) -> str:
     return roles[index] if index < len(roles) else str(index)
 
 
-def _read_keras2(opened) -> dict[str, np.ndarray]:
+def _read_keras2(opened, file_size: int) -> dict[str, np.ndarray]:
     found = {}
     for layer in opened.attrs["layer_names"]:
         group = opened[layer]
         for name in group.attrs["weight_names"]:
             text = name.decode() if isinstance(name, bytes) else str(name)
-            own = text.split(":")[0].split("/")[-2:]
-            found["/".join(own)] = np.asarray(group[name])
+            own = "/".join(text.split(":")[0].split("/")[-2:])
+            found[own] = _array(group, name, own, file_size)
     return found

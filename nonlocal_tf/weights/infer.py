@@ -64,16 +64,46 @@ class _Shapes:
         array = self._checkpoint.arrays[name]
         return to_ours(array, weight.role, self._checkpoint.form).shape
 
-    def kernel(self, weight: Weight) -> tuple[int, ...]:
-        """The shape of a kernel that has to be there."""
+    def has_block(self, stage: int, block: int) -> bool:
+        """Whether any convolution of a residual block is there."""
+        parts = ("conv1", "conv2", "conv3")
+        return any(self.name(Weight(part, stage, block)) for part in parts)
+
+    def kernel_t(self, weight: Weight, window, fan_in, filters) -> int:
+        """Frames of a kernel that has to be there, checked to fit.
+
+        Args:
+            weight: the kernel of a convolution.
+            window: what its height and width have to be.
+            fan_in: channels of what it is applied to.
+            filters: channels of its result.
+        """
         shape = self(weight)
-        expected = self._checkpoint.form.names(weight)
+        name = self.name(weight) or self._checkpoint.form.names(weight)[0]
         if shape is None:
-            raise CheckpointError(f"{expected[0]!r} is missing.")
-        if len(shape) not in (4, 5):
+            raise CheckpointError(f"{name!r} is missing.")
+        expected = (window, window, fan_in, filters)
+        frames = shape[0] if len(shape) == 5 else 1
+        if len(shape) not in (4, 5) or shape[-4:] != expected:
             raise CheckpointError(
-                f"Expected {expected[0]!r} to be the kernel of a convolution "
-                f"with 4 or 5 axes. Received a shape of {len(shape)}."
+                f"Expected {name!r} to be the kernel of a convolution, "
+                f"{window} x {window}, from {fan_in} to {filters} channels. "
+                f"Received: {shape}, in the order of Keras"
+            )
+        if frames % 2 == 0:
+            raise CheckpointError(
+                f"Expected {name!r} to see an odd number of frames. "
+                f"Received: {frames}"
+            )
+        return frames
+
+    def of(self, weight: Weight, axes: int) -> tuple[int, ...] | None:
+        """The shape of a weight that may be missing, with so many axes."""
+        shape = self(weight)
+        if shape is not None and len(shape) < axes:
+            raise CheckpointError(
+                f"Expected {self.name(weight)!r} to have at least {axes} axes. "
+                f"Received: {shape}"
             )
         return shape
 
@@ -93,24 +123,35 @@ def network_of(checkpoint: Checkpoint) -> Network:
 
 def _network_of(checkpoint: Checkpoint) -> Network:
     shape = _Shapes(checkpoint)
-    stem = shape.kernel(Weight("stem"))
-    # mmaction2's C2D has the kernels of images, but takes clips.
-    is_image = len(stem) == 4 and checkpoint.form.name != "mmaction2"
+    stem = shape.of(Weight("stem"), 4)
+    if stem is None:
+        raise CheckpointError(
+            "Expected the weights of a residual network. There is no first "
+            f"convolution, {checkpoint.form.names(Weight('stem'))[0]!r}"
+        )
+    width = stem[-1]
+    stem_t = shape.kernel_t(Weight("stem"), 7, stem[-2], width)
+    channels = width
     kernels_t, after, inflations = [], [], set()
     for stage in STAGES:
+        inner = width * 2 ** (stage - 2)
         sizes: list[int] = []
         places: list[int] = []
-        while shape(Weight("conv2", stage, len(sizes))) is not None:
-            first, second = (
-                _time(shape.kernel(Weight(part, stage, len(sizes))))
-                for part in ("conv1", "conv2")
+        while shape.has_block(stage, len(sizes)):
+            block = len(sizes)
+            first, second, _ = (
+                shape.kernel_t(Weight(part, stage, block), *expected)
+                for part, *expected in (
+                    ("conv1", 1, channels, inner),
+                    ("conv2", 3, inner, inner),
+                    ("conv3", 1, inner, inner * EXPANSION),
+                )
             )
-            if first > 1:
-                inflations.add("3x1x1")
-            if second > 1:
-                inflations.add("3x3x3")
-            if shape(Weight("nonlocal", stage, len(sizes), "g")) is not None:
-                places.append(len(sizes))
+            inflations |= {"3x1x1"} if first > 1 else set()
+            inflations |= {"3x3x3"} if second > 1 else set()
+            channels = inner * EXPANSION
+            if shape(Weight("nonlocal", stage, block, "g")) is not None:
+                places.append(block)
             sizes.append(max(first, second))
         if not sizes:
             raise CheckpointError(f"There are no blocks of res{stage}.")
@@ -121,33 +162,47 @@ def _network_of(checkpoint: Checkpoint) -> Network:
             "Kernels of both 3x1x1 and 3x3x3 look along time; no network here "
             "has both."
         )
-    logits = shape(Weight("logits"))
-    block, pairwise = _block(shape, checkpoint.form, after, stem[-1])
+    options, pairwise = _block(shape, checkpoint.form, after, width)
     return Network(
-        spec=specs.ResNetSpec(_time(stem), tuple(kernels_t), tuple(after)),
-        is_image=is_image,
-        width=stem[-1],
+        spec=specs.ResNetSpec(stem_t, tuple(kernels_t), tuple(after)),
+        # mmaction2's C2D has the kernels of images, but takes clips.
+        is_image=len(stem) == 4 and checkpoint.form.name != "mmaction2",
+        width=width,
         inflation="3x3x3" if inflations == {"3x3x3"} else "3x1x1",
         norm=_norm(shape, Weight("stem", is_norm=True)),
-        num_classes=None if logits is None else logits[-1],
-        block=block,
+        num_classes=_classes(shape, channels),
+        block=options,
         pairwise=pairwise,
     )
 
 
-def _time(kernel: tuple[int, ...]) -> int:
-    return kernel[0] if len(kernel) == 5 else 1
+def _classes(shape: _Shapes, channels: int) -> int | None:
+    """How many there are, or None without a classifier.
+
+    Raises:
+        CheckpointError: its two weights do not fit each other or the network.
+    """
+    kernel = shape.of(Weight("logits"), 2)
+    bias = shape.of(Weight("logits", role="bias"), 1)
+    if kernel is None and bias is None:
+        return None
+    if kernel is None or bias != kernel[-1:] or kernel[-2] != channels:
+        raise CheckpointError(
+            f"Expected a classifier of {channels} features. Received: a kernel "
+            f"of shape {kernel}, in the order of Keras, and a bias of {bias}"
+        )
+    return kernel[-1]
 
 
 def _norm(shape: _Shapes, weight: Weight) -> str:
-    """ "batch" if there are statistics, "affine" if there are not."""
+    """ "batch" with statistics, "affine" without, "none" without either."""
 
     def has(role):
         return shape(dataclasses.replace(weight, role=role)) is not None
 
-    if not has("gamma"):
-        return "none"
-    return "batch" if has("moving_mean") else "affine"
+    if has("moving_mean") or has("moving_variance"):
+        return "batch"
+    return "affine" if has("gamma") or has("beta") else "none"
 
 
 def _block(
@@ -164,11 +219,11 @@ def _block(
         return Weight("nonlocal", *first, inner, is_norm, role)
 
     channels = width * 2 ** (first[0] - 2) * EXPANSION
-    (bottleneck,) = shape.kernel(weight("g"))[-1:]
-    norm = _norm(shape, weight("bn", is_norm=True))
+    g = shape.of(weight("g"), 2)
+    bottleneck = channels // 2 if g is None else g[-1]
     block: dict = {
         "pool_position": form.pool_position,
-        "norm": norm,
+        "norm": _norm(shape, weight("bn", is_norm=True)),
         "out_bias": shape(weight("out", "bias")) is not None,
     }
     if bottleneck != max(channels // 2, 1):

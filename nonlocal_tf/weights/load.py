@@ -5,12 +5,12 @@ import os
 
 import keras
 
-from nonlocal_tf.models import image, video
-from nonlocal_tf.weights import assign, hdf5, infer
+from nonlocal_tf.models import image, shapes, video
+from nonlocal_tf.weights import assign, hdf5, infer, pytorch
 from nonlocal_tf.weights.assign import Report
 from nonlocal_tf.weights.errors import CheckpointError
 from nonlocal_tf.weights.names import Format
-from nonlocal_tf.weights.read import read
+from nonlocal_tf.weights.read import opened, read
 
 
 def load_weights(
@@ -86,7 +86,8 @@ def from_checkpoint(
 
     Raises:
         CheckpointError: as of `load_weights`.
-        ValueError: an argument contradicts the file or is unknown.
+        ValueError: an argument contradicts the file.
+        TypeError: an argument is unknown.
         OSError: the file cannot be opened.
 
     Example:
@@ -145,10 +146,9 @@ def _clip_model(form: Format, network: infer.Network, given: dict):
         _block_arguments(form, network, arguments, assumed)
     if "head" not in arguments:
         arguments["head"] = _head(form, network, arguments)
-    model = video.video_resnet(
-        network.spec, name=network.name, width=network.width, **arguments
-    )
-    return model, assumed
+    arguments.setdefault("name", network.name)
+    arguments.setdefault("width", network.width)
+    return video.video_resnet(network.spec, **arguments), assumed
 
 
 def _block_arguments(form, network, arguments, assumed) -> None:
@@ -178,7 +178,9 @@ def _block_arguments(form, network, arguments, assumed) -> None:
 def _head(form, network, arguments) -> str:
     if network.num_classes is None and not arguments["num_classes"]:
         return "none"
-    shape = arguments.get("clip_shape") or ()
+    shape = shapes.checked_shape(
+        arguments.get("clip_shape", (None,) * 3 + (video.CHANNELS,)), "clips"
+    )
     crop = arguments.get("crop_px", video.CROP_PX)
     larger = any(side is not None and side > crop for side in shape[1:3])
     if larger and not form.global_pool:
@@ -199,19 +201,16 @@ def _image_model(form: Format, network: infer.Network, given: dict):
     arguments.setdefault("num_classes", network.num_classes or 0)
     if not arguments["num_classes"]:
         arguments.setdefault("head", "none")
-    return image.image_resnet(
-        network.spec,
-        name=network.name,
-        width=network.width,
-        norm=network.norm,
-        stride_on=form.stride_on,
-        **arguments,
-    )
+    arguments.setdefault("name", network.name)
+    arguments.setdefault("width", network.width)
+    arguments.setdefault("norm", network.norm)
+    arguments.setdefault("stride_on", form.stride_on)
+    return image.image_resnet(network.spec, **arguments)
 
 
 def _is_keras_model(path) -> bool:
-    with open(path, "rb") as file:
-        if file.read(4) != b"PK\x03\x04":
+    with opened(path) as file:
+        if not pytorch.is_archive(file.read(4)):
             return False
         return hdf5.in_keras_archive(file) is not None
 
@@ -223,9 +222,16 @@ def _saved_model(path, given: dict):
             "into another one, build that with create_model and call "
             f"load_weights. Received: {', '.join(given)}"
         )
+    if not os.fspath(path).endswith(".keras"):
+        raise CheckpointError(
+            f"{path}: Keras reads such a file only if its name ends in "
+            "'.keras'. Rename it."
+        )
     try:
         model = keras.models.load_model(path)
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # whatever a broken file can make of it
         raise CheckpointError(f"{path}: {error}") from error
     loaded: dict[str, tuple[str, ...]] = {
         v.path: (v.path,) for v in model.weights

@@ -197,7 +197,8 @@ def _torchvision(weight: Weight) -> tuple[str, ...]:
 def _keras_resnet(weight: Weight) -> tuple[str, ...]:
     kind = "bn" if weight.is_norm else "conv"
     if weight.part == "logits":
-        return (f"predictions/{weight.role}",)
+        # As Keras calls it today, and as it did when its files were made.
+        return f"predictions/{weight.role}", f"probs/{weight.role}"
     if weight.part == "stem":
         return (f"conv1_{kind}/{weight.role}",)
     if weight.part == "nonlocal":

@@ -1,90 +1,87 @@
 """Pickles, read without running what they say.
 
-A pickle is a program: it may name any function of any module and call it. The
-reader here knows the few names that arrays are made of, and refuses a file
-that has another. Some classes of training frameworks are allowed in name only:
-they become inert objects, since nobody wants their content.
+A pickle is a program for a small machine. Python's own machine calls whatever
+function the program names, trusts its numbers and can be made to crash. The
+machine here knows the operations that dictionaries of arrays are made of; in
+place of functions it has the few forms of arrays that it makes itself. A file
+that names anything else is refused. Some classes of training frameworks may be
+named: they become objects without content, since nobody wants it.
 """
 
-import collections
-import functools
-import io
-import pickle
+import dataclasses
+import mmap
+import pickletools
+import typing
 from collections.abc import Callable, Mapping
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 
 from nonlocal_tf.weights.errors import CheckpointError
 
+Content = bytes | mmap.mmap
+# Longer whole numbers are no sizes, shapes or keys.
+LONGEST_INTEGER = 64
+KEYS = (str, bytes, int, float, bool, type(None))
+
 
 class Inert:
     """Stands for an object whose content does not matter."""
 
-    def __init__(self, *args, **kwargs):
-        pass
 
-    def __setstate__(self, state):
-        pass
+class Array:
+    """Stands for an array, until all that it is made of was read."""
 
-    def __setitem__(self, key, value):
-        pass
+    def __init__(self) -> None:
+        self.state: Any = None
 
-    def append(self, value):
-        pass
+    def array(self) -> np.ndarray:
+        """The array.
 
-    def extend(self, values):
-        pass
+        Raises:
+            CheckpointError: it is not one of numbers, or is cut off.
+        """
+        if not isinstance(self.state, tuple) or len(self.state) != 5:
+            raise CheckpointError("The file has an array without numbers.")
+        _, shape, dtype, is_fortran, content = self.state
+        return from_buffer(content, dtype, shape, "F" if is_fortran else "C")
 
 
 class _DType:
     """NumPy's description of an element, for plain numbers alone."""
 
-    def __init__(self, code, *ignored):
-        self._code, self._order = code, ""
+    def __init__(self, code):
+        self.code, self.order = code, ""
 
-    def __setstate__(self, state):
+    def set_state(self, state) -> None:
         # (version, byte order, and what records have)
         if any(state[2:5]):
             raise CheckpointError("The file has arrays of records.")
-        self._order = state[1] if state[1] in ("<", ">") else ""
+        self.order = state[1] if state[1] in ("<", ">") else ""
 
     def numpy(self) -> np.dtype:
-        kind = np.dtype(f"{self._order}{self._code}")
-        if kind.hasobject or kind.names or kind.subdtype:
-            raise CheckpointError("The file has arrays of objects.")
+        kind = np.dtype(f"{self.order}{self.code}")
+        if kind.kind not in "fiub" or kind.subdtype:
+            raise CheckpointError(
+                f"The file has arrays of other than numbers: {self.code!r}."
+            )
         return kind
 
 
-class _Array:
-    """An array, made of the bytes of its state."""
-
-    def __init__(self, *ignored):
-        self._state = None
-
-    def __setstate__(self, state):
-        self._state = state
-
-    def array(self) -> np.ndarray:
-        if self._state is None:
-            raise CheckpointError("The file has an array without numbers.")
-        _, shape, dtype, is_fortran, content = self._state
-        return _from_buffer(content, dtype, shape, "F" if is_fortran else "C")
-
-
-def _from_buffer(content, dtype, shape, order="C", axes=None):
-    if axes is not None or not isinstance(dtype, _DType):
-        raise CheckpointError("The file has arrays of an unknown form.")
+def from_buffer(content, dtype, shape, order="C", axes=None) -> np.ndarray:
+    """An array of bytes, as NumPy pickles it."""
     if isinstance(content, str):  # bytes of Python 2
         content = content.encode("latin1")
-    if not isinstance(content, (bytes, bytearray)):
-        raise CheckpointError("The file has arrays of objects.")
-    flat = np.frombuffer(bytes(content), dtype.numpy())
+    if not isinstance(dtype, _DType) or not isinstance(content, bytes):
+        raise CheckpointError("The file has arrays of other than numbers.")
+    flat = np.frombuffer(content, dtype.numpy())
+    if order == "K" and axes is not None:
+        return flat.reshape(shape).transpose(axes)
     return flat.reshape(shape, order=order)
 
 
 def _scalar(dtype, content):
-    return _from_buffer(content, dtype, (1,))[0]
+    return from_buffer(content, dtype, (1,))[0]
 
 
 def _encode(text, encoding):
@@ -94,126 +91,275 @@ def _encode(text, encoding):
     return text.encode("latin1")
 
 
-# numpy.core became numpy._core in NumPy 2; files have either. NumPy's own
-# functions are not called: they were not made for what strangers write.
-ALLOWED: dict[tuple[str, str], object] = {
+def _dictionary(pairs) -> dict:
+    """Python 2 gives the items of an ordered dictionary at once."""
+    return {key: value for key, value in pairs if isinstance(key, KEYS)}
+
+
+def nothing(*arguments):
+    """Makes an object without content."""
+    return Inert()
+
+
+# What stands for a function or class that a file may name. numpy.core became
+# numpy._core in NumPy 2; files have either.
+ALLOWED: dict[tuple[str, str], Callable] = {
     **{
-        (f"numpy.{core}.{module}", name): ours
+        (f"numpy.{core}.{module}", name): make
         for core in ("core", "_core")
-        for module, name, ours in (
-            ("multiarray", "_reconstruct", _Array),
+        for module, name, make in (
+            ("multiarray", "_reconstruct", lambda *ignored: Array()),
             ("multiarray", "scalar", _scalar),
-            ("numeric", "_frombuffer", _from_buffer),
+            ("numeric", "_frombuffer", from_buffer),
         )
     },
-    ("numpy", "ndarray"): Inert,
-    ("numpy", "dtype"): _DType,
+    ("numpy", "ndarray"): nothing,
+    ("numpy", "dtype"): lambda code, *ignored: _DType(code),
     ("_codecs", "encode"): _encode,
-    ("collections", "OrderedDict"): collections.OrderedDict,
-}
-# Beside the weights in training checkpoints.
-INERT = {
-    ("argparse", "Namespace"),
-    ("collections", "defaultdict"),
-    ("fvcore.common.config", "CfgNode"),
-    ("yacs.config", "CfgNode"),
-    ("mmengine.config.config", "ConfigDict"),
-    ("mmengine.logging.history_buffer", "HistoryBuffer"),
+    ("__builtin__", "bytes"): lambda: b"",
+    ("builtins", "bytes"): lambda: b"",
+    ("builtins", "bytearray"): lambda content=b"", *ignored: content,
+    ("collections", "OrderedDict"): lambda pairs=(): _dictionary(pairs),
+    # Beside the weights in training checkpoints.
+    ("collections", "defaultdict"): nothing,
+    ("argparse", "Namespace"): nothing,
+    ("fvcore.common.config", "CfgNode"): nothing,
+    ("yacs.config", "CfgNode"): nothing,
+    ("mmengine.config.config", "ConfigDict"): nothing,
+    ("mmengine.logging.history_buffer", "HistoryBuffer"): nothing,
 }
 
 
-class Unpickler(pickle.Unpickler):
-    """Makes arrays, dictionaries, lists, numbers and text; nothing else.
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """A function or class that a file names; `make` stands for it."""
+
+    make: Any
+
+
+_MARK = object()
+
+
+class Machine:
+    """Runs the operations of one pickle.
 
     Args:
-        file: to read from.
-        more: other names to allow, `{(module, name): what it stands for}`.
+        more: other names to allow, `{(module, name): what stands for it}`.
         storage: what a persistent identifier stands for, as PyTorch's files
             have them.
     """
 
     def __init__(
         self,
-        file: BinaryIO,
-        more: Mapping[tuple[str, str], object] | None = None,
+        more: Mapping[tuple[str, str], Callable] | None = None,
         storage: Callable | None = None,
     ):
-        # Python 2 wrote bytes where there is text now.
-        super().__init__(file, encoding="latin1")
         self._allowed = {**ALLOWED, **(more or {})}
         self._storage = storage
+        self._stack: list[Any] = []
+        self._memo: dict[int, Any] = {}
 
-    def find_class(self, module, name):
-        # Subclasses and partials of their own: a file may set attributes.
-        if (module, name) in INERT:
-            return type(name, (Inert,), {})
-        if (module, name) in self._allowed:
-            known = self._allowed[module, name]
-            if isinstance(known, type) and known.__module__ == __name__:
-                return type(name, (known,), {})
-            return functools.partial(known) if callable(known) else known
-        raise CheckpointError(
-            f"The file asks to run or make {module}.{name}, which weights do "
-            "not need: it is not opened, as it may be made to harm. If you "
-            "trust it, save its arrays alone, with the software it is from."
-        )
+    def run(self, content: Content):
+        """The object that a pickle makes; leaves `content` at its end."""
+        readable = typing.cast(typing.IO[bytes], content)
+        operations: typing.Iterable = pickletools.genops(readable)
+        for operation, argument, _ in operations:
+            name = operation.name
+            if name == "STOP":
+                return self._stack.pop()
+            if name in CONSTANTS:
+                self._stack.append(CONSTANTS[name])
+            elif name in LITERALS:
+                self._stack.append(_literal(argument))
+            elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+                self._memo[argument] = self._stack[-1]
+            elif name in ("GET", "BINGET", "LONG_BINGET"):
+                self._stack.append(self._memo[argument])
+            elif name == "MEMOIZE":
+                self._memo[len(self._memo)] = self._stack[-1]
+            elif name not in ("PROTO", "FRAME"):
+                step = getattr(self, f"_{name.lower()}", None)
+                if step is None:
+                    raise CheckpointError(
+                        f"The file has the operation {name}, which weights do "
+                        "not need."
+                    )
+                step(argument)
+        raise CheckpointError("The file ends early.")
 
-    def persistent_load(self, pid):
+    # Each method below is an operation, named as in `pickletools`.
+
+    def _mark(self, _):
+        self._stack.append(_MARK)
+
+    def _pop(self, _):
+        self._stack.pop()
+
+    def _pop_mark(self, _):
+        self._since_mark()
+
+    def _empty_list(self, _):
+        self._stack.append([])
+
+    def _empty_set(self, _):  # no weight is in one
+        self._stack.append([])
+
+    def _empty_dict(self, _):
+        self._stack.append({})
+
+    def _list(self, _):
+        self._stack.append(self._since_mark())
+
+    def _tuple(self, _):
+        self._stack.append(tuple(self._since_mark()))
+
+    def _tuple1(self, _):
+        self._join(1)
+
+    def _tuple2(self, _):
+        self._join(2)
+
+    def _tuple3(self, _):
+        self._join(3)
+
+    def _append(self, _):
+        self._extend([self._stack.pop()])
+
+    def _appends(self, _):
+        self._extend(self._since_mark())
+
+    def _additems(self, _):
+        self._extend(self._since_mark())
+
+    def _frozenset(self, _):
+        self._list(_)
+
+    def _dict(self, _):
+        items = self._since_mark()
+        self._stack.append({})
+        self._update(items)
+
+    def _setitem(self, _):
+        value, key = self._stack.pop(), self._stack.pop()
+        self._update([key, value])
+
+    def _setitems(self, _):
+        self._update(self._since_mark())
+
+    def _global(self, names):
+        self._stack.append(self._named(*names.split(" ", 1)))
+
+    def _stack_global(self, _):
+        name, module = self._stack.pop(), self._stack.pop()
+        self._stack.append(self._named(module, name))
+
+    def _reduce(self, _):
+        arguments, function = self._stack.pop(), self._stack.pop()
+        self._call(function, arguments)
+
+    def _newobj(self, _):
+        self._reduce(_)
+
+    def _newobj_ex(self, _):
+        self._stack.pop()  # keywords
+        self._reduce(_)
+
+    def _build(self, _):
+        state = self._stack.pop()
+        built = self._stack[-1]
+        if isinstance(built, Array):
+            built.state = state
+        elif isinstance(built, _DType):
+            built.set_state(state)
+        # Of everything else the state does not matter.
+
+    def _binpersid(self, _):
         if self._storage is None:
             raise CheckpointError("The file refers to data outside of itself.")
-        return self._storage(pid)
+        self._stack.append(self._storage(self._stack.pop()))
+
+    def _since_mark(self) -> list:
+        items: list[Any] = []
+        while (item := self._stack.pop()) is not _MARK:
+            items.append(item)
+        return items[::-1]
+
+    def _join(self, count: int) -> None:
+        items = tuple(self._stack[-count:])
+        del self._stack[-count:]
+        self._stack.append(items)
+
+    def _extend(self, items: list) -> None:
+        if isinstance(self._stack[-1], list):
+            self._stack[-1].extend(items)
+
+    def _update(self, items: list) -> None:
+        target = self._stack[-1]
+        if isinstance(target, dict):
+            for key, value in zip(items[::2], items[1::2], strict=True):
+                # Only what is hashed at once; no weight has another name.
+                if isinstance(key, KEYS):
+                    target[key] = value
+
+    def _named(self, module, name) -> Named:
+        if (module, name) not in self._allowed:
+            raise CheckpointError(
+                f"The file asks to run or make {module}.{name}, which weights "
+                "do not need: it is not opened, as it may be made to harm. If "
+                "you trust it, save its arrays alone, with the software it is "
+                "from."
+            )
+        return Named(self._allowed[module, name])
+
+    def _call(self, function, arguments) -> None:
+        if not isinstance(function, Named) or not isinstance(arguments, tuple):
+            raise CheckpointError("The file calls what is no function.")
+        self._stack.append(function.make(*arguments))
 
 
-def load(file: BinaryIO, more=None, storage=None):
-    """The next object of a pickle.
+CONSTANTS = {
+    "NONE": None,
+    "NEWTRUE": True,
+    "NEWFALSE": False,
+    "EMPTY_TUPLE": (),
+}
+LITERALS = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"),
+    *("FLOAT", "BINFLOAT"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING"),
+    *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+}
+
+
+def _literal(value):
+    if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER * 8:
+        raise CheckpointError("The file has a number with no end.")
+    return bytes(value) if isinstance(value, bytearray) else value
+
+
+def load(content: Content, more=None, storage=None):
+    """The next object of a pickle; its arrays have still to be asked for.
 
     Args:
-        file: open at its beginning.
-        more: as of `Unpickler`.
-        storage: as of `Unpickler`.
+        content: bytes or a memory map, which is left behind the pickle.
+        more: as of `Machine`.
+        storage: as of `Machine`.
+
+    Returns:
+        Numbers, text, lists, tuples, dictionaries, and in place of arrays what
+        has a method `array`.
 
     Raises:
         CheckpointError: the file ends early, is damaged, or asks for what is
             not allowed.
     """
     try:
-        return Unpickler(file, more, storage).load()
+        return Machine(more, storage).run(content)
     except CheckpointError:
-        raise
-    except (EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"The file is not a whole pickle: {str(error) or 'it ends early'}."
-            " Is it fully downloaded?"
-        ) from error
-    except MemoryError:
         raise
     except Exception as error:  # whatever broken bytes can make of it
         raise CheckpointError(
-            f"The file is damaged: {type(error).__name__}: {error}"
+            "The file is not a whole pickle. Is it fully downloaded? "
+            f"({type(error).__name__}: {str(error)[:100]})"
         ) from error
-
-
-def loads(content: bytes, more=None, storage=None):
-    """As `load`, of bytes."""
-    return load(io.BytesIO(content), more, storage)
-
-
-def with_arrays(value):
-    """What `load` gave, with arrays for what stands for them.
-
-    Args:
-        value: an object that stands for an array has a method `array`; those
-            in dictionaries, lists and tuples are found.
-    """
-    try:
-        if isinstance(value, dict):
-            return {key: with_arrays(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [with_arrays(item) for item in value]
-        return value.array() if hasattr(value, "array") else value
-    except (ValueError, TypeError, IndexError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"The file is damaged: {error}") from error
-    except RecursionError as error:
-        raise CheckpointError("The file is damaged: it has no end.") from error

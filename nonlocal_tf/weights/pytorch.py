@@ -9,20 +9,20 @@ archives are written.
 import dataclasses
 import io
 import pickle
-import struct
 import sys
 import zipfile
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from nonlocal_tf.weights import pickles
 from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.weights.pickles import Content, Named
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-# Bytes and NumPy's type of an element. bfloat16, which NumPy has not, is the
-# upper half of a float32.
+# NumPy's type of an element. bfloat16, which NumPy has not, is the upper half
+# of a float32.
 STORAGES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -37,92 +37,112 @@ STORAGES = {
     "ComplexFloatStorage": "<c8",
     "ComplexDoubleStorage": "<c16",
 }
+DTYPES = (
+    *("float64", "float32", "float16", "bfloat16"),
+    *("int64", "int32", "int16", "int8", "uint8", "bool"),
+)
+# An expanded tensor has more elements than numbers; no weight has many more.
+MOST_EXPANDED = 2**24
+LARGEST = 2**62
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
+class _StorageType:
+    """What a class of storages is named for: the type of an element."""
+
+    dtype: str
+
+    def width(self) -> int:
+        """Bytes of an element."""
+        return 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
+
+
 class _Storage:
     """Numbers in a row; those of old files come behind the pickle."""
 
-    dtype: str
-    count: int
-    values: np.ndarray | None = None
+    def __init__(self, kind: _StorageType, count: int):
+        self.kind, self.count = kind, count
+        self.values: np.ndarray | None = None
 
     def fill(self, content: bytes) -> None:
-        is_bf16 = self.dtype == "bfloat16"
-        kind = np.dtype("<u2" if is_bf16 else self.dtype)
-        if len(content) != self.count * kind.itemsize:
+        expected = self.count * self.kind.width()
+        if len(content) != expected:
             raise CheckpointError(
-                f"The file is cut off: {self.count} numbers of "
-                f"{kind.itemsize} bytes expected, {len(content)} bytes found."
+                f"The file is damaged or cut off: {expected} bytes of numbers "
+                f"expected, {len(content)} found."
             )
-        values = np.frombuffer(content, kind)
-        if is_bf16:
-            values = (values.astype("<u4") << 16).view("<f4")
-        self.values = values
+        if self.kind.dtype == "bfloat16":
+            halves = np.frombuffer(content, "<u2").astype("<u4")
+            self.values = (halves << 16).view("<f4")
+        else:
+            self.values = np.frombuffer(content, self.kind.dtype)
 
 
-@dataclasses.dataclass
-class _Tensor:
-    """A tensor before its numbers are there."""
+class Tensor:
+    """Stands for a tensor, until its numbers were read."""
 
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
+    def __init__(self, storage, offset, shape, strides, *ignored):
+        self._storage = storage
+        self._offset = offset
+        self._shape, self._strides = shape, strides
 
     def array(self) -> np.ndarray:
-        values = self.storage.values
-        if values is None or not self._fits(len(values)):
+        """The tensor as an array of its own.
+
+        Raises:
+            CheckpointError: it does not fit the numbers it is made of.
+        """
+        values = getattr(self._storage, "values", None)
+        if values is None or not self._fits(values.size):
             raise CheckpointError(
-                f"The file is damaged: a tensor of shape {self.shape} does not "
-                "fit the numbers it is made of."
+                f"The file is damaged: a tensor of shape {self._shape} does "
+                "not fit the numbers it is made of."
             )
-        strides = [s * values.itemsize for s in self.strides]
+        strides = [stride * values.itemsize for stride in self._strides]
         view = np.lib.stride_tricks.as_strided(
-            values[self.offset :], self.shape, strides, writeable=False
+            values[self._offset :], self._shape, strides, writeable=False
         )
-        return np.array(view)  # of its own: views keep whole storages alive
+        return np.array(view)  # views keep whole storages alive
 
     def _fits(self, count: int) -> bool:
         """Whether all of the tensor is within so many numbers."""
-        numbers = (self.offset, *self.shape, *self.strides)
-        if any(type(n) is not int or n < 0 for n in numbers):
+        shape, strides = self._shape, self._strides
+        if not isinstance(shape, tuple) or not isinstance(strides, tuple):
             return False
-        if len(self.shape) != len(self.strides):
+        numbers = (self._offset, *shape, *strides)
+        if any(type(n) is not int or not 0 <= n < LARGEST for n in numbers):
             return False
-        pairs = zip(self.shape, self.strides, strict=True)
-        last = self.offset + sum((n - 1) * s for n, s in pairs)
-        return 0 in self.shape or last < count
+        if len(shape) != len(strides):
+            return False
+        size = 1
+        last = self._offset
+        for n, stride in zip(shape, strides, strict=True):
+            size *= n
+            last += (n - 1) * stride
+        if size == 0:
+            return True
+        return last < count and size <= max(count, MOST_EXPANDED)
 
 
-def _rebuild_tensor(storage, offset, shape, strides, *ignored):
-    if not isinstance(storage, _Storage):
-        raise CheckpointError("The file is damaged: a tensor without numbers.")
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+def _of_another_type(function, kind, arguments, state):
+    if not isinstance(function, Named):
+        raise CheckpointError("The file calls what is no function.")
+    return function.make(*arguments)
 
 
-def _rebuild_parameter(data, *ignored):
-    return data
-
-
-def _rebuild_from_type(function, kind, arguments, state):
-    return function(*arguments)
-
-
-def _names() -> dict[tuple[str, str], object]:
-    """What PyTorch's pickles refer to, besides arrays."""
-    names: dict[tuple[str, str], object] = {
-        ("torch", name): dtype for name, dtype in STORAGES.items()
-    }
-    names["torch._utils", "_rebuild_tensor"] = _rebuild_tensor
-    names["torch._utils", "_rebuild_tensor_v2"] = _rebuild_tensor
-    names["torch._utils", "_rebuild_parameter"] = _rebuild_parameter
-    names["torch._tensor", "_rebuild_from_type_v2"] = _rebuild_from_type
-    names["torch.nn.parameter", "Parameter"] = pickles.Inert
-    names["torch", "Tensor"] = pickles.Inert
-    names["torch", "Size"] = tuple
-    names["torch", "device"] = pickles.Inert
-    return names
+# What PyTorch's pickles refer to, besides arrays.
+NAMES: dict[tuple[str, str], Any] = {
+    **{("torch", name): _StorageType(t) for name, t in STORAGES.items()},
+    **{("torch", name): pickles.nothing for name in DTYPES},
+    ("torch._utils", "_rebuild_tensor"): Tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): Tensor,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *ignored: data,
+    ("torch._tensor", "_rebuild_from_type_v2"): _of_another_type,
+    ("torch.nn.parameter", "Parameter"): pickles.nothing,
+    ("torch", "Tensor"): pickles.nothing,
+    ("torch", "Size"): lambda sizes=(): tuple(sizes),
+    ("torch", "device"): pickles.nothing,
+}
 
 
 def is_archive(start: bytes) -> bool:
@@ -132,32 +152,34 @@ def is_archive(start: bytes) -> bool:
 
 def is_legacy(start: bytes) -> bool:
     """Whether a file that starts so is of `torch.save` before 1.6."""
-    return start.startswith(pickle.dumps(LEGACY_MAGIC, protocol=2)[:-1])
+    magic = pickle.dumps(LEGACY_MAGIC, protocol=2)[2:-1]
+    return start.startswith(pickle.PROTO) and magic in start[:32]
 
 
-def read(file: BinaryIO):
-    """What was saved, its tensors as arrays.
+def read(file: BinaryIO, content: Content):
+    """What was saved, in place of each tensor a `Tensor`.
 
     Args:
-        file: open for reading, at its beginning.
+        file: open for reading.
+        content: of the file: a memory map, or bytes of an archive.
 
     Raises:
         CheckpointError: it is not a file of `torch.save`, or is damaged.
     """
-    start = file.read(16)
-    file.seek(0)
-    saved = _read_archive(file) if is_archive(start) else _read_legacy(file)
-    return pickles.with_arrays(saved)
+    if is_archive(content[:4]):
+        return _read_archive(file)
+    return _read_legacy(content)
 
 
-def _storage_of(pid, count_of_views: bool) -> tuple[str, str, int]:
+def _storage_of(pid) -> tuple[_StorageType, str, int]:
     """(type, key, count) of a persistent identifier."""
-    kind = isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"
-    if not kind or not isinstance(pid[1], str) or type(pid[4]) is not int:
-        raise CheckpointError(f"The file refers to unknown data: {pid!r}")
-    if count_of_views and len(pid) > 5 and pid[5] is not None:
-        raise CheckpointError("The file has views of storages, too old a form.")
-    return pid[1], str(pid[2]), pid[4]
+    known = isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"
+    known = known and isinstance(pid[1], Named)
+    known = known and isinstance(pid[1].make, _StorageType)
+    known = known and isinstance(pid[2], (str, int)) and type(pid[4]) is int
+    if not known or not 0 <= pid[4] < LARGEST:
+        raise CheckpointError("The file refers to data of an unknown form.")
+    return pid[1].make, str(pid[2]), pid[4]
 
 
 def _read_archive(file: BinaryIO):
@@ -166,54 +188,61 @@ def _read_archive(file: BinaryIO):
             entries = [n for n in archive.namelist() if n.endswith("/data.pkl")]
             if len(entries) != 1:
                 raise CheckpointError(
-                    "The file is an archive, but not one of torch.save: it has "
-                    "no data.pkl."
+                    "The file is an archive, but not one of torch.save, which "
+                    f"has one data.pkl. Received: {len(entries)}"
                 )
             folder = entries[0].removesuffix("data.pkl")
             storages: dict[str, _Storage] = {}
 
+            def entry(name):
+                if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+                    raise CheckpointError(f"{name!r} is compressed.")
+                return archive.read(name)
+
             def storage(pid):
-                dtype, key, count = _storage_of(pid, False)
+                kind, key, count = _storage_of(pid)
                 if key not in storages:
-                    storages[key] = _Storage(dtype, count)
-                    storages[key].fill(archive.read(f"{folder}data/{key}"))
+                    storages[key] = _Storage(kind, count)
+                    storages[key].fill(entry(f"{folder}data/{key}"))
                 return storages[key]
 
             order = f"{folder}byteorder"
-            if order in archive.namelist() and archive.read(order) != b"little":
+            if order in archive.namelist() and entry(order) != b"little":
                 raise CheckpointError("The file is of a big-endian machine.")
-            return pickles.loads(archive.read(entries[0]), _names(), storage)
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
+            return pickles.load(entry(entries[0]), NAMES, storage)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever broken bytes can make of it
         raise CheckpointError(
             f"The archive is damaged or cut off: {error}"
         ) from error
 
 
-def _read_legacy(file: BinaryIO):
+def _read_legacy(content: Content):
+    if isinstance(content, bytes):
+        raise TypeError("Expected a memory map, which has a place in it.")
     storages: dict[str, _Storage] = {}
 
     def storage(pid):
-        dtype, key, count = _storage_of(pid, True)
-        return storages.setdefault(key, _Storage(dtype, count))
+        kind, key, count = _storage_of(pid)
+        if len(pid) > 5 and pid[5] is not None:
+            raise CheckpointError("The file has views of storages.")
+        return storages.setdefault(key, _Storage(kind, count))
 
-    if pickles.load(file) != LEGACY_MAGIC:
+    if pickles.load(content) != LEGACY_MAGIC:
         raise CheckpointError("The file is not one of torch.save.")
-    pickles.load(file)  # version of the protocol
-    system = pickles.load(file)
+    pickles.load(content)  # version of the protocol
+    system = pickles.load(content)
     if isinstance(system, dict) and not system.get("little_endian", True):
         raise CheckpointError("The file is of a big-endian machine.")
-    saved = pickles.load(file, _names(), storage)
-    keys = pickles.load(file)
+    saved = pickles.load(content, NAMES, storage)
+    keys = pickles.load(content)
     for key in keys if isinstance(keys, list) else []:
-        found = storages.get(str(key))
-        head = file.read(8)
-        if found is None or len(head) != 8:
+        found = storages.get(key if isinstance(key, str) else "")
+        count = int.from_bytes(content.read(8), "little", signed=True)
+        if found is None or count != found.count:
             raise CheckpointError("The file is damaged or cut off.")
-        if struct.unpack("<q", head)[0] != found.count:
-            raise CheckpointError("The file is damaged: sizes do not agree.")
-        two = found.dtype == "bfloat16"
-        width = 2 if two else np.dtype(found.dtype).itemsize
-        found.fill(file.read(found.count * width))
+        found.fill(content.read(count * found.kind.width()))
     return saved
 
 

@@ -1,8 +1,12 @@
 """Opens a file of weights and says what it is."""
 
+import contextlib
 import dataclasses
+import mmap
 import os
 import re
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 
@@ -44,55 +48,92 @@ def read(path: str | os.PathLike) -> Checkpoint:
         OSError: it cannot be opened.
     """
     path = os.fspath(path)
-    try:
-        arrays = _numbers(_open(path))
+    with opened(path) as file:
+        arrays = _numbers(_saved(file))
         form = _format_of(arrays)
         ignored = [n for n in arrays if re.fullmatch(form.ignored, n)]
         for name in ignored:
             del arrays[name]
         if form.name == "slowfast":  # sub-batch statistics, by another name
             arrays = {n.replace("bn.bn.", "bn."): a for n, a in arrays.items()}
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        _check_numbers(arrays)
     return Checkpoint(path, form, arrays, tuple(ignored))
 
 
-def _open(path: str) -> dict:
-    """The dictionary of a file, whatever else is in it."""
+@contextlib.contextmanager
+def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """A file that is not empty; errors of what is in it name the file.
+
+    Raises:
+        CheckpointError: the file is empty, or what the block raises.
+        OSError: it cannot be opened.
+    """
     with open(path, "rb") as file:
-        start = file.read(64)
-        file.seek(0)
-        if not start:
-            raise CheckpointError("The file is empty.")
+        try:
+            if not file.read(1):
+                raise CheckpointError("The file is empty.")
+            file.seek(0)
+            yield file
+        except CheckpointError as error:
+            raise CheckpointError(f"{os.fspath(path)}: {error}") from error
+
+
+def mapped(file: BinaryIO) -> mmap.mmap:
+    """The content of a file, whose reads are bounded by what is there."""
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _saved(file: BinaryIO):
+    """What was saved, whatever the format."""
+    with mapped(file) as content:
+        start = content[:64]
         if hdf5.is_hdf5(start):
-            return dict(hdf5.read(file))
+            return hdf5.read(file)
         if pytorch.is_archive(start):
             within = hdf5.in_keras_archive(file)
             if within is not None:
-                return dict(hdf5.read(within))
-            file.seek(0)
-            return pytorch.read(file)
-        if pytorch.is_legacy(start):
-            return pytorch.read(file)
-        return pickles.with_arrays(pickles.load(file))
+                return hdf5.read(within)
+        if pytorch.is_archive(start) or pytorch.is_legacy(start):
+            return pytorch.read(file, content)
+        return pickles.load(content)
 
 
 def _numbers(saved) -> dict[str, np.ndarray]:
     """Names and arrays, wherever they are in what was saved."""
-    for key in INSIDE:
-        if isinstance(saved, dict) and isinstance(saved.get(key), dict):
-            saved = saved[key]
-            break
+    if isinstance(saved, dict):
+        inside = (saved.get(key) for key in INSIDE)
+        saved = next((one for one in inside if isinstance(one, dict)), saved)
     if not isinstance(saved, dict):
         raise CheckpointError(
             "Expected a dictionary of weights. "
             f"Received: {type(saved).__name__}"
         )
-    return {
-        str(name).removeprefix("module."): np.asarray(value)
-        for name, value in saved.items()
-        if isinstance(value, (np.ndarray, np.generic, int, float))
-    }
+    arrays = {}
+    for name, value in saved.items():
+        if hasattr(value, "array"):
+            value = value.array()
+        if isinstance(value, (np.ndarray, np.generic, int, float)):
+            text = name.decode("latin1") if isinstance(name, bytes) else name
+            arrays[str(text)] = np.asarray(value)
+    if all(name.startswith("module.") for name in arrays):
+        return {n.removeprefix("module."): a for n, a in arrays.items()}
+    return arrays
+
+
+def _check_numbers(arrays: dict[str, np.ndarray]) -> None:
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            raise CheckpointError(
+                f"Expected {name!r} to have numbers with a point. "
+                f"Received: {array.dtype}"
+            )
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(array.astype("float32", copy=False)).all()
+        if not finite:
+            raise CheckpointError(
+                f"{name!r} has numbers that are not finite in float32: was its "
+                "training broken?"
+            )
 
 
 def _format_of(arrays: dict[str, np.ndarray]) -> Format:
@@ -100,6 +141,8 @@ def _format_of(arrays: dict[str, np.ndarray]) -> Format:
         if all(mark in arrays for mark in form.marks):
             break
     else:
+        if arrays and all("/" in name for name in arrays):
+            return FORMATS["ours"]  # another network of ours, or of Keras
         some = ", ".join(list(arrays)[:3])
         raise CheckpointError(
             "Expected the weights of a residual network of bottleneck blocks "

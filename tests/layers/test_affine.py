@@ -2,8 +2,9 @@ import keras
 import numpy as np
 
 from nonlocal_tf.layers import Affine
+from nonlocal_tf.layers.affine import gain_and_shift
 from tests import harness
-from tests.harness import normal
+from tests.harness import normal, randomise
 
 
 def test_harness():
@@ -38,3 +39,27 @@ def test_float16_gradients_of_many_positions_do_not_saturate():
     model.train_on_batch(x, -x)
     moved = [keras.ops.convert_to_numpy(w) for w in layer.weights]
     np.testing.assert_allclose(moved, -0.5 * np.ones((2, 2)), rtol=1e-2)
+
+
+def test_a_frozen_one_is_never_trained():
+    layer = Affine(frozen=True)
+    layer.build((None, 5))
+    layer.trainable = True
+    assert layer.trainable_weights == []
+    assert len(layer.weights) == 2
+    assert Affine.from_config(layer.get_config()).frozen
+
+
+def test_gain_and_shift_are_what_a_normalisation_does():
+    x = normal((3, 7, 5))
+    for layer in (
+        Affine(),
+        keras.layers.BatchNormalization(),
+        keras.layers.BatchNormalization(scale=False, center=False),
+    ):
+        layer.build(x.shape)
+        randomise(layer)
+        gain, shift = gain_and_shift(layer)
+        np.testing.assert_allclose(
+            gain * x + shift, np.asarray(layer(x)), rtol=1e-5, atol=1e-6
+        )

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from nonlocal_tf.layers.positions import Layout, max_pool
+from nonlocal_tf.layers.positions import Layout
 from tests.harness import normal
 
 LAYOUTS = {
@@ -54,25 +54,3 @@ def test_row_of_a_position(name):
     row_of = array(LAYOUTS[name].row_of(np.arange(60), like=x))
     for position, row in enumerate(row_of):
         assert x.reshape(-1)[position] in rows[row]
-
-
-@pytest.mark.parametrize(
-    ("shape", "pool"),
-    [
-        ((2, 7, 3), (2,)),
-        ((2, 7, 5, 3), (3, 2)),
-        ((2, 5, 7, 4, 3), (1, 2, 2)),
-        ((2, 5, 7, 4, 3), (2, 1, 1)),
-        ((2, 5, 7, 4, 3), (2, 3, 4)),
-        ((2, 5, 7, 4, 3), (1, 1, 1)),
-    ],
-)
-def test_max_pool_takes_the_largest_of_each_whole_box(shape, pool):
-    x = normal(shape)
-    expected = x
-    for axis, size in enumerate(pool, start=1):
-        boxes = expected.shape[axis] // size
-        whole = np.take(expected, range(boxes * size), axis=axis)
-        split = (*whole.shape[:axis], boxes, size, *whole.shape[axis + 1 :])
-        expected = whole.reshape(split).max(axis + 1)
-    np.testing.assert_array_equal(array(max_pool(x, pool)), expected)

@@ -1,29 +1,84 @@
 import math
 
 import keras
+import numpy as np
 import pytest
 
 from nonlocal_tf import models
 from nonlocal_tf.models import registry
 from tests import harness
+from tests.models.tiny import tiny, without_weights
 
-# Keras's trainable count, a model; adding a model without one fails.
+# Keras's trainable count, a model; adding a model without one fails. Those of
+# the paper's networks are also in tests/test_complexity.py, with their source.
 TRAINABLE = {
+    "c2d_nl10_r101": 58_036_688,
+    "c2d_nl10_r50": 39_044_560,
+    "c2d_nl1_r101": 45_421_520,
+    "c2d_nl1_r50": 26_429_392,
     "c2d_nl1_small": 112_138,
+    "c2d_nl5_r101": 50_678_224,
+    "c2d_nl5_r50": 31_686_096,
+    "c2d_r101": 43_319_760,
+    "c2d_r50": 24_327_632,
     "c2d_small": 109_946,
+    "i3d_nl10_r101": 66_471_120,
+    "i3d_nl10_r50": 42_760_400,
+    "i3d_nl1_r101": 53_855_952,
+    "i3d_nl1_r50": 30_145_232,
     "i3d_nl1_small": 159_082,
+    "i3d_nl5_r101": 59_112_656,
+    "i3d_nl5_r50": 35_401_936,
+    "i3d_r101": 51_754_192,
+    "i3d_r50": 28_043_472,
     "i3d_small": 156_890,
+    "image_r101": 44_549_160,
+    "image_r50": 25_557_032,
     "image_small": 113_196,
 }
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+SMALL = [name for name in models.list_models() if name.endswith("_small")]
+# JAX compiles each operation of each shape: there one network speaks for all.
+LARGE = [
+    name
+    for name in models.list_models()
+    if name not in SMALL and (ON_TENSORFLOW or name == "c2d_nl1_r50")
+]
+tensorflow_only = pytest.mark.skipif(
+    not ON_TENSORFLOW, reason="a format of TensorFlow's"
+)
 
 
-@pytest.fixture(params=models.list_models())
-def name(request):
+@pytest.fixture(params=SMALL)
+def small(request):
+    return request.param
+
+
+def slow_but(chosen):
+    """The large networks, those that are not chosen outside the default run."""
+    return [
+        pytest.param(name, marks=[] if chosen(name) else [pytest.mark.slow])
+        for name in LARGE
+    ]
+
+
+@pytest.fixture(params=slow_but(lambda name: name.endswith("r50")))
+def large(request):
     return request.param
 
 
 def trainable(model):
     return sum(math.prod(w.shape) for w in model.trainable_weights)
+
+
+@pytest.mark.parametrize("name", SMALL + LARGE)
+def test_parameter_counts_are_pinned(name):
+    with without_weights():
+        assert trainable(models.create_model(name)) == TRAINABLE[name]
+
+
+def test_every_model_has_a_pinned_count():
+    assert set(TRAINABLE) == set(models.list_models())
 
 
 def convolution_weights(kernels_t):
@@ -35,10 +90,6 @@ def convolution_weights(kernels_t):
             kernels_t, widths, widths[1:], strict=False
         )
     )
-
-
-def test_parameter_counts_are_pinned(name):
-    assert trainable(models.create_model(name)) == TRAINABLE[name]
 
 
 def test_c2d_count_is_the_sum_of_its_layers():
@@ -57,39 +108,111 @@ def test_nonlocal_block_adds_four_projections_and_a_norm():
     assert TRAINABLE["i3d_nl1_small"] == TRAINABLE["i3d_small"] + block
 
 
-def test_saves_and_trains(name, tmp_path):
+@pytest.mark.parametrize("backbone", ["c2d", "i3d"])
+@pytest.mark.parametrize("depth", [50, 101])
+@pytest.mark.parametrize(
+    ("count", "at_res3", "at_res4"), [(1, 0, 1), (5, 2, 3), (10, 4, 6)]
+)
+def test_blocks_add_what_their_layers_have(
+    backbone, depth, count, at_res3, at_res4
+):
+    added = sum(
+        blocks * (3 * (c * c // 2 + c // 2) + (c // 2 * c + c) + 2 * c)
+        for blocks, c in ((at_res3, 512), (at_res4, 1024))
+    )
+    without = TRAINABLE[f"{backbone}_r{depth}"]
+    assert TRAINABLE[f"{backbone}_nl{count}_r{depth}"] == without + added
+
+
+def test_saves_and_trains(small, tmp_path):
     options = {"num_classes": 5}
-    if "_nl" in name:
+    if "_nl" in small:
         options["nonlocal_block"] = {"gamma_init": 1.0}
     # The last three biases do not matter: tests/layers/test_nonlocal_block.py.
     harness.check_model(
-        models.create_model(name, **options),
+        models.create_model(small, **options),
         tmp_path,
         without_gradient=("out/bias", "g/bias", "phi/bias"),
     )
 
 
+def awake(name):
+    """A narrow network in which every weight matters."""
+    options = {"zero_init_residual": False}
+    if "_nl" in name:
+        options["nonlocal_block"] = {"gamma_init": 1.0}
+    return tiny(name, **options)
+
+
+def test_large_networks_give_finite_values_and_gradients(large):
+    model = awake(large)
+    x = harness.normal((2, *model.input_shape[1:]))
+    logits, *gradients = harness.logits_and_gradients(model, x)
+    assert logits.shape == (2, 7)
+    assert np.isfinite(logits).all()
+    weights = model.trainable_weights
+    for weight, gradient in zip(weights, gradients, strict=True):
+        assert gradient.shape == tuple(weight.shape)
+        assert np.isfinite(gradient).all(), weight.path
+        # A bias before a normalisation is taken away by it.
+        if not weight.path.endswith(("out/bias", "g/bias", "phi/bias")):
+            assert np.abs(gradient).max() > 0, weight.path
+
+
+def test_large_networks_are_saved(large, tmp_path):
+    model = awake(large)
+    harness.check_saving(
+        model, harness.normal((2, *model.input_shape[1:])), tmp_path
+    )
+
+
+@tensorflow_only
+@pytest.mark.parametrize(
+    "name", slow_but(lambda name: name in ("i3d_nl5_r50", "image_r50"))
+)
+def test_large_networks_are_exported_with_unknown_sizes(name, tmp_path):
+    is_image = name.startswith("image")
+    shape = (64, 64, 3) if is_image else (8, 64, 64, 3)
+    unknown = (*(None for _ in shape[1:]), 3)
+    key = "image_shape" if is_image else "clip_shape"
+    model = tiny(name, **{key: unknown})
+    model.export(tmp_path / "exported", verbose=False)
+    restored = keras.layers.TFSMLayer(
+        tmp_path / "exported", call_endpoint="serve"
+    )
+    x = harness.normal((2, *shape))
+    # The same operations, fused in another way.
+    np.testing.assert_allclose(
+        np.asarray(restored(x)),
+        np.asarray(model(x, training=False)),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("name", [*SMALL, "c2d_nl1_r50", "image_r50"])
 def test_everything_but_the_channels_may_be_unknown(name):
     is_image = name.startswith("image")
-    key, shape = "clip_shape", (2, 5, 18, 22, 3)
+    key, shape = "clip_shape", (2, 5, 38, 42, 3)
     if is_image:
-        key, shape = "image_shape", (2, 18, 22, 3)
+        key, shape = "image_shape", (2, 38, 42, 3)
     unknown = (*(None for _ in shape[1:-1]), 3)
-    model = models.create_model(name, num_classes=7, **{key: unknown})
+    make = models.create_model if name in SMALL else tiny
+    model = make(name, num_classes=7, **{key: unknown})
     assert tuple(model(harness.normal(shape)).shape) == (2, 7)
 
 
-def test_logits_are_float32_under_mixed_precision(name):
+def test_logits_are_float32_under_mixed_precision(small):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = models.create_model(name)
+        model = models.create_model(small)
     finally:
         keras.config.set_dtype_policy("float32")
     assert keras.backend.standardize_dtype(model.output.dtype) == "float32"
 
 
 def test_list_models_takes_a_pattern():
-    assert models.list_models("*_nl1_*") == ["c2d_nl1_small", "i3d_nl1_small"]
+    assert models.list_models("*_nl1_s*") == ["c2d_nl1_small", "i3d_nl1_small"]
 
 
 def test_unknown_model_suggests_the_nearest():

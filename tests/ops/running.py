@@ -10,7 +10,12 @@ WAYS = {
 }[BACKEND]
 
 
-def value_and_gradients(function, arrays, dy, way):
+def two_unknown(x):
+    """All but the last axis of a (b, n, c); both of a (b, n)."""
+    return (None, None, *x.shape[2:])
+
+
+def value_and_gradients(function, arrays, dy, way, unknown=two_unknown):
     """[y, and the gradient of sum(y * dy) by each array], as NumPy.
 
     Half precision comes back in float32, which holds it exactly.
@@ -20,11 +25,14 @@ def value_and_gradients(function, arrays, dy, way):
         arrays: NumPy; their dtypes decide, `bfloat16` by ml_dtypes.
         dy: NumPy, of the shape and dtype of y.
         way: one of `WAYS`.
+        unknown: the shape that an array has when shapes are unknown.
     """
-    run = {"tensorflow": _tensorflow, "jax": _jax}[BACKEND]
+    if BACKEND == "jax":
+        results = _jax(function, arrays, dy, way)
+    else:
+        results = _tensorflow(function, arrays, dy, way, unknown)
     return [
-        np.asarray(keras.ops.cast(x, _at_least_float32(x)))
-        for x in run(function, arrays, dy, way)
+        np.asarray(keras.ops.cast(x, _at_least_float32(x))) for x in results
     ]
 
 
@@ -33,7 +41,7 @@ def _at_least_float32(x):
     return "float64" if dtype == "float64" else "float32"
 
 
-def _tensorflow(function, arrays, dy, way):
+def _tensorflow(function, arrays, dy, way, unknown):
     import tensorflow as tf
 
     def run(dy, *arrays):
@@ -44,11 +52,9 @@ def _tensorflow(function, arrays, dy, way):
 
     tensors = [tf.constant(x) for x in (dy, *arrays)]
     if way == "unknown shapes":
-        # All but the last axis of a (b, n, c); both of a (b, n).
-        unknown = [
-            tf.TensorSpec((None, None, *x.shape[2:]), x.dtype) for x in tensors
-        ]
-        run = tf.function(run, input_signature=unknown)
+        given = (dy, *arrays)
+        specs = [tf.TensorSpec(unknown(x), x.dtype) for x in given]
+        run = tf.function(run, input_signature=specs)
     elif way != "eager":
         run = tf.function(run, jit_compile=way == "xla")
     run(*tensors)  # the second run is the one that is looked at

@@ -1,0 +1,84 @@
+import keras
+import numpy as np
+import pytest
+
+from nonlocal_tf.layers import Conv2D, Conv3D
+from tests import harness
+from tests.harness import normal
+
+
+@pytest.mark.parametrize("kernel", [(1, 1, 1), (1, 3, 3), (3, 1, 1)])
+def test_a_convolution_does_what_layers_do(kernel):
+    harness.check_layer(
+        lambda **options: Conv3D(5, kernel, **options), (2, 4, 7, 6, 5)
+    )
+
+
+@pytest.mark.parametrize(
+    ("strides", "expected"),
+    [((1, 2, 2), (2, 4, 4, 3, 5)), (2, (2, 2, 4, 3, 5))],
+)
+def test_strides_halve_and_round_up(strides, expected):
+    layer = Conv3D(5, 3, strides)
+    assert layer.compute_output_shape((2, 4, 7, 6, 3)) == expected
+    assert tuple(layer(normal((2, 4, 7, 6, 3))).shape) == expected
+
+
+def test_its_value_is_that_of_the_padded_convolution_of_keras():
+    x = normal((2, 4, 8, 6, 3))
+    ours = Conv3D(5, (3, 3, 3), strides=(1, 2, 2))
+    keras_own = keras.layers.Conv3D(5, (3, 3, 3), strides=(1, 2, 2))
+    y = ours(x)
+    padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (1, 1), (0, 0)])
+    keras_own.build(padded.shape)
+    keras_own.set_weights(ours.get_weights())
+    # Sums of 81 products in another order.
+    np.testing.assert_allclose(
+        np.asarray(y), np.asarray(keras_own(padded)), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_an_image_layer_equals_the_clip_layer_of_one_frame():
+    x = normal((2, 7, 6, 3))
+    image, clip = Conv2D(5, 3, strides=2), Conv3D(5, (1, 3, 3), (1, 2, 2))
+    y = np.asarray(image(x))
+    clip.build((2, 1, 7, 6, 3))
+    kernel, bias = image.get_weights()
+    clip.set_weights([kernel[None], bias])
+    np.testing.assert_allclose(
+        np.asarray(clip(x[:, None]))[:, 0], y, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_the_kernel_is_stored_in_full():
+    layer = Conv3D(5, (1, 3, 3))
+    layer.build((None, 4, 7, 6, 2))
+    assert tuple(layer.kernel.shape) == (1, 3, 3, 2, 5)
+
+
+def test_it_is_saved(tmp_path):
+    x = normal((2, 4, 7, 6, 3))
+    inputs = keras.Input((None, None, None, 3))
+    model = keras.Model(inputs, Conv3D(5, (3, 1, 1), padding=(1, 2, 0))(inputs))
+    harness.check_saving(model, x, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kernel_size": (2, 3, 3)}, "even size has no middle"),
+        ({"padding": (1, 1)}, "3 numbers of zeros"),
+        ({"padding": (1, -1, 0)}, "3 numbers of zeros"),
+        ({"groups": 5}, "one group"),
+        ({"dilation_rate": 2}, "no dilation"),
+        ({"data_format": "channels_first"}, "channels last"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Conv3D(**{"filters": 5, "kernel_size": 3, **options})
+
+
+def test_an_input_smaller_than_the_kernel_is_refused():
+    with pytest.raises(ValueError, match="at least as large as the window"):
+        Conv3D(5, (1, 7, 7), padding=0)(normal((1, 2, 6, 8, 3)))

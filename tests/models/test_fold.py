@@ -1,0 +1,97 @@
+import keras
+import numpy as np
+import pytest
+
+from nonlocal_tf.layers import Affine, BatchNormalization, Conv3D
+from nonlocal_tf.models import fold
+from tests import harness
+from tests.harness import normal
+from tests.models.tiny import tiny
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("i3d_nl5_r50", {}),
+        ("i3d_nl5_r50", {"norm": "affine"}),
+        ("image_r50", {}),
+    ],
+)
+def test_outputs_are_equal_and_normalisations_gone(name, options):
+    model = tiny(name, **options)
+    harness.randomise(model, 0.2)
+    folded = fold(model)
+    kinds = (BatchNormalization, Affine, keras.layers.BatchNormalization)
+    assert not any(isinstance(layer, kinds) for layer in folded.layers)
+    x = normal((2, *model.input_shape[1:]))
+    expected = np.asarray(model(x, training=False))
+    y = np.asarray(folded(x, training=False))
+    # The same sums, scaled before instead of after, through fifty layers.
+    np.testing.assert_allclose(y, expected, atol=1e-5 * np.abs(expected).max())
+    assert folded.name == model.name
+
+
+def test_the_model_stays_as_it_was():
+    model = tiny("c2d_nl1_r50")
+    x = normal((2, *model.input_shape[1:]))
+    before = np.asarray(model(x, training=False))
+    fold(model)
+    np.testing.assert_array_equal(np.asarray(model(x, training=False)), before)
+    assert model.get_layer("pool1").output.shape[-1] == 4  # in one place still
+
+
+def test_a_folded_model_is_saved(tmp_path):
+    model = fold(tiny("c2d_r50"))
+    x = normal((2, *model.input_shape[1:]))
+    harness.check_saving(model, x, tmp_path)
+
+
+def chain(*layers, also=None):
+    """A model of layers in a row; the output of one may be used twice."""
+    inputs = keras.Input((2, 5, 5, 3))
+    x, outputs = inputs, []
+    for layer in layers:
+        x = layer(x)
+        if layer is also:
+            outputs.append(x)
+    return keras.Model(inputs, [*outputs, x])
+
+
+def test_a_convolution_that_something_else_uses_stays():
+    conv = Conv3D(4, 1, use_bias=False)
+    model = chain(conv, BatchNormalization(), also=conv)
+    harness.randomise(model)
+    x = normal((2, 2, 5, 5, 3))
+    for y, expected in zip(fold(model)(x), model(x), strict=True):
+        np.testing.assert_array_equal(np.asarray(y), np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    "relu",
+    [
+        keras.layers.ReLU(max_value=0.1),
+        keras.layers.ReLU(negative_slope=0.5),
+        keras.layers.ReLU(threshold=0.5),
+    ],
+)
+def test_another_kind_of_relu_is_left(relu):
+    model = chain(Conv3D(4, 1), BatchNormalization(), relu)
+    harness.randomise(model)
+    x = normal((2, 2, 5, 5, 3))
+    np.testing.assert_allclose(
+        np.asarray(fold(model)(x)), np.asarray(model(x)), atol=1e-6
+    )
+
+
+def test_a_bias_and_an_activation_of_its_own_are_kept():
+    model = chain(
+        Conv3D(4, 1),
+        BatchNormalization(),
+        Conv3D(5, 1, activation="tanh"),
+        BatchNormalization(),
+    )
+    harness.randomise(model)
+    x = normal((2, 2, 5, 5, 3))
+    np.testing.assert_allclose(
+        np.asarray(fold(model)(x)), np.asarray(model(x)), atol=1e-6
+    )

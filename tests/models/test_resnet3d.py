@@ -1,0 +1,241 @@
+"""The builder: sizes, names, padding, heads."""
+
+import keras
+import numpy as np
+import pytest
+
+from nonlocal_tf import models
+from nonlocal_tf.layers import Affine, NonLocalBlock
+from tests import harness
+from tests.harness import normal
+from tests.models.tiny import tiny
+
+# Time, height and width of table 2.4 (224 x 224), after each stage.
+SIZES = {
+    "8x8": [(8, 112), (8, 55), (8, 55), (4, 28), (4, 14), (4, 7)],
+    "32x2": [(16, 112), (8, 55), (8, 55), (4, 28), (4, 14), (4, 7)],
+    "32x4": [(32, 112), (32, 55), (32, 55), (16, 28), (16, 14), (16, 7)],
+    "128x1": [(64, 112), (32, 55), (32, 55), (16, 28), (16, 14), (16, 7)],
+}
+STAGES = ("conv1", "pool1", "res2_block2_relu", "res3_block3_relu")
+STAGES += ("res4_block5_relu", "res5_block2_relu")
+
+
+@pytest.mark.parametrize("sampling", SIZES)
+@pytest.mark.parametrize("name", ["c2d_r50", "i3d_r50"])
+def test_feature_maps_have_the_papers_sizes(name, sampling):
+    model = models.create_model(name, sampling=sampling, width=2)
+    shapes = [model.get_layer(s).output.shape[1:4] for s in STAGES]
+    assert shapes == [(t, side, side) for t, side in SIZES[sampling]]
+
+
+def test_a_crop_of_256_leaves_eight_by_eight():
+    model = tiny("c2d_r50", clip_shape=(8, 256, 256, 3))
+    shapes = [model.get_layer(s).output.shape[2] for s in STAGES]
+    assert shapes == [128, 63, 63, 32, 16, 8]
+
+
+@pytest.mark.parametrize(
+    ("stem", "expected"),
+    [("slowfast", (8, 56, 56)), ("mmaction2", (2, 56, 56))],
+)
+def test_other_stems_pad_their_pool(stem, expected):
+    model = tiny("i3d_r50", clip_shape=(8, 224, 224, 3), stem=stem)
+    assert model.get_layer("pool1").output.shape[1:4] == expected
+
+
+def test_weight_paths_are_an_interface():
+    model = tiny("i3d_nl5_r50")
+    paths = {weight.path for weight in model.weights}
+    assert {
+        "conv1/kernel",
+        "conv1_bn/moving_variance",
+        "res2_block0_shortcut/kernel",
+        "res2_block0_shortcut_bn/gamma",
+        "res3_block1_conv2/kernel",
+        "res3_block1_conv2_bn/beta",
+        "res3_block1_nonlocal/theta/kernel",
+        "res4_block5_nonlocal/out/bias",
+        "res4_block5_nonlocal/bn/moving_mean",
+        "res5_block2_conv3/kernel",
+        "logits/kernel",
+    } <= paths
+    assert len(paths) == 327  # as the authors' file of this network
+
+
+def test_only_first_blocks_have_projections():
+    model = tiny("c2d_r50")
+    names = [x.name for x in model.layers if x.name.endswith("_shortcut")]
+    assert names == [f"res{stage}_block0_shortcut" for stage in range(2, 6)]
+
+
+def test_the_stride_is_on_the_3x3_convolution():
+    model = tiny("c2d_r50")
+    strides = [
+        model.get_layer(f"res3_block0_conv{i}").strides for i in (1, 2, 3)
+    ]
+    assert strides == [(1, 1, 1), (1, 2, 2), (1, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("inflation", "kernels"),
+    [
+        ("3x1x1", [(3, 1, 1), (1, 3, 3), (1, 1, 1)]),
+        ("3x3x3", [(1, 1, 1), (3, 3, 3), (1, 1, 1)]),
+    ],
+)
+def test_inflation_says_which_convolution_sees_three_frames(inflation, kernels):
+    model = tiny("i3d_r50", inflation=inflation)
+    for block, inflated in (("res3_block0", True), ("res3_block1", False)):
+        sizes = [
+            model.get_layer(f"{block}_conv{i}").kernel_size for i in (1, 2, 3)
+        ]
+        plain = [(1, 1, 1), (1, 3, 3), (1, 1, 1)]
+        assert sizes == (kernels if inflated else plain)
+
+
+def test_residual_blocks_start_as_their_shortcuts():
+    model = tiny("c2d_r50")
+    x = normal((1, *model.input_shape[1:]))
+    at = ("res3_block0_relu", "res3_block1_relu")
+    features = keras.Model(
+        model.input, [model.get_layer(name).output for name in at]
+    )
+    before, after = features(x, training=False)
+    np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
+
+
+def test_zero_initialised_blocks_leave_the_logits_as_they_are():
+    plain = tiny("i3d_r50", zero_init_residual=False)
+    blocks = tiny("i3d_nl10_r50", zero_init_residual=False)
+    for layer in plain.layers:
+        blocks.get_layer(layer.name).set_weights(layer.get_weights())
+    x = normal((2, *plain.input_shape[1:]))
+    np.testing.assert_array_equal(
+        np.asarray(plain(x, training=False)),
+        np.asarray(blocks(x, training=False)),
+    )
+
+
+def test_affine_networks_have_no_statistics():
+    model = tiny("i3d_nl5_r50", norm="affine")
+    kinds = {type(layer) for layer in model.layers}
+    assert Affine in kinds
+    assert not any("moving" in weight.path for weight in model.weights)
+    assert not any("gamma" in w.path for w in model.trainable_weights)
+    blocks = [x for x in model.layers if isinstance(x, NonLocalBlock)]
+    assert {block.norm for block in blocks} == {"none"}
+
+
+def test_long_clips_look_in_groups_of_four_frames_at_res3():
+    model = models.create_model("i3d_nl5_r50", sampling="32x4", width=2)
+    groups = {
+        x.name: x.temporal_group_size
+        for x in model.layers
+        if isinstance(x, NonLocalBlock)
+    }
+    assert groups["res3_block1_nonlocal"] == 4
+    assert groups["res4_block1_nonlocal"] is None
+
+
+# ---------------------------------------------------------------------- heads
+
+LARGER = (8, 96, 96, 3)
+
+
+def with_logits(**options):
+    """A network with random weights on clips larger than its training's."""
+    model = tiny("c2d_r50", clip_shape=LARGER, crop_px=64, **options)
+    harness.randomise(model)
+    return model
+
+
+def test_fully_convolutional_logits_are_a_map():
+    model = with_logits(head="fully_convolutional")
+    assert model.output_shape == (None, 1, 2, 2, 7)
+
+
+def test_each_place_has_the_logits_of_its_window():
+    whole = with_logits(head="fully_convolutional")
+    features = keras.Model(
+        whole.input, whole.get_layer("res5_block2_relu").output
+    )
+    x = normal((2, *LARGER))
+    maps = np.asarray(features(x, training=False))  # (2, 4, 3, 3, c)
+    kernel, bias = whole.get_layer("logits").get_weights()
+    logits = np.asarray(whole(x, training=False))
+    for i in range(2):
+        for j in range(2):
+            window = maps[:, :, i : i + 2, j : j + 2].mean((1, 2, 3))
+            np.testing.assert_allclose(
+                logits[:, 0, i, j], window @ kernel + bias, rtol=1e-4, atol=1e-5
+            )
+
+
+def test_fully_convolutional_probabilities_are_means_of_softmaxes():
+    logits, probabilities = (
+        with_logits(head="fully_convolutional", outputs=outputs)
+        for outputs in ("logits", "probabilities")
+    )
+    x = normal((2, *LARGER))
+    exp = np.exp(np.asarray(logits(x, training=False)).astype("float64"))
+    expected = (exp / exp.sum(-1, keepdims=True)).mean((1, 2, 3))
+    y = np.asarray(probabilities(x, training=False))
+    np.testing.assert_allclose(y, expected, rtol=1e-5)
+
+
+def test_on_a_clip_of_training_size_both_heads_agree():
+    heads = [
+        tiny("c2d_r50", head=head, crop_px=64)
+        for head in ("classification", "fully_convolutional")
+    ]
+    for model in heads:
+        harness.randomise(model)
+    x = normal((2, *heads[0].input_shape[1:]))
+    one, many = (np.asarray(model(x, training=False)) for model in heads)
+    np.testing.assert_allclose(many[:, 0, 0, 0], one, rtol=1e-4, atol=1e-5)
+
+
+def test_multi_label_probabilities_are_sigmoids():
+    model = tiny("c2d_r50", head="multi_label", outputs="probabilities")
+    logits = keras.Model(model.input, model.get_layer("logits").output)
+    x = normal((2, *model.input_shape[1:]))
+    z = np.asarray(logits(x, training=False)).astype("float64")
+    y = np.asarray(model(x, training=False))
+    np.testing.assert_allclose(y, 1 / (1 + np.exp(-z)), rtol=1e-5)
+
+
+def test_without_a_head_the_output_is_the_last_feature_map():
+    model = tiny("c2d_r50", head="none")
+    assert model.output_shape == (None, 4, 2, 2, 128)
+    assert model.layers[-1].name == "res5_block2_relu"
+
+
+def test_a_clip_smaller_than_the_window_is_refused():
+    with pytest.raises(ValueError, match="at least as large as a training"):
+        tiny("c2d_r50", head="fully_convolutional")
+
+
+@pytest.mark.parametrize("head", models.resnet3d.HEADS)
+def test_everything_but_the_channels_may_be_unknown(head):
+    model = tiny(
+        "c2d_nl1_r50",
+        clip_shape=(None, None, None, 3),
+        head=head,
+        crop_px=64,
+        outputs="probabilities",
+    )
+    y = model(normal((2, 8, 70, 96, 3)), training=False)
+    assert tuple(y.shape)[0] == 2
+    assert np.isfinite(np.asarray(y)).all()
+
+
+def test_sums_are_float32_under_every_policy():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = tiny("c2d_r50")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    dtypes = {x.name: x.compute_dtype for x in model.layers}
+    assert dtypes["res5_block2_conv3"] == "bfloat16"
+    assert dtypes["pool5"] == dtypes["logits"] == "float32"

@@ -1,0 +1,167 @@
+"""Counts against the paper's, and against layers counted by hand."""
+
+import math
+
+import keras
+import pytest
+
+import nonlocal_tf as nl
+from nonlocal_tf.complexity import Cost, layer_cost, layer_costs
+from nonlocal_tf.layers import NonLocalBlock
+from tests.models.tiny import tiny, without_weights
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="counts do not depend on the backend, and the networks are large",
+)
+# model, inflation; weights, parameters; billions of multiply-adds of 8x8,
+# 32x2, 32x4 and 128x1 at 224 x 224, those of the long clips in groups of 4
+# frames at res3.
+PAPER = [
+    ("c2d_r50", None, 24_274_112, 24_327_632, 19.29, 20.23, 77.16, 80.93),
+    ("i3d_r50", None, 27_989_952, 28_043_472, 28.11, 32.83, 112.44, 131.32),
+    ("i3d_r50", "3x3x3", 33_380_288, 33_433_808, 33.97, 38.69, 135.87, 154.75),
+    ("c2d_nl1_r50", None, 26_371_264, 26_429_392, 20.47, 21.42),
+    ("c2d_nl5_r50", None, 31_614_144, 31_686_096, 27.42, 28.36, 115.33, 119.11),
+    ("c2d_nl10_r50", None, 38_954_176, 39_044_560, 35.54, 36.49),
+    ("i3d_nl5_r50", None, 35_329_984, 35_401_936, 36.24, 40.96, 150.61, 169.49),
+    ("c2d_r101", None, 43_214_016, 43_319_760, 34.14, 35.08, 136.55, 140.33),
+    ("i3d_r101", None, 51_648_448, 51_754_192, 46.66, 51.38, 186.63, 205.51),
+    (
+        "i3d_r101",
+        "3x3x3",
+        62_937_024,
+        63_042_768,
+        57.14,
+        61.86,
+        228.56,
+        247.44,
+    ),
+    (
+        "c2d_nl5_r101",
+        None,
+        50_554_048,
+        50_678_224,
+        42.27,
+        43.21,
+        174.73,
+        178.50,
+    ),
+    (
+        "i3d_nl5_r101",
+        None,
+        58_988_480,
+        59_112_656,
+        54.79,
+        59.51,
+        224.80,
+        243.69,
+    ),
+]
+SAMPLINGS = ("8x8", "32x2", "32x4", "128x1")
+
+
+@pytest.mark.parametrize("row", PAPER, ids=lambda row: f"{row[0]} {row[1]}")
+def test_counts_are_those_of_the_table(row):
+    name, inflation, weights, parameters, *billions = row
+    options = {"inflation": inflation} if inflation else {}
+    for sampling, expected in zip(SAMPLINGS, billions, strict=False):
+        with without_weights():
+            model = nl.create_model(name, sampling=sampling, **options)
+            cost = nl.cost(model)
+        assert (cost.weights, cost.parameters) == (weights, parameters)
+        assert round(cost.multiply_adds / 1e9, 2) == expected
+
+
+def test_a_larger_crop_costs_more():
+    with without_weights():
+        model = nl.create_model("i3d_nl5_r50", sampling="8x8")
+        cost = nl.cost(model, (8, 256, 256, 3))
+    assert round(cost.multiply_adds / 1e9, 2) == 48.57
+
+
+def test_relative_costs_are_those_of_the_paper():
+    # Table 2e, ResNet-101 at 32 frames: I3D 3x3x3 1.5x and 1.8x, I3D 3x1x1
+    # 1.2x and 1.5x, five non-local blocks 1.2x and 1.2x.
+    def cost_of(name, **options):
+        with without_weights():
+            return nl.cost(nl.create_model(name, **options))
+
+    base = cost_of("c2d_r101")
+    for name, options, weights, adds in (
+        ("i3d_r101", {"inflation": "3x3x3"}, 1.5, 1.8),
+        ("i3d_r101", {}, 1.2, 1.5),
+        ("c2d_nl5_r101", {}, 1.2, 1.2),
+    ):
+        cost = cost_of(name, **options)
+        assert round(cost.weights / base.weights, 1) == weights
+        assert round(cost.multiply_adds / base.multiply_adds, 1) == adds
+
+
+def test_a_convolution_is_counted_by_hand():
+    model = tiny("i3d_r50")
+    cost = layer_costs(model)["res3_block0_conv2"]
+    # 1 x 3 x 3 kernels of 8 channels at 4 x 8 x 8 places.
+    assert cost.weights == 9 * 8 * 8
+    assert cost.multiply_adds == cost.weights * 4 * 8 * 8
+
+
+@pytest.mark.parametrize(
+    ("pairwise", "pool_position", "weights", "adds"),
+    [
+        # n = 48 positions, m = 12, c = 6, d = 3; projections and products.
+        ("embedded_gaussian", "before", 72, 18 * 120 + 48 * 12 * 6),
+        ("embedded_gaussian", "after", 72, 18 * 192 + 48 * 12 * 6),
+        ("dot_product", "before", 72, 18 * 120 + 48 * 12 * 6),
+        ("gaussian", "before", 36, 18 * 60 + 48 * 12 * (6 + 3)),
+        ("concatenation", "before", 78, 18 * 120 + 60 * 3 + 48 * 12 * 3),
+    ],
+)
+def test_a_block_is_counted_by_hand(pairwise, pool_position, weights, adds):
+    block = NonLocalBlock(
+        pairwise, subsample=2, pool_position=pool_position, norm="none"
+    )
+    block.build((None, 3, 4, 4, 6))
+    cost = layer_cost(block, (3, 4, 4, 6))
+    assert (cost.weights, cost.multiply_adds) == (weights, adds)
+    assert cost.parameters == sum(math.prod(w.shape) for w in block.weights)
+
+
+@pytest.mark.parametrize(
+    ("options", "looked_at"),
+    [
+        ({"axes": "space"}, 16),
+        ({"axes": "time"}, 4),
+        ({"temporal_group_size": 2}, 32),
+    ],
+)
+def test_only_what_is_looked_at_is_counted(options, looked_at):
+    block = NonLocalBlock(norm="none", **options)
+    block.build((None, 4, 4, 4, 6))
+    cost = layer_cost(block, (4, 4, 4, 6))
+    assert cost.multiply_adds == 64 * 72 + 64 * looked_at * 6
+
+
+def test_costs_do_not_change_the_model():
+    model = tiny("c2d_nl1_r50")
+    before = model.get_layer("pool1").output.shape
+    layer_costs(model, (16, 96, 96, 3))
+    assert model.get_layer("pool1").output.shape == before
+
+
+def test_a_layer_that_is_used_twice_costs_twice():
+    inputs = keras.Input((5,))
+    dense = keras.layers.Dense(5)
+    model = keras.Model(inputs, dense(dense(inputs)))
+    assert nl.cost(model).multiply_adds == 50
+
+
+def test_an_unknown_size_is_an_error_that_says_what_to_give():
+    model = tiny("c2d_r50", clip_shape=(None, None, None, 3))
+    with pytest.raises(ValueError, match="without unknown sizes"):
+        nl.cost(model)
+    assert nl.cost(model, (8, 64, 64, 3)) == nl.cost(tiny("c2d_r50"))
+
+
+def test_costs_add_up():
+    assert Cost(1, 2, 3) + Cost(10, 20, 30) == Cost(11, 22, 33)

@@ -1,0 +1,160 @@
+"""Weights in HDF5: those of our networks and of Keras' ResNets."""
+
+import shutil
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import nonlocal_tf as nl
+from nonlocal_tf.weights import hdf5
+from nonlocal_tf.weights.errors import CheckpointError
+from tests import harness
+from tests.models.tiny import tiny
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return hdf5.read(file)
+
+
+@pytest.mark.parametrize("norm", ["batch", "affine"])
+@pytest.mark.parametrize("pairwise", ["concatenation", "embedded_gaussian"])
+def test_weights_have_the_paths_of_their_variables(norm, pairwise, tmp_path):
+    model = tiny("c2d_nl1_r50", norm=norm, pairwise=pairwise)
+    harness.randomise(model)
+    model.save_weights(tmp_path / "a.weights.h5")
+    found = read(tmp_path / "a.weights.h5")
+    expected = {v.path: np.asarray(v) for v in model.weights}
+    found = {k: v for k, v in found.items() if k in expected}
+    assert found.keys() == expected.keys()
+    for path, array in expected.items():
+        np.testing.assert_array_equal(found[path], array, err_msg=path)
+
+
+def keras_resnet(**options):
+    """Keras' ResNet-50 with random weights, statistics and biases."""
+    model = keras.applications.ResNet50(
+        weights=None,
+        input_shape=(64, 64, 3),
+        classes=7,
+        classifier_activation=None,
+        **options,
+    )
+    harness.randomise(model, 0.05)
+    return model
+
+
+def legacy(model, path):
+    """Keras 2's file of weights, as that of keras.applications."""
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.name for layer in model.layers]
+        for layer in model.layers:
+            group = file.create_group(layer.name)
+            names = [f"{layer.name}/{w.name}:0" for w in layer.weights]
+            group.attrs["weight_names"] = names
+            for name, weight in zip(names, layer.weights, strict=True):
+                group[name] = np.asarray(weight)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["keras 2", "keras 3"])
+def test_the_resnet_of_keras_gives_equal_outputs(kind, tmp_path):
+    theirs = keras_resnet()
+    path = tmp_path / "resnet.weights.h5"
+    if kind == "keras 2":
+        legacy(theirs, path)
+    else:
+        theirs.save_weights(path)
+    ours, report = nl.from_checkpoint(path, clip_shape=(64, 64, 3))
+    assert (ours.name, report.format) == ("image_r50", "keras_resnet")
+    assert not report.kept + report.unused
+    # Biases went into means, and another epsilon into variances.
+    assert len(report.converted) == 53 * 4
+    x = harness.normal((2, 64, 64, 3))
+    expected = np.asarray(theirs(x, training=False))
+    y = np.asarray(ours(x, training=False))
+    bound = 1e-5 * np.abs(expected).max()
+    np.testing.assert_allclose(y, expected, atol=bound)
+
+
+def test_a_resnet_without_a_classifier_gives_features(tmp_path):
+    theirs = keras_resnet(include_top=False)
+    path = legacy(theirs, tmp_path / "notop.h5")
+    ours, _ = nl.from_checkpoint(path, clip_shape=(64, 64, 3))
+    x = harness.normal((1, 64, 64, 3))
+    expected = np.asarray(theirs(x, training=False))
+    y = np.asarray(ours(x, training=False))
+    assert y.shape == (1, 2, 2, 2048)
+    bound = 1e-5 * np.abs(expected).max()
+    np.testing.assert_allclose(y, expected, atol=bound)
+
+
+def test_a_file_that_is_cut_off_is_one_error(tmp_path):
+    model = tiny("c2d_r50")
+    path = tmp_path / "a.weights.h5"
+    model.save_weights(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match="damaged, cut off"):
+        read(path)
+
+
+def test_data_of_another_file_is_not_read(tmp_path):
+    secret, path = tmp_path / "secret", tmp_path / "a.h5"
+    secret.write_bytes(bytes(range(8)))
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layers/conv/vars")
+        group.create_dataset("0", (8,), "uint8", external=[(str(secret), 0, 8)])
+    with pytest.raises(CheckpointError, match="refers to other files"):
+        read(path)
+
+
+def test_data_that_is_not_there_takes_no_memory(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layers/conv/vars")
+        group.create_dataset("0", (2**40,), "float32", chunks=(2**10,))
+    with pytest.raises(CheckpointError, match="larger than it can be"):
+        read(path)
+
+
+def test_groups_without_end_are_refused(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layers")
+        group["again"] = group
+    with pytest.raises(CheckpointError, match="without end"):
+        read(path)
+
+
+def test_a_keras_archive_has_its_weights_within(tmp_path):
+    model = tiny("c2d_r50")
+    model.save(tmp_path / "a.keras")
+    with open(tmp_path / "a.keras", "rb") as file:
+        within = hdf5.in_keras_archive(file)
+    assert "conv1/kernel" in hdf5.read(within)
+
+
+def test_another_archive_is_none(tmp_path):
+    np.savez(tmp_path / "a.npz", a=np.zeros(2))
+    with open(tmp_path / "a.npz", "rb") as file:
+        assert hdf5.in_keras_archive(file) is None
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    path = tmp_path / "a.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("model.weights.h5", bytes(10_000_000))
+    with open(path, "rb") as file:
+        with pytest.raises(CheckpointError, match="larger than it can be"):
+            hdf5.in_keras_archive(file)
+
+
+def test_a_keras_file_by_another_name_says_what_to_do(tmp_path):
+    tiny("c2d_r50").save(tmp_path / "a.keras")
+    shutil.move(tmp_path / "a.keras", tmp_path / "a.bin")
+    with pytest.raises(CheckpointError, match="Rename it"):
+        nl.from_checkpoint(tmp_path / "a.bin")

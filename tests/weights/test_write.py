@@ -1,0 +1,132 @@
+"""Files that are written, read back bit by bit."""
+
+import pickle
+
+import keras
+import numpy as np
+import pytest
+
+import nonlocal_tf as nl
+from nonlocal_tf.weights import WRITERS, CheckpointError
+from nonlocal_tf.weights.names import FORMATS, from_ours, to_ours, weight_of
+from nonlocal_tf.weights.write import to_arrays
+from tests import harness
+from tests.models.tiny import CLIP, tiny
+
+OPTIONS = {"sampling": "8x8", "clip_shape": CLIP}
+
+
+def random(name, **options):
+    model = tiny(name, **options)
+    harness.randomise(model, 0.2)
+    return model
+
+
+def assert_equal(model, expected):
+    ours, theirs = (
+        {weight.path: np.asarray(weight) for weight in one.weights}
+        for one in (model, expected)
+    )
+    assert ours.keys() == theirs.keys()
+    for path, array in theirs.items():
+        np.testing.assert_array_equal(ours[path], array, err_msg=path)
+
+
+@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("i3d_nl5_r50", {}),
+        ("i3d_r50", {"inflation": "3x3x3"}),
+        ("c2d_nl1_r101", {}),
+    ],
+)
+def test_weights_come_back_bit_by_bit(form, name, options, tmp_path):
+    expected = random(name, **options)
+    path = tmp_path / f"a{WRITERS[form]}"
+    nl.save_weights(expected, path, form)
+    chosen = {} if form == "keras" else OPTIONS
+    model, report = nl.from_checkpoint(path, **chosen)
+    assert_equal(model, expected)
+    assert not report.converted + report.inflated
+
+
+@pytest.mark.parametrize("form", ["keras", "h5", "caffe2"])
+def test_affine_networks_come_back_bit_by_bit(form, tmp_path):
+    expected = random("i3d_nl5_r50", norm="affine")
+    path = tmp_path / f"a{WRITERS[form]}"
+    nl.save_weights(expected, path, form)
+    chosen = {} if form == "keras" else OPTIONS
+    assert_equal(nl.from_checkpoint(path, **chosen)[0], expected)
+
+
+@pytest.mark.parametrize("pairwise", ["gaussian", "concatenation"])
+@pytest.mark.parametrize("form", ["keras", "h5"])
+def test_every_function_comes_back_bit_by_bit(form, pairwise, tmp_path):
+    expected = random("c2d_nl1_r50", pairwise=pairwise)
+    path = tmp_path / f"a{WRITERS[form]}"
+    nl.save_weights(expected, path, form)
+    chosen = {} if form == "keras" else OPTIONS
+    assert_equal(nl.from_checkpoint(path, **chosen)[0], expected)
+
+
+def test_the_authors_blobs_are_a_plain_pickle(tmp_path):
+    model = random("c2d_r50")
+    nl.save_weights(model, tmp_path / "a.pkl", "caffe2")
+    with open(tmp_path / "a.pkl", "rb") as file:
+        blobs = pickle.load(file)["blobs"]
+    kernel = np.asarray(model.get_layer("res2_block0_conv2").kernel)
+    # (time, height, width, in, out) to (out, in, time, height, width).
+    np.testing.assert_array_equal(
+        blobs["res2_0_branch2b_w"], kernel.transpose(4, 3, 0, 1, 2)
+    )
+    assert len(blobs) == 267
+
+
+def test_pytorch_reads_a_state_dict(tmp_path):
+    torch = pytest.importorskip("torch")
+    model = random("c2d_nl1_r50")
+    nl.save_weights(model, tmp_path / "a.pyth", "slowfast")
+    state = torch.load(tmp_path / "a.pyth", weights_only=True)["model_state"]
+    theta = np.asarray(model.get_layer("res4_block4_nonlocal").theta.kernel)
+    np.testing.assert_array_equal(
+        state["s4.pathway0_nonlocal4.conv_theta.weight"].numpy()[..., 0, 0, 0],
+        theta.T,
+    )
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_layouts_are_each_others_inverse(form):
+    for path, shape in {
+        "res3_block1_conv2/kernel": (1, 3, 3, 2, 5),
+        "res3_block1_nonlocal/theta/kernel": (6, 3),
+        "res3_block1_nonlocal/pairwise/w_f": (6, 1),
+        "res3_block1_conv2_bn/gamma": (5,),
+        "logits/kernel": (6, 7),
+    }.items():
+        weight, array = weight_of(path), harness.normal(shape)
+        there = from_ours(array, weight, FORMATS[form])
+        back = to_ours(there, weight.role, FORMATS[form])
+        np.testing.assert_array_equal(back.reshape(shape), array)
+
+
+def test_scales_and_shifts_have_no_place_in_a_state_dict():
+    with pytest.raises(CheckpointError, match="Write it as caffe2, keras or h"):
+        to_arrays(tiny("c2d_r50", norm="affine"), "slowfast")
+
+
+def test_a_concatenation_has_no_place_in_the_authors_files():
+    model = tiny("c2d_nl1_r50", pairwise="concatenation")
+    with pytest.raises(CheckpointError, match="no name for .*pairwise/w_f"):
+        to_arrays(model, "caffe2")
+
+
+def test_a_model_that_is_not_ours_has_no_names():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(CheckpointError, match="no name for"):
+        to_arrays(model, "caffe2")
+
+
+def test_an_unknown_format_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Did you mean 'caffe2'"):
+        nl.save_weights(tiny("c2d_r50"), tmp_path / "a", "cafe2")
