@@ -3,6 +3,7 @@
 import nonlocal_tf
 
 PUBLIC = [
+    "CheckpointError",
     "Concatenation",
     "DotProduct",
     "EmbeddedGaussian",
@@ -11,11 +12,17 @@ PUBLIC = [
     "Pairwise",
     "__version__",
     "affinity",
+    "cost",
     "create_model",
+    "fold",
+    "from_checkpoint",
     "inflate",
     "list_models",
+    "load_weights",
     "register_model",
     "register_pairwise",
+    "save_weights",
+    "summary",
 ]
 
 

@@ -16,13 +16,24 @@ BELOW = {
         "nonlocal_tf.layers",
         "nonlocal_tf.choices",
     ],
+    "nonlocal_tf.weights": [
+        "nonlocal_tf.models",
+        "nonlocal_tf.choices",
+    ],
 }
 # Imported in the one file that needs it, inside a function.
 OPTIONAL = {
     "PIL": "nonlocal_tf/visualize.py",
+    "h5py": "nonlocal_tf/weights/hdf5.py",
     "sklearn": "training/data/digits.py",
 }
-ALLOWED = {"keras", "numpy", "nonlocal_tf", "PIL"} | sys.stdlib_module_names
+ALLOWED = {
+    "keras",
+    "numpy",
+    "nonlocal_tf",
+    "PIL",
+    "h5py",
+} | sys.stdlib_module_names
 
 
 def files(folder):

@@ -10,8 +10,8 @@ from training import cli, files
 from training.errors import UserError
 
 EXAMPLE = (
-    "python -m training.convert i3d_nonlocal_8x8_IN_pretrain_400k.pkl "
-    "i3d.pyth --to slowfast --sampling 8x8"
+    "python -m training.convert i3d_nonlocal_8x8.pkl i3d.pyth --to slowfast "
+    "--sampling 8x8"
 )
 FORMATS = {
     "keras": "the model with its weights, for keras.models.load_model",

@@ -34,7 +34,7 @@ def fold(model: keras.Model) -> keras.Model:
     >>> model = nl.create_model("c2d_r50", clip_shape=(8, 64, 64, 3), width=4)
     >>> folded = nl.fold(model)
     >>> len(model.layers), len(folded.layers)
-    (177, 75)
+    (177, 91)
     """
     chains = _chains(model)
     taken = {layer.name for chain in chains.values() for layer in chain}

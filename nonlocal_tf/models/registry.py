@@ -24,14 +24,33 @@ def add_model(name: str, builder):
 
 
 def create_model(name: str, **arguments) -> keras.Model:
-    """Builds a registered model; its outputs are logits.
+    """Builds a registered model; its outputs are logits, if not asked else.
+
+    The paper's networks on clips, `c2d_r50`, `i3d_nl5_r101` and so on, take
+    the arguments of `nonlocal_tf.models.video.video_resnet`, whose help says
+    all of them; the image networks `image_r50` and `image_r101` those of
+    `nonlocal_tf.models.image.image_resnet`. The most used:
+
+    - `num_classes`: how many logits;
+    - `clip_shape`: `(time, height, width, channels)`, all but the channels may
+      be None (image networks: `image_shape`);
+    - `sampling`: "8x8", "32x2", "32x4" or "128x1", the authors' graph for it;
+    - `inflation`: "3x1x1" or "3x3x3", of I3D;
+    - `pairwise`, `axes`, `nonlocal_places`, `nonlocal_block`: which non-local
+      blocks, and where;
+    - `head`: "classification", "fully_convolutional", "multi_label" or
+      "none"; `outputs`: "logits" or "probabilities";
+    - `norm`: "batch", or "affine" for scales and shifts that are not trained.
+
+    The networks called `_small` take `num_classes`, `clip_shape` or
+    `image_shape`, and with blocks `nonlocal_block`.
 
     Args:
         name: one of `list_models()`.
-        **arguments: of that model's builder. All take `num_classes` and
-            `clip_shape` (image networks: `image_shape`); networks with
-            non-local blocks take `nonlocal_block`, a dict of arguments for
-            `NonLocalBlock`.
+        **arguments: of that model's builder.
+
+    Returns:
+        A functional model.
 
     Raises:
         ValueError: no model has this name, or an argument has a bad value.
@@ -40,9 +59,9 @@ def create_model(name: str, **arguments) -> keras.Model:
     Example:
 
     >>> import nonlocal_tf as nl
-    >>> model = nl.create_model("c2d_nl1_small", clip_shape=(8, 32, 32, 3))
-    >>> model.output_shape
-    (None, 10)
+    >>> model = nl.create_model("c2d_nl5_r50", num_classes=5, sampling="8x8")
+    >>> model.input_shape, model.output_shape
+    ((None, 8, 224, 224, 3), (None, 5))
     """
     if name not in MODELS:
         raise ValueError(unknown("model", name, list_models()))
@@ -53,7 +72,7 @@ def list_models(pattern: str = "*") -> list[str]:
     """Names of the registered models that match a shell pattern.
 
     >>> import nonlocal_tf as nl
-    >>> nl.list_models("c2d_nl*")
-    ['c2d_nl1_small']
+    >>> nl.list_models("i3d_nl5_*")
+    ['i3d_nl5_r101', 'i3d_nl5_r50']
     """
     return sorted(fnmatch.filter(MODELS, pattern))

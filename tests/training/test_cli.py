@@ -2,10 +2,28 @@ import errno
 
 import pytest
 
-from training import cli, evaluate, export, predict, table, train, visualize
+from training import (
+    cli,
+    convert,
+    evaluate,
+    export,
+    models,
+    predict,
+    table,
+    train,
+    visualize,
+)
 from training.errors import UserError
 
-COMMANDS = (train, evaluate, predict, export, visualize)
+COMMANDS = (
+    train,
+    evaluate,
+    predict,
+    export,
+    visualize,
+    convert,
+    models,
+)
 
 
 def failing(error):

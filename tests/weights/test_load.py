@@ -408,14 +408,18 @@ MISFITS = {
 }
 
 
+@pytest.fixture(scope="module")
+def model_and_arrays():
+    return tiny("c2d_nl1_r50"), arrays_of("c2d_nl1_r50")
+
+
 @pytest.mark.parametrize("what", MISFITS)
 def test_a_misfit_is_one_error_that_names_it_and_changes_nothing(
-    what, tmp_path
+    what, model_and_arrays, tmp_path
 ):
     spoil, message = MISFITS[what]
-    arrays = spoil(arrays_of("c2d_nl1_r50"))
-    path = files.write(tmp_path / "weights.pkl", "caffe2", arrays)
-    model = tiny("c2d_nl1_r50")
+    model, arrays = model_and_arrays
+    path = files.write(tmp_path / "weights.pkl", "caffe2", spoil(arrays))
     before = snapshot(model)
     for load in (
         lambda: nl.load_weights(model, path),

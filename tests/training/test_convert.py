@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+import nonlocal_tf as nl
+from tests import harness
+from tests.models.tiny import tiny
+from training import cli, convert
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    """A Caffe2 file of a small network."""
+    model = tiny("c2d_nl1_r50")
+    harness.randomise(model, 0.2)
+    nl.save_weights(model, tmp_path / "a.pkl", "caffe2")
+    return tmp_path / "a.pkl"
+
+
+def run(*arguments):
+    return cli.run(convert.main, [str(a) for a in arguments])
+
+
+def test_there_and_back_again_is_bit_equal(blobs, tmp_path, capsys):
+    there, again = tmp_path / "a.pyth", tmp_path / "b.pkl"
+    assert run(blobs, there, "--to", "slowfast", "--sampling", "8x8") == 0
+    assert run(there, again, "--to", "caffe2") == 0
+    assert blobs.read_bytes() == again.read_bytes()
+    out = capsys.readouterr().out
+    assert "279 variables loaded" in out
+    assert "assumed pairwise='embedded_gaussian'" in out
+
+
+def test_a_keras_file_has_the_network_that_was_asked_for(blobs, tmp_path):
+    out = tmp_path / "a.keras"
+    options = ("--sampling", "8x8", "--pairwise", "dot_product")
+    assert run(blobs, out, "--to", "keras", *options) == 0
+    model, _ = nl.from_checkpoint(out)
+    block = model.get_layer("res4_block4_nonlocal")
+    assert type(block.pairwise).__name__ == "DotProduct"
+    assert model.input_shape == (None, 8, 224, 224, 3)
+
+
+def test_a_scale_is_a_number_or_rsqrt(blobs, tmp_path):
+    out = tmp_path / "a.keras"
+    assert run(blobs, out, "--to", "keras", "--scale", "0.5") == 0
+    model, _ = nl.from_checkpoint(out)
+    assert model.get_layer("res4_block4_nonlocal").pairwise.scale == 0.5
+
+
+def test_without_arguments_it_lists_the_formats(capsys):
+    assert run() == 0
+    out = capsys.readouterr().out
+    for name in convert.FORMATS:
+        assert f"\n  {name} " in out
+    assert convert.EXAMPLE in out
+
+
+def test_formats_are_those_that_can_be_written():
+    assert set(convert.FORMATS) == set(nl.weights.WRITERS)
+
+
+def test_a_file_is_replaced_only_if_asked(blobs, tmp_path, capsys):
+    out = tmp_path / "b.pkl"
+    out.write_bytes(b"precious")
+    assert run(blobs, out, "--to", "caffe2") == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert out.read_bytes() == b"precious"
+    assert run(blobs, out, "--to", "caffe2", "--overwrite") == 0
+    assert out.read_bytes() == blobs.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a.pkl",), "Give the file to read"),
+        (("a.pkl", "b.h5", "--to", "h5"), "end in '.weights.h5'"),
+        (("none.pkl", "b.pkl", "--to", "caffe2"), "none.pkl"),
+    ],
+)
+def test_what_can_be_mended_is_one_line(arguments, message, tmp_path, capsys):
+    arguments = [
+        tmp_path / a if a.endswith((".pkl", ".h5")) else a for a in arguments
+    ]
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_bad_file_leaves_nothing_behind(tmp_path, capsys):
+    bad = tmp_path / "bad.pkl"
+    bad.write_bytes(b"\x80\x02cos\nsystem\n.")
+    assert run(bad, tmp_path / "out.pkl", "--to", "caffe2") == 2
+    assert "asks to run or make os.system" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.pkl"]
+
+
+def test_the_output_may_be_the_input(blobs):
+    before = blobs.read_bytes()
+    assert run(blobs, blobs, "--to", "caffe2", "--overwrite") == 0
+    assert np.array_equal(blobs.read_bytes(), before)
