@@ -162,11 +162,11 @@ def measure(options) -> dict:
         worker = Worker(name, options.cores, options.device)
         if worker.version is None:
             worker.close()
-            _tell(f"{name}: not installed, or no such device; not run")
+            tell(f"{name}: not installed, or no such device; not run")
         else:
             workers[name] = worker
     result = {
-        "machine": _machine(),
+        "machine": machine(),
         "device": options.device,
         "cores": options.cores,
         "rounds": options.rounds,
@@ -187,7 +187,7 @@ def measure(options) -> dict:
             if options.only in (None, function):
                 for shape in _shapes(options.device, function):
                     cases = _cases(options.device, function, *shape)
-                    result["cases"] += _interleave(
+                    result["cases"] += interleave(
                         workers, cases, options.rounds, clock
                     )
         if options.device == "cpu" and options.only in (None, "block"):
@@ -277,8 +277,17 @@ def _layer(layer, shape, pairwise, subsample, passed) -> dict:
     }
 
 
-def _interleave(workers, cases, rounds, clock) -> list[dict]:
-    """The cases with their times, and ratios to the first of their pass."""
+def interleave(workers, cases, rounds, clock, name=None) -> list[dict]:
+    """The cases with their times, and ratios to the first of their pass.
+
+    Args:
+        workers: a `Worker` an environment; cases of others are left out.
+        cases: what to prepare and run, dictionaries with `env` and `pass`.
+        rounds: how often each runs, all taking turns.
+        clock: "cpu_s" or "wall_s".
+        name: a function of a case to what it is called on the screen.
+    """
+    name = name or name_of
     running: list[dict] = []
     for case in cases:
         if case["env"] not in workers:
@@ -287,7 +296,7 @@ def _interleave(workers, cases, rounds, clock) -> list[dict]:
         case.update(workers[case["env"]].ask("prepare", **request))
         running.append(case)
         if "error" in case:
-            _tell(f"{_name(case)}: {case['error']}")
+            tell(f"{name(case)}: {case['error']}")
     for case in running:
         case["seconds"] = []
     for _ in range(rounds):
@@ -307,9 +316,9 @@ def _interleave(workers, cases, rounds, clock) -> list[dict]:
             and "error" not in c
         )
         case["base"] = f"{base['env']} {base['method']}" if "n" in base else ""
-        case["ratio"] = _ratio(base, case)
+        case["ratio"] = ratio(base, case)
         milliseconds = 1e3 * min(case["seconds"])
-        _tell(f"{_name(case)}: {milliseconds:.1f} ms, x {case['ratio']:.2f}")
+        tell(f"{name(case)}: {milliseconds:.1f} ms, x {case['ratio']:.2f}")
     return running
 
 
@@ -332,7 +341,7 @@ def _blocks(workers, rounds, clock) -> list[dict]:
                         _layer(layer, shape, pairwise, subsample, passed)
                         for layer in ("block", *names)
                     ]
-                    block, *parts = _interleave(workers, cases, rounds, clock)
+                    block, *parts = interleave(workers, cases, rounds, clock)
                     turns = zip(
                         block["seconds"],
                         *(part["seconds"] for part in parts),
@@ -362,7 +371,7 @@ def _projections(workers, rounds, clock) -> list[dict]:
                 _layer(layer, shape, "dot_product", (1, 1, 1), passed)
                 for layer in ("three products", "one product")
             ]
-            _, one = _interleave(workers, cases, rounds, clock)
+            _, one = interleave(workers, cases, rounds, clock)
             rows.append({"name": name, "pass": passed, "ratio": one["ratio"]})
     return rows
 
@@ -373,7 +382,7 @@ def _in_its_own_process(case, cores) -> dict:
     request = {k: v for k, v in case.items() if k not in keys}
     answer = worker.ask("memory", case=request)
     worker.close()
-    _tell(f"{_name(case)}: {answer}")
+    tell(f"{name_of(case)}: {answer}")
     if "n" in case:  # times are those of the turns
         answer.pop("cpu_s", None), answer.pop("wall_s", None)
     return answer
@@ -390,11 +399,15 @@ def bars(result: dict) -> Iterator[tuple[str, float, bool]]:
         one = _find(result, function, n, m, passed, how)
         other = _find(result, function, n, m, passed, over)
         if one and other:
-            ratio = _ratio(other, one)
+            measured = ratio(other, one)
             xla = " XLA" if how[1] else ""
             what = f"{function} {n} x {m} {passed}{xla}: times {over[0]} "
             what += over[2]
-            yield f"{what}, at least {at_least}", ratio, ratio >= at_least
+            yield (
+                f"{what}, at least {at_least}",
+                measured,
+                measured >= at_least,
+            )
 
     def growth(function, n, m, at_most, how=auto):
         case = _find(result, function, n, m, "train", how)
@@ -448,7 +461,7 @@ def summary(result: dict) -> list[str]:
         )
         rows.append(
             f"{case['wall_s']:.1f} s, {case['growth_mb'] / 1e3:.1f} GB | "
-            f"{_ratio(plain, ours):.2g} times as fast, "
+            f"{ratio(plain, ours):.2g} times as fast, "
             f"{ours['growth_mb']:.0f} instead of {plain['growth_mb']:,.0f} MB |"
         )
     return rows
@@ -464,7 +477,7 @@ def _find(result, function, n, m, passed, how):
     return None
 
 
-def _ratio(base, case) -> float:
+def ratio(base, case) -> float:
     """How many times as fast as the base: the median over the rounds."""
     pairs = zip(base["seconds"], case["seconds"], strict=True)
     return statistics.median(slow / fast for slow, fast in pairs)
@@ -619,7 +632,8 @@ def _reference(result) -> str:
     return "tf" if "tf" in result["peak"] else next(iter(result["peak"]))
 
 
-def _name(case) -> str:
+def name_of(case) -> str:
+    """What a case is called on the screen."""
     if "layer" in case:
         return " ".join(
             str(case[k])
@@ -630,7 +644,8 @@ def _name(case) -> str:
     return " ".join(str(case[k]) for k in keys) + xla
 
 
-def _machine() -> str:
+def machine() -> str:
+    """The processor and the system."""
     try:
         text = pathlib.Path("/proc/cpuinfo").read_text("utf-8")
         models = [x for x in text.splitlines() if x.startswith("model name")]
@@ -641,7 +656,8 @@ def _machine() -> str:
     return f"{model}{wide}, {platform.system()} {platform.machine()}"
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
+    """Says how far it is, beside what is printed in the end."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,18 +1,20 @@
 """One process of a benchmark: prepares cases and runs them when asked.
 
-`operators.py` starts one for each environment (TensorFlow, JAX, PyTorch) and
-lets them take turns. It is run as a file, not as a module of `training`, so
-that an environment needs nothing but its own framework; requests and answers
-are lines of JSON on standard input and output.
+`operators.py` and `networks.py` start one for each environment (TensorFlow,
+JAX, PyTorch) and let them take turns. It is run as a file, not as a module of
+`training`, so that an environment needs nothing but its own framework; requests
+and answers are lines of JSON on standard input and output.
 """
 
 import functools
 import json
 import os
 import pathlib
+import runpy
 import sys
 import time
 import types
+from collections.abc import Callable
 
 import numpy as np
 
@@ -55,10 +57,14 @@ def _serve(framework, prepared, do, key=None, case=None):
     if do == "forget":
         prepared.clear()
         return {}
-    return {"memory": _memory, "peak": _peak}[do](framework, case)
+    return {"memory": _memory, "peak": _peak, "most": _most}[do](
+        framework, case
+    )
 
 
 def _prepare(framework, case):
+    if "network" in case:
+        return framework.network(case)
     if "layer" in case:
         return framework.layer(case)
     return framework.operator(case, _arrays(case))
@@ -102,6 +108,17 @@ def _memory(framework, case):
     return {"growth_mb": _status("VmHWM") - before, "finite": finite, **times}
 
 
+def _most(framework, case):
+    """The most memory of a process that does nothing but the case, in MB."""
+    run = _prepare(framework, case)
+    run()
+    wall = time.perf_counter()
+    results = run()
+    wall = time.perf_counter() - wall
+    finite = all(framework.is_finite(x) for x in results)
+    return {"peak_mb": _status("VmHWM"), "finite": finite, "wall_s": wall}
+
+
 def _status(field):
     status = pathlib.Path("/proc/self/status").read_text()
     line = next(x for x in status.splitlines() if x.startswith(field + ":"))
@@ -135,8 +152,8 @@ def _peak(framework, case):
 # --------------------------------------------------------------- TensorFlow
 
 
-def _tensorflow(cores, device):
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+def _tensorflow(cores, device, onednn="1"):
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = onednn
     os.environ["KERAS_BACKEND"] = "tensorflow"
     _bind(cores, device)
     import keras
@@ -207,8 +224,54 @@ def _tensorflow(cores, device):
         function=function,
         operator=operator,
         layer=layer,
+        network=_tensorflow_network,
         is_finite=lambda x: bool(tf.reduce_all(tf.math.is_finite(x))),
     )
+
+
+def _tensorflow_network(case):
+    """A step of a network: ours, ours at its fastest, or of Keras' layers."""
+    import keras
+    import tensorflow as tf
+
+    import nonlocal_tf as nl
+    from training import fused
+    from training.benchmarks import keras_networks
+
+    train = case["pass"] == "train"
+    if case["form"] == "keras":
+        model = keras_networks.resnet(case["spec"], case["stem"], case["shape"])
+    else:
+        model = nl.create_model(
+            case["network"],
+            sampling=case["sampling"],
+            clip_shape=tuple(case["shape"]),
+        )
+        if case["form"] == "fastest":
+            if train:
+                fused.use_fused_batch_norm(model)
+            else:
+                model = nl.fold(model)
+    random = np.random.default_rng(SEED)
+    clips = random.standard_normal((1, *case["shape"]), dtype="float32")
+    clips, labels = tf.constant(clips), tf.constant([3])
+    if not train:
+        run = tf.function(lambda x: model(x, training=False), autograph=False)
+        return lambda: [run(clips)]
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True)
+    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    weights = model.trainable_variables
+    optimizer.build(weights)
+
+    @tf.function(autograph=False)
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            loss = loss_of(y, model(x, training=True))
+        sources = [weight.value for weight in weights]
+        optimizer.apply(tape.gradient(loss, sources), weights)
+        return loss
+
+    return lambda: [step(clips, labels)]
 
 
 # ---------------------------------------------------------------------- JAX
@@ -422,8 +485,44 @@ def _torch(cores, device):
         version=f"PyTorch {torch.__version__}",
         function=function,
         operator=operator,
+        network=_torch_network,
         is_finite=lambda x: bool(torch.isfinite(x).all()),
     )
+
+
+def _torch_network(case):
+    """A step of a network in plain modules."""
+    import torch
+
+    # By its file: `training` itself would import TensorFlow.
+    path = pathlib.Path(__file__).with_name("torch_networks.py")
+    networks = runpy.run_path(str(path))
+    network = networks["ResNet"](case["spec"], case["stem"])
+    random = np.random.default_rng(SEED)
+    arrays = random.standard_normal((1, *case["shape"]), dtype="float32")
+    clips = torch.tensor(arrays.transpose(0, 4, 1, 2, 3).copy())
+    labels = torch.tensor([3])
+    if case["pass"] != "train":
+        network.eval()
+
+        def run():
+            with torch.inference_mode():
+                return [network(clips)]
+
+        return run
+    network.train()
+    optimizer = torch.optim.SGD(
+        network.parameters(), 0.01, momentum=0.9, nesterov=True
+    )
+
+    def step():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(network(clips), labels)
+        loss.backward()
+        optimizer.step()
+        return [loss.detach()]
+
+    return step
 
 
 def _bind(cores, device):
@@ -432,7 +531,12 @@ def _bind(cores, device):
         os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:cores]))
 
 
-START = {"tf": _tensorflow, "jax": _jax, "torch": _torch}
+START: dict[str, Callable] = {
+    "tf": _tensorflow,
+    "tf without oneDNN": functools.partial(_tensorflow, onednn="0"),
+    "jax": _jax,
+    "torch": _torch,
+}
 
 if __name__ == "__main__":
     root = pathlib.Path(__file__).resolve().parent.parent.parent
