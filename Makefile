@@ -10,7 +10,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
 	@echo "make test       the tests, on TensorFlow and on JAX"
-	@echo "make test-slow  the full runs: accuracies of the recipes"
+	@echo "make test-slow  full runs and large networks: what takes minutes"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff format the code"
 
@@ -19,12 +19,12 @@ train: .venv/.train
 		--workdir runs/digits_nl --export savedmodels/digits_nl
 
 test: .venv/.dev
-	$(BIN)/python -m pytest
-	KERAS_BACKEND=jax $(BIN)/python -m pytest \
-		nonlocal_tf tests/ops tests/layers tests/models tests/test_*.py
+	$(BIN)/python -m pytest -n 2
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 \
+		tests/ops tests/layers tests/models tests/test_*.py
 
 test-slow: .venv/.dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -68,7 +68,7 @@ def test_counts_are_those_of_the_table(row):
     for sampling, expected in zip(SAMPLINGS, billions, strict=False):
         with without_weights():
             model = nl.create_model(name, sampling=sampling, **options)
-            cost = nl.cost(model)
+        cost = nl.cost(model)
         assert (cost.weights, cost.parameters) == (weights, parameters)
         assert round(cost.multiply_adds / 1e9, 2) == expected
 

@@ -3,7 +3,7 @@
 import keras
 
 from nonlocal_tf import models
-from training import checkpoints
+from training import checkpoints, fused
 from training.data import Dataset, load_dataset
 from training.errors import UserError
 from training.recipe import Recipe
@@ -36,6 +36,7 @@ def compile_model(model: keras.Model, recipe: Recipe) -> None:
         warmup_target=config.base_lr if warmup else None,
         warmup_steps=warmup,
     )
+    fused.use_fused_batch_norm(model)
     model.compile(
         optimizer=keras.optimizers.Adam(rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

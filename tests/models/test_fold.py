@@ -6,9 +6,11 @@ from nonlocal_tf.layers import Affine, BatchNormalization, Conv3D
 from nonlocal_tf.models import fold
 from tests import harness
 from tests.harness import normal
+from tests.layers.blocks import tensorflow_only
 from tests.models.tiny import tiny
 
 
+@tensorflow_only  # JAX compiles each operation; the chains below speak for it
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -31,6 +33,7 @@ def test_outputs_are_equal_and_normalisations_gone(name, options):
     assert folded.name == model.name
 
 
+@tensorflow_only
 def test_the_model_stays_as_it_was():
     model = tiny("c2d_nl1_r50")
     x = normal((2, *model.input_shape[1:]))
@@ -40,6 +43,7 @@ def test_the_model_stays_as_it_was():
     assert model.get_layer("pool1").output.shape[-1] == 4  # in one place still
 
 
+@tensorflow_only
 def test_a_folded_model_is_saved(tmp_path):
     model = fold(tiny("c2d_r50"))
     x = normal((2, *model.input_shape[1:]))

@@ -1,4 +1,8 @@
-"""The builder: sizes, names, padding, heads."""
+"""The builder: sizes, names, padding, heads.
+
+What takes a network's values is for TensorFlow alone: JAX compiles each
+operation of each shape, and tests/models/test_registry.py runs one there.
+"""
 
 import keras
 import numpy as np
@@ -8,7 +12,8 @@ from nonlocal_tf import models
 from nonlocal_tf.layers import Affine, NonLocalBlock
 from tests import harness
 from tests.harness import normal
-from tests.models.tiny import tiny
+from tests.layers.blocks import tensorflow_only
+from tests.models.tiny import outline, tiny, without_weights
 
 # Time, height and width of table 2.4 (224 x 224), after each stage.
 SIZES = {
@@ -24,13 +29,14 @@ STAGES += ("res4_block5_relu", "res5_block2_relu")
 @pytest.mark.parametrize("sampling", SIZES)
 @pytest.mark.parametrize("name", ["c2d_r50", "i3d_r50"])
 def test_feature_maps_have_the_papers_sizes(name, sampling):
-    model = models.create_model(name, sampling=sampling, width=2)
+    with without_weights():
+        model = models.create_model(name, sampling=sampling, width=2)
     shapes = [model.get_layer(s).output.shape[1:4] for s in STAGES]
     assert shapes == [(t, side, side) for t, side in SIZES[sampling]]
 
 
 def test_a_crop_of_256_leaves_eight_by_eight():
-    model = tiny("c2d_r50", clip_shape=(8, 256, 256, 3))
+    model = outline("c2d_r50", clip_shape=(8, 256, 256, 3))
     shapes = [model.get_layer(s).output.shape[2] for s in STAGES]
     assert shapes == [128, 63, 63, 32, 16, 8]
 
@@ -40,12 +46,12 @@ def test_a_crop_of_256_leaves_eight_by_eight():
     [("slowfast", (8, 56, 56)), ("mmaction2", (2, 56, 56))],
 )
 def test_other_stems_pad_their_pool(stem, expected):
-    model = tiny("i3d_r50", clip_shape=(8, 224, 224, 3), stem=stem)
+    model = outline("i3d_r50", clip_shape=(8, 224, 224, 3), stem=stem)
     assert model.get_layer("pool1").output.shape[1:4] == expected
 
 
 def test_weight_paths_are_an_interface():
-    model = tiny("i3d_nl5_r50")
+    model = outline("i3d_nl5_r50")
     paths = {weight.path for weight in model.weights}
     assert {
         "conv1/kernel",
@@ -64,13 +70,13 @@ def test_weight_paths_are_an_interface():
 
 
 def test_only_first_blocks_have_projections():
-    model = tiny("c2d_r50")
+    model = outline("c2d_r50")
     names = [x.name for x in model.layers if x.name.endswith("_shortcut")]
     assert names == [f"res{stage}_block0_shortcut" for stage in range(2, 6)]
 
 
 def test_the_stride_is_on_the_3x3_convolution():
-    model = tiny("c2d_r50")
+    model = outline("c2d_r50")
     strides = [
         model.get_layer(f"res3_block0_conv{i}").strides for i in (1, 2, 3)
     ]
@@ -85,7 +91,7 @@ def test_the_stride_is_on_the_3x3_convolution():
     ],
 )
 def test_inflation_says_which_convolution_sees_three_frames(inflation, kernels):
-    model = tiny("i3d_r50", inflation=inflation)
+    model = outline("i3d_r50", inflation=inflation)
     for block, inflated in (("res3_block0", True), ("res3_block1", False)):
         sizes = [
             model.get_layer(f"{block}_conv{i}").kernel_size for i in (1, 2, 3)
@@ -94,6 +100,7 @@ def test_inflation_says_which_convolution_sees_three_frames(inflation, kernels):
         assert sizes == (kernels if inflated else plain)
 
 
+@tensorflow_only
 def test_residual_blocks_start_as_their_shortcuts():
     model = tiny("c2d_r50")
     x = normal((1, *model.input_shape[1:]))
@@ -105,6 +112,7 @@ def test_residual_blocks_start_as_their_shortcuts():
     np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
 
 
+@tensorflow_only
 def test_zero_initialised_blocks_leave_the_logits_as_they_are():
     plain = tiny("i3d_r50", zero_init_residual=False)
     blocks = tiny("i3d_nl10_r50", zero_init_residual=False)
@@ -118,7 +126,7 @@ def test_zero_initialised_blocks_leave_the_logits_as_they_are():
 
 
 def test_affine_networks_have_no_statistics():
-    model = tiny("i3d_nl5_r50", norm="affine")
+    model = outline("i3d_nl5_r50", norm="affine")
     kinds = {type(layer) for layer in model.layers}
     assert Affine in kinds
     assert not any("moving" in weight.path for weight in model.weights)
@@ -128,7 +136,8 @@ def test_affine_networks_have_no_statistics():
 
 
 def test_long_clips_look_in_groups_of_four_frames_at_res3():
-    model = models.create_model("i3d_nl5_r50", sampling="32x4", width=2)
+    with without_weights():
+        model = models.create_model("i3d_nl5_r50", sampling="32x4", width=2)
     groups = {
         x.name: x.temporal_group_size
         for x in model.layers
@@ -151,10 +160,13 @@ def with_logits(**options):
 
 
 def test_fully_convolutional_logits_are_a_map():
-    model = with_logits(head="fully_convolutional")
+    model = outline(
+        "c2d_r50", clip_shape=LARGER, crop_px=64, head="fully_convolutional"
+    )
     assert model.output_shape == (None, 1, 2, 2, 7)
 
 
+@tensorflow_only
 def test_each_place_has_the_logits_of_its_window():
     whole = with_logits(head="fully_convolutional")
     features = keras.Model(
@@ -172,6 +184,7 @@ def test_each_place_has_the_logits_of_its_window():
             )
 
 
+@tensorflow_only
 def test_fully_convolutional_probabilities_are_means_of_softmaxes():
     logits, probabilities = (
         with_logits(head="fully_convolutional", outputs=outputs)
@@ -184,6 +197,7 @@ def test_fully_convolutional_probabilities_are_means_of_softmaxes():
     np.testing.assert_allclose(y, expected, rtol=1e-5)
 
 
+@tensorflow_only
 def test_on_a_clip_of_training_size_both_heads_agree():
     heads = [
         tiny("c2d_r50", head=head, crop_px=64)
@@ -196,6 +210,7 @@ def test_on_a_clip_of_training_size_both_heads_agree():
     np.testing.assert_allclose(many[:, 0, 0, 0], one, rtol=1e-4, atol=1e-5)
 
 
+@tensorflow_only
 def test_multi_label_probabilities_are_sigmoids():
     model = tiny("c2d_r50", head="multi_label", outputs="probabilities")
     logits = keras.Model(model.input, model.get_layer("logits").output)
@@ -206,16 +221,17 @@ def test_multi_label_probabilities_are_sigmoids():
 
 
 def test_without_a_head_the_output_is_the_last_feature_map():
-    model = tiny("c2d_r50", head="none")
+    model = outline("c2d_r50", head="none")
     assert model.output_shape == (None, 4, 2, 2, 128)
     assert model.layers[-1].name == "res5_block2_relu"
 
 
 def test_a_clip_smaller_than_the_window_is_refused():
     with pytest.raises(ValueError, match="at least as large as a training"):
-        tiny("c2d_r50", head="fully_convolutional")
+        outline("c2d_r50", head="fully_convolutional")
 
 
+@tensorflow_only
 @pytest.mark.parametrize("head", models.resnet3d.HEADS)
 def test_everything_but_the_channels_may_be_unknown(head):
     model = tiny(
@@ -233,7 +249,7 @@ def test_everything_but_the_channels_may_be_unknown(head):
 def test_sums_are_float32_under_every_policy():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = tiny("c2d_r50")
+        model = outline("c2d_r50")
     finally:
         keras.config.set_dtype_policy("float32")
     dtypes = {x.name: x.compute_dtype for x in model.layers}

@@ -4,6 +4,7 @@ import pytest
 
 from nonlocal_tf.models import registry, specs, video
 from nonlocal_tf.models.specs import PLACES, resnet_spec
+from tests.models.tiny import without_weights
 
 
 def test_c2d_sees_one_frame_at_a_time():
@@ -81,13 +82,8 @@ def test_a_depth_or_a_place_is_a_line_in_a_table(monkeypatch):
     monkeypatch.setitem(specs.DEPTHS, 152, (3, 8, 36, 3))
     monkeypatch.setitem(specs.PLACES, (2, 152), {"res3": (3,), "res4": (17,)})
     video.register_resnets("i3d")
-    model = registry.create_model(
-        "i3d_nl2_r152",
-        clip_shape=(8, 32, 32, 3),
-        sampling="8x8",
-        width=2,
-        num_classes=5,
-    )
+    with without_weights():
+        model = registry.create_model("i3d_nl2_r152", sampling="8x8")
     names = [layer.name for layer in model.layers]
     assert "res4_block17_nonlocal" in names
     assert "res4_block35_conv3" in names

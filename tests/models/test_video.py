@@ -4,7 +4,7 @@ import pytest
 
 from nonlocal_tf import models
 from nonlocal_tf.layers import DotProduct, NonLocalBlock
-from tests.models.tiny import tiny
+from tests.models.tiny import outline, without_weights
 
 
 def blocks_of(model):
@@ -19,13 +19,14 @@ def blocks_of(model):
     ("sampling", "frames"), [("8x8", 8), ("32x2", 32), ("32x4", 32)]
 )
 def test_the_sampling_says_how_many_frames_a_clip_has(sampling, frames):
-    model = models.create_model("c2d_r50", sampling=sampling, width=2)
+    with without_weights():
+        model = models.create_model("c2d_r50", sampling=sampling, width=2)
     assert model.input_shape == (None, frames, 224, 224, 3)
     assert model.output_shape == (None, 400)
 
 
 def test_blocks_are_those_of_the_authors_code():
-    block = blocks_of(tiny("c2d_nl1_r50"))["res4_block4_nonlocal"]
+    block = blocks_of(outline("c2d_nl1_r50"))["res4_block4_nonlocal"]
     assert block.pool_size == (1, 2, 2)
     assert block.pool_position == "before"
     assert (block.scale, block.norm, block.gamma_init) == ("rsqrt", "batch", 0)
@@ -33,13 +34,15 @@ def test_blocks_are_those_of_the_authors_code():
 
 @pytest.mark.parametrize("stage", ["res2", "res3", "res4", "res5"])
 def test_one_block_in_any_stage(stage):
-    model = tiny("c2d_nl1_r50", nonlocal_places=stage)
+    model = outline("c2d_nl1_r50", nonlocal_places=stage)
     (name,) = blocks_of(model)
     assert name.startswith(stage)
 
 
 def test_blocks_anywhere():
-    model = tiny("c2d_nl1_r50", nonlocal_places={"res2": (2,), "res5": (0, 1)})
+    model = outline(
+        "c2d_nl1_r50", nonlocal_places={"res2": (2,), "res5": (0, 1)}
+    )
     assert list(blocks_of(model)) == [
         "res2_block2_nonlocal",
         "res5_block0_nonlocal",
@@ -52,19 +55,19 @@ def test_blocks_anywhere():
     ["gaussian", "embedded_gaussian", "dot_product", "concatenation"],
 )
 def test_any_pairwise_function(pairwise):
-    blocks = blocks_of(tiny("c2d_nl5_r50", pairwise=pairwise)).values()
+    blocks = blocks_of(outline("c2d_nl5_r50", pairwise=pairwise)).values()
     scales = {getattr(block.pairwise, "scale", None) for block in blocks}
     expected = "rsqrt" if pairwise == "embedded_gaussian" else None
     assert scales == {expected}
 
 
 def test_a_pairwise_layer_of_ones_own():
-    blocks = blocks_of(tiny("c2d_nl1_r50", pairwise=DotProduct()))
+    blocks = blocks_of(outline("c2d_nl1_r50", pairwise=DotProduct()))
     assert type(blocks["res4_block4_nonlocal"].pairwise) is DotProduct
 
 
 def test_the_papers_scale_is_one():
-    blocks = blocks_of(tiny("c2d_nl1_r50", scale=1))
+    blocks = blocks_of(outline("c2d_nl1_r50", scale=1))
     assert blocks["res4_block4_nonlocal"].pairwise.scale == 1.0
 
 
@@ -77,19 +80,19 @@ def test_the_papers_scale_is_one():
     ],
 )
 def test_any_axes(axes, pool):
-    blocks = blocks_of(tiny("c2d_nl5_r50", axes=axes)).values()
+    blocks = blocks_of(outline("c2d_nl5_r50", axes=axes)).values()
     assert {(block.axes, block.pool_size) for block in blocks} == {(axes, pool)}
 
 
 def test_groups_of_frames_can_be_asked_for_and_refused():
     for groups, expected in (({"res4": 2}, 2), ({}, None)):
-        model = tiny("c2d_nl1_r50", nonlocal_groups=groups, sampling="32x4")
+        model = outline("c2d_nl1_r50", nonlocal_groups=groups, sampling="32x4")
         block = blocks_of(model)["res4_block4_nonlocal"]
         assert block.temporal_group_size == expected
 
 
 def test_other_arguments_of_a_block():
-    model = tiny("c2d_nl1_r50", nonlocal_block={"gamma_init": 0.5})
+    model = outline("c2d_nl1_r50", nonlocal_block={"gamma_init": 0.5})
     assert blocks_of(model)["res4_block4_nonlocal"].gamma_init == 0.5
 
 
@@ -109,21 +112,21 @@ def test_other_arguments_of_a_block():
 )
 def test_a_bad_value_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        tiny("c2d_r50", **options)
+        outline("c2d_r50", **options)
 
 
 def test_an_unknown_inflation_is_refused():
     with pytest.raises(ValueError, match="Expected one of: 3x1x1, 3x3x3"):
-        tiny("i3d_r50", inflation="3x3x1")
+        outline("i3d_r50", inflation="3x3x1")
 
 
 def test_an_image_network_has_the_stride_where_it_is_asked():
     for stride_on, expected in (("3x3", [1, 2]), ("1x1", [2, 1])):
-        model = tiny("image_r50", stride_on=stride_on)
+        model = outline("image_r50", stride_on=stride_on)
         convs = (model.get_layer(f"res4_block0_conv{i}") for i in (1, 2))
         assert [conv.strides[0] for conv in convs] == expected
 
 
 def test_an_image_network_has_no_fully_convolutional_head():
     with pytest.raises(ValueError, match="no fully convolutional"):
-        tiny("image_r50", head="fully_convolutional")
+        outline("image_r50", head="fully_convolutional")

@@ -75,18 +75,16 @@ def test_every_normalisation_of_a_network_is_found():
     assert use_fused_batch_norm(tiny("c2d_r50", norm="affine")) == 0
 
 
-def test_a_network_trains_to_the_same_weights():
-    x = normal((2, 4, 32, 32, 3))
+def test_a_network_has_the_same_gradients():
+    shape = (4, 32, 32, 3)
     models = [
-        tiny("c2d_nl1_r50", clip_shape=x.shape[1:], width=2, dropout=0.0)
-        for _ in range(2)
+        tiny("c2d_nl1_r50", clip_shape=shape, dropout=0.0) for _ in range(2)
     ]
     models[1].set_weights(models[0].get_weights())
     use_fused_batch_norm(models[1])
-    for model in models:
-        model.compile(keras.optimizers.SGD(1e-3), "mse", jit_compile=False)
-        model.fit(x, normal((2, 7), 1), verbose=0, shuffle=False)
-    for ours, theirs in zip(models[1].weights, models[0].weights, strict=True):
-        np.testing.assert_allclose(
-            np.asarray(ours), np.asarray(theirs), rtol=1e-3, atol=1e-4
-        )
+    x = normal((4, *shape))
+    theirs, ours = (harness.logits_and_gradients(m, x) for m in models)
+    for y, expected in zip(ours, theirs, strict=True):
+        # Through fifty layers; a gradient is of the size of its largest.
+        bound = 1e-3 * np.abs(expected).max() + 1e-6
+        np.testing.assert_allclose(y, expected, rtol=0, atol=bound)

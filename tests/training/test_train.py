@@ -166,11 +166,24 @@ def test_every_recipe_trains_a_step(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("how", "arguments", "after"),
     [
-        (signal.SIGKILL, LONGER, "checkpoints/epoch_0001"),
-        (signal.SIGKILL, STAGED, "image_stage/checkpoints/epoch_0001"),
-        (signal.SIGINT, LONGER, "checkpoints/epoch_0001"),
+        pytest.param(
+            signal.SIGKILL, LONGER, "checkpoints/epoch_0001", id="kill"
+        ),
+        pytest.param(
+            signal.SIGKILL,
+            STAGED,
+            "image_stage/checkpoints/epoch_0001",
+            id="kill in the image stage",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            signal.SIGINT,
+            LONGER,
+            "checkpoints/epoch_0001",
+            id="Ctrl-C",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["kill", "kill in the image stage", "Ctrl-C"],
 )
 def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
     how, arguments, after, tmp_path
