@@ -5,7 +5,8 @@ import os
 
 import keras
 
-from nonlocal_tf.models import image, shapes, video
+from nonlocal_tf.choices import unknown
+from nonlocal_tf.models import image, shapes, specs, video
 from nonlocal_tf.weights import assign, hdf5, infer, pytorch
 from nonlocal_tf.weights.assign import Report
 from nonlocal_tf.weights.errors import CheckpointError
@@ -58,8 +59,9 @@ def from_checkpoint(
     """Builds the network that a file has the weights of, and loads them.
 
     Depth, temporal kernels, places and kind of non-local blocks, normalisation
-    and classes are read off the file. Not in the file are the three that
-    follow; `report.assumed` says what was taken for those not given.
+    and classes are read off the file. Not in the file are `sampling`,
+    `pairwise`, `scale` and, of Caffe2 files, `stem`; `report.assumed` says what
+    was taken for those not given.
 
     Args:
         path: as of `load_weights`.
@@ -79,7 +81,9 @@ def from_checkpoint(
             classifier; else "classification", or "fully_convolutional" where
             the clip is larger than a training crop (mmaction2 averages larger
             ones too).
-        **options: other arguments of `create_model`, such as `outputs`.
+        **options: other arguments of `create_model`, such as `outputs`. Give
+            `stem="slowfast"` for the `.pkl` files of SlowFast's model zoo,
+            which have the names of the authors' files.
 
     Returns:
         (the model, a `Report`).
@@ -125,6 +129,10 @@ def _clip_model(form: Format, network: infer.Network, given: dict):
     """The network on clips, and what was assumed for it."""
     assumed = {}
     arguments = dict(given)
+    if arguments.get("sampling", "8x8") not in specs.SAMPLINGS:
+        raise ValueError(
+            unknown("sampling", arguments["sampling"], specs.SAMPLINGS)
+        )
     if "sampling" not in arguments:
         default = "32x4" if network.norm == "affine" else form.sampling
         is_c2d = form.name == "mmaction2" and not network.spec.is_inflated
@@ -136,6 +144,9 @@ def _clip_model(form: Format, network: infer.Network, given: dict):
         # mmaction2's C2D is the authors' network, its I3D is its own.
         own = form.name != "mmaction2" or network.spec.is_inflated
         arguments["stem"] = form.stem if own else "official"
+    elif "stem" not in arguments and form.name == "caffe2":
+        # SlowFast has published files in this format, too.
+        assumed["stem"] = specs.SAMPLINGS[arguments["sampling"]].stem
     if network.spec.is_inflated:
         arguments.setdefault("inflation", network.inflation)
     if "nonlocal_groups" not in arguments:

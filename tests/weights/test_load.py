@@ -87,17 +87,22 @@ def test_places_are_read_off_the_file(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("form", ["caffe2", "slowfast"])
-def test_what_the_file_does_not_say_is_told(form, tmp_path):
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("caffe2", {"sampling": "32x2", "stem": "official_strided"}),
+        ("slowfast", {"sampling": "8x8"}),
+    ],
+)
+def test_what_the_file_does_not_say_is_told(form, expected, tmp_path):
     path = file_of(tmp_path, "c2d_nl1_r50", form)
     _, report = nl.from_checkpoint(path, clip_shape=CLIP)
-    assert report.assumed == {
-        "sampling": {"caffe2": "32x2", "slowfast": "8x8"}[form],
-        "pairwise": "embedded_gaussian",
-        "scale": "rsqrt",
-    }
+    function = {"pairwise": "embedded_gaussian", "scale": "rsqrt"}
+    assert report.assumed == {**expected, **function}
     assert "assumed scale='rsqrt'" in str(report)
-    _, report = nl.from_checkpoint(path, **OPTIONS, pairwise="dot_product")
+    _, report = nl.from_checkpoint(
+        path, **OPTIONS, pairwise="dot_product", stem="slowfast"
+    )
     assert report.assumed == {}
 
 
