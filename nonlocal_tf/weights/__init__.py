@@ -1,8 +1,8 @@
 """Everyone's checkpoints: read without running what is in them, and written."""
 
-from nonlocal_tf.weights.assign import Report
 from nonlocal_tf.weights.errors import CheckpointError
 from nonlocal_tf.weights.load import from_checkpoint, load_weights
+from nonlocal_tf.weights.report import Report
 from nonlocal_tf.weights.write import WRITERS, save_weights
 
 __all__ = [

@@ -17,49 +17,7 @@ from nonlocal_tf.weights.names import (
     weight_of,
 )
 from nonlocal_tf.weights.read import Checkpoint
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What became of every weight, on both sides.
-
-    Attributes:
-        path: of the file.
-        format: "caffe2", "slowfast", "mmaction2", "torchvision",
-            "keras_resnet", "ours" or "keras" (a `.keras` file).
-        loaded: `{variable of the model: names in the file}`.
-        inflated: those of them that were repeated in time.
-        converted: those that the file has in another form: a normalisation
-            instead of a scale and a shift or the other way round, a bias of a
-            convolution that its normalisation took in, a bias that is zero.
-        kept: variables that stay as they were initialised.
-        unused: names in the file that nothing was taken from.
-        ignored: names in the file that are not weights of a network.
-        assumed: what the file does not say, and what was taken for it.
-    """
-
-    path: str
-    format: str
-    loaded: dict[str, tuple[str, ...]]
-    inflated: tuple[str, ...] = ()
-    converted: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
-    assumed: dict = dataclasses.field(default_factory=dict)
-
-    def __str__(self):
-        lines = [
-            f"{self.path} ({self.format}): {len(self.loaded)} variables loaded"
-        ]
-        for name in ("inflated", "converted", "kept", "unused", "ignored"):
-            names = getattr(self, name)
-            if names:
-                more = ", ..." if len(names) > 3 else ""
-                some = ", ".join(names[:3])
-                lines.append(f"  {name} {len(names)}: {some}{more}")
-        lines += [f"  assumed {k}={v!r}" for k, v in self.assumed.items()]
-        return "\n".join(lines)
+from nonlocal_tf.weights.report import Report
 
 
 @dataclasses.dataclass

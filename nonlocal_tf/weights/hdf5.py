@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.weights.errors import CheckpointError, damaged
 
 # In the order in which Keras numbers them.
 ROLES = {
@@ -31,20 +31,13 @@ def in_keras_archive(file: BinaryIO) -> io.BytesIO | None:
     Raises:
         CheckpointError: the archive is damaged.
     """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            if IN_KERAS not in archive.namelist():
-                return None
-            entry = archive.getinfo(IN_KERAS)
-            if entry.file_size > MOST_COMPRESSED * entry.compress_size:
-                raise CheckpointError(f"{IN_KERAS} is larger than it can be.")
-            return io.BytesIO(archive.read(IN_KERAS))
-    except CheckpointError:
-        raise
-    except Exception as error:  # whatever broken bytes can make of it
-        raise CheckpointError(
-            f"The archive is damaged or cut off: {error}"
-        ) from error
+    with damaged("The archive"), zipfile.ZipFile(file) as archive:
+        if IN_KERAS not in archive.namelist():
+            return None
+        entry = archive.getinfo(IN_KERAS)
+        if entry.file_size > MOST_COMPRESSED * entry.compress_size:
+            raise CheckpointError(f"{IN_KERAS} is larger than it can be.")
+        return io.BytesIO(archive.read(IN_KERAS))
 
 
 def read(file: BinaryIO) -> dict[str, np.ndarray]:
@@ -62,19 +55,13 @@ def read(file: BinaryIO) -> dict[str, np.ndarray]:
         raise ImportError(
             "HDF5 files need h5py. Install it with: pip install h5py"
         ) from error
-    try:
+    with damaged("The HDF5 file"):
         size = file.seek(0, io.SEEK_END)
         with h5py.File(file, "r") as opened:
             group = opened.get("model_weights", opened)
             if "layer_names" in group.attrs:
                 return _read_keras2(group, size)
             return _read_keras3(opened, "", 0, size)
-    except CheckpointError:
-        raise
-    except Exception as error:  # whatever broken bytes can make of it
-        raise CheckpointError(
-            f"The file is damaged, cut off, or not one of Keras: {error}"
-        ) from error
 
 
 def _read_keras3(

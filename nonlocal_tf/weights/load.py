@@ -8,10 +8,10 @@ import keras
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.models import image, shapes, specs, video
 from nonlocal_tf.weights import assign, hdf5, infer, pytorch
-from nonlocal_tf.weights.assign import Report
-from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.weights.errors import CheckpointError, damaged
 from nonlocal_tf.weights.names import Format
 from nonlocal_tf.weights.read import opened, read
+from nonlocal_tf.weights.report import Report
 
 
 def load_weights(
@@ -238,12 +238,8 @@ def _saved_model(path, given: dict):
             f"{path}: Keras reads such a file only if its name ends in "
             "'.keras'. Rename it."
         )
-    try:
+    with damaged(os.fspath(path)):
         model = keras.models.load_model(path)
-    except OSError:
-        raise
-    except Exception as error:  # whatever a broken file can make of it
-        raise CheckpointError(f"{path}: {error}") from error
     loaded: dict[str, tuple[str, ...]] = {
         v.path: (v.path,) for v in model.weights
     }

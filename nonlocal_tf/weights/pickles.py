@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.weights.errors import CheckpointError, damaged
 
 Content = bytes | mmap.mmap
 # Longer whole numbers are no sizes, shapes or keys.
@@ -354,12 +354,5 @@ def load(content: Content, more=None, storage=None):
         CheckpointError: the file ends early, is damaged, or asks for what is
             not allowed.
     """
-    try:
+    with damaged("The pickle"):
         return Machine(more, storage).run(content)
-    except CheckpointError:
-        raise
-    except Exception as error:  # whatever broken bytes can make of it
-        raise CheckpointError(
-            "The file is not a whole pickle. Is it fully downloaded? "
-            f"({type(error).__name__}: {str(error)[:100]})"
-        ) from error

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nonlocal_tf.weights import pickles
-from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.weights.errors import CheckpointError, damaged
 from nonlocal_tf.weights.pickles import Content, Named
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -183,39 +183,32 @@ def _storage_of(pid) -> tuple[_StorageType, str, int]:
 
 
 def _read_archive(file: BinaryIO):
-    try:
-        with zipfile.ZipFile(file) as archive:
-            entries = [n for n in archive.namelist() if n.endswith("/data.pkl")]
-            if len(entries) != 1:
-                raise CheckpointError(
-                    "The file is an archive, but not one of torch.save, which "
-                    f"has one data.pkl. Received: {len(entries)}"
-                )
-            folder = entries[0].removesuffix("data.pkl")
-            storages: dict[str, _Storage] = {}
+    with damaged("The archive"), zipfile.ZipFile(file) as archive:
+        entries = [n for n in archive.namelist() if n.endswith("/data.pkl")]
+        if len(entries) != 1:
+            raise CheckpointError(
+                "The file is an archive, but not one of torch.save, which "
+                f"has one data.pkl. Received: {len(entries)}"
+            )
+        folder = entries[0].removesuffix("data.pkl")
+        storages: dict[str, _Storage] = {}
 
-            def entry(name):
-                if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
-                    raise CheckpointError(f"{name!r} is compressed.")
-                return archive.read(name)
+        def entry(name):
+            if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+                raise CheckpointError(f"{name!r} is compressed.")
+            return archive.read(name)
 
-            def storage(pid):
-                kind, key, count = _storage_of(pid)
-                if key not in storages:
-                    storages[key] = _Storage(kind, count)
-                    storages[key].fill(entry(f"{folder}data/{key}"))
-                return storages[key]
+        def storage(pid):
+            kind, key, count = _storage_of(pid)
+            if key not in storages:
+                storages[key] = _Storage(kind, count)
+                storages[key].fill(entry(f"{folder}data/{key}"))
+            return storages[key]
 
-            order = f"{folder}byteorder"
-            if order in archive.namelist() and entry(order) != b"little":
-                raise CheckpointError("The file is of a big-endian machine.")
-            return pickles.load(entry(entries[0]), NAMES, storage)
-    except CheckpointError:
-        raise
-    except Exception as error:  # whatever broken bytes can make of it
-        raise CheckpointError(
-            f"The archive is damaged or cut off: {error}"
-        ) from error
+        order = f"{folder}byteorder"
+        if order in archive.namelist() and entry(order) != b"little":
+            raise CheckpointError("The file is of a big-endian machine.")
+        return pickles.load(entry(entries[0]), NAMES, storage)
 
 
 def _read_legacy(content: Content):

@@ -5,6 +5,7 @@ import pytest
 from nonlocal_tf import models
 from nonlocal_tf.models.inflate import inflate, inflate_kernel
 from tests.harness import normal
+from tests.models.tiny import tiny
 
 
 def logits(model, x):
@@ -118,3 +119,16 @@ def test_another_shape_is_an_error_that_names_the_layer():
     clip = models.create_model("c2d_small", clip_shape=(2, 16, 8, 3))
     with pytest.raises(ValueError, match="stage1_conv1.*expected the shape"):
         inflate(image, clip)
+
+
+def test_the_papers_networks_are_inflated_by_layer_name():
+    image, clip = tiny("image_r50"), tiny("i3d_nl1_r50")
+    report = inflate(image, clip)
+    assert report.kept == ("res4_block4_nonlocal", "logits")
+    assert report.unused == ("logits",)
+    np.testing.assert_array_equal(
+        np.asarray(clip.get_layer("res2_block1_conv1").kernel),
+        inflate_kernel(
+            np.asarray(image.get_layer("res2_block1_conv1").kernel), 3
+        ),
+    )

@@ -466,10 +466,10 @@ def test_a_model_that_is_not_ours_is_refused(tmp_path):
     ("content", "message"),
     [
         (b"", "empty"),
-        (b"just some text\n", "not a whole pickle"),
-        (b"\xff\xd8\xff\xe0 an image", "not a whole pickle"),
+        (b"just some text\n", "The pickle is damaged"),
+        (b"\xff\xd8\xff\xe0 an image", "The pickle is damaged"),
         (b"PK\x03\x04 not much of an archive", "damaged or cut off"),
-        (b"\x89HDF\r\n\x1a\n not much of one", "damaged, cut off"),
+        (b"\x89HDF\r\n\x1a\n not much of one", "damaged or cut off"),
         (b"\x80\x02]\x2e", "Expected a dictionary of weights"),
         (b"\x80\x02}\x2e", "Received 0 arrays"),
     ],
