@@ -23,6 +23,10 @@ def summary(model: keras.Model, shape: tuple[int, ...] | None = None) -> str:
         shape: of one clip or image. Default: the model's own, which has to be
             known for it.
 
+    Sizes and windows are those of the authors' code. The table in the paper
+    prints other pools, 3x3x3 and 3x1x1 instead of 2x3x3 and 2x1x1, and rounds
+    the 55 x 55 that they leave to 56 x 56.
+
     Returns:
         Lines of text. Parameters are all that training changes; multiply-adds
         are those for one clip or image. `nonlocal_tf.complexity` says how both

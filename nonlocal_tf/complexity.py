@@ -50,10 +50,12 @@ def cost(model: keras.Model, shape: tuple[int, ...] | None = None) -> Cost:
             be known for it.
 
     Returns:
-        A `Cost`.
+        A `Cost`: `weights` of convolutions and linear maps (what the paper
+        counts), `parameters` with biases, scales and shifts (what `summary`
+        shows), and `multiply_adds` of one clip or image.
 
     Raises:
-        ValueError: the shape is not known.
+        ValueError: the shape is not known or does not fit the model.
 
     Example:
 
@@ -95,8 +97,17 @@ def layer_shapes(model: keras.Model, shape: tuple[int, ...] | None = None):
         A list; shapes are those of one example, without the batch. A layer of
         several inputs has the shape of the first.
     """
-    if shape is None:
-        shape = model.input_shape[1:]
+    if isinstance(model, keras.Sequential) or len(model.inputs) != 1:
+        raise ValueError(
+            "Expected a functional model of one input. Received: "
+            f"{type(model).__name__} {model.name!r}"
+        )
+    shape = model.input_shape[1:] if shape is None else shape
+    if len(shape) != len(model.input_shape) - 1:
+        raise ValueError(
+            "Expected `shape` to have as many sizes as the model's input, "
+            f"{model.input_shape[1:]}. Received: {tuple(shape)}"
+        )
     if None in shape:
         raise ValueError(
             "Expected the shape of a clip or image without unknown sizes, in "

@@ -163,5 +163,16 @@ def test_an_unknown_size_is_an_error_that_says_what_to_give():
     assert nl.cost(model, (8, 64, 64, 3)) == nl.cost(tiny("c2d_r50"))
 
 
+def test_a_shape_of_another_rank_is_refused():
+    with pytest.raises(ValueError, match="as many sizes"):
+        nl.cost(tiny("c2d_r50"), (64, 64, 3))
+
+
+def test_a_sequential_model_is_refused():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match="functional model"):
+        nl.cost(model)
+
+
 def test_costs_add_up():
     assert Cost(1, 2, 3) + Cost(10, 20, 30) == Cost(11, 22, 33)

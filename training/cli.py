@@ -56,6 +56,16 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None):
     return parser.parse_args(arguments), bool(arguments)
 
 
+def sizes(text: str) -> tuple[int, ...]:
+    """Sizes as they are typed, such as 8x256x256; an argument's type."""
+    parts = text.split("x")
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"expected sizes such as 8x256x256, received {text!r}"
+        )
+    return tuple(map(int, parts))
+
+
 def overview(title: str, root: str, marker: str, example: str) -> str:
     """What there is below `root` with a file `marker`, and what to do with it.
 

@@ -1,11 +1,13 @@
 """Checkpoints from one format to another, and back again."""
 
+import argparse
 import pathlib
 import sys
 from collections.abc import Sequence
 
 from nonlocal_tf import weights
-from nonlocal_tf.models.specs import SAMPLINGS
+from nonlocal_tf.models.specs import SAMPLINGS, STEMS
+from nonlocal_tf.models.video import CHANNELS
 from training import cli, files
 from training.errors import UserError
 
@@ -49,6 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="factor on an embedded Gaussian's logits: rsqrt or a number",
     )
     parser.add_argument(
+        "--stem",
+        choices=STEMS,
+        help="slowfast for the .pkl files of SlowFast's model zoo",
+    )
+    parser.add_argument(
+        "--shape",
+        type=cli.sizes,
+        metavar="TxHxW",
+        help="of a clip, e.g. 8x256x256, for --to keras",
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace the output file"
     )
     options, given = cli.parse(parser, arguments)
@@ -67,9 +80,11 @@ def convert(options) -> str:
     _check_name(output, options.to, options.overwrite)
     chosen = {
         name: getattr(options, name)
-        for name in ("sampling", "pairwise", "scale")
+        for name in ("sampling", "pairwise", "scale", "stem")
         if getattr(options, name) is not None
     }
+    if options.shape:
+        chosen["clip_shape"] = (*options.shape, CHANNELS)
     try:
         model, report = weights.from_checkpoint(options.input, **chosen)
         # Keras looks at how a name ends, so the scratch file ends so too.
@@ -91,12 +106,19 @@ def _check_name(output: pathlib.Path, to: str, overwrite: bool) -> None:
             f"Keras reads {to} files by their names. Expected the output to "
             f"end in {ends!r}. Received: {output}"
         )
+    if not output.parent.is_dir():
+        raise UserError(f"There is no folder {output.parent} to write to.")
     if output.exists() and not overwrite:
         raise UserError(f"{output} exists. Give another name or --overwrite.")
 
 
 def _scale(text: str) -> str | float:
-    return text if text == "rsqrt" else float(text)
+    try:
+        return text if text == "rsqrt" else float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected rsqrt or a number, received {text!r}"
+        ) from error
 
 
 if __name__ == "__main__":

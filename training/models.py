@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--shape",
-        type=_shape,
+        type=cli.sizes,
         metavar="TxHxW",
         help="of a clip, e.g. 8x256x256; HxW of an image",
     )
@@ -37,26 +37,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--inflation", choices=("3x1x1", "3x3x3"), help="of an I3D"
     )
     options, _ = cli.parse(parser, arguments)
-    if options.summary is None:
-        names = nl.list_models(options.list or "*")
-        rows = "\n".join(f"  {name}" for name in names)
-        print(f"Models:\n{rows or '  none'}\n\nExample:\n  {EXAMPLE}")
-        return
     chosen = {
         name: getattr(options, name)
         for name in ("sampling", "inflation")
         if getattr(options, name) is not None
     }
+    if options.summary is None:
+        if chosen or options.shape:
+            raise UserError("Give --summary NAME, the network to print.")
+        names = nl.list_models(options.list or "*")
+        rows = "\n".join(f"  {name}" for name in names)
+        print(f"Models:\n{rows or '  none'}\n\nExample:\n  {EXAMPLE}")
+        return
     try:
         model = nl.create_model(options.summary, **chosen)
         shape = options.shape and (*options.shape, model.input_shape[-1])
         print(nl.summary(model, shape))
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    return tuple(int(size) for size in text.split("x"))
 
 
 if __name__ == "__main__":

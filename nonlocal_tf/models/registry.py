@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import keras
 
-from nonlocal_tf.choices import unknown
+from nonlocal_tf.choices import check_arguments, unknown
 
 MODELS: dict[str, Callable[..., keras.Model]] = {}
 
@@ -40,7 +40,9 @@ def create_model(name: str, **arguments) -> keras.Model:
       blocks, and where;
     - `head`: "classification", "fully_convolutional", "multi_label" or
       "none"; `outputs`: "logits" or "probabilities";
-    - `norm`: "batch", or "affine" for scales and shifts that are not trained.
+    - `norm`: "batch", or "affine" for scales and shifts that are not trained;
+    - `stem`, `crop_px`, `dropout`; and `width`, the channels of the first
+      convolution (64), for a narrow network to try things with.
 
     The networks called `_small` take `num_classes`, `clip_shape` or
     `image_shape`, and with blocks `nonlocal_block`.
@@ -65,6 +67,7 @@ def create_model(name: str, **arguments) -> keras.Model:
     """
     if name not in MODELS:
         raise ValueError(unknown("model", name, list_models()))
+    check_arguments(name, MODELS[name], arguments)
     return MODELS[name](**arguments)
 
 

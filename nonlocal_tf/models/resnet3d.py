@@ -22,6 +22,7 @@ from nonlocal_tf.layers.batch_normalization import BatchNormalization
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.pooling import MaxPool
+from nonlocal_tf.layers.positions import is_positive_integer
 from nonlocal_tf.models.shapes import checked_shape
 from nonlocal_tf.models.specs import (
     INFLATIONS,
@@ -33,6 +34,7 @@ from nonlocal_tf.models.specs import (
 EXPANSION = 4
 # Height and width of the crop over those of the last feature map.
 TOTAL_STRIDE = 32
+POOL2 = (2, 1, 1)
 NORMS = ("batch", "affine")
 HEADS = ("classification", "fully_convolutional", "multi_label", "none")
 OUTPUTS = ("logits", "probabilities")
@@ -129,13 +131,14 @@ def resnet(
     Returns:
         A functional model.
     """
-    if num_classes < 1 and head.kind != "none":
+    if head.kind != "none" and not is_positive_integer(num_classes):
         raise ValueError(
-            "Expected `num_classes` to be at least 1, or head='none'. "
-            f"Received: num_classes={num_classes}"
+            "Expected `num_classes` to be an integer of at least 1, or "
+            f"head='none'. Received: num_classes={num_classes!r}"
         )
     of = "clips" if style.rank == 3 else "images"
-    x = inputs = keras.Input(checked_shape(input_shape, of), name=of)
+    shape = checked_shape(input_shape, of, smallest=smallest(stem, style))
+    x = inputs = keras.Input(shape, name=of)
     x = stem_layers(x, spec.stem_kernel_t, stem, width, style)
     for index, stage in enumerate(STAGES):
         block = dict(nonlocal_block or {})
@@ -152,9 +155,17 @@ def resnet(
             name=stage,
         )
         if stage == "res2" and style.rank == 3:
-            x = MaxPool((2, 1, 1), name="pool2")(x)
+            x = MaxPool(POOL2, name="pool2")(x)
     x = head_layers(x, num_classes, head)
     return keras.Model(inputs, x, name=name)
+
+
+def smallest(stem: Stem, style: Style) -> tuple[int, ...]:
+    """The smallest (time, height, width) that leaves something at the end."""
+    frames = stem.stride_t * stem.pool_strides[0] * POOL2[0]
+    # A convolution with stride 2, and a box of 3 of what that leaves.
+    side = 1 if stem.pool_padding else 5
+    return (frames, side, side)[-style.rank :]
 
 
 def stem_layers(x, kernel_t, stem: Stem, width, style: Style):

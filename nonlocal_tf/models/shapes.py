@@ -6,15 +6,19 @@ AXES = {
 }
 
 
-def checked_shape(shape, of: str) -> tuple[int | None, ...]:
+def checked_shape(
+    shape, of: str, smallest: tuple[int, ...] = ()
+) -> tuple[int | None, ...]:
     """The shape of one clip or image, if it is one.
 
     Args:
         shape: without the batch; all but the channels may be None.
         of: "clips" or "images".
+        smallest: what each size but the channels has to be at least.
 
     Raises:
-        ValueError: it has other axes, or its channels are unknown.
+        ValueError: it has other axes, its channels are unknown, or a size is
+            too small.
     """
     axes = AXES[of]
     shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
@@ -22,5 +26,13 @@ def checked_shape(shape, of: str) -> tuple[int | None, ...]:
         raise ValueError(
             f"Expected the shape of {of} as {axes} with known channels. "
             f"Received: {shape}"
+        )
+    if any(
+        size is not None and size < least
+        for size, least in zip(shape, smallest, strict=False)
+    ):
+        raise ValueError(
+            f"Expected {of} of at least {smallest}, without the channels, "
+            f"which come last: {axes}. Received: {shape}"
         )
     return shape

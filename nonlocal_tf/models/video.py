@@ -79,8 +79,9 @@ def video_resnet(
             the Gaussian; 1 is the paper's formula.
         axes: "spacetime", "space" or "time": along which blocks look.
         nonlocal_places: of models with blocks, other places than the paper's:
-            "res2" to "res5" for one block alone there (table 2b), or
-            `{"res3": (1, 3)}`, after which residual blocks, counted from 0.
+            "res2" to "res5" for one block alone there, right before the
+            stage's last residual block (table 2b), or `{"res3": (1, 3)}`,
+            after which residual blocks, counted from 0.
         nonlocal_groups: `{"res3": 4}`: frames a group, a stage, in which
             non-local blocks look. Default: as `sampling` says; `{}` for none.
         nonlocal_block: other arguments for each `NonLocalBlock`.

@@ -2,16 +2,20 @@
 
 import dataclasses
 import typing
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 
+from nonlocal_tf.layers import EmbeddedGaussian, NonLocalBlock
+from nonlocal_tf.models import specs
 from nonlocal_tf.models.inflate import inflate_kernel
 from nonlocal_tf.weights.errors import CheckpointError
 from nonlocal_tf.weights.names import (
     BN_EPSILON,
     KERAS_EPSILON,
     NORM_ROLES,
+    Format,
     Weight,
     to_ours,
     weight_of,
@@ -39,6 +43,11 @@ class _Plan:
                 array = self.checkpoint.arrays[name]
                 return name, to_ours(array, weight.role, form)
         return None
+
+    def miss(self, path: str, weight: Weight | None) -> None:
+        """Notes what a variable would have been filled from."""
+        names = self.checkpoint.form.names(weight) if weight else (path,)
+        self.missing[path] = names[0] if names else "name"
 
 
 def load(
@@ -83,7 +92,29 @@ def load(
         kept=kept,
         unused=unused,
         ignored=checkpoint.ignored,
+        differs=tuple(_differences(model, checkpoint.form)),
     )
+
+
+def _differences(model: keras.Model, form: Format) -> Iterator[str]:
+    """In what the model is not as the networks of the file's source are."""
+    has = {layer.name for layer in model.layers}
+    if form.stem is not None and {"conv1", "pool1"} <= has:
+        stem = specs.STEMS[form.stem]
+        pool, conv = model.get_layer("pool1"), model.get_layer("conv1")
+        is_clip = len(pool.padding) == 3
+        if pool.padding[-1] != stem.pool_padding or (
+            is_clip and conv.strides[0] != stem.stride_t
+        ):
+            yield f"the stem is not that of stem={form.stem!r}"
+    for layer in model.layers:
+        if isinstance(layer, NonLocalBlock) and form.scale is not None:
+            if layer.pool_position != form.pool_position:
+                yield f"{layer.name} pools {layer.pool_position} phi and g"
+            scale = getattr(layer.pairwise, "scale", None) or 1.0
+            is_embedded = isinstance(layer.pairwise, EmbeddedGaussian)
+            if is_embedded and scale != form.scale:
+                yield f"{layer.name} has scale={scale!r}"
 
 
 def _weight(path: str, checkpoint: Checkpoint) -> Weight | None:
@@ -113,8 +144,7 @@ def _plan_one(plan, path, weight, shape) -> None:
             _take(plan, path, np.zeros(shape), ())  # mmaction2 has none
             plan.converted.append(path)
             return
-        names = plan.checkpoint.form.names(weight) if weight else (path,)
-        plan.missing[path] = names[0] if names else "no name"
+        plan.miss(path, weight)
         return
     name, array = found
     array, is_inflated = _fit(array, shape)
@@ -190,10 +220,8 @@ def _plan_norm(plan, layer, variables) -> None:
     if not is_whole or not ("gamma" in found or is_none):
         for role in NORM_ROLES:
             if role not in found:
-                names = plan.checkpoint.form.names(
-                    dataclasses.replace(known, role=role)
-                )
-                plan.missing[f"{layer}/{role}"] = names[0]
+                missed = dataclasses.replace(known, role=role)
+                plan.miss(f"{layer}/{role}", missed)
         return
     names = [name for name, _ in found.values()]
     values = {

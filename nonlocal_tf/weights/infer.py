@@ -162,6 +162,12 @@ def _network_of(checkpoint: Checkpoint) -> Network:
             "Kernels of both 3x1x1 and 3x3x3 look along time; no network here "
             "has both."
         )
+    norm = _norm(shape, Weight("stem", is_norm=True))
+    if norm == "none":
+        raise CheckpointError(
+            "The first convolution has no normalisation. If the file is of a "
+            "folded model, save the one that was folded."
+        )
     options, pairwise = _block(shape, checkpoint.form, after, width)
     return Network(
         spec=specs.ResNetSpec(stem_t, tuple(kernels_t), tuple(after)),
@@ -169,7 +175,7 @@ def _network_of(checkpoint: Checkpoint) -> Network:
         is_image=len(stem) == 4 and checkpoint.form.name != "mmaction2",
         width=width,
         inflation="3x3x3" if inflations == {"3x3x3"} else "3x1x1",
-        norm=_norm(shape, Weight("stem", is_norm=True)),
+        norm=norm,
         num_classes=_classes(shape, channels),
         block=options,
         pairwise=pairwise,

@@ -1,11 +1,12 @@
 """From a file to a model: `from_checkpoint` and `load_weights`."""
 
 import dataclasses
+import functools
 import os
 
 import keras
 
-from nonlocal_tf.choices import unknown
+from nonlocal_tf.choices import check_arguments, unknown
 from nonlocal_tf.models import image, shapes, specs, video
 from nonlocal_tf.weights import assign, hdf5, infer, pytorch
 from nonlocal_tf.weights.errors import CheckpointError, damaged
@@ -159,7 +160,7 @@ def _clip_model(form: Format, network: infer.Network, given: dict):
         arguments["head"] = _head(form, network, arguments)
     arguments.setdefault("name", network.name)
     arguments.setdefault("width", network.width)
-    return video.video_resnet(network.spec, **arguments), assumed
+    return _build(video.video_resnet, network, arguments), assumed
 
 
 def _block_arguments(form, network, arguments, assumed) -> None:
@@ -216,7 +217,13 @@ def _image_model(form: Format, network: infer.Network, given: dict):
     arguments.setdefault("width", network.width)
     arguments.setdefault("norm", network.norm)
     arguments.setdefault("stride_on", form.stride_on)
-    return image.image_resnet(network.spec, **arguments)
+    return _build(image.image_resnet, network, arguments)
+
+
+def _build(builder, network: infer.Network, arguments: dict) -> keras.Model:
+    build = functools.partial(builder, network.spec)
+    check_arguments("from_checkpoint", build, arguments)
+    return build(**arguments)
 
 
 def _is_keras_model(path) -> bool:

@@ -72,7 +72,7 @@ class Format:
         stem: of its networks on clips; None for the authors', by the sampling.
         sampling: assumed if nothing else is said.
         pool_position: of its non-local blocks.
-        scale: of its embedded Gaussian.
+        scale: of its embedded Gaussian; None if it has no networks with one.
         groups: whether affine networks look in groups of frames at res3.
         global_pool: whether larger frames are averaged too, instead of fully
             convolutional.
@@ -88,7 +88,7 @@ class Format:
     stem: str | None = None
     sampling: str = "32x2"
     pool_position: str = "before"
-    scale: str | float = "rsqrt"
+    scale: str | float | None = "rsqrt"
     groups: bool = False
     global_pool: bool = False
     stride_on: str = "3x3"
@@ -256,12 +256,14 @@ FORMATS = {
             "torchvision",
             _torchvision,
             marks=("conv1.weight", "layer1.0.conv1.weight"),
+            scale=None,
             ignored=r".*num_batches_tracked",
         ),
         Format(
             "keras_resnet",
             _keras_resnet,
             marks=("conv1_conv/kernel", "conv2_block1_1_conv/kernel"),
+            scale=None,
             is_torch=False,
             stride_on="1x1",
             conv_bias=True,

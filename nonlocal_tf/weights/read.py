@@ -95,7 +95,18 @@ def _saved(file: BinaryIO):
                 return hdf5.read(within)
         if pytorch.is_archive(start) or pytorch.is_legacy(start):
             return pytorch.read(file, content)
-        return pickles.load(content)
+        try:
+            return pickles.load(content)
+        except CheckpointError as error:
+            text = start.decode("ascii", "replace")
+            if all(
+                c.isascii() and (c.isprintable() or c.isspace()) for c in text
+            ):
+                raise CheckpointError(
+                    "The file is text, such as a web page in place of a "
+                    f"download. It begins with {text[:20]!r}."
+                ) from error
+            raise
 
 
 def _numbers(saved) -> dict[str, np.ndarray]:

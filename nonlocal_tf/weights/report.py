@@ -3,7 +3,7 @@
 import dataclasses
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Report:
     """What became of every weight, on both sides.
 
@@ -20,6 +20,8 @@ class Report:
         unused: names in the file that nothing was taken from.
         ignored: names in the file that are not weights of a network.
         assumed: what the file does not say, and what was taken for it.
+        differs: in what the model is not as the networks of the file's source
+            are, although its weights fit.
     """
 
     path: str
@@ -31,16 +33,17 @@ class Report:
     unused: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     assumed: dict = dataclasses.field(default_factory=dict)
+    differs: tuple[str, ...] = ()
 
-    def __str__(self):
+    def __repr__(self):  # of hundreds of names, what fits a screen
         lines = [
             f"{self.path} ({self.format}): {len(self.loaded)} variables loaded"
         ]
-        for name in ("inflated", "converted", "kept", "unused", "ignored"):
-            names = getattr(self, name)
-            if names:
+        for field in dataclasses.fields(self):
+            names = getattr(self, field.name)
+            if isinstance(names, tuple) and names:
                 more = ", ..." if len(names) > 3 else ""
                 some = ", ".join(names[:3])
-                lines.append(f"  {name} {len(names)}: {some}{more}")
+                lines.append(f"  {field.name} {len(names)}: {some}{more}")
         lines += [f"  assumed {k}={v!r}" for k, v in self.assumed.items()]
         return "\n".join(lines)

@@ -11,6 +11,8 @@ from nonlocal_tf.weights import pytorch
 from nonlocal_tf.weights.errors import CheckpointError
 from nonlocal_tf.weights.names import FORMATS, from_ours, weight_of
 
+# Convolutions, which have no bias before they are folded.
+PARTS = ("stem", "conv1", "conv2", "conv3", "shortcut")
 # What a format is written as, and how its files usually end.
 WRITERS = {
     "keras": ".keras",
@@ -41,6 +43,8 @@ def save_weights(
     if form not in WRITERS:
         raise ValueError(unknown("format", form, WRITERS))
     path = os.fspath(path)
+    if form != "keras":
+        _check_not_folded(model, form)
     if form == "keras":
         model.save(path)
     elif form == "h5":
@@ -52,6 +56,17 @@ def save_weights(
                 pickle.dump({"blobs": arrays}, file, protocol=2)
             else:
                 pytorch.write(file, {"model_state": arrays, "cfg": ""})
+
+
+def _check_not_folded(model: keras.Model, form: str) -> None:
+    for variable in model.weights:
+        weight = weight_of(variable.path)
+        if weight and weight.part in PARTS and weight.role == "bias":
+            raise CheckpointError(
+                f"The model is folded: it has {variable.path!r} instead of a "
+                f"normalisation, for which files of {form} have no place. Save "
+                "the model that was folded, or write this one as keras."
+            )
 
 
 def to_arrays(model: keras.Model, form: str) -> dict[str, np.ndarray]:

@@ -107,12 +107,35 @@ def test_other_arguments_of_a_block():
         ({"inflation": "3x1x1"}, "C2D sees one frame"),
         ({"nonlocal_places": "res3"}, "goes with a model that has non-local"),
         ({"clip_shape": (64, 64, 3)}, "Expected the shape of clips"),
-        ({"clip_shape": (8, 4, 4, 3)}, "at least as large as the window"),
+        ({"clip_shape": (8, 4, 64, 3)}, r"at least \(2, 5, 5\).*come last"),
+        ({"clip_shape": (1, 64, 64, 3)}, r"at least \(2, 5, 5\)"),
+        ({"num_classes": "10"}, "integer of at least 1"),
     ],
 )
 def test_a_bad_value_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         outline("c2d_r50", **options)
+
+
+@pytest.mark.parametrize(
+    ("stem", "smallest"),
+    [
+        ("official", (2, 5, 5)),
+        ("official_strided", (8, 5, 5)),
+        ("slowfast", (2, 1, 1)),
+        ("mmaction2", (8, 1, 1)),
+    ],
+)
+def test_the_smallest_clip_leaves_one_position(stem, smallest):
+    model = outline(
+        "i3d_r50", clip_shape=(*smallest, 3), stem=stem, head="none"
+    )
+    assert model.output_shape[1:4] == (1, 1, 1)
+
+
+def test_a_misspelt_argument_is_told():
+    with pytest.raises(TypeError, match="Did you mean 'num_classes'"):
+        outline("i3d_nl5_r50", n_classes=10)
 
 
 def test_an_unknown_inflation_is_refused():

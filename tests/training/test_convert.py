@@ -47,6 +47,30 @@ def test_a_scale_is_a_number_or_rsqrt(blobs, tmp_path):
     assert model.get_layer("res4_block4_nonlocal").pairwise.scale == 0.5
 
 
+def test_the_stem_and_the_clip_can_be_said(blobs, tmp_path):
+    out = tmp_path / "a.keras"
+    options = ("--sampling", "8x8", "--stem", "slowfast")
+    options += ("--shape", "8x256x256")
+    assert run(blobs, out, "--to", "keras", *options) == 0
+    model, _ = nl.from_checkpoint(out)
+    assert model.get_layer("pool1").padding == (0, 1, 1)
+    assert model.output_shape == (None, 1, 2, 2, 7)
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("--scale", "half", "expected rsqrt or a number, received 'half'"),
+        ("--shape", "8xbig", "expected sizes such as 8x256x256"),
+    ],
+)
+def test_a_misspelt_value_is_told(option, text, message, blobs, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(blobs, "b.pkl", "--to", "caffe2", option, text)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
 def test_without_arguments_it_lists_the_formats(capsys):
     assert run() == 0
     out = capsys.readouterr().out
@@ -75,6 +99,7 @@ def test_a_file_is_replaced_only_if_asked(blobs, tmp_path, capsys):
         (("a.pkl",), "Give the file to read"),
         (("a.pkl", "b.h5", "--to", "h5"), "end in '.weights.h5'"),
         (("none.pkl", "b.pkl", "--to", "caffe2"), "none.pkl"),
+        (("a.pkl", "none/b.pkl", "--to", "caffe2"), "There is no folder"),
     ],
 )
 def test_what_can_be_mended_is_one_line(arguments, message, tmp_path, capsys):

@@ -42,7 +42,8 @@ def test_a_summary_of_another_clip_and_inflation(capsys):
     [
         (("--summary", "c2d_r5"), "Did you mean 'c2d_r50'"),
         (("--summary", "c2d_r50", "--inflation", "3x3x3"), "goes with I3D"),
-        (("--summary", "c2d_r50", "--shape", "8x256"), "shape"),
+        (("--summary", "c2d_r50", "--shape", "8x256"), "as many sizes"),
+        (("--sampling", "8x8"), "Give --summary NAME"),
         (("--summary", "image_r50", "--sampling", "8x8"), "sampling"),
     ],
 )

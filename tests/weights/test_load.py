@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -212,6 +213,12 @@ def test_an_argument_that_contradicts_the_file_is_refused(
         nl.from_checkpoint(path, **{**OPTIONS, **options})
 
 
+def test_a_misspelt_argument_is_told(tmp_path):
+    path = file_of(tmp_path, "c2d_r50")
+    with pytest.raises(TypeError, match="Did you mean 'sampling'"):
+        nl.from_checkpoint(path, samplng="8x8")
+
+
 def test_arguments_of_clips_do_not_apply_to_images(tmp_path):
     path = file_of(tmp_path, "image_r50", "torchvision")
     with pytest.raises(ValueError, match="'sampling' does not apply"):
@@ -233,6 +240,28 @@ def test_images_are_inflated(tmp_path):
         np.asarray(model.get_layer("conv1").kernel),
         inflate_kernel(np.asarray(image.get_layer("conv1").kernel), 5),
     )
+
+
+@pytest.mark.parametrize("form", ["torchvision", "keras_resnet"])
+def test_images_start_networks_with_blocks(form, tmp_path):
+    arrays = to_arrays(random("image_r50"), form)
+    if form == "keras_resnet":
+        with h5py.File(tmp_path / "a", "w") as file:
+            layers = sorted({name.split("/")[0] for name in arrays})
+            file.attrs["layer_names"] = layers
+            for layer in layers:
+                names = [n for n in arrays if n.split("/")[0] == layer]
+                file.create_group(layer).attrs["weight_names"] = names
+                for name in names:
+                    file[layer][name] = arrays[name]
+    else:
+        files.write(tmp_path / "a", form, arrays)
+    model = tiny("i3d_nl5_r50", num_classes=3)
+    report = nl.load_weights(model, tmp_path / "a")
+    kept = {path.split("/")[0].split("_")[-1] for path in report.kept}
+    assert kept == {"nonlocal", "logits"}
+    assert len(report.kept) == 5 * 12 + 2
+    assert report.differs == ()
 
 
 def test_an_inflated_c2d_equals_the_image_network_on_a_static_clip(tmp_path):
@@ -300,6 +329,22 @@ def test_normalisations_change_their_form(source, target, tmp_path):
     report = nl.load_weights(model, path)
     assert "conv1_" in report.converted[0]
     equal(model, expected)
+
+
+def test_a_graph_that_is_not_that_of_the_source_is_told(tmp_path):
+    source = random("i3d_nl1_r50", stem="slowfast")
+    path = files.write(
+        tmp_path / "a", "slowfast", to_arrays(source, "slowfast")
+    )
+    assert nl.load_weights(source, path).differs == ()
+    other = tiny("i3d_nl1_r50", nonlocal_block={"pool_position": "after"})
+    report = nl.load_weights(other, path)
+    assert report.differs == (
+        "the stem is not that of stem='slowfast'",
+        "res4_block4_nonlocal pools after phi and g",
+    )
+    report = nl.load_weights(tiny("i3d_nl1_r50", scale=1), path)
+    assert report.differs[-1] == "res4_block4_nonlocal has scale=1.0"
 
 
 def test_a_new_head_can_be_asked_for(tmp_path):
@@ -466,7 +511,8 @@ def test_a_model_that_is_not_ours_is_refused(tmp_path):
     ("content", "message"),
     [
         (b"", "empty"),
-        (b"just some text\n", "The pickle is damaged"),
+        (b"<html>\n just some page", "The file is text.*<html>"),
+        (b"\x80\x04\x95 half a pickle", "The pickle is damaged"),
         (b"\xff\xd8\xff\xe0 an image", "The pickle is damaged"),
         (b"PK\x03\x04 not much of an archive", "damaged or cut off"),
         (b"\x89HDF\r\n\x1a\n not much of one", "damaged or cut off"),

@@ -110,6 +110,14 @@ def test_layouts_are_each_others_inverse(form):
         np.testing.assert_array_equal(back.reshape(shape), array)
 
 
+@pytest.mark.parametrize("form", ["h5", "caffe2", "slowfast"])
+def test_a_folded_model_is_not_written_where_it_cannot_be_read(form, tmp_path):
+    folded = nl.fold(tiny("c2d_r50"))
+    with pytest.raises(CheckpointError, match="Save the model that was folded"):
+        nl.save_weights(folded, tmp_path / "a.weights.h5", form)
+    assert not list(tmp_path.iterdir())
+
+
 def test_scales_and_shifts_have_no_place_in_a_state_dict():
     with pytest.raises(CheckpointError, match="Write it as caffe2, keras or h"):
         to_arrays(tiny("c2d_r50", norm="affine"), "slowfast")
