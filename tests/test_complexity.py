@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 # model, inflation; weights, parameters; billions of multiply-adds of 8x8,
 # 32x2, 32x4 and 128x1 at 224 x 224, those of the long clips in groups of 4
 # frames at res3.
-PAPER = [
+COUNTS = [
     ("c2d_r50", None, 24_274_112, 24_327_632, 19.29, 20.23, 77.16, 80.93),
     ("i3d_r50", None, 27_989_952, 28_043_472, 28.11, 32.83, 112.44, 131.32),
     ("i3d_r50", "3x3x3", 33_380_288, 33_433_808, 33.97, 38.69, 135.87, 154.75),
@@ -61,7 +61,7 @@ PAPER = [
 SAMPLINGS = ("8x8", "32x2", "32x4", "128x1")
 
 
-@pytest.mark.parametrize("row", PAPER, ids=lambda row: f"{row[0]} {row[1]}")
+@pytest.mark.parametrize("row", COUNTS, ids=lambda row: f"{row[0]} {row[1]}")
 def test_counts_are_those_of_the_table(row):
     name, inflation, weights, parameters, *billions = row
     options = {"inflation": inflation} if inflation else {}

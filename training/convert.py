@@ -90,13 +90,14 @@ def convert(options) -> str:
         # Keras looks at how a name ends, so the scratch file ends so too.
         scratch = output.with_name(files.SCRATCH_PREFIX + output.name)
         try:
-            weights.save_weights(model, scratch, options.to)
+            differs = weights.save_weights(model, scratch, options.to)
             scratch.replace(output)
         finally:
             scratch.unlink(missing_ok=True)
     except ValueError as error:
         raise UserError(str(error)) from error
-    return f"{report}\n{output} ({options.to}) written"
+    lines = [f"{report}\n{output} ({options.to}) written"]
+    return "; its own code differs: ".join(lines + list(differs))
 
 
 def _check_name(output: pathlib.Path, to: str, overwrite: bool) -> None:

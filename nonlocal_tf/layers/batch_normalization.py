@@ -24,7 +24,8 @@ class BatchNormalization(layers.BatchNormalization):
         train_kernel: None, or a function of `(x, gamma, beta, epsilon)`, x of
             shape `(..., channels)` and any float dtype, that gives x
             normalised by its own statistics, the mean and the (biased)
-            variance a channel. It is not saved.
+            variance a channel. It is not saved. Without gamma or beta, with a
+            mask, or on another axis than the last, it is not used.
 
     Call arguments:
         x: `(..., channels)`.
@@ -40,7 +41,9 @@ class BatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         in_training = training and self.trainable and not self.synchronized
-        if self.train_kernel is None or not in_training:
+        is_plain = mask is None and self.axis in (-1, inputs.ndim - 1)
+        is_plain = is_plain and self.center and self.scale
+        if self.train_kernel is None or not (in_training and is_plain):
             return super().call(inputs, training=training, mask=mask)
         y, *statistics = self.train_kernel(
             inputs, self.gamma.value, self.beta.value, self.epsilon

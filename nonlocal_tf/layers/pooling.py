@@ -44,6 +44,19 @@ class MaxPool(layers.Layer):
 
     def __init__(self, pool_size, strides=None, padding=None, **kwargs):
         super().__init__(**kwargs)
+        for name, value in (
+            ("pool_size", pool_size),
+            ("strides", strides or pool_size),
+            ("padding", padding or ()),
+        ):
+            least = 0 if name == "padding" else 1
+            if not isinstance(value, (tuple, list)) or not all(
+                isinstance(n, int) and n >= least for n in value
+            ):
+                raise ValueError(
+                    f"Expected `{name}` to have an integer of at least {least} "
+                    f"an axis. Received: {name}={value!r}"
+                )
         self.pool_size = tuple(pool_size)
         self.strides = tuple(strides or pool_size)
         self.padding = tuple(padding or (0,) * len(self.pool_size))
@@ -62,7 +75,6 @@ class MaxPool(layers.Layer):
                 f"box could be empty. Received: pool_size={self.pool_size}, "
                 f"padding={self.padding}"
             )
-
         self.input_spec = layers.InputSpec(ndim=len(self.pool_size) + 2)
 
     def call(self, x):

@@ -25,7 +25,7 @@ def image_resnet(
     dropout: float = 0.0,
     norm: str = "batch",
     bn_synchronized: bool = False,
-    zero_init_residual: bool = True,
+    zero_init_residual: bool | None = None,
     width: int = 64,
 ) -> keras.Model:
     """ResNet on images, with the layer names of the networks on clips.
@@ -45,7 +45,8 @@ def image_resnet(
         dropout: share of features dropped before the linear map, in training.
         norm: "batch" normalisation, or "affine", which stays as loaded.
         bn_synchronized: batch statistics over all devices of a strategy.
-        zero_init_residual: residual blocks start as their shortcuts.
+        zero_init_residual: residual blocks start as their shortcuts. Default:
+            with batch normalisation, as an affine one would stay so.
         width: channels of the first convolution; all others follow.
 
     Returns:

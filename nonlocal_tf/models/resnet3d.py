@@ -24,16 +24,10 @@ from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.pooling import MaxPool
 from nonlocal_tf.layers.positions import is_positive_integer
 from nonlocal_tf.models.shapes import checked_shape
-from nonlocal_tf.models.specs import (
-    INFLATIONS,
-    STAGES,
-    ResNetSpec,
-    Stem,
-)
+from nonlocal_tf.models.specs import INFLATIONS, STAGES, ResNetSpec, Stem
+from nonlocal_tf.ops.convolution import output_sizes
 
 EXPANSION = 4
-# Height and width of the crop over those of the last feature map.
-TOTAL_STRIDE = 32
 POOL2 = (2, 1, 1)
 NORMS = ("batch", "affine")
 HEADS = ("classification", "fully_convolutional", "multi_label", "none")
@@ -49,7 +43,8 @@ class Style:
         rank: 3 for clips, 2 for images.
         norm: "batch", or "affine" for a scale and a shift that stay as loaded.
         bn_synchronized: batch statistics over all devices.
-        zero_init_residual: a residual block starts as its shortcut.
+        zero_init_residual: a residual block starts as its shortcut. Default:
+            with batch normalisation; what an affine one starts with stays.
         inflation: the convolution of a block that sees three frames.
         stride_on: the convolution of a block that has the stride.
     """
@@ -57,7 +52,7 @@ class Style:
     rank: int = 3
     norm: str = "batch"
     bn_synchronized: bool = False
-    zero_init_residual: bool = True
+    zero_init_residual: bool | None = None
     inflation: str = "3x1x1"
     stride_on: str = "3x3"
 
@@ -70,6 +65,21 @@ class Style:
             value = getattr(self, name)
             if value not in expected:
                 raise ValueError(unknown(name, value, expected))
+        if self.norm == "affine":
+            for name in ("bn_synchronized", "zero_init_residual"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"`{name}` goes with norm='batch': scales and shifts "
+                        "have no statistics and stay as they start. Received: "
+                        f"norm='affine', {name}={getattr(self, name)!r}"
+                    )
+
+    @property
+    def last_gamma(self) -> str:
+        """What the last scale of a residual block starts with."""
+        default = self.norm == "batch"
+        chosen = self.zero_init_residual
+        return "zeros" if (default if chosen is None else chosen) else "ones"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +93,16 @@ class Head:
             with a sigmoid a class) or "none" (the feature map itself).
         outputs: "logits" or "probabilities".
         dropout: share of the features dropped in training.
-        window: (time, height, width) of the fully convolutional average.
+        frames: of a training clip; the fully convolutional head averages
+            windows of the size of its last feature map.
+        crop_px: height and width of a training clip.
     """
 
     kind: str = "classification"
     outputs: str = "logits"
     dropout: float = 0.5
-    window: tuple[int, int, int] = (1, 7, 7)
+    frames: int = 1
+    crop_px: int = 224
 
     def __post_init__(self):
         for name, value, expected in (
@@ -98,6 +111,11 @@ class Head:
         ):
             if value not in expected:
                 raise ValueError(unknown(name, value, expected))
+        if not is_positive_integer(self.crop_px):
+            raise ValueError(
+                "Expected `crop_px` to be an integer of at least 1. "
+                f"Received: crop_px={self.crop_px!r}"
+            )
 
 
 def resnet(
@@ -156,7 +174,11 @@ def resnet(
         )
         if stage == "res2" and style.rank == 3:
             x = MaxPool(POOL2, name="pool2")(x)
-    x = head_layers(x, num_classes, head)
+    window: tuple[int | None, ...] = ()
+    if head.kind == "fully_convolutional":
+        clip = (head.frames, head.crop_px, head.crop_px)
+        window = last_sizes(clip[-style.rank :], spec.stem_kernel_t, stem)
+    x = head_layers(x, num_classes, head, window)
     return keras.Model(inputs, x, name=name)
 
 
@@ -166,6 +188,32 @@ def smallest(stem: Stem, style: Style) -> tuple[int, ...]:
     # A convolution with stride 2, and a box of 3 of what that leaves.
     side = 1 if stem.pool_padding else 5
     return (frames, side, side)[-style.rank :]
+
+
+def last_sizes(
+    sizes: tuple[int | None, ...], kernel_t: int, stem: Stem
+) -> tuple[int | None, ...]:
+    """Time, height and width of the last feature map; None where unknown.
+
+    Args:
+        sizes: time, height and width of a clip, or without time of an image.
+        kernel_t: frames of the first kernel.
+        stem: what comes before res2.
+
+    Raises:
+        ValueError: nothing is left.
+    """
+    pad = stem.pool_padding
+    half = ((1, 3, 3), (1, 2, 2), (0, 1, 1))
+    for window, strides, padding in (
+        ((kernel_t, 7, 7), (stem.stride_t, 2, 2), (kernel_t // 2, 3, 3)),
+        (stem.pool, stem.pool_strides, (0, pad, pad)),
+        (POOL2, POOL2, (0, 0, 0)),
+        *(half for _ in STAGES[1:]),
+    ):
+        axes = slice(-len(sizes), None)
+        sizes = output_sizes(sizes, window[axes], strides[axes], padding[axes])
+    return sizes
 
 
 def stem_layers(x, kernel_t, stem: Stem, width, style: Style):
@@ -226,10 +274,8 @@ def bottleneck(x, width, kernel_t, stride, style: Style, name):
         conv = f"{name}_conv{index}"
         x = conv_norm(x, width, kernel, (1, s, s), style, conv)
         x = layers.ReLU(name=f"{conv}_relu")(x)
-    gamma = "zeros" if style.zero_init_residual else "ones"
-    x = conv_norm(
-        x, filters, (1, 1, 1), (1, 1, 1), style, f"{name}_conv3", gamma
-    )
+    conv, gamma = f"{name}_conv3", style.last_gamma
+    x = conv_norm(x, filters, (1, 1, 1), (1, 1, 1), style, conv, gamma)
     x = layers.Add(name=f"{name}_add")([x, shortcut])
     return layers.ReLU(name=f"{name}_relu")(x)
 
@@ -258,8 +304,11 @@ def conv_norm(x, filters, kernel, strides, style: Style, name, gamma="ones"):
     )(x)
 
 
-def head_layers(x, num_classes, head: Head):
-    """From the last feature map to logits or probabilities, in float32."""
+def head_layers(x, num_classes, head: Head, window=()):
+    """From the last feature map to logits or probabilities, in float32.
+
+    `window` is that of the fully convolutional average.
+    """
     if head.kind == "none":
         return x
     rank = len(x.shape) - 2
@@ -271,7 +320,6 @@ def head_layers(x, num_classes, head: Head):
     # float32 under every policy: these are sums, and the loss follows.
     same = {"dtype": "float32"}
     if head.kind == "fully_convolutional":
-        window = head.window[-rank:]
         sizes = x.shape[1:-1]
         if any(
             size is not None and size < by

@@ -184,17 +184,25 @@ class ResNetSpec:
 
 
 def resnet_spec(
-    backbone: str, depth: int, places: Places | None = None
+    backbone: str,
+    depth: int | tuple[int, ...],
+    places: Places | None = None,
 ) -> ResNetSpec:
     """The network of a backbone and a depth, with blocks at some places.
+
+    Args:
+        backbone: a name in `BACKBONES`.
+        depth: a number in `DEPTHS`, or how many residual blocks each stage has.
+        places: of non-local blocks. Default: none.
 
     Raises:
         ValueError: there is no such stage or block.
     """
     kind = BACKBONES[backbone]
+    counts = DEPTHS[depth] if isinstance(depth, int) else depth
     kernels_t = tuple(
         tuple(itertools.islice(itertools.cycle(pattern), count))
-        for pattern, count in zip(kind.kernels_t, DEPTHS[depth], strict=True)
+        for pattern, count in zip(kind.kernels_t, counts, strict=True)
     )
     none = ((),) * len(STAGES)
     spec = ResNetSpec(kind.stem_kernel_t, kernels_t, none)

@@ -11,7 +11,8 @@ from keras import initializers
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.models import specs
 from nonlocal_tf.models.registry import add_model
-from nonlocal_tf.models.resnet3d import TOTAL_STRIDE, Head, Style, resnet
+from nonlocal_tf.models.resnet3d import Head, Style, resnet
+from nonlocal_tf.models.shapes import checked_shape
 
 CROP_PX = 224
 CHANNELS = 3
@@ -42,9 +43,10 @@ def video_resnet(
     sampling: str = "32x2",
     stem: str | None = None,
     inflation: str | None = None,
-    pairwise="embedded_gaussian",
+    stride_on: str = "3x3",
+    pairwise=None,
     scale: float | str | None = None,
-    axes: str = "spacetime",
+    axes: str | None = None,
     nonlocal_places: str | specs.Places | None = None,
     nonlocal_groups: dict[str, int] | None = None,
     nonlocal_block: dict | None = None,
@@ -54,7 +56,7 @@ def video_resnet(
     dropout: float = 0.5,
     norm: str = "batch",
     bn_synchronized: bool = False,
-    zero_init_residual: bool = True,
+    zero_init_residual: bool | None = None,
     width: int = 64,
 ) -> keras.Model:
     """C2D or I3D as a functional model; `create_model` gives all but the first.
@@ -73,18 +75,23 @@ def video_resnet(
             Default: the authors' for this sampling.
         inflation: of I3D, "3x1x1" (default) or "3x3x3": the convolution of
             every second block that sees three frames.
+        stride_on: the convolution of a block that has the stride: "3x3", or
+            "1x1" to inflate Keras' ImageNet weights, which are trained so.
         pairwise: function of the non-local blocks, as in `NonLocalBlock`.
+            Default: "embedded_gaussian".
         scale: factor on the logits of the Gaussian functions. Default:
             "rsqrt" for the embedded one, as in the authors' code, and 1 for
             the Gaussian; 1 is the paper's formula.
-        axes: "spacetime", "space" or "time": along which blocks look.
+        axes: "spacetime" (default), "space" or "time": along which blocks
+            look.
         nonlocal_places: of models with blocks, other places than the paper's:
             "res2" to "res5" for one block alone there, right before the
             stage's last residual block (table 2b), or `{"res3": (1, 3)}`,
             after which residual blocks, counted from 0.
         nonlocal_groups: `{"res3": 4}`: frames a group, a stage, in which
             non-local blocks look. Default: as `sampling` says; `{}` for none.
-        nonlocal_block: other arguments for each `NonLocalBlock`.
+        nonlocal_block: other arguments for each `NonLocalBlock`. This and the
+            five before it go with models that have blocks.
         head: "classification" (global average, a linear map; any size),
             "fully_convolutional" (average over windows of the training crop's
             size, the linear map at each; for larger frames), "multi_label"
@@ -92,14 +99,15 @@ def video_resnet(
         outputs: "logits" or "probabilities". Fully convolutional logits are a
             map, `(batch, t, h, w, num_classes)`; probabilities are its softmax
             at each place, averaged over the places.
-        crop_px: side of the training crop, of which the fully convolutional
-            head's window is a thirty-second.
+        crop_px: side of the training crop. The fully convolutional head's
+            window is what is left of it at the end, of 224 pixels 7.
         dropout: share of features dropped before the linear map, in training.
         norm: "batch" normalisation, or "affine": a scale and a shift that stay
             as loaded, and no normalisation in the non-local blocks, as in the
             authors' models for long clips.
         bn_synchronized: batch statistics over all devices of a strategy.
-        zero_init_residual: residual blocks start as their shortcuts.
+        zero_init_residual: residual blocks start as their shortcuts. Default:
+            with batch normalisation, as an affine one would stay so.
         width: channels of the first convolution; all others follow.
 
     Returns:
@@ -120,56 +128,103 @@ def video_resnet(
             "C2D sees one frame at a time: `inflation` goes with I3D. "
             f"Received: inflation={inflation!r}"
         )
-    if nonlocal_places is not None:
+    given = {
+        "pairwise": pairwise,
+        "scale": scale,
+        "axes": axes,
+        "nonlocal_places": nonlocal_places,
+        "nonlocal_groups": nonlocal_groups,
+        "nonlocal_block": nonlocal_block,
+    }
+    if not spec.has_blocks:
+        _check_no_block_arguments(name, given)
+    if isinstance(nonlocal_places, str):
+        spec = spec.with_one_block(nonlocal_places)
+    elif nonlocal_places is not None:
+        spec = spec.with_blocks(nonlocal_places)
         if not spec.has_blocks:
             raise ValueError(
-                "`nonlocal_places` goes with a model that has non-local "
-                f"blocks: list_models('*_nl*'). Received: {name}"
+                "Expected `nonlocal_places` to have at least one place; for "
+                "none, build the network without blocks. "
+                f"Received: {nonlocal_places!r}"
             )
-        if isinstance(nonlocal_places, str):
-            spec = spec.with_one_block(nonlocal_places)
-        else:
-            spec = spec.with_blocks(nonlocal_places)
     if nonlocal_groups is None:
-        is_official = stem.startswith("official") and axes == "spacetime"
+        is_official = stem.startswith("official")
+        is_official = is_official and axes in (None, "spacetime")
         nonlocal_groups = dict(sampled.groups) if is_official else {}
+    else:
+        _check_groups(nonlocal_groups, spec)
     if clip_shape is None:
         clip_shape = (sampled.frames, CROP_PX, CROP_PX, CHANNELS)
-    frames = clip_shape[0] or sampled.frames
-    block = {
-        "pairwise": pairwise,
-        "axes": axes,
-        # Along time alone, places next to each other are not to be mixed.
-        "subsample": None if axes == "time" else (1, 2, 2),
-        "norm": "batch" if norm == "batch" else "none",
-        "kernel_initializer": initializers.RandomNormal(0.0, 0.01),
-    }
-    if scale is None and pairwise == "embedded_gaussian":
-        scale = "rsqrt"
-    if scale is not None:
-        block["scale"] = scale
-    if norm == "batch":
+    shape = checked_shape(clip_shape, "clips")
+    block = _block_arguments(pairwise, scale, axes, norm, nonlocal_block)
+    if block["norm"] == "batch":
         block["bn_synchronized"] = bn_synchronized
-    shape = specs.STEMS[stem]
-    window = (
-        max(frames // (shape.stride_t * shape.pool_strides[0] * 2), 1),
-        max(crop_px // TOTAL_STRIDE, 1),
-        max(crop_px // TOTAL_STRIDE, 1),
-    )
     return resnet(
         spec,
         name,
         num_classes,
-        clip_shape,
         shape,
+        specs.STEMS[stem],
         Style(
             norm=norm,
             bn_synchronized=bn_synchronized,
             zero_init_residual=zero_init_residual,
             inflation=inflation or "3x1x1",
+            stride_on=stride_on,
         ),
-        Head(head, outputs, dropout, window),
+        Head(head, outputs, dropout, shape[0] or sampled.frames, crop_px),
         width,
-        {**block, **(nonlocal_block or {})},
+        block,
         nonlocal_groups,
     )
+
+
+def _check_no_block_arguments(name, given) -> None:
+    chosen = [key for key, value in given.items() if value not in (None, {})]
+    if chosen:
+        raise ValueError(
+            f"`{chosen[0]}` goes with a model that has non-local blocks: "
+            f"list_models('*_nl*'). Received: "
+            f"{chosen[0]}={given[chosen[0]]!r} for {name}"
+        )
+
+
+def _check_groups(groups: dict[str, int], spec: specs.ResNetSpec) -> None:
+    with_blocks = [
+        stage
+        for stage, after in zip(specs.STAGES, spec.nonlocal_after, strict=True)
+        if after
+    ]
+    for stage in groups:
+        if stage not in with_blocks:
+            raise ValueError(
+                unknown("stage with non-local blocks", stage, with_blocks)
+            )
+
+
+def _block_arguments(pairwise, scale, axes, norm, others) -> dict:
+    """What all non-local blocks of a network are built with."""
+    others = dict(others or {})
+    own = ("pairwise", "scale", "axes", "bn_synchronized")
+    for key in own + ("temporal_group_size",):
+        if key in others:
+            argument = key if key in own else "nonlocal_groups"
+            raise ValueError(
+                f"Expected {key!r} of `nonlocal_block` to be given as "
+                f"`{argument}`. Received: nonlocal_block={others!r}"
+            )
+    pairwise = "embedded_gaussian" if pairwise is None else pairwise
+    if scale is None and pairwise == "embedded_gaussian":
+        scale = "rsqrt"
+    axes = "spacetime" if axes is None else axes
+    return {
+        "pairwise": pairwise,
+        "scale": scale,
+        "axes": axes,
+        # Along time alone, places next to each other are not to be mixed.
+        "subsample": None if axes == "time" else (1, 2, 2),
+        "norm": "batch" if norm == "batch" else "none",
+        "kernel_initializer": initializers.RandomNormal(0.0, 0.01),
+        **others,
+    }

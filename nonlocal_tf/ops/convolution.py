@@ -86,7 +86,13 @@ def _each_frame(x, kernel, strides, padding, finish):
 
 
 def _padded(x, kernel, strides, padding):
-    if same_padding(x.shape[1:-1], kernel.shape[:-2], strides, padding):
+    sizes, window = x.shape[1:-1], kernel.shape[:-2]
+    # In bfloat16 on CPUs, TensorFlow's gradient of a kernel that is larger
+    # than what it is applied to is not finite; padding makes that large enough.
+    is_large = all(
+        size is None or size >= k for size, k in zip(sizes, window, strict=True)
+    )
+    if is_large and same_padding(sizes, window, strides, padding):
         return ops.conv(x, kernel, strides, "same", "channels_last")
     if any(padding):
         x = ops.pad(x, [(0, 0), *((p, p) for p in padding), (0, 0)])

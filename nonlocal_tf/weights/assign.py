@@ -2,20 +2,17 @@
 
 import dataclasses
 import typing
-from collections.abc import Iterator
 
 import keras
 import numpy as np
 
-from nonlocal_tf.layers import EmbeddedGaussian, NonLocalBlock
-from nonlocal_tf.models import specs
 from nonlocal_tf.models.inflate import inflate_kernel
+from nonlocal_tf.weights import graph
 from nonlocal_tf.weights.errors import CheckpointError
 from nonlocal_tf.weights.names import (
     BN_EPSILON,
     KERAS_EPSILON,
     NORM_ROLES,
-    Format,
     Weight,
     to_ours,
     weight_of,
@@ -74,6 +71,8 @@ def load(
             _plan_one(plan, path, weight, tuple(variable.shape))
     for layer in norms:
         _plan_norm(plan, layer, variables)
+    for path in variables:
+        _plan_bare_block(plan, path, norms)
     if "logits/kernel" in variables and not new_head:
         _plan_head(plan, tuple(variables["logits/kernel"].shape))
     kept = _checked_kept(plan, variables)
@@ -92,29 +91,19 @@ def load(
         kept=kept,
         unused=unused,
         ignored=checkpoint.ignored,
-        differs=tuple(_differences(model, checkpoint.form)),
+        differs=tuple(_differences(model, checkpoint)),
     )
 
 
-def _differences(model: keras.Model, form: Format) -> Iterator[str]:
-    """In what the model is not as the networks of the file's source are."""
-    has = {layer.name for layer in model.layers}
-    if form.stem is not None and {"conv1", "pool1"} <= has:
-        stem = specs.STEMS[form.stem]
-        pool, conv = model.get_layer("pool1"), model.get_layer("conv1")
-        is_clip = len(pool.padding) == 3
-        if pool.padding[-1] != stem.pool_padding or (
-            is_clip and conv.strides[0] != stem.stride_t
-        ):
-            yield f"the stem is not that of stem={form.stem!r}"
-    for layer in model.layers:
-        if isinstance(layer, NonLocalBlock) and form.scale is not None:
-            if layer.pool_position != form.pool_position:
-                yield f"{layer.name} pools {layer.pool_position} phi and g"
-            scale = getattr(layer.pairwise, "scale", None) or 1.0
-            is_embedded = isinstance(layer.pairwise, EmbeddedGaussian)
-            if is_embedded and scale != form.scale:
-                yield f"{layer.name} has scale={scale!r}"
+def _differences(model: keras.Model, checkpoint: Checkpoint):
+    kernel = checkpoint.arrays.get(checkpoint.form.names(Weight("stem"))[0])
+    form = checkpoint.form
+    if kernel is None:
+        return ()
+    kernel = to_ours(kernel, "kernel", form)
+    is_inflated = kernel.ndim == 5 and len(kernel) > 1
+    expected = graph.expected_of(form, checkpoint.graph, is_inflated)
+    return graph.differences(model, expected)
 
 
 def _weight(path: str, checkpoint: Checkpoint) -> Weight | None:
@@ -205,23 +194,11 @@ def _plan_norm(plan, layer, variables) -> None:
     known = typing.cast(Weight, weight_of(f"{layer}/gamma"))
     roles = [role for role in NORM_ROLES if f"{layer}/{role}" in variables]
     size = tuple(variables[f"{layer}/gamma"].shape)
-    found = {}
-    for role in NORM_ROLES:
-        pair = plan.find(dataclasses.replace(known, role=role))
-        if pair is not None:
-            _check_shape(plan, pair[0], f"{layer}/{role}", pair[1].shape, size)
-            found[role] = pair
-    # Both of a pair or none of it; neither pair only where a block has none.
-    is_whole = all(
-        (one in found) == (other in found)
-        for one, other in (NORM_ROLES[:2], NORM_ROLES[2:])
-    )
-    is_none = not found and _is_bare_block(plan, known)
-    if not is_whole or not ("gamma" in found or is_none):
-        for role in NORM_ROLES:
-            if role not in found:
-                missed = dataclasses.replace(known, role=role)
-                plan.miss(f"{layer}/{role}", missed)
+    found = _found_norm(plan, known, layer, size)
+    if not found and not _is_bare_block(plan, known):
+        for role in roles:
+            missed = dataclasses.replace(known, role=role)
+            plan.miss(f"{layer}/{role}", missed)
         return
     names = [name for name, _ in found.values()]
     values = {
@@ -229,11 +206,6 @@ def _plan_norm(plan, layer, variables) -> None:
         "beta": np.zeros(size),
         **{role: array for role, (_, array) in found.items()},
     }
-    if np.any(values.get("moving_variance", 0) < 0):
-        raise CheckpointError(
-            f"{plan.checkpoint.path}: {found['moving_variance'][0]!r} has "
-            "negative variances."
-        )
     if plan.checkpoint.form.conv_bias and "moving_mean" in values:
         bias = plan.find(dataclasses.replace(known, is_norm=False, role="bias"))
         name, array = bias or ("", np.zeros(size))
@@ -251,6 +223,75 @@ def _plan_norm(plan, layer, variables) -> None:
         _take(plan, path, values[role], tuple(names))
         if not is_as_found:
             plan.converted.append(path)
+
+
+def _found_norm(plan, known: Weight, layer: str, size) -> dict:
+    """What the file has of a normalisation, `{role: (name, array)}`.
+
+    Nothing, if it lacks any part of it.
+
+    Raises:
+        CheckpointError: a shape does not fit, or a variance is negative.
+    """
+    found = {}
+    for role in NORM_ROLES:
+        pair = plan.find(dataclasses.replace(known, role=role))
+        if pair is not None:
+            _check_shape(plan, pair[0], f"{layer}/{role}", pair[1].shape, size)
+            found[role] = pair
+    # Both of a pair or none of it; statistics do not come alone.
+    is_whole = all(
+        (one in found) == (other in found)
+        for one, other in (NORM_ROLES[:2], NORM_ROLES[2:])
+    )
+    if found and not (is_whole and "gamma" in found):
+        lacks = next(role for role in NORM_ROLES if role not in found)
+        missed = dataclasses.replace(known, role=lacks)
+        plan.miss(f"{layer}/{lacks}", missed)
+        raise CheckpointError(
+            f"{plan.checkpoint.path} does not fit the model: it has no "
+            f"{plan.missing[f'{layer}/{lacks}']!r} for {layer!r}."
+        )
+    variance = found.get("moving_variance")
+    if variance is not None and np.any(variance[1] < 0):
+        raise CheckpointError(
+            f"{plan.checkpoint.path}: {variance[0]!r} has negative variances."
+        )
+    return found
+
+
+def _plan_bare_block(plan, path, norms) -> None:
+    """W_z of a block without normalisation takes in that of the file."""
+    layer, _, end = path.rpartition("/out/")
+    weight = weight_of(path)
+    if end != "kernel" or weight is None or weight.part != "nonlocal":
+        return
+    if path not in plan.values or f"{layer}/bn" in norms:
+        return
+    if f"{layer}/affine" in norms:
+        return
+    kernel = plan.values[path]
+    size = kernel.shape[-1:]
+    known = dataclasses.replace(weight, inner="bn", is_norm=True)
+    found = _found_norm(plan, known, f"{layer}/bn", size)
+    if not found:
+        return
+    values = {role: array for role, (_, array) in found.items()}
+    if "moving_mean" in values:
+        values = _scale_and_shift(values)
+    bias = f"{layer}/out/bias"
+    if bias not in plan.values:
+        raise CheckpointError(
+            f"{plan.checkpoint.path}: its normalisation {found['beta'][0]!r} "
+            f"has a shift, and the model's {layer!r} has nothing for it. "
+            "Build the block with out_bias=True."
+        )
+    shift = plan.values[bias] * values["gamma"] + values["beta"]
+    own = tuple(name for name, _ in found.values())
+    for one, value in ((path, kernel * values["gamma"]), (bias, shift)):
+        _take(plan, one, value, (*plan.loaded[one], *own))
+        if one not in plan.converted:
+            plan.converted.append(one)
 
 
 def _is_bare_block(plan, norm: Weight) -> bool:

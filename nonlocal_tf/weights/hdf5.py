@@ -12,6 +12,7 @@ from nonlocal_tf.weights.errors import CheckpointError, damaged
 ROLES = {
     "norm": ("gamma", "beta", "moving_mean", "moving_variance"),
     "pairwise": ("w_f",),
+    "optimizer": (),
     "other": ("kernel", "bias"),
 }
 IN_KERAS = "model.weights.h5"
@@ -23,6 +24,16 @@ DEEPEST = 16
 def is_hdf5(start: bytes) -> bool:
     """Whether a file that starts so is HDF5."""
     return start.startswith(b"\x89HDF\r\n\x1a\n")
+
+
+def is_keras_archive(file: BinaryIO) -> bool:
+    """Whether a zip archive is a `.keras` file.
+
+    Raises:
+        CheckpointError: the archive is damaged.
+    """
+    with damaged("The archive"), zipfile.ZipFile(file) as archive:
+        return IN_KERAS in archive.namelist()
 
 
 def in_keras_archive(file: BinaryIO) -> io.BytesIO | None:
@@ -49,19 +60,40 @@ def read(file: BinaryIO) -> dict[str, np.ndarray]:
     Raises:
         CheckpointError: the file is damaged, or not one of Keras.
     """
+    with damaged("The HDF5 file"):
+        size = file.seek(0, io.SEEK_END)
+        with _h5py().File(file, "r") as opened:
+            group = opened.get("model_weights", opened)
+            if "layer_names" in group.attrs:
+                return _read_keras2(group, size)
+            return _read_keras3(opened, "", 0, size)
+
+
+def read_note(file: BinaryIO, name: str) -> str | None:
+    """What `write_note` wrote, or None.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    with damaged("The HDF5 file"), _h5py().File(file, "r") as opened:
+        text = opened.attrs.get(name)
+        return None if text is None else str(text)
+
+
+def write_note(path, name: str, text: str) -> None:
+    """Adds an attribute, which Keras does not look at, to a file."""
+    with _h5py().File(path, "r+") as opened:
+        opened.attrs[name] = text
+
+
+def _h5py():
     try:
         import h5py  # Keras needs it too
     except ImportError as error:
         raise ImportError(
             "HDF5 files need h5py. Install it with: pip install h5py"
         ) from error
-    with damaged("The HDF5 file"):
-        size = file.seek(0, io.SEEK_END)
-        with h5py.File(file, "r") as opened:
-            group = opened.get("model_weights", opened)
-            if "layer_names" in group.attrs:
-                return _read_keras2(group, size)
-            return _read_keras3(opened, "", 0, size)
+    return h5py
 
 
 def _read_keras3(
@@ -77,6 +109,8 @@ def _read_keras3(
         name = f"{parent}/{own}" if parent else own
         if depth == 0:  # the model itself
             name = ""
+        elif group.name == "/optimizer":  # of a model that was compiled
+            name = "optimizer"
         for index, key in enumerate(sorted(group["vars"], key=int)):
             path = f"{name}/{_role(name, index)}"
             found[path] = _array(group["vars"], key, path, file_size)

@@ -17,7 +17,8 @@ class Network:
 
     Attributes:
         spec: stages, temporal kernels and places of non-local blocks.
-        is_image: kernels have no time axis, and neither has the network.
+        is_image: it is a network on images.
+        has_time: kernels have a time axis.
         width: channels of the first convolution.
         inflation: "3x1x1" or "3x3x3".
         norm: "batch" or "affine".
@@ -28,6 +29,7 @@ class Network:
 
     spec: specs.ResNetSpec
     is_image: bool
+    has_time: bool
     width: int
     inflation: str
     norm: str
@@ -162,6 +164,8 @@ def _network_of(checkpoint: Checkpoint) -> Network:
             "Kernels of both 3x1x1 and 3x3x3 look along time; no network here "
             "has both."
         )
+    spec = specs.ResNetSpec(stem_t, tuple(kernels_t), tuple(after))
+    _check_backbone(spec)
     norm = _norm(shape, Weight("stem", is_norm=True))
     if norm == "none":
         raise CheckpointError(
@@ -170,9 +174,10 @@ def _network_of(checkpoint: Checkpoint) -> Network:
         )
     options, pairwise = _block(shape, checkpoint.form, after, width)
     return Network(
-        spec=specs.ResNetSpec(stem_t, tuple(kernels_t), tuple(after)),
+        spec=spec,
         # mmaction2's C2D has the kernels of images, but takes clips.
         is_image=len(stem) == 4 and checkpoint.form.name != "mmaction2",
+        has_time=len(stem) == 5,
         width=width,
         inflation="3x3x3" if inflations == {"3x3x3"} else "3x1x1",
         norm=norm,
@@ -180,6 +185,30 @@ def _network_of(checkpoint: Checkpoint) -> Network:
         block=options,
         pairwise=pairwise,
     )
+
+
+def _check_backbone(spec: specs.ResNetSpec) -> None:
+    """Others have other pools and strides, which no weight shows.
+
+    Raises:
+        CheckpointError: it is no backbone of the table.
+    """
+    for backbone in specs.BACKBONES:
+        sizes = tuple(map(len, spec.kernels_t))
+        known = specs.resnet_spec(backbone, sizes)
+        if known.with_blocks(_places(spec)) == spec:
+            return
+    frames = [sorted(set(sizes)) for sizes in spec.kernels_t]
+    raise CheckpointError(
+        f"Expected a network of one of: {', '.join(specs.BACKBONES)}. Received "
+        f"one whose first kernel sees {spec.stem_kernel_t} frames, and those "
+        f"of res2 to res5 {frames}; Slow and SlowOnly, for example, look along "
+        "time in res4 and res5 alone, and are not built here."
+    )
+
+
+def _places(spec: specs.ResNetSpec) -> specs.Places:
+    return dict(zip(specs.STAGES, spec.nonlocal_after, strict=True))
 
 
 def _classes(shape: _Shapes, channels: int) -> int | None:

@@ -1,16 +1,12 @@
 """From a file to a model: `from_checkpoint` and `load_weights`."""
 
 import dataclasses
-import functools
 import os
 
 import keras
 
-from nonlocal_tf.choices import check_arguments, unknown
-from nonlocal_tf.models import image, shapes, specs, video
-from nonlocal_tf.weights import assign, hdf5, infer, pytorch
+from nonlocal_tf.weights import assign, build, hdf5, infer, pytorch
 from nonlocal_tf.weights.errors import CheckpointError, damaged
-from nonlocal_tf.weights.names import Format
 from nonlocal_tf.weights.read import opened, read
 from nonlocal_tf.weights.report import Report
 
@@ -26,6 +22,15 @@ def load_weights(
     the model stays as it is, with these exceptions, which the report lists as
     `kept` and `unused`: the classifier, if the file has none or one of other
     classes; and non-local blocks, if the file has none at all.
+
+    Networks want the pixels they were trained on: RGB, for the authors' and
+    SlowFast's as `nonlocal_tf.preprocess.normalize` has them; for mmaction2
+    and torchvision less (123.675, 116.28, 103.53), over (58.395, 57.12,
+    57.375); for Keras' ResNets BGR less (103.939, 116.779, 123.68). Training
+    adapts a network that starts from others; testing needs them as they are.
+    Keras' ResNets have the stride on the 1x1 convolutions: build the model
+    with `stride_on="1x1"`, or the report's `differs` says so. The pool of all
+    networks on images is padded; with `stem="slowfast"` that on clips is, too.
 
     Args:
         model: to fill.
@@ -118,119 +123,17 @@ def from_checkpoint(
         return _saved_model(path, given)
     checkpoint = read(path)
     network = infer.network_of(checkpoint)
-    if network.is_image:
-        model, assumed = _image_model(checkpoint.form, network, given), {}
-    else:
-        model, assumed = _clip_model(checkpoint.form, network, given)
+    make = build.image_model if network.is_image else build.clip_model
+    model, assumed = make(checkpoint, network, given)
     report = assign.load(model, checkpoint)
     return model, dataclasses.replace(report, assumed=assumed)
-
-
-def _clip_model(form: Format, network: infer.Network, given: dict):
-    """The network on clips, and what was assumed for it."""
-    assumed = {}
-    arguments = dict(given)
-    if arguments.get("sampling", "8x8") not in specs.SAMPLINGS:
-        raise ValueError(
-            unknown("sampling", arguments["sampling"], specs.SAMPLINGS)
-        )
-    if "sampling" not in arguments:
-        default = "32x4" if network.norm == "affine" else form.sampling
-        is_c2d = form.name == "mmaction2" and not network.spec.is_inflated
-        default = "8x8" if is_c2d else default
-        arguments["sampling"] = assumed["sampling"] = default
-    arguments.setdefault("num_classes", network.num_classes or 0)
-    arguments.setdefault("norm", network.norm)
-    if "stem" not in arguments and form.stem is not None:
-        # mmaction2's C2D is the authors' network, its I3D is its own.
-        own = form.name != "mmaction2" or network.spec.is_inflated
-        arguments["stem"] = form.stem if own else "official"
-    elif "stem" not in arguments and form.name == "caffe2":
-        # SlowFast has published files in this format, too.
-        assumed["stem"] = specs.SAMPLINGS[arguments["sampling"]].stem
-    if network.spec.is_inflated:
-        arguments.setdefault("inflation", network.inflation)
-    if "nonlocal_groups" not in arguments:
-        by_sampling = form.groups and network.norm == "affine"
-        if not (by_sampling or form.name == "ours"):
-            arguments["nonlocal_groups"] = {}
-    if network.spec.has_blocks:
-        _block_arguments(form, network, arguments, assumed)
-    if "head" not in arguments:
-        arguments["head"] = _head(form, network, arguments)
-    arguments.setdefault("name", network.name)
-    arguments.setdefault("width", network.width)
-    return _build(video.video_resnet, network, arguments), assumed
-
-
-def _block_arguments(form, network, arguments, assumed) -> None:
-    certain = network.pairwise
-    if certain is None and "pairwise" not in arguments:
-        assumed["pairwise"] = "embedded_gaussian"
-    asked = arguments.setdefault("pairwise", certain or "embedded_gaussian")
-    if certain is None and asked not in ("embedded_gaussian", "dot_product"):
-        raise ValueError(
-            "The weights are those of an embedded Gaussian or a dot product. "
-            f"Received: pairwise={asked!r}"
-        )
-    if certain is not None and asked != certain:
-        raise ValueError(
-            f"The weights are those of pairwise={certain!r}. "
-            f"Received: pairwise={asked!r}"
-        )
-    if asked == "embedded_gaussian":
-        if "scale" not in arguments:
-            arguments["scale"] = assumed["scale"] = form.scale
-    arguments["nonlocal_block"] = {
-        **network.block,
-        **arguments.get("nonlocal_block", {}),
-    }
-
-
-def _head(form, network, arguments) -> str:
-    if network.num_classes is None and not arguments["num_classes"]:
-        return "none"
-    shape = shapes.checked_shape(
-        arguments.get("clip_shape", (None,) * 3 + (video.CHANNELS,)), "clips"
-    )
-    crop = arguments.get("crop_px", video.CROP_PX)
-    larger = any(side is not None and side > crop for side in shape[1:3])
-    if larger and not form.global_pool:
-        return "fully_convolutional"
-    return "classification"
-
-
-def _image_model(form: Format, network: infer.Network, given: dict):
-    arguments = dict(given)
-    for name in ("sampling", "pairwise", "scale"):
-        if name in arguments:
-            raise ValueError(
-                f"The file has the weights of a network on images: {name!r} "
-                f"does not apply. Received: {name}={arguments[name]!r}"
-            )
-    if "clip_shape" in arguments:
-        arguments["image_shape"] = arguments.pop("clip_shape")
-    arguments.setdefault("num_classes", network.num_classes or 0)
-    if not arguments["num_classes"]:
-        arguments.setdefault("head", "none")
-    arguments.setdefault("name", network.name)
-    arguments.setdefault("width", network.width)
-    arguments.setdefault("norm", network.norm)
-    arguments.setdefault("stride_on", form.stride_on)
-    return _build(image.image_resnet, network, arguments)
-
-
-def _build(builder, network: infer.Network, arguments: dict) -> keras.Model:
-    build = functools.partial(builder, network.spec)
-    check_arguments("from_checkpoint", build, arguments)
-    return build(**arguments)
 
 
 def _is_keras_model(path) -> bool:
     with opened(path) as file:
         if not pytorch.is_archive(file.read(4)):
             return False
-        return hdf5.in_keras_archive(file) is not None
+        return hdf5.is_keras_archive(file)
 
 
 def _saved_model(path, given: dict):

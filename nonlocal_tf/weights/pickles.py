@@ -285,9 +285,8 @@ class Machine:
         return items[::-1]
 
     def _join(self, count: int) -> None:
-        items = tuple(self._stack[-count:])
-        del self._stack[-count:]
-        self._stack.append(items)
+        items = [self._stack.pop() for _ in range(count)]
+        self._stack.append(tuple(reversed(items)))
 
     def _extend(self, items: list) -> None:
         if isinstance(self._stack[-1], list):

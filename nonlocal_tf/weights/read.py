@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nonlocal_tf.weights import hdf5, pickles, pytorch
+from nonlocal_tf.weights import graph, hdf5, pickles, pytorch
 from nonlocal_tf.weights.errors import CheckpointError
 from nonlocal_tf.weights.names import FORMATS, Format
 
@@ -27,12 +27,15 @@ class Checkpoint:
         form: its format.
         arrays: by the names of the file.
         ignored: names in the file that are not weights of a network.
+        graph: what the file says of its network beside the weights; nothing
+            if we have not written it.
     """
 
     path: str
     form: Format
     arrays: dict[str, np.ndarray]
     ignored: tuple[str, ...]
+    graph: dict
 
 
 def read(path: str | os.PathLike) -> Checkpoint:
@@ -49,7 +52,9 @@ def read(path: str | os.PathLike) -> Checkpoint:
     """
     path = os.fspath(path)
     with opened(path) as file:
-        arrays = _numbers(_saved(file))
+        saved = _saved(file)
+        noted = saved.get(graph.NOTE) if isinstance(saved, dict) else None
+        arrays = _numbers(saved)
         form = _format_of(arrays)
         ignored = [n for n in arrays if re.fullmatch(form.ignored, n)]
         for name in ignored:
@@ -57,7 +62,8 @@ def read(path: str | os.PathLike) -> Checkpoint:
         if form.name == "slowfast":  # sub-batch statistics, by another name
             arrays = {n.replace("bn.bn.", "bn."): a for n, a in arrays.items()}
         _check_numbers(arrays)
-    return Checkpoint(path, form, arrays, tuple(ignored))
+        known = graph.read_note(noted)
+    return Checkpoint(path, form, arrays, tuple(ignored), known)
 
 
 @contextlib.contextmanager
@@ -88,11 +94,11 @@ def _saved(file: BinaryIO):
     with mapped(file) as content:
         start = content[:64]
         if hdf5.is_hdf5(start):
-            return hdf5.read(file)
+            return _saved_by_keras(file)
         if pytorch.is_archive(start):
             within = hdf5.in_keras_archive(file)
             if within is not None:
-                return hdf5.read(within)
+                return _saved_by_keras(within)
         if pytorch.is_archive(start) or pytorch.is_legacy(start):
             return pytorch.read(file, content)
         try:
@@ -107,6 +113,11 @@ def _saved(file: BinaryIO):
                     f"download. It begins with {text[:20]!r}."
                 ) from error
             raise
+
+
+def _saved_by_keras(file: BinaryIO) -> dict:
+    note = hdf5.read_note(file, graph.NOTE)
+    return {"state_dict": hdf5.read(file), graph.NOTE: note}
 
 
 def _numbers(saved) -> dict[str, np.ndarray]:

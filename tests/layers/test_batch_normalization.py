@@ -54,9 +54,12 @@ def test_a_kernel_changes_neither_value_nor_statistics():
         ({}, False),
         pytest.param({"synchronized": True}, True, marks=tensorflow_only),
         ({"trainable": False}, True),
+        ({"center": False}, True),
+        ({"scale": False}, True),
+        ({"axis": 1}, True),
     ],
 )
-def test_the_kernel_is_left_alone_outside_of_training(options, training):
+def test_the_kernel_is_left_alone_where_it_does_not_fit(options, training):
     _, layer = pair(**options)
 
     def kernel(*arguments):

@@ -37,6 +37,20 @@ def test_as_many_strides_as_axes_are_needed():
         MaxPool((1, 3, 3), strides=(2, 2))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pool_size": 2}, "`pool_size` to have an integer of at least 1"),
+        ({"pool_size": (0, 2)}, "`pool_size` to have"),
+        ({"pool_size": (2, 2), "strides": (2, 0.5)}, "`strides` to have"),
+        ({"pool_size": (2, 2), "padding": (-1, 0)}, "of at least 0 an axis"),
+    ],
+)
+def test_what_is_no_size_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        MaxPool(**options)
+
+
 def test_a_box_that_could_be_empty_is_refused():
     with pytest.raises(ValueError, match="at most half"):
         MaxPool((1, 3, 3), padding=(0, 2, 2))

@@ -84,11 +84,20 @@ def test_any_axes(axes, pool):
     assert {(block.axes, block.pool_size) for block in blocks} == {(axes, pool)}
 
 
-def test_groups_of_frames_can_be_asked_for_and_refused():
-    for groups, expected in (({"res4": 2}, 2), ({}, None)):
-        model = outline("c2d_nl1_r50", nonlocal_groups=groups, sampling="32x4")
-        block = blocks_of(model)["res4_block4_nonlocal"]
+def test_groups_of_frames_can_be_asked_for_and_done_without():
+    for groups, expected in (({"res3": 2}, 2), ({}, None), (None, 4)):
+        model = outline("c2d_nl5_r50", nonlocal_groups=groups, sampling="32x4")
+        block = blocks_of(model)["res3_block1_nonlocal"]
         assert block.temporal_group_size == expected
+
+
+def test_blocks_are_synchronised_if_they_have_statistics():
+    for norm, expected in (("batch", True), ("none", False)):
+        model = outline(
+            "c2d_nl1_r50", bn_synchronized=True, nonlocal_block={"norm": norm}
+        )
+        block = blocks_of(model)["res4_block4_nonlocal"]
+        assert block.bn_synchronized is expected
 
 
 def test_other_arguments_of_a_block():
@@ -105,7 +114,16 @@ def test_other_arguments_of_a_block():
         ({"outputs": "logit"}, "Did you mean 'logits'"),
         ({"norm": "none"}, "Unknown norm 'none'"),
         ({"inflation": "3x1x1"}, "C2D sees one frame"),
+        ({"norm": "affine", "bn_synchronized": True}, "goes with norm='bat"),
+        ({"norm": "affine", "zero_init_residual": True}, "stay as they start"),
+        ({"crop_px": 0}, "`crop_px` to be an integer of at least 1"),
+        ({"stride_on": "2x2"}, "Unknown stride_on '2x2'"),
         ({"nonlocal_places": "res3"}, "goes with a model that has non-local"),
+        ({"nonlocal_groups": {"res3": 2}}, "goes with a model that has non-l"),
+        ({"nonlocal_block": {"norm": "none"}}, "goes with a model that has"),
+        ({"pairwise": "gaussian"}, "list_models.*pairwise='gaussian' for c2d"),
+        ({"scale": 1}, "goes with a model that has non-local"),
+        ({"axes": "time"}, "goes with a model that has non-local"),
         ({"clip_shape": (64, 64, 3)}, "Expected the shape of clips"),
         ({"clip_shape": (8, 4, 64, 3)}, r"at least \(2, 5, 5\).*come last"),
         ({"clip_shape": (1, 64, 64, 3)}, r"at least \(2, 5, 5\)"),
@@ -115,6 +133,26 @@ def test_other_arguments_of_a_block():
 def test_a_bad_value_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         outline("c2d_r50", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nonlocal_places": {}}, "at least one place"),
+        ({"nonlocal_places": "res6"}, "Did you mean 'res"),
+        ({"nonlocal_groups": {"re4": 2}}, "Did you mean 'res4'"),
+        ({"nonlocal_groups": {"res3": 2}}, "Expected one of: res4"),
+        ({"nonlocal_block": {"axes": "time"}}, "given as `axes`"),
+        (
+            {"nonlocal_block": {"temporal_group_size": 2}},
+            "given as `nonlocal_groups`",
+        ),
+        ({"scale": 1, "pairwise": "dot_product"}, "Gaussian functions alone"),
+    ],
+)
+def test_a_bad_value_for_blocks_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        outline("c2d_nl1_r50", **options)
 
 
 @pytest.mark.parametrize(
@@ -143,11 +181,12 @@ def test_an_unknown_inflation_is_refused():
         outline("i3d_r50", inflation="3x3x1")
 
 
-def test_an_image_network_has_the_stride_where_it_is_asked():
+@pytest.mark.parametrize("name", ["image_r50", "i3d_r50"])
+def test_a_network_has_the_stride_where_it_is_asked(name):
     for stride_on, expected in (("3x3", [1, 2]), ("1x1", [2, 1])):
-        model = outline("image_r50", stride_on=stride_on)
+        model = outline(name, stride_on=stride_on)
         convs = (model.get_layer(f"res4_block0_conv{i}") for i in (1, 2))
-        assert [conv.strides[0] for conv in convs] == expected
+        assert [conv.strides[-1] for conv in convs] == expected
 
 
 def test_an_image_network_has_no_fully_convolutional_head():

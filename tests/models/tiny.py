@@ -5,6 +5,7 @@ import contextlib
 import keras
 
 from nonlocal_tf import models
+from nonlocal_tf.models import specs, video
 
 CLIP = (8, 64, 64, 3)
 IMAGE = (64, 64, 3)
@@ -18,6 +19,25 @@ def tiny(name, **options):
     return models.create_model(
         name, **{"clip_shape": CLIP, "sampling": "8x8", **options}
     )
+
+
+def shallow(backbone, **options):
+    """One residual block a stage, with a non-local block behind that of res3.
+
+    For tests that compile or train; every weight matters.
+    """
+    spec = specs.resnet_spec(backbone, (1, 1, 1, 1), {"res3": (0,)})
+    options = {
+        "num_classes": 5,
+        "width": 4,
+        "clip_shape": (4, 32, 32, 3),
+        "sampling": "8x8",
+        "dropout": 0.0,
+        "zero_init_residual": False,
+        "nonlocal_block": {"gamma_init": 0.5},
+        **options,
+    }
+    return video.video_resnet(spec, **options)
 
 
 def outline(name, **options):

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 import nonlocal_tf as nl
+from nonlocal_tf.weights.write import to_arrays
 from tests import harness
 from tests.models.tiny import tiny
+from tests.weights import files
 from training import cli, convert
 
 
@@ -27,7 +29,14 @@ def test_there_and_back_again_is_bit_equal(blobs, tmp_path, capsys):
     assert blobs.read_bytes() == again.read_bytes()
     out = capsys.readouterr().out
     assert "279 variables loaded" in out
-    assert "assumed pairwise='embedded_gaussian'" in out
+    assert "a.pyth (slowfast) written; its own code differs: stem is" in out
+
+
+def test_what_was_assumed_is_told(tmp_path, capsys):
+    model = tiny("c2d_nl1_r50")
+    files.write(tmp_path / "a.pkl", "caffe2", to_arrays(model, "caffe2"))
+    assert run(tmp_path / "a.pkl", tmp_path / "b.pkl", "--to", "caffe2") == 0
+    assert "assumed pairwise='embedded_gaussian'" in capsys.readouterr().out
 
 
 def test_a_keras_file_has_the_network_that_was_asked_for(blobs, tmp_path):

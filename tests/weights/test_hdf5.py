@@ -34,6 +34,21 @@ def test_weights_have_the_paths_of_their_variables(norm, pairwise, tmp_path):
         np.testing.assert_array_equal(found[path], array, err_msg=path)
 
 
+@pytest.mark.parametrize("end", ["keras", "weights.h5"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_optimizers_state_is_left(optimizer, end, tmp_path):
+    expected, model = (nl.create_model("c2d_nl1_small") for _ in range(2))
+    harness.randomise(expected)
+    expected.compile(optimizer, "mse")
+    expected.optimizer.build(expected.trainable_variables)
+    path = tmp_path / f"a.{end}"
+    (expected.save if end == "keras" else expected.save_weights)(path)
+    report = nl.load_weights(model, path)
+    assert "optimizer/0" in str(report.ignored)
+    for ours, theirs in zip(model.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+
+
 def keras_resnet(**options):
     """Keras' ResNet-50 with random weights, statistics and biases."""
     model = keras.applications.ResNet50(
@@ -78,6 +93,25 @@ def test_the_resnet_of_keras_gives_equal_outputs(kind, tmp_path):
     y = np.asarray(ours(x, training=False))
     bound = 1e-5 * np.abs(expected).max()
     np.testing.assert_allclose(y, expected, atol=bound)
+
+
+def test_it_is_inflated_with_the_stride_where_it_was_trained(tmp_path):
+    theirs = keras_resnet(include_top=False, pooling="avg")
+    path = legacy(theirs, tmp_path / "resnet.h5")
+    ours = nl.create_model(
+        "c2d_r50",
+        clip_shape=(4, 64, 64, 3),
+        stem="slowfast",  # which pads the pool as the image networks do
+        stride_on="1x1",
+        head="none",
+    )
+    assert nl.load_weights(ours, path).differs == ()
+    x = harness.normal((1, 64, 64, 3))
+    expected = np.asarray(theirs(x, training=False))
+    clip = np.repeat(x[:, None], 4, axis=1)
+    y = np.asarray(ours(clip, training=False)).mean((2, 3))
+    bound = 1e-5 * np.abs(expected).max()
+    np.testing.assert_allclose(y[:, 0], expected, atol=bound)
 
 
 def test_a_resnet_without_a_classifier_gives_features(tmp_path):

@@ -203,6 +203,7 @@ def test_a_keras_file_is_taken_as_it_is(tmp_path):
         ({"clip_shape": 5}, "Expected the shape of clips"),
         ({"width": 8}, "has the shape"),
         ({"nonlocal_places": "res3"}, "does not fit the model"),
+        ({"nonlocal_groups": {"res3": 4}}, "Unknown stage with non-local"),
     ],
 )
 def test_an_argument_that_contradicts_the_file_is_refused(
@@ -211,6 +212,15 @@ def test_an_argument_that_contradicts_the_file_is_refused(
     path = file_of(tmp_path, "c2d_nl1_r50")
     with pytest.raises(ValueError, match=message):
         nl.from_checkpoint(path, **{**OPTIONS, **options})
+
+
+@pytest.mark.parametrize(
+    "options", [{"pairwise": "embedded_gaussian"}, {"scale": 1}]
+)
+def test_arguments_of_blocks_need_blocks_in_the_file(options, tmp_path):
+    path = file_of(tmp_path, "c2d_r50")
+    with pytest.raises(ValueError, match="goes with a model that has"):
+        nl.from_checkpoint(path, **OPTIONS, **options)
 
 
 def test_a_misspelt_argument_is_told(tmp_path):
@@ -244,7 +254,8 @@ def test_images_are_inflated(tmp_path):
 
 @pytest.mark.parametrize("form", ["torchvision", "keras_resnet"])
 def test_images_start_networks_with_blocks(form, tmp_path):
-    arrays = to_arrays(random("image_r50"), form)
+    stride_on = "1x1" if form == "keras_resnet" else "3x3"
+    arrays = to_arrays(random("image_r50", stride_on=stride_on), form)
     if form == "keras_resnet":
         with h5py.File(tmp_path / "a", "w") as file:
             layers = sorted({name.split("/")[0] for name in arrays})
@@ -261,7 +272,8 @@ def test_images_start_networks_with_blocks(form, tmp_path):
     kept = {path.split("/")[0].split("_")[-1] for path in report.kept}
     assert kept == {"nonlocal", "logits"}
     assert len(report.kept) == 5 * 12 + 2
-    assert report.differs == ()
+    stride = "stride_on is '3x3', in the file's network '1x1'"
+    assert report.differs == ((stride,) if form == "keras_resnet" else ())
 
 
 def test_an_inflated_c2d_equals_the_image_network_on_a_static_clip(tmp_path):
@@ -318,17 +330,25 @@ def test_blocks_stay_at_their_start_without_blocks_in_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("source", "target"), [("batch", "affine"), ("affine", "batch")]
 )
-def test_normalisations_change_their_form(source, target, tmp_path):
-    expected = random("c2d_nl1_r50", norm=source)
+@pytest.mark.parametrize("block", ["batch", "affine", None])
+def test_normalisations_change_their_form(block, source, target, tmp_path):
+    options = {"nonlocal_block": {"norm": block} if block else None}
+    expected = random("c2d_nl1_r50", norm=source, **options)
     path = files.write(tmp_path / "a", "caffe2", to_arrays(expected, "caffe2"))
-    model = tiny(
-        "c2d_nl1_r50",
-        norm=target,
-        nonlocal_block={"norm": "batch"} if source == "batch" else None,
-    )
+    model = tiny("c2d_nl1_r50", norm=target)
     report = nl.load_weights(model, path)
     assert "conv1_" in report.converted[0]
+    assert not report.kept + report.unused
     equal(model, expected)
+    built, _ = nl.from_checkpoint(path, norm=target, **OPTIONS)
+    equal(built, expected)
+
+
+def test_a_shift_needs_a_bias_to_go_into(tmp_path):
+    path = file_of(tmp_path, "c2d_nl1_r50")
+    model = tiny("c2d_nl1_r50", norm="affine", nonlocal_block={"out_bias": 0})
+    with pytest.raises(CheckpointError, match="out_bias=True"):
+        nl.load_weights(model, path)
 
 
 def test_a_graph_that_is_not_that_of_the_source_is_told(tmp_path):
@@ -339,12 +359,14 @@ def test_a_graph_that_is_not_that_of_the_source_is_told(tmp_path):
     assert nl.load_weights(source, path).differs == ()
     other = tiny("i3d_nl1_r50", nonlocal_block={"pool_position": "after"})
     report = nl.load_weights(other, path)
+    of = "in the file's network"
     assert report.differs == (
-        "the stem is not that of stem='slowfast'",
-        "res4_block4_nonlocal pools after phi and g",
+        f"stem is 'official', {of} 'slowfast'",
+        f"pool_position is 'after', {of} 'before'",
     )
+    assert "differs 2: stem is" in str(report)
     report = nl.load_weights(tiny("i3d_nl1_r50", scale=1), path)
-    assert report.differs[-1] == "res4_block4_nonlocal has scale=1.0"
+    assert report.differs[-1] == f"scale is 1.0, {of} 'rsqrt'"
 
 
 def test_a_new_head_can_be_asked_for(tmp_path):
@@ -547,6 +569,17 @@ def test_weights_of_another_kind_of_network_are_refused(
         del arrays["s1.pathway0_stem.conv.weight"]
     path = files.write(tmp_path / "a", "slowfast", arrays)
     with pytest.raises(CheckpointError, match=message):
+        nl.from_checkpoint(path)
+
+
+def test_a_network_that_looks_along_time_elsewhere_is_refused(tmp_path):
+    arrays = arrays_of("c2d_r50", "slowfast")
+    for stage, blocks in ((4, 6), (5, 3)):
+        for block in range(blocks):
+            name = f"s{stage}.pathway0_res{block}.branch2.a.weight"
+            arrays[name] = np.repeat(arrays[name], 3, axis=2)
+    path = files.write(tmp_path / "slow.pyth", "slowfast", arrays)
+    with pytest.raises(CheckpointError, match=r"slow.pyth.*Slow and SlowOnly"):
         nl.from_checkpoint(path)
 
 

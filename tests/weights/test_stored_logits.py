@@ -1,7 +1,8 @@
 """Networks of everyone's files give the logits that everyone's code gave.
 
-tests/data/video/README.md says where the numbers are from. The bound is a
-thousandth of the logits' deviation; the pairwise functions differ by seven.
+tests/data/video/README.md says where the numbers are from. Differences are in
+shares of the logits' deviation; fifty layers of float32 make 2e-6 to 4e-6, and
+another pairwise function 7e-3.
 """
 
 import json
@@ -12,7 +13,7 @@ import pytest
 import nonlocal_tf as nl
 from tests.weights import files
 
-BOUND = 1e-3
+BOUND = 2e-5
 STORED = {
     "slowfast_I3D_NLN_8x8_R50": ("slowfast", 7, {}),
     "caffe2_i3d_nl5_r50_8x8_256": (
@@ -87,7 +88,7 @@ def test_another_function_shows(tmp_path):
     path = files.write(tmp_path / "weights", "slowfast", arrays)
     model, _ = nl.from_checkpoint(path, clip_shape=case["clip"][1:], crop_px=64)
     y = model(files.clip(case["clip"], 5), training=False)
-    assert files.relative(y, TINY[f"{name}/logits"]) > 3 * BOUND
+    assert files.relative(y, TINY[f"{name}/logits"]) > 100 * BOUND
 
 
 def test_probabilities_can_be_asked_for(tmp_path):

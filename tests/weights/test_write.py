@@ -70,6 +70,100 @@ def test_every_function_comes_back_bit_by_bit(form, pairwise, tmp_path):
     assert_equal(nl.from_checkpoint(path, **chosen)[0], expected)
 
 
+@pytest.mark.parametrize(
+    ("form", "name", "options"),
+    [
+        ("caffe2", "i3d_nl1_r50", {"stem": "slowfast", "scale": 0.5}),
+        ("slowfast", "i3d_r50", {"stem": "official_strided"}),
+        ("h5", "i3d_r50", {"stem": "mmaction2", "stride_on": "1x1"}),
+        ("h5", "image_r50", {"stride_on": "1x1", "pool_padding": 0}),
+        ("h5", "c2d_nl1_r50", {"pairwise": "dot_product", "axes": "time"}),
+        ("h5", "c2d_nl1_r50", {"pairwise": "gaussian", "scale": 0.5}),
+        (
+            "h5",
+            "c2d_nl1_r50",
+            {"nonlocal_block": {"pool_position": "after", "subsample": None}},
+        ),
+        ("caffe2", "c2d_nl5_r50", {"nonlocal_groups": {"res3": 2}}),
+    ],
+)
+def test_what_weights_do_not_show_comes_back(form, name, options, tmp_path):
+    expected = random(name, **options)
+    path = tmp_path / f"a{WRITERS[form]}"
+    nl.save_weights(expected, path, form)
+    shape = expected.input_shape[1:]
+    model, report = nl.from_checkpoint(path, clip_shape=shape)
+    assert report.assumed == {}
+    assert report.differs == ()
+    x = harness.normal((1, *shape))
+    np.testing.assert_array_equal(
+        np.asarray(model(x, training=False)),
+        np.asarray(expected(x, training=False)),
+    )
+
+
+def test_the_frames_come_back(tmp_path):
+    nl.save_weights(tiny("c2d_r50"), tmp_path / "a.pkl", "caffe2")
+    model, _ = nl.from_checkpoint(tmp_path / "a.pkl")
+    assert model.input_shape == (None, 8, 224, 224, 3)
+
+
+def test_the_sampling_that_is_asked_for_counts(tmp_path):
+    model = tiny("c2d_nl5_r50", sampling="32x4", clip_shape=(8, 64, 64, 3))
+    nl.save_weights(model, tmp_path / "a.pkl", "caffe2")
+    model, report = nl.from_checkpoint(tmp_path / "a.pkl", sampling="32x2")
+    assert model.input_shape[1] == 32
+    assert model.get_layer("conv1").strides[0] == 2
+    block = model.get_layer("res3_block1_nonlocal")
+    assert block.temporal_group_size is None
+    assert report.assumed == {"stem": "official_strided"}
+
+
+def test_of_a_file_that_keras_wrote_more_is_assumed(tmp_path):
+    tiny("c2d_nl1_r50").save_weights(tmp_path / "a.weights.h5")
+    _, report = nl.from_checkpoint(tmp_path / "a.weights.h5", clip_shape=CLIP)
+    assert report.assumed == {
+        "sampling": "32x2",
+        "stem": "official_strided",
+        "pairwise": "embedded_gaussian",
+        "scale": "rsqrt",
+        "axes": "spacetime",
+        "pool_position": "before",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pairwise": "gaussian"}, "have no Gaussian"),
+        ({"axes": "space"}, "axes is 'space'"),
+        ({"stride_on": "1x1"}, "stride_on is '1x1'"),
+        (
+            {"nonlocal_block": {"pool_position": "after"}},
+            "pool_position is 'after', in networks of",
+        ),
+    ],
+)
+@pytest.mark.parametrize("form", ["caffe2", "slowfast"])
+def test_what_no_network_of_a_format_does_is_refused(
+    form, options, message, tmp_path
+):
+    model = tiny("c2d_nl1_r50", **options)
+    with pytest.raises(CheckpointError, match=message):
+        nl.save_weights(model, tmp_path / "a", form)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_other_code_would_do_otherwise_is_told(tmp_path):
+    model = tiny("c2d_nl1_r50", scale=2)
+    differs = nl.save_weights(model, tmp_path / "a.pyth", "slowfast")
+    assert differs == (
+        "stem is 'official', in networks of slowfast 'slowfast'",
+        "scale is 2.0, in networks of slowfast 'rsqrt'",
+    )
+    assert nl.save_weights(model, tmp_path / "a.weights.h5", "h5") == ()
+
+
 def test_the_authors_blobs_are_a_plain_pickle(tmp_path):
     model = random("c2d_r50")
     nl.save_weights(model, tmp_path / "a.pkl", "caffe2")

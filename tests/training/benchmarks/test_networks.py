@@ -181,3 +181,9 @@ def test_the_figures_of_readme_are_those_of_the_benchmark():
     assert len(rows) == 2
     for row in rows:
         assert row in text
+    peaks = [
+        row["peak_mb"]
+        for row in published()["memory"]
+        if row["sampling"] == "128x1"
+    ]
+    assert f"of `i3d_nl5_r50` takes {max(peaks) / 1e3:.1f} GB" in text

@@ -1,0 +1,74 @@
+"""What weights do not show: read off a model, noted, and read again."""
+
+import pytest
+
+from nonlocal_tf.weights import graph
+from nonlocal_tf.weights.errors import CheckpointError
+from tests.models.tiny import outline
+
+OF_BLOCK = {"pool_position": "before", "subsample": (1, 2, 2)}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("image_r50", {}, {"stride_on": "3x3", "pool_padding": 1}),
+        (
+            "i3d_r50",
+            {"stem": "mmaction2", "stride_on": "1x1"},
+            {"stride_on": "1x1", "stem": "mmaction2", "frames": 8},
+        ),
+        (
+            "c2d_nl5_r50",
+            {"sampling": "32x4", "clip_shape": (None, 64, 64, 3)},
+            {
+                "stride_on": "3x3",
+                "stem": "official",
+                "pairwise": "embedded_gaussian",
+                "scale": "rsqrt",
+                "axes": "spacetime",
+                "nonlocal_groups": {"res3": 4},
+                "nonlocal_block": OF_BLOCK,
+            },
+        ),
+        ("c2d_nl1_small", {}, {}),
+    ],
+)
+def test_the_arguments_of_a_network_are_read_off_its_layers(
+    name, options, expected
+):
+    if name.endswith("small"):
+        import nonlocal_tf as nl
+
+        assert graph.graph_of(nl.create_model(name)) == expected
+    else:
+        assert graph.graph_of(outline(name, **options)) == expected
+
+
+def test_a_note_is_read_again():
+    model = outline("c2d_nl5_r50", pairwise="gaussian", scale=0.5)
+    noted = graph.read_note(graph.note(model))
+    assert noted["scale"] == 0.5
+    block = {**OF_BLOCK, "subsample": [1, 2, 2]}
+    assert noted == {**graph.graph_of(model), "nonlocal_block": block}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "[" * 100_000,
+        '{"path": "a"}',
+        '{"frames": 0}',
+        '{"frames": true}',
+        '{"stem": 1}',
+        '{"scale": -1}',
+        '{"scale": NaN}',
+        '{"nonlocal_groups": {"res3": "4"}}',
+        '{"nonlocal_block": {"name": "a"}}',
+    ],
+)
+def test_a_note_that_is_none_of_ours_is_refused(text):
+    with pytest.raises(CheckpointError, match="how the network is built"):
+        graph.read_note(text)
