@@ -19,12 +19,12 @@ train: .venv/.train
 		--workdir runs/digits_nl --export savedmodels/digits_nl
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -n 2
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 \
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile \
 		tests/ops tests/layers tests/models tests/test_*.py
 
 test-slow: .venv/.dev
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

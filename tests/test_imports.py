@@ -14,10 +14,12 @@ BELOW = {
     "nonlocal_tf.layers": ["nonlocal_tf.ops", "nonlocal_tf.choices"],
     "nonlocal_tf.models": [
         "nonlocal_tf.layers",
+        "nonlocal_tf.ops",
         "nonlocal_tf.choices",
     ],
     "nonlocal_tf.weights": [
         "nonlocal_tf.models",
+        "nonlocal_tf.layers",
         "nonlocal_tf.choices",
     ],
 }

@@ -5,6 +5,7 @@ import pytest
 from nonlocal_tf import models
 from nonlocal_tf.models.inflate import inflate, inflate_kernel
 from tests.harness import normal
+from tests.layers.blocks import tensorflow_only
 from tests.models.tiny import tiny
 
 
@@ -121,6 +122,7 @@ def test_another_shape_is_an_error_that_names_the_layer():
         inflate(image, clip)
 
 
+@tensorflow_only
 def test_the_papers_networks_are_inflated_by_layer_name():
     image, clip = tiny("image_r50"), tiny("i3d_nl1_r50")
     report = inflate(image, clip)

@@ -4,6 +4,7 @@ import pytest
 
 from nonlocal_tf import models
 from nonlocal_tf.layers import DotProduct, NonLocalBlock
+from tests.layers.blocks import tensorflow_only
 from tests.models.tiny import outline, without_weights
 
 
@@ -91,6 +92,7 @@ def test_groups_of_frames_can_be_asked_for_and_done_without():
         assert block.temporal_group_size == expected
 
 
+@tensorflow_only
 def test_blocks_are_synchronised_if_they_have_statistics():
     for norm, expected in (("batch", True), ("none", False)):
         model = outline(

@@ -167,7 +167,11 @@ def test_every_recipe_trains_a_step(recipe, tmp_path):
     ("how", "arguments", "after"),
     [
         pytest.param(
-            signal.SIGKILL, LONGER, "checkpoints/epoch_0001", id="kill"
+            signal.SIGKILL,
+            LONGER,
+            "checkpoints/epoch_0001",
+            id="kill",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             signal.SIGKILL,
@@ -223,6 +227,7 @@ def test_without_a_block_no_picture_is_proposed(tiny, capsys):
     assert "training.visualize" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_outcome(tmp_path):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         train.main([*ALONE, f"--workdir={tmp_path / name}", f"--seed={seed}"])

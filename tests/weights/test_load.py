@@ -328,10 +328,15 @@ def test_blocks_stay_at_their_start_without_blocks_in_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("source", "target"), [("batch", "affine"), ("affine", "batch")]
+    ("source", "target", "block"),
+    [
+        ("batch", "affine", None),
+        ("batch", "affine", "affine"),
+        ("affine", "batch", None),
+        ("affine", "batch", "batch"),
+    ],
 )
-@pytest.mark.parametrize("block", ["batch", "affine", None])
-def test_normalisations_change_their_form(block, source, target, tmp_path):
+def test_normalisations_change_their_form(source, target, block, tmp_path):
     options = {"nonlocal_block": {"norm": block} if block else None}
     expected = random("c2d_nl1_r50", norm=source, **options)
     path = files.write(tmp_path / "a", "caffe2", to_arrays(expected, "caffe2"))

@@ -38,7 +38,6 @@ def assert_equal(model, expected):
     [
         ("i3d_nl5_r50", {}),
         ("i3d_r50", {"inflation": "3x3x3"}),
-        ("c2d_nl1_r50", {}),
     ],
 )
 def test_weights_come_back_bit_by_bit(form, name, options, tmp_path):
