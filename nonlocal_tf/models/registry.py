@@ -36,13 +36,13 @@ def create_model(name: str, **arguments) -> keras.Model:
       be None (image networks: `image_shape`);
     - `sampling`: "8x8", "32x2", "32x4" or "128x1", the authors' graph for it;
     - `inflation`: "3x1x1" or "3x3x3", of I3D;
-    - `pairwise`, `axes`, `nonlocal_places`, `nonlocal_block`: which non-local
-      blocks, and where;
+    - `pairwise`, `scale`, `axes`, `nonlocal_places`, `nonlocal_groups`,
+      `nonlocal_block`: which non-local blocks, and where they look;
     - `head`: "classification", "fully_convolutional", "multi_label" or
       "none"; `outputs`: "logits" or "probabilities";
     - `norm`: "batch", or "affine" for scales and shifts that are not trained;
-    - `stem`, `crop_px`, `dropout`; and `width`, the channels of the first
-      convolution (64), for a narrow network to try things with.
+    - `stem`, `stride_on`, `crop_px`, `dropout`; and `width`, the channels of
+      the first convolution (64), for a narrow network to try things with.
 
     The networks called `_small` take `num_classes`, `clip_shape` or
     `image_shape`, and with blocks `nonlocal_block`.

@@ -66,8 +66,8 @@ def from_checkpoint(
 
     Depth, temporal kernels, places and kind of non-local blocks, normalisation
     and classes are read off the file. Not in the file are `sampling`,
-    `pairwise`, `scale` and, of Caffe2 files, `stem`; `report.assumed` says what
-    was taken for those not given.
+    `pairwise`, `scale` and, of Caffe2 files, `stem`, unless `save_weights` has
+    written it; `report.assumed` says what was taken for those not given.
 
     Args:
         path: as of `load_weights`.
@@ -85,8 +85,8 @@ def from_checkpoint(
             stays as it is initialised.
         head: as of `create_model`. Default: "none" if the file has no
             classifier; else "classification", or "fully_convolutional" where
-            the clip is larger than a training crop (mmaction2 averages larger
-            ones too).
+            the clip is known to be larger than a training crop (mmaction2
+            averages larger ones too).
         **options: other arguments of `create_model`, such as `outputs`. Give
             `stem="slowfast"` for the `.pkl` files of SlowFast's model zoo,
             which have the names of the authors' files.
