@@ -120,9 +120,7 @@ class Softmax(Pairwise):
 
     def __init__(self, scale=None, method="auto", **kwargs):
         super().__init__(method, **kwargs)
-        numeric = (
-            isinstance(scale, numbers.Real) and 0 < float(scale) < math.inf
-        )
+        numeric = isinstance(scale, numbers.Real) and _is_finite(scale)
         numeric = numeric and not isinstance(scale, bool)
         if not (scale is None or scale == "rsqrt" or numeric):
             raise ValueError(
@@ -148,6 +146,13 @@ class Softmax(Pairwise):
 
     def get_config(self):
         return {**super().get_config(), "scale": self.scale}
+
+
+def _is_finite(scale) -> bool:
+    try:
+        return 0 < float(scale) < math.inf
+    except OverflowError:  # of a huge integer
+        return False
 
 
 @register_pairwise("gaussian")

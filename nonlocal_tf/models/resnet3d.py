@@ -111,6 +111,11 @@ class Head:
         ):
             if value not in expected:
                 raise ValueError(unknown(name, value, expected))
+        if self.kind == "none" and self.outputs != "logits":
+            raise ValueError(
+                "Without a head there are no probabilities. Received: "
+                f"head='none', outputs={self.outputs!r}"
+            )
         if not is_positive_integer(self.crop_px):
             raise ValueError(
                 "Expected `crop_px` to be an integer of at least 1. "

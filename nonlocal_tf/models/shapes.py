@@ -1,5 +1,7 @@
 """The shapes of what networks take."""
 
+from nonlocal_tf.layers.positions import is_positive_integer
+
 AXES = {
     "clips": "(time, height, width, channels)",
     "images": "(height, width, channels)",
@@ -25,6 +27,12 @@ def checked_shape(
     if len(shape) != axes.count(",") + 1 or shape[-1] is None:
         raise ValueError(
             f"Expected the shape of {of} as {axes} with known channels. "
+            f"Received: {shape}"
+        )
+    wrong = [s for s in shape if not (s is None or is_positive_integer(s))]
+    if wrong:
+        raise ValueError(
+            f"Expected the sizes of {of} to be None or integers of at least 1. "
             f"Received: {shape}"
         )
     if any(

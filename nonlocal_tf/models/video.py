@@ -9,6 +9,7 @@ import keras
 from keras import initializers
 
 from nonlocal_tf.choices import unknown
+from nonlocal_tf.layers.positions import is_positive_integer
 from nonlocal_tf.models import specs
 from nonlocal_tf.models.registry import add_model
 from nonlocal_tf.models.resnet3d import Head, Style, resnet
@@ -141,6 +142,11 @@ def video_resnet(
     if isinstance(nonlocal_places, str):
         spec = spec.with_one_block(nonlocal_places)
     elif nonlocal_places is not None:
+        if not isinstance(nonlocal_places, dict):
+            raise ValueError(
+                "Expected `nonlocal_places` to be a stage or places a stage, "
+                f"such as {{'res3': (1, 3)}}. Received: {nonlocal_places!r}"
+            )
         spec = spec.with_blocks(nonlocal_places)
         if not spec.has_blocks:
             raise ValueError(
@@ -196,10 +202,15 @@ def _check_groups(groups: dict[str, int], spec: specs.ResNetSpec) -> None:
         for stage, after in zip(specs.STAGES, spec.nonlocal_after, strict=True)
         if after
     ]
-    for stage in groups:
+    for stage, size in groups.items():
         if stage not in with_blocks:
             raise ValueError(
                 unknown("stage with non-local blocks", stage, with_blocks)
+            )
+        if not is_positive_integer(size):
+            raise ValueError(
+                "Expected `nonlocal_groups` to have an integer of at least 1 a "
+                f"stage. Received: {groups!r}"
             )
 
 
@@ -207,6 +218,12 @@ def _block_arguments(pairwise, scale, axes, norm, others) -> dict:
     """What all non-local blocks of a network are built with."""
     others = dict(others or {})
     own = ("pairwise", "scale", "axes", "bn_synchronized")
+    if "bn_epsilon" in others:
+        raise ValueError(
+            "Normalisations of these networks have an epsilon of 1e-5, which "
+            "all checkpoints are made for. Received: nonlocal_block="
+            f"{others!r}"
+        )
     for key in own + ("temporal_group_size",):
         if key in others:
             argument = key if key in own else "nonlocal_groups"

@@ -103,7 +103,7 @@ def _differences(model: keras.Model, checkpoint: Checkpoint):
     kernel = to_ours(kernel, "kernel", form)
     is_inflated = kernel.ndim == 5 and len(kernel) > 1
     expected = graph.expected_of(form, checkpoint.graph, is_inflated)
-    return graph.differences(model, expected)
+    return (text for _, text in graph.differences(model, expected))
 
 
 def _weight(path: str, checkpoint: Checkpoint) -> Weight | None:

@@ -8,9 +8,11 @@ from nonlocal_tf.choices import check_arguments, unknown
 from nonlocal_tf.models import image, shapes, specs, video
 from nonlocal_tf.weights import graph
 from nonlocal_tf.weights.infer import Network
+from nonlocal_tf.weights.names import Format
 from nonlocal_tf.weights.read import Checkpoint
 
 Built = tuple[keras.Model, dict]
+FUNCTIONS = tuple(graph.FUNCTIONS.values())
 
 
 def clip_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
@@ -26,32 +28,40 @@ def clip_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
         TypeError: an argument is unknown.
     """
     form, noted = checkpoint.form, _noted(checkpoint, given)
+    if not network.spec.has_blocks:
+        of_clips = ("stem", "stride_on", "frames")
+        noted = {k: v for k, v in noted.items() if k in of_clips}
     frames = noted.pop("frames", None)
-    noted_block = noted.pop("nonlocal_block", {})
-    arguments, assumed = {**noted, **given}, {}
-    if frames and "sampling" not in given:
-        size = (frames, video.CROP_PX, video.CROP_PX, video.CHANNELS)
-        arguments.setdefault("clip_shape", size)
-    is_known = "stem" in noted and "clip_shape" in arguments
-    if "sampling" not in given and not is_known:
-        default = "32x4" if network.norm == "affine" else form.sampling
-        is_c2d = form.name == "mmaction2" and not network.spec.is_inflated
-        default = "8x8" if is_c2d else default
-        arguments["sampling"] = assumed["sampling"] = default
+    block = {k: noted.pop(k) for k in graph.OF_BLOCKS if k in noted}
+    arguments: dict = {**noted, **given}
+    assumed: dict = {}
+    clip = given.get("clip_shape")
+    if clip is not None:
+        shapes.checked_shape(clip, "clips")
+    if "sampling" not in given:
+        default = _sampling(noted, frames, clip)
+        if default is None:
+            default = assumed["sampling"] = _usual_sampling(form, network)
+        arguments["sampling"] = default
+    if clip is None:
+        frames = frames or specs.SAMPLINGS[arguments["sampling"]].frames
+        size = (frames, video.CROP_PX, video.CROP_PX, network.fan_in)
+        arguments["clip_shape"] = size
     arguments.setdefault("num_classes", network.num_classes or 0)
     arguments.setdefault("norm", network.norm)
     if "stem" not in arguments:
         stem = graph.stem_of(form, network.spec.is_inflated)
-        if stem is None:  # also SlowFast has files in the authors' format
+        if stem is None or "stem" in checkpoint.graph:
             stem = specs.SAMPLINGS[arguments["sampling"]].stem
-            assumed["stem"] = stem
+        if "stem" not in checkpoint.graph and form.stem is None:
+            assumed["stem"] = stem  # also SlowFast has files of this format
         arguments["stem"] = stem
     if not network.has_time:
         assumed["backbone"] = "c2d"
     if network.spec.is_inflated:
         arguments.setdefault("inflation", network.inflation)
     if network.spec.has_blocks:
-        _block_arguments(form, network, noted_block, arguments, assumed)
+        _block_arguments(checkpoint, network, block, arguments, assumed)
     if "head" not in arguments:
         arguments["head"] = _head(form, network, arguments)
     arguments.setdefault("name", network.name)
@@ -61,47 +71,76 @@ def clip_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
 
 def _noted(checkpoint: Checkpoint, given: dict) -> dict:
     """What the file says of its network and nobody asked to be otherwise."""
-    noted, without = checkpoint.graph, {"pool_padding"}
+    noted, without = checkpoint.graph, {"pool_padding", "inflation"}
     if given.get("sampling", "8x8") not in specs.SAMPLINGS:
         raise ValueError(
             unknown("sampling", given["sampling"], specs.SAMPLINGS)
         )
-    if "sampling" in given and noted.get("stem", "").startswith("official"):
+    if "sampling" in given:
         # Which of the authors' graphs it is may have been assumed in writing.
-        without |= {"stem", "frames", "nonlocal_groups"}
+        without |= {"frames"}
+        if noted.get("stem", "").startswith("official"):
+            without |= {"stem"}
+            usual = [dict(one.groups) for one in specs.SAMPLINGS.values()]
+            if noted.get("nonlocal_groups") in usual:
+                without |= {"nonlocal_groups"}
+    # A layer has a factor of its own; a name, if it is the same, that noted.
     if given.get("pairwise") not in (None, noted.get("pairwise")):
         without |= {"scale"}
     if given.get("axes") not in (None, noted.get("axes")):
-        without |= {"nonlocal_groups", "nonlocal_block"}
+        without |= {"nonlocal_groups", "subsample"}
     return {k: v for k, v in noted.items() if k not in without}
 
 
-def _block_arguments(form, network, noted_block, arguments, assumed) -> None:
-    certain = network.pairwise
+def _sampling(noted: dict, frames: int | None, clip_shape) -> str | None:
+    """That of the file's stem and frames, if it says them."""
+    stem = noted.get("stem")
+    for name, sampling in specs.SAMPLINGS.items():
+        is_same = stem in (sampling.stem, "slowfast", "mmaction2")
+        if is_same and sampling.frames == frames:
+            return name
+    if stem and frames and (clip_shape is None or None not in clip_shape[:1]):
+        return "32x2"  # it would only say what stem and clip say already
+    return None
+
+
+def _usual_sampling(form: Format, network: Network) -> str:
+    if form.name == "mmaction2" and not network.spec.is_inflated:
+        return "8x8"
+    return "32x4" if network.norm == "affine" else form.sampling
+
+
+def _block_arguments(checkpoint, network, noted, arguments, assumed) -> None:
+    """Adds those of non-local blocks; `noted` are arguments of each block."""
+    form, certain = checkpoint.form, network.pairwise
     if certain is None and "pairwise" not in arguments:
         assumed["pairwise"] = "embedded_gaussian"
     asked = arguments.setdefault("pairwise", certain or "embedded_gaussian")
-    if certain is None and asked not in ("embedded_gaussian", "dot_product"):
+    function = graph.function_of(asked)
+    possible = (certain,) if certain else ("embedded_gaussian", "dot_product")
+    if asked == checkpoint.graph.get("pairwise") and asked not in FUNCTIONS:
         raise ValueError(
-            "The weights are those of an embedded Gaussian or a dot product. "
-            f"Received: pairwise={asked!r}"
+            f"{checkpoint.path} is of a network with a pairwise function of "
+            f"its own, {asked}: build it with create_model(pairwise=...), and "
+            "fill it with load_weights."
         )
-    if certain is not None and asked != certain:
+    if function in FUNCTIONS and function not in possible:
         raise ValueError(
-            f"The weights are those of pairwise={certain!r}. "
+            f"The weights are those of pairwise={' or '.join(possible)}. "
             f"Received: pairwise={asked!r}"
         )
     if asked == "embedded_gaussian" and "scale" not in arguments:
         arguments["scale"] = assumed["scale"] = form.scale
-    if form.name == "ours" and "axes" not in arguments:
+    is_bare = form.name == "ours" and not checkpoint.graph
+    if is_bare and "axes" not in arguments:
         assumed["axes"] = "spacetime"
+    if is_bare:
+        assumed["pool_position"] = network.block["pool_position"]
     if "nonlocal_groups" not in arguments:
         by_sampling = form.groups and network.norm == "affine"
-        if not (by_sampling or form.name == "ours"):
+        if not (by_sampling or form.name == "ours" or checkpoint.graph):
             arguments["nonlocal_groups"] = {}
-    if form.name == "ours" and not noted_block:
-        assumed["pool_position"] = network.block["pool_position"]
-    block = {**network.block, **noted_block}
+    block = {**network.block, **noted}
     if arguments["norm"] != network.norm:  # asked for; the weights follow
         is_batch = arguments["norm"] == "batch"
         block["norm"] = "batch" if is_batch else "none"
@@ -115,9 +154,7 @@ def _block_arguments(form, network, noted_block, arguments, assumed) -> None:
 def _head(form, network, arguments) -> str:
     if network.num_classes is None and not arguments["num_classes"]:
         return "none"
-    shape = shapes.checked_shape(
-        arguments.get("clip_shape", (None,) * 3 + (video.CHANNELS,)), "clips"
-    )
+    shape = shapes.checked_shape(arguments["clip_shape"], "clips")
     crop = arguments.get("crop_px", video.CROP_PX)
     larger = any(side is not None and side > crop for side in shape[1:3])
     if larger and not form.global_pool:
@@ -134,16 +171,21 @@ def image_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
                 f"The file has the weights of a network on images: {name!r} "
                 f"does not apply. Received: {name}={arguments[name]!r}"
             )
+    if {"clip_shape", "image_shape"} <= set(arguments):
+        raise ValueError("Give one of `clip_shape` and `image_shape`.")
     if "clip_shape" in arguments:
         arguments["image_shape"] = arguments.pop("clip_shape")
+    size = (*image.IMAGE_SHAPE[:-1], network.fan_in)
+    arguments.setdefault("image_shape", size)
     arguments.setdefault("num_classes", network.num_classes or 0)
     if not arguments["num_classes"]:
         arguments.setdefault("head", "none")
     arguments.setdefault("name", network.name)
     arguments.setdefault("width", network.width)
     arguments.setdefault("norm", network.norm)
-    for name, value in checkpoint.graph.items():
-        arguments.setdefault(name, value)
+    for name in ("stride_on", "pool_padding"):
+        if name in checkpoint.graph:
+            arguments.setdefault(name, checkpoint.graph[name])
     assumed = {}
     for name, value in (("stride_on", form.stride_on), ("pool_padding", 1)):
         if name not in arguments:

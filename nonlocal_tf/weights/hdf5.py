@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from nonlocal_tf.weights.budget import Budget
 from nonlocal_tf.weights.errors import CheckpointError, damaged
 
 # In the order in which Keras numbers them.
@@ -16,9 +17,9 @@ ROLES = {
     "other": ("kernel", "bias"),
 }
 IN_KERAS = "model.weights.h5"
-# Times the size of the file; numbers of weights hardly compress.
-MOST_COMPRESSED = 100
 DEEPEST = 16
+# Counted for every group and array, as few have many.
+OVERHEAD = 1000
 
 
 def is_hdf5(start: bytes) -> bool:
@@ -36,37 +37,51 @@ def is_keras_archive(file: BinaryIO) -> bool:
         return IN_KERAS in archive.namelist()
 
 
-def in_keras_archive(file: BinaryIO) -> io.BytesIO | None:
+def in_keras_archive(
+    file: BinaryIO, budget: Budget | None = None
+) -> io.BytesIO | None:
     """The weights within a `.keras` file, or None if it is none.
 
+    Args:
+        file: open for reading.
+        budget: of the file.
+
     Raises:
-        CheckpointError: the archive is damaged.
+        CheckpointError: the archive is damaged, or unpacks to too much.
     """
     with damaged("The archive"), zipfile.ZipFile(file) as archive:
         if IN_KERAS not in archive.namelist():
             return None
         entry = archive.getinfo(IN_KERAS)
-        if entry.file_size > MOST_COMPRESSED * entry.compress_size:
-            raise CheckpointError(f"{IN_KERAS} is larger than it can be.")
-        return io.BytesIO(archive.read(IN_KERAS))
+        if entry.compress_type not in (
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+        ):
+            raise CheckpointError(
+                f"{IN_KERAS} is compressed as Keras does not."
+            )
+        (budget or Budget()).take(entry.file_size)
+        with archive.open(entry) as content:
+            return io.BytesIO(content.read(entry.file_size))
 
 
-def read(file: BinaryIO) -> dict[str, np.ndarray]:
+def read(file: BinaryIO, budget: Budget | None = None) -> dict[str, np.ndarray]:
     """All weights, as `{"layer/kernel": array}`, nested layers by their paths.
 
     Args:
         file: open for reading.
+        budget: of the file.
 
     Raises:
         CheckpointError: the file is damaged, or not one of Keras.
     """
     with damaged("The HDF5 file"):
-        size = file.seek(0, io.SEEK_END)
+        budget = budget or Budget()
         with _h5py().File(file, "r") as opened:
             group = opened.get("model_weights", opened)
             if "layer_names" in group.attrs:
-                return _read_keras2(group, size)
-            return _read_keras3(opened, "", 0, size)
+                return _read_keras2(group, budget)
+            return _read_keras3(opened, "", 0, budget)
 
 
 def read_note(file: BinaryIO, name: str) -> str | None:
@@ -97,11 +112,12 @@ def _h5py():
 
 
 def _read_keras3(
-    group, parent: str, depth: int, file_size: int
+    group, parent: str, depth: int, budget: Budget
 ) -> dict[str, np.ndarray]:
     """Of a group and those in it: each layer has a group `vars`."""
     if depth > DEEPEST:
         raise CheckpointError("The file has groups without end.")
+    budget.take(OVERHEAD)
     found: dict[str, np.ndarray] = {}
     name = parent
     if "vars" in group:
@@ -113,21 +129,20 @@ def _read_keras3(
             name = "optimizer"
         for index, key in enumerate(sorted(group["vars"], key=int)):
             path = f"{name}/{_role(name, index)}"
-            found[path] = _array(group["vars"], key, path, file_size)
+            found[path] = _array(group["vars"], key, path, budget)
     for key in group:
         below = group.get(key, getclass=True)
         if key != "vars" and below is type(group["/"]):
-            found.update(_read_keras3(group[key], name, depth + 1, file_size))
+            found.update(_read_keras3(group[key], name, depth + 1, budget))
     return found
 
 
-def _array(group, key, path, file_size: int) -> np.ndarray:
+def _array(group, key, path, budget: Budget) -> np.ndarray:
     """A dataset that is all within the file."""
     data = group[key]
     if data.external or data.is_virtual:
         raise CheckpointError(f"{path!r} refers to other files.")
-    if data.nbytes > MOST_COMPRESSED * file_size:
-        raise CheckpointError(f"{path!r} is larger than it can be.")
+    budget.take(OVERHEAD + data.nbytes)
     return np.asarray(data)
 
 
@@ -138,12 +153,12 @@ def _role(layer: str, index: int) -> str:
     return roles[index] if index < len(roles) else str(index)
 
 
-def _read_keras2(opened, file_size: int) -> dict[str, np.ndarray]:
+def _read_keras2(opened, budget: Budget) -> dict[str, np.ndarray]:
     found = {}
     for layer in opened.attrs["layer_names"]:
         group = opened[layer]
         for name in group.attrs["weight_names"]:
             text = name.decode() if isinstance(name, bytes) else str(name)
             own = "/".join(text.split(":")[0].split("/")[-2:])
-            found[own] = _array(group, name, own, file_size)
+            found[own] = _array(group, name, own, budget)
     return found

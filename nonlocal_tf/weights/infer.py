@@ -20,6 +20,7 @@ class Network:
         is_image: it is a network on images.
         has_time: kernels have a time axis.
         width: channels of the first convolution.
+        fan_in: channels of clips or images.
         inflation: "3x1x1" or "3x3x3".
         norm: "batch" or "affine".
         num_classes: None without a classifier.
@@ -31,6 +32,7 @@ class Network:
     is_image: bool
     has_time: bool
     width: int
+    fan_in: int
     inflation: str
     norm: str
     num_classes: int | None
@@ -179,6 +181,7 @@ def _network_of(checkpoint: Checkpoint) -> Network:
         is_image=len(stem) == 4 and checkpoint.form.name != "mmaction2",
         has_time=len(stem) == 5,
         width=width,
+        fan_in=stem[-2],
         inflation="3x3x3" if inflations == {"3x3x3"} else "3x1x1",
         norm=norm,
         num_classes=_classes(shape, channels),
@@ -240,6 +243,20 @@ def _norm(shape: _Shapes, weight: Weight) -> str:
     return "affine" if has("gamma") or has("beta") else "none"
 
 
+def _bottleneck(
+    shape: _Shapes, at: tuple[int, int], channels: int
+) -> int | None:
+    """Channels that a non-local block looks in; None for half of its own."""
+    weight = Weight("nonlocal", *at, "g")
+    found = shape.of(weight, 2)
+    if found is None or found[-2] != channels:
+        raise CheckpointError(
+            f"Expected {shape.name(weight)!r} to be from {channels} channels. "
+            f"Received: {found}, in the order of Keras"
+        )
+    return None if found[-1] == max(channels // 2, 1) else found[-1]
+
+
 def _block(
     shape: _Shapes, form: Format, after: list[tuple[int, ...]], width: int
 ) -> tuple[dict, str | None]:
@@ -253,16 +270,23 @@ def _block(
     def weight(inner, role="kernel", is_norm=False):
         return Weight("nonlocal", *first, inner, is_norm, role)
 
-    channels = width * 2 ** (first[0] - 2) * EXPANSION
-    g = shape.of(weight("g"), 2)
-    bottleneck = channels // 2 if g is None else g[-1]
     block: dict = {
         "pool_position": form.pool_position,
         "norm": _norm(shape, weight("bn", is_norm=True)),
         "out_bias": shape(weight("out", "bias")) is not None,
     }
-    if bottleneck != max(channels // 2, 1):
-        block["bottleneck"] = bottleneck
+    bottlenecks = {
+        at: _bottleneck(shape, at, width * 2 ** (at[0] - 2) * EXPANSION)
+        for at in (
+            (stage, place)
+            for stage, places in zip(STAGES, after, strict=True)
+            for place in places
+        )
+    }
+    if any(size is not None for size in bottlenecks.values()):
+        stage, place = first
+        half = width * 2 ** (stage - 2) * EXPANSION // 2
+        block["bottleneck"] = bottlenecks[first] or half
     # With a pool behind it, g is the first of a sequence.
     pooled = ".g.0." in (shape.name(weight("g")) or "")
     if form.name == "mmaction2" and not pooled:

@@ -124,7 +124,11 @@ def from_checkpoint(
     checkpoint = read(path)
     network = infer.network_of(checkpoint)
     make = build.image_model if network.is_image else build.clip_model
-    model, assumed = make(checkpoint, network, given)
+    try:
+        model, assumed = make(checkpoint, network, given)
+    except ValueError as error:
+        # Also of what the file says itself.
+        raise CheckpointError(f"{checkpoint.path}: {error}") from error
     report = assign.load(model, checkpoint)
     return model, dataclasses.replace(report, assumed=assumed)
 

@@ -73,8 +73,6 @@ class Format:
         sampling: assumed if nothing else is said.
         pool_position: of its non-local blocks.
         scale: of its embedded Gaussian; None if it has no networks with one.
-        has_gaussian: whether there are networks with a Gaussian without
-            embeddings.
         groups: whether affine networks look in groups of frames at res3.
         global_pool: whether larger frames are averaged too, instead of fully
             convolutional.
@@ -91,7 +89,6 @@ class Format:
     sampling: str = "32x2"
     pool_position: str = "before"
     scale: str | float | None = "rsqrt"
-    has_gaussian: bool = False
     groups: bool = False
     global_pool: bool = False
     stride_on: str = "3x3"
@@ -253,7 +250,6 @@ FORMATS = {
             stem="mmaction2",
             pool_position="after",
             scale=1.0,
-            has_gaussian=True,
             global_pool=True,
         ),
         Format(
@@ -278,7 +274,6 @@ FORMATS = {
             marks=("conv1/kernel", "res2_block0_conv1/kernel"),
             is_torch=False,
             ignored=r"dropout/.*|seed_generator/.*|optimizer/.*",
-            has_gaussian=True,
             groups=True,
         ),
     )

@@ -17,12 +17,16 @@ from typing import Any
 
 import numpy as np
 
+from nonlocal_tf.weights.budget import Budget
 from nonlocal_tf.weights.errors import CheckpointError, damaged
 
 Content = bytes | mmap.mmap
 # Longer whole numbers are no sizes, shapes or keys.
 LONGEST_INTEGER = 64
 KEYS = (str, bytes, int, float, bool, type(None))
+MOST_AXES = 32
+# Counted for every item of what a file turns into something else.
+OVERHEAD = 64
 
 
 class Inert:
@@ -51,7 +55,9 @@ class _DType:
     """NumPy's description of an element, for plain numbers alone."""
 
     def __init__(self, code):
-        self.code, self.order = code, ""
+        if not isinstance(code, str):
+            raise CheckpointError("The file has arrays of other than numbers.")
+        self.code, self.order = code[:8], ""
 
     def set_state(self, state) -> None:
         # (version, byte order, and what records have)
@@ -69,15 +75,31 @@ class _DType:
 
 
 def from_buffer(content, dtype, shape, order="C", axes=None) -> np.ndarray:
-    """An array of bytes, as NumPy pickles it."""
+    """An array of bytes, as NumPy pickles it.
+
+    Raises:
+        CheckpointError: it is not one of numbers.
+        ValueError: the bytes do not fit the shape.
+    """
+    if not is_shape(shape) or order not in ("C", "F", "K"):
+        raise CheckpointError("The file has an array of no shape.")
     if isinstance(content, str):  # bytes of Python 2
         content = content.encode("latin1")
     if not isinstance(dtype, _DType) or not isinstance(content, bytes):
         raise CheckpointError("The file has arrays of other than numbers.")
     flat = np.frombuffer(content, dtype.numpy())
-    if order == "K" and axes is not None:
+    if order == "K" and is_shape(axes):
         return flat.reshape(shape).transpose(axes)
     return flat.reshape(shape, order=order)
+
+
+def is_shape(value) -> bool:
+    """Whether it is a tuple of a few whole numbers, none below zero."""
+    return (
+        isinstance(value, tuple)
+        and len(value) <= MOST_AXES
+        and all(type(n) is int and n >= 0 for n in value)
+    )
 
 
 def _scalar(dtype, content):
@@ -86,8 +108,8 @@ def _scalar(dtype, content):
 
 def _encode(text, encoding):
     """`_codecs.encode` of what is bytes in Python 2."""
-    if encoding not in ("latin1", "latin-1", "bytes"):
-        raise CheckpointError(f"The file has text in {encoding!r}.")
+    if not isinstance(encoding, str) or not encoding.startswith("latin"):
+        raise CheckpointError("The file has text in an encoding of its own.")
     return text.encode("latin1")
 
 
@@ -147,13 +169,16 @@ class Machine:
         more: other names to allow, `{(module, name): what stands for it}`.
         storage: what a persistent identifier stands for, as PyTorch's files
             have them.
+        budget: of the file.
     """
 
     def __init__(
         self,
         more: Mapping[tuple[str, str], Callable] | None = None,
         storage: Callable | None = None,
+        budget: Budget | None = None,
     ):
+        self._budget = budget or Budget()
         self._allowed = {**ALLOWED, **(more or {})}
         self._storage = storage
         self._stack: list[Any] = []
@@ -301,6 +326,10 @@ class Machine:
                     target[key] = value
 
     def _named(self, module, name) -> Named:
+        # Only text is looked up and shown: hashing or showing what is nested
+        # without end crashes, or takes as long.
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise CheckpointError("The file names what is no name.")
         if (module, name) not in self._allowed:
             raise CheckpointError(
                 f"The file asks to run or make {module}.{name}, which weights "
@@ -313,6 +342,11 @@ class Machine:
     def _call(self, function, arguments) -> None:
         if not isinstance(function, Named) or not isinstance(arguments, tuple):
             raise CheckpointError("The file calls what is no function.")
+        for one in arguments:
+            if isinstance(one, (str, bytes)):
+                self._budget.take(len(one))
+            elif isinstance(one, (list, tuple, dict)):
+                self._budget.take(OVERHEAD * len(one))
         self._stack.append(function.make(*arguments))
 
 
@@ -337,13 +371,14 @@ def _literal(value):
     return bytes(value) if isinstance(value, bytearray) else value
 
 
-def load(content: Content, more=None, storage=None):
+def load(content: Content, more=None, storage=None, budget=None):
     """The next object of a pickle; its arrays have still to be asked for.
 
     Args:
         content: bytes or a memory map, which is left behind the pickle.
         more: as of `Machine`.
         storage: as of `Machine`.
+        budget: of the file.
 
     Returns:
         Numbers, text, lists, tuples, dictionaries, and in place of arrays what
@@ -354,4 +389,4 @@ def load(content: Content, more=None, storage=None):
             not allowed.
     """
     with damaged("The pickle"):
-        return Machine(more, storage).run(content)
+        return Machine(more, storage, budget).run(content)

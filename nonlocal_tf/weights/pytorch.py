@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nonlocal_tf.weights import pickles
+from nonlocal_tf.weights.budget import Budget
 from nonlocal_tf.weights.errors import CheckpointError, damaged
 from nonlocal_tf.weights.pickles import Content, Named
 
@@ -43,7 +44,7 @@ DTYPES = (
 )
 # An expanded tensor has more elements than numbers; no weight has many more.
 MOST_EXPANDED = 2**24
-LARGEST = 2**62
+LARGEST = 2**48
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,11 +93,12 @@ class Tensor:
         Raises:
             CheckpointError: it does not fit the numbers it is made of.
         """
-        values = getattr(self._storage, "values", None)
+        is_known = isinstance(self._storage, _Storage)
+        values = self._storage.values if is_known else None
         if values is None or not self._fits(values.size):
             raise CheckpointError(
-                f"The file is damaged: a tensor of shape {self._shape} does "
-                "not fit the numbers it is made of."
+                "The file is damaged: a tensor does not fit the numbers that "
+                "it is made of."
             )
         strides = [stride * values.itemsize for stride in self._strides]
         view = np.lib.stride_tricks.as_strided(
@@ -107,10 +109,11 @@ class Tensor:
     def _fits(self, count: int) -> bool:
         """Whether all of the tensor is within so many numbers."""
         shape, strides = self._shape, self._strides
-        if not isinstance(shape, tuple) or not isinstance(strides, tuple):
+        if not pickles.is_shape(shape) or not pickles.is_shape(strides):
             return False
-        numbers = (self._offset, *shape, *strides)
-        if any(type(n) is not int or not 0 <= n < LARGEST for n in numbers):
+        if not pickles.is_shape((self._offset,)):
+            return False
+        if max((self._offset, *shape, *strides)) > LARGEST:
             return False
         if len(shape) != len(strides):
             return False
@@ -140,7 +143,7 @@ NAMES: dict[tuple[str, str], Any] = {
     ("torch._tensor", "_rebuild_from_type_v2"): _of_another_type,
     ("torch.nn.parameter", "Parameter"): pickles.nothing,
     ("torch", "Tensor"): pickles.nothing,
-    ("torch", "Size"): lambda sizes=(): tuple(sizes),
+    ("torch", "Size"): lambda sizes=(): sizes,
     ("torch", "device"): pickles.nothing,
 }
 
@@ -156,19 +159,21 @@ def is_legacy(start: bytes) -> bool:
     return start.startswith(pickle.PROTO) and magic in start[:32]
 
 
-def read(file: BinaryIO, content: Content):
+def read(file: BinaryIO, content: Content, budget: Budget | None = None):
     """What was saved, in place of each tensor a `Tensor`.
 
     Args:
         file: open for reading.
         content: of the file: a memory map, or bytes of an archive.
+        budget: of the file.
 
     Raises:
         CheckpointError: it is not a file of `torch.save`, or is damaged.
     """
     if is_archive(content[:4]):
-        return _read_archive(file)
-    return _read_legacy(content)
+        return _read_archive(file, budget or Budget())
+    with damaged("The file"):
+        return _read_legacy(content, budget or Budget())
 
 
 def _storage_of(pid) -> tuple[_StorageType, str, int]:
@@ -182,7 +187,7 @@ def _storage_of(pid) -> tuple[_StorageType, str, int]:
     return pid[1].make, str(pid[2]), pid[4]
 
 
-def _read_archive(file: BinaryIO):
+def _read_archive(file: BinaryIO, budget: Budget):
     with damaged("The archive"), zipfile.ZipFile(file) as archive:
         entries = [n for n in archive.namelist() if n.endswith("/data.pkl")]
         if len(entries) != 1:
@@ -196,6 +201,7 @@ def _read_archive(file: BinaryIO):
         def entry(name):
             if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
                 raise CheckpointError(f"{name!r} is compressed.")
+            budget.take(archive.getinfo(name).file_size)
             return archive.read(name)
 
         def storage(pid):
@@ -208,10 +214,10 @@ def _read_archive(file: BinaryIO):
         order = f"{folder}byteorder"
         if order in archive.namelist() and entry(order) != b"little":
             raise CheckpointError("The file is of a big-endian machine.")
-        return pickles.load(entry(entries[0]), NAMES, storage)
+        return pickles.load(entry(entries[0]), NAMES, storage, budget)
 
 
-def _read_legacy(content: Content):
+def _read_legacy(content: Content, budget: Budget):
     if isinstance(content, bytes):
         raise TypeError("Expected a memory map, which has a place in it.")
     storages: dict[str, _Storage] = {}
@@ -228,7 +234,7 @@ def _read_legacy(content: Content):
     system = pickles.load(content)
     if isinstance(system, dict) and not system.get("little_endian", True):
         raise CheckpointError("The file is of a big-endian machine.")
-    saved = pickles.load(content, NAMES, storage)
+    saved = pickles.load(content, NAMES, storage, budget)
     keys = pickles.load(content)
     for key in keys if isinstance(keys, list) else []:
         found = storages.get(key if isinstance(key, str) else "")
@@ -281,7 +287,7 @@ def _put_tensor(out: BinaryIO, array: np.ndarray, arrays: list) -> None:
     if array.dtype != np.float32:
         raise ValueError(f"Expected float32. Received: {array.dtype}")
     key = str(len(arrays))
-    arrays.append(np.ascontiguousarray(array))
+    arrays.append(np.asarray(array, order="C"))
     strides = [s // array.itemsize for s in arrays[-1].strides]
     out.write(b"ctorch._utils\n_rebuild_tensor_v2\n" + pickle.MARK)
     out.write(pickle.MARK)

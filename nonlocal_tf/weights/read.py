@@ -11,7 +11,8 @@ from typing import BinaryIO
 import numpy as np
 
 from nonlocal_tf.weights import graph, hdf5, pickles, pytorch
-from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.weights.budget import Budget
+from nonlocal_tf.weights.errors import CheckpointError, damaged
 from nonlocal_tf.weights.names import FORMATS, Format
 
 # Where training frameworks keep the weights among other things.
@@ -52,9 +53,10 @@ def read(path: str | os.PathLike) -> Checkpoint:
     """
     path = os.fspath(path)
     with opened(path) as file:
-        saved = _saved(file)
+        budget = Budget(os.fstat(file.fileno()).st_size)
+        saved = _saved(file, budget)
         noted = saved.get(graph.NOTE) if isinstance(saved, dict) else None
-        arrays = _numbers(saved)
+        arrays = _numbers(saved, budget)
         form = _format_of(arrays)
         ignored = [n for n in arrays if re.fullmatch(form.ignored, n)]
         for name in ignored:
@@ -89,20 +91,20 @@ def mapped(file: BinaryIO) -> mmap.mmap:
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _saved(file: BinaryIO):
+def _saved(file: BinaryIO, budget: Budget):
     """What was saved, whatever the format."""
     with mapped(file) as content:
         start = content[:64]
         if hdf5.is_hdf5(start):
-            return _saved_by_keras(file)
+            return _saved_by_keras(file, budget)
         if pytorch.is_archive(start):
-            within = hdf5.in_keras_archive(file)
+            within = hdf5.in_keras_archive(file, budget)
             if within is not None:
-                return _saved_by_keras(within)
+                return _saved_by_keras(within, budget)
         if pytorch.is_archive(start) or pytorch.is_legacy(start):
-            return pytorch.read(file, content)
+            return pytorch.read(file, content, budget)
         try:
-            return pickles.load(content)
+            return pickles.load(content, budget=budget)
         except CheckpointError as error:
             text = start.decode("ascii", "replace")
             if all(
@@ -115,12 +117,12 @@ def _saved(file: BinaryIO):
             raise
 
 
-def _saved_by_keras(file: BinaryIO) -> dict:
+def _saved_by_keras(file: BinaryIO, budget: Budget) -> dict:
     note = hdf5.read_note(file, graph.NOTE)
-    return {"state_dict": hdf5.read(file), graph.NOTE: note}
+    return {"state_dict": hdf5.read(file, budget), graph.NOTE: note}
 
 
-def _numbers(saved) -> dict[str, np.ndarray]:
+def _numbers(saved, budget: Budget) -> dict[str, np.ndarray]:
     """Names and arrays, wherever they are in what was saved."""
     if isinstance(saved, dict):
         inside = (saved.get(key) for key in INSIDE)
@@ -132,8 +134,10 @@ def _numbers(saved) -> dict[str, np.ndarray]:
         )
     arrays = {}
     for name, value in saved.items():
-        if hasattr(value, "array"):
-            value = value.array()
+        if isinstance(value, (pickles.Array, pytorch.Tensor)):
+            with damaged(f"The array {str(name)[:80]!r}"):
+                value = value.array()
+                budget.take(value.nbytes)
         if isinstance(value, (np.ndarray, np.generic, int, float)):
             text = name.decode("latin1") if isinstance(name, bytes) else name
             arrays[str(text)] = np.asarray(value)
@@ -144,6 +148,8 @@ def _numbers(saved) -> dict[str, np.ndarray]:
 
 def _check_numbers(arrays: dict[str, np.ndarray]) -> None:
     for name, array in arrays.items():
+        if not array.size:
+            raise CheckpointError(f"{name!r} has no numbers.")
         if array.dtype.kind != "f":
             raise CheckpointError(
                 f"Expected {name!r} to have numbers with a point. "

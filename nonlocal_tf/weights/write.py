@@ -7,12 +7,16 @@ import keras
 import numpy as np
 
 from nonlocal_tf.choices import unknown
+from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.weights import graph, hdf5, pytorch
 from nonlocal_tf.weights.errors import CheckpointError
 from nonlocal_tf.weights.names import FORMATS, from_ours, weight_of
 
 # Convolutions, which have no bias before they are folded.
 PARTS = ("stem", "conv1", "conv2", "conv3", "shortcut")
+# The functions of others' code, and what it cannot be told to do.
+FUNCTIONS = ("embedded_gaussian", "dot_product")
+NEVER = ("axes", "pool_position")
 # What a format is written as, and how its files usually end.
 WRITERS = {
     "keras": ".keras",
@@ -27,8 +31,10 @@ def save_weights(
 ) -> tuple[str, ...]:
     """Writes a model's weights in one of the formats that can be written.
 
-    What `from_checkpoint` makes of the file has bit-equal weights and equal
-    outputs: a note in it says what weights do not show, such as the stem. Of
+    What `from_checkpoint` makes of the file has bit-equal weights and, on the
+    same clips and with the same head, equal outputs: a note in it says what
+    weights do not show, such as the stem. Head, outputs and size of the frames
+    are arguments of `from_checkpoint`; a `.keras` file has them, too. Of
     others' code, which does not read the note, the return value tells.
 
     Args:
@@ -45,10 +51,13 @@ def save_weights(
         CheckpointError: the format has no name for one of the weights, or its
             networks cannot be as this one.
         ValueError: the format is unknown.
+        TypeError: it is no model.
         OSError: the file cannot be written.
     """
     if form not in WRITERS:
         raise ValueError(unknown("format", form, WRITERS))
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"Expected a keras.Model. Received: {model!r}")
     path = os.fspath(path)
     if form == "keras":
         model.save(path)
@@ -58,6 +67,7 @@ def save_weights(
         model.save_weights(path)
         hdf5.write_note(path, graph.NOTE, graph.note(model))
         return ()
+    differs = _differs(model, form)
     arrays = to_arrays(model, form)
     noted = {graph.NOTE: graph.note(model)}
     with open(path, "wb") as file:
@@ -66,7 +76,7 @@ def save_weights(
         else:
             state = {"model_state": arrays, "cfg": "", **noted}
             pytorch.write(file, state)
-    return _checked_graph(model, form)
+    return differs
 
 
 def _check_not_folded(model: keras.Model, form: str) -> None:
@@ -80,22 +90,44 @@ def _check_not_folded(model: keras.Model, form: str) -> None:
             )
 
 
-def _checked_graph(model: keras.Model, form: str) -> tuple[str, ...]:
-    """In what networks of a format differ; of what they cannot be, an error."""
+def _differs(model: keras.Model, form: str) -> tuple[str, ...]:
+    """In what networks of a format differ, a sentence each.
+
+    Raises:
+        CheckpointError: its code would load the weights and do something else
+            with them, however it is configured.
+    """
     own, to = graph.graph_of(model), FORMATS[form]
-    inflated = "stem" in own and model.get_layer("conv1").kernel_size[0] > 1
-    expected = graph.expected_of(to, {}, inflated)
-    wrong = list(graph.differences(model, expected, f"networks of {form}"))
-    if own.get("pairwise") == "gaussian" and not to.has_gaussian:
-        wrong.insert(0, f"networks of {form} have no Gaussian")
-    for sentence in wrong:
-        # The stem is a choice of code, and the factor one of configuration.
-        if not sentence.startswith(("stem", "scale")):
-            raise CheckpointError(
-                f"No network of {form} is as the model: {sentence}. Write it "
-                "as keras or h5."
-            )
-    return tuple(wrong)
+    if not own:
+        raise CheckpointError(
+            f"Files of {form} have the weights of residual networks. Expected "
+            f"a model of create_model. Received: {model.name!r}; write it as "
+            "keras or h5."
+        )
+    of = f"networks of {form}"
+    expected = graph.expected_of(to, {}, "inflation" in own)
+    found = dict(graph.differences(model, expected, of))
+    if to.stem is None and not own.get("stem", "official").startswith("offi"):
+        found["stem"] = f"stem is {own['stem']!r}, in {of} 'official'"
+    never = [found[name] for name in NEVER if name in found]
+    function = own.get("pairwise", FUNCTIONS[0])
+    if function not in FUNCTIONS:
+        never.append(f"pairwise is {function!r}, in {of} one of {FUNCTIONS}")
+    is_batch = any(layer.name == "conv1_bn" for layer in model.layers)
+    norms = ("batch",) if is_batch else ("none", "affine")
+    for layer in model.layers:
+        if isinstance(layer, NonLocalBlock):
+            if layer.norm not in norms or not layer.out_bias:
+                never.append(
+                    f"{layer.name} has norm={layer.norm!r} and out_bias="
+                    f"{bool(layer.out_bias)}, in {of} {norms[0]!r} and True"
+                )
+    if never:
+        raise CheckpointError(
+            f"No network of {form} is as the model: {never[0]}. Write it as "
+            "keras or h5."
+        )
+    return tuple(found.values())
 
 
 def to_arrays(model: keras.Model, form: str) -> dict[str, np.ndarray]:
@@ -106,10 +138,8 @@ def to_arrays(model: keras.Model, form: str) -> dict[str, np.ndarray]:
         form: a name in `FORMATS`.
 
     Raises:
-        CheckpointError: the format has no name for one of the weights, or its
-            networks cannot be as this one.
+        CheckpointError: the format has no name for one of the weights.
     """
-    _checked_graph(model, form)
     arrays = {}
     affine = [v.path for v in model.weights if "affine/" in v.path]
     if affine and form != "caffe2":

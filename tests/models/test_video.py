@@ -129,7 +129,10 @@ def test_other_arguments_of_a_block():
         ({"clip_shape": (64, 64, 3)}, "Expected the shape of clips"),
         ({"clip_shape": (8, 4, 64, 3)}, r"at least \(2, 5, 5\).*come last"),
         ({"clip_shape": (1, 64, 64, 3)}, r"at least \(2, 5, 5\)"),
+        ({"clip_shape": (8, 64, 64, 0)}, "None or integers of at least 1"),
+        ({"clip_shape": (8, 64, True, 3)}, "None or integers of at least 1"),
         ({"num_classes": "10"}, "integer of at least 1"),
+        ({"head": "none", "outputs": "probabilities"}, "no probabilities"),
     ],
 )
 def test_a_bad_value_is_refused(options, message):
@@ -141,6 +144,10 @@ def test_a_bad_value_is_refused(options, message):
     ("options", "message"),
     [
         ({"nonlocal_places": {}}, "at least one place"),
+        ({"nonlocal_places": ("res3",)}, "a stage or places a stage"),
+        ({"nonlocal_groups": {"res4": None}}, "integer of at least 1 a stage"),
+        ({"nonlocal_block": {"bn_epsilon": 1e-3}}, "epsilon of 1e-5"),
+        ({"scale": 10**400}, "a positive number"),
         ({"nonlocal_places": "res6"}, "Did you mean 'res"),
         ({"nonlocal_groups": {"re4": 2}}, "Did you mean 'res4'"),
         ({"nonlocal_groups": {"res3": 2}}, "Expected one of: res4"),

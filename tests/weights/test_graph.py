@@ -2,11 +2,12 @@
 
 import pytest
 
+from nonlocal_tf.layers import EmbeddedGaussian
 from nonlocal_tf.weights import graph
 from nonlocal_tf.weights.errors import CheckpointError
 from tests.models.tiny import outline
 
-OF_BLOCK = {"pool_position": "before", "subsample": (1, 2, 2)}
+OF_BLOCK = {"pool_position": "before", "subsample": [1, 2, 2]}
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,12 @@ OF_BLOCK = {"pool_position": "before", "subsample": (1, 2, 2)}
         (
             "i3d_r50",
             {"stem": "mmaction2", "stride_on": "1x1"},
-            {"stride_on": "1x1", "stem": "mmaction2", "frames": 8},
+            {
+                "stride_on": "1x1",
+                "stem": "mmaction2",
+                "frames": 8,
+                "inflation": "3x1x1",
+            },
         ),
         (
             "c2d_nl5_r50",
@@ -28,7 +34,7 @@ OF_BLOCK = {"pool_position": "before", "subsample": (1, 2, 2)}
                 "scale": "rsqrt",
                 "axes": "spacetime",
                 "nonlocal_groups": {"res3": 4},
-                "nonlocal_block": OF_BLOCK,
+                **OF_BLOCK,
             },
         ),
         ("c2d_nl1_small", {}, {}),
@@ -49,8 +55,19 @@ def test_a_note_is_read_again():
     model = outline("c2d_nl5_r50", pairwise="gaussian", scale=0.5)
     noted = graph.read_note(graph.note(model))
     assert noted["scale"] == 0.5
-    block = {**OF_BLOCK, "subsample": [1, 2, 2]}
-    assert noted == {**graph.graph_of(model), "nonlocal_block": block}
+    assert noted == graph.graph_of(model)
+
+
+def test_a_factor_that_is_not_given_is_one():
+    model = outline("c2d_nl1_r50", pairwise=EmbeddedGaussian())
+    assert graph.graph_of(model)["scale"] == 1.0
+
+
+def test_the_place_of_no_pool_does_not_matter():
+    options = {"subsample": None, "pool_position": "after"}
+    noted = graph.graph_of(outline("c2d_nl1_r50", nonlocal_block=options))
+    assert noted["subsample"] is None
+    assert "pool_position" not in noted
 
 
 @pytest.mark.parametrize(
@@ -63,10 +80,21 @@ def test_a_note_is_read_again():
         '{"frames": 0}',
         '{"frames": true}',
         '{"stem": 1}',
+        '{"stem": "slofast"}',
+        '{"stem": ["official"]}',
+        '{"axes": []}',
+        '{"subsample": 2}',
+        '{"scale": Infinity}',
+        '{"scale": 1' + 400 * "0" + "}",
+        '{"pool_padding": true}',
+        '{"frames": 1' + 400 * "0" + "}",
+        b"{}",
+        5,
+        [],
+        '{"nonlocal_groups": {"res6": 4}}',
         '{"scale": -1}',
         '{"scale": NaN}',
         '{"nonlocal_groups": {"res3": "4"}}',
-        '{"nonlocal_block": {"name": "a"}}',
     ],
 )
 def test_a_note_that_is_none_of_ours_is_refused(text):

@@ -151,7 +151,7 @@ def test_data_that_is_not_there_takes_no_memory(tmp_path):
     with h5py.File(path, "w") as file:
         group = file.create_group("layers/conv/vars")
         group.create_dataset("0", (2**40,), "float32", chunks=(2**10,))
-    with pytest.raises(CheckpointError, match="larger than it can be"):
+    with pytest.raises(CheckpointError, match="far more than its own size"):
         read(path)
 
 
@@ -181,9 +181,9 @@ def test_another_archive_is_none(tmp_path):
 def test_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
     path = tmp_path / "a.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr("model.weights.h5", bytes(10_000_000))
+        made.writestr("model.weights.h5", bytes(100_000_000))
     with open(path, "rb") as file:
-        with pytest.raises(CheckpointError, match="larger than it can be"):
+        with pytest.raises(CheckpointError, match="far more than its own s"):
             hdf5.in_keras_archive(file)
 
 

@@ -12,7 +12,7 @@ from nonlocal_tf.models.inflate import inflate_kernel
 from nonlocal_tf.weights import CheckpointError
 from nonlocal_tf.weights.write import to_arrays
 from tests import harness
-from tests.models.tiny import CLIP, IMAGE, tiny
+from tests.models.tiny import CLIP, IMAGE, shallow, tiny
 from tests.weights import files
 
 OPTIONS = {"sampling": "8x8", "clip_shape": CLIP}
@@ -196,8 +196,8 @@ def test_a_keras_file_is_taken_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pairwise": "gaussian"}, "embedded Gaussian or a dot product"),
-        ({"pairwise": "concatenation"}, "embedded Gaussian or a dot product"),
+        ({"pairwise": "gaussian"}, "embedded_gaussian or dot_product"),
+        ({"pairwise": "concatenation"}, "embedded_gaussian or dot_product"),
         ({"sampling": "8x9"}, "Unknown sampling"),
         ({"num_classes": -1}, "at least 1"),
         ({"clip_shape": 5}, "Expected the shape of clips"),
@@ -227,6 +227,23 @@ def test_a_misspelt_argument_is_told(tmp_path):
     path = file_of(tmp_path, "c2d_r50")
     with pytest.raises(TypeError, match="Did you mean 'sampling'"):
         nl.from_checkpoint(path, samplng="8x8")
+
+
+def test_clips_have_the_files_channels(tmp_path):
+    path = file_of(tmp_path, "c2d_r50", clip_shape=(8, 64, 64, 2))
+    model, _ = nl.from_checkpoint(path)
+    assert model.input_shape[-1] == 2
+
+
+def test_blocks_may_have_half_the_channels_of_another_stage(tmp_path):
+    path = file_of(
+        tmp_path,
+        "c2d_nl1_r50",
+        nonlocal_places={"res3": (0,), "res4": (0,)},
+        nonlocal_block={"bottleneck": 16},  # half of those of res3
+    )
+    model, _ = nl.from_checkpoint(path, **OPTIONS)
+    assert model.get_layer("res4_block0_nonlocal").bottleneck == 16
 
 
 def test_arguments_of_clips_do_not_apply_to_images(tmp_path):
@@ -372,6 +389,35 @@ def test_a_graph_that_is_not_that_of_the_source_is_told(tmp_path):
     assert "differs 2: stem is" in str(report)
     report = nl.load_weights(tiny("i3d_nl1_r50", scale=1), path)
     assert report.differs[-1] == f"scale is 1.0, {of} 'rsqrt'"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "sentence"),
+    [
+        (
+            {"nonlocal_groups": {"res3": 2}},
+            {},
+            "nonlocal_groups is {}, in the file's network {'res3': 2}",
+        ),
+        (
+            {"pairwise": "gaussian", "scale": 0.1},
+            {"pairwise": "gaussian"},
+            "scale is 1.0, in the file's network 0.1",
+        ),
+        (
+            {},
+            {"pairwise": "dot_product"},
+            "pairwise is 'dot_product', in the file's network 'embedded_gau",
+        ),
+    ],
+)
+def test_so_is_one_that_is_not_that_of_our_file(
+    source, target, sentence, tmp_path
+):
+    nl.save_weights(shallow("c2d", **source), tmp_path / "a.weights.h5", "h5")
+    model = shallow("c2d", **target)
+    report = nl.load_weights(model, tmp_path / "a.weights.h5")
+    assert report.differs[0].startswith(sentence)
 
 
 def test_a_new_head_can_be_asked_for(tmp_path):

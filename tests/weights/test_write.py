@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import nonlocal_tf as nl
+from nonlocal_tf.layers import EmbeddedGaussian
 from nonlocal_tf.weights import WRITERS, CheckpointError
 from nonlocal_tf.weights.names import FORMATS, from_ours, to_ours, weight_of
 from nonlocal_tf.weights.write import to_arrays
@@ -84,6 +85,8 @@ def test_every_function_comes_back_bit_by_bit(form, pairwise, tmp_path):
             {"nonlocal_block": {"pool_position": "after", "subsample": None}},
         ),
         ("caffe2", "c2d_nl5_r50", {"nonlocal_groups": {"res3": 2}}),
+        ("caffe2", "c2d_nl5_r50", {"sampling": "32x4"}),
+        ("h5", "c2d_nl1_r50", {"pairwise": EmbeddedGaussian()}),
     ],
 )
 def test_what_weights_do_not_show_comes_back(form, name, options, tmp_path):
@@ -107,6 +110,45 @@ def test_the_frames_come_back(tmp_path):
     assert model.input_shape == (None, 8, 224, 224, 3)
 
 
+def test_the_frames_of_training_make_the_window(tmp_path):
+    nl.save_weights(tiny("c2d_r50"), tmp_path / "a.pkl", "caffe2")
+    model, report = nl.from_checkpoint(
+        tmp_path / "a.pkl", clip_shape=(None, 256, 256, 3)
+    )
+    assert report.assumed == {}
+    assert model.get_layer("pool5").pool_size == (4, 7, 7)
+
+
+def test_groups_that_no_sampling_has_are_kept(tmp_path):
+    model = tiny("c2d_nl5_r50", nonlocal_groups={"res3": 2})
+    nl.save_weights(model, tmp_path / "a.pkl", "caffe2")
+    model, _ = nl.from_checkpoint(tmp_path / "a.pkl", **OPTIONS)
+    assert model.get_layer("res3_block1_nonlocal").temporal_group_size == 2
+
+
+def test_a_sampling_brings_the_authors_stem_to_any_format(tmp_path):
+    nl.save_weights(tiny("c2d_r50"), tmp_path / "a.pyth", "slowfast")
+    model, report = nl.from_checkpoint(tmp_path / "a.pyth", sampling="32x2")
+    assert model.get_layer("pool1").pool_size == (2, 3, 3)
+    stem = "stem is 'official_strided', in the file's network 'official'"
+    assert report.differs == (stem,)
+
+
+def test_the_users_own_function_is_asked_for(tmp_path):
+    class Mine(EmbeddedGaussian):
+        pass
+
+    expected = random("c2d_nl1_r50", pairwise=Mine())
+    path = tmp_path / "a.weights.h5"
+    nl.save_weights(expected, path, "h5")
+    with pytest.raises(ValueError, match="of its own, Mine"):
+        nl.from_checkpoint(path, clip_shape=CLIP)
+    model, _ = nl.from_checkpoint(path, clip_shape=CLIP, pairwise=Mine())
+    assert_equal(model, expected)
+    with pytest.raises(CheckpointError, match="pairwise is 'Mine'"):
+        nl.save_weights(expected, path, "caffe2")
+
+
 def test_the_sampling_that_is_asked_for_counts(tmp_path):
     model = tiny("c2d_nl5_r50", sampling="32x4", clip_shape=(8, 64, 64, 3))
     nl.save_weights(model, tmp_path / "a.pkl", "caffe2")
@@ -115,7 +157,9 @@ def test_the_sampling_that_is_asked_for_counts(tmp_path):
     assert model.get_layer("conv1").strides[0] == 2
     block = model.get_layer("res3_block1_nonlocal")
     assert block.temporal_group_size is None
-    assert report.assumed == {"stem": "official_strided"}
+    assert report.assumed == {}
+    told = {sentence.split()[0] for sentence in report.differs}
+    assert told == {"stem", "nonlocal_groups"}
 
 
 def test_of_a_file_that_keras_wrote_more_is_assumed(tmp_path):
@@ -134,9 +178,10 @@ def test_of_a_file_that_keras_wrote_more_is_assumed(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pairwise": "gaussian"}, "have no Gaussian"),
+        ({"pairwise": "gaussian"}, "pairwise is 'gaussian', in networks of"),
         ({"axes": "space"}, "axes is 'space'"),
-        ({"stride_on": "1x1"}, "stride_on is '1x1'"),
+        ({"nonlocal_block": {"norm": "none"}}, "norm='none' and out_bias=T"),
+        ({"nonlocal_block": {"out_bias": False}}, "and out_bias=False, in n"),
         (
             {"nonlocal_block": {"pool_position": "after"}},
             "pool_position is 'after', in networks of",
@@ -154,12 +199,26 @@ def test_what_no_network_of_a_format_does_is_refused(
 
 
 def test_what_other_code_would_do_otherwise_is_told(tmp_path):
-    model = tiny("c2d_nl1_r50", scale=2)
-    differs = nl.save_weights(model, tmp_path / "a.pyth", "slowfast")
-    assert differs == (
-        "stem is 'official', in networks of slowfast 'slowfast'",
-        "scale is 2.0, in networks of slowfast 'rsqrt'",
+    model = tiny(
+        "i3d_nl5_r50",
+        scale=2,
+        stride_on="1x1",
+        stem="mmaction2",
+        inflation="3x3x3",
+        nonlocal_groups={"res4": 1},
+        nonlocal_block={"subsample": None},
     )
+    of = "in networks of slowfast"
+    assert set(nl.save_weights(model, tmp_path / "a.pyth", "slowfast")) == {
+        f"stem is 'mmaction2', {of} 'slowfast'",
+        f"scale is 2.0, {of} 'rsqrt'",
+        f"stride_on is '1x1', {of} '3x3'",
+        f"inflation is '3x3x3', {of} '3x1x1'",
+        f"nonlocal_groups is {{'res4': 1}}, {of} {{}}",
+        f"subsample is None, {of} [1, 2, 2]",
+    }
+    stem = "stem is 'mmaction2', in networks of caffe2 'official'"
+    assert stem in nl.save_weights(model, tmp_path / "a.pkl", "caffe2")
     assert nl.save_weights(model, tmp_path / "a.weights.h5", "h5") == ()
 
 
@@ -220,6 +279,15 @@ def test_a_concatenation_has_no_place_in_the_authors_files():
     model = tiny("c2d_nl1_r50", pairwise="concatenation")
     with pytest.raises(CheckpointError, match="no name for .*pairwise/w_f"):
         to_arrays(model, "caffe2")
+
+
+@pytest.mark.parametrize("form", ["caffe2", "slowfast"])
+def test_other_networks_are_not_written_as_residual(form, tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Flatten()])
+    with pytest.raises(CheckpointError, match="Expected a model of create_mo"):
+        nl.save_weights(model, tmp_path / "a", form)
+    with pytest.raises(TypeError, match="Expected a keras.Model"):
+        nl.save_weights(3, tmp_path / "a", form)
 
 
 def test_a_model_that_is_not_ours_has_no_names():
