@@ -61,7 +61,13 @@ COUNTS = [
 SAMPLINGS = ("8x8", "32x2", "32x4", "128x1")
 
 
-@pytest.mark.parametrize("row", COUNTS, ids=lambda row: f"{row[0]} {row[1]}")
+def slow_if_deep(row):
+    is_slow = row[0].endswith("r101") and row[0] != "c2d_r101"
+    marks = [pytest.mark.slow] if is_slow else []
+    return pytest.param(row, marks=marks, id=f"{row[0]} {row[1]}")
+
+
+@pytest.mark.parametrize("row", map(slow_if_deep, COUNTS))
 def test_counts_are_those_of_the_table(row):
     name, inflation, weights, parameters, *billions = row
     options = {"inflation": inflation} if inflation else {}

@@ -21,7 +21,8 @@ class Report:
         ignored: names in the file that are not weights of a network.
         assumed: what the file does not say, and what was taken for it.
         differs: in what the model is not as the networks of the file's source
-            are, although its weights fit.
+            are, or as the file's own if `save_weights` has written it,
+            although its weights fit. Keras' files say nothing of it.
     """
 
     path: str
