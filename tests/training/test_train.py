@@ -163,31 +163,17 @@ def test_every_recipe_trains_a_step(recipe, tmp_path):
     assert RunFolder(tmp_path).read_result()["recipe"] == recipe
 
 
+EPOCH = "checkpoints/epoch_0001"
+STOPS = {
+    "kill": (signal.SIGKILL, LONGER, EPOCH),
+    "kill in the image stage": (signal.SIGKILL, STAGED, f"image_stage/{EPOCH}"),
+    "Ctrl-C": (signal.SIGINT, LONGER, EPOCH),
+}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("how", "arguments", "after"),
-    [
-        pytest.param(
-            signal.SIGKILL,
-            LONGER,
-            "checkpoints/epoch_0001",
-            id="kill",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            signal.SIGKILL,
-            STAGED,
-            "image_stage/checkpoints/epoch_0001",
-            id="kill in the image stage",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            signal.SIGINT,
-            LONGER,
-            "checkpoints/epoch_0001",
-            id="Ctrl-C",
-            marks=pytest.mark.slow,
-        ),
-    ],
+    ("how", "arguments", "after"), STOPS.values(), ids=STOPS
 )
 def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
     how, arguments, after, tmp_path
