@@ -67,7 +67,7 @@ def slow_if_deep(row):
     return pytest.param(row, marks=marks, id=f"{row[0]} {row[1]}")
 
 
-@pytest.mark.parametrize("row", map(slow_if_deep, COUNTS))
+@pytest.mark.parametrize("row", [slow_if_deep(row) for row in COUNTS])
 def test_counts_are_those_of_the_table(row):
     name, inflation, weights, parameters, *billions = row
     options = {"inflation": inflation} if inflation else {}
