@@ -17,6 +17,11 @@ from nonlocal_tf.models.shapes import checked_shape
 
 CROP_PX = 224
 CHANNELS = 3
+# Arguments of a block that are given as one of the network.
+OWN_ARGUMENTS = {
+    **{name: name for name in ("pairwise", "scale", "axes", "bn_synchronized")},
+    "temporal_group_size": "nonlocal_groups",
+}
 
 
 def register_resnets(backbone: str) -> None:
@@ -217,16 +222,14 @@ def _check_groups(groups: dict[str, int], spec: specs.ResNetSpec) -> None:
 def _block_arguments(pairwise, scale, axes, norm, others) -> dict:
     """What all non-local blocks of a network are built with."""
     others = dict(others or {})
-    own = ("pairwise", "scale", "axes", "bn_synchronized")
     if "bn_epsilon" in others:
         raise ValueError(
             "Normalisations of these networks have an epsilon of 1e-5, which "
             "all checkpoints are made for. Received: nonlocal_block="
             f"{others!r}"
         )
-    for key in own + ("temporal_group_size",):
+    for key, argument in OWN_ARGUMENTS.items():
         if key in others:
-            argument = key if key in own else "nonlocal_groups"
             raise ValueError(
                 f"Expected {key!r} of `nonlocal_block` to be given as "
                 f"`{argument}`. Received: nonlocal_block={others!r}"

@@ -12,7 +12,6 @@ from nonlocal_tf.weights.names import Format
 from nonlocal_tf.weights.read import Checkpoint
 
 Built = tuple[keras.Model, dict]
-FUNCTIONS = tuple(graph.FUNCTIONS.values())
 
 
 def clip_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
@@ -28,9 +27,6 @@ def clip_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
         TypeError: an argument is unknown.
     """
     form, noted = checkpoint.form, _noted(checkpoint, given)
-    if not network.spec.has_blocks:
-        of_clips = ("stem", "stride_on", "frames")
-        noted = {k: v for k, v in noted.items() if k in of_clips}
     frames = noted.pop("frames", None)
     block = {k: noted.pop(k) for k in graph.OF_BLOCKS if k in noted}
     arguments: dict = {**noted, **given}
@@ -71,7 +67,7 @@ def clip_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
 
 def _noted(checkpoint: Checkpoint, given: dict) -> dict:
     """What the file says of its network and nobody asked to be otherwise."""
-    noted, without = checkpoint.graph, {"pool_padding", "inflation"}
+    noted, without = checkpoint.graph, {"pool_padding"}
     if given.get("sampling", "8x8") not in specs.SAMPLINGS:
         raise ValueError(
             unknown("sampling", given["sampling"], specs.SAMPLINGS)
@@ -117,14 +113,15 @@ def _block_arguments(checkpoint, network, noted, arguments, assumed) -> None:
         assumed["pairwise"] = "embedded_gaussian"
     asked = arguments.setdefault("pairwise", certain or "embedded_gaussian")
     function = graph.function_of(asked)
-    possible = (certain,) if certain else ("embedded_gaussian", "dot_product")
-    if asked == checkpoint.graph.get("pairwise") and asked not in FUNCTIONS:
+    possible = (certain,) if certain else graph.ALIKE
+    ours = graph.FUNCTIONS.values()
+    if asked == checkpoint.graph.get("pairwise") and asked not in ours:
         raise ValueError(
-            f"{checkpoint.path} is of a network with a pairwise function of "
-            f"its own, {asked}: build it with create_model(pairwise=...), and "
-            "fill it with load_weights."
+            f"The file's network has a pairwise function of its own, {asked}: "
+            "build it with create_model(pairwise=...), and fill it with "
+            "load_weights."
         )
-    if function in FUNCTIONS and function not in possible:
+    if function in ours and function not in possible:
         raise ValueError(
             f"The weights are those of pairwise={' or '.join(possible)}. "
             f"Received: pairwise={asked!r}"

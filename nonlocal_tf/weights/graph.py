@@ -17,6 +17,8 @@ from nonlocal_tf.weights.names import Format
 # What the note is called in a file, beside the weights.
 NOTE = "nonlocal_tf"
 MOST_FRAMES = 100_000
+# They have the same weights.
+ALIKE = ("embedded_gaussian", "dot_product")
 # Ours, by class; users may register others later.
 FUNCTIONS = {cls: name for name, cls in PAIRWISE.items()}
 

@@ -14,8 +14,7 @@ from nonlocal_tf.weights.names import FORMATS, from_ours, weight_of
 
 # Convolutions, which have no bias before they are folded.
 PARTS = ("stem", "conv1", "conv2", "conv3", "shortcut")
-# The functions of others' code, and what it cannot be told to do.
-FUNCTIONS = ("embedded_gaussian", "dot_product")
+# What others' code cannot be told to do.
 NEVER = ("axes", "pool_position")
 # What a format is written as, and how its files usually end.
 WRITERS = {
@@ -110,9 +109,9 @@ def _differs(model: keras.Model, form: str) -> tuple[str, ...]:
     if to.stem is None and not own.get("stem", "official").startswith("offi"):
         found["stem"] = f"stem is {own['stem']!r}, in {of} 'official'"
     never = [found[name] for name in NEVER if name in found]
-    function = own.get("pairwise", FUNCTIONS[0])
-    if function not in FUNCTIONS:
-        never.append(f"pairwise is {function!r}, in {of} one of {FUNCTIONS}")
+    function = own.get("pairwise", graph.ALIKE[0])
+    if function not in graph.ALIKE:
+        never.append(f"pairwise is {function!r}, in {of} one of {graph.ALIKE}")
     is_batch = any(layer.name == "conv1_bn" for layer in model.layers)
     norms = ("batch",) if is_batch else ("none", "affine")
     for layer in model.layers:

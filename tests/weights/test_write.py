@@ -13,14 +13,7 @@ from nonlocal_tf.weights.names import FORMATS, from_ours, to_ours, weight_of
 from nonlocal_tf.weights.write import to_arrays
 from tests import harness
 from tests.models.tiny import CLIP, tiny
-
-OPTIONS = {"sampling": "8x8", "clip_shape": CLIP}
-
-
-def random(name, **options):
-    model = tiny(name, **options)
-    harness.randomise(model, 0.2)
-    return model
+from tests.weights.models import OPTIONS, random
 
 
 def assert_equal(model, expected):

@@ -17,7 +17,7 @@ import pathlib
 
 import nonlocal_tf as nl
 from nonlocal_tf.models import specs
-from training.benchmarks.operators import (
+from training.benchmarks.turns import (
     Worker,
     interleave,
     machine,

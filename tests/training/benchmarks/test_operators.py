@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from training.benchmarks import operators
+from training.benchmarks import operators, operators_tables
 
 PEAK = {"gflops": 100.0, "gbytes": 20.0}
 
@@ -29,13 +29,15 @@ def case(function, passed="forward", n=700, m=300, d=50):
     ],
 )
 def test_matrix_products_take_their_flops_at_the_peak(function, passed, flops):
-    seconds, bound = operators.limit_seconds(case(function, passed), PEAK)
+    seconds, bound = operators_tables.limit_seconds(
+        case(function, passed), PEAK
+    )
     assert bound == "flops"
     assert seconds == pytest.approx(flops / 100e9)
 
 
 def test_concatenation_takes_its_bytes_at_the_speed_of_a_copy():
-    seconds, bound = operators.limit_seconds(case("concatenation"), PEAK)
+    seconds, bound = operators_tables.limit_seconds(case("concatenation"), PEAK)
     assert bound == "bytes"
     assert seconds == pytest.approx(4 * 50 * (700 + 300) / 20e9)
 
@@ -73,7 +75,7 @@ def test_a_case_that_fails_does_not_stop_the_others(result):
 
 
 def test_every_case_has_a_row(result):
-    table = operators.render(result)
+    table = operators_tables.render(result)
     assert "| 20, 12, 6 | tf plain |" in table
     assert "| 20, 12, 6 | tf sideways | failed |" in table
 
@@ -84,7 +86,7 @@ def test_a_block_is_timed_beside_its_parts(monkeypatch):
     monkeypatch.setattr(operators, "FUNCTIONS", ("gaussian",))
     result = operators.measure(options(only="block"))
     assert [row["pass"] for row in result["blocks"]] == ["forward", "train"] * 2
-    table = operators.render(result)
+    table = operators_tables.render(result)
     assert "| tiny | gaussian | 1 x 2 x 2 |" in table
     assert "by one product, to three: tiny forward x" in table
 
@@ -100,7 +102,7 @@ def test_a_bar_is_the_median_over_the_rounds():
         timed("plain", "train", [24.0, 30.0, 26.0]),
         timed("auto", "train", [2.0, 2.0, 13.0]),  # x 12, 15 and 2
     ]
-    ((what, value, reached),) = operators.bars({"cases": cases})
+    ((what, value, reached),) = operators_tables.bars({"cases": cases})
     assert what.startswith("concatenation 3136 x 3136 train: times tf plain")
     assert (value, reached) == (12.0, True)
 
@@ -110,9 +112,9 @@ def test_a_bar_that_is_missed_is_told():
         timed("plain", "train", [22.0]),
         timed("auto", "train", [2.0]),
     ]
-    assert [reached for *_, reached in operators.bars({"cases": cases})] == [
-        False
-    ]
+    assert [
+        reached for *_, reached in operators_tables.bars({"cases": cases})
+    ] == [False]
 
 
 def figures(function, **changed):
@@ -146,7 +148,7 @@ def test_without_a_gpu_its_list_is_not_run():
     result = operators.measure(chosen)
     if result["versions"]:
         pytest.skip("there is a GPU")
-    assert "not run" in operators.render(result)
+    assert "not run" in operators_tables.render(result)
 
 
 FOLDER = pathlib.Path(operators.__file__).parent
@@ -158,12 +160,12 @@ def published():
 
 def test_the_published_tables_are_those_of_the_figures():
     text = (FOLDER / "README.md").read_text("utf-8")
-    assert operators.render(published()) in text
+    assert operators_tables.render(published()) in text
 
 
 def test_the_figures_of_readme_are_those_of_the_benchmark():
     text = (FOLDER.parent.parent / "README.md").read_text("utf-8")
-    rows = operators.summary(published())
+    rows = operators_tables.summary(published())
     assert len(rows) == 4
     for row in rows:
         assert row in text
