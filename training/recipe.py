@@ -43,6 +43,34 @@ class OptimizerConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where a data set of videos is; its module says which fields it reads.
+
+    Attributes:
+        root: the folder that its paths are relative to.
+        train: list of the training videos.
+        validation: list of the videos to validate on.
+        test: list of the videos to test on.
+        classes: file with the names of the classes.
+        split: which of the data set's own splits, from 1.
+        separator: between path and label in a list.
+        max_bad_share: training stops when more of the videos are bad.
+        cache: file in which is kept what was found out about each video; by
+            default in the run folder.
+    """
+
+    root: str = ""
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+    classes: str | None = None
+    split: int = 1
+    separator: str = " "
+    max_bad_share: float = 0.05
+    cache: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe:
     """One training run.
 
