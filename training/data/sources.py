@@ -1,0 +1,65 @@
+"""The kinds of storage that clips are read from: one class a kind."""
+
+import abc
+import dataclasses
+from typing import ClassVar
+
+from training.data.listing import Video
+
+
+class VideoError(Exception):
+    """A video that cannot be read; the message is the reason alone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What is known of a video before clips of it are read.
+
+    Attributes:
+        frames: how many it has.
+        height, width: of a frame as it is shown, in pixels.
+        fps: frames a second; 0.0 where that is not known.
+    """
+
+    frames: int
+    height: int
+    width: int
+    fps: float
+
+
+class Source(abc.ABC):
+    """Reads clips from one kind of storage.
+
+    Attributes:
+        tf_ops: whether `read` is made of TensorFlow's operations alone, so
+            that a tf.data service can run it elsewhere.
+    """
+
+    tf_ops: ClassVar[bool]
+
+    @abc.abstractmethod
+    def probe(self, video: Video) -> Probe:
+        """Looks at a video without reading all of it, if that can be helped.
+
+        Raises:
+            VideoError: it cannot be read; the message is the reason.
+        """
+
+    @abc.abstractmethod
+    def fields(self, video: Video) -> dict[str, str | int]:
+        """What `read` needs to find a video, as plain values."""
+
+    @abc.abstractmethod
+    def read(self, fields: dict, frames, windows, size_px):
+        """Reads windows of some frames; runs inside a tf.data pipeline.
+
+        Args:
+            fields: what `fields` gave, as scalar tensors.
+            frames: int64 numbers of frames from 0, `(n,)`, in any order.
+            windows: float64 `(w, 5)`: which part of a frame each window is
+                (`transforms.py`).
+            size_px: int32 (height, width) of each window, in pixels.
+
+        Returns:
+            uint8 RGB `(w, n, *size_px, 3)`.
+        """

@@ -1,0 +1,245 @@
+"""Geometry of clips: which pixels of a frame a network gets to see.
+
+A window is five numbers: (offset_y, offset_x, scale_y, scale_x, flip). Pixel i
+of its rows lies at (i + offset_y + 0.5) * scale_y - 0.5 in the frame, and
+alike for columns, which are taken from right to left if flip is 1. The value
+there is interpolated linearly between the four pixels around it, without
+smoothing before that, as OpenCV's INTER_LINEAR does and with it the authors'
+code. So scaling a frame and cropping what came out is one step, whose cost is
+that of the crop.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+WINDOW = 5  # numbers
+
+
+def random_window(draws, height, width, short_side_px, crop_px, flip):
+    """A window at a random scale and place, as the paper trains with.
+
+    The short side is scaled to a whole number of pixels drawn uniformly, then
+    a square is cut at a place drawn uniformly.
+
+    Args:
+        draws: float32 in [0, 1), `(4,)`: scale, row, column, flip.
+        height, width: of the frame, in pixels, int32.
+        short_side_px: the smallest and the largest short side.
+        crop_px: of the square.
+        flip: whether half of the windows are mirrored.
+
+    Returns:
+        float64 `(5,)`.
+    """
+    low, high = short_side_px
+    short = low + _below(draws[0], high - low + 1)
+    scaled = scaled_size(height, width, short)
+    offset_y = _below(draws[1], scaled[0] - crop_px + 1)
+    offset_x = _below(draws[2], scaled[1] - crop_px + 1)
+    mirrored = tf.cast(draws[3] < 0.5, tf.float64) if flip else 0.0
+    return _window(height, width, scaled, offset_y, offset_x, mirrored)
+
+
+def crop_windows(height, width, short_side_px, crop_px, crops):
+    """Windows in a row along the long side of a frame, as testing takes them.
+
+    Args:
+        height, width: of the frame, in pixels, int32.
+        short_side_px: to which the short side is scaled.
+        crop_px: of each square.
+        crops: 1 for the middle; 3 for both ends too.
+
+    Returns:
+        float64 `(crops, 5)`.
+    """
+    scaled = scaled_size(height, width, short_side_px)
+    room = tf.stack(scaled) - crop_px
+    if crops == 1:
+        steps, of = [1], 2
+    elif crops == 3:
+        steps, of = [0, 1, 2], 2
+    else:
+        raise ValueError(f"Expected 1 or 3 crops. Received: {crops}")
+    long_side = tf.cast(room == tf.reduce_max(room), tf.int32)
+    # Across the long side, every crop is in the middle.
+    middle = room // 2
+    return tf.stack(
+        [
+            _window(height, width, scaled, *tf.unstack(offset), 0.0)
+            for offset in (
+                tf.where(
+                    (long_side == 1) & (room[0] != room[1]),
+                    (room // of) * step,
+                    middle,
+                )
+                for step in steps
+            )
+        ]
+    )
+
+
+def whole_window(height, width, short_side_px):
+    """The whole frame, scaled; returns the window and its (height, width)."""
+    scaled = scaled_size(height, width, short_side_px)
+    return _window(height, width, scaled, 0, 0, 0.0), tf.stack(scaled)
+
+
+def scaled_size(height, width, short_side_px):
+    """(height, width) when the short side is scaled, rounded to pixels."""
+    short = tf.cast(tf.minimum(height, width), tf.float64)
+    scale = tf.cast(short_side_px, tf.float64) / short
+    return tuple(
+        tf.cast(tf.floor(tf.cast(side, tf.float64) * scale + 0.5), tf.int32)
+        for side in (height, width)
+    )
+
+
+class Resampler:
+    """Takes windows out of frames of one size, in NumPy.
+
+    Args:
+        height, width: of the frames, in pixels.
+        windows: float64 `(w, 5)`.
+        size_px: (height, width) of each window.
+    """
+
+    def __init__(self, height: int, width: int, windows, size_px):
+        self._size = tuple(int(side) for side in size_px)
+        self._plans = [
+            _Plan(height, width, window, self._size) for window in windows
+        ]
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """uint8 `(height, width, 3)` to uint8 `(w, *size_px, 3)`."""
+        out = np.empty((len(self._plans), *self._size, 3), np.uint8)
+        for plan, part in zip(self._plans, out, strict=True):
+            plan.take(frame, part)
+        return out
+
+
+class _Plan:
+    """One window: which pixels it is made of, and buffers for the work."""
+
+    def __init__(self, height, width, window, size):
+        offset_y, offset_x, scale_y, scale_x, flip = (float(v) for v in window)
+        top, below = taps(size[0], offset_y, scale_y, height)
+        left, right = taps(size[1], offset_x, scale_x, width)
+        if flip:
+            left, right = left[::-1].copy(), right[::-1].copy()
+        top, left = top.astype(np.intp), left.astype(np.intp)
+        after = np.minimum(left + 1, width - 1)
+        low = np.minimum(top + 1, height - 1)
+        self._rows = np.unique(np.concatenate([top, low]))
+        self._start, self._stop = int(self._rows[0]), int(self._rows[-1]) + 1
+        # Where each row is among those that are needed.
+        self._top = np.searchsorted(self._rows, top)
+        self._low = np.searchsorted(self._rows, low)
+        self._left, self._after = left, after
+        self._right_weight = np.repeat(right, 3).astype(np.float32)
+        self._left_weight = 1 - self._right_weight
+        self._low_weight = below.astype(np.float32)[:, None]
+        self._top_weight = 1 - self._low_weight
+        rows, columns = len(self._rows), 3 * size[1]
+        self._wide = np.empty((2, rows, columns), np.float32)
+        self._tall = np.empty((2, size[0], columns), np.float32)
+
+    def take(self, frame, out):
+        if self._stop - self._start == len(self._rows):
+            frame = frame[self._start : self._stop]
+        else:
+            frame = frame[self._rows]
+        a, b = self._wide
+        for side, columns, weight in (
+            (a, self._left, self._left_weight),
+            (b, self._after, self._right_weight),
+        ):
+            # "clip" is the mode that does not copy once more.
+            near = frame.take(columns, axis=1, mode="clip")
+            np.multiply(near.reshape(side.shape), weight, out=side)
+        np.add(a, b, out=a)
+        c, d = self._tall
+        np.take(a, self._top, axis=0, out=c, mode="clip")
+        np.take(a, self._low, axis=0, out=d, mode="clip")
+        np.multiply(c, self._top_weight, out=c)
+        np.multiply(d, self._low_weight, out=d)
+        np.add(c, d, out=c)
+        np.add(c, np.float32(0.5), out=c)  # truncation then rounds
+        np.copyto(out, c.reshape(out.shape), casting="unsafe")
+
+
+def taps(size: int, offset: float, scale: float, length: int):
+    """Where the pixels of a window lie along one side of a frame.
+
+    Args:
+        size: pixels of the window.
+        offset, scale: of the window.
+        length: pixels of the frame.
+
+    Returns:
+        The pixel before each, int64 `(size,)`, and the weight of the next
+        one, float64 `(size,)`. Outside of the frame is its edge.
+    """
+    place = (np.arange(size) + offset + 0.5) * scale - 0.5
+    place = np.clip(place, 0.0, length - 1.0)
+    before = np.floor(place)
+    return before.astype(np.int64), place - before
+
+
+def resample(frames, windows, size_px):
+    """Takes windows out of frames, in TensorFlow; as `Resampler` does.
+
+    Args:
+        frames: uint8 `(n, height, width, 3)`.
+        windows: float64 `(w, 5)`.
+        size_px: int32 (height, width) of each window.
+
+    Returns:
+        uint8 `(w, n, *size_px, 3)`.
+    """
+
+    def take(window):
+        rows, low = _taps(size_px[0], window[0], window[2], tf.shape(frames)[1])
+        columns, right = _taps(
+            size_px[1], window[1], window[3], tf.shape(frames)[2]
+        )
+        flip = window[4] > 0.5
+        columns = tf.where(flip, columns[::-1], columns)
+        right = tf.where(flip, right[::-1], right)
+        wide = _between(frames, columns, right[:, None], axis=2)
+        tall = _between(wide, rows, low[:, None, None], axis=1)
+        return tf.cast(tf.floor(tall + 0.5), tf.uint8)
+
+    return tf.map_fn(take, windows, fn_output_signature=tf.uint8)
+
+
+def _between(pixels, before, weight, axis):
+    """Interpolates along an axis; float32."""
+    last = tf.shape(pixels, tf.int64)[axis] - 1
+    after = tf.minimum(before + 1, last)
+    first = tf.cast(tf.gather(pixels, before, axis=axis), tf.float32)
+    second = tf.cast(tf.gather(pixels, after, axis=axis), tf.float32)
+    weight = tf.cast(weight, tf.float32)
+    return first * (1 - weight) + second * weight
+
+
+def _taps(size, offset, scale, length):
+    """`taps` in TensorFlow."""
+    place = (tf.cast(tf.range(size), tf.float64) + offset + 0.5) * scale - 0.5
+    last = tf.cast(length - 1, tf.float64)
+    place = tf.clip_by_value(place, tf.cast(0, tf.float64), last)
+    before = tf.floor(place)
+    return tf.cast(before, tf.int64), place - before
+
+
+def _window(height, width, scaled, offset_y, offset_x, flip):
+    scale_y = tf.cast(height, tf.float64) / tf.cast(scaled[0], tf.float64)
+    scale_x = tf.cast(width, tf.float64) / tf.cast(scaled[1], tf.float64)
+    numbers = [offset_y, offset_x, scale_y, scale_x, flip]
+    return tf.stack([tf.cast(number, tf.float64) for number in numbers])
+
+
+def _below(draw, count):
+    """A whole number from 0 to below `count`, from a draw in [0, 1)."""
+    count = tf.cast(count, tf.int32)
+    number = tf.cast(draw * tf.cast(count, tf.float32), tf.int32)
+    return tf.minimum(number, count - 1)  # float32 may round up to count
