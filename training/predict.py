@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from training import cli, export, table
 from training import recipe as recipes
-from training.data import clips, load_dataset
+from training.data import clips, dataset_of
 from training.errors import UserError
 
 EXAMPLE = "python -m training.predict --model savedmodels/digits_nl --sample 0"
@@ -106,7 +106,7 @@ def _sample(path: pathlib.Path, split: str, index: int):
             f"({export.EXTRA}/recipe.json); give a clip file instead."
         )
     recipe = recipes.from_json(recipe_path.read_text("utf-8"))
-    example = load_dataset(recipe.dataset).example(split, index)
+    example = dataset_of(recipe).example(split, index)
     return example, f"{recipe.dataset} {split} sample {index}"
 
 

@@ -28,10 +28,22 @@ class NonLocalConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """A registered model; its shapes and classes come from the dataset."""
+    """A registered model; its shapes and classes come from the dataset.
+
+    Attributes:
+        name: as in `nonlocal_tf.list_models()`.
+        nonlocal_block: arguments of its blocks; None for their defaults.
+        sampling: "8x8", "32x2", "32x4" or "128x1", for the paper's networks:
+            which of the authors' graphs.
+        weights: file to start from, of any format that
+            `nonlocal_tf.load_weights` reads; a classifier of other classes is
+            left new.
+    """
 
     name: str
     nonlocal_block: NonLocalConfig | None = None
+    sampling: str | None = None
+    weights: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +68,10 @@ class DataConfig:
         separator: between path and label in a list.
         max_bad_share: training stops when more of the videos are bad.
         cache: file in which is kept what was found out about each video; by
-            default in the run folder.
+            default one for all runs of a user.
+        service: address of a tf.data service that reads the clips for
+            training, such as "grpc://10.0.0.5:5000"; not for video files. The
+            order of batches is then no longer the same in every run.
     """
 
     root: str = ""
@@ -68,6 +83,64 @@ class DataConfig:
     separator: str = " "
     max_bad_share: float = 0.05
     cache: str | None = None
+    service: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplingConfig:
+    """What a network sees of a video.
+
+    The defaults are the paper's, at 8 frames with stride 8.
+
+    Attributes:
+        frames: of a clip.
+        frame_stride: from one frame of a clip to the next.
+        fps: frames a second at which strides are counted, as SlowFast does at
+            30; None counts the frames of the file, as the authors' code does.
+        past_end: what follows the last frame of a video that is shorter than
+            the clip: "wrap" (its first frame) or "clamp" (its last).
+        min_short_side_px: smallest short side that a training clip is scaled
+            to; 256 as the largest too is the authors' 4-GPU variant.
+        max_short_side_px: largest short side of a training clip.
+        crop_px: of the square that is cut out.
+        flip: whether half of the training clips are mirrored.
+        eval_short_side_px: short side of the clip in the middle of a video
+            whose middle is looked at in validation.
+    """
+
+    frames: int = 8
+    frame_stride: int = 8
+    fps: float | None = None
+    past_end: str = "wrap"
+    min_short_side_px: int = 256
+    max_short_side_px: int = 320
+    crop_px: int = 224
+    flip: bool = True
+    eval_short_side_px: int = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewsConfig:
+    """Which views of a video are averaged in a test.
+
+    The defaults are the paper's: 10 clips, each in 3 crops.
+
+    Attributes:
+        clips: along the video.
+        crops: of each clip, along the long side: 1, 3, or 0 for the whole
+            frame.
+        short_side_px: to which frames are scaled.
+        crop_px: of the squares; not for whole frames.
+        starts: "authors" (at tenths of the video; the last clips wrap),
+            "slowfast" (the last clip ends before the video does) or "centre"
+            (one clip in the middle).
+    """
+
+    clips: int = 10
+    crops: int = 3
+    short_side_px: int = 256
+    crop_px: int = 256
+    starts: str = "authors"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +159,8 @@ class Recipe:
         seed: of weights and data.
         image_stage: the recipe of the image network that this one's network
             is inflated from, trained first.
+        data: where the videos are, for data sets that are read from a disk.
+        sampling: what is seen of each video, for the same.
     """
 
     name: str
@@ -98,6 +173,8 @@ class Recipe:
     epoch_steps: int
     seed: int = 0
     image_stage: "Recipe | None" = None
+    data: DataConfig | None = None
+    sampling: SamplingConfig | None = None
 
     @property
     def epochs(self) -> int:

@@ -3,6 +3,7 @@
 recipe.json     the resolved recipe
 versions.json   one entry each time the run was started or resumed
 metrics.csv     one row an epoch
+bad_videos.csv  which videos are left out and why, where there are any
 result.json     accuracy on the test split, when training is done
 checkpoints/    the last two epochs
 image_stage/    the same for the image network, where the recipe has one
@@ -18,10 +19,11 @@ import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from training import files
 from training import recipe as recipes
+from training.data import BadVideo
 from training.errors import UserError
 
 PACKAGES = ("nonlocal-tf", "tensorflow", "tensorflow-cpu", "keras", "numpy")
@@ -36,6 +38,7 @@ class RunFolder:
         self.versions_path = self.path / "versions.json"
         self.metrics_path = self.path / "metrics.csv"
         self.result_path = self.path / "result.json"
+        self.bad_videos_path = self.path / "bad_videos.csv"
         self.checkpoints = self.path / "checkpoints"
         self.image_stage = self.path / "image_stage"
 
@@ -87,6 +90,16 @@ class RunFolder:
         writer.writeheader()
         writer.writerows(history)
         files.write_text(self.metrics_path, text.getvalue())
+
+    def write_bad_videos(self, bad: Sequence[BadVideo]) -> None:
+        """Writes anew which videos are left out; nothing if none is."""
+        if not bad:
+            return
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["split", "path", "reason"])
+        writer.writerows((b.split, b.path, b.reason) for b in bad)
+        files.write_text(self.bad_videos_path, text.getvalue())
 
     def write_result(self, result: dict) -> None:
         """Marks the run as done."""

@@ -2,9 +2,9 @@
 
 import keras
 
-from nonlocal_tf import models
+from nonlocal_tf import models, weights
 from training import checkpoints, fused
-from training.data import Dataset, load_dataset
+from training.data import Dataset, dataset_of
 from training.errors import UserError
 from training.recipe import Recipe
 from training.run_folder import RunFolder
@@ -20,6 +20,8 @@ def build_model(recipe: Recipe, dataset: Dataset) -> keras.Model:
     block = recipe.model.nonlocal_block
     if block is not None:
         arguments["nonlocal_block"] = vars(block)
+    if recipe.model.sampling is not None:
+        arguments["sampling"] = recipe.model.sampling
     try:
         return models.create_model(recipe.model.name, **arguments)
     except (TypeError, ValueError) as error:
@@ -40,10 +42,26 @@ def compile_model(model: keras.Model, recipe: Recipe) -> None:
     model.compile(
         optimizer=keras.optimizers.Adam(rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        # Weighted: a clip that could not be read counts in neither.
+        weighted_metrics=["accuracy"],
         # "auto" compiles with XLA on a GPU, unasked.
         jit_compile=False,
     )
+
+
+def start_from_weights(model: keras.Model, recipe: Recipe) -> None:
+    """Fills a new model from the file that the recipe names, if any.
+
+    Raises:
+        UserError: the file is missing, damaged, or for another network.
+    """
+    if recipe.model.weights is None:
+        return
+    try:
+        report = weights.load_weights(model, recipe.model.weights)
+    except ValueError as error:
+        raise UserError(f"model.weights: {error}") from error
+    print(report)
 
 
 def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:
@@ -64,7 +82,7 @@ def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:
             f"note: {run.path} is trained for {checkpoint.epoch} of "
             f"{recipe.epochs} epochs"
         )
-    dataset = load_dataset(recipe.dataset)
+    dataset = dataset_of(recipe)
     model = build_model(recipe, dataset)
     compile_model(model, recipe)
     checkpoints.restore(model, checkpoint)

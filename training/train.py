@@ -12,6 +12,7 @@ import keras
 
 from nonlocal_tf import models
 from training import (
+    callbacks,
     checkpoints,
     cli,
     evaluate,
@@ -20,7 +21,7 @@ from training import (
     run_model,
     table,
 )
-from training.data import load_dataset, pipeline
+from training.data import dataset_of, pipeline
 from training.errors import UserError
 from training.recipes import RECIPES, get_recipe
 from training.run_folder import RunFolder
@@ -95,7 +96,8 @@ def train(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> dict:
 
 def fit(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> list[dict]:
     """Runs the epochs that are left; returns the rows of all of them."""
-    dataset = load_dataset(chosen.dataset)
+    dataset = dataset_of(chosen)
+    run.write_bad_videos(dataset.bad)
     checkpoint = checkpoints.latest(run)
     keras.utils.set_random_seed(chosen.seed)
     model = run_model.build_model(chosen, dataset)
@@ -109,6 +111,8 @@ def fit(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> list[dict]:
     elif chosen.image_stage is not None:
         image_model, *_ = run_model.load_trained(RunFolder(run.image_stage))
         models.inflate(image_model, model)
+    else:
+        run_model.start_from_weights(model, chosen)
     done = len(history)
     if done == chosen.epochs:
         return history
@@ -130,6 +134,7 @@ def fit(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> list[dict]:
         validation_data=pipeline.feed(dataset.eval_batches("validation")),
         callbacks=[
             checkpoints.CheckpointEveryEpoch(run, history, chosen.epoch_steps),
+            callbacks.ListBadVideos(run, dataset),
             *_tensorboard(run),
         ],
         shuffle=False,  # the dataset decides the order
@@ -142,7 +147,7 @@ def _try_out(chosen: recipe.Recipe) -> None:
     """Builds every stage's network, so that errors come before training."""
     if chosen.image_stage is not None:
         _try_out(chosen.image_stage)
-    run_model.build_model(chosen, load_dataset(chosen.dataset))
+    run_model.build_model(chosen, dataset_of(chosen))
 
 
 def _test(chosen: recipe.Recipe, run: RunFolder, history: list[dict]) -> dict:

@@ -2,15 +2,26 @@
 
 import abc
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
 from training.errors import UserError
+from training.recipe import DataConfig, Recipe, SamplingConfig
 
 DATASETS: dict[str, type["Dataset"]] = {}
 EVAL_SPLITS = ("validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class BadVideo:
+    """A video that is left out, and why."""
+
+    split: str
+    path: str
+    reason: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +50,7 @@ class Dataset(abc.ABC):
         element_shape: of one example's pixels.
         chance: accuracy of guessing.
         eval_examples: size of each evaluation split.
+        bad: examples that are left out because they cannot be read.
     """
 
     description: str
@@ -46,6 +58,26 @@ class Dataset(abc.ABC):
     element_shape: tuple[int, ...]
     chance: float
     eval_examples: int
+    bad: Sequence[BadVideo] = ()
+
+    @classmethod
+    def load(
+        cls, data: DataConfig | None, sampling: SamplingConfig | None
+    ) -> "Dataset":
+        """The data set with the settings of a recipe.
+
+        Raises:
+            UserError: they are not for this data set, or it cannot be read.
+        """
+        if data is not None or sampling is not None:
+            raise UserError(
+                f"The clips of {cls.__name__} are made, not read: it takes "
+                "neither data nor sampling."
+            )
+        return cls()
+
+    def check_bad(self) -> None:  # noqa: B027
+        """Raises a UserError if too many examples turned out to be bad."""
 
     @abc.abstractmethod
     def train_batches(
@@ -55,7 +87,8 @@ class Dataset(abc.ABC):
 
         Every batch is a function of (seed, its number) alone, so a resumed
         run sees what the uninterrupted one would have seen. All have
-        `batch` examples, and the cardinality is known.
+        `batch` examples, and the cardinality is known. Batches may have a
+        third part, the weight of each example: 0.0 where reading it failed.
         """
 
     @abc.abstractmethod
@@ -79,11 +112,28 @@ def register_dataset(name: str):
     return register
 
 
-def load_dataset(name: str) -> Dataset:
-    """Loads a dataset of the table."""
+def load_dataset(
+    name: str,
+    data: DataConfig | None = None,
+    sampling: SamplingConfig | None = None,
+) -> Dataset:
+    """Loads a dataset of the table.
+
+    Raises:
+        UserError: there is none of this name, or it cannot be read.
+    """
     if name not in DATASETS:
         raise UserError(unknown("dataset", name, DATASETS))
-    return DATASETS[name]()
+    return DATASETS[name].load(data, sampling)
+
+
+def dataset_of(recipe: Recipe) -> Dataset:
+    """The dataset that a recipe trains on.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    return load_dataset(recipe.dataset, recipe.data, recipe.sampling)
 
 
 def check_split(split: str) -> None:

@@ -2,24 +2,21 @@
 
 Frame k of a file is the k-th that its decoder puts out. Reading some frames of
 a clip without decoding all before them needs timestamps that can be trusted,
-which those of many files cannot (packed B-frames in AVI, edit lists): trusting
-them gives wrong frames and no error. So a file is read through once, without
-decoding where its container is one that keeps timestamps in order, and
+which those of many files cannot (packed B-frames in AVI, edit lists, damage):
+trusting them gives wrong frames and no error. So a file is decoded once, and
 `VideoIndex.order` says what was found:
 
-"timestamps"  the sorted timestamps are the frames, in order. To read some, the
-              decoder starts at the last keyframe before the first of them, and
-              leaves out frames that neither are wanted nor referred to.
-"count"       they are not. Every read decodes from the start and counts.
-
-That it holds is watched on every read, and the reader falls back on counting.
-Frames that a damaged file has lost are replaced by the one before.
+"timestamps"  the sorted timestamps are the frames, in order, and nothing is
+              damaged. To read some, the decoder starts at the last keyframe
+              before the first of them, and leaves out frames that neither are
+              wanted nor referred to.
+"count"       it is not so. Every read decodes from the start and counts.
 """
 
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,24 +25,20 @@ import tensorflow as tf
 from training.data.sources import VideoError
 from training.errors import missing_extra
 
-# Their demuxers give timestamps as written by the muxer, for every packet.
-CONTAINERS_IN_ORDER = {"mp4", "matroska"}
 # Seeking costs about as much as decoding so many frames.
 SEEK_FRAMES = 8
+# A decoder that refuses what is damaged instead of making something up.
+STRICT = {"err_detect": "explode"}
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
-class _OutOfOrder(Exception):
-    """The decoder put frames out in another order than their timestamps."""
-
-
-class _FramesLost(Exception):
-    """Frames that the index promises did not come out."""
+class _Disorder(Exception):
+    """What the decoder puts out is not what the index says."""
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoIndex:
-    """What reading through a file once has found.
+    """What decoding a file once has found.
 
     Attributes:
         frames: how many it has.
@@ -66,16 +59,9 @@ class VideoIndex:
     timestamps: np.ndarray
     keyframes: np.ndarray
 
-    def counted(self) -> "VideoIndex":
-        """The index of the same file, not trusting its timestamps."""
-        none = np.zeros(0, np.int64)
-        return dataclasses.replace(
-            self, order="count", timestamps=none, keyframes=none
-        )
-
 
 def index_video(path: str | os.PathLike) -> VideoIndex:
-    """Reads a file through and says how its frames can be found.
+    """Decodes a file once and says how its frames can be found.
 
     Args:
         path: of a video file; `http://` and, with tensorflow-io, `s3://` too.
@@ -84,41 +70,33 @@ def index_video(path: str | os.PathLike) -> VideoIndex:
         VideoError: the file is missing, is no video or has no frame that can
             be decoded.
     """
+    none = np.zeros(0, np.int64)
+    found = _ordered(path)
+    ordered, keyframes = found or (none, none)
+    frames = len(ordered)
     with _opened(path) as (container, stream):
-        first = _first_frame(container, stream)
+        first = None
+        for frame in _decode(container, stream):
+            first = first or frame
+            if found:
+                break
+            frames += 1
+        if first is None:
+            raise VideoError("no frame can be decoded")
         turns = round(getattr(first, "rotation", 0) / 90) % 4
         height, width = first.height, first.width
         if turns % 2:
             height, width = width, height
-        rate = float(stream.average_rate or 0)
-        in_order = bool(
-            CONTAINERS_IN_ORDER & set(container.format.name.split(","))
+        return VideoIndex(
+            frames=frames,
+            height=height,
+            width=width,
+            fps=float(stream.average_rate or 0),
+            rotation=turns,
+            order="timestamps" if found else "count",
+            timestamps=ordered,
+            keyframes=keyframes,
         )
-    with _opened(path) as (container, stream):
-        packets, cut = _demux(container, stream)
-    stamps = [stamp for stamp, _ in packets]
-    known = [stamp for stamp in stamps if stamp is not None]
-    ordered = np.unique(np.array(known, np.int64))
-    trusted = len(ordered) == len(stamps)
-    frames = len(stamps)
-    if cut or not (trusted and in_order):
-        with _opened(path) as (container, stream):
-            shown = [frame.pts for frame in _decode(container, stream)]
-        frames = len(shown)
-        trusted = trusted and shown == ordered.tolist()
-    index = VideoIndex(
-        frames=frames,
-        height=height,
-        width=width,
-        fps=rate,
-        rotation=turns,
-        order="timestamps",
-        timestamps=ordered,
-        keyframes=np.searchsorted(
-            ordered, sorted(s for s, key in packets if key and s is not None)
-        ).astype(np.int64),
-    )
-    return index if trusted else index.counted()
 
 
 def read_frames(
@@ -126,7 +104,6 @@ def read_frames(
     frames: Sequence[int],
     index: VideoIndex,
     transform: Transform | None = None,
-    on_disorder: Callable[[VideoIndex], None] = lambda index: None,
 ) -> np.ndarray:
     """Reads frames of a video by their numbers.
 
@@ -138,8 +115,6 @@ def read_frames(
         transform: what to make of each frame, uint8 RGB
             `(height, width, 3)`, as soon as it is decoded, so that large
             frames do not pile up.
-        on_disorder: is called with a better index if this one turns out to
-            trust timestamps that do not deserve it.
 
     Returns:
         What `transform` gives for each, stacked; uint8
@@ -155,81 +130,91 @@ def read_frames(
     found: dict[int, np.ndarray] = {}
 
     reformatter = _av().video.reformatter.VideoReformatter()
+    height, width = index.height, index.width
+    if index.rotation % 2:
+        height, width = width, height
 
     def keep(number, frame):
         # One reformatter for all keeps its tables; threads would only compete.
-        rgb = reformatter.reformat(frame, format="rgb24", threads=1)
+        # The size matters to the odd file that changes it on its way.
+        rgb = reformatter.reformat(
+            frame, width=width, height=height, format="rgb24", threads=1
+        )
         picture = np.rot90(rgb.to_ndarray(), index.rotation)
         found[number] = picture if transform is None else transform(picture)
 
     if index.order == "timestamps":
         try:
             _read_by_seeking(path, wanted, index, keep)
-        except _FramesLost:
+        except _Disorder:  # some demuxers seek to the wrong place
             found.clear()
-            _read_by_timestamps(path, wanted, index, keep)
-        except _OutOfOrder:
-            on_disorder(index.counted())
-            found.clear()
-            _read_by_counting(path, wanted, keep)
-    else:
+    if not found:
         _read_by_counting(path, wanted, keep)
     return np.stack([found[number] for number in numbers])
 
 
 def _read_by_seeking(path, wanted, index, keep):
-    """Decodes from the last keyframe before what is wanted."""
+    """Decodes from the last keyframe before what is wanted.
+
+    Raises:
+        _Disorder: that does not give what the index promises.
+    """
     ordered = index.timestamps
-    left = [int(ordered[number]) for number in wanted][::-1]
-    number_of = dict(zip(reversed(left), wanted, strict=True))
-    with _opened(path) as (container, stream):
-        context = stream.codec_context
+    left = wanted[::-1]
+    stamps = {int(ordered[number]) for number in wanted}
+    with _opened(path, **STRICT) as (container, stream):
         last = -1  # number of the frame that came out last
         while left:
-            key = _keyframe_before(index, number_of[left[-1]])
+            key = _keyframe_before(index, left[-1])
             if key - last > SEEK_FRAMES:
                 container.seek(int(ordered[key]), stream=stream)
                 last = key - 1
             # Ends where a later seek pays; else at the last frame wanted.
-            until = _until(index, [number_of[stamp] for stamp in left])
-            for frame in _decode(container, stream, number_of):
-                number = int(np.searchsorted(ordered, frame.pts or 0))
-                if (
-                    frame.pts is None
-                    or number >= len(ordered)
-                    or ordered[number] != frame.pts
-                ):
-                    raise _OutOfOrder
-                if number <= last:
-                    raise _OutOfOrder
+            until = _until(index, left)
+            for frame in _decode(container, stream, stamps):
+                number = _number(ordered, frame)
+                if number <= last or number > left[-1]:
+                    raise _Disorder
                 last = number
-                if frame.pts > left[-1]:
-                    raise _FramesLost
-                if frame.pts == left[-1]:
-                    keep(number_of[left.pop()], frame)
-                    if not left or number >= until:
+                if number == left[-1]:
+                    keep(left.pop(), frame)
+                    if number == until:
                         break
             else:
-                if left:
-                    raise _FramesLost
-            context.flush_buffers()
+                raise _Disorder
+            stream.codec_context.flush_buffers()
 
 
-def _read_by_timestamps(path, wanted, index, keep):
-    """Decodes from the start; a frame that is lost is the one before it."""
-    left = [int(index.timestamps[number]) for number in wanted][::-1]
-    number_of = dict(zip(reversed(left), wanted, strict=True))
-    before = None
-    with _opened(path) as (container, stream):
-        for frame in _decode(container, stream):
-            while left and frame.pts is not None and frame.pts >= left[-1]:
-                stamp = left.pop()
-                same = frame.pts == stamp or before is None
-                keep(number_of[stamp], frame if same else before)
-            before = frame
-            if not left:
-                return
-    _fill_up([number_of[stamp] for stamp in left], before, keep)
+def _ordered(path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Timestamps and numbers of keyframes, if both can be trusted."""
+    packets, shown = [], []
+    # Without that filter pictures are not right, but which there are is.
+    with _opened(path, **STRICT, skip_loop_filter="all") as (container, stream):
+        try:
+            for packet in container.demux(stream):
+                if packet.size and not packet.is_discard:
+                    packets.append((packet.pts, packet.is_keyframe))
+                shown += [frame.pts for frame in packet.decode()]
+        except _av().error.EOFError:
+            pass
+        except _av().error.FFmpegError:
+            return None
+    stamps = [stamp for stamp, _ in packets]
+    if not shown or None in stamps or shown != sorted(set(stamps)):
+        return None
+    ordered = np.array(shown, np.int64)
+    keys = sorted(stamp for stamp, is_key in packets if is_key)
+    return ordered, np.searchsorted(ordered, keys).astype(np.int64)
+
+
+def _number(ordered: np.ndarray, frame) -> int:
+    """The number of the frame that has this one's timestamp."""
+    if frame.pts is None:
+        raise _Disorder
+    number = int(np.searchsorted(ordered, frame.pts))
+    if number == len(ordered) or ordered[number] != frame.pts:
+        raise _Disorder
+    return number
 
 
 def _read_by_counting(path, wanted, keep):
@@ -243,15 +228,10 @@ def _read_by_counting(path, wanted, keep):
                 keep(left.pop(), frame)
                 if not left:
                     return
-    _fill_up(left, before, keep)
-
-
-def _fill_up(numbers, last, keep):
-    """What a file has no more frames for is its last one."""
-    if last is None:
+    if before is None:
         raise VideoError("no frame can be decoded")
-    for number in numbers:
-        keep(number, last)
+    for missing in left:
+        keep(missing, before)
 
 
 def _keyframe_before(index: VideoIndex, number: int) -> int:
@@ -269,52 +249,37 @@ def _until(index: VideoIndex, numbers: list[int]) -> int:
     return upwards[-1]
 
 
-def _decode(container, stream, wanted: Any = None) -> Iterator:
-    """Frames in the order of the decoder; packets it refuses are left out.
+def _decode(
+    container, stream, wanted: Collection[int] | None = None
+) -> Iterator:
+    """Frames in the order of the decoder.
 
     Args:
         container: from `_opened`.
         stream: from `_opened`.
-        wanted: timestamps, where frames of others may be left out.
+        wanted: timestamps; frames of others may be left out, and a packet
+            that is refused is a disorder. Without them such packets are
+            passed over.
     """
     av = _av()
-    context = stream.codec_context
     for packet in container.demux(stream):
         if wanted is not None and packet.size:
             # What no frame refers to need not be decoded.
-            unwanted = packet.pts is not None and packet.pts not in wanted
-            context.skip_frame = "NONREF" if unwanted else "DEFAULT"
+            skip = packet.pts is not None and packet.pts not in wanted
+            stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
         try:
             yield from packet.decode()
         except av.error.EOFError:
             return
-        except av.error.FFmpegError:
-            continue
-
-
-def _demux(container, stream):
-    """(timestamp, is keyframe) of each packet, and whether some are not shown.
-
-    A container that breaks off ends there.
-    """
-    packets, cut = [], False
-    with contextlib.suppress(_av().error.FFmpegError):
-        for packet in container.demux(stream):
-            if packet.size and packet.is_discard:
-                cut = True
-            elif packet.size:
-                packets.append((packet.pts, packet.is_keyframe))
-    return packets, cut
-
-
-def _first_frame(container, stream):
-    for frame in _decode(container, stream):
-        return frame
-    raise VideoError("no frame can be decoded")
+        except av.error.FFmpegError as error:
+            if wanted is not None:
+                raise _Disorder from error
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[tuple[Any, Any]]:
+def _opened(
+    path: str | os.PathLike, **options: str
+) -> Iterator[tuple[Any, Any]]:
     """A container and its video stream, decoding on one thread.
 
     Pipelines read many clips at once; threads in each would only compete.
@@ -333,6 +298,7 @@ def _opened(path: str | os.PathLike) -> Iterator[tuple[Any, Any]]:
                 raise VideoError("it has no video stream")
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
+            stream.codec_context.options = options
             yield container, stream
     except av.error.FFmpegError as error:
         reason = error.strerror or type(error).__name__

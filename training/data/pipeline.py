@@ -12,7 +12,7 @@ def feed(batches: tf.data.Dataset) -> tf.data.Dataset:
     evaluation and resumption count on it; four batches cover the odd slow one.
     """
     return batches.map(
-        lambda pixels, labels: (preprocess.normalize(pixels), labels),
+        lambda pixels, *rest: (preprocess.normalize(pixels), *rest),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     ).prefetch(4)

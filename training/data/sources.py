@@ -32,7 +32,8 @@ class Source(abc.ABC):
 
     Attributes:
         tf_ops: whether `read` is made of TensorFlow's operations alone, so
-            that a tf.data service can run it elsewhere.
+            that a tf.data service can run it elsewhere; else it takes and
+            gives NumPy's arrays.
     """
 
     tf_ops: ClassVar[bool]
@@ -51,10 +52,10 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def read(self, fields: dict, frames, windows, size_px):
-        """Reads windows of some frames; runs inside a tf.data pipeline.
+        """Reads windows of some frames; several threads may call it at once.
 
         Args:
-            fields: what `fields` gave, as scalar tensors.
+            fields: what `fields` gave; text is bytes.
             frames: int64 numbers of frames from 0, `(n,)`, in any order.
             windows: float64 `(w, 5)`: which part of a frame each window is
                 (`transforms.py`).
@@ -62,4 +63,8 @@ class Source(abc.ABC):
 
         Returns:
             uint8 RGB `(w, n, *size_px, 3)`.
+
+        Raises:
+            VideoError: it cannot be read any more; with `tf_ops`, an error of
+                TensorFlow.
         """

@@ -23,7 +23,8 @@ def random_window(draws, height, width, short_side_px, crop_px, flip):
 
     Args:
         draws: float32 in [0, 1), `(4,)`: scale, row, column, flip.
-        height, width: of the frame, in pixels, int32.
+        height: of the frame, in pixels, int32.
+        width: of the frame, in pixels, int32.
         short_side_px: the smallest and the largest short side.
         crop_px: of the square.
         flip: whether half of the windows are mirrored.
@@ -32,10 +33,10 @@ def random_window(draws, height, width, short_side_px, crop_px, flip):
         float64 `(5,)`.
     """
     low, high = short_side_px
-    short = low + _below(draws[0], high - low + 1)
+    short = low + below(draws[0], high - low + 1)
     scaled = scaled_size(height, width, short)
-    offset_y = _below(draws[1], scaled[0] - crop_px + 1)
-    offset_x = _below(draws[2], scaled[1] - crop_px + 1)
+    offset_y = below(draws[1], scaled[0] - crop_px + 1)
+    offset_x = below(draws[2], scaled[1] - crop_px + 1)
     mirrored = tf.cast(draws[3] < 0.5, tf.float64) if flip else 0.0
     return _window(height, width, scaled, offset_y, offset_x, mirrored)
 
@@ -44,7 +45,8 @@ def crop_windows(height, width, short_side_px, crop_px, crops):
     """Windows in a row along the long side of a frame, as testing takes them.
 
     Args:
-        height, width: of the frame, in pixels, int32.
+        height: of the frame, in pixels, int32.
+        width: of the frame, in pixels, int32.
         short_side_px: to which the short side is scaled.
         crop_px: of each square.
         crops: 1 for the middle; 3 for both ends too.
@@ -52,34 +54,22 @@ def crop_windows(height, width, short_side_px, crop_px, crops):
     Returns:
         float64 `(crops, 5)`.
     """
-    scaled = scaled_size(height, width, short_side_px)
-    room = tf.stack(scaled) - crop_px
-    if crops == 1:
-        steps, of = [1], 2
-    elif crops == 3:
-        steps, of = [0, 1, 2], 2
-    else:
+    if crops not in (1, 3):
         raise ValueError(f"Expected 1 or 3 crops. Received: {crops}")
-    long_side = tf.cast(room == tf.reduce_max(room), tf.int32)
-    # Across the long side, every crop is in the middle.
-    middle = room // 2
-    return tf.stack(
-        [
-            _window(height, width, scaled, *tf.unstack(offset), 0.0)
-            for offset in (
-                tf.where(
-                    (long_side == 1) & (room[0] != room[1]),
-                    (room // of) * step,
-                    middle,
-                )
-                for step in steps
-            )
-        ]
-    )
+    scaled = scaled_size(height, width, short_side_px)
+    half_y, half_x = (scaled[0] - crop_px) // 2, (scaled[1] - crop_px) // 2
+    wide = scaled[1] >= scaled[0]
+    windows = []
+    for halves in (1,) if crops == 1 else (0, 1, 2):
+        # Across the long side, every crop is in the middle.
+        y = half_y * tf.where(wide, 1, halves)
+        x = half_x * tf.where(wide, halves, 1)
+        windows.append(_window(height, width, scaled, y, x, 0.0))
+    return tf.stack(windows)
 
 
 def whole_window(height, width, short_side_px):
-    """The whole frame, scaled; returns the window and its (height, width)."""
+    """The whole frame, scaled, as a window and its (height, width)."""
     scaled = scaled_size(height, width, short_side_px)
     return _window(height, width, scaled, 0, 0, 0.0), tf.stack(scaled)
 
@@ -98,7 +88,8 @@ class Resampler:
     """Takes windows out of frames of one size, in NumPy.
 
     Args:
-        height, width: of the frames, in pixels.
+        height: of the frames, in pixels.
+        width: of the frames, in pixels.
         windows: float64 `(w, 5)`.
         size_px: (height, width) of each window.
     """
@@ -172,7 +163,8 @@ def taps(size: int, offset: float, scale: float, length: int):
 
     Args:
         size: pixels of the window.
-        offset, scale: of the window.
+        offset: of the window.
+        scale: of the window.
         length: pixels of the frame.
 
     Returns:
@@ -238,7 +230,7 @@ def _window(height, width, scaled, offset_y, offset_x, flip):
     return tf.stack([tf.cast(number, tf.float64) for number in numbers])
 
 
-def _below(draw, count):
+def below(draw, count):
     """A whole number from 0 to below `count`, from a draw in [0, 1)."""
     count = tf.cast(count, tf.int32)
     number = tf.cast(draw * tf.cast(count, tf.float32), tf.int32)

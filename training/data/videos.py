@@ -1,17 +1,97 @@
-"""Data sets of labelled videos (being written)."""
+"""Data sets of labelled videos: their lists, and clips made of them.
+
+Every video is looked at before training, so that bad ones are known, counted
+and listed, and all that is drawn at random later is drawn among good ones. A
+training example is a function of (seed, epoch, video): which clip of it, at
+which scale and place. Its place in the epoch is a function of (seed, epoch).
+So nothing has to be shuffled in a buffer, and any step can be the first.
+"""
 
 import abc
+import collections
+import functools
+from collections.abc import Callable
 from typing import ClassVar
 
-from training.data.datasets import Dataset
-from training.data.listing import Listing
-from training.recipe import DataConfig
+import numpy as np
+import tensorflow as tf
+
+from training.data import sampling as samples
+from training.data import transforms
+from training.data.datasets import BadVideo, Dataset, Example, check_split
+from training.data.index_cache import IndexCache
+from training.data.listing import Listing, Video
+from training.data.scan import check_share, probe_all
+from training.data.sources import Probe, Source, VideoError
+from training.data.video_files import VideoFiles
+from training.errors import UserError
+from training.recipe import DataConfig, SamplingConfig, ViewsConfig
+
+EVAL_BATCH = 8
+INSTEAD = {"validation": "test", "test": "validation"}
+# Where the videos of a data set are kept, and what reads them.
+SOURCES: dict[str, Callable[[DataConfig], Source]] = {
+    "videos": lambda data: VideoFiles(IndexCache(data.cache)),
+}
 
 
 class VideoDataset(Dataset):
-    """What all video data sets share; one is a description and a reader."""
+    """What all video data sets share; one is a description and a reader.
 
-    source: ClassVar[str] = "videos"  # or "frames" or "records"
+    Args:
+        data: where it is.
+        sampling: what is seen of each video.
+
+    Attributes:
+        source: the storage that its videos are in, one of
+            SOURCES.
+        multi_label: whether labels are a 0 or 1 for each class instead of one
+            number.
+        bad: videos that are left out, so far.
+    """
+
+    source: ClassVar[str] = "videos"
+
+    def __init__(self, data: DataConfig, sampling: SamplingConfig):
+        self._sampling = sampling
+        self._middle = ViewsConfig(
+            clips=1,
+            crops=1,
+            short_side_px=sampling.eval_short_side_px,
+            crop_px=sampling.crop_px,
+            starts="centre",
+        )
+        _check(sampling, self._middle)
+        listing = self.read_lists(data)
+        self.classes = listing.classes
+        self.multi_label = listing.multi_label
+        side = sampling.crop_px
+        self.element_shape = (sampling.frames, side, side, 3)
+        self._service = data.service
+        self._max_bad_share = data.max_bad_share
+        self._source = SOURCES[self.source](data)
+        if self._service and not self._source.tf_ops:
+            raise UserError(
+                "A tf.data service cannot decode video files. Make shards of "
+                "them first: python -m training.data.shards. "
+                f"Received: data.service={self._service!r}"
+            )
+        self.bad: list[BadVideo] = []
+        self.listed = {name: len(v) for name, v in listing.splits.items()}
+        self._splits = self._scan(listing)
+        self.eval_examples = len(self._part("test"))
+        self.chance = self._part("test").largest_share(len(self.classes))
+
+    @classmethod
+    def load(cls, data, sampling):
+        if data is None or not (data.root or data.train):
+            raise UserError(
+                f"Say where the videos are: --set data.root=FOLDER. "
+                f"{cls.layout}"
+            )
+        return _loaded(cls, data, sampling or SamplingConfig())
+
+    layout: ClassVar[str] = ""
 
     @staticmethod
     @abc.abstractmethod
@@ -21,3 +101,358 @@ class VideoDataset(Dataset):
         Raises:
             UserError: a file of it is missing or not in its format.
         """
+
+    def train_batches(self, batch, seed, start_step, steps):
+        part = self._splits["train"]
+
+        def example(number):
+            return self._train_example(part, seed, number)
+
+        batches = _examples(start_step * batch, steps * batch, example).batch(
+            batch, drop_remainder=True
+        )
+        if self._service:
+            batches = batches.apply(
+                tf.data.experimental.service.distribute(
+                    tf.data.experimental.service.ShardingPolicy.DYNAMIC,
+                    self._service,
+                )
+            ).apply(tf.data.experimental.assert_cardinality(steps - start_step))
+        return batches
+
+    def eval_batches(self, split):
+        check_split(split)
+        part = self._part(split)
+
+        def example(index):
+            pixels, weight = self._views(part, index, self._middle)
+            return pixels[0], part.label(index), weight
+
+        return _examples(0, len(part), example).batch(EVAL_BATCH)
+
+    def view_batches(self, split: str, views: ViewsConfig) -> tf.data.Dataset:
+        """All views of each video of an evaluation split, a video at a time.
+
+        Args:
+            split: "validation" or "test".
+            views: which.
+
+        Returns:
+            (pixels, label, weight, index) in the order of the list: uint8
+            `(clips * crops, time, height, width, 3)`, the crops of a clip
+            after each other; the label; 0.0 if the video turned out to be
+            bad, else 1.0; the number of the video in the split.
+
+        Raises:
+            UserError: the views do not fit together.
+        """
+        check_split(split)
+        _check(self._sampling, views)
+        part = self._part(split)
+
+        def example(index):
+            pixels, weight = self._views(part, index, views)
+            return pixels, part.label(index), weight, index
+
+        return _examples(0, len(part), example)
+
+    def example(self, split, index):
+        check_split(split)
+        part = self._part(split)
+        if not 0 <= index < len(part):
+            raise UserError(
+                f"Expected a sample from 0 to {len(part) - 1}. "
+                f"Received: {index}"
+            )
+        pixels, weight = self._views(part, tf.constant(index), self._middle)
+        if not weight:
+            raise UserError(f"{self.bad[-1].path}: {self.bad[-1].reason}")
+        labels = part.videos[index].labels
+        return Example(pixels[0].numpy(), labels[0] if labels else -1)
+
+    def videos(self, split: str) -> list[Video]:
+        """The good videos of a split, in the order of its examples."""
+        return self._part(split).videos
+
+    def check_bad(self):
+        check_share(self.bad, sum(self.listed.values()), self._max_bad_share)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """(videos listed, videos left out) of each split."""
+        bad = collections.Counter(b.split for b in self.bad)
+        return {name: (n, bad[name]) for name, n in self.listed.items()}
+
+    def _part(self, split: str) -> "_Part":
+        """A split; validation and test stand in for each other."""
+        if split in self._splits:
+            return self._splits[split]
+        return self._splits[INSTEAD[split]]
+
+    def _train_example(self, part, seed, number):
+        """Example `number` of a run: (pixels, label, weight)."""
+        epoch, place = number // len(part), number % len(part)
+        key = tf.stack([tf.cast(seed, tf.int64), epoch])
+        index = tf.random.experimental.index_shuffle(place, key, len(part) - 1)
+        draws = tf.random.stateless_uniform(
+            (5,), tf.random.experimental.stateless_fold_in(key, index)
+        )
+        row = part.row(index)
+        config = self._sampling
+        frames = samples.random_clip(
+            draws[0], row["frames"], row["fps"], config
+        )
+        window = transforms.random_window(
+            draws[1:],
+            row["height"],
+            row["width"],
+            (config.min_short_side_px, config.max_short_side_px),
+            config.crop_px,
+            config.flip,
+        )
+        size_px = tf.constant([config.crop_px] * 2)
+        pixels, weight = self._read(part, row, frames, window[None], size_px)
+        pixels = tf.ensure_shape(pixels[0], self.element_shape)
+        return pixels, part.label(index, frames), weight
+
+    def _views(self, part, index, views):
+        """Views of a video: uint8 `(views, t, h, w, 3)`, and its weight."""
+        row = part.row(index)
+        frames = samples.clips(
+            row["frames"], row["fps"], self._sampling, views
+        )  # (clips, t)
+        height, width = row["height"], row["width"]
+        if views.crops:
+            windows = transforms.crop_windows(
+                height, width, views.short_side_px, views.crop_px, views.crops
+            )
+            size_px = tf.constant([views.crop_px] * 2)
+            side = views.crop_px
+        else:
+            window, size_px = transforms.whole_window(
+                height, width, views.short_side_px
+            )
+            windows, side = window[None], None
+        pixels, weight = self._read(
+            part, row, tf.reshape(frames, [-1]), windows, size_px
+        )  # (crops, clips * t, h, w, 3)
+        crops = max(views.crops, 1)
+        length = self._sampling.frames
+        shape = tf.concat([[crops, views.clips, length], size_px, [3]], 0)
+        # The crops of each clip side by side; a transposition would do it too,
+        # but on uint8 TensorFlow complains about that.
+        pixels = tf.stack(
+            [tf.reshape(pixels, shape)[crop] for crop in range(crops)], axis=1
+        )
+        shape = tf.concat([[views.clips * crops, length], size_px, [3]], 0)
+        pixels = tf.reshape(pixels, shape)
+        return (
+            tf.ensure_shape(
+                pixels, (views.clips * crops, length, side, side, 3)
+            ),
+            weight,
+        )
+
+    def _read(self, part, row, frames, windows, size_px):
+        """Pixels from the source, and 1.0; zeros and 0.0 if it is bad."""
+        names = part.field_names
+        if self._service:
+            fields = {name: row[name] for name in names}
+            return self._source.read(fields, frames, windows, size_px), 1.0
+        read = self._source.read
+        if self._source.tf_ops:
+            read = _evaluated(tf.function(read, reduce_retracing=True))
+
+        def guarded(index, frames, windows, size_px, *values):
+            fields = dict(zip(names, values, strict=True))
+            try:
+                pixels = read(fields, frames, windows, size_px)
+                return pixels, np.float32(1)
+            except (VideoError, tf.errors.OpError) as error:
+                video = part.videos[int(index)]
+                self._leave_out(part.name, video.path, error)
+                shape = (len(windows), len(frames), *size_px, 3)
+                return np.zeros(shape, np.uint8), np.float32(0)
+
+        values = [row[name] for name in names]
+        pixels, weight = tf.numpy_function(
+            guarded,
+            [row["index"], frames, windows, size_px, *values],
+            (tf.uint8, tf.float32),
+        )
+        return pixels, tf.ensure_shape(weight, ())
+
+    def _leave_out(self, split: str, path: str, error: Exception) -> None:
+        bad = BadVideo(split, path, " ".join(str(error).split()))
+        if (split, path) not in {(b.split, b.path) for b in self.bad}:
+            self.bad.append(bad)
+
+    def _scan(self, listing: Listing) -> dict[str, "_Part"]:
+        """Looks at all videos; the parts hold those that can be read."""
+        everything = {
+            (video.path, video.offset): video
+            for videos in listing.splits.values()
+            for video in videos
+        }
+        found = dict(
+            zip(
+                everything,
+                probe_all(self._source, list(everything.values())),
+                strict=True,
+            )
+        )
+        good: dict[str, list[tuple[Video, Probe]]] = {}
+        for name, videos in listing.splits.items():
+            good[name] = []
+            for video in videos:
+                probe = found[video.path, video.offset]
+                if isinstance(probe, Probe):
+                    good[name].append((video, probe))
+                else:
+                    self._leave_out(name, video.path, probe)
+        self.check_bad()
+        if not good.get("train"):
+            raise UserError("The data set has no video to train on.")
+        if not (good.get("validation") or good.get("test")):
+            raise UserError("The data set has no video to validate or test on.")
+        return {
+            name: _Part(name, pairs, self._source, listing)
+            for name, pairs in good.items()
+            if pairs
+        }
+
+
+class _Part:
+    """The good videos of a split, as columns of tensors."""
+
+    def __init__(
+        self,
+        name: str,
+        pairs: list[tuple[Video, Probe]],
+        source: Source,
+        listing: Listing,
+    ):
+        self.name = name
+        self.videos = [video for video, _ in pairs]
+        fields = [source.fields(video) for video in self.videos]
+        self.field_names = tuple(fields[0])
+        self._columns = {
+            name: tf.constant([row[name] for row in fields])
+            for name in self.field_names
+        }
+        probes = [probe for _, probe in pairs]
+        for key, dtype in (
+            ("frames", tf.int64),
+            ("height", tf.int32),
+            ("width", tf.int32),
+            ("fps", tf.float64),
+        ):
+            self._columns[key] = tf.constant(
+                [getattr(probe, key) for probe in probes], dtype
+            )
+        # The data set's word on the rate goes before the file's.
+        rates = [v.fps or p.fps for v, p in pairs]
+        self._columns["fps"] = tf.constant(rates, tf.float64)
+        self._classes = len(listing.classes)
+        self._multi_label = listing.multi_label
+        labels = [video.labels for video in self.videos]
+        if listing.multi_label:
+            self._labels = tf.ragged.constant(
+                [list(row) for row in labels], tf.int64, ragged_rank=1
+            )
+            spans = [video.spans for video in self.videos]
+            self._spans = tf.ragged.constant(
+                [[(s.start_s, s.end_s) for s in row] for row in spans],
+                tf.float64,
+                ragged_rank=1,
+                inner_shape=(2,),
+            )
+            self._span_labels = tf.ragged.constant(
+                [[s.label for s in row] for row in spans],
+                tf.int64,
+                ragged_rank=1,
+            )
+            self._has_spans = any(spans)
+        else:
+            self._labels = tf.constant(
+                [row[0] if row else -1 for row in labels], tf.int64
+            )
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def row(self, index) -> dict:
+        """Everything about a video as scalar tensors."""
+        row = {name: column[index] for name, column in self._columns.items()}
+        return {**row, "index": index}
+
+    def label(self, index, frames=None):
+        """The label of a video, or of the frames of one.
+
+        A class without a span is seen throughout; one with spans only where
+        they overlap the clip.
+        """
+        if not self._multi_label:
+            return self._labels[index]
+        labels = self._labels[index]
+        if frames is None or not self._has_spans:
+            return self._multi_hot(labels)
+        fps = self._columns["fps"][index]
+        first = tf.cast(tf.reduce_min(frames), tf.float64) / fps
+        last = tf.cast(tf.reduce_max(frames), tf.float64) / fps
+        spans, of = self._spans[index], self._span_labels[index]
+        seen = (spans[:, 0] <= last) & (spans[:, 1] >= first)
+        throughout = self._multi_hot(labels) * (1 - self._multi_hot(of))
+        return tf.maximum(
+            throughout, self._multi_hot(tf.boolean_mask(of, seen))
+        )
+
+    def largest_share(self, classes: int) -> float:
+        """How often the most frequent class is right."""
+        counts = np.zeros(classes, np.int64)
+        for video in self.videos:
+            for label in set(video.labels):
+                counts[label] += 1
+        return float(counts.max() / len(self.videos))
+
+    def _multi_hot(self, labels):
+        hot = tf.one_hot(labels, self._classes)  # (labels, classes)
+        return tf.reduce_max(
+            tf.concat([hot, tf.zeros((1, self._classes))], 0), axis=0
+        )
+
+
+def _examples(start: int, stop: int, example: Callable) -> tf.data.Dataset:
+    """Examples by their numbers, several at once, in order."""
+    return tf.data.Dataset.range(start, stop).map(
+        tf.autograph.experimental.do_not_convert(example),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(cls, data, sampling):
+    """Once in a process is enough: a scan of many videos takes a while."""
+    return cls(data, sampling)
+
+
+def _check(sampling: SamplingConfig, views: ViewsConfig) -> None:
+    try:
+        samples.check(sampling, views)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _evaluated(function):
+    """A traced function as one from NumPy's arrays to NumPy's arrays."""
+
+    def read(fields, frames, windows, size_px):
+        fields = {name: tf.constant(value) for name, value in fields.items()}
+        return function(
+            fields,
+            tf.constant(frames),
+            tf.constant(windows),
+            tf.constant(size_px),
+        ).numpy()
+
+    return read

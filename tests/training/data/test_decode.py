@@ -1,0 +1,217 @@
+"""Frames by number, held to a decoder that is run from the start."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tests.training.data import films
+from training.data import decode
+from training.data.sources import VideoError
+
+KINDS = {
+    "mp4": {},
+    "no b-frames.mp4": {"b_frames": 0},
+    "one keyframe.mp4": {"gop": 250},
+    "all keyframes.mp4": {"gop": 1, "b_frames": 0},
+    "open gop.mp4": {"x264-params": "open-gop=1:bframes=3:b-pyramid=normal"},
+    "mkv": {},
+    "vp9.webm": {"codec": "libvpx-vp9", "deadline": "realtime"},
+    "vp8.webm": {"codec": "libvpx", "deadline": "realtime"},
+    "mpeg4.avi": {"codec": "mpeg4"},
+    "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "mpg": {"codec": "mpeg2video"},
+    "ts": {},
+    "mov": {"pix_fmt": "yuv444p"},
+    "TEN BITS.MKV": {"pix_fmt": "yuv420p10le"},
+    "é ü.mp4": {},
+}
+
+
+def film(tmp_path, name, **options):
+    name = name if "." in name else f"film.{name}"
+    return films.write_film(tmp_path / name, **options)
+
+
+def read(path, numbers, **options):
+    return decode.read_frames(
+        path, numbers, decode.index_video(path), **options
+    )
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_frame_is_that_of_a_decoder_run_from_the_start(tmp_path, kind):
+    path = film(tmp_path, kind, **KINDS[kind])
+    truth = films.decode_all(path)
+    assert decode.index_video(path).frames == len(truth)
+    for start in range(len(truth)):
+        numbers = [start, min(start + 5, len(truth) - 1)]
+        np.testing.assert_array_equal(read(path, numbers), truth[numbers])
+
+
+def test_frames_come_in_the_order_asked_for_and_repeat(tmp_path):
+    path = film(tmp_path, "mp4")
+    numbers = [25, 3, 3, 29, 0, 25]
+    truth = films.decode_all(path)
+    np.testing.assert_array_equal(read(path, numbers), truth[numbers])
+
+
+def test_past_the_end_is_the_last_frame(tmp_path):
+    path = film(tmp_path, "mp4", frames=7)
+    truth = films.decode_all(path)
+    np.testing.assert_array_equal(read(path, [5, 6, 70]), truth[[5, 6, 6]])
+
+
+def test_gaps_in_time_do_not_count_as_frames(tmp_path):
+    stamps = np.cumsum([1, 1, 7, 2, 1, 30, 1, 1, 4, 1] * 3)
+    path = film(tmp_path, "mkv", stamps=[int(stamp) for stamp in stamps])
+    truth = films.decode_all(path)
+    assert len(truth) == 30
+    np.testing.assert_array_equal(read(path, range(30)), truth)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_phone_held_upright_gives_upright_frames(tmp_path, turns):
+    path = film(tmp_path, "mp4")
+    lying = films.decode_all(path)
+    films.turn(path, turns)
+    index = decode.index_video(path)
+    expected = np.rot90(lying[[4, 9]], turns, axes=(1, 2))
+    assert (index.height, index.width) == expected.shape[1:3]
+    np.testing.assert_array_equal(read(path, [4, 9]), expected)
+
+
+def test_odd_sizes(tmp_path):
+    clip = films.pictures(9, size=(35, 51))
+    path = film(tmp_path, "mkv", frames=clip, pix_fmt="yuv444p")
+    assert read(path, [8]).shape == (1, 35, 51, 3)
+    np.testing.assert_array_equal(read(path, [8]), films.decode_all(path)[[8]])
+
+
+def test_a_film_of_one_frame(tmp_path):
+    path = film(tmp_path, "mp4", frames=1)
+    assert decode.index_video(path).frames == 1
+    assert read(path, [0, 1, 2]).shape == (3, *films.SIZE, 3)
+
+
+@pytest.mark.parametrize("kind", ["mkv", "ts", "mpeg4.avi"])
+def test_what_is_left_of_a_film_that_was_cut(tmp_path, kind):
+    path = film(tmp_path, kind, **KINDS[kind], frames=60)
+    films.cut(path, 0.8)
+    truth = films.decode_all(path)
+    assert 5 < len(truth) < 60
+    index = decode.index_video(path)
+    numbers = np.arange(len(truth))
+    np.testing.assert_array_equal(read(path, numbers), truth)
+    assert index.frames == len(truth)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_left_of_a_damaged_film(tmp_path, seed):
+    path = film(tmp_path, "mp4", frames=60)
+    films.flip_bytes(path, 25, seed)
+    truth = films.decode_all(path)
+    for start in range(0, len(truth) - 9, 3):
+        numbers = [start, start + 4, start + 9]
+        np.testing.assert_array_equal(read(path, numbers), truth[numbers])
+
+
+def test_a_file_with_wrong_timestamps_is_counted(tmp_path):
+    path = film(tmp_path, "mp4")
+    wrong = tmp_path / "wrong.mkv"
+    films.stamp_wrongly(path, wrong)
+    truth = films.decode_all(wrong)
+    assert decode.index_video(wrong).order == "count"
+    np.testing.assert_array_equal(read(wrong, [7, 8, 23]), truth[[7, 8, 23]])
+
+
+def test_a_wrong_index_is_found_out(tmp_path):
+    path = film(tmp_path, "mp4")
+    truth = films.decode_all(path)
+    index = decode.index_video(path)
+    wrong = index.timestamps.copy()
+    wrong[10:] += 1
+    lying = decode.VideoIndex(**{**vars(index), "timestamps": wrong})
+    got = decode.read_frames(path, [3, 17], lying)
+    np.testing.assert_array_equal(got, truth[[3, 17]])
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "vp9.webm", "mpeg4.avi"])
+def test_whole_films_are_read_by_seeking(tmp_path, kind):
+    path = film(tmp_path, kind, **KINDS[kind])
+    assert decode.index_video(path).order == "timestamps"
+
+
+def test_transform_sees_each_frame_once(tmp_path):
+    path = film(tmp_path, "mp4")
+    seen = []
+
+    def mean(frame):
+        seen.append(frame.shape)
+        return frame.mean((0, 1))
+
+    assert read(path, [4, 4, 9, 2], transform=mean).shape == (4, 3)
+    assert seen == [(*films.SIZE, 3)] * 3
+
+
+def test_seeking_decodes_from_the_last_keyframe(tmp_path, monkeypatch):
+    path = film(tmp_path, "mp4", frames=90, gop=10, b_frames=0)
+    index = decode.index_video(path)
+    decoded = []
+    real = decode._decode
+
+    def counting(*arguments):
+        for frame in real(*arguments):
+            decoded.append(frame)
+            yield frame
+
+    monkeypatch.setattr(decode, "_decode", counting)
+    decode.read_frames(path, [75], index)
+    start = max(key for key in index.keyframes if key <= 75)
+    assert 60 < start
+    expected = set(index.timestamps[start : 75 + 1])
+    assert {frame.pts for frame in decoded} <= expected
+
+
+BAD = {
+    "empty.mp4": ("the file is empty", lambda p: p.write_bytes(b"")),
+    "text.mp4": ("cannot be read as a video", lambda p: p.write_text("hello")),
+    "sound.mp4": ("no video stream", films.write_sound),
+    "folder.mp4": ("it is a folder", lambda p: p.mkdir()),
+    "missing.mp4": ("there is no such file", lambda p: None),
+    "half.mp4": (
+        "cannot be read as a video",
+        lambda p: films.cut(films.write_film(p), 0.5),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(BAD))
+def test_a_bad_file_has_a_reason(tmp_path, name):
+    reason, make = BAD[name]
+    make(tmp_path / name)
+    with pytest.raises(VideoError, match=re.escape(reason)):
+        decode.index_video(tmp_path / name)
+
+
+def test_a_film_without_a_whole_picture_has_a_reason(tmp_path):
+    path = film(tmp_path, "mkv", frames=1)
+    content = path.read_bytes()
+    head = content.index(b"\x1f\x43\xb6\x75")  # the cluster with the picture
+    path.write_bytes(content[: head + 40])
+    with pytest.raises(VideoError, match="no frame can be decoded"):
+        decode.index_video(path)
+
+
+def test_a_file_that_goes_away_has_a_reason(tmp_path):
+    path = film(tmp_path, "mp4")
+    index = decode.index_video(path)
+    path.unlink()
+    with pytest.raises(VideoError, match="no such file"):
+        decode.read_frames(path, [0], index)
+
+
+def test_frames_before_the_first_are_an_error(tmp_path):
+    path = film(tmp_path, "mp4", frames=2)
+    with pytest.raises(ValueError, match=r"from 0.*-1"):
+        read(path, [-1])

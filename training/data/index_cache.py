@@ -1,0 +1,144 @@
+"""What was found out about video files, kept from one run to the next.
+
+Decoding a file once costs as much as several clips of it. The cache is one
+SQLite file, shared by all runs of a user; a file that changes is read anew.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import sqlite3
+import threading
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from training.data import decode
+from training.data.decode import VideoIndex
+from training.data.sources import VideoError
+from training.errors import UserError
+
+VERSION = 1  # of what is stored; another one is not read
+KEEP_IN_MEMORY = 4096
+
+
+def default_path() -> pathlib.Path:
+    """The cache of this user."""
+    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(root) / "nonlocal_tf" / "videos.sqlite"
+
+
+class IndexCache:
+    """Indices of video files by path, size and time of change.
+
+    Args:
+        path: of the SQLite file, made if needed.
+
+    Raises:
+        UserError: the file cannot be made, or is something else.
+    """
+
+    def __init__(self, path: str | os.PathLike | None = None):
+        self.path = pathlib.Path(path or default_path())
+        self._lock = threading.Lock()
+        self._recent: dict[tuple, VideoIndex] = {}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(
+                self.path, timeout=60, check_same_thread=False
+            )
+            # Losing the last entries in a crash costs reading them again.
+            self._database.execute("PRAGMA synchronous=OFF")
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS videos ("
+                "path TEXT, size INTEGER, changed INTEGER, version INTEGER, "
+                "content BLOB, PRIMARY KEY (path))"
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(
+                f"The cache of videos {self.path} cannot be used: {error}. "
+                "Delete it, or give another file: --set data.cache=FILE"
+            ) from error
+
+    def index(self, path: str) -> VideoIndex:
+        """The index of a file, made by decoding it if it is new.
+
+        Raises:
+            VideoError: it is missing or cannot be read.
+        """
+        key = (_absolute(path), *_state(path))
+        with self._lock:
+            found = self._recent.get(key) or self._load(key)
+        if found is None:
+            found = decode.index_video(path)
+            self._store(key, found)
+        self._remember(key, found)
+        return found
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        with self._lock:
+            self._database.close()
+
+    def _remember(self, key, index):
+        with self._lock:
+            if len(self._recent) >= KEEP_IN_MEMORY:
+                self._recent.pop(next(iter(self._recent)), None)
+            self._recent[key] = index
+
+    def _load(self, key):
+        row = self._database.execute(
+            "SELECT content FROM videos WHERE path=? AND size=? "
+            "AND changed=? AND version=?",
+            (*key, VERSION),
+        ).fetchone()
+        return None if row is None else _unpack(row[0])
+
+    def _store(self, key, index):
+        with self._lock, self._database:
+            self._database.execute(
+                "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?)",
+                (*key, VERSION, _pack(index)),
+            )
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(path)
+
+
+def _state(path: str) -> tuple[int, int]:
+    """Size and time of change, in nanoseconds; they tell versions apart."""
+    try:
+        if "://" in path:
+            if path.startswith(("http://", "https://")):
+                return 0, 0  # a server need not say
+            found = tf.io.gfile.stat(path)
+            return found.length, found.mtime_nsec
+        status = os.stat(path)
+        return status.st_size, status.st_mtime_ns
+    except FileNotFoundError as error:
+        raise VideoError("there is no such file") from error
+    except (OSError, tf.errors.OpError) as error:
+        raise VideoError(f"it cannot be read: {error}") from error
+
+
+def _pack(index: VideoIndex) -> bytes:
+    """Differences of timestamps are mostly equal and compress well."""
+    plain = dataclasses.asdict(index)
+    arrays = [plain.pop("timestamps"), plain.pop("keyframes")]
+    steps = [np.diff(array, prepend=0).tobytes() for array in arrays]
+    head = json.dumps({**plain, "bytes": len(steps[0])})
+    return zlib.compress(head.encode() + b"\0" + b"".join(steps))
+
+
+def _unpack(content: bytes) -> VideoIndex:
+    head, _, steps = zlib.decompress(content).partition(b"\0")
+    plain = json.loads(head)
+    length = plain.pop("bytes")
+    return VideoIndex(
+        **plain,
+        timestamps=np.cumsum(np.frombuffer(steps[:length], np.int64)),
+        keyframes=np.cumsum(np.frombuffer(steps[length:], np.int64)),
+    )

@@ -1,0 +1,149 @@
+"""Which frames of a video make a clip, in training and in testing."""
+
+import tensorflow as tf
+
+from nonlocal_tf.choices import unknown
+from training.data.transforms import below
+from training.recipe import SamplingConfig, ViewsConfig
+
+PAST_END = ("wrap", "clamp")
+
+
+def random_clip(draw, frames, fps, sampling: SamplingConfig):
+    """Frames of a clip that starts anywhere in a video.
+
+    Args:
+        draw: float32 in [0, 1).
+        frames: how many the video has, int64.
+        fps: of the video, float64; 0 where it is not known.
+        sampling: length and stride of the clip.
+
+    Returns:
+        int64 frame numbers, `(sampling.frames,)`.
+    """
+    if sampling.fps is None:
+        span = sampling.frames * sampling.frame_stride
+        room = tf.maximum(frames - span, 0)
+        return _from(tf.cast(below(draw, room + 1), tf.int64), frames, sampling)
+    room, span = _at_rate(frames, fps, sampling)
+    return _evenly(tf.cast(draw, tf.float64) * room, span, frames, sampling)
+
+
+def clips(frames, fps, sampling: SamplingConfig, views: ViewsConfig):
+    """Frames of the clips that a test looks at.
+
+    Args:
+        frames: how many the video has, int64.
+        fps: of the video, float64; 0 where it is not known.
+        sampling: length and stride of each clip.
+        views: how many clips, and where they start.
+
+    Returns:
+        int64 frame numbers, `(views.clips, sampling.frames)`.
+    """
+    start = STARTS[views.starts]
+    if sampling.fps is None:
+        span = sampling.frames * sampling.frame_stride
+        room = tf.maximum(frames - span, 0)
+        starts = [
+            tf.cast(start(frames, room, clip, views.clips), tf.int64)
+            for clip in range(views.clips)
+        ]
+        return tf.stack([_from(first, frames, sampling) for first in starts])
+    room, span = _at_rate(frames, fps, sampling)
+    return tf.stack(
+        [
+            _evenly(
+                start(frames, room, clip, views.clips), span, frames, sampling
+            )
+            for clip in range(views.clips)
+        ]
+    )
+
+
+def _tenths(frames, room, clip, clips):
+    """The authors': int(frames / clips * clip), as they round."""
+    del room
+    return tf.cast(frames, tf.float64) / clips * clip
+
+
+def _before_end(frames, room, clip, clips):
+    """SlowFast's: the room that a clip leaves, in as many parts."""
+    del frames
+    return tf.cast(room, tf.float64) * clip / clips
+
+
+def _centre(frames, room, clip, clips):
+    del frames, clip, clips
+    return tf.floor(tf.cast(room, tf.float64) / 2)
+
+
+STARTS = {"authors": _tenths, "slowfast": _before_end, "centre": _centre}
+
+
+def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
+    """Raises a ValueError unless the settings fit together."""
+    if sampling.past_end not in PAST_END:
+        raise ValueError(unknown("past_end", sampling.past_end, PAST_END))
+    if views.starts not in STARTS:
+        raise ValueError(unknown("starts", views.starts, sorted(STARTS)))
+    for config, names in (
+        (sampling, ("frames", "frame_stride", "crop_px")),
+        (views, ("clips", "crop_px")),
+    ):
+        for name in names:
+            if getattr(config, name) < 1:
+                raise ValueError(
+                    f"Expected {name} to be at least 1. "
+                    f"Received: {getattr(config, name)}"
+                )
+    if sampling.fps is not None and sampling.fps <= 0:
+        raise ValueError(f"Expected fps above 0. Received: {sampling.fps}")
+    if views.crops not in (0, 1, 3):
+        raise ValueError(
+            f"Expected crops to be 1, 3, or 0 for whole frames. "
+            f"Received: {views.crops}"
+        )
+    low, high = sampling.min_short_side_px, sampling.max_short_side_px
+    if not sampling.crop_px <= low <= high:
+        raise ValueError(
+            "Expected crop_px <= min_short_side_px <= max_short_side_px. "
+            f"Received: {sampling.crop_px}, {low}, {high}"
+        )
+    for crop, short in (
+        (sampling.crop_px, sampling.eval_short_side_px),
+        (views.crop_px if views.crops else 0, views.short_side_px),
+    ):
+        if crop > short:
+            raise ValueError(
+                "Expected crops no larger than the short side. "
+                f"Received: {crop} of {short}"
+            )
+
+
+def _from(start, frames, sampling):
+    """Every n-th frame from `start`."""
+    numbers = start + sampling.frame_stride * tf.range(
+        sampling.frames, dtype=tf.int64
+    )
+    if sampling.past_end == "wrap":
+        return numbers % frames
+    return tf.minimum(numbers, frames - 1)
+
+
+def _at_rate(frames, fps, sampling):
+    """Room before a clip and its length, counted in frames of the file."""
+    rate = tf.where(fps > 0, fps, sampling.fps)  # unknown: taken to be it
+    span = sampling.frames * sampling.frame_stride * rate / sampling.fps
+    return tf.maximum(tf.cast(frames, tf.float64) - span, 0.0), span
+
+
+def _evenly(start, span, frames, sampling):
+    """SlowFast's: from the first to the last frame in even steps, cut off."""
+    numbers = start + tf.linspace(
+        tf.cast(0, tf.float64), span - 1, sampling.frames
+    )
+    numbers = tf.cast(tf.floor(numbers), tf.int64)
+    if sampling.past_end == "wrap":
+        return numbers % frames
+    return tf.clip_by_value(numbers, 0, frames - 1)

@@ -1,0 +1,54 @@
+"""Looking at all videos of a data set, so that bad ones are known."""
+
+import concurrent.futures
+import os
+from collections.abc import Sequence
+
+import keras
+
+from training.data.datasets import BadVideo
+from training.data.listing import Video
+from training.data.sources import Probe, Source, VideoError
+from training.errors import UserError
+
+SHOW_PROGRESS_FROM = 200
+
+
+def probe_all(source: Source, videos: list[Video]) -> list[Probe | VideoError]:
+    """Looks at many videos at once; what is wrong with each is returned."""
+
+    def probe(video):
+        try:
+            return source.probe(video)
+        except VideoError as error:
+            return error
+
+    bar = None
+    if len(videos) >= SHOW_PROGRESS_FROM:
+        print(f"Looking at {len(videos)} videos.")
+        bar = keras.utils.Progbar(len(videos), interval=1)
+    found = []
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for result in pool.map(probe, videos):
+            found.append(result)
+            if bar is not None:
+                bar.add(1)
+    return found
+
+
+def check_share(bad: Sequence[BadVideo], listed: int, max_share: float) -> None:
+    """Raises a UserError if too many videos are bad.
+
+    Args:
+        bad: they.
+        listed: how many there are in all.
+        max_share: how many may be.
+    """
+    if len(bad) > max_share * listed:
+        some = "; ".join(f"{b.path}: {b.reason}" for b in bad[:3])
+        raise UserError(
+            f"{len(bad)} of {listed} videos cannot be read, more than "
+            f"data.max_bad_share={max_share} of them: {some}"
+            f"{'; ...' if len(bad) > 3 else ''}. Mend or delete them, or raise "
+            "data.max_bad_share."
+        )
