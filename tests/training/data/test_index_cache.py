@@ -1,0 +1,96 @@
+"""What is known of videos, from one process to the next."""
+
+import os
+
+import numpy as np
+import pytest
+
+from tests.training.data import films
+from training.data import decode, index_cache
+from training.data.index_cache import IndexCache
+from training.data.sources import VideoError
+from training.errors import UserError
+
+
+@pytest.fixture
+def film(tmp_path):
+    return films.write_film(tmp_path / "a film.mp4", 13)
+
+
+@pytest.fixture
+def never_decoded(monkeypatch):
+    def fail(path):
+        raise AssertionError(f"{path} was decoded again")
+
+    monkeypatch.setattr(decode, "index_video", fail)
+
+
+def test_an_index_comes_back_from_the_disk(tmp_path, film, request):
+    made = IndexCache(tmp_path / "c").index(str(film))
+    request.getfixturevalue("never_decoded")
+    kept = IndexCache(tmp_path / "c").index(str(film))
+    for name, value in vars(made).items():
+        np.testing.assert_array_equal(getattr(kept, name), value)
+    assert kept.timestamps.dtype == np.int64
+
+
+def test_a_counted_film_comes_back(tmp_path, film, request):
+    wrong = tmp_path / "wrong.mkv"
+    films.stamp_wrongly(film, wrong)
+    made = IndexCache(tmp_path / "c").index(str(wrong))
+    request.getfixturevalue("never_decoded")
+    kept = IndexCache(tmp_path / "c").index(str(wrong))
+    assert (made.order, kept.order, kept.frames) == ("count", "count", 13)
+
+
+def test_a_film_that_changed_is_read_anew(tmp_path, film):
+    cache = IndexCache(tmp_path / "c")
+    assert cache.index(str(film)).frames == 13
+    films.write_film(film, 7)
+    assert cache.index(str(film)).frames == 7
+
+
+def test_paths_count_from_where_one_is(tmp_path, film, monkeypatch):
+    cache = IndexCache(tmp_path / "c")
+    cache.index(str(film))
+    monkeypatch.setattr(decode, "index_video", None)
+    monkeypatch.chdir(tmp_path)
+    assert cache.index("a film.mp4").frames == 13
+
+
+def test_bad_films_are_not_kept(tmp_path, film):
+    cache = IndexCache(tmp_path / "c")
+    content = film.read_bytes()
+    film.write_bytes(b"no film")
+    with pytest.raises(VideoError):
+        cache.index(str(film))
+    film.write_bytes(content)
+    assert cache.index(str(film)).frames == 13
+
+
+def test_memory_holds_a_limited_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(index_cache, "KEEP_IN_MEMORY", 2)
+    cache = IndexCache(tmp_path / "c")
+    for name in "abc":
+        cache.index(str(films.write_film(tmp_path / f"{name}.mkv", 2)))
+    assert len(cache._recent) == 2
+
+
+def test_a_file_that_is_no_cache_is_said(tmp_path):
+    (tmp_path / "c").write_text("these are not the bytes of a database" * 99)
+    with pytest.raises(UserError, match="data.cache=FILE"):
+        IndexCache(tmp_path / "c")
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be used"):
+        IndexCache(tmp_path / "file" / "c")
+
+
+def test_the_default_is_in_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert index_cache.default_path().is_relative_to(tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert os.fspath(index_cache.default_path()).startswith("/home/someone")

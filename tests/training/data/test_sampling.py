@@ -1,0 +1,135 @@
+"""Which frames make a clip, against the authors' and SlowFast's rules."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from training.data import sampling
+from training.recipe import SamplingConfig, ViewsConfig
+
+CONFIG = SamplingConfig(frames=5, frame_stride=3)
+SLOWFAST = dataclasses.replace(CONFIG, fps=30.0, past_end="clamp")
+
+
+def random_clip(draw, frames, config=CONFIG, fps=25.0):
+    draw, frames = tf.constant(draw), tf.constant(frames, tf.int64)
+    fps = tf.constant(fps, tf.float64)
+    return sampling.random_clip(draw, frames, fps, config).numpy().tolist()
+
+
+def clips(frames, views, config=CONFIG, fps=25.0):
+    frames = tf.constant(frames, tf.int64)
+    fps = tf.constant(fps, tf.float64)
+    return sampling.clips(frames, fps, config, views).numpy().tolist()
+
+
+def test_a_clip_starts_anywhere_it_fits():
+    # 40 frames, a clip of 15: from 0 to 25, both included.
+    draws = np.linspace(0, 1, 520, endpoint=False, dtype=np.float32)
+    starts = [random_clip(draw, 40)[0] for draw in draws]
+    assert np.bincount(starts).tolist() == [20] * 26
+
+
+def test_frames_of_a_clip_are_a_stride_apart():
+    assert random_clip(0.5, 40) == [13, 16, 19, 22, 25]
+
+
+def test_a_short_video_wraps():
+    assert random_clip(0.9, 7) == [0, 3, 6, 2, 5]
+
+
+def test_a_short_video_stops_at_its_last_frame_if_asked():
+    clamped = dataclasses.replace(CONFIG, past_end="clamp")
+    assert random_clip(0.9, 7, clamped) == [0, 3, 6, 6, 6]
+
+
+def test_the_largest_draw_still_fits():
+    below_one = np.nextafter(np.float32(1), np.float32(0))
+    assert random_clip(below_one, 10**7) == [
+        10**7 - 15 + 3 * i for i in range(5)
+    ]
+
+
+def by_slowfast(start, frames, fps):
+    """linspace from start to start + length - 1, clamped, floored."""
+    length = 5 * 3 * fps / 30
+    places = np.linspace(start, start + length - 1, 5)
+    return np.clip(places, 0, frames - 1).astype(int).tolist()
+
+
+@pytest.mark.parametrize("fps", [15.0, 25.0, 60.0])
+def test_slowfast_counts_at_its_own_rate(fps):
+    room = 100 - 5 * 3 * fps / 30
+    expected = by_slowfast(0.25 * room, 100, fps)
+    assert random_clip(0.25, 100, SLOWFAST, fps) == expected
+
+
+def test_slowfast_stays_at_the_end():
+    assert random_clip(0.7, 9, SLOWFAST, 30.0) == by_slowfast(0, 9, 30)
+
+
+def test_an_unknown_rate_is_taken_to_be_slowfasts():
+    assert random_clip(0.5, 100, SLOWFAST, 0.0) == random_clip(
+        0.5, 100, SLOWFAST, 30.0
+    )
+
+
+@pytest.mark.parametrize("frames", [7, 33, 250, 301])
+def test_the_authors_clips_start_at_tenths_and_wrap(frames):
+    expected = [
+        [(int(float(frames) / 10 * j) + 3 * k) % frames for k in range(5)]
+        for j in range(10)
+    ]
+    assert clips(frames, ViewsConfig()) == expected
+
+
+def test_slowfasts_last_clip_ends_before_the_video():
+    starts = [clip[0] for clip in clips(100, ViewsConfig(starts="slowfast"))]
+    assert starts == [int((100 - 15) * j / 10) for j in range(10)]
+
+
+def test_the_middle_clip():
+    views = ViewsConfig(clips=1, starts="centre")
+    assert clips(40, views) == [[12, 15, 18, 21, 24]]
+
+
+def test_clips_are_the_same_in_a_pipeline():
+    def of(frames):
+        return sampling.clips(
+            frames, tf.constant(25.0, tf.float64), SLOWFAST, ViewsConfig()
+        )
+
+    lengths = [7, 33, 250]
+    made = tf.data.Dataset.from_tensor_slices(
+        tf.constant(lengths, tf.int64)
+    ).map(of)
+    for frames, got in zip(lengths, made, strict=True):
+        assert got.numpy().tolist() == clips(frames, ViewsConfig(), SLOWFAST)
+
+
+BAD = [
+    ({"past_end": "warp"}, {}, "past_end"),
+    ({}, {"starts": "author"}, "starts"),
+    ({"frames": 0}, {}, "frames to be at least 1"),
+    ({"fps": 0.0}, {}, "fps above 0"),
+    ({}, {"crops": 2}, "crops to be 1, 3, or 0"),
+    ({"crop_px": 300}, {}, "300, 256, 320"),
+    ({"min_short_side_px": 330}, {}, "224, 330, 320"),
+    ({"eval_short_side_px": 200}, {}, "224 of 200"),
+    ({}, {"crop_px": 257}, "257 of 256"),
+]
+
+
+@pytest.mark.parametrize(("changes", "of_views", "message"), BAD)
+def test_settings_that_do_not_fit(changes, of_views, message):
+    config = dataclasses.replace(SamplingConfig(), **changes)
+    views = dataclasses.replace(ViewsConfig(), **of_views)
+    with pytest.raises(ValueError, match=message):
+        sampling.check(config, views)
+
+
+def test_the_defaults_fit():
+    sampling.check(SamplingConfig(), ViewsConfig())
+    sampling.check(SamplingConfig(), ViewsConfig(crops=0))
