@@ -1,0 +1,62 @@
+"""A tiny data set of each format, with lists as the real ones have them.
+
+`make` writes one and returns the settings that read it. Videos and frames are
+empty files, unless the caller has something better to write.
+"""
+
+import pathlib
+from collections.abc import Callable
+
+from training.data import DATASETS
+from training.data.listing import Listing
+from training.recipe import DataConfig
+
+WriteVideo = Callable[[pathlib.Path], None]
+WriteFrames = Callable[[pathlib.Path, str, int, int], None]
+FIXTURES: dict[str, Callable[..., DataConfig]] = {}
+
+
+def touch(path: pathlib.Path) -> None:
+    """Writes an empty file, and the folders it is in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def touch_frames(
+    folder: pathlib.Path, template: str, first: int, count: int
+) -> None:
+    """Writes empty files of the frames `first` to `first + count - 1`."""
+    for number in range(first, first + count):
+        touch(folder / template.format(number))
+
+
+def make(
+    name: str,
+    folder: pathlib.Path,
+    write_video: WriteVideo = touch,
+    write_frames: WriteFrames = touch_frames,
+) -> DataConfig:
+    """Writes the fixture of a data set into a folder."""
+    return FIXTURES[name](folder, write_video, write_frames)
+
+
+def read(name: str, data: DataConfig) -> Listing:
+    """What a data set makes of the files."""
+    return DATASETS[name].read_lists(data)
+
+
+def write(path: pathlib.Path, *lines: str) -> str:
+    """Writes a text file and returns its path as settings have it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return str(path)
+
+
+def fixture_of(name: str):
+    """Function decorator: makes a fixture known as that of a data set."""
+
+    def register(function):
+        FIXTURES[name] = function
+        return function
+
+    return register
