@@ -1,6 +1,16 @@
 """Datasets and input pipelines."""
 
-from training.data import digits  # fills the table
+# Each of these fills the table with its own.
+from training.data import (
+    digits,
+    folder,
+)
 from training.data.datasets import DATASETS, Dataset, load_dataset
 
-__all__ = ["DATASETS", "Dataset", "digits", "load_dataset"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "digits",
+    "folder",
+    "load_dataset",
+]

@@ -60,3 +60,18 @@ def fixture_of(name: str):
         return function
 
     return register
+
+
+@fixture_of("folder")
+def folder(root, write_video, write_frames):
+    for video in (
+        "train/jump/a.mp4",
+        "train/jump/long takes/b c.AVI",
+        "train/läuft/d.webm",
+        "val/jump/e.mp4",
+        "val/läuft/f.mov",
+        "test/läuft/g.mkv",
+    ):
+        write_video(root / video)
+    write(root / "train" / "jump" / "notes.txt", "not a video")
+    return DataConfig(root=str(root))
