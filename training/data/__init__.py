@@ -4,6 +4,8 @@
 from training.data import (
     digits,
     folder,
+    nonlocal_net,
+    slowfast,
 )
 from training.data.datasets import DATASETS, Dataset, load_dataset
 
@@ -13,4 +15,6 @@ __all__ = [
     "digits",
     "folder",
     "load_dataset",
+    "nonlocal_net",
+    "slowfast",
 ]

@@ -75,3 +75,32 @@ def folder(root, write_video, write_frames):
         write_video(root / video)
     write(root / "train" / "jump" / "notes.txt", "not a video")
     return DataConfig(root=str(root))
+
+
+@fixture_of("slowfast")
+def slowfast(root, write_video, write_frames):
+    for video in ("a/1.mp4", "a/two words.mp4", "b/3.mp4"):
+        write_video(root / "videos" / video)
+    return DataConfig(
+        root=str(root / "videos"),
+        train=write(root / "train.csv", "a/1.mp4 0", "b/3.mp4 2"),
+        validation=write(root / "val.csv", "a/two words.mp4 0"),
+        test=write(root / "test.csv", "b/3.mp4 2", "a/1.mp4 0"),
+    )
+
+
+@fixture_of("nonlocal_net")
+def nonlocal_net(root, write_video, write_frames):
+    for video in ("train_256/abseiling/x.mp4", "val_256/petting_cat/y.mp4"):
+        write_video(root / video)
+    return DataConfig(
+        train=write(
+            root / "trainlist.txt", f"{root}/train_256/abseiling/x.mp4 0"
+        ),
+        validation=write(
+            root / "vallist.txt", f"{root}/val_256/petting_cat/y.mp4 1"
+        ),
+        classes=write(
+            root / "classids.json", r'{"\"petting cat\"": 1, "abseiling": 0}'
+        ),
+    )
