@@ -4,6 +4,7 @@
 from training.data import (
     digits,
     folder,
+    kinetics,
     nonlocal_net,
     slowfast,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "Dataset",
     "digits",
     "folder",
+    "kinetics",
     "load_dataset",
     "nonlocal_net",
     "slowfast",

@@ -104,3 +104,36 @@ def nonlocal_net(root, write_video, write_frames):
             root / "classids.json", r'{"\"petting cat\"": 1, "abseiling": 0}'
         ),
     )
+
+
+@fixture_of("kinetics")
+def kinetics(root, write_video, write_frames):
+    videos = root / "videos"
+    for video in (
+        "petting cat/-3B32lodo2M_000059_000069.mp4",
+        "air_drumming/0wR5jVB-WPk_000007_000017.mp4",
+        "val/yoga/--nQbRBEz2s_000104_000114.mp4",
+        "yoga/Zz9_000000_000010.mp4",
+        "test/AbC_000120_000130.mp4",
+    ):
+        write_video(videos / video)
+    return DataConfig(
+        root=str(videos),
+        train=write(
+            root / "train.csv",
+            "label,youtube_id,time_start,time_end,split,is_cc",
+            "yoga,Zz9,0,10,train,0",
+            '"petting cat",-3B32lodo2M,59,69,train,0',
+            "air drumming,0wR5jVB-WPk,7.0,17.0,train,1",
+        ),
+        validation=write(
+            root / "validate.csv",
+            "label,youtube_id,time_start,time_end,split",
+            "air drumming,0wR5jVB-WPk,7,17,validate",
+        ),
+        test=write(
+            root / "test.csv",
+            "youtube_id,time_start,time_end,split",
+            "AbC,120,130,test",
+        ),
+    )
