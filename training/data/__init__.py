@@ -5,6 +5,7 @@ from training.data import (
     digits,
     folder,
     kinetics,
+    mmaction2,
     nonlocal_net,
     slowfast,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "folder",
     "kinetics",
     "load_dataset",
+    "mmaction2",
     "nonlocal_net",
     "slowfast",
 ]

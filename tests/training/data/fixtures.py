@@ -137,3 +137,36 @@ def kinetics(root, write_video, write_frames):
             "AbC,120,130,test",
         ),
     )
+
+
+@fixture_of("mmaction2")
+def mmaction2(root, write_video, write_frames):
+    for video in ("some/000.mp4", "some/001.mp4", "some/002.mp4"):
+        write_video(root / video)
+    return DataConfig(
+        root=str(root),
+        train=write(root / "train.txt", "some/000.mp4 1", "some/001.mp4 0 2"),
+        validation=write(root / "val.txt", "some/002.mp4 2"),
+        test=write(root / "test.txt", "some/000.mp4"),
+    )
+
+
+@fixture_of("mmaction2_frames")
+def mmaction2_frames(root, write_video, write_frames):
+    write_frames(root / "d-1", "img_{:05}.jpg", 1, 3)
+    write_frames(root / "d-2", "img_{:05}.jpg", 1, 5)
+    return DataConfig(
+        root=str(root),
+        train=write(root / "train.txt", "d-1 3 1", "d-2 5 0"),
+        validation=write(root / "val.txt", "d-2 5 1"),
+    )
+
+
+@fixture_of("mmaction2_frames_offset")
+def mmaction2_frames_offset(root, write_video, write_frames):
+    write_frames(root / "d-1", "img_{:05}.jpg", 1, 7)
+    return DataConfig(
+        root=str(root),
+        train=write(root / "train.txt", "d-1 0 2 0", "d-1 2 5 1"),
+        validation=write(root / "val.txt", "d-1 1 3 1"),
+    )
