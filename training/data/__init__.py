@@ -4,10 +4,12 @@
 from training.data import (
     digits,
     folder,
+    hmdb51,
     kinetics,
     mmaction2,
     nonlocal_net,
     slowfast,
+    ucf101,
 )
 from training.data.datasets import DATASETS, Dataset, load_dataset
 
@@ -16,9 +18,11 @@ __all__ = [
     "Dataset",
     "digits",
     "folder",
+    "hmdb51",
     "kinetics",
     "load_dataset",
     "mmaction2",
     "nonlocal_net",
     "slowfast",
+    "ucf101",
 ]

@@ -170,3 +170,40 @@ def mmaction2_frames_offset(root, write_video, write_frames):
         train=write(root / "train.txt", "d-1 0 2 0", "d-1 2 5 1"),
         validation=write(root / "val.txt", "d-1 1 3 1"),
     )
+
+
+@fixture_of("ucf101")
+def ucf101(root, write_video, write_frames):
+    lists = root / "ucfTrainTestlist"
+    for number in (1, 2, 3):
+        makeup = f"ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c0{number}.avi"
+        yoyo = f"YoYo/v_YoYo_g0{number}_c01.avi"
+        write_video(root / "UCF-101" / makeup)
+        write_video(root / "UCF-101" / yoyo)
+        write(lists / f"trainlist0{number}.txt", f"{yoyo} 2", f"{makeup} 1")
+        write(lists / f"testlist0{number}.txt", yoyo)
+    return DataConfig(
+        root=str(root / "UCF-101"),
+        classes=write(
+            lists / "classInd.txt", "1 ApplyEyeMakeup", "2 YoYo", "3 Archery"
+        ),
+        split=2,
+    )
+
+
+@fixture_of("hmdb51")
+def hmdb51(root, write_video, write_frames):
+    lists = root / "testTrainMulti_7030_splits"
+    # The order of the files is not that of the classes.
+    for name in ("sword", "sword_exercise"):
+        for file in "abc":
+            write_video(root / "hmdb51_org" / name / f"{file}_#1_{name}.avi")
+        for number, uses in ((1, "120"), (2, "201"), (3, "012")):
+            write(
+                lists / f"{name}_test_split{number}.txt",
+                *(
+                    f"{file}_#1_{name}.avi {use} "
+                    for file, use in zip("abc", uses, strict=True)
+                ),
+            )
+    return DataConfig(root=str(root / "hmdb51_org"), classes=str(lists))
