@@ -9,6 +9,7 @@ from training.data import (
     mmaction2,
     nonlocal_net,
     slowfast,
+    something_something,
     ucf101,
 )
 from training.data.datasets import DATASETS, Dataset, load_dataset
@@ -24,5 +25,6 @@ __all__ = [
     "mmaction2",
     "nonlocal_net",
     "slowfast",
+    "something_something",
     "ucf101",
 ]

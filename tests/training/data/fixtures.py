@@ -207,3 +207,56 @@ def hmdb51(root, write_video, write_frames):
                 ),
             )
     return DataConfig(root=str(root / "hmdb51_org"), classes=str(lists))
+
+
+@fixture_of("ssv2")
+def ssv2(root, write_video, write_frames):
+    for video in ("78687", "42326", "1420"):
+        write_video(root / "videos" / f"{video}.webm")
+    return DataConfig(
+        root=str(root / "videos"),
+        classes=write(
+            root / "something-something-v2-labels.json",
+            '{"Holding something next to something": "1",',
+            ' "Dropping something": "0"}',
+        ),
+        train=write(
+            root / "something-something-v2-train.json",
+            '[{"id": "78687", "label": "holding potato next to bottle",',
+            '  "template": "Holding [something] next to [something]",',
+            '  "placeholders": ["potato", "bottle"]}]',
+        ),
+        validation=write(
+            root / "something-something-v2-validation.json",
+            '[{"id": "42326", "label": "dropping a pen",',
+            '  "template": "Dropping [something]",',
+            '  "placeholders": ["a pen"]}]',
+        ),
+        test=write(
+            root / "something-something-v2-test.json", '[{"id": "1420"}]'
+        ),
+    )
+
+
+@fixture_of("ssv1")
+def ssv1(root, write_video, write_frames):
+    write_frames(root / "videos" / "100218", "{:05}.jpg", 1, 3)
+    write_frames(root / "videos" / "24413", "{:05}.jpg", 1, 2)
+    write_frames(root / "videos" / "1420", "{:05}.jpg", 1, 5)
+    name = "something-something-v1"
+    return DataConfig(
+        root=str(root / "videos"),
+        classes=write(
+            root / f"{name}-labels.csv",
+            "Holding something",
+            "Dropping something, then leaving it",
+        ),
+        train=write(
+            root / f"{name}-train.csv",
+            "100218;Dropping something, then leaving it",
+        ),
+        validation=write(
+            root / f"{name}-validation.csv", "24413;Holding something"
+        ),
+        test=write(root / f"{name}-test.csv", "1420"),
+    )
