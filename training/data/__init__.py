@@ -2,6 +2,7 @@
 
 # Each of these fills the table with its own.
 from training.data import (
+    charades,
     digits,
     folder,
     hmdb51,
@@ -17,6 +18,7 @@ from training.data.datasets import DATASETS, Dataset, load_dataset
 __all__ = [
     "DATASETS",
     "Dataset",
+    "charades",
     "digits",
     "folder",
     "hmdb51",

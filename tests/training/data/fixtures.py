@@ -260,3 +260,47 @@ def ssv1(root, write_video, write_frames):
         ),
         test=write(root / f"{name}-test.csv", "1420"),
     )
+
+
+CHARADES_HEADER = (
+    "id,subject,scene,quality,relevance,verified,script,objects,descriptions,"
+    "actions,length"
+)
+
+
+def charades_lists(root, videos):
+    return DataConfig(
+        root=str(videos),
+        classes=write(
+            root / "Charades_v1_classes.txt",
+            "c000 Holding some clothes",
+            "c001 Putting clothes somewhere",
+            "c002 Taking some clothes from somewhere",
+        ),
+        train=write(
+            root / "Charades_v1_train.csv",
+            CHARADES_HEADER,
+            '46GP8,HR43,Kitchen,6,7,Yes,"A person cooks, and ""eats"".",food,'
+            "Someone cooks.,c002 11.90 21.20;c000 0.00 12.60;c002 0.5 1,24.83",
+        ),
+        test=write(
+            root / "Charades_v1_test.csv",
+            CHARADES_HEADER,
+            "N11GT,0KZ7,Stairs,6,7,Yes,A person sits.,,Someone sits.,,18.33",
+        ),
+    )
+
+
+@fixture_of("charades")
+def charades(root, write_video, write_frames):
+    for video in ("46GP8", "N11GT"):
+        write_video(root / "Charades_v1_480" / f"{video}.mp4")
+    return charades_lists(root, root / "Charades_v1_480")
+
+
+@fixture_of("charades_frames")
+def charades_frames(root, write_video, write_frames):
+    rgb = root / "Charades_v1_rgb"
+    write_frames(rgb / "46GP8", "46GP8-{:06}.jpg", 1, 5)
+    write_frames(rgb / "N11GT", "N11GT-{:06}.jpg", 1, 3)
+    return charades_lists(root, rgb)
