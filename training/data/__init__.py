@@ -10,6 +10,7 @@ from training.data import (
     mmaction2,
     nonlocal_net,
     slowfast,
+    slowfast_frames,
     something_something,
     ucf101,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "mmaction2",
     "nonlocal_net",
     "slowfast",
+    "slowfast_frames",
     "something_something",
     "ucf101",
 ]

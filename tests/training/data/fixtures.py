@@ -89,6 +89,53 @@ def slowfast(root, write_video, write_frames):
     )
 
 
+@fixture_of("slowfast_frames")
+def slowfast_frames(root, write_video, write_frames):
+    rgb = root / "Charades_v1_rgb"
+    write_frames(rgb / "46GP8", "46GP8-{:06}.jpg", 1, 5)
+    write_frames(rgb / "N11GT", "N11GT-{:06}.jpg", 1, 2)
+    header = "original_vido_id video_id frame_id path labels"
+    return DataConfig(
+        root=str(rgb),
+        train=write(
+            root / "train.csv",
+            header,
+            '46GP8 0 0 46GP8/46GP8-000001.jpg "1"',
+            '46GP8 0 1 46GP8/46GP8-000002.jpg "1,2"',
+            '46GP8 0 2 46GP8/46GP8-000003.jpg ""',
+            '46GP8 0 3 46GP8/46GP8-000004.jpg "2"',
+            '46GP8 0 4 46GP8/46GP8-000005.jpg "0,2"',
+        ),
+        validation=write(
+            root / "val.csv",
+            header,
+            'N11GT 0 0 N11GT/N11GT-000001.jpg ""',
+            'N11GT 0 1 N11GT/N11GT-000002.jpg ""',
+        ),
+    )
+
+
+@fixture_of("slowfast_ssv2")
+def slowfast_ssv2(root, write_video, write_frames):
+    made = ssv2(root, touch, write_frames)
+    header = "original_vido_id video_id frame_id path labels"
+    write_frames(root / "frames" / "78687", "78687_{:06}.jpg", 1, 2)
+    write_frames(root / "frames" / "42326", "42326_{:06}.jpg", 1, 1)
+    return DataConfig(
+        root=str(root / "frames"),
+        classes=made.classes,
+        train=write(
+            root / "train.csv",
+            header,
+            '78687 0 0 78687/78687_000001.jpg ""',
+            '78687 0 1 78687/78687_000002.jpg ""',
+        ),
+        validation=write(
+            root / "val.csv", header, '42326 0 0 42326/42326_000001.jpg ""'
+        ),
+    )
+
+
 @fixture_of("nonlocal_net")
 def nonlocal_net(root, write_video, write_frames):
     for video in ("train_256/abseiling/x.mp4", "val_256/petting_cat/y.mp4"):
