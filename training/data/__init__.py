@@ -1,6 +1,19 @@
 """Datasets and input pipelines."""
 
-from training.data import digits  # fills the table
+# Each of these fills the table with its own.
+from training.data import (
+    charades,
+    digits,
+    folder,
+    hmdb51,
+    kinetics,
+    mmaction2,
+    nonlocal_net,
+    slowfast,
+    slowfast_frames,
+    something_something,
+    ucf101,
+)
 from training.data.datasets import (
     DATASETS,
     BadVideo,
@@ -13,7 +26,17 @@ __all__ = [
     "DATASETS",
     "BadVideo",
     "Dataset",
+    "charades",
     "dataset_of",
     "digits",
+    "folder",
+    "hmdb51",
+    "kinetics",
     "load_dataset",
+    "mmaction2",
+    "nonlocal_net",
+    "slowfast",
+    "slowfast_frames",
+    "something_something",
+    "ucf101",
 ]

@@ -1,8 +1,11 @@
 """What the files of a data set say: which videos, with which labels."""
 
+import codecs
 import csv
 import dataclasses
+import io
 import json
+import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
@@ -17,7 +20,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """An action that is seen in a part of a video."""
+    """An action that is seen in a part of a video, both ends included."""
 
     label: int
     start_s: float
@@ -74,9 +77,12 @@ def read_lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
     Raises:
         UserError: there is no such file, or it is not UTF-8 text.
     """
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        if line.strip():
-            yield line.strip(), f"{path}:{number}"
+    # One line at a time: a list of frames has millions.
+    for number, raw in enumerate(io.BytesIO(_read_bytes(path)), start=1):
+        where = f"{path}:{number}"
+        line = _decode(raw, where).strip()
+        if line:
+            yield line, where
 
 
 def read_text(path: str | os.PathLike) -> str:
@@ -85,46 +91,39 @@ def read_text(path: str | os.PathLike) -> str:
     Raises:
         UserError: there is no such file, or it is not UTF-8 text.
     """
-    try:
-        with tf.io.gfile.GFile(os.fspath(path), "rb") as file:
-            return file.read().decode("utf-8-sig")
-    except tf.errors.NotFoundError as error:
-        raise UserError(f"There is no file {path}.") from error
-    except (tf.errors.OpError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as text: {error}") from error
+    return _decode(_read_bytes(path), str(path))
 
 
 def read_table(
-    path: str | os.PathLike, columns: Iterable[str], delimiter: str = ","
+    path: str | os.PathLike,
+    columns: Iterable[str],
+    optional: Iterable[str] = (),
+    delimiter: str = ",",
 ) -> Iterator[tuple[dict[str, str], str]]:
     """Rows of a csv file with a header, with "file:line" for errors.
 
     Args:
         path: of the file.
         columns: which it must have.
+        optional: which it may have.
         delimiter: between the cells.
 
     Raises:
-        UserError: it cannot be read, or it lacks a column.
+        UserError: it cannot be read, it lacks a column, or it has another.
     """
-    reader = csv.DictReader(
-        read_text(path).splitlines(), delimiter=delimiter, strict=True
-    )
-    missing = [c for c in columns if c not in (reader.fieldnames or ())]
-    if missing:
-        raise UserError(
-            f"Expected a header with {', '.join(columns)} in {path}. "
-            f"Received: {', '.join(reader.fieldnames or ())}"
-        )
+    text = io.StringIO(read_text(path), newline="")
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
-        for row in reader:
+        header = next(reader, [])
+        _check_header(header, list(columns), list(optional), path)
+        for cells in filter(None, reader):
             where = f"{path}:{reader.line_num}"
-            if None in row.values() or None in row:
+            if len(cells) != len(header):
                 raise UserError(
-                    f"{where}: expected {len(reader.fieldnames or ())} cells. "
-                    f"Received: {len(row)}"
+                    f"{where}: expected {len(header)} cells. "
+                    f"Received: {len(cells)}"
                 )
-            yield row, where
+            yield dict(zip(header, cells, strict=True)), where
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: {error}") from error
 
@@ -169,3 +168,101 @@ def inside(root: str, path: str) -> str:
     if "://" in path or pathlib.PurePath(path).is_absolute() or not root:
         return path
     return f"{root.rstrip('/')}/{path}"
+
+
+def count_of(text: str, what: str, where: str) -> int:
+    """A number as written in a list, checked.
+
+    Args:
+        text: what stands there.
+        what: it counts, for the message.
+        where: "file:line".
+
+    Raises:
+        UserError: it is no whole number.
+    """
+    if not text.isascii() or not text.isdecimal():
+        raise UserError(f"{where}: expected {what}. Received: {text!r}")
+    return int(text)
+
+
+def seconds_of(text: Any, where: str) -> float:
+    """A time as written in a list, checked.
+
+    Raises:
+        UserError: it is not a number of seconds from 0.
+    """
+    try:
+        seconds = float(text)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise UserError(f"{where}: expected seconds. Received: {text!r}")
+    return seconds
+
+
+def list_folder(path: str) -> list[str]:
+    """Names in a folder, sorted, without the hidden ones.
+
+    Raises:
+        UserError: there is no such folder, or it cannot be listed.
+    """
+    try:
+        names = tf.io.gfile.listdir(path)
+    except tf.errors.NotFoundError as error:
+        raise UserError(f"There is no folder {path}.") from error
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be listed: {error}") from error
+    # Object stores list a folder with a slash.
+    return sorted(n.rstrip("/") for n in names if not n.startswith("."))
+
+
+def folders_in(path: str) -> list[str]:
+    """Names of the folders in a folder, sorted, without the hidden ones."""
+    names = list_folder(path)
+    return [n for n in names if tf.io.gfile.isdir(inside(path, n))]
+
+
+def files_in(path: str) -> list[str]:
+    """Paths of all files below a folder, relative to it, none hidden."""
+    files = []
+    for name in list_folder(path):
+        below = inside(path, name)
+        if tf.io.gfile.isdir(below):
+            files += [f"{name}/{file}" for file in files_in(below)]
+        else:
+            files.append(name)
+    return files
+
+
+def _read_bytes(path: str | os.PathLike) -> bytes:
+    try:
+        with tf.io.gfile.GFile(os.fspath(path), "rb") as file:
+            return file.read().removeprefix(codecs.BOM_UTF8)
+    except tf.errors.NotFoundError as error:
+        raise UserError(f"There is no file {path}.") from error
+    except tf.errors.OpError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def _decode(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: expected UTF-8 text: {error}") from error
+
+
+def _check_header(
+    header: list[str],
+    columns: list[str],
+    optional: list[str],
+    path: str | os.PathLike,
+) -> None:
+    missing = set(columns) - set(header)
+    unknown = set(header) - {*columns, *optional}
+    if missing or unknown or len(set(header)) < len(header):
+        also = f" and perhaps {', '.join(optional)}" if optional else ""
+        raise UserError(
+            f"{path}:1: expected a header with {', '.join(columns)}{also}. "
+            f"Received: {', '.join(header)}"
+        )

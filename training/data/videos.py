@@ -19,6 +19,7 @@ import tensorflow as tf
 from training.data import sampling as samples
 from training.data import transforms
 from training.data.datasets import BadVideo, Dataset, Example, check_split
+from training.data.frame_folders import FrameFolders
 from training.data.index_cache import IndexCache
 from training.data.listing import Listing, Video
 from training.data.scan import check_share, probe_all
@@ -32,6 +33,7 @@ INSTEAD = {"validation": "test", "test": "validation"}
 # Where the videos of a data set are kept, and what reads them.
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "videos": lambda data: VideoFiles(IndexCache(data.cache)),
+    "frames": lambda data: FrameFolders(),
 }
 
 
@@ -84,14 +86,7 @@ class VideoDataset(Dataset):
 
     @classmethod
     def load(cls, data, sampling):
-        if data is None or not (data.root or data.train):
-            raise UserError(
-                f"Say where the videos are: --set data.root=FOLDER. "
-                f"{cls.layout}"
-            )
-        return _loaded(cls, data, sampling or SamplingConfig())
-
-    layout: ClassVar[str] = ""
+        return _loaded(cls, data or DataConfig(), sampling or SamplingConfig())
 
     @staticmethod
     @abc.abstractmethod
@@ -288,23 +283,16 @@ class VideoDataset(Dataset):
 
     def _scan(self, listing: Listing) -> dict[str, "_Part"]:
         """Looks at all videos; the parts hold those that can be read."""
-        everything = {
-            (video.path, video.offset): video
-            for videos in listing.splits.values()
-            for video in videos
-        }
-        found = dict(
-            zip(
-                everything,
-                probe_all(self._source, list(everything.values())),
-                strict=True,
-            )
+        everything = list(
+            dict.fromkeys(v for part in listing.splits.values() for v in part)
         )
+        looked_at = probe_all(self._source, everything)
+        found = dict(zip(everything, looked_at, strict=True))
         good: dict[str, list[tuple[Video, Probe]]] = {}
         for name, videos in listing.splits.items():
             good[name] = []
             for video in videos:
-                probe = found[video.path, video.offset]
+                probe = found[video]
                 if isinstance(probe, Probe):
                     good[name].append((video, probe))
                 else:

@@ -1,0 +1,202 @@
+import collections
+import os
+
+import pytest
+import tensorflow as tf
+
+from tests.training.data.fixtures import make, read, touch
+from training.errors import UserError
+from training.recipe import DataConfig
+
+
+def tree(root, *files):
+    """The settings that read `root` with these files in it."""
+    for file in files:
+        touch(root / file)
+    return DataConfig(root=str(root))
+
+
+def named(listing, root):
+    """Of each split, the paths below the root with their classes."""
+    return {
+        split: {
+            video.path.removeprefix(f"{root}/"): listing.classes[label]
+            for video in videos
+            for label in video.labels
+        }
+        for split, videos in listing.splits.items()
+    }
+
+
+def test_folders_of_splits_are_the_splits(tmp_path):
+    listing = read("folder", make("folder", tmp_path))
+    assert listing.classes == ("jump", "läuft")
+    assert named(listing, tmp_path) == {
+        "train": {
+            "train/jump/a.mp4": "jump",
+            "train/jump/long takes/b c.AVI": "jump",
+            "train/läuft/d.webm": "läuft",
+        },
+        "validation": {"val/jump/e.mp4": "jump", "val/läuft/f.mov": "läuft"},
+        "test": {"test/läuft/g.mkv": "läuft"},
+    }
+
+
+def test_a_class_only_in_train_is_fine(tmp_path):
+    data = tree(tmp_path, "train/a/1.mp4", "train/b/2.mp4", "test/b/3.mp4")
+    listing = read("folder", data)
+    assert listing.classes == ("a", "b")
+    assert named(listing, tmp_path)["test"] == {"test/b/3.mp4": "b"}
+
+
+def test_a_class_missing_in_train_is_refused(tmp_path):
+    data = tree(tmp_path, "Train/a/1.mp4", "Train/b/2.mp4", "val/c/3.mp4")
+    with pytest.raises(
+        UserError, match="Expected a class of .*/Train. Received: .*/val/c"
+    ):
+        read("folder", data)
+
+
+def test_two_folders_for_a_split_are_refused(tmp_path):
+    data = tree(tmp_path, "train/a/1.mp4", "val/a/2.mp4", "validation/a/3.mp4")
+    with pytest.raises(UserError, match="one folder for validation"):
+        read("folder", data)
+
+
+def test_train_with_an_unknown_partner_is_refused(tmp_path):
+    data = tree(tmp_path, "train/a/1.mp4", "train/b/2.mp4", "valid/a/3.mp4")
+    with pytest.raises(UserError, match="beside .*Received: train, valid"):
+        read("folder", data)
+
+
+def test_train_and_test_may_be_classes(tmp_path):
+    data = tree(tmp_path, "car/1.mp4", "test/3.mp4", "train/2.mp4")
+    listing = read("folder", data)
+    assert listing.classes == ("car", "test", "train")
+
+
+def test_other_and_hidden_files_are_passed_over(tmp_path):
+    data = tree(
+        tmp_path,
+        "a/1.mp4",
+        "a/1.srt",
+        "a/x.gif",
+        "a/._1.mp4",
+        "b/2.MP4",
+        ".cache/3.mp4",
+        "4.mp4",
+    )
+    listing = read("folder", data)
+    assert named(listing, tmp_path) == {
+        "train": {"a/1.mp4": "a", "b/2.MP4": "b"}
+    }
+
+
+@pytest.mark.parametrize(
+    "extension",
+    ".mp4 .m4v .avi .mkv .webm .mov .mpg .mpeg .wmv .flv .ts .3gp .ogv".split(),
+)
+def test_a_video_is_known_by_its_extension(tmp_path, extension):
+    upper = extension.upper()
+    data = tree(tmp_path, f"a/1{extension}", f"b/2{upper}")
+    assert len(read("folder", data).splits["train"]) == 2
+
+
+@pytest.mark.parametrize(
+    "count, sizes",
+    [
+        [1, (1, 0, 0)],
+        [3, (1, 1, 1)],
+        [4, (2, 1, 1)],
+        [7, (5, 1, 1)],
+        [20, (14, 3, 3)],
+        [100, (70, 15, 15)],
+    ],
+)
+def test_each_class_is_divided_by_file(tmp_path, count, sizes):
+    files = [f"{name}/{i}.mp4" for name in "ab" for i in range(count)]
+    found = named(read("folder", tree(tmp_path, *files)), tmp_path)
+    of_a = tuple(
+        collections.Counter(found.get(split, {}).values())["a"]
+        for split in ("train", "validation", "test")
+    )
+    assert of_a == sizes
+    assert sorted(f for split in found.values() for f in split) == sorted(files)
+
+
+def test_of_two_files_one_is_trained_on_and_one_validates_and_tests(tmp_path):
+    data = tree(tmp_path, "a/1.mp4", "a/2.mp4", "b/3.mp4", "b/4.mp4")
+    found = named(read("folder", data), tmp_path)
+    assert found["validation"] == found["test"]
+    assert {*found["train"], *found["test"]} == {
+        "a/1.mp4",
+        "a/2.mp4",
+        "b/3.mp4",
+        "b/4.mp4",
+    }
+    assert not set(found["train"]) & set(found["test"])
+
+
+def test_the_division_is_that_of_hashes_of_paths_in_the_class(tmp_path):
+    # sha256 of these names begins e4, a0, da, 65: written down, so that no
+    # version divides what was divided before in another way.
+    data = tree(tmp_path, *(f"{c}/{n}.mp4" for c in "ab" for n in "1234"))
+    found = named(read("folder", data), tmp_path)
+    assert list(found["test"]) == ["a/4.mp4", "b/4.mp4"]
+    assert list(found["validation"]) == ["a/1.mp4", "b/1.mp4"]
+
+
+def test_a_new_file_moves_at_most_one_across_each_border(tmp_path):
+    files = [f"{name}/{i}.mp4" for name in "ab" for i in range(40)]
+    before = named(read("folder", tree(tmp_path, *files)), tmp_path)
+    for i in range(40, 60):
+        after = named(read("folder", tree(tmp_path, f"a/{i}.mp4")), tmp_path)
+        left = [set(before[split]) - set(after[split]) for split in before]
+        assert sum(map(len, left)) <= 2
+        before = after
+
+
+def test_a_class_without_videos_is_named(tmp_path):
+    data = tree(tmp_path, "a/1.mp4", "b/notes.txt")
+    with pytest.raises(UserError, match=r"Expected videos .*/b, .*none\.$"):
+        read("folder", data)
+
+
+def test_folders_of_frames_are_told_where_to_go(tmp_path):
+    data = tree(tmp_path, "a/1/img_00001.jpg", "b/2/img_00001.jpg")
+    with pytest.raises(UserError, match="dataset=mmaction2_frames"):
+        read("folder", data)
+
+
+def test_a_folder_may_be_wherever_tensorflow_reads():
+    for file in ("clips/a/1.mp4", "clips/b/deeper/2.mp4"):
+        tf.io.gfile.makedirs(f"ram://{file.rpartition('/')[0]}")
+        with tf.io.gfile.GFile(f"ram://{file}", "w") as video:
+            video.write("x")
+    listing = read("folder", DataConfig(root="ram://clips"))
+    assert named(listing, "ram://clips") == {
+        "train": {"a/1.mp4": "a", "b/deeper/2.mp4": "b"}
+    }
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path):
+    data = tree(tmp_path, "a/1.mp4", "b/2.mp4")
+    try:
+        touch(tmp_path / "b" / os.fsdecode(b"\xe4.mp4"))
+    except OSError:
+        pytest.skip("this disk takes UTF-8 names only")
+    with pytest.raises(UserError, match="/b cannot be listed"):
+        read("folder", data)
+
+
+def test_one_class_is_too_few(tmp_path):
+    with pytest.raises(UserError, match="with 1 class$"):
+        read("folder", tree(tmp_path, "a/1.mp4"))
+
+
+@pytest.mark.parametrize("root", ["", "nowhere", "a/1.mp4"])
+def test_without_a_folder_the_layout_is_told(tmp_path, root):
+    tree(tmp_path, "a/1.mp4")
+    data = DataConfig(root=root and str(tmp_path / root))
+    with pytest.raises(UserError, match="one folder of videos a class"):
+        read("folder", data)

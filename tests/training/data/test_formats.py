@@ -1,0 +1,73 @@
+"""What holds for every format: what is registered is tested."""
+
+import os
+
+import pytest
+
+from tests.training.data import fixtures
+from training.data import DATASETS
+from training.data.listing import SPLITS
+from training.data.videos import VideoDataset
+from training.errors import UserError
+from training.recipe import DataConfig
+
+FORMATS = sorted(
+    name for name, cls in DATASETS.items() if issubclass(cls, VideoDataset)
+)
+
+
+def test_each_format_has_a_fixture():
+    assert sorted(fixtures.FIXTURES) == FORMATS
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_fixture_has_splits_and_labels_of_its_classes(name, tmp_path):
+    listing = fixtures.read(name, fixtures.make(name, tmp_path))
+    assert listing.splits["train"] and len(listing.splits) >= 2
+    assert set(listing.splits) <= set(SPLITS)
+    for videos in listing.splits.values():
+        for video in videos:
+            assert all(0 <= k < len(listing.classes) for k in video.labels)
+            assert {span.label for span in video.spans} <= set(video.labels)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_paths_of_a_fixture_are_those_written(name, tmp_path):
+    written = set()
+
+    def write_video(path):
+        fixtures.touch(path)
+        written.add(str(path))
+
+    def write_frames(folder, template, first, count):
+        fixtures.touch_frames(folder, template, first, count)
+        written.add(str(folder))
+
+    data = fixtures.make(name, tmp_path, write_video, write_frames)
+    listing = fixtures.read(name, data)
+    paths = [v.path for videos in listing.splits.values() for v in videos]
+    assert paths and all(os.path.exists(path) for path in paths)
+    assert set(paths) <= written
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_frames_of_a_fixture_are_there(name, tmp_path):
+    listing = fixtures.read(name, fixtures.make(name, tmp_path))
+    for videos in listing.splits.values():
+        for video in videos:
+            if DATASETS[name].source == "frames":
+                last = video.first_frame + (video.frames or 1) - 1
+                for number in (video.first_frame, last):
+                    frame = video.frame_name.format(number)
+                    assert os.path.exists(f"{video.path}/{frame}")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_description_is_a_line(name):
+    assert 10 < len(DATASETS[name].description) < 70
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_without_settings_one_is_asked_for(name):
+    with pytest.raises(UserError, match=r"Expected .*data\.(root|classes|tr)"):
+        fixtures.read(name, DataConfig())

@@ -1,0 +1,121 @@
+import pytest
+
+from tests.training.data.fixtures import touch, write
+from training.data import listing
+from training.errors import UserError
+
+
+def test_lines_are_stripped_and_counted(tmp_path):
+    path = write(tmp_path / "list.txt", "a 1", "", "  b 2")
+    assert list(listing.read_lines(path)) == [
+        ("a 1", f"{path}:1"),
+        ("b 2", f"{path}:3"),
+    ]
+
+
+def test_windows_line_ends_and_a_mark_are_no_part_of_lines(tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa 1\r\nb 2\r\n")
+    lines = [line for line, _ in listing.read_lines(tmp_path / "list.txt")]
+    assert lines == ["a 1", "b 2"]
+
+
+def test_a_separator_of_unicode_does_not_end_a_line(tmp_path):
+    path = write(tmp_path / "list.txt", "a\u2028b 1", "c\x85d 2")
+    assert len(list(listing.read_lines(path))) == 2
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"There is no file .*list\.txt"):
+        list(listing.read_lines(tmp_path / "list.txt"))
+
+
+def test_a_folder_is_not_a_list(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        list(listing.read_lines(tmp_path))
+
+
+def test_text_in_another_encoding_is_refused_with_its_line(tmp_path):
+    (tmp_path / "list.txt").write_bytes("a 1\nä 2\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"list\.txt:2: expected UTF-8"):
+        list(listing.read_lines(tmp_path / "list.txt"))
+
+
+def test_table_reads_quoted_cells_over_lines(tmp_path):
+    path = write(tmp_path / "t.csv", "id,text", '1,"a, ""b""', 'c"', "2,d")
+    rows = list(listing.read_table(path, ["id"], ["text"]))
+    assert rows == [
+        ({"id": "1", "text": 'a, "b"\nc'}, f"{path}:3"),
+        ({"id": "2", "text": "d"}, f"{path}:4"),
+    ]
+
+
+def test_table_reads_windows_line_ends_and_a_mark(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfid,x\r\n1,2\r\n")
+    ((row, _),) = listing.read_table(tmp_path / "t.csv", ["id", "x"])
+    assert row == {"id": "1", "x": "2"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["id", "id,time,lable", "id,time,id", ""],
+    ids=["missing", "unknown", "twice", "empty"],
+)
+def test_table_refuses_a_header_that_is_not_its_own(tmp_path, header):
+    path = write(tmp_path / "t.csv", header)
+    with pytest.raises(
+        UserError,
+        match=r"t\.csv:1: expected a header with id, time and perhaps label",
+    ):
+        list(listing.read_table(path, ["id", "time"], ["label"]))
+
+
+@pytest.mark.parametrize("row, cells", [["1", 1], ["1,2,3", 3]])
+def test_table_refuses_a_row_of_another_length(tmp_path, row, cells):
+    path = write(tmp_path / "t.csv", "id,time", "1,2", row)
+    with pytest.raises(
+        UserError, match=rf"t\.csv:3: expected 2 cells\. Received: {cells}"
+    ):
+        list(listing.read_table(path, ["id", "time"]))
+
+
+def test_table_refuses_a_quote_that_does_not_end(tmp_path):
+    path = write(tmp_path / "t.csv", "id,time", '1,"2')
+    with pytest.raises(UserError, match=r"t\.csv:\d: "):
+        list(listing.read_table(path, ["id", "time"]))
+
+
+@pytest.mark.parametrize("text", ["-1", "x", "", "1.0", "5", "٣"])
+def test_a_label_that_is_none_is_refused(text):
+    with pytest.raises(UserError, match=r"l:3: expected a label .* below 5"):
+        listing.label_of(text, 5, "l:3")
+
+
+def test_a_label_is_a_number():
+    assert listing.label_of("4", 5, "l:3") == 4
+    assert listing.label_of("400", None, "l:3") == 400
+
+
+@pytest.mark.parametrize("text", ["-1", "x", "", "nan", "inf", None])
+def test_seconds_that_are_none_are_refused(text):
+    with pytest.raises(UserError, match="l:3: expected seconds"):
+        listing.seconds_of(text, "l:3")
+
+
+def test_a_path_is_below_the_root_unless_it_is_whole():
+    assert listing.inside("r/", "a/b.mp4") == "r/a/b.mp4"
+    assert listing.inside("s3://bucket/r", "a.mp4") == "s3://bucket/r/a.mp4"
+    assert listing.inside("r", "/a/b.mp4") == "/a/b.mp4"
+    assert listing.inside("r", "s3://bucket/b.mp4") == "s3://bucket/b.mp4"
+    assert listing.inside("", "a/b.mp4") == "a/b.mp4"
+
+
+def test_files_of_a_folder_leave_hidden_ones_out(tmp_path):
+    for name in ("b/c.mp4", "a.mp4", ".hidden/d.mp4", "b/.e.mp4"):
+        touch(tmp_path / name)
+    assert listing.files_in(str(tmp_path)) == ["a.mp4", "b/c.mp4"]
+    assert listing.folders_in(str(tmp_path)) == ["b"]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match="There is no folder .*/nowhere"):
+        listing.list_folder(f"{tmp_path}/nowhere")

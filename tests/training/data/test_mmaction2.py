@@ -1,0 +1,122 @@
+import pytest
+
+from tests.training.data.fixtures import make, read, write
+from training.data.listing import Video
+from training.errors import UserError
+from training.recipe import DataConfig
+
+FORMATS = ["mmaction2", "mmaction2_frames", "mmaction2_frames_offset"]
+
+
+def test_videos_have_labels_or_none_to_test_on(tmp_path):
+    listing = read("mmaction2", make("mmaction2", tmp_path))
+    assert listing.classes == ("0", "1", "2") and listing.multi_label
+    assert listing.splits == {
+        "train": [
+            Video(f"{tmp_path}/some/000.mp4", (1,)),
+            Video(f"{tmp_path}/some/001.mp4", (0, 2)),
+        ],
+        "validation": [Video(f"{tmp_path}/some/002.mp4", (2,))],
+        "test": [Video(f"{tmp_path}/some/000.mp4")],
+    }
+
+
+def test_frames_are_counted(tmp_path):
+    listing = read("mmaction2_frames", make("mmaction2_frames", tmp_path))
+    assert listing.splits["train"] == [
+        Video(f"{tmp_path}/d-1", (1,), frames=3, frame_name="img_{:05}.jpg"),
+        Video(f"{tmp_path}/d-2", (0,), frames=5, first_frame=1),
+    ]
+    assert not listing.multi_label
+
+
+def test_an_offset_is_a_number_of_frames_before(tmp_path):
+    name = "mmaction2_frames_offset"
+    listing = read(name, make(name, tmp_path))
+    assert listing.splits["train"] == [
+        Video(f"{tmp_path}/d-1", (0,), frames=2, first_frame=1),
+        Video(f"{tmp_path}/d-1", (1,), frames=5, first_frame=3),
+    ]
+
+
+def test_the_same_line_without_an_offset_has_two_labels(tmp_path):
+    path = write(tmp_path / "t.txt", "d-1 2 5 1")
+    listing = read("mmaction2_frames", DataConfig(train=path))
+    (video,) = listing.splits["train"]
+    assert (video.frames, video.labels, listing.multi_label) == (
+        2,
+        (5, 1),
+        True,
+    )
+
+
+def test_a_label_that_comes_twice_is_one(tmp_path):
+    path = write(tmp_path / "t.txt", "a.mp4 1 1")
+    listing = read("mmaction2", DataConfig(train=path))
+    assert listing.splits["train"][0].labels == (1,)
+    assert not listing.multi_label
+
+
+def test_white_space_of_any_kind_is_a_space(tmp_path):
+    path = write(tmp_path / "t.txt", "a.mp4  1\t2")
+    listing = read("mmaction2", DataConfig(train=path))
+    assert listing.splits["train"] == [Video("a.mp4", (1, 2))]
+
+
+def test_another_delimiter_leaves_spaces_in_paths(tmp_path):
+    path = write(tmp_path / "t.txt", "a b.mp4, 1")
+    listing = read("mmaction2", DataConfig(train=path, separator=","))
+    assert listing.splits["train"] == [Video("a b.mp4", (1,))]
+
+
+def test_names_of_classes_are_of_a_file(tmp_path):
+    data = DataConfig(
+        test=write(tmp_path / "t.txt", "a.mp4"),
+        classes=write(tmp_path / "label_map.txt", "run", "yoga"),
+    )
+    assert read("mmaction2", data).classes == ("run", "yoga")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_label_without_a_name_is_refused(tmp_path, name):
+    data = DataConfig(
+        train=write(tmp_path / "t.txt", "a 1 1 1", "a 1 1 2"),
+        classes=write(tmp_path / "label_map.txt", "run", "yoga"),
+    )
+    with pytest.raises(
+        UserError, match=r"t\.txt:2: expected a label .*below 2"
+    ):
+        read(name, data)
+
+
+@pytest.mark.parametrize(
+    "name, line, error",
+    [
+        ["mmaction2", "a.mp4", "expected labels"],
+        ["mmaction2", "a.mp4 x", "expected a label from 0. Received: 'x'"],
+        ["mmaction2", "my clip.mp4 1", "Received: 'clip.mp4'"],
+        ["mmaction2_frames", "d", "expected 'path frames label'"],
+        ["mmaction2_frames", "d 3", "expected labels"],
+        ["mmaction2_frames", "d x 1", "expected a number for frames"],
+        [
+            "mmaction2_frames_offset",
+            "d 1",
+            "expected 'path offset frames label'",
+        ],
+        ["mmaction2_frames_offset", "d 1 3", "expected labels"],
+        ["mmaction2_frames_offset", "d -1 3 0", "expected a number for offset"],
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path, name, line, error):
+    path = write(tmp_path / "t.txt", "", line)
+    with pytest.raises(UserError) as caught:
+        read(name, DataConfig(train=path))
+    assert str(caught.value).startswith(f"{path}:2: ")
+    assert error in str(caught.value)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_separator_is_refused(tmp_path, name):
+    data = DataConfig(train=write(tmp_path / "t.txt", "a 0"), separator="")
+    with pytest.raises(UserError, match="Expected data.separator"):
+        read(name, data)

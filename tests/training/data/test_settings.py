@@ -1,0 +1,48 @@
+import pytest
+
+from tests.training.data.fixtures import write
+from training.data import settings
+from training.errors import UserError
+from training.recipe import DataConfig
+
+
+def test_lists_that_are_given_are_read_in_the_order_of_splits(tmp_path):
+    paths = {s: write(tmp_path / s, s) for s in ("test", "train")}
+    read = settings.read_splits(
+        DataConfig(**paths), lambda path, split: [(path, split)]
+    )
+    assert list(read.items()) == [
+        ("train", [(paths["train"], "train")]),
+        ("test", [(paths["test"], "test")]),
+    ]
+
+
+def test_no_list_at_all_is_refused():
+    with pytest.raises(UserError, match="--set data.train=FILE"):
+        settings.read_splits(DataConfig(), lambda path, split: [])
+
+
+def test_an_empty_list_is_refused():
+    with pytest.raises(UserError, match=r"val\.txt lists no videos"):
+        settings.read_splits(
+            DataConfig(validation="val.txt"), lambda path, split: []
+        )
+
+
+def test_a_setting_without_use_is_refused():
+    data = DataConfig(root="clips", split=2)
+    with pytest.raises(
+        UserError, match=r"no use for data\.split.*only: data\.root\..*split=2"
+    ):
+        settings.check_settings(data, "root")
+
+
+def test_settings_that_are_read_or_not_about_files_are_fine():
+    data = DataConfig(root="clips", split=2, max_bad_share=0.5, cache="c")
+    assert settings.check_settings(data, "split", "root") is None
+
+
+@pytest.mark.parametrize("split", [0, 4, -1])
+def test_a_split_that_is_not_there_is_refused(split):
+    with pytest.raises(UserError, match=rf"from 1 to 3\. Received: {split}"):
+        settings.check_split_number(DataConfig(split=split), 3)

@@ -1,0 +1,117 @@
+"""Charades: many actions a video, each in a part of it.
+
+    Charades_v1_classes.txt     c000 Holding some clothes
+    Charades_v1_train.csv       id,subject,scene,...,actions,length
+                                46GP8,...,c092 11.90 21.20;c147 0.00 12.60,...
+
+An action is a class, its start and its end in seconds; a video may have none.
+Videos are `{id}.mp4`; frames are `{id}/{id}-000001.jpg`, 24 a second.
+
+    --set dataset=charades --set data.root=Charades_v1_480 \\
+        --set data.classes=Charades_v1_classes.txt \\
+        --set data.train=Charades_v1_train.csv \\
+        --set data.validation=Charades_v1_test.csv
+
+    --set dataset=charades_frames --set data.root=Charades_v1_rgb   (the same)
+
+Formats as in the README of the data set, from memory.
+"""
+
+from collections.abc import Callable, Iterator
+
+from training.data import listing, settings
+from training.data.classes import unique
+from training.data.datasets import register_dataset
+from training.data.listing import SPLITS, Listing, Span, Video, inside
+from training.data.videos import VideoDataset
+from training.errors import UserError
+from training.recipe import DataConfig
+
+FPS = 24.0
+OTHER_COLUMNS = (
+    "subject",
+    "scene",
+    "quality",
+    "relevance",
+    "verified",
+    "script",
+    "objects",
+    "descriptions",
+    "length",
+)
+
+
+@register_dataset("charades")
+class Charades(VideoDataset):
+    description = "Charades, from its videos"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        def video(name, labels, spans):
+            return Video(inside(data.root, f"{name}.mp4"), labels, spans)
+
+        return _read_lists(data, video)
+
+
+@register_dataset("charades_frames")
+class CharadesFrames(VideoDataset):
+    description = "Charades, from its frames"
+    source = "frames"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        def video(name, labels, spans):
+            return Video(
+                inside(data.root, name),
+                labels,
+                spans,
+                frame_name=f"{name}-{{:06}}.jpg",
+                fps=FPS,
+            )
+
+        return _read_lists(data, video)
+
+
+def _read_lists(
+    data: DataConfig,
+    video: Callable[[str, tuple[int, ...], tuple[Span, ...]], Video],
+) -> Listing:
+    settings.check_settings(data, "root", *SPLITS, "classes")
+    source = settings.need(data, "classes", "Charades_v1_classes.txt")
+    classes = unique(_read_classes(source), source)
+
+    def read(path: str, split: str) -> Iterator[Video]:
+        columns = ("id", "actions")
+        for row, where in listing.read_table(path, columns, OTHER_COLUMNS):
+            if not row["id"]:
+                raise UserError(f"{where}: expected an id. Received: none")
+            spans = tuple(_spans(row["actions"], len(classes), where))
+            labels = tuple(sorted({span.label for span in spans}))
+            yield video(row["id"], labels, spans)
+
+    return Listing(classes, settings.read_splits(data, read), multi_label=True)
+
+
+def _read_classes(path: str) -> Iterator[tuple[str, str]]:
+    for label, (line, where) in enumerate(listing.read_lines(path)):
+        code, _, name = line.partition(" ")
+        if code != f"c{label:03}" or not name.strip():
+            raise UserError(
+                f"{where}: expected 'c{label:03} CLASS'. Received: {line!r}"
+            )
+        yield name.strip(), where
+
+
+def _spans(text: str, classes: int, where: str) -> Iterator[Span]:
+    for action in filter(None, text.split(";")):
+        parts = action.split()
+        if len(parts) != 3 or not parts[0].startswith("c"):
+            raise UserError(
+                f"{where}: expected 'c000 START END'. Received: {action!r}"
+            )
+        code, start, end = parts
+        yield Span(
+            listing.label_of(code[1:], classes, where),
+            listing.seconds_of(start, where),
+            listing.seconds_of(end, where),
+        )

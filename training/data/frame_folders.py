@@ -1,0 +1,88 @@
+"""Clips from folders of JPEG frames, one folder a video."""
+
+import re
+
+import tensorflow as tf
+
+from training.data import jpegs
+from training.data.listing import Video, inside
+from training.data.sources import Probe, Source, VideoError
+
+# "img_{:05}.jpg": text, a number of at least so many digits, text.
+FRAME_NAME = re.compile(r"([^{}]*)\{:(?:0(\d+))?d?\}([^{}]*)")
+ZEROS = "0" * 20
+
+
+class FrameFolders(Source):
+    """Reads frames that were written into folders by number."""
+
+    tf_ops = True
+
+    def probe(self, video: Video) -> Probe:
+        prefix, digits, suffix = _parts(video)
+        try:
+            there = set(tf.io.gfile.listdir(video.path))
+        except tf.errors.NotFoundError as error:
+            raise VideoError("there is no such folder") from error
+        except tf.errors.OpError as error:
+            raise VideoError(f"it cannot be listed: {error.message}") from error
+
+        def name(number):
+            return f"{prefix}{video.first_frame + number:0{digits}d}{suffix}"
+
+        frames = video.frames
+        if frames is None:
+            frames = 0
+            while name(frames) in there:
+                frames += 1
+        if not frames:
+            raise VideoError(f"there is no frame {name(0)}")
+        for number in range(frames):
+            if name(number) not in there:
+                raise VideoError(f"frame {name(number)} of {frames} is missing")
+        height, width = _shape(inside(video.path, name(0)))
+        return Probe(frames, height, width, video.fps or 0.0)
+
+    def fields(self, video: Video) -> dict[str, str | int]:
+        prefix, digits, suffix = _parts(video)
+        return {
+            "prefix": inside(video.path, prefix),
+            "digits": digits,
+            "suffix": suffix,
+            "first_frame": video.first_frame,
+        }
+
+    def read(self, fields, frames, windows, size_px):
+        def load(number):
+            text = tf.strings.as_string(number)
+            missing = tf.cast(fields["digits"], tf.int32) - tf.strings.length(
+                text
+            )
+            zeros = tf.strings.substr(ZEROS, 0, tf.maximum(missing, 0))
+            return tf.io.read_file(
+                tf.strings.join(
+                    [fields["prefix"], zeros, text, fields["suffix"]]
+                )
+            )
+
+        numbers = frames + tf.cast(fields["first_frame"], tf.int64)
+        shape = tf.io.extract_jpeg_shape(load(numbers[0]))[:2]
+        return jpegs.read_windows(load, numbers, shape, windows, size_px)
+
+
+def _parts(video: Video) -> tuple[str, int, str]:
+    """Of a frame's name: what is before the number, its digits, the rest."""
+    found = FRAME_NAME.fullmatch(video.frame_name)
+    if found is None:
+        raise ValueError(f"Not a name of frames: {video.frame_name!r}")
+    return found[1], int(found[2] or 0), found[3]
+
+
+def _shape(path: str) -> tuple[int, int]:
+    try:
+        content = tf.io.read_file(path)
+        tf.io.decode_jpeg(content)  # a header alone may lie
+        height, width, _ = tf.io.extract_jpeg_shape(content).numpy()
+    except tf.errors.OpError as error:
+        raise VideoError(f"frame {path} is no JPEG: {error.message}") from error
+    return int(height), int(width)

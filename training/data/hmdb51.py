@@ -1,0 +1,69 @@
+"""HMDB51 with its own splits.
+
+    brush_hair_test_split1.txt      one file a class and split
+        April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1
+        Blonde_being_brushed_brush_hair_f_nm_np2_ri_med_0.avi 2
+
+1 is a video to train on, 2 one to test on, 0 one of neither. Videos are in
+folders of the classes' names, whose order is that of the labels.
+
+    --set dataset=hmdb51 --set data.root=hmdb51_org \\
+        --set data.classes=testTrainMulti_7030_splits --set data.split=1
+
+`data.classes` is the folder of the lists. `data.split` is 1, 2 or 3; none of
+them has videos to validate on. Formats as in the data set's archives and in
+MMAction2's parse_file_list.py.
+"""
+
+import re
+
+from training.data import listing, settings
+from training.data.datasets import register_dataset
+from training.data.listing import Listing, Video, inside
+from training.data.videos import VideoDataset
+from training.errors import UserError
+from training.recipe import DataConfig
+
+SPLIT_OF = {"1": "train", "2": "test", "0": None}
+
+
+@register_dataset("hmdb51")
+class HMDB51(VideoDataset):
+    description = "HMDB51 with its own splits"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        settings.check_settings(data, "root", "classes", "split")
+        settings.check_split_number(data, 3)
+        folder = settings.need(data, "classes", "the folder of the lists")
+        classes = _classes(folder)
+        splits: dict[str, list[Video]] = {"train": [], "test": []}
+        for label, name in enumerate(classes):
+            path = inside(folder, f"{name}_test_split{data.split}.txt")
+            for line, where in listing.read_lines(path):
+                video, _, use = line.rpartition(" ")
+                if use not in SPLIT_OF or not video.strip():
+                    raise UserError(
+                        f"{where}: expected 'VIDEO 0', 1 or 2. "
+                        f"Received: {line!r}"
+                    )
+                split = SPLIT_OF[use]
+                if split:
+                    file = inside(data.root, f"{name}/{video.strip()}")
+                    splits[split].append(Video(file, (label,)))
+        return Listing(classes, splits)
+
+
+def _classes(folder: str) -> tuple[str, ...]:
+    """Names of the classes in their order, which is not that of the files."""
+    files = [
+        re.fullmatch(r"(.+)_test_split[123]\.txt", name)
+        for name in listing.list_folder(folder)
+    ]
+    classes = tuple(sorted({file[1] for file in files if file}))
+    if not classes:
+        raise UserError(
+            f"Expected CLASS_test_split1.txt and the like in {folder}. "
+            "Received: none"
+        )
+    return classes

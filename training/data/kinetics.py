@@ -1,0 +1,158 @@
+"""Kinetics from its own csv or JSON files.
+
+    label,youtube_id,time_start,time_end,split,is_cc
+    air drumming,0wR5jVB-WPk,7,17,train,0
+
+    {"0wR5jVB-WPk": {"annotations": {"label": "air drumming",
+                                     "segment": [7.0, 17.0]},
+                     "duration": 10.0, "subset": "train", "url": "..."}}
+
+    --set dataset=kinetics --set data.root=videos \\
+        --set data.train=train.csv --set data.validation=val.csv
+
+Labels are numbered in the order of the alphabet, as the training file has
+them; where only others are read, `--set data.classes=FILE` names all classes.
+A video is `{youtube_id}_{time_start:06}_{time_end:06}.mp4` in the folder of
+its label, whose spaces may be `_`, in `data.root` or in its train/, val/,
+validation/, validate/ or test/. A test file has no labels; its videos are in
+test/ if there is one.
+
+Formats as ActivityNet's crawler writes the files and as MMAction2's
+parse_file_list.py reads the csv; the JSON and the test file from memory.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from training.data import listing, settings
+from training.data.classes import label_named, read_classes
+from training.data.datasets import register_dataset
+from training.data.listing import SPLITS, Listing, Video, inside
+from training.data.videos import VideoDataset
+from training.errors import UserError
+from training.recipe import DataConfig
+
+PLACES = {
+    "train": ("train",),
+    "validation": ("val", "validation", "validate"),
+    "test": ("test",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Clip:
+    label: str
+    name: str
+    where: str
+
+
+@register_dataset("kinetics")
+class Kinetics(VideoDataset):
+    description = "Kinetics with its own csv or JSON files"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        settings.check_settings(data, "root", *SPLITS, "classes")
+        clips = settings.read_splits(data, _read)
+        classes = _classes(data, clips)
+        known = {name: label for label, name in enumerate(classes)}
+        source = str(data.classes or data.train)
+        splits = {}
+        for split in clips:
+            folders = _folders(data.root, split)
+            splits[split] = [
+                Video(
+                    inside(_folder(data.root, clip.label, folders), clip.name),
+                    (label_named(clip.label, known, clip.where, source),)
+                    if clip.label
+                    else (),
+                )
+                for clip in clips[split]
+            ]
+        return Listing(classes, splits)
+
+
+def _classes(
+    data: DataConfig, clips: dict[str, list[_Clip]]
+) -> tuple[str, ...]:
+    if data.classes:
+        return read_classes(data.classes)
+    if "train" not in clips:
+        raise UserError(
+            "Expected data.train or data.classes: labels are numbered in the "
+            "order of all names."
+        )
+    # MMAction2, whose numbers others share, sorts them without spaces.
+    return tuple(sorted({c.label for c in clips["train"]}, key=_no_spaces))
+
+
+def _no_spaces(label: str) -> str:
+    return label.replace(" ", "_")
+
+
+def _read(path: str, split: str) -> Iterator[_Clip]:
+    """What a file says of each clip, checked but for the label's name."""
+    read = _read_json if path.endswith(".json") else _read_csv
+    for label, youtube_id, start, end, where in read(path, split):
+        if not label and split != "test":
+            raise UserError(f"{where}: expected a label. Received: none")
+        first = int(listing.seconds_of(start, where))
+        last = int(listing.seconds_of(end, where))
+        yield _Clip(
+            str(label).strip('"'),
+            f"{youtube_id}_{first:06}_{last:06}.mp4",
+            where,
+        )
+
+
+def _read_csv(path: str, split: str) -> Iterator[tuple]:
+    columns = ["label", "youtube_id", "time_start", "time_end"]
+    optional = ["split", "is_cc"]
+    if split == "test":
+        optional.append(columns.pop(0))
+    for row, where in listing.read_table(path, columns, optional):
+        yield (
+            row.get("label", ""),
+            row["youtube_id"],
+            row["time_start"],
+            row["time_end"],
+            where,
+        )
+
+
+def _read_json(path: str, split: str) -> Iterator[tuple]:
+    entries = listing.read_json(path)
+    if not isinstance(entries, dict):
+        raise UserError(f'{path}: expected {{"id": {{...}}, ...}}.')
+    for youtube_id, entry in entries.items():
+        where = f"{path}: {youtube_id}"
+        try:
+            annotations: Any = entry["annotations"]
+            start, end = annotations["segment"]
+            label = annotations.get("label", "")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f'{where}: expected {{"annotations": {{"label": ..., '
+                f'"segment": [start, end]}}}}. Received: {entry!r}'
+            ) from error
+        yield label, youtube_id, start, end, where
+
+
+def _folders(root: str, split: str) -> dict[str, str]:
+    """Folders that are there, by their names without spaces."""
+    found: dict[str, str] = {}
+    places = [root, *(inside(root, place) for place in PLACES[split])]
+    for place in places:
+        if tf.io.gfile.isdir(place):
+            for name in listing.folders_in(place):
+                found.setdefault(_no_spaces(name), inside(place, name))
+    return found
+
+
+def _folder(root: str, label: str, folders: dict[str, str]) -> str:
+    if not label:
+        return folders.get("test", root)
+    return folders.get(_no_spaces(label), inside(root, label))

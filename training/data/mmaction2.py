@@ -1,0 +1,121 @@
+"""Lists of MMAction2.
+
+Videos, with a label, several, or in a list to test on none:
+
+    some/path/000.mp4 1
+    some/path/001.mp4 1 4
+
+    --set dataset=mmaction2 --set data.root=videos \\
+        --set data.train=train.txt --set data.validation=val.txt
+
+Frames `img_00001.jpg`, `img_00002.jpg`, ... in a folder, with their count; and
+with_offset, where the second column says how many frames of the folder come
+before:
+
+    some/directory-1 163 1              dataset=mmaction2_frames
+    some/directory-1 12 163 3           dataset=mmaction2_frames_offset
+
+    --set dataset=mmaction2_frames --set data.root=rawframes \\
+        --set data.train=train.txt --set data.validation=val.txt
+
+A list with offsets looks like one with two labels; so it has a name of its
+own. Names of the classes, where they are wanted, are one a line of a text
+file: `--set data.classes=label_map.txt`. `data.separator` is MMAction2's
+delimiter. A data set in which any video has several labels is multi-label.
+
+Formats as in MMAction2's video_dataset.py, rawframe_dataset.py and
+transforms/loading.py.
+"""
+
+from collections.abc import Iterator
+
+from training.data import classes as class_names
+from training.data import listing, settings
+from training.data.datasets import register_dataset
+from training.data.listing import SPLITS, Listing, Video, inside
+from training.data.videos import VideoDataset
+from training.errors import UserError
+from training.recipe import DataConfig
+
+FIRST_FRAME = 1  # MMAction2's start_index
+
+
+@register_dataset("mmaction2")
+class MMAction2(VideoDataset):
+    description = "videos with the lists of MMAction2"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        return _read_lists(data)
+
+
+@register_dataset("mmaction2_frames")
+class MMAction2Frames(VideoDataset):
+    description = "folders of frames with the lists of MMAction2"
+    source = "frames"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        return _read_lists(data, "frames")
+
+
+@register_dataset("mmaction2_frames_offset")
+class MMAction2FramesOffset(VideoDataset):
+    description = "parts of folders of frames with the lists of MMAction2"
+    source = "frames"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        return _read_lists(data, "offset", "frames")
+
+
+def _read_lists(data: DataConfig, *numbers: str) -> Listing:
+    """Reads lists whose lines have `numbers` between path and labels."""
+    settings.check_settings(data, "root", *SPLITS, "classes", "separator")
+    if not data.separator:
+        raise UserError("Expected data.separator to be a text. Received: ''")
+    names = class_names.read_classes(data.classes) if data.classes else None
+    count = len(names) if names else None
+
+    def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
+        for line, where in listing.read_lines(path):
+            name, counts, labels = _cells(line, data.separator, numbers, where)
+            if not labels and split != "test":
+                raise UserError(
+                    f"{where}: expected labels, which only a list to test on "
+                    f"may lack. Received: {line!r}"
+                )
+            video = Video(
+                inside(data.root, name),
+                tuple(listing.label_of(text, count, where) for text in labels),
+                frames=counts.get("frames"),
+                first_frame=FIRST_FRAME + counts.get("offset", 0),
+            )
+            yield video, where
+
+    splits = settings.read_splits(data, read)
+    videos = {s: [video for video, _ in splits[s]] for s in splits}
+    return Listing(
+        names or class_names.numbered(splits),
+        videos,
+        multi_label=any(len(v.labels) > 1 for s in videos.values() for v in s),
+    )
+
+
+def _cells(
+    line: str, separator: str, numbers: tuple[str, ...], where: str
+) -> tuple[str, dict[str, int], list[str]]:
+    """Path, numbers by name and labels of a line."""
+    # Theirs: a space stands for any white space.
+    cells = line.split(None if separator == " " else separator)
+    name, *rest = [cell.strip() for cell in cells]
+    if len(rest) < len(numbers) or not name:
+        raise UserError(
+            f"{where}: expected 'path {' '.join((*numbers, 'label'))}'. "
+            f"Received: {line!r}"
+        )
+    counts = {
+        number: listing.count_of(text, f"a number for {number}", where)
+        for number, text in zip(numbers, rest, strict=False)
+    }
+    return name, counts, list(dict.fromkeys(rest[len(numbers) :]))

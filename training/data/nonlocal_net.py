@@ -1,0 +1,31 @@
+"""Lists of video-nonlocal-net, the code that came with the paper.
+
+`trainlist.txt` and `vallist.txt` have a path and a label a line;
+`classids.json` has the labels, with quotes inside the names that have a space.
+
+    /data/val_256/petting_cat/0wR5jVB-WPk.mp4 213
+    {"abseiling": 0, "\\"petting cat\\"": 213}
+
+    --set dataset=nonlocal_net --set data.train=trainlist.txt \\
+        --set data.validation=vallist.txt --set data.classes=classids.json
+
+`data.root` is for lists whose paths are not absolute. Formats as in its
+DATASET.md and process_data/kinetics.
+"""
+
+from training.data.datasets import register_dataset
+from training.data.listing import SPLITS, Listing
+from training.data.settings import check_settings
+from training.data.slowfast import read_path_labels
+from training.data.videos import VideoDataset
+from training.recipe import DataConfig
+
+
+@register_dataset("nonlocal_net")
+class NonlocalNet(VideoDataset):
+    description = "Kinetics with the lists of video-nonlocal-net"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        check_settings(data, "root", *SPLITS, "classes")
+        return read_path_labels(data)

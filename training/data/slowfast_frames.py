@@ -1,0 +1,193 @@
+"""Lists of frames, as PySlowFast has for Charades and SSv2.
+
+One line a frame, with its labels:
+
+    original_vido_id video_id frame_id path labels
+    46GP8 0 0 46GP8/46GP8-000001.jpg "92,147"
+    46GP8 0 1 46GP8/46GP8-000002.jpg ""
+
+    --set dataset=slowfast_frames --set data.root=Charades_v1_rgb \\
+        --set data.train=train.csv --set data.validation=val.csv
+
+Lists of SSv2 have no labels. They are in SSv2's own files, which PySlowFast
+has in the folder of the lists:
+
+    --set dataset=slowfast_ssv2 --set data.root=frames \\
+        --set data.train=lists/train.csv --set data.validation=lists/val.csv \\
+        --set data.classes=lists/something-something-v2-labels.json
+
+`data.root` is `DATA.PATH_PREFIX`. Formats as in PySlowFast's
+datasets/DATASET.md, utils.py, charades.py and ssv2.py. Charades' frames are 24
+a second, SSv2's 30.
+"""
+
+import dataclasses
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+
+from training.data import classes as class_names
+from training.data import listing, settings
+from training.data.datasets import register_dataset
+from training.data.listing import SPLITS, Listing, Span, Video, inside
+from training.data.something_something import read_annotations
+from training.data.videos import VideoDataset
+from training.errors import UserError
+from training.recipe import DataConfig
+
+HEADER = "original_vido_id video_id frame_id path labels"  # the typo is theirs
+CHARADES_FPS = 24.0
+SSV2_FPS = 30.0
+
+
+@register_dataset("slowfast_frames")
+class SlowFastFrames(VideoDataset):
+    description = "lists of frames with labels, as PySlowFast has for Charades"
+    source = "frames"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        settings.check_settings(data, "root", *SPLITS, "classes")
+        names = class_names.read_classes(data.classes) if data.classes else None
+        count = len(names) if names else None
+
+        def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
+            frames = read_frames(path, data.root, CHARADES_FPS, count)
+            for _, video, where in frames:
+                yield video, where
+
+        splits = settings.read_splits(data, read)
+        return Listing(
+            names or class_names.numbered(splits),
+            {s: [video for video, _ in splits[s]] for s in splits},
+            multi_label=True,
+        )
+
+
+@register_dataset("slowfast_ssv2")
+class SlowFastSSv2(VideoDataset):
+    description = "PySlowFast's lists of frames of Something-Something v2"
+    source = "frames"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        settings.check_settings(data, "root", "train", "validation", "classes")
+        source = settings.need(
+            data, "classes", "something-something-v2-labels.json"
+        )
+        names = class_names.read_classes(source)
+        return Listing(
+            names,
+            settings.read_splits(
+                data, lambda path, split: _ssv2(data, path, split, names)
+            ),
+        )
+
+
+def read_frames(
+    path: str, root: str, fps: float, classes: int | None
+) -> list[tuple[str, Video, str]]:
+    """Names and videos of a list of frames, with where each begins.
+
+    Args:
+        path: of the list.
+        root: folder that its paths are relative to.
+        fps: frames a second, which times of labels are made with.
+        classes: how many there are, if that is known.
+
+    Raises:
+        UserError: it is not in this format, or the frames of a video are not
+            numbered one after another in a folder.
+    """
+    videos: dict[str, _Frames] = {}
+    lines = listing.read_lines(path)
+    header, where = next(lines, ("", f"{path}:1"))
+    if header.split() != HEADER.split():
+        raise UserError(f"{where}: expected {HEADER!r}. Received: {header!r}")
+    for line, where in lines:
+        cells = line.split()
+        if len(cells) != 5:
+            raise UserError(f"{where}: expected {HEADER!r}. Received: {line!r}")
+        video, _, _, frame, text = cells
+        if video not in videos:
+            videos[video] = _Frames(frame, where)
+        labels = [
+            listing.label_of(label, classes, where)
+            for label in text.replace('"', "").split(",")
+            if label
+        ]
+        videos[video].add(frame, labels, where)
+    return [(n, v.video(root, fps), v.where) for n, v in videos.items()]
+
+
+def _ssv2(
+    data: DataConfig, path: str, split: str, names: tuple[str, ...]
+) -> Iterator[Video]:
+    """Frames from PySlowFast's list, labels from the data set's own."""
+    source = posixpath.join(
+        posixpath.dirname(path), f"something-something-v2-{split}.json"
+    )
+    labels = dict(read_annotations(source, split, names, str(data.classes)))
+    for name, video, where in read_frames(path, data.root, SSV2_FPS, None):
+        if name not in labels:
+            raise UserError(
+                f"{where}: expected a video of {source}. Received: {name!r}"
+            )
+        yield dataclasses.replace(video, labels=labels[name], spans=())
+
+
+class _Frames:
+    """Frames of one video, as they are read."""
+
+    def __init__(self, path: str, where: str):
+        self.where = where
+        folder, name = posixpath.split(path)
+        numbered = re.fullmatch(r"(.*?)(\d+)(\.\w+)", name)
+        if numbered is None:
+            raise UserError(
+                f"{where}: expected a frame with a number in its name. "
+                f"Received: {path!r}"
+            )
+        before, number, after = numbered.groups()
+        braces = str.maketrans({"{": "{{", "}": "}}"})
+        self._folder = folder
+        self._name = (
+            f"{before.translate(braces)}{{:0{len(number)}}}"
+            f"{after.translate(braces)}"
+        )
+        self._first = int(number)
+        self._frames = 0
+        self._seen: list[tuple[int, int, int]] = []  # label, first, last
+        self._open: dict[int, int] = {}
+
+    def add(self, path: str, labels: Iterable[int], where: str) -> None:
+        expected = posixpath.join(
+            self._folder, self._name.format(self._first + self._frames)
+        )
+        if path != expected:
+            raise UserError(
+                f"{where}: expected the next frame, {expected}. "
+                f"Received: {path}"
+            )
+        for label in [label for label in self._open if label not in labels]:
+            self._close(label)
+        for label in labels:
+            self._open.setdefault(label, self._frames)
+        self._frames += 1
+
+    def video(self, root: str, fps: float) -> Video:
+        for label in list(self._open):
+            self._close(label)
+        seen = sorted(self._seen, key=lambda span: (span[1], span[0]))
+        return Video(
+            inside(root, self._folder),
+            tuple(sorted({label for label, _, _ in seen})),
+            tuple(Span(k, first / fps, last / fps) for k, first, last in seen),
+            frames=self._frames,
+            frame_name=self._name,
+            first_frame=self._first,
+            fps=fps,
+        )
+
+    def _close(self, label: int) -> None:
+        self._seen.append((label, self._open.pop(label), self._frames - 1))

@@ -1,0 +1,125 @@
+"""Something-Something, versions 1 and 2, from its own files.
+
+Version 2: videos `{id}.webm` in `data.root`. Lists are JSON; a template is a
+class without its brackets.
+
+    [{"id": "78687", "label": "holding potato next to vicks vaporub bottle",
+      "template": "Holding [something] next to [something]",
+      "placeholders": ["potato", "vicks vaporub bottle"]}]
+
+    --set dataset=ssv2 --set data.root=20bn-something-something-v2 \\
+        --set data.classes=something-something-v2-labels.json \\
+        --set data.train=something-something-v2-train.json \\
+        --set data.validation=something-something-v2-validation.json
+
+Version 1: frames `{id}/00001.jpg` in `data.root`. Lists are `id;class`; the
+file of labels has a class a line.
+
+    --set dataset=ssv1 --set data.root=20bn-something-something-v1 \\
+        --set data.classes=something-something-v1-labels.csv \\
+        --set data.train=something-something-v1-train.csv \\
+        --set data.validation=something-something-v1-validation.csv
+
+Lists to test on have no classes. Formats as the data set's providers publish
+them, and as PySlowFast and MMAction2 read them.
+"""
+
+from collections.abc import Iterator
+
+from training.data.classes import label_named, read_classes, unique
+from training.data.datasets import register_dataset
+from training.data.listing import (
+    SPLITS,
+    Listing,
+    Video,
+    inside,
+    read_json,
+    read_lines,
+)
+from training.data.settings import check_settings, need, read_splits
+from training.data.videos import VideoDataset
+from training.errors import UserError
+from training.recipe import DataConfig
+
+
+@register_dataset("ssv2")
+class SSv2(VideoDataset):
+    description = "Something-Something v2"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        check_settings(data, "root", *SPLITS, "classes")
+        source = need(data, "classes", "something-something-v2-labels.json")
+        classes = read_classes(source)
+        return Listing(
+            classes,
+            read_splits(
+                data,
+                lambda path, split: [
+                    Video(inside(data.root, f"{name}.webm"), labels)
+                    for name, labels in read_annotations(
+                        path, split, classes, source
+                    )
+                ],
+            ),
+        )
+
+
+@register_dataset("ssv1")
+class SSv1(VideoDataset):
+    description = "Something-Something v1"
+    source = "frames"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        check_settings(data, "root", *SPLITS, "classes")
+        source = need(data, "classes", "something-something-v1-labels.csv")
+        classes = unique(read_lines(source), source)
+        known = {name: label for label, name in enumerate(classes)}
+
+        def read(path: str, split: str) -> Iterator[Video]:
+            for line, where in read_lines(path):
+                name, _, text = line.partition(";")
+                labels: tuple[int, ...] = ()
+                if text or split != "test":
+                    labels = (label_named(text, known, where, source),)
+                yield Video(
+                    inside(data.root, name), labels, frame_name="{:05}.jpg"
+                )
+
+        return Listing(classes, read_splits(data, read))
+
+
+def read_annotations(
+    path: str, split: str, classes: tuple[str, ...], source: str
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and labels of the videos of a list of version 2.
+
+    Args:
+        path: of the list.
+        split: that it is of; only "test" may lack labels.
+        classes: their names.
+        source: of the names.
+
+    Raises:
+        UserError: it is not in this format.
+    """
+    known = {name: label for label, name in enumerate(classes)}
+    entries = read_json(path)
+    if not isinstance(entries, list):
+        raise UserError(f'{path}: expected [{{"id": ...}}, ...].')
+    for number, entry in enumerate(entries, start=1):
+        where = f"{path}: entry {number}"
+        name = entry.get("id") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not name:
+            raise UserError(
+                f'{where}: expected {{"id": "...", "template": "..."}}. '
+                f"Received: {entry!r}"
+            )
+        template = entry.get("template")
+        labels: tuple[int, ...] = ()
+        if template is not None or split != "test":
+            if isinstance(template, str):
+                template = template.replace("[", "").replace("]", "")
+            labels = (label_named(template, known, where, source),)
+        yield name, labels

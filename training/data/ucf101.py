@@ -1,0 +1,77 @@
+"""UCF101 with its own splits.
+
+    classInd.txt        1 ApplyEyeMakeup
+    trainlist01.txt     ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1
+    testlist01.txt      ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi
+
+    --set dataset=ucf101 --set data.root=UCF-101 \\
+        --set data.classes=ucfTrainTestlist/classInd.txt --set data.split=1
+
+The lists are beside classInd.txt. `data.split` is 1, 2 or 3; none of them has
+videos to validate on. Formats as in the data set's archive.
+"""
+
+import posixpath
+from collections.abc import Iterator
+
+from training.data import listing, settings
+from training.data.classes import label_named, unique
+from training.data.datasets import register_dataset
+from training.data.listing import Listing, Video, inside
+from training.data.videos import VideoDataset
+from training.errors import UserError
+from training.recipe import DataConfig
+
+
+@register_dataset("ucf101")
+class UCF101(VideoDataset):
+    description = "UCF101 with its own splits"
+
+    @staticmethod
+    def read_lists(data: DataConfig) -> Listing:
+        settings.check_settings(data, "root", "classes", "split")
+        settings.check_split_number(data, 3)
+        source = settings.need(data, "classes", "classInd.txt")
+        classes = unique(_read_classes(source), source)
+        known = {name: label for label, name in enumerate(classes)}
+        folder = posixpath.dirname(source)
+
+        def videos(kind: str) -> list[Video]:
+            path = posixpath.join(folder, f"{kind}list0{data.split}.txt")
+            return [
+                Video(inside(data.root, name), (label,))
+                for name, label in _read_list(path, known, source)
+            ]
+
+        return Listing(
+            classes, {"train": videos("train"), "test": videos("test")}
+        )
+
+
+def _read_classes(path: str) -> Iterator[tuple[str, str]]:
+    for expected, (line, where) in enumerate(listing.read_lines(path), start=1):
+        number, _, name = line.partition(" ")
+        if number != str(expected) or not name.strip():
+            raise UserError(
+                f"{where}: expected '{expected} CLASS'. Received: {line!r}"
+            )
+        yield name.strip(), where
+
+
+def _read_list(
+    path: str, known: dict[str, int], source: str
+) -> Iterator[tuple[str, int]]:
+    """Names of files and labels, which only training lists spell out."""
+    labels = {str(label + 1): label for label in known.values()}
+    for line, where in listing.read_lines(path):
+        if posixpath.basename(path).startswith("train"):
+            name, _, number = line.rpartition(" ")
+            if number not in labels:
+                raise UserError(
+                    f"{where}: expected 'CLASS/VIDEO LABEL' with a label from "
+                    f"1 to {len(labels)}. Received: {line!r}"
+                )
+            yield name.strip(), labels[number]
+        else:
+            folder = posixpath.basename(posixpath.dirname(line))
+            yield line, label_named(folder, known, where, source)
