@@ -159,7 +159,9 @@ class VideoDataset(Dataset):
                 f"Expected a sample from 0 to {len(part) - 1}. "
                 f"Received: {index}"
             )
-        pixels, weight = self._views(part, tf.constant(index), self._middle)
+        ((pixels, weight),) = _examples(
+            index, index + 1, lambda i: self._views(part, i, self._middle)
+        )
         if not weight:
             raise UserError(f"{self.bad[-1].path}: {self.bad[-1].reason}")
         labels = part.videos[index].labels
