@@ -4,7 +4,7 @@ import re
 
 import tensorflow as tf
 
-from training.data import jpegs
+from training.data import jpeg_windows
 from training.data.listing import Video, inside
 from training.data.sources import Probe, Source, VideoError
 
@@ -67,7 +67,7 @@ class FrameFolders(Source):
 
         numbers = frames + tf.cast(fields["first_frame"], tf.int64)
         shape = tf.io.extract_jpeg_shape(load(numbers[0]))[:2]
-        return jpegs.read_windows(load, numbers, shape, windows, size_px)
+        return jpeg_windows.read_windows(load, numbers, shape, windows, size_px)
 
 
 def _parts(video: Video) -> tuple[str, int, str]:
