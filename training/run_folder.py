@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 
 from training import files
 from training import recipe as recipes
-from training.data import BadVideo
+from training.data import BadVideo, scan
 from training.errors import UserError
 
 PACKAGES = ("nonlocal-tf", "tensorflow", "tensorflow-cpu", "keras", "numpy")
@@ -92,14 +92,8 @@ class RunFolder:
         files.write_text(self.metrics_path, text.getvalue())
 
     def write_bad_videos(self, bad: Sequence[BadVideo]) -> None:
-        """Writes anew which videos are left out; nothing if none is."""
-        if not bad:
-            return
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(["split", "path", "reason"])
-        writer.writerows((b.split, b.path, b.reason) for b in bad)
-        files.write_text(self.bad_videos_path, text.getvalue())
+        """Writes anew which videos are left out."""
+        scan.write_bad_videos(self.bad_videos_path, bad)
 
     def write_result(self, result: dict) -> None:
         """Marks the run as done."""

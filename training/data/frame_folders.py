@@ -9,7 +9,7 @@ from training.data.listing import Video, inside
 from training.data.sources import Probe, Source, VideoError
 
 # "img_{:05}.jpg": text, a number of at least so many digits, text.
-FRAME_NAME = re.compile(r"([^{}]*)\{:(?:0(\d+))?d?\}([^{}]*)")
+FRAME_NAME = re.compile(r"([^{}]*)\{(?::(?:0(\d+))?d?)?\}([^{}]*)")
 ZEROS = "0" * 20
 
 

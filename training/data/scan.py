@@ -1,11 +1,15 @@
 """Looking at all videos of a data set, so that bad ones are known."""
 
 import concurrent.futures
+import csv
+import io
 import os
+import pathlib
 from collections.abc import Sequence
 
 import keras
 
+from training import files
 from training.data.datasets import BadVideo
 from training.data.listing import Video
 from training.data.sources import Probe, Source, VideoError
@@ -34,6 +38,22 @@ def probe_all(source: Source, videos: list[Video]) -> list[Probe | VideoError]:
             if bar is not None:
                 bar.add(1)
     return found
+
+
+def write_bad_videos(path: pathlib.Path, bad: Sequence[BadVideo]) -> None:
+    """Writes a list of bad videos anew; none leave no file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if not bad:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["split", "path", "reason"])
+    writer.writerows((b.split, b.path, b.reason) for b in bad)
+    files.write_text(path, text.getvalue())
 
 
 def check_share(bad: Sequence[BadVideo], listed: int, max_share: float) -> None:

@@ -9,7 +9,9 @@ So nothing has to be shuffled in a buffer, and any step can be the first.
 
 import abc
 import collections
+import concurrent.futures
 import functools
+import os
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -29,6 +31,9 @@ from training.errors import UserError
 from training.recipe import DataConfig, SamplingConfig, ViewsConfig
 
 EVAL_BATCH = 8
+# To read all frames: at a time, and as small as this.
+ALL_FRAMES = 64
+ALL_SHORT_SIDE_PX = 32
 INSTEAD = {"validation": "test", "test": "validation"}
 # Where the videos of a data set are kept, and what reads them.
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {
@@ -159,13 +164,25 @@ class VideoDataset(Dataset):
                 f"Expected a sample from 0 to {len(part) - 1}. "
                 f"Received: {index}"
             )
+        pixels = self._middle_of(part, index)
+        labels = part.videos[index].labels
+        return Example(pixels, labels[0] if labels else -1)
+
+    def middle(self, split: str, index: int) -> np.ndarray:
+        """The middle clip of a good video of a split, also of "train".
+
+        Raises:
+            UserError: it cannot be read any more.
+        """
+        return self._middle_of(self._splits[split], index)
+
+    def _middle_of(self, part, index):
         ((pixels, weight),) = _examples(
             index, index + 1, lambda i: self._views(part, i, self._middle)
         )
         if not weight:
             raise UserError(f"{self.bad[-1].path}: {self.bad[-1].reason}")
-        labels = part.videos[index].labels
-        return Example(pixels[0].numpy(), labels[0] if labels else -1)
+        return pixels[0].numpy()
 
     def videos(self, split: str) -> list[Video]:
         """The good videos of a split, in the order of its examples."""
@@ -173,6 +190,37 @@ class VideoDataset(Dataset):
 
     def check_bad(self):
         check_share(self.bad, sum(self.listed.values()), self._max_bad_share)
+
+    def probes(self) -> dict[str, list[tuple[Video, Probe]]]:
+        """Good videos of each split that there is, and what is known."""
+        return {name: part.pairs for name, part in self._splits.items()}
+
+    def read_all_frames(self) -> None:
+        """Reads every frame, so that `bad` has every video that is.
+
+        The scan has done so for video files, whose frames depend on each
+        other; here are those that are stored one by one.
+        """
+        if not self._source.tf_ops:
+            return
+        read = _evaluated(tf.function(self._source.read, reduce_retracing=True))
+
+        def check(name, video, probe):
+            window, size_px = transforms.whole_window(
+                probe.height, probe.width, ALL_SHORT_SIDE_PX
+            )
+            fields = self._source.fields(video)
+            try:
+                for first in range(0, probe.frames, ALL_FRAMES):
+                    last = min(first + ALL_FRAMES, probe.frames)
+                    numbers = np.arange(first, last)
+                    read(fields, numbers, window[None], size_px)
+            except (VideoError, tf.errors.OpError) as error:
+                self._leave_out(name, video.path, error)
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for name, pairs in self.probes().items():
+                list(pool.map(lambda pair, n=name: check(n, *pair), pairs))
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """(videos listed, videos left out) of each split."""
@@ -322,6 +370,7 @@ class _Part:
         listing: Listing,
     ):
         self.name = name
+        self.pairs = pairs
         self.videos = [video for video, _ in pairs]
         fields = [source.fields(video) for video in self.videos]
         self.field_names = tuple(fields[0])

@@ -332,7 +332,6 @@ def test_frame_folders_and_films_give_the_same_clips(tmp_path):
         one = as_arrays(getattr(film, made)(*arguments))
         other = as_arrays(getattr(frames, made)(*arguments))
         for a, b in zip(one, other, strict=True):
-            difference = a[0].astype(float) - b[0]
             assert distance(a[0], b[0]) < 4
             assert distance(a[0], np.roll(b[0], 1, axis=1)) > 8
             assert distance(a[0], np.roll(b[0], 1, axis=3)) > 8

@@ -1,0 +1,146 @@
+"""The check of a data set says what is in it."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training.data import films, fixtures
+from tests.training.data.test_videos import write_frames, write_video
+from training import cli
+from training.data import check
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def run(tmp_path, capsys, root, dataset="folder", code=0):
+    arguments = [f"--dataset={dataset}", f"--set=data.root={root}"]
+    out = f"--out={tmp_path / 'out'}"
+    assert cli.run(check.main, [*arguments, out]) == code
+    return capsys.readouterr()
+
+
+def rows(text):
+    return [line.split() for line in text.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def videos(tmp_path):
+    root = tmp_path / "my videos"
+    for name, count in (("jump", 7), ("walk slöwly", 4)):
+        for number in range(count):
+            clip = films.pictures(10 + number)
+            path = root / name / f"{number}.mkv"
+            films.write_film(path, clip, gop=4)
+    return root
+
+
+def test_counts_lengths_and_sizes(tmp_path, capsys, videos):
+    printed = rows(run(tmp_path, capsys, videos).out)
+    assert printed[0][:4] == ["split", "listed", "bad", "good"]
+    splits = {row[0]: row for row in printed[1:4]}
+    assert {name: int(row[1]) for name, row in splits.items()} == {
+        "train": 7,
+        "validation": 2,
+        "test": 2,
+    }
+    low, _, median, _, high = splits["train"][4:9]
+    assert 10 <= int(low) <= int(median) <= int(high) <= 16
+    assert splits["test"][-2:] == ["52x36", "(2)"]
+    assert ["0", "jump", "5", "1", "1"] in printed
+    assert ["1", "walk", "slöwly", "2", "1", "1"] in printed
+
+
+def test_bad_videos_are_counted_and_listed(tmp_path, capsys, videos):
+    (videos / "jump" / "empty.MP4").write_bytes(b"")
+    printed = run(tmp_path, capsys, videos).out
+    counts = [row for row in rows(printed) if row[0] in ("train", "test")]
+    assert "bad_videos.csv" in printed
+    with open(tmp_path / "out" / "bad_videos.csv", newline="") as file:
+        (bad,) = csv.DictReader(file)
+    assert bad["path"].endswith("empty.MP4")
+    assert bad["reason"] == "the file is empty"
+    assert all(int(r[1]) == int(r[2]) + int(r[3]) for r in counts)
+
+
+def test_a_list_of_bad_videos_goes_when_they_are_mended(
+    tmp_path, capsys, videos
+):
+    bad = videos / "jump" / "empty.mp4"
+    bad.write_bytes(b"")
+    run(tmp_path, capsys, videos)
+    bad.unlink()
+    run(tmp_path, capsys, videos)
+    assert not (tmp_path / "out" / "bad_videos.csv").exists()
+
+
+def test_every_frame_of_a_folder_is_read(tmp_path, capsys):
+    data = fixtures.make(
+        "mmaction2_frames", tmp_path / "data", write_video, write_frames
+    )
+    first = next(tmp_path.glob("data/**/img_00002.jpg"))
+    first.write_bytes(b"no JPEG")
+    arguments = [
+        f"--set=data.{name}={value}"
+        for name, value in vars(data).items()
+        if isinstance(value, str) and value != " "
+    ]
+    check.main(
+        ["--dataset=mmaction2_frames", f"--out={tmp_path / 'o'}", *arguments]
+    )
+    capsys.readouterr()
+    listed = (tmp_path / "o" / "bad_videos.csv").read_text()
+    assert str(first.parent) in listed
+
+
+def test_the_picture_shows_middle_frames(tmp_path, capsys):
+    root = tmp_path / "grey"
+    for name, level in (("dark", 40), ("light", 200)):
+        for number in range(3):
+            clip = np.full((5, 64, 48, 3), level, np.uint8)
+            path = root / name / f"{number}.mkv"
+            films.write_film(path, clip, codec="ffv1", pix_fmt="bgr0")
+    run(tmp_path, capsys, root)
+    content = (tmp_path / "out" / "contact_sheet.png").read_bytes()
+    sheet = np.array(Image.open(io.BytesIO(content)))
+    tiles = sheet[:128, : 6 * 128].reshape(128, 6, 128, 3)
+    levels = sorted(int(tiles[64, k, 64, 0]) for k in range(6))
+    assert levels == [40, 40, 40, 200, 200, 200]
+
+
+def test_classes_without_training_videos_are_noted(tmp_path, capsys):
+    for split, names in (("train", "a"), ("test", "a")):
+        for name in names:
+            write_video(tmp_path / f"{split}-{name}.mp4")
+    (tmp_path / "classes.txt").write_text("a\nb\n")
+    (tmp_path / "train.csv").write_text("train-a.mp4 0\n")
+    (tmp_path / "test.csv").write_text("train-a.mp4 0\ntest-a.mp4 1\n")
+    settings = {
+        "root": tmp_path,
+        "train": tmp_path / "train.csv",
+        "test": tmp_path / "test.csv",
+        "classes": tmp_path / "classes.txt",
+    }
+    check.main(
+        ["--dataset=slowfast", f"--out={tmp_path / 'o'}"]
+        + [f"--set=data.{k}={v}" for k, v in settings.items()]
+    )
+    printed = capsys.readouterr().out
+    assert "note: no video to train on: b" in printed
+    assert "note: 1 videos of test are in train too" in printed
+
+
+def test_other_data_sets_are_refused(tmp_path, capsys):
+    error = run(tmp_path, capsys, tmp_path, "digits_recall", code=2).err
+    assert "data set of videos" in error
+
+
+def test_no_arguments_list_what_there_is(capsys):
+    check.main([])
+    printed = capsys.readouterr().out
+    assert "ucf101" in printed and check.EXAMPLE in printed

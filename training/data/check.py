@@ -1,0 +1,208 @@
+"""Reads a data set of videos through and says what is in it.
+
+Counts, lengths, sizes and classes are printed; videos that cannot be read are
+listed with their reasons in bad_videos.csv, and contact_sheet.png shows the
+middle frames of some.
+"""
+
+import collections
+import dataclasses
+import io
+import pathlib
+import statistics
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from nonlocal_tf.choices import unknown
+from training import cli, files, recipe, table
+from training.data import DATASETS
+from training.data.scan import write_bad_videos
+from training.data.videos import VideoDataset
+from training.errors import UserError, missing_extra
+from training.recipe import DataConfig, SamplingConfig
+
+EXAMPLE = (
+    "python -m training.data.check --dataset folder --set data.root=videos"
+)
+COLUMNS, ROWS = 6, 4
+TILE_PX = 128
+TEXT_PX = 28
+SEED = 2018
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckConfig:
+    """What `--set` changes."""
+
+    data: DataConfig = DataConfig()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.data.check`."""
+    parser = cli.parser("training.data.check", (__doc__ or "").strip(), EXAMPLE)
+    parser.add_argument("--dataset", metavar="NAME", help="data set of videos")
+    parser.add_argument(
+        "--set",
+        metavar="data.FIELD=VALUE",
+        action="append",
+        default=[],
+        help="where the data set is, such as data.root=videos; repeatable",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        default="check",
+        help="for the picture and the list (default: check)",
+    )
+    options, given = cli.parse(parser, arguments)
+    datasets = {
+        name: cls
+        for name, cls in sorted(DATASETS.items())
+        if issubclass(cls, VideoDataset)
+    }
+    if not given:
+        print(
+            f"Data sets of videos: {', '.join(datasets)}\n\n"
+            f"Example:\n  {EXAMPLE}"
+        )
+        return
+    if options.dataset not in datasets:
+        raise UserError(
+            unknown("data set of videos", options.dataset, datasets)
+        )
+    config = recipe.apply(CheckConfig(), options.set)
+    # Here bad videos are to be found, however many there are.
+    data = dataclasses.replace(config.data, max_bad_share=1.0)
+    sampling = SamplingConfig(
+        frames=1,
+        min_short_side_px=TILE_PX,
+        crop_px=TILE_PX,
+        eval_short_side_px=TILE_PX,
+    )
+    dataset = datasets[options.dataset](data, sampling)
+    out = pathlib.Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    dataset.read_all_frames()
+    print(report(dataset))
+    write_bad_videos(out / "bad_videos.csv", dataset.bad)
+    picture = out / "contact_sheet.png"
+    files.write_bytes(picture, contact_sheet(dataset))
+    if dataset.bad:
+        print(f"\nBad videos are listed in {out / 'bad_videos.csv'}")
+    print(f"Picture written to {picture}")
+
+
+def report(dataset: VideoDataset) -> str:
+    """What is in a data set, as text."""
+    parts = dataset.probes()
+    bad = collections.Counter(b.split for b in dataset.bad)
+    rows: list[Sequence[object]] = [
+        ("split", "listed", "bad", "good", "frames", "seconds", "sizes")
+    ]
+    for split, listed in dataset.listed.items():
+        probes = [probe for _, probe in parts.get(split, [])]
+        seconds = [p.frames / p.fps for p in probes if p.fps]
+        sizes = collections.Counter(f"{p.width}x{p.height}" for p in probes)
+        common = [f"{size} ({n})" for size, n in sizes.most_common(3)]
+        if len(sizes) > len(common):
+            common.append(f"and {len(sizes) - len(common)} more")
+        rows.append(
+            (
+                split,
+                listed,
+                bad[split],
+                listed - bad[split],
+                _range([p.frames for p in probes], "{:.0f}"),
+                _range(seconds, "{:.1f}"),
+                ", ".join(common),
+            )
+        )
+    lines = [table.render(rows), "", _balance(dataset)]
+    notes = _notes(dataset)
+    if notes:
+        lines += ["", *(f"note: {note}" for note in notes)]
+    return "\n".join(lines)
+
+
+def contact_sheet(dataset: VideoDataset) -> bytes:
+    """A PNG of middle frames of good videos, drawn at random, with classes."""
+    try:
+        from PIL import Image, ImageDraw
+    except ImportError as error:
+        raise missing_extra("pillow", "viz") from error
+    rng = np.random.default_rng(SEED)
+    pairs = [
+        (split, index)
+        for split, part in dataset.probes().items()
+        for index in range(len(part))
+    ]
+    rng.shuffle(pairs)
+    size = (COLUMNS * TILE_PX, ROWS * (TILE_PX + TEXT_PX))
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for place, (split, index) in enumerate(pairs[: COLUMNS * ROWS]):
+        x = place % COLUMNS * TILE_PX
+        y = place // COLUMNS * (TILE_PX + TEXT_PX)
+        pixels = dataset.middle(split, index)
+        sheet.paste(Image.fromarray(pixels[0]), (x, y))
+        labels = dataset.probes()[split][index][0].labels
+        names = ", ".join(f"{k} {dataset.classes[k]}" for k in labels)
+        # The font that comes with Pillow has no other letters.
+        text = names.encode("ascii", "replace").decode()[:21]
+        draw.text((x + 2, y + TILE_PX + 1), text or "no label", "black")
+        draw.text((x + 2, y + TILE_PX + 14), split, "gray")
+    content = io.BytesIO()
+    sheet.save(content, format="PNG")
+    return content.getvalue()
+
+
+def _balance(dataset: VideoDataset) -> str:
+    """How many good videos each class has in each split."""
+    parts = dataset.probes()
+    counts = {
+        split: collections.Counter(
+            label for video, _ in pairs for label in set(video.labels)
+        )
+        for split, pairs in parts.items()
+    }
+    rows: list[Sequence[object]] = [("class", "", *parts)]
+    rows += [
+        (label, name, *(counts[split][label] for split in parts))
+        for label, name in enumerate(dataset.classes)
+    ]
+    return table.render(rows)
+
+
+def _notes(dataset: VideoDataset) -> list[str]:
+    """What is often a mistake."""
+    parts = dataset.probes()
+    found = []
+    trained = {k for video, _ in parts["train"] for k in video.labels}
+    missing = [
+        name for k, name in enumerate(dataset.classes) if k not in trained
+    ]
+    if missing:
+        found.append(f"no video to train on: {', '.join(missing)}")
+    train = {video.path for video, _ in parts["train"]}
+    for split, pairs in parts.items():
+        shared = len(train & {video.path for video, _ in pairs})
+        if split != "train" and shared and dataset.source != "records":
+            found.append(f"{shared} videos of {split} are in train too")
+    unknown_rate = sum(not p.fps for part in parts.values() for _, p in part)
+    if unknown_rate:
+        found.append(f"{unknown_rate} videos do not say their frame rate")
+    return found
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    """Smallest, median and largest value."""
+    if not values:
+        return "-"
+    ends = min(values), statistics.median(values), max(values)
+    return " / ".join(form.format(value) for value in ends)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
