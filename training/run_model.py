@@ -49,19 +49,21 @@ def compile_model(model: keras.Model, recipe: Recipe) -> None:
     )
 
 
-def start_from_weights(model: keras.Model, recipe: Recipe) -> None:
+def start_from_weights(model: keras.Model, recipe: Recipe) -> str:
     """Fills a new model from the file that the recipe names, if any.
+
+    Returns:
+        What was filled, and what was not, as lines for the screen.
 
     Raises:
         UserError: the file is missing, damaged, or for another network.
     """
     if recipe.model.weights is None:
-        return
+        return ""
     try:
-        report = weights.load_weights(model, recipe.model.weights)
+        return f"{weights.load_weights(model, recipe.model.weights)}\n"
     except ValueError as error:
         raise UserError(f"model.weights: {error}") from error
-    print(report)
 
 
 def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:

@@ -112,7 +112,7 @@ def fit(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> list[dict]:
         image_model, *_ = run_model.load_trained(RunFolder(run.image_stage))
         models.inflate(image_model, model)
     else:
-        run_model.start_from_weights(model, chosen)
+        print(run_model.start_from_weights(model, chosen), end="")
     done = len(history)
     if done == chosen.epochs:
         return history
@@ -144,10 +144,12 @@ def fit(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> list[dict]:
 
 
 def _try_out(chosen: recipe.Recipe) -> None:
-    """Builds every stage's network, so that errors come before training."""
+    """Makes every stage's network, so that errors come before training."""
     if chosen.image_stage is not None:
         _try_out(chosen.image_stage)
-    run_model.build_model(chosen, dataset_of(chosen))
+    model = run_model.build_model(chosen, dataset_of(chosen))
+    if chosen.image_stage is None:
+        run_model.start_from_weights(model, chosen)
 
 
 def _test(chosen: recipe.Recipe, run: RunFolder, history: list[dict]) -> dict:

@@ -1,0 +1,158 @@
+"""Training on a folder of videos, through the commands."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tests.training.data import films
+from training import cli, evaluate, predict, train
+from training.data import dataset_of
+from training.run_folder import RunFolder
+
+TINY = (
+    "--recipe=finetune",
+    "--set=steps=4",
+    "--set=epoch_steps=2",
+    "--set=batch=3",
+    "--set=optimizer.warmup_steps=1",
+    "--set=sampling.frames=2",
+    "--set=sampling.min_short_side_px=36",
+    "--set=sampling.max_short_side_px=40",
+    "--set=sampling.crop_px=32",
+    "--set=sampling.eval_short_side_px=36",
+    "--verbose=0",
+)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Names as people have them: spaces, other letters, upper case."""
+    root = tmp_path / "my videos"
+    for label, name in enumerate(("jump", "walk slöwly")):
+        for number in range(5):
+            clip = films.pictures(9 + number, seed=label)
+            film = films.write_film(root / name / f"clip {number} ü.mkv", clip)
+            film.rename(film.with_suffix(".MKV"))
+    return root
+
+
+def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
+    run, out = tmp_path / "run", tmp_path / "model"
+    arguments = [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
+    train.main([*arguments, f"--export={out}"])
+    result = json.loads((run / "result.json").read_text())
+    assert result["examples"] == 2
+    assert (out / "1" / "assets" / "classes.txt").read_text().split("\n") == [
+        "jump",
+        "walk slöwly",
+        "",
+    ]
+    evaluate.main([f"--workdir={run}"])
+    capsys.readouterr()
+    predict.main([f"--model={out}", "--sample=1"])
+    assert "labelled walk slöwly" in capsys.readouterr().out
+
+
+def test_bad_videos_of_a_run_are_listed_in_its_folder(videos, tmp_path):
+    (videos / "jump" / "empty.mp4").write_bytes(b"")
+    run = tmp_path / "run"
+    train.main(
+        [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
+        + ["--set=data.max_bad_share=0.1"]
+    )
+    with open(run / "bad_videos.csv", newline="") as file:
+        (bad,) = csv.DictReader(file)
+    assert bad["path"].endswith("jump/empty.mp4")
+
+
+def test_too_many_bad_videos_are_one_line(videos, tmp_path, capsys):
+    (videos / "jump" / "empty.mp4").write_bytes(b"")
+    run = tmp_path / "run"
+    arguments = [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
+    assert cli.run(train.main, arguments) == 2
+    error = capsys.readouterr().err
+    assert "1 of 11 videos cannot be read" in error and error.count("\n") == 1
+    assert not run.exists()
+
+
+def test_videos_that_go_bad_in_training_are_listed_and_stop_it(
+    videos, tmp_path, capsys, monkeypatch
+):
+    run = tmp_path / "run"
+    real = train.run_model.build_model
+
+    def spoil_then_build(recipe, dataset):
+        if run.exists():  # training is about to begin
+            for video in dataset.videos("train"):
+                open(video.path, "wb").close()
+        return real(recipe, dataset)
+
+    monkeypatch.setattr(train.run_model, "build_model", spoil_then_build)
+    arguments = [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
+    assert cli.run(train.main, arguments) == 2
+    assert "more than data.max_bad_share" in capsys.readouterr().err
+    with open(run / "bad_videos.csv", newline="") as file:
+        reasons = {row["reason"] for row in csv.DictReader(file)}
+    assert reasons == {"the file is empty"}
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_as_if_it_had_not_stopped(videos, tmp_path):
+    arguments = [f"--set=data.root={videos}", *TINY]
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    train.main([*arguments, f"--workdir={whole}"])
+
+    class Stop(Exception):
+        pass
+
+    def stop(self, epoch, logs=None):
+        raise Stop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.callbacks.ListBadVideos, "on_epoch_end", stop)
+        with pytest.raises(Stop):
+            train.main([*arguments, f"--workdir={halves}"])
+    train.main([f"--workdir={halves}", "--verbose=0"])
+    one, other = (
+        train.run_model.load_trained(RunFolder(run))[0].get_weights()
+        for run in (whole, halves)
+    )
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
+    import nonlocal_tf as nl
+
+    other = nl.create_model(
+        "c2d_nl1_small", num_classes=7, clip_shape=(2, 32, 32, 3)
+    )
+    other.save_weights(tmp_path / "other.weights.h5")
+    run = RunFolder(tmp_path / "run")
+    train.main(
+        [f"--set=data.root={videos}", f"--workdir={run.path}", *TINY]
+        + [f"--set=model.weights={tmp_path / 'other.weights.h5'}"]
+        + ["--set=optimizer.base_lr=0.0", "--set=optimizer.warmup_steps=0"]
+    )
+    assert "logits" in capsys.readouterr().out  # kept, as the report says
+    trained, recipe, _ = train.run_model.load_trained(run)
+    assert len(dataset_of(recipe).classes) == 2
+    kernel = trained.get_layer("stage1_conv1").kernel
+    np.testing.assert_array_equal(
+        kernel, other.get_layer("stage1_conv1").kernel
+    )
+
+
+def test_missing_weights_are_one_line(videos, tmp_path, capsys):
+    arguments = [f"--set=data.root={videos}", f"--workdir={tmp_path / 'r'}"]
+    weights = f"--set=model.weights={tmp_path / 'none.pkl'}"
+    assert cli.run(train.main, [*arguments, *TINY, weights]) == 2
+    assert "none.pkl" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
