@@ -116,9 +116,8 @@ def flip_bytes(path: pathlib.Path, count: int, seed: int = 0) -> None:
     path.write_bytes(content.tobytes())
 
 
-def decode_all(path: pathlib.Path) -> np.ndarray:
+def frames_of(path: pathlib.Path):
     """What a decoder puts out, from the first frame to the last."""
-    shown = []
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         # What decoders make of damage depends on the number of threads.
@@ -126,8 +125,13 @@ def decode_all(path: pathlib.Path) -> np.ndarray:
         for packet in container.demux(stream):
             try:
                 # At once: a decoder may go on painting on a damaged frame.
-                for frame in packet.decode():
-                    shown.append(frame.to_ndarray(format="rgb24"))
+                yield from packet.decode()
             except av.error.FFmpegError:
                 continue
-    return np.stack(shown)
+
+
+def decode_all(path: pathlib.Path) -> np.ndarray:
+    """All of them as uint8 RGB."""
+    return np.stack(
+        [frame.to_ndarray(format="rgb24") for frame in frames_of(path)]
+    )
