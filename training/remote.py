@@ -213,12 +213,14 @@ def _endpoint() -> str:
 
 @functools.cache
 def _ffmpeg():
-    """tensorflow-io's decode_video."""
+    """tensorflow-io's decode_video, which loads when it is first called."""
     try:
-        tensorflow_io = _import_tensorflow_io()
+        decode = _import_tensorflow_io().experimental.ffmpeg.decode_video
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            return tensorflow_io.experimental.ffmpeg.decode_video
+            with contextlib.suppress(tf.errors.OpError):  # "" is no video
+                decode("")
+        return decode
     except ImportError as error:
         reason = str(error)
     except NotImplementedError:

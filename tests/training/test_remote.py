@@ -37,10 +37,11 @@ def half_working(without_plugins, monkeypatch, tmp_path):
     )
     (package / "experimental.py").write_text(
         "import warnings\n"
-        "def __getattr__(name):\n"
-        "    warnings.warn('could not load x.so: unable to open file: x.so'\n"
-        "        '\\ncaused by: [\"undefined symbol: _ZN3tsl\"]')\n"
-        "    raise NotImplementedError('could not find ffmpeg')\n"
+        "class ffmpeg:\n"
+        "    def decode_video(content):\n"
+        "        warnings.warn('could not load x.so: from paths x.so'\n"
+        "            '\\ncaused by: [\"undefined symbol: _ZN3tsl\"]')\n"
+        "        raise NotImplementedError('could not find ffmpeg')\n"
     )
     for name in [n for n in sys.modules if n.startswith("tensorflow_io")]:
         monkeypatch.delitem(sys.modules, name)
