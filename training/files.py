@@ -3,7 +3,8 @@
 On local disks a file or directory is made under a scratch name and renamed.
 Object stores (s3://) replace one object at once, but can rename no directory,
 and know no locks. There, a directory is whole when one file of it is there,
-`last`: it is uploaded after all others, and removed before them.
+`last`: all are made in the machine's temporary directory (TMPDIR), this one is
+uploaded after the others, and removed before them.
 """
 
 import contextlib

@@ -191,7 +191,7 @@ def _reach_bucket(bucket: str) -> None:
     except urllib.error.HTTPError as error:
         if error.code == 404:
             raise UserError(
-                f"There is no bucket {bucket!r} at {endpoint}."
+                f"{endpoint} says that it has no bucket {bucket!r}."
             ) from error
     except OSError as error:
         raise UserError(

@@ -20,8 +20,8 @@ class UrlPath:
 
     An object store has no folders: one exists as long as a file is below it,
     and making one does nothing. A write replaces a file at once. There are
-    neither locks nor a renaming of folders. Web servers are read-only, and
-    nothing there can be listed.
+    neither locks nor a renaming of folders. Web servers are read-only,
+    list nothing, and must answer requests for ranges of bytes.
 
     Not a `os.PathLike`: `open` would take it for a local name.
 

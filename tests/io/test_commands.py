@@ -19,7 +19,15 @@ from tests.io.conftest import (
 )
 from tests.models.tiny import tiny
 from tests.training.conftest import TINY
-from training import cli, convert, evaluate, export, predict, train
+from training import (
+    cli,
+    convert,
+    evaluate,
+    export,
+    predict,
+    train,
+    visualize,
+)
 from training.run_folder import RunFolder
 
 KEPT = ("epoch_0001", "epoch_0002")
@@ -170,6 +178,13 @@ def test_a_clip_may_be_at_a_url(trained, served, bucket, s3, capsys):
         predict.main([model, str(path)])
         tables.append(capsys.readouterr().out.split("probability\n")[1])
     assert len(set(tables)) == 1
+
+
+def test_a_picture_is_written_to_the_store(trained, bucket, s3):
+    pytest.importorskip("PIL")
+    out = f"--out=s3://{bucket}/deep/looks.png"
+    visualize.main([f"--workdir=s3://{trained}/run", "--sample=0", out])
+    assert read(s3, bucket, "deep/looks.png").startswith(b"\x89PNG")
 
 
 def test_the_web_lists_no_versions(served, capsys):

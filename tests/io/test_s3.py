@@ -89,7 +89,7 @@ def test_a_missing_key_is_named(folder):
 
 
 def test_a_missing_bucket_is_named(s3):
-    with pytest.raises(UserError, match="There is no bucket 'nobody-made-it'"):
+    with pytest.raises(UserError, match="has no bucket 'nobody-made-it'"):
         remote.as_path("s3://nobody-made-it/run")
 
 
