@@ -28,7 +28,14 @@ from training import recipe as recipes
 from training.errors import UserError
 from training.url_path import UrlPath
 
-PACKAGES = ("nonlocal-tf", "tensorflow", "tensorflow-cpu", "keras", "numpy")
+PACKAGES = (
+    "nonlocal-tf",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tensorflow-io",
+    "keras",
+    "numpy",
+)
 
 
 class RunFolder:
