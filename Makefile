@@ -1,16 +1,21 @@
 # Every target is a few lines that README also spells out; nobody needs make.
 PYTHON ?= python3
+IO_PYTHON ?= $(PYTHON)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # compat: else a script beside a clone called nonlocal_tf imports the clone.
 EDITABLE := --config-settings editable_mode=compat --editable
 
-.PHONY: help train test test-slow lint format
+IO := .venv-tfio/bin/python
+
+.PHONY: help train test test-slow test-io test-io-all lint format
 
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
 	@echo "make test       the tests, on TensorFlow and on JAX"
 	@echo "make test-slow  full runs and large networks: what takes minutes"
+	@echo "make test-io    s3:// and http://, in tensorflow-io's environment"
+	@echo "make test-io-all    all the tests on TensorFlow there"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff format the code"
 
@@ -25,6 +30,14 @@ test: .venv/.dev
 
 test-slow: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+
+# The first line, because the tests skip where it does not load.
+test-io: .venv-tfio/.io
+	$(IO) -c 'from training import remote; remote.require("http://x/")'
+	$(IO) -m pytest -n 2 --dist loadfile tests/io
+
+test-io-all: .venv-tfio/.io
+	$(IO) -m pytest -n 2 --dist loadfile
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -48,4 +61,14 @@ format: .venv/.dev
 
 .venv/.dev: setup.cfg .venv/.made
 	$(PIP) $(EDITABLE) '.[test,dev]'
+	@touch $@
+
+.venv-tfio/.io: setup.cfg constraints-tfio.txt
+	@$(IO_PYTHON) -c 'import sys; \
+		sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
+		echo "tensorflow-io needs Python 3.11 or 3.12:" \
+		"make IO_PYTHON=/path/to/python3.11"; exit 1; }
+	$(IO_PYTHON) -m venv .venv-tfio
+	$(IO) -m pip install --quiet --disable-pip-version-check \
+		-c constraints-tfio.txt $(EDITABLE) '.[io,test,io-test]'
 	@touch $@

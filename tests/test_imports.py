@@ -28,6 +28,7 @@ OPTIONAL = {
     "PIL": "nonlocal_tf/visualize.py",
     "h5py": "nonlocal_tf/weights/hdf5.py",
     "sklearn": "training/data/digits.py",
+    "tensorflow_io": "training/remote.py",
 }
 ALLOWED = {
     "keras",

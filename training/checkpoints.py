@@ -1,6 +1,7 @@
 """Checkpoints from which a run goes on exactly, and the callback that writes.
 
-A checkpoint is a directory `checkpoints/epoch_0003` that appears at once. It
+A checkpoint is a directory `checkpoints/epoch_0003` that appears at once, or on
+an object store, where none can, counts from when its state.json is there. It
 has the history so far and all variables: weights, the optimizer's, and the
 state of random generators, which Keras's own weight files leave out. The data
 needs no state: a batch is a function of the seed and its number.
@@ -10,8 +11,6 @@ import dataclasses
 import io
 import json
 import math
-import pathlib
-import shutil
 import time
 import zipfile
 
@@ -20,6 +19,7 @@ import numpy as np
 
 from training import files
 from training.errors import UserError
+from training.remote import Path
 from training.run_folder import RunFolder
 
 VARIABLES = "variables.npz"
@@ -31,7 +31,7 @@ KEEP = 2
 class Checkpoint:
     """One epoch's checkpoint on disk."""
 
-    path: pathlib.Path
+    path: Path
     epoch: int
     history: list[dict]
 
@@ -71,7 +71,10 @@ def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
     """
     variables = _variables(model)
     try:
-        with np.load(checkpoint.path / VARIABLES) as saved:
+        with (
+            (checkpoint.path / VARIABLES).open("rb") as file,
+            np.load(file) as saved,
+        ):
             arrays = [saved[_key(index)] for index in range(len(saved.files))]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{checkpoint.path / VARIABLES}: {error}") from error
@@ -95,13 +98,16 @@ def save(model: keras.Model, run: RunFolder, history: list[dict]) -> None:
     # In memory first: a plain write fails plainly when the disk is full.
     content = io.BytesIO()
     np.savez(content, **arrays)
-    with files.new_directory(run.checkpoints / f"epoch_{epoch:04d}") as path:
+    made = run.checkpoints / f"epoch_{epoch:04d}"
+    with files.new_directory(made, last=STATE) as path:
         (path / VARIABLES).write_bytes(content.getbuffer())
         digest = files.sha256(path / VARIABLES)
         state = {"epoch": epoch, "history": history, "sha256": digest}
         (path / STATE).write_text(json.dumps(state, indent=2), "utf-8")
-    for old in _saved(run)[:-KEEP]:
-        shutil.rmtree(old)
+    kept = _saved(run)[-KEEP:]
+    for old in _found(run):
+        if old not in kept:
+            files.remove_directory(old, last=STATE)
 
 
 class CheckpointEveryEpoch(keras.callbacks.Callback):
@@ -145,8 +151,13 @@ class CheckpointEveryEpoch(keras.callbacks.Callback):
         self._run.write_metrics(self._history)
 
 
-def _saved(run: RunFolder) -> list[pathlib.Path]:
+def _saved(run: RunFolder) -> list[Path]:
     """The checkpoints of a run, oldest first."""
+    return [path for path in _found(run) if files.is_whole(path, last=STATE)]
+
+
+def _found(run: RunFolder) -> list[Path]:
+    """The same, with those that a killed process was uploading."""
     found = run.checkpoints.glob("epoch_*")
     return sorted(found, key=lambda path: int(path.name.removeprefix("epoch_")))
 

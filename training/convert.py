@@ -3,13 +3,16 @@
 import argparse
 import pathlib
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from nonlocal_tf import weights
 from nonlocal_tf.models.specs import SAMPLINGS, STEMS
 from nonlocal_tf.models.video import CHANNELS
-from training import cli, files
+from training import cli, files, remote
 from training.errors import UserError
+from training.remote import Path
+from training.url_path import UrlPath
 
 EXAMPLE = (
     "python -m training.convert i3d_nonlocal_8x8.pkl i3d.pyth --to slowfast "
@@ -31,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "writes it in\nanother. Without arguments: lists the formats.",
         EXAMPLE,
     )
-    parser.add_argument("input", nargs="?", help="file to read")
-    parser.add_argument("output", nargs="?", help="file to write")
+    parser.add_argument("input", nargs="?", help="file to read, or its URL")
+    parser.add_argument("output", nargs="?", help="file to write, or its URL")
     parser.add_argument(
         "--to", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS)
     )
@@ -76,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def convert(options) -> str:
     """Reads, writes and says what happened to every weight."""
-    output = pathlib.Path(options.output)
+    output = remote.as_path(options.output)
     _check_name(output, options.to, options.overwrite)
     chosen = {
         name: getattr(options, name)
@@ -86,28 +89,40 @@ def convert(options) -> str:
     if options.shape:
         chosen["clip_shape"] = (*options.shape, CHANNELS)
     try:
-        model, report = weights.from_checkpoint(options.input, **chosen)
-        # Keras looks at how a name ends, so the scratch file ends so too.
-        scratch = output.with_name(files.SCRATCH_PREFIX + output.name)
-        try:
-            differs = weights.save_weights(model, scratch, options.to)
-            scratch.replace(output)
-        finally:
-            scratch.unlink(missing_ok=True)
+        with remote.local_copy(options.input) as path:
+            model, report = weights.from_checkpoint(path, **chosen)
+        differs = _save(model, output, options.to)
     except ValueError as error:
         raise UserError(str(error)) from error
     lines = [f"{report}\n{output} ({options.to}) written"]
     return "; its own code differs: ".join(lines + list(differs))
 
 
-def _check_name(output: pathlib.Path, to: str, overwrite: bool) -> None:
+def _save(model, output: Path, to: str):
+    """Writes the whole file or none; Keras looks at how its name ends."""
+    if isinstance(output, UrlPath):
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = pathlib.Path(folder) / output.name
+            differs = weights.save_weights(model, scratch, to)
+            output.copy_from(scratch)
+        return differs
+    scratch = output.with_name(files.SCRATCH_PREFIX + output.name)
+    try:
+        differs = weights.save_weights(model, scratch, to)
+        scratch.replace(output)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return differs
+
+
+def _check_name(output: Path, to: str, overwrite: bool) -> None:
     ends = weights.WRITERS[to]
     if to in ("keras", "h5") and not output.name.endswith(ends):
         raise UserError(
             f"Keras reads {to} files by their names. Expected the output to "
             f"end in {ends!r}. Received: {output}"
         )
-    if not output.parent.is_dir():
+    if isinstance(output, pathlib.Path) and not output.parent.is_dir():
         raise UserError(f"There is no folder {output.parent} to write to.")
     if output.exists() and not overwrite:
         raise UserError(f"{output} exists. Give another name or --overwrite.")

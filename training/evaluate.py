@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "runs.",
         EXAMPLE,
     )
-    parser.add_argument("--workdir", metavar="DIR", help="run folder")
+    parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
     parser.add_argument(
         "--split",
         default="test",

@@ -9,6 +9,9 @@ expects it:
         assets/classes.txt           class names, one a line
         assets.extra/recipe.json     how it was trained
         assets.extra/source.json     accuracy, versions, and which weights
+
+A version appears at once. On an object store, where no directory can, its
+saved_model.pb is uploaded last, and a version without it does not count.
 """
 
 import hashlib
@@ -23,17 +26,20 @@ import keras
 import tensorflow as tf
 
 from nonlocal_tf import preprocess
-from training import cli, files, run_model
+from training import cli, files, remote, run_model
 from training import recipe as recipes
 from training.data import Dataset
 from training.errors import UserError
+from training.remote import Path
 from training.run_folder import RunFolder
+from training.url_path import UrlPath
 
 EXAMPLE = (
     "python -m training.export --workdir runs/digits_nl "
     "--out savedmodels/digits_nl"
 )
 EXTRA = "assets.extra"
+SAVED_MODEL = "saved_model.pb"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,8 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "SavedModel.\nWithout arguments: lists the runs.",
         EXAMPLE,
     )
-    parser.add_argument("--workdir", metavar="DIR", help="run folder")
-    parser.add_argument("--out", metavar="DIR", help="holds the versions")
+    parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="holds the versions; a path or a URL (s3://)",
+    )
     options, given = cli.parse(parser, arguments)
     if not given:
         print(cli.overview_of_runs(EXAMPLE))
@@ -56,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"SavedModel: {path}\nServe it: {serve_command(path.parent)}")
 
 
-def export_run(run: RunFolder, out: str | pathlib.Path) -> pathlib.Path:
+def export_run(run: RunFolder, out: str | Path) -> Path:
     """Exports the latest checkpoint, unless the newest version has its weights.
 
     Args:
@@ -69,7 +79,7 @@ def export_run(run: RunFolder, out: str | pathlib.Path) -> pathlib.Path:
     Raises:
         UserError: there is nothing to export or it cannot be written.
     """
-    out = pathlib.Path(out)
+    out = remote.as_path(out)
     check_out(out, run.read_recipe())
     model, recipe, dataset = run_model.load_trained(run)
     weights = _digest(model)
@@ -79,16 +89,17 @@ def export_run(run: RunFolder, out: str | pathlib.Path) -> pathlib.Path:
         if versions and _source(versions[-1]) == weights:
             return versions[-1]
         number = int(versions[-1].name) + 1 if versions else 1
-        with files.new_directory(out / str(number)) as path:
+        made = out / str(number)
+        with files.new_directory(made, last=SAVED_MODEL) as path:
             write_saved_model(model, dataset, path)
             extra = path / EXTRA
             extra.mkdir()
             (extra / "recipe.json").write_text(recipes.to_json(recipe))
             (extra / "source.json").write_text(json.dumps(source, indent=2))
-    return out / str(number)
+    return made
 
 
-def check_out(out: pathlib.Path, recipe: recipes.Recipe) -> None:
+def check_out(out: Path, recipe: recipes.Recipe) -> None:
     """Makes a directory for versions of a recipe, if needed.
 
     Raises:
@@ -154,14 +165,20 @@ def write_saved_model(
             ) from error
 
 
-def numbered_versions(out: pathlib.Path) -> list[pathlib.Path]:
+def numbered_versions(out: Path) -> list[Path]:
     """The versions below a directory, oldest first."""
-    found = [path for path in out.glob("*") if path.name.isdecimal()]
+    found = [
+        path
+        for path in out.glob("*")
+        if path.name.isdecimal() and files.is_whole(path, last=SAVED_MODEL)
+    ]
     return sorted(found, key=lambda path: int(path.name))
 
 
-def serve_command(out: pathlib.Path) -> str:
+def serve_command(out: Path) -> str:
     """How to serve a directory of versions with TensorFlow Serving."""
+    if isinstance(out, UrlPath):
+        return f"copy {out} to a local directory (savedmodels/README.md)"
     out = out.resolve()
     return (
         f'docker run -p 8501:8501 -v "{out}:/models/{out.name}" '
@@ -178,7 +195,7 @@ def _digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _source(version: pathlib.Path) -> str | None:
+def _source(version: Path) -> str | None:
     """The digest of the weights a version was made from, if it says so."""
     try:
         text = (version / EXTRA / "source.json").read_text("utf-8")

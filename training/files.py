@@ -1,4 +1,11 @@
-"""Writing files so that nothing half-written stands where a good one stood."""
+"""Writing files so that nothing half-written stands where a good one stood.
+
+On local disks a file or directory is made under a scratch name and renamed.
+Object stores (s3://) replace one object at once, but can rename no directory,
+and know no locks. There, a directory is whole when one file of it is there,
+`last`: all are made in the machine's temporary directory (TMPDIR), this one is
+uploaded after the others, and removed before them.
+"""
 
 import contextlib
 import fcntl
@@ -6,16 +13,22 @@ import hashlib
 import os
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 
 from training.errors import UserError
+from training.remote import Path
+from training.url_path import UrlPath
 
 # Names that start so are scratch: safe to delete, never read.
 SCRATCH_PREFIX = ".unfinished-"
 
 
-def write_bytes(path: pathlib.Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Replaces a file at once or leaves the old one."""
+    if isinstance(path, UrlPath):
+        path.write_bytes(content)
+        return
     scratch = path.with_name(SCRATCH_PREFIX + path.name)
     try:
         with _named(path), open(scratch, "wb") as file:
@@ -29,18 +42,26 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
         raise
 
 
-def write_text(path: pathlib.Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Replaces a text file at once or leaves the old one."""
     write_bytes(path, text.encode("utf-8"))
 
 
 @contextlib.contextmanager
-def new_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def new_directory(path: Path, last: str) -> Iterator[pathlib.Path]:
     """A scratch directory that becomes `path` when the block ends well.
+
+    Args:
+        path: the directory to make.
+        last: name of the file that makes it whole, where nothing is renamed.
 
     Raises:
         FileExistsError: there is something at `path` already.
     """
+    if isinstance(path, UrlPath):
+        with _uploaded(path, last) as scratch:
+            yield scratch
+        return
     if path.exists():
         raise FileExistsError(f"{path} exists already.")
     scratch = path.with_name(SCRATCH_PREFIX + path.name)
@@ -59,13 +80,58 @@ def new_directory(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def locked(folder: pathlib.Path) -> Iterator[None]:
+def _uploaded(path: UrlPath, last: str) -> Iterator[pathlib.Path]:
+    """A local scratch directory that is uploaded when the block ends well."""
+    if is_whole(path, last):
+        raise FileExistsError(f"{path} exists already.")
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = pathlib.Path(folder)
+        yield scratch
+        made = [file for file in scratch.rglob("*") if file.is_file()]
+        made.remove(scratch / last)  # fails if the block did not make it
+        remove_directory(path, last)  # what a killed process left
+        try:
+            for file in [*sorted(made), scratch / last]:
+                target = path / file.relative_to(scratch).as_posix()
+                target.parent.mkdir(exist_ok=True)
+                target.copy_from(file)
+        except BaseException:
+            with contextlib.suppress(UserError, OSError):
+                remove_directory(path, last)
+            raise
+
+
+def is_whole(path: Path, last: str) -> bool:
+    """Whether `new_directory` finished a directory."""
+    if isinstance(path, UrlPath):
+        return (path / last).exists()
+    return path.exists()
+
+
+def remove_directory(path: Path, last: str) -> None:
+    """Removes what `new_directory` made, or began to make."""
+    if isinstance(path, pathlib.Path):
+        shutil.rmtree(path)
+    elif path.exists():
+        (path / last).unlink(missing_ok=True)
+        if path.exists():
+            path.rmtree()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
     """Keeps other processes out of a folder, made if needed.
+
+    Object stores have no locks: there it is up to the user to start one
+    process at a time.
 
     Raises:
         UserError: another process is at work there.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(folder, UrlPath):
+        yield
+        return
     with open(folder / ".lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -76,9 +142,9 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def sha256(path: pathlib.Path) -> str:
+def sha256(path: Path) -> str:
     """Hex digest of a file's content."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

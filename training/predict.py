@@ -1,16 +1,16 @@
 """Names the class of a clip, with an exported SavedModel."""
 
-import pathlib
 import sys
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from training import cli, export, table
+from training import cli, export, remote, table
 from training import recipe as recipes
 from training.data import clips, dataset_of
 from training.errors import UserError
+from training.remote import Path
 
 EXAMPLE = "python -m training.predict --model savedmodels/digits_nl --sample 0"
 
@@ -54,7 +54,7 @@ class Predictor:
         classes: their names.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: Path):
         try:
             # Kept: the signature dies with the object it belongs to.
             self._module = tf.saved_model.load(str(path))
@@ -82,23 +82,26 @@ class Predictor:
         return outputs["probabilities"].numpy()[0]
 
 
-def find_saved_model(path: str | pathlib.Path) -> pathlib.Path:
+def find_saved_model(path: str | Path) -> Path:
     """The directory with saved_model.pb: `path` or its newest version.
 
     Raises:
         UserError: there is none.
     """
-    path = pathlib.Path(path)
-    for candidate in (path, *reversed(export.numbered_versions(path))):
-        if (candidate / "saved_model.pb").is_file():
-            return candidate
+    path = remote.as_path(path)
+    if (path / export.SAVED_MODEL).is_file():
+        return path
+    for version in reversed(export.numbered_versions(path)):
+        if (version / export.SAVED_MODEL).is_file():
+            return version
     raise UserError(
         f"{path} is not a SavedModel: there is no saved_model.pb in it or in "
         "a numbered version below it. Make one with python -m training.export."
+        f"{remote.missing(path)}"
     )
 
 
-def _sample(path: pathlib.Path, split: str, index: int):
+def _sample(path: Path, split: str, index: int):
     recipe_path = path / export.EXTRA / "recipe.json"
     if not recipe_path.is_file():
         raise UserError(
@@ -125,7 +128,8 @@ def _parse(arguments: Sequence[str] | None):
     parser.add_argument(
         "--model",
         metavar="DIR",
-        help="a SavedModel, or a directory of versions (the newest is taken)",
+        help="a SavedModel, or a directory of versions (the newest is taken); "
+        "a path or a URL",
     )
     parser.add_argument(
         "--sample",

@@ -15,6 +15,10 @@ NOTES = (
     "This TensorFlow binary is optimized to use available CPU instructions",
     "To enable the following instructions:",
     "Could not find cuda drivers on your machine",
+    # Of TensorFlow 2.17, at each start.
+    "Unable to register cuFFT factory",
+    "Unable to register cuDNN factory",
+    "Unable to register cuBLAS factory",
     # No NVIDIA driver at all; other failures of cuInit are worth reading.
     "Failed call to cuInit: UNKNOWN ERROR (303)",
 )

@@ -7,6 +7,9 @@ bad_videos.csv  which videos are left out and why, where there are any
 result.json     accuracy on the test split, when training is done
 checkpoints/    the last two epochs
 image_stage/    the same for the image network, where the recipe has one
+
+It may be at a URL such as s3://bucket/run, where one process at a time is the
+user's care: object stores have no locks.
 """
 
 import contextlib
@@ -21,19 +24,27 @@ import platform
 import subprocess
 from collections.abc import Iterator, Sequence
 
-from training import files
+from training import files, remote
 from training import recipe as recipes
 from training.data import BadVideo, scan
 from training.errors import UserError
+from training.url_path import UrlPath
 
-PACKAGES = ("nonlocal-tf", "tensorflow", "tensorflow-cpu", "keras", "numpy")
+PACKAGES = (
+    "nonlocal-tf",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tensorflow-io",
+    "keras",
+    "numpy",
+)
 
 
 class RunFolder:
     """Paths and records of one run; makes nothing until `create`."""
 
-    def __init__(self, path: str | os.PathLike):
-        self.path = pathlib.Path(path)
+    def __init__(self, path: str | os.PathLike | UrlPath):
+        self.path = remote.as_path(path)
         self.recipe_path = self.path / "recipe.json"
         self.versions_path = self.path / "versions.json"
         self.metrics_path = self.path / "metrics.csv"
@@ -68,6 +79,7 @@ class RunFolder:
             raise UserError(
                 f"{self.path} is not a run folder: it has no recipe.json. "
                 "Give the --workdir of a training.train command."
+                f"{remote.missing(self.path)}"
             )
         try:
             return recipes.from_json(self.recipe_path.read_text("utf-8"))
@@ -146,7 +158,7 @@ def versions() -> dict:
     }
 
 
-def _read_json(path: pathlib.Path, default):
+def _read_json(path: remote.Path, default):
     if not path.exists():
         return default
     try:

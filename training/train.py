@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.util
 import os
-import pathlib
 import shutil
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from training import (
     evaluate,
     export,
     recipe,
+    remote,
     run_model,
     table,
 )
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
     if options.export:  # what is wrong with it is said now, not at the end
-        export.check_out(pathlib.Path(options.export), chosen)
+        export.check_out(remote.as_path(options.export), chosen)
     try:
         result = train(chosen, run, verbose)
     except KeyboardInterrupt:
@@ -242,12 +242,14 @@ def _parse(arguments: Sequence[str] | None):
     parser.add_argument(
         "--workdir",
         metavar="DIR",
-        help="run folder, made if needed (default: runs/NAME)",
+        help="run folder, made if needed; a path, or a URL (s3://bucket/run), "
+        "where nothing keeps two processes apart (default: runs/NAME)",
     )
     parser.add_argument(
         "--export",
         metavar="DIR",
-        help="when trained, write a SavedModel version into DIR",
+        help="when trained, write a SavedModel version into DIR, a path or a "
+        "URL",
     )
     parser.add_argument(
         "--set",

@@ -2,12 +2,11 @@
 
 import argparse
 import io
-import pathlib
 import sys
 from collections.abc import Sequence
 
 from nonlocal_tf import preprocess, visualize
-from training import cli, files, run_model, table
+from training import cli, files, remote, run_model, table
 from training.data import clips
 from training.data.datasets import Example
 from training.errors import UserError
@@ -29,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("Give --workdir DIR, the folder of a run.")
     if (options.clip is None) == (options.sample is None):
         raise UserError("Give either a clip file or --sample N.")
-    if pathlib.Path(options.out).suffix.lower() != ".png":
+    out = remote.as_path(options.out)
+    if out.suffix.lower() != ".png":
         raise UserError(f"Expected --out to end in .png, not {options.out}.")
     if options.arrows < 0:
         raise UserError(f"Expected --arrows from 0, not {options.arrows}.")
@@ -55,7 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         picture = visualize.strip(example.pixels, look, options.arrows)
     except (ValueError, ImportError) as error:
         raise UserError(str(error)) from error
-    out = pathlib.Path(options.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     png = io.BytesIO()
     picture.save(png, format="PNG")
@@ -92,7 +91,7 @@ def _parse(arguments: Sequence[str] | None):
         nargs="?",
         help=f"clip file: {' or '.join(clips.READERS)}, uint8 RGB frames",
     )
-    parser.add_argument("--workdir", metavar="DIR", help="run folder")
+    parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
     parser.add_argument(
         "--sample",
         type=int,

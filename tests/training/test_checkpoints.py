@@ -1,4 +1,5 @@
 import errno
+import pathlib
 
 import keras
 import numpy as np
@@ -125,7 +126,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(run, monkeypatch):
     def full_disk(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.pathlib.Path, "write_bytes", full_disk)
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space"):
         checkpoints.save(model, run, rows(2))
     assert checkpoints.latest(run).epoch == 1

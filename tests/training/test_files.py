@@ -1,9 +1,11 @@
 import errno
+import uuid
 
 import pytest
 
 from training import files
 from training.errors import UserError
+from training.url_path import UrlPath
 
 
 def full_disk(*_):
@@ -30,7 +32,7 @@ def test_a_full_disk_leaves_the_old_text(tmp_path, monkeypatch):
 
 def test_new_directory_appears_at_the_end(tmp_path):
     final = tmp_path / "deep" / "made"
-    with files.new_directory(final) as scratch:
+    with files.new_directory(final, last="a") as scratch:
         (scratch / "a").write_text("x")
         assert not final.exists()
     assert (final / "a").read_text() == "x"
@@ -39,7 +41,7 @@ def test_new_directory_appears_at_the_end(tmp_path):
 
 def test_new_directory_leaves_nothing_after_an_error(tmp_path):
     with pytest.raises(RuntimeError, match="stop"):
-        with files.new_directory(tmp_path / "made") as scratch:
+        with files.new_directory(tmp_path / "made", last="a") as scratch:
             (scratch / "a").write_text("x")
             raise RuntimeError("stop")
     assert list(tmp_path.iterdir()) == []
@@ -48,7 +50,7 @@ def test_new_directory_leaves_nothing_after_an_error(tmp_path):
 def test_new_directory_replaces_nothing(tmp_path):
     (tmp_path / "made").mkdir()
     with pytest.raises(FileExistsError):
-        with files.new_directory(tmp_path / "made"):
+        with files.new_directory(tmp_path / "made", last="a"):
             pass
 
 
@@ -56,7 +58,7 @@ def test_scratch_of_a_killed_process_is_replaced(tmp_path):
     old = tmp_path / (files.SCRATCH_PREFIX + "made")
     old.mkdir()
     (old / "half").write_text("x")
-    with files.new_directory(tmp_path / "made"):
+    with files.new_directory(tmp_path / "made", last="a"):
         pass
     assert list((tmp_path / "made").iterdir()) == []
 
@@ -84,3 +86,87 @@ def test_sha256_of_a_known_text(tmp_path):
     assert files.sha256(path) == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
+
+
+@pytest.fixture
+def store():
+    """An empty folder at a URL, in memory."""
+    folder = UrlPath(f"ram://test_files/{uuid.uuid4()}")
+    folder.mkdir()
+    return folder
+
+
+def tree(folder):
+    """Relative names of all files below a folder at a URL."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from (f"{path.name}/{name}" for name in tree(path))
+        else:
+            yield path.name
+
+
+def test_a_directory_at_a_url_is_uploaded_at_the_end(store):
+    final = store / "made"
+    with files.new_directory(final, last="b") as scratch:
+        (scratch / "deep").mkdir()
+        for name in ("a", "b", "c", "deep/d"):
+            (scratch / name).write_text(name)
+        assert not final.exists()
+    assert sorted(tree(final)) == ["a", "b", "c", "deep/d"]
+    assert (final / "deep" / "d").read_text() == "deep/d"
+    assert not scratch.exists()
+
+
+@pytest.mark.parametrize("broken", ["a", "b", "c"])
+def test_a_broken_upload_is_never_whole(store, broken, monkeypatch):
+    real = UrlPath.copy_from
+
+    def copy_from(self, source):
+        assert not files.is_whole(store / "made", last="b")
+        if self.name == broken:
+            raise UserError("unreachable")
+        real(self, source)
+
+    monkeypatch.setattr(UrlPath, "copy_from", copy_from)
+    # As if the process was killed, or the store was gone for good.
+    monkeypatch.setattr(files, "remove_directory", lambda *_, **__: None)
+    with pytest.raises(UserError, match="unreachable"):
+        with files.new_directory(store / "made", last="b") as scratch:
+            for name in "abc":
+                (scratch / name).write_text(name)
+    assert not files.is_whole(store / "made", last="b")
+
+
+def test_an_upload_replaces_half_of_an_earlier_one_but_no_whole_one(store):
+    (store / "made").mkdir()
+    (store / "made" / "old").write_text("half")
+    for _ in range(2):
+        try:
+            with files.new_directory(store / "made", last="b") as scratch:
+                (scratch / "b").write_text("x")
+        except FileExistsError as error:
+            assert str(store / "made") in str(error)
+            break
+        assert list(tree(store / "made")) == ["b"]
+    else:
+        pytest.fail("A whole directory was replaced.")
+
+
+def test_removing_begins_with_the_last_file(store, monkeypatch):
+    with files.new_directory(store / "made", last="b") as scratch:
+        for name in "abc":
+            (scratch / name).write_text(name)
+
+    def killed(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(UrlPath, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        files.remove_directory(store / "made", last="b")
+    assert not files.is_whole(store / "made", last="b")
+
+
+def test_sha256_and_writing_at_a_url(store, tmp_path):
+    files.write_text(store / "a", "abc")
+    files.write_text(tmp_path / "a", "abc")
+    assert files.sha256(store / "a") == files.sha256(tmp_path / "a")

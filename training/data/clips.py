@@ -1,27 +1,26 @@
 """Reading one clip from a file the user has."""
 
 import io
-import pathlib
 
 import numpy as np
 import tensorflow as tf
 
-from training import files
+from training import files, remote
 from training.errors import UserError
 
 READERS = (".npy", ".gif")
 
 
-def read_clip(path: str | pathlib.Path) -> np.ndarray:
+def read_clip(path: str | remote.Path) -> np.ndarray:
     """Reads uint8 frames `(time, height, width, 3)`, or one image.
 
     Args:
-        path: a .npy file of uint8 RGB pixels, or a GIF.
+        path: a .npy file of uint8 RGB pixels, or a GIF; or its URL.
 
     Raises:
         UserError: there is no such file, or it is neither.
     """
-    path = pathlib.Path(path)
+    path = remote.as_path(path)
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
     if path.suffix.lower() not in READERS:
@@ -32,7 +31,7 @@ def read_clip(path: str | pathlib.Path) -> np.ndarray:
         if path.suffix.lower() == ".gif":
             clip = tf.io.decode_gif(path.read_bytes()).numpy()
         else:
-            with open(path, "rb") as file:
+            with path.open("rb") as file:
                 # No pickles: a clip file must not run code.
                 clip = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError, tf.errors.OpError) as error:
@@ -47,9 +46,9 @@ def read_clip(path: str | pathlib.Path) -> np.ndarray:
     return clip
 
 
-def write_clip(path: str | pathlib.Path, clip: np.ndarray) -> None:
+def write_clip(path: str | remote.Path, clip: np.ndarray) -> None:
     """Writes uint8 frames as a .npy file that `read_clip` reads."""
-    path = pathlib.Path(path)
+    path = remote.as_path(path)
     if path.suffix.lower() != ".npy":
         raise UserError(f"Expected a name that ends in .npy. Received: {path}")
     content = io.BytesIO()

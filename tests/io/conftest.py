@@ -1,0 +1,148 @@
+"""An S3 store (moto) and web servers on the loopback, as other processes.
+
+Their own processes, because TensorFlow calls them from threads of which some
+may hold Python's lock. `make test-io` makes an environment where these run.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from training import remote
+from training.data import digits
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+SECONDS_TO_START = 30
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tensorflow_io():
+    """Skips where tensorflow-io does not load, which `make test-io` checks."""
+    if "s3" not in remote._schemes():
+        pytest.skip(
+            "tensorflow-io's native code does not load here (make test-io)"
+        )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_evaluation():
+    """One block of 64 examples a split."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(digits, "EVAL_BLOCKS", 1)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tensorflow_io, tmp_path_factory):
+    """The address of an S3 store, which this process uses from then on."""
+    pytest.importorskip("moto", reason="needs the extra io-test")
+    log = tmp_path_factory.mktemp("moto") / "log"
+    command = ["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    patch = pytest.MonkeyPatch()
+    with _running(command, log, r"Running on (http://\S+)") as endpoint:
+        for name, value in environment(endpoint).items():
+            patch.setenv(name, value)
+        yield endpoint
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def s3(s3_endpoint):
+    """A client of the store that is not TensorFlow's."""
+    import boto3
+
+    return boto3.client("s3", endpoint_url=s3_endpoint)
+
+
+@pytest.fixture
+def bucket(s3, request):
+    """The name of an empty bucket of the test's own."""
+    return make_bucket(s3, request.node.name)
+
+
+@pytest.fixture
+def served(tensorflow_io, tmp_path):
+    """A folder and the address at which a web server serves it."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    with web_server(folder, tmp_path / "log") as address:
+        yield folder, address
+
+
+def environment(endpoint):
+    """What to set for a process to use a store."""
+    return {
+        "S3_ENDPOINT": endpoint,
+        "S3_USE_HTTPS": "0",
+        "S3_VERIFY_SSL": "0",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "of-a-test",
+        "AWS_SECRET_ACCESS_KEY": "of-a-test",
+    }
+
+
+def make_bucket(s3, name):
+    name = re.sub(r"[^a-z0-9]+", "-", name.lower())[:63].strip("-")
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+def keys(s3, bucket, prefix=""):
+    """The names of all objects of a bucket, as the store says them."""
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=prefix
+    )
+    return [o["Key"] for page in pages for o in page.get("Contents", [])]
+
+
+def download(s3, bucket, prefix, folder):
+    """Copies what is below a prefix to a local folder, without TensorFlow."""
+    for key in keys(s3, bucket, prefix + "/"):
+        target = folder / key.removeprefix(prefix + "/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    return folder
+
+
+def web_server(what, log):
+    """Context of a web server's address; see web_server.py for `what`."""
+    command = ["-m", "tests.io.web_server", str(what)]
+    return _running(command, log, r"^(\d+)$", "http://127.0.0.1:{}")
+
+
+def command(module, *arguments, **variables):
+    """Runs a command of ours in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", f"training.{module}", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def _running(arguments, log, pattern, form="{}"):
+    """A Python process that prints where it listens, as long as the block."""
+    with open(log, "w") as out:
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, stdout=out, stderr=out
+        )
+    try:
+        end = time.monotonic() + SECONDS_TO_START
+        while not (found := re.search(pattern, log.read_text(), re.MULTILINE)):
+            if process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"No server: {log.read_text()}")
+            time.sleep(0.05)
+        yield form.format(found[1])
+    finally:
+        process.terminate()
+        process.wait()
