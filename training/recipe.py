@@ -69,6 +69,8 @@ class DataConfig:
         max_bad_share: training stops when more of the videos are bad.
         cache: file in which is kept what was found out about each video; by
             default one for all runs of a user.
+        decoder: of video files: "pyav", or "tensorflow_io" where its FFmpeg
+            loads, which decodes whole files.
         service: address of a tf.data service that reads the clips for
             training, such as "grpc://10.0.0.5:5000"; not for video files. The
             order of batches is then no longer the same in every run.
@@ -83,6 +85,7 @@ class DataConfig:
     separator: str = " "
     max_bad_share: float = 0.05
     cache: str | None = None
+    decoder: str = "pyav"
     service: str | None = None
 
 

@@ -100,6 +100,11 @@ def missing(path: Path) -> str:
     return ""
 
 
+def require_ffmpeg() -> None:
+    """Raises a UserError unless tensorflow-io's video decoder loads here."""
+    _ffmpeg()
+
+
 def ffmpeg_decode(content: bytes) -> np.ndarray:
     """All frames of an encoded video, uint8 `(time, height, width, 3)`.
 

@@ -4,7 +4,6 @@ import concurrent.futures
 import csv
 import io
 import os
-import pathlib
 from collections.abc import Sequence
 
 import keras
@@ -14,6 +13,7 @@ from training.data.datasets import BadVideo
 from training.data.listing import Video
 from training.data.sources import Probe, Source, VideoError
 from training.errors import UserError
+from training.remote import Path
 
 SHOW_PROGRESS_FROM = 200
 
@@ -40,7 +40,7 @@ def probe_all(source: Source, videos: list[Video]) -> list[Probe | VideoError]:
     return found
 
 
-def write_bad_videos(path: pathlib.Path, bad: Sequence[BadVideo]) -> None:
+def write_bad_videos(path: Path, bad: Sequence[BadVideo]) -> None:
     """Writes a list of bad videos anew; none leave no file.
 
     Raises:

@@ -18,6 +18,8 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
+from nonlocal_tf.choices import unknown
+from training import remote
 from training.data import sampling as samples
 from training.data import transforms
 from training.data.datasets import BadVideo, Dataset, Example, check_split
@@ -27,6 +29,7 @@ from training.data.listing import Listing, Video
 from training.data.scan import check_share, probe_all
 from training.data.sources import Probe, Source, VideoError
 from training.data.video_files import VideoFiles
+from training.data.whole_videos import WholeVideos
 from training.errors import UserError
 from training.recipe import DataConfig, SamplingConfig, ViewsConfig
 
@@ -37,7 +40,7 @@ ALL_SHORT_SIDE_PX = 32
 INSTEAD = {"validation": "test", "test": "validation"}
 # Where the videos of a data set are kept, and what reads them.
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {
-    "videos": lambda data: VideoFiles(IndexCache(data.cache)),
+    "videos": lambda data: _decoder(data),
     "frames": lambda data: FrameFolders(),
 }
 
@@ -69,6 +72,8 @@ class VideoDataset(Dataset):
             starts="centre",
         )
         _check(sampling, self._middle)
+        for place in (data.root, data.train, data.validation, data.test):
+            remote.require(place or "")
         listing = self.read_lists(data)
         self.classes = listing.classes
         self.multi_label = listing.multi_label
@@ -458,6 +463,16 @@ class _Part:
         return tf.reduce_max(
             tf.concat([hot, tf.zeros((1, self._classes))], 0), axis=0
         )
+
+
+def _decoder(data: DataConfig) -> Source:
+    """What reads video files."""
+    if data.decoder == "pyav":
+        return VideoFiles(IndexCache(data.cache))
+    if data.decoder == "tensorflow_io":
+        return WholeVideos()
+    known = ["pyav", "tensorflow_io"]
+    raise UserError(unknown("data.decoder", data.decoder, known))
 
 
 def _examples(start: int, stop: int, example: Callable) -> tf.data.Dataset:

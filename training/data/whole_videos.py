@@ -1,0 +1,58 @@
+"""Clips from video files through tensorflow-io, which decodes whole files.
+
+For where PyAV cannot be had: it takes the time and memory of a whole video for
+each clip. `--set data.decoder=tensorflow_io`.
+"""
+
+import os
+
+import numpy as np
+
+from training import remote
+from training.data import transforms
+from training.data.listing import Video
+from training.data.sources import Probe, Source, VideoError
+from training.errors import UserError
+
+
+class WholeVideos(Source):
+    """Reads video files with tensorflow-io's FFmpeg.
+
+    Raises:
+        UserError: its FFmpeg does not load here.
+    """
+
+    tf_ops = False
+
+    def __init__(self):
+        remote.require_ffmpeg()
+
+    def probe(self, video: Video) -> Probe:
+        frames, height, width, _ = _decoded(video.path).shape
+        return Probe(frames, height, width, video.fps or 0.0)
+
+    def fields(self, video: Video) -> dict[str, str | int]:
+        return {"path": video.path}
+
+    def read(self, fields, frames, windows, size_px):
+        clip = _decoded(os.fsdecode(fields["path"]))
+        _, height, width, _ = clip.shape
+        resampler = transforms.Resampler(height, width, windows, size_px)
+        distinct, places = np.unique(frames, return_inverse=True)
+        last = len(clip) - 1
+        taken = np.stack([resampler(clip[min(n, last)]) for n in distinct])
+        return np.swapaxes(taken[places], 0, 1)  # (w, n, h, w, 3)
+
+
+def _decoded(path: str) -> np.ndarray:
+    """All frames of a file, uint8 `(time, height, width, 3)`."""
+    try:
+        content = remote.as_path(path).read_bytes()
+        clip = remote.ffmpeg_decode(content)
+    except FileNotFoundError as error:
+        raise VideoError("there is no such file") from error
+    except (OSError, UserError) as error:
+        raise VideoError(f"it cannot be read: {error}") from error
+    if not len(clip):
+        raise VideoError("no frame can be decoded")
+    return clip
