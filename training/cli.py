@@ -56,6 +56,15 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None):
     return parser.parse_args(arguments), bool(arguments)
 
 
+def count(text: str) -> int:
+    """A number from 1 as it is typed; an argument's type."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 1, received {text!r}"
+        )
+    return int(text)
+
+
 def sizes(text: str) -> tuple[int, ...]:
     """Sizes as they are typed, such as 8x256x256; an argument's type."""
     parts = text.split("x")

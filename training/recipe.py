@@ -129,14 +129,23 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     Raises:
         UserError: a field does not exist or a value does not fit it.
     """
+    return check(apply(recipe, settings))
+
+
+def apply(config: Any, settings: Iterable[str]) -> Any:
+    """Applies `--set` settings to any dataclass; what `override` does first.
+
+    Raises:
+        UserError: a field does not exist or a value does not fit it.
+    """
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals:
             raise UserError(
                 f"Expected --set field=value. Received: {setting!r}"
             )
-        recipe = _replace(recipe, path.split("."), text, setting)
-    return check(recipe)
+        config = _replace(config, path.split("."), text, setting)
+    return config
 
 
 def with_seed(recipe: Recipe, seed: int) -> Recipe:
