@@ -5,12 +5,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # compat: else a script beside a clone called nonlocal_tf imports the clone.
 EDITABLE := --config-settings editable_mode=compat --editable
 
-.PHONY: help train test test-slow lint format
+.PHONY: help train test test-slow test-beam lint format
 
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
 	@echo "make test       the tests, on TensorFlow and on JAX"
 	@echo "make test-slow  full runs and large networks: what takes minutes"
+	@echo "make test-beam  making shards by Apache Beam, in .venv-beam"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff format the code"
 
@@ -25,6 +26,9 @@ test: .venv/.dev
 
 test-slow: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+
+test-beam: .venv-beam/.beam
+	.venv-beam/bin/python -m pytest tests/training/data/test_beam.py
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -48,4 +52,11 @@ format: .venv/.dev
 
 .venv/.dev: setup.cfg .venv/.made
 	$(PIP) $(EDITABLE) '.[test,dev]'
+	@touch $@
+
+# Of its own, because Beam holds protobuf back.
+.venv-beam/.beam: setup.cfg .venv/.made
+	.venv/bin/python -m venv .venv-beam
+	.venv-beam/bin/python -m pip install --quiet \
+		--disable-pip-version-check $(EDITABLE) '.[beam,test]'
 	@touch $@

@@ -101,6 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if options.dataset is None:
         raise UserError("Give --dataset NAME.")
+    if options.quality > 100:
+        raise UserError(
+            f"Expected --quality {options.quality} to be up to 100."
+        )
     values = vars(options)
     fields = [field.name for field in dataclasses.fields(ShardsConfig)]
     config = ShardsConfig(**{f: values[f] for f in fields if f in values})
