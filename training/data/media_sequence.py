@@ -7,7 +7,9 @@
 
 The files of a split are those whose names begin with it, or those that a
 pattern matches: `--set data.train='shards/kinetics_train*'`. How to make
-shards: `python -m training.data.shards`.
+shards: `python -m training.data.shards`. Those of other programs are read
+through at the start of each run, to see how long their records are; once for
+all, with `python -m training.data.shards --index 'shards/*'`.
 
 Frames are JPEGs in `image/encoded`, labels are in `clip/label/index`, and
 where in time each is seen is in `segment/`. Names of classes come from a file,
@@ -28,7 +30,6 @@ from training.data import (
 )
 from training.data.datasets import register_dataset
 from training.data.listing import SPLITS, Listing, Video
-from training.data.sequence_examples import Content
 from training.data.sources import VideoError
 from training.data.videos import VideoDataset
 from training.errors import UserError
@@ -122,17 +123,8 @@ def _video(path: str, place: tfrecords.Place, names: dict[int, str]) -> Video:
         content = sequence_examples.content_of(example)
     except VideoError as error:
         raise UserError(f"{where}: {error}") from error
-    _learn(content, names, where)
+    sequence_examples.learn_names(content, names, where)
     return Video(path, content.labels, content.spans, offset=place.offset)
-
-
-def _learn(content: Content, names: dict[int, str], where: str) -> None:
-    for label, name in zip(content.labels, content.names, strict=False):
-        if names.setdefault(label, name) != name:
-            raise UserError(
-                f"{where}: expected one name a label. Received for label "
-                f"{label}: {names[label]!r} and {name!r}"
-            )
 
 
 def _classes(

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from training.data.listing import Span
 from training.data.sources import Probe, VideoError
+from training.errors import UserError
 
 FRAMES = "image/encoded"
 TIMES = "image/timestamp"
@@ -123,6 +124,25 @@ def content_of(example: tf.train.SequenceExample) -> Content:
         else (),
         tuple(map(Span, of_segments, starts, ends)),
     )
+
+
+def learn_names(content: Content, names: dict[int, str], where: str) -> None:
+    """Adds the names of a record's classes to those of the others.
+
+    Args:
+        content: of the record.
+        names: of labels so far.
+        where: the record is, for the message.
+
+    Raises:
+        UserError: a class has another name there.
+    """
+    for label, name in zip(content.labels, content.names, strict=False):
+        if names.setdefault(label, name) != name:
+            raise UserError(
+                f"{where}: expected one name a label. Received for label "
+                f"{label}: {names[label]!r} and {name!r}"
+            )
 
 
 def context_of(start: bytes) -> tf.train.SequenceExample | None:

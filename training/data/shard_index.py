@@ -17,6 +17,8 @@ from training.data.listing import Span
 from training.errors import UserError
 
 NAME = "index.json"
+# Of finished shards; hidden, so that no pattern for shards matches it.
+NOTES = ".shards"
 FORMAT = "nonlocal_tf shards"
 VERSION = 1
 
@@ -117,10 +119,16 @@ def read(folder: str) -> Index | None:
     """The index of a folder; None if it has none, or another program's.
 
     Raises:
-        UserError: it is damaged or of a later version.
+        UserError: it is damaged or of a later version, or the shards are not
+            all written yet.
     """
     path = listing.inside(folder, NAME)
     if not tf.io.gfile.exists(path):
+        if tf.io.gfile.exists(listing.inside(folder, NOTES)):
+            raise UserError(
+                f"Not all shards in {folder} are written. Run the command "
+                "that makes them again; what is finished stays."
+            )
         return None
     values = listing.read_json(path)
     if not isinstance(values, dict) or values.get("format") != FORMAT:

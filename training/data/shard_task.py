@@ -20,9 +20,6 @@ from training.data.sequence_examples import Content
 from training.data.shard_index import Record, Shard
 from training.data.sources import VideoError
 
-# Of finished shards; hidden, so that no pattern for shards matches it.
-NOTES = ".shards"
-
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -72,7 +69,8 @@ def run(task: Task) -> Shard:
                 try:
                     made = list(make_records(video, task))
                 except VideoError as error:
-                    bad.append((video.path, " ".join(str(error).split())))
+                    name = relative(video.path, task.root)
+                    bad.append((name, " ".join(str(error).split())))
                     continue
                 for content, record in made:
                     writer.write(content)
@@ -124,6 +122,8 @@ def make_records(video: Video, task: Task) -> list[tuple[bytes, Record]]:
     whole = jpegs.read(video, task.source, task.short_side_px, task.quality)
     count = len(whole.jpegs)
     parts = -(-count // task.max_frames) if task.max_frames else 1
+    if parts > 1 and video.spans and whole.times_s is None:
+        raise VideoError("its labels have times, but its frames have no rate")
     name = relative(video.path, task.root)
     made = []
     for part in range(parts):
@@ -210,7 +210,7 @@ def sha256(path: str) -> str:
 
 def note_path(folder: str, name: str) -> str:
     """Where it is noted that a shard is finished."""
-    return inside(folder, f"{NOTES}/{name}.json")
+    return inside(folder, f"{shard_index.NOTES}/{name}.json")
 
 
 def write_text(path: str, text: str) -> None:

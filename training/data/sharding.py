@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import pathlib
 import random
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 
@@ -85,7 +86,7 @@ def make(
     listing = kind.read_lists(config.data)
     tasks = plan(dataset, kind.source, listing, config, out)
     settings = settings_of(dataset, listing, config)
-    tf.io.gfile.makedirs(inside(out, shard_task.NOTES))
+    tf.io.gfile.makedirs(inside(out, shard_index.NOTES))
     with _locked(out):
         _check_settings(out, settings)
         done = {task.name: shard_task.finished(task) for task in tasks}
@@ -97,6 +98,9 @@ def make(
         print(
             f"{len(tasks)} shards, {len(tasks) - len(left)} of them finished."
         )
+        path = inside(out, shard_index.NAME)
+        if left and tf.io.gfile.exists(path):
+            tf.io.gfile.remove(path)  # until it is right again
         for shard in run(left) if left else ():
             done[shard.name] = shard
             print(
@@ -150,7 +154,9 @@ def in_processes(workers: int) -> Run:
             return
         # TensorFlow's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        pool = concurrent.futures.ProcessPoolExecutor(workers, context)
+        pool = concurrent.futures.ProcessPoolExecutor(
+            workers, context, _end_with_ctrl_c
+        )
         try:
             waiting = [pool.submit(shard_task.run, task) for task in tasks]
             for future in concurrent.futures.as_completed(waiting):
@@ -164,6 +170,11 @@ def in_processes(workers: int) -> Run:
             pool.shutdown(cancel_futures=True)
 
     return run
+
+
+def _end_with_ctrl_c() -> None:
+    """Ends a worker quietly; the shard it was at is made again."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def verify(out: str) -> str:
@@ -227,7 +238,7 @@ def _chosen(listing: Listing, config: ShardsConfig) -> dict[str, list[Video]]:
 
 def _check_settings(out: str, settings: dict) -> None:
     """Remembers the settings, or raises if the folder has others."""
-    path = inside(out, f"{shard_task.NOTES}/settings.json")
+    path = inside(out, f"{shard_index.NOTES}/settings.json")
     if not tf.io.gfile.exists(path):
         shard_task.write_text(path, json.dumps(settings))
         return

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Sequence
 
 from training import cli, recipe
-from training.data import beam, sharding
+from training.data import beam, shard_scan, sharding
 from training.data.sharding import ShardsConfig
 from training.errors import UserError
 
@@ -79,6 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="read the shards in --out and compare them with index.json",
     )
     parser.add_argument(
+        "--index",
+        metavar="PATTERN",
+        help="write index.json for shards of another program",
+    )
+    parser.add_argument(
         "--beam", action="store_true", help="run as an Apache Beam pipeline"
     )
     parser.add_argument(
@@ -93,6 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"Data sets of videos: {', '.join(sharding.video_datasets())}\n\n"
             f"Example:\n  {EXAMPLE}"
         )
+        return
+    if options.index is not None:
+        print(shard_scan.write_index(options.index))
         return
     if options.out is None:
         raise UserError("Give --out DIR.")

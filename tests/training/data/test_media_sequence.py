@@ -3,8 +3,11 @@ import dataclasses
 import pytest
 
 from tests.training.data import record_files
+from training.data import records, shard_scan
 from training.data.listing import Span, Video
 from training.data.media_sequence import MediaSequence
+from training.data.records import Records
+from training.data.sources import Probe
 from training.errors import UserError
 from training.recipe import DataConfig
 
@@ -90,6 +93,31 @@ def test_errors_say_what_to_do(tmp_path, contexts, settings, message):
     data = DataConfig(root=str(tmp_path))
     with pytest.raises(UserError, match=message):
         MediaSequence.read_lists(dataclasses.replace(data, **settings))
+
+
+def test_an_index_made_once_saves_reading_records(tmp_path, monkeypatch):
+    frames = record_files.jpegs(3, 8, 9)
+    context = {**JUMP, "segment__label__index": [1]}
+    context |= {"segment__start__timestamp": [5_000]}
+    context |= {"segment__end__timestamp": [9_000]}
+    contents = [
+        record_files.example(frames, image__frame_rate=[4.0], **context),
+        record_files.example([], **WALK),
+        record_files.example(frames[:2], **WALK),
+    ]
+    offsets = record_files.write(tmp_path / "train-0", contents)
+    text = shard_scan.write_index(f"{tmp_path}/train-*")
+    assert "1 shards, 2 records, 1 left out" in text
+    assert "train-0: record 1: the record has no frames" in text
+    monkeypatch.setattr(records, "read_record", None)
+    data = DataConfig(root=str(tmp_path))
+    one, two = MediaSequence.read_lists(data).splits["train"]
+    assert (one.offset, two.offset) == (0, offsets[2])
+    assert one.spans == (Span(1, 0.005, 0.009),) and one.labels == (1,)
+    assert Records().probe(one) == Probe(3, 8, 9, 4.0)
+    assert Records().probe(two) == Probe(2, 8, 9, 0.0)
+    with pytest.raises(UserError, match="exists already"):
+        shard_scan.write_index(f"{tmp_path}/train-*")
 
 
 def test_a_shard_that_is_cut_off_is_named(tmp_path):
