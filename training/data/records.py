@@ -5,7 +5,6 @@ show. Reading is made of TensorFlow's operations alone.
 """
 
 import tensorflow as tf
-from google.protobuf import message
 
 from training.data import sequence_examples, shard_index, tfrecords, transforms
 from training.data.listing import Video
@@ -97,15 +96,11 @@ def read_record(video: Video) -> tf.train.SequenceExample:
     try:
         offset = tf.constant(video.offset, tf.int64)
         record = tfrecords.record_at(video.path, offset).numpy()
-        return tf.train.SequenceExample.FromString(record)
     except tf.errors.OpError as error:
         raise VideoError(
             f"the record at byte {video.offset} cannot be read: {error.message}"
         ) from error
-    except message.DecodeError as error:
-        raise VideoError(
-            f"the record at byte {video.offset} is no SequenceExample"
-        ) from error
+    return sequence_examples.parse(record)
 
 
 def _extent(size, offsets, scales, length):

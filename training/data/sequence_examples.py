@@ -6,10 +6,12 @@ microseconds from the start of the video that a record was made of.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf import message
 
 from training.data.listing import Span
 from training.data.sources import Probe, VideoError
@@ -99,8 +101,8 @@ def content_of(example: tf.train.SequenceExample) -> Content:
     Raises:
         VideoError: keys do not fit together.
     """
-    first = (_values(example, "clip/start/timestamp") or [0])[0]
-    of_segments = _values(example, "segment/label/index")
+    first = (_whole(example, "clip/start/timestamp") or [0])[0]
+    of_segments = _whole(example, "segment/label/index")
     starts, ends = _edge(example, "start", first), _edge(example, "end", first)
     if not len(of_segments) == len(starts) == len(ends):
         raise VideoError(
@@ -108,20 +110,18 @@ def content_of(example: tf.train.SequenceExample) -> Content:
             f"segment/label/index. Received: {len(starts)}, {len(ends)} and "
             f"{len(of_segments)}"
         )
-    of_clip = _values(example, LABELS)
-    names: dict[int, bytes] = {}
+    of_clip = _whole(example, LABELS)
+    names: dict[int, str] = {}
     for labels, key in (
         (of_segments, "segment/label/string"),
         (of_clip, NAMES),
     ):
-        names.update(zip(labels, _values(example, key), strict=False))
+        names.update(zip(labels, _texts(example, key), strict=False))
     labels = list(dict.fromkeys([*of_clip, *of_segments]))
     known = all(label in names for label in labels)
     return Content(
         tuple(labels),
-        tuple(names[label].decode("utf-8", "replace") for label in labels)
-        if known
-        else (),
+        tuple(names[label] for label in labels) if known else (),
         tuple(map(Span, of_segments, starts, ends)),
     )
 
@@ -146,7 +146,11 @@ def learn_names(content: Content, names: dict[int, str], where: str) -> None:
 
 
 def context_of(start: bytes) -> tf.train.SequenceExample | None:
-    """The context alone, if it is whole in the first bytes of a record."""
+    """The context alone, if it is whole in the first bytes of a record.
+
+    Raises:
+        VideoError: it is none of a SequenceExample.
+    """
     if start[:1] != b"\x0a":  # the first field, of some length
         return None
     length = shift = 0
@@ -157,8 +161,20 @@ def context_of(start: bytes) -> tf.train.SequenceExample | None:
             whole = start[: place + length]
             if len(whole) < place + length:
                 return None
-            return tf.train.SequenceExample.FromString(whole)
+            return parse(whole)
     return None
+
+
+def parse(record: bytes) -> tf.train.SequenceExample:
+    """A record's content.
+
+    Raises:
+        VideoError: it is none of a SequenceExample.
+    """
+    try:
+        return tf.train.SequenceExample.FromString(record)
+    except message.DecodeError as error:
+        raise VideoError("the record is no SequenceExample") from error
 
 
 def probe_of(example: tf.train.SequenceExample) -> Probe:
@@ -178,20 +194,20 @@ def probe_of(example: tf.train.SequenceExample) -> Probe:
         raise VideoError(f"the record has no frames ({FRAMES})")
     first = frames[0].bytes_list.value[0]
     if not first.startswith(JPEG):
-        stated = _values(example, "image/format")
+        stated = _texts(example, "image/format")
         raise VideoError(
             "expected frames as JPEG. Received: "
-            + (stated[0].decode("utf-8", "replace") if stated else "others")
+            + (stated[0] if stated else "others")
         )
     try:
         height, width, _ = tf.io.extract_jpeg_shape(first).numpy()
     except tf.errors.OpError as error:
         raise VideoError(f"its first frame is damaged: {error}") from error
-    rate = (_values(example, "image/frame_rate") or [0.0])[0]
+    rate = _rate(example)
     stamps = _stamps(example)
     if rate <= 0 and len(stamps) > 1 and stamps[-1] > stamps[0]:
         rate = (len(stamps) - 1) * MICROSECONDS / (stamps[-1] - stamps[0])
-    return Probe(len(frames), int(height), int(width), float(max(rate, 0)))
+    return Probe(len(frames), int(height), int(width), max(rate, 0.0))
 
 
 def _segments(content: Content, times_s: np.ndarray) -> dict[str, list]:
@@ -212,11 +228,11 @@ def _segments(content: Content, times_s: np.ndarray) -> dict[str, list]:
 
 def _edge(example, edge: str, first: int) -> list[float]:
     """Starts or ends of segments, in seconds from the first frame."""
-    micros = _values(example, f"segment/{edge}/timestamp")
+    micros = _whole(example, f"segment/{edge}/timestamp")
     if micros:
         return [max((micro - first) / MICROSECONDS, 0.0) for micro in micros]
-    rate = (_values(example, "image/frame_rate") or [0])[0]
-    numbers = _values(example, f"segment/{edge}/index")
+    rate = _rate(example)
+    numbers = _whole(example, f"segment/{edge}/index")
     if numbers and rate <= 0:
         raise VideoError(
             "expected segment/start/timestamp, or image/frame_rate to tell "
@@ -239,12 +255,30 @@ def _stamps(example) -> list[int]:
     return [f.int64_list.value[0] for f in features if f.int64_list.value]
 
 
-def _values(example, key: str) -> list:
-    """Values of a key of the context, of whichever kind; [] without it."""
+def _whole(example, key: str) -> list[int]:
+    """Whole numbers of a key of the context; [] without it."""
+    return [int(value) for value in _values(example, key, "int64_list")]
+
+
+def _texts(example, key: str) -> list[str]:
+    values = _values(example, key, "bytes_list")
+    return [value.decode("utf-8", "replace") for value in values]
+
+
+def _rate(example) -> float:
+    """Frames a second, which some write as a whole number; 0.0 without."""
+    kinds = ("float_list", "int64_list")
+    rate = float((_values(example, "image/frame_rate", *kinds) or [0])[0])
+    return rate if math.isfinite(rate) else 0.0
+
+
+def _values(example, key: str, *kinds: str) -> list:
     if key not in example.context.feature:
         return []
     feature = example.context.feature[key]
     kind = feature.WhichOneof("kind")
+    if kind is not None and kind not in kinds:
+        raise VideoError(f"expected {key} as {kinds[0]}. Received: {kind}")
     return list(getattr(feature, kind).value) if kind else []
 
 

@@ -4,6 +4,7 @@ A task says all that decides the shard's bytes, so where and when it is done
 makes no difference: in this process, in one beside it, or by Apache Beam.
 """
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -59,7 +60,7 @@ def run(task: Task) -> Shard:
         OSError: it cannot be written; nothing half-written stays.
     """
     path = inside(task.folder, task.name)
-    scratch = inside(task.folder, files.SCRATCH_PREFIX + task.name)
+    scratch = _scratch(task)
     records: list[Record] = []
     bad: list[tuple[str, str]] = []
     offset = 0
@@ -90,7 +91,7 @@ def run(task: Task) -> Shard:
         _sync(scratch)
         tf.io.gfile.rename(scratch, path, overwrite=True)
     except BaseException as error:
-        _remove(scratch)
+        discard(task)
         if isinstance(error, tf.errors.ResourceExhaustedError):
             raise OSError(errno.ENOSPC, "No space left", path) from error
         if isinstance(error, tf.errors.OpError):
@@ -98,6 +99,12 @@ def run(task: Task) -> Shard:
         raise
     write_text(note_path(task.folder, task.name), shard_index.to_line(shard))
     return shard
+
+
+def discard(task: Task) -> None:
+    """Removes what was written of a shard that did not become finished."""
+    with contextlib.suppress(tf.errors.NotFoundError):
+        tf.io.gfile.remove(_scratch(task))
 
 
 def finished(task: Task) -> Shard | None:
@@ -222,11 +229,8 @@ def write_text(path: str, text: str) -> None:
         file.write(text)
 
 
-def _remove(path: str) -> None:
-    try:
-        tf.io.gfile.remove(path)
-    except tf.errors.OpError:
-        pass  # it was not begun
+def _scratch(task: Task) -> str:
+    return inside(task.folder, files.SCRATCH_PREFIX + task.name)
 
 
 def _sync(path: str) -> None:

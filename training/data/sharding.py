@@ -155,7 +155,7 @@ def in_processes(workers: int) -> Run:
         # TensorFlow's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
         pool = concurrent.futures.ProcessPoolExecutor(
-            workers, context, _end_with_ctrl_c
+            workers, context, _leave_ctrl_c_to_the_parent
         )
         try:
             waiting = [pool.submit(shard_task.run, task) for task in tasks]
@@ -166,15 +166,21 @@ def in_processes(workers: int) -> Run:
                 "A worker was killed, most often for want of memory. Run the "
                 "same command again, with fewer --workers."
             ) from error
+        except BaseException:
+            # What they are at will be made again; waiting would take minutes.
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+            for task in tasks:
+                shard_task.discard(task)
 
     return run
 
 
-def _end_with_ctrl_c() -> None:
-    """Ends a worker quietly; the shard it was at is made again."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _leave_ctrl_c_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def verify(out: str) -> str:

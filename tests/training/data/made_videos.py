@@ -11,14 +11,17 @@ from training.data.videos import VideoDataset
 FRAMES = (7, 23, 5, 11, 3)
 
 
-def write_video(path, count, height=48, width=64, fps=10, seed=0):
+def write_video(path, count, height=48, width=64, fps=10, seed=0, stamps=None):
     """An MPEG-4 file; every picture of it differs from the others."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=fps)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         stream.time_base = fractions.Fraction(1, fps)
-        for picture in record_files.pictures(count, height, width, seed):
+        pictures = record_files.pictures(count, height, width, seed)
+        for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = stamps[number] if stamps else number
+            frame.time_base = fractions.Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from tests.training.data import record_files
@@ -7,7 +8,7 @@ from training.data import records, shard_scan
 from training.data.listing import Span, Video
 from training.data.media_sequence import MediaSequence
 from training.data.records import Records
-from training.data.sources import Probe
+from training.data.sources import Probe, VideoError
 from training.errors import UserError
 from training.recipe import DataConfig
 
@@ -85,6 +86,7 @@ def test_a_context_longer_than_what_is_read_first(tmp_path):
         ([{"clip__label__index": [-1]}], {"classes": "names.txt"}, "-1"),
         ([{"clip__label__index": [2]}], {"classes": "names.txt"}, "below 2"),
         ([{"segment__label__index": [2]}], {}, "record 0: expected as many"),
+        ([{"clip__label__index": [1.0]}], {}, "expected clip/label/index as"),
     ],
 )
 def test_errors_say_what_to_do(tmp_path, contexts, settings, message):
@@ -126,3 +128,27 @@ def test_a_shard_that_is_cut_off_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(UserError, match="train-0, record 1: the file is cut"):
         MediaSequence.read_lists(DataConfig(root=str(tmp_path)))
+
+
+def test_records_with_odd_bytes_are_read_or_refused(tmp_path):
+    """Whatever is in a record that was written whole, we say what it is."""
+    rng = np.random.default_rng(0)
+    context = {**JUMP, "segment__label__index": [1]}
+    context |= {"segment__start__index": [1], "segment__end__index": [2]}
+    whole = record_files.example(
+        record_files.jpegs(2, 8, 9), image__frame_rate=[4.0], **context
+    )
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    data = DataConfig(root=str(tmp_path), classes="names.txt")
+    refused = 0
+    for _ in range(200):
+        odd = bytearray(whole)
+        for place in rng.integers(0, 200, rng.integers(1, 4)):
+            odd[place] = rng.integers(256)
+        record_files.write(tmp_path / "train-0", [bytes(odd)])
+        try:
+            (video,) = MediaSequence.read_lists(data).splits["train"]
+            assert Records().probe(video).frames <= 2
+        except (UserError, VideoError):
+            refused += 1
+    assert 0 < refused < 200

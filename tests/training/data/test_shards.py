@@ -257,6 +257,21 @@ def test_other_settings_are_refused(root, out):
         make(root, out, "--quality=80")
 
 
+def test_uneven_frames_keep_their_times(tmp_path):
+    path = tmp_path / "a.mkv"
+    stamps = [0, 1, 2, 6, 7, 10]
+    made_videos.write_video(path, 6, stamps=stamps)
+    video = Video(str(path), (1,), fps=5.0)  # so six frames take 1.2 s
+    task = task_of([video], tmp_path)
+    ((record, _),) = shard_task.make_records(video, task)
+    lists = tf.train.SequenceExample.FromString(record).feature_lists
+    times = [
+        feature.int64_list.value[0]
+        for feature in lists.feature_list["image/timestamp"].feature
+    ]
+    assert times == [stamp * 100_000 for stamp in stamps]
+
+
 @pytest.mark.slow
 def test_processes_write_the_same_bytes(root, out, tmp_path):
     make(root, tmp_path, "--workers=2")
