@@ -82,6 +82,18 @@ def test_whole_frame_is_the_jpeg(shard):
         np.testing.assert_array_equal(frame, tf.io.decode_jpeg(jpeg))
 
 
+def test_past_the_end_is_the_last_frame(shard):
+    source, read = reader()
+    window = np.array([[1.0, 2.0, 0.8, 0.9, 0.0]])
+    got = read(
+        source.fields(shard),
+        tf.constant([99, 1, 4], tf.int64),
+        tf.constant(window),
+        tf.constant([6, 7]),
+    )
+    np.testing.assert_array_equal(got, expected([4, 1, 4], window, (6, 7)))
+
+
 def test_only_what_windows_show_is_decoded():
     windows = tf.constant(
         [[3.0, 5.0, 2.0, 1.0, 0.0], [4.0, 9.0, 2.0, 1.0, 1.0]], tf.float64

@@ -2,16 +2,14 @@ import csv
 import hashlib
 import json
 import pathlib
-import resource
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.data import made_videos, record_files
+from tests.training.data import made_videos
 from training import cli
-from training.data import datasets, decode, shard_task, sharding, shards
-from training.data.listing import Listing, Span, Video
+from training.data import datasets, decode, shard_task, shards
 from training.data.media_sequence import MediaSequence
 from training.data.records import Records
 from training.errors import UserError
@@ -252,24 +250,19 @@ def test_a_process_killed_in_a_shard_leaves_nothing_that_counts(
     assert not list(tmp_path.glob(".unfinished-*"))
 
 
+def test_a_shard_that_was_cut_off_is_made_again(root, out, tmp_path):
+    make(root, tmp_path)
+    path = tmp_path / "train-00001-of-00002.tfrecord"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match="train-00001-of-00002.tfrecord is dam"):
+        MediaSequence.read_lists(DataConfig(root=str(tmp_path)))
+    make(root, tmp_path)
+    assert content(tmp_path) == content(out)
+
+
 def test_other_settings_are_refused(root, out):
     with pytest.raises(UserError, match="quality: 90, now 80"):
         make(root, out, "--quality=80")
-
-
-def test_uneven_frames_keep_their_times(tmp_path):
-    path = tmp_path / "a.mkv"
-    stamps = [0, 1, 2, 6, 7, 10]
-    made_videos.write_video(path, 6, stamps=stamps)
-    video = Video(str(path), (1,), fps=5.0)  # so six frames take 1.2 s
-    task = task_of([video], tmp_path)
-    ((record, _),) = shard_task.make_records(video, task)
-    lists = tf.train.SequenceExample.FromString(record).feature_lists
-    times = [
-        feature.int64_list.value[0]
-        for feature in lists.feature_list["image/timestamp"].feature
-    ]
-    assert times == [stamp * 100_000 for stamp in stamps]
 
 
 @pytest.mark.slow
@@ -293,8 +286,13 @@ def test_shards_do_not_depend_on_where_the_videos_are(out, tmp_path):
     assert content(tmp_path / "shards") == content(out)
 
 
-def test_shards_that_are_not_finished_are_not_read(root, tmp_path, monkeypatch):
+@pytest.mark.parametrize("finished_before", [False, True])
+def test_shards_that_are_not_finished_are_not_read(
+    root, tmp_path, monkeypatch, finished_before
+):
     run = shard_task.run
+    if finished_before:
+        make(root, tmp_path)
 
     def stopping(task):
         if task.split != "train":
@@ -303,7 +301,7 @@ def test_shards_that_are_not_finished_are_not_read(root, tmp_path, monkeypatch):
 
     monkeypatch.setattr(shard_task, "run", stopping)
     with pytest.raises(KeyboardInterrupt):
-        make(root, tmp_path)
+        make(root, tmp_path, "--retry-bad")
     with pytest.raises(UserError, match="Not all shards in"):
         MediaSequence.read_lists(DataConfig(root=str(tmp_path)))
 
@@ -321,65 +319,6 @@ def test_verify_finds_one_flipped_bit(root, tmp_path, capsys):
         shards.main([f"--out={tmp_path}", "--verify"])
     assert "train-00000-of-00002.tfrecord is damaged" in str(raised.value)
     assert "test-00000-of-00001.tfrecord cannot be read" in str(raised.value)
-
-
-def test_a_full_disk_leaves_nothing_half_written(root, tmp_path, monkeypatch):
-    task = task_of([Video(str(root / "1.mp4"), (1,))], tmp_path)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    try:
-        with pytest.raises(OSError, match=task.name):
-            shard_task.run(task)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not list(tmp_path.iterdir())
-
-
-def task_of(videos, folder, source="videos", **settings):
-    config = sharding.ShardsConfig(**{"short_side_px": 24, **settings})
-    listing = Listing(("sit", "run"), {"train": videos})
-    (task,) = sharding.plan("made", source, listing, config, str(folder))
-    return task
-
-
-def write_frames(folder, height, width):
-    folder.mkdir()
-    frames = record_files.jpegs(5, height, width)
-    for number, jpeg in enumerate(frames, start=3):
-        (folder / f"f{number:03}.jpg").write_bytes(jpeg)
-    return Video(
-        str(folder), (1,), frame_name="f{:03}.jpg", first_frame=3, fps=4.0
-    ), frames
-
-
-def images(task):
-    ((record, _),) = shard_task.make_records(task.videos[0], task)
-    lists = tf.train.SequenceExample.FromString(record).feature_lists
-    features = lists.feature_list["image/encoded"].feature
-    return [feature.bytes_list.value[0] for feature in features]
-
-
-def test_frames_of_a_folder_stay_as_they_are(tmp_path):
-    video, frames = write_frames(tmp_path / "a", 17, 29)
-    assert images(task_of([video], tmp_path, "frames")) == frames
-
-
-def test_large_frames_of_a_folder_are_scaled(tmp_path):
-    video, frames = write_frames(tmp_path / "a", 48, 64)
-    made = images(task_of([video], tmp_path, "frames"))
-    assert len(made) == len(frames)
-    picture = tf.io.decode_jpeg(frames[2]).numpy()
-    mean = picture.reshape(24, 2, 32, 2, 3).mean((1, 3))
-    rounded = np.floor(mean + 0.5).astype(np.uint8)
-    assert made[2] == tf.io.encode_jpeg(rounded, quality=90)
-
-
-def test_a_short_video_is_one_record_of_its_own_times(root, tmp_path):
-    video = Video(str(root / "0.mp4"), (1,), (Span(0, 0.2, 99.0),))
-    ((_, record),) = shard_task.make_records(video, task_of([video], tmp_path))
-    assert record.frames == 7 and record.fps == 10.0
-    assert record.labels == (1, 0)
-    assert record.spans == (Span(0, 0.2, 99.0),)
 
 
 def test_the_command_explains_itself(capsys):
