@@ -8,7 +8,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 
 IO := .venv-tfio/bin/python
 
-.PHONY: help train test test-slow test-io test-io-all lint format
+.PHONY: help train test test-slow test-io test-io-all test-beam lint format
 
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-slow  full runs and large networks: what takes minutes"
 	@echo "make test-io    s3:// and http://, in tensorflow-io's environment"
 	@echo "make test-io-all    all the tests on TensorFlow there"
+	@echo "make test-beam  making shards by Apache Beam, in .venv-beam"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff format the code"
 
@@ -38,6 +39,9 @@ test-io: .venv-tfio/.io
 
 test-io-all: .venv-tfio/.io
 	$(IO) -m pytest -n 2 --dist loadfile
+
+test-beam: .venv-beam/.beam
+	.venv-beam/bin/python -m pytest tests/training/data/test_beam.py
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -71,4 +75,11 @@ format: .venv/.dev
 	$(IO_PYTHON) -m venv .venv-tfio
 	$(IO) -m pip install --quiet --disable-pip-version-check \
 		-c constraints-tfio.txt $(EDITABLE) '.[io,test,io-test]'
+	@touch $@
+
+# Of its own, because Beam holds protobuf back.
+.venv-beam/.beam: setup.cfg .venv/.made
+	.venv/bin/python -m venv .venv-beam
+	.venv-beam/bin/python -m pip install --quiet \
+		--disable-pip-version-check $(EDITABLE) '.[beam,test]'
 	@touch $@

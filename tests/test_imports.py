@@ -25,6 +25,8 @@ BELOW = {
 }
 # Imported in the one file that needs it, inside a function.
 OPTIONAL = {
+    "apache_beam": "training/data/beam.py",
+    "av": "training/data/decode.py",
     "PIL": "nonlocal_tf/visualize.py",
     "h5py": "nonlocal_tf/weights/hdf5.py",
     "sklearn": "training/data/digits.py",

@@ -13,6 +13,7 @@ from training import (
     train,
     visualize,
 )
+from training.data import shards
 from training.errors import UserError
 
 COMMANDS = (
@@ -23,6 +24,7 @@ COMMANDS = (
     visualize,
     convert,
     models,
+    shards,
 )
 
 

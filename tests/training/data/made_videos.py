@@ -1,0 +1,59 @@
+"""Small videos of known content, encoded by PyAV, and a data set of them."""
+
+import fractions
+
+import av
+
+from tests.training.data import record_files
+from training.data.listing import Listing, Span, Video
+from training.data.videos import VideoDataset
+
+FRAMES = (7, 23, 5, 11, 3)
+
+
+def write_video(path, count, height=48, width=64, fps=10, seed=0, stamps=None):
+    """An MPEG-4 file; every picture of it differs from the others."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=fps)
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        stream.time_base = fractions.Fraction(1, fps)
+        pictures = record_files.pictures(count, height, width, seed)
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = stamps[number] if stamps else number
+            frame.time_base = fractions.Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def write_videos(root):
+    """The files of `Made`."""
+    for number, count in enumerate(FRAMES):
+        write_video(root / f"{number}.mp4", count, seed=number)
+    (root / "bad.mp4").write_text("this is no video")
+
+
+class Made(VideoDataset):
+    """Some with spans, one that is bad, one that is missing."""
+
+    @staticmethod
+    def read_lists(data):
+        def path(name):
+            return f"{data.root}/{name}.mp4"
+
+        spans = (Span(0, 0.0, 0.45), Span(2, 1.2, 1.4), Span(2, 1.9, 9.9))
+        train = [
+            Video(path(0), (1,)),
+            Video(path(1), (0, 1, 2), spans),
+            Video(path("bad"), (0,)),
+            Video(path(2), (2,)),
+        ]
+        return Listing(
+            ("sit", "run", "fall"),
+            {
+                "train": train,
+                "validation": [Video(path(3), (1, 2)), Video(path("gone"))],
+                "test": [Video(path(4))],
+            },
+            multi_label=True,
+        )

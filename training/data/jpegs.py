@@ -1,0 +1,125 @@
+"""Whole videos as JPEG frames, scaled, for shards."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from training.data import decode, transforms
+from training.data.listing import Video, inside
+from training.data.sources import Probe, VideoError
+
+Encode = Callable[[np.ndarray], bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """A whole video as it is written.
+
+    Attributes:
+        jpegs: of its frames.
+        probe: of them.
+        times_s: of each from the first; None if not known.
+    """
+
+    jpegs: list[bytes]
+    probe: Probe
+    times_s: np.ndarray | None
+
+
+def read(video: Video, source: str, short_side_px: int, quality: int) -> Frames:
+    """All frames of a video, scaled, as JPEGs.
+
+    Args:
+        video: to read.
+        source: what it is: "videos" or "frames".
+        short_side_px: that larger frames are scaled to.
+        quality: of the JPEGs, up to 100.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
+    if source == "frames":
+        return _read_folder(video, short_side_px, quality)
+    index = decode.index_video(video.path)
+    shape = _scaled(index.height, index.width, short_side_px)
+    encode = _encoder(index.height, index.width, shape, quality)
+    jpegs = decode.read_frames(
+        video.path,
+        range(index.frames),
+        index,
+        # As objects, because they are not equally long.
+        transform=lambda frame: np.array(encode(frame), object),
+    ).tolist()
+    fps = video.fps or index.fps
+    times_s = _times(len(jpegs), fps, index.timestamps)
+    return Frames(jpegs, Probe(len(jpegs), *shape, fps), times_s)
+
+
+def _read_folder(video: Video, short_side_px: int, quality: int) -> Frames:
+    """Frames of a folder, as they are if they need no scaling."""
+    jpegs: list[bytes] = []
+    first = shape = encode = None
+    while video.frames is None or len(jpegs) < video.frames:
+        number = video.first_frame + len(jpegs)
+        name = video.frame_name.format(number)
+        path = inside(video.path, name)
+        if video.frames is None and jpegs and not tf.io.gfile.exists(path):
+            break
+        try:
+            with tf.io.gfile.GFile(path, "rb") as file:
+                jpeg = file.read()
+            height, width, _ = tf.io.extract_jpeg_shape(jpeg).numpy().tolist()
+            if encode is None:
+                first = height, width
+                shape = _scaled(height, width, short_side_px)
+                encode = _encoder(height, width, shape, quality)
+            if (height, width) != first:
+                raise VideoError(
+                    f"{name} has another size than the first frame"
+                )
+            if shape != first:
+                jpeg = encode(tf.io.decode_jpeg(jpeg, channels=3).numpy())
+        except tf.errors.OpError as error:
+            raise VideoError(
+                f"{name} cannot be read: {error.message}"
+            ) from error
+        jpegs.append(jpeg)
+    if shape is None:
+        raise VideoError("it has no frames")
+    fps = video.fps or 0.0
+    times_s = _times(len(jpegs), fps, np.zeros(0, np.int64))
+    return Frames(jpegs, Probe(len(jpegs), *shape, fps), times_s)
+
+
+def _scaled(height: int, width: int, short_side_px: int) -> tuple[int, int]:
+    """(height, width) to write; frames are never made larger."""
+    short = min(short_side_px, height, width)
+    size = transforms.scaled_size(height, width, short)
+    return int(size[0]), int(size[1])
+
+
+def _encoder(
+    height: int, width: int, shape: tuple[int, int], quality: int
+) -> Encode:
+    """Makes a JPEG of such a frame."""
+    window, _ = transforms.whole_window(height, width, min(shape))
+    resampler = transforms.Resampler(height, width, window[None].numpy(), shape)
+
+    def encode(frame: np.ndarray) -> bytes:
+        picture = resampler(frame)[0]
+        return tf.io.encode_jpeg(picture, quality=quality).numpy()
+
+    return encode
+
+
+def _times(count: int, fps: float, timestamps: np.ndarray):
+    """Seconds of each frame from the first; None where no rate is known."""
+    if fps <= 0:
+        return None
+    if len(timestamps) != count or count < 2:
+        return np.arange(count) / fps
+    # They count in a unit of the file's own; on average a frame takes 1 / fps.
+    steps = (timestamps - timestamps[0]) / (timestamps[-1] - timestamps[0])
+    return steps * (count - 1) / fps

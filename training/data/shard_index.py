@@ -1,0 +1,195 @@
+"""What is known of shards that were made here: `index.json` beside them.
+
+It saves reading all records once to see how long they are, and holds the
+checksums by which damage is found.
+"""
+
+import dataclasses
+import json
+import os
+import threading
+from typing import Any
+
+import tensorflow as tf
+
+from training.data import listing
+from training.data.listing import Span
+from training.errors import UserError
+
+NAME = "index.json"
+# Of finished shards; hidden, so that no pattern for shards matches it.
+NOTES = ".shards"
+FORMAT = "nonlocal_tf shards"
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One record of a shard.
+
+    Attributes:
+        offset: of its beginning in the shard, in bytes.
+        frames: how many it has.
+        height: of a frame, in pixels.
+        width: of a frame, in pixels.
+        fps: frames a second; 0.0 where that is not known.
+        labels: indices of its classes.
+        spans: where each label is seen, in seconds from the first frame.
+    """
+
+    offset: int
+    frames: int
+    height: int
+    width: int
+    fps: float
+    labels: tuple[int, ...]
+    spans: tuple[Span, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One file of records.
+
+    Attributes:
+        name: of the file.
+        split: that its videos are of.
+        sha256: of its content.
+        size_bytes: of the file.
+        videos: how many were to be written into it.
+        records: what it holds; a long video is several.
+        bad: (path, reason) of each video that was left out.
+    """
+
+    name: str
+    split: str
+    sha256: str
+    size_bytes: int
+    videos: int
+    records: tuple[Record, ...]
+    bad: tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """All shards of a folder.
+
+    Attributes:
+        classes: their names, in the order of the labels.
+        multi_label: whether a video may have several classes or none.
+        settings: how the shards were made.
+        shards: in the order of their names.
+    """
+
+    classes: tuple[str, ...]
+    multi_label: bool
+    settings: dict[str, Any]
+    shards: tuple[Shard, ...]
+
+
+def to_json(index: Index) -> str:
+    """The index as text, a shard a line."""
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "classes": index.classes,
+        "multi_label": index.multi_label,
+        "settings": index.settings,
+    }
+    shards = ",\n".join(to_line(shard) for shard in index.shards)
+    return f'{json.dumps(head)[:-1]}, "shards": [\n{shards}\n]}}\n'
+
+
+def to_line(shard: Shard) -> str:
+    """A shard as one line of text."""
+    return json.dumps(dataclasses.asdict(shard))
+
+
+def shard_from_json(values: dict) -> Shard:
+    """Reads what `to_line` wrote, parsed."""
+    return Shard(
+        **{
+            **values,
+            "records": tuple(map(_record, values["records"])),
+            "bad": tuple((path, reason) for path, reason in values["bad"]),
+        }
+    )
+
+
+def read(folder: str) -> Index | None:
+    """The index of a folder; None if it has none, or another program's.
+
+    Raises:
+        UserError: it is damaged or of a later version, or the shards are not
+            all written yet.
+    """
+    path = listing.inside(folder, NAME)
+    if not tf.io.gfile.exists(path):
+        if tf.io.gfile.exists(listing.inside(folder, NOTES)):
+            raise UserError(
+                f"Not all shards in {folder} are written. Run the command "
+                "that makes them again; what is finished stays."
+            )
+        return None
+    values = listing.read_json(path)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        return None
+    if values.get("version") != VERSION:
+        raise UserError(
+            f"Expected version {VERSION} of {path}. "
+            f"Received: {values.get('version')}"
+        )
+    try:
+        return Index(
+            tuple(values["classes"]),
+            values["multi_label"],
+            values["settings"],
+            tuple(map(shard_from_json, values["shards"])),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged ({error!r}). Delete it: then the shards "
+            "themselves are read, which takes longer."
+        ) from error
+
+
+class Indices:
+    """Indices of folders, each read once; threads may share this."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._read: dict[str, Index | None] = {}
+        self._shards: dict[str, Shard] = {}
+        self._records: dict[tuple[str, int], Record] = {}
+
+    def of(self, path: str) -> Index | None:
+        """The index of the folder that a shard is in."""
+        folder = os.path.dirname(path)
+        with self._lock:
+            if folder not in self._read:
+                index = self._read[folder] = read(folder)
+                for shard in index.shards if index else ():
+                    where = listing.inside(folder, shard.name)
+                    self._shards[where] = shard
+                    for record in shard.records:
+                        self._records[where, record.offset] = record
+            return self._read[folder]
+
+    def shard(self, path: str) -> Shard | None:
+        """What the index says of a shard."""
+        self.of(path)
+        return self._shards.get(path)
+
+    def record(self, path: str, offset: int) -> Record | None:
+        """What the index says of a record."""
+        self.of(path)
+        return self._records.get((path, offset))
+
+
+def _record(values: dict) -> Record:
+    return Record(
+        **{
+            **values,
+            "labels": tuple(values["labels"]),
+            "spans": tuple(Span(**span) for span in values["spans"]),
+        }
+    )

@@ -1,0 +1,240 @@
+"""The work for one shard: decode, scale, encode, write.
+
+A task says all that decides the shard's bytes, so where and when it is done
+makes no difference: in this process, in one beside it, or by Apache Beam.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import pathlib
+
+import tensorflow as tf
+
+from training import files
+from training.data import jpegs, sequence_examples, shard_index
+from training.data.listing import Span, Video, inside
+from training.data.sequence_examples import Content
+from training.data.shard_index import Record, Shard
+from training.data.sources import VideoError
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One shard to write.
+
+    Attributes:
+        name: of the file.
+        folder: that it comes into.
+        split: that its videos are of.
+        videos: in this order.
+        source: the storage they are in: "videos" or "frames".
+        root: what their names are relative to.
+        dataset: its name.
+        classes: names of all labels.
+        short_side_px: that larger frames are scaled to.
+        quality: of the JPEGs, up to 100.
+        max_frames: longer videos become several records; None to keep whole.
+    """
+
+    name: str
+    folder: str
+    split: str
+    videos: tuple[Video, ...]
+    source: str
+    root: str
+    dataset: str
+    classes: tuple[str, ...]
+    short_side_px: int
+    quality: int
+    max_frames: int | None
+
+
+def run(task: Task) -> Shard:
+    """Writes a shard, and a note that it is finished.
+
+    Raises:
+        OSError: it cannot be written; nothing half-written stays.
+    """
+    path = inside(task.folder, task.name)
+    scratch = _scratch(task)
+    records: list[Record] = []
+    bad: list[tuple[str, str]] = []
+    offset = 0
+    try:
+        with tf.io.TFRecordWriter(scratch) as writer:
+            for video in task.videos:
+                try:
+                    made = list(make_records(video, task))
+                except VideoError as error:
+                    name = relative(video.path, task.root)
+                    bad.append((name, " ".join(str(error).split())))
+                    continue
+                for content, record in made:
+                    writer.write(content)
+                    records.append(dataclasses.replace(record, offset=offset))
+                    offset += len(content) + 16  # two lengths' and checksums
+        shard = Shard(
+            name=task.name,
+            split=task.split,
+            sha256=sha256(scratch),
+            size_bytes=tf.io.gfile.stat(scratch).length,
+            videos=len(task.videos),
+            records=tuple(records),
+            bad=tuple(bad),
+        )
+        if shard.size_bytes != offset:
+            raise OSError(errno.EIO, "written in part", path)
+        _sync(scratch)
+        tf.io.gfile.rename(scratch, path, overwrite=True)
+    except BaseException as error:
+        discard(task)
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            raise OSError(errno.ENOSPC, "No space left", path) from error
+        if isinstance(error, tf.errors.OpError):
+            raise OSError(errno.EIO, error.message, path) from error
+        raise
+    write_text(note_path(task.folder, task.name), shard_index.to_line(shard))
+    return shard
+
+
+def discard(task: Task) -> None:
+    """Removes what was written of a shard that did not become finished."""
+    with contextlib.suppress(tf.errors.NotFoundError):
+        tf.io.gfile.remove(_scratch(task))
+
+
+def finished(task: Task) -> Shard | None:
+    """The shard if it was written before."""
+    note = note_path(task.folder, task.name)
+    path = inside(task.folder, task.name)
+    try:
+        with tf.io.gfile.GFile(note, "r") as file:
+            shard = shard_index.shard_from_json(json.loads(file.read()))
+        size = tf.io.gfile.stat(path).length
+    except (tf.errors.OpError, KeyError, TypeError, ValueError):
+        return None  # not there, or stopped while it was written
+    return shard if size == shard.size_bytes else None
+
+
+def make_records(video: Video, task: Task) -> list[tuple[bytes, Record]]:
+    """The records of a video; their offsets are still to come.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
+    whole = jpegs.read(video, task.source, task.short_side_px, task.quality)
+    count = len(whole.jpegs)
+    parts = -(-count // task.max_frames) if task.max_frames else 1
+    if parts > 1 and video.spans and whole.times_s is None:
+        raise VideoError("its labels have times, but its frames have no rate")
+    name = relative(video.path, task.root)
+    made = []
+    for part in range(parts):
+        # Parts as long as each other: not 300 frames and then 1.
+        first, end = count * part // parts, count * (part + 1) // parts
+        times, end_s, content = None, 0.0, labelled(video, task.classes)
+        if whole.times_s is not None:
+            times = whole.times_s[first:end]
+            end_s = float(
+                whole.times_s[end]
+                if end < count
+                else times[-1] + 1 / whole.probe.fps
+            )
+            if parts > 1:
+                content = seen_in(content, float(times[0]), end_s)
+        probe = dataclasses.replace(whole.probe, frames=end - first)
+        texts = {
+            "clip/data_path": name,
+            "clip/media_id": os.path.splitext(name)[0],
+            "example/id": f"{name}:{part}" if parts > 1 else name,
+            "example/dataset_name": task.dataset,
+        }
+        frames = whole.jpegs[first:end]
+        record = sequence_examples.encode(
+            frames, probe, content, times, end_s, texts
+        )
+        fields = dataclasses.asdict(probe)
+        made.append(
+            (
+                record,
+                Record(0, **fields, labels=content.labels, spans=content.spans),
+            )
+        )
+    return made
+
+
+def labelled(video: Video, classes: tuple[str, ...]) -> Content:
+    """What a list says of a video, with names."""
+    labels = tuple(
+        dict.fromkeys([*video.labels, *(s.label for s in video.spans)])
+    )
+    return Content(labels, tuple(classes[i] for i in labels), video.spans)
+
+
+def seen_in(content: Content, start_s: float, end_s: float) -> Content:
+    """The labels that are seen in a part of a video, timed from its start."""
+    timed = {span.label for span in content.spans}
+    spans = tuple(
+        Span(
+            span.label,
+            max(span.start_s - start_s, 0.0),
+            min(span.end_s, end_s) - start_s,
+        )
+        for span in content.spans
+        if span.start_s < end_s and span.end_s >= start_s
+    )
+    seen = {span.label for span in spans}
+    kept = [
+        (label, name)
+        for label, name in zip(content.labels, content.names, strict=True)
+        if label in seen or label not in timed
+    ]
+    return Content(
+        tuple(label for label, _ in kept),
+        tuple(name for _, name in kept),
+        spans,
+    )
+
+
+def relative(path: str, root: str) -> str:
+    """`path` as the data set knows it, wherever that is kept."""
+    prefix = root.rstrip("/") + "/"
+    return path.removeprefix(prefix) if root else path
+
+
+def sha256(path: str) -> str:
+    """Hex digest of a file, on a disk or where TensorFlow writes."""
+    digest = hashlib.sha256()
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def note_path(folder: str, name: str) -> str:
+    """Where it is noted that a shard is finished."""
+    return inside(folder, f"{shard_index.NOTES}/{name}.json")
+
+
+def write_text(path: str, text: str) -> None:
+    """Replaces a file at once or leaves the old one, also of a store."""
+    if "://" not in path:
+        files.write_text(pathlib.Path(path), text)
+        return
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(text)
+
+
+def _scratch(task: Task) -> str:
+    return inside(task.folder, files.SCRATCH_PREFIX + task.name)
+
+
+def _sync(path: str) -> None:
+    """Waits until a file is on its disk; a store does so by itself."""
+    if "://" not in path:
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
