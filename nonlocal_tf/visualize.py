@@ -14,6 +14,7 @@ from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 
 GAP_PX = 6
+LETTER_PX = 6
 CAPTION_PX = 22
 BACKGROUND = (18, 18, 24)
 HEAT = (255, 140, 0)
@@ -183,13 +184,7 @@ def strip(frames: np.ndarray, look: Look, arrows: int = 3, zoom: int = 5):
     Raises:
         ImportError: Pillow is not installed (extra `viz`).
     """
-    try:
-        from PIL import Image, ImageDraw
-    except ImportError as error:
-        raise ImportError(
-            "Pictures need Pillow (extra viz). Install it with: "
-            "pip install pillow"
-        ) from error
+    Image, ImageDraw = _pillow()
     time, height, width, _ = frames.shape
     layout = _Layout(height * zoom, width * zoom, zoom, look.cell)
     picture = Image.new(
@@ -217,6 +212,54 @@ def strip(frames: np.ndarray, look: Look, arrows: int = 3, zoom: int = 5):
             _arrow(draw, layout, look, target)
     draw.rectangle(layout.box(look.query), outline=QUERY, width=3)
     return picture
+
+
+def sheet(pictures, captions, columns: int = 6):
+    """Draws pictures of one size in rows, with lines of text below each.
+
+    Args:
+        pictures: uint8 RGB, each `(height, width, 3)`.
+        captions: the lines of each; letters that Pillow's own font lacks
+            become question marks.
+        columns: pictures a row.
+
+    Returns:
+        A `PIL.Image.Image`; it has `save`.
+
+    Raises:
+        ImportError: Pillow is not installed (extra `viz`).
+    """
+    Image, ImageDraw = _pillow()
+    height, width = pictures[0].shape[:2]
+    lines = max(len(caption) for caption in captions)
+    step = height + lines * CAPTION_PX + GAP_PX
+    rows = -(-len(pictures) // columns)
+    size = (columns * (width + GAP_PX) + GAP_PX, rows * step + GAP_PX)
+    picture = Image.new("RGB", size, BACKGROUND)
+    draw = ImageDraw.Draw(picture)
+    for place, (tile, caption) in enumerate(
+        zip(pictures, captions, strict=True)
+    ):
+        x = place % columns * (width + GAP_PX) + GAP_PX
+        y = place // columns * step + GAP_PX
+        picture.paste(Image.fromarray(tile), (x, y))
+        for number, text in enumerate(caption):
+            below = y + height + number * CAPTION_PX
+            known = text.encode("ascii", "replace").decode()
+            draw.text((x, below), known[: width // LETTER_PX], fill=TEXT)
+    return picture
+
+
+def _pillow():
+    """Pillow's modules for pictures and for drawing."""
+    try:
+        from PIL import Image, ImageDraw
+    except ImportError as error:
+        raise ImportError(
+            "Pictures need Pillow (extra viz). Install it with: "
+            "pip install pillow"
+        ) from error
+    return Image, ImageDraw
 
 
 @dataclasses.dataclass(frozen=True)

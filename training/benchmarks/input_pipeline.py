@@ -18,6 +18,7 @@ of so many milliseconds with a batch of so many clips needs (clips a step) /
 """
 
 import argparse
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -32,13 +33,15 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from training import table
 from training.benchmarks.turns import machine, tell
-from training.data import decode, transforms
+from training.data import DATASETS, decode, load_dataset, sharding, transforms
 from training.data.frame_folders import FrameFolders
 from training.data.index_cache import IndexCache
 from training.data.listing import Video
+from training.data.records import Records
+from training.data.sharding import ShardsConfig
 from training.data.video_files import VideoFiles
+from training.recipe import DataConfig, SamplingConfig
 
 SAMPLINGS = {"32x2": (32, 2), "8x8": (8, 8)}
 SHORT_SIDE_PX, CROP_PX = 256, 224
@@ -192,9 +195,6 @@ def fastest_other(row: dict) -> tuple[str, float] | None:
 
 def feed(root: pathlib.Path, sampling: str) -> dict:
     """Reads batches of the whole pipeline on the cores of this process."""
-    from training.data import load_dataset
-    from training.recipe import DataConfig, SamplingConfig
-
     length, stride = SAMPLINGS[sampling]
     dataset = load_dataset(
         "folder",
@@ -393,6 +393,23 @@ def _jpeg_frames(folder, frames: int, size: tuple[int, int]) -> Reader:
     source = FrameFolders()
     fields = source.fields(Video(str(folder), frames=frames))
     return _traced(source, fields, size)
+
+
+def _records(path: pathlib.Path, folder: pathlib.Path) -> Reader:
+    """The film as one record, made as the command makes it."""
+    for name in "ab":  # a data set has classes
+        (folder / "films" / name).mkdir(parents=True)
+        (folder / "films" / name / path.name).symlink_to(path.resolve())
+    data = DataConfig(root=str(folder / "films"))
+    config = ShardsConfig(data=data, max_frames=10**6, shard_videos=1)
+    run = sharding.in_processes(1)
+    sharding.make("folder", config, str(folder / "shards"), run)
+    shards = DataConfig(root=str(folder / "shards"))
+    listing = DATASETS["media_sequence"].read_lists(shards)  # type: ignore[attr-defined]
+    (video, *_) = listing.splits["train"]
+    source = Records()
+    probe = source.probe(video)
+    return _traced(source, source.fields(video), (probe.height, probe.width))
 
 
 def _traced(source, fields, size) -> Reader:

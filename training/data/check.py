@@ -15,12 +15,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nonlocal_tf import visualize
 from nonlocal_tf.choices import unknown
 from training import cli, files, recipe, table
 from training.data import DATASETS
 from training.data.scan import write_bad_videos
 from training.data.videos import VideoDataset
-from training.errors import UserError, missing_extra
+from training.errors import UserError
 from training.recipe import DataConfig, SamplingConfig
 
 EXAMPLE = (
@@ -28,7 +29,6 @@ EXAMPLE = (
 )
 COLUMNS, ROWS = 6, 4
 TILE_PX = 128
-TEXT_PX = 28
 SEED = 2018
 
 
@@ -127,34 +127,28 @@ def report(dataset: VideoDataset) -> str:
 
 
 def contact_sheet(dataset: VideoDataset) -> bytes:
-    """A PNG of middle frames of good videos, drawn at random, with classes."""
-    try:
-        from PIL import Image, ImageDraw
-    except ImportError as error:
-        raise missing_extra("pillow", "viz") from error
-    rng = np.random.default_rng(SEED)
-    pairs = [
-        (split, index)
-        for split, part in dataset.probes().items()
-        for index in range(len(part))
+    """A PNG of middle frames of good videos, drawn at random, with classes.
+
+    Raises:
+        UserError: Pillow is not installed.
+    """
+    parts = dataset.probes()
+    places = [
+        (s, index) for s, part in parts.items() for index in range(len(part))
     ]
-    rng.shuffle(pairs)
-    size = (COLUMNS * TILE_PX, ROWS * (TILE_PX + TEXT_PX))
-    sheet = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(sheet)
-    for place, (split, index) in enumerate(pairs[: COLUMNS * ROWS]):
-        x = place % COLUMNS * TILE_PX
-        y = place // COLUMNS * (TILE_PX + TEXT_PX)
-        pixels = dataset.middle(split, index)
-        sheet.paste(Image.fromarray(pixels[0]), (x, y))
-        labels = dataset.probes()[split][index][0].labels
+    np.random.default_rng(SEED).shuffle(places)
+    pictures, captions = [], []
+    for split, index in places[: COLUMNS * ROWS]:
+        labels = parts[split][index][0].labels
         names = ", ".join(f"{k} {dataset.classes[k]}" for k in labels)
-        # The font that comes with Pillow has no other letters.
-        text = names.encode("ascii", "replace").decode()[:21]
-        draw.text((x + 2, y + TILE_PX + 1), text or "no label", "black")
-        draw.text((x + 2, y + TILE_PX + 14), split, "gray")
+        pictures.append(dataset.middle(split, index)[0])
+        captions.append([names or "no label", split])
     content = io.BytesIO()
-    sheet.save(content, format="PNG")
+    try:
+        picture = visualize.sheet(pictures, captions, COLUMNS)
+    except ImportError as error:
+        raise UserError(str(error)) from error
+    picture.save(content, format="PNG")
     return content.getvalue()
 
 

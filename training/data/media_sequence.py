@@ -28,8 +28,10 @@ from training.data import (
     shard_index,
     tfrecords,
 )
+from training.data.classes import read_classes
 from training.data.datasets import register_dataset
 from training.data.listing import SPLITS, Listing, Video
+from training.data.settings import check_settings, need
 from training.data.sources import VideoError
 from training.data.videos import VideoDataset
 from training.errors import UserError
@@ -46,6 +48,9 @@ class MediaSequence(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
+        check_settings(data, "root", *SPLITS, "classes")
+        if not (data.root or data.train):
+            need(data, "root", "the folder of the shards")
         found = {split: _files(data, split) for split in SPLITS}
         indices = shard_index.Indices()
         names: dict[int, str] = {}
@@ -135,8 +140,7 @@ def _classes(
 ) -> tuple[str, ...]:
     labels = {label for video in videos for label in video.labels}
     if data.classes is not None:
-        path = listing.inside(data.root, data.classes)
-        classes = tuple(line for line, _ in listing.read_lines(path))
+        classes = read_classes(data.classes)
     elif known:
         classes = known[0].classes
     else:

@@ -6,7 +6,8 @@ alike for columns, which are taken from right to left if flip is 1. The value
 there is interpolated linearly between the four pixels around it, without
 smoothing before that, as OpenCV's INTER_LINEAR does and with it the authors'
 code. So scaling a frame and cropping what came out is one step, whose cost is
-that of the crop.
+that of the crop. A window lies in the frame: the middles of its outermost
+pixels may be outside by half a pixel, where the edge of the frame goes on.
 """
 
 import numpy as np
@@ -190,37 +191,21 @@ def resample(frames, windows, size_px):
     """
 
     def take(window):
-        rows, low = _taps(size_px[0], window[0], window[2], tf.shape(frames)[1])
-        columns, right = _taps(
-            size_px[1], window[1], window[3], tf.shape(frames)[2]
+        numbers = tf.cast(window, tf.float32)
+        scaled = tf.raw_ops.ScaleAndTranslate(
+            images=frames,
+            size=size_px,
+            scale=1 / numbers[2:4],
+            translation=-numbers[:2],
+            kernel_type="triangle",
+            antialias=False,
         )
-        flip = window[4] > 0.5
-        columns = tf.where(flip, columns[::-1], columns)
-        right = tf.where(flip, right[::-1], right)
-        wide = _between(frames, columns, right[:, None], axis=2)
-        tall = _between(wide, rows, low[:, None, None], axis=1)
-        return tf.cast(tf.floor(tall + 0.5), tf.uint8)
+        pixels = tf.cast(scaled + 0.5, tf.uint8)
+        return tf.cond(
+            window[4] > 0.5, lambda: pixels[:, :, ::-1], lambda: pixels
+        )
 
     return tf.map_fn(take, windows, fn_output_signature=tf.uint8)
-
-
-def _between(pixels, before, weight, axis):
-    """Interpolates along an axis; float32."""
-    last = tf.shape(pixels, tf.int64)[axis] - 1
-    after = tf.minimum(before + 1, last)
-    first = tf.cast(tf.gather(pixels, before, axis=axis), tf.float32)
-    second = tf.cast(tf.gather(pixels, after, axis=axis), tf.float32)
-    weight = tf.cast(weight, tf.float32)
-    return first * (1 - weight) + second * weight
-
-
-def _taps(size, offset, scale, length):
-    """`taps` in TensorFlow."""
-    place = (tf.cast(tf.range(size), tf.float64) + offset + 0.5) * scale - 0.5
-    last = tf.cast(length - 1, tf.float64)
-    place = tf.clip_by_value(place, tf.cast(0, tf.float64), last)
-    before = tf.floor(place)
-    return tf.cast(before, tf.int64), place - before
 
 
 def _window(height, width, scaled, offset_y, offset_x, flip):

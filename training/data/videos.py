@@ -26,6 +26,7 @@ from training.data.datasets import BadVideo, Dataset, Example, check_split
 from training.data.frame_folders import FrameFolders
 from training.data.index_cache import IndexCache
 from training.data.listing import Listing, Video
+from training.data.records import Records
 from training.data.scan import check_share, probe_all
 from training.data.sources import Probe, Source, VideoError
 from training.data.video_files import VideoFiles
@@ -42,6 +43,7 @@ INSTEAD = {"validation": "test", "test": "validation"}
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "videos": lambda data: _decoder(data),
     "frames": lambda data: FrameFolders(),
+    "records": lambda data: Records(),
 }
 
 

@@ -7,6 +7,7 @@ empty files, unless the caller has something better to write.
 import pathlib
 from collections.abc import Callable
 
+from tests.training.data import record_files
 from training.data import DATASETS
 from training.data.listing import Listing
 from training.recipe import DataConfig
@@ -74,6 +75,22 @@ def folder(root, write_video, write_frames):
     ):
         write_video(root / video)
     write(root / "train" / "jump" / "notes.txt", "not a video")
+    return DataConfig(root=str(root))
+
+
+@fixture_of("media_sequence")
+def media_sequence(root, write_video, write_frames):
+    root.mkdir(parents=True, exist_ok=True)
+    for split, labels in (("train", [0, 2, 1]), ("test", [1])):
+        contents = [
+            record_files.example(
+                record_files.jpegs(5 + label, 36, 52, seed=label),
+                clip__label__index=[label],
+            )
+            for label in labels
+        ]
+        path = root / f"{split}-00000-of-00001.tfrecord"
+        record_files.write(path, contents)
     return DataConfig(root=str(root))
 
 

