@@ -103,7 +103,7 @@ def read_frames(
     path: str | os.PathLike,
     frames: Sequence[int],
     index: VideoIndex,
-    transform: Transform | None = None,
+    transform: Transform = np.ascontiguousarray,
 ) -> np.ndarray:
     """Reads frames of a video by their numbers.
 
@@ -136,12 +136,14 @@ def read_frames(
 
     def keep(number, frame):
         # One reformatter for all keeps its tables; threads would only compete.
-        # The size matters to the odd file that changes it on its way.
+        # The size matters to the odd file that changes it on its way. As RGB
+        # in three bytes: for others, FFmpeg 8 leaves the last columns of some
+        # widths unwritten.
         rgb = reformatter.reformat(
             frame, width=width, height=height, format="rgb24", threads=1
         )
         picture = np.rot90(rgb.to_ndarray(), index.rotation)
-        found[number] = picture if transform is None else transform(picture)
+        found[number] = transform(picture)
 
     if index.order == "timestamps":
         try:

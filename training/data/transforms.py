@@ -128,35 +128,36 @@ class _Plan:
         self._low = np.searchsorted(self._rows, low)
         self._left, self._after = left, after
         self._right_weight = np.repeat(right, 3).astype(np.float32)
-        self._left_weight = 1 - self._right_weight
         self._low_weight = below.astype(np.float32)[:, None]
-        self._top_weight = 1 - self._low_weight
-        rows, columns = len(self._rows), 3 * size[1]
-        self._wide = np.empty((2, rows, columns), np.float32)
-        self._tall = np.empty((2, size[0], columns), np.float32)
+        shape = len(self._rows), 3 * size[1]
+        self._near, self._far = np.empty((2, *shape), np.float32)
 
     def take(self, frame, out):
+        """Writes the window of a frame to `out`."""
         if self._stop - self._start == len(self._rows):
             frame = frame[self._start : self._stop]
         else:
             frame = frame[self._rows]
-        a, b = self._wide
-        for side, columns, weight in (
-            (a, self._left, self._left_weight),
-            (b, self._after, self._right_weight),
-        ):
+        near, far = self._near, self._far
+        for side, columns in ((near, self._left), (far, self._after)):
             # "clip" is the mode that does not copy once more.
-            near = frame.take(columns, axis=1, mode="clip")
-            np.multiply(near.reshape(side.shape), weight, out=side)
-        np.add(a, b, out=a)
-        c, d = self._tall
-        np.take(a, self._top, axis=0, out=c, mode="clip")
-        np.take(a, self._low, axis=0, out=d, mode="clip")
-        np.multiply(c, self._top_weight, out=c)
-        np.multiply(d, self._low_weight, out=d)
-        np.add(c, d, out=c)
-        np.add(c, np.float32(0.5), out=c)  # truncation then rounds
-        np.copyto(out, c.reshape(out.shape), casting="unsafe")
+            pixels = frame.take(columns, axis=1, mode="clip")
+            np.copyto(side, pixels.reshape(side.shape))
+        wide = _mix(near, far, self._right_weight)
+        tall = _mix(
+            wide.take(self._top, axis=0, mode="clip"),
+            wide.take(self._low, axis=0, mode="clip"),
+            self._low_weight,
+        )
+        tall += np.float32(0.5)  # truncation then rounds
+        np.copyto(out, tall.reshape(out.shape), casting="unsafe")
+
+
+def _mix(one, other, weight):
+    """one + (other - one) * weight, written over both."""
+    np.subtract(other, one, out=other)
+    np.multiply(other, weight, out=other)
+    return np.add(one, other, out=one)
 
 
 def taps(size: int, offset: float, scale: float, length: int):

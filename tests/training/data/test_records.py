@@ -63,9 +63,9 @@ def test_windows_are_those_of_whole_frames(shard):
     rng = np.random.default_rng(0)
     source, read = reader()
     for count in (1, 3) * 60:
+        size = rng.integers(1, 24, 2)
         windows = windows_at_random(rng, count, size)
         frames = rng.integers(0, FRAMES, 4)
-        size = rng.integers(1, 24, 2)
         got = read(
             source.fields(shard),
             tf.constant(frames),
