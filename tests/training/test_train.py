@@ -144,7 +144,18 @@ def test_the_table_names_what_to_try_next(tiny, capsys):
         assert word in printed
 
 
-@pytest.mark.parametrize("recipe", sorted(RECIPES))
+SLOW_RECIPES = {"finetune_i3d"}  # a large network
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(
+            name, marks=[pytest.mark.slow] if name in SLOW_RECIPES else []
+        )
+        for name in RECIPES
+    ],
+)
 def test_every_recipe_trains_a_step(recipe, tmp_path, monkeypatch):
     resolved = RECIPES[recipe]()
     stages = ["", "image_stage."] if resolved.image_stage else [""]
