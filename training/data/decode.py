@@ -305,6 +305,8 @@ def _opened(
     except av.error.FFmpegError as error:
         reason = error.strerror or type(error).__name__
         raise VideoError(f"it cannot be read as a video: {reason}") from error
+    except tf.errors.NotFoundError as error:
+        raise VideoError("there is no such file") from error
     except (OSError, tf.errors.OpError) as error:
         raise VideoError(f"it cannot be read: {error}") from error
 

@@ -21,6 +21,7 @@ import hashlib
 
 import tensorflow as tf
 
+from training import remote
 from training.data import listing, settings
 from training.data.datasets import register_dataset
 from training.data.listing import Listing, Video, inside
@@ -51,7 +52,9 @@ class Folder(VideoDataset):
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
         settings.check_settings(data, "root")
-        if not data.root or not tf.io.gfile.isdir(data.root):
+        # To an object store, the root of a bucket is no folder.
+        there = remote.is_url(data.root) or tf.io.gfile.isdir(data.root)
+        if not data.root or not there:
             raise UserError(f"{LAYOUT} Received: data.root={data.root!r}")
         folders = _split_folders(data.root)
         if folders:

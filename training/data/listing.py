@@ -207,6 +207,8 @@ def list_folder(path: str) -> list[str]:
     Raises:
         UserError: there is no such folder, or it cannot be listed.
     """
+    if "://" in path:
+        path = f"{path.rstrip('/')}/"  # else a bucket is no folder
     try:
         names = tf.io.gfile.listdir(path)
     except tf.errors.NotFoundError as error:
