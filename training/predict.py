@@ -31,7 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = find_saved_model(options.model)
     predictor = Predictor(path)
     if options.clip is not None:
-        pixels, origin = clips.read_clip(options.clip), options.clip
+        recipe = _recipe(path)
+        pixels = clips.read_clip(
+            options.clip, recipe.sampling if recipe else None
+        )
+        origin = options.clip
     else:
         example, origin = _sample(path, options.split, options.sample)
         pixels = example.pixels
@@ -101,14 +105,21 @@ def find_saved_model(path: str | Path) -> Path:
     )
 
 
-def _sample(path: Path, split: str, index: int):
+def _recipe(path: Path) -> recipes.Recipe | None:
+    """What a SavedModel was trained with, if it says so."""
     recipe_path = path / export.EXTRA / "recipe.json"
     if not recipe_path.is_file():
+        return None
+    return recipes.from_json(recipe_path.read_text("utf-8"))
+
+
+def _sample(path: Path, split: str, index: int):
+    recipe = _recipe(path)
+    if recipe is None:
         raise UserError(
             f"{path} does not say on what it was trained "
             f"({export.EXTRA}/recipe.json); give a clip file instead."
         )
-    recipe = recipes.from_json(recipe_path.read_text("utf-8"))
     example = dataset_of(recipe).example(split, index)
     return example, f"{recipe.dataset} {split} sample {index}"
 
@@ -123,7 +134,8 @@ def _parse(arguments: Sequence[str] | None):
     parser.add_argument(
         "clip",
         nargs="?",
-        help=f"clip file: {' or '.join(clips.READERS)}, uint8 RGB frames",
+        help="video, if the model was trained on videos; or clip file: "
+        f"{' or '.join(clips.READERS)}, uint8 RGB frames",
     )
     parser.add_argument(
         "--model",

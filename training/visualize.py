@@ -33,9 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(f"Expected --out to end in .png, not {options.out}.")
     if options.arrows < 0:
         raise UserError(f"Expected --arrows from 0, not {options.arrows}.")
-    model, _, dataset = run_model.load_trained(RunFolder(options.workdir))
+    model, recipe, dataset = run_model.load_trained(RunFolder(options.workdir))
     if options.clip is not None:
-        example = Example(clips.read_clip(options.clip), label=-1)
+        pixels = clips.read_clip(options.clip, recipe.sampling)
+        example = Example(pixels, label=-1)
     else:
         example = dataset.example(options.split, options.sample)
     if not visualize.nonlocal_blocks(model):
@@ -89,7 +90,8 @@ def _parse(arguments: Sequence[str] | None):
     parser.add_argument(
         "clip",
         nargs="?",
-        help=f"clip file: {' or '.join(clips.READERS)}, uint8 RGB frames",
+        help="video, if the run is on videos; or clip file: "
+        f"{' or '.join(clips.READERS)}, uint8 RGB frames",
     )
     parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
     parser.add_argument(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.training.data import films
-from training import cli, evaluate, predict, train
+from training import cli, evaluate, predict, train, visualize
 from training.data import dataset_of
 from training.run_folder import RunFolder
 
@@ -57,7 +57,20 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     evaluate.main([f"--workdir={run}"])
     capsys.readouterr()
     predict.main([f"--model={out}", "--sample=1"])
-    assert "labelled walk slöwly" in capsys.readouterr().out
+    sample = capsys.readouterr().out
+    assert "labelled walk slöwly" in sample
+    video = dataset_of(RunFolder(run).read_recipe()).videos("test")[1]
+    predict.main([f"--model={out}", video.path])
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[2:] == sample.splitlines()[2:]
+    looks = tmp_path / "looks.png"
+    arguments = [f"--workdir={run}", "--query=1,20,30", f"--out={looks}"]
+    visualize.main([video.path, *arguments])
+    assert looks.read_bytes()[:4] == b"\x89PNG"
+    (videos / "no video.mp4").write_text("")
+    arguments = [f"--model={out}", str(videos / "no video.mp4")]
+    assert cli.run(predict.main, arguments) == 2
+    assert "no video.mp4: the file is empty" in capsys.readouterr().err
 
 
 def test_bad_videos_of_a_run_are_listed_in_its_folder(videos, tmp_path):

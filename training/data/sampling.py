@@ -61,6 +61,17 @@ def clips(frames, fps, sampling: SamplingConfig, views: ViewsConfig):
     )
 
 
+def middle(sampling: SamplingConfig) -> ViewsConfig:
+    """The one view that validation takes: the middle, in time and space."""
+    return ViewsConfig(
+        clips=1,
+        crops=1,
+        short_side_px=sampling.eval_short_side_px,
+        crop_px=sampling.crop_px,
+        starts="centre",
+    )
+
+
 def _tenths(frames, room, clip, clips):
     """The authors': int(frames / clips * clip), as they round."""
     del room

@@ -66,13 +66,7 @@ class VideoDataset(Dataset):
 
     def __init__(self, data: DataConfig, sampling: SamplingConfig):
         self._sampling = sampling
-        self._middle = ViewsConfig(
-            clips=1,
-            crops=1,
-            short_side_px=sampling.eval_short_side_px,
-            crop_px=sampling.crop_px,
-            starts="centre",
-        )
+        self._middle = samples.middle(sampling)
         _check(sampling, self._middle)
         for place in (data.root, data.train, data.validation, data.test):
             remote.require(place or "")
