@@ -57,6 +57,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--videos", nargs="+", metavar="FILE")
+    parser.add_argument(
+        "--gops",
+        nargs="*",
+        type=int,
+        default=[],
+        metavar="N",
+        help="also the last film as H.264 with a short side of 256 and a\n"
+        "keyframe every N frames, as data sets are often prepared",
+    )
     parser.add_argument("--clips", type=int, default=20, metavar="N")
     parser.add_argument("--step-ms", type=float, default=200, metavar="MS")
     parser.add_argument("--batch", type=int, default=8, metavar="CLIPS")
@@ -94,6 +103,13 @@ def measure(options: argparse.Namespace) -> dict:
         with tempfile.TemporaryDirectory() as scratch:
             folder = pathlib.Path(scratch)
             result["films"] += film(pathlib.Path(name), folder, options.clips)
+    for gop in options.gops:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = pathlib.Path(scratch)
+            last = pathlib.Path(options.videos[-1])
+            small = folder / f"{last.stem}-gop{gop}.mp4"
+            _encode_small(last, small, gop)
+            result["films"] += film(small, folder, options.clips)
     with tempfile.TemporaryDirectory() as scratch:
         root = pathlib.Path(scratch)
         for name in options.videos:
@@ -290,6 +306,29 @@ def _feeds(root: pathlib.Path, sampling: str) -> dict:
             statistics.median(column) for column in zip(*found, strict=True)
         ]
     }
+
+
+def _encode_small(source: pathlib.Path, target: pathlib.Path, gop: int) -> None:
+    """H.264 with a short side of 256."""
+    frames = _from_the_start(source)
+    height, width = frames.shape[1:3]
+    window, size = transforms.whole_window(height, width, SHORT_SIDE_PX)
+    size_px = [int(side) // 2 * 2 for side in size]
+    resampler = transforms.Resampler(
+        height, width, window[None].numpy(), size_px
+    )
+    av = decode.pyav()
+    with av.open(str(target), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width = size_px
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.gop_size = gop
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(
+                resampler(frame)[0], format="rgb24"
+            )
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
 
 
 def _window(height: int, width: int):

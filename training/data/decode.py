@@ -129,7 +129,7 @@ def read_frames(
     wanted = sorted(set(numbers))
     found: dict[int, np.ndarray] = {}
 
-    reformatter = _av().video.reformatter.VideoReformatter()
+    reformatter = pyav().video.reformatter.VideoReformatter()
     height, width = index.height, index.width
     if index.rotation % 2:
         height, width = width, height
@@ -197,9 +197,9 @@ def _ordered(path) -> tuple[np.ndarray, np.ndarray] | None:
                 if packet.size and not packet.is_discard:
                     packets.append((packet.pts, packet.is_keyframe))
                 shown += [frame.pts for frame in packet.decode()]
-        except _av().error.EOFError:
+        except pyav().error.EOFError:
             pass
-        except _av().error.FFmpegError:
+        except pyav().error.FFmpegError:
             return None
     stamps = [stamp for stamp, _ in packets]
     if not shown or None in stamps or shown != sorted(set(stamps)):
@@ -263,7 +263,7 @@ def _decode(
             that is refused is a disorder. Without them such packets are
             passed over.
     """
-    av = _av()
+    av = pyav()
     for packet in container.demux(stream):
         if wanted is not None and packet.size:
             # What no frame refers to need not be decoded.
@@ -286,7 +286,7 @@ def _opened(
 
     Pipelines read many clips at once; threads in each would only compete.
     """
-    av = _av()
+    av = pyav()
     path = os.fspath(path)
     try:
         with contextlib.ExitStack() as stack:
@@ -320,7 +320,12 @@ def _check_file(path: str) -> None:
         raise VideoError("the file is empty")
 
 
-def _av():
+def pyav() -> Any:
+    """PyAV's module.
+
+    Raises:
+        UserError: it is not installed.
+    """
     try:
         import av
     except ImportError as error:
