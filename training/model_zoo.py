@@ -72,10 +72,15 @@ def render(results: dict[str, list[dict]]) -> str:
         "| recipe | chance | test accuracy (seed) | mean | time | command |",
         "|---|---|---|---|---|---|",
     ]
-    lines += [_row(name, results.get(name, [])) for name in RECIPES]
+    lines += [_row(name, results.get(name, [])) for name in listed()]
     machines = sorted({_machine(r) for runs in results.values() for r in runs})
     footer = ["", "Run on:", "", *(f"- {machine}" for machine in machines)]
     return "\n".join([INTRODUCTION, *lines, *footer]) + "\n"
+
+
+def listed() -> list[str]:
+    """The recipes that others can repeat: not those on one's own videos."""
+    return [name for name, make in RECIPES.items() if make().data is None]
 
 
 def _row(name: str, runs: list[dict]) -> str:

@@ -6,9 +6,8 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize(
-    "case", ["synchronized", pytest.param("fused", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["synchronized", "fused"])
 def test_two_devices_train_a_network_that_was_loaded(case, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "tests.training.two_devices", case, tmp_path],

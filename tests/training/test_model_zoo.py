@@ -36,7 +36,7 @@ def test_the_page_in_the_repository_is_what_the_results_say():
 
 def test_results_come_from_committed_code():
     results = model_zoo.read_results(model_zoo.RESULTS)
-    assert set(results) == set(RECIPES)
+    assert set(results) == set(model_zoo.listed())
     for run in (run for runs in results.values() for run in runs):
         assert all(len(commit) == 40 for commit in run["commits"]), run
 
@@ -54,7 +54,8 @@ def test_readme_quotes_the_results(recipe):
 def test_every_recipe_has_a_row():
     page = model_zoo.render({})
     for name in RECIPES:
-        assert f"| {name} | | not run |" in page
+        own_videos = name.startswith("finetune")
+        assert (f"| {name} | | not run |" in page) == (not own_videos)
 
 
 def test_a_row_has_the_accuracy_and_the_time_of_both_stages():

@@ -144,7 +144,8 @@ def test_the_table_names_what_to_try_next(tiny, capsys):
         assert word in printed
 
 
-SLOW_RECIPES = {"finetune_i3d"}  # a large network
+# A large network, and two that train in full in test_digits_runs.py.
+SLOW_RECIPES = {"finetune_i3d", "digits_c2d", "digits_i3d"}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ def options(**changed):
     return argparse.Namespace(**{**defaults, **changed})
 
 
-@pytest.mark.parametrize("name", networks.NETWORKS)
+@pytest.mark.parametrize(
+    "name", ["c2d_r50", pytest.param("i3d_nl5_r50", marks=pytest.mark.slow)]
+)
 def test_the_plain_keras_network_is_ours_in_another_form(name):
     case = networks.case_of(name, "inference", "tf", "keras", shape=CLIP)
     plain = keras_networks.resnet(case["spec"], case["stem"], CLIP)
