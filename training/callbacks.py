@@ -20,7 +20,7 @@ class ListBadVideos(keras.callbacks.Callback):
         self._dataset = dataset
         self._known = len(dataset.bad)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_train_batch_end(self, batch, logs=None):
         if len(self._dataset.bad) == self._known:
             return
         self._known = len(self._dataset.bad)

@@ -61,12 +61,15 @@ def evaluate_run(run: RunFolder, split: str) -> Scores:
     model, _, dataset = run_model.load_trained(run)
     batches = pipeline.feed(dataset.eval_batches(split))
     logs = model.evaluate(batches, verbose=0, return_dict=True)
+    if dataset.bad:
+        run.write_bad_videos(dataset.bad)
+        dataset.check_bad()
     return Scores(
         split=split,
-        examples=dataset.eval_examples,
+        examples=dataset.examples(split),
         accuracy=float(logs["accuracy"]),
         loss=float(logs["loss"]),
-        chance=dataset.chance,
+        chance=dataset.guessing(split),
     )
 
 

@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         example, origin = _sample(path, options.split, options.sample)
         pixels = example.pixels
-        origin += f", labelled {predictor.classes[example.label]}"
+        label = example.label
+        origin += f", labelled {predictor.classes[label]}" if label >= 0 else ""
     probabilities = predictor(pixels)
     best = np.argsort(-probabilities, kind="stable")[: options.top]
     print(f"{origin}\nmodel {path}")

@@ -328,6 +328,8 @@ def _parse(text: str, hint: Any, setting: str):
         value = text
     if type(value) is int and float in kinds and int not in kinds:
         value = float(value)
+    if type(value) not in kinds and str in kinds:
+        value = text  # a folder may be called 2024
     if type(value) not in kinds:
         expected = " or ".join(
             "None" if kind is type(None) else kind.__name__ for kind in kinds

@@ -3,6 +3,7 @@
 recipe.json     the resolved recipe
 versions.json   one entry each time the run was started or resumed
 metrics.csv     one row an epoch
+data.json       classes, and a digest of the videos it is trained on
 bad_videos.csv  which videos are left out and why, where there are any
 result.json     accuracy on the test split, when training is done
 checkpoints/    the last two epochs
@@ -26,7 +27,7 @@ from collections.abc import Iterator, Sequence
 
 from training import files, remote
 from training import recipe as recipes
-from training.data import BadVideo, scan
+from training.data import BadVideo, Dataset, scan
 from training.errors import UserError
 from training.url_path import UrlPath
 
@@ -49,6 +50,7 @@ class RunFolder:
         self.versions_path = self.path / "versions.json"
         self.metrics_path = self.path / "metrics.csv"
         self.result_path = self.path / "result.json"
+        self.data_path = self.path / "data.json"
         self.bad_videos_path = self.path / "bad_videos.csv"
         self.checkpoints = self.path / "checkpoints"
         self.image_stage = self.path / "image_stage"
@@ -102,6 +104,30 @@ class RunFolder:
         writer.writeheader()
         writer.writerows(history)
         files.write_text(self.metrics_path, text.getvalue())
+
+    def check_data(self, dataset: Dataset) -> None:
+        """Keeps what a run is trained on, and sees that it stays the same.
+
+        Raises:
+            UserError: videos came, went or changed since the run began.
+        """
+        if dataset.fingerprint() is None:
+            return
+        now: dict = {
+            "classes": list(dataset.classes),
+            "sha256": dataset.fingerprint(),
+        }
+        before = _read_json(self.data_path, default=None)
+        if before is None:
+            files.write_text(self.data_path, json.dumps(now, indent=2))
+        elif before != now:
+            raise UserError(
+                f"The videos are not those that {self.path} began with: some "
+                "came, went, or can no longer be read. Expected classes: "
+                f"{', '.join(before['classes'])}. Received: "
+                f"{', '.join(now['classes'])}. Put them back, or train in a "
+                "new --workdir."
+            )
 
     def write_bad_videos(self, bad: Sequence[BadVideo]) -> None:
         """Writes anew which videos are left out."""

@@ -41,7 +41,9 @@ def compile_model(model: keras.Model, recipe: Recipe) -> None:
     fused.use_fused_batch_norm(model)
     model.compile(
         optimizer=keras.optimizers.Adam(rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        ),
         # Weighted: a clip that could not be read counts in neither.
         weighted_metrics=["accuracy"],
         # "auto" compiles with XLA on a GPU, unasked.
@@ -85,6 +87,7 @@ def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:
             f"{recipe.epochs} epochs"
         )
     dataset = dataset_of(recipe)
+    run.check_data(dataset)
     model = build_model(recipe, dataset)
     compile_model(model, recipe)
     checkpoints.restore(model, checkpoint)

@@ -98,6 +98,7 @@ def fit(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> list[dict]:
     """Runs the epochs that are left; returns the rows of all of them."""
     dataset = dataset_of(chosen)
     run.write_bad_videos(dataset.bad)
+    run.check_data(dataset)
     checkpoint = checkpoints.latest(run)
     keras.utils.set_random_seed(chosen.seed)
     model = run_model.build_model(chosen, dataset)
@@ -133,8 +134,8 @@ def fit(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> list[dict]:
         steps_per_epoch=chosen.epoch_steps,
         validation_data=pipeline.feed(dataset.eval_batches("validation")),
         callbacks=[
+            callbacks.ListBadVideos(run, dataset),  # before what would save
             checkpoints.CheckpointEveryEpoch(run, history, chosen.epoch_steps),
-            callbacks.ListBadVideos(run, dataset),
             *_tensorboard(run),
         ],
         shuffle=False,  # the dataset decides the order
@@ -147,7 +148,9 @@ def _try_out(chosen: recipe.Recipe) -> None:
     """Makes every stage's network, so that errors come before training."""
     if chosen.image_stage is not None:
         _try_out(chosen.image_stage)
-    model = run_model.build_model(chosen, dataset_of(chosen))
+    dataset = dataset_of(chosen)
+    dataset.check_trainable()
+    model = run_model.build_model(chosen, dataset)
     if chosen.image_stage is None:
         run_model.start_from_weights(model, chosen)
 

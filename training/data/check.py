@@ -19,7 +19,9 @@ from nonlocal_tf import visualize
 from nonlocal_tf.choices import unknown
 from training import cli, files, recipe, table
 from training.data import DATASETS
+from training.data.listing import Video
 from training.data.scan import write_bad_videos
+from training.data.sources import Probe
 from training.data.videos import VideoDataset
 from training.errors import UserError
 from training.recipe import DataConfig, SamplingConfig
@@ -96,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def report(dataset: VideoDataset) -> str:
     """What is in a data set, as text."""
-    parts = dataset.probes()
+    parts = _good(dataset)
     bad = collections.Counter(b.split for b in dataset.bad)
     rows: list[Sequence[object]] = [
         ("split", "listed", "bad", "good", "frames", "seconds", "sizes")
@@ -132,16 +134,19 @@ def contact_sheet(dataset: VideoDataset) -> bytes:
     Raises:
         UserError: Pillow is not installed.
     """
-    parts = dataset.probes()
+    parts = _good(dataset)
     places = [
-        (s, index) for s, part in parts.items() for index in range(len(part))
+        (split, place)
+        for split, part in parts.items()
+        for place in range(len(part))
     ]
     np.random.default_rng(SEED).shuffle(places)
     pictures, captions = [], []
     for split, index in places[: COLUMNS * ROWS]:
         labels = parts[split][index][0].labels
         names = ", ".join(f"{k} {dataset.classes[k]}" for k in labels)
-        pictures.append(dataset.middle(split, index)[0])
+        number = dataset.good(split)[index]
+        pictures.append(dataset.middle(split, number)[0])
         captions.append([names or "no label", split])
     content = io.BytesIO()
     try:
@@ -152,9 +157,17 @@ def contact_sheet(dataset: VideoDataset) -> bytes:
     return content.getvalue()
 
 
+def _good(dataset: VideoDataset) -> dict[str, list[tuple[Video, Probe]]]:
+    """Videos of which every frame could be read."""
+    return {
+        split: [part[index] for index in dataset.good(split)]
+        for split, part in dataset.probes().items()
+    }
+
+
 def _balance(dataset: VideoDataset) -> str:
     """How many good videos each class has in each split."""
-    parts = dataset.probes()
+    parts = _good(dataset)
     counts = {
         split: collections.Counter(
             label for video, _ in pairs for label in set(video.labels)
@@ -171,7 +184,7 @@ def _balance(dataset: VideoDataset) -> str:
 
 def _notes(dataset: VideoDataset) -> list[str]:
     """What is often a mistake."""
-    parts = dataset.probes()
+    parts = _good(dataset)
     found = []
     trained = {k for video, _ in parts["train"] for k in video.labels}
     missing = [
@@ -184,6 +197,9 @@ def _notes(dataset: VideoDataset) -> list[str]:
         shared = len(train & {video.path for video, _ in pairs})
         if split != "train" and shared and dataset.source != "records":
             found.append(f"{shared} videos of {split} are in train too")
+    short = sum(p.frames == 1 for part in parts.values() for _, p in part)
+    if short:
+        found.append(f"{short} videos have one frame")
     unknown_rate = sum(not p.fps for part in parts.values() for _, p in part)
     if unknown_rate:
         found.append(f"{unknown_rate} videos do not say their frame rate")

@@ -50,7 +50,6 @@ class Dataset(abc.ABC):
         element_shape: of one example's pixels.
         chance: accuracy of guessing.
         eval_examples: size of each evaluation split.
-        bad: examples that are left out because they cannot be read.
     """
 
     description: str
@@ -58,7 +57,11 @@ class Dataset(abc.ABC):
     element_shape: tuple[int, ...]
     chance: float
     eval_examples: int
-    bad: Sequence[BadVideo] = ()
+
+    @property
+    def bad(self) -> Sequence[BadVideo]:
+        """Examples that are left out because they cannot be read."""
+        return ()
 
     @classmethod
     def load(
@@ -75,6 +78,23 @@ class Dataset(abc.ABC):
                 "neither data nor sampling."
             )
         return cls()
+
+    def examples(self, split: str) -> int:
+        """How many examples an evaluation split has."""
+        check_split(split)
+        return self.eval_examples
+
+    def guessing(self, split: str) -> float:
+        """Accuracy of guessing on an evaluation split."""
+        check_split(split)
+        return self.chance
+
+    def fingerprint(self) -> str | None:
+        """Names what examples are drawn from; None if that is the code."""
+        return None
+
+    def check_trainable(self) -> None:  # noqa: B027
+        """Raises a UserError if no network can be trained on it yet."""
 
     def check_bad(self) -> None:  # noqa: B027
         """Raises a UserError if too many examples turned out to be bad."""

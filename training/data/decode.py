@@ -11,6 +11,10 @@ trusting them gives wrong frames and no error. So a file is decoded once, and
               before the first of them, and leaves out frames that neither are
               wanted nor referred to.
 "count"       it is not so. Every read decodes from the start and counts.
+
+Damage that a decoder does not notice is decoded as it comes. Where it reaches
+beyond a keyframe (rare: pictures that are refreshed bit by bit), frames that
+are found by seeking may differ from those of a decoder run from the start.
 """
 
 import contextlib
@@ -29,6 +33,10 @@ from training.errors import missing_extra
 SEEK_FRAMES = 8
 # A decoder that refuses what is damaged instead of making something up.
 STRICT = {"err_detect": "explode"}
+# Decoders that take what to leave out when they start, not at every packet.
+WHOLE_CODECS = {"av1", "libdav1d", "libaom-av1"}
+# What PyAV raises besides FFmpegError, on damage that confuses it.
+CONFUSED = (ValueError, IndexError, AttributeError)
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
@@ -91,7 +99,7 @@ def index_video(path: str | os.PathLike) -> VideoIndex:
             frames=frames,
             height=height,
             width=width,
-            fps=float(stream.average_rate or 0),
+            fps=_rate(stream, ordered),
             rotation=turns,
             order="timestamps" if found else "count",
             timestamps=ordered,
@@ -104,6 +112,7 @@ def read_frames(
     frames: Sequence[int],
     index: VideoIndex,
     transform: Transform = np.ascontiguousarray,
+    on_disorder: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Reads frames of a video by their numbers.
 
@@ -115,6 +124,9 @@ def read_frames(
         transform: what to make of each frame, uint8 RGB
             `(height, width, 3)`, as soon as it is decoded, so that large
             frames do not pile up.
+        on_disorder: is called where seeking did not lead to what the index
+            says, as in files whose containers have no table of places: all
+            was decoded from the start then, and had better be again.
 
     Returns:
         What `transform` gives for each, stacked; uint8
@@ -145,13 +157,15 @@ def read_frames(
         picture = np.rot90(rgb.to_ndarray(), index.rotation)
         found[number] = transform(picture)
 
-    if index.order == "timestamps":
+    if index.order == "count":
+        _read_by_counting(path, wanted, keep)
+    else:
         try:
             _read_by_seeking(path, wanted, index, keep)
         except _Disorder:  # some demuxers seek to the wrong place
+            on_disorder()
             found.clear()
-    if not found:
-        _read_by_counting(path, wanted, keep)
+            _read_by_counting(path, wanted, keep)
     return np.stack([found[number] for number in numbers])
 
 
@@ -175,6 +189,8 @@ def _read_by_seeking(path, wanted, index, keep):
             until = _until(index, left)
             for frame in _decode(container, stream, stamps):
                 number = _number(ordered, frame)
+                if number < key:
+                    continue  # shown before the keyframe, stored behind it
                 if number <= last or number > left[-1]:
                     raise _Disorder
                 last = number
@@ -193,7 +209,7 @@ def _ordered(path) -> tuple[np.ndarray, np.ndarray] | None:
     # Without that filter pictures are not right, but which there are is.
     with _opened(path, **STRICT, skip_loop_filter="all") as (container, stream):
         try:
-            for packet in container.demux(stream):
+            for packet in _packets(container, stream):
                 if packet.size and not packet.is_discard:
                     packets.append((packet.pts, packet.is_keyframe))
                 shown += [frame.pts for frame in packet.decode()]
@@ -207,6 +223,14 @@ def _ordered(path) -> tuple[np.ndarray, np.ndarray] | None:
     ordered = np.array(shown, np.int64)
     keys = sorted(stamp for stamp, is_key in packets if is_key)
     return ordered, np.searchsorted(ordered, keys).astype(np.int64)
+
+
+def _rate(stream, ordered: np.ndarray) -> float:
+    """Frames a second; from the frames' times, which headers may not tell."""
+    if len(ordered) > 1 and stream.time_base:
+        seconds = float((ordered[-1] - ordered[0]) * stream.time_base)
+        return (len(ordered) - 1) / seconds
+    return float(stream.average_rate or 0)
 
 
 def _number(ordered: np.ndarray, frame) -> int:
@@ -264,8 +288,9 @@ def _decode(
             passed over.
     """
     av = pyav()
-    for packet in container.demux(stream):
-        if wanted is not None and packet.size:
+    skips = stream.codec_context.name not in WHOLE_CODECS
+    for packet in _packets(container, stream):
+        if skips and wanted is not None and packet.size:
             # What no frame refers to need not be decoded.
             skip = packet.pts is not None and packet.pts not in wanted
             stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
@@ -295,10 +320,11 @@ def _opened(
                 source = stack.enter_context(tf.io.gfile.GFile(path, "rb"))
             elif "://" not in path:
                 _check_file(path)
-            container = stack.enter_context(av.open(source))
-            if not container.streams.video:
-                raise VideoError("it has no video stream")
-            stream = container.streams.video[0]
+                source = os.path.abspath(path)  # "a:b" is no protocol
+            container = stack.enter_context(
+                _quietly(av.open, source, metadata_errors="replace")
+            )
+            stream = _video_stream(container)
             stream.codec_context.thread_count = 1
             stream.codec_context.options = options
             yield container, stream
@@ -309,6 +335,41 @@ def _opened(
         raise VideoError("there is no such file") from error
     except (OSError, tf.errors.OpError) as error:
         raise VideoError(f"it cannot be read: {error}") from error
+
+
+def _quietly(function: Callable, *arguments, **options) -> Any:
+    """Calls PyAV; whatever it raises on odd content is a bad video."""
+    try:
+        return function(*arguments, **options)
+    except CONFUSED as error:
+        if isinstance(error, pyav().error.FFmpegError):
+            raise
+        raise VideoError(f"it cannot be read as a video: {error}") from error
+
+
+def _video_stream(container):
+    """The stream that players show; covers of sound are none."""
+    av = pyav()
+    films = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & av.stream.Disposition.attached_pic
+    ]
+    if not films:
+        raise VideoError("it has no video stream")
+    best = container.streams.best("video")
+    stream = best if best in films else films[0]
+    if stream.codec_context is None:
+        raise VideoError("there is no decoder for its codec")
+    return stream
+
+
+def _packets(container, stream) -> Iterator:
+    """What `demux` gives; damage that confuses PyAV ends it."""
+    packets = iter(container.demux(stream))
+    with contextlib.suppress(StopIteration):
+        while True:
+            yield _quietly(next, packets)
 
 
 def _check_file(path: str) -> None:

@@ -20,7 +20,7 @@ from training.data.decode import VideoIndex
 from training.data.sources import VideoError
 from training.errors import UserError
 
-VERSION = 1  # of what is stored; another one is not read
+VERSION = 2  # of what is stored; another one is not read
 KEEP_IN_MEMORY = 4096
 
 
@@ -43,6 +43,7 @@ class IndexCache:
     def __init__(self, path: str | os.PathLike | None = None):
         self.path = pathlib.Path(path or default_path())
         self._lock = threading.Lock()
+        self._complained = False
         self._recent: dict[tuple, VideoIndex] = {}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,12 +71,20 @@ class IndexCache:
         """
         key = (_absolute(path), *_state(path))
         with self._lock:
-            found = self._recent.get(key) or self._load(key)
+            found = self._recent.get(key)
+        found = found or self._load(key)
         if found is None:
             found = decode.index_video(path)
             self._store(key, found)
         self._remember(key, found)
         return found
+
+    def count_from_now_on(self, path: str) -> None:
+        """Keeps that seeking in a file leads nowhere; frames stay the same."""
+        key = (_absolute(path), *_state(path))
+        counted = dataclasses.replace(self.index(path), order="count")
+        self._store(key, counted)
+        self._remember(key, counted)
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -88,20 +97,34 @@ class IndexCache:
                 self._recent.pop(next(iter(self._recent)), None)
             self._recent[key] = index
 
-    def _load(self, key):
-        row = self._database.execute(
-            "SELECT content FROM videos WHERE path=? AND size=? "
-            "AND changed=? AND version=?",
-            (*key, VERSION),
-        ).fetchone()
-        return None if row is None else _unpack(row[0])
+    def _load(self, key) -> VideoIndex | None:
+        try:
+            with self._lock:
+                row = self._database.execute(
+                    "SELECT content FROM videos WHERE path=? AND size=? "
+                    "AND changed=? AND version=?",
+                    (*key, VERSION),
+                ).fetchone()
+            return None if row is None else _unpack(row[0])
+        except (sqlite3.Error, zlib.error, ValueError, TypeError) as error:
+            self._complain(error)
+            return None
 
     def _store(self, key, index):
-        with self._lock, self._database:
-            self._database.execute(
-                "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?)",
-                (*key, VERSION, _pack(index)),
-            )
+        try:
+            with self._lock, self._database:
+                self._database.execute(
+                    "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?)",
+                    (*key, VERSION, _pack(index)),
+                )
+        except sqlite3.Error as error:
+            self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        """Says once that the file is of no use; work goes on without it."""
+        if not self._complained:
+            self._complained = True
+            print(f"note: the cache of videos {self.path} is damaged: {error}")
 
 
 def _absolute(path: str) -> str:

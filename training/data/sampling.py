@@ -152,7 +152,7 @@ def _at_rate(frames, fps, sampling):
 def _evenly(start, span, frames, sampling):
     """SlowFast's: from the first to the last frame in even steps, cut off."""
     numbers = start + tf.linspace(
-        tf.cast(0, tf.float64), span - 1, sampling.frames
+        tf.cast(0, tf.float64), tf.maximum(span - 1, 0), sampling.frames
     )
     numbers = tf.cast(tf.floor(numbers), tf.int64)
     if sampling.past_end == "wrap":

@@ -65,10 +65,17 @@ def check_share(bad: Sequence[BadVideo], listed: int, max_share: float) -> None:
         max_share: how many may be.
     """
     if len(bad) > max_share * listed:
-        some = "; ".join(f"{b.path}: {b.reason}" for b in bad[:3])
         raise UserError(
             f"{len(bad)} of {listed} videos cannot be read, more than "
-            f"data.max_bad_share={max_share} of them: {some}"
-            f"{'; ...' if len(bad) > 3 else ''}. Mend or delete them, or raise "
-            "data.max_bad_share."
+            f"data.max_bad_share={max_share} of them.{some_of(bad)} Mend or "
+            "delete them, or raise data.max_bad_share; python -m "
+            "training.data.check lists them all."
         )
+
+
+def some_of(bad: Sequence[BadVideo]) -> str:
+    """The first bad videos and their reasons, as the end of a message."""
+    if not bad:
+        return ""
+    some = "; ".join(f"{b.path}: {b.reason}" for b in bad[:3])
+    return f" Bad: {some}{'; ...' if len(bad) > 3 else '.'}"

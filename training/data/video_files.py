@@ -35,5 +35,11 @@ class VideoFiles(Source):
         resampler = transforms.Resampler(
             index.height, index.width, windows, size_px
         )
-        clip = decode.read_frames(path, frames, index, transform=resampler)
+        clip = decode.read_frames(
+            path,
+            frames,
+            index,
+            transform=resampler,
+            on_disorder=lambda: self._cache.count_from_now_on(path),
+        )
         return np.swapaxes(clip, 0, 1)  # (w, n, h, w, 3)

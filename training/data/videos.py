@@ -11,7 +11,9 @@ import abc
 import collections
 import concurrent.futures
 import functools
+import hashlib
 import os
+import threading
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -27,7 +29,7 @@ from training.data.frame_folders import FrameFolders
 from training.data.index_cache import IndexCache
 from training.data.listing import Listing, Video
 from training.data.records import Records
-from training.data.scan import check_share, probe_all
+from training.data.scan import check_share, probe_all, some_of
 from training.data.sources import Probe, Source, VideoError
 from training.data.video_files import VideoFiles
 from training.data.whole_videos import WholeVideos
@@ -75,7 +77,13 @@ class VideoDataset(Dataset):
         self.multi_label = listing.multi_label
         side = sampling.crop_px
         self.element_shape = (sampling.frames, side, side, 3)
+        self._root = data.root
         self._service = data.service
+        if not 0 <= data.max_bad_share <= 1:
+            raise UserError(
+                "Expected data.max_bad_share from 0 to 1. "
+                f"Received: {data.max_bad_share}"
+            )
         self._max_bad_share = data.max_bad_share
         self._source = SOURCES[self.source](data)
         if self._service and not self._source.tf_ops:
@@ -84,11 +92,12 @@ class VideoDataset(Dataset):
                 "them first: python -m training.data.shards. "
                 f"Received: data.service={self._service!r}"
             )
-        self.bad: list[BadVideo] = []
+        self._bad: dict[tuple, BadVideo] = {}
+        self._lock = threading.Lock()
         self.listed = {name: len(v) for name, v in listing.splits.items()}
         self._splits = self._scan(listing)
         self.eval_examples = len(self._part("test"))
-        self.chance = self._part("test").largest_share(len(self.classes))
+        self.chance = self.guessing("test")
 
     @classmethod
     def load(cls, data, sampling):
@@ -182,12 +191,51 @@ class VideoDataset(Dataset):
             index, index + 1, lambda i: self._views(part, i, self._middle)
         )
         if not weight:
-            raise UserError(f"{self.bad[-1].path}: {self.bad[-1].reason}")
+            bad = self._bad[part.name, "read", index]
+            raise UserError(f"{bad.path}: {bad.reason}")
         return pixels[0].numpy()
 
     def videos(self, split: str) -> list[Video]:
         """The good videos of a split, in the order of its examples."""
         return self._part(split).videos
+
+    @property
+    def bad(self):
+        with self._lock:
+            return list(self._bad.values())
+
+    def examples(self, split):
+        """Those of the split that can be read, as far as is known."""
+        part = self._part(split)
+        with self._lock:
+            late = [k for k in self._bad if k[:2] == (part.name, "read")]
+        return len(part) - len(late)
+
+    def guessing(self, split):
+        return self._part(split).largest_share(len(self.classes))
+
+    def fingerprint(self):
+        """Names what is drawn from: classes, videos, labels and lengths."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        for name, pairs in sorted(self.probes().items()):
+            for video, probe in pairs:
+                path = video.path.removeprefix(self._root).lstrip("/")
+                row = name, path, video.labels, video.spans, video.offset
+                digest.update(repr((*row, probe)).encode())
+        return digest.hexdigest()
+
+    def check_trainable(self):
+        if self.multi_label:
+            raise UserError(
+                "Training on videos with several labels is not there yet; "
+                "these data sets can be checked and made into shards."
+            )
+        for split in ("train", "validation", "test"):
+            if any(not v.labels for v in self._part(split).videos):
+                raise UserError(
+                    f"Expected a label for each video. Received: a list for "
+                    f"{self._part(split).name} without labels."
+                )
 
     def check_bad(self):
         check_share(self.bad, sum(self.listed.values()), self._max_bad_share)
@@ -195,6 +243,15 @@ class VideoDataset(Dataset):
     def probes(self) -> dict[str, list[tuple[Video, Probe]]]:
         """Good videos of each split that there is, and what is known."""
         return {name: part.pairs for name, part in self._splits.items()}
+
+    def good(self, split: str) -> list[int]:
+        """Numbers of the videos of a split that could still be read."""
+        with self._lock:
+            return [
+                index
+                for index in range(len(self._splits[split]))
+                if (split, "read", index) not in self._bad
+            ]
 
     def read_all_frames(self) -> None:
         """Reads every frame, so that `bad` has every video that is.
@@ -206,7 +263,7 @@ class VideoDataset(Dataset):
             return
         read = _evaluated(tf.function(self._source.read, reduce_retracing=True))
 
-        def check(name, video, probe):
+        def check(name, index, video, probe):
             window, size_px = transforms.whole_window(
                 probe.height, probe.width, ALL_SHORT_SIDE_PX
             )
@@ -217,11 +274,16 @@ class VideoDataset(Dataset):
                     numbers = np.arange(first, last)
                     read(fields, numbers, window[None], size_px)
             except (VideoError, tf.errors.OpError) as error:
-                self._leave_out(name, video.path, error)
+                self._leave_out((name, "read", index), video.path, error)
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             for name, pairs in self.probes().items():
-                list(pool.map(lambda pair, n=name: check(n, *pair), pairs))
+                numbers = range(len(pairs))
+                list(
+                    pool.map(
+                        lambda i, n=name, p=pairs: check(n, i, *p[i]), numbers
+                    )
+                )
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """(videos listed, videos left out) of each split."""
@@ -315,7 +377,8 @@ class VideoDataset(Dataset):
                 return pixels, np.float32(1)
             except (VideoError, tf.errors.OpError) as error:
                 video = part.videos[int(index)]
-                self._leave_out(part.name, video.path, error)
+                key = part.name, "read", int(index)
+                self._leave_out(key, video.path, error)
                 shape = (len(windows), len(frames), *size_px, 3)
                 return np.zeros(shape, np.uint8), np.float32(0)
 
@@ -327,10 +390,11 @@ class VideoDataset(Dataset):
         )
         return pixels, tf.ensure_shape(weight, ())
 
-    def _leave_out(self, split: str, path: str, error: Exception) -> None:
-        bad = BadVideo(split, path, " ".join(str(error).split()))
-        if (split, path) not in {(b.split, b.path) for b in self.bad}:
-            self.bad.append(bad)
+    def _leave_out(self, key: tuple, path: str, error: Exception) -> None:
+        """Lists a video as bad; the key is (split, when, number)."""
+        reason = str(getattr(error, "message", "") or error)
+        with self._lock:
+            self._bad[key] = BadVideo(key[0], path, " ".join(reason.split()))
 
     def _scan(self, listing: Listing) -> dict[str, "_Part"]:
         """Looks at all videos; the parts hold those that can be read."""
@@ -342,15 +406,18 @@ class VideoDataset(Dataset):
         good: dict[str, list[tuple[Video, Probe]]] = {}
         for name, videos in listing.splits.items():
             good[name] = []
-            for video in videos:
+            for number, video in enumerate(videos):
                 probe = found[video]
                 if isinstance(probe, Probe):
                     good[name].append((video, probe))
                 else:
-                    self._leave_out(name, video.path, probe)
+                    key = name, "listed", number
+                    self._leave_out(key, video.path, probe)
         self.check_bad()
         if not good.get("train"):
-            raise UserError("The data set has no video to train on.")
+            raise UserError(
+                f"The data set has no video to train on.{some_of(self.bad)}"
+            )
         if not (good.get("validation") or good.get("test")):
             raise UserError("The data set has no video to validate or test on.")
         return {
@@ -384,13 +451,12 @@ class _Part:
             ("frames", tf.int64),
             ("height", tf.int32),
             ("width", tf.int32),
-            ("fps", tf.float64),
         ):
             self._columns[key] = tf.constant(
                 [getattr(probe, key) for probe in probes], dtype
             )
         # The data set's word on the rate goes before the file's.
-        rates = [v.fps or p.fps for v, p in pairs]
+        rates = [video.fps or probe.fps for video, probe in pairs]
         self._columns["fps"] = tf.constant(rates, tf.float64)
         self._classes = len(listing.classes)
         self._multi_label = listing.multi_label
@@ -437,10 +503,11 @@ class _Part:
         if frames is None or not self._has_spans:
             return self._multi_hot(labels)
         fps = self._columns["fps"][index]
+        fps = tf.where(fps > 0, fps, np.nan)  # not known: no span is excluded
         first = tf.cast(tf.reduce_min(frames), tf.float64) / fps
         last = tf.cast(tf.reduce_max(frames), tf.float64) / fps
         spans, of = self._spans[index], self._span_labels[index]
-        seen = (spans[:, 0] <= last) & (spans[:, 1] >= first)
+        seen = ~((spans[:, 0] > last) | (spans[:, 1] < first))
         throughout = self._multi_hot(labels) * (1 - self._multi_hot(of))
         return tf.maximum(
             throughout, self._multi_hot(tf.boolean_mask(of, seen))
