@@ -283,8 +283,9 @@ def check(recipe: Recipe) -> Recipe:
         )
     if not 0 <= recipe.optimizer.warmup_steps < recipe.steps:
         raise UserError(
-            f"Expected warmup_steps from 0 to below steps={recipe.steps}. "
-            f"Received: {recipe.optimizer.warmup_steps}"
+            "Expected optimizer.warmup_steps from 0 to below "
+            f"steps={recipe.steps}. Received: {recipe.optimizer.warmup_steps}; "
+            "for a short run: --set optimizer.warmup_steps=0"
         )
     if not 0 <= recipe.seed < 2**31:
         raise UserError(

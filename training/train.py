@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         result = train(chosen, run, verbose)
     except KeyboardInterrupt:
-        print(f"\nTo go on after the last whole epoch: {_resume(run)}")
+        again = _resume(run, options.export)
+        print(f"\nTo go on after the last whole epoch: {again}")
         raise
     exported = (
         export.export_run(run, options.export) if options.export else None
@@ -206,7 +207,8 @@ def _summary(
     commands = []
     if exported:
         model = f"--model {exported.parent}"
-        commands.append(("predict", _module("predict", model, "--sample 0")))
+        what = "--sample 0" if chosen.data is None else '"my video.mp4"'
+        commands.append(("predict", _module("predict", model, what)))
     if chosen.model.nonlocal_block is not None:
         options = ("--sample 0", "--out looks.png")
         commands.append(("visualize", _module("visualize", workdir, *options)))
@@ -222,8 +224,9 @@ def _summary(
     )
 
 
-def _resume(run: RunFolder) -> str:
-    return _module("train", f"--workdir {run.path}")
+def _resume(run: RunFolder, export_to: str | None) -> str:
+    export_too = [f"--export {export_to}"] if export_to else []
+    return _module("train", f"--workdir {run.path}", *export_too)
 
 
 def _module(name: str, *options: str) -> str:

@@ -77,7 +77,7 @@ def test_override_can_leave_out_the_image_stage():
         ("seed=-1", "Expected seed from 0"),
         ("batch=0", "Expected batch to be at least 1"),
         ("epoch_steps=7", "Expected epoch_steps to divide"),
-        ("optimizer.warmup_steps=2400", "Expected warmup_steps"),
+        ("optimizer.warmup_steps=2400", "Expected optimizer.warmup"),
         ("image_stage.epoch_steps=7", "Expected epoch_steps to divide"),
     ],
 )

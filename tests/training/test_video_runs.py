@@ -6,9 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from tests.training.data import films
+from tests.training.data import films, fixtures
+from tests.training.data.test_videos import write_frames as touch
 from training import cli, evaluate, predict, train, visualize
 from training.data import dataset_of
+from training.data import videos as video_datasets
 from training.run_folder import RunFolder
 
 TINY = (
@@ -114,6 +116,29 @@ def test_videos_that_go_bad_in_training_are_listed_and_stop_it(
     with open(run / "bad_videos.csv", newline="") as file:
         reasons = {row["reason"] for row in csv.DictReader(file)}
     assert reasons == {"the file is empty"}
+
+
+def test_a_run_on_other_videos_is_refused(videos, tmp_path, capsys):
+    run = tmp_path / "run"
+    train.main([f"--set=data.root={videos}", f"--workdir={run}", *TINY])
+    films.write_film(videos / "jump" / "new.mkv", 9)
+    video_datasets._loaded.cache_clear()  # as in another process
+    assert cli.run(evaluate.main, [f"--workdir={run}"]) == 2
+    assert "The videos are not those" in capsys.readouterr().err
+
+
+def test_several_labels_are_refused_before_training(tmp_path, capsys):
+    data = fixtures.make("charades_frames", tmp_path / "data", None, touch)
+    settings = [
+        f"--set=data.{name}={value}"
+        for name, value in vars(data).items()
+        if isinstance(value, str) and value != " " and name != "decoder"
+    ]
+    run = tmp_path / "run"
+    arguments = [*TINY, "--set=dataset=charades_frames", *settings]
+    assert cli.run(train.main, [*arguments, f"--workdir={run}"]) == 2
+    assert "several labels is not there yet" in capsys.readouterr().err
+    assert not run.exists()
 
 
 @pytest.mark.slow

@@ -70,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"Example:\n  {EXAMPLE}"
         )
         return
+    if options.dataset is None:
+        raise UserError("Give --dataset NAME, such as --dataset folder.")
     if options.dataset not in datasets:
         raise UserError(
             unknown("data set of videos", options.dataset, datasets)
@@ -93,6 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files.write_bytes(picture, contact_sheet(dataset))
     if dataset.bad:
         print(f"\nBad videos are listed in {out / 'bad_videos.csv'}")
+        share = len(dataset.bad) / sum(dataset.listed.values())
+        if share > config.data.max_bad_share:
+            print(
+                f"They are {table.percent(share)}, and training stops at more "
+                f"than {table.percent(config.data.max_bad_share)}: mend or "
+                "delete them, or train with a larger --set data.max_bad_share"
+            )
     print(f"Picture written to {picture}")
 
 

@@ -54,7 +54,9 @@ class Folder(VideoDataset):
         settings.check_settings(data, "root")
         # To an object store, the root of a bucket is no folder.
         there = remote.is_url(data.root) or tf.io.gfile.isdir(data.root)
-        if not data.root or not there:
+        if data.root and not there:
+            raise UserError(f"There is no folder {data.root!r}. {LAYOUT}")
+        if not data.root:
             raise UserError(f"{LAYOUT} Received: data.root={data.root!r}")
         folders = _split_folders(data.root)
         if folders:

@@ -78,4 +78,5 @@ def some_of(bad: Sequence[BadVideo]) -> str:
     if not bad:
         return ""
     some = "; ".join(f"{b.path}: {b.reason}" for b in bad[:3])
-    return f" Bad: {some}{'; ...' if len(bad) > 3 else '.'}"
+    more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
+    return f" Bad: {some}{more}."

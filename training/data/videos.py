@@ -270,8 +270,9 @@ class VideoDataset(Dataset):
             fields = self._source.fields(video)
             try:
                 for first in range(0, probe.frames, ALL_FRAMES):
-                    last = min(first + ALL_FRAMES, probe.frames)
-                    numbers = np.arange(first, last)
+                    # As many each time, so that they are traced once.
+                    numbers = np.arange(first, first + ALL_FRAMES)
+                    numbers = np.minimum(numbers, probe.frames - 1)
                     read(fields, numbers, window[None], size_px)
             except (VideoError, tf.errors.OpError) as error:
                 self._leave_out((name, "read", index), video.path, error)

@@ -35,7 +35,7 @@ def write_film(
     gop: int = 12,
     b_frames: int = 2,
     stamps=None,
-    audio: bool = False,
+    title: str = "",
     **options: str,
 ) -> pathlib.Path:
     """Encodes a film; `stamps` are its timestamps in frames (VFR)."""
@@ -43,6 +43,8 @@ def write_film(
     path.parent.mkdir(parents=True, exist_ok=True)
     clip = pictures(frames) if isinstance(frames, int) else frames
     with av.open(str(path), "w") as container:
+        if title:
+            container.metadata["title"] = title
         stream = container.add_stream(codec, rate=FPS)
         stream.height, stream.width = clip.shape[1:3]
         stream.pix_fmt = pix_fmt

@@ -194,6 +194,53 @@ def test_a_bad_file_has_a_reason(tmp_path, name):
         decode.index_video(tmp_path / name)
 
 
+def test_titles_in_old_encodings_do_not_matter(tmp_path):
+    path = film(tmp_path, "mp4", title="Cafe")
+    path.write_bytes(path.read_bytes().replace(b"Cafe", b"Caf\xe9"))
+    assert b"Caf\xe9" in path.read_bytes()
+    assert decode.index_video(path).frames == 30
+
+
+def test_an_unknown_codec_is_a_reason(tmp_path):
+    path = film(tmp_path, "mp4")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(VideoError, match="no decoder for its codec"):
+        decode.index_video(path)
+
+
+def test_the_rate_is_that_of_the_frames(tmp_path):
+    stamps = [0, 10, 13, 50]  # of 25 a second: three steps in two seconds
+    path = film(tmp_path, "mkv", frames=4, stamps=stamps)
+    assert decode.index_video(path).fps == pytest.approx(1.5, rel=1e-3)
+
+
+def test_any_damage_is_read_or_has_a_reason(tmp_path):
+    rng = np.random.default_rng(0)
+    for kind in ("mp4", "ts", "mkv", "mpeg4.avi"):
+        path = film(tmp_path, kind, **KINDS[kind], frames=6)
+        whole = np.frombuffer(path.read_bytes(), np.uint8)
+        for _ in range(40):
+            odd = whole.copy()
+            odd[rng.integers(0, len(odd), 20)] = rng.integers(0, 256, 20)
+            path.write_bytes(odd.tobytes())
+            try:
+                index = decode.index_video(path)
+                decode.read_frames(path, [0, index.frames - 1], index)
+            except VideoError as error:
+                assert str(error)
+
+
+def test_a_file_that_cannot_be_sought_says_so(tmp_path):
+    path = film(tmp_path, "ts", frames=60)
+    truth, index, said = films.decode_all(path), decode.index_video(path), []
+    for number in range(0, 60, 7):
+        got = decode.read_frames(
+            path, [number], index, on_disorder=lambda: said.append(1)
+        )
+        np.testing.assert_array_equal(got, truth[[number]])
+    assert said
+
+
 def test_a_film_without_a_whole_picture_has_a_reason(tmp_path):
     path = film(tmp_path, "mkv", frames=1)
     content = path.read_bytes()

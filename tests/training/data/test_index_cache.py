@@ -1,6 +1,7 @@
 """What is known of videos, from one process to the next."""
 
 import os
+import sqlite3
 
 import numpy as np
 import pytest
@@ -66,6 +67,28 @@ def test_bad_films_are_not_kept(tmp_path, film):
         cache.index(str(film))
     film.write_bytes(content)
     assert cache.index(str(film)).frames == 13
+
+
+@pytest.mark.parametrize("damage", ["DELETE", "x'00'", "DROP"])
+def test_a_damaged_cache_is_said_and_done_without(
+    tmp_path, film, capsys, damage
+):
+    IndexCache(tmp_path / "c").index(str(film))
+    with sqlite3.connect(tmp_path / "c") as database:
+        if damage == "DROP":
+            database.execute("DROP TABLE videos")
+            database.execute("CREATE TABLE videos (something TEXT)")
+        else:
+            database.execute(f"UPDATE videos SET content={damage!r}")
+    cache = IndexCache(tmp_path / "c")
+    assert cache.index(str(film)).frames == 13
+    assert "is damaged" in capsys.readouterr().out
+
+
+def test_that_seeking_leads_nowhere_is_kept(tmp_path, film, request):
+    IndexCache(tmp_path / "c").count_from_now_on(str(film))
+    request.getfixturevalue("never_decoded")
+    assert IndexCache(tmp_path / "c").index(str(film)).order == "count"
 
 
 def test_memory_holds_a_limited_number(tmp_path, monkeypatch):

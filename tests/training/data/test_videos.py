@@ -265,6 +265,30 @@ def test_a_data_set_without_a_good_video_is_said(tmp_path):
         reload(before, tmp_path, max_bad_share=1.0)
 
 
+def test_a_bad_video_that_is_listed_twice_counts_twice(tmp_path):
+    write_video(tmp_path / "good.mp4")
+    (tmp_path / "bad.mp4").write_bytes(b"")
+    lines = ["good.mp4 0", "bad.mp4 1", "good.mp4 1", "bad.mp4 0"]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    listed = str(tmp_path / "list.csv")
+    data = DataConfig(str(tmp_path), listed, listed, max_bad_share=0.5)
+    dataset = load_dataset("slowfast", data, SMALL)
+    assert dataset.counts() == {"train": (4, 2), "validation": (4, 2)}
+
+
+def test_settings_out_of_range_are_said(tmp_path):
+    with pytest.raises(UserError, match="from 0 to 1. Received: 20.0"):
+        load(tmp_path, max_bad_share=20.0)
+
+
+def test_a_fingerprint_tells_data_sets_apart(tmp_path):
+    one = load(tmp_path)
+    again = reload(one, tmp_path)
+    assert one.fingerprint() == again.fingerprint()
+    write_video(tmp_path / "data" / "train" / "jump" / "more.mp4")
+    assert reload(one, tmp_path).fingerprint() != one.fingerprint()
+
+
 class Spans(VideoDataset):
     """One video of 40 frames at 25 a second, with actions in it."""
 
