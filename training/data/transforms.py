@@ -118,39 +118,38 @@ class _Plan:
         left, right = taps(size[1], offset_x, scale_x, width)
         if flip:
             left, right = left[::-1].copy(), right[::-1].copy()
-        top, left = top.astype(np.intp), left.astype(np.intp)
-        after = np.minimum(left + 1, width - 1)
-        low = np.minimum(top + 1, height - 1)
-        self._rows = np.unique(np.concatenate([top, low]))
-        self._start, self._stop = int(self._rows[0]), int(self._rows[-1]) + 1
-        # Where each row is among those that are needed.
-        self._top = np.searchsorted(self._rows, top)
-        self._low = np.searchsorted(self._rows, low)
-        self._left, self._after = left, after
+        self._top, self._left = top.astype(np.intp), left.astype(np.intp)
+        self._low = np.minimum(self._top + 1, height - 1)
+        self._after = np.minimum(self._left + 1, width - 1)
+        self._low_weight = below.astype(np.float32)[:, None, None]
         self._right_weight = np.repeat(right, 3).astype(np.float32)
-        self._low_weight = below.astype(np.float32)[:, None]
-        shape = len(self._rows), 3 * size[1]
-        self._near, self._far = np.empty((2, *shape), np.float32)
+        # Only these columns are looked at.
+        self._first = int(self._left.min())
+        self._last = int(self._after.max()) + 1
+        self._left -= self._first
+        self._after -= self._first
+        self._is_cut = not (below.any() or right.any())
 
     def take(self, frame, out):
         """Writes the window of a frame to `out`."""
-        if self._stop - self._start == len(self._rows):
-            frame = frame[self._start : self._stop]
-        else:
-            frame = frame[self._rows]
-        near, far = self._near, self._far
-        for side, columns in ((near, self._left), (far, self._after)):
-            # "clip" is the mode that does not copy once more.
-            pixels = frame.take(columns, axis=1, mode="clip")
-            np.copyto(side, pixels.reshape(side.shape))
-        wide = _mix(near, far, self._right_weight)
+        part = frame[:, self._first : self._last]
+        if self._is_cut:  # nothing is scaled
+            out[...] = part[self._top][:, self._left]
+            return
         tall = _mix(
-            wide.take(self._top, axis=0, mode="clip"),
-            wide.take(self._low, axis=0, mode="clip"),
+            part[self._top].astype(np.float32),
+            part[self._low].astype(np.float32),
             self._low_weight,
         )
-        tall += np.float32(0.5)  # truncation then rounds
-        np.copyto(out, tall.reshape(out.shape), casting="unsafe")
+        flat = len(out), -1
+        # "clip" is the mode that does not copy once more.
+        wide = _mix(
+            tall.take(self._left, axis=1, mode="clip").reshape(flat),
+            tall.take(self._after, axis=1, mode="clip").reshape(flat),
+            self._right_weight,
+        )
+        wide += np.float32(0.5)  # truncation then rounds
+        np.copyto(out, wide.reshape(out.shape), casting="unsafe")
 
 
 def _mix(one, other, weight):
