@@ -128,14 +128,20 @@ class _Plan:
         self._last = int(self._after.max()) + 1
         self._left -= self._first
         self._after -= self._first
-        self._is_cut = not (below.any() or right.any())
+        self._cut = None
+        if scale_y == scale_x == 1 and not (below.any() or right.any()):
+            rows = slice(self._top[0], self._top[-1] + 1)
+            step = -1 if flip else 1
+            columns = slice(self._first, self._first + size[1])
+            self._cut = rows, columns, step
 
     def take(self, frame, out):
         """Writes the window of a frame to `out`."""
-        part = frame[:, self._first : self._last]
-        if self._is_cut:  # nothing is scaled
-            out[...] = part[self._top][:, self._left]
+        if self._cut is not None:  # nothing is scaled
+            rows, columns, step = self._cut
+            out[...] = frame[rows, columns][:, ::step]
             return
+        part = frame[:, self._first : self._last]
         tall = _mix(
             part[self._top].astype(np.float32),
             part[self._low].astype(np.float32),

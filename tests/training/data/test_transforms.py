@@ -42,6 +42,8 @@ WINDOWS = {
     "larger, over the edges": (0, 0, 0.6, 0.55, 0),
     "mirrored": (2, 5, 1.3, 1.1, 1),
     "as it is": (4, 6, 1.0, 1.0, 0),
+    "as it is, to the corner": (26, 40, 1.0, 1.0, 0),
+    "as it is, mirrored": (26, 40, 1.0, 1.0, 1),
 }
 
 
