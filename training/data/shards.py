@@ -1,8 +1,9 @@
 """Turns a data set of videos into shards of JPEG frames.
 
-A clip is then read some times faster, by the same number of cores, and can be
-read from object stores and by a tf.data service; for some 25 times the space
-of the videos. Their short side becomes at most 256 pixels.
+A clip with a large stride is then read in a half to a third of the time (with a
+small one in the same), and can be read from object stores and by a tf.data
+service; for 6 to 25 times the space of the videos. Their short side becomes at
+most 256 pixels.
 
 The shards are SequenceExamples with MediaSequence's keys, in files such as
 train-00000-of-00012.tfrecord, which `--set dataset=media_sequence` trains on;
