@@ -1,8 +1,13 @@
-"""From a dataset's batches to what a model is fed."""
+"""Clips of videos for training and testing, and what a model is fed."""
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from nonlocal_tf import preprocess
+from training.data import sampling, transforms
+from training.data.part import Part
+from training.recipe import SamplingConfig, ViewsConfig
 
 
 def feed(batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -16,3 +21,101 @@ def feed(batches: tf.data.Dataset) -> tf.data.Dataset:
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     ).prefetch(4)
+
+
+def examples(start: int, stop: int, example: Callable) -> tf.data.Dataset:
+    """Examples by their numbers, several at once, in order."""
+    return tf.data.Dataset.range(start, stop).map(
+        tf.autograph.experimental.do_not_convert(example),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def random_example(part: Part, config: SamplingConfig, read, seed, number):
+    """Example `number` of a training run, a function of (seed, number) alone.
+
+    Args:
+        part: the videos.
+        config: what is seen of each.
+        read: a function of (row, frames, windows, size_px) to the pixels and
+            their weight.
+        seed: of the run.
+        number: int64, from 0 on through all epochs.
+
+    Returns:
+        uint8 clip `(time, height, width, 3)`, label, weight.
+    """
+    epoch, place = number // len(part), number % len(part)
+    key = tf.stack([tf.cast(seed, tf.int64), epoch])
+    index = tf.random.experimental.index_shuffle(place, key, len(part) - 1)
+    draws = tf.random.stateless_uniform(
+        (5,), tf.random.experimental.stateless_fold_in(key, index)
+    )
+    row = part.row(index)
+    frames = sampling.random_clip(draws[0], row["frames"], row["fps"], config)
+    window = transforms.random_window(
+        draws[1:],
+        row["height"],
+        row["width"],
+        (config.min_short_side_px, config.max_short_side_px),
+        config.crop_px,
+        config.flip,
+    )
+    size_px = tf.constant([config.crop_px] * 2)
+    pixels, weight = read(row, frames, window[None], size_px)
+    pixels = tf.ensure_shape(
+        pixels[0], (config.frames, config.crop_px, config.crop_px, 3)
+    )
+    return pixels, part.label(index, frames), weight
+
+
+def views_of(
+    part: Part, config: SamplingConfig, read, views: ViewsConfig, index
+):
+    """Views of a video.
+
+    Args:
+        part: the videos.
+        config: length and stride of a clip.
+        read: as for `random_example`.
+        views: which clips, and which crops of each.
+        index: number of the video in the part.
+
+    Returns:
+        uint8 `(clips * crops, time, height, width, 3)`, the crops of a clip
+        after each other, and their weight.
+    """
+    row = part.row(index)
+    frames = sampling.clips(
+        row["frames"], row["fps"], config, views
+    )  # (clips, t)
+    height, width = row["height"], row["width"]
+    if views.crops:
+        windows = transforms.crop_windows(
+            height, width, views.short_side_px, views.crop_px, views.crops
+        )
+        size_px = tf.constant([views.crop_px] * 2)
+        side = views.crop_px
+    else:
+        window, size_px = transforms.whole_window(
+            height, width, views.short_side_px
+        )
+        windows, side = window[None], None
+    pixels, weight = read(
+        row, tf.reshape(frames, [-1]), windows, size_px
+    )  # (crops, clips * t, h, w, 3)
+    crops = max(views.crops, 1)
+    length = config.frames
+    shape = tf.concat([[crops, views.clips, length], size_px, [3]], 0)
+    # The crops of each clip side by side; a transposition would do it too,
+    # but on uint8 TensorFlow complains about that.
+    pixels = tf.stack(
+        [tf.reshape(pixels, shape)[crop] for crop in range(crops)], axis=1
+    )
+    shape = tf.concat([[views.clips * crops, length], size_px, [3]], 0)
+    pixels = tf.reshape(pixels, shape)
+    return (
+        tf.ensure_shape(pixels, (views.clips * crops, length, side, side, 3)),
+        weight,
+    )

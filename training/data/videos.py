@@ -14,25 +14,19 @@ import functools
 import hashlib
 import os
 import threading
-from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf.choices import unknown
 from training import remote
+from training.data import pipeline, storage, transforms
 from training.data import sampling as samples
-from training.data import transforms
 from training.data.datasets import BadVideo, Dataset, Example, check_split
-from training.data.frame_folders import FrameFolders
-from training.data.index_cache import IndexCache
 from training.data.listing import Listing, Video
-from training.data.records import Records
+from training.data.part import Part
 from training.data.scan import check_share, probe_all, some_of
-from training.data.sources import Probe, Source, VideoError
-from training.data.video_files import VideoFiles
-from training.data.whole_videos import WholeVideos
+from training.data.sources import Probe, VideoError
 from training.errors import UserError
 from training.recipe import DataConfig, SamplingConfig, ViewsConfig
 
@@ -41,12 +35,6 @@ EVAL_BATCH = 8
 ALL_FRAMES = 64
 ALL_SHORT_SIDE_PX = 32
 INSTEAD = {"validation": "test", "test": "validation"}
-# Where the videos of a data set are kept, and what reads them.
-SOURCES: dict[str, Callable[[DataConfig], Source]] = {
-    "videos": lambda data: _decoder(data),
-    "frames": lambda data: FrameFolders(),
-    "records": lambda data: Records(),
-}
 
 
 class VideoDataset(Dataset):
@@ -58,7 +46,7 @@ class VideoDataset(Dataset):
 
     Attributes:
         source: the storage that its videos are in, one of
-            SOURCES.
+            `storage.SOURCES`.
         multi_label: whether labels are a 0 or 1 for each class instead of one
             number.
         bad: videos that are left out, so far.
@@ -85,7 +73,7 @@ class VideoDataset(Dataset):
                 f"Received: {data.max_bad_share}"
             )
         self._max_bad_share = data.max_bad_share
-        self._source = SOURCES[self.source](data)
+        self._source = storage.SOURCES[self.source](data)
         if self._service and not self._source.tf_ops:
             raise UserError(
                 "A tf.data service cannot decode video files. Make shards of "
@@ -116,11 +104,13 @@ class VideoDataset(Dataset):
         part = self._splits["train"]
 
         def example(number):
-            return self._train_example(part, seed, number)
+            return pipeline.random_example(
+                part, self._sampling, self._reader(part), seed, number
+            )
 
-        batches = _examples(start_step * batch, steps * batch, example).batch(
-            batch, drop_remainder=True
-        )
+        batches = pipeline.examples(
+            start_step * batch, steps * batch, example
+        ).batch(batch, drop_remainder=True)
         if self._service:
             batches = batches.apply(
                 tf.data.experimental.service.distribute(
@@ -135,10 +125,10 @@ class VideoDataset(Dataset):
         part = self._part(split)
 
         def example(index):
-            pixels, weight = self._views(part, index, self._middle)
+            pixels, weight = self._views(part, self._middle, index)
             return pixels[0], part.label(index), weight
 
-        return _examples(0, len(part), example).batch(EVAL_BATCH)
+        return pipeline.examples(0, len(part), example).batch(EVAL_BATCH)
 
     def view_batches(self, split: str, views: ViewsConfig) -> tf.data.Dataset:
         """All views of each video of an evaluation split, a video at a time.
@@ -161,10 +151,10 @@ class VideoDataset(Dataset):
         part = self._part(split)
 
         def example(index):
-            pixels, weight = self._views(part, index, views)
+            pixels, weight = self._views(part, views, index)
             return pixels, part.label(index), weight, index
 
-        return _examples(0, len(part), example)
+        return pipeline.examples(0, len(part), example)
 
     def example(self, split, index):
         check_split(split)
@@ -187,8 +177,8 @@ class VideoDataset(Dataset):
         return self._middle_of(self._splits[split], index)
 
     def _middle_of(self, part, index):
-        ((pixels, weight),) = _examples(
-            index, index + 1, lambda i: self._views(part, i, self._middle)
+        ((pixels, weight),) = pipeline.examples(
+            index, index + 1, lambda i: self._views(part, self._middle, i)
         )
         if not weight:
             bad = self._bad[part.name, "read", index]
@@ -261,7 +251,9 @@ class VideoDataset(Dataset):
         """
         if not self._source.tf_ops:
             return
-        read = _evaluated(tf.function(self._source.read, reduce_retracing=True))
+        read = storage.evaluated(
+            tf.function(self._source.read, reduce_retracing=True)
+        )
 
         def check(name, index, video, probe):
             window, size_px = transforms.whole_window(
@@ -291,75 +283,19 @@ class VideoDataset(Dataset):
         bad = collections.Counter(b.split for b in self.bad)
         return {name: (n, bad[name]) for name, n in self.listed.items()}
 
-    def _part(self, split: str) -> "_Part":
+    def _part(self, split: str) -> Part:
         """A split; validation and test stand in for each other."""
         if split in self._splits:
             return self._splits[split]
         return self._splits[INSTEAD[split]]
 
-    def _train_example(self, part, seed, number):
-        """Example `number` of a run: (pixels, label, weight)."""
-        epoch, place = number // len(part), number % len(part)
-        key = tf.stack([tf.cast(seed, tf.int64), epoch])
-        index = tf.random.experimental.index_shuffle(place, key, len(part) - 1)
-        draws = tf.random.stateless_uniform(
-            (5,), tf.random.experimental.stateless_fold_in(key, index)
+    def _views(self, part, views, index):
+        return pipeline.views_of(
+            part, self._sampling, self._reader(part), views, index
         )
-        row = part.row(index)
-        config = self._sampling
-        frames = samples.random_clip(
-            draws[0], row["frames"], row["fps"], config
-        )
-        window = transforms.random_window(
-            draws[1:],
-            row["height"],
-            row["width"],
-            (config.min_short_side_px, config.max_short_side_px),
-            config.crop_px,
-            config.flip,
-        )
-        size_px = tf.constant([config.crop_px] * 2)
-        pixels, weight = self._read(part, row, frames, window[None], size_px)
-        pixels = tf.ensure_shape(pixels[0], self.element_shape)
-        return pixels, part.label(index, frames), weight
 
-    def _views(self, part, index, views):
-        """Views of a video: uint8 `(views, t, h, w, 3)`, and its weight."""
-        row = part.row(index)
-        frames = samples.clips(
-            row["frames"], row["fps"], self._sampling, views
-        )  # (clips, t)
-        height, width = row["height"], row["width"]
-        if views.crops:
-            windows = transforms.crop_windows(
-                height, width, views.short_side_px, views.crop_px, views.crops
-            )
-            size_px = tf.constant([views.crop_px] * 2)
-            side = views.crop_px
-        else:
-            window, size_px = transforms.whole_window(
-                height, width, views.short_side_px
-            )
-            windows, side = window[None], None
-        pixels, weight = self._read(
-            part, row, tf.reshape(frames, [-1]), windows, size_px
-        )  # (crops, clips * t, h, w, 3)
-        crops = max(views.crops, 1)
-        length = self._sampling.frames
-        shape = tf.concat([[crops, views.clips, length], size_px, [3]], 0)
-        # The crops of each clip side by side; a transposition would do it too,
-        # but on uint8 TensorFlow complains about that.
-        pixels = tf.stack(
-            [tf.reshape(pixels, shape)[crop] for crop in range(crops)], axis=1
-        )
-        shape = tf.concat([[views.clips * crops, length], size_px, [3]], 0)
-        pixels = tf.reshape(pixels, shape)
-        return (
-            tf.ensure_shape(
-                pixels, (views.clips * crops, length, side, side, 3)
-            ),
-            weight,
-        )
+    def _reader(self, part):
+        return functools.partial(self._read, part)
 
     def _read(self, part, row, frames, windows, size_px):
         """Pixels from the source, and 1.0; zeros and 0.0 if it is bad."""
@@ -369,7 +305,7 @@ class VideoDataset(Dataset):
             return self._source.read(fields, frames, windows, size_px), 1.0
         read = self._source.read
         if self._source.tf_ops:
-            read = _evaluated(tf.function(read, reduce_retracing=True))
+            read = storage.evaluated(tf.function(read, reduce_retracing=True))
 
         def guarded(index, frames, windows, size_px, *values):
             fields = dict(zip(names, values, strict=True))
@@ -397,7 +333,7 @@ class VideoDataset(Dataset):
         with self._lock:
             self._bad[key] = BadVideo(key[0], path, " ".join(reason.split()))
 
-    def _scan(self, listing: Listing) -> dict[str, "_Part"]:
+    def _scan(self, listing: Listing) -> dict[str, Part]:
         """Looks at all videos; the parts hold those that can be read."""
         everything = list(
             dict.fromkeys(v for part in listing.splits.values() for v in part)
@@ -420,132 +356,15 @@ class VideoDataset(Dataset):
                 f"The data set has no video to train on.{some_of(self.bad)}"
             )
         if not (good.get("validation") or good.get("test")):
-            raise UserError("The data set has no video to validate or test on.")
+            raise UserError(
+                "The data set has no video to validate or test on: a class "
+                f"needs two or more.{some_of(self.bad)}"
+            )
         return {
-            name: _Part(name, pairs, self._source, listing)
+            name: Part(name, pairs, self._source, listing)
             for name, pairs in good.items()
             if pairs
         }
-
-
-class _Part:
-    """The good videos of a split, as columns of tensors."""
-
-    def __init__(
-        self,
-        name: str,
-        pairs: list[tuple[Video, Probe]],
-        source: Source,
-        listing: Listing,
-    ):
-        self.name = name
-        self.pairs = pairs
-        self.videos = [video for video, _ in pairs]
-        fields = [source.fields(video) for video in self.videos]
-        self.field_names = tuple(fields[0])
-        self._columns = {
-            name: tf.constant([row[name] for row in fields])
-            for name in self.field_names
-        }
-        probes = [probe for _, probe in pairs]
-        for key, dtype in (
-            ("frames", tf.int64),
-            ("height", tf.int32),
-            ("width", tf.int32),
-        ):
-            self._columns[key] = tf.constant(
-                [getattr(probe, key) for probe in probes], dtype
-            )
-        # The data set's word on the rate goes before the file's.
-        rates = [video.fps or probe.fps for video, probe in pairs]
-        self._columns["fps"] = tf.constant(rates, tf.float64)
-        self._classes = len(listing.classes)
-        self._multi_label = listing.multi_label
-        labels = [video.labels for video in self.videos]
-        if listing.multi_label:
-            self._labels = tf.ragged.constant(
-                [list(row) for row in labels], tf.int64, ragged_rank=1
-            )
-            spans = [video.spans for video in self.videos]
-            self._spans = tf.ragged.constant(
-                [[(s.start_s, s.end_s) for s in row] for row in spans],
-                tf.float64,
-                ragged_rank=1,
-                inner_shape=(2,),
-            )
-            self._span_labels = tf.ragged.constant(
-                [[s.label for s in row] for row in spans],
-                tf.int64,
-                ragged_rank=1,
-            )
-            self._has_spans = any(spans)
-        else:
-            self._labels = tf.constant(
-                [row[0] if row else -1 for row in labels], tf.int64
-            )
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def row(self, index) -> dict:
-        """Everything about a video as scalar tensors."""
-        row = {name: column[index] for name, column in self._columns.items()}
-        return {**row, "index": index}
-
-    def label(self, index, frames=None):
-        """The label of a video, or of the frames of one.
-
-        A class without a span is seen throughout; one with spans only where
-        they overlap the clip.
-        """
-        if not self._multi_label:
-            return self._labels[index]
-        labels = self._labels[index]
-        if frames is None or not self._has_spans:
-            return self._multi_hot(labels)
-        fps = self._columns["fps"][index]
-        fps = tf.where(fps > 0, fps, np.nan)  # not known: no span is excluded
-        first = tf.cast(tf.reduce_min(frames), tf.float64) / fps
-        last = tf.cast(tf.reduce_max(frames), tf.float64) / fps
-        spans, of = self._spans[index], self._span_labels[index]
-        seen = ~((spans[:, 0] > last) | (spans[:, 1] < first))
-        throughout = self._multi_hot(labels) * (1 - self._multi_hot(of))
-        return tf.maximum(
-            throughout, self._multi_hot(tf.boolean_mask(of, seen))
-        )
-
-    def largest_share(self, classes: int) -> float:
-        """How often the most frequent class is right."""
-        counts = np.zeros(classes, np.int64)
-        for video in self.videos:
-            for label in set(video.labels):
-                counts[label] += 1
-        return float(counts.max() / len(self.videos))
-
-    def _multi_hot(self, labels):
-        hot = tf.one_hot(labels, self._classes)  # (labels, classes)
-        return tf.reduce_max(
-            tf.concat([hot, tf.zeros((1, self._classes))], 0), axis=0
-        )
-
-
-def _decoder(data: DataConfig) -> Source:
-    """What reads video files."""
-    if data.decoder == "pyav":
-        return VideoFiles(IndexCache(data.cache))
-    if data.decoder == "tensorflow_io":
-        return WholeVideos()
-    known = ["pyav", "tensorflow_io"]
-    raise UserError(unknown("data.decoder", data.decoder, known))
-
-
-def _examples(start: int, stop: int, example: Callable) -> tf.data.Dataset:
-    """Examples by their numbers, several at once, in order."""
-    return tf.data.Dataset.range(start, stop).map(
-        tf.autograph.experimental.do_not_convert(example),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
 
 
 @functools.lru_cache(maxsize=4)
@@ -559,18 +378,3 @@ def _check(sampling: SamplingConfig, views: ViewsConfig) -> None:
         samples.check(sampling, views)
     except ValueError as error:
         raise UserError(str(error)) from error
-
-
-def _evaluated(function):
-    """A traced function as one from NumPy's arrays to NumPy's arrays."""
-
-    def read(fields, frames, windows, size_px):
-        fields = {name: tf.constant(value) for name, value in fields.items()}
-        return function(
-            fields,
-            tf.constant(frames),
-            tf.constant(windows),
-            tf.constant(size_px),
-        ).numpy()
-
-    return read

@@ -1,0 +1,108 @@
+"""The videos of one split, as tensors that a pipeline looks things up in."""
+
+import numpy as np
+import tensorflow as tf
+
+from training.data.listing import Listing, Video
+from training.data.sources import Probe, Source
+
+
+class Part:
+    """The good videos of a split, as columns of tensors."""
+
+    def __init__(
+        self,
+        name: str,
+        pairs: list[tuple[Video, Probe]],
+        source: Source,
+        listing: Listing,
+    ):
+        self.name = name
+        self.pairs = pairs
+        self.videos = [video for video, _ in pairs]
+        fields = [source.fields(video) for video in self.videos]
+        self.field_names = tuple(fields[0])
+        self._columns = {
+            name: tf.constant([row[name] for row in fields])
+            for name in self.field_names
+        }
+        probes = [probe for _, probe in pairs]
+        for key, dtype in (
+            ("frames", tf.int64),
+            ("height", tf.int32),
+            ("width", tf.int32),
+        ):
+            self._columns[key] = tf.constant(
+                [getattr(probe, key) for probe in probes], dtype
+            )
+        # The data set's word on the rate goes before the file's.
+        rates = [video.fps or probe.fps for video, probe in pairs]
+        self._columns["fps"] = tf.constant(rates, tf.float64)
+        self._classes = len(listing.classes)
+        self._multi_label = listing.multi_label
+        labels = [video.labels for video in self.videos]
+        if listing.multi_label:
+            self._labels = tf.ragged.constant(
+                [list(row) for row in labels], tf.int64, ragged_rank=1
+            )
+            spans = [video.spans for video in self.videos]
+            self._spans = tf.ragged.constant(
+                [[(s.start_s, s.end_s) for s in row] for row in spans],
+                tf.float64,
+                ragged_rank=1,
+                inner_shape=(2,),
+            )
+            self._span_labels = tf.ragged.constant(
+                [[s.label for s in row] for row in spans],
+                tf.int64,
+                ragged_rank=1,
+            )
+            self._has_spans = any(spans)
+        else:
+            self._labels = tf.constant(
+                [row[0] if row else -1 for row in labels], tf.int64
+            )
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def row(self, index) -> dict:
+        """Everything about a video as scalar tensors."""
+        row = {name: column[index] for name, column in self._columns.items()}
+        return {**row, "index": index}
+
+    def label(self, index, frames=None):
+        """The label of a video, or of the frames of one.
+
+        A class without a span is seen throughout; one with spans only where
+        they overlap the clip.
+        """
+        if not self._multi_label:
+            return self._labels[index]
+        labels = self._labels[index]
+        if frames is None or not self._has_spans:
+            return self._multi_hot(labels)
+        fps = self._columns["fps"][index]
+        fps = tf.where(fps > 0, fps, np.nan)  # not known: no span is excluded
+        first = tf.cast(tf.reduce_min(frames), tf.float64) / fps
+        last = tf.cast(tf.reduce_max(frames), tf.float64) / fps
+        spans, of = self._spans[index], self._span_labels[index]
+        seen = ~((spans[:, 0] > last) | (spans[:, 1] < first))
+        throughout = self._multi_hot(labels) * (1 - self._multi_hot(of))
+        return tf.maximum(
+            throughout, self._multi_hot(tf.boolean_mask(of, seen))
+        )
+
+    def largest_share(self, classes: int) -> float:
+        """How often the most frequent class is right."""
+        counts = np.zeros(classes, np.int64)
+        for video in self.videos:
+            for label in set(video.labels):
+                counts[label] += 1
+        return float(counts.max() / len(self.videos))
+
+    def _multi_hot(self, labels):
+        hot = tf.one_hot(labels, self._classes)  # (labels, classes)
+        return tf.reduce_max(
+            tf.concat([hot, tf.zeros((1, self._classes))], 0), axis=0
+        )
