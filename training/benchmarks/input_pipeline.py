@@ -374,9 +374,10 @@ def _opencv(path: pathlib.Path) -> Reader:
     cv2.setNumThreads(1)
 
     def read(numbers):
-        capture = cv2.VideoCapture(
-            str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
-        )
+        # Versions before 4.6 have no such setting.
+        threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
+        settings = [] if threads is None else [threads, 1]
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, settings)
         found: dict[int, np.ndarray] = {}
         at = None
         for number in sorted(set(numbers)):
