@@ -97,6 +97,7 @@ def test_too_many_bad_videos_are_one_line(videos, tmp_path, capsys):
     assert not run.exists()
 
 
+@pytest.mark.slow
 def test_videos_that_go_bad_in_training_are_listed_and_stop_it(
     videos, tmp_path, capsys, monkeypatch
 ):
@@ -166,6 +167,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(videos, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
     import nonlocal_tf as nl
 
