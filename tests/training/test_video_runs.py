@@ -151,13 +151,18 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(videos, tmp_path):
     class Stop(Exception):
         pass
 
-    def stop(self, epoch, logs=None):
+    saving = train.checkpoints.CheckpointEveryEpoch
+    save = saving.on_epoch_end
+
+    def save_and_stop(self, epoch, logs=None):
+        save(self, epoch, logs)
         raise Stop
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.callbacks.ListBadVideos, "on_epoch_end", stop)
+        patch.setattr(saving, "on_epoch_end", save_and_stop)
         with pytest.raises(Stop):
             train.main([*arguments, f"--workdir={halves}"])
+    assert len(list((halves / "checkpoints").iterdir())) == 1
     train.main([f"--workdir={halves}", "--verbose=0"])
     one, other = (
         train.run_model.load_trained(RunFolder(run))[0].get_weights()
