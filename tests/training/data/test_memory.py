@@ -51,8 +51,10 @@ def test_ten_thousand_clips_leave_nothing_behind(tmp_path, monkeypatch):
         if step == CLIPS // BATCH // 5:
             early = held()
     late = held()
-    # A clip is 12 kB, a decoder some MB: 8,000 of either would be seen.
-    assert late[0] - early[0] < 16
+    # A clip is 12 kB, so 8,000 that are kept are 96 MB; a decoder is more. What
+    # threads have freed, the allocator keeps: 30 MB by 22,000 clips, where it
+    # ends (38,000 were watched).
+    assert late[0] - early[0] < 48
     assert late[1] <= early[1]
     assert late[2] <= early[2]
     print(f"after {CLIPS // 5} and {CLIPS} clips (MB, files, threads):")
