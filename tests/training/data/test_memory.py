@@ -55,7 +55,8 @@ def test_ten_thousand_clips_leave_nothing_behind(tmp_path, monkeypatch):
     # threads have freed, the allocator keeps: 30 MB by 22,000 clips, where it
     # ends (38,000 were watched).
     assert late[0] - early[0] < 48
-    assert late[1] <= early[1]
-    assert late[2] <= early[2]
+    # While it looks, a film or two may be open; a leak would be thousands.
+    assert late[1] <= early[1] + 4
+    assert late[2] <= early[2] + 4
     print(f"after {CLIPS // 5} and {CLIPS} clips (MB, files, threads):")
     print(early, late)
