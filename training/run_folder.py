@@ -51,7 +51,7 @@ class RunFolder:
         self.metrics_path = self.path / "metrics.csv"
         self.result_path = self.path / "result.json"
         self.data_path = self.path / "data.json"
-        self.bad_videos_path = self.path / "bad_videos.csv"
+        self.bad_videos_path = self.path / scan.BAD_VIDEOS
         self.checkpoints = self.path / "checkpoints"
         self.image_stage = self.path / "image_stage"
 

@@ -14,8 +14,8 @@ import time
 
 import pytest
 
+from tests.training.conftest import small_evaluation  # noqa: F401
 from training import remote
-from training.data import digits
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SECONDS_TO_START = 30
@@ -28,15 +28,6 @@ def tensorflow_io():
         pytest.skip(
             "tensorflow-io's native code does not load here (make test-io)"
         )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def small_evaluation():
-    """One block of 64 examples a split."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(digits, "EVAL_BLOCKS", 1)
-    yield
-    patch.undo()
 
 
 @pytest.fixture(scope="session")

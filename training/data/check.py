@@ -16,11 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from nonlocal_tf import visualize
-from nonlocal_tf.choices import unknown
 from training import cli, files, recipe, table
-from training.data import DATASETS
+from training.data import command
 from training.data.listing import Video
-from training.data.scan import write_bad_videos
+from training.data.scan import BAD_VIDEOS, write_bad_videos
 from training.data.sources import Probe
 from training.data.videos import VideoDataset
 from training.errors import UserError
@@ -44,14 +43,7 @@ class CheckConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.data.check`."""
     parser = cli.parser("training.data.check", (__doc__ or "").strip(), EXAMPLE)
-    parser.add_argument("--dataset", metavar="NAME", help="data set of videos")
-    parser.add_argument(
-        "--set",
-        metavar="data.FIELD=VALUE",
-        action="append",
-        default=[],
-        help="where the data set is, such as data.root=videos; repeatable",
-    )
+    command.add_arguments(parser)
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -59,23 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="for the picture and the list (default: check)",
     )
     options, given = cli.parse(parser, arguments)
-    datasets = {
-        name: cls
-        for name, cls in sorted(DATASETS.items())
-        if issubclass(cls, VideoDataset)
-    }
     if not given:
-        print(
-            f"Data sets of videos: {', '.join(datasets)}\n\n"
-            f"Example:\n  {EXAMPLE}"
-        )
+        print(command.overview(EXAMPLE))
         return
-    if options.dataset is None:
-        raise UserError("Give --dataset NAME, such as --dataset folder.")
-    if options.dataset not in datasets:
-        raise UserError(
-            unknown("data set of videos", options.dataset, datasets)
-        )
+    kind = command.video_dataset(options.dataset)
     config = recipe.apply(CheckConfig(), options.set)
     # Here bad videos are to be found, however many there are.
     data = dataclasses.replace(config.data, max_bad_share=1.0)
@@ -85,16 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         crop_px=TILE_PX,
         eval_short_side_px=TILE_PX,
     )
-    dataset = datasets[options.dataset](data, sampling)
+    dataset = kind(data, sampling)
     out = pathlib.Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     dataset.read_all_frames()
     print(report(dataset))
-    write_bad_videos(out / "bad_videos.csv", dataset.bad)
+    write_bad_videos(out / BAD_VIDEOS, dataset.bad)
     picture = out / "contact_sheet.png"
     files.write_bytes(picture, contact_sheet(dataset))
     if dataset.bad:
-        print(f"\nBad videos are listed in {out / 'bad_videos.csv'}")
+        print(f"\nBad videos are listed in {out / BAD_VIDEOS}")
         share = len(dataset.bad) / sum(dataset.listed.values())
         if share > config.data.max_bad_share:
             print(

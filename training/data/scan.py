@@ -15,7 +15,12 @@ from training.data.sources import Probe, Source, VideoError
 from training.errors import UserError
 from training.remote import Path
 
+BAD_VIDEOS = "bad_videos.csv"
 SHOW_PROGRESS_FROM = 200
+ADVICE = (
+    "Mend or delete them, or raise data.max_bad_share; python -m "
+    "training.data.check lists them all."
+)
 
 
 def probe_all(source: Source, videos: list[Video]) -> list[Probe | VideoError]:
@@ -49,27 +54,36 @@ def write_bad_videos(path: Path, bad: Sequence[BadVideo]) -> None:
     if not bad:
         path.unlink(missing_ok=True)
         return
+    files.write_text(path, as_csv(bad))
+
+
+def as_csv(bad: Sequence[BadVideo]) -> str:
+    """A list of bad videos as it is written."""
     text = io.StringIO()
-    writer = csv.writer(text)
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["split", "path", "reason"])
     writer.writerows((b.split, b.path, b.reason) for b in bad)
-    files.write_text(path, text.getvalue())
+    return text.getvalue()
 
 
-def check_share(bad: Sequence[BadVideo], listed: int, max_share: float) -> None:
+def check_share(
+    bad: Sequence[BadVideo],
+    listed: int,
+    max_share: float,
+    advice: str = ADVICE,
+) -> None:
     """Raises a UserError if too many videos are bad.
 
     Args:
         bad: they.
         listed: how many there are in all.
         max_share: how many may be.
+        advice: what to do then.
     """
     if len(bad) > max_share * listed:
         raise UserError(
             f"{len(bad)} of {listed} videos cannot be read, more than "
-            f"data.max_bad_share={max_share} of them.{some_of(bad)} Mend or "
-            "delete them, or raise data.max_bad_share; python -m "
-            "training.data.check lists them all."
+            f"data.max_bad_share={max_share} of them.{some_of(bad)} {advice}"
         )
 
 

@@ -4,12 +4,12 @@ import os
 
 import tensorflow as tf
 
+from training import files, remote
 from training.data import (
     listing,
     records,
     sequence_examples,
     shard_index,
-    shard_task,
     tfrecords,
 )
 from training.data.listing import Video
@@ -53,7 +53,7 @@ def write_index(pattern: str) -> str:
         {},
         shards,
     )
-    shard_task.write_text(index_path, shard_index.to_json(index))
+    files.write_text(remote.as_path(index_path), shard_index.to_json(index))
     bad = [f"{s.name}: {reason}" for s in shards for _, reason in s.bad]
     good = sum(len(shard.records) for shard in shards)
     text = f"{index_path}: {len(shards)} shards, {good} records"
@@ -87,7 +87,7 @@ def _scan(path: str, names: dict[int, str]) -> Shard:
     return Shard(
         name=os.path.basename(path),
         split="",
-        sha256=shard_task.sha256(path),
+        sha256=files.sha256(remote.as_path(path)),
         size_bytes=tf.io.gfile.stat(path).length,
         videos=len(found) + len(bad),
         records=tuple(found),

@@ -7,14 +7,12 @@ makes no difference: in this process, in one beside it, or by Apache Beam.
 import contextlib
 import dataclasses
 import errno
-import hashlib
 import json
 import os
-import pathlib
 
 import tensorflow as tf
 
-from training import files
+from training import files, remote
 from training.data import jpegs, sequence_examples, shard_index
 from training.data.listing import Span, Video, inside
 from training.data.sequence_examples import Content
@@ -80,7 +78,7 @@ def run(task: Task) -> Shard:
         shard = Shard(
             name=task.name,
             split=task.split,
-            sha256=sha256(scratch),
+            sha256=files.sha256(remote.as_path(scratch)),
             size_bytes=tf.io.gfile.stat(scratch).length,
             videos=len(task.videos),
             records=tuple(records),
@@ -97,7 +95,8 @@ def run(task: Task) -> Shard:
         if isinstance(error, tf.errors.OpError):
             raise OSError(errno.EIO, error.message, path) from error
         raise
-    write_text(note_path(task.folder, task.name), shard_index.to_line(shard))
+    note = remote.as_path(note_path(task.folder, task.name))
+    files.write_text(note, shard_index.to_line(shard))
     return shard
 
 
@@ -206,27 +205,9 @@ def relative(path: str, root: str) -> str:
     return path.removeprefix(prefix) if root else path
 
 
-def sha256(path: str) -> str:
-    """Hex digest of a file, on a disk or where TensorFlow writes."""
-    digest = hashlib.sha256()
-    with tf.io.gfile.GFile(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def note_path(folder: str, name: str) -> str:
     """Where it is noted that a shard is finished."""
     return inside(folder, f"{shard_index.NOTES}/{name}.json")
-
-
-def write_text(path: str, text: str) -> None:
-    """Replaces a file at once or leaves the old one, also of a store."""
-    if "://" not in path:
-        files.write_text(pathlib.Path(path), text)
-        return
-    with tf.io.gfile.GFile(path, "w") as file:
-        file.write(text)
 
 
 def _scratch(task: Task) -> str:

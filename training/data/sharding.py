@@ -1,14 +1,10 @@
 """Dividing a data set among shards, having them written, and counting."""
 
 import concurrent.futures
-import contextlib
-import csv
 import dataclasses
 import hashlib
-import io
 import json
 import multiprocessing
-import pathlib
 import random
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,18 +12,15 @@ from concurrent.futures.process import BrokenProcessPool
 
 import tensorflow as tf
 
-from nonlocal_tf.choices import unknown
-from training import files, table
-from training.data import shard_index, shard_task
-from training.data.datasets import DATASETS
+from training import files, remote, table
+from training.data import command, scan, shard_index, shard_task
+from training.data.datasets import BadVideo
 from training.data.listing import Listing, Video, inside
 from training.data.shard_index import Index, Shard
 from training.data.shard_task import Task
-from training.data.videos import VideoDataset
 from training.errors import UserError
 from training.recipe import DataConfig
 
-BAD = "bad_videos.csv"
 ORDER_SEED = 2018
 Run = Callable[[Sequence[Task]], Iterable[Shard]]
 
@@ -76,18 +69,14 @@ def make(
         UserError: the folder has shards that were made otherwise, or too many
             videos are bad.
     """
-    if dataset not in video_datasets():
-        raise UserError(
-            unknown("data set of videos", dataset, video_datasets())
-        )
-    kind = DATASETS[dataset]
-    if not issubclass(kind, VideoDataset) or kind.source == "records":
+    kind = command.video_dataset(dataset)
+    if kind.source == "records":
         raise UserError(f"The data set {dataset!r} is of shards already.")
     listing = kind.read_lists(config.data)
     tasks = plan(dataset, kind.source, listing, config, out)
     settings = settings_of(dataset, listing, config)
     tf.io.gfile.makedirs(inside(out, shard_index.NOTES))
-    with _locked(out):
+    with files.locked(remote.as_path(out)):
         _check_settings(out, settings)
         done = {task.name: shard_task.finished(task) for task in tasks}
         left = [
@@ -195,9 +184,10 @@ def verify(out: str) -> str:
     wrong = []
     for shard in index.shards:
         try:
-            if shard_task.sha256(inside(out, shard.name)) != shard.sha256:
+            path = remote.as_path(inside(out, shard.name))
+            if files.sha256(path) != shard.sha256:
                 wrong.append(f"{shard.name} is damaged")
-        except tf.errors.OpError:
+        except OSError:
             wrong.append(f"{shard.name} cannot be read")
     if wrong:
         raise UserError(
@@ -205,15 +195,6 @@ def verify(out: str) -> str:
             "Delete them and run the command that made them again."
         )
     return f"{len(index.shards)} shards are as they were written."
-
-
-def video_datasets() -> list[str]:
-    """Names of the registered data sets of videos."""
-    return sorted(
-        name
-        for name, kind in DATASETS.items()
-        if issubclass(kind, VideoDataset)
-    )
 
 
 def settings_of(dataset: str, listing: Listing, config: ShardsConfig) -> dict:
@@ -246,7 +227,7 @@ def _check_settings(out: str, settings: dict) -> None:
     """Remembers the settings, or raises if the folder has others."""
     path = inside(out, f"{shard_index.NOTES}/settings.json")
     if not tf.io.gfile.exists(path):
-        shard_task.write_text(path, json.dumps(settings))
+        files.write_text(remote.as_path(path), json.dumps(settings))
         return
     with tf.io.gfile.GFile(path, "r") as file:
         there = json.loads(file.read())
@@ -270,7 +251,7 @@ def _finish(
     config: ShardsConfig,
 ) -> str:
     """Counts, writes the list of bad videos and the index."""
-    rows, listed, bad = [], 0, 0
+    rows, listed = [], 0
     for split, videos in _chosen(listing, config).items():
         of = [shard for shard in shards if shard.split == split]
         left_out = sum(len(shard.bad) for shard in of)
@@ -279,19 +260,17 @@ def _finish(
         records = sum(len(shard.records) for shard in of)
         written = len(videos) - left_out
         rows.append((split, len(videos), written, left_out, records))
-        listed, bad = listed + len(videos), bad + left_out
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["split", "path", "reason"])
-    writer.writerows([s.split, *row] for s in shards for row in s.bad)
-    shard_task.write_text(inside(out, BAD), text.getvalue())
-    if bad > config.data.max_bad_share * listed:
-        raise UserError(
-            f"{bad} of {listed} videos cannot be read, more than "
-            f"data.max_bad_share={config.data.max_bad_share} of them: see "
-            f"{inside(out, BAD)}. Mend them and add --retry-bad, or raise the "
-            "share with --set data.max_bad_share=SHARE."
-        )
+        listed += len(videos)
+    path = inside(out, scan.BAD_VIDEOS)
+    found = [BadVideo(s.split, *row) for s in shards for row in s.bad]
+    files.write_text(remote.as_path(path), scan.as_csv(found))
+    scan.check_share(
+        found,
+        listed,
+        config.data.max_bad_share,
+        f"All are in {path}. Mend them and add --retry-bad, or raise the share "
+        "with --set data.max_bad_share=SHARE.",
+    )
     index = Index(
         listing.classes,
         listing.multi_label,
@@ -299,13 +278,6 @@ def _finish(
         tuple(sorted(shards, key=lambda shard: shard.name)),
     )
     path = inside(out, shard_index.NAME)
-    shard_task.write_text(path, shard_index.to_json(index))
+    files.write_text(remote.as_path(path), shard_index.to_json(index))
     head = ("split", "listed", "written", "bad", "records")
     return f"{table.render([head, *rows])}\n{path}"
-
-
-def _locked(out: str):
-    """Keeps other processes out of a folder; a store cannot."""
-    if "://" in out:
-        return contextlib.nullcontext()
-    return files.locked(pathlib.Path(out))

@@ -22,12 +22,12 @@ import sys
 from collections.abc import Sequence
 
 from training import cli, recipe
-from training.data import beam, shard_scan, sharding
+from training.data import beam, command, shard_scan, sharding
 from training.data.sharding import ShardsConfig
 from training.errors import UserError
 
 EXAMPLE = (
-    "python -m training.data.shards --dataset folder --set data.root=clips "
+    "python -m training.data.shards --dataset folder --set data.root=videos "
     "--out shards"
 )
 
@@ -38,14 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "training.data.shards", (__doc__ or "").strip(), EXAMPLE
     )
     defaults = ShardsConfig()
-    parser.add_argument("--dataset", metavar="NAME", help="data set of videos")
-    parser.add_argument(
-        "--set",
-        metavar="data.FIELD=VALUE",
-        action="append",
-        default=[],
-        help="where the data set is, such as data.root=clips; repeatable",
-    )
+    command.add_arguments(parser)
     parser.add_argument("--out", metavar="DIR", help="holds the shards")
     for option, text in (
         ("short-side", "pixels that the short side is scaled down to"),
@@ -95,10 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options, given = cli.parse(parser, arguments)
     if not given:
-        print(
-            f"Data sets of videos: {', '.join(sharding.video_datasets())}\n\n"
-            f"Example:\n  {EXAMPLE}"
-        )
+        print(command.overview(EXAMPLE))
         return
     if options.index is not None:
         print(shard_scan.write_index(options.index))
@@ -108,8 +98,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.verify:
         print(sharding.verify(options.out))
         return
-    if options.dataset is None:
-        raise UserError("Give --dataset NAME.")
     if options.quality > 100:
         raise UserError(
             f"Expected --quality {options.quality} to be up to 100."

@@ -36,6 +36,7 @@ def write_film(
     b_frames: int = 2,
     stamps=None,
     title: str = "",
+    fps: int = FPS,
     **options: str,
 ) -> pathlib.Path:
     """Encodes a film; `stamps` are its timestamps in frames (VFR)."""
@@ -45,7 +46,7 @@ def write_film(
     with av.open(str(path), "w") as container:
         if title:
             container.metadata["title"] = title
-        stream = container.add_stream(codec, rate=FPS)
+        stream = container.add_stream(codec, rate=fps)
         stream.height, stream.width = clip.shape[1:3]
         stream.pix_fmt = pix_fmt
         stream.codec_context.gop_size = gop
@@ -55,7 +56,7 @@ def write_film(
         for number, pixels in enumerate(clip):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts = number if stamps is None else stamps[number]
-            frame.time_base = fractions.Fraction(1, FPS)
+            frame.time_base = fractions.Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path

@@ -1,10 +1,6 @@
 """Small videos of known content, encoded by PyAV, and a data set of them."""
 
-import fractions
-
-import av
-
-from tests.training.data import record_files
+from tests.training.data import films, record_files
 from training.data.listing import Listing, Span, Video
 from training.data.videos import VideoDataset
 
@@ -13,17 +9,14 @@ FRAMES = (7, 23, 5, 11, 3)
 
 def write_video(path, count, height=48, width=64, fps=10, seed=0, stamps=None):
     """An MPEG-4 file; every picture of it differs from the others."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=fps)
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        stream.time_base = fractions.Fraction(1, fps)
-        pictures = record_files.pictures(count, height, width, seed)
-        for number, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts = stamps[number] if stamps else number
-            frame.time_base = fractions.Fraction(1, fps)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    films.write_film(
+        path,
+        record_files.pictures(count, height, width, seed),
+        codec="mpeg4",
+        b_frames=0,
+        fps=fps,
+        stamps=stamps,
+    )
 
 
 def write_videos(root):
