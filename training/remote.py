@@ -228,7 +228,7 @@ def _ffmpeg():
         return decode
     except ImportError as error:
         reason = str(error)
-    except NotImplementedError:
+    except NotImplementedError:  # how it says that no library of its loads
         # The first is of its newest library; the others say no more.
         reason = str(said[0].message).rpartition("caused by:")[2].strip(" []'")
     raise UserError(

@@ -111,11 +111,12 @@ class RunFolder:
         Raises:
             UserError: videos came, went or changed since the run began.
         """
-        if dataset.fingerprint() is None:
+        digest = dataset.fingerprint()
+        if digest is None:
             return
         now: dict = {
             "classes": list(dataset.classes),
-            "sha256": dataset.fingerprint(),
+            "sha256": digest,
         }
         before = _read_json(self.data_path, default=None)
         if before is None:

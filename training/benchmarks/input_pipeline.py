@@ -28,27 +28,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
 
+from training.benchmarks import readers
 from training.benchmarks.turns import machine, tell
-from training.data import DATASETS, decode, load_dataset, sharding, transforms
-from training.data.frame_folders import FrameFolders
+from training.data import load_dataset, transforms
 from training.data.index_cache import IndexCache
-from training.data.listing import Video
-from training.data.records import Records
-from training.data.sharding import ShardsConfig
-from training.data.video_files import VideoFiles
 from training.recipe import DataConfig, SamplingConfig
 
 SAMPLINGS = {"32x2": (32, 2), "8x8": (8, 8)}
-SHORT_SIDE_PX, CROP_PX = 256, 224
 # Root mean square of levels; decoders that agree on a frame differ by less in
 # how they make RGB of it, and frames of a film that moves by more.
 SAME_FRAME = 4.0
-Reader = Callable[[list[int]], np.ndarray]
 
 
 def main() -> None:
@@ -108,7 +100,7 @@ def measure(options: argparse.Namespace) -> dict:
             folder = pathlib.Path(scratch)
             last = pathlib.Path(options.videos[-1])
             small = folder / f"{last.stem}-gop{gop}.mp4"
-            _encode_small(last, small, gop)
+            readers.encode_small(last, small, gop)
             result["films"] += film(small, folder, options.clips)
     with tempfile.TemporaryDirectory() as scratch:
         root = pathlib.Path(scratch)
@@ -132,29 +124,31 @@ def film(path: pathlib.Path, folder: pathlib.Path, clips: int) -> list[dict]:
     began = time.process_time()
     index = cache.index(str(path))
     index_ms = 1e3 * (time.process_time() - began)
-    truth = _from_the_start(path)
-    small = _write_frames(truth, folder / "frames")
-    window, size_px = _window(index.height, index.width)
-    readers: dict[str, Reader] = {"ours": _ours(path, cache)}
+    truth = readers.from_the_start(path)
+    small = readers.write_frames(truth, folder / "frames")
+    window, size_px = readers.middle(index.height, index.width)
+    turns: dict[str, readers.Reader] = {"ours": readers.ours(path, cache)}
     if importlib.util.find_spec("decord"):
-        readers["decord"] = _decord(path)
+        turns["decord"] = readers.with_decord(path)
     if importlib.util.find_spec("cv2"):
-        readers["opencv"] = _opencv(path)
-    readers["jpeg frames"] = _jpeg_frames(folder / "frames", len(truth), small)
-    readers["records"] = _records(path, folder)
+        turns["opencv"] = readers.with_opencv(path)
+    turns["jpeg frames"] = readers.jpeg_frames(
+        folder / "frames", len(truth), small
+    )
+    turns["records"] = readers.records(path, folder)
     resampler = transforms.Resampler(index.height, index.width, window, size_px)
     rows = []
     for sampling, (length, stride) in SAMPLINGS.items():
         rng = np.random.default_rng(0)
-        times: dict[str, list[float]] = {name: [] for name in readers}
-        wrong = dict.fromkeys(readers, 0)
+        times: dict[str, list[float]] = {name: [] for name in turns}
+        wrong = dict.fromkeys(turns, 0)
         for clip in range(clips + 1):
             room = max(index.frames - length * stride, 0)
             start = int(rng.integers(0, room + 1))
             numbers = [
                 (start + stride * k) % index.frames for k in range(length)
             ]
-            for name, read in readers.items():
+            for name, read in turns.items():
                 began = time.process_time()
                 got = read(numbers)
                 spent = time.process_time() - began
@@ -306,164 +300,6 @@ def _feeds(root: pathlib.Path, sampling: str) -> dict:
             statistics.median(column) for column in zip(*found, strict=True)
         ]
     }
-
-
-def _encode_small(source: pathlib.Path, target: pathlib.Path, gop: int) -> None:
-    """H.264 with a short side of 256."""
-    frames = _from_the_start(source)
-    height, width = frames.shape[1:3]
-    window, size = transforms.whole_window(height, width, SHORT_SIDE_PX)
-    size_px = [int(side) // 2 * 2 for side in size]
-    resampler = transforms.Resampler(
-        height, width, window[None].numpy(), size_px
-    )
-    av = decode.pyav()
-    with av.open(str(target), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.height, stream.width = size_px
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.gop_size = gop
-        for frame in frames:
-            picture = av.VideoFrame.from_ndarray(
-                resampler(frame)[0], format="rgb24"
-            )
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode())
-
-
-def _window(height: int, width: int):
-    window = transforms.crop_windows(height, width, SHORT_SIDE_PX, CROP_PX, 1)
-    return window.numpy(), (CROP_PX, CROP_PX)
-
-
-def _from_the_start(path: pathlib.Path) -> np.ndarray:
-    """All frames, from one decoder that is run once."""
-    index = decode.index_video(path)
-    none = np.zeros(0, np.int64)
-    counted = decode.VideoIndex(
-        **{**vars(index), "order": "count", "timestamps": none}
-    )
-    return decode.read_frames(path, range(index.frames), counted)
-
-
-def _ours(path: pathlib.Path, cache: IndexCache) -> Reader:
-    source = VideoFiles(cache)
-    index = cache.index(str(path))
-    window, size_px = _window(index.height, index.width)
-    fields = {"path": os.fsencode(path)}
-    return lambda numbers: source.read(fields, numbers, window, size_px)[0]
-
-
-def _decord(path: pathlib.Path) -> Reader:
-    import cv2
-    import decord
-
-    cv2.setNumThreads(1)
-
-    def read(numbers):
-        reader = decord.VideoReader(str(path), num_threads=1)
-        numbers = [min(number, len(reader) - 1) for number in numbers]
-        return _scaled(reader.get_batch(numbers).asnumpy())
-
-    return read
-
-
-def _opencv(path: pathlib.Path) -> Reader:
-    import cv2
-
-    cv2.setNumThreads(1)
-
-    def read(numbers):
-        # Versions before 4.6 have no such setting.
-        threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
-        settings = [] if threads is None else [threads, 1]
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, settings)
-        found: dict[int, np.ndarray] = {}
-        at = None
-        for number in sorted(set(numbers)):
-            if at is None or number < at or number - at > 64:
-                capture.set(cv2.CAP_PROP_POS_FRAMES, number)
-                at = number
-            while at < number:
-                capture.grab()
-                at += 1
-            okay, frame = capture.read()
-            at += 1
-            if okay:
-                last = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            found[number] = last
-        capture.release()
-        return _scaled([found[number] for number in numbers])
-
-    return read
-
-
-def _scaled(frames) -> np.ndarray:
-    """Scaled whole and then cut, as users of these libraries do."""
-    import cv2
-
-    height, width = frames[0].shape[:2]
-    tall, wide = (
-        int(s) for s in transforms.scaled_size(height, width, SHORT_SIDE_PX)
-    )
-    top, left = (tall - CROP_PX) // 2, (wide - CROP_PX) // 2
-    return np.stack(
-        [
-            cv2.resize(frame, (wide, tall), interpolation=cv2.INTER_LINEAR)[
-                top : top + CROP_PX, left : left + CROP_PX
-            ]
-            for frame in frames
-        ]
-    )
-
-
-def _write_frames(truth: np.ndarray, folder: pathlib.Path) -> tuple[int, int]:
-    """JPEG frames with a short side of 256; returns their size."""
-    folder.mkdir()
-    height, width = truth.shape[1:3]
-    window, size = transforms.whole_window(height, width, SHORT_SIDE_PX)
-    resampler = transforms.Resampler(height, width, window[None].numpy(), size)
-    for number, frame in enumerate(truth, 1):
-        jpeg = tf.io.encode_jpeg(resampler(frame)[0], quality=90)
-        tf.io.write_file(str(folder / f"img_{number:05}.jpg"), jpeg)
-    return int(size[0]), int(size[1])
-
-
-def _jpeg_frames(folder, frames: int, size: tuple[int, int]) -> Reader:
-    source = FrameFolders()
-    fields = source.fields(Video(str(folder), frames=frames))
-    return _traced(source, fields, size)
-
-
-def _records(path: pathlib.Path, folder: pathlib.Path) -> Reader:
-    """The film as one record, made as the command makes it."""
-    for name in "ab":  # a data set has classes
-        (folder / "films" / name).mkdir(parents=True)
-        (folder / "films" / name / path.name).symlink_to(path.resolve())
-    data = DataConfig(root=str(folder / "films"))
-    config = ShardsConfig(data=data, max_frames=10**6, shard_videos=1)
-    run = sharding.in_processes(1)
-    sharding.make("folder", config, str(folder / "shards"), run)
-    shards = DataConfig(root=str(folder / "shards"))
-    listing = DATASETS["media_sequence"].read_lists(shards)  # type: ignore[attr-defined]
-    (video, *_) = listing.splits["train"]
-    source = Records()
-    probe = source.probe(video)
-    return _traced(source, source.fields(video), (probe.height, probe.width))
-
-
-def _traced(source, fields, size) -> Reader:
-    window, size_px = _window(*size)
-    fields = {name: tf.constant(value) for name, value in fields.items()}
-    read = tf.function(source.read)
-
-    def of(numbers):
-        numbers = tf.constant(numbers, tf.int64)
-        return read(
-            fields, numbers, tf.constant(window), tf.constant(size_px)
-        ).numpy()[0]
-
-    return of
 
 
 def _versions() -> list[str]:

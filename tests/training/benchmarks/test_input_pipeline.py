@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.data import films
-from training.benchmarks import input_pipeline
+from training.benchmarks import input_pipeline, readers
 
 FOLDER = pathlib.Path(input_pipeline.__file__).parent
 RESULT = FOLDER / "input_pipeline.json"
@@ -47,7 +47,8 @@ def test_wrong_frames_are_seen(tmp_path, monkeypatch, name):
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed")
     path = films.write_film(tmp_path / "a.mkv", 40)
-    right = getattr(input_pipeline, f"_{name}")
+    maker = name if name == "ours" else f"with_{name}"
+    right = getattr(readers, maker)
 
     def late(*arguments):
         read = right(*arguments)
@@ -56,7 +57,7 @@ def test_wrong_frames_are_seen(tmp_path, monkeypatch, name):
     for make, wrong in ((right, False), (late, True)):
         folder = tmp_path / str(wrong)
         folder.mkdir()
-        monkeypatch.setattr(input_pipeline, f"_{name}", make)
+        monkeypatch.setattr(readers, maker, make)
         rows = input_pipeline.film(path, folder, 2)
         assert [bool(row["wrong"][name]) for row in rows] == [wrong, wrong]
         assert all(len(row["seconds"]["records"]) == 2 for row in rows)
