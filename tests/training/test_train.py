@@ -144,8 +144,8 @@ def test_the_table_names_what_to_try_next(tiny, capsys):
         assert word in printed
 
 
-# A large network, and two that train in full in test_digits_runs.py.
-SLOW_RECIPES = {"finetune_i3d", "digits_c2d", "digits_i3d"}
+# A large network, and three that train in full in test_digits_runs.py.
+SLOW_RECIPES = {"finetune_i3d", "digits_c2d", "digits_i3d", "digits_nl"}
 
 
 @pytest.mark.parametrize(

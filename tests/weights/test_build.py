@@ -25,7 +25,10 @@ from tests.weights.models import (
         ("i3d_r50", "slowfast", {"stem": "slowfast"}),
         ("i3d_nl10_r50", "caffe2", {}),
         ("i3d_r50", "caffe2", {"inflation": "3x3x3"}),
-        ("c2d_nl1_r101", "slowfast", {"stem": "slowfast"}),
+        pytest.param(
+            *("c2d_nl1_r101", "slowfast", {"stem": "slowfast"}),
+            marks=pytest.mark.slow,
+        ),
         ("c2d_nl5_r50", "caffe2", {"norm": "affine"}),
         ("image_r50", "torchvision", {}),
     ],
