@@ -1,7 +1,13 @@
+import keras
 import pytest
 
 import nonlocal_tf as nl
 from tests.models.tiny import tiny
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="tables do not depend on the backend, and the networks are large",
+)
 
 
 def rows(*arguments, **options):

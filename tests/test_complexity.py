@@ -62,7 +62,7 @@ SAMPLINGS = ("8x8", "32x2", "32x4", "128x1")
 
 
 def slow_if_deep(row):
-    is_slow = row[0].endswith("r101") and row[0] != "c2d_r101"
+    is_slow = row[0].endswith("r101")
     marks = [pytest.mark.slow] if is_slow else []
     return pytest.param(row, marks=marks, id=f"{row[0]} {row[1]}")
 
@@ -86,6 +86,7 @@ def test_a_larger_crop_costs_more():
     assert round(cost.multiply_adds / 1e9, 2) == 48.57
 
 
+@pytest.mark.slow
 def test_relative_costs_are_those_of_the_paper():
     # Table 2e, ResNet-101 at 32 frames: I3D 3x3x3 1.5x and 1.8x, I3D 3x1x1
     # 1.2x and 1.5x, five non-local blocks 1.2x and 1.2x.

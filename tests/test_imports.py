@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -93,6 +94,10 @@ def test_optional_packages_have_one_place_inside_a_function():
                     assert in_function, module
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="the process that it starts is the same whatever runs the tests",
+)
 def test_library_imports_where_tensorflow_cannot_be():
     pytest.importorskip("jax")
     code = (

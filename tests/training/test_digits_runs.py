@@ -1,55 +1,29 @@
 """The main example in full, through its command: the claims of README."""
 
-import json
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from nonlocal_tf import preprocess, visualize
+from tests.training import whole_runs
 from training import run_model
 from training.data import digits, load_dataset
 from training.run_folder import RunFolder
-
-ROOT = pathlib.Path(__file__).parent.parent.parent
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Function of a recipe's name to the folder of its whole run, made once."""
-    folder = tmp_path_factory.mktemp("runs")
-
-    def run(recipe):
-        workdir = folder / recipe
-        subprocess.run(
-            [sys.executable, "-m", "training.train", f"--recipe={recipe}"]
-            + [f"--workdir={workdir}"],
-            cwd=ROOT,
-            check=True,
-        )
-        return workdir
-
-    return run
+def digits_nl(tmp_path_factory):
+    """The folder of the main example's run."""
+    return whole_runs.train("digits_nl", tmp_path_factory.mktemp("runs"))
 
 
-def accuracy(workdir):
-    return json.loads((workdir / "result.json").read_text())["accuracy"]
+def test_one_block_solves_recall(digits_nl):
+    assert whole_runs.accuracy(digits_nl) >= 0.95
 
 
-def test_one_block_solves_recall(trained):
-    assert accuracy(trained("digits_nl")) >= 0.95
-
-
-def test_the_same_network_without_the_block_does_not(trained):
-    assert accuracy(trained("digits_c2d")) < 0.5
-
-
-def test_the_digit_that_was_asked_for_looks_at_the_flash(trained):
-    model, *_ = run_model.load_trained(RunFolder(trained("digits_nl")))
+def test_the_digit_that_was_asked_for_looks_at_the_flash(digits_nl):
+    model, *_ = run_model.load_trained(RunFolder(digits_nl))
     dataset = load_dataset("digits_recall")
     hits = []
     for index in range(50):

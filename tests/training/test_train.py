@@ -144,7 +144,7 @@ def test_the_table_names_what_to_try_next(tiny, capsys):
         assert word in printed
 
 
-# A large network, and three that train in full in test_digits_runs.py.
+# A large network, and those that differ from digits_image in their network.
 SLOW_RECIPES = {"finetune_i3d", "digits_c2d", "digits_i3d", "digits_nl"}
 
 
@@ -312,6 +312,7 @@ def test_a_workdir_of_another_recipe_is_refused(tiny, capsys):
     assert "holds a run of recipe 'digits_nl'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_corrupt_checkpoint_is_named_and_kept(tmp_path, capsys):
     train.main([*ALONE, f"--workdir={tmp_path}"])
     (tmp_path / "result.json").unlink()
@@ -368,6 +369,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tiny, room, tmp_path, capfd):
     assert names == ["epoch_0001", "epoch_0002"]
 
 
+@pytest.mark.slow
 def test_the_last_row_of_metrics_survives_a_kill_before_it(tmp_path):
     train.main([*ALONE, f"--workdir={tmp_path}"])
     whole = (tmp_path / "metrics.csv").read_text()

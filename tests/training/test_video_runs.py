@@ -75,6 +75,7 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     assert "no video.mp4: the file is empty" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_bad_videos_of_a_run_are_listed_in_its_folder(videos, tmp_path):
     (videos / "jump" / "empty.mp4").write_bytes(b"")
     run = tmp_path / "run"
@@ -119,6 +120,7 @@ def test_videos_that_go_bad_in_training_are_listed_and_stop_it(
     assert reasons == {"the file is empty"}
 
 
+@pytest.mark.slow
 def test_a_run_on_other_videos_is_refused(videos, tmp_path, capsys):
     run = tmp_path / "run"
     train.main([f"--set=data.root={videos}", f"--workdir={run}", *TINY])

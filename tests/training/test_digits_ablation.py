@@ -1,0 +1,13 @@
+"""The main example without its block, in full.
+
+In a file of its own, so that it trains beside the one with the block.
+"""
+
+import pytest
+
+from tests.training import whole_runs
+
+
+@pytest.mark.slow
+def test_the_same_network_without_the_block_does_not(tmp_path):
+    assert whole_runs.accuracy(whole_runs.train("digits_c2d", tmp_path)) < 0.5
