@@ -26,10 +26,10 @@ import keras
 import tensorflow as tf
 
 from nonlocal_tf import preprocess
-from training import cli, files, remote, run_model
-from training import recipe as recipes
+from training import cli, files, recipe_text, remote, run_model
 from training.data import Dataset
 from training.errors import UserError
+from training.recipe import Recipe
 from training.remote import Path
 from training.run_folder import RunFolder
 from training.url_path import UrlPath
@@ -94,12 +94,12 @@ def export_run(run: RunFolder, out: str | Path) -> Path:
             write_saved_model(model, dataset, path)
             extra = path / EXTRA
             extra.mkdir()
-            (extra / "recipe.json").write_text(recipes.to_json(recipe))
+            (extra / "recipe.json").write_text(recipe_text.to_json(recipe))
             (extra / "source.json").write_text(json.dumps(source, indent=2))
     return made
 
 
-def check_out(out: Path, recipe: recipes.Recipe) -> None:
+def check_out(out: Path, recipe: Recipe) -> None:
     """Makes a directory for versions of a recipe, if needed.
 
     Raises:
@@ -110,7 +110,7 @@ def check_out(out: Path, recipe: recipes.Recipe) -> None:
     for version in numbered_versions(out):
         path = version / EXTRA / "recipe.json"
         if path.is_file():
-            there = recipes.from_json(path.read_text("utf-8")).name
+            there = recipe_text.from_json(path.read_text("utf-8")).name
             if there != recipe.name:
                 raise UserError(
                     f"{out} holds versions of recipe {there!r}, not "

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from training import cli, export, remote, table
-from training import recipe as recipes
+from training import cli, export, recipe_text, remote, table
 from training.data import clips, dataset_of
 from training.errors import UserError
+from training.recipe import Recipe
 from training.remote import Path
 
 EXAMPLE = "python -m training.predict --model savedmodels/digits_nl --sample 0"
@@ -106,12 +106,12 @@ def find_saved_model(path: str | Path) -> Path:
     )
 
 
-def _recipe(path: Path) -> recipes.Recipe | None:
+def _recipe(path: Path) -> Recipe | None:
     """What a SavedModel was trained with, if it says so."""
     recipe_path = path / export.EXTRA / "recipe.json"
     if not recipe_path.is_file():
         return None
-    return recipes.from_json(recipe_path.read_text("utf-8"))
+    return recipe_text.from_json(recipe_path.read_text("utf-8"))
 
 
 def _sample(path: Path, split: str, index: int):

@@ -1,12 +1,7 @@
 """Recipes: everything that decides the outcome of a training run, as data."""
 
-import ast
 import dataclasses
-import json
-import types
-import typing
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 from nonlocal_tf.choices import unknown
 from training.errors import UserError
@@ -16,42 +11,138 @@ RECIPES: dict[str, Callable[[], "Recipe"]] = {}
 
 @dataclasses.dataclass(frozen=True)
 class NonLocalConfig:
-    """Arguments of every `NonLocalBlock` of a model; its own defaults."""
+    """The non-local blocks of a model; None is the network's own default.
 
-    pairwise: str = "embedded_gaussian"
-    bottleneck: int | None = None
+    Attributes:
+        pairwise: function of each block.
+        axes: along which it looks: "spacetime", "space" or "time".
+        scale: factor on the logits: "rsqrt" or a number.
+        places: the one stage that has a block, such as "res4" or "stage2".
+        bottleneck: channels of theta, phi and g.
+        norm: what follows W_z: "batch", "affine" or "none".
+        gamma_init: what its scale starts with.
+        tie_theta_phi_init: theta and phi start with the same kernel.
+    """
+
+    pairwise: str | None = None
+    axes: str | None = None
     scale: str | float | None = None
-    norm: str = "batch"
-    gamma_init: float = 0.0
-    tie_theta_phi_init: bool = False
+    places: str | None = None
+    bottleneck: int | None = None
+    norm: str | None = None
+    gamma_init: float | None = None
+    tie_theta_phi_init: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """A registered model; its shapes and classes come from the dataset.
 
+    What is None is the network's own default.
+
     Attributes:
         name: as in `nonlocal_tf.list_models()`.
-        nonlocal_block: arguments of its blocks; None for their defaults.
+        nonlocal_block: its blocks; None for their defaults.
         sampling: "8x8", "32x2", "32x4" or "128x1", for the paper's networks:
             which of the authors' graphs.
+        inflation: of I3D: "3x1x1" or "3x3x3".
+        norm: "batch", or "affine" for scales and shifts that stay as loaded.
+        dropout: share of the features dropped before the classifier.
+        width: channels of the first convolution; all others follow.
+        start: what the weights are before training: "scratch" (drawn at
+            random), or a kind of weights that `weights` has to name: one of
+            `STARTS`.
         weights: file to start from, of any format that
-            `nonlocal_tf.load_weights` reads; a classifier of other classes is
-            left new.
+            `nonlocal_tf.load_weights` reads, or the folder of a run; a
+            classifier of other classes is left new.
     """
 
     name: str
     nonlocal_block: NonLocalConfig | None = None
     sampling: str | None = None
+    inflation: str | None = None
+    norm: str | None = None
+    dropout: float | None = None
+    width: int | None = None
+    start: str = "scratch"
     weights: str | None = None
+
+
+STARTS = {
+    "scratch": "no weights",
+    "imagenet": "an ImageNet ResNet of the same depth, which is inflated",
+    "short clips": "the run, or the file, of the network without blocks that "
+    "was trained on short clips",
+    "kinetics": "the run, or the file, of the same network on Kinetics",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam whose rate warms up linearly, then falls to zero as a cosine."""
+    """The optimizer and its learning rate, step by step.
+
+    Attributes:
+        base_lr: where the schedule starts from.
+        warmup_steps: in which the rate rises linearly to the schedule's.
+        warmup_lr: where it rises from.
+        name: "adam", or "sgd" with momentum, Nesterov's, and L2.
+        schedule: "cosine" (falls to zero from the end of the warm-up),
+            "cosine_throughout" (from step 0, as SlowFast's), "steps" (falls
+            at each of `drops_at_steps`) or "constant".
+        drops_at_steps: the steps that are the first with a lower rate.
+        drop_factor: what the rate is multiplied by at each.
+        momentum: of SGD.
+        weight_decay: of SGD, added to the gradients (L2) of all weights but
+            the scales and shifts of normalisations.
+        clip_norm: the gradients' norm, all variables and devices together, is
+            brought down to this.
+        lr_batch: the batch that `base_lr` is meant for.
+        scale_lr: whether the rates are multiplied by batch / lr_batch.
+    """
 
     base_lr: float
     warmup_steps: int = 0
+    warmup_lr: float = 0.0
+    name: str = "adam"
+    schedule: str = "cosine"
+    drops_at_steps: tuple[int, ...] = ()
+    drop_factor: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    lr_batch: int | None = None
+    scale_lr: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How a step is computed.
+
+    Attributes:
+        precision: "float32", "mixed_bfloat16", or "mixed_float16" with a loss
+            scale that adapts itself.
+        label_smoothing: share of each label that goes to all classes.
+        ema_decay: of the moving average of the weights that is validated,
+            tested and exported; None for the weights themselves.
+        precise_bn_batches: batches of training data from which the statistics
+            of batch normalisations are taken anew before each checkpoint.
+        synchronized_bn: statistics of the whole batch on several devices,
+            instead of those of each device's part.
+        micro_batches: parts in which a device computes its part of a batch,
+            to save memory; their gradients are added up.
+        jit_compile: whether a step is compiled by XLA; one device alone.
+        deterministic: whether to take deterministic GPU kernels where they
+            are slower, so that a run can be repeated bit by bit.
+    """
+
+    precision: str = "float32"
+    label_smoothing: float = 0.0
+    ema_decay: float | None = None
+    precise_bn_batches: int = 0
+    synchronized_bn: bool = False
+    micro_batches: int = 1
+    jit_compile: bool = False
+    deterministic: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +228,8 @@ class ViewsConfig:
         starts: "authors" (at tenths of the video; the last clips wrap),
             "slowfast" (the last clip ends before the video does) or "centre"
             (one clip in the middle).
+        pool: how the scores of views become those of the video: "mean" or,
+            for several labels a video, "max".
     """
 
     clips: int = 10
@@ -144,6 +237,26 @@ class ViewsConfig:
     short_side_px: int = 256
     crop_px: int = 256
     starts: str = "authors"
+    pool: str = "mean"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """What a recipe reproduces; it decides nothing.
+
+    Attributes:
+        table: where the number is from, such as "table 2f".
+        row: of it.
+        expected: the number there, such as "74.9 / 91.6 % top-1 / top-5".
+        hardware: on which it was trained there.
+        hours: that it takes, and how that is known.
+    """
+
+    table: str
+    row: str
+    expected: str
+    hardware: str
+    hours: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +277,10 @@ class Recipe:
             is inflated from, trained first.
         data: where the videos are, for data sets that are read from a disk.
         sampling: what is seen of each video, for the same.
+        training: how a step is computed.
+        views: what a test looks at of each video, for the same; None for the
+            middle clip alone.
+        reference: what it reproduces.
     """
 
     name: str
@@ -178,6 +295,9 @@ class Recipe:
     image_stage: "Recipe | None" = None
     data: DataConfig | None = None
     sampling: SamplingConfig | None = None
+    training: TrainingConfig = TrainingConfig()
+    views: ViewsConfig | None = None
+    reference: Reference | None = None
 
     @property
     def epochs(self) -> int:
@@ -200,179 +320,7 @@ def get_recipe(name: str) -> Recipe:
     return RECIPES[name]()
 
 
-def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
-    """Applies `--set` settings such as "optimizer.base_lr=0.02".
-
-    Values are read as Python literals where they are one, else as text, and
-    must be of the field's type.
-
-    Raises:
-        UserError: a field does not exist or a value does not fit it.
-    """
-    return check(apply(recipe, settings))
-
-
-def apply(config: Any, settings: Iterable[str]) -> Any:
-    """Applies `--set` settings to any dataclass; what `override` does first.
-
-    Raises:
-        UserError: a field does not exist or a value does not fit it.
-    """
-    for setting in settings:
-        path, equals, text = setting.partition("=")
-        if not equals:
-            raise UserError(
-                f"Expected --set field=value. Received: {setting!r}"
-            )
-        config = _replace(config, path.split("."), text, setting)
-    return config
-
-
 def with_seed(recipe: Recipe, seed: int) -> Recipe:
     """The recipe and its image stage with another seed."""
     stage = recipe.image_stage and with_seed(recipe.image_stage, seed)
     return dataclasses.replace(recipe, seed=seed, image_stage=stage)
-
-
-def to_json(recipe: Recipe) -> str:
-    """The resolved recipe as text; `from_json` gives it back."""
-    return json.dumps(dataclasses.asdict(recipe), indent=2)
-
-
-def from_json(text: str) -> Recipe:
-    """Reads what `to_json` wrote.
-
-    Raises:
-        UserError: the text is not a recipe of this version.
-    """
-    try:
-        return check(_build(Recipe, json.loads(text)))
-    except (json.JSONDecodeError, TypeError) as error:
-        raise UserError(f"Not a recipe of this version: {error}") from error
-
-
-def differences(first: Recipe, second: Recipe) -> list[str]:
-    """Settings in which two recipes differ, as "field: first, second".
-
-    Descriptions do not count: they decide nothing.
-    """
-    one, two = _flatten(first), _flatten(second)
-    return [
-        f"{key}: {one.get(key)!r}, {two.get(key)!r}"
-        for key in dict.fromkeys([*one, *two])
-        if one.get(key) != two.get(key) and key.split(".")[-1] != "description"
-    ]
-
-
-def check(recipe: Recipe) -> Recipe:
-    """Returns the recipe if its numbers fit together.
-
-    Raises:
-        UserError: they do not.
-    """
-    for field in ("batch", "steps", "epoch_steps"):
-        if getattr(recipe, field) < 1:
-            raise UserError(
-                f"Expected {field} to be at least 1. "
-                f"Received: {field}={getattr(recipe, field)}"
-            )
-    if recipe.steps % recipe.epoch_steps:
-        raise UserError(
-            f"Expected epoch_steps to divide steps={recipe.steps}. "
-            f"Received: epoch_steps={recipe.epoch_steps}"
-        )
-    if not 0 <= recipe.optimizer.warmup_steps < recipe.steps:
-        raise UserError(
-            "Expected optimizer.warmup_steps from 0 to below "
-            f"steps={recipe.steps}. Received: {recipe.optimizer.warmup_steps}; "
-            "for a short run: --set optimizer.warmup_steps=0"
-        )
-    if not 0 <= recipe.seed < 2**31:
-        raise UserError(
-            f"Expected seed from 0 to {2**31 - 1}. Received: {recipe.seed}"
-        )
-    if recipe.image_stage is not None:
-        check(recipe.image_stage)
-    return recipe
-
-
-def _replace(config, path: list[str], text: str, setting: str):
-    """`config` with the field at `path` set to what `text` says."""
-    name, *rest = path
-    hints = typing.get_type_hints(type(config))
-    if name not in hints:
-        raise UserError(
-            f"In --set {setting}: "
-            + unknown(f"field of {type(config).__name__}", name, hints)
-        )
-    if name == "name" and isinstance(config, Recipe):
-        raise UserError(f"In --set {setting}: a recipe keeps its name.")
-    child = getattr(config, name)
-    if rest and not dataclasses.is_dataclass(child):
-        raise UserError(
-            f"In --set {setting}: {name!r} is {child!r} in this recipe and "
-            "has no fields."
-        )
-    if rest:
-        value = _replace(child, rest, text, setting)
-    else:
-        value = _parse(text, hints[name], setting)
-    return dataclasses.replace(config, **{name: value})
-
-
-def _parse(text: str, hint: Any, setting: str):
-    """The value that `text` stands for, of a type that `hint` allows."""
-    kinds = typing.get_args(hint) if _is_union(hint) else (hint,)
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        value = text
-    if type(value) is int and float in kinds and int not in kinds:
-        value = float(value)
-    if type(value) not in kinds and str in kinds:
-        value = text  # a folder may be called 2024
-    if type(value) not in kinds:
-        expected = " or ".join(
-            "None" if kind is type(None) else kind.__name__ for kind in kinds
-        )
-        raise UserError(
-            f"In --set {setting}: expected {expected}. Received: {text!r}"
-        )
-    return value
-
-
-def _build(cls, values: Any):
-    if not isinstance(values, dict):
-        raise TypeError(f"expected the fields of {cls.__name__}: {values!r}")
-    hints = typing.get_type_hints(cls)
-    return cls(
-        **{
-            name: _build(_dataclass_of(hints[name]), value)
-            if isinstance(value, dict) and name in hints
-            else value
-            for name, value in values.items()
-        }
-    )
-
-
-def _dataclass_of(hint: Any):
-    kinds = typing.get_args(hint) if _is_union(hint) else (hint,)
-    for kind in kinds:
-        if dataclasses.is_dataclass(kind):
-            return kind
-    raise TypeError(f"a field of {hint} has fields of its own")
-
-
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) in (typing.Union, types.UnionType)
-
-
-def _flatten(config, prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            flat.update(_flatten(value, f"{prefix}{field.name}."))
-        else:
-            flat[prefix + field.name] = value
-    return flat

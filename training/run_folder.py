@@ -25,10 +25,10 @@ import platform
 import subprocess
 from collections.abc import Iterator, Sequence
 
-from training import files, remote
-from training import recipe as recipes
+from training import files, recipe_text, remote
 from training.data import BadVideo, Dataset, scan
 from training.errors import UserError
+from training.recipe import Recipe
 from training.url_path import UrlPath
 
 PACKAGES = (
@@ -56,7 +56,7 @@ class RunFolder:
         self.image_stage = self.path / "image_stage"
 
     @contextlib.contextmanager
-    def opened(self, recipe: recipes.Recipe) -> Iterator[None]:
+    def opened(self, recipe: Recipe) -> Iterator[None]:
         """Starts or reopens the folder and keeps other processes out of it.
 
         Raises:
@@ -67,11 +67,11 @@ class RunFolder:
         with files.locked(self.path):
             self.check(recipe)  # it may have been started in between
             if not self.recipe_path.exists():
-                files.write_text(self.recipe_path, recipes.to_json(recipe))
+                files.write_text(self.recipe_path, recipe_text.to_json(recipe))
             self.checkpoints.mkdir(exist_ok=True)
             yield
 
-    def read_recipe(self) -> recipes.Recipe:
+    def read_recipe(self) -> Recipe:
         """The recipe of an existing run.
 
         Raises:
@@ -84,7 +84,7 @@ class RunFolder:
                 f"{remote.missing(self.path)}"
             )
         try:
-            return recipes.from_json(self.recipe_path.read_text("utf-8"))
+            return recipe_text.from_json(self.recipe_path.read_text("utf-8"))
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.recipe_path}: {error}") from error
 
@@ -142,7 +142,7 @@ class RunFolder:
         """The result of a finished run, or None."""
         return _read_json(self.result_path, default=None)
 
-    def check(self, recipe: recipes.Recipe) -> None:
+    def check(self, recipe: Recipe) -> None:
         """Raises unless the folder is new, empty, or holds this very run."""
         if self.recipe_path.exists():
             self._check_same(recipe)
@@ -156,14 +156,14 @@ class RunFolder:
                 "recipe.json). Give another --workdir."
             )
 
-    def _check_same(self, recipe: recipes.Recipe) -> None:
+    def _check_same(self, recipe: Recipe) -> None:
         here = self.read_recipe()
         if here.name != recipe.name:
             raise UserError(
                 f"{self.path} holds a run of recipe {here.name!r}, not "
                 f"{recipe.name!r}. Give another --workdir."
             )
-        changed = recipes.differences(here, recipe)
+        changed = recipe_text.differences(here, recipe)
         if changed:
             raise UserError(
                 f"{self.path} holds a run with other settings (there, here): "

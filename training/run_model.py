@@ -9,23 +9,59 @@ from training.errors import UserError
 from training.recipe import Recipe
 from training.run_folder import RunFolder
 
+# Fields of the recipe that are the network's arguments, as they are called.
+NETWORK_ARGUMENTS = ("sampling", "inflation", "norm", "dropout", "width")
+BLOCK_ARGUMENTS = ("pairwise", "scale", "axes", "places")
 
-def build_model(recipe: Recipe, dataset: Dataset) -> keras.Model:
-    """Builds the recipe's network for its dataset."""
+
+def build_model(recipe: Recipe, dataset: Dataset, **arguments) -> keras.Model:
+    """Builds the recipe's network for its dataset.
+
+    Args:
+        recipe: of the run.
+        dataset: with the classes and the shape of what it looks at.
+        **arguments: for `create_model`, instead of the recipe's.
+
+    Returns:
+        A functional model to logits, if not asked else.
+
+    Raises:
+        UserError: the network does not take what the recipe says.
+    """
+    config = recipe.model
     is_clip = len(dataset.element_shape) == 4
-    arguments: dict = {
+    given: dict = {
         "num_classes": len(dataset.classes),
         "clip_shape" if is_clip else "image_shape": dataset.element_shape,
+        **_given(config, NETWORK_ARGUMENTS),
     }
-    block = recipe.model.nonlocal_block
-    if block is not None:
-        arguments["nonlocal_block"] = vars(block)
-    if recipe.model.sampling is not None:
-        arguments["sampling"] = recipe.model.sampling
+    if dataset.multi_label:
+        given["head"] = "multi_label"
+    if recipe.training.synchronized_bn:
+        given["bn_synchronized"] = True
+    if config.nonlocal_block is not None:
+        given |= _given(config.nonlocal_block, BLOCK_ARGUMENTS)
+        if "places" in given:
+            given["nonlocal_places"] = given.pop("places")
+        others = vars(config.nonlocal_block).keys() - set(BLOCK_ARGUMENTS)
+        given["nonlocal_block"] = _given(config.nonlocal_block, others)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(recipe.training.precision)
     try:
-        return models.create_model(recipe.model.name, **arguments)
+        return models.create_model(config.name, **{**given, **arguments})
     except (TypeError, ValueError) as error:
         raise UserError(f"Recipe {recipe.name!r}: {error}") from error
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _given(config, names) -> dict:
+    """The fields that are set."""
+    return {
+        name: getattr(config, name)
+        for name in names
+        if getattr(config, name) is not None
+    }
 
 
 def compile_model(model: keras.Model, recipe: Recipe) -> None:

@@ -17,6 +17,7 @@ from training import (
     evaluate,
     export,
     recipe,
+    recipe_text,
     remote,
     run_model,
     table,
@@ -46,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     if options.seed is not None:
         chosen = recipe.with_seed(chosen, options.seed)
-    chosen = recipe.override(chosen, options.set)
+    chosen = recipe_text.override(chosen, options.set)
     if options.print:
-        print(recipe.to_json(chosen))
+        print(recipe_text.to_json(chosen))
         return
     run = RunFolder(options.workdir or f"runs/{chosen.name}")
     verbose = options.verbose

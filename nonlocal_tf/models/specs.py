@@ -23,12 +23,12 @@ class ConvNetSpec:
 
 
 C2D_SMALL = ConvNetSpec()
-C2D_NL1_SMALL = dataclasses.replace(C2D_SMALL, nonlocal_after=(2,))
 # As in the paper, every second convolution is inflated; here to 3x3x3.
 I3D_SMALL = dataclasses.replace(
     C2D_SMALL, temporal_kernels=((3, 1), (3, 1), (3, 1))
 )
-I3D_NL1_SMALL = dataclasses.replace(I3D_SMALL, nonlocal_after=(2,))
+# The stages that a non-local block follows, by how many blocks there are.
+SMALL_PLACES = {1: (2,), 2: (2, 3), 3: (1, 2, 3)}
 
 
 # ------------------------------------------------------- residual networks

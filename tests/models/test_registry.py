@@ -18,6 +18,8 @@ TRAINABLE = {
     "c2d_nl1_r101": 45_421_520,
     "c2d_nl1_r50": 26_429_392,
     "c2d_nl1_small": 112_138,
+    "c2d_nl2_small": 120_618,
+    "c2d_nl3_small": 121_202,
     "c2d_nl5_r101": 50_678_224,
     "c2d_nl5_r50": 31_686_096,
     "c2d_r101": 43_319_760,
@@ -28,6 +30,8 @@ TRAINABLE = {
     "i3d_nl1_r101": 53_855_952,
     "i3d_nl1_r50": 30_145_232,
     "i3d_nl1_small": 159_082,
+    "i3d_nl2_small": 167_562,
+    "i3d_nl3_small": 168_146,
     "i3d_nl5_r101": 59_112_656,
     "i3d_nl5_r50": 35_401_936,
     "i3d_r101": 51_754_192,
@@ -233,7 +237,7 @@ def test_unknown_argument_is_refused():
 
 def test_a_name_is_registered_once():
     with pytest.raises(ValueError, match="exists already"):
-        registry.register_model(registry.MODELS["c2d_small"])
+        registry.register_model(registry.MODELS["image_small"])
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (8, 32, 32, None)])

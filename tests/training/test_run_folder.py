@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from training import recipe as recipes
+from training import recipe_text
 from training.errors import UserError
 from training.recipes import get_recipe
 from training.run_folder import RunFolder
@@ -40,7 +40,7 @@ def test_a_folder_of_another_recipe_is_refused(run):
 
 def test_other_settings_are_refused_and_named(run):
     open_and_close(run)
-    changed = recipes.override(RECIPE, ["batch=16"])
+    changed = recipe_text.override(RECIPE, ["batch=16"])
     with pytest.raises(UserError, match="batch: 32, 16"):
         open_and_close(run, changed)
 

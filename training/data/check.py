@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nonlocal_tf import visualize
-from training import cli, files, recipe, table
+from training import cli, files, recipe_text, table
 from training.data import command
 from training.data.listing import Video
 from training.data.scan import BAD_VIDEOS, write_bad_videos
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(command.overview(EXAMPLE))
         return
     kind = command.video_dataset(options.dataset)
-    config = recipe.apply(CheckConfig(), options.set)
+    config = recipe_text.apply(CheckConfig(), options.set)
     # Here bad videos are to be found, however many there are.
     data = dataclasses.replace(config.data, max_bad_share=1.0)
     sampling = SamplingConfig(

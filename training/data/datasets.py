@@ -50,8 +50,11 @@ class Dataset(abc.ABC):
         element_shape: of one example's pixels.
         chance: accuracy of guessing.
         eval_examples: size of each evaluation split.
+        multi_label: whether labels are a 0 or 1 for each class instead of one
+            number.
     """
 
+    multi_label: bool = False
     description: str
     classes: tuple[str, ...]
     element_shape: tuple[int, ...]

@@ -21,7 +21,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-from training import cli, recipe
+from training import cli, recipe_text
 from training.data import beam, command, shard_scan, sharding
 from training.data.sharding import ShardsConfig
 from training.errors import UserError
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run = sharding.in_processes(options.workers)
     if options.beam:
         run = beam.runner(options.beam_options, options.workers)
-    config = recipe.apply(config, options.set)
+    config = recipe_text.apply(config, options.set)
     print(
         sharding.make(
             options.dataset, config, options.out, run, options.retry_bad

@@ -1,0 +1,178 @@
+"""Recipes as text: `--set` settings, and JSON in run folders."""
+
+import ast
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any
+
+from nonlocal_tf.choices import unknown
+from training.errors import UserError
+from training.recipe import Recipe
+from training.recipe_check import check
+
+# What is said of a run but decides nothing.
+WORDS = ("description", "reference")
+INTEGERS = (tuple[int, ...],)
+
+
+def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """Applies `--set` settings such as "optimizer.base_lr=0.02".
+
+    Values are read as Python literals where they are one, else as text, and
+    must be of the field's type.
+
+    Raises:
+        UserError: a field does not exist or a value does not fit it.
+    """
+    return check(apply(recipe, settings))
+
+
+def apply(config: Any, settings: Iterable[str]) -> Any:
+    """Applies `--set` settings to any dataclass; what `override` does first.
+
+    Raises:
+        UserError: a field does not exist or a value does not fit it.
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise UserError(
+                f"Expected --set field=value. Received: {setting!r}"
+            )
+        config = _replace(config, path.split("."), text, setting)
+    return config
+
+
+def to_json(recipe: Recipe) -> str:
+    """The resolved recipe as text; `from_json` gives it back."""
+    return json.dumps(dataclasses.asdict(recipe), indent=2)
+
+
+def from_json(text: str) -> Recipe:
+    """Reads what `to_json` wrote.
+
+    Raises:
+        UserError: the text is not a recipe of this version.
+    """
+    try:
+        return check(_build(Recipe, json.loads(text)))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise UserError(f"Not a recipe of this version: {error}") from error
+
+
+def differences(first: Recipe, second: Recipe) -> list[str]:
+    """Settings in which two recipes differ, as "field: first, second".
+
+    Descriptions and references do not count: they decide nothing.
+    """
+    one, two = _flatten(first), _flatten(second)
+    return [
+        f"{key}: {one.get(key)!r}, {two.get(key)!r}"
+        for key in dict.fromkeys([*one, *two])
+        if one.get(key) != two.get(key) and not set(key.split(".")) & set(WORDS)
+    ]
+
+
+def _replace(config, path: list[str], text: str, setting: str):
+    """`config` with the field at `path` set to what `text` says."""
+    name, *rest = path
+    hints = typing.get_type_hints(type(config))
+    if name not in hints:
+        raise UserError(
+            f"In --set {setting}: "
+            + unknown(f"field of {type(config).__name__}", name, hints)
+        )
+    if name == "name" and isinstance(config, Recipe):
+        raise UserError(f"In --set {setting}: a recipe keeps its name.")
+    child = getattr(config, name)
+    if rest and child is None:
+        child = _defaults(hints[name])
+    if rest and not dataclasses.is_dataclass(child):
+        raise UserError(
+            f"In --set {setting}: {name!r} is {child!r} in this recipe and "
+            "has no fields."
+        )
+    if rest:
+        value = _replace(child, rest, text, setting)
+    else:
+        value = _parse(text, hints[name], setting)
+    return dataclasses.replace(config, **{name: value})
+
+
+def _defaults(hint: Any):
+    """A dataclass that `hint` allows, with its defaults, or None."""
+    for kind in typing.get_args(hint):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            if kind is Recipe:
+                return None
+            return kind()
+    return None
+
+
+def _parse(text: str, hint: Any, setting: str):
+    """The value that `text` stands for, of a type that `hint` allows."""
+    kinds = typing.get_args(hint) if _is_union(hint) else (hint,)
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        value = text
+    if type(value) is int and float in kinds and int not in kinds:
+        value = float(value)
+    if type(value) is int and kinds == INTEGERS:
+        value = (value,)
+    if isinstance(value, tuple) and kinds == INTEGERS:
+        if all(type(item) is int for item in value):
+            return value
+    if type(value) not in kinds and str in kinds:
+        value = text  # a folder may be called 2024
+    if type(value) not in kinds:
+        expected = " or ".join(
+            "None" if kind is type(None) else getattr(kind, "__name__", kind)
+            for kind in kinds
+        )
+        raise UserError(
+            f"In --set {setting}: expected {expected}. Received: {text!r}"
+        )
+    return value
+
+
+def _build(cls, values: Any):
+    if not isinstance(values, dict):
+        raise TypeError(f"expected the fields of {cls.__name__}: {values!r}")
+    hints = typing.get_type_hints(cls)
+    return cls(
+        **{
+            name: _build(_dataclass_of(hints[name]), value)
+            if isinstance(value, dict) and name in hints
+            else tuple(value)
+            if isinstance(value, list)
+            else value
+            for name, value in values.items()
+        }
+    )
+
+
+def _dataclass_of(hint: Any):
+    kinds = typing.get_args(hint) if _is_union(hint) else (hint,)
+    for kind in kinds:
+        if dataclasses.is_dataclass(kind):
+            return kind
+    raise TypeError(f"a field of {hint} has fields of its own")
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _flatten(config, prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            flat.update(_flatten(value, f"{prefix}{field.name}."))
+        else:
+            flat[prefix + field.name] = value
+    return flat
