@@ -1,0 +1,154 @@
+"""On which devices a run is computed: one, all of a machine, or several.
+
+One GPU or none: nothing is distributed. Several GPUs: all of them, by
+`tf.distribute.MirroredStrategy`. Several machines: one process on each, told
+of the others by the environment variable TF_CONFIG, by
+`MultiWorkerMirroredStrategy`. Each step's batch is split evenly; what is
+trained is the same but for rounding, with `training.synchronized_bn`.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+
+import tensorflow as tf
+
+from training.errors import UserError
+from training.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """The devices of a run, and which part of them is this process's.
+
+    Attributes:
+        strategy: of TensorFlow; None for one device.
+        worker: number of this process; 0 is the chief, which alone writes.
+        workers: how many processes train together.
+    """
+
+    strategy: tf.distribute.Strategy | None = None
+    worker: int = 0
+    workers: int = 1
+
+    @property
+    def replicas(self) -> int:
+        """Devices that each compute a part of a batch."""
+        strategy = self.strategy
+        return 1 if strategy is None else strategy.num_replicas_in_sync
+
+    @property
+    def is_chief(self) -> bool:
+        return self.worker == 0
+
+    def scope(self):
+        """Context in which the variables of a model are made."""
+        if self.strategy is None:
+            return contextlib.nullcontext()
+        return self.strategy.scope()
+
+    def barrier(self) -> None:
+        """Waits until all workers are here."""
+        self.expect_same("barrier", "")
+
+    def expect_same(self, what: str, value: str) -> None:
+        """Raises a UserError unless all workers have the same value."""
+        if self.workers == 1:
+            return
+        digest = hashlib.sha256(value.encode()).digest()
+        own = tf.constant([int.from_bytes(digest[:7], "big")], tf.int64)
+        values = self.strategy.experimental_distribute_values_from_function(
+            lambda _: own
+        )
+        everyone = self.strategy.gather(values, axis=0).numpy()
+        if (everyone != own.numpy()).any():
+            raise UserError(
+                f"The {self.workers} workers differ in {what}. Here: {value}. "
+                "Start all with the same command, and give them a --workdir "
+                "that all can read."
+            )
+
+    def check(self, recipe: Recipe) -> None:
+        """Raises a UserError if a recipe cannot be trained so."""
+        parts = self.replicas * recipe.training.micro_batches
+        if recipe.batch % parts:
+            raise UserError(
+                f"Expected batch to be a multiple of {parts}: it is split "
+                f"evenly over {self.replicas} devices and "
+                f"training.micro_batches={recipe.training.micro_batches}. "
+                f"Received: batch={recipe.batch}"
+            )
+        if self.replicas > 1 and recipe.training.jit_compile:
+            raise UserError(
+                "training.jit_compile goes with one device: TensorFlow "
+                "cannot compile a step whose variables are on several. "
+                f"Received: {self.replicas} devices."
+            )
+        if recipe.image_stage is not None:
+            self.check(recipe.image_stage)
+
+
+def choose(count: int | None = None) -> Devices:
+    """The devices of this process; call it before anything is computed.
+
+    Args:
+        count: how many of this machine; all GPUs, or one CPU, if None.
+            Without a GPU the CPU is divided into as many devices, which is
+            no faster, but computes what GPUs would.
+
+    Raises:
+        UserError: there are not as many, or TF_CONFIG cannot be read.
+    """
+    if count is not None:
+        _divide_cpu(count)
+    if os.environ.get("TF_CONFIG"):
+        return _several_machines()
+    names = [device.name for device in tf.config.list_logical_devices("GPU")]
+    if not names and count is not None:
+        names = [d.name for d in tf.config.list_logical_devices("CPU")]
+    if count is not None and count > len(names):
+        raise UserError(
+            f"Expected --devices from 1 to {len(names)}. Received: {count}"
+        )
+    names = names[: count or len(names)]
+    if len(names) < 2:
+        return Devices()
+    return Devices(tf.distribute.MirroredStrategy(names))
+
+
+def _divide_cpu(count: int) -> None:
+    if tf.config.list_physical_devices("GPU"):
+        return
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    devices = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+    tf.config.set_logical_device_configuration(cpu, devices)
+
+
+def _several_machines() -> Devices:
+    text = os.environ["TF_CONFIG"]
+    try:
+        config = json.loads(text)
+        cluster = config.get("cluster", {})
+        chiefs = list(cluster.get("chief", []))
+        everyone = [*chiefs, *cluster.get("worker", [])]
+        task = config.get("task", {"type": "worker", "index": 0})
+        number = int(task["index"])
+        if task["type"] == "worker":
+            number += len(chiefs)
+        elif task["type"] != "chief":
+            raise ValueError(f"a task of type {task['type']!r}")
+        if everyone and not 0 <= number < len(everyone):
+            raise ValueError(f"no {task['type']} {task['index']} in cluster")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            "Expected TF_CONFIG to be JSON with the addresses of all workers "
+            "and the number of this one, such as "
+            '{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": '
+            f'"worker", "index": 0}}}}. Received: {text!r} ({error})'
+        ) from error
+    if len(everyone) < 2:
+        return Devices()
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    return Devices(strategy, number, len(everyone))

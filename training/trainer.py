@@ -1,0 +1,223 @@
+"""A network whose `fit` does what a recipe says, on any number of devices.
+
+Keras 3 computes a step right on one device. On several, its own clipping
+clips each device's gradient before they are added up, its accumulation and
+averaging fail, and its `fit` does not know strategies of several machines. So
+the step is ours, and `fit` remains the loop. `_loss_tracker`,
+`_maybe_symbolic_build` and `_symbolic_build` are names of Keras that are not
+public: tests train on two devices and two processes.
+"""
+
+import keras
+import tensorflow as tf
+
+from training import losses
+from training.recipe import Recipe
+
+
+class Trainer(keras.Model):
+    """A functional model with the training step of a recipe.
+
+    The loss is the mean over the whole batch, over all devices and parts of
+    it, and weighted, so that an example of weight 0 counts nowhere. Gradients
+    are summed, then clipped by the norm of all of them.
+
+    Args:
+        model: the network, to logits; its layers are shared.
+        recipe: how it is trained.
+
+    Attributes:
+        average: moving average of the weights, or None.
+        waited_s: seconds that steps waited for data, so far.
+        stopping: how many processes were asked to stop.
+    """
+
+    def __init__(self, model: keras.Model, recipe: Recipe):
+        super().__init__(model.input, model.output, name=model.name)
+        self._clip_norm = recipe.optimizer.clip_norm
+        self._smoothing = recipe.training.label_smoothing
+        self._parts = recipe.training.micro_batches
+        self._multi_label = False
+        decay = recipe.training.ema_decay
+        self.average = None
+        if decay is not None:
+            self.average = MovingAverage(self.trainable_variables, decay)
+        strategy = self.distribute_strategy
+        self._collective = isinstance(
+            strategy, tf.distribute.MultiWorkerMirroredStrategy
+        )
+        with tf.init_scope(), tf.device("CPU:0"):
+            self._waited = Plain(tf.float64)
+            self._asked, self._stopping = Plain(tf.int32), Plain(tf.int32)
+
+    @property
+    def waited_s(self) -> float:
+        return float(self._waited.variable.numpy())
+
+    def ask_to_stop(self) -> None:
+        """Lets `stopping` be above 0 after the next step, on all workers."""
+        self._asked.variable.assign(1)
+
+    @property
+    def stopping(self) -> int:
+        own = self._stopping if self._collective else self._asked
+        return int(own.variable.numpy())
+
+    def train_step(self, data):
+        """One step on a device's part of a batch; returns metrics."""
+        x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        if weights is None:
+            weights = tf.ones(tf.shape(labels)[:1])
+        context = tf.distribute.get_replica_context()
+        total = context.all_reduce("SUM", tf.reduce_sum(weights))
+        variables = [variable.value for variable in self.trainable_variables]
+        gradients = None
+        for part in self._split(x, labels, weights):
+            new = self._gradients(*part, total, variables)
+            gradients = new if gradients is None else _added(gradients, new)
+        if self._clip_norm is not None:
+            gradients = context.all_reduce("SUM", gradients)
+            gradients = self._clipped(gradients, context)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return self.get_metrics_result()
+
+    def _split(self, *arrays):
+        if self._parts == 1:
+            return [arrays]
+        parts = [tf.split(array, self._parts) for array in arrays]
+        return zip(*parts, strict=True)
+
+    def _gradients(self, x, labels, weights, total, variables):
+        """Of this part's share of the mean loss; updates the metrics."""
+        with tf.GradientTape() as tape:
+            logits = self(x, training=True)
+            each = losses.example_losses(labels, logits, self._smoothing)
+            summed = tf.reduce_sum(each * weights)
+            loss = tf.math.divide_no_nan(summed, total)
+            scaled = self.optimizer.scale_loss(loss)
+        count = tf.reduce_sum(weights)
+        self._loss_tracker.update_state(
+            tf.math.divide_no_nan(summed, count), sample_weight=count
+        )
+        for metric in self.metrics:
+            if metric is not self._loss_tracker:
+                metric.update_state(labels, logits, sample_weight=weights)
+        return tape.gradient(scaled, variables)
+
+    def _clipped(self, gradients, context):
+        """Clips summed gradients; each replica's share of them, to apply."""
+        norm = tf.linalg.global_norm(gradients)
+        scale = self.optimizer.scale_loss(tf.constant(1.0))
+        limit = self._clip_norm * scale
+        factor = limit / tf.maximum(norm, limit)
+        factor /= tf.cast(context.num_replicas_in_sync, tf.float32)
+        return [gradient * factor for gradient in gradients]
+
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            self.train_function = self._one_step(self.train_step, True)
+        return self.train_function
+
+    def make_test_function(self, force=False):
+        if self.test_function is None or force:
+            self.test_function = self._one_step(self.test_step, False)
+        return self.test_function
+
+    def _one_step(self, step, is_training):
+        """A function of an iterator that runs a step on all devices."""
+        strategy = self.distribute_strategy
+
+        def on_data(data):
+            logs = strategy.run(step, args=(data,))
+            return {
+                name: strategy.reduce("MEAN", value, axis=None)
+                for name, value in logs.items()
+            }
+
+        on_data = tf.autograph.experimental.do_not_convert(on_data)
+        if self.jit_compile:
+            on_data = tf.function(on_data, jit_compile=True)
+
+        def on_iterator(iterator):
+            data = self._next(iterator) if is_training else next(iterator)
+            logs = on_data(data)
+            if is_training:
+                self._after_step(strategy)
+            return logs
+
+        return tf.function(on_iterator, reduce_retracing=True, autograph=False)
+
+    def _next(self, iterator):
+        """The next batch; how long that took is counted."""
+        began = tf.timestamp()
+        with tf.control_dependencies([began]):
+            data = iterator.get_next()
+        flat = tf.nest.flatten(data, expand_composites=True)
+        with tf.control_dependencies(flat):
+            self._waited.variable.assign_add(tf.timestamp() - began)
+        return data
+
+    def _after_step(self, strategy) -> None:
+        if self.average is not None:
+            self.average.update(strategy)
+        if self._collective:
+            asked = self._asked.variable
+            everyone = strategy.run(lambda: tf.identity(asked))
+            self._stopping.variable.assign(
+                strategy.reduce("SUM", everyone, axis=None)
+            )
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Makes the variables of metrics; outside of a graph, as they must."""
+        del iterator, data_batch
+        classes = self.output_shape[-1]
+        labels = tf.zeros((2,), tf.int64)
+        if self._multi_label:
+            labels = tf.zeros((2, classes))
+        x = tf.zeros((2, *(side or 16 for side in self.input_shape[1:])))
+        with self.distribute_strategy.scope():
+            self._symbolic_build(data_batch=(x, labels, tf.ones((2,))))
+
+
+class Plain:
+    """A variable that Keras does not take for one of the model's weights."""
+
+    def __init__(self, dtype):
+        self.variable = tf.Variable(0, dtype=dtype, trainable=False)
+
+
+class MovingAverage:
+    """Exponential moving average of variables, in float32.
+
+    Args:
+        variables: trainable ones of Keras.
+        decay: share of the old average that remains at each update.
+    """
+
+    def __init__(self, variables, decay: float):
+        self._of = [variable.value for variable in variables]
+        self._decay = decay
+        self.variables = [
+            tf.Variable(tf.convert_to_tensor(value), trainable=False)
+            for value in self._of
+        ]
+
+    def update(self, strategy) -> None:
+        """After a step, outside of what each device computes."""
+
+        def move(average, new):
+            average.assign_add((1 - self._decay) * (new - average))
+
+        for average, new in zip(self.variables, self._of, strict=True):
+            strategy.extended.update(average, move, args=(new,))
+
+    def swap(self) -> None:
+        """Exchanges the average and the variables."""
+        for average, own in zip(self.variables, self._of, strict=True):
+            before = own.numpy()
+            own.assign(average.numpy())
+            average.assign(before)
+
+
+def _added(first, second):
+    return [a + b for a, b in zip(first, second, strict=True)]
