@@ -88,9 +88,9 @@ class RunFolder:
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.recipe_path}: {error}") from error
 
-    def record_versions(self) -> None:
-        """Adds this start to versions.json."""
-        starts = [*self.read_versions(), versions()]
+    def record_versions(self, devices: int = 1) -> None:
+        """Adds this start, on so many devices, to versions.json."""
+        starts = [*self.read_versions(), {**versions(), "devices": devices}]
         files.write_text(self.versions_path, json.dumps(starts, indent=2))
 
     def read_versions(self) -> list[dict]:
