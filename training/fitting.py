@@ -52,7 +52,8 @@ def fit(
     trainer = _make_trainer(chosen, run, dataset, devices, start)
     history = list(start.history) if start else []
     if start is not None and devices.is_chief:
-        run.write_metrics(history)  # a kill may have come before its last row
+        if history:  # a kill may have come before its last row
+            run.write_metrics(history)
         steps = start.steps(chosen.epoch_steps)
         print(f"Resuming {run.path} after {steps} of {chosen.steps} steps.")
     if len(history) == chosen.epochs:
