@@ -126,7 +126,11 @@ def _draw_panel(pen: _Pen, steps: Sequence[float], panel: Panel) -> None:
     every = -(-len(steps) // POINTS_UP_TO)
     mean = f" (each point is the mean of {every} values)" if every > 1 else ""
     _draw_axes(pen, across, up, f"step{mean}")
-    title = f"{panel.title} (logarithmic)" if up.log else panel.title
+    lost = len(known) - len(finite)
+    notes = ["logarithmic"] if up.log else []
+    if lost:
+        notes.append(f"{lost} of {len(known)} values not finite")
+    title = f"{panel.title} ({', '.join(notes)})" if notes else panel.title
     pen.text(LEFT_PX, TOP_PX / 2, title, "lm", TITLE_PX)
     few = -(-len(steps) // every) <= MARKERS_UP_TO
     _draw_legend(pen, panel, few)
@@ -136,10 +140,6 @@ def _draw_panel(pen: _Pen, steps: Sequence[float], panel: Panel) -> None:
             for step, value in _means(steps, curve.values, every)
         ]
         _draw_curve(pen, curve.look, points, few)
-    lost = len(known) - len(finite)
-    if lost:
-        note = f"{lost} of {len(known)} values not finite, not drawn"
-        pen.text(WIDTH_PX - RIGHT_PX - 6, TOP_PX + 12, note, "rm")
     if not finite:
         middle = (TOP_PX + bottom) / 2
         pen.text(WIDTH_PX / 2, middle, "no value to draw", "mm")
