@@ -46,8 +46,8 @@ def time(recipe: Recipe, rows: Sequence[Row]) -> str:
     compared = time_spent.compared(rows, recipe.epoch_steps, recipe.batch)
     return (
         f"## Time\n\n{table.markdown(compared)}\n\n"
-        "The first epoch of each start includes tracing the graph. The test, "
-        "and epochs that were lost when a run was stopped, are not counted."
+        "The first epoch of each start includes tracing the graph. What is "
+        "not counted: saving, the test, and steps that a stop undid."
     )
 
 

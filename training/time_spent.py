@@ -42,9 +42,9 @@ def figures(
         "of it waiting for data": _waiting(rows),
         "validation": _time(rows, VALIDATION),
     }
-    if any(PRECISE_BN in row for row in rows):
+    if _sum(rows, PRECISE_BN):
         spent["statistics for normalisation"] = _time(rows, PRECISE_BN)
-    spent["checkpoints and the rest"] = _rest(rows)
+    spent["the rest"] = _rest(rows)
     return spent | _speed(rows, epoch_steps, batch)
 
 

@@ -36,7 +36,7 @@ def test_figures_of_measured_epochs():
         "of it waiting for data": "9.00 s, 21.4 %",
         "validation": "13.00 s",
         "statistics for normalisation": "3.00 s",
-        "checkpoints and the rest": "12.00 s",
+        "the rest": "12.00 s",
         "time a step": "3 s",  # 42 / 14
         "examples a second": "1",
     }
@@ -49,6 +49,13 @@ def test_the_first_epoch_is_also_left_out():
     assert ("training", "42.00 s", "12.00 s") in lines
 
 
+def test_statistics_that_were_not_taken_have_no_row():
+    rows = [MEASURED[0] | {"precise_bn_seconds": 0.0}]
+    figures = time_spent.figures(rows, epoch_steps=7, batch=3)
+    assert "statistics for normalisation" not in figures
+    assert figures["the rest"] == "12.00 s"
+
+
 def test_one_epoch_has_one_column():
     assert {len(line) for line in time_spent.compared(MEASURED[:1], 6, 3)} == {
         2
@@ -59,7 +66,7 @@ def test_what_was_not_measured_is_said():
     figures = time_spent.figures([row(seconds=14.0)], epoch_steps=7, batch=3)
     assert figures["training"] == "not measured"
     assert figures["of it waiting for data"] == "not measured"
-    assert figures["checkpoints and the rest"] == "not measured"
+    assert figures["the rest"] == "not measured"
     assert figures["time a step"] == "2 s (validation included)"
     assert figures["examples a second"] == "1.5 (validation included)"
 
