@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 
 from training import (
@@ -16,6 +17,7 @@ from training import (
     recipe,
     recipe_text,
     remote,
+    report,
     run_model,
     strategy,
     table,
@@ -115,6 +117,8 @@ def train(
         result = run.read_result()
         if result is not None:
             print(f"{run.path} is trained: nothing to do.")
+            if devices.is_chief and not (run.path / report.REPORT).exists():
+                report.write(run)  # a kill may have come before
             return result
         if devices.is_chief:
             run.record_versions(devices.replicas)
@@ -145,16 +149,20 @@ def _test(chosen: recipe.Recipe, run: RunFolder, history: list[dict]) -> dict:
     if chosen.image_stage is not None:
         stage = RunFolder(run.image_stage).read_result()
     seconds = sum(row["seconds"] for row in history)
+    began = time.monotonic()
+    scores = evaluate.evaluate_run(run, "test")
     result = {
         "recipe": chosen.name,
         "seed": chosen.seed,
-        **dataclasses.asdict(evaluate.evaluate_run(run, "test")),
+        **dataclasses.asdict(scores),
         "train_seconds": round(seconds, 1),
+        "test_seconds": round(time.monotonic() - began, 1),
         "image_stage": stage,
         "commits": sorted({v["commit"] or "" for v in run.read_versions()}),
         "versions": run.read_versions()[-1],
     }
     run.write_result(result)
+    report.write(run)
     return result
 
 

@@ -20,8 +20,9 @@ from training.run_folder import RunFolder
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-# Steps small enough that rounding, which ReLUs multiply by ten a step, stays
-# below the bound; weights move by a thousand times the bound.
+# In float64 one device and two agree to 4e-16 after such steps. In float32
+# ReLUs multiply rounding: at this rate it stays below the bound, and weights
+# move a hundred times as far.
 RECIPE = (
     "--recipe=digits_nl",
     "--set=image_stage=None",
@@ -29,7 +30,7 @@ RECIPE = (
     "--set=epoch_steps=3",
     "--set=batch=8",
     "--set=optimizer.name=sgd",
-    "--set=optimizer.base_lr=0.01",
+    "--set=optimizer.base_lr=0.003",
     "--set=optimizer.warmup_steps=2",
     "--set=optimizer.weight_decay=1e-4",
     "--set=optimizer.clip_norm=1.0",
