@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 
-
 def example_losses(labels, logits, label_smoothing: float = 0.0):
     """Cross-entropy of each example.
 
