@@ -19,8 +19,12 @@ def make(recipe: Recipe) -> keras.optimizers.Optimizer:
     config = recipe.optimizer
     rate = schedules.learning_rate(recipe)
     if config.name == "sgd":
-        return SGD(rate, config.momentum, config.weight_decay)
-    return keras.optimizers.Adam(rate)
+        chosen = SGD(rate, config.momentum, config.weight_decay)
+    else:
+        chosen = keras.optimizers.Adam(rate)
+    if recipe.training.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(chosen)
+    return chosen
 
 
 @keras.saving.register_keras_serializable("training")

@@ -8,6 +8,8 @@ the step is ours, and `fit` remains the loop. `_loss_tracker`,
 public: tests train on two devices and two processes.
 """
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -25,6 +27,8 @@ class Trainer(keras.Model):
     Args:
         model: the network, to logits; its layers are shared.
         recipe: how it is trained.
+        signals: made outside of the scope of a strategy.
+        multi_label: whether labels are a 0 or 1 for each class.
 
     Attributes:
         average: moving average of the weights, or None.
@@ -32,12 +36,18 @@ class Trainer(keras.Model):
         stopping: how many processes were asked to stop.
     """
 
-    def __init__(self, model: keras.Model, recipe: Recipe):
+    def __init__(
+        self,
+        model: keras.Model,
+        recipe: Recipe,
+        signals: "Signals",
+        multi_label: bool = False,
+    ):
         super().__init__(model.input, model.output, name=model.name)
         self._clip_norm = recipe.optimizer.clip_norm
         self._smoothing = recipe.training.label_smoothing
         self._parts = recipe.training.micro_batches
-        self._multi_label = False
+        self._multi_label = multi_label
         decay = recipe.training.ema_decay
         self.average = None
         if decay is not None:
@@ -46,22 +56,23 @@ class Trainer(keras.Model):
         self._collective = isinstance(
             strategy, tf.distribute.MultiWorkerMirroredStrategy
         )
-        with tf.init_scope(), tf.device("CPU:0"):
-            self._waited = Plain(tf.float64)
-            self._asked, self._stopping = Plain(tf.int32), Plain(tf.int32)
+        self._signals = signals
+        self.train_function: Callable | None = None
+        self.test_function: Callable | None = None
 
     @property
     def waited_s(self) -> float:
-        return float(self._waited.variable.numpy())
+        return float(self._signals.waited.numpy())
 
     def ask_to_stop(self) -> None:
         """Lets `stopping` be above 0 after the next step, on all workers."""
-        self._asked.variable.assign(1)
+        self._signals.asked.assign(1)
 
     @property
     def stopping(self) -> int:
-        own = self._stopping if self._collective else self._asked
-        return int(own.variable.numpy())
+        signals = self._signals
+        own = signals.stopping if self._collective else signals.asked
+        return int(own.numpy())
 
     def train_step(self, data):
         """One step on a device's part of a batch; returns metrics."""
@@ -73,7 +84,7 @@ class Trainer(keras.Model):
         variables = [variable.value for variable in self.trainable_variables]
         gradients = None
         for part in self._split(x, labels, weights):
-            new = self._gradients(*part, total, variables)
+            new = self._gradients(part, total, variables)
             gradients = new if gradients is None else _added(gradients, new)
         if self._clip_norm is not None:
             gradients = context.all_reduce("SUM", gradients)
@@ -87,22 +98,37 @@ class Trainer(keras.Model):
         parts = [tf.split(array, self._parts) for array in arrays]
         return zip(*parts, strict=True)
 
-    def _gradients(self, x, labels, weights, total, variables):
+    def _gradients(self, part, total, variables):
         """Of this part's share of the mean loss; updates the metrics."""
+        x, labels, weights = part
         with tf.GradientTape() as tape:
             logits = self(x, training=True)
             each = losses.example_losses(labels, logits, self._smoothing)
             summed = tf.reduce_sum(each * weights)
             loss = tf.math.divide_no_nan(summed, total)
             scaled = self.optimizer.scale_loss(loss)
+        self._update_metrics(labels, logits, weights, summed)
+        return tape.gradient(scaled, variables)
+
+    def test_step(self, data):
+        """One step of a validation on a device's part of a batch."""
+        x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        if weights is None:
+            weights = tf.ones(tf.shape(labels)[:1])
+        logits = self(x, training=False)
+        each = losses.example_losses(labels, logits)
+        summed = tf.reduce_sum(each * weights)
+        self._update_metrics(labels, logits, weights, summed)
+        return self.get_metrics_result()
+
+    def _update_metrics(self, labels, logits, weights, summed_loss):
         count = tf.reduce_sum(weights)
         self._loss_tracker.update_state(
-            tf.math.divide_no_nan(summed, count), sample_weight=count
+            tf.math.divide_no_nan(summed_loss, count), sample_weight=count
         )
         for metric in self.metrics:
             if metric is not self._loss_tracker:
                 metric.update_state(labels, logits, sample_weight=weights)
-        return tape.gradient(scaled, variables)
 
     def _clipped(self, gradients, context):
         """Clips summed gradients; each replica's share of them, to apply."""
@@ -154,16 +180,16 @@ class Trainer(keras.Model):
             data = iterator.get_next()
         flat = tf.nest.flatten(data, expand_composites=True)
         with tf.control_dependencies(flat):
-            self._waited.variable.assign_add(tf.timestamp() - began)
+            self._signals.waited.assign_add(tf.timestamp() - began)
         return data
 
     def _after_step(self, strategy) -> None:
         if self.average is not None:
             self.average.update(strategy)
         if self._collective:
-            asked = self._asked.variable
+            asked = self._signals.asked
             everyone = strategy.run(lambda: tf.identity(asked))
-            self._stopping.variable.assign(
+            self._signals.stopping.assign(
                 strategy.reduce("SUM", everyone, axis=None)
             )
 
@@ -179,11 +205,14 @@ class Trainer(keras.Model):
             self._symbolic_build(data_batch=(x, labels, tf.ones((2,))))
 
 
-class Plain:
-    """A variable that Keras does not take for one of the model's weights."""
+class Signals:
+    """Variables of a process that are no weights of its model."""
 
-    def __init__(self, dtype):
-        self.variable = tf.Variable(0, dtype=dtype, trainable=False)
+    def __init__(self):
+        with tf.device("CPU:0"):
+            self.waited = tf.Variable(0.0, dtype=tf.float64)
+            self.asked = tf.Variable(0)
+            self.stopping = tf.Variable(0)
 
 
 class MovingAverage:
@@ -210,6 +239,11 @@ class MovingAverage:
 
         for average, new in zip(self.variables, self._of, strict=True):
             strategy.extended.update(average, move, args=(new,))
+
+    def set(self, values) -> None:
+        """Begins anew from these values."""
+        for average, value in zip(self.variables, values, strict=True):
+            average.assign(keras.ops.convert_to_numpy(value))
 
     def swap(self) -> None:
         """Exchanges the average and the variables."""

@@ -36,10 +36,8 @@ def kind(recipe: Recipe) -> tuple:
         block and block.pairwise,
         block and block.axes,
         recipe.model.inflation,
-        recipe.model.norm,
-        recipe.model.stem,
+        recipe.model.norm or "batch",
         recipe.dataset,
-        recipe.optimizer.name,
         recipe.optimizer.schedule,
     )
 

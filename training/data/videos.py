@@ -100,17 +100,22 @@ class VideoDataset(Dataset):
             UserError: a file of it is missing or not in its format.
         """
 
-    def train_batches(self, batch, seed, start_step, steps):
+    def train_batches(
+        self, batch, seed, start_step, steps, worker=0, workers=1
+    ):
         part = self._splits["train"]
+        share = batch // workers
 
         def example(number):
+            step, place = number // share, number % share
+            number = step * batch + worker * share + place
             return pipeline.random_example(
                 part, self._sampling, self._reader(part), seed, number
             )
 
         batches = pipeline.examples(
-            start_step * batch, steps * batch, example
-        ).batch(batch, drop_remainder=True)
+            start_step * share, steps * share, example
+        ).batch(share, drop_remainder=True)
         if self._service:
             batches = batches.apply(
                 tf.data.experimental.service.distribute(
