@@ -4,6 +4,7 @@ A line: backbone and depth, clips, and after which residual blocks, counted
 from 0, there are non-local blocks.
 """
 
+import dataclasses
 import types
 
 import pytest
@@ -129,11 +130,21 @@ def build(recipe, **arguments):
         return run_model.build_model(recipe, dataset, **arguments)
 
 
+def network(name):
+    """What a recipe builds; others that build the same need not."""
+    recipe = get_recipe(name)
+    model = dataclasses.replace(recipe.model, start="", dropout=None)
+    return model, recipe.sampling.frames, recipe.sampling.crop_px
+
+
+DISTINCT = {network(name): name for name in reversed(NETWORKS)}
+
+
 @pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=[pytest.mark.slow] * (name not in BUILT))
-        for name in NETWORKS
+        for name in DISTINCT.values()
     ],
 )
 def test_a_network_that_is_built_has_its_blocks_and_its_cost(name):
@@ -154,6 +165,11 @@ def test_a_network_that_is_built_has_its_blocks_and_its_cost(name):
     # The hours of a recipe rest on it.
     found = nl.cost(model).multiply_adds / 1e9
     assert GMACS[name] == pytest.approx(found, abs=0.005)
+
+
+def test_recipes_of_the_same_network_cost_the_same():
+    for name in NETWORKS:
+        assert GMACS[name] == GMACS[DISTINCT[network(name)]]
 
 
 VARIANTS = {
