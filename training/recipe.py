@@ -17,7 +17,8 @@ class NonLocalConfig:
         pairwise: function of each block.
         axes: along which it looks: "spacetime", "space" or "time".
         scale: factor on the logits: "rsqrt" or a number.
-        places: the one stage that has a block, such as "res4" or "stage2".
+        places: the one stage that has a block, such as "res4" or "stage2"; or
+            the residual blocks that one follows: "res3:1,3 res4:1,3,5".
         bottleneck: channels of theta, phi and g.
         norm: what follows W_z: "batch", "affine" or "none".
         gamma_init: what its scale starts with.
@@ -45,6 +46,7 @@ class ModelConfig:
         nonlocal_block: its blocks; None for their defaults.
         sampling: "8x8", "32x2", "32x4" or "128x1", for the paper's networks:
             which of the authors' graphs.
+        stem: of the same, another one's: "slowfast" or "mmaction2".
         inflation: of I3D: "3x1x1" or "3x3x3".
         norm: "batch", or "affine" for scales and shifts that stay as loaded.
         dropout: share of the features dropped before the classifier.
@@ -60,6 +62,7 @@ class ModelConfig:
     name: str
     nonlocal_block: NonLocalConfig | None = None
     sampling: str | None = None
+    stem: str | None = None
     inflation: str | None = None
     norm: str | None = None
     dropout: float | None = None

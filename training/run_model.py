@@ -5,14 +5,28 @@ import tempfile
 import keras
 
 from nonlocal_tf import models, weights
-from training import checkpoints, fused, losses, optimizers, remote
+from training import (
+    block_places,
+    checkpoints,
+    fused,
+    losses,
+    optimizers,
+    remote,
+)
 from training.data import Dataset, dataset_of
 from training.errors import UserError
 from training.recipe import STARTS, Recipe
 from training.run_folder import RunFolder
 
 # Fields of the recipe that are the network's arguments, as they are called.
-NETWORK_ARGUMENTS = ("sampling", "inflation", "norm", "dropout", "width")
+NETWORK_ARGUMENTS = (
+    "sampling",
+    "stem",
+    "inflation",
+    "norm",
+    "dropout",
+    "width",
+)
 BLOCK_ARGUMENTS = ("pairwise", "scale", "axes", "places")
 
 
@@ -44,7 +58,7 @@ def build_model(recipe: Recipe, dataset: Dataset, **arguments) -> keras.Model:
     if config.nonlocal_block is not None:
         given |= _given(config.nonlocal_block, BLOCK_ARGUMENTS)
         if "places" in given:
-            given["nonlocal_places"] = given.pop("places")
+            given["nonlocal_places"] = block_places.read(given.pop("places"))
         others = vars(config.nonlocal_block).keys() - set(BLOCK_ARGUMENTS)
         given["nonlocal_block"] = _given(config.nonlocal_block, others)
     before = keras.config.dtype_policy()

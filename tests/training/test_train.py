@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import TINY
-from tests.training.data import films
 from training import checkpoints, cli, export, run_model, train
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
@@ -152,49 +151,6 @@ def test_the_table_names_what_to_try_next(tiny, capsys):
         assert word in printed
     for word in ("training.visualize", "training.evaluate", "docker run"):
         assert word in printed
-
-
-# A large network, and those that differ from digits_image in their network.
-SLOW_RECIPES = {"finetune_i3d", "digits_c2d", "digits_i3d", "digits_nl"}
-
-
-@pytest.mark.parametrize(
-    "recipe",
-    [
-        pytest.param(
-            name, marks=[pytest.mark.slow] if name in SLOW_RECIPES else []
-        )
-        for name in RECIPES
-    ],
-)
-def test_every_recipe_trains_a_step(recipe, tmp_path, monkeypatch):
-    resolved = RECIPES[recipe]()
-    stages = ["", "image_stage."] if resolved.image_stage else [""]
-    settings = [
-        f"--set={prefix}{field}"
-        for prefix in stages
-        for field in ("steps=1", "epoch_steps=1", "batch=8")
-    ]
-    if resolved.data is not None:
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        for name in ("a/1", "a/2", "b/1", "b/2"):
-            films.write_film(tmp_path / "videos" / f"{name}.mkv", 9)
-        settings += [
-            f"--set=data.root={tmp_path / 'videos'}",
-            "--set=sampling.min_short_side_px=64",
-            "--set=sampling.max_short_side_px=64",
-            "--set=sampling.crop_px=64",
-        ]
-    train.main(
-        [
-            f"--recipe={recipe}",
-            f"--workdir={tmp_path / 'run'}",
-            "--verbose=0",
-            "--set=optimizer.warmup_steps=0",
-            *settings,
-        ]
-    )
-    assert RunFolder(tmp_path / "run").read_result()["recipe"] == recipe
 
 
 EPOCH = "checkpoints/epoch_0001"

@@ -1,6 +1,16 @@
 """The recipes that come with the project."""
 
 from training.recipe import RECIPES, get_recipe
-from training.recipes import digits, videos  # fill the table
 
-__all__ = ["RECIPES", "digits", "get_recipe", "videos"]
+# Each of these fills the table with its own.
+from training.recipes import charades, digits, kinetics400, slowfast, videos
+
+__all__ = [
+    "RECIPES",
+    "charades",
+    "digits",
+    "get_recipe",
+    "kinetics400",
+    "slowfast",
+    "videos",
+]
