@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 
 from training import (
+    catalogue,
     cli,
     evaluate,
     export,
@@ -24,7 +25,7 @@ from training import (
 )
 from training.data import dataset_of
 from training.errors import UserError
-from training.recipes import RECIPES, get_recipe
+from training.recipes import get_recipe
 from training.run_folder import RunFolder
 from training.stopping import Preempted, sigterm
 
@@ -167,11 +168,8 @@ def _test(chosen: recipe.Recipe, run: RunFolder, history: list[dict]) -> dict:
 
 
 def _catalogue() -> str:
-    rows = [(name, build().description) for name, build in RECIPES.items()]
     return (
-        "Recipes:\n"
-        + table.render(rows)
-        + f"\n\nExample:\n  {EXAMPLE}\n\nAll options: "
+        f"{catalogue.catalogue()}\n\nExample:\n  {EXAMPLE}\n\nAll options: "
         "python -m training.train --help"
     )
 
