@@ -193,12 +193,8 @@ def _score_videos(
 ) -> VideoScores:
     """The scores in a folder, made or gone on with as needed."""
     sampling = recipe.sampling or SamplingConfig()
-    network = model
-    if views is None:
-        views = samples.middle(sampling)
-    else:
-        view_options.check(views, sampling, dataset.multi_label)
-        network = scoring.build_network(model, recipe, dataset, views)
+    views = views or samples.middle(sampling)
+    view_options.check(views, sampling, dataset.multi_label)
     settings = {
         "weights": scoring.digest(model),
         "videos": dataset.fingerprint(),
@@ -213,7 +209,10 @@ def _score_videos(
         print(f"{folder} has these scores. To compute them anew, delete it.")
         scored = video_scores.load(parts.scores_path)
         return dataclasses.replace(scored, pool=views.pool)
-    step = scoring.step_of(network, dataset.multi_label)
+    strategy = scoring.devices()
+    with strategy.scope():
+        network = scoring.build_network(model, recipe, dataset, views)
+    step = scoring.step_of(network, dataset.multi_label, strategy)
     return scoring.score_videos(step, dataset, split, views, batch, parts)
 
 

@@ -102,27 +102,70 @@ def digest(model: keras.Model) -> str:
     return total.hexdigest()
 
 
-def step_of(model: keras.Model, multi_label: bool) -> Step:
+def devices() -> tf.distribute.Strategy:
+    """All GPUs there are, if there are several; else what is in use."""
+    several = len(tf.config.list_logical_devices("GPU")) > 1
+    if several and not tf.distribute.has_strategy():
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def step_of(
+    model: keras.Model,
+    multi_label: bool,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Step:
     """A function of uint8 views to their scores, float32 `(n, classes)`.
 
     At each position that the logits have, the probabilities are computed, by a
     softmax or, for several labels a video, sigmoids; then they are averaged.
+
+    Args:
+        model: to logits.
+        multi_label: whether a video may have several labels.
+        strategy: in whose scope the model was made; its devices share views.
     """
     shape = (None, *model.input_shape[1:])
     activation = tf.sigmoid if multi_label else tf.nn.softmax
 
-    # One trace for all sizes; "auto" would compile with XLA on a GPU.
-    @tf.function(
-        input_signature=[tf.TensorSpec(shape, tf.uint8)],
-        autograph=False,
-        jit_compile=False,
-    )
     def step(pixels):
         logits = model(preprocess.normalize(pixels), training=False)
         each = activation(tf.cast(logits, tf.float32))
         return tf.reduce_mean(each, axis=list(range(1, len(each.shape) - 1)))
 
-    return lambda pixels: step(pixels).numpy()
+    if strategy is not None and strategy.num_replicas_in_sync > 1:
+        return _shared(step, strategy)
+    # One trace for all sizes; "auto" would compile with XLA on a GPU.
+    compiled = tf.function(
+        step,
+        input_signature=[tf.TensorSpec(shape, tf.uint8)],
+        autograph=False,
+        jit_compile=False,
+    )
+    return lambda pixels: compiled(pixels).numpy()
+
+
+def _shared(step: Callable, strategy: tf.distribute.Strategy) -> Step:
+    """A step in which each device takes a part of the views."""
+    count = strategy.num_replicas_in_sync
+    run = tf.function(
+        lambda views: strategy.run(step, (views,)),
+        autograph=False,
+        jit_compile=False,
+        reduce_retracing=True,
+    )
+
+    def of(pixels):
+        # Parts are of one size: some views may be computed twice.
+        rows = np.arange(len(pixels) + -len(pixels) % count) % len(pixels)
+        parts = np.split(rows, count)
+        views = strategy.experimental_distribute_values_from_function(
+            lambda on: tf.constant(pixels[parts[on.replica_id_in_sync_group]])
+        )
+        scores = strategy.experimental_local_results(run(views))
+        return np.concatenate([s.numpy() for s in scores])[: len(pixels)]
+
+    return of
 
 
 def score_videos(

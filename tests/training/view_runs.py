@@ -95,20 +95,22 @@ def make_run(path, data, sampling, model=None, views=None, scale=0.05):
     return run
 
 
-def save(run, recipe, scale=0.05, seed=0):
-    """Writes a checkpoint of random weights."""
+def save(run, recipe, scale=0.05, epoch=1):
+    """Writes the checkpoint of an epoch, of random weights."""
     network = run_model.build_model(recipe, dataset_of(recipe))
     run_model.compile_model(network, recipe)
+    randomise(network, scale, epoch)
+    checkpoints.save(network, run, [{"seconds": 0.0}] * epoch)
+
+
+def randomise(network, scale=0.05, seed=1):
+    """Moves all weights, so that views of other pixels score otherwise."""
     rng = np.random.default_rng(seed)
     for weight in network.weights:
         value = np.asarray(weight)
         noise = rng.normal(size=value.shape) * 0.1
         if weight.path.startswith("logits/kernel"):
             noise = rng.normal(size=value.shape) * scale
-        # Variances stay positive.
-        weight.assign(
-            value + np.abs(noise)
-            if "variance" in weight.path
-            else value + noise
-        )
-    checkpoints.save(network, run, [{"epoch": 1, "seconds": 0.0}])
+        if "variance" in weight.path:  # stays positive
+            noise = np.abs(noise)
+        weight.assign(value + noise)
