@@ -7,6 +7,7 @@ clips along the video times crops of each, run fully convolutionally, averaged.
         scores.npz      all scores: training/video_scores.py says how
         metrics.json    the figures, and what they were computed with
         confusion.png   which classes are taken for which
+        scored.json     what was scored
         bad_videos.csv  what could not be read, where there is any
 
 A test that was stopped goes on after the last 64 videos.
@@ -28,6 +29,7 @@ from training import (
     score_parts,
     scoring,
     video_scores,
+    view_network,
     view_options,
 )
 from training.data import BadVideo, scan
@@ -173,7 +175,9 @@ def score_run(
                 model, recipe, dataset, split, views, batch, folder
             )
         else:
-            step = scoring.step_of(model, dataset.multi_label)
+            settings = {"split": split, "weights": view_network.digest(model)}
+            score_parts.Parts(folder, settings)
+            step = view_network.step_of(model, dataset.multi_label)
             scored = scoring.score_examples(step, dataset, split)
         _write(folder, scored)
     if dataset.bad:
@@ -196,7 +200,7 @@ def _score_videos(
     views = views or samples.middle(sampling)
     view_options.check(views, sampling, dataset.multi_label)
     settings = {
-        "weights": scoring.digest(model),
+        "weights": view_network.digest(model),
         "videos": dataset.fingerprint(),
         "split": split,
         "precision": recipe.training.precision,
@@ -209,10 +213,10 @@ def _score_videos(
         print(f"{folder} has these scores. To compute them anew, delete it.")
         scored = video_scores.load(parts.scores_path)
         return dataclasses.replace(scored, pool=views.pool)
-    strategy = scoring.devices()
+    strategy = view_network.devices()
     with strategy.scope():
-        network = scoring.build_network(model, recipe, dataset, views)
-    step = scoring.step_of(network, dataset.multi_label, strategy)
+        network = view_network.build_network(model, recipe, dataset, views)
+    step = view_network.step_of(network, dataset.multi_label, strategy)
     return scoring.score_videos(step, dataset, split, views, batch, parts)
 
 

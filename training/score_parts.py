@@ -1,6 +1,6 @@
 """Scores as they come, in parts, so that a killed test goes on.
 
-A folder of a test has state.json, which says what is scored, by which weights,
+A folder of a test has scored.json, which says what is scored, by which weights,
 and part_00000.npz and so on, each of so many videos of the list in order. They
 are replaced by scores.npz when the last one is there.
 """
@@ -11,9 +11,10 @@ import json
 import numpy as np
 
 from training import files, video_scores
+from training.errors import UserError
 from training.remote import Path
 
-STATE = "state.json"
+STATE = "scored.json"
 SCORES = "scores.npz"
 METRICS = "metrics.json"
 CONFUSION = "confusion.png"
@@ -44,15 +45,25 @@ class Parts:
     Args:
         folder: where they are; made if needed.
         settings: all that decides the scores, as JSON has it.
+
+    Raises:
+        UserError: the folder holds something else.
     """
 
     def __init__(self, folder: Path, settings: dict):
         self.folder = folder
         self._settings = settings
-        folder.mkdir(parents=True, exist_ok=True)
         there = self._read_state()
         if there == settings:
             return
+        folder.mkdir(parents=True, exist_ok=True)
+        if there is None and any(
+            not path.name.startswith(".") for path in folder.iterdir()
+        ):
+            raise UserError(
+                f"{folder} is neither empty nor a folder of scores (it has no "
+                f"{STATE}). Give another --scores."
+            )
         if there is not None:
             changed = [k for k in settings if there.get(k) != settings[k]]
             print(

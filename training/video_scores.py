@@ -171,12 +171,13 @@ def _of_one_label(scored: VideoScores) -> dict[str, Any]:
         in_top5 = metrics.in_top(scores, labels, 5)
         found["top5"] = float(in_top5.mean())
         found["top5_of_listed"] = float(in_top5.sum() / listed)
-    by_view = views.argmax(axis=2) == labels[:, None]  # (videos, views)
+    if views.shape[1] > 1:
+        by_view = views.argmax(axis=2) == labels[:, None]  # (videos, views)
+        found["clip1_accuracy"] = float(by_view[:, 0].mean())
+        found["clip_accuracy"] = float(by_view.mean())
     return {
         **found,
         "mean_class_accuracy": metrics.mean_class_accuracy(right, labels),
-        "clip1_accuracy": float(by_view[:, 0].mean()),
-        "clip_accuracy": float(by_view.mean()),
         "loss": metrics.log_loss(scores, labels),
         "chance": scored.chance,
     }

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from nonlocal_tf import create_model
+from nonlocal_tf import create_model, preprocess
 from tests.training import view_runs
 from tests.training.data import films
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
 from training import evaluate, run_model, scoring, video_scores
 from training.data import load_dataset
+from training.errors import UserError
 from training.recipe import ViewsConfig
 from training.score_parts import Parts
 
@@ -383,8 +384,19 @@ def test_several_labels_have_sigmoids_at_every_window(tmp_path, shallow):  # noq
     assert found["mean_average_precision"] == pytest.approx(np.mean(of_classes))
 
 
-def test_weights_go_to_layers_of_the_same_names_only():
-    one = create_model("c2d_small", num_classes=3)
-    other = create_model("c2d_nl1_small", num_classes=3)
-    with pytest.raises(ValueError, match="stage2_nonlocal"):
-        scoring.copy_weights(other, one)
+def test_a_folder_of_something_else_is_left_alone(seven, tmp_path):
+    (tmp_path / "metrics.json").write_text("mine")
+    with pytest.raises(UserError, match="neither empty nor a folder of scores"):
+        score(seven[0], tmp_path)
+    assert (tmp_path / "metrics.json").read_text() == "mine"
+
+
+def test_the_middle_clip_is_the_one_of_validation(tmp_path):
+    data, _ = view_runs.write_lists(tmp_path / "data", VIDEOS)
+    run = view_runs.make_run(tmp_path / "run", data, view_runs.sampled(24))
+    scored = scored_by(run)
+    trained, _, dataset = run_model.load_trained(run)
+    (batch,) = dataset.eval_batches("test")
+    logits = np.asarray(trained(preprocess.normalize(batch[0])), "float64")
+    np.testing.assert_allclose(scored.scores[:, 0], softmax(logits), **EXACT)
+    assert scored.labels.tolist() == batch[1].numpy().tolist()
