@@ -58,7 +58,7 @@ class Parts:
             return
         folder.mkdir(parents=True, exist_ok=True)
         if there is None and any(
-            not path.name.startswith(".") for path in folder.iterdir()
+            not path.name.startswith(".") for path in folder.glob("*")
         ):
             raise UserError(
                 f"{folder} is neither empty nor a folder of scores (it has no "

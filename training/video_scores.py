@@ -202,6 +202,7 @@ def _of_several_labels(scored: VideoScores) -> dict[str, Any]:
     }
 
 
+POOLED = {"mean": "averaged", "max": "largest score"}
 # Which figures are shown, and how they are called.
 ROWS = (
     ("accuracy", "accuracy (top-1)"),
@@ -221,7 +222,7 @@ def render(found: dict[str, Any]) -> str:
     examples = f"{read}" if read == listed else f"{read} read, {listed} listed"
     rows: list[tuple[str, object]] = [
         ("split", found["split"]),
-        ("views", f"{found['views']}, {found['pool']}"),
+        ("views", f"{found['views']}, {POOLED[found['pool']]}"),
         ("examples", examples),
     ]
     for key, name in ROWS:
@@ -244,5 +245,5 @@ def render(found: dict[str, Any]) -> str:
     rows.append(("waiting for pixels", f"{found['reading_seconds']:.1f} s"))
     rows.append(("computing", f"{found['computing_seconds']:.1f} s"))
     if found["videos_per_second"] is not None:
-        rows.append(("a second", f"{found['videos_per_second']:.2f}"))
+        rows.append(("examples a second", f"{found['videos_per_second']:.2f}"))
     return table.render(rows)

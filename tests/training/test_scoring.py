@@ -118,7 +118,7 @@ VIDEOS = [
 
 def scored_by(run, *arguments):
     """What the command writes."""
-    folder = run.path / "scores"
+    folder = run.path / f"scores{len(list(run.path.glob('scores*')))}"
     evaluate.main([f"--workdir={run.path}", f"--scores={folder}", *arguments])
     return video_scores.load(folder / "scores.npz")
 
@@ -145,12 +145,15 @@ def test_thirty_views_of_a_small_network_are_those_of_a_loop(tmp_path):
     assert video_scores.figures(scored)["accuracy"] == np.mean(right)
 
 
-@pytest.fixture
-def residual(tmp_path, shallow):  # noqa: F811
+@pytest.fixture(scope="module")
+def residual(tmp_path_factory, shallow):  # noqa: F811
     """A run of a paper's network on crops of 37, and its test videos."""
-    data, paths = view_runs.write_lists(tmp_path / "data", VIDEOS)
-    sampling = view_runs.sampled(37, frames=4)
-    run = view_runs.make_run(tmp_path / "run", data, sampling, shallow)
+    root = tmp_path_factory.mktemp("residual")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        data, paths = view_runs.write_lists(root / "data", VIDEOS)
+        sampling = view_runs.sampled(37, frames=4)
+        run = view_runs.make_run(root / "run", data, sampling, shallow)
     return run, sampling, paths
 
 
@@ -182,6 +185,7 @@ def test_mmaction2s_variant_averages_over_everything(residual):
         np.testing.assert_allclose(got, expected, **EXACT)
 
 
+@pytest.mark.slow
 def test_slowfasts_variant_has_its_starts_and_windows(residual):
     run, sampling, paths = residual
     arguments = "--views=3x3", "--short-side=69", "--starts=slowfast"

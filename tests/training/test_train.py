@@ -82,6 +82,7 @@ def test_a_run_folder_holds_everything(tiny):
         "recipe.json",
         "result.json",
         "tensorboard",
+        "tests",
         "versions.json",
     }
     assert list((run / "tensorboard").rglob("events.out.tfevents.*"))

@@ -25,13 +25,14 @@ SHALLOW = "shallow_r50"
 SIZE = (35, 37)
 
 
-@pytest.fixture
-def shallow(monkeypatch):
+@pytest.fixture(scope="module")
+def shallow():
     """A paper's network of one block a stage, known by a name."""
     spec = specs.resnet_spec("i3d", (1, 1, 1, 1), {"res3": (0,)})
     builder = functools.partial(video.video_resnet, spec, name=SHALLOW)
-    monkeypatch.setitem(models.registry.MODELS, SHALLOW, builder)
-    return ModelConfig(SHALLOW, sampling="8x8", width=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(models.registry.MODELS, SHALLOW, builder)
+        yield ModelConfig(SHALLOW, sampling="8x8", width=4)
 
 
 def write_lists(root, videos):
