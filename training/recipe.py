@@ -229,8 +229,9 @@ class ViewsConfig:
         short_side_px: to which frames are scaled.
         crop_px: of the squares; not for whole frames.
         starts: "authors" (at tenths of the video; the last clips wrap),
-            "slowfast" (the last clip ends before the video does) or "centre"
-            (one clip in the middle).
+            "slowfast" (the last clip ends before the video does), "mmaction2"
+            (the last clip ends with the video; its networks average over whole
+            crops then) or "centre" (one clip in the middle).
         pool: how the scores of views become those of the video: "mean" or,
             for several labels a video, "max".
     """

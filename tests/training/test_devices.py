@@ -17,3 +17,15 @@ def test_two_devices_train_a_network_that_was_loaded(case, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == "as expected"
+
+
+@pytest.mark.slow
+def test_two_devices_share_the_views_of_a_test():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.views_on_two_devices"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[-1] == "as expected"

@@ -91,6 +91,7 @@ def test_a_run_folder_holds_everything(tiny):
         "report.md",
         "result.json",
         "tensorboard",
+        "tests",
         "versions.json",
     }
     assert list((run / "tensorboard").rglob("events.out.tfevents.*"))

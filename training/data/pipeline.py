@@ -60,11 +60,13 @@ def in_parts(batches: tf.data.Dataset, parts: int) -> tf.data.Dataset:
     ).apply(tf.data.experimental.assert_cardinality(count))
 
 
-def examples(start: int, stop: int, example: Callable) -> tf.data.Dataset:
-    """Examples by their numbers, several at once, in order."""
+def examples(
+    start: int, stop: int, example: Callable, parallel: int = tf.data.AUTOTUNE
+) -> tf.data.Dataset:
+    """Examples by their numbers, `parallel` at once, in order."""
     return tf.data.Dataset.range(start, stop).map(
         tf.autograph.experimental.do_not_convert(example),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_parallel_calls=parallel,
         deterministic=True,
     )
 

@@ -44,6 +44,8 @@ def clips(frames, fps, sampling: SamplingConfig, views: ViewsConfig):
     start = STARTS[views.starts]
     if sampling.fps is None:
         span = sampling.frames * sampling.frame_stride
+        if views.starts in TO_LAST_FRAME:
+            span -= sampling.frame_stride - 1
         room = tf.maximum(frames - span, 0)
         starts = [
             tf.cast(start(frames, room, clip, views.clips), tf.int64)
@@ -89,7 +91,22 @@ def _centre(frames, room, clip, clips):
     return tf.floor(tf.cast(room, tf.float64) / 2)
 
 
-STARTS = {"authors": _tenths, "slowfast": _before_end, "centre": _centre}
+def _to_end(frames, room, clip, clips):
+    """mmaction2's: the first at the start, the last at the end, rounded."""
+    if clips == 1:
+        return _centre(frames, room, clip, clips)
+    # As NumPy rounds there: a half to the even number.
+    return tf.round(tf.cast(room, tf.float64) / (clips - 1) * clip)
+
+
+STARTS = {
+    "authors": _tenths,
+    "slowfast": _before_end,
+    "mmaction2": _to_end,
+    "centre": _centre,
+}
+# There, a clip ends with its last frame, not a stride after that.
+TO_LAST_FRAME = ("mmaction2",)
 
 
 def check(sampling: SamplingConfig, views: ViewsConfig) -> None:

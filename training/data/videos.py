@@ -34,6 +34,8 @@ EVAL_BATCH = 8
 # To read all frames: at a time, and as small as this.
 ALL_FRAMES = 64
 ALL_SHORT_SIDE_PX = 32
+# Of views of whole videos that are read ahead.
+VIEWS_BYTES = 2 << 30
 INSTEAD = {"validation": "test", "test": "validation"}
 
 
@@ -60,7 +62,7 @@ class VideoDataset(Dataset):
         _check(sampling, self._middle)
         for place in (data.root, data.train, data.validation, data.test):
             remote.require(place or "")
-        listing = self.read_lists(data)
+        self._listing = listing = self.read_lists(data)
         self.classes = listing.classes
         self.multi_label = listing.multi_label
         side = sampling.crop_px
@@ -135,12 +137,15 @@ class VideoDataset(Dataset):
 
         return pipeline.examples(0, len(part), example).batch(EVAL_BATCH)
 
-    def view_batches(self, split: str, views: ViewsConfig) -> tf.data.Dataset:
+    def view_batches(
+        self, split: str, views: ViewsConfig, first: int = 0
+    ) -> tf.data.Dataset:
         """All views of each video of an evaluation split, a video at a time.
 
         Args:
             split: "validation" or "test".
             views: which.
+            first: number of the first video.
 
         Returns:
             (pixels, label, weight, index) in the order of the list: uint8
@@ -159,7 +164,10 @@ class VideoDataset(Dataset):
             pixels, weight = self._views(part, views, index)
             return pixels, part.label(index), weight, index
 
-        return pipeline.examples(0, len(part), example)
+        # A long clip in 30 views is most of a gigabyte, and is copied twice.
+        size = 3 * views_bytes(self._sampling, views)
+        parallel = min(os.cpu_count() or 1, max(1, VIEWS_BYTES // size))
+        return pipeline.examples(first, len(part), example, parallel)
 
     def example(self, split, index):
         check_split(split)
@@ -193,6 +201,17 @@ class VideoDataset(Dataset):
     def videos(self, split: str) -> list[Video]:
         """The good videos of a split, in the order of its examples."""
         return self._part(split).videos
+
+    def listed_videos(self, split: str) -> tuple[list[Video], list[int]]:
+        """All videos of a split as listed, and the places of `videos` there.
+
+        The others could not be read when they were looked at.
+        """
+        name = self._part(split).name
+        with self._lock:
+            bad = {k[2] for k in self._bad if k[:2] == (name, "listed")}
+        videos = self._listing.splits[name]
+        return videos, [i for i in range(len(videos)) if i not in bad]
 
     @property
     def bad(self):
@@ -373,6 +392,15 @@ class VideoDataset(Dataset):
 def _loaded(cls, data, sampling):
     """Once in a process is enough: a scan of many videos takes a while."""
     return cls(data, sampling)
+
+
+def views_bytes(sampling: SamplingConfig, views: ViewsConfig) -> int:
+    """About how much memory the views of a video take."""
+    if views.crops:
+        area = views.crops * views.crop_px**2
+    else:
+        area = views.short_side_px**2 * 16 // 9
+    return views.clips * sampling.frames * area * 3
 
 
 def _check(sampling: SamplingConfig, views: ViewsConfig) -> None:
