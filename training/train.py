@@ -22,6 +22,7 @@ from training import (
     run_model,
     strategy,
     table,
+    view_options,
 )
 from training.data import dataset_of
 from training.errors import UserError
@@ -139,6 +140,8 @@ def _try_out(chosen: recipe.Recipe) -> None:
         _try_out(chosen.image_stage)
     dataset = dataset_of(chosen)
     dataset.check_trainable()
+    if chosen.views is not None and chosen.sampling is not None:
+        view_options.check(chosen.views, chosen.sampling, dataset.multi_label)
     model = run_model.build_model(chosen, dataset)
     if chosen.image_stage is None:
         run_model.start_from_weights(model, chosen)

@@ -14,7 +14,6 @@ import pytest
 from nonlocal_tf.models import registry, specs, video
 from tests.training.data import films
 from training import train
-from training.errors import UserError
 from training.recipe import Recipe
 from training.recipes import RECIPES, get_recipe
 from training.run_folder import RunFolder
@@ -156,22 +155,12 @@ def shallow(name: str):
     return functools.partial(video.video_resnet, spec, name=name)
 
 
-def marks(name: str) -> list[pytest.MarkDecorator]:
-    slow = [pytest.mark.slow] * (name not in QUICK)
-    if get_recipe(name).dataset != "charades":
-        return slow
-    # Its step is taken; what is missing is the test with several labels.
-    refused = pytest.mark.xfail(
-        raises=(UserError, KeyError),
-        strict=True,
-        reason="several labels a video cannot be tested yet",
-    )
-    return [*slow, refused]
-
-
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=marks(name)) for name in STEPPED.values()],
+    [
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
+        for name in STEPPED.values()
+    ],
 )
 def test_every_recipe_trains_a_step(name, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -98,8 +98,9 @@ def make_run(path, data, sampling, model=None, views=None, scale=0.05):
 
 def save(run, recipe, scale=0.05, epoch=1):
     """Writes the checkpoint of an epoch, of random weights."""
-    network = run_model.build_model(recipe, dataset_of(recipe))
-    run_model.compile_model(network, recipe)
+    dataset = dataset_of(recipe)
+    network = run_model.build_model(recipe, dataset)
+    run_model.compile_model(network, recipe, dataset)
     randomise(network, scale, epoch)
     checkpoints.save(network, run, [{"seconds": 0.0}] * epoch)
 

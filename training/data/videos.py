@@ -239,8 +239,14 @@ class VideoDataset(Dataset):
         return digest.hexdigest()
 
     def check_trainable(self):
-        if self.multi_label:
-            return  # a video may have none of the classes
+        if self.multi_label:  # a video may have none of the classes
+            for split in ("train", "validation", "test"):
+                if not any(v.labels for v in self._part(split).videos):
+                    raise UserError(
+                        "Expected a video with a class. Received: a list for "
+                        f"{self._part(split).name} without any."
+                    )
+            return
         for split in ("train", "validation", "test"):
             if any(not v.labels for v in self._part(split).videos):
                 raise UserError(
