@@ -42,17 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         EXAMPLE,
     )
     parser.parse_args(arguments)
-    print(render(read_results(RESULTS)), end="")
+    print(render(read_results()), end="")
 
 
-def read_results(folder: pathlib.Path) -> dict[str, list[dict]]:
+def read_results(folder: pathlib.Path | None = None) -> dict[str, list[dict]]:
     """The results by recipe, in the order of their seeds.
+
+    Args:
+        folder: of the files. Default: training/results.
 
     Raises:
         UserError: a file's name is not that of its recipe and seed.
     """
     results: dict[str, dict[int, dict]] = collections.defaultdict(dict)
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted((folder or RESULTS).glob("*.json")):
         result = json.loads(path.read_text("utf-8"))
         expected = f"{result['recipe']}_seed{result['seed']}.json"
         if path.name != expected:
