@@ -120,9 +120,8 @@ TABLES = {
 
 def recipes_of(names: Iterable[str]) -> list[str]:
     """The recipes of some tables, each once, in the order of the rows."""
-    return list(
-        dict.fromkeys(r for name in names for r in TABLES[name].recipes)
-    )
+    recipes = [TABLES[name].recipes for name in names]
+    return list(dict.fromkeys(itertools.chain(*recipes)))
 
 
 def cells(row: Row, results: Mapping[str, Sequence[dict]]) -> tuple[str, ...]:
