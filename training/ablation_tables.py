@@ -7,9 +7,7 @@ for a smaller network: what can be compared is the order of rows, not numbers.
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-
-from training import table
+from collections.abc import Iterable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,22 +120,3 @@ def recipes_of(names: Iterable[str]) -> list[str]:
     """The recipes of some tables, each once, in the order of the rows."""
     recipes = [TABLES[name].recipes for name in names]
     return list(dict.fromkeys(itertools.chain(*recipes)))
-
-
-def cells(row: Row, results: Mapping[str, Sequence[dict]]) -> tuple[str, ...]:
-    """A row as text: label, recipe, our mean, ours by seed, the paper's.
-
-    Args:
-        row: of a table.
-        results: finished runs by recipe, in the order of their seeds.
-    """
-    if row.recipe is None:
-        return (row.label, "none", "", "", row.paper)
-    runs = results.get(row.recipe, [])
-    if not runs:
-        return (row.label, row.recipe, "not run", "", row.paper)
-    by_seed = ", ".join(
-        f"{table.percent(run['accuracy'])} ({run['seed']})" for run in runs
-    )
-    mean = sum(run["accuracy"] for run in runs) / len(runs)
-    return (row.label, row.recipe, table.percent(mean), by_seed, row.paper)

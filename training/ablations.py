@@ -79,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(_tables(tables, merged(published, runs)))
     if failed:
         raise UserError(
-            f"{len(failed)} runs did not end well: {', '.join(failed)}. What "
-            f"they printed is in {options.workdir}/NAME.log."
+            f"Not trained to the end: {', '.join(failed)}. What they printed "
+            f"is in {options.workdir}/NAME.log."
         )
 
 
@@ -298,7 +298,7 @@ def _tables(names: Sequence[str], results: Results) -> str:
 def _table(name: str, results: Results) -> str:
     chosen = ablation_tables.TABLES[name]
     head = ("", "recipe", "digits", "by seed", "paper, top-1 / top-5 %")
-    rows = [ablation_tables.cells(row, results) for row in chosen.rows]
+    rows = [model_zoo.cells(row, results) for row in chosen.rows]
     title = f"Table {name}: {chosen.title} (paper: {chosen.network})"
     return f"{title}\n{table.render([head, *rows])}"
 

@@ -19,7 +19,7 @@ import pytest
 from tests.training.conftest import TINY
 from tests.training.data import films
 from training import checkpoints, cli, export, run_model, train
-from training.recipes import RECIPES
+from training.recipes import RECIPES, digits_ablations
 from training.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -146,6 +146,7 @@ def test_the_table_names_what_to_try_next(tiny, capsys):
 
 # A large network, and those that differ from digits_image in their network.
 SLOW_RECIPES = {"finetune_i3d", "digits_c2d", "digits_i3d", "digits_nl"}
+SLOW_RECIPES |= set(digits_ablations.VARIANTS)
 
 
 @pytest.mark.parametrize(
