@@ -28,6 +28,7 @@ class Row:
 
     @property
     def paper(self) -> str:
+        """The paper's accuracies as text."""
         return f"{self.top1:.1f} / {self.top5:.1f}"
 
 
@@ -47,6 +48,7 @@ class Table:
 
     @property
     def recipes(self) -> list[str]:
+        """Of the rows that have one."""
         return [row.recipe for row in self.rows if row.recipe is not None]
 
 

@@ -132,10 +132,9 @@ def cells(row: ablation_tables.Row, results: Results) -> tuple[str, ...]:
         row: of a table.
         results: finished runs by recipe, in the order of their seeds.
     """
-    paper = f"{row.top1:.1f} / {row.top5:.1f}"
     if row.recipe is None:
-        return (row.label, "none", "", "", paper)
-    return (row.label, row.recipe, *_reached(results, row.recipe), paper)
+        return (row.label, "none", "", "", row.paper)
+    return (row.label, row.recipe, *_reached(results, row.recipe), row.paper)
 
 
 def _ablations(results: Results) -> list[str]:
