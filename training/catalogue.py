@@ -8,6 +8,7 @@ from training.recipes import (
     RECIPES,
     charades,
     digits,
+    digits_ablations,
     kinetics400,
     slowfast,
     videos,
@@ -15,6 +16,7 @@ from training.recipes import (
 
 HEADINGS = {
     digits: "Recall on handwritten digits, in minutes on a CPU",
+    digits_ablations: "The paper's ablations on handwritten digits",
     videos: "Your own videos",
     kinetics400: "Kinetics-400",
     slowfast: "As SlowFast trains on Kinetics-400",

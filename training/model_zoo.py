@@ -2,7 +2,9 @@
 
 A result is the result.json of a run folder, copied there as
 RECIPE_seedN.json. It holds that of its image stage, which gets its row too.
-Recipes without a result are listed as not run.
+Recipes without a result are listed as not run. Rows of ablations are in the
+tables of `training/ablation_tables.py`; recipes with a `reference` are listed
+beside the number that they reproduce.
 
     python -m training.model_zoo > MODEL_ZOO.md
 """
@@ -10,12 +12,15 @@ Recipes without a result are listed as not run.
 import collections
 import json
 import pathlib
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from training import cli, table
+from training import ablation_tables, cli, table
 from training.errors import UserError
-from training.recipes import RECIPES
+from training.recipes import RECIPES, digits_ablations
+
+Results = Mapping[str, Sequence[dict]]
 
 EXAMPLE = "python -m training.model_zoo > MODEL_ZOO.md"
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -32,6 +37,26 @@ described in `training/data/digits.py`. In recall, chance is 10 %, and naming
 any one of the four digits of a clip is right in 25 %. "Time" is training and
 validation, the image stage included.
 """
+ABLATIONS = """\
+## The paper's ablations, on digits
+
+Rows of table 2 of the paper, each beside a network on recall of digits that
+differs from `digits_c2d` or `digits_nl` in the same way. The tasks and the
+networks are others, so that only the order of the rows can be compared, not the
+numbers: the paper's are on Kinetics, where any network without a block is good.
+"none" is where the small network has no counterpart. Each table is made by
+`python -m training.ablations --table 2a --seeds 0,1,2`, and so on. Runs shared
+a machine with other work, with one thread each, so there are no times, and on
+other numbers of threads the last digits differ as they do between seeds.
+"""
+REFERENCES = """\
+## Recipes of published numbers
+
+What each is expected to reach, where that number is from, and what it takes
+there: hours are estimates, at 5 TFLOP/s a GPU. Numbers in % are top-1 / top-5 on
+Kinetics if nothing else is said. The data are not in this repository: the
+recipes say what they need.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,17 +67,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         EXAMPLE,
     )
     parser.parse_args(arguments)
-    print(render(read_results(RESULTS)), end="")
+    print(render(read_results()), end="")
 
 
-def read_results(folder: pathlib.Path) -> dict[str, list[dict]]:
+def read_results(folder: pathlib.Path | None = None) -> dict[str, list[dict]]:
     """The results by recipe, in the order of their seeds.
+
+    Args:
+        folder: of the files. Default: training/results.
 
     Raises:
         UserError: a file's name is not that of its recipe and seed.
     """
     results: dict[str, dict[int, dict]] = collections.defaultdict(dict)
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted((folder or RESULTS).glob("*.json")):
         result = json.loads(path.read_text("utf-8"))
         expected = f"{result['recipe']}_seed{result['seed']}.json"
         if path.name != expected:
@@ -66,36 +94,108 @@ def read_results(folder: pathlib.Path) -> dict[str, list[dict]]:
     }
 
 
-def render(results: dict[str, list[dict]]) -> str:
+def render(results: Results) -> str:
     """The whole page as Markdown."""
-    lines = [
-        "| recipe | chance | test accuracy (seed) | mean | time | command |",
-        "|---|---|---|---|---|---|",
+    head = "recipe", "chance", "test accuracy (seed)", "mean", "time", "command"
+    rows = [_row(name, results.get(name, [])) for name in listed()]
+    runs = [run for runs in results.values() for run in runs]
+    machines = sorted({_machine(run) for run in runs})
+    parts = [
+        INTRODUCTION,
+        *_markdown(head, rows),
+        "",
+        ABLATIONS,
+        *_ablations(results),
+        *_references(results),
+        "## Run on",
+        "",
+        *(f"- {machine}" for machine in machines),
     ]
-    lines += [_row(name, results.get(name, [])) for name in listed()]
-    machines = sorted({_machine(r) for runs in results.values() for r in runs})
-    footer = ["", "Run on:", "", *(f"- {machine}" for machine in machines)]
-    return "\n".join([INTRODUCTION, *lines, *footer]) + "\n"
+    return "\n".join(parts) + "\n"
 
 
 def listed() -> list[str]:
-    """The recipes that others can repeat: not those on one's own videos."""
-    return [name for name, make in RECIPES.items() if make().data is None]
+    """The recipes of the first table.
+
+    Those on one's own videos, or on data that has to be brought, are not in
+    it, nor are the rows of ablations, which have tables of their own.
+    """
+    return [
+        name
+        for name, make in RECIPES.items()
+        if make().data is None and name not in digits_ablations.VARIANTS
+    ]
 
 
-def _row(name: str, runs: list[dict]) -> str:
-    command = f"`python -m training.train --recipe {name} --seed N`"
+def cells(row: ablation_tables.Row, results: Results) -> tuple[str, ...]:
+    """A row of an ablation: label, recipe, our mean, by seed, the paper's.
+
+    Args:
+        row: of a table.
+        results: finished runs by recipe, in the order of their seeds.
+    """
+    if row.recipe is None:
+        return (row.label, "none", "", "", row.paper)
+    return (row.label, row.recipe, *_reached(results, row.recipe), row.paper)
+
+
+def _ablations(results: Results) -> list[str]:
+    head = "", "recipe", "digits, mean", "by seed", "paper, top-1 / top-5 %"
+    lines = []
+    for name, chosen in ablation_tables.TABLES.items():
+        rows = [cells(row, results) for row in chosen.rows]
+        lines += [f"### Table {name}: {chosen.title}", ""]
+        lines += [f"Paper: {chosen.network}.", "", *_markdown(head, rows), ""]
+    return lines
+
+
+def _references(results: Results) -> list[str]:
+    """The recipes that say which number they reproduce, if there are any."""
+    head = "recipe", "reproduces", "expected", "hardware, hours", "ours"
+    recipes = [make() for make in RECIPES.values()]
+    rows = [
+        (
+            recipe.name,
+            f"{recipe.reference.table}, {recipe.reference.row}",
+            recipe.reference.expected.removesuffix(" top-1 / top-5"),
+            f"{recipe.reference.hardware}, "
+            + recipe.reference.hours.partition(" (")[0],
+            _reached(results, recipe.name)[0],
+        )
+        for recipe in recipes
+        if recipe.reference is not None
+    ]
+    return [REFERENCES, *_markdown(head, rows), ""] if rows else []
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    lines.insert(1, "|" + "---|" * len(head))
+    return [re.sub("  +", " ", line) for line in lines]
+
+
+def _reached(results: Results, recipe: str) -> tuple[str, str]:
+    """The mean accuracy of a recipe's runs, and each with its seed."""
+    runs = results.get(recipe, [])
     if not runs:
-        return f"| {name} | | not run | | | {command} |"
-    accuracies = [run["accuracy"] for run in runs]
+        return "not run", ""
+    mean = sum(run["accuracy"] for run in runs) / len(runs)
     by_seed = ", ".join(
         f"{table.percent(run['accuracy'])} ({run['seed']})" for run in runs
     )
-    mean = table.percent(sum(accuracies) / len(accuracies))
+    return table.percent(mean), by_seed
+
+
+def _row(name: str, runs: Sequence[dict]) -> tuple[str, ...]:
+    command = f"`python -m training.train --recipe {name} --seed N`"
+    if not runs:
+        return (name, "", "not run", "", "", command)
+    mean, by_seed = _reached({name: runs}, name)
     minutes = sorted(_seconds(run) / 60 for run in runs)
     time = f"{minutes[0]:.1f} to {minutes[-1]:.1f} min"
     chance = table.percent(runs[0]["chance"])
-    return f"| {name} | {chance} | {by_seed} | {mean} | {time} | {command} |"
+    return (name, chance, by_seed, mean, time, command)
 
 
 def _seconds(run: dict) -> float:

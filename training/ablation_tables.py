@@ -1,0 +1,124 @@
+"""The rows of the paper's ablations, with their counterparts on digits.
+
+The numbers are those of table 2 of the paper: top-1 and top-5 accuracy, in
+percent, on the validation videos of Kinetics. Recall on digits is another task
+for a smaller network: what can be compared is the order of rows, not numbers.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One network of a table.
+
+    Attributes:
+        label: as in the paper, and what ours is where that differs.
+        recipe: on digits; None where the small network has no counterpart.
+        top1: accuracy in the paper, in percent.
+        top5: the same among its five best.
+    """
+
+    label: str
+    recipe: str | None
+    top1: float
+    top5: float
+
+    @property
+    def paper(self) -> str:
+        """The paper's accuracies as text."""
+        return f"{self.top1:.1f} / {self.top5:.1f}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One table of the paper.
+
+    Attributes:
+        title: what its rows differ in.
+        network: of the paper, that its numbers are of.
+        rows: in the paper's order.
+    """
+
+    title: str
+    network: str
+    rows: tuple[Row, ...]
+
+    @property
+    def recipes(self) -> list[str]:
+        """Of the rows that have one."""
+        return [row.recipe for row in self.rows if row.recipe is not None]
+
+
+TABLES = {
+    "2a": Table(
+        "Pairwise functions",
+        "C2D-50, one block in res4",
+        (
+            Row("baseline", "digits_c2d", 71.8, 89.7),
+            Row("Gaussian", "digits_nl_gaussian", 72.5, 90.2),
+            Row("Gaussian, embedded", "digits_nl", 72.7, 90.5),
+            Row("dot product", "digits_nl_dot_product", 72.9, 90.3),
+            Row("concatenation", "digits_nl_concatenation", 72.8, 90.5),
+        ),
+    ),
+    # Counted from the end: the default is the last stage but one in both.
+    "2b": Table(
+        "Stages",
+        "C2D-50, one block",
+        (
+            Row("baseline", "digits_c2d", 71.8, 89.7),
+            Row("res2", None, 72.7, 90.3),
+            Row("res3; here stage 1 of 3", "digits_nl_stage1", 72.9, 90.4),
+            Row("res4; here stage 2 of 3", "digits_nl", 72.7, 90.5),
+            Row("res5; here stage 3 of 3", "digits_nl_stage3", 72.3, 90.1),
+        ),
+    ),
+    "2c": Table(
+        "Number of blocks",
+        "C2D-50",
+        (
+            Row("baseline", "digits_c2d", 71.8, 89.7),
+            Row("1 block", "digits_nl", 72.7, 90.5),
+            Row("5 blocks; here 2", "digits_nl2", 73.8, 91.0),
+            Row("10 blocks; here 3", "digits_nl3", 74.3, 91.2),
+        ),
+    ),
+    "2d": Table(
+        "Axes",
+        "C2D-50, five blocks; here one",
+        (
+            Row("baseline", "digits_c2d", 71.8, 89.7),
+            Row("space-only", "digits_nl_space", 72.9, 90.8),
+            Row("time-only", "digits_nl_time", 73.1, 90.5),
+            Row("spacetime", "digits_nl", 73.8, 91.0),
+        ),
+    ),
+    "2e": Table(
+        "Non-local block and 3-D convolution",
+        "ResNet-101",
+        (
+            Row("C2D", "digits_c2d", 73.1, 91.0),
+            Row("I3D 3x3x3", "digits_i3d", 74.1, 91.2),
+            Row("I3D 3x1x1", None, 74.4, 91.1),
+            Row("NL C2D, 5 blocks; here 1", "digits_nl", 75.1, 91.7),
+        ),
+    ),
+    "2f": Table(
+        "3-D convolutions with non-local blocks",
+        "ResNet-50",
+        (
+            Row("C2D", "digits_c2d", 71.8, 89.7),
+            Row("I3D", "digits_i3d", 73.3, 90.7),
+            Row("NL I3D, 5 blocks; here 1", "digits_i3d_nl", 74.9, 91.6),
+        ),
+    ),
+}
+
+
+def recipes_of(names: Iterable[str]) -> list[str]:
+    """The recipes of some tables, each once, in the order of the rows."""
+    recipes = [TABLES[name].recipes for name in names]
+    return list(dict.fromkeys(itertools.chain(*recipes)))
