@@ -38,7 +38,11 @@ srun --kill-on-bad-exit=1 bash -c '
   # TF_CONFIG: end
   exec "$@"' bash \
   python -m training.train --recipe k400_i3d_nl5_r50_32x2 \
-  --workdir "$RUN" --set data.root=/shared/kinetics400 &
+  --workdir "$RUN" \
+  --set data.root=/shared/kinetics400 \
+  --set data.train=/shared/kinetics400/train.csv \
+  --set data.validation=/shared/kinetics400/val.csv \
+  --set model.weights=/shared/r50_pretrain_c2.pkl &
 step=$!
 code=
 while [ -z "$code" ] || kill -0 "$step" 2>/dev/null; do
