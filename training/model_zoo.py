@@ -53,8 +53,8 @@ REFERENCES = """\
 ## Recipes of published numbers
 
 What each is expected to reach, where that number is from, and what it takes
-there: hours are estimates, at 5 TFLOP/s a GPU. Numbers in % are top-1 / top-5 on
-Kinetics if nothing else is said. The data are not in this repository: the
+there: hours are estimates, at 5 TFLOP/s a GPU. Numbers in % are top-1 / top-5
+on Kinetics if nothing else is said. The data are not in this repository: the
 recipes say what they need.
 """
 
