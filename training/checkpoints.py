@@ -153,10 +153,12 @@ def save(
             "sha256": files.sha256(path / VARIABLES),
         }
         (path / STATE).write_text(json.dumps(state, indent=2), "utf-8")
-    kept = _saved(run)[-KEEP:]
-    for old in _found(run):
-        if old not in kept:
-            files.remove_directory(old, last=STATE)
+    saved = _saved(run)
+    # Those that come later are damaged, else the run had gone on from them.
+    kept = saved[: saved.index(made) + 1][-KEEP:]
+    for other in _found(run):
+        if other not in kept:
+            files.remove_directory(other, last=STATE)
 
 
 def _arrays(model: keras.Model, step: int) -> dict[str, np.ndarray]:

@@ -37,7 +37,8 @@ RECIPE = (
     "--checkpoint-minutes=0.01",
     "--verbose=0",
 )
-SOON_S = 2.0
+EPOCH_STEPS = 16  # so that kills come at the ends of epochs too
+SOON_S = 4.0
 PATIENCE_S = 600
 DISK_FULL = 100_000  # bytes a file may have, less than a checkpoint has
 
@@ -115,7 +116,7 @@ class Run:
         return [checkpoints.read_arrays(checkpoint, kind) for kind in kinds]
 
 
-def compare(folder, kills, devices, steps=1600, seed=0):
+def compare(folder, kills, devices, steps=384, seed=0):
     """Trains twice; raises SystemExit unless both end equal.
 
     Args:
@@ -129,7 +130,7 @@ def compare(folder, kills, devices, steps=1600, seed=0):
         How often it was killed.
     """
     folder = pathlib.Path(folder)
-    options = [f"--set=steps={steps}", f"--set=epoch_steps={steps // 4}"]
+    options = [f"--set=steps={steps}", f"--set=epoch_steps={EPOCH_STEPS}"]
     options += [f"--devices={devices}"] if devices > 1 else []
     straight = Run(folder / "straight", options)
     code, said = straight.finish()
@@ -167,7 +168,7 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--devices", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--steps", type=int, default=384)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     count = compare(**vars(options))

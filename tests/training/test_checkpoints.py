@@ -107,6 +107,15 @@ def test_an_epoch_can_be_saved_over_its_damaged_checkpoint(run):
     assert checkpoints.latest(run).epoch == 2
 
 
+def test_a_damaged_checkpoint_does_not_push_out_a_good_one(run):
+    for epoch in (1, 2, 5):
+        checkpoints.save(make_model(), run, rows(epoch))
+    (run.checkpoints / "epoch_0005" / checkpoints.VARIABLES).write_bytes(b"")
+    checkpoints.save(make_model(), run, rows(3))
+    kept = sorted(path.name for path in run.checkpoints.iterdir())
+    assert kept == ["epoch_0002", "epoch_0003"]
+
+
 def test_steps_within_an_epoch_come_after_it(run):
     model = make_model()
     fit(model, steps=1)
