@@ -13,6 +13,9 @@ from training.precise_bn import PreciseBatchNorm
 from training.run_folder import RunFolder
 from training.stopping import Preempted, sigterm
 
+# Before a validation, a checkpoint is made if the last is older than this.
+LAST_S = 60.0
+
 
 class ListBadVideos(keras.callbacks.Callback):
     """Lists the videos that turned out bad, and stops if they are too many.
@@ -20,19 +23,21 @@ class ListBadVideos(keras.callbacks.Callback):
     Args:
         run: where to.
         dataset: that is trained on.
+        worker: number of this process, of which each has a list.
     """
 
-    def __init__(self, run: RunFolder, dataset: Dataset):
+    def __init__(self, run: RunFolder, dataset: Dataset, worker: int = 0):
         super().__init__()
         self._run = run
         self._dataset = dataset
+        self._worker = worker
         self._known = len(dataset.bad)
 
     def on_train_batch_end(self, batch, logs=None):
         if len(self._dataset.bad) == self._known:
             return
         self._known = len(self._dataset.bad)
-        self._run.write_bad_videos(self._dataset.bad)
+        self._run.add_bad_videos(self._dataset.bad, self._worker)
         self._dataset.check_bad()
 
 
@@ -42,11 +47,13 @@ class TestAsTheyWillBe(keras.callbacks.Callback):
     Args:
         batches: a function of the number of the epoch to the batches that
             statistics are taken from, or None for those of training.
+        alone: whether no other workers are to be told of a stop.
     """
 
-    def __init__(self, batches=None):
+    def __init__(self, batches=None, alone: bool = True):
         super().__init__()
         self._batches = batches
+        self._alone = alone
         self._precise: PreciseBatchNorm | None = None
         self._epoch = 0
         self.seconds = 0.0
@@ -63,12 +70,24 @@ class TestAsTheyWillBe(keras.callbacks.Callback):
         began = time.monotonic()
         if self._precise is None:
             self._precise = PreciseBatchNorm(self.model)
-        self._precise(self._batches(self._epoch))
+        batches = self._batches(self._epoch)
+        self._precise(_until_stopped(batches) if self._alone else batches)
         self.seconds = time.monotonic() - began
+
+    def on_test_batch_end(self, batch, logs=None):
+        if sigterm.requested and self._alone:
+            raise Preempted  # there may be minutes left, not more
 
     def on_test_end(self, logs=None):
         if self.model.average is not None:
             self.model.average.swap()
+
+
+def _until_stopped(batches):
+    for batch in batches:
+        if sigterm.requested:
+            raise Preempted
+        yield batch
 
 
 class Record(keras.callbacks.Callback):
@@ -81,7 +100,8 @@ class Record(keras.callbacks.Callback):
         start: the checkpoint that a run goes on from, if within an epoch.
         tested: says how long precise statistics took.
         every_s: seconds between checkpoints within an epoch.
-        barrier: waits for the other workers.
+        any_of: whether something holds on any of the workers, who wait for
+            each other in it.
     """
 
     def __init__(
@@ -92,7 +112,7 @@ class Record(keras.callbacks.Callback):
         start: checkpoints.Checkpoint | None = None,
         tested: TestAsTheyWillBe | None = None,
         every_s: float = math.inf,
-        barrier: Callable[[], None] = lambda: None,
+        any_of: Callable[[bool], bool] = bool,
     ):
         super().__init__()
         self._run = run
@@ -101,7 +121,8 @@ class Record(keras.callbacks.Callback):
         self._start = start if start is not None and start.step else None
         self._tested = tested
         self._every_s = every_s
-        self._barrier = barrier
+        self._last_s = min(every_s, LAST_S) if every_s < math.inf else every_s
+        self._any_of = any_of
         self._saved_at = time.monotonic()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -124,8 +145,14 @@ class Record(keras.callbacks.Callback):
         if sigterm.requested:
             self.model.ask_to_stop()
         stopping = self.model.stopping
-        late = time.monotonic() - self._saved_at > self._every_s
+        since = time.monotonic() - self._saved_at
+        # What a stop in the validation that follows would lose is not much.
+        is_last = self._step == self._epoch_steps - 1
+        late = since > (
+            min(LAST_S, self._every_s) if is_last else self._every_s
+        )
         if self._step < self._epoch_steps and (stopping or late):
+            _check_finite(float(logs["loss"]), len(self._history) + 1)
             self._save(self._step, self._times())
             if stopping:
                 raise Preempted
@@ -139,12 +166,7 @@ class Record(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {key: float(value) for key, value in (logs or {}).items()}
-        if not math.isfinite(logs["loss"]):
-            raise UserError(
-                f"The loss is {logs['loss']} in epoch {epoch + 1}; nothing was "
-                "saved of it. Try a lower optimizer.base_lr, in a new "
-                "--workdir."
-            )
+        _check_finite(logs["loss"], epoch + 1)
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         times = self._times()
         self._history.append(
@@ -159,12 +181,12 @@ class Record(keras.callbacks.Callback):
         self._save()
         if self._run is not None:
             self._run.write_metrics(self._history)
-        if self.model.stopping:
+        if self._any_of(sigterm.requested):
             raise Preempted
 
     def _save(self, step: int = 0, times: dict | None = None) -> None:
         checkpoints.save(self.model, self._run, self._history, step, times)
-        self._barrier()  # a worker that ends would be missed by the chief
+        self._any_of(False)  # a worker that ends would be missed by the chief
         self._saved_at = time.monotonic()
 
     def _times(self) -> dict[str, float]:
@@ -179,6 +201,14 @@ class Record(keras.callbacks.Callback):
             "validation_seconds": self._validation,
         }
         return {k: v + self._before.get(k, 0.0) for k, v in now.items()}
+
+
+def _check_finite(loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise UserError(
+            f"The loss is {loss} in epoch {epoch}; nothing was saved since it "
+            "came to that. Try a lower optimizer.base_lr, in a new --workdir."
+        )
 
 
 class TimeLeft(keras.callbacks.Callback):

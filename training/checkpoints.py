@@ -56,11 +56,19 @@ def latest(run: RunFolder) -> Checkpoint | None:
     """The newest checkpoint of a run that is whole, or None.
 
     Those that are damaged are named on the screen and passed over.
+
+    Raises:
+        OSError: one cannot be read now, which says nothing about its content.
     """
     for path in reversed(_saved(run)):
         try:
             return _read(path)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (
+            FileNotFoundError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ) as error:
             print(f"note: passing over {path}, which is damaged ({error})")
     return None
 
@@ -131,10 +139,15 @@ def save(
         history: a row for each epoch that is done.
         step: steps of the next epoch that are done.
         times: seconds that these took.
+
+    Raises:
+        UserError: a weight is no number.
+        OSError: it cannot be written.
     """
     arrays: dict = _arrays(model, step)
     if run is None:
         return
+    _check_finite(model, arrays)
     content = io.BytesIO()
     # In memory first: a plain write fails plainly when the disk is full.
     np.savez(content, **arrays)
@@ -159,6 +172,17 @@ def save(
     for other in _found(run):
         if other not in kept:
             files.remove_directory(other, last=STATE)
+
+
+def _check_finite(model, arrays) -> None:
+    for key, variable in zip(arrays, _variables(model), strict=False):
+        array = arrays[key]
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UserError(
+                f"{variable.path} has values that are no numbers: training "
+                "diverged, and this was not saved. Try a lower "
+                "optimizer.base_lr, in a new --workdir."
+            )
 
 
 def _arrays(model: keras.Model, step: int) -> dict[str, np.ndarray]:

@@ -180,9 +180,11 @@ def score_run(
             step = view_network.step_of(model, dataset.multi_label)
             scored = scoring.score_examples(step, dataset, split)
         _write(folder, scored)
-    if dataset.bad:
-        run.write_bad_videos(dataset.bad)
-        dataset.check_bad()
+    if isinstance(dataset, VideoDataset):
+        # Scores that were there already know of more than this process.
+        bad = {(b.split, b.path): b for b in [*_bad(scored), *dataset.bad]}
+        run.add_bad_videos(list(bad.values()))
+        dataset.check_bad(list(bad.values()))
     return scored, folder
 
 

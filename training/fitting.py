@@ -11,7 +11,7 @@ from training import callbacks, checkpoints, run_model, schedules
 from training.data import Dataset, dataset_of, pipeline
 from training.recipe import Recipe
 from training.run_folder import RunFolder
-from training.stopping import sigterm
+from training.stopping import Preempted, sigterm
 from training.strategy import Devices
 from training.trainer import Signals, Trainer
 
@@ -39,8 +39,9 @@ def fit(
         The rows of metrics.csv, those of earlier starts included.
     """
     dataset = dataset_of(chosen)
+    devices.expect_same("the videos they see", dataset.fingerprint() or "")
     if devices.is_chief:
-        run.write_bad_videos(dataset.bad)
+        run.add_bad_videos(dataset.bad)
         run.check_data(dataset)
     start = checkpoints.latest(run)
     devices.expect_same(
@@ -66,7 +67,7 @@ def fit(
         data.for_statistics if precise else None
     )
     used = [
-        callbacks.ListBadVideos(run, dataset),  # before what would save
+        callbacks.ListBadVideos(run, dataset, devices.worker),
         tested,
         callbacks.Record(
             run if devices.is_chief else None,
@@ -76,7 +77,7 @@ def fit(
             tested,
             # Workers would have to agree on when.
             every_s if devices.workers == 1 else math.inf,
-            devices.barrier,
+            devices.any_of,
         ),
         *([callbacks.TimeLeft(chosen.epochs)] if verbose else []),
         *(_tensorboard(run) if devices.is_chief else []),
@@ -88,6 +89,8 @@ def fit(
             _fit(trainer, data, used, verbose, done, done + 1, start.step)
         if len(history) < chosen.epochs:
             _fit(trainer, data, used, verbose, len(history), chosen.epochs, 0)
+    if devices.any_of(sigterm.requested):
+        raise Preempted
     return history
 
 

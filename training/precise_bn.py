@@ -42,71 +42,47 @@ class PreciseBatchNorm:
         """
         if not self._layers:
             return
-        means: list = [0.0] * len(self._layers)
-        squares: list = [0.0] * len(self._layers)
+        for layer in self._layers:  # 0 times what is no number is none either
+            layer.moving_mean.assign(tf.zeros_like(layer.moving_mean))
+            layer.moving_variance.assign(tf.ones_like(layer.moving_variance))
+        total: list = [0.0] * len(self._layers)
         count = 0
         with _last_batch_alone(self._layers):
             for data in batches:
-                self._forward(data)
+                moments = [m.numpy() for m in self._forward(data)]
+                total = [t + m for t, m in zip(total, moments, strict=True)]
                 count += 1
-                for i, layer in enumerate(self._layers):
-                    mean, square = _moments(layer)
-                    means[i] += mean
-                    squares[i] += square
-        for layer, mean, square in zip(
-            self._layers, means, squares, strict=True
+        for layer, (mean, square) in zip(
+            self._layers, [t / count for t in total], strict=True
         ):
-            mean, square = mean / count, square / count
             layer.moving_mean.assign(mean.astype("float32"))
             variance = np.maximum(square - mean**2, 0.0)
             layer.moving_variance.assign(variance.astype("float32"))
 
     def _on_devices(self, data):
+        """Mean and mean square of what each layer saw, over all devices."""
         strategy = self._model.distribute_strategy
-        strategy.run(lambda part: self._model(part[0], training=True), (data,))
+        moments = strategy.run(self._on_device, (data,))
+        return [strategy.experimental_local_results(m)[0] for m in moments]
+
+    def _on_device(self, data):
+        self._model(data[0], training=True)
+        moments = []
+        for layer in self._layers:
+            mean = tf.cast(layer.moving_mean.value, tf.float64)
+            variance = tf.cast(layer.moving_variance.value, tf.float64)
+            moments.append(tf.stack([mean, variance + mean**2]))
+        return tf.distribute.get_replica_context().all_reduce("MEAN", moments)
 
 
 @contextlib.contextmanager
 def _last_batch_alone(normalisations):
-    """Lets moving statistics be those of the last batch.
-
-    With a kernel of ours, the variance is replaced by the second moment,
-    whose mean over devices is that of all their examples.
-    """
-    before = [(layer.momentum, _kernel(layer)) for layer in normalisations]
-    for layer, (_, kernel) in zip(normalisations, before, strict=True):
+    """Lets moving statistics be those of the last batch."""
+    before = [layer.momentum for layer in normalisations]
+    for layer in normalisations:
         layer.momentum = 0.0
-        if kernel is not None:
-            layer.train_kernel = _with_second_moment(kernel)
     try:
         yield
     finally:
-        for layer, (momentum, kernel) in zip(
-            normalisations, before, strict=True
-        ):
+        for layer, momentum in zip(normalisations, before, strict=True):
             layer.momentum = momentum
-            if kernel is not None:
-                layer.train_kernel = kernel
-
-
-def _kernel(layer):
-    """The kernel that a layer trains with, or None."""
-    return None if layer.synchronized else getattr(layer, "train_kernel", None)
-
-
-def _with_second_moment(kernel):
-    def kernel_with_second_moment(*arguments):
-        y, mean, variance = kernel(*arguments)
-        return y, mean, variance + mean**2
-
-    return kernel_with_second_moment
-
-
-def _moments(layer):
-    """Mean and mean square of what a layer saw last, in float64."""
-    mean = keras.ops.convert_to_numpy(layer.moving_mean).astype("float64")
-    second = keras.ops.convert_to_numpy(layer.moving_variance)
-    second = second.astype("float64")
-    if _kernel(layer) is None:
-        second += mean**2
-    return mean, second

@@ -126,7 +126,8 @@ class TrainingConfig:
             scale that adapts itself.
         label_smoothing: share of each label that goes to all classes.
         ema_decay: of the moving average of the weights that is validated,
-            tested and exported; None for the weights themselves.
+            tested and exported; None for the weights themselves. Statistics of
+            batch normalisation are theirs only with `precise_bn_batches`.
         precise_bn_batches: batches of training data from which the statistics
             of batch normalisations are taken anew before each checkpoint.
         synchronized_bn: statistics of the whole batch on several devices,

@@ -134,9 +134,17 @@ class RunFolder:
                 "new --workdir."
             )
 
-    def write_bad_videos(self, bad: Sequence[BadVideo]) -> None:
-        """Writes anew which videos are left out."""
-        scan.write_bad_videos(self.bad_videos_path, bad)
+    def add_bad_videos(self, bad: Sequence[BadVideo], worker: int = 0) -> None:
+        """Adds to the list of videos that are left out.
+
+        Those stay listed that an earlier start found while it read them.
+        """
+        path = self.bad_videos_path
+        if worker:
+            path = path.with_name(f"bad_videos_worker{worker}.csv")
+        listed = {(b.split, b.path): b for b in scan.read_bad_videos(path)}
+        listed |= {(b.split, b.path): b for b in bad}
+        scan.write_bad_videos(path, list(listed.values()))
 
     def write_result(self, result: dict) -> None:
         """Marks the run as done."""

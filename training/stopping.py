@@ -42,8 +42,6 @@ class Sigterm:
             yield
         finally:
             self._is_deferred = False
-        if self.requested:
-            raise Preempted
 
     def _handle(self, number, frame):
         del number, frame

@@ -4,7 +4,8 @@ One GPU or none: nothing is distributed. Several GPUs: all of them, by
 `tf.distribute.MirroredStrategy`. Several machines: one process on each, told
 of the others by the environment variable TF_CONFIG, by
 `MultiWorkerMirroredStrategy`. Each step's batch is split evenly; what is
-trained is the same but for rounding, with `training.synchronized_bn`.
+trained is the same but for rounding, with `training.synchronized_bn` and
+without dropout, of which each device drops the same units for its examples.
 """
 
 import dataclasses
@@ -46,7 +47,14 @@ class Devices:
 
     def barrier(self) -> None:
         """Waits until all workers are here."""
-        self.expect_same("barrier", "")
+        self.any_of(False)
+
+    def any_of(self, value: bool) -> bool:
+        """Whether it holds on any worker; all wait for each other."""
+        if self.workers == 1:
+            return value
+        total = _sums(self.strategy)(tf.constant([int(value)] * 3, tf.int64))
+        return bool(total[0] > 0)
 
     def expect_same(self, what: str, value: str) -> None:
         """Raises a UserError unless all workers have the same value."""
@@ -108,7 +116,7 @@ def choose(count: int | None = None) -> Devices:
         UserError: there are not as many, or TF_CONFIG cannot be read.
     """
     if count is not None:
-        _divide_cpu(count)
+        _limit(count)
     if os.environ.get("TF_CONFIG"):
         return _several_machines()
     names = [device.name for device in tf.config.list_logical_devices("GPU")]
@@ -124,8 +132,12 @@ def choose(count: int | None = None) -> Devices:
     return Devices(tf.distribute.MirroredStrategy(names))
 
 
-def _divide_cpu(count: int) -> None:
-    if tf.config.list_physical_devices("GPU"):
+def _limit(count: int) -> None:
+    """Lets TensorFlow see so many GPUs, or parts of the CPU."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        # The others' memory stays free for other processes.
+        tf.config.set_visible_devices(gpus[:count], "GPU")
         return
     (cpu,) = tf.config.list_physical_devices("CPU")
     devices = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]

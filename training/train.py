@@ -64,12 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not devices.is_chief:
         verbose = 0
     every_s = 60 * options.checkpoint_minutes
-    again = _resume(run, options.export)
+    again = _resume(run, options)
     try:
         with sigterm.handled():
             result = train(chosen, run, verbose, devices, every_s)
     except Preempted:
-        print(f"\nStopped by SIGTERM, and saved. To go on: {again}")
+        saved = run.recipe_path.exists()
+        print("\nStopped by SIGTERM." + f" To go on: {again}" * saved)
         return
     except KeyboardInterrupt:
         print(f"\nTo go on from the last checkpoint: {again}")
@@ -121,7 +122,7 @@ def train(
             print(f"{run.path} is trained: nothing to do.")
             if devices.is_chief and not (run.path / report.REPORT).exists():
                 report.write(run)  # a kill may have come before
-            return result
+            return result if devices.is_chief else None
         if devices.is_chief:
             run.record_versions(devices.replicas)
         stage = RunFolder(run.image_stage)
@@ -209,9 +210,10 @@ def _summary(
     )
 
 
-def _resume(run: RunFolder, export_to: str | None) -> str:
-    export_too = [f"--export {export_to}"] if export_to else []
-    return _module("train", f"--workdir {run.path}", *export_too)
+def _resume(run: RunFolder, options) -> str:
+    also = [f"--export {options.export}"] if options.export else []
+    also += [f"--devices {options.devices}"] if options.devices else []
+    return _module("train", f"--workdir {run.path}", *also)
 
 
 def _module(name: str, *options: str) -> str:
@@ -264,11 +266,11 @@ def _parse(arguments: Sequence[str] | None):
     )
     parser.add_argument(
         "--checkpoint-minutes",
-        type=float,
+        type=cli.positive,
         default=15.0,
         metavar="M",
-        help="minutes between checkpoints within an epoch (default: 15); they "
-        "change no result",
+        help="minutes between checkpoints within an epoch (default: 15), on "
+        "one machine; they change no result",
     )
     parser.add_argument(
         "--list", action="store_true", help="list the recipes and stop"

@@ -56,6 +56,13 @@ class Trainer(keras.Model):
         self._collective = isinstance(
             strategy, tf.distribute.MultiWorkerMirroredStrategy
         )
+        self._statistics = [
+            variable
+            for layer in self._flatten_layers()
+            if isinstance(layer, keras.layers.BatchNormalization)
+            and not layer.synchronized
+            for variable in (layer.moving_mean, layer.moving_variance)
+        ]
         self._signals = signals
         self.train_function: Callable | None = None
         self.test_function: Callable | None = None
@@ -86,10 +93,15 @@ class Trainer(keras.Model):
         for part in self._split(x, labels, weights):
             new = self._gradients(part, total, variables)
             gradients = new if gradients is None else _added(gradients, new)
-        if self._clip_norm is not None:
+        # Keras looks for numbers that are none on one device alone.
+        scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        if self._clip_norm is not None or scales:
             gradients = context.all_reduce("SUM", gradients)
-            gradients = self._clipped(gradients, context)
-        self.optimizer.apply(gradients, self.trainable_variables)
+            factor = self._clip_factor(gradients)
+            factor /= tf.cast(context.num_replicas_in_sync, tf.float32)
+            gradients = [gradient * factor for gradient in gradients]
+        self.optimizer.apply(gradients, self.trainable_variables)  # sums them
+        self._share_statistics(context)
         return self.get_metrics_result()
 
     def _split(self, *arrays):
@@ -130,14 +142,27 @@ class Trainer(keras.Model):
             if metric is not self._loss_tracker:
                 metric.update_state(labels, logits, sample_weight=weights)
 
-    def _clipped(self, gradients, context):
-        """Clips summed gradients; each replica's share of them, to apply."""
-        norm = tf.linalg.global_norm(gradients)
-        scale = self.optimizer.scale_loss(tf.constant(1.0))
-        limit = self._clip_norm * scale
-        factor = limit / tf.maximum(norm, limit)
-        factor /= tf.cast(context.num_replicas_in_sync, tf.float32)
-        return [gradient * factor for gradient in gradients]
+    def _clip_factor(self, gradients):
+        """What brings the norm of all of them down to its limit."""
+        if self._clip_norm is None:
+            return tf.constant(1.0)
+        limit = self.optimizer.scale_loss(tf.constant(self._clip_norm))
+        return limit / tf.maximum(tf.linalg.global_norm(gradients), limit)
+
+    def _share_statistics(self, context) -> None:
+        """Averages over devices what each has seen of its part of a batch.
+
+        So a checkpoint, which has one set of them, has all there is.
+        """
+        if context.num_replicas_in_sync == 1 or not self._statistics:
+            return
+        flat = tf.concat(
+            [tf.reshape(v.value, [-1]) for v in self._statistics], axis=0
+        )
+        sizes = [v.shape.num_elements() for v in self._statistics]
+        means = tf.split(context.all_reduce("MEAN", flat), sizes)
+        for variable, mean in zip(self._statistics, means, strict=True):
+            variable.assign(tf.reshape(mean, variable.shape))
 
     def make_train_function(self, force=False):
         if self.train_function is None or force:

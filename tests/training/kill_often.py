@@ -103,9 +103,9 @@ class Run:
         return sorted(p.name for p in self.workdir.glob("checkpoints/epoch*"))
 
     def cut_newest(self):
-        """Truncates the newest checkpoint, if there is an older one."""
+        """Truncates the newest checkpoint that is whole, if there is one."""
         found = checkpoints.latest(RunFolder(self.workdir))
-        if found is not None and len(self.saved()) > 1:
+        if found is not None:
             path = found.path / checkpoints.VARIABLES
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
             print(f"cut off {found.path.name}")
@@ -139,11 +139,13 @@ def compare(folder, kills, devices, steps=384, seed=0):
     killed = Run(folder / "killed", options)
     count = 0
     while count < kills:
-        if not killed.kill(draw):
-            break
+        _expect(killed.kill(draw), f"It ended before kill {count + 1}.")
         count += 1
         print(f"kill {count}: {killed.saved()}", flush=True)
         if count % 7 == 3:
+            killed.cut_newest()
+        if count == 10:  # nothing is left to go on from
+            killed.cut_newest()
             killed.cut_newest()
         if count % 7 == 5:
             code, said = killed.finish(file_limit=DISK_FULL)

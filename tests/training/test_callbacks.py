@@ -70,3 +70,12 @@ def test_the_average_is_tested_and_then_taken_back():
     assert model.average.swaps == 1
     callback.on_test_end()
     assert model.average.swaps == 2
+
+
+def test_a_loss_that_is_no_number_is_not_saved_within_an_epoch(tmp_path):
+    callback = callbacks.Record(RunFolder(tmp_path), [], 9, every_s=0.0)
+    callback.set_model(Model())
+    callback.on_epoch_begin(0)
+    with pytest.raises(UserError, match="loss is inf in epoch 1"):
+        callback.on_train_batch_end(0, {"loss": math.inf})
+    assert checkpoints.latest(RunFolder(tmp_path)) is None

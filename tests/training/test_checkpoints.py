@@ -107,6 +107,16 @@ def test_an_epoch_can_be_saved_over_its_damaged_checkpoint(run):
     assert checkpoints.latest(run).epoch == 2
 
 
+def test_weights_that_are_no_numbers_are_not_saved(run):
+    model = make_model()
+    checkpoints.save(model, run, rows(1))
+    kernel = model.trainable_variables[0]
+    kernel.assign(np.full(kernel.shape, np.nan))
+    with pytest.raises(UserError, match="kernel has values that are no num"):
+        checkpoints.save(model, run, rows(2))
+    assert checkpoints.latest(run).epoch == 1
+
+
 def test_a_damaged_checkpoint_does_not_push_out_a_good_one(run):
     for epoch in (1, 2, 5):
         checkpoints.save(make_model(), run, rows(epoch))

@@ -29,3 +29,16 @@ def test_two_devices_share_the_views_of_a_test():
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == "as expected"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["statistics", "overflow"])
+def test_a_trainer_on_devices_of_unequal_data(case):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.trainer_on_two_devices", case],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[-1] == "as expected"

@@ -29,6 +29,14 @@ def data():
         yield tf.constant(batch), tf.zeros(len(batch))
 
 
+def test_what_is_no_number_is_replaced():
+    layer = BatchNormalization()
+    model = make(layer, fused=False)
+    layer.moving_variance.assign([np.inf, np.nan, 1.0])
+    PreciseBatchNorm(model)(data())
+    assert np.isfinite(layer.moving_variance).all()
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_statistics_are_those_of_all_batches_together(fused):
     layer = BatchNormalization()

@@ -253,6 +253,10 @@ def test_print_shows_the_resolved_recipe(capsys, tmp_path):
             ["--recipe=digits_nl", "--set=dataset=digits"],
             "Unknown dataset 'digits'",
         ),
+        (
+            ["--recipe=digits_nl", "--set=model.weights=x.h5"],
+            "from its image_stage or from model.weights",
+        ),
     ],
 )
 def test_errors_are_one_line_and_exit_2(arguments, message, tmp_path, capsys):

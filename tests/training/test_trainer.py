@@ -186,3 +186,19 @@ def test_losses_and_weights_are_float32_under_mixed_precision(precision):
         # Half precision has three digits, and x and weights are rounded.
         np.testing.assert_allclose(new, old - gradient, rtol=0, atol=0.02)
     assert {str(v.dtype) for v in trainer.trainable_variables} == {"float32"}
+
+
+def test_float16_gradients_that_overflow_change_no_weight():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        trainer = make()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    optimizer = keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.SGD(1.0), initial_scale=2.0**40
+    )
+    trainer.compile(optimizer, trainer.loss, jit_compile=False)
+    before, after, _ = step(trainer)
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert float(optimizer.dynamic_scale) == 2.0**39

@@ -99,8 +99,14 @@ class Dataset(abc.ABC):
     def check_trainable(self) -> None:  # noqa: B027
         """Raises a UserError if no network can be trained on it yet."""
 
-    def check_bad(self) -> None:  # noqa: B027
-        """Raises a UserError if too many examples turned out to be bad."""
+    def check_bad(  # noqa: B027
+        self, bad: Sequence[BadVideo] | None = None
+    ) -> None:
+        """Raises a UserError if too many examples turned out to be bad.
+
+        Args:
+            bad: by default those that this process knows of.
+        """
 
     @abc.abstractmethod
     def train_batches(

@@ -254,8 +254,9 @@ class VideoDataset(Dataset):
                     f"{self._part(split).name} without labels."
                 )
 
-    def check_bad(self):
-        check_share(self.bad, sum(self.listed.values()), self._max_bad_share)
+    def check_bad(self, bad=None):
+        bad = self.bad if bad is None else bad
+        check_share(bad, sum(self.listed.values()), self._max_bad_share)
 
     def probes(self) -> dict[str, list[tuple[Video, Probe]]]:
         """Good videos of each split that there is, and what is known."""
