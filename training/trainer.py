@@ -56,13 +56,6 @@ class Trainer(keras.Model):
         self._collective = isinstance(
             strategy, tf.distribute.MultiWorkerMirroredStrategy
         )
-        self._statistics = [
-            variable
-            for layer in self._flatten_layers()
-            if isinstance(layer, keras.layers.BatchNormalization)
-            and not layer.synchronized
-            for variable in (layer.moving_mean, layer.moving_variance)
-        ]
         self._signals = signals
         self.train_function: Callable | None = None
         self.test_function: Callable | None = None
@@ -154,15 +147,20 @@ class Trainer(keras.Model):
 
         So a checkpoint, which has one set of them, has all there is.
         """
-        if context.num_replicas_in_sync == 1 or not self._statistics:
+        variables = [
+            variable
+            for layer in self._flatten_layers()
+            if isinstance(layer, keras.layers.BatchNormalization)
+            and not layer.synchronized
+            for variable in (layer.moving_mean, layer.moving_variance)
+        ]
+        if context.num_replicas_in_sync == 1 or not variables:
             return
-        flat = tf.concat(
-            [tf.reshape(v.value, [-1]) for v in self._statistics], axis=0
-        )
-        sizes = [v.shape.num_elements() for v in self._statistics]
+        flat = tf.concat([variable.value for variable in variables], axis=0)
+        sizes = [variable.shape[0] for variable in variables]
         means = tf.split(context.all_reduce("MEAN", flat), sizes)
-        for variable, mean in zip(self._statistics, means, strict=True):
-            variable.assign(tf.reshape(mean, variable.shape))
+        for variable, mean in zip(variables, means, strict=True):
+            variable.assign(mean)
 
     def make_train_function(self, force=False):
         if self.train_function is None or force:

@@ -152,12 +152,17 @@ def test_time_spent_waiting_for_data_is_counted():
     assert 0.4 < trainer.waited_s < 30
 
 
-def test_the_average_and_signals_are_no_weights_of_the_model():
-    trainer = make(ema_decay=0.5)
-    assert [v.path for v in trainer.variables] == [
-        "linear/kernel",
-        "linear/bias",
-    ]
+def test_a_trainer_has_the_variables_of_its_model():
+    inputs = keras.Input((FEATURES,))
+    x = keras.layers.BatchNormalization()(inputs)
+    x = keras.layers.Dropout(0.5)(keras.layers.Dense(CLASSES)(x))
+    model = keras.Model(inputs, x)
+    recipe = dataclasses.replace(
+        get_recipe("digits_image"), training=TrainingConfig(ema_decay=0.5)
+    )
+    trainer = Trainer(model, recipe, Signals())
+    for one, other in zip(trainer.variables, model.variables, strict=True):
+        assert one is other
 
 
 def test_asking_to_stop_is_seen():
