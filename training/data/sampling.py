@@ -1,5 +1,7 @@
 """Which frames of a video make a clip, in training and in testing."""
 
+import os
+
 import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
@@ -7,6 +9,8 @@ from training.data.transforms import below
 from training.recipe import SamplingConfig, ViewsConfig
 
 PAST_END = ("wrap", "clamp")
+# Of views that are read ahead.
+VIEWS_BYTES = 2 << 30
 
 
 def random_clip(draw, frames, fps, sampling: SamplingConfig):
@@ -107,6 +111,22 @@ STARTS = {
 }
 # There, a clip ends with its last frame, not a stride after that.
 TO_LAST_FRAME = ("mmaction2",)
+
+
+def views_at_once(sampling: SamplingConfig, views: ViewsConfig) -> int:
+    """Of how many videos all views may be read at a time."""
+    # A long clip in 30 views is most of a gigabyte, and is copied twice.
+    size = 3 * _views_bytes(sampling, views)
+    return min(os.cpu_count() or 1, max(1, VIEWS_BYTES // size))
+
+
+def _views_bytes(sampling: SamplingConfig, views: ViewsConfig) -> int:
+    """About how much memory the views of a video take."""
+    if views.crops:
+        area = views.crops * views.crop_px**2
+    else:
+        area = views.short_side_px**2 * 16 // 9
+    return views.clips * sampling.frames * area * 3
 
 
 def check(sampling: SamplingConfig, views: ViewsConfig) -> None:

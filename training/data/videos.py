@@ -34,8 +34,6 @@ EVAL_BATCH = 8
 # To read all frames: at a time, and as small as this.
 ALL_FRAMES = 64
 ALL_SHORT_SIDE_PX = 32
-# Of views of whole videos that are read ahead.
-VIEWS_BYTES = 2 << 30
 INSTEAD = {"validation": "test", "test": "validation"}
 
 
@@ -164,9 +162,7 @@ class VideoDataset(Dataset):
             pixels, weight = self._views(part, views, index)
             return pixels, part.label(index), weight, index
 
-        # A long clip in 30 views is most of a gigabyte, and is copied twice.
-        size = 3 * views_bytes(self._sampling, views)
-        parallel = min(os.cpu_count() or 1, max(1, VIEWS_BYTES // size))
+        parallel = samples.views_at_once(self._sampling, views)
         return pipeline.examples(first, len(part), example, parallel)
 
     def example(self, split, index):
@@ -399,15 +395,6 @@ class VideoDataset(Dataset):
 def _loaded(cls, data, sampling):
     """Once in a process is enough: a scan of many videos takes a while."""
     return cls(data, sampling)
-
-
-def views_bytes(sampling: SamplingConfig, views: ViewsConfig) -> int:
-    """About how much memory the views of a video take."""
-    if views.crops:
-        area = views.crops * views.crop_px**2
-    else:
-        area = views.short_side_px**2 * 16 // 9
-    return views.clips * sampling.frames * area * 3
 
 
 def _check(sampling: SamplingConfig, views: ViewsConfig) -> None:
