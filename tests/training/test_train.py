@@ -155,11 +155,9 @@ def test_the_table_names_what_to_try_next(tiny, capsys):
 
 
 EPOCH = "checkpoints/epoch_0001"
-STOPS = {
-    "kill": (signal.SIGKILL, LONGER, EPOCH),
+STOPS = {  # and kills: test_kills.py
     "kill in the image stage": (signal.SIGKILL, STAGED, f"image_stage/{EPOCH}"),
     "Ctrl-C": (signal.SIGINT, LONGER, EPOCH),
-    "SIGTERM": (signal.SIGTERM, LONGER, EPOCH),
     "SIGTERM on two devices": (signal.SIGTERM, (*LONGER, *TWO), EPOCH),
 }
 EXIT_CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 0}
