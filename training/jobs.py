@@ -64,14 +64,16 @@ def run(jobs: Sequence[Job], at_once: int) -> list[str]:
         The names of those that failed or could not start.
     """
     queue = _Queue(jobs, at_once)
-    with _terminated_as_interrupted():
+    with _stop_asked_for() as asked:
         try:
-            while queue.is_busy:
+            while queue.is_busy and not asked:
                 queue.collect()
                 queue.start_what_can()
                 time.sleep(POLL_SECONDS)
         finally:
             queue.stop()
+    if asked:
+        raise KeyboardInterrupt
     return queue.failed
 
 
@@ -187,10 +189,20 @@ def _end_of(log: pathlib.Path) -> str:
 
 
 @contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, which would leave the jobs running alone, acts as Ctrl-C."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _stop_asked_for() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM instead of being interrupted by them.
+
+    Between the start of a job and its entry in the queue, an exception would
+    leave it running alone.
+    """
+    asked: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [
+        signal.signal(number, lambda number, _: asked.append(number))
+        for number in signals
+    ]
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
