@@ -64,12 +64,14 @@ def run(jobs: Sequence[Job], at_once: int) -> list[str]:
         The names of those that failed or could not start.
     """
     queue = _Queue(jobs, at_once)
-    with _terminated_as_interrupted():
+    with _stop_signals() as came:
         try:
             while queue.is_busy:
                 queue.collect()
                 queue.start_what_can()
                 time.sleep(POLL_SECONDS)
+                if came:
+                    raise KeyboardInterrupt
         finally:
             queue.stop()
     return queue.failed
@@ -125,12 +127,12 @@ class _Queue:
     def stop(self) -> None:
         """Ends what is running, by force where asking does not help."""
         for running in self.running:
-            running.process.terminate()
+            _signal(running.process, signal.SIGTERM)
         for running in self.running:
             try:
                 running.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                running.process.kill()
+                _signal(running.process, signal.SIGKILL)
                 running.process.wait()
 
     def _may_start(self, job: Job) -> bool:
@@ -181,16 +183,31 @@ class _Queue:
         return f"about {minutes:.0f} min left"
 
 
+def _signal(process: subprocess.Popen, number: int) -> None:
+    """Sends a signal to a process, unless it has ended, and its children."""
+    if process.poll() is None:
+        os.killpg(process.pid, number)
+
+
 def _end_of(log: pathlib.Path) -> str:
     lines = log.read_text("utf-8", errors="replace").splitlines()
     return "\n".join(f"    {line}" for line in lines[-LINES_SHOWN:])
 
 
 @contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, which would leave the jobs running alone, acts as Ctrl-C."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _stop_signals() -> Iterator[list[int]]:
+    """Notes SIGINT and SIGTERM in a list instead of letting them act.
+
+    At once, they could come between the start of a job and the note of it,
+    and it would run on alone.
+    """
+    came: list[int] = []
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, lambda n, _: came.append(n))
     try:
-        yield
+        yield came
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
