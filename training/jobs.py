@@ -127,12 +127,12 @@ class _Queue:
     def stop(self) -> None:
         """Ends what is running, by force where asking does not help."""
         for running in self.running:
-            _signal(running.process, signal.SIGTERM)
+            running.process.terminate()
         for running in self.running:
             try:
                 running.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                _signal(running.process, signal.SIGKILL)
+                running.process.kill()
                 running.process.wait()
 
     def _may_start(self, job: Job) -> bool:
@@ -181,12 +181,6 @@ class _Queue:
         spent = sum(running.seconds for running in self.running)
         minutes = max(whole - spent, 0.0) / self.at_once / 60
         return f"about {minutes:.0f} min left"
-
-
-def _signal(process: subprocess.Popen, number: int) -> None:
-    """Sends a signal to a process, unless it has ended, and its children."""
-    if process.poll() is None:
-        os.killpg(process.pid, number)
 
 
 def _end_of(log: pathlib.Path) -> str:
