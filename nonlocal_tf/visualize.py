@@ -184,7 +184,7 @@ def strip(frames: np.ndarray, look: Look, arrows: int = 3, zoom: int = 5):
     Raises:
         ImportError: Pillow is not installed (extra `viz`).
     """
-    Image, ImageDraw = _pillow()
+    Image, ImageDraw = pillow()
     time, height, width, _ = frames.shape
     layout = _Layout(height * zoom, width * zoom, zoom, look.cell)
     picture = Image.new(
@@ -229,7 +229,7 @@ def sheet(pictures, captions, columns: int = 6):
     Raises:
         ImportError: Pillow is not installed (extra `viz`).
     """
-    Image, ImageDraw = _pillow()
+    Image, ImageDraw = pillow()
     height, width = pictures[0].shape[:2]
     lines = max(len(caption) for caption in captions)
     step = height + lines * CAPTION_PX + GAP_PX
@@ -250,8 +250,12 @@ def sheet(pictures, captions, columns: int = 6):
     return picture
 
 
-def _pillow():
-    """Pillow's modules for pictures and for drawing."""
+def pillow():
+    """Pillow's modules for pictures and for drawing, `(Image, ImageDraw)`.
+
+    Raises:
+        ImportError: it is not installed (extra `viz`).
+    """
     try:
         from PIL import Image, ImageDraw
     except ImportError as error:

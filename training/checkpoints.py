@@ -1,17 +1,18 @@
-"""Checkpoints from which a run goes on exactly, and the callback that writes.
+"""Checkpoints from which a run goes on exactly.
 
-A checkpoint is a directory `checkpoints/epoch_0003` that appears at once, or on
-an object store, where none can, counts from when its state.json is there. It
-has the history so far and all variables: weights, the optimizer's, and the
-state of random generators, which Keras's own weight files leave out. The data
+A checkpoint is a directory `checkpoints/epoch_0003`, or
+`epoch_0003_step_0000017` for so many steps after three epochs, that appears at
+once, or on an object store, where none can, counts from when its state.json is
+there. It has the history so far and all variables: weights, the optimizer's,
+their moving average, and the state of random generators, which Keras's own
+weight files leave out; within an epoch also the sums of its metrics. The data
 needs no state: a batch is a function of the seed and its number.
 """
 
 import dataclasses
 import io
 import json
-import math
-import time
+import re
 import zipfile
 
 import keras
@@ -25,42 +26,64 @@ from training.run_folder import RunFolder
 VARIABLES = "variables.npz"
 STATE = "state.json"
 KEEP = 2
+NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?")
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """One epoch's checkpoint on disk."""
+    """The state of a run on disk.
+
+    Attributes:
+        path: its directory.
+        epoch: whole epochs that are done.
+        history: a row for each of them.
+        step: steps of the next epoch that are done.
+        times: seconds that these took, by column of the history.
+    """
 
     path: Path
     epoch: int
     history: list[dict]
+    step: int = 0
+    times: dict = dataclasses.field(default_factory=dict)
+
+    def steps(self, epoch_steps: int) -> int:
+        """Training steps that are done in all."""
+        return self.epoch * epoch_steps + self.step
 
 
 def latest(run: RunFolder) -> Checkpoint | None:
-    """The newest checkpoint of a run, checked to be whole, or None.
+    """The newest checkpoint of a run that is whole, or None.
+
+    Those that are damaged are named on the screen and passed over.
 
     Raises:
-        UserError: it is damaged.
+        OSError: one cannot be read now, which says nothing about its content.
     """
-    found = _saved(run)
-    if not found:
-        return None
-    newest, previous = found[-1], found[-2:-1]
-    damage = None
-    try:
-        state = json.loads((newest / STATE).read_text("utf-8"))
-        if files.sha256(newest / VARIABLES) != state["sha256"]:
-            damage = VARIABLES
-        checkpoint = Checkpoint(newest, state["epoch"], state["history"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        damage = f"{STATE}: {error}"
-    if damage:
-        go_on = f"go on from {previous[0].name}" if previous else "start over"
-        raise UserError(
-            f"Checkpoint {newest} is damaged ({damage}). Delete that directory "
-            f"to {go_on}."
-        )
-    return checkpoint
+    for path in reversed(_saved(run)):
+        try:
+            return _read(path)
+        except (
+            FileNotFoundError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ) as error:
+            print(f"note: passing over {path}, which is damaged ({error})")
+    return None
+
+
+def _read(path: Path) -> Checkpoint:
+    """A checkpoint, checked to be whole."""
+    state = json.loads((path / STATE).read_text("utf-8"))
+    if files.sha256(path / VARIABLES) != state["sha256"]:
+        raise ValueError(f"{VARIABLES} is not what was written")
+    epoch, history = state["epoch"], state["history"]
+    if epoch != len(history):
+        raise ValueError(f"{epoch} epochs have {len(history)} rows")
+    return Checkpoint(
+        path, epoch, history, state.get("step", 0), state.get("times", {})
+    )
 
 
 def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
@@ -70,16 +93,8 @@ def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
         UserError: the model is another one.
     """
     variables = _variables(model)
-    try:
-        with (
-            (checkpoint.path / VARIABLES).open("rb") as file,
-            np.load(file) as saved,
-        ):
-            arrays = [saved[_key(index)] for index in range(len(saved.files))]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{checkpoint.path / VARIABLES}: {error}") from error
-    shapes = [tuple(variable.shape) for variable in variables]
-    if shapes != [array.shape for array in arrays]:
+    arrays = read_arrays(checkpoint, "variable")
+    if [tuple(v.shape) for v in variables] != [a.shape for a in arrays]:
         raise UserError(
             f"Checkpoint {checkpoint.path} does not fit its recipe's model: "
             "was it written by another version of the code?"
@@ -88,67 +103,101 @@ def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
         variable.assign(array)
 
 
-def save(model: keras.Model, run: RunFolder, history: list[dict]) -> None:
-    """Writes the checkpoint of the epoch that ends the history."""
-    epoch = len(history)
-    arrays = {
-        _key(index): keras.ops.convert_to_numpy(variable)
-        for index, variable in enumerate(_variables(model))
-    }
-    # In memory first: a plain write fails plainly when the disk is full.
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    made = run.checkpoints / f"epoch_{epoch:04d}"
-    with files.new_directory(made, last=STATE) as path:
-        (path / VARIABLES).write_bytes(content.getbuffer())
-        digest = files.sha256(path / VARIABLES)
-        state = {"epoch": epoch, "history": history, "sha256": digest}
-        (path / STATE).write_text(json.dumps(state, indent=2), "utf-8")
-    kept = _saved(run)[-KEEP:]
-    for old in _found(run):
-        if old not in kept:
-            files.remove_directory(old, last=STATE)
+def restore_average(model: keras.Model, checkpoint: Checkpoint) -> None:
+    """Puts the moving average of the weights, if any, in their place."""
+    average = read_arrays(checkpoint, "average")
+    if average:
+        for variable, array in zip(
+            model.trainable_variables, average, strict=True
+        ):
+            variable.assign(array)
 
 
-class CheckpointEveryEpoch(keras.callbacks.Callback):
-    """Saves a checkpoint, then metrics.csv, at the end of each epoch.
+def read_arrays(checkpoint: Checkpoint, kind: str) -> list[np.ndarray]:
+    """The arrays of a kind: "variable", "average" or "metric"."""
+    path = checkpoint.path / VARIABLES
+    try:
+        with path.open("rb") as file, np.load(file) as saved:
+            names = sorted(n for n in saved.files if n.startswith(f"{kind}_"))
+            return [saved[name] for name in names]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def save(
+    model: keras.Model,
+    run: RunFolder | None,
+    history: list[dict],
+    step: int = 0,
+    times: dict | None = None,
+) -> None:
+    """Writes a checkpoint.
 
     Args:
-        run: where to.
-        history: rows of the epochs before this start; grows.
-        epoch_steps: training steps an epoch.
+        model: a compiled model; with an attribute `average`, that is kept too.
+        run: where to; None on a worker that only helps to collect the state.
+        history: a row for each epoch that is done.
+        step: steps of the next epoch that are done.
+        times: seconds that these took.
+
+    Raises:
+        UserError: a weight is no number.
+        OSError: it cannot be written.
     """
+    arrays: dict = _arrays(model, step)
+    if run is None:
+        return
+    _check_finite(model, arrays)
+    content = io.BytesIO()
+    # In memory first: a plain write fails plainly when the disk is full.
+    np.savez(content, **arrays)
+    epoch = len(history)
+    name = f"epoch_{epoch:04d}" + (f"_step_{step:07d}" if step else "")
+    made = run.checkpoints / name
+    if made.exists():  # damaged, else the run had gone on from it
+        files.remove_directory(made, last=STATE)
+    with files.new_directory(made, last=STATE) as path:
+        (path / VARIABLES).write_bytes(content.getbuffer())
+        state = {
+            "epoch": epoch,
+            "step": step,
+            "times": times or {},
+            "history": history,
+            "sha256": files.sha256(path / VARIABLES),
+        }
+        (path / STATE).write_text(json.dumps(state, indent=2), "utf-8")
+    saved = _saved(run)
+    # Those that come later are damaged, else the run had gone on from them.
+    kept = saved[: saved.index(made) + 1][-KEEP:]
+    for other in _found(run):
+        if other not in kept:
+            files.remove_directory(other, last=STATE)
 
-    def __init__(self, run: RunFolder, history: list[dict], epoch_steps: int):
-        super().__init__()
-        self._run = run
-        self._history = history
-        self._epoch_steps = epoch_steps
-        self._began = 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._began = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs = {key: float(value) for key, value in (logs or {}).items()}
-        if not math.isfinite(logs["loss"]):
+def _check_finite(model, arrays) -> None:
+    for key, variable in zip(arrays, _variables(model), strict=False):
+        array = arrays[key]
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise UserError(
-                f"The loss is {logs['loss']} in epoch {epoch + 1}; nothing was "
-                "saved of it. Try a lower optimizer.base_lr, in a new "
-                "--workdir."
+                f"{variable.path} has values that are no numbers: training "
+                "diverged, and this was not saved. Try a lower "
+                "optimizer.base_lr, in a new --workdir."
             )
-        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-        self._history.append(
-            {
-                "epoch": epoch + 1,
-                "step": (epoch + 1) * self._epoch_steps,
-                "learning_rate": float(rate),
-                **logs,
-                "seconds": round(time.monotonic() - self._began, 2),
-            }
-        )
-        save(self.model, self._run, self._history)
-        self._run.write_metrics(self._history)
+
+
+def _arrays(model: keras.Model, step: int) -> dict[str, np.ndarray]:
+    average = getattr(model, "average", None)
+    kinds = {
+        "variable": _variables(model),
+        "average": average.variables if average else [],
+        # At the end of an epoch they start anew.
+        "metric": model.metrics_variables if step else [],
+    }
+    return {
+        f"{kind}_{index:05d}": keras.ops.convert_to_numpy(variable)
+        for kind, variables in kinds.items()
+        for index, variable in enumerate(variables)
+    }
 
 
 def _saved(run: RunFolder) -> list[Path]:
@@ -158,17 +207,20 @@ def _saved(run: RunFolder) -> list[Path]:
 
 def _found(run: RunFolder) -> list[Path]:
     """The same, with those that a killed process was uploading."""
-    found = run.checkpoints.glob("epoch_*")
-    return sorted(found, key=lambda path: int(path.name.removeprefix("epoch_")))
+    found = [(NAME.fullmatch(p.name), p) for p in run.checkpoints.glob("*")]
+    numbered = [
+        (int(match[1]), int(match[2] or 0), path)
+        for match, path in found
+        if match
+    ]
+    return [path for *_, path in sorted(numbered, key=lambda row: row[:2])]
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:
-    """All that training changes; `variables` has generators' states too."""
+    """All that training changes; `variables` has generators' states too.
+
+    By position: Keras numbers unnamed layers anew in each process.
+    """
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]
-
-
-def _key(index: int) -> str:
-    """Name in the file: Keras numbers unnamed layers anew in each process."""
-    return f"variable_{index:05d}"

@@ -65,6 +65,19 @@ def count(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> float:
+    """A number above 0 as it is typed; an argument's type."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"expected a number above 0, received {text!r}"
+        )
+    return number
+
+
 def sizes(text: str) -> tuple[int, ...]:
     """Sizes as they are typed, such as 8x256x256; an argument's type."""
     parts = text.split("x")

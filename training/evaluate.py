@@ -1,31 +1,257 @@
-"""Scores a trained run on the examples of a split."""
+"""Scores a trained run on the examples of a split.
+
+Of each video it looks at one clip in the middle, or at views as the paper does:
+clips along the video times crops of each, run fully convolutionally, averaged.
+
+    RUN/tests/test_10x3/
+        scores.npz      all scores: training/video_scores.py says how
+        metrics.json    the figures, and what they were computed with
+        confusion.png   which classes are taken for which
+        scored.json     what was scored
+        bad_videos.csv  what could not be read, where there is any
+
+A test that was stopped goes on after the last 64 videos.
+"""
 
 import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 
-from training import cli, run_model, table
-from training.data import pipeline
+import keras
+
+from training import (
+    cli,
+    confusion,
+    files,
+    remote,
+    run_model,
+    score_parts,
+    scoring,
+    video_scores,
+    view_network,
+    view_options,
+)
+from training.data import BadVideo, scan
+from training.data import sampling as samples
 from training.data.datasets import check_split
+from training.data.videos import VideoDataset
 from training.errors import UserError
+from training.recipe import Recipe, SamplingConfig, ViewsConfig
+from training.remote import Path
 from training.run_folder import RunFolder
+from training.video_scores import VideoScores
 
 EXAMPLE = "python -m training.evaluate --workdir runs/digits_nl"
+BATCH = 8
+SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """How a model does on a split, beside the accuracy of guessing."""
+    """How a model does on a split, beside the accuracy of guessing.
+
+    Attributes:
+        split: "validation" or "test".
+        examples: how many could be read.
+        accuracy: of them; with several labels a video, the mean average
+            precision.
+        loss: mean negative logarithm of the label's probability, or binary
+            cross-entropy of all classes.
+        chance: accuracy of guessing.
+        listed: how many there are in all.
+        accuracy_of_listed: where those that could not be read are wrong.
+        top5: share with the label among the five best classes, of more.
+        mean_class_accuracy: accuracy a class, averaged.
+        mean_average_precision: where videos have several labels.
+        views: what was looked at of each.
+    """
 
     split: str
     examples: int
     accuracy: float
     loss: float
     chance: float
+    listed: int | None = None
+    accuracy_of_listed: float | None = None
+    top5: float | None = None
+    mean_class_accuracy: float | None = None
+    mean_average_precision: float | None = None
+    views: str | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.evaluate`."""
+    options, given = _parse(arguments)
+    if not given:
+        print(cli.overview_of_runs(EXAMPLE))
+        return
+    if options.recompute is not None:
+        scored = video_scores.load(remote.as_path(options.recompute))
+        if options.pool is not None:
+            view_options.check_pool(options.pool, scored.multi_label)
+            scored = dataclasses.replace(scored, pool=options.pool)
+        print(video_scores.render(video_scores.figures(scored)))
+        return
+    if options.workdir is None:
+        raise UserError("Give --workdir DIR, the folder of a run.")
+    run = RunFolder(options.workdir)
+    views = view_options.views_of(options, run.read_recipe())
+    scored, folder = score_run(
+        run, options.split, views, options.batch, options.scores
+    )
+    print(video_scores.render(video_scores.figures(scored)))
+    _print_bad(scored, folder)
+    print(f"Scores and figures are in {folder}")
+    print(confusion.write(folder / score_parts.CONFUSION, scored))
+
+
+def evaluate_run(
+    run: RunFolder, split: str, views: ViewsConfig | None = None
+) -> Scores:
+    """Scores the latest checkpoint of a run on "validation" or "test".
+
+    Args:
+        run: the trained run.
+        split: which.
+        views: what is looked at of each video. Default: the recipe's views, or
+            else the middle clip.
+    """
+    scored, _ = score_run(run, split, views)
+    found = video_scores.figures(scored)
+    precision = found.get("mean_average_precision")
+    key = "accuracy" if precision is None else "mean_average_precision"
+    return Scores(
+        split=split,
+        examples=found["read"],
+        accuracy=found[key],
+        loss=found["loss"],
+        chance=found["chance"],
+        listed=found["listed"],
+        accuracy_of_listed=found[f"{key}_of_listed"],
+        top5=found.get("top5"),
+        mean_class_accuracy=found.get("mean_class_accuracy"),
+        mean_average_precision=precision,
+        views=found["views"],
+    )
+
+
+def score_run(
+    run: RunFolder,
+    split: str,
+    views: ViewsConfig | None = None,
+    batch: int = BATCH,
+    out: str | Path | None = None,
+) -> tuple[VideoScores, Path]:
+    """Scores the latest checkpoint of a run and writes scores and figures.
+
+    Args:
+        run: the trained run.
+        split: "validation" or "test".
+        views: as for `evaluate_run`.
+        batch: views that the network takes at once.
+        out: folder for the files. Default: one in the run, named for the views.
+
+    Returns:
+        The scores, and the folder they are in.
+
+    Raises:
+        UserError: there is nothing to score, or too much of it is bad.
+    """
+    check_split(split)
+    model, recipe, dataset = run_model.load_trained(run)
+    if isinstance(dataset, VideoDataset):
+        views = views or recipe.views
+    elif views is not None:
+        raise UserError(
+            f"Views are of videos. Received: the data set {recipe.dataset!r}, "
+            "whose clips are made as they are seen."
+        )
+    name = view_options.name(views) if views else "middle"
+    folder = remote.as_path(out or run.path / "tests" / f"{split}_{name}")
+    with files.locked(folder):
+        if isinstance(dataset, VideoDataset):
+            scored = _score_videos(
+                model, recipe, dataset, split, views, batch, folder
+            )
+        else:
+            settings = {"split": split, "weights": view_network.digest(model)}
+            score_parts.Parts(folder, settings)
+            step = view_network.step_of(model, dataset.multi_label)
+            scored = scoring.score_examples(step, dataset, split)
+        _write(folder, scored)
+    if isinstance(dataset, VideoDataset):
+        # Scores that were there already know of more than this process.
+        bad = {(b.split, b.path): b for b in [*_bad(scored), *dataset.bad]}
+        run.add_bad_videos(list(bad.values()))
+        dataset.check_bad(list(bad.values()))
+    return scored, folder
+
+
+def _score_videos(
+    model: keras.Model,
+    recipe: Recipe,
+    dataset: VideoDataset,
+    split: str,
+    views: ViewsConfig | None,
+    batch: int,
+    folder: Path,
+) -> VideoScores:
+    """The scores in a folder, made or gone on with as needed."""
+    sampling = recipe.sampling or SamplingConfig()
+    views = views or samples.middle(sampling)
+    view_options.check(views, sampling, dataset.multi_label)
+    settings = {
+        "weights": view_network.digest(model),
+        "videos": dataset.fingerprint(),
+        "split": split,
+        "precision": recipe.training.precision,
+        "sampling": dataclasses.asdict(sampling),
+        # From the scores of views, every pool can be computed.
+        "views": {**dataclasses.asdict(views), "pool": None},
+    }
+    parts = score_parts.Parts(folder, settings)
+    if parts.scores_path.exists():
+        print(f"{folder} has these scores. To compute them anew, delete it.")
+        scored = video_scores.load(parts.scores_path)
+        return dataclasses.replace(scored, pool=views.pool)
+    strategy = view_network.devices()
+    with strategy.scope():
+        network = view_network.build_network(model, recipe, dataset, views)
+    step = view_network.step_of(network, dataset.multi_label, strategy)
+    return scoring.score_videos(step, dataset, split, views, batch, parts)
+
+
+def _write(folder: Path, scored: VideoScores) -> None:
+    """Writes the files of a test but for the picture."""
+    video_scores.save(folder / score_parts.SCORES, scored)
+    score_parts.remove_parts(folder)
+    scan.write_bad_videos(folder / scan.BAD_VIDEOS, _bad(scored))
+    found = {**video_scores.figures(scored), "versions": scored.versions}
+    files.write_text(folder / score_parts.METRICS, json.dumps(found, indent=2))
+
+
+def _bad(scored: VideoScores) -> list[BadVideo]:
+    """The videos of the split that could not be read."""
+    return [
+        BadVideo(scored.split, str(path), str(reason))
+        for path, reason, ok in zip(
+            scored.paths, scored.reasons, scored.ok, strict=True
+        )
+        if not ok
+    ]
+
+
+def _print_bad(scored: VideoScores, folder: Path) -> None:
+    """Says which videos could not be read: the first of them, and where all."""
+    bad = _bad(scored)
+    for video in bad[:SHOWN]:
+        print(f"could not be read: {video.path}: {video.reason}")
+    if bad:
+        print(f"{len(bad)} are listed in {folder / scan.BAD_VIDEOS}")
+
+
+def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
         "training.evaluate",
         "Scores the latest checkpoint of a run. Without arguments: lists the "
@@ -38,39 +264,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default="test",
         help='"test" (default) or "validation"',
     )
-    options, given = cli.parse(parser, arguments)
-    if not given:
-        print(cli.overview_of_runs(EXAMPLE))
-        return
-    if options.workdir is None:
-        raise UserError("Give --workdir DIR, the folder of a run.")
-    scores = evaluate_run(RunFolder(options.workdir), options.split)
-    rows = [
-        ("split", scores.split),
-        ("examples", scores.examples),
-        ("accuracy", table.percent(scores.accuracy)),
-        ("chance", table.percent(scores.chance)),
-        ("loss", f"{scores.loss:.4f}"),
-    ]
-    print(table.render(rows))
-
-
-def evaluate_run(run: RunFolder, split: str) -> Scores:
-    """Scores the latest checkpoint of a run on "validation" or "test"."""
-    check_split(split)
-    model, _, dataset = run_model.load_trained(run)
-    batches = pipeline.feed(dataset.eval_batches(split))
-    logs = model.evaluate(batches, verbose=0, return_dict=True)
-    if dataset.bad:
-        run.write_bad_videos(dataset.bad)
-        dataset.check_bad()
-    return Scores(
-        split=split,
-        examples=dataset.examples(split),
-        accuracy=float(logs["accuracy"]),
-        loss=float(logs["loss"]),
-        chance=dataset.guessing(split),
+    view_options.add_arguments(parser)
+    parser.add_argument(
+        "--batch",
+        type=cli.count,
+        default=BATCH,
+        metavar="N",
+        help="views that the network takes at once; the scores are the same "
+        f"for all (default: {BATCH})",
     )
+    parser.add_argument(
+        "--scores",
+        metavar="DIR",
+        help="folder for scores and figures (default: in tests/ of the run)",
+    )
+    parser.add_argument(
+        "--recompute",
+        metavar="FILE",
+        help="instead of a run: the scores.npz of a test, to print its figures",
+    )
+    return cli.parse(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -122,6 +122,7 @@ def write_saved_model(
     model: keras.Model, dataset: Dataset, path: pathlib.Path
 ) -> None:
     """Writes a model to raw pixels in, probabilities and class name out."""
+    probabilities = tf.sigmoid if dataset.multi_label else tf.nn.softmax
     module = tf.Module()
     # The variables alone: the Keras model itself would bring our classes.
     module.weights = [variable.value for variable in model.variables]
@@ -144,7 +145,7 @@ def write_saved_model(
             logits = model(preprocess.normalize(pixels), training=False)
             best = tf.argmax(logits, axis=-1)
             return {
-                "probabilities": tf.nn.softmax(logits),
+                "probabilities": probabilities(logits),
                 "class_name": module.table.lookup(best),
             }
 

@@ -54,7 +54,9 @@ REFERENCES = """\
 ## Recipes of published numbers
 
 What each is expected to reach, where that number is from, and what it takes
-there. The data are not in this repository: the recipes say what they need.
+there: hours are estimates, at 5 TFLOP/s a GPU. Numbers in % are top-1 / top-5
+on Kinetics if nothing else is said. The data are not in this repository: the
+recipes say what they need.
 """
 
 
@@ -157,8 +159,9 @@ def _references(results: Results) -> list[str]:
         (
             recipe.name,
             f"{recipe.reference.table}, {recipe.reference.row}",
-            recipe.reference.expected,
-            f"{recipe.reference.hardware}, {recipe.reference.hours}",
+            recipe.reference.expected.removesuffix(" top-1 / top-5"),
+            f"{recipe.reference.hardware}, "
+            + recipe.reference.hours.partition(" (")[0],
             _reached(results, recipe.name)[0],
         )
         for recipe in recipes

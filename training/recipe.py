@@ -17,7 +17,8 @@ class NonLocalConfig:
         pairwise: function of each block.
         axes: along which it looks: "spacetime", "space" or "time".
         scale: factor on the logits: "rsqrt" or a number.
-        places: the one stage that has a block, such as "res4" or "stage2".
+        places: the one stage that has a block, such as "res4" or "stage2"; or
+            the residual blocks that one follows: "res3:1,3 res4:1,3,5".
         bottleneck: channels of theta, phi and g.
         norm: what follows W_z: "batch", "affine" or "none".
         gamma_init: what its scale starts with.
@@ -45,6 +46,7 @@ class ModelConfig:
         nonlocal_block: its blocks; None for their defaults.
         sampling: "8x8", "32x2", "32x4" or "128x1", for the paper's networks:
             which of the authors' graphs.
+        stem: of the same, another one's: "slowfast" or "mmaction2".
         inflation: of I3D: "3x1x1" or "3x3x3".
         norm: "batch", or "affine" for scales and shifts that stay as loaded.
         dropout: share of the features dropped before the classifier.
@@ -60,6 +62,7 @@ class ModelConfig:
     name: str
     nonlocal_block: NonLocalConfig | None = None
     sampling: str | None = None
+    stem: str | None = None
     inflation: str | None = None
     norm: str | None = None
     dropout: float | None = None
@@ -123,7 +126,8 @@ class TrainingConfig:
             scale that adapts itself.
         label_smoothing: share of each label that goes to all classes.
         ema_decay: of the moving average of the weights that is validated,
-            tested and exported; None for the weights themselves.
+            tested and exported; None for the weights themselves. Statistics of
+            batch normalisation are theirs only with `precise_bn_batches`.
         precise_bn_batches: batches of training data from which the statistics
             of batch normalisations are taken anew before each checkpoint.
         synchronized_bn: statistics of the whole batch on several devices,
@@ -226,8 +230,9 @@ class ViewsConfig:
         short_side_px: to which frames are scaled.
         crop_px: of the squares; not for whole frames.
         starts: "authors" (at tenths of the video; the last clips wrap),
-            "slowfast" (the last clip ends before the video does) or "centre"
-            (one clip in the middle).
+            "slowfast" (the last clip ends before the video does), "mmaction2"
+            (the last clip ends with the video; its networks average over whole
+            crops then) or "centre" (one clip in the middle).
         pool: how the scores of views become those of the video: "mean" or,
             for several labels a video, "max".
     """

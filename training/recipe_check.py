@@ -29,6 +29,11 @@ def check(recipe: Recipe) -> Recipe:
     _check_optimizer(recipe)
     _check_training(recipe)
     if recipe.image_stage is not None:
+        if recipe.model.weights is not None or recipe.model.start != "scratch":
+            raise UserError(
+                "A network starts from its image_stage or from model.weights, "
+                "not from both; --set image_stage=None leaves out the first."
+            )
         check(recipe.image_stage)
     return recipe
 

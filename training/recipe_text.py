@@ -76,6 +76,29 @@ def differences(first: Recipe, second: Recipe) -> list[str]:
     ]
 
 
+def settings(start: Recipe, end: Recipe) -> list[str] | None:
+    """The `--set` settings that make one recipe of another.
+
+    Descriptions and references are left as they are: they decide nothing.
+
+    Returns:
+        Settings such as "optimizer.base_lr=0.02", or None where none can:
+        a recipe keeps its name, and gets no image stage.
+    """
+    one, two = _flatten(start), _flatten(end)
+    found = [
+        f"{key}={value}"
+        for key, value in two.items()
+        if (key not in one or one[key] != value)
+        and not set(key.split(".")) & set(WORDS)
+    ]
+    try:
+        reached = override(start, found)
+    except UserError:
+        return None
+    return None if differences(reached, end) else found
+
+
 def _replace(config, path: list[str], text: str, setting: str):
     """`config` with the field at `path` set to what `text` says."""
     name, *rest = path

@@ -6,7 +6,9 @@ metrics.csv     one row an epoch
 data.json       classes, and a digest of the videos it is trained on
 bad_videos.csv  which videos are left out and why, where there are any
 result.json     accuracy on the test split, when training is done
-checkpoints/    the last two epochs
+report.md       all of this to read, with curves.png
+checkpoints/    the last two
+tests/          scores of tests by training.evaluate
 image_stage/    the same for the image network, where the recipe has one
 
 It may be at a URL such as s3://bucket/run, where one process at a time is the
@@ -88,9 +90,9 @@ class RunFolder:
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.recipe_path}: {error}") from error
 
-    def record_versions(self) -> None:
-        """Adds this start to versions.json."""
-        starts = [*self.read_versions(), versions()]
+    def record_versions(self, devices: int = 1) -> None:
+        """Adds this start, on so many devices, to versions.json."""
+        starts = [*self.read_versions(), {**versions(), "devices": devices}]
         files.write_text(self.versions_path, json.dumps(starts, indent=2))
 
     def read_versions(self) -> list[dict]:
@@ -100,7 +102,9 @@ class RunFolder:
     def write_metrics(self, history: list[dict]) -> None:
         """Writes metrics.csv anew from all rows so far."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(history[0]))
+        # Rows of older versions of the code have fewer columns.
+        names = list(dict.fromkeys(name for row in history for name in row))
+        writer = csv.DictWriter(text, fieldnames=names)
         writer.writeheader()
         writer.writerows(history)
         files.write_text(self.metrics_path, text.getvalue())
@@ -130,9 +134,17 @@ class RunFolder:
                 "new --workdir."
             )
 
-    def write_bad_videos(self, bad: Sequence[BadVideo]) -> None:
-        """Writes anew which videos are left out."""
-        scan.write_bad_videos(self.bad_videos_path, bad)
+    def add_bad_videos(self, bad: Sequence[BadVideo], worker: int = 0) -> None:
+        """Adds to the list of videos that are left out.
+
+        Those stay listed that an earlier start found while it read them.
+        """
+        path = self.bad_videos_path
+        if worker:
+            path = path.with_name(f"bad_videos_worker{worker}.csv")
+        listed = {(b.split, b.path): b for b in scan.read_bad_videos(path)}
+        listed |= {(b.split, b.path): b for b in bad}
+        scan.write_bad_videos(path, list(listed.values()))
 
     def write_result(self, result: dict) -> None:
         """Marks the run as done."""

@@ -1,16 +1,32 @@
 """The model of a recipe: built, compiled, and as a run left it."""
 
+import tempfile
+
 import keras
 
 from nonlocal_tf import models, weights
-from training import checkpoints, fused
+from training import (
+    block_places,
+    checkpoints,
+    fused,
+    losses,
+    optimizers,
+    remote,
+)
 from training.data import Dataset, dataset_of
 from training.errors import UserError
-from training.recipe import Recipe
+from training.recipe import STARTS, Recipe
 from training.run_folder import RunFolder
 
 # Fields of the recipe that are the network's arguments, as they are called.
-NETWORK_ARGUMENTS = ("sampling", "inflation", "norm", "dropout", "width")
+NETWORK_ARGUMENTS = (
+    "sampling",
+    "stem",
+    "inflation",
+    "norm",
+    "dropout",
+    "width",
+)
 BLOCK_ARGUMENTS = ("pairwise", "scale", "axes", "places")
 
 
@@ -42,7 +58,7 @@ def build_model(recipe: Recipe, dataset: Dataset, **arguments) -> keras.Model:
     if config.nonlocal_block is not None:
         given |= _given(config.nonlocal_block, BLOCK_ARGUMENTS)
         if "places" in given:
-            given["nonlocal_places"] = given.pop("places")
+            given["nonlocal_places"] = block_places.read(given.pop("places"))
         others = vars(config.nonlocal_block).keys() - set(BLOCK_ARGUMENTS)
         given["nonlocal_block"] = _given(config.nonlocal_block, others)
     before = keras.config.dtype_policy()
@@ -64,44 +80,59 @@ def _given(config, names) -> dict:
     }
 
 
-def compile_model(model: keras.Model, recipe: Recipe) -> None:
+def compile_model(model: keras.Model, recipe: Recipe, dataset: Dataset) -> None:
     """Gives the model the recipe's optimizer, loss and metric."""
-    config = recipe.optimizer
-    warmup = config.warmup_steps
-    rate = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else config.base_lr,
-        decay_steps=recipe.steps - warmup,
-        warmup_target=config.base_lr if warmup else None,
-        warmup_steps=warmup,
-    )
     fused.use_fused_batch_norm(model)
     model.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction="mean_with_sample_weight"
-        ),
-        # Weighted: a clip that could not be read counts in neither.
-        weighted_metrics=["accuracy"],
+        optimizer=optimizers.make(recipe),
+        **losses.compiled(dataset.multi_label, len(dataset.classes)),
         # "auto" compiles with XLA on a GPU, unasked.
-        jit_compile=False,
+        jit_compile=recipe.training.jit_compile,
+        auto_scale_loss=False,
     )
 
 
 def start_from_weights(model: keras.Model, recipe: Recipe) -> str:
-    """Fills a new model from the file that the recipe names, if any.
+    """Fills a new model from the file or the run that the recipe names.
 
     Returns:
         What was filled, and what was not, as lines for the screen.
 
     Raises:
-        UserError: the file is missing, damaged, or for another network.
+        UserError: it is missing, damaged, or for another network.
     """
-    if recipe.model.weights is None:
+    config = recipe.model
+    if config.weights is None and config.start != "scratch":
+        raise UserError(
+            f"{recipe.name} starts from {STARTS[config.start]}. Give it: --set "
+            "model.weights=FILE; or, to start from random weights, --set "
+            "model.start=scratch"
+        )
+    if config.weights is None:
         return ""
+    path = remote.as_path(config.weights)
+    if (path / "recipe.json").is_file():
+        return _start_from_run(model, RunFolder(path))
     try:
-        return f"{weights.load_weights(model, recipe.model.weights)}\n"
+        return f"{weights.load_weights(model, config.weights)}\n"
     except ValueError as error:
         raise UserError(f"model.weights: {error}") from error
+
+
+def _start_from_run(model: keras.Model, run: RunFolder) -> str:
+    """Fills a new model from a trained one, through a file of its weights.
+
+    That is the one way in which normalisations become affine, blocks are left
+    new, and what did not fit is said.
+    """
+    trained, *_ = load_trained(run)
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/{trained.name}.keras"
+        trained.save(path)
+        try:
+            return f"{weights.load_weights(model, path)}\n"
+        except ValueError as error:
+            raise UserError(f"model.weights={run.path}: {error}") from error
 
 
 def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:
@@ -118,13 +149,14 @@ def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:
             f"python -m training.train --workdir {run.path}"
         )
     if checkpoint.epoch < recipe.epochs:
+        steps = checkpoint.steps(recipe.epoch_steps)
         print(
-            f"note: {run.path} is trained for {checkpoint.epoch} of "
-            f"{recipe.epochs} epochs"
+            f"note: {run.path} is trained for {steps} of {recipe.steps} steps"
         )
     dataset = dataset_of(recipe)
     run.check_data(dataset)
     model = build_model(recipe, dataset)
-    compile_model(model, recipe)
+    compile_model(model, recipe, dataset)
     checkpoints.restore(model, checkpoint)
+    checkpoints.restore_average(model, checkpoint)
     return model, recipe, dataset

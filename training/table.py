@@ -1,4 +1,4 @@
-"""Plain text tables for the screen."""
+"""Plain text tables for the screen, and tables of Markdown."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,17 @@ def render(rows: Sequence[Sequence[object]], indent: str = "  ") -> str:
         for row in text
     )
     return "\n".join(indent + line.rstrip() for line in lines)
+
+
+def markdown(rows: Sequence[Sequence[object]]) -> str:
+    """Rows of cells as a table of Markdown; the first row is its head."""
+    text = [
+        [" ".join(str(cell).split()).replace("|", "\\|") for cell in row]
+        for row in rows
+    ]
+    rule = ["---"] * len(text[0])
+    lines = (f"| {' | '.join(row)} |" for row in [text[0], rule, *text[1:]])
+    return "\n".join(lines)
 
 
 def percent(share: float) -> str:

@@ -1,31 +1,34 @@
 """Trains a recipe into a run folder; the same command resumes it."""
 
+import contextlib
 import dataclasses
-import importlib.util
+import math
 import os
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 
-import keras
-
-from nonlocal_tf import models
 from training import (
-    callbacks,
-    checkpoints,
+    catalogue,
     cli,
     evaluate,
     export,
+    fitting,
     recipe,
     recipe_text,
     remote,
+    report,
     run_model,
+    strategy,
     table,
+    view_options,
 )
-from training.data import dataset_of, pipeline
+from training.data import dataset_of
 from training.errors import UserError
-from training.recipes import RECIPES, get_recipe
+from training.recipes import get_recipe
 from training.run_folder import RunFolder
+from training.stopping import Preempted, sigterm
 
 EXAMPLE = "python -m training.train --recipe digits_nl --workdir runs/digits_nl"
 
@@ -57,93 +60,79 @@ def main(arguments: Sequence[str] | None = None) -> None:
         verbose = 1 if sys.stdout.isatty() else 2
     if options.export:  # what is wrong with it is said now, not at the end
         export.check_out(remote.as_path(options.export), chosen)
+    devices = strategy.choose(options.devices)
+    if not devices.is_chief:
+        verbose = 0
+    every_s = 60 * options.checkpoint_minutes
+    again = _resume(run, options)
     try:
-        result = train(chosen, run, verbose)
+        with sigterm.handled():
+            result = train(chosen, run, verbose, devices, every_s)
+    except Preempted:
+        saved = run.recipe_path.exists()
+        print("\nStopped by SIGTERM." + f" To go on: {again}" * saved)
+        return
     except KeyboardInterrupt:
-        again = _resume(run, options.export)
-        print(f"\nTo go on after the last whole epoch: {again}")
+        print(f"\nTo go on from the last checkpoint: {again}")
         raise
+    if result is None:
+        print(f"Worker {devices.worker} of {devices.workers} is done.")
+        return
     exported = (
         export.export_run(run, options.export) if options.export else None
     )
     print(_summary(chosen, run, result, exported))
 
 
-def train(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> dict:
+def train(
+    chosen: recipe.Recipe,
+    run: RunFolder,
+    verbose: int,
+    devices: strategy.Devices | None = None,
+    every_s: float = math.inf,
+) -> dict | None:
     """Trains what is left of a run and tests it.
 
     Args:
         chosen: the recipe; that of the folder, if it exists.
         run: where everything is written.
         verbose: as for `keras.Model.fit`.
+        devices: to train on; by default the process's one.
+        every_s: seconds between checkpoints within an epoch.
 
     Returns:
-        The result on the test split, also in the folder's result.json.
+        The result on the test split, also in the folder's result.json; None
+        on a worker that is not the chief.
+
+    Raises:
+        Preempted: the process was asked to stop, and the run is saved.
     """
-    run.check(chosen)
-    if not run.recipe_path.exists():
-        _try_out(chosen)
-    with run.opened(chosen):
+    devices = devices or strategy.Devices()
+    devices.check(chosen)
+    if devices.is_chief:
+        run.check(chosen)
+        if not run.recipe_path.exists():
+            _try_out(chosen)
+    devices.expect_same("their recipe", recipe_text.to_json(chosen))
+    lock = run.opened(chosen) if devices.is_chief else contextlib.nullcontext()
+    with lock:
+        devices.barrier()  # the folder is there
         result = run.read_result()
         if result is not None:
             print(f"{run.path} is trained: nothing to do.")
-            return result
-        run.record_versions()
+            if devices.is_chief and not (run.path / report.REPORT).exists():
+                report.write(run)  # a kill may have come before
+            return result if devices.is_chief else None
+        if devices.is_chief:
+            run.record_versions(devices.replicas)
         stage = RunFolder(run.image_stage)
         if chosen.image_stage is not None and stage.read_result() is None:
-            train(chosen.image_stage, stage, verbose)
-        history = fit(chosen, run, verbose)
-        return _test(chosen, run, history)
-
-
-def fit(chosen: recipe.Recipe, run: RunFolder, verbose: int) -> list[dict]:
-    """Runs the epochs that are left; returns the rows of all of them."""
-    dataset = dataset_of(chosen)
-    run.write_bad_videos(dataset.bad)
-    run.check_data(dataset)
-    checkpoint = checkpoints.latest(run)
-    keras.utils.set_random_seed(chosen.seed)
-    model = run_model.build_model(chosen, dataset)
-    run_model.compile_model(model, chosen)
-    history: list[dict] = []
-    if checkpoint is not None:
-        checkpoints.restore(model, checkpoint)
-        history = checkpoint.history
-        run.write_metrics(history)  # a kill may have come before its last row
-        print(f"Resuming {run.path} after epoch {checkpoint.epoch}.")
-    elif chosen.image_stage is not None:
-        image_model, *_ = run_model.load_trained(RunFolder(run.image_stage))
-        models.inflate(image_model, model)
-    else:
-        print(run_model.start_from_weights(model, chosen), end="")
-    done = len(history)
-    if done == chosen.epochs:
-        return history
-    print(
-        f"Training {chosen.name} ({model.count_params():,} parameters) on "
-        f"{chosen.dataset}: {chosen.steps} steps of {chosen.batch}."
-    )
-    batches = dataset.train_batches(
-        batch=chosen.batch,
-        seed=chosen.seed,
-        start_step=done * chosen.epoch_steps,
-        steps=chosen.steps,
-    )
-    model.fit(
-        pipeline.feed(batches),
-        initial_epoch=done,
-        epochs=chosen.epochs,
-        steps_per_epoch=chosen.epoch_steps,
-        validation_data=pipeline.feed(dataset.eval_batches("validation")),
-        callbacks=[
-            callbacks.ListBadVideos(run, dataset),  # before what would save
-            checkpoints.CheckpointEveryEpoch(run, history, chosen.epoch_steps),
-            *_tensorboard(run),
-        ],
-        shuffle=False,  # the dataset decides the order
-        verbose=verbose,
-    )
-    return history
+            train(chosen.image_stage, stage, verbose, devices, every_s)
+        history = fitting.fit(chosen, run, verbose, devices, every_s)
+        if devices.is_chief:
+            result = _test(chosen, run, history)
+        devices.barrier()  # the others would be missed until then
+        return result
 
 
 def _try_out(chosen: recipe.Recipe) -> None:
@@ -152,6 +141,8 @@ def _try_out(chosen: recipe.Recipe) -> None:
         _try_out(chosen.image_stage)
     dataset = dataset_of(chosen)
     dataset.check_trainable()
+    if chosen.views is not None and chosen.sampling is not None:
+        view_options.check(chosen.views, chosen.sampling, dataset.multi_label)
     model = run_model.build_model(chosen, dataset)
     if chosen.image_stage is None:
         run_model.start_from_weights(model, chosen)
@@ -163,32 +154,26 @@ def _test(chosen: recipe.Recipe, run: RunFolder, history: list[dict]) -> dict:
     if chosen.image_stage is not None:
         stage = RunFolder(run.image_stage).read_result()
     seconds = sum(row["seconds"] for row in history)
+    began = time.monotonic()
+    scores = evaluate.evaluate_run(run, "test")
     result = {
         "recipe": chosen.name,
         "seed": chosen.seed,
-        **dataclasses.asdict(evaluate.evaluate_run(run, "test")),
+        **dataclasses.asdict(scores),
         "train_seconds": round(seconds, 1),
+        "test_seconds": round(time.monotonic() - began, 1),
         "image_stage": stage,
         "commits": sorted({v["commit"] or "" for v in run.read_versions()}),
         "versions": run.read_versions()[-1],
     }
     run.write_result(result)
+    report.write(run)
     return result
 
 
-def _tensorboard(run: RunFolder) -> list[keras.callbacks.Callback]:
-    """TensorBoard events, if the extra `tensorboard` is installed."""
-    if importlib.util.find_spec("tensorboard") is None:
-        return []
-    return [keras.callbacks.TensorBoard(str(run.path / "tensorboard"))]
-
-
 def _catalogue() -> str:
-    rows = [(name, build().description) for name, build in RECIPES.items()]
     return (
-        "Recipes:\n"
-        + table.render(rows)
-        + f"\n\nExample:\n  {EXAMPLE}\n\nAll options: "
+        f"{catalogue.catalogue()}\n\nExample:\n  {EXAMPLE}\n\nAll options: "
         "python -m training.train --help"
     )
 
@@ -225,9 +210,10 @@ def _summary(
     )
 
 
-def _resume(run: RunFolder, export_to: str | None) -> str:
-    export_too = [f"--export {export_to}"] if export_to else []
-    return _module("train", f"--workdir {run.path}", *export_too)
+def _resume(run: RunFolder, options) -> str:
+    also = [f"--export {options.export}"] if options.export else []
+    also += [f"--devices {options.devices}"] if options.devices else []
+    return _module("train", f"--workdir {run.path}", *also)
 
 
 def _module(name: str, *options: str) -> str:
@@ -270,6 +256,21 @@ def _parse(arguments: Sequence[str] | None):
         type=int,
         metavar="N",
         help="seed of the run and of its image stage",
+    )
+    parser.add_argument(
+        "--devices",
+        type=cli.count,
+        metavar="N",
+        help="GPUs of this machine to train on (default: all); without one, "
+        "so many parts of the CPU, to try out what several devices would do",
+    )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=cli.positive,
+        default=15.0,
+        metavar="M",
+        help="minutes between checkpoints within an epoch (default: 15), on "
+        "one machine; they change no result",
     )
     parser.add_argument(
         "--list", action="store_true", help="list the recipes and stop"

@@ -40,6 +40,7 @@ def clip_convnet(
     num_classes: int = 10,
     clip_shape: tuple[int | None, ...] = (8, 32, 32, 3),
     head: str = "classification",
+    dropout: float = 0.0,
     bn_synchronized: bool = False,
     pairwise=None,
     scale: float | str | None = None,
@@ -56,6 +57,7 @@ def clip_convnet(
         clip_shape: `(time, height, width, channels)`; all but the channels may
             be None.
         head: "classification" or "multi_label"; the logits are the same.
+        dropout: share of features dropped before the linear map, in training.
         bn_synchronized: batch statistics over all devices of a strategy.
         pairwise: function of the non-local blocks, as in `NonLocalBlock`.
         scale: factor on their logits, as there.
@@ -98,6 +100,7 @@ def clip_convnet(
         clip_shape,
         nonlocal_block=block,
         bn_synchronized=bn_synchronized,
+        dropout=dropout,
     )
 
 
@@ -109,6 +112,7 @@ def convnet(
     of: str = "clips",
     nonlocal_block: dict | None = None,
     bn_synchronized: bool = False,
+    dropout: float = 0.0,
 ) -> keras.Model:
     """Builds a spec for clips or, leaving out everything about time, images.
 
@@ -122,6 +126,7 @@ def convnet(
         of: "clips" or "images".
         nonlocal_block: arguments for each `NonLocalBlock`.
         bn_synchronized: batch statistics over all devices of a strategy.
+        dropout: share of features dropped before the linear map, in training.
 
     Returns:
         A functional model to logits `(batch, num_classes)`.
@@ -148,6 +153,8 @@ def convnet(
         x = layers.GlobalAveragePooling3D(name="pool")(x)
     else:
         x = layers.GlobalAveragePooling2D(name="pool")(x)
+    if dropout:
+        x = layers.Dropout(dropout, name="dropout")(x)
     # float32 under every policy: the loss and the softmax follow.
     logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name=name)

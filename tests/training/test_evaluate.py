@@ -3,8 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from nonlocal_tf import preprocess
-from training import cli, evaluate, run_model
+from nonlocal_tf import preprocess, visualize
+from tests.training import view_runs
+from training import cli, evaluate, run_model, video_scores
+from training.recipe import ViewsConfig
 from training.run_folder import RunFolder
 
 
@@ -34,6 +36,10 @@ def test_the_test_split_is_what_training_reported(tiny, capsys):
         (["--workdir=/nowhere"], "not a run folder"),
         (["--split=test"], "Give --workdir"),
         (["--workdir={run}", "--split=train"], "Unknown split 'train'"),
+        (["--workdir={run}", "--views=10x3"], "Views are of videos"),
+        (["--workdir={run}", "--starts=slowfast"], "Give --views too"),
+        (["--recompute={run}/recipe.json"], "is not a file of scores"),
+        (["--recompute={run}/none.npz"], "There is no file"),
     ],
 )
 def test_errors_are_one_line(tiny, arguments, message, capsys):
@@ -48,3 +54,90 @@ def test_without_arguments_it_lists_the_runs(tiny, capsys, monkeypatch):
     evaluate.main([])
     printed = capsys.readouterr().out
     assert "runs/digits_nl" in printed and evaluate.EXAMPLE in printed
+
+
+def figures_in(printed):
+    """The lines of the table."""
+    return [line for line in printed.splitlines() if line.startswith("  ")]
+
+
+def test_figures_are_computed_again_from_the_file_alone(tiny, capsys):
+    evaluate.main([f"--workdir={tiny[0]}"])
+    table = figures_in(capsys.readouterr().out)
+    folder = tiny[0] / "tests" / "test_middle"
+    evaluate.main([f"--recompute={folder / 'scores.npz'}"])
+    assert figures_in(capsys.readouterr().out) == table
+    assert (folder / "confusion.png").read_bytes()[:4] == b"\x89PNG"
+    found = json.loads((folder / "metrics.json").read_text())
+    result = json.loads((tiny[0] / "result.json").read_text())
+    for name in ("accuracy", "loss", "top5", "mean_class_accuracy"):
+        assert found[name] == result[name]
+
+
+def test_without_pillow_there_is_no_picture_and_a_word(
+    tiny, tmp_path, capsys, monkeypatch
+):
+    def none():
+        raise ImportError("Pictures need Pillow (extra viz).")
+
+    monkeypatch.setattr(visualize, "pillow", none)
+    evaluate.main([f"--workdir={tiny[0]}", f"--scores={tmp_path}"])
+    assert "No confusion.png: Pictures need Pillow" in capsys.readouterr().out
+    assert not (tmp_path / "confusion.png").exists()
+
+
+VIDEOS = [("train", 0, 5)] + [("test", k, 5 + k) for k in range(4)]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run on videos whose recipe has views, and its test videos."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data, paths = view_runs.write_lists(tmp_path / "data", VIDEOS)
+    views = ViewsConfig(clips=2, crops=1, short_side_px=31, crop_px=27)
+    return view_runs.make_run(
+        tmp_path / "run", data, view_runs.sampled(24), views=views
+    ), paths
+
+
+def test_broken_videos_are_wrong_or_left_out_and_always_named(run, capsys):
+    run, paths = run
+    run_model.load_trained(run)  # looks at the videos
+    paths[1].write_bytes(b"")
+    evaluate.main([f"--workdir={run.path}"])
+    printed = capsys.readouterr().out
+    folder = run.path / "tests" / "test_2x1"
+    found = json.loads((folder / "metrics.json").read_text())
+    assert (found["read"], found["listed"]) == (3, 4)
+    right = found["accuracy"] * 3
+    assert found["accuracy_of_listed"] == pytest.approx(right / 4)
+    assert "of the 3 read" in printed and "of all 4 listed" in printed
+    assert f"could not be read: {paths[1]}: the file is empty" in printed
+    for place in (folder, run.path):
+        assert paths[1].name in (place / "bad_videos.csv").read_text()
+
+
+def test_the_recipes_views_are_what_a_run_is_tested_on(run):
+    run, _ = run
+    scores = evaluate.evaluate_run(run, "test")
+    assert scores.views.startswith("2 clips x 1 crop of 27 px")
+    stored = video_scores.load(run.path / "tests/test_2x1/scores.npz")
+    best = stored.scores.astype("float64").sum(axis=1).argmax(axis=1)
+    assert scores.accuracy == np.mean(best == [0, 1, 2, 3])
+    assert (scores.examples, scores.listed) == (4, 4)
+    of_label = stored.scores.mean(axis=1)[range(4), range(4)]
+    assert scores.loss == pytest.approx(-np.log(of_label).mean(), rel=1e-5)
+
+
+def test_scores_that_are_there_are_kept_until_the_weights_change(run, capsys):
+    run, _ = run
+    evaluate.main([f"--workdir={run.path}"])
+    before = (run.path / "tests/test_2x1/scores.npz").read_bytes()
+    table = figures_in(capsys.readouterr().out)
+    evaluate.main([f"--workdir={run.path}"])
+    printed = capsys.readouterr().out
+    assert "has these scores" in printed and figures_in(printed) == table
+    view_runs.save(run, run.read_recipe(), epoch=2)
+    evaluate.main([f"--workdir={run.path}"])
+    assert "(weights differ): it starts anew" in capsys.readouterr().out
+    assert (run.path / "tests/test_2x1/scores.npz").read_bytes() != before

@@ -124,3 +124,25 @@ def test_what_the_network_does_not_take_is_an_argument_of_the_block():
         assert field.default is None
         if field.name not in run_model.BLOCK_ARGUMENTS:
             assert field.name in arguments
+
+
+def test_settings_make_one_recipe_of_another():
+    start = get_recipe("digits_nl")
+    sets = [
+        "model.nonlocal_block.pairwise=gaussian",
+        "optimizer.schedule=steps",
+        "optimizer.drops_at_steps=(3, 5)",
+        "image_stage.optimizer.warmup_steps=2",
+        "training.ema_decay=0.5",
+    ]
+    end = recipe_text.override(start, sets)
+    found = recipe_text.settings(start, end)
+    assert len(found) == len(sets)
+    assert recipe_text.override(start, found) == end
+    assert recipe_text.settings(start, start) == []
+
+
+def test_recipes_of_different_names_have_no_settings_between_them():
+    start, end = get_recipe("digits_c2d"), get_recipe("digits_nl")
+    assert recipe_text.settings(start, end) is None
+    assert recipe_text.settings(get_recipe("digits_image"), end) is None

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from training import recipe_text
+from training.data import BadVideo
 from training.errors import UserError
 from training.recipes import get_recipe
 from training.run_folder import RunFolder
@@ -114,3 +115,16 @@ def test_a_damaged_result_is_named(run):
     run.result_path.write_text("{")
     with pytest.raises(UserError, match="result.json cannot be read"):
         run.read_result()
+
+
+def test_bad_videos_that_an_earlier_start_found_stay_listed(tmp_path):
+    run = RunFolder(tmp_path)
+    run.add_bad_videos([BadVideo("train", "a, b.mp4", "cut off")])
+    run.add_bad_videos([BadVideo("test", "ü.mp4", 'says "no"')])
+    run.add_bad_videos([], worker=1)
+    rows = run.bad_videos_path.read_text("utf-8").splitlines()
+    assert rows[1:] == [
+        'train,"a, b.mp4",cut off',
+        'test,ü.mp4,"says ""no"""',
+    ]
+    assert not (tmp_path / "bad_videos_worker1.csv").exists()

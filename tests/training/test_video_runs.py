@@ -130,17 +130,32 @@ def test_a_run_on_other_videos_is_refused(videos, tmp_path, capsys):
     assert "The videos are not those" in capsys.readouterr().err
 
 
-def test_several_labels_are_refused_before_training(tmp_path, capsys):
+@pytest.mark.slow
+def test_several_labels_a_video(tmp_path):
     data = fixtures.make("charades_frames", tmp_path / "data", None, touch)
     settings = [
         f"--set=data.{name}={value}"
         for name, value in vars(data).items()
         if isinstance(value, str) and value != " " and name != "decoder"
     ]
+    # The fixture's other list has one video, without a class.
+    settings.append(f"--set=data.test={data.train}")
     run = tmp_path / "run"
     arguments = [*TINY, "--set=dataset=charades_frames", *settings]
+    train.main([*arguments, f"--workdir={run}", f"--export={tmp_path / 'x'}"])
+    result = RunFolder(run).read_result()
+    assert 0 <= result["mean_average_precision"] <= 1
+    assert "val_auc_pr" in (run / "metrics.csv").read_text()
+    assert (tmp_path / "x" / "1" / "saved_model.pb").exists()
+
+
+def test_views_that_do_not_go_together_are_refused_first(
+    videos, tmp_path, capsys
+):
+    arguments = [*TINY, f"--set=data.root={videos}", "--set=views.pool=max"]
+    run = tmp_path / "run"
     assert cli.run(train.main, [*arguments, f"--workdir={run}"]) == 2
-    assert "several labels is not there yet" in capsys.readouterr().err
+    assert "Expected the pool of views" in capsys.readouterr().err
     assert not run.exists()
 
 

@@ -99,19 +99,33 @@ class Dataset(abc.ABC):
     def check_trainable(self) -> None:  # noqa: B027
         """Raises a UserError if no network can be trained on it yet."""
 
-    def check_bad(self) -> None:  # noqa: B027
-        """Raises a UserError if too many examples turned out to be bad."""
+    def check_bad(  # noqa: B027
+        self, bad: Sequence[BadVideo] | None = None
+    ) -> None:
+        """Raises a UserError if too many examples turned out to be bad.
+
+        Args:
+            bad: by default those that this process knows of.
+        """
 
     @abc.abstractmethod
     def train_batches(
-        self, batch: int, seed: int, start_step: int, steps: int
+        self,
+        batch: int,
+        seed: int,
+        start_step: int,
+        steps: int,
+        worker: int = 0,
+        workers: int = 1,
     ) -> tf.data.Dataset:
         """Batches number `start_step` to `steps` - 1 of a training run.
 
-        Every batch is a function of (seed, its number) alone, so a resumed
-        run sees what the uninterrupted one would have seen. All have
-        `batch` examples, and the cardinality is known. Batches may have a
-        third part, the weight of each example: 0.0 where reading it failed.
+        Of each batch a worker reads its own part alone: the first of two the
+        first half, and so on. Every batch is a function of (seed, its number)
+        alone, so a resumed run sees what the uninterrupted one would have
+        seen. All have `batch / workers` examples, and the cardinality is
+        known. Batches may have a third part, the weight of each example: 0.0
+        where reading it failed.
         """
 
     @abc.abstractmethod

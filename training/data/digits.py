@@ -62,10 +62,15 @@ class _Digits(Dataset):
     def make(self, handwriting: "Handwriting", count: int, seed) -> dict:
         """`count` examples as a dict of tensors; a function of `seed`."""
 
-    def train_batches(self, batch, seed, start_step, steps):
+    def train_batches(
+        self, batch, seed, start_step, steps, worker=0, workers=1
+    ):
+        share = batch // workers
+        own = slice(worker * share, (worker + 1) * share)
+
         def make_batch(step):
             made = self.make(self._handwriting["train"], batch, (seed, step))
-            return made["pixels"], made["label"]
+            return made["pixels"][own], made["label"][own]
 
         return tf.data.Dataset.range(start_step, steps).map(
             make_batch, num_parallel_calls=tf.data.AUTOTUNE

@@ -23,11 +23,50 @@ def feed(batches: tf.data.Dataset) -> tf.data.Dataset:
     ).prefetch(4)
 
 
-def examples(start: int, stop: int, example: Callable) -> tf.data.Dataset:
-    """Examples by their numbers, several at once, in order."""
+def padded(batches: tf.data.Dataset, multiple: int) -> tf.data.Dataset:
+    """Batches whose size `multiple` divides; what is added weighs 0.
+
+    Args:
+        batches: (clips, labels) or (clips, labels, weights).
+        multiple: how many devices share a batch.
+
+    Returns:
+        (clips, labels, weights).
+    """
+
+    def pad(clips, labels, weights=None):
+        count = tf.shape(labels)[0]
+        if weights is None:
+            weights = tf.ones(count)
+
+        def fill(array):
+            after = [[0, -count % multiple], *[[0, 0]] * (array.shape.rank - 1)]
+            return tf.pad(array, after)
+
+        return fill(clips), fill(labels), fill(weights)
+
+    return batches.map(pad)
+
+
+def in_parts(batches: tf.data.Dataset, parts: int) -> tf.data.Dataset:
+    """Each batch as `parts` batches, one after the other."""
+    if parts == 1:
+        return batches
+    count = batches.cardinality() * parts
+    return batches.flat_map(
+        lambda *arrays: tf.data.Dataset.from_tensor_slices(
+            tuple(tf.stack(tf.split(array, parts)) for array in arrays)
+        )
+    ).apply(tf.data.experimental.assert_cardinality(count))
+
+
+def examples(
+    start: int, stop: int, example: Callable, parallel: int = tf.data.AUTOTUNE
+) -> tf.data.Dataset:
+    """Examples by their numbers, `parallel` at once, in order."""
     return tf.data.Dataset.range(start, stop).map(
         tf.autograph.experimental.do_not_convert(example),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_parallel_calls=parallel,
         deterministic=True,
     )
 

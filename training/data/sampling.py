@@ -1,5 +1,7 @@
 """Which frames of a video make a clip, in training and in testing."""
 
+import os
+
 import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
@@ -7,6 +9,8 @@ from training.data.transforms import below
 from training.recipe import SamplingConfig, ViewsConfig
 
 PAST_END = ("wrap", "clamp")
+# Of views that are read ahead.
+VIEWS_BYTES = 2 << 30
 
 
 def random_clip(draw, frames, fps, sampling: SamplingConfig):
@@ -44,6 +48,8 @@ def clips(frames, fps, sampling: SamplingConfig, views: ViewsConfig):
     start = STARTS[views.starts]
     if sampling.fps is None:
         span = sampling.frames * sampling.frame_stride
+        if views.starts in TO_LAST_FRAME:
+            span -= sampling.frame_stride - 1
         room = tf.maximum(frames - span, 0)
         starts = [
             tf.cast(start(frames, room, clip, views.clips), tf.int64)
@@ -89,7 +95,38 @@ def _centre(frames, room, clip, clips):
     return tf.floor(tf.cast(room, tf.float64) / 2)
 
 
-STARTS = {"authors": _tenths, "slowfast": _before_end, "centre": _centre}
+def _to_end(frames, room, clip, clips):
+    """mmaction2's: the first at the start, the last at the end, rounded."""
+    if clips == 1:
+        return _centre(frames, room, clip, clips)
+    # As NumPy rounds there: a half to the even number.
+    return tf.round(tf.cast(room, tf.float64) / (clips - 1) * clip)
+
+
+STARTS = {
+    "authors": _tenths,
+    "slowfast": _before_end,
+    "mmaction2": _to_end,
+    "centre": _centre,
+}
+# There, a clip ends with its last frame, not a stride after that.
+TO_LAST_FRAME = ("mmaction2",)
+
+
+def views_at_once(sampling: SamplingConfig, views: ViewsConfig) -> int:
+    """Of how many videos all views may be read at a time."""
+    # A long clip in 30 views is most of a gigabyte, and is copied twice.
+    size = 3 * _views_bytes(sampling, views)
+    return min(os.cpu_count() or 1, max(1, VIEWS_BYTES // size))
+
+
+def _views_bytes(sampling: SamplingConfig, views: ViewsConfig) -> int:
+    """About how much memory the views of a video take."""
+    if views.crops:
+        area = views.crops * views.crop_px**2
+    else:
+        area = views.short_side_px**2 * 16 // 9
+    return views.clips * sampling.frames * area * 3
 
 
 def check(sampling: SamplingConfig, views: ViewsConfig) -> None:

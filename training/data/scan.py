@@ -57,6 +57,14 @@ def write_bad_videos(path: Path, bad: Sequence[BadVideo]) -> None:
     files.write_text(path, as_csv(bad))
 
 
+def read_bad_videos(path: Path) -> list[BadVideo]:
+    """What `write_bad_videos` wrote; nothing if there is no such file."""
+    if not path.exists():
+        return []
+    rows = csv.reader(io.StringIO(path.read_text("utf-8"), newline=""))
+    return [BadVideo(*row) for row in list(rows)[1:] if len(row) == 3]
+
+
 def as_csv(bad: Sequence[BadVideo]) -> str:
     """A list of bad videos as it is written."""
     text = io.StringIO()

@@ -60,7 +60,7 @@ class VideoDataset(Dataset):
         _check(sampling, self._middle)
         for place in (data.root, data.train, data.validation, data.test):
             remote.require(place or "")
-        listing = self.read_lists(data)
+        self._listing = listing = self.read_lists(data)
         self.classes = listing.classes
         self.multi_label = listing.multi_label
         side = sampling.crop_px
@@ -100,17 +100,22 @@ class VideoDataset(Dataset):
             UserError: a file of it is missing or not in its format.
         """
 
-    def train_batches(self, batch, seed, start_step, steps):
+    def train_batches(
+        self, batch, seed, start_step, steps, worker=0, workers=1
+    ):
         part = self._splits["train"]
+        share = batch // workers
 
         def example(number):
+            step, place = number // share, number % share
+            number = step * batch + worker * share + place
             return pipeline.random_example(
                 part, self._sampling, self._reader(part), seed, number
             )
 
         batches = pipeline.examples(
-            start_step * batch, steps * batch, example
-        ).batch(batch, drop_remainder=True)
+            start_step * share, steps * share, example
+        ).batch(share, drop_remainder=True)
         if self._service:
             batches = batches.apply(
                 tf.data.experimental.service.distribute(
@@ -130,12 +135,15 @@ class VideoDataset(Dataset):
 
         return pipeline.examples(0, len(part), example).batch(EVAL_BATCH)
 
-    def view_batches(self, split: str, views: ViewsConfig) -> tf.data.Dataset:
+    def view_batches(
+        self, split: str, views: ViewsConfig, first: int = 0
+    ) -> tf.data.Dataset:
         """All views of each video of an evaluation split, a video at a time.
 
         Args:
             split: "validation" or "test".
             views: which.
+            first: number of the first video.
 
         Returns:
             (pixels, label, weight, index) in the order of the list: uint8
@@ -154,7 +162,8 @@ class VideoDataset(Dataset):
             pixels, weight = self._views(part, views, index)
             return pixels, part.label(index), weight, index
 
-        return pipeline.examples(0, len(part), example)
+        parallel = samples.views_at_once(self._sampling, views)
+        return pipeline.examples(first, len(part), example, parallel)
 
     def example(self, split, index):
         check_split(split)
@@ -189,6 +198,17 @@ class VideoDataset(Dataset):
         """The good videos of a split, in the order of its examples."""
         return self._part(split).videos
 
+    def listed_videos(self, split: str) -> tuple[list[Video], list[int]]:
+        """All videos of a split as listed, and the places of `videos` there.
+
+        The others could not be read when they were looked at.
+        """
+        name = self._part(split).name
+        with self._lock:
+            bad = {k[2] for k in self._bad if k[:2] == (name, "listed")}
+        videos = self._listing.splits[name]
+        return videos, [i for i in range(len(videos)) if i not in bad]
+
     @property
     def bad(self):
         with self._lock:
@@ -215,11 +235,14 @@ class VideoDataset(Dataset):
         return digest.hexdigest()
 
     def check_trainable(self):
-        if self.multi_label:
-            raise UserError(
-                "Training on videos with several labels is not there yet; "
-                "these data sets can be checked and made into shards."
-            )
+        if self.multi_label:  # a video may have none of the classes
+            for split in ("train", "validation", "test"):
+                if not any(v.labels for v in self._part(split).videos):
+                    raise UserError(
+                        "Expected a video with a class. Received: a list for "
+                        f"{self._part(split).name} without any."
+                    )
+            return
         for split in ("train", "validation", "test"):
             if any(not v.labels for v in self._part(split).videos):
                 raise UserError(
@@ -227,8 +250,9 @@ class VideoDataset(Dataset):
                     f"{self._part(split).name} without labels."
                 )
 
-    def check_bad(self):
-        check_share(self.bad, sum(self.listed.values()), self._max_bad_share)
+    def check_bad(self, bad=None):
+        bad = self.bad if bad is None else bad
+        check_share(bad, sum(self.listed.values()), self._max_bad_share)
 
     def probes(self) -> dict[str, list[tuple[Video, Probe]]]:
         """Good videos of each split that there is, and what is known."""

@@ -90,6 +90,24 @@ def test_slowfasts_last_clip_ends_before_the_video():
     assert starts == [int((100 - 15) * j / 10) for j in range(10)]
 
 
+@pytest.mark.parametrize("frames", [7, 33, 100, 301])
+def test_mmaction2s_clips_reach_from_end_to_end(frames):
+    # There, 5 frames with stride 3 are 13 long; halves go to the even number.
+    room = max(frames - 13, 0)
+    expected = [
+        [(round(j * (room / 9)) + 3 * k) % frames for k in range(5)]
+        for j in range(10)
+    ]
+    got = clips(frames, ViewsConfig(starts="mmaction2"))
+    assert got == expected
+    assert frames < 13 or got[-1][-1] == frames - 1
+
+
+def test_mmaction2s_one_clip_is_in_the_middle():
+    views = ViewsConfig(clips=1, starts="mmaction2")
+    assert clips(40, views) == [[13, 16, 19, 22, 25]]
+
+
 def test_the_middle_clip():
     views = ViewsConfig(clips=1, starts="centre")
     assert clips(40, views) == [[12, 15, 18, 21, 24]]

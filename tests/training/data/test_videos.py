@@ -181,6 +181,12 @@ def test_views_of_whole_frames(dataset):
         assert pixels.shape == (2, 3, 20, 29, 3)  # 52 * 20 / 36 = 28.9
 
 
+def test_views_from_a_video_on(tmp_path):
+    dataset = many(tmp_path)
+    whole = as_arrays(dataset.view_batches("test", VIEWS))
+    assert_equal(as_arrays(dataset.view_batches("test", VIEWS, 1)), whole[1:])
+
+
 def test_views_that_do_not_fit_are_said(dataset):
     with pytest.raises(UserError, match="1, 3, or 0"):
         dataset.view_batches("test", dataclasses.replace(VIEWS, crops=2))
@@ -237,6 +243,17 @@ def test_bad_videos_are_left_out_counted_and_listed(tmp_path):
     assert len(after.videos("train")) == train - 3
     listed, bad = after.counts()["train"]
     assert listed - bad == len(after.videos("train"))
+
+
+def test_a_list_has_its_bad_videos_too(tmp_path):
+    before = many(tmp_path)
+    paths = [video.path for video in before.videos("test")]
+    open(paths[1], "wb").close()
+    after = reload(before, tmp_path, max_bad_share=0.2)
+    listed, places = after.listed_videos("test")
+    assert [video.path for video in listed] == paths
+    assert places == [i for i in range(len(paths)) if i != 1]
+    assert [listed[i] for i in places] == after.videos("test")
 
 
 def test_training_stops_if_too_many_are_bad(tmp_path):

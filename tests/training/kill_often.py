@@ -1,0 +1,181 @@
+"""Kills a run again and again; it has to end as if it had not been.
+
+    python -m tests.training.kill_often --kills 20 --devices 2
+
+trains once undisturbed and once killed with signal 9 at random moments: while
+it starts, trains, saves, validates. In between, its newest checkpoint is cut
+off, and it is started on a full disk. Weights, their moving average, the
+optimizer's state and that of the random generators must be equal to the bit.
+"""
+
+import argparse
+import pathlib
+import random
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from training import checkpoints
+from training.run_folder import RunFolder
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+RECIPE = (
+    "--recipe=digits_nl",
+    "--set=image_stage=None",
+    "--set=batch=8",
+    "--set=model.dropout=0.5",
+    "--set=optimizer.name=sgd",
+    "--set=optimizer.base_lr=0.02",
+    "--set=optimizer.warmup_steps=7",
+    "--set=optimizer.weight_decay=1e-4",
+    "--set=training.ema_decay=0.9",
+    "--set=training.precise_bn_batches=2",
+    "--set=training.label_smoothing=0.1",
+    "--checkpoint-minutes=0.01",
+    "--verbose=0",
+)
+EPOCH_STEPS = 16  # so that kills come at the ends of epochs too
+SOON_S = 4.0
+PATIENCE_S = 600
+DISK_FULL = 100_000  # bytes a file may have, less than a checkpoint has
+
+
+class Run:
+    """A run that is started, and stopped, by its command.
+
+    Args:
+        workdir: its folder.
+        options: of the command.
+    """
+
+    def __init__(self, workdir, options):
+        self.workdir = pathlib.Path(workdir)
+        self._command = [sys.executable, "-m", "training.train", *RECIPE]
+        self._command += [*options, f"--workdir={workdir}"]
+
+    def start(self, file_limit=None):
+        def limit():
+            if file_limit is not None:
+                _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, hard))
+
+        return subprocess.Popen(
+            self._command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=limit,
+        )
+
+    def finish(self, **options):
+        """Runs on to the end; the exit code and what was said."""
+        process = self.start(**options)
+        said, _ = process.communicate(timeout=PATIENCE_S)
+        return process.returncode, said
+
+    def kill(self, draw):
+        """Starts and kills it: at once, or soon after it has saved.
+
+        Returns:
+            Whether it was killed before it ended.
+        """
+        before = self.saved()
+        process = self.start()
+        waits_for_progress = draw.random() < 0.7
+        deadline = time.monotonic() + PATIENCE_S
+        while waits_for_progress and self.saved() == before:
+            if process.poll() is not None or time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        time.sleep(draw.random() * (SOON_S if waits_for_progress else 12.0))
+        ended = process.poll() is not None
+        process.kill()
+        said, _ = process.communicate()
+        if ended and process.returncode:
+            raise SystemExit(f"It ended with {process.returncode}:\n{said}")
+        return not ended
+
+    def saved(self):
+        return sorted(p.name for p in self.workdir.glob("checkpoints/epoch*"))
+
+    def cut_newest(self):
+        """Truncates the newest checkpoint that is whole, if there is one."""
+        found = checkpoints.latest(RunFolder(self.workdir))
+        if found is not None:
+            path = found.path / checkpoints.VARIABLES
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+            print(f"cut off {found.path.name}")
+
+    def state(self):
+        checkpoint = checkpoints.latest(RunFolder(self.workdir))
+        kinds = ("variable", "average")
+        return [checkpoints.read_arrays(checkpoint, kind) for kind in kinds]
+
+
+def compare(folder, kills, devices, steps=384, seed=0):
+    """Trains twice; raises SystemExit unless both end equal.
+
+    Args:
+        folder: an empty directory.
+        kills: how often the second run is killed.
+        devices: on which it is computed.
+        steps: of the run; must not be done before the last kill.
+        seed: of the moments.
+
+    Returns:
+        How often it was killed.
+    """
+    folder = pathlib.Path(folder)
+    options = [f"--set=steps={steps}", f"--set=epoch_steps={EPOCH_STEPS}"]
+    options += [f"--devices={devices}"] if devices > 1 else []
+    straight = Run(folder / "straight", options)
+    code, said = straight.finish()
+    _expect(code == 0, said)
+    draw = random.Random(seed)
+    killed = Run(folder / "killed", options)
+    count = 0
+    while count < kills:
+        _expect(killed.kill(draw), f"It ended before kill {count + 1}.")
+        count += 1
+        print(f"kill {count}: {killed.saved()}", flush=True)
+        if count % 7 == 3:
+            killed.cut_newest()
+        if count == 10:  # nothing is left to go on from
+            killed.cut_newest()
+            killed.cut_newest()
+        if count % 7 == 5:
+            code, said = killed.finish(file_limit=DISK_FULL)
+            _expect(code == 2 and "No space left" in said, said)
+            print("refused a full disk")
+    code, said = killed.finish()
+    _expect(code == 0, said)
+    for one, other in zip(straight.state(), killed.state(), strict=True):
+        _expect(bool(one), "nothing was saved")
+        for a, b in zip(one, other, strict=True):
+            _expect(np.array_equal(a, b), "the weights differ")
+    return count
+
+
+def _expect(holds, said):
+    if not holds:
+        raise SystemExit(said)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=384)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    count = compare(**vars(options))
+    print(f"equal to the bit after {count} kills, {options.devices} devices")
+
+
+if __name__ == "__main__":
+    main()

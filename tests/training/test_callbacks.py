@@ -1,0 +1,81 @@
+import math
+
+import pytest
+
+from training import callbacks, checkpoints
+from training.errors import UserError
+from training.run_folder import RunFolder
+
+
+class Model:
+    """What the callbacks ask of a trainer."""
+
+    average = None
+    waited_s = 0.0
+    stopping = 0
+
+    def ask_to_stop(self):
+        self.stopping = 1
+
+
+def test_a_loss_that_is_no_number_stops_before_it_is_saved(tmp_path):
+    run = RunFolder(tmp_path)
+    callback = callbacks.Record(run, [], epoch_steps=3)
+    callback.set_model(Model())
+    callback.on_epoch_begin(0)
+    with pytest.raises(UserError, match="loss is nan in epoch 1"):
+        callback.on_epoch_end(0, {"loss": math.nan})
+    assert checkpoints.latest(run) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.4, "0 s"),
+        (61, "1 min 1 s"),
+        (3599.7, "1 h 0 min"),
+        (9000, "2 h 30 min"),
+    ],
+)
+def test_durations_are_said_in_two_units(seconds, said):
+    assert callbacks.duration(seconds) == said
+
+
+def test_the_time_left_does_not_count_the_first_epoch(monkeypatch, capsys):
+    clock = iter([0.0, 100.0, 100.0, 110.0])
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(clock))
+    callback = callbacks.TimeLeft(epochs=5)
+    for epoch in (0, 1):
+        callback.on_epoch_begin(epoch)
+        callback.on_epoch_end(epoch)
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        "4 epochs left, about 6 min 40 s",
+        "3 epochs left, about 30 s",
+    ]
+
+
+def test_the_average_is_tested_and_then_taken_back():
+    class Average:
+        swaps = 0
+
+        def swap(self):
+            self.swaps += 1
+
+    model = Model()
+    model.average = Average()
+    callback = callbacks.TestAsTheyWillBe()
+    callback.set_model(model)
+    callback.on_test_begin()
+    assert model.average.swaps == 1
+    callback.on_test_end()
+    assert model.average.swaps == 2
+
+
+def test_a_loss_that_is_no_number_is_not_saved_within_an_epoch(tmp_path):
+    callback = callbacks.Record(RunFolder(tmp_path), [], 9, every_s=0.0)
+    callback.set_model(Model())
+    callback.on_epoch_begin(0)
+    with pytest.raises(UserError, match="loss is inf in epoch 1"):
+        callback.on_train_batch_end(0, {"loss": math.inf})
+    assert checkpoints.latest(RunFolder(tmp_path)) is None

@@ -1,0 +1,238 @@
+import dataclasses
+import json
+import sys
+
+import pytest
+
+from training import cli, recipe_text, report
+from training.errors import UserError
+from training.recipe import Reference
+from training.recipes import get_recipe
+from training.run_folder import RunFolder
+
+IMAGE = get_recipe("digits_image")
+ROWS = [
+    {
+        "epoch": n,
+        "step": 200 * n,
+        "learning_rate": 3e-3 / n,
+        "accuracy": 0.2 * n,
+        "loss": 4.0 - n,
+        "val_accuracy": 0.15 * n,
+        "val_loss": 4.5 - n,
+        "seconds": 30.0 if n == 1 else 20.0,
+    }
+    for n in (1, 2, 3)
+]
+RESULT = {
+    "recipe": "digits_image",
+    "seed": 0,
+    "split": "test",
+    "examples": 2048,
+    "accuracy": 0.4375,
+    "loss": 1.25,
+    "chance": 1 / 60,
+    "train_seconds": 70.0,
+    "image_stage": None,
+    "commits": ["abc"],
+    "versions": {},
+}
+START = {
+    "started": "2030-01-02T03:04:05+00:00",
+    "commit": "0123456789abcdef+changes",
+    "python": "3.11.7",
+    "packages": {"tensorflow": "2.21.0", "tensorflow-cpu": None},
+    "machine": "2 x Processor, x86_64",
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A folder of a run of which nothing was trained yet."""
+    return made(tmp_path / "run")
+
+
+def made(path, recipe=IMAGE, rows=(), result=None, starts=(START,)):
+    run = RunFolder(path)
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.recipe_path.write_text(recipe_text.to_json(recipe))
+    run.versions_path.write_text(json.dumps(starts))
+    if rows:
+        run.write_metrics(list(rows))
+    if result:
+        run.write_result(result)
+    return run
+
+
+def written(run):
+    return report.write(run).read_text("utf-8")
+
+
+def cells(text):
+    """The rows of all tables, by their first cell."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    rows = [[c.strip() for c in line.strip("|").split(" | ")] for line in lines]
+    return {first: rest for first, *rest in rows}
+
+
+def test_a_finished_run_has_its_figures(run):
+    text = written(made(run.path, rows=ROWS, result=RESULT))
+    rows = cells(text)
+    assert text.startswith("# digits_image\n\nimage network")
+    assert "Finished: 600 steps" in text and "Not finished" not in text
+    assert rows["accuracy"] == ["43.8 %"] and rows["chance"] == ["1.7 %"]
+    assert rows["examples"] == ["2,048"]
+    assert rows["time in all"] == ["70.00 s", "40.00 s"]
+    assert rows["1"][-1].startswith("2 x Processor")  # machine of one start
+    assert "0123456789+changes" in rows["1"] and "never resumed" in text
+
+
+def test_what_else_the_result_has_is_shown(run):
+    more = {
+        "top_5": 0.9,
+        "mAP": 0.25,
+        "clips": {"accuracy": 0.375, "examples": 5},
+        "bad_videos": 12,
+        "per_class": [0.5] * 60,
+        "nothing": None,
+    }
+    rows = cells(written(made(run.path, rows=ROWS, result=RESULT | more)))
+    assert rows["top 5"] == ["90.0 %"] and rows["mAP"] == ["25.0 %"]
+    assert rows["clips: accuracy"] == ["37.5 %"]
+    assert rows["clips: examples"] == ["5"] and rows["bad videos"] == ["12"]
+    assert rows["per class"] == ["60 values, in result.json"]
+    assert "nothing" not in rows
+
+
+def test_a_run_that_is_not_finished_says_so(run):
+    text = written(made(run.path, rows=ROWS[:2]))
+    assert "2 of 3 epochs, 400 of 600 steps" in text
+    assert f"python -m training.train --workdir {run.path}" in text
+    assert "trained, but not tested" in written(made(run.path, rows=ROWS))
+
+
+def test_a_run_that_has_just_begun_has_a_report(run):
+    text = written(run)
+    assert "No epoch is finished yet" in text and "## Time" not in text
+    assert not (run.path / "curves.png").exists()
+
+
+def test_the_reference_stands_beside_what_was_reached(run):
+    reference = Reference("table 2f", "NL I3D", "74.9 %", "8 GPUs", "90")
+    recipe = dataclasses.replace(IMAGE, reference=reference)
+    rows = cells(written(made(run.path, recipe, ROWS, RESULT)))
+    assert rows["result"] == ["74.9 %", "accuracy 43.8 %"]
+    assert rows["hardware"] == ["8 GPUs", "2 x Processor, x86_64"]
+    unfinished = made(run.path.parent / "other", recipe, ROWS[:2])
+    assert (
+        "validation accuracy 30.0 %" in cells(written(unfinished))["result"][1]
+    )
+
+
+def test_the_command_makes_the_very_recipe_again(run):
+    changes = ["batch=16", "optimizer.clip_norm=0.5", "seed=7"]
+    recipe = recipe_text.override(IMAGE, changes)
+    text = written(made(run.path, recipe, ROWS))
+    command = text.split("```sh\n")[1].split("\n```")[0]
+    words = command.replace("\\\n", " ").split()
+    assert words[:5] == [
+        *"python -m training.train --recipe".split(),
+        IMAGE.name,
+    ]
+    sets = [b for a, b in zip(words, words[1:], strict=False) if a == "--set"]
+    assert recipe_text.override(IMAGE, sets) == recipe
+    assert "- `batch: 128, 16`" in text
+
+
+def test_a_recipe_that_is_not_registered_is_said(run):
+    recipe = dataclasses.replace(IMAGE, name="of_another_version")
+    text = written(made(run.path, recipe, ROWS))
+    assert "no recipe `of_another_version`" in text and "```sh" not in text
+
+
+def test_left_out_videos_and_classes_are_counted(run):
+    run.bad_videos_path.write_text(
+        'split,path,reason\ntrain,a.mp4,"no, frame"\ntrain,b.mp4,x\ntest,c,y\n'
+    )
+    run.data_path.write_text('{"classes": ["a", "b", "c"], "sha256": "x"}')
+    rows = cells(written(run))
+    assert rows["left out"][0].startswith("3 videos (2 of train, 1 of test)")
+    assert rows["data set"] == ["digits_frames, 3 classes"]
+
+
+def test_the_image_stage_is_linked_once_it_has_a_report(run):
+    recipe = get_recipe("digits_nl")
+    text = written(made(run.path, recipe))
+    assert "image stage is not in this folder" in text
+    stage = made(run.image_stage, IMAGE, ROWS, RESULT)
+    assert f"--workdir {stage.path}" in written(run)
+    report.write(stage)
+    link = "[digits_image](image_stage/report.md), accuracy 43.8 %"
+    assert link in written(run)
+
+
+def test_starts_on_the_same_machine_are_counted_together(run):
+    other = START | {"machine": "8 x Other", "devices": ["GPU:0", "GPU:1"]}
+    text = written(made(run.path, starts=[START, other, START]))
+    assert "resumed 2 times" in text
+    assert cells(text)["2"][-1] == "2 x Processor, x86_64"
+    assert cells(text)["1"][-1] == "8 x Other; devices GPU:0, GPU:1"
+
+
+def test_a_long_run_shows_some_epochs_and_both_ends(run):
+    rows = [
+        {"epoch": n, "step": 2 * n, "loss": 1 / n, "seconds": 1.0}
+        for n in range(1, 1001)
+    ]
+    text = written(made(run.path, rows=rows))
+    table = text.split("20 epochs of these")[1].split("## Time")[0]
+    shown = [int(key) for key in cells(table) if key.isdecimal()]
+    assert len(shown) == 20 and shown[0] == 1 and shown[-1] == 1000
+
+
+def test_panels_are_of_the_columns_that_exist():
+    rows = [{"epoch": 1, "step": 2, "val_auc": 0.5, "loss": 3.0, "seconds": 1}]
+    found = {p.title: [c.name for c in p.curves] for p in report.panels(rows)}
+    assert found == {"loss": ["training"], "auc": ["validation"]}
+
+
+def test_missing_and_endless_values_come_through(run):
+    rows = [dict(ROWS[0], val_loss=float("nan")), dict(ROWS[1], val_loss="")]
+    made(run.path, rows=rows)
+    read = report.read_metrics(run)
+    assert read[0]["val_loss"] != read[0]["val_loss"]  # not a number
+    assert read[1]["val_loss"] is None
+    assert cells(written(run))["1"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["epoch,step\n1,x\n", "epoch,step\n1\n", "a\n1\n", "epoch,step\n1,2,3\n"],
+)
+def test_damaged_metrics_are_named(run, text):
+    run.metrics_path.write_text(text)
+    with pytest.raises(UserError, match=r"metrics\.csv cannot be read"):
+        report.write(run)
+    assert not (run.path / "report.md").exists()
+
+
+def test_with_pillow_there_is_a_picture(run):
+    Image = pytest.importorskip("PIL.Image")
+    text = written(made(run.path, rows=ROWS))
+    assert "](curves.png)" in text
+    with Image.open(run.path / "curves.png") as picture:
+        assert picture.width >= 800
+
+
+def test_without_pillow_it_says_how_to_get_one(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    text = written(made(run.path, rows=ROWS))
+    assert "pip install pillow" in text and "curves.png" not in text
+    assert cells(text)["3"][:2] == ["600", "0.001"]
+
+
+def test_the_command_writes_it_and_says_where(run, capsys):
+    report.main([f"--workdir={run.path}"])
+    assert str(run.path / "report.md") in capsys.readouterr().out
+    assert cli.run(report.main, ["--workdir", str(run.path / "none")]) == 2
+    assert "not a run folder" in capsys.readouterr().err

@@ -1,0 +1,106 @@
+"""What a trainer does on two devices of unequal data; see test_devices.py."""
+
+import dataclasses
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nonlocal_tf.layers import BatchNormalization
+from training.fused import use_fused_batch_norm
+from training.precise_bn import PreciseBatchNorm
+from training.recipe import OptimizerConfig
+from training.recipes import get_recipe
+from training.trainer import Signals, Trainer
+
+RNG = np.random.default_rng(3)
+# The first half is what the first device sees.
+X = np.concatenate(
+    [RNG.standard_normal((4, 5)) - 3, 2 * RNG.standard_normal((4, 5)) + 3]
+).astype("float32")
+LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+
+
+def make(strategy, layer, optimizer):
+    """A trainer of a layer and a classifier."""
+    signals = Signals()
+    with strategy.scope():
+        inputs = keras.Input((5,))
+        x = keras.layers.Dense(3)(layer()(inputs))
+        recipe = dataclasses.replace(
+            get_recipe("digits_image"),
+            optimizer=OptimizerConfig(0.1, schedule="constant"),
+        )
+        model = Trainer(keras.Model(inputs, x), recipe, signals)
+        use_fused_batch_norm(model)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer(), loss, jit_compile=False)
+        model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def batches(x=X):
+    return tf.data.Dataset.from_tensors((x, LABELS))
+
+
+def of_each_device(strategy, variable):
+    return [
+        v.numpy() for v in strategy.experimental_local_results(variable.value)
+    ]
+
+
+def statistics(strategy):
+    """Those of both devices' examples, the same on both."""
+    model = make(
+        strategy, BatchNormalization, lambda: keras.optimizers.SGD(0.1)
+    )
+    layer = model.layers[1]
+    model.fit(batches(), shuffle=False, verbose=0)
+    # A tenth of the mean over devices of what each has seen.
+    expected = 0.1 * (X[:4].mean(0) + X[4:].mean(0)) / 2
+    for mean in of_each_device(strategy, layer.moving_mean):
+        np.testing.assert_allclose(mean, expected, atol=1e-6)
+    expected = 0.9 + 0.1 * (X[:4].var(0) + X[4:].var(0)) / 2
+    for variance in of_each_device(strategy, layer.moving_variance):
+        np.testing.assert_allclose(variance, expected, rtol=1e-5)
+    data = strategy.experimental_distribute_dataset(batches())
+    PreciseBatchNorm(model)(data)
+    for mean in of_each_device(strategy, layer.moving_mean):
+        np.testing.assert_allclose(mean, X.mean(0), atol=1e-5)
+    for variance in of_each_device(strategy, layer.moving_variance):
+        np.testing.assert_allclose(variance, X.var(0), rtol=1e-5)
+
+
+def overflow(strategy):
+    """A gradient that is no number on the second device alone is skipped."""
+    model = make(
+        strategy,
+        lambda: keras.layers.Rescaling(1.0),
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)),
+    )
+    before = model.get_weights()
+    bad = X.copy()
+    bad[-1] = np.inf
+    model.fit(batches(bad), shuffle=False, verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    model.fit(batches(), shuffle=False, verbose=0)
+    assert any(
+        (old != new).any()
+        for old, new in zip(before, model.get_weights(), strict=True)
+    )
+
+
+def main(case):
+    cpus = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(
+        cpus[0], [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
+    )
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    {"statistics": statistics, "overflow": overflow}[case](strategy)
+    print("as expected")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

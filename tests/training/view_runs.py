@@ -1,0 +1,118 @@
+"""Runs on tiny films, as training would leave them, for tests of testing."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from nonlocal_tf import models
+from nonlocal_tf.models import specs, video
+from tests.training.data import films, fixtures
+from training import checkpoints, files, recipe_text, run_model
+from training.data import dataset_of
+from training.recipe import (
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    Recipe,
+    SamplingConfig,
+)
+from training.run_folder import RunFolder
+
+SHALLOW = "shallow_r50"
+# Scaled from odd sides to odd sides, no pixel lies halfway between two values,
+# which float32 may round the other way.
+SIZE = (35, 37)
+
+
+@pytest.fixture(scope="module")
+def shallow():
+    """A paper's network of one block a stage, known by a name."""
+    spec = specs.resnet_spec("i3d", (1, 1, 1, 1), {"res3": (0,)})
+    builder = functools.partial(video.video_resnet, spec, name=SHALLOW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(models.registry.MODELS, SHALLOW, builder)
+        yield ModelConfig(SHALLOW, sampling="8x8", width=4)
+
+
+def write_lists(root, videos):
+    """Lossless films with mmaction2's lists.
+
+    Args:
+        root: folder for all.
+        videos: (split, labels, frames) each; frames is how many, or pixels.
+
+    Returns:
+        The settings, and the paths of the test's.
+    """
+    lines = {"train": [], "val": [], "test": []}
+    for number, (split, labels, frames) in enumerate(videos):
+        if isinstance(frames, int):
+            frames = films.pictures(frames, SIZE, seed=number)
+        name = f"{split} {number}.mkv".replace(" ", "_")
+        films.write_film(root / name, frames, "ffv1", "bgr0")
+        lines[split].append(f"{name} {labels}")
+    data = DataConfig(
+        root=str(root),
+        train=fixtures.write(root / "train.txt", *lines["train"]),
+        test=fixtures.write(root / "test.txt", *lines["test"]),
+        max_bad_share=0.9,
+        classes=fixtures.write(root / "classes.txt", *"abcdefg"),
+    )
+    return data, [root / line.split()[0] for line in lines["test"]]
+
+
+def sampled(crop_px, frames=2, frame_stride=3):
+    """How clips are sampled in training, with one scale."""
+    return SamplingConfig(
+        frames=frames,
+        frame_stride=frame_stride,
+        min_short_side_px=crop_px,
+        max_short_side_px=crop_px,
+        crop_px=crop_px,
+        eval_short_side_px=crop_px,
+    )
+
+
+def make_run(path, data, sampling, model=None, views=None, scale=0.05):
+    """A run whose weights are random and whose scores differ clearly."""
+    recipe = Recipe(
+        name="made",
+        description="",
+        dataset="mmaction2",
+        model=model or ModelConfig("c2d_nl1_small"),
+        optimizer=OptimizerConfig(base_lr=0.1),
+        batch=1,
+        steps=1,
+        epoch_steps=1,
+        data=data,
+        sampling=sampling,
+        views=views,
+    )
+    run = RunFolder(path)
+    run.checkpoints.mkdir(parents=True)
+    files.write_text(run.recipe_path, recipe_text.to_json(recipe))
+    save(run, recipe, scale)
+    return run
+
+
+def save(run, recipe, scale=0.05, epoch=1):
+    """Writes the checkpoint of an epoch, of random weights."""
+    dataset = dataset_of(recipe)
+    network = run_model.build_model(recipe, dataset)
+    run_model.compile_model(network, recipe, dataset)
+    randomise(network, scale, epoch)
+    checkpoints.save(network, run, [{"seconds": 0.0}] * epoch)
+
+
+def randomise(network, scale=0.05, seed=1):
+    """Moves all weights, so that views of other pixels score otherwise."""
+    rng = np.random.default_rng(seed)
+    for weight in network.weights:
+        value = np.asarray(weight)
+        noise = rng.normal(size=value.shape) * 0.1
+        if weight.path.startswith("logits/kernel"):
+            noise = rng.normal(size=value.shape) * scale
+        if "variance" in weight.path:  # stays positive
+            noise = np.abs(noise)
+        weight.assign(value + noise)

@@ -1,0 +1,39 @@
+"""Scores views on two devices and on one; run by test_devices.py."""
+
+import numpy as np
+import tensorflow as tf
+
+from tests.models.tiny import shallow
+from tests.training import view_runs
+from training import view_network
+
+VIEWS = 5
+
+
+def main():
+    cpus = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(
+        cpus[0], [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
+    )
+    source = shallow("i3d")
+    view_runs.randomise(source)
+    shape = (VIEWS, *source.input_shape[1:])
+    pixels = np.random.default_rng(0).integers(0, 256, shape)
+    brightness = np.linspace(0.2, 1, VIEWS).reshape(-1, 1, 1, 1, 1)
+    pixels = (pixels * brightness).astype(np.uint8)
+    expected = view_network.step_of(source, False)(pixels)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = shallow("i3d")
+        view_network.copy_weights(source, model)
+    step = view_network.step_of(model, False, strategy)
+    for count in (VIEWS, 4, 1):
+        got = step(pixels[:count])
+        # Two views instead of five at once: float32 in another order.
+        np.testing.assert_allclose(got, expected[:count], rtol=0, atol=1e-5)
+    assert np.ptp(expected, axis=0).max() > 1e-3  # views differ
+    print("as expected")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The list of recipes, as `python -m training.train --list` prints it."""
+
+import re
+
+from training import table
+from training.recipe import Recipe
+from training.recipes import (
+    RECIPES,
+    charades,
+    digits,
+    digits_ablations,
+    kinetics400,
+    slowfast,
+    videos,
+)
+
+HEADINGS = {
+    digits: "Recall on handwritten digits, in minutes on a CPU",
+    digits_ablations: "The paper's ablations on handwritten digits",
+    videos: "Your own videos",
+    kinetics400: "Kinetics-400",
+    slowfast: "As SlowFast trains on Kinetics-400",
+    charades: "Charades",
+}
+
+
+OTHERS = "Other recipes"
+FOOTER = """\
+Numbers are those of the papers; hours are estimates, at 5 TFLOP/s a GPU. What
+was run here is in MODEL_ZOO.md. The commands of a module's recipes, with the
+data and weights that they need: python -m pydoc training.recipes.kinetics400"""
+
+
+def catalogue() -> str:
+    """All recipes by what they are for, with what they are to reach."""
+    headings = {m.__name__: heading for m, heading in HEADINGS.items()}
+    groups: dict[str, list[Recipe]] = {h: [] for h in headings.values()}
+    for builder in RECIPES.values():
+        recipe = builder()
+        title = headings.get(builder.__module__, OTHERS) + _table(recipe)
+        groups.setdefault(title, []).append(recipe)
+    ordered = sorted(groups, key=_place)
+    return (
+        "\n\n".join(
+            f"{title}:\n{_group(groups[title])}"
+            for title in ordered
+            if groups[title]
+        )
+        + f"\n\n{FOOTER}"
+    )
+
+
+def _place(title: str) -> int:
+    """Where a group comes: in the order of the headings; others last."""
+    starts = [title.startswith(heading) for heading in HEADINGS.values()]
+    return starts.index(True) if True in starts else len(starts)
+
+
+def _table(recipe: Recipe) -> str:
+    """The first table of the paper that a recipe is a row of."""
+    reference = recipe.reference
+    if reference is None:
+        return ""
+    found = re.match(r"tables? (\w+)", reference.table)
+    if found is None and recipe.name.startswith("k400"):
+        return ", the authors' other networks"
+    return f", table {found.group(1)}" if found else ""
+
+
+def _group(recipes: list[Recipe]) -> str:
+    if any(recipe.reference is None for recipe in recipes):
+        return table.render([(r.name, r.description) for r in recipes])
+    lines = table.render([_facts(r) for r in recipes]).splitlines()
+    return "\n".join(
+        f"{line}\n      {recipe.reference.table}: {recipe.reference.row}"
+        for line, recipe in zip(lines, recipes, strict=True)
+        if recipe.reference
+    )
+
+
+def _facts(recipe: Recipe) -> tuple[str, ...]:
+    """Name, what is expected, hardware and hours."""
+    reference = recipe.reference
+    if reference is None:
+        return (recipe.name,)
+    return (
+        recipe.name,
+        reference.expected.removesuffix(" top-1 / top-5"),
+        reference.hardware,
+        reference.hours.partition(" (")[0],
+    )

@@ -1,0 +1,206 @@
+"""Runs `fit` on what is left of a run, from its last checkpoint on."""
+
+import importlib.util
+import math
+
+import keras
+import tensorflow as tf
+
+from nonlocal_tf import models
+from training import callbacks, checkpoints, run_model, schedules
+from training.data import Dataset, dataset_of, pipeline
+from training.recipe import Recipe
+from training.run_folder import RunFolder
+from training.stopping import Preempted, sigterm
+from training.strategy import Devices
+from training.trainer import Signals, Trainer
+
+# Batches for statistics are drawn as those of another run would be.
+STATISTICS_SEED = 0x5747
+
+
+def fit(
+    chosen: Recipe,
+    run: RunFolder,
+    verbose: int,
+    devices: Devices,
+    every_s: float = math.inf,
+) -> list[dict]:
+    """Runs the steps that are left.
+
+    Args:
+        chosen: the recipe.
+        run: its folder, which all workers can read.
+        verbose: as for `keras.Model.fit`.
+        devices: to train on.
+        every_s: seconds between checkpoints within an epoch.
+
+    Returns:
+        The rows of metrics.csv, those of earlier starts included.
+    """
+    dataset = dataset_of(chosen)
+    devices.expect_same("the videos they see", dataset.fingerprint() or "")
+    if devices.is_chief:
+        run.add_bad_videos(dataset.bad)
+        run.check_data(dataset)
+    start = checkpoints.latest(run)
+    devices.expect_same(
+        "their last checkpoint", start.path.name if start else ""
+    )
+    if chosen.training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(chosen.seed)
+    trainer = _make_trainer(chosen, run, dataset, devices, start)
+    history = list(start.history) if start else []
+    if start is not None and devices.is_chief:
+        if history:  # a kill may have come before its last row
+            run.write_metrics(history)
+        steps = start.steps(chosen.epoch_steps)
+        print(f"Resuming {run.path} after {steps} of {chosen.steps} steps.")
+    if len(history) == chosen.epochs:
+        return history
+    if devices.is_chief:
+        _announce(chosen, trainer, devices)
+    data = _Data(chosen, dataset, devices)
+    precise = chosen.training.precise_bn_batches > 0
+    tested = callbacks.TestAsTheyWillBe(
+        data.for_statistics if precise else None
+    )
+    used = [
+        callbacks.ListBadVideos(run, dataset, devices.worker),
+        tested,
+        callbacks.Record(
+            run if devices.is_chief else None,
+            history,
+            chosen.epoch_steps,
+            start,
+            tested,
+            # Workers would have to agree on when.
+            every_s if devices.workers == 1 else math.inf,
+            devices.any_of,
+        ),
+        *([callbacks.TimeLeft(chosen.epochs)] if verbose else []),
+        *(_tensorboard(run) if devices.is_chief else []),
+    ]
+    with sigterm.deferred():
+        # What is left of an epoch first: it has fewer steps than the others.
+        if start is not None and start.step:
+            done = len(history)
+            _fit(trainer, data, used, verbose, done, done + 1, start.step)
+        if len(history) < chosen.epochs:
+            _fit(trainer, data, used, verbose, len(history), chosen.epochs, 0)
+    if devices.any_of(sigterm.requested):
+        raise Preempted
+    return history
+
+
+def _announce(chosen: Recipe, trainer: Trainer, devices: Devices) -> None:
+    where = "" if devices.replicas == 1 else f" on {devices.replicas} devices"
+    print(
+        f"Training {chosen.name} ({trainer.count_params():,} parameters) on "
+        f"{chosen.dataset}: {chosen.steps} steps of {chosen.batch}{where}."
+    )
+    note = schedules.scaling_note(chosen)
+    if note:
+        print(f"note: {note}")
+
+
+def _tensorboard(run: RunFolder) -> list[keras.callbacks.Callback]:
+    """TensorBoard events, if the extra `tensorboard` is installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        return []
+    return [keras.callbacks.TensorBoard(str(run.path / "tensorboard"))]
+
+
+def _make_trainer(chosen, run, dataset, devices, start) -> Trainer:
+    """The network in the state in which training begins or goes on."""
+    image_model = None
+    if start is None and chosen.image_stage is not None:
+        image_model, *_ = run_model.load_trained(RunFolder(run.image_stage))
+    signals = Signals()  # not under the scope: they are this process's own
+    with devices.strategy.scope():
+        model = run_model.build_model(chosen, dataset)
+        if image_model is not None:
+            models.inflate(image_model, model)
+        elif start is None:
+            filled = run_model.start_from_weights(model, chosen)
+            print(filled if devices.is_chief else "", end="")
+        trainer = Trainer(model, chosen, signals, dataset.multi_label)
+        run_model.compile_model(trainer, chosen, dataset)
+        trainer.optimizer.build(trainer.trainable_variables)
+    if start is not None:
+        checkpoints.restore(trainer, start)
+    average = checkpoints.read_arrays(start, "average") if start else []
+    if trainer.average is not None:
+        trainer.average.set(average or trainer.trainable_variables)
+    return trainer
+
+
+def _fit(trainer, data, used, verbose, epoch, epochs, step) -> None:
+    """Epochs from `epoch` to before `epochs`; the first from a step on."""
+    steps = data.epoch_steps - step
+    trainer.fit(
+        data.for_training(epoch * data.epoch_steps + step, epochs),
+        initial_epoch=epoch,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        validation_data=data.for_validation(),
+        callbacks=used,
+        shuffle=False,  # the dataset decides the order
+        verbose=verbose,
+    )
+
+
+class _Data:
+    """What each of a run's devices is fed."""
+
+    def __init__(self, chosen: Recipe, dataset: Dataset, devices: Devices):
+        self._recipe = chosen
+        self._dataset = dataset
+        self._devices = devices
+        self.epoch_steps = chosen.epoch_steps
+
+    def for_training(self, first_step: int, epochs: int):
+        """Batches from a step on to the end of an epoch."""
+        return self._batches(
+            self._recipe.seed, first_step, epochs * self.epoch_steps
+        )
+
+    def for_statistics(self, epoch: int):
+        """Batches for precise batch normalisation after an epoch."""
+        count = self._recipe.training.precise_bn_batches
+        seed = self._recipe.seed ^ STATISTICS_SEED
+        batches = self._batches(seed, epoch * count, (epoch + 1) * count)
+        if self._devices.workers > 1:
+            return batches
+        return self._devices.strategy.experimental_distribute_dataset(batches)
+
+    def for_validation(self):
+        """The whole validation split, on each worker."""
+        batches = pipeline.feed(self._dataset.eval_batches("validation"))
+        if self._devices.replicas == 1:
+            return batches
+        own = self._devices.replicas // self._devices.workers
+        return self._to_devices(pipeline.padded(batches, own))
+
+    def _batches(self, seed, first_step, last_step):
+        batches = self._dataset.train_batches(
+            batch=self._recipe.batch,
+            seed=seed,
+            start_step=first_step,
+            steps=last_step,
+            worker=self._devices.worker,
+            workers=self._devices.workers,
+        )
+        return self._to_devices(pipeline.feed(batches))
+
+    def _to_devices(self, batches):
+        """What each of a worker's devices takes, if `fit` is not to say."""
+        devices = self._devices
+        if devices.workers == 1:
+            return batches
+        own = devices.replicas // devices.workers
+        parts = pipeline.in_parts(batches, own)
+        return devices.strategy.distribute_datasets_from_function(
+            lambda context: parts
+        )

@@ -1,0 +1,62 @@
+"""The loss of each example, in float32 whatever the policy."""
+
+import keras
+import tensorflow as tf
+
+
+def example_losses(labels, logits, label_smoothing: float = 0.0):
+    """Cross-entropy of each example.
+
+    Args:
+        labels: int `(batch,)`, one class an example; or float
+            `(batch, classes)`, a 0 or 1 for each class.
+        logits: `(batch, classes)`.
+        label_smoothing: share of each label that goes to all classes alike
+            (Szegedy et al., CVPR 2016); of a class that is or is not there,
+            half of it.
+
+    Returns:
+        float32 `(batch,)`. With several labels: the mean over the classes of
+        the binary cross-entropies.
+    """
+    logits = tf.cast(logits, tf.float32)
+    if labels.shape.rank == 2:
+        labels = tf.cast(labels, tf.float32)
+        labels = labels * (1 - label_smoothing) + label_smoothing / 2
+        each = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
+        return tf.reduce_mean(each, axis=-1)
+    own = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    if not label_smoothing:
+        return own
+    uniform = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
+    return (1 - label_smoothing) * own + label_smoothing * uniform
+
+
+def compiled(multi_label: bool, classes: int) -> dict:
+    """Loss and metrics of a validation, as arguments for `compile`.
+
+    Both are weighted: an example that could not be read counts in neither.
+    """
+    if multi_label:
+        return {
+            "loss": keras.losses.BinaryCrossentropy(
+                from_logits=True, reduction="mean_with_sample_weight"
+            ),
+            # Area under the mean class's precision-recall curve, from 200
+            # thresholds; `training.evaluate` computes it from all scores.
+            "weighted_metrics": [
+                keras.metrics.AUC(
+                    curve="PR",
+                    multi_label=True,
+                    num_labels=classes,
+                    from_logits=True,
+                    name="auc_pr",
+                )
+            ],
+        }
+    return {
+        "loss": keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        ),
+        "weighted_metrics": ["accuracy"],
+    }

@@ -1,0 +1,178 @@
+"""Writes the report of a run, from what is in its folder.
+
+report.md has what came out beside what was expected, what was trained and how
+to repeat it, where the time went, and what it ran on; curves.png has the
+losses, metrics and learning rate over the steps. Nothing is computed anew, so
+this works on any machine, and while a run is not finished.
+"""
+
+import csv
+import io
+import sys
+from collections.abc import Sequence
+
+from training import cli, curves, files, remote, report_sections, table
+from training.errors import UserError
+from training.recipe import Recipe
+from training.run_folder import RunFolder
+
+EXAMPLE = "python -m training.report --workdir runs/digits_nl"
+REPORT, CURVES = "report.md", "curves.png"
+NOT_METRICS = ("epoch", "step", "learning_rate")
+VALIDATION = "val_"
+MOST_ROWS = 20  # of the table of epochs
+
+Row = dict[str, float | None]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.report`."""
+    parser = cli.parser("training.report", (__doc__ or "").strip(), EXAMPLE)
+    parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
+    options, given = cli.parse(parser, arguments)
+    if not given:
+        print(cli.overview_of_runs(EXAMPLE))
+        return
+    if options.workdir is None:
+        raise UserError("Give --workdir DIR, the folder of a run.")
+    print(f"Report written to {write(RunFolder(options.workdir))}")
+
+
+def write(run: RunFolder) -> remote.Path:
+    """Writes report.md, and curves.png if Pillow is there, into the folder.
+
+    Returns:
+        Where the report is.
+
+    Raises:
+        UserError: this is no run folder, or a file of it cannot be read.
+        OSError: they cannot be written.
+    """
+    recipe = run.read_recipe()
+    rows = read_metrics(run)
+    sections = [
+        _head(run, recipe, rows),
+        report_sections.result(run, recipe, rows),
+        _curves(run, rows),
+        report_sections.time(recipe, rows),
+        report_sections.repeat(recipe),
+        report_sections.trained(run, recipe),
+        report_sections.machines(run),
+    ]
+    path = run.path / REPORT
+    files.write_text(path, "\n\n".join(filter(None, sections)) + "\n")
+    return path
+
+
+def read_metrics(run: RunFolder) -> list[Row]:
+    """The rows of metrics.csv; None is what a row has not.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not run.metrics_path.exists():
+        return []
+    try:
+        text = run.metrics_path.read_text("utf-8")
+        read = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        rows = [
+            {key: float(value) if value else None for key, value in row.items()}
+            for row in read
+        ]
+        if any(row["step"] is None or row["epoch"] is None for row in rows):
+            raise ValueError("a row without epoch or step")
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        raise UserError(
+            f"{run.metrics_path} cannot be read ({error!r}). It is written "
+            "anew when training goes on."
+        ) from error
+    return rows
+
+
+def panels(rows: Sequence[Row]) -> list[curves.Panel]:
+    """What is drawn: the loss, each metric, and the learning rate."""
+    columns = dict.fromkeys(key for row in rows for key in row)
+    names = dict.fromkeys(
+        column.removeprefix(VALIDATION)
+        for column in columns
+        if column not in NOT_METRICS and not column.endswith("seconds")
+    )
+    found = []
+    for name in sorted(names, key=lambda name: name != "loss"):
+        parts = [
+            curves.Curve(part, [row.get(prefix + name) for row in rows], look)
+            for look, (part, prefix) in enumerate(
+                [("training", ""), ("validation", VALIDATION)]
+            )
+            if prefix + name in columns
+        ]
+        words = name.replace("_", " ")
+        found.append(curves.Panel(words, parts, may_be_log=name == "loss"))
+    if "learning_rate" in columns:
+        title = "learning rate at the end of each epoch"
+        rates = [row.get("learning_rate") for row in rows]
+        found.append(curves.Panel(title, [curves.Curve(title, rates)]))
+    return found
+
+
+def _head(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
+    if run.read_result() is not None:
+        status = f"Finished: {recipe.steps:,} steps, and tested."
+    elif len(rows) == recipe.epochs:
+        status = "**Not finished:** trained, but not tested yet."
+    else:
+        status = (
+            f"**Not finished:** {len(rows):,} of {recipe.epochs:,} epochs, "
+            f"{len(rows) * recipe.epoch_steps:,} of {recipe.steps:,} steps. To "
+            f"go on: `python -m training.train --workdir {run.path}`"
+        )
+    return f"# {recipe.name}\n\n{recipe.description}\n\n{status}"
+
+
+def _curves(run: RunFolder, rows: Sequence[Row]) -> str:
+    """Draws the picture; its section also has the numbers."""
+    if not rows:
+        return "## Curves\n\nNo epoch is finished yet."
+    drawn = panels(rows)
+    try:
+        picture = curves.png([row["step"] or 0 for row in rows], drawn)
+        files.write_bytes(run.path / CURVES, picture)
+        titles = ", ".join(panel.title for panel in drawn)
+        shown = f"![Curves over the steps: {titles}]({CURVES})"
+    except ImportError as error:
+        shown = (
+            f"{error}; then draw the curves with: "
+            f"`python -m training.report --workdir {run.path}`"
+        )
+    return f"## Curves\n\n{shown}\n\n{_epochs(rows)}"
+
+
+def _epochs(rows: Sequence[Row]) -> str:
+    """A table of some epochs, evenly apart, the first and last included."""
+    last = len(rows) - 1
+    parts = min(last, MOST_ROWS - 1)
+    chosen = [rows[round(n * last / max(parts, 1))] for n in range(parts + 1)]
+    columns = [
+        column
+        for column in dict.fromkeys(key for row in rows for key in row)
+        if not column.endswith("_seconds")  # section Time has them
+    ]
+    head = [column.replace("_", " ") for column in columns]
+    lines = [[_number(row.get(key)) for key in columns] for row in chosen]
+    note = (
+        "" if len(chosen) == len(rows) else f"{len(chosen)} epochs of these; "
+    )
+    return (
+        f"{note}metrics.csv has all digits"
+        f"{' and rows' if note else ''}:\n\n{table.markdown([head, *lines])}"
+    )
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
