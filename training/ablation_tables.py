@@ -40,11 +40,13 @@ class Table:
         title: what its rows differ in.
         network: of the paper, that its numbers are of.
         rows: in the paper's order.
+        remark: what to know of the rows on digits.
     """
 
     title: str
     network: str
     rows: tuple[Row, ...]
+    remark: str = ""
 
     @property
     def recipes(self) -> list[str]:
@@ -95,6 +97,9 @@ TABLES = {
             Row("time-only", "digits_nl_time", 73.1, 90.5),
             Row("spacetime", "digits_nl", 73.8, 91.0),
         ),
+        "Flash and digits share no frame, so that looks in space cannot "
+        "connect them. Their places overlap in most clips, so that looks in "
+        "time could.",
     ),
     "2e": Table(
         "Non-local block and 3-D convolution",

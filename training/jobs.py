@@ -64,16 +64,16 @@ def run(jobs: Sequence[Job], at_once: int) -> list[str]:
         The names of those that failed or could not start.
     """
     queue = _Queue(jobs, at_once)
-    with _stop_asked_for() as asked:
+    with _stop_signals() as came:
         try:
-            while queue.is_busy and not asked:
+            while queue.is_busy:
                 queue.collect()
                 queue.start_what_can()
                 time.sleep(POLL_SECONDS)
+                if came:
+                    raise KeyboardInterrupt
         finally:
             queue.stop()
-    if asked:
-        raise KeyboardInterrupt
     return queue.failed
 
 
@@ -189,20 +189,19 @@ def _end_of(log: pathlib.Path) -> str:
 
 
 @contextlib.contextmanager
-def _stop_asked_for() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM instead of being interrupted by them.
+def _stop_signals() -> Iterator[list[int]]:
+    """Notes SIGINT and SIGTERM in a list instead of letting them act.
 
-    Between the start of a job and its entry in the queue, an exception would
-    leave it running alone.
+    At once, they could come between the start of a job and the note of it,
+    and it would run on alone.
     """
-    asked: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [
-        signal.signal(number, lambda number, _: asked.append(number))
-        for number in signals
-    ]
+    came: list[int] = []
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, lambda n, _: came.append(n))
     try:
-        yield asked
+        yield came
     finally:
-        for number, handler in zip(signals, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)

@@ -14,6 +14,7 @@ import json
 import pathlib
 import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from training import ablation_tables, cli, table
@@ -41,13 +42,13 @@ ABLATIONS = """\
 ## The paper's ablations, on digits
 
 Rows of table 2 of the paper, each beside a network on recall of digits that
-differs from `digits_c2d` or `digits_nl` in the same way. The tasks and the
-networks are others, so that only the order of the rows can be compared, not the
-numbers: the paper's are on Kinetics, where any network without a block is good.
-"none" is where the small network has no counterpart. Each table is made by
-`python -m training.ablations --table 2a --seeds 0,1,2`, and so on. Runs shared
-a machine with other work, with one thread each, so there are no times, and on
-other numbers of threads the last digits differ as they do between seeds.
+differs from `digits_c2d` or `digits_nl` in the same way. The tasks differ,
+recall on digits against Kinetics, and so do the networks: the order of rows can
+be compared, not numbers. "none" is where the small network has no counterpart.
+Table 2a is made by `python -m training.ablations --table 2a --seeds 0,1,2`, and
+so on. What is not in the table above was trained with one thread a run (`--jobs
+2` on two cores), on a machine busy with other work, so there are no times;
+another number of threads changes a run as another seed does.
 """
 REFERENCES = """\
 ## Recipes of published numbers
@@ -145,7 +146,8 @@ def _ablations(results: Results) -> list[str]:
     for name, chosen in ablation_tables.TABLES.items():
         rows = [cells(row, results) for row in chosen.rows]
         lines += [f"### Table {name}: {chosen.title}", ""]
-        lines += [f"Paper: {chosen.network}.", "", *_markdown(head, rows), ""]
+        about = f"Paper: {chosen.network}. {chosen.remark}".rstrip()
+        lines += [textwrap.fill(about, 80), "", *_markdown(head, rows), ""]
     return lines
 
 

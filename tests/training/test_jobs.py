@@ -108,7 +108,7 @@ def test_progress_counts_and_estimates(tmp_path, capsys, monkeypatch):
 
 def test_a_stop_ends_the_jobs_that_are_running(tmp_path):
     # The job itself asks this process to stop, as Ctrl-C or `kill` would.
-    script = "echo $$ > pid; kill -TERM $PPID; sleep 60"
+    script = "echo $$ > pid; kill -TERM $PPID; exec sleep 60"
     with pytest.raises(KeyboardInterrupt):
         jobs.run([shell(tmp_path, "a", script)], at_once=1)
     with pytest.raises(ProcessLookupError):

@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
 
@@ -98,6 +99,7 @@ def make_run(path, data, sampling, model=None, views=None, scale=0.05):
 
 def save(run, recipe, scale=0.05, epoch=1):
     """Writes the checkpoint of an epoch, of random weights."""
+    keras.utils.set_random_seed(0)
     dataset = dataset_of(recipe)
     network = run_model.build_model(recipe, dataset)
     run_model.compile_model(network, recipe, dataset)
