@@ -21,8 +21,7 @@ taught the layers behind the block.
 
 The block comes after stage 2, on 8x8 maps, before a cell has seen a whole
 digit. There the network learns to let the digit that was asked for look at the
-flash. After stage 3 it learns as well, but the other way round: the flash
-collects the finished features of the digit.
+flash. What it does at other places is among the ablations in MODEL_ZOO.md.
 """
 
 import dataclasses
