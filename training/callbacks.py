@@ -232,9 +232,10 @@ class TimeLeft(keras.callbacks.Callback):
         if left:
             # The first epoch of a start has the tracing of graphs in it.
             usual = self._seconds[1:] or self._seconds
+            about = "about" if self._seconds[1:] else "less than"
             seconds = left * sum(usual) / len(usual)
             epochs = "1 epoch" if left == 1 else f"{left} epochs"
-            print(f"{epochs} left, about {duration(seconds)}")
+            print(f"{epochs} left, {about} {duration(seconds)}")
 
 
 def duration(seconds: float) -> str:

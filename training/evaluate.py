@@ -167,7 +167,9 @@ def score_run(
             f"Views are of videos. Received: the data set {recipe.dataset!r}, "
             "whose clips are made as they are seen."
         )
-    name = view_options.name(views) if views else "middle"
+    name = "middle"
+    if views is not None:
+        name = view_options.name(views, recipe.sampling or SamplingConfig())
     folder = remote.as_path(out or run.path / "tests" / f"{split}_{name}")
     with files.locked(folder):
         if isinstance(dataset, VideoDataset):

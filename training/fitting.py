@@ -60,7 +60,9 @@ def fit(
     if len(history) == chosen.epochs:
         return history
     if devices.is_chief:
-        _announce(chosen, trainer, devices)
+        _announce(chosen, trainer, dataset, devices)
+        if dataset.bad:
+            print(f"note: bad videos are listed in {run.bad_videos_path}")
     data = _Data(chosen, dataset, devices)
     precise = chosen.training.precise_bn_batches > 0
     tested = callbacks.TestAsTheyWillBe(
@@ -94,12 +96,15 @@ def fit(
     return history
 
 
-def _announce(chosen: Recipe, trainer: Trainer, devices: Devices) -> None:
+def _announce(
+    chosen: Recipe, trainer: Trainer, dataset: Dataset, devices: Devices
+) -> None:
     where = "" if devices.replicas == 1 else f" on {devices.replicas} devices"
     print(
         f"Training {chosen.name} ({trainer.count_params():,} parameters) on "
         f"{chosen.dataset}: {chosen.steps} steps of {chosen.batch}{where}."
     )
+    print(dataset.overview(), end="")
     note = schedules.scaling_note(chosen)
     if note:
         print(f"note: {note}")

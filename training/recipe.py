@@ -1,6 +1,7 @@
 """Recipes: everything that decides the outcome of a training run, as data."""
 
 import dataclasses
+import difflib
 from collections.abc import Callable
 
 from nonlocal_tf.choices import unknown
@@ -321,7 +322,11 @@ def register_recipe(builder):
 def get_recipe(name: str) -> Recipe:
     """The recipe registered under a name."""
     if name not in RECIPES:
-        raise UserError(unknown("recipe", name, sorted(RECIPES)))
+        near = difflib.get_close_matches(name, RECIPES, n=8, cutoff=0.0)
+        raise UserError(
+            f"{unknown('recipe', name, near)} All: python -m training.train "
+            "--list"
+        )
     return RECIPES[name]()
 
 

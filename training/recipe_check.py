@@ -74,10 +74,15 @@ def _check_optimizer(recipe: Recipe) -> None:
             "Expected optimizer.drops_at_steps to be rising steps from 1. "
             f"Received: {drops}"
         )
-    if (config.schedule == "steps") != bool(drops):
+    if config.schedule == "steps" and not drops:
         raise UserError(
-            "optimizer.drops_at_steps goes with optimizer.schedule=steps. "
-            f"Received: {drops} and {config.schedule!r}"
+            "optimizer.schedule=steps needs the steps: --set "
+            "optimizer.drops_at_steps=150000,300000"
+        )
+    if config.schedule != "steps" and drops:
+        raise UserError(
+            "optimizer.drops_at_steps goes with --set optimizer.schedule=steps."
+            f" Received: optimizer.schedule={config.schedule}"
         )
     if config.weight_decay and config.name != "sgd":
         raise UserError(

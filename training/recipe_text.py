@@ -152,14 +152,20 @@ def _parse(text: str, hint: Any, setting: str):
     if type(value) not in kinds and str in kinds:
         value = text  # a folder may be called 2024
     if type(value) not in kinds:
-        expected = " or ".join(
-            "None" if kind is type(None) else getattr(kind, "__name__", kind)
-            for kind in kinds
-        )
+        expected = " or ".join(map(_called, kinds))
         raise UserError(
             f"In --set {setting}: expected {expected}. Received: {text!r}"
         )
     return value
+
+
+def _called(kind) -> str:
+    """A type in a user's words."""
+    if kind is type(None):
+        return "None"
+    if (kind,) == INTEGERS:
+        return "whole numbers such as 150000,300000"
+    return kind.__name__
 
 
 def _build(cls, values: Any):

@@ -8,11 +8,13 @@ trained is the same but for rounding, with `training.synchronized_bn` and
 without dropout, of which each device drops the same units for its examples.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
 import os
+import signal
 
 import tensorflow as tf
 
@@ -168,5 +170,25 @@ def _several_machines() -> Devices:
         ) from error
     if len(everyone) < 2:
         return Devices()
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    return Devices(strategy, number, len(everyone))
+    print(
+        f"Worker {number} of {len(everyone)}, {everyone[number]}, waits for "
+        f"the others: {', '.join(everyone)}",
+        flush=True,
+    )
+    with _killable():
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        devices = Devices(strategy, number, len(everyone))
+        devices.barrier()
+    return devices
+
+
+@contextlib.contextmanager
+def _killable():
+    """Lets signals end the process, which may wait where Python sees none."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_DFL) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

@@ -43,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen = get_recipe(options.recipe)
     elif options.workdir and RunFolder(options.workdir).recipe_path.exists():
         chosen = RunFolder(options.workdir).read_recipe()
+    elif options.workdir:
+        raise UserError(
+            f"There is no run in {options.workdir}. Give --recipe NAME too "
+            "(see --list) to start one."
+        )
     else:
         raise UserError(
             "Give --recipe NAME (see --list), or the --workdir of a run to "
@@ -130,6 +135,8 @@ def train(
             train(chosen.image_stage, stage, verbose, devices, every_s)
         history = fitting.fit(chosen, run, verbose, devices, every_s)
         if devices.is_chief:
+            if verbose:
+                print("Testing on the test split.", flush=True)
             result = _test(chosen, run, history)
         devices.barrier()  # the others would be missed until then
         return result
@@ -249,7 +256,8 @@ def _parse(arguments: Sequence[str] | None):
         metavar="FIELD=VALUE",
         action="append",
         default=[],
-        help="change a field, e.g. --set optimizer.base_lr=0.002; repeatable",
+        help="change a field, e.g. --set optimizer.base_lr=0.002 or --set "
+        "optimizer.drops_at_steps=100,200; --print shows all; repeatable",
     )
     parser.add_argument(
         "--seed",

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 
+from nonlocal_tf.choices import unknown
 from training.data import sampling as samples
 from training.errors import UserError
 from training.metrics import POOLS
@@ -122,18 +123,25 @@ def check(
 
 def check_pool(pool: str, multi_label: bool) -> None:
     """Raises a UserError unless the pool goes with the labels."""
-    if pool not in POOLS or (pool == "max" and not multi_label):
+    if pool not in POOLS:
+        raise UserError(unknown("pool of views", pool, POOLS))
+    if pool == "max" and not multi_label:
         raise UserError(
-            "Expected the pool of views to be mean or, with several labels a "
-            f"video, max. Received: {pool}"
+            "The pool of views 'max' is for several labels a video. Expected "
+            "mean for videos of one. Received: max"
         )
 
 
-def name(views: ViewsConfig) -> str:
+def name(views: ViewsConfig, sampling: SamplingConfig) -> str:
     """A folder's name for the scores of these views, such as 10x3."""
-    crops = views.crops or "frame"
-    starts = "" if views.starts == "authors" else f"_{views.starts}"
-    return f"{views.clips}x{crops}{starts}"
+    parts = [f"{views.clips}x{views.crops or 'frame'}"]
+    if views.starts != "authors":
+        parts.append(views.starts)
+    usual = _defaults(sampling)
+    sizes = (views.short_side_px, views.crop_px if views.crops else 0)
+    if sizes != (usual.short_side_px, usual.crop_px if views.crops else 0):
+        parts.append(f"{sizes[0]}px" + f"_{sizes[1]}" * bool(views.crops))
+    return "_".join(parts)
 
 
 def _defaults(sampling: SamplingConfig) -> ViewsConfig:

@@ -50,7 +50,7 @@ def test_the_time_left_does_not_count_the_first_epoch(monkeypatch, capsys):
         callback.on_epoch_end(epoch)
     said = capsys.readouterr().out.splitlines()
     assert said == [
-        "4 epochs left, about 6 min 40 s",
+        "4 epochs left, less than 6 min 40 s",
         "3 epochs left, about 30 s",
     ]
 

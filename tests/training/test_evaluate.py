@@ -106,7 +106,7 @@ def test_broken_videos_are_wrong_or_left_out_and_always_named(run, capsys):
     paths[1].write_bytes(b"")
     evaluate.main([f"--workdir={run.path}"])
     printed = capsys.readouterr().out
-    folder = run.path / "tests" / "test_2x1"
+    folder = run.path / "tests" / "test_2x1_31px_27"
     found = json.loads((folder / "metrics.json").read_text())
     assert (found["read"], found["listed"]) == (3, 4)
     right = found["accuracy"] * 3
@@ -121,7 +121,7 @@ def test_the_recipes_views_are_what_a_run_is_tested_on(run):
     run, _ = run
     scores = evaluate.evaluate_run(run, "test")
     assert scores.views.startswith("2 clips x 1 crop of 27 px")
-    stored = video_scores.load(run.path / "tests/test_2x1/scores.npz")
+    stored = video_scores.load(run.path / "tests/test_2x1_31px_27/scores.npz")
     best = stored.scores.astype("float64").sum(axis=1).argmax(axis=1)
     assert scores.accuracy == np.mean(best == [0, 1, 2, 3])
     assert (scores.examples, scores.listed) == (4, 4)
@@ -132,7 +132,7 @@ def test_the_recipes_views_are_what_a_run_is_tested_on(run):
 def test_scores_that_are_there_are_kept_until_the_weights_change(run, capsys):
     run, _ = run
     evaluate.main([f"--workdir={run.path}"])
-    before = (run.path / "tests/test_2x1/scores.npz").read_bytes()
+    before = (run.path / "tests/test_2x1_31px_27/scores.npz").read_bytes()
     table = figures_in(capsys.readouterr().out)
     evaluate.main([f"--workdir={run.path}"])
     printed = capsys.readouterr().out
@@ -140,4 +140,5 @@ def test_scores_that_are_there_are_kept_until_the_weights_change(run, capsys):
     view_runs.save(run, run.read_recipe(), epoch=2)
     evaluate.main([f"--workdir={run.path}"])
     assert "(weights differ): it starts anew" in capsys.readouterr().out
-    assert (run.path / "tests/test_2x1/scores.npz").read_bytes() != before
+    scores = run.path / "tests/test_2x1_31px_27/scores.npz"
+    assert scores.read_bytes() != before

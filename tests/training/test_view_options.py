@@ -57,7 +57,7 @@ def test_views_are_clips_by_one_or_three_crops(text):
 @pytest.mark.parametrize(
     ("views", "message"),
     [
-        (ViewsConfig(pool="max"), "with several labels"),
+        (ViewsConfig(pool="max"), "is for several labels"),
         (ViewsConfig(starts="centre"), "The middle is one clip"),
         (ViewsConfig(crop_px=300), "300 of 256"),
         (ViewsConfig(starts="nowhere"), "Unknown starts"),
@@ -70,11 +70,19 @@ def test_views_that_do_not_fit(views, message):
 
 def test_other_tests_have_other_folders():
     names = [
-        view_options.name(views)
+        view_options.name(views, SamplingConfig())
         for views in (
             ViewsConfig(),
             ViewsConfig(crops=0),
             ViewsConfig(starts="slowfast"),
+            ViewsConfig(short_side_px=288),
+            ViewsConfig(crops=0, short_side_px=288),
         )
     ]
-    assert names == ["10x3", "10xframe", "10x3_slowfast"]
+    assert names == [
+        "10x3",
+        "10xframe",
+        "10x3_slowfast",
+        "10x3_288px_256",
+        "10xframe_288px",
+    ]

@@ -92,6 +92,10 @@ class Dataset(abc.ABC):
         check_split(split)
         return self.chance
 
+    def overview(self) -> str:
+        """What there is, as a line for the screen; "" if that is known."""
+        return ""
+
     def fingerprint(self) -> str | None:
         """Names what examples are drawn from; None if that is the code."""
         return None

@@ -224,6 +224,13 @@ class VideoDataset(Dataset):
     def guessing(self, split):
         return self._part(split).largest_share(len(self.classes))
 
+    def overview(self):
+        videos = ", ".join(
+            f"{name} {listed - bad}" + f" ({bad} bad)" * bool(bad)
+            for name, (listed, bad) in self.counts().items()
+        )
+        return f"{len(self.classes)} classes; videos: {videos}.\n"
+
     def fingerprint(self):
         """Names what is drawn from: classes, videos, labels and lengths."""
         digest = hashlib.sha256(repr(self.classes).encode())
