@@ -11,7 +11,15 @@ import io
 import sys
 from collections.abc import Sequence
 
-from training import cli, curves, files, remote, report_sections, table
+from training import (
+    cli,
+    curves,
+    files,
+    remote,
+    report_sections,
+    report_tests,
+    table,
+)
 from training.errors import UserError
 from training.recipe import Recipe
 from training.run_folder import RunFolder
@@ -53,6 +61,7 @@ def write(run: RunFolder) -> remote.Path:
     sections = [
         _head(run, recipe, rows),
         report_sections.result(run, recipe, rows),
+        report_tests.section(run),
         _curves(run, rows),
         report_sections.time(recipe, rows),
         report_sections.repeat(recipe),

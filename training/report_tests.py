@@ -1,0 +1,40 @@
+"""The section of a run's report on what `training.evaluate` found."""
+
+import json
+
+from training import remote, table
+from training.run_folder import RunFolder
+
+# Figures of a test, and what they are called.
+FIGURES = {
+    "accuracy": "accuracy",
+    "top5": "top-5",
+    "mean_average_precision": "mAP",
+    "reading_seconds": "waiting for pixels",
+    "computing_seconds": "computing",
+}
+
+
+def section(run: RunFolder) -> str:
+    """A row for each test that there is, and where its time went."""
+    found = (run.path / "tests").glob("*/metrics.json")
+    tests = sorted(found, key=lambda path: path.parent.name)
+    if not tests:
+        return ""
+    head = ("test", "views", *FIGURES.values())
+    rows = [head, *(_row(path) for path in tests)]
+    return f"## Tests\n\n{table.markdown(rows)}"
+
+
+def _row(path: remote.Path) -> tuple[str, ...]:
+    figures = json.loads(path.read_text("utf-8"))
+    cells = [_cell(name, figures.get(name)) for name in FIGURES]
+    return (path.parent.name, figures.get("views") or "", *cells)
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    if name.endswith("seconds"):
+        return f"{value:.1f} s"
+    return table.percent(value)
