@@ -17,8 +17,8 @@ FIGURES = {
 
 def section(run: RunFolder) -> str:
     """A row for each test that there is, and where its time went."""
-    found = (run.path / "tests").glob("*/metrics.json")
-    tests = sorted(found, key=lambda path: path.parent.name)
+    tests = [path for path in (run.path / "tests").glob("*/metrics.json")]
+    tests.sort(key=lambda path: path.parent.name)
     if not tests:
         return ""
     head = ("test", "views", *FIGURES.values())
