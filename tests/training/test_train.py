@@ -32,7 +32,7 @@ SHORT = (
 )
 ALONE = (*SHORT, "--set=image_stage=None")
 # Does not end before it is stopped.
-LONGER = (*ALONE, "--set=steps=96", "--set=epoch_steps=12")
+LONGER = (*ALONE, "--set=steps=36", "--set=epoch_steps=12")
 TWO = ("--devices=2",)
 STAGED = (
     *SHORT,

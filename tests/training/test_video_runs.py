@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.data import films, fixtures
 from tests.training.data.test_videos import write_frames as touch
-from training import cli, evaluate, predict, train, visualize
+from training import callbacks, cli, evaluate, predict, train, visualize
 from training.data import dataset_of
 from training.data import videos as video_datasets
 from training.run_folder import RunFolder
@@ -168,7 +168,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(videos, tmp_path):
     class Stop(Exception):
         pass
 
-    saving = train.checkpoints.CheckpointEveryEpoch
+    saving = callbacks.Record
     save = saving.on_epoch_end
 
     def save_and_stop(self, epoch, logs=None):
