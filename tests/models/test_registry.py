@@ -143,6 +143,7 @@ def test_blocks_add_what_their_layers_have(
     assert TRAINABLE[f"{backbone}_nl{count}_r{depth}"] == without + added
 
 
+@tensorflow_only  # blocks and layers are trained on JAX, each alone
 def test_saves_and_trains(small, tmp_path):
     options = {"num_classes": 5}
     if "_nl" in small:
