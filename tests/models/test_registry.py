@@ -71,11 +71,11 @@ def slow_but(chosen):
     ]
 
 
-# ResNet-101 has more of the same blocks: one speaks for all.
+# The others have more or fewer of the same blocks.
 DIFFERENT = [
     pytest.param(name, marks=pytest.mark.slow)
     for name in LARGE
-    if not name.endswith("r101") or "nl10" in name
+    if re.fullmatch(r".*nl10_r101|i3d_(nl5_)?r50|c2d_r50|image_r50", name)
 ]
 
 

@@ -8,12 +8,12 @@ import sys
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
-def train(recipe, folder, *settings):
-    """Trains a recipe; the folder of the run."""
+def train(recipe, folder):
+    """Trains a recipe in full; the folder of the run."""
     workdir = folder / recipe
     subprocess.run(
         [sys.executable, "-m", "training.train", f"--recipe={recipe}"]
-        + [f"--workdir={workdir}", *settings],
+        + [f"--workdir={workdir}"],
         cwd=ROOT,
         check=True,
     )
