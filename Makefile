@@ -8,12 +8,13 @@ EDITABLE := --config-settings editable_mode=compat --editable
 
 IO := .venv-tfio/bin/python
 
-.PHONY: help train test test-slow test-io test-io-all test-beam lint format
+.PHONY: help train test test-slow test-full test-io test-io-all test-beam lint format
 
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
 	@echo "make test       the tests, on TensorFlow and on JAX"
 	@echo "make test-slow  full runs and large networks: what takes minutes"
+	@echo "make test-full  more of the same, for which CI has no time"
 	@echo "make test-io    s3:// and http://, in tensorflow-io's environment"
 	@echo "make test-io-all    all the tests on TensorFlow there"
 	@echo "make test-beam  making shards by Apache Beam, in .venv-beam"
@@ -31,6 +32,11 @@ test: .venv/.dev
 
 test-slow: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+
+test-full: .venv/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m full
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile -m full \
+		tests/models
 
 # The first line, because the tests skip where it does not load.
 test-io: .venv-tfio/.io

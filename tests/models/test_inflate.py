@@ -5,7 +5,7 @@ import pytest
 from nonlocal_tf import models
 from nonlocal_tf.models.inflate import inflate, inflate_kernel
 from tests.harness import normal
-from tests.layers.blocks import tensorflow_only
+from tests.layers.blocks import full_on_jax, tensorflow_only
 from tests.models.tiny import tiny
 
 
@@ -41,7 +41,7 @@ def test_kernel_is_repeated_in_time_and_divided():
     np.testing.assert_array_equal(inflated[0], inflated[3])
 
 
-@tensorflow_only  # a whole network
+@full_on_jax
 def test_c2d_on_one_frame_equals_the_image_network():
     image = image_model()
     clip = models.create_model("c2d_small", clip_shape=(1, 16, 8, 3))
@@ -60,7 +60,7 @@ def test_c2d_on_a_clip_averages_the_image_features_of_its_frames():
     assert_close(logits(clip, x), frames.mean(1))
 
 
-@tensorflow_only
+@full_on_jax
 def test_i3d_on_a_static_clip_equals_the_image_network_inside():
     image = image_model()
     clip = models.create_model("i3d_small", clip_shape=(9, 16, 8, 3))

@@ -8,6 +8,7 @@ import pytest
 from nonlocal_tf import models
 from nonlocal_tf.models import registry
 from tests import harness
+from tests.layers.blocks import full_on_jax
 from tests.models.tiny import tiny, without_weights
 
 # Keras's trainable count, a model; adding a model without one fails. Those of
@@ -71,11 +72,16 @@ def slow_but(chosen):
     ]
 
 
-# The others have more or fewer of the same blocks.
-DIFFERENT = [
-    pytest.param(name, marks=pytest.mark.slow)
+# In CI; the others have more or fewer of the same blocks.
+EXPORTED = re.compile(r".*nl10_r101|i3d_(nl5_)?r50|c2d_r50|image_r50")
+TO_EXPORT = [
+    pytest.param(
+        name,
+        marks=pytest.mark.slow
+        if EXPORTED.fullmatch(name)
+        else pytest.mark.full,
+    )
     for name in LARGE
-    if re.fullmatch(r".*nl10_r101|i3d_(nl5_)?r50|c2d_r50|image_r50", name)
 ]
 
 
@@ -143,7 +149,7 @@ def test_blocks_add_what_their_layers_have(
     assert TRAINABLE[f"{backbone}_nl{count}_r{depth}"] == without + added
 
 
-@tensorflow_only  # blocks and layers are trained on JAX, each alone
+@full_on_jax
 def test_saves_and_trains(small, tmp_path):
     options = {"num_classes": 5}
     if "_nl" in small:
@@ -180,7 +186,7 @@ def test_large_networks_give_finite_values_and_gradients(large):
             assert np.abs(gradient).max() > 0, weight.path
 
 
-@tensorflow_only  # their layers are saved on JAX too, each alone
+@full_on_jax
 def test_large_networks_are_saved(large, tmp_path):
     model = awake(large)
     harness.check_saving(
@@ -189,7 +195,7 @@ def test_large_networks_are_saved(large, tmp_path):
 
 
 @tensorflow_only
-@pytest.mark.parametrize("name", DIFFERENT)
+@pytest.mark.parametrize("name", TO_EXPORT)
 def test_large_networks_are_exported_with_unknown_sizes(name, tmp_path):
     is_image = name.startswith("image")
     shape = (64, 64, 3) if is_image else (8, 64, 64, 3)

@@ -21,7 +21,7 @@ from training.run_folder import RunFolder
 # Stepped in the default tests too.
 QUICK = ("digits_image", "finetune")
 # Stepped with all of its residual blocks.
-WHOLE = ("k400_i3d_nl5_r50_32x2",)
+WHOLE = ("k400_i3d_nl5_r50_32x2", "finetune_i3d")
 
 
 def kind(recipe: Recipe) -> tuple:
