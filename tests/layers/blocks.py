@@ -17,12 +17,12 @@ on_layouts = pytest.mark.parametrize("pairwise", ON_LAYOUTS, indirect=True)
 tensorflow_only = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="a format of TensorFlow's"
 )
-# JAX compiles whole networks piece by piece, for minutes.
-full_on_jax = (
-    pytest.mark.full
-    if keras.backend.backend() == "jax"
-    else pytest.mark.usefixtures()
-)
+
+
+def full_on_jax(test):
+    """Marks a test of whole networks, which JAX compiles for minutes."""
+    is_jax = keras.backend.backend() == "jax"
+    return pytest.mark.full(test) if is_jax else test
 
 
 def active_block(pairwise, **options):
