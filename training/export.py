@@ -2,16 +2,7 @@
 
 A SavedModel takes raw pixels and gives probabilities; preprocessing is inside.
 Each export is a numbered version in a directory, as TensorFlow Serving
-expects it:
-
-    savedmodels/digits_nl/1/
-        saved_model.pb, variables/
-        assets/classes.txt           class names, one a line
-        assets.extra/recipe.json     how it was trained
-        assets.extra/source.json     accuracy, versions, and which weights
-
-A version appears at once. On an object store, where no directory can, its
-saved_model.pb is uploaded last, and a version without it does not count.
+expects it; `training.saved_model` has what is in it.
 """
 
 import hashlib
@@ -26,7 +17,14 @@ import keras
 import tensorflow as tf
 
 from nonlocal_tf import preprocess
-from training import cli, files, recipe_text, remote, run_model
+from training import (
+    cli,
+    files,
+    recipe_text,
+    remote,
+    run_model,
+    saved_model,
+)
 from training.data import Dataset
 from training.errors import UserError
 from training.recipe import Recipe
@@ -38,8 +36,6 @@ EXAMPLE = (
     "python -m training.export --workdir runs/digits_nl "
     "--out savedmodels/digits_nl"
 )
-EXTRA = "assets.extra"
-SAVED_MODEL = "saved_model.pb"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -85,16 +81,15 @@ def export_run(run: RunFolder, out: str | Path) -> Path:
     weights = _digest(model)
     source = {"weights_sha256": weights, "result": run.read_result()}
     with files.locked(out):
-        versions = numbered_versions(out)
+        versions = saved_model.versions(out)
         if versions and _source(versions[-1]) == weights:
             return versions[-1]
         number = int(versions[-1].name) + 1 if versions else 1
         made = out / str(number)
-        with files.new_directory(made, last=SAVED_MODEL) as path:
-            write_saved_model(model, dataset, path)
-            extra = path / EXTRA
+        with files.new_directory(made, last=saved_model.SAVED_MODEL) as path:
+            write_saved_model(model, recipe, dataset, path)
+            extra = path / saved_model.EXTRA
             extra.mkdir()
-            (extra / "recipe.json").write_text(recipe_text.to_json(recipe))
             (extra / "source.json").write_text(json.dumps(source, indent=2))
     return made
 
@@ -107,19 +102,17 @@ def check_out(out: Path, recipe: Recipe) -> None:
             replace for whoever serves it.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for version in numbered_versions(out):
-        path = version / EXTRA / "recipe.json"
-        if path.is_file():
-            there = recipe_text.from_json(path.read_text("utf-8")).name
-            if there != recipe.name:
-                raise UserError(
-                    f"{out} holds versions of recipe {there!r}, not "
-                    f"{recipe.name!r}. Give another directory."
-                )
+    for version in saved_model.versions(out):
+        there = saved_model.read_recipe(version)
+        if there is not None and there.name != recipe.name:
+            raise UserError(
+                f"{out} holds versions of recipe {there.name!r}, not "
+                f"{recipe.name!r}. Give another directory."
+            )
 
 
 def write_saved_model(
-    model: keras.Model, dataset: Dataset, path: pathlib.Path
+    model: keras.Model, recipe: Recipe, dataset: Dataset, path: pathlib.Path
 ) -> None:
     """Writes a model to raw pixels in, probabilities and class name out."""
     probabilities = tf.sigmoid if dataset.multi_label else tf.nn.softmax
@@ -127,8 +120,11 @@ def write_saved_model(
     # The variables alone: the Keras model itself would bring our classes.
     module.weights = [variable.value for variable in model.variables]
     with tempfile.TemporaryDirectory() as scratch:
-        names = pathlib.Path(scratch) / "classes.txt"
+        names = pathlib.Path(scratch) / saved_model.CLASSES
         names.write_text("\n".join(dataset.classes) + "\n", "utf-8")
+        told = pathlib.Path(scratch) / saved_model.RECIPE
+        told.write_text(recipe_text.to_json(recipe), "utf-8")
+        module.recipe = tf.saved_model.Asset(str(told))
         module.class_names = tf.saved_model.Asset(str(names))
         module.table = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
@@ -166,16 +162,6 @@ def write_saved_model(
             ) from error
 
 
-def numbered_versions(out: Path) -> list[Path]:
-    """The versions below a directory, oldest first."""
-    found = [
-        path
-        for path in out.glob("*")
-        if path.name.isdecimal() and files.is_whole(path, last=SAVED_MODEL)
-    ]
-    return sorted(found, key=lambda path: int(path.name))
-
-
 def serve_command(out: Path) -> str:
     """How to serve a directory of versions with TensorFlow Serving."""
     if isinstance(out, UrlPath):
@@ -199,7 +185,7 @@ def _digest(model: keras.Model) -> str:
 def _source(version: Path) -> str | None:
     """The digest of the weights a version was made from, if it says so."""
     try:
-        text = (version / EXTRA / "source.json").read_text("utf-8")
+        text = (version / saved_model.EXTRA / "source.json").read_text("utf-8")
         return json.loads(text)["weights_sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not one of ours, or damaged: another weight for certain

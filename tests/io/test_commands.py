@@ -29,6 +29,7 @@ from training import (
     visualize,
 )
 from training.run_folder import RunFolder
+from training.saved_model import SavedModel
 
 KEPT = ("epoch_0001", "epoch_0002")
 LAST = "run/checkpoints/epoch_0002"
@@ -126,13 +127,14 @@ def test_evaluate_finds_what_training_found(trained, s3):
 
 def test_the_saved_model_is_whole_anywhere(trained, s3, tmp_path):
     local = download(s3, trained, "models/x/1", tmp_path / "1")
-    clip = np.zeros((8, 32, 32, 3), "uint8")
-    here = predict.Predictor(local)
-    there = predict.find_saved_model(f"s3://{trained}/models/x")
-    assert str(there) == f"s3://{trained}/models/x/1"
-    far = predict.Predictor(there)
+    clips = np.zeros((1, 8, 32, 32, 3), "uint8")
+    here = SavedModel(local)
+    far = SavedModel(f"s3://{trained}/models/x")
+    assert str(far.path) == f"s3://{trained}/models/x/1"
     assert far.classes == here.classes == [str(n) for n in range(10)]
-    np.testing.assert_array_equal(far(clip), here(clip))
+    np.testing.assert_array_equal(
+        far.probabilities(clips), here.probabilities(clips)
+    )
 
 
 def test_the_same_weights_are_exported_once(trained, s3):

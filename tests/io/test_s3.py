@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.io.conftest import keys
-from training import checkpoints, export, files, remote
+from training import checkpoints, files, remote, saved_model
 from training.errors import UserError
 from training.recipes import get_recipe
 from training.run_folder import RunFolder
@@ -131,7 +131,7 @@ def test_damage_is_passed_over(run, s3, bucket, capsys):
 def test_versions_without_their_graph_do_not_count(folder, s3, bucket):
     for key in ("9/saved_model.pb", "10/saved_model.pb", "11/variables/x"):
         s3.put_object(Bucket=bucket, Key=f"folder/{key}", Body=b"x")
-    names = [path.name for path in export.numbered_versions(folder)]
+    names = [path.name for path in saved_model.versions(folder)]
     assert names == ["9", "10"]
 
 

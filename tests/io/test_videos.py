@@ -16,12 +16,13 @@ from tests.training.data.test_videos import (
     write_video,
 )
 from tests.training.test_video_runs import TINY
-from training import evaluate, predict, train
+from training import evaluate, train
 from training.data import decode, load_dataset
 from training.data.index_cache import IndexCache
 from training.data.sources import VideoError
 from training.recipe import DataConfig
 from training.run_folder import RunFolder
+from training.saved_model import SavedModel
 
 
 @pytest.fixture(autouse=True)
@@ -104,11 +105,13 @@ def test_a_run_on_shards_of_the_store_is_in_the_store(trained, s3):
 
 
 def test_its_model_is_loaded_back(trained, s3, tmp_path):
-    path = predict.find_saved_model(f"s3://{trained}/models/x")
     local = download(s3, trained, "models/x/1", tmp_path / "1")
-    clip = np.zeros((2, 32, 32, 3), np.uint8)
+    clips = np.zeros((1, 2, 32, 32, 3), np.uint8)
+    here, far = (
+        SavedModel(path) for path in (local, f"s3://{trained}/models/x")
+    )
     np.testing.assert_array_equal(
-        predict.Predictor(path)(clip), predict.Predictor(local)(clip)
+        far.probabilities(clips), here.probabilities(clips)
     )
 
 

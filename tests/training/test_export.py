@@ -1,7 +1,6 @@
 """The SavedModel, and that it needs nothing of ours."""
 
 import json
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf import preprocess
-from training import cli, export, run_model
+from training import cli, export, run_model, saved_model
 from training.data import load_dataset
 from training.errors import UserError
 from training.run_folder import RunFolder
@@ -81,18 +80,16 @@ def test_class_names_are_an_asset(tiny):
 
 def test_the_recipe_and_the_result_go_with_it(tiny):
     run, exported = tiny
-    extra = exported / "assets.extra"
-    assert (extra / "recipe.json").read_text() == (
-        run / "recipe.json"
-    ).read_text()
-    source = json.loads((extra / "source.json").read_text())
+    recipe = (exported / "assets" / "recipe.json").read_text()
+    assert recipe == (run / "recipe.json").read_text()
+    source = json.loads((exported / "assets.extra/source.json").read_text())
     assert source["result"]["recipe"] == "digits_nl"
 
 
 def test_the_same_weights_are_exported_once(tiny):
     run, exported = tiny
     assert export.export_run(RunFolder(run), exported.parent) == exported
-    assert export.numbered_versions(exported.parent) == [exported]
+    assert saved_model.versions(exported.parent) == [exported]
 
 
 def test_other_weights_are_the_next_version(tiny, tmp_path):
@@ -116,7 +113,7 @@ def test_versions_of_another_recipe_are_not_replaced(tiny, tmp_path, capsys):
     error = capsys.readouterr().err
     assert code == 2 and error.count("\n") == 1
     assert "holds versions of recipe 'digits_nl', not 'digits_image'" in error
-    assert [p.name for p in export.numbered_versions(tmp_path)] == ["1"]
+    assert [p.name for p in saved_model.versions(tmp_path)] == ["1"]
 
 
 def test_a_version_that_says_nothing_of_its_source_is_left(tiny, tmp_path):
@@ -164,14 +161,3 @@ def test_the_command_says_where_and_how_to_serve(tiny, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert str(out / "1") in printed
     assert f"{out}:/models/digits" in printed
-
-
-def test_versions_are_ordered_as_numbers(tmp_path):
-    for name in ("10", "9", "notes", ".unfinished-11"):
-        (tmp_path / name).mkdir()
-    names = [path.name for path in export.numbered_versions(tmp_path)]
-    assert names == ["9", "10"]
-
-
-def test_versions_of_a_folder_that_is_not_there():
-    assert export.numbered_versions(pathlib.Path("/nowhere")) == []

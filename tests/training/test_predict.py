@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from training import cli, predict
 from training.data import load_dataset
@@ -42,29 +41,6 @@ def test_a_clip_file_gives_what_its_sample_gives(tiny, tmp_path, capsys):
     assert probabilities(capsys.readouterr().out) == of_sample
 
 
-def test_a_directory_of_versions_means_the_newest(tmp_path):
-    for version in ("2", "10"):
-        (tmp_path / version).mkdir()
-        (tmp_path / version / "saved_model.pb").touch()
-    (tmp_path / "11").mkdir()  # an empty one does not count
-    assert predict.find_saved_model(tmp_path) == tmp_path / "10"
-
-
-@pytest.mark.parametrize("make", [True, False])
-def test_a_path_that_is_no_saved_model_is_one_line(make, tmp_path, capsys):
-    path = tmp_path / "model"
-    if make:
-        path.mkdir()
-    error = one_line_error(capsys, [f"--model={path}", "--sample=0"])
-    assert "is not a SavedModel" in error
-
-
-def test_a_damaged_saved_model_is_one_line(tmp_path, capsys):
-    (tmp_path / "saved_model.pb").write_bytes(b"not a graph")
-    error = one_line_error(capsys, [f"--model={tmp_path}", "--sample=0"])
-    assert "cannot be loaded" in error
-
-
 def test_a_clip_of_another_size_says_both(tiny, tmp_path, capsys):
     np.save(tmp_path / "clip.npy", np.zeros((3, 32, 32, 3), "uint8"))
     error = one_line_error(
@@ -85,15 +61,6 @@ def test_a_clip_of_another_size_says_both(tiny, tmp_path, capsys):
 def test_options_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(UserError, match=message):
         predict.main(arguments)
-
-
-def test_a_saved_model_of_others_is_one_line(tmp_path, capsys):
-    module = tf.Module()
-    spec = tf.TensorSpec((None,), tf.float32)
-    module.f = tf.function(lambda x, y: {"sum": x + y}, [spec, spec])
-    tf.saved_model.save(module, str(tmp_path), {"serving_default": module.f})
-    error = one_line_error(capsys, [f"--model={tmp_path}", "--sample=0"])
-    assert "cannot be loaded as one of our SavedModels" in error
 
 
 def test_without_arguments_it_shows_an_example(capsys, tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import TINY
-from training import checkpoints, cli, export, run_model, train
+from training import checkpoints, cli, run_model, saved_model, train
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
 
@@ -138,7 +138,7 @@ def test_a_finished_run_is_not_started_over(tiny, capsys):
     assert "is trained: nothing to do" in printed
     assert "test accuracy" in printed
     assert (run / "result.json").stat().st_mtime_ns == before
-    assert export.numbered_versions(exported.parent) == [exported]
+    assert saved_model.versions(exported.parent) == [exported]
 
 
 def test_the_table_names_what_to_try_next(tiny, capsys):

@@ -1,0 +1,142 @@
+"""The SavedModels that export writes: finding, loading and asking them.
+
+    savedmodels/digits_nl/1/
+        saved_model.pb, variables/
+        assets/classes.txt           class names, one a line
+        assets/recipe.json           how it was trained
+        assets.extra/source.json     accuracy, versions, and which weights
+
+A version appears at once. On an object store, where no directory can, its
+saved_model.pb is uploaded last, and a version without it does not count.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from nonlocal_tf.choices import unknown
+from training import files, recipe_text, remote
+from training.errors import UserError
+from training.recipe import Recipe
+from training.remote import Path
+
+SAVED_MODEL = "saved_model.pb"
+ASSETS = "assets"
+CLASSES = "classes.txt"
+RECIPE = "recipe.json"
+EXTRA = "assets.extra"
+
+
+def versions(out: Path) -> list[Path]:
+    """The versions below a directory, oldest first."""
+    found = [
+        path
+        for path in out.glob("*")
+        if path.name.isdecimal() and files.is_whole(path, last=SAVED_MODEL)
+    ]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def find(path: str | Path) -> Path:
+    """The directory with saved_model.pb: `path` or its newest version.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = remote.as_path(path)
+    if (path / SAVED_MODEL).is_file():
+        return path
+    for version in reversed(versions(path)):
+        if (version / SAVED_MODEL).is_file():
+            return version
+    raise UserError(
+        f"{path} is not a SavedModel: there is no saved_model.pb in it or in "
+        "a numbered version below it. Make one with python -m training.export."
+        f"{remote.missing(path)}"
+    )
+
+
+def read_recipe(version: Path) -> Recipe | None:
+    """What a SavedModel was trained with, if it says so."""
+    path = version / ASSETS / RECIPE
+    if not path.is_file():
+        return None
+    return recipe_text.from_json(path.read_text("utf-8"))
+
+
+class SavedModel:
+    """A SavedModel of `training.export`, loaded.
+
+    Args:
+        path: a version, or a directory of versions (the newest is taken).
+
+    Attributes:
+        path: of the version.
+        classes: their names.
+        recipe: what it was trained with, if it says so.
+        input_name: "clips", or "images" of an image network.
+        input_shape: of one clip, `(time, height, width, 3)`, None where any
+            size is taken.
+
+    Raises:
+        UserError: there is none, or it is not one of ours.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = find(path)
+        try:
+            # Kept: signatures die with the object that they belong to.
+            self._module = tf.saved_model.load(str(self.path))
+            self._signatures = self._module.signatures
+            serve = self._signatures["serving_default"]
+            (spec,) = serve.structured_input_signature[1].values()
+            serve.structured_outputs["probabilities"]
+        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+            raise UserError(
+                f"{self.path} cannot be loaded as one of our SavedModels: "
+                f"{error}"
+            ) from error
+        self.input_name = spec.name
+        self.input_shape = tuple(spec.shape[1:])
+        names = self.path / ASSETS / CLASSES
+        if not names.is_file():
+            raise UserError(
+                f"{self.path} has no class names ({ASSETS}/{CLASSES})."
+            )
+        self.classes = names.read_text("utf-8").splitlines()
+        self.recipe = read_recipe(self.path)
+
+    def ask(self, signature: str, **inputs) -> dict[str, np.ndarray]:
+        """The outputs of a signature, by name.
+
+        Raises:
+            UserError: there is no such signature, or it refuses the inputs.
+        """
+        if signature not in self._signatures:
+            raise UserError(unknown("signature", signature, self._signatures))
+        tensors = {key: tf.constant(value) for key, value in inputs.items()}
+        try:
+            outputs = self._signatures[signature](**tensors)
+        except (tf.errors.OpError, TypeError, ValueError) as error:
+            message = str(getattr(error, "message", error))
+            raise UserError(f"{self.path}: {message}") from error
+        return {key: value.numpy() for key, value in outputs.items()}
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Probabilities `(batch, classes)` of uint8 clips, or images.
+
+        Raises:
+            UserError: their shape or dtype is not that of the model.
+        """
+        fits = len(pixels.shape) == len(self.input_shape) + 1 and all(
+            of_model in (None, side)
+            for of_model, side in zip(
+                self.input_shape, pixels.shape[1:], strict=True
+            )
+        )
+        if not fits or pixels.dtype != np.uint8:
+            raise UserError(
+                f"This model takes uint8 pixels of shape {self.input_shape}. "
+                f"Received: {pixels.dtype} {pixels.shape[1:]}"
+            )
+        asked = self.ask("serving_default", **{self.input_name: pixels})
+        return asked["probabilities"]
