@@ -8,6 +8,7 @@ import dataclasses
 import io
 import itertools
 import math
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from nonlocal_tf import visualize
@@ -23,6 +24,7 @@ FONT_PX, TITLE_PX = 15, 18
 LINE_PX, MARKER_PX = 2.0, 3.5
 LEGEND_PX = 36  # length of the line in the legend
 ROW_PX = 24  # height of a row of the legend
+UP_PX = 18  # middle of what is written beside an axis
 PARTS_Y, PARTS_X = 5, 8
 MARKERS_UP_TO = 40  # more points would run into each other
 POINTS_UP_TO = 400  # more would blur dashes
@@ -86,17 +88,16 @@ def png(
     Raises:
         ImportError: Pillow is not installed (extra `viz`).
     """
-    Image, ImageDraw = visualize.pillow()
+    Image, _ = visualize.pillow()
     factor = SCALE * SMOOTH
-    measure = _Pen(ImageDraw.Draw(Image.new("RGB", (1, 1))), factor)
+    measure = _Pen(Image.new("RGB", (1, 1)), factor)
     tiles = []
     for panel in panels:
         rows = _legend_rows(measure, panel)
         height = PANEL_PX + ROW_PX * (len(rows) - 1)
         size = (WIDTH_PX * factor, height * factor)
         tile = Image.new("RGB", size, PAPER)
-        pen = _Pen(ImageDraw.Draw(tile), factor)
-        _draw_panel(pen, steps, panel, rows, across)
+        _draw_panel(_Pen(tile, factor), steps, panel, rows, across)
         tiles.append(tile.reduce(SMOOTH))
     total = sum(tile.height for tile in tiles)
     picture = Image.new("RGB", (WIDTH_PX * SCALE, total), PAPER)
@@ -120,8 +121,9 @@ def require() -> None:
 class _Pen:
     """Draws in the pixels of the constants above."""
 
-    def __init__(self, draw, factor: int):
-        self._draw = draw
+    def __init__(self, picture, factor: int):
+        self._picture = picture
+        self._draw = visualize.pillow()[1].Draw(picture)
         self._factor = factor
 
     def line(self, points, colour, width: float) -> None:
@@ -137,11 +139,31 @@ class _Pen:
         """Writes; anchors are l, m or r, and m for the middle of the height."""
         at = (x * self._factor, y * self._factor)
         size *= self._factor
+        text = _plain(text)
         self._draw.text(at, text, fill=INK, anchor=anchor, font_size=size)
+
+    def text_upwards(self, x, y, text: str) -> None:
+        """Writes from below upwards, with the middle of the text at (x, y)."""
+        Image, _ = visualize.pillow()
+        wide, high = round(self.width(text)) + 2, FONT_PX + 6
+        size = (wide * self._factor, high * self._factor)
+        label = Image.new("RGB", size, PAPER)
+        _Pen(label, self._factor).text(wide / 2, high / 2, text, "mm")
+        corner = (x - high / 2) * self._factor, (y - wide / 2) * self._factor
+        upright = label.rotate(90, expand=True)
+        self._picture.paste(upright, tuple(round(side) for side in corner))
 
     def width(self, text: str, size: int = FONT_PX) -> float:
         size *= self._factor
+        text = _plain(text)
         return self._draw.textlength(text, font_size=size) / self._factor
+
+
+def _plain(text: str) -> str:
+    """A text in ASCII, which is all that Pillow's own font has."""
+    letters = unicodedata.normalize("NFKD", text)
+    kept = (c for c in letters if not unicodedata.combining(c))
+    return "".join(kept).encode("ascii", "replace").decode()
 
 
 def _draw_panel(
@@ -163,7 +185,8 @@ def _draw_panel(
     every = -(-len(steps) // POINTS_UP_TO)
     mean = f" (each point is the mean of {every} values)" if every > 1 else ""
     _draw_axes(pen, across, up, f"{across_what}{mean}")
-    pen.text(LEFT_PX - 8, top - 18, panel.up, "rm")
+    if panel.up:
+        pen.text_upwards(UP_PX, (top + bottom) / 2, panel.up)
     lost = len(known) - len(finite)
     notes = ["logarithmic"] if up.log else []
     if lost:

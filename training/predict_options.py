@@ -49,7 +49,7 @@ def parse(arguments: Sequence[str] | None):
     )
     parser.add_argument(
         "--top",
-        type=cli.count,
+        type=int,
         metavar="K",
         help=f"best classes (default: {TOP}; 1 on the lines of many videos)",
     )
@@ -94,8 +94,10 @@ def check(options: argparse.Namespace) -> None:
         raise UserError("Give --model DIR, a SavedModel or a run folder.")
     if bool(options.videos) == (options.sample is not None):
         raise UserError(
-            "Give either a clip file, videos or folders, or --sample N."
+            "Give either a clip file or videos (or folders), or --sample N."
         )
+    if options.top is not None and options.top < 1:
+        raise UserError(f"Expected --top to be at least 1, not {options.top}.")
     looks = options.views or options.timeline is not None
     if options.sample is not None and (looks or options.out):
         raise UserError(

@@ -175,8 +175,9 @@ def _of_run(run: RunFolder, choose: Choice) -> Predictor:
 
 
 def _of_saved_model(model: SavedModel, choose: Choice) -> Predictor:
-    sampling, views, chosen = _looks(model.recipe, model.path, choose)
-    if sampling is not None:
+    recipe = model.recipe
+    sampling, views, chosen = _looks(recipe, model.path, choose)
+    if recipe is not None and sampling is not None:
         side = views.crop_px if views.crops else None
         shape = (sampling.frames, side, side, 3)
         if not _fits(model.input_shape, shape):
@@ -185,6 +186,7 @@ def _of_saved_model(model: SavedModel, choose: Choice) -> Predictor:
                 f"Expected views of that size. Received: {shape}; give "
                 "--short-side and --crop, or --model with the run folder."
             )
+        _check_windows(recipe, sampling, views)
         multi_label = views.pool == "max" and not _adds_up(model, sampling)
         view_options.check(views, sampling, multi_label)
     return Predictor(
@@ -197,6 +199,25 @@ def _of_saved_model(model: SavedModel, choose: Choice) -> Predictor:
         chosen=chosen,
         step=model.probabilities,
     )
+
+
+def _check_windows(
+    recipe: Recipe, sampling: SamplingConfig, views: ViewsConfig
+) -> None:
+    """Raises a UserError where a test would average over windows.
+
+    A SavedModel averages over whole views, which is the same for views of the
+    size that was trained on alone.
+    """
+    windows = view_network.has_windows(recipe)
+    side = views.crop_px if views.crops else None
+    if windows and views.starts != "mmaction2" and side != sampling.crop_px:
+        raise UserError(
+            f"A test of this network averages over windows of "
+            f"{sampling.crop_px} px, a SavedModel over whole views. Expected "
+            f"--crop {sampling.crop_px} or --model with the run folder. "
+            f"Received: {scoring.in_words(views)}"
+        )
 
 
 def _looks(recipe: Recipe | None, path: Path, choose: Choice):

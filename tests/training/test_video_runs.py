@@ -147,6 +147,16 @@ def test_several_labels_a_video(tmp_path):
     assert 0 <= result["mean_average_precision"] <= 1
     assert "val_auc_pr" in (run / "metrics.csv").read_text()
     assert (tmp_path / "x" / "1" / "saved_model.pb").exists()
+    film, out = films.write_film(tmp_path / "a.mkv", 31), tmp_path / "a.json"
+    found = []
+    for model in (run, tmp_path / "x"):
+        predict.main(
+            [str(film), f"--model={model}", f"--out={out}"]
+            + ["--views=2x1", "--pool=max"]
+        )
+        found.append(json.loads(out.read_text())["videos"][0]["scores"])
+    np.testing.assert_allclose(*found, rtol=1e-5)
+    assert abs(sum(found[0]) - 1) > 1e-3  # sigmoids do not add up to one
 
 
 def test_views_that_do_not_go_together_are_refused_first(
