@@ -8,19 +8,19 @@ import dataclasses
 import io
 import itertools
 import math
-import unicodedata
 from collections.abc import Iterator, Sequence
 
 from nonlocal_tf import visualize
 from training import axes
 from training.errors import UserError
+from training.pen import FONT_PX, INK, PAPER, Pen
 
 # Sizes are in pixels of a picture 800 wide, which is drawn in SCALE times as
 # many for screens that have them, and each of them from SMOOTH times SMOOTH.
 SCALE, SMOOTH = 2, 2
 WIDTH_PX, PANEL_PX = 800, 260
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 84, 32, 44, 48
-FONT_PX, TITLE_PX = 15, 18
+TITLE_PX = 18
 LINE_PX, MARKER_PX = 2.0, 3.5
 LEGEND_PX = 36  # length of the line in the legend
 ROW_PX = 24  # height of a row of the legend
@@ -28,7 +28,7 @@ UP_PX = 18  # middle of what is written beside an axis
 PARTS_Y, PARTS_X = 5, 8
 MARKERS_UP_TO = 40  # more points would run into each other
 POINTS_UP_TO = 400  # more would blur dashes
-PAPER, INK, GRID = (255, 255, 255), (40, 40, 40), (222, 222, 222)
+GRID = (222, 222, 222)
 COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167))
 DASHES = ((), (9, 5), (2, 4), (14, 4, 2, 4))  # on, off, ...
 CORNERS = (24, 4, 3, 5)  # of markers
@@ -90,14 +90,14 @@ def png(
     """
     Image, _ = visualize.pillow()
     factor = SCALE * SMOOTH
-    measure = _Pen(Image.new("RGB", (1, 1)), factor)
+    measure = Pen(Image.new("RGB", (1, 1)), factor)
     tiles = []
     for panel in panels:
         rows = _legend_rows(measure, panel)
         height = PANEL_PX + ROW_PX * (len(rows) - 1)
         size = (WIDTH_PX * factor, height * factor)
         tile = Image.new("RGB", size, PAPER)
-        _draw_panel(_Pen(tile, factor), steps, panel, rows, across)
+        _draw_panel(Pen(tile, factor), steps, panel, rows, across)
         tiles.append(tile.reduce(SMOOTH))
     total = sum(tile.height for tile in tiles)
     picture = Image.new("RGB", (WIDTH_PX * SCALE, total), PAPER)
@@ -118,56 +118,8 @@ def require() -> None:
         raise UserError(str(error)) from error
 
 
-class _Pen:
-    """Draws in the pixels of the constants above."""
-
-    def __init__(self, picture, factor: int):
-        self._picture = picture
-        self._draw = visualize.pillow()[1].Draw(picture)
-        self._factor = factor
-
-    def line(self, points, colour, width: float) -> None:
-        scaled = [(x * self._factor, y * self._factor) for x, y in points]
-        thick = round(width * self._factor)
-        self._draw.line(scaled, fill=colour, width=thick, joint="curve")
-
-    def shape(self, points, colour) -> None:
-        scaled = [(x * self._factor, y * self._factor) for x, y in points]
-        self._draw.polygon(scaled, fill=colour)
-
-    def text(self, x, y, text: str, anchor: str, size: int = FONT_PX) -> None:
-        """Writes; anchors are l, m or r, and m for the middle of the height."""
-        at = (x * self._factor, y * self._factor)
-        size *= self._factor
-        text = _plain(text)
-        self._draw.text(at, text, fill=INK, anchor=anchor, font_size=size)
-
-    def text_upwards(self, x, y, text: str) -> None:
-        """Writes from below upwards, with the middle of the text at (x, y)."""
-        Image, _ = visualize.pillow()
-        wide, high = round(self.width(text)) + 2, FONT_PX + 6
-        size = (wide * self._factor, high * self._factor)
-        label = Image.new("RGB", size, PAPER)
-        _Pen(label, self._factor).text(wide / 2, high / 2, text, "mm")
-        corner = (x - high / 2) * self._factor, (y - wide / 2) * self._factor
-        upright = label.rotate(90, expand=True)
-        self._picture.paste(upright, tuple(round(side) for side in corner))
-
-    def width(self, text: str, size: int = FONT_PX) -> float:
-        size *= self._factor
-        text = _plain(text)
-        return self._draw.textlength(text, font_size=size) / self._factor
-
-
-def _plain(text: str) -> str:
-    """A text in ASCII, which is all that Pillow's own font has."""
-    letters = unicodedata.normalize("NFKD", text)
-    kept = (c for c in letters if not unicodedata.combining(c))
-    return "".join(kept).encode("ascii", "replace").decode()
-
-
 def _draw_panel(
-    pen: _Pen,
+    pen: Pen,
     steps: Sequence[float],
     panel: Panel,
     rows: Sequence[Sequence[Curve]],
@@ -207,7 +159,7 @@ def _draw_panel(
         pen.text(WIDTH_PX / 2, middle, "no value to draw", "mm")
 
 
-def _draw_axes(pen: _Pen, across: axes.Axis, up: axes.Axis, below: str):
+def _draw_axes(pen: Pen, across: axes.Axis, up: axes.Axis, below: str):
     for value, label in up.marks:
         y = up.at(value)
         ends = [(across.start_px, y), (across.end_px, y)]
@@ -227,7 +179,7 @@ def _draw_axes(pen: _Pen, across: axes.Axis, up: axes.Axis, below: str):
     pen.text(middle, up.start_px + BOTTOM_PX - 13, below, "mm")
 
 
-def _legend_rows(pen: _Pen, panel: Panel) -> list[list[Curve]]:
+def _legend_rows(pen: Pen, panel: Panel) -> list[list[Curve]]:
     """What is in the legend: a row right of the title, and rows below it.
 
     Names that do not all fit beside the title are below, as many to a row as
@@ -251,11 +203,11 @@ def _legend_rows(pen: _Pen, panel: Panel) -> list[list[Curve]]:
     return rows
 
 
-def _entry_width(pen: _Pen, curve: Curve) -> float:
+def _entry_width(pen: Pen, curve: Curve) -> float:
     return LEGEND_PX + 6 + pen.width(curve.name) + 18
 
 
-def _draw_legend(pen: _Pen, rows: Sequence[Sequence[Curve]], few: bool) -> None:
+def _draw_legend(pen: Pen, rows: Sequence[Sequence[Curve]], few: bool) -> None:
     """A row right of the title, and others below it, from the right."""
     room = WIDTH_PX - LEFT_PX - RIGHT_PX - LEGEND_PX - 6
     for number, row in enumerate(rows):
@@ -271,7 +223,7 @@ def _draw_legend(pen: _Pen, rows: Sequence[Sequence[Curve]], few: bool) -> None:
             x -= LEGEND_PX + 18
 
 
-def _shortened(pen: _Pen, text: str, room: float, size: int) -> str:
+def _shortened(pen: Pen, text: str, room: float, size: int) -> str:
     """A text that fits, with dots for what does not."""
     if pen.width(text, size) <= room:
         return text
@@ -292,7 +244,7 @@ def _means(steps, values, every: int) -> Iterator[tuple]:
         yield steps[start : start + every][-1], mean
 
 
-def _draw_curve(pen: _Pen, look: int, points, few: bool) -> None:
+def _draw_curve(pen: Pen, look: int, points, few: bool) -> None:
     """A line through points; None interrupts it."""
     for drawn, group in itertools.groupby(points, lambda p: p is not None):
         part = list(group)
@@ -304,7 +256,7 @@ def _draw_curve(pen: _Pen, look: int, points, few: bool) -> None:
                 _draw_marker(pen, look, point)
 
 
-def _draw_line(pen: _Pen, look: int, points) -> None:
+def _draw_line(pen: Pen, look: int, points) -> None:
     dashes = DASHES[look % len(DASHES)]
     colour = COLOURS[look % len(COLOURS)]
     for dash in _dashed(points, dashes) if dashes else [points]:
@@ -335,7 +287,7 @@ def _dashed(points, dashes: Sequence[float]) -> Iterator[list]:
         yield piece
 
 
-def _draw_marker(pen: _Pen, look: int, point) -> None:
+def _draw_marker(pen: Pen, look: int, point) -> None:
     corners = CORNERS[look % len(CORNERS)]
     # Those with few corners look smaller at the same radius.
     radius = MARKER_PX * (1.35 if corners < 6 else 1)
