@@ -11,6 +11,8 @@ from tests.training.data import films
 from tests.training.test_video_runs import TINY
 from training import cli, evaluate, predict, predictor, train, video_scores
 
+# What the default tests have of this is in test_video_runs.py.
+pytestmark = pytest.mark.slow
 CLASSES = ["jump", "walk slöwly"]
 
 
@@ -62,7 +64,7 @@ VIEWS = [
 ]
 
 
-@pytest.mark.parametrize("views", VIEWS, ids=" ".join)
+@pytest.mark.parametrize("views", VIEWS)
 @pytest.mark.parametrize("of_run", [True, False])
 def test_scores_are_those_of_a_test(trained, tmp_path, views, of_run):
     _, run, out = trained
