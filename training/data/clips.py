@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from training import files, remote
-from training.data import decode, transforms
 from training.data import sampling as samples
 from training.data.sources import VideoError
+from training.data.video_views import VideoViews
 from training.errors import UserError
 from training.recipe import SamplingConfig
 
@@ -59,25 +59,11 @@ def read_clip(
 
 def _middle_of_video(path: str, sampling: SamplingConfig) -> np.ndarray:
     """What validation sees of a video."""
-    views = samples.middle(sampling)
     try:
-        index = decode.index_video(path)
-        frames = samples.clips(
-            tf.constant(index.frames, tf.int64),
-            tf.constant(index.fps, tf.float64),
-            sampling,
-            views,
-        )
-        window = transforms.crop_windows(
-            index.height, index.width, views.short_side_px, views.crop_px, 1
-        )
-        resampler = transforms.Resampler(
-            index.height, index.width, window.numpy(), [views.crop_px] * 2
-        )
-        clip = decode.read_frames(path, frames[0].numpy(), index, resampler)
+        views = VideoViews(path, sampling).read(samples.middle(sampling))
     except VideoError as error:
         raise UserError(f"{path}: {error}") from error
-    return clip[:, 0]
+    return views[0]
 
 
 def write_clip(path: str | remote.Path, clip: np.ndarray) -> None:
