@@ -34,7 +34,11 @@ class Shares(tf.Module):
     )
     def clips(self, clips):
         """The signature serving_default."""
-        shares = self._shares(tf.cast(clips, tf.float32))
+        some = tf.debugging.assert_positive(
+            tf.shape(clips), "Expected pixels: no size may be 0."
+        )
+        with tf.control_dependencies([some]):
+            shares = self._shares(tf.cast(clips, tf.float32))
         best = tf.argmax(shares, axis=-1)
         return {
             "probabilities": shares,
@@ -47,14 +51,15 @@ class Shares(tf.Module):
     )
     def frames(self, frames_bytes):
         """The signature serve_frames."""
-        tf.debugging.assert_positive(
-            tf.size(frames_bytes), "frames_bytes: expected frames"
+        some = tf.debugging.assert_positive(
+            tf.shape(frames_bytes), "Expected at least one frame a video."
         )
-        shares = tf.map_fn(
-            self._video,
-            frames_bytes,
-            fn_output_signature=tf.TensorSpec((3,), tf.float32),
-        )
+        with tf.control_dependencies([some]):
+            shares = tf.map_fn(
+                self._video,
+                frames_bytes,
+                fn_output_signature=tf.TensorSpec((3,), tf.float32),
+            )
         scores, places = tf.math.top_k(shares, 3)
         return {
             "probabilities": shares,
