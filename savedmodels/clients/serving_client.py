@@ -110,7 +110,7 @@ def check_size(size_bytes: int, max_mb: float) -> None:
     """Raises a ClientError for a request that is too large to be sent."""
     if size_bytes > max_mb * 1e6:
         raise ClientError(
-            f"The request has {size_bytes / 1e6:.1f} MB, and at most "
+            f"The request has {size_bytes / 1e6:.3g} MB or more, and at most "
             f"{max_mb:g} are sent. Send a part (--start, --seconds), smaller "
             "frames (--short-side 256), or raise --max-mb."
         )

@@ -21,7 +21,6 @@ OPTIONS = (
     ("grpc.enable_retries", 0),  # ours count against one timeout
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
 

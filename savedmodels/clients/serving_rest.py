@@ -147,12 +147,7 @@ class RestClient:
 
 def to_json(array: np.ndarray) -> Any:
     """Nested lists of an array; bytes are base64 in an object."""
-    array = np.asarray(array)
-    if array.dtype != np.object_:
-        return array.tolist()
-    if array.ndim:
-        return [to_json(part) for part in array]
-    return {"b64": base64.b64encode(array.item()).decode()}
+    return _encoded(np.asarray(array).tolist())
 
 
 def from_json(value: Any, dtype: str) -> np.ndarray:
@@ -173,6 +168,14 @@ def from_json(value: Any, dtype: str) -> np.ndarray:
     made = np.empty(plain.size, object)
     made[:] = as_bytes
     return made.reshape(plain.shape)
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, list) and value and isinstance(value[0], list | bytes):
+        return [_encoded(each) for each in value]
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    return value
 
 
 def _infos(entries: dict) -> dict:

@@ -82,15 +82,14 @@ def _ask_frames(
         raise ClientError(
             "serve_frames takes a video; send an array to serving_default."
         )
-    # base64 makes four bytes of three.
-    share = 0.75 if options.rest else 1.0
     files = video_frames.files_of(
         options.video,
         options.start,
         options.seconds,
         options.short_side,
         options.png,
-        share * options.max_mb,
+        options.max_mb,
+        base64=options.rest,
     )
     batch = np.empty((1, len(files)), object)
     batch[0] = files

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from serving_client import ClientError, check_size
 
-QUALITY = 92  # of JPEG; what was compressed once should not suffer again
+# Of JPEG. Colours are kept at full resolution, unlike Pillow's own choice: that
+# is a tenth more bytes, and less than half the error at hard edges.
+QUALITY = 95
 
 
 def read(
@@ -63,6 +65,7 @@ def files_of(
     short_side: int | None = None,
     png: bool = False,
     max_mb: float = 64.0,
+    base64: bool = False,
 ) -> list[bytes]:
     """The frames as JPEG or PNG files, for the signature serve_frames.
 
@@ -73,6 +76,7 @@ def files_of(
         short_side: frames with a longer one are made so small, in pixels.
         png: whether to lose nothing, in several times the space.
         max_mb: stops as soon as there is more, so long films fill no memory.
+        base64: whether they are sent so, as four bytes for three.
 
     Raises:
         ClientError: it cannot be read, has no frames, or is too large.
@@ -81,7 +85,7 @@ def files_of(
     for frame in read(path, start_s, seconds):
         files.append(_encode(frame, short_side, png))
         size += len(files[-1])
-        check_size(size, max_mb)
+        check_size(size * 4 // 3 if base64 else size, max_mb)
     if not files:
         raise ClientError(f"{path} has no frames from {start_s:g} s on.")
     return files
@@ -145,7 +149,7 @@ def _encode(frame: np.ndarray, short_side: int | None, png: bool) -> bytes:
     if png:
         image.save(file, "PNG", compress_level=1)
     else:
-        image.save(file, "JPEG", quality=QUALITY)
+        image.save(file, "JPEG", quality=QUALITY, subsampling=0)
     return file.getvalue()
 
 

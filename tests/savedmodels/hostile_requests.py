@@ -154,7 +154,7 @@ class Requests:
             request.output_filter.append("secret")
         else:
             return b"\xff" + self.rng.bytes(int(self.rng.integers(0, 500)))
-        return request.SerializeToString()
+        return request.SerializeToString(deterministic=True)
 
     def _bad_tensor(self) -> tensor_pb2.TensorProto:
         """A tensor that contradicts itself."""
