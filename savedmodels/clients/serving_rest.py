@@ -75,7 +75,10 @@ class RestClient:
                 or there is no answer.
         """
         columns = {name: to_json(array) for name, array in inputs.items()}
-        body = json.dumps({"signature_name": signature, "inputs": columns})
+        body = json.dumps(
+            {"signature_name": signature, "inputs": columns},
+            separators=(",", ":"),
+        )
         check_size(len(body), self.max_mb)
         answer = self._ask("POST", ":predict", body.encode())
         if signature not in (self._signatures or self.signatures()):
