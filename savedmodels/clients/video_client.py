@@ -100,7 +100,7 @@ def _ask_frames(
         for name, score in zip(names[0], scores[0], strict=True)
     ]
     size = sum(map(len, files)) / 1e6
-    return rows[: options.top], f"{len(files)} frames, {size:.1f} MB"
+    return rows[: options.top], f"{len(files)} frames, {size:.2g} MB"
 
 
 def _ask_clip(
@@ -228,7 +228,13 @@ def _parser() -> argparse.ArgumentParser:
         help="serve_frames takes the whole video, serving_default one clip "
         "(default: the first that suits)",
     )
-    add("--top", type=_positive(int), default=5, metavar="K", help="rows")
+    add(
+        "--top",
+        type=_positive(int),
+        default=5,
+        metavar="K",
+        help="rows (default: 5; serve_frames gives no more)",
+    )
     add(
         "--timeout",
         type=_positive(float),
@@ -259,9 +265,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     part.add_argument("--png", action="store_true", help="PNG, not JPEG")
     clip = parser.add_argument_group("serving_default")
-    clip.add_argument("--frames", type=_positive(int), metavar="N")
-    clip.add_argument("--stride", type=_positive(int), default=1, metavar="N")
-    clip.add_argument("--size", type=_size, metavar="HEIGHTxWIDTH")
+    clip.add_argument(
+        "--frames",
+        type=_positive(int),
+        metavar="N",
+        help="of a video, from --start (default: the model's, if it has one)",
+    )
+    clip.add_argument(
+        "--stride",
+        type=_positive(int),
+        default=1,
+        metavar="N",
+        help="from one of them to the next (default: 1)",
+    )
+    clip.add_argument(
+        "--size",
+        type=_size,
+        metavar="HEIGHTxWIDTH",
+        help="resize them, in pixels (default: as they are)",
+    )
     clip.add_argument(
         "--classes", metavar="FILE", help="assets/classes.txt of the model"
     )

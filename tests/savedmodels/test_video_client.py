@@ -15,11 +15,6 @@ from tests.savedmodels import made_model
 from tests.savedmodels.contract_server import ContractServer
 from tests.training.data import films
 
-pytestmark = pytest.mark.filterwarnings(
-    # Servers that never answer are left to end with the process.
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
 
 @pytest.fixture(scope="module")
 def client(clients):
