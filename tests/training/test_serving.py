@@ -11,7 +11,9 @@ from PIL import Image
 
 from tests.savedmodels import hostile
 from tests.savedmodels.contract_server import ContractServer
-from training import serve_config
+from tests.training.data import films
+from tests.training.test_video_runs import TINY
+from training import serve_config, train
 from training.saved_model import SavedModel
 
 CLIENTS = pathlib.Path(__file__).parents[2] / "savedmodels" / "clients"
@@ -106,6 +108,52 @@ def test_what_a_signature_refuses_reaches_the_client_in_words(client):
             block=np.array([b""], object),
             query=np.array([[8, 0, 0]], np.int32),
         )
+
+
+@pytest.mark.slow
+def test_a_run_on_videos_is_served_to_the_video_client(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(CLIENTS)
+    import video_client
+
+    for label, name in enumerate(("jump", "walk slöwly")):
+        for number in range(5):
+            clip = films.pictures(9 + number, seed=label)
+            film = films.write_film(tmp_path / name / f"{number}.mkv", clip)
+    videos, models = tmp_path / "videos", tmp_path / "models"
+    videos.mkdir()
+    for name in ("jump", "walk slöwly"):
+        (tmp_path / name).rename(videos / name)
+    film = videos / "walk slöwly" / film.name
+    train.main(
+        [f"--set=data.root={videos}", f"--workdir={tmp_path / 'run'}", *TINY]
+        + [f"--export={models / 'acts'}"]
+    )
+    serve_config.write([str(models / "acts")], str(models / "serving"))
+    frames = pngs(films.decode_all(film))
+    model = SavedModel(models / "acts")
+    expected = model.ask("serve_frames", frames_bytes=frames)
+    rows = [
+        f"{name.decode()} {score:.4f}"
+        for name, score in zip(
+            expected["top_k_classes"][0],
+            expected["top_k_scores"][0],
+            strict=True,
+        )
+    ]
+    capsys.readouterr()
+    config = models / "serving" / "models.config"
+    with ContractServer(config, models) as server:
+        for where in (
+            [f"--address={server.grpc_address}"],
+            ["--rest", f"--address={server.rest_address}"],
+        ):
+            asked = [str(film), "--model=acts", "--png", *where]
+            assert video_client.main(asked) == 0
+            printed = capsys.readouterr().out.splitlines()[2:]
+            assert [" ".join(row.split()) for row in printed] == rows
 
 
 @pytest.mark.slow
