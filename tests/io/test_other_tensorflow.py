@@ -1,0 +1,80 @@
+"""SavedModels between the TensorFlow of URLs and the newest, both ways."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from training.saved_model import SavedModel
+
+ROOT = pathlib.Path(__file__).parents[2]
+OTHER = ROOT / ".venv" / "bin" / "python"
+CLIPS = np.random.default_rng(7).integers(0, 256, (2, 8, 32, 32, 3), "uint8")
+ASK = """
+import sys, numpy as np, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+clips = tf.constant(np.load(sys.argv[2]))
+given = {"clips": clips, "block": tf.constant(["", ""])}
+given["query"] = tf.constant([[7, 31, 0], [2, 5, 9]])
+named = {"serving_default": ["clips"], "features": ["clips"],
+         "attention": ["clips", "block", "query"]}
+outputs = {}
+for name, inputs in named.items():
+    got = model.signatures[name](**{key: given[key] for key in inputs})
+    for key, value in got.items():
+        if value.dtype != tf.string:
+            outputs[f"{name} {key}"] = value.numpy().tolist()
+import json
+print(json.dumps([tf.__version__, outputs]))
+"""
+
+
+@pytest.fixture(scope="module")
+def other():
+    """The newest TensorFlow's Python, where `make test` has made one."""
+    if (
+        not OTHER.exists()
+        or OTHER.parent == pathlib.Path(sys.executable).parent
+    ):
+        pytest.skip("there is no other environment in .venv")
+    return OTHER
+
+
+def asked(python, version, folder):
+    np.save(folder / "clips.npy", CLIPS)
+    command = [python, "-c", ASK, version, folder / "clips.npy"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    release, outputs = json.loads(done.stdout.splitlines()[-1])
+    return release, {key: np.array(value) for key, value in outputs.items()}
+
+
+def compare(version, other, folder):
+    """In both, the same in every number; returns the two releases."""
+    one, here = asked(sys.executable, version, folder)
+    two, there = asked(other, version, folder)
+    assert here.keys() == there.keys() and len(here) == 5
+    for key, value in here.items():
+        np.testing.assert_allclose(there[key], value, rtol=0, atol=1e-5)
+    assert one != two
+    return here["serving_default probabilities"]
+
+
+def test_the_newest_loads_what_this_one_exported(tiny, other, tmp_path):
+    probabilities = compare(tiny[1], other, tmp_path)
+    expected = SavedModel(tiny[1]).probabilities(CLIPS)
+    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
+
+
+def test_this_one_loads_what_the_newest_exported(tiny, other, tmp_path):
+    subprocess.run(
+        [other, "-m", "training.export", f"--workdir={tiny[0]}"]
+        + [f"--out={tmp_path / 'x'}"],
+        cwd=ROOT,
+        check=True,
+    )
+    probabilities = compare(tmp_path / "x" / "1", other, tmp_path)
+    expected = SavedModel(tiny[1]).probabilities(CLIPS)
+    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
