@@ -105,6 +105,11 @@ class SavedModel:
         self.classes = names.read_text("utf-8").splitlines()
         self.recipe = read_recipe(self.path)
 
+    @property
+    def signatures(self) -> tuple[str, ...]:
+        """The names of what it can be asked."""
+        return tuple(self._signatures)
+
     def ask(self, signature: str, **inputs) -> dict[str, np.ndarray]:
         """The outputs of a signature, by name.
 
