@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf.visualize import FAINT, Look
 from training import app_films, app_upload
 from training.app_films import Film, Progress
 from training.app_upload import Refused
@@ -20,6 +19,7 @@ from training.saved_model import SavedModel
 
 TOP = 5
 STRONGEST = 5
+FAINT = 0.05  # of the strongest: less is not marked
 SAMPLES = 8
 LOSSLESS_PX = 64  # larger frames go to the page as JPEG
 NO_BLOCK = (
@@ -35,7 +35,6 @@ class Session:
 
     Args:
         model: of clips, loaded.
-        blocks: names of its non-local blocks, where they are known.
 
     Attributes:
         samples: how many samples of its dataset the page offers.
@@ -44,14 +43,14 @@ class Session:
         UserError: it is a model of images.
     """
 
-    def __init__(self, model: SavedModel, blocks: tuple[str, ...] = ()):
+    def __init__(self, model: SavedModel):
         if model.input_name != "clips":
             raise UserError(
                 f"The app shows models of clips; {model.path} takes "
                 f"{model.input_name}. Use python -m training.predict."
             )
         self.model = model
-        self.blocks = blocks
+        self.blocks = model.blocks
         self.looks = "attention" in model.signatures
         recipe = model.recipe
         self.sampling = recipe.sampling if recipe else None
@@ -168,17 +167,22 @@ class Session:
         ]
         answer = self.model.ask(
             "attention",
-            clips=pixels[None],
+            **{self.model.input_name: pixels[None]},
             block=np.array([block.encode()]),
             query=np.array([query], np.int32),
         )
         weights = _finite(answer["weights"][0])
-        t, y, x = (int(i) for i in answer["cell"][0])
-        cell = tuple(
+        sides = [
             side / cells
             for side, cells in zip(pixels.shape, weights.shape, strict=False)
-        )
-        return _told(Look(block, (t, y, x), weights, cell))
+        ]
+        content = weights.astype("<f4").tobytes()
+        return {
+            "cell": answer["cell"][0].tolist(),
+            "grid": weights.shape,
+            "weights": base64.b64encode(content).decode(),
+            "strongest": _strongest(weights, sides),
+        }
 
     def close(self) -> None:
         """Forgets the film."""
@@ -234,25 +238,20 @@ class Session:
         return self._film.clip(app_upload.whole(asked, "clip", count))
 
 
-def _told(look: Look) -> dict:
-    """A look as the page draws it."""
-    least = FAINT * max(float(look.weights.max()), 0.0)
-    return {
-        "cell": look.query,
-        "grid": look.weights.shape,
-        "weights": base64.b64encode(
-            look.weights.astype("<f4").tobytes()
-        ).decode(),
-        "strongest": [
-            {
-                "cell": cell,
-                "pixel": look.middle(cell),
-                "weight": float(look.weights[cell]),
-            }
-            for cell in look.strongest(STRONGEST)
-            if look.weights[cell] >= least > 0
-        ],
-    }
+def _strongest(weights: np.ndarray, sides) -> list[dict]:
+    """The cells that are looked at most, and the pixels of their middles."""
+    order = np.argsort(-weights, axis=None, kind="stable")[:STRONGEST]
+    found = np.stack(np.unravel_index(order, weights.shape), axis=1)
+    least = FAINT * max(float(weights.max()), 0.0)
+    return [
+        {
+            "cell": cell.tolist(),
+            "pixel": ((cell + 0.5) * sides).astype(int).tolist(),
+            "weight": float(weights[tuple(cell)]),
+        }
+        for cell in found
+        if weights[tuple(cell)] >= least > 0
+    ]
 
 
 def _finite(numbers: np.ndarray) -> np.ndarray:

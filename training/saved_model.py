@@ -24,6 +24,7 @@ ASSETS = "assets"
 CLASSES = "classes.txt"
 RECIPE = "recipe.json"
 EXTRA = "assets.extra"
+BLOCKS = "blocks.txt"
 
 
 def versions(out: Path) -> list[Path]:
@@ -109,6 +110,15 @@ class SavedModel:
     def signatures(self) -> tuple[str, ...]:
         """The names of what it can be asked."""
         return tuple(self._signatures)
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The blocks that `attention` knows, from input to output.
+
+        Empty where a SavedModel does not say, even if it has some.
+        """
+        path = self.path / EXTRA / BLOCKS
+        return tuple(path.read_text("utf-8").split()) if path.is_file() else ()
 
     def ask(self, signature: str, **inputs) -> dict[str, np.ndarray]:
         """The outputs of a signature, by name.

@@ -23,6 +23,7 @@ SAMPLING = SamplingConfig(
     eval_short_side_px=32,
 )
 CELL_PX = 8
+BLOCKS = ("res2/nonlocal", "res3/nonlocal")
 
 
 def write_model(folder: pathlib.Path, looks: bool = True) -> pathlib.Path:
@@ -50,7 +51,7 @@ def write_model(folder: pathlib.Path, looks: bool = True) -> pathlib.Path:
         cell = query[0] // [1, CELL_PX, CELL_PX]
         off = tf.reduce_sum((cells - tf.gather_nd(cells, cell)) ** 2, -1)
         # The block that is asked for shows in the sharpness.
-        sharp = tf.where(block[0] == "res2/nonlocal", 1e-2, 1e-3)
+        sharp = tf.where(block[0] == BLOCKS[0], 1e-2, 1e-3)
         weights = tf.nn.softmax(-sharp * tf.reshape(off, [-1]))
         weights = tf.reshape(weights, tf.shape(off))
         return {"weights": weights[None], "cell": cell[None]}
@@ -61,6 +62,9 @@ def write_model(folder: pathlib.Path, looks: bool = True) -> pathlib.Path:
     path = folder / "colours" / "1"
     tf.saved_model.save(module, str(path), signatures)
     (path / "assets" / "classes.txt").write_text("\n".join(CLASSES), "utf-8")
+    (path / "assets.extra").mkdir()
+    if looks:
+        (path / "assets.extra" / "blocks.txt").write_text("\n".join(BLOCKS))
     recipe = dataclasses.replace(finetune(), sampling=SAMPLING)
     text = recipe_text.to_json(recipe)
     (path / "assets" / "recipe.json").write_text(text, "utf-8")

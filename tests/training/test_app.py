@@ -79,6 +79,20 @@ def test_a_point_looks_at_cells_of_its_colour(server, model, tmp_path):
     assert sorted(pixels) == [[0, 12, 20], [1, 4, 4]]
 
 
+def test_the_block_that_is_chosen_is_asked(server):
+    shades = np.arange(5 * 16 * 24 * 3).reshape(5, 16, 24, 3) // 300
+    clip = array(shades.astype(np.uint8))
+    _, opened = send(server, "/file", clip, X_File_Name="shades.npy")
+    question = {"film": opened["film"], "clip": 0, "frame": 0, "y": 9, "x": 9}
+    _, about = send(server, "/about")
+    looks = [
+        send(server, "/look", question | {"block": block})[1]["weights"]
+        for block in ("", *about["blocks"])
+    ]
+    assert about["blocks"] == list(app_models.BLOCKS)
+    assert looks[0] == looks[2] != looks[1]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -112,10 +126,16 @@ def test_samples_of_digits_come_with_their_point(tiny):
         _, about = send(server, "/about")
         assert about["samples"] == 8 and ".mp4" not in about["suffixes"]
         answer, opened = send(server, "/sample", {"number": 3})
+        point = dict(zip(("frame", "y", "x"), opened["query"], strict=True))
+        question = {"film": opened["film"], "clip": 0, "block": "", **point}
+        _, look = send(server, "/look", question)
+        (name,) = about["blocks"]
+        assert send(server, "/look", question | {"block": name})[1] == look
     assert answer.status == 200
     assert len(opened["classes"]) == 5 and opened["seconds"] == []
-    assert len(opened["query"]) == 3
     assert opened["about"].startswith("Test sample 3, labelled ")
+    weights = np.frombuffer(base64.b64decode(look["weights"]), "<f4")
+    assert weights.sum() == pytest.approx(1, abs=1e-4)
 
 
 def test_a_model_that_cannot_show_where_it_looks_says_so(tmp_path):

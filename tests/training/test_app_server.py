@@ -8,7 +8,6 @@ import pathlib
 import re
 import socket
 import tempfile
-import threading
 import time
 
 import pytest
@@ -232,14 +231,16 @@ def test_headers_that_drip_are_left(server, monkeypatch):
 
 
 def test_more_connections_than_it_has_room_for_are_closed(server, monkeypatch):
-    monkeypatch.setattr(server, "_free", threading.BoundedSemaphore(1))
-    with socket.create_connection(server.server_address[:2], 10) as first:
-        first.sendall(b"GET / HTTP/1.1\r\n")
+    monkeypatch.setattr(app_server, "CONNECTIONS", 1)
+    with app_models.running(server.session.model.path) as small:
+        address = small.server_address[:2]
+        with socket.create_connection(address, 10) as first:
+            first.sendall(b"GET / HTTP/1.1\r\n")
+            time.sleep(0.2)
+            with socket.create_connection(address, 10) as other:
+                assert other.recv(1) == b""
         time.sleep(0.2)
-        with socket.create_connection(server.server_address[:2], 10) as other:
-            assert other.recv(1) == b""
-    time.sleep(0.2)
-    assert send(server, "/about")[0].status == 200
+        assert send(small, "/about")[0].status == 200
 
 
 @pytest.mark.parametrize(
