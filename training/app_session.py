@@ -13,7 +13,6 @@ from training import app_films, app_upload
 from training.app_films import Film, Progress
 from training.app_upload import Refused
 from training.data import Dataset, clips, dataset_of
-from training.data.datasets import DATASETS
 from training.errors import UserError
 from training.saved_model import SavedModel
 
@@ -54,10 +53,8 @@ class Session:
         self.looks = "attention" in model.signatures
         recipe = model.recipe
         self.sampling = recipe.sampling if recipe else None
-        dataset = DATASETS.get(recipe.dataset) if recipe else None
-        self.samples = SAMPLES if dataset and not self.sampling else 0
-        # As it is tested: where there are several labels, one that is anywhere.
-        self._pooled = np.max if dataset and dataset.multi_label else np.mean
+        made = recipe is not None and self.sampling is None
+        self.samples = SAMPLES if made else 0
         self._data: Dataset | None = None
         self._film: Film | None = None
         self._id = ""
@@ -198,12 +195,15 @@ class Session:
             raise
         self.close()
         self._film, self._id = film, secrets.token_urlsafe(8)
-        pooled = self._pooled(scores, axis=0)
+        # Of one label a video they add up to one. Several are pooled as in
+        # testing: what is in one clip is in the video.
+        several = not np.allclose(scores.sum(axis=1), 1, atol=1e-2)
+        pooled = scores.max(axis=0) if several else scores.mean(axis=0)
         best = np.argsort(-pooled, kind="stable")[:TOP]
         return {
             "film": self._id,
             "about": film.about,
-            "pooled": "largest" if self._pooled is np.max else "mean",
+            "pooled": "largest" if several else "mean",
             "seconds": film.seconds,
             "classes": [
                 {
