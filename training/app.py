@@ -10,7 +10,7 @@ machine, nobody else can open the page, and what is dropped is not kept.
 import sys
 from collections.abc import Sequence
 
-from training import cli
+from training import cli, stopping
 from training.app_server import Server
 from training.app_session import Session
 from training.errors import UserError
@@ -35,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             flush=True,
         )
         try:
-            server.serve_forever()
-        except KeyboardInterrupt:
+            with stopping.sigterm.handled():
+                server.serve_forever()
+        except (KeyboardInterrupt, stopping.Preempted):
             print("Stopped.")
         finally:
             server.session.close()

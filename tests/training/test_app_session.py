@@ -1,6 +1,7 @@
 """What the app says of a model, and what it keeps to itself."""
 
 import dataclasses
+import signal
 import types
 
 import numpy as np
@@ -95,9 +96,10 @@ def test_errors_are_a_line_without_paths(text, said):
     assert app_session.one_line(UserError(text), "/home/me/m/1") == said
 
 
-def test_ctrl_c_ends_it_well(model, capsys, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_well(number, model, capsys, monkeypatch):
     def interrupt(server):
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr(app.Server, "serve_forever", interrupt)
     app.main([f"--model={model}", "--port=0"])
