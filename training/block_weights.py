@@ -41,8 +41,8 @@ def look(blocks: Blocks, clips, block, query):
         tf.debugging.Assert(
             tf.reduce_any(found),
             [
-                f"Expected a block of {list(blocks)}, or '' for the last. "
-                "Received:",
+                f"Expected a block of {', '.join(blocks)}, or none, which is "
+                "the last. Received:",
                 block,
             ],
         ),

@@ -46,6 +46,7 @@ def all_of(served: ServedModel, name_of: Callable) -> dict[str, Signature]:
 def _classify(served: ServedModel, name_of) -> Signature:
     def classify(pixels):
         logits = served.network(_checked(pixels), training=False)
+        logits = _finite(logits, pixels)
         probabilities = served.scores(logits)
         return {
             "probabilities": probabilities,
@@ -62,7 +63,7 @@ def _features(served: ServedModel) -> Signature:
 
     def features(pixels):
         x = network(_checked(pixels), training=False)
-        return {"features": tf.cast(x, tf.float32)}
+        return {"features": _finite(tf.cast(x, tf.float32), pixels)}
 
     return features, [_pixels(served)]
 
@@ -74,7 +75,7 @@ def _attention(served: ServedModel) -> Signature:
         with tf.control_dependencies(_query_checks(pixels, block, query)):
             clips = _checked(pixels)
         weights, cell = block_weights.look(looks, clips, block, query)
-        return {"weights": weights, "cell": cell}
+        return {"weights": _finite(weights, pixels), "cell": cell}
 
     return attention, [
         _pixels(served),
@@ -190,10 +191,25 @@ def _pixels(served: ServedModel) -> tf.TensorSpec:
 
 
 def _checked(pixels):
-    """Normalised pixels, if there are any."""
-    some = tf.debugging.assert_positive(
-        tf.shape(pixels),
-        "Expected pixels: no size may be 0.",
+    """Normalised pixels, if there are any and they are RGB."""
+    sizes = tf.shape(pixels)
+    right = tf.debugging.Assert(
+        tf.reduce_all(sizes > 0) & (sizes[-1] == 3),
+        ["Expected RGB pixels, of which no size is 0. Received sizes:", sizes],
     )
-    with tf.control_dependencies([some]):
+    with tf.control_dependencies([right]):
         return preprocess.normalize(pixels)
+
+
+def _finite(x, pixels):
+    """x, unless there were too few pixels for it to be a number."""
+    right = tf.debugging.Assert(
+        tf.reduce_all(tf.math.is_finite(x)),
+        [
+            "Expected a clip or image that is larger than what the network "
+            "scales it down by. Received sizes:",
+            tf.shape(pixels),
+        ],
+    )
+    with tf.control_dependencies([right]):
+        return tf.identity(x)
