@@ -116,18 +116,15 @@ class SavedModel:
         self.recipe = read_recipe(self.path)
 
     @property
-    def signatures(self) -> tuple[str, ...]:
-        """The names of what it can be asked."""
-        return tuple(self._signatures)
-
-    @property
     def blocks(self) -> tuple[str, ...]:
         """The blocks that `attention` knows, from input to output.
 
         Empty where a SavedModel does not say, even if it has some.
         """
         path = self.path / EXTRA / BLOCKS
-        return tuple(path.read_text("utf-8").split()) if path.is_file() else ()
+        if not path.is_file():
+            return ()
+        return tuple(path.read_text("utf-8").splitlines())
 
     def ask(self, signature: str, **inputs) -> dict[str, np.ndarray]:
         """The outputs of a signature, by name.
