@@ -5,6 +5,7 @@ import dataclasses
 import http.client
 import json
 import pathlib
+import socket
 import threading
 
 import tensorflow as tf
@@ -101,3 +102,27 @@ def send(server, path, body=b"", token=True, method="POST", **headers):
     if answer.headers["Content-Type"] == "application/json":
         content = json.loads(content)
     return answer, content
+
+
+def raw(server, lines, body=b"", then=None):
+    """Sends bytes as they are; returns the status and the error's text."""
+    with socket.create_connection(server.server_address[:2], 30) as connection:
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(head + body)
+            if then is not None:
+                then(connection)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        content = answer.read()
+    return answer.status, json.loads(content)["error"]
+
+
+def upload(server, *headers, name="f.mp4"):
+    return [
+        "POST /file HTTP/1.1",
+        f"Host: {server.hosts[0]}",
+        f"X-Token: {server.token}",
+        f"X-File-Name: {name}",
+        *headers,
+    ]
