@@ -24,6 +24,7 @@ ASSETS = "assets"
 CLASSES = "classes.txt"
 RECIPE = "recipe.json"
 EXTRA = "assets.extra"
+BLOCKS = "blocks.txt"
 
 
 def versions(out: Path) -> list[Path]:
@@ -113,6 +114,17 @@ class SavedModel:
             )
         self.classes = names.read_text("utf-8").splitlines()
         self.recipe = read_recipe(self.path)
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The blocks that `attention` knows, from input to output.
+
+        Empty where a SavedModel does not say, even if it has some.
+        """
+        path = self.path / EXTRA / BLOCKS
+        if not path.is_file():
+            return ()
+        return tuple(path.read_text("utf-8").splitlines())
 
     def ask(self, signature: str, **inputs) -> dict[str, np.ndarray]:
         """The outputs of a signature, by name.

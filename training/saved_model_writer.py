@@ -4,6 +4,7 @@
     assets/classes.txt                       class names, one a line
     assets/recipe.json                       how it was trained
     assets.extra/tensors.json                names that C and C++ ask for
+    assets.extra/blocks.txt                  blocks that `attention` knows
     assets.extra/tf_serving_warmup_requests  sent to itself by the server
 
 The variables alone are tracked, not the Keras model, so that nothing of ours
@@ -60,6 +61,8 @@ def write(
                 f"Could not write the SavedModel {path.parent}: {error.message}"
             ) from error
     (extra / TENSORS).write_text(json.dumps(tensors(path), indent=2))
+    names = "".join(f"{name}\n" for name in blocks(served))
+    (extra / saved_model.BLOCKS).write_text(names, "utf-8")
 
 
 def _module(served: ServedModel, scratch: pathlib.Path, dtype: str):

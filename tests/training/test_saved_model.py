@@ -70,3 +70,9 @@ def test_inputs_of_another_shape_say_both(tiny):
     clips = np.zeros((2, 32, 32, 3), "uint8")
     with pytest.raises(UserError, match="uint8 pixels of shape"):
         SavedModel(tiny[1]).probabilities(clips)
+
+
+def test_it_knows_the_blocks_that_can_be_asked(tiny):
+    model = SavedModel(tiny[1])
+    assert model.blocks == ("stage2_nonlocal",)
+    assert "attention" in model.signatures

@@ -1,0 +1,152 @@
+"""What becomes of files that are dropped on the app, whatever they are."""
+
+import json
+import os
+import pathlib
+import socket
+import tempfile
+import time
+
+import pytest
+
+from tests.training import app_models
+from tests.training.app_models import send, upload
+from tests.training.data import films
+from training import app_upload
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    model = app_models.write_model(tmp_path_factory.mktemp("models"))
+    with app_models.running(model) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    path = tmp_path_factory.mktemp("films") / "f.mp4"
+    return films.write_film(path, 9).read_bytes()
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    """Where temporary files are made, by this test alone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../x.mp4",
+        "/etc/cron.d/x.mp4",
+        "a\0b.mp4",
+        "<script>alert(1)</script>.mp4",
+        "Ünï\u202ecödé \U0001f3ac.MP4",
+        "x" * 60_000 + ".mp4",
+        "CON.mp4",
+        "%2e%2e%2f.mp4",
+        "\ud800.mp4",
+    ],
+    ids=lambda name: ascii(name[:20]),
+)
+def test_names_touch_no_path(server, scratch, film, name, monkeypatch):
+    paths = []
+    real = server.session.open_file
+    monkeypatch.setattr(
+        server.session,
+        "open_file",
+        lambda path, wanted: paths.append(path) or real(path, wanted),
+    )
+    coded = "".join(
+        f"%{byte:02X}" for byte in name.encode("utf-8", "surrogatepass")
+    )
+    if len(coded) > 60_000:  # a line of a request has no more
+        coded = coded[-60_000:]
+    answer, content = send(server, "/file", film, X_File_Name=coded)
+    assert answer.status == 200, content
+    (path,) = paths
+    assert path.name == "film.mp4" and path.parent.parent == scratch
+    assert os.listdir(scratch) == []
+    assert "script" not in json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    "name", ["x.exe", "mp4", ".mp4.html", "", "x.mp4\0.py", "x.m3u8", "x.svg"]
+)
+def test_other_kinds_of_file_are_refused(server, film, name):
+    coded = "".join(f"%{byte:02X}" for byte in name.encode())
+    answer, content = send(server, "/file", film, X_File_Name=coded)
+    assert answer.status == 415 and ".mp4" in content["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile /etc/passwd\n",
+        b"<html>" * 100,
+        b"MZ" + bytes(200),
+        b"\0\0\0\x08free<MPD profiles='urn:mpeg:dash:profile:isoff'>",
+        b"x",
+    ],
+)
+def test_what_is_no_video_never_gets_to_the_decoder(server, body, monkeypatch):
+    monkeypatch.setattr(server.session, "open_file", None)
+    answer, content = send(server, "/file", body, X_File_Name="f.mp4")
+    assert answer.status == 415
+    assert "is not a video, whatever its name" in content["error"]
+
+
+def test_a_damaged_film_is_one_line_without_a_path(server, scratch, film):
+    answer, content = send(server, "/file", film[:60], X_File_Name="f.mp4")
+    assert answer.status == 422
+    assert content["error"].startswith("The film cannot be read: it cannot")
+    assert str(scratch) not in content["error"]
+    assert os.listdir(scratch) == []
+
+
+def test_one_film_at_a_time(server, film):
+    with server.job:
+        answer, content = send(server, "/file", film, X_File_Name="f.mp4")
+    assert answer.status == 429 and answer.headers["Retry-After"] == "5"
+    assert send(server, "/file", film, X_File_Name="f.mp4")[0].status == 200
+
+
+def test_nobody_waits_so_nothing_is_done(server, film):
+    calls = []
+
+    def count(path, still_wanted):
+        connection.close()
+        with pytest.raises(ConnectionError):
+            for _ in range(100):
+                still_wanted()
+                time.sleep(0.02)
+        calls.append(path)
+        raise ConnectionResetError
+
+    head = "\r\n".join(
+        [*upload(server, f"Content-Length: {len(film)}"), "", ""]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server.session, "open_file", count)
+        connection = socket.create_connection(server.server_address[:2], 30)
+        connection.sendall(head.encode() + film)
+        for _ in range(200):
+            if calls and not server.job.locked():
+                break
+            time.sleep(0.02)
+    assert calls and not server.job.locked()
+    assert not pathlib.Path(calls[0]).exists()
+
+
+def test_a_full_disk_is_said(server, film, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device", "/secret/place")
+
+    monkeypatch.setattr(app_upload, "receive", full)
+    answer, content = send(server, "/file", film, X_File_Name="f.mp4")
+    assert answer.status == 507
+    assert (
+        content["error"] == "The film cannot be kept: No space left on device."
+    )

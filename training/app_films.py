@@ -1,0 +1,193 @@
+"""The clips that `training.app` shows: a video's along its seconds, or one.
+
+Pixels wait in a file without a name, so that a long video takes no more
+memory than a short one, and nothing is left of it whatever happens.
+"""
+
+import dataclasses
+import math
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from training.data import clips, decode, transforms
+from training.data import sampling as samples
+from training.data.decode import VideoIndex
+from training.data.sources import VideoError
+from training.errors import UserError
+from training.recipe import SamplingConfig, ViewsConfig
+
+MAX_CLIPS = 60
+# Where a file does not say how many frames a second it has.
+USUAL_FPS = 25.0
+
+Progress = Callable[[str, int, int], None]
+
+
+class Frames:
+    """Frames of one size, kept on the disk.
+
+    Args:
+        shape: of each, `(height, width, 3)`.
+    """
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
+        self.count = 0
+        self._bytes = math.prod(shape)
+        self._file = tempfile.TemporaryFile()
+
+    def add(self, frame: np.ndarray) -> int:
+        """Keeps a frame, uint8 `shape`; returns its number."""
+        self._file.seek(self.count * self._bytes)
+        self._file.write(np.ascontiguousarray(frame, np.uint8).tobytes())
+        self.count += 1
+        return self.count - 1
+
+    def read(self, numbers) -> np.ndarray:
+        """Frames by their numbers, uint8 `(n, *shape)`."""
+        out = np.empty((len(numbers), *self.shape), np.uint8)
+        for number, frame in zip(numbers, out, strict=True):
+            self._file.seek(int(number) * self._bytes)
+            content = self._file.read(self._bytes)
+            frame[...] = np.frombuffer(content, np.uint8).reshape(self.shape)
+        return out
+
+    def close(self) -> None:
+        """Gives the room on the disk back."""
+        self._file.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """What was dropped, as the clips that a network is asked about.
+
+    Attributes:
+        frames: of all clips.
+        numbers: int, `(clips, time)`, of the frames of each clip.
+        seconds: (from, to) of each clip; empty if the pixels have no times.
+        about: one line on what was taken of how much.
+    """
+
+    frames: Frames
+    numbers: np.ndarray
+    seconds: list[tuple[float, float]]
+    about: str
+
+    def clip(self, index: int) -> np.ndarray:
+        """Pixels of a clip, uint8 `(time, height, width, 3)`."""
+        return self.frames.read(self.numbers[index])
+
+
+def one_clip(pixels: np.ndarray, about: str) -> Film:
+    """A film of one clip that has no times.
+
+    Args:
+        pixels: uint8 `(time, height, width, 3)`.
+        about: one line on where they are from.
+
+    Raises:
+        UserError: it is an image, or has no pixel.
+    """
+    if pixels.ndim != 4 or not pixels.size:
+        raise UserError(
+            "Expected a clip of shape (time, height, width, 3). "
+            f"Received: {pixels.shape}"
+        )
+    frames = Frames(pixels.shape[1:])
+    numbers = [frames.add(frame) for frame in pixels]
+    return Film(frames, np.array([numbers]), [], about)
+
+
+def clip_of_file(path: pathlib.Path) -> Film:
+    """The clip of a .npy or .gif file."""
+    pixels = clips.read_clip(path)
+    return one_clip(pixels, f"One clip of {len(pixels)} frames.")
+
+
+def clips_of_video(
+    path: pathlib.Path, sampling: SamplingConfig, progress: Progress
+) -> Film:
+    """Clips along a video, one a second as far as `MAX_CLIPS` reach.
+
+    Args:
+        path: of a video file.
+        sampling: what the network was trained on: the length of a clip, and
+            which part of the frames it sees.
+        progress: is told what is being done, and how far it is.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    progress("Reading the film", 0, 0)
+    try:
+        index = decode.index_video(path)
+        wanted = _frames_of_clips(index, sampling)
+        return _read(path, index, wanted, sampling, progress)
+    except VideoError as error:
+        raise UserError(f"The film cannot be read: {error}.") from error
+
+
+def _read(path, index, wanted, sampling, progress) -> Film:
+    """Reads all frames in one pass and keeps what is seen of them."""
+    view = samples.middle(sampling)
+    window = transforms.crop_windows(
+        index.height, index.width, view.short_side_px, view.crop_px, 1
+    )
+    resampler = transforms.Resampler(
+        index.height, index.width, window.numpy(), [view.crop_px] * 2
+    )
+    distinct = len(np.unique(wanted))
+    frames = Frames((view.crop_px, view.crop_px, 3))
+
+    def keep(frame):
+        progress("Taking frames", min(frames.count + 1, distinct), distinct)
+        return np.array(frames.add(resampler(frame)[0]))
+
+    try:
+        kept = decode.read_frames(path, wanted.ravel(), index, keep)
+    except BaseException:
+        frames.close()
+        raise
+    rate = index.fps or USUAL_FPS
+    seconds = [
+        (float(clip.min() / rate), float((clip.max() + 1) / rate))
+        for clip in wanted
+    ]
+    return Film(
+        frames, kept.reshape(wanted.shape), seconds, _about(index, seconds)
+    )
+
+
+def _frames_of_clips(index: VideoIndex, sampling: SamplingConfig) -> np.ndarray:
+    """Numbers of the frames of each clip, int64 `(clips, time)`."""
+    rate = index.fps or USUAL_FPS
+    span = sampling.frames * sampling.frame_stride / (sampling.fps or rate)
+    room = index.frames / rate - span
+    view = samples.middle(sampling)
+    if room > 0:
+        view = ViewsConfig(
+            clips=min(1 + math.ceil(room), MAX_CLIPS),
+            starts="mmaction2",  # from the first frame to the last
+        )
+    return samples.clips(
+        tf.constant(index.frames, tf.int64),
+        tf.constant(index.fps, tf.float64),
+        sampling,
+        view,
+    ).numpy()
+
+
+def _about(index: VideoIndex, seconds) -> str:
+    long = index.frames / (index.fps or USUAL_FPS)
+    text = f"{len(seconds)} clip{'s'[: len(seconds) > 1]} of a film of "
+    text += f"{long:.1f} s, {index.width} x {index.height}"
+    if len(seconds) == MAX_CLIPS:
+        apart = (seconds[-1][0] - seconds[0][0]) / (len(seconds) - 1)
+        text += f"; a clip each {apart:.1f} s, {MAX_CLIPS} at the most"
+    if not index.fps:
+        text += f"; it says no rate: taken to be {USUAL_FPS:g} frames a second"
+    return text + "."
