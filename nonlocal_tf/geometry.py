@@ -223,7 +223,7 @@ def _windows(layer, sizes: Sequence[int]) -> list[Window] | None:
             f"Expected channels last. Received: {layer.name!r} with "
             f"data_format={layer.data_format!r}"
         )
-    paddings = layer.padding if isinstance(layer, OURS) else None
+    paddings = list(layer.padding) if isinstance(layer, OURS) else None
     if paddings is None:
         paddings = [layer.padding] * len(sizes)
     return [

@@ -28,7 +28,7 @@ BELOW = {
 OPTIONAL = {
     "apache_beam": "training/data/beam.py",
     "av": "training/data/decode.py",
-    "PIL": "nonlocal_tf/visualize.py",
+    "PIL": "nonlocal_tf/pictures/base.py",
     "h5py": "nonlocal_tf/weights/hdf5.py",
     "sklearn": "training/data/digits.py",
     "tensorflow_io": "training/remote.py",

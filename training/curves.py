@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from nonlocal_tf import visualize
+from nonlocal_tf import pictures
 from training import axes
 
 # Sizes are in pixels of a picture 800 wide, which is drawn in SCALE times as
@@ -77,7 +77,7 @@ def png(steps: Sequence[float], panels: Sequence[Panel]) -> bytes:
     Raises:
         ImportError: Pillow is not installed (extra `viz`).
     """
-    Image, ImageDraw = visualize.pillow()
+    Image, ImageDraw = pictures.pillow()
     factor = SCALE * SMOOTH
     size = (WIDTH_PX * SCALE, PANEL_PX * SCALE * len(panels))
     picture = Image.new("RGB", size, PAPER)

@@ -6,9 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from training import files, remote
-from training.data import decode, transforms
-from training.data import sampling as samples
-from training.data.sources import VideoError
+from training.data import video_clip
 from training.errors import UserError
 from training.recipe import SamplingConfig
 
@@ -31,7 +29,7 @@ def read_clip(
     """
     path = remote.as_path(path)
     if sampling is not None and path.suffix.lower() not in READERS:
-        return _middle_of_video(str(path), sampling)
+        return video_clip.read(str(path), sampling).pixels
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
     if path.suffix.lower() not in READERS:
@@ -55,29 +53,6 @@ def read_clip(
             f"Received: {clip.dtype} {clip.shape}"
         )
     return clip
-
-
-def _middle_of_video(path: str, sampling: SamplingConfig) -> np.ndarray:
-    """What validation sees of a video."""
-    views = samples.middle(sampling)
-    try:
-        index = decode.index_video(path)
-        frames = samples.clips(
-            tf.constant(index.frames, tf.int64),
-            tf.constant(index.fps, tf.float64),
-            sampling,
-            views,
-        )
-        window = transforms.crop_windows(
-            index.height, index.width, views.short_side_px, views.crop_px, 1
-        )
-        resampler = transforms.Resampler(
-            index.height, index.width, window.numpy(), [views.crop_px] * 2
-        )
-        clip = decode.read_frames(path, frames[0].numpy(), index, resampler)
-    except VideoError as error:
-        raise UserError(f"{path}: {error}") from error
-    return clip[:, 0]
 
 
 def write_clip(path: str | remote.Path, clip: np.ndarray) -> None:
