@@ -94,10 +94,13 @@ def gif(pictures: Sequence, milliseconds: int) -> bytes:
     """
     Image, _ = pillow()
     content = io.BytesIO()
-    # Each with colours of its own, mixed, or a scale of colours has steps.
-    mixed = Image.Dither.FLOYDSTEINBERG
+    # Each with colours of its own: mixed, or a scale of colours would have
+    # steps, and from all there are, or the few warm pixels turn grey.
     first, *others = (
-        picture.quantize(palette=picture.quantize(), dither=mixed)
+        picture.quantize(
+            palette=picture.quantize(method=Image.Quantize.MAXCOVERAGE),
+            dither=Image.Dither.FLOYDSTEINBERG,
+        )
         for picture in pictures
     )
     first.save(
