@@ -1,31 +1,29 @@
 """Writes a trained run as a SavedModel that needs none of our code.
 
-A SavedModel takes raw pixels and gives probabilities; preprocessing is inside.
-Each export is a numbered version in a directory, as TensorFlow Serving
-expects it; `training.saved_model` has what is in it.
+A SavedModel takes raw pixels or encoded frames; preprocessing is inside. Each
+export is a numbered version in a directory, as TensorFlow Serving expects it;
+`training.saved_model` has what is in it, `training.signatures` what it can be
+asked. The newest version's model card, README.md, is also the directory's.
 """
 
 import hashlib
 import json
-import logging
-import pathlib
 import sys
-import tempfile
 from collections.abc import Sequence
 
 import keras
-import tensorflow as tf
 
-from nonlocal_tf import preprocess
 from training import (
     cli,
     files,
-    recipe_text,
+    model_card,
     remote,
     run_model,
     saved_model,
+    saved_model_writer,
+    served_model,
+    stored_weights,
 )
-from training.data import Dataset
 from training.errors import UserError
 from training.recipe import Recipe
 from training.remote import Path
@@ -36,6 +34,9 @@ EXAMPLE = (
     "python -m training.export --workdir runs/digits_nl "
     "--out savedmodels/digits_nl"
 )
+
+
+SOURCE = "source.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -52,22 +53,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="DIR",
         help="holds the versions; a path or a URL (s3://)",
     )
+    parser.add_argument(
+        "--quantize",
+        choices=stored_weights.DTYPES[1:],
+        default="float32",
+        help="keep the weights in half or a quarter of the space; they are "
+        "float32 again before they are used",
+    )
     options, given = cli.parse(parser, arguments)
     if not given:
         print(cli.overview_of_runs(EXAMPLE))
         return
     if options.workdir is None or options.out is None:
         raise UserError("Give both --workdir DIR and --out DIR.")
-    path = export_run(RunFolder(options.workdir), options.out)
+    path = export_run(RunFolder(options.workdir), options.out, options.quantize)
     print(f"SavedModel: {path}\nServe it: {serve_command(path.parent)}")
 
 
-def export_run(run: RunFolder, out: str | Path) -> Path:
+def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
     """Exports the latest checkpoint, unless the newest version has its weights.
 
     Args:
         run: the trained run.
         out: directory of versions, made if needed.
+        dtype: of the weights as they are kept, of `stored_weights.DTYPES`.
 
     Returns:
         The version's directory.
@@ -78,20 +87,32 @@ def export_run(run: RunFolder, out: str | Path) -> Path:
     out = remote.as_path(out)
     check_out(out, run.read_recipe())
     model, recipe, dataset = run_model.load_trained(run)
-    weights = _digest(model)
-    source = {"weights_sha256": weights, "result": run.read_result()}
+    made_from = f"{_digest(model)} {dtype}"
     with files.locked(out):
-        versions = saved_model.versions(out)
-        if versions and _source(versions[-1]) == weights:
-            return versions[-1]
-        number = int(versions[-1].name) + 1 if versions else 1
+        there = saved_model.versions(out)
+        if there and _source(there[-1]) == made_from:
+            _publish_card(there[-1], out)
+            return there[-1]
+        number = int(there[-1].name) + 1 if there else 1
         made = out / str(number)
-        with files.new_directory(made, last=saved_model.SAVED_MODEL) as path:
-            write_saved_model(model, recipe, dataset, path)
-            extra = path / saved_model.EXTRA
-            extra.mkdir()
-            (extra / "source.json").write_text(json.dumps(source, indent=2))
+        served = served_model.build(model, recipe, dataset)
+        with files.new_directory(made, saved_model.SAVED_MODEL) as path:
+            saved_model_writer.write(served, path, dtype)
+            source = {"made_from": made_from, "result": run.read_result()}
+            files.write_text(
+                path / saved_model.EXTRA / SOURCE, json.dumps(source, indent=2)
+            )
+            card = model_card.render(out.name, run, served, path, dtype)
+            files.write_text(path / model_card.CARD, card)
+        _publish_card(made, out)
     return made
+
+
+def _publish_card(version: Path, out: Path) -> None:
+    """Makes a version's card that of the directory."""
+    card = version / model_card.CARD
+    if card.is_file():
+        files.write_text(out / model_card.CARD, card.read_text("utf-8"))
 
 
 def check_out(out: Path, recipe: Recipe) -> None:
@@ -109,57 +130,6 @@ def check_out(out: Path, recipe: Recipe) -> None:
                 f"{out} holds versions of recipe {there.name!r}, not "
                 f"{recipe.name!r}. Give another directory."
             )
-
-
-def write_saved_model(
-    model: keras.Model, recipe: Recipe, dataset: Dataset, path: pathlib.Path
-) -> None:
-    """Writes a model to raw pixels in, probabilities and class name out."""
-    probabilities = tf.sigmoid if dataset.multi_label else tf.nn.softmax
-    module = tf.Module()
-    # The variables alone: the Keras model itself would bring our classes.
-    module.weights = [variable.value for variable in model.variables]
-    with tempfile.TemporaryDirectory() as scratch:
-        names = pathlib.Path(scratch) / saved_model.CLASSES
-        names.write_text("\n".join(dataset.classes) + "\n", "utf-8")
-        told = pathlib.Path(scratch) / saved_model.RECIPE
-        told.write_text(recipe_text.to_json(recipe), "utf-8")
-        module.recipe = tf.saved_model.Asset(str(told))
-        module.class_names = tf.saved_model.Asset(str(names))
-        module.table = tf.lookup.StaticHashTable(
-            tf.lookup.TextFileInitializer(
-                module.class_names,
-                tf.int64,
-                tf.lookup.TextFileIndex.LINE_NUMBER,
-                tf.string,
-                tf.lookup.TextFileIndex.WHOLE_LINE,
-            ),
-            default_value="",
-        )
-
-        def serve(pixels):
-            logits = model(preprocess.normalize(pixels), training=False)
-            best = tf.argmax(logits, axis=-1)
-            return {
-                "probabilities": probabilities(logits),
-                "class_name": module.table.lookup(best),
-            }
-
-        pixels = tf.TensorSpec(
-            (None, *dataset.element_shape), tf.uint8, model.inputs[0].name
-        )
-        module.serve = tf.function(
-            serve, input_signature=[pixels], autograph=False
-        )
-        try:
-            with _quiet():
-                tf.saved_model.save(
-                    module, str(path), {"serving_default": module.serve}
-                )
-        except tf.errors.OpError as error:
-            raise UserError(
-                f"Could not write the SavedModel {path.parent}: {error.message}"
-            ) from error
 
 
 def serve_command(out: Path) -> str:
@@ -183,23 +153,12 @@ def _digest(model: keras.Model) -> str:
 
 
 def _source(version: Path) -> str | None:
-    """The digest of the weights a version was made from, if it says so."""
+    """Which weights a version has, and in which dtype, if it says so."""
     try:
-        text = (version / saved_model.EXTRA / "source.json").read_text("utf-8")
-        return json.loads(text)["weights_sha256"]
+        text = (version / saved_model.EXTRA / SOURCE).read_text("utf-8")
+        return json.loads(text)["made_from"]
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not one of ours, or damaged: another weight for certain
-
-
-class _quiet:
-    """Keeps TensorFlow from naming the scratch directory it writes to."""
-
-    def __enter__(self):
-        self._level = tf.get_logger().level
-        tf.get_logger().setLevel(logging.WARNING)
-
-    def __exit__(self, *error):
-        tf.get_logger().setLevel(self._level)
 
 
 if __name__ == "__main__":

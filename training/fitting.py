@@ -119,20 +119,24 @@ def _tensorboard(run: RunFolder) -> list[keras.callbacks.Callback]:
 
 def _make_trainer(chosen, run, dataset, devices, start) -> Trainer:
     """The network in the state in which training begins or goes on."""
-    image_model = None
+    image_model, origins = None, None
     if start is None and chosen.image_stage is not None:
-        image_model, *_ = run_model.load_trained(RunFolder(run.image_stage))
+        stage = RunFolder(run.image_stage)
+        image_model, *_ = run_model.load_trained(stage)
+        origins = stage.read_origins()
     signals = Signals()  # not under the scope: they are this process's own
     with devices.strategy.scope():
         model = run_model.build_model(chosen, dataset)
         if image_model is not None:
             models.inflate(image_model, model)
         elif start is None:
-            filled = run_model.start_from_weights(model, chosen)
+            filled, origins = run_model.start_from_weights(model, chosen)
             print(filled if devices.is_chief else "", end="")
         trainer = Trainer(model, chosen, signals, dataset.multi_label)
         run_model.compile_model(trainer, chosen, dataset)
         trainer.optimizer.build(trainer.trainable_variables)
+    if origins is not None and devices.is_chief:
+        run.write_origins(origins)
     if start is not None:
         checkpoints.restore(trainer, start)
     average = checkpoints.read_arrays(start, "average") if start else []

@@ -61,6 +61,7 @@ def write(run: RunFolder) -> remote.Path:
     sections = [
         _head(run, recipe, rows),
         report_sections.result(run, recipe, rows),
+        report_sections.image_stage(run, recipe),
         report_tests.section(run),
         _curves(run, rows),
         report_sections.time(recipe, rows),

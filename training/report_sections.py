@@ -34,8 +34,6 @@ def result(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
     if measured is not None:
         lines = [("", "this run"), *_flat(measured, skip=ELSEWHERE)]
         parts.append(table.markdown(lines))
-    if recipe.image_stage is not None:
-        parts.append(_image_stage(run))
     return "\n\n".join(filter(None, parts))
 
 
@@ -171,8 +169,10 @@ def _hours(rows: Sequence[Row]) -> str:
     return f"{seconds / 3600:.3g} in training and validation"
 
 
-def _image_stage(run: RunFolder) -> str:
-    """What came out of the image stage, and its report if there is one."""
+def image_stage(run: RunFolder, recipe: Recipe) -> str:
+    """What came out of the image stage, if any, and its report if there is."""
+    if recipe.image_stage is None:
+        return ""
     stage = RunFolder(run.image_stage)
     if not stage.recipe_path.exists():
         return "The image stage is not in this folder."

@@ -3,6 +3,7 @@
 recipe.json     the resolved recipe
 versions.json   one entry each time the run was started or resumed
 metrics.csv     one row an epoch
+weights.json    files that the weights started from
 data.json       classes, and a digest of the videos it is trained on
 bad_videos.csv  which videos are left out and why, where there are any
 result.json     accuracy on the test split, when training is done
@@ -17,6 +18,7 @@ user's care: object stores have no locks.
 
 import contextlib
 import csv
+import dataclasses
 import datetime
 import importlib.metadata
 import io
@@ -27,7 +29,7 @@ import platform
 import subprocess
 from collections.abc import Iterator, Sequence
 
-from training import files, recipe_text, remote
+from training import files, origins, recipe_text, remote
 from training.data import BadVideo, Dataset, scan
 from training.errors import UserError
 from training.recipe import Recipe
@@ -52,6 +54,7 @@ class RunFolder:
         self.versions_path = self.path / "versions.json"
         self.metrics_path = self.path / "metrics.csv"
         self.result_path = self.path / "result.json"
+        self.origins_path = self.path / "weights.json"
         self.data_path = self.path / "data.json"
         self.bad_videos_path = self.path / scan.BAD_VIDEOS
         self.checkpoints = self.path / "checkpoints"
@@ -145,6 +148,18 @@ class RunFolder:
         listed = {(b.split, b.path): b for b in scan.read_bad_videos(path)}
         listed |= {(b.split, b.path): b for b in bad}
         scan.write_bad_videos(path, list(listed.values()))
+
+    def write_origins(self, found: Sequence[origins.Origin]) -> None:
+        """Records what the weights started from."""
+        rows = [dataclasses.asdict(origin) for origin in found]
+        files.write_text(self.origins_path, json.dumps(rows, indent=2))
+
+    def read_origins(self) -> list[origins.Origin] | None:
+        """What the weights started from; None in a run that does not say."""
+        rows = _read_json(self.origins_path, default=None)
+        if rows is None:
+            return None
+        return [origins.Origin(**row) for row in rows]
 
     def write_result(self, result: dict) -> None:
         """Marks the run as done."""

@@ -15,6 +15,7 @@ from training import (
 )
 from training.data import Dataset, dataset_of
 from training.errors import UserError
+from training.origins import Origin
 from training.recipe import STARTS, Recipe
 from training.run_folder import RunFolder
 
@@ -92,11 +93,14 @@ def compile_model(model: keras.Model, recipe: Recipe, dataset: Dataset) -> None:
     )
 
 
-def start_from_weights(model: keras.Model, recipe: Recipe) -> str:
+def start_from_weights(
+    model: keras.Model, recipe: Recipe
+) -> tuple[str, list[Origin] | None]:
     """Fills a new model from the file or the run that the recipe names.
 
     Returns:
-        What was filled, and what was not, as lines for the screen.
+        What was filled, and what was not, as lines for the screen; and the
+        files that the weights come from, None where a run does not say.
 
     Raises:
         UserError: it is missing, damaged, or for another network.
@@ -109,17 +113,20 @@ def start_from_weights(model: keras.Model, recipe: Recipe) -> str:
             "model.start=scratch"
         )
     if config.weights is None:
-        return ""
+        return "", []
     path = remote.as_path(config.weights)
     if (path / "recipe.json").is_file():
         return _start_from_run(model, RunFolder(path))
     try:
-        return f"{weights.load_weights(model, config.weights)}\n"
+        report = weights.load_weights(model, config.weights)
     except ValueError as error:
         raise UserError(f"model.weights: {error}") from error
+    return f"{report}\n", [Origin(path.name, report.format)]
 
 
-def _start_from_run(model: keras.Model, run: RunFolder) -> str:
+def _start_from_run(
+    model: keras.Model, run: RunFolder
+) -> tuple[str, list[Origin] | None]:
     """Fills a new model from a trained one, through a file of its weights.
 
     That is the one way in which normalisations become affine, blocks are left
@@ -130,9 +137,10 @@ def _start_from_run(model: keras.Model, run: RunFolder) -> str:
         path = f"{folder}/{trained.name}.keras"
         trained.save(path)
         try:
-            return f"{weights.load_weights(model, path)}\n"
+            report = weights.load_weights(model, path)
         except ValueError as error:
             raise UserError(f"model.weights={run.path}: {error}") from error
+    return f"{report}\n", run.read_origins()
 
 
 def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:

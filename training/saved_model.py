@@ -63,6 +63,14 @@ def read_recipe(version: Path) -> Recipe | None:
     return recipe_text.from_json(path.read_text("utf-8"))
 
 
+def _reason(error: Exception) -> str:
+    """What a signature says is wrong, without where in the graph it is."""
+    text = str(getattr(error, "message", error))
+    text = text.rpartition("<stack traces unavailable>")[2]
+    text = text.partition("[[{{node")[0].partition("[Condition ")[0]
+    return " ".join(text.split())
+
+
 class SavedModel:
     """A SavedModel of `training.export`, loaded.
 
@@ -117,8 +125,7 @@ class SavedModel:
         try:
             outputs = self._signatures[signature](**tensors)
         except (tf.errors.OpError, TypeError, ValueError) as error:
-            message = str(getattr(error, "message", error))
-            raise UserError(f"{self.path}: {message}") from error
+            raise UserError(f"{signature}: {_reason(error)}") from error
         return {key: value.numpy() for key, value in outputs.items()}
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:

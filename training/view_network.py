@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from nonlocal_tf import models, preprocess
 from training import run_model
-from training.data.videos import VideoDataset
+from training.data import Dataset
 from training.errors import UserError
 from training.recipe import Recipe, ViewsConfig
 
@@ -20,7 +20,7 @@ Step = Callable[[np.ndarray], np.ndarray]
 def build_network(
     trained: keras.Model,
     recipe: Recipe,
-    dataset: VideoDataset,
+    dataset: Dataset,
     views: ViewsConfig,
 ) -> keras.Model:
     """The network of a test, with the weights of the trained one.

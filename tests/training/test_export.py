@@ -134,7 +134,7 @@ def test_a_failed_export_leaves_nothing(tiny, tmp_path, monkeypatch):
     def full_disk(*_, **__):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left")
 
-    monkeypatch.setattr(export.tf.saved_model, "save", full_disk)
+    monkeypatch.setattr(tf.saved_model, "save", full_disk)
     with pytest.raises(UserError, match="No space left"):
         export.export_run(RunFolder(tiny[0]), tmp_path / "out")
     assert [p.name for p in (tmp_path / "out").iterdir()] == [".lock"]

@@ -1,0 +1,78 @@
+"""Where cells look, in TensorFlow, against what the layers say themselves."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import nonlocal_tf as nl
+from tests.harness import normal
+from training import block_weights
+
+CLIP = (4, 11, 14, 3)
+QUERIES = np.array([[3, 10, 13], [1, 4, 7], [0, 0, 0]], "int32")
+
+
+def network(**block):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, None, None, 3))
+    x = keras.layers.Conv3D(6, (1, 3, 3), (1, 2, 2), padding="same")(inputs)
+    x = nl.NonLocalBlock(gamma_init=1.0, **block, name="first")(x)
+    x = keras.layers.Conv3D(5, (3, 1, 1), padding="same")(x)
+    x = nl.NonLocalBlock(name="last")(x)
+    return keras.Model(inputs, x)
+
+
+def looks(model, name):
+    clips = normal((len(QUERIES), *CLIP))
+    blocks = tf.constant([name] * len(QUERIES))
+    weights, cells = block_weights.look(
+        block_weights.of_blocks(model), clips, blocks, tf.constant(QUERIES)
+    )
+    return clips, weights.numpy(), cells.numpy()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {},
+        {"subsample": 2},
+        {"axes": "space", "pairwise": "gaussian"},
+        {"axes": "time", "pairwise": "dot_product"},
+        {"temporal_group_size": 2, "subsample": 2},
+        {"pairwise": "concatenation"},
+    ],
+    ids=str,
+)
+def test_weights_are_those_of_each_clip_by_itself(block):
+    model = network(**block)
+    clips, weights, cells = looks(model, "first")
+    for clip, query, row, cell in zip(
+        clips, QUERIES, weights, cells, strict=True
+    ):
+        expected = nl.affinity(model, clip, tuple(query.tolist()), "first")
+        assert tuple(cell.tolist()) == expected.query
+        np.testing.assert_allclose(row, expected.weights, atol=1e-6)
+
+
+def test_no_name_is_the_last_block():
+    model = network()
+    _, weights, _ = looks(model, "")
+    _, expected, _ = looks(model, "last")
+    _, first, _ = looks(model, "first")
+    np.testing.assert_array_equal(weights, expected)
+    assert np.abs(weights - first).max() > 1e-4
+
+
+def test_an_unknown_block_is_named_with_those_there_are():
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="(?s)first.*last.*third"
+    ):
+        looks(network(), "third")
+
+
+def test_clips_of_one_request_ask_for_one_block():
+    of = block_weights.of_blocks(network())
+    clips = normal((2, *CLIP))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="same block"):
+        block_weights.look(of, clips, tf.constant(["", "first"]), QUERIES[:2])

@@ -1,0 +1,103 @@
+"""Where cells of non-local blocks look, as TensorFlow computes it on a server.
+
+The same as `nonlocal_tf.affinity`, for clips of any size and blocks that are
+named in the request.
+"""
+
+import keras
+import tensorflow as tf
+
+from nonlocal_tf import visualize
+from nonlocal_tf.layers import NonLocalBlock
+
+Blocks = dict[str, tuple[keras.Model, NonLocalBlock]]
+
+
+def of_blocks(network: keras.Model) -> Blocks:
+    """The blocks by name, each with the network up to it."""
+    return {
+        name: (keras.Model(network.input, layer.input), layer)
+        for name, layer in visualize.nonlocal_blocks(network).items()
+    }
+
+
+def look(blocks: Blocks, clips, block, query):
+    """Weights of all cells for the cell at a pixel of each clip.
+
+    Args:
+        blocks: from `of_blocks`.
+        clips: normalised, `(batch, time, height, width, 3)`.
+        block: string `(batch,)`, the same name for all; "" is the last block.
+        query: int32 `(batch, 3)`, (frame, y, x) in pixels.
+
+    Returns:
+        float32 weights `(batch, t, h, w)` over the cells of the block, and
+        int32 `(batch, 3)`, the cells that look.
+    """
+    names = tf.constant(list(blocks))
+    wanted = tf.where(block == "", names[-1], block)
+    found = tf.equal(wanted[:1, None], names)[0]
+    checks = [
+        tf.debugging.Assert(
+            tf.reduce_any(found),
+            [
+                f"Expected a block of {', '.join(blocks)}, or none, which is "
+                "the last. Received:",
+                block,
+            ],
+        ),
+        tf.debugging.assert_equal(
+            wanted, wanted[:1], "Expected the same block for all clips."
+        ),
+    ]
+    with tf.control_dependencies(checks):
+        index = tf.argmax(found, output_type=tf.int32)
+    return tf.switch_case(
+        index,
+        [
+            lambda of=of, layer=layer: _look(of, layer, clips, query)
+            for of, layer in blocks.values()
+        ],
+    )
+
+
+def _look(features_of, layer, clips, query):
+    features = features_of(clips, training=False)
+    sizes, grid = tf.shape(clips)[1:4], tf.shape(features)[1:4]
+    cell = query * grid // sizes
+    flat = (cell[:, 0] * grid[1] + cell[:, 1]) * grid[2] + cell[:, 2]
+    # (batch, queries, keys): each clip has its own query.
+    of_keys = tf.linalg.diag_part(
+        tf.transpose(layer.affinity(features, flat), (2, 0, 1))
+    )
+    weights = tf.map_fn(
+        lambda row: _on_grid(row[0], layer, row[1], grid),
+        (tf.transpose(of_keys), cell),
+        fn_output_signature=tf.TensorSpec((None, None, None), tf.float32),
+    )
+    return weights, cell
+
+
+def _on_grid(of_keys, layer: NonLocalBlock, cell, grid):
+    """Weights of keys as weights of cells, `(t, h, w)`, with 0 elsewhere."""
+    begin, end = tf.zeros_like(cell), grid
+    if layer.axes == "space":
+        here = tf.constant([True, False, False])
+    elif layer.axes == "time":
+        here = tf.constant([False, True, True])
+    else:
+        here = tf.constant([False] * 3)
+    begin = tf.where(here, cell, begin)
+    end = tf.where(here, cell + 1, end)
+    if layer.axes == "spacetime" and layer.temporal_group_size:
+        size = layer.temporal_group_size
+        first = cell[0] - cell[0] % size
+        begin = tf.stack([first, 0, 0])
+        end = tf.stack([first + size, grid[1], grid[2]])
+    pool = layer.pool_size
+    keys = (end - begin) // pool
+    seen = tf.reshape(tf.cast(of_keys, tf.float32), keys)
+    for axis, size in enumerate(pool):
+        seen = tf.repeat(seen / size, size, axis)
+    after = grid - begin - tf.shape(seen)
+    return tf.pad(seen, tf.stack([begin, after], axis=1))

@@ -1,0 +1,69 @@
+"""Whose weights a run started from, and what licence comes with them."""
+
+import dataclasses
+import pathlib
+
+CC_BY_NC = "CC-BY-NC 4.0"
+# Whose files have a format, as `weights.load_weights` reports it.
+OWNERS = {
+    "caffe2": "the paper's authors, or SlowFast's in their format",
+    "slowfast": "PySlowFast's",
+    "mmaction2": "mmaction2's",
+    "torchvision": "torchvision's",
+    "keras_resnet": "Keras Applications'",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """A file of weights that a network was filled from.
+
+    Attributes:
+        file: its name.
+        format: of `weights.load_weights`.
+    """
+
+    file: str
+    format: str
+
+    @property
+    def licence(self) -> str:
+        """What is known of the licence of what is made from it."""
+        name = f"`{pathlib.PurePath(self.file).name}`"
+        if self.format == "caffe2":
+            return (
+                f"The weights started from {name}, a Caffe2 file, as "
+                f"{OWNERS[self.format]}. **The authors' weights are "
+                f"{CC_BY_NC}: so is this model, if the file is theirs. It must "
+                "not be used commercially, and the authors must be named.**"
+            )
+        if self.format in OWNERS:
+            return (
+                f"The weights started from {name}, a file in "
+                f"{OWNERS[self.format]} format: the licence of its source "
+                "holds for this model."
+            )
+        return (
+            f"The weights started from {name}, made with nonlocal_tf: the "
+            "licence of what it was made from holds for this model "
+            f"(**{CC_BY_NC}, if it was converted from the authors' weights**)."
+        )
+
+
+def licences(origins: list[Origin] | None) -> str:
+    """The licences of a run's origins, as Markdown.
+
+    Args:
+        origins: None where they were not recorded.
+    """
+    if origins is None:
+        return (
+            "What the weights started from was not recorded. **If they came "
+            f"from the paper's authors, this model is {CC_BY_NC}.**"
+        )
+    if not origins:
+        return (
+            "The weights started from random numbers: the licence of the "
+            "training data, if any, is all that comes with them."
+        )
+    return "\n\n".join(origin.licence for origin in origins)
