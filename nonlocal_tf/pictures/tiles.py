@@ -65,7 +65,10 @@ class Tiles:
     def _of(cls, numbers, height, width, columns, scale, names):
         if scale > 3:  # pixels that show are all of one size
             scale = math.floor(scale)
-        high, wide = max(round(height * scale), 1), max(round(width * scale), 1)
+        # Rounded down: they have to fit.
+        high, wide = (
+            max(int(side * scale + 1e-6), 1) for side in (height, width)
+        )
         letters = max(map(len, names)) + SUM_LETTERS
         lines = 1 if letters * LETTER_PX <= wide else 2
         sides = high / height, wide / width
