@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import layers
 
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
@@ -147,6 +148,33 @@ def cells(tensor, source, sizes: Sequence[int]) -> tuple[Axis, ...]:
             before = [known[id(one)] for one in inputs]
             known[id(here)] = _behind(operation, inputs, here, before)
     return known[id(tensor)]
+
+
+def grids(tensor, source, axes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The cells of a feature map for pixels of any size, as numbers.
+
+    Where the first cell is depends on the size alone modulo the stride: what
+    "same" adds to an axis does so in each layer.
+
+    Args:
+        tensor: as of `cells`.
+        source: as of `cells`.
+        axes: between the batch and the channels.
+
+    Returns:
+        Strides, int `(axes,)`, and the places of first cells, float
+        `(axes, largest stride)`: on an axis of some size, that at
+        `size % stride`.
+
+    Raises:
+        ValueError: as of `cells`.
+    """
+    strides = [axis.stride for axis in cells(tensor, source, [1] * axes)]
+    found = [
+        cells(tensor, source, [size] * axes) for size in range(max(strides))
+    ]
+    first = np.array([[axis.first for axis in grid] for grid in found])
+    return np.array(strides), first.T
 
 
 def _behind(operation, inputs, output, before) -> tuple[Axis, ...]:

@@ -150,3 +150,21 @@ def test_a_second_input_is_refused():
     inputs, other = keras.Input((3, 4, 6, 3)), keras.Input((3, 4, 6, 3))
     with pytest.raises(ValueError, match="of the one input"):
         geometry.cells(inputs + other, inputs, (3, 4, 6))
+
+
+@pytest.mark.parametrize("name", ["c2d_nl1_small", "shallow"])
+def test_grids_of_any_size_are_those_of_cells(name):
+    if name == "shallow":
+        model = shallow("i3d", clip_shape=(None, None, None, 3))
+    else:
+        model = nl.create_model(name, clip_shape=(None, None, None, 3))
+    (block,) = [x for x in model.layers if isinstance(x, nl.NonLocalBlock)]
+    strides, firsts = geometry.grids(block.input, model.inputs[0], 3)
+    for size in range(20, 60):
+        sizes = (size, size + 5, size + 9)
+        found = geometry.cells(block.input, model.inputs[0], sizes)
+        assert [axis.stride for axis in found] == strides.tolist()
+        assert [axis.first for axis in found] == [
+            row[n % stride]
+            for row, n, stride in zip(firsts, sizes, strides, strict=True)
+        ]

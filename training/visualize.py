@@ -107,7 +107,7 @@ def _drawn(
         png = io.BytesIO()
         pictures.joined(drawn, "y").save(png, format="PNG")
         return png.getvalue()
-    film = [pictures.joined(one, "x") for one in zip(*drawn, strict=True)]
+    film = (pictures.joined(one, "x") for one in zip(*drawn, strict=True))
     if suffix == ".gif":
         return pictures.gif(film, clip.milliseconds)
     return encode.mp4(map(np.asarray, film), clip.milliseconds)

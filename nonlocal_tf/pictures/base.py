@@ -1,7 +1,7 @@
 """What pictures share: Pillow, colours, and pictures of pictures."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 GAP_PX = 6
 LETTER_PX = 6
@@ -85,7 +85,7 @@ def joined(pictures, axis: str):
     return whole
 
 
-def gif(pictures: Sequence, milliseconds: int) -> bytes:
+def gif(pictures: Iterable, milliseconds: int) -> bytes:
     """A GIF that plays pictures over and over.
 
     Args:
