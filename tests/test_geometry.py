@@ -10,6 +10,11 @@ from nonlocal_tf import geometry
 from nonlocal_tf.layers import Conv3D, MaxPool
 from tests.models.tiny import shallow, tiny
 
+whole_network = pytest.mark.skipif(
+    keras.backend.backend() == "jax",
+    reason="places do not depend on what computes; compiling takes minutes",
+)
+
 
 def seen_by(model, sizes, axis):
     """Which lines of pixels along an axis move which cells, `(p, cells)`.
@@ -47,6 +52,7 @@ def check(tensor, source, sizes):
             assert lines[-1] == min(high, sizes[axis] - 1)
 
 
+@whole_network
 @pytest.mark.parametrize("sizes", [(3, 33, 26), (2, 16, 31)])
 def test_small_networks(sizes):
     model = nl.create_model("i3d_nl1_small", clip_shape=(*sizes, 3))
@@ -54,6 +60,7 @@ def test_small_networks(sizes):
     check(block.input, model.inputs[0], sizes)
 
 
+@whole_network
 @pytest.mark.parametrize(
     "options",
     [
@@ -70,6 +77,7 @@ def test_residual_networks(options):
 
 
 @pytest.mark.slow
+@whole_network
 @pytest.mark.parametrize("sampling", ["8x8", "32x2"])
 def test_the_papers_networks(sampling):
     sizes = (int(sampling.split("x")[0]), 65, 78)
