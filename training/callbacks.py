@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import keras
 
-from training import checkpoints
+from training import checkpoints, progress
 from training.data import Dataset
 from training.errors import UserError
 from training.precise_bn import PreciseBatchNorm
@@ -235,13 +235,4 @@ class TimeLeft(keras.callbacks.Callback):
             about = "about" if self._seconds[1:] else "less than"
             seconds = left * sum(usual) / len(usual)
             epochs = "1 epoch" if left == 1 else f"{left} epochs"
-            print(f"{epochs} left, {about} {duration(seconds)}")
-
-
-def duration(seconds: float) -> str:
-    """3725 as "1 h 2 min"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+            print(f"{epochs} left, {about} {progress.duration(seconds)}")

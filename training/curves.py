@@ -12,19 +12,23 @@ from collections.abc import Iterator, Sequence
 
 from nonlocal_tf import pictures
 from training import axes
+from training.errors import UserError
+from training.pen import FONT_PX, INK, PAPER, Pen
 
 # Sizes are in pixels of a picture 800 wide, which is drawn in SCALE times as
 # many for screens that have them, and each of them from SMOOTH times SMOOTH.
 SCALE, SMOOTH = 2, 2
 WIDTH_PX, PANEL_PX = 800, 260
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 84, 32, 44, 48
-FONT_PX, TITLE_PX = 15, 18
+TITLE_PX = 18
 LINE_PX, MARKER_PX = 2.0, 3.5
 LEGEND_PX = 36  # length of the line in the legend
+ROW_PX = 24  # height of a row of the legend
+UP_PX = 18  # middle of what is written beside an axis
 PARTS_Y, PARTS_X = 5, 8
 MARKERS_UP_TO = 40  # more points would run into each other
 POINTS_UP_TO = 400  # more would blur dashes
-PAPER, INK, GRID = (255, 255, 255), (40, 40, 40), (222, 222, 222)
+GRID = (222, 222, 222)
 COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167))
 DASHES = ((), (9, 5), (2, 4), (14, 4, 2, 4))  # on, off, ...
 CORNERS = (24, 4, 3, 5)  # of markers
@@ -54,14 +58,20 @@ class Panel:
         curves: with different looks.
         may_be_log: whether values over more than two decades get a
             logarithmic axis.
+        covers: values that are on the axis at any rate.
+        up: what is counted upwards, where the title does not say it.
     """
 
     title: str
     curves: Sequence[Curve]
     may_be_log: bool = False
+    covers: tuple[float, ...] = ()
+    up: str = ""
 
 
-def png(steps: Sequence[float], panels: Sequence[Panel]) -> bytes:
+def png(
+    steps: Sequence[float], panels: Sequence[Panel], across: str = "step"
+) -> bytes:
     """Draws the panels below each other.
 
     Values that are not finite interrupt a line; the panel says how many. Of
@@ -70,6 +80,7 @@ def png(steps: Sequence[float], panels: Sequence[Panel]) -> bytes:
     Args:
         steps: of all curves, rising.
         panels: at least one.
+        across: what the steps are.
 
     Returns:
         A PNG file.
@@ -77,63 +88,66 @@ def png(steps: Sequence[float], panels: Sequence[Panel]) -> bytes:
     Raises:
         ImportError: Pillow is not installed (extra `viz`).
     """
-    Image, ImageDraw = pictures.pillow()
+    Image, _ = pictures.pillow()
     factor = SCALE * SMOOTH
-    size = (WIDTH_PX * SCALE, PANEL_PX * SCALE * len(panels))
-    picture = Image.new("RGB", size, PAPER)
-    for index, panel in enumerate(panels):
-        tile = Image.new("RGB", (WIDTH_PX * factor, PANEL_PX * factor), PAPER)
-        _draw_panel(_Pen(ImageDraw.Draw(tile), factor), steps, panel)
-        picture.paste(tile.reduce(SMOOTH), (0, index * PANEL_PX * SCALE))
+    measure = Pen(Image.new("RGB", (1, 1)), factor)
+    tiles = []
+    for panel in panels:
+        rows = _legend_rows(measure, panel)
+        height = PANEL_PX + ROW_PX * (len(rows) - 1)
+        size = (WIDTH_PX * factor, height * factor)
+        tile = Image.new("RGB", size, PAPER)
+        _draw_panel(Pen(tile, factor), steps, panel, rows, across)
+        tiles.append(tile.reduce(SMOOTH))
+    total = sum(tile.height for tile in tiles)
+    picture = Image.new("RGB", (WIDTH_PX * SCALE, total), PAPER)
+    y = 0
+    for tile in tiles:
+        picture.paste(tile, (0, y))
+        y += tile.height
     content = io.BytesIO()
     picture.save(content, format="PNG", optimize=True)
     return content.getvalue()
 
 
-class _Pen:
-    """Draws in the pixels of the constants above."""
-
-    def __init__(self, draw, factor: int):
-        self._draw = draw
-        self._factor = factor
-
-    def line(self, points, colour, width: float) -> None:
-        scaled = [(x * self._factor, y * self._factor) for x, y in points]
-        thick = round(width * self._factor)
-        self._draw.line(scaled, fill=colour, width=thick, joint="curve")
-
-    def shape(self, points, colour) -> None:
-        scaled = [(x * self._factor, y * self._factor) for x, y in points]
-        self._draw.polygon(scaled, fill=colour)
-
-    def text(self, x, y, text: str, anchor: str, size: int = FONT_PX) -> None:
-        """Writes; anchors are l, m or r, and m for the middle of the height."""
-        at = (x * self._factor, y * self._factor)
-        size *= self._factor
-        self._draw.text(at, text, fill=INK, anchor=anchor, font_size=size)
-
-    def width(self, text: str) -> float:
-        size = FONT_PX * self._factor
-        return self._draw.textlength(text, font_size=size) / self._factor
+def require() -> None:
+    """Raises a UserError unless Pillow is there to draw with."""
+    try:
+        pictures.pillow()
+    except ImportError as error:
+        raise UserError(str(error)) from error
 
 
-def _draw_panel(pen: _Pen, steps: Sequence[float], panel: Panel) -> None:
+def _draw_panel(
+    pen: Pen,
+    steps: Sequence[float],
+    panel: Panel,
+    rows: Sequence[Sequence[Curve]],
+    across_what: str,
+) -> None:
     known = [v for c in panel.curves for v in c.values if v is not None]
     finite = [value for value in known if math.isfinite(value)]
-    bottom = PANEL_PX - BOTTOM_PX
-    across = axes.from_zero(LEFT_PX, WIDTH_PX - RIGHT_PX, max(steps), PARTS_X)
-    up = axes.around(bottom, TOP_PX, finite, PARTS_Y, panel.may_be_log)
+    top = TOP_PX + ROW_PX * (len(rows) - 1)
+    bottom = top + PANEL_PX - TOP_PX - BOTTOM_PX
+    # A step alone may be at zero.
+    last = max(steps) or 1
+    across = axes.from_zero(LEFT_PX, WIDTH_PX - RIGHT_PX, last, PARTS_X)
+    covered = [*finite, *panel.covers]
+    up = axes.around(bottom, top, covered, PARTS_Y, panel.may_be_log)
     every = -(-len(steps) // POINTS_UP_TO)
     mean = f" (each point is the mean of {every} values)" if every > 1 else ""
-    _draw_axes(pen, across, up, f"step{mean}")
+    _draw_axes(pen, across, up, f"{across_what}{mean}")
+    if panel.up:
+        pen.text_upwards(UP_PX, (top + bottom) / 2, panel.up)
     lost = len(known) - len(finite)
     notes = ["logarithmic"] if up.log else []
     if lost:
         notes.append(f"{lost} of {len(known)} values not finite")
     title = f"{panel.title} ({', '.join(notes)})" if notes else panel.title
+    title = _shortened(pen, title, WIDTH_PX - LEFT_PX - RIGHT_PX, TITLE_PX)
     pen.text(LEFT_PX, TOP_PX / 2, title, "lm", TITLE_PX)
     few = -(-len(steps) // every) <= MARKERS_UP_TO
-    _draw_legend(pen, panel, few)
+    _draw_legend(pen, rows, few)
     for curve in panel.curves:
         points = [
             (across.at(step), up.at(value)) if value is not None else None
@@ -141,11 +155,11 @@ def _draw_panel(pen: _Pen, steps: Sequence[float], panel: Panel) -> None:
         ]
         _draw_curve(pen, curve.look, points, few)
     if not finite:
-        middle = (TOP_PX + bottom) / 2
+        middle = (top + bottom) / 2
         pen.text(WIDTH_PX / 2, middle, "no value to draw", "mm")
 
 
-def _draw_axes(pen: _Pen, across: axes.Axis, up: axes.Axis, below: str):
+def _draw_axes(pen: Pen, across: axes.Axis, up: axes.Axis, below: str):
     for value, label in up.marks:
         y = up.at(value)
         ends = [(across.start_px, y), (across.end_px, y)]
@@ -162,22 +176,60 @@ def _draw_axes(pen: _Pen, across: axes.Axis, up: axes.Axis, below: str):
     top, right = (corner[0], up.end_px), (across.end_px, corner[1])
     pen.line([top, corner, right], INK, 1)
     middle = (across.start_px + across.end_px) / 2
-    pen.text(middle, PANEL_PX - 13, below, "mm")
+    pen.text(middle, up.start_px + BOTTOM_PX - 13, below, "mm")
 
 
-def _draw_legend(pen: _Pen, panel: Panel, few: bool) -> None:
-    """Right of the title; a curve that is called as the panel needs none."""
+def _legend_rows(pen: Pen, panel: Panel) -> list[list[Curve]]:
+    """What is in the legend: a row right of the title, and rows below it.
+
+    Names that do not all fit beside the title are below, as many to a row as
+    there is room for. A curve that is called as the panel needs no legend.
+    """
     if all(curve.name == panel.title for curve in panel.curves):
-        return
-    x: float = WIDTH_PX - RIGHT_PX
-    y = TOP_PX / 2
-    for curve in reversed(panel.curves):
-        pen.text(x, y, curve.name, "rm")
-        x -= pen.width(curve.name) + 6
-        _draw_line(pen, curve.look, [(x - LEGEND_PX, y), (x, y)])
-        if few:
-            _draw_marker(pen, curve.look, (x - LEGEND_PX / 2, y))
-        x -= LEGEND_PX + 18
+        return [[]]
+    room = WIDTH_PX - LEFT_PX - RIGHT_PX
+    title = pen.width(panel.title, TITLE_PX)
+    widths = [_entry_width(pen, curve) for curve in panel.curves]
+    if title + sum(widths) <= room:
+        return [list(panel.curves)]
+    rows: list[list[Curve]] = [[], []]
+    left = float(room)
+    for curve, width in zip(panel.curves, widths, strict=True):
+        if rows[-1] and width > left:
+            rows.append([])
+            left = room
+        rows[-1].append(curve)
+        left -= width
+    return rows
+
+
+def _entry_width(pen: Pen, curve: Curve) -> float:
+    return LEGEND_PX + 6 + pen.width(curve.name) + 18
+
+
+def _draw_legend(pen: Pen, rows: Sequence[Sequence[Curve]], few: bool) -> None:
+    """A row right of the title, and others below it, from the right."""
+    room = WIDTH_PX - LEFT_PX - RIGHT_PX - LEGEND_PX - 6
+    for number, row in enumerate(rows):
+        x: float = WIDTH_PX - RIGHT_PX
+        y = TOP_PX / 2 + number * ROW_PX
+        for curve in reversed(row):
+            name = _shortened(pen, curve.name, room, FONT_PX)
+            pen.text(x, y, name, "rm")
+            x -= pen.width(name) + 6
+            _draw_line(pen, curve.look, [(x - LEGEND_PX, y), (x, y)])
+            if few:
+                _draw_marker(pen, curve.look, (x - LEGEND_PX / 2, y))
+            x -= LEGEND_PX + 18
+
+
+def _shortened(pen: Pen, text: str, room: float, size: int) -> str:
+    """A text that fits, with dots for what does not."""
+    if pen.width(text, size) <= room:
+        return text
+    while text and pen.width(text + "...", size) > room:
+        text = text[:-1]
+    return text + "..."
 
 
 def _means(steps, values, every: int) -> Iterator[tuple]:
@@ -192,7 +244,7 @@ def _means(steps, values, every: int) -> Iterator[tuple]:
         yield steps[start : start + every][-1], mean
 
 
-def _draw_curve(pen: _Pen, look: int, points, few: bool) -> None:
+def _draw_curve(pen: Pen, look: int, points, few: bool) -> None:
     """A line through points; None interrupts it."""
     for drawn, group in itertools.groupby(points, lambda p: p is not None):
         part = list(group)
@@ -204,7 +256,7 @@ def _draw_curve(pen: _Pen, look: int, points, few: bool) -> None:
                 _draw_marker(pen, look, point)
 
 
-def _draw_line(pen: _Pen, look: int, points) -> None:
+def _draw_line(pen: Pen, look: int, points) -> None:
     dashes = DASHES[look % len(DASHES)]
     colour = COLOURS[look % len(COLOURS)]
     for dash in _dashed(points, dashes) if dashes else [points]:
@@ -235,7 +287,7 @@ def _dashed(points, dashes: Sequence[float]) -> Iterator[list]:
         yield piece
 
 
-def _draw_marker(pen: _Pen, look: int, point) -> None:
+def _draw_marker(pen: Pen, look: int, point) -> None:
     corners = CORNERS[look % len(CORNERS)]
     # Those with few corners look smaller at the same radius.
     radius = MARKER_PX * (1.35 if corners < 6 else 1)

@@ -15,6 +15,7 @@ import keras
 
 from training import (
     cli,
+    export_file,
     files,
     model_card,
     remote,
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="holds the versions; a path or a URL (s3://)",
+        help="directory that holds the versions, a path or a URL (s3://); or "
+        "a file that ends in .tflite or .onnx, to be made instead",
     )
     parser.add_argument(
         "--quantize",
@@ -66,7 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if options.workdir is None or options.out is None:
         raise UserError("Give both --workdir DIR and --out DIR.")
-    path = export_run(RunFolder(options.workdir), options.out, options.quantize)
+    run, out = RunFolder(options.workdir), remote.as_path(options.out)
+    if out.suffix.lower() in export_file.FORMATS:
+        print(_export_file(run, out, options.quantize))
+        return
+    path = export_run(run, out, options.quantize)
     print(f"SavedModel: {path}\nServe it: {serve_command(path.parent)}")
 
 
@@ -106,6 +112,16 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
             files.write_text(path / model_card.CARD, card)
         _publish_card(made, out)
     return made
+
+
+def _export_file(run: RunFolder, path: Path, dtype: str) -> str:
+    """Writes one file instead, and says what it is."""
+    served = served_model.build(*run_model.load_trained(run))
+    size, error = export_file.write(served, path, dtype)
+    return (
+        f"{path}: {size / 1e6:.1f} MB, {dtype}; its probabilities are at most "
+        f"{error:.1e} from the network's"
+    )
 
 
 def _publish_card(version: Path, out: Path) -> None:

@@ -4,7 +4,6 @@ import pathlib
 import time
 
 import numpy as np
-import tensorflow as tf
 
 from training import (
     origins,
@@ -48,15 +47,15 @@ def render(
         version: where it was, all but the card; it is loaded and timed.
         dtype: of the weights as they are kept.
     """
-    recipe = run.read_recipe()
+    recipe, model = run.read_recipe(), SavedModel(version)
     rows = report.read_metrics(run)
     parts = [
         f"# {name}",
         f"{recipe.description[:1].upper()}{recipe.description[1:]}. A "
         "SavedModel, made by `python -m training.export`; loading it takes "
         "TensorFlow alone.",
-        _signatures(served, version),
-        _speed(served, version, dtype),
+        _signatures(served, model),
+        _speed(served, model, _bytes_of(version), dtype),
         report_sections.result(run, recipe, rows),
         report_tests.section(run),
         report_sections.trained(run, recipe),
@@ -69,13 +68,12 @@ def render(
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _signatures(served: ServedModel, version: pathlib.Path) -> str:
+def _signatures(served: ServedModel, model: SavedModel) -> str:
     """What may be asked of the model."""
-    module = tf.saved_model.load(str(version))
     rows: list[tuple[str, ...]] = [("signature", "gives", "inputs", "outputs")]
     for name in MEANINGS:
-        if name in module.signatures:
-            signature = module.signatures[name]
+        if name in model.signatures:
+            signature = model.signatures[name]
             rows.append(
                 (
                     f"`{name}`",
@@ -140,16 +138,16 @@ def _specs(specs) -> str:
     )
 
 
-def _speed(served: ServedModel, version: pathlib.Path, dtype: str) -> str:
+def _speed(
+    served: ServedModel, model: SavedModel, size: int, dtype: str
+) -> str:
     """Size, latency, and that it computes what the Keras network does."""
-    model = SavedModel(version)
     request = saved_model_writer.requests(served)["serving_default"]
     (pixels,) = request.values()
     noise = np.random.default_rng(0).integers(0, 256, pixels.shape, "uint8")
     seconds = _median_seconds(model, noise)
     expected = served.scores(served.logits(noise)).numpy()
     error = np.abs(model.probabilities(noise) - expected).max()
-    size = sum(file.stat().st_size for file in _files(version))
     rows = [
         ("", ""),
         ("weights", f"{dtype}, {served.network.count_params():,}"),
@@ -171,5 +169,5 @@ def _median_seconds(model: SavedModel, pixels: np.ndarray) -> float:
     return float(np.median(times))
 
 
-def _files(version: pathlib.Path) -> list[pathlib.Path]:
-    return [path for path in version.rglob("*") if path.is_file()]
+def _bytes_of(version: pathlib.Path) -> int:
+    return sum(f.stat().st_size for f in version.rglob("*") if f.is_file())

@@ -1,101 +1,182 @@
-"""Names the class of a clip, with an exported SavedModel."""
+"""Names the classes of videos, with an exported SavedModel or a trained run."""
 
+import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from training import cli, table
-from training.data import clips, dataset_of
+from training import (
+    cli,
+    files,
+    predict_options,
+    prediction_output,
+    predictions,
+    predictor,
+    remote,
+    table,
+    timeline,
+    video_inputs,
+)
+from training.data import clips
+from training.data.sources import VideoError
 from training.errors import UserError
-from training.saved_model import SavedModel
+from training.prediction_output import best
+from training.predictions import Prediction
+from training.predictor import Predictor
+from training.progress import Progress
+from training.timeline import Timeline
+from training.video_inputs import Input
 
-EXAMPLE = "python -m training.predict --model savedmodels/digits_nl --sample 0"
+EXAMPLE = predict_options.EXAMPLE
+TOP = predict_options.TOP
+SHOWN_STRETCHES = 40
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.predict`."""
-    options, given = _parse(arguments)
+    options, given = predict_options.parse(arguments)
     if not given:
         marker = "[0-9]*/saved_model.pb"
         print(cli.overview("SavedModels", "savedmodels", marker, EXAMPLE))
         return
-    if options.model is None:
-        raise UserError("Give --model DIR, a SavedModel.")
-    if (options.clip is None) == (options.sample is None):
-        raise UserError("Give either a clip file or --sample N.")
-    if options.top < 1:
-        raise UserError(f"Expected --top to be at least 1, not {options.top}.")
-    model = SavedModel(options.model)
-    if options.clip is not None:
-        recipe = model.recipe
-        pixels = clips.read_clip(
-            options.clip, recipe.sampling if recipe else None
-        )
-        origin = options.clip
+    predict_options.check(options)
+    out = options.out and prediction_output.path_of(options.out)
+    inputs = video_inputs.find(options.videos)
+    predict_options.check_inputs(options, inputs)
+    model = predictor.load(
+        options.model, lambda recipe: predict_options.views_of(options, recipe)
+    )
+    if options.timeline is not None:
+        predict_options.check_timeline(model)
+    found: list[Prediction] = []
+    try:
+        for one in _predictions(options, model, inputs):
+            found.append(one)
+            _print(one, model, options, len(inputs))
+    finally:  # also what was found before someone stopped it
+        if out and found:
+            _write(out, found, model, options)
+            print(f"{len(found)} predictions written to {out}")
+    if options.plot:
+        _plot(options, found[0], model)
+    _end(found)
+
+
+def _write(
+    out: remote.Path,
+    found: Sequence[Prediction],
+    model: Predictor,
+    options: argparse.Namespace,
+) -> None:
+    about = {
+        "model": str(model.path),
+        "views": predict_options.in_words(options, model),
+    }
+    top = options.top or TOP
+    prediction_output.write(out, found, model.classes, top, about)
+
+
+def _predictions(
+    options: argparse.Namespace, model: Predictor, inputs: Sequence[Input]
+) -> Iterator[Prediction]:
+    if options.timeline is not None:
+        yield from predictions.predict_along(model, inputs, options.timeline)
+    elif options.sample is not None or options.save_clip:
+        yield from _of_one_clip(options, model, inputs)
     else:
-        example, origin = _sample(model, options.split, options.sample)
-        pixels = example.pixels
-        label = example.label
-        origin += f", labelled {model.classes[label]}" if label >= 0 else ""
-    (probabilities,) = model.probabilities(pixels[None])
-    best = np.argsort(-probabilities, kind="stable")[: options.top]
-    print(f"{origin}\nmodel {model.path}")
-    rows = [("class", "probability")]
-    rows += [(model.classes[i], f"{probabilities[i]:.4f}") for i in best]
-    print(table.render(rows))
+        progress = Progress(len(inputs), "videos")
+        found = predictions.predict(model, inputs)
+        for done, one in enumerate(found, start=1):
+            yield one
+            progress.at(done)
+
+
+def _of_one_clip(
+    options: argparse.Namespace, model: Predictor, inputs: Sequence[Input]
+) -> Iterator[Prediction]:
+    """Of a sample, or of a file whose clip is saved."""
+    if options.sample is None:
+        (source,) = inputs
+        origin = source.path
+        try:
+            pixels = model.read(source)
+        except VideoError as error:
+            yield Prediction(origin, reason=str(error))
+            return
+    else:
+        example, origin = model.sample(options.split, options.sample)
+        pixels = example.pixels[None]
+        if example.label >= 0:
+            origin += f", labelled {model.classes[example.label]}"
+    yield Prediction(origin, model.score(pixels))
     if options.save_clip:
-        clips.write_clip(options.save_clip, pixels)
+        clips.write_clip(options.save_clip, pixels[0])
         print(f"Clip written to {options.save_clip}")
 
 
-def _sample(model: SavedModel, split: str, index: int):
-    if model.recipe is None:
+def _print(
+    one: Prediction, model: Predictor, options: argparse.Namespace, of: int
+) -> None:
+    """A table of one input, or a line for each of many."""
+    if one.scores is None:
+        return  # said at the end
+    top = options.top or (TOP if of <= 1 else 1)
+    names = [(model.classes[i], one.scores[i]) for i in best(one.scores, top)]
+    if of > 1:
+        classes = ", ".join(f"{name} {score:.4f}" for name, score in names)
+        print(f"{one.path}: {classes}", flush=True)
+    else:
+        print(f"{one.path}\nmodel {model.path}")
+        rows = [("class", "probability")]
+        rows += [(name, f"{score:.4f}") for name, score in names]
+        print(table.render(rows))
+    if one.timeline is not None:
+        print(_stretches(one.timeline, model.classes))
+
+
+def _stretches(along: Timeline, classes: Sequence[str]) -> str:
+    """The best class along a video, as a table for the screen."""
+    found = list(timeline.stretches(along, classes))
+    rows = [("from", "to", "class", "probability")]
+    rows += [
+        (f"{start:.1f} s", f"{end:.1f} s", name, f"{score:.4f}")
+        for start, end, name, score in found[:SHOWN_STRETCHES]
+    ]
+    more = len(found) - SHOWN_STRETCHES
+    text = table.render(rows)
+    return f"{text}\n  and {more} more: --out has all" if more > 0 else text
+
+
+def _plot(
+    options: argparse.Namespace, one: Prediction, model: Predictor
+) -> None:
+    if one.timeline is None:
+        return  # there is nothing to draw of a bad video
+    title = one.path.rpartition("/")[2]
+    top = options.top or TOP
+    picture = timeline.png(one.timeline, model.classes, title, top)
+    path = remote.as_path(options.plot)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_bytes(path, picture)
+    print(f"Picture written to {path}")
+
+
+def _end(found: Sequence[Prediction]) -> None:
+    """Lists what was bad.
+
+    Raises:
+        UserError: that is all there was.
+    """
+    bad = [one for one in found if one.scores is None]
+    if len(bad) == len(found) == 1:
+        raise UserError(bad[0].complaint)
+    if bad:
+        print(f"{len(bad)} of {len(found)} could not be looked at:")
+    for one in bad:
+        print(f"  {one.complaint}")
+    if len(bad) == len(found):
         raise UserError(
-            f"{model.path} does not say on what it was trained "
-            "(assets/recipe.json); give a clip file instead."
+            f"None of {len(found)} could be looked at; the reasons are above."
         )
-    example = dataset_of(model.recipe).example(split, index)
-    return example, f"{model.recipe.dataset} {split} sample {index}"
-
-
-def _parse(arguments: Sequence[str] | None):
-    parser = cli.parser(
-        "training.predict",
-        "Classifies one clip with a SavedModel. Without arguments: lists the "
-        "SavedModels.",
-        EXAMPLE,
-    )
-    parser.add_argument(
-        "clip",
-        nargs="?",
-        help="video, if the model was trained on videos; or clip file: "
-        f"{' or '.join(clips.READERS)}, uint8 RGB frames",
-    )
-    parser.add_argument(
-        "--model",
-        metavar="DIR",
-        help="a SavedModel, or a directory of versions (the newest is taken); "
-        "a path or a URL",
-    )
-    parser.add_argument(
-        "--sample",
-        type=int,
-        metavar="N",
-        help="instead of a file: example N of the dataset it was trained on",
-    )
-    parser.add_argument(
-        "--split",
-        default="test",
-        help='of the sample: "test" (default) or "validation"',
-    )
-    parser.add_argument(
-        "--top", type=int, default=5, metavar="K", help="rows (default: 5)"
-    )
-    parser.add_argument(
-        "--save-clip", metavar="FILE.npy", help="also write the pixels"
-    )
-    return cli.parse(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ class SavedModel:
         input_name: "clips", or "images" of an image network.
         input_shape: of one clip, `(time, height, width, 3)`, None where any
             size is taken.
+        signatures: TensorFlow's functions, by name.
 
     Raises:
         UserError: there is none, or it is not one of ours.
@@ -94,8 +95,8 @@ class SavedModel:
         try:
             # Kept: signatures die with the object that they belong to.
             self._module = tf.saved_model.load(str(self.path))
-            self._signatures = self._module.signatures
-            serve = self._signatures["serving_default"]
+            self.signatures = self._module.signatures
+            serve = self.signatures["serving_default"]
             (spec,) = serve.structured_input_signature[1].values()
             serve.structured_outputs["probabilities"]
         except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
@@ -119,11 +120,11 @@ class SavedModel:
         Raises:
             UserError: there is no such signature, or it refuses the inputs.
         """
-        if signature not in self._signatures:
-            raise UserError(unknown("signature", signature, self._signatures))
+        if signature not in self.signatures:
+            raise UserError(unknown("signature", signature, self.signatures))
         tensors = {key: tf.constant(value) for key, value in inputs.items()}
         try:
-            outputs = self._signatures[signature](**tensors)
+            outputs = self.signatures[signature](**tensors)
         except (tf.errors.OpError, TypeError, ValueError) as error:
             raise UserError(f"{signature}: {_reason(error)}") from error
         return {key: value.numpy() for key, value in outputs.items()}

@@ -12,15 +12,19 @@ from training.recipe import Recipe, SamplingConfig, ViewsConfig
 CROPS = (1, 3)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what `views_of` reads."""
+DEFAULT = "the recipe's views, or else the middle clip"
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser, default: str = DEFAULT
+) -> None:
+    """Adds what `views_of` reads; `default` is what the command does else."""
     parser.add_argument(
         "--views",
         type=clips_by_crops,
         metavar="CLIPSxCROPS",
         help="look at so many clips along each video, 1 or 3 crops of each; "
-        "10x3 is the authors' test (default: the recipe's views, or else the "
-        "middle clip)",
+        f"10x3 is the authors' test (default: {default})",
     )
     parser.add_argument(
         "--full-frame",

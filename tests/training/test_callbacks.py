@@ -28,19 +28,6 @@ def test_a_loss_that_is_no_number_stops_before_it_is_saved(tmp_path):
     assert checkpoints.latest(run) is None
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0.4, "0 s"),
-        (61, "1 min 1 s"),
-        (3599.7, "1 h 0 min"),
-        (9000, "2 h 30 min"),
-    ],
-)
-def test_durations_are_said_in_two_units(seconds, said):
-    assert callbacks.duration(seconds) == said
-
-
 def test_the_time_left_does_not_count_the_first_epoch(monkeypatch, capsys):
     clock = iter([0.0, 100.0, 100.0, 110.0])
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(clock))

@@ -111,3 +111,41 @@ def test_without_pillow_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     with pytest.raises(ImportError, match="pip install pillow"):
         curves.png([1], [Panel("a", [Curve("a", [1])])])
+
+
+def test_a_legend_without_room_gets_rows_of_its_own():
+    names = ["a name that takes a good part of the row", "another of these"]
+    one = [Curve(name, [3, 2], look) for look, name in enumerate(names)]
+    few, many = (
+        pixels([5, 10], [Panel("the title of this panel", part)])
+        for part in (one[:1], one * 2)
+    )
+    assert few.shape[0] == curves.PANEL_PX * curves.SCALE
+    extra = many.shape[0] - few.shape[0]
+    assert extra == 2 * curves.ROW_PX * curves.SCALE
+    # What is below the axis is the same; markers reach over it.
+    bottom = slice((8 - curves.BOTTOM_PX) * curves.SCALE, None)
+    np.testing.assert_array_equal(few[bottom], many[bottom])
+
+
+def test_a_title_and_a_name_without_end_are_shortened():
+    panel = Panel("title " * 90, [Curve("name " * 90, [3, 2])])
+    picture = pixels([5, 10], [panel])
+    margin = picture[:, -curves.SCALE * 20 :]
+    assert (margin[: curves.TOP_PX] == 255).all()
+
+
+def test_an_axis_covers_what_it_is_told_to():
+    panel = Panel("a", [Curve("a", [0.5, 0.5])], covers=(0.0, 1.0))
+    ys, _ = drawn(pixels([1, 2], [panel]))
+    top, height = curves.TOP_PX, curves.PANEL_PX - curves.BOTTOM_PX
+    middle = curves.SCALE * (top + height) / 2
+    assert abs((ys.min() + ys.max()) / 2 - middle) <= 2
+
+
+def test_letters_that_the_font_lacks_are_replaced():
+    accents, plain = (
+        pixels([1, 2], [Panel("a", [Curve(name, [0, 1])], up=name)])
+        for name in ("sch\u00f6n \u65e5", "schon ?")
+    )
+    np.testing.assert_array_equal(accents, plain)

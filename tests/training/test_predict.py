@@ -70,3 +70,45 @@ def test_without_arguments_it_shows_an_example(capsys, tmp_path, monkeypatch):
     predict.main([])
     printed = capsys.readouterr().out
     assert "savedmodels/mine" in printed and predict.EXAMPLE in printed
+
+
+def test_a_run_gives_what_its_saved_model_gives(tiny, tmp_path, capsys):
+    clip = tmp_path / "clip.npy"
+    run = f"--model={tiny[0]}"
+    predict.main([run, "--sample=3", f"--save-clip={clip}"])
+    of_run = capsys.readouterr().out
+    predict.main([f"--model={tiny[1]}", "--sample=3"])
+    of_saved = capsys.readouterr().out
+    assert probabilities(of_run) == pytest.approx(
+        probabilities(of_saved), abs=2e-4
+    )
+    predict.main([run, str(clip)])
+    assert probabilities(capsys.readouterr().out) == probabilities(of_run)
+
+
+@pytest.mark.parametrize("of", [0, 1])
+def test_what_is_for_videos_is_refused_where_clips_are_made(
+    tiny, capsys, tmp_path, of
+):
+    model = f"--model={tiny[of]}"
+    error = one_line_error(capsys, [model, "a.mp4", "--views=10x3"])
+    assert "Views are of videos" in error
+    error = one_line_error(capsys, [model, "a.mp4", "--timeline"])
+    assert "A timeline is of videos" in error
+    (tmp_path / "a.mp4").touch()
+    error = one_line_error(capsys, [model, str(tmp_path / "a.mp4")])
+    assert "Expected a clip as .npy or .gif" in error
+
+
+def test_a_clip_of_another_size_for_a_run_says_both(tiny, tmp_path, capsys):
+    np.save(tmp_path / "clip.npy", np.zeros((3, 32, 32, 3), "uint8"))
+    error = one_line_error(
+        capsys, [f"--model={tiny[0]}", str(tmp_path / "clip.npy")]
+    )
+    assert "(8, 32, 32, 3)" in error and "(3, 32, 32, 3)" in error
+
+
+def test_seconds_that_are_a_video_say_where_to_put_it(capsys):
+    with pytest.raises(SystemExit):
+        predict.main(["--model=m", "--timeline", "a.mp4"])
+    assert "put --timeline behind the videos" in capsys.readouterr().err

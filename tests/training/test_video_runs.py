@@ -8,7 +8,15 @@ import pytest
 
 from tests.training.data import films, fixtures
 from tests.training.data.test_videos import write_frames as touch
-from training import callbacks, cli, evaluate, predict, train, visualize
+from training import (
+    callbacks,
+    cli,
+    evaluate,
+    predict,
+    train,
+    video_scores,
+    visualize,
+)
 from training.data import dataset_of
 from training.data import videos as video_datasets
 from training.run_folder import RunFolder
@@ -65,6 +73,18 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     predict.main([f"--model={out}", video.path])
     printed = capsys.readouterr().out
     assert printed.splitlines()[2:] == sample.splitlines()[2:]
+    (videos / "bad.mp4").write_text("no video")
+    scored = video_scores.load(run / "tests" / "test_middle" / "scores.npz")
+    for model in (run, out):
+        written = tmp_path / "all.json"
+        predict.main([f"--model={model}", str(videos), f"--out={written}"])
+        found = json.loads(written.read_text("utf-8"))["videos"]
+        assert [one["path"] for one in found if "error" in one] == [
+            f"{videos}/bad.mp4"
+        ]
+        scores = {one["path"]: one.get("scores") for one in found}
+        for path, expected in zip(scored.paths, scored.scores, strict=True):
+            np.testing.assert_allclose(scores[path], expected[0], rtol=1e-5)
     looks = tmp_path / "looks.png"
     arguments = [f"--workdir={run}", "--query=1,20,30", f"--out={looks}"]
     visualize.main([video.path, *arguments])
@@ -147,6 +167,16 @@ def test_several_labels_a_video(tmp_path):
     assert 0 <= result["mean_average_precision"] <= 1
     assert "val_auc_pr" in (run / "metrics.csv").read_text()
     assert (tmp_path / "x" / "1" / "saved_model.pb").exists()
+    film, out = films.write_film(tmp_path / "a.mkv", 31), tmp_path / "a.json"
+    found = []
+    for model in (run, tmp_path / "x"):
+        predict.main(
+            [str(film), f"--model={model}", f"--out={out}"]
+            + ["--views=2x1", "--pool=max"]
+        )
+        found.append(json.loads(out.read_text())["videos"][0]["scores"])
+    np.testing.assert_allclose(*found, rtol=1e-5)
+    assert abs(sum(found[0]) - 1) > 1e-3  # sigmoids do not add up to one
 
 
 def test_views_that_do_not_go_together_are_refused_first(

@@ -239,6 +239,8 @@ def _tensorflow_network(case):
     from training.benchmarks import keras_networks
 
     train = case["pass"] == "train"
+    if "path" in case:
+        return _saved_model(case)
     if case["form"] == "keras":
         model = keras_networks.resnet(case["spec"], case["stem"], case["shape"])
     else:
@@ -255,6 +257,9 @@ def _tensorflow_network(case):
     random = np.random.default_rng(SEED)
     clips = random.standard_normal((1, *case["shape"]), dtype="float32")
     clips, labels = tf.constant(clips), tf.constant([3])
+    if case["form"] == "predict":
+        clips = clips.numpy()
+        return lambda: [model.predict(clips, verbose=0)]
     if not train:
         run = tf.function(lambda x: model(x, training=False), autograph=False)
         return lambda: [run(clips)]
@@ -272,6 +277,19 @@ def _tensorflow_network(case):
         return loss
 
     return lambda: [step(clips, labels)]
+
+
+def _saved_model(case):
+    """A request to what `training.export` writes."""
+    import tensorflow as tf
+
+    model = tf.saved_model.load(case["path"])
+    random = np.random.default_rng(SEED)
+    shape = (1, *case["shape"])
+    clips = tf.constant(random.integers(0, 256, shape, "uint8"))
+    serve = model.signatures["serving_default"]
+    # The model dies with its name: the function keeps it.
+    return lambda: [model and serve(clips=clips)["logits"]]
 
 
 # ---------------------------------------------------------------------- JAX

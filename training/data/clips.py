@@ -6,7 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from training import files, remote
-from training.data import video_clip
+from training.data import sampling as samples
+from training.data.sources import VideoError
+from training.data.video_views import VideoViews
 from training.errors import UserError
 from training.recipe import SamplingConfig
 
@@ -29,7 +31,7 @@ def read_clip(
     """
     path = remote.as_path(path)
     if sampling is not None and path.suffix.lower() not in READERS:
-        return video_clip.read(str(path), sampling).pixels
+        return _middle_of_video(str(path), sampling)
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
     if path.suffix.lower() not in READERS:
@@ -53,6 +55,15 @@ def read_clip(
             f"Received: {clip.dtype} {clip.shape}"
         )
     return clip
+
+
+def _middle_of_video(path: str, sampling: SamplingConfig) -> np.ndarray:
+    """What validation sees of a video."""
+    try:
+        views = VideoViews(path, sampling).read(samples.middle(sampling))
+    except VideoError as error:
+        raise UserError(f"{path}: {error}") from error
+    return views[0]
 
 
 def write_clip(path: str | remote.Path, clip: np.ndarray) -> None:

@@ -20,7 +20,7 @@ are found by seeking may differ from those of a decoder run from the start.
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,18 +135,74 @@ def read_frames(
     Raises:
         VideoError: the file has gone, or nothing of it can be decoded.
     """
+    numbers = _numbers(frames, index)
+    wanted = sorted(set(numbers))
+    picture = _picture_of(index, transform)
+    if index.order == "count":
+        found = dict(_by_counting(path, wanted, picture))
+    else:
+        try:
+            found = dict(_by_seeking(path, wanted, index, picture))
+        except _Disorder:  # some demuxers seek to the wrong place
+            on_disorder()
+            found = dict(_by_counting(path, wanted, picture))
+    return np.stack([found[number] for number in numbers])
+
+
+def stream_frames(
+    path: str | os.PathLike,
+    frames: Sequence[int],
+    index: VideoIndex,
+    transform: Transform = np.ascontiguousarray,
+    on_disorder: Callable[[], None] = lambda: None,
+) -> Generator[tuple[int, np.ndarray], None, None]:
+    """Reads frames one by one in a single pass, and keeps none of them.
+
+    Args:
+        path: as for `read_frames`.
+        frames: as there.
+        index: as there.
+        transform: as there.
+        on_disorder: as there.
+
+    Yields:
+        Each number once, ascending, and what `transform` gives for it. Where
+        seeking leads astray, what was given until then had the timestamps
+        that it should, and the rest is found by counting.
+
+    Raises:
+        VideoError: as `read_frames`.
+    """
+    left = sorted(set(_numbers(frames, index)))
+    picture = _picture_of(index, transform)
+    if index.order != "count":
+        done = 0
+        try:
+            for found in _by_seeking(path, left, index, picture):
+                done += 1
+                yield found
+        except _Disorder:
+            on_disorder()
+        left = left[done:]
+    if left:
+        yield from _by_counting(path, left, picture)
+
+
+def _numbers(frames: Sequence[int], index: VideoIndex) -> list[int]:
+    """Numbers of frames that there are; the last for those past the end."""
     if not len(frames) or min(frames) < 0:
         raise ValueError(f"Expected frames from 0. Received: {frames}")
-    numbers = [min(int(frame), index.frames - 1) for frame in frames]
-    wanted = sorted(set(numbers))
-    found: dict[int, np.ndarray] = {}
+    return [min(int(frame), index.frames - 1) for frame in frames]
 
+
+def _picture_of(index: VideoIndex, transform: Transform) -> Callable:
+    """A function of what the decoder puts out to what is made of it."""
     reformatter = pyav().video.reformatter.VideoReformatter()
     height, width = index.height, index.width
     if index.rotation % 2:
         height, width = width, height
 
-    def keep(number, frame):
+    def picture(frame):
         # One reformatter for all keeps its tables; threads would only compete.
         # The size matters to the odd file that changes it on its way. As RGB
         # in three bytes: for others, FFmpeg 8 leaves the last columns of some
@@ -154,22 +210,12 @@ def read_frames(
         rgb = reformatter.reformat(
             frame, width=width, height=height, format="rgb24", threads=1
         )
-        picture = np.rot90(rgb.to_ndarray(), index.rotation)
-        found[number] = transform(picture)
+        return transform(np.rot90(rgb.to_ndarray(), index.rotation))
 
-    if index.order == "count":
-        _read_by_counting(path, wanted, keep)
-    else:
-        try:
-            _read_by_seeking(path, wanted, index, keep)
-        except _Disorder:  # some demuxers seek to the wrong place
-            on_disorder()
-            found.clear()
-            _read_by_counting(path, wanted, keep)
-    return np.stack([found[number] for number in numbers])
+    return picture
 
 
-def _read_by_seeking(path, wanted, index, keep):
+def _by_seeking(path, wanted, index, picture) -> Iterator:
     """Decodes from the last keyframe before what is wanted.
 
     Raises:
@@ -195,7 +241,7 @@ def _read_by_seeking(path, wanted, index, keep):
                     raise _Disorder
                 last = number
                 if number == left[-1]:
-                    keep(left.pop(), frame)
+                    yield left.pop(), picture(frame)
                     if number == until:
                         break
             else:
@@ -243,7 +289,7 @@ def _number(ordered: np.ndarray, frame) -> int:
     return number
 
 
-def _read_by_counting(path, wanted, keep):
+def _by_counting(path, wanted, picture) -> Iterator:
     """Decodes from the start and counts what comes out."""
     left = wanted[::-1]
     before = None
@@ -251,13 +297,13 @@ def _read_by_counting(path, wanted, keep):
         for number, frame in enumerate(_decode(container, stream)):
             before = frame
             if number == left[-1]:
-                keep(left.pop(), frame)
+                yield left.pop(), picture(frame)
                 if not left:
                     return
     if before is None:
         raise VideoError("no frame can be decoded")
     for missing in left:
-        keep(missing, before)
+        yield missing, picture(before)
 
 
 def _keyframe_before(index: VideoIndex, number: int) -> int:

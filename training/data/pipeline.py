@@ -129,18 +129,8 @@ def views_of(
     frames = sampling.clips(
         row["frames"], row["fps"], config, views
     )  # (clips, t)
-    height, width = row["height"], row["width"]
-    if views.crops:
-        windows = transforms.crop_windows(
-            height, width, views.short_side_px, views.crop_px, views.crops
-        )
-        size_px = tf.constant([views.crop_px] * 2)
-        side = views.crop_px
-    else:
-        window, size_px = transforms.whole_window(
-            height, width, views.short_side_px
-        )
-        windows, side = window[None], None
+    windows, size_px = windows_of(row["height"], row["width"], views)
+    side = views.crop_px if views.crops else None
     pixels, weight = read(
         row, tf.reshape(frames, [-1]), windows, size_px
     )  # (crops, clips * t, h, w, 3)
@@ -158,3 +148,25 @@ def views_of(
         tf.ensure_shape(pixels, (views.clips * crops, length, side, side, 3)),
         weight,
     )
+
+
+def windows_of(height, width, views: ViewsConfig):
+    """Which parts of each frame are looked at.
+
+    Args:
+        height: of the frames, in pixels, int32.
+        width: of the frames, in pixels, int32.
+        views: which crops.
+
+    Returns:
+        float64 windows `(crops, 5)`, one of whole frames; and the int32
+        (height, width) of each, in pixels.
+    """
+    short = views.short_side_px
+    if views.crops:
+        windows = transforms.crop_windows(
+            height, width, short, views.crop_px, views.crops
+        )
+        return windows, tf.constant([views.crop_px] * 2)
+    window, size_px = transforms.whole_window(height, width, short)
+    return window[None], size_px

@@ -85,6 +85,34 @@ def clip_from(start, frames, fps, sampling: SamplingConfig):
     return _evenly(tf.cast(start, tf.float64), span, frames, sampling)
 
 
+def around(times_s, frames, fps, sampling: SamplingConfig):
+    """Frames of clips whose middles are at some times, as far as that fits.
+
+    A clip lies in the video: near its ends it is the first or the last. Only
+    where the video is shorter than a clip, `sampling.past_end` follows.
+
+    Args:
+        times_s: of the middles, in seconds from the start, float64 `(n,)`.
+        frames: how many the video has, int64.
+        fps: of the video, float64, above 0; its frames are taken to be evenly
+            spaced.
+        sampling: length and stride of each clip.
+
+    Returns:
+        int64 frame numbers, `(n, sampling.frames)`.
+    """
+    if sampling.fps is None:
+        whole = sampling.frames * sampling.frame_stride
+        span = tf.constant(whole, tf.float64)
+        room = tf.maximum(tf.cast(frames, tf.float64) - span, 0)
+    else:
+        room, span = _at_rate(frames, fps, sampling)
+    start = tf.clip_by_value(times_s * fps - span / 2, 0, room)[:, None]
+    if sampling.fps is None:
+        return _from(tf.cast(start, tf.int64), frames, sampling)
+    return _evenly(start, span, frames, sampling)
+
+
 def middle(sampling: SamplingConfig) -> ViewsConfig:
     """The one view that validation takes: the middle, in time and space."""
     return ViewsConfig(

@@ -1,13 +1,24 @@
 """Clips from video files, decoded by PyAV (`decode.py`)."""
 
 import os
+from typing import Protocol
 
 import numpy as np
 
 from training.data import decode, transforms
-from training.data.index_cache import IndexCache
+from training.data.decode import VideoIndex
 from training.data.listing import Video
 from training.data.sources import Probe, Source
+
+
+class Indices(Protocol):
+    """What is known of video files, such as an `IndexCache`."""
+
+    def index(self, path: str) -> VideoIndex:
+        """The index of a file."""
+
+    def count_from_now_on(self, path: str) -> None:
+        """Keeps that seeking in a file leads nowhere."""
 
 
 class VideoFiles(Source):
@@ -19,7 +30,7 @@ class VideoFiles(Source):
 
     tf_ops = False
 
-    def __init__(self, cache: IndexCache):
+    def __init__(self, cache: Indices):
         self._cache = cache
 
     def probe(self, video: Video) -> Probe:

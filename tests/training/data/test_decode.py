@@ -241,6 +241,22 @@ def test_a_file_that_cannot_be_sought_says_so(tmp_path):
     assert said
 
 
+@pytest.mark.parametrize("kind", ["mp4", "ts"])
+def test_a_stream_of_frames_has_each_once(tmp_path, kind):
+    path = film(tmp_path, kind, frames=60)
+    truth, index, said = films.decode_all(path), decode.index_video(path), []
+    wanted = [70, 3, 51, 3, 4, 29]  # also one past the end, which is the last
+    got = list(
+        decode.stream_frames(
+            path, wanted, index, on_disorder=lambda: said.append(1)
+        )
+    )
+    assert [number for number, _ in got] == [3, 4, 29, 51, 59]
+    for number, frame in got:
+        np.testing.assert_array_equal(frame, truth[number])
+    assert bool(said) == (kind == "ts")  # where it cannot be sought
+
+
 def test_a_film_without_a_whole_picture_has_a_reason(tmp_path):
     path = film(tmp_path, "mkv", frames=1)
     content = path.read_bytes()

@@ -163,3 +163,24 @@ def test_a_clip_can_start_with_any_frame():
     assert clip_from(30, CONFIG) == [30, 33, 36, 39, 2]
     assert clip_from(7, SLOWFAST) == by_slowfast(7, 40, 25.0)
     assert clip_from(38, SLOWFAST)[-1] == 39
+
+
+@pytest.mark.parametrize("fps", [None, 30.0])
+def test_clips_around_times_lie_in_the_video(fps):
+    config = SamplingConfig(frames=4, frame_stride=3, fps=fps)
+    rate, frames = 25.0, 103
+    span = 12 * (rate / fps if fps else 1)
+    times = [0.0, 0.2, 1.0, 2.5, 4.0, 4.1]
+    found = sampling.around(
+        tf.constant(times, tf.float64),
+        tf.constant(frames, tf.int64),
+        tf.constant(rate, tf.float64),
+        config,
+    )
+    for time, numbers in zip(times, found.numpy(), strict=True):
+        start = min(max(time * rate - span / 2, 0), frames - span)
+        if fps:
+            steps = [start + i * (span - 1) / 3 for i in range(4)]
+        else:
+            steps = [int(start) + 3 * i for i in range(4)]
+        assert numbers.tolist() == [int(step) for step in steps]

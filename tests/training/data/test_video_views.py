@@ -1,0 +1,111 @@
+"""Views of one file are those of a data set; sliding keeps few frames."""
+
+import numpy as np
+import pytest
+
+from tests.training.data import films, made_videos
+from training.data import decode, pipeline, transforms
+from training.data import sampling as samples
+from training.data import video_views as looks
+from training.data.sources import VideoError
+from training.data.video_views import VideoViews
+from training.recipe import DataConfig, SamplingConfig, ViewsConfig
+
+SAMPLING = SamplingConfig(
+    frames=3,
+    frame_stride=2,
+    min_short_side_px=32,
+    max_short_side_px=40,
+    crop_px=30,
+    eval_short_side_px=34,
+)
+CROPS = ViewsConfig(clips=1, crops=3, short_side_px=32, crop_px=31)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        ViewsConfig(clips=4, crops=3, short_side_px=32, crop_px=31),
+        ViewsConfig(clips=2, crops=0, short_side_px=33, starts="slowfast"),
+        samples.middle(SAMPLING),
+    ],
+)
+def test_views_are_those_of_a_data_set(tmp_path, views):
+    made_videos.write_videos(tmp_path)
+    data = DataConfig(root=str(tmp_path), max_bad_share=1.0)
+    dataset = made_videos.Made.load(data, SAMPLING)
+    for pixels, _, _, index in dataset.view_batches("test", views):
+        path = dataset.videos("test")[int(index)].path
+        np.testing.assert_array_equal(
+            VideoViews(path, SAMPLING).read(views), pixels
+        )
+
+
+@pytest.mark.parametrize("order", ["timestamps", "count"])
+def test_sliding_reads_what_decoding_everything_gives(
+    tmp_path, monkeypatch, order
+):
+    path = str(films.write_film(tmp_path / "a.mkv", 61, fps=10))
+    video = VideoViews(path, SAMPLING)
+    if order == "count":
+        video._index.count_from_now_on(path)
+    clips = video.frames_around(np.arange(7) * 0.9)
+    windows, size = pipeline.windows_of(*films.SIZE, CROPS)
+    resample = transforms.Resampler(*films.SIZE, windows.numpy(), size.numpy())
+    frames = films.decode_all(path)
+    count = 0
+    for numbers, views in zip(clips, video.slide(clips, CROPS), strict=True):
+        expected = np.stack([resample(frames[n]) for n in numbers], axis=1)
+        np.testing.assert_array_equal(views, expected)
+        count += 1
+    assert count == 7
+
+
+def test_sliding_decodes_once_and_holds_a_clip(tmp_path, monkeypatch):
+    path = str(films.write_film(tmp_path / "a.mkv", 143, fps=10))
+    video = VideoViews(path, SAMPLING)
+    alive, decoded, most = set(), [], 0
+
+    class Picture(np.ndarray):
+        def __del__(self):
+            alive.discard(id(self))
+
+    def stream(*arguments, **options):
+        for number, pictures in decode_stream(*arguments, **options):
+            decoded.append(number)
+            picture = pictures.view(Picture)
+            alive.add(id(picture))
+            yield number, picture
+            del picture
+
+    decode_stream = decode.stream_frames
+    monkeypatch.setattr(looks.decode, "stream_frames", stream)
+    clips = video.frames_around(np.arange(0, 14.3, 0.1))
+    for _ in video.slide(clips, CROPS):
+        most = max(most, len(alive))
+    assert decoded == sorted(set(decoded)) and len(decoded) == 142
+    # A clip is 5 frames from its first to its last, whatever the length.
+    assert most <= 6
+
+
+def test_a_short_video_is_one_clip(tmp_path):
+    path = str(films.write_film(tmp_path / "a.mkv", 4, fps=10))
+    clips = VideoViews(path, SAMPLING).frames_around(np.array([0.0, 0.3]))
+    np.testing.assert_array_equal(clips, [[0, 2, 0]] * 2)  # wrapped
+
+
+def test_what_is_no_video_says_why(tmp_path):
+    (tmp_path / "a.mp4").write_text("no")
+    with pytest.raises(VideoError, match="cannot be read as a video"):
+        VideoViews(str(tmp_path / "a.mp4"), SAMPLING)
+
+
+def test_no_file_is_written_to_look_at_one(tmp_path):
+    path = films.write_film(tmp_path / "a.mkv", 9)
+    VideoViews(str(path), SAMPLING).read(samples.middle(SAMPLING))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mkv"]

@@ -1,0 +1,181 @@
+"""A SavedModel beside `predict` of Keras and plain modules of PyTorch.
+
+    python -m training.benchmarks.serving                   # ten minutes
+
+All cases of a network take turns: a ratio is the median over the rounds of
+(time of `predict`) / (time of the case) in the same round, by the clock, on
+`--cores` cores. A request is one clip, uint8 for SavedModels. Memory is the
+most that a process held that does nothing but the case. PyTorch may be missing.
+"""
+
+import argparse
+import json
+import pathlib
+import tempfile
+import types
+
+import nonlocal_tf as nl
+from training import saved_model_writer, served_model
+from training.benchmarks import networks
+from training.benchmarks.turns import Worker, interleave, machine, tell
+from training.recipe import ModelConfig, OptimizerConfig, Recipe, SamplingConfig
+
+# network, sampling, size of the clip.
+REQUESTS = (
+    ("c2d_r50", "8x8", (8, 224, 224, 3)),
+    ("i3d_nl5_r50", "32x2", (32, 224, 224, 3)),
+)
+# What a case is called, its environment, and how the SavedModel is written:
+# (folded, dtype).
+FORMS: dict[str, tuple[str, tuple[bool, str] | None]] = {
+    "predict": ("tf", None),
+    "modules": ("torch", None),
+    "SavedModel, not folded": ("tf", (False, "float32")),
+    "SavedModel": ("tf", (True, "float32")),
+    "SavedModel, bfloat16": ("tf", (True, "bfloat16")),
+    "SavedModel, int8": ("tf", (True, "int8")),
+}
+
+
+def main() -> None:
+    """Command line of `python -m training.benchmarks.serving`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--only", choices=[name for name, *_ in REQUESTS])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--out", type=pathlib.Path, help="JSON of all figures")
+    parser.add_argument(
+        "--render", type=pathlib.Path, help="print the tables of such a JSON"
+    )
+    options = parser.parse_args()
+    if options.render:
+        print(render(json.loads(options.render.read_text("utf-8"))))
+        return
+    chosen = [r for r in REQUESTS if options.only in (None, r[0])]
+    result = measure(chosen, options.rounds, options.cores)
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    print(render(result))
+
+
+def measure(requests, rounds: int, cores: int) -> dict:
+    """Times and memory of each form of each request."""
+    result: dict = {
+        "machine": machine(),
+        "cores": cores,
+        "rounds": rounds,
+        "versions": {},
+        "cases": [],
+    }
+    for network, sampling, shape in requests:
+        with tempfile.TemporaryDirectory() as folder:
+            cases = make_cases(network, sampling, shape, pathlib.Path(folder))
+            result["cases"] += _measured(cases, rounds, cores, result)
+    return result
+
+
+def make_cases(network, sampling, shape, folder: pathlib.Path) -> list[dict]:
+    """Writes the SavedModels and says what workers need to know."""
+    trained = nl.create_model(network, sampling=sampling, clip_shape=shape)
+    recipe, dataset = _stand_ins(network, sampling, shape)
+    cases = []
+    for form, (env, written) in FORMS.items():
+        case = networks.case_of(
+            network, "inference", env, form, shape, sampling
+        )
+        if written is not None:
+            fold, dtype = written
+            path = folder / form.replace(" ", "_")
+            served = served_model.build(trained, recipe, dataset, fold)
+            saved_model_writer.write(served, path, dtype)
+            case["path"] = str(path)
+            case["disk_mb"] = 1e-6 * sum(
+                f.stat().st_size for f in path.rglob("*") if f.is_file()
+            )
+        case["weights_mb"] = 4e-6 * trained.count_params()
+        cases.append(case)
+    return cases
+
+
+def _stand_ins(network, sampling, shape):
+    """A recipe and a data set of the paper's sizes, without the videos."""
+    frames, stride = map(int, sampling.split("x"))
+    recipe = Recipe(
+        name=network,
+        description="",
+        dataset="kinetics",
+        model=ModelConfig(network, sampling=sampling),
+        optimizer=OptimizerConfig(base_lr=0.01),
+        batch=1,
+        steps=1,
+        epoch_steps=1,
+        sampling=SamplingConfig(frames, stride, crop_px=shape[1]),
+    )
+    dataset = types.SimpleNamespace(
+        classes=tuple(map(str, range(400))),
+        element_shape=shape,
+        multi_label=False,
+    )
+    return recipe, dataset
+
+
+def _measured(cases, rounds, cores, result) -> list[dict]:
+    workers = {}
+    for env in ("tf", "torch"):
+        worker = Worker(env, cores, "cpu")
+        if worker.version is None:
+            tell(f"{env}: not installed; not run")
+            worker.close()
+        else:
+            workers[env] = worker
+            result["versions"][env] = worker.version
+    try:
+        done = interleave(
+            workers, cases, rounds, "wall_s", lambda case: case["form"]
+        )
+    finally:
+        for worker in workers.values():
+            worker.close()
+    for case in done:
+        worker = Worker(case["env"], cores, "cpu")
+        case |= worker.ask("most", case=case)
+        worker.close()
+        for key in ("spec", "stem", "path"):  # what the worker needed
+            case.pop(key, None)
+    return done
+
+
+def render(result: dict) -> str:
+    """The figures as Markdown."""
+    lines = [
+        f"{result['machine']}; {result['cores']} core(s); "
+        f"{'; '.join(result['versions'].values())}. {result['rounds']} rounds."
+    ]
+    for network in dict.fromkeys(c["network"] for c in result["cases"]):
+        cases = [c for c in result["cases"] if c["network"] == network]
+        size = " x ".join(map(str, cases[0]["shape"][:-1]))
+        lines += [
+            "",
+            f"### {network}, {cases[0]['sampling']}: {size}",
+            "",
+            "| how | ms | x | peak MB | MB on disk |",
+            "|---|---|---|---|---|",
+            *map(_row, cases),
+        ]
+    return "\n".join(lines)
+
+
+def _row(case: dict) -> str:
+    if "error" in case:
+        return f"| {case['form']} | {case['error']} | | | |"
+    disk = f"{case['disk_mb']:.0f}" if "disk_mb" in case else ""
+    return (
+        f"| {case['env']}, {case['form']} | {1e3 * min(case['seconds']):.0f} | "
+        f"{case['ratio']:.2f} | {case['peak_mb']:,.0f} | {disk} |"
+    )
+
+
+if __name__ == "__main__":
+    main()

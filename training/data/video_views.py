@@ -1,0 +1,143 @@
+"""One video file, looked at as a test looks at the videos of a data set."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from training.data import decode, pipeline, transforms
+from training.data import sampling as samples
+from training.data.decode import VideoIndex
+from training.data.listing import Listing, Video
+from training.data.part import Part
+from training.data.sources import Source, VideoError
+from training.data.video_files import VideoFiles
+from training.data.whole_videos import WholeVideos
+from training.recipe import SamplingConfig, ViewsConfig
+
+
+class VideoViews:
+    """A video file and what can be looked at of it.
+
+    Args:
+        path: of the file; `http://` and, with tensorflow-io, `s3://` too.
+        sampling: which frames make a clip.
+        decoder: as `DataConfig.decoder`.
+
+    Attributes:
+        probe: its frames and their size and rate.
+
+    Raises:
+        VideoError: it is missing or cannot be read.
+        UserError: the decoder is not installed.
+    """
+
+    def __init__(
+        self, path: str, sampling: SamplingConfig, decoder: str = "pyav"
+    ):
+        self._path, self._sampling = path, sampling
+        self._index = OneIndex()
+        self._source: Source = (
+            WholeVideos()
+            if decoder == "tensorflow_io"
+            else VideoFiles(self._index)
+        )
+        video = Video(path)
+        self.probe = self._source.probe(video)
+        pairs = [(video, self.probe)]
+        self._part = Part("test", pairs, self._source, Listing((), {}))
+
+    def read(self, views: ViewsConfig) -> np.ndarray:
+        """All views, uint8 `(clips * crops, time, height, width, 3)`.
+
+        Raises:
+            VideoError: it cannot be read any more.
+        """
+        pixels, _ = pipeline.views_of(
+            self._part, self._sampling, self._read, views, 0
+        )
+        return pixels.numpy()
+
+    def _read(self, row, frames, windows, size_px):
+        fields = {name: row[name].numpy() for name in self._part.field_names}
+        pixels = self._source.read(
+            fields, frames.numpy(), windows.numpy(), size_px.numpy()
+        )
+        return pixels, 1.0
+
+    def frames_around(self, times_s: np.ndarray) -> np.ndarray:
+        """Frame numbers of clips around times, int64 `(n, time)`.
+
+        Raises:
+            VideoError: the file does not say when its frames are shown.
+        """
+        if not self.probe.fps:
+            raise VideoError("it does not say how many frames a second it has")
+        return samples.around(
+            tf.constant(times_s, tf.float64),
+            tf.constant(self.probe.frames, tf.int64),
+            tf.constant(self.probe.fps, tf.float64),
+            self._sampling,
+        ).numpy()
+
+    def slide(
+        self, clips: np.ndarray, views: ViewsConfig
+    ) -> Iterator[np.ndarray]:
+        """Reads clips one after the other in a single pass over the file.
+
+        Only frames of the clip at hand that a later one needs too are kept,
+        so that a video of any length takes the memory of a clip.
+
+        Args:
+            clips: from `frames_around`, of rising times.
+            views: which crops of each.
+
+        Yields:
+            uint8 `(crops, time, height, width, 3)` for each clip.
+
+        Raises:
+            VideoError: it cannot be read any more.
+        """
+        index = self._index.index(self._path)
+        windows, size_px = pipeline.windows_of(index.height, index.width, views)
+        stream = decode.stream_frames(
+            self._path,
+            np.unique(clips).tolist(),
+            index,
+            transforms.Resampler(
+                index.height, index.width, windows.numpy(), size_px.numpy()
+            ),
+            on_disorder=lambda: self._index.count_from_now_on(self._path),
+        )
+        held: dict[int, np.ndarray] = {}
+        with contextlib.closing(stream):
+            for clip in clips.tolist():
+                for number in [n for n in held if n < min(clip)]:
+                    del held[number]
+                while max(clip) not in held:
+                    number, pictures = next(stream)
+                    held[number] = pictures
+                yield np.stack([held[number] for number in clip], axis=1)
+
+
+class OneIndex:
+    """What is known of one file, for as long as it is looked at.
+
+    Unlike the cache of the data sets it writes no file, and cannot be wrong
+    about what is at a web address today.
+    """
+
+    def __init__(self):
+        self._found: VideoIndex | None = None
+
+    def index(self, path: str) -> VideoIndex:
+        """Decodes the file once."""
+        if self._found is None:
+            self._found = decode.index_video(path)
+        return self._found
+
+    def count_from_now_on(self, path: str) -> None:
+        """Keeps that seeking in the file leads nowhere."""
+        self._found = dataclasses.replace(self.index(path), order="count")

@@ -1,0 +1,61 @@
+"""What diagrams are drawn with, in pixels of the size they are shown at."""
+
+import unicodedata
+
+from nonlocal_tf import pictures
+
+FONT_PX = 15
+PAPER, INK = (255, 255, 255), (40, 40, 40)
+
+
+class Pen:
+    """Draws lines, shapes and text on a picture of Pillow's.
+
+    Args:
+        picture: what is drawn on.
+        factor: of its pixels, to one of those that it is asked for.
+    """
+
+    def __init__(self, picture, factor: int):
+        self._picture = picture
+        self._draw = pictures.pillow()[1].Draw(picture)
+        self._factor = factor
+
+    def line(self, points, colour, width: float) -> None:
+        scaled = [(x * self._factor, y * self._factor) for x, y in points]
+        thick = round(width * self._factor)
+        self._draw.line(scaled, fill=colour, width=thick, joint="curve")
+
+    def shape(self, points, colour) -> None:
+        scaled = [(x * self._factor, y * self._factor) for x, y in points]
+        self._draw.polygon(scaled, fill=colour)
+
+    def text(self, x, y, text: str, anchor: str, size: int = FONT_PX) -> None:
+        """Writes; anchors are l, m or r, and m for the middle of the height."""
+        at = (x * self._factor, y * self._factor)
+        size *= self._factor
+        text = _plain(text)
+        self._draw.text(at, text, fill=INK, anchor=anchor, font_size=size)
+
+    def text_upwards(self, x, y, text: str) -> None:
+        """Writes from below upwards, with the middle of the text at (x, y)."""
+        Image, _ = pictures.pillow()
+        wide, high = round(self.width(text)) + 2, FONT_PX + 6
+        size = (wide * self._factor, high * self._factor)
+        label = Image.new("RGB", size, PAPER)
+        Pen(label, self._factor).text(wide / 2, high / 2, text, "mm")
+        corner = (x - high / 2) * self._factor, (y - wide / 2) * self._factor
+        upright = label.rotate(90, expand=True)
+        self._picture.paste(upright, tuple(round(side) for side in corner))
+
+    def width(self, text: str, size: int = FONT_PX) -> float:
+        size *= self._factor
+        text = _plain(text)
+        return self._draw.textlength(text, font_size=size) / self._factor
+
+
+def _plain(text: str) -> str:
+    """A text in ASCII, which is all that Pillow's own font has."""
+    letters = unicodedata.normalize("NFKD", text)
+    kept = (c for c in letters if not unicodedata.combining(c))
+    return "".join(kept).encode("ascii", "replace").decode()
