@@ -117,7 +117,7 @@ def _table(clip: seen.Seen, look: Look, count: int) -> str:
     """The strongest cells, in pixels of the clip and of the video."""
     head = ["cell", "its middle (frame, y, x) in pixels", "weight"]
     rows = [
-        [str(cell), str(look.middle(cell)), f"{look.weights[cell]:.4f}"]
+        [str(cell), str(look.middle(cell)), f"{look.weights[cell]:.3g}"]
         for cell in look.strongest(count)
     ]
     if clip.clip is not None:
