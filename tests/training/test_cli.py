@@ -9,6 +9,7 @@ from training import (
     export,
     models,
     predict,
+    serve_config,
     table,
     train,
     visualize,
@@ -24,6 +25,7 @@ COMMANDS = (
     visualize,
     convert,
     models,
+    serve_config,
     shards,
 )
 

@@ -1,0 +1,141 @@
+"""The client that speaks gRPC; `serving_client` says how it is used."""
+
+import numpy as np
+import serving_messages
+from serving_client import (
+    ClientError,
+    Signature,
+    Unavailable,
+    check_size,
+    no_answer,
+    no_model,
+    retry,
+    short,
+)
+
+SERVICE = "/tensorflow.serving.PredictionService"
+OPTIONS = (
+    # 4 MB are a clip of 27 frames: how much is sent is checked before.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_retries", 0),  # ours count against one timeout
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+
+
+class GrpcClient:
+    """Asks a model over gRPC; made by `serving_client.connect`."""
+
+    def __init__(
+        self, address: str, model: str, timeout_s: float, max_mb: float
+    ):
+        try:
+            import grpc
+        except ImportError as error:
+            raise ClientError(
+                "gRPC needs the package grpcio: pip install grpcio protobuf. "
+                "Or ask by REST (--rest, port 8501)."
+            ) from error
+        self.address, self.model = address, model
+        self.timeout_s, self.max_mb = timeout_s, max_mb
+        self._grpc = grpc
+        self._channel = grpc.insecure_channel(address, options=OPTIONS)
+
+    def signatures(self) -> dict[str, Signature]:
+        """The model's signatures, by name.
+
+        Raises:
+            ClientError: there is no such model, or no answer.
+        """
+        request = serving_messages.message("GetModelMetadataRequest")
+        request.model_spec.name = self.model
+        request.metadata_field.append("signature_def")
+        answer = self._ask("GetModelMetadata", request)
+        found = serving_messages.parse(
+            "SignatureDefMap", answer.metadata["signature_def"].value
+        )
+        return {
+            name: Signature(_infos(each.inputs), _infos(each.outputs))
+            for name, each in found.signature_def.items()
+        }
+
+    def predict(
+        self, signature: str, **inputs: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The outputs for these inputs, by name.
+
+        Raises:
+            ClientError: the request is too large or the server refuses it;
+                or there is no answer.
+        """
+        request = serving_messages.message("PredictRequest")
+        request.model_spec.name = self.model
+        request.model_spec.signature_name = signature
+        for name, array in inputs.items():
+            tensor = serving_messages.to_tensor(np.asarray(array))
+            request.inputs[name].CopyFrom(tensor)
+        check_size(request.ByteSize(), self.max_mb)
+        answer = self._ask("Predict", request)
+        try:
+            return {
+                name: serving_messages.to_array(tensor)
+                for name, tensor in answer.outputs.items()
+            }
+        except ValueError as error:
+            raise ClientError(
+                f"{self.address} answered oddly: {error}"
+            ) from error
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._channel.close()
+
+    def _ask(self, method: str, request):
+        call = self._channel.unary_unary(
+            f"{SERVICE}/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=lambda content: serving_messages.parse(
+                f"{method}Response", content
+            ),
+        )
+
+        def once(left_s: float):
+            try:
+                return call(request, timeout=left_s)
+            except self._grpc.RpcError as error:
+                raise self._explained(error) from error
+
+        return retry(once, self.address, self.timeout_s)
+
+    def _explained(self, error) -> Exception:
+        """What a status of gRPC means here."""
+        codes = self._grpc.StatusCode
+        code, said = error.code(), short(error.details() or "")
+        if code == codes.UNAVAILABLE:
+            return Unavailable(said)
+        if code == codes.DEADLINE_EXCEEDED:
+            return no_answer(self.address, self.timeout_s)
+        if code == codes.NOT_FOUND:
+            return no_model(self.address, self.model, said)
+        if code == codes.UNIMPLEMENTED:
+            return ClientError(
+                f"What answers at {self.address} is not TensorFlow Serving: "
+                f"{said}"
+            )
+        return ClientError(f"{self.address} says {code.name}: {said}")
+
+
+def _infos(entries) -> dict:
+    """Type and shape of each tensor of a signature."""
+    types = serving_messages.TYPES
+    return {
+        name: (
+            types[info.dtype][0] if info.dtype in types else str(info.dtype),
+            None
+            if info.tensor_shape.unknown_rank
+            else tuple(dim.size for dim in info.tensor_shape.dim),
+        )
+        for name, info in entries.items()
+    }

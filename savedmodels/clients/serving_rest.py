@@ -1,0 +1,194 @@
+"""The client that speaks REST; `serving_client` says how it is used.
+
+It needs NumPy alone. Numbers become decimals and JPEG files base64, so requests
+are larger than those of gRPC: by a third for JPEG files, by three times and
+more for pixels.
+"""
+
+import base64
+import http.client
+import json
+import urllib.parse
+from typing import Any
+
+import numpy as np
+from serving_client import (
+    ClientError,
+    Signature,
+    Unavailable,
+    check_address,
+    check_size,
+    no_answer,
+    no_model,
+    retry,
+    short,
+)
+
+DTYPES = {
+    "DT_FLOAT": np.float32,
+    "DT_DOUBLE": np.float64,
+    "DT_INT32": np.int32,
+    "DT_INT64": np.int64,
+    "DT_UINT8": np.uint8,
+    "DT_BOOL": np.bool_,
+}
+
+
+class RestClient:
+    """Asks a model over REST; made by `serving_client.connect`."""
+
+    def __init__(
+        self, address: str, model: str, timeout_s: float, max_mb: float
+    ):
+        self.address, self.model = address, model
+        self.timeout_s, self.max_mb = timeout_s, max_mb
+        self._path = f"/v1/models/{urllib.parse.quote(model, safe='')}"
+        self._signatures: dict[str, Signature] = {}
+
+    def signatures(self) -> dict[str, Signature]:
+        """The model's signatures, by name.
+
+        Raises:
+            ClientError: there is no such model, or no answer.
+        """
+        answer = self._ask("GET", "/metadata")
+        try:
+            found = answer["metadata"]["signature_def"]["signature_def"]
+            self._signatures = {
+                name: Signature(
+                    _infos(each.get("inputs", {})),
+                    _infos(each.get("outputs", {})),
+                )
+                for name, each in found.items()
+            }
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise self._strange() from error
+        return self._signatures
+
+    def predict(
+        self, signature: str, **inputs: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The outputs for these inputs, by name.
+
+        Raises:
+            ClientError: the request is too large or the server refuses it;
+                or there is no answer.
+        """
+        columns = {name: to_json(array) for name, array in inputs.items()}
+        body = json.dumps(
+            {"signature_name": signature, "inputs": columns},
+            separators=(",", ":"),
+        )
+        check_size(len(body), self.max_mb)
+        answer = self._ask("POST", ":predict", body.encode())
+        if signature not in (self._signatures or self.signatures()):
+            raise self._strange()
+        expected = self._signatures[signature].outputs
+        try:
+            outputs = answer["outputs"]
+            if len(expected) == 1:  # then it comes without its name
+                outputs = {next(iter(expected)): outputs}
+            return {
+                name: from_json(outputs[name], dtype)
+                for name, (dtype, _) in expected.items()
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._strange() from error
+
+    def close(self) -> None:
+        """Nothing to do: each question has a connection of its own."""
+
+    def _ask(self, method: str, what: str, body: bytes | None = None) -> Any:
+        def once(left_s: float):
+            status, content = self._exchange(method, what, body, left_s)
+            return self._read(status, content)
+
+        return retry(once, self.address, self.timeout_s)
+
+    def _exchange(self, method, what, body, left_s) -> tuple[int, bytes]:
+        host, port = check_address(self.address)
+        connection = http.client.HTTPConnection(host, port, timeout=left_s)
+        try:
+            headers = {"Content-Type": "application/json"} if body else {}
+            connection.request(method, self._path + what, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except TimeoutError as error:
+            raise no_answer(self.address, self.timeout_s) from error
+        except OSError as error:
+            raise Unavailable(error.strerror or str(error)) from error
+        except http.client.HTTPException as error:
+            raise self._strange() from error
+        finally:
+            connection.close()
+
+    def _read(self, status: int, content: bytes) -> Any:
+        """An answer's JSON, or the error that it is."""
+        try:
+            answer = json.loads(content)
+            said = short(str(answer["error"])) if "error" in answer else ""
+        except (ValueError, TypeError, RecursionError) as error:
+            if status == 503:
+                raise Unavailable("HTTP 503") from error
+            raise self._strange() from error
+        if status == 200 and not said:
+            return answer
+        if status == 503:
+            raise Unavailable(said)
+        if status == 504:
+            raise no_answer(self.address, self.timeout_s)
+        if status == 404:
+            raise no_model(self.address, self.model, said)
+        raise ClientError(f"{self.address} says HTTP {status}: {said}")
+
+    def _strange(self) -> ClientError:
+        return ClientError(
+            f"What answers at {self.address} is not the REST port of "
+            "TensorFlow Serving (8501, if nothing else is said)."
+        )
+
+
+def to_json(array: np.ndarray) -> Any:
+    """Nested lists of an array; bytes are base64 in an object."""
+    return _encoded(np.asarray(array).tolist())
+
+
+def from_json(value: Any, dtype: str) -> np.ndarray:
+    """The array of nested lists; strings become bytes.
+
+    Raises:
+        ValueError: it is no array of that type.
+    """
+    if dtype != "DT_STRING":
+        return np.array(value, DTYPES[dtype])
+    plain = np.array(value, object)
+    as_bytes = [
+        base64.b64decode(each["b64"])
+        if isinstance(each, dict)
+        else each.encode()
+        for each in plain.ravel()
+    ]
+    made = np.empty(plain.size, object)
+    made[:] = as_bytes
+    return made.reshape(plain.shape)
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, list) and value and isinstance(value[0], list | bytes):
+        return [_encoded(each) for each in value]
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    return value
+
+
+def _infos(entries: dict) -> dict:
+    """Type and shape of each tensor of a signature."""
+    infos = {}
+    for name, info in entries.items():
+        shape = info["tensor_shape"]
+        sizes = tuple(int(dim["size"]) for dim in shape.get("dim", []))
+        infos[name] = (
+            info["dtype"],
+            None if shape.get("unknown_rank") else sizes,
+        )
+    return infos

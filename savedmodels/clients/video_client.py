@@ -1,0 +1,294 @@
+"""Sends a video to a model on TensorFlow Serving and prints its classes.
+
+    python savedmodels/clients/video_client.py VIDEO --model digits_nl
+
+needs grpcio, protobuf, numpy, av and pillow (with --rest, not the first two),
+and nothing else of this project: copy this folder to where you need it.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import serving_client
+import video_frames
+from serving_client import Client, ClientError, Signature
+
+GRPC, REST = "localhost:8500", "localhost:8501"
+SIGNATURES = ("serve_frames", "serving_default")
+Rows = list[tuple[str, float]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns 2 after an error that the user can mend."""
+    options = _parser().parse_args(arguments)
+    try:
+        rows, sent = classify(options)
+    except ClientError as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    print(f"{options.video}: {sent}")
+    width = max(len(name) for name, _ in [("class", 0), *rows])
+    print(f"  {'class'.ljust(width)}  score")
+    for name, score in rows:
+        print(f"  {name.ljust(width)}  {score:.4f}")
+    return 0
+
+
+def classify(options: argparse.Namespace) -> tuple[Rows, str]:
+    """Classes and scores, best first, and what was sent.
+
+    Raises:
+        ClientError: something is wrong with the file, server or request.
+    """
+    address = options.address or (REST if options.rest else GRPC)
+    client = serving_client.connect(
+        address, options.model, options.rest, options.timeout, options.max_mb
+    )
+    try:
+        name, signature = _choose(client.signatures(), options)
+        if name == "serve_frames":
+            return _ask_frames(client, options)
+        return _ask_clip(client, signature, options)
+    finally:
+        client.close()
+
+
+def _choose(
+    there: dict[str, Signature], options: argparse.Namespace
+) -> tuple[str, Signature]:
+    """The signature to ask: what was said, or what suits file and model."""
+    suits = [options.signature] if options.signature else list(SIGNATURES)
+    if not options.signature and _is_array(options.video):
+        suits = ["serving_default"]
+    for name in suits:
+        if name in there:
+            return name, there[name]
+    listed = ", ".join(name for name in sorted(there) if name[:2] != "__")
+    raise ClientError(
+        f"Model {options.model!r} has no signature {' or '.join(suits)}; it "
+        f"has {listed or 'none'}."
+    )
+
+
+def _ask_frames(
+    client: Client, options: argparse.Namespace
+) -> tuple[Rows, str]:
+    if _is_array(options.video):
+        raise ClientError(
+            "serve_frames takes a video; send an array to serving_default."
+        )
+    files = video_frames.files_of(
+        options.video,
+        options.start,
+        options.seconds,
+        options.short_side,
+        options.png,
+        options.max_mb,
+        base64=options.rest,
+    )
+    batch = np.empty((1, len(files)), object)
+    batch[0] = files
+    answer = client.predict("serve_frames", frames_bytes=batch)
+    names, scores = _outputs(answer, "top_k_classes", "top_k_scores")
+    rows = [
+        (name.decode("utf-8", "replace"), float(score))
+        for name, score in zip(names[0], scores[0], strict=True)
+    ]
+    size = sum(map(len, files)) / 1e6
+    return rows[: options.top], f"{len(files)} frames, {size:.2g} MB"
+
+
+def _ask_clip(
+    client: Client, signature: Signature, options: argparse.Namespace
+) -> tuple[Rows, str]:
+    (name,) = signature.inputs
+    shape = signature.inputs[name][1]
+    if shape is None or len(shape) != 5:
+        raise ClientError(
+            f"Expected a model of clips (batch, time, height, width, 3). "
+            f"{options.model!r} takes {name}: {shape}"
+        )
+    pixels = _pixels(shape[1:], options)
+    answer = client.predict("serving_default", **{name: pixels[None]})
+    (scores,) = _outputs(answer, "probabilities")
+    best = np.argsort(-scores[0], kind="stable")[: options.top]
+    names = [f"class {number}" for number in range(scores.shape[1])]
+    if "class_name" in answer:
+        names[best[0]] = answer["class_name"][0].decode("utf-8", "replace")
+    if options.classes:
+        names = _names(options.classes, scores.shape[1])
+    rows = [(names[number], float(scores[0][number])) for number in best]
+    return rows, "a clip of " + " x ".join(map(str, pixels.shape[:3]))
+
+
+def _pixels(shape: tuple[int, ...], options: argparse.Namespace) -> np.ndarray:
+    """The clip to send, checked against what the model takes."""
+    if _is_array(options.video):
+        pixels = _read_array(options.video)
+    else:
+        frames = options.frames or (shape[0] if shape[0] > 0 else None)
+        if frames is None:
+            raise ClientError(
+                "This model takes clips of any length. Say how many frames, "
+                "and how far apart, it was trained on: --frames 32 --stride 2"
+            )
+        pixels = video_frames.clip_of(
+            options.video, frames, options.stride, options.size, options.start
+        )
+    fits = pixels.ndim == 4 and all(
+        of_model in (-1, side)
+        for of_model, side in zip(shape, pixels.shape, strict=True)
+    )
+    if not fits:
+        raise ClientError(
+            f"This model takes clips of {shape} (-1: any). Received: "
+            f"{pixels.shape}; --size HEIGHTxWIDTH resizes the frames of videos."
+        )
+    return pixels
+
+
+def _read_array(path: str) -> np.ndarray:
+    try:
+        pixels = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ClientError(f"{path} cannot be read: {error}") from error
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        kind = getattr(pixels, "dtype", "several arrays")
+        raise ClientError(f"Expected uint8 pixels in {path}, not {kind}.")
+    return pixels
+
+
+def _names(path: str, count: int) -> list[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            names = file.read().splitlines()
+    except (OSError, ValueError) as error:
+        raise ClientError(f"{path} cannot be read: {error}") from error
+    if len(names) != count:
+        raise ClientError(
+            f"The model has {count} classes, {path} has {len(names)} lines."
+        )
+    return names
+
+
+def _outputs(answer: dict, *names: str) -> list:
+    for name in names:
+        if name not in answer:
+            raise ClientError(
+                f"The model gives {', '.join(sorted(answer))}, not {name}: it "
+                "is none of ours."
+            )
+    return [answer[name] for name in names]
+
+
+def _is_array(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() == ".npy"
+
+
+def _positive(kind):
+    def parse(text: str):
+        number = kind(text)
+        if not 0 < number < float("inf"):
+            raise ValueError
+        return number
+
+    parse.__name__ = "number above 0"
+    return parse
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, width = map(_positive(int), text.split("x"))
+    return height, width
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog="example:\n  python savedmodels/clients/video_client.py "
+        "jump.mp4 --model videos --short-side 256",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("video", help="a video file, or a clip of uint8 pixels in a .npy file")
+    add("--model", required=True, metavar="NAME", help="on the server")
+    add(
+        "--address",
+        metavar="HOST:PORT",
+        help=f"of the server (default: {GRPC}, with --rest {REST})",
+    )
+    add("--rest", action="store_true", help="ask by REST, not gRPC")
+    add(
+        "--signature",
+        choices=SIGNATURES,
+        help="serve_frames takes the whole video, serving_default one clip "
+        "(default: the first that suits)",
+    )
+    add(
+        "--top",
+        type=_positive(int),
+        default=5,
+        metavar="K",
+        help="rows (default: 5; serve_frames gives no more)",
+    )
+    add(
+        "--timeout",
+        type=_positive(float),
+        default=30.0,
+        metavar="S",
+        help="seconds for each answer, tries included (default: 30)",
+    )
+    add(
+        "--max-mb",
+        type=_positive(float),
+        default=serving_client.MAX_MB,
+        metavar="MB",
+        help="the largest request to send (default: %(default)g)",
+    )
+    add("--start", type=float, default=0.0, metavar="S", help="begin there")
+    part = parser.add_argument_group("serve_frames")
+    part.add_argument(
+        "--seconds",
+        type=_positive(float),
+        metavar="S",
+        help="send so many alone; no frame between is ever left out",
+    )
+    part.add_argument(
+        "--short-side",
+        type=_positive(int),
+        metavar="PX",
+        help="make larger frames so small first",
+    )
+    part.add_argument("--png", action="store_true", help="PNG, not JPEG")
+    clip = parser.add_argument_group("serving_default")
+    clip.add_argument(
+        "--frames",
+        type=_positive(int),
+        metavar="N",
+        help="of a video, from --start (default: the model's, if it has one)",
+    )
+    clip.add_argument(
+        "--stride",
+        type=_positive(int),
+        default=1,
+        metavar="N",
+        help="from one of them to the next (default: 1)",
+    )
+    clip.add_argument(
+        "--size",
+        type=_size,
+        metavar="HEIGHTxWIDTH",
+        help="resize them, in pixels (default: as they are)",
+    )
+    clip.add_argument(
+        "--classes", metavar="FILE", help="assets/classes.txt of the model"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

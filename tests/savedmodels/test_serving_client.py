@@ -1,0 +1,136 @@
+"""What the client tries again, and what it does not."""
+
+import concurrent.futures
+
+import grpc
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def serving_client(clients, monkeypatch):
+    import serving_client
+
+    monkeypatch.setattr(serving_client, "WAITS_S", (0.01,) * 4)
+    return serving_client
+
+
+@pytest.fixture
+def failing():
+    """Makes a server of gRPC that gives these statuses, one after another."""
+    servers, calls = [], []
+
+    def start(*codes):
+        def answer(request, context):
+            calls.append(request)
+            code = codes[min(len(calls), len(codes)) - 1]
+            if code is not None:
+                context.abort(code, "made to fail")
+            return b""
+
+        method = grpc.unary_unary_rpc_method_handler(answer)
+        server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
+        server.add_generic_rpc_handlers(
+            [
+                grpc.method_handlers_generic_handler(
+                    "tensorflow.serving.PredictionService", {"Predict": method}
+                )
+            ]
+        )
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        servers.append(server)
+        return f"127.0.0.1:{port}", calls
+
+    yield start
+    for server in servers:
+        server.stop(grace=None).wait()
+
+
+def predict(serving_client, address, **options):
+    client = serving_client.connect(address, "x", **options)
+    try:
+        return client.predict("s", clips=np.zeros((1, 2), np.uint8))
+    finally:
+        client.close()
+
+
+def test_unavailable_is_tried_again(serving_client, failing):
+    unavailable = grpc.StatusCode.UNAVAILABLE
+    address, calls = failing(unavailable, unavailable, None)
+    assert predict(serving_client, address) == {}
+    assert len(calls) == 3
+
+
+def test_it_gives_up_after_the_last_wait(serving_client, failing):
+    address, calls = failing(grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(serving_client.ClientError, match="Nobody answers"):
+        predict(serving_client, address)
+    assert len(calls) == 5
+
+
+@pytest.mark.parametrize(
+    "code", ["INTERNAL", "RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "ABORTED"]
+)
+def test_nothing_else_is_tried_again(serving_client, failing, code):
+    address, calls = failing(grpc.StatusCode[code])
+    said = f"{code}: made to fail"
+    with pytest.raises(serving_client.ClientError, match=said):
+        predict(serving_client, address)
+    assert len(calls) == 1
+
+
+def test_a_server_of_something_else_is_named(serving_client, failing):
+    address, _ = failing(None)
+    client = serving_client.connect(address, "x")
+    with pytest.raises(serving_client.ClientError, match="is not TensorFlow"):
+        client.signatures()
+    client.close()
+
+
+@pytest.mark.parametrize("rest", [False, True])
+def test_a_large_request_is_not_sent(serving_client, rest):
+    client = serving_client.connect("localhost:1", "x", rest, max_mb=0.01)
+    with pytest.raises(serving_client.ClientError, match="at most 0.01 are"):
+        client.predict("s", clips=np.zeros(20_000, np.uint8))
+    client.close()
+
+
+def test_all_tries_share_one_timeout(serving_client, monkeypatch):
+    now, left = [50.0], []
+    monkeypatch.setattr(serving_client.time, "monotonic", lambda: now[0])
+
+    def nobody(left_s):
+        left.append(left_s)
+        now[0] += 2.5
+        raise serving_client.Unavailable("made up")
+
+    with pytest.raises(serving_client.ClientError, match="made up"):
+        serving_client.retry(nobody, "x:1", timeout_s=7)
+    assert left == [7, 4.5, 2]
+
+
+def test_waits_grow_and_differ(serving_client, monkeypatch):
+    slept = []
+    monkeypatch.setattr(serving_client, "WAITS_S", (0.1, 0.2, 0.4))
+    monkeypatch.setattr(serving_client.time, "sleep", slept.append)
+
+    def nobody(left_s):
+        raise serving_client.Unavailable("made up")
+
+    with pytest.raises(serving_client.ClientError, match="made up"):
+        serving_client.retry(nobody, "x:1", timeout_s=60)
+    assert len(slept) == 3
+    for wait, most in zip(slept, (0.1, 0.2, 0.4), strict=True):
+        assert most / 2 <= wait <= most
+
+
+def test_arrays_survive_json(clients):
+    import serving_rest
+
+    bytes_ = np.array([[b"\xff\0", b""]], object)
+    assert serving_rest.to_json(bytes_) == [[{"b64": "/wA="}, {"b64": ""}]]
+    back = serving_rest.from_json([["a", {"b64": "/wA="}]], "DT_STRING")
+    assert back.tolist() == [[b"a", b"\xff\0"]]
+    floats = serving_rest.from_json([[0.1], [float("nan")]], "DT_FLOAT")
+    assert floats.dtype == np.float32 and np.isnan(floats[1, 0])

@@ -1,0 +1,219 @@
+"""The client asks the contract server about videos, by both protocols."""
+
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.savedmodels import made_model
+from tests.savedmodels.contract_server import ContractServer
+from tests.training.data import films
+
+
+@pytest.fixture(scope="module")
+def client(clients):
+    import video_client
+
+    return video_client
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    return films.write_film(tmp_path_factory.mktemp("film") / "f.mp4", 11)
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def where(request, server):
+    """Options that say whom to ask, and how."""
+    if request.param == "rest":
+        return ["--rest", f"--address={server.rest_address}", "--model=shares"]
+    return [f"--address={server.grpc_address}", "--model=shares"]
+
+
+def table(printed):
+    """The rows as {class: score}."""
+    rows = printed.splitlines()[2:]
+    return {row[2:].rsplit(None, 1)[0]: float(row.split()[-1]) for row in rows}
+
+
+def expected_of(pixels):
+    """What the made model says of a video, as a table does."""
+    resized = tf.image.resize(pixels, made_model.SIZE).numpy()
+    shares = made_model.shares(resized)
+    best = np.argsort(-shares)
+    return {made_model.CLASSES[n]: round(shares[n], 4) for n in best}
+
+
+def error_of(client, capsys, arguments):
+    code = client.main([str(argument) for argument in arguments])
+    error = capsys.readouterr().err
+    assert code == 2 and error.count("\n") == 1, error
+    return error
+
+
+def test_a_whole_video(client, film, where, capsys):
+    assert client.main([str(film), *where, "--png"]) == 0
+    printed = capsys.readouterr().out
+    assert "f.mp4: 11 frames," in printed
+    seen, expected = table(printed), expected_of(films.decode_all(film))
+    assert list(seen) == list(expected)
+    assert seen == pytest.approx(expected, abs=1e-4)
+
+
+def test_jpeg_files_are_close(client, film, where, capsys):
+    assert client.main([str(film), *where]) == 0
+    seen = table(capsys.readouterr().out)
+    expected = expected_of(films.decode_all(film))
+    # 2e-3 seen, of which a quarter is JPEG and the rest its fast decoder.
+    assert seen == pytest.approx(expected, abs=3e-3)
+
+
+def test_a_part_of_a_video(client, film, where, capsys):
+    part = ["--start=0.12", "--seconds=0.2", "--png", "--top=2"]
+    assert client.main([str(film), *where, *part]) == 0
+    printed = capsys.readouterr().out
+    assert "f.mp4: 5 frames," in printed
+    expected = expected_of(films.decode_all(film)[3:8])
+    best = dict(list(expected.items())[:2])
+    assert table(printed) == pytest.approx(best, abs=1e-4)
+
+
+def test_an_array_goes_to_serving_default(client, where, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    clip = rng.integers(0, 256, (4, 5, 7, 3)).astype(np.uint8)
+    np.save(tmp_path / "c.npy", clip)
+    names = tmp_path / "classes.txt"
+    names.write_text("\n".join(made_model.CLASSES) + "\n")
+    arguments = [str(tmp_path / "c.npy"), *where, f"--classes={names}"]
+    assert client.main(arguments) == 0
+    seen = table(capsys.readouterr().out)
+    shares = dict(zip(made_model.CLASSES, made_model.shares(clip), strict=True))
+    assert seen == pytest.approx(shares, abs=1e-4)
+
+
+def test_a_clip_of_a_video(client, film, where, capsys):
+    clip = ["--signature=serving_default", "--frames=3", "--stride=4"]
+    assert client.main([str(film), *where, *clip, "--size=5x7"]) == 0
+    printed = capsys.readouterr().out
+    assert "a clip of 3 x 5 x 7" in printed
+    names = list(table(printed))
+    # Only the best has its name in the answer.
+    assert len(set(names) & set(made_model.CLASSES)) == 1
+    assert names[0] in made_model.CLASSES
+
+
+def test_the_command_needs_no_path(film, server):
+    script = pathlib.Path("savedmodels/clients/video_client.py").resolve()
+    address = f"--address={server.grpc_address}"
+    command = [sys.executable, script, film, address, "--model=shares"]
+    done = subprocess.run(
+        command, cwd="/", capture_output=True, text=True, check=True
+    )
+    assert "  class  score\n" in done.stdout and not done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model=no"], "serves no model 'no': Servable not found"),
+        (["--max-mb=0.001"], "at most 0.001 are sent. Send a part"),
+        (["--start=9"], "has no frames from 9 s on"),
+        (["--signature=serving_default"], "Say how many frames"),
+        (
+            ["--signature=serving_default", "--frames=3"],
+            "Received: (3, 36, 52, 3); --size HEIGHTxWIDTH",
+        ),
+        (
+            ["--signature=serving_default", "--frames=3", "--stride=9"],
+            "need 19 frames from 0 s on",
+        ),
+    ],
+)
+def test_errors_are_one_line(client, film, where, capsys, options, message):
+    assert message in error_of(client, capsys, [film, *where, *options])
+
+
+def test_files_that_are_no_videos(client, where, tmp_path, capsys):
+    junk, array = tmp_path / "junk.mp4", tmp_path / "float.npy"
+    junk.write_bytes(b"\0" * 999)
+    np.save(array, np.zeros((4, 5, 7, 3), np.float32))
+    for path, message in {
+        junk: "junk.mp4 is no video: ",
+        tmp_path / "no.mp4": "There is no file",
+        array: "Expected uint8 pixels",
+        tmp_path / "no.npy": "cannot be read",
+    }.items():
+        assert message in error_of(client, capsys, [path, *where])
+
+
+def test_a_signature_that_is_not_there(client, film, where, server, capsys):
+    (servable,) = server.models.by_name.values()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(servable.signatures, "serve_frames")
+        asked = [film, *where, "--signature=serve_frames"]
+        said = error_of(client, capsys, asked)
+    assert "no signature serve_frames; it has serving_default." in said
+
+
+@pytest.mark.parametrize("address", ["localhost", "http://x:1", "x:y", ":1"])
+def test_addresses_that_are_none(client, film, capsys, address):
+    said = error_of(client, capsys, [film, "--model=x", "--address", address])
+    assert (
+        f"Expected HOST:PORT, such as localhost:8500. Received: {address}"
+        in said
+    )
+
+
+@pytest.mark.parametrize("rest", [[], ["--rest"]])
+def test_a_server_that_is_down(client, film, capsys, rest, monkeypatch):
+    import serving_client
+
+    monkeypatch.setattr(serving_client, "WAITS_S", (0.01, 0.02))
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    address = f"--address=127.0.0.1:{port}"
+    said = error_of(client, capsys, [film, "--model=x", address, *rest])
+    assert f"Nobody answers at 127.0.0.1:{port}" in said
+
+
+@pytest.mark.parametrize("rest", [[], ["--rest"]])
+def test_a_server_that_does_not_answer(client, film, capsys, rest):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"--address=127.0.0.1:{silent.getsockname()[1]}"
+        options = ["--model=x", address, "--timeout=0.4", *rest]
+        started = time.monotonic()
+        said = error_of(client, capsys, [film, *options])
+    assert "within 0.4 s" in said
+    assert time.monotonic() - started < 5
+
+
+def test_rest_asked_on_the_port_of_grpc(client, film, server, capsys):
+    address = f"--address={server.grpc_address}"
+    asked = [film, "--model=shares", address, "--rest", "--timeout=3"]
+    said = error_of(client, capsys, asked)
+    assert "8501" in said
+
+
+@pytest.mark.parametrize("rest", [False, True])
+def test_a_server_that_comes_up_is_waited_for(clients, served, rest):
+    import serving_client
+
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    ports = {"rest_port" if rest else "port": port}
+    made = []
+    late = threading.Timer(
+        0.3, lambda: made.append(ContractServer(*served, **ports))
+    )
+    late.start()
+    asked = serving_client.connect(f"127.0.0.1:{port}", "shares", rest)
+    assert "serve_frames" in asked.signatures()
+    asked.close()
+    late.join()
+    made[0].close()

@@ -1,0 +1,278 @@
+"""The files of training.serve_config, parsed by what defines them."""
+
+import json
+import pathlib
+import re
+
+import pytest
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    text_format,
+    wrappers_pb2,
+)
+from tensorflow_serving.config import model_server_config_pb2
+
+from training import cli, serve_config, serving_files
+
+yaml = pytest.importorskip("yaml")
+
+COMMITTED = pathlib.Path("savedmodels", "serving")
+FIELD = descriptor_pb2.FieldDescriptorProto
+INT64_VALUE = ".google.protobuf.Int64Value"
+# Number and type of each field, as tensorflow/serving defines them in
+# servables/tensorflow/session_bundle_config.proto, config/monitoring_config
+# .proto: the API's package has neither.
+MESSAGES = {
+    "BatchingParameters": {
+        "max_batch_size": (1, INT64_VALUE),
+        "batch_timeout_micros": (2, INT64_VALUE),
+        "max_enqueued_batches": (3, INT64_VALUE),
+        "num_batch_threads": (4, INT64_VALUE),
+        "thread_pool_name": (5, ".google.protobuf.StringValue"),
+        "allowed_batch_sizes": (6, "repeated"),
+        "pad_variable_length_inputs": (7, FIELD.TYPE_BOOL),
+    },
+    "PrometheusConfig": {
+        "enable": (1, FIELD.TYPE_BOOL),
+        "path": (2, FIELD.TYPE_STRING),
+    },
+    "MonitoringConfig": {
+        "prometheus_config": (1, ".tensorflow.serving.PrometheusConfig")
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def definitions():
+    """The server's message types that no package has, by name."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="serving.proto", package="tensorflow.serving", syntax="proto3"
+    )
+    file.dependency.append(wrappers_pb2.DESCRIPTOR.name)
+    for name, fields in MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for field, (number, kind) in fields.items():
+            made = message.field.add(name=field, number=number, label=1)
+            if kind == "repeated":
+                made.label, made.type = FIELD.LABEL_REPEATED, FIELD.TYPE_INT64
+            elif isinstance(kind, str):
+                made.type, made.type_name = FIELD.TYPE_MESSAGE, kind
+            else:
+                made.type = kind
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(file)
+    return lambda name: message_factory.GetMessageClass(
+        pool.FindMessageTypeByName(f"tensorflow.serving.{name}")
+    )()
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """Makes directories of versions below an empty current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*paths):
+        for path in paths:
+            version = tmp_path / path / "3"
+            version.mkdir(parents=True)
+            (version / "saved_model.pb").touch()
+        return [f"--model={path}" for path in paths]
+
+    return make
+
+
+def write(models, *options, names=("savedmodels/digits_nl",)):
+    """Runs the command; its files by name."""
+    serve_config.main([*models(*names), *options])
+    folder = COMMITTED
+    for option in options:
+        if option.startswith("--out="):
+            folder = pathlib.Path(option[len("--out=") :])
+    return {path.name: path.read_text("utf-8") for path in folder.iterdir()}
+
+
+def dockerfile_flags(text):
+    (entry,) = re.findall(r"^ENTRYPOINT (\[.*\])", text, re.M | re.S)
+    return json.loads(entry.replace("\\\n", ""))
+
+
+def test_the_committed_folder_is_what_its_command_makes(models):
+    root = pathlib.Path(serve_config.__file__).parent.parent
+    committed = {p.name: p.read_text() for p in (root / COMMITTED).iterdir()}
+    assert write(models) == committed
+
+
+def test_models_config_is_the_servers_message(models):
+    names = ("savedmodels/a.b-1", "savedmodels/deep/c_2")
+    text = write(models, names=names)["models.config"]
+    parsed = text_format.Parse(
+        text, model_server_config_pb2.ModelServerConfig()
+    )
+    listed = parsed.model_config_list.config
+    assert [(c.name, c.base_path, c.model_platform) for c in listed] == [
+        ("a.b-1", "/models/a.b-1", "tensorflow"),
+        ("c_2", "/models/c_2", "tensorflow"),
+    ]
+    assert listed[1].model_version_policy.latest.num_versions == 1
+
+
+def test_batching_and_monitoring_are_the_servers_messages(models, definitions):
+    made = write(models)
+    batching = text_format.Parse(
+        made["batching_parameters.txt"], definitions("BatchingParameters")
+    )
+    assert batching.allowed_batch_sizes == sorted(batching.allowed_batch_sizes)
+    assert batching.allowed_batch_sizes[-1] == batching.max_batch_size.value
+    assert not batching.pad_variable_length_inputs
+    monitoring = text_format.Parse(
+        made["monitoring.config"], definitions("MonitoringConfig")
+    )
+    assert monitoring.prometheus_config.enable
+    assert monitoring.prometheus_config.path == serving_files.METRICS
+
+
+def test_a_bare_number_is_no_wrapper(definitions):
+    with pytest.raises(text_format.ParseError):
+        text_format.Parse(
+            "max_batch_size: 8", definitions("BatchingParameters")
+        )
+
+
+@pytest.mark.parametrize("options", [(), ("--batching",)])
+def test_the_image_and_compose_start_one_server_alike(models, options):
+    made = write(models, *options)
+    compose = yaml.safe_load(made["compose.yaml"])["services"]
+    command, *flags = dockerfile_flags(made["Dockerfile"])
+    for service in compose.values():
+        assert service["entrypoint"] == [command]
+        assert service["command"] == flags
+    given = dict(flag.split("=") for flag in flags)
+    batched = given.get("--enable_batching") == "true"
+    assert batched == ("--batching_parameters_file" in given) == bool(options)
+    read = [value for value in given.values() if value.startswith("/config/")]
+    copied = made["Dockerfile"].replace("\\\n", "").split("COPY serving/")[1]
+    for path in read:
+        assert path.removeprefix("/config/") in made
+        assert path.removeprefix("/config/") in copied
+
+
+def test_ports_are_those_of_the_flags_in_all_files(models):
+    made = write(models)
+    flags = dict(f.split("=") for f in dockerfile_flags(made["Dockerfile"])[1:])
+    grpc, rest = int(flags["--port"]), int(flags["--rest_api_port"])
+    assert f"EXPOSE {grpc} {rest}\n" in made["Dockerfile"]
+    for service in yaml.safe_load(made["compose.yaml"])["services"].values():
+        expected = [f"127.0.0.1:{port}:{port}" for port in (grpc, rest)]
+        assert service["ports"] == expected
+        assert f"/127.0.0.1/{rest}" in service["healthcheck"]["test"][-1]
+    service, *deployments = yaml.safe_load_all(made["kubernetes.yaml"])
+    ports = {port["name"]: port["port"] for port in service["spec"]["ports"]}
+    assert ports == {"grpc": grpc, "rest": rest}
+    for deployment in deployments:
+        pod = deployment["spec"]["template"]
+        (container,) = pod["spec"]["containers"]
+        listed = {p["name"]: p["containerPort"] for p in container["ports"]}
+        assert listed == ports
+        assert container["readinessProbe"]["grpc"]["port"] == grpc
+        scraped = pod["metadata"]["annotations"]["prometheus.io/port"]
+        assert scraped == str(rest)
+
+
+def test_models_lie_where_the_configuration_says(models):
+    names = ("savedmodels/a", "savedmodels/deep/b")
+    made = write(models, names=names)
+    for name, source in {"a": "a", "b": "deep/b"}.items():
+        assert f'base_path: "/models/{name}"' in made["models.config"]
+        assert f"COPY {source}/ /models/{name}/\n" in made["Dockerfile"]
+        compose = yaml.safe_load(made["compose.yaml"])["services"]["serving"]
+        volume = f"../{source}:/models/{name}:ro"
+        assert volume in compose["volumes"]
+        assert (COMMITTED / f"../{source}").is_dir()
+
+
+def test_the_service_finds_both_deployments_and_they_not_each_other(models):
+    service, *deployments = yaml.safe_load_all(write(models)["kubernetes.yaml"])
+    assert [d["kind"] for d in deployments] == ["Deployment"] * 2
+    seen = []
+    for deployment in deployments:
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        assert service["spec"]["selector"].items() <= labels.items()
+        assert deployment["spec"]["selector"]["matchLabels"] == labels
+        seen.append(labels["variant"])
+    assert len(set(seen)) == 2
+    assert [d["spec"]["replicas"] for d in deployments] == [1, 0]
+
+
+def test_pods_have_probes_and_resources_and_one_kind_a_gpu(models):
+    documents = yaml.safe_load_all(write(models)["kubernetes.yaml"])
+    pods = [
+        d["spec"]["template"]["spec"]["containers"][0]
+        for d in documents
+        if d["kind"] == "Deployment"
+    ]
+    for pod in pods:
+        startup = pod["startupProbe"]["httpGet"]
+        assert startup == {"path": "/v1/models/digits_nl", "port": "rest"}
+        service = pod["readinessProbe"]["grpc"]["service"]
+        assert service == "PredictionService"
+        assert pod["livenessProbe"]["tcpSocket"] == {"port": "grpc"}
+        assert pod["resources"]["requests"] == {"cpu": "2", "memory": "2Gi"}
+    plain, gpu = (pod["resources"]["limits"] for pod in pods)
+    assert gpu == {**plain, "nvidia.com/gpu": 1}
+    assert pods[1]["image"] == f"{pods[0]['image']}-gpu"
+
+
+def test_metrics_have_one_path(models):
+    made = write(models)
+    for document in list(yaml.safe_load_all(made["kubernetes.yaml"]))[1:]:
+        notes = document["spec"]["template"]["metadata"]["annotations"]
+        assert f'"{notes["prometheus.io/path"]}"' in made["monitoring.config"]
+
+
+def test_other_folders_than_the_default(models):
+    made = write(models, "--out=my out/x/serving", names=("my out/m/a",))
+    assert "COPY m/a/ /models/a/\n" in made["Dockerfile"]
+    assert "../../m/a:/models/a:ro" in made["compose.yaml"]
+    assert "-f 'my out/x/serving'/Dockerfile" in made["Dockerfile"]
+    assert "--model 'my out/m/a' --out 'my out/x/serving'" in made["README.md"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["sm/x y"], "Received: 'x y'; rename the directory"),
+        (["sm/a:b"], "Received: 'a:b'; rename the directory"),
+        (["sm/über"], "Received: 'über'; rename the directory"),
+        (["sm/.x"], "Received: '.x'; rename the directory"),
+        (["sm/a", "sm/more/a"], "Two models are called 'a'"),
+        (["sm/b", "sm/odd $x/c"], "Received: 'odd $x/c' below"),
+    ],
+)
+def test_names_that_cannot_be_served(models, capsys, names, message):
+    arguments = [*models(*names), "--out=sm/serving"]
+    assert cli.run(serve_config.main, arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not pathlib.Path("sm/serving").exists()
+
+
+def test_a_directory_without_versions_and_a_version(models, capsys, tmp_path):
+    models("sm/a")
+    (tmp_path / "sm" / "empty" / "1").mkdir(parents=True)
+    for path, message in {
+        "sm/empty": "sm/empty has no versions",
+        "sm/nowhere": "sm/nowhere has no versions",
+        "sm/a/3": "is one version. The server takes the directory",
+    }.items():
+        assert cli.run(serve_config.main, [f"--model={path}"]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_without_arguments_it_lists_the_models(models, capsys):
+    models("savedmodels/a")
+    serve_config.main([])
+    printed = capsys.readouterr().out
+    assert "savedmodels/a" in printed and serve_config.EXAMPLE in printed

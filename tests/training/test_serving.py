@@ -1,0 +1,162 @@
+"""An exported run, through generated configuration, server and clients."""
+
+import io
+import pathlib
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.savedmodels import hostile
+from tests.savedmodels.contract_server import ContractServer
+from tests.training.data import films
+from tests.training.test_video_runs import TINY
+from training import serve_config, train
+from training.saved_model import SavedModel
+
+CLIENTS = pathlib.Path(__file__).parents[2] / "savedmodels" / "clients"
+
+
+@pytest.fixture(scope="module")
+def model(tiny):
+    """The SavedModel, loaded by our own code."""
+    return SavedModel(tiny[1])
+
+
+@pytest.fixture(scope="module")
+def server(tiny, tmp_path_factory):
+    """A server that reads what training.serve_config wrote."""
+    models = tmp_path_factory.mktemp("deployed")
+    shutil.copytree(tiny[1], models / "digits_nl" / "1")
+    serve_config.write([str(models / "digits_nl")], str(models / "serving"))
+    config = models / "serving" / "models.config"
+    with ContractServer(config, models) as server:
+        yield server
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def client(request, server, monkeypatch):
+    """A client of that server, for each protocol."""
+    monkeypatch.syspath_prepend(CLIENTS)
+    import serving_client
+
+    rest = request.param == "rest"
+    address = server.rest_address if rest else server.grpc_address
+    client = serving_client.connect(address, "digits_nl", rest)
+    yield client
+    client.close()
+
+
+def clips(count=2):
+    rng = np.random.default_rng(5)
+    return rng.integers(0, 256, (count, 8, 32, 32, 3)).astype(np.uint8)
+
+
+def pngs(pixels):
+    row = np.empty((1, len(pixels)), object)
+    for number, frame in enumerate(pixels):
+        file = io.BytesIO()
+        Image.fromarray(frame).save(file, "PNG")
+        row[0, number] = file.getvalue()
+    return row
+
+
+def same(seen, expected):
+    assert seen.keys() == expected.keys()
+    for name, right in expected.items():
+        assert seen[name].shape == right.shape
+        if right.dtype == object:
+            assert (seen[name] == right).all()
+        else:
+            np.testing.assert_allclose(seen[name], right, rtol=0, atol=1e-5)
+
+
+def test_the_server_warms_it_up(server):
+    assert server.models.by_name["digits_nl"].warmed_by >= 1
+
+
+def test_clips_get_the_probabilities_that_they_get_here(client, model):
+    seen = client.predict("serving_default", clips=clips())
+    same(seen, model.ask("serving_default", clips=clips()))
+    assert seen["probabilities"].shape == (2, 10)
+
+
+def test_whole_videos_get_the_scores_that_they_get_here(client, model):
+    frames = pngs(np.concatenate(clips())[:11])
+    seen = client.predict("serve_frames", frames_bytes=frames)
+    same(seen, model.ask("serve_frames", frames_bytes=frames))
+
+
+def test_features_and_attention_are_served(client, model):
+    inputs = {"clips": clips(1)}
+    seen = client.predict("features", **inputs)
+    same(seen, model.ask("features", **inputs))
+    inputs["block"] = np.array([b""], object)
+    inputs["query"] = np.array([[3, 9, 20]], np.int32)
+    seen = client.predict("attention", **inputs)
+    same(seen, model.ask("attention", **inputs))
+
+
+def test_what_a_signature_refuses_reaches_the_client_in_words(client):
+    error = sys.modules["serving_client"].ClientError
+    with pytest.raises(error, match="frame, y, x in pixels"):
+        client.predict(
+            "attention",
+            clips=clips(1),
+            block=np.array([b""], object),
+            query=np.array([[8, 0, 0]], np.int32),
+        )
+
+
+@pytest.mark.slow
+def test_a_run_on_videos_is_served_to_the_video_client(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(CLIENTS)
+    import video_client
+
+    for label, name in enumerate(("jump", "walk slöwly")):
+        for number in range(5):
+            clip = films.pictures(9 + number, seed=label)
+            film = films.write_film(tmp_path / name / f"{number}.mkv", clip)
+    videos, models = tmp_path / "videos", tmp_path / "models"
+    videos.mkdir()
+    for name in ("jump", "walk slöwly"):
+        (tmp_path / name).rename(videos / name)
+    film = videos / "walk slöwly" / film.name
+    train.main(
+        [f"--set=data.root={videos}", f"--workdir={tmp_path / 'run'}", *TINY]
+        + [f"--export={models / 'acts'}"]
+    )
+    serve_config.write([str(models / "acts")], str(models / "serving"))
+    frames = pngs(films.decode_all(film))
+    model = SavedModel(models / "acts")
+    expected = model.ask("serve_frames", frames_bytes=frames)
+    rows = [
+        f"{name.decode()} {score:.4f}"
+        for name, score in zip(
+            expected["top_k_classes"][0],
+            expected["top_k_scores"][0],
+            strict=True,
+        )
+    ]
+    capsys.readouterr()
+    config = models / "serving" / "models.config"
+    with ContractServer(config, models) as server:
+        for where in (
+            [f"--address={server.grpc_address}"],
+            ["--rest", f"--address={server.rest_address}"],
+        ):
+            asked = [str(film), "--model=acts", "--png", *where]
+            assert video_client.main(asked) == 0
+            printed = capsys.readouterr().out.splitlines()[2:]
+            assert [" ".join(row.split()) for row in printed] == rows
+
+
+@pytest.mark.slow
+def test_an_export_outlives_hostile_requests(tiny, tmp_path):
+    shutil.copytree(tiny[1], tmp_path / "digits_nl" / "1")
+    assert hostile.run(200, 6, tmp_path / "digits_nl").total() == 200
