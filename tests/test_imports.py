@@ -18,6 +18,7 @@ BELOW = {
         "nonlocal_tf.ops",
         "nonlocal_tf.choices",
     ],
+    "nonlocal_tf.pictures": ["nonlocal_tf.look", "nonlocal_tf.choices"],
     "nonlocal_tf.weights": [
         "nonlocal_tf.models",
         "nonlocal_tf.layers",
