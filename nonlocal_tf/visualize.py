@@ -1,61 +1,23 @@
-"""Where a position looks: the affinities of a non-local block, and pictures.
+"""Where a position looks: the affinities of a non-local block on a clip.
 
-A block relates cells of its feature maps. A cell stands for a box of pixels,
-and a `Look` carries the grid that says which.
+A block relates cells of its feature maps. A cell stands for a box of pixels
+(`nonlocal_tf.geometry`), and a `Look` carries the grid that says which.
+`nonlocal_tf.pictures` draws it.
 """
 
-import dataclasses
+import math
 
 import keras
 import numpy as np
 from keras import ops
 
+from nonlocal_tf import geometry
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.look import Cell, Look
 
-GAP_PX = 6
-LETTER_PX = 6
-CAPTION_PX = 22
-BACKGROUND = (18, 18, 24)
-HEAT = (255, 140, 0)
-QUERY = (255, 255, 255)
-FAINT = 0.05
-TEXT = (225, 225, 230)
-
-Cell = tuple[int, int, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """What one cell of a block looks at.
-
-    Attributes:
-        block: name of the block's layer.
-        query: (time, y, x) of the cell that looks, in cells.
-        weights: `(time, height, width)`, how much it takes from each cell.
-        cell: (frames, pixels, pixels) that one cell stands for.
-    """
-
-    block: str
-    query: Cell
-    weights: np.ndarray
-    cell: tuple[float, float, float]
-
-    def strongest(self, count: int) -> list[Cell]:
-        """The cells that are looked at most, strongest first."""
-        order = np.argsort(-self.weights, axis=None, kind="stable")[:count]
-        times, ys, xs = np.unravel_index(order, self.weights.shape)
-        return [
-            (int(t), int(y), int(x))
-            for t, y, x in zip(times, ys, xs, strict=True)
-        ]
-
-    def middle(self, at: Cell) -> Cell:
-        """(frame, y, x) in pixels of the middle of a cell."""
-        frame, y, x = (
-            int((i + 0.5) * side) for i, side in zip(at, self.cell, strict=True)
-        )
-        return frame, y, x
+# Rows of the matrix of weights that are made at a time, in numbers.
+ROWS_NUMBERS = 1 << 24
 
 
 def nonlocal_blocks(model: keras.Model) -> dict[str, NonLocalBlock]:
@@ -80,7 +42,8 @@ def affinity(
         clip: one clip as the model takes it, without the batch,
             `(time, height, width, channels)`; pixels go through
             `nonlocal_tf.preprocess.normalize` first.
-        query: (frame, y, x) in pixels of the clip.
+        query: (frame, y, x) in pixels of the clip; of the cell whose middle is
+            nearest to it.
         block: name of a non-local block. Default: the last one.
 
     Returns:
@@ -88,8 +51,8 @@ def affinity(
         dot product may be negative.
 
     Raises:
-        ValueError: the model has no such block, or the query is outside the
-            clip.
+        ValueError: the model has no such block, the query is outside the clip,
+            or a layer before the block moves cells in an unknown way.
 
     Example:
 
@@ -97,12 +60,116 @@ def affinity(
     >>> model = nl.create_model("c2d_nl1_small")
     >>> look = nl.affinity(model, np.zeros((8, 32, 32, 3)), query=(5, 9, 20))
     >>> look.query, look.weights.shape
-    ((5, 2, 5), (8, 8, 8))
+    ((5, 2, 4), (8, 8, 8))
     """
+    return Affinities(model, clip, block).from_pixel(query)
+
+
+class Affinities:
+    """The affinities of one block on one clip, for as many cells as wanted.
+
+    Args:
+        model: as of `affinity`.
+        clip: as of `affinity`.
+        block: as of `affinity`.
+
+    Attributes:
+        block: name of the block.
+        axes: the `geometry.Axis` of time, height and width.
+
+    Raises:
+        ValueError: as of `affinity`.
+    """
+
+    def __init__(self, model: keras.Model, clip, block: str | None = None):
+        self._layer = _block(model, block)
+        self.block = self._layer.name
+        if len(clip.shape) != 4:
+            raise ValueError(
+                "Expected one clip, (time, height, width, channels). "
+                f"Received: shape={tuple(clip.shape)}"
+            )
+        self._size = tuple(clip.shape[:3])
+        features = self._layer.input
+        self.axes = geometry.cells(features, model.inputs[0], self._size)
+        features_of = keras.Model(model.input, features)
+        clip = ops.expand_dims(ops.convert_to_tensor(clip, "float32"), 0)
+        self._features = features_of(clip, training=False)
+        t, h, w = (axis.size for axis in self.axes)
+        self._grid = t, h, w
+        if tuple(self._features.shape[1:4]) != self._grid:
+            raise ValueError(
+                "Expected layers that keep the size, or convolutions and "
+                f"pools, before {self.block!r}, which make {self._grid} cells "
+                f"of {self._size}. Received: {tuple(self._features.shape[1:4])}"
+            )
+
+    def from_pixel(self, query: tuple[int, int, int]) -> Look:
+        """Where the cell looks whose middle is nearest to a pixel's.
+
+        Args:
+            query: (frame, y, x) in pixels of the clip.
+
+        Raises:
+            ValueError: the query is outside the clip.
+        """
+        size = self._size
+        if not all(0 <= q < s for q, s in zip(query, size, strict=True)):
+            raise ValueError(
+                "Expected `query` to be (frame, y, x) inside a clip of size "
+                f"{size}. Received: query={query}"
+            )
+        pairs = zip(self.axes, query, strict=True)
+        t, y, x = (axis.cell_at(q + 0.5) for axis, q in pairs)
+        return self.from_cell((t, y, x))
+
+    def from_cell(self, at: Cell) -> Look:
+        """Where a cell looks."""
+        flat = int(np.ravel_multi_index(at, self._grid))
+        weights = _on_grid(self._rows([flat])[0], self._layer, at, self._grid)
+        cell_t, cell_y, cell_x = (float(axis.stride) for axis in self.axes)
+        t, y, x = (axis.first for axis in self.axes)
+        return Look(
+            self.block, at, weights, (cell_t, cell_y, cell_x), (t, y, x)
+        )
+
+    def most_concentrated(self) -> Look:
+        """Where the cell looks that gives one other cell most of its weight.
+
+        That is the cell of which the strongest arrow to another one has the
+        largest share of its (positive) weights; the first of several.
+        """
+        count = math.prod(self._grid)
+        cells = np.stack(np.unravel_index(np.arange(count), self._grid), -1)
+        own = np.array([_own_key(self._layer, c, self._grid) for c in cells])
+        best, found = 0, -1.0
+        step = max(ROWS_NUMBERS // count, 1)
+        for first in range(0, count, step):
+            queries = np.arange(first, min(first + step, count))
+            rows = np.clip(self._rows(queries), 0, None)  # (queries, keys)
+            total = rows.sum(1)
+            keys = own[queries]
+            rows[np.flatnonzero(keys >= 0), keys[keys >= 0]] = 0
+            tiny = np.finfo(rows.dtype).tiny
+            shares = rows.max(1) / np.maximum(total, tiny)
+            if shares.max() > found:
+                best = first + int(shares.argmax())
+                found = float(shares.max())
+        t, y, x = (int(i) for i in cells[best])
+        return self.from_cell((t, y, x))
+
+    def _rows(self, queries) -> np.ndarray:
+        """Weights of the keys of cells, `(queries, keys)`."""
+        rows = self._layer.affinity(self._features, queries=list(queries))
+        return np.array(ops.convert_to_numpy(rows)[0])
+
+
+def _block(model: keras.Model, name: str | None) -> NonLocalBlock:
+    """A block on clips by its name, or the last one."""
     blocks = nonlocal_blocks(model)
     if not blocks:
         raise ValueError(f"Model {model.name!r} has no non-local block.")
-    name = list(blocks)[-1] if block is None else block
+    name = list(blocks)[-1] if name is None else name
     if name not in blocks:
         raise ValueError(unknown("non-local block", name, blocks))
     layer = blocks[name]
@@ -111,28 +178,31 @@ def affinity(
             "Expected a block on clips, (batch, time, height, width, channels)"
             f". Received: {name!r} on {tuple(layer.input.shape)}"
         )
-    if len(clip.shape) != 4:
-        raise ValueError(
-            "Expected one clip, (time, height, width, channels). "
-            f"Received: shape={tuple(clip.shape)}"
-        )
-    size = tuple(clip.shape[:3])
-    if not all(0 <= q < s for q, s in zip(query, size, strict=True)):
-        raise ValueError(
-            "Expected `query` to be (frame, y, x) inside a clip of size "
-            f"{size}. Received: query={query}"
-        )
-    features_of = keras.Model(model.input, layer.input)
-    clip = ops.expand_dims(ops.convert_to_tensor(clip, "float32"), 0)
-    features = features_of(clip, training=False)
-    grid = tuple(features.shape[1:4])  # (t, h, w)
-    cell = tuple(s / g for s, g in zip(size, grid, strict=True))
-    t, y, x = (int(q // c) for q, c in zip(query, cell, strict=True))
-    at = (t, y, x)
-    flat = int(np.ravel_multi_index(at, grid))
-    weights = layer.affinity(features, queries=[flat])[0, 0]  # (keys,)
-    weights = _on_grid(ops.convert_to_numpy(weights), layer, at, grid)
-    return Look(name, at, weights, cell)
+    return layer
+
+
+def _keys(layer: NonLocalBlock, at, grid: Cell) -> tuple[list, list]:
+    """The first cell that a cell looks at, and how many keys an axis."""
+    begin, end = [0, 0, 0], list(grid)
+    if layer.axes == "space":
+        begin[0], end[0] = at[0], at[0] + 1
+    elif layer.axes == "time":
+        begin[1:], end[1:] = at[1:], [at[1] + 1, at[2] + 1]
+    elif layer.temporal_group_size:
+        begin[0] = at[0] - at[0] % layer.temporal_group_size
+        end[0] = begin[0] + layer.temporal_group_size
+    sides = zip(begin, end, layer.pool_size, strict=True)
+    return begin, [(e - b) // p for b, e, p in sides]
+
+
+def _own_key(layer: NonLocalBlock, at, grid: Cell) -> int:
+    """The key that a cell is, or is pooled into; -1 where it is left out."""
+    begin, keys = _keys(layer, at, grid)
+    sides = zip(at, begin, layer.pool_size, strict=True)
+    own = [int((i - b) // p) for i, b, p in sides]
+    if any(i >= count for i, count in zip(own, keys, strict=True)):
+        return -1
+    return int(np.ravel_multi_index(own, keys))
 
 
 def _on_grid(weights: np.ndarray, layer: NonLocalBlock, at: Cell, grid: Cell):
@@ -142,15 +212,7 @@ def _on_grid(weights: np.ndarray, layer: NonLocalBlock, at: Cell, grid: Cell):
     from; cells that the query cannot look at have none.
     """
     pool = layer.pool_size
-    begin, end = [0, 0, 0], list(grid)
-    if layer.axes == "space":
-        begin[0], end[0] = at[0], at[0] + 1
-    elif layer.axes == "time":
-        begin[1:], end[1:] = at[1:], [at[1] + 1, at[2] + 1]
-    elif layer.temporal_group_size:
-        begin[0] = at[0] - at[0] % layer.temporal_group_size
-        end[0] = begin[0] + layer.temporal_group_size
-    keys = [(e - b) // p for b, e, p in zip(begin, end, pool, strict=True)]
+    begin, keys = _keys(layer, at, grid)
     seen = weights.reshape(keys) / np.prod(pool)
     for axis, size in enumerate(pool):
         seen = seen.repeat(size, axis)
@@ -162,163 +224,3 @@ def _on_grid(weights: np.ndarray, layer: NonLocalBlock, at: Cell, grid: Cell):
         )
     ] = seen
     return cells
-
-
-def strip(frames: np.ndarray, look: Look, arrows: int = 3, zoom: int = 5):
-    """Draws a clip's frames in a row and where a cell of it looks.
-
-    The cell that looks is outlined in white. What it looks at glows, arrows
-    lead to the strongest cells, with their weights, and below each frame is
-    the sum of the weights at its time.
-
-    Args:
-        frames: uint8 RGB, `(time, height, width, 3)`.
-        look: from `affinity`, on the same clip.
-        arrows: how many, at the most; cells with less than a twentieth of the
-            strongest get none.
-        zoom: screen pixels a pixel.
-
-    Returns:
-        A `PIL.Image.Image`; it has `save`.
-
-    Raises:
-        ImportError: Pillow is not installed (extra `viz`).
-    """
-    Image, ImageDraw = pillow()
-    time, height, width, _ = frames.shape
-    layout = _Layout(height * zoom, width * zoom, zoom, look.cell)
-    picture = Image.new(
-        "RGB",
-        (
-            time * (layout.width + GAP_PX) + GAP_PX,
-            layout.height + CAPTION_PX + 2 * GAP_PX,
-        ),
-        BACKGROUND,
-    )
-    draw = ImageDraw.Draw(picture)
-    glow = _upsample(look, frames.shape)
-    for index, frame in enumerate(frames):
-        blended = _glow(frame, glow[index])
-        tile = Image.fromarray(blended).resize(
-            (layout.width, layout.height), Image.Resampling.NEAREST
-        )
-        picture.paste(tile, layout.corner(index))
-        share = look.weights[int(index // look.cell[0])].sum()
-        caption = f"frame {index}: sum {share:.2f}"
-        x, y = layout.corner(index)
-        draw.text((x, y + layout.height + GAP_PX), caption, fill=TEXT)
-    for target in look.strongest(arrows):
-        if look.weights[target] >= FAINT * look.weights.max() > 0:
-            _arrow(draw, layout, look, target)
-    draw.rectangle(layout.box(look.query), outline=QUERY, width=3)
-    return picture
-
-
-def sheet(pictures, captions, columns: int = 6):
-    """Draws pictures of one size in rows, with lines of text below each.
-
-    Args:
-        pictures: uint8 RGB, each `(height, width, 3)`.
-        captions: the lines of each; letters that Pillow's own font lacks
-            become question marks.
-        columns: pictures a row.
-
-    Returns:
-        A `PIL.Image.Image`; it has `save`.
-
-    Raises:
-        ImportError: Pillow is not installed (extra `viz`).
-    """
-    Image, ImageDraw = pillow()
-    height, width = pictures[0].shape[:2]
-    lines = max(len(caption) for caption in captions)
-    step = height + lines * CAPTION_PX + GAP_PX
-    rows = -(-len(pictures) // columns)
-    size = (columns * (width + GAP_PX) + GAP_PX, rows * step + GAP_PX)
-    picture = Image.new("RGB", size, BACKGROUND)
-    draw = ImageDraw.Draw(picture)
-    for place, (tile, caption) in enumerate(
-        zip(pictures, captions, strict=True)
-    ):
-        x = place % columns * (width + GAP_PX) + GAP_PX
-        y = place // columns * step + GAP_PX
-        picture.paste(Image.fromarray(tile), (x, y))
-        for number, text in enumerate(caption):
-            below = y + height + number * CAPTION_PX
-            known = text.encode("ascii", "replace").decode()
-            draw.text((x, below), known[: width // LETTER_PX], fill=TEXT)
-    return picture
-
-
-def pillow():
-    """Pillow's modules for pictures and for drawing, `(Image, ImageDraw)`.
-
-    Raises:
-        ImportError: it is not installed (extra `viz`).
-    """
-    try:
-        from PIL import Image, ImageDraw
-    except ImportError as error:
-        raise ImportError(
-            "Pictures need Pillow (extra viz). Install it with: "
-            "pip install pillow"
-        ) from error
-    return Image, ImageDraw
-
-
-@dataclasses.dataclass(frozen=True)
-class _Layout:
-    """Where frames and cells are on the picture."""
-
-    height: int
-    width: int
-    zoom: int
-    cell: tuple[float, float, float]
-
-    def corner(self, frame: int) -> tuple[int, int]:
-        return GAP_PX + frame * (self.width + GAP_PX), GAP_PX
-
-    def box(self, at: Cell) -> tuple[float, ...]:
-        """(left, top, right, bottom) of a cell, in its first frame."""
-        x, y = self.corner(int(at[0] * self.cell[0]))
-        cell_h, cell_w = (side * self.zoom for side in self.cell[1:])
-        left, top = x + at[2] * cell_w, y + at[1] * cell_h
-        return left, top, left + cell_w - 1, top + cell_h - 1
-
-    def centre(self, at: Cell) -> np.ndarray:
-        left, top, right, bottom = self.box(at)
-        return np.array([(left + right) / 2, (top + bottom) / 2])
-
-
-def _upsample(look: Look, shape) -> np.ndarray:
-    """The weights a pixel, `(time, height, width)`, the largest being one."""
-    pixels = np.clip(look.weights, 0, None)
-    for axis in range(3):
-        index = np.arange(shape[axis]) // look.cell[axis]
-        pixels = np.take(pixels, index.astype(int), axis=axis)
-    return pixels / max(pixels.max(), np.finfo("float32").tiny)
-
-
-def _glow(frame: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Mixes the heat colour into a frame, at most six tenths of it."""
-    share = 0.6 * np.sqrt(share)[..., None]  # the root lifts the faint ones
-    mixed = (1 - share) * frame + share * np.array(HEAT)
-    return mixed.round().astype("uint8")
-
-
-def _arrow(draw, layout: _Layout, look: Look, target: Cell) -> None:
-    """An arrow from the query to a target cell, its weight written below."""
-    left, _, _, bottom = layout.box(target)
-    draw.rectangle(layout.box(target), outline=HEAT, width=2)
-    start, end = layout.centre(look.query), layout.centre(target)
-    length = float(np.hypot(*(end - start)))
-    if length > 0:
-        along = (end - start) / length
-        across = np.array([-along[1], along[0]])
-        back = end - 12 * along
-        head = (end, back + 6 * across, back - 6 * across)
-        draw.line([*start, *back], fill=HEAT, width=3)
-        draw.polygon([tuple(point) for point in head], fill=HEAT)
-    label, corner = f"{look.weights[target]:.2f}", (left, bottom + 2)
-    draw.rectangle(draw.textbbox(corner, label), fill=BACKGROUND)
-    draw.text(corner, label, fill=TEXT)

@@ -18,6 +18,7 @@ BELOW = {
         "nonlocal_tf.ops",
         "nonlocal_tf.choices",
     ],
+    "nonlocal_tf.pictures": ["nonlocal_tf.look", "nonlocal_tf.choices"],
     "nonlocal_tf.weights": [
         "nonlocal_tf.models",
         "nonlocal_tf.layers",
@@ -28,7 +29,7 @@ BELOW = {
 OPTIONAL = {
     "apache_beam": "training/data/beam.py",
     "av": "training/data/decode.py",
-    "PIL": "nonlocal_tf/visualize.py",
+    "PIL": "nonlocal_tf/pictures/base.py",
     "h5py": "nonlocal_tf/weights/hdf5.py",
     "onnxruntime": "training/export_file.py",
     "tf2onnx": "training/export_file.py",

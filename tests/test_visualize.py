@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from nonlocal_tf import NonLocalBlock, models, visualize
-from nonlocal_tf.visualize import Look
 from tests.harness import normal
 
 CLIP_SHAPE = (3, 16, 24, 3)
@@ -20,9 +19,10 @@ def test_weights_are_the_row_of_the_cell_at_the_pixel(model):
     block = model.get_layer("stage2_nonlocal")
     features = keras.Model(model.input, block.input)(clip[None])
     rows = keras.ops.convert_to_numpy(block.affinity(features))[0]
-    # Maps of 4 x 6 cells of 4 x 4 pixels: the cell is (2, 2, 3).
+    # 4 x 6 cells 4 pixels apart, the middle of the first at pixel 3: pixel 9
+    # is as far from cell 1 as from cell 2, pixel 13 nearest to cell 3.
     assert look.query == (2, 2, 3)
-    assert look.cell == (1.0, 4.0, 4.0)
+    assert (look.cell, look.first) == ((1.0, 4.0, 4.0), (0.5, 3.5, 3.5))
     flat = 2 * 4 * 6 + 2 * 6 + 3
     np.testing.assert_allclose(
         look.weights, rows[flat].reshape(3, 4, 6), rtol=1e-5
@@ -30,18 +30,11 @@ def test_weights_are_the_row_of_the_cell_at_the_pixel(model):
     np.testing.assert_allclose(look.weights.sum(), 1, rtol=1e-5)
 
 
-def test_strongest_cells_come_first():
-    weights = np.zeros((2, 3, 5))
-    weights[1, 2, 4], weights[0, 1, 3] = 0.7, 0.3
-    look = Look("block", (0, 0, 0), weights, (1.0, 1.0, 1.0))
-    assert look.strongest(2) == [(1, 2, 4), (0, 1, 3)]
-
-
 def test_the_middle_of_a_cell_is_a_query_for_that_cell(model):
     clip = normal(CLIP_SHAPE)
     look = visualize.affinity(model, clip, query=(0, 0, 0))
-    assert look.middle((2, 1, 3)) == (2, 6, 14)
-    assert visualize.affinity(model, clip, (2, 6, 14)).query == (2, 1, 3)
+    assert look.middle((2, 1, 3)) == (2, 7, 15)
+    assert visualize.affinity(model, clip, (2, 7, 15)).query == (2, 1, 3)
 
 
 def test_a_batch_of_clips_is_refused(model):
@@ -70,65 +63,6 @@ def test_a_model_without_a_block_is_refused():
     plain = models.create_model("c2d_small", clip_shape=CLIP_SHAPE)
     with pytest.raises(ValueError, match="no non-local block"):
         visualize.affinity(plain, normal(CLIP_SHAPE), (0, 0, 0))
-
-
-def black_strip(weights, query, **options):
-    pytest.importorskip("PIL")
-    frames = np.zeros((3, 8, 8, 3), "uint8")
-    look = Look("block", query, weights, (1.0, 2.0, 2.0))
-    return np.asarray(visualize.strip(frames, look, zoom=10, **options))
-
-
-def tile(picture, frame):
-    """The pixels of one frame on a strip of 80 px frames."""
-    gap = visualize.GAP_PX
-    left = gap + frame * (80 + gap)
-    return picture[gap : gap + 80, left : left + 80]
-
-
-def test_strip_glows_where_the_weights_are():
-    weights = np.zeros((3, 4, 4))
-    weights[2, 1, 3] = 1.0
-    picture = black_strip(weights, (0, 0, 0), arrows=0)
-    lit = tile(picture, 2).max(-1) > 0
-    expected = np.zeros((80, 80), bool)
-    expected[20:40, 60:80] = True
-    np.testing.assert_array_equal(lit, expected)
-    assert tile(picture, 1).max() == 0
-
-
-def test_strip_outlines_the_query_in_white():
-    picture = black_strip(np.zeros((3, 4, 4)), (1, 2, 0), arrows=0)
-    white = (tile(picture, 1) == 255).all(-1)
-    rows, columns = np.nonzero(white)
-    assert (rows.min(), rows.max()) == (40, 59)
-    assert (columns.min(), columns.max()) == (0, 19)
-
-
-def test_strip_leads_an_arrow_from_the_query_to_the_strongest_cell():
-    weights = np.zeros((3, 4, 4))
-    weights[2, 2, 0] = 1.0
-    without = black_strip(weights, (0, 2, 0), arrows=0)
-    picture = black_strip(weights, (0, 2, 0), arrows=1)
-    drawn = (tile(picture, 1) != tile(without, 1)).any(-1)
-    rows, columns = np.nonzero(drawn)  # the frame the arrow only crosses
-    assert 45 < rows.min() <= rows.max() < 55
-    assert (columns.min(), columns.max()) == (0, 79)
-
-
-def test_faint_cells_get_no_arrow():
-    weights = np.zeros((3, 4, 4))
-    weights[2, 2, 0], weights[2, 0, 3] = 0.97, 0.03
-    one = black_strip(weights, (0, 2, 0), arrows=1)
-    np.testing.assert_array_equal(
-        one, black_strip(weights, (0, 2, 0), arrows=9)
-    )
-
-
-def test_negative_weights_do_not_glow():
-    weights = np.full((3, 4, 4), -1.0)
-    picture = black_strip(weights, (0, 0, 0), arrows=0)
-    assert tile(picture, 1).max() == 0
 
 
 def look_of(clip_shape, query, **options):
@@ -161,3 +95,58 @@ def test_cells_pooled_into_one_key_share_its_weight():
     boxes = look.weights.reshape(3, 2, 2, 3, 2).swapaxes(2, 3)
     assert len(np.unique(look.weights)) == 3 * 2 * 3
     np.testing.assert_array_equal(boxes.max((3, 4)), boxes.min((3, 4)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"axes": "space"},
+        {"axes": "time"},
+        {"temporal_group_size": 2, "subsample": (2, 1, 2)},
+        {"subsample": 2},
+    ],
+    ids=str,
+)
+def test_the_most_concentrated_gives_another_cell_most(options, monkeypatch):
+    inputs = keras.Input((4, 5, 3, 6))
+    block = NonLocalBlock("embedded_gaussian", **options)
+    model = keras.Model(inputs, block(inputs))
+    clip = normal((4, 5, 3, 6))
+    affinities = visualize.Affinities(model, clip)
+    shares = {}
+    for cell in np.ndindex(4, 5, 3):
+        weights = affinities.from_cell(cell).weights
+        pool = block.pool_size
+        begin = [i - i % p for i, p in zip(cell, pool, strict=True)]
+        own = tuple(slice(b, b + p) for b, p in zip(begin, pool, strict=True))
+        if weights[own].all():  # not left out by the pooling
+            weights[own] = 0
+        shares[cell] = weights.max()
+    monkeypatch.setattr(visualize, "ROWS_NUMBERS", 7 * 60)  # 7 rows at a time
+    assert affinities.most_concentrated().query == max(shares, key=shares.get)
+
+
+def test_a_layer_that_resizes_is_refused():
+    inputs = keras.Input((2, 4, 6, 3))
+    x = keras.layers.UpSampling3D((1, 2, 2))(inputs)
+    model = keras.Model(inputs, NonLocalBlock("gaussian")(x))
+    with pytest.raises(ValueError, match="UpSampling3D"):
+        visualize.affinity(model, normal((2, 4, 6, 3)), (0, 0, 0))
+
+
+def test_sizes_that_are_known_late_are_compared():
+    inputs = keras.Input((None, None, None, 3))
+    x = keras.layers.UpSampling3D((1, 2, 2))(inputs)
+    model = keras.Model(inputs, NonLocalBlock("gaussian")(x))
+    with pytest.raises(ValueError, match="Received: \\(2, 8, 12\\)"):
+        visualize.affinity(model, normal((2, 4, 6, 3)), (0, 0, 0))
+
+
+def test_a_clip_of_another_size_than_the_model_was_built_for():
+    model = models.create_model("c2d_nl1_small", clip_shape=(None,) * 3 + (3,))
+    look = visualize.affinity(model, normal((3, 17, 22, 3)), (2, 16, 21))
+    # 17 -> 9 -> 5 with a zero at both ends; 22 -> 11 -> 6 with one at one end
+    # and then at both.
+    assert look.weights.shape == (3, 5, 6) and look.query == (2, 4, 5)
+    assert look.first == (0.5, 0.5, 1.5)

@@ -7,7 +7,7 @@ named in the request.
 import keras
 import tensorflow as tf
 
-from nonlocal_tf import visualize
+from nonlocal_tf import geometry, visualize
 from nonlocal_tf.layers import NonLocalBlock
 
 Blocks = dict[str, tuple[keras.Model, NonLocalBlock]]
@@ -28,7 +28,8 @@ def look(blocks: Blocks, clips, block, query):
         blocks: from `of_blocks`.
         clips: normalised, `(batch, time, height, width, 3)`.
         block: string `(batch,)`, the same name for all; "" is the last block.
-        query: int32 `(batch, 3)`, (frame, y, x) in pixels.
+        query: int32 `(batch, 3)`, (frame, y, x) in pixels; of the cells whose
+            middles are nearest to them.
 
     Returns:
         float32 weights `(batch, t, h, w)` over the cells of the block, and
@@ -64,7 +65,7 @@ def look(blocks: Blocks, clips, block, query):
 def _look(features_of, layer, clips, query):
     features = features_of(clips, training=False)
     sizes, grid = tf.shape(clips)[1:4], tf.shape(features)[1:4]
-    cell = query * grid // sizes
+    cell = _cells_at(query, features_of, sizes, grid)
     flat = (cell[:, 0] * grid[1] + cell[:, 1]) * grid[2] + cell[:, 2]
     # (batch, queries, keys): each clip has its own query.
     of_keys = tf.linalg.diag_part(
@@ -76,6 +77,18 @@ def _look(features_of, layer, clips, query):
         fn_output_signature=tf.TensorSpec((None, None, None), tf.float32),
     )
     return weights, cell
+
+
+def _cells_at(query, features_of, sizes, grid):
+    """The cells whose middles are nearest to pixels, int32 `(batch, 3)`."""
+    (features,), (pixels,) = features_of.outputs, features_of.inputs
+    strides, firsts = geometry.grids(features, pixels, 3)
+    first = tf.gather(
+        tf.constant(firsts, tf.float32), sizes % strides, batch_dims=1
+    )
+    place = tf.cast(query, tf.float32) + 0.5 - first
+    cell = tf.floor(place / tf.constant(strides, tf.float32) + 0.5)
+    return tf.clip_by_value(tf.cast(cell, tf.int32), 0, grid - 1)
 
 
 def _on_grid(of_keys, layer: NonLocalBlock, cell, grid):

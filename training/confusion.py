@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 
-from nonlocal_tf import visualize
+from nonlocal_tf import pictures
 from training import files, metrics
 from training.remote import Path
 from training.video_scores import VideoScores
@@ -85,30 +85,30 @@ def draw(shares: np.ndarray, names: list[str]):
     Raises:
         ImportError: Pillow is not installed (extra `viz`).
     """
-    Image, ImageDraw = visualize.pillow()
+    Image, ImageDraw = pictures.pillow()
     count = len(names)
     named = count <= LABELS_UP_TO
     cell = int(np.clip(SIDE_PX // count, *CELL_PX))
     texts = _texts(names) if named else []
     if named:
         cell = max(cell, LABEL_CELL_PX)
-    room = max((len(t) for t in texts), default=0) * visualize.LETTER_PX
-    left = top = MARGIN_PX + visualize.CAPTION_PX + room + GAP_PX
+    room = max((len(t) for t in texts), default=0) * pictures.LETTER_PX
+    left = top = MARGIN_PX + pictures.CAPTION_PX + room + GAP_PX
     side = count * cell
-    width = left + side + 4 * MARGIN_PX + BAR_PX + 6 * visualize.LETTER_PX
+    width = left + side + 4 * MARGIN_PX + BAR_PX + 6 * pictures.LETTER_PX
     picture = Image.new(
-        "RGB", (width, top + side + MARGIN_PX), visualize.BACKGROUND
+        "RGB", (width, top + side + MARGIN_PX), pictures.BACKGROUND
     )
     squares = np.kron(colours(shares), np.ones((cell, cell, 1), np.uint8))
     picture.paste(Image.fromarray(squares), (left, top))
     pen = ImageDraw.Draw(picture)
-    pen.text((left, MARGIN_PX), f"taken for ({count} classes)", visualize.TEXT)
+    pen.text((left, MARGIN_PX), f"taken for ({count} classes)", pictures.TEXT)
     _upwards(picture, (MARGIN_PX, top), side, "class")
     for number, text in enumerate(texts):
         middle = number * cell + cell // 2
         at = left - GAP_PX, top + middle
-        pen.text(at, text, visualize.TEXT, anchor="rm")
-        place = left + middle - visualize.CAPTION_PX // 2, top - room - GAP_PX
+        pen.text(at, text, pictures.TEXT, anchor="rm")
+        place = left + middle - pictures.CAPTION_PX // 2, top - room - GAP_PX
         _upwards(picture, place, room, text)
     if count <= NUMBERS_UP_TO:
         _numbers(pen, shares, (left, top), cell)
@@ -127,12 +127,12 @@ def _texts(names):
 
 def _upwards(picture, place, length, text) -> None:
     """Writes text from bottom to top, above place + length."""
-    Image, ImageDraw = visualize.pillow()
+    Image, ImageDraw = pictures.pillow()
     tile = Image.new(
-        "RGB", (max(length, 1), visualize.CAPTION_PX), visualize.BACKGROUND
+        "RGB", (max(length, 1), pictures.CAPTION_PX), pictures.BACKGROUND
     )
     ImageDraw.Draw(tile).text(
-        (0, visualize.CAPTION_PX // 2), text, visualize.TEXT, anchor="lm"
+        (0, pictures.CAPTION_PX // 2), text, pictures.TEXT, anchor="lm"
     )
     picture.paste(tile.rotate(90, expand=True), place)
 
@@ -145,17 +145,17 @@ def _numbers(pen, shares, corner, cell) -> None:
                 corner[0] + column * cell + cell // 2,
                 corner[1] + row * cell + cell // 2,
             )
-            ink = visualize.BACKGROUND if share > 0.2 else visualize.TEXT
+            ink = pictures.BACKGROUND if share > 0.2 else pictures.TEXT
             pen.text(middle, f"{100 * share:.0f}", ink, anchor="mm")
 
 
 def _bar(picture, pen, corner, height) -> None:
     """The scale of colours, from 0 % at the bottom."""
-    Image, _ = visualize.pillow()
+    Image, _ = pictures.pillow()
     column = colours(np.linspace(1, 0, height) ** 2)[:, None]
     pixels = np.repeat(column, BAR_PX, axis=1)
     picture.paste(Image.fromarray(pixels), corner)
     for share in TICKS:
         place = corner[1] + int((1 - share**0.5) * height)
         at = corner[0] + BAR_PX + 4, place
-        pen.text(at, f"{100 * share:.0f} %", visualize.TEXT, anchor="lm")
+        pen.text(at, f"{100 * share:.0f} %", pictures.TEXT, anchor="lm")

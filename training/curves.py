@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from nonlocal_tf import visualize
+from nonlocal_tf import pictures
 from training import axes
 from training.errors import UserError
 from training.pen import FONT_PX, INK, PAPER, Pen
@@ -88,7 +88,7 @@ def png(
     Raises:
         ImportError: Pillow is not installed (extra `viz`).
     """
-    Image, _ = visualize.pillow()
+    Image, _ = pictures.pillow()
     factor = SCALE * SMOOTH
     measure = Pen(Image.new("RGB", (1, 1)), factor)
     tiles = []
@@ -113,7 +113,7 @@ def png(
 def require() -> None:
     """Raises a UserError unless Pillow is there to draw with."""
     try:
-        visualize.pillow()
+        pictures.pillow()
     except ImportError as error:
         raise UserError(str(error)) from error
 

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from nonlocal_tf import visualize
+from nonlocal_tf import pictures
 
 FONT_PX = 15
 PAPER, INK = (255, 255, 255), (40, 40, 40)
@@ -18,7 +18,7 @@ class Pen:
 
     def __init__(self, picture, factor: int):
         self._picture = picture
-        self._draw = visualize.pillow()[1].Draw(picture)
+        self._draw = pictures.pillow()[1].Draw(picture)
         self._factor = factor
 
     def line(self, points, colour, width: float) -> None:
@@ -39,7 +39,7 @@ class Pen:
 
     def text_upwards(self, x, y, text: str) -> None:
         """Writes from below upwards, with the middle of the text at (x, y)."""
-        Image, _ = visualize.pillow()
+        Image, _ = pictures.pillow()
         wide, high = round(self.width(text)) + 2, FONT_PX + 6
         size = (wide * self._factor, high * self._factor)
         label = Image.new("RGB", size, PAPER)

@@ -1,14 +1,17 @@
-"""Draws where a position of a clip looks, as a PNG strip of its frames."""
+"""Draws where positions of a clip look: as a PNG, or as a film of it."""
 
 import argparse
 import io
 import sys
 from collections.abc import Sequence
 
-from nonlocal_tf import preprocess, visualize
-from training import cli, files, remote, run_model, table
-from training.data import clips
-from training.data.datasets import Example
+import numpy as np
+
+from nonlocal_tf import pictures, preprocess
+from nonlocal_tf import visualize as looks
+from nonlocal_tf.look import Look
+from training import cli, files, remote, run_model, seen, table
+from training.data import clips, encode
 from training.errors import UserError
 from training.run_folder import RunFolder
 
@@ -16,6 +19,9 @@ EXAMPLE = (
     "python -m training.visualize --workdir runs/digits_nl --sample 0 "
     "--out looks.png"
 )
+SUFFIXES = (".png", ".gif", ".mp4")
+STRONGEST = "strongest"
+Query = tuple[int, int, int] | str
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,76 +30,150 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given:
         print(cli.overview_of_runs(EXAMPLE))
         return
+    out = _checked(options)
+    model, recipe, dataset = run_model.load_trained(RunFolder(options.workdir))
+    if options.clip is not None:
+        clip = seen.of_file(options.clip, recipe, options.at)
+    else:
+        clip = seen.of_sample(dataset, options.split, options.sample)
+    if not looks.nonlocal_blocks(model):
+        raise UserError(f"Model {model.name!r} has no non-local block.")
+    if clip.pixels.shape != dataset.element_shape:
+        raise UserError(
+            f"This run takes clips of shape {dataset.element_shape}. "
+            f"Received: {clip.pixels.shape}"
+        )
+    queries = options.query or [clip.query or STRONGEST]
+    try:
+        affinities = looks.Affinities(
+            model, preprocess.normalize(clip.pixels), options.block
+        )
+        found = [_look(affinities, query) for query in queries]
+        content = _drawn(clip, found, options, out.suffix.lower())
+    except (ValueError, ImportError) as error:
+        raise UserError(str(error)) from error
+    out.parent.mkdir(parents=True, exist_ok=True)
+    files.write_bytes(out, content)
+    for look, query in zip(found, queries, strict=True):
+        why = ", the most concentrated," if query == STRONGEST else ""
+        print(f"{look.block}: cell {look.query} (time, y, x){why} looks at")
+        print(_table(clip, look, options.arrows))
+    print(f"Picture written to {out}")
+
+
+def _checked(options) -> remote.Path:
+    """Where to write; what does not fit together is refused."""
     if options.workdir is None:
         raise UserError("Give --workdir DIR, the folder of a run.")
     if (options.clip is None) == (options.sample is None):
         raise UserError("Give either a clip file or --sample N.")
-    out = remote.as_path(options.out)
-    if out.suffix.lower() != ".png":
-        raise UserError(f"Expected --out to end in .png, not {options.out}.")
+    if options.at is not None and options.clip is None:
+        raise UserError("--at goes with a video file, not with --sample.")
     if options.arrows < 0:
         raise UserError(f"Expected --arrows from 0, not {options.arrows}.")
-    model, recipe, dataset = run_model.load_trained(RunFolder(options.workdir))
-    if options.clip is not None:
-        pixels = clips.read_clip(options.clip, recipe.sampling)
-        example = Example(pixels, label=-1)
-    else:
-        example = dataset.example(options.split, options.sample)
-    if not visualize.nonlocal_blocks(model):
-        raise UserError(f"Model {model.name!r} has no non-local block.")
-    query = options.query or example.query
-    if query is None:
-        raise UserError("Say where to look from: --query FRAME,Y,X in pixels.")
-    if example.pixels.shape != dataset.element_shape:
+    out = remote.as_path(options.out)
+    if out.suffix.lower() not in SUFFIXES:
         raise UserError(
-            f"This run takes clips of shape {dataset.element_shape}. "
-            f"Received: {example.pixels.shape}"
+            f"Expected --out to end in {', '.join(SUFFIXES[:-1])} or "
+            f"{SUFFIXES[-1]}, not {options.out}."
         )
-    try:
-        look = visualize.affinity(
-            model, preprocess.normalize(example.pixels), query, options.block
+    return out
+
+
+def _look(affinities: looks.Affinities, query: Query) -> Look:
+    if isinstance(query, str):
+        return affinities.most_concentrated()
+    return affinities.from_pixel(query)
+
+
+def _drawn(
+    clip: seen.Seen, found: Sequence[Look], options, suffix: str
+) -> bytes:
+    """The content of the file, one look below or beside the other."""
+    is_film = suffix != ".png"
+    style = options.style or ("heat" if is_film else "arrows")
+    draw = pictures.film if is_film else pictures.strip
+    drawn = [
+        draw(
+            clip.frames,
+            clip.on_frames(look),
+            options.arrows,
+            style,
+            clip.names,
         )
-        picture = visualize.strip(example.pixels, look, options.arrows)
-    except (ValueError, ImportError) as error:
-        raise UserError(str(error)) from error
-    out.parent.mkdir(parents=True, exist_ok=True)
-    png = io.BytesIO()
-    picture.save(png, format="PNG")
-    files.write_bytes(out, png.getvalue())
-    print(f"{look.block}: cell {look.query} (time, y, x) looks at")
-    rows = [("cell", "its middle (frame, y, x) in pixels", "weight")]
-    rows += [
-        (str(cell), str(look.middle(cell)), f"{look.weights[cell]:.3f}")
-        for cell in look.strongest(options.arrows)
+        for look in found
     ]
-    print(table.render(rows))
-    print(f"Picture written to {out}")
+    if not is_film:
+        png = io.BytesIO()
+        pictures.joined(drawn, "y").save(png, format="PNG")
+        return png.getvalue()
+    film = (pictures.joined(one, "x") for one in zip(*drawn, strict=True))
+    if suffix == ".gif":
+        return pictures.gif(film, clip.milliseconds)
+    return encode.mp4(map(np.asarray, film), clip.milliseconds)
 
 
-def _point(text: str) -> tuple[int, int, int]:
+def _table(clip: seen.Seen, look: Look, count: int) -> str:
+    """The strongest cells, in pixels of the clip and of the video."""
+    head = ["cell", "its middle (frame, y, x) in pixels", "weight"]
+    rows = [
+        [str(cell), str(look.middle(cell)), f"{look.weights[cell]:.3g}"]
+        for cell in look.strongest(count)
+    ]
+    if clip.clip is not None:
+        head.insert(2, "in the video")
+        for row, cell in zip(rows, look.strongest(count), strict=True):
+            row.insert(2, str(clip.in_video(look, cell)))
+    return table.render([head, *rows])
+
+
+def _query(text: str) -> Query:
+    if text == STRONGEST:
+        return text
     try:
         frame, y, x = (int(part) for part in text.split(","))
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"expected FRAME,Y,X, three whole numbers; received {text!r}"
+            "expected FRAME,Y,X, three whole numbers, or 'strongest'; "
+            f"received {text!r}"
         ) from error
     return frame, y, x
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"expected seconds from 0, received {text!r}"
+        )
+    return number
 
 
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
         "training.visualize",
-        "Draws what a non-local block of a trained run looks at. Without "
-        "arguments:\nlists the runs.",
+        "Draws what a non-local block of a trained run looks at, like figure 3 "
+        "of the\npaper. Videos are drawn in whole frames, dark where the "
+        "network does not see them.\nWithout arguments: lists the runs.",
         EXAMPLE,
     )
     parser.add_argument(
         "clip",
         nargs="?",
         help="video, if the run is on videos; or clip file: "
-        f"{' or '.join(clips.READERS)}, uint8 RGB frames",
+        f"{' or '.join(clips.READERS)}, uint8 RGB frames; a path or a URL",
     )
     parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
+    parser.add_argument(
+        "--at",
+        type=_seconds,
+        metavar="SECONDS",
+        help="where in a video the clip starts (default: the clip in the "
+        "middle)",
+    )
     parser.add_argument(
         "--sample",
         type=int,
@@ -112,22 +192,34 @@ def _parse(arguments: Sequence[str] | None):
     )
     parser.add_argument(
         "--query",
-        type=_point,
+        type=_query,
+        action="append",
         metavar="FRAME,Y,X",
-        help="pixel to look from (default for samples: what is labelled)",
+        help="pixel of the clip to look from; or 'strongest': the cell that "
+        "gives one other cell the largest share of its weights. Can be given "
+        "several times (default: what is labelled in a sample, else "
+        "strongest)",
     )
     parser.add_argument(
         "--arrows",
         type=int,
-        default=3,
+        default=20,
         metavar="K",
-        help="mark so many of the strongest at the most (default: 3)",
+        help="to so many of the strongest cells at the most; those with less "
+        "than a twentieth of the strongest get none (default: 20)",
+    )
+    parser.add_argument(
+        "--style",
+        choices=pictures.STYLES,
+        help="arrows to cells, or weights as colours (default: arrows in a "
+        ".png, heat in a film)",
     )
     parser.add_argument(
         "--out",
         default="looks.png",
         metavar="FILE",
-        help="picture to write (default: looks.png)",
+        help="what to write: frames in rows (.png), or a film of them (.gif, "
+        ".mp4) (default: looks.png)",
     )
     return cli.parse(parser, arguments)
 

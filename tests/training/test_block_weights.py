@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import nonlocal_tf as nl
+from nonlocal_tf import visualize
 from tests.harness import normal
 from training import block_weights
 
@@ -53,6 +54,28 @@ def test_weights_are_those_of_each_clip_by_itself(block):
         expected = nl.affinity(model, clip, tuple(query.tolist()), "first")
         assert tuple(cell.tolist()) == expected.query
         np.testing.assert_allclose(row, expected.weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(2, 23, 30), (1, 24, 29), (3, 25, 33)])
+def test_the_cell_is_the_nearest_at_every_size(size):
+    model = nl.create_model("c2d_nl1_small", clip_shape=(None, None, None, 3))
+    clips = normal((size[2], *size, 3))
+    queries = [(x % size[0], (7 * x) % size[1], x) for x in range(size[2])]
+    _, cells = block_weights.look(
+        block_weights.of_blocks(model),
+        clips,
+        tf.constant([""] * len(queries)),
+        tf.constant(queries, tf.int32),
+    )
+    affinities = visualize.Affinities(model, clips[0])
+    expected = [
+        [
+            axis.cell_at(q + 0.5)
+            for axis, q in zip(affinities.axes, query, strict=True)
+        ]
+        for query in queries
+    ]
+    assert cells.numpy().tolist() == expected
 
 
 def test_no_name_is_the_last_block():

@@ -30,8 +30,8 @@ def test_the_digit_that_was_asked_for_looks_at_the_flash(digits_nl):
         example = dataset.example("test", index)
         clip = preprocess.normalize(example.pixels)
         look = visualize.affinity(model, clip, example.query)
-        frame, y, x = look.strongest(1)[0]
-        cells = np.array([y, x]) * 4 + 2  # the middle of the cell
-        inside = np.abs(cells - example.target[1:]) <= digits.FLASH_PX // 2
+        frame, *middle = look.middle(look.strongest(1)[0])
+        away = np.abs(np.subtract(middle, example.target[1:]))
+        inside = away <= digits.FLASH_PX // 2
         hits.append(frame == 0 and inside.all())
     assert np.mean(hits) >= 0.9

@@ -87,8 +87,9 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
             np.testing.assert_allclose(scores[path], expected[0], rtol=1e-5)
     looks = tmp_path / "looks.png"
     arguments = [f"--workdir={run}", "--query=1,20,30", f"--out={looks}"]
-    visualize.main([video.path, *arguments])
+    visualize.main([video.path, "--at=0.12", *arguments])
     assert looks.read_bytes()[:4] == b"\x89PNG"
+    assert "in the video" in capsys.readouterr().out
     (videos / "no video.mp4").write_text("")
     arguments = [f"--model={out}", str(videos / "no video.mp4")]
     assert cli.run(predict.main, arguments) == 2

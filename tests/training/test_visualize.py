@@ -16,14 +16,54 @@ def test_it_writes_a_png_strip_and_says_what_it_shows(tiny, tmp_path, capsys):
         assert picture.width > 5 * picture.height  # eight frames in a row
 
 
-def test_a_clip_file_needs_a_query(tiny, tmp_path, capsys):
+def test_a_clip_file_is_looked_at_from_where_is_asked(tiny, tmp_path, capsys):
     clip = tmp_path / "clip.npy"
     np.save(clip, np.zeros((8, 32, 32, 3), "uint8"))
     shared = [f"--workdir={tiny[0]}", str(clip), f"--out={tmp_path / 'a.png'}"]
-    assert cli.run(visualize.main, shared) == 2
-    assert "--query FRAME,Y,X" in capsys.readouterr().err
+    visualize.main([*shared, "--query=7,31,0", "--query=2,8,15"])
+    printed = capsys.readouterr().out
+    assert "cell (7, 7, 0)" in printed and "cell (2, 1, 3)" in printed
+    with Image.open(tmp_path / "a.png") as two:
+        width, height = two.size
     visualize.main([*shared, "--query=7,31,0"])
-    assert "cell (7, 7, 0)" in capsys.readouterr().out
+    with Image.open(tmp_path / "a.png") as one:
+        assert (one.width, 2 * one.height) == (width, height)
+
+
+def test_without_a_query_it_is_the_most_concentrated(tiny, tmp_path, capsys):
+    clip = tmp_path / "clip.npy"
+    rng = np.random.default_rng(0)
+    np.save(clip, rng.integers(0, 256, (8, 32, 32, 3), np.uint8))
+    shared = [f"--workdir={tiny[0]}", str(clip), f"--out={tmp_path / 'a.png'}"]
+    visualize.main(shared)
+    printed = capsys.readouterr().out
+    assert "the most concentrated, looks at" in printed
+    visualize.main([*shared, "--query=strongest"])
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize("style", ["heat", "arrows"])
+def test_it_writes_films(tiny, tmp_path, style):
+    gif, mp4 = tmp_path / "a.gif", tmp_path / "a.MP4"
+    shared = [f"--workdir={tiny[0]}", "--sample=1", f"--style={style}"]
+    visualize.main([*shared, f"--out={gif}"])
+    with Image.open(gif) as film:
+        assert (film.format, film.n_frames) == ("GIF", 8)
+        assert film.info["duration"] == 500
+    av = pytest.importorskip("av")
+    visualize.main([*shared, f"--out={mp4}"])
+    with av.open(str(mp4)) as film:
+        assert len(list(film.decode(video=0))) == 8
+
+
+def test_so_many_rows_are_printed_as_there_may_be_arrows(
+    tiny, tmp_path, capsys
+):
+    out = f"--out={tmp_path / 'a.png'}"
+    for count, option in ((20, []), (3, ["--arrows=3"]), (0, ["--arrows=0"])):
+        visualize.main([f"--workdir={tiny[0]}", "--sample=1", out, *option])
+        rows = capsys.readouterr().out.split("weight\n")[1].splitlines()
+        assert len(rows) == count + 1  # and where the picture is
 
 
 @pytest.mark.parametrize(
@@ -33,7 +73,8 @@ def test_a_clip_file_needs_a_query(tiny, tmp_path, capsys):
         (["--query=8,0,0"], "inside a clip of size (8, 32, 32)"),
         (["--split=tset"], "Did you mean 'test'"),
         (["--arrows=-1"], "Expected --arrows from 0"),
-        (["--out=a.jpg"], "Expected --out to end in .png"),
+        (["--out=a.jpg"], "Expected --out to end in .png, .gif or .mp4"),
+        (["--at=1"], "--at goes with a video file"),
         (["clip.npy"], "Give either a clip file or --sample"),
     ],
 )
@@ -52,6 +93,19 @@ def test_a_query_that_is_no_point_says_what_is(capsys):
     with pytest.raises(SystemExit):
         visualize.main(["--workdir=x", "--sample=0", "--query=1,b"])
     assert "expected FRAME,Y,X" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "soon"])
+def test_a_time_that_is_none_says_what_is(capsys, text):
+    with pytest.raises(SystemExit):
+        visualize.main(["a.mp4", "--workdir=x", f"--at={text}"])
+    assert "expected seconds from 0" in capsys.readouterr().err
+
+
+def test_a_clip_file_has_no_seconds(tiny, tmp_path, capsys):
+    arguments = [f"--workdir={tiny[0]}", "a.npy", "--at=1"]
+    assert cli.run(visualize.main, arguments) == 2
+    assert "--at is for videos" in capsys.readouterr().err
 
 
 def test_a_network_without_a_block_says_so(tiny, capsys, tmp_path):

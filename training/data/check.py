@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nonlocal_tf import visualize
+from nonlocal_tf import pictures
 from training import cli, files, recipe_text, table
 from training.data import command
 from training.data.listing import Video
@@ -129,16 +129,16 @@ def contact_sheet(dataset: VideoDataset) -> bytes:
         for place in range(len(part))
     ]
     np.random.default_rng(SEED).shuffle(places)
-    pictures, captions = [], []
+    frames, captions = [], []
     for split, index in places[: COLUMNS * ROWS]:
         labels = parts[split][index][0].labels
         names = ", ".join(f"{k} {dataset.classes[k]}" for k in labels)
         number = dataset.good(split)[index]
-        pictures.append(dataset.middle(split, number)[0])
+        frames.append(dataset.middle(split, number)[0])
         captions.append([names or "no label", split])
     content = io.BytesIO()
     try:
-        picture = visualize.sheet(pictures, captions, COLUMNS)
+        picture = pictures.sheet(frames, captions, COLUMNS)
     except ImportError as error:
         raise UserError(str(error)) from error
     picture.save(content, format="PNG")

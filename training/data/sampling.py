@@ -67,6 +67,24 @@ def clips(frames, fps, sampling: SamplingConfig, views: ViewsConfig):
     )
 
 
+def clip_from(start, frames, fps, sampling: SamplingConfig):
+    """Frames of the clip that starts with a frame.
+
+    Args:
+        start: number of the frame, int64.
+        frames: how many the video has, int64.
+        fps: of the video, float64; 0 where it is not known.
+        sampling: length and stride of the clip.
+
+    Returns:
+        int64 frame numbers, `(sampling.frames,)`.
+    """
+    if sampling.fps is None:
+        return _from(start, frames, sampling)
+    _, span = _at_rate(frames, fps, sampling)
+    return _evenly(tf.cast(start, tf.float64), span, frames, sampling)
+
+
 def around(times_s, frames, fps, sampling: SamplingConfig):
     """Frames of clips whose middles are at some times, as far as that fits.
 

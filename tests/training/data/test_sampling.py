@@ -153,6 +153,18 @@ def test_the_defaults_fit():
     sampling.check(SamplingConfig(), ViewsConfig(crops=0))
 
 
+def test_a_clip_can_start_with_any_frame():
+    def clip_from(start, config):
+        start, frames = (tf.constant(n, tf.int64) for n in (start, 40))
+        fps = tf.constant(25.0, tf.float64)
+        return sampling.clip_from(start, frames, fps, config).numpy().tolist()
+
+    assert clip_from(7, CONFIG) == [7, 10, 13, 16, 19]
+    assert clip_from(30, CONFIG) == [30, 33, 36, 39, 2]
+    assert clip_from(7, SLOWFAST) == by_slowfast(7, 40, 25.0)
+    assert clip_from(38, SLOWFAST)[-1] == 39
+
+
 @pytest.mark.parametrize("fps", [None, 30.0])
 def test_clips_around_times_lie_in_the_video(fps):
     config = SamplingConfig(frames=4, frame_stride=3, fps=fps)

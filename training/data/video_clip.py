@@ -1,0 +1,161 @@
+"""One clip of a video file, and where its pixels are in the video."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from training.data import decode, transforms
+from training.data import sampling as samples
+from training.data.sources import VideoError
+from training.errors import UserError
+from training.recipe import SamplingConfig
+
+DIMMED = 0.4  # of the brightness, where a network does not look
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoClip:
+    """What a network sees of a video, and what there is.
+
+    Attributes:
+        path: of the file.
+        index: of the file.
+        pixels: uint8, `(time, crop, crop, 3)`.
+        numbers: of the video's frames, int64 `(time,)`.
+        window: that is cut out of each frame, as `transforms` has it.
+    """
+
+    path: str
+    index: decode.VideoIndex
+    pixels: np.ndarray
+    numbers: np.ndarray
+    window: np.ndarray
+
+    @property
+    def offset(self) -> tuple[float, float]:
+        """(y, x) of the clip's corner in the scaled frame."""
+        return float(self.window[0]), float(self.window[1])
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """(down, along), pixels of the video a pixel of the clip."""
+        return float(self.window[2]), float(self.window[3])
+
+    @property
+    def milliseconds(self) -> float | None:
+        """From one frame of the clip to the next; None where not known."""
+        steps = np.diff(self.numbers)
+        if not self.index.fps or not len(steps):
+            return None
+        return 1000 * float(np.median(np.abs(steps))) / self.index.fps
+
+    def names(self) -> list[str]:
+        """Of the frames: number and, where it is known, time."""
+        fps = self.index.fps
+        return [
+            f"frame {n}, {n / fps:.1f} s" if fps else f"frame {n}"
+            for n in self.numbers
+        ]
+
+    def whole_frames(self, short_side_px: int) -> np.ndarray:
+        """The video's frames, dark where the clip does not reach.
+
+        Args:
+            short_side_px: to which larger frames are scaled down.
+
+        Returns:
+            uint8 `(time, height, width, 3)`.
+
+        Raises:
+            UserError: they cannot be read.
+        """
+        height, width = self.index.height, self.index.width
+        short = min(short_side_px, height, width)
+        window, size = transforms.whole_window(height, width, short)
+        resampler = transforms.Resampler(
+            height, width, window.numpy()[None], size.numpy()
+        )
+        frames = _read(self.path, self.numbers, self.index, resampler)
+        rows, columns = (
+            _inside(pixels, total, offset, scale, side)
+            for pixels, total, offset, scale, side in zip(
+                size.numpy(),
+                (height, width),
+                self.offset,
+                self.scale,
+                self.pixels.shape[1:3],
+                strict=True,
+            )
+        )
+        seen = rows[:, None] & columns[None]
+        dark = (frames * DIMMED).astype(np.uint8)
+        return np.where(seen[..., None], frames, dark)
+
+
+def read(
+    path: str, sampling: SamplingConfig, at_s: float | None = None
+) -> VideoClip:
+    """Reads a clip of a video file as validation does.
+
+    Args:
+        path: of the file, or its URL.
+        sampling: which frames of a video, and which part of them, the network
+            was trained on.
+        at_s: where the clip starts, in seconds. Default: where it has to for
+            its middle to be the video's.
+
+    Raises:
+        UserError: the file cannot be read, or ends before that.
+    """
+    views = samples.middle(sampling)
+    try:
+        index = decode.index_video(path)
+    except VideoError as error:
+        raise UserError(f"{path}: {error}") from error
+    count = tf.constant(index.frames, tf.int64)
+    fps = tf.constant(index.fps, tf.float64)
+    if at_s is None:
+        (numbers,) = samples.clips(count, fps, sampling, views)
+    else:
+        start = tf.constant(_start(path, index, at_s), tf.int64)
+        numbers = samples.clip_from(start, count, fps, sampling)
+    windows = transforms.crop_windows(
+        index.height, index.width, views.short_side_px, views.crop_px, 1
+    ).numpy()
+    resampler = transforms.Resampler(
+        index.height, index.width, windows, [views.crop_px] * 2
+    )
+    numbers = numbers.numpy()
+    pixels = _read(path, numbers, index, resampler)
+    return VideoClip(path, index, pixels, numbers, windows[0])
+
+
+def _start(path: str, index: decode.VideoIndex, at_s: float) -> int:
+    """The frame that is shown at a time."""
+    if not index.fps:
+        raise UserError(
+            f"{path} does not say how many frames a second it has: its parts "
+            "cannot be found by time."
+        )
+    start = int(at_s * index.fps + 1e-6)  # seconds of a frame find it
+    if not 0 <= start < index.frames:
+        raise UserError(
+            f"Expected a time from 0 to before {index.frames / index.fps:.2f} "
+            f"s, where {path} ends. Received: {at_s:g} s"
+        )
+    return start
+
+
+def _read(path, numbers, index, resampler) -> np.ndarray:
+    """The one window of each frame."""
+    try:
+        return decode.read_frames(path, numbers, index, resampler)[:, 0]
+    except VideoError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _inside(pixels, total, offset, scale, side) -> np.ndarray:
+    """Which pixels along a side of a scaled frame are in the window."""
+    middle = (np.arange(pixels) + 0.5) * total / pixels
+    return (middle >= offset * scale) & (middle < (offset + side) * scale)
