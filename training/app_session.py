@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
+from nonlocal_tf.look import Look
 from training import app_films, app_upload
 from training.app_films import Film, Progress
 from training.app_upload import Refused
@@ -169,16 +170,19 @@ class Session:
             query=np.array([query], np.int32),
         )
         weights = _finite(answer["weights"][0])
-        sides = [
-            side / cells
-            for side, cells in zip(pixels.shape, weights.shape, strict=False)
-        ]
+        cell, stride, first = (
+            tuple(answer[name][0].tolist())
+            for name in ("cell", "stride", "first")
+        )
+        found = Look(block, cell, weights, stride, first)
         content = weights.astype("<f4").tobytes()
         return {
-            "cell": answer["cell"][0].tolist(),
+            "cell": cell,
+            "stride": stride,
+            "first": first,
             "grid": weights.shape,
             "weights": base64.b64encode(content).decode(),
-            "strongest": _strongest(weights, sides),
+            "strongest": _strongest(found),
         }
 
     def close(self) -> None:
@@ -238,19 +242,17 @@ class Session:
         return self._film.clip(app_upload.whole(asked, "clip", count))
 
 
-def _strongest(weights: np.ndarray, sides) -> list[dict]:
+def _strongest(look: Look) -> list[dict]:
     """The cells that are looked at most, and the pixels of their middles."""
-    order = np.argsort(-weights, axis=None, kind="stable")[:STRONGEST]
-    found = np.stack(np.unravel_index(order, weights.shape), axis=1)
-    least = FAINT * max(float(weights.max()), 0.0)
+    least = FAINT * max(float(look.weights.max()), 0.0)
     return [
         {
-            "cell": cell.tolist(),
-            "pixel": ((cell + 0.5) * sides).astype(int).tolist(),
-            "weight": float(weights[tuple(cell)]),
+            "cell": cell,
+            "pixel": look.middle(cell),
+            "weight": float(look.weights[cell]),
         }
-        for cell in found
-        if weights[tuple(cell)] >= least > 0
+        for cell in look.strongest(STRONGEST)
+        if look.weights[cell] >= least > 0
     ]
 
 

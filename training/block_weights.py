@@ -32,8 +32,10 @@ def look(blocks: Blocks, clips, block, query):
             middles are nearest to them.
 
     Returns:
-        float32 weights `(batch, t, h, w)` over the cells of the block, and
-        int32 `(batch, 3)`, the cells that look.
+        By name: "weights", float32 `(batch, t, h, w)` over the cells of the
+        block; "cell", int32 `(batch, 3)`, the cells that look; and, float32
+        `(batch, 3)`, "stride", pixels from one cell to the next, and "first",
+        the place of the middle of the first, as `nonlocal_tf.look.Look` has it.
     """
     names = tf.constant(list(blocks))
     wanted = tf.where(block == "", names[-1], block)
@@ -65,7 +67,10 @@ def look(blocks: Blocks, clips, block, query):
 def _look(features_of, layer, clips, query):
     features = features_of(clips, training=False)
     sizes, grid = tf.shape(clips)[1:4], tf.shape(features)[1:4]
-    cell = _cells_at(query, features_of, sizes, grid)
+    strides, first = _cells(features_of, sizes)
+    place = tf.cast(query, tf.float32) + 0.5 - first
+    cell = tf.cast(tf.floor(place / strides + 0.5), tf.int32)
+    cell = tf.clip_by_value(cell, 0, grid - 1)
     flat = (cell[:, 0] * grid[1] + cell[:, 1]) * grid[2] + cell[:, 2]
     # (batch, queries, keys): each clip has its own query.
     of_keys = tf.linalg.diag_part(
@@ -76,19 +81,22 @@ def _look(features_of, layer, clips, query):
         (tf.transpose(of_keys), cell),
         fn_output_signature=tf.TensorSpec((None, None, None), tf.float32),
     )
-    return weights, cell
+    return {
+        "weights": weights,
+        "cell": cell,
+        "stride": tf.tile(strides[None], (tf.shape(cell)[0], 1)),
+        "first": tf.tile(first[None], (tf.shape(cell)[0], 1)),
+    }
 
 
-def _cells_at(query, features_of, sizes, grid):
-    """The cells whose middles are nearest to pixels, int32 `(batch, 3)`."""
+def _cells(features_of, sizes):
+    """Where the cells of clips of a size are: strides and the first's place."""
     (features,), (pixels,) = features_of.outputs, features_of.inputs
     strides, firsts = geometry.grids(features, pixels, 3)
     first = tf.gather(
         tf.constant(firsts, tf.float32), sizes % strides, batch_dims=1
     )
-    place = tf.cast(query, tf.float32) + 0.5 - first
-    cell = tf.floor(place / tf.constant(strides, tf.float32) + 0.5)
-    return tf.clip_by_value(tf.cast(cell, tf.int32), 0, grid - 1)
+    return tf.constant(strides, tf.float32), first
 
 
 def _on_grid(of_keys, layer: NonLocalBlock, cell, grid):

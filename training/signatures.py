@@ -74,8 +74,8 @@ def _attention(served: ServedModel) -> Signature:
     def attention(pixels, block, query):
         with tf.control_dependencies(_query_checks(pixels, block, query)):
             clips = _checked(pixels)
-        weights, cell = block_weights.look(looks, clips, block, query)
-        return {"weights": _finite(weights, pixels), "cell": cell}
+        answer = block_weights.look(looks, clips, block, query)
+        return {**answer, "weights": _finite(answer["weights"], pixels)}
 
     return attention, [
         _pixels(served),

@@ -55,7 +55,13 @@ def write_model(folder: pathlib.Path, looks: bool = True) -> pathlib.Path:
         sharp = tf.where(block[0] == BLOCKS[0], 1e-2, 1e-3)
         weights = tf.nn.softmax(-sharp * tf.reshape(off, [-1]))
         weights = tf.reshape(weights, tf.shape(off))
-        return {"weights": weights[None], "cell": cell[None]}
+        side = float(CELL_PX)
+        return {
+            "weights": weights[None],
+            "cell": cell[None],
+            "stride": tf.constant([[1.0, side, side]]),
+            "first": tf.constant([[0.5, side / 2, side / 2]]),
+        }
 
     signatures = {"serving_default": serve}
     if looks:

@@ -27,10 +27,10 @@ def network(**block):
 def looks(model, name):
     clips = normal((len(QUERIES), *CLIP))
     blocks = tf.constant([name] * len(QUERIES))
-    weights, cells = block_weights.look(
+    answer = block_weights.look(
         block_weights.of_blocks(model), clips, blocks, tf.constant(QUERIES)
     )
-    return clips, weights.numpy(), cells.numpy()
+    return clips, {key: value.numpy() for key, value in answer.items()}
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,14 @@ def looks(model, name):
 )
 def test_weights_are_those_of_each_clip_by_itself(block):
     model = network(**block)
-    clips, weights, cells = looks(model, "first")
-    for clip, query, row, cell in zip(
-        clips, QUERIES, weights, cells, strict=True
-    ):
+    clips, answer = looks(model, "first")
+    for i, (clip, query) in enumerate(zip(clips, QUERIES, strict=True)):
         expected = nl.affinity(model, clip, tuple(query.tolist()), "first")
-        assert tuple(cell.tolist()) == expected.query
-        np.testing.assert_allclose(row, expected.weights, atol=1e-6)
+        got = {key: value[i] for key, value in answer.items()}
+        assert tuple(got["cell"].tolist()) == expected.query
+        np.testing.assert_allclose(got["weights"], expected.weights, atol=1e-6)
+        np.testing.assert_array_equal(got["stride"], expected.cell)
+        np.testing.assert_array_equal(got["first"], expected.first)
 
 
 @pytest.mark.parametrize("size", [(2, 23, 30), (1, 24, 29), (3, 25, 33)])
@@ -61,7 +62,7 @@ def test_the_cell_is_the_nearest_at_every_size(size):
     model = nl.create_model("c2d_nl1_small", clip_shape=(None, None, None, 3))
     clips = normal((size[2], *size, 3))
     queries = [(x % size[0], (7 * x) % size[1], x) for x in range(size[2])]
-    _, cells = block_weights.look(
+    answer = block_weights.look(
         block_weights.of_blocks(model),
         clips,
         tf.constant([""] * len(queries)),
@@ -75,14 +76,14 @@ def test_the_cell_is_the_nearest_at_every_size(size):
         ]
         for query in queries
     ]
-    assert cells.numpy().tolist() == expected
+    assert answer["cell"].numpy().tolist() == expected
 
 
 def test_no_name_is_the_last_block():
     model = network()
-    _, weights, _ = looks(model, "")
-    _, expected, _ = looks(model, "last")
-    _, first, _ = looks(model, "first")
+    weights, expected, first = (
+        looks(model, name)[1]["weights"] for name in ("", "last", "first")
+    )
     np.testing.assert_array_equal(weights, expected)
     assert np.abs(weights - first).max() > 1e-4
 
