@@ -90,19 +90,19 @@ def build(
     training = dataclasses.replace(
         recipe.training, precision="float32", synchronized_bn=False
     )
-    recipe = dataclasses.replace(recipe, training=training)
+    built = dataclasses.replace(recipe, training=training)
     *sizes, channels = dataset.element_shape
     shape = (*(None for _ in sizes), channels)
     is_clip = len(sizes) == 3
     given = {"clip_shape" if is_clip else "image_shape": shape}
-    network = run_model.build_model(recipe, dataset, **given)
+    network = run_model.build_model(built, dataset, **given)
     view_network.copy_weights(trained, network)
     prepare = nl.fold if fold else lambda model: model
     network = prepare(network)
     if not is_clip:
         return ServedModel(recipe, dataset, network)
     sampling, views = _views(recipe, dataset)
-    of_views = view_network.build_network(trained, recipe, dataset, views)
+    of_views = view_network.build_network(trained, built, dataset, views)
     shared = _with_layers_of(network, prepare(of_views))
     seen = ServedViews(shared, sampling, views)
     return ServedModel(recipe, dataset, network, seen)
