@@ -16,6 +16,9 @@ from training.data import transforms
 from training.served_model import ServedModel, ServedViews
 
 TOP = 5
+# Sides of a frame that is looked at whole, as a ratio. Else a few bytes, a line
+# of pixels, fill any memory.
+LONGEST = 8
 
 # A function of tensors, and what it takes.
 Signature = tuple[Callable, list[tf.TensorSpec]]
@@ -74,6 +77,8 @@ def _attention(served: ServedModel) -> Signature:
     def attention(pixels, block, query):
         with tf.control_dependencies(_query_checks(pixels, block, query)):
             clips = _checked(pixels)
+            # Else what is made of them may fail first, in other words.
+            block, query = tf.identity(block), tf.identity(query)
         answer = block_weights.look(looks, clips, block, query)
         return {**answer, "weights": _finite(answer["weights"], pixels)}
 
@@ -178,11 +183,27 @@ def _crops(encoded, views):
         )
         size = tf.constant([views.crop_px] * 2)
     else:
+        frame = _not_long(frame)
         window, size = transforms.whole_window(
             height, width, views.short_side_px
         )
         windows = window[None]
     return transforms.resample(frame[None], windows, size)[:, 0]
+
+
+def _not_long(frame):
+    """A frame, unless it is a line, which would be scaled to any width."""
+    sizes = tf.shape(frame)[:2]
+    right = tf.debugging.Assert(
+        tf.reduce_max(sizes) <= LONGEST * tf.reduce_min(sizes),
+        [
+            f"Expected frames whose long side is at most {LONGEST} times the "
+            "short one. Received sizes:",
+            sizes,
+        ],
+    )
+    with tf.control_dependencies([right]):
+        return tf.identity(frame)
 
 
 def _pixels(served: ServedModel) -> tf.TensorSpec:

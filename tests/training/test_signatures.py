@@ -153,6 +153,17 @@ def test_a_bad_request_is_told_what_was_expected(
     assert "\n" not in str(raised.value)
 
 
+def test_what_is_wrong_is_said_before_what_follows_from_it(served):
+    inputs = {
+        "clips": pixels(1, 4, 9, 9, 3),
+        "block": np.array([], "S"),
+        "query": np.array([[0, 0, 0]], "int32"),
+    }
+    for _ in range(30):  # operations race
+        with pytest.raises(UserError, match="for each clip"):
+            served[0].ask("attention", **inputs)
+
+
 def test_weights_are_on_the_disk_once(served):
     model, trained, *_ = served
     (data,) = (model.path / "variables").glob("*.data*")
