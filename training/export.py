@@ -18,6 +18,7 @@ from training import (
     export_file,
     files,
     model_card,
+    origins,
     remote,
     run_model,
     saved_model,
@@ -35,8 +36,6 @@ EXAMPLE = (
     "python -m training.export --workdir runs/digits_nl "
     "--out savedmodels/digits_nl"
 )
-
-
 SOURCE = "source.json"
 
 
@@ -95,6 +94,7 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
     model, recipe, dataset = run_model.load_trained(run)
     made_from = f"{_digest(model)} {dtype}"
     with files.locked(out):
+        check_out(out, run.read_recipe())  # others may have written meanwhile
         there = saved_model.versions(out)
         if there and _source(there[-1]) == made_from:
             _publish_card(there[-1], out)
@@ -108,7 +108,9 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
             files.write_text(
                 path / saved_model.EXTRA / SOURCE, json.dumps(source, indent=2)
             )
-            card = model_card.render(out.name, run, served, path, dtype)
+            card = model_card.render(
+                out.resolve().name, run, served, path, dtype
+            )
             files.write_text(path / model_card.CARD, card)
         _publish_card(made, out)
     return made
@@ -118,6 +120,9 @@ def _export_file(run: RunFolder, path: Path, dtype: str) -> str:
     """Writes one file instead, and says what it is."""
     served = served_model.build(*run_model.load_trained(run))
     size, error = export_file.write(served, path, dtype)
+    # It has no card that could say so.
+    licence = path.with_name(path.name + ".licence.md")
+    files.write_text(licence, origins.licences(run.read_origins()) + "\n")
     return (
         f"{path}: {size / 1e6:.1f} MB, {dtype}; its probabilities are at most "
         f"{error:.1e} from the network's"

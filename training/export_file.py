@@ -1,7 +1,8 @@
 """One file for devices without TensorFlow: .tflite (LiteRT) or .onnx.
 
 It takes one clip or image of the size that was trained on, uint8, and gives
-probabilities; the names of the classes are beside it, in FILE.classes.txt.
+probabilities; the names of the classes are beside it, in FILE.classes.txt, and
+what is known of its licence in FILE.licence.md.
 """
 
 import tempfile
@@ -23,7 +24,7 @@ OPSET = 17  # of ONNX
 def write(
     served: ServedModel, path: Path, dtype: str = "float32"
 ) -> tuple[int, float]:
-    """Writes the file, and asks it.
+    """Makes the file, asks it, and writes it.
 
     Args:
         served: the network.
@@ -52,14 +53,15 @@ def write(
             f"Received: {dtype}"
         )
     content = make(served, dtype)
+    shape = served.dataset.element_shape
+    noise = np.random.default_rng(0).integers(0, 256, (1, *shape), "uint8")
+    expected = served.scores(served.logits(noise)).numpy()
+    error = float(np.abs(run(content, noise) - expected).max())
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_bytes(path, content)
     names = path.with_name(path.name + ".classes.txt")
     files.write_text(names, "\n".join(served.classes) + "\n")
-    shape = served.dataset.element_shape
-    noise = np.random.default_rng(0).integers(0, 256, (1, *shape), "uint8")
-    expected = served.scores(served.logits(noise)).numpy()
-    return len(content), float(np.abs(run(content, noise) - expected).max())
+    return len(content), error
 
 
 def _function(served: ServedModel):

@@ -116,6 +116,21 @@ def test_versions_of_another_recipe_are_not_replaced(tiny, tmp_path, capsys):
     assert [p.name for p in saved_model.versions(tmp_path)] == ["1"]
 
 
+def test_versions_of_another_recipe_that_came_meanwhile_stay(
+    tiny, tmp_path, monkeypatch
+):
+    load = run_model.load_trained
+
+    def slow(run):
+        shutil.copytree(tiny[1], tmp_path / "1")  # another process exported
+        return load(run)
+
+    monkeypatch.setattr(run_model, "load_trained", slow)
+    with pytest.raises(UserError, match="holds versions of recipe"):
+        export.export_run(RunFolder(tiny[0] / "image_stage"), tmp_path)
+    assert [p.name for p in saved_model.versions(tmp_path)] == ["1"]
+
+
 def test_a_version_that_says_nothing_of_its_source_is_left(tiny, tmp_path):
     path = export.export_run(RunFolder(tiny[0]), tmp_path)
     (path / "assets.extra" / "source.json").write_text("{")

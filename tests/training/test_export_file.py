@@ -47,6 +47,8 @@ def test_the_names_of_the_classes_are_beside_it(tiny, tmp_path, capsys):
     names = (tmp_path / "x.tflite.classes.txt").read_text().splitlines()
     assert names == SavedModel(tiny[1]).classes
     assert "from the network's" in capsys.readouterr().out
+    licence = (tmp_path / "x.tflite.licence.md").read_text()
+    assert "random numbers" in licence
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,17 @@ def test_what_a_format_has_not_is_an_error(tiny, tmp_path, name, dtype, capsys):
     )
     assert code == 2 and dtype in capsys.readouterr().err
     assert not (tmp_path / name).exists()
+
+
+def test_an_onnx_file_that_cannot_be_asked_is_not_left(
+    tiny, tmp_path, monkeypatch
+):
+    pytest.importorskip("tf2onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    run = RunFolder(tiny[0])
+    with pytest.raises(UserError, match="need onnxruntime"):
+        export._export_file(run, tmp_path / "x.onnx", "float32")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_package_names_the_extra(tiny, tmp_path, monkeypatch):
