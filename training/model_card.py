@@ -1,5 +1,6 @@
 """The model card of an exported version: README.md, made from its run."""
 
+import dataclasses
 import pathlib
 import time
 
@@ -14,6 +15,7 @@ from training import (
     saved_model_writer,
     table,
 )
+from training.recipe import Recipe
 from training.run_folder import RunFolder
 from training.saved_model import SavedModel
 from training.served_model import ServedModel
@@ -21,6 +23,8 @@ from training.served_model import ServedModel
 CARD = "README.md"
 MOST_CLASSES = 20  # of their names
 CALLS = 5  # of which the median is the latency
+# Of `DataConfig`.
+PATHS = ("root", "train", "validation", "test", "classes", "cache")
 MEANINGS = {
     "serving_default": "classes of clips",
     "serve_frames": "classes of a whole video, from its encoded frames: "
@@ -47,7 +51,8 @@ def render(
         version: where it was, all but the card; it is loaded and timed.
         dtype: of the weights as they are kept.
     """
-    recipe, model = run.read_recipe(), SavedModel(version)
+    recipe = _without_folders(run.read_recipe())
+    model = SavedModel(version)
     rows = report.read_metrics(run)
     parts = [
         f"# {name}",
@@ -66,6 +71,22 @@ def render(
         report_sections.machines(run),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _without_folders(recipe: Recipe) -> Recipe:
+    """The recipe with names in place of paths: a card is for others."""
+
+    def name(path: str | None) -> str | None:
+        return path and pathlib.PurePath(path.partition("?")[0]).name
+
+    model = dataclasses.replace(
+        recipe.model, weights=name(recipe.model.weights)
+    )
+    data = recipe.data
+    if data is not None:
+        named: dict = {field: name(getattr(data, field)) for field in PATHS}
+        data = dataclasses.replace(data, **named)
+    return dataclasses.replace(recipe, model=model, data=data)
 
 
 def _signatures(served: ServedModel, model: SavedModel) -> str:
@@ -153,7 +174,7 @@ def _speed(
         ("weights", f"{dtype}, {served.network.count_params():,}"),
         ("size on disk", f"{size / 1e6:.1f} MB"),
         ("probabilities, at most this far from Keras'", f"{error:.1e}"),
-        ("seconds a clip of that size, median of 5", f"{seconds:.3f}"),
+        (f"seconds a clip of that size, median of {CALLS}", f"{seconds:.3f}"),
         ("on", str(run_folder.versions()["machine"])),
     ]
     return f"## Size and speed\n\n{table.markdown(rows)}"

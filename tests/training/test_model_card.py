@@ -1,10 +1,15 @@
 """The card of an export, beside what it is made from."""
 
+import dataclasses
 import re
+import shutil
 
 import pytest
 
-from training import export, model_card
+from training import export, model_card, report_sections
+from training.origins import Origin
+from training.recipe import DataConfig, ModelConfig
+from training.recipes import RECIPES
 from training.run_folder import RunFolder
 from training.saved_model import SavedModel
 
@@ -46,6 +51,24 @@ def test_classes_data_and_licence_are_said(tiny, card):
 
 def test_no_path_of_the_machine_is_in_it(tiny, card):
     assert str(tiny[0].parent.parent) not in card
+
+
+def test_paths_of_data_and_weights_are_names_alone():
+    data = DataConfig(root="/home/me/films", train="s3://mine/a.csv?key=1")
+    model = ModelConfig("c2d_r50", weights="/home/me/i3d.pkl")
+    recipe = dataclasses.replace(RECIPES["finetune"](), data=data, model=model)
+    seen = model_card._without_folders(recipe)
+    assert (seen.data.root, seen.data.train) == ("films", "a.csv")
+    assert seen.data.test is None and seen.model.weights == "i3d.pkl"
+    assert "/home/me" not in report_sections.repeat(seen)
+
+
+def test_the_licence_of_the_authors_weights_is_in_it(tiny, tmp_path):
+    run = RunFolder(shutil.copytree(tiny[0] / "image_stage", tmp_path / "run"))
+    run.write_origins([Origin("i3d.pkl", "caffe2")])
+    path = export.export_run(run, tmp_path / "models")
+    text = (path / model_card.CARD).read_text("utf-8")
+    assert "**The authors' weights are CC-BY-NC 4.0: so is this model" in text
 
 
 def test_the_newest_versions_card_is_that_of_the_directory(tiny, tmp_path):
