@@ -64,6 +64,8 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "metadata": (2, "Any{}"),
     },
 }
+# Else a few bytes, of which "the last value repeats", fill any memory.
+MAX_REPEATED = 1 << 28
 # TensorFlow's number of a type: its name, NumPy's type and where values are.
 TYPES: dict[int, tuple[str, Any, str]] = {
     1: ("DT_FLOAT", np.float32, "float_val"),
@@ -108,7 +110,8 @@ def to_array(tensor) -> np.ndarray:
 
     Raises:
         ValueError: it is of a type that is not known here, or holds another
-            number of values than its shape says.
+            number of values than its shape says; or the shape is too large
+            for the one value that is repeated.
     """
     if tensor.dtype not in TYPES:
         raise ValueError(f"the type {tensor.dtype} is not known here")
@@ -121,6 +124,8 @@ def to_array(tensor) -> np.ndarray:
     else:
         values = np.array(list(getattr(tensor, field)), dtype)
         if 0 < len(values) < count:  # the last of them stands for the rest
+            if count > MAX_REPEATED:
+                raise ValueError(f"{shape} is too large for one value")
             rest = np.repeat(values[-1:], count - len(values))
             values = np.concatenate([values, rest])
     return values.reshape(shape)

@@ -32,6 +32,14 @@ DTYPES = {
     "DT_UINT8": np.uint8,
     "DT_BOOL": np.bool_,
 }
+# What reading an answer raises that has not the form of TensorFlow Serving's.
+FROM_OTHERS = (
+    AttributeError,
+    KeyError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
 
 
 class RestClient:
@@ -61,7 +69,7 @@ class RestClient:
                 )
                 for name, each in found.items()
             }
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except FROM_OTHERS as error:
             raise self._strange() from error
         return self._signatures
 
@@ -92,7 +100,7 @@ class RestClient:
                 name: from_json(outputs[name], dtype)
                 for name, (dtype, _) in expected.items()
             }
-        except (KeyError, TypeError, ValueError) as error:
+        except FROM_OTHERS as error:
             raise self._strange() from error
 
     def close(self) -> None:

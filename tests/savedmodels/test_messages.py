@@ -86,7 +86,12 @@ def test_the_last_value_stands_for_the_rest(messages):
 def test_what_cannot_be_a_tensor_is_an_error(messages):
     with pytest.raises(TypeError, match="received complex128"):
         messages.to_tensor(np.array([1j]))
-    for fields in ({"dtype": 99}, {"dtype": 1, "tensor_content": b"\0" * 8}):
+    endless = {"dim": [{"size": 1 << 40}]}
+    for fields in (
+        {"dtype": 99},
+        {"dtype": 1, "tensor_content": b"\0" * 8},
+        {"dtype": 1, "float_val": [1.0], "tensor_shape": endless},
+    ):
         with pytest.raises(ValueError):
             messages.to_array(messages.message("Tensor", **fields))
 

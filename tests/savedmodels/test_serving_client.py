@@ -1,6 +1,7 @@
 """What the client tries again, and what it does not."""
 
 import concurrent.futures
+import json
 
 import grpc
 import numpy as np
@@ -134,3 +135,25 @@ def test_arrays_survive_json(clients):
     assert back.tolist() == [[b"a", b"\xff\0"]]
     floats = serving_rest.from_json([[0.1], [float("nan")]], "DT_FLOAT")
     assert floats.dtype == np.float32 and np.isnan(floats[1, 0])
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"p": [[300]], "n": ["a"]},
+        {"p": [[3]], "n": [5]},
+        {"p": [[3], [4, 5]], "n": ["a"]},
+        {"p": [[3]]},
+        [],
+        None,
+    ],
+    ids=json.dumps,
+)
+def test_odd_answers_of_rest_are_one_line(serving_client, monkeypatch, outputs):
+    client = serving_client.connect("localhost:1", "x", rest=True)
+    given = {"p": ("DT_UINT8", (1, 1)), "n": ("DT_STRING", (1,))}
+    client._signatures = {"s": serving_client.Signature({}, given)}
+    body = json.dumps({"outputs": outputs}).encode()
+    monkeypatch.setattr(client, "_exchange", lambda *_: (200, body))
+    with pytest.raises(serving_client.ClientError, match="is not the REST"):
+        client.predict("s", clips=np.zeros((1, 2), np.uint8))
