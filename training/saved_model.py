@@ -134,8 +134,8 @@ class SavedModel:
         """
         if signature not in self.signatures:
             raise UserError(unknown("signature", signature, self.signatures))
-        tensors = {key: tf.constant(value) for key, value in inputs.items()}
         try:
+            tensors = {key: tf.constant(of) for key, of in inputs.items()}
             outputs = self.signatures[signature](**tensors)
         except (tf.errors.OpError, TypeError, ValueError) as error:
             raise UserError(f"{signature}: {_reason(error)}") from error

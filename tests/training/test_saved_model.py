@@ -66,6 +66,11 @@ def test_an_unknown_signature_names_the_nearest(tiny):
         SavedModel(tiny[1]).ask("serving_defualt")
 
 
+def test_rows_of_several_lengths_are_one_line(tiny):
+    with pytest.raises(UserError, match="serve_frames: .*rectang"):
+        SavedModel(tiny[1]).ask("serve_frames", frames_bytes=[[b"a"], []])
+
+
 def test_inputs_of_another_shape_say_both(tiny):
     clips = np.zeros((2, 32, 32, 3), "uint8")
     with pytest.raises(UserError, match="uint8 pixels of shape"):
