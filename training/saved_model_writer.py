@@ -11,10 +11,12 @@ The variables alone are tracked, not the Keras model, so that nothing of ours
 is needed to load it.
 """
 
+import contextlib
 import json
 import logging
 import pathlib
 import tempfile
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -144,12 +146,12 @@ def tensors(path: pathlib.Path) -> dict:
     }
 
 
-class _quiet:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     """Keeps TensorFlow from naming the scratch directory it writes to."""
-
-    def __enter__(self):
-        self._level = tf.get_logger().level
-        tf.get_logger().setLevel(logging.WARNING)
-
-    def __exit__(self, *error):
-        tf.get_logger().setLevel(self._level)
+    level = tf.get_logger().level
+    tf.get_logger().setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        tf.get_logger().setLevel(level)
