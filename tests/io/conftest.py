@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from tests.training.conftest import small_evaluation  # noqa: F401
+from tests.training.conftest import small_evaluation, tiny  # noqa: F401
 from training import remote
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
