@@ -14,6 +14,7 @@ from training import (
     run_folder,
     saved_model_writer,
     table,
+    video_scores,
 )
 from training.recipe import Recipe
 from training.run_folder import RunFolder
@@ -28,7 +29,7 @@ PATHS = ("root", "train", "validation", "test", "classes", "cache")
 MEANINGS = {
     "serving_default": "classes of clips",
     "serve_frames": "classes of a whole video, from its encoded frames: "
-    "{clips} x {crops} views of {frames} frames, averaged",
+    "{clips} x {crops} views of {frames} frames, {pooled}",
     "features": "what the last layer sees of clips",
     "attention": "where the cell at a pixel looks, in one of the blocks "
     "{blocks}",
@@ -134,6 +135,7 @@ def _meaning(name: str, served: ServedModel) -> str:
         clips=seen.views.clips,
         crops=seen.views.crops or 1,
         frames=seen.sampling.frames,
+        pooled=video_scores.POOLED[seen.views.pool],
         blocks=", ".join(f"`{block}`" for block in blocks),
     )
 

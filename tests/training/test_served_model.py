@@ -80,10 +80,10 @@ def test_whole_frames_score_as_in_their_test(several, tmp_path):
         )
 
 
-def test_a_card_of_videos_has_no_path_of_the_machine(several):
-    run, model, _ = several
-    card = (model.path / "README.md").read_text("utf-8")
-    assert str(run.path.parent) not in card
+def test_the_card_says_how_views_become_a_video(several):
+    card = (several[1].path / "README.md").read_text("utf-8")
+    said = "3 x 1 views of 4 frames, largest score |"
+    assert said in card and "averaged" not in card
 
 
 def test_a_line_of_pixels_is_not_scaled_to_any_width(several):

@@ -131,6 +131,8 @@ def test_a_run_on_videos_is_served_to_the_video_client(
         [f"--set=data.root={videos}", f"--workdir={tmp_path / 'run'}", *TINY]
         + [f"--export={models / 'acts'}"]
     )
+    card = (models / "acts" / "README.md").read_text("utf-8")
+    assert "data.root=videos" in card and str(tmp_path) not in card
     serve_config.write([str(models / "acts")], str(models / "serving"))
     frames = pngs(films.decode_all(film))
     model = SavedModel(models / "acts")
