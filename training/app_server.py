@@ -18,7 +18,6 @@ import select
 import socket
 import threading
 import time
-import urllib.parse
 from collections.abc import Callable, Iterator
 
 from training import app_session, app_upload
@@ -159,7 +158,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         own = [f"http://{host}" for host in self.server.hosts]
         if origin is not None and origin.lower() not in own:
             raise Refused(403, "Other pages may not ask here.")
-        path = urllib.parse.urlsplit(self.path).path
+        path = self.path.partition("?")[0]
         if path not in routes:
             raise Refused(404, "There is no such page.")
         given = self.headers.get("X-Token", "").encode()

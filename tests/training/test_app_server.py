@@ -86,7 +86,9 @@ def test_without_the_word_of_the_page_nothing_is_told(server, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/app.py", "/../app.py", "/%2e%2e/app.py", "//etc/passwd", "/\0"]
+    "path",
+    ["/app.py", "/../app.py", "/%2e%2e/app.py", "//etc/passwd", "/\0"]
+    + ["http://[/", "http://evil.example/?"],
 )
 def test_there_are_no_files_to_be_had(server, path):
     lines = [f"GET {path} HTTP/1.1", f"Host: {server.hosts[0]}"]
