@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from nonlocal_tf import preprocess, visualize
+from nonlocal_tf import pictures, preprocess
 from tests.training import view_runs
 from training import cli, evaluate, run_model, video_scores
 from training.recipe import ViewsConfig
@@ -80,7 +80,7 @@ def test_without_pillow_there_is_no_picture_and_a_word(
     def none():
         raise ImportError("Pictures need Pillow (extra viz).")
 
-    monkeypatch.setattr(visualize, "pillow", none)
+    monkeypatch.setattr(pictures, "pillow", none)
     evaluate.main([f"--workdir={tiny[0]}", f"--scores={tmp_path}"])
     assert "No confusion.png: Pictures need Pillow" in capsys.readouterr().out
     assert not (tmp_path / "confusion.png").exists()

@@ -90,6 +90,7 @@ def test_a_run_folder_holds_everything(tiny):
         "recipe.json",
         "report.md",
         "result.json",
+        "weights.json",
         "tensorboard",
         "tests",
         "versions.json",

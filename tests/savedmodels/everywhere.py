@@ -1,0 +1,142 @@
+"""One model, asked in every place where it may be: the same probabilities.
+
+    python -m tests.savedmodels.everywhere --model savedmodels/digits_nl \\
+        --clip clip.npy --python /another/environment/bin/python
+
+asks the newest version by our own code, in a process where our code and Keras
+cannot be imported, in C, over gRPC and REST through the contract server and the
+configuration of `training.serve_config`, and in each `--python`, another
+TensorFlow. It fails unless all are within 1e-5.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from tests.savedmodels.contract_server import ContractServer
+from training import serve_config
+from training.saved_model import SavedModel
+
+CLIENTS = pathlib.Path(__file__).parents[2] / "savedmodels" / "clients"
+CLOSE = 1e-5
+WITHOUT_US = """
+import json, sys
+for name in ("nonlocal_tf", "training", "keras"):
+    sys.modules[name] = None  # makes any import of it fail
+import numpy as np
+import tensorflow as tf
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+outputs = serve(clips=tf.constant(np.load(sys.argv[2])[None]))
+scores = outputs["probabilities"].numpy()[0].tolist()
+print(json.dumps([tf.__version__, scores]))
+"""
+
+
+def ask(model: str, clip: np.ndarray, pythons=()) -> dict[str, np.ndarray]:
+    """Probabilities `(classes,)` of a clip, by the place that gave them."""
+    version = SavedModel(model).path
+    found = {"our code": SavedModel(version).probabilities(clip[None])[0]}
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = pathlib.Path(folder)
+        np.save(scratch / "clip.npy", clip)
+        for python in (sys.executable, *pythons):
+            release, scores = without_us(python, version, scratch / "clip.npy")
+            found[f"without our code, TensorFlow {release}"] = scores
+        found["C"] = in_c(build_c(scratch / "classify"), version, clip)
+        found |= over_the_network(version, clip, scratch)
+    return found
+
+
+def without_us(python, version, clip_path) -> tuple[str, np.ndarray]:
+    done = subprocess.run(
+        [python, "-c", WITHOUT_US, version, clip_path],
+        cwd=clip_path.parent,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    release, scores = json.loads(done.stdout.splitlines()[-1])
+    return release, np.array(scores, "float32")
+
+
+def build_c(path: pathlib.Path) -> pathlib.Path:
+    """Compiles classify.c against TensorFlow's Python package."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise FileNotFoundError("there is no C compiler (cc, gcc)")
+    libraries = pathlib.Path(tf.sysconfig.get_lib())
+    subprocess.run(
+        [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror"]
+        + [CLIENTS / "classify.c", "-o", path]
+        + [f"-I{libraries / 'include'}", libraries / "libtensorflow_cc.so.2"]
+        + [libraries / "libtensorflow_framework.so.2"]
+        + [f"-Wl,-rpath,{libraries}"],
+        check=True,
+    )
+    return path
+
+
+def run_c(program, version, output, clip, sizes=None):
+    """Runs it for an output of serving_default, or a tensor of that name."""
+    names = json.loads((version / "assets.extra/tensors.json").read_text())
+    of = names["serving_default"]
+    return subprocess.run(
+        [program, version, of["inputs"]["clips"]]
+        + [of["outputs"].get(output, output)]
+        + [str(size) for size in sizes or clip.shape[:3]],
+        input=clip.tobytes(),
+        capture_output=True,
+        timeout=300,
+    )
+
+
+def in_c(program, version, clip) -> np.ndarray:
+    done = run_c(program, version, "probabilities", clip)
+    done.check_returncode()
+    return np.array(done.stdout.split(), "float32")
+
+
+def over_the_network(version, clip, scratch) -> dict[str, np.ndarray]:
+    name = "model"
+    shutil.copytree(version, scratch / name / "1")
+    serve_config.write([str(scratch / name)], str(scratch / "serving"))
+    sys.path.insert(0, str(CLIENTS))
+    import serving_client
+
+    found = {}
+    with ContractServer(scratch / "serving/models.config", scratch) as server:
+        for way, address in (
+            ("gRPC", server.grpc_address),
+            ("REST", server.rest_address),
+        ):
+            client = serving_client.connect(address, name, way == "REST")
+            outputs = client.predict("serving_default", clips=clip[None])
+            found[way] = np.array(outputs["probabilities"], "float32")[0]
+            client.close()
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--clip", required=True, help=".npy of uint8 pixels")
+    parser.add_argument("--python", action="append", default=[])
+    options = parser.parse_args()
+    found = ask(options.model, np.load(options.clip), options.python)
+    expected = found["our code"]
+    for place, scores in found.items():
+        error = float(np.abs(scores - expected).max())
+        print(f"{place}: class {scores.argmax()}, at most {error:.1e} off")
+        if scores.shape != expected.shape or not error <= CLOSE:
+            raise SystemExit("That is too far.")
+
+
+if __name__ == "__main__":
+    main()

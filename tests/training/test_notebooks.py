@@ -1,0 +1,48 @@
+"""Notebooks run from their first cell to their last."""
+
+import json
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture
+def place(tiny, tmp_path, monkeypatch):
+    """A folder with a trained run and its SavedModel, as after `make train`."""
+    run, version = tiny
+    for name, path in (
+        ("runs", run.parent),
+        ("savedmodels", version.parents[1]),
+    ):
+        (tmp_path / name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs(path, place, capsys):
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    names: dict = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), str(path), "exec"), names)
+    assert capsys.readouterr().out
+    if path.stem == "attention":  # of the SavedModel and the network
+        assert names["difference"] < 1e-5
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_shows_what_its_cells_print_and_no_place_of_a_machine(path):
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    cells = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == [
+        number + 1 for number in range(len(cells))
+    ]
+    outputs = json.dumps([cell["outputs"] for cell in cells])
+    assert "/root" not in outputs and "/home" not in outputs
+    assert "stderr" not in outputs
