@@ -7,6 +7,7 @@ import numpy as np
 
 Cell = tuple[int, int, int]
 Place = tuple[float, float, float]
+FAINT = 0.05  # of the strongest: less is not marked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,15 @@ class Look:
         return [
             (int(t), int(y), int(x))
             for t, y, x in zip(times, ys, xs, strict=True)
+        ]
+
+    def clearest(self, count: int) -> list[Cell]:
+        """The strongest cells, without those that have hardly any weight."""
+        least = FAINT * max(float(self.weights.max()), 0.0)
+        return [
+            cell
+            for cell in self.strongest(count)
+            if self.weights[cell] >= least > 0
         ]
 
     def centre(self, at: Cell) -> Place:

@@ -52,7 +52,8 @@ def affinity(
 
     Raises:
         ValueError: the model has no such block, the query is outside the clip,
-            or a layer before the block moves cells in an unknown way.
+            a layer before the block moves cells in an unknown way, or weights
+            are not finite.
 
     Example:
 
@@ -161,7 +162,13 @@ class Affinities:
     def _rows(self, queries) -> np.ndarray:
         """Weights of the keys of cells, `(queries, keys)`."""
         rows = self._layer.affinity(self._features, queries=list(queries))
-        return np.array(ops.convert_to_numpy(rows)[0])
+        weights = np.array(ops.convert_to_numpy(rows)[0])
+        if not np.isfinite(weights).all():
+            raise ValueError(
+                "Expected weights that are finite numbers. Received: others, "
+                f"from {self.block!r}"
+            )
+        return weights
 
 
 def _block(model: keras.Model, name: str | None) -> NonLocalBlock:

@@ -16,6 +16,17 @@ def test_strongest_cells_come_first():
     assert look(weights).strongest(2) == [(1, 2, 4), (0, 1, 3)]
 
 
+@pytest.mark.parametrize(
+    ("strongest", "count"), [(0.7, 2), (4.2, 1), (0.0, 0), (-1.0, 0)]
+)
+def test_faint_cells_are_not_clear(strongest, count):
+    weights = np.full((2, 3, 5), min(strongest, 0.0))
+    weights[1, 2, 4] = strongest
+    if strongest > 0:
+        weights[0, 1, 3] = 0.2  # more than a twentieth of 0.7, less of 4.2
+    assert look(weights).clearest(9) == [(1, 2, 4), (0, 1, 3)][:count]
+
+
 def test_cells_tile_the_clip_if_nothing_is_said():
     assert look().centre((1, 2, 3)) == (3.0, 7.5, 14.0)
     assert look().box((1, 2, 3)) == (6.0, 12.0, 9.0, 16.0)

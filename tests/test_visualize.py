@@ -42,6 +42,19 @@ def test_a_batch_of_clips_is_refused(model):
         visualize.affinity(model, normal((1, *CLIP_SHAPE)), (0, 0, 0))
 
 
+def test_weights_that_are_not_finite_are_refused():
+    model = models.create_model("c2d_nl1_small", clip_shape=CLIP_SHAPE)
+    block = model.get_layer("stage2_nonlocal")
+    block.theta.bias.assign(np.full(block.theta.bias.shape, np.nan))
+    affinities = visualize.Affinities(model, normal(CLIP_SHAPE))
+    for look in (
+        affinities.most_concentrated,
+        lambda: affinities.from_cell((0, 0, 0)),
+    ):
+        with pytest.raises(ValueError, match="finite numbers"):
+            look()
+
+
 def test_blocks_are_listed_from_input_to_output(model):
     assert list(visualize.nonlocal_blocks(model)) == ["stage2_nonlocal"]
 

@@ -4,7 +4,8 @@
 
 Drop a video to see its classes, overall and along its seconds; click a point
 of a frame to see where the network looks from there. Nothing leaves the
-machine, nobody else can open the page, and what is dropped is not kept.
+machine, no other machine can open the page (other users of this one can, while
+it runs), and what is dropped is not kept.
 """
 
 import sys

@@ -4,6 +4,7 @@ Pixels wait in a file without a name, so that a long video takes no more
 memory than a short one, and nothing is left of it whatever happens.
 """
 
+import contextlib
 import dataclasses
 import math
 import pathlib
@@ -13,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from training.data import clips, decode, transforms
+from training.data import clips, decode, video_views
 from training.data import sampling as samples
 from training.data.decode import VideoIndex
 from training.data.sources import VideoError
@@ -134,21 +135,16 @@ def clips_of_video(
 def _read(path, index, wanted, sampling, progress) -> Film:
     """Reads all frames in one pass and keeps what is seen of them."""
     view = samples.middle(sampling)
-    window = transforms.crop_windows(
-        index.height, index.width, view.short_side_px, view.crop_px, 1
-    )
-    resampler = transforms.Resampler(
-        index.height, index.width, window.numpy(), [view.crop_px] * 2
-    )
-    distinct = len(np.unique(wanted))
+    distinct, kept = np.unique(wanted, return_inverse=True)
     frames = Frames((view.crop_px, view.crop_px, 3))
-
-    def keep(frame):
-        progress("Taking frames", min(frames.count + 1, distinct), distinct)
-        return np.array(frames.add(resampler(frame)[0]))
-
+    resampler = video_views.resampler(index, view)
+    stream = decode.stream_frames(path, distinct.tolist(), index, resampler)
     try:
-        kept = decode.read_frames(path, wanted.ravel(), index, keep)
+        with contextlib.closing(stream):
+            # Not in a transform: what goes wrong here is not the film's fault.
+            for _, pixels in stream:
+                frames.add(pixels[0])
+                progress("Taking frames", frames.count, len(distinct))
     except BaseException:
         frames.close()
         raise

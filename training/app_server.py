@@ -16,9 +16,9 @@ import pathlib
 import secrets
 import select
 import socket
+import sys
 import threading
 import time
-import urllib.parse
 from collections.abc import Callable, Iterator
 
 from training import app_session, app_upload
@@ -87,6 +87,11 @@ class Server(http.server.ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
+
+    def handle_error(self, request, client_address):
+        """Prints what went wrong; a browser that goes away is nothing."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -159,7 +164,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         own = [f"http://{host}" for host in self.server.hosts]
         if origin is not None and origin.lower() not in own:
             raise Refused(403, "Other pages may not ask here.")
-        path = urllib.parse.urlsplit(self.path).path
+        path = self.path.partition("?")[0]
         if path not in routes:
             raise Refused(404, "There is no such page.")
         given = self.headers.get("X-Token", "").encode()

@@ -19,7 +19,6 @@ from training.saved_model import SavedModel
 
 TOP = 5
 STRONGEST = 5
-FAINT = 0.05  # of the strongest: less is not marked
 SAMPLES = 8
 LOSSLESS_PX = 64  # larger frames go to the page as JPEG
 NO_BLOCK = (
@@ -244,15 +243,13 @@ class Session:
 
 def _strongest(look: Look) -> list[dict]:
     """The cells that are looked at most, and the pixels of their middles."""
-    least = FAINT * max(float(look.weights.max()), 0.0)
     return [
         {
             "cell": cell,
             "pixel": look.middle(cell),
             "weight": float(look.weights[cell]),
         }
-        for cell in look.strongest(STRONGEST)
-        if look.weights[cell] >= least > 0
+        for cell in look.clearest(STRONGEST)
     ]
 
 

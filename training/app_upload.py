@@ -168,7 +168,7 @@ def _check_array(file: BinaryIO) -> None:
             shape, _, kind = np.lib.format.read_array_header_1_0(file)
         else:
             shape, _, kind = np.lib.format.read_array_header_2_0(file)
-    except ValueError as error:
+    except clips.BROKEN as error:
         raise Refused(415, "The file is not a .npy array.") from error
     _check_clip_bytes(math.prod(shape) * kind.itemsize)
     if min(shape, default=0) < 0 or math.prod(shape) * kind.itemsize > size:

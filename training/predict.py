@@ -107,7 +107,7 @@ def _of_one_clip(
         pixels = example.pixels[None]
         if example.label >= 0:
             origin += f", labelled {model.classes[example.label]}"
-    yield Prediction(origin, model.score(pixels))
+    yield predictions.checked(Prediction(origin, model.score(pixels)))
     if options.save_clip:
         clips.write_clip(options.save_clip, pixels[0])
         print(f"Clip written to {options.save_clip}")

@@ -56,7 +56,7 @@ def predict(
                 raise
             yield Prediction(source.path, reason=str(error))
             continue
-        yield _checked(Prediction(source.path, scores))
+        yield checked(Prediction(source.path, scores))
 
 
 def predict_along(
@@ -78,7 +78,15 @@ def predict_along(
             yield Prediction(source.path, reason=str(error))
             continue
         scores = predictor.pooled(along.scores[None])[0]
-        yield _checked(Prediction(source.path, scores, timeline=along))
+        yield checked(Prediction(source.path, scores, timeline=along))
+
+
+def checked(found: Prediction) -> Prediction:
+    """Scores that are finite; others are none, and not JSON either."""
+    if found.scores is not None and np.isfinite(found.scores).all():
+        return found
+    reason = "the network gives scores that are not finite numbers"
+    return Prediction(found.path, reason=reason)
 
 
 def _look(predictor: Predictor, path: str, step_s: float) -> Timeline:
@@ -90,14 +98,6 @@ def _look(predictor: Predictor, path: str, step_s: float) -> Timeline:
         said[0].at(done)
 
     return timeline.look(predictor, path, step_s, progress)
-
-
-def _checked(found: Prediction) -> Prediction:
-    """NaN is no score, and not JSON either."""
-    if found.scores is not None and np.isfinite(found.scores).all():
-        return found
-    reason = "the network gives scores that are not finite numbers"
-    return Prediction(found.path, reason=reason)
 
 
 def _read_ahead(

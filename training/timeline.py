@@ -27,6 +27,7 @@ class Timeline:
             ends of the video they are the first and the last.
         ends_s: where they end, `(n,)`.
         scores: float64 `(n, classes)`.
+        length_s: of the video.
     """
 
     step_s: float
@@ -34,6 +35,7 @@ class Timeline:
     starts_s: np.ndarray
     ends_s: np.ndarray
     scores: np.ndarray
+    length_s: float
 
 
 def look(
@@ -69,6 +71,7 @@ def look(
         scores=predictor.pooled(
             scores.reshape(len(clips), -1, scores.shape[-1])
         ),
+        length_s=video.probe.frames / video.probe.fps,
     )
 
 
@@ -80,8 +83,9 @@ def times(frames: int, fps: float, step_s: float) -> np.ndarray:
     """
     if not fps:
         raise VideoError("it does not say how many frames a second it has")
-    count = math.ceil(round(frames / fps / step_s, 9))
-    return np.arange(max(count, 1)) * step_s
+    # Half a frame less: times of frames, and so their rate, are often rounded.
+    count = math.ceil((frames - 0.5) / fps / step_s)
+    return np.arange(count) * step_s
 
 
 def stretches(
@@ -89,14 +93,16 @@ def stretches(
 ) -> Iterator[tuple[float, float, str, float]]:
     """Where the best class stays the same: (from, to, class, mean score).
 
-    Both in seconds; a row stands for the time until the next.
+    Both in seconds; a row stands for the time until the next, the last one for
+    that until the end of the video.
     """
     best = timeline.scores.argmax(axis=1)
     for label, group in itertools.groupby(range(len(best)), best.__getitem__):
         rows = list(group)
+        until = float(timeline.times_s[rows[-1]] + timeline.step_s)
         yield (
             float(timeline.times_s[rows[0]]),
-            float(timeline.times_s[rows[-1]] + timeline.step_s),
+            min(until, timeline.length_s),
             classes[label],
             float(timeline.scores[rows, label].mean()),
         )

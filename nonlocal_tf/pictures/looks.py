@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from nonlocal_tf.choices import unknown
-from nonlocal_tf.look import Cell, Look
+from nonlocal_tf.look import Look
 from nonlocal_tf.pictures import heat
 from nonlocal_tf.pictures.base import BACKGROUND, TEXT, pillow
 from nonlocal_tf.pictures.marks import ARROW, QUERY, THICK_PX, THIN_PX, Marks
@@ -17,7 +17,6 @@ from nonlocal_tf.pictures.tiles import FONT_PX, GAP_PX, LINE_PX, Tiles
 
 STYLES = ("arrows", "heat")
 WIDTH_PX = 1800
-FAINT = 0.05  # of the strongest: less gets no arrow
 BAR_PX = (150, 20)
 GREY = 110  # of the frame below the legend's colours
 
@@ -114,22 +113,12 @@ def _picture(tiles: Tiles, frames, look: Look, arrows, style, names):
     for number in tiles.numbers:
         tile = _painted(frames[number], number, look, tiles, style)
         picture.paste(Image.fromarray(tile), tiles.corner(number))
-    targets = _targets(look, arrows) if style == "arrows" else []
+    targets = look.clearest(arrows) if style == "arrows" else []
     picture = _marked(picture, tiles, len(frames), look, targets)
     draw = ImageDraw.Draw(picture)
     _captions(draw, tiles, look, names)
     _legend(picture, draw, tiles, look, style, targets)
     return picture
-
-
-def _targets(look: Look, count: int) -> list[Cell]:
-    """The cells that get an arrow, strongest first."""
-    least = FAINT * look.weights.max()
-    return [
-        cell
-        for cell in look.strongest(count)
-        if look.weights[cell] >= least > 0
-    ]
 
 
 def _painted(frame, number: int, look: Look, tiles: Tiles, style: str):

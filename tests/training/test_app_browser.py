@@ -80,6 +80,15 @@ def test_the_keyboard_is_enough(page, film):
     assert page.wait(LOOKED).startswith("From frame 2, pixel (14, 12)")
 
 
+def test_a_clip_that_comes_takes_away_what_went_wrong(page, film):
+    page.type("#file", str(film))
+    page.wait(SHOWN)
+    page.wait("return document.querySelectorAll('canvas').length === 4")
+    page.run("complain(new Error('the last question failed'))")
+    page.type("#clip", "\ue012")
+    page.wait("return document.getElementById('problem').hidden")
+
+
 def test_what_is_no_film_is_said(page, tmp_path, film):
     bad = tmp_path / "<b>bad<b>.mp4"
     bad.write_bytes(b"<html>" * 99)

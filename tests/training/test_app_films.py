@@ -9,8 +9,9 @@ import pytest
 from tests.training.app_models import SAMPLING
 from tests.training.data import films
 from training import app_films
-from training.data import clips
+from training.data import sampling as samples
 from training.data.decode import VideoIndex
+from training.data.video_views import VideoViews
 from training.errors import UserError
 
 
@@ -28,8 +29,8 @@ def starts(frames, fps=25.0, sampling=SAMPLING):
 def test_a_short_film_is_its_middle(tmp_path):
     path = films.write_film(tmp_path / "film.mp4", 11)
     film = app_films.clips_of_video(path, SAMPLING, lambda *_: None)
-    expected = clips.read_clip(path, SAMPLING)
-    np.testing.assert_array_equal(film.clip(0), expected)
+    middle = VideoViews(str(path), SAMPLING).read(samples.middle(SAMPLING))
+    np.testing.assert_array_equal(film.clip(0), middle[0])
     film.frames.close()
     assert len(film.numbers) == 1
     assert film.about.startswith("1 clip of a film of 0.4 s")
@@ -72,6 +73,19 @@ def test_clips_are_those_frames_of_the_film(tmp_path):
     assert film.seconds[1] == pytest.approx((25 / 25, 35 / 25))
     assert told[0] == ("Reading the film", 0, 0)
     assert told[-1] == ("Taking frames", 12, 12)
+
+
+@pytest.mark.parametrize("kind", [ConnectionResetError, OSError])
+def test_what_goes_wrong_here_is_not_the_films_fault(tmp_path, kind):
+    """A browser that has gone, and a disk that is full."""
+
+    def fail(what, done, of):
+        if done == 3:
+            raise kind(28, "No space left on device")
+
+    path = films.write_film(tmp_path / "film.mp4", 11)
+    with pytest.raises(kind, match="No space"):
+        app_films.clips_of_video(path, SAMPLING, fail)
 
 
 def test_frames_wait_on_the_disk():

@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import socket
+import struct
 import tempfile
 import time
 
@@ -86,7 +87,9 @@ def test_without_the_word_of_the_page_nothing_is_told(server, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/app.py", "/../app.py", "/%2e%2e/app.py", "//etc/passwd", "/\0"]
+    "path",
+    ["/app.py", "/../app.py", "/%2e%2e/app.py", "//etc/passwd", "/\0"]
+    + ["http://[/", "http://evil.example/?"],
 )
 def test_there_are_no_files_to_be_had(server, path):
     lines = [f"GET {path} HTTP/1.1", f"Host: {server.hosts[0]}"]
@@ -195,6 +198,24 @@ def test_headers_that_drip_are_left(server, monkeypatch):
                 connection.sendall(b"A: b\r\n")
                 time.sleep(0.05)
         assert time.monotonic() - began < 5
+
+
+def wait(until):
+    began = time.monotonic()
+    while not until() and time.monotonic() - began < 10:
+        time.sleep(0.02)
+    assert until()
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nA"])
+def test_a_connection_that_is_reset_is_not_worth_a_line(server, capsys, begun):
+    with socket.create_connection(server.server_address[:2], 10) as connection:
+        connection.sendall(begun)
+        wait(lambda: server._free._value < app_server.CONNECTIONS)
+        at_once = struct.pack("ii", 1, 0)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    wait(lambda: server._free._value == app_server.CONNECTIONS)
+    assert capsys.readouterr().err == ""
 
 
 def test_more_connections_than_it_has_room_for_are_closed(server, monkeypatch):

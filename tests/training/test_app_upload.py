@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.training.data import films
+from tests.training.data.test_clips import HEADERS, with_header
 from training import app_upload
 from training.app_upload import Refused
 
@@ -102,3 +103,13 @@ def test_an_array_passes():
 def test_an_array_that_is_none_is_refused(content):
     with pytest.raises(Refused, match="not a .npy"):
         check(content, ".npy")
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS.keys())
+def test_arrays_with_odd_headers_are_refused_or_empty(header):
+    try:
+        check(with_header(header), ".npy")
+    except Refused as refused:
+        assert refused.status in (413, 415)
+    else:  # of no bytes: what reads it refuses it
+        assert b"(0," in header

@@ -21,6 +21,7 @@ ALONG = Timeline(
     starts_s=np.array([0.0, 0.12]),
     ends_s=np.array([0.4, 0.52]),
     scores=np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]),
+    length_s=0.6,
 )
 BAD = Prediction("b\n.mp4", reason="the file is empty")
 

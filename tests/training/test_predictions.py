@@ -2,11 +2,12 @@
 
 import dataclasses
 import threading
+import types
 
 import numpy as np
 import pytest
 
-from training import predictions
+from training import predict, predictions
 from training.data import sampling as samples
 from training.data.sources import VideoError
 from training.errors import UserError
@@ -71,6 +72,14 @@ def test_the_order_stays_and_bad_ones_are_among_them(monkeypatch):
 def test_scores_that_are_no_numbers_are_bad():
     model = stub(lambda pixels: np.array([[0.5, np.nan]]))
     (one,) = predictions.predict(model, [Input("1.mp4")])
+    assert one.scores is None and "not finite" in one.reason
+
+
+def test_the_scores_of_a_clip_that_is_saved_are_checked(tmp_path):
+    model = stub(lambda pixels: np.array([[0.5, np.nan]]))
+    path = str(tmp_path / "a.npy")
+    options = types.SimpleNamespace(sample=None, save_clip=path)
+    (one,) = predict._of_one_clip(options, model, [Input("1.mp4")])
     assert one.scores is None and "not finite" in one.reason
 
 

@@ -81,7 +81,9 @@ def test_progress_counts_clips(tmp_path):
 @pytest.mark.parametrize(
     ("frames", "fps", "step_s", "count"),
     [(300, 30.0, 1.0, 10), (301, 30.0, 1.0, 11), (3, 30.0, 1.0, 1)]
-    + [(30, 10.0, 0.1, 30)],  # 3 / 0.1 is more than 30 in floats
+    + [(30, 10.0, 0.1, 30)]  # 3 / 0.1 is more than 30 in floats
+    # Matroska rounds the last frame's time from 9.9667 s to 9.967.
+    + [(300, 299 / 9.967, 1.0, 10), (300, 299 / 9.966, 1.0, 10)],
 )
 def test_there_is_a_row_for_each_step_begun(frames, fps, step_s, count):
     found = timeline.times(frames, fps, step_s)
@@ -93,9 +95,10 @@ def test_frames_without_times_are_said():
         timeline.times(300, 0.0, 1.0)
 
 
-def made(scores, step_s=1.0):
+def made(scores, step_s=1.0, length_s=1e9):
     times = np.arange(len(scores)) * step_s
-    return Timeline(step_s, times, times, times + 1, np.array(scores, float))
+    scores = np.array(scores, float)
+    return Timeline(step_s, times, times, times + 1, scores, length_s)
 
 
 def test_stretches_join_equal_classes():
@@ -107,6 +110,13 @@ def test_stretches_join_equal_classes():
         (1.5, 2.0, "a"),
     ]
     assert [row[3] for row in found] == pytest.approx([0.8, 0.8, 0.6])
+
+
+def test_the_last_stretch_ends_with_the_video(tmp_path):
+    path = str(films.write_film(tmp_path / "a.mkv", 83, fps=10))
+    along = timeline.look(predictor(Network()), path, 7.0)
+    *_, last = timeline.stretches(along, "abcd")
+    assert last[1] == pytest.approx(8.3)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1200])

@@ -1,6 +1,7 @@
 """What is looked at when files, folders and URLs are named."""
 
 import os
+import pathlib
 
 import pytest
 
@@ -41,6 +42,16 @@ def test_what_is_named_twice_is_looked_at_once(tmp_path, monkeypatch):
     assert paths(url, url) == [url]
 
 
+def test_links_are_followed_but_not_in_a_circle(tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "in" / "deep" / "back").symlink_to("..")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.mp4").touch()
+    (tmp_path / "out" / "in").symlink_to("../in")
+    (tmp_path / "in" / "link").symlink_to("../out")
+    assert paths(tmp_path / "in") == [f"{tmp_path}/in/link/a.mp4"]
+
+
 @pytest.mark.parametrize("url", ["s4://bucket/a.mp4", "s4://bucket"])
 def test_a_url_that_nothing_opens_is_bad(url):
     (one,) = video_inputs.find([url])
@@ -51,6 +62,36 @@ def test_a_folder_without_videos_is_bad(tmp_path):
     (tmp_path / "a.txt").touch()
     (one,) = video_inputs.find([str(tmp_path)])
     assert one.path == str(tmp_path) and "there is no video" in one.reason
+
+
+def test_a_path_that_may_not_be_looked_at_is_bad(monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pathlib.Path, "is_dir", refuse)
+    (one,) = video_inputs.find(["a.mp4"])
+    assert one.reason == "it cannot be read: Permission denied"
+
+
+def test_what_is_bad_in_a_folder_does_not_hide_the_rest(tmp_path, monkeypatch):
+    for name in ("a.mp4", "b/c.mp4", "b.mp4", "locked/d.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    open(os.fsencode(tmp_path) + b"/b/\xff.mp4", "wb").close()
+    real = os.scandir
+
+    def scan(path):
+        if path.endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    found = video_inputs.find([str(tmp_path)])
+    names = ["a.mp4", "b/c.mp4", "b/\ufffd.mp4", "b.mp4", "locked"]
+    assert [one.path for one in found] == [f"{tmp_path}/{n}" for n in names]
+    good = [one.path for one in found if not one.reason]
+    assert good == [f"{tmp_path}/{n}" for n in (names[0], names[1], names[3])]
+    assert "Permission denied" in found[-1].reason
 
 
 def test_a_name_that_is_no_text_is_bad(tmp_path):

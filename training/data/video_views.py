@@ -101,14 +101,11 @@ class VideoViews:
             VideoError: it cannot be read any more.
         """
         index = self._index.index(self._path)
-        windows, size_px = pipeline.windows_of(index.height, index.width, views)
         stream = decode.stream_frames(
             self._path,
             np.unique(clips).tolist(),
             index,
-            transforms.Resampler(
-                index.height, index.width, windows.numpy(), size_px.numpy()
-            ),
+            resampler(index, views),
             on_disorder=lambda: self._index.count_from_now_on(self._path),
         )
         held: dict[int, np.ndarray] = {}
@@ -120,6 +117,14 @@ class VideoViews:
                     number, pictures = next(stream)
                     held[number] = pictures
                 yield np.stack([held[number] for number in clip], axis=1)
+
+
+def resampler(index: VideoIndex, views: ViewsConfig) -> transforms.Resampler:
+    """What takes the crops of views out of the frames of a file."""
+    windows, size_px = pipeline.windows_of(index.height, index.width, views)
+    return transforms.Resampler(
+        index.height, index.width, windows.numpy(), size_px.numpy()
+    )
 
 
 class OneIndex:

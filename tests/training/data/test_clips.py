@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,42 @@ def test_garbage_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match="cannot be read as a"):
         clips.read_clip(tmp_path / name)
+
+
+HEADERS = {
+    "no dictionary": b"(((",
+    "not what it says": b"{'descr': '|u1', 'fortran_order': False}",
+    "a list as a key": b"{[]: 1}",
+    "deep": b"-" * 9000 + b"1",
+    "long": b"{'descr': '|u1', 'fortran_order': False, 'shape': (0, %d)}"
+    % 2**70,
+    "huge": b"{'descr': '|u1', 'fortran_order': False, 'shape': (%d, 9)}"
+    % 2**50,
+    "odd": b"{'descr': [1], 'fortran_order': False, 'shape': (1,)}",
+}
+
+
+def with_header(header: bytes) -> bytes:
+    """A .npy file with any header, and a few pixels."""
+    length = len(header).to_bytes(2, "little")
+    return b"\x93NUMPY\1\0" + length + header + bytes(99)
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS.keys())
+def test_headers_that_are_none_are_refused(tmp_path, header):
+    (tmp_path / "clip.npy").write_bytes(with_header(header))
+    with pytest.raises(UserError, match="cannot be read as a .npy clip"):
+        clips.read_clip(tmp_path / "clip.npy")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    np.save(tmp_path / "clip.npy", frames())
+    monkeypatch.setattr(pathlib.Path, "open", refuse)
+    with pytest.raises(UserError, match="clip.npy cannot be .* denied"):
+        clips.read_clip(tmp_path / "clip.npy")
 
 
 def test_pickled_objects_are_refused(tmp_path):

@@ -39,11 +39,15 @@ def test_views_are_those_of_a_data_set(tmp_path, views):
     made_videos.write_videos(tmp_path)
     data = DataConfig(root=str(tmp_path), max_bad_share=1.0)
     dataset = made_videos.Made.load(data, SAMPLING)
-    for pixels, _, _, index in dataset.view_batches("test", views):
-        path = dataset.videos("test")[int(index)].path
-        np.testing.assert_array_equal(
-            VideoViews(path, SAMPLING).read(views), pixels
-        )
+    looked = []
+    for split in ("validation", "test"):
+        for pixels, _, weight, index in dataset.view_batches(split, views):
+            path = dataset.videos(split)[int(index)].path
+            found = VideoViews(path, SAMPLING).read(views)
+            np.testing.assert_array_equal(found, pixels)
+            looked.append((path, float(weight)))
+    # Of 11 frames, in which clips differ, and of 3, less than one.
+    assert looked == [(f"{tmp_path}/{n}.mp4", 1.0) for n in (3, 4)]
 
 
 @pytest.mark.parametrize("order", ["timestamps", "count"])
