@@ -235,6 +235,8 @@ def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
         + ["--set=optimizer.base_lr=0.0", "--set=optimizer.warmup_steps=0"]
     )
     assert "logits" in capsys.readouterr().out  # kept, as the report says
+    (origin,) = run.read_origins()  # for the licence in its card
+    assert origin.file == "other.weights.h5" and "made with" in origin.licence
     trained, recipe, _ = train.run_model.load_trained(run)
     assert len(dataset_of(recipe).classes) == 2
     kernel = trained.get_layer("stage1_conv1").kernel
