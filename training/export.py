@@ -92,7 +92,7 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
     out = remote.as_path(out)
     check_out(out, run.read_recipe())
     model, recipe, dataset = run_model.load_trained(run)
-    made_from = f"{_digest(model)} {dtype}"
+    made_from = f"{_digest(model)} {dtype} {saved_model_writer.FORMAT}"
     with files.locked(out):
         check_out(out, run.read_recipe())  # others may have written meanwhile
         there = saved_model.versions(out)
@@ -109,7 +109,7 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
                 path / saved_model.EXTRA / SOURCE, json.dumps(source, indent=2)
             )
             card = model_card.render(
-                out.resolve().name, run, served, path, dtype
+                out.resolve().name, run, served, path, dtype, model
             )
             files.write_text(path / model_card.CARD, card)
         _publish_card(made, out)

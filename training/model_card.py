@@ -4,8 +4,10 @@ import dataclasses
 import pathlib
 import time
 
+import keras
 import numpy as np
 
+from nonlocal_tf import preprocess
 from training import (
     origins,
     report,
@@ -42,6 +44,7 @@ def render(
     served: ServedModel,
     version: pathlib.Path,
     dtype: str,
+    trained: keras.Model,
 ) -> str:
     """The card as Markdown.
 
@@ -51,6 +54,7 @@ def render(
         served: what was exported.
         version: where it was, all but the card; it is loaded and timed.
         dtype: of the weights as they are kept.
+        trained: the network that the version answers for.
     """
     recipe = _without_folders(run.read_recipe())
     model = SavedModel(version)
@@ -61,7 +65,7 @@ def render(
         "SavedModel, made by `python -m training.export`; loading it takes "
         "TensorFlow alone.",
         _signatures(served, model),
-        _speed(served, model, _bytes_of(version), dtype),
+        _speed(served, model, trained, _bytes_of(version), dtype),
         report_sections.result(run, recipe, rows),
         report_tests.section(run),
         report_sections.trained(run, recipe),
@@ -162,20 +166,25 @@ def _specs(specs) -> str:
 
 
 def _speed(
-    served: ServedModel, model: SavedModel, size: int, dtype: str
+    served: ServedModel,
+    model: SavedModel,
+    trained: keras.Model,
+    size: int,
+    dtype: str,
 ) -> str:
-    """Size, latency, and that it computes what the Keras network does."""
+    """Size, latency, and that it computes what the trained network does."""
     request = saved_model_writer.requests(served)["serving_default"]
     (pixels,) = request.values()
     noise = np.random.default_rng(0).integers(0, 256, pixels.shape, "uint8")
     seconds = _median_seconds(model, noise)
-    expected = served.scores(served.logits(noise)).numpy()
+    logits = trained(preprocess.normalize(noise), training=False)
+    expected = served.scores(logits).numpy()
     error = np.abs(model.probabilities(noise) - expected).max()
     rows = [
         ("", ""),
         ("weights", f"{dtype}, {served.network.count_params():,}"),
         ("size on disk", f"{size / 1e6:.1f} MB"),
-        ("probabilities, at most this far from Keras'", f"{error:.1e}"),
+        ("probabilities, at most this far from the run's", f"{error:.1e}"),
         (f"seconds a clip of that size, median of {CALLS}", f"{seconds:.3f}"),
         ("on", str(run_folder.versions()["machine"])),
     ]

@@ -34,6 +34,8 @@ from training.errors import UserError
 from training.served_model import ServedModel
 
 TENSORS = "tensors.json"
+# Of what is written: the same weights are a new version where it has changed.
+FORMAT = 1
 
 
 def write(

@@ -40,7 +40,10 @@ class Requests:
 
     def good(self) -> tuple[str, dict, dict]:
         """A signature, inputs and the outputs that they should get."""
-        if self.rng.random() < 0.5:
+        draw = self.rng.random()
+        if "attention" in self._signatures and draw < 0.2:
+            signature, inputs = "attention", self.look()
+        elif draw < 0.5:
             signature, inputs = "serving_default", {"clips": self.clips(2)}
         else:
             files = [self.picture() for _ in range(3)]
@@ -54,6 +57,35 @@ class Requests:
         """Pixels that the model takes."""
         shape = (batch, *self.shape)
         return self.rng.integers(0, 256, shape).astype(np.uint8)
+
+    def look(self) -> dict[str, np.ndarray]:
+        """Inputs of attention."""
+        query = [[int(self.rng.integers(side)) for side in self.shape[:3]]]
+        return {
+            "clips": self.clips(1),
+            "block": np.array([b""], object),
+            "query": np.array(query, np.int32),
+        }
+
+    def bad_look(self) -> dict[str, np.ndarray]:
+        """The same with something wrong."""
+        inputs = self.look()
+        kind = self.rng.integers(7)
+        if kind == 0:
+            inputs["query"][0, self.rng.integers(3)] = 10**9
+        elif kind == 1:
+            inputs["query"][0, self.rng.integers(3)] = -1
+        elif kind == 2:
+            inputs["query"] = inputs["query"].astype(np.int64)
+        elif kind == 3:
+            inputs["query"] = inputs["query"][:, :2]
+        elif kind == 4:
+            inputs["block"] = np.array([b"nobody"], object)
+        elif kind == 5:
+            inputs["block"] = inputs["block"][:0]
+        else:
+            del inputs[["clips", "block", "query"][self.rng.integers(3)]]
+        return inputs
 
     def picture(self, kind: str = "") -> bytes:
         """A JPEG or PNG file of a random size."""
@@ -128,9 +160,15 @@ class Requests:
         """A request for gRPC that is wrong; some are no message at all."""
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self.name
-        kind = self.rng.integers(10)
-        if kind < 3:
+        kind = self.rng.integers(11)
+        if kind == 10:
+            request.model_spec.signature_name = "attention"
+            for name, array in self.bad_look().items():
+                request.inputs[name].CopyFrom(proto(array))
+        elif kind < 3:
             signature, name, array = self.bad_array()
+            if name == "clips" and self.rng.random() < 0.3:
+                signature = "features"
             request.model_spec.signature_name = signature
             request.inputs[name].CopyFrom(proto(array))
         elif kind == 3:
