@@ -107,7 +107,7 @@ def test_library_imports_where_tensorflow_cannot_be():
         "import sys\n"
         "sys.modules['tensorflow'] = None\n"  # makes any import of it fail
         "import nonlocal_tf\n"
-        "nonlocal_tf.create_model('c2d_nl1_small')\n"
+        "nonlocal_tf.NonLocalBlock()\n"
         "assert 'training' not in sys.modules\n"
     )
     subprocess.run(

@@ -72,17 +72,20 @@ def slow_but(chosen):
     ]
 
 
-# In CI; the others have more or fewer of the same blocks.
-EXPORTED = re.compile(r".*nl10_r101|i3d_(nl5_)?r50|c2d_r50|image_r50")
-TO_EXPORT = [
-    pytest.param(
-        name,
-        marks=pytest.mark.slow
-        if EXPORTED.fullmatch(name)
-        else pytest.mark.full,
-    )
-    for name in LARGE
-]
+def full_but(default, slow):
+    """The large networks; others have more or fewer of the same blocks."""
+    marks = [
+        []
+        if re.fullmatch(default, name)
+        else pytest.mark.slow
+        if re.fullmatch(slow, name)
+        else pytest.mark.full
+        for name in LARGE
+    ]
+    return [
+        pytest.param(name, marks=mark)
+        for name, mark in zip(LARGE, marks, strict=True)
+    ]
 
 
 @pytest.fixture(
@@ -187,15 +190,18 @@ def test_large_networks_give_finite_values_and_gradients(large):
 
 
 @full_on_jax
-def test_large_networks_are_saved(large, tmp_path):
-    model = awake(large)
+@pytest.mark.parametrize(
+    "name", full_but("i3d_nl5_r50|c2d_r50|image_r50", "i3d_nl10_r101")
+)
+def test_large_networks_are_saved(name, tmp_path):
+    model = awake(name)
     harness.check_saving(
         model, harness.normal((2, *model.input_shape[1:])), tmp_path
     )
 
 
 @tensorflow_only
-@pytest.mark.parametrize("name", TO_EXPORT)
+@pytest.mark.parametrize("name", full_but("", "i3d_nl5_r50|image_r50"))
 def test_large_networks_are_exported_with_unknown_sizes(name, tmp_path):
     is_image = name.startswith("image")
     shape = (64, 64, 3) if is_image else (8, 64, 64, 3)
