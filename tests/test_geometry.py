@@ -174,7 +174,9 @@ def test_a_second_input_is_refused():
         geometry.cells(inputs + other, inputs, (3, 4, 6))
 
 
-@pytest.mark.parametrize("name", ["c2d_nl1_small", "shallow"])
+@pytest.mark.parametrize(
+    "name", ["c2d_nl1_small", pytest.param("shallow", marks=whole_network)]
+)
 def test_grids_of_any_size_are_those_of_cells(name):
     if name == "shallow":
         model = shallow("i3d", clip_shape=(None, None, None, 3))
