@@ -31,8 +31,8 @@ OPTIONAL = {
     "av": "training/data/decode.py",
     "PIL": "nonlocal_tf/pictures/base.py",
     "h5py": "nonlocal_tf/weights/hdf5.py",
-    "onnxruntime": "training/export_file.py",
-    "tf2onnx": "training/export_file.py",
+    "onnxruntime": "training/serving/export_file.py",
+    "tf2onnx": "training/serving/export_file.py",
     "sklearn": "training/data/digits.py",
     "tensorflow_io": "training/remote.py",
 }

@@ -1,7 +1,7 @@
 """Trains the rows of the paper's ablations on digits, and prints its tables.
 
-The same command goes on after a stop. `training/ablation_tables.py` says which
-recipe is which row, `training/ablation_runs.py` where the runs are.
+The same command goes on after a stop. In `training/ablation`, ablation_tables.py
+says which recipe is which row, and ablation_runs.py where the runs are.
 """
 
 import argparse
@@ -10,17 +10,9 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from training import (
-    ablation_runs,
-    ablation_tables,
-    cli,
-    files,
-    jobs,
-    model_zoo,
-    remote,
-    table,
-)
-from training.ablation_runs import Run
+from training import cli, files, model_zoo, remote, table
+from training.ablation import ablation_runs, ablation_tables, jobs
+from training.ablation.ablation_runs import Run
 from training.errors import UserError
 from training.run_folder import versions
 

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 
 from training import cli, stopping
-from training.app_server import Server
-from training.app_session import Session
 from training.errors import UserError
-from training.saved_model import SavedModel
+from training.page.app_server import Server
+from training.page.app_session import Session
+from training.serving.saved_model import SavedModel
 
 EXAMPLE = "python -m training.app --model savedmodels/digits_nl"
 

@@ -4,7 +4,7 @@ Of each video it looks at one clip in the middle, or at views as the paper does:
 clips along the video times crops of each, run fully convolutionally, averaged.
 
     RUN/tests/test_10x3/
-        scores.npz      all scores: training/video_scores.py says how
+        scores.npz      all scores: training/evaluation/video_scores.py says how
         metrics.json    the figures, and what they were computed with
         confusion.png   which classes are taken for which
         scored.json     what was scored
@@ -20,27 +20,24 @@ from collections.abc import Sequence
 
 import keras
 
-from training import (
-    cli,
+from training import cli, files, remote, run_model
+from training.data import BadVideo, scan
+from training.data import sampling as samples
+from training.data.datasets import check_split
+from training.data.videos import VideoDataset
+from training.errors import UserError
+from training.evaluation import (
     confusion,
-    files,
-    remote,
-    run_model,
     score_parts,
     scoring,
     video_scores,
     view_network,
     view_options,
 )
-from training.data import BadVideo, scan
-from training.data import sampling as samples
-from training.data.datasets import check_split
-from training.data.videos import VideoDataset
-from training.errors import UserError
+from training.evaluation.video_scores import VideoScores
 from training.recipe import Recipe, SamplingConfig, ViewsConfig
 from training.remote import Path
 from training.run_folder import RunFolder
-from training.video_scores import VideoScores
 
 EXAMPLE = "python -m training.evaluate --workdir runs/digits_nl"
 BATCH = 8

@@ -1,9 +1,9 @@
 """Writes a trained run as a SavedModel that needs none of our code.
 
 A SavedModel takes raw pixels or encoded frames; preprocessing is inside. Each
-export is a numbered version in a directory, as TensorFlow Serving expects it;
-`training.saved_model` has what is in it, `training.signatures` what it can be
-asked. The newest version's model card, README.md, is also the directory's.
+export is a numbered version in a directory, as TensorFlow Serving expects it.
+`training.serving` has what is in it (`saved_model`) and what it can be asked
+(`signatures`). The newest version's model card is also the directory's.
 """
 
 import hashlib
@@ -13,23 +13,19 @@ from collections.abc import Sequence
 
 import keras
 
-from training import (
-    cli,
+from training import cli, files, origins, remote, run_model
+from training.errors import UserError
+from training.recipe import Recipe
+from training.remote import Path
+from training.run_folder import RunFolder
+from training.serving import (
     export_file,
-    files,
     model_card,
-    origins,
-    remote,
-    run_model,
     saved_model,
     saved_model_writer,
     served_model,
     stored_weights,
 )
-from training.errors import UserError
-from training.recipe import Recipe
-from training.remote import Path
-from training.run_folder import RunFolder
 from training.url_path import UrlPath
 
 EXAMPLE = (

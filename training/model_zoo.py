@@ -3,8 +3,8 @@
 A result is the result.json of a run folder, copied there as
 RECIPE_seedN.json. It holds that of its image stage, which gets its row too.
 Recipes without a result are listed as not run. Rows of ablations are in the
-tables of `training/ablation_tables.py`; recipes with a `reference` are listed
-beside the number that they reproduce.
+tables of `training/ablation/ablation_tables.py`; recipes with a `reference` are
+listed beside the number that they reproduce.
 
     python -m training.model_zoo > MODEL_ZOO.md
 """
@@ -17,7 +17,8 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from training import ablation_tables, cli, table
+from training import cli, table
+from training.ablation import ablation_tables
 from training.errors import UserError
 from training.recipes import RECIPES, digits_ablations
 

@@ -4,27 +4,24 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 
-from training import (
-    cli,
-    files,
+from training import cli, files, remote, table
+from training.data import clips
+from training.data.sources import VideoError
+from training.errors import UserError
+from training.prediction import (
     predict_options,
     prediction_output,
     predictions,
     predictor,
-    remote,
-    table,
     timeline,
     video_inputs,
 )
-from training.data import clips
-from training.data.sources import VideoError
-from training.errors import UserError
-from training.prediction_output import best
-from training.predictions import Prediction
-from training.predictor import Predictor
+from training.prediction.prediction_output import best
+from training.prediction.predictions import Prediction
+from training.prediction.predictor import Predictor
+from training.prediction.timeline import Timeline
+from training.prediction.video_inputs import Input
 from training.progress import Progress
-from training.timeline import Timeline
-from training.video_inputs import Input
 
 EXAMPLE = predict_options.EXAMPLE
 TOP = predict_options.TOP

@@ -11,17 +11,10 @@ import io
 import sys
 from collections.abc import Sequence
 
-from training import (
-    cli,
-    curves,
-    files,
-    remote,
-    report_sections,
-    report_tests,
-    table,
-)
+from training import cli, files, remote, table
 from training.errors import UserError
 from training.recipe import Recipe
+from training.reporting import curves, report_sections, report_tests
 from training.run_folder import RunFolder
 
 EXAMPLE = "python -m training.report --workdir runs/digits_nl"

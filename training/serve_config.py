@@ -7,8 +7,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from training import cli, files, remote, saved_model, serving_files
+from training import cli, files, remote
 from training.errors import UserError
+from training.serving import saved_model, serving_files
 from training.url_path import UrlPath
 
 EXAMPLE = "python -m training.serve_config --model savedmodels/digits_nl"

@@ -22,10 +22,10 @@ from training import (
     run_model,
     strategy,
     table,
-    view_options,
 )
 from training.data import dataset_of
 from training.errors import UserError
+from training.evaluation import view_options
 from training.recipes import get_recipe
 from training.run_folder import RunFolder
 from training.stopping import Preempted, sigterm

@@ -19,17 +19,9 @@ from tests.io.conftest import (
 )
 from tests.models.tiny import tiny
 from tests.training.conftest import TINY
-from training import (
-    cli,
-    convert,
-    evaluate,
-    export,
-    predict,
-    train,
-    visualize,
-)
+from training import cli, convert, evaluate, export, predict, train, visualize
 from training.run_folder import RunFolder
-from training.saved_model import SavedModel
+from training.serving.saved_model import SavedModel
 
 KEPT = ("epoch_0001", "epoch_0002")
 LAST = "run/checkpoints/epoch_0002"

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from tests.io.conftest import keys
-from training import checkpoints, files, remote, saved_model
+from training import checkpoints, files, remote
 from training.errors import UserError
 from training.recipes import get_recipe
 from training.run_folder import RunFolder
+from training.serving import saved_model
 
 
 @pytest.fixture

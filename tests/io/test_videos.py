@@ -22,7 +22,7 @@ from training.data.index_cache import IndexCache
 from training.data.sources import VideoError
 from training.recipe import DataConfig
 from training.run_folder import RunFolder
-from training.saved_model import SavedModel
+from training.serving.saved_model import SavedModel
 
 
 @pytest.fixture(autouse=True)

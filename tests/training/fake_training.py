@@ -2,7 +2,8 @@
 
 import argparse
 
-from training import ablation_runs, recipe_text
+from training import recipe_text
+from training.ablation import ablation_runs
 from training.recipe import with_seed
 from training.recipes import get_recipe
 from training.run_folder import RunFolder

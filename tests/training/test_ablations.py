@@ -5,8 +5,9 @@ import json
 import pytest
 
 from tests.training.fake_training import COMMIT, Runner, result
-from training import ablations, cli, files, jobs, model_zoo
-from training.ablation_tables import TABLES
+from training import ablations, cli, files, model_zoo
+from training.ablation import jobs
+from training.ablation.ablation_tables import TABLES
 from training.run_folder import RunFolder
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.training import app_models
 from tests.training.app_models import send, upload
 from tests.training.data import films
-from training import app_upload
+from training.page import app_upload
 
 
 @pytest.fixture(scope="module")

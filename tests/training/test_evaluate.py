@@ -5,7 +5,8 @@ import pytest
 
 from nonlocal_tf import pictures, preprocess
 from tests.training import view_runs
-from training import cli, evaluate, run_model, video_scores
+from training import cli, evaluate, run_model
+from training.evaluation import video_scores
 from training.recipe import ViewsConfig
 from training.run_folder import RunFolder
 

@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf import preprocess
-from training import cli, export, run_model, saved_model
+from training import cli, export, run_model
 from training.data import load_dataset
 from training.errors import UserError
 from training.run_folder import RunFolder
+from training.serving import saved_model
 
 LOAD_WITHOUT_US = """
 import sys

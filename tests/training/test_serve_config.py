@@ -14,7 +14,8 @@ from google.protobuf import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-from training import cli, serve_config, serving_files
+from training import cli, serve_config
+from training.serving import serving_files
 
 yaml = pytest.importorskip("yaml")
 

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import TINY
-from training import checkpoints, cli, run_model, saved_model, train
+from training import checkpoints, cli, run_model, train
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
+from training.serving import saved_model
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SHORT = (

@@ -8,17 +8,10 @@ import pytest
 
 from tests.training.data import films, fixtures
 from tests.training.data.test_videos import write_frames as touch
-from training import (
-    callbacks,
-    cli,
-    evaluate,
-    predict,
-    train,
-    video_scores,
-    visualize,
-)
+from training import callbacks, cli, evaluate, predict, train, visualize
 from training.data import dataset_of
 from training.data import videos as video_datasets
+from training.evaluation import video_scores
 from training.run_folder import RunFolder
 
 TINY = (

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tests.models.tiny import shallow
 from tests.training import view_runs
-from training import view_network
+from training.evaluation import view_network
 
 VIEWS = 5
 

@@ -15,10 +15,10 @@ import tempfile
 import types
 
 import nonlocal_tf as nl
-from training import saved_model_writer, served_model
 from training.benchmarks import networks
 from training.benchmarks.turns import Worker, interleave, machine, tell
 from training.recipe import ModelConfig, OptimizerConfig, Recipe, SamplingConfig
+from training.serving import saved_model_writer, served_model
 
 # network, sampling, size of the clip.
 REQUESTS = (

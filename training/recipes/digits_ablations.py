@@ -2,8 +2,8 @@
 
 Each recipe is `digits_nl` or `digits_i3d` with another network: schedule, data
 and image stage are the same. Which recipe is which row of the paper's tables
-is said in `training/ablation_tables.py`, which also has the rows that are
-recipes of `training/recipes/digits.py`.
+is said in `training/ablation/ablation_tables.py`, which also has the rows that
+are recipes of `training/recipes/digits.py`.
 
     python -m training.ablations --table 2a --seeds 0,1,2
 

@@ -1,0 +1,88 @@
+import argparse
+
+import pytest
+
+from training.errors import UserError
+from training.evaluation import view_options
+from training.recipe import SamplingConfig, ViewsConfig
+from training.recipes import get_recipe
+
+
+def views_of(*arguments, recipe="finetune_i3d"):
+    parser = argparse.ArgumentParser()
+    view_options.add_arguments(parser)
+    return view_options.views_of(
+        parser.parse_args(arguments), get_recipe(recipe)
+    )
+
+
+def test_ten_by_three_is_the_authors_test():
+    assert views_of("--views=10x3") == ViewsConfig(10, 3, 256, 256, "authors")
+
+
+def test_crops_are_as_large_as_the_short_side():
+    assert views_of("--views=2x1", recipe="finetune").crop_px == 128
+    assert views_of("--views=2x1", "--short-side=320").crop_px == 320
+    views = views_of("--views=2x1", "--short-side=320", "--crop=300")
+    assert (views.short_side_px, views.crop_px) == (320, 300)
+
+
+def test_without_views_there_is_the_middle_clip():
+    assert views_of() is None
+
+
+def test_whole_frames_have_no_crops():
+    assert views_of("--views=10x1", "--full-frame").crops == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--full-frame"], "Give --views too"),
+        (["--views=4x3", "--full-frame"], "goes with --views 4x1"),
+        (["--views=4x1", "--full-frame", "--crop=9"], "leave out --crop"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments, message):
+    with pytest.raises(UserError, match=message):
+        views_of(*arguments)
+
+
+@pytest.mark.parametrize("text", ["10", "0x3", "10x2", "x3", "10x", "axb"])
+def test_views_are_clips_by_one_or_three_crops(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="such as 10x3"):
+        view_options.clips_by_crops(text)
+
+
+@pytest.mark.parametrize(
+    ("views", "message"),
+    [
+        (ViewsConfig(pool="max"), "is for several labels"),
+        (ViewsConfig(starts="centre"), "The middle is one clip"),
+        (ViewsConfig(crop_px=300), "300 of 256"),
+        (ViewsConfig(starts="nowhere"), "Unknown starts"),
+    ],
+)
+def test_views_that_do_not_fit(views, message):
+    with pytest.raises(UserError, match=message):
+        view_options.check(views, SamplingConfig(), multi_label=False)
+
+
+def test_other_tests_have_other_folders():
+    names = [
+        view_options.name(views, SamplingConfig())
+        for views in (
+            ViewsConfig(),
+            ViewsConfig(crops=0),
+            ViewsConfig(starts="slowfast"),
+            ViewsConfig(short_side_px=288),
+            ViewsConfig(crops=0, short_side_px=288),
+        )
+    ]
+    assert names == [
+        "10x3",
+        "10xframe",
+        "10x3_slowfast",
+        "10x3_288px_256",
+        "10xframe_288px",
+    ]

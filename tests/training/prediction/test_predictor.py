@@ -1,0 +1,32 @@
+"""Which views a SavedModel cannot score as a test does."""
+
+import pytest
+
+from training.errors import UserError
+from training.prediction import predictor
+from training.recipe import ViewsConfig, get_recipe
+
+RECIPE = get_recipe("k400_c2d_r50_8x8")
+PX = RECIPE.sampling.crop_px
+
+
+@pytest.mark.parametrize(
+    ("views", "same"),
+    [
+        (ViewsConfig(short_side_px=256, crop_px=PX), True),
+        (ViewsConfig(short_side_px=256, crop_px=256), False),
+        (ViewsConfig(crops=0), False),
+        (ViewsConfig(starts="mmaction2"), True),
+    ],
+)
+def test_views_of_another_size_are_refused_where_windows_count(views, same):
+    if same:
+        predictor._check_windows(RECIPE, RECIPE.sampling, views)
+        return
+    with pytest.raises(UserError, match=f"--crop {PX} or --model"):
+        predictor._check_windows(RECIPE, RECIPE.sampling, views)
+
+
+def test_networks_without_windows_take_views_of_any_size():
+    recipe = get_recipe("finetune")
+    predictor._check_windows(recipe, recipe.sampling, ViewsConfig(crops=0))

@@ -1,0 +1,133 @@
+"""Scores along a video, against a loop over all of its frames."""
+
+import io
+
+import numpy as np
+import pytest
+
+from tests.training.data import films
+from training.data import sampling as samples
+from training.data.sources import VideoError
+from training.prediction import timeline
+from training.prediction.predictor import Predictor
+from training.prediction.timeline import Timeline
+from training.recipe import SamplingConfig
+from training.reporting import curves
+
+SAMPLING = SamplingConfig(
+    frames=3,
+    frame_stride=4,
+    min_short_side_px=36,
+    max_short_side_px=36,
+    crop_px=36,
+    eval_short_side_px=36,
+)
+
+
+class Network:
+    """Scores that name what is seen: mean brightness of frames, and of all."""
+
+    def __init__(self):
+        self.most = 0
+
+    def __call__(self, pixels):
+        self.most = max(self.most, len(pixels))
+        frames = pixels.mean(axis=(2, 3, 4))  # (n, t)
+        return np.concatenate([frames, frames.mean(1)[:, None]], axis=1)
+
+
+def predictor(network):
+    return Predictor(
+        path="m",
+        classes=("first", "second", "third", "all"),
+        recipe=None,
+        sampling=SAMPLING,
+        decoder="pyav",
+        views=samples.middle(SAMPLING),
+        chosen=False,
+        step=network,
+    )
+
+
+@pytest.mark.parametrize("step_s", [0.3, 1.0, 7.0])
+def test_it_is_a_loop_over_times(tmp_path, step_s):
+    path = str(films.write_film(tmp_path / "a.mkv", 83, fps=10))
+    frames = films.decode_all(path)[:, :, 8:44]  # the middle
+    network = Network()
+    along = timeline.look(predictor(network), path, step_s)
+    time, row = 0.0, 0
+    while time < 8.3 - 1e-9:
+        start = min(max(time * 10 - 6, 0), 83 - 12)
+        numbers = [int(start), int(start) + 4, int(start) + 8]
+        seen = frames[numbers].mean(axis=(1, 2, 3))
+        expected = [*seen, seen.mean()]
+        np.testing.assert_allclose(along.scores[row], expected, rtol=1e-6)
+        assert along.times_s[row] == pytest.approx(time)
+        assert along.starts_s[row] == pytest.approx(numbers[0] / 10)
+        assert along.ends_s[row] == pytest.approx((numbers[2] + 1) / 10)
+        row += 1
+        time = row * step_s
+    assert row == len(along.scores) and network.most <= timeline.BATCH
+
+
+def test_progress_counts_clips(tmp_path):
+    path = str(films.write_film(tmp_path / "a.mkv", 31, fps=10))
+    said = []
+    timeline.look(
+        predictor(Network()), path, 1.0, lambda *counts: said.append(counts)
+    )
+    assert said == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps", "step_s", "count"),
+    [(300, 30.0, 1.0, 10), (301, 30.0, 1.0, 11), (3, 30.0, 1.0, 1)]
+    + [(30, 10.0, 0.1, 30)]  # 3 / 0.1 is more than 30 in floats
+    # Matroska rounds the last frame's time from 9.9667 s to 9.967.
+    + [(300, 299 / 9.967, 1.0, 10), (300, 299 / 9.966, 1.0, 10)],
+)
+def test_there_is_a_row_for_each_step_begun(frames, fps, step_s, count):
+    found = timeline.times(frames, fps, step_s)
+    np.testing.assert_allclose(found, [step_s * row for row in range(count)])
+
+
+def test_frames_without_times_are_said():
+    with pytest.raises(VideoError, match="frames a second"):
+        timeline.times(300, 0.0, 1.0)
+
+
+def made(scores, step_s=1.0, length_s=1e9):
+    times = np.arange(len(scores)) * step_s
+    scores = np.array(scores, float)
+    return Timeline(step_s, times, times, times + 1, scores, length_s)
+
+
+def test_stretches_join_equal_classes():
+    along = made([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.6, 0.4]], 0.5)
+    found = list(timeline.stretches(along, ("a", "b")))
+    assert [row[:3] for row in found] == [
+        (0.0, 1.0, "a"),
+        (1.0, 1.5, "b"),
+        (1.5, 2.0, "a"),
+    ]
+    assert [row[3] for row in found] == pytest.approx([0.8, 0.8, 0.6])
+
+
+def test_the_last_stretch_ends_with_the_video(tmp_path):
+    path = str(films.write_film(tmp_path / "a.mkv", 83, fps=10))
+    along = timeline.look(predictor(Network()), path, 7.0)
+    *_, last = timeline.stretches(along, "abcd")
+    assert last[1] == pytest.approx(8.3)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1200])
+def test_the_picture_has_a_line_for_each_of_the_best_classes(rows):
+    image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    along = made(rng.dirichlet(np.ones(6), rows))
+    names = [f"a rather long name of a class, the {n}th" for n in range(6)]
+    content = timeline.png(along, names, "a video.mp4", lines=5)
+    with image.open(io.BytesIO(content)) as picture:
+        pixels = np.asarray(picture).astype(int)
+    for colour in curves.COLOURS:
+        assert (abs(pixels - colour).sum(-1) < 30).sum() > 20

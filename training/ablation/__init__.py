@@ -1,0 +1,1 @@
+"""The paper's ablations: which runs, side by side, as tables."""

@@ -1,0 +1,1 @@
+"""Views of videos, their scores, and the figures of a test."""

@@ -1,0 +1,250 @@
+"""Scores of a test as they are kept, and the figures computed from them.
+
+scores.npz has everything that a figure needs, so that it can be computed again
+without the videos or the network:
+
+scores   float32 (videos, views, classes): probability of each class a view
+labels   int64 (videos,), or uint8 (videos, classes) of several labels a video
+ok       bool (videos,): False for what could not be read; its scores are 0
+paths    of the videos, as listed
+reasons  why a video could not be read, else empty
+classes  their names
+about    JSON: split, views, pool, chance, seconds, versions
+"""
+
+import dataclasses
+import io
+import json
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from training import files, table
+from training.errors import UserError
+from training.evaluation import metrics
+from training.remote import Path
+
+ARRAYS = ("scores", "labels", "ok", "paths", "reasons", "classes")
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoScores:
+    """Scores of all listed videos of a split, a view at a time.
+
+    Attributes:
+        scores, labels, ok, paths, reasons, classes: as in the file.
+        split: "validation" or "test".
+        views: which, in words.
+        pool: how views become a video: "mean" or "max".
+        chance: accuracy of guessing; None for several labels a video.
+        reading_seconds: in which the network waited for pixels.
+        computing_seconds: in which it did not.
+        versions: what they were computed on.
+    """
+
+    scores: np.ndarray
+    labels: np.ndarray
+    ok: np.ndarray
+    paths: np.ndarray
+    reasons: np.ndarray
+    classes: np.ndarray
+    split: str
+    views: str
+    pool: str
+    chance: float | None
+    reading_seconds: float
+    computing_seconds: float
+    versions: dict
+
+    @property
+    def multi_label(self) -> bool:
+        return self.labels.ndim == 2
+
+
+def save(path: Path, scored: VideoScores) -> None:
+    """Writes scores.npz at once or leaves the old one."""
+    about = {
+        field.name: getattr(scored, field.name)
+        for field in dataclasses.fields(scored)
+        if field.name not in ARRAYS
+    }
+    arrays = {name: getattr(scored, name) for name in ARRAYS}
+    files.write_bytes(path, packed(about=np.array(json.dumps(about)), **arrays))
+
+
+def load(path: Path) -> VideoScores:
+    """Reads scores.npz.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"There is no file {path}. Expected the scores.npz that "
+            "training.evaluate writes."
+        )
+    try:
+        arrays = unpacked(path)
+        about = json.loads(str(arrays.pop("about")))
+        scored = VideoScores(**arrays, **about)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a file of scores: {error}") from error
+    check(scored, path)
+    return scored
+
+
+def check(scored: VideoScores, path: Path) -> None:
+    """Raises a UserError unless the arrays fit together."""
+    videos, _, classes = shape = scored.scores.shape
+    expected = {
+        "labels": [(videos,), (videos, classes)],
+        "ok": [(videos,)],
+        "paths": [(videos,)],
+        "reasons": [(videos,)],
+        "classes": [(classes,)],
+    }
+    for name, shapes in expected.items():
+        if getattr(scored, name).shape not in shapes:
+            raise UserError(
+                f"{path}: expected {name} for scores of shape {shape}. "
+                f"Received: {getattr(scored, name).shape}"
+            )
+
+
+def packed(**arrays: np.ndarray) -> bytes:
+    """Arrays as the content of an .npz file."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def unpacked(path: Path) -> dict[str, Any]:
+    """The arrays of an .npz file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        with path.open("rb") as file, np.load(file) as saved:
+            return {name: saved[name] for name in saved.files}
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def figures(scored: VideoScores) -> dict[str, Any]:
+    """All figures of a test; shares from 0 to 1.
+
+    What could not be read counts in `..._of_listed` alone: as wrong, or for
+    several labels a video as having every score 0.
+
+    Raises:
+        UserError: no video could be read.
+    """
+    read = int(scored.ok.sum())
+    if not read:
+        raise UserError(f"None of the {len(scored.ok)} videos could be read.")
+    of_labels = _of_several_labels if scored.multi_label else _of_one_label
+    seconds = scored.reading_seconds + scored.computing_seconds
+    return {
+        "split": scored.split,
+        "views": scored.views,
+        "pool": scored.pool,
+        "listed": len(scored.ok),
+        "read": read,
+        **of_labels(scored),
+        "reading_seconds": round(scored.reading_seconds, 2),
+        "computing_seconds": round(scored.computing_seconds, 2),
+        "videos_per_second": round(read / seconds, 3) if seconds else None,
+    }
+
+
+def _of_one_label(scored: VideoScores) -> dict[str, Any]:
+    ok, listed = scored.ok, len(scored.ok)
+    views, labels = scored.scores[ok], scored.labels[ok]
+    scores = metrics.pooled(views, scored.pool)
+    right = metrics.in_top(scores, labels, 1)
+    found: dict[str, Any] = {
+        "accuracy": float(right.mean()),
+        "accuracy_of_listed": float(right.sum() / listed),
+    }
+    if scores.shape[1] > 5:
+        in_top5 = metrics.in_top(scores, labels, 5)
+        found["top5"] = float(in_top5.mean())
+        found["top5_of_listed"] = float(in_top5.sum() / listed)
+    if views.shape[1] > 1:
+        by_view = views.argmax(axis=2) == labels[:, None]  # (videos, views)
+        found["clip1_accuracy"] = float(by_view[:, 0].mean())
+        found["clip_accuracy"] = float(by_view.mean())
+    return {
+        **found,
+        "mean_class_accuracy": metrics.mean_class_accuracy(right, labels),
+        "loss": metrics.log_loss(scores, labels),
+        "chance": scored.chance,
+    }
+
+
+def _of_several_labels(scored: VideoScores) -> dict[str, Any]:
+    scores = metrics.pooled(scored.scores, scored.pool)
+    ok, labels = scored.ok, scored.labels
+    if not labels[ok].any():
+        raise UserError(
+            "None of the videos that could be read has a label: there is no "
+            "average precision."
+        )
+    of = metrics.mean_average_precision
+    return {
+        "mean_average_precision": of(scores[ok], labels[ok]),
+        "mean_average_precision_of_listed": of(scores, labels),
+        "clip1_mean_average_precision": of(scored.scores[ok, 0], labels[ok]),
+        "classes_seen": int(labels[ok].any(axis=0).sum()),
+        "loss": metrics.binary_log_loss(scores[ok], labels[ok]),
+        "chance": metrics.prevalence(labels[ok]),
+    }
+
+
+POOLED = {"mean": "averaged", "max": "largest score"}
+# Which figures are shown, and how they are called.
+ROWS = (
+    ("accuracy", "accuracy (top-1)"),
+    ("top5", "top-5 accuracy"),
+    ("mean_average_precision", "mean average precision"),
+    ("mean_class_accuracy", "mean class accuracy"),
+    ("clip1_accuracy", "Clip1 accuracy (first view)"),
+    ("clip1_mean_average_precision", "the same of the first view"),
+    ("clip_accuracy", "Clip accuracy (all views)"),
+    ("chance", "chance"),
+)
+
+
+def render(found: dict[str, Any]) -> str:
+    """The figures as a table for the screen."""
+    listed, read = found["listed"], found["read"]
+    examples = f"{read}" if read == listed else f"{read} read, {listed} listed"
+    rows: list[tuple[str, object]] = [
+        ("split", found["split"]),
+        ("views", f"{found['views']}, {POOLED[found['pool']]}"),
+        ("examples", examples),
+    ]
+    for key, name in ROWS:
+        if found.get(key) is None:
+            continue
+        of_listed = found.get(f"{key}_of_listed")
+        if read == listed or of_listed is None:
+            rows.append((name, table.percent(found[key])))
+            continue
+        rows.append((f"{name} of the {read} read", table.percent(found[key])))
+        rows.append(
+            (
+                f"{name} of all {listed} listed, the others as wrong",
+                table.percent(of_listed),
+            )
+        )
+    if "classes_seen" in found:
+        rows.append(("classes with a video", found["classes_seen"]))
+    rows.append(("loss", f"{found['loss']:.4f}"))
+    rows.append(("waiting for pixels", f"{found['reading_seconds']:.1f} s"))
+    rows.append(("computing", f"{found['computing_seconds']:.1f} s"))
+    if found["videos_per_second"] is not None:
+        rows.append(("examples a second", f"{found['videos_per_second']:.2f}"))
+    return table.render(rows)

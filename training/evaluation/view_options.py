@@ -1,0 +1,154 @@
+"""The views of a test as they are typed: `--views 10x3` and the like."""
+
+import argparse
+import dataclasses
+
+from nonlocal_tf.choices import unknown
+from training.data import sampling as samples
+from training.errors import UserError
+from training.evaluation.metrics import POOLS
+from training.recipe import Recipe, SamplingConfig, ViewsConfig
+
+CROPS = (1, 3)
+
+
+DEFAULT = "the recipe's views, or else the middle clip"
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser, default: str = DEFAULT
+) -> None:
+    """Adds what `views_of` reads; `default` is what the command does else."""
+    parser.add_argument(
+        "--views",
+        type=clips_by_crops,
+        metavar="CLIPSxCROPS",
+        help="look at so many clips along each video, 1 or 3 crops of each; "
+        f"10x3 is the authors' test (default: {default})",
+    )
+    parser.add_argument(
+        "--full-frame",
+        action="store_true",
+        help="whole frames instead of crops, as in the paper",
+    )
+    parser.add_argument(
+        "--starts",
+        choices=tuple(samples.STARTS),
+        help="where clips start: at tenths of a video, the last of them going "
+        "on at its beginning (authors, default), before its end as SlowFast's "
+        "or mmaction2's, or one in the middle; mmaction2 averages over whole "
+        "crops too",
+    )
+    parser.add_argument(
+        "--pool",
+        choices=POOLS,
+        help="how scores of views become those of a video: mean (default), or "
+        "max for several labels a video",
+    )
+    parser.add_argument(
+        "--short-side",
+        type=int,
+        metavar="PX",
+        help="to which frames are scaled (default: as in validation)",
+    )
+    parser.add_argument(
+        "--crop",
+        type=int,
+        metavar="PX",
+        help="side of the crops (default: the short side)",
+    )
+
+
+def clips_by_crops(text: str) -> tuple[int, int]:
+    """What is typed as 10x3; an argument's type."""
+    clips, x, crops = text.partition("x")
+    if x and clips.isdecimal() and crops.isdecimal():
+        if int(clips) >= 1 and int(crops) in CROPS:
+            return int(clips), int(crops)
+    raise argparse.ArgumentTypeError(
+        f"expected clips from 1 and 1 or 3 crops, such as 10x3; received "
+        f"{text!r}"
+    )
+
+
+def views_of(options: argparse.Namespace, recipe: Recipe) -> ViewsConfig | None:
+    """What is looked at of each video; None for the middle clip.
+
+    Raises:
+        UserError: the options do not go together.
+    """
+    changes = {
+        "starts": options.starts,
+        "pool": options.pool,
+        "short_side_px": options.short_side,
+        "crop_px": options.crop,
+    }
+    changes = {key: v for key, v in changes.items() if v is not None}
+    if options.views is None and recipe.views is None:
+        if changes or options.full_frame:
+            raise UserError(
+                "--full-frame, --starts, --pool, --short-side and --crop say "
+                "more about views. Give --views too, such as --views 10x3."
+            )
+        return None
+    views = recipe.views or _defaults(recipe.sampling or SamplingConfig())
+    if options.views is not None:
+        clips, crops = options.views
+        changes |= {"clips": clips, "crops": crops}
+    if options.full_frame:
+        if options.views is not None and options.views[1] != 1:
+            raise UserError(
+                "Whole frames are not cropped: --full-frame goes with --views "
+                f"{options.views[0]}x1."
+            )
+        if options.crop is not None:
+            raise UserError("Whole frames are not cropped: leave out --crop.")
+        changes["crops"] = 0
+    elif options.short_side is not None and options.crop is None:
+        changes["crop_px"] = options.short_side
+    return dataclasses.replace(views, **changes)
+
+
+def check(
+    views: ViewsConfig, sampling: SamplingConfig, multi_label: bool
+) -> None:
+    """Raises a UserError unless views go together, and with the data set."""
+    check_pool(views.pool, multi_label)
+    if views.starts == "centre" and views.clips > 1:
+        raise UserError(
+            "The middle is one clip. Expected 1 clip with starts=centre. "
+            f"Received: {views.clips}"
+        )
+    try:
+        samples.check(sampling, views)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def check_pool(pool: str, multi_label: bool) -> None:
+    """Raises a UserError unless the pool goes with the labels."""
+    if pool not in POOLS:
+        raise UserError(unknown("pool of views", pool, POOLS))
+    if pool == "max" and not multi_label:
+        raise UserError(
+            "The pool of views 'max' is for several labels a video. Expected "
+            "mean for videos of one. Received: max"
+        )
+
+
+def name(views: ViewsConfig, sampling: SamplingConfig) -> str:
+    """A folder's name for the scores of these views, such as 10x3."""
+    parts = [f"{views.clips}x{views.crops or 'frame'}"]
+    if views.starts != "authors":
+        parts.append(views.starts)
+    usual = _defaults(sampling)
+    sizes = (views.short_side_px, views.crop_px if views.crops else 0)
+    if sizes != (usual.short_side_px, usual.crop_px if views.crops else 0):
+        parts.append(f"{sizes[0]}px" + f"_{sizes[1]}" * bool(views.crops))
+    return "_".join(parts)
+
+
+def _defaults(sampling: SamplingConfig) -> ViewsConfig:
+    """The authors', at the scale of validation; the paper's has 256 pixels."""
+    side = sampling.eval_short_side_px
+    return ViewsConfig(short_side_px=side, crop_px=side)

@@ -1,0 +1,1 @@
+"""The local page of `training.app`: server, uploads, films, session."""

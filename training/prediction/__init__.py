@@ -1,0 +1,1 @@
+"""Scores of the videos that a user names, for `training.predict`."""

@@ -1,0 +1,174 @@
+"""What `python -m training.predict` can be told, and what goes together."""
+
+import argparse
+from collections.abc import Sequence
+
+from training import cli
+from training.data import clips
+from training.errors import UserError
+from training.evaluation import scoring, view_options
+from training.prediction.predictor import Predictor
+from training.prediction.video_inputs import Input
+from training.recipe import Recipe, ViewsConfig
+from training.reporting import curves
+
+EXAMPLE = "python -m training.predict --model savedmodels/digits_nl --sample 0"
+TOP = 5
+
+
+def parse(arguments: Sequence[str] | None):
+    """The parsed options, and whether any argument was given at all."""
+    parser = cli.parser(
+        "training.predict",
+        "Names the classes of videos with a SavedModel or a trained run. "
+        "Without arguments: lists\nthe SavedModels.",
+        EXAMPLE,
+    )
+    parser.add_argument(
+        "videos",
+        nargs="*",
+        metavar="VIDEO",
+        help="videos, folders of them, or URLs, if the model was trained on "
+        "videos; or clip files: "
+        f"{' or '.join(clips.READERS)}, uint8 RGB frames",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="DIR",
+        help="a SavedModel, a directory of versions (the newest is taken), or "
+        "a run folder; a path or a URL",
+    )
+    parser.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="instead of a file: example N of the dataset it was trained on",
+    )
+    parser.add_argument(
+        "--split",
+        default="test",
+        help='of the sample: "test" (default) or "validation"',
+    )
+    parser.add_argument(
+        "--top",
+        type=int,
+        metavar="K",
+        help=f"best classes (default: {TOP}; 1 on the lines of many videos)",
+    )
+    view_options.add_arguments(parser, default="the middle clip")
+    parser.add_argument(
+        "--timeline",
+        nargs="?",
+        type=_seconds,
+        const=1.0,
+        metavar="SECONDS",
+        help="slide a clip along each video, a step of so many seconds at a "
+        "time (default: 1); the scores of the video are those of all steps, "
+        "averaged",
+    )
+    parser.add_argument(
+        "--plot", metavar="FILE.png", help="also draw the timeline of a video"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="also write what was found of all videos, to a .json file (all "
+        "scores) or a .csv file (the best classes)",
+    )
+    parser.add_argument(
+        "--save-clip", metavar="FILE.npy", help="also write the pixels"
+    )
+    return cli.parse(parser, arguments)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return cli.positive(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"{error}; without seconds, put --timeline behind the videos"
+        ) from error
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises a UserError unless the options go together."""
+    if options.model is None:
+        raise UserError("Give --model DIR, a SavedModel or a run folder.")
+    if bool(options.videos) == (options.sample is not None):
+        raise UserError(
+            "Give either a clip file or videos (or folders), or --sample N."
+        )
+    if options.top is not None and options.top < 1:
+        raise UserError(f"Expected --top to be at least 1, not {options.top}.")
+    looks = options.views or options.timeline is not None
+    if options.sample is not None and (looks or options.out):
+        raise UserError(
+            "A sample is one clip: --sample goes without --views, --timeline "
+            "and --out."
+        )
+    if options.save_clip and looks:
+        raise UserError(
+            "--save-clip writes the one clip that was looked at. Leave out "
+            "--views and --timeline."
+        )
+    if options.plot and options.timeline is None:
+        raise UserError("--plot draws a timeline. Give --timeline too.")
+    if options.plot and not options.plot.lower().endswith(".png"):
+        raise UserError(f"Expected --plot to end in .png, not {options.plot}.")
+    if options.plot:
+        curves.require()
+
+
+def check_inputs(options: argparse.Namespace, inputs: Sequence[Input]) -> None:
+    """Raises a UserError where there are several and one is expected."""
+    for name in ("save_clip", "plot"):
+        if getattr(options, name) and len(inputs) > 1:
+            raise UserError(
+                f"--{name.replace('_', '-')} is of one video. Received: "
+                f"{len(inputs)} of them"
+            )
+
+
+def check_timeline(model: Predictor) -> None:
+    """Raises a UserError unless a model can look along a video."""
+    if model.sampling is None:
+        raise UserError(
+            f"A timeline is of videos. Received: {model.path}, which is not "
+            "trained on videos."
+        )
+    if model.decoder != "pyav":
+        raise UserError(
+            f"A timeline needs PyAV. Received: a run with "
+            f"data.decoder={model.decoder}, which decodes whole files."
+        )
+    if model.views.clips != 1:
+        raise UserError(
+            "A timeline slides one clip along the video. Expected --views 1x1 "
+            f"or 1x3. Received: {model.views.clips} clips"
+        )
+
+
+def views_of(options: argparse.Namespace, recipe: Recipe) -> ViewsConfig | None:
+    """What is looked at; the middle clip unless views are asked for."""
+    chosen = view_options.views_of(options, recipe)
+    more = options.full_frame or any(
+        value is not None
+        for value in (
+            options.starts,
+            options.pool,
+            options.short_side,
+            options.crop,
+        )
+    )
+    return chosen if options.views is not None or more else None
+
+
+def in_words(options: argparse.Namespace, model: Predictor) -> str:
+    """What was looked at of each input."""
+    if model.sampling is None:
+        return "the clip as it is"
+    views = scoring.in_words(model.views)
+    if options.timeline is None:
+        return views
+    crops = views.rpartition(", starts")[0]
+    return f"every {options.timeline:g} s along the video, {crops}"

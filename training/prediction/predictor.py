@@ -1,0 +1,250 @@
+"""A trained model, from a SavedModel or a run, that scores what it is shown."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from training import remote, run_model
+from training.data import DATASETS, clips, dataset_of
+from training.data import sampling as samples
+from training.data.datasets import Example
+from training.data.sources import VideoError
+from training.data.video_views import VideoViews
+from training.data.videos import VideoDataset
+from training.errors import UserError
+from training.evaluation import metrics, scoring, view_network, view_options
+from training.evaluation.view_network import Step
+from training.prediction.video_inputs import Input
+from training.recipe import Recipe, SamplingConfig, ViewsConfig
+from training.remote import Path
+from training.run_folder import RunFolder
+from training.serving.saved_model import SavedModel
+
+BATCH = 8  # views that the network takes at once
+# What is looked at of each video, given the recipe; None for the middle clip.
+Choice = Callable[[Recipe], ViewsConfig | None]
+
+
+def middle(recipe: Recipe) -> None:
+    """The choice of the middle clip."""
+    del recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A model that scores views of videos.
+
+    Attributes:
+        path: of the SavedModel's version, or of the run.
+        classes: their names.
+        recipe: what it was trained with, if it says so.
+        sampling: what it sees of a video; None where it is not for videos.
+        decoder: as `DataConfig.decoder`.
+        views: what is looked at of each video; of no meaning without
+            `sampling`.
+        chosen: whether `views` is anything but the middle clip.
+        step: from uint8 views to scores, float32 `(n, classes)`.
+    """
+
+    path: Path
+    classes: Sequence[str]
+    recipe: Recipe | None
+    sampling: SamplingConfig | None
+    decoder: str
+    views: ViewsConfig
+    chosen: bool
+    step: Step
+
+    def open(self, path: str) -> VideoViews:
+        """A video file to look at.
+
+        Raises:
+            VideoError: it cannot be read.
+            UserError: this model is not for videos.
+        """
+        if self.sampling is None:
+            raise UserError(
+                f"{self.path} is not trained on videos. Expected a clip as "
+                f"{' or '.join(clips.READERS)}. Received: {path}"
+            )
+        return VideoViews(path, self.sampling, self.decoder)
+
+    def read(self, source: Input) -> np.ndarray:
+        """What is looked at of a file, uint8 `(views, time, h, w, 3)`.
+
+        Raises:
+            VideoError: it cannot be read; the message is the reason.
+        """
+        if source.reason:
+            raise VideoError(source.reason)
+        if self.sampling is not None and not source.is_clip:
+            return self.open(source.path).read(self.views)
+        if self.chosen:
+            raise VideoError("a clip file has no views: leave out --views")
+        try:
+            return clips.read_clip(source.path)[None]
+        except UserError as error:
+            raise VideoError(str(error)) from error
+
+    def score(self, pixels: np.ndarray) -> np.ndarray:
+        """Scores of what was read of a file, float64 `(classes,)`.
+
+        Args:
+            pixels: uint8 views `(views, time, height, width, 3)`.
+
+        Raises:
+            UserError: they are not what the model takes.
+        """
+        waiting = scoring.Waiting(self.step, BATCH)
+        waiting.add(pixels)
+        return self.pooled(waiting.end()[None])[0]
+
+    def pooled(self, scores: np.ndarray) -> np.ndarray:
+        """Scores `(n, views, classes)` as those of n videos, `(n, classes)`."""
+        return metrics.pooled(
+            scores, self.views.pool if self.chosen else "mean"
+        )
+
+    def sample(self, split: str, index: int) -> tuple[Example, str]:
+        """An example of the data set it was trained on, and what it is called.
+
+        Raises:
+            UserError: there is no such example, or no such data set here.
+        """
+        if self.recipe is None:
+            raise UserError(
+                f"{self.path} does not say on what it was trained "
+                "(assets/recipe.json); give a clip file instead."
+            )
+        example = dataset_of(self.recipe).example(split, index)
+        return example, f"{self.recipe.dataset} {split} sample {index}"
+
+
+def load(path: str | Path, choose: Choice = middle) -> Predictor:
+    """Loads a SavedModel, or the latest checkpoint of a run.
+
+    Args:
+        path: a version of a SavedModel, a directory of versions, or a run
+            folder; a path or a URL.
+        choose: what is looked at of each video.
+
+    Raises:
+        UserError: it is neither, or cannot look at such views.
+    """
+    path = remote.as_path(path)
+    if (path / "recipe.json").is_file():
+        return _of_run(RunFolder(path), choose)
+    return _of_saved_model(SavedModel(path), choose)
+
+
+def _of_run(run: RunFolder, choose: Choice) -> Predictor:
+    """The same network, on the same pixels, as `training.evaluate` has."""
+    model, recipe, dataset = run_model.load_trained(run)
+    sampling, views, chosen = _looks(recipe, run.path, choose)
+    if isinstance(dataset, VideoDataset):
+        view_options.check(views, sampling, dataset.multi_label)
+        model = view_network.build_network(model, recipe, dataset, views)
+    step = view_network.step_of(model, dataset.multi_label)
+    shape = model.input_shape[1:]
+
+    def checked(pixels):
+        if not _fits(shape, pixels.shape[1:]):
+            raise UserError(
+                f"This run takes uint8 pixels of shape {shape}. Received: "
+                f"{pixels.dtype} {pixels.shape[1:]}"
+            )
+        return step(pixels)
+
+    return Predictor(
+        path=run.path,
+        classes=dataset.classes,
+        recipe=recipe,
+        sampling=sampling,
+        decoder=recipe.data.decoder if recipe.data else "pyav",
+        views=views,
+        chosen=chosen,
+        step=checked,
+    )
+
+
+def _of_saved_model(model: SavedModel, choose: Choice) -> Predictor:
+    recipe = model.recipe
+    sampling, views, chosen = _looks(recipe, model.path, choose)
+    if recipe is not None and sampling is not None:
+        side = views.crop_px if views.crops else None
+        shape = (sampling.frames, side, side, 3)
+        if not _fits(model.input_shape, shape):
+            raise UserError(
+                f"{model.path} takes clips of shape {model.input_shape} alone. "
+                f"Expected views of that size. Received: {shape}; give "
+                "--short-side and --crop, or --model with the run folder."
+            )
+        _check_windows(recipe, sampling, views)
+        multi_label = views.pool == "max" and not _adds_up(model, sampling)
+        view_options.check(views, sampling, multi_label)
+    return Predictor(
+        path=model.path,
+        classes=model.classes,
+        recipe=model.recipe,
+        sampling=sampling,
+        decoder="pyav",
+        views=views,
+        chosen=chosen,
+        step=model.probabilities,
+    )
+
+
+def _check_windows(
+    recipe: Recipe, sampling: SamplingConfig, views: ViewsConfig
+) -> None:
+    """Raises a UserError where a test would average over windows.
+
+    A SavedModel averages over whole views, which is the same for views of the
+    size that was trained on alone.
+    """
+    windows = view_network.has_windows(recipe)
+    side = views.crop_px if views.crops else None
+    if windows and views.starts != "mmaction2" and side != sampling.crop_px:
+        raise UserError(
+            f"A test of this network averages over windows of "
+            f"{sampling.crop_px} px, a SavedModel over whole views. Expected "
+            f"--crop {sampling.crop_px} or --model with the run folder. "
+            f"Received: {scoring.in_words(views)}"
+        )
+
+
+def _looks(recipe: Recipe | None, path: Path, choose: Choice):
+    """(sampling, views, whether they are chosen) of a model."""
+    of_videos = recipe is not None and issubclass(
+        DATASETS.get(recipe.dataset, object), VideoDataset
+    )
+    chosen = choose(recipe) if recipe is not None else None
+    if recipe is None or not of_videos:
+        if chosen is not None:
+            raise UserError(
+                f"Views are of videos. Received: {path}, which is not trained "
+                "on videos."
+            )
+        return None, samples.middle(SamplingConfig()), False
+    sampling = recipe.sampling or SamplingConfig()
+    views = chosen or samples.middle(sampling)
+    return sampling, views, chosen is not None
+
+
+def _fits(taken: tuple, shape: tuple) -> bool:
+    """Whether a model takes pixels of a shape; None is any size."""
+    return len(taken) == len(shape) and all(
+        of_model in (None, side)
+        for of_model, side in zip(taken, shape, strict=True)
+    )
+
+
+def _adds_up(model: SavedModel, sampling: SamplingConfig) -> bool:
+    """Whether scores add up to 1, as those of one label a video do.
+
+    A SavedModel does not say in another way which of both it is.
+    """
+    side = sampling.crop_px
+    clip = np.zeros((1, sampling.frames, side, side, 3), np.uint8)
+    return bool(abs(model.probabilities(clip).sum() - 1) < 1e-3)

@@ -1,0 +1,1 @@
+"""What `training.export` writes, and what servers are told of it."""

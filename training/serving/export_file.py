@@ -1,0 +1,137 @@
+"""One file for devices without TensorFlow: .tflite (LiteRT) or .onnx.
+
+It takes one clip or image of the size that was trained on, uint8, and gives
+probabilities; the names of the classes are beside it, in FILE.classes.txt, and
+what is known of its licence in FILE.licence.md.
+"""
+
+import tempfile
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from training import files
+from training.errors import UserError
+from training.remote import Path
+from training.serving.served_model import ServedModel
+
+SIGNATURE = "serving_default"
+OPSET = 17  # of ONNX
+
+
+def write(
+    served: ServedModel, path: Path, dtype: str = "float32"
+) -> tuple[int, float]:
+    """Makes the file, asks it, and writes it.
+
+    Args:
+        served: the network.
+        path: ends in .tflite or .onnx.
+        dtype: of the weights: "float32"; for .tflite "int8" too, of the
+            convolutions and matrices that LiteRT computes so.
+
+    Returns:
+        Its bytes, and how far its probabilities are from those of the network,
+        at the most, for a clip of noise.
+
+    Raises:
+        UserError: the format has no such dtype, or what it takes is not
+            installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise UserError(
+            f"Expected a file that ends in {' or '.join(FORMATS)}. Received: "
+            f"{path}"
+        )
+    make, run, dtypes = FORMATS[suffix]
+    if dtype not in dtypes:
+        raise UserError(
+            f"Expected weights in {' or '.join(dtypes)} for {suffix}. "
+            f"Received: {dtype}"
+        )
+    content = make(served, dtype)
+    shape = served.dataset.element_shape
+    noise = np.random.default_rng(0).integers(0, 256, (1, *shape), "uint8")
+    expected = served.scores(served.logits(noise)).numpy()
+    error = float(np.abs(run(content, noise) - expected).max())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_bytes(path, content)
+    names = path.with_name(path.name + ".classes.txt")
+    files.write_text(names, "\n".join(served.classes) + "\n")
+    return len(content), error
+
+
+def _function(served: ServedModel):
+    """Probabilities of one clip, as a traced function."""
+    shape = (1, *served.dataset.element_shape)
+    name = served.network.inputs[0].name
+
+    def classify(pixels):
+        return {"probabilities": served.scores(served.logits(pixels))}
+
+    spec = tf.TensorSpec(shape, tf.uint8, name)
+    return tf.function(classify, [spec], autograph=False)
+
+
+def _tflite(served: ServedModel, dtype: str) -> bytes:
+    module = tf.Module()
+    module.weights = [variable.value for variable in served.variables]
+    module.classify = _function(served)
+    with tempfile.TemporaryDirectory() as scratch:
+        tf.saved_model.save(module, scratch, {SIGNATURE: module.classify})
+        converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
+        if dtype == "int8":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        return converter.convert()
+
+
+def _run_tflite(content: bytes, pixels: np.ndarray) -> np.ndarray:
+    with warnings.catch_warnings():
+        # It says that its place is the package ai_edge_litert.
+        warnings.simplefilter("ignore", UserWarning)
+        interpreter = tf.lite.Interpreter(model_content=content)
+    runner = interpreter.get_signature_runner(SIGNATURE)
+    (name,) = runner.get_input_details()
+    return runner(**{name: pixels})["probabilities"]
+
+
+def _onnx(served: ServedModel, dtype: str) -> bytes:
+    del dtype
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise _missing("tf2onnx") from error
+    function = _function(served)
+    model, _ = tf2onnx.convert.from_function(
+        function, function.input_signature, opset=OPSET
+    )
+    return model.SerializeToString()
+
+
+def _run_onnx(content: bytes, pixels: np.ndarray) -> np.ndarray:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise _missing("onnxruntime") from error
+    session = onnxruntime.InferenceSession(content)
+    (given,) = session.get_inputs()
+    (scores,) = session.run(["probabilities"], {given.name: pixels})
+    return scores
+
+
+def _missing(package: str) -> UserError:
+    return UserError(
+        f"ONNX files need {package} (extra onnx). Install it with: "
+        "pip install tf2onnx onnxruntime"
+    )
+
+
+# How a format is made and run, and in which dtypes its weights may be.
+Format = tuple[Callable, Callable, tuple[str, ...]]
+FORMATS: dict[str, Format] = {
+    ".tflite": (_tflite, _run_tflite, ("float32", "int8")),
+    ".onnx": (_onnx, _run_onnx, ("float32",)),
+}
