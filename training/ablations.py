@@ -1,7 +1,7 @@
 """Trains the rows of the paper's ablations on digits, and prints its tables.
 
-The same command goes on after a stop. In `training/ablation`, ablation_tables.py
-says which recipe is which row, and ablation_runs.py where the runs are.
+The same command goes on after a stop. In `training/ablation`, ablation_tables
+says which recipe is which row, and ablation_runs where the runs are.
 """
 
 import argparse
