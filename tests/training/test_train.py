@@ -165,9 +165,17 @@ STOPS = {  # and kills: test_kills.py
 EXIT_CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 0}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("how", "arguments", "after"), STOPS.values(), ids=STOPS
+    ("how", "arguments", "after"),
+    [
+        # SIGTERM takes the same way as Ctrl-C, and saves before.
+        pytest.param(
+            *stop,
+            id=name,
+            marks=pytest.mark.full if name == "Ctrl-C" else pytest.mark.slow,
+        )
+        for name, stop in STOPS.items()
+    ],
 )
 def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
     how, arguments, after, tmp_path

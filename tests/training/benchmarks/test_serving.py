@@ -10,7 +10,7 @@ from training.benchmarks import serving
 ROOT = pathlib.Path(serving.__file__).parent
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_all_forms_are_timed_and_weights_are_on_the_disk_once(monkeypatch):
     request = ("c2d_nl1_r50", "8x8", (8, 32, 32, 3))
     spec = serving.networks.specs.resnet_spec("c2d", 50)
