@@ -139,8 +139,9 @@ def test_half_an_export_is_replaced(trained, s3, bucket):
     s3.put_object(Bucket=bucket, Key="out/1/assets/left", Body=b"x")
     run = RunFolder(f"s3://{trained}/run")
     export.main([f"--workdir={run.path}", f"--out=s3://{bucket}/out"])
-    made = keys(s3, bucket)
+    made = keys(s3, bucket, "out/1/")
     assert "out/1/saved_model.pb" in made and "out/1/assets/left" not in made
+    assert "out/README.md" in keys(s3, bucket)
     expected = keys(s3, trained, "models/x/1/")
     assert [k.removeprefix("out/") for k in made] == [
         k.removeprefix("models/x/") for k in expected

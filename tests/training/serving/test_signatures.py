@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 import nonlocal_tf as nl
 from nonlocal_tf import preprocess
@@ -42,6 +43,20 @@ def served(tmp_path_factory, shallow):  # noqa: F811
 
 def pixels(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, "uint8")
+
+
+def test_its_graph_holds_no_operation_of_xla(served, tiny):
+    # TensorFlow Serving and TensorFlow Lite may lack them.
+    for path in (served[0].path, tiny[1]):
+        saved = saved_model_pb2.SavedModel.FromString(
+            (path / "saved_model.pb").read_bytes()
+        )
+        graph = saved.meta_graphs[0].graph_def
+        ops = {node.op for node in graph.node} | {
+            node.op for f in graph.library.function for node in f.node_def
+        }
+        assert "Softmax" in ops
+        assert [op for op in ops if op.startswith("Xla")] == []
 
 
 def test_logits_and_probabilities_are_those_of_the_trained_network(served):
