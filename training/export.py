@@ -8,6 +8,7 @@ export is a numbered version in a directory, as TensorFlow Serving expects it.
 
 import hashlib
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -26,7 +27,6 @@ from training.serving import (
     served_model,
     stored_weights,
 )
-from training.url_path import UrlPath
 
 EXAMPLE = (
     "python -m training.export --workdir runs/digits_nl "
@@ -68,7 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(_export_file(run, out, options.quantize))
         return
     path = export_run(run, out, options.quantize)
-    print(f"SavedModel: {path}\nServe it: {serve_command(path.parent)}")
+    print(
+        f"SavedModel: {path}\nServe it: python -m training.serve_config "
+        f"--model {shlex.quote(str(path.parent))}"
+    )
 
 
 def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
@@ -115,14 +118,11 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
 def _export_file(run: RunFolder, path: Path, dtype: str) -> str:
     """Writes one file instead, and says what it is."""
     served = served_model.build(*run_model.load_trained(run))
-    size, error = export_file.write(served, path, dtype)
+    size, far = export_file.write(served, path, dtype)
     # It has no card that could say so.
     licence = path.with_name(path.name + ".licence.md")
     files.write_text(licence, origins.licences(run.read_origins()) + "\n")
-    return (
-        f"{path}: {size / 1e6:.1f} MB, {dtype}; its probabilities are at most "
-        f"{error:.1e} from the network's"
-    )
+    return f"{path}: {size / 1e6:.1f} MB, {dtype}; its probabilities {far}"
 
 
 def _publish_card(version: Path, out: Path) -> None:
@@ -147,17 +147,6 @@ def check_out(out: Path, recipe: Recipe) -> None:
                 f"{out} holds versions of recipe {there.name!r}, not "
                 f"{recipe.name!r}. Give another directory."
             )
-
-
-def serve_command(out: Path) -> str:
-    """How to serve a directory of versions with TensorFlow Serving."""
-    if isinstance(out, UrlPath):
-        return f"copy {out} to a local directory (savedmodels/README.md)"
-    out = out.resolve()
-    return (
-        f'docker run -p 8501:8501 -v "{out}:/models/{out.name}" '
-        f"-e MODEL_NAME={out.name} tensorflow/serving"
-    )
 
 
 def _digest(model: keras.Model) -> str:

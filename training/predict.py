@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:  # also what was found before someone stopped it
         if out and found:
             _write(out, found, model, options)
-            print(f"{len(found)} predictions written to {out}")
+            good = sum(one.scores is not None for one in found)
+            errors = f" and {len(found) - good} errors" * (good < len(found))
+            print(f"{good} predictions{errors} written to {out}")
     if options.plot:
         _plot(options, found[0], model)
     _end(found)

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("Give --model DIR, a directory of versions.")
     written = write(options.model, options.out, options.batching)
     print("\n".join(f"Written: {path}" for path in written))
-    print("What to do with them: README.md among them.")
+    print(f"How to use them is in {pathlib.Path(options.out) / 'README.md'}")
 
 
 def write(

@@ -197,17 +197,18 @@ def _summary(
         ("exported", exported or "no (see export below)"),
     ]
     workdir = f"--workdir {run.path}"
+    what = "--sample 0" if chosen.data is None else '"my video.mp4"'
     commands = []
     if exported:
         model = f"--model {exported.parent}"
-        what = "--sample 0" if chosen.data is None else '"my video.mp4"'
         commands.append(("predict", _module("predict", model, what)))
-    if chosen.model.nonlocal_block is not None:
-        options = ("--sample 0", "--out looks.png")
+        commands.append(("a page", _module("app", model)))
+    if "_nl" in chosen.model.name:
+        options = (what, "--out looks.png")
         commands.append(("visualize", _module("visualize", workdir, *options)))
     commands.append(("evaluate", _module("evaluate", workdir)))
     if exported:
-        commands.append(("serve", export.serve_command(exported.parent)))
+        commands.append(("serve", _module("serve_config", model)))
     else:
         out = f"--out savedmodels/{run.path.resolve().name}"
         commands.append(("export", _module("export", workdir, out)))

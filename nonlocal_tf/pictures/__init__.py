@@ -8,6 +8,7 @@ from nonlocal_tf.pictures.base import (
     gif,
     joined,
     pillow,
+    plain,
     sheet,
 )
 from nonlocal_tf.pictures.heat import heated
@@ -24,6 +25,7 @@ __all__ = [
     "heated",
     "joined",
     "pillow",
+    "plain",
     "sheet",
     "strip",
 ]

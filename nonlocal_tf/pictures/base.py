@@ -1,6 +1,7 @@
 """What pictures share: Pillow, colours, and pictures of pictures."""
 
 import io
+import unicodedata
 from collections.abc import Iterable
 
 GAP_PX = 6
@@ -15,8 +16,7 @@ def sheet(pictures, captions, columns: int = 6):
 
     Args:
         pictures: uint8 RGB, each `(height, width, 3)`.
-        captions: the lines of each; letters that Pillow's own font lacks
-            become question marks.
+        captions: the lines of each; in `plain` letters.
         columns: pictures a row.
 
     Returns:
@@ -41,9 +41,19 @@ def sheet(pictures, captions, columns: int = 6):
         picture.paste(Image.fromarray(tile), (x, y))
         for number, text in enumerate(caption):
             below = y + height + number * CAPTION_PX
-            known = text.encode("ascii", "replace").decode()
-            draw.text((x, below), known[: width // LETTER_PX], fill=TEXT)
+            known = plain(text)[: width // LETTER_PX]
+            draw.text((x, below), known, fill=TEXT)
     return picture
+
+
+def plain(text: str) -> str:
+    """A text in ASCII, which is all that Pillow's own font has.
+
+    Accents are left off; what else there is becomes question marks.
+    """
+    letters = unicodedata.normalize("NFKD", text)
+    kept = (c for c in letters if not unicodedata.combining(c))
+    return "".join(kept).encode("ascii", "replace").decode()
 
 
 def pillow():

@@ -11,7 +11,7 @@ import numpy as np
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.look import Look
 from nonlocal_tf.pictures import heat
-from nonlocal_tf.pictures.base import BACKGROUND, TEXT, pillow
+from nonlocal_tf.pictures.base import BACKGROUND, TEXT, pillow, plain
 from nonlocal_tf.pictures.marks import ARROW, QUERY, THICK_PX, THIN_PX, Marks
 from nonlocal_tf.pictures.tiles import FONT_PX, GAP_PX, LINE_PX, Tiles
 
@@ -203,5 +203,6 @@ def _arrows(draw, at, weights: Sequence[float]) -> None:
 
 def _write(draw, at, text: str, anchor: str) -> float:
     """Writes; returns where the text ends."""
+    text = plain(text)
     draw.text(at, text, fill=TEXT, anchor=anchor, font_size=FONT_PX)
     return at[0] + draw.textlength(text, font_size=FONT_PX)

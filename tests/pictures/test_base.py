@@ -23,6 +23,12 @@ def test_pictures_are_put_below_or_beside_each_other():
     assert beside[6, 20].tolist() == [0, 0, 255]
 
 
+def test_text_keeps_its_letters_without_accents():
+    assert pictures.plain("Übung é naïve") == "Ubung e naive"
+    assert pictures.plain("U\u0308bung") == "Ubung"
+    assert pictures.plain("a 日本") == "a ??"
+
+
 def test_a_gif_plays_all_pictures_and_again():
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     content = pictures.gif([flat(colour) for colour in colours], 160)

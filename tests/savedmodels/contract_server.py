@@ -134,7 +134,9 @@ def main() -> None:
     with ContractServer(
         options.config, options.models, options.port, options.rest_port
     ) as server:
-        print(server.grpc_address, server.rest_address, flush=True)
+        print(f"gRPC: {server.grpc_address}\nREST: {server.rest_address}")
+        names = ", ".join(server.models.by_name)
+        print(f"Ready: {names}. Ctrl-C ends it.", flush=True)
         ended.wait()
 
 

@@ -168,10 +168,10 @@ def server_process(config: pathlib.Path, root: pathlib.Path):
         command, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            addresses = process.stdout.readline().split()
-            if len(addresses) != 2:
+            lines = [process.stdout.readline() for _ in range(2)]
+            if not all(lines):
                 raise Wrong(f"the server did not start: {process.wait()}")
-            yield addresses
+            yield [line.split()[1] for line in lines]
             if process.poll() is not None:
                 raise Wrong(f"the server ended with {process.returncode}")
         finally:

@@ -176,4 +176,4 @@ def test_the_command_says_where_and_how_to_serve(tiny, tmp_path, capsys):
     export.main([f"--workdir={tiny[0]}", f"--out={out}"])
     printed = capsys.readouterr().out
     assert str(out / "1") in printed
-    assert f"{out}:/models/digits" in printed
+    assert f"training.serve_config --model {out}\n" in printed

@@ -152,8 +152,8 @@ def test_the_table_names_what_to_try_next(tiny, capsys):
     printed = capsys.readouterr().out
     for word in ("chance", "10.0 %", str(exported), "training.predict"):
         assert word in printed
-    for word in ("training.visualize", "training.evaluate", "docker run"):
-        assert word in printed
+    for command in ("visualize", "evaluate", "app", "serve_config"):
+        assert f"-m training.{command} " in printed
 
 
 EPOCH = "checkpoints/epoch_0001"

@@ -6,6 +6,8 @@ import tensorflow as tf
 from training.data.listing import Listing, Video
 from training.data.sources import Probe, Source
 
+NAMED = 5  # classes of which there is no video
+
 
 class Part:
     """The good videos of a split, as columns of tensors."""
@@ -38,7 +40,7 @@ class Part:
         # The data set's word on the rate goes before the file's.
         rates = [video.fps or probe.fps for video, probe in pairs]
         self._columns["fps"] = tf.constant(rates, tf.float64)
-        self._classes = len(listing.classes)
+        self._classes = listing.classes
         self._multi_label = listing.multi_label
         labels = [video.labels for video in self.videos]
         if listing.multi_label:
@@ -93,16 +95,32 @@ class Part:
             throughout, self._multi_hot(tf.boolean_mask(of, seen))
         )
 
-    def largest_share(self, classes: int) -> float:
+    def largest_share(self) -> float:
         """How often the most frequent class is right."""
-        counts = np.zeros(classes, np.int64)
+        return float(self._videos_of_classes().max() / len(self.videos))
+
+    def lacking(self) -> str:
+        """Names classes of which there is no video here; "" if none or all."""
+        counts = self._videos_of_classes()
+        none = [
+            n
+            for n, count in zip(self._classes, counts, strict=True)
+            if count == 0
+        ]
+        if not 0 < len(none) < len(self._classes):
+            return ""
+        named = ", ".join(none[:NAMED]) + " and others" * (len(none) > NAMED)
+        return f"Without a video in {self.name}: {named}."
+
+    def _videos_of_classes(self) -> np.ndarray:
+        counts = np.zeros(len(self._classes), np.int64)
         for video in self.videos:
             for label in set(video.labels):
                 counts[label] += 1
-        return float(counts.max() / len(self.videos))
+        return counts
 
     def _multi_hot(self, labels):
-        hot = tf.one_hot(labels, self._classes)  # (labels, classes)
+        hot = tf.one_hot(labels, len(self._classes))  # (labels, classes)
         return tf.reduce_max(
-            tf.concat([hot, tf.zeros((1, self._classes))], 0), axis=0
+            tf.concat([hot, tf.zeros((1, len(self._classes)))], 0), axis=0
         )

@@ -222,14 +222,16 @@ class VideoDataset(Dataset):
         return len(part) - len(late)
 
     def guessing(self, split):
-        return self._part(split).largest_share(len(self.classes))
+        return self._part(split).largest_share()
 
     def overview(self):
         videos = ", ".join(
             f"{name} {listed - bad}" + f" ({bad} bad)" * bool(bad)
             for name, (listed, bad) in self.counts().items()
         )
-        return f"{len(self.classes)} classes; videos: {videos}.\n"
+        lacking = [part.lacking() for part in self._splits.values()]
+        first = f"{len(self.classes)} classes; videos: {videos}."
+        return "\n".join([first, *filter(None, lacking)]) + "\n"
 
     def fingerprint(self):
         """Names what is drawn from: classes, videos, labels and lengths."""

@@ -119,7 +119,7 @@ def draw(shares: np.ndarray, names: list[str]):
 
 def _texts(names):
     """Names that Pillow's own font can write, none too long."""
-    known = [name.encode("ascii", "replace").decode() for name in names]
+    known = [pictures.plain(name) for name in names]
     return [
         name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 2]}.."
         for name in known

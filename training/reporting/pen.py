@@ -1,7 +1,5 @@
 """What diagrams are drawn with, in pixels of the size they are shown at."""
 
-import unicodedata
-
 from nonlocal_tf import pictures
 
 FONT_PX = 15
@@ -34,7 +32,7 @@ class Pen:
         """Writes; anchors are l, m or r, and m for the middle of the height."""
         at = (x * self._factor, y * self._factor)
         size *= self._factor
-        text = _plain(text)
+        text = pictures.plain(text)
         self._draw.text(at, text, fill=INK, anchor=anchor, font_size=size)
 
     def text_upwards(self, x, y, text: str) -> None:
@@ -50,12 +48,5 @@ class Pen:
 
     def width(self, text: str, size: int = FONT_PX) -> float:
         size *= self._factor
-        text = _plain(text)
+        text = pictures.plain(text)
         return self._draw.textlength(text, font_size=size) / self._factor
-
-
-def _plain(text: str) -> str:
-    """A text in ASCII, which is all that Pillow's own font has."""
-    letters = unicodedata.normalize("NFKD", text)
-    kept = (c for c in letters if not unicodedata.combining(c))
-    return "".join(kept).encode("ascii", "replace").decode()

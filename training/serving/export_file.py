@@ -15,6 +15,7 @@ import tensorflow as tf
 from training import files
 from training.errors import UserError
 from training.remote import Path
+from training.serving import comparison
 from training.serving.served_model import ServedModel
 
 SIGNATURE = "serving_default"
@@ -23,7 +24,7 @@ OPSET = 17  # of ONNX
 
 def write(
     served: ServedModel, path: Path, dtype: str = "float32"
-) -> tuple[int, float]:
+) -> tuple[int, str]:
     """Makes the file, asks it, and writes it.
 
     Args:
@@ -33,8 +34,7 @@ def write(
             convolutions and matrices that LiteRT computes so.
 
     Returns:
-        Its bytes, and how far its probabilities are from those of the network,
-        at the most, for a clip of noise.
+        Its bytes, and how far its probabilities are from the network's.
 
     Raises:
         UserError: the format has no such dtype, or what it takes is not
@@ -46,22 +46,25 @@ def write(
             f"Expected a file that ends in {' or '.join(FORMATS)}. Received: "
             f"{path}"
         )
-    make, run, dtypes = FORMATS[suffix]
+    make, load, dtypes = FORMATS[suffix]
     if dtype not in dtypes:
         raise UserError(
             f"Expected weights in {' or '.join(dtypes)} for {suffix}. "
             f"Received: {dtype}"
         )
     content = make(served, dtype)
-    shape = served.dataset.element_shape
-    noise = np.random.default_rng(0).integers(0, 256, (1, *shape), "uint8")
-    expected = served.scores(served.logits(noise)).numpy()
-    error = float(np.abs(run(content, noise) - expected).max())
+    name, pixels = comparison.examples(served.dataset)
+    error = comparison.furthest(
+        load(content),
+        lambda batch: served.scores(served.logits(batch)),
+        pixels,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_bytes(path, content)
     names = path.with_name(path.name + ".classes.txt")
     files.write_text(names, "\n".join(served.classes) + "\n")
-    return len(content), error
+    far = f"of {name}, at most {error:.1e} from the network's"
+    return len(content), far
 
 
 def _function(served: ServedModel):
@@ -88,14 +91,14 @@ def _tflite(served: ServedModel, dtype: str) -> bytes:
         return converter.convert()
 
 
-def _run_tflite(content: bytes, pixels: np.ndarray) -> np.ndarray:
+def _load_tflite(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
     with warnings.catch_warnings():
         # It says that its place is the package ai_edge_litert.
         warnings.simplefilter("ignore", UserWarning)
         interpreter = tf.lite.Interpreter(model_content=content)
     runner = interpreter.get_signature_runner(SIGNATURE)
     (name,) = runner.get_input_details()
-    return runner(**{name: pixels})["probabilities"]
+    return lambda pixels: runner(**{name: pixels})["probabilities"]
 
 
 def _onnx(served: ServedModel, dtype: str) -> bytes:
@@ -111,15 +114,14 @@ def _onnx(served: ServedModel, dtype: str) -> bytes:
     return model.SerializeToString()
 
 
-def _run_onnx(content: bytes, pixels: np.ndarray) -> np.ndarray:
+def _load_onnx(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
     try:
         import onnxruntime
     except ImportError as error:
         raise _missing("onnxruntime") from error
     session = onnxruntime.InferenceSession(content)
-    (given,) = session.get_inputs()
-    (scores,) = session.run(["probabilities"], {given.name: pixels})
-    return scores
+    (name,) = (given.name for given in session.get_inputs())
+    return lambda pixels: session.run(["probabilities"], {name: pixels})[0]
 
 
 def _missing(package: str) -> UserError:
@@ -129,9 +131,9 @@ def _missing(package: str) -> UserError:
     )
 
 
-# How a format is made and run, and in which dtypes its weights may be.
+# How a format is made and loaded, and in which dtypes its weights may be.
 Format = tuple[Callable, Callable, tuple[str, ...]]
 FORMATS: dict[str, Format] = {
-    ".tflite": (_tflite, _run_tflite, ("float32", "int8")),
-    ".onnx": (_onnx, _run_onnx, ("float32",)),
+    ".tflite": (_tflite, _load_tflite, ("float32", "int8")),
+    ".onnx": (_onnx, _load_onnx, ("float32",)),
 }

@@ -408,3 +408,9 @@ def test_frame_folders_go_through_a_service(tmp_path):
 def test_films_do_not_go_through_a_service(tmp_path):
     with pytest.raises(UserError, match="cannot decode video files"):
         load(tmp_path, service="grpc://localhost:1")
+
+
+def test_classes_without_a_video_in_a_split_are_named(dataset):
+    first, second = dataset.overview().splitlines()  # validation has both
+    assert first.startswith("2 classes; videos: ")
+    assert second == "Without a video in test: jump."

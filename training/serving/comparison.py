@@ -1,0 +1,47 @@
+"""How far what was exported is from the network it was made of."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from training.data import Dataset
+from training.errors import UserError
+
+EXAMPLES = 8
+
+
+def examples(dataset: Dataset) -> tuple[str, list[np.ndarray]]:
+    """Pixels to compare on: of noise a network often is too certain.
+
+    Args:
+        dataset: of the run.
+
+    Returns:
+        What they are, and uint8 clips or images from all over the validation
+        split.
+    """
+    count = dataset.examples("validation")
+    pixels = []
+    for index in sorted({*np.linspace(0, count - 1, EXAMPLES, dtype=int)}):
+        try:
+            pixels.append(dataset.example("validation", int(index)).pixels)
+        except UserError:
+            continue  # it cannot be read any more: the name counts those used
+    if pixels:
+        name = f"{len(pixels)} validation example"
+        return name + "s" * (len(pixels) > 1), pixels
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, dataset.element_shape, "uint8")
+    return "noise, as no validation example could be read", [noise]
+
+
+def furthest(
+    asked: Callable[[np.ndarray], np.ndarray],
+    expected: Callable[[np.ndarray], np.ndarray],
+    pixels: list[np.ndarray],
+) -> float:
+    """The largest difference of two functions of a batch of one."""
+    return max(
+        float(np.abs(asked(one[None]) - np.asarray(expected(one[None]))).max())
+        for one in pixels
+    )
