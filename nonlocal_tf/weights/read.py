@@ -16,7 +16,7 @@ from nonlocal_tf.weights.errors import CheckpointError, damaged
 from nonlocal_tf.weights.names import FORMATS, Format
 
 # Where training frameworks keep the weights among other things.
-INSIDE = ("blobs", "model_state", "state_dict")
+INSIDE = ("blobs", "model_state", "state_dict", "model")
 
 
 @dataclasses.dataclass
@@ -66,6 +66,21 @@ def read(path: str | os.PathLike) -> Checkpoint:
         _check_numbers(arrays)
         known = graph.read_note(noted)
     return Checkpoint(path, form, arrays, tuple(ignored), known)
+
+
+def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The numbers of a file of whatever network, by their names.
+
+    Args:
+        path: as of `read`.
+
+    Raises:
+        CheckpointError: the file is damaged or asks to run code.
+        OSError: it cannot be opened.
+    """
+    with opened(path) as file:
+        budget = Budget(os.fstat(file.fileno()).st_size)
+        return _numbers(_saved(file, budget), budget)
 
 
 @contextlib.contextmanager

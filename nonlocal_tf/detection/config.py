@@ -1,0 +1,82 @@
+"""What distinguishes one detector from another, as data."""
+
+import dataclasses
+
+from nonlocal_tf.choices import unknown
+from nonlocal_tf.detection import anchors
+from nonlocal_tf.models.resnet3d import STRIDES_ON
+from nonlocal_tf.models.specs import DEPTHS
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorConfig:
+    """A Mask R-CNN.
+
+    Attributes:
+        num_classes: with the background, which is class 0.
+        layers: residual blocks of res2 to res5.
+        width: channels of the first convolution; others follow.
+        stride_on: the convolution of a residual block that has the stride:
+            "3x3" as in torchvision, or "1x1" as in Detectron.
+        nonlocal_block: arguments of the non-local block before the last
+            residual block of res4; None for no such block.
+        fpn_channels: of P2 to P6, and of the first convolution on them.
+        anchor_sizes_px: a level.
+        aspect_ratios: of anchors, height to width.
+        box_units: of the two hidden layers of the box head.
+        mask_channels: of the convolutions of the mask head; () for no masks.
+        mask_deconv_channels: of its transposed convolution.
+        keypoints: how many there are of an object; 0 for none.
+        keypoint_channels: of the convolutions of the keypoint head.
+        keypoint_nonlocal_block: arguments of the non-local blocks behind every
+            second of those; None for no such blocks.
+        aligned: of ROIAlign.
+        samples: of ROIAlign, along each side of a bin.
+        proposals_a_level: before suppression, at the most.
+        proposals: of an image, at the most.
+        proposal_nms: overlap above which the worse of two goes.
+        proposal_side_px: of its sides, at the least.
+        least_score: of a detection.
+        detection_nms: overlap above which the worse of two of a class goes.
+        detections: of an image, at the most.
+        detection_side_px: of its sides, at the least.
+    """
+
+    num_classes: int = 81
+    layers: tuple[int, int, int, int] = DEPTHS[50]
+    width: int = 64
+    stride_on: str = "3x3"
+    nonlocal_block: dict | None = None
+    fpn_channels: int = 256
+    anchor_sizes_px: tuple[int, ...] = anchors.SIZES_PX
+    aspect_ratios: tuple[float, ...] = anchors.ASPECT_RATIOS
+    box_units: int = 1024
+    mask_channels: tuple[int, ...] = (256,) * 4
+    mask_deconv_channels: int = 256
+    keypoints: int = 0
+    keypoint_channels: tuple[int, ...] = (512,) * 8
+    keypoint_nonlocal_block: dict | None = None
+    aligned: bool = False
+    samples: int = 2
+    proposals_a_level: int = 1000
+    proposals: int = 1000
+    proposal_nms: float = 0.7
+    proposal_side_px: float = 1e-3
+    least_score: float = 0.05
+    detection_nms: float = 0.5
+    detections: int = 100
+    detection_side_px: float = 1e-2
+
+    def __post_init__(self):
+        if self.stride_on not in STRIDES_ON:
+            raise ValueError(unknown("stride_on", self.stride_on, STRIDES_ON))
+        if self.num_classes < 2:
+            raise ValueError(
+                "Expected `num_classes` of at least 2, the background and one "
+                f"more. Received: num_classes={self.num_classes}"
+            )
+        if self.nonlocal_block is not None and self.layers[2] < 2:
+            raise ValueError(
+                "A non-local block is before the last residual block of res4. "
+                f"Expected two there at least. Received: layers={self.layers}"
+            )

@@ -1,0 +1,154 @@
+"""What looks at the feature pyramid: proposals, boxes, masks, keypoints.
+
+References:
+    Ren et al., Faster R-CNN, NeurIPS 2015, section 3.
+    He et al., Mask R-CNN, ICCV 2017, sections 3 and 5.
+    Wang et al., Non-local Neural Networks, CVPR 2018, section 6.
+"""
+
+import keras
+from keras import initializers, layers
+
+from nonlocal_tf.detection.config import DetectorConfig
+from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+
+BOX_CELLS = 7
+MASK_CELLS = 14
+# Scores, deltas, and what losses are made of are float32 under every policy.
+FLOAT32 = {"dtype": "float32"}
+
+
+def build_rpn(config: DetectorConfig) -> keras.Model:
+    """From a map of the pyramid to objectness and deltas of its anchors.
+
+    Returns:
+        A model of `(batch, h, w, channels)` to logits `(batch, h * w * a)` and
+        deltas `(batch, h * w * a, 4)`, in the order of `anchors`.
+    """
+    ratios = len(config.aspect_ratios)
+    start = _normal(0.01)
+    x = inputs = keras.Input((None, None, config.fpn_channels), name="map")
+    x = layers.Conv2D(
+        config.fpn_channels,
+        3,
+        padding="same",
+        activation="relu",
+        kernel_initializer=start,
+        name="rpn_conv",
+    )(x)
+    logits, deltas = (
+        layers.Conv2D(
+            count, 1, kernel_initializer=start, name=f"rpn_{name}", **FLOAT32
+        )(x)
+        for name, count in (("logits", ratios), ("deltas", 4 * ratios))
+    )
+    logits = layers.Reshape((-1,), **FLOAT32)(logits)
+    deltas = layers.Reshape((-1, 4), **FLOAT32)(deltas)
+    return keras.Model(inputs, [logits, deltas], name="rpn")
+
+
+def build_box_head(config: DetectorConfig) -> keras.Model:
+    """From features of boxes to their classes and how to move them.
+
+    Returns:
+        A model of `(rois, 7, 7, channels)` to logits `(rois, classes)` and
+        deltas `(rois, classes, 4)`, those of the background too.
+    """
+    shape = (BOX_CELLS, BOX_CELLS, config.fpn_channels)
+    x = inputs = keras.Input(shape, name="rois")
+    x = layers.Flatten()(x)
+    for number in (1, 2):
+        x = layers.Dense(
+            config.box_units, activation="relu", name=f"box_fc{number}"
+        )(x)
+    logits, deltas = (
+        layers.Dense(
+            count,
+            kernel_initializer=_normal(stddev),
+            name=f"box_{name}",
+            **FLOAT32,
+        )(x)
+        for name, count, stddev in (
+            ("logits", config.num_classes, 0.01),
+            ("deltas", 4 * config.num_classes, 0.001),
+        )
+    )
+    deltas = layers.Reshape((config.num_classes, 4), **FLOAT32)(deltas)
+    return keras.Model(inputs, [logits, deltas], name="box_head")
+
+
+def build_mask_head(config: DetectorConfig) -> keras.Model:
+    """From features of boxes to a mask a class.
+
+    Returns:
+        A model of `(rois, 14, 14, channels)` to logits
+        `(rois, 28, 28, classes)`, that of the background too.
+    """
+    shape = (MASK_CELLS, MASK_CELLS, config.fpn_channels)
+    x = inputs = keras.Input(shape, name="rois")
+    for number, channels in enumerate(config.mask_channels, start=1):
+        x = _conv(x, channels, f"mask_conv{number}")
+    x = layers.Conv2DTranspose(
+        config.mask_deconv_channels,
+        2,
+        strides=2,
+        activation="relu",
+        kernel_initializer=_he(),
+        name="mask_deconv",
+    )(x)
+    x = layers.Conv2D(
+        config.num_classes,
+        1,
+        kernel_initializer=_he(),
+        name="mask_logits",
+        **FLOAT32,
+    )(x)
+    return keras.Model(inputs, x, name="mask_head")
+
+
+def build_keypoint_head(config: DetectorConfig) -> keras.Model:
+    """From features of boxes to a heat map a keypoint.
+
+    Returns:
+        A model of `(rois, 14, 14, channels)` to logits
+        `(rois, 56, 56, keypoints)`.
+    """
+    shape = (MASK_CELLS, MASK_CELLS, config.fpn_channels)
+    x = inputs = keras.Input(shape, name="rois")
+    for number, channels in enumerate(config.keypoint_channels, start=1):
+        x = _conv(x, channels, f"keypoint_conv{number}")
+        if config.keypoint_nonlocal_block is not None and number % 2 == 0:
+            name = f"keypoint_nonlocal{number}"
+            x = NonLocalBlock(**config.keypoint_nonlocal_block, name=name)(x)
+    x = layers.Conv2DTranspose(
+        config.keypoints,
+        4,
+        strides=2,
+        padding="same",
+        kernel_initializer=_he(),
+        name="keypoint_deconv",
+        **FLOAT32,
+    )(x)
+    x = layers.UpSampling2D(
+        2, interpolation="bilinear", name="keypoint_up", **FLOAT32
+    )(x)
+    return keras.Model(inputs, x, name="keypoint_head")
+
+
+def _conv(x, channels, name):
+    return layers.Conv2D(
+        channels,
+        3,
+        padding="same",
+        activation="relu",
+        kernel_initializer=_he(),
+        name=name,
+    )(x)
+
+
+def _he():
+    return initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+def _normal(stddev):
+    return initializers.RandomNormal(0.0, stddev)

@@ -1,0 +1,67 @@
+"""The trunk: a ResNet with frozen normalisations, and a feature pyramid.
+
+References:
+    Lin et al., Feature Pyramid Networks, CVPR 2017, section 3.
+    Wang et al., Non-local Neural Networks, CVPR 2018, section 6.
+"""
+
+import keras
+from keras import layers
+
+from nonlocal_tf.detection.config import DetectorConfig
+from nonlocal_tf.models.resnet3d import Style, stage_layers, stem_layers
+from nonlocal_tf.models.specs import STAGES, Stem
+
+STEM = Stem(1, (1, 3, 3), (1, 2, 2), pool_padding=1)
+LEVELS = (2, 3, 4, 5, 6)
+
+
+def build_pyramid(config: DetectorConfig) -> keras.Model:
+    """From images to feature maps.
+
+    Args:
+        config: of the detector.
+
+    Returns:
+        A model of normalised images `(batch, height, width, 3)`, whose sides
+        are multiples of 32, to P2 to P6, each `(batch, h, w, channels)` with
+        1/4 to 1/64 of a side.
+    """
+    style = Style(rank=2, norm="affine", stride_on=config.stride_on)
+    x = inputs = keras.Input((None, None, 3), name="images")
+    x = stem_layers(x, 1, STEM, config.width, style)
+    found = []
+    for index, (stage, count) in enumerate(
+        zip(STAGES, config.layers, strict=True)
+    ):
+        has_block = stage == "res4" and config.nonlocal_block is not None
+        x = stage_layers(
+            x,
+            (1,) * count,
+            config.width * 2**index,
+            stride=1 if index == 0 else 2,
+            nonlocal_after=(count - 2,) if has_block else (),
+            nonlocal_block=config.nonlocal_block or {},
+            style=style,
+            name=stage,
+        )
+        found.append(x)
+    return keras.Model(inputs, _merged(found, config), name="pyramid")
+
+
+def _merged(stages, config: DetectorConfig):
+    """P2 to P6 from C2 to C5: the coarser is added to the finer."""
+    maps: list = []
+    above = None
+    for level, x in reversed(list(enumerate(stages, start=2))):
+        x = layers.Conv2D(config.fpn_channels, 1, name=f"fpn_lateral{level}")(x)
+        if above is not None:
+            up = layers.UpSampling2D(2, name=f"fpn_up{level}")(above)
+            x = layers.Add(name=f"fpn_add{level}")([x, up])
+        above = x
+        maps.insert(0, _conv(x, config.fpn_channels, f"fpn_output{level}"))
+    return [*maps, layers.MaxPooling2D(1, 2, name="fpn_subsample")(maps[-1])]
+
+
+def _conv(x, channels, name):
+    return layers.Conv2D(channels, 3, padding="same", name=name)(x)

@@ -1,0 +1,178 @@
+"""What `keras.ops` lacks: TensorFlow's fused ROIAlign and suppression.
+
+Nothing of it compiles under XLA but `nms`; `roi_align.roi_align` does.
+"""
+
+import tensorflow as tf  # noqa: TID251, the one place
+
+from nonlocal_tf.detection import roi_align as gathered
+
+
+def roi_align(maps, boxes, scales, size, samples=2, aligned=False, level=None):
+    """`nonlocal_tf.detection.roi_align.roi_align` by `crop_and_resize`.
+
+    Equal corners of the crop make its samples those of ROIAlign: the map gets
+    a border of one replicated cell, in which samples up to a cell outside lie,
+    and what is farther is extrapolated by 0.
+
+    The gradient is that of the gathered samples: TensorFlow's own loses sums
+    where several threads of a CPU write to one cell.
+
+    Args and returns: as there.
+    """
+    how = (scales, size, samples, aligned, level)
+
+    @tf.custom_gradient
+    def value(*maps):
+        def gradient(dy):
+            with tf.GradientTape() as tape:
+                tape.watch(maps)
+                y = gathered.roi_align(maps, boxes, *how)
+            return tape.gradient(y, maps, output_gradients=dy)
+
+        return _fused(maps, boxes, *how), gradient
+
+    return value(*maps)
+
+
+def _fused(maps, boxes, scales, size, samples, aligned, level):
+    if level is None:
+        level = gathered.levels(boxes) - gathered.FIRST_LEVEL
+        level = level if len(maps) > 1 else 0
+    size = (size, size) if isinstance(size, int) else tuple(size)
+    shape = tf.shape(boxes)
+    batch, rois = shape[0], shape[1]
+    level = tf.reshape(level + tf.zeros((batch, rois), tf.int32), (-1,))
+    flat = tf.reshape(boxes, (-1, 4))
+    of = tf.repeat(tf.range(batch), rois)
+    parts, places = [], []
+    for number, (feature_map, scale) in enumerate(
+        zip(maps, scales, strict=True)
+    ):
+        here = tf.where(level == number)[:, 0]
+        cells = tf.gather(flat, here) * scale
+        crops = _crops(
+            feature_map, cells, tf.gather(of, here), size, samples, aligned
+        )
+        parts.append(crops)
+        places.append(here)
+    # Each box is on one level: what each place got goes back to it.
+    order = tf.argsort(tf.concat(places, 0))
+    y = tf.gather(tf.concat(parts, 0), order)
+    return tf.reshape(y, (batch, rois, *size, maps[0].shape[-1]))
+
+
+def _crops(feature_map, cells, of, size, samples, aligned):
+    """Features of boxes in cells of one map, `(rois, *size, channels)`."""
+    dtype = feature_map.dtype
+    padded = tf.pad(
+        tf.cast(feature_map, tf.float32),
+        ((0, 0), (1, 1), (1, 1), (0, 0)),
+        "SYMMETRIC",
+    )
+    sides = tf.cast(tf.shape(padded)[1:3], cells.dtype)
+    corners = []
+    for axis in (1, 0):  # y, then x
+        start, end = cells[:, axis], cells[:, axis + 2]
+        length = end - start
+        if aligned:
+            start = start - 0.5
+        else:
+            length = tf.maximum(length, 1.0)
+        # The middles of the first and of the last sample; + 1 is the border.
+        count = size[1 - axis] * samples
+        first = start + 0.5 * length / count + 1.0
+        last = start + (count - 0.5) * length / count + 1.0
+        cells_less = sides[1 - axis] - 1.0
+        corners.append((first / cells_less, last / cells_less))
+    (y1, y2), (x1, x2) = corners
+    crops = tf.image.crop_and_resize(
+        padded,
+        tf.stack([y1, x1, y2, x2], axis=-1),
+        tf.cast(of, tf.int32),
+        [side * samples for side in size],
+    )
+    means = tf.nn.avg_pool2d(crops, samples, samples, "VALID")
+    return tf.cast(means, dtype)
+
+
+def nms(boxes, scores, threshold, count, least_score=float("-inf")):
+    """Greedy suppression of one image's boxes.
+
+    Args:
+        boxes: `(n, 4)`.
+        scores: `(n,)`; of equal ones the first comes first.
+        threshold: overlap (IoU) above which the worse of two goes.
+        count: how many are kept, at most.
+        least_score: boxes below it are not there.
+
+    Returns:
+        Places int32 `(count,)`, best first, and how many of them there are.
+    """
+    return tf.raw_ops.NonMaxSuppressionV4(
+        boxes=boxes,
+        scores=scores,
+        max_output_size=count,
+        iou_threshold=threshold,
+        score_threshold=least_score,
+        pad_to_max_output_size=True,
+    )
+
+
+def suppressed(boxes, scores, threshold, count):
+    """Suppression in each image, with the boxes that are kept.
+
+    Args:
+        boxes: `(batch, n, 4)`.
+        scores: `(batch, n)`; boxes of a negative one are not there.
+        threshold: as of `nms`.
+        count: kept of each image, at most.
+
+    Returns:
+        `(batch, k, 4)` and `(batch, k)`, best first, k = min(count, n); zeros
+        behind the last.
+    """
+    count = min(count, boxes.shape[1])
+
+    def one(of_image):
+        boxes, scores = of_image
+        places, there = nms(boxes, scores, threshold, count, -0.5)
+        is_there = tf.range(count) < there
+        kept = tf.where(is_there[:, None], tf.gather(boxes, places), 0.0)
+        return kept, tf.where(is_there, tf.gather(scores, places), 0.0)
+
+    shapes = (
+        tf.TensorSpec((count, 4), boxes.dtype),
+        tf.TensorSpec((count,), scores.dtype),
+    )
+    return tf.map_fn(one, (boxes, scores), fn_output_signature=shapes)
+
+
+def suppressed_a_class(boxes, scores, threshold, least_score, count):
+    """The best boxes of all classes, after suppression in each.
+
+    Args:
+        boxes: `(batch, n, classes, 4)`, without the background.
+        scores: `(batch, n, classes)`.
+        threshold: as of `nms`.
+        least_score: only above it is something a detection.
+        count: of each image, at most.
+
+    Returns:
+        A dict of `boxes` `(batch, count, 4)`, `labels` int32 from 1 on and
+        `scores`, both `(batch, count)`, best first, zeros behind the last, and
+        `count` int32 `(batch,)`.
+    """
+    kept, best, classes, there = tf.image.combined_non_max_suppression(
+        boxes,
+        scores,
+        max_output_size_per_class=count,
+        max_total_size=count,
+        iou_threshold=threshold,
+        score_threshold=least_score,
+        pad_per_class=False,
+        clip_boxes=False,
+    )
+    is_there = tf.range(count) < there[:, None]
+    labels = tf.where(is_there, tf.cast(classes, tf.int32) + 1, 0)
+    return {"boxes": kept, "labels": labels, "scores": best, "count": there}

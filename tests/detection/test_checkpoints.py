@@ -1,0 +1,142 @@
+"""Files of torchvision and detectron2: every weight finds its place."""
+
+import json
+
+import numpy as np
+import pytest
+
+import nonlocal_tf as nl
+from nonlocal_tf.detection import checkpoints
+from nonlocal_tf.detection.config import DetectorConfig
+from nonlocal_tf.detection.detector import MaskRCNN
+from tests.detection import golden
+
+NAMES = json.loads((golden.FOLDER / "names.json").read_text())
+KINDS = [(source, name) for source, of in NAMES.items() for name in of]
+SMALL = {
+    "layers": (1, 1, 2, 1),
+    "width": 8,
+    "fpn_channels": 5,
+    "box_units": 7,
+    "mask_channels": (3,) * 4,
+    "mask_deconv_channels": 4,
+    "keypoint_channels": (6,) * 8,
+}
+
+
+def config_of(source, name, **options):
+    is_mask = "mask" in name
+    with_gaps = 91 if source == "torchvision" else 81
+    options = {"keypoint_channels": (512,) * 8, **options}
+    masks = options.pop("mask_channels", (256,) * 4)
+    return DetectorConfig(
+        num_classes=with_gaps if is_mask else 2,
+        mask_channels=masks if is_mask else (),
+        keypoints=0 if is_mask else 17,
+        stride_on="3x3" if source == "torchvision" else "1x1",
+        **options,
+    )
+
+
+def made_up(names, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        name: rng.uniform(0.5, 1.5, shape).astype("float32")
+        for name, shape in names.items()
+    }
+
+
+@pytest.mark.parametrize(("source", "name"), KINDS)
+def test_full_size_files_leave_nothing_unused_or_unfilled(source, name):
+    model = MaskRCNN(config_of(source, name))
+    report = checkpoints.load_detector_weights(
+        model, made_up(NAMES[source][name])
+    )
+    assert report.format == source
+    used = {one for names in report.loaded.values() for one in names}
+    assert used == set(NAMES[source][name])
+    assert set(report.loaded) == {v.path for v in model.weights}
+    assert report.kept == ()
+
+
+def small_names(source, name, model):
+    """The names of a file, with the shapes of a small model."""
+    found = {}
+    form = checkpoints.SOURCES[source]
+    for variable in model.weights:
+        *_, layer, role = variable.path.split("/")
+        first = next(checkpoints._names(form, layer))
+        shape = tuple(variable.shape)
+        if role in ("gamma", "beta"):
+            for end in ("weight", "bias", "running_mean", "running_var"):
+                found[f"{first}.{end}"] = shape
+        else:
+            end = {"kernel": "weight", "bias": "bias"}[role]
+            found[f"{first}.{end}"] = shape[::-1]
+    return found
+
+
+@pytest.fixture
+def small():
+    name = "maskrcnn_resnet50_fpn"
+    model = MaskRCNN(config_of("torchvision", name, **SMALL))
+    return model, made_up(small_names("torchvision", name, model))
+
+
+def test_a_missing_weight_is_named(small):
+    model, arrays = small
+    del arrays["rpn.head.cls_logits.weight"]
+    with pytest.raises(nl.CheckpointError, match="rpn.head.cls_logits.weight"):
+        checkpoints.load_detector_weights(model, arrays)
+
+
+def test_a_weight_too_many_is_named_and_nothing_changed(small):
+    model, arrays = small
+    before = model.pyramid.weights[0].numpy()
+    arrays["roi_heads.more.weight"] = np.zeros(3)
+    with pytest.raises(nl.CheckpointError, match="roi_heads.more.weight"):
+        checkpoints.load_detector_weights(model, arrays)
+    np.testing.assert_array_equal(model.pyramid.weights[0].numpy(), before)
+
+
+def test_a_wrong_shape_is_named(small):
+    model, arrays = small
+    arrays["roi_heads.box_head.fc7.weight"] = np.zeros((7, 6), "float32")
+    with pytest.raises(nl.CheckpointError, match="box_head.fc7.weight"):
+        checkpoints.load_detector_weights(model, arrays)
+
+
+def test_other_weights_are_told_apart(small):
+    with pytest.raises(nl.CheckpointError, match="torchvision or detectron2"):
+        checkpoints.load_detector_weights(small[0], {"x": np.zeros(2)})
+
+
+def test_older_names_of_torchvision_are_known(small):
+    model, arrays = small
+    for end in ("weight", "bias"):
+        value = arrays.pop(f"rpn.head.conv.0.0.{end}")
+        arrays[f"rpn.head.conv.{end}"] = value
+    report = checkpoints.load_detector_weights(model, arrays)
+    assert ("rpn.head.conv.weight",) in report.loaded.values()
+
+
+def test_the_background_of_detectron2_becomes_class_0():
+    name = "mask_rcnn_R_50_FPN"
+    config = config_of("detectron2", name, **SMALL)
+    model = MaskRCNN(config)
+    arrays = made_up(small_names("detectron2", name, model))
+    box, mask = "roi_heads.box_predictor", "roi_heads.mask_head.predictor"
+    arrays[f"{box}.cls_score.bias"] = np.arange(81, dtype="float32")
+    for key in (f"{box}.bbox_pred.weight", f"{box}.bbox_pred.bias"):
+        arrays[key] = arrays[key][4:]
+    for key in (f"{mask}.weight", f"{mask}.bias"):
+        arrays[key] = arrays[key][1:]
+    checkpoints.load_detector_weights(model, arrays)
+    logits = model.box_head.get_layer("box_logits").bias.numpy()
+    np.testing.assert_array_equal(logits, [80, *range(80)])
+    deltas = model.box_head.get_layer("box_deltas").bias.numpy()
+    np.testing.assert_array_equal(deltas[:4], 0)
+    np.testing.assert_array_equal(deltas[4:], arrays[f"{box}.bbox_pred.bias"])
+    masks = model.mask_head.get_layer("mask_logits").bias.numpy()
+    assert masks[0] == 0
+    np.testing.assert_array_equal(masks[1:], arrays[f"{mask}.bias"])

@@ -1,0 +1,46 @@
+"""From a picture to the network's pixels, beside torchvision's numbers."""
+
+import numpy as np
+import pytest
+
+from nonlocal_tf.detection import transform
+from tests.detection import golden
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_pixels_are_torchvisions(number):
+    stored = golden.group("transform", f"case{number}")
+    short, long = map(int, golden.arrays("transform")["config"][number])
+    x, size = transform.prepare(stored["image"], short, long)
+    assert tuple(size) == tuple(stored["image_size"])
+    got = np.moveaxis(x, -1, 1)
+    np.testing.assert_allclose(got, stored["batch"], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_boxes_come_back_as_torchvisions(number):
+    stored = golden.group("transform", f"case{number}")
+    got = transform.boxes_back(
+        stored["resized_boxes"], stored["image_size"], stored["image"].shape[:2]
+    )
+    expected = stored["boxes_back"]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-5)
+
+
+def test_detectrons_pixels_are_blue_first():
+    image = np.full((32, 32, 3), (30, 20, 10), "uint8")
+    x, _ = transform.prepare(image, 32, 32, transform.BGR)
+    expected = [10 - 102.9801, 20 - 115.9465, 30 - 122.7717]
+    np.testing.assert_allclose(x[0, 3, 5], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((480, 640), (800, 1066)),
+        ((300, 900), (444, 1333)),
+        ((640, 480), (1066, 800)),
+    ],
+)
+def test_a_side_is_scaled_to_800_and_none_beyond_1333(size, expected):
+    assert transform.resized_size(size, 800, 1333) == expected
