@@ -1,9 +1,28 @@
 """Mask R-CNN with non-local blocks: boxes, masks and keypoints.
 
 The mathematics is `keras.ops` and NumPy. What `keras.ops` lacks is in
-`tf_ops`, the one file here that imports TensorFlow; `import nonlocal_tf` pulls
-in neither.
+`tf_ops`, the one file here that imports TensorFlow, so that detection runs on
+that backend alone; `import nonlocal_tf` pulls in neither.
 
 Boxes are `x1, y1, x2, y2` in pixels, and a box is x2 - x1 wide: there is no
 + 1, as in torchvision and detectron2 and unlike Detectron.
 """
+
+from nonlocal_tf.detection.checkpoints import load_detector_weights
+from nonlocal_tf.detection.config import DetectorConfig
+from nonlocal_tf.detection.detector import Detections, MaskRCNN, detect
+from nonlocal_tf.detection.training import TrainingConfig, batch_losses
+from nonlocal_tf.detection.transform import BGR, RGB, Pixels
+
+__all__ = [
+    "BGR",
+    "RGB",
+    "Detections",
+    "DetectorConfig",
+    "MaskRCNN",
+    "Pixels",
+    "TrainingConfig",
+    "batch_losses",
+    "detect",
+    "load_detector_weights",
+]

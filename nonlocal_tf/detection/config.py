@@ -7,6 +7,11 @@ from nonlocal_tf.detection import anchors
 from nonlocal_tf.models.resnet3d import STRIDES_ON
 from nonlocal_tf.models.specs import DEPTHS
 
+# Our choice: the paper says neither, and its code for detection is not public.
+# In a detector no statistics are kept, so the norm is a scale and a shift.
+BLOCK = {"norm": "affine", "subsample": 2}
+HEAD_BLOCK = {"norm": "affine"}  # 196 positions: nothing to pool
+
 
 @dataclasses.dataclass(frozen=True)
 class DetectorConfig:
@@ -19,7 +24,8 @@ class DetectorConfig:
         stride_on: the convolution of a residual block that has the stride:
             "3x3" as in torchvision, or "1x1" as in Detectron.
         nonlocal_block: arguments of the non-local block before the last
-            residual block of res4; None for no such block.
+            residual block of res4, {} for the defaults `BLOCK`; None for no
+            such block.
         fpn_channels: of P2 to P6, and of the first convolution on them.
         anchor_sizes_px: a level.
         aspect_ratios: of anchors, height to width.
@@ -29,7 +35,8 @@ class DetectorConfig:
         keypoints: how many there are of an object; 0 for none.
         keypoint_channels: of the convolutions of the keypoint head.
         keypoint_nonlocal_block: arguments of the non-local blocks behind every
-            second of those; None for no such blocks.
+            second of those, {} for the defaults `HEAD_BLOCK`; None for no
+            such blocks.
         aligned: of ROIAlign.
         samples: of ROIAlign, along each side of a bin.
         proposals_a_level: before suppression, at the most.
@@ -67,6 +74,16 @@ class DetectorConfig:
     detections: int = 100
     detection_side_px: float = 1e-2
 
+    @property
+    def block(self) -> dict:
+        """All arguments of the block of res4."""
+        return _with_defaults(BLOCK, self.nonlocal_block)
+
+    @property
+    def head_block(self) -> dict:
+        """All arguments of the blocks of the keypoint head."""
+        return _with_defaults(HEAD_BLOCK, self.keypoint_nonlocal_block)
+
     def __post_init__(self):
         if self.stride_on not in STRIDES_ON:
             raise ValueError(unknown("stride_on", self.stride_on, STRIDES_ON))
@@ -80,3 +97,11 @@ class DetectorConfig:
                 "A non-local block is before the last residual block of res4. "
                 f"Expected two there at least. Received: layers={self.layers}"
             )
+
+
+def _with_defaults(defaults: dict, given: dict | None) -> dict:
+    arguments = {**defaults, **(given or {})}
+    pairwise = arguments.get("pairwise", "embedded_gaussian")
+    if pairwise in ("embedded_gaussian", "gaussian"):
+        arguments.setdefault("scale", "rsqrt")  # as in the authors' code
+    return arguments

@@ -85,13 +85,16 @@ class MaskRCNN(keras.Model):
             `(batch, proposals, 4)`, best first, and scores
             `(batch, proposals)`; zeros behind the last.
         """
+        return self.propose_from(map(self.rpn, maps), image_size, sizes)
+
+    def propose_from(self, outputs, image_size, sizes):
+        """As `propose`, of the logits and deltas of each level."""
         config = self.config
         every = anchors.pyramid_anchors(
             tuple(image_size), config.anchor_sizes_px, config.aspect_ratios
         )
         found_boxes, found_scores = [], []
-        for of_level, x in zip(every, maps, strict=True):
-            logits, deltas = self.rpn(x)
+        for of_level, (logits, deltas) in zip(every, outputs, strict=True):
             count = min(config.proposals_a_level, len(of_level))
             logits, at = ops.top_k(logits, count)
             deltas = ops.take_along_axis(deltas, at[..., None], axis=1)

@@ -119,7 +119,7 @@ def build_keypoint_head(config: DetectorConfig) -> keras.Model:
         x = _conv(x, channels, f"keypoint_conv{number}")
         if config.keypoint_nonlocal_block is not None and number % 2 == 0:
             name = f"keypoint_nonlocal{number}"
-            x = NonLocalBlock(**config.keypoint_nonlocal_block, name=name)(x)
+            x = NonLocalBlock(**config.head_block, name=name)(x)
     x = layers.Conv2DTranspose(
         config.keypoints,
         4,

@@ -41,7 +41,7 @@ def build_pyramid(config: DetectorConfig) -> keras.Model:
             config.width * 2**index,
             stride=1 if index == 0 else 2,
             nonlocal_after=(count - 2,) if has_block else (),
-            nonlocal_block=config.nonlocal_block or {},
+            nonlocal_block=config.block,
             style=style,
             name=stage,
         )

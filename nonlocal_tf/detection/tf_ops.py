@@ -176,3 +176,9 @@ def suppressed_a_class(boxes, scores, threshold, least_score, count):
     is_there = tf.range(count) < there[:, None]
     labels = tf.where(is_there, tf.cast(classes, tf.int32) + 1, 0)
     return {"boxes": kept, "labels": labels, "scores": best, "count": there}
+
+
+def uniform(shape, seed, salt):
+    """Random numbers in [0, 1) that are a function of seed and salt alone."""
+    seed = tf.cast(seed, tf.int32) + tf.constant([0, salt])
+    return tf.random.stateless_uniform(shape, seed)

@@ -1,6 +1,8 @@
 """Files of torchvision and detectron2: every weight finds its place."""
 
+import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -46,6 +48,7 @@ def made_up(names, seed=0):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "name"), KINDS)
 def test_full_size_files_leave_nothing_unused_or_unfilled(source, name):
     model = MaskRCNN(config_of(source, name))
@@ -81,6 +84,15 @@ def small():
     name = "maskrcnn_resnet50_fpn"
     model = MaskRCNN(config_of("torchvision", name, **SMALL))
     return model, made_up(small_names("torchvision", name, model))
+
+
+def test_blocks_that_no_file_has_stay_the_identity(small):
+    _, arrays = small
+    config = config_of("torchvision", "maskrcnn_resnet50_fpn", **SMALL)
+    model = MaskRCNN(dataclasses.replace(config, nonlocal_block={}))
+    report = checkpoints.load_detector_weights(model, arrays)
+    assert len(report.kept) == 10
+    assert all("res4_block0_nonlocal" in path for path in report.kept)
 
 
 def test_a_missing_weight_is_named(small):
@@ -140,3 +152,30 @@ def test_the_background_of_detectron2_becomes_class_0():
     masks = model.mask_head.get_layer("mask_logits").bias.numpy()
     assert masks[0] == 0
     np.testing.assert_array_equal(masks[1:], arrays[f"{mask}.bias"])
+
+
+def test_a_file_of_pytorch_is_read(small, tmp_path):
+    torch = pytest.importorskip("torch")
+    model, arrays = small
+    path = tmp_path / "detector.pth"
+    torch.save({k: torch.from_numpy(v) for k, v in arrays.items()}, path)
+    report = checkpoints.load_detector_weights(model, path)
+    assert report.path == str(path) and report.format == "torchvision"
+    logits = model.box_head.get_layer("box_logits").bias.numpy()
+    expected = arrays["roi_heads.box_predictor.cls_score.bias"]
+    np.testing.assert_array_equal(logits, expected)
+
+
+def test_a_pickle_of_detectron2_is_read(tmp_path):
+    name = "mask_rcnn_R_50_FPN"
+    model = MaskRCNN(config_of("detectron2", name, **SMALL))
+    arrays = made_up(small_names("detectron2", name, model))
+    for key in arrays:
+        if "bbox_pred" in key:
+            arrays[key] = arrays[key][4:]
+        if "mask_head.predictor" in key:
+            arrays[key] = arrays[key][1:]
+    path = tmp_path / "model_final.pkl"
+    path.write_bytes(pickle.dumps({"model": arrays, "__author__": "x"}))
+    report = checkpoints.load_detector_weights(model, path)
+    assert report.format == "detectron2"

@@ -171,10 +171,13 @@ def test_an_empty_image_has_no_detections():
     assert found.boxes.shape == (0, 4) and found.masks.shape == (0, 64, 96)
 
 
-@pytest.mark.parametrize("pairwise", ["embedded_gaussian", "concatenation"])
+@pytest.mark.parametrize(
+    "pairwise",
+    ["embedded_gaussian", "gaussian", "dot_product", "concatenation"],
+)
 def test_a_new_block_leaves_all_maps_bit_equal(pairwise):
     name = "tiny_mask_rcnn"
-    block = {"pairwise": pairwise, "norm": "affine"}
+    block = {"pairwise": pairwise}
     x, _ = inputs(name)
     plain = tiny.detector(name).pyramid
     model = build_pyramid(tiny.config_of(name, nonlocal_block=block))
@@ -205,8 +208,7 @@ def test_the_block_is_before_the_last_of_res4(layers, place):
 def test_the_block_of_res4_has_as_many_weights_as_the_paper_has_it():
     config = tiny.config_of("tiny_mask_rcnn")
     wide = dataclasses.replace(config, layers=(1, 1, 2, 1), width=64)
-    block = {"norm": "affine"}
-    with_one = dataclasses.replace(wide, nonlocal_block=block)
+    with_one = dataclasses.replace(wide, nonlocal_block={})
     more = build_pyramid(with_one).count_params()
     more -= build_pyramid(wide).count_params()
     # 1024 to 512 three times and back, with biases, and a scale and a shift.
@@ -214,9 +216,7 @@ def test_the_block_of_res4_has_as_many_weights_as_the_paper_has_it():
 
 
 def test_blocks_follow_every_second_convolution_of_the_keypoint_head():
-    config = tiny.config_of(
-        "tiny_keypoint_rcnn", keypoint_nonlocal_block={"subsample": 1}
-    )
+    config = tiny.config_of("tiny_keypoint_rcnn", keypoint_nonlocal_block={})
     names = [layer.name for layer in heads.build_keypoint_head(config).layers]
     for number in (2, 4, 6, 8):
         at = names.index(f"keypoint_nonlocal{number}")

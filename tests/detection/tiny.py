@@ -44,9 +44,18 @@ def config_of(name, **options):
     )
 
 
-@functools.cache
 def detector(name, **options):
     """The network with its weights."""
+    return _filled(name, **options)[0]
+
+
+def loaded(name):
+    """Names of torchvision's weights for each variable of `detector`."""
+    return _filled(name)[1].loaded
+
+
+@functools.cache
+def _filled(name, **options):
     given, arrays = stored(name)
     model = MaskRCNN(config_of(name, **options))
     weights = {
@@ -55,8 +64,7 @@ def detector(name, **options):
         if key.startswith("sd/")
     }
     epsilon = given["frozen_bn_eps"]
-    checkpoints.load_detector_weights(model, weights, epsilon)
-    return model
+    return model, checkpoints.load_detector_weights(model, weights, epsilon)
 
 
 def far(got, expected):

@@ -1,0 +1,287 @@
+"""The losses of a detector on a batch: targets, samples, and what is learnt.
+
+Everything has static shapes: objects are padded, samples have weights, and
+what a batch lacks counts 0.
+
+References:
+    Ren et al., Faster R-CNN, NeurIPS 2015, section 3.1.
+    He et al., Mask R-CNN, ICCV 2017, sections 3.1 and 5.
+"""
+
+import dataclasses
+
+import numpy as np
+from keras import ops
+
+from nonlocal_tf.detection import (
+    anchors,
+    boxes,
+    heads,
+    keypoints,
+    losses,
+    matching,
+    roi_align,
+    tf_ops,
+)
+from nonlocal_tf.detection.detector import MaskRCNN
+
+MASK_OUT_CELLS = 2 * heads.MASK_CELLS
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """What is an example, and how many are taken.
+
+    Attributes:
+        anchors: of an image, at most.
+        positive_anchors: share of them, at most.
+        anchor_iou: below the first an anchor is background, from the second
+            on an object's.
+        straddling_anchors: whether anchors that leave the image are examples,
+            as in torchvision and detectron2 and unlike Detectron.
+        rois: of an image, at most; the objects' own boxes are candidates.
+        positive_rois: share of them, at most.
+        roi_iou: from it on a box is an object's.
+        crowd_share: of a box in a crowd, from which on it is no example.
+        beta: of the losses of boxes: from which difference on they are linear.
+        mask_samples: of an object's mask in each cell of a target, along each
+            side, at most; more are needed where a cell is wider.
+    """
+
+    anchors: int = 256
+    positive_anchors: float = 0.5
+    anchor_iou: tuple[float, float] = (0.3, 0.7)
+    straddling_anchors: bool = True
+    rois: int = 512
+    positive_rois: float = 0.25
+    roi_iou: float = 0.5
+    crowd_share: float = 0.7
+    beta: float = losses.BETA
+    mask_samples: int = 8
+
+
+def batch_losses(
+    model: MaskRCNN, batch: dict, config: TrainingConfig, seed, total=None
+) -> dict:
+    """All losses of a batch; their sum is what is trained.
+
+    Args:
+        model: the detector.
+        batch: `images` and `sizes` as the model takes them; `boxes`
+            `(batch, objects, 4)` and `labels` `(batch, objects)`, 0 where a
+            row is padding; `crowds` `(batch, regions, 4)`, without area where
+            one is padding; with a mask head `masks`, from 0 to 1,
+            `(batch, objects, h, w)`, and `mask_boxes` `(batch, objects, 4)`,
+            the part of the image that each mask covers; with a keypoint head
+            `keypoints` `(batch, objects, keypoints, 3)`.
+        config: what is an example.
+        seed: two int32 numbers, of which the samples are a function.
+        total: from a number of this replica to that of all; by default it is
+            the only one.
+
+    Returns:
+        Scalars by name: `objectness`, `rpn_boxes`, `classes`, `boxes`, and
+        `masks` or `keypoints`.
+    """
+    total = total or (lambda x: x)
+    maps = model.pyramid(batch["images"])
+    outputs = [model.rpn(x) for x in maps]
+    found = _rpn_losses(model, outputs, batch, config, seed, total)
+    size = batch["images"].shape[1:3]
+    proposals, scores = model.propose_from(outputs, size, batch["sizes"])
+    rois = _sample_rois(
+        ops.stop_gradient(proposals), scores, batch, config, seed
+    )
+    found |= _box_losses(model, maps, rois, config, total)
+    # The positive ones come first.
+    count = max(1, int(config.positive_rois * config.rois))
+    positive = {
+        name: value[:, :count]
+        for name, value in rois.items()
+        if name != "count"
+    }
+    positive["weights"] = ops.cast(positive["labels"] > 0, "float32")
+    if model.mask_head is not None:
+        found["masks"] = _mask_loss(model, maps, positive, batch, config, total)
+    if model.keypoint_head is not None:
+        found["keypoints"] = _keypoint_loss(model, maps, positive, batch, total)
+    return found
+
+
+def _rpn_losses(model, outputs, batch, config, seed, total) -> dict:
+    """Of anchors: are they objects', and where is the object?"""
+    size = tuple(batch["images"].shape[1:3])
+    every = np.concatenate(
+        anchors.pyramid_anchors(
+            size, model.config.anchor_sizes_px, model.config.aspect_ratios
+        )
+    )
+    logits, deltas = (
+        ops.concatenate(parts, axis=1) for parts in zip(*outputs, strict=True)
+    )
+    low, high = config.anchor_iou
+    is_object = batch["labels"] > 0
+    quality = boxes.iou(batch["boxes"], every)
+    match = matching.match(quality, low, high, True, is_object)
+    labels = ops.where(match >= 0, 1, ops.where(match == matching.BELOW, 0, -1))
+    if not config.straddling_anchors:
+        labels = ops.where(_is_inside(every, batch["sizes"]), labels, -1)
+    labels = _without_crowds(labels, every, batch, config)
+    places, weights = matching.sample(
+        labels,
+        tf_ops.uniform(ops.shape(labels), seed, 0),
+        min(config.anchors, len(every)),
+        int(config.positive_anchors * config.anchors),
+    )
+    chosen = ops.take_along_axis(labels, places, axis=1)
+    sampled = losses.smallest_denominator(total(ops.sum(weights)))
+    of = ops.take_along_axis(ops.maximum(match, 0), places, axis=1)
+    targets = boxes.encode(
+        _sides(_rows(batch["boxes"], of)), ops.take(every, places, axis=0)
+    )
+    return {
+        "objectness": losses.objectness(
+            ops.take_along_axis(logits, places, axis=1),
+            ops.maximum(chosen, 0),
+            weights,
+            sampled,
+        ),
+        "rpn_boxes": losses.boxes(
+            _rows(deltas, places),
+            targets,
+            weights * ops.cast(chosen == 1, "float32"),
+            sampled,
+            config.beta,
+        ),
+    }
+
+
+def _sample_rois(proposals, scores, batch, config, seed) -> dict:
+    """Boxes to learn from, positive ones first.
+
+    Returns:
+        `boxes` `(batch, rois, 4)`; `of`, which object each is of, and
+        `labels`, its class or 0, both int32 `(batch, rois)`; `weights`.
+    """
+    every = ops.concatenate([proposals, batch["boxes"]], axis=1)
+    is_object = batch["labels"] > 0
+    is_there = ops.concatenate([scores > 0, is_object], axis=1)
+    quality = boxes.iou(batch["boxes"], every)
+    threshold = config.roi_iou
+    match = matching.match(quality, threshold, threshold, is_object=is_object)
+    labels = ops.where(is_there, ops.cast(match >= 0, "int32"), -1)
+    labels = _without_crowds(labels, every, batch, config)
+    places, weights = matching.sample(
+        labels,
+        tf_ops.uniform(ops.shape(labels), seed, 1),
+        config.rois,
+        max(1, int(config.positive_rois * config.rois)),
+    )
+    of = ops.take_along_axis(match, places, axis=1)
+    is_positive = (of >= 0) & (weights > 0)
+    of = ops.maximum(of, 0)
+    classes = ops.take_along_axis(batch["labels"], of, axis=1)
+    return {
+        "boxes": _rows(every, places),
+        "objects": _rows(batch["boxes"], of),
+        "of": of,
+        "labels": ops.where(is_positive, ops.cast(classes, "int32"), 0),
+        "weights": weights,
+    }
+
+
+def _box_losses(model, maps, rois, config, total) -> dict:
+    logits, deltas = model.on_boxes(model.box_head, maps, rois["boxes"])
+    labels, weights = rois["labels"], rois["weights"]
+    sampled = losses.smallest_denominator(total(ops.sum(weights)))
+    index = labels[:, :, None, None]
+    chosen = ops.squeeze(ops.take_along_axis(deltas, index, axis=2), 2)
+    targets = boxes.encode(
+        _sides(rois["objects"]), _sides(rois["boxes"]), boxes.HEAD_WEIGHTS
+    )
+    return {
+        "classes": losses.classes(logits, labels, weights, sampled),
+        "boxes": losses.boxes(
+            chosen,
+            targets,
+            weights * ops.cast(labels > 0, "float32"),
+            sampled,
+            config.beta,
+        ),
+    }
+
+
+def _mask_loss(model, maps, rois, batch, config, total):
+    logits = model.on_boxes(model.mask_head, maps, rois["boxes"])
+    cells = ops.shape(batch["masks"])[2:]
+    covered = _sides(_rows(batch["mask_boxes"], rois["of"]))
+    # The box in cells of its object's mask.
+    origin = ops.tile(covered[..., :2], (1, 1, 2))
+    sides = ops.tile(covered[..., 2:] - covered[..., :2], (1, 1, 2))
+    scale = ops.convert_to_tensor([cells[1], cells[0]] * 2, "float32") / sides
+    within = (rois["boxes"] - origin) * scale
+    targets = roi_align.roi_align_dense(
+        _flat(_rows(batch["masks"], rois["of"]))[..., None],
+        _flat(within),
+        MASK_OUT_CELLS,
+        config.mask_samples,
+    )[..., 0]
+    weights = ops.reshape(rois["weights"], (-1,))
+    return losses.masks(
+        _flat(logits),
+        targets,
+        ops.reshape(rois["labels"], (-1,)),
+        weights,
+        losses.smallest_denominator(total(ops.sum(weights))),
+    )
+
+
+def _keypoint_loss(model, maps, rois, batch, total):
+    logits = model.on_boxes(model.keypoint_head, maps, rois["boxes"])
+    points = _rows(batch["keypoints"], rois["of"])
+    cells, is_seen = keypoints.encode(points, rois["boxes"])
+    weights = rois["weights"][..., None] * ops.cast(is_seen, "float32")
+    return losses.keypoints(
+        _flat(logits),
+        _flat(cells),
+        _flat(weights),
+        losses.smallest_denominator(total(ops.sum(weights))),
+    )
+
+
+def _without_crowds(labels, candidates, batch, config):
+    """Labels of candidates; those that lie in a crowd are no examples."""
+    share = boxes.share_inside(candidates, batch["crowds"])
+    if share.shape[-1] == 0:
+        return labels
+    is_in_crowd = ops.max(share, axis=-1) > config.crowd_share
+    # An object's own box stays one, whatever is around it.
+    return ops.where(is_in_crowd & (labels != 1), -1, labels)
+
+
+def _is_inside(candidates, sizes):
+    """Whether anchors are within images, `(batch, anchors)`."""
+    sizes = ops.cast(sizes, "float32")
+    height, width = sizes[:, :1], sizes[:, 1:]
+    x1, y1, x2, y2 = (candidates[:, axis] for axis in range(4))
+    return (x1 >= 0) & (y1 >= 0) & (x2 <= width) & (y2 <= height)
+
+
+def _sides(found):
+    """Boxes, those of padding with some side: their weight is 0."""
+    first, last = found[..., :2], found[..., 2:]
+    return ops.concatenate(
+        [first, ops.where(last > first, last, first + 1.0)], axis=-1
+    )
+
+
+def _rows(x, places):
+    """`(batch, n, ...)` at `(batch, k)`."""
+    for _ in x.shape[2:]:
+        places = ops.expand_dims(places, -1)
+    return ops.take_along_axis(x, places, axis=1)
+
+
+def _flat(x):
+    """`(batch, rois, ...)` as `(batch * rois, ...)`."""
+    return ops.reshape(x, (-1, *ops.shape(x)[2:]))
