@@ -1,0 +1,1 @@
+"""Detection on data of COCO's form: annotations, data, evaluation."""

@@ -1,0 +1,88 @@
+"""COCO's run lengths: of a mask's columns, how many pixels are off and on.
+
+Files have them as a list, or as text with five bits a letter.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+LETTER_0 = 48
+MORE, SIGN, BITS = 0x20, 0x10, 0x1F
+
+
+def check(mask: dict, size: tuple[int, int]) -> None:
+    """Raises a ValueError unless run lengths fit a picture.
+
+    Args:
+        mask: `{"size": [height, width], "counts": list or text}`.
+        size: height and width of the picture.
+    """
+    if mask.get("size") != list(size):
+        raise ValueError(f"of a mask of {mask.get('size')}, not {list(size)}")
+    counts = counts_of(mask.get("counts"))
+    if any(count < 0 for count in counts):
+        raise ValueError("a length is negative")
+    if sum(counts) != size[0] * size[1]:
+        raise ValueError(
+            f"they are of {sum(counts)} pixels, not {size[0] * size[1]}"
+        )
+
+
+def counts_of(counts: Sequence[int] | str | bytes | None) -> list[int]:
+    """Run lengths as numbers.
+
+    Raises:
+        ValueError: they are neither a list of integers nor such a text.
+    """
+    if isinstance(counts, (str, bytes)):
+        raw = counts.encode("latin1") if isinstance(counts, str) else counts
+        return _unpacked(raw)
+    if isinstance(counts, list) and all(type(n) is int for n in counts):
+        return counts
+    raise ValueError("expected counts to be a list of integers or a text")
+
+
+def _unpacked(text: bytes) -> list[int]:
+    found: list[int] = []
+    value = shift = 0
+    for letter in text:
+        bits = letter - LETTER_0
+        if not 0 <= bits < 64:
+            raise ValueError(f"{chr(letter)!r} is no letter of them")
+        value |= (bits & BITS) << shift
+        shift += 5
+        if bits & MORE:
+            continue
+        if bits & SIGN:
+            value -= 1 << shift
+        # From the fourth on they are differences to the last but one.
+        found.append(value + (found[-2] if len(found) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("the text ends in the middle of a number")
+    return found
+
+
+def decode(mask: dict) -> np.ndarray:
+    """A mask as bool `(height, width)`.
+
+    Raises:
+        ValueError: the lengths do not fit the mask's own size.
+    """
+    height, width = mask["size"]
+    check(mask, (height, width))
+    counts = counts_of(mask["counts"])
+    values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return values.reshape(width, height).T
+
+
+def encode(mask: np.ndarray) -> dict:
+    """A bool mask `(height, width)` as run lengths in a list."""
+    height, width = mask.shape
+    flat = mask.T.reshape(-1)
+    ends = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    counts = np.diff(np.concatenate([[0], ends, [len(flat)]])).tolist()
+    if len(flat) and flat[0]:
+        counts.insert(0, 0)
+    return {"size": [height, width], "counts": counts}
