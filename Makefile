@@ -36,7 +36,7 @@ test-slow: .venv/.dev
 test-full: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m full
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile -m full \
-		tests/models
+		tests/ops tests/models
 
 # The first line, because the tests skip where it does not load.
 test-io: .venv-tfio/.io

@@ -62,8 +62,6 @@ SAMPLINGS = ("8x8", "32x2", "32x4", "128x1")
 
 
 IN_DEFAULT_RUN = [
-    ("c2d_r50", None),
-    ("i3d_r50", "3x3x3"),
     ("i3d_nl5_r50", None),
 ]
 

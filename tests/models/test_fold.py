@@ -15,7 +15,7 @@ from tests.models.tiny import tiny
     ("name", "options"),
     [
         ("i3d_nl5_r50", {}),
-        ("i3d_nl5_r50", {"norm": "affine"}),
+        pytest.param("i3d_nl5_r50", {"norm": "affine"}, marks=pytest.mark.slow),
         ("image_r50", {}),
     ],
 )

@@ -50,6 +50,7 @@ def test_c2d_on_one_frame_equals_the_image_network():
     assert_close(logits(clip, x[:, None]), logits(image, x))
 
 
+@full_on_jax
 def test_c2d_on_a_clip_averages_the_image_features_of_its_frames():
     image = image_model()
     clip = models.create_model("c2d_small", clip_shape=(5, 16, 8, 3))

@@ -3,6 +3,7 @@ import numpy as np
 
 from nonlocal_tf import ops
 from tests.harness import normal
+from tests.layers.blocks import full_on_jax
 from tests.ops import plain64
 from tests.ops.loops import concatenation_f, nonlocal_loop
 from tests.ops.running import relative_error
@@ -42,6 +43,7 @@ def test_affinity_is_never_negative():
     np.testing.assert_array_equal(weights, np.zeros((1, 3, 5)))
 
 
+@full_on_jax
 def test_thousands_of_keys():
     # Three levels of prefix sums: rows, blocks of 32, blocks of blocks.
     arrays = normal((1, 11), 1), normal((1, 2100), 2), normal((1, 2100, 2), 3)

@@ -11,7 +11,9 @@ from training.recipe import ViewsConfig
 from training.run_folder import RunFolder
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize(
+    "split", ["validation", pytest.param("test", marks=pytest.mark.slow)]
+)
 def test_accuracy_is_counted_by_hand(tiny, split):
     scores = evaluate.evaluate_run(RunFolder(tiny[0]), split)
     model, _, dataset = run_model.load_trained(RunFolder(tiny[0]))

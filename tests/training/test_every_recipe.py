@@ -19,7 +19,7 @@ from training.recipes import RECIPES, get_recipe
 from training.run_folder import RunFolder
 
 # Stepped in the default tests too.
-QUICK = ("digits_image", "finetune")
+QUICK = ("digits_image",)
 # Stepped with all of its residual blocks.
 WHOLE = ("k400_i3d_nl5_r50_32x2", "finetune_i3d")
 

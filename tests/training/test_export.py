@@ -99,6 +99,7 @@ def test_other_weights_are_the_next_version(tiny, tmp_path):
     assert path == tmp_path / "10"
 
 
+@pytest.mark.slow
 def test_weights_of_an_older_version_are_a_new_version(tiny, tmp_path):
     run = RunFolder(tiny[0])
     other = RunFolder(shutil.copytree(tiny[0], tmp_path / "run"))
@@ -132,6 +133,7 @@ def test_versions_of_another_recipe_that_came_meanwhile_stay(
     assert [p.name for p in saved_model.versions(tmp_path)] == ["1"]
 
 
+@pytest.mark.slow
 def test_a_version_that_says_nothing_of_its_source_is_left(tiny, tmp_path):
     path = export.export_run(RunFolder(tiny[0]), tmp_path)
     (path / "assets.extra" / "source.json").write_text("{")

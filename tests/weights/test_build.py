@@ -23,7 +23,7 @@ from tests.weights.models import (
     [
         ("c2d_r50", "caffe2", {}),
         ("i3d_r50", "slowfast", {"stem": "slowfast"}),
-        ("i3d_nl10_r50", "caffe2", {}),
+        pytest.param("i3d_nl10_r50", "caffe2", {}, marks=pytest.mark.slow),
         ("i3d_r50", "caffe2", {"inflation": "3x3x3"}),
         pytest.param(
             *("c2d_nl1_r101", "slowfast", {"stem": "slowfast"}),

@@ -75,7 +75,9 @@ def legacy(model, path):
     return path
 
 
-@pytest.mark.parametrize("kind", ["keras 2", "keras 3"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("keras 2", marks=pytest.mark.slow), "keras 3"]
+)
 def test_the_resnet_of_keras_gives_equal_outputs(kind, tmp_path):
     theirs = keras_resnet()
     path = tmp_path / "resnet.weights.h5"
@@ -95,6 +97,7 @@ def test_the_resnet_of_keras_gives_equal_outputs(kind, tmp_path):
     np.testing.assert_allclose(y, expected, atol=bound)
 
 
+@pytest.mark.slow
 def test_it_is_inflated_with_the_stride_where_it_was_trained(tmp_path):
     theirs = keras_resnet(include_top=False, pooling="avg")
     path = legacy(theirs, tmp_path / "resnet.h5")
@@ -114,6 +117,7 @@ def test_it_is_inflated_with_the_stride_where_it_was_trained(tmp_path):
     np.testing.assert_allclose(y[:, 0], expected, atol=bound)
 
 
+@pytest.mark.slow
 def test_a_resnet_without_a_classifier_gives_features(tmp_path):
     theirs = keras_resnet(include_top=False)
     path = legacy(theirs, tmp_path / "notop.h5")

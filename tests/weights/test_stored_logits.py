@@ -30,6 +30,7 @@ STORED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STORED)
 def test_logits_of_other_peoples_code(name, tmp_path):
     source, seed, options = STORED[name]

@@ -11,9 +11,12 @@ set -u
 run=$1
 shift
 
+# Before the command starts: SIGTERM may come at any moment.
+command= asked=
+trap 'asked=1; [ -z "$command" ] || kill -TERM "$command" 2>/dev/null' TERM
 "$@" &
 command=$!
-trap 'kill -TERM "$command" 2>/dev/null' TERM
+[ -z "$asked" ] || kill -TERM "$command" 2>/dev/null
 code=
 while [ -z "$code" ] || kill -0 "$command" 2>/dev/null; do
   wait "$command" # which a signal ends before the command does

@@ -63,7 +63,8 @@ def test_a_function_uses_the_values_that_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "share"), [("bfloat16", 0.55), ("int8", 0.3)]
+    ("dtype", "share"),
+    [pytest.param("bfloat16", 0.55, marks=pytest.mark.slow), ("int8", 0.3)],
 )
 def test_an_export_takes_less_space_and_answers_nearly_the_same(
     tiny, tmp_path, dtype, share
