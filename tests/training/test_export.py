@@ -108,14 +108,13 @@ def test_weights_of_an_older_version_are_a_new_version(tiny, tmp_path):
     assert made == ["1", "2", "3"]
 
 
-def test_versions_of_another_recipe_are_not_replaced(tiny, tmp_path, capsys):
-    export.export_run(RunFolder(tiny[0]), tmp_path)
-    stage = tiny[0] / "image_stage"
-    code = cli.run(export.main, [f"--workdir={stage}", f"--out={tmp_path}"])
+def test_versions_of_another_recipe_are_not_replaced(tiny, capsys):
+    stage, out = tiny[0] / "image_stage", tiny[1].parent
+    code = cli.run(export.main, [f"--workdir={stage}", f"--out={out}"])
     error = capsys.readouterr().err
     assert code == 2 and error.count("\n") == 1
     assert "holds versions of recipe 'digits_nl', not 'digits_image'" in error
-    assert [p.name for p in saved_model.versions(tmp_path)] == ["1"]
+    assert [p.name for p in saved_model.versions(out)] == ["1"]
 
 
 def test_versions_of_another_recipe_that_came_meanwhile_stay(
@@ -173,8 +172,8 @@ def test_half_of_the_options_are_an_error(tiny, capsys):
     assert "Give both --workdir DIR and --out" in capsys.readouterr().err
 
 
-def test_the_command_says_where_and_how_to_serve(tiny, tmp_path, capsys):
-    out = tmp_path / "digits"
+def test_the_command_says_where_and_how_to_serve(tiny, capsys):
+    out = tiny[1].parent
     export.main([f"--workdir={tiny[0]}", f"--out={out}"])
     printed = capsys.readouterr().out
     assert str(out / "1") in printed

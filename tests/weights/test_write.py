@@ -16,6 +16,11 @@ from tests.models.tiny import CLIP, tiny
 from tests.weights.models import OPTIONS, random
 
 
+def slow(*values):
+    """A case whose like is among the others."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def assert_equal(model, expected):
     ours, theirs = (
         {weight.path: np.asarray(weight) for weight in one.weights}
@@ -31,7 +36,7 @@ def assert_equal(model, expected):
     ("name", "options"),
     [
         ("i3d_nl5_r50", {}),
-        ("i3d_r50", {"inflation": "3x3x3"}),
+        slow("i3d_r50", {"inflation": "3x3x3"}),
     ],
 )
 def test_weights_come_back_bit_by_bit(form, name, options, tmp_path):
@@ -68,18 +73,18 @@ def test_every_function_comes_back_bit_by_bit(form, pairwise, tmp_path):
     [
         ("caffe2", "i3d_nl1_r50", {"stem": "slowfast", "scale": 0.5}),
         ("slowfast", "i3d_r50", {"stem": "official_strided"}),
-        ("h5", "i3d_r50", {"stem": "mmaction2", "stride_on": "1x1"}),
+        slow("h5", "i3d_r50", {"stem": "mmaction2", "stride_on": "1x1"}),
         ("h5", "image_r50", {"stride_on": "1x1", "pool_padding": 0}),
         ("h5", "c2d_nl1_r50", {"pairwise": "dot_product", "axes": "time"}),
-        ("h5", "c2d_nl1_r50", {"pairwise": "gaussian", "scale": 0.5}),
-        (
+        slow("h5", "c2d_nl1_r50", {"pairwise": "gaussian", "scale": 0.5}),
+        slow(
             "h5",
             "c2d_nl1_r50",
             {"nonlocal_block": {"pool_position": "after", "subsample": None}},
         ),
         ("caffe2", "c2d_nl5_r50", {"nonlocal_groups": {"res3": 2}}),
-        ("caffe2", "c2d_nl5_r50", {"sampling": "32x4"}),
-        ("h5", "c2d_nl1_r50", {"pairwise": EmbeddedGaussian()}),
+        slow("caffe2", "c2d_nl5_r50", {"sampling": "32x4"}),
+        slow("h5", "c2d_nl1_r50", {"pairwise": EmbeddedGaussian()}),
     ],
 )
 def test_what_weights_do_not_show_comes_back(form, name, options, tmp_path):
