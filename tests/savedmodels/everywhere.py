@@ -41,7 +41,7 @@ print(json.dumps([tf.__version__, scores]))
 
 def ask(model: str, clip: np.ndarray, pythons=()) -> dict[str, np.ndarray]:
     """Probabilities `(classes,)` of a clip, by the place that gave them."""
-    version = SavedModel(model).path
+    version = SavedModel(model).path.resolve()  # asked from other folders
     found = {"our code": SavedModel(version).probabilities(clip[None])[0]}
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
