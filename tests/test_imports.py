@@ -36,9 +36,11 @@ OPTIONAL = {
     "apache_beam": "training/data/beam.py",
     "av": "training/data/decode.py",
     "PIL": "nonlocal_tf/pictures/base.py",
+    "faster_coco_eval": "training/detection/coco_api.py",
     "h5py": "nonlocal_tf/weights/hdf5.py",
     "onnxruntime": "training/serving/export_file.py",
     "tf2onnx": "training/serving/export_file.py",
+    "pycocotools": "training/detection/coco_api.py",
     "sklearn": "training/data/digits.py",
     "tensorflow_io": "training/remote.py",
 }

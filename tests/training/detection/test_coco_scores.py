@@ -1,0 +1,153 @@
+"""Average precision through COCO's files: known answers, both evaluators."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from nonlocal_tf.detection import Detections
+from training.detection import coco_api, coco_scores
+from training.detection.annotations import Category
+from training.errors import UserError
+
+pytest.importorskip("pycocotools")
+
+CATEGORIES = (Category(3, "dog"), Category(7, "person", ("a", "b", "c")))
+SIZE = (90, 120)
+SIGMAS = 17  # keypoints that COCO's evaluation knows
+
+
+def square(x, y, side):
+    mask = np.zeros(SIZE, bool)
+    mask[y : y + side, x : x + side] = True
+    return mask
+
+
+OBJECTS = [  # picture, category, x, y, side
+    (1, 3, 10, 20, 40),
+    (1, 7, 60, 30, 50),
+    (2, 7, 5, 5, 70),
+]
+
+
+@pytest.fixture
+def file(tmp_path):
+    keypoints = [f"k{i}" for i in range(SIGMAS)]
+    content = {
+        "info": {},
+        "images": [
+            {"id": i, "file_name": "x", "height": 90, "width": 120}
+            for i in (1, 2, 4)
+        ],
+        "categories": [
+            {"id": 3, "name": "dog"},
+            {"id": 7, "name": "person", "keypoints": keypoints},
+        ],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": picture,
+                "category_id": category,
+                "bbox": [x, y, side, side],
+                "area": side * side,
+                "iscrowd": 0,
+                "segmentation": coco_api.run_lengths_of(square(x, y, side)),
+                "keypoints": points(x, y, side).ravel().tolist(),
+                "num_keypoints": SIGMAS,
+            }
+            for number, (picture, category, x, y, side) in enumerate(
+                OBJECTS, start=1
+            )
+        ],
+    }
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def points(x, y, side):
+    at = np.linspace(0, side, SIGMAS)
+    return np.stack([x + at, y + at, np.full(SIGMAS, 2.0)], -1)
+
+
+def found_of(picture, shift=0, keypoints=False):
+    objects = [o for o in OBJECTS if o[0] == picture]
+    boxes = [[x, y, x + s, y + s] for _, _, x, y, s in objects]
+    return Detections(
+        np.array(boxes, "float32").reshape(-1, 4) + shift,
+        np.array([{3: 1, 7: 2}[o[1]] for o in objects], "int32"),
+        np.full(len(objects), 0.9, "float32"),
+        np.array([square(x + shift, y, s) for _, _, x, y, s in objects]),
+        np.array([points(x, y, s) for _, _, x, y, s in objects])
+        if keypoints
+        else None,
+    )
+
+
+def scores(file, shift=0, keypoints=False):
+    scored = coco_scores.CocoScores(file, CATEGORIES)
+    for picture in (1, 2, 4):
+        scored.add(picture, found_of(picture, shift, keypoints))
+    return scored.scores()
+
+
+def test_the_truth_itself_has_all_the_precision(file):
+    got = scores(file)
+    assert {
+        got[f"{kind}_{of}"]
+        for kind in ("box", "mask")
+        for of in ("AP", "AP50", "AP75")
+    } == {1.0}
+    assert got["box_APs"] == -1  # there are no small ones
+    assert "keypoint_AP" not in got
+
+
+def test_boxes_that_are_off_count_at_small_overlaps_alone(file):
+    got = scores(file, shift=6)
+    assert got["box_AP50"] == 1 and got["box_AP75"] < 0.5
+    assert 0 < got["box_AP"] < 1
+
+
+def test_what_was_not_found_is_missed(file):
+    scored = coco_scores.CocoScores(file, CATEGORIES)
+    scored.add(1, found_of(1))
+    scored.add(2, found_of(4))  # nothing
+    got = scored.scores()
+    # All of the dogs, half of the persons (COCO takes 101 points of recall).
+    assert got["box_AP"] == pytest.approx((1 + 51 / 101) / 2)
+
+
+def test_nothing_at_all_is_zero(file):
+    scored = coco_scores.CocoScores(file, CATEGORIES)
+    scored.add(2, found_of(4))
+    assert scored.scores()["box_AP"] == 0
+
+
+def test_the_truth_as_keypoints_has_all_the_precision(file):
+    assert scores(file, keypoints=True)["keypoint_AP"] == pytest.approx(1)
+
+
+def test_both_evaluators_agree(file, monkeypatch):
+    pytest.importorskip("faster_coco_eval")
+    fast = scores(file, shift=6)
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    slow = scores(file, shift=6)
+    assert fast.keys() == slow.keys()
+    for key, value in slow.items():
+        assert fast[key] == pytest.approx(value, abs=1e-12)
+
+
+def test_polygons_and_run_lengths_give_the_same_mask():
+    corners = [10, 20, 50, 20, 50, 60, 10, 60]
+    expected = square(10, 20, 40)
+    mask = coco_api.mask_of([corners], SIZE)
+    np.testing.assert_array_equal(mask, expected)
+    packed = coco_api.run_lengths_of(expected)
+    np.testing.assert_array_equal(coco_api.mask_of(packed, SIZE), expected)
+
+
+def test_without_pycocotools_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    with pytest.raises(UserError, match=r"\[coco\]"):
+        coco_api.mask_of([[0, 0, 1, 0, 1, 1]], SIZE)

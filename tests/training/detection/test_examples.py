@@ -1,0 +1,144 @@
+"""Arrays of a picture's objects, and what a mirror makes of them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from training import remote
+from training.detection import examples
+from training.detection.annotations import Category, Instance, Picture
+from training.errors import UserError
+
+pytest.importorskip("pycocotools")
+
+HEIGHT, WIDTH = 30, 44
+RIDER = Category(1, "person", ("nose", "left_eye", "right_eye"))
+
+
+def polygon(x1, y1, x2, y2):
+    return [[x1, y1, x2, y1, x2, y2, x1, y2]]
+
+
+def instance(number=1, box=(4.0, 6.0, 14.0, 13.0), **given):
+    fields = {
+        "id": number,
+        "label": 2,
+        "box": box,
+        "area": 70.0,
+        "is_crowd": False,
+        "segmentation": polygon(*box),
+        "keypoints": (5, 7, 2, 8, 9, 1, 0, 0, 0),
+    }
+    return Instance(**{**fields, **given})
+
+
+def picture(*instances):
+    path = remote.as_path("a.jpg")
+    return Picture(7, path, HEIGHT, WIDTH, instances)
+
+
+def image():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (HEIGHT, WIDTH, 3), "uint8")
+
+
+def made(*instances, **options):
+    options = {"mask_cells": 12, "keypoints": 3, **options}
+    return examples.make(picture(*instances), image(), **options)
+
+
+def whole(example, number=0):
+    """A mask put back where it came from, where a cell is a pixel."""
+    x1, y1, x2, y2 = example.mask_boxes[number].astype(int)
+    mask = np.zeros((y2 + 50, x2 + 50), bool)
+    mask[y1:y2, x1:x2] = example.masks[number] > 0.5
+    return mask[:HEIGHT, :WIDTH]
+
+
+def test_objects_and_crowds_are_apart():
+    crowd = instance(2, (20.0, 1.0, 40.0, 9.0), is_crowd=True)
+    found = made(instance(), crowd)
+    np.testing.assert_array_equal(found.boxes, [[4, 6, 14, 13]])
+    np.testing.assert_array_equal(found.labels, [2])
+    np.testing.assert_array_equal(found.crowds, [[20, 1, 40, 9]])
+    assert found.masks.shape == (1, 12, 12)
+    np.testing.assert_array_equal(found.keypoints[0, 1], [8, 9, 1])
+
+
+def test_a_picture_without_objects_has_empty_arrays():
+    found = made()
+    assert found.boxes.shape == (0, 4) and found.crowds.shape == (0, 4)
+    assert found.masks.shape == (0, 12, 12)
+    assert found.keypoints.shape == (0, 3, 3)
+
+
+def test_a_small_mask_is_exact():
+    found = made(instance())
+    expected = np.zeros((HEIGHT, WIDTH), bool)
+    expected[6:13, 4:14] = True
+    np.testing.assert_array_equal(whole(found), expected)
+    np.testing.assert_array_equal(found.mask_boxes, [[4, 6, 16, 18]])
+
+
+def test_a_large_mask_has_the_share_of_each_cell():
+    mask = np.random.default_rng(1).random((HEIGHT, WIDTH)) < 0.5
+    got, covers = examples.crop_mask(mask, (3.0, 2.0, 43.0, 26.0), 8)
+    expected = mask[2:26, 3:43].reshape(8, 3, 8, 5).mean((1, 3))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+    assert covers == (3, 2, 43, 26)
+
+
+def test_shares_of_cells_that_do_not_divide_sum_to_one():
+    shares = examples._shares(29, 12)
+    np.testing.assert_allclose(shares.sum(1), 1, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(shares.sum(0), 12 / 29, rtol=0, atol=1e-6)
+
+
+def test_a_mirror_moves_everything():
+    found = made(instance())
+    other = examples.mirrored(found, examples.partners_of(RIDER))
+    np.testing.assert_array_equal(other.image, found.image[:, ::-1])
+    np.testing.assert_array_equal(other.boxes, [[30, 6, 40, 13]])
+    x1, _, x2, _ = other.mask_boxes[0].astype(int)
+    mask = np.zeros((HEIGHT, WIDTH + 12), bool)
+    mask[6:18, x1:x2] = other.masks[0] > 0.5
+    np.testing.assert_array_equal(mask[:, :WIDTH], whole(found)[:, ::-1])
+    nose, left, right = other.keypoints[0]
+    np.testing.assert_array_equal(nose, [WIDTH - 5, 7, 2])
+    np.testing.assert_array_equal(left, [0, 0, 0])  # the right one was unseen
+    np.testing.assert_array_equal(right, [WIDTH - 8, 9, 1])
+
+
+def test_two_mirrors_change_nothing():
+    found = made(instance())
+    partners = examples.partners_of(RIDER)
+    twice = examples.mirrored(examples.mirrored(found, partners), partners)
+    for field in dataclasses.fields(found):
+        np.testing.assert_array_equal(
+            getattr(twice, field.name), getattr(found, field.name)
+        )
+
+
+def test_keypoints_of_coco_have_their_partners():
+    names = "nose left_eye right_eye left_ear right_ear left_ankle right_ankle"
+    category = Category(1, "person", tuple(names.split()))
+    assert examples.partners_of(category) == [0, 2, 1, 4, 3, 6, 5]
+    spaced = Category(1, "hand", ("Left thumb", "Right thumb", "aleft"))
+    with pytest.raises(UserError, match="no partner 'right thumb'"):
+        examples.partners_of(spaced)
+
+
+def test_a_keypoint_without_a_partner_is_named():
+    with pytest.raises(UserError, match="'left_eye' of 'person'"):
+        examples.partners_of(Category(1, "person", ("nose", "left_eye")))
+
+
+def test_pixels_of_another_size_are_named():
+    with pytest.raises(UserError, match=r"a\.jpg has 40 x 30 pixels"):
+        examples.make(picture(), image()[:, :40])
+
+
+def test_an_object_without_a_mask_is_named():
+    with pytest.raises(UserError, match="annotation 5 has no segmentation"):
+        made(instance(5, segmentation=None))

@@ -1,0 +1,102 @@
+"""What pycocotools does: masks of polygons, and average precision.
+
+The one place that imports it (extra `coco`). faster-coco-eval, where it is
+installed, gives the same numbers sooner.
+"""
+
+import contextlib
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.errors import missing_extra
+
+KINDS = ("bbox", "segm", "keypoints")
+# Of COCOeval's twelve numbers, or ten for keypoints.
+NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+KEYPOINT_NAMES = ("AP", "AP50", "AP75", "APm", "APl")
+
+
+def mask_of(segmentation: list | dict, size: tuple[int, int]) -> np.ndarray:
+    """Pixels of an object.
+
+    Args:
+        segmentation: polygons, each x, y, x, y, ..., or run lengths.
+        size: height and width of the picture.
+
+    Returns:
+        bool `(height, width)`.
+    """
+    masks = _masks()
+    if isinstance(segmentation, list):
+        parts = masks.frPyObjects(segmentation, *size)
+        return masks.decode(masks.merge(parts)).astype(bool)
+    if isinstance(segmentation["counts"], list):
+        segmentation = masks.frPyObjects(segmentation, *size)
+    return masks.decode(segmentation).astype(bool)
+
+
+def run_lengths_of(mask: np.ndarray) -> dict:
+    """A bool mask `(height, width)` as a result file has it."""
+    found = _masks().encode(np.asfortranarray(mask, "uint8"))
+    return {**found, "counts": found["counts"].decode("ascii")}
+
+
+def average_precision(
+    file: str, results: Sequence[dict], kind: str, picture_ids: Sequence[int]
+) -> dict[str, float]:
+    """COCO's numbers, from 0 to 1; -1 where there is nothing to find.
+
+    Args:
+        file: of annotations.
+        results: detections in COCO's form.
+        kind: of `KINDS`.
+        picture_ids: those that were looked at.
+
+    Returns:
+        AP over overlaps from 0.5 to 0.95, AP50, AP75, and of small, middle
+        and large objects.
+    """
+    api, evaluation = _evaluation()
+    names = KEYPOINT_NAMES if kind == "keypoints" else NAMES
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = api(file)
+        if not results:  # which loadRes does not take
+            found = any(
+                truth.getAnnIds(imgIds=[number], iscrowd=False)
+                for number in picture_ids
+            )
+            return dict.fromkeys(names, 0.0 if found else -1.0)
+        run = evaluation(truth, truth.loadRes(list(results)), kind)
+        run.params.imgIds = list(picture_ids)
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    return {
+        name: float(value)
+        for name, value in zip(names, run.stats, strict=False)
+    }
+
+
+def _masks():
+    try:
+        from pycocotools import mask
+    except ImportError as error:
+        raise missing_extra("pycocotools", "coco") from error
+    return mask
+
+
+def _evaluation():
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+    except ImportError:
+        pass
+    else:
+        return COCO, COCOeval_faster
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as error:
+        raise missing_extra("pycocotools", "coco") from error
+    return COCO, COCOeval
