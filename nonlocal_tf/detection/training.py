@@ -87,11 +87,11 @@ def batch_losses(
     maps = model.pyramid(batch["images"])
     outputs = [model.rpn(x) for x in maps]
     found = _rpn_losses(model, outputs, batch, config, seed, total)
+    # What proposals cost is not to be learnt through where they are.
+    fixed = [tuple(map(ops.stop_gradient, pair)) for pair in outputs]
     size = batch["images"].shape[1:3]
-    proposals, scores = model.propose_from(outputs, size, batch["sizes"])
-    rois = _sample_rois(
-        ops.stop_gradient(proposals), scores, batch, config, seed
-    )
+    proposals, scores = model.propose_from(fixed, size, batch["sizes"])
+    rois = _sample_rois(proposals, scores, batch, config, seed)
     found |= _box_losses(model, maps, rois, config, total)
     # The positive ones come first.
     count = max(1, int(config.positive_rois * config.rois))

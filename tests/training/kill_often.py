@@ -1,6 +1,6 @@
 """Kills a run again and again; it has to end as if it had not been.
 
-    python -m tests.training.kill_often --kills 20 --devices 2
+    python -m tests.training.kill_often FOLDER --kills 20 --devices 2
 
 trains once undisturbed and once killed with signal 9 at random moments: while
 it starts, trains, saves, validates. In between, its newest checkpoint is cut
