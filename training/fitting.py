@@ -11,9 +11,10 @@ from training import callbacks, checkpoints, run_model, schedules
 from training.data import Dataset, dataset_of, pipeline
 from training.recipe import Recipe
 from training.run_folder import RunFolder
+from training.steps import Signals
 from training.stopping import Preempted, sigterm
 from training.strategy import Devices
-from training.trainer import Signals, Trainer
+from training.trainer import Trainer
 
 # Batches for statistics are drawn as those of another run would be.
 STATISTICS_SEED = 0x5747

@@ -1,23 +1,21 @@
 """A network whose `fit` does what a recipe says, on any number of devices.
 
 Keras 3 computes a step right on one device. On several, its own clipping
-clips each device's gradient before they are added up, its accumulation and
-averaging fail, and its `fit` does not know strategies of several machines. So
-the step is ours, and `fit` remains the loop. `_loss_tracker`,
-`_maybe_symbolic_build` and `_symbolic_build` are names of Keras that are not
-public: tests train on two devices and two processes.
+clips each device's gradient before they are added up, and its accumulation and
+averaging fail. So the step is ours, and `fit` remains the loop.
+`_loss_tracker`, `_maybe_symbolic_build` and `_symbolic_build` are names of
+Keras that are not public: tests train on two devices and two processes.
 """
-
-from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from training import losses
 from training.recipe import Recipe
+from training.steps import Signals, Steps
 
 
-class Trainer(keras.Model):
+class Trainer(Steps, keras.Model):
     """A functional model with the training step of a recipe.
 
     The loss is the mean over the whole batch, over all devices and parts of
@@ -32,15 +30,13 @@ class Trainer(keras.Model):
 
     Attributes:
         average: moving average of the weights, or None.
-        waited_s: seconds that steps waited for data, so far.
-        stopping: how many processes were asked to stop.
     """
 
     def __init__(
         self,
         model: keras.Model,
         recipe: Recipe,
-        signals: "Signals",
+        signals: Signals,
         multi_label: bool = False,
     ):
         super().__init__(model.input, model.output, name=model.name)
@@ -52,27 +48,7 @@ class Trainer(keras.Model):
         self.average = None
         if decay is not None:
             self.average = MovingAverage(self.trainable_variables, decay)
-        strategy = self.distribute_strategy
-        self._collective = isinstance(
-            strategy, tf.distribute.MultiWorkerMirroredStrategy
-        )
-        self._signals = signals
-        self.train_function: Callable | None = None
-        self.test_function: Callable | None = None
-
-    @property
-    def waited_s(self) -> float:
-        return float(self._signals.waited.numpy())
-
-    def ask_to_stop(self) -> None:
-        """Lets `stopping` be above 0 after the next step, on all workers."""
-        self._signals.asked.assign(1)
-
-    @property
-    def stopping(self) -> int:
-        signals = self._signals
-        own = signals.stopping if self._collective else signals.asked
-        return int(own.numpy())
+        self._prepare_steps(signals)
 
     def train_step(self, data):
         """One step on a device's part of a batch; returns metrics."""
@@ -162,59 +138,10 @@ class Trainer(keras.Model):
         for variable, mean in zip(variables, means, strict=True):
             variable.assign(mean)
 
-    def make_train_function(self, force=False):
-        if self.train_function is None or force:
-            self.train_function = self._one_step(self.train_step, True)
-        return self.train_function
-
-    def make_test_function(self, force=False):
-        if self.test_function is None or force:
-            self.test_function = self._one_step(self.test_step, False)
-        return self.test_function
-
-    def _one_step(self, step, is_training):
-        """A function of an iterator that runs a step on all devices."""
-        strategy = self.distribute_strategy
-
-        def on_data(data):
-            logs = strategy.run(step, args=(data,))
-            return {
-                name: strategy.reduce("MEAN", value, axis=None)
-                for name, value in logs.items()
-            }
-
-        on_data = tf.autograph.experimental.do_not_convert(on_data)
-        if self.jit_compile:
-            on_data = tf.function(on_data, jit_compile=True)
-
-        def on_iterator(iterator):
-            data = self._next(iterator) if is_training else next(iterator)
-            logs = on_data(data)
-            if is_training:
-                self._after_step(strategy)
-            return logs
-
-        return tf.function(on_iterator, reduce_retracing=True, autograph=False)
-
-    def _next(self, iterator):
-        """The next batch; how long that took is counted."""
-        began = tf.timestamp()
-        with tf.control_dependencies([began]):
-            data = iterator.get_next()
-        flat = tf.nest.flatten(data, expand_composites=True)
-        with tf.control_dependencies(flat):
-            self._signals.waited.assign_add(tf.timestamp() - began)
-        return data
-
     def _after_step(self, strategy) -> None:
         if self.average is not None:
             self.average.update(strategy)
-        if self._collective:
-            asked = self._signals.asked
-            everyone = strategy.run(lambda: tf.identity(asked))
-            self._signals.stopping.assign(
-                strategy.reduce("SUM", everyone, axis=None)
-            )
+        super()._after_step(strategy)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Makes the variables of metrics; outside of a graph, as they must."""
@@ -226,16 +153,6 @@ class Trainer(keras.Model):
         x = tf.zeros((2, *(side or 16 for side in self.input_shape[1:])))
         with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=(x, labels, tf.ones((2,))))
-
-
-class Signals:
-    """Variables of a process that are no weights of its model."""
-
-    def __init__(self):
-        with tf.device("CPU:0"):
-            self.waited = tf.Variable(0.0, dtype=tf.float64)
-            self.asked = tf.Variable(0)
-            self.stopping = tf.Variable(0)
 
 
 class MovingAverage:

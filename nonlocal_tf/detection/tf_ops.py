@@ -179,6 +179,24 @@ def suppressed_a_class(boxes, scores, threshold, least_score, count):
 
 
 def uniform(shape, seed, salt):
-    """Random numbers in [0, 1) that are a function of seed and salt alone."""
-    seed = tf.cast(seed, tf.int32) + tf.constant([0, salt])
-    return tf.random.stateless_uniform(shape, seed)
+    """Random numbers in [0, 1) that are a function of seed and salt alone.
+
+    Args:
+        shape: `(batch, n)`.
+        seed: two int32 numbers, or two for each image, `(batch, 2)`: then a
+            row is the same in every batch.
+        salt: an integer, to draw anew with the same seed.
+    """
+
+    def draw(seed, shape):
+        key = tf.random.experimental.stateless_fold_in(seed, salt)
+        return tf.random.stateless_uniform(shape, key)
+
+    seed = tf.cast(seed, tf.int32)
+    if seed.shape.rank == 1:
+        return draw(seed, shape)
+    return tf.map_fn(
+        lambda row: draw(row, shape[1:]),
+        seed,
+        fn_output_signature=tf.TensorSpec(shape[1:], tf.float32),
+    )

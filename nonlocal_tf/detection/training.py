@@ -75,7 +75,9 @@ def batch_losses(
             the part of the image that each mask covers; with a keypoint head
             `keypoints` `(batch, objects, keypoints, 3)`.
         config: what is an example.
-        seed: two int32 numbers, of which the samples are a function.
+        seed: two int32 numbers, of which the samples are a function, or two
+            for each image, `(batch, 2)`: then samples of an image are the
+            same on whichever device it is.
         total: from a number of this replica to that of all; by default it is
             the only one.
 

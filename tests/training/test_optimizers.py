@@ -212,3 +212,30 @@ def test_adam_is_keras_own_with_the_schedule():
 def test_what_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match=f"Expected {next(iter(wrong))}"):
         optimizers.SGD(0.1, **wrong)
+
+
+def test_biases_may_be_faster_and_without_l2():
+    """Detectron's: twice the rate, no L2, a momentum that is not Nesterov's."""
+    start, gradient = np.float32([2, -3]), tf.constant([0.5, 0.25])
+    weights = [keras.Variable(start, name=n) for n in ("kernel", "bias")]
+    optimizer = optimizers.SGD(
+        0.1, 0.9, 0.02, nesterov=False, bias_l2=False, bias_rate=2.0
+    )
+    expected = {}
+    for name, l2, rate in (("kernel", 0.02, 0.1), ("bias", 0.0, 0.2)):
+        w, v = start.astype("float64"), 0.0
+        for _ in range(3):
+            v = 0.9 * v + np.asarray(gradient, "float64") + l2 * w
+            w = w - rate * v
+        expected[name] = w
+    for _ in range(3):
+        optimizer.apply([gradient, gradient], weights)
+    for weight in weights:  # three steps of float32
+        np.testing.assert_allclose(weight, expected[weight.name], rtol=1e-6)
+    again = optimizers.SGD.from_config(optimizer.get_config())
+    assert again.get_config() == optimizer.get_config()
+
+
+def test_a_rate_of_biases_is_above_zero():
+    with pytest.raises(ValueError, match="bias_rate above 0"):
+        optimizers.SGD(0.1, bias_rate=0.0)

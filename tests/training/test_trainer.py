@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from training.recipe import OptimizerConfig, TrainingConfig
 from training.recipes import get_recipe
-from training.trainer import Signals, Trainer
+from training.steps import Signals
+from training.trainer import Trainer
 
 CLASSES, FEATURES, BATCH = 3, 5, 6
 RNG = np.random.default_rng(1)

@@ -12,7 +12,8 @@ from training.fused import use_fused_batch_norm
 from training.precise_bn import PreciseBatchNorm
 from training.recipe import OptimizerConfig
 from training.recipes import get_recipe
-from training.trainer import Signals, Trainer
+from training.steps import Signals
+from training.trainer import Trainer
 
 RNG = np.random.default_rng(3)
 # The first half is what the first device sees.
