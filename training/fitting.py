@@ -125,7 +125,8 @@ def _make_trainer(chosen, run, dataset, devices, start) -> Trainer:
         stage = RunFolder(run.image_stage)
         image_model, *_ = run_model.load_trained(stage)
         origins = stage.read_origins()
-    signals = Signals()  # not under the scope: they are this process's own
+    # Not under the scope: they are this process's own.
+    signals = Signals(is_timed=not chosen.training.deterministic)
     with devices.strategy.scope():
         model = run_model.build_model(chosen, dataset)
         if image_model is not None:

@@ -137,7 +137,8 @@ class TrainingConfig:
             to save memory; their gradients are added up.
         jit_compile: whether a step is compiled by XLA; one device alone.
         deterministic: whether to take deterministic GPU kernels where they
-            are slower, so that a run can be repeated bit by bit.
+            are slower, so that a run can be repeated bit by bit. How long
+            steps wait for data is then not counted, and shows as 0.
     """
 
     precision: str = "float32"

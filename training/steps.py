@@ -86,6 +86,8 @@ class Steps:
 
     def _next(self, iterator):
         """The next batch; how long that took is counted."""
+        if not self._signals.is_timed:
+            return iterator.get_next()
         began = tf.timestamp()
         with tf.control_dependencies([began]):
             data = iterator.get_next()
@@ -104,9 +106,15 @@ class Steps:
 
 
 class Signals:
-    """Variables of a process that are no weights of its model."""
+    """Variables of a process that are no weights of its model.
 
-    def __init__(self):
+    Args:
+        is_timed: whether it is counted how long steps wait for data.
+            TensorFlow has no clock where its operations are deterministic.
+    """
+
+    def __init__(self, is_timed: bool = True):
+        self.is_timed = is_timed
         with tf.device("CPU:0"):
             self.waited = tf.Variable(0.0, dtype=tf.float64)
             self.asked = tf.Variable(0)

@@ -371,3 +371,14 @@ def test_the_last_row_of_metrics_survives_a_kill_before_it(tmp_path):
     (tmp_path / "metrics.csv").unlink()
     train.main([*ALONE, f"--workdir={tmp_path}"])
     assert (tmp_path / "metrics.csv").read_text() == whole
+
+
+@pytest.mark.slow
+def test_a_deterministic_run_trains(tmp_path):
+    """In a process of its own: it is for all that the process does."""
+    fixed = "--set=training.deterministic=True"
+    command = [sys.executable, "-m", "training.train", *ALONE, fixed]
+    subprocess.run(
+        [*command, f"--workdir={tmp_path / 'run'}"], cwd=ROOT, check=True
+    )
+    assert RunFolder(tmp_path / "run").read_result() is not None

@@ -51,7 +51,7 @@ class DetectorTrainer(Steps, keras.Model):
         """One step on a device's part of a batch; returns the losses."""
         variables = [variable.value for variable in self.trainable_variables]
         with tf.GradientTape() as tape:
-            found = self._losses(data)
+            found = self._shares(data)
             scaled = self.optimizer.scale_loss(tf.add_n(list(found.values())))
         gradients = tape.gradient(scaled, variables)
         self.optimizer.apply(gradients, self.trainable_variables)  # sums them
@@ -59,9 +59,9 @@ class DetectorTrainer(Steps, keras.Model):
 
     def test_step(self, data):
         """The losses of a batch, of samples with its seeds."""
-        return self._update(self._losses(data))
+        return self._update(self._shares(data))
 
-    def _losses(self, data):
+    def _shares(self, data):
         batch = dict(data)
         seeds = batch.pop("seeds")
         return batch_losses(self.detector, batch, self._config, seeds, _total)

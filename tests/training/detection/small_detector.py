@@ -1,0 +1,62 @@
+"""A small detector, what it is trained on, and how."""
+
+import keras
+
+from nonlocal_tf.detection import DetectorConfig, MaskRCNN, TrainingConfig
+from tests.training.detection import composites
+from training.detection import annotations, batches
+from training.detection.detector_trainer import DetectorTrainer
+from training.steps import Signals
+
+CONFIG = DetectorConfig(
+    num_classes=3,
+    layers=(1, 1, 2, 1),
+    width=8,
+    nonlocal_block={},
+    fpn_channels=16,
+    anchor_sizes_px=(16, 24, 32, 48, 64),
+    box_units=64,
+    mask_channels=(16, 16),
+    mask_deconv_channels=16,
+    keypoints=2,
+    keypoint_channels=(32,) * 4,
+    proposals_a_level=64,
+    proposals=64,
+)
+TRAINING = TrainingConfig(anchors=64, rois=32)
+BATCHES = batches.BatchConfig(
+    batch=2,
+    canvas_px=(64, 96),
+    short_sides_px=(64,),
+    long_side_px=96,
+    mask_cells=28,
+    keypoints=2,
+    mirrored=False,
+)
+SEED = 1
+
+
+def data_in(folder, count=6):
+    """Annotations of a set that is written to a folder."""
+    path = composites.write(folder, count)
+    return annotations.read(path, str(folder))
+
+
+def batches_of(found, first, last):
+    return batches.batches(found, BATCHES, SEED, first, last)
+
+
+def trainer(optimizer, signals=None):
+    """Of the same weights each time; its `detector` is what is trained."""
+    keras.utils.set_random_seed(0)
+    made = DetectorTrainer(MaskRCNN(CONFIG), TRAINING, signals or Signals())
+    made.compile(optimizer, jit_compile=False)
+    made.optimizer.build(made.trainable_variables)
+    return made
+
+
+def fit(trainer, found, first, last):
+    """Trains the steps of a run from `first` to before `last`."""
+    return trainer.fit(
+        batches_of(found, first, last), shuffle=False, verbose=0
+    ).history

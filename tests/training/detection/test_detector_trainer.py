@@ -1,0 +1,80 @@
+"""Detectors that are trained: what they learn, on which devices, resumed."""
+
+import keras
+import numpy as np
+import pytest
+
+from nonlocal_tf.detection import MaskRCNN
+from tests.training.detection import small_detector
+from tests.training.test_devices import expect
+from training.detection.coco_evaluation import CocoEvaluation
+from training.detection.detector_trainer import freeze
+
+pytest.importorskip("pycocotools")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    return small_detector.data_in(tmp_path_factory.mktemp("set"))
+
+
+def test_logs_are_the_losses_of_all_heads(found):
+    trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
+    logs = small_detector.fit(trainer, found, 0, 2)
+    parts = {
+        "objectness",
+        "rpn_boxes",
+        "classes",
+        "boxes",
+        "masks",
+        "keypoints",
+    }
+    assert set(logs) == {"loss", *parts}
+    total = sum(logs[name][-1] for name in parts)
+    np.testing.assert_allclose(logs["loss"][-1], total, rtol=1e-5)
+    assert all(logs[name][-1] > 0 for name in parts)
+
+
+def test_a_validation_is_without_a_step(found):
+    trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
+    before = trainer.get_weights()
+    data = small_detector.batches_of(found, 0, 1)
+    first, again = (trainer.evaluate(data, verbose=0) for _ in range(2))
+    assert first == again
+    for old, new in zip(before, trainer.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_stages_that_are_frozen_stay():
+    detector = MaskRCNN(small_detector.CONFIG)
+    every = {v.path for v in detector.trainable_variables}
+    freeze(detector)
+    left = {v.path for v in detector.trainable_variables}
+    gone = every - left
+    assert len(gone) == 5  # conv1, three of a block, and its shortcut
+    assert all(path.startswith(("conv1", "res2")) for path in gone)
+
+
+def test_a_stage_that_is_not_there_is_an_error():
+    with pytest.raises(ValueError, match="no stage 'res7'"):
+        freeze(MaskRCNN(small_detector.CONFIG), ("res7",))
+
+
+@pytest.mark.slow
+def test_boxes_masks_and_keypoints_are_learnt(found):
+    steps = 300
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
+    trainer = small_detector.trainer(keras.optimizers.Adam(rate))
+    scored = CocoEvaluation(found, short_side_px=64, long_side_px=96)
+    data = small_detector.batches_of(found, 0, steps)
+    logs = trainer.fit(
+        data, shuffle=False, verbose=0, callbacks=[scored]
+    ).history
+    for kind in ("box", "mask", "keypoint"):
+        assert logs[f"val_{kind}_AP50"][-1] > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["two_devices", "resumed"])
+def test_a_run_is_the_same(case, tmp_path):
+    expect("detection.detector_runs", case, tmp_path)

@@ -1,0 +1,71 @@
+"""COCO's numbers after an epoch of training."""
+
+from typing import Any
+
+import keras
+
+from nonlocal_tf.detection import RGB, MaskRCNN, Pixels, detect
+from training.detection import pictures
+from training.detection.annotations import Annotations
+from training.detection.coco_scores import CocoScores
+
+
+def evaluate(
+    detector: MaskRCNN,
+    annotations: Annotations,
+    short_side_px: int = 800,
+    long_side_px: int = 1333,
+    pixels: Pixels = RGB,
+) -> dict[str, float]:
+    """Finds objects in all pictures and scores what was found.
+
+    Args:
+        detector: a trained one.
+        annotations: whose pictures are looked at.
+        short_side_px: a picture is scaled to, at the most.
+        long_side_px: a picture is scaled to, at the most.
+        pixels: what the network was trained on.
+
+    Returns:
+        `box_AP`, `box_AP50`, ..., and of masks and keypoints, if it has them.
+    """
+    scores = CocoScores(str(annotations.path), annotations.categories)
+    for picture in annotations.pictures:
+        image = pictures.read(picture.path)
+        found = detect(detector, image, short_side_px, long_side_px, pixels)
+        scores.add(picture.id, found)
+    return scores.scores()
+
+
+class CocoEvaluation(keras.callbacks.Callback):
+    """Adds COCO's numbers to the logs of an epoch: `val_box_AP`, ...
+
+    It is to be before callbacks that read them, such as
+    `keras.callbacks.ModelCheckpoint(monitor="val_box_AP")`.
+
+    Args:
+        annotations: of the pictures that are validated on.
+        every_epochs: from one evaluation to the next.
+        **options: of `evaluate`.
+    """
+
+    def __init__(
+        self, annotations: Annotations, every_epochs: int = 1, **options
+    ):
+        super().__init__()
+        if every_epochs < 1:
+            raise ValueError(
+                "Expected every_epochs of 1 at least. Received: "
+                f"every_epochs={every_epochs}"
+            )
+        self._annotations = annotations
+        self._every_epochs = every_epochs
+        self._options = options
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is None or (epoch + 1) % self._every_epochs:
+            return
+        model: Any = self.model
+        detector = getattr(model, "detector", model)
+        found = evaluate(detector, self._annotations, **self._options)
+        logs.update({f"val_{name}": value for name, value in found.items()})
