@@ -1,0 +1,82 @@
+"""Made pictures and what their annotations say of them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from training import remote
+from training.detection import annotations, coco_api, composites, pictures
+
+pytest.importorskip("pycocotools")
+pytest.importorskip("sklearn")
+
+MADE = composites.Composites("china", 7, seed=5)
+
+
+def made(folder, composites_=MADE):
+    path = composites.write(composites_, remote.as_path(str(folder)))
+    return annotations.read(str(path), str(folder))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("made"))
+
+
+def cue_of(image):
+    """The number of a disc's class by the patch, and its middle column."""
+    for label, colour in enumerate((composites.RED, composites.GREEN), 1):
+        is_cue = (image == colour).all(axis=-1)
+        if is_cue.sum() == composites.CUE_PX**2:
+            return label, np.nonzero(is_cue)[1].mean()
+    raise AssertionError("no cue")
+
+
+def test_annotations_have_no_problems(found):
+    assert found.problems == ()
+    assert len(found.pictures) == 7
+    assert [len(picture.instances) for picture in found.pictures] == [2] * 7
+
+
+def test_the_class_of_a_disc_is_that_of_a_far_cue(found):
+    seen = set()
+    for picture in found.pictures:
+        label, column = cue_of(pictures.read(picture.path))
+        labels = sorted(one.label for one in picture.instances)
+        assert labels == [label, 3]
+        seen.add(label)
+        for one in picture.instances:
+            ends = np.array([one.box[0], one.box[2]])
+            assert np.abs(ends - column).min() > 200
+    assert seen == {1, 2}
+
+
+def test_masks_are_the_pixels_that_were_drawn(found):
+    for picture in found.pictures:
+        image = pictures.read(picture.path)
+        for one in picture.instances:
+            mask = coco_api.mask_of(one.segmentation, image.shape[:2])
+            # COCO rounds a polygon's corners; its border is two pixels wide.
+            assert abs(mask.sum() - one.area) < 0.1 * one.area
+            shades, counts = np.unique(image[mask], return_counts=True)
+            assert counts.max() > 0.9 * 3 * mask.sum()
+            assert shades[counts.argmax()] >= 225
+
+
+def test_pictures_are_a_function_of_the_seed(found, tmp_path):
+    again = made(tmp_path)
+    for one, two in zip(found.pictures, again.pictures, strict=True):
+        assert one.path.read_bytes() == two.path.read_bytes()
+        assert one.instances == two.instances
+    other = tmp_path / "other"
+    other.mkdir()
+    changed = made(other, composites.Composites("china", 7, seed=6))
+    assert changed.pictures[0].instances != found.pictures[0].instances
+
+
+def test_annotations_are_plain_json(tmp_path):
+    path = composites.write(MADE, remote.as_path(str(tmp_path)))
+    content = json.loads(path.read_text("utf-8"))
+    names = [category["name"] for category in content["categories"]]
+    assert names == list(composites.CATEGORIES)
