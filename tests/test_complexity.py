@@ -7,7 +7,7 @@ import pytest
 
 import nonlocal_tf as nl
 from nonlocal_tf.complexity import Cost, layer_cost, layer_costs
-from nonlocal_tf.layers import NonLocalBlock
+from nonlocal_tf.layers import Conv2D, NonLocalBlock
 from tests.models.tiny import tiny, without_weights
 
 pytestmark = pytest.mark.skipif(
@@ -116,6 +116,14 @@ def test_a_convolution_is_counted_by_hand():
     # 1 x 3 x 3 kernels of 8 channels at 4 x 8 x 8 places.
     assert cost.weights == 9 * 8 * 8
     assert cost.multiply_adds == cost.weights * 4 * 8 * 8
+
+
+def test_a_group_is_counted_for_the_channels_it_sees():
+    layer = Conv2D(15, 3, groups=3, use_bias=False)
+    layer.build((None, 7, 5, 6))
+    cost = layer_cost(layer, (7, 5, 6))
+    assert cost.weights == 9 * 2 * 15
+    assert cost.multiply_adds == cost.weights * 7 * 5
 
 
 @pytest.mark.parametrize(

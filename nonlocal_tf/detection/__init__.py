@@ -9,7 +9,7 @@ Boxes are `x1, y1, x2, y2` in pixels, and a box is x2 - x1 wide: there is no
 """
 
 from nonlocal_tf.detection.checkpoints import load_detector_weights
-from nonlocal_tf.detection.config import DetectorConfig
+from nonlocal_tf.detection.config import X152_32X8D, DetectorConfig
 from nonlocal_tf.detection.detector import Detections, MaskRCNN, detect
 from nonlocal_tf.detection.training import TrainingConfig, batch_losses
 from nonlocal_tf.detection.transform import BGR, RGB, Pixels
@@ -17,6 +17,7 @@ from nonlocal_tf.detection.transform import BGR, RGB, Pixels
 __all__ = [
     "BGR",
     "RGB",
+    "X152_32X8D",
     "Detections",
     "DetectorConfig",
     "MaskRCNN",

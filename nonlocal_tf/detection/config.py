@@ -1,16 +1,25 @@
 """What distinguishes one detector from another, as data."""
 
 import dataclasses
+from typing import Any
 
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.detection import anchors
-from nonlocal_tf.models.resnet3d import STRIDES_ON
+from nonlocal_tf.layers.positions import is_positive_integer
+from nonlocal_tf.models.resnet3d import EXPANSION, STRIDES_ON
 from nonlocal_tf.models.specs import DEPTHS
 
 # Our choice: the paper says neither, and its code for detection is not public.
 # In a detector no statistics are kept, so the norm is a scale and a shift.
 BLOCK = {"norm": "affine", "subsample": 2}
 HEAD_BLOCK = {"norm": "affine"}  # 196 positions: nothing to pool
+# The trunk of Detectron's X-152-32x8d-FPN, as arguments of `DetectorConfig`.
+X152_32X8D: dict[str, Any] = {
+    "layers": (3, 8, 36, 3),
+    "stride_on": "3x3",
+    "groups": 32,
+    "group_width": 8,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +29,15 @@ class DetectorConfig:
     Attributes:
         num_classes: with the background, which is class 0.
         layers: residual blocks of res2 to res5.
-        width: channels of the first convolution; others follow.
+        width: channels of the first convolution; res2 to res5 end with 4, 8,
+            16 and 32 times as many.
         stride_on: the convolution of a residual block that has the stride:
-            "3x3" as in torchvision, or "1x1" as in Detectron.
+            "3x3" as in torchvision and ResNeXts, or "1x1" as in Detectron's
+            ResNets.
+        groups: of the 3x3 convolutions of residual blocks; more than one makes
+            a ResNeXt.
+        group_width: channels of a group in res2; in res3 to res5 2, 4 and 8
+            times as many. Default: `width`, which goes with one group.
         nonlocal_block: arguments of the non-local block before the last
             residual block of res4, {} for the defaults `BLOCK`; None for no
             such block.
@@ -47,12 +62,28 @@ class DetectorConfig:
         detection_nms: overlap above which the worse of two of a class goes.
         detections: of an image, at the most.
         detection_side_px: of its sides, at the least.
+
+    Raises:
+        ValueError: there can be no such detector.
+
+    References:
+        He et al., Mask R-CNN, ICCV 2017.
+        Xie et al., Aggregated Residual Transformations, CVPR 2017 (groups).
+
+    Example:
+
+    >>> from nonlocal_tf.detection import X152_32X8D, DetectorConfig
+    >>> config = DetectorConfig(**X152_32X8D, nonlocal_block={})
+    >>> config.inner_width, config.layers
+    (256, (3, 8, 36, 3))
     """
 
     num_classes: int = 81
     layers: tuple[int, int, int, int] = DEPTHS[50]
     width: int = 64
     stride_on: str = "3x3"
+    groups: int = 1
+    group_width: int | None = None
     nonlocal_block: dict | None = None
     fpn_channels: int = 256
     anchor_sizes_px: tuple[int, ...] = anchors.SIZES_PX
@@ -75,6 +106,17 @@ class DetectorConfig:
     detection_side_px: float = 1e-2
 
     @property
+    def inner_width(self) -> int:
+        """Channels within the residual blocks of res2; doubled a stage."""
+        each = self.width if self.group_width is None else self.group_width
+        return self.groups * each
+
+    @property
+    def expansion(self) -> int:
+        """How many times those a residual block ends with."""
+        return EXPANSION * self.width // self.inner_width
+
+    @property
     def block(self) -> dict:
         """All arguments of the block of res4."""
         return _with_defaults(BLOCK, self.nonlocal_block)
@@ -87,6 +129,7 @@ class DetectorConfig:
     def __post_init__(self):
         if self.stride_on not in STRIDES_ON:
             raise ValueError(unknown("stride_on", self.stride_on, STRIDES_ON))
+        self._check_groups()
         if self.num_classes < 2:
             raise ValueError(
                 "Expected `num_classes` of at least 2, the background and one "
@@ -96,6 +139,29 @@ class DetectorConfig:
             raise ValueError(
                 "A non-local block is before the last residual block of res4. "
                 f"Expected two there at least. Received: layers={self.layers}"
+            )
+
+    def _check_groups(self):
+        received = (
+            f"groups={self.groups!r}, group_width={self.group_width!r}, "
+            f"width={self.width!r}"
+        )
+        each = self.width if self.group_width is None else self.group_width
+        if not all(map(is_positive_integer, (self.groups, each, self.width))):
+            raise ValueError(
+                "Expected `groups`, `group_width` and `width` to be integers "
+                f"of at least 1. Received: {received}"
+            )
+        if self.groups > 1 and self.group_width is None:
+            raise ValueError(
+                "Expected `group_width`, the channels of a group in res2, with "
+                f"more than one group. Received: {received}"
+            )
+        if EXPANSION * self.width % self.inner_width:
+            raise ValueError(
+                f"Expected `groups * group_width` to divide {EXPANSION} * "
+                "width, the channels that res2 ends with. "
+                f"Received: {received}"
             )
 
 

@@ -1,8 +1,11 @@
-"""The trunk: a ResNet with frozen normalisations, and a feature pyramid.
+"""The trunk: a ResNet or ResNeXt, and a feature pyramid.
+
+Normalisations are frozen.
 
 References:
     Lin et al., Feature Pyramid Networks, CVPR 2017, section 3.
     Wang et al., Non-local Neural Networks, CVPR 2018, section 6.
+    Xie et al., Aggregated Residual Transformations, CVPR 2017, table 1.
 """
 
 import keras
@@ -27,7 +30,13 @@ def build_pyramid(config: DetectorConfig) -> keras.Model:
         are multiples of 32, to P2 to P6, each `(batch, h, w, channels)` with
         1/4 to 1/64 of a side.
     """
-    style = Style(rank=2, norm="affine", stride_on=config.stride_on)
+    style = Style(
+        rank=2,
+        norm="affine",
+        stride_on=config.stride_on,
+        conv_groups=config.groups,
+        expansion=config.expansion,
+    )
     x = inputs = keras.Input((None, None, 3), name="images")
     x = stem_layers(x, 1, STEM, config.width, style)
     found = []
@@ -38,7 +47,7 @@ def build_pyramid(config: DetectorConfig) -> keras.Model:
         x = stage_layers(
             x,
             (1,) * count,
-            config.width * 2**index,
+            config.inner_width * 2**index,
             stride=1 if index == 0 else 2,
             nonlocal_after=(count - 2,) if has_block else (),
             nonlocal_block=config.block,

@@ -43,10 +43,10 @@ class _Symmetric:
                 f"Expected `padding` to be {self.rank} numbers of zeros. "
                 f"Received: padding={padding!r}"
             )
-        if self.data_format != "channels_last" or self.groups != 1:
+        if self.data_format != "channels_last":
             raise ValueError(
-                "Expected channels last and one group. Received: "
-                f"data_format={self.data_format!r}, groups={self.groups}"
+                "Expected channels last. "
+                f"Received: data_format={self.data_format!r}"
             )
         if any(d != 1 for d in self.dilation_rate):
             raise ValueError(
@@ -79,7 +79,7 @@ class Conv3D(_Symmetric, layers.Conv3D):
 
     Its value is that of the three-dimensional convolution for every kernel; it
     is computed as `nonlocal_tf.ops.convolution` says. The kernel is stored in
-    full, `(time, height, width, in, out)`.
+    full, `(time, height, width, in / groups, out)`.
 
     Args:
         filters: channels of the output.
@@ -87,7 +87,7 @@ class Conv3D(_Symmetric, layers.Conv3D):
         strides: the same.
         padding: zeros at each end of an axis, a number or one an axis.
             Default: `kernel_size // 2`, which keeps the size without strides.
-        **kwargs: of `keras.layers.Conv3D`, without groups and dilation.
+        **kwargs: of `keras.layers.Conv3D`, without dilation.
 
     Call arguments:
         x: `(batch, time, height, width, channels)`.
@@ -120,7 +120,7 @@ class Conv2D(_Symmetric, layers.Conv2D):
         strides: the same.
         padding: zeros at each end of an axis, a number or one an axis.
             Default: `kernel_size // 2`, which keeps the size without strides.
-        **kwargs: of `keras.layers.Conv2D`, without groups and dilation.
+        **kwargs: of `keras.layers.Conv2D`, without dilation.
 
     Call arguments:
         x: `(batch, height, width, channels)`.

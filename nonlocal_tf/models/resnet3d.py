@@ -9,6 +9,7 @@ that of its normalisation, `res2_block0_shortcut`, `res3_block1_nonlocal`,
 Reference:
     Wang et al., Non-local Neural Networks, CVPR 2018, section 3.4, table 1.
     He et al., Deep Residual Learning, CVPR 2016.
+    Xie et al., Aggregated Residual Transformations, CVPR 2017 (groups).
 """
 
 import dataclasses
@@ -47,6 +48,14 @@ class Style:
             with batch normalisation; what an affine one starts with stays.
         inflation: the convolution of a block that sees three frames.
         stride_on: the convolution of a block that has the stride.
+        conv_groups: of the 3x3 convolution of a block, the cardinality of a
+            ResNeXt.
+        expansion: a block's output has so many times as many channels as its
+            first two convolutions.
+
+    Raises:
+        ValueError: an argument is not one of those above, or does not go with
+            another.
     """
 
     rank: int = 3
@@ -55,6 +64,8 @@ class Style:
     zero_init_residual: bool | None = None
     inflation: str = "3x1x1"
     stride_on: str = "3x3"
+    conv_groups: int = 1
+    expansion: int = EXPANSION
 
     def __post_init__(self):
         for name, expected in (
@@ -65,6 +76,13 @@ class Style:
             value = getattr(self, name)
             if value not in expected:
                 raise ValueError(unknown(name, value, expected))
+        for name in ("conv_groups", "expansion"):
+            value = getattr(self, name)
+            if not is_positive_integer(value):
+                raise ValueError(
+                    f"Expected `{name}` to be an integer of at least 1. "
+                    f"Received: {name}={value!r}"
+                )
         if self.norm == "affine":
             for name in ("bn_synchronized", "zero_init_residual"):
                 if getattr(self, name):
@@ -255,7 +273,7 @@ def stage_layers(
 
 def bottleneck(x, width, kernel_t, stride, style: Style, name):
     """1x1x1, 3x3 and 1x1x1 convolutions beside a shortcut."""
-    filters = EXPANSION * width
+    filters = style.expansion * width
     first_t, second_t = kernel_t, 1
     if style.inflation == "3x3x3":
         first_t, second_t = 1, kernel_t
@@ -272,12 +290,12 @@ def bottleneck(x, width, kernel_t, stride, style: Style, name):
             style,
             f"{name}_shortcut",
         )
-    for index, kernel, s in (
-        (1, (first_t, 1, 1), first_s),
-        (2, (second_t, 3, 3), second_s),
+    for index, kernel, s, groups in (
+        (1, (first_t, 1, 1), first_s, 1),
+        (2, (second_t, 3, 3), second_s, style.conv_groups),
     ):
         conv = f"{name}_conv{index}"
-        x = conv_norm(x, width, kernel, (1, s, s), style, conv)
+        x = conv_norm(x, width, kernel, (1, s, s), style, conv, groups=groups)
         x = layers.ReLU(name=f"{conv}_relu")(x)
     conv, gamma = f"{name}_conv3", style.last_gamma
     x = conv_norm(x, filters, (1, 1, 1), (1, 1, 1), style, conv, gamma)
@@ -285,13 +303,16 @@ def bottleneck(x, width, kernel_t, stride, style: Style, name):
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def conv_norm(x, filters, kernel, strides, style: Style, name, gamma="ones"):
+def conv_norm(
+    x, filters, kernel, strides, style: Style, name, gamma="ones", groups=1
+):
     """A convolution without bias, and its normalisation."""
     conv = Conv3D if style.rank == 3 else Conv2D
     x = conv(
         filters,
         kernel[-style.rank :],
         strides[-style.rank :],
+        groups=groups,
         use_bias=False,
         kernel_initializer=initializers.VarianceScaling(
             2.0, "fan_out", "untruncated_normal"

@@ -6,7 +6,8 @@ convolution of all frames at once. Both are as fast as the three-dimensional
 convolution they equal where that is well made (oneDNN), and several times as
 fast where it is not. A kernel that looks along time stays three-dimensional.
 
-Kernels are always given in full, `(time, height, width, in, out)`.
+Kernels are always given in full, `(time, height, width, in, out)`; one of fewer
+`in` than there are channels is one of groups.
 """
 
 import math
@@ -29,24 +30,29 @@ def convolution(
 
     Args:
         x: `(batch, time, height, width, in)` or `(batch, height, width, in)`.
-        kernel: `(kt, kh, kw, in, out)` or `(kh, kw, in, out)`.
+        kernel: `(kt, kh, kw, in, out)` or `(kh, kw, in, out)`, or, in groups,
+            `in / groups` for `in`: each group of `out / groups` outputs is of
+            that many channels alone, in order.
         strides: a stride an axis.
         padding: zeros at each end, an axis.
         bias: `(out,)`, added to the result, or None.
         activation: function of the result, or None.
         method: `"plain"` is the convolution of as many axes as `x` has.
             `"auto"` is a matrix product for 1 x 1 x 1 kernels without strides
-            and a two-dimensional convolution for 1 x k x k kernels.
+            and a two-dimensional convolution for 1 x k x k kernels, for each
+            group by itself.
 
     Returns:
         `(batch, [time,] height, width, out)`, each axis of size
         `(size + 2 * padding - k) // stride + 1`.
 
     Raises:
-        ValueError: the method is not one of those above.
+        ValueError: the method is not one of those above, or the channels are
+            not those of groups of the kernel.
     """
     if method not in CONVOLUTION_METHODS:
         raise ValueError(unknown("method", method, CONVOLUTION_METHODS))
+    groups = _groups(x.shape[-1], kernel.shape)
 
     def finish(y):
         # On y as it was computed: TensorFlow joins a bias and a ReLU with the
@@ -57,12 +63,42 @@ def convolution(
     strides, padding = tuple(strides), tuple(padding)
     size = tuple(kernel.shape[:-2])
     is_auto = method == "auto"
+    if is_auto and groups > 1:
+        return finish(_each_group(x, kernel, strides, padding, groups))
     if is_auto and math.prod(size + strides) == 1 and not any(padding):
         return _product(x, kernel, finish)
     if is_auto and len(size) == 3:
         if (size[0], strides[0], padding[0]) == (1, 1, 0):
             return _each_frame(x, kernel, strides[1:], padding[1:], finish)
     return finish(_padded(x, kernel, strides, padding))
+
+
+def _groups(channels, kernel_shape) -> int:
+    fan_in, fan_out = kernel_shape[-2:]
+    if channels % fan_in or fan_out % (channels // fan_in):
+        raise ValueError(
+            "Expected a kernel (..., in / groups, out) whose `in / groups` "
+            "divides the channels into groups that divide `out`. Received: "
+            f"channels={channels}, kernel of shape {tuple(kernel_shape)}"
+        )
+    return channels // fan_in
+
+
+def _each_group(x, kernel, strides, padding, groups):
+    """Each group by itself, side by side.
+
+    The operation for all groups Keras compiles by XLA, as TensorFlow on a CPU
+    does not always have its gradient. There that takes about a hundred times
+    as long as this, and each size of the input is compiled anew.
+    """
+    parts = zip(
+        ops.split(x, groups, axis=-1),
+        ops.split(kernel, groups, axis=-1),
+        strict=True,
+    )
+    return ops.concatenate(
+        [convolution(part, k, strides, padding) for part, k in parts], axis=-1
+    )
 
 
 def _product(x, kernel, finish):

@@ -79,6 +79,38 @@ def small_names(source, name, model):
     return found
 
 
+def without_background(arrays):
+    """As detectron2 has them: no deltas and masks of the background."""
+    rows = {"bbox_pred": 4, "mask_head.predictor": 1}
+    return {
+        key: value[sum(n for part, n in rows.items() if part in key) :]
+        for key, value in arrays.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "key"),
+    [
+        ("torchvision", "backbone.body.layer3.1.conv2.weight"),
+        ("detectron2", "backbone.bottom_up.res4.1.conv2.weight"),
+    ],
+)
+def test_kernels_in_groups_find_their_place(source, key):
+    name = "maskrcnn_resnext"
+    # Three groups of 4 channels in res2.
+    groups = {"width": 6, "groups": 3, "group_width": 4}
+    model = MaskRCNN(config_of(source, name, **{**SMALL, **groups}))
+    arrays = made_up(small_names(source, name, model))
+    given = arrays[key]
+    assert given.shape == (48, 16, 3, 3)  # (out, in a group, height, width)
+    if source == "detectron2":
+        arrays = without_background(arrays)
+    checkpoints.load_detector_weights(model, arrays)
+    kernel = model.pyramid.get_layer("res4_block1_conv2").kernel.numpy()
+    assert kernel.shape == (3, 3, 16, 48)
+    assert kernel[0, 2, 5, 47] == given[47, 5, 0, 2]
+
+
 @pytest.fixture
 def small():
     name = "maskrcnn_resnet50_fpn"
@@ -169,12 +201,7 @@ def test_a_file_of_pytorch_is_read(small, tmp_path):
 def test_a_pickle_of_detectron2_is_read(tmp_path):
     name = "mask_rcnn_R_50_FPN"
     model = MaskRCNN(config_of("detectron2", name, **SMALL))
-    arrays = made_up(small_names("detectron2", name, model))
-    for key in arrays:
-        if "bbox_pred" in key:
-            arrays[key] = arrays[key][4:]
-        if "mask_head.predictor" in key:
-            arrays[key] = arrays[key][1:]
+    arrays = without_background(made_up(small_names("detectron2", name, model)))
     path = tmp_path / "model_final.pkl"
     path.write_bytes(pickle.dumps({"model": arrays, "__author__": "x"}))
     report = checkpoints.load_detector_weights(model, path)

@@ -14,6 +14,18 @@ def test_a_convolution_does_what_layers_do(kernel):
     )
 
 
+def test_a_convolution_in_groups_does_what_layers_do():
+    harness.check_layer(
+        lambda **options: Conv2D(6, 3, groups=3, **options), (2, 7, 5, 6)
+    )
+
+
+def test_a_kernel_in_groups_has_the_channels_of_one():
+    layer = Conv2D(15, 3, groups=3)
+    layer.build((None, 7, 5, 6))
+    assert tuple(layer.kernel.shape) == (3, 3, 2, 15)
+
+
 @pytest.mark.parametrize(
     ("strides", "expected"),
     [((1, 2, 2), (2, 4, 4, 3, 5)), (2, (2, 2, 4, 3, 5))],
@@ -69,7 +81,7 @@ def test_it_is_saved(tmp_path):
         ({"kernel_size": (2, 3, 3)}, "even size has no middle"),
         ({"padding": (1, 1)}, "3 numbers of zeros"),
         ({"padding": (1, -1, 0)}, "3 numbers of zeros"),
-        ({"groups": 5}, "one group"),
+        ({"groups": 2}, "divisible by the number of groups"),
         ({"dilation_rate": 2}, "no dilation"),
         ({"data_format": "channels_first"}, "channels last"),
     ],

@@ -87,6 +87,17 @@ def test_another_kind_of_relu_is_left(relu):
     )
 
 
+def test_kernels_in_groups_are_folded():
+    model = chain(Conv3D(12, 3, groups=3), BatchNormalization())
+    harness.randomise(model)
+    x = normal((2, 2, 5, 5, 3))
+    folded = fold(model)
+    np.testing.assert_allclose(
+        np.asarray(folded(x)), np.asarray(model(x)), atol=1e-6
+    )
+    assert [layer.groups for layer in folded.layers[1:]] == [3]
+
+
 def test_a_bias_and_an_activation_of_its_own_are_kept():
     model = chain(
         Conv3D(4, 1),

@@ -101,6 +101,68 @@ def test_images_are_convolved_as_clips_of_one_frame():
     assert relative_error(np.asarray(y), expected[:, 0]) < 1e-6
 
 
+GROUPED = {
+    "clips": ((2, 5, 8, 7, 6), (3, 3, 3), (1, 2, 2), (1, 1, 1)),
+    "images": ((2, 8, 7, 6), (3, 3), (1, 1), (1, 1)),
+    "images strided": ((2, 8, 7, 6), (3, 3), (2, 2), (1, 1)),
+    "images 1x1": ((2, 8, 7, 6), (1, 1), (1, 1), (0, 0)),
+}
+
+
+def grouped_case(kind):
+    """Three groups of 2 channels in and 5 out, one after the other."""
+    shape, size, strides, padding = GROUPED[kind]
+    x, kernel = normal(shape), normal((*size, 2, 15), 1)
+    expected = [
+        by_loops(x[..., a : a + 2], kernel[..., b : b + 5], strides, padding)
+        for a, b in ((0, 0), (2, 5), (4, 10))
+    ]
+    return x, kernel, strides, padding, np.concatenate(expected, axis=-1)
+
+
+@pytest.mark.parametrize("method", CONVOLUTION_METHODS)
+@pytest.mark.parametrize("kind", GROUPED)
+def test_each_group_sees_its_channels_alone(kind, method):
+    x, kernel, strides, padding, expected = grouped_case(kind)
+    y = convolution(x, kernel, strides, padding, method=method)
+    assert relative_error(np.asarray(y), expected) < 1e-6
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ["images", "images strided"])
+def test_gradients_of_groups_are_those_of_a_kernel_with_zeros(kind, way):
+    x, kernel, strides, padding, expected = grouped_case(kind)
+    dy = normal(expected.shape, 2)
+    # 1 where an output is of a channel: (channel, output).
+    is_seen = np.kron(np.eye(3), np.ones((2, 5))).astype("float32")
+    full = np.tile(kernel, (1, 1, 3, 1)) * is_seen
+
+    def run(kernel, way):
+        def unknown(array):
+            is_kernel = array.shape == kernel.shape
+            return array.shape if is_kernel else (None,) * 3 + array.shape[3:]
+
+        return value_and_gradients(
+            lambda x, k: convolution(x, k, strides, padding),
+            [x, kernel],
+            dy,
+            way,
+            unknown,
+        )
+
+    y, dx, dk = run(kernel, way)
+    full_y, full_dx, full_dk = run(full, WAYS[0])
+    full_dk = (full_dk * is_seen).reshape(3, 3, 3, 2, 15).sum(2)
+    for ours, theirs in ((y, full_y), (dx, full_dx), (dk, full_dk)):
+        assert relative_error(ours, theirs) < 2e-6
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 4, 15), (3, 3, 2, 7)])
+def test_a_kernel_of_no_groups_is_refused(shape):
+    with pytest.raises(ValueError, match="divides the channels into groups"):
+        convolution(normal((2, 8, 7, 6)), normal(shape), (1, 1), (1, 1))
+
+
 @pytest.mark.parametrize("method", CONVOLUTION_METHODS)
 @pytest.mark.parametrize("kind", ["1x1x1", "1x3x3", "3x1x1"])
 def test_bias_then_activation_end_each_form(kind, method):

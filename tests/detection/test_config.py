@@ -1,0 +1,47 @@
+"""What a configuration says of a trunk in groups."""
+
+import pytest
+
+from nonlocal_tf.detection.config import X152_32X8D, DetectorConfig
+
+
+def test_one_group_is_a_resnet():
+    config = DetectorConfig(width=8)
+    assert (config.groups, config.inner_width, config.expansion) == (1, 8, 4)
+
+
+@pytest.mark.parametrize(
+    ("groups", "group_width", "inner_width", "expansion"),
+    [(32, 8, 256, 1), (32, 4, 128, 2), (64, 4, 256, 1), (1, 128, 128, 2)],
+)
+def test_channels_within_and_at_the_end(
+    groups, group_width, inner_width, expansion
+):
+    config = DetectorConfig(groups=groups, group_width=group_width)
+    assert config.inner_width == inner_width
+    assert config.expansion == expansion
+
+
+def test_x152_is_detectrons():
+    config = DetectorConfig(**X152_32X8D)
+    assert config.layers == (3, 8, 36, 3)
+    assert (config.groups, config.group_width) == (32, 8)
+    assert config.stride_on == "3x3"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"groups": 0}, "integers of at least 1. Received: groups=0"),
+        ({"width": 0}, "at least 1.*width=0"),
+        ({"groups": 2, "group_width": 1.5}, "at least 1.*group_width=1.5"),
+        ({"groups": 32}, "Expected `group_width`.*Received: groups=32"),
+        (
+            {"groups": 3, "group_width": 8},
+            "divide 4 . width.*Received: groups=3, group_width=8, width=64",
+        ),
+    ],
+)
+def test_groups_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        DetectorConfig(**options)
