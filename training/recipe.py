@@ -266,9 +266,21 @@ class Reference:
     hours: str
 
 
+class Plan:
+    """What recipes of all kinds have."""
+
+    name: str
+    steps: int
+    epoch_steps: int
+
+    @property
+    def epochs(self) -> int:
+        return self.steps // self.epoch_steps
+
+
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """One training run.
+class Recipe(Plan):
+    """One training run of a network on videos.
 
     Attributes:
         name: as registered; overrides do not change it.
@@ -305,10 +317,6 @@ class Recipe:
     training: TrainingConfig = TrainingConfig()
     views: ViewsConfig | None = None
     reference: Reference | None = None
-
-    @property
-    def epochs(self) -> int:
-        return self.steps // self.epoch_steps
 
 
 def register_recipe(builder):

@@ -5,20 +5,39 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from nonlocal_tf.choices import unknown
 from training.errors import UserError
-from training.recipe import Recipe
+from training.recipe import Plan, Recipe
 from training.recipe_check import check
 
 # What is said of a run but decides nothing.
 WORDS = ("description", "reference")
-INTEGERS = (tuple[int, ...],)
 
 
-def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of recipes.
+
+    Attributes:
+        recipe: its dataclass.
+        mark: a field that no other kind has.
+        check: returns a recipe if its numbers fit together.
+        commands: the package of the commands that take its runs.
+    """
+
+    recipe: type[Plan]
+    mark: str
+    check: Callable[[Any], Any]
+    commands: str
+
+
+VIDEOS = Kind(Recipe, "model", check, "training")
+
+
+def override(recipe: Any, settings: Iterable[str], kind: Kind = VIDEOS) -> Any:
     """Applies `--set` settings such as "optimizer.base_lr=0.02".
 
     Values are read as Python literals where they are one, else as text, and
@@ -27,7 +46,7 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     Raises:
         UserError: a field does not exist or a value does not fit it.
     """
-    return check(apply(recipe, settings))
+    return kind.check(apply(recipe, settings))
 
 
 def apply(config: Any, settings: Iterable[str]) -> Any:
@@ -46,24 +65,31 @@ def apply(config: Any, settings: Iterable[str]) -> Any:
     return config
 
 
-def to_json(recipe: Recipe) -> str:
+def to_json(recipe: Any) -> str:
     """The resolved recipe as text; `from_json` gives it back."""
     return json.dumps(dataclasses.asdict(recipe), indent=2)
 
 
-def from_json(text: str) -> Recipe:
+def from_json(text: str, kind: Kind = VIDEOS) -> Any:
     """Reads what `to_json` wrote.
 
     Raises:
-        UserError: the text is not a recipe of this version.
+        UserError: the text is not a recipe of this version, or not of this
+            kind.
     """
     try:
-        return check(_build(Recipe, json.loads(text)))
+        values = json.loads(text)
+        if isinstance(values, dict) and kind.mark not in values:
+            raise TypeError(
+                f"it has no {kind.mark!r}, which the runs of {kind.commands}.* "
+                "have"
+            )
+        return kind.check(_build(kind.recipe, values))
     except (json.JSONDecodeError, TypeError) as error:
         raise UserError(f"Not a recipe of this version: {error}") from error
 
 
-def differences(first: Recipe, second: Recipe) -> list[str]:
+def differences(first: Any, second: Any) -> list[str]:
     """Settings in which two recipes differ, as "field: first, second".
 
     Descriptions and references do not count: they decide nothing.
@@ -108,7 +134,7 @@ def _replace(config, path: list[str], text: str, setting: str):
             f"In --set {setting}: "
             + unknown(f"field of {type(config).__name__}", name, hints)
         )
-    if name == "name" and isinstance(config, Recipe):
+    if name == "name" and isinstance(config, Plan):
         raise UserError(f"In --set {setting}: a recipe keeps its name.")
     child = getattr(config, name)
     if rest and child is None:
@@ -129,7 +155,7 @@ def _defaults(hint: Any):
     """A dataclass that `hint` allows, with its defaults, or None."""
     for kind in typing.get_args(hint):
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            if kind is Recipe:
+            if issubclass(kind, Plan):
                 return None
             return kind()
     return None
@@ -144,11 +170,11 @@ def _parse(text: str, hint: Any, setting: str):
         value = text
     if type(value) is int and float in kinds and int not in kinds:
         value = float(value)
-    if type(value) is int and kinds == INTEGERS:
-        value = (value,)
-    if isinstance(value, tuple) and kinds == INTEGERS:
-        if all(type(item) is int for item in value):
-            return value
+    for kind in kinds:
+        if typing.get_origin(kind) is tuple:
+            found = _numbers(value, kind)
+            if found is not None:
+                return found
     if type(value) not in kinds and str in kinds:
         value = text  # a folder may be called 2024
     if type(value) not in kinds:
@@ -159,13 +185,30 @@ def _parse(text: str, hint: Any, setting: str):
     return value
 
 
+def _numbers(value, kind) -> tuple | None:
+    """A value as numbers of a kind of tuple, or None if it is none."""
+    item, *others = typing.get_args(kind)
+    values = value if isinstance(value, tuple) else (value,)
+    count = None if Ellipsis in others else 1 + len(others)
+    allowed = (int, float) if item is float else (item,)
+    if count not in (None, len(values)):
+        return None
+    if not all(type(one) in allowed for one in values):
+        return None
+    return tuple(map(item, values))
+
+
 def _called(kind) -> str:
     """A type in a user's words."""
     if kind is type(None):
         return "None"
-    if (kind,) == INTEGERS:
-        return "whole numbers such as 150000,300000"
-    return kind.__name__
+    if typing.get_origin(kind) is not tuple:
+        return kind.__name__
+    item, *others = typing.get_args(kind)
+    numbers = "numbers" if item is float else "whole numbers"
+    if Ellipsis in others:
+        return f"{numbers} such as 150000,300000"
+    return f"{1 + len(others)} {numbers}, separated by commas"
 
 
 def _build(cls, values: Any):
@@ -175,13 +218,18 @@ def _build(cls, values: Any):
     return cls(
         **{
             name: _build(_dataclass_of(hints[name]), value)
-            if isinstance(value, dict) and name in hints
+            if isinstance(value, dict) and not _may_be(hints.get(name), dict)
             else tuple(value)
             if isinstance(value, list)
             else value
             for name, value in values.items()
         }
     )
+
+
+def _may_be(hint: Any, kind: type) -> bool:
+    """Whether a field takes a value of a kind; an unknown one takes all."""
+    return hint is None or kind in (typing.get_args(hint) or (hint,))
 
 
 def _dataclass_of(hint: Any):

@@ -28,11 +28,12 @@ import pathlib
 import platform
 import subprocess
 from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 from training import files, origins, recipe_text, remote
-from training.data import BadVideo, Dataset, scan
+from training.data import BadVideo, scan
 from training.errors import UserError
-from training.recipe import Recipe
+from training.recipe import Plan
 from training.url_path import UrlPath
 
 PACKAGES = (
@@ -45,11 +46,31 @@ PACKAGES = (
 )
 
 
-class RunFolder:
-    """Paths and records of one run; makes nothing until `create`."""
+class Data(Protocol):
+    """What is trained on."""
 
-    def __init__(self, path: str | os.PathLike | UrlPath):
+    @property
+    def classes(self) -> Sequence[str]: ...
+
+    def fingerprint(self) -> str | None:
+        """A digest of it, or None where it cannot change."""
+
+
+class RunFolder:
+    """Paths and records of one run; makes nothing until it is `opened`.
+
+    Args:
+        path: of the folder, or its URL.
+        kind: of its recipe.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike | UrlPath,
+        kind: recipe_text.Kind = recipe_text.VIDEOS,
+    ):
         self.path = remote.as_path(path)
+        self._kind = kind
         self.recipe_path = self.path / "recipe.json"
         self.versions_path = self.path / "versions.json"
         self.metrics_path = self.path / "metrics.csv"
@@ -61,7 +82,7 @@ class RunFolder:
         self.image_stage = self.path / "image_stage"
 
     @contextlib.contextmanager
-    def opened(self, recipe: Recipe) -> Iterator[None]:
+    def opened(self, recipe: Plan) -> Iterator[None]:
         """Starts or reopens the folder and keeps other processes out of it.
 
         Raises:
@@ -76,7 +97,7 @@ class RunFolder:
             self.checkpoints.mkdir(exist_ok=True)
             yield
 
-    def read_recipe(self) -> Recipe:
+    def read_recipe(self) -> Any:
         """The recipe of an existing run.
 
         Raises:
@@ -85,11 +106,12 @@ class RunFolder:
         if not self.recipe_path.is_file():
             raise UserError(
                 f"{self.path} is not a run folder: it has no recipe.json. "
-                "Give the --workdir of a training.train command."
+                f"Give the --workdir of a {self._kind.commands}.train command."
                 f"{remote.missing(self.path)}"
             )
         try:
-            return recipe_text.from_json(self.recipe_path.read_text("utf-8"))
+            text = self.recipe_path.read_text("utf-8")
+            return recipe_text.from_json(text, self._kind)
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.recipe_path}: {error}") from error
 
@@ -112,11 +134,11 @@ class RunFolder:
         writer.writerows(history)
         files.write_text(self.metrics_path, text.getvalue())
 
-    def check_data(self, dataset: Dataset) -> None:
+    def check_data(self, dataset: Data) -> None:
         """Keeps what a run is trained on, and sees that it stays the same.
 
         Raises:
-            UserError: videos came, went or changed since the run began.
+            UserError: data came, went or changed since the run began.
         """
         digest = dataset.fingerprint()
         if digest is None:
@@ -130,7 +152,7 @@ class RunFolder:
             files.write_text(self.data_path, json.dumps(now, indent=2))
         elif before != now:
             raise UserError(
-                f"The videos are not those that {self.path} began with: some "
+                f"The data is not what {self.path} began with: some of it "
                 "came, went, or can no longer be read. Expected classes: "
                 f"{', '.join(before['classes'])}. Received: "
                 f"{', '.join(now['classes'])}. Put them back, or train in a "
@@ -169,7 +191,7 @@ class RunFolder:
         """The result of a finished run, or None."""
         return _read_json(self.result_path, default=None)
 
-    def check(self, recipe: Recipe) -> None:
+    def check(self, recipe: Plan) -> None:
         """Raises unless the folder is new, empty, or holds this very run."""
         if self.recipe_path.exists():
             self._check_same(recipe)
@@ -183,7 +205,7 @@ class RunFolder:
                 "recipe.json). Give another --workdir."
             )
 
-    def _check_same(self, recipe: Recipe) -> None:
+    def _check_same(self, recipe: Plan) -> None:
         here = self.read_recipe()
         if here.name != recipe.name:
             raise UserError(

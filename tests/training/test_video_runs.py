@@ -141,7 +141,7 @@ def test_a_run_on_other_videos_is_refused(videos, tmp_path, capsys):
     films.write_film(videos / "jump" / "new.mkv", 9)
     video_datasets._loaded.cache_clear()  # as in another process
     assert cli.run(evaluate.main, [f"--workdir={run}"]) == 2
-    assert "The videos are not those" in capsys.readouterr().err
+    assert "The data is not what" in capsys.readouterr().err
 
 
 @pytest.mark.slow
