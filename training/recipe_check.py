@@ -17,16 +17,9 @@ def check(recipe: Recipe) -> Recipe:
     Raises:
         UserError: they do not.
     """
-    for field in ("batch", "steps", "epoch_steps"):
-        _expect(getattr(recipe, field) >= 1, recipe, field, "to be at least 1")
-    if recipe.steps % recipe.epoch_steps:
-        raise UserError(
-            f"Expected epoch_steps to divide steps={recipe.steps}. "
-            f"Received: epoch_steps={recipe.epoch_steps}"
-        )
-    _expect(0 <= recipe.seed < 2**31, recipe, "seed", f"from 0 to {2**31 - 1}")
+    check_steps(recipe)
     _check_model(recipe.model)
-    _check_optimizer(recipe)
+    check_optimizer(recipe)
     _check_training(recipe)
     if recipe.image_stage is not None:
         if recipe.model.weights is not None or recipe.model.start != "scratch":
@@ -38,12 +31,24 @@ def check(recipe: Recipe) -> Recipe:
     return recipe
 
 
+def check_steps(recipe) -> None:
+    """Raises a UserError unless batch, steps and seed are possible."""
+    for field in ("batch", "steps", "epoch_steps"):
+        expect(getattr(recipe, field) >= 1, recipe, field, "to be at least 1")
+    if recipe.steps % recipe.epoch_steps:
+        raise UserError(
+            f"Expected epoch_steps to divide steps={recipe.steps}. "
+            f"Received: epoch_steps={recipe.epoch_steps}"
+        )
+    expect(0 <= recipe.seed < 2**31, recipe, "seed", f"from 0 to {2**31 - 1}")
+
+
 def _check_model(model: ModelConfig) -> None:
-    _one_of("model.start", model.start, STARTS)
+    one_of("model.start", model.start, STARTS)
     width = model.width
-    _expect(width is None or width >= 1, model, "width", "to be at least 1")
+    expect(width is None or width >= 1, model, "width", "to be at least 1")
     dropout = model.dropout
-    _expect(
+    expect(
         dropout is None or 0 <= dropout < 1,
         model,
         "dropout",
@@ -51,10 +56,11 @@ def _check_model(model: ModelConfig) -> None:
     )
 
 
-def _check_optimizer(recipe: Recipe) -> None:
+def check_optimizer(recipe) -> None:
+    """Raises a UserError unless the optimizer fits itself and the steps."""
     config = recipe.optimizer
-    _one_of("optimizer.name", config.name, OPTIMIZERS)
-    _one_of("optimizer.schedule", config.schedule, SCHEDULES)
+    one_of("optimizer.name", config.name, OPTIMIZERS)
+    one_of("optimizer.schedule", config.schedule, SCHEDULES)
     if not 0 <= config.warmup_steps < recipe.steps:
         raise UserError(
             "Expected optimizer.warmup_steps from 0 to below "
@@ -63,11 +69,11 @@ def _check_optimizer(recipe: Recipe) -> None:
         )
     for field in ("base_lr", "warmup_lr", "weight_decay", "drop_factor"):
         value = getattr(config, field)
-        _expect(0 <= value < math.inf, config, field, "to be a number from 0")
-    _expect(0 <= config.momentum < 1, config, "momentum", "in [0, 1)")
+        expect(0 <= value < math.inf, config, field, "to be a number from 0")
+    expect(0 <= config.momentum < 1, config, "momentum", "in [0, 1)")
     clip, batch = config.clip_norm, config.lr_batch
-    _expect(clip is None or clip > 0, config, "clip_norm", "to be above 0")
-    _expect(batch is None or batch >= 1, config, "lr_batch", "to be at least 1")
+    expect(clip is None or clip > 0, config, "clip_norm", "to be above 0")
+    expect(batch is None or batch >= 1, config, "lr_batch", "to be at least 1")
     drops = config.drops_at_steps
     if list(drops) != sorted(set(drops)) or any(drop < 1 for drop in drops):
         raise UserError(
@@ -98,18 +104,18 @@ def _check_optimizer(recipe: Recipe) -> None:
 
 def _check_training(recipe: Recipe) -> None:
     config = recipe.training
-    _one_of("training.precision", config.precision, PRECISIONS)
+    one_of("training.precision", config.precision, PRECISIONS)
     smoothing, decay = config.label_smoothing, config.ema_decay
-    _expect(0 <= smoothing < 1, config, "label_smoothing", "in [0, 1)")
-    _expect(
+    expect(0 <= smoothing < 1, config, "label_smoothing", "in [0, 1)")
+    expect(
         decay is None or 0 < decay < 1,
         config,
         "ema_decay",
         "in (0, 1)",
     )
     batches, parts = config.precise_bn_batches, config.micro_batches
-    _expect(batches >= 0, config, "precise_bn_batches", "to be at least 0")
-    _expect(parts >= 1, config, "micro_batches", "to be at least 1")
+    expect(batches >= 0, config, "precise_bn_batches", "to be at least 0")
+    expect(parts >= 1, config, "micro_batches", "to be at least 1")
     if recipe.batch % parts:
         raise UserError(
             f"Expected training.micro_batches to divide batch={recipe.batch}. "
@@ -117,7 +123,8 @@ def _check_training(recipe: Recipe) -> None:
         )
 
 
-def _expect(fits: bool, config, field: str, expected: str) -> None:
+def expect(fits: bool, config, field: str, expected: str) -> None:
+    """Raises a UserError unless a field fits."""
     if not fits:
         raise UserError(
             f"Expected {field} {expected}. "
@@ -125,6 +132,7 @@ def _expect(fits: bool, config, field: str, expected: str) -> None:
         )
 
 
-def _one_of(field: str, value: str, choices) -> None:
+def one_of(field: str, value: str, choices) -> None:
+    """Raises a UserError unless a value is one of some."""
     if value not in choices:
         raise UserError(unknown(field, value, choices))

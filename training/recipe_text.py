@@ -85,7 +85,7 @@ def from_json(text: str, kind: Kind = VIDEOS) -> Any:
                 "have"
             )
         return kind.check(_build(kind.recipe, values))
-    except (json.JSONDecodeError, TypeError) as error:
+    except (ValueError, TypeError) as error:  # JSON's is a ValueError
         raise UserError(f"Not a recipe of this version: {error}") from error
 
 

@@ -80,6 +80,8 @@ DETECTRON2 = (
     (r"keypoint_conv(\d)", "roi_heads.keypoint_head.conv_fcn{0}"),
     (r"keypoint_deconv", "roi_heads.keypoint_head.score_lowres"),
 )
+# Of the layers that have rows for classes: with other classes they are new.
+OF_CLASSES = ("box_logits", "box_deltas", "mask_logits", "keypoint_deconv")
 IGNORED = r".*\.num_batches_tracked|pixel_(mean|std)|.*cell_anchors\.\d+"
 
 
@@ -114,6 +116,7 @@ def load_detector_weights(
     model: MaskRCNN,
     source: str | os.PathLike | Mapping[str, np.ndarray],
     norm_epsilon: float | None = None,
+    new_classes: bool = False,
 ) -> Report:
     """Fills a detector from a file; changes nothing if something is wrong.
 
@@ -128,9 +131,12 @@ def load_detector_weights(
         norm_epsilon: added to the variances of the frozen normalisations.
             Default: 0 for torchvision, as of its first weights of COCO, and
             1e-5 for detectron2.
+        new_classes: whether the layers of classes and keypoints stay as they
+            start, to be trained on others.
 
     Returns:
-        A `Report`; its `kept` are the variables of non-local blocks.
+        A `Report`; its `kept` are the variables of non-local blocks and of
+        new classes.
 
     Raises:
         CheckpointError: the file is damaged, of another source, or does not
@@ -146,14 +152,14 @@ def load_detector_weights(
         for name, value in source.items()
         if not re.fullmatch(IGNORED, name)
     }
-    name = _source_of(path, arrays)
+    name = source_of(path, arrays)
     if norm_epsilon is None:
         norm_epsilon = SOURCES[name].norm_epsilon
     loader = _Loader(path, SOURCES[name], arrays, norm_epsilon)
     values, loaded, kept = {}, {}, []
     for variable in model.weights:
         *_, layer, role = variable.path.split("/")
-        if "nonlocal" in variable.path:
+        if "nonlocal" in variable.path or (new_classes and layer in OF_CLASSES):
             kept.append(variable.path)
             continue
         values[variable.path], used = loader.value(layer, role)
@@ -161,7 +167,9 @@ def load_detector_weights(
         loader.check(variable, values[variable.path], used)
     taken = {one for used in loaded.values() for one in used}
     unused = [one for one in arrays if one not in taken]
-    if unused:
+    others = loader.names_of(OF_CLASSES) if new_classes else set()
+    if set(unused) - others:
+        unused = [one for one in unused if one not in others]
         raise CheckpointError(
             f"{path}: the model has nothing for {unused[0]!r}"
             + f" and {len(unused) - 1} more" * (len(unused) > 1)
@@ -171,10 +179,18 @@ def load_detector_weights(
         if variable.path in values:
             variable.assign(values[variable.path])
     ignored = tuple(one for one in source if one not in arrays)
-    return Report(path, name, loaded, kept=tuple(kept), ignored=ignored)
+    return Report(
+        path,
+        name,
+        loaded,
+        kept=tuple(kept),
+        unused=tuple(unused),
+        ignored=ignored,
+    )
 
 
-def _source_of(path: str, arrays: Mapping[str, np.ndarray]) -> str:
+def source_of(path: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Which of `SOURCES` arrays are from."""
     for name, source in SOURCES.items():
         if source.mark in arrays:
             return name
@@ -204,6 +220,15 @@ class _Loader:
         value = self.arrays[name]
         return _in_our_order(self._classes(layer, value), layer), (name,)
 
+    def names_of(self, layers) -> set[str]:
+        """What a file may have for some layers."""
+        return {
+            f"{name}.{end}"
+            for layer in layers
+            for name in names_in(self.source, layer)
+            for end in ("weight", "bias")
+        }
+
     def check(self, variable: keras.Variable, value, used) -> None:
         if value.shape != tuple(variable.shape):
             given = self.arrays[used[0]].shape
@@ -225,7 +250,7 @@ class _Loader:
         return value.astype("float32"), names
 
     def _find(self, layer: str, end: str) -> str:
-        names = [f"{name}.{end}" for name in _names(self.source, layer)]
+        names = [f"{name}.{end}" for name in names_in(self.source, layer)]
         for name in names:
             if name in self.arrays:
                 return name
@@ -245,7 +270,7 @@ class _Loader:
         return np.pad(value, ((rows, 0), *((0, 0) for _ in value.shape[1:])))
 
 
-def _names(source: Source, layer: str) -> Iterator[str]:
+def names_in(source: Source, layer: str) -> Iterator[str]:
     """What a layer may be called there."""
     for pattern, name in source.names:
         found = re.fullmatch(pattern, layer)

@@ -68,7 +68,7 @@ def small_names(source, name, model):
     form = checkpoints.SOURCES[source]
     for variable in model.weights:
         *_, layer, role = variable.path.split("/")
-        first = next(checkpoints._names(form, layer))
+        first = next(checkpoints.names_in(form, layer))
         shape = tuple(variable.shape)
         if role in ("gamma", "beta"):
             for end in ("weight", "bias", "running_mean", "running_var"):
@@ -125,6 +125,20 @@ def test_blocks_that_no_file_has_stay_the_identity(small):
     report = checkpoints.load_detector_weights(model, arrays)
     assert len(report.kept) == 10
     assert all("res4_block0_nonlocal" in path for path in report.kept)
+
+
+def test_new_classes_are_left_as_they_start(small):
+    _, arrays = small
+    config = config_of("torchvision", "maskrcnn_resnet50_fpn", **SMALL)
+    model = MaskRCNN(dataclasses.replace(config, num_classes=3))
+    before = model.box_head.get_layer("box_logits").kernel.numpy()
+    report = checkpoints.load_detector_weights(model, arrays, new_classes=True)
+    after = model.box_head.get_layer("box_logits").kernel.numpy()
+    np.testing.assert_array_equal(after, before)
+    layers = {path.split("/")[-2] for path in report.kept}
+    assert layers == {"box_logits", "box_deltas", "mask_logits"}
+    assert len(report.unused) == 6
+    assert len(report.loaded) == len(model.weights) - 6
 
 
 def test_a_missing_weight_is_named(small):
