@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -85,16 +86,37 @@ def fit(
         *([callbacks.TimeLeft(chosen.epochs)] if verbose else []),
         *(_tensorboard(run) if devices.is_chief else []),
     ]
-    with sigterm.deferred():
-        # What is left of an epoch first: it has fewer steps than the others.
-        if start is not None and start.step:
-            done = len(history)
-            _fit(trainer, data, used, verbose, done, done + 1, start.step)
-        if len(history) < chosen.epochs:
-            _fit(trainer, data, used, verbose, len(history), chosen.epochs, 0)
+    fit_rest(
+        lambda *epochs: _fit(trainer, data, used, verbose, *epochs),
+        history,
+        chosen.epochs,
+        start,
+    )
     if devices.any_of(sigterm.requested):
         raise Preempted
     return history
+
+
+def fit_rest(
+    fit_epochs: Callable[[int, int, int], None],
+    history: list[dict],
+    epochs: int,
+    start: checkpoints.Checkpoint | None,
+) -> None:
+    """Fits the epochs that are left, those of a stopped one first.
+
+    Args:
+        fit_epochs: from an epoch to before another, the first from a step on.
+        history: of the epochs that are done; grows by itself.
+        epochs: in all.
+        start: the checkpoint that is gone on from.
+    """
+    with sigterm.deferred():
+        # What is left of an epoch has fewer steps than the others.
+        if start is not None and start.step:
+            fit_epochs(len(history), len(history) + 1, start.step)
+        if len(history) < epochs:
+            fit_epochs(len(history), epochs, 0)
 
 
 def _announce(

@@ -1,10 +1,9 @@
 """Trains a recipe into a run folder; the same command resumes it."""
 
+import argparse
 import contextlib
 import dataclasses
 import math
-import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -22,9 +21,9 @@ from training import (
     run_model,
     strategy,
     table,
+    train_options,
 )
 from training.data import dataset_of
-from training.errors import UserError
 from training.evaluation import view_options
 from training.recipes import get_recipe
 from training.run_folder import RunFolder
@@ -35,24 +34,11 @@ EXAMPLE = "python -m training.train --recipe digits_nl --workdir runs/digits_nl"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.train`."""
-    options, given = _parse(arguments)
+    options, given = cli.parse(parser(), arguments)
     if options.list or not given:
         print(_catalogue())
         return
-    if options.recipe is not None:
-        chosen = get_recipe(options.recipe)
-    elif options.workdir and RunFolder(options.workdir).recipe_path.exists():
-        chosen = RunFolder(options.workdir).read_recipe()
-    elif options.workdir:
-        raise UserError(
-            f"There is no run in {options.workdir}. Give --recipe NAME too "
-            "(see --list) to start one."
-        )
-    else:
-        raise UserError(
-            "Give --recipe NAME (see --list), or the --workdir of a run to "
-            "resume."
-        )
+    chosen = train_options.chosen(options, recipe_text.VIDEOS, get_recipe)
     if options.seed is not None:
         chosen = recipe.with_seed(chosen, options.seed)
     chosen = recipe_text.override(chosen, options.set)
@@ -60,16 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(recipe_text.to_json(chosen))
         return
     run = RunFolder(options.workdir or f"runs/{chosen.name}")
-    verbose = options.verbose
-    if verbose is None:
-        verbose = 1 if sys.stdout.isatty() else 2
+    verbose = train_options.verbosity(options)
     if options.export:  # what is wrong with it is said now, not at the end
         export.check_out(remote.as_path(options.export), chosen)
     devices = strategy.choose(options.devices)
     if not devices.is_chief:
         verbose = 0
     every_s = 60 * options.checkpoint_minutes
-    again = _resume(run, options)
+    again = train_options.resume(run, options)
     try:
         with sigterm.handled():
             result = train(chosen, run, verbose, devices, every_s)
@@ -87,6 +71,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         export.export_run(run, options.export) if options.export else None
     )
     print(_summary(chosen, run, result, exported))
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = cli.parser(
+        "training.train",
+        "Trains a recipe. --workdir alone resumes a run that was stopped, and "
+        "does nothing\nif it is done. Without arguments: lists the recipes.",
+        EXAMPLE,
+    )
+    train_options.add(made)
+    return made
 
 
 def train(
@@ -198,105 +194,25 @@ def _summary(
     ]
     workdir = f"--workdir {run.path}"
     what = "--sample 0" if chosen.data is None else '"my video.mp4"'
-    commands = []
+    commands: list[tuple[str, ...]] = []
     if exported:
         model = f"--model {exported.parent}"
-        commands.append(("predict", _module("predict", model, what)))
-        commands.append(("a page", _module("app", model)))
+        commands.append(("predict", "predict", model, what))
+        commands.append(("a page", "app", model))
     if "_nl" in chosen.model.name:
-        options = (what, "--out looks.png")
-        commands.append(("visualize", _module("visualize", workdir, *options)))
-    commands.append(("evaluate", _module("evaluate", workdir)))
+        looks = (workdir, what, "--out looks.png")
+        commands.append(("visualize", "visualize", *looks))
+    commands.append(("evaluate", "evaluate", workdir))
     if exported:
-        commands.append(("serve", _module("serve_config", model)))
+        commands.append(("serve", "serve_config", model))
     else:
         out = f"--out savedmodels/{run.path.resolve().name}"
-        commands.append(("export", _module("export", workdir, out)))
+        commands.append(("export", "export", workdir, out))
+    typed = [(title, train_options.module(*rest)) for title, *rest in commands]
     return (
         f"\n{chosen.name}\n{table.render(rows)}\n\nTry next\n"
-        f"{table.render(commands)}"
+        f"{table.render(typed)}"
     )
-
-
-def _resume(run: RunFolder, options) -> str:
-    also = [f"--export {options.export}"] if options.export else []
-    also += [f"--devices {options.devices}"] if options.devices else []
-    return _module("train", f"--workdir {run.path}", *also)
-
-
-def _module(name: str, *options: str) -> str:
-    """A command as it can be typed here, with or without an activated venv."""
-    found = shutil.which("python")
-    activated = found and os.path.abspath(found) == sys.executable
-    python = "python" if activated else os.path.relpath(sys.executable)
-    return " ".join([python, "-m", f"training.{name}", *options])
-
-
-def _parse(arguments: Sequence[str] | None):
-    parser = cli.parser(
-        "training.train",
-        "Trains a recipe. --workdir alone resumes a run that was stopped, and "
-        "does nothing\nif it is done. Without arguments: lists the recipes.",
-        EXAMPLE,
-    )
-    parser.add_argument("--recipe", metavar="NAME", help="what to train")
-    parser.add_argument(
-        "--workdir",
-        metavar="DIR",
-        help="run folder, made if needed; a path, or a URL (s3://bucket/run), "
-        "where nothing keeps two processes apart (default: runs/NAME)",
-    )
-    parser.add_argument(
-        "--export",
-        metavar="DIR",
-        help="when trained, write a SavedModel version into DIR, a path or a "
-        "URL",
-    )
-    parser.add_argument(
-        "--set",
-        metavar="FIELD=VALUE",
-        action="append",
-        default=[],
-        help="change a field, e.g. --set optimizer.base_lr=0.002 or --set "
-        "optimizer.drops_at_steps=100,200; --print shows all; repeatable",
-    )
-    parser.add_argument(
-        "--seed",
-        type=int,
-        metavar="N",
-        help="seed of the run and of its image stage",
-    )
-    parser.add_argument(
-        "--devices",
-        type=cli.count,
-        metavar="N",
-        help="GPUs of this machine to train on (default: all); without one, "
-        "so many parts of the CPU, to try out what several devices would do",
-    )
-    parser.add_argument(
-        "--checkpoint-minutes",
-        type=cli.positive,
-        default=15.0,
-        metavar="M",
-        help="minutes between checkpoints within an epoch (default: 15), on "
-        "one machine; they change no result",
-    )
-    parser.add_argument(
-        "--list", action="store_true", help="list the recipes and stop"
-    )
-    parser.add_argument(
-        "--print",
-        action="store_true",
-        help="print the resolved recipe as JSON and stop",
-    )
-    parser.add_argument(
-        "--verbose",
-        type=int,
-        choices=(0, 1, 2),
-        help="0 silent, 1 progress bar, 2 a line an epoch (default: 1 on a "
-        "terminal, else 2)",
-    )
-    return cli.parse(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def test_the_command_is_one_that_training_takes(name):
     text = script(name).replace("\\\n", " ").replace("$RUN", RUN)
     (command,) = re.findall(r"python -m training\.train (.*)", text)
     words = shlex.split(command.removesuffix(" &"))
-    options, _ = train._parse(words)
+    options = train.parser().parse_args(words)
     assert options.workdir == RUN and options.recipe in RUN
     changed = recipe_text.override(get_recipe(options.recipe), options.set)
     assert changed.data.root == "/shared/kinetics400"

@@ -1,0 +1,121 @@
+"""What the commands that train have in common."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from training import cli, recipe_text
+from training.errors import UserError
+from training.run_folder import RunFolder
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds their options to a parser."""
+    parser.add_argument("--recipe", metavar="NAME", help="what to train")
+    parser.add_argument(
+        "--workdir",
+        metavar="DIR",
+        help="run folder, made if needed; a path, or a URL (s3://bucket/run), "
+        "where nothing keeps two processes apart (default: runs/NAME)",
+    )
+    parser.add_argument(
+        "--export",
+        metavar="DIR",
+        help="when trained, write a SavedModel version into DIR, a path or a "
+        "URL",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="change a field, e.g. --set optimizer.base_lr=0.002 or --set "
+        "optimizer.drops_at_steps=100,200; --print shows all; repeatable",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="seed of the run and of its image stage",
+    )
+    parser.add_argument(
+        "--devices",
+        type=cli.count,
+        metavar="N",
+        help="GPUs of this machine to train on (default: all); without one, "
+        "so many parts of the CPU, to try out what several devices would do",
+    )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=cli.positive,
+        default=15.0,
+        metavar="M",
+        help="minutes between checkpoints within an epoch (default: 15), on "
+        "one machine; they change no result",
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list the recipes and stop"
+    )
+    parser.add_argument(
+        "--print",
+        action="store_true",
+        help="print the resolved recipe as JSON and stop",
+    )
+    parser.add_argument(
+        "--verbose",
+        type=int,
+        choices=(0, 1, 2),
+        help="0 silent, 1 progress bar, 2 a line an epoch (default: 1 on a "
+        "terminal, else 2)",
+    )
+
+
+def chosen(
+    options: argparse.Namespace,
+    kind: recipe_text.Kind,
+    get_recipe: Callable[[str], Any],
+) -> Any:
+    """The recipe of --recipe, or of the run in --workdir.
+
+    Raises:
+        UserError: there is none.
+    """
+    if options.recipe is not None:
+        return get_recipe(options.recipe)
+    if options.workdir and RunFolder(options.workdir).recipe_path.exists():
+        return RunFolder(options.workdir, kind).read_recipe()
+    if options.workdir:
+        raise UserError(
+            f"There is no run in {options.workdir}. Give --recipe NAME too "
+            "(see --list) to start one."
+        )
+    raise UserError(
+        "Give --recipe NAME (see --list), or the --workdir of a run to resume."
+    )
+
+
+def verbosity(options: argparse.Namespace) -> int:
+    """How much `fit` says."""
+    if options.verbose is not None:
+        return options.verbose
+    return 1 if sys.stdout.isatty() else 2
+
+
+def resume(
+    run: RunFolder, options: argparse.Namespace, command: str = "train"
+) -> str:
+    """The command that goes on with a run."""
+    also = [f"--export {options.export}"] if options.export else []
+    also += [f"--devices {options.devices}"] if options.devices else []
+    return module(command, f"--workdir {run.path}", *also)
+
+
+def module(name: str, *options: str) -> str:
+    """A command as it can be typed here, with or without an activated venv."""
+    found = shutil.which("python")
+    activated = found and os.path.abspath(found) == sys.executable
+    python = "python" if activated else os.path.relpath(sys.executable)
+    return " ".join([python, "-m", f"training.{name}", *options])
