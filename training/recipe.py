@@ -270,6 +270,8 @@ class Plan:
     """What recipes of all kinds have."""
 
     name: str
+    optimizer: OptimizerConfig
+    batch: int
     steps: int
     epoch_steps: int
 

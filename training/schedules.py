@@ -6,11 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from training.recipe import Recipe
+from training.recipe import Plan
 
 
 def learning_rate(
-    recipe: Recipe,
+    recipe: Plan,
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """The rate of each update, counted from 0."""
     config = recipe.optimizer
@@ -35,12 +35,12 @@ def learning_rate(
     )
 
 
-def base_lr(recipe: Recipe) -> float:
+def base_lr(recipe: Plan) -> float:
     """Where the schedule starts from, after scaling to the batch."""
     return _factor(recipe) * recipe.optimizer.base_lr
 
 
-def scaling_note(recipe: Recipe) -> str:
+def scaling_note(recipe: Plan) -> str:
     """What a batch that the rate is not meant for does, as a line.
 
     Returns:
@@ -62,7 +62,7 @@ def scaling_note(recipe: Recipe) -> str:
     )
 
 
-def _factor(recipe: Recipe) -> float:
+def _factor(recipe: Plan) -> float:
     config = recipe.optimizer
     if not config.scale_lr or config.lr_batch is None:
         return 1.0

@@ -1,0 +1,263 @@
+"""Trains what is left of a run of a detector, from its last checkpoint on."""
+
+import dataclasses
+import json
+import math
+import pathlib
+
+import keras
+import tensorflow as tf
+
+from nonlocal_tf import detection
+from nonlocal_tf.detection import MaskRCNN
+from training import callbacks, checkpoints, files, optimizers, schedules
+from training.detection import batches
+from training.detection.annotations import Annotations, Category
+from training.detection.coco_evaluation import CocoEvaluation
+from training.detection.detector_trainer import DetectorTrainer, freeze
+from training.detection.recipe import DetectionRecipe
+from training.errors import UserError
+from training.fitting import fit_rest
+from training.run_folder import RunFolder
+from training.steps import Signals
+from training.stopping import Preempted, sigterm
+from training.strategy import Devices
+
+CATEGORIES = "categories.json"
+# As in Detectron.
+BIAS_RATE = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What a run is trained and tested on."""
+
+    train: Annotations
+    validation: Annotations | None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(one.name for one in self.train.categories)
+
+    def fingerprint(self) -> str:
+        return files.sha256(self.train.path)
+
+
+def fit(
+    chosen: DetectionRecipe,
+    run: RunFolder,
+    data: Data,
+    verbose: int,
+    devices: Devices,
+    every_s: float = math.inf,
+) -> list[dict]:
+    """Runs the steps that are left.
+
+    Args:
+        chosen: the recipe.
+        run: its folder.
+        data: checked.
+        verbose: as for `keras.Model.fit`.
+        devices: to train on.
+        every_s: seconds between checkpoints within an epoch.
+
+    Returns:
+        The rows of metrics.csv, those of earlier starts included.
+
+    Raises:
+        Preempted: the process was asked to stop, and the run is saved.
+    """
+    run.check_data(data)
+    write_categories(run, data.train)
+    start = checkpoints.latest(run)
+    if chosen.training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(chosen.seed)
+    trainer = _make_trainer(chosen, data, devices, start)
+    history = list(start.history) if start else []
+    if start is not None:
+        if history:  # a kill may have come before its last row
+            run.write_metrics(history)
+        steps = start.steps(chosen.epoch_steps)
+        print(f"Resuming {run.path} after {steps} of {chosen.steps} steps.")
+    if len(history) == chosen.epochs:
+        return history
+    _announce(chosen, trainer, devices)
+    record = callbacks.Record(
+        run, history, chosen.epoch_steps, start, every_s=every_s
+    )
+    tested = []
+    if data.validation is not None:
+        tested.append(
+            _Test(
+                record,
+                data.validation,
+                short_side_px=chosen.pictures.eval_short_side_px,
+                long_side_px=chosen.pictures.long_side_px,
+                pixels=chosen.pictures.pixels,
+            )
+        )
+    used = [
+        *tested,
+        record,
+        *([callbacks.TimeLeft(chosen.epochs)] if verbose else []),
+    ]
+
+    def fit_epochs(epoch: int, until: int, step: int) -> None:
+        trainer.fit(
+            batches.batches(
+                data.train,
+                chosen.batch_config,
+                chosen.seed,
+                epoch * chosen.epoch_steps + step,
+                until * chosen.epoch_steps,
+            ),
+            initial_epoch=epoch,
+            epochs=until,
+            steps_per_epoch=chosen.epoch_steps - step,
+            callbacks=used,
+            shuffle=False,  # the batches decide the order
+            verbose=verbose,
+        )
+
+    fit_rest(fit_epochs, history, chosen.epochs, start)
+    if sigterm.requested:
+        raise Preempted
+    return history
+
+
+class _Test(CocoEvaluation):
+    """Tests, and lets the record know how long that took."""
+
+    def __init__(self, record: callbacks.Record, validation, **options):
+        super().__init__(validation, **options)
+        self._record = record
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._record.on_test_begin()
+        super().on_epoch_end(epoch, logs)
+        self._record.on_test_end()
+
+
+def make_detector(
+    chosen: DetectionRecipe, annotations: Annotations
+) -> MaskRCNN:
+    """The recipe's network for the classes that are annotated.
+
+    Raises:
+        UserError: there can be no such network.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(chosen.training.precision)
+    try:
+        return MaskRCNN(chosen.network(annotations))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"Recipe {chosen.name!r}: {error}") from error
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def start_from_weights(detector: MaskRCNN, chosen: DetectionRecipe) -> str:
+    """Fills a new detector from the file that the recipe names.
+
+    Returns:
+        What was filled and what was not, for the screen.
+
+    Raises:
+        UserError: it is missing, damaged or for another network.
+    """
+    path = chosen.start.weights
+    if path is None:
+        if chosen.start.scratch:
+            return ""
+        raise UserError(
+            f"{chosen.name} starts from an ImageNet network, or from a "
+            "detector. Give it: --set start.weights=FILE; or, to start from "
+            "random weights, --set start.scratch=True"
+        )
+    if not pathlib.Path(path).is_file():
+        raise UserError(f"start.weights: there is no file {path}")
+    try:
+        if not detection.is_detector(path):
+            return f"{detection.load_trunk_weights(detector, path)}\n"
+        try:
+            report = detection.load_detector_weights(detector, path)
+        except ValueError:  # of other classes
+            report = detection.load_detector_weights(
+                detector, path, new_classes=True
+            )
+        return f"{report}\n"
+    except ValueError as error:
+        raise UserError(f"start.weights: {error}") from error
+
+
+def write_categories(run: RunFolder, annotations: Annotations) -> None:
+    """Keeps what the classes are, for those who have no annotations."""
+    rows = [dataclasses.asdict(one) for one in annotations.categories]
+    files.write_text(run.path / CATEGORIES, json.dumps(rows, indent=2))
+
+
+def read_categories(run: RunFolder) -> tuple[Category, ...]:
+    """What the classes of a run are."""
+    rows = json.loads((run.path / CATEGORIES).read_text("utf-8"))
+    return tuple(
+        Category(
+            row["id"],
+            row["name"],
+            tuple(row["keypoints"]),
+            tuple(map(tuple, row["skeleton"])),
+        )
+        for row in rows
+    )
+
+
+def _make_trainer(chosen, data, devices, start) -> DetectorTrainer:
+    """The network in the state in which training begins or goes on."""
+    # Not under the scope: they are this process's own.
+    signals = Signals(is_timed=not chosen.training.deterministic)
+    with devices.strategy.scope():
+        detector = make_detector(chosen, data.train)
+        if start is None:
+            print(start_from_weights(detector, chosen), end="")
+        freeze(detector, chosen.start.frozen_stages)
+        trainer = DetectorTrainer(detector, chosen.examples, signals)
+        trainer.compile(_optimizer(chosen), jit_compile=False)
+        trainer.optimizer.build(trainer.trainable_variables)
+    if start is not None:
+        checkpoints.restore(trainer, start)
+    return trainer
+
+
+def _optimizer(chosen: DetectionRecipe) -> keras.optimizers.Optimizer:
+    config = chosen.optimizer
+    rate = schedules.learning_rate(chosen)
+    if config.name == "adam":
+        return keras.optimizers.Adam(rate)
+    return optimizers.SGD(
+        rate,
+        config.momentum,
+        config.weight_decay,
+        nesterov=False,
+        bias_l2=False,
+        bias_rate=BIAS_RATE,
+    )
+
+
+def _announce(chosen, trainer: DetectorTrainer, devices: Devices) -> None:
+    where = "" if devices.replicas == 1 else f" on {devices.replicas} devices"
+    print(
+        f"Training {chosen.name} ({trainer.count_params():,} parameters): "
+        f"{chosen.steps} steps of {chosen.batch}{where}."
+    )
+    note = schedules.scaling_note(chosen)
+    if note:
+        print(f"note: {note}")
+
+
+def scores_of(row: dict) -> dict[str, float]:
+    """The numbers of a test in a row of metrics.csv."""
+    return {
+        name.removeprefix("val_"): float(value)
+        for name, value in row.items()
+        if name.startswith("val_")
+    }

@@ -1,0 +1,209 @@
+"""Trains a detector into a run folder; the same command resumes it."""
+
+import math
+import sys
+from collections.abc import Sequence
+
+from training import (
+    cli,
+    recipe_text,
+    strategy,
+    table,
+    train_options,
+)
+from training.detection import annotations, fitting, recipe, recipes
+from training.detection.annotations import Annotations
+from training.detection.fitting import Data
+from training.detection.recipe import DetectionRecipe
+from training.errors import UserError
+from training.run_folder import RunFolder
+from training.stopping import Preempted, sigterm
+
+EXAMPLE = (
+    "python -m training.detection.train --recipe small --set "
+    "data.train=annotations.json --set data.pictures=pictures"
+)
+# What of a test is shown at the end.
+SHOWN = ("AP", "AP50", "AP75")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.detection.train`."""
+    parser = cli.parser(
+        "training.detection.train",
+        "Trains a detector on annotations in COCO's form. --workdir alone "
+        "resumes a run that\nwas stopped, and does nothing if it is done. "
+        "Without arguments: lists the recipes.",
+        EXAMPLE,
+    )
+    train_options.add(parser)
+    options, given = cli.parse(parser, arguments)
+    if options.list or not given:
+        print(catalogue())
+        return
+    chosen = train_options.chosen(options, recipe.KIND, recipe.get_recipe)
+    settings = options.set
+    if options.seed is not None:
+        settings = [*settings, f"seed={options.seed}"]
+    chosen = recipe.override(chosen, settings)
+    if options.print:
+        print(recipe_text.to_json(chosen))
+        return
+    run = RunFolder(options.workdir or f"runs/{chosen.name}", recipe.KIND)
+    devices = strategy.choose(options.devices)
+    verbose = train_options.verbosity(options)
+    again = train_options.resume(run, options, "detection.train")
+    try:
+        with sigterm.handled():
+            result = train(
+                chosen, run, verbose, devices, 60 * options.checkpoint_minutes
+            )
+    except Preempted:
+        print(f"\nStopped by SIGTERM. To go on: {again}")
+        return
+    except KeyboardInterrupt:
+        print(f"\nTo go on from the last checkpoint: {again}")
+        raise
+    print(_summary(chosen, run, result))
+
+
+def train(
+    chosen: DetectionRecipe,
+    run: RunFolder,
+    verbose: int,
+    devices: strategy.Devices | None = None,
+    every_s: float = math.inf,
+) -> dict:
+    """Trains what is left of a run and notes its last test.
+
+    Args:
+        chosen: the recipe; that of the folder, if it exists.
+        run: where everything is written.
+        verbose: as for `keras.Model.fit`.
+        devices: to train on; by default the process's one.
+        every_s: seconds between checkpoints within an epoch.
+
+    Returns:
+        The result, also in the folder's result.json.
+
+    Raises:
+        UserError: something of the recipe, the data or the folder is wrong.
+        Preempted: the process was asked to stop, and the run is saved.
+    """
+    devices = devices or strategy.Devices()
+    _check_devices(chosen, devices)
+    run.check(chosen)
+    result = run.read_result()
+    if result is not None:
+        print(f"{run.path} is trained: nothing to do.")
+        return result
+    data = read_data(chosen)
+    if not run.recipe_path.exists():  # errors come before there is a folder
+        fitting.start_from_weights(
+            fitting.make_detector(chosen, data.train), chosen
+        )
+    with run.opened(chosen):
+        run.record_versions(devices.replicas)
+        history = fitting.fit(chosen, run, data, verbose, devices, every_s)
+        result = {
+            "recipe": chosen.name,
+            "seed": chosen.seed,
+            "scores": fitting.scores_of(history[-1]),
+            "train_seconds": round(sum(row["seconds"] for row in history), 1),
+            "versions": run.read_versions()[-1],
+        }
+        run.write_result(result)
+    return result
+
+
+def read_data(chosen: DetectionRecipe) -> Data:
+    """The annotations of a recipe, checked; says what is wrong with them.
+
+    Raises:
+        UserError: a file is not given, or has nothing good in it.
+    """
+    where = chosen.data
+    if where.train is None:
+        raise UserError(
+            "Give the annotations, in COCO's form: --set data.train=FILE.json "
+            "--set data.pictures=FOLDER"
+        )
+    train = _read(where.train, where.pictures)
+    validation = None
+    if where.validation is not None:
+        folder = where.validation_pictures or where.pictures
+        validation = _read(where.validation, folder)
+        classes, others = (
+            [(one.id, one.name) for one in found.categories]
+            for found in (train, validation)
+        )
+        if classes != others:
+            raise UserError(
+                f"{validation.path} has other categories than {train.path}. "
+                "Expected the same ids and names."
+            )
+    return Data(train, validation)
+
+
+def _read(path: str, folder: str) -> Annotations:
+    found = annotations.read(path, folder)
+    print(found.summary(), flush=True)
+    return found
+
+
+def _check_devices(chosen: DetectionRecipe, devices: strategy.Devices) -> None:
+    if devices.workers > 1:
+        raise UserError(
+            "Detectors are trained on one machine. Received: TF_CONFIG with "
+            f"{devices.workers} workers; unset it."
+        )
+    if chosen.batch % devices.replicas:
+        raise UserError(
+            f"Expected batch to be a multiple of {devices.replicas}, the "
+            f"devices that it is split over. Received: batch={chosen.batch}"
+        )
+
+
+def catalogue() -> str:
+    """All recipes, with what they are to reach."""
+    rows = []
+    for found in recipe.RECIPES.values():
+        reference = found.reference
+        expected = (
+            f"{reference.table}: {reference.expected}" if reference else ""
+        )
+        rows.append((found.name, found.description, expected))
+    return (
+        f"{table.render(rows)}\n\nNumbers are those of the paper, on COCO; "
+        "they were not run here. What they need, and what is\nour choice: "
+        f"python -m pydoc {recipes.__name__}\n\nExample:\n  {EXAMPLE}"
+    )
+
+
+def _summary(chosen: DetectionRecipe, run: RunFolder, result: dict) -> str:
+    rows = [("run folder", str(run.path))]
+    scores = result["scores"]
+    for kind in ("box", "mask", "keypoint"):
+        if f"{kind}_AP" in scores:
+            shown = (f"{n} {scores[f'{kind}_{n}']:.3f}" for n in SHOWN)
+            rows.append((f"validation, {kind}", ", ".join(shown)))
+    if not scores:
+        rows.append(("validation", "none (--set data.validation=FILE.json)"))
+    workdir = f"--workdir {run.path}"
+    commands = [
+        ("predict", "predict", "PICTURES", workdir, "--out found"),
+        ("evaluate", "evaluate", workdir),
+        ("export", "export", workdir, f"--out savedmodels/{run.path.name}"),
+    ]
+    typed = [
+        (title, train_options.module(f"detection.{name}", *rest))
+        for title, name, *rest in commands
+    ]
+    return (
+        f"\n{chosen.name}\n{table.render(rows)}\n\nTry next\n"
+        f"{table.render(typed)}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
