@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import pathlib
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -73,7 +74,7 @@ def fit(
     if chosen.training.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(chosen.seed)
-    trainer = _make_trainer(chosen, data, devices, start)
+    trainer = make_trainer(chosen, data.train.categories, devices, start)
     history = list(start.history) if start else []
     if start is not None:
         if history:  # a kill may have come before its last row
@@ -140,7 +141,7 @@ class _Test(CocoEvaluation):
 
 
 def make_detector(
-    chosen: DetectionRecipe, annotations: Annotations
+    chosen: DetectionRecipe, categories: Sequence[Category]
 ) -> MaskRCNN:
     """The recipe's network for the classes that are annotated.
 
@@ -150,7 +151,7 @@ def make_detector(
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(chosen.training.precision)
     try:
-        return MaskRCNN(chosen.network(annotations))
+        return MaskRCNN(chosen.network(categories))
     except (TypeError, ValueError) as error:
         raise UserError(f"Recipe {chosen.name!r}: {error}") from error
     finally:
@@ -198,7 +199,15 @@ def write_categories(run: RunFolder, annotations: Annotations) -> None:
 
 
 def read_categories(run: RunFolder) -> tuple[Category, ...]:
-    """What the classes of a run are."""
+    """What the classes of a run are.
+
+    Raises:
+        UserError: nothing was trained in it yet.
+    """
+    if not (run.path / CATEGORIES).is_file():
+        raise UserError(
+            f"{run.path} has no {CATEGORIES}: nothing was trained in it yet."
+        )
     rows = json.loads((run.path / CATEGORIES).read_text("utf-8"))
     return tuple(
         Category(
@@ -211,12 +220,24 @@ def read_categories(run: RunFolder) -> tuple[Category, ...]:
     )
 
 
-def _make_trainer(chosen, data, devices, start) -> DetectorTrainer:
-    """The network in the state in which training begins or goes on."""
+def make_trainer(
+    chosen: DetectionRecipe,
+    categories: Sequence[Category],
+    devices: Devices,
+    start: checkpoints.Checkpoint | None,
+) -> DetectorTrainer:
+    """The network in the state in which training begins or goes on.
+
+    Args:
+        chosen: the recipe.
+        categories: that are told apart.
+        devices: to train on.
+        start: where it goes on, or None for the beginning.
+    """
     # Not under the scope: they are this process's own.
     signals = Signals(is_timed=not chosen.training.deterministic)
     with devices.strategy.scope():
-        detector = make_detector(chosen, data.train)
+        detector = make_detector(chosen, categories)
         if start is None:
             print(start_from_weights(detector, chosen), end="")
         freeze(detector, chosen.start.frozen_stages)

@@ -1,13 +1,13 @@
 """Recipes of detectors: everything that decides the outcome, as data."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from nonlocal_tf import detection
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.detection import DetectorConfig, Pixels, TrainingConfig
 from training import recipe_check, recipe_text
-from training.detection.annotations import Annotations
+from training.detection.annotations import Category
 from training.detection.batches import BatchConfig
 from training.errors import UserError
 from training.recipe import OptimizerConfig, Plan, Reference
@@ -139,9 +139,9 @@ class DetectionRecipe(Plan):
     training: StepConfig = StepConfig()
     reference: Reference | None = None
 
-    def network(self, annotations: Annotations) -> DetectorConfig:
+    def network(self, categories: Sequence[Category]) -> DetectorConfig:
         """The detector of the classes that are annotated."""
-        classes = 1 + len(annotations.categories)
+        classes = 1 + len(categories)
         return dataclasses.replace(self.detector, num_classes=classes)
 
     @property

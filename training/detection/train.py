@@ -100,7 +100,7 @@ def train(
     data = read_data(chosen)
     if not run.recipe_path.exists():  # errors come before there is a folder
         fitting.start_from_weights(
-            fitting.make_detector(chosen, data.train), chosen
+            fitting.make_detector(chosen, data.train.categories), chosen
         )
     with run.opened(chosen):
         run.record_versions(devices.replicas)

@@ -1,0 +1,237 @@
+"""Finds objects in pictures: JSON, and the pictures with what was found.
+
+DIR/detections.json
+    {"model": ..., "pictures": [
+      {"path": ..., "height": ..., "width": ..., "drawn": FILE.png, "objects": [
+        {"class": ..., "score": ..., "box": [x1, y1, x2, y2],
+         "mask": {"size": [height, width], "counts": [run lengths]},
+         "keypoints": [{"name": ..., "x": ..., "y": ..., "score": ...}, ...]},
+        ...]},
+      {"path": ..., "error": "why it could not be looked at"}]}
+
+Boxes and keypoints are in pixels of the picture, turned as its EXIF says; run
+lengths are COCO's. A keypoint's score is a logit.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from nonlocal_tf.detection import Detections
+from training import cli, files, remote
+from training.detection import drawing, pictures, run_lengths, trained
+from training.detection.annotations import Category
+from training.detection.trained import Trained
+from training.errors import UserError
+from training.remote import Path
+
+EXAMPLE = (
+    "python -m training.detection.predict photo.jpg --weights "
+    "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --out found"
+)
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+SHOWN_SCORE, SHOWN = 0.5, 8
+FOUND = "detections.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.detection.predict`."""
+    options, given = _parse(arguments)
+    if not given:
+        print(cli.overview_of_runs(EXAMPLE))
+        return
+    if not options.pictures:
+        raise UserError("Give pictures, or folders of them.")
+    paths = find(options.pictures)
+    model = load(options)
+    out = remote.as_path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    try:
+        for row in _rows(model, paths, out, options.least_score):
+            rows.append(row)
+            print(_line(row, options.least_score), flush=True)
+    finally:  # also what was found before someone stopped it
+        files.write_text(out / FOUND, _text(model, rows))
+    bad = [row for row in rows if "error" in row]
+    print(f"{len(rows) - len(bad)} pictures looked at: {out / FOUND}")
+    if bad:
+        print(f"{len(bad)} could not be looked at:")
+        for row in bad:
+            print(f"  {row['error']}")
+    if len(bad) == len(rows):
+        raise UserError("No picture could be looked at; the reasons are above.")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say which detector."""
+    parser.add_argument("--workdir", metavar="DIR", help="run folder")
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="instead: a Mask or Keypoint R-CNN of torchvision or detectron2 "
+        "that was trained on COCO",
+    )
+
+
+def load(options: argparse.Namespace) -> Trained:
+    """The detector that the options name.
+
+    Raises:
+        UserError: they name none, or two.
+    """
+    if (options.workdir is None) == (options.weights is None):
+        raise UserError("Give either --workdir DIR or --weights FILE.")
+    if options.workdir is not None:
+        return trained.of_run(options.workdir)
+    return trained.of_file(options.weights)
+
+
+def find(given: Sequence[str]) -> list[Path]:
+    """Pictures as they are given, and those in folders, each once."""
+    found: dict[str, Path] = {}
+    for text in given:
+        path = remote.as_path(text)
+        inside = [path]
+        if path.is_dir():
+            inside = [
+                one
+                for one in path.iterdir()
+                if one.suffix.lower() in EXTENSIONS
+            ]
+            inside.sort(key=str)
+            if not inside:
+                raise UserError(
+                    f"{path} has no picture in it ({' '.join(EXTENSIONS)})."
+                )
+        for one in inside:
+            found.setdefault(str(one), one)
+    return list(found.values())
+
+
+def objects_of(found: Detections, categories: Sequence[Category]) -> list[dict]:
+    """Detections as JSON has them."""
+    return [
+        _object(found, number, categories[label - 1])
+        for number, label in enumerate(found.labels)
+    ]
+
+
+def _object(found: Detections, number: int, category: Category) -> dict:
+    made: dict = {
+        "class": category.name,
+        "score": _rounded(found.scores[number], 6),
+        "box": [_rounded(side, 2) for side in found.boxes[number]],
+    }
+    if found.masks is not None:
+        made["mask"] = run_lengths.encode(found.masks[number])
+    if found.keypoints is not None and found.keypoint_scores is not None:
+        points, scores = found.keypoints[number], found.keypoint_scores[number]
+        names = category.keypoints or map(str, range(1, len(points) + 1))
+        made["keypoints"] = [
+            {
+                "name": name,
+                "x": _rounded(x, 2),
+                "y": _rounded(y, 2),
+                "score": _rounded(score, 4),
+            }
+            for name, (x, y, _), score in zip(
+                names, points, scores, strict=True
+            )
+        ]
+    return made
+
+
+def _text(model: Trained, rows: Sequence[dict]) -> str:
+    """As JSON, with a picture a line."""
+    lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
+    origin = json.dumps(model.origin)
+    return f'{{"model": {origin}, "pictures": [\n{lines}\n]}}\n'
+
+
+def _rounded(number: np.floating, digits: int) -> float:
+    return round(float(number), digits)
+
+
+def _rows(
+    model: Trained, paths: Sequence[Path], out: Path, least_score: float
+) -> Iterator[dict]:
+    names: set[str] = set()
+    for path in paths:
+        try:
+            image = pictures.read(path)
+        except UserError as error:
+            yield {"path": str(path), "error": str(error)}
+            continue
+        found = model.detect(image)
+        name = _free(path, names)
+        drawn = drawing.png(image, found, model.categories, least_score)
+        files.write_bytes(out / name, drawn)
+        yield {
+            "path": str(path),
+            "height": image.shape[0],
+            "width": image.shape[1],
+            "drawn": name,
+            "objects": objects_of(found, model.categories),
+        }
+
+
+def _free(path: Path, names: set[str]) -> str:
+    """A name for a drawing that no other has."""
+    stem = os.path.splitext(path.name)[0]
+    name, number = f"{stem}.png", 1
+    while name in names:
+        number += 1
+        name = f"{stem}_{number}.png"
+    names.add(name)
+    return name
+
+
+def _line(row: dict, least_score: float) -> str:
+    """What was found, for the screen."""
+    if "error" in row:
+        return f"{row['path']}: skipped"
+    good = [one for one in row["objects"] if one["score"] >= least_score]
+    shown = [f"{one['class']} {one['score']:.2f}" for one in good[:SHOWN]]
+    more = len(good) - len(shown)
+    shown += [f"{more} more"] * (more > 0)
+    return f"{row['path']}: {', '.join(shown) or 'nothing'}"
+
+
+def _parse(arguments: Sequence[str] | None):
+    parser = cli.parser(
+        "training.detection.predict",
+        "Finds objects in pictures, with a run or with someone's weights. "
+        "Without arguments:\nlists the runs.",
+        EXAMPLE,
+    )
+    parser.add_argument(
+        "pictures",
+        nargs="*",
+        metavar="PICTURE",
+        help="JPEG, PNG, BMP or GIF files, or folders of them",
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        default="found",
+        help=f"folder for {FOUND}, which has all detections, and for the "
+        "pictures with what was found (default: found)",
+    )
+    parser.add_argument(
+        "--least-score",
+        type=float,
+        default=SHOWN_SCORE,
+        metavar="S",
+        help=f"of what is drawn and shown (default: {SHOWN_SCORE})",
+    )
+    return cli.parse(parser, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -1,0 +1,101 @@
+"""Detectors that are trained: of a run, or of someone's file."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from nonlocal_tf import detection
+from nonlocal_tf.detection import Detections, MaskRCNN, Pixels
+from training import checkpoints
+from training.detection import coco_names, fitting, recipe
+from training.detection.annotations import Category
+from training.errors import UserError
+from training.run_folder import RunFolder
+from training.strategy import Devices
+
+SHORT_SIDE_PX, LONG_SIDE_PX = 800, 1333
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A detector, and what it takes to use it.
+
+    Attributes:
+        origin: the run folder or the file that it is from.
+        detector: with its weights.
+        categories: label 1 is the first.
+        short_side_px: a picture is scaled to, at the most.
+        long_side_px: a picture is scaled to, at the most.
+        pixels: what the network was trained on.
+    """
+
+    origin: str
+    detector: MaskRCNN
+    categories: Sequence[Category]
+    short_side_px: int = SHORT_SIDE_PX
+    long_side_px: int = LONG_SIDE_PX
+    pixels: Pixels = detection.RGB
+
+    def detect(self, image: np.ndarray) -> Detections:
+        """The objects of a picture, uint8 RGB `(height, width, 3)`."""
+        return detection.detect(
+            self.detector,
+            image,
+            self.short_side_px,
+            self.long_side_px,
+            self.pixels,
+        )
+
+
+def of_run(path: str | os.PathLike) -> Trained:
+    """The detector of a run folder, of its latest checkpoint.
+
+    Raises:
+        UserError: this is no such folder, or nothing was saved in it yet.
+    """
+    run = RunFolder(path, recipe.KIND)
+    chosen = run.read_recipe()
+    checkpoint = checkpoints.latest(run)
+    if checkpoint is None:
+        raise UserError(
+            f"{run.path} has no checkpoint yet. Go on training it with: "
+            f"python -m training.detection.train --workdir {run.path}"
+        )
+    if checkpoint.epoch < chosen.epochs:
+        steps = checkpoint.steps(chosen.epoch_steps)
+        print(
+            f"note: {run.path} is trained for {steps} of {chosen.steps} steps"
+        )
+    categories = fitting.read_categories(run)
+    trainer = fitting.make_trainer(chosen, categories, Devices(), checkpoint)
+    return Trained(
+        str(run.path),
+        trainer.detector,
+        categories,
+        chosen.pictures.eval_short_side_px,
+        chosen.pictures.long_side_px,
+        chosen.pictures.pixels,
+    )
+
+
+def of_file(path: str | os.PathLike) -> Trained:
+    """The detector of a file of torchvision or detectron2, trained on COCO.
+
+    Raises:
+        UserError: it is not such a file.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"There is no file {path}.")
+    try:
+        detector, _, pixels = detection.detector_of(path)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    config = detector.config
+    return Trained(
+        os.fspath(path),
+        detector,
+        coco_names.categories_of(config.num_classes, config.keypoints),
+        pixels=pixels,
+    )
