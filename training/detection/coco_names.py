@@ -69,7 +69,7 @@ def categories_of(num_classes: int, keypoints: int = 0) -> tuple[Category, ...]:
         ids = [1]
     else:
         return tuple(Category(n, f"class {n}") for n in labels)
-    of_people = {}
+    of_people: dict = {}
     if keypoints == len(KEYPOINTS):
         of_people = {"keypoints": KEYPOINTS, "skeleton": SKELETON}
     return tuple(

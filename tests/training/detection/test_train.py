@@ -1,0 +1,159 @@
+"""Detectors are trained by a command, into folders."""
+
+import dataclasses
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from nonlocal_tf import detection
+from tests.detection import test_infer
+from tests.training.detection import small_run
+from training import checkpoints, cli
+from training.detection import fitting, recipe, train
+from training.run_folder import RunFolder
+
+ROOT = pathlib.Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("small")
+    workdir = folder / "run"
+    train.main(
+        [
+            *small_run.options(folder / "set", validation=True),
+            f"--workdir={workdir}",
+        ]
+    )
+    return workdir
+
+
+def test_a_run_ends_with_its_last_test(run):
+    result = json.loads((run / "result.json").read_text())
+    rows = (run / "metrics.csv").read_text().splitlines()
+    assert len(rows) == 3  # the names, and two epochs
+    last = dict(zip(rows[0].split(","), rows[2].split(","), strict=True))
+    assert result["scores"]["box_AP"] == float(last["val_box_AP"])
+    assert {"mask_AP50", "keypoint_AP"} <= set(result["scores"])
+    assert float(last["validation_seconds"]) > 0
+
+
+def test_a_run_keeps_its_classes(run):
+    categories = fitting.read_categories(RunFolder(run, recipe.KIND))
+    assert [one.name for one in categories] == ["box", "wedge"]
+    assert categories[0].keypoints == ("left", "right")
+
+
+def test_a_finished_run_has_nothing_to_do(run, capsys):
+    train.main([f"--workdir={run}"])
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_changed_pictures_do_not_go_on_a_run(run, tmp_path, capsys):
+    again = small_run.options(tmp_path / "other")
+    assert cli.run(train.main, [*again, f"--workdir={run}"]) == cli.USER_ERROR
+    assert "data.train" in capsys.readouterr().err
+
+
+def test_what_is_wrong_is_said_before_training(tmp_path, capsys):
+    # It would go on to the weights, which are missing.
+    options = small_run.options(tmp_path / "set", "start.scratch=False")
+    path = tmp_path / "set" / "set.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["bbox"][2] = 0
+    content["images"][2]["file_name"] = "gone.png"
+    path.write_text(json.dumps(content))
+    cli.run(train.main, [*options, f"--workdir={tmp_path / 'run'}"])
+    said = capsys.readouterr().out
+    assert f"{path}: annotation 1: its bbox is 0 x" in said
+    assert f"{path}: image 3: there is no file" in said
+
+
+def test_annotations_have_to_be_given(tmp_path, capsys):
+    options = ["--recipe=small", f"--workdir={tmp_path / 'run'}"]
+    assert cli.run(train.main, options) == cli.USER_ERROR
+    assert "data.train=" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_that_starts_from_weights_wants_them(tmp_path, capsys):
+    options = small_run.options(tmp_path / "set", "start.scratch=False")
+    workdir = tmp_path / "run"
+    code = cli.run(train.main, [*options, f"--workdir={workdir}"])
+    assert code == cli.USER_ERROR
+    assert "start.weights=FILE" in capsys.readouterr().err
+    assert not workdir.exists()
+
+
+def test_a_detector_of_other_classes_is_a_start(tmp_path):
+    path, given = test_infer.written(
+        tmp_path, "torchvision", "maskrcnn_resnet50_fpn"
+    )
+    chosen = recipe.override(
+        recipe.get_recipe("small"),
+        [f"start.weights={path}"],
+    )
+    config = dataclasses.replace(given.config, num_classes=3)
+    detector = detection.MaskRCNN(config)
+    said = fitting.start_from_weights(detector, chosen)
+    assert "box_logits" in said
+    np.testing.assert_array_equal(
+        detector.pyramid.weights[0].numpy(), given.pyramid.weights[0].numpy()
+    )
+
+
+def test_list_has_every_recipe_and_its_number(capsys):
+    train.main(["--list"])
+    said = capsys.readouterr().out
+    for name in recipe.RECIPES:
+        assert f" {name} " in said
+    assert "39.0 61.1 41.9" in said and "66.5 87.3 72.8" in said
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_ends_as_if_it_had_not_been(tmp_path):
+    options = small_run.options(
+        tmp_path / "set",
+        "training.deterministic=True",
+        "steps=40",
+        "epoch_steps=20",
+    )
+    folders = [tmp_path / "whole", tmp_path / "killed"]
+    commands = [
+        [
+            *(sys.executable, "-m", "training.detection.train", *options),
+            *(f"--workdir={folder}", "--checkpoint-minutes=0.01"),
+        ]
+        for folder in folders
+    ]
+    subprocess.run(commands[0], cwd=ROOT, check=True, capture_output=True)
+    process = subprocess.Popen(commands[1], cwd=ROOT, stdout=subprocess.DEVNULL)
+    run = RunFolder(folders[1], recipe.KIND)
+    until = time.monotonic() + 300
+    while not list(run.checkpoints.glob("epoch_*/state.json")):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert run.read_result() is None
+    said = subprocess.run(
+        commands[1], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    assert "Resuming" in said
+    whole, killed = (
+        checkpoints.latest(RunFolder(folder, recipe.KIND)) for folder in folders
+    )
+    assert whole is not None and killed is not None
+    arrays = [
+        np.load(one.path / checkpoints.VARIABLES) for one in (whole, killed)
+    ]
+    assert set(arrays[0]) == set(arrays[1])
+    for name in arrays[0]:
+        np.testing.assert_array_equal(arrays[0][name], arrays[1][name], name)
