@@ -48,12 +48,13 @@ def run_lengths_of(mask: np.ndarray) -> dict:
 
 
 def average_precision(
-    file: str, results: Sequence[dict], kind: str, picture_ids: Sequence[int]
+    truth: dict, results: Sequence[dict], kind: str, picture_ids: Sequence[int]
 ) -> dict[str, float]:
     """COCO's numbers, from 0 to 1; -1 where there is nothing to find.
 
     Args:
-        file: of annotations.
+        truth: what a file of annotations has. Their ids are from 1 on: of 0
+            the evaluation thinks that it was not found.
         results: detections in COCO's form.
         kind: of `KINDS`.
         picture_ids: those that were looked at.
@@ -65,14 +66,16 @@ def average_precision(
     api, evaluation = _evaluation()
     names = KEYPOINT_NAMES if kind == "keypoints" else NAMES
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = api(file)
+        wanted = api()
+        wanted.dataset = truth
+        wanted.createIndex()
         if not results:  # which loadRes does not take
             found = any(
-                truth.getAnnIds(imgIds=[number], iscrowd=False)
+                wanted.getAnnIds(imgIds=[number], iscrowd=False)
                 for number in picture_ids
             )
             return dict.fromkeys(names, 0.0 if found else -1.0)
-        run = evaluation(truth, truth.loadRes(list(results)), kind)
+        run = evaluation(wanted, wanted.loadRes(list(results)), kind)
         run.params.imgIds = list(picture_ids)
         if kind == "keypoints":
             count = len(results[0]["keypoints"]) // 3

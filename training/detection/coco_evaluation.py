@@ -1,13 +1,15 @@
 """COCO's numbers after an epoch of training."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from nonlocal_tf.detection import RGB, MaskRCNN, Pixels, detect
 from training.detection import pictures
-from training.detection.annotations import Annotations
-from training.detection.coco_scores import CocoScores
+from training.detection.annotations import Annotations, Category
+from training.detection.coco_scores import CocoScores, kinds_of
+from training.errors import UserError
 
 
 def evaluate(
@@ -16,6 +18,7 @@ def evaluate(
     short_side_px: int = 800,
     long_side_px: int = 1333,
     pixels: Pixels = RGB,
+    categories: Sequence[Category] | None = None,
 ) -> dict[str, float]:
     """Finds objects in all pictures and scores what was found.
 
@@ -25,16 +28,38 @@ def evaluate(
         short_side_px: a picture is scaled to, at the most.
         long_side_px: a picture is scaled to, at the most.
         pixels: what the network was trained on.
+        categories: that it knows; label 1 is the first. Default: those of
+            the annotations.
 
     Returns:
         `box_AP`, `box_AP50`, ..., and of masks and keypoints, if it has them.
+
+    Raises:
+        UserError: detector and annotations do not fit each other.
     """
-    scores = CocoScores(str(annotations.path), annotations.categories)
+    categories = categories or annotations.categories
+    check_classes(detector, annotations, categories)
+    scores = CocoScores(annotations, categories, kinds_of(detector))
     for picture in annotations.pictures:
         image = pictures.read(picture.path)
         found = detect(detector, image, short_side_px, long_side_px, pixels)
         scores.add(picture.id, found)
     return scores.scores()
+
+
+def check_classes(
+    detector: MaskRCNN,
+    annotations: Annotations,
+    categories: Sequence[Category],
+) -> None:
+    """Raises a UserError unless a detector has so many classes."""
+    expected, received = 1 + len(categories), detector.config.num_classes
+    if received != expected:
+        raise UserError(
+            f"{annotations.path} has {len(categories)} categories, so the "
+            f"detector has to have num_classes={expected}, with the "
+            f"background. Received: num_classes={received}"
+        )
 
 
 class CocoEvaluation(keras.callbacks.Callback):

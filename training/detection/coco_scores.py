@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from nonlocal_tf.detection import Detections
+from nonlocal_tf.detection import Detections, MaskRCNN
 from training.detection import coco_api
-from training.detection.annotations import Category
+from training.detection.annotations import Annotations, Category, Instance
+from training.errors import UserError
 
 # What results are scored by, and how that is called.
 SCORED = {"bbox": "box", "segm": "mask", "keypoints": "keypoint"}
@@ -40,16 +41,85 @@ def results_of(
     return results
 
 
+def truth_of(annotations: Annotations, kinds: Sequence[str]) -> dict:
+    """What a file of annotations has of the good ones, numbered from 1.
+
+    Raises:
+        UserError: masks are to be scored, and an object has none.
+    """
+    points = max(len(one.keypoints) for one in annotations.categories)
+    rows = []
+    for picture in annotations.pictures:
+        for one in picture.instances:
+            if "segm" in kinds and one.segmentation is None:
+                raise UserError(
+                    f"{annotations.path}: annotation {one.id} has no "
+                    "segmentation, which masks are tested with. Leave it out, "
+                    "or test a detector without masks."
+                )
+            rows.append(_row(annotations, picture.id, one, points))
+    return {
+        "info": {},
+        "images": [
+            {"id": one.id, "height": one.height, "width": one.width}
+            for one in annotations.pictures
+        ],
+        "categories": [
+            {"id": one.id, "name": one.name} for one in annotations.categories
+        ],
+        "annotations": [
+            {"id": number, **row} for number, row in enumerate(rows, start=1)
+        ],
+    }
+
+
+def _row(annotations: Annotations, picture: int, one: Instance, points: int):
+    x1, y1, x2, y2 = one.box
+    keypoints = list(one.keypoints) or [0.0] * (3 * points)
+    row = {
+        "image_id": picture,
+        "category_id": annotations.categories[one.label - 1].id,
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "area": one.area,
+        "iscrowd": int(one.is_crowd),
+        "keypoints": keypoints,
+        "num_keypoints": sum(seen > 0 for seen in keypoints[2::3]),
+    }
+    if one.segmentation is not None:
+        row["segmentation"] = one.segmentation
+    return row
+
+
 class CocoScores:
     """Collects detections and scores them.
 
     Args:
-        file: of annotations, whose pictures are looked at.
-        categories: label 1 is the first.
+        annotations: checked ones; what of their file was left out is not
+            missed.
+        categories: of the detector: label 1 is the first.
+        kinds: of `SCORED`: what the detector has heads for.
+
+    Raises:
+        UserError: masks are to be scored, and an object has none; or there
+            are classes that the detector does not have.
     """
 
-    def __init__(self, file: str, categories: Sequence[Category]):
-        self._file, self._categories = file, categories
+    def __init__(
+        self,
+        annotations: Annotations,
+        categories: Sequence[Category],
+        kinds: Sequence[str],
+    ):
+        known = {one.id for one in categories}
+        strange = [c for c in annotations.categories if c.id not in known]
+        if strange:
+            raise UserError(
+                f"{annotations.path}: the detector does not know category "
+                f"{strange[0].id}, {strange[0].name!r}. Expected of: "
+                f"{', '.join(f'{one.id} {one.name!r}' for one in categories)}"
+            )
+        self._truth = truth_of(annotations, kinds)
+        self._categories, self._kinds = categories, kinds
         self.results: list[dict] = []
         self.picture_ids: list[int] = []
 
@@ -59,17 +129,30 @@ class CocoScores:
         self.results += results_of(picture_id, found, self._categories)
 
     def scores(self) -> dict[str, float]:
-        """`box_AP`, `mask_AP50`, ..., of what the detections have."""
-        has = {
-            "bbox": True,
-            "segm": any("segmentation" in one for one in self.results),
-            "keypoints": any("keypoints" in one for one in self.results),
-        }
+        """`box_AP`, `mask_AP50`, ..., of what the detector has."""
         return {
-            f"{name}_{key}": value
-            for kind, name in SCORED.items()
-            if has[kind]
+            f"{SCORED[kind]}_{key}": value
+            for kind in self._kinds
             for key, value in coco_api.average_precision(
-                self._file, self.results, kind, self.picture_ids
+                self._truth, self._of(kind), kind, self.picture_ids
             ).items()
         }
+
+    def _of(self, kind: str) -> list[dict]:
+        """The results of a kind."""
+        if kind != "segm":
+            return self.results
+        # With a box, its area would count for a mask's.
+        return [
+            {name: value for name, value in one.items() if name != "bbox"}
+            for one in self.results
+        ]
+
+
+def kinds_of(detector: MaskRCNN) -> tuple[str, ...]:
+    """What a detector has heads for, of `SCORED`."""
+    return (
+        "bbox",
+        *(["segm"] if detector.mask_head is not None else []),
+        *(["keypoints"] if detector.keypoint_head is not None else []),
+    )

@@ -1,10 +1,13 @@
 """COCO's numbers of a detector, and in the logs of its training."""
 
+import dataclasses
+
 import pytest
 
 from nonlocal_tf.detection import MaskRCNN
 from tests.training.detection import small_detector
 from training.detection.coco_evaluation import CocoEvaluation, evaluate
+from training.errors import UserError
 
 pytest.importorskip("pycocotools")
 OPTIONS = {"short_side_px": 64, "long_side_px": 96}
@@ -38,3 +41,9 @@ def test_logs_get_the_numbers(found, detector):
 def test_an_evaluation_after_no_epoch_is_an_error(found):
     with pytest.raises(ValueError, match="every_epochs of 1 at least"):
         CocoEvaluation(found, every_epochs=0)
+
+
+def test_a_detector_of_other_classes_is_an_error(found):
+    config = dataclasses.replace(small_detector.CONFIG, num_classes=5)
+    with pytest.raises(UserError, match="num_classes=3.*num_classes=5"):
+        evaluate(MaskRCNN(config), found, **OPTIONS)

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from nonlocal_tf.detection import Detections
-from training.detection import coco_api, coco_scores
-from training.detection.annotations import Category
+from training.detection import annotations, coco_api, coco_scores
 from training.errors import UserError
 
 pytest.importorskip("pycocotools")
 
-CATEGORIES = (Category(3, "dog"), Category(7, "person", ("a", "b", "c")))
+KINDS = ("bbox", "segm")
 SIZE = (90, 120)
 SIGMAS = 17  # keypoints that COCO's evaluation knows
 
@@ -32,9 +31,9 @@ OBJECTS = [  # picture, category, x, y, side
 
 
 @pytest.fixture
-def file(tmp_path):
+def content():
     keypoints = [f"k{i}" for i in range(SIGMAS)]
-    content = {
+    found = {
         "info": {},
         "images": [
             {"id": i, "file_name": "x", "height": 90, "width": 120}
@@ -61,9 +60,20 @@ def file(tmp_path):
             )
         ],
     }
-    path = tmp_path / "truth.json"
+    return found
+
+
+def checked(content, folder):
+    """What a file says, checked."""
+    (folder / "x").touch()
+    path = folder / "truth.json"
     path.write_text(json.dumps(content))
-    return str(path)
+    return annotations.read(str(path), str(folder))
+
+
+@pytest.fixture
+def truth(content, tmp_path):
+    return checked(content, tmp_path)
 
 
 def points(x, y, side):
@@ -85,15 +95,16 @@ def found_of(picture, shift=0, keypoints=False):
     )
 
 
-def scores(file, shift=0, keypoints=False):
-    scored = coco_scores.CocoScores(file, CATEGORIES)
+def scores(truth, shift=0, keypoints=False):
+    kinds = ["bbox", "segm", *["keypoints"] * keypoints]
+    scored = coco_scores.CocoScores(truth, truth.categories, kinds)
     for picture in (1, 2, 4):
         scored.add(picture, found_of(picture, shift, keypoints))
     return scored.scores()
 
 
-def test_the_truth_itself_has_all_the_precision(file):
-    got = scores(file)
+def test_the_truth_itself_has_all_the_precision(truth):
+    got = scores(truth)
     assert {
         got[f"{kind}_{of}"]
         for kind in ("box", "mask")
@@ -103,14 +114,14 @@ def test_the_truth_itself_has_all_the_precision(file):
     assert "keypoint_AP" not in got
 
 
-def test_boxes_that_are_off_count_at_small_overlaps_alone(file):
-    got = scores(file, shift=6)
+def test_boxes_that_are_off_count_at_small_overlaps_alone(truth):
+    got = scores(truth, shift=6)
     assert got["box_AP50"] == 1 and got["box_AP75"] < 0.5
     assert 0 < got["box_AP"] < 1
 
 
-def test_what_was_not_found_is_missed(file):
-    scored = coco_scores.CocoScores(file, CATEGORIES)
+def test_what_was_not_found_is_missed(truth):
+    scored = coco_scores.CocoScores(truth, truth.categories, KINDS)
     scored.add(1, found_of(1))
     scored.add(2, found_of(4))  # nothing
     got = scored.scores()
@@ -118,21 +129,84 @@ def test_what_was_not_found_is_missed(file):
     assert got["box_AP"] == pytest.approx((1 + 51 / 101) / 2)
 
 
-def test_nothing_at_all_is_zero(file):
-    scored = coco_scores.CocoScores(file, CATEGORIES)
+def test_nothing_at_all_is_zero(truth):
+    scored = coco_scores.CocoScores(truth, truth.categories, KINDS)
     scored.add(2, found_of(4))
-    assert scored.scores()["box_AP"] == 0
+    got = scored.scores()
+    assert got["box_AP"] == got["mask_AP"] == 0
 
 
-def test_the_truth_as_keypoints_has_all_the_precision(file):
-    assert scores(file, keypoints=True)["keypoint_AP"] == pytest.approx(1)
+def test_an_object_with_id_0_counts(content, tmp_path):
+    for one in content["annotations"]:
+        one["id"] -= 1
+    assert scores(checked(content, tmp_path))["box_AP"] == 1
 
 
-def test_both_evaluators_agree(file, monkeypatch):
+def test_keypoints_are_counted_where_nobody_has(content, tmp_path):
+    for one in content["annotations"]:
+        del one["num_keypoints"]
+    got = scores(checked(content, tmp_path), keypoints=True)
+    assert got["keypoint_AP"] == pytest.approx(1)
+
+
+def test_what_was_left_out_as_wrong_is_not_missed(content, tmp_path):
+    wrong = {**content["annotations"][0], "id": 9, "bbox": [500, 500, 3, 4]}
+    content["annotations"].append(wrong)
+    assert scores(checked(content, tmp_path))["box_AP"] == 1
+
+
+def test_an_object_without_a_mask_is_named(content, tmp_path):
+    del content["annotations"][1]["segmentation"]
+    with pytest.raises(UserError, match="annotation 2 has no segmentation"):
+        scores(checked(content, tmp_path))
+
+
+def test_a_class_that_the_detector_does_not_know_is_named(truth):
+    with pytest.raises(UserError, match="category 7, 'person'"):
+        coco_scores.CocoScores(truth, truth.categories[:1], KINDS)
+
+
+def test_the_size_of_a_mask_is_its_own(content, tmp_path):
+    """A long thin one is small, whatever its box."""
+    thin = np.zeros(SIZE, bool)
+    at = np.arange(80)
+    thin[at, at] = True  # 80 pixels in a box of 6400
+    kept = content["annotations"][0]
+    kept |= {
+        "bbox": [0, 0, 80, 80],
+        "area": 80,
+        "segmentation": coco_api.run_lengths_of(thin),
+    }
+    content["annotations"] = [kept]
+    truth = checked(content, tmp_path)
+    scored = coco_scores.CocoScores(truth, truth.categories, KINDS)
+    right = Detections(
+        np.float32([[0, 0, 80, 80]]),
+        np.int32([1]),
+        np.float32([0.5]),
+        thin[None],
+    )
+    # As thin, and in as large a box: a false one among the small.
+    wrong = Detections(
+        np.float32([[20, 0, 100, 80]]),
+        np.int32([1]),
+        np.float32([0.9]),
+        np.roll(thin, 20, axis=1)[None],
+    )
+    for one in (right, wrong):
+        scored.add(1, one)
+    assert scored.scores()["mask_APs"] == pytest.approx(0.5)
+
+
+def test_the_truth_as_keypoints_has_all_the_precision(truth):
+    assert scores(truth, keypoints=True)["keypoint_AP"] == pytest.approx(1)
+
+
+def test_both_evaluators_agree(truth, monkeypatch):
     pytest.importorskip("faster_coco_eval")
-    fast = scores(file, shift=6)
+    fast = scores(truth, shift=6)
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
-    slow = scores(file, shift=6)
+    slow = scores(truth, shift=6)
     assert fast.keys() == slow.keys()
     for key, value in slow.items():
         assert fast[key] == pytest.approx(value, abs=1e-12)
