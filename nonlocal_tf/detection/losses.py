@@ -33,11 +33,14 @@ def boxes(deltas, targets, weights, denominator, beta=BETA):
             ones too.
         beta: from which difference on the loss is linear.
     """
-    far = ops.abs(_float32(deltas) - _float32(targets))
+    # Targets of what is not trained on need not be finite: they are left out
+    # before anything is computed, or the gradients would not be.
+    is_used = ops.expand_dims(weights > 0, -1)
+    far = _float32(deltas) - ops.where(is_used, _float32(targets), 0.0)
+    far = ops.abs(ops.where(is_used, far, 0.0))
     near = 0.5 * ops.square(far) / beta
     loss = ops.sum(ops.where(far < beta, near, far - 0.5 * beta), axis=-1)
-    # Targets of what is not trained on need not be finite.
-    return ops.sum(ops.where(weights > 0, loss * weights, 0.0)) / denominator
+    return ops.sum(loss * weights) / denominator
 
 
 def classes(logits, labels, weights, denominator):

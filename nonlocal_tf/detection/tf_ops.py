@@ -16,7 +16,7 @@ def roi_align(maps, boxes, scales, size, samples=2, aligned=False, level=None):
     and what is farther is extrapolated by 0.
 
     The gradient is that of the gathered samples: TensorFlow's own loses sums
-    where several threads of a CPU write to one cell.
+    where several threads of a CPU write to one cell. Its sums are in float32.
 
     Args and returns: as there.
     """
@@ -25,10 +25,17 @@ def roi_align(maps, boxes, scales, size, samples=2, aligned=False, level=None):
     @tf.custom_gradient
     def value(*maps):
         def gradient(dy):
+            in_float32 = [tf.cast(one, tf.float32) for one in maps]
             with tf.GradientTape() as tape:
-                tape.watch(maps)
-                y = gathered.roi_align(maps, boxes, *how)
-            return tape.gradient(y, maps, output_gradients=dy)
+                tape.watch(in_float32)
+                y = gathered.roi_align(in_float32, boxes, *how)
+            found = tape.gradient(
+                y, in_float32, output_gradients=tf.cast(dy, tf.float32)
+            )
+            return [
+                tf.cast(one, of.dtype)
+                for one, of in zip(found, maps, strict=True)
+            ]
 
         return _fused(maps, boxes, *how), gradient
 

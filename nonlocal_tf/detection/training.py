@@ -42,7 +42,8 @@ class TrainingConfig:
         rois: of an image, at most; the objects' own boxes are candidates.
         positive_rois: share of them, at most.
         roi_iou: from it on a box is an object's.
-        crowd_share: of a box in a crowd, from which on it is no example.
+        crowd_share: of a box in a crowd, above which it is no example, unless
+            it is of an object.
         beta: of the losses of boxes: from which difference on they are linear.
         mask_samples: of an object's mask in each cell of a target, along each
             side, at most; more are needed where a cell is wider.
@@ -215,19 +216,12 @@ def _box_losses(model, maps, rois, config, total) -> dict:
 
 def _mask_loss(model, maps, rois, batch, config, total):
     logits = model.on_boxes(model.mask_head, maps, rois["boxes"])
-    cells = ops.shape(batch["masks"])[2:]
-    covered = _sides(_rows(batch["mask_boxes"], rois["of"]))
-    # The box in cells of its object's mask.
-    origin = ops.tile(covered[..., :2], (1, 1, 2))
-    sides = ops.tile(covered[..., 2:] - covered[..., :2], (1, 1, 2))
-    scale = ops.convert_to_tensor([cells[1], cells[0]] * 2, "float32") / sides
-    within = (rois["boxes"] - origin) * scale
-    targets = roi_align.roi_align_dense(
-        _flat(_rows(batch["masks"], rois["of"]))[..., None],
-        _flat(within),
-        MASK_OUT_CELLS,
+    targets = mask_targets(
+        _flat(_rows(batch["masks"], rois["of"])),
+        _flat(_sides(_rows(batch["mask_boxes"], rois["of"]))),
+        _flat(rois["boxes"]),
         config.mask_samples,
-    )[..., 0]
+    )
     weights = ops.reshape(rois["weights"], (-1,))
     return losses.masks(
         _flat(logits),
@@ -236,6 +230,30 @@ def _mask_loss(model, maps, rois, batch, config, total):
         weights,
         losses.smallest_denominator(total(ops.sum(weights))),
     )
+
+
+def mask_targets(masks, covered, rois, samples):
+    """What the mask head is to say of boxes, from 0 to 1.
+
+    Args:
+        masks: of the object of each box, `(rois, h, w)`.
+        covered: the part of the image that each mask covers, `(rois, 4)`.
+        rois: the boxes, `(rois, 4)`.
+        samples: along each side of a cell of the target, at most.
+
+    Returns:
+        `(rois, 28, 28)`.
+    """
+    origin = ops.tile(covered[:, :2], (1, 2))
+    sides = ops.tile(covered[:, 2:] - covered[:, :2], (1, 2))
+    height, width = ops.shape(masks)[1:]
+    scale = ops.convert_to_tensor([width, height] * 2, "float32") / sides
+    # In cells of the mask. ROIAlign, as it is here, has the value of pixel i
+    # at i: so a cell's is in the middle of its pixels.
+    within = (rois - origin + 0.5) * scale - 0.5
+    return roi_align.roi_align_dense(
+        masks[..., None], within, MASK_OUT_CELLS, samples
+    )[..., 0]
 
 
 def _keypoint_loss(model, maps, rois, batch, total):

@@ -32,13 +32,18 @@ BGR = Pixels((102.9801, 115.9465, 122.7717), (1.0, 1.0, 1.0), bgr=True)
 def resized_size(
     size: tuple[int, int], short_side_px: int, long_side_px: int
 ) -> tuple[int, int]:
-    """Height and width after scaling; both of the sides are reached at most."""
+    """Height and width after scaling, at least 1.
+
+    Both of the sides are reached at most.
+    """
     least, most = min(size), max(size)
     # In float32, as the reference: its rounding decides at whole numbers.
     scale = np.float32(
         min(np.float32(short_side_px) / least, np.float32(long_side_px) / most)
     )
-    height, width = (int(np.floor(np.float32(side) * scale)) for side in size)
+    height, width = (
+        max(1, int(np.floor(np.float32(side) * scale))) for side in size
+    )
     return height, width
 
 

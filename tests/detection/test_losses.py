@@ -204,3 +204,18 @@ def test_targets_of_boxes_are_torchvisions(number):
         targets = boxes.encode(objects[of], every, boxes.HEAD_WEIGHTS)
         expected = stored[f"regression_targets{number}"]
         np.testing.assert_allclose(targets, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_targets_that_are_not_used_need_not_be_finite():
+    targets = np.array([[1.0, 2, 3, 4], [np.inf, -np.inf, np.nan, 0]], "f4")
+    weights = np.array([1.0, 0.0], "f4")
+
+    def loss(deltas):
+        value = losses.boxes(deltas, targets, weights, 2.0)
+        return value, value
+
+    (value,), (gradient,) = loss_and_gradients(loss, np.zeros((2, 4), "f4"))
+    assert float(value) == pytest.approx(
+        (10 - 4 / 18) / 2
+    )  # linear but for 1/18
+    np.testing.assert_allclose(gradient, [[-0.5] * 4, [0] * 4], atol=1e-7)

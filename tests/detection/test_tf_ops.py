@@ -57,6 +57,27 @@ def test_fused_values_of_a_pyramid_are_torchvisions():
     np.testing.assert_allclose(y, case["out_7"], rtol=0, atol=6e-5)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_gradients_of_half_precision_lose_nothing(dtype):
+    """Many boxes read the same cells: a sum in halves would stand still."""
+    boxes = tf.tile(tf.constant([[[0.0, 0, 8, 8]]]), [1, 500, 1])
+    values = tf.random.stateless_normal((1, 8, 9, 3), (1, 2))
+
+    def gradient(maps):
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            y = tf_ops.roi_align([maps], boxes, [1.0], 2)
+            total = tf.reduce_sum(tf.cast(y, tf.float32))
+        return tf.cast(tape.gradient(total, maps), tf.float32).numpy()
+
+    got = gradient(tf.cast(values, dtype))
+    expected = gradient(values)
+    epsilon = {"bfloat16": 2.0**-8, "float16": 2.0**-11}[dtype]
+    # Rounded once, at the end.
+    np.testing.assert_allclose(got, expected, rtol=1.01 * epsilon, atol=1e-3)
+    assert expected.sum() == pytest.approx(500 * 4 * 3, rel=1e-4)
+
+
 def test_gathered_samples_compile_under_xla():
     case, maps, found = pyramid()
     scales = case["scales"].tolist()

@@ -44,3 +44,7 @@ def test_detectrons_pixels_are_blue_first():
 )
 def test_a_side_is_scaled_to_800_and_none_beyond_1333(size, expected):
     assert transform.resized_size(size, 800, 1333) == expected
+
+
+def test_a_thin_picture_keeps_a_pixel():
+    assert transform.resized_size((2, 4000), 800, 1333) == (1, 1333)

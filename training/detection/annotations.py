@@ -197,12 +197,37 @@ def _categories(file: Path, content) -> tuple[tuple[Category, ...], list[str]]:
             _once(number, found)
             if not isinstance(entry.get("name"), str):
                 raise _Wrong("it has no name")
-            skeleton = tuple(tuple(p) for p in entry.get("skeleton", ()))
-            keypoints = tuple(entry.get("keypoints", ()))
+            keypoints = _names(entry)
+            skeleton = _skeleton(entry, len(keypoints))
             found[number] = Category(number, entry["name"], keypoints, skeleton)
     if not found:
         raise UserError(f"{file} has no categories.")
     return tuple(found[number] for number in sorted(found)), problems
+
+
+def _names(entry: dict) -> tuple[str, ...]:
+    names = entry.get("keypoints") or []
+    if not isinstance(names, list) or not all(
+        isinstance(n, str) for n in names
+    ):
+        raise _Wrong("expected keypoints to be a list of names")
+    if len(set(names)) < len(names):
+        raise _Wrong("two of its keypoints have the same name")
+    return tuple(names)
+
+
+def _skeleton(entry: dict, count: int) -> tuple[tuple[int, int], ...]:
+    pairs = entry.get("skeleton") or []
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, list)
+        and len(pair) == 2
+        and all(type(n) is int and 1 <= n <= count for n in pair)
+        for pair in pairs
+    ):
+        raise _Wrong(
+            f"expected skeleton to be pairs of keypoints from 1 to {count}"
+        )
+    return tuple((first, second) for first, second in pairs)
 
 
 def _each(file: Path, content, name: str, problems) -> Iterator[tuple]:

@@ -5,6 +5,7 @@ that a run that was stopped goes on with the batches it would have had.
 """
 
 import dataclasses
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +27,8 @@ class BatchConfig:
         short_sides_px: that a picture is scaled to, one at random; less where
             the long side or the canvas does not allow it.
         long_side_px: of a scaled picture, at the most.
-        mask_cells: along each side of a stored mask, or 0 for no masks.
+        mask_cells: along each side of a stored mask, 3 at least, or 0 for no
+            masks.
         keypoints: of an object, or 0 for none.
         mirrored: whether every second picture, at random, is.
         without_objects: whether pictures without objects are trained on too.
@@ -48,6 +50,11 @@ class BatchConfig:
             raise ValueError(
                 f"Expected a batch of 1 at least. Received: batch={self.batch}"
             )
+        if self.mask_cells and self.mask_cells < 3:
+            raise ValueError(
+                "Expected mask_cells of 0, for no masks, or 3 at least. "
+                f"Received: mask_cells={self.mask_cells}"
+            )
         if any(side < 1 or side % MULTIPLE_PX for side in self.canvas_px):
             raise ValueError(
                 f"Expected sides of the canvas that are multiples of "
@@ -62,6 +69,7 @@ def batches(
     first_step: int,
     last_step: int,
     parallel: int = tf.data.AUTOTUNE,
+    on_bad: Callable[[Picture, str], None] | None = None,
 ) -> tf.data.Dataset:
     """What steps `first_step` to before `last_step` are trained on.
 
@@ -76,6 +84,8 @@ def batches(
         first_step: from 0 on.
         last_step: the one behind the last.
         parallel: batches that are made at the same time.
+        on_bad: is told of each picture that cannot be read, and why; instead
+            of it the next is taken. By default that is an error.
 
     Returns:
         Dicts as `nonlocal_tf.detection.batch_losses` takes them, with `seeds`,
@@ -85,7 +95,7 @@ def batches(
         UserError: there is no picture to train on, a keypoint has no partner
             in the mirror, or categories do not have `config.keypoints`.
     """
-    source = _Source(annotations, config, seed)
+    source = _Source(annotations, config, seed, on_bad)
     names = list(source.specs)
 
     def batch(step):
@@ -108,9 +118,17 @@ def batches(
 class _Source:
     """Makes the batch of a step."""
 
-    def __init__(self, annotations: Annotations, config: BatchConfig, seed):
-        self._config, self._seed = config, seed
+    def __init__(
+        self,
+        annotations: Annotations,
+        config: BatchConfig,
+        seed: int,
+        on_bad: Callable[[Picture, str], None] | None,
+    ):
+        self._config, self._seed, self._on_bad = config, seed, on_bad
         self._pictures = _chosen(annotations, config)
+        if config.mask_cells:
+            _check_masks(annotations, self._pictures)
         self._partners: list[int] = []
         if config.keypoints:
             self._partners = _partners(annotations, config)
@@ -142,19 +160,30 @@ class _Source:
         config = self._config
         turn, place = divmod(number, len(self._pictures))
         order = np.random.default_rng([self._seed, 0, turn])
-        picture = self._pictures[order.permutation(len(self._pictures))[place]]
+        places = np.roll(order.permutation(len(self._pictures)), -place)
         random = np.random.default_rng([self._seed, 1, number])
         short_side_px = random.choice(config.short_sides_px)
-        example = examples.make(
-            picture,
-            pictures.read(picture.path),
-            config.mask_cells,
-            config.keypoints,
-        )
+        example = self._first_good(self._pictures[at] for at in places)
         if config.mirrored and random.random() < 0.5:
             example = examples.mirrored(example, self._partners)
         row = self._on_canvas(example, int(short_side_px))
         return {**row, "seeds": np.array([self._seed, number])}
+
+    def _first_good(self, candidates: Iterable[Picture]) -> examples.Example:
+        config = self._config
+        for picture in candidates:
+            try:
+                return examples.make(
+                    picture,
+                    pictures.read(picture.path),
+                    config.mask_cells,
+                    config.keypoints,
+                )
+            except UserError as error:
+                if self._on_bad is None:
+                    raise
+                self._on_bad(picture, str(error))
+        raise UserError("None of the pictures can be read.")
 
     def _on_canvas(self, example: examples.Example, short_side_px: int):
         """The example scaled, at the top left of the canvas."""
@@ -165,6 +194,7 @@ class _Source:
         if fits < 1:
             size = int(size[0] * fits) or 1, int(size[1] * fits) or 1
         y, x = (new / old for new, old in zip(size, given, strict=True))
+        # The same rounding for all: a point on a box's edge stays there.
         scale = np.array([x, y, x, y], np.float32)
         row: dict = {
             "images": _pixels(example.image, size, config),
@@ -177,7 +207,8 @@ class _Source:
             row["masks"] = example.masks
             row["mask_boxes"] = example.mask_boxes * scale
         if example.keypoints is not None:
-            row["keypoints"] = example.keypoints * np.array([x, y, 1.0])
+            point_scale = np.array([x, y, 1.0], np.float32)
+            row["keypoints"] = example.keypoints * point_scale
         return {
             name: _padded(array, self.specs[name].shape[1:])
             for name, array in row.items()
@@ -198,6 +229,18 @@ def _chosen(annotations: Annotations, config: BatchConfig) -> list[Picture]:
             f"pictures has {what} to learn from."
         )
     return found
+
+
+def _check_masks(annotations: Annotations, chosen: Sequence[Picture]) -> None:
+    """Raises a UserError if an object has no mask to learn from."""
+    for picture in chosen:
+        for one in picture.instances:
+            if one.segmentation is None and not one.is_crowd:
+                raise UserError(
+                    f"{annotations.path}: annotation {one.id} has no "
+                    "segmentation, which masks are learnt from. Leave it out, "
+                    "or train a detector without masks."
+                )
 
 
 def _has_objects(picture: Picture, with_keypoints: bool) -> bool:

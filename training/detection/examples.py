@@ -10,8 +10,10 @@ from training.detection import coco_api
 from training.detection.annotations import Category, Picture
 from training.errors import UserError
 
-# Names of keypoints that change places in a mirror.
-SIDES = re.compile(r"\b(left|right)\b|(?<![a-z])(left|right)_", re.IGNORECASE)
+# Words of keypoints that change places in a mirror.
+OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
+# A word of a name: "leftEye", "LEye" and "left_eye" have two.
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +51,8 @@ def make(
         picture: with its annotations.
         image: its pixels.
         mask_cells: along each side of a mask, or 0 for no masks. A mask is
-            exact where its object is not larger, else the share of each cell.
+            exact where its object has two pixels less, else the share of each
+            cell.
         keypoints: of an object, or 0 for none.
 
     Raises:
@@ -103,44 +106,43 @@ def _mask(picture: Picture, one, size, cells: int):
 def crop_mask(
     mask: np.ndarray, box: Sequence[float], cells: int
 ) -> tuple[np.ndarray, tuple[float, float, float, float]]:
-    """The part of a mask in a box, as a square of cells.
+    """The part of a mask in a box, and a cell around it, as a square of cells.
 
     Args:
         mask: bool `(height, width)`.
         box: x1, y1, x2, y2.
-        cells: along each side.
+        cells: along each side, 3 at least.
 
     Returns:
         float32 `(cells, cells)`, and the box that they cover: one cell a
-        pixel from the box's corner on, or more pixels a cell.
+        pixel, or more pixels a cell where the box has more than `cells - 2`.
+        What is outside of the picture is as its border.
     """
-    left, top = (int(np.floor(side)) for side in box[:2])
-    right, bottom = (int(np.ceil(side)) for side in box[2:])
-    part = mask[top:bottom, left:right].astype(np.float32)
-    height, width = part.shape
-    if height > cells:
-        part, height = _shares(height, cells) @ part, cells
-        covered_y = bottom - top
-    else:
-        covered_y = cells
-    if width > cells:
-        part, width = part @ _shares(width, cells).T, cells
-        covered_x = right - left
-    else:
-        covered_x = cells
-    part = np.pad(part, ((0, cells - height), (0, cells - width)))
-    covers = (left, top, left + covered_x, top + covered_y)
-    return part, tuple(map(float, covers))  # type: ignore[return-value]
+    height, width = mask.shape
+    (top, bottom), of_rows = _cells_along(box[1], box[3], height, cells)
+    (left, right), of_columns = _cells_along(box[0], box[2], width, cells)
+    part = of_rows @ mask.astype(np.float32) @ of_columns.T
+    return part, (left, top, right, bottom)
 
 
-def _shares(pixels: int, cells: int) -> np.ndarray:
-    """How much of each cell each pixel is, `(cells, pixels)`."""
-    ends = np.arange(cells + 1) * (pixels / cells)
-    at = np.arange(pixels)
-    first = np.maximum(ends[:-1, None], at)
-    last = np.minimum(ends[1:, None], at + 1)
-    shares = np.maximum(last - first, 0) * (cells / pixels)
-    return shares.astype(np.float32)
+def _cells_along(start: float, end: float, pixels: int, cells: int):
+    """Cells along an axis.
+
+    Returns:
+        Where the first begins and the last ends, and how much of each cell
+        each pixel is, `(cells, pixels)`.
+    """
+    first, last = np.floor(start), np.ceil(end)
+    size = max(1.0, (last - first) / (cells - 2))  # of a cell, in pixels
+    edges = first + size * np.arange(-1, cells)
+    # The first pixel and the last go on outside of the picture.
+    begins, ends = np.arange(pixels) * 1.0, np.arange(pixels) + 1.0
+    begins[0], ends[-1] = min(begins[0], edges[0]), max(ends[-1], edges[-1])
+    inside = np.minimum(edges[1:, None], ends) - np.maximum(
+        edges[:-1, None], begins
+    )
+    shares = np.maximum(inside, 0) / size
+    return (edges[0], edges[-1]), shares.astype(np.float32)
 
 
 def mirrored(example: Example, partners: Sequence[int] = ()) -> Example:
@@ -176,23 +178,40 @@ def partners_of(category: Category) -> list[int]:
     """Of each keypoint the one that it becomes in a mirror.
 
     Raises:
-        UserError: a left one has no right one, or the other way round.
+        UserError: a left one has no right one, or the other way round, or
+            which one is not to be told.
     """
     numbers = {name: n for n, name in enumerate(category.keypoints)}
-    partners = []
-    for name in category.keypoints:
-        other = SIDES.sub(_other_side, name)
-        if other not in numbers:
-            raise UserError(
-                f"Keypoint {name!r} of {category.name!r} has no partner "
-                f"{other!r}, which it becomes in a mirror. Switch mirroring "
-                "off, or name both."
-            )
-        partners.append(numbers[other])
-    return partners
+    by_words = {_words(name): n for name, n in numbers.items()}
+    return [_partner(category, by_words, name) for name in category.keypoints]
 
 
-def _other_side(match: re.Match) -> str:
-    text = match[0]
-    side = "right" if "left" in text.lower() else "left"
-    return re.sub("left|right", side, text, flags=re.IGNORECASE)
+def _partner(
+    category: Category, by_words: dict[tuple[str, ...], int], name: str
+) -> int:
+    words = _words(name)
+    other = tuple(OTHER_SIDE.get(word, word) for word in words)
+    if other in by_words and (other != words or not _has_side(name)):
+        return by_words[other]
+    raise UserError(
+        f"Keypoint {name!r} of {category.name!r} has no partner that it "
+        f"becomes in a mirror. Expected {' '.join(other)!r}, in whatever "
+        "style, among its keypoints. Switch mirroring off "
+        "(pictures.mirrored=False), or rename them."
+    )
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """A name's words in small letters, however it is written.
+
+    >>> _words("leftEye"), _words("eye_left"), _words("L-eye")
+    (('left', 'eye'), ('eye', 'left'), ('l', 'eye'))
+    """
+    return tuple(word.lower() for word in WORD.findall(name))
+
+
+def _has_side(name: str) -> bool:
+    """Whether it may be of a side: "left" or "right" are somewhere in it."""
+    return any(side in name.lower() for side in ("left", "right")) or any(
+        word in OTHER_SIDE for word in _words(name)
+    )

@@ -1,6 +1,8 @@
 """Trains what is left of a run of a detector, from its last checkpoint on."""
 
+import csv
 import dataclasses
+import io
 import json
 import math
 import pathlib
@@ -13,7 +15,7 @@ from nonlocal_tf import detection
 from nonlocal_tf.detection import MaskRCNN
 from training import callbacks, checkpoints, files, optimizers, schedules
 from training.detection import batches
-from training.detection.annotations import Annotations, Category
+from training.detection.annotations import Annotations, Category, Picture
 from training.detection.coco_evaluation import CocoEvaluation
 from training.detection.detector_trainer import DetectorTrainer, freeze
 from training.detection.recipe import DetectionRecipe
@@ -25,6 +27,8 @@ from training.stopping import Preempted, sigterm
 from training.strategy import Devices
 
 CATEGORIES = "categories.json"
+BAD_PICTURES = "bad_pictures.csv"
+MAX_BAD_SHARE = 0.05
 # As in Detectron.
 BIAS_RATE = 2.0
 
@@ -98,7 +102,9 @@ def fit(
                 pixels=chosen.pictures.pixels,
             )
         )
+    bad = BadPictures(run, len(data.train.pictures))
     used = [
+        bad,
         *tested,
         record,
         *([callbacks.TimeLeft(chosen.epochs)] if verbose else []),
@@ -112,6 +118,7 @@ def fit(
                 chosen.seed,
                 epoch * chosen.epoch_steps + step,
                 until * chosen.epoch_steps,
+                on_bad=bad.add,
             ),
             initial_epoch=epoch,
             epochs=until,
@@ -121,10 +128,55 @@ def fit(
             verbose=verbose,
         )
 
-    fit_rest(fit_epochs, history, chosen.epochs, start)
+    try:
+        fit_rest(fit_epochs, history, chosen.epochs, start)
+    except tf.errors.OpError:
+        bad.check()
+        raise
     if sigterm.requested:
         raise Preempted
     return history
+
+
+class BadPictures(keras.callbacks.Callback):
+    """Lists pictures that turn out bad, and stops if they are too many.
+
+    Args:
+        run: where to, in bad_pictures.csv.
+        pictures: how many there are.
+    """
+
+    def __init__(self, run: RunFolder, pictures: int):
+        super().__init__()
+        self._path = run.path / BAD_PICTURES
+        self._pictures = pictures
+        self._found: dict[str, str] = {}
+        self._listed = 0
+
+    def add(self, picture: Picture, reason: str) -> None:
+        """Notes a picture; called by the threads that read them."""
+        self._found[str(picture.path)] = reason
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.check()
+
+    def check(self) -> None:
+        """Raises a UserError if there are too many."""
+        found = dict(self._found)
+        if len(found) == self._listed:
+            return
+        for path, reason in list(found.items())[self._listed :]:
+            print(f"note: {path} is left out: {reason}")
+        self._listed = len(found)
+        text = io.StringIO()
+        csv.writer(text).writerows([("path", "reason"), *found.items()])
+        files.write_text(self._path, text.getvalue())
+        if len(found) > MAX_BAD_SHARE * self._pictures:
+            raise UserError(
+                f"{len(found)} of {self._pictures} pictures are bad, more than "
+                f"{MAX_BAD_SHARE:.0%}; they are listed in {self._path}. The "
+                f"first: {next(iter(found.values()))}"
+            )
 
 
 class _Test(CocoEvaluation):

@@ -64,6 +64,9 @@ def orientation(content: bytes) -> int:
     at = 2
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
+        if marker == 0xFF:  # fill
+            at += 1
+            continue
         (length,) = struct.unpack_from(">H", content, at + 2)
         if marker == 0xDA:  # from here on there are pixels
             return 1

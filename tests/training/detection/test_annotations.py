@@ -131,6 +131,35 @@ def test_bad_keypoints_are_told(tmp_path, keypoints, message):
     assert "annotation 13: " in problem and message in problem
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keypoints": [1]}, "a list of names"),
+        ({"keypoints": ["a", "a"]}, "the same name"),
+        ({"skeleton": [1]}, "pairs of keypoints from 1 to 2"),
+        ({"skeleton": [[1, 3]]}, "pairs of keypoints from 1 to 2"),
+    ],
+)
+def test_a_bad_category_is_told(tmp_path, change, message):
+    content = copy.deepcopy(GOOD)
+    number = next(
+        n for n, one in enumerate(content["categories"]) if "keypoints" in one
+    )
+    content["categories"][number].update(change)
+    found = read(tmp_path, content)
+    id_ = content["categories"][number]["id"]
+    assert f"category {id_}: " in found.problems[0]
+    assert message in found.problems[0]
+
+
+def test_a_category_may_say_that_it_has_no_keypoints(tmp_path):
+    content = copy.deepcopy(GOOD)
+    for one in content["categories"]:
+        if "keypoints" not in one:
+            one |= {"keypoints": None, "skeleton": None}
+    assert read(tmp_path, content).problems == ()
+
+
 def test_a_box_that_sticks_out_is_cut_and_told(tmp_path):
     found = read(tmp_path, changed(0, bbox=[60, 40, 40, 30]))
     (problem,) = found.problems

@@ -152,3 +152,57 @@ def test_another_number_of_keypoints_is_an_error(found):
 def test_a_canvas_of_other_sides_is_an_error():
     with pytest.raises(ValueError, match="multiples of 32"):
         dataclasses.replace(CONFIG, canvas_px=(100, 128))
+
+
+def test_an_object_without_a_mask_is_named_before_the_first_batch(found):
+    first = found.pictures[0]
+    bare = dataclasses.replace(first.instances[0], segmentation=None)
+    changed = dataclasses.replace(first, instances=(bare,))
+    some = dataclasses.replace(found, pictures=(changed,))
+    with pytest.raises(UserError, match=f"annotation {bare.id} has no segm"):
+        batches.batches(some, CONFIG, 3, 0, 1)
+    without = dataclasses.replace(CONFIG, mask_cells=0)
+    assert len(steps(some, without, 0, 1)) == 1
+
+
+def test_a_bad_picture_is_told_and_the_next_one_taken(found, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    damaged = dataclasses.replace(found.pictures[0], path=bad)
+    some = dataclasses.replace(found, pictures=(damaged, found.pictures[1]))
+    told = {}
+    made = batches.batches(
+        some,
+        PLAIN,
+        3,
+        0,
+        2,
+        on_bad=lambda picture, reason: told.update({picture.id: reason}),
+    )
+    boxes = {
+        tuple(row[0]) for b in made.as_numpy_iterator() for row in b["boxes"]
+    }
+    assert len(boxes) == 1  # the good one, again and again
+    assert list(told) == [damaged.id] and "bad.png" in told[damaged.id]
+
+
+@pytest.mark.parametrize("scaled_px", range(50, 96))
+def test_a_keypoint_on_the_edge_of_a_box_stays_on_it(found, scaled_px):
+    picture = found.pictures[0]
+    box = (3.0, 5.0, 88.0, 57.0)
+    one = dataclasses.replace(
+        picture.instances[0],
+        box=box,
+        keypoints=(88.0, 57.0, 2.0, 3.0, 5.0, 2.0),
+    )
+    some = dataclasses.replace(
+        found, pictures=(dataclasses.replace(picture, instances=(one,)),)
+    )
+    config = dataclasses.replace(
+        CONFIG, batch=4, short_sides_px=(scaled_px,), long_side_px=2 * scaled_px
+    )
+    batch = steps(some, config, 0, 1)[0]
+    x1, y1, x2, y2 = batch["boxes"][:, 0].T
+    x, y, _ = np.moveaxis(batch["keypoints"][:, 0], -1, 0)
+    assert ((x >= x1[:, None]) & (x <= x2[:, None])).all()
+    assert ((y >= y1[:, None]) & (y <= y2[:, None])).all()

@@ -70,6 +70,15 @@ def test_notes_that_are_cut_off_do_no_harm():
     )
 
 
+def test_fill_before_a_segment_is_passed_over():
+    content = io.BytesIO()
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = 6
+    photo().save(content, "JPEG", exif=exif)
+    start, segments = content.getvalue()[:2], content.getvalue()[2:]
+    assert pictures.orientation(start + b"\xff" * 3 + segments) == 6
+
+
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff\xe0x"])
 def test_what_is_no_picture_is_named(tmp_path, content):
     path = tmp_path / "bad.jpg"
