@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
+from keras import ops
 
 SIZES_PX = (32, 64, 128, 256, 512)  # of P2 to P6
 ASPECT_RATIOS = (0.5, 1.0, 2.0)  # height to width
 STRIDES = (4, 8, 16, 32, 64)
 
 
-def grid_sizes(image_size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Heights and widths of P2 to P6 of a padded image."""
+def grid_sizes(image_size) -> list[tuple]:
+    """Heights and widths of P2 to P6 of a padded image, known or not."""
     height, width = image_size
     return [(-(-height // s), -(-width // s)) for s in STRIDES]
 
@@ -53,3 +54,24 @@ def pyramid_anchors(
         anchors = corners + cell_anchors(size_px, ratios)
         found.append(anchors.reshape(-1, 4))
     return found
+
+
+def anchors_at(places, image_size, grid, size_px, ratios=ASPECT_RATIOS):
+    """Some anchors of a level; sizes need not be known before a graph runs.
+
+    Args:
+        places: int32, in the order of `pyramid_anchors`, any shape.
+        image_size: height and width after padding.
+        grid: height and width of the level, of `grid_sizes`.
+        size_px: side of a square anchor.
+        ratios: of height to width.
+
+    Returns:
+        float32 `(*places.shape, 4)`.
+    """
+    cells = places // len(ratios)
+    y = cells // grid[1] * (image_size[0] // grid[0])
+    x = cells % grid[1] * (image_size[1] // grid[1])
+    corners = ops.cast(ops.stack([x, y, x, y], axis=-1), "float32")
+    around = ops.convert_to_tensor(cell_anchors(size_px, ratios))
+    return corners + ops.take(around, places % len(ratios), axis=0)

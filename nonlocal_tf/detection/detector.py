@@ -1,6 +1,7 @@
 """Mask R-CNN: from images to boxes, classes, masks and keypoints."""
 
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ from nonlocal_tf.detection.pyramid import build_pyramid
 
 # Of the maps that boxes are read from, P2 to P5.
 SCALES = tuple(1 / stride for stride in anchors.STRIDES[:4])
+NONE = -np.inf  # a logit of no anchor
 
 
 class MaskRCNN(keras.Model):
@@ -62,7 +64,8 @@ class MaskRCNN(keras.Model):
     def call(self, inputs):
         sizes = inputs["sizes"]
         maps = self.pyramid(inputs["images"])
-        proposals = self.propose(maps, inputs["images"].shape[1:3], sizes)
+        image_size = ops.shape(inputs["images"])[1:3]
+        proposals = self.propose(maps, image_size, sizes)
         found = self.classify(maps, proposals, sizes)
         if self.mask_head is not None:
             logits = self.on_boxes(self.mask_head, maps, found["boxes"])
@@ -73,12 +76,21 @@ class MaskRCNN(keras.Model):
             )
         return found
 
+    def in_graph(self):
+        """The network as a graph, for many pictures of whatever sizes.
+
+        Returns:
+            A function of what a call takes, of one picture. It is traced
+            once, when it is first called, and sees the weights as they are.
+        """
+        return tf_ops.graph_of(self)
+
     def propose(self, maps, image_size, sizes):
         """Boxes that may hold an object.
 
         Args:
             maps: P2 to P6.
-            image_size: height and width of the padded images, known.
+            image_size: height and width of the padded images.
             sizes: before padding, `(batch, 2)`.
 
         Returns:
@@ -90,17 +102,20 @@ class MaskRCNN(keras.Model):
     def propose_from(self, outputs, image_size, sizes):
         """As `propose`, of the logits and deltas of each level."""
         config = self.config
-        every = anchors.pyramid_anchors(
-            tuple(image_size), config.anchor_sizes_px, config.aspect_ratios
-        )
+        grids = anchors.grid_sizes(image_size)
         found_boxes, found_scores = [], []
-        for of_level, (logits, deltas) in zip(every, outputs, strict=True):
-            count = min(config.proposals_a_level, len(of_level))
-            logits, at = ops.top_k(logits, count)
+        for grid, size_px, (logits, deltas) in zip(
+            grids, config.anchor_sizes_px, outputs, strict=True
+        ):
+            logits, at = _best(logits, config.proposals_a_level)
             deltas = ops.take_along_axis(deltas, at[..., None], axis=1)
-            moved = boxes.decode(deltas, ops.take(of_level, at, axis=0))
+            of_level = anchors.anchors_at(
+                at, image_size, grid, size_px, config.aspect_ratios
+            )
+            moved = boxes.decode(deltas, of_level)
             moved = boxes.clip(moved, ops.expand_dims(sizes, 1))
             is_box = boxes.has_sides(moved, config.proposal_side_px)
+            is_box = is_box & (logits > NONE)
             scores = ops.where(is_box, ops.sigmoid(logits), -1.0)
             kept, scores = tf_ops.suppressed(
                 moved, scores, config.proposal_nms, config.proposals
@@ -174,7 +189,7 @@ class Detections:
 
 
 def detect(
-    model: MaskRCNN,
+    model: Callable[[dict], dict],
     image: np.ndarray,
     short_side_px: int = 800,
     long_side_px: int = 1333,
@@ -183,7 +198,7 @@ def detect(
     """Finds the objects of one picture.
 
     Args:
-        model: a trained one.
+        model: a trained one, or its `in_graph`.
         image: uint8 RGB `(height, width, 3)`.
         short_side_px: it is scaled to, at the most.
         long_side_px: it is scaled to, at the most.
@@ -206,6 +221,25 @@ def detect(
     return Detections(
         at, found["labels"], found["scores"], pasted, points, scores
     )
+
+
+def _best(logits, count):
+    """The largest logits of an image, and where they are.
+
+    Args:
+        logits: `(batch, n)`; n need not be known before a graph runs.
+        count: at most.
+
+    Returns:
+        `(batch, k)` each, k = min(count, n) if n is known, else `count`, with
+        `NONE` behind the last.
+    """
+    if logits.shape[1] is not None:
+        return ops.top_k(logits, min(count, logits.shape[1]))
+    last = ops.shape(logits)[1] - 1
+    padded = ops.pad(logits, ((0, 0), (0, count)), constant_values=NONE)
+    best, at = ops.top_k(padded, count)
+    return best, ops.minimum(at, last)
 
 
 def _of_classes(logits, labels):

@@ -103,6 +103,21 @@ def _crops(feature_map, cells, of, size, samples, aligned):
     return tf.cast(means, dtype)
 
 
+def graph_of(model):
+    """A detector as a function of one picture that is traced once.
+
+    Args:
+        model: takes a dict of `images` and `sizes`.
+    """
+    specs = {
+        "images": tf.TensorSpec((1, None, None, 3), tf.float32),
+        "sizes": tf.TensorSpec((1, 2), tf.int32),
+    }
+    return tf.function(
+        lambda inputs: model(inputs, training=False), [specs], autograph=False
+    )
+
+
 def nms(boxes, scores, threshold, count, least_score=float("-inf")):
     """Greedy suppression of one image's boxes.
 

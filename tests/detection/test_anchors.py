@@ -31,3 +31,15 @@ def test_anchors_of_a_cell_are_torchvisions():
     for level, size_px in enumerate(anchors.SIZES_PX, start=2):
         expected = golden.arrays("boxes")[f"anchors/cell_P{level}"]
         np.testing.assert_array_equal(anchors.cell_anchors(size_px), expected)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_anchors_at_places_are_those_of_the_pyramid(size):
+    every = anchors.pyramid_anchors(size)
+    grids = anchors.grid_sizes(size)
+    for expected, grid, size_px in zip(
+        every, grids, anchors.SIZES_PX, strict=True
+    ):
+        places = np.random.default_rng(0).integers(0, len(expected), (2, 9))
+        got = anchors.anchors_at(places.astype("int32"), size, grid, size_px)
+        np.testing.assert_array_equal(got, expected[places])

@@ -242,3 +242,25 @@ def test_normalisations_are_frozen():
     assert not any("affine" in path for path in trained)
     assert any("conv1/kernel" in path for path in trained)
     assert keras.backend.backend() == "tensorflow"
+
+
+@pytest.mark.parametrize("name", ["tiny_mask_rcnn", "tiny_keypoint_rcnn"])
+def test_the_graph_finds_the_same_in_pictures_of_any_size(name):
+    model = tiny.detector(name)
+    in_graph = model.in_graph()
+    image = tiny.stored(name)[1]["image"]
+    # Also smaller than there are proposals a level.
+    for height, width in ((128, 160), (64, 96), (40, 25)):
+        part = image[:height, :width]
+        sides = min(part.shape[:2]), max(part.shape[:2])
+        expected = detector.detect(model, part, *sides)
+        found = detector.detect(in_graph, part, *sides)
+        at, distance = nearest(found.boxes, expected.boxes)
+        assert len(set(at)) == len(expected.boxes) == len(found.boxes)
+        # The same operations, which a graph may put together.
+        assert distance.max() < 1e-3
+        np.testing.assert_allclose(
+            found.scores[at], expected.scores, rtol=0, atol=1e-5
+        )
+        np.testing.assert_array_equal(found.labels[at], expected.labels)
+    assert in_graph.experimental_get_tracing_count() == 1
