@@ -41,7 +41,7 @@ def cubic_weights(cells: int, size: int) -> np.ndarray:
     weights = np.zeros((size, cells), np.float32)
     for offset in (-1, 0, 1, 2):
         cell = before + offset
-        share = _cubic(np.abs(at - cell))
+        share = cubic(np.abs(at - cell))
         np.add.at(
             weights, (np.arange(size), np.clip(cell, 0, cells - 1)), share
         )
@@ -52,9 +52,9 @@ def _places(cells: int, size: int) -> np.ndarray:
     return (np.arange(size) + 0.5) * (cells / size) - 0.5
 
 
-def _cubic(distance: np.ndarray) -> np.ndarray:
-    """Keys' kernel, which is 0 from two cells on."""
+def cubic(distance, where=np.where):
+    """Keys' kernel up to two cells; `where` is that of the arrays' kind."""
     d, a = distance, CUBIC_A
     near = ((a + 2) * d - (a + 3)) * d * d + 1
     far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-    return np.where(d <= 1, near, far)
+    return where(d <= 1, near, far)

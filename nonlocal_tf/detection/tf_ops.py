@@ -6,6 +6,7 @@ Nothing of it compiles under XLA but `nms`; `roi_align.roi_align` does.
 import tensorflow as tf  # noqa: TID251, the one place
 
 from nonlocal_tf.detection import roi_align as gathered
+from nonlocal_tf.detection.resize import cubic
 
 
 def roi_align(maps, boxes, scales, size, samples=2, aligned=False, level=None):
@@ -222,3 +223,50 @@ def uniform(shape, seed, salt):
         seed,
         fn_output_signature=tf.TensorSpec(shape[1:], tf.float32),
     )
+
+
+def decode_keypoints(maps, boxes):
+    """`nonlocal_tf.detection.keypoints.decode` within a graph.
+
+    Args and returns: as there.
+    """
+    cells = maps.shape[1]
+
+    def one(of_box):
+        heat, box = of_box
+        sides = tf.maximum(box[2:] - box[:2], 1.0)
+        width, height = tf.unstack(tf.cast(tf.math.ceil(sides), tf.int32))
+        large = tf.einsum(
+            "ih,hwk,jw->kij",
+            _cubic_weights(cells, height),
+            heat,
+            _cubic_weights(cells, width),
+        )
+        flat = tf.reshape(large, (maps.shape[-1], -1))
+        best = tf.argmax(flat, -1, tf.int32)
+        at = tf.cast(tf.stack([best % width, best // width], -1), tf.float32)
+        pixel = sides / tf.cast(tf.stack([width, height]), tf.float32)
+        points = (at + 0.5) * pixel + box[:2]
+        ones = tf.ones_like(points[:, :1])
+        return tf.concat([points, ones], -1), tf.reduce_max(flat, -1)
+
+    shapes = (
+        tf.TensorSpec((maps.shape[-1], 3), tf.float32),
+        tf.TensorSpec((maps.shape[-1],), tf.float32),
+    )
+    maps, boxes = tf.cast(maps, tf.float32), tf.cast(boxes, tf.float32)
+    return tf.map_fn(one, (maps, boxes), fn_output_signature=shapes)
+
+
+def _cubic_weights(cells, size):
+    """`nonlocal_tf.detection.resize.cubic_weights` of an unknown size."""
+    at = tf.range(tf.cast(size, tf.float64)) + 0.5
+    at = at * (cells / tf.cast(size, tf.float64)) - 0.5
+    before = tf.math.floor(at)
+    weights = 0.0
+    for offset in (-1.0, 0.0, 1.0, 2.0):
+        cell = tf.clip_by_value(before + offset, 0.0, cells - 1.0)
+        share = cubic(tf.abs(at - before - offset), tf.where)
+        hot = tf.one_hot(tf.cast(cell, tf.int32), cells, dtype=tf.float64)
+        weights = weights + hot * share[:, None]
+    return tf.cast(weights, tf.float32)

@@ -61,16 +61,26 @@ def prepare(image, short_side_px: int, long_side_px: int, pixels: Pixels = RGB):
         (height, width) of the picture in it.
     """
     size = resized_size(image.shape[:2], short_side_px, long_side_px)
-    x = ops.cast(image, "float32")
-    if pixels.bgr:
-        x = ops.flip(x, axis=-1)
-    x = (x - ops.convert_to_tensor(pixels.mean, "float32")) / (
-        ops.convert_to_tensor(pixels.deviation, "float32")
-    )
+    x = normalised(image, pixels)
     x = ops.image.resize(x, size, interpolation="bilinear", antialias=False)
     below = [(-side) % MULTIPLE_PX for side in size]
     x = ops.pad(x, ((0, below[0]), (0, below[1]), (0, 0)))
     return ops.expand_dims(x, 0), size
+
+
+def normalised(image, pixels: Pixels):
+    """Pixels as a network wants them, float32.
+
+    Args:
+        image: uint8 RGB `(height, width, 3)`.
+        pixels: what the network wants.
+    """
+    x = ops.cast(image, "float32")
+    if pixels.bgr:
+        x = ops.flip(x, axis=-1)
+    return (x - ops.convert_to_tensor(pixels.mean, "float32")) / (
+        ops.convert_to_tensor(pixels.deviation, "float32")
+    )
 
 
 def boxes_back(boxes, size: tuple[int, int], original: tuple[int, int]):

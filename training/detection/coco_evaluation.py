@@ -42,13 +42,14 @@ def evaluate(
     categories = categories or annotations.categories
     check_classes(detector, annotations, categories)
     scores = CocoScores(annotations, categories, kinds_of(detector))
+    in_graph = detector.in_graph()
     for picture in annotations.pictures:
         try:
             image = pictures.read(picture.path)
         except UserError as error:
             print(f"note: left out of the test: {error}")
             continue
-        found = detect(detector, image, short_side_px, long_side_px, pixels)
+        found = detect(in_graph, image, short_side_px, long_side_px, pixels)
         scores.add(picture.id, found)
     return scores.scores()
 

@@ -1,6 +1,7 @@
 """Detectors that are trained: of a run, or of someone's file."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 
@@ -38,10 +39,14 @@ class Trained:
     long_side_px: int = LONG_SIDE_PX
     pixels: Pixels = detection.RGB
 
+    @functools.cached_property
+    def _in_graph(self):
+        return self.detector.in_graph()
+
     def detect(self, image: np.ndarray) -> Detections:
         """The objects of a picture, uint8 RGB `(height, width, 3)`."""
         return detection.detect(
-            self.detector,
+            self._in_graph,
             image,
             self.short_side_px,
             self.long_side_px,

@@ -1,0 +1,69 @@
+"""A graph turns pictures as Python does."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from training import remote
+from training.detection import pictures, upright
+
+Image = pytest.importorskip("PIL.Image")
+GRAPH = tf.function(
+    upright.orientation, [tf.TensorSpec((), tf.string)], autograph=False
+)
+
+
+def jpeg(orientation, more=()):
+    pixels = np.zeros((16, 24, 3), "uint8")
+    pixels[:8, :8] = 255
+    exif = Image.Exif()
+    for tag, value in more:
+        exif[tag] = value
+    exif[pictures.ORIENTATION] = orientation
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "JPEG", exif=exif)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_as_its_notes_say(tmp_path, orientation):
+    content = jpeg(orientation, [(0x010F, "a maker")])
+    assert int(GRAPH(content)) == orientation
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    expected = pictures.read(remote.as_path(str(path)))
+    np.testing.assert_array_equal(upright.decode(content), expected)
+
+
+def test_both_orders_of_bytes_are_read():
+    small = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
+    big = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"
+    for tiff in (small, big):
+        notes = b"Exif\0\0" + tiff
+        size = (len(notes) + 2).to_bytes(2, "big")
+        content = b"\xff\xd8\xff\xe1" + size + notes
+        assert pictures.orientation(content) == 6
+        assert int(GRAPH(content)) == 6
+
+
+def test_notes_that_are_cut_off_or_wrong_are_as_in_python():
+    whole = jpeg(6, [(0x010F, "x")])
+    start = whole.index(b"Exif\0\0")
+    random = np.random.default_rng(0)
+    cases = [whole[:length] for length in range(start, start + 45)]
+    cases += [b"", b"\xff\xd8", b"no picture", b"\xff\xd8\xff\xff\xff"]
+    cases += [whole[:2] + b"\xff\xff" + whole[2:]]
+    for _ in range(200):
+        changed = bytearray(whole[: start + 60])
+        changed[random.integers(2, len(changed))] = random.integers(256)
+        cases.append(bytes(changed))
+    for content in cases:
+        assert int(GRAPH(content)) == pictures.orientation(content), content
+
+
+def test_other_kinds_are_not_turned():
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), "uint8")
+    content = tf.io.encode_png(pixels).numpy()
+    np.testing.assert_array_equal(upright.decode(content), pixels)

@@ -1,0 +1,83 @@
+"""Writes a trained detector as a SavedModel that needs none of our code.
+
+It takes the bytes of pictures: `python -m pydoc
+training.detection.saved_detector` has the signatures. Each export is a
+numbered version in a directory, as TensorFlow Serving expects it.
+"""
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+from training import cli, files, remote
+from training.detection import predict, saved_detector
+from training.detection.trained import Trained
+from training.errors import UserError
+from training.remote import Path
+from training.serving import saved_model, stored_weights
+
+EXAMPLE = (
+    "python -m training.detection.export --workdir runs/small "
+    "--out savedmodels/small"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.detection.export`."""
+    parser = cli.parser(
+        "training.detection.export",
+        "Writes a detector as the next version of a SavedModel. Without "
+        "arguments: lists the runs.",
+        EXAMPLE,
+    )
+    predict.add_model(parser)
+    parser.add_argument(
+        "--out", metavar="DIR", help="directory that holds the versions"
+    )
+    parser.add_argument(
+        "--quantize",
+        choices=stored_weights.DTYPES[1:],
+        default="float32",
+        help="keep the weights in half or a quarter of the space; they are "
+        "float32 again before they are used",
+    )
+    options, given = cli.parse(parser, arguments)
+    if not given:
+        print(cli.overview_of_runs(EXAMPLE))
+        return
+    if options.out is None:
+        raise UserError("Give --out DIR.")
+    out = remote.as_path(options.out)
+    path = export(predict.load(options), out, options.quantize)
+    print(
+        f"SavedModel: {path}\nServe it: python -m training.serve_config "
+        f"--model {shlex.quote(str(path.parent))}"
+    )
+
+
+def export(model: Trained, out: Path, dtype: str = "float32") -> Path:
+    """Writes the next version.
+
+    Args:
+        model: the detector.
+        out: directory of versions, made if needed.
+        dtype: of the weights as they are kept, of `stored_weights.DTYPES`.
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with files.locked(out):
+        there = saved_model.versions(out)
+        number = int(there[-1].name) + 1 if there else 1
+        made = out / str(number)
+        with files.new_directory(made, saved_model.SAVED_MODEL) as path:
+            saved_detector.write(model, path, dtype)
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
