@@ -139,7 +139,7 @@ def test_classes_are_beside_it(exported):
 def test_the_next_export_is_the_next_version(exported):
     model, path = exported
     if model.detector.mask_head is None:
-        return  # one is enough
+        pytest.skip("one is enough")
     again = export.export(model, path.parent, "bfloat16")
     assert (path.name, again.name) == ("1", "2")
     size, smaller = (
