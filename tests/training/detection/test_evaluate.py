@@ -1,0 +1,40 @@
+"""A detector of a file is tested by a command."""
+
+import pytest
+
+from tests.detection import test_infer
+from tests.training.detection import composites
+from training import cli
+from training.detection import evaluate
+
+pytest.importorskip("pycocotools")
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set")
+    path = composites.write(folder, 2)
+    weights, _ = test_infer.written(
+        folder, "torchvision", "keypointrcnn_resnet50_fpn"
+    )
+    return [
+        f"--weights={weights}",
+        f"--annotations={path}",
+        f"--pictures={folder}",
+    ]
+
+
+def test_classes_that_the_network_does_not_know_are_named(options, capsys):
+    assert cli.run(evaluate.main, options) == cli.USER_ERROR
+    assert "does not know category 3, 'box'" in capsys.readouterr().err
+
+
+def test_annotations_have_to_be_given(options, capsys):
+    assert cli.run(evaluate.main, options[:1]) == cli.USER_ERROR
+    assert "--annotations" in capsys.readouterr().err
+
+
+def test_numbers_are_a_table():
+    scores = {"box_AP": 0.5, "box_AP50": 0.75, "box_AP75": -1.0}
+    text = evaluate.render(scores)
+    assert "0.500" in text and "0.750" in text and "-1" not in text

@@ -1,0 +1,124 @@
+"""Objects are found by a command: JSON and drawings."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nonlocal_tf.detection import Detections
+from tests.detection import tiny
+from training import cli, remote
+from training.detection import coco_names, predict, run_lengths, trained
+
+NAME = "tiny_keypoint_rcnn"
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """A small keypoint network; not in a graph, for once."""
+    detector = tiny.detector(NAME)
+    made = trained.Trained(
+        "x.pth",
+        detector,
+        coco_names.categories_of(2, detector.config.keypoints),
+        short_side_px=64,
+        long_side_px=96,
+    )
+    vars(made)["_in_graph"] = detector
+    monkeypatch.setattr(trained, "of_file", lambda path: made)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures, what is none, and something else."""
+    pixels = tiny.stored(NAME)[1]["image"][:64, :96]
+    content = tf.io.encode_png(pixels).numpy()
+    found = tmp_path / "pictures"
+    (found / "more").mkdir(parents=True)
+    (found / "a.png").write_bytes(content)
+    (found / "b.PNG").write_bytes(content)
+    (found / "bad.jpg").write_bytes(b"no picture")
+    (found / "notes.txt").write_text("x")
+    (found / "more" / "a.png").write_bytes(content)
+    return found
+
+
+def test_what_is_found_is_written(model, folder, tmp_path, capsys):
+    out = tmp_path / "found"
+    options = [str(folder), str(folder / "more" / "a.png"), "--weights=x.pth"]
+    predict.main([*options, f"--out={out}", "--least-score=0"])
+    rows = json.loads((out / predict.FOUND).read_text())["pictures"]
+    assert [row.get("drawn") for row in rows] == [
+        "a.png",
+        "b.png",
+        None,
+        "a_2.png",
+    ]
+    assert "bad.jpg is damaged" in rows[2]["error"]
+    said = capsys.readouterr().out
+    assert "3 pictures looked at" in said and "1 could not" in said
+    image = tf.io.decode_png((folder / "a.png").read_bytes()).numpy()
+    expected = model.detect(image)
+    objects = rows[0]["objects"]
+    assert len(objects) == len(expected.boxes) > 0
+    assert (rows[0]["height"], rows[0]["width"]) == (64, 96)
+    for number, one in enumerate(objects):
+        assert one["class"] == "person"
+        np.testing.assert_allclose(
+            one["box"], expected.boxes[number], rtol=0, atol=0.006
+        )
+        assert one["score"] == pytest.approx(
+            float(expected.scores[number]), abs=1e-5
+        )
+        points = [[p["x"], p["y"]] for p in one["keypoints"]]
+        np.testing.assert_allclose(
+            points, expected.keypoints[number, :, :2], rtol=0, atol=0.006
+        )
+        assert one["keypoints"][9]["name"] == "left_wrist"
+    for name in ("a.png", "b.png", "a_2.png"):
+        drawn = tf.io.decode_png((out / name).read_bytes()).numpy()
+        assert drawn.shape == image.shape and (drawn != image).any()
+
+
+def test_masks_are_run_lengths():
+    masks = np.zeros((1, 4, 5), bool)
+    masks[0, 1:3, 2:] = True
+    found = Detections(
+        np.float32([[2, 1, 5, 3]]), np.int32([1]), np.float32([0.5]), masks
+    )
+    category = coco_names.categories_of(3)
+    (one,) = predict.objects_of(found, category)
+    assert one["class"] == "class 1"
+    np.testing.assert_array_equal(run_lengths.decode(one["mask"]), masks[0])
+
+
+def test_nothing_good_is_an_error(model, folder, tmp_path, capsys):
+    options = [str(folder / "bad.jpg"), "--weights=x", f"--out={tmp_path}"]
+    assert cli.run(predict.main, options) == cli.USER_ERROR
+    assert "No picture could be looked at" in capsys.readouterr().err
+
+
+def test_a_folder_without_pictures_is_named(tmp_path):
+    with pytest.raises(predict.UserError, match="has no picture"):
+        predict.find([str(tmp_path)])
+
+
+def test_pictures_are_looked_at_once(folder):
+    found = predict.find([str(folder / "b.PNG"), str(folder)])
+    assert [path.name for path in found] == ["b.PNG", "a.png", "bad.jpg"]
+    assert found[0] == remote.as_path(str(folder / "b.PNG"))
+
+
+@pytest.mark.parametrize(
+    "options", [["a.png"], ["a.png", "--workdir=x", "--weights=y"]]
+)
+def test_a_detector_has_to_be_named_once(options, capsys):
+    assert cli.run(predict.main, options) == cli.USER_ERROR
+    assert "either --workdir DIR or --weights" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_named():
+    with pytest.raises(predict.UserError, match=r"no file none\.pth"):
+        trained.of_file("none.pth")

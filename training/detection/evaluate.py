@@ -1,0 +1,90 @@
+"""COCO's numbers of a trained detector, on annotated pictures."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from training import cli, files, remote, table
+from training.detection import annotations, coco_evaluation, predict, recipe
+from training.detection.annotations import Annotations
+from training.errors import UserError
+from training.run_folder import RunFolder
+
+EXAMPLE = (
+    "python -m training.detection.evaluate --workdir runs/small "
+    "--annotations val.json --pictures val"
+)
+COLUMNS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.detection.evaluate`."""
+    parser = cli.parser(
+        "training.detection.evaluate",
+        "Tests a detector: average precision of boxes, masks and keypoints. "
+        "Without arguments:\nlists the runs.",
+        EXAMPLE,
+    )
+    predict.add_model(parser)
+    parser.add_argument(
+        "--annotations",
+        metavar="FILE",
+        help="in COCO's form (default: what the run validates on)",
+    )
+    parser.add_argument(
+        "--pictures", metavar="DIR", default=".", help="that they are of"
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="JSON file for the numbers"
+    )
+    options, given = cli.parse(parser, arguments)
+    if not given:
+        print(cli.overview_of_runs(EXAMPLE))
+        return
+    found = _annotations(options)
+    print(found.summary(), flush=True)
+    model = predict.load(options)
+    scores = coco_evaluation.evaluate(
+        model.detector,
+        found,
+        model.short_side_px,
+        model.long_side_px,
+        model.pixels,
+        model.categories,
+    )
+    print(render(scores))
+    if options.out:
+        files.write_text(
+            remote.as_path(options.out), json.dumps(scores, indent=2) + "\n"
+        )
+
+
+def _annotations(options) -> Annotations:
+    """Those of the options, or what the run validates on."""
+    if options.annotations is not None:
+        return annotations.read(options.annotations, options.pictures)
+    if options.workdir is None:
+        raise UserError("Give --annotations FILE.json and --pictures DIR.")
+    where = RunFolder(options.workdir, recipe.KIND).read_recipe().data
+    if where.validation is None:
+        raise UserError(
+            f"{options.workdir} has nothing to validate on. Give "
+            "--annotations FILE.json and --pictures DIR."
+        )
+    folder = where.validation_pictures or where.pictures
+    return annotations.read(where.validation, folder)
+
+
+def render(scores: dict[str, float]) -> str:
+    """The numbers as a table; "-" where there is nothing to find."""
+    rows: list[tuple[str, ...]] = [("", *COLUMNS)]
+    for kind in ("box", "mask", "keypoint"):
+        if f"{kind}_AP" in scores:
+            numbers = (scores.get(f"{kind}_{name}", -1.0) for name in COLUMNS)
+            shown = (f"{n:.3f}" if n >= 0 else "-" for n in numbers)
+            rows.append((kind, *shown))
+    return table.render(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
