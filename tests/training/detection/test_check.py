@@ -1,0 +1,41 @@
+"""Annotations and their pictures are checked by a command."""
+
+import json
+
+import pytest
+
+from tests.training.detection import composites
+from training import cli
+from training.detection import check
+
+
+@pytest.fixture
+def options(tmp_path):
+    path = composites.write(tmp_path, 3)
+    return [f"--annotations={path}", f"--pictures={tmp_path}"]
+
+
+def test_what_there_is_is_counted(options, capsys):
+    assert cli.run(check.main, options) == 0
+    said = capsys.readouterr().out
+    assert "3 pictures, 5 objects of 2 categories" in said
+    assert "Nothing is wrong." in said
+    rows = [line.split() for line in said.splitlines() if "wedge" in line]
+    assert rows == [["8", "wedge", "3", "2"]] or rows == [
+        ["8", "wedge", "2", "2"]
+    ]
+
+
+def test_a_damaged_picture_and_one_of_another_size_are_named(
+    options, tmp_path, capsys
+):
+    path = tmp_path / "set.json"
+    content = json.loads(path.read_text())
+    content["images"][0]["width"] += 1
+    path.write_text(json.dumps(content))
+    (tmp_path / "2.png").write_bytes(b"x")
+    assert cli.run(check.main, options) == cli.USER_ERROR
+    out, err = capsys.readouterr()
+    assert "image 1: " in out and "has 96 x 64 pixels, not 97 x 64" in out
+    assert "image 2: " in out and "damaged" in out
+    assert "2 problems" in err
