@@ -44,7 +44,9 @@ class TrainingConfig:
         roi_iou: from it on a box is an object's.
         crowd_share: of a box in a crowd, above which it is no example, unless
             it is of an object.
-        beta: of the losses of boxes: from which difference on they are linear.
+        beta: of the loss of proposals' boxes: from which difference on it is
+            linear.
+        box_beta: the same of the box head's; 1 in Detectron.
         mask_samples: of an object's mask in each cell of a target, along each
             side, at most; more are needed where a cell is wider.
     """
@@ -58,6 +60,7 @@ class TrainingConfig:
     roi_iou: float = 0.5
     crowd_share: float = 0.7
     beta: float = losses.BETA
+    box_beta: float = losses.BETA
     mask_samples: int = 8
 
 
@@ -209,7 +212,7 @@ def _box_losses(model, maps, rois, config, total) -> dict:
             targets,
             weights * ops.cast(labels > 0, "float32"),
             sampled,
-            config.beta,
+            config.box_beta,
         ),
     }
 

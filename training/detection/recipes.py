@@ -97,7 +97,7 @@ def _coco(name, description, detector, trunk, pictures, reference):
         epoch_steps=EPOCH_STEPS,
         start=StartConfig(frozen="conv1,res2"),
         pictures=pictures,
-        examples=TrainingConfig(straddling_anchors=False),
+        examples=TrainingConfig(straddling_anchors=False, box_beta=1.0),
         reference=reference,
     )
 
