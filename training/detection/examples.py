@@ -181,22 +181,26 @@ def partners_of(category: Category) -> list[int]:
         UserError: a left one has no right one, or the other way round, or
             which one is not to be told.
     """
-    numbers = {name: n for n, name in enumerate(category.keypoints)}
-    by_words = {_words(name): n for name, n in numbers.items()}
-    return [_partner(category, by_words, name) for name in category.keypoints]
+    return [
+        _partner(category, number) for number in range(len(category.keypoints))
+    ]
 
 
-def _partner(
-    category: Category, by_words: dict[tuple[str, ...], int], name: str
-) -> int:
+def _partner(category: Category, number: int) -> int:
+    name = category.keypoints[number]
     words = _words(name)
     other = tuple(OTHER_SIDE.get(word, word) for word in words)
-    if other in by_words and (other != words or not _has_side(name)):
-        return by_words[other]
+    if not _has_side(name):
+        return number
+    found = [
+        n for n, one in enumerate(category.keypoints) if _words(one) == other
+    ]
+    if len(found) == 1 and other != words:
+        return found[0]
     raise UserError(
         f"Keypoint {name!r} of {category.name!r} has no partner that it "
         f"becomes in a mirror. Expected {' '.join(other)!r}, in whatever "
-        "style, among its keypoints. Switch mirroring off "
+        "style, once among its keypoints. Switch mirroring off "
         "(pictures.mirrored=False), or rename them."
     )
 

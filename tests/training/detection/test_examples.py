@@ -209,6 +209,17 @@ def test_sides_are_told_in_whatever_style(names):
     assert examples.partners_of(Category(1, "person", names)) == [2, 1, 0]
 
 
+@pytest.mark.parametrize("names", [("A", "a", "b"), ("p1", "p_1", "p 1")])
+def test_names_without_a_side_keep_their_places_however_alike(names):
+    assert examples.partners_of(Category(1, "corner", names)) == [0, 1, 2]
+
+
+def test_two_partners_are_an_error():
+    names = ("left_eye", "leftEye", "right_eye", "rightEye")
+    with pytest.raises(UserError, match="'left_eye' .* once among"):
+        examples.partners_of(Category(1, "person", names))
+
+
 @pytest.mark.parametrize("name", ["lefteye", "aleft", "l_eye", "Right thumb"])
 def test_a_side_that_is_not_exchanged_is_an_error(name):
     category = Category(1, "person", ("nose", name))
