@@ -110,7 +110,8 @@ def crop_mask(
 
     Args:
         mask: bool `(height, width)`.
-        box: x1, y1, x2, y2.
+        box: x1, y1, x2, y2; a larger one is taken where the mask is larger,
+            as nothing is known behind the cells.
         cells: along each side, 3 at least.
 
     Returns:
@@ -119,10 +120,24 @@ def crop_mask(
         What is outside of the picture is as its border.
     """
     height, width = mask.shape
-    (top, bottom), of_rows = _cells_along(box[1], box[3], height, cells)
-    (left, right), of_columns = _cells_along(box[0], box[2], width, cells)
+    x1, y1, x2, y2 = _with_all_of(mask, box)
+    (top, bottom), of_rows = _cells_along(y1, y2, height, cells)
+    (left, right), of_columns = _cells_along(x1, x2, width, cells)
     part = of_rows @ mask.astype(np.float32) @ of_columns.T
     return part, (left, top, right, bottom)
+
+
+def _with_all_of(mask: np.ndarray, box: Sequence[float]):
+    """The box, or a larger one that all of the mask is in."""
+    if not mask.any():
+        return box
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return (
+        min(box[0], columns[0]),
+        min(box[1], rows[0]),
+        max(box[2], columns[-1] + 1),
+        max(box[3], rows[-1] + 1),
+    )
 
 
 def _cells_along(start: float, end: float, pixels: int, cells: int):

@@ -84,6 +84,9 @@ def test_a_small_mask_is_exact():
 
 def test_a_large_mask_has_the_share_of_each_cell():
     mask = np.random.default_rng(1).random((HEIGHT, WIDTH)) < 0.5
+    inside = np.zeros_like(mask)
+    inside[3:21, 6:36] = True
+    mask &= inside
     got, covers = examples.crop_mask(mask, (6.0, 3.0, 36.0, 21.0), 8)
     expected = mask[0:24, 1:41].reshape(8, 3, 8, 5).mean((1, 3))
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
@@ -140,6 +143,12 @@ def test_what_is_learnt_at_the_border_is_as_of_the_whole_one():
     filled[18:, 30:] = True
     got = targets(filled, ROIS, 26, (30.0, 18.0, 44.0, 30.0))
     np.testing.assert_allclose(got, of_the_whole(filled, ROIS), atol=1e-5)
+
+
+def test_what_is_learnt_of_a_mask_that_leaves_its_box_is_as_of_the_whole():
+    box = (16.0, 6.0, 30.0, 19.0)  # the disc is up to 6 pixels larger
+    got = targets(DISC, ROIS, 30, box)
+    np.testing.assert_allclose(got, of_the_whole(DISC, ROIS), atol=1e-5)
 
 
 def test_what_is_learnt_of_a_large_mask_is_near_and_in_its_place():
