@@ -1,13 +1,21 @@
 """A detector whose `fit` trains it, on any number of devices."""
 
+import re
+
 import keras
 import tensorflow as tf
 
 from nonlocal_tf.detection import MaskRCNN, TrainingConfig, batch_losses
+from training.errors import UserError
 from training.steps import Signals, Steps
 
 # What transfer from ImageNet leaves as it is, as in Detectron.
 FROZEN = ("conv1", "res2")
+# How TensorFlow's errors end that are of Python functions in a data set.
+WRAPPED = re.compile(
+    rf"^{UserError.__module__}\.{UserError.__name__}: (.+?)\n\s*\[\[",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 class DetectorTrainer(Steps, keras.Model):
@@ -46,6 +54,21 @@ class DetectorTrainer(Steps, keras.Model):
 
     def call(self, inputs):
         return self.detector(inputs)
+
+    def fit(self, *args, **options):
+        """As `keras.Model.fit`.
+
+        Raises:
+            UserError: a picture cannot be read, or does not fit what is said
+                of it.
+        """
+        try:
+            return super().fit(*args, **options)
+        except tf.errors.OpError as error:
+            found = WRAPPED.search(error.message)
+            if found is None:
+                raise
+            raise UserError(found[1].strip()) from error
 
     def train_step(self, data):
         """One step on a device's part of a batch; returns the losses."""

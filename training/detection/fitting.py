@@ -130,8 +130,8 @@ def fit(
 
     try:
         fit_rest(fit_epochs, history, chosen.epochs, start)
-    except tf.errors.OpError:
-        bad.check()
+    except (tf.errors.OpError, UserError):
+        bad.check()  # none is good: it says more
         raise
     if sigterm.requested:
         raise Preempted

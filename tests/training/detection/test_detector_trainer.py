@@ -3,12 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nonlocal_tf.detection import MaskRCNN
 from tests.training.detection import small_detector
 from tests.training.test_devices import expect
 from training.detection.coco_evaluation import CocoEvaluation
 from training.detection.detector_trainer import freeze
+from training.errors import UserError
 
 pytest.importorskip("pycocotools")
 
@@ -43,6 +45,25 @@ def test_a_validation_is_without_a_step(found):
     assert first == again
     for old, new in zip(before, trainer.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_picture_that_cannot_be_read_is_named(tmp_path):
+    bad = small_detector.data_in(tmp_path)
+    for picture in bad.pictures:
+        picture.path.write_bytes(b"no picture")
+    trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
+    with pytest.raises(UserError) as error:
+        small_detector.fit(trainer, bad, 0, 1)
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(str(tmp_path)) and line.endswith("nor a GIF.")
+
+
+def test_other_errors_of_tensorflow_stay(found):
+    trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
+    data = small_detector.batches_of(found, 0, 1)
+    data = data.map(lambda batch: {**batch, "labels": batch["labels"] // 0})
+    with pytest.raises(tf.errors.InvalidArgumentError, match="division by"):
+        trainer.fit(data, verbose=0)
 
 
 def test_stages_that_are_frozen_stay():
