@@ -1,9 +1,9 @@
 """Pictures in COCO's form that are made: shapes on photos, and a far cue.
 
-A disc is of one class or another by the colour of a patch at the other end of
-the picture, farther away than a small trunk sees. A box is a box whatever the
-patch. The photos are the two that scikit-learn has (extra `digits`): one to
-train on, one to test on.
+Discs are of one class or another by the colour of a bar at the other end of the
+picture, farther away than a small trunk sees. A box is a box whatever the bar.
+Each picture has three discs and a box. The photos are the two that scikit-learn
+has (extra `digits`): one to train on, one to test on.
 """
 
 import dataclasses
@@ -164,11 +164,12 @@ def _picture(random, whole: np.ndarray, size: tuple[int, int]):
     pixels[:, cue_left : cue_left + CUE_PX] = cue
     objects = []
     half = OBJECT_END_PX // 2
-    for place, is_disc in enumerate(random.permutation([True, False])):
+    for place, is_disc in enumerate(random.permutation([True] * 3 + [False])):
+        column, row = place % 2, place // 2
         side_px = int(random.integers(22, half - 3))
-        x = width - OBJECT_END_PX + place * half
+        x = width - OBJECT_END_PX + column * half
         x += int(random.integers(1, half - side_px))
-        y = int(random.integers(1, height - side_px))
+        y = row * height // 2 + int(random.integers(1, height // 2 - side_px))
         category = (1 if is_magenta else 2) if is_disc else 3
         polygon = _disc(x, y, side_px) if is_disc else _box(x, y, side_px)
         colour = COLOURS["disc" if is_disc else "box"]
