@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 
 from training import cli, table
 from training.ablation import ablation_tables
+from training.detection import zoo
 from training.errors import UserError
 from training.recipes import RECIPES, digits_ablations
 
@@ -109,6 +110,7 @@ def render(results: Results) -> str:
         ABLATIONS,
         *_ablations(results),
         *_references(results),
+        *zoo.section(_markdown),
         "## Run on",
         "",
         *(f"- {machine}" for machine in machines),

@@ -30,15 +30,27 @@ def build_pyramid(config: DetectorConfig) -> keras.Model:
         are multiples of 32, to P2 to P6, each `(batch, h, w, channels)` with
         1/4 to 1/64 of a side.
     """
+    inputs = keras.Input((None, None, 3), name="images")
+    found = stages(inputs, config, "affine")
+    return keras.Model(inputs, _merged(found, config), name="pyramid")
+
+
+def stages(images, config: DetectorConfig, norm: str) -> list:
+    """The outputs of res2 to res5.
+
+    Args:
+        images: an input of Keras.
+        config: of the detector.
+        norm: "affine", or "batch" for a network to be trained on images.
+    """
     style = Style(
         rank=2,
-        norm="affine",
+        norm=norm,
         stride_on=config.stride_on,
         conv_groups=config.groups,
         expansion=config.expansion,
     )
-    x = inputs = keras.Input((None, None, 3), name="images")
-    x = stem_layers(x, 1, STEM, config.width, style)
+    x = stem_layers(images, 1, STEM, config.width, style)
     found = []
     for index, (stage, count) in enumerate(
         zip(STAGES, config.layers, strict=True)
@@ -55,14 +67,14 @@ def build_pyramid(config: DetectorConfig) -> keras.Model:
             name=stage,
         )
         found.append(x)
-    return keras.Model(inputs, _merged(found, config), name="pyramid")
+    return found
 
 
-def _merged(stages, config: DetectorConfig):
+def _merged(outputs, config: DetectorConfig):
     """P2 to P6 from C2 to C5: the coarser is added to the finer."""
     maps: list = []
     above = None
-    for level, x in reversed(list(enumerate(stages, start=2))):
+    for level, x in reversed(list(enumerate(outputs, start=2))):
         x = layers.Conv2D(config.fpn_channels, 1, name=f"fpn_lateral{level}")(x)
         if above is not None:
             up = layers.UpSampling2D(2, name=f"fpn_up{level}")(above)

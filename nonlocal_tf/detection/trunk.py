@@ -4,14 +4,38 @@ import dataclasses
 import os
 
 import keras
+from keras import layers
 
+from nonlocal_tf.detection.config import DetectorConfig
 from nonlocal_tf.detection.detector import MaskRCNN
+from nonlocal_tf.detection.pyramid import stages
 from nonlocal_tf.weights import assign
 from nonlocal_tf.weights.read import read
 from nonlocal_tf.weights.report import Report
 
 # A bias of MSRA's ResNet-50 that Detectron leaves out, and so do we.
 LEFT_OUT = "conv1_b"
+
+
+def build_classifier(config: DetectorConfig, classes: int) -> keras.Model:
+    """The network of images that the trunk of a detector is trained as.
+
+    Its normalisations are of batches. Saved as `.keras` it is a file for
+    `load_trunk_weights`.
+
+    Args:
+        config: of the detector.
+        classes: of images.
+
+    Returns:
+        A model of normalised images `(batch, height, width, 3)` to logits.
+    """
+    alone = dataclasses.replace(config, nonlocal_block=None)
+    inputs = keras.Input((None, None, 3), name="images")
+    x = stages(inputs, alone, "batch")[-1]
+    x = layers.GlobalAveragePooling2D(name="pool5")(x)
+    x = layers.Dense(classes, name="logits")(x)
+    return keras.Model(inputs, x, name="trunk")
 
 
 def load_trunk_weights(model: MaskRCNN, path: str | os.PathLike) -> Report:
@@ -34,12 +58,12 @@ def load_trunk_weights(model: MaskRCNN, path: str | os.PathLike) -> Report:
         CheckpointError: the file is damaged or does not fit the model.
         OSError: the file cannot be opened.
     """
-    stages = [
+    res5 = [
         layer
         for layer in model.pyramid.layers
         if layer.name.startswith("res5_")
     ]
-    trunk = keras.Model(model.pyramid.input, stages[-1].output)
+    trunk = keras.Model(model.pyramid.input, res5[-1].output)
     found = read(path)
     arrays = {k: v for k, v in found.arrays.items() if k != LEFT_OUT}
     left_out = (LEFT_OUT,) * (len(arrays) < len(found.arrays))

@@ -1,14 +1,15 @@
 """Pictures in COCO's form that are made: shapes on photos, and a far cue.
 
-A disc is of one class or another by the colour of a patch at the other end of
-the picture, farther away than a small trunk sees. A box is a box whatever the
-patch. The photos are the two that scikit-learn has (extra `digits`): one to
-train on, one to test on.
+Discs are of one class or another by the colour of a bar at the other end of the
+picture, farther away than a small trunk sees. A box is a box whatever the bar.
+Each picture has three discs and a box. The photos are the two that scikit-learn
+has (extra `digits`): one to train on, one to test on.
 """
 
 import dataclasses
 import importlib.resources
 import json
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -16,8 +17,10 @@ import tensorflow as tf
 from training.errors import missing_extra
 from training.remote import Path
 
-CATEGORIES = ("disc by red", "disc by green", "box")
-RED, GREEN = (220, 30, 30), (30, 200, 40)
+CATEGORIES = ("disc by magenta", "disc by cyan", "box")
+CUES = {"magenta": (255, 0, 255), "cyan": (0, 255, 255)}
+COLOURS = {"disc": (255, 210, 0), "box": (40, 70, 255)}
+CROPS = ("photo", *COLOURS, *CUES)
 CORNERS = 24  # of a disc's polygon
 # A far cue is so near to its end of the picture, and objects to theirs.
 CUE_END_PX, OBJECT_END_PX, CUE_PX = 24, 96, 16
@@ -50,35 +53,99 @@ def write(composites: Composites, folder: Path) -> Path:
     Returns:
         The path of the annotations.
     """
-    photo = _photo(composites.photo)
+    whole = photo(composites.photo)
     random = np.random.default_rng([composites.seed, 0xC0C0])
-    height, width = composites.size_px
-    images, annotations = [], []
-    for number in range(1, composites.count + 1):
-        pixels, objects = _picture(random, photo, composites.size_px)
+    categories = [
+        {"id": number, "name": name}
+        for number, name in enumerate(CATEGORIES, start=1)
+    ]
+    made = (
+        _picture(random, whole, composites.size_px)
+        for _ in range(composites.count)
+    )
+    return write_set(made, categories, folder)
+
+
+def write_set(
+    made: Iterable[tuple[np.ndarray, list[dict]]],
+    categories: list[dict],
+    folder: Path,
+) -> Path:
+    """Writes pictures as PNG, and annotations.json.
+
+    Args:
+        made: pixels of a picture, and annotations of what is in it.
+        categories: as in the file.
+        folder: that is there.
+
+    Returns:
+        The path of the annotations.
+    """
+    images: list[dict] = []
+    annotations: list[dict] = []
+    for number, (pixels, objects) in enumerate(made, start=1):
+        height, width = pixels.shape[:2]
         name = f"{number:05d}.png"
         (folder / name).write_bytes(tf.io.encode_png(pixels).numpy())
         images.append(
             {"id": number, "file_name": name, "height": height, "width": width}
         )
-        annotations += [{"image_id": number, **one} for one in objects]
+        for one in objects:
+            ids = {"id": len(annotations) + 1, "image_id": number}
+            annotations.append({**ids, **one})
     content = {
         "images": images,
-        "categories": [
-            {"id": number, "name": name}
-            for number, name in enumerate(CATEGORIES, start=1)
-        ],
-        "annotations": [
-            {"id": number, **one}
-            for number, one in enumerate(annotations, start=1)
-        ],
+        "categories": categories,
+        "annotations": annotations,
     }
     path = folder / "annotations.json"
     path.write_text(json.dumps(content), "utf-8")
     return path
 
 
-def _photo(name: str) -> np.ndarray:
+def crops(
+    name: str, count: int, side_px: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Crops of a photo, each with one thing, to train a trunk on.
+
+    Args:
+        name: of the photo, as of `Composites`.
+        count: of crops.
+        side_px: of each.
+        seed: of which they are a function.
+
+    Returns:
+        uint8 `(count, side_px, side_px, 3)`, and labels of `CROPS`, int32.
+    """
+    random = np.random.default_rng([seed, 0xC0C1])
+    whole = photo(name)
+    made, labels = [], random.integers(0, len(CROPS), count)
+    for label in labels:
+        pixels = part_of(random, whole, (side_px, side_px))
+        kind = CROPS[label]
+        if kind in CUES:
+            left = random.integers(0, side_px - CUE_PX + 1)
+            pixels[:, left : left + CUE_PX] = CUES[kind]
+        elif kind != "photo":
+            size = int(random.integers(22, 45))
+            x, y = random.integers(0, side_px - size + 1, 2)
+            shape = _disc if kind == "disc" else _box
+            _drawn(pixels, shape(x, y, size), 0, COLOURS[kind], random)
+        made.append(pixels)
+    return np.stack(made), labels.astype(np.int32)
+
+
+def part_of(random, whole: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A part of a photo, at random."""
+    top, left = (
+        random.integers(0, most - side + 1)
+        for most, side in zip(whole.shape, size, strict=False)
+    )
+    return whole[top : top + size[0], left : left + size[1]].copy()
+
+
+def photo(name: str) -> np.ndarray:
+    """One of scikit-learn's two photos, uint8 RGB."""
     try:
         folder = importlib.resources.files("sklearn.datasets.images")
     except ImportError as error:
@@ -87,30 +154,26 @@ def _photo(name: str) -> np.ndarray:
     return tf.io.decode_jpeg(content).numpy()
 
 
-def _picture(random, photo: np.ndarray, size: tuple[int, int]):
+def _picture(random, whole: np.ndarray, size: tuple[int, int]):
     """Pixels, and the objects on them from the back to the front."""
     height, width = size
-    top, left = (
-        random.integers(0, whole - side + 1)
-        for whole, side in zip(photo.shape, size, strict=False)
-    )
-    pixels = photo[top : top + height, left : left + width].copy()
-    is_red = random.random() < 0.5
-    cue_left, cue_top = (
-        random.integers(0, end - CUE_PX + 1) for end in (CUE_END_PX, height)
-    )
-    cue = RED if is_red else GREEN
-    pixels[cue_top : cue_top + CUE_PX, cue_left : cue_left + CUE_PX] = cue
+    pixels = part_of(random, whole, size)
+    is_magenta = random.random() < 0.5
+    cue_left = random.integers(0, CUE_END_PX - CUE_PX + 1)
+    cue = CUES["magenta" if is_magenta else "cyan"]
+    pixels[:, cue_left : cue_left + CUE_PX] = cue
     objects = []
     half = OBJECT_END_PX // 2
-    for place, is_disc in enumerate(random.permutation([True, False])):
+    for place, is_disc in enumerate(random.permutation([True] * 3 + [False])):
+        column, row = place % 2, place // 2
         side_px = int(random.integers(22, half - 3))
-        x = width - OBJECT_END_PX + place * half
+        x = width - OBJECT_END_PX + column * half
         x += int(random.integers(1, half - side_px))
-        y = int(random.integers(1, height - side_px))
-        category = (1 if is_red else 2) if is_disc else 3
+        y = row * height // 2 + int(random.integers(1, height // 2 - side_px))
+        category = (1 if is_magenta else 2) if is_disc else 3
         polygon = _disc(x, y, side_px) if is_disc else _box(x, y, side_px)
-        objects.append(_drawn(pixels, polygon, category, random))
+        colour = COLOURS["disc" if is_disc else "box"]
+        objects.append(_drawn(pixels, polygon, category, colour, random))
     if random.random() < 0.5:
         pixels = np.ascontiguousarray(pixels[:, ::-1])
         objects = [_in_mirror(one, width) for one in objects]
@@ -129,7 +192,7 @@ def _box(x: int, y: int, side_px: int) -> np.ndarray:
     )
 
 
-def _drawn(pixels, polygon, category: int, random) -> dict:
+def _drawn(pixels, polygon, category: int, colour, random) -> dict:
     """Fills a convex polygon with a shade; its annotation."""
     rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
     inside = np.ones(pixels.shape[:2], bool)
@@ -138,7 +201,8 @@ def _drawn(pixels, polygon, category: int, random) -> dict:
     ):
         far = (x2 - x1) * (rows + 0.5 - y1) - (y2 - y1) * (columns + 0.5 - x1)
         inside &= far >= 0
-    pixels[inside] = random.integers(225, 256)
+    shade = random.uniform(0.8, 1.0)
+    pixels[inside] = np.multiply(colour, shade).astype(np.uint8)
     (x1, y1), (x2, y2) = polygon.min(axis=0), polygon.max(axis=0)
     return {
         "category_id": category,

@@ -25,10 +25,10 @@ def found(tmp_path_factory):
 
 
 def cue_of(image):
-    """The number of a disc's class by the patch, and its middle column."""
-    for label, colour in enumerate((composites.RED, composites.GREEN), 1):
+    """The number of a disc's class by the bar, and its middle column."""
+    for label, colour in enumerate(composites.CUES.values(), 1):
         is_cue = (image == colour).all(axis=-1)
-        if is_cue.sum() == composites.CUE_PX**2:
+        if is_cue.sum() == composites.CUE_PX * len(image):
             return label, np.nonzero(is_cue)[1].mean()
     raise AssertionError("no cue")
 
@@ -36,7 +36,7 @@ def cue_of(image):
 def test_annotations_have_no_problems(found):
     assert found.problems == ()
     assert len(found.pictures) == 7
-    assert [len(picture.instances) for picture in found.pictures] == [2] * 7
+    assert [len(picture.instances) for picture in found.pictures] == [4] * 7
 
 
 def test_the_class_of_a_disc_is_that_of_a_far_cue(found):
@@ -44,7 +44,7 @@ def test_the_class_of_a_disc_is_that_of_a_far_cue(found):
     for picture in found.pictures:
         label, column = cue_of(pictures.read(picture.path))
         labels = sorted(one.label for one in picture.instances)
-        assert labels == [label, 3]
+        assert labels == [label] * 3 + [3]
         seen.add(label)
         for one in picture.instances:
             ends = np.array([one.box[0], one.box[2]])
@@ -59,9 +59,12 @@ def test_masks_are_the_pixels_that_were_drawn(found):
             mask = coco_api.mask_of(one.segmentation, image.shape[:2])
             # COCO rounds a polygon's corners; its border is two pixels wide.
             assert abs(mask.sum() - one.area) < 0.1 * one.area
-            shades, counts = np.unique(image[mask], return_counts=True)
-            assert counts.max() > 0.9 * 3 * mask.sum()
-            assert shades[counts.argmax()] >= 225
+            colours, counts = np.unique(image[mask], axis=0, return_counts=True)
+            assert counts.max() > 0.9 * mask.sum()
+            kind = "box" if one.label == 3 else "disc"
+            full = np.array(composites.COLOURS[kind])
+            shade = colours[counts.argmax()] / np.maximum(full, 1)
+            assert 0.79 < shade[full > 0].min() and shade.max() <= 1
 
 
 def test_pictures_are_a_function_of_the_seed(found, tmp_path):
@@ -80,3 +83,14 @@ def test_annotations_are_plain_json(tmp_path):
     content = json.loads(path.read_text("utf-8"))
     names = [category["name"] for category in content["categories"]]
     assert names == list(composites.CATEGORIES)
+
+
+def test_crops_have_what_their_labels_say():
+    pixels, labels = composites.crops("flower", 60, 48, 3)
+    assert pixels.shape == (60, 48, 48, 3) and set(labels) == set(range(5))
+    for image, label in zip(pixels, labels, strict=True):
+        kind = composites.CROPS[label]
+        for name, colour in composites.CUES.items():
+            is_cue = (image == colour).all(axis=-1)
+            wanted = 48 * composites.CUE_PX if name == kind else 0
+            assert is_cue.sum() == wanted
