@@ -7,15 +7,24 @@ from collections.abc import Sequence
 from training import (
     cli,
     recipe_text,
+    remote,
     strategy,
     table,
     train_options,
 )
-from training.detection import annotations, fitting, recipe, recipes
+from training.detection import (
+    annotations,
+    export,
+    fitting,
+    recipe,
+    recipes,
+    trained,
+)
 from training.detection.annotations import Annotations
 from training.detection.fitting import Data
 from training.detection.recipe import DetectionRecipe
 from training.errors import UserError
+from training.remote import Path
 from training.run_folder import RunFolder
 from training.stopping import Preempted, sigterm
 
@@ -64,7 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print(f"\nTo go on from the last checkpoint: {again}")
         raise
-    print(_summary(chosen, run, result))
+    exported = None
+    if options.export:
+        out = remote.as_path(options.export)
+        exported = export.export(trained.of_run(run.path), out)
+    print(_summary(chosen, run, result, exported))
 
 
 def train(
@@ -180,8 +193,12 @@ def catalogue() -> str:
     )
 
 
-def _summary(chosen: DetectionRecipe, run: RunFolder, result: dict) -> str:
+def _summary(
+    chosen: DetectionRecipe, run: RunFolder, result: dict, exported: Path | None
+) -> str:
     rows = [("run folder", str(run.path))]
+    if exported is not None:
+        rows.append(("exported", str(exported)))
     scores = result["scores"]
     for kind in ("box", "mask", "keypoint"):
         if f"{kind}_AP" in scores:
@@ -190,11 +207,13 @@ def _summary(chosen: DetectionRecipe, run: RunFolder, result: dict) -> str:
     if not scores:
         rows.append(("validation", "none (--set data.validation=FILE.json)"))
     workdir = f"--workdir {run.path}"
-    commands = [
+    commands: list[tuple[str, ...]] = [
         ("predict", "predict", "PICTURES", workdir, "--out found"),
         ("evaluate", "evaluate", workdir),
-        ("export", "export", workdir, f"--out savedmodels/{run.path.name}"),
     ]
+    if exported is None:
+        out = f"--out savedmodels/{run.path.resolve().name}"
+        commands.append(("export", "export", workdir, out))
     typed = [
         (title, train_options.module(f"detection.{name}", *rest))
         for title, name, *rest in commands

@@ -118,6 +118,33 @@ def test_list_has_every_recipe_and_its_number(capsys):
 
 
 @pytest.mark.slow
+def test_a_recipe_of_the_paper_takes_its_steps(tmp_path):
+    """Small, from random weights, by Detectron's SGD, with all blocks."""
+    name = "coco_keypoints_r101_nl4head_nl"
+    options = small_run.options(
+        tmp_path / "set",
+        "detector.layers=1,1,2,1",
+        "detector.width=8",
+        "detector.fpn_channels=5",
+        "detector.box_units=7",
+        "detector.mask_channels=()",
+        "detector.keypoint_channels=6,6,6,6,6,6,6,6",
+        "optimizer.drops_at_steps=2,3",
+        "batch=2",
+        "start.scratch=True",
+        "optimizer.base_lr=0.008",
+    )
+    options[0] = f"--recipe={name}"
+    train.main([*options, f"--workdir={tmp_path / 'run'}"])
+    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    columns = [row.split(",") for row in rows]
+    rates = [
+        float(row[columns[0].index("learning_rate")]) for row in columns[1:]
+    ]
+    assert rates == pytest.approx([1e-4, 1e-5])
+
+
+@pytest.mark.slow
 def test_a_run_that_is_killed_ends_as_if_it_had_not_been(tmp_path):
     options = small_run.options(
         tmp_path / "set",

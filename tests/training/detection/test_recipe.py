@@ -1,0 +1,102 @@
+"""Recipes of detectors as text and data, and whether they fit together."""
+
+import pytest
+
+from training import recipe_text
+from training.detection import recipe, recipes
+from training.errors import UserError
+from training.recipes import get_recipe as video_recipe
+
+SMALL = recipe.get_recipe("small")
+
+
+@pytest.mark.parametrize("name", recipe.RECIPES)
+def test_a_recipe_survives_its_text(name):
+    chosen = recipe.get_recipe(name)
+    text = recipe_text.to_json(chosen)
+    assert recipe_text.from_json(text, recipe.KIND) == chosen
+    assert recipe.check(chosen) == chosen
+
+
+def test_settings_reach_every_part():
+    chosen = recipe.override(
+        SMALL,
+        [
+            "detector.layers=1,2,3,1",
+            "detector.nonlocal_block={'pairwise': 'gaussian'}",
+            "detector.aspect_ratios=1,2",
+            "pictures.canvas_px=64,96",
+            "examples.anchor_iou=0.2,0.6",
+            "start.frozen=conv1,res2",
+        ],
+    )
+    assert chosen.detector.layers == (1, 2, 3, 1)
+    assert chosen.detector.block["pairwise"] == "gaussian"
+    assert chosen.detector.aspect_ratios == (1.0, 2.0)
+    assert chosen.batch_config.canvas_px == (64, 96)
+    assert chosen.examples.anchor_iou == (0.2, 0.6)
+    assert chosen.start.frozen_stages == ("conv1", "res2")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("detector.layers=1,2", "4 whole numbers"),
+        ("detector.stride_on=2x2", "Unknown stride_on"),
+        ("pictures.canvas_px=100,100", "multiples of 32"),
+        ("pictures.colours=hsv", "Unknown pictures.colours 'hsv'"),
+        ("pictures.mask_cells=2", "3 at least"),
+        ("start.frozen=res9", "Unknown start.frozen 'res9'"),
+        ("training.precision=half", "Unknown training.precision"),
+        ("optimizer.clip_norm=1.0", "clip_norm is not there"),
+        ("steps=1001", "epoch_steps to divide"),
+        ("name=other", "keeps its name"),
+        ("detector.depth=50", "Unknown field of DetectorConfig 'depth'"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(setting, message):
+    with pytest.raises(UserError, match=message):
+        recipe.override(SMALL, [setting])
+
+
+def test_recipes_of_videos_and_of_pictures_are_told_apart():
+    text = recipe_text.to_json(SMALL)
+    with pytest.raises(UserError, match="'model', which the runs of training"):
+        recipe_text.from_json(text)
+    text = recipe_text.to_json(video_recipe("digits_nl"))
+    with pytest.raises(UserError, match="runs of training.detection"):
+        recipe_text.from_json(text, recipe.KIND)
+
+
+def test_an_unknown_recipe_is_named():
+    with pytest.raises(UserError, match="Did you mean 'coco_r50_nl'"):
+        recipe.get_recipe("coco_r50nl")
+
+
+@pytest.mark.parametrize(("table", "rows"), [("table 5", 6), ("table 6", 3)])
+def test_every_row_of_the_papers_tables_has_a_recipe(table, rows):
+    found = [
+        one
+        for one in recipe.RECIPES.values()
+        if one.reference is not None and one.reference.table == table
+    ]
+    assert len(found) == rows == len({one.reference.row for one in found})
+    for one in found:
+        blocks = (
+            one.detector.nonlocal_block,
+            one.detector.keypoint_nonlocal_block,
+        )
+        named = one.reference.row
+        assert (blocks != (None, None)) == ("NL" in named)
+        assert bool(one.detector.keypoints) == (table == "table 6")
+        assert one.start.frozen_stages == ("conv1", "res2")
+
+
+def test_rates_follow_detectron():
+    r50, x152 = (recipe.get_recipe(f"coco_{n}") for n in ("r50", "x152"))
+    assert (r50.optimizer.base_lr, r50.batch, r50.steps) == (0.02, 16, 90_000)
+    assert (x152.optimizer.base_lr, x152.batch) == (0.01, 8)
+    assert x152.detector.groups == 32 and x152.detector.stride_on == "3x3"
+    assert r50.detector.stride_on == "1x1" and r50.pictures.pixels.bgr
+    assert r50.examples.box_beta == 1.0
+    assert recipes.KEYPOINT_ROWS[2][4] == "66.5 87.3 72.8"
