@@ -13,6 +13,7 @@ from training import checkpoints
 from training.detection import coco_names, fitting, recipe
 from training.detection.annotations import Category
 from training.errors import UserError
+from training.remote import Path
 from training.run_folder import RunFolder
 from training.strategy import Devices
 
@@ -54,7 +55,7 @@ class Trained:
         )
 
 
-def of_run(path: str | os.PathLike) -> Trained:
+def of_run(path: str | Path) -> Trained:
     """The detector of a run folder, of its latest checkpoint.
 
     Raises:
