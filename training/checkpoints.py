@@ -174,6 +174,29 @@ def save(
             files.remove_directory(other, last=STATE)
 
 
+def of_trained(run: RunFolder) -> Checkpoint:
+    """The newest checkpoint of a run, for those who use what it has learnt.
+
+    Says on the screen if the run is not at its end.
+
+    Raises:
+        UserError: this is no run folder, or nothing was saved in it yet.
+    """
+    recipe = run.read_recipe()
+    checkpoint = latest(run)
+    if checkpoint is None:
+        raise UserError(
+            f"{run.path} has no checkpoint yet. Go on training it with: "
+            f"python -m {run.commands}.train --workdir {run.path}"
+        )
+    if checkpoint.epoch < recipe.epochs:
+        steps = checkpoint.steps(recipe.epoch_steps)
+        print(
+            f"note: {run.path} is trained for {steps} of {recipe.steps} steps"
+        )
+    return checkpoint
+
+
 def _check_finite(model, arrays) -> None:
     for key, variable in zip(arrays, _variables(model), strict=False):
         array = arrays[key]

@@ -50,13 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="directory that holds the versions, a path or a URL (s3://); or "
         "a file that ends in .tflite or .onnx, to be made instead",
     )
-    parser.add_argument(
-        "--quantize",
-        choices=stored_weights.DTYPES[1:],
-        default="float32",
-        help="keep the weights in half or a quarter of the space; they are "
-        "float32 again before they are used",
-    )
+    stored_weights.add_option(parser)
     options, given = cli.parse(parser, arguments)
     if not given:
         print(cli.overview_of_runs(EXAMPLE))

@@ -81,6 +81,11 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.image_stage = self.path / "image_stage"
 
+    @property
+    def commands(self) -> str:
+        """The package of the commands that take such a run."""
+        return self._kind.commands
+
     @contextlib.contextmanager
     def opened(self, recipe: Plan) -> Iterator[None]:
         """Starts or reopens the folder and keeps other processes out of it.
@@ -106,7 +111,7 @@ class RunFolder:
         if not self.recipe_path.is_file():
             raise UserError(
                 f"{self.path} is not a run folder: it has no recipe.json. "
-                f"Give the --workdir of a {self._kind.commands}.train command."
+                f"Give the --workdir of a {self.commands}.train command."
                 f"{remote.missing(self.path)}"
             )
         try:

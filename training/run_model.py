@@ -149,18 +149,8 @@ def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:
     Raises:
         UserError: this is no run folder, or nothing was saved in it yet.
     """
+    checkpoint = checkpoints.of_trained(run)
     recipe = run.read_recipe()
-    checkpoint = checkpoints.latest(run)
-    if checkpoint is None:
-        raise UserError(
-            f"{run.path} has no checkpoint yet. Go on training it with: "
-            f"python -m training.train --workdir {run.path}"
-        )
-    if checkpoint.epoch < recipe.epochs:
-        steps = checkpoint.steps(recipe.epoch_steps)
-        print(
-            f"note: {run.path} is trained for {steps} of {recipe.steps} steps"
-        )
     dataset = dataset_of(recipe)
     run.check_data(dataset)
     model = build_model(recipe, dataset)

@@ -34,13 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--out", metavar="DIR", help="directory that holds the versions"
     )
-    parser.add_argument(
-        "--quantize",
-        choices=stored_weights.DTYPES[1:],
-        default="float32",
-        help="keep the weights in half or a quarter of the space; they are "
-        "float32 again before they are used",
-    )
+    stored_weights.add_option(parser)
     options, given = cli.parse(parser, arguments)
     if not given:
         print(cli.overview_of_runs(EXAMPLE))

@@ -62,18 +62,8 @@ def of_run(path: str | Path) -> Trained:
         UserError: this is no such folder, or nothing was saved in it yet.
     """
     run = RunFolder(path, recipe.KIND)
+    checkpoint = checkpoints.of_trained(run)
     chosen = run.read_recipe()
-    checkpoint = checkpoints.latest(run)
-    if checkpoint is None:
-        raise UserError(
-            f"{run.path} has no checkpoint yet. Go on training it with: "
-            f"python -m training.detection.train --workdir {run.path}"
-        )
-    if checkpoint.epoch < chosen.epochs:
-        steps = checkpoint.steps(chosen.epoch_steps)
-        print(
-            f"note: {run.path} is trained for {steps} of {chosen.steps} steps"
-        )
     categories = fitting.read_categories(run)
     trainer = fitting.make_trainer(chosen, categories, Devices(), checkpoint)
     return Trained(

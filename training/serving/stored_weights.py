@@ -4,6 +4,7 @@ They become float32 again before anything is computed: what is saved is disk,
 download and memory, not time.
 """
 
+import argparse
 from collections.abc import Callable, Sequence
 
 import keras
@@ -15,6 +16,17 @@ from training.errors import UserError
 
 DTYPES = ("float32", "bfloat16", "int8")
 LARGEST = 127  # of the bytes, which are symmetric
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option `--quantize`."""
+    parser.add_argument(
+        "--quantize",
+        choices=DTYPES[1:],
+        default="float32",
+        help="keep the weights in half or a quarter of the space; they are "
+        "float32 again before they are used",
+    )
 
 
 class Stored:
