@@ -45,7 +45,9 @@ CROPS, CROP_PX = 4000, 64
 STEPS, LEARNING_RATE, DROP_AT, DROPPED = 1400, 5e-4, 1200, 1e-4
 TRAINED_ON = composites.Composites("china", 400, seed=1)
 TESTED_ON = composites.Composites("flower", 96, seed=2)
-BLOCK: dict = {}  # the defaults
+# Its last scale starts at 1, as all else behind the trunk is new, too: from 0 a
+# block had not found the cue after as many steps in one run of two.
+BLOCK: dict = {"gamma_init": 1.0}
 SHORT_PX, LONG_PX = TRAINED_ON.size_px
 # What a class is told from on P2 is less than 110 px from its box: 53 px of
 # the trunk, 32 of the cell of P5 that is added, and 8 of what reads P2. From
