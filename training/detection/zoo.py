@@ -31,8 +31,9 @@ with and without one non-local block before the last residual block of res4.
 Without the cue about 0.67 is to be had: 1 of boxes, 1/2 of each kind of disc.
 The last scale of the block starts at 1. **From 0, where the paper has it, the
 cue was not found** with seed 0: held-out box AP50 0.715, and 0.712 without a
-block. The start was changed after that, on these pictures and seeds. Minutes are
-of a machine busy with other work. Made by `python -m training.detection.far_cue runs/far_cue`.
+block. The start was changed after that, on these pictures and seeds. Minutes
+are of a machine busy with other work. Made by
+`python -m training.detection.far_cue runs/far_cue`.
 """
 
 Markdown = Callable[[Sequence[str], Sequence[Sequence[str]]], list[str]]
