@@ -15,7 +15,12 @@ from training.remote import Path
 NAMES = coco_names.KEYPOINTS
 # Colours of limbs on the left, on the right, and between.
 LEFT, RIGHT, MIDDLE = (255, 140, 0), (0, 190, 255), (230, 0, 150)
+# From the back to the front.
 LIMBS = (
+    ("left_shoulder", "right_shoulder", MIDDLE),
+    ("left_hip", "right_hip", MIDDLE),
+    ("left_shoulder", "left_hip", MIDDLE),
+    ("right_shoulder", "right_hip", MIDDLE),
     ("left_shoulder", "left_elbow", LEFT),
     ("left_elbow", "left_wrist", LEFT),
     ("left_hip", "left_knee", LEFT),
@@ -24,10 +29,6 @@ LIMBS = (
     ("right_elbow", "right_wrist", RIGHT),
     ("right_hip", "right_knee", RIGHT),
     ("right_knee", "right_ankle", RIGHT),
-    ("left_shoulder", "right_shoulder", MIDDLE),
-    ("left_hip", "right_hip", MIDDLE),
-    ("left_shoulder", "left_hip", MIDDLE),
-    ("right_shoulder", "right_hip", MIDDLE),
 )
 # In heights of a figure.
 SHOULDER, HIP, TORSO, ARM, LEG, LIMB_RADIUS = 0.11, 0.07, 0.28, 0.15, 0.2, 0.025
