@@ -75,7 +75,7 @@ def test_no_gradient_comes_from_the_cue_without_a_block():
         assert (np.abs(cue).max() > 0) == is_seen
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_run_gives_numbers_of_both_sets(small, monkeypatch, tmp_path):
     monkeypatch.setattr(far_cue, "STEPS", 1)
     monkeypatch.setattr(far_cue, "CROPS", 64)
