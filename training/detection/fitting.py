@@ -1,8 +1,6 @@
 """Trains what is left of a run of a detector, from its last checkpoint on."""
 
-import csv
 import dataclasses
-import io
 import json
 import math
 import pathlib
@@ -14,6 +12,7 @@ import tensorflow as tf
 from nonlocal_tf import detection
 from nonlocal_tf.detection import MaskRCNN
 from training import callbacks, checkpoints, files, optimizers, schedules
+from training.data import BadVideo, scan
 from training.detection import batches
 from training.detection.annotations import Annotations, Category, Picture
 from training.detection.coco_evaluation import CocoEvaluation
@@ -141,6 +140,8 @@ def fit(
 class BadPictures(keras.callbacks.Callback):
     """Lists pictures that turn out bad, and stops if they are too many.
 
+    Those stay listed that an earlier start found.
+
     Args:
         run: where to, in bad_pictures.csv.
         pictures: how many there are.
@@ -150,32 +151,31 @@ class BadPictures(keras.callbacks.Callback):
         super().__init__()
         self._path = run.path / BAD_PICTURES
         self._pictures = pictures
-        self._found: dict[str, str] = {}
-        self._listed = 0
+        self._found = {b.path: b for b in scan.read_bad_videos(self._path)}
+        self._listed = len(self._found)
 
     def add(self, picture: Picture, reason: str) -> None:
         """Notes a picture; called by the threads that read them."""
-        self._found[str(picture.path)] = reason
+        bad = BadVideo("train", str(picture.path), reason)
+        self._found.setdefault(bad.path, bad)
 
     def on_train_batch_end(self, batch, logs=None):
         self.check()
 
     def check(self) -> None:
         """Raises a UserError if there are too many."""
-        found = dict(self._found)
+        found = list(self._found.values())
         if len(found) == self._listed:
             return
-        for path, reason in list(found.items())[self._listed :]:
-            print(f"note: {path} is left out: {reason}")
+        for bad in found[self._listed :]:
+            print(f"note: {bad.path} is left out: {bad.reason}")
         self._listed = len(found)
-        text = io.StringIO()
-        csv.writer(text).writerows([("path", "reason"), *found.items()])
-        files.write_text(self._path, text.getvalue())
+        scan.write_bad_videos(self._path, found)
         if len(found) > MAX_BAD_SHARE * self._pictures:
             raise UserError(
                 f"{len(found)} of {self._pictures} pictures are bad, more than "
-                f"{MAX_BAD_SHARE:.0%}; they are listed in {self._path}. The "
-                f"first: {next(iter(found.values()))}"
+                f"{MAX_BAD_SHARE:.0%}; they are listed in {self._path}."
+                f"{scan.some_of(found)}"
             )
 
 

@@ -15,7 +15,8 @@ from nonlocal_tf import detection
 from tests.detection import test_infer
 from tests.training.detection import small_run
 from training import checkpoints, cli
-from training.detection import fitting, recipe, train
+from training.detection import annotations, evaluate, fitting, recipe, train
+from training.errors import UserError
 from training.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -107,6 +108,41 @@ def test_a_detector_of_other_classes_is_a_start(tmp_path):
     np.testing.assert_array_equal(
         detector.pyramid.weights[0].numpy(), given.pyramid.weights[0].numpy()
     )
+
+
+def test_bad_pictures_are_listed_and_stay_so(run, tmp_path, capsys):
+    chosen = RunFolder(tmp_path, recipe.KIND)
+    picture = annotations.read(
+        str(run.parent / "set" / "set.json"), str(run.parent / "set")
+    ).pictures[0]
+    other = dataclasses.replace(picture, path=picture.path.with_name("b.png"))
+    first = fitting.BadPictures(chosen, 100)
+    first.add(picture, "it is damaged")
+    first.check()
+    again = fitting.BadPictures(chosen, 100)  # of a later start
+    for _ in range(2):
+        again.add(other, "it is gone")
+        again.check()
+    rows = (tmp_path / fitting.BAD_PICTURES).read_text().splitlines()
+    assert rows[1:] == [
+        f"train,{picture.path},it is damaged",
+        f"train,{other.path},it is gone",
+    ]
+    assert capsys.readouterr().out.count("is left out") == 2
+    few = fitting.BadPictures(chosen, 30)  # of which 2 are more than 5 %
+    few.add(dataclasses.replace(picture, path=picture.path / "c"), "so is it")
+    with pytest.raises(UserError, match="3 of 30 pictures are bad"):
+        few.check()
+
+
+def test_a_test_of_the_run_gives_its_numbers_again(run, tmp_path):
+    out = tmp_path / "scores.json"
+    evaluate.main([f"--workdir={run}", f"--out={out}"])
+    result = json.loads((run / "result.json").read_text())
+    scores = json.loads(out.read_text())
+    assert scores.keys() == result["scores"].keys()
+    for name, value in result["scores"].items():
+        assert scores[name] == pytest.approx(value, abs=1e-6), name
 
 
 def test_list_has_every_recipe_and_its_number(capsys):
