@@ -6,13 +6,14 @@ import json
 import types
 import typing
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from nonlocal_tf.choices import unknown
 from training.errors import UserError
 from training.recipe import Plan, Recipe
 from training.recipe_check import check
 
+AnyRecipe = TypeVar("AnyRecipe", bound=Plan)
 # What is said of a run but decides nothing.
 WORDS = ("description", "reference")
 
@@ -37,7 +38,9 @@ class Kind:
 VIDEOS = Kind(Recipe, "model", check, "training")
 
 
-def override(recipe: Any, settings: Iterable[str], kind: Kind = VIDEOS) -> Any:
+def override(
+    recipe: AnyRecipe, settings: Iterable[str], kind: Kind = VIDEOS
+) -> AnyRecipe:
     """Applies `--set` settings such as "optimizer.base_lr=0.02".
 
     Values are read as Python literals where they are one, else as text, and
@@ -89,7 +92,7 @@ def from_json(text: str, kind: Kind = VIDEOS) -> Any:
         raise UserError(f"Not a recipe of this version: {error}") from error
 
 
-def differences(first: Any, second: Any) -> list[str]:
+def differences(first: Plan, second: Plan) -> list[str]:
     """Settings in which two recipes differ, as "field: first, second".
 
     Descriptions and references do not count: they decide nothing.

@@ -5,11 +5,10 @@ another colour than those of a right one. They face the viewer, so their left
 is at the right.
 """
 
-import dataclasses
-
 import numpy as np
 
 from training.detection import coco_names, composites, run_lengths
+from training.detection.composites import Composites
 from training.remote import Path
 
 NAMES = coco_names.KEYPOINTS
@@ -35,28 +34,11 @@ SHOULDER, HIP, TORSO, ARM, LEG, LIMB_RADIUS = 0.11, 0.07, 0.28, 0.15, 0.2, 0.025
 HEAD, HEAD_RADIUS = 0.13, 0.08
 
 
-@dataclasses.dataclass(frozen=True)
-class Figures:
-    """A set of made pictures.
-
-    Attributes:
-        photo: "china" or "flower", that they are on.
-        count: of pictures, each with one figure or two.
-        seed: of which they are a function.
-        size_px: their height and width.
-    """
-
-    photo: str
-    count: int
-    seed: int
-    size_px: tuple[int, int] = (96, 160)
-
-
-def write(figures: Figures, folder: Path) -> Path:
+def write(figures: Composites, folder: Path) -> Path:
     """Writes the pictures as PNG, and what is in them as annotations.json.
 
     Args:
-        figures: what to make.
+        figures: what to make; each picture has one figure or two.
         folder: that is there.
 
     Returns:

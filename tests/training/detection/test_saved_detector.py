@@ -18,7 +18,6 @@ from training.serving import saved_model
 
 # Each export traces the network twice.
 pytestmark = pytest.mark.slow
-NAMES = ("tiny_mask_rcnn", "tiny_keypoint_rcnn")
 # In a process that has TensorFlow alone.
 CLIENT = """
 import sys
@@ -46,12 +45,21 @@ def model_of(name):
     )
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def exported(request, tmp_path_factory):
+def exported(name, tmp_path_factory):
     """(the detector, what was exported of it)."""
-    model = model_of(request.param)
-    out = remote.as_path(str(tmp_path_factory.mktemp(request.param)))
+    model = model_of(name)
+    out = remote.as_path(str(tmp_path_factory.mktemp(name)))
     return model, export.export(model, out / "versions")
+
+
+@pytest.fixture(scope="module")
+def of_masks(tmp_path_factory):
+    return exported("tiny_mask_rcnn", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def of_keypoints(tmp_path_factory):
+    return exported("tiny_keypoint_rcnn", tmp_path_factory)
 
 
 def picture(model, size=(100, 141)):
@@ -95,10 +103,8 @@ def check(found, model, image):
         assert far < 2e-4 * np.abs(scores).max()
 
 
-def test_pixels_are_looked_at_as_detect_does(exported):
-    model, path = exported
-    if model.detector.mask_head is not None:
-        pytest.skip("of this one bytes are looked at")
+def test_pixels_are_looked_at_as_detect_does(of_keypoints):
+    model, path = of_keypoints
     loaded = tf.saved_model.load(str(path))
     for size in ((100, 141), (128, 90)):
         image = picture(model, size)
@@ -106,10 +112,8 @@ def test_pixels_are_looked_at_as_detect_does(exported):
         check(found, model, image)
 
 
-def test_bytes_are_looked_at_without_our_code_and_keras(exported, tmp_path):
-    model, path = exported
-    if model.detector.mask_head is None:
-        pytest.skip("of this one pixels are looked at")
+def test_bytes_are_looked_at_without_our_code_and_keras(of_masks, tmp_path):
+    model, path = of_masks
     image = picture(model)
     (tmp_path / "a.png").write_bytes(tf.io.encode_png(image).numpy())
     found = tmp_path / "found.npz"
@@ -118,8 +122,8 @@ def test_bytes_are_looked_at_without_our_code_and_keras(exported, tmp_path):
     check(np.load(found), model, image)
 
 
-def test_weights_are_there_once(exported):
-    model, path = exported
+def test_weights_are_there_once(of_masks):
+    model, path = of_masks
     weights = sum(w.numpy().nbytes for w in model.detector.weights)
     names = tf.train.list_variables(str(path / "variables" / "variables"))
     stored = sum(
@@ -132,18 +136,16 @@ def test_weights_are_there_once(exported):
     assert size < 1.1 * weights + 20_000  # names of the index
 
 
-def test_classes_are_beside_it(exported):
-    model, path = exported
+def test_classes_are_beside_it(of_keypoints):
+    model, path = of_keypoints
     names = (path / "assets" / saved_model.CLASSES).read_text().splitlines()
     assert names == [one.name for one in model.categories]
     rows = json.loads((path / "assets" / saved_detector.CATEGORIES).read_text())
     assert [row["name"] for row in rows] == names
 
 
-def test_the_next_export_is_the_next_version(exported):
-    model, path = exported
-    if model.detector.mask_head is None:
-        pytest.skip("one is enough")
+def test_the_next_export_is_the_next_version(of_masks):
+    model, path = of_masks
     again = export.export(model, path.parent, "bfloat16")
     assert (path.name, again.name) == ("1", "2")
     size, smaller = (

@@ -7,6 +7,7 @@ from training import remote
 from training.detection import (
     annotations,
     coco_api,
+    composites,
     examples,
     pictures,
     stick_figures,
@@ -19,7 +20,7 @@ pytest.importorskip("sklearn")
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    made = stick_figures.Figures("flower", 6, seed=3)
+    made = composites.Composites("flower", 6, seed=3, size_px=(96, 160))
     path = stick_figures.write(made, remote.as_path(str(folder)))
     return annotations.read(str(path), str(folder))
 
