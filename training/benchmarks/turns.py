@@ -13,11 +13,26 @@ WORKER = pathlib.Path(__file__).with_name("worker.py")
 
 
 class Worker:
-    """A process of `worker.py`."""
+    """A process of `worker.py`, or of a script that is built on it.
 
-    def __init__(self, environment: str, cores: int, device: str):
+    Args:
+        environment: "tf", "jax" or "torch".
+        cores: that it has.
+        device: "cpu" or "gpu".
+        python: that runs it. Default: this one.
+        script: that is run.
+    """
+
+    def __init__(
+        self,
+        environment: str,
+        cores: int,
+        device: str,
+        python: str = sys.executable,
+        script: pathlib.Path = WORKER,
+    ):
         self.process = subprocess.Popen(
-            [sys.executable, WORKER, environment, str(cores), device],
+            [python, script, environment, str(cores), device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

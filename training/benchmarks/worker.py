@@ -23,7 +23,14 @@ PEAK_SIZE = 2048
 COPY_MB = 256
 
 
-def main() -> None:
+def main(prepare: Callable | None = None) -> None:
+    """Answers to the process that has started this one.
+
+    Args:
+        prepare: from a framework and a case to what runs it. Default: of
+            operators and networks.
+    """
+    prepare = prepare or _prepare
     environment, cores, device = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     answers = os.dup(1)
     os.dup2(2, 1)  # what a framework prints must not mix with the answers
@@ -37,16 +44,16 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer(_serve(framework, prepared, **request))
+            answer(_serve(framework, prepare, prepared, **request))
         except Exception as error:  # told to the parent, which prints it
             answer({"error": f"{type(error).__name__}: {error}"[:300]})
 
 
-def _serve(framework, prepared, do, key=None, case=None):
+def _serve(framework, prepare, prepared, do, key=None, case=None):
     if do == "prepare":
-        prepared[key] = _prepare(framework, case)
-        prepared[key]()
-        return {}
+        prepared[key] = prepare(framework, case)
+        first = prepared[key]()
+        return first if isinstance(first, dict) else {}
     if do == "run":
         cpu, wall = time.process_time(), time.perf_counter()
         prepared[key]()
