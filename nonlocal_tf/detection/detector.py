@@ -52,6 +52,7 @@ class MaskRCNN(keras.Model):
     def __init__(self, config: DetectorConfig, **kwargs):
         super().__init__(**kwargs)
         self.config = config
+        self._in_graph: Callable | None = None
         self.pyramid = build_pyramid(config)
         self.rpn = heads.build_rpn(config)
         self.box_head = heads.build_box_head(config)
@@ -83,7 +84,9 @@ class MaskRCNN(keras.Model):
             A function of what a call takes, of one picture. It is traced
             once, when it is first called, and sees the weights as they are.
         """
-        return tf_ops.graph_of(self)
+        if self._in_graph is None:
+            self._in_graph = tf_ops.graph_of(self)
+        return self._in_graph
 
     def propose(self, maps, image_size, sizes):
         """Boxes that may hold an object.

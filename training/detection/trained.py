@@ -1,7 +1,6 @@
 """Detectors that are trained: of a run, or of someone's file."""
 
 import dataclasses
-import functools
 import os
 from collections.abc import Sequence
 
@@ -40,14 +39,10 @@ class Trained:
     long_side_px: int = LONG_SIDE_PX
     pixels: Pixels = detection.RGB
 
-    @functools.cached_property
-    def _in_graph(self):
-        return self.detector.in_graph()
-
     def detect(self, image: np.ndarray) -> Detections:
         """The objects of a picture, uint8 RGB `(height, width, 3)`."""
         return detection.detect(
-            self._in_graph,
+            self.detector.in_graph(),
             image,
             self.short_side_px,
             self.long_side_px,

@@ -32,6 +32,8 @@ def test_logs_get_the_numbers(found, detector):
     scored.on_epoch_end(1, second)
     wanted = evaluate(detector, found, **OPTIONS)
     assert "box_AP" in wanted
+    # Not once an epoch.
+    assert detector.in_graph().experimental_get_tracing_count() == 1
     assert second == {
         "loss": 2.0,
         **{f"val_{name}": value for name, value in wanted.items()},

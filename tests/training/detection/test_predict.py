@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nonlocal_tf.detection import Detections
+from nonlocal_tf.detection import Detections, MaskRCNN
 from tests.detection import tiny
 from training import cli, remote
 from training.detection import coco_names, predict, run_lengths, trained
@@ -25,7 +25,7 @@ def model(monkeypatch):
         short_side_px=64,
         long_side_px=96,
     )
-    vars(made)["_in_graph"] = detector
+    monkeypatch.setattr(MaskRCNN, "in_graph", lambda self: self)
     monkeypatch.setattr(trained, "of_file", lambda path: made)
     return made
 
