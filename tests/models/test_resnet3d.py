@@ -185,10 +185,11 @@ def test_half_precision_trains_like_float32(policy, backbone):
         for gradients in (all_ours, all_theirs)
     )
     assert np.isfinite(ours).all()
-    # The same direction, to three degrees of logits and 14 of gradients,
-    # through fifteen layers there and back, of 8 bits each.
-    assert cosine(y, expected) > 0.999
-    assert cosine(ours, theirs) > 0.97
+    # The same direction through fifteen layers there and back, of 8 bits each:
+    # over inputs and processors logits are up to three degrees apart and
+    # gradients up to 13.
+    assert cosine(y, expected) > 0.996  # five degrees
+    assert cosine(ours, theirs) > 0.95  # 18 degrees
 
 
 def cosine(a, b):
