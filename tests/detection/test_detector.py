@@ -244,7 +244,13 @@ def test_normalisations_are_frozen():
     assert keras.backend.backend() == "tensorflow"
 
 
-@pytest.mark.parametrize("name", ["tiny_mask_rcnn", "tiny_keypoint_rcnn"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("tiny_mask_rcnn", marks=pytest.mark.slow),
+        "tiny_keypoint_rcnn",
+    ],
+)
 def test_the_graph_finds_the_same_in_pictures_of_any_size(name):
     model = tiny.detector(name)
     in_graph = model.in_graph()

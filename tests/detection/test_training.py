@@ -121,6 +121,7 @@ def test_without_objects_only_the_background_is_learnt():
         assert np.isfinite(np.asarray(gradient)).all()
 
 
+@pytest.mark.slow
 def test_a_graph_has_the_same_losses():
     name = "tiny_mask_rcnn"
     model, batch = tiny.detector(name), batch_of(name)

@@ -23,7 +23,6 @@ QUICK = ("digits_image",)
 # In CI: of each data set and schedule, with blocks where there are some. The
 # others, which share their code, are in `make test-full`.
 IN_CI = (
-    "k400_i3d_nl5_r50_32x2",
     "k400_c2d_nl1_gaussian_r50_32x2",
     "k400_i3d_nl5_r50_128x1",
     "slowfast_i3d_nl5_r50_8x8",
@@ -31,7 +30,6 @@ IN_CI = (
     "digits_nl_concatenation",
     "digits_i3d_nl",
     "finetune",
-    "finetune_i3d",
 )
 # Stepped with all of its residual blocks.
 WHOLE = ("k400_i3d_nl5_r50_32x2", "finetune_i3d")

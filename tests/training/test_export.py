@@ -93,6 +93,7 @@ def test_the_same_weights_are_exported_once(tiny):
     assert saved_model.versions(exported.parent) == [exported]
 
 
+@pytest.mark.slow
 def test_other_weights_are_the_next_version(tiny, tmp_path):
     (tmp_path / "9").mkdir()
     path = export.export_run(RunFolder(tiny[0]), tmp_path)

@@ -3,7 +3,7 @@ import pytest
 from tests.training import kill_exports
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_killed_exports_leave_whole_versions_alone(tiny, tmp_path, capsys):
     made = kill_exports.kill_often(tiny[0], tmp_path / "models", kills=3)
     assert made

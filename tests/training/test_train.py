@@ -168,11 +168,10 @@ EXIT_CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 0}
 @pytest.mark.parametrize(
     ("how", "arguments", "after"),
     [
-        # SIGTERM takes the same way as Ctrl-C, and saves before.
         pytest.param(
             *stop,
             id=name,
-            marks=pytest.mark.full if name == "Ctrl-C" else pytest.mark.slow,
+            marks=pytest.mark.slow if "kill" in name else pytest.mark.full,
         )
         for name, stop in STOPS.items()
     ],

@@ -297,7 +297,7 @@ def test_a_misfit_is_one_error_that_names_it_and_changes_nothing(
     ("source", "target"),
     [
         ("c2d_nl5_r50", "c2d_r50"),
-        ("c2d_r50", "c2d_r101"),
+        pytest.param("c2d_r50", "c2d_r101", marks=pytest.mark.slow),
         ("i3d_r50", "c2d_r50"),
         ("i3d_r50", "image_r50"),
     ],

@@ -24,7 +24,10 @@ from tests.weights.models import (
         ("c2d_r50", "caffe2", {}),
         ("i3d_r50", "slowfast", {"stem": "slowfast"}),
         pytest.param("i3d_nl10_r50", "caffe2", {}, marks=pytest.mark.slow),
-        ("i3d_r50", "caffe2", {"inflation": "3x3x3"}),
+        pytest.param(
+            *("i3d_r50", "caffe2", {"inflation": "3x3x3"}),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             *("c2d_nl1_r101", "slowfast", {"stem": "slowfast"}),
             marks=pytest.mark.slow,

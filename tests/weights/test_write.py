@@ -49,7 +49,7 @@ def test_weights_come_back_bit_by_bit(form, name, options, tmp_path):
     assert not report.converted + report.inflated
 
 
-@pytest.mark.parametrize("form", ["keras", "h5", "caffe2"])
+@pytest.mark.parametrize("form", [slow("keras"), slow("h5"), "caffe2"])
 def test_affine_networks_come_back_bit_by_bit(form, tmp_path):
     expected = random("i3d_nl5_r50", norm="affine")
     path = tmp_path / f"a{WRITERS[form]}"

@@ -114,7 +114,7 @@ def test_a_published_result_stays(main_run, tmp_path):
     assert path.read_text() == "published before"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_copied_image_stage_gives_the_weights_of_one_trained_there(tmp_path):
     """Real runs of four steps a stage, one in processes and one in this."""
     recipe = get_recipe("digits_nl")

@@ -97,7 +97,7 @@ def test_the_torch_network_gives_other_peoples_logits(
     assert files.relative(y, logits) < 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_every_form_takes_its_turn(monkeypatch):
     monkeypatch.setattr(networks, "SHAPE", CLIP)
     result = networks.measure(options())

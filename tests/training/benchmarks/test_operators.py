@@ -55,7 +55,7 @@ def result():
         yield operators.measure(options(only="dot_product"))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_every_case_takes_its_turn_in_every_round(result):
     assert len(result["cases"]) == 4
     for case in result["cases"]:
@@ -64,27 +64,27 @@ def test_every_case_takes_its_turn_in_every_round(result):
             assert case["finite"]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_first_case_is_the_base(result):
     ratios = [case.get("ratio") for case in result["cases"]]
     assert ratios == [None, 1.0, None, 1.0]  # of those that run
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_case_that_fails_does_not_stop_the_others(result):
     errors = [case.get("error") for case in result["cases"]]
     assert "Unknown method 'sideways'" in errors[0]
     assert errors[1] is None
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_every_case_has_a_row(result):
     table = operators_tables.render(result)
     assert "| 20, 12, 6 | tf plain |" in table
     assert "| 20, 12, 6 | tf sideways | failed |" in table
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_block_is_timed_beside_its_parts(monkeypatch):
     monkeypatch.setattr(operators, "BLOCKS", {"tiny": (1, 2, 4, 4, 6)})
     monkeypatch.setattr(operators, "FUNCTIONS", ("gaussian",))

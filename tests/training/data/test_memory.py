@@ -55,7 +55,7 @@ def read_many(folder):
         print(*held())  # while nothing is being read
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_ten_thousand_clips_leave_nothing_behind(tmp_path):
     # In a process of its own, whose threads share one heap: what the allocator
     # keeps for each thread says nothing about what we keep.

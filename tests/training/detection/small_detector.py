@@ -46,10 +46,10 @@ def batches_of(found, first, last):
     return batches.batches(found, BATCHES, SEED, first, last)
 
 
-def trainer(optimizer, signals=None):
+def trainer(optimizer, signals=None, config=CONFIG):
     """Of the same weights each time; its `detector` is what is trained."""
     keras.utils.set_random_seed(0)
-    made = DetectorTrainer(MaskRCNN(CONFIG), TRAINING, signals or Signals())
+    made = DetectorTrainer(MaskRCNN(config), TRAINING, signals or Signals())
     made.compile(optimizer, jit_compile=False)
     made.optimizer.build(made.trainable_variables)
     return made

@@ -20,7 +20,9 @@ def written(run, path, *arguments):
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("int8", marks=pytest.mark.slow)]
+)
 def test_tflite_answers_as_the_saved_model(tiny, tmp_path, dtype):
     quantize = ["--quantize=int8"] if dtype == "int8" else []
     content = written(tiny[0], tmp_path / "x.tflite", *quantize)

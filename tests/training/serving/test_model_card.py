@@ -74,6 +74,7 @@ def test_the_licence_of_the_authors_weights_is_in_it(tiny, tmp_path):
     assert "**The authors' weights are CC-BY-NC 4.0: so is this model" in text
 
 
+@pytest.mark.slow
 def test_the_newest_versions_card_is_that_of_the_directory(tiny, tmp_path):
     path = export.export_run(RunFolder(tiny[0]), tmp_path)
     (tmp_path / model_card.CARD).unlink()  # as if killed before it was there

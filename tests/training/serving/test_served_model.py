@@ -55,6 +55,7 @@ def test_the_recipe_stays_as_it_was_trained(tiny):
     }
 
 
+@pytest.mark.slow
 def test_probabilities_of_several_labels_are_sigmoids(several):
     run, model, _ = several
     trained, *_ = run_model.load_trained(run)
