@@ -73,6 +73,29 @@ def latest(run: RunFolder) -> Checkpoint | None:
     return None
 
 
+def take_up(
+    run: RunFolder, start: Checkpoint | None, steps: int, epoch_steps: int
+) -> list[dict]:
+    """Makes a run's metrics.csv that of its checkpoint, and says where it is.
+
+    Args:
+        run: what goes on.
+        start: its `latest`; None for a run that begins.
+        steps: of the run.
+        epoch_steps: of an epoch.
+
+    Returns:
+        The rows of the epochs that are done.
+    """
+    if start is None:
+        return []
+    if start.history:  # a kill may have come before its last row
+        run.write_metrics(start.history)
+    done = start.steps(epoch_steps)
+    print(f"Resuming {run.path} after {done} of {steps} steps.")
+    return list(start.history)
+
+
 def _read(path: Path) -> Checkpoint:
     """A checkpoint, checked to be whole."""
     state = json.loads((path / STATE).read_text("utf-8"))

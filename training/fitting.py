@@ -54,11 +54,8 @@ def fit(
     keras.utils.set_random_seed(chosen.seed)
     trainer = _make_trainer(chosen, run, dataset, devices, start)
     history = list(start.history) if start else []
-    if start is not None and devices.is_chief:
-        if history:  # a kill may have come before its last row
-            run.write_metrics(history)
-        steps = start.steps(chosen.epoch_steps)
-        print(f"Resuming {run.path} after {steps} of {chosen.steps} steps.")
+    if devices.is_chief:
+        checkpoints.take_up(run, start, chosen.steps, chosen.epoch_steps)
     if len(history) == chosen.epochs:
         return history
     if devices.is_chief:

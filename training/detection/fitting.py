@@ -78,12 +78,7 @@ def fit(
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(chosen.seed)
     trainer = make_trainer(chosen, data.train.categories, devices, start)
-    history = list(start.history) if start else []
-    if start is not None:
-        if history:  # a kill may have come before its last row
-            run.write_metrics(history)
-        steps = start.steps(chosen.epoch_steps)
-        print(f"Resuming {run.path} after {steps} of {chosen.steps} steps.")
+    history = checkpoints.take_up(run, start, chosen.steps, chosen.epoch_steps)
     if len(history) == chosen.epochs:
         return history
     _announce(chosen, trainer, devices)
