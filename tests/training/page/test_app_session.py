@@ -99,11 +99,17 @@ def test_errors_are_a_line_without_paths(text, said):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_well(number, model, capsys, monkeypatch):
+    # Shells start what is in the background without it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def interrupt(server):
         signal.raise_signal(number)
 
     monkeypatch.setattr(app.Server, "serve_forever", interrupt)
-    app.main([f"--model={model}", "--port=0"])
+    try:
+        app.main([f"--model={model}", "--port=0"])
+    finally:
+        signal.signal(signal.SIGINT, before)
     printed = capsys.readouterr().out
     assert "Open http://127.0.0.1:" in printed
     assert printed.endswith("Stopped.\n")
