@@ -64,15 +64,21 @@ SAMPLINGS = ("8x8", "32x2", "32x4", "128x1")
 IN_DEFAULT_RUN = [
     ("i3d_nl5_r50", None),
 ]
+# The others have more or fewer of the same blocks.
+IN_CI = [
+    ("c2d_r50", None),
+    ("i3d_r101", "3x3x3"),
+]
 
 
-def slow_if_not_chosen(row):
-    is_slow = row[:2] not in IN_DEFAULT_RUN
-    marks = [pytest.mark.slow] if is_slow else []
+def full_if_not_chosen(row):
+    marks = []
+    if row[:2] not in IN_DEFAULT_RUN:
+        marks = [pytest.mark.slow if row[:2] in IN_CI else pytest.mark.full]
     return pytest.param(row, marks=marks, id=f"{row[0]} {row[1]}")
 
 
-@pytest.mark.parametrize("row", [slow_if_not_chosen(row) for row in COUNTS])
+@pytest.mark.parametrize("row", [full_if_not_chosen(row) for row in COUNTS])
 def test_counts_are_those_of_the_table(row):
     name, inflation, weights, parameters, *billions = row
     options = {"inflation": inflation} if inflation else {}

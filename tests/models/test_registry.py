@@ -64,14 +64,6 @@ def small(request):
     return request.param
 
 
-def slow_but(chosen):
-    """The large networks, those that are not chosen outside the default run."""
-    return [
-        pytest.param(name, marks=[] if chosen(name) else [pytest.mark.slow])
-        for name in LARGE
-    ]
-
-
 def full_but(default, slow):
     """The large networks; others have more or fewer of the same blocks."""
     marks = [
@@ -88,11 +80,10 @@ def full_but(default, slow):
     ]
 
 
-def is_usual(name):
-    return re.fullmatch(r".*(?<!nl10)_r50", name) is not None
+USUAL = full_but(r".*(?<!nl10)_r50", r".*_nl10_r101")
 
 
-@pytest.fixture(params=slow_but(is_usual))
+@pytest.fixture(params=USUAL)
 def large(request):
     return request.param
 
@@ -101,7 +92,7 @@ def trainable(model):
     return sum(math.prod(w.shape) for w in model.trainable_weights)
 
 
-@pytest.mark.parametrize("name", [*SMALL, *slow_but(is_usual)])
+@pytest.mark.parametrize("name", [*SMALL, *USUAL])
 def test_parameter_counts_are_pinned(name):
     with without_weights():
         assert trainable(models.create_model(name)) == TRAINABLE[name]

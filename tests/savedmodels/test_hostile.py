@@ -40,6 +40,6 @@ def test_a_wrong_answer_is_noticed(server, served):
         hostile.attack(requests, talk, 50)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_server_process_outlives_two_thousand():
     assert hostile.run(2000, seed=4).total() == 2000

@@ -22,7 +22,7 @@ def program(tmp_path_factory):
     return everywhere.build_c(tmp_path_factory.mktemp("c") / "classify")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("shape", [(8, 32, 32, 3), (3, 41, 27, 3)])
 def test_it_has_the_same_probabilities(program, tiny, shape):
     clip = np.resize(CLIP, shape)
@@ -31,7 +31,7 @@ def test_it_has_the_same_probabilities(program, tiny, shape):
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("output", "sizes", "message"),
     [
@@ -48,7 +48,7 @@ def test_what_is_wrong_is_one_line(program, tiny, output, sizes, message):
     assert message in line
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_directory_that_is_no_model_says_so(program, tiny, tmp_path):
     done = subprocess.run(
         [program, tmp_path, "a:0", "b:0", "1", "1", "1"], capture_output=True

@@ -25,10 +25,7 @@ QUICK = ("digits_image",)
 IN_CI = (
     "k400_c2d_nl1_gaussian_r50_32x2",
     "k400_i3d_nl5_r50_128x1",
-    "slowfast_i3d_nl5_r50_8x8",
     "charades_i3d_nl5_r101_128x1",
-    "digits_nl_concatenation",
-    "digits_i3d_nl",
     "finetune",
 )
 # Stepped with all of its residual blocks.

@@ -100,7 +100,7 @@ def test_other_weights_are_the_next_version(tiny, tmp_path):
     assert path == tmp_path / "10"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_weights_of_an_older_version_are_a_new_version(tiny, tmp_path):
     run = RunFolder(tiny[0])
     other = RunFolder(shutil.copytree(tiny[0], tmp_path / "run"))

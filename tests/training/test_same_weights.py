@@ -17,8 +17,6 @@ import pytest
 from training import checkpoints, run_model
 from training.run_folder import RunFolder
 
-pytestmark = pytest.mark.slow
-
 ROOT = pathlib.Path(__file__).parent.parent.parent
 # In float64 one device and two agree to 4e-16 after such steps. In float32
 # ReLUs multiply rounding: at this rate it stays below the bound, and weights
@@ -113,11 +111,13 @@ def one_device(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_two_devices(one_device, tmp_path):
     finish(start(tmp_path / "run", "--devices=2"))
     assert_same_weights(tmp_path / "run", one_device)
 
 
+@pytest.mark.full
 def test_two_machines(one_device, tmp_path):
     finish(*start_workers(tmp_path / "run"))
     assert_same_weights(tmp_path / "run", one_device)

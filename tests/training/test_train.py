@@ -165,16 +165,10 @@ STOPS = {  # and kills: test_kills.py
 EXIT_CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 0}
 
 
+# In CI a run on videos is stopped: test_video_runs.py.
+@pytest.mark.full
 @pytest.mark.parametrize(
-    ("how", "arguments", "after"),
-    [
-        pytest.param(
-            *stop,
-            id=name,
-            marks=pytest.mark.slow if "kill" in name else pytest.mark.full,
-        )
-        for name, stop in STOPS.items()
-    ],
+    ("how", "arguments", "after"), STOPS.values(), ids=STOPS.keys()
 )
 def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
     how, arguments, after, tmp_path
@@ -217,7 +211,7 @@ def test_without_a_block_no_picture_is_proposed(tiny, capsys):
     assert "training.visualize" not in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_seed_decides_the_outcome(tmp_path):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         train.main([*ALONE, f"--workdir={tmp_path / name}", f"--seed={seed}"])

@@ -143,7 +143,7 @@ DISTINCT = {network(name): name for name in reversed(NETWORKS)}
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] * (name not in BUILT))
+        pytest.param(name, marks=[pytest.mark.full] * (name not in BUILT))
         for name in DISTINCT.values()
     ],
 )
