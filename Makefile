@@ -32,8 +32,9 @@ test: .venv/.dev
 	$(ON_JAX) $(BIN)/python -m pytest -n 2 --dist loadfile \
 		tests/ops tests/layers tests/models tests/test_*.py
 
+# In their order, else the longest file, of two tests, would be the last.
 test-slow: .venv/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
 
 test-full: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m full
