@@ -103,7 +103,8 @@ class Annotations:
         objects = sum(len(picture.instances) for picture in self.pictures)
         lines = [
             f"{self.path}: {len(self.pictures)} pictures, {objects} objects "
-            f"of {len(self.categories)} categories."
+            f"of {len(self.categories)} "
+            f"categor{'y' if len(self.categories) == 1 else 'ies'}."
         ]
         if self.problems:
             lines.append(f"{len(self.problems)} problems:")

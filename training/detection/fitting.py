@@ -81,7 +81,7 @@ def fit(
     history = checkpoints.take_up(run, start, chosen.steps, chosen.epoch_steps)
     if len(history) == chosen.epochs:
         return history
-    _announce(chosen, trainer, devices)
+    _announce(chosen, trainer, data, devices)
     record = callbacks.Record(
         run, history, chosen.epoch_steps, start, every_s=every_s
     )
@@ -311,7 +311,12 @@ def _optimizer(chosen: DetectionRecipe) -> keras.optimizers.Optimizer:
     )
 
 
-def _announce(chosen, trainer: DetectorTrainer, devices: Devices) -> None:
+def _announce(
+    chosen: DetectionRecipe,
+    trainer: DetectorTrainer,
+    data: Data,
+    devices: Devices,
+) -> None:
     where = "" if devices.replicas == 1 else f" on {devices.replicas} devices"
     print(
         f"Training {chosen.name} ({trainer.count_params():,} parameters): "
@@ -320,6 +325,12 @@ def _announce(chosen, trainer: DetectorTrainer, devices: Devices) -> None:
     note = schedules.scaling_note(chosen)
     if note:
         print(f"note: {note}")
+    points = max(len(one.keypoints) for one in data.train.categories)
+    if points and not chosen.detector.keypoints:
+        print(
+            "note: keypoints of the annotations are left out: --set "
+            f"detector.keypoints={points} learns them"
+        )
 
 
 def scores_of(row: dict) -> dict[str, float]:

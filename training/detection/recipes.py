@@ -168,6 +168,8 @@ register_recipe(
             box_units=128,
             mask_channels=(32, 32),
             mask_deconv_channels=32,
+            # For who sets how many keypoints there are.
+            keypoint_channels=(64,) * 4,
             proposals_a_level=200,
             proposals=200,
         ),

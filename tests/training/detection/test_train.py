@@ -145,6 +145,17 @@ def test_a_test_of_the_run_gives_its_numbers_again(run, tmp_path):
         assert scores[name] == pytest.approx(value, abs=1e-6), name
 
 
+@pytest.mark.slow
+def test_keypoints_that_are_not_learnt_are_said(tmp_path, capsys):
+    options = small_run.options(
+        tmp_path / "set", "detector.keypoints=0", "steps=1", "epoch_steps=1"
+    )
+    train.main([*options, f"--workdir={tmp_path / 'run'}"])
+    said = capsys.readouterr().out
+    assert "left out: --set detector.keypoints=2 learns them" in said
+    assert "keypoint" not in (tmp_path / "run/metrics.csv").read_text()
+
+
 def test_list_has_every_recipe_and_its_number(capsys):
     train.main(["--list"])
     said = capsys.readouterr().out
