@@ -9,10 +9,11 @@ from nonlocal_tf.layers.positions import is_positive_integer
 from nonlocal_tf.models.resnet3d import EXPANSION, STRIDES_ON
 from nonlocal_tf.models.specs import DEPTHS
 
-# Our choice: the paper says neither, and its code for detection is not public.
-# In a detector no statistics are kept, so the norm is a scale and a shift.
+# Half the channels and a subsampling by 2 are the paper's, for all its blocks
+# (section 3.3). The norm is our choice, as the paper's code for detection is
+# not public: in a detector no statistics are kept, so it is a scale and a
+# shift instead of the batch normalization of section 4.1.
 BLOCK = {"norm": "affine", "subsample": 2}
-HEAD_BLOCK = {"norm": "affine"}  # 196 positions: nothing to pool
 # The trunk of Detectron's X-152-32x8d-FPN, as arguments of `DetectorConfig`.
 X152_32X8D: dict[str, Any] = {
     "layers": (3, 8, 36, 3),
@@ -50,12 +51,13 @@ class DetectorConfig:
         keypoints: how many there are of an object; 0 for none.
         keypoint_channels: of the convolutions of the keypoint head.
         keypoint_nonlocal_block: arguments of the non-local blocks behind every
-            second of those, {} for the defaults `HEAD_BLOCK`; None for no
-            such blocks.
+            second of those, {} for the defaults `BLOCK`; None for no such
+            blocks.
         aligned: of ROIAlign.
         samples: of ROIAlign, along each side of a bin.
-        proposals_a_level: before suppression, at the most.
-        proposals: of an image, at the most.
+        proposals_a_level: before NMS, at the most (`pre_nms_top_n`), unless
+            a training has others: `TrainingConfig`.
+        proposals: of an image, at the most (`post_nms_top_n`); the same.
         proposal_nms: overlap above which the worse of two goes.
         proposal_side_px: of its sides, at the least.
         least_score: of a detection.
@@ -119,12 +121,12 @@ class DetectorConfig:
     @property
     def block(self) -> dict:
         """All arguments of the block of res4."""
-        return _with_defaults(BLOCK, self.nonlocal_block)
+        return _with_defaults(self.nonlocal_block)
 
     @property
     def head_block(self) -> dict:
         """All arguments of the blocks of the keypoint head."""
-        return _with_defaults(HEAD_BLOCK, self.keypoint_nonlocal_block)
+        return _with_defaults(self.keypoint_nonlocal_block)
 
     def __post_init__(self):
         if self.stride_on not in STRIDES_ON:
@@ -165,8 +167,8 @@ class DetectorConfig:
             )
 
 
-def _with_defaults(defaults: dict, given: dict | None) -> dict:
-    arguments = {**defaults, **(given or {})}
+def _with_defaults(block: dict | None) -> dict:
+    arguments = {**BLOCK, **(block or {})}
     pairwise = arguments.get("pairwise", "embedded_gaussian")
     if pairwise in ("embedded_gaussian", "gaussian"):
         arguments.setdefault("scale", "rsqrt")  # as in the authors' code

@@ -102,15 +102,37 @@ class MaskRCNN(keras.Model):
         """
         return self.propose_from(map(self.rpn, maps), image_size, sizes)
 
-    def propose_from(self, outputs, image_size, sizes):
-        """As `propose`, of the logits and deltas of each level."""
+    def propose_from(
+        self,
+        outputs,
+        image_size,
+        sizes,
+        pre_nms_top_n: int | None = None,
+        post_nms_top_n: int | None = None,
+    ):
+        """Boxes that may hold an object, from the outputs of the RPN.
+
+        Args:
+            outputs: logits and deltas of each level.
+            image_size: height and width of the padded images.
+            sizes: before padding, `(batch, 2)`.
+            pre_nms_top_n: proposals a level before NMS, at the most. Default:
+                `proposals_a_level` of the network.
+            post_nms_top_n: proposals an image, at the most. Default:
+                `proposals` of the network.
+
+        Returns:
+            As `propose`.
+        """
         config = self.config
+        pre_nms_top_n = pre_nms_top_n or config.proposals_a_level
+        post_nms_top_n = post_nms_top_n or config.proposals
         grids = anchors.grid_sizes(image_size)
         found_boxes, found_scores = [], []
         for grid, size_px, (logits, deltas) in zip(
             grids, config.anchor_sizes_px, outputs, strict=True
         ):
-            logits, at = _best(logits, config.proposals_a_level)
+            logits, at = _best(logits, pre_nms_top_n)
             deltas = ops.take_along_axis(deltas, at[..., None], axis=1)
             of_level = anchors.anchors_at(
                 at, image_size, grid, size_px, config.aspect_ratios
@@ -121,13 +143,13 @@ class MaskRCNN(keras.Model):
             is_box = is_box & (logits > NONE)
             scores = ops.where(is_box, ops.sigmoid(logits), -1.0)
             kept, scores = tf_ops.suppressed(
-                moved, scores, config.proposal_nms, config.proposals
+                moved, scores, config.proposal_nms, post_nms_top_n
             )
             found_boxes.append(kept)
             found_scores.append(scores)
         found = ops.concatenate(found_boxes, 1)
         scores = ops.concatenate(found_scores, 1)
-        count = min(config.proposals, found.shape[1])
+        count = min(post_nms_top_n, found.shape[1])
         scores, at = ops.top_k(scores, count)
         return ops.take_along_axis(found, at[..., None], axis=1), scores
 

@@ -24,6 +24,7 @@ from nonlocal_tf.detection import (
     tf_ops,
 )
 from nonlocal_tf.detection.detector import MaskRCNN
+from nonlocal_tf.layers.positions import is_positive_integer
 
 MASK_OUT_CELLS = 2 * heads.MASK_CELLS
 
@@ -49,6 +50,16 @@ class TrainingConfig:
         box_beta: the same of the box head's; 1 in Detectron.
         mask_samples: of an object's mask in each cell of a target, along each
             side, at most; more are needed where a cell is wider.
+        pre_nms_top_n: proposals a level before NMS, at the most. Default: as
+            in a test, `proposals_a_level` of the network. 2,000 in torchvision,
+            detectron2 and Detectron, beside 1,000 in a test.
+        post_nms_top_n: proposals of an image to sample from, at the most.
+            Default: as in a test, `proposals` of the network. 2,000 in
+            torchvision, 1,000 in detectron2; 2,000 of all images of a GPU in
+            Detectron.
+
+    Raises:
+        ValueError: a number of proposals is not an integer of at least 1.
     """
 
     anchors: int = 256
@@ -62,6 +73,18 @@ class TrainingConfig:
     beta: float = losses.BETA
     box_beta: float = losses.BETA
     mask_samples: int = 8
+    pre_nms_top_n: int | None = None
+    post_nms_top_n: int | None = None
+
+    def __post_init__(self):
+        for name in ("pre_nms_top_n", "post_nms_top_n"):
+            value = getattr(self, name)
+            if value is not None and not is_positive_integer(value):
+                raise ValueError(
+                    f"Expected `{name}` to be an integer of at least 1, or "
+                    "None for as many as in a test. "
+                    f"Received: {name}={value!r}"
+                )
 
 
 def batch_losses(
@@ -96,7 +119,13 @@ def batch_losses(
     # What proposals cost is not to be learnt through where they are.
     fixed = [tuple(map(ops.stop_gradient, pair)) for pair in outputs]
     size = batch["images"].shape[1:3]
-    proposals, scores = model.propose_from(fixed, size, batch["sizes"])
+    proposals, scores = model.propose_from(
+        fixed,
+        size,
+        batch["sizes"],
+        config.pre_nms_top_n,
+        config.post_nms_top_n,
+    )
     rois = _sample_rois(proposals, scores, batch, config, seed)
     found |= _box_losses(model, maps, rois, config, total)
     # The positive ones come first.

@@ -29,6 +29,18 @@ def test_x152_is_detectrons():
     assert config.stride_on == "3x3"
 
 
+def test_blocks_have_the_papers_channels_and_subsampling():
+    config = DetectorConfig(nonlocal_block={}, keypoint_nonlocal_block={})
+    for arguments in (config.block, config.head_block):
+        assert arguments["subsample"] == 2
+        assert arguments.get("bottleneck") is None  # half of the input's
+
+
+def test_a_keypoint_head_may_have_blocks_without_subsampling():
+    config = DetectorConfig(keypoint_nonlocal_block={"subsample": None})
+    assert config.head_block["subsample"] is None
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -217,10 +217,12 @@ def test_the_block_of_res4_has_as_many_weights_as_the_paper_has_it():
 
 def test_blocks_follow_every_second_convolution_of_the_keypoint_head():
     config = tiny.config_of("tiny_keypoint_rcnn", keypoint_nonlocal_block={})
-    names = [layer.name for layer in heads.build_keypoint_head(config).layers]
+    head = heads.build_keypoint_head(config)
+    names = [layer.name for layer in head.layers]
     for number in (2, 4, 6, 8):
         at = names.index(f"keypoint_nonlocal{number}")
         assert names[at - 1] == f"keypoint_conv{number}"
+        assert head.layers[at].pool_size == (2, 2)
     assert sum("nonlocal" in n for n in names) == 4
 
 

@@ -1,10 +1,13 @@
 """Losses and gradients of a whole training step beside torchvision's."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from nonlocal_tf.detection import training
+from nonlocal_tf.detection.detector import MaskRCNN
 from tests.detection import golden, tiny
 from tests.detection.test_detector import inputs
 
@@ -49,8 +52,8 @@ def batch_of(name, padding=0):
     return {key: tf.constant(value) for key, value in batch.items()}
 
 
-def losses_of(name, config=EVERYTHING, seed=(0, 0), **options):
-    model = tiny.detector(name)
+def losses_of(name, config=EVERYTHING, seed=(0, 0), model=None, **options):
+    model = model or tiny.detector(name)
     with tf.GradientTape() as tape:
         found = training.batch_losses(
             model, batch_of(name, **options), config, tf.constant(seed)
@@ -69,6 +72,35 @@ def test_losses_are_torchvisions(name, padding):
     assert len(found) == 5
     for key, value in found.items():
         np.testing.assert_allclose(value, stored[THEIRS[key]], rtol=1e-4)
+
+
+def test_training_has_its_own_numbers_of_proposals():
+    """torchvision's, in a network that keeps fewer in a test."""
+    name = "tiny_keypoint_rcnn"
+    settings, _ = tiny.stored(name)
+    full = tiny.detector(name)
+    fewer = MaskRCNN(
+        dataclasses.replace(full.config, proposals_a_level=3, proposals=7)
+    )
+    fewer.set_weights(full.get_weights())
+    config = dataclasses.replace(
+        EVERYTHING,
+        pre_nms_top_n=settings["rpn_pre_nms_top_n"],
+        post_nms_top_n=settings["rpn_post_nms_top_n"],
+    )
+    stored = golden.group(name, "train")
+    found, _ = losses_of(name, config, model=fewer)
+    for key, value in found.items():
+        np.testing.assert_allclose(value, stored[THEIRS[key]], rtol=1e-4)
+    as_in_a_test, _ = losses_of(name, model=fewer)
+    assert abs(as_in_a_test["classes"] / found["classes"] - 1) > 1e-2
+
+
+@pytest.mark.parametrize("field", ["pre_nms_top_n", "post_nms_top_n"])
+@pytest.mark.parametrize("value", [0, -5, 1.5, True])
+def test_a_number_of_proposals_that_is_none_is_refused(field, value):
+    with pytest.raises(ValueError, match=f"`{field}` to be an integer"):
+        training.TrainingConfig(**{field: value})
 
 
 @pytest.mark.parametrize("name", NAMES)

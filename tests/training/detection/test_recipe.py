@@ -92,6 +92,49 @@ def test_every_row_of_the_papers_tables_has_a_recipe(table, rows):
         assert one.start.frozen_stages == ("conv1", "res2")
 
 
+# Of Detectron's configurations of 2017 (e2e_mask_rcnn_R-50-FPN_1x and so on):
+# short sides in training; proposals before and after NMS in training, where
+# Detectron's 2,000 are of all images of a GPU and detectron2's of each.
+SIX_SIDES = (640, 672, 704, 736, 768, 800)
+PAPERS = [n for n, one in recipe.RECIPES.items() if one.reference is not None]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_sizes_and_proposals_follow_detectron(name):
+    chosen = recipe.get_recipe(name)
+    sides, post_nms_top_n = (800,), 1000
+    if name.startswith("coco_x152"):
+        sides, post_nms_top_n = SIX_SIDES, 2000
+    elif name.startswith("coco_keypoints"):
+        sides, post_nms_top_n = SIX_SIDES, 1500
+    assert chosen.pictures.short_sides_px == sides
+    assert chosen.pictures.eval_short_side_px == 800
+    assert chosen.examples.pre_nms_top_n == 2000
+    assert chosen.examples.post_nms_top_n == post_nms_top_n
+    assert chosen.detector.proposals_a_level == 1000
+    assert chosen.detector.proposals == 1000
+
+
+def test_proposals_of_a_training_are_a_setting():
+    chosen = recipe.override(SMALL, ["examples.pre_nms_top_n=400"])
+    assert chosen.examples.pre_nms_top_n == 400
+    assert chosen.examples.post_nms_top_n is None  # as in a test
+    with pytest.raises(UserError, match="pre_nms_top_n=0"):
+        recipe.override(SMALL, ["examples.pre_nms_top_n=0"])
+
+
+def test_no_recipe_calls_the_papers_blocks_a_choice():
+    text = " ".join(recipes.__doc__.split())
+    paper, ours = text.split("What it does not say is our choice")
+    assert "subsampled by 2 (section 3.3)" in paper
+    assert "embedded Gaussians" in paper
+    assert "embedded" not in ours
+    # Its baselines are on both sides of the schedules that Detectron has.
+    assert "its baselines lie between" not in text
+    for average_precision in ("38.0", "34.6", "39.5", "36.0"):
+        assert f"({average_precision})" in ours
+
+
 def test_rates_follow_detectron():
     r50, x152 = (recipe.get_recipe(f"coco_{n}") for n in ("r50", "x152"))
     assert (r50.optimizer.base_lr, r50.batch, r50.steps) == (0.02, 16, 90_000)
