@@ -1,7 +1,8 @@
 """Scores a trained run on the examples of a split.
 
-Of each video it looks at one clip in the middle, or at views as the paper does:
-clips along the video times crops of each, run fully convolutionally, averaged.
+Of each video it looks at one clip in the middle, or at views: clips along the
+video times crops of each, as the authors' code does, or times whole frames, as
+the paper does, run fully convolutionally, averaged.
 
     RUN/tests/test_10x3/
         scores.npz      all scores: training/evaluation/video_scores.py says how
@@ -61,6 +62,8 @@ class Scores:
         top5: share with the label among the five best classes, of more.
         mean_class_accuracy: accuracy a class, averaged.
         mean_average_precision: where videos have several labels.
+        unlabelled: how many of those read have none of several labels.
+        skips_unlabelled: whether the mean average precision leaves them out.
         views: what was looked at of each.
     """
 
@@ -74,6 +77,8 @@ class Scores:
     top5: float | None = None
     mean_class_accuracy: float | None = None
     mean_average_precision: float | None = None
+    unlabelled: int | None = None
+    skips_unlabelled: bool | None = None
     views: str | None = None
 
 
@@ -129,6 +134,8 @@ def evaluate_run(
         top5=found.get("top5"),
         mean_class_accuracy=found.get("mean_class_accuracy"),
         mean_average_precision=precision,
+        unlabelled=found.get("unlabelled"),
+        skips_unlabelled=found.get("skips_unlabelled"),
         views=found["views"],
     )
 
@@ -213,7 +220,11 @@ def _score_videos(
     if parts.scores_path.exists():
         print(f"{folder} has these scores. To compute them anew, delete it.")
         scored = video_scores.load(parts.scores_path)
-        return dataclasses.replace(scored, pool=views.pool)
+        return dataclasses.replace(
+            scored,
+            pool=views.pool,
+            skips_unlabelled=dataset.skips_unlabelled,
+        )
     strategy = view_network.devices()
     with strategy.scope():
         network = view_network.build_network(model, recipe, dataset, views)

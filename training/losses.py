@@ -43,7 +43,8 @@ def compiled(multi_label: bool, classes: int) -> dict:
                 from_logits=True, reduction="mean_with_sample_weight"
             ),
             # Area under the mean class's precision-recall curve, from 200
-            # thresholds; `training.evaluate` computes it from all scores.
+            # thresholds, videos without a class included;
+            # `training.evaluate` computes it from all scores.
             "weighted_metrics": [
                 keras.metrics.AUC(
                     curve="PR",

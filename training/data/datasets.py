@@ -52,9 +52,13 @@ class Dataset(abc.ABC):
         eval_examples: size of each evaluation split.
         multi_label: whether labels are a 0 or 1 for each class instead of one
             number.
+        skips_unlabelled: with `multi_label`, whether mean average precision
+            leaves out examples without a class instead of taking them as
+            negatives of every class.
     """
 
     multi_label: bool = False
+    skips_unlabelled: bool = False
     description: str
     classes: tuple[str, ...]
     element_shape: tuple[int, ...]

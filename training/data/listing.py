@@ -64,11 +64,14 @@ class Listing:
         splits: videos of "train", "validation" and "test"; a data set may
             lack one.
         multi_label: whether a video may have several classes or none.
+        skips_unlabelled: whether mean average precision leaves out videos
+            without a class, as the official script of Charades does.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, list[Video]]
     multi_label: bool = False
+    skips_unlabelled: bool = False
 
 
 def read_lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,12 @@ class MediaSequence(VideoDataset):
         classes = _classes(data, known, names, every)
         several = any(len(video.labels) > 1 for video in every)
         multi_label = known[0].multi_label if known else several
-        return Listing(classes, splits, multi_label)
+        return Listing(
+            classes,
+            splits,
+            multi_label,
+            any(index.skips_unlabelled for index in known),
+        )
 
 
 def _files(data: DataConfig, split: str) -> list[str]:

@@ -78,12 +78,14 @@ class Index:
         multi_label: whether a video may have several classes or none.
         settings: how the shards were made.
         shards: in the order of their names.
+        skips_unlabelled: as of the `Listing` that they were made of.
     """
 
     classes: tuple[str, ...]
     multi_label: bool
     settings: dict[str, Any]
     shards: tuple[Shard, ...]
+    skips_unlabelled: bool = False
 
 
 def to_json(index: Index) -> str:
@@ -93,6 +95,7 @@ def to_json(index: Index) -> str:
         "version": VERSION,
         "classes": index.classes,
         "multi_label": index.multi_label,
+        "skips_unlabelled": index.skips_unlabelled,
         "settings": index.settings,
     }
     shards = ",\n".join(to_line(shard) for shard in index.shards)
@@ -144,6 +147,8 @@ def read(folder: str) -> Index | None:
             values["multi_label"],
             values["settings"],
             tuple(map(shard_from_json, values["shards"])),
+            # Not in the files of older versions.
+            bool(values.get("skips_unlabelled", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(

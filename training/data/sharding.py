@@ -276,6 +276,7 @@ def _finish(
         listing.multi_label,
         settings,
         tuple(sorted(shards, key=lambda shard: shard.name)),
+        listing.skips_unlabelled,
     )
     path = inside(out, shard_index.NAME)
     files.write_text(remote.as_path(path), shard_index.to_json(index))

@@ -9,6 +9,9 @@ One line a frame, with its labels:
     --set dataset=slowfast_frames --set data.root=Charades_v1_rgb \\
         --set data.train=train.csv --set data.validation=val.csv
 
+Videos without a label are left out of mean average precision, as in Charades'
+own script; PySlowFast's counts them as negatives of every class.
+
 Lists of SSv2 have no labels. They are in SSv2's own files, which PySlowFast
 has in the folder of the lists:
 
@@ -61,6 +64,7 @@ class SlowFastFrames(VideoDataset):
             names or class_names.numbered(splits),
             {s: [video for video, _ in splits[s]] for s in splits},
             multi_label=True,
+            skips_unlabelled=True,
         )
 
 

@@ -63,6 +63,7 @@ class VideoDataset(Dataset):
         self._listing = listing = self.read_lists(data)
         self.classes = listing.classes
         self.multi_label = listing.multi_label
+        self.skips_unlabelled = listing.skips_unlabelled
         side = sampling.crop_px
         self.element_shape = (sampling.frames, side, side, 3)
         self._root = data.root

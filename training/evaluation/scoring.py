@@ -177,6 +177,7 @@ def merged(
         reading_seconds=float(seconds[0]),
         computing_seconds=float(seconds[1]),
         versions=run_folder.versions(),
+        skips_unlabelled=dataset.skips_unlabelled,
     )
 
 

@@ -9,7 +9,7 @@ ok       bool (videos,): False for what could not be read; its scores are 0
 paths    of the videos, as listed
 reasons  why a video could not be read, else empty
 classes  their names
-about    JSON: split, views, pool, chance, seconds, versions
+about    JSON: split, views, pool, chance, seconds, versions, skips_unlabelled
 """
 
 import dataclasses
@@ -41,6 +41,9 @@ class VideoScores:
         reading_seconds: in which the network waited for pixels.
         computing_seconds: in which it did not.
         versions: what they were computed on.
+        skips_unlabelled: whether videos without a class are left out of mean
+            average precision, as in Charades; else they are negatives of every
+            class, as in scikit-learn.
     """
 
     scores: np.ndarray
@@ -56,6 +59,7 @@ class VideoScores:
     reading_seconds: float
     computing_seconds: float
     versions: dict
+    skips_unlabelled: bool = False
 
     @property
     def multi_label(self) -> bool:
@@ -187,20 +191,34 @@ def _of_one_label(scored: VideoScores) -> dict[str, Any]:
 def _of_several_labels(scored: VideoScores) -> dict[str, Any]:
     scores = metrics.pooled(scored.scores, scored.pool)
     ok, labels = scored.ok, scored.labels
-    if not labels[ok].any():
+    is_labelled = labels.any(axis=1)
+    if not (ok & is_labelled).any():
         raise UserError(
             "None of the videos that could be read has a label: there is no "
             "average precision."
         )
-    of = metrics.mean_average_precision
-    return {
-        "mean_average_precision": of(scores[ok], labels[ok]),
-        "mean_average_precision_of_listed": of(scores, labels),
-        "clip1_mean_average_precision": of(scored.scores[ok, 0], labels[ok]),
-        "classes_seen": int(labels[ok].any(axis=0).sum()),
+    counts = is_labelled if scored.skips_unlabelled else np.ones_like(ok)
+    ranked, of_ranked = ok & counts, labels[ok & counts]
+    precision = metrics.mean_average_precision
+    figures = {
+        "mean_average_precision": precision(scores[ranked], of_ranked),
+        "mean_average_precision_of_listed": precision(
+            scores[counts], labels[counts]
+        ),
+        "clip1_mean_average_precision": precision(
+            scored.scores[ranked, 0], of_ranked
+        ),
+        "classes_seen": int(of_ranked.any(axis=0).sum()),
+        "unlabelled": int((ok & ~is_labelled).sum()),
+        "skips_unlabelled": scored.skips_unlabelled,
         "loss": metrics.binary_log_loss(scores[ok], labels[ok]),
-        "chance": metrics.prevalence(labels[ok]),
+        "chance": metrics.prevalence(of_ranked),
     }
+    if scored.skips_unlabelled and figures["unlabelled"]:
+        figures["mean_average_precision_with_unlabelled"] = precision(
+            scores[ok], labels[ok]
+        )
+    return figures
 
 
 POOLED = {"mean": "averaged", "max": "largest score"}
@@ -242,9 +260,21 @@ def render(found: dict[str, Any]) -> str:
         )
     if "classes_seen" in found:
         rows.append(("classes with a video", found["classes_seen"]))
+    if found.get("unlabelled"):
+        rows.append(("videos without a class", _unlabelled(found)))
     rows.append(("loss", f"{found['loss']:.4f}"))
     rows.append(("waiting for pixels", f"{found['reading_seconds']:.1f} s"))
     rows.append(("computing", f"{found['computing_seconds']:.1f} s"))
     if found["videos_per_second"] is not None:
         rows.append(("examples a second", f"{found['videos_per_second']:.2f}"))
     return table.render(rows)
+
+
+def _unlabelled(found: dict[str, Any]) -> str:
+    if not found["skips_unlabelled"]:
+        return f"{found['unlabelled']}, negatives of every class"
+    counted = found["mean_average_precision_with_unlabelled"]
+    return (
+        f"{found['unlabelled']}, left out of average precision as in the data "
+        f"set's own script ({table.percent(counted)} with them)"
+    )

@@ -24,7 +24,8 @@ def add_arguments(
         type=clips_by_crops,
         metavar="CLIPSxCROPS",
         help="look at so many clips along each video, 1 or 3 crops of each; "
-        f"10x3 is the authors' test (default: {default})",
+        "10x3 is the test of the authors' code, 10x1 with --full-frame the "
+        f"paper's (default: {default})",
     )
     parser.add_argument(
         "--full-frame",

@@ -32,6 +32,11 @@ def test_a_video_has_spans_and_the_labels_of_all_of_them(tmp_path):
     assert listing.splits["train"] == [Video(path, (0, 2), SPANS)]
 
 
+@pytest.mark.parametrize("name", ["charades", "charades_frames"])
+def test_tests_skip_videos_without_an_action(name, tmp_path):
+    assert read(name, make(name, tmp_path)).skips_unlabelled
+
+
 def test_a_video_may_have_no_actions(tmp_path):
     listing = read("charades", make("charades", tmp_path))
     path = f"{tmp_path}/Charades_v1_480/N11GT.mp4"

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -168,6 +169,31 @@ def test_the_index_says_what_the_records_do(out, tmp_path):
                 assert span.start_s == pytest.approx(its.start_s, abs=1e-6)
                 assert span.end_s == pytest.approx(its.end_s, abs=1e-6)
             assert one.probe(video) == two.probe(other)
+
+
+class Skipping(made_videos.Made):
+    """Of a data set whose tests leave out videos without a class."""
+
+    @staticmethod
+    def read_lists(data):
+        listing = made_videos.Made.read_lists(data)
+        return dataclasses.replace(listing, skips_unlabelled=True)
+
+
+def test_the_index_says_whether_tests_skip_videos_without_a_class(
+    root, out, tmp_path, monkeypatch
+):
+    data = DataConfig(root=str(out))
+    assert not MediaSequence.read_lists(data).skips_unlabelled
+    monkeypatch.setitem(datasets.DATASETS, "made", Skipping)
+    make(root, tmp_path / "shards")
+    data = DataConfig(root=str(tmp_path / "shards"))
+    assert MediaSequence.read_lists(data).skips_unlabelled
+    index = tmp_path / "shards" / "index.json"
+    values = json.loads(index.read_text())
+    del values["skips_unlabelled"]  # as older versions wrote it
+    index.write_text(json.dumps(values))
+    assert not MediaSequence.read_lists(data).skips_unlabelled
 
 
 def test_bad_videos_are_counted_and_listed(root, out, tmp_path, capsys):

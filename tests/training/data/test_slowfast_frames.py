@@ -42,6 +42,7 @@ def test_a_video_without_labels_is_kept(tmp_path):
     listing = read("slowfast_frames", make("slowfast_frames", tmp_path))
     (video,) = listing.splits["validation"]
     assert (video.frames, video.labels, video.spans) == (2, (), ())
+    assert listing.skips_unlabelled  # in a test, as Charades' script does
 
 
 def test_numbers_may_begin_anywhere_and_lack_zeros(tmp_path):

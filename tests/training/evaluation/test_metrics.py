@@ -40,6 +40,44 @@ def test_classes_without_positives_do_not_count():
     assert np.isnan(metrics.average_precisions(scores, labels)[1])
 
 
+def official(scores, labels):
+    """Charades' own figure, from its definition, a video at a time.
+
+    A video without an action has -inf in every class. Videos are ranked by
+    their scores; of each class, the precisions at the ranks of its videos are
+    averaged, and then the classes.
+    """
+    precisions = []
+    for c in range(labels.shape[1]):
+        ranked = sorted(
+            range(len(labels)),
+            key=lambda v: scores[v, c] if labels[v].sum() else -math.inf,
+            reverse=True,
+        )
+        found = [rank for rank, v in enumerate(ranked, 1) if labels[v, c] == 1]
+        each = [count / rank for count, rank in enumerate(found, 1)]
+        precisions.append(sum(each) / len(each))
+    return sum(precisions) / len(precisions)
+
+
+def charades_like(videos, classes, unlabelled, seed):
+    """Distinct scores and labels, as many a video as Charades has."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random((videos, classes)) < 6.8 / classes).astype(np.uint8)
+    labels[labels.sum(1) == 0, 3] = 1
+    labels[rng.permutation(videos)[:unlabelled]] = 0
+    noisy = rng.normal(size=labels.shape) + 1.65 * labels
+    ranks = noisy.argsort(axis=0).argsort(axis=0)  # no two are equal
+    return ((ranks + 0.5) / videos).astype(np.float32), labels
+
+
+def test_without_the_unlabelled_it_is_the_official_figure_of_charades():
+    scores, labels = charades_like(211, 23, 17, seed=2)
+    has_label = labels.any(axis=1)
+    got = metrics.mean_average_precision(scores[has_label], labels[has_label])
+    assert got == pytest.approx(official(scores, labels), rel=1e-12)
+
+
 def test_average_precision_by_hand():
     # Ranked: right, wrong, right: precision 1 at the first, 2/3 at the last.
     scores = np.array([0.2, 0.9, 0.5])
