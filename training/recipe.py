@@ -57,7 +57,8 @@ class ModelConfig:
             `STARTS`.
         weights: file to start from, of any format that
             `nonlocal_tf.load_weights` reads, or the folder of a run; a
-            classifier of other classes is left new.
+            classifier of other classes is left new, and that for long clips
+            always is.
     """
 
     name: str
@@ -76,9 +77,13 @@ STARTS = {
     "scratch": "no weights",
     "imagenet": "an ImageNet ResNet of the same depth, which is inflated",
     "short clips": "the run, or the file, of the network without blocks that "
-    "was trained on short clips",
+    "was trained on short clips; the classifier is new",
     "kinetics": "the run, or the file, of the same network on Kinetics",
 }
+# Starts whose classifier is not taken from the file, though it would fit. The
+# authors' code deletes it from the network for short clips, in process_data/
+# convert_models/modify_caffe2_ftvideo.py; the paper does not say.
+NEW_HEAD = ("short clips",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,7 +195,9 @@ class DataConfig:
 class SamplingConfig:
     """What a network sees of a video.
 
-    The defaults are the paper's, at 8 frames with stride 8.
+    The defaults are those of the authors' code for its faster networks, 8
+    frames with stride 8. The paper's clips are of 32 frames with stride 2, and
+    of 128 with stride 1.
 
     Attributes:
         frames: of a clip.
@@ -223,7 +230,8 @@ class SamplingConfig:
 class ViewsConfig:
     """Which views of a video are averaged in a test.
 
-    The defaults are the paper's: 10 clips, each in 3 crops.
+    The defaults are those of the authors' code: 10 clips, each in 3 crops. The
+    paper's test is on 10 clips of whole frames: crops=0.
 
     Attributes:
         clips: along the video.

@@ -16,7 +16,7 @@ from training import (
 from training.data import Dataset, dataset_of
 from training.errors import UserError
 from training.origins import Origin
-from training.recipe import STARTS, Recipe
+from training.recipe import NEW_HEAD, STARTS, Recipe
 from training.run_folder import RunFolder
 
 # Fields of the recipe that are the network's arguments, as they are called.
@@ -98,6 +98,9 @@ def start_from_weights(
 ) -> tuple[str, list[Origin] | None]:
     """Fills a new model from the file or the run that the recipe names.
 
+    The classifier stays new where the file has none, or another number of
+    classes, and for the kinds of start in `NEW_HEAD`.
+
     Returns:
         What was filled, and what was not, as lines for the screen; and the
         files that the weights come from, None where a run does not say.
@@ -115,18 +118,21 @@ def start_from_weights(
     if config.weights is None:
         return "", []
     path = remote.as_path(config.weights)
+    new_head = config.start in NEW_HEAD
+    note = "  the classifier is new, as in the authors' code\n" * new_head
     if (path / "recipe.json").is_file():
-        return _start_from_run(model, RunFolder(path))
+        report, sources = _start_from_run(model, RunFolder(path), new_head)
+        return f"{report}\n{note}", sources
     try:
-        report = weights.load_weights(model, config.weights)
+        report = weights.load_weights(model, config.weights, new_head)
     except ValueError as error:
         raise UserError(f"model.weights: {error}") from error
-    return f"{report}\n", [Origin(path.name, report.format)]
+    return f"{report}\n{note}", [Origin(path.name, report.format)]
 
 
 def _start_from_run(
-    model: keras.Model, run: RunFolder
-) -> tuple[str, list[Origin] | None]:
+    model: keras.Model, run: RunFolder, new_head: bool
+) -> tuple[weights.Report, list[Origin] | None]:
     """Fills a new model from a trained one, through a file of its weights.
 
     That is the one way in which normalisations become affine, blocks are left
@@ -137,10 +143,10 @@ def _start_from_run(
         path = f"{folder}/{trained.name}.keras"
         trained.save(path)
         try:
-            report = weights.load_weights(model, path)
+            report = weights.load_weights(model, path, new_head)
         except ValueError as error:
             raise UserError(f"model.weights={run.path}: {error}") from error
-    return f"{report}\n", run.read_origins()
+    return report, run.read_origins()
 
 
 def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:

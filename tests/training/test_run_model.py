@@ -1,0 +1,107 @@
+"""What a network starts from, and what of it stays new."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+
+import nonlocal_tf as nl
+from nonlocal_tf import models
+from nonlocal_tf.models import specs, video
+from tests.training import view_runs
+from tests.training.view_runs import shallow  # noqa: F401, a fixture
+from training import run_model
+from training.data import dataset_of
+from training.recipe import NEW_HEAD, ModelConfig
+from training.recipes import RECIPES, get_recipe
+
+BASELINE = "shallow_baseline_r50"
+HEAD = {"logits/kernel", "logits/bias"}
+
+
+@pytest.fixture(scope="module")
+def short_clips(shallow, tmp_path_factory):  # noqa: F811
+    """A run of the network without blocks, on short clips."""
+    spec = specs.resnet_spec("i3d", (1, 1, 1, 1))
+    builder = functools.partial(video.video_resnet, spec, name=BASELINE)
+    root = tmp_path_factory.mktemp("short")
+    videos = [("train", 3, 5), ("test", 4, 5)]
+    data, _ = view_runs.write_lists(root / "data", videos)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(models.registry.MODELS, BASELINE, builder)
+        config = ModelConfig(BASELINE, sampling="8x8", width=4)
+        sampling = view_runs.sampled(32, frames=4)
+        yield view_runs.make_run(root / "run", data, sampling, config)
+
+
+def long_clips(shallow, run, start, weights):  # noqa: F811
+    """The recipe of the network with blocks on long clips, and its model."""
+    recipe = run.read_recipe()
+    recipe = dataclasses.replace(
+        recipe,
+        model=dataclasses.replace(
+            shallow,
+            sampling="32x4",
+            norm="affine",
+            start=start,
+            weights=str(weights),
+        ),
+        sampling=view_runs.sampled(32, frames=16),
+    )
+    return recipe, run_model.build_model(recipe, dataset_of(recipe))
+
+
+def values(model):
+    return {v.path: np.array(v) for v in model.weights}
+
+
+@pytest.mark.parametrize(
+    ("source", "head"),
+    [("run", "logits/kernel, logits/bias"), ("caffe2", "pred_w, pred_b")],
+)
+def test_long_clips_start_with_a_new_classifier(
+    shallow,  # noqa: F811
+    short_clips,
+    source,
+    head,
+    tmp_path,
+):
+    trained, *_ = run_model.load_trained(short_clips)
+    path = short_clips.path
+    if source == "caffe2":
+        path = tmp_path / "trained.pkl"
+        nl.save_weights(trained, str(path), form=source)
+    recipe, model = long_clips(shallow, short_clips, "short clips", path)
+    before, theirs = values(model), values(trained)
+    report, _ = run_model.start_from_weights(model, recipe)
+    after = values(model)
+    new = {k for k in after if np.array_equal(after[k], before[k])}
+    blocks = {k for k in after if "_nonlocal" in k}
+    assert new == HEAD | blocks
+    kernels = [k for k in after if k in theirs and k not in HEAD]
+    assert len(kernels) > 15
+    for name in kernels:
+        np.testing.assert_array_equal(after[name], theirs[name])
+    assert "the classifier is new" in report
+    assert f"unused 2: {head}" in report
+
+
+def test_the_same_network_keeps_its_classifier(shallow, short_clips):  # noqa: F811
+    trained, *_ = run_model.load_trained(short_clips)
+    recipe, model = long_clips(
+        shallow, short_clips, "kinetics", short_clips.path
+    )
+    report, _ = run_model.start_from_weights(model, recipe)
+    kernel = values(trained)["logits/kernel"]
+    np.testing.assert_array_equal(values(model)["logits/kernel"], kernel)
+    assert "the classifier is new" not in report
+
+
+def test_the_recipes_of_long_clips_are_those_with_a_new_classifier():
+    new = {n for n in RECIPES if get_recipe(n).model.start in NEW_HEAD}
+    long = {n for n in RECIPES if n.startswith("k400")}
+    long = {n for n in long if n.endswith(("_32x4", "_128x1"))}
+    assert new == long and len(new) == 8
+    for name in new:
+        assert "classifier is new" in RECIPES[name].__doc__
