@@ -26,9 +26,11 @@ HEADINGS = {
 
 OTHERS = "Other recipes"
 FOOTER = """\
-Numbers are those of the papers; hours are estimates, at 5 TFLOP/s a GPU. What
-was run here is in MODEL_ZOO.md. The commands of a module's recipes, with the
-data and weights that they need: python -m pydoc training.recipes.kinetics400"""
+Numbers are those of the sources; hours are estimates, at 5 TFLOP/s a GPU. The
+paper's are of whole frames (--views 10x1 --full-frame), those of the README of
+its code and SlowFast's of 3 crops (--views 10x3). What was run here is in
+MODEL_ZOO.md. Where paper and code differ, and the commands of a module's
+recipes with what they need: python -m pydoc training.recipes.kinetics400"""
 
 
 def catalogue() -> str:

@@ -57,8 +57,11 @@ REFERENCES = """\
 
 What each is expected to reach, where that number is from, and what it takes
 there: hours are estimates, at 5 TFLOP/s a GPU. Numbers in % are top-1 / top-5
-on Kinetics if nothing else is said. The data are not in this repository: the
-recipes say what they need.
+on Kinetics if nothing else is said. The paper's are of whole frames
+(`--views 10x1 --full-frame`), those of the README of its code and SlowFast's of
+3 crops (`--views 10x3`). Where paper and code differ, and what neither says:
+`python -m pydoc training.recipes.kinetics400`, `.slowfast` and `.charades`. The
+data are not in this repository: the recipes say what they need.
 """
 
 

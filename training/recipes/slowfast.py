@@ -1,4 +1,4 @@
-"""SlowFast's schedules for I3D and NL I3D on Kinetics-400, 8x8 clips.
+"""SlowFast's schedules for C2D, I3D and NL I3D on Kinetics-400, 8x8 clips.
 
     python -m training.train --recipe slowfast_i3d_nl5_r50_8x8 \\
         --set data.root=kinetics \\
@@ -7,19 +7,25 @@
 From scratch: 196 epochs at a rate that follows a cosine, under a warm-up of 34
 epochs; and from ImageNet ("in1k"): 118 epochs with two drops (the third of its
 settings, at epoch 118, is never reached). Epochs are steps here, those of the
-234,643 training videos that the authors of the paper had, in whole batches of
-64; another list of videos is gone through more or less often.
+234,643 training videos in the list of the paper's code, in whole batches of 64;
+another list of videos is gone through more or less often.
+
+The numbers of C2D and I3D are those of pytorchvideo's model zoo, trained with
+this schedule (configs/Kinetics/pytorchvideo). The I3D and NL I3D of SlowFast's
+own zoo, 73.5 / 90.8 and 74.0 / 91.1 %, were trained in Caffe2
+(configs/Kinetics/c2), and say nothing of this schedule.
 
 As there: strides are counted at 30 frames a second, a clip that is longer than
 its video ends on the last frame, blocks of ResNet-101 follow the residual
 blocks 1, 3 and 5 of res4, and the pool of the stem is padded. Another than
 there: theta, phi, g and W_z are drawn from N(0, 0.01), not from He's.
 
-Not here: C2D_NOPOOL, which has a number, but no pool between res2 and res3, as
-no network of ours. MMAction2's I3D is trained in none of our ways: without
-Nesterov's momentum, with weight decay on normalisations, on frames that are
-normalised by ImageNet's colours, and its non-local blocks pool behind phi and
-g and have no bias in W_z.
+Not here: C2D_NOPOOL, whose 67.2 / 87.8 % are of a Caffe2 file too, and which
+has no pool between res2 and res3, as no network of ours; and C2D_NLN, C2D_IN1K
+and C2D_NLN_IN1K, without a number. MMAction2's I3D is trained in none of our
+ways: without Nesterov's momentum, with weight decay on normalisations, on
+frames that are normalised by ImageNet's colours, and its non-local blocks pool
+behind phi and g and have no bias in W_z.
 
 None of these has been run here.
 """
@@ -53,7 +59,8 @@ class Row:
         model: in `nonlocal_tf.list_models()`.
         gmacs: billions of multiply-adds of a clip of 224 x 224.
         config: its file in SlowFast, in configs/Kinetics.
-        expected: top-1 / top-5 in the model zoo there.
+        expected: top-1 / top-5 of this schedule, or of another where there
+            is none.
         is_in1k: starts from ImageNet.
         places: of blocks, where they are not the paper's.
     """
@@ -72,8 +79,10 @@ class Row:
 
 # fmt: off
 ROWS = (
-    Row("i3d_r50", 28.41, "I3D_8x8_R50", "73.5 / 90.8 % top-1 / top-5"),
-    Row("i3d_nl5_r50", 36.54, "I3D_NLN_8x8_R50", "74.0 / 91.1 % top-1 / top-5"),
+    Row("c2d_r50", 19.49, "C2D_8x8_R50", "71.46 / 89.68 % top-1 / top-5"),
+    Row("i3d_r50", 28.41, "I3D_8x8_R50", "73.27 / 90.70 % top-1 / top-5"),
+    Row("i3d_nl5_r50", 36.54, "I3D_NLN_8x8_R50",
+        "none published (74.0 / 91.1 % in Caffe2)"),
     Row("i3d_r101", 46.96, "I3D_8x8_R101"),
     Row("i3d_nl5_r101", 55.08, "I3D_NLN_8x8_R101",
         places="res3:1,3 res4:1,3,5"),
