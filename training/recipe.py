@@ -56,9 +56,9 @@ class ModelConfig:
             random), or a kind of weights that `weights` has to name: one of
             `STARTS`.
         weights: file to start from, of any format that
-            `nonlocal_tf.load_weights` reads, or the folder of a run; a
-            classifier of other classes is left new, and that for long clips
-            always is.
+            `nonlocal_tf.load_weights` reads, or the folder of a run; the
+            classifier is left new where the number of classes is another, and
+            for the kinds of `start` in `NEW_HEAD`.
     """
 
     name: str
@@ -80,10 +80,11 @@ STARTS = {
     "was trained on short clips; the classifier is new",
     "kinetics": "the run, or the file, of the same network on Kinetics",
 }
-# Starts whose classifier is not taken from the file, though it would fit. The
-# authors' code deletes it from the network for short clips, in process_data/
-# convert_models/modify_caffe2_ftvideo.py; the paper does not say.
-NEW_HEAD = ("short clips",)
+# Starts whose classifier is not taken from the file, though it may fit. That of
+# ImageNet is of other classes. That of short clips is deleted by the authors'
+# code, in process_data/convert_models/modify_caffe2_ftvideo.py; the paper does
+# not say.
+NEW_HEAD = ("imagenet", "short clips")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -119,7 +119,7 @@ def start_from_weights(
         return "", []
     path = remote.as_path(config.weights)
     new_head = config.start in NEW_HEAD
-    note = "  the classifier is new, as in the authors' code\n" * new_head
+    note = "  the classifier is new, not the file's\n" * new_head
     if (path / "recipe.json").is_file():
         report, sources = _start_from_run(model, RunFolder(path), new_head)
         return f"{report}\n{note}", sources

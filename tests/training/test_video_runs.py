@@ -159,6 +159,7 @@ def test_several_labels_a_video(tmp_path):
     train.main([*arguments, f"--workdir={run}", f"--export={tmp_path / 'x'}"])
     result = RunFolder(run).read_result()
     assert 0 <= result["mean_average_precision"] <= 1
+    assert (result["unlabelled"], result["skips_unlabelled"]) == (0, True)
     assert "val_auc_pr" in (run / "metrics.csv").read_text()
     assert (tmp_path / "x" / "1" / "saved_model.pb").exists()
     film, out = films.write_film(tmp_path / "a.mkv", 31), tmp_path / "a.json"

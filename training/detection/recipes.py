@@ -35,8 +35,10 @@ choice, and taken from Detectron's baselines of 2017:
   authors' code for videos; what follows W_z is a scale, 0 at first, and a
   shift, as all normalisations of a detector are frozen.
 
-And unlike Detectron: boxes have no + 1; a canvas is square, so that none has to
-be sorted by its sides. Its X152 starts from ImageNet-5k.
+And unlike Detectron: boxes have no + 1; targets of masks are shares of a cell,
+as torchvision's, not 0 or 1; a step with 20 visible keypoints or fewer is not
+skipped; a canvas is square, so that none has to be sorted by its sides. Its
+X152 starts from ImageNet-5k.
 """
 
 from nonlocal_tf.detection import X152_32X8D, DetectorConfig, TrainingConfig

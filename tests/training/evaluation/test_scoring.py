@@ -381,6 +381,7 @@ def test_several_labels_have_sigmoids_at_every_window(tmp_path, shallow):  # noq
     ]
     expected = np.mean([1 / (1 + np.exp(-z)) for z in logits], axis=0)
     np.testing.assert_allclose(scored.scores[0], expected, **EXACT)
+    assert not scored.skips_unlabelled  # a rule of Charades
     found = video_scores.figures(scored)
     of_classes = [
         average_precision_score(scored.labels[:, c], scored.scores.max(1)[:, c])
