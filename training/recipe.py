@@ -5,6 +5,7 @@ import difflib
 from collections.abc import Callable
 
 from nonlocal_tf.choices import unknown
+from training import setting_values
 from training.errors import UserError
 
 RECIPES: dict[str, Callable[[], "Recipe"]] = {}
@@ -31,7 +32,9 @@ class NonLocalConfig:
     scale: str | float | None = None
     places: str | None = None
     bottleneck: int | None = None
-    norm: str | None = None
+    norm: str | None = dataclasses.field(
+        default=None, metadata={setting_values.TEXT_WORDS: ("none",)}
+    )
     gamma_init: float | None = None
     tie_theta_phi_init: bool | None = None
 

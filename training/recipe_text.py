@@ -1,14 +1,13 @@
 """Recipes as text: `--set` settings, and JSON in run folders."""
 
-import ast
 import dataclasses
 import json
-import types
 import typing
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from nonlocal_tf.choices import unknown
+from training import setting_values
 from training.errors import UserError
 from training.recipe import Plan, Recipe
 from training.recipe_check import check
@@ -43,8 +42,8 @@ def override(
 ) -> AnyRecipe:
     """Applies `--set` settings such as "optimizer.base_lr=0.02".
 
-    Values are read as Python literals where they are one, else as text, and
-    must be of the field's type.
+    Values are spelt as in JSON or Python, in any case, and must be of the
+    field's type: `training.setting_values`.
 
     Raises:
         UserError: a field does not exist or a value does not fit it.
@@ -55,17 +54,21 @@ def override(
 def apply(config: Any, settings: Iterable[str]) -> Any:
     """Applies `--set` settings to any dataclass; what `override` does first.
 
+    A dataclass checks itself once all settings are applied. A value in braces,
+    such as `sampling={"fps": 30, "flip": false}`, sets the fields it names.
+
     Raises:
         UserError: a field does not exist or a value does not fit it.
     """
+    draft = _draft(config)
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals:
             raise UserError(
                 f"Expected --set field=value. Received: {setting!r}"
             )
-        config = _replace(config, path.split("."), text, setting)
-    return config
+        _set(draft, path.strip().split("."), text, setting)
+    return _final(draft)
 
 
 def to_json(recipe: Any) -> str:
@@ -116,7 +119,7 @@ def settings(start: Recipe, end: Recipe) -> list[str] | None:
     """
     one, two = _flatten(start), _flatten(end)
     found = [
-        f"{key}={value}"
+        f"{key}={setting_values.write(value)}"
         for key, value in two.items()
         if (key not in one or one[key] != value)
         and not set(key.split(".")) & set(WORDS)
@@ -128,90 +131,91 @@ def settings(start: Recipe, end: Recipe) -> list[str] | None:
     return None if differences(reached, end) else found
 
 
-def _replace(config, path: list[str], text: str, setting: str):
-    """`config` with the field at `path` set to what `text` says."""
+@dataclasses.dataclass
+class _Draft:
+    """A dataclass that is being changed: checked when it is made, at the end.
+
+    Attributes:
+        kind: the dataclass.
+        values: of its fields; of dataclasses, their drafts.
+    """
+
+    kind: type
+    values: dict[str, Any]
+
+
+def _draft(config: Any) -> Any:
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        return config
+    names = [field.name for field in dataclasses.fields(config)]
+    return _Draft(
+        type(config), {name: _draft(getattr(config, name)) for name in names}
+    )
+
+
+def _final(draft: Any) -> Any:
+    if not isinstance(draft, _Draft):
+        return draft
+    return draft.kind(**{n: _final(value) for n, value in draft.values.items()})
+
+
+def _set(draft: _Draft, path: list[str], text: str, setting: str) -> None:
+    """Sets the field at `path` to what `text` says."""
     name, *rest = path
-    hints = typing.get_type_hints(type(config))
+    hints = typing.get_type_hints(draft.kind)
     if name not in hints:
         raise UserError(
             f"In --set {setting}: "
-            + unknown(f"field of {type(config).__name__}", name, hints)
+            + unknown(f"field of {draft.kind.__name__}", name, hints)
         )
-    if name == "name" and isinstance(config, Plan):
+    if name == "name" and issubclass(draft.kind, Plan):
         raise UserError(f"In --set {setting}: a recipe keeps its name.")
-    child = getattr(config, name)
-    if rest and child is None:
-        child = _defaults(hints[name])
-    if rest and not dataclasses.is_dataclass(child):
+    inner = [(rest, text)] if rest else _inner_settings(text, hints[name])
+    if inner is None:
+        draft.values[name] = _parse(text, draft.kind, name, setting)
+        return
+    if draft.values[name] is None:
+        draft.values[name] = _draft(_defaults(hints[name]))
+    child = draft.values[name]
+    if not isinstance(child, _Draft):
         raise UserError(
             f"In --set {setting}: {name!r} is {child!r} in this recipe and "
             "has no fields."
         )
-    if rest:
-        value = _replace(child, rest, text, setting)
-    else:
-        value = _parse(text, hints[name], setting)
-    return dataclasses.replace(config, **{name: value})
+    for inner_path, inner_text in inner:
+        _set(child, inner_path, inner_text, setting)
+
+
+def _inner_settings(text: str, hint: Any) -> list[tuple[list[str], str]] | None:
+    """The settings in braces for a dataclass; None for any other text."""
+    if not _dataclasses_of(hint):
+        return None
+    try:
+        pairs = setting_values.pairs(text)
+    except ValueError:
+        return None
+    return [(key.split("."), value) for key, value in pairs]
 
 
 def _defaults(hint: Any):
     """A dataclass that `hint` allows, with its defaults, or None."""
-    for kind in typing.get_args(hint):
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            if issubclass(kind, Plan):
-                return None
-            return kind()
+    for kind in _dataclasses_of(hint):
+        return None if issubclass(kind, Plan) else kind()
     return None
 
 
-def _parse(text: str, hint: Any, setting: str):
-    """The value that `text` stands for, of a type that `hint` allows."""
-    kinds = typing.get_args(hint) if _is_union(hint) else (hint,)
+def _parse(text: str, kind: type, name: str, setting: str):
+    """The value that `text` stands for in a field of a dataclass."""
+    hint = typing.get_type_hints(kind)[name]
+    (field,) = (f for f in dataclasses.fields(kind) if f.name == name)
+    words = field.metadata.get(setting_values.TEXT_WORDS, ())
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        value = text
-    if type(value) is int and float in kinds and int not in kinds:
-        value = float(value)
-    for kind in kinds:
-        if typing.get_origin(kind) is tuple:
-            found = _numbers(value, kind)
-            if found is not None:
-                return found
-    if type(value) not in kinds and str in kinds:
-        value = text  # a folder may be called 2024
-    if type(value) not in kinds:
-        expected = " or ".join(map(_called, kinds))
+        return setting_values.read(text, hint, words)
+    except ValueError as error:
         raise UserError(
-            f"In --set {setting}: expected {expected}. Received: {text!r}"
-        )
-    return value
-
-
-def _numbers(value, kind) -> tuple | None:
-    """A value as numbers of a kind of tuple, or None if it is none."""
-    item, *others = typing.get_args(kind)
-    values = value if isinstance(value, tuple) else (value,)
-    count = None if Ellipsis in others else 1 + len(others)
-    allowed = (int, float) if item is float else (item,)
-    if count not in (None, len(values)):
-        return None
-    if not all(type(one) in allowed for one in values):
-        return None
-    return tuple(map(item, values))
-
-
-def _called(kind) -> str:
-    """A type in a user's words."""
-    if kind is type(None):
-        return "None"
-    if typing.get_origin(kind) is not tuple:
-        return kind.__name__
-    item, *others = typing.get_args(kind)
-    numbers = "numbers" if item is float else "whole numbers"
-    if Ellipsis in others:
-        return f"{numbers} such as 150000,300000"
-    return f"{1 + len(others)} {numbers}, separated by commas"
+            f"In --set {setting}: expected {setting_values.expected(hint)}. "
+            f"Received: {text!r}"
+        ) from error
 
 
 def _build(cls, values: Any):
@@ -236,15 +240,14 @@ def _may_be(hint: Any, kind: type) -> bool:
 
 
 def _dataclass_of(hint: Any):
-    kinds = typing.get_args(hint) if _is_union(hint) else (hint,)
-    for kind in kinds:
-        if dataclasses.is_dataclass(kind):
-            return kind
+    for kind in _dataclasses_of(hint):
+        return kind
     raise TypeError(f"a field of {hint} has fields of its own")
 
 
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+def _dataclasses_of(hint: Any) -> list[type]:
+    kinds = setting_values.types_of(hint)
+    return [kind for kind in kinds if dataclasses.is_dataclass(kind)]
 
 
 def _flatten(config, prefix: str = "") -> dict[str, Any]:
