@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -53,7 +54,16 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None):
     """The parsed options, and whether any argument was given at all."""
     if arguments is None:
         arguments = sys.argv[1:]
-    return parser.parse_args(arguments), bool(arguments)
+    words = [_expand_home(word) for word in arguments]
+    return parser.parse_args(words), bool(words)
+
+
+def _expand_home(word: str) -> str:
+    """Replaces ~ at the start of an argument: shells leave --out=~/x."""
+    option, equals, value = word.partition("=")
+    if equals and option.startswith("--"):
+        return f"{option}={os.path.expanduser(value)}"
+    return os.path.expanduser(word)
 
 
 def count(text: str) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Callable
 
 from nonlocal_tf.choices import unknown
@@ -9,6 +10,17 @@ from training import setting_values
 from training.errors import UserError
 
 RECIPES: dict[str, Callable[[], "Recipe"]] = {}
+
+
+def expand_home(config, *paths: str) -> None:
+    """Replaces ~ in fields of a dataclass that are paths, as shells do.
+
+    They do not in `--set data.root=~/videos`.
+    """
+    for name in paths:
+        path = getattr(config, name)
+        if isinstance(path, str):
+            object.__setattr__(config, name, os.path.expanduser(path))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +86,9 @@ class ModelConfig:
     width: int | None = None
     start: str = "scratch"
     weights: str | None = None
+
+    def __post_init__(self):
+        expand_home(self, "weights")
 
 
 STARTS = {
@@ -193,6 +208,11 @@ class DataConfig:
     cache: str | None = None
     decoder: str = "pyav"
     service: str | None = None
+
+    def __post_init__(self):
+        expand_home(
+            self, "root", "train", "validation", "test", "classes", "cache"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,7 +43,7 @@ def is_url(path: str | os.PathLike | UrlPath) -> bool:
 
 
 def as_path(path: str | os.PathLike | UrlPath) -> Path:
-    """The path object of a local path or a URL.
+    """The path object of a local path or a URL; ~ is the user's folder.
 
     Raises:
         UserError: TensorFlow cannot open such URLs here.
@@ -51,7 +51,7 @@ def as_path(path: str | os.PathLike | UrlPath) -> Path:
     if isinstance(path, UrlPath):
         return path
     if not is_url(path):
-        return pathlib.Path(path)
+        return pathlib.Path(os.path.expanduser(path))
     url = UrlPath(str(path))
     require(url)
     return url

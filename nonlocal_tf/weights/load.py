@@ -109,6 +109,7 @@ def from_checkpoint(
             outputs="probabilities",
         )
     """
+    path = os.path.expanduser(os.fspath(path))
     given = {
         "sampling": sampling,
         "pairwise": pairwise,

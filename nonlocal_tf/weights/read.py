@@ -51,7 +51,7 @@ def read(path: str | os.PathLike) -> Checkpoint:
             weights of another kind of network.
         OSError: it cannot be opened.
     """
-    path = os.fspath(path)
+    path = os.path.expanduser(os.fspath(path))
     with opened(path) as file:
         budget = Budget(os.fstat(file.fileno()).st_size)
         saved = _saved(file, budget)
@@ -91,7 +91,7 @@ def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
         CheckpointError: the file is empty, or what the block raises.
         OSError: it cannot be opened.
     """
-    with open(path, "rb") as file:
+    with open(os.path.expanduser(path), "rb") as file:
         try:
             if not file.read(1):
                 raise CheckpointError("The file is empty.")

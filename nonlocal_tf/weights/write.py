@@ -57,7 +57,7 @@ def save_weights(
         raise ValueError(unknown("format", form, WRITERS))
     if not isinstance(model, keras.Model):
         raise TypeError(f"Expected a keras.Model. Received: {model!r}")
-    path = os.fspath(path)
+    path = os.path.expanduser(os.fspath(path))
     if form == "keras":
         model.save(path)
         return ()

@@ -214,7 +214,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("video", help="a video file, or a clip of uint8 pixels in a .npy file")
+    add(
+        "video",
+        type=os.path.expanduser,
+        help="a video file, or a clip of uint8 pixels in a .npy file",
+    )
     add("--model", required=True, metavar="NAME", help="on the server")
     add(
         "--address",
@@ -285,7 +289,10 @@ def _parser() -> argparse.ArgumentParser:
         help="resize them, in pixels (default: as they are)",
     )
     clip.add_argument(
-        "--classes", metavar="FILE", help="assets/classes.txt of the model"
+        "--classes",
+        type=os.path.expanduser,
+        metavar="FILE",
+        help="assets/classes.txt of the model",
     )
     return parser
 

@@ -33,6 +33,7 @@ def read(
         ClientError: it cannot be read as a video, or a package is missing.
     """
     av = _package("av")
+    path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise ClientError(f"There is no file {path}.")
     try:

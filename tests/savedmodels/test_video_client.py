@@ -217,3 +217,15 @@ def test_a_server_that_comes_up_is_waited_for(clients, served, rest):
     asked.close()
     late.join()
     made[0].close()
+
+
+def test_the_users_folder_is_expanded(client, tmp_path, monkeypatch):
+    import video_frames
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = ["~/x.mp4", "--model=m", "--classes=~/classes.txt"]
+    options = client._parser().parse_args(words)
+    assert options.video == f"{tmp_path}/x.mp4"
+    assert options.classes == f"{tmp_path}/classes.txt"
+    with pytest.raises(client.ClientError, match=f"no file {tmp_path}/y.mp4"):
+        next(video_frames.read("~/y.mp4"))

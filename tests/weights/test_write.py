@@ -297,3 +297,14 @@ def test_a_model_that_is_not_ours_has_no_names():
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Did you mean 'caffe2'"):
         nl.save_weights(tiny("c2d_r50"), tmp_path / "a", "cafe2")
+
+
+def test_the_users_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model = nl.create_model("image_small", num_classes=3)
+    for name, form in (("a.keras", "keras"), ("a.weights.h5", "h5")):
+        nl.save_weights(model, f"~/{name}", form)
+        assert (tmp_path / name).exists()
+        nl.load_weights(model, f"~/{name}")
+    built, _ = nl.from_checkpoint("~/a.keras")
+    assert built.count_params() == model.count_params()

@@ -13,11 +13,12 @@ process's CPU.
 
 import argparse
 import json
+import os
 import pathlib
 import sys
 import tempfile
 
-from training.benchmarks.turns import Worker, interleave, machine
+from training.benchmarks.turns import Worker, interleave, machine, user_path
 
 SCRIPT = pathlib.Path(__file__).with_name("detection_worker.py")
 PASSES = ("detect", "roi_align", "roi_align with gradient")
@@ -30,11 +31,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--torch-python", default=sys.executable)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=pathlib.Path, help="JSON of all figures")
     parser.add_argument(
-        "--render", type=pathlib.Path, help="print the table of such a JSON"
+        "--torch-python",
+        type=os.path.expanduser,
+        default=sys.executable,
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=user_path, help="JSON of all figures")
+    parser.add_argument(
+        "--render", type=user_path, help="print the table of such a JSON"
     )
     options = parser.parse_args()
     if options.render:

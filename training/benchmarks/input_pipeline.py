@@ -32,7 +32,7 @@ import time
 import numpy as np
 
 from training.benchmarks import readers
-from training.benchmarks.turns import machine, tell
+from training.benchmarks.turns import machine, tell, user_path
 from training.data import load_dataset, transforms
 from training.data.index_cache import IndexCache
 from training.recipe import DataConfig, SamplingConfig
@@ -48,7 +48,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--videos", nargs="+", metavar="FILE")
+    parser.add_argument(
+        "--videos", nargs="+", type=os.path.expanduser, metavar="FILE"
+    )
     parser.add_argument(
         "--gops",
         nargs="*",
@@ -61,8 +63,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=20, metavar="N")
     parser.add_argument("--step-ms", type=float, default=200, metavar="MS")
     parser.add_argument("--batch", type=int, default=8, metavar="CLIPS")
-    parser.add_argument("--out", type=pathlib.Path, metavar="FILE.json")
-    parser.add_argument("--render", type=pathlib.Path, metavar="FILE.json")
+    parser.add_argument("--out", type=user_path, metavar="FILE.json")
+    parser.add_argument("--render", type=user_path, metavar="FILE.json")
     parser.add_argument("--feed", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.feed:

@@ -13,7 +13,6 @@ import argparse
 import dataclasses
 import json
 import os
-import pathlib
 
 import nonlocal_tf as nl
 from nonlocal_tf.models import specs
@@ -23,6 +22,7 @@ from training.benchmarks.turns import (
     machine,
     ratio,
     tell,
+    user_path,
 )
 
 WITHOUT = "tf without oneDNN"
@@ -60,9 +60,9 @@ def main() -> None:
     parser.add_argument(
         "--environments", nargs="+", choices=ENVIRONMENTS, default=ENVIRONMENTS
     )
-    parser.add_argument("--out", type=pathlib.Path, help="JSON of all figures")
+    parser.add_argument("--out", type=user_path, help="JSON of all figures")
     parser.add_argument(
-        "--render", type=pathlib.Path, help="print the tables of such a JSON"
+        "--render", type=user_path, help="print the tables of such a JSON"
     )
     options = parser.parse_args()
     if options.render:

@@ -13,7 +13,6 @@ measured in a process of its own for each case.
 import argparse
 import json
 import os
-import pathlib
 import statistics
 from collections.abc import Iterator
 
@@ -24,6 +23,7 @@ from training.benchmarks.turns import (
     machine,
     name_of,
     tell,
+    user_path,
 )
 
 # n, m, d: res4 and res3 of the paper at 8 frames, with and without subsampling,
@@ -103,11 +103,11 @@ def main() -> None:
     )
     parser.add_argument(
         "--out",
-        type=pathlib.Path,
+        type=user_path,
         help="JSON of all figures; with --only, others there are kept",
     )
     parser.add_argument(
-        "--render", type=pathlib.Path, help="print the tables of such a JSON"
+        "--render", type=user_path, help="print the tables of such a JSON"
     )
     options = parser.parse_args()
     if options.render:

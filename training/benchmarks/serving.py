@@ -16,7 +16,13 @@ import types
 
 import nonlocal_tf as nl
 from training.benchmarks import networks
-from training.benchmarks.turns import Worker, interleave, machine, tell
+from training.benchmarks.turns import (
+    Worker,
+    interleave,
+    machine,
+    tell,
+    user_path,
+)
 from training.recipe import ModelConfig, OptimizerConfig, Recipe, SamplingConfig
 from training.serving import saved_model_writer, served_model
 
@@ -45,9 +51,9 @@ def main() -> None:
     parser.add_argument("--only", choices=[name for name, *_ in REQUESTS])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--out", type=pathlib.Path, help="JSON of all figures")
+    parser.add_argument("--out", type=user_path, help="JSON of all figures")
     parser.add_argument(
-        "--render", type=pathlib.Path, help="print the tables of such a JSON"
+        "--render", type=user_path, help="print the tables of such a JSON"
     )
     options = parser.parse_args()
     if options.render:

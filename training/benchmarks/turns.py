@@ -12,6 +12,11 @@ import typing
 WORKER = pathlib.Path(__file__).with_name("worker.py")
 
 
+def user_path(text: str) -> pathlib.Path:
+    """A path as it is typed, with ~ expanded; an argument's type."""
+    return pathlib.Path(os.path.expanduser(text))
+
+
 class Worker:
     """A process of `worker.py`, or of a script that is built on it.
 

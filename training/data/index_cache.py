@@ -41,7 +41,7 @@ class IndexCache:
     """
 
     def __init__(self, path: str | os.PathLike | None = None):
-        self.path = pathlib.Path(path or default_path())
+        self.path = pathlib.Path(os.path.expanduser(path or default_path()))
         self._lock = threading.Lock()
         self._complained = False
         self._recent: dict[tuple, VideoIndex] = {}

@@ -10,7 +10,7 @@ from training import recipe_check, recipe_text
 from training.detection.annotations import Category
 from training.detection.batches import BatchConfig
 from training.errors import UserError
-from training.recipe import OptimizerConfig, Plan, Reference
+from training.recipe import OptimizerConfig, Plan, Reference, expand_home
 
 RECIPES: dict[str, "DetectionRecipe"] = {}
 COLOURS = {"rgb": detection.RGB, "bgr": detection.BGR}
@@ -34,6 +34,11 @@ class DataConfig:
     validation: str | None = None
     validation_pictures: str | None = None
 
+    def __post_init__(self):
+        expand_home(
+            self, "train", "pictures", "validation", "validation_pictures"
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class StartConfig:
@@ -51,6 +56,9 @@ class StartConfig:
     weights: str | None = None
     scratch: bool = False
     frozen: str = ""
+
+    def __post_init__(self):
+        expand_home(self, "weights")
 
     @property
     def frozen_stages(self) -> tuple[str, ...]:

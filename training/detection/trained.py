@@ -77,6 +77,7 @@ def of_file(path: str | os.PathLike) -> Trained:
     Raises:
         UserError: it is not such a file.
     """
+    path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise UserError(f"There is no file {path}.")
     try:

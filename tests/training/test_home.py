@@ -1,0 +1,103 @@
+"""~ is the user's folder in every argument and setting that is a path."""
+
+import argparse
+
+import pytest
+
+from training import cli, recipe_text, remote
+from training.data import check as data_check
+from training.data.index_cache import IndexCache
+from training.detection import recipe as detection_recipe
+from training.detection import recipes, trained  # noqa: F401, they register
+from training.errors import UserError
+from training.recipe import DataConfig, ModelConfig
+from training.recipes import get_recipe
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path", ["a/~/b", "./~", "a~", "s3://bucket/~me/x", "https://host/~me/x"]
+)
+def test_other_paths_stay(path, monkeypatch):
+    assert DataConfig(root=path).root == path
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out")
+    assert cli.parse(parser, [f"--out={path}"])[0].out == path
+
+
+def test_a_path_object(home):
+    assert str(remote.as_path("~/runs/a")) == f"{home}/runs/a"
+    assert str(remote.as_path("runs/~/a")) == "runs/~/a"
+
+
+@pytest.mark.parametrize(
+    "words", [["~/x"], ["--out=~/x"], ["--out", "~/x"], ["--set=a=b", "~/x"]]
+)
+def test_arguments(words, home):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out")
+    parser.add_argument("--set")
+    parser.add_argument("video", nargs="?")
+    options, _ = cli.parse(parser, words)
+    assert f"{home}/x" in (options.out, options.video)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "data.root",
+        "data.train",
+        "data.validation",
+        "data.test",
+        "data.classes",
+        "data.cache",
+        "model.weights",
+        "data",
+    ],
+)
+def test_settings_of_videos(field, home):
+    setting = f"{field}=~/x" if field != "data" else "data={root: ~/x}"
+    recipe = recipe_text.override(get_recipe("finetune"), [setting])
+    assert f'"{home}/x"' in recipe_text.to_json(recipe)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "data.train",
+        "data.pictures",
+        "data.validation",
+        "data.validation_pictures",
+        "start.weights",
+    ],
+)
+def test_settings_of_detectors(field, home):
+    recipe = detection_recipe.override(
+        detection_recipe.get_recipe("small"), [f"{field}='~/x'"]
+    )
+    assert f'"{home}/x"' in recipe_text.to_json(recipe)
+
+
+def test_settings_of_the_check(home):
+    config = recipe_text.apply(data_check.CheckConfig(), ["data.root=~/x"])
+    assert config.data.root == f"{home}/x"
+
+
+def test_recipes_in_python(home):
+    assert DataConfig(root="~/x", train="~").train == home
+    assert ModelConfig("c2d_r50", weights="~/x.pkl").weights == f"{home}/x.pkl"
+
+
+def test_the_cache(home, tmp_path):
+    IndexCache("~/cache/videos.sqlite").close()
+    assert (tmp_path / "cache" / "videos.sqlite").exists()
+
+
+def test_weights_of_a_detector(home):
+    with pytest.raises(UserError, match=f"no file {home}/x.pth"):
+        trained.of_file("~/x.pth")
