@@ -37,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("input", nargs="?", help="file to read, or its URL")
     parser.add_argument("output", nargs="?", help="file to write, or its URL")
     parser.add_argument(
-        "--to", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS)
+        "--to",
+        choices=FORMATS,
+        metavar="FORMAT",
+        help=f"{', '.join(FORMATS)} (default: as the output's name ends)",
     )
     parser.add_argument(
         "--sampling",
@@ -72,15 +75,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = "\n".join(f"  {n:9} {text}" for n, text in FORMATS.items())
         print(f"Formats to write:\n{rows}\n\nExample:\n  {EXAMPLE}")
         return
-    if options.input is None or options.output is None or options.to is None:
-        raise UserError("Give the file to read, the file to write and --to.")
+    if options.input is None or options.output is None:
+        raise UserError("Give the file to read and the file to write.")
     print(convert(options))
 
 
 def convert(options) -> str:
     """Reads, writes and says what happened to every weight."""
     output = remote.as_path(options.output)
-    _check_name(output, options.to, options.overwrite)
+    to = options.to or _form_of(output)
+    _check_name(output, to, options.overwrite)
     chosen = {
         name: getattr(options, name)
         for name in ("sampling", "pairwise", "scale", "stem")
@@ -91,10 +95,10 @@ def convert(options) -> str:
     try:
         with remote.local_copy(options.input) as path:
             model, report = weights.from_checkpoint(path, **chosen)
-        differs = _save(model, output, options.to)
+        differs = _save(model, output, to)
     except ValueError as error:
         raise UserError(str(error)) from error
-    lines = [f"{report}\n{output} ({options.to}) written"]
+    lines = [f"{report}\n{output} ({to}) written"]
     return "; its own code differs: ".join(lines + list(differs))
 
 
@@ -113,6 +117,17 @@ def _save(model, output: Path, to: str):
     finally:
         scratch.unlink(missing_ok=True)
     return differs
+
+
+def _form_of(output: Path) -> str:
+    try:
+        return weights.form_of(output.name)
+    except ValueError as error:
+        ends = ", ".join(weights.WRITERS.values())
+        raise UserError(
+            f"Give --to FORMAT, or a name that ends in one of {ends}. "
+            f"Received: {output}"
+        ) from error
 
 
 def _check_name(output: Path, to: str, overwrite: bool) -> None:

@@ -3,12 +3,13 @@
 from nonlocal_tf.weights.errors import CheckpointError
 from nonlocal_tf.weights.load import from_checkpoint, load_weights
 from nonlocal_tf.weights.report import Report
-from nonlocal_tf.weights.write import WRITERS, save_weights
+from nonlocal_tf.weights.write import WRITERS, form_of, save_weights
 
 __all__ = [
     "WRITERS",
     "CheckpointError",
     "Report",
+    "form_of",
     "from_checkpoint",
     "load_weights",
     "save_weights",

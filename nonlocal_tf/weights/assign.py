@@ -83,10 +83,10 @@ def _weight(path: str, checkpoint: Checkpoint) -> Weight | None:
     weight = weight_of(path)
     if weight is None and checkpoint.form.name != "ours":
         raise CheckpointError(
-            f"{checkpoint.path} does not fit the model. "
-            "Expected a residual network of create_model, whose weights have "
-            f"names in {checkpoint.form.name} files. Received a model with "
-            f"{path!r}."
+            f"{checkpoint.path} has the weights of a residual network, in the "
+            f"names of {checkpoint.form.name}. Expected a model such as "
+            "nl.create_model('c2d_nl5_r50') to fill. Received another network, "
+            f"with {path!r}."
         )
     return weight
 

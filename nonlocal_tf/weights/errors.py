@@ -3,9 +3,22 @@
 import contextlib
 from collections.abc import Iterator
 
+import keras
+
 
 class CheckpointError(ValueError):
     """A file that cannot be read as weights, or not as those of a model."""
+
+
+def check_model(model: object) -> None:
+    """Raise a TypeError unless it is a model, and say how to make one."""
+    if isinstance(model, keras.Model):
+        return
+    example = model if isinstance(model, str) else "c2d_nl5_r50"
+    raise TypeError(
+        f"Expected a keras.Model, such as nl.create_model({example!r}). "
+        f"Received: {model!r}"
+    )
 
 
 @contextlib.contextmanager

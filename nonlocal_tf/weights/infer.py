@@ -130,8 +130,11 @@ def _network_of(checkpoint: Checkpoint) -> Network:
     stem = shape.of(Weight("stem"), 4)
     if stem is None:
         raise CheckpointError(
-            "Expected the weights of a residual network. There is no first "
-            f"convolution, {checkpoint.form.names(Weight('stem'))[0]!r}"
+            "Expected the weights of a residual network, such as 'c2d_nl5_r50',"
+            " whose parts their names and shapes tell. There is no first "
+            f"convolution, {checkpoint.form.names(Weight('stem'))[0]!r}. Build "
+            "another network with nl.create_model and fill it with "
+            "nl.load_weights, or save it as .keras, which tells all of it."
         )
     width = stem[-1]
     stem_t = shape.kernel_t(Weight("stem"), 7, stem[-2], width)

@@ -6,7 +6,11 @@ import os
 import keras
 
 from nonlocal_tf.weights import assign, build, hdf5, infer, pytorch
-from nonlocal_tf.weights.errors import CheckpointError, damaged
+from nonlocal_tf.weights.errors import (
+    CheckpointError,
+    check_model,
+    damaged,
+)
 from nonlocal_tf.weights.read import opened, read
 from nonlocal_tf.weights.report import Report
 
@@ -47,8 +51,10 @@ def load_weights(
     Raises:
         CheckpointError: the file is damaged, asks to run code, or does not fit
             the model; it names the file and the weight. A ValueError.
+        TypeError: it is no model.
         OSError: the file cannot be opened.
     """
+    check_model(model)
     return assign.load(model, read(path), new_head)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.weights import graph, hdf5, pytorch
-from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.weights.errors import CheckpointError, check_model
 from nonlocal_tf.weights.names import FORMATS, from_ours, weight_of
 
 # Convolutions, which have no bias before they are folded.
@@ -26,7 +26,7 @@ WRITERS = {
 
 
 def save_weights(
-    model: keras.Model, path: str | os.PathLike, form: str
+    model: keras.Model, path: str | os.PathLike, form: str | None = None
 ) -> tuple[str, ...]:
     """Writes a model's weights in one of the formats that can be written.
 
@@ -41,6 +41,8 @@ def save_weights(
         path: of the file; written at once or not at all is up to the caller.
         form: "keras" (model and weights), "h5" (`.weights.h5` of Keras),
             "caffe2" (of the authors) or "slowfast" (which PyTorch reads).
+            Default: that of `path`, by its end: `.keras`, `.weights.h5`,
+            `.pkl` or `.pyth`.
 
     Returns:
         In what networks of the format's own code are not as this one although
@@ -49,15 +51,16 @@ def save_weights(
     Raises:
         CheckpointError: the format has no name for one of the weights, or its
             networks cannot be as this one.
-        ValueError: the format is unknown.
+        ValueError: the format is unknown, or not given and the path does not
+            end as one.
         TypeError: it is no model.
         OSError: the file cannot be written.
     """
+    check_model(model)
+    path = os.path.expanduser(os.fspath(path))
+    form = form_of(path) if form is None else form
     if form not in WRITERS:
         raise ValueError(unknown("format", form, WRITERS))
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"Expected a keras.Model. Received: {model!r}")
-    path = os.path.expanduser(os.fspath(path))
     if form == "keras":
         model.save(path)
         return ()
@@ -76,6 +79,23 @@ def save_weights(
             state = {"model_state": arrays, "cfg": "", **noted}
             pytorch.write(file, state)
     return differs
+
+
+def form_of(path: str) -> str:
+    """The format in which a file is written, by how its name ends.
+
+    Raises:
+        ValueError: its name does not say.
+    """
+    for form, end in WRITERS.items():
+        if path.lower().endswith(end):
+            return form
+    ends = ", ".join(f"{end} ({form})" for form, end in WRITERS.items())
+    raise ValueError(
+        "How a file's name ends says in which format it is written. Expected "
+        f"one of: {ends}; or give form={' or '.join(map(repr, WRITERS))}. "
+        f"Received: {path!r}"
+    )
 
 
 def _check_not_folded(model: keras.Model, form: str) -> None:
@@ -99,9 +119,9 @@ def _differs(model: keras.Model, form: str) -> tuple[str, ...]:
     own, to = graph.graph_of(model), FORMATS[form]
     if not own:
         raise CheckpointError(
-            f"Files of {form} have the weights of residual networks. Expected "
-            f"a model of create_model. Received: {model.name!r}; write it as "
-            "keras or h5."
+            f"Files of {form} have the weights of residual networks, such as "
+            f"'c2d_nl5_r50'. Received another network, {model.name!r}; write "
+            "it as keras or h5."
         )
     of = f"networks of {form}"
     expected = graph.expected_of(to, {}, "inflation" in own)

@@ -25,7 +25,7 @@ def run(*arguments):
 def test_there_and_back_again_is_bit_equal(blobs, tmp_path, capsys):
     there, again = tmp_path / "a.pyth", tmp_path / "b.pkl"
     assert run(blobs, there, "--to", "slowfast") == 0
-    assert run(there, again, "--to", "caffe2") == 0
+    assert run(there, again) == 0  # .pkl is caffe2
     assert blobs.read_bytes() == again.read_bytes()
     out = capsys.readouterr().out
     assert "279 variables loaded" in out
@@ -106,6 +106,7 @@ def test_a_file_is_replaced_only_if_asked(blobs, tmp_path, capsys):
     ("arguments", "message"),
     [
         (("a.pkl",), "Give the file to read"),
+        (("a.pkl", "b.bin"), "Give --to FORMAT, or a name that ends in one of"),
         (("a.pkl", "b.h5", "--to", "h5"), "end in '.weights.h5'"),
         (("none.pkl", "b.pkl", "--to", "caffe2"), "none.pkl"),
         (("a.pkl", "none/b.pkl", "--to", "caffe2"), "There is no folder"),

@@ -8,7 +8,7 @@ import pytest
 
 import nonlocal_tf as nl
 from nonlocal_tf.layers import EmbeddedGaussian
-from nonlocal_tf.weights import WRITERS, CheckpointError
+from nonlocal_tf.weights import WRITERS, CheckpointError, form_of
 from nonlocal_tf.weights.names import FORMATS, from_ours, to_ours, weight_of
 from nonlocal_tf.weights.write import to_arrays
 from tests import harness
@@ -282,10 +282,45 @@ def test_a_concatenation_has_no_place_in_the_authors_files():
 @pytest.mark.parametrize("form", ["caffe2", "slowfast"])
 def test_other_networks_are_not_written_as_residual(form, tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Flatten()])
-    with pytest.raises(CheckpointError, match="Expected a model of create_mo"):
+    with pytest.raises(CheckpointError, match="another network, 'seq"):
         nl.save_weights(model, tmp_path / "a", form)
     with pytest.raises(TypeError, match="Expected a keras.Model"):
         nl.save_weights(3, tmp_path / "a", form)
+
+
+def test_a_small_network_is_not_called_anothers():
+    model = nl.create_model("image_small", num_classes=3)
+    with pytest.raises(CheckpointError, match="write it as keras or h5") as at:
+        nl.save_weights(model, "a.pkl")
+    assert "another network, 'image_small'" in str(at.value)
+    assert "create_model" not in str(at.value)
+
+
+def test_a_name_is_not_a_model(tmp_path):
+    for use in (nl.save_weights, nl.load_weights):
+        with pytest.raises(TypeError, match=r"create_model\('c2d_nl1_small'\)"):
+            use("c2d_nl1_small", tmp_path / "x.pkl")
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("a.keras", "keras"),
+        ("a.b/A.weights.h5", "h5"),
+        ("a.pkl", "caffe2"),
+        ("a.PYTH", "slowfast"),
+    ],
+)
+def test_a_name_says_its_format(name, form):
+    assert form_of(name) == form
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.pth", "a", "keras"])
+def test_a_name_that_does_not_say_its_format(name, tmp_path):
+    model = nl.create_model("image_small", num_classes=3)
+    with pytest.raises(ValueError, match=r"\.pkl \(caffe2\).* form='keras'"):
+        nl.save_weights(model, tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_that_is_not_ours_has_no_names():
@@ -302,8 +337,8 @@ def test_an_unknown_format_is_refused(tmp_path):
 def test_the_users_folder_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     model = nl.create_model("image_small", num_classes=3)
-    for name, form in (("a.keras", "keras"), ("a.weights.h5", "h5")):
-        nl.save_weights(model, f"~/{name}", form)
+    for name in ("a.keras", "a.weights.h5"):
+        nl.save_weights(model, f"~/{name}")
         assert (tmp_path / name).exists()
         nl.load_weights(model, f"~/{name}")
     built, _ = nl.from_checkpoint("~/a.keras")
