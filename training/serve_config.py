@@ -1,5 +1,7 @@
 """Writes what TensorFlow Serving needs to serve SavedModels of export."""
 
+import hashlib
+import json
 import os
 import pathlib
 import re
@@ -14,6 +16,8 @@ from training.url_path import UrlPath
 
 EXAMPLE = "python -m training.serve_config --model savedmodels/digits_nl"
 OUT = "savedmodels/serving"
+# What was written, so that a user's own files are told apart.
+DIGESTS = ".written.json"
 # What is neither special in a URL nor in the files that name models.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 PLAIN_PATH = re.compile(r"[A-Za-z0-9._/-]+")
@@ -37,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--out",
         default=OUT,
         metavar="DIR",
-        help=f"folder for the files (default: {OUT})",
+        help=f"folder for the files (default: {OUT}, which Git ignores)",
     )
     parser.add_argument(
         "--batching",
@@ -54,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("Give --model DIR, a directory of versions.")
     written = write(options.model, options.out, options.batching)
     print("\n".join(f"Written: {path}" for path in written))
-    print(f"How to use them is in {pathlib.Path(options.out) / 'README.md'}")
+    readme = remote.as_path(options.out) / "README.md"
+    print(f"How to use them is in {readme}")
 
 
 def write(
@@ -71,14 +76,57 @@ def write(
         The files.
 
     Raises:
-        UserError: a model cannot be served so, or not together with another.
+        UserError: a model cannot be served so, or not together with another;
+            or a file is in the way that this command did not write, or that
+            was changed since.
     """
     deployment = plan(models, out, batching)
-    folder = pathlib.Path(out)
+    texts = {
+        name: text_of(deployment)
+        for name, text_of in serving_files.FILES.items()
+    }
+    folder = pathlib.Path(os.path.expanduser(out))
+    _check_own_files(folder, texts)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text_of in serving_files.FILES.items():
-        files.write_text(folder / name, text_of(deployment))
-    return [folder / name for name in serving_files.FILES]
+    for name, text in texts.items():
+        files.write_text(folder / name, text)
+    digests = {name: _digest(text.encode()) for name, text in texts.items()}
+    files.write_text(folder / DIGESTS, json.dumps(digests, indent=1) + "\n")
+    return [folder / name for name in texts]
+
+
+def _check_own_files(folder: pathlib.Path, texts: dict[str, str]) -> None:
+    """Raises a UserError if files would be lost that are not this command's."""
+    digests = _read_digests(folder)
+    foreign = []
+    for name, text in texts.items():
+        path = folder / name
+        if path.is_file():
+            content = path.read_bytes()
+            is_own = _digest(content) == digests.get(name)
+            if not is_own and content != text.encode():
+                foreign.append(path)
+        elif os.path.lexists(path):
+            foreign.append(path)
+    if foreign:
+        raise UserError(
+            f"{', '.join(map(str, foreign))}: not written by this command, or "
+            "changed since. Nothing was written. Move or delete, or give "
+            "another folder: --out DIR"
+        )
+
+
+def _read_digests(folder: pathlib.Path) -> dict[str, str]:
+    """SHA-256 of what this command wrote into a folder, by names of files."""
+    try:
+        digests = json.loads((folder / DIGESTS).read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    return digests if isinstance(digests, dict) else {}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def plan(
@@ -149,7 +197,7 @@ def _absolute(path: str, option: str) -> pathlib.Path:
             f"An image is built from local folders. Received: {option} {path}; "
             "copy it to a local directory."
         )
-    return pathlib.Path(os.path.abspath(path))
+    return pathlib.Path(os.path.abspath(remote.as_path(path)))
 
 
 def _below(path: pathlib.Path, context: pathlib.Path) -> str:

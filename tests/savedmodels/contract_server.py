@@ -20,16 +20,29 @@ import argparse
 import concurrent.futures
 import pathlib
 import signal
+import sys
 import threading
+from collections.abc import Sequence
 
-import grpc
-from tensorflow_serving.apis import (
-    model_service_pb2_grpc,
-    prediction_service_pb2_grpc,
-)
+from training import cli
+from training.errors import UserError, missing_extra
 
-from tests.savedmodels import contract_rest
-from tests.savedmodels.contract_models import Models, Refused
+try:
+    import grpc
+    from google.protobuf import text_format
+    from tensorflow_serving.apis import (
+        model_service_pb2_grpc,
+        prediction_service_pb2_grpc,
+    )
+
+    from tests.savedmodels import contract_rest
+    from tests.savedmodels.contract_models import Models, Refused
+except ImportError:
+    if __name__ != "__main__":
+        raise
+    needed = missing_extra("tensorflow-serving-api", "serving")
+    print(f"error: {needed}", file=sys.stderr)
+    raise SystemExit(cli.USER_ERROR) from None
 
 THREADS = 4
 # Longer ones do not fit into gRPC's trailing metadata.
@@ -120,20 +133,24 @@ def _answer(method, request, context):
         context.abort(error.code, error.message[:LONGEST_MESSAGE])
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Serves until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True, metavar="FILE")
     parser.add_argument("--models", required=True, metavar="DIR")
     parser.add_argument("--port", type=int, default=8500)
     parser.add_argument("--rest-port", type=int, default=8501)
-    options = parser.parse_args()
+    options, _ = cli.parse(parser, arguments)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    with ContractServer(
-        options.config, options.models, options.port, options.rest_port
-    ) as server:
+    try:
+        made = ContractServer(
+            options.config, options.models, options.port, options.rest_port
+        )
+    except (text_format.ParseError, RuntimeError) as error:  # a port in use
+        raise UserError(str(error)) from error
+    with made as server:
         print(f"gRPC: {server.grpc_address}\nREST: {server.rest_address}")
         names = ", ".join(server.models.by_name)
         print(f"Ready: {names}. Ctrl-C ends it.", flush=True)
@@ -141,4 +158,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.run(main))

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import runpy
+import sys
 
 import grpc
 import numpy as np
@@ -14,7 +16,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tests.savedmodels import made_model
+from tests.savedmodels import contract_server, made_model
 from tests.savedmodels.contract_models import Models
 
 
@@ -165,3 +167,50 @@ def test_status_and_metadata_of_rest(server):
     info = signatures["serve_frames"]["inputs"]["frames_bytes"]
     assert info["dtype"] == "DT_STRING"
     assert [dim["size"] for dim in info["tensor_shape"]["dim"]] == ["-1", "-1"]
+
+
+def made_config(name):
+    return (
+        f'model_config_list {{ config {{ name: "{name}" base_path: '
+        f'"/models/{name}" model_platform: "tensorflow" }} }}'
+    )
+
+
+def run_as_a_script(*arguments):
+    """The exit code of the command, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["contract_server", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(contract_server.__file__, run_name="__main__")
+    return end.value.code
+
+
+def test_without_its_extra_it_says_so_in_a_line(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
+    assert run_as_a_script("--config=x", "--models=y") == 2
+    error = capsys.readouterr().err
+    assert "pip install -e '.[serving]'" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "No such file or directory: "),
+        ("model_config_list {", "Expected"),
+        (made_config("none"), "No such file or directory: "),
+        (made_config("shares"), "Failed to bind to address"),
+    ],
+)
+def test_what_can_be_mended_is_one_line(
+    config, message, served, server, tmp_path, capsys
+):
+    path = tmp_path / "models.config"
+    if config is not None:
+        path.write_text(config)
+    port = server.grpc_address.rpartition(":")[2]
+    options = [f"--config={path}", f"--models={served[1]}", f"--port={port}"]
+    assert run_as_a_script(*options) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ") and error.count("\n") == 1

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import subprocess
 
 import pytest
 from google.protobuf import (
@@ -19,7 +20,7 @@ from training.serving import serving_files
 
 yaml = pytest.importorskip("yaml")
 
-COMMITTED = pathlib.Path("savedmodels", "serving")
+DEFAULT = pathlib.Path("savedmodels", "serving")
 FIELD = descriptor_pb2.FieldDescriptorProto
 INT64_VALUE = ".google.protobuf.Int64Value"
 # Number and type of each field, as tensorflow/serving defines them in
@@ -88,7 +89,7 @@ def models(tmp_path, monkeypatch):
 def write(models, *options, names=("savedmodels/digits_nl",)):
     """Runs the command; its files by name."""
     serve_config.main([*models(*names), *options])
-    folder = COMMITTED
+    folder = DEFAULT
     for option in options:
         if option.startswith("--out="):
             folder = pathlib.Path(option[len("--out=") :])
@@ -100,10 +101,63 @@ def dockerfile_flags(text):
     return json.loads(entry.replace("\\\n", ""))
 
 
-def test_the_committed_folder_is_what_its_command_makes(models):
+def test_the_default_folder_is_not_in_git():
     root = pathlib.Path(serve_config.__file__).parent.parent
-    committed = {p.name: p.read_text() for p in (root / COMMITTED).iterdir()}
-    assert write(models) == committed
+    if not (root / ".git").exists():
+        pytest.skip("not a clone")
+    git = ["git", "-C", str(root)]
+    folder = serve_config.OUT
+    tracked = subprocess.run(
+        [*git, "ls-files", folder], check=True, capture_output=True
+    )
+    assert tracked.stdout == b""
+    for name in (*serving_files.FILES, serve_config.DIGESTS):
+        subprocess.run(
+            [*git, "check-ignore", "--quiet", f"{folder}/{name}"], check=True
+        )
+
+
+def test_its_own_files_are_made_anew(models, capsys):
+    before = write(models)
+    after = write(lambda *names: [f"--model={n}" for n in names], "--batching")
+    assert after["Dockerfile"] != before["Dockerfile"]
+    assert set(after) == {*serving_files.FILES, serve_config.DIGESTS}
+    printed = capsys.readouterr().out
+    for name in serving_files.FILES:
+        assert printed.count(f"Written: {DEFAULT / name}\n") == 2
+
+
+@pytest.mark.parametrize("name", serving_files.FILES)
+def test_a_file_of_the_user_is_kept(models, capsys, name):
+    arguments = models("savedmodels/digits_nl")
+    DEFAULT.mkdir()
+    (DEFAULT / name).write_text("mine")
+    assert cli.run(serve_config.main, arguments) == 2
+    error = capsys.readouterr().err
+    assert str(DEFAULT / name) in error and "--out DIR" in error
+    assert [path.name for path in DEFAULT.iterdir()] == [name]
+    assert (DEFAULT / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", serving_files.FILES)
+def test_a_file_that_the_user_changed_is_kept(models, capsys, name):
+    made = write(models)
+    changed = made[name] + "# mine\n"
+    (DEFAULT / name).write_text(changed)
+    arguments = ["--model=savedmodels/digits_nl", "--batching"]
+    assert cli.run(serve_config.main, arguments) == 2
+    assert str(DEFAULT / name) in capsys.readouterr().err
+    kept = {path.name: path.read_text() for path in DEFAULT.iterdir()}
+    assert kept == {**made, name: changed}
+
+
+def test_the_card_of_a_model_is_kept(models, capsys):
+    arguments = models("sm/digits_nl")
+    card = pathlib.Path("sm/digits_nl/README.md")
+    card.write_text("card")
+    arguments.append("--out=sm/digits_nl")
+    assert cli.run(serve_config.main, arguments) == 2
+    assert card.read_text() == "card"
 
 
 def test_models_config_is_the_servers_message(models):
@@ -191,7 +245,7 @@ def test_models_lie_where_the_configuration_says(models):
         compose = yaml.safe_load(made["compose.yaml"])["services"]["serving"]
         volume = f"../{source}:/models/{name}:ro"
         assert volume in compose["volumes"]
-        assert (COMMITTED / f"../{source}").is_dir()
+        assert (DEFAULT / f"../{source}").is_dir()
 
 
 def test_the_service_finds_both_deployments_and_they_not_each_other(models):

@@ -195,8 +195,8 @@ Made by
 
     {deployment.command}
 
-and made anew by it, so change the command and not the files. They are for
-TensorFlow Serving, which listens on {GRPC_PORT} (gRPC) and {REST_PORT} (REST).
+which makes them anew unless one was changed since. They are for TensorFlow
+Serving, which listens on {GRPC_PORT} (gRPC) and {REST_PORT} (REST).
 
 | file | what it is |
 |---|---|
