@@ -24,10 +24,11 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from tests.savedmodels import extra
 from training import cli
-from training.errors import UserError, missing_extra
+from training.errors import UserError
 
-try:
+with extra.required(__name__):
     import grpc
     from google.protobuf import text_format
     from tensorflow_serving.apis import (
@@ -37,12 +38,6 @@ try:
 
     from tests.savedmodels import contract_rest
     from tests.savedmodels.contract_models import Models, Refused
-except ImportError:
-    if __name__ != "__main__":
-        raise
-    needed = missing_extra("tensorflow-serving-api", "serving")
-    print(f"error: {needed}", file=sys.stderr)
-    raise SystemExit(cli.USER_ERROR) from None
 
 THREADS = 4
 # Longer ones do not fit into gRPC's trailing metadata.

@@ -21,13 +21,16 @@ import sys
 import tempfile
 import time
 
-import grpc
-import numpy as np
-import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2
+from tests.savedmodels import extra
 
-from tests.savedmodels import made_model
-from tests.savedmodels.hostile_requests import Requests, proto, to_json
+with extra.required(__name__):
+    import grpc
+    import numpy as np
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2
+
+    from tests.savedmodels import made_model
+    from tests.savedmodels.hostile_requests import Requests, proto, to_json
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 TIMEOUT_S = 60
