@@ -1,0 +1,336 @@
+"""Checks command lines with the parsers and recipes of the commands."""
+
+import argparse
+import configparser
+import functools
+import importlib
+import importlib.util
+import pathlib
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from unittest import mock
+
+from tests.documentation.snippets import FILLED_IN, ROOT
+from training import recipe as video_recipes
+from training import recipe_text
+from training import recipes as _recipes  # noqa: F401, registers
+from training.data.check import CheckConfig
+from training.detection import recipe as detection_recipes
+from training.detection import recipes as _detectors  # noqa: F401, registers
+from training.errors import UserError
+from training.serving import serving_files
+
+CLIENTS = ROOT / "savedmodels" / "clients"
+# Programs whose arguments are not ours to know.
+OTHERS = ("docker", "kubectl", "curl", "export", ".", "cd", "unzip", "tar")
+# Of Docker, kubectl and Beam's runners.
+FOREIGN = ("--build-arg", "--profile", "--replicas", "--runner")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+MODULE = re.compile(r"python3? -m ([a-z][\w.]+)")
+SETTING = re.compile(r"--set[= ]([\w.§]+)(=(?:'[^']*'|\"[^\"]*\"|\S*))?")
+
+
+class Wrong(Exception):
+    """What is documented does not work."""
+
+
+class _Parser(Exception):
+    """Carries the parser of a command out of its main function."""
+
+
+@functools.cache
+def parser_of(module: str) -> argparse.ArgumentParser:
+    """The parser that a command itself makes.
+
+    Raises:
+        Wrong: there is no such command.
+    """
+
+    def capture(parser, *_, **__):
+        raise _Parser(parser)
+
+    if importlib.util.find_spec(module) is None:
+        raise Wrong(f"there is no module {module}")
+    command = importlib.import_module(module)
+    with (
+        mock.patch.object(argparse.ArgumentParser, "parse_args", capture),
+        mock.patch.object(sys, "argv", [module]),
+    ):
+        try:
+            command.main()
+        except _Parser as caught:
+            return caught.args[0]
+        except AttributeError as error:
+            raise Wrong(f"{module} is no command: {error}") from error
+    raise Wrong(f"{module} takes no arguments")
+
+
+def check(line: str) -> None:
+    """Checks a line of a shell: programs, options, values, files.
+
+    Raises:
+        Wrong: part of it does not work.
+    """
+    try:
+        words = shlex.split(line.removeprefix("$ "), comments=True)
+    except ValueError as error:
+        raise Wrong(str(error)) from error
+    command: list[str] = []
+    for word in [*words, "&&"]:
+        if word not in ("&&", "||", ";", "|"):
+            command.append(word)
+            continue
+        if command:
+            _check_command(command)
+        command = []
+
+
+def _check_command(words: list[str]) -> None:
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        words = words[1:]
+    if not words:
+        return
+    program, *rest = words
+    if ">" in rest:
+        rest = rest[: rest.index(">")]
+    name = pathlib.PurePath(program).name
+    if name in ("python", "python3"):
+        _check_python(rest)
+    elif name == "pip":
+        _check_pip(rest)
+    elif name == "make":
+        _check_make(rest)
+    elif program not in OTHERS:
+        raise Wrong(f"what {program!r} takes is not known to this test")
+    for word in words:
+        _check_path(word)
+
+
+def _check_python(words: list[str]) -> None:
+    if words[:1] == ["-m"] and len(words) > 1:
+        module, arguments = words[1], words[2:]
+        if module == "pydoc":
+            _check_modules(arguments)
+        elif module not in ("venv", "pytest", "pip"):
+            check_arguments(module, arguments)
+    elif words and words[0].endswith(".py"):
+        path = ROOT / words[0]
+        if not path.is_file():
+            raise Wrong(f"there is no script {words[0]}")
+        if path.parent == CLIENTS:
+            module = path.stem
+        else:
+            module = words[0].removesuffix(".py").replace("/", ".")
+        with mock.patch.object(sys, "path", [*sys.path, str(CLIENTS)]):
+            check_arguments(module, words[1:])
+
+
+def _check_modules(names: Sequence[str]) -> None:
+    for name in names:
+        if FILLED_IN not in name and importlib.util.find_spec(name) is None:
+            raise Wrong(f"there is no module {name}")
+
+
+def check_arguments(module: str, arguments: list[str]) -> None:
+    """Parses arguments as the command does, and applies its settings."""
+    if FILLED_IN in module or module in without_options():
+        return
+    parser = parser_of(module)
+    words = [word.replace(FILLED_IN, "1") for word in arguments]
+    try:
+        options = _parse(parser, words)
+    except Wrong:  # N and K are for numbers
+        numbers = [re.sub(r"^[A-Z]$", "1", word) for word in words]
+        if numbers == words:
+            raise
+        options = _parse(parser, numbers)
+    check_settings(module, options)
+
+
+def _parse(parser: argparse.ArgumentParser, words: list[str]):
+    def fail(message):
+        raise Wrong(f"{parser.prog}: {message}")
+
+    with mock.patch.object(parser, "error", fail):
+        try:
+            return parser.parse_args(words)
+        except SystemExit:  # --help
+            return argparse.Namespace()
+
+
+def check_settings(module: str, options: argparse.Namespace) -> None:
+    """Applies `--set` to the recipe that a command would apply it to."""
+    settings = getattr(options, "set", None) or []
+    name = getattr(options, "recipe", None)
+    is_detector = module.startswith("training.detection")
+    try:
+        if module.startswith("training.data."):
+            recipe_text.apply(CheckConfig(), settings)
+        elif name is None or name.isupper() or name == "1":
+            for setting in settings:
+                check_setting(setting)
+        elif is_detector:
+            chosen = detection_recipes.get_recipe(name)
+            detection_recipes.override(chosen, settings)
+        else:
+            recipe_text.override(video_recipes.get_recipe(name), settings)
+    except UserError as error:
+        raise Wrong(str(error)) from error
+
+
+def check_setting(setting: str) -> None:
+    """Applies a setting to recipes of all kinds; one has to take it.
+
+    Raises:
+        Wrong: none does.
+    """
+    field, _, value = setting.partition("=")
+    last = field.rpartition(".")[2]
+    if FILLED_IN in field or last.isupper() or last == "field":
+        return
+    reasons = []
+    is_open = not value or value.isupper() or FILLED_IN in value
+    for config in _configs():
+        try:
+            recipe_text.apply(config, [f"{field}={value}"])
+            return
+        except UserError as error:
+            if is_open and ": expected " in str(error):
+                return  # the field is there
+            reasons.append(str(error))
+        except ValueError as error:
+            reasons.append(str(error))
+    raise Wrong(reasons[0])
+
+
+@functools.cache
+def _configs() -> tuple:
+    videos = ("k400_i3d_nl5_r50_8x8", "digits_nl")
+    return (
+        *map(video_recipes.get_recipe, videos),
+        detection_recipes.get_recipe("small"),
+    )
+
+
+@functools.cache
+def command_modules() -> tuple[str, ...]:
+    """The modules that are commands with options, of users and of tests."""
+    return tuple(name for name, takes in _scripts().items() if takes)
+
+
+@functools.cache
+def without_options() -> frozenset[str]:
+    """The modules that are run and read no options."""
+    return frozenset(name for name, takes in _scripts().items() if not takes)
+
+
+@functools.cache
+def _scripts() -> dict[str, bool]:
+    """Modules that can be run, and whether they have a parser."""
+    found = {}
+    for folder in ("training", "tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            text = path.read_text("utf-8")
+            if "\nif __name__ ==" in text:
+                name = path.relative_to(ROOT).as_posix().removesuffix(".py")
+                has_parser = re.search(r"ArgumentParser\(|cli\.pars", text)
+                has_parser = has_parser or "predict_options" in text
+                found[name.replace("/", ".")] = bool(has_parser)
+    return found
+
+
+@functools.cache
+def all_options() -> frozenset[str]:
+    """The options of all commands."""
+    with mock.patch.object(sys, "path", [*sys.path, str(CLIENTS)]):
+        parsers = [parser_of(name) for name in command_modules()]
+        parsers.append(parser_of("video_client"))
+    return frozenset(
+        option
+        for parser in parsers
+        for action in parser._actions
+        for option in action.option_strings
+    )
+
+
+def check_prose(text: str) -> None:
+    """Checks what a sentence says of commands, their options and settings.
+
+    Raises:
+        Wrong: one of them does not exist.
+    """
+    for match in MODULE.finditer(text):
+        module = match[1].rstrip(".")
+        if module in without_options() or module in (
+            "pydoc",
+            "pytest",
+            "venv",
+            "pip",
+        ):
+            continue
+        _check_said_options(module, text[match.end() :].split())
+    for option in OPTION.findall(text):
+        if option not in (*FOREIGN, *all_options()):
+            raise Wrong(f"no command has {option}")
+    for match in SETTING.finditer(text):
+        field, value = match[1].rstrip("."), (match[2] or "")[1:]
+        if "." in field or value:
+            check_setting(f"{field}={value.rstrip('.,;:)`')}")
+
+
+def _check_said_options(module: str, words: list[str]) -> None:
+    """Checks the options that follow a command in a sentence."""
+    parser = parser_of(module)
+    known = {o: a for a in parser._actions for o in a.option_strings}
+    while words and words[0].startswith("--"):
+        option = words.pop(0).rstrip(".,;:)`").partition("=")[0]
+        if option not in known:
+            raise Wrong(f"{parser.prog} has no {option}")
+        if known[option].nargs != 0 and words:
+            words.pop(0)
+
+
+@functools.cache
+def extras() -> dict[str, list[str]]:
+    """The extras of setup.cfg and what they bring."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", "utf-8")
+    listed = config["options.extras_require"].items()
+    return {name: value.split("\n")[1:] for name, value in listed}
+
+
+def _check_pip(words: list[str]) -> None:
+    for extra in re.findall(r"\.\[([^]]*)\]", " ".join(words)):
+        for name in extra.split(","):
+            if FILLED_IN not in name and not name.isupper():
+                if name not in extras():
+                    raise Wrong(f"setup.cfg has no extra {name!r}")
+    if "-c" in words:
+        path = words[words.index("-c") + 1]
+        if not (ROOT / path).is_file():
+            raise Wrong(f"there is no file {path}")
+
+
+@functools.cache
+def _targets() -> frozenset[str]:
+    text = (ROOT / "Makefile").read_text("utf-8")
+    return frozenset(re.findall(r"^([\w-]+):", text, re.M))
+
+
+def _check_make(words: list[str]) -> None:
+    for word in words:
+        if "=" not in word and word not in _targets():
+            raise Wrong(f"Makefile has no target {word!r}")
+
+
+def _check_path(word: str) -> None:
+    """Checks that a file of the tree is there, or one that is made."""
+    folder = "savedmodels/serving/"
+    if word.startswith(folder):
+        if word.removeprefix(folder) not in serving_files.FILES:
+            raise Wrong(f"serve_config does not write {word}")
+    elif word.startswith(("training/", "tests/", "savedmodels/clients/")):
+        if "*" not in word and not (ROOT / word).exists():
+            raise Wrong(f"there is no {word}")

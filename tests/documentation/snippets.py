@@ -1,0 +1,169 @@
+"""Collects what documentation and messages tell a user to type."""
+
+import ast
+import dataclasses
+import functools
+import json
+import pathlib
+import re
+from collections.abc import Iterator
+
+ROOT = pathlib.Path(__file__).parents[2]
+# Folders of the tree that hold documentation and messages.
+FOLDERS = ("nonlocal_tf", "training", "savedmodels/clients", "tests")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
+# What stands for a value that is filled in when a message is made.
+FILLED_IN = "\N{SECTION SIGN}"
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+SPAN = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+){0,2})`(?!`)")
+HINT = re.compile(r"python3? |pip install|make \w|--[a-z]|missing_extra")
+# How a line begins that is to be typed into a shell.
+TYPED = re.compile(
+    r"(?:\$ )?(?:(?:python3?|pip|docker|kubectl|curl) \S"
+    r"|make [\w-]+( [\w-]+)?\s*(#|$))"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Snippet:
+    """A piece of text, and where it stands.
+
+    Attributes:
+        place: file and line, such as "README.md:12".
+        text: of one command, block, span or message.
+        module: Python's name of the file, "" if it is none.
+    """
+
+    place: str
+    text: str
+    module: str = ""
+
+    def __str__(self) -> str:
+        shown = self.text if len(self.text) < 200 else f"{self.text[:200]}..."
+        return f"{self.place}: {shown!r}"
+
+
+def markdown_files() -> list[pathlib.Path]:
+    """The documents of the tree; CHANGELOG.md tells of the past."""
+    folders = [ROOT, ROOT / "savedmodels", ROOT / "savedmodels" / "clients"]
+    paths = [path for folder in folders for path in folder.glob("*.md")]
+    for folder in ("training", "nonlocal_tf", "tests"):
+        paths += (ROOT / folder).rglob("*.md")
+    return sorted(path for path in paths if path.name != "CHANGELOG.md")
+
+
+def documents() -> Iterator[tuple[str, str]]:
+    """Name and text of each document, cells of notebooks among them."""
+    for path in markdown_files():
+        yield path.relative_to(ROOT).as_posix(), path.read_text("utf-8")
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        text = ["".join(c["source"]) for c in cells if c["cell_type"] != "code"]
+        yield path.relative_to(ROOT).as_posix(), "\n\n".join(text)
+
+
+def python_files() -> list[pathlib.Path]:
+    """Modules that name a command, an option or an extra."""
+    paths = (p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
+    return sorted(p for p in paths if HINT.search(p.read_text("utf-8")))
+
+
+def fences(name: str, text: str, *languages: str) -> list[Snippet]:
+    """The blocks between ``` of one of some languages."""
+    return [
+        Snippet(f"{name}:{_line(text, match.start(2))}", match[2])
+        for match in FENCE.finditer(text)
+        if match[1] in languages
+    ]
+
+
+def spans(name: str, text: str) -> list[Snippet]:
+    """What is between ` and `, without the blocks."""
+    prose = FENCE.sub(lambda match: "\n" * match[0].count("\n"), text)
+    return [
+        Snippet(f"{name}:{_line(prose, m.start())}", " ".join(m[1].split()))
+        for m in SPAN.finditer(prose)
+    ]
+
+
+def lines(block: Snippet) -> list[Snippet]:
+    r"""The command lines of a block; \ at the end goes on."""
+    file, _, first = block.place.rpartition(":")
+    joined: list[Snippet] = []
+    begun = ""
+    for number, line in enumerate(block.text.split("\n"), int(first)):
+        begun += line.strip()
+        if begun.endswith("\\"):
+            begun = begun.removesuffix("\\")
+            continue
+        if begun and not begun.startswith("#"):
+            joined.append(Snippet(f"{file}:{number}", begun))
+        begun = ""
+    return joined
+
+
+def indented(name: str, text: str, first: int = 1) -> list[Snippet]:
+    """Command lines of blocks that are indented."""
+    prose = FENCE.sub(lambda match: "\n" * match[0].count("\n"), text)
+    block = "\n".join(
+        line if line.startswith("    ") else "" for line in prose.split("\n")
+    )
+    found = lines(Snippet(f"{name}:{first}", block))
+    return [one for one in found if TYPED.match(one.text)]
+
+
+def shell_commands(name: str, text: str) -> list[Snippet]:
+    """All command lines of a document, in blocks and spans."""
+    commands = [
+        line for block in fences(name, text, "sh") for line in lines(block)
+    ]
+    commands += indented(name, text)
+    return commands + [one for one in spans(name, text) if _is_typed(one.text)]
+
+
+def docstrings(path: pathlib.Path) -> Iterator[Snippet]:
+    """The docstrings of a module, its classes and functions."""
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, DOCUMENTED):
+            text = ast.get_docstring(node, clean=False)
+            if text:
+                yield _snippet(path, node.body[0].lineno, text)
+
+
+def messages(path: pathlib.Path) -> Iterator[Snippet]:
+    """The other strings of a module, with § where values are filled in."""
+    skip = set()
+    for node in ast.walk(_parsed(path)):  # parents come before what is in them
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, False):
+            skip.add(node.body[0].value)
+        elif node in skip:
+            continue
+        elif isinstance(node, ast.JoinedStr):
+            skip |= set(ast.walk(node))
+            text = "".join(
+                str(part.value) if isinstance(part, ast.Constant) else FILLED_IN
+                for part in node.values
+            )
+            yield _snippet(path, node.lineno, text)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield _snippet(path, node.lineno, node.value)
+
+
+def _is_typed(text: str) -> bool:
+    """Whether a span is a command; `make` alone names the program."""
+    return bool(TYPED.match(text)) and not text.endswith(" -m")
+
+
+def _snippet(path: pathlib.Path, line: int, text: str) -> Snippet:
+    name = path.relative_to(ROOT).as_posix()
+    module = name.removesuffix(".py").replace("/", ".")
+    return Snippet(f"{name}:{line}", text, module)
+
+
+@functools.cache
+def _parsed(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def _line(text: str, place: int) -> int:
+    return text.count("\n", 0, place) + 1

@@ -1,0 +1,147 @@
+"""What documentation and messages tell a user to type is there and works."""
+
+import pkgutil
+import re
+
+import pytest
+
+from tests.documentation import commands, snippets
+from tests.documentation.snippets import ROOT, Snippet
+
+DOCUMENTS = dict(snippets.documents())
+# Names of ours in a span, such as `training.predict` or `nl.create_model(...)`.
+NAME = re.compile(r"(nl|nonlocal_tf|training|detection|layers|tests)(\.\w+)+")
+PATH = re.compile(r"(nonlocal_tf|training|tests|notebooks)(/[\w.-]+)+/?")
+
+
+def failures(pieces, check) -> list[str]:
+    """What a check says of each piece that it refuses."""
+    wrong = []
+    for piece in pieces:
+        try:
+            check(piece.text)
+        except commands.Wrong as error:
+            wrong.append(f"{piece}: {error}")
+    return wrong
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_command_lines_are_parsed(name):
+    found = snippets.shell_commands(name, DOCUMENTS[name])
+    wrong = failures(found, commands.check)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_blocks_have_a_language():
+    kinds = ("sh", "python", "")
+    for name, text in DOCUMENTS.items():
+        known = len(snippets.fences(name, text, *kinds))
+        assert known == len(snippets.FENCE.findall(text)), name
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_options_settings_names_and_files_in_prose_are_there(name):
+    found = snippets.spans(name, DOCUMENTS[name])
+    wrong = failures(found, check_span)
+    assert not wrong, "\n".join(wrong)
+
+
+def check_span(text: str) -> None:
+    """Checks the options, settings, names and files in a span."""
+    if not snippets.TYPED.match(text) and "pytest" not in text:
+        commands.check_prose(text)
+    name = re.split(r"[=(]", text)[0]
+    if NAME.fullmatch(name):
+        _check_name(name)
+    if PATH.fullmatch(text) and not (ROOT / text).exists():
+        raise commands.Wrong("there is no such file")
+
+
+def _check_name(name: str) -> None:
+    full = re.sub(r"^nl\.", "nonlocal_tf.", name)
+    full = re.sub(r"^(detection|layers)\.", r"nonlocal_tf.\1.", full)
+    for suffix in ("py", "json", "npz"):  # a file that is not of the tree
+        full = full.removesuffix(f".{suffix}")
+    try:
+        pkgutil.resolve_name(full)
+    except (ImportError, AttributeError):
+        commands.check_setting(name)  # else it is a field of a recipe
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name):
+    folder = (ROOT / name).parent
+    prose = snippets.FENCE.sub("", DOCUMENTS[name])
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"\w+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = folder / path if path else ROOT / name
+        assert file.exists(), target
+        if anchor:
+            assert anchor in headings(file.read_text("utf-8")), target
+
+
+def headings(text: str) -> set[str]:
+    """The anchors of a document, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", text, re.M)
+    plain = (re.sub(r"[^\w\- ]", "", title.lower()) for title in titles)
+    return {title.replace(" ", "-") for title in plain}
+
+
+@pytest.mark.parametrize("module", commands.command_modules())
+def test_examples_of_help_are_parsed(module):
+    text = commands.parser_of(module).format_help()
+    found = snippets.indented(
+        module, re.sub(r"^  (?=\S)", "    ", text, flags=re.M)
+    )
+    wrong = failures(found, commands.check)
+    wrong += failures([Snippet(module, text)], commands.check_prose)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_commands_in_docstrings_are_parsed():
+    wrong = []
+    for path in snippets.python_files():
+        for text in snippets.docstrings(path):
+            name, _, line = text.place.rpartition(":")
+            found = snippets.indented(name, text.text, int(line))
+            wrong += failures(found, commands.check)
+            wrong += failures([text], commands.check_prose)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_commands_and_options_in_messages_are_there():
+    wrong = []
+    for path in snippets.python_files():
+        if path.is_relative_to(ROOT / "tests"):
+            continue
+        for text in snippets.messages(path):
+            is_whole = text.text.startswith("python -m ")
+            check = commands.check if is_whole else commands.check_prose
+            if " " in text.text:  # else an option itself
+                wrong += failures([text], check)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_extras_in_code_are_there():
+    for path in snippets.python_files():
+        text = path.read_text("utf-8")
+        for extra in re.findall(r"'\.\[([\w,-]+)\]'", text):
+            assert set(extra.split(",")) <= set(commands.extras()), path
+
+
+def test_missing_extras_bring_the_package():
+    source = "\n".join(p.read_text("utf-8") for p in snippets.python_files())
+    calls = re.findall(r'missing_extra\(\s*"([\w-]+)",\s*"(\w+)"', source)
+    assert calls
+    for package, extra in calls:
+        brought = " ".join(commands.extras()[extra]).replace("-", "_")
+        assert package.replace("-", "_") in brought, (package, extra)
+
+
+def test_the_table_of_extras_has_all_of_them():
+    section = DOCUMENTS["README.md"].split("\n## Extras\n")[1]
+    rows = re.findall(r"^\| (`.*?`) \|", section.split("\n## ")[0], re.M)
+    named = set(re.findall(r"`([\w-]+)`", " ".join(rows)))
+    assert named == set(commands.extras())
