@@ -1,0 +1,79 @@
+"""Python blocks of the documents run, with stand-ins for what is not here."""
+
+import ast
+import dataclasses
+import inspect
+import io
+import types
+import urllib.request
+from unittest import mock
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import nonlocal_tf as nl
+from nonlocal_tf import detection
+from nonlocal_tf.models import video
+from tests.documentation import snippets
+
+SIGNATURES = ("serving_default", "serve_frames", "features", "attention")
+BLOCKS = {
+    name: blocks
+    for name, text in snippets.documents()
+    if (blocks := snippets.fences(name, text, "python"))
+}
+
+
+def from_checkpoint(path, **arguments):
+    """Takes what the network of a file would; there is no file."""
+    known = inspect.signature(video.video_resnet).parameters
+    assert set(arguments) <= set(known), arguments
+    return mock.create_autospec(nl.summary), "report"
+
+
+def saved_model(path):
+    """A SavedModel whose signatures answer with anything."""
+    answer = mock.MagicMock()
+    return types.SimpleNamespace(signatures=dict.fromkeys(SIGNATURES, answer))
+
+
+@pytest.fixture
+def stand_ins(monkeypatch, tmp_path):
+    """Files, servers and large networks; arguments must fit all the same."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(snippets.ROOT / "savedmodels" / "clients")
+    import serving_client
+
+    (tmp_path / "photo.jpg").write_bytes(b"JPEG")
+    found = {f.name: None for f in dataclasses.fields(detection.Detections)}
+    for place, name, answer in (
+        (nl, "load_weights", "report"),
+        (detection, "detector_of", ("model", "report", detection.RGB)),
+        (detection, "detect", types.SimpleNamespace(**found)),
+        (detection, "MaskRCNN", "model"),
+        (serving_client, "connect", mock.MagicMock()),
+    ):
+        stub = mock.create_autospec(getattr(place, name), return_value=answer)
+        monkeypatch.setattr(place, name, stub)
+    monkeypatch.setattr(nl, "from_checkpoint", from_checkpoint)
+    monkeypatch.setattr(tf.saved_model, "load", saved_model)
+    monkeypatch.setattr(
+        urllib.request, "urlopen", lambda *_: io.BytesIO(b'{"outputs": {}}')
+    )
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_they_run(name, stand_ins, capsys):
+    image = np.zeros((11, 13, 3), "uint8")
+    names: dict = {"image": image}  # a block may use what one before it made
+    for block in BLOCKS[name]:
+        exec(compile(block.text, block.place, "exec"), names)
+
+
+def test_examples_in_docstrings_are_python():
+    for path in snippets.ROOT.glob("nonlocal_tf/**/*.py"):
+        for text in snippets.docstrings(path):
+            _, _, example = text.text.partition("Example:\n")
+            if example and ">>>" not in example:
+                ast.parse(inspect.cleandoc(example))
