@@ -119,10 +119,11 @@ def _check_python(words: list[str]) -> None:
         path = ROOT / words[0]
         if not path.is_file():
             raise Wrong(f"there is no script {words[0]}")
+        module = words[0].removesuffix(".py").replace("/", ".")
         if path.parent == CLIENTS:
             module = path.stem
-        else:
-            module = words[0].removesuffix(".py").replace("/", ".")
+        elif module.startswith("training."):
+            raise Wrong(f"{words[0]} finds `training` only as python -m")
         with mock.patch.object(sys, "path", [*sys.path, str(CLIENTS)]):
             check_arguments(module, words[1:])
 

@@ -63,6 +63,7 @@ def test_all_commands_are_known():
         "pip install -c constraints.txt -e .",
         "docker compose -f savedmodels/serving/compose.yml up serving",
         "python -m training.benchmarks.operators --render training/x.json",
+        "python training/benchmarks/operators.py --rounds 3",
         "frobnicate",
         "python -m training.train 'x",
     ],
