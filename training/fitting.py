@@ -125,6 +125,8 @@ def _announce(
         f"{chosen.dataset}: {chosen.steps} steps of {chosen.batch}{where}."
     )
     print(dataset.overview(), end="")
+    for note in dataset.notes():
+        print(f"note: {note}")
     note = schedules.scaling_note(chosen)
     if note:
         print(f"note: {note}")

@@ -180,11 +180,7 @@ def _notes(dataset: VideoDataset) -> list[str]:
     ]
     if missing:
         found.append(f"no video to train on: {', '.join(missing)}")
-    train = {video.path for video, _ in parts["train"]}
-    for split, pairs in parts.items():
-        shared = len(train & {video.path for video, _ in pairs})
-        if split != "train" and shared and dataset.source != "records":
-            found.append(f"{shared} videos of {split} are in train too")
+    found += dataset.notes()
     short = sum(p.frames == 1 for part in parts.values() for _, p in part)
     if short:
         found.append(f"{short} videos have one frame")

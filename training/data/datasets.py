@@ -100,6 +100,10 @@ class Dataset(abc.ABC):
         """What there is, as a line for the screen; "" if that is known."""
         return ""
 
+    def notes(self) -> list[str]:
+        """Lines about what is left out or is often a mistake."""
+        return []
+
     def fingerprint(self) -> str | None:
         """Names what examples are drawn from; None if that is the code."""
         return None

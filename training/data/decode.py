@@ -37,6 +37,8 @@ STRICT = {"err_detect": "explode"}
 WHOLE_CODECS = {"av1", "libdav1d", "libaom-av1"}
 # What PyAV raises besides FFmpegError, on damage that confuses it.
 CONFUSED = (ValueError, IndexError, AttributeError)
+# Formats of FFmpeg that make frames of images and texts; so do all "..._pipe".
+STILL_FORMATS = {"image2", "tty", "ico"}
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
@@ -186,6 +188,21 @@ def stream_frames(
         left = left[done:]
     if left:
         yield from _by_counting(path, left, picture)
+
+
+def shows(path: str | os.PathLike) -> bool:
+    """Whether a file of unknown kind is a video, and not a still image.
+
+    It is if FFmpeg knows its format and a frame of it can be decoded.
+    """
+    try:
+        with _opened(path) as (container, stream):
+            name = container.format.name
+            if name.endswith("_pipe") or name in STILL_FORMATS:
+                return False
+            return next(_decode(container, stream), None) is not None
+    except VideoError:
+        return False
 
 
 def _numbers(frames: Sequence[int], index: VideoIndex) -> list[int]:

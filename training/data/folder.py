@@ -14,24 +14,33 @@ test. Who has splits already says so with folders:
     clips/validation/jump/b.mp4      or val/
     clips/test/jump/c.mp4            either of these two may be missing
 
-Files that are not videos, and hidden ones, are passed over.
+Files of any kind that FFmpeg reads are videos. Other files are passed over and
+counted, hidden ones and what operating systems leave (__MACOSX, Thumbs.db,
+...) without a word. A link to a folder above it, and a second name of a file,
+are left out: each film counts once.
 """
 
+import collections
 import hashlib
+import os
+import posixpath
 
 import tensorflow as tf
 
 from training import remote
-from training.data import listing, settings
+from training.data import (
+    file_names,
+    file_tree,
+    listing,
+    settings,
+    video_names,
+)
 from training.data.datasets import register_dataset
 from training.data.listing import Listing, Video, inside
 from training.data.videos import VideoDataset
 from training.errors import UserError
 from training.recipe import DataConfig
 
-EXTENSIONS = tuple(
-    ".mp4 .m4v .avi .mkv .webm .mov .mpg .mpeg .wmv .flv .ts .3gp .ogv".split()
-)
 IMAGES = (".jpg", ".jpeg", ".png")
 LAYOUT = (
     "Expected data.root to be a folder with one folder of videos a class, or "
@@ -58,17 +67,20 @@ class Folder(VideoDataset):
             raise UserError(f"There is no folder {data.root!r}. {LAYOUT}")
         if not data.root:
             raise UserError(f"{LAYOUT} Received: data.root={data.root!r}")
-        folders = _split_folders(data.root)
+        tree = file_tree.read(data.root)
+        videos, others = video_names.sort_out(tree.root, tree.files)
+        content = _Content(tree, videos)
+        folders = _split_folders(content)
         if folders:
-            found = {s: _read_classes(f) for s, f in folders.items()}
-            classes = _classes(data.root, found["train"])
-            _check_known(classes, found, folders)
+            found = {s: content.classes(f) for s, f in folders.items()}
+            classes = _classes(data.root, found["train"], tree)
+            _check_known(data.root, classes, found, folders)
         else:
-            whole = _read_classes(data.root)
-            classes = _classes(data.root, whole)
+            whole = content.classes("")
+            classes = _classes(data.root, whole, tree)
             found = _divide(whole)
         return Listing(
-            classes,
+            tuple(map(file_names.printable, classes)),
             {
                 split: [
                     Video(path, (label,))
@@ -78,77 +90,133 @@ class Folder(VideoDataset):
                 for split, of_class in found.items()
                 if any(of_class.values())
             },
+            notes=(
+                *video_names.passed_over(others),
+                *tree.notes(),
+                *_unread(content, folders),
+            ),
         )
 
 
-def _split_folders(root: str) -> dict[str, str]:
+class _Content:
+    """The folders and videos of a data set, by their paths in it."""
+
+    def __init__(self, tree: file_tree.Tree, videos: list[str]):
+        self.root = tree.root
+        self._tree = tree
+        self._videos = videos
+
+    def folders(self, folder: str) -> list[str]:
+        """Paths of the folders in a folder; "" is the outermost."""
+        return [f for f in self._tree.folders if posixpath.dirname(f) == folder]
+
+    def videos(self, folder: str) -> list[str]:
+        """Paths of the videos in a folder, but not in those below it."""
+        return [v for v in self._videos if posixpath.dirname(v) == folder]
+
+    def classes(self, folder: str) -> dict[str, dict[str, str]]:
+        """Of each class, paths of its videos by their paths in its folder."""
+        found: dict[str, dict[str, str]] = {
+            posixpath.basename(path): {} for path in self.folders(folder)
+        }
+        start = f"{folder}/" if folder else ""
+        for video in self._videos:
+            if video.startswith(start):
+                name, _, file = video.removeprefix(start).partition("/")
+                if file:
+                    found[name][file] = inside(self.root, video)
+        for name, videos in found.items():
+            if not videos:
+                raise UserError(self._no_videos(start + name))
+        return found
+
+    def _no_videos(self, folder: str) -> str:
+        """What is wrong with the folder of a class that has no videos."""
+        start = f"{folder}/"
+        files = [f for f in self._tree.files if f.startswith(start)]
+        again = [p for p in self._tree.again if p.startswith(start)]
+        received = "none"
+        if files:
+            counts = collections.Counter(map(file_names.ending_of, files))
+            received += f", but {file_names.counted(counts)}"
+        if again:
+            received += (
+                ", as each file counts once: "
+                f"{again[0]} is {self._tree.again[again[0]]}"
+            )
+        hint = ""
+        if any(f.lower().endswith(IMAGES) for f in files):
+            hint = " Folders of frames need a list: dataset=mmaction2_frames."
+        path = file_names.printable(inside(self.root, folder))
+        return (
+            f"Expected videos ({video_names.SOME}) in {path}, which stands "
+            f"for a class. Received: {file_names.printable(received)}.{hint}"
+        )
+
+
+def _split_folders(content: _Content) -> dict[str, str]:
     """Folders of the splits, or none where the folders are classes.
 
     A class may be called "train". So what is in a folder decides: videos
     make it a class, folders alone a split.
     """
-    names = {n: n.lower() for n in listing.folders_in(root)}
-    train = [n for n in names if names[n] == "train"]
-    if not train or not _has_folders_alone(inside(root, train[0])):
+    names = content.folders("")
+    train = [name for name in names if name.lower() == "train"]
+    if not train or content.videos(train[0]) or not content.folders(train[0]):
         return {}
     folders: dict[str, str] = {}
     for name in names:
-        split = SPLIT_OF.get(names[name])
+        split = SPLIT_OF.get(name.lower())
         if split in folders:
             raise UserError(
-                f"Expected one folder for {split}. Received: {folders[split]} "
-                f"and {inside(root, name)}"
+                f"Expected one folder for {split}. Received: "
+                f"{inside(content.root, folders[split])} and "
+                f"{inside(content.root, name)}"
             )
         if split:
-            folders[split] = inside(root, name)
+            folders[split] = name
     if len(folders) == 1:
         raise UserError(
-            f"Expected validation/, val/ or test/ beside {folders['train']}, "
-            f"which has folders and no videos. Received: {', '.join(names)}"
+            "Expected validation/, val/ or test/ beside "
+            f"{inside(content.root, train[0])}, which has folders and no "
+            f"videos. Received: {file_names.printable(', '.join(names))}"
         )
     return folders
 
 
-def _has_folders_alone(path: str) -> bool:
-    videos = any(_is_video(name) for name in listing.list_folder(path))
-    return not videos and bool(listing.folders_in(path))
-
-
-def _read_classes(root: str) -> dict[str, dict[str, str]]:
-    """Of each class, paths of its videos by their paths in its folder."""
-    return {
-        name: _read_class(inside(root, name))
-        for name in listing.folders_in(root)
-    }
-
-
-def _read_class(folder: str) -> dict[str, str]:
-    files = listing.files_in(folder)
-    videos = {f: inside(folder, f) for f in files if _is_video(f)}
-    if not videos:
-        frames = any(f.lower().endswith(IMAGES) for f in files)
-        hint = " Folders of frames need a list: dataset=mmaction2_frames."
-        raise UserError(
-            f"Expected videos ({' '.join(EXTENSIONS)}) in {folder}, which "
-            f"stands for a class. Received: none.{hint if frames else ''}"
+def _unread(content: _Content, folders: dict[str, str]) -> list[str]:
+    """Say which videos are in no class, as lines."""
+    outside = [v for f in ("", *folders.values()) for v in content.videos(f)]
+    lines = []
+    if outside:
+        lines.append(
+            f"{len(outside)} videos are in no folder of a class: "
+            f"{file_tree.listed(outside)}"
         )
-    return videos
+    if folders:
+        others = set(content.folders("")) - set(folders.values())
+        if others:
+            lines.append(
+                "folders that are no split are not read: "
+                f"{file_tree.listed(sorted(others))}"
+            )
+    return lines
 
 
-def _is_video(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS)
-
-
-def _classes(root: str, found: dict[str, dict[str, str]]) -> tuple[str, ...]:
+def _classes(
+    root: str, found: dict[str, dict[str, str]], tree: file_tree.Tree
+) -> tuple[str, ...]:
     if len(found) < 2:
+        notes = "".join(f"; {note}" for note in tree.notes())
         raise UserError(
             f"{LAYOUT} Received: {root} with {len(found)} "
-            f"{'class' if len(found) == 1 else 'classes'}"
+            f"{'class' if len(found) == 1 else 'classes'}{notes}"
         )
     return tuple(sorted(found))
 
 
 def _check_known(
+    root: str,
     classes: tuple[str, ...],
     found: dict[str, dict[str, dict[str, str]]],
     folders: dict[str, str],
@@ -157,8 +225,8 @@ def _check_known(
         for name in of_class:
             if name not in classes:
                 raise UserError(
-                    f"Expected a class of {folders['train']}. "
-                    f"Received: {inside(folders[split], name)}"
+                    f"Expected a class of {inside(root, folders['train'])}. "
+                    f"Received: {inside(root, f'{folders[split]}/{name}')}"
                 )
 
 
@@ -193,4 +261,5 @@ def _divide(
 
 
 def _hash(path: str) -> str:
-    return hashlib.sha256(path.encode()).hexdigest()
+    # os.fsencode gives names that are no text back as they are on the disk.
+    return hashlib.sha256(os.fsencode(path)).hexdigest()

@@ -1,11 +1,12 @@
 """Clips from folders of JPEG frames, one folder a video."""
 
+import collections
 import re
 
 import tensorflow as tf
 
-from training.data import jpeg_windows
-from training.data.listing import Video, inside
+from training.data import file_names, jpeg_windows
+from training.data.listing import Video, inside, names_in
 from training.data.sources import Probe, Source, VideoError
 
 # "img_{:05}.jpg": text, a number of at least so many digits, text.
@@ -21,11 +22,13 @@ class FrameFolders(Source):
     def probe(self, video: Video) -> Probe:
         prefix, digits, suffix = _parts(video)
         try:
-            there = set(tf.io.gfile.listdir(video.path))
-        except tf.errors.NotFoundError as error:
+            there = set(names_in(video.path))
+        except FileNotFoundError as error:
             raise VideoError("there is no such folder") from error
-        except tf.errors.OpError as error:
-            raise VideoError(f"it cannot be listed: {error.message}") from error
+        except NotADirectoryError as error:
+            raise VideoError("it is a file, not a folder of frames") from error
+        except OSError as error:
+            raise VideoError(f"it cannot be listed: {error}") from error
 
         def name(number):
             return f"{prefix}{video.first_frame + number:0{digits}d}{suffix}"
@@ -36,7 +39,7 @@ class FrameFolders(Source):
             while name(frames) in there:
                 frames += 1
         if not frames:
-            raise VideoError(f"there is no frame {name(0)}")
+            raise VideoError(f"there is no frame {name(0)}{_instead(there)}")
         for number in range(frames):
             if name(number) not in there:
                 raise VideoError(f"frame {name(number)} of {frames} is missing")
@@ -68,6 +71,15 @@ class FrameFolders(Source):
         numbers = frames + tf.cast(fields["first_frame"], tf.int64)
         shape = tf.io.extract_jpeg_shape(load(numbers[0]))[:2]
         return jpeg_windows.read_windows(load, numbers, shape, windows, size_px)
+
+
+def _instead(names: set[str]) -> str:
+    """What a folder without frames has in it, by ending."""
+    names = {name for name in names if not file_names.is_leaving(name)}
+    if not names:
+        return "; the folder is empty"
+    counts = collections.Counter(map(file_names.ending_of, names))
+    return f"; the folder has {file_names.counted(counts)}"
 
 
 def _parts(video: Video) -> tuple[str, int, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from training.data import decode, transforms
+from training.data import decode, file_names, transforms
 from training.data.listing import Video, inside
 from training.data.sources import Probe, VideoError
 
@@ -40,6 +40,8 @@ def read(video: Video, source: str, short_side_px: int, quality: int) -> Frames:
     Raises:
         VideoError: it cannot be read.
     """
+    if not file_names.is_text(video.path):
+        raise VideoError(file_names.NOT_TEXT)
     if source == "frames":
         return _read_folder(video, short_side_px, quality)
     index = decode.index_video(video.path)

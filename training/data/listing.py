@@ -3,6 +3,7 @@
 import codecs
 import csv
 import dataclasses
+import glob
 import io
 import json
 import math
@@ -13,9 +14,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from training.data import file_names
 from training.errors import UserError
 
 SPLITS = ("train", "validation", "test")
+_NOT_UTF8 = "expected UTF-8 text; save it as such"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,25 +69,35 @@ class Listing:
         multi_label: whether a video may have several classes or none.
         skips_unlabelled: whether mean average precision leaves out videos
             without a class, as the official script of Charades does.
+        notes: lines about what was left out or looks like a mistake.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, list[Video]]
     multi_label: bool = False
     skips_unlabelled: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def read_lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
-    """Lines of a text file that are not blank, with "file:line" for errors.
+    """Lines of a text file that are neither blank nor comments.
+
+    Lines end as on Unix, Windows or old Macs (CR). A comment begins with "#"
+    and a space: names of HMDB51's videos begin with "#" alone.
+
+    Yields:
+        Each line without white space around it, and "file:line" for errors.
 
     Raises:
         UserError: there is no such file, or it is not UTF-8 text.
     """
+    content = _read_bytes(path)
+    content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     # One line at a time: a list of frames has millions.
-    for number, raw in enumerate(io.BytesIO(_read_bytes(path)), start=1):
+    for number, raw in enumerate(io.BytesIO(content), start=1):
         where = f"{path}:{number}"
         line = _decode(raw, where).strip()
-        if line:
+        if line and line != "#" and not line.startswith(("# ", "#\t")):
             yield line, where
 
 
@@ -117,7 +130,7 @@ def read_table(
     text = io.StringIO(read_text(path), newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
-        header = next(reader, [])
+        header = [name.strip() for name in next(reader, [])]
         _check_header(header, list(columns), list(optional), path)
         for cells in filter(None, reader):
             where = f"{path}:{reader.line_num}"
@@ -205,56 +218,95 @@ def seconds_of(text: Any, where: str) -> float:
 
 
 def list_folder(path: str) -> list[str]:
-    """Names in a folder, sorted, without the hidden ones.
+    """Names in a folder, sorted, without hidden ones and leavings.
+
+    Those of this machine that are no text have surrogates in them.
 
     Raises:
         UserError: there is no such folder, or it cannot be listed.
     """
-    if "://" in path:
-        path = f"{path.rstrip('/')}/"  # else a bucket is no folder
     try:
-        names = tf.io.gfile.listdir(path)
-    except tf.errors.NotFoundError as error:
+        names = names_in(path)
+    except FileNotFoundError as error:
         raise UserError(f"There is no folder {path}.") from error
-    except (tf.errors.OpError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UserError(f"{path} cannot be listed: {error}") from error
-    # Object stores list a folder with a slash.
-    return sorted(n.rstrip("/") for n in names if not n.startswith("."))
+    return sorted(n for n in names if not file_names.is_leaving(n))
+
+
+def names_in(path: str) -> list[str]:
+    """All names in a folder, in no order.
+
+    Raises:
+        OSError: it cannot be listed; FileNotFoundError if there is none.
+    """
+    if "://" not in path:
+        return os.listdir(path)
+    try:
+        # Without a slash a bucket is no folder; object stores list folders
+        # with one.
+        names = tf.io.gfile.listdir(f"{path.rstrip('/')}/")
+    except tf.errors.NotFoundError as error:
+        raise FileNotFoundError(error.message) from error
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        raise OSError(getattr(error, "message", str(error))) from error
+    return [name.rstrip("/") for name in names]
 
 
 def folders_in(path: str) -> list[str]:
-    """Names of the folders in a folder, sorted, without the hidden ones."""
-    names = list_folder(path)
+    """Names of the folders in a folder, sorted, without hidden ones."""
+    names = filter(file_names.is_text, list_folder(path))
     return [n for n in names if tf.io.gfile.isdir(inside(path, n))]
 
 
-def files_in(path: str) -> list[str]:
-    """Paths of all files below a folder, relative to it, none hidden."""
-    files = []
-    for name in list_folder(path):
-        below = inside(path, name)
-        if tf.io.gfile.isdir(below):
-            files += [f"{name}/{file}" for file in files_in(below)]
-        else:
-            files.append(name)
-    return files
+def matching(pattern: str) -> list[str]:
+    """Paths of the files that a pattern matches, sorted.
+
+    Raises:
+        UserError: the folder cannot be listed, or a name is no text.
+    """
+    if "://" not in pattern:
+        paths = glob.glob(pattern)
+    else:
+        try:
+            paths = tf.io.gfile.glob(pattern)
+        except tf.errors.OpError as error:
+            raise UserError(f"{pattern} cannot be listed: {error}") from error
+    for path in paths:
+        if not file_names.is_text(path):
+            raise UserError(
+                f"{file_names.printable(path)}: {file_names.NOT_TEXT}."
+            )
+    return sorted(paths)
 
 
 def _read_bytes(path: str | os.PathLike) -> bytes:
     try:
         with tf.io.gfile.GFile(os.fspath(path), "rb") as file:
-            return file.read().removeprefix(codecs.BOM_UTF8)
+            return _as_utf8(file.read(), path)
     except tf.errors.NotFoundError as error:
         raise UserError(f"There is no file {path}.") from error
     except tf.errors.OpError as error:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 
+def _as_utf8(content: bytes, path: str | os.PathLike) -> bytes:
+    """Text in UTF-8 without a mark; Windows writes UTF-16 with one."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return content.decode("utf-16").encode()
+        except UnicodeError as error:
+            raise UserError(f"{path}: {_NOT_UTF8}: {error}") from error
+    if b"\0" in content:
+        raise UserError(f"{path}: {_NOT_UTF8}. Received: bytes of zero")
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
 def _decode(raw: bytes, where: str) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{where}: expected UTF-8 text: {error}") from error
+        raise UserError(f"{where}: {_NOT_UTF8}: {error}") from error
 
 
 def _check_header(

@@ -82,10 +82,7 @@ def _files(data: DataConfig, split: str) -> list[str]:
     if given is None and not data.root:
         return []
     pattern = listing.inside(data.root, given or f"{split}-*")
-    try:
-        paths = sorted(tf.io.gfile.glob(pattern))
-    except tf.errors.OpError as error:
-        raise UserError(f"{pattern} cannot be listed: {error}") from error
+    paths = listing.matching(pattern)
     if not paths and (given or split == "train"):
         raise UserError(
             f"Expected shards of the {split} split as {pattern}. Give their "

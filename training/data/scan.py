@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import keras
 
 from training import files
+from training.data import file_names
 from training.data.datasets import BadVideo
 from training.data.listing import Video
 from training.data.sources import Probe, Source, VideoError
@@ -27,6 +28,8 @@ def probe_all(source: Source, videos: list[Video]) -> list[Probe | VideoError]:
     """Looks at many videos at once; what is wrong with each is returned."""
 
     def probe(video):
+        if not file_names.is_text(video.path):
+            return VideoError(file_names.NOT_TEXT)
         try:
             return source.probe(video)
         except VideoError as error:

@@ -31,7 +31,7 @@ def write_index(pattern: str) -> str:
         UserError: there are none, they are damaged, or there is a file
             `index.json` already.
     """
-    paths = sorted(tf.io.gfile.glob(pattern))
+    paths = listing.matching(pattern)
     if not paths:
         raise UserError(f"Expected shards as {pattern}. Received: no file.")
     folder = os.path.dirname(pattern)

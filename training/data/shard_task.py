@@ -13,7 +13,12 @@ import os
 import tensorflow as tf
 
 from training import files, remote
-from training.data import jpegs, sequence_examples, shard_index
+from training.data import (
+    file_names,
+    jpegs,
+    sequence_examples,
+    shard_index,
+)
 from training.data.listing import Span, Video, inside
 from training.data.sequence_examples import Content
 from training.data.shard_index import Record, Shard
@@ -69,6 +74,7 @@ def run(task: Task) -> Shard:
                     made = list(make_records(video, task))
                 except VideoError as error:
                     name = relative(video.path, task.root)
+                    name = file_names.printable(name)
                     bad.append((name, " ".join(str(error).split())))
                     continue
                 for content, record in made:

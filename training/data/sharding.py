@@ -13,7 +13,13 @@ from concurrent.futures.process import BrokenProcessPool
 import tensorflow as tf
 
 from training import files, remote, table
-from training.data import command, scan, shard_index, shard_task
+from training.data import (
+    command,
+    listing_notes,
+    scan,
+    shard_index,
+    shard_task,
+)
 from training.data.datasets import BadVideo
 from training.data.listing import Listing, Video, inside
 from training.data.shard_index import Index, Shard
@@ -75,6 +81,8 @@ def make(
     listing = kind.read_lists(config.data)
     tasks = plan(dataset, kind.source, listing, config, out)
     settings = settings_of(dataset, listing, config)
+    for note in listing_notes.notes(listing):
+        print(f"note: {note}")
     tf.io.gfile.makedirs(inside(out, shard_index.NOTES))
     with files.locked(remote.as_path(out)):
         _check_settings(out, settings)

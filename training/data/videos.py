@@ -20,7 +20,13 @@ import numpy as np
 import tensorflow as tf
 
 from training import remote
-from training.data import pipeline, storage, transforms
+from training.data import (
+    file_names,
+    listing_notes,
+    pipeline,
+    storage,
+    transforms,
+)
 from training.data import sampling as samples
 from training.data.datasets import BadVideo, Dataset, Example, check_split
 from training.data.listing import Listing, Video
@@ -234,6 +240,9 @@ class VideoDataset(Dataset):
         first = f"{len(self.classes)} classes; videos: {videos}."
         return "\n".join([first, *filter(None, lacking)]) + "\n"
 
+    def notes(self):
+        return listing_notes.notes(self._listing)
+
     def fingerprint(self):
         """Names what is drawn from: classes, videos, labels and lengths."""
         digest = hashlib.sha256(repr(self.classes).encode())
@@ -365,7 +374,11 @@ class VideoDataset(Dataset):
         """Lists a video as bad; the key is (split, when, number)."""
         reason = str(getattr(error, "message", "") or error)
         with self._lock:
-            self._bad[key] = BadVideo(key[0], path, " ".join(reason.split()))
+            self._bad[key] = BadVideo(
+                key[0],
+                file_names.printable(path),
+                " ".join(reason.split()),
+            )
 
     def _scan(self, listing: Listing) -> dict[str, Part]:
         """Looks at all videos; the parts hold those that can be read."""

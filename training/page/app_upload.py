@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 
 from nonlocal_tf.choices import unknown
-from training.data import clips, folder
+from training.data import clips, video_names
 
 CHUNK_BYTES = 1 << 16
 HEAD_BYTES = 1 << 20  # as far as FFmpeg looks to see what a file is
@@ -102,7 +102,7 @@ def suffix_of(name: str, allowed: tuple[str, ...]) -> str:
 
 def suffixes(videos: bool) -> tuple[str, ...]:
     """The endings of names that are taken, with those of videos or without."""
-    return (*(folder.EXTENSIONS if videos else ()), *clips.READERS)
+    return (*(video_names.ENDINGS if videos else ()), *clips.READERS)
 
 
 def receive(source: io.BufferedIOBase, length: int, file: BinaryIO) -> None:

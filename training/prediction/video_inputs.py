@@ -2,11 +2,10 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from training import remote
-from training.data import clips, listing
-from training.data.folder import EXTENSIONS
+from training.data import clips, file_names, file_tree, listing, video_names
 from training.errors import UserError
 
 # PyAV opens these itself; a web server lists no folders.
@@ -31,97 +30,67 @@ class Input:
         return self.path.partition("?")[0].lower().endswith(clips.READERS)
 
 
-def find(paths: Sequence[str]) -> list[Input]:
+def find(
+    paths: Sequence[str], say: Callable[[str], None] = print
+) -> list[Input]:
     """Files as they are given, and all videos below folders.
 
     Args:
         paths: files, folders or URLs.
+        say: is called with a line for each kind of things that are left out.
 
     Returns:
         In the order of `paths`, each once, however often it is named.
     """
     found: dict[str, Input] = {}
     for path in paths:
-        for one in _inputs(path):
+        for one in _inputs(path, say):
             found.setdefault(_identity(one.path), one)
     return list(found.values())
 
 
-def _inputs(path: str) -> list[Input]:
-    if _is_no_text(path):
+def _inputs(path: str, say: Callable[[str], None]) -> list[Input]:
+    if not file_names.is_text(path):
         return [_unnamed(path)]
     try:
         if path.startswith(WEB) or not remote.as_path(path).is_dir():
             return [Input(path)]
-        if not remote.is_url(path):
-            found = _below(path)
-        else:
-            names = filter(_is_video, listing.files_in(path))
-            found = [Input(listing.inside(path, name)) for name in names]
+        found = _below(path, say)
     except UserError as error:
         return [Input(path, str(error))]
     except OSError as error:  # no right to look, or too long a name
         return [Input(path, f"it cannot be read: {error.strerror}")]
     if not found:
-        expected = " ".join(EXTENSIONS)
+        expected = video_names.SOME
         return [Input(path, f"there is no video ({expected}) in this folder")]
     return found
 
 
-def _below(root: str) -> list[Input]:
-    """The videos below a folder of this machine, in the order of their names.
+def _below(root: str, say: Callable[[str], None]) -> list[Input]:
+    """The videos below a folder, in the order of their names.
 
     Unlike those of data sets, in which nothing may be missing, the others are
-    looked at where a folder or a name cannot be read. Links are followed, and
-    each folder is looked into once.
+    looked at where a folder or a name cannot be read.
     """
-    found: list[Input] = []
-    seen = {os.path.realpath(root)}
+    inputs: list[Input] = []
 
     def refused(error: OSError):
         reason = f"this folder cannot be read: {error.strerror}"
-        found.append(Input(_shown(error.filename), reason))
+        inputs.append(Input(file_names.printable(error.filename), reason))
 
-    def is_new(path: str) -> bool:
-        real = os.path.realpath(path)
-        if real in seen:
-            return False
-        seen.add(real)
-        return True
-
-    for folder, below, names in os.walk(root, True, refused, followlinks=True):
-        below[:] = [
-            name
-            for name in sorted(below)
-            if not name.startswith(".") and is_new(os.path.join(folder, name))
-        ]
-        for name in names:
-            path = os.path.join(folder, name)
-            if _is_video(name) and not name.startswith("."):
-                found.append(
-                    _unnamed(path) if _is_no_text(path) else Input(path)
-                )
-    return sorted(found, key=lambda one: one.path.split("/"))
-
-
-def _is_video(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS)
-
-
-def _is_no_text(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    tree = file_tree.read(root, refused)
+    videos, others = video_names.sort_out(root, tree.files)
+    for note in (*video_names.passed_over(others), *tree.notes()):
+        say(f"note: {root}: {note}")
+    for video in videos:
+        path = listing.inside(root, video)
+        text = file_names.is_text(path)
+        inputs.append(Input(path) if text else _unnamed(path))
+    return sorted(inputs, key=lambda one: one.path.split("/"))
 
 
 def _unnamed(path: str) -> Input:
-    return Input(_shown(path), "its name is not UTF-8 text; rename it")
-
-
-def _shown(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "replace")
+    return Input(file_names.printable(path), file_names.NOT_TEXT)
 
 
 def _identity(path: str) -> str:

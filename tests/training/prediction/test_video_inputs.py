@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from training.data.folder import EXTENSIONS
+from training.data.video_names import ENDINGS
 from training.prediction import video_inputs
 
 
@@ -14,14 +14,14 @@ def paths(*given):
 
 
 def test_a_folder_is_all_videos_below_it(tmp_path):
-    for number, extension in enumerate(EXTENSIONS):
+    for number, extension in enumerate(ENDINGS):
         path = tmp_path / f"{number % 3}" / "deep" / f"é{extension.upper()}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     for name in ("a.txt", "b.npy", ".hidden.mp4", "mp4"):
         (tmp_path / name).touch()
     found = paths(tmp_path)
-    assert len(found) == len(EXTENSIONS) and found == sorted(found)
+    assert len(found) == len(ENDINGS) and found == sorted(found)
     assert found[0].startswith(f"{tmp_path}/0/deep/é")
 
 

@@ -1,0 +1,111 @@
+"""Notes on the lists of a data set: what is often a mistake."""
+
+import collections
+import concurrent.futures
+import os
+from collections.abc import Hashable, Iterable
+
+from training.data import file_names
+from training.data.listing import Listing, Video
+
+NAMED = 3
+THREADS = 16  # that ask the disk at once
+
+
+def notes(listing: Listing) -> list[str]:
+    """Say what was left out, and which videos are listed more than once.
+
+    A video is the same under all names of its file: relative or absolute,
+    through links and as a hard link.
+    """
+    entries = [
+        (s, video) for s, videos in listing.splits.items() for video in videos
+    ]
+    places: dict[Hashable, list[tuple[str, Video]]] = {}
+    keys = _identities([video for _, video in entries])
+    for key, entry in zip(keys, entries, strict=True):
+        places.setdefault(key, []).append(entry)
+    several = [group for group in places.values() if len(group) > 1]
+    return [
+        *listing.notes,
+        *_labelled_twice(several, listing),
+        *_listed_twice(several),
+        *_shared(several),
+    ]
+
+
+def _labelled_twice(
+    groups: list[list[tuple[str, Video]]], listing: Listing
+) -> list[str]:
+    texts = []
+    for group in groups:
+        labels = list(dict.fromkeys(v.labels for _, v in group if v.labels))
+        if len(labels) > 1:
+            names = [
+                " and ".join(listing.classes[k] for k in row) for row in labels
+            ]
+            paths = dict.fromkeys(video.path for _, video in group)
+            texts.append(f"{' = '.join(paths)} ({', '.join(names)})")
+    return _line(texts, "have different labels where they are listed again")
+
+
+def _listed_twice(groups: list[list[tuple[str, Video]]]) -> list[str]:
+    counts: dict[str, list[str]] = collections.defaultdict(list)
+    for group in groups:
+        times = collections.Counter(split for split, _ in group)
+        for split, count in times.items():
+            if count > 1:
+                path = next(v.path for s, v in group if s == split)
+                counts[split].append(f"{path} ({count} times)")
+    return [
+        line
+        for split, texts in counts.items()
+        for line in _line(texts, f"are listed more than once in {split}")
+    ]
+
+
+def _shared(groups: list[list[tuple[str, Video]]]) -> list[str]:
+    shared: dict[str, list[str]] = collections.defaultdict(list)
+    for group in groups:
+        paths = {split: video.path for split, video in group}
+        if "train" in paths:
+            for split in set(paths) - {"train"}:
+                same = [paths[split], paths["train"]]
+                shared[split].append(" = ".join(dict.fromkeys(same)))
+    return [
+        line
+        for split, texts in sorted(shared.items())
+        for line in _line(texts, f"of {split} are in train too")
+    ]
+
+
+def _line(texts: list[str], what: str) -> list[str]:
+    if not texts:
+        return []
+    more = len(texts) - NAMED
+    named = "; ".join(map(file_names.printable, texts[:NAMED]))
+    named += f"; and {more} more" if more > 0 else ""
+    return [f"{len(texts)} videos {what}: {named}"]
+
+
+def _identities(videos: Iterable[Video]) -> list[Hashable]:
+    """What tells videos apart, whatever their files are called."""
+    videos = list(videos)
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        files = dict.fromkeys(video.path for video in videos)
+        files = dict(zip(files, pool.map(_file, files), strict=True))
+    return [
+        # A file of records has many videos, and a folder may have several.
+        (files[v.path], v.offset, v.first_frame, v.frames)
+        for v in videos
+    ]
+
+
+def _file(path: str) -> Hashable:
+    try:
+        if "://" not in path:
+            status = os.stat(path)
+            return status.st_dev, status.st_ino
+    except (OSError, ValueError):  # it is missing; that is said elsewhere
+        return os.path.abspath(path)
+    return path
