@@ -186,7 +186,7 @@ class DataConfig:
         test: list of the videos to test on.
         classes: file with the names of the classes.
         split: which of the data set's own splits, from 1.
-        separator: between path and label in a list.
+        separator: between path and label in a list; "\\t" is a tab.
         max_bad_share: training stops when more of the videos are bad.
         cache: file in which is kept what was found out about each video; by
             default one for all runs of a user.

@@ -105,12 +105,12 @@ def _read_lists(
 
 def _read_classes(path: str) -> Iterator[tuple[str, str]]:
     for label, (line, where) in enumerate(listing.read_lines(path)):
-        code, _, name = line.partition(" ")
-        if code != f"c{label:03}" or not name.strip():
+        code, *name = line.split(None, 1)
+        if code != f"c{label:03}" or not name:
             raise UserError(
                 f"{where}: expected 'c{label:03} CLASS'. Received: {line!r}"
             )
-        yield name.strip(), where
+        yield name[0], where
 
 
 def _spans(text: str, classes: int, where: str) -> Iterator[Span]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from training.data.listing import Video, read_json, read_lines
 from training.errors import UserError
 
+MOST_CLASSES = 100_000  # without names
+
 
 def read_classes(path: str) -> tuple[str, ...]:
     """Names of a file in the order of their labels.
@@ -100,6 +102,12 @@ def numbered(splits: dict[str, list[tuple[Video, str]]]) -> tuple[str, ...]:
                     "names of all classes with --set data.classes=FILE. "
                     f"Received: {label}"
                 )
+    if max(known) >= MOST_CLASSES:
+        where = next(w for v, w in every if max(known) in v.labels)
+        raise UserError(
+            f"{where}: expected labels that count from 0, or the names of all "
+            f"classes with --set data.classes=FILE. Received: {max(known)}"
+        )
     return tuple(str(label) for label in range(max(known) + 1))
 
 

@@ -17,7 +17,7 @@ MMAction2's parse_file_list.py.
 
 import re
 
-from training.data import listing, settings
+from training.data import file_names, listing, settings
 from training.data.datasets import register_dataset
 from training.data.listing import Listing, Video, inside
 from training.data.videos import VideoDataset
@@ -41,15 +41,15 @@ class HMDB51(VideoDataset):
         for label, name in enumerate(classes):
             path = inside(folder, f"{name}_test_split{data.split}.txt")
             for line, where in listing.read_lines(path):
-                video, _, use = line.rpartition(" ")
-                if use not in SPLIT_OF or not video.strip():
+                *video, use = line.rsplit(None, 1)
+                if use not in SPLIT_OF or not video:
                     raise UserError(
                         f"{where}: expected 'VIDEO 0', 1 or 2. "
                         f"Received: {line!r}"
                     )
                 split = SPLIT_OF[use]
                 if split:
-                    file = inside(data.root, f"{name}/{video.strip()}")
+                    file = inside(data.root, f"{name}/{video[0]}")
                     splits[split].append(Video(file, (label,)))
         return Listing(classes, splits)
 
@@ -58,7 +58,7 @@ def _classes(folder: str) -> tuple[str, ...]:
     """Names of the classes in their order, which is not that of the files."""
     files = [
         re.fullmatch(r"(.+)_test_split[123]\.txt", name)
-        for name in listing.list_folder(folder)
+        for name in filter(file_names.is_text, listing.list_folder(folder))
     ]
     classes = tuple(sorted({file[1] for file in files if file}))
     if not classes:

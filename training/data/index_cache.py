@@ -11,6 +11,7 @@ import pathlib
 import sqlite3
 import threading
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +23,21 @@ from training.errors import UserError
 
 VERSION = 2  # of what is stored; another one is not read
 KEEP_IN_MEMORY = 4096
+NOTICE_SECONDS = 1  # that a lock is held before it is said
+WAIT_SECONDS = 10  # for a lock after that, once in a process
+# Errors of the disk, not of what is in the file.
+UNUSABLE = (
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+)
+CREATE = (
+    "CREATE TABLE IF NOT EXISTS videos (path TEXT, size INTEGER, "
+    "changed INTEGER, version INTEGER, content BLOB, PRIMARY KEY (path))"
+)
 
 
 def default_path() -> pathlib.Path:
@@ -33,35 +49,39 @@ def default_path() -> pathlib.Path:
 class IndexCache:
     """Indices of video files by path, size and time of change.
 
+    A file that cannot be made or written, and one that another process keeps
+    locked, are done without: what is found out is then kept for this process
+    alone, in memory.
+
     Args:
-        path: of the SQLite file, made if needed.
+        path: of the SQLite file, made if needed; by default that of the user.
 
     Raises:
-        UserError: the file cannot be made, or is something else.
+        UserError: the file that `path` names is something else, or is in a
+            place where no file can be.
     """
 
     def __init__(self, path: str | os.PathLike | None = None):
-        self.path = pathlib.Path(os.path.expanduser(path or default_path()))
         self._lock = threading.Lock()
         self._complained = False
         self._recent: dict[tuple, VideoIndex] = {}
         try:
+            self.path = pathlib.Path(
+                os.path.expanduser(path or default_path())
+            )
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(
-                self.path, timeout=60, check_same_thread=False
-            )
-            # Losing the last entries in a crash costs reading them again.
-            self._database.execute("PRAGMA synchronous=OFF")
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS videos ("
-                "path TEXT, size INTEGER, changed INTEGER, version INTEGER, "
-                "content BLOB, PRIMARY KEY (path))"
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise UserError(
-                f"The cache of videos {self.path} cannot be used: {error}. "
-                "Delete it, or give another file: --set data.cache=FILE"
-            ) from error
+            self._database = _connect(self.path)
+            self._execute(CREATE)
+        except (NotADirectoryError, FileExistsError) as error:
+            if path is not None:
+                raise UserError(self._cannot_be_used(error)) from error
+            self._do_without(error)
+        except sqlite3.DatabaseError as error:
+            if not isinstance(error, sqlite3.OperationalError):
+                raise UserError(self._cannot_be_used(error)) from error
+            self._do_without(error)
+        except (OSError, RuntimeError) as error:  # also: there is no home
+            self._do_without(error)
 
     def index(self, path: str) -> VideoIndex:
         """The index of a file, made by decoding it if it is new.
@@ -99,12 +119,11 @@ class IndexCache:
 
     def _load(self, key) -> VideoIndex | None:
         try:
-            with self._lock:
-                row = self._database.execute(
-                    "SELECT content FROM videos WHERE path=? AND size=? "
-                    "AND changed=? AND version=?",
-                    (*key, VERSION),
-                ).fetchone()
+            row = self._execute(
+                "SELECT content FROM videos WHERE path=? AND size=? "
+                "AND changed=? AND version=?",
+                (*key, VERSION),
+            )
             return None if row is None else _unpack(row[0])
         except (sqlite3.Error, zlib.error, ValueError, TypeError) as error:
             self._complain(error)
@@ -112,19 +131,85 @@ class IndexCache:
 
     def _store(self, key, index):
         try:
-            with self._lock, self._database:
-                self._database.execute(
-                    "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?)",
-                    (*key, VERSION, _pack(index)),
-                )
+            self._execute(
+                "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?)",
+                (*key, VERSION, _pack(index)),
+            )
         except sqlite3.Error as error:
             self._complain(error)
+
+    def _execute(self, command: str, values: Sequence = ()) -> tuple | None:
+        """Runs a command as a transaction of its own; returns its first row.
+
+        Raises:
+            sqlite3.Error: it fails. A lock is no failure: the cache in memory
+                takes over where it is held for long.
+        """
+        with self._lock:
+            try:
+                return self._run(command, values)
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error):
+                    raise
+            print(
+                f"note: waiting up to {WAIT_SECONDS} s for the cache of videos "
+                f"{self.path}, which another process has locked. Stop that "
+                "process, or give another file: --set data.cache=FILE",
+                flush=True,
+            )
+            try:
+                self._database.execute(
+                    f"PRAGMA busy_timeout={1000 * WAIT_SECONDS}"
+                )
+                return self._run(command, values)
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error):
+                    raise
+                self._do_without(error)
+            return self._run(command, values)
+
+    def _run(self, command: str, values: Sequence) -> tuple | None:
+        with self._database:
+            return self._database.execute(command, values).fetchone()
+
+    def _do_without(self, error: Exception) -> None:
+        """Goes on with a cache in memory, and says so once."""
+        print(
+            f"note: {self._cannot_be_used(error)}. Going on without it: videos "
+            "are looked at anew in each run.",
+            flush=True,
+        )
+        self._database = _connect(":memory:")
+        self._database.execute(CREATE)
+
+    def _cannot_be_used(self, error: Exception) -> str:
+        path = getattr(self, "path", "of this user")
+        return (
+            f"The cache of videos {path} cannot be used: {error}. "
+            "Delete it, or give another file: --set data.cache=FILE"
+        )
 
     def _complain(self, error: Exception) -> None:
         """Says once that the file is of no use; work goes on without it."""
         if not self._complained:
             self._complained = True
-            print(f"note: the cache of videos {self.path} is damaged: {error}")
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            what = "cannot be used" if code in UNUSABLE else "is damaged"
+            print(f"note: the cache of videos {self.path} {what}: {error}")
+
+
+def _connect(path: str | pathlib.Path) -> sqlite3.Connection:
+    database = sqlite3.connect(
+        path, timeout=NOTICE_SECONDS, check_same_thread=False
+    )
+    # Losing the last entries in a crash costs reading them again.
+    database.execute("PRAGMA synchronous=OFF")
+    return database
+
+
+def _is_locked(error: sqlite3.OperationalError) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its details
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _absolute(path: str) -> str:

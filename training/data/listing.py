@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pathlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from training.data import file_names
 from training.errors import UserError
 
 SPLITS = ("train", "validation", "test")
+MOST_DIGITS = 9
 _NOT_UTF8 = "expected UTF-8 text; save it as such"
 
 
@@ -130,9 +132,12 @@ def read_table(
     text = io.StringIO(read_text(path), newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
-        header = [name.strip() for name in next(reader, [])]
+        header = [name.strip() for name in _trimmed(next(reader, []), 0)]
         _check_header(header, list(columns), list(optional), path)
-        for cells in filter(None, reader):
+        for row in reader:
+            if not "".join(row[:1]).strip() and len(row) < 2:
+                continue
+            cells = _trimmed(row, len(header))
             where = f"{path}:{reader.line_num}"
             if len(cells) != len(header):
                 raise UserError(
@@ -156,25 +161,29 @@ def read_json(path: str | os.PathLike) -> Any:
         raise UserError(f"{path} is not JSON: {error}") from error
 
 
-def label_of(text: str, classes: int | None, where: str) -> int:
+def label_of(text: str, classes: int | None, where: str, hint: str = "") -> int:
     """A label as written in a list, checked.
 
     Args:
         text: what stands there.
         classes: how many there are, if that is known.
         where: "file:line".
+        hint: what may be the matter if it is no number, for the message.
 
     Raises:
         UserError: it is no whole number, or not one of a class.
     """
     limit = f" below {classes}" if classes is not None else ""
-    if not text.isascii() or not text.isdecimal():
-        raise UserError(
-            f"{where}: expected a label from 0{limit}. Received: {text!r}"
-        )
+    expected = f"{where}: expected a label from 0{limit}. Received: "
+    if not text.isascii() or not text.isdecimal() or len(text) > MOST_DIGITS:
+        if re.fullmatch(r"\d+\.0*", text):
+            hint = f" Write it as a whole number: {text.partition('.')[0]}"
+        raise UserError(f"{expected}{text!r}{hint and '.' + hint}")
     if classes is not None and int(text) >= classes:
+        # Lists of some programs count from 1.
+        start = ". If the list counts from 1, subtract 1 from all its labels"
         raise UserError(
-            f"{where}: expected a label from 0{limit}. Received: {text}"
+            f"{expected}{text}{start if int(text) == classes else ''}"
         )
     return int(text)
 
@@ -307,6 +316,13 @@ def _decode(raw: bytes, where: str) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{where}: {_NOT_UTF8}: {error}") from error
+
+
+def _trimmed(cells: list[str], length: int) -> list[str]:
+    """Cells without empty ones at the end, but at least so many."""
+    while len(cells) > length and not cells[-1].strip():
+        cells = cells[:-1]
+    return cells
 
 
 def _check_header(

@@ -28,9 +28,24 @@ def notes(listing: Listing) -> list[str]:
     several = [group for group in places.values() if len(group) > 1]
     return [
         *listing.notes,
+        *_from_one(listing),
         *_labelled_twice(several, listing),
         *_listed_twice(several),
         *_shared(several),
+    ]
+
+
+def _from_one(listing: Listing) -> list[str]:
+    """Whether numbers stand for classes, and none is 0."""
+    numbers = tuple(str(number) for number in range(len(listing.classes)))
+    labels = {
+        k for part in listing.splits.values() for v in part for k in v.labels
+    }
+    if listing.classes != numbers or not labels or min(labels) == 0:
+        return []
+    return [
+        f"no video has the label 0; labels count from 0 to {max(labels)}. If "
+        "those of the lists count from 1, subtract 1 from all"
     ]
 
 

@@ -19,9 +19,11 @@ before:
         --set data.train=train.txt --set data.validation=val.txt
 
 A list with offsets looks like one with two labels; so it has a name of its
-own. Names of the classes, where they are wanted, are one a line of a text
-file: `--set data.classes=label_map.txt`. `data.separator` is MMAction2's
-delimiter. A data set in which any video has several labels is multi-label.
+own. Numbers are read from the right, so a path may have spaces in it:
+`drinking (31).mp4 1`. Names of the classes, where they are wanted, are one a
+line of a text file: `--set data.classes=label_map.txt`. `data.separator` is
+MMAction2's delimiter, `"\\t"` for a tab. A data set in which any video has
+several labels is multi-label.
 
 Formats as in MMAction2's video_dataset.py, rawframe_dataset.py and
 transforms/loading.py.
@@ -30,9 +32,9 @@ transforms/loading.py.
 from collections.abc import Iterator
 
 from training.data import classes as class_names
-from training.data import listing, settings
+from training.data import list_lines, listing, settings
 from training.data.datasets import register_dataset
-from training.data.listing import SPLITS, Listing, Video, inside
+from training.data.listing import SPLITS, Listing, Video
 from training.data.videos import VideoDataset
 from training.errors import UserError
 from training.recipe import DataConfig
@@ -72,22 +74,29 @@ class MMAction2FramesOffset(VideoDataset):
 def _read_lists(data: DataConfig, *numbers: str) -> Listing:
     """Reads lists whose lines have `numbers` between path and labels."""
     settings.check_settings(data, "root", *SPLITS, "classes", "separator")
-    if not data.separator:
-        raise UserError("Expected data.separator to be a text. Received: ''")
+    separator = list_lines.separator_of(data)
     names = class_names.read_classes(data.classes) if data.classes else None
     count = len(names) if names else None
 
     def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
-        for line, where in listing.read_lines(path):
-            name, counts, labels = _cells(line, data.separator, numbers, where)
-            if not labels and split != "test":
+        lines = listing.read_lines(path)
+        for number, (line, where) in enumerate(lines):
+            if number == 0 and list_lines.is_header(line, separator):
+                continue
+            name, counts, labels = _cells(line, separator, numbers, where)
+            hint = list_lines.hint(line, separator)
+            if not labels and (split != "test" or hint):
                 raise UserError(
                     f"{where}: expected labels, which only a list to test on "
-                    f"may lack. Received: {line!r}"
+                    f"may lack. Received: {line!r}{hint and '.' + hint}"
                 )
+            list_lines.check_path(name, line, separator, where)
             video = Video(
-                inside(data.root, name),
-                tuple(listing.label_of(text, count, where) for text in labels),
+                list_lines.path_of(data.root, name, where),
+                tuple(
+                    listing.label_of(text, count, where, hint)
+                    for text in labels
+                ),
                 frames=counts.get("frames"),
                 first_frame=FIRST_FRAME + counts.get("offset", 0),
             )
@@ -106,13 +115,12 @@ def _cells(
     line: str, separator: str, numbers: tuple[str, ...], where: str
 ) -> tuple[str, dict[str, int], list[str]]:
     """Path, numbers by name and labels of a line."""
-    # Theirs: a space stands for any white space.
-    cells = line.split(None if separator == " " else separator)
-    name, *rest = [cell.strip() for cell in cells]
+    name, rest = list_lines.divide(line, separator)
     if len(rest) < len(numbers) or not name:
+        hint = list_lines.hint(line, separator)
         raise UserError(
             f"{where}: expected 'path {' '.join((*numbers, 'label'))}'. "
-            f"Received: {line!r}"
+            f"Received: {line!r}{hint and '.' + hint}"
         )
     counts = {
         number: listing.count_of(text, f"a number for {number}", where)

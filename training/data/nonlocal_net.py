@@ -27,5 +27,5 @@ class NonlocalNet(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        check_settings(data, "root", *SPLITS, "classes")
+        check_settings(data, "root", *SPLITS, "classes", "separator")
         return read_path_labels(data)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from training.data import file_names
 from training.data.listing import SPLITS
 from training.errors import UserError
 from training.recipe import DataConfig
@@ -41,10 +42,15 @@ def check_settings(data: DataConfig, *read: str) -> None:
             its files are.
 
     Raises:
-        UserError: another one is set.
+        UserError: another one is set, or one is not UTF-8 text.
     """
     for name in PLACES:
         value = getattr(data, name)
+        if isinstance(value, str) and not file_names.is_text(value):
+            raise UserError(
+                f"data.{name}={file_names.printable(value)}: "
+                f"{file_names.NOT_TEXT}."
+            )
         if name not in read and value != getattr(DataConfig(), name):
             raise UserError(
                 f"This data set has no use for data.{name}. Expected only: "

@@ -5,6 +5,10 @@
 
     abseiling/0wR5jVB-WPk.mp4 0
 
+What stands behind the last separator is the label, so paths may have spaces;
+in a list of comma-separated values they may be in quotes. A separator other
+than a space is a setting: `--set data.separator=,`, or `"\\t"` for a tab.
+
     --set dataset=slowfast --set data.root=videos \\
         --set data.train=train.csv --set data.validation=val.csv
 
@@ -17,9 +21,9 @@ datasets/DATASET.md and kinetics.py.
 from collections.abc import Iterator
 
 from training.data import classes as class_names
-from training.data import listing, settings
+from training.data import list_lines, listing, settings
 from training.data.datasets import register_dataset
-from training.data.listing import SPLITS, Listing, Video, inside
+from training.data.listing import SPLITS, Listing, Video
 from training.data.videos import VideoDataset
 from training.errors import UserError
 from training.recipe import DataConfig
@@ -41,22 +45,26 @@ def read_path_labels(data: DataConfig) -> Listing:
     Raises:
         UserError: a list is missing or not in this format.
     """
-    if not data.separator:
-        raise UserError("Expected data.separator to be a text. Received: ''")
+    separator = list_lines.separator_of(data)
     names = class_names.read_classes(data.classes) if data.classes else None
     count = len(names) if names else None
 
     def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
-        for line, where in listing.read_lines(path):
-            # From the right: a path may have spaces.
-            name, _, label = line.rpartition(data.separator)
-            if not name.strip():
+        lines = listing.read_lines(path)
+        for number, (line, where) in enumerate(lines):
+            if number == 0 and list_lines.is_header(line, separator):
+                continue
+            name, label = list_lines.last_cell(line, separator)
+            hint = list_lines.hint(line, separator)
+            if not name:
                 raise UserError(
-                    f"{where}: expected a path, {data.separator!r} and a "
-                    f"label. Received: {line!r}"
+                    f"{where}: expected a path, {separator!r} and a label. "
+                    f"Received: {line!r}{hint and '.' + hint}"
                 )
-            label_index = listing.label_of(label.strip(), count, where)
-            yield Video(inside(data.root, name.strip()), (label_index,)), where
+            list_lines.check_path(name, line, separator, where)
+            label_index = listing.label_of(label, count, where, hint)
+            file = list_lines.path_of(data.root, name, where)
+            yield Video(file, (label_index,)), where
 
     splits = settings.read_splits(data, read)
     return Listing(

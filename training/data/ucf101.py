@@ -50,12 +50,12 @@ class UCF101(VideoDataset):
 
 def _read_classes(path: str) -> Iterator[tuple[str, str]]:
     for expected, (line, where) in enumerate(listing.read_lines(path), start=1):
-        number, _, name = line.partition(" ")
-        if number != str(expected) or not name.strip():
+        number, *name = line.split(None, 1)
+        if number != str(expected) or not name:
             raise UserError(
                 f"{where}: expected '{expected} CLASS'. Received: {line!r}"
             )
-        yield name.strip(), where
+        yield name[0], where
 
 
 def _read_list(
@@ -65,13 +65,14 @@ def _read_list(
     labels = {str(label + 1): label for label in known.values()}
     for line, where in listing.read_lines(path):
         if posixpath.basename(path).startswith("train"):
-            name, _, number = line.rpartition(" ")
-            if number not in labels:
+            *name, number = line.rsplit(None, 1)
+            if number not in labels or not name:
                 raise UserError(
                     f"{where}: expected 'CLASS/VIDEO LABEL' with a label from "
                     f"1 to {len(labels)}. Received: {line!r}"
                 )
-            yield name.strip(), labels[number]
+            yield name[0].replace("\\", "/"), labels[number]
         else:
+            line = line.replace("\\", "/")
             folder = posixpath.basename(posixpath.dirname(line))
             yield line, label_named(folder, known, where, source)
