@@ -71,16 +71,16 @@ class IndexCache:
             )
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = _connect(self.path)
+            # Losing the last entries in a crash costs reading them again.
+            self._execute("PRAGMA synchronous=OFF")
             self._execute(CREATE)
-        except (NotADirectoryError, FileExistsError) as error:
-            if path is not None:
-                raise UserError(self._cannot_be_used(error)) from error
-            self._do_without(error)
-        except sqlite3.DatabaseError as error:
-            if not isinstance(error, sqlite3.OperationalError):
-                raise UserError(self._cannot_be_used(error)) from error
-            self._do_without(error)
-        except (OSError, RuntimeError) as error:  # also: there is no home
+        except (OSError, RuntimeError, sqlite3.Error) as error:
+            # RuntimeError: there is no home.
+            if path is not None and _is_mistaken(error):
+                raise UserError(
+                    f"The cache of videos {path} cannot be used: {error}. "
+                    "Delete it, or give another file: --set data.cache=FILE"
+                ) from error
             self._do_without(error)
 
     def index(self, path: str) -> VideoIndex:
@@ -147,7 +147,7 @@ class IndexCache:
         """
         with self._lock:
             try:
-                return self._run(command, values)
+                return self._database.execute(command, values).fetchone()
             except sqlite3.OperationalError as error:
                 if not _is_locked(error):
                     raise
@@ -161,33 +161,24 @@ class IndexCache:
                 self._database.execute(
                     f"PRAGMA busy_timeout={1000 * WAIT_SECONDS}"
                 )
-                return self._run(command, values)
+                return self._database.execute(command, values).fetchone()
             except sqlite3.OperationalError as error:
                 if not _is_locked(error):
                     raise
                 self._do_without(error)
-            return self._run(command, values)
-
-    def _run(self, command: str, values: Sequence) -> tuple | None:
-        with self._database:
             return self._database.execute(command, values).fetchone()
 
     def _do_without(self, error: Exception) -> None:
         """Goes on with a cache in memory, and says so once."""
+        path = getattr(self, "path", "of this user")
         print(
-            f"note: {self._cannot_be_used(error)}. Going on without it: videos "
-            "are looked at anew in each run.",
+            f"note: going on without the cache of videos {path} ({error}): "
+            "each run decodes all videos once. Give another file with "
+            "--set data.cache=FILE",
             flush=True,
         )
         self._database = _connect(":memory:")
         self._database.execute(CREATE)
-
-    def _cannot_be_used(self, error: Exception) -> str:
-        path = getattr(self, "path", "of this user")
-        return (
-            f"The cache of videos {path} cannot be used: {error}. "
-            "Delete it, or give another file: --set data.cache=FILE"
-        )
 
     def _complain(self, error: Exception) -> None:
         """Says once that the file is of no use; work goes on without it."""
@@ -199,12 +190,19 @@ class IndexCache:
 
 
 def _connect(path: str | pathlib.Path) -> sqlite3.Connection:
-    database = sqlite3.connect(
-        path, timeout=NOTICE_SECONDS, check_same_thread=False
+    return sqlite3.connect(
+        path,
+        timeout=NOTICE_SECONDS,
+        isolation_level=None,  # each command is a transaction
+        check_same_thread=False,
     )
-    # Losing the last entries in a crash costs reading them again.
-    database.execute("PRAGMA synchronous=OFF")
-    return database
+
+
+def _is_mistaken(error: Exception) -> bool:
+    """Whether a path is that of another file, or of no place for files."""
+    if isinstance(error, sqlite3.Error):
+        return not isinstance(error, sqlite3.OperationalError)
+    return isinstance(error, NotADirectoryError | FileExistsError)
 
 
 def _is_locked(error: sqlite3.OperationalError) -> bool:
