@@ -80,7 +80,6 @@ def test_other_and_hidden_files_are_passed_over(tmp_path):
         tmp_path,
         "a/1.mp4",
         "a/1.srt",
-        "a/x.gif",
         "a/._1.mp4",
         "b/2.MP4",
         ".cache/3.mp4",
@@ -158,7 +157,9 @@ def test_a_new_file_moves_at_most_one_across_each_border(tmp_path):
 
 def test_a_class_without_videos_is_named(tmp_path):
     data = tree(tmp_path, "a/1.mp4", "b/notes.txt")
-    with pytest.raises(UserError, match=r"Expected videos .*/b, .*none\.$"):
+    with pytest.raises(
+        UserError, match=r"Expected videos .*/b, .*none, but 1 .txt\.$"
+    ):
         read("folder", data)
 
 
@@ -179,13 +180,98 @@ def test_a_folder_may_be_wherever_tensorflow_reads():
     }
 
 
-def test_a_name_that_is_not_utf8_is_refused(tmp_path):
-    data = tree(tmp_path, "a/1.mp4", "b/2.mp4")
+def test_a_name_that_is_not_utf8_is_one_video_of_its_class(tmp_path):
+    data = tree(tmp_path, "a/1.mp4", "a/2.mp4", "b/2.mp4")
+    odd = tmp_path / "b" / os.fsdecode(b"\xe4.mp4")
     try:
-        touch(tmp_path / "b" / os.fsdecode(b"\xe4.mp4"))
+        touch(odd)
     except OSError:
         pytest.skip("this disk takes UTF-8 names only")
-    with pytest.raises(UserError, match="/b cannot be listed"):
+    listing = read("folder", data)
+    paths = {v.path for part in listing.splits.values() for v in part}
+    assert str(odd) in paths and len(paths) == 4
+
+
+def test_a_root_that_is_not_utf8_is_refused(tmp_path):
+    with pytest.raises(UserError, match="data.root=.*\ufffd: .*not UTF-8"):
+        read("folder", DataConfig(root=f"{tmp_path}/\udce4"))
+
+
+@pytest.mark.parametrize(
+    "ending", ".MTS .m2ts .gif .vob .asf .3g2 .M2V .h264 .rmvb .mxf".split()
+)
+def test_what_ffmpeg_reads_is_a_video(tmp_path, ending):
+    listing = read("folder", tree(tmp_path, f"a/1{ending}", "b/2.mp4"))
+    assert len(listing.splits["train"]) == 2 and not listing.notes
+
+
+def test_other_files_are_counted_by_ending(tmp_path):
+    data = tree(
+        tmp_path,
+        *(f"{name}/{n}.mp4" for name in "ab" for n in range(3)),
+        *("a/1.srt", "a/2.SRT", "b/README", "b/x.jpg", "a/Thumbs.db"),
+    )
+    (tmp_path / "b" / "README").write_text("about the films")
+    assert read("folder", data).notes == (
+        "passed over 4 files that are no videos: 2 .srt, "
+        "1 without an ending, 1 .jpg",
+    )
+
+
+def test_videos_in_no_class_are_said(tmp_path):
+    data = tree(
+        *(tmp_path, "train/a/1.mp4", "train/b/2.mp4", "val/a/3.mp4"),
+        *("extra/a/4.mp4", "loose.mp4"),
+    )
+    assert read("folder", data).notes == (
+        "1 videos are in no folder of a class: loose.mp4",
+        "folders that are no split are not read: extra",
+    )
+
+
+@pytest.mark.parametrize(
+    "folder", ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", ".git"]
+)
+def test_what_systems_leave_is_no_class(tmp_path, folder):
+    data = tree(tmp_path, "a/1.mp4", "b/2.mp4", f"{folder}/a/._1.mp4")
+    touch(tmp_path / "a" / folder / "1.mp4")
+    listing = read("folder", data)
+    assert listing.classes == ("a", "b") and not listing.notes
+    assert len(listing.splits["train"]) == 2
+
+
+def test_links_to_folders_above_show_no_film_twice(tmp_path):
+    data = tree(tmp_path, "a/1.mp4", "b/2.mp4", "b/3.mp4")
+    for link, target in (("a/up", ".."), ("b/up", ".."), ("all", ".")):
+        (tmp_path / link).symlink_to(target)
+    listing = read("folder", data)
+    assert listing.classes == ("a", "b")
+    found = named(listing, tmp_path)
+    assert found["train"].keys() | found["test"].keys() == {
+        "a/1.mp4",
+        "b/2.mp4",
+        "b/3.mp4",
+    }
+    assert "3 links or second names are left out" in listing.notes[0]
+    assert "a/up is a folder above it" in listing.notes[0]
+
+
+def test_a_film_of_two_classes_is_in_the_first(tmp_path):
+    data = tree(tmp_path, "a/1.mp4", "b/2.mp4", "c/3.mp4")
+    (tmp_path / "a" / "0.mp4").symlink_to("../b/2.mp4")
+    os.link(tmp_path / "a" / "1.mp4", tmp_path / "c" / "1.mp4")
+    listing = read("folder", data)
+    assert named(listing, tmp_path) == {
+        "train": {"a/1.mp4": "a", "b/2.mp4": "b", "c/3.mp4": "c"}
+    }
+    assert "c/1.mp4 is a/1.mp4; a/0.mp4 is b/2.mp4" in listing.notes[0]
+
+
+def test_a_class_of_second_names_alone_is_named(tmp_path):
+    data = tree(tmp_path, "a/1.mp4", "b/2.mp4")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "1.mp4").symlink_to("../a/1.mp4")
+    with pytest.raises(UserError, match="/c, .*c/1.mp4 is a/1.mp4"):
         read("folder", data)
 
 

@@ -19,6 +19,33 @@ def test_windows_line_ends_and_a_mark_are_no_part_of_lines(tmp_path):
     assert lines == ["a 1", "b 2"]
 
 
+def test_lines_may_end_as_on_old_macs(tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"a 1\rb 2\r\rc x\r")
+    lines = list(listing.read_lines(tmp_path / "list.txt"))
+    assert [line for line, _ in lines] == ["a 1", "b 2", "c x"]
+    assert lines[-1][1].endswith("list.txt:4")
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_windows_writes_utf_16_with_a_mark(tmp_path, order):
+    text = "\ufeffä 1\r\nb 2\r\n".encode(f"utf-16-{order}")
+    (tmp_path / "list.txt").write_bytes(text)
+    lines = [line for line, _ in listing.read_lines(tmp_path / "list.txt")]
+    assert lines == ["ä 1", "b 2"]
+
+
+def test_utf_16_without_a_mark_is_refused(tmp_path):
+    (tmp_path / "list.txt").write_bytes("a 1\n".encode("utf-16-le"))
+    with pytest.raises(UserError, match="expected UTF-8 text; save it as such"):
+        list(listing.read_lines(tmp_path / "list.txt"))
+
+
+def test_comments_are_no_lines_but_numbers_of_files_are(tmp_path):
+    path = write(tmp_path / "l.txt", "# of May", "#20_Rhythm_clap.avi 1", "#")
+    lines = [line for line, _ in listing.read_lines(path)]
+    assert lines == ["#20_Rhythm_clap.avi 1"]
+
+
 def test_a_separator_of_unicode_does_not_end_a_line(tmp_path):
     path = write(tmp_path / "list.txt", "a\u2028b 1", "c\x85d 2")
     assert len(list(listing.read_lines(path))) == 2
@@ -69,6 +96,14 @@ def test_table_refuses_a_header_that_is_not_its_own(tmp_path, header):
         list(listing.read_table(path, ["id", "time"], ["label"]))
 
 
+def test_table_reads_lines_of_old_macs_and_empty_cells_at_their_end(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"id, x,\r1,2,\r \r3,,\r")
+    rows = [
+        row for row, _ in listing.read_table(tmp_path / "t.csv", "id x".split())
+    ]
+    assert rows == [{"id": "1", "x": "2"}, {"id": "3", "x": ""}]
+
+
 @pytest.mark.parametrize("row, cells", [["1", 1], ["1,2,3", 3]])
 def test_table_refuses_a_row_of_another_length(tmp_path, row, cells):
     path = write(tmp_path / "t.csv", "id,time", "1,2", row)
@@ -90,6 +125,16 @@ def test_a_label_that_is_none_is_refused(text):
         listing.label_of(text, 5, "l:3")
 
 
+def test_a_label_with_a_point_is_told_how_to_be_written():
+    with pytest.raises(UserError, match="Write it as a whole number: 1$"):
+        listing.label_of("1.0", None, "l:3")
+
+
+def test_labels_that_count_from_one_are_told_to_count_from_zero():
+    with pytest.raises(UserError, match="below 5. Received: 5. .*from 1, sub"):
+        listing.label_of("5", 5, "l:3")
+
+
 def test_a_label_is_a_number():
     assert listing.label_of("4", 5, "l:3") == 4
     assert listing.label_of("400", None, "l:3") == 400
@@ -109,10 +154,10 @@ def test_a_path_is_below_the_root_unless_it_is_whole():
     assert listing.inside("", "a/b.mp4") == "a/b.mp4"
 
 
-def test_files_of_a_folder_leave_hidden_ones_out(tmp_path):
-    for name in ("b/c.mp4", "a.mp4", ".hidden/d.mp4", "b/.e.mp4"):
+def test_names_in_a_folder_leave_hidden_ones_out(tmp_path):
+    for name in ("b/c.mp4", "a.mp4", ".hidden/d.mp4", "__MACOSX/e.mp4"):
         touch(tmp_path / name)
-    assert listing.files_in(str(tmp_path)) == ["a.mp4", "b/c.mp4"]
+    assert listing.list_folder(str(tmp_path)) == ["a.mp4", "b"]
     assert listing.folders_in(str(tmp_path)) == ["b"]
 
 

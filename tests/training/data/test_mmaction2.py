@@ -94,10 +94,13 @@ def test_a_label_without_a_name_is_refused(tmp_path, name):
     [
         ["mmaction2", "a.mp4", "expected labels"],
         ["mmaction2", "a.mp4 x", "expected a label from 0. Received: 'x'"],
-        ["mmaction2", "my clip.mp4 1", "Received: 'clip.mp4'"],
+        ["mmaction2", "a.mp4,1", '--set data.separator=","'],
+        ["mmaction2", "my clip.mp4;1", '--set data.separator=";"'],
         ["mmaction2_frames", "d", "expected 'path frames label'"],
         ["mmaction2_frames", "d 3", "expected labels"],
-        ["mmaction2_frames", "d x 1", "expected a number for frames"],
+        ["mmaction2_frames", "d x 1", "expected labels"],
+        ["mmaction2_frames", "d 1.5 1", "expected a number for frames"],
+        ["mmaction2_frames", "d,3,1", '--set data.separator=","'],
         [
             "mmaction2_frames_offset",
             "d 1",
@@ -120,3 +123,41 @@ def test_no_separator_is_refused(tmp_path, name):
     data = DataConfig(train=write(tmp_path / "t.txt", "a 0"), separator="")
     with pytest.raises(UserError, match="Expected data.separator"):
         read(name, data)
+
+
+@pytest.mark.parametrize(
+    "line, labels",
+    [
+        ["drinking (31).mp4 1", (1,)],
+        ["drinking (31).mp4 1 0", (1, 0)],
+        ['"drinking (31).mp4" 1', (1,)],
+    ],
+)
+def test_a_path_may_have_spaces(tmp_path, line, labels):
+    path = write(tmp_path / "t.txt", line)
+    listing = read("mmaction2", DataConfig(train=path))
+    assert listing.splits["train"] == [Video("drinking (31).mp4", labels)]
+
+
+def test_a_path_without_labels_may_have_spaces(tmp_path):
+    data = DataConfig(
+        train=write(tmp_path / "t.txt", "my  clip 2.avi 0"),
+        test=write(tmp_path / "s.txt", "my clip 3.avi"),
+    )
+    splits = read("mmaction2", data).splits
+    assert splits["train"][0].path == "my  clip 2.avi"
+    assert splits["test"] == [Video("my clip 3.avi")]
+
+
+def test_a_folder_of_frames_may_have_spaces(tmp_path):
+    path = write(tmp_path / "t.txt", "walking (2) slowly 163 1")
+    listing = read("mmaction2_frames", DataConfig(train=path))
+    assert listing.splits["train"] == [
+        Video("walking (2) slowly", (1,), frames=163)
+    ]
+
+
+def test_paths_in_quotes_may_have_the_separator(tmp_path):
+    path = write(tmp_path / "t.txt", '"a, b.mp4",0,2,')
+    listing = read("mmaction2", DataConfig(train=path, separator=","))
+    assert listing.splits["train"] == [Video("a, b.mp4", (0, 2))]

@@ -30,6 +30,7 @@ def test_a_label_without_a_name_is_refused(tmp_path):
         read("nonlocal_net", data)
 
 
-def test_the_separator_is_none_of_its_settings():
-    with pytest.raises(UserError, match="no use for data.separator"):
-        read("nonlocal_net", DataConfig(train="l.txt", separator=","))
+def test_the_separator_is_a_setting(tmp_path):
+    path = write(tmp_path / "l.txt", "/data/petting, cat/y.mp4,0")
+    listing = read("nonlocal_net", DataConfig(train=path, separator=","))
+    assert listing.splits["train"] == [Video("/data/petting, cat/y.mp4", (0,))]

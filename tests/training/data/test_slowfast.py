@@ -52,7 +52,7 @@ def test_names_of_classes_are_of_a_file(tmp_path):
             "t.csv:2: expected a path, ' ' and a label. Received: 'a.mp4'",
         ],
         ["a.mp4 x", "t.csv:2: expected a label from 0 below 2. Received: 'x'"],
-        ["a.mp4 2", "t.csv:2: expected a label from 0 below 2. Received: 2"],
+        ["a.mp4 3", "t.csv:2: expected a label from 0 below 2. Received: 3"],
         [
             "a.mp4 -1",
             "t.csv:2: expected a label from 0 below 2. Received: '-1'",
@@ -82,3 +82,69 @@ def test_no_separator_is_refused(tmp_path):
     data = DataConfig(train=write(tmp_path / "t.csv", "a 0"), separator="")
     with pytest.raises(UserError, match="Expected data.separator"):
         read("slowfast", data)
+
+
+@pytest.mark.parametrize(
+    "separator, line",
+    [
+        [",", '"a, b.mp4",0'],
+        [",", '"a, b.mp4","0",'],
+        ["\\t", '"a, b.mp4"\t0'],
+        [";", "a, b.mp4; 0;;"],
+        [" ", '"a, b.mp4" 0'],
+    ],
+)
+def test_quotes_and_separators_at_the_end_are_no_part_of_paths(
+    tmp_path, separator, line
+):
+    path = write(tmp_path / "train.csv", line)
+    listing = read("slowfast", DataConfig(train=path, separator=separator))
+    assert listing.splits["train"] == [Video("a, b.mp4", (0,))]
+
+
+@pytest.mark.parametrize(
+    "separator, line, setting",
+    [
+        [" ", "a.mp4,0", '","'],
+        [" ", "my clip.mp4,0", '","'],
+        [" ", "a.mp4, 0", '","'],
+        [" ", "a.mp4\t0", r'"\t"'],
+        [" ", "a.mp4;0", '";"'],
+        [",", "a.mp4 0", '" "'],
+        ["\t", "a.mp4,0", '","'],
+    ],
+)
+@pytest.mark.parametrize("name", ["slowfast", "nonlocal_net"])
+def test_another_separator_names_the_setting(
+    tmp_path, name, separator, line, setting
+):
+    path = write(tmp_path / "train.csv", line)
+    with pytest.raises(UserError, match=r"train\.csv:1: expected") as caught:
+        read(name, DataConfig(train=path, separator=separator))
+    assert str(caught.value).endswith(f": --set data.separator={setting}")
+
+
+@pytest.mark.parametrize("header", ["path label", '"video_path" "class_id"'])
+def test_a_header_is_no_video(tmp_path, header):
+    path = write(tmp_path / "train.csv", header, "a.mp4 0")
+    listing = read("slowfast", DataConfig(train=path))
+    assert listing.splits["train"] == [Video("a.mp4", (0,))]
+
+
+def test_back_slashes_of_windows_are_slashes(tmp_path):
+    path = write(tmp_path / "train.csv", r"dir\a.mp4 0")
+    listing = read("slowfast", DataConfig(train=path, root="r"))
+    assert listing.splits["train"] == [Video("r/dir/a.mp4", (0,))]
+
+
+@pytest.mark.parametrize("start", ["C:\\", "D:/", "\\\\server\\"])
+def test_a_drive_of_windows_is_refused(tmp_path, start):
+    path = write(tmp_path / "train.csv", "b.mp4 0", f"{start}a.mp4 0")
+    with pytest.raises(UserError, match=r"csv:2: expected a path of this mach"):
+        read("slowfast", DataConfig(train=path))
+
+
+def test_a_number_that_is_no_label_makes_no_classes(tmp_path):
+    path = write(tmp_path / "train.csv", "a.mp4 0", "b.mp4 171234567")
+    with pytest.raises(UserError, match=r"csv:2: .*Received: 171234567"):
+        read("slowfast", DataConfig(train=path))

@@ -72,3 +72,15 @@ def test_a_class_that_comes_twice_is_refused(tmp_path):
     write(tmp_path / "ucfTrainTestlist" / "classInd.txt", "1 YoYo", "2 YoYo")
     with pytest.raises(UserError, match=r"classInd\.txt:2: .*again: 'YoYo'"):
         read("ucf101", data)
+
+
+def test_tabs_and_back_slashes_are_read(tmp_path):
+    data = make("ucf101", tmp_path)
+    lists = tmp_path / "ucfTrainTestlist"
+    write(lists / "classInd.txt", "1\tApplyEyeMakeup", "2\tYoYo")
+    write(lists / "trainlist02.txt", "YoYo\\a.avi\t2")
+    write(lists / "testlist02.txt", "YoYo\\b.avi")
+    splits = read("ucf101", data).splits
+    root = f"{tmp_path}/UCF-101/YoYo"
+    assert splits["train"] == [Video(f"{root}/a.avi", (1,))]
+    assert splits["test"] == [Video(f"{root}/b.avi", (1,))]
