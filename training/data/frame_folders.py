@@ -79,7 +79,8 @@ def _instead(names: set[str]) -> str:
     if not names:
         return "; the folder is empty"
     counts = collections.Counter(map(file_names.ending_of, names))
-    return f"; the folder has {file_names.counted(counts)}"
+    some = file_names.printable(min(names))
+    return f"; the folder has {file_names.counted(counts)}, such as {some}"
 
 
 def _parts(video: Video) -> tuple[str, int, str]:

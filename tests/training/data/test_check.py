@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 
 import numpy as np
 import pytest
@@ -66,6 +67,28 @@ def test_bad_videos_are_counted_and_listed(tmp_path, capsys, videos):
     assert bad["path"].endswith("empty.MP4")
     assert bad["reason"] == "the file is empty"
     assert all(int(r[1]) == int(r[2]) + int(r[3]) for r in counts)
+
+
+def test_a_name_that_is_not_utf8_is_one_bad_video(tmp_path, capsys, videos):
+    try:
+        (videos / os.fsdecode(b"jump/\xe4.mkv")).hardlink_to(
+            films.write_film(tmp_path / "a.mkv", 5)
+        )
+    except OSError:
+        pytest.skip("this disk takes UTF-8 names only")
+    run(tmp_path, capsys, videos)
+    with open(tmp_path / "out" / "bad_videos.csv", newline="") as file:
+        (bad,) = csv.DictReader(file)
+    assert bad["path"].endswith("jump/\ufffd.mkv")
+    assert bad["reason"] == "its name is not UTF-8 text; rename it"
+
+
+def test_what_is_left_out_is_noted(tmp_path, capsys, videos):
+    (videos / "jump" / "up").symlink_to("..")
+    (videos / "jump" / "notes.txt").touch()
+    printed = run(tmp_path, capsys, videos).out
+    assert "note: passed over 1 file that is no video: 1 .txt\n" in printed
+    assert "jump/up is a folder above it\n" in printed
 
 
 def test_a_list_of_bad_videos_goes_when_they_are_mended(

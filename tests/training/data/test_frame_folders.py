@@ -1,5 +1,7 @@
 """Folders of JPEG frames."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -50,6 +52,24 @@ def test_frames_are_found_by_their_numbers(tmp_path, name, first):
         whole = tf.io.decode_jpeg(tf.io.read_file(path)).numpy()
         difference = resampler(whole)[0] - pixels.numpy().astype(int)
         assert np.abs(difference).max() <= 1  # halves may round either way
+
+
+def test_what_a_folder_has_instead_of_frames_is_said(tmp_path):
+    for number in (1, 2):
+        (tmp_path / f"IMG_{number}.JPG").touch()
+    (tmp_path / os.fsdecode(b"\xff.txt")).touch()
+    with pytest.raises(VideoError) as caught:
+        FrameFolders().probe(Video(str(tmp_path)))
+    assert str(caught.value) == (
+        "there is no frame img_00001.jpg; the folder has 2 .jpg, 1 .txt, such "
+        "as IMG_1.JPG"
+    )
+
+
+def test_a_name_that_is_not_utf8_is_no_end_of_frames(tmp_path):
+    entry = video(tmp_path)
+    (tmp_path / "v" / os.fsdecode(b"\xff.jpg")).touch()
+    assert FrameFolders().probe(entry).frames == 9
 
 
 BAD = {

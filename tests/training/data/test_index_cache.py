@@ -105,6 +105,73 @@ def test_a_file_that_is_no_cache_is_said(tmp_path):
         IndexCache(tmp_path / "c")
 
 
+@pytest.fixture
+def lock(tmp_path):
+    """A lock on the cache that another process holds."""
+    IndexCache(tmp_path / "c").close()
+    database = sqlite3.connect(tmp_path / "c", isolation_level=None)
+    database.execute("BEGIN EXCLUSIVE")
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize("waits", ["at first", "later"])
+def test_a_lock_that_stays_is_said_and_does_not_stop_anything(
+    tmp_path, film, capsys, monkeypatch, request, waits
+):
+    monkeypatch.setattr(index_cache, "NOTICE_SECONDS", 0.01)
+    monkeypatch.setattr(index_cache, "WAIT_SECONDS", 0)
+    caches = [IndexCache(tmp_path / "c")] if waits == "later" else []
+    request.getfixturevalue("lock")
+    cache = (caches or [IndexCache(tmp_path / "c")])[0]
+    assert cache.index(str(film)).frames == 13
+    printed = capsys.readouterr().out
+    assert f"waiting up to 0 s for the cache of videos {tmp_path}/c" in printed
+    assert printed.count("going on without the cache of videos") == 1
+    assert printed.count("\n") == 2
+    cache._recent.clear()
+    request.getfixturevalue("never_decoded")
+    assert cache.index(str(film)).frames == 13
+
+
+def test_a_lock_that_goes_is_waited_for(
+    tmp_path, film, capsys, monkeypatch, lock
+):
+    monkeypatch.setattr(index_cache, "NOTICE_SECONDS", 0.01)
+
+    def unlock(*arguments, **options):
+        printed.append(arguments[0])
+        lock.execute("ROLLBACK")
+
+    printed = []
+    monkeypatch.setattr("builtins.print", unlock)
+    IndexCache(tmp_path / "c").index(str(film))
+    monkeypatch.undo()
+    assert len(printed) == 1 and "which another process has" in printed[0]
+    rows = lock.execute("SELECT COUNT(*) FROM videos").fetchone()
+    assert rows == (1,)
+
+
+@pytest.mark.parametrize("place", ["", "/proc/1/nowhere"])
+def test_a_folder_that_cannot_be_written_is_done_without(
+    tmp_path, film, capsys, monkeypatch, place
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", place or str(tmp_path / "file"))
+    assert IndexCache().index(str(film)).frames == 13
+    assert "going on without the cache of videos" in capsys.readouterr().out
+
+
+def test_a_users_own_cache_that_is_none_is_done_without(
+    tmp_path, film, capsys, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    index_cache.default_path().parent.mkdir()
+    index_cache.default_path().write_text("no bytes of a database" * 99)
+    assert IndexCache().index(str(film)).frames == 13
+    assert "going on without the cache of videos" in capsys.readouterr().out
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be used"):

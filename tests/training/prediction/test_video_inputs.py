@@ -58,6 +58,21 @@ def test_a_url_that_nothing_opens_is_bad(url):
     assert "s4://" in one.reason
 
 
+def test_each_film_of_a_folder_is_looked_at_once(tmp_path, capsys):
+    for name in ("a/1.mp4", "b/2.MTS", "__MACOSX/._1.mp4", "b/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "up").symlink_to("..")
+    os.link(tmp_path / "a" / "1.mp4", tmp_path / "b" / "1.mp4")
+    assert paths(tmp_path) == [f"{tmp_path}/a/1.mp4", f"{tmp_path}/b/2.MTS"]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [
+        f"note: {tmp_path}: passed over 1 file that is no video: 1 .txt",
+        f"note: {tmp_path}: 2 links or second names are left out, so that each "
+        "file counts once: b/1.mp4 is a/1.mp4; a/up is a folder above it",
+    ]
+
+
 def test_a_folder_without_videos_is_bad(tmp_path):
     (tmp_path / "a.txt").touch()
     (one,) = video_inputs.find([str(tmp_path)])
