@@ -49,7 +49,10 @@ def videos(tmp_path):
 def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     run, out = tmp_path / "run", tmp_path / "model"
     arguments = [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
+    (videos / "jump" / "read me.txt").write_text("about the films")
     train.main([*arguments, f"--export={out}"])
+    said = "note: passed over 1 file that is no video: 1 .txt\n"
+    assert said in capsys.readouterr().out
     result = json.loads((run / "result.json").read_text())
     assert result["examples"] == 2
     assert (out / "1" / "assets" / "classes.txt").read_text().split("\n") == [

@@ -98,7 +98,8 @@ def read_lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
     # One line at a time: a list of frames has millions.
     for number, raw in enumerate(io.BytesIO(content), start=1):
         where = f"{path}:{number}"
-        line = _decode(raw, where).strip()
+        # Files with a mark may have been put behind each other.
+        line = _decode(raw, where).lstrip("\ufeff").strip()
         if line and line != "#" and not line.startswith(("# ", "#\t")):
             yield line, where
 

@@ -19,6 +19,12 @@ def test_windows_line_ends_and_a_mark_are_no_part_of_lines(tmp_path):
     assert lines == ["a 1", "b 2"]
 
 
+def test_a_mark_within_a_file_is_no_part_of_a_line(tmp_path):
+    (tmp_path / "list.txt").write_bytes(2 * b"\xef\xbb\xbfa 1\n")
+    lines = [line for line, _ in listing.read_lines(tmp_path / "list.txt")]
+    assert lines == ["a 1", "a 1"]
+
+
 def test_lines_may_end_as_on_old_macs(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"a 1\rb 2\r\rc x\r")
     lines = list(listing.read_lines(tmp_path / "list.txt"))

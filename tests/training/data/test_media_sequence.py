@@ -22,6 +22,17 @@ def write(path, *contexts):
     )
 
 
+def test_a_name_that_is_not_utf8_is_named_if_it_is_a_shard(tmp_path):
+    write(tmp_path / "train-0", JUMP)
+    write(tmp_path / "test-0", JUMP)
+    (tmp_path / "\udcff.txt").touch()
+    data = DataConfig(root=str(tmp_path))
+    assert len(MediaSequence.read_lists(data).splits["train"]) == 1
+    (tmp_path / "train-\udcff").touch()
+    with pytest.raises(UserError, match="train-\ufffd: its name is not UTF-8"):
+        MediaSequence.read_lists(data)
+
+
 def test_reads_labels_and_names_of_other_programs_records(tmp_path):
     first = write(tmp_path / "train-0-of-2", JUMP, WALK)
     write(tmp_path / "train-1-of-2", WALK)

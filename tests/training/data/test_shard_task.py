@@ -1,3 +1,4 @@
+import dataclasses
 import resource
 
 import numpy as np
@@ -32,6 +33,19 @@ def images(task):
     lists = tf.train.SequenceExample.FromString(record).feature_lists
     features = lists.feature_list["image/encoded"].feature
     return [feature.bytes_list.value[0] for feature in features]
+
+
+@pytest.mark.parametrize("source", ["videos", "frames"])
+def test_a_name_that_is_not_utf8_is_one_bad_video(tmp_path, source):
+    made_videos.write_video(tmp_path / "a.mp4", 23)
+    frames, _ = write_frames(tmp_path / "f", 24, 36)
+    good = Video(str(tmp_path / "a.mp4")) if source == "videos" else frames
+    odd = dataclasses.replace(good, path=f"{tmp_path}/\udce4")
+    (tmp_path / ".shards").mkdir()
+    shard = shard_task.run(task_of([odd, good], tmp_path, source))
+    reason = "its name is not UTF-8 text; rename it"
+    assert shard.bad == ((f"{tmp_path}/\ufffd", reason),)
+    assert shard.records
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path):
