@@ -73,11 +73,11 @@ class Folder(VideoDataset):
         folders = _split_folders(content)
         if folders:
             found = {s: content.classes(f) for s, f in folders.items()}
-            classes = _classes(data.root, found["train"], tree)
+            classes = _classes(content, found["train"])
             _check_known(data.root, classes, found, folders)
         else:
             whole = content.classes("")
-            classes = _classes(data.root, whole, tree)
+            classes = _classes(content, whole)
             found = _divide(whole)
         return Listing(
             tuple(map(file_names.printable, classes)),
@@ -130,6 +130,10 @@ class _Content:
                 raise UserError(self._no_videos(start + name))
         return found
 
+    def left_out(self) -> str:
+        """Say what is not looked into, as the end of a message."""
+        return "".join(f"; {note}" for note in self._tree.notes())
+
     def _no_videos(self, folder: str) -> str:
         """What is wrong with the folder of a class that has no videos."""
         start = f"{folder}/"
@@ -180,6 +184,7 @@ def _split_folders(content: _Content) -> dict[str, str]:
             "Expected validation/, val/ or test/ beside "
             f"{inside(content.root, train[0])}, which has folders and no "
             f"videos. Received: {file_names.printable(', '.join(names))}"
+            f"{content.left_out()}"
         )
     return folders
 
@@ -204,13 +209,12 @@ def _unread(content: _Content, folders: dict[str, str]) -> list[str]:
 
 
 def _classes(
-    root: str, found: dict[str, dict[str, str]], tree: file_tree.Tree
+    content: _Content, found: dict[str, dict[str, str]]
 ) -> tuple[str, ...]:
     if len(found) < 2:
-        notes = "".join(f"; {note}" for note in tree.notes())
         raise UserError(
-            f"{LAYOUT} Received: {root} with {len(found)} "
-            f"{'class' if len(found) == 1 else 'classes'}{notes}"
+            f"{LAYOUT} Received: {content.root} with {len(found)} "
+            f"{'class' if len(found) == 1 else 'classes'}{content.left_out()}"
         )
     return tuple(sorted(found))
 

@@ -92,7 +92,12 @@ def check_path(path: str, line: str, separator: str, where: str) -> None:
 
 
 def hint(line: str, separator: str) -> str:
-    """Names the setting, if another separator stands before a number."""
+    """Names the setting, if another separator stands before a number.
+
+    Of a list of Kinetics' own, which has no paths, the data set.
+    """
+    if "youtube_id" in line:
+        return " Kinetics' own lists are of --set dataset=kinetics"
     for name, other in SEPARATORS.items():
         path, _, label = line.strip().rpartition(other)
         if other == separator or not path.strip(" ,;|"):

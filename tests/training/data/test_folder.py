@@ -267,6 +267,13 @@ def test_a_film_of_two_classes_is_in_the_first(tmp_path):
     assert "c/1.mp4 is a/1.mp4; a/0.mp4 is b/2.mp4" in listing.notes[0]
 
 
+def test_a_split_that_is_another_again_is_named(tmp_path):
+    data = tree(tmp_path, "train/a/1.mp4", "train/b/2.mp4")
+    (tmp_path / "val").symlink_to("train")
+    with pytest.raises(UserError, match="Received: train; .*val is train$"):
+        read("folder", data)
+
+
 def test_a_class_of_second_names_alone_is_named(tmp_path):
     data = tree(tmp_path, "a/1.mp4", "b/2.mp4")
     (tmp_path / "c").mkdir()

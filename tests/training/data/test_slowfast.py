@@ -131,6 +131,13 @@ def test_a_header_is_no_video(tmp_path, header):
     assert listing.splits["train"] == [Video("a.mp4", (0,))]
 
 
+def test_a_list_of_kinetics_own_names_its_data_set(tmp_path):
+    header = "label,youtube_id,time_start,time_end,split"
+    path = write(tmp_path / "train.csv", header, "yoga,Zz9,0,10,train")
+    with pytest.raises(UserError, match=r"csv:1: .*--set dataset=kinetics$"):
+        read("slowfast", DataConfig(train=path))
+
+
 def test_back_slashes_of_windows_are_slashes(tmp_path):
     path = write(tmp_path / "train.csv", r"dir\a.mp4 0")
     listing = read("slowfast", DataConfig(train=path, root="r"))
