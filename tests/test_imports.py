@@ -35,9 +35,10 @@ BELOW = {
 OPTIONAL = {
     "apache_beam": "training/data/beam.py",
     "av": "training/data/decode.py",
-    "PIL": "nonlocal_tf/pictures/base.py",
+    "PIL": "nonlocal_tf/pictures/fonts.py",
     "faster_coco_eval": "training/detection/coco_api.py",
     "h5py": "nonlocal_tf/weights/hdf5.py",
+    "matplotlib": "nonlocal_tf/pictures/fonts.py",
     "onnxruntime": "training/serving/export_file.py",
     "tf2onnx": "training/serving/export_file.py",
     "pycocotools": "training/detection/coco_api.py",
@@ -52,6 +53,7 @@ ALLOWED = {
     "nonlocal_tf",
     "PIL",
     "h5py",
+    "matplotlib",
 } | sys.stdlib_module_names
 
 

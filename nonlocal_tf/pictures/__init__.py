@@ -1,15 +1,20 @@
-"""Pictures, with Pillow (the extra `viz`)."""
+"""Pictures, with Pillow and a font of matplotlib (the extra `viz`)."""
 
 from nonlocal_tf.pictures.base import (
     BACKGROUND,
     CAPTION_PX,
-    LETTER_PX,
     TEXT,
     gif,
     joined,
+    sheet,
+)
+from nonlocal_tf.pictures.fonts import (
     pillow,
     plain,
-    sheet,
+    shortened,
+    text_height,
+    text_width,
+    write,
 )
 from nonlocal_tf.pictures.heat import heated
 from nonlocal_tf.pictures.looks import STYLES, film, strip
@@ -17,7 +22,6 @@ from nonlocal_tf.pictures.looks import STYLES, film, strip
 __all__ = [
     "BACKGROUND",
     "CAPTION_PX",
-    "LETTER_PX",
     "STYLES",
     "TEXT",
     "film",
@@ -27,5 +31,9 @@ __all__ = [
     "pillow",
     "plain",
     "sheet",
+    "shortened",
     "strip",
+    "text_height",
+    "text_width",
+    "write",
 ]

@@ -1,11 +1,12 @@
-"""What pictures share: Pillow, colours, and pictures of pictures."""
+"""What pictures share: colours, and pictures of pictures."""
 
 import io
-import unicodedata
 from collections.abc import Iterable
 
+from nonlocal_tf.pictures.fonts import pillow, shortened, text_height, write
+
 GAP_PX = 6
-LETTER_PX = 6
+FONT_PX = 12
 CAPTION_PX = 22
 BACKGROUND = (18, 18, 24)
 TEXT = (225, 225, 230)
@@ -16,7 +17,7 @@ def sheet(pictures, captions, columns: int = 6):
 
     Args:
         pictures: uint8 RGB, each `(height, width, 3)`.
-        captions: the lines of each; in `plain` letters.
+        captions: the lines of each; what is too wide is shortened.
         columns: pictures a row.
 
     Returns:
@@ -41,35 +42,10 @@ def sheet(pictures, captions, columns: int = 6):
         picture.paste(Image.fromarray(tile), (x, y))
         for number, text in enumerate(caption):
             below = y + height + number * CAPTION_PX
-            known = plain(text)[: width // LETTER_PX]
-            draw.text((x, below), known, fill=TEXT)
+            below += (CAPTION_PX - text_height(FONT_PX)) // 2
+            fitting = shortened(text, width, FONT_PX)
+            write(draw, (x, below), fitting, FONT_PX, TEXT)
     return picture
-
-
-def plain(text: str) -> str:
-    """A text in ASCII, which is all that Pillow's own font has.
-
-    Accents are left off; what else there is becomes question marks.
-    """
-    letters = unicodedata.normalize("NFKD", text)
-    kept = (c for c in letters if not unicodedata.combining(c))
-    return "".join(kept).encode("ascii", "replace").decode()
-
-
-def pillow():
-    """Pillow's modules for pictures and for drawing, `(Image, ImageDraw)`.
-
-    Raises:
-        ImportError: it is not installed (extra `viz`).
-    """
-    try:
-        from PIL import Image, ImageDraw
-    except ImportError as error:
-        raise ImportError(
-            "Pictures need Pillow (extra viz). Install it with: "
-            "pip install pillow"
-        ) from error
-    return Image, ImageDraw
 
 
 def joined(pictures, axis: str):

@@ -11,7 +11,8 @@ import numpy as np
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.look import Look
 from nonlocal_tf.pictures import heat
-from nonlocal_tf.pictures.base import BACKGROUND, TEXT, pillow, plain
+from nonlocal_tf.pictures.base import BACKGROUND, TEXT
+from nonlocal_tf.pictures.fonts import pillow, shortened, text_width, write
 from nonlocal_tf.pictures.marks import ARROW, QUERY, THICK_PX, THIN_PX, Marks
 from nonlocal_tf.pictures.tiles import FONT_PX, GAP_PX, LINE_PX, Tiles
 
@@ -41,8 +42,8 @@ def strip(
             the most; cells with less than a twentieth of the strongest get
             none.
         style: "arrows" or "heat".
-        names: of the frames. Default: their numbers.
-        width_px: of the picture, at the most.
+        names: of the frames; long ones are shortened. Default: their numbers.
+        width_px: of the picture, at the most; the legend needs 420.
 
     Returns:
         A `PIL.Image.Image`; it has `save`.
@@ -155,8 +156,15 @@ def _captions(draw, tiles: Tiles, look: Look, names: Sequence[str]) -> None:
     for number in tiles.numbers:
         x, y = tiles.corner(number)
         y += tiles.height + LINE_PX // 2 + 2
-        _write(draw, (x, y), names[number], "lm")
-        text = f"sum {look.weights[look.time_of(number)].sum():.2f}"
+        total = float(look.weights[look.time_of(number)].sum())
+        written = f"{total:.2f}" if abs(total) < 1000 else f"{total:.3g}"
+        text, room = f"sum {written}", tiles.width
+        if text_width(text, FONT_PX) > tiles.width:
+            text = shortened(written, tiles.width, FONT_PX)
+        if tiles.lines == 1:
+            room -= round(text_width(text, FONT_PX)) + 2 * GAP_PX
+        name = shortened(names[number], room, FONT_PX)
+        _write(draw, (x, y), name, "lm")
         if tiles.lines == 1:
             _write(draw, (x + tiles.width - GAP_PX, y), text, "rm")
         else:
@@ -203,6 +211,4 @@ def _arrows(draw, at, weights: Sequence[float]) -> None:
 
 def _write(draw, at, text: str, anchor: str) -> float:
     """Writes; returns where the text ends."""
-    text = plain(text)
-    draw.text(at, text, fill=TEXT, anchor=anchor, font_size=FONT_PX)
-    return at[0] + draw.textlength(text, font_size=FONT_PX)
+    return write(draw, at, text, FONT_PX, TEXT, anchor)

@@ -5,14 +5,15 @@ import math
 from collections.abc import Sequence
 
 from nonlocal_tf.look import Cell, Look
+from nonlocal_tf.pictures.fonts import text_width
 
 # Pictures are shown about half as large as they are.
-FONT_PX, LINE_PX, GAP_PX = 24, 32, 8
-LETTER_PX = 13  # about, of that font
+FONT_PX, LINE_PX, GAP_PX = 22, 32, 8
 LEAST_SIDE_PX, MOST_HEIGHT_PX = 160, 600
 FILM_SIDE_PX = 360
-SUM_LETTERS = 10  # of what is written beside a frame's name
-LEGEND_PX = 640  # more than that fits on one line
+SUM = "  sum 00.00"  # what is written beside a frame's name
+LEGEND_PX = 800  # more than that fits on one line
+LEAST_WIDTH_PX = 420  # for the legend on two lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Tiles:
         Args:
             shape: `(time, height, width, 3)`.
             names: of the frames.
-            width_px: of the picture, at the most.
+            width_px: of the picture, at the most; the legend needs 420.
         """
         frames, height, width, _ = shape
         room = width_px - GAP_PX
@@ -69,8 +70,8 @@ class Tiles:
         high, wide = (
             max(int(side * scale + 1e-6), 1) for side in (height, width)
         )
-        letters = max(map(len, names)) + SUM_LETTERS
-        lines = 1 if letters * LETTER_PX <= wide else 2
+        widest = max(text_width(name + SUM, FONT_PX) for name in names)
+        lines = 1 if widest <= wide else 2
         sides = high / height, wide / width
         return cls(numbers, high, wide, columns, sides, lines)
 
@@ -78,6 +79,7 @@ class Tiles:
     def size(self) -> tuple[int, int]:
         """(width, height) of the picture; even, as films want it."""
         wide = self.columns * (self.width + GAP_PX) + GAP_PX
+        wide = max(wide, LEAST_WIDTH_PX)
         rows = math.ceil(len(self.numbers) / self.columns)
         legend = 1 if self.one_line else 2
         high = rows * self._step + GAP_PX + legend * LINE_PX + GAP_PX

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nonlocal_tf import pictures
+from tests.pictures import lettering
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -23,10 +24,20 @@ def test_pictures_are_put_below_or_beside_each_other():
     assert beside[6, 20].tolist() == [0, 0, 255]
 
 
-def test_text_keeps_its_letters_without_accents():
+def test_ascii_leaves_accents_off_and_spells_other_letters():
     assert pictures.plain("Übung é naïve") == "Ubung e naive"
     assert pictures.plain("U\u0308bung") == "Ubung"
-    assert pictures.plain("a 日本") == "a ??"
+    assert pictures.plain("a 日本") == "a U+65E5U+672C"
+
+
+@pytest.mark.parametrize("side", [23, 61])
+def test_captions_stay_below_their_picture(side, monkeypatch):
+    tiles = np.zeros((5, side, side, 3), np.uint8)
+    captions = [["a name much too long for its picture", "train"]] * 5
+    with lettering.recorded(monkeypatch) as texts:
+        pictures.sheet(list(tiles), captions, columns=3)
+    lettering.check(texts)
+    assert all(text.endswith("…") for *_, text in texts[::2])
 
 
 def test_a_gif_plays_all_pictures_and_again():

@@ -5,6 +5,7 @@ from nonlocal_tf import pictures
 from nonlocal_tf.look import Look
 from nonlocal_tf.pictures import heat, marks
 from nonlocal_tf.pictures.tiles import Tiles
+from tests.pictures import lettering
 
 pytest.importorskip("PIL")
 
@@ -196,3 +197,17 @@ def test_names_are_written_below_frames():
     tiles = Tiles.rows(SHAPE, NAMES, 1800)
     assert tiles.corner(1)[0] - 1 <= columns.min()  # smooth letters
     assert columns.max() < tiles.corner(2)[0]
+
+
+@pytest.mark.parametrize("style", pictures.STYLES)
+@pytest.mark.parametrize("size", [(8, 12), (90, 20)])
+@pytest.mark.parametrize("count", [1, 3])
+def test_no_text_is_cut_or_over_another(style, size, count, monkeypatch):
+    frames = np.zeros((count, *size, 3), "uint8")
+    weights = np.linspace(0.1, 2000, count * 24).reshape(count, 4, 6)
+    look = Look("b", (0, 1, 1), weights, (1.0, size[0] / 4, size[1] / 6))
+    names = [f"frame {n} of a video with a lóng name" for n in range(count)]
+    with lettering.recorded(monkeypatch) as texts:
+        pictures.strip(frames, look, style=style, names=names, width_px=420)
+        list(pictures.film(frames, look, style=style, names=names))
+    lettering.check(texts)

@@ -2,12 +2,14 @@
 
 import colorsys
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from nonlocal_tf import pictures
 from nonlocal_tf.detection import Detections
-from nonlocal_tf.pictures import base
+from training.detection import label_places
 from training.detection.annotations import Category
 from training.errors import missing_extra
 
@@ -17,7 +19,13 @@ MASK_SHARE = 0.45
 TURN = 0.618034
 # Of a keypoint's score, a logit: below it nothing is drawn.
 LEAST_KEYPOINT = 0.0
-TEXT_PX = 11
+# Of the font; it grows with the shorter side of the picture.
+TEXT_PX = (11, 28)
+TEXT_SHARE = 1 / 36
+PAD_PX = 2  # left and right of a label's text
+# Labels are up to half as wide as the picture, or this, or as their box.
+LABEL_PX = 90
+SHORTEST_EM = 3  # room of a name beside its score, in sizes of the font
 
 
 def png(
@@ -27,6 +35,10 @@ def png(
     least_score: float,
 ) -> bytes:
     """The picture with boxes, masks, keypoints and names of classes.
+
+    Labels are inside the picture and do not cover each other: where there is
+    no place near a box, the box with the lower score has none. Long names are
+    shortened.
 
     Args:
         image: uint8 RGB `(height, width, 3)`.
@@ -38,7 +50,7 @@ def png(
         UserError: Pillow is not installed.
     """
     try:
-        Image, ImageDraw = base.pillow()
+        Image, ImageDraw = pictures.pillow()
     except ImportError as error:
         raise missing_extra("pillow", "viz") from error
     shown = np.flatnonzero(found.scores >= least_score)
@@ -51,9 +63,7 @@ def png(
         box = [float(side) for side in found.boxes[number]]
         draw.rectangle(box, outline=colour, width=width)
         _draw_keypoints(draw, found, number, category, width)
-        _draw_name(
-            draw, box, f"{category.name} {found.scores[number]:.2f}", colour
-        )
+    _draw_labels(draw, found, shown, categories, picture.size)
     content = io.BytesIO()
     picture.save(content, format="PNG")
     return content.getvalue()
@@ -76,11 +86,41 @@ def _with_masks(image: np.ndarray, found: Detections, shown) -> np.ndarray:
     return pixels.round().astype(np.uint8)
 
 
-def _draw_name(draw, box, name: str, colour) -> None:
-    text = base.plain(name)
-    x, y = box[0], max(0.0, box[1] - TEXT_PX)
-    draw.rectangle(draw.textbbox((x, y), text), fill=colour)
-    draw.text((x, y), text, fill=(0, 0, 0))
+def _draw_labels(draw, found: Detections, shown, categories, size) -> None:
+    """Writes names and scores beside the boxes, the best first."""
+    text_px = int(np.clip(min(size) * TEXT_SHARE, *TEXT_PX))
+    boxes = [tuple(map(float, found.boxes[number])) for number in shown]
+    texts = []
+    for number, box in zip(shown, boxes, strict=True):
+        name = categories[found.labels[number] - 1].name
+        room = min(max(size[0] / 2, box[2] - box[0], LABEL_PX), size[0])
+        room -= 2 * PAD_PX
+        texts.append(_label(name, float(found.scores[number]), room, text_px))
+    height = pictures.text_height(text_px)
+    sizes = [
+        (math.ceil(pictures.text_width(text, text_px)) + 2 * PAD_PX, height)
+        for text in texts
+    ]
+    corners = label_places.place_labels(boxes, sizes, size)
+    for number, text, (wide, high), corner in zip(
+        shown, texts, sizes, corners, strict=True
+    ):
+        if corner is None or not text:
+            continue
+        x, y = corner
+        colour = colour_of(found.labels[number])
+        draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=colour)
+        pictures.write(draw, (x + PAD_PX, y), text, text_px, (0, 0, 0))
+
+
+def _label(name: str, score: float, room: float, text_px: int) -> str:
+    """A name and its score, shortened to fit."""
+    written = f" {score:.2f}"
+    name_room = room - pictures.text_width(written, text_px)
+    short = pictures.shortened(name, name_room, text_px)
+    if short == name or name_room >= SHORTEST_EM * text_px:
+        return short + written
+    return pictures.shortened(name, room, text_px)
 
 
 def _draw_keypoints(draw, found: Detections, number, category, width) -> None:

@@ -1,6 +1,7 @@
 """A picture of which classes are taken for which."""
 
 import io
+import math
 
 import numpy as np
 
@@ -27,7 +28,8 @@ NUMBERS_UP_TO = 20
 SIDE_PX = 720
 CELL_PX = (2, 48)
 LABEL_CELL_PX = 14  # for a line of text
-NAME_LETTERS = 28
+FONT_PX = 11
+NAME_PX = 180  # of a name, at the most
 BAR_PX = 14
 MARGIN_PX = 16
 GAP_PX = 8  # between names and squares
@@ -90,25 +92,25 @@ def draw(shares: np.ndarray, names: list[str]):
     count = len(names)
     named = count <= LABELS_UP_TO
     cell = int(np.clip(SIDE_PX // count, *CELL_PX))
-    texts = _texts(names) if named else []
+    texts = [pictures.shortened(n, NAME_PX, FONT_PX) for n in names * named]
     if named:
         cell = max(cell, LABEL_CELL_PX)
-    room = max((len(t) for t in texts), default=0) * pictures.LETTER_PX
+    room = math.ceil(max(map(_width, texts), default=0))
     left = top = MARGIN_PX + pictures.CAPTION_PX + room + GAP_PX
     side = count * cell
-    width = left + side + 4 * MARGIN_PX + BAR_PX + 6 * pictures.LETTER_PX
+    width = left + side + 4 * MARGIN_PX + BAR_PX + math.ceil(_width("100 %"))
     picture = Image.new(
         "RGB", (width, top + side + MARGIN_PX), pictures.BACKGROUND
     )
     squares = np.kron(colours(shares), np.ones((cell, cell, 1), np.uint8))
     picture.paste(Image.fromarray(squares), (left, top))
     pen = ImageDraw.Draw(picture)
-    pen.text((left, MARGIN_PX), f"taken for ({count} classes)", pictures.TEXT)
+    _write(pen, (left, MARGIN_PX), f"taken for ({count} classes)", "la")
     _upwards(picture, (MARGIN_PX, top), side, "class")
     for number, text in enumerate(texts):
         middle = number * cell + cell // 2
         at = left - GAP_PX, top + middle
-        pen.text(at, text, pictures.TEXT, anchor="rm")
+        _write(pen, at, text, "rm")
         place = left + middle - pictures.CAPTION_PX // 2, top - room - GAP_PX
         _upwards(picture, place, room, text)
     if count <= NUMBERS_UP_TO:
@@ -117,13 +119,12 @@ def draw(shares: np.ndarray, names: list[str]):
     return picture
 
 
-def _texts(names):
-    """Names that Pillow's own font can write, none too long."""
-    known = [pictures.plain(name) for name in names]
-    return [
-        name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 2]}.."
-        for name in known
-    ]
+def _width(text: str) -> float:
+    return pictures.text_width(text, FONT_PX)
+
+
+def _write(pen, at, text: str, anchor: str, ink=pictures.TEXT) -> None:
+    pictures.write(pen, at, text, FONT_PX, ink, anchor)
 
 
 def _upwards(picture, place, length, text) -> None:
@@ -132,9 +133,7 @@ def _upwards(picture, place, length, text) -> None:
     tile = Image.new(
         "RGB", (max(length, 1), pictures.CAPTION_PX), pictures.BACKGROUND
     )
-    ImageDraw.Draw(tile).text(
-        (0, pictures.CAPTION_PX // 2), text, pictures.TEXT, anchor="lm"
-    )
+    _write(ImageDraw.Draw(tile), (0, pictures.CAPTION_PX // 2), text, "lm")
     picture.paste(tile.rotate(90, expand=True), place)
 
 
@@ -147,7 +146,7 @@ def _numbers(pen, shares, corner, cell) -> None:
                 corner[1] + row * cell + cell // 2,
             )
             ink = pictures.BACKGROUND if share > 0.2 else pictures.TEXT
-            pen.text(middle, f"{100 * share:.0f}", ink, anchor="mm")
+            _write(pen, middle, f"{100 * share:.0f}", "mm", ink)
 
 
 def _bar(picture, pen, corner, height) -> None:
@@ -156,7 +155,11 @@ def _bar(picture, pen, corner, height) -> None:
     column = colours(np.linspace(1, 0, height) ** 2)[:, None]
     pixels = np.repeat(column, BAR_PX, axis=1)
     picture.paste(Image.fromarray(pixels), corner)
+    written = math.inf
     for share in TICKS:
         place = corner[1] + int((1 - share**0.5) * height)
+        if written - place < FONT_PX:
+            continue  # it would be over the one below
         at = corner[0] + BAR_PX + 4, place
-        pen.text(at, f"{100 * share:.0f} %", pictures.TEXT, anchor="lm")
+        _write(pen, at, f"{100 * share:.0f} %", "lm")
+        written = place

@@ -20,10 +20,11 @@ from training.reporting.pen import FONT_PX, INK, PAPER, Pen
 SCALE, SMOOTH = 2, 2
 WIDTH_PX, PANEL_PX = 800, 260
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 84, 32, 44, 48
-TITLE_PX = 18
+TITLE_PX = 17
 LINE_PX, MARKER_PX = 2.0, 3.5
 LEGEND_PX = 36  # length of the line in the legend
 ROW_PX = 24  # height of a row of the legend
+LABEL_GAP_PX = 8
 UP_PX = 18  # middle of what is written beside an axis
 PARTS_Y, PARTS_X = 5, 8
 MARKERS_UP_TO = 40  # more points would run into each other
@@ -125,26 +126,20 @@ def _draw_panel(
     rows: Sequence[Sequence[Curve]],
     across_what: str,
 ) -> None:
-    known = [v for c in panel.curves for v in c.values if v is not None]
-    finite = [value for value in known if math.isfinite(value)]
     top = TOP_PX + ROW_PX * (len(rows) - 1)
     bottom = top + PANEL_PX - TOP_PX - BOTTOM_PX
+    up = _axis_up(panel, bottom, top)
     # A step alone may be at zero.
     last = max(steps) or 1
-    across = axes.from_zero(LEFT_PX, WIDTH_PX - RIGHT_PX, last, PARTS_X)
-    covered = [*finite, *panel.covers]
-    up = axes.around(bottom, top, covered, PARTS_Y, panel.may_be_log)
+    left = _left(pen, panel, up)
+    across = axes.from_zero(left, WIDTH_PX - RIGHT_PX, last, PARTS_X)
     every = -(-len(steps) // POINTS_UP_TO)
     mean = f" (each point is the mean of {every} values)" if every > 1 else ""
     _draw_axes(pen, across, up, f"{across_what}{mean}")
     if panel.up:
         pen.text_upwards(UP_PX, (top + bottom) / 2, panel.up)
-    lost = len(known) - len(finite)
-    notes = ["logarithmic"] if up.log else []
-    if lost:
-        notes.append(f"{lost} of {len(known)} values not finite")
-    title = f"{panel.title} ({', '.join(notes)})" if notes else panel.title
-    title = _shortened(pen, title, WIDTH_PX - LEFT_PX - RIGHT_PX, TITLE_PX)
+    room = WIDTH_PX - LEFT_PX - RIGHT_PX
+    title = pen.shortened(_title(panel), room, TITLE_PX)
     pen.text(LEFT_PX, TOP_PX / 2, title, "lm", TITLE_PX)
     few = -(-len(steps) // every) <= MARKERS_UP_TO
     _draw_legend(pen, rows, few)
@@ -154,9 +149,36 @@ def _draw_panel(
             for step, value in _means(steps, curve.values, every)
         ]
         _draw_curve(pen, curve.look, points, few)
-    if not finite:
+    if not up.marks:
         middle = (top + bottom) / 2
         pen.text(WIDTH_PX / 2, middle, "no value to draw", "mm")
+
+
+def _axis_up(panel: Panel, bottom: float, top: float) -> axes.Axis:
+    covered = [*filter(math.isfinite, _known(panel)), *panel.covers]
+    return axes.around(bottom, top, covered, PARTS_Y, panel.may_be_log)
+
+
+def _known(panel: Panel) -> list[float]:
+    """The values that there are, also those that are not finite."""
+    return [v for c in panel.curves for v in c.values if v is not None]
+
+
+def _title(panel: Panel) -> str:
+    """The title, and what is to be known of the axis and the values."""
+    known = _known(panel)
+    lost = sum(not math.isfinite(value) for value in known)
+    notes = ["logarithmic"] if _axis_up(panel, 1, 0).log else []
+    if lost:
+        notes.append(f"{lost} of {len(known)} values not finite")
+    return f"{panel.title} ({', '.join(notes)})" if notes else panel.title
+
+
+def _left(pen: Pen, panel: Panel, up: axes.Axis) -> float:
+    """Where the axis is, right of its labels and what is counted upwards."""
+    widest = max((pen.width(label) for _, label in up.marks), default=0)
+    edge = UP_PX + FONT_PX if panel.up else 4
+    return max(LEFT_PX, edge + widest + LABEL_GAP_PX)
 
 
 def _draw_axes(pen: Pen, across: axes.Axis, up: axes.Axis, below: str):
@@ -164,7 +186,7 @@ def _draw_axes(pen: Pen, across: axes.Axis, up: axes.Axis, below: str):
         y = up.at(value)
         ends = [(across.start_px, y), (across.end_px, y)]
         pen.line(ends, GRID, 1)
-        pen.text(across.start_px - 8, y, label, "rm")
+        pen.text(across.start_px - LABEL_GAP_PX, y, label, "rm")
     for value, label in across.marks:
         x = across.at(value)
         pen.line([(x, up.start_px), (x, up.start_px + 5)], INK, 1)
@@ -188,7 +210,7 @@ def _legend_rows(pen: Pen, panel: Panel) -> list[list[Curve]]:
     if all(curve.name == panel.title for curve in panel.curves):
         return [[]]
     room = WIDTH_PX - LEFT_PX - RIGHT_PX
-    title = pen.width(panel.title, TITLE_PX)
+    title = pen.width(_title(panel), TITLE_PX)
     widths = [_entry_width(pen, curve) for curve in panel.curves]
     if title + sum(widths) <= room:
         return [list(panel.curves)]
@@ -214,22 +236,13 @@ def _draw_legend(pen: Pen, rows: Sequence[Sequence[Curve]], few: bool) -> None:
         x: float = WIDTH_PX - RIGHT_PX
         y = TOP_PX / 2 + number * ROW_PX
         for curve in reversed(row):
-            name = _shortened(pen, curve.name, room, FONT_PX)
+            name = pen.shortened(curve.name, room)
             pen.text(x, y, name, "rm")
             x -= pen.width(name) + 6
             _draw_line(pen, curve.look, [(x - LEGEND_PX, y), (x, y)])
             if few:
                 _draw_marker(pen, curve.look, (x - LEGEND_PX / 2, y))
             x -= LEGEND_PX + 18
-
-
-def _shortened(pen: Pen, text: str, room: float, size: int) -> str:
-    """A text that fits, with dots for what does not."""
-    if pen.width(text, size) <= room:
-        return text
-    while text and pen.width(text + "...", size) > room:
-        text = text[:-1]
-    return text + "..."
 
 
 def _means(steps, values, every: int) -> Iterator[tuple]:

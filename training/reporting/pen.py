@@ -2,7 +2,7 @@
 
 from nonlocal_tf import pictures
 
-FONT_PX = 15
+FONT_PX = 14
 PAPER, INK = (255, 255, 255), (40, 40, 40)
 
 
@@ -31,9 +31,7 @@ class Pen:
     def text(self, x, y, text: str, anchor: str, size: int = FONT_PX) -> None:
         """Writes; anchors are l, m or r, and m for the middle of the height."""
         at = (x * self._factor, y * self._factor)
-        size *= self._factor
-        text = pictures.plain(text)
-        self._draw.text(at, text, fill=INK, anchor=anchor, font_size=size)
+        pictures.write(self._draw, at, text, size * self._factor, INK, anchor)
 
     def text_upwards(self, x, y, text: str) -> None:
         """Writes from below upwards, with the middle of the text at (x, y)."""
@@ -47,6 +45,9 @@ class Pen:
         self._picture.paste(upright, tuple(round(side) for side in corner))
 
     def width(self, text: str, size: int = FONT_PX) -> float:
-        size *= self._factor
-        text = pictures.plain(text)
-        return self._draw.textlength(text, font_size=size) / self._factor
+        return pictures.text_width(text, size * self._factor) / self._factor
+
+    def shortened(self, text: str, room: float, size: int = FONT_PX) -> str:
+        """Cuts a text to a width, with an ellipsis."""
+        scaled = size * self._factor
+        return pictures.shortened(text, room * self._factor, scaled)

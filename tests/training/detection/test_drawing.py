@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf.detection import Detections
+from tests.pictures import lettering
 from training.detection import drawing
 from training.detection.annotations import Category
 
@@ -62,3 +63,38 @@ def test_seen_keypoints_are_joined_and_others_are_not_drawn():
 def test_labels_have_colours_of_their_own():
     colours = {drawing.colour_of(label) for label in range(1, 91)}
     assert len(colours) > 80
+
+
+@pytest.mark.parametrize("size", [(9, 9), (32, 41), (60, 80), (300, 230)])
+def test_names_are_not_cut_or_over_another(size, monkeypatch):
+    names = [
+        "Übergrößenträger",
+        "cat",
+        "one with a very long name " * 3,
+        "日本",
+    ]
+    categories = [Category(n, name) for n, name in enumerate(names, start=1)]
+    rng = np.random.default_rng(3)
+    corners = rng.uniform(-4, 0.9, (40, 2)) * size[::-1]
+    boxes = np.concatenate([corners, corners + rng.uniform(2, 90, (40, 2))], 1)
+    labels = rng.integers(1, 5, 40)
+    detections = Detections(boxes, labels, np.linspace(1, 0.6, 40))
+    image = np.zeros((*size, 3), "uint8")
+    with lettering.recorded(monkeypatch) as texts:
+        drawing.png(image, detections, categories, 0.5)
+    lettering.check(texts)
+    assert texts or size == (9, 9)
+    assert not any("very long name one" in text for *_, text in texts)
+
+
+def test_a_name_keeps_its_accents():
+    shown = [
+        drawing.png(
+            np.zeros((60, 80, 3), "uint8"),
+            found_of([0.9]),
+            (Category(1, name),),
+            0.5,
+        )
+        for name in ("Tür", "Tur", "T?r")
+    ]
+    assert len(set(shown)) == 3

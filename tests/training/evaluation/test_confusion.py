@@ -1,6 +1,9 @@
+import math
+
 import numpy as np
 import pytest
 
+from tests.pictures import lettering
 from tests.training.evaluation.test_video_scores import made
 from training.evaluation import confusion
 
@@ -30,7 +33,19 @@ def test_each_square_has_the_colour_of_its_share(count):
         confusion.colours(shares), np.ones((cell, cell, 1), np.uint8)
     )
     side = count * cell
-    corner = 16 + 22 + 8 + (0 if count > 60 else 6 * len("class 0"))
+    room = 0 if count > 60 else math.ceil(confusion._width("class 0"))
+    corner = 16 + 22 + 8 + room
     got = picture[corner : corner + side, corner : corner + side]
     # In the corners of squares there are no numbers.
     np.testing.assert_array_equal(got[::cell, ::cell], expected[::cell, ::cell])
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 20, 60])
+def test_no_text_is_cut_or_over_another(count, monkeypatch):
+    names = [f"täglich {n} " + "noch länger " * (n % 4) for n in range(count)]
+    with lettering.recorded(monkeypatch) as texts:
+        picture = confusion.draw(np.full((count, count), 1 / count), names)
+    lettering.check(texts)
+    shown = [text for *_, text in texts]
+    assert f"täglich {count - 1}" in " ".join(shown)
+    assert picture.width < 1400
