@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import keras
 
-from training import checkpoints, progress
+from training import checkpoints
 from training.data import Dataset
 from training.errors import UserError
 from training.precise_bn import PreciseBatchNorm
@@ -209,30 +209,3 @@ def _check_finite(loss: float, epoch: int) -> None:
             f"The loss is {loss} in epoch {epoch}; nothing was saved since it "
             "came to that. Try a lower optimizer.base_lr, in a new --workdir."
         )
-
-
-class TimeLeft(keras.callbacks.Callback):
-    """Prints after each epoch how long the run will still take.
-
-    Args:
-        epochs: of the whole run.
-    """
-
-    def __init__(self, epochs: int):
-        super().__init__()
-        self._epochs = epochs
-        self._seconds: list[float] = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._began = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._seconds.append(time.monotonic() - self._began)
-        left = self._epochs - epoch - 1
-        if left:
-            # The first epoch of a start has the tracing of graphs in it.
-            usual = self._seconds[1:] or self._seconds
-            about = "about" if self._seconds[1:] else "less than"
-            seconds = left * sum(usual) / len(usual)
-            epochs = "1 epoch" if left == 1 else f"{left} epochs"
-            print(f"{epochs} left, {about} {progress.duration(seconds)}")

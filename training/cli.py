@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import os
 import pathlib
 import sys
@@ -23,6 +24,11 @@ def run(main: Main, arguments: Sequence[str] | None = None) -> int:
     What the user can mend ends in one line and exit code 2; anything else is
     a defect of ours and keeps its traceback.
     """
+    # Lines of a log are there at once; a name in other letters than the
+    # terminal's does not end a command.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         if keras.config.backend() != "tensorflow":
             raise UserError(

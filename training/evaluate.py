@@ -56,7 +56,10 @@ class Scores:
             precision.
         loss: mean negative logarithm of the label's probability, or binary
             cross-entropy of all classes.
-        chance: accuracy of guessing.
+        chance: accuracy of guessing among all classes; with several labels a
+            video, about the precision of random scores.
+        majority_class: the most frequent class of those that were read.
+        majority_share: accuracy of always guessing it.
         listed: how many there are in all.
         accuracy_of_listed: where those that could not be read are wrong.
         top5: share with the label among the five best classes, of more.
@@ -79,6 +82,8 @@ class Scores:
     mean_average_precision: float | None = None
     unlabelled: int | None = None
     skips_unlabelled: bool | None = None
+    majority_class: str | None = None
+    majority_share: float | None = None
     views: str | None = None
 
 
@@ -136,6 +141,8 @@ def evaluate_run(
         mean_average_precision=precision,
         unlabelled=found.get("unlabelled"),
         skips_unlabelled=found.get("skips_unlabelled"),
+        majority_class=found.get("majority_class"),
+        majority_share=found.get("majority_share"),
         views=found["views"],
     )
 

@@ -8,7 +8,14 @@ import keras
 import tensorflow as tf
 
 from nonlocal_tf import models
-from training import callbacks, checkpoints, run_model, schedules
+from training import (
+    callbacks,
+    checkpoints,
+    progress,
+    run_model,
+    schedules,
+    show_training,
+)
 from training.data import Dataset, dataset_of, pipeline
 from training.recipe import Recipe
 from training.run_folder import RunFolder
@@ -33,7 +40,7 @@ def fit(
     Args:
         chosen: the recipe.
         run: its folder, which all workers can read.
-        verbose: as for `keras.Model.fit`.
+        verbose: as for `show_training.ShowTraining`.
         devices: to train on.
         every_s: seconds between checkpoints within an epoch.
 
@@ -80,11 +87,11 @@ def fit(
             every_s if devices.workers == 1 else math.inf,
             devices.any_of,
         ),
-        *([callbacks.TimeLeft(chosen.epochs)] if verbose else []),
         *(_tensorboard(run) if devices.is_chief else []),
+        show_training.ShowTraining(chosen.steps, chosen.epoch_steps, verbose),
     ]
     fit_rest(
-        lambda *epochs: _fit(trainer, data, used, verbose, *epochs),
+        lambda *epochs: _fit(trainer, data, used, *epochs),
         history,
         chosen.epochs,
         start,
@@ -108,12 +115,15 @@ def fit_rest(
         epochs: in all.
         start: the checkpoint that is gone on from.
     """
-    with sigterm.deferred():
-        # What is left of an epoch has fewer steps than the others.
-        if start is not None and start.step:
-            fit_epochs(len(history), len(history) + 1, start.step)
-        if len(history) < epochs:
-            fit_epochs(len(history), epochs, 0)
+    try:
+        with sigterm.deferred():
+            # What is left of an epoch has fewer steps than the others.
+            if start is not None and start.step:
+                fit_epochs(len(history), len(history) + 1, start.step)
+            if len(history) < epochs:
+                fit_epochs(len(history), epochs, 0)
+    finally:
+        progress.erase()  # nothing is to be said over what was shown
 
 
 def _announce(
@@ -168,7 +178,7 @@ def _make_trainer(chosen, run, dataset, devices, start) -> Trainer:
     return trainer
 
 
-def _fit(trainer, data, used, verbose, epoch, epochs, step) -> None:
+def _fit(trainer, data, used, epoch, epochs, step) -> None:
     """Epochs from `epoch` to before `epochs`; the first from a step on."""
     steps = data.epoch_steps - step
     trainer.fit(
@@ -179,7 +189,7 @@ def _fit(trainer, data, used, verbose, epoch, epochs, step) -> None:
         validation_data=data.for_validation(),
         callbacks=used,
         shuffle=False,  # the dataset decides the order
-        verbose=verbose,
+        verbose=0,  # `ShowTraining` says it
     )
 
 

@@ -1,9 +1,11 @@
-"""How far long work is, and how long it still takes."""
+"""Progress of long work on the screen, and how long it still takes."""
 
+import shutil
 import sys
 import time
 
-EVERY_SECONDS = 5.0
+# Before the first line of progress, and between two.
+FIRST_SECONDS, EVERY_SECONDS = 5.0, 15.0
 
 
 def duration(seconds: float) -> str:
@@ -15,31 +17,63 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def columns() -> int:
+    """Return how many letters of a line that is written over are seen."""
+    return shutil.get_terminal_size((80, 24)).columns - 1
+
+
+def show(line: str) -> None:
+    """Write a line on a terminal that the next output writes over."""
+    width = columns()
+    sys.stdout.write(f"\r{line[:width]:<{width}}\r")
+    sys.stdout.flush()
+
+
+def erase() -> None:
+    """Erase what `show` wrote; nothing where stdout is no terminal."""
+    if sys.stdout.isatty():
+        show("")
+
+
+def say(text: str) -> None:
+    """Print at once, on lines of its own."""
+    erase()
+    print(text, flush=True)
+
+
 class Progress:
-    """Says on stderr now and then how much is done; results go to stdout.
+    """Prints on stderr now and then how much is done; results go to stdout.
 
     Args:
         total: how much there is.
         of: what is counted, as in "3 of 40 videos".
-        every_seconds: between two lines.
+        every_seconds: between two lines; the first may come earlier.
+        start: how much was done before.
     """
 
     def __init__(
-        self, total: int, of: str, every_seconds: float = EVERY_SECONDS
+        self,
+        total: int,
+        of: str,
+        every_seconds: float = EVERY_SECONDS,
+        start: int = 0,
     ):
-        self._total, self._of = total, of
+        self._total, self._of, self._start = total, of, start
         self._every = every_seconds
-        self._began = self._said = time.monotonic()
+        self._began = time.monotonic()
+        self._next = self._began + min(FIRST_SECONDS, every_seconds)
 
     def at(self, done: int) -> None:
         """Is called as often as something is done."""
         now = time.monotonic()
-        if done >= self._total or now - self._said < self._every:
+        if done >= self._total or done <= self._start or now < self._next:
             return
-        self._said = now
-        left = (now - self._began) / done * (self._total - done)
+        self._next = now + self._every
+        each = (now - self._began) / (done - self._start)
+        left = duration(each * (self._total - done))
+        erase()
         print(
-            f"{done} of {self._total} {self._of}, about {duration(left)} left",
+            f"{done} of {self._total} {self._of}, about {left} left",
             file=sys.stderr,
             flush=True,
         )

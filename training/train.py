@@ -24,7 +24,7 @@ from training import (
     train_options,
 )
 from training.data import dataset_of
-from training.evaluation import view_options
+from training.evaluation import video_scores, view_options
 from training.recipes import get_recipe
 from training.run_folder import RunFolder
 from training.stopping import Preempted, sigterm
@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not devices.is_chief:
         verbose = 0
     every_s = 60 * options.checkpoint_minutes
+    if verbose:
+        print(f"Reading {chosen.dataset} and building the network.")
     again = train_options.resume(run, options)
     try:
         with sigterm.handled():
@@ -97,7 +99,7 @@ def train(
     Args:
         chosen: the recipe; that of the folder, if it exists.
         run: where everything is written.
-        verbose: as for `keras.Model.fit`.
+        verbose: as for `show_training.ShowTraining`.
         devices: to train on; by default the process's one.
         every_s: seconds between checkpoints within an epoch.
 
@@ -186,9 +188,11 @@ def _summary(
 ) -> str:
     """The table at the end: what came out, and what to do with it."""
     accuracy = table.percent(result["accuracy"])
+    precision = result.get("mean_average_precision")
+    name = "accuracy" if precision is None else "mean average precision"
     rows = [
-        ("test accuracy", f"{accuracy} of {result['examples']} examples"),
-        ("chance", table.percent(result["chance"])),
+        (f"test {name}", f"{accuracy} of {result['examples']} examples"),
+        *video_scores.guessing(result),
         ("run folder", run.path),
         ("exported", exported or "no (see export below)"),
     ]

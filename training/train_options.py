@@ -68,8 +68,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--verbose",
         type=int,
         choices=(0, 1, 2),
-        help="0 silent, 1 progress bar, 2 a line an epoch (default: 1 on a "
-        "terminal, else 2)",
+        help="0 silent, 1 progress bar, 2 a line every 15 seconds and one an "
+        "epoch (default: 1 on a terminal, else 2)",
     )
 
 

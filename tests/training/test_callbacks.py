@@ -28,20 +28,6 @@ def test_a_loss_that_is_no_number_stops_before_it_is_saved(tmp_path):
     assert checkpoints.latest(run) is None
 
 
-def test_the_time_left_does_not_count_the_first_epoch(monkeypatch, capsys):
-    clock = iter([0.0, 100.0, 100.0, 110.0])
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(clock))
-    callback = callbacks.TimeLeft(epochs=5)
-    for epoch in (0, 1):
-        callback.on_epoch_begin(epoch)
-        callback.on_epoch_end(epoch)
-    said = capsys.readouterr().out.splitlines()
-    assert said == [
-        "4 epochs left, less than 6 min 40 s",
-        "3 epochs left, about 30 s",
-    ]
-
-
 def test_the_average_is_tested_and_then_taken_back():
     class Average:
         swaps = 0

@@ -1,7 +1,17 @@
+import sys
+
 import pytest
 
+from tests.training.terminals import Clock, Terminal
 from training import progress
 from training.progress import Progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
 
 
 @pytest.mark.parametrize(
@@ -17,12 +27,39 @@ def test_durations_are_said_in_two_units(seconds, said):
     assert progress.duration(seconds) == said
 
 
-def test_it_says_now_and_then_how_long_it_still_takes(monkeypatch, capsys):
-    clock = iter([0.0, 3.0, 6.0, 8.0, 20.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    said = Progress(8, "videos", every_seconds=5)
-    for done in (1, 2, 3, 8):
-        said.at(done)
+def test_it_says_now_and_then_how_long_it_still_takes(clock, capsys):
+    shown = Progress(8, "videos", every_seconds=5)
+    for done, now in ((1, 3), (2, 6), (3, 8), (8, 20)):
+        clock.now = 1000 + now
+        shown.at(done)
     captured = capsys.readouterr()
     assert captured.err == "2 of 8 videos, about 18 s left\n"
     assert captured.out == ""
+
+
+def test_the_first_line_comes_earlier_than_the_others(clock, capsys):
+    shown = Progress(90, "videos")
+    for done in range(1, 90):
+        clock.now += 1
+        shown.at(done)
+    lines = capsys.readouterr().err.splitlines()
+    numbers = [int(line.split()[0]) for line in lines]
+    assert numbers == [5, 20, 35, 50, 65, 80]
+
+
+def test_what_was_done_before_does_not_make_it_faster(clock, capsys):
+    shown = Progress(30, "videos", start=10)
+    clock.now += 20
+    shown.at(20)
+    assert capsys.readouterr().err == "20 of 30 videos, about 20 s left\n"
+
+
+def test_a_line_is_not_written_over_another(clock, monkeypatch, capsys):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    progress.show("Epoch 1/3, validation")
+    shown = Progress(4, "pictures")
+    clock.now += 9
+    shown.at(1)
+    assert terminal.lines() == [""]
+    assert capsys.readouterr().err == "1 of 4 pictures, about 27 s left\n"

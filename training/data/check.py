@@ -81,16 +81,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"than {table.percent(config.data.max_bad_share)}: mend or "
                 "delete them, or train with a larger --set data.max_bad_share"
             )
-    print(f"Picture written to {picture}")
+    print(f"\nPicture written to {picture}")
 
 
 def report(dataset: VideoDataset) -> str:
     """What is in a data set, as text."""
     parts = _good(dataset)
     bad = collections.Counter(b.split for b in dataset.bad)
-    rows: list[Sequence[object]] = [
-        ("split", "listed", "bad", "good", "frames", "seconds", "sizes")
+    rows: list[Sequence[object]] = [("split", "listed", "bad", "good")]
+    lengths: list[Sequence[object]] = [
+        ("split", "frames", "seconds", "frames a second")
     ]
+    all_sizes: list[Sequence[object]] = [("split", "width x height (videos)")]
     for split, listed in dataset.listed.items():
         probes = [probe for _, probe in parts.get(split, [])]
         seconds = [p.frames / p.fps for p in probes if p.fps]
@@ -98,18 +100,24 @@ def report(dataset: VideoDataset) -> str:
         common = [f"{size} ({n})" for size, n in sizes.most_common(3)]
         if len(sizes) > len(common):
             common.append(f"and {len(sizes) - len(common)} more")
-        rows.append(
+        rows.append((split, listed, bad[split], listed - bad[split]))
+        lengths.append(
             (
                 split,
-                listed,
-                bad[split],
-                listed - bad[split],
                 _range([p.frames for p in probes], "{:.0f}"),
                 _range(seconds, "{:.1f}"),
-                ", ".join(common),
+                _range([p.fps for p in probes if p.fps], "{:.4g}"),
             )
         )
-    lines = [table.render(rows), "", _balance(dataset)]
+        all_sizes.append((split, ", ".join(common) or "-"))
+    lines = [
+        f"Videos of each split\n{table.render(rows)}\n",
+        f"Lengths of good videos: min / median / max\n"
+        f"{table.render(lengths)}\n",
+        f"Sizes in pixels, the most frequent first\n"
+        f"{table.render(all_sizes)}\n",
+        f"Good videos of each class\n{_balance(dataset)}",
+    ]
     notes = _notes(dataset)
     if notes:
         lines += ["", *(f"note: {note}" for note in notes)]
@@ -162,7 +170,7 @@ def _balance(dataset: VideoDataset) -> str:
         )
         for split, pairs in parts.items()
     }
-    rows: list[Sequence[object]] = [("class", "", *parts)]
+    rows: list[Sequence[object]] = [("label", "class", *parts)]
     rows += [
         (label, name, *(counts[split][label] for split in parts))
         for label, name in enumerate(dataset.classes)

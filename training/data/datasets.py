@@ -48,7 +48,6 @@ class Dataset(abc.ABC):
         description: one line for `--list`.
         classes: their names, in the order of the labels.
         element_shape: of one example's pixels.
-        chance: accuracy of guessing.
         eval_examples: size of each evaluation split.
         multi_label: whether labels are a 0 or 1 for each class instead of one
             number.
@@ -62,7 +61,6 @@ class Dataset(abc.ABC):
     description: str
     classes: tuple[str, ...]
     element_shape: tuple[int, ...]
-    chance: float
     eval_examples: int
 
     @property
@@ -90,11 +88,6 @@ class Dataset(abc.ABC):
         """How many examples an evaluation split has."""
         check_split(split)
         return self.eval_examples
-
-    def guessing(self, split: str) -> float:
-        """Accuracy of guessing on an evaluation split."""
-        check_split(split)
-        return self.chance
 
     def overview(self) -> str:
         """What there is, as a line for the screen; "" if that is known."""

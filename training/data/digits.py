@@ -119,7 +119,6 @@ class DigitsRecall(_Digits):
     description = "which of 4 handwritten digits has the colour of the flash"
     classes = DIGITS
     element_shape = (FRAMES, FRAME_PX, FRAME_PX, 3)
-    chance = 1 / len(DIGITS)
 
     def make(self, handwriting, count, seed):
         # b clips, d digits: the first one is the one asked for, which tells
@@ -167,7 +166,6 @@ class DigitsFrames(_Digits):
         f"{colour} {digit}" for digit in DIGITS for colour in COLOURS
     )
     element_shape = (FRAME_PX, FRAME_PX, 3)
-    chance = 1 / (len(DIGITS) * len(COLOURS))
 
     def make(self, handwriting, count, seed):
         draw = _Draws(seed, count)

@@ -95,10 +95,6 @@ class Part:
             throughout, self._multi_hot(tf.boolean_mask(of, seen))
         )
 
-    def largest_share(self) -> float:
-        """How often the most frequent class is right."""
-        return float(self._videos_of_classes().max() / len(self.videos))
-
     def lacking(self) -> str:
         """Names classes of which there is no video here; "" if none or all."""
         counts = self._videos_of_classes()

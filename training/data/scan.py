@@ -6,18 +6,16 @@ import io
 import os
 from collections.abc import Sequence
 
-import keras
-
 from training import files
 from training.data import file_names
 from training.data.datasets import BadVideo
 from training.data.listing import Video
 from training.data.sources import Probe, Source, VideoError
 from training.errors import UserError
+from training.progress import Progress
 from training.remote import Path
 
 BAD_VIDEOS = "bad_videos.csv"
-SHOW_PROGRESS_FROM = 200
 ADVICE = (
     "Mend or delete them, or raise data.max_bad_share; python -m "
     "training.data.check lists them all."
@@ -35,16 +33,12 @@ def probe_all(source: Source, videos: list[Video]) -> list[Probe | VideoError]:
         except VideoError as error:
             return error
 
-    bar = None
-    if len(videos) >= SHOW_PROGRESS_FROM:
-        print(f"Looking at {len(videos)} videos.")
-        bar = keras.utils.Progbar(len(videos), interval=1)
+    shown = Progress(len(videos), "videos looked at")
     found = []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for result in pool.map(probe, videos):
             found.append(result)
-            if bar is not None:
-                bar.add(1)
+            shown.at(len(found))
     return found
 
 

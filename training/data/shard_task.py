@@ -23,6 +23,7 @@ from training.data.listing import Span, Video, inside
 from training.data.sequence_examples import Content
 from training.data.shard_index import Record, Shard
 from training.data.sources import VideoError
+from training.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,9 @@ def run(task: Task) -> Shard:
     offset = 0
     try:
         with tf.io.TFRecordWriter(scratch) as writer:
-            for video in task.videos:
+            shown = Progress(len(task.videos), f"videos of {task.name}")
+            for done, video in enumerate(task.videos):
+                shown.at(done)
                 try:
                     made = list(make_records(video, task))
                 except VideoError as error:

@@ -25,6 +25,7 @@ from training.data.listing import Listing, Video, inside
 from training.data.shard_index import Index, Shard
 from training.data.shard_task import Task
 from training.errors import UserError
+from training.progress import Progress
 from training.recipe import DataConfig
 
 ORDER_SEED = 2018
@@ -98,8 +99,10 @@ def make(
         path = inside(out, shard_index.NAME)
         if left and tf.io.gfile.exists(path):
             tf.io.gfile.remove(path)  # until it is right again
-        for shard in run(left) if left else ():
+        shown = Progress(len(left), "shards")
+        for count, shard in enumerate(run(left) if left else (), start=1):
             done[shard.name] = shard
+            shown.at(count)
             print(
                 f"{shard.name}: {shard.videos - len(shard.bad)} videos, "
                 f"{len(shard.bad)} bad, {shard.size_bytes / 1e6:.1f} MB",
@@ -190,7 +193,9 @@ def verify(out: str) -> str:
     if index is None:
         raise UserError(f"There is no {shard_index.NAME} of shards in {out}.")
     wrong = []
-    for shard in index.shards:
+    shown = Progress(len(index.shards), "shards compared")
+    for done, shard in enumerate(index.shards):
+        shown.at(done)
         try:
             path = remote.as_path(inside(out, shard.name))
             if files.sha256(path) != shard.sha256:

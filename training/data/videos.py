@@ -34,6 +34,7 @@ from training.data.part import Part
 from training.data.scan import check_share, probe_all, some_of
 from training.data.sources import Probe, VideoError
 from training.errors import UserError
+from training.progress import Progress
 from training.recipe import DataConfig, SamplingConfig, ViewsConfig
 
 EVAL_BATCH = 8
@@ -92,7 +93,6 @@ class VideoDataset(Dataset):
         self.listed = {name: len(v) for name, v in listing.splits.items()}
         self._splits = self._scan(listing)
         self.eval_examples = len(self._part("test"))
-        self.chance = self.guessing("test")
 
     @classmethod
     def load(cls, data, sampling):
@@ -228,9 +228,6 @@ class VideoDataset(Dataset):
             late = [k for k in self._bad if k[:2] == (part.name, "read")]
         return len(part) - len(late)
 
-    def guessing(self, split):
-        return self._part(split).largest_share()
-
     def overview(self):
         videos = ", ".join(
             f"{name} {listed - bad}" + f" ({bad} bad)" * bool(bad)
@@ -314,12 +311,13 @@ class VideoDataset(Dataset):
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             for name, pairs in self.probes().items():
+                shown = Progress(len(pairs), f"videos of {name} read")
                 numbers = range(len(pairs))
-                list(
-                    pool.map(
-                        lambda i, n=name, p=pairs: check(n, i, *p[i]), numbers
-                    )
+                checked = pool.map(
+                    lambda i, n=name, p=pairs: check(n, i, *p[i]), numbers
                 )
+                for done, _ in enumerate(checked, start=1):
+                    shown.at(done)
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """(videos listed, videos left out) of each split."""

@@ -63,7 +63,9 @@ def counts(found: Annotations) -> str:
     crowds = sum(
         one.is_crowd for picture in found.pictures for one in picture.instances
     )
-    rows: list[tuple[str, ...]] = [("id", "category", "objects", "keypoints")]
+    rows: list[tuple[str, ...]] = [
+        ("category id", "category", "objects", "keypoints an object")
+    ]
     rows += [
         (
             str(one.id),
@@ -75,8 +77,8 @@ def counts(found: Annotations) -> str:
     ]
     empty = sum(not picture.instances for picture in found.pictures)
     return (
-        f"{table.render(rows)}\n{crowds} crowds; {empty} pictures without "
-        "objects."
+        f"Objects of each category, without crowds\n{table.render(rows)}\n"
+        f"{crowds} crowds; {empty} pictures without objects."
     )
 
 

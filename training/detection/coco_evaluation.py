@@ -10,6 +10,7 @@ from training.detection import pictures
 from training.detection.annotations import Annotations, Category
 from training.detection.coco_scores import CocoScores, kinds_of
 from training.errors import UserError
+from training.progress import Progress, say
 
 
 def evaluate(
@@ -43,11 +44,13 @@ def evaluate(
     check_classes(detector, annotations, categories)
     scores = CocoScores(annotations, categories, kinds_of(detector))
     in_graph = detector.in_graph()
-    for picture in annotations.pictures:
+    shown = Progress(len(annotations.pictures), "pictures evaluated")
+    for done, picture in enumerate(annotations.pictures):
+        shown.at(done)
         try:
             image = pictures.read(picture.path)
         except UserError as error:
-            print(f"note: left out of the test: {error}")
+            say(f"note: left out of the test: {error}")
             continue
         found = detect(in_graph, image, short_side_px, long_side_px, pixels)
         scores.add(picture.id, found)

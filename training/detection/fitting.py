@@ -11,7 +11,15 @@ import tensorflow as tf
 
 from nonlocal_tf import detection
 from nonlocal_tf.detection import MaskRCNN
-from training import callbacks, checkpoints, files, optimizers, schedules
+from training import (
+    callbacks,
+    checkpoints,
+    files,
+    optimizers,
+    progress,
+    schedules,
+    show_training,
+)
 from training.data import BadVideo, scan
 from training.detection import batches
 from training.detection.annotations import Annotations, Category, Picture
@@ -28,6 +36,8 @@ from training.strategy import Devices
 CATEGORIES = "categories.json"
 BAD_PICTURES = "bad_pictures.csv"
 MAX_BAD_SHARE = 0.05
+# What is shown of an epoch; metrics.csv has all.
+SHOWN = ("loss", "val_box_AP", "val_mask_AP", "val_keypoint_AP")
 # As in Detectron.
 BIAS_RATE = 2.0
 
@@ -61,7 +71,7 @@ def fit(
         chosen: the recipe.
         run: its folder.
         data: checked.
-        verbose: as for `keras.Model.fit`.
+        verbose: as for `show_training.ShowTraining`.
         devices: to train on.
         every_s: seconds between checkpoints within an epoch.
 
@@ -81,7 +91,7 @@ def fit(
     history = checkpoints.take_up(run, start, chosen.steps, chosen.epoch_steps)
     if len(history) == chosen.epochs:
         return history
-    _announce(chosen, trainer, data, devices)
+    _announce(chosen, run, trainer, data, devices)
     record = callbacks.Record(
         run, history, chosen.epoch_steps, start, every_s=every_s
     )
@@ -101,7 +111,13 @@ def fit(
         bad,
         *tested,
         record,
-        *([callbacks.TimeLeft(chosen.epochs)] if verbose else []),
+        show_training.ShowTraining(
+            chosen.steps,
+            chosen.epoch_steps,
+            verbose,
+            data.validation is not None,
+            SHOWN,
+        ),
     ]
 
     def fit_epochs(epoch: int, until: int, step: int) -> None:
@@ -119,7 +135,7 @@ def fit(
             steps_per_epoch=chosen.epoch_steps - step,
             callbacks=used,
             shuffle=False,  # the batches decide the order
-            verbose=verbose,
+            verbose=0,  # `ShowTraining` says it
         )
 
     try:
@@ -163,7 +179,7 @@ class BadPictures(keras.callbacks.Callback):
         if len(found) == self._listed:
             return
         for bad in found[self._listed :]:
-            print(f"note: {bad.path} is left out: {bad.reason}")
+            progress.say(f"note: {bad.path} is left out: {bad.reason}")
         self._listed = len(found)
         scan.write_bad_videos(self._path, found)
         if len(found) > MAX_BAD_SHARE * self._pictures:
@@ -313,6 +329,7 @@ def _optimizer(chosen: DetectionRecipe) -> keras.optimizers.Optimizer:
 
 def _announce(
     chosen: DetectionRecipe,
+    run: RunFolder,
     trainer: DetectorTrainer,
     data: Data,
     devices: Devices,
@@ -320,7 +337,8 @@ def _announce(
     where = "" if devices.replicas == 1 else f" on {devices.replicas} devices"
     print(
         f"Training {chosen.name} ({trainer.count_params():,} parameters): "
-        f"{chosen.steps} steps of {chosen.batch}{where}."
+        f"{chosen.steps} steps of {chosen.batch}{where}.\n"
+        f"All figures of each epoch: {run.metrics_path}"
     )
     note = schedules.scaling_note(chosen)
     if note:

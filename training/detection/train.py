@@ -62,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     devices = strategy.choose(options.devices)
     verbose = train_options.verbosity(options)
     again = train_options.resume(run, options, "detection.train")
+    if verbose:
+        print("Reading the annotations and building the network.")
     try:
         with sigterm.handled():
             result = train(
@@ -92,7 +94,7 @@ def train(
     Args:
         chosen: the recipe; that of the folder, if it exists.
         run: where everything is written.
-        verbose: as for `keras.Model.fit`.
+        verbose: as for `show_training.ShowTraining`.
         devices: to train on; by default the process's one.
         every_s: seconds between checkpoints within an epoch.
 

@@ -19,6 +19,7 @@ from training.errors import UserError
 from training.evaluation.score_parts import PART_VIDEOS, Part, Parts
 from training.evaluation.video_scores import VideoScores
 from training.evaluation.view_network import Step
+from training.progress import Progress
 from training.recipe import ViewsConfig
 
 
@@ -50,10 +51,13 @@ def score_videos(
     if first:
         print(f"Going on after {first} of {len(places)} videos.")
     videos = iter(dataset.view_batches(split, views, first))
+    shown = Progress(len(places), "videos", start=first)
     while first < len(places):
         count = min(PART_VIDEOS, len(places) - first)
         numbers = range(first, first + count)
-        part = score_part(step, videos, numbers, batch, len(dataset.classes))
+        part = score_part(
+            step, videos, numbers, batch, len(dataset.classes), shown
+        )
         why = _reasons(dataset)
         rows = [listed[places[number]].path for number in numbers]
         reasons = np.array([why.get(path, "") for path in rows], dtype=str)
@@ -61,13 +65,16 @@ def score_videos(
         parts.write(len(done), part)
         done.append(part)
         first += count
-        if len(places) > PART_VIDEOS:
-            print(f"{first} of {len(places)} videos", flush=True)
     return merged(done, dataset, split, views)
 
 
 def score_part(
-    step: Step, videos: Iterator, numbers: range, batch: int, classes: int
+    step: Step,
+    videos: Iterator,
+    numbers: range,
+    batch: int,
+    classes: int,
+    shown: Progress | None = None,
 ) -> Part:
     """Scores the next videos of an iterator of `view_batches`.
 
@@ -86,6 +93,8 @@ def score_part(
         ok[row] = bool(weight)
         if ok[row]:
             waiting.add(pixels.numpy())
+        if shown is not None:
+            shown.at(number + 1)
     scores = waiting.end()
     reading = time.monotonic() - began - waiting.seconds
     rows = np.zeros((len(ok), count, classes), np.float32)
@@ -173,7 +182,6 @@ def merged(
         split=split,
         views=in_words(views),
         pool=views.pool,
-        chance=None if dataset.multi_label else dataset.guessing(split),
         reading_seconds=float(seconds[0]),
         computing_seconds=float(seconds[1]),
         versions=run_folder.versions(),
@@ -184,12 +192,15 @@ def merged(
 def score_examples(step: Step, dataset: Dataset, split: str) -> VideoScores:
     """Scores the examples of a data set that is made, not read."""
     scores, labels, began = [], [], time.monotonic()
-    computing = 0.0
+    computing, done = 0.0, 0
+    shown = Progress(dataset.examples(split), "examples")
     for pixels, label in dataset.eval_batches(split):
         pixels, start = pixels.numpy(), time.monotonic()
         scores.append(step(pixels))
         labels.append(label.numpy())
         computing += time.monotonic() - start
+        done += len(pixels)
+        shown.at(done)
     of_all = np.concatenate(scores)[:, None]  # one view each
     count = len(of_all)
     return VideoScores(
@@ -202,7 +213,6 @@ def score_examples(step: Step, dataset: Dataset, split: str) -> VideoScores:
         split=split,
         views="the clip as it is made",
         pool="mean",
-        chance=dataset.guessing(split),
         reading_seconds=time.monotonic() - began - computing,
         computing_seconds=computing,
         versions=run_folder.versions(),

@@ -9,13 +9,14 @@ ok       bool (videos,): False for what could not be read; its scores are 0
 paths    of the videos, as listed
 reasons  why a video could not be read, else empty
 classes  their names
-about    JSON: split, views, pool, chance, seconds, versions, skips_unlabelled
+about    JSON: split, views, pool, seconds, versions, skips_unlabelled
 """
 
 import dataclasses
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,6 @@ class VideoScores:
         split: "validation" or "test".
         views: which, in words.
         pool: how views become a video: "mean" or "max".
-        chance: accuracy of guessing; None for several labels a video.
         reading_seconds: in which the network waited for pixels.
         computing_seconds: in which it did not.
         versions: what they were computed on.
@@ -55,7 +55,6 @@ class VideoScores:
     split: str
     views: str
     pool: str
-    chance: float | None
     reading_seconds: float
     computing_seconds: float
     versions: dict
@@ -91,6 +90,7 @@ def load(path: Path) -> VideoScores:
     try:
         arrays = unpacked(path)
         about = json.loads(str(arrays.pop("about")))
+        about.pop("chance", None)  # of older files; it follows from labels
         scored = VideoScores(**arrays, **about)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a file of scores: {error}") from error
@@ -184,7 +184,18 @@ def _of_one_label(scored: VideoScores) -> dict[str, Any]:
         **found,
         "mean_class_accuracy": metrics.mean_class_accuracy(right, labels),
         "loss": metrics.log_loss(scores, labels),
-        "chance": scored.chance,
+        **_guessing(scored),
+    }
+
+
+def _guessing(scored: VideoScores) -> dict[str, Any]:
+    """Accuracies without looking at videos, to compare with."""
+    counts = np.bincount(scored.labels[scored.ok])
+    largest = int(counts.argmax())
+    return {
+        "chance": 1 / len(scored.classes),
+        "majority_class": str(scored.classes[largest]),
+        "majority_share": float(counts[largest] / counts.sum()),
     }
 
 
@@ -231,8 +242,29 @@ ROWS = (
     ("clip1_accuracy", "Clip1 accuracy (first view)"),
     ("clip1_mean_average_precision", "the same of the first view"),
     ("clip_accuracy", "Clip accuracy (all views)"),
-    ("chance", "chance"),
 )
+NAME_LETTERS = 40  # of a class, in a table
+
+
+def guessing(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rows of what guessing reaches: at random, and always the same class.
+
+    Args:
+        found: figures of a test, or a run's result.
+    """
+    chance = table.percent(found["chance"])
+    if found.get("mean_average_precision") is not None:
+        return [("chance (random scores)", chance)]
+    name = found.get("majority_class")
+    if name is None:  # of an older result
+        return [("chance", chance)]
+    if len(name) > NAME_LETTERS:
+        name = f"{name[: NAME_LETTERS - 1]}…"
+    share = table.percent(found["majority_share"])
+    return [
+        (f"chance (1 of {round(1 / found['chance'])} classes)", chance),
+        ("majority class", f"{share} by always saying {name!r}"),
+    ]
 
 
 def render(found: dict[str, Any]) -> str:
@@ -258,6 +290,7 @@ def render(found: dict[str, Any]) -> str:
                 table.percent(of_listed),
             )
         )
+    rows += guessing(found)
     if "classes_seen" in found:
         rows.append(("classes with a video", found["classes_seen"]))
     if found.get("unlabelled"):

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "versions",
 }
 SHARES = ("accuracy", "top", "map", "chance", "share")
+GUESSING = ("chance", "majority_share")
 LONG_LIST = 10
 
 
@@ -152,7 +153,7 @@ def _reference(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
 def _reached(run: RunFolder, rows: Sequence[Row]) -> str:
     measured = run.read_result()
     if measured is not None:
-        top = {k: v for k, v in measured.items() if k != "chance"}
+        top = {k: v for k, v in measured.items() if k not in GUESSING}
         shares = [
             f"{name} {value}"
             for name, value in _flat(top, skip=ELSEWHERE)

@@ -43,24 +43,43 @@ def videos(tmp_path):
 
 def test_counts_lengths_and_sizes(tmp_path, capsys, videos):
     printed = rows(run(tmp_path, capsys, videos).out)
-    assert printed[0][:4] == ["split", "listed", "bad", "good"]
-    splits = {row[0]: row for row in printed[1:4]}
-    assert {name: int(row[1]) for name, row in splits.items()} == {
-        "train": 7,
-        "validation": 2,
-        "test": 2,
-    }
-    low, _, median, _, high = splits["train"][4:9]
+    assert printed[1] == ["split", "listed", "bad", "good"]
+    assert [row[:2] for row in printed[2:5]] == [
+        ["train", "7"],
+        ["validation", "2"],
+        ["test", "2"],
+    ]
+    (low, _, median, _, high), _ = (
+        next(row[1:6] for row in printed[6:] if row[0] == split)
+        for split in ("train", "test")
+    )
     assert 10 <= int(low) <= int(median) <= int(high) <= 16
-    assert splits["test"][-2:] == ["52x36", "(2)"]
+    assert ["test", "52x36", "(2)"] in printed
     assert ["0", "jump", "5", "1", "1"] in printed
     assert ["1", "walk", "slöwly", "2", "1", "1"] in printed
+
+
+def test_every_figure_has_a_heading_and_a_unit(tmp_path, capsys, videos):
+    printed = run(tmp_path, capsys, videos).out.splitlines()
+    starts = [n for n, line in enumerate(printed) if "split  " in line]
+    titles = [printed[n - 1] for n in starts]
+    assert titles[1] == "Lengths of good videos: min / median / max"
+    units = printed[starts[1]]
+    assert units.split() == [
+        "split",
+        "frames",
+        "seconds",
+        *"frames a second".split(),
+    ]
+    assert "width x height (videos)" in printed[starts[2]]
+    assert "label  class" in "\n".join(printed)
+    assert all(len(n) < 80 for n in printed if str(tmp_path) not in n)
 
 
 def test_bad_videos_are_counted_and_listed(tmp_path, capsys, videos):
     (videos / "jump" / "empty.MP4").write_bytes(b"")
     printed = run(tmp_path, capsys, videos).out
-    counts = [row for row in rows(printed) if row[0] in ("train", "test")]
+    counts = [row for row in rows(printed)[2:5]]
     assert "bad_videos.csv" in printed
     with open(tmp_path / "out" / "bad_videos.csv", newline="") as file:
         (bad,) = csv.DictReader(file)

@@ -20,6 +20,8 @@ def test_what_there_is_is_counted(options, capsys):
     said = capsys.readouterr().out
     assert "3 pictures, 5 objects of 2 categories" in said
     assert "Nothing is wrong." in said
+    head = next(line for line in said.splitlines() if "category id" in line)
+    assert head.split("  ")[-1] == "keypoints an object"
     rows = [line.split() for line in said.splitlines() if "wedge" in line]
     assert rows == [["8", "wedge", "3", "2"]] or rows == [
         ["8", "wedge", "2", "2"]

@@ -24,7 +24,6 @@ def made(scores, labels, ok=None, pool="mean"):
         split="test",
         views="2 clips",
         pool=pool,
-        chance=0.25,
         reading_seconds=1.0,
         computing_seconds=3.0,
         versions={},
@@ -154,3 +153,45 @@ def test_a_file_whose_arrays_do_not_fit_is_said(tmp_path):
     video_scores.save(tmp_path / "scores.npz", short)
     with pytest.raises(UserError, match="expected ok for scores"):
         video_scores.load(tmp_path / "scores.npz")
+
+
+def test_chance_is_of_all_classes_and_the_majority_class_is_named():
+    # Of three classes, one has no video; what could not be read counts not.
+    labels = np.array([0, 2, 2, 2, 0, 0, 0])
+    ok = np.array([True, True, True, True, True, False, False])
+    found = video_scores.figures(made(draw(7, 1, 3), labels, ok))
+    assert found["chance"] == pytest.approx(1 / 3)
+    assert found["majority_class"] == "class 2"
+    assert found["majority_share"] == pytest.approx(3 / 5)
+    rows = video_scores.render(found).splitlines()
+    of_chance = [" ".join(row.split()) for row in rows if "chance" in row]
+    assert of_chance == ["chance (1 of 3 classes) 33.3 %"]
+    assert "60.0 % by always saying 'class 2'" in video_scores.render(found)
+
+
+def test_a_long_name_of_the_majority_class_is_shortened():
+    name = "opening a jar of pickles with one hand while standing"
+    found = {"chance": 0.5, "majority_class": name, "majority_share": 0.75}
+    rows = video_scores.guessing(found)
+    assert rows[1][1] == (
+        "75.0 % by always saying 'opening a jar of pickles with one hand …'"
+    )
+
+
+def test_chance_of_several_labels_is_that_of_random_scores():
+    labels = np.array([[1, 0], [1, 1], [1, 0], [0, 0]], np.uint8)
+    found = video_scores.figures(made(draw(4, 1, 2), labels))
+    assert video_scores.guessing(found) == [
+        ("chance (random scores)", "50.0 %")
+    ]
+
+
+def test_a_file_of_scores_with_another_chance_is_still_read(tmp_path):
+    scored = made(draw(4, 1, 3), np.array([0, 0, 1, 0]))
+    path = tmp_path / "scores.npz"
+    video_scores.save(path, scored)
+    arrays = video_scores.unpacked(path)
+    about = {**json.loads(str(arrays["about"])), "chance": 0.75}
+    arrays["about"] = np.array(json.dumps(about))
+    path.write_bytes(video_scores.packed(**arrays))
+    assert video_scores.figures(video_scores.load(path))["chance"] == 1 / 3
