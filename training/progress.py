@@ -44,6 +44,9 @@ def say(text: str) -> None:
 class Progress:
     """Prints on stderr now and then how much is done; results go to stdout.
 
+    The first of what is counted is left out of the estimate: it may build a
+    graph.
+
     Args:
         total: how much there is.
         of: what is counted, as in "3 of 40 videos".
@@ -60,20 +63,23 @@ class Progress:
     ):
         self._total, self._of, self._start = total, of, start
         self._every = every_seconds
-        self._began = time.monotonic()
-        self._next = self._began + min(FIRST_SECONDS, every_seconds)
+        self._next = time.monotonic() + min(FIRST_SECONDS, every_seconds)
+        self._first: tuple[int, float] | None = None
 
     def at(self, done: int) -> None:
         """Is called as often as something is done."""
         now = time.monotonic()
-        if done >= self._total or done <= self._start or now < self._next:
+        if done >= self._total or done <= self._start:
+            return
+        if self._first is None:
+            self._first = done, now
+        if now < self._next:
             return
         self._next = now + self._every
-        each = (now - self._began) / (done - self._start)
-        left = duration(each * (self._total - done))
+        line = f"{done} of {self._total} {self._of}"
+        count, since = done - self._first[0], now - self._first[1]
+        if count:
+            left = duration(since / count * (self._total - done))
+            line += f", about {left} left"
         erase()
-        print(
-            f"{done} of {self._total} {self._of}, about {left} left",
-            file=sys.stderr,
-            flush=True,
-        )
+        print(line, file=sys.stderr, flush=True)

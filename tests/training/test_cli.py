@@ -1,4 +1,6 @@
 import errno
+import io
+import sys
 
 import pytest
 
@@ -94,6 +96,19 @@ def test_an_unknown_option_is_2(command, capsys):
     with pytest.raises(SystemExit) as stop:
         command.main(["--workdri=x"])
     assert stop.value.code == 2
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_log_has_each_line_at_once_and_in_any_letters(monkeypatch):
+    log = io.BytesIO()
+    stream = io.TextIOWrapper(log, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    def main(arguments):
+        print("Reading täglich\udcff.mp4")
+        assert log.getvalue() == rb"Reading t\xe4glich\udcff.mp4" + b"\n"
+
+    assert cli.run(main) == 0
 
 
 def test_table_aligns_columns():

@@ -49,7 +49,9 @@ def test_the_first_line_comes_earlier_than_the_others(clock, capsys):
 
 def test_what_was_done_before_does_not_make_it_faster(clock, capsys):
     shown = Progress(30, "videos", start=10)
-    clock.now += 20
+    clock.now += 2
+    shown.at(11)
+    clock.now += 18
     shown.at(20)
     assert capsys.readouterr().err == "20 of 30 videos, about 20 s left\n"
 
@@ -62,4 +64,16 @@ def test_a_line_is_not_written_over_another(clock, monkeypatch, capsys):
     clock.now += 9
     shown.at(1)
     assert terminal.lines() == [""]
-    assert capsys.readouterr().err == "1 of 4 pictures, about 27 s left\n"
+    assert capsys.readouterr().err == "1 of 4 pictures\n"
+
+
+def test_the_first_one_does_not_count_in_the_estimate(clock, capsys):
+    shown = Progress(9, "pictures", every_seconds=2)
+    clock.now += 60
+    shown.at(1)
+    clock.now += 3
+    shown.at(2)
+    assert capsys.readouterr().err.splitlines() == [
+        "1 of 9 pictures",
+        "2 of 9 pictures, about 21 s left",
+    ]

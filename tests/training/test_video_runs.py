@@ -50,9 +50,14 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     run, out = tmp_path / "run", tmp_path / "model"
     arguments = [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
     (videos / "jump" / "read me.txt").write_text("about the films")
-    train.main([*arguments, f"--export={out}"])
-    said = "note: passed over 1 file that is no video: 1 .txt\n"
-    assert said in capsys.readouterr().out
+    train.main([*arguments, f"--export={out}", "--verbose=2"])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "Reading folder and building the network."
+    assert "note: passed over 1 file that is no video: 1 .txt" in shown
+    assert "Epoch 1/2: 2 steps (the first builds the graph" in "\n".join(shown)
+    ends = [line for line in shown if line.startswith("Epoch 2/2, ")]
+    assert len(ends) == 1 and ": accuracy " in ends[0]
+    assert any(line.startswith("1 epoch left, about ") for line in shown)
     result = json.loads((run / "result.json").read_text())
     assert result["examples"] == 2
     assert (out / "1" / "assets" / "classes.txt").read_text().split("\n") == [

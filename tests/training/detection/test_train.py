@@ -1,5 +1,6 @@
 """Detectors are trained by a command, into folders."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -24,16 +25,26 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The folder of a finished run."""
+    """The folder of a finished run; screen.txt beside it is what was said."""
     folder = tmp_path_factory.mktemp("small")
     workdir = folder / "run"
-    train.main(
-        [
-            *small_run.options(folder / "set", validation=True),
-            f"--workdir={workdir}",
-        ]
-    )
+    options = small_run.options(folder / "set", validation=True)
+    with (
+        open(folder / "screen.txt", "w") as screen,
+        contextlib.redirect_stdout(screen),
+    ):
+        train.main([*options, f"--workdir={workdir}", "--verbose=2"])
     return workdir
+
+
+def test_an_epoch_is_a_short_line(run):
+    said = (run.parent / "screen.txt").read_text().splitlines()
+    assert "Reading the annotations and building the network." in said
+    assert f"All figures of each epoch: {run}/metrics.csv" in said
+    epochs = [line for line in said if line.startswith("Epoch 2/2, ")]
+    assert len(epochs) == 1 and len(epochs[0]) < 80
+    assert "val_box_AP " in epochs[0] and "AP50" not in epochs[0]
+    assert not any("rpn_boxes" in line for line in said)
 
 
 def test_a_run_ends_with_its_last_test(run):

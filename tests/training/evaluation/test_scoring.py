@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics import average_precision_score
 
 from nonlocal_tf import create_model, preprocess
@@ -406,3 +407,22 @@ def test_the_middle_clip_is_the_one_of_validation(tmp_path):
     logits = np.asarray(trained(preprocess.normalize(batch[0])), "float64")
     np.testing.assert_allclose(scored.scores[:, 0], softmax(logits), **EXACT)
     assert scored.labels.tolist() == batch[1].numpy().tolist()
+
+
+def test_each_video_of_a_part_is_counted():
+    pixels = tf.zeros((2, 1, 3, 3, 3), tf.uint8)
+    videos = iter([(pixels, 0, 1.0, 5), (pixels, 0, 0.0, 6)])
+    counts = []
+
+    class Shown:
+        at = staticmethod(counts.append)
+
+    part = scoring.score_part(
+        lambda views: np.ones((len(views), 4), np.float32),
+        videos,
+        range(5, 7),
+        batch=3,
+        classes=4,
+        shown=Shown(),
+    )
+    assert counts == [6, 7] and part.ok.tolist() == [True, False]

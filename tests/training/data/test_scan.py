@@ -1,0 +1,27 @@
+"""Looking at all videos of a data set."""
+
+from training import progress
+from training.data import scan
+from training.data.sources import Probe, VideoError
+
+
+class Source:
+    """Stands for a storage in which one video of three is bad."""
+
+    def probe(self, video):
+        if video == "b":
+            raise VideoError("the file is empty")
+        return Probe(5, 36, 52, 25.0)
+
+
+def test_long_scans_say_how_far_they_are(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
+    found = scan.probe_all(Source(), ["a", "b", "c"])
+    assert [isinstance(one, VideoError) for one in found] == [
+        False,
+        True,
+        False,
+    ]
+    printed = capsys.readouterr()
+    assert printed.err.startswith("1 of 3 videos looked at\n")
+    assert printed.out == ""
