@@ -192,6 +192,12 @@ class DataConfig:
             default one for all runs of a user.
         decoder: of video files: "pyav", or "tensorflow_io" where its FFmpeg
             loads, which decodes whole files.
+        max_pixels: of a frame of a video file; larger ones are bad videos.
+            The default is 4096 x 4096.
+        max_frames: of a video file; longer ones are bad videos.
+        max_seconds: that decoding a video file once may take, and a second
+            more for each MB of it; slower ones are bad videos. Web servers get
+            a minute, and more only while they send.
         service: address of a tf.data service that reads the clips for
             training, such as "grpc://10.0.0.5:5000"; not for video files. The
             order of batches is then no longer the same in every run.
@@ -207,6 +213,9 @@ class DataConfig:
     max_bad_share: float = 0.05
     cache: str | None = None
     decoder: str = "pyav"
+    max_pixels: int = 1 << 24
+    max_frames: int = 1_000_000
+    max_seconds: float = 600.0
     service: str | None = None
 
     def __post_init__(self):

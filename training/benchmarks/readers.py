@@ -11,7 +11,13 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from training.data import DATASETS, decode, sharding, transforms
+from training.data import (
+    DATASETS,
+    decode,
+    sharding,
+    transforms,
+    video_container,
+)
 from training.data.frame_folders import FrameFolders
 from training.data.index_cache import IndexCache
 from training.data.listing import Video
@@ -33,7 +39,7 @@ def encode_small(source: pathlib.Path, target: pathlib.Path, gop: int) -> None:
     resampler = transforms.Resampler(
         height, width, window[None].numpy(), size_px
     )
-    av = decode.pyav()
+    av = video_container.pyav()
     with av.open(str(target), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.height, stream.width = size_px

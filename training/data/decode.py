@@ -17,17 +17,17 @@ beyond a keyframe (rare: pictures that are refreshed bit by bit), frames that
 are found by seeking may differ from those of a decoder run from the start.
 """
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from training.data import frame_times, orientation
+from training.data.frame_times import FrameTimes
 from training.data.sources import VideoError
-from training.errors import missing_extra
+from training.data.video_container import VideoContainer, opened, pyav
+from training.data.video_limits import Limits
 
 # Seeking costs about as much as decoding so many frames.
 SEEK_FRAMES = 8
@@ -35,15 +35,33 @@ SEEK_FRAMES = 8
 STRICT = {"err_detect": "explode"}
 # Decoders that take what to leave out when they start, not at every packet.
 WHOLE_CODECS = {"av1", "libdav1d", "libaom-av1"}
-# What PyAV raises besides FFmpegError, on damage that confuses it.
-CONFUSED = (ValueError, IndexError, AttributeError)
-# Formats of FFmpeg that make frames of images and texts; so do all "..._pipe".
-STILL_FORMATS = {"image2", "tty", "ico"}
+# Formats of FFmpeg that make frames of images; so do all "..._pipe".
+STILL_FORMATS = {"ico"}
+# Codecs of which most frames are changes to the one before, whatever their
+# containers say of keyframes.
+CHAINED_CODECS = {"gif", "apng"}
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
 class _Disorder(Exception):
     """What the decoder puts out is not what the index says."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stamps:
+    """What one pass over a file finds.
+
+    Attributes:
+        stamps: of the frames as they come out; None for those without.
+        last_duration: of the last of them, 0 if the file does not say.
+        timestamps: as `VideoIndex.timestamps`.
+        keyframes: as `VideoIndex.keyframes`.
+    """
+
+    stamps: Sequence[int | None]
+    last_duration: int
+    timestamps: np.ndarray
+    keyframes: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +76,9 @@ class VideoIndex:
         order: "timestamps" or "count".
         timestamps: int64, ascending, one a frame, for "timestamps".
         keyframes: int64, the frames at which decoding can start.
+        flip: whether it asks for a flip from left to right before that.
+        edges_s: as `FrameTimes` has them; None where frames are evenly spaced.
+        stamped: as there.
     """
 
     frames: int
@@ -68,44 +89,62 @@ class VideoIndex:
     order: str
     timestamps: np.ndarray
     keyframes: np.ndarray
+    flip: bool = False
+    edges_s: np.ndarray | None = None
+    stamped: bool = True
+
+    @property
+    def times(self) -> FrameTimes | None:
+        """When its frames are shown; None where that is not known."""
+        if not self.fps:
+            return None
+        return FrameTimes(self.frames, self.fps, self.edges_s, self.stamped)
 
 
-def index_video(path: str | os.PathLike) -> VideoIndex:
+def index_video(
+    path: str | os.PathLike, limits: Limits | None = None
+) -> VideoIndex:
     """Decodes a file once and says how its frames can be found.
 
     Args:
         path: of a video file; `http://` and, with tensorflow-io, `s3://` too.
+        limits: of what that may take; None for those that all files have.
 
     Raises:
-        VideoError: the file is missing, is no video or has no frame that can
-            be decoded.
+        VideoError: the file is missing, is no video, has no frame that can
+            be decoded, or is beyond a limit.
     """
-    none = np.zeros(0, np.int64)
-    found = _ordered(path)
-    ordered, keyframes = found or (none, none)
-    frames = len(ordered)
-    with _opened(path) as (container, stream):
-        first = None
-        for frame in _decode(container, stream):
-            first = first or frame
-            if found:
-                break
-            frames += 1
+    limits = limits or Limits()
+    found = _ordered(path, limits)
+    with opened(path, limits) as video:
+        frames = _decode(video)
+        first = next(frames, None)
         if first is None:
             raise VideoError("no frame can be decoded")
-        turns = round(getattr(first, "rotation", 0) / 90) % 4
+        if found is None:
+            found = _counted(video, first, frames)
+        rotation, flip = orientation.of_frame(first)
         height, width = first.height, first.width
-        if turns % 2:
+        if rotation % 2:
             height, width = width, height
+        context = video.stream.codec_context
+        seeks = not video.is_web and context.name not in CHAINED_CODECS
+        in_order = bool(len(found.timestamps))
+        times = frame_times.measure(
+            found.stamps, found.last_duration, video.stream, in_order
+        )
         return VideoIndex(
-            frames=frames,
+            frames=len(found.stamps),
             height=height,
             width=width,
-            fps=_rate(stream, ordered),
-            rotation=turns,
-            order="timestamps" if found else "count",
-            timestamps=ordered,
-            keyframes=keyframes,
+            fps=times.fps if times else 0.0,
+            rotation=rotation,
+            order="timestamps" if in_order and seeks else "count",
+            timestamps=found.timestamps,
+            keyframes=found.keyframes,
+            flip=flip,
+            edges_s=times.edges_s if times else None,
+            stamped=times.stamped if times else False,
         )
 
 
@@ -115,6 +154,7 @@ def read_frames(
     index: VideoIndex,
     transform: Transform = np.ascontiguousarray,
     on_disorder: Callable[[], None] = lambda: None,
+    limits: Limits | None = None,
 ) -> np.ndarray:
     """Reads frames of a video by their numbers.
 
@@ -129,25 +169,28 @@ def read_frames(
         on_disorder: is called where seeking did not lead to what the index
             says, as in files whose containers have no table of places: all
             was decoded from the start then, and had better be again.
+        limits: as for `index_video`.
 
     Returns:
         What `transform` gives for each, stacked; uint8
         `(len(frames), height, width, 3)` without one.
 
     Raises:
-        VideoError: the file has gone, or nothing of it can be decoded.
+        VideoError: the file has gone, nothing of it can be decoded, or it is
+            beyond a limit.
     """
+    limits = limits or Limits()
     numbers = _numbers(frames, index)
     wanted = sorted(set(numbers))
     picture = _picture_of(index, transform)
     if index.order == "count":
-        found = dict(_by_counting(path, wanted, picture))
+        found = dict(_by_counting(path, wanted, picture, limits))
     else:
         try:
-            found = dict(_by_seeking(path, wanted, index, picture))
+            found = dict(_by_seeking(path, wanted, index, picture, limits))
         except _Disorder:  # some demuxers seek to the wrong place
             on_disorder()
-            found = dict(_by_counting(path, wanted, picture))
+            found = dict(_by_counting(path, wanted, picture, limits))
     return np.stack([found[number] for number in numbers])
 
 
@@ -157,6 +200,7 @@ def stream_frames(
     index: VideoIndex,
     transform: Transform = np.ascontiguousarray,
     on_disorder: Callable[[], None] = lambda: None,
+    limits: Limits | None = None,
 ) -> Generator[tuple[int, np.ndarray], None, None]:
     """Reads frames one by one in a single pass, and keeps none of them.
 
@@ -166,6 +210,7 @@ def stream_frames(
         index: as there.
         transform: as there.
         on_disorder: as there.
+        limits: as there.
 
     Yields:
         Each number once, ascending, and what `transform` gives for it. Where
@@ -175,19 +220,20 @@ def stream_frames(
     Raises:
         VideoError: as `read_frames`.
     """
+    limits = limits or Limits()
     left = sorted(set(_numbers(frames, index)))
     picture = _picture_of(index, transform)
     if index.order != "count":
         done = 0
         try:
-            for found in _by_seeking(path, left, index, picture):
+            for found in _by_seeking(path, left, index, picture, limits):
                 done += 1
                 yield found
         except _Disorder:
             on_disorder()
         left = left[done:]
     if left:
-        yield from _by_counting(path, left, picture)
+        yield from _by_counting(path, left, picture, limits)
 
 
 def shows(path: str | os.PathLike) -> bool:
@@ -196,11 +242,11 @@ def shows(path: str | os.PathLike) -> bool:
     It is if FFmpeg knows its format and a frame of it can be decoded.
     """
     try:
-        with _opened(path) as (container, stream):
-            name = container.format.name
+        with opened(path, Limits()) as video:
+            name = video.format_name
             if name.endswith("_pipe") or name in STILL_FORMATS:
                 return False
-            return next(_decode(container, stream), None) is not None
+            return next(_decode(video), None) is not None
     except VideoError:
         return False
 
@@ -227,12 +273,14 @@ def _picture_of(index: VideoIndex, transform: Transform) -> Callable:
         rgb = reformatter.reformat(
             frame, width=width, height=height, format="rgb24", threads=1
         )
-        return transform(np.rot90(rgb.to_ndarray(), index.rotation))
+        return transform(
+            orientation.oriented(rgb.to_ndarray(), index.rotation, index.flip)
+        )
 
     return picture
 
 
-def _by_seeking(path, wanted, index, picture) -> Iterator:
+def _by_seeking(path, wanted, index, picture, limits) -> Iterator:
     """Decodes from the last keyframe before what is wanted.
 
     Raises:
@@ -241,16 +289,16 @@ def _by_seeking(path, wanted, index, picture) -> Iterator:
     ordered = index.timestamps
     left = wanted[::-1]
     stamps = {int(ordered[number]) for number in wanted}
-    with _opened(path, **STRICT) as (container, stream):
+    with opened(path, limits, **STRICT) as video:
         last = -1  # number of the frame that came out last
         while left:
             key = _keyframe_before(index, left[-1])
             if key - last > SEEK_FRAMES:
-                container.seek(int(ordered[key]), stream=stream)
+                video.seek(int(ordered[key]))
                 last = key - 1
             # Ends where a later seek pays; else at the last frame wanted.
             until = _until(index, left)
-            for frame in _decode(container, stream, stamps):
+            for frame in _decode(video, stamps):
                 number = _number(ordered, frame)
                 if number < key:
                     continue  # shown before the keyframe, stored behind it
@@ -263,19 +311,23 @@ def _by_seeking(path, wanted, index, picture) -> Iterator:
                         break
             else:
                 raise _Disorder
-            stream.codec_context.flush_buffers()
+            video.stream.codec_context.flush_buffers()
 
 
-def _ordered(path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Timestamps and numbers of keyframes, if both can be trusted."""
+def _ordered(path, limits: Limits) -> _Stamps | None:
+    """Time stamps and keyframes of all frames, if both can be trusted."""
     packets, shown = [], []
+    duration = 0
     # Without that filter pictures are not right, but which there are is.
-    with _opened(path, **STRICT, skip_loop_filter="all") as (container, stream):
+    with opened(path, limits, **STRICT, skip_loop_filter="all") as video:
         try:
-            for packet in _packets(container, stream):
+            for packet in video.packets():
                 if packet.size and not packet.is_discard:
                     packets.append((packet.pts, packet.is_keyframe))
-                shown += [frame.pts for frame in packet.decode()]
+                for frame in video.decoded(packet):
+                    shown.append(frame.pts)
+                    duration = frame.duration
+                video.check_count(len(shown))
         except pyav().error.EOFError:
             pass
         except pyav().error.FFmpegError:
@@ -285,15 +337,19 @@ def _ordered(path) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     ordered = np.array(shown, np.int64)
     keys = sorted(stamp for stamp, is_key in packets if is_key)
-    return ordered, np.searchsorted(ordered, keys).astype(np.int64)
+    keyframes = np.searchsorted(ordered, keys).astype(np.int64)
+    return _Stamps(shown, duration, ordered, keyframes)
 
 
-def _rate(stream, ordered: np.ndarray) -> float:
-    """Frames a second; from the frames' times, which headers may not tell."""
-    if len(ordered) > 1 and stream.time_base:
-        seconds = float((ordered[-1] - ordered[0]) * stream.time_base)
-        return (len(ordered) - 1) / seconds
-    return float(stream.average_rate or 0)
+def _counted(video: VideoContainer, first, frames: Iterator) -> _Stamps:
+    """Time stamps of all frames, which do not help to find them."""
+    stamps, duration = [first.pts], first.duration
+    for frame in frames:
+        stamps.append(frame.pts)
+        duration = frame.duration
+        video.check_count(len(stamps))
+    none = np.zeros(0, np.int64)
+    return _Stamps(stamps, duration, none, none)
 
 
 def _number(ordered: np.ndarray, frame) -> int:
@@ -306,12 +362,12 @@ def _number(ordered: np.ndarray, frame) -> int:
     return number
 
 
-def _by_counting(path, wanted, picture) -> Iterator:
+def _by_counting(path, wanted, picture, limits) -> Iterator:
     """Decodes from the start and counts what comes out."""
     left = wanted[::-1]
     before = None
-    with _opened(path) as (container, stream):
-        for number, frame in enumerate(_decode(container, stream)):
+    with opened(path, limits) as video:
+        for number, frame in enumerate(_decode(video)):
             before = frame
             if number == left[-1]:
                 yield left.pop(), picture(frame)
@@ -339,119 +395,28 @@ def _until(index: VideoIndex, numbers: list[int]) -> int:
 
 
 def _decode(
-    container, stream, wanted: Collection[int] | None = None
+    video: VideoContainer, wanted: Collection[int] | None = None
 ) -> Iterator:
     """Frames in the order of the decoder.
 
     Args:
-        container: from `_opened`.
-        stream: from `_opened`.
+        video: from `opened`.
         wanted: timestamps; frames of others may be left out, and a packet
             that is refused is a disorder. Without them such packets are
             passed over.
     """
     av = pyav()
-    skips = stream.codec_context.name not in WHOLE_CODECS
-    for packet in _packets(container, stream):
+    context = video.stream.codec_context
+    skips = context.name not in WHOLE_CODECS
+    for packet in video.packets():
         if skips and wanted is not None and packet.size:
             # What no frame refers to need not be decoded.
             skip = packet.pts is not None and packet.pts not in wanted
-            stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
+            context.skip_frame = "NONREF" if skip else "DEFAULT"
         try:
-            yield from packet.decode()
+            yield from video.decoded(packet)
         except av.error.EOFError:
             return
         except av.error.FFmpegError as error:
             if wanted is not None:
                 raise _Disorder from error
-
-
-@contextlib.contextmanager
-def _opened(
-    path: str | os.PathLike, **options: str
-) -> Iterator[tuple[Any, Any]]:
-    """A container and its video stream, decoding on one thread.
-
-    Pipelines read many clips at once; threads in each would only compete.
-    """
-    av = pyav()
-    path = os.fspath(path)
-    try:
-        with contextlib.ExitStack() as stack:
-            source: Any = path
-            if "://" in path and not path.startswith(("http://", "https://")):
-                source = stack.enter_context(tf.io.gfile.GFile(path, "rb"))
-            elif "://" not in path:
-                _check_file(path)
-                source = os.path.abspath(path)  # "a:b" is no protocol
-            container = stack.enter_context(
-                _quietly(av.open, source, metadata_errors="replace")
-            )
-            stream = _video_stream(container)
-            stream.codec_context.thread_count = 1
-            stream.codec_context.options = options
-            yield container, stream
-    except av.error.FFmpegError as error:
-        reason = error.strerror or type(error).__name__
-        raise VideoError(f"it cannot be read as a video: {reason}") from error
-    except tf.errors.NotFoundError as error:
-        raise VideoError("there is no such file") from error
-    except (OSError, tf.errors.OpError) as error:
-        raise VideoError(f"it cannot be read: {error}") from error
-
-
-def _quietly(function: Callable, *arguments, **options) -> Any:
-    """Calls PyAV; whatever it raises on odd content is a bad video."""
-    try:
-        return function(*arguments, **options)
-    except CONFUSED as error:
-        if isinstance(error, pyav().error.FFmpegError):
-            raise
-        raise VideoError(f"it cannot be read as a video: {error}") from error
-
-
-def _video_stream(container):
-    """The stream that players show; covers of sound are none."""
-    av = pyav()
-    films = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & av.stream.Disposition.attached_pic
-    ]
-    if not films:
-        raise VideoError("it has no video stream")
-    best = container.streams.best("video")
-    stream = best if best in films else films[0]
-    if stream.codec_context is None:
-        raise VideoError("there is no decoder for its codec")
-    return stream
-
-
-def _packets(container, stream) -> Iterator:
-    """What `demux` gives; damage that confuses PyAV ends it."""
-    packets = iter(container.demux(stream))
-    with contextlib.suppress(StopIteration):
-        while True:
-            yield _quietly(next, packets)
-
-
-def _check_file(path: str) -> None:
-    if not os.path.exists(path):
-        raise VideoError("there is no such file")
-    if os.path.isdir(path):
-        raise VideoError("it is a folder, not a video file")
-    if not os.path.getsize(path):
-        raise VideoError("the file is empty")
-
-
-def pyav() -> Any:
-    """PyAV's module.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise missing_extra("av", "video") from error
-    return av

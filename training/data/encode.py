@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from training.data import decode
+from training.data import video_container
 
 # The first that FFmpeg was built with; browsers play the first.
 CODECS = ("libx264", "mpeg4")
@@ -22,7 +22,7 @@ def mp4(pictures: Iterable[np.ndarray], milliseconds: int) -> bytes:
     Raises:
         UserError: PyAV is not installed.
     """
-    av = decode.pyav()
+    av = video_container.pyav()
     content = io.BytesIO()
     codec = next(c for c in CODECS if c in av.codecs_available)
     rate = fractions.Fraction(1000, milliseconds)

@@ -19,9 +19,10 @@ import tensorflow as tf
 from training.data import decode
 from training.data.decode import VideoIndex
 from training.data.sources import VideoError
+from training.data.video_limits import Limits
 from training.errors import UserError
 
-VERSION = 2  # of what is stored; another one is not read
+VERSION = 3  # of what is stored; another one is not read
 KEEP_IN_MEMORY = 4096
 NOTICE_SECONDS = 1  # that a lock is held before it is said
 WAIT_SECONDS = 10  # for a lock after that, once in a process
@@ -55,13 +56,20 @@ class IndexCache:
 
     Args:
         path: of the SQLite file, made if needed; by default that of the user.
+        limits: of what reading a file may take; they hold for what is kept
+            too.
 
     Raises:
         UserError: the file that `path` names is something else, or is in a
             place where no file can be.
     """
 
-    def __init__(self, path: str | os.PathLike | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike | None = None,
+        limits: Limits | None = None,
+    ):
+        self.limits = limits or Limits()
         self._lock = threading.Lock()
         self._complained = False
         self._recent: dict[tuple, VideoIndex] = {}
@@ -87,15 +95,17 @@ class IndexCache:
         """The index of a file, made by decoding it if it is new.
 
         Raises:
-            VideoError: it is missing or cannot be read.
+            VideoError: it is missing, cannot be read or is beyond a limit.
         """
         key = (_absolute(path), *_state(path))
         with self._lock:
             found = self._recent.get(key)
         found = found or self._load(key)
         if found is None:
-            found = decode.index_video(path)
+            found = decode.index_video(path, self.limits)
             self._store(key, found)
+        self.limits.check_size(found.width, found.height)
+        self.limits.check_count(found.frames)
         self._remember(key, found)
         return found
 
@@ -234,17 +244,24 @@ def _pack(index: VideoIndex) -> bytes:
     """Differences of timestamps are mostly equal and compress well."""
     plain = dataclasses.asdict(index)
     arrays = [plain.pop("timestamps"), plain.pop("keyframes")]
-    steps = [np.diff(array, prepend=0).tobytes() for array in arrays]
-    head = json.dumps({**plain, "bytes": len(steps[0])})
-    return zlib.compress(head.encode() + b"\0" + b"".join(steps))
+    edges_s = plain.pop("edges_s")
+    content = [np.diff(array, prepend=0).tobytes() for array in arrays]
+    content.append(b"" if edges_s is None else edges_s.tobytes())
+    head = json.dumps({**plain, "bytes": [len(part) for part in content]})
+    return zlib.compress(head.encode() + b"\0" + b"".join(content))
 
 
 def _unpack(content: bytes) -> VideoIndex:
-    head, _, steps = zlib.decompress(content).partition(b"\0")
+    head, _, rest = zlib.decompress(content).partition(b"\0")
     plain = json.loads(head)
-    length = plain.pop("bytes")
+    parts = []
+    for length in plain.pop("bytes"):
+        parts.append(rest[:length])
+        rest = rest[length:]
+    timestamps, keyframes, edges_s = parts
     return VideoIndex(
         **plain,
-        timestamps=np.cumsum(np.frombuffer(steps[:length], np.int64)),
-        keyframes=np.cumsum(np.frombuffer(steps[length:], np.int64)),
+        timestamps=np.cumsum(np.frombuffer(timestamps, np.int64)),
+        keyframes=np.cumsum(np.frombuffer(keyframes, np.int64)),
+        edges_s=np.frombuffer(edges_s, np.float64) if edges_s else None,
     )

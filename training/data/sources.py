@@ -4,6 +4,9 @@ import abc
 import dataclasses
 from typing import ClassVar
 
+import numpy as np
+
+from training.data.frame_times import FrameTimes
 from training.data.listing import Video
 
 
@@ -18,13 +21,27 @@ class Probe:
     Attributes:
         frames: how many it has.
         height, width: of a frame as it is shown, in pixels.
-        fps: frames a second; 0.0 where that is not known.
+        fps: frames a second, on average; 0.0 where that is not known.
+        edges_s: as `FrameTimes` has them; None where frames are evenly spaced.
+        stamped: as there.
     """
 
     frames: int
     height: int
     width: int
     fps: float
+    # No part of what names a data set: they follow from the file.
+    edges_s: np.ndarray | None = dataclasses.field(
+        default=None, repr=False, compare=False
+    )
+    stamped: bool = dataclasses.field(default=True, repr=False, compare=False)
+
+    @property
+    def times(self) -> FrameTimes | None:
+        """When its frames are shown; None where that is not known."""
+        if not self.fps:
+            return None
+        return FrameTimes(self.frames, self.fps, self.edges_s, self.stamped)
 
 
 class Source(abc.ABC):

@@ -10,6 +10,7 @@ from training.data.index_cache import IndexCache
 from training.data.records import Records
 from training.data.sources import Source
 from training.data.video_files import VideoFiles
+from training.data.video_limits import Limits
 from training.data.whole_videos import WholeVideos
 from training.errors import UserError
 from training.recipe import DataConfig
@@ -40,7 +41,7 @@ def evaluated(function):
 def _decoder(data: DataConfig) -> Source:
     """What reads video files."""
     if data.decoder == "pyav":
-        return VideoFiles(IndexCache(data.cache))
+        return VideoFiles(IndexCache(data.cache, Limits.of(data)))
     if data.decoder == "tensorflow_io":
         return WholeVideos()
     known = ["pyav", "tensorflow_io"]

@@ -9,10 +9,13 @@ from training.data import decode, transforms
 from training.data.decode import VideoIndex
 from training.data.listing import Video
 from training.data.sources import Probe, Source
+from training.data.video_limits import Limits
 
 
 class Indices(Protocol):
     """What is known of video files, such as an `IndexCache`."""
+
+    limits: Limits
 
     def index(self, path: str) -> VideoIndex:
         """The index of a file."""
@@ -35,7 +38,14 @@ class VideoFiles(Source):
 
     def probe(self, video: Video) -> Probe:
         index = self._cache.index(video.path)
-        return Probe(index.frames, index.height, index.width, index.fps)
+        return Probe(
+            index.frames,
+            index.height,
+            index.width,
+            index.fps,
+            index.edges_s,
+            index.stamped,
+        )
 
     def fields(self, video: Video) -> dict[str, str | int]:
         return {"path": video.path}
@@ -52,5 +62,6 @@ class VideoFiles(Source):
             index,
             transform=resampler,
             on_disorder=lambda: self._cache.count_from_now_on(path),
+            limits=self._cache.limits,
         )
         return np.swapaxes(clip, 0, 1)  # (w, n, h, w, 3)
