@@ -40,6 +40,15 @@ class Part:
         # The data set's word on the rate goes before the file's.
         rates = [video.fps or probe.fps for video, probe in pairs]
         self._columns["fps"] = tf.constant(rates, tf.float64)
+        if any(probe.edges_s is not None for probe in probes):
+            # Empty for videos of evenly spaced frames, which are most.
+            edges_s = [
+                np.zeros(0) if probe.edges_s is None else probe.edges_s
+                for probe in probes
+            ]
+            self._columns["edges_s"] = tf.RaggedTensor.from_row_lengths(
+                np.concatenate(edges_s), [len(row) for row in edges_s]
+            )
         self._classes = listing.classes
         self._multi_label = listing.multi_label
         labels = [video.labels for video in self.videos]
@@ -69,7 +78,7 @@ class Part:
         return len(self.videos)
 
     def row(self, index) -> dict:
-        """Everything about a video as scalar tensors."""
+        """Everything about a video as tensors, all but "edges_s" scalar."""
         row = {name: column[index] for name, column in self._columns.items()}
         return {**row, "index": index}
 
@@ -84,16 +93,29 @@ class Part:
         labels = self._labels[index]
         if frames is None or not self._has_spans:
             return self._multi_hot(labels)
-        fps = self._columns["fps"][index]
-        fps = tf.where(fps > 0, fps, np.nan)  # not known: no span is excluded
-        first = tf.cast(tf.reduce_min(frames), tf.float64) / fps
-        last = tf.cast(tf.reduce_max(frames), tf.float64) / fps
+        first, last = self._seconds(
+            index, tf.stack([tf.reduce_min(frames), tf.reduce_max(frames)])
+        )
         spans, of = self._spans[index], self._span_labels[index]
         seen = ~((spans[:, 0] > last) | (spans[:, 1] < first))
         throughout = self._multi_hot(labels) * (1 - self._multi_hot(of))
         return tf.maximum(
             throughout, self._multi_hot(tf.boolean_mask(of, seen))
         )
+
+    def _seconds(self, index, frames):
+        """When each of two frames is shown; NaN, as no span, if not known."""
+        fps = self._columns["fps"][index]
+        fps = tf.where(fps > 0, fps, np.nan)
+        seconds = tf.cast(frames, tf.float64) / fps
+        if "edges_s" in self._columns:
+            edges_s = self._columns["edges_s"][index]
+            seconds = tf.cond(
+                tf.size(edges_s) > 0,
+                lambda: tf.gather(edges_s, frames),
+                lambda: seconds,
+            )
+        return seconds[0], seconds[1]
 
     def lacking(self) -> str:
         """Names classes of which there is no video here; "" if none or all."""

@@ -92,7 +92,9 @@ def random_example(part: Part, config: SamplingConfig, read, seed, number):
         (5,), tf.random.experimental.stateless_fold_in(key, index)
     )
     row = part.row(index)
-    frames = sampling.random_clip(draws[0], row["frames"], row["fps"], config)
+    frames = sampling.random_clip(
+        draws[0], row["frames"], row["fps"], config, row.get("edges_s")
+    )
     window = transforms.random_window(
         draws[1:],
         row["height"],
@@ -127,7 +129,7 @@ def views_of(
     """
     row = part.row(index)
     frames = sampling.clips(
-        row["frames"], row["fps"], config, views
+        row["frames"], row["fps"], config, views, row.get("edges_s")
     )  # (clips, t)
     windows, size_px = windows_of(row["height"], row["width"], views)
     side = views.crop_px if views.crops else None

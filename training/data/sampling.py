@@ -1,6 +1,14 @@
-"""Which frames of a video make a clip, in training and in testing."""
+"""Which frames of a video make a clip, in training and in testing.
+
+A stride counts frames of the file, however far apart they are in time. With
+`sampling.fps` it counts frames of that rate: such a clip is laid in time, and
+where a video's frames are not evenly spaced (`edges_s`, as `FrameTimes` has
+them) it takes at each moment the frame that is shown then, some of them twice
+or not at all.
+"""
 
 import os
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -13,7 +21,7 @@ PAST_END = ("wrap", "clamp")
 VIEWS_BYTES = 2 << 30
 
 
-def random_clip(draw, frames, fps, sampling: SamplingConfig):
+def random_clip(draw, frames, fps, sampling: SamplingConfig, edges_s=None):
     """Frames of a clip that starts anywhere in a video.
 
     Args:
@@ -21,6 +29,8 @@ def random_clip(draw, frames, fps, sampling: SamplingConfig):
         frames: how many the video has, int64.
         fps: of the video, float64; 0 where it is not known.
         sampling: length and stride of the clip.
+        edges_s: float64 `(frames + 1,)`; empty or None where frames are evenly
+            spaced.
 
     Returns:
         int64 frame numbers, `(sampling.frames,)`.
@@ -29,11 +39,14 @@ def random_clip(draw, frames, fps, sampling: SamplingConfig):
         span = sampling.frames * sampling.frame_stride
         room = tf.maximum(frames - span, 0)
         return _from(tf.cast(below(draw, room + 1), tf.int64), frames, sampling)
-    room, span = _at_rate(frames, fps, sampling)
-    return _evenly(tf.cast(draw, tf.float64) * room, span, frames, sampling)
+    time = _time(frames, fps, sampling, edges_s)
+    room, span = time.room_and_span(sampling)
+    return _evenly(tf.cast(draw, tf.float64) * room, span, time, sampling)
 
 
-def clips(frames, fps, sampling: SamplingConfig, views: ViewsConfig):
+def clips(
+    frames, fps, sampling: SamplingConfig, views: ViewsConfig, edges_s=None
+):
     """Frames of the clips that a test looks at.
 
     Args:
@@ -41,6 +54,7 @@ def clips(frames, fps, sampling: SamplingConfig, views: ViewsConfig):
         fps: of the video, float64; 0 where it is not known.
         sampling: length and stride of each clip.
         views: how many clips, and where they start.
+        edges_s: as for `random_clip`.
 
     Returns:
         int64 frame numbers, `(views.clips, sampling.frames)`.
@@ -56,18 +70,19 @@ def clips(frames, fps, sampling: SamplingConfig, views: ViewsConfig):
             for clip in range(views.clips)
         ]
         return tf.stack([_from(first, frames, sampling) for first in starts])
-    room, span = _at_rate(frames, fps, sampling)
+    time = _time(frames, fps, sampling, edges_s)
+    room, span = time.room_and_span(sampling)
     return tf.stack(
         [
             _evenly(
-                start(frames, room, clip, views.clips), span, frames, sampling
+                start(frames, room, clip, views.clips), span, time, sampling
             )
             for clip in range(views.clips)
         ]
     )
 
 
-def clip_from(start, frames, fps, sampling: SamplingConfig):
+def clip_from(start, frames, fps, sampling: SamplingConfig, edges_s=None):
     """Frames of the clip that starts with a frame.
 
     Args:
@@ -75,17 +90,20 @@ def clip_from(start, frames, fps, sampling: SamplingConfig):
         frames: how many the video has, int64.
         fps: of the video, float64; 0 where it is not known.
         sampling: length and stride of the clip.
+        edges_s: float64 `(frames + 1,)`; empty or None where frames are evenly
+            spaced.
 
     Returns:
         int64 frame numbers, `(sampling.frames,)`.
     """
     if sampling.fps is None:
         return _from(start, frames, sampling)
-    _, span = _at_rate(frames, fps, sampling)
-    return _evenly(tf.cast(start, tf.float64), span, frames, sampling)
+    time = _time(frames, fps, sampling, edges_s)
+    _, span = time.room_and_span(sampling)
+    return _evenly(time.of_frame(start), span, time, sampling)
 
 
-def around(times_s, frames, fps, sampling: SamplingConfig):
+def around(times_s, frames, fps, sampling: SamplingConfig, edges_s=None):
     """Frames of clips whose middles are at some times, as far as that fits.
 
     A clip lies in the video: near its ends it is the first or the last. Only
@@ -94,23 +112,24 @@ def around(times_s, frames, fps, sampling: SamplingConfig):
     Args:
         times_s: of the middles, in seconds from the start, float64 `(n,)`.
         frames: how many the video has, int64.
-        fps: of the video, float64, above 0; its frames are taken to be evenly
-            spaced.
+        fps: of the video, float64, above 0.
         sampling: length and stride of each clip.
+        edges_s: as for `random_clip`.
 
     Returns:
         int64 frame numbers, `(n, sampling.frames)`.
     """
+    time = _time(frames, fps, sampling, edges_s)
     if sampling.fps is None:
         whole = sampling.frames * sampling.frame_stride
         span = tf.constant(whole, tf.float64)
         room = tf.maximum(tf.cast(frames, tf.float64) - span, 0)
-    else:
-        room, span = _at_rate(frames, fps, sampling)
-    start = tf.clip_by_value(times_s * fps - span / 2, 0, room)[:, None]
-    if sampling.fps is None:
+        middles = time.frame_of(times_s * time.rate)
+        start = tf.clip_by_value(middles - span / 2, 0, room)[:, None]
         return _from(tf.cast(start, tf.int64), frames, sampling)
-    return _evenly(start, span, frames, sampling)
+    room, span = time.room_and_span(sampling)
+    start = tf.clip_by_value(times_s * time.rate - span / 2, 0, room)[:, None]
+    return _evenly(start, span, time, sampling)
 
 
 def middle(sampling: SamplingConfig) -> ViewsConfig:
@@ -225,19 +244,85 @@ def _from(start, frames, sampling):
     return tf.minimum(numbers, frames - 1)
 
 
-def _at_rate(frames, fps, sampling):
-    """Room before a clip and its length, counted in frames of the file."""
-    rate = tf.where(fps > 0, fps, sampling.fps)  # unknown: taken to be it
-    span = sampling.frames * sampling.frame_stride * rate / sampling.fps
-    return tf.maximum(tf.cast(frames, tf.float64) - span, 0.0), span
+class _Time:
+    """Time in a video, counted in frames of its average length.
+
+    Where frames are evenly spaced, frame k is shown from k to k + 1.
+
+    Args:
+        frames: how many the video has, int64.
+        rate: frames a second, float64.
+        edges_s: as for `random_clip`.
+
+    Attributes:
+        frames, rate: as given; with `edges_s`, all frames last all of the
+            video at that rate.
+    """
+
+    def __init__(self, frames, rate, edges_s):
+        self.frames, self.rate, self._edges_s = frames, rate, edges_s
+        if edges_s is not None:
+            count = tf.cast(frames, tf.float64)
+            self.rate = self._if_uneven(
+                lambda: count / edges_s[-1], lambda: tf.convert_to_tensor(rate)
+            )
+
+    def room_and_span(self, sampling):
+        """Room before a clip, and its length."""
+        span = sampling.frames * sampling.frame_stride
+        span = span * self.rate / sampling.fps
+        frames = tf.cast(self.frames, tf.float64)
+        return tf.maximum(frames - span, 0.0), span
+
+    def of_frame(self, number):
+        """When a frame is first shown."""
+        return self._if_uneven(
+            lambda: self._edges_s[number] * self.rate,
+            lambda: tf.cast(number, tf.float64),
+        )
+
+    def frame_of(self, time):
+        """The frame that is shown at a time, and how much of it has been."""
+        return self._if_uneven(
+            lambda: self._interpolated(time), lambda: tf.identity(time)
+        )
+
+    def _if_uneven(self, uneven: Callable, even: Callable):
+        if self._edges_s is None:
+            return even()
+        return tf.cond(tf.size(self._edges_s) > 0, uneven, even)
+
+    def _interpolated(self, time):
+        edges = self._edges_s * self.rate
+        # A moment that is rounded to just before a frame is still that one's.
+        place = tf.searchsorted(
+            edges,
+            tf.reshape(time, [-1]) + 1e-6,
+            side="right",
+            out_type=tf.int64,
+        )
+        place = tf.clip_by_value(place - 1, 0, self.frames - 1)
+        place = tf.reshape(place, tf.shape(time))
+        start, end = tf.gather(edges, place), tf.gather(edges, place + 1)
+        part = tf.clip_by_value((time - start) / (end - start), 0.0, 1 - 1e-6)
+        return tf.cast(place, tf.float64) + part
 
 
-def _evenly(start, span, frames, sampling):
+def _time(frames, fps, sampling, edges_s) -> _Time:
+    """Time in a video; one that says no rate is taken to have the clip's."""
+    rate = fps if sampling.fps is None else tf.where(fps > 0, fps, sampling.fps)
+    return _Time(frames, rate, edges_s)
+
+
+def _evenly(start, span, time: _Time, sampling):
     """SlowFast's: from the first to the last frame in even steps, cut off."""
-    numbers = start + tf.linspace(
+    moments = start + tf.linspace(
         tf.cast(0, tf.float64), tf.maximum(span - 1, 0), sampling.frames
     )
-    numbers = tf.cast(tf.floor(numbers), tf.int64)
+    frames = time.frames
     if sampling.past_end == "wrap":
+        moments = tf.math.floormod(moments, tf.cast(frames, tf.float64))
+        numbers = tf.cast(tf.floor(time.frame_of(moments)), tf.int64)
         return numbers % frames
+    numbers = tf.cast(tf.floor(time.frame_of(moments)), tf.int64)
     return tf.clip_by_value(numbers, 0, frames - 1)

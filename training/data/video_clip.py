@@ -8,6 +8,7 @@ import tensorflow as tf
 from training.data import decode, transforms
 from training.data import sampling as samples
 from training.data.sources import VideoError
+from training.data.video_limits import Limits
 from training.errors import UserError
 from training.recipe import SamplingConfig
 
@@ -24,6 +25,7 @@ class VideoClip:
         pixels: uint8, `(time, crop, crop, 3)`.
         numbers: of the video's frames, int64 `(time,)`.
         window: that is cut out of each frame, as `transforms` has it.
+        limits: of what reading the file may take; None for those of all files.
     """
 
     path: str
@@ -31,6 +33,7 @@ class VideoClip:
     pixels: np.ndarray
     numbers: np.ndarray
     window: np.ndarray
+    limits: Limits | None = None
 
     @property
     def offset(self) -> tuple[float, float]:
@@ -45,17 +48,21 @@ class VideoClip:
     @property
     def milliseconds(self) -> float | None:
         """From one frame of the clip to the next; None where not known."""
-        steps = np.diff(self.numbers)
-        if not self.index.fps or not len(steps):
+        times = self.index.times
+        if times is None or len(self.numbers) < 2:
             return None
-        return 1000 * float(np.median(np.abs(steps))) / self.index.fps
+        steps = np.diff(times.starts_s(self.numbers))
+        return 1000 * float(np.median(np.abs(steps)))
 
     def names(self) -> list[str]:
         """Of the frames: number and, where it is known, time."""
-        fps = self.index.fps
+        times = self.index.times
+        if times is None:
+            return [f"frame {number}" for number in self.numbers]
+        starts_s = times.starts_s(self.numbers)
         return [
-            f"frame {n}, {n / fps:.1f} s" if fps else f"frame {n}"
-            for n in self.numbers
+            f"frame {number}, {start_s:.1f} s"
+            for number, start_s in zip(self.numbers, starts_s, strict=True)
         ]
 
     def whole_frames(self, short_side_px: int) -> np.ndarray:
@@ -76,7 +83,9 @@ class VideoClip:
         resampler = transforms.Resampler(
             height, width, window.numpy()[None], size.numpy()
         )
-        frames = _read(self.path, self.numbers, self.index, resampler)
+        frames = _read(
+            self.path, self.numbers, self.index, resampler, self.limits
+        )
         rows, columns = (
             _inside(pixels, total, offset, scale, side)
             for pixels, total, offset, scale, side in zip(
@@ -95,7 +104,10 @@ class VideoClip:
 
 
 def read(
-    path: str, sampling: SamplingConfig, at_s: float | None = None
+    path: str,
+    sampling: SamplingConfig,
+    at_s: float | None = None,
+    limits: Limits | None = None,
 ) -> VideoClip:
     """Reads a clip of a video file as validation does.
 
@@ -103,24 +115,26 @@ def read(
         path: of the file, or its URL.
         sampling: which frames of a video, and which part of them, the network
             was trained on.
-        at_s: where the clip starts, in seconds. Default: where it has to for
-            its middle to be the video's.
+        at_s: where the clip starts, in seconds from the first frame. Default:
+            where it has to for its middle to be the video's.
+        limits: of what reading it may take; None for those of all files.
 
     Raises:
         UserError: the file cannot be read, or ends before that.
     """
     views = samples.middle(sampling)
     try:
-        index = decode.index_video(path)
+        index = decode.index_video(path, limits)
     except VideoError as error:
         raise UserError(f"{path}: {error}") from error
     count = tf.constant(index.frames, tf.int64)
     fps = tf.constant(index.fps, tf.float64)
+    edges_s = index.edges_s
     if at_s is None:
-        (numbers,) = samples.clips(count, fps, sampling, views)
+        (numbers,) = samples.clips(count, fps, sampling, views, edges_s)
     else:
         start = tf.constant(_start(path, index, at_s), tf.int64)
-        numbers = samples.clip_from(start, count, fps, sampling)
+        numbers = samples.clip_from(start, count, fps, sampling, edges_s)
     windows = transforms.crop_windows(
         index.height, index.width, views.short_side_px, views.crop_px, 1
     ).numpy()
@@ -128,30 +142,33 @@ def read(
         index.height, index.width, windows, [views.crop_px] * 2
     )
     numbers = numbers.numpy()
-    pixels = _read(path, numbers, index, resampler)
-    return VideoClip(path, index, pixels, numbers, windows[0])
+    pixels = _read(path, numbers, index, resampler, limits)
+    return VideoClip(path, index, pixels, numbers, windows[0], limits)
 
 
 def _start(path: str, index: decode.VideoIndex, at_s: float) -> int:
     """The frame that is shown at a time."""
-    if not index.fps:
+    times = index.times
+    if times is None:
         raise UserError(
             f"{path} does not say how many frames a second it has: its parts "
             "cannot be found by time."
         )
-    start = int(at_s * index.fps + 1e-6)  # seconds of a frame find it
+    start = times.frame_at(at_s)
     if not 0 <= start < index.frames:
         raise UserError(
-            f"Expected a time from 0 to before {index.frames / index.fps:.2f} "
-            f"s, where {path} ends. Received: {at_s:g} s"
+            f"Expected a time from 0 to before {times.length_s:.2f} s, where "
+            f"{path} ends. Received: {at_s:g} s"
         )
     return start
 
 
-def _read(path, numbers, index, resampler) -> np.ndarray:
+def _read(path, numbers, index, resampler, limits) -> np.ndarray:
     """The one window of each frame."""
     try:
-        return decode.read_frames(path, numbers, index, resampler)[:, 0]
+        return decode.read_frames(
+            path, numbers, index, resampler, limits=limits
+        )[:, 0]
     except VideoError as error:
         raise UserError(f"{path}: {error}") from error
 

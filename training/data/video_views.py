@@ -10,10 +10,12 @@ import tensorflow as tf
 from training.data import decode, pipeline, transforms
 from training.data import sampling as samples
 from training.data.decode import VideoIndex
+from training.data.frame_times import FrameTimes
 from training.data.listing import Listing, Video
 from training.data.part import Part
 from training.data.sources import Source, VideoError
 from training.data.video_files import VideoFiles
+from training.data.video_limits import Limits
 from training.data.whole_videos import WholeVideos
 from training.recipe import SamplingConfig, ViewsConfig
 
@@ -25,9 +27,10 @@ class VideoViews:
         path: of the file; `http://` and, with tensorflow-io, `s3://` too.
         sampling: which frames make a clip.
         decoder: as `DataConfig.decoder`.
+        limits: of what reading it may take; None for those of all files.
 
     Attributes:
-        probe: its frames and their size and rate.
+        probe: its frames and their size and times.
 
     Raises:
         VideoError: it is missing or cannot be read.
@@ -35,10 +38,14 @@ class VideoViews:
     """
 
     def __init__(
-        self, path: str, sampling: SamplingConfig, decoder: str = "pyav"
+        self,
+        path: str,
+        sampling: SamplingConfig,
+        decoder: str = "pyav",
+        limits: Limits | None = None,
     ):
         self._path, self._sampling = path, sampling
-        self._index = OneIndex()
+        self._index = OneIndex(limits)
         self._source: Source = (
             WholeVideos()
             if decoder == "tensorflow_io"
@@ -73,14 +80,25 @@ class VideoViews:
         Raises:
             VideoError: the file does not say when its frames are shown.
         """
-        if not self.probe.fps:
-            raise VideoError("it does not say how many frames a second it has")
+        times = self.times
         return samples.around(
             tf.constant(times_s, tf.float64),
-            tf.constant(self.probe.frames, tf.int64),
-            tf.constant(self.probe.fps, tf.float64),
+            tf.constant(times.frames, tf.int64),
+            tf.constant(times.fps, tf.float64),
             self._sampling,
+            times.edges_s,
         ).numpy()
+
+    @property
+    def times(self) -> FrameTimes:
+        """When its frames are shown.
+
+        Raises:
+            VideoError: the file does not say that.
+        """
+        if self.probe.times is None:
+            raise VideoError("it does not say how many frames a second it has")
+        return self.probe.times
 
     def slide(
         self, clips: np.ndarray, views: ViewsConfig
@@ -107,6 +125,7 @@ class VideoViews:
             index,
             resampler(index, views),
             on_disorder=lambda: self._index.count_from_now_on(self._path),
+            limits=self._index.limits,
         )
         held: dict[int, np.ndarray] = {}
         with contextlib.closing(stream):
@@ -132,15 +151,19 @@ class OneIndex:
 
     Unlike the cache of the data sets it writes no file, and cannot be wrong
     about what is at a web address today.
+
+    Args:
+        limits: of what reading it may take; None for those of all files.
     """
 
-    def __init__(self):
+    def __init__(self, limits: Limits | None = None):
+        self.limits = limits or Limits()
         self._found: VideoIndex | None = None
 
     def index(self, path: str) -> VideoIndex:
         """Decodes the file once."""
         if self._found is None:
-            self._found = decode.index_video(path)
+            self._found = decode.index_video(path, self.limits)
         return self._found
 
     def count_from_now_on(self, path: str) -> None:

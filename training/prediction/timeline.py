@@ -29,6 +29,8 @@ class Timeline:
         ends_s: where they end, `(n,)`.
         scores: float64 `(n, classes)`.
         length_s: of the video.
+        stamped: whether its times are those of its time stamps; else they are
+            those of its average rate.
     """
 
     step_s: float
@@ -37,6 +39,7 @@ class Timeline:
     ends_s: np.ndarray
     scores: np.ndarray
     length_s: float
+    stamped: bool = True
 
 
 def look(
@@ -57,7 +60,8 @@ def look(
         VideoError: the video cannot be read.
     """
     video = predictor.open(path)
-    clips_s = times(video.probe.frames, video.probe.fps, step_s)
+    shown = video.times
+    clips_s = times(shown.frames, shown.frames / shown.length_s, step_s)
     clips = video.frames_around(clips_s)
     waiting = scoring.Waiting(predictor.step, BATCH)
     for done, views in enumerate(video.slide(clips, predictor.views), start=1):
@@ -67,12 +71,13 @@ def look(
     return Timeline(
         step_s=step_s,
         times_s=clips_s,
-        starts_s=clips.min(axis=1) / video.probe.fps,
-        ends_s=(clips.max(axis=1) + 1) / video.probe.fps,
+        starts_s=shown.starts_s(clips.min(axis=1)),
+        ends_s=shown.ends_s(clips.max(axis=1)),
         scores=predictor.pooled(
             scores.reshape(len(clips), -1, scores.shape[-1])
         ),
-        length_s=video.probe.frames / video.probe.fps,
+        length_s=shown.length_s,
+        stamped=shown.stamped,
     )
 
 
