@@ -1,14 +1,16 @@
 """Names the classes of videos, with an exported SavedModel or a trained run."""
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
 
 from training import cli, files, remote, table
-from training.data import clips
+from training.data import clips, frame_times
 from training.data.sources import VideoError
 from training.errors import UserError
 from training.prediction import (
+    limit_options,
     predict_options,
     prediction_output,
     predictions,
@@ -41,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     predict_options.check_inputs(options, inputs)
     model = predictor.load(
         options.model, lambda recipe: predict_options.views_of(options, recipe)
+    )
+    model = dataclasses.replace(
+        model, limits=limit_options.limits_of(options, model.limits)
     )
     if options.timeline is not None:
         predict_options.check_timeline(model)
@@ -130,6 +135,8 @@ def _print(
         print(table.render(rows))
     if one.timeline is not None:
         print(_stretches(one.timeline, model.classes))
+        if not one.timeline.stamped:
+            print(f"note: {frame_times.UNTRUSTED.format(path=one.path)}")
 
 
 def _stretches(along: Timeline, classes: Sequence[str]) -> str:

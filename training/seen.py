@@ -6,6 +6,7 @@ import numpy as np
 
 from nonlocal_tf.look import Cell, Look
 from training.data import Dataset, clips, video_clip
+from training.data.video_limits import Limits
 from training.errors import UserError
 from training.recipe import Recipe
 
@@ -62,7 +63,9 @@ def _moved(look: Look, clip: video_clip.VideoClip, size) -> Look:
     return look.moved((0.0, *clip.offset), (1.0, scale_y, scale_x))
 
 
-def of_file(path: str, recipe: Recipe, at_s: float | None) -> Seen:
+def of_file(
+    path: str, recipe: Recipe, at_s: float | None, limits: Limits | None = None
+) -> Seen:
     """A clip file, or a part of a video.
 
     Args:
@@ -70,16 +73,17 @@ def of_file(path: str, recipe: Recipe, at_s: float | None) -> Seen:
         recipe: of the network.
         at_s: where the clip starts in the video, in seconds; None for its
             middle.
+        limits: of what reading a video may take; None for those of all files.
 
     Raises:
         UserError: it cannot be read.
     """
-    is_clip = path.lower().endswith(clips.READERS)
-    if is_clip or recipe.sampling is None:
+    videos = recipe.sampling is not None
+    if not videos or clips.is_clip(path, videos):
         if at_s is not None:
             raise UserError(f"--at is for videos. Received: {path}")
         return _of_pixels(clips.read_clip(path))
-    clip = video_clip.read(path, recipe.sampling, at_s)
+    clip = video_clip.read(path, recipe.sampling, at_s, limits)
     frames = clip.whole_frames(SHORT_SIDE_PX)
     milliseconds = max(round(clip.milliseconds or SLOW_MS), LEAST_MS)
     return Seen(clip.pixels, frames, clip.names(), milliseconds, None, clip)

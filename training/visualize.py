@@ -11,8 +11,10 @@ from nonlocal_tf import pictures, preprocess
 from nonlocal_tf import visualize as looks
 from nonlocal_tf.look import Look
 from training import cli, files, remote, run_model, seen, table
-from training.data import clips, encode
+from training.data import clips, encode, frame_times
+from training.data.video_limits import Limits
 from training.errors import UserError
+from training.prediction import limit_options
 from training.run_folder import RunFolder
 
 EXAMPLE = (
@@ -33,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out = _checked(options)
     model, recipe, dataset = run_model.load_trained(RunFolder(options.workdir))
     if options.clip is not None:
-        clip = seen.of_file(options.clip, recipe, options.at)
+        limits = limit_options.limits_of(options, Limits.of(recipe.data))
+        clip = seen.of_file(options.clip, recipe, options.at, limits)
+        if options.at and clip.clip and not clip.clip.index.stamped:
+            print(f"note: {frame_times.UNTRUSTED.format(path=options.clip)}")
     else:
         clip = seen.of_sample(dataset, options.split, options.sample)
     if not looks.nonlocal_blocks(model):
@@ -163,8 +168,8 @@ def _parse(arguments: Sequence[str] | None):
     parser.add_argument(
         "clip",
         nargs="?",
-        help="video, if the run is on videos; or clip file: "
-        f"{' or '.join(clips.READERS)}, uint8 RGB frames; a path or a URL",
+        help="video (also a GIF), if the run is on videos; or a clip of uint8 "
+        f"RGB frames: {' or '.join(clips.READERS)}; a path or a URL",
     )
     parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
     parser.add_argument(
@@ -221,6 +226,7 @@ def _parse(arguments: Sequence[str] | None):
         help="what to write: frames in rows (.png), or a film of them (.gif, "
         ".mp4) (default: looks.png)",
     )
+    limit_options.add_arguments(parser)
     return cli.parse(parser, arguments)
 
 

@@ -95,7 +95,7 @@ def report(dataset: VideoDataset) -> str:
     all_sizes: list[Sequence[object]] = [("split", "width x height (videos)")]
     for split, listed in dataset.listed.items():
         probes = [probe for _, probe in parts.get(split, [])]
-        seconds = [p.frames / p.fps for p in probes if p.fps]
+        seconds = [p.times.length_s for p in probes if p.times]
         sizes = collections.Counter(f"{p.width}x{p.height}" for p in probes)
         common = [f"{size} ({n})" for size, n in sizes.most_common(3)]
         if len(sizes) > len(common):
@@ -195,6 +195,14 @@ def _notes(dataset: VideoDataset) -> list[str]:
     unknown_rate = sum(not p.fps for part in parts.values() for _, p in part)
     if unknown_rate:
         found.append(f"{unknown_rate} videos do not say their frame rate")
+    guessed = sum(
+        not p.stamped for part in parts.values() for _, p in part if p.fps
+    )
+    if guessed:
+        found.append(
+            f"{guessed} videos have time stamps that are missing or out of "
+            "order: their times are those of their average frame rate"
+        )
     return found
 
 

@@ -10,6 +10,8 @@ from training import files, remote
 from training.errors import UserError
 
 READERS = (".npy", ".gif")
+# Of them, those that a network of videos takes as they are; a GIF is a video.
+PIXELS = (".npy",)
 # What NumPy raises on a .npy whose header is no header, or claims too much.
 BROKEN = (
     ValueError,
@@ -21,6 +23,17 @@ BROKEN = (
     RecursionError,
     tokenize.TokenError,
 )
+
+
+def is_clip(path: str | remote.Path, videos: bool) -> bool:
+    """Whether a file holds the pixels of one clip, none of which is left out.
+
+    Args:
+        path: of the file, or its URL.
+        videos: whether it is for a network of videos, not of made clips.
+    """
+    name = str(path).partition("?")[0].lower()
+    return name.endswith(PIXELS if videos else READERS)
 
 
 def read_clip(path: str | remote.Path) -> np.ndarray:

@@ -19,6 +19,10 @@ ROUNDED_S = 1e-3
 LAST_FRAME_S = 10.0
 # A frame that is shown longer is taken for a mistake in the time stamps.
 LONGEST_FRAME_S = 3600.0
+UNTRUSTED = (
+    "{path} has time stamps that are missing or out of order; its times are "
+    "those of its average frame rate."
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -129,10 +129,11 @@ class VideoContainer:
         return min(self._seconds, WEB_SECONDS + received)
 
     def _too_slow(self) -> str:
-        what = "the server sends it too slowly" if self.is_web else "it"
+        if self.is_web and self._spent_s <= self._seconds:
+            return f"the server took more than {self._allowed_s():.0f} s for it"
         return (
-            f"{what} took more than {self._allowed_s():.0f} s to be read "
-            "(data.max_seconds is the most)"
+            f"reading it took more than {self._seconds:.0f} s, of which "
+            f"max_seconds is {self._limits.max_seconds:g}"
         )
 
 

@@ -34,7 +34,7 @@ class Limits:
             value = getattr(self, field.name)
             if not value > 0:
                 raise UserError(
-                    f"Expected data.{field.name} above 0. Received: {value}"
+                    f"Expected {field.name} above 0. Received: {value}"
                 )
 
     @classmethod
@@ -48,13 +48,13 @@ class Limits:
         """Raises a VideoError for too large a frame."""
         if width * height > self.max_pixels:
             raise VideoError(
-                f"its frames of {width} x {height} are more than "
-                f"data.max_pixels={self.max_pixels}"
+                f"its frames of {width} x {height} have more than "
+                f"max_pixels={self.max_pixels}"
             )
 
     def check_count(self, frames: int) -> None:
         """Raises a VideoError for too many frames."""
         if frames > self.max_frames:
             raise VideoError(
-                f"it has more than data.max_frames={self.max_frames} frames"
+                f"it has more frames than max_frames={self.max_frames}"
             )

@@ -17,7 +17,9 @@ import tensorflow as tf
 from training.data import clips, decode, video_views
 from training.data import sampling as samples
 from training.data.decode import VideoIndex
+from training.data.frame_times import FrameTimes
 from training.data.sources import VideoError
+from training.data.video_limits import Limits
 from training.errors import UserError
 from training.recipe import SamplingConfig, ViewsConfig
 
@@ -104,13 +106,16 @@ def one_clip(pixels: np.ndarray, about: str) -> Film:
 
 
 def clip_of_file(path: pathlib.Path) -> Film:
-    """The clip of a .npy or .gif file."""
+    """The clip of a .npy file, or of a .gif where clips are made."""
     pixels = clips.read_clip(path)
     return one_clip(pixels, f"One clip of {len(pixels)} frames.")
 
 
 def clips_of_video(
-    path: pathlib.Path, sampling: SamplingConfig, progress: Progress
+    path: pathlib.Path,
+    sampling: SamplingConfig,
+    progress: Progress,
+    limits: Limits | None = None,
 ) -> Film:
     """Clips along a video, one a second as far as `MAX_CLIPS` reach.
 
@@ -119,26 +124,29 @@ def clips_of_video(
         sampling: what the network was trained on: the length of a clip, and
             which part of the frames it sees.
         progress: is told what is being done, and how far it is.
+        limits: of what reading it may take; None for those of all files.
 
     Raises:
         UserError: it cannot be read.
     """
     progress("Reading the film", 0, 0)
     try:
-        index = decode.index_video(path)
+        index = decode.index_video(path, limits)
         wanted = _frames_of_clips(index, sampling)
-        return _read(path, index, wanted, sampling, progress)
+        return _read(path, index, wanted, sampling, progress, limits)
     except VideoError as error:
         raise UserError(f"The film cannot be read: {error}.") from error
 
 
-def _read(path, index, wanted, sampling, progress) -> Film:
+def _read(path, index, wanted, sampling, progress, limits) -> Film:
     """Reads all frames in one pass and keeps what is seen of them."""
     view = samples.middle(sampling)
     distinct, kept = np.unique(wanted, return_inverse=True)
     frames = Frames((view.crop_px, view.crop_px, 3))
     resampler = video_views.resampler(index, view)
-    stream = decode.stream_frames(path, distinct.tolist(), index, resampler)
+    stream = decode.stream_frames(
+        path, distinct.tolist(), index, resampler, limits=limits
+    )
     try:
         with contextlib.closing(stream):
             # Not in a transform: what goes wrong here is not the film's fault.
@@ -148,9 +156,9 @@ def _read(path, index, wanted, sampling, progress) -> Film:
     except BaseException:
         frames.close()
         raise
-    rate = index.fps or USUAL_FPS
+    times = _times(index)
     seconds = [
-        (float(clip.min() / rate), float((clip.max() + 1) / rate))
+        (float(times.starts_s(clip.min())), float(times.ends_s(clip.max())))
         for clip in wanted
     ]
     return Film(
@@ -158,27 +166,35 @@ def _read(path, index, wanted, sampling, progress) -> Film:
     )
 
 
+def _times(index: VideoIndex) -> FrameTimes:
+    """Times of the frames; of a usual rate where the file says none."""
+    return index.times or FrameTimes(index.frames, USUAL_FPS, None, False)
+
+
 def _frames_of_clips(index: VideoIndex, sampling: SamplingConfig) -> np.ndarray:
     """Numbers of the frames of each clip, int64 `(clips, time)`."""
-    rate = index.fps or USUAL_FPS
-    span = sampling.frames * sampling.frame_stride / (sampling.fps or rate)
-    room = index.frames / rate - span
+    times = _times(index)
+    rate = sampling.fps or times.fps
+    span = sampling.frames * sampling.frame_stride / rate
+    room = times.length_s - span
+    frames = tf.constant(index.frames, tf.int64)
+    fps = tf.constant(index.fps, tf.float64)
     view = samples.middle(sampling)
     if room > 0:
         view = ViewsConfig(
             clips=min(1 + math.ceil(room), MAX_CLIPS),
             starts="mmaction2",  # from the first frame to the last
         )
-    return samples.clips(
-        tf.constant(index.frames, tf.int64),
-        tf.constant(index.fps, tf.float64),
-        sampling,
-        view,
-    ).numpy()
+        if times.edges_s is not None:  # along its seconds, not its frames
+            middles = np.linspace(0, times.length_s, view.clips)
+            return samples.around(
+                middles, frames, fps, sampling, times.edges_s
+            ).numpy()
+    return samples.clips(frames, fps, sampling, view, times.edges_s).numpy()
 
 
 def _about(index: VideoIndex, seconds) -> str:
-    long = index.frames / (index.fps or USUAL_FPS)
+    long = _times(index).length_s
     text = f"{len(seconds)} clip{'s'[: len(seconds) > 1]} of a film of "
     text += f"{long:.1f} s, {index.width} x {index.height}"
     if len(seconds) == MAX_CLIPS:
@@ -186,4 +202,8 @@ def _about(index: VideoIndex, seconds) -> str:
         text += f"; a clip each {apart:.1f} s, {MAX_CLIPS} at the most"
     if not index.fps:
         text += f"; it says no rate: taken to be {USUAL_FPS:g} frames a second"
+    elif not index.stamped:
+        text += (
+            "; times by its average rate, its time stamps being out of order"
+        )
     return text + "."

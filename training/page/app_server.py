@@ -196,7 +196,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with path.open("w+b") as file:
                 app_upload.receive(self.rfile, length, file)
                 file.seek(0)
-                app_upload.check_content(file, suffix)
+                app_upload.check_content(file, session.content_of(suffix))
             try:
                 return _json(session.open_file(path, self._still_there))
             except UserError as error:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from nonlocal_tf.look import Look
 from training.data import Dataset, clips, dataset_of
+from training.data.video_limits import Limits
 from training.errors import UserError
 from training.page import app_films, app_upload
 from training.page.app_films import Film, Progress
@@ -53,6 +54,7 @@ class Session:
         self.looks = "attention" in model.signatures
         recipe = model.recipe
         self.sampling = recipe.sampling if recipe else None
+        self._limits = Limits.of(recipe.data if recipe else None)
         made = recipe is not None and self.sampling is None
         self.samples = SAMPLES if made else 0
         self._data: Dataset | None = None
@@ -64,6 +66,11 @@ class Session:
     def suffixes(self) -> tuple[str, ...]:
         """The endings of names of files that can be read."""
         return app_upload.suffixes(videos=self.sampling is not None)
+
+    def content_of(self, suffix: str) -> str:
+        """The ending of a name, or "" for one of a video."""
+        videos = self.sampling is not None
+        return suffix if clips.is_clip(suffix, videos) else ""
 
     def about(self) -> dict:
         """What the page shows before there is a film."""
@@ -100,10 +107,12 @@ class Session:
             self._progress = what, done, of
 
         try:
-            if path.suffix in clips.READERS or self.sampling is None:
+            if self.sampling is None or clips.is_clip(path, videos=True):
                 film = app_films.clip_of_file(path)
             else:
-                film = app_films.clips_of_video(path, self.sampling, tell)
+                film = app_films.clips_of_video(
+                    path, self.sampling, tell, self._limits
+                )
             return self._open(film, tell)
         finally:
             self._progress = "", 0, 0

@@ -31,11 +31,16 @@ CLIP_BYTES = 32 << 20
 ATOMS = b"ftyp moov mdat free skip wide pnot uuid".split()
 STARTS = (
     b"\x1a\x45\xdf\xa3",  # Matroska, WebM
-    b"\x00\x00\x01\xba",  # MPEG, as a stream of packs and of pictures
-    b"\x00\x00\x01\xb3",
+    b"\x00\x00\x01",  # MPEG and H.264, also without a container
+    b"\x00\x00\x00\x01",
     b"OggS",
     b"FLV\x01",
     b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # WMV
+    b"\x06\x0e\x2b\x34",  # MXF
+    b"DKIF",  # IVF
+    b"YUV4MPEG2",
+    b"GIF87a",
+    b"GIF89a",
 )
 
 
@@ -130,6 +135,10 @@ def scratch(suffix: str) -> Iterator[pathlib.Path]:
 def check_content(file: BinaryIO, suffix: str) -> None:
     """Looks at what a file begins with, before a decoder does.
 
+    Args:
+        file: what was sent.
+        suffix: ".npy" or ".gif" of a clip of pixels; else it is a video.
+
     Raises:
         Refused: it is not what its name says, or a small file that would
             become huge.
@@ -152,6 +161,7 @@ def _is_video(head: bytes) -> bool:
         head[4:8] in ATOMS
         or head.startswith(STARTS)
         or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+        or (head[:4] == b"\x89PNG" and b"acTL" in head)  # an animated one
         # Packets of transport streams, without and with times.
         or head[:377:188] == b"GGG"
         or head[4:389:192] == b"GGG"

@@ -7,6 +7,7 @@ from training import cli
 from training.data import clips
 from training.errors import UserError
 from training.evaluation import scoring, view_options
+from training.prediction import limit_options
 from training.prediction.predictor import Predictor
 from training.prediction.video_inputs import Input
 from training.recipe import Recipe, ViewsConfig
@@ -28,9 +29,9 @@ def parse(arguments: Sequence[str] | None):
         "videos",
         nargs="*",
         metavar="VIDEO",
-        help="videos, folders of them, or URLs, if the model was trained on "
-        "videos; or clip files: "
-        f"{' or '.join(clips.READERS)}, uint8 RGB frames",
+        help="videos (also GIFs), folders of them, or URLs, if the model was "
+        "trained on videos; or clips of uint8 RGB frames: "
+        f"{' or '.join(clips.READERS)}",
     )
     parser.add_argument(
         "--model",
@@ -78,6 +79,7 @@ def parse(arguments: Sequence[str] | None):
     parser.add_argument(
         "--save-clip", metavar="FILE.npy", help="also write the pixels"
     )
+    limit_options.add_arguments(parser)
     return cli.parse(parser, arguments)
 
 

@@ -52,7 +52,7 @@ def predict(
         try:
             scores = predictor.score(pixels)
         except UserError as error:  # a clip file of another size
-            if not source.is_clip:
+            if not predictor.is_clip(source):
                 raise
             yield Prediction(source.path, reason=str(error))
             continue

@@ -10,6 +10,7 @@ from training.data import DATASETS, clips, dataset_of
 from training.data import sampling as samples
 from training.data.datasets import Example
 from training.data.sources import VideoError
+from training.data.video_limits import Limits
 from training.data.video_views import VideoViews
 from training.data.videos import VideoDataset
 from training.errors import UserError
@@ -45,6 +46,7 @@ class Predictor:
             `sampling`.
         chosen: whether `views` is anything but the middle clip.
         step: from uint8 views to scores, float32 `(n, classes)`.
+        limits: of what reading a video may take.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class Predictor:
     views: ViewsConfig
     chosen: bool
     step: Step
+    limits: Limits = Limits()
 
     def open(self, path: str) -> VideoViews:
         """A video file to look at.
@@ -68,7 +71,11 @@ class Predictor:
                 f"{self.path} is not trained on videos. Expected a clip as "
                 f"{' or '.join(clips.READERS)}. Received: {path}"
             )
-        return VideoViews(path, self.sampling, self.decoder)
+        return VideoViews(path, self.sampling, self.decoder, self.limits)
+
+    def is_clip(self, source: Input) -> bool:
+        """Whether a file holds pixels, all of which are looked at."""
+        return clips.is_clip(source.path, videos=self.sampling is not None)
 
     def read(self, source: Input) -> np.ndarray:
         """What is looked at of a file, uint8 `(views, time, h, w, 3)`.
@@ -78,7 +85,7 @@ class Predictor:
         """
         if source.reason:
             raise VideoError(source.reason)
-        if self.sampling is not None and not source.is_clip:
+        if self.sampling is not None and not self.is_clip(source):
             return self.open(source.path).read(self.views)
         if self.chosen:
             raise VideoError("a clip file has no views: leave out --views")
@@ -165,6 +172,7 @@ def _of_run(run: RunFolder, choose: Choice) -> Predictor:
         views=views,
         chosen=chosen,
         step=checked,
+        limits=Limits.of(recipe.data),
     )
 
 
@@ -192,6 +200,7 @@ def _of_saved_model(model: SavedModel, choose: Choice) -> Predictor:
         views=views,
         chosen=chosen,
         step=model.probabilities,
+        limits=Limits.of(recipe.data if recipe else None),
     )
 
 

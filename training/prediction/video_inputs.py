@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from training import remote
-from training.data import clips, file_names, file_tree, listing, video_names
+from training.data import file_names, file_tree, listing, video_names
 from training.errors import UserError
 
 # PyAV opens these itself; a web server lists no folders.
@@ -23,11 +23,6 @@ class Input:
 
     path: str
     reason: str = ""
-
-    @property
-    def is_clip(self) -> bool:
-        """Whether it holds pixels, all of which are looked at."""
-        return self.path.partition("?")[0].lower().endswith(clips.READERS)
 
 
 def find(

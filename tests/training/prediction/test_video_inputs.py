@@ -114,11 +114,3 @@ def test_a_name_that_is_no_text_is_bad(tmp_path):
     open(name, "wb").close()
     (one,) = video_inputs.find([name])
     assert one.path.endswith("\ufffd.mp4") and "not UTF-8" in one.reason
-
-
-@pytest.mark.parametrize(
-    ("path", "is_clip"),
-    [("a.NPY", True), ("http://h/a.gif?key=1.mp4", True), ("a.mp4", False)],
-)
-def test_clip_files_are_known_by_their_names(path, is_clip):
-    assert video_inputs.Input(path).is_clip == is_clip
