@@ -9,6 +9,7 @@ import tensorflow as tf
 from training.data import decode, file_names, transforms
 from training.data.listing import Video, inside
 from training.data.sources import Probe, VideoError
+from training.data.video_limits import Limits
 
 Encode = Callable[[np.ndarray], bytes]
 
@@ -21,14 +22,22 @@ class Frames:
         jpegs: of its frames.
         probe: of them.
         times_s: of each from the first; None if not known.
+        end_s: when the last one ends.
     """
 
     jpegs: list[bytes]
     probe: Probe
     times_s: np.ndarray | None
+    end_s: float
 
 
-def read(video: Video, source: str, short_side_px: int, quality: int) -> Frames:
+def read(
+    video: Video,
+    source: str,
+    short_side_px: int,
+    quality: int,
+    limits: Limits | None = None,
+) -> Frames:
     """All frames of a video, scaled, as JPEGs.
 
     Args:
@@ -36,6 +45,7 @@ def read(video: Video, source: str, short_side_px: int, quality: int) -> Frames:
         source: what it is: "videos" or "frames".
         short_side_px: that larger frames are scaled to.
         quality: of the JPEGs, up to 100.
+        limits: of what reading a video file may take; None for those of all.
 
     Raises:
         VideoError: it cannot be read.
@@ -44,7 +54,7 @@ def read(video: Video, source: str, short_side_px: int, quality: int) -> Frames:
         raise VideoError(file_names.NOT_TEXT)
     if source == "frames":
         return _read_folder(video, short_side_px, quality)
-    index = decode.index_video(video.path)
+    index = decode.index_video(video.path, limits)
     shape = _scaled(index.height, index.width, short_side_px)
     encode = _encoder(index.height, index.width, shape, quality)
     jpegs = decode.read_frames(
@@ -53,10 +63,15 @@ def read(video: Video, source: str, short_side_px: int, quality: int) -> Frames:
         index,
         # As objects, because they are not equally long.
         transform=lambda frame: np.array(encode(frame), object),
+        limits=limits,
     ).tolist()
     fps = video.fps or index.fps
-    times_s = _times(len(jpegs), fps, index.timestamps)
-    return Frames(jpegs, Probe(len(jpegs), *shape, fps), times_s)
+    probe = Probe(len(jpegs), *shape, fps, index.edges_s, index.stamped)
+    if index.edges_s is not None:
+        return Frames(
+            jpegs, probe, index.edges_s[:-1], float(index.edges_s[-1])
+        )
+    return _timed(jpegs, probe, index.timestamps)
 
 
 def _read_folder(video: Video, short_side_px: int, quality: int) -> Frames:
@@ -90,9 +105,8 @@ def _read_folder(video: Video, short_side_px: int, quality: int) -> Frames:
         jpegs.append(jpeg)
     if shape is None:
         raise VideoError("it has no frames")
-    fps = video.fps or 0.0
-    times_s = _times(len(jpegs), fps, np.zeros(0, np.int64))
-    return Frames(jpegs, Probe(len(jpegs), *shape, fps), times_s)
+    probe = Probe(len(jpegs), *shape, video.fps or 0.0)
+    return _timed(jpegs, probe, np.zeros(0, np.int64))
 
 
 def _scaled(height: int, width: int, short_side_px: int) -> tuple[int, int]:
@@ -116,12 +130,14 @@ def _encoder(
     return encode
 
 
-def _times(count: int, fps: float, timestamps: np.ndarray):
-    """Seconds of each frame from the first; None where no rate is known."""
+def _timed(jpegs: list[bytes], probe: Probe, timestamps: np.ndarray) -> Frames:
+    """Evenly spaced frames; without times where no rate is known."""
+    count, fps = probe.frames, probe.fps
     if fps <= 0:
-        return None
-    if len(timestamps) != count or count < 2:
-        return np.arange(count) / fps
-    # They count in a unit of the file's own; on average a frame takes 1 / fps.
-    steps = (timestamps - timestamps[0]) / (timestamps[-1] - timestamps[0])
-    return steps * (count - 1) / fps
+        return Frames(jpegs, probe, None, 0.0)
+    times_s = np.arange(count) / fps
+    if len(timestamps) == count and count > 1:
+        # Rounded in a unit of the file's own; on average a frame takes 1 / fps.
+        steps = timestamps - timestamps[0]
+        times_s = steps / steps[-1] * (count - 1) / fps
+    return Frames(jpegs, probe, times_s, float(times_s[-1]) + 1 / fps)

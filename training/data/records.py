@@ -27,7 +27,7 @@ class Records(Source):
     def probe(self, video: Video) -> Probe:
         known = self._indices.record(video.path, video.offset)
         if known is not None:
-            return Probe(known.frames, known.height, known.width, known.fps)
+            return shard_index.probe_of(known)
         return sequence_examples.probe_of(read_record(video))
 
     def fields(self, video: Video) -> dict[str, str | int]:

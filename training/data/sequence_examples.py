@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 
+from training.data import frame_times
 from training.data.listing import Span
 from training.data.sources import Probe, VideoError
 from training.errors import UserError
@@ -207,7 +208,20 @@ def probe_of(example: tf.train.SequenceExample) -> Probe:
     stamps = _stamps(example)
     if rate <= 0 and len(stamps) > 1 and stamps[-1] > stamps[0]:
         rate = (len(stamps) - 1) * MICROSECONDS / (stamps[-1] - stamps[0])
-    return Probe(len(frames), int(height), int(width), max(rate, 0.0))
+    edges_s = None
+    if len(stamps) == len(frames):
+        edges_s = _edges(example, stamps, rate)
+    return Probe(len(frames), int(height), int(width), max(rate, 0.0), edges_s)
+
+
+def _edges(example, stamps: list[int], rate: float) -> np.ndarray | None:
+    """Edges between frames where a constant rate would be wrong."""
+    starts_s = (np.array(stamps) - stamps[0]) / MICROSECONDS
+    if rate <= 0 or (np.diff(starts_s) <= 0).any():
+        return None
+    ends = _whole(example, "clip/end/timestamp") or [stamps[-1]]
+    last = (ends[0] - stamps[-1]) / MICROSECONDS
+    return frame_times.uneven_edges(starts_s, rate, last)
 
 
 def _segments(content: Content, times_s: np.ndarray) -> dict[str, list]:

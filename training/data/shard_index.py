@@ -10,10 +10,13 @@ import os
 import threading
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from training.data import listing
 from training.data.listing import Span
+from training.data.sequence_examples import Content
+from training.data.sources import Probe
 from training.errors import UserError
 
 NAME = "index.json"
@@ -35,6 +38,7 @@ class Record:
         fps: frames a second; 0.0 where that is not known.
         labels: indices of its classes.
         spans: where each label is seen, in seconds from the first frame.
+        edges_s: as `FrameTimes` has them; None where frames are evenly spaced.
     """
 
     offset: int
@@ -44,6 +48,7 @@ class Record:
     fps: float
     labels: tuple[int, ...]
     spans: tuple[Span, ...]
+    edges_s: tuple[float, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +109,44 @@ def to_json(index: Index) -> str:
 
 def to_line(shard: Shard) -> str:
     """A shard as one line of text."""
-    return json.dumps(dataclasses.asdict(shard))
+    values = dataclasses.asdict(shard)
+    for record in values["records"]:
+        if record["edges_s"] is None:
+            del record["edges_s"]
+    return json.dumps(values)
+
+
+def describe(offset: int, probe: Probe, content: Content) -> Record:
+    """What the index says of a record.
+
+    Args:
+        offset: of its beginning in the shard, in bytes.
+        probe: of its frames.
+        content: of the rest.
+    """
+    edges_s = probe.edges_s
+    return Record(
+        offset,
+        probe.frames,
+        probe.height,
+        probe.width,
+        probe.fps,
+        content.labels,
+        content.spans,
+        None if edges_s is None else tuple(edges_s.round(6).tolist()),
+    )
+
+
+def probe_of(record: Record) -> Probe:
+    """What is known of the frames of a record."""
+    edges_s = record.edges_s
+    return Probe(
+        record.frames,
+        record.height,
+        record.width,
+        record.fps,
+        None if edges_s is None else np.array(edges_s),
+    )
 
 
 def shard_from_json(values: dict) -> Shard:
@@ -196,5 +238,10 @@ def _record(values: dict) -> Record:
             **values,
             "labels": tuple(values["labels"]),
             "spans": tuple(Span(**span) for span in values["spans"]),
+            "edges_s": _numbers(values.get("edges_s")),
         }
     )
+
+
+def _numbers(values: list | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(map(float, values))

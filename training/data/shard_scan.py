@@ -73,17 +73,7 @@ def _scan(path: str, names: dict[int, str]) -> Shard:
             bad.append((name, f"{name}: {' '.join(str(error).split())}"))
             continue
         sequence_examples.learn_names(content, names, f"{path}, {place.number}")
-        found.append(
-            Record(
-                place.offset,
-                probe.frames,
-                probe.height,
-                probe.width,
-                probe.fps,
-                content.labels,
-                content.spans,
-            )
-        )
+        found.append(shard_index.describe(place.offset, probe, content))
     return Shard(
         name=os.path.basename(path),
         split="",

@@ -22,7 +22,8 @@ from training.data import (
 from training.data.listing import Span, Video, inside
 from training.data.sequence_examples import Content
 from training.data.shard_index import Record, Shard
-from training.data.sources import VideoError
+from training.data.sources import Probe, VideoError
+from training.data.video_limits import Limits
 from training.progress import Progress
 
 
@@ -42,6 +43,7 @@ class Task:
         short_side_px: that larger frames are scaled to.
         quality: of the JPEGs, up to 100.
         max_frames: longer videos become several records; None to keep whole.
+        limits: of what reading a video file may take.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Task:
     short_side_px: int
     quality: int
     max_frames: int | None
+    limits: Limits = Limits()
 
 
 def run(task: Task) -> Shard:
@@ -134,7 +137,9 @@ def make_records(video: Video, task: Task) -> list[tuple[bytes, Record]]:
     Raises:
         VideoError: it cannot be read.
     """
-    whole = jpegs.read(video, task.source, task.short_side_px, task.quality)
+    whole = jpegs.read(
+        video, task.source, task.short_side_px, task.quality, task.limits
+    )
     count = len(whole.jpegs)
     parts = -(-count // task.max_frames) if task.max_frames else 1
     if parts > 1 and video.spans and whole.times_s is None:
@@ -147,14 +152,11 @@ def make_records(video: Video, task: Task) -> list[tuple[bytes, Record]]:
         times, end_s, content = None, 0.0, labelled(video, task.classes)
         if whole.times_s is not None:
             times = whole.times_s[first:end]
-            end_s = float(
-                whole.times_s[end]
-                if end < count
-                else times[-1] + 1 / whole.probe.fps
-            )
+            end_s = whole.times_s[end] if end < count else whole.end_s
+            end_s = float(end_s)
             if parts > 1:
                 content = seen_in(content, float(times[0]), end_s)
-        probe = dataclasses.replace(whole.probe, frames=end - first)
+        probe = _part_of(whole.probe, first, end)
         texts = {
             "clip/data_path": name,
             "clip/media_id": os.path.splitext(name)[0],
@@ -165,14 +167,17 @@ def make_records(video: Video, task: Task) -> list[tuple[bytes, Record]]:
         record = sequence_examples.encode(
             frames, probe, content, times, end_s, texts
         )
-        fields = dataclasses.asdict(probe)
-        made.append(
-            (
-                record,
-                Record(0, **fields, labels=content.labels, spans=content.spans),
-            )
-        )
+        described = shard_index.describe(0, probe, content)
+        made.append((record, described))
     return made
+
+
+def _part_of(probe: Probe, first: int, end: int) -> Probe:
+    """What is known of some frames of a video."""
+    edges_s = probe.edges_s
+    if edges_s is not None:
+        edges_s = edges_s[first : end + 1] - edges_s[first]
+    return dataclasses.replace(probe, frames=end - first, edges_s=edges_s)
 
 
 def labelled(video: Video, classes: tuple[str, ...]) -> Content:

@@ -24,6 +24,7 @@ from training.data.datasets import BadVideo
 from training.data.listing import Listing, Video, inside
 from training.data.shard_index import Index, Shard
 from training.data.shard_task import Task
+from training.data.video_limits import Limits
 from training.errors import UserError
 from training.progress import Progress
 from training.recipe import DataConfig
@@ -138,6 +139,7 @@ def plan(
                     short_side_px=config.short_side_px,
                     quality=config.quality,
                     max_frames=config.max_frames if split == "train" else None,
+                    limits=Limits.of(config.data),
                 )
             )
     if not tasks:
