@@ -13,6 +13,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 
@@ -22,6 +23,7 @@ from training.url_path import UrlPath
 
 # Names that start so are scratch: safe to delete, never read.
 SCRATCH_PREFIX = ".unfinished-"
+ENDLESS = "it is a FIFO, a socket or a device, not a file"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -140,6 +142,18 @@ def locked(folder: Path) -> Iterator[None]:
                 f"Another process is writing to {folder}."
             ) from error
         yield
+
+
+def is_endless(path: str | os.PathLike | UrlPath) -> bool:
+    """Whether a local path is a FIFO, a socket or a device.
+
+    Whoever opens one of them may wait for ever, or read without an end.
+    """
+    try:
+        mode = os.stat(str(path)).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def sha256(path: Path) -> str:

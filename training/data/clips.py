@@ -47,6 +47,8 @@ def read_clip(path: str | remote.Path) -> np.ndarray:
     """
     path = remote.as_path(path)
     try:
+        if files.is_endless(path):
+            raise UserError(f"{path} cannot be read: {files.ENDLESS}.")
         if not path.is_file():
             raise UserError(f"There is no file {path}.")
         if path.suffix.lower() not in READERS:

@@ -1,6 +1,7 @@
 """Clips from folders of JPEG frames, one folder a video."""
 
 import collections
+import os
 import re
 
 import tensorflow as tf
@@ -22,7 +23,7 @@ class FrameFolders(Source):
     def probe(self, video: Video) -> Probe:
         prefix, digits, suffix = _parts(video)
         try:
-            there = set(names_in(video.path))
+            there = _names(video.path)
         except FileNotFoundError as error:
             raise VideoError("there is no such folder") from error
         except NotADirectoryError as error:
@@ -81,6 +82,14 @@ def _instead(names: set[str]) -> str:
     counts = collections.Counter(map(file_names.ending_of, names))
     some = file_names.printable(min(names))
     return f"; the folder has {file_names.counted(counts)}, such as {some}"
+
+
+def _names(folder: str) -> set[str]:
+    """Names of what may be a frame; a FIFO would be waited for."""
+    if "://" in folder:
+        return set(names_in(folder))
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.is_file()}
 
 
 def _parts(video: Video) -> tuple[str, int, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from training import files
 from training.data import decode, file_names, transforms
 from training.data.listing import Video, inside
 from training.data.sources import Probe, VideoError
@@ -84,6 +85,8 @@ def _read_folder(video: Video, short_side_px: int, quality: int) -> Frames:
         path = inside(video.path, name)
         if video.frames is None and jpegs and not tf.io.gfile.exists(path):
             break
+        if files.is_endless(path):
+            raise VideoError(f"{name} cannot be read: {files.ENDLESS}")
         try:
             with tf.io.gfile.GFile(path, "rb") as file:
                 jpeg = file.read()

@@ -15,6 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from training import files
 from training.data import file_names
 from training.errors import UserError
 
@@ -291,6 +292,8 @@ def matching(pattern: str) -> list[str]:
 
 
 def _read_bytes(path: str | os.PathLike) -> bytes:
+    if files.is_endless(path):
+        raise UserError(f"{path} cannot be read: {files.ENDLESS}.")
     try:
         with tf.io.gfile.GFile(os.fspath(path), "rb") as file:
             return _as_utf8(file.read(), path)

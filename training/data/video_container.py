@@ -8,13 +8,13 @@ FIFOs, sockets and devices.
 import contextlib
 import functools
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
+from training import files
 from training.data.sources import VideoError
 from training.data.video_limits import Limits
 from training.errors import missing_extra
@@ -223,15 +223,13 @@ def quietly(function: Callable, *arguments, **options) -> Any:
 
 def check_file(path: str) -> None:
     """Raises a VideoError unless there is a file with content at a path."""
-    try:
-        status = os.stat(path)
-    except FileNotFoundError as error:
-        raise VideoError("there is no such file") from error
-    if stat.S_ISDIR(status.st_mode):
+    if not os.path.exists(path):
+        raise VideoError("there is no such file")
+    if os.path.isdir(path):
         raise VideoError("it is a folder, not a video file")
-    if not stat.S_ISREG(status.st_mode):
-        raise VideoError("it is a FIFO, a socket or a device, not a file")
-    if not status.st_size:
+    if files.is_endless(path):
+        raise VideoError(files.ENDLESS)
+    if not os.path.getsize(path):
         raise VideoError("the file is empty")
 
 
