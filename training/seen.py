@@ -78,8 +78,7 @@ def of_file(
     Raises:
         UserError: it cannot be read.
     """
-    videos = recipe.sampling is not None
-    if not videos or clips.is_clip(path, videos):
+    if recipe.sampling is None or clips.is_clip(path, videos=True):
         if at_s is not None:
             raise UserError(f"--at is for videos. Received: {path}")
         return _of_pixels(clips.read_clip(path))

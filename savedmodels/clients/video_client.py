@@ -90,6 +90,8 @@ def _ask_frames(
         options.png,
         options.max_mb,
         base64=options.rest,
+        max_pixels=options.max_pixels,
+        max_seconds=options.max_seconds,
     )
     batch = np.empty((1, len(files)), object)
     batch[0] = files
@@ -138,7 +140,13 @@ def _pixels(shape: tuple[int, ...], options: argparse.Namespace) -> np.ndarray:
                 "and how far apart, it was trained on: --frames 32 --stride 2"
             )
         pixels = video_frames.clip_of(
-            options.video, frames, options.stride, options.size, options.start
+            options.video,
+            frames,
+            options.stride,
+            options.size,
+            options.start,
+            options.max_pixels,
+            options.max_seconds,
         )
     fits = pixels.ndim == 4 and all(
         of_model in (-1, side)
@@ -217,7 +225,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "video",
         type=os.path.expanduser,
-        help="a video file, or a clip of uint8 pixels in a .npy file",
+        help="a video file, also a GIF, or a clip of uint8 pixels in a .npy "
+        "file",
     )
     add("--model", required=True, metavar="NAME", help="on the server")
     add(
@@ -254,6 +263,20 @@ def _parser() -> argparse.ArgumentParser:
         help="the largest request to send (default: %(default)g)",
     )
     add("--start", type=float, default=0.0, metavar="S", help="begin there")
+    add(
+        "--max-pixels",
+        type=_positive(int),
+        default=video_frames.MAX_PIXELS,
+        metavar="N",
+        help="refuse videos with larger frames (default: %(default)s)",
+    )
+    add(
+        "--max-seconds",
+        type=_positive(float),
+        default=video_frames.MAX_SECONDS,
+        metavar="S",
+        help="refuse videos that take longer to decode (default: %(default)g)",
+    )
     part = parser.add_argument_group("serve_frames")
     part.add_argument(
         "--seconds",
