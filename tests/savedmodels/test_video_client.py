@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from tests.savedmodels import made_model
 from tests.savedmodels.contract_server import ContractServer
-from tests.training.data import films
+from tests.training.data import films, test_orientation
+from training.data import decode
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +230,64 @@ def test_the_users_folder_is_expanded(client, tmp_path, monkeypatch):
     assert options.classes == f"{tmp_path}/classes.txt"
     with pytest.raises(client.ClientError, match=f"no file {tmp_path}/y.mp4"):
         next(video_frames.read("~/y.mp4"))
+
+
+@pytest.fixture(scope="module")
+def frames_of(clients):
+    import video_frames
+
+    return video_frames
+
+
+@pytest.mark.parametrize(
+    ("start_s", "seconds", "first", "count"),
+    [(0, None, 0, 55), (2.5, None, 2, 53), (5, 1, 5, 25), (0, 3, 0, 3)],
+)
+def test_seconds_are_those_of_time_stamps(
+    frames_of, tmp_path, start_s, seconds, first, count
+):
+    """A frame a second for 5 s, then 25 a second; the first at 4 s."""
+    stamps = [100 + 25 * n for n in range(5)] + [225 + n for n in range(50)]
+    path = films.write_film(tmp_path / "a.mp4", 55, stamps=stamps)
+    got = np.stack(list(frames_of.read(str(path), start_s, seconds)))
+    expected = films.decode_all(path)[first : first + count]
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("matrix", test_orientation.FILTERS)
+def test_frames_are_turned_and_flipped(frames_of, tmp_path, matrix):
+    path = films.write_film(tmp_path / "a.mp4", 2)
+    films.set_matrix(path, matrix)
+    index = decode.index_video(path)
+    expected = decode.read_frames(path, [1], index)[0]
+    np.testing.assert_array_equal(list(frames_of.read(str(path)))[1], expected)
+
+
+def test_wrong_time_stamps_are_said(frames_of, film, tmp_path, capsys):
+    films.stamp_wrongly(film, tmp_path / "w.mkv")
+    (tmp_path / "raw.h264").write_bytes(b"")
+    raw = films.write_film(tmp_path / "raw.h264", 11)
+    got = list(frames_of.read(str(raw), 0.2))
+    assert 0 < len(got) < 11
+    assert "average frame rate" in capsys.readouterr().err
+
+
+def test_a_client_refuses_what_is_no_film(frames_of, film, tmp_path):
+    import serving_client
+
+    path = tmp_path / "a.mp4"
+    path.write_text(f"ffconcat version 1.0\nfile '{film}'\n")
+    with pytest.raises(serving_client.ClientError, match="is no video"):
+        list(frames_of.read(str(path)))
+    with pytest.raises(serving_client.ClientError, match="--max-pixels"):
+        list(frames_of.read(str(film), max_pixels=36 * 52 - 1))
+    with pytest.raises(serving_client.ClientError, match="--max-seconds"):
+        list(frames_of.read(str(film), max_seconds=1e-9))
+
+
+def test_a_client_reads_gifs(frames_of, tmp_path):
+    clip = films.pictures(5)
+    path = films.write_gif(tmp_path / "a.gif", clip, [40, 400, 40, 40, 40])
+    got = np.stack(list(frames_of.read(str(path), 0.2)))
+    assert got.shape == (4, *films.SIZE, 3)
+    assert abs(got.astype(int) - clip[1:]).mean() < 8

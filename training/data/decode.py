@@ -120,7 +120,10 @@ def index_video(
         frames = _decode(video)
         first = next(frames, None)
         if first is None:
-            raise VideoError("no frame can be decoded")
+            # A decoder that refuses a size says none.
+            bound = f" within max_pixels={limits.max_pixels}"
+            width = video.stream.codec_context.width
+            raise VideoError("no frame can be decoded" + bound * (not width))
         if found is None:
             found = _counted(video, first, frames)
         rotation, flip = orientation.of_frame(first)

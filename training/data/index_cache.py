@@ -74,9 +74,7 @@ class IndexCache:
         self._complained = False
         self._recent: dict[tuple, VideoIndex] = {}
         try:
-            self.path = pathlib.Path(
-                os.path.expanduser(path or default_path())
-            )
+            self.path = pathlib.Path(os.path.expanduser(path or default_path()))
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = _connect(self.path)
             # Losing the last entries in a crash costs reading them again.

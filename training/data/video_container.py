@@ -29,6 +29,8 @@ WEB_SECONDS = 60.0
 SLOWEST_BYTES_A_SECOND = 1 << 18
 # A local file of so many bytes may take a second more to decode.
 BYTES_A_SECOND = 1 << 20
+# Decoders hold to a bound of their own, in which their padding counts.
+ROOM, ROOM_PIXELS = 2, 1 << 16
 # What PyAV raises besides FFmpegError, on damage that confuses it.
 CONFUSED = (ValueError, IndexError, AttributeError)
 # Demuxers that open what a file names, that run or draw what it says, or that
@@ -101,8 +103,8 @@ class VideoContainer:
         try:
             frames = self._timed(packet.decode)
         except pyav().error.FFmpegError:
-            # The decoder holds to the bound, and does not say so.
-            self._limits.check_size(context.width or 0, context.height or 0)
+            # The decoder holds to its bound, and does not say so.
+            self._limits.check_size(context.width, context.height)
             raise
         for frame in frames:
             self._limits.check_size(frame.width, frame.height)
@@ -154,7 +156,7 @@ def opened(
         VideoError: it is no video, cannot be read, or is beyond a limit.
     """
     path = os.fspath(path)
-    bound = {"max_pixels": str(limits.max_pixels)}
+    bound = {"max_pixels": str(ROOM * limits.max_pixels + ROOM_PIXELS)}
     try:
         with contextlib.ExitStack() as stack:
             container = stack.enter_context(_container(path, stack, bound))

@@ -45,7 +45,7 @@ class Limits:
         return cls(data.max_pixels, data.max_frames, data.max_seconds)
 
     def check_size(self, width: int, height: int) -> None:
-        """Raises a VideoError for too large a frame."""
+        """Raises a VideoError for frames that are too large."""
         if width * height > self.max_pixels:
             raise VideoError(
                 f"its frames of {width} x {height} have more than "

@@ -6,6 +6,7 @@ import struct
 
 import av
 import numpy as np
+from PIL import Image
 
 SIZE = (36, 52)  # height, width
 FPS = 25
@@ -88,18 +89,37 @@ def stamp_wrongly(path: pathlib.Path, to: pathlib.Path) -> None:
 
 
 def turn(path: pathlib.Path, quarter_turns: int) -> None:
-    """Sets the display matrix of an MP4, as phones do."""
-    one = 1 << 16
-    a, b, c, d = {
-        1: (0, -one, one, 0),
-        2: (-one, 0, 0, -one),
-        3: (0, one, -one, 0),
-    }[quarter_turns]
+    """Turns an MP4 by its display matrix, as phones do."""
+    matrices = {1: (0, -1, 1, 0), 2: (-1, 0, 0, -1), 3: (0, 1, -1, 0)}
+    set_matrix(path, matrices[quarter_turns])
+
+
+def set_matrix(path: pathlib.Path, matrix: tuple[int, int, int, int]) -> None:
+    """Sets a, b, c and d of the display matrix of an MP4."""
+    a, b, c, d = (number << 16 for number in matrix)
     content = bytearray(path.read_bytes())
     place = content.index(b"tkhd") + 4 + 40  # version 0: 40 bytes before it
     matrix = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     content[place : place + len(matrix)] = matrix
     path.write_bytes(content)
+
+
+def write_gif(
+    path: pathlib.Path,
+    frames: np.ndarray,
+    milliseconds: list[int] | int,
+    kind: str = "GIF",
+) -> pathlib.Path:
+    """A GIF, or an animated PNG, with delays that are multiples of ten."""
+    pictures = [Image.fromarray(frame) for frame in frames]
+    pictures[0].save(
+        path,
+        format=kind,
+        save_all=True,
+        append_images=pictures[1:],
+        duration=milliseconds,
+    )
+    return path
 
 
 def cut(path: pathlib.Path, share: float) -> None:

@@ -1,3 +1,4 @@
+import os
 import pathlib
 
 import numpy as np
@@ -109,3 +110,23 @@ def test_other_dtypes_and_ranks_are_refused(tmp_path, array):
     np.save(tmp_path / "clip.npy", array)
     with pytest.raises(UserError, match="to hold uint8 pixels"):
         clips.read_clip(tmp_path / "clip.npy")
+
+
+@pytest.mark.parametrize(
+    ("path", "videos", "expected"),
+    [
+        ("a.NPY", False, True),
+        ("a.npy", True, True),
+        ("http://h/a.gif?key=1.mp4", False, True),
+        ("a.GIF", True, False),
+        ("a.mp4", False, False),
+    ],
+)
+def test_a_gif_is_a_clip_where_clips_are_made(path, videos, expected):
+    assert clips.is_clip(path, videos) == expected
+
+
+def test_a_fifo_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.npy")
+    with pytest.raises(UserError, match="FIFO"):
+        clips.read_clip(tmp_path / "a.npy")

@@ -278,3 +278,44 @@ def test_frames_before_the_first_are_an_error(tmp_path):
     path = film(tmp_path, "mp4", frames=2)
     with pytest.raises(ValueError, match=r"from 0.*-1"):
         read(path, [-1])
+
+
+def test_times_are_those_of_the_stamps(tmp_path):
+    stamps = [100, 110, 113, 150]  # of 25 a second; none is shown at 0
+    path = film(tmp_path, "mp4", frames=4, stamps=stamps)
+    times = decode.index_video(path).times
+    np.testing.assert_allclose(times.edges_s[:4], [0, 0.4, 0.52, 2.0])
+    assert times.stamped and 2.0 < times.length_s <= 2.0 + 1.48
+
+
+def test_times_of_a_counted_film_are_those_of_the_stamps(tmp_path):
+    stamps = [3 * number + number // 20 * 90 for number in range(60)]
+    path = film(tmp_path, "mkv", frames=60, stamps=stamps)
+    films.cut(path, 0.8)
+    index = decode.index_video(path)
+    expected = np.array(stamps[: index.frames]) / 25
+    assert index.order == "count" and index.stamped
+    np.testing.assert_allclose(index.edges_s[:-1], expected, atol=1e-3)
+
+
+def test_wrong_stamps_are_no_times(tmp_path):
+    wrong = tmp_path / "wrong.mkv"
+    films.stamp_wrongly(film(tmp_path, "mp4"), wrong)
+    index = decode.index_video(wrong)
+    assert not index.stamped and index.edges_s is None
+    assert index.times.length_s == pytest.approx(30 / 25, rel=0.05)
+
+
+@pytest.mark.parametrize("format_", ["GIF", "PNG"])
+def test_an_animated_image_is_a_film_with_its_delays(tmp_path, format_):
+    clip, path = films.pictures(12), tmp_path / f"a.{format_.lower()}"
+    delays = [40, 40, 200, 1000, 40, 40, 60, 40, 40, 40, 40, 500]
+    films.write_gif(path, clip, delays, format_)
+    index = decode.index_video(path)
+    edges_s = np.cumsum([0, *delays]) / 1000
+    np.testing.assert_allclose(index.edges_s, edges_s, atol=1e-6)
+    truth = films.decode_all(path)
+    for numbers in ([7, 3], [11], [0, 10]):
+        np.testing.assert_array_equal(read(path, numbers), truth[numbers])
+    close = abs(truth.astype(int) - clip).mean()
+    assert close < (8 if format_ == "GIF" else 0.1)

@@ -101,3 +101,12 @@ def test_a_truncated_frame_is_read_as_far_as_it_goes(tmp_path):
     expected = films.pictures(9, seed=1)[1, :8, 8:44]  # the first rows
     difference = got[0, 0, :8].numpy().astype(float) - expected
     assert np.sqrt((difference**2).mean()) < 4  # the best JPEG, decoded fast
+
+
+def test_a_fifo_is_no_frame(tmp_path):
+    folder = tmp_path / "a"
+    video, _ = write_frames(folder, 17, 29)
+    (folder / "f005.jpg").unlink()
+    os.mkfifo(folder / "f005.jpg")
+    with pytest.raises(VideoError, match="f005.jpg of"):
+        FrameFolders().probe(video)

@@ -10,6 +10,7 @@ from tests.training.data import films
 from training.data import decode, index_cache
 from training.data.index_cache import IndexCache
 from training.data.sources import VideoError
+from training.data.video_limits import Limits
 from training.errors import UserError
 
 
@@ -184,3 +185,27 @@ def test_the_default_is_in_the_users_cache(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/someone")
     assert os.fspath(index_cache.default_path()).startswith("/home/someone")
+
+
+def test_times_and_flips_come_back_from_the_disk(tmp_path, request):
+    path = films.write_film(tmp_path / "a.mp4", 5, stamps=[0, 1, 9, 20, 21])
+    films.set_matrix(path, (-1, 0, 0, 1))
+    IndexCache(tmp_path / "c").index(str(path))
+    request.getfixturevalue("never_decoded")
+    kept = IndexCache(tmp_path / "c").index(str(path))
+    assert kept.flip and kept.rotation == 0
+    np.testing.assert_allclose(kept.edges_s[:5], [0, 0.04, 0.36, 0.8, 0.84])
+
+
+def test_what_an_earlier_version_kept_is_not_read(tmp_path, film):
+    IndexCache(tmp_path / "c").index(str(film))
+    with sqlite3.connect(tmp_path / "c") as database:
+        database.execute("UPDATE videos SET version=2, content=x'00'")
+    assert IndexCache(tmp_path / "c").index(str(film)).frames == 13
+
+
+def test_bounds_hold_for_what_is_kept(tmp_path, film):
+    IndexCache(tmp_path / "c").index(str(film))
+    small = Limits(max_pixels=99)
+    with pytest.raises(VideoError, match="max_pixels=99"):
+        IndexCache(tmp_path / "c", small).index(str(film))

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from tests.training.data.fixtures import touch, write
@@ -170,3 +172,11 @@ def test_names_in_a_folder_leave_hidden_ones_out(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="There is no folder .*/nowhere"):
         listing.list_folder(f"{tmp_path}/nowhere")
+
+
+def test_a_fifo_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(
+        UserError, match="list.csv cannot be read: it is a FIFO"
+    ):
+        listing.read_text(tmp_path / "list.csv")

@@ -184,3 +184,73 @@ def test_clips_around_times_lie_in_the_video(fps):
         else:
             steps = [int(start) + 3 * i for i in range(4)]
         assert numbers.tolist() == [int(step) for step in steps]
+
+
+def uneven():
+    """Edges of 8 frames of a second, then 16 of a quarter: 12 s."""
+    return tf.constant(np.cumsum([0.0] + [1.0] * 8 + [0.25] * 16))
+
+
+@pytest.mark.parametrize("past_end", ["wrap", "clamp"])
+@pytest.mark.parametrize("traced", [False, True])
+def test_a_rate_of_its_own_takes_what_is_shown(past_end, traced):
+    config = SamplingConfig(4, 1, fps=1.0, past_end=past_end)
+    edges_s = uneven()
+    count, fps = tf.constant(24, tf.int64), tf.constant(23 / 11.75, tf.float64)
+    call = sampling.clip_from
+    if traced:
+        call = tf.function(call)
+    for start in (0, 5, 9, 20):
+        got = call(tf.constant(start, tf.int64), count, fps, config, edges_s)
+        # From the first frame in even steps to half a second before the end.
+        first = edges_s.numpy()[start]
+        moments = first + np.linspace(0, 4 - 0.5, 4)
+        moments = moments % 12 if past_end == "wrap" else moments
+        expected = [
+            min(int(np.searchsorted(edges_s, t + 1e-6, "right")) - 1, 23)
+            for t in moments
+        ]
+        assert got.numpy().tolist() == expected
+
+
+def test_uneven_clips_of_a_test_lie_along_the_time():
+    config = SamplingConfig(2, 1, fps=1.0, past_end="clamp")
+    views = ViewsConfig(clips=6, starts="slowfast")
+    got = sampling.clips(
+        tf.constant(24, tf.int64),
+        tf.constant(23 / 11.75, tf.float64),
+        config,
+        views,
+        uneven(),
+    ).numpy()
+    starts_s = uneven().numpy()[got[:, 0]]
+    np.testing.assert_allclose(starts_s, np.arange(6) * 10 / 6, atol=1)
+    assert got[:, 0].tolist() == [0, 1, 3, 5, 6, 9]
+
+
+def test_uneven_clips_around_times_have_them_in_the_middle():
+    config = SamplingConfig(4, 2)
+    got = sampling.around(
+        tf.constant([0.0, 5.0, 8.0, 9.0, 12.0], tf.float64),
+        tf.constant(24, tf.int64),
+        tf.constant(2.0, tf.float64),
+        config,
+        uneven(),
+    ).numpy()
+    assert got[:, 0].tolist() == [0, 1, 4, 8, 16]
+
+
+def test_no_edges_are_those_of_even_frames():
+    config = SamplingConfig(5, 3, fps=7.0)
+    for draw in np.linspace(0, 0.999, 17):
+        plain, mixed = (
+            sampling.random_clip(
+                tf.constant(draw, tf.float32),
+                tf.constant(91, tf.int64),
+                tf.constant(29.97, tf.float64),
+                config,
+                edges_s,
+            )
+            for edges_s in (None, tf.zeros(0, tf.float64))
+        )
+        np.testing.assert_array_equal(plain, mixed)

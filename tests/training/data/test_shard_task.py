@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import resource
 
 import numpy as np
@@ -6,7 +7,14 @@ import pytest
 import tensorflow as tf
 
 from tests.training.data import made_videos, record_files
-from training.data import shard_task, sharding
+from training.data import (
+    decode,
+    records,
+    sequence_examples,
+    shard_index,
+    shard_task,
+    sharding,
+)
 from training.data.listing import Listing, Span, Video
 from training.data.sources import VideoError
 
@@ -115,3 +123,26 @@ def test_folders_that_cannot_be_read_say_why(tmp_path):
     (tmp_path / "a" / "f003.jpg").unlink()
     with pytest.raises(VideoError, match="f003.jpg cannot be read"):
         images(task)
+
+
+@pytest.mark.parametrize("max_frames", [None, 4])
+def test_uneven_times_come_back_from_shards(tmp_path, max_frames):
+    path = tmp_path / "a.mkv"
+    made_videos.write_video(path, 6, stamps=[0, 1, 2, 26, 27, 30])
+    task = task_of([Video(str(path), (1,))], tmp_path)
+    task = dataclasses.replace(task, max_frames=max_frames)
+    shard = shard_task.run(task)
+    again = shard_index.shard_from_json(json.loads(shard_index.to_line(shard)))
+    assert again == shard
+    edges_s = decode.index_video(path).edges_s
+    first = 0
+    for record in shard.records:
+        last = first + record.frames
+        expected = edges_s[first : last + 1] - edges_s[first]
+        listed = shard_index.probe_of(record).edges_s
+        video = Video(f"{tmp_path}/{shard.name}", offset=record.offset)
+        stored = sequence_examples.probe_of(records.read_record(video)).edges_s
+        for got in (listed, stored):
+            np.testing.assert_allclose(got, expected, atol=2e-6)
+        first = last
+    assert first == 6

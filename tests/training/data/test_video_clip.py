@@ -1,5 +1,7 @@
 """A clip of a video, and where its pixels come from."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,42 @@ def test_a_broken_file_is_named(tmp_path):
     path.write_bytes(b"no film")
     with pytest.raises(UserError, match="a.mp4: it cannot be read"):
         video_clip.read(str(path), SAMPLING)
+
+
+@pytest.fixture
+def uneven(tmp_path):
+    """A frame a second for 5 s, then 25 a second for 2 s; first at 4 s."""
+    stamps = [100 + 25 * n for n in range(5)] + [225 + n for n in range(50)]
+    path = tmp_path / "uneven.mp4"
+    return str(films.write_film(path, 55, stamps=stamps))
+
+
+@pytest.mark.parametrize(
+    ("at_s", "first"), [(0, 0), (2.5, 2), (4.99, 4), (5, 5), (6, 30)]
+)
+def test_a_time_is_that_of_a_time_stamp(uneven, at_s, first):
+    clip = video_clip.read(uneven, SAMPLING, at_s)
+    assert clip.numbers.tolist() == [first, first + 4, first + 8]
+
+
+def test_names_and_distances_are_those_of_time_stamps(uneven):
+    clip = video_clip.read(uneven, SAMPLING, 6.0)
+    assert clip.names() == ["frame 30, 6.0 s", "frame 34, 6.2 s"] + [
+        "frame 38, 6.3 s"
+    ]
+    assert clip.milliseconds == pytest.approx(160)
+
+
+def test_the_end_is_that_of_the_last_frame(uneven):
+    with pytest.raises(UserError, match="from 0 to before 7.00 s"):
+        video_clip.read(uneven, SAMPLING, 7.1)
+
+
+def test_a_rate_of_its_own_is_counted_in_time(uneven):
+    sampling = dataclasses.replace(SAMPLING, fps=2.0, frame_stride=2)
+    # A frame a second from 2 s on, and at 25 a second behind 5 s.
+    clip = video_clip.read(uneven, sampling, 2.0)
+    assert clip.numbers.tolist()[:2] == [2, 3]
+    clip = video_clip.read(uneven, sampling, 4.0)
+    times = clip.index.times.starts_s(clip.numbers)
+    assert times[0] == 4.0 and 5.2 < times[1] < 5.6 and 6.4 < times[2] < 7

@@ -104,3 +104,15 @@ def test_frames_wait_on_the_disk():
 def test_what_is_no_clip_says_what_is_one(shape):
     with pytest.raises(UserError, match="time, height, width, 3"):
         app_films.one_clip(np.zeros(shape, np.uint8), "")
+
+
+def test_seconds_of_clips_are_those_of_time_stamps(tmp_path):
+    stamps = [25 * n for n in range(20)] + [500 + n for n in range(100)]
+    path = films.write_film(tmp_path / "film.mp4", 120, stamps=stamps)
+    film = app_films.clips_of_video(path, SAMPLING, lambda *_: None)
+    film.frames.close()
+    assert film.seconds[0] == (0.0, 10.0) or film.seconds[0][0] == 0.0
+    assert film.seconds[-1][1] == pytest.approx(24, abs=0.1)
+    starts_s = [start for start, _ in film.seconds]
+    assert sum(start < 20 for start in starts_s) > len(starts_s) / 2
+    assert "24.0 s" in film.about

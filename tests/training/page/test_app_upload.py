@@ -113,3 +113,13 @@ def test_arrays_with_odd_headers_are_refused_or_empty(header):
         assert refused.status in (413, 415)
     else:  # of no bytes: what reads it refuses it
         assert b"(0," in header
+
+
+def test_a_gif_passes_as_a_video_of_any_length():
+    check(gif(frames=5000, size=(100, 100)), "")
+
+
+def test_lists_of_other_files_do_not_pass():
+    for content in (b"ffconcat version 1.0\n", b"#EXTM3U\n", b"v=0\r\n"):
+        with pytest.raises(Refused, match="not a video"):
+            check(content, "")

@@ -131,3 +131,29 @@ def test_the_picture_has_a_line_for_each_of_the_best_classes(rows):
         pixels = np.asarray(picture).astype(int)
     for colour in curves.COLOURS:
         assert (abs(pixels - colour).sum(-1) < 30).sum() > 20
+
+
+def test_a_change_is_where_its_time_stamp_is(tmp_path):
+    """2 frames a second for 20 s, then 25 a second for 4 s."""
+    dark, light = (np.full((1, 36, 36, 3), grey, np.uint8) for grey in (9, 200))
+    frames = np.concatenate([dark] * 40 + [light] * 100)
+    stamps = [25 * n for n in range(40)] + [1000 + 2 * n for n in range(100)]
+    path = films.write_film(tmp_path / "a.mp4", frames, stamps=stamps, fps=50)
+    along = timeline.look(predictor(Network()), str(path), 0.5)
+    assert along.length_s == pytest.approx(24, abs=0.05)
+    middle = along.scores[:, 1]  # of the middle frame of three
+    change = along.times_s[np.argmax(middle > 100)]
+    assert change == pytest.approx(20.0, abs=0.5)
+    row = int(20 / 0.5)
+    assert along.starts_s[row - 20] < 10 < along.ends_s[row - 20]
+    assert along.ends_s[row + 2] == pytest.approx(21 + 6 / 25, abs=0.2)
+
+
+def test_it_says_when_times_are_guessed(tmp_path):
+    path = films.write_film(tmp_path / "a.mp4", 30)
+    assert timeline.look(predictor(Network()), str(path), 1.0).stamped
+    films.stamp_wrongly(path, tmp_path / "wrong.mkv")
+    along = timeline.look(
+        predictor(Network()), str(tmp_path / "wrong.mkv"), 1.0
+    )
+    assert not along.stamped
