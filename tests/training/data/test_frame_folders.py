@@ -105,7 +105,9 @@ def test_a_truncated_frame_is_read_as_far_as_it_goes(tmp_path):
 
 def test_a_fifo_is_no_frame(tmp_path):
     folder = tmp_path / "a"
-    video, _ = write_frames(folder, 17, 29)
+    write_frames(folder, "f{:03}.jpg", 1, 9)
+    video = Video(str(folder), frame_name="f{:03}.jpg", frames=9)
+    assert FrameFolders().probe(video).frames == 9
     (folder / "f005.jpg").unlink()
     os.mkfifo(folder / "f005.jpg")
     with pytest.raises(VideoError, match="f005.jpg of"):

@@ -176,7 +176,5 @@ def test_a_missing_folder_is_named(tmp_path):
 
 def test_a_fifo_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "list.csv")
-    with pytest.raises(
-        UserError, match="list.csv cannot be read: it is a FIFO"
-    ):
+    with pytest.raises(UserError, match="list.csv cannot be read: .* FIFO"):
         listing.read_text(tmp_path / "list.csv")

@@ -131,6 +131,7 @@ def test_uneven_times_come_back_from_shards(tmp_path, max_frames):
     made_videos.write_video(path, 6, stamps=[0, 1, 2, 26, 27, 30])
     task = task_of([Video(str(path), (1,))], tmp_path)
     task = dataclasses.replace(task, max_frames=max_frames)
+    (tmp_path / shard_index.NOTES).mkdir()
     shard = shard_task.run(task)
     again = shard_index.shard_from_json(json.loads(shard_index.to_line(shard)))
     assert again == shard

@@ -11,6 +11,7 @@ from training.data.sources import VideoError
 from training.prediction import timeline
 from training.prediction.predictor import Predictor
 from training.prediction.timeline import Timeline
+from training.prediction.video_inputs import Input
 from training.recipe import SamplingConfig
 from training.reporting import curves
 
@@ -68,6 +69,19 @@ def test_it_is_a_loop_over_times(tmp_path, step_s):
         row += 1
         time = row * step_s
     assert row == len(along.scores) and network.most <= timeline.BATCH
+
+
+def test_a_gif_is_scored_as_the_film_that_it_is(tmp_path):
+    clip = films.pictures(40)
+    film = films.write_film(tmp_path / "a.mp4", clip, crf=1)
+    gif = films.write_gif(tmp_path / "a.GIF", clip, 40)
+    model = predictor(Network())
+    of_film, of_gif = (
+        model.score(model.read(Input(str(path)))) for path in (film, gif)
+    )
+    np.testing.assert_allclose(of_gif, of_film, atol=4)
+    along = timeline.look(model, str(gif), 0.5)
+    assert along.length_s == pytest.approx(1.6) and len(along.scores) == 4
 
 
 def test_progress_counts_clips(tmp_path):
