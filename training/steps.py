@@ -91,10 +91,15 @@ class Steps:
         began = tf.timestamp()
         with tf.control_dependencies([began]):
             data = iterator.get_next()
-        flat = tf.nest.flatten(data, expand_composites=True)
-        with tf.control_dependencies(flat):
-            self._signals.waited.assign_add(tf.timestamp() - began)
-        return data
+        tensors = tf.nest.flatten(data, expand_composites=True)
+        with tf.control_dependencies(tensors):
+            waited_s = tf.timestamp() - began
+        counted = self._signals.waited.assign_add(waited_s, read_value=False)
+        # The step computes on copies that come after the count. Else a lone
+        # thread between operations might read the clock after the step.
+        with tf.control_dependencies([counted]):
+            copies = [_identity(tensor) for tensor in tensors]
+        return tf.nest.pack_sequence_as(data, copies, expand_composites=True)
 
     def _after_step(self, strategy) -> None:
         if self._collective:
@@ -103,6 +108,12 @@ class Steps:
             self._signals.stopping.assign(
                 strategy.reduce("SUM", everyone, axis=None)
             )
+
+
+def _identity(tensor):
+    """A copy on the tensor's own device."""
+    with tf.device(tensor.device):
+        return tf.identity(tensor)
 
 
 class Signals:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.layers import BatchNormalization
+from tests.training.test_steps import ancestors, operations
 from training.fused import use_fused_batch_norm
 from training.precise_bn import PreciseBatchNorm
 from training.recipe import OptimizerConfig
@@ -66,6 +67,10 @@ def statistics(strategy):
     for variance in of_each_device(strategy, layer.moving_variance):
         np.testing.assert_allclose(variance, expected, rtol=1e-5)
     data = strategy.experimental_distribute_dataset(batches())
+    count, products = operations(model, data)
+    assert len({product.device for product in products}) == 2
+    for product in products:
+        assert count in ancestors(product), product
     PreciseBatchNorm(model)(data)
     for mean in of_each_device(strategy, layer.moving_mean):
         np.testing.assert_allclose(mean, X.mean(0), atol=1e-5)
