@@ -10,6 +10,7 @@ from training import checkpoints
 from training.data import Dataset
 from training.errors import UserError
 from training.precise_bn import PreciseBatchNorm
+from training.recipe import Plan
 from training.run_folder import RunFolder
 from training.stopping import Preempted, sigterm
 
@@ -96,7 +97,7 @@ class Record(keras.callbacks.Callback):
     Args:
         run: where to; None on a worker that is not the chief.
         history: rows of the epochs before this start; grows.
-        epoch_steps: training steps an epoch.
+        recipe: of the run.
         start: the checkpoint that a run goes on from, if within an epoch.
         tested: says how long precise statistics took.
         every_s: seconds between checkpoints within an epoch.
@@ -108,7 +109,7 @@ class Record(keras.callbacks.Callback):
         self,
         run: RunFolder | None,
         history: list[dict],
-        epoch_steps: int,
+        recipe: Plan,
         start: checkpoints.Checkpoint | None = None,
         tested: TestAsTheyWillBe | None = None,
         every_s: float = math.inf,
@@ -117,7 +118,7 @@ class Record(keras.callbacks.Callback):
         super().__init__()
         self._run = run
         self._history = history
-        self._epoch_steps = epoch_steps
+        self._recipe = recipe
         self._start = start if start is not None and start.step else None
         self._tested = tested
         self._every_s = every_s
@@ -127,6 +128,8 @@ class Record(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began = time.monotonic()
+        steps_after = self._recipe.steps_after
+        self._epoch_steps = steps_after(epoch + 1) - steps_after(epoch)
         self._waited_before = self.model.waited_s
         self._validation = 0.0
         self._step = 0
@@ -172,7 +175,7 @@ class Record(keras.callbacks.Callback):
         self._history.append(
             {
                 "epoch": epoch + 1,
-                "step": (epoch + 1) * self._epoch_steps,
+                "step": self._recipe.steps_after(epoch + 1),
                 "learning_rate": float(rate),
                 **logs,
                 **{key: round(value, 3) for key, value in times.items()},

@@ -20,6 +20,7 @@ import numpy as np
 
 from training import files
 from training.errors import UserError
+from training.recipe import Plan
 from training.remote import Path
 from training.run_folder import RunFolder
 
@@ -47,9 +48,9 @@ class Checkpoint:
     step: int = 0
     times: dict = dataclasses.field(default_factory=dict)
 
-    def steps(self, epoch_steps: int) -> int:
+    def steps(self, recipe: Plan) -> int:
         """Training steps that are done in all."""
-        return self.epoch * epoch_steps + self.step
+        return recipe.steps_after(self.epoch) + self.step
 
 
 def latest(run: RunFolder) -> Checkpoint | None:
@@ -74,15 +75,14 @@ def latest(run: RunFolder) -> Checkpoint | None:
 
 
 def take_up(
-    run: RunFolder, start: Checkpoint | None, steps: int, epoch_steps: int
+    run: RunFolder, start: Checkpoint | None, recipe: Plan
 ) -> list[dict]:
     """Makes a run's metrics.csv that of its checkpoint, and says where it is.
 
     Args:
         run: what goes on.
         start: its `latest`; None for a run that begins.
-        steps: of the run.
-        epoch_steps: of an epoch.
+        recipe: of the run.
 
     Returns:
         The rows of the epochs that are done.
@@ -91,8 +91,8 @@ def take_up(
         return []
     if start.history:  # a kill may have come before its last row
         run.write_metrics(start.history)
-    done = start.steps(epoch_steps)
-    print(f"Resuming {run.path} after {done} of {steps} steps.")
+    done = start.steps(recipe)
+    print(f"Resuming {run.path} after {done} of {recipe.steps} steps.")
     return list(start.history)
 
 
@@ -213,7 +213,7 @@ def of_trained(run: RunFolder) -> Checkpoint:
             f"python -m {run.commands}.train --workdir {run.path}"
         )
     if checkpoint.epoch < recipe.epochs:
-        steps = checkpoint.steps(recipe.epoch_steps)
+        steps = checkpoint.steps(recipe)
         print(
             f"note: {run.path} is trained for {steps} of {recipe.steps} steps"
         )

@@ -17,7 +17,7 @@ from training import (
     show_training,
 )
 from training.data import Dataset, dataset_of, pipeline
-from training.recipe import Recipe
+from training.recipe import Plan, Recipe
 from training.run_folder import RunFolder
 from training.steps import Signals
 from training.stopping import Preempted, sigterm
@@ -62,7 +62,7 @@ def fit(
     trainer = _make_trainer(chosen, run, dataset, devices, start)
     history = list(start.history) if start else []
     if devices.is_chief:
-        checkpoints.take_up(run, start, chosen.steps, chosen.epoch_steps)
+        checkpoints.take_up(run, start, chosen)
     if len(history) == chosen.epochs:
         return history
     if devices.is_chief:
@@ -80,7 +80,7 @@ def fit(
         callbacks.Record(
             run if devices.is_chief else None,
             history,
-            chosen.epoch_steps,
+            chosen,
             start,
             tested,
             # Workers would have to agree on when.
@@ -93,7 +93,7 @@ def fit(
     fit_rest(
         lambda *epochs: _fit(trainer, data, used, *epochs),
         history,
-        chosen.epochs,
+        chosen,
         start,
     )
     if devices.any_of(sigterm.requested):
@@ -102,26 +102,35 @@ def fit(
 
 
 def fit_rest(
-    fit_epochs: Callable[[int, int, int], None],
+    fit_epochs: Callable[[int, int, int, int], None],
     history: list[dict],
-    epochs: int,
+    recipe: Plan,
     start: checkpoints.Checkpoint | None,
 ) -> None:
     """Fits the epochs that are left, those of a stopped one first.
 
     Args:
-        fit_epochs: from an epoch to before another, the first from a step on.
+        fit_epochs: from an epoch to before another, from a step of the run to
+            before another; these are as many in each of the epochs.
         history: of the epochs that are done; grows by itself.
-        epochs: in all.
+        recipe: of the run.
         start: the checkpoint that is gone on from.
     """
+
+    def fit_until(epoch: int, step: int = 0) -> None:
+        first = len(history)
+        if first < epoch:
+            first_step = recipe.steps_after(first) + step
+            fit_epochs(first, epoch, first_step, recipe.steps_after(epoch))
+
     try:
         with sigterm.deferred():
-            # What is left of an epoch has fewer steps than the others.
+            # Keras takes as many steps in all epochs of a `fit`. What is left
+            # of a stopped epoch has fewer, and the last one may have.
             if start is not None and start.step:
-                fit_epochs(len(history), len(history) + 1, start.step)
-            if len(history) < epochs:
-                fit_epochs(len(history), epochs, 0)
+                fit_until(len(history) + 1, start.step)
+            fit_until(recipe.steps // recipe.epoch_steps)
+            fit_until(recipe.epochs)
     finally:
         progress.erase()  # nothing is to be said over what was shown
 
@@ -178,14 +187,13 @@ def _make_trainer(chosen, run, dataset, devices, start) -> Trainer:
     return trainer
 
 
-def _fit(trainer, data, used, epoch, epochs, step) -> None:
-    """Epochs from `epoch` to before `epochs`; the first from a step on."""
-    steps = data.epoch_steps - step
+def _fit(trainer, data, used, epoch, epochs, first_step, last_step) -> None:
+    """Epochs from `epoch` to before `epochs`, of some steps of the run."""
     trainer.fit(
-        data.for_training(epoch * data.epoch_steps + step, epochs),
+        data.for_training(first_step, last_step),
         initial_epoch=epoch,
         epochs=epochs,
-        steps_per_epoch=steps,
+        steps_per_epoch=(last_step - first_step) // (epochs - epoch),
         validation_data=data.for_validation(),
         callbacks=used,
         shuffle=False,  # the dataset decides the order
@@ -200,13 +208,10 @@ class _Data:
         self._recipe = chosen
         self._dataset = dataset
         self._devices = devices
-        self.epoch_steps = chosen.epoch_steps
 
-    def for_training(self, first_step: int, epochs: int):
-        """Batches from a step on to the end of an epoch."""
-        return self._batches(
-            self._recipe.seed, first_step, epochs * self.epoch_steps
-        )
+    def for_training(self, first_step: int, last_step: int):
+        """Batches from a step of the run to before another."""
+        return self._batches(self._recipe.seed, first_step, last_step)
 
     def for_statistics(self, epoch: int):
         """Batches for precise batch normalisation after an epoch."""

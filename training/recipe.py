@@ -318,7 +318,12 @@ class Plan:
 
     @property
     def epochs(self) -> int:
-        return self.steps // self.epoch_steps
+        """Number of epochs; the last one may be shorter than the others."""
+        return -(-self.steps // self.epoch_steps)
+
+    def steps_after(self, epochs: int) -> int:
+        """Training steps that are done after so many epochs."""
+        return min(epochs * self.epoch_steps, self.steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -333,7 +338,8 @@ class Recipe(Plan):
         optimizer: how it is trained.
         batch: examples a step.
         steps: of training.
-        epoch_steps: steps between checkpoints; divides `steps`.
+        epoch_steps: steps between checkpoints; the last epoch has fewer where
+            they do not divide `steps`.
         seed: of weights and data.
         image_stage: the recipe of the image network that this one's network
             is inflated from, trained first.

@@ -35,11 +35,6 @@ def check_steps(recipe) -> None:
     """Raises a UserError unless batch, steps and seed are possible."""
     for field in ("batch", "steps", "epoch_steps"):
         expect(getattr(recipe, field) >= 1, recipe, field, "to be at least 1")
-    if recipe.steps % recipe.epoch_steps:
-        raise UserError(
-            f"Expected epoch_steps to divide steps={recipe.steps}. "
-            f"Received: epoch_steps={recipe.epoch_steps}"
-        )
     expect(0 <= recipe.seed < 2**31, recipe, "seed", f"from 0 to {2**31 - 1}")
 
 

@@ -126,7 +126,7 @@ def _head(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
     else:
         status = (
             f"**Not finished:** {len(rows):,} of {recipe.epochs:,} epochs, "
-            f"{len(rows) * recipe.epoch_steps:,} of {recipe.steps:,} steps. To "
+            f"{recipe.steps_after(len(rows)):,} of {recipe.steps:,} steps. To "
             f"go on: `python -m training.train --workdir {run.path}`"
         )
     return f"# {recipe.name}\n\n{recipe.description}\n\n{status}"

@@ -10,8 +10,8 @@ TINY = (
     "--set=epoch_steps=2",
     "--set=batch=8",
     "--set=optimizer.warmup_steps=1",
-    "--set=image_stage.steps=2",
-    "--set=image_stage.epoch_steps=1",
+    "--set=image_stage.steps=3",  # of which the last is an epoch
+    "--set=image_stage.epoch_steps=2",
     "--set=image_stage.batch=8",
 )
 

@@ -1,10 +1,16 @@
+import dataclasses
 import math
 
 import pytest
 
 from training import callbacks, checkpoints
 from training.errors import UserError
+from training.recipes import get_recipe
 from training.run_folder import RunFolder
+
+RECIPE = dataclasses.replace(
+    get_recipe("digits_image"), steps=21, epoch_steps=9
+)
 
 
 class Model:
@@ -20,7 +26,7 @@ class Model:
 
 def test_a_loss_that_is_no_number_stops_before_it_is_saved(tmp_path):
     run = RunFolder(tmp_path)
-    callback = callbacks.Record(run, [], epoch_steps=3)
+    callback = callbacks.Record(run, [], RECIPE)
     callback.set_model(Model())
     callback.on_epoch_begin(0)
     with pytest.raises(UserError, match="loss is nan in epoch 1"):
@@ -46,7 +52,7 @@ def test_the_average_is_tested_and_then_taken_back():
 
 
 def test_a_loss_that_is_no_number_is_not_saved_within_an_epoch(tmp_path):
-    callback = callbacks.Record(RunFolder(tmp_path), [], 9, every_s=0.0)
+    callback = callbacks.Record(RunFolder(tmp_path), [], RECIPE, every_s=0.0)
     callback.set_model(Model())
     callback.on_epoch_begin(0)
     with pytest.raises(UserError, match="loss is inf in epoch 1"):

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import pathlib
 
@@ -135,7 +136,10 @@ def test_steps_within_an_epoch_come_after_it(run):
     assert (latest.epoch, latest.step) == (10, 11)
     assert latest.path.name == "epoch_0010_step_0000011"
     assert latest.times == {"seconds": 1.5}
-    assert latest.steps(epoch_steps=20) == 211
+    recipe = dataclasses.replace(
+        get_recipe("digits_image"), steps=230, epoch_steps=20
+    )
+    assert latest.steps(recipe) == 211
     kept = sorted(path.name for path in run.checkpoints.iterdir())
     assert kept == ["epoch_0010", "epoch_0010_step_0000011"]
 

@@ -77,9 +77,9 @@ def test_override_can_leave_out_the_image_stage():
         ("batch={[]}", "expected a whole number"),
         ("seed=-1", "Expected seed from 0"),
         ("batch=0", "Expected batch to be at least 1"),
-        ("epoch_steps=7", "Expected epoch_steps to divide"),
+        ("epoch_steps=0", "Expected epoch_steps to be at least 1"),
         ("optimizer.warmup_steps=2400", "Expected optimizer.warmup"),
-        ("image_stage.epoch_steps=7", "Expected epoch_steps to divide"),
+        ("image_stage.epoch_steps=0", "Expected epoch_steps to be at least"),
     ],
 )
 def test_bad_settings_are_refused(setting, message):
@@ -88,11 +88,23 @@ def test_bad_settings_are_refused(setting, message):
 
 
 def test_settings_are_checked_together():
-    # Either alone would not divide.
+    # The first alone would end within the warm-up.
     after = recipe_text.override(
-        get_recipe("digits_nl"), ["steps=70", "epoch_steps=7"]
+        get_recipe("digits_nl"), ["steps=70", "optimizer.warmup_steps=7"]
     )
-    assert after.epochs == 10
+    assert after.steps == 70
+
+
+@pytest.mark.parametrize(
+    ("steps", "epoch_steps", "after"),
+    [(10, 4, [0, 4, 8, 10]), (8, 4, [0, 4, 8]), (3, 5, [0, 3])],
+)
+def test_the_last_epoch_is_what_is_left_of_the_steps(steps, epoch_steps, after):
+    recipe = dataclasses.replace(
+        get_recipe("digits_image"), steps=steps, epoch_steps=epoch_steps
+    )
+    assert recipe.epochs == len(after) - 1
+    assert [recipe.steps_after(n) for n in range(recipe.epochs + 1)] == after
 
 
 def test_a_seed_reaches_the_image_stage():

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import TINY
-from training import checkpoints, cli, run_model, train
+from training import checkpoints, cli, report, run_model, train
 from training.recipes import RECIPES
 from training.run_folder import RunFolder
 from training.serving import saved_model
@@ -106,6 +106,18 @@ def test_metrics_have_a_row_an_epoch(tiny):
     assert [row["step"] for row in rows] == ["2", "4"]
     assert all(float(row["val_loss"]) > 0 for row in rows)
     assert float(rows[-1]["learning_rate"]) == 0.0
+
+
+def test_a_last_epoch_may_have_fewer_steps(tiny):
+    run = RunFolder(tiny[0] / "image_stage")
+    rows = report.read_metrics(run)
+    assert [row["step"] for row in rows] == [2, 3]
+    assert rows[-1]["learning_rate"] == 0.0
+    model, *_ = run_model.load_trained(run)
+    assert int(model.optimizer.iterations) == 3
+    text = (run.path / "report.md").read_text()
+    assert "2 epochs of 2 steps, the last of 1" in text
+    assert "Finished: 3 steps" in text
 
 
 def test_result_says_what_was_reached_on_what(tiny):

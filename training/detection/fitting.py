@@ -88,13 +88,11 @@ def fit(
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(chosen.seed)
     trainer = make_trainer(chosen, data.train.categories, devices, start)
-    history = checkpoints.take_up(run, start, chosen.steps, chosen.epoch_steps)
+    history = checkpoints.take_up(run, start, chosen)
     if len(history) == chosen.epochs:
         return history
     _announce(chosen, run, trainer, data, devices)
-    record = callbacks.Record(
-        run, history, chosen.epoch_steps, start, every_s=every_s
-    )
+    record = callbacks.Record(run, history, chosen, start, every_s=every_s)
     tested = []
     if data.validation is not None:
         tested.append(
@@ -120,26 +118,28 @@ def fit(
         ),
     ]
 
-    def fit_epochs(epoch: int, until: int, step: int) -> None:
+    def fit_epochs(
+        epoch: int, until: int, first_step: int, last_step: int
+    ) -> None:
         trainer.fit(
             batches.batches(
                 data.train,
                 chosen.batch_config,
                 chosen.seed,
-                epoch * chosen.epoch_steps + step,
-                until * chosen.epoch_steps,
+                first_step,
+                last_step,
                 on_bad=bad.add,
             ),
             initial_epoch=epoch,
             epochs=until,
-            steps_per_epoch=chosen.epoch_steps - step,
+            steps_per_epoch=(last_step - first_step) // (until - epoch),
             callbacks=used,
             shuffle=False,  # the batches decide the order
             verbose=0,  # `ShowTraining` says it
         )
 
     try:
-        fit_rest(fit_epochs, history, chosen.epochs, start)
+        fit_rest(fit_epochs, history, chosen, start)
     except (tf.errors.OpError, UserError):
         bad.check()  # none is good: it says more
         raise

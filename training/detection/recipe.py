@@ -122,7 +122,8 @@ class DetectionRecipe(Plan):
             L2 of kernels alone, biases at twice the rate.
         batch: pictures a step.
         steps: of training.
-        epoch_steps: steps between checkpoints and tests; divides `steps`.
+        epoch_steps: steps between checkpoints and tests; the last epoch has
+            fewer where they do not divide `steps`.
         seed: of weights, batches and samples.
         start: what the weights are before.
         data: where the pictures are.

@@ -102,7 +102,8 @@ def trained(run: RunFolder, recipe: Recipe) -> str:
         (
             "schedule",
             f"{recipe.steps:,} steps of {recipe.batch:,} examples, "
-            f"{recipe.epochs:,} epochs of {recipe.epoch_steps:,} steps",
+            f"{recipe.epochs:,} epochs of {recipe.epoch_steps:,} steps"
+            f"{_last_epoch(recipe)}",
         ),
         ("optimizer", _fields(recipe.optimizer, "name", "schedule")),
         ("computation", _fields(recipe.training, "precision")),
@@ -234,6 +235,11 @@ def _fields(config, *always: str) -> str:
         elif value != field.default or field.name in always:
             shown.append(f"{field.name}={value}")
     return ", ".join(shown)
+
+
+def _last_epoch(recipe: Recipe) -> str:
+    steps = recipe.steps % recipe.epoch_steps
+    return f", the last of {steps:,}" if steps else ""
 
 
 def _classes(run: RunFolder) -> str:

@@ -31,12 +31,13 @@ def figures(
             these what was spent waiting for data, `validation_seconds` and
             `precise_bn_seconds` what their names say. What a row has not was
             not measured.
-        epoch_steps: steps a row.
+        epoch_steps: steps a row; the last one may have fewer, which its
+            `epoch` and `step` say.
         batch: examples a step.
     """
     spent = {
         "epochs": f"{len(rows):,}",
-        "steps": f"{len(rows) * epoch_steps:,}",
+        "steps": f"{_steps(rows, epoch_steps):,}",
         "time in all": _time(rows, "seconds"),
         "training": _time(rows, TRAINING),
         "of it waiting for data": _waiting(rows),
@@ -82,6 +83,15 @@ def _value(row: Row, key: str) -> float:
     return math.nan if value is None else value
 
 
+def _steps(rows: Sequence[Row], epoch_steps: int) -> int:
+    """Training steps of some epochs."""
+    total = 0.0
+    for row in rows:
+        before = epoch_steps * ((row.get("epoch") or 1) - 1)
+        total += min((row.get("step") or math.inf) - before, epoch_steps)
+    return round(total)
+
+
 def _sum(rows: Sequence[Row], key: str) -> float:
     return math.fsum(row.get(key) or 0 for row in rows)
 
@@ -124,7 +134,7 @@ def _speed(rows: Sequence[Row], epoch_steps: int, batch: int) -> dict[str, str]:
     if not part:
         key, note = "seconds", " (validation included)"
         part = _measured(rows, key)
-    seconds = _sum(part, key) / (len(part) * epoch_steps) if part else 0
+    seconds = _sum(part, key) / _steps(part, epoch_steps) if part else 0
     if not seconds:
         return {"time a step": NOT_MEASURED, "examples a second": NOT_MEASURED}
     note += _of(part, rows)

@@ -49,7 +49,7 @@ def test_settings_reach_every_part():
         ("start.frozen=res9", "Unknown start.frozen 'res9'"),
         ("training.precision=half", "Unknown training.precision"),
         ("optimizer.clip_norm=1.0", "clip_norm is not there"),
-        ("steps=1001", "epoch_steps to divide"),
+        ("epoch_steps=0", "epoch_steps to be at least 1"),
         ("name=other", "keeps its name"),
         ("detector.depth=50", "Unknown field of DetectorConfig 'depth'"),
     ],

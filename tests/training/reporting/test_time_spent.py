@@ -5,8 +5,8 @@ import pytest
 from training.reporting import time_spent
 
 
-def row(**times):
-    return {"epoch": 1, "step": 1, **times}
+def row(epoch=1, epoch_steps=7, **times):
+    return {"epoch": epoch, "step": epoch * epoch_steps, **times}
 
 
 MEASURED = [
@@ -18,6 +18,7 @@ MEASURED = [
         precise_bn_seconds=2.0,
     ),
     row(
+        epoch=2,
         seconds=20.0,
         train_seconds=12.0,
         waiting_seconds=3.0,
@@ -40,6 +41,14 @@ def test_figures_of_measured_epochs():
         "time a step": "3 s",  # 42 / 14
         "examples a second": "1",
     }
+
+
+def test_a_last_epoch_has_as_many_steps_as_its_row_says():
+    rows = [MEASURED[0], MEASURED[1] | {"step": 12}]
+    figures = time_spent.figures(rows, epoch_steps=7, batch=3)
+    assert figures["steps"] == "12"
+    assert figures["time a step"] == "3.5 s"  # 42 / 12
+    assert time_spent.figures(rows[1:], 7, 3)["steps"] == "5"
 
 
 def test_the_first_epoch_is_also_left_out():
