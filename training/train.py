@@ -26,6 +26,7 @@ from training import (
 from training.data import dataset_of
 from training.evaluation import video_scores, view_options
 from training.recipes import get_recipe
+from training.reporting import overfitting
 from training.run_folder import RunFolder
 from training.stopping import Preempted, sigterm
 
@@ -196,6 +197,9 @@ def _summary(
         ("run folder", run.path),
         ("exported", exported or "no (see export below)"),
     ]
+    rising = overfitting.rising_loss(report.read_metrics(run))
+    if rising:
+        rows.insert(2, ("validation loss", rising))
     workdir = f"--workdir {run.path}"
     what = "--sample 0" if chosen.data is None else '"my video.mp4"'
     commands: list[tuple[str, ...]] = []

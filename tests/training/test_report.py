@@ -87,6 +87,13 @@ def test_a_finished_run_has_its_figures(run):
     assert "0123456789+changes" in rows["1"] and "never resumed" in text
 
 
+def test_a_rising_validation_loss_is_said(run):
+    rows = [row | {"val_loss": 1.0 + n / 4} for n, row in enumerate(ROWS)]
+    text = written(made(run.path, rows=rows, result=RESULT))
+    assert "rises:** lowest at epoch 1 (1), 50.0 % above it" in text
+    assert "rises" not in written(made(run.path, rows=ROWS, result=RESULT))
+
+
 def test_what_else_the_result_has_is_shown(run):
     more = {
         "top_5": 0.9,

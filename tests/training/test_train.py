@@ -168,6 +168,16 @@ def test_the_table_names_what_to_try_next(tiny, capsys):
         assert f"-m training.{command} " in printed
 
 
+def test_a_rising_validation_loss_is_in_the_last_table(tiny, tmp_path, capsys):
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(tiny[0], run.path)
+    rows = report.read_metrics(run)
+    run.write_metrics([rows[0] | {"val_loss": 2.0}, rows[1] | {"val_loss": 3}])
+    train.main([f"--workdir={run.path}"])
+    said = capsys.readouterr().out
+    assert "validation loss  lowest at epoch 1 (2), 50.0 % above it" in said
+
+
 EPOCH = "checkpoints/epoch_0001"
 STOPS = {  # and kills: test_kills.py
     "kill in the image stage": (signal.SIGKILL, STAGED, f"image_stage/{EPOCH}"),

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from training import recipe_text, table
 from training.recipe import Recipe
 from training.recipes import RECIPES
-from training.reporting import time_spent
+from training.reporting import overfitting, time_spent
 from training.run_folder import RunFolder
 
 Row = Mapping[str, float | None]
@@ -36,6 +36,9 @@ def result(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
     if measured is not None:
         lines = [("", "this run"), *_flat(measured, skip=ELSEWHERE)]
         parts.append(table.markdown(lines))
+    rising = overfitting.rising_loss(rows)
+    if rising:
+        parts.append(f"**The validation loss rises:** {rising}.")
     return "\n\n".join(filter(None, parts))
 
 
