@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import keras
 
-from training import checkpoints
+from training import checkpoints, finite
 from training.data import Dataset
 from training.errors import UserError
 from training.precise_bn import PreciseBatchNorm
@@ -103,6 +103,12 @@ class Record(keras.callbacks.Callback):
         every_s: seconds between checkpoints within an epoch.
         any_of: whether something holds on any of the workers, who wait for
             each other in it.
+        alone: whether a step's loss may stop this process, as no other
+            workers wait for it.
+
+    Raises:
+        UserError: the loss, a figure of the validation, or a variable of the
+            model is not finite; that is not saved.
     """
 
     def __init__(
@@ -114,8 +120,10 @@ class Record(keras.callbacks.Callback):
         tested: TestAsTheyWillBe | None = None,
         every_s: float = math.inf,
         any_of: Callable[[bool], bool] = bool,
+        alone: bool = True,
     ):
         super().__init__()
+        self._alone = alone
         self._run = run
         self._history = history
         self._recipe = recipe
@@ -145,6 +153,8 @@ class Record(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._step += 1
+        if self._alone:
+            self._check_loss(float(logs["loss"]))
         if sigterm.requested:
             self.model.ask_to_stop()
         stopping = self.model.stopping
@@ -155,7 +165,7 @@ class Record(keras.callbacks.Callback):
             min(LAST_S, self._every_s) if is_last else self._every_s
         )
         if self._step < self._epoch_steps and (stopping or late):
-            _check_finite(float(logs["loss"]), len(self._history) + 1)
+            self._check_loss(float(logs["loss"]))
             self._save(self._step, self._times())
             if stopping:
                 raise Preempted
@@ -169,7 +179,8 @@ class Record(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {key: float(value) for key, value in (logs or {}).items()}
-        _check_finite(logs["loss"], epoch + 1)
+        self._check_loss(logs["loss"])
+        self._check_figures(logs, epoch + 1)
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         times = self._times()
         self._history.append(
@@ -186,6 +197,35 @@ class Record(keras.callbacks.Callback):
             self._run.write_metrics(self._history)
         if self._any_of(sigterm.requested):
             raise Preempted
+
+    def _check_loss(self, loss: float) -> None:
+        if math.isfinite(loss):
+            return
+        epoch = len(self._history)
+        step = self._recipe.steps_after(epoch) + self._step
+        self._stop(
+            f"The loss is {loss} in epoch {epoch + 1}, step {step}", step
+        )
+
+    def _check_figures(self, logs: dict[str, float], epoch: int) -> None:
+        figure = finite.not_finite(logs)
+        if not figure:
+            return
+        variable = checkpoints.not_finite_variable(self.model)
+        weights = "all weights are finite, but the outputs overflow"
+        if variable:
+            weights = f"{variable} is not finite"
+        step = self._recipe.steps_after(epoch)
+        self._stop(f"{figure} after epoch {epoch}, step {step} ({weights})")
+
+    def _stop(self, why: str, step: int | None = None) -> None:
+        """Ends training at something that is not finite."""
+        saved = checkpoints.newest_name(self._run) if self._run else ""
+        kept = f"The last checkpoint, {saved}, stays. " if saved else ""
+        raise UserError(
+            f"{why}; this was not saved. {kept}"
+            f"{finite.remedy(self._recipe, step)}"
+        )
 
     def _save(self, step: int = 0, times: dict | None = None) -> None:
         checkpoints.save(self.model, self._run, self._history, step, times)
@@ -204,11 +244,3 @@ class Record(keras.callbacks.Callback):
             "validation_seconds": self._validation,
         }
         return {k: v + self._before.get(k, 0.0) for k, v in now.items()}
-
-
-def _check_finite(loss: float, epoch: int) -> None:
-    if not math.isfinite(loss):
-        raise UserError(
-            f"The loss is {loss} in epoch {epoch}; nothing was saved since it "
-            "came to that. Try a lower optimizer.base_lr, in a new --workdir."
-        )

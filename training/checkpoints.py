@@ -18,7 +18,7 @@ import zipfile
 import keras
 import numpy as np
 
-from training import files
+from training import files, finite
 from training.errors import UserError
 from training.recipe import Plan
 from training.remote import Path
@@ -54,16 +54,25 @@ class Checkpoint:
 
 
 def latest(run: RunFolder) -> Checkpoint | None:
-    """The newest checkpoint of a run that is whole, or None.
+    """The newest checkpoint of a run that is whole and finite, or None.
 
-    Those that are damaged are named on the screen and passed over.
+    Others are named on the screen and passed over.
 
     Raises:
+        UserError: none is finite, as older code also saved others.
         OSError: one cannot be read now, which says nothing about its content.
     """
+    diverged: dict[Path, str] = {}
     for path in reversed(_saved(run)):
         try:
-            return _read(path)
+            checkpoint = _read(path)
+            figure = finite.not_finite_epoch(checkpoint.history)
+            if figure:
+                diverged[path] = figure
+                continue
+            for other, figure in diverged.items():
+                print(f"note: passing over {other}: {figure}")
+            return checkpoint
         except (
             FileNotFoundError,
             ValueError,
@@ -71,6 +80,12 @@ def latest(run: RunFolder) -> Checkpoint | None:
             TypeError,
         ) as error:
             print(f"note: passing over {path}, which is damaged ({error})")
+    for figure in diverged.values():
+        raise UserError(
+            f"{run.path} has no checkpoint whose outputs are finite: "
+            f"{figure}, which an older version of the code saved. "
+            f"{finite.remedy(run.read_recipe())}"
+        )
     return None
 
 
@@ -122,18 +137,42 @@ def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
             f"Checkpoint {checkpoint.path} does not fit its recipe's model: "
             "was it written by another version of the code?"
         )
+    names = [variable.path for variable in variables]
+    _check_restored(checkpoint, finite.not_finite_array(names, arrays))
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
 
 
 def restore_average(model: keras.Model, checkpoint: Checkpoint) -> None:
     """Puts the moving average of the weights, if any, in their place."""
-    average = read_arrays(checkpoint, "average")
+    average = read_average(checkpoint)
     if average:
         for variable, array in zip(
             model.trainable_variables, average, strict=True
         ):
             variable.assign(array)
+
+
+def read_average(checkpoint: Checkpoint) -> list[np.ndarray]:
+    """The moving average of the weights, or [] if the run has none.
+
+    Raises:
+        UserError: it is not finite.
+    """
+    arrays = read_arrays(checkpoint, "average")
+    names = ["the moving average of the weights"] * len(arrays)
+    _check_restored(checkpoint, finite.not_finite_array(names, arrays))
+    return arrays
+
+
+def _check_restored(checkpoint: Checkpoint, variable: str) -> None:
+    """Refuses what an older version of the code saved."""
+    if variable:
+        raise UserError(
+            f"The outputs are not finite: {variable} of {checkpoint.path} is "
+            "not. Training diverged: train in a new --workdir with a lower "
+            "optimizer.base_lr."
+        )
 
 
 def read_arrays(checkpoint: Checkpoint, kind: str) -> list[np.ndarray]:
@@ -164,13 +203,23 @@ def save(
         times: seconds that these took.
 
     Raises:
-        UserError: a weight is no number.
+        UserError: a variable is not finite.
         OSError: it cannot be written.
     """
     arrays: dict = _arrays(model, step)
     if run is None:
         return
-    _check_finite(model, arrays)
+    variable = _not_finite(model, arrays)
+    if variable:
+        saved_at = (
+            f"step {step} of epoch {len(history) + 1}"
+            if step
+            else (f"epoch {len(history)}")
+        )
+        raise UserError(
+            f"{variable} is not finite after {saved_at}; this was not saved. "
+            f"{finite.remedy(run.read_recipe())}"
+        )
     content = io.BytesIO()
     # In memory first: a plain write fails plainly when the disk is full.
     np.savez(content, **arrays)
@@ -220,15 +269,25 @@ def of_trained(run: RunFolder) -> Checkpoint:
     return checkpoint
 
 
-def _check_finite(model, arrays) -> None:
-    for key, variable in zip(arrays, _variables(model), strict=False):
-        array = arrays[key]
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise UserError(
-                f"{variable.path} has values that are no numbers: training "
-                "diverged, and this was not saved. Try a lower "
-                "optimizer.base_lr, in a new --workdir."
-            )
+def not_finite_variable(model: keras.Model) -> str:
+    """The name of the first variable that is not finite, or ""."""
+    return _not_finite(model, _arrays(model, step=0))
+
+
+def newest_name(run: RunFolder) -> str:
+    """The name of a run's newest checkpoint, or ""."""
+    saved = _saved(run)
+    return saved[-1].name if saved else ""
+
+
+def _not_finite(model: keras.Model, arrays: dict[str, np.ndarray]) -> str:
+    names = [variable.path for variable in _variables(model)]
+    if getattr(model, "average", None):
+        trained = model.trainable_variables
+        names += [f"the moving average of {v.path}" for v in trained]
+    # Behind them are the sums of metrics, which the loss speaks for.
+    checked = list(arrays.values())[: len(names)]
+    return finite.not_finite_array(names, checked)
 
 
 def _arrays(model: keras.Model, step: int) -> dict[str, np.ndarray]:

@@ -95,6 +95,7 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
         number = int(there[-1].name) + 1 if there else 1
         made = out / str(number)
         served = served_model.build(model, recipe, dataset)
+        served_model.check_finite(served, run.path)
         with files.new_directory(made, saved_model.SAVED_MODEL) as path:
             saved_model_writer.write(served, path, dtype)
             source = {"made_from": made_from, "result": run.read_result()}
@@ -112,6 +113,7 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
 def _export_file(run: RunFolder, path: Path, dtype: str) -> str:
     """Writes one file instead, and says what it is."""
     served = served_model.build(*run_model.load_trained(run))
+    served_model.check_finite(served, run.path)
     size, far = export_file.write(served, path, dtype)
     # It has no card that could say so.
     licence = path.with_name(path.name + ".licence.md")

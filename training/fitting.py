@@ -86,6 +86,7 @@ def fit(
             # Workers would have to agree on when.
             every_s if devices.workers == 1 else math.inf,
             devices.any_of,
+            alone=devices.workers == 1,
         ),
         *(_tensorboard(run) if devices.is_chief else []),
         show_training.ShowTraining(chosen.steps, chosen.epoch_steps, verbose),
@@ -181,7 +182,7 @@ def _make_trainer(chosen, run, dataset, devices, start) -> Trainer:
         run.write_origins(origins)
     if start is not None:
         checkpoints.restore(trainer, start)
-    average = checkpoints.read_arrays(start, "average") if start else []
+    average = checkpoints.read_average(start) if start else []
     if trainer.average is not None:
         trainer.average.set(average or trainer.trainable_variables)
     return trainer

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from training import (
     catalogue,
+    checkpoints,
     cli,
     evaluate,
     export,
@@ -124,6 +125,7 @@ def train(
         result = run.read_result()
         if result is not None:
             print(f"{run.path} is trained: nothing to do.")
+            checkpoints.latest(run)  # says whether it diverged
             if devices.is_chief and not (run.path / report.REPORT).exists():
                 report.write(run)  # a kill may have come before
             return result if devices.is_chief else None

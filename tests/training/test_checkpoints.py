@@ -1,5 +1,6 @@
 import dataclasses
 import errno
+import math
 import pathlib
 
 import keras
@@ -10,6 +11,7 @@ from training import checkpoints
 from training.errors import UserError
 from training.recipes import get_recipe
 from training.run_folder import RunFolder
+from training.trainer import MovingAverage
 
 
 @pytest.fixture
@@ -113,9 +115,82 @@ def test_weights_that_are_no_numbers_are_not_saved(run):
     checkpoints.save(model, run, rows(1))
     kernel = model.trainable_variables[0]
     kernel.assign(np.full(kernel.shape, np.nan))
-    with pytest.raises(UserError, match="kernel has values that are no num"):
+    with pytest.raises(UserError, match="kernel is not finite after epoch 2"):
         checkpoints.save(model, run, rows(2))
     assert checkpoints.latest(run).epoch == 1
+
+
+def spoilt(model, kind):
+    """A model that has a number which is not finite, and the number's name."""
+    fit(model, steps=1)
+    if kind == "average":
+        model.average = MovingAverage(model.trainable_variables, 0.5)
+        variable = model.average.variables[0]
+        name = f"the moving average of {model.trainable_variables[0].path}"
+    else:
+        variables = {
+            "statistics": model.layers[1].moving_variance,
+            "optimizer": model.optimizer.variables[-1],
+        }
+        variable = variables[kind]
+        name = variable.path
+    value = np.array(variable)
+    value.flat[-1] = np.inf
+    variable.assign(value)
+    return name
+
+
+def normalised_model():
+    inputs = keras.Input((5,))
+    x = keras.layers.BatchNormalization()(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["average", "statistics", "optimizer"])
+def test_nothing_that_is_not_finite_is_saved(run, kind):
+    model = normalised_model()
+    name = spoilt(model, kind)
+    with pytest.raises(UserError) as error:
+        checkpoints.save(model, run, rows(1), step=7)
+    assert f"{name} is not finite after step 7 of epoch 2" in str(error.value)
+    assert checkpoints.latest(run) is None
+
+
+def diverged(count):
+    return [*rows(count - 1), {"epoch": count, "val_loss": math.nan}]
+
+
+def test_a_run_goes_on_from_its_last_finite_checkpoint(run, capsys):
+    checkpoints.save(make_model(), run, rows(1))
+    checkpoints.save(make_model(), run, diverged(2))  # as older code did
+    assert checkpoints.latest(run).epoch == 1
+    said = capsys.readouterr().out
+    assert "epoch_0002: val_loss is nan in epoch 2" in said
+
+
+def test_a_run_without_a_finite_checkpoint_says_so(run):
+    for count in (1, 2):
+        checkpoints.save(make_model(), run, diverged(count))
+    with pytest.raises(UserError) as error:
+        checkpoints.latest(run)
+    said = str(error.value)
+    assert "no checkpoint whose outputs are finite: val_loss is nan" in said
+    assert "new --workdir" in said
+
+
+@pytest.mark.parametrize("kind", ["statistics", "average"])
+def test_variables_that_older_code_saved_are_refused(run, kind, monkeypatch):
+    model = normalised_model()
+    spoilt(model, kind)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_not_finite", lambda *_: "")
+        checkpoints.save(model, run, rows(1))
+    restored = normalised_model()
+    with pytest.raises(UserError, match="outputs are not finite: .*epoch_0001"):
+        checkpoints.restore(restored, checkpoints.latest(run))
+        checkpoints.restore_average(restored, checkpoints.latest(run))
 
 
 def test_a_damaged_checkpoint_does_not_push_out_a_good_one(run):

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from training import (
+    checkpoints,
     cli,
     recipe_text,
     remote,
@@ -111,6 +112,7 @@ def train(
     result = run.read_result()
     if result is not None:
         print(f"{run.path} is trained: nothing to do.")
+        checkpoints.latest(run)  # says whether it diverged
         return result
     data = read_data(chosen)
     if not run.recipe_path.exists():  # errors come before there is a folder

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from training import files, table
+from training import files, finite, table
 from training.errors import UserError
 from training.evaluation import metrics
 from training.remote import Path
@@ -143,11 +143,17 @@ def figures(scored: VideoScores) -> dict[str, Any]:
     several labels a video as having every score 0.
 
     Raises:
-        UserError: no video could be read.
+        UserError: no video could be read, or scores are not finite.
     """
     read = int(scored.ok.sum())
     if not read:
         raise UserError(f"None of the {len(scored.ok)} videos could be read.")
+    finite_rows = np.isfinite(scored.scores[scored.ok]).all(axis=(1, 2))
+    if not finite_rows.all():
+        raise finite.outputs_error(
+            f"test on the {scored.split} split",
+            f" for {(~finite_rows).sum()} of {read} examples",
+        )
     of_labels = _of_several_labels if scored.multi_label else _of_one_label
     seconds = scored.reading_seconds + scored.computing_seconds
     return {

@@ -85,7 +85,10 @@ def checked(found: Prediction) -> Prediction:
     """Scores that are finite; others are none, and not JSON either."""
     if found.scores is not None and np.isfinite(found.scores).all():
         return found
-    reason = "the network gives scores that are not finite numbers"
+    reason = (
+        "the outputs are not finite: the training of the model diverged, or "
+        "its weights are damaged; take another model"
+    )
     return Prediction(found.path, reason=reason)
 
 

@@ -7,11 +7,12 @@ Its normalisations are folded into its convolutions.
 import dataclasses
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import nonlocal_tf as nl
 from nonlocal_tf import preprocess
-from training import run_model
+from training import finite, run_model
 from training.data import Dataset
 from training.data import sampling as samples
 from training.evaluation import view_network
@@ -107,6 +108,24 @@ def build(
     shared = _with_layers_of(network, prepare(of_views))
     seen = ServedViews(shared, sampling, views)
     return ServedModel(recipe, dataset, network, seen)
+
+
+def check_finite(served: ServedModel, path: object) -> None:
+    """Ask a network for its outputs of a grey and of a noisy example.
+
+    Args:
+        served: the network.
+        path: of the run, for the message.
+
+    Raises:
+        UserError: they are not finite.
+    """
+    shape = served.dataset.element_shape
+    noise = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+    for pixels in (np.full(shape, 114, "uint8"), noise):
+        logits = served.logits(pixels[None])
+        if not np.isfinite(np.asarray(logits, "float32")).all():
+            raise finite.outputs_error(path)
 
 
 def _views(recipe, dataset) -> tuple[SamplingConfig, ViewsConfig]:

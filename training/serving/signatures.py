@@ -19,6 +19,10 @@ TOP = 5
 # Sides of a frame that is looked at whole, as a ratio. Else a few bytes, a line
 # of pixels, fill any memory.
 LONGEST = 8
+NOT_FINITE = (
+    "The outputs are not finite: the training of the model diverged, or its "
+    "weights are damaged. Serve another model."
+)
 
 # A function of tensors, and what it takes.
 Signature = tuple[Callable, list[tf.TensorSpec]]
@@ -49,7 +53,7 @@ def all_of(served: ServedModel, name_of: Callable) -> dict[str, Signature]:
 def _classify(served: ServedModel, name_of) -> Signature:
     def classify(pixels):
         logits = served.network(_checked(pixels), training=False)
-        logits = _finite(logits, pixels)
+        logits = _finite(logits, pixels, served)
         probabilities = served.scores(logits)
         return {
             "probabilities": probabilities,
@@ -66,7 +70,7 @@ def _features(served: ServedModel) -> Signature:
 
     def features(pixels):
         x = network(_checked(pixels), training=False)
-        return {"features": _finite(tf.cast(x, tf.float32), pixels)}
+        return {"features": _finite(tf.cast(x, tf.float32), pixels, served)}
 
     return features, [_pixels(served)]
 
@@ -80,7 +84,7 @@ def _attention(served: ServedModel) -> Signature:
             # Else what is made of them may fail first, in other words.
             block, query = tf.identity(block), tf.identity(query)
         answer = block_weights.look(looks, clips, block, query)
-        return {**answer, "weights": _finite(answer["weights"], pixels)}
+        return {**answer, "weights": _finite(answer["weights"], pixels, served)}
 
     return attention, [
         _pixels(served),
@@ -121,6 +125,10 @@ def _serve_frames(served: ServedModel, seen: ServedViews, name_of) -> Signature:
                 (len(served.classes),), tf.float32
             ),
         )
+        is_finite = tf.reduce_all(tf.math.is_finite(probabilities))
+        right = tf.debugging.Assert(is_finite, [NOT_FINITE])
+        with tf.control_dependencies([right]):
+            probabilities = tf.identity(probabilities)
         scores, best = tf.math.top_k(probabilities, top)
         return {
             "probabilities": probabilities,
@@ -222,15 +230,26 @@ def _checked(pixels):
         return preprocess.normalize(pixels)
 
 
-def _finite(x, pixels):
-    """x, unless there were too few pixels for it to be a number."""
-    right = tf.debugging.Assert(
-        tf.reduce_all(tf.math.is_finite(x)),
-        [
-            "Expected a clip or image that is larger than what the network "
-            "scales it down by. Received sizes:",
-            tf.shape(pixels),
-        ],
-    )
-    with tf.control_dependencies([right]):
+def _finite(x, pixels, served: ServedModel):
+    """x, unless a number of it is not finite.
+
+    Too few pixels are one reason; of pixels as many as were trained on, the
+    weights are.
+    """
+    finite = tf.reduce_all(tf.math.is_finite(x))
+    sizes = tf.shape(pixels)
+    is_small = tf.reduce_any(sizes[1:] < served.dataset.element_shape)
+    checks = [
+        tf.debugging.Assert(
+            finite | ~is_small,
+            [
+                "The outputs are not finite. Expected a clip or image that is "
+                "larger than what the network scales it down by. Received "
+                "sizes:",
+                sizes,
+            ],
+        ),
+        tf.debugging.Assert(finite | is_small, [NOT_FINITE]),
+    ]
+    with tf.control_dependencies(checks):
         return tf.identity(x)
