@@ -147,6 +147,16 @@ def test_nothing_that_could_be_read_is_an_error():
         video_scores.figures(scored)
 
 
+def test_scores_that_are_not_finite_are_an_error():
+    scores = draw(3, 2, 5)
+    scores[1, 1, 4] = np.nan
+    scored = made(scores, np.arange(3))
+    with pytest.raises(UserError, match="not finite for 1 of 3 examples"):
+        video_scores.figures(scored)
+    without = made(scores, np.arange(3), np.array([True, False, True]))
+    assert video_scores.figures(without)["read"] == 2
+
+
 def test_a_file_whose_arrays_do_not_fit_is_said(tmp_path):
     scored = made(draw(3, 2, 5), np.arange(3))
     short = dataclasses.replace(scored, ok=np.ones(2, bool))
