@@ -8,6 +8,10 @@ import numpy as np
 from training.errors import UserError
 
 
+class OutputsError(UserError):
+    """The outputs of a model are not finite."""
+
+
 def not_finite(values: Mapping[str, float | None]) -> str:
     """Name the first figure that is not finite, such as "val_loss is nan".
 
@@ -58,9 +62,9 @@ def remedy(recipe, steps: int | None = None) -> str:
     )
 
 
-def outputs_error(model: object, detail: str = "") -> UserError:
+def outputs_error(model: object, detail: str = "") -> "OutputsError":
     """The error for a trained model whose outputs are not finite."""
-    return UserError(
+    return OutputsError(
         f"{model}: the outputs are not finite{detail}. Its training diverged, "
         "or its weights are damaged: take another model, or train it anew with "
         "a lower optimizer.base_lr."

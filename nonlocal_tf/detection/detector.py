@@ -66,15 +66,16 @@ class MaskRCNN(keras.Model):
         sizes = inputs["sizes"]
         maps = self.pyramid(inputs["images"])
         image_size = ops.shape(inputs["images"])[1:3]
-        proposals = self.propose(maps, image_size, sizes)
+        levels = tf_ops.finite([self.rpn(one) for one in maps], "rpn")
+        proposals = self.propose_from(levels, image_size, sizes)
         found = self.classify(maps, proposals, sizes)
         if self.mask_head is not None:
             logits = self.on_boxes(self.mask_head, maps, found["boxes"])
+            logits = tf_ops.finite(logits, "mask head")
             found["masks"] = _of_classes(logits, found["labels"])
         if self.keypoint_head is not None:
-            found["heat_maps"] = self.on_boxes(
-                self.keypoint_head, maps, found["boxes"]
-            )
+            heat_maps = self.on_boxes(self.keypoint_head, maps, found["boxes"])
+            found["heat_maps"] = tf_ops.finite(heat_maps, "keypoint head")
         return found
 
     def in_graph(self):
@@ -173,7 +174,8 @@ class MaskRCNN(keras.Model):
     def classify(self, maps, proposals, sizes):
         """Detections of proposals: `boxes`, `labels`, `scores`, `count`."""
         config = self.config
-        logits, deltas = self.on_boxes(self.box_head, maps, proposals[0])
+        outputs = self.on_boxes(self.box_head, maps, proposals[0])
+        logits, deltas = tf_ops.finite(outputs, "box head")
         # A proposal of no score is padding, and of no class.
         is_proposal = ops.expand_dims(proposals[1] > 0, -1)
         scores = ops.where(is_proposal, ops.softmax(logits, -1), 0.0)
@@ -228,9 +230,13 @@ def detect(
         short_side_px: it is scaled to, at the most.
         long_side_px: it is scaled to, at the most.
         pixels: what the network was trained on.
+
+    Raises:
+        ValueError: the network's outputs are not finite.
     """
     x, size = transform.prepare(image, short_side_px, long_side_px, pixels)
-    found = model({"images": x, "sizes": np.asarray([size], "int32")})
+    with tf_ops.finite_errors():
+        found = model({"images": x, "sizes": np.asarray([size], "int32")})
     count = int(found["count"][0])
     del found["count"]
     found = {name: np.asarray(x)[0][:count] for name, x in found.items()}

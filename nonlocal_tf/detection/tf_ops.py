@@ -3,10 +3,14 @@
 Nothing of it compiles under XLA but `nms`; `roi_align.roi_align` does.
 """
 
+import contextlib
+
 import tensorflow as tf  # noqa: TID251, the one place
 
 from nonlocal_tf.detection import roi_align as gathered
 from nonlocal_tf.detection.resize import cubic
+
+NOT_FINITE = "The outputs are not finite"
 
 
 def roi_align(maps, boxes, scales, size, samples=2, aligned=False, level=None):
@@ -102,6 +106,41 @@ def _crops(feature_map, cells, of, size, samples, aligned):
     )
     means = tf.nn.avg_pool2d(crops, samples, samples, "VALID")
     return tf.cast(means, dtype)
+
+
+class OutputsNotFinite(ValueError):
+    """A detector's outputs are not finite: its weights are to blame."""
+
+
+def finite(outputs, head):
+    """Outputs of a head, unless a number of them is not finite.
+
+    Args:
+        outputs: a structure of tensors.
+        head: its name, for the message.
+
+    Raises:
+        tf.errors.InvalidArgumentError: one is not; see `finite_errors`.
+    """
+    flat = tf.nest.flatten(outputs)
+    are_finite = [tf.reduce_all(tf.math.is_finite(one)) for one in flat]
+    check = tf.debugging.Assert(
+        tf.reduce_all(are_finite), [f"{NOT_FINITE} ({head})"]
+    )
+    with tf.control_dependencies([check]):
+        flat = [tf.identity(one) for one in flat]
+    return tf.nest.pack_sequence_as(outputs, flat)
+
+
+@contextlib.contextmanager
+def finite_errors():
+    """Raises OutputsNotFinite where `finite` fails within the block."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        if NOT_FINITE not in error.message:
+            raise
+        raise OutputsNotFinite(NOT_FINITE) from error
 
 
 def graph_of(model):

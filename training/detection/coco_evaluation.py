@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from nonlocal_tf.detection import RGB, MaskRCNN, Pixels, detect
+from nonlocal_tf.detection import RGB, MaskRCNN, Pixels, detect, tf_ops
+from training import finite
 from training.detection import pictures
 from training.detection.annotations import Annotations, Category
 from training.detection.coco_scores import CocoScores, kinds_of
@@ -38,7 +39,8 @@ def evaluate(
         `box_AP`, `box_AP50`, ..., and of masks and keypoints, if it has them.
 
     Raises:
-        UserError: detector and annotations do not fit each other.
+        UserError: detector and annotations do not fit each other, or its
+            outputs are not finite.
     """
     categories = categories or annotations.categories
     check_classes(detector, annotations, categories)
@@ -52,7 +54,11 @@ def evaluate(
         except UserError as error:
             say(f"note: left out of the test: {error}")
             continue
-        found = detect(in_graph, image, short_side_px, long_side_px, pixels)
+        try:
+            found = detect(in_graph, image, short_side_px, long_side_px, pixels)
+        except tf_ops.OutputsNotFinite as error:
+            detail = f" for {picture.path}"
+            raise finite.outputs_error("The detector", detail) from error
         scores.add(picture.id, found)
     return scores.scores()
 

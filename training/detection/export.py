@@ -64,6 +64,7 @@ def export(model: Trained, out: Path, dtype: str = "float32") -> Path:
         UserError: it cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
+    model.check_finite()
     with files.locked(out):
         there = saved_model.versions(out)
         number = int(there[-1].name) + 1 if there else 1

@@ -15,6 +15,7 @@ from training import (
     callbacks,
     checkpoints,
     files,
+    finite,
     optimizers,
     progress,
     schedules,
@@ -199,7 +200,12 @@ class _Test(CocoEvaluation):
 
     def on_epoch_end(self, epoch, logs=None):
         self._record.on_test_begin()
-        super().on_epoch_end(epoch, logs)
+        try:
+            super().on_epoch_end(epoch, logs)
+        except finite.OutputsError as error:
+            raise UserError(
+                f"In the validation after epoch {epoch + 1}: {error}"
+            ) from error
         self._record.on_test_end()
 
 

@@ -4,11 +4,12 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from nonlocal_tf import detection
-from nonlocal_tf.detection import Detections, MaskRCNN, Pixels
-from training import checkpoints
+from nonlocal_tf.detection import Detections, MaskRCNN, Pixels, tf_ops
+from training import checkpoints, finite
 from training.detection import coco_names, fitting, recipe
 from training.detection.annotations import Category
 from training.errors import UserError
@@ -40,14 +41,35 @@ class Trained:
     pixels: Pixels = detection.RGB
 
     def detect(self, image: np.ndarray) -> Detections:
-        """The objects of a picture, uint8 RGB `(height, width, 3)`."""
-        return detection.detect(
-            self.detector.in_graph(),
-            image,
-            self.short_side_px,
-            self.long_side_px,
-            self.pixels,
+        """The objects of a picture, uint8 RGB `(height, width, 3)`.
+
+        Raises:
+            UserError: the detector's outputs are not finite.
+        """
+        try:
+            return detection.detect(
+                self.detector.in_graph(),
+                image,
+                self.short_side_px,
+                self.long_side_px,
+                self.pixels,
+            )
+        except tf_ops.OutputsNotFinite as error:
+            raise finite.outputs_error(self.origin) from error
+
+    def check_finite(self) -> None:
+        """Raises a UserError unless weights and outputs are finite.
+
+        The outputs are those of a grey image.
+        """
+        weights = self.detector.weights
+        name = finite.not_finite_array(
+            [weight.path for weight in weights],
+            [keras.ops.convert_to_numpy(weight) for weight in weights],
         )
+        if name:
+            raise finite.outputs_error(self.origin, f", nor is {name}")
+        self.detect(np.full((64, 96, 3), 114, np.uint8))
 
 
 def of_run(path: str | Path) -> Trained:

@@ -1,12 +1,19 @@
 """COCO's numbers of a detector, and in the logs of its training."""
 
+import contextlib
 import dataclasses
+import math
+import types
 
+import numpy as np
 import pytest
 
 from nonlocal_tf.detection import MaskRCNN
 from tests.training.detection import small_detector
+from training import finite
+from training.detection import coco_evaluation, fitting
 from training.detection.coco_evaluation import CocoEvaluation, evaluate
+from training.detection.trained import Trained
 from training.errors import UserError
 
 pytest.importorskip("pycocotools")
@@ -49,3 +56,49 @@ def test_a_detector_of_other_classes_is_an_error(found):
     config = dataclasses.replace(small_detector.CONFIG, num_classes=5)
     with pytest.raises(UserError, match="num_classes=3.*num_classes=5"):
         evaluate(MaskRCNN(config), found, **OPTIONS)
+
+
+@contextlib.contextmanager
+def filled_kernel(network, index, value):
+    """Fills a kernel of a part of a detector."""
+    weights = [v for v in network.trainable_weights if v.name == "kernel"]
+    before = np.array(weights[index])
+    weights[index].assign(np.full_like(before, value))
+    yield
+    weights[index].assign(before)
+
+
+@pytest.mark.parametrize(
+    ("head", "index", "value"), [("rpn", 0, 3e38), ("box_head", -1, math.nan)]
+)
+def test_outputs_that_are_not_finite_are_an_error(
+    found, detector, head, index, value
+):
+    model = Trained("runs/a", detector, found.categories, 64, 96)
+    model.check_finite()
+    with filled_kernel(getattr(detector, head), index, value):
+        with pytest.raises(UserError, match="outputs are not finite for .*png"):
+            evaluate(detector, found, **OPTIONS)
+        with pytest.raises(UserError, match="runs/a: the outputs are not fin"):
+            model.check_finite()
+
+
+def test_weights_are_not_finite_though_a_relu_hides_it(found, detector):
+    model = Trained("runs/a", detector, found.categories, 64, 96)
+    with filled_kernel(detector.pyramid, 0, math.nan):
+        with pytest.raises(UserError, match="runs/a: the outputs .*conv1"):
+            model.check_finite()
+
+
+def test_the_error_of_a_validation_names_its_epoch(
+    found, detector, monkeypatch
+):
+    def diverged(*_, **__):
+        raise finite.outputs_error("The detector")
+
+    monkeypatch.setattr(coco_evaluation, "evaluate", diverged)
+    record = types.SimpleNamespace(on_test_begin=lambda: None)
+    callback = fitting._Test(record, found, **OPTIONS)
+    callback.set_model(detector)
+    with pytest.raises(UserError, match="after epoch 3: .* are not finite"):
+        callback.on_epoch_end(2, {"loss": 1.0})
