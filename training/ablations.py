@@ -112,6 +112,7 @@ def _is_done(run: Run, published: model_zoo.Results) -> bool:
 
 def _check_publishing(options: argparse.Namespace, left: Sequence[Run]) -> None:
     """Refuses at once what could not be published after hours."""
+    files.check_writable_folder(model_zoo.RESULTS)
     if options.steps is not None:
         raise UserError("--publish is for whole runs: leave --steps out.")
     commit = versions()["commit"]

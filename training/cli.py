@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from training import files
 from training.errors import UserError
 
 USER_ERROR = 2
@@ -79,6 +80,16 @@ def count(text: str) -> int:
             f"expected a number from 1, received {text!r}"
         )
     return int(text)
+
+
+def output_file(text: str) -> pathlib.Path:
+    """A file that can be written; an argument's type."""
+    path = pathlib.Path(os.path.expanduser(text))
+    try:
+        files.check_writable(path)
+    except (UserError, OSError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return path
 
 
 def positive(text: str) -> float:

@@ -139,6 +139,7 @@ def _check_name(output: Path, to: str, overwrite: bool) -> None:
         )
     if isinstance(output, pathlib.Path) and not output.parent.is_dir():
         raise UserError(f"There is no folder {output.parent} to write to.")
+    files.check_writable(output)
     if output.exists() and not overwrite:
         raise UserError(f"{output} exists. Give another name or --overwrite.")
 

@@ -104,6 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("Give --workdir DIR, the folder of a run.")
     run = RunFolder(options.workdir)
     views = view_options.views_of(options, run.read_recipe())
+    files.check_writable_folder(
+        remote.as_path(options.scores or run.path / "tests")
+    )
     scored, folder = score_run(
         run, options.split, views, options.batch, options.scores
     )

@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("Give both --workdir DIR and --out DIR.")
     run, out = RunFolder(options.workdir), remote.as_path(options.out)
     if out.suffix.lower() in export_file.FORMATS:
+        export_file.check(out, options.quantize)
         print(_export_file(run, out, options.quantize))
         return
     path = export_run(run, out, options.quantize)
@@ -129,13 +130,18 @@ def _publish_card(version: Path, out: Path) -> None:
 
 
 def check_out(out: Path, recipe: Recipe) -> None:
-    """Makes a directory for versions of a recipe, if needed.
+    """Checks a directory for versions of a recipe; makes nothing.
 
     Raises:
-        UserError: it holds versions of another recipe, which this one would
-            replace for whoever serves it.
+        UserError: it cannot be one, or holds versions of another recipe,
+            which this one would replace for whoever serves it.
+        OSError: there is no permission to write there.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    saved_model.check_out(out)
+    if saved_model.is_detector(out):
+        raise UserError(
+            f"{out} holds versions of a detector. Give another directory."
+        )
     for version in saved_model.versions(out):
         there = saved_model.read_recipe(version)
         if there is not None and there.name != recipe.name:

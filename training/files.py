@@ -49,6 +49,53 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def check_writable(path: Path) -> None:
+    """Raises if a file cannot be written; makes nothing.
+
+    Long work tries with it where its results will go.
+
+    Raises:
+        UserError: it is a folder, or its folder cannot be one.
+        OSError: there is no permission to write there.
+    """
+    if isinstance(path, UrlPath):
+        path.check_writable()
+        return
+    if path.is_dir():
+        raise UserError(
+            f"Expected the name of a file to write. Received: {path}, which "
+            "is a folder."
+        )
+    check_writable_folder(path.parent)
+
+
+def check_writable_folder(path: Path) -> None:
+    """Raises if files cannot be written into a folder; makes nothing.
+
+    Args:
+        path: of the folder, which may not exist yet.
+
+    Raises:
+        UserError: it, or a folder above it, is a file.
+        OSError: there is no permission to write there.
+    """
+    if isinstance(path, UrlPath):
+        path.mkdir(exist_ok=True)  # which makes nothing in an object store
+        return
+    nearest = path.absolute()
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise UserError(
+            f"{path} cannot be a folder. File exists: {nearest} is a file."
+        )
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
 @contextlib.contextmanager
 def new_directory(path: Path, last: str) -> Iterator[pathlib.Path]:
     """A scratch directory that becomes `path` when the block ends well.

@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out = options.out and prediction_output.path_of(options.out)
     inputs = video_inputs.find(options.videos)
     predict_options.check_inputs(options, inputs)
+    for path in filter(None, (out, options.plot, options.save_clip)):
+        files.check_writable(remote.as_path(path))
     model = predictor.load(
         options.model, lambda recipe: predict_options.views_of(options, recipe)
     )

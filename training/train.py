@@ -14,6 +14,7 @@ from training import (
     cli,
     evaluate,
     export,
+    files,
     fitting,
     recipe,
     recipe_text,
@@ -116,6 +117,7 @@ def train(
     devices.check(chosen)
     if devices.is_chief:
         run.check(chosen)
+        files.check_writable_folder(run.path)
         if not run.recipe_path.exists():
             _try_out(chosen)
     devices.expect_same("their recipe", recipe_text.to_json(chosen))

@@ -109,7 +109,7 @@ class UrlPath:
 
     def mkdir(self, parents: bool = True, exist_ok: bool = False) -> None:
         """Makes the folder where the store has such; always with parents."""
-        self._check_writable()
+        self.check_writable()
         if not exist_ok and self.exists():
             raise FileExistsError(errno.EEXIST, "File exists", str(self))
         with self._errors():
@@ -129,7 +129,7 @@ class UrlPath:
         return self.read_bytes().decode(encoding)
 
     def write_bytes(self, content: bytes) -> None:
-        self._check_writable()
+        self.check_writable()
         with self._errors(), tf.io.gfile.GFile(str(self), "wb") as file:
             file.write(content)
 
@@ -138,7 +138,7 @@ class UrlPath:
 
     def copy_from(self, source: pathlib.Path) -> None:
         """Uploads a local file, however large."""
-        self._check_writable()
+        self.check_writable()
         with self._errors():
             tf.io.gfile.copy(str(source), str(self), overwrite=True)
 
@@ -148,7 +148,7 @@ class UrlPath:
             tf.io.gfile.copy(str(self), str(target), overwrite=True)
 
     def unlink(self, missing_ok: bool = False) -> None:
-        self._check_writable()
+        self.check_writable()
         if missing_ok and not self.exists():
             return
         with self._errors():
@@ -156,11 +156,12 @@ class UrlPath:
 
     def rmtree(self) -> None:
         """Removes a folder and all that is below it."""
-        self._check_writable()
+        self.check_writable()
         with self._errors():
             tf.io.gfile.rmtree(str(self))
 
-    def _check_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Raises a UserError if nothing can be written to such URLs."""
         if self._scheme in READ_ONLY:
             raise UserError(
                 f"{self._scheme}:// is read-only: nothing can be written to "

@@ -12,9 +12,11 @@ from nonlocal_tf import visualize as looks
 from nonlocal_tf.look import Look
 from training import cli, files, remote, run_model, seen, table
 from training.data import clips, encode, frame_times
+from training.data.video_container import pyav
 from training.data.video_limits import Limits
 from training.errors import UserError
 from training.prediction import limit_options
+from training.reporting import curves
 from training.run_folder import RunFolder
 
 EXAMPLE = (
@@ -82,6 +84,10 @@ def _checked(options) -> remote.Path:
             f"Expected --out to end in {', '.join(SUFFIXES[:-1])} or "
             f"{SUFFIXES[-1]}, not {options.out}."
         )
+    files.check_writable(out)
+    curves.require()
+    if out.suffix.lower() == ".mp4":
+        pyav()
     return out
 
 

@@ -170,3 +170,30 @@ def test_sha256_and_writing_at_a_url(store, tmp_path):
     files.write_text(store / "a", "abc")
     files.write_text(tmp_path / "a", "abc")
     assert files.sha256(store / "a") == files.sha256(tmp_path / "a")
+
+
+def test_a_file_that_can_be_written_is_tried_without_a_trace(tmp_path):
+    files.check_writable(tmp_path / "a" / "b" / "c.json")
+    files.check_writable_folder(tmp_path / "a")
+    (tmp_path / "c.json").touch()
+    files.check_writable(tmp_path / "c.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+
+
+def test_a_folder_is_no_file_to_write(tmp_path):
+    with pytest.raises(UserError, match="which is a folder"):
+        files.check_writable(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["file", "broken link"])
+def test_a_file_is_no_folder_to_write_to(tmp_path, kind):
+    path = tmp_path / "a"
+    path.touch() if kind == "file" else path.symlink_to(tmp_path / "gone")
+    for below in (path, path / "b" / "c"):
+        with pytest.raises(UserError, match="cannot be a folder"):
+            files.check_writable_folder(below)
+
+
+def test_a_web_server_cannot_be_written_to():
+    with pytest.raises(UserError, match="http:// is read-only"):
+        files.check_writable(UrlPath("http://127.0.0.1:9/a/b.json"))

@@ -18,6 +18,7 @@ import pathlib
 import sys
 import tempfile
 
+from training import cli
 from training.benchmarks.turns import Worker, interleave, machine, user_path
 
 SCRIPT = pathlib.Path(__file__).with_name("detection_worker.py")
@@ -37,7 +38,9 @@ def main() -> None:
         default=sys.executable,
     )
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=user_path, help="JSON of all figures")
+    parser.add_argument(
+        "--out", type=cli.output_file, help="JSON of all figures"
+    )
     parser.add_argument(
         "--render", type=user_path, help="print the table of such a JSON"
     )
@@ -48,6 +51,7 @@ def main() -> None:
     result = measure(options.torch_python, options.rounds)
     if options.out:
         text = json.dumps(result, indent=1) + "\n"
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(text, "utf-8")
     print(render(result))
 

@@ -31,6 +31,7 @@ import time
 
 import numpy as np
 
+from training import cli
 from training.benchmarks import readers
 from training.benchmarks.turns import machine, tell, user_path
 from training.data import load_dataset, transforms
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=20, metavar="N")
     parser.add_argument("--step-ms", type=float, default=200, metavar="MS")
     parser.add_argument("--batch", type=int, default=8, metavar="CLIPS")
-    parser.add_argument("--out", type=user_path, metavar="FILE.json")
+    parser.add_argument("--out", type=cli.output_file, metavar="FILE.json")
     parser.add_argument("--render", type=user_path, metavar="FILE.json")
     parser.add_argument("--feed", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -77,6 +78,7 @@ def main() -> None:
     else:
         parser.error("give --videos or --render")
     if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     print(render(result))
 

@@ -16,6 +16,7 @@ import os
 
 import nonlocal_tf as nl
 from nonlocal_tf.models import specs
+from training import cli
 from training.benchmarks.turns import (
     Worker,
     interleave,
@@ -60,7 +61,9 @@ def main() -> None:
     parser.add_argument(
         "--environments", nargs="+", choices=ENVIRONMENTS, default=ENVIRONMENTS
     )
-    parser.add_argument("--out", type=user_path, help="JSON of all figures")
+    parser.add_argument(
+        "--out", type=cli.output_file, help="JSON of all figures"
+    )
     parser.add_argument(
         "--render", type=user_path, help="print the tables of such a JSON"
     )
@@ -71,6 +74,7 @@ def main() -> None:
     result = measure(options)
     if options.out:
         text = json.dumps(result, indent=1) + "\n"
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(text, "utf-8")
     print(render(result))
 

@@ -16,6 +16,7 @@ import os
 import statistics
 from collections.abc import Iterator
 
+from training import cli
 from training.benchmarks.operators_tables import render
 from training.benchmarks.turns import (
     Worker,
@@ -103,7 +104,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--out",
-        type=user_path,
+        type=cli.output_file,
         help="JSON of all figures; with --only, others there are kept",
     )
     parser.add_argument(
@@ -118,6 +119,7 @@ def main() -> None:
         result = merge(json.loads(options.out.read_text("utf-8")), result)
     if options.out:
         text = json.dumps(result, indent=1) + "\n"
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(text, "utf-8")
     print(render(result))
 

@@ -15,6 +15,7 @@ import tempfile
 import types
 
 import nonlocal_tf as nl
+from training import cli
 from training.benchmarks import networks
 from training.benchmarks.turns import (
     Worker,
@@ -51,7 +52,9 @@ def main() -> None:
     parser.add_argument("--only", choices=[name for name, *_ in REQUESTS])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--out", type=user_path, help="JSON of all figures")
+    parser.add_argument(
+        "--out", type=cli.output_file, help="JSON of all figures"
+    )
     parser.add_argument(
         "--render", type=user_path, help="print the tables of such a JSON"
     )
@@ -62,6 +65,7 @@ def main() -> None:
     chosen = [r for r in REQUESTS if options.only in (None, r[0])]
     result = measure(chosen, options.rounds, options.cores)
     if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     print(render(result))
 

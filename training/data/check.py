@@ -24,6 +24,7 @@ from training.data.sources import Probe
 from training.data.videos import VideoDataset
 from training.errors import UserError
 from training.recipe import DataConfig, SamplingConfig
+from training.reporting import curves
 
 EXAMPLE = (
     "python -m training.data.check --dataset folder --set data.root=videos"
@@ -64,8 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         crop_px=TILE_PX,
         eval_short_side_px=TILE_PX,
     )
-    dataset = kind(data, sampling)
     out = pathlib.Path(options.out)
+    files.check_writable_folder(out)
+    curves.require()
+    dataset = kind(data, sampling)
     out.mkdir(parents=True, exist_ok=True)
     dataset.read_all_frames()
     print(report(dataset))

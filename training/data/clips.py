@@ -73,11 +73,22 @@ def read_clip(path: str | remote.Path) -> np.ndarray:
     return clip
 
 
-def write_clip(path: str | remote.Path, clip: np.ndarray) -> None:
-    """Writes uint8 frames as a .npy file that `read_clip` reads."""
+def check_name(path: str | remote.Path) -> remote.Path:
+    """Where a clip will be written.
+
+    Raises:
+        UserError: its name does not end in .npy.
+    """
     path = remote.as_path(path)
     if path.suffix.lower() != ".npy":
         raise UserError(f"Expected a name that ends in .npy. Received: {path}")
+    return path
+
+
+def write_clip(path: str | remote.Path, clip: np.ndarray) -> None:
+    """Writes uint8 frames as a .npy file that `read_clip` reads."""
+    path = check_name(path)
     content = io.BytesIO()
     np.save(content, clip)
+    path.parent.mkdir(parents=True, exist_ok=True)
     files.write_bytes(path, content.getvalue())

@@ -38,6 +38,7 @@ def write_index(pattern: str) -> str:
     index_path = listing.inside(folder, shard_index.NAME)
     if tf.io.gfile.exists(index_path):
         raise UserError(f"{index_path} exists already.")
+    files.check_writable(remote.as_path(index_path))
     names: dict[int, str] = {}
     shards = tuple(_scan(path, names) for path in paths)
     labels = {

@@ -80,6 +80,7 @@ def make(
     kind = command.video_dataset(dataset)
     if kind.source == "records":
         raise UserError(f"The data set {dataset!r} is of shards already.")
+    files.check_writable_folder(remote.as_path(out))
     listing = kind.read_lists(config.data)
     tasks = plan(dataset, kind.source, listing, config, out)
     settings = settings_of(dataset, listing, config)

@@ -22,6 +22,19 @@ KEYPOINT_NAMES = ("AP", "AP50", "AP75", "APm", "APl")
 OTHER_SIGMA = 0.062
 
 
+def require(masks: bool, scores: bool = True) -> None:
+    """Raises a UserError unless what is needed is installed.
+
+    Args:
+        masks: whether masks are read or written.
+        scores: whether detections are scored.
+    """
+    if masks:
+        _masks()
+    if scores:
+        _evaluation()
+
+
 def mask_of(segmentation: list | dict, size: tuple[int, int]) -> np.ndarray:
     """Pixels of an object.
 

@@ -7,7 +7,7 @@ import keras
 
 from nonlocal_tf.detection import RGB, MaskRCNN, Pixels, detect, tf_ops
 from training import finite
-from training.detection import pictures
+from training.detection import coco_scores, pictures
 from training.detection.annotations import Annotations, Category
 from training.detection.coco_scores import CocoScores, kinds_of
 from training.errors import UserError
@@ -44,7 +44,8 @@ def evaluate(
     """
     categories = categories or annotations.categories
     check_classes(detector, annotations, categories)
-    scores = CocoScores(annotations, categories, kinds_of(detector))
+    scores = CocoScores(annotations, categories, kinds_of(detector.config))
+    coco_scores.check(annotations, detector.config)
     in_graph = detector.in_graph()
     shown = Progress(len(annotations.pictures), "pictures evaluated")
     for done, picture in enumerate(annotations.pictures):

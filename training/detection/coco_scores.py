@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nonlocal_tf.detection import Detections, MaskRCNN
+from nonlocal_tf.detection import Detections, DetectorConfig
 from training.detection import coco_api
 from training.detection.annotations import Annotations, Category, Instance
 from training.errors import UserError
@@ -149,10 +149,36 @@ class CocoScores:
         ]
 
 
-def kinds_of(detector: MaskRCNN) -> tuple[str, ...]:
+def kinds_of(config: DetectorConfig) -> tuple[str, ...]:
     """What a detector has heads for, of `SCORED`."""
     return (
         "bbox",
-        *(["segm"] if detector.mask_head is not None else []),
-        *(["keypoints"] if detector.keypoint_head is not None else []),
+        *(["segm"] if config.mask_channels else []),
+        *(["keypoints"] if config.keypoints else []),
     )
+
+
+def check(annotations: Annotations, config: DetectorConfig) -> None:
+    """Check annotations before a detector is trained or scored with them.
+
+    Raises:
+        UserError: COCO's evaluation could not use them.
+    """
+    kinds = kinds_of(config)
+    truth_of(annotations, kinds)
+    instances = [
+        one for picture in annotations.pictures for one in picture.instances
+    ]
+    if all(one.is_crowd for one in instances):
+        received = "crowds alone (iscrowd 1)" if instances else "none"
+        raise UserError(
+            f"{annotations.path}: expected objects to find in its images. "
+            f"Received: {received}. Give another file to validate on."
+        )
+    counts = {len(one.keypoints) for one in annotations.categories} - {0}
+    if "keypoints" in kinds and counts != {config.keypoints}:
+        raise UserError(
+            f"{annotations.path}: expected categories with the "
+            f"{config.keypoints} keypoints of the detector. Received: "
+            f"{', '.join(map(str, sorted(counts))) or 'no keypoints'}"
+        )

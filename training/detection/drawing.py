@@ -49,10 +49,7 @@ def png(
     Raises:
         UserError: Pillow is not installed.
     """
-    try:
-        Image, ImageDraw = pictures.pillow()
-    except ImportError as error:
-        raise missing_extra("pillow", "viz") from error
+    Image, ImageDraw = require()
     shown = np.flatnonzero(found.scores >= least_score)
     picture = Image.fromarray(_with_masks(image, found, shown))
     draw = ImageDraw.Draw(picture)
@@ -67,6 +64,18 @@ def png(
     content = io.BytesIO()
     picture.save(content, format="PNG")
     return content.getvalue()
+
+
+def require():
+    """Pillow's modules to draw with.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return pictures.pillow()
+    except ImportError as error:
+        raise missing_extra("pillow", "viz") from error
 
 
 def colour_of(label: int) -> tuple[int, int, int]:

@@ -5,7 +5,13 @@ import sys
 from collections.abc import Sequence
 
 from training import cli, files, remote, table
-from training.detection import annotations, coco_evaluation, predict, recipe
+from training.detection import (
+    annotations,
+    coco_api,
+    coco_evaluation,
+    predict,
+    recipe,
+)
 from training.detection.annotations import Annotations
 from training.errors import UserError
 from training.run_folder import RunFolder
@@ -41,9 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given:
         print(cli.overview_of_runs(EXAMPLE))
         return
+    out = remote.as_path(options.out) if options.out else None
+    if out is not None:
+        files.check_writable(out)
+    coco_api.require(masks=False)
     found = _annotations(options)
     print(found.summary(), flush=True)
     model = predict.load(options)
+    coco_api.require(masks=bool(model.detector.config.mask_channels))
     scores = coco_evaluation.evaluate(
         model.detector,
         found,
@@ -53,10 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model.categories,
     )
     print(render(scores))
-    if options.out:
-        files.write_text(
-            remote.as_path(options.out), json.dumps(scores, indent=2) + "\n"
-        )
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        files.write_text(out, json.dumps(scores, indent=2) + "\n")
 
 
 def _annotations(options) -> Annotations:

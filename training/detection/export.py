@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out is None:
         raise UserError("Give --out DIR.")
     out = remote.as_path(options.out)
+    check_out(out)
     path = export(predict.load(options), out, options.quantize)
     print(
         f"SavedModel: {path}\nServe it: python -m training.serve_config "
@@ -63,7 +64,7 @@ def export(model: Trained, out: Path, dtype: str = "float32") -> Path:
     Raises:
         UserError: it cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    check_out(out)
     model.check_finite()
     with files.locked(out):
         there = saved_model.versions(out)
@@ -72,6 +73,21 @@ def export(model: Trained, out: Path, dtype: str = "float32") -> Path:
         with files.new_directory(made, saved_model.SAVED_MODEL) as path:
             saved_detector.write(model, path, dtype)
     return made
+
+
+def check_out(out: Path) -> None:
+    """Checks a directory for versions of a detector; makes nothing.
+
+    Raises:
+        UserError: it cannot be one, or holds versions of another kind.
+        OSError: there is no permission to write there.
+    """
+    saved_model.check_out(out)
+    if saved_model.versions(out) and not saved_model.is_detector(out):
+        raise UserError(
+            f"{out} holds versions that are no detectors. Give another "
+            "directory."
+        )
 
 
 if __name__ == "__main__":

@@ -47,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.pictures:
         raise UserError("Give pictures, or folders of them.")
     paths = find(options.pictures)
-    model = load(options)
     out = remote.as_path(options.out)
+    files.check_writable_folder(out)
+    drawing.require()
+    model = load(options)
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     try:

@@ -29,7 +29,6 @@ from training.detection.trained import Trained
 from training.errors import UserError
 from training.serving import saved_model, stored_weights, warmup
 
-CATEGORIES = "categories.json"
 INPUT = "image_bytes"
 
 
@@ -70,7 +69,7 @@ def _module(model: Trained, scratch: pathlib.Path, dtype: str):
     names = scratch / saved_model.CLASSES
     lines = "".join(f"{one.name}\n" for one in model.categories)
     names.write_text(lines, "utf-8")
-    about = scratch / CATEGORIES
+    about = scratch / saved_model.CATEGORIES
     rows = [dataclasses.asdict(one) for one in model.categories]
     about.write_text(json.dumps(rows, indent=2), "utf-8")
     module.class_names = tf.saved_model.Asset(str(names))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from training import (
     checkpoints,
     cli,
+    files,
     recipe_text,
     remote,
     strategy,
@@ -15,6 +16,8 @@ from training import (
 )
 from training.detection import (
     annotations,
+    coco_api,
+    coco_scores,
     export,
     fitting,
     recipe,
@@ -60,6 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(recipe_text.to_json(chosen))
         return
     run = RunFolder(options.workdir or f"runs/{chosen.name}", recipe.KIND)
+    out = None
+    if options.export:  # what is wrong with it is said now, not at the end
+        out = remote.as_path(options.export)
+        export.check_out(out)
     devices = strategy.choose(options.devices)
     verbose = train_options.verbosity(options)
     again = train_options.resume(run, options, "detection.train")
@@ -77,8 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"\nTo go on from the last checkpoint: {again}")
         raise
     exported = None
-    if options.export:
-        out = remote.as_path(options.export)
+    if out is not None:
         exported = export.export(trained.of_run(run.path), out)
     print(_summary(chosen, run, result, exported))
 
@@ -114,7 +120,15 @@ def train(
         print(f"{run.path} is trained: nothing to do.")
         checkpoints.latest(run)  # says whether it diverged
         return result
+    files.check_writable_folder(run.path)
+    config = chosen.detector
+    coco_api.require(
+        masks=bool(config.mask_channels),
+        scores=chosen.data.validation is not None,
+    )
     data = read_data(chosen)
+    if data.validation is not None:
+        coco_scores.check(data.validation, config)
     if not run.recipe_path.exists():  # errors come before there is a folder
         fitting.start_from_weights(
             fitting.make_detector(chosen, data.train.categories), chosen

@@ -113,6 +113,8 @@ def check(options: argparse.Namespace) -> None:
             "--save-clip writes the one clip that was looked at. Leave out "
             "--views and --timeline."
         )
+    if options.save_clip:
+        clips.check_name(options.save_clip)
     if options.plot and options.timeline is None:
         raise UserError("--plot draws a timeline. Give --timeline too.")
     if options.plot and not options.plot.lower().endswith(".png"):

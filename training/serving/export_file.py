@@ -5,6 +5,7 @@ probabilities; the names of the classes are beside it, in FILE.classes.txt, and
 what is known of its licence in FILE.licence.md.
 """
 
+import importlib.util
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -40,18 +41,8 @@ def write(
         UserError: the format has no such dtype, or what it takes is not
             installed.
     """
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise UserError(
-            f"Expected a file that ends in {' or '.join(FORMATS)}. Received: "
-            f"{path}"
-        )
-    make, load, dtypes = FORMATS[suffix]
-    if dtype not in dtypes:
-        raise UserError(
-            f"Expected weights in {' or '.join(dtypes)} for {suffix}. "
-            f"Received: {dtype}"
-        )
+    check(path, dtype)
+    make, load, *_ = FORMATS[path.suffix.lower()]
     content = make(served, dtype)
     name, pixels = comparison.examples(served.dataset)
     error = comparison.furthest(
@@ -65,6 +56,32 @@ def write(
     files.write_text(names, "\n".join(served.classes) + "\n")
     far = f"of {name}, at most {error:.1e} from the network's"
     return len(content), far
+
+
+def check(path: Path, dtype: str) -> None:
+    """Raises unless such a file can be made and written.
+
+    Raises:
+        UserError: the format has no such dtype, what it takes is not
+            installed, or the path cannot be a file.
+        OSError: there is no permission to write it.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise UserError(
+            f"Expected a file that ends in {' or '.join(FORMATS)}. Received: "
+            f"{path}"
+        )
+    *_, dtypes, packages = FORMATS[suffix]
+    if dtype not in dtypes:
+        raise UserError(
+            f"Expected weights in {' or '.join(dtypes)} for {suffix}. "
+            f"Received: {dtype}"
+        )
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise _missing(package)
+    files.check_writable(path)
 
 
 def _function(served: ServedModel):
@@ -131,9 +148,10 @@ def _missing(package: str) -> UserError:
     )
 
 
-# How a format is made and loaded, and in which dtypes its weights may be.
-Format = tuple[Callable, Callable, tuple[str, ...]]
+# How a format is made and loaded, in which dtypes its weights may be, and the
+# packages that it takes.
+Format = tuple[Callable, Callable, tuple[str, ...], tuple[str, ...]]
 FORMATS: dict[str, Format] = {
-    ".tflite": (_tflite, _load_tflite, ("float32", "int8")),
-    ".onnx": (_onnx, _load_onnx, ("float32",)),
+    ".tflite": (_tflite, _load_tflite, ("float32", "int8"), ()),
+    ".onnx": (_onnx, _load_onnx, ("float32",), ("tf2onnx", "onnxruntime")),
 }

@@ -25,6 +25,8 @@ CLASSES = "classes.txt"
 RECIPE = "recipe.json"
 EXTRA = "assets.extra"
 BLOCKS = "blocks.txt"
+CATEGORIES = "categories.json"  # of a detector alone
+FILES = (".tflite", ".onnx")
 
 
 def versions(out: Path) -> list[Path]:
@@ -35,6 +37,36 @@ def versions(out: Path) -> list[Path]:
         if path.name.isdecimal() and files.is_whole(path, last=SAVED_MODEL)
     ]
     return sorted(found, key=lambda path: int(path.name))
+
+
+def check_out(out: Path) -> None:
+    """Checks a directory that versions will be written to; makes nothing.
+
+    Raises:
+        UserError: it cannot be one, or is something else.
+        OSError: there is no permission to write there.
+    """
+    if out.suffix.lower() in FILES:
+        raise UserError(
+            f"Expected a directory for a SavedModel. Received: {out}; "
+            f"{' and '.join(FILES)} files of a trained run are made by python "
+            "-m training.export --workdir DIR --out FILE."
+        )
+    files.check_writable_folder(out)
+    for name, kind in ((SAVED_MODEL, "version"), (RECIPE, "run folder")):
+        if (out / name).is_file():
+            raise UserError(
+                f"Expected a directory that holds versions. Received: {out}, "
+                f"which is a {kind}; give another directory."
+            )
+
+
+def is_detector(out: Path) -> bool:
+    """Whether the newest version in a directory is a detector."""
+    return any(
+        (version / ASSETS / CATEGORIES).is_file()
+        for version in versions(out)[-1:]
+    )
 
 
 def find(path: str | Path) -> Path:

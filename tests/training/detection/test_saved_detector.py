@@ -12,7 +12,7 @@ from nonlocal_tf.detection import masks as pasting
 from tests.detection import tiny
 from tests.detection.test_detector import nearest
 from training import remote
-from training.detection import coco_names, export, saved_detector
+from training.detection import coco_names, export
 from training.detection.trained import Trained
 from training.serving import saved_model
 
@@ -140,7 +140,7 @@ def test_classes_are_beside_it(of_keypoints):
     model, path = of_keypoints
     names = (path / "assets" / saved_model.CLASSES).read_text().splitlines()
     assert names == [one.name for one in model.categories]
-    rows = json.loads((path / "assets" / saved_detector.CATEGORIES).read_text())
+    rows = json.loads((path / "assets" / saved_model.CATEGORIES).read_text())
     assert [row["name"] for row in rows] == names
 
 

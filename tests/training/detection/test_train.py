@@ -95,6 +95,72 @@ def test_annotations_have_to_be_given(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def made_validation(folder, change):
+    """Another file of the annotations in a folder, of which some changed."""
+    content = json.loads((folder / "set.json").read_text())
+    change(content)
+    (folder / "validation.json").write_text(json.dumps(content))
+    return f"--set=data.validation={folder / 'validation.json'}"
+
+
+def remove_annotations(content):
+    content["annotations"] = []
+
+
+def make_crowds(content):
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+
+
+def remove_segmentation(content):
+    del content["annotations"][1]["segmentation"]
+
+
+def remove_keypoints(content):
+    for entry in content["categories"] + content["annotations"]:
+        del entry["keypoints"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            remove_annotations,
+            "expected objects to find in its images. Received: none",
+        ),
+        (make_crowds, "Received: crowds alone"),
+        (remove_segmentation, "annotation 2 has no segmentation"),
+        (remove_keypoints, "with the 2 keypoints of the detector"),
+    ],
+)
+def test_what_cannot_be_validated_on_is_said_before_training(
+    change, message, tmp_path, capsys
+):
+    options = small_run.options(tmp_path / "set")
+    options.append(made_validation(tmp_path / "set", change))
+    code = cli.run(train.main, [*options, f"--workdir={tmp_path / 'run'}"])
+    assert code == cli.USER_ERROR
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("validation", [False, True])
+def test_a_package_that_is_missing_is_said_before_training(
+    validation, tmp_path, monkeypatch, capsys
+):
+    for name in ("pycocotools", "faster_coco_eval"):
+        monkeypatch.setitem(sys.modules, name, None)
+    keypoints = [] if validation else ["detector.keypoints=0"]
+    masks = ["detector.mask_channels=()"] if validation else []
+    options = small_run.options(
+        tmp_path / "set", *keypoints, *masks, validation=validation
+    )
+    code = cli.run(train.main, [*options, f"--workdir={tmp_path / 'run'}"])
+    assert code == cli.USER_ERROR
+    assert "'pycocotools', which is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_recipe_that_starts_from_weights_wants_them(tmp_path, capsys):
     options = small_run.options(tmp_path / "set", "start.scratch=False")
     workdir = tmp_path / "run"
@@ -147,7 +213,7 @@ def test_bad_pictures_are_listed_and_stay_so(run, tmp_path, capsys):
 
 
 def test_a_test_of_the_run_gives_its_numbers_again(run, tmp_path):
-    out = tmp_path / "scores.json"
+    out = tmp_path / "new" / "scores.json"
     evaluate.main([f"--workdir={run}", f"--out={out}"])
     result = json.loads((run / "result.json").read_text())
     scores = json.loads(out.read_text())

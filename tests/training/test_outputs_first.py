@@ -1,0 +1,145 @@
+"""Commands try where their results will go before their long work.
+
+Each is given an output that cannot be beside a model that does not exist, and
+complains of the output.
+"""
+
+import argparse
+import os
+
+import numpy as np
+import pytest
+
+from training import (
+    cli,
+    convert,
+    evaluate,
+    export,
+    predict,
+    recipe_text,
+    train,
+    visualize,
+)
+from training.data import check, shards
+from training.detection import evaluate as detection_evaluate
+from training.detection import export as detection_export
+from training.detection import predict as detection_predict
+from training.detection import train as detection_train
+from training.recipes import get_recipe
+from training.serving import export_file, saved_model
+
+# FILE is a file; RUN is a folder of a run without a checkpoint.
+COMMANDS = [
+    (predict, "--model=gone --sample=0 --save-clip=FILE/a.npy"),
+    (predict, "--model=gone CLIP --out=FILE/a/b.json"),
+    (predict, "--model=gone CLIP --out=FOLDER.json"),
+    (predict, "--model=gone CLIP --timeline --plot=FILE/a.png"),
+    (visualize, "--workdir=gone --sample=0 --out=FILE/a.png"),
+    (evaluate, "--workdir=RUN --scores=FILE"),
+    (evaluate, "--workdir=RUN --scores=FILE/a/b"),
+    (export, "--workdir=RUN --out=FILE"),
+    (export, "--workdir=RUN --out=FILE/a"),
+    (export, "--workdir=RUN --out=FILE/a.tflite"),
+    (train, "--recipe=digits_nl --workdir=new --export=FILE/a"),
+    (train, "--recipe=digits_nl --workdir=FILE/a"),
+    (detection_train, "--recipe=small --workdir=new --export=FILE/a"),
+    (detection_train, "--recipe=small --workdir=FILE/a"),
+    (detection_evaluate, "--weights=gone --annotations=gone --out=FILE/a.json"),
+    (detection_predict, "CLIP --weights=gone --out=FILE"),
+    (detection_export, "--weights=gone --out=FILE/a"),
+    (check, "--dataset=folder --set=data.root=gone --out=FILE"),
+    (shards, "--dataset=folder --set=data.root=gone --out=FILE/a"),
+]
+
+
+@pytest.fixture
+def places(tmp_path):
+    (tmp_path / "FILE").touch()
+    (tmp_path / "FOLDER.json").mkdir()
+    (tmp_path / "RUN").mkdir()
+    text = recipe_text.to_json(get_recipe("digits_image"))
+    (tmp_path / "RUN" / "recipe.json").write_text(text)
+    np.save(tmp_path / "CLIP", np.zeros((2, 3, 5, 3), "uint8"))
+    return tmp_path
+
+
+def in_folder(arguments, folder):
+    for name in ("FILE", "FOLDER", "RUN"):
+        arguments = arguments.replace(f"={name}", f"={folder / name}")
+    arguments = arguments.replace("=new", f"={folder / 'new'}")
+    return arguments.replace("CLIP", str(folder / "CLIP.npy")).split()
+
+
+@pytest.mark.parametrize(("command", "arguments"), COMMANDS)
+def test_an_output_that_cannot_be_is_refused_first(
+    command, arguments, places, capsys
+):
+    before = sorted(places.rglob("*"))
+    code = cli.run(command.main, in_folder(arguments, places))
+    said = capsys.readouterr().err
+    assert code == cli.USER_ERROR
+    assert "is a file" in said or "is a folder" in said, said
+    assert sorted(places.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", [train, detection_train])
+@pytest.mark.parametrize("name", ["a.tflite", "a.onnx", "RUN"])
+def test_an_export_that_is_no_directory_of_versions_is_refused(
+    command, name, places, capsys
+):
+    recipe = "small" if command is detection_train else "digits_nl"
+    arguments = [f"--recipe={recipe}", f"--workdir={places / 'new'}"]
+    code = cli.run(command.main, [*arguments, f"--export={places / name}"])
+    assert code == cli.USER_ERROR
+    assert "Expected a directory" in capsys.readouterr().err
+    assert not (places / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "asset", "message"),
+    [
+        (train, saved_model.CATEGORIES, "versions of a detector"),
+        (detection_train, saved_model.RECIPE, "no detectors"),
+    ],
+)
+def test_versions_of_another_kind_are_refused(
+    command, asset, message, places, capsys
+):
+    assets = places / "models" / "1" / saved_model.ASSETS
+    assets.mkdir(parents=True)
+    (assets / asset).write_text("[]")
+    recipe = "small" if command is detection_train else "digits_nl"
+    arguments = [f"--recipe={recipe}", f"--workdir={places / 'new'}"]
+    code = cli.run(command.main, [*arguments, f"--export={places / 'models'}"])
+    assert code == cli.USER_ERROR
+    assert message in capsys.readouterr().err
+
+
+def test_packages_of_a_format_are_looked_for_first(places, monkeypatch, capsys):
+    monkeypatch.setattr(
+        export_file.importlib.util, "find_spec", lambda name: None
+    )
+    arguments = [f"--workdir={places / 'RUN'}", f"--out={places / 'a.onnx'}"]
+    assert cli.run(export.main, arguments) == cli.USER_ERROR
+    assert "need tf2onnx" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(
+    not os.path.isdir("/sys"), reason="needs a folder that nobody can write to"
+)
+def test_a_conversion_without_permission_is_refused_first(places, capsys):
+    arguments = ["gone.pkl", "/sys/a.keras", "--to=keras"]
+    assert cli.run(convert.main, arguments) == cli.USER_ERROR
+    assert "permission" in capsys.readouterr().err.lower()
+
+
+def test_an_output_of_a_benchmark_is_tried_by_its_parser(places):
+    with pytest.raises(argparse.ArgumentTypeError, match="is a file"):
+        cli.output_file(str(places / "FILE" / "a.json"))
+    assert cli.output_file(str(places / "b" / "a.json")).name == "a.json"
+
+
+def test_the_name_of_a_clip_to_save_is_checked_first(capsys):
+    arguments = ["--model=gone", "--sample=0", "--save-clip=a.gif"]
+    assert cli.run(predict.main, arguments) == cli.USER_ERROR
+    assert "ends in .npy" in capsys.readouterr().err
