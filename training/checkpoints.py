@@ -82,8 +82,8 @@ def latest(run: RunFolder) -> Checkpoint | None:
             print(f"note: passing over {path}, which is damaged ({error})")
     for figure in diverged.values():
         raise UserError(
-            f"{run.path} has no checkpoint whose outputs are finite: "
-            f"{figure}, which an older version of the code saved. "
+            f"{run.path}: the outputs are not finite ({figure}) in any of its "
+            "checkpoints, which an older version of the code saved. "
             f"{finite.remedy(run.read_recipe())}"
         )
     return None

@@ -87,7 +87,7 @@ def output_file(text: str) -> pathlib.Path:
     path = pathlib.Path(os.path.expanduser(text))
     try:
         files.check_writable(path)
-    except (UserError, OSError) as error:
+    except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return path
 

@@ -135,7 +135,6 @@ def check_out(out: Path, recipe: Recipe) -> None:
     Raises:
         UserError: it cannot be one, or holds versions of another recipe,
             which this one would replace for whoever serves it.
-        OSError: there is no permission to write there.
     """
     saved_model.check_out(out)
     if saved_model.is_detector(out):

@@ -55,8 +55,7 @@ def check_writable(path: Path) -> None:
     Long work tries with it where its results will go.
 
     Raises:
-        UserError: it is a folder, or its folder cannot be one.
-        OSError: there is no permission to write there.
+        UserError: it is a folder, or its folder cannot be written to.
     """
     if isinstance(path, UrlPath):
         path.check_writable()
@@ -76,8 +75,7 @@ def check_writable_folder(path: Path) -> None:
         path: of the folder, which may not exist yet.
 
     Raises:
-        UserError: it, or a folder above it, is a file.
-        OSError: there is no permission to write there.
+        UserError: it, or a folder above it, is a file, or read-only.
     """
     if isinstance(path, UrlPath):
         path.mkdir(exist_ok=True)  # which makes nothing in an object store
@@ -92,8 +90,10 @@ def check_writable_folder(path: Path) -> None:
     try:
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
-        error.filename = str(path)
-        raise
+        raise UserError(
+            f"{path} cannot be written to ({error.strerror or error}). Give "
+            "another place."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -176,7 +176,7 @@ def test_a_run_without_a_finite_checkpoint_says_so(run):
     with pytest.raises(UserError) as error:
         checkpoints.latest(run)
     said = str(error.value)
-    assert "no checkpoint whose outputs are finite: val_loss is nan" in said
+    assert "outputs are not finite (val_loss is nan in epoch 2) in any" in said
     assert "new --workdir" in said
 
 

@@ -197,3 +197,12 @@ def test_a_file_is_no_folder_to_write_to(tmp_path, kind):
 def test_a_web_server_cannot_be_written_to():
     with pytest.raises(UserError, match="http:// is read-only"):
         files.check_writable(UrlPath("http://127.0.0.1:9/a/b.json"))
+
+
+def test_a_folder_without_permission_is_said(tmp_path, monkeypatch):
+    def read_only(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", read_only)
+    with pytest.raises(UserError, match="b cannot be written to .Read-only"):
+        files.check_writable_folder(tmp_path / "a" / "b")

@@ -92,7 +92,7 @@ def test_a_finished_run_that_older_code_left_diverged_says_so(
     code = cli.run(train.main, [f"--workdir={run.path}"])
     assert code == cli.USER_ERROR
     said = capsys.readouterr().err
-    assert "outputs are finite: val_loss is nan in epoch 1" in said
+    assert "outputs are not finite (val_loss is nan in epoch 1)" in said
 
 
 def test_figures_that_are_not_there_are_finite():

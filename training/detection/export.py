@@ -80,7 +80,6 @@ def check_out(out: Path) -> None:
 
     Raises:
         UserError: it cannot be one, or holds versions of another kind.
-        OSError: there is no permission to write there.
     """
     saved_model.check_out(out)
     if saved_model.versions(out) and not saved_model.is_detector(out):

@@ -64,7 +64,6 @@ def check(path: Path, dtype: str) -> None:
     Raises:
         UserError: the format has no such dtype, what it takes is not
             installed, or the path cannot be a file.
-        OSError: there is no permission to write it.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:

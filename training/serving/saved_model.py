@@ -44,7 +44,6 @@ def check_out(out: Path) -> None:
 
     Raises:
         UserError: it cannot be one, or is something else.
-        OSError: there is no permission to write there.
     """
     if out.suffix.lower() in FILES:
         raise UserError(
