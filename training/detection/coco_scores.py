@@ -176,9 +176,9 @@ def check(annotations: Annotations, config: DetectorConfig) -> None:
             f"Received: {received}. Give another file to validate on."
         )
     counts = {len(one.keypoints) for one in annotations.categories} - {0}
-    if "keypoints" in kinds and counts != {config.keypoints}:
+    if "keypoints" in kinds and counts - {config.keypoints}:
         raise UserError(
             f"{annotations.path}: expected categories with the "
-            f"{config.keypoints} keypoints of the detector. Received: "
-            f"{', '.join(map(str, sorted(counts))) or 'no keypoints'}"
+            f"{config.keypoints} keypoints of the detector, or none. Received: "
+            f"{', '.join(map(str, sorted(counts)))} keypoints"
         )
