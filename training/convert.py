@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from nonlocal_tf import weights
 from nonlocal_tf.models.specs import SAMPLINGS, STEMS
 from nonlocal_tf.models.video import CHANNELS
-from training import cli, files, remote
+from training import cli, files, outputs, remote
 from training.errors import UserError
 from training.remote import Path
 from training.url_path import UrlPath
@@ -84,7 +84,7 @@ def convert(options) -> str:
     """Reads, writes and says what happened to every weight."""
     output = remote.as_path(options.output)
     to = options.to or _form_of(output)
-    _check_name(output, to, options.overwrite)
+    _check_name(output, options.input, to, options.overwrite)
     chosen = {
         name: getattr(options, name)
         for name in ("sampling", "pairwise", "scale", "stem")
@@ -112,7 +112,7 @@ def _save(model, output: Path, to: str):
         return differs
     scratch = output.with_name(files.SCRATCH_PREFIX + output.name)
     try:
-        differs = weights.save_weights(model, scratch, to)
+        differs = weights.save_weights(model, scratch, to, overwrite=True)
         scratch.replace(output)
     finally:
         scratch.unlink(missing_ok=True)
@@ -130,7 +130,7 @@ def _form_of(output: Path) -> str:
         ) from error
 
 
-def _check_name(output: Path, to: str, overwrite: bool) -> None:
+def _check_name(output: Path, source: str, to: str, overwrite: bool) -> None:
     ends = weights.WRITERS[to]
     if to in ("keras", "h5") and not output.name.endswith(ends):
         raise UserError(
@@ -140,6 +140,11 @@ def _check_name(output: Path, to: str, overwrite: bool) -> None:
     if isinstance(output, pathlib.Path) and not output.parent.is_dir():
         raise UserError(f"There is no folder {output.parent} to write to.")
     files.check_writable(output)
+    if outputs.is_same(output, source):
+        raise UserError(
+            f"{output} is the file to read, which is not written over. Give "
+            "another name."
+        )
     if output.exists() and not overwrite:
         raise UserError(f"{output} exists. Give another name or --overwrite.")
 

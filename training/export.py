@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import keras
 
-from training import cli, files, origins, remote, run_model
+from training import cli, files, origins, outputs, remote, run_model
 from training.errors import UserError
 from training.recipe import Recipe
 from training.remote import Path
@@ -113,20 +113,33 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
 
 def _export_file(run: RunFolder, path: Path, dtype: str) -> str:
     """Writes one file instead, and says what it is."""
+    written = outputs.Outputs(path.parent)
+    for suffix in ("", export_file.CLASSES, export_file.LICENSE):
+        written.check(path.name + suffix)
     served = served_model.build(*run_model.load_trained(run))
     served_model.check_finite(served, run.path)
     size, far = export_file.write(served, path, dtype)
     # It has no card that could say so.
-    licence = path.with_name(path.name + ".licence.md")
-    files.write_text(licence, origins.licences(run.read_origins()) + "\n")
+    outputs.write_text(
+        path.with_name(path.name + export_file.LICENSE),
+        origins.licences(run.read_origins()) + "\n",
+    )
     return f"{path}: {size / 1e6:.1f} MB, {dtype}; its probabilities {far}"
 
 
 def _publish_card(version: Path, out: Path) -> None:
-    """Makes a version's card that of the directory."""
-    card = version / model_card.CARD
-    if card.is_file():
-        files.write_text(out / model_card.CARD, card.read_text("utf-8"))
+    """Makes a version's card that of the directory, if it has none of yours."""
+    card, published = version / model_card.CARD, out / model_card.CARD
+    if not card.is_file():
+        return
+    text = card.read_text("utf-8")
+    cards = [path / model_card.CARD for path in saved_model.versions(out)]
+    if published.exists() and published.read_bytes() not in [
+        path.read_bytes() for path in cards if path.is_file()
+    ]:
+        print(f"note: {published} is not a card of a version here: it stays")
+        return
+    files.write_text(published, text)
 
 
 def check_out(out: Path, recipe: Recipe) -> None:

@@ -181,7 +181,7 @@ def locked(folder: Path) -> Iterator[None]:
     if isinstance(folder, UrlPath):
         yield
         return
-    with open(folder / ".lock", "w") as lock:
+    with open(folder / ".lock", "a") as lock:  # keeps what is in it
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -5,7 +5,7 @@ import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
 
-from training import cli, files, remote, table
+from training import cli, outputs, remote, table
 from training.data import clips, frame_times
 from training.data.sources import VideoError
 from training.errors import UserError
@@ -41,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out = options.out and prediction_output.path_of(options.out)
     inputs = video_inputs.find(options.videos)
     predict_options.check_inputs(options, inputs)
+    read = [*(one.path for one in inputs), options.model]
     for path in filter(None, (out, options.plot, options.save_clip)):
-        files.check_writable(remote.as_path(path))
+        outputs.check(path, read)
     model = predictor.load(
         options.model, lambda recipe: predict_options.views_of(options, recipe)
     )
@@ -162,10 +163,8 @@ def _plot(
     title = one.path.rpartition("/")[2]
     top = options.top or TOP
     picture = timeline.png(one.timeline, model.classes, title, top)
-    path = remote.as_path(options.plot)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_bytes(path, picture)
-    print(f"Picture written to {path}")
+    outputs.write_bytes(options.plot, picture)
+    print(f"Picture written to {options.plot}")
 
 
 def _end(found: Sequence[Prediction]) -> None:

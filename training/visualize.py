@@ -10,8 +10,8 @@ import numpy as np
 from nonlocal_tf import pictures, preprocess
 from nonlocal_tf import visualize as looks
 from nonlocal_tf.look import Look
-from training import cli, files, remote, run_model, seen, table
-from training.data import clips, encode, frame_times
+from training import cli, outputs, remote, run_model, seen, table
+from training.data import clips, dataset_of, encode, frame_times
 from training.data.video_container import pyav
 from training.data.video_limits import Limits
 from training.errors import UserError
@@ -35,19 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(cli.overview_of_runs(EXAMPLE))
         return
     out = _checked(options)
-    model, recipe, dataset = run_model.load_trained(RunFolder(options.workdir))
+    model, recipe, info = run_model.load_trained(RunFolder(options.workdir))
     if options.clip is not None:
         limits = limit_options.limits_of(options, Limits.of(recipe.data))
         clip = seen.of_file(options.clip, recipe, options.at, limits)
         if options.at and clip.clip and not clip.clip.index.stamped:
             print(f"note: {frame_times.UNTRUSTED.format(path=options.clip)}")
     else:
+        dataset = dataset_of(recipe)
         clip = seen.of_sample(dataset, options.split, options.sample)
     if not looks.nonlocal_blocks(model):
         raise UserError(f"Model {model.name!r} has no non-local block.")
-    if clip.pixels.shape != dataset.element_shape:
+    if clip.pixels.shape != info.element_shape:
         raise UserError(
-            f"This run takes clips of shape {dataset.element_shape}. "
+            f"This run takes clips of shape {info.element_shape}. "
             f"Received: {clip.pixels.shape}"
         )
     queries = options.query or [clip.query or STRONGEST]
@@ -59,8 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         content = _drawn(clip, found, options, out.suffix.lower())
     except (ValueError, ImportError) as error:
         raise UserError(str(error)) from error
-    out.parent.mkdir(parents=True, exist_ok=True)
-    files.write_bytes(out, content)
+    outputs.write_bytes(out, content, _read(options))
     for look, query in zip(found, queries, strict=True):
         why = ", the most concentrated," if query == STRONGEST else ""
         print(f"{look.block}: cell {look.query} (time, y, x){why} looks at")
@@ -84,11 +84,16 @@ def _checked(options) -> remote.Path:
             f"Expected --out to end in {', '.join(SUFFIXES[:-1])} or "
             f"{SUFFIXES[-1]}, not {options.out}."
         )
-    files.check_writable(out)
+    outputs.check(out, _read(options))
     curves.require()
     if out.suffix.lower() == ".mp4":
         pyav()
     return out
+
+
+def _read(options) -> list[str]:
+    """The paths that are read, which are not written over."""
+    return list(filter(None, (options.clip, options.workdir)))
 
 
 def _look(affinities: looks.Affinities, query: Query) -> Look:

@@ -26,7 +26,11 @@ WRITERS = {
 
 
 def save_weights(
-    model: keras.Model, path: str | os.PathLike, form: str | None = None
+    model: keras.Model,
+    path: str | os.PathLike,
+    form: str | None = None,
+    *,
+    overwrite: bool = False,
 ) -> tuple[str, ...]:
     """Writes a model's weights in one of the formats that can be written.
 
@@ -43,6 +47,7 @@ def save_weights(
             "caffe2" (of the authors) or "slowfast" (which PyTorch reads).
             Default: that of `path`, by its end: `.keras`, `.weights.h5`,
             `.pkl` or `.pyth`.
+        overwrite: whether to replace a file that exists.
 
     Returns:
         In what networks of the format's own code are not as this one although
@@ -54,6 +59,7 @@ def save_weights(
         ValueError: the format is unknown, or not given and the path does not
             end as one.
         TypeError: it is no model.
+        FileExistsError: there is a file at `path`.
         OSError: the file cannot be written.
     """
     check_model(model)
@@ -62,15 +68,18 @@ def save_weights(
     if form not in WRITERS:
         raise ValueError(unknown("format", form, WRITERS))
     if form == "keras":
+        _check_free(path, overwrite)
         model.save(path)
         return ()
     _check_not_folded(model, form)
     if form == "h5":
+        _check_free(path, overwrite)
         model.save_weights(path)
         hdf5.write_note(path, graph.NOTE, graph.note(model))
         return ()
     differs = _differs(model, form)
     arrays = to_arrays(model, form)
+    _check_free(path, overwrite)
     noted = {graph.NOTE: graph.note(model)}
     with open(path, "wb") as file:
         if form == "caffe2":
@@ -96,6 +105,14 @@ def form_of(path: str) -> str:
         f"one of: {ends}; or give form={' or '.join(map(repr, WRITERS))}. "
         f"Received: {path!r}"
     )
+
+
+def _check_free(path: str, overwrite: bool) -> None:
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(
+            f"{path} exists. Expected another path, or overwrite=True to "
+            "replace it."
+        )
 
 
 def _check_not_folded(model: keras.Model, form: str) -> None:

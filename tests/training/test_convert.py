@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 import nonlocal_tf as nl
@@ -130,7 +129,12 @@ def test_a_bad_file_leaves_nothing_behind(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pkl"]
 
 
-def test_the_output_may_be_the_input(blobs):
-    before = blobs.read_bytes()
-    assert run(blobs, blobs, "--to", "caffe2", "--overwrite") == 0
-    assert np.array_equal(blobs.read_bytes(), before)
+@pytest.mark.parametrize("link", ["the same", "symbolic", "hard"])
+def test_the_input_is_never_written_over(blobs, capsys, link):
+    before, out = blobs.read_bytes(), blobs
+    if link != "the same":
+        out = blobs.with_name("b.pkl")
+        (out.symlink_to if link == "symbolic" else out.hardlink_to)(blobs)
+    assert run(blobs, out, "--to", "caffe2", "--overwrite") == 2
+    assert "is the file to read" in capsys.readouterr().err
+    assert blobs.read_bytes() == before and out.samefile(blobs)

@@ -179,3 +179,16 @@ def test_the_command_says_where_and_how_to_serve(tiny, capsys):
     printed = capsys.readouterr().out
     assert str(out / "1") in printed
     assert f"training.serve_config --model {out}\n" in printed
+
+
+def test_a_card_of_the_user_stays(tiny, tmp_path, capsys):
+    (tmp_path / "README.md").write_text("theirs")
+    path = export.export_run(RunFolder(tiny[0]), tmp_path)
+    assert (tmp_path / "README.md").read_text() == "theirs"
+    assert "README.md is not a card of a version" in capsys.readouterr().out
+    assert (path / "README.md").is_file()
+    (tmp_path / "README.md").unlink()
+    for _ in range(2):
+        export.export_run(RunFolder(tiny[0]), tmp_path)
+    card = (path / "README.md").read_bytes()
+    assert (tmp_path / "README.md").read_bytes() == card

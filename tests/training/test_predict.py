@@ -112,3 +112,29 @@ def test_seconds_that_are_a_video_say_where_to_put_it(capsys):
     with pytest.raises(SystemExit):
         predict.main(["--model=m", "--timeline", "a.mp4"])
     assert "put --timeline behind the videos" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("--out", "a.json"), ("--out", "b.csv"), ("--save-clip", "c.npy")],
+)
+def test_files_of_the_user_are_not_written_over(
+    tiny, tmp_path, capsys, option, name
+):
+    clip, path = tmp_path / "clip.npy", tmp_path / name
+    np.save(clip, np.zeros((8, 32, 32, 3), "uint8"))
+    path.write_bytes(b"theirs")
+    arguments = [f"--model={tiny[1]}", str(clip), f"{option}={path}"]
+    assert f"{name} exists" in one_line_error(capsys, arguments)
+    assert path.read_bytes() == b"theirs"
+
+
+def test_the_clip_that_is_read_is_not_written_over(tiny, tmp_path, capsys):
+    clip = tmp_path / "clip.npy"
+    model = f"--model={tiny[1]}"
+    for _ in range(2):  # what the command wrote itself is replaced
+        predict.main([model, "--sample=3", f"--save-clip={clip}"])
+    before = clip.read_bytes()
+    arguments = [model, str(clip), f"--save-clip={clip}"]
+    assert "is an input" in one_line_error(capsys, arguments)
+    assert clip.read_bytes() == before

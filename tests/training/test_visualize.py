@@ -115,3 +115,12 @@ def test_a_network_without_a_block_says_so(tiny, capsys, tmp_path):
     )
     assert code == 2
     assert "has no non-local block" in capsys.readouterr().err
+
+
+def test_files_of_the_user_are_not_drawn_over(tiny, tmp_path, capsys):
+    out = tmp_path / "a.gif"
+    out.write_bytes(b"theirs")
+    arguments = [f"--workdir={tiny[0]}", "--sample=1", f"--out={out}"]
+    assert cli.run(visualize.main, arguments) == 2
+    assert "a.gif exists" in capsys.readouterr().err
+    assert out.read_bytes() == b"theirs"

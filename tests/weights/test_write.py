@@ -343,3 +343,14 @@ def test_the_users_folder_is_expanded(tmp_path, monkeypatch):
         nl.load_weights(model, f"~/{name}")
     built, _ = nl.from_checkpoint("~/a.keras")
     assert built.count_params() == model.count_params()
+
+
+def test_a_file_is_replaced_only_if_asked(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"precious")
+    model = tiny("c2d_r50")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        nl.save_weights(model, path, "caffe2")
+    assert path.read_bytes() == b"precious"
+    nl.save_weights(model, path, "caffe2", overwrite=True)
+    assert path.read_bytes() != b"precious"

@@ -142,6 +142,7 @@ class _Queue:
 
     def _start(self, job: Job) -> None:
         try:
+            _check_log(job)
             if job.prepare is not None:
                 job.prepare()
         except (UserError, OSError) as error:
@@ -149,6 +150,7 @@ class _Queue:
             return
         threads = str(threads_each(self.at_once))
         with open(job.log, "w") as log:
+            print(_title(job), file=log, flush=True)
             process = subprocess.Popen(
                 job.command,
                 stdin=subprocess.DEVNULL,
@@ -181,6 +183,21 @@ class _Queue:
         spent = sum(running.seconds for running in self.running)
         minutes = max(whole - spent, 0.0) / self.at_once / 60
         return f"about {minutes:.0f} min left"
+
+
+def _title(job: Job) -> str:
+    """The first line of a job's log, which tells it from files of others."""
+    return f"# log of {job.name}, by training.ablations"
+
+
+def _check_log(job: Job) -> None:
+    """Raise a UserError if the log would replace a file of the user's."""
+    if not job.log.exists():
+        return
+    with open(job.log, "rb") as log:
+        first = log.readline().decode("utf-8", "replace").rstrip("\n")
+    if first != _title(job):
+        raise UserError(f"{job.log} exists, and is no log of {job.name}")
 
 
 def _end_of(log: pathlib.Path) -> str:

@@ -19,6 +19,7 @@ import sys
 import tempfile
 
 from training import cli
+from training.benchmarks import result_file
 from training.benchmarks.turns import Worker, interleave, machine, user_path
 
 SCRIPT = pathlib.Path(__file__).with_name("detection_worker.py")
@@ -48,11 +49,9 @@ def main() -> None:
     if options.render:
         print(render(json.loads(options.render.read_text("utf-8"))))
         return
+    result_file.check(options.out, render)
     result = measure(options.torch_python, options.rounds)
-    if options.out:
-        text = json.dumps(result, indent=1) + "\n"
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text, "utf-8")
+    result_file.write(options.out, result)
     print(render(result))
 
 

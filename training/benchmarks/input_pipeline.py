@@ -32,7 +32,7 @@ import time
 import numpy as np
 
 from training import cli
-from training.benchmarks import readers
+from training.benchmarks import readers, result_file
 from training.benchmarks.turns import machine, tell, user_path
 from training.data import load_dataset, transforms
 from training.data.index_cache import IndexCache
@@ -71,15 +71,14 @@ def main() -> None:
     if options.feed:
         print(json.dumps(feed(pathlib.Path(options.feed[0]), options.feed[1])))
         return
+    result_file.check(options.out, render)
     if options.render:
         result = json.loads(options.render.read_text("utf-8"))
     elif options.videos:
         result = measure(options)
     else:
         parser.error("give --videos or --render")
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    result_file.write(options.out, result)
     print(render(result))
 
 

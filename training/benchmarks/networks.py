@@ -17,6 +17,7 @@ import os
 import nonlocal_tf as nl
 from nonlocal_tf.models import specs
 from training import cli
+from training.benchmarks import result_file
 from training.benchmarks.turns import (
     Worker,
     interleave,
@@ -71,11 +72,9 @@ def main() -> None:
     if options.render:
         print(render(json.loads(options.render.read_text("utf-8"))))
         return
+    result_file.check(options.out, render)
     result = measure(options)
-    if options.out:
-        text = json.dumps(result, indent=1) + "\n"
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text, "utf-8")
+    result_file.write(options.out, result)
     print(render(result))
 
 

@@ -17,6 +17,7 @@ import statistics
 from collections.abc import Iterator
 
 from training import cli
+from training.benchmarks import result_file
 from training.benchmarks.operators_tables import render
 from training.benchmarks.turns import (
     Worker,
@@ -114,13 +115,11 @@ def main() -> None:
     if options.render:
         print(render(json.loads(options.render.read_text("utf-8"))))
         return
+    result_file.check(options.out, render)
     result = measure(options)
     if options.out and options.only and options.out.exists():
         result = merge(json.loads(options.out.read_text("utf-8")), result)
-    if options.out:
-        text = json.dumps(result, indent=1) + "\n"
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text, "utf-8")
+    result_file.write(options.out, result)
     print(render(result))
 
 

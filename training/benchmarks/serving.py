@@ -16,7 +16,7 @@ import types
 
 import nonlocal_tf as nl
 from training import cli
-from training.benchmarks import networks
+from training.benchmarks import networks, result_file
 from training.benchmarks.turns import (
     Worker,
     interleave,
@@ -62,11 +62,10 @@ def main() -> None:
     if options.render:
         print(render(json.loads(options.render.read_text("utf-8"))))
         return
+    result_file.check(options.out, render)
     chosen = [r for r in REQUESTS if options.only in (None, r[0])]
     result = measure(chosen, options.rounds, options.cores)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    result_file.write(options.out, result)
     print(render(result))
 
 

@@ -16,10 +16,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from nonlocal_tf import pictures
-from training import cli, files, recipe_text, table
-from training.data import command
+from training import cli, files, outputs, recipe_text, table
+from training.data import command, scan
 from training.data.listing import Video
-from training.data.scan import BAD_VIDEOS, write_bad_videos
 from training.data.sources import Probe
 from training.data.videos import VideoDataset
 from training.errors import UserError
@@ -29,6 +28,7 @@ from training.reporting import curves
 EXAMPLE = (
     "python -m training.data.check --dataset folder --set data.root=videos"
 )
+PICTURE = "contact_sheet.png"
 COLUMNS, ROWS = 6, 4
 TILE_PX = 128
 SEED = 2018
@@ -56,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(command.overview(EXAMPLE))
         return
     kind = command.video_dataset(options.dataset)
+    out = outputs.Outputs(pathlib.Path(options.out))
+    for name in (scan.BAD_VIDEOS, PICTURE):
+        out.check(name)
     config = recipe_text.apply(CheckConfig(), options.set)
     # Here bad videos are to be found, however many there are.
     data = dataclasses.replace(config.data, max_bad_share=1.0)
@@ -65,18 +68,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         crop_px=TILE_PX,
         eval_short_side_px=TILE_PX,
     )
-    out = pathlib.Path(options.out)
-    files.check_writable_folder(out)
+    files.check_writable_folder(out.folder)
     curves.require()
     dataset = kind(data, sampling)
-    out.mkdir(parents=True, exist_ok=True)
     dataset.read_all_frames()
     print(report(dataset))
-    write_bad_videos(out / BAD_VIDEOS, dataset.bad)
-    picture = out / "contact_sheet.png"
-    files.write_bytes(picture, contact_sheet(dataset))
     if dataset.bad:
-        print(f"\nBad videos are listed in {out / BAD_VIDEOS}")
+        path = out.write_text(scan.BAD_VIDEOS, scan.as_csv(dataset.bad))
+    else:
+        out.remove(scan.BAD_VIDEOS)
+    picture = out.write_bytes(PICTURE, contact_sheet(dataset))
+    if dataset.bad:
+        print(f"\nBad videos are listed in {path}")
         share = len(dataset.bad) / sum(dataset.listed.values())
         if share > config.data.max_bad_share:
             print(

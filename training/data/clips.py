@@ -6,7 +6,7 @@ import tokenize
 import numpy as np
 import tensorflow as tf
 
-from training import files, remote
+from training import files, outputs, remote
 from training.errors import UserError
 
 READERS = (".npy", ".gif")
@@ -86,9 +86,12 @@ def check_name(path: str | remote.Path) -> remote.Path:
 
 
 def write_clip(path: str | remote.Path, clip: np.ndarray) -> None:
-    """Writes uint8 frames as a .npy file that `read_clip` reads."""
+    """Writes uint8 frames as a .npy file that `read_clip` reads.
+
+    Raises:
+        UserError: its name does not end so, or it is a file of the user's.
+    """
     path = check_name(path)
     content = io.BytesIO()
     np.save(content, clip)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_bytes(path, content.getvalue())
+    outputs.write_bytes(path, content.getvalue())

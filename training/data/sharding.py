@@ -21,7 +21,7 @@ from training.data import (
     shard_task,
 )
 from training.data.datasets import BadVideo
-from training.data.listing import Listing, Video, inside
+from training.data.listing import Listing, Video, inside, list_folder
 from training.data.shard_index import Index, Shard
 from training.data.shard_task import Task
 from training.data.video_limits import Limits
@@ -243,6 +243,11 @@ def _check_settings(out: str, settings: dict) -> None:
     """Remembers the settings, or raises if the folder has others."""
     path = inside(out, f"{shard_index.NOTES}/settings.json")
     if not tf.io.gfile.exists(path):
+        if names := list_folder(out):
+            raise UserError(
+                f"{out} is neither empty nor a folder of shards: it has "
+                f"{names[0]}. Give another --out."
+            )
         files.write_text(remote.as_path(path), json.dumps(settings))
         return
     with tf.io.gfile.GFile(path, "r") as file:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
+from training import outputs
 from training.errors import missing_extra
 from training.remote import Path
 
@@ -76,17 +77,21 @@ def write_set(
     Args:
         made: pixels of a picture, and annotations of what is in it.
         categories: as in the file.
-        folder: that is there.
+        folder: made if needed.
 
     Returns:
         The path of the annotations.
+
+    Raises:
+        UserError: the folder has files of these names that are the user's.
     """
+    written = outputs.Outputs(folder)
     images: list[dict] = []
     annotations: list[dict] = []
     for number, (pixels, objects) in enumerate(made, start=1):
         height, width = pixels.shape[:2]
         name = f"{number:05d}.png"
-        (folder / name).write_bytes(tf.io.encode_png(pixels).numpy())
+        written.write_bytes(name, tf.io.encode_png(pixels).numpy())
         images.append(
             {"id": number, "file_name": name, "height": height, "width": width}
         )
@@ -98,9 +103,7 @@ def write_set(
         "categories": categories,
         "annotations": annotations,
     }
-    path = folder / "annotations.json"
-    path.write_text(json.dumps(content), "utf-8")
-    return path
+    return written.write_text("annotations.json", json.dumps(content))
 
 
 def crops(

@@ -29,7 +29,7 @@ from nonlocal_tf.detection import (
 )
 from nonlocal_tf.detection.transform import normalised
 from nonlocal_tf.detection.trunk import build_classifier
-from training import cli, files, remote, run_folder
+from training import cli, outputs, remote, run_folder
 from training.detection import annotations, batches, composites
 from training.detection.annotations import Annotations
 from training.detection.coco_evaluation import evaluate
@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("workdir", help="what is made is kept here")
     options, _ = cli.parse(parser, arguments)
     workdir = remote.as_path(options.workdir)
+    outputs.check(workdir / RESULTS)
     train, test = (
         _made(composites_, workdir / name)
         for composites_, name in ((TRAINED_ON, "train"), (TESTED_ON, "test"))
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 about = {"seed": seed, "block": block, **found}
                 runs.append({**about, "versions": run_folder.versions()})
                 done[seed, block] = runs[-1]
-                files.write_text(path, json.dumps(runs, indent=2) + "\n")
+                outputs.write_text(path, json.dumps(runs, indent=2) + "\n")
             what = "with a block" if block else "without"
             print(
                 f"{what}, seed {seed}: {summary(done[seed, block])}", flush=True

@@ -1,5 +1,8 @@
 """Finds objects in pictures: JSON, and the pictures with what was found.
 
+Files of earlier calls are replaced; a file of yours is not: a drawing then gets
+another name, such as a_2.png.
+
 DIR/detections.json
     {"model": ..., "pictures": [
       {"path": ..., "height": ..., "width": ..., "drawn": FILE.png, "objects": [
@@ -22,7 +25,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from nonlocal_tf.detection import Detections
-from training import cli, files, remote
+from training import cli, files, outputs, remote
 from training.detection import drawing, pictures, run_lengths, trained
 from training.detection.annotations import Category
 from training.detection.trained import Trained
@@ -47,20 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.pictures:
         raise UserError("Give pictures, or folders of them.")
     paths = find(options.pictures)
-    out = remote.as_path(options.out)
-    files.check_writable_folder(out)
+    read = [*paths, *filter(None, (options.workdir, options.weights))]
+    out = outputs.Outputs(remote.as_path(options.out), read)
+    files.check_writable_folder(out.folder)
+    out.check(FOUND)
     drawing.require()
     model = load(options)
-    out.mkdir(parents=True, exist_ok=True)
     rows = []
     try:
         for row in _rows(model, paths, out, options.least_score):
             rows.append(row)
             print(_line(row, options.least_score), flush=True)
     finally:  # also what was found before someone stopped it
-        files.write_text(out / FOUND, _text(model, rows))
+        out.write_text(FOUND, _text(model, rows))
     bad = [row for row in rows if "error" in row]
-    print(f"{len(rows) - len(bad)} pictures looked at: {out / FOUND}")
+    print(f"{len(rows) - len(bad)} pictures looked at: {out.folder / FOUND}")
     if bad:
         print(f"{len(bad)} could not be looked at:")
         for row in bad:
@@ -94,16 +98,21 @@ def load(options: argparse.Namespace) -> Trained:
 
 
 def find(given: Sequence[str]) -> list[Path]:
-    """Pictures as they are given, and those in folders, each once."""
+    """Pictures as they are given, and those in folders, each once.
+
+    Drawings of this command that are in a folder are passed over.
+    """
     found: dict[str, Path] = {}
     for text in given:
         path = remote.as_path(text)
         inside = [path]
         if path.is_dir():
+            drawn = outputs.Outputs(path)
             inside = [
                 one
                 for one in path.iterdir()
                 if one.suffix.lower() in EXTENSIONS
+                and not drawn.is_own(one.name)
             ]
             inside.sort(key=str)
             if not inside:
@@ -160,9 +169,11 @@ def _rounded(number: np.floating, digits: int) -> float:
 
 
 def _rows(
-    model: Trained, paths: Sequence[Path], out: Path, least_score: float
+    model: Trained,
+    paths: Sequence[Path],
+    out: outputs.Outputs,
+    least_score: float,
 ) -> Iterator[dict]:
-    names: set[str] = set()
     for path in paths:
         try:
             image = pictures.read(path)
@@ -170,9 +181,9 @@ def _rows(
             yield {"path": str(path), "error": str(error)}
             continue
         found = model.detect(image)
-        name = _free(path, names)
+        name = out.free_name(os.path.splitext(path.name)[0] + ".png")
         drawn = drawing.png(image, found, model.categories, least_score)
-        files.write_bytes(out / name, drawn)
+        out.write_bytes(name, drawn)
         yield {
             "path": str(path),
             "height": image.shape[0],
@@ -180,17 +191,6 @@ def _rows(
             "drawn": name,
             "objects": objects_of(found, model.categories),
         }
-
-
-def _free(path: Path, names: set[str]) -> str:
-    """A name for a drawing that no other has."""
-    stem = os.path.splitext(path.name)[0]
-    name, number = f"{stem}.png", 1
-    while name in names:
-        number += 1
-        name = f"{stem}_{number}.png"
-    names.add(name)
-    return name
 
 
 def _line(row: dict, least_score: float) -> str:
@@ -223,7 +223,8 @@ def _parse(arguments: Sequence[str] | None):
         metavar="DIR",
         default="found",
         help=f"folder for {FOUND}, which has all detections, and for the "
-        "pictures with what was found (default: found)",
+        "pictures with what was found, under names that replace no file of "
+        "yours (default: found)",
     )
     parser.add_argument(
         "--least-score",

@@ -63,7 +63,7 @@ class Parts:
         ):
             raise UserError(
                 f"{folder} is neither empty nor a folder of scores (it has no "
-                f"{STATE}). Give another --scores."
+                f"{STATE} of a test). Give another --scores."
             )
         if there is not None:
             changed = [k for k in settings if there.get(k) != settings[k]]
@@ -107,9 +107,11 @@ class Parts:
         if not path.is_file():
             return None
         try:
-            return json.loads(path.read_text("utf-8"))
+            state = json.loads(path.read_text("utf-8"))
         except ValueError:
-            return {}
+            return None
+        is_own = isinstance(state, dict) and {"split", "weights"} <= set(state)
+        return state if is_own else None
 
 
 def remove_parts(folder: Path) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from training import files, remote
+from training import outputs, remote
 from training.errors import UserError
 from training.prediction.predictions import Prediction
 from training.remote import Path
@@ -69,8 +69,7 @@ def write(
         text = as_json(found, classes, top, about)
     else:
         text = as_csv(found, classes, top)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, text)
+    outputs.write_text(path, text)
 
 
 def as_json(

@@ -13,13 +13,15 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from training import files
+from training import files, outputs
 from training.errors import UserError
 from training.remote import Path
 from training.serving import comparison
 from training.serving.served_model import ServedModel
 
 SIGNATURE = "serving_default"
+# What is written beside FILE.
+CLASSES, LICENSE = ".classes.txt", ".licence.md"
 OPSET = 17  # of ONNX
 
 
@@ -44,16 +46,15 @@ def write(
     check(path, dtype)
     make, load, *_ = FORMATS[path.suffix.lower()]
     content = make(served, dtype)
-    name, pixels = comparison.examples(served.dataset)
+    name, pixels = comparison.examples(served.dataset, served.recipe)
     error = comparison.furthest(
         load(content),
         lambda batch: served.scores(served.logits(batch)),
         pixels,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_bytes(path, content)
-    names = path.with_name(path.name + ".classes.txt")
-    files.write_text(names, "\n".join(served.classes) + "\n")
+    written = outputs.Outputs(path.parent)
+    written.write_bytes(path.name, content)
+    written.write_text(path.name + CLASSES, "\n".join(served.classes) + "\n")
     far = f"of {name}, at most {error:.1e} from the network's"
     return len(content), far
 

@@ -186,3 +186,13 @@ def test_no_arguments_list_what_there_is(capsys):
     check.main([])
     printed = capsys.readouterr().out
     assert "ucf101" in printed and check.EXAMPLE in printed
+
+
+@pytest.mark.parametrize("name", ["bad_videos.csv", "contact_sheet.png"])
+def test_files_of_the_user_stay(tmp_path, capsys, videos, name):
+    path = tmp_path / "out" / name
+    path.parent.mkdir()
+    path.write_bytes(b"theirs")
+    error = run(tmp_path, capsys, videos, code=2).err
+    assert f"{name} exists" in error and error.count("\n") == 1
+    assert path.read_bytes() == b"theirs"

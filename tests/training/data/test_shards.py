@@ -358,3 +358,10 @@ def test_the_command_explains_itself(capsys):
     assert "is of shards already" in capsys.readouterr().err
     assert cli.run(shards.main, [*OPTIONS, "--out=x", "--quality=101"]) == 2
     assert "--quality 101" in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_is_refused(root, tmp_path):
+    (tmp_path / "index.json").write_bytes(b"theirs")
+    with pytest.raises(UserError, match=r"neither empty .* has index\.json"):
+        make(root, tmp_path)
+    assert content(tmp_path) == {"index.json": b"theirs"}

@@ -7,6 +7,7 @@ import pytest
 
 from training import remote
 from training.detection import annotations, coco_api, composites, pictures
+from training.errors import UserError
 
 pytest.importorskip("pycocotools")
 pytest.importorskip("sklearn")
@@ -94,3 +95,10 @@ def test_crops_have_what_their_labels_say():
             is_cue = (image == colour).all(axis=-1)
             wanted = 48 * composites.CUE_PX if name == kind else 0
             assert is_cue.sum() == wanted
+
+
+def test_pictures_of_the_user_stay(tmp_path):
+    (tmp_path / "00001.png").write_bytes(b"theirs")
+    with pytest.raises(UserError, match=r"00001\.png exists"):
+        composites.write(MADE, tmp_path)
+    assert (tmp_path / "00001.png").read_bytes() == b"theirs"

@@ -38,3 +38,11 @@ def test_numbers_are_a_table():
     scores = {"box_AP": 0.5, "box_AP50": 0.75, "box_AP75": -1.0}
     text = evaluate.render(scores)
     assert "0.500" in text and "0.750" in text and "-1" not in text
+
+
+def test_a_file_of_the_user_is_not_written_over(options, tmp_path, capsys):
+    out = tmp_path / "x.json"
+    out.write_text("theirs")
+    assert cli.run(evaluate.main, [*options, f"--out={out}"]) == 2
+    assert "x.json exists" in capsys.readouterr().err
+    assert out.read_text() == "theirs"

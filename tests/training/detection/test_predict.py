@@ -122,3 +122,39 @@ def test_a_detector_has_to_be_named_once(options, capsys):
 def test_a_file_that_is_not_there_is_named():
     with pytest.raises(predict.UserError, match=r"no file none\.pth"):
         trained.of_file("none.pth")
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+
+
+def test_pictures_are_not_drawn_over(model, folder):
+    before = contents(folder)
+    options = [str(folder), "--weights=x.pth", f"--out={folder}"]
+    for _ in range(2):  # again, its own drawings are replaced and not drawn on
+        predict.main(options)
+        after = contents(folder)
+        assert {name: after[name] for name in before} == before
+        new = {n for n in after if n not in before and not n.startswith(".")}
+        assert new == {predict.FOUND, "a_2.png", "b_2.png"}
+        rows = json.loads(after[predict.FOUND])["pictures"]
+        assert [row.get("drawn") for row in rows] == [
+            "a_2.png",
+            "b_2.png",
+            None,
+        ]
+
+
+def test_other_files_of_the_user_stay(model, folder, tmp_path, capsys):
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "A.png").write_bytes(b"theirs")
+    predict.main([str(folder), "--weights=x.pth", f"--out={out}"])
+    assert (out / "A.png").read_bytes() == b"theirs"
+    assert (out / "a_2.png").exists() and not (out / "a.png").exists()
+    (out / predict.FOUND).write_bytes(b"theirs")
+    options = [str(folder), "--weights=x.pth", f"--out={out}"]
+    assert cli.run(predict.main, options) == cli.USER_ERROR
+    error = capsys.readouterr().err
+    assert "detections.json exists" in error and error.count("\n") == 1
+    assert (out / predict.FOUND).read_bytes() == b"theirs"

@@ -90,3 +90,13 @@ def test_every_format_is_named_in_the_help(capsys):
         export.main(["--help"])
     printed = capsys.readouterr().out
     assert all(suffix in printed for suffix in export_file.FORMATS)
+
+
+@pytest.mark.parametrize("suffix", ["", ".classes.txt", ".licence.md"])
+def test_files_of_the_user_stay(tiny, tmp_path, capsys, suffix):
+    path = tmp_path / f"x.tflite{suffix}"
+    path.write_bytes(b"theirs")
+    arguments = [f"--workdir={tiny[0]}", f"--out={tmp_path / 'x.tflite'}"]
+    assert cli.run(export.main, arguments) == 2
+    assert f"{path.name} exists" in capsys.readouterr().err
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"theirs"]
