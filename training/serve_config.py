@@ -185,8 +185,8 @@ def _checked(model: str) -> pathlib.Path:
     ]
     if not versions:
         raise UserError(
-            f"{model} has no versions, such as {model}/1/saved_model.pb. Make "
-            "one with python -m training.export."
+            f"{model} has no versions, such as {model}/1/saved_model.pb. "
+            f"{saved_model.how_to_make(path)}"
         )
     return path
 

@@ -1,6 +1,7 @@
 """What the commands that train have in common."""
 
 import argparse
+import importlib
 import os
 import shutil
 import sys
@@ -84,7 +85,11 @@ def chosen(
         UserError: there is none.
     """
     if options.recipe is not None:
-        return get_recipe(options.recipe)
+        try:
+            return get_recipe(options.recipe)
+        except UserError:
+            _check_kind(options.recipe, kind)
+            raise
     if options.workdir and RunFolder(options.workdir).recipe_path.exists():
         return RunFolder(options.workdir, kind).read_recipe()
     if options.workdir:
@@ -95,6 +100,19 @@ def chosen(
     raise UserError(
         "Give --recipe NAME (see --list), or the --workdir of a run to resume."
     )
+
+
+def _check_kind(name: str, kind: recipe_text.Kind) -> None:
+    """Raise a UserError for the name of a recipe of the other kind."""
+    other = next(mark for mark in recipe_text.NAMES if mark != kind.mark)
+    title, package = recipe_text.NAMES[other]
+    # Not before it is needed: each kind's commands do without the other's.
+    importlib.import_module(f"{package}.recipes")
+    if name in importlib.import_module(f"{package}.recipe").RECIPES:
+        raise UserError(
+            f"{name!r} is the recipe of {title}: use python -m "
+            f"{package}.train --recipe {name}"
+        )
 
 
 def verbosity(options: argparse.Namespace) -> int:

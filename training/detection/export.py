@@ -68,6 +68,11 @@ def export(model: Trained, out: Path, dtype: str = "float32") -> Path:
     model.check_finite()
     with files.locked(out):
         there = saved_model.versions(out)
+        if not all(map(saved_model.is_detector, there)):
+            raise UserError(
+                f"{out} holds versions of something else than a detector. Give "
+                "another directory."
+            )
         number = int(there[-1].name) + 1 if there else 1
         made = out / str(number)
         with files.new_directory(made, saved_model.SAVED_MODEL) as path:

@@ -100,6 +100,8 @@ def of_file(path: str | os.PathLike) -> Trained:
         UserError: it is not such a file.
     """
     path = os.path.expanduser(path)
+    if os.path.isfile(os.path.join(path, "recipe.json")):
+        raise UserError(f"{path} is a run folder: give it with --workdir.")
     if not os.path.isfile(path):
         raise UserError(f"There is no file {path}.")
     try:

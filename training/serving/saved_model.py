@@ -10,6 +10,8 @@ A version appears at once. On an object store, where no directory can, its
 saved_model.pb is uploaded last, and a version without it does not count.
 """
 
+import json
+
 import numpy as np
 import tensorflow as tf
 
@@ -23,6 +25,7 @@ SAVED_MODEL = "saved_model.pb"
 ASSETS = "assets"
 CLASSES = "classes.txt"
 RECIPE = "recipe.json"
+CATEGORIES = "categories.json"  # of a detector
 EXTRA = "assets.extra"
 BLOCKS = "blocks.txt"
 CATEGORIES = "categories.json"  # of a detector alone
@@ -82,9 +85,31 @@ def find(path: str | Path) -> Path:
             return version
     raise UserError(
         f"{path} is not a SavedModel: there is no saved_model.pb in it or in "
-        "a numbered version below it. Make one with python -m training.export."
+        f"a numbered version below it. {how_to_make(path)}"
         f"{remote.missing(path)}"
     )
+
+
+def how_to_make(path: Path) -> str:
+    """How to make a SavedModel, of the run in a folder if there is one."""
+    recipe = path / "recipe.json"
+    if not recipe.is_file():
+        return "Make one with python -m training.export."
+    try:
+        is_detector = "detector" in json.loads(recipe.read_text("utf-8"))
+    except (ValueError, TypeError):
+        is_detector = False
+    package = "training.detection" if is_detector else "training"
+    what = " of a detector" if is_detector else ""
+    return (
+        f"This is a run folder{what}: make one with python -m "
+        f"{package}.export --workdir {path} --out DIR"
+    )
+
+
+def is_detector(version: Path) -> bool:
+    """Whether a version is of `training.detection.export`."""
+    return (version / ASSETS / CATEGORIES).is_file()
 
 
 def read_recipe(version: Path) -> Recipe | None:
@@ -124,6 +149,13 @@ class SavedModel:
 
     def __init__(self, path: str | Path):
         self.path = find(path)
+        if is_detector(self.path):
+            raise UserError(
+                f"{self.path} is a SavedModel of a detector: use python -m "
+                "training.detection.predict with the run that it was exported "
+                "from (--workdir), or serve it with python -m "
+                "training.serve_config."
+            )
         try:
             # Kept: signatures die with the object that they belong to.
             self._module = tf.saved_model.load(str(self.path))

@@ -1,0 +1,162 @@
+"""Commands for videos and for detectors know of each other."""
+
+import pytest
+
+from tests.training.detection import small_run
+from training import (
+    app,
+    cli,
+    evaluate,
+    export,
+    predict,
+    recipe_text,
+    report,
+    serve_config,
+    train,
+    visualize,
+)
+from training.detection import evaluate as evaluate_detector
+from training.detection import export as export_detector
+from training.detection import predict as predict_detector
+from training.detection import recipe as detection_recipe
+from training.detection import train as train_detector
+from training.errors import UserError
+from training.recipes import get_recipe
+from training.serving import saved_model
+
+
+@pytest.fixture
+def detector(tmp_path):
+    """The folder of a run of a detector that has just begun."""
+    text = recipe_text.to_json(detection_recipe.get_recipe("small"))
+    (tmp_path / "recipe.json").write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """The folder of a run of a network of videos that has just begun."""
+    text = recipe_text.to_json(get_recipe("finetune"))
+    (tmp_path / "recipe.json").write_text(text)
+    return tmp_path
+
+
+def error_of(capsys, main, arguments):
+    assert cli.run(main, arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments"),
+    [
+        (train.main, ["--workdir={}"]),
+        (train.main, ["--recipe=digits_nl", "--workdir={}"]),
+        (evaluate.main, ["--workdir={}"]),
+        (predict.main, ["--model={}", "a.mp4"]),
+        (visualize.main, ["--workdir={}", "a.mp4"]),
+        (export.main, ["--workdir={}", "--out={}/model"]),
+        (report.main, ["--workdir={}"]),
+    ],
+)
+def test_runs_of_detectors_are_sent_on(detector, capsys, main, arguments):
+    arguments = [argument.format(detector) for argument in arguments]
+    error = error_of(capsys, main, arguments)
+    assert "This is a detector: use python -m training.detection." in error
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments"),
+    [
+        (train_detector.main, ["--workdir={}"]),
+        (evaluate_detector.main, ["--workdir={}"]),
+        (predict_detector.main, ["--workdir={}", "a.png"]),
+        (export_detector.main, ["--workdir={}", "--out={}/model"]),
+    ],
+)
+def test_runs_of_videos_are_sent_on(videos, capsys, main, arguments):
+    arguments = [argument.format(videos) for argument in arguments]
+    error = error_of(capsys, main, arguments)
+    assert "This is a network of videos: use python -m training." in error
+
+
+def test_recipes_of_detectors_are_sent_on(capsys):
+    error = error_of(capsys, train.main, ["--recipe=coco_r50_nl"])
+    command = "python -m training.detection.train --recipe coco_r50_nl"
+    assert "is the recipe of a detector" in error and command in error
+
+
+def test_recipes_of_videos_are_sent_on(capsys):
+    error = error_of(capsys, train_detector.main, ["--recipe=finetune"])
+    command = "python -m training.train --recipe finetune"
+    assert "is the recipe of a network of videos" in error and command in error
+
+
+@pytest.fixture
+def saved_detector(tmp_path):
+    """What is looked at of a detector's SavedModel before it is loaded."""
+    version = tmp_path / "model" / "1"
+    (version / "assets").mkdir(parents=True)
+    (version / "saved_model.pb").write_bytes(b"")
+    (version / "assets" / "categories.json").write_text("[]")
+    return version.parent
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments"),
+    [
+        (predict.main, ["a.mp4"]),
+        (app.main, []),
+    ],
+)
+def test_saved_models_of_detectors_are_sent_on(
+    saved_detector, capsys, main, arguments
+):
+    error = error_of(capsys, main, [f"--model={saved_detector}", *arguments])
+    assert "is a SavedModel of a detector: use python -m training.det" in error
+
+
+def test_versions_of_both_kinds_are_kept_apart(saved_detector, tmp_path):
+    with pytest.raises(UserError, match="versions of a detector"):
+        export.check_out(saved_detector, get_recipe("digits_nl"))
+    (saved_detector / "1" / "assets" / "categories.json").unlink()
+    with pytest.raises(UserError, match="something else than a detector"):
+        export_detector.export(None, saved_detector)
+    assert [p.name for p in saved_model.versions(saved_detector)] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        ("detector", "python -m training.detection.export --workdir"),
+        ("videos", "python -m training.export --workdir"),
+    ],
+)
+@pytest.mark.parametrize("main", [app.main, serve_config.main])
+def test_a_run_in_place_of_a_saved_model_is_to_be_exported(
+    request, capsys, kind, command, main
+):
+    run = request.getfixturevalue(kind)
+    out = [f"--out={run / 'out'}"] if main is serve_config.main else []
+    error = error_of(capsys, main, [f"--model={run}", *out])
+    assert command in error
+
+
+@pytest.mark.parametrize(
+    "main", [evaluate.main, report.main, predict_detector.main]
+)
+def test_a_saved_model_in_place_of_a_run_is_named(saved_detector, capsys, main):
+    arguments = [f"--workdir={saved_detector}"]
+    arguments += ["a.png"] if main is predict_detector.main else []
+    assert "This is a SavedModel" in error_of(capsys, main, arguments)
+
+
+def test_a_run_is_no_file_of_start_weights(videos, tmp_path, capsys):
+    pytest.importorskip("pycocotools")
+    options = small_run.options(tmp_path / "set", f"start.weights={videos}")
+    options.append(f"--workdir={tmp_path / 'new'}")
+    error = error_of(capsys, train_detector.main, options)
+    assert "is a run folder" in error
+    options = [f"--weights={videos}", str(tmp_path / "set")]
+    assert "--workdir" in error_of(capsys, predict_detector.main, options)
