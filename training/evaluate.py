@@ -29,6 +29,7 @@ from training.data.videos import VideoDataset
 from training.errors import UserError
 from training.evaluation import (
     confusion,
+    evaluation_data,
     score_parts,
     scoring,
     video_scores,
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         remote.as_path(options.scores or run.path / "tests")
     )
     scored, folder = score_run(
-        run, options.split, views, options.batch, options.scores
+        run, options.split, views, options.batch, options.scores, options.set
     )
     print(video_scores.render(video_scores.figures(scored)))
     _print_bad(scored, folder)
@@ -156,6 +157,7 @@ def score_run(
     views: ViewsConfig | None = None,
     batch: int = BATCH,
     out: str | Path | None = None,
+    data_settings: Sequence[str] = (),
 ) -> tuple[VideoScores, Path]:
     """Scores the latest checkpoint of a run and writes scores and figures.
 
@@ -165,15 +167,18 @@ def score_run(
         views: as for `evaluate_run`.
         batch: views that the network takes at once.
         out: folder for the files. Default: one in the run, named for the views.
+        data_settings: such as "data.root=/new/place", instead of the recipe's;
+            the default folder is then another one.
 
     Returns:
         The scores, and the folder they are in.
 
     Raises:
-        UserError: there is nothing to score, or too much of it is bad.
+        UserError: there is nothing to score, or none of it can be read.
     """
     check_split(split)
-    model, recipe, dataset = run_model.load_trained(run)
+    model, recipe, info = run_model.load_trained(run)
+    dataset = evaluation_data.load(run, info, split, data_settings)
     if isinstance(dataset, VideoDataset):
         views = views or recipe.views
     elif views is not None:
@@ -184,6 +189,8 @@ def score_run(
     name = "middle"
     if views is not None:
         name = view_options.name(views, recipe.sampling or SamplingConfig())
+    if data_settings:
+        name += f"_{(dataset.fingerprint() or '')[:8]}"
     folder = remote.as_path(out or run.path / "tests" / f"{split}_{name}")
     with files.locked(folder):
         if isinstance(dataset, VideoDataset):
@@ -196,11 +203,10 @@ def score_run(
             step = view_network.step_of(model, dataset.multi_label)
             scored = scoring.score_examples(step, dataset, split)
         _write(folder, scored)
-    if isinstance(dataset, VideoDataset):
+    if isinstance(dataset, VideoDataset) and not data_settings:
         # Scores that were there already know of more than this process.
         bad = {(b.split, b.path): b for b in [*_bad(scored), *dataset.bad]}
         run.add_bad_videos(list(bad.values()))
-        dataset.check_bad(list(bad.values()))
     return scored, folder
 
 
@@ -285,6 +291,15 @@ def _parse(arguments: Sequence[str] | None):
         help='"test" (default) or "validation"',
     )
     view_options.add_arguments(parser)
+    parser.add_argument(
+        "--set",
+        metavar="data.FIELD=VALUE",
+        action="append",
+        default=[],
+        help="other data than the recipe's, whose classes are matched by name: "
+        "data.root=DIR for a new place, data.test=FILE for another list; "
+        "repeatable",
+    )
     parser.add_argument(
         "--batch",
         type=cli.count,

@@ -150,7 +150,7 @@ def check_out(out: Path, recipe: Recipe) -> None:
             which this one would replace for whoever serves it.
     """
     saved_model.check_out(out)
-    if saved_model.is_detector(out):
+    if any(map(saved_model.is_detector, saved_model.versions(out))):
         raise UserError(
             f"{out} holds versions of a detector. Give another directory."
         )

@@ -52,6 +52,7 @@ def fit(
     if devices.is_chief:
         run.add_bad_videos(dataset.bad)
         run.check_data(dataset)
+        run.keep_places(chosen)
     start = checkpoints.latest(run)
     devices.expect_same(
         "their last checkpoint", start.path.name if start else ""

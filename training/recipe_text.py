@@ -26,15 +26,45 @@ class Kind:
         mark: a field that no other kind has.
         check: returns a recipe if its numbers fit together.
         commands: the package of the commands that take its runs.
+        places: fields that say where the data is. A run may go on with others,
+            if what is there is the same.
     """
 
     recipe: type[Plan]
     mark: str
     check: Callable[[Any], Any]
     commands: str
+    places: tuple[str, ...]
 
 
-VIDEOS = Kind(Recipe, "model", check, "training")
+VIDEOS = Kind(
+    Recipe,
+    "model",
+    check,
+    "training",
+    ("root", "train", "validation", "test", "classes", "cache"),
+)
+
+
+# Of each kind of recipes, by its mark: what they train, and the commands that
+# take its runs.
+NAMES = {
+    "model": ("a network of videos", "training"),
+    "detector": ("a detector", "training.detection"),
+}
+COMMANDS = {
+    "training": ("predict", "evaluate", "visualize", "export", "report"),
+    "training.detection": ("predict", "evaluate", "export"),
+}
+
+
+def of_other_kind(mark: str) -> str:
+    """What a recipe, or a run of it, is, and which commands take it."""
+    title, package = NAMES[mark]
+    *first, last = [
+        f"python -m {package}.{name}" for name in (*COMMANDS[package], "train")
+    ]
+    return f"This is {title}: use {', '.join(first)} or {last}."
 
 
 def override(
@@ -86,6 +116,9 @@ def from_json(text: str, kind: Kind = VIDEOS) -> Any:
     try:
         values = json.loads(text)
         if isinstance(values, dict) and kind.mark not in values:
+            other = next((mark for mark in NAMES if mark in values), None)
+            if other is not None:
+                raise UserError(of_other_kind(other))
             raise TypeError(
                 f"it has no {kind.mark!r}, which the runs of {kind.commands}.* "
                 "have"
@@ -95,16 +128,26 @@ def from_json(text: str, kind: Kind = VIDEOS) -> Any:
         raise UserError(f"Not a recipe of this version: {error}") from error
 
 
-def differences(first: Plan, second: Plan) -> list[str]:
+def differences(
+    first: Plan, second: Plan, places: Iterable[str] = ()
+) -> list[str]:
     """Settings in which two recipes differ, as "field: first, second".
 
     Descriptions and references do not count: they decide nothing.
+
+    Args:
+        first: a recipe.
+        second: another one.
+        places: fields of `data` that do not count either.
     """
     one, two = _flatten(first), _flatten(second)
+    ignored = {("data", field) for field in places}
     return [
         f"{key}: {one.get(key)!r}, {two.get(key)!r}"
         for key in dict.fromkeys([*one, *two])
-        if one.get(key) != two.get(key) and not set(key.split(".")) & set(WORDS)
+        if one.get(key) != two.get(key)
+        and not set(key.split(".")) & set(WORDS)
+        and tuple(key.split(".")[-2:]) not in ignored
     ]
 
 

@@ -4,7 +4,9 @@ recipe.json     the resolved recipe
 versions.json   one entry each time the run was started or resumed
 metrics.csv     one row an epoch
 weights.json    files that the weights started from
-data.json       classes, and a digest of the videos it is trained on
+data.json       what a network has to know of its data: classes, shapes
+classes.json    the classes and their labels, as lists of others name them
+training_files.csv  the files that it is trained on, which stay the same
 bad_videos.csv  which videos are left out and why, where there are any
 result.json     accuracy on the test split, when training is done
 report.md       all of this to read, with curves.png
@@ -30,10 +32,12 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from training import files, origins, recipe_text, remote
+from training import files, origins, recipe_text, remote, training_files
 from training.data import BadVideo, scan
+from training.data.datasets import DatasetInfo
 from training.errors import UserError
 from training.recipe import Plan
+from training.training_files import TrainingFile
 from training.url_path import UrlPath
 
 PACKAGES = (
@@ -50,10 +54,18 @@ class Data(Protocol):
     """What is trained on."""
 
     @property
-    def classes(self) -> Sequence[str]: ...
+    def info(self) -> DatasetInfo:
+        """What a network and its users have to know of it."""
+
+    @property
+    def bad(self) -> Sequence[BadVideo]:
+        """What cannot be read of it."""
 
     def fingerprint(self) -> str | None:
-        """A digest of it, or None where it cannot change."""
+        """A digest of it as older versions of the code kept it."""
+
+    def training_files(self) -> list[TrainingFile] | None:
+        """What it has to train on, or None where that cannot change."""
 
 
 class RunFolder:
@@ -77,6 +89,8 @@ class RunFolder:
         self.result_path = self.path / "result.json"
         self.origins_path = self.path / "weights.json"
         self.data_path = self.path / "data.json"
+        self.classes_path = self.path / "classes.json"
+        self.training_files_path = self.path / "training_files.csv"
         self.bad_videos_path = self.path / scan.BAD_VIDEOS
         self.checkpoints = self.path / "checkpoints"
         self.image_stage = self.path / "image_stage"
@@ -112,7 +126,7 @@ class RunFolder:
             raise UserError(
                 f"{self.path} is not a run folder: it has no recipe.json. "
                 f"Give the --workdir of a {self.commands}.train command."
-                f"{remote.missing(self.path)}"
+                f"{_hint(self.path)}{remote.missing(self.path)}"
             )
         try:
             text = self.recipe_path.read_text("utf-8")
@@ -140,28 +154,92 @@ class RunFolder:
         files.write_text(self.metrics_path, text.getvalue())
 
     def check_data(self, dataset: Data) -> None:
-        """Keeps what a run is trained on, and sees that it stays the same.
+        """Keep what a run is trained on, and see that it stays the same.
 
         Raises:
-            UserError: data came, went or changed since the run began.
+            UserError: files to train on came, went or changed since the run
+                began, or classes did; the message names them.
         """
-        digest = dataset.fingerprint()
-        if digest is None:
-            return
-        now: dict = {
-            "classes": list(dataset.classes),
-            "sha256": digest,
-        }
         before = _read_json(self.data_path, default=None)
-        if before is None:
-            files.write_text(self.data_path, json.dumps(now, indent=2))
-        elif before != now:
+        info, now = dataset.info, dataset.training_files()
+        if before is not None:
+            self._check_classes(before["classes"], info.classes)
+            self._check_training_files(before, dataset, now)
+            if before.get("summary", info.summary) != info.summary:
+                print(
+                    f"note: {self.path} began with other videos to validate "
+                    f"or test on:\n{before['summary']}now:\n{info.summary}",
+                    end="",
+                )
+        if before is None or "element_shape" not in before:
+            if now is not None:
+                text = training_files.to_csv(now)
+                files.write_text(self.training_files_path, text)
+            labels = {name: label for label, name in enumerate(info.classes)}
+            _write_json(self.classes_path, labels)
+            _write_json(self.data_path, dataclasses.asdict(info))
+
+    def read_info(self) -> DatasetInfo | None:
+        """What a network has to know of the data; None in an older run."""
+        kept = _read_json(self.data_path, default={})
+        if "element_shape" not in kept:
+            return None
+        return DatasetInfo(
+            tuple(kept["classes"]),
+            tuple(kept["element_shape"]),
+            kept["multi_label"],
+            kept["description"],
+            kept["summary"],
+        )
+
+    def read_training_files(self) -> list[TrainingFile]:
+        """What the run is trained on; nothing in a run that does not say."""
+        path = self.training_files_path
+        if not path.exists():
+            return []
+        return training_files.from_csv(path.read_text("utf-8"), path)
+
+    def keep_places(self, recipe: Plan) -> None:
+        """Take over where the data is now, after `check_data`."""
+        if recipe_text.differences(self.read_recipe(), recipe):
+            files.write_text(self.recipe_path, recipe_text.to_json(recipe))
+
+    def _check_classes(self, before: Sequence[str], now: Sequence[str]) -> None:
+        if list(before) == list(now):
+            return
+        gone = [name for name in before if name not in now]
+        new = [name for name in now if name not in before]
+        how = "; ".join(
+            f"{kind}: {', '.join(names)}"
+            for kind, names in (("gone", gone), ("new", new))
+            if names
+        )
+        raise UserError(
+            f"The classes are not those that {self.path} began with: "
+            f"{how or 'they come in another order'}. Put them back, or train "
+            "in a new --workdir."
+        )
+
+    def _check_training_files(
+        self,
+        before: dict,
+        dataset: Data,
+        now: Sequence[TrainingFile] | None,
+    ) -> None:
+        if now is None:
+            return
+        how = ""
+        if self.training_files_path.exists():
+            bad = {b.path for b in dataset.bad if b.split == "train"}
+            how = training_files.differences(
+                self.read_training_files(), now, bad
+            )
+        elif before.get("sha256") != dataset.fingerprint():
+            how = "an older version of the code began it, and kept no names"
+        if how:
             raise UserError(
-                f"The data is not what {self.path} began with: some of it "
-                "came, went, or can no longer be read. Expected classes: "
-                f"{', '.join(before['classes'])}. Received: "
-                f"{', '.join(now['classes'])}. Put them back, or train in a "
-                "new --workdir."
+                f"The training data is not what {self.path} began with: {how}. "
+                "Put it back, or train in a new --workdir."
             )
 
     def add_bad_videos(self, bad: Sequence[BadVideo], worker: int = 0) -> None:
@@ -217,7 +295,7 @@ class RunFolder:
                 f"{self.path} holds a run of recipe {here.name!r}, not "
                 f"{recipe.name!r}. Give another --workdir."
             )
-        changed = recipe_text.differences(here, recipe)
+        changed = recipe_text.differences(here, recipe, self._kind.places)
         if changed:
             raise UserError(
                 f"{self.path} holds a run with other settings (there, here): "
@@ -237,6 +315,18 @@ def versions() -> dict:
         "machine": f"{os.cpu_count()} x {_cpu_name()}, {platform.machine()}",
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
     }
+
+
+def _hint(path: remote.Path) -> str:
+    """What a folder is, if it is what a run is exported to."""
+    folders = [path, *path.glob("[0-9]*")]
+    if any((folder / "saved_model.pb").is_file() for folder in folders):
+        return " (This is a SavedModel: give the run it was exported from.)"
+    return ""
+
+
+def _write_json(path: remote.Path, content: object) -> None:
+    files.write_text(path, json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def _read_json(path: remote.Path, default):

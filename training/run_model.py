@@ -1,5 +1,6 @@
 """The model of a recipe: built, compiled, and as a run left it."""
 
+import contextlib
 import tempfile
 
 import keras
@@ -14,6 +15,7 @@ from training import (
     remote,
 )
 from training.data import Dataset, dataset_of
+from training.data.datasets import DatasetInfo
 from training.errors import UserError
 from training.origins import Origin
 from training.recipe import NEW_HEAD, STARTS, Recipe
@@ -31,7 +33,9 @@ NETWORK_ARGUMENTS = (
 BLOCK_ARGUMENTS = ("pairwise", "scale", "axes", "places")
 
 
-def build_model(recipe: Recipe, dataset: Dataset, **arguments) -> keras.Model:
+def build_model(
+    recipe: Recipe, dataset: Dataset | DatasetInfo, **arguments
+) -> keras.Model:
     """Builds the recipe's network for its dataset.
 
     Args:
@@ -81,7 +85,9 @@ def _given(config, names) -> dict:
     }
 
 
-def compile_model(model: keras.Model, recipe: Recipe, dataset: Dataset) -> None:
+def compile_model(
+    model: keras.Model, recipe: Recipe, dataset: Dataset | DatasetInfo
+) -> None:
     """Gives the model the recipe's optimizer, loss and metric."""
     fused.use_fused_batch_norm(model)
     model.compile(
@@ -149,18 +155,45 @@ def _start_from_run(
     return report, run.read_origins()
 
 
-def load_trained(run: RunFolder) -> tuple[keras.Model, Recipe, Dataset]:
+def load_trained(
+    run: RunFolder,
+) -> tuple[keras.Model, Recipe, DatasetInfo]:
     """The model of a run with the weights of its latest checkpoint.
+
+    It takes the run folder alone: neither its data nor the weights that it
+    started from.
 
     Raises:
         UserError: this is no run folder, or nothing was saved in it yet.
     """
     checkpoint = checkpoints.of_trained(run)
     recipe = run.read_recipe()
-    dataset = dataset_of(recipe)
-    run.check_data(dataset)
-    model = build_model(recipe, dataset)
-    compile_model(model, recipe, dataset)
+    info = info_of(run, recipe)
+    model = build_model(recipe, info)
+    compile_model(model, recipe, info)
     checkpoints.restore(model, checkpoint)
     checkpoints.restore_average(model, checkpoint)
-    return model, recipe, dataset
+    return model, recipe, info
+
+
+def info_of(run: RunFolder, recipe: Recipe) -> DatasetInfo:
+    """What a run's network has to know of its data.
+
+    Raises:
+        UserError: an older version of the code began the run and did not keep
+            it, and the data is not there to look at.
+    """
+    info = run.read_info()
+    if info is not None:
+        return info
+    try:
+        dataset = dataset_of(recipe)
+    except UserError as error:
+        raise UserError(
+            f"{run.path} is a run of an older version, whose data.json does "
+            "not say what its network has to know of the data. Put the data "
+            f"back for the first command, which then keeps it. {error}"
+        ) from error
+    with contextlib.suppress(PermissionError):  # it may be someone else's run
+        run.check_data(dataset)
+    return dataset.info

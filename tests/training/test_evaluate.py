@@ -6,6 +6,7 @@ import pytest
 from nonlocal_tf import pictures, preprocess
 from tests.training import view_runs
 from training import cli, evaluate, run_model
+from training.data import dataset_of
 from training.evaluation import video_scores
 from training.recipe import ViewsConfig
 from training.run_folder import RunFolder
@@ -16,7 +17,8 @@ from training.run_folder import RunFolder
 )
 def test_accuracy_is_counted_by_hand(tiny, split):
     scores = evaluate.evaluate_run(RunFolder(tiny[0]), split)
-    model, _, dataset = run_model.load_trained(RunFolder(tiny[0]))
+    model, recipe, _ = run_model.load_trained(RunFolder(tiny[0]))
+    dataset = dataset_of(recipe)
     examples = [dataset.example(split, i) for i in range(64)]
     clips = preprocess.normalize(np.stack([e.pixels for e in examples]))
     best = np.argmax(model(clips, training=False), axis=-1)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from nonlocal_tf.choices import unknown
 from training.errors import UserError
 from training.recipe import DataConfig, Recipe, SamplingConfig
+from training.training_files import TrainingFile
 
 DATASETS: dict[str, type["Dataset"]] = {}
 EVAL_SPLITS = ("validation", "test")
@@ -41,6 +42,32 @@ class Example:
     target: tuple[int, int, int] | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """What a network and its users have to know of a data set.
+
+    A run folder keeps it, so that a trained network can be used where the data
+    set is not.
+
+    Attributes:
+        classes: as of `Dataset`.
+        element_shape: as of `Dataset`.
+        multi_label: as of `Dataset`.
+        description: as of `Dataset`.
+        summary: what `Dataset.overview` said.
+    """
+
+    classes: tuple[str, ...]
+    element_shape: tuple[int, ...]
+    multi_label: bool = False
+    description: str = ""
+    summary: str = ""
+
+    def overview(self) -> str:
+        """What there was, as text; "" if that is known."""
+        return self.summary
+
+
 class Dataset(abc.ABC):
     """Labelled clips or images, as batches of (uint8 pixels, labels).
 
@@ -62,6 +89,17 @@ class Dataset(abc.ABC):
     classes: tuple[str, ...]
     element_shape: tuple[int, ...]
     eval_examples: int
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What a network and its users have to know of it."""
+        return DatasetInfo(
+            tuple(self.classes),
+            tuple(self.element_shape),
+            self.multi_label,
+            self.description,
+            self.overview(),
+        )
 
     @property
     def bad(self) -> Sequence[BadVideo]:
@@ -99,6 +137,10 @@ class Dataset(abc.ABC):
 
     def fingerprint(self) -> str | None:
         """Names what examples are drawn from; None if that is the code."""
+        return None
+
+    def training_files(self) -> list[TrainingFile] | None:
+        """The files that are trained on; None if the code makes them."""
         return None
 
     def check_trainable(self) -> None:  # noqa: B027

@@ -22,6 +22,7 @@ import tensorflow as tf
 from training import remote
 from training.data import (
     file_names,
+    file_rows,
     listing_notes,
     pipeline,
     storage,
@@ -36,6 +37,7 @@ from training.data.sources import Probe, VideoError
 from training.errors import UserError
 from training.progress import Progress
 from training.recipe import DataConfig, SamplingConfig, ViewsConfig
+from training.training_files import TrainingFile
 
 EVAL_BATCH = 8
 # To read all frames: at a time, and as small as this.
@@ -50,6 +52,8 @@ class VideoDataset(Dataset):
     Args:
         data: where it is.
         sampling: what is seen of each video.
+        listing: of videos to evaluate on alone, instead of the lists of
+            `data`.
 
     Attributes:
         source: the storage that its videos are in, one of
@@ -61,13 +65,19 @@ class VideoDataset(Dataset):
 
     source: ClassVar[str] = "videos"
 
-    def __init__(self, data: DataConfig, sampling: SamplingConfig):
+    def __init__(
+        self,
+        data: DataConfig,
+        sampling: SamplingConfig,
+        listing: Listing | None = None,
+    ):
         self._sampling = sampling
         self._middle = samples.middle(sampling)
         _check(sampling, self._middle)
         for place in (data.root, data.train, data.validation, data.test):
             remote.require(place or "")
-        self._listing = listing = self.read_lists(data)
+        self._trains = listing is None
+        self._listing = listing = listing or self.read_lists(data)
         self.classes = listing.classes
         self.multi_label = listing.multi_label
         self.skips_unlabelled = listing.skips_unlabelled
@@ -245,10 +255,18 @@ class VideoDataset(Dataset):
         digest = hashlib.sha256(repr(self.classes).encode())
         for name, pairs in sorted(self.probes().items()):
             for video, probe in pairs:
-                path = video.path.removeprefix(self._root).lstrip("/")
+                path = file_rows.relative(video.path, self._root)
                 row = name, path, video.labels, video.spans, video.offset
                 digest.update(repr((*row, probe)).encode())
         return digest.hexdigest()
+
+    def files_of(self, split: str) -> list[TrainingFile]:
+        """The good videos of a split, with labels and lengths in words."""
+        pairs = self.probes().get(split, [])
+        return file_rows.rows(pairs, self.classes, self._root)
+
+    def training_files(self):
+        return self.files_of("train")
 
     def check_trainable(self):
         if self.multi_label:  # a video may have none of the classes
@@ -396,11 +414,16 @@ class VideoDataset(Dataset):
                     key = name, "listed", number
                     self._leave_out(key, video.path, probe)
         self.check_bad()
-        if not good.get("train"):
+        if not (self._trains or any(good.values())):
+            raise UserError(
+                f"None of the {sum(map(len, listing.splits.values()))} videos "
+                f"can be read.{some_of(self.bad)}"
+            )
+        if self._trains and not good.get("train"):
             raise UserError(
                 f"The data set has no video to train on.{some_of(self.bad)}"
             )
-        if not (good.get("validation") or good.get("test")):
+        if self._trains and not (good.get("validation") or good.get("test")):
             raise UserError(
                 "The data set has no video to validate or test on: a class "
                 f"needs two or more.{some_of(self.bad)}"

@@ -1,5 +1,6 @@
 """Detections as COCO's results, and how good they are."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from nonlocal_tf.detection import Detections, DetectorConfig
@@ -96,7 +97,8 @@ class CocoScores:
     Args:
         annotations: checked ones; what of their file was left out is not
             missed.
-        categories: of the detector: label 1 is the first.
+        categories: of the detector: label 1 is the first. They are those of
+            the annotations of the same names.
         kinds: of `SCORED`: what the detector has heads for.
 
     Raises:
@@ -110,16 +112,9 @@ class CocoScores:
         categories: Sequence[Category],
         kinds: Sequence[str],
     ):
-        known = {one.id for one in categories}
-        strange = [c for c in annotations.categories if c.id not in known]
-        if strange:
-            raise UserError(
-                f"{annotations.path}: the detector does not know category "
-                f"{strange[0].id}, {strange[0].name!r}. Expected of: "
-                f"{', '.join(f'{one.id} {one.name!r}' for one in categories)}"
-            )
+        self._categories = with_ids_of(annotations, categories)
         self._truth = truth_of(annotations, kinds)
-        self._categories, self._kinds = categories, kinds
+        self._kinds = kinds
         self.results: list[dict] = []
         self.picture_ids: list[int] = []
 
@@ -147,6 +142,39 @@ class CocoScores:
             {name: value for name, value in one.items() if name != "bbox"}
             for one in self.results
         ]
+
+
+def with_ids_of(
+    annotations: Annotations, categories: Sequence[Category]
+) -> list[Category]:
+    """A detector's categories with the ids that annotations have for them.
+
+    Categories are matched by name; by id where the names of the detector are
+    not known and only numbers, or where annotations have a name twice.
+
+    Raises:
+        UserError: the detector does not know a category.
+    """
+    ids = {one.name: one.id for one in annotations.categories}
+    numbered = all(one.name == f"class {one.id}" for one in categories)
+    if numbered or len(ids) < len(annotations.categories):
+        ids = {one.name: one.id for one in categories}
+        known: set = set(ids.values())
+        strange = [c for c in annotations.categories if c.id not in known]
+    else:
+        known = {one.name for one in categories}
+        strange = [c for c in annotations.categories if c.name not in known]
+    if strange:
+        raise UserError(
+            f"{annotations.path}: the detector does not know category "
+            f"{strange[0].id}, {strange[0].name!r}. Expected of: "
+            f"{', '.join(f'{one.id} {one.name!r}' for one in categories)}"
+        )
+    none = 1 + max(one.id for one in annotations.categories)  # in no image
+    return [
+        dataclasses.replace(one, id=ids.get(one.name, none + number))
+        for number, one in enumerate(categories)
+    ]
 
 
 def kinds_of(config: DetectorConfig) -> tuple[str, ...]:

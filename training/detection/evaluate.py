@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from training import cli, files, remote, table
+from training import cli, outputs, table
 from training.detection import (
     annotations,
     coco_api,
@@ -41,15 +41,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--pictures", metavar="DIR", default=".", help="that they are of"
     )
     parser.add_argument(
+        "--set",
+        metavar="data.FIELD=VALUE",
+        action="append",
+        default=[],
+        help="with --workdir: where its images to validate on are now, such as "
+        "data.validation=FILE and data.validation_pictures=DIR; repeatable",
+    )
+    parser.add_argument(
         "--out", metavar="FILE", help="JSON file for the numbers"
     )
     options, given = cli.parse(parser, arguments)
     if not given:
         print(cli.overview_of_runs(EXAMPLE))
         return
-    out = remote.as_path(options.out) if options.out else None
-    if out is not None:
-        files.check_writable(out)
+    if options.out:
+        read = (options.annotations, options.workdir, options.weights)
+        outputs.check(options.out, filter(None, read))
     coco_api.require(masks=False)
     found = _annotations(options)
     print(found.summary(), flush=True)
@@ -64,18 +72,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model.categories,
     )
     print(render(scores))
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        files.write_text(out, json.dumps(scores, indent=2) + "\n")
+    if options.out:
+        outputs.write_text(options.out, json.dumps(scores, indent=2) + "\n")
 
 
 def _annotations(options) -> Annotations:
     """Those of the options, or what the run validates on."""
+    if options.set and (options.annotations or options.workdir is None):
+        raise UserError(
+            "--set goes with --workdir, and not with --annotations."
+        )
     if options.annotations is not None:
         return annotations.read(options.annotations, options.pictures)
     if options.workdir is None:
         raise UserError("Give --annotations FILE.json and --pictures DIR.")
-    where = RunFolder(options.workdir, recipe.KIND).read_recipe().data
+    for setting in options.set:
+        if not setting.startswith("data."):
+            raise UserError(
+                "A test takes --set data.FIELD=VALUE alone. Received: --set "
+                f"{setting}"
+            )
+    chosen = RunFolder(options.workdir, recipe.KIND).read_recipe()
+    where = recipe.override(chosen, options.set).data
     if where.validation is None:
         raise UserError(
             f"{options.workdir} has nothing to validate on. Give "

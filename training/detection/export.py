@@ -68,11 +68,6 @@ def export(model: Trained, out: Path, dtype: str = "float32") -> Path:
     model.check_finite()
     with files.locked(out):
         there = saved_model.versions(out)
-        if not all(map(saved_model.is_detector, there)):
-            raise UserError(
-                f"{out} holds versions of something else than a detector. Give "
-                "another directory."
-            )
         number = int(there[-1].name) + 1 if there else 1
         made = out / str(number)
         with files.new_directory(made, saved_model.SAVED_MODEL) as path:
@@ -87,7 +82,7 @@ def check_out(out: Path) -> None:
         UserError: it cannot be one, or holds versions of another kind.
     """
     saved_model.check_out(out)
-    if saved_model.versions(out) and not saved_model.is_detector(out):
+    if not all(map(saved_model.is_detector, saved_model.versions(out))):
         raise UserError(
             f"{out} holds versions that are no detectors. Give another "
             "directory."

@@ -22,7 +22,8 @@ from training import (
     show_training,
 )
 from training.data import BadVideo, scan
-from training.detection import batches
+from training.data.datasets import DatasetInfo
+from training.detection import batches, image_rows
 from training.detection.annotations import Annotations, Category, Picture
 from training.detection.coco_evaluation import CocoEvaluation
 from training.detection.detector_trainer import DetectorTrainer, freeze
@@ -33,6 +34,7 @@ from training.run_folder import RunFolder
 from training.steps import Signals
 from training.stopping import Preempted, sigterm
 from training.strategy import Devices
+from training.training_files import TrainingFile
 
 CATEGORIES = "categories.json"
 BAD_PICTURES = "bad_pictures.csv"
@@ -49,13 +51,22 @@ class Data:
 
     train: Annotations
     validation: Annotations | None
+    folder: str = ""  # of the images to train on
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        return tuple(one.name for one in self.train.categories)
+    def info(self) -> DatasetInfo:
+        names = tuple(one.name for one in self.train.categories)
+        return DatasetInfo(names, ())
+
+    @property
+    def bad(self) -> Sequence[BadVideo]:
+        return ()
 
     def fingerprint(self) -> str:
         return files.sha256(self.train.path)
+
+    def training_files(self) -> list[TrainingFile]:
+        return image_rows.rows(self.train, self.folder)
 
 
 def fit(
@@ -83,6 +94,7 @@ def fit(
         Preempted: the process was asked to stop, and the run is saved.
     """
     run.check_data(data)
+    run.keep_places(chosen)
     write_categories(run, data.train)
     start = checkpoints.latest(run)
     if chosen.training.deterministic:
@@ -244,6 +256,11 @@ def start_from_weights(detector: MaskRCNN, chosen: DetectionRecipe) -> str:
             f"{chosen.name} starts from an ImageNet network, or from a "
             "detector. Give it: --set start.weights=FILE; or, to start from "
             "random weights, --set start.scratch=True"
+        )
+    if pathlib.Path(path, "recipe.json").is_file():
+        raise UserError(
+            "Expected start.weights to be a file of weights. Received: "
+            f"{path}, which is a run folder"
         )
     if not pathlib.Path(path).is_file():
         raise UserError(f"start.weights: there is no file {path}")

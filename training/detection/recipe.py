@@ -195,7 +195,11 @@ def check(recipe: DetectionRecipe) -> DetectionRecipe:
 
 
 KIND = recipe_text.Kind(
-    DetectionRecipe, "detector", check, "training.detection"
+    DetectionRecipe,
+    "detector",
+    check,
+    "training.detection",
+    ("train", "pictures", "validation", "validation_pictures"),
 )
 
 

@@ -173,7 +173,7 @@ def read_data(chosen: DetectionRecipe) -> Data:
                 f"{validation.path} has other categories than {train.path}. "
                 "Expected the same ids and names."
             )
-    return Data(train, validation)
+    return Data(train, validation, where.pictures)
 
 
 def _read(path: str, folder: str) -> Annotations:

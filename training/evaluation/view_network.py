@@ -11,6 +11,7 @@ import tensorflow as tf
 from nonlocal_tf import models, preprocess
 from training import run_model
 from training.data import Dataset
+from training.data.datasets import DatasetInfo
 from training.errors import UserError
 from training.recipe import Recipe, ViewsConfig
 
@@ -20,7 +21,7 @@ Step = Callable[[np.ndarray], np.ndarray]
 def build_network(
     trained: keras.Model,
     recipe: Recipe,
-    dataset: Dataset,
+    dataset: Dataset | DatasetInfo,
     views: ViewsConfig,
 ) -> keras.Model:
     """The network of a test, with the weights of the trained one.

@@ -147,12 +147,12 @@ def load(path: str | Path, choose: Choice = middle) -> Predictor:
 
 def _of_run(run: RunFolder, choose: Choice) -> Predictor:
     """The same network, on the same pixels, as `training.evaluate` has."""
-    model, recipe, dataset = run_model.load_trained(run)
+    model, recipe, info = run_model.load_trained(run)
     sampling, views, chosen = _looks(recipe, run.path, choose)
-    if isinstance(dataset, VideoDataset):
-        view_options.check(views, sampling, dataset.multi_label)
-        model = view_network.build_network(model, recipe, dataset, views)
-    step = view_network.step_of(model, dataset.multi_label)
+    if sampling is not None:
+        view_options.check(views, sampling, info.multi_label)
+        model = view_network.build_network(model, recipe, info, views)
+    step = view_network.step_of(model, info.multi_label)
     shape = model.input_shape[1:]
 
     def checked(pixels):
@@ -165,7 +165,7 @@ def _of_run(run: RunFolder, choose: Choice) -> Predictor:
 
     return Predictor(
         path=run.path,
-        classes=dataset.classes,
+        classes=info.classes,
         recipe=recipe,
         sampling=sampling,
         decoder=recipe.data.decoder if recipe.data else "pyav",

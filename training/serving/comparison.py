@@ -4,22 +4,47 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.data import Dataset
+from training.data import Dataset, dataset_of
+from training.data.datasets import DatasetInfo
 from training.errors import UserError
+from training.recipe import Recipe
 
 EXAMPLES = 8
 
 
-def examples(dataset: Dataset) -> tuple[str, list[np.ndarray]]:
+def examples(
+    dataset: Dataset | DatasetInfo, recipe: Recipe | None = None
+) -> tuple[str, list[np.ndarray]]:
     """Pixels to compare on: of noise a network often is too certain.
 
     Args:
-        dataset: of the run.
+        dataset: of the run, or what is known of it.
+        recipe: of the run, which says where the data set is.
 
     Returns:
         What they are, and uint8 clips or images from all over the validation
-        split.
+        split, or noise where that is not there.
     """
+    pixels = _of_validation(dataset, recipe)
+    if pixels:
+        name = f"{len(pixels)} validation example"
+        return name + "s" * (len(pixels) > 1), pixels
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, dataset.element_shape, "uint8")
+    return "noise, as no validation example could be read", [noise]
+
+
+def _of_validation(
+    dataset: Dataset | DatasetInfo, recipe: Recipe | None
+) -> list[np.ndarray]:
+    """Examples from all over the validation split that can be read."""
+    try:
+        if recipe is not None and isinstance(dataset, DatasetInfo):
+            dataset = dataset_of(recipe)
+    except (UserError, OSError):
+        return []  # a run is exported without its data, too
+    if isinstance(dataset, DatasetInfo):
+        return []
     count = dataset.examples("validation")
     pixels = []
     for index in sorted({*np.linspace(0, count - 1, EXAMPLES, dtype=int)}):
@@ -27,12 +52,7 @@ def examples(dataset: Dataset) -> tuple[str, list[np.ndarray]]:
             pixels.append(dataset.example("validation", int(index)).pixels)
         except UserError:
             continue  # it cannot be read any more: the name counts those used
-    if pixels:
-        name = f"{len(pixels)} validation example"
-        return name + "s" * (len(pixels) > 1), pixels
-    generator = np.random.default_rng(0)
-    noise = generator.integers(0, 256, dataset.element_shape, "uint8")
-    return "noise, as no validation example could be read", [noise]
+    return pixels
 
 
 def furthest(

@@ -170,7 +170,7 @@ def _speed(
     request = saved_model_writer.requests(served)["serving_default"]
     (gray,) = request.values()
     seconds = _median_seconds(model, gray)
-    name, pixels = comparison.examples(served.dataset)
+    name, pixels = comparison.examples(served.dataset, served.recipe)
 
     def expected(batch):
         logits = trained(preprocess.normalize(batch), training=False)

@@ -25,7 +25,6 @@ SAVED_MODEL = "saved_model.pb"
 ASSETS = "assets"
 CLASSES = "classes.txt"
 RECIPE = "recipe.json"
-CATEGORIES = "categories.json"  # of a detector
 EXTRA = "assets.extra"
 BLOCKS = "blocks.txt"
 CATEGORIES = "categories.json"  # of a detector alone
@@ -61,14 +60,6 @@ def check_out(out: Path) -> None:
                 f"Expected a directory that holds versions. Received: {out}, "
                 f"which is a {kind}; give another directory."
             )
-
-
-def is_detector(out: Path) -> bool:
-    """Whether the newest version in a directory is a detector."""
-    return any(
-        (version / ASSETS / CATEGORIES).is_file()
-        for version in versions(out)[-1:]
-    )
 
 
 def find(path: str | Path) -> Path:

@@ -15,6 +15,7 @@ from nonlocal_tf import preprocess
 from training import finite, run_model
 from training.data import Dataset
 from training.data import sampling as samples
+from training.data.datasets import DatasetInfo
 from training.evaluation import view_network
 from training.recipe import Recipe, SamplingConfig, ViewsConfig
 
@@ -48,7 +49,7 @@ class ServedModel:
     """
 
     recipe: Recipe
-    dataset: Dataset
+    dataset: Dataset | DatasetInfo
     network: keras.Model
     of_videos: ServedViews | None = None
 
@@ -75,7 +76,10 @@ class ServedModel:
 
 
 def build(
-    trained: keras.Model, recipe: Recipe, dataset: Dataset, fold: bool = True
+    trained: keras.Model,
+    recipe: Recipe,
+    dataset: Dataset | DatasetInfo,
+    fold: bool = True,
 ) -> ServedModel:
     """The network of a run as it is served.
 

@@ -1,5 +1,6 @@
 """Average precision through COCO's files: known answers, both evaluators."""
 
+import dataclasses
 import json
 import sys
 
@@ -164,6 +165,26 @@ def test_an_object_without_a_mask_is_named(content, tmp_path):
 def test_a_class_that_the_detector_does_not_know_is_named(truth):
     with pytest.raises(UserError, match="category 7, 'person'"):
         coco_scores.CocoScores(truth, truth.categories[:1], KINDS)
+
+
+def test_classes_are_matched_by_name(truth):
+    one, two = truth.categories
+    swapped = [
+        dataclasses.replace(one, id=two.id),
+        dataclasses.replace(two, id=one.id),
+        dataclasses.replace(one, id=99, name="not in the annotations"),
+    ]
+    found = coco_scores.with_ids_of(truth, swapped)
+    assert [category.id for category in found[:2]] == [one.id, two.id]
+    assert found[2].id not in (one.id, two.id)
+
+
+def test_names_that_are_numbers_are_matched_by_id(truth):
+    named = [
+        dataclasses.replace(category, name=f"class {category.id}")
+        for category in truth.categories
+    ]
+    assert coco_scores.with_ids_of(truth, named) == named
 
 
 def test_the_size_of_a_mask_is_its_own(content, tmp_path):

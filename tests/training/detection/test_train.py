@@ -4,10 +4,12 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -68,10 +70,73 @@ def test_a_finished_run_has_nothing_to_do(run, capsys):
     assert "nothing to do" in capsys.readouterr().out
 
 
-def test_changed_pictures_do_not_go_on_a_run(run, tmp_path, capsys):
-    again = small_run.options(tmp_path / "other")
-    assert cli.run(train.main, [*again, f"--workdir={run}"]) == cli.USER_ERROR
-    assert "data.train" in capsys.readouterr().err
+@pytest.fixture
+def stopped(run, tmp_path):
+    """A copy of the run after its first epoch, and its images elsewhere."""
+    workdir, images = tmp_path / "run", tmp_path / "elsewhere"
+    shutil.copytree(run, workdir)
+    shutil.copytree(run.parent / "set", images)
+    (workdir / "result.json").unlink()
+    shutil.rmtree(workdir / "checkpoints" / "epoch_0002")
+    return workdir, images
+
+
+def resumed(workdir, images):
+    """Arguments that go on with a run whose images have moved."""
+    return [
+        f"--workdir={workdir}",
+        f"--set=data.train={images / 'set.json'}",
+        f"--set=data.validation={images / 'set.json'}",
+        f"--set=data.pictures={images}",
+        "--verbose=0",
+    ]
+
+
+def test_a_run_goes_on_with_its_images_at_another_place(stopped):
+    workdir, images = stopped
+    train.main(resumed(workdir, images))
+    folder = RunFolder(workdir, recipe.KIND)
+    assert folder.read_result() is not None
+    assert folder.read_recipe().data.pictures == str(images)
+
+
+def test_resuming_says_which_images_differ(stopped, capsys):
+    workdir, images = stopped
+    content = json.loads((images / "set.json").read_text())
+    content["annotations"][0]["category_id"] = 3
+    content["images"][2]["file_name"] = "new.png"
+    (images / "3.png").rename(images / "new.png")
+    (images / "set.json").write_text(json.dumps(content))
+    arguments = resumed(workdir, images)
+    assert cli.run(train.main, arguments) == cli.USER_ERROR
+    error = capsys.readouterr().err
+    for text in (
+        "added: 1 (new.png)",
+        "gone: 1 (3.png)",
+        "label changed: 1 (1.png: ",
+    ):
+        assert text in error
+    assert error.count("\n") == 1
+
+
+def test_a_test_takes_its_images_from_another_place(
+    stopped, monkeypatch, capsys
+):
+    workdir, images = stopped
+    shutil.rmtree(workdir / "checkpoints")
+    tested = []
+    monkeypatch.setattr(
+        evaluate.coco_evaluation,
+        "evaluate",
+        lambda _, annotations, *rest: tested.append(annotations) or {},
+    )
+    monkeypatch.setattr(evaluate.predict, "load", lambda _: mock.Mock())
+    settings = resumed(workdir, images)[2:4]
+    evaluate.main([f"--workdir={workdir}", *settings])
+    assert tested[0].path == images / "set.json"
+    other = ["--set=batch=3"]
+    assert cli.run(evaluate.main, [f"--workdir={workdir}", *other]) == 2
+    assert "data.FIELD=VALUE alone" in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_said_before_training(tmp_path, capsys):

@@ -10,7 +10,7 @@ from tests.training import view_runs
 from tests.training.data import films
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
 from training import evaluate, run_model
-from training.data import load_dataset
+from training.data import dataset_of, load_dataset
 from training.errors import UserError
 from training.evaluation import scoring, video_scores
 from training.evaluation.score_parts import Parts
@@ -402,8 +402,8 @@ def test_the_middle_clip_is_the_one_of_validation(tmp_path):
     data, _ = view_runs.write_lists(tmp_path / "data", VIDEOS)
     run = view_runs.make_run(tmp_path / "run", data, view_runs.sampled(24))
     scored = scored_by(run)
-    trained, _, dataset = run_model.load_trained(run)
-    (batch,) = dataset.eval_batches("test")
+    trained, recipe, _ = run_model.load_trained(run)
+    (batch,) = dataset_of(recipe).eval_batches("test")
     logits = np.asarray(trained(preprocess.normalize(batch[0])), "float64")
     np.testing.assert_allclose(scored.scores[:, 0], softmax(logits), **EXACT)
     assert scored.labels.tolist() == batch[1].numpy().tolist()
