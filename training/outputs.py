@@ -56,6 +56,11 @@ class Outputs:
             UserError: it is an input, a folder, or not of a command.
         """
         path = self.folder / name
+        if isinstance(self.folder, pathlib.Path) and self.folder.is_file():
+            raise UserError(
+                f"Expected a folder to write into. Received: {self.folder}, "
+                "which is a file."
+            )
         if not _exists(path) and _identity(path) not in self._inputs:
             return
         if _identity(path) in self._inputs:

@@ -56,6 +56,12 @@ def test_a_folder_is_refused(tmp_path):
         outputs.check(tmp_path)
 
 
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path):
+    (tmp_path / "a").write_text("theirs")
+    with pytest.raises(UserError, match="a, which is a file"):
+        outputs.Outputs(tmp_path / "a").check("b.json")
+
+
 def test_free_names_pass_over_inputs_files_of_the_user_and_each_other(tmp_path):
     (tmp_path / "A.PNG").write_text("theirs")
     (tmp_path / "b.png").write_text("an input")

@@ -100,7 +100,14 @@ def _annotations(options) -> Annotations:
             "--annotations FILE.json and --pictures DIR."
         )
     folder = where.validation_pictures or where.pictures
-    return annotations.read(where.validation, folder)
+    try:
+        return annotations.read(where.validation, folder)
+    except UserError as error:
+        raise UserError(
+            f"{error} Where they are now is said with --set "
+            "data.validation=FILE and --set data.validation_pictures=DIR, "
+            "others with --annotations and --pictures."
+        ) from error
 
 
 def render(scores: dict[str, float]) -> str:
