@@ -99,6 +99,8 @@ def _describe(layer: keras.Layer) -> str:
         return f"{_by(layer.pool_size)} average" + _strides(layer.strides)
     if type(layer).__name__.startswith("GlobalAverage"):
         return "average of all"
+    if type(layer).__name__.startswith("GlobalMax"):
+        return "maximum of all"
     if isinstance(layer, layers.Dense):
         return f"linear, {layer.units}"
     if isinstance(layer, NonLocalBlock):

@@ -19,12 +19,22 @@ from nonlocal_tf.models.specs import SMALL_PLACES, ConvNetSpec
 
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
+GLOBAL_POOLS = {
+    ("average", 2): layers.GlobalAveragePooling2D,
+    ("average", 3): layers.GlobalAveragePooling3D,
+    ("max", 2): layers.GlobalMaxPooling2D,
+    ("max", 3): layers.GlobalMaxPooling3D,
+}
 
 
-def register_convnets(backbone: str, spec: ConvNetSpec) -> None:
+def register_convnets(
+    backbone: str,
+    spec: ConvNetSpec,
+    block_places: dict[int, tuple[int, ...]] = SMALL_PLACES,
+) -> None:
     """Registers a backbone without blocks, and with every number of them."""
     _register(f"{backbone}_small", spec)
-    for count, places in SMALL_PLACES.items():
+    for count, places in block_places.items():
         spec = dataclasses.replace(spec, nonlocal_after=places)
         _register(f"{backbone}_nl{count}_small", spec)
 
@@ -143,16 +153,14 @@ def convnet(
             kernels,
             f"stage{stage}",
             bn_synchronized,
+            spec.temporal_strides[stage - 1],
         )
         if stage in spec.nonlocal_after:
             x = NonLocalBlock(**block, name=f"stage{stage}_nonlocal")(x)
     x = conv_bn_relu(
         x, spec.widths[-1], spec.head_kernel, 1, "head_conv", bn_synchronized
     )
-    if is_clip:
-        x = layers.GlobalAveragePooling3D(name="pool")(x)
-    else:
-        x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = GLOBAL_POOLS[spec.pool, 3 if is_clip else 2](name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
     # float32 under every policy: the loss and the softmax follow.
@@ -160,24 +168,34 @@ def convnet(
     return keras.Model(inputs, logits, name=name)
 
 
-def conv_stage(x, filters, temporal_kernels, name, bn_synchronized=False):
+def conv_stage(
+    x, filters, temporal_kernels, name, bn_synchronized=False, stride_t=1
+):
     """Convolutions of one width; the first halves height and width."""
     for index, kernel_t in enumerate(temporal_kernels, start=1):
         stride = 2 if index == 1 else 1
         x = conv_bn_relu(
-            x, filters, kernel_t, stride, f"{name}_conv{index}", bn_synchronized
+            x,
+            filters,
+            kernel_t,
+            stride,
+            f"{name}_conv{index}",
+            bn_synchronized,
+            stride_t if index == 1 else 1,
         )
     return x
 
 
-def conv_bn_relu(x, filters, kernel_t, stride, name, bn_synchronized=False):
+def conv_bn_relu(
+    x, filters, kernel_t, stride, name, bn_synchronized=False, stride_t=1
+):
     """Convolution (kernel_t x) 3 x 3, batch normalisation, ReLU."""
     is_clip = len(x.shape) == 5
     conv = layers.Conv3D if is_clip else layers.Conv2D
     x = conv(
         filters,
         kernel_size=(kernel_t, 3, 3) if is_clip else (3, 3),
-        strides=(1, stride, stride) if is_clip else (stride, stride),
+        strides=(stride_t, stride, stride) if is_clip else (stride, stride),
         padding="same",
         use_bias=False,
         kernel_initializer="he_normal",
