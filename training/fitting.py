@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from nonlocal_tf import models
+from nonlocal_tf.models import frame_order
 from training import (
     callbacks,
     checkpoints,
@@ -16,7 +17,7 @@ from training import (
     schedules,
     show_training,
 )
-from training.data import Dataset, dataset_of, pipeline
+from training.data import Dataset, class_words, dataset_of, pipeline
 from training.recipe import Plan, Recipe
 from training.run_folder import RunFolder
 from training.steps import Signals
@@ -146,11 +147,27 @@ def _announce(
         f"{chosen.dataset}: {chosen.steps} steps of {chosen.batch}{where}."
     )
     print(dataset.overview(), end="")
-    for note in dataset.notes():
+    notes = [*dataset.notes(), schedules.scaling_note(chosen)]
+    if chosen.sampling is not None:
+        notes += _clip_notes(chosen, trainer, dataset)
+    for note in filter(None, notes):
         print(f"note: {note}")
-    note = schedules.scaling_note(chosen)
-    if note:
-        print(f"note: {note}")
+
+
+def _clip_notes(
+    chosen: Recipe, model: keras.Model, dataset: Dataset
+) -> list[str]:
+    """What a network does not see of clips of videos."""
+    notes = []
+    if chosen.sampling is not None and chosen.sampling.flip:
+        notes.append(class_words.flip_note(dataset.classes))
+    if not frame_order.sees_frame_order(model):
+        notes.append(
+            f"{chosen.model.name} does not see the order of frames: classes "
+            "that differ by motion alone are one to it. Networks called i3d_* "
+            "see motion"
+        )
+    return notes
 
 
 def _tensorboard(run: RunFolder) -> list[keras.callbacks.Callback]:

@@ -17,7 +17,7 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from training import cli, table
+from training import cli, finetune_tasks, table
 from training.ablation import ablation_tables
 from training.detection import zoo
 from training.errors import UserError
@@ -112,6 +112,7 @@ def render(results: Results) -> str:
         "",
         ABLATIONS,
         *_ablations(results),
+        *finetune_tasks.section(_markdown),
         *_references(results),
         *zoo.section(_markdown),
         "## Run on",

@@ -8,6 +8,9 @@ from nonlocal_tf.models.specs import SAMPLINGS
 from training import cli
 from training.errors import UserError
 
+FRAME_ORDER = """\
+C2D networks see each frame alone: with non-local blocks or without, frames in
+another order have the same scores. I3D networks see motion and order."""
 EXAMPLE = "python -m training.models --summary i3d_nl5_r50 --sampling 32x2"
 
 
@@ -47,7 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise UserError("Give --summary NAME, the network to print.")
         names = nl.list_models(options.list or "*")
         rows = "\n".join(f"  {name}" for name in names)
-        print(f"Models:\n{rows or '  none'}\n\nExample:\n  {EXAMPLE}")
+        print(
+            f"Models:\n{rows or '  none'}\n\n{FRAME_ORDER}\n\n"
+            f"Example:\n  {EXAMPLE}"
+        )
         return
     try:
         model = nl.create_model(options.summary, **chosen)

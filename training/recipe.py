@@ -10,6 +10,8 @@ from training import setting_values
 from training.errors import UserError
 
 RECIPES: dict[str, Callable[[], "Recipe"]] = {}
+# Of `SamplingConfig.frame_stride`.
+AUTO = "auto"
 
 
 def expand_home(config, *paths: str) -> None:
@@ -234,7 +236,9 @@ class SamplingConfig:
 
     Attributes:
         frames: of a clip.
-        frame_stride: from one frame of a clip to the next.
+        frame_stride: from one frame of a clip to the next; "auto" follows the
+            lengths of the training videos (`training.data.auto_stride`), and
+            is a number in the recipe.json of a run.
         fps: frames a second at which strides are counted, as SlowFast does at
             30; None counts the frames of the file, as the authors' code does.
         past_end: what follows the last frame of a video that is shorter than
@@ -244,19 +248,37 @@ class SamplingConfig:
         max_short_side_px: largest short side of a training clip.
         crop_px: of the square that is cut out.
         flip: whether half of the training clips are mirrored.
+        color_jitter: strength, from 0 to 1, of random gains and shifts of the
+            color channels of a training clip.
         eval_short_side_px: short side of the clip in the middle of a video
             whose middle is looked at in validation.
     """
 
     frames: int = 8
-    frame_stride: int = 8
+    frame_stride: int | str = 8
     fps: float | None = None
     past_end: str = "wrap"
     min_short_side_px: int = 256
     max_short_side_px: int = 320
     crop_px: int = 224
     flip: bool = True
+    color_jitter: float = 0.0
     eval_short_side_px: int = 256
+
+    @property
+    def stride(self) -> int:
+        """The frame stride as a number.
+
+        Raises:
+            UserError: it is "auto" still.
+        """
+        if isinstance(self.frame_stride, str):
+            raise UserError(
+                f"sampling.frame_stride={self.frame_stride} is resolved when a "
+                "run begins. Elsewhere give a number: --set "
+                "sampling.frame_stride=4"
+            )
+        return self.frame_stride
 
 
 @dataclasses.dataclass(frozen=True)

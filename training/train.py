@@ -25,7 +25,7 @@ from training import (
     table,
     train_options,
 )
-from training.data import dataset_of
+from training.data import auto_stride, dataset_of
 from training.evaluation import video_scores, view_options
 from training.recipes import get_recipe
 from training.reporting import overfitting
@@ -115,6 +115,9 @@ def train(
     """
     devices = devices or strategy.Devices()
     devices.check(chosen)
+    chosen, note = auto_stride.resolve(chosen, run)
+    if note and devices.is_chief:
+        print(note)
     if devices.is_chief:
         run.check(chosen)
         files.check_writable_folder(run.path)

@@ -17,7 +17,7 @@ import numpy as np
 
 from nonlocal_tf import pictures
 from training import cli, files, outputs, recipe_text, table
-from training.data import command, scan
+from training.data import class_words, command, scan
 from training.data.listing import Video
 from training.data.sources import Probe
 from training.data.videos import VideoDataset
@@ -198,6 +198,9 @@ def _notes(dataset: VideoDataset) -> list[str]:
     short = sum(p.frames == 1 for part in parts.values() for _, p in part)
     if short:
         found.append(f"{short} videos have one frame")
+    flip_note = class_words.flip_note(dataset.classes)
+    if flip_note:
+        found.append(flip_note)
     unknown_rate = sum(not p.fps for part in parts.values() for _, p in part)
     if unknown_rate:
         found.append(f"{unknown_rate} videos do not say their frame rate")

@@ -108,6 +108,11 @@ def random_example(part: Part, config: SamplingConfig, read, seed, number):
     pixels = tf.ensure_shape(
         pixels[0], (config.frames, config.crop_px, config.crop_px, 3)
     )
+    if config.color_jitter:
+        draws = tf.random.stateless_uniform(
+            (2, 3), tf.random.experimental.stateless_fold_in(key, ~index)
+        )
+        pixels = transforms.jitter_colors(pixels, draws, config.color_jitter)
     return pixels, part.label(index, frames), weight
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
 from training.data.transforms import below
-from training.recipe import SamplingConfig, ViewsConfig
+from training.recipe import AUTO, SamplingConfig, ViewsConfig
 
 PAST_END = ("wrap", "clamp")
 # Of views that are read ahead.
@@ -36,7 +36,7 @@ def random_clip(draw, frames, fps, sampling: SamplingConfig, edges_s=None):
         int64 frame numbers, `(sampling.frames,)`.
     """
     if sampling.fps is None:
-        span = sampling.frames * sampling.frame_stride
+        span = sampling.frames * sampling.stride
         room = tf.maximum(frames - span, 0)
         return _from(tf.cast(below(draw, room + 1), tf.int64), frames, sampling)
     time = _time(frames, fps, sampling, edges_s)
@@ -61,9 +61,9 @@ def clips(
     """
     start = STARTS[views.starts]
     if sampling.fps is None:
-        span = sampling.frames * sampling.frame_stride
+        span = sampling.frames * sampling.stride
         if views.starts in TO_LAST_FRAME:
-            span -= sampling.frame_stride - 1
+            span -= sampling.stride - 1
         room = tf.maximum(frames - span, 0)
         starts = [
             tf.cast(start(frames, room, clip, views.clips), tf.int64)
@@ -121,7 +121,7 @@ def around(times_s, frames, fps, sampling: SamplingConfig, edges_s=None):
     """
     time = _time(frames, fps, sampling, edges_s)
     if sampling.fps is None:
-        whole = sampling.frames * sampling.frame_stride
+        whole = sampling.frames * sampling.stride
         span = tf.constant(whole, tf.float64)
         room = tf.maximum(tf.cast(frames, tf.float64) - span, 0)
         middles = time.frame_of(times_s * time.rate)
@@ -200,8 +200,20 @@ def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
         raise ValueError(unknown("past_end", sampling.past_end, PAST_END))
     if views.starts not in STARTS:
         raise ValueError(unknown("starts", views.starts, sorted(STARTS)))
+    if isinstance(sampling.frame_stride, str) and sampling.frame_stride != AUTO:
+        raise ValueError(
+            f"Expected frame_stride to be a number from 1, or {AUTO}. "
+            f"Received: {sampling.frame_stride!r}"
+        )
+    has_number = sampling.frame_stride != AUTO
+    numbers = ("frames", "crop_px", *["frame_stride"] * has_number)
+    if not 0 <= sampling.color_jitter <= 1:
+        raise ValueError(
+            "Expected color_jitter from 0 to 1. "
+            f"Received: {sampling.color_jitter}"
+        )
     for config, names in (
-        (sampling, ("frames", "frame_stride", "crop_px")),
+        (sampling, numbers),
         (views, ("clips", "crop_px")),
     ):
         for name in names:
@@ -236,7 +248,7 @@ def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
 
 def _from(start, frames, sampling):
     """Every n-th frame from `start`."""
-    numbers = start + sampling.frame_stride * tf.range(
+    numbers = start + sampling.stride * tf.range(
         sampling.frames, dtype=tf.int64
     )
     if sampling.past_end == "wrap":
@@ -269,8 +281,7 @@ class _Time:
 
     def room_and_span(self, sampling):
         """Room before a clip, and its length."""
-        span = sampling.frames * sampling.frame_stride
-        span = span * self.rate / sampling.fps
+        span = sampling.frames * sampling.stride * self.rate / sampling.fps
         frames = tf.cast(self.frames, tf.float64)
         return tf.maximum(frames - span, 0.0), span
 

@@ -42,6 +42,27 @@ def random_window(draws, height, width, short_side_px, crop_px, flip):
     return _window(height, width, scaled, offset_y, offset_x, mirrored)
 
 
+def jitter_colors(pixels, draws, strength):
+    """Scale and shift each color channel of a clip at random.
+
+    A value v becomes v * gain + shift, with a gain from 1 - `strength` to
+    1 + `strength` and a shift of up to `strength` / 2 of the range, the same
+    in all frames.
+
+    Args:
+        pixels: uint8 `(time, height, width, 3)`.
+        draws: float32 in [0, 1), `(2, 3)`: gain and shift of each channel.
+        strength: from 0 to 1.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    gain, shift = tf.unstack((2 * draws - 1) * strength)
+    values = (tf.cast(pixels, tf.float32) - 127.5) * (1 + gain)
+    values += 127.5 + 127.5 * shift
+    return tf.cast(tf.clip_by_value(values + 0.5, 0.0, 255.0), tf.uint8)
+
+
 def crop_windows(height, width, short_side_px, crop_px, crops):
     """Windows in a row along the long side of a frame, as testing takes them.
 

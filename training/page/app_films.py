@@ -175,7 +175,7 @@ def _frames_of_clips(index: VideoIndex, sampling: SamplingConfig) -> np.ndarray:
     """Numbers of the frames of each clip, int64 `(clips, time)`."""
     times = _times(index)
     rate = sampling.fps or times.fps
-    span = sampling.frames * sampling.frame_stride / rate
+    span = sampling.frames * sampling.stride / rate
     room = times.length_s - span
     frames = tf.constant(index.frames, tf.int64)
     fps = tf.constant(index.fps, tf.float64)

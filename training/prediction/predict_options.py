@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str] | None):
         metavar="K",
         help=f"best classes (default: {TOP}; 1 on the lines of many videos)",
     )
-    view_options.add_arguments(parser, default="the middle clip")
+    view_options.add_arguments(parser, default="one clip, in the middle")
     parser.add_argument(
         "--timeline",
         nargs="?",
@@ -153,7 +153,7 @@ def check_timeline(model: Predictor) -> None:
 
 
 def views_of(options: argparse.Namespace, recipe: Recipe) -> ViewsConfig | None:
-    """What is looked at; the middle clip unless views are asked for."""
+    """What is looked at; None, for one clip, unless views are asked for."""
     chosen = view_options.views_of(options, recipe)
     more = options.full_frame or any(
         value is not None

@@ -23,7 +23,7 @@ from training.run_folder import RunFolder
 from training.serving.saved_model import SavedModel
 
 BATCH = 8  # views that the network takes at once
-# What is looked at of each video, given the recipe; None for the middle clip.
+# What is looked at of each video, given the recipe; None for one clip.
 Choice = Callable[[Recipe], ViewsConfig | None]
 
 
@@ -44,7 +44,8 @@ class Predictor:
         decoder: as `DataConfig.decoder`.
         views: what is looked at of each video; of no meaning without
             `sampling`.
-        chosen: whether `views` is anything but the middle clip.
+        chosen: whether `views` was asked for. Else it is one clip, in the
+            crops of the recipe's test.
         step: from uint8 views to scores, float32 `(n, classes)`.
         limits: of what reading a video may take.
     """
@@ -237,8 +238,10 @@ def _looks(recipe: Recipe | None, path: Path, choose: Choice):
             )
         return None, samples.middle(SamplingConfig()), False
     sampling = recipe.sampling or SamplingConfig()
-    views = chosen or samples.middle(sampling)
-    return sampling, views, chosen is not None
+    views = recipe.views
+    if views is None or views.clips > 1:  # minutes a video, if not asked for
+        views = samples.middle(sampling)
+    return sampling, chosen or views, chosen is not None
 
 
 def _fits(taken: tuple, shape: tuple) -> bool:

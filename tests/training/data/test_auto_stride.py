@@ -1,0 +1,66 @@
+"""The frame stride that is chosen for some lengths of videos."""
+
+import pytest
+
+from training.data import auto_stride
+from training.data.sources import Probe
+from training.recipe import AUTO, SamplingConfig
+
+SIXTEEN = SamplingConfig(frames=16, frame_stride=AUTO)
+
+
+def chosen(videos, sampling=SIXTEEN):
+    """(stride, rate) for videos of some (frames, rate)."""
+    probes = [Probe(frames, 36, 52, fps) for frames, fps in videos]
+    found = auto_stride.for_videos(probes, sampling)
+    return found.frame_stride, found.fps
+
+
+@pytest.mark.parametrize(
+    ("frames", "stride"),
+    [
+        (60, 3),  # 46 of 60 frames
+        (61, 4),  # the first and the last
+        (31, 2),
+        (30, 1),
+        (16, 1),
+        (5, 1),  # shorter than a clip
+        (1, 1),
+    ],
+)
+def test_a_clip_is_as_long_as_the_videos(frames, stride):
+    assert chosen([(frames, 25.0)] * 3) == (stride, None)
+
+
+def test_the_median_length_counts():
+    assert chosen([(20, 25.0), (76, 25.0), (4000, 25.0)]) == (5, None)
+
+
+def test_long_videos_leave_two_frames_a_second():
+    assert chosen([(9000, 25.0)]) == (12, None)
+    assert chosen([(9000, 60.0)]) == (30, None)
+    assert chosen([(9000, 1.0)]) == (1, None)
+
+
+def test_different_rates_count_at_the_median_rate():
+    videos = [(60, 25.0), (60, 25.0), (144, 60.0)]  # all of 2.4 s
+    assert chosen(videos) == (3, 25.0)
+
+
+def test_nearly_equal_rates_are_one():
+    assert chosen([(60, 30.0), (60, 29.97)]) == (3, None)
+
+
+def test_a_given_rate_stays():
+    given = SamplingConfig(frames=16, frame_stride=AUTO, fps=10.0)
+    assert chosen([(150, 25.0), (150, 25.0)], given) == (3, 10.0)
+
+
+def test_unknown_rates_count_frames():
+    assert chosen([(60, 0.0), (61, 0.0)]) == (3, None)
+    assert chosen([(900, 0.0)]) == (59, None)
+
+
+def test_one_frame_a_clip():
+    single = SamplingConfig(frames=1, frame_stride=AUTO)
+    assert chosen([(60, 25.0)], single) == (12, None)
