@@ -21,6 +21,7 @@ SEPARATORS = {
     "semicolon": ";",
     "vertical bar": "|",
 }
+MARKS = ",;|:\t"  # that end no name of a file
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -83,8 +84,7 @@ def divide(line: str, separator: str) -> tuple[str, list[str]]:
 
 def check_path(path: str, line: str, separator: str, where: str) -> None:
     """Raises a UserError if another separator than ours ends a path."""
-    ending = next((s for s in ",;|\t" if path.endswith(s)), None)
-    if ending and ending != separator:
+    if path.endswith(tuple(MARKS)) and path[-1] != separator:
         raise UserError(
             f"{where}: expected {separator!r} between path and label. "
             f"Received: {line!r}.{hint(line, separator)}"
@@ -92,21 +92,25 @@ def check_path(path: str, line: str, separator: str, where: str) -> None:
 
 
 def hint(line: str, separator: str) -> str:
-    """Names the setting, if another separator stands before a number.
-
-    Of a list of Kinetics' own, which has no paths, the data set.
-    """
+    """What may be the matter with a line, as the end of a message."""
     if "youtube_id" in line:
         return " Kinetics' own lists are of --set dataset=kinetics"
+    first, _, rest = line.partition(separator)
+    if NUMBER.fullmatch(first.strip()) and ending_of(rest.strip()) in ENDINGS:
+        return " The path comes first, its label behind it"
+    return separator_hint(line, separator)
+
+
+def separator_hint(line: str, separator: str) -> str:
+    """Names `data.separator`, if another one stands before a number."""
     for name, other in SEPARATORS.items():
-        path, _, label = line.strip().rpartition(other)
-        if other == separator or not path.strip(" ,;|"):
+        if other == separator:
             continue
-        if NUMBER.fullmatch(_unquoted(label)):
-            # A space may follow a comma, which then is what separates.
-            before = path.rstrip()[-1:]
-            if other == " " and before in set(SEPARATORS.values()):
-                continue
+        path, _, label = line.strip().rpartition(other)
+        is_cell = NUMBER.fullmatch(_unquoted(label)) and path.strip(MARKS + " ")
+        # Of a comma and a space the comma separates.
+        is_blank = other == " " and path.rstrip().endswith(tuple(MARKS))
+        if (is_cell and not is_blank) or is_header(line, other):
             shown = other.replace("\t", "\\t")
             return (
                 f' If a {name} separates them: --set data.separator="{shown}"'

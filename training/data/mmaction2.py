@@ -85,7 +85,8 @@ def _read_lists(data: DataConfig, *numbers: str) -> Listing:
                 continue
             name, counts, labels = _cells(line, separator, numbers, where)
             hint = list_lines.hint(line, separator)
-            if not labels and (split != "test" or hint):
+            unread = list_lines.separator_hint(line, separator)
+            if not labels and (split != "test" or unread):
                 raise UserError(
                     f"{where}: expected labels, which only a list to test on "
                     f"may lack. Received: {line!r}{hint and '.' + hint}"

@@ -142,11 +142,11 @@ def test_a_path_may_have_spaces(tmp_path, line, labels):
 def test_a_path_without_labels_may_have_spaces(tmp_path):
     data = DataConfig(
         train=write(tmp_path / "t.txt", "my  clip 2.avi 0"),
-        test=write(tmp_path / "s.txt", "my clip 3.avi"),
+        test=write(tmp_path / "s.txt", "2 clips 3.avi"),
     )
     splits = read("mmaction2", data).splits
     assert splits["train"][0].path == "my  clip 2.avi"
-    assert splits["test"] == [Video("my clip 3.avi")]
+    assert splits["test"] == [Video("2 clips 3.avi")]
 
 
 def test_a_folder_of_frames_may_have_spaces(tmp_path):

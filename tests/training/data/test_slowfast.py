@@ -112,6 +112,7 @@ def test_quotes_and_separators_at_the_end_are_no_part_of_paths(
         [" ", "a.mp4;0", '";"'],
         [",", "a.mp4 0", '" "'],
         ["\t", "a.mp4,0", '","'],
+        [" ", "path,label", '","'],
     ],
 )
 @pytest.mark.parametrize("name", ["slowfast", "nonlocal_net"])
@@ -129,6 +130,13 @@ def test_a_header_is_no_video(tmp_path, header):
     path = write(tmp_path / "train.csv", header, "a.mp4 0")
     listing = read("slowfast", DataConfig(train=path))
     assert listing.splits["train"] == [Video("a.mp4", (0,))]
+
+
+@pytest.mark.parametrize("name", ["slowfast", "mmaction2"])
+def test_a_label_before_the_path_is_told_where_to_go(tmp_path, name):
+    path = write(tmp_path / "train.csv", "a.mp4 0", "0 b.mp4")
+    with pytest.raises(UserError, match=r"csv:2: .*The path comes first"):
+        read(name, DataConfig(train=path))
 
 
 def test_a_list_of_kinetics_own_names_its_data_set(tmp_path):
