@@ -108,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files.check_writable_folder(
         remote.as_path(options.scores or run.path / "tests")
     )
+    print(f"Scoring the {options.split} split.", flush=True)
     scored, folder = score_run(
         run, options.split, views, options.batch, options.scores, options.set
     )

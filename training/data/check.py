@@ -70,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     files.check_writable_folder(out.folder)
     curves.require()
+    print("Reading all videos.", flush=True)
     dataset = kind(data, sampling)
     dataset.read_all_frames()
     print(report(dataset))

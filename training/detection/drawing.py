@@ -98,7 +98,7 @@ def _with_masks(image: np.ndarray, found: Detections, shown) -> np.ndarray:
 def _draw_labels(draw, found: Detections, shown, categories, size) -> None:
     """Writes names and scores beside the boxes, the best first."""
     text_px = int(np.clip(min(size) * TEXT_SHARE, *TEXT_PX))
-    boxes = [tuple(map(float, found.boxes[number])) for number in shown]
+    boxes = [(b[0], b[1], b[2], b[3]) for b in found.boxes[shown].tolist()]
     texts = []
     for number, box in zip(shown, boxes, strict=True):
         name = categories[found.labels[number] - 1].name

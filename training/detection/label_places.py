@@ -37,7 +37,8 @@ def place_labels(
             lying = np.concatenate([places, places + (width, height)], axis=1)
             free = np.flatnonzero(~_overlap(lying, taken).any(axis=1))
             if len(free):
-                corner = tuple(map(int, places[free[0]]))
+                x, y = places[free[0]]
+                corner = int(x), int(y)
                 taken = np.concatenate([taken, lying[free[:1]]])
         corners.append(corner)
     return corners
@@ -61,6 +62,6 @@ def _near(box: Box, size: Size, image: Size) -> Iterator[tuple[int, int]]:
 def _overlap(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Compare rectangles `(n, 4)` with `(m, 4)`; bool `(n, m)`."""
     some, others = some[:, None], others[None]
-    return (
-        (some[..., :2] < others[..., 2:]) & (others[..., :2] < some[..., 2:])
-    ).all(axis=2)
+    begins_before = some[..., :2] < others[..., 2:]
+    ends_after = others[..., :2] < some[..., 2:]
+    return np.all(begins_before & ends_after, axis=2)

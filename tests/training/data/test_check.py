@@ -43,14 +43,14 @@ def videos(tmp_path):
 
 def test_counts_lengths_and_sizes(tmp_path, capsys, videos):
     printed = rows(run(tmp_path, capsys, videos).out)
-    assert printed[1] == ["split", "listed", "bad", "good"]
-    assert [row[:2] for row in printed[2:5]] == [
+    assert printed[2] == ["split", "listed", "bad", "good"]
+    assert [row[:2] for row in printed[3:6]] == [
         ["train", "7"],
         ["validation", "2"],
         ["test", "2"],
     ]
     (low, _, median, _, high), _ = (
-        next(row[1:6] for row in printed[6:] if row[0] == split)
+        next(row[1:6] for row in printed[7:] if row[0] == split)
         for split in ("train", "test")
     )
     assert 10 <= int(low) <= int(median) <= int(high) <= 16
@@ -79,7 +79,7 @@ def test_every_figure_has_a_heading_and_a_unit(tmp_path, capsys, videos):
 def test_bad_videos_are_counted_and_listed(tmp_path, capsys, videos):
     (videos / "jump" / "empty.MP4").write_bytes(b"")
     printed = run(tmp_path, capsys, videos).out
-    counts = [row for row in rows(printed)[2:5]]
+    counts = [row for row in rows(printed)[3:6]]
     assert "bad_videos.csv" in printed
     with open(tmp_path / "out" / "bad_videos.csv", newline="") as file:
         (bad,) = csv.DictReader(file)
