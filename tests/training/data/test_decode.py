@@ -288,12 +288,12 @@ def test_times_are_those_of_the_stamps(tmp_path):
     assert times.stamped and 2.0 < times.length_s <= 2.0 + 1.48
 
 
-def test_times_of_a_counted_film_are_those_of_the_stamps(tmp_path):
+def test_times_of_a_counted_film_are_those_of_the_stamps(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "_ordered", lambda *_: None)
     stamps = [3 * number + number // 20 * 90 for number in range(60)]
     path = film(tmp_path, "mkv", frames=60, stamps=stamps)
-    films.cut(path, 0.8)
     index = decode.index_video(path)
-    expected = np.array(stamps[: index.frames]) / 25
+    expected = np.array(stamps) / 25
     assert index.order == "count" and index.stamped
     np.testing.assert_allclose(index.edges_s[:-1], expected, atol=1e-3)
 
