@@ -289,8 +289,11 @@ def _dataclass_of(hint: Any):
 
 
 def _dataclasses_of(hint: Any) -> list[type]:
-    kinds = setting_values.types_of(hint)
-    return [kind for kind in kinds if dataclasses.is_dataclass(kind)]
+    return [
+        kind
+        for kind in setting_values.types_of(hint)
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+    ]
 
 
 def _flatten(config, prefix: str = "") -> dict[str, Any]:

@@ -192,12 +192,13 @@ def _checked(model: str) -> pathlib.Path:
 
 
 def _absolute(path: str, option: str) -> pathlib.Path:
-    if isinstance(remote.as_path(path), UrlPath):
+    local = remote.as_path(path)
+    if isinstance(local, UrlPath):
         raise UserError(
             f"An image is built from local folders. Received: {option} {path}; "
             "copy it to a local directory."
         )
-    return pathlib.Path(os.path.abspath(remote.as_path(path)))
+    return pathlib.Path(os.path.abspath(local))
 
 
 def _below(path: pathlib.Path, context: pathlib.Path) -> str:

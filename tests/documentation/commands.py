@@ -28,7 +28,7 @@ OTHERS = ("docker", "kubectl", "curl", "export", ".", "cd", "unzip", "tar")
 # Of Docker, kubectl and Beam's runners.
 FOREIGN = ("--build-arg", "--profile", "--replicas", "--runner")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-MODULE = re.compile(r"python3? -m ([a-z][\w.]+)")
+MODULE = re.compile(r"(?:python3?|§) -m ([a-z][\w.]+)")
 SETTING = re.compile(r"--set[= ]([\w.§]+)(=(?:'[^']*'|\"[^\"]*\"|\S*))?")
 
 

@@ -1,6 +1,8 @@
 """What documentation and messages tell a user to type is there and works."""
 
 import importlib
+import inspect
+import pathlib
 import pkgutil
 import re
 import shlex
@@ -10,6 +12,11 @@ import pytest
 
 from tests.documentation import commands, snippets
 from tests.documentation.snippets import ROOT, Snippet
+from training import train
+from training.detection import recipe as detection_recipe
+from training.detection import train as detection_train
+from training.recipes import RECIPES
+from training.run_folder import RunFolder
 
 DOCUMENTS = dict(snippets.documents())
 # Names of ours in a span, such as `training.predict` or `nl.create_model(...)`.
@@ -135,6 +142,35 @@ def test_commands_in_docstrings_are_parsed():
             wrong += failures(found, commands.check)
             wrong += failures([text], commands.check_prose)
     assert not wrong, "\n".join(wrong)
+
+
+def test_commands_of_recipes_are_parsed():
+    found = [
+        command
+        for name, builder in RECIPES.items()
+        for command in snippets.indented(name, inspect.getdoc(builder) or "")
+    ]
+    wrong = failures(found, commands.check)
+    assert len(found) > len(RECIPES) / 2
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("exported", [None, pathlib.Path("savedmodels/a/1")])
+@pytest.mark.parametrize("name", ["digits_nl", "finetune", "small"])
+def test_what_training_says_to_try_next_is_parsed(name, exported, tmp_path):
+    result = {"accuracy": 0.5, "chance": 0.25, "examples": 7, "scores": {}}
+    if name in RECIPES:
+        said = train._summary(
+            RECIPES[name](), RunFolder(tmp_path), result, exported
+        )
+    else:
+        chosen = detection_recipe.get_recipe(name)
+        run = RunFolder(tmp_path, detection_recipe.KIND)
+        said = detection_train._summary(chosen, run, result, exported)
+    typed = re.findall(r"-m training\..*", said.partition("Try next")[2])
+    found = [Snippet(name, f"python {line}") for line in typed]
+    wrong = failures(found, commands.check)
+    assert len(found) > 1 and not wrong, "\n".join(wrong)
 
 
 def test_commands_and_options_in_messages_are_there():
