@@ -84,8 +84,9 @@ def _read_lists(data: DataConfig, *numbers: str) -> Listing:
             if number == 0 and list_lines.is_header(line, separator):
                 continue
             name, counts, labels = _cells(line, separator, numbers, where)
-            hint = list_lines.hint(line, separator)
-            unread = list_lines.separator_hint(line, separator)
+            is_read = labels and all(map(str.isdecimal, labels))
+            hint = "" if is_read else list_lines.hint(line, separator)
+            unread = hint and list_lines.separator_hint(line, separator)
             if not labels and (split != "test" or unread):
                 raise UserError(
                     f"{where}: expected labels, which only a list to test on "

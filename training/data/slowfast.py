@@ -55,7 +55,8 @@ def read_path_labels(data: DataConfig) -> Listing:
             if number == 0 and list_lines.is_header(line, separator):
                 continue
             name, label = list_lines.last_cell(line, separator)
-            hint = list_lines.hint(line, separator)
+            is_read = name and label.isdecimal()
+            hint = "" if is_read else list_lines.hint(line, separator)
             if not name:
                 raise UserError(
                     f"{where}: expected a path, {separator!r} and a label. "
