@@ -155,7 +155,9 @@ def _read_float(text: str) -> float:
 
 def _read_tuple(text: str, kind: Any) -> tuple:
     item, *others = typing.get_args(kind)
-    values = tuple(read(part, item) for part in items(text, "[]()"))
+    is_none = text.strip().lower() in NONE
+    parts = [] if is_none else items(text, "[]()")
+    values = tuple(read(part, item) for part in parts)
     if Ellipsis not in others and len(values) != 1 + len(others):
         raise ValueError(f"{len(values)} values")
     return values
@@ -249,7 +251,7 @@ def _accepted_tuple(kind: Any) -> str:
     if Ellipsis in others:
         return (
             f"{numbers} such as {value} or {value},{value} or "
-            f"[{value}, {value}], or [] for no {numbers}"
+            f"[{value}, {value}], or none or [] for no {numbers}"
         )
     listed = ",".join([value] * (1 + len(others)))
     return f"{1 + len(others)} {numbers} such as {listed} or [{listed}]"

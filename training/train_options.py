@@ -34,7 +34,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="change a field, e.g. --set optimizer.base_lr=0.002 or --set "
-        "optimizer.drops_at_steps=100,200; --print shows all; repeatable",
+        "optimizer.drops_at_steps=100,200, spelt as in JSON or Python; "
+        "--print shows all; repeatable",
     )
     parser.add_argument(
         "--seed",

@@ -275,6 +275,9 @@ def check_prose(text: str) -> None:
     for option in OPTION.findall(text):
         if option not in (*FOREIGN, *all_options()):
             raise Wrong(f"no command has {option}")
+    for name in re.findall(r"--recipe ([a-z]\w+)", text):
+        if not {name} & {*video_recipes.RECIPES, *detection_recipes.RECIPES}:
+            raise Wrong(f"there is no recipe {name}")
     for match in SETTING.finditer(text):
         field, value = match[1].rstrip("."), (match[2] or "")[1:]
         if "." in field or value:

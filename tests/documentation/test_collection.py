@@ -113,6 +113,7 @@ def test_a_change_of_readme_is_refused(old, new):
         "--set sampling.flop=false",
         "--set sampling.flip=maybe",
         "--viws 10x3",
+        "--recipe finetune_i4d --set model.weights=x.pkl",
         "training.predikt",
         "nl.creat_model(...)",
         "training.syncronized_bn",

@@ -46,7 +46,7 @@ VIDEOS = {
         (40.0, "40"),
     ],
     "optimizer.drops_at_steps": [
-        ((), "[] ()"),
+        ((), "[] () none null None"),
     ],
     "model.nonlocal_block.norm": [
         ("none", "none 'none' \"none\""),
@@ -172,6 +172,24 @@ def test_braces_hold_dictionaries_and_lists():
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "stages"),
+    [
+        ("", ()),
+        ("none", ()),
+        ("[]", ()),
+        ("conv1", ("conv1",)),
+        ("conv1, res2", ("conv1", "res2")),
+        ("['conv1', \"res2\"]", ("conv1", "res2")),
+    ],
+)
+def test_frozen_stages(text, stages):
+    start = set_on(
+        detection_recipe.get_recipe("small"), "start", f"{{frozen: {text!r}}}"
+    )
+    assert start.frozen_stages == stages
+
+
 def test_settings_of_a_detector_are_checked_together():
     # Either alone is refused: groups need a width, which needs groups.
     recipe = detection_recipe.override(
@@ -198,7 +216,7 @@ def test_settings_of_a_detector_are_checked_together():
         ("optimizer.base_lr=nan", "a number"),
         ("optimizer.base_lr=1/2", "a number"),
         ("optimizer.base_lr=none", "a number"),
-        ("optimizer.drops_at_steps=1,,2", r"800,800 or \[800, 800\], or \[\]"),
+        ("optimizer.drops_at_steps=1,,2", r"800,800 or \[800, 800\], or none"),
         ("optimizer.drops_at_steps=(1,2", "whole numbers"),
         ("optimizer.drops_at_steps=1.5", "whole numbers"),
         ("optimizer=none", r"\{...\} with fields of base_lr"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from nonlocal_tf import detection
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.detection import DetectorConfig, Pixels, TrainingConfig
-from training import recipe_check, recipe_text
+from training import recipe_check, recipe_text, setting_values
 from training.detection.annotations import Category
 from training.detection.batches import BatchConfig
 from training.errors import UserError
@@ -62,7 +62,7 @@ class StartConfig:
 
     @property
     def frozen_stages(self) -> tuple[str, ...]:
-        return tuple(s.strip() for s in self.frozen.split(",") if s.strip())
+        return setting_values.read(self.frozen, tuple[str, ...])
 
 
 @dataclasses.dataclass(frozen=True)
