@@ -67,6 +67,9 @@ class Data(Protocol):
     def training_files(self) -> list[TrainingFile] | None:
         """What it has to train on, or None where that cannot change."""
 
+    def held_out(self) -> dict[str, str]:
+        """A digest of each other split, where those can change."""
+
 
 class RunFolder:
     """Paths and records of one run; makes nothing until it is `opened`.
@@ -165,19 +168,15 @@ class RunFolder:
         if before is not None:
             self._check_classes(before["classes"], info.classes)
             self._check_training_files(before, dataset, now)
-            if before.get("summary", info.summary) != info.summary:
-                print(
-                    f"note: {self.path} began with other videos to validate "
-                    f"or test on:\n{before['summary']}now:\n{info.summary}",
-                    end="",
-                )
+            self._note_held_out(before.get("held_out", {}), dataset)
         if before is None or "element_shape" not in before:
             if now is not None:
                 text = training_files.to_csv(now)
                 files.write_text(self.training_files_path, text)
             labels = {name: label for label, name in enumerate(info.classes)}
             _write_json(self.classes_path, labels)
-            _write_json(self.data_path, dataclasses.asdict(info))
+            kept = {**dataclasses.asdict(info), "held_out": dataset.held_out()}
+            _write_json(self.data_path, kept)
 
     def read_info(self) -> DatasetInfo | None:
         """What a network has to know of the data; None in an older run."""
@@ -203,6 +202,16 @@ class RunFolder:
         """Take over where the data is now, after `check_data`."""
         if recipe_text.differences(self.read_recipe(), recipe):
             files.write_text(self.recipe_path, recipe_text.to_json(recipe))
+
+    def _note_held_out(self, before: dict, dataset: Data) -> None:
+        """Says which splits are not what the run began with."""
+        now = dataset.held_out()
+        other = [split for split in before if before[split] != now.get(split)]
+        if other:
+            print(
+                f"note: {' and '.join(other)}: not the files that {self.path} "
+                "began with, so its figures before and after differ in that too"
+            )
 
     def _check_classes(self, before: Sequence[str], now: Sequence[str]) -> None:
         if list(before) == list(now):
@@ -319,6 +328,8 @@ def versions() -> dict:
 
 def _hint(path: remote.Path) -> str:
     """What a folder is, if it is what a run is exported to."""
+    if isinstance(path, UrlPath):  # some cannot be listed
+        return ""
     folders = [path, *path.glob("[0-9]*")]
     if any((folder / "saved_model.pb").is_file() for folder in folders):
         return " (This is a SavedModel: give the run it was exported from.)"

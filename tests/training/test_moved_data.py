@@ -250,4 +250,4 @@ def test_other_videos_to_test_on_do_not_keep_a_run_from_going_on(
     arguments = [f"--workdir={run}", f"--set=data.root={videos}"]
     train.main([*arguments, "--verbose=0"])
     assert RunFolder(run).read_result()["examples"] == 5
-    assert "began with other videos to validate" in capsys.readouterr().out
+    assert "note: test: not the files" in capsys.readouterr().out

@@ -19,7 +19,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from training import remote
+from training import remote, training_files
 from training.data import (
     file_names,
     file_rows,
@@ -267,6 +267,13 @@ class VideoDataset(Dataset):
 
     def training_files(self):
         return self.files_of("train")
+
+    def held_out(self):
+        return {
+            split: training_files.digest(self.files_of(split))
+            for split in self.probes()
+            if split != "train"
+        }
 
     def check_trainable(self):
         if self.multi_label:  # a video may have none of the classes

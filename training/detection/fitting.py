@@ -68,6 +68,9 @@ class Data:
     def training_files(self) -> list[TrainingFile]:
         return image_rows.rows(self.train, self.folder)
 
+    def held_out(self) -> dict[str, str]:
+        return {}
+
 
 def fit(
     chosen: DetectionRecipe,
