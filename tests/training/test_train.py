@@ -85,7 +85,9 @@ def test_a_run_folder_holds_everything(tiny):
     assert names == {
         ".lock",
         "checkpoints",
+        "classes.json",
         "curves.png",
+        "data.json",
         "image_stage",
         "metrics.csv",
         "recipe.json",
