@@ -34,7 +34,7 @@ BELOW = {
 # Imported in the one file that needs it, inside a function.
 OPTIONAL = {
     "apache_beam": "training/data/beam.py",
-    "av": "training/data/decode.py",
+    "av": "training/data/video_container.py",
     "PIL": "nonlocal_tf/pictures/fonts.py",
     "faster_coco_eval": "training/detection/coco_api.py",
     "h5py": "nonlocal_tf/weights/hdf5.py",
