@@ -1,4 +1,4 @@
-"""I3D: networks some of whose convolutions see several frames."""
+"""I3D: networks some of whose convolutions see several frames, thus motion."""
 
 from nonlocal_tf.models.convnet import register_convnets
 from nonlocal_tf.models.specs import (

@@ -44,6 +44,9 @@ def create_model(name: str, **arguments) -> keras.Model:
     - `stem`, `stride_on`, `crop_px`, `dropout`; and `width`, the channels of
       the first convolution (64), for a narrow network to try things with.
 
+    C2D networks give a clip and its frames in another order the same logits,
+    with blocks and without; I3D networks see motion and order.
+
     The networks called `_small` take `num_classes`, `clip_shape` or
     `image_shape`, and with blocks `nonlocal_block`.
 

@@ -41,6 +41,28 @@ def test_each_stage_halves_height_and_width_and_keeps_time():
     assert shapes == [(5, 16, 12, 16), (5, 8, 6, 32), (5, 4, 3, 64)]
 
 
+def test_strided_networks_halve_time_in_the_last_stages():
+    model = models.create_model(
+        "i3d_strided_nl1_small", clip_shape=(16, 32, 24, 3)
+    )
+    times = [
+        model.get_layer(f"stage{stage}_conv2").output.shape[1]
+        for stage in (1, 2, 3)
+    ]
+    assert times == [16, 8, 4]
+    block = model.get_layer("stage3_nonlocal")
+    assert block.input is model.get_layer("stage3_conv2_relu").output
+
+
+def test_strided_networks_keep_the_maximum_over_positions():
+    model = models.create_model("i3d_strided_small", clip_shape=(5, 16, 24, 3))
+    pool = model.get_layer("pool")
+    x = normal((2, 3, 2, 3, 64))
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(pool(x)), x.max((1, 2, 3))
+    )
+
+
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_a_block_follows_the_stage_the_spec_names(stage):
     spec = dataclasses.replace(specs.C2D_SMALL, nonlocal_after=(stage,))

@@ -38,6 +38,8 @@ TRAINABLE = {
     "i3d_r101": 51_754_192,
     "i3d_r50": 28_043_472,
     "i3d_small": 156_890,
+    "i3d_strided_nl1_small": 239_098,
+    "i3d_strided_small": 230_618,
     "image_r101": 44_549_160,
     "image_r50": 25_557_032,
     "image_small": 113_196,
@@ -121,6 +123,13 @@ def test_c2d_count_is_the_sum_of_its_layers():
 def test_i3d_count_is_the_sum_of_its_layers():
     expected = convolution_weights([3, 1, 3, 1, 3, 1, 1]) + 64 * 10 + 10
     assert TRAINABLE["i3d_small"] == expected
+
+
+def test_strided_i3d_count_is_the_sum_of_its_layers():
+    expected = convolution_weights([3, 1, 3, 1, 3, 1, 3]) + 64 * 10 + 10
+    assert TRAINABLE["i3d_strided_small"] == expected
+    block = 3 * (64 * 32 + 32) + (32 * 64 + 64) + 2 * 64
+    assert TRAINABLE["i3d_strided_nl1_small"] == expected + block
 
 
 def test_nonlocal_block_adds_four_projections_and_a_norm():
@@ -237,7 +246,11 @@ def test_logits_are_float32_under_mixed_precision(small):
 
 
 def test_list_models_takes_a_pattern():
-    assert models.list_models("*_nl1_s*") == ["c2d_nl1_small", "i3d_nl1_small"]
+    assert models.list_models("*_nl1_s*") == [
+        "c2d_nl1_small",
+        "i3d_nl1_small",
+        "i3d_strided_nl1_small",
+    ]
 
 
 def test_unknown_model_suggests_the_nearest():

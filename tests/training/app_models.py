@@ -72,7 +72,7 @@ def write_model(folder: pathlib.Path, looks: bool = True) -> pathlib.Path:
     (path / "assets.extra").mkdir()
     if looks:
         (path / "assets.extra" / "blocks.txt").write_text("\n".join(BLOCKS))
-    recipe = dataclasses.replace(finetune(), sampling=SAMPLING)
+    recipe = dataclasses.replace(finetune(), sampling=SAMPLING, views=None)
     text = recipe_text.to_json(recipe)
     (path / "assets" / "recipe.json").write_text(text, "utf-8")
     return path

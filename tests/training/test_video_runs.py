@@ -24,6 +24,7 @@ TINY = (
     "--set=sampling.max_short_side_px=40",
     "--set=sampling.crop_px=32",
     "--set=sampling.eval_short_side_px=36",
+    "--set=views=None",
     "--verbose=0",
 )
 
@@ -59,6 +60,14 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     assert any(line.startswith("1 epoch left, about ") for line in shown)
     result = json.loads((run / "result.json").read_text())
     assert result["examples"] == 2
+    # 9 to 13 frames, of which a clip of two has the first and the last.
+    stride = RunFolder(run).read_recipe().sampling.frame_stride
+    assert 8 <= stride <= 12
+    printed = capsys.readouterr().out
+    assert f"sampling.frame_stride={stride}: clips of 2 frames" in printed
+    assert "does not see the order of frames" not in printed
+    train.main(arguments)  # the same run, though its command says auto
+    assert "is trained: nothing to do" in capsys.readouterr().out
     assert (out / "1" / "assets" / "classes.txt").read_text().split("\n") == [
         "jump",
         "walk slöwly",
@@ -216,7 +225,7 @@ def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
     import nonlocal_tf as nl
 
     other = nl.create_model(
-        "c2d_nl1_small", num_classes=7, clip_shape=(2, 32, 32, 3)
+        "i3d_strided_nl1_small", num_classes=7, clip_shape=(2, 32, 32, 3)
     )
     other.save_weights(tmp_path / "other.weights.h5")
     run = RunFolder(tmp_path / "run")

@@ -199,9 +199,9 @@ def _notes(dataset: VideoDataset) -> list[str]:
     short = sum(p.frames == 1 for part in parts.values() for _, p in part)
     if short:
         found.append(f"{short} videos have one frame")
-    flip_note = class_words.flip_note(dataset.classes)
-    if flip_note:
-        found.append(flip_note)
+    names = dataset.classes
+    notes = class_words.flip_note(names), class_words.order_note(names)
+    found += filter(None, notes)
     unknown_rate = sum(not p.fps for part in parts.values() for _, p in part)
     if unknown_rate:
         found.append(f"{unknown_rate} videos do not say their frame rate")

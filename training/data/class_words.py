@@ -12,6 +12,18 @@ SIDES = (
 # Whole words, of which each other one is the mirror image.
 LETTERS = {"l": "r", "r": "l", "cw": "ccw", "ccw": "cw"}
 CHARACTERS = "左右"
+# Beginnings of words for actions that are each other played backwards.
+OPPOSITES = (
+    *(("open", "clos"), ("up", "down"), ("push", "pull"), ("enter", "leav")),
+    *(("enter", "exit"), ("stand", "sit"), ("fold", "unfold"), ("in", "out")),
+    *(("left", "right"), ("forward", "backward"), ("rise", "fall")),
+    *(("start", "stop"), ("pick", "put"), ("put", "tak"), ("lift", "drop")),
+    *(("clockwise", "counterclockwise"), ("clockwise", "anticlockwise")),
+    *(("approach", "reced"), ("grow", "shrink"), ("load", "unload")),
+    *(("öffne", "schließ"), ("links", "rechts"), ("auf", "ab")),
+)
+# Of these, whole words: others begin with them.
+SHORT = 3
 EXAMPLES = 3
 
 
@@ -45,6 +57,29 @@ def flip_note(classes: Sequence[str]) -> str:
         f"flipped clips may be of another class ({listed}{more}): train with "
         "--set sampling.flip=false"
     )
+
+
+def order_note(classes: Sequence[str]) -> str:
+    """A remark on classes that may be each other played backwards, or ""."""
+    words = {name: _words(name) for name in classes}
+    for first, second in OPPOSITES:
+        pair = [
+            next((n for n in classes if _has(words[n], word)), None)
+            for word in (first, second)
+        ]
+        if None not in pair and pair[0] != pair[1]:
+            return (
+                f"classes such as {pair[0]!r} and {pair[1]!r} may differ by "
+                "the order of frames alone, which networks called c2d_* do "
+                "not see, and those called i3d_* do"
+            )
+    return ""
+
+
+def _has(words: Sequence[str], word: str) -> bool:
+    if len(word) <= SHORT:
+        return word in words
+    return any(found.startswith(word) for found in words)
 
 
 def _words(name: str) -> list[str]:

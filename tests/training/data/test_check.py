@@ -196,3 +196,12 @@ def test_files_of_the_user_stay(tmp_path, capsys, videos, name):
     error = run(tmp_path, capsys, videos, code=2).err
     assert f"{name} exists" in error and error.count("\n") == 1
     assert path.read_bytes() == b"theirs"
+
+
+def test_classes_with_a_side_are_noted(tmp_path, capsys):
+    root = tmp_path / "gestures"
+    for name in ("swipe left", "swipe right"):
+        for number in range(2):
+            films.write_film(root / name / f"{number}.mkv", 9, gop=4)
+    printed = run(tmp_path, capsys, root).out
+    assert "note: flipped clips may be of another class (swipe left" in printed

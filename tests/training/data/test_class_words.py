@@ -29,3 +29,23 @@ def test_a_note_names_some_classes_and_the_setting():
 
 def test_classes_without_a_side_need_no_note():
     assert class_words.flip_note(["jump", "walk"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("classes", "pair"),
+    [
+        (["opening a door", "walk", "ClosingADoor"], ("opening", "Closing")),
+        (["sit", "thumbs up", "thumbs_down"], ("thumbs up", "thumbs_down")),
+        (["stand up", "sit down"], ("stand up", "sit down")),
+    ],
+)
+def test_classes_that_are_each_other_backwards_are_noted(classes, pair):
+    note = class_words.order_note(classes)
+    assert all(name in note for name in pair) and "c2d_*" in note
+
+
+@pytest.mark.parametrize(
+    "classes", [["jump", "walk"], ["open", "clap"], ["pick up and put"]]
+)
+def test_other_classes_need_no_note_of_order(classes):
+    assert class_words.order_note(classes) == ""

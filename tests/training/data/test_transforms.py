@@ -164,3 +164,24 @@ def test_the_whole_frame_is_scaled_alone():
     window, size_px = transforms.whole_window(20, 30, 10)
     assert size_px.numpy().tolist() == [10, 15]
     assert window.numpy().tolist() == [0, 0, 2, 2, 0]
+
+
+def test_colors_are_scaled_and_shifted_alike_in_all_frames():
+    clip = np.stack([frame(5, 7, seed) for seed in range(3)])
+    draws = np.array([[0.5, 1.0, 0.0], [0.5, 0.5, 0.75]], np.float32)
+    jittered = transforms.jitter_colors(clip, draws, 0.4).numpy()
+    np.testing.assert_array_equal(jittered[..., 0], clip[..., 0])
+    middle = 127.5
+    for channel, gain, shift in ((1, 1.4, 0.0), (2, 0.6, 0.5 * 0.4 * middle)):
+        values = clip[..., channel].astype(float)
+        values = (values - middle) * gain + middle + shift
+        expected = np.clip(np.floor(values + 0.5), 0, 255)
+        difference = jittered[..., channel] - expected
+        assert np.abs(difference).max() <= LEVEL
+
+
+def test_without_strength_colors_stay():
+    clip = np.stack([frame(5, 7)])
+    draws = np.full((2, 3), 0.9, np.float32)
+    jittered = transforms.jitter_colors(clip, draws, 0.0).numpy()
+    np.testing.assert_array_equal(jittered, clip)

@@ -21,7 +21,7 @@ def test_ten_by_three_is_the_authors_test():
 
 
 def test_crops_are_as_large_as_the_short_side():
-    assert views_of("--views=2x1", recipe="finetune").crop_px == 128
+    assert views_of("--views=2x1", recipe="finetune").crop_px == 120
     assert views_of("--views=2x1", "--short-side=320").crop_px == 320
     views = views_of("--views=2x1", "--short-side=320", "--crop=300")
     assert (views.short_side_px, views.crop_px) == (320, 300)

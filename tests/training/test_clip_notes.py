@@ -1,0 +1,38 @@
+"""What training says of the order of frames and of flips."""
+
+import dataclasses
+import types
+
+import nonlocal_tf as nl
+from training import fitting
+from training.recipes import get_recipe
+
+RECIPE = get_recipe("finetune")
+SHAPE = (3, 24, 20, 3)
+
+
+def notes(classes, network=RECIPE.model.name, flip=False):
+    recipe = dataclasses.replace(
+        RECIPE,
+        model=dataclasses.replace(RECIPE.model, name=network),
+        sampling=dataclasses.replace(RECIPE.sampling, flip=flip),
+    )
+    model = nl.create_model(network, num_classes=2, clip_shape=SHAPE)
+    dataset = types.SimpleNamespace(classes=classes)
+    return list(filter(None, fitting._clip_notes(recipe, model, dataset)))
+
+
+def test_the_default_network_for_videos_sees_the_order_of_frames():
+    assert notes(["turn left", "turn right"]) == []
+
+
+def test_a_network_that_sees_no_order_says_so():
+    (note,) = notes(["jump", "walk"], "c2d_nl1_small")
+    assert note.startswith("c2d_nl1_small does not see the order of frames")
+    assert "i3d" in note
+
+
+def test_flipping_classes_with_a_side_is_noted():
+    (note,) = notes(["turn left", "turn right"], flip=True)
+    assert "(turn left, turn right)" in note and "sampling.flip=false" in note
+    assert notes(["jump", "walk"], flip=True) == []
