@@ -121,7 +121,7 @@ def test_versions_of_both_kinds_are_kept_apart(saved_detector, tmp_path):
     with pytest.raises(UserError, match="versions of a detector"):
         export.check_out(saved_detector, get_recipe("digits_nl"))
     (saved_detector / "1" / "assets" / "categories.json").unlink()
-    with pytest.raises(UserError, match="something else than a detector"):
+    with pytest.raises(UserError, match="versions that are no detectors"):
         export_detector.export(None, saved_detector)
     assert [p.name for p in saved_model.versions(saved_detector)] == ["1"]
 

@@ -146,9 +146,9 @@ def test_lists_of_steps(text):
 @pytest.mark.parametrize(
     "text",
     [
-        '{"fps": 30, "flip": false}',
-        "{'fps': 30.0, 'flip': False}",
-        "{fps: 30, flip: no}",
+        '{"fps": 30, "flip": true}',
+        "{'fps': 30.0, 'flip': True}",
+        "{fps: 30, flip: yes}",
     ],
 )
 def test_braces_set_the_fields_in_them(text):
@@ -156,7 +156,7 @@ def test_braces_set_the_fields_in_them(text):
     after = recipe_text.override(before, [f"sampling={text}"])
     assert recipe_text.differences(before, after) == [
         f"sampling.fps: {before.sampling.fps}, 30.0",
-        "sampling.flip: True, False",
+        "sampling.flip: False, True",
     ]
 
 

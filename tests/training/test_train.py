@@ -176,8 +176,8 @@ def test_a_rising_validation_loss_is_in_the_last_table(tiny, tmp_path, capsys):
     rows = report.read_metrics(run)
     run.write_metrics([rows[0] | {"val_loss": 2.0}, rows[1] | {"val_loss": 3}])
     train.main([f"--workdir={run.path}"])
-    said = capsys.readouterr().out
-    assert "validation loss  lowest at epoch 1 (2), 50.0 % above it" in said
+    said = " ".join(capsys.readouterr().out.split())
+    assert "validation loss lowest at epoch 1 (2), 50.0 % above it" in said
 
 
 EPOCH = "checkpoints/epoch_0001"

@@ -63,7 +63,7 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     # 9 to 13 frames, of which a clip of two has the first and the last.
     stride = RunFolder(run).read_recipe().sampling.frame_stride
     assert 8 <= stride <= 12
-    printed = capsys.readouterr().out
+    printed = "\n".join(shown)
     assert f"sampling.frame_stride={stride}: clips of 2 frames" in printed
     assert "does not see the order of frames" not in printed
     train.main(arguments)  # the same run, though its command says auto

@@ -6,6 +6,7 @@ A reader is a function of the numbers of a clip's frames to uint8 pixels
 
 import os
 import pathlib
+import shutil
 from collections.abc import Callable
 
 import numpy as np
@@ -159,9 +160,9 @@ def jpeg_frames(folder, frames: int, size: tuple[int, int]) -> Reader:
 
 def records(path: pathlib.Path, folder: pathlib.Path) -> Reader:
     """The film as one record, made as the command makes it."""
-    for name in "ab":  # a data set has classes
+    for name in "ab":  # a data set has classes, and each file counts once
         (folder / "films" / name).mkdir(parents=True)
-        (folder / "films" / name / path.name).symlink_to(path.resolve())
+        shutil.copyfile(path, folder / "films" / name / path.name)
     data = DataConfig(root=str(folder / "films"))
     config = ShardsConfig(data=data, max_frames=10**6, shard_videos=1)
     run = sharding.in_processes(1)

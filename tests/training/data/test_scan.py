@@ -2,6 +2,7 @@
 
 from training import progress
 from training.data import scan
+from training.data.listing import Video
 from training.data.sources import Probe, VideoError
 
 
@@ -9,14 +10,14 @@ class Source:
     """Stands for a storage in which one video of three is bad."""
 
     def probe(self, video):
-        if video == "b":
+        if video.path == "b":
             raise VideoError("the file is empty")
         return Probe(5, 36, 52, 25.0)
 
 
 def test_long_scans_say_how_far_they_are(monkeypatch, capsys):
     monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
-    found = scan.probe_all(Source(), ["a", "b", "c"])
+    found = scan.probe_all(Source(), [Video(name, ()) for name in "abc"])
     assert [isinstance(one, VideoError) for one in found] == [
         False,
         True,

@@ -61,10 +61,10 @@ def test_what_does_not_fit_is_an_error(setting, message):
 
 def test_recipes_of_videos_and_of_pictures_are_told_apart():
     text = recipe_text.to_json(SMALL)
-    with pytest.raises(UserError, match="'model', which the runs of training"):
+    with pytest.raises(UserError, match="This is a detector"):
         recipe_text.from_json(text)
     text = recipe_text.to_json(video_recipe("digits_nl"))
-    with pytest.raises(UserError, match="runs of training.detection"):
+    with pytest.raises(UserError, match="This is a network of videos"):
         recipe_text.from_json(text, recipe.KIND)
 
 

@@ -246,7 +246,7 @@ def seven(tmp_path):
 
 
 def score(dataset, folder, step=by_colour, batch=4, **settings):
-    parts = Parts(folder, settings)
+    parts = Parts(folder, {"split": "test", "weights": "0", **settings})
     return scoring.score_videos(
         step, dataset, "test", TWO_BY_THREE, batch, parts
     )

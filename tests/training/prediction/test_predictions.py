@@ -109,10 +109,11 @@ def test_a_long_timeline_says_how_far_it_is(monkeypatch, capsys):
 
     def look(predictor, path, step_s, progress):
         progress(1, 30)
+        progress(2, 30)
         raise VideoError("it ends")
 
     monkeypatch.setattr(predictions.timeline, "look", look)
     model = stub(lambda pixels: pixels)
     (one,) = predictions.predict_along(model, [Input("1.mp4")], 1.0)
     assert one.reason == "it ends"
-    assert "1 of 30 clips of 1.mp4, about" in capsys.readouterr().err
+    assert "2 of 30 clips of 1.mp4, about" in capsys.readouterr().err
