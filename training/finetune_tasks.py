@@ -111,7 +111,7 @@ def measure(workdir: pathlib.Path, task: str, seed: int, count: int) -> dict:
         pathlib.Path(video["path"]).parent.name == video["top"][0]["class"]
         for video in predicted["videos"]
     ]
-    last = report.read_metrics(run_folder.RunFolder(run))[-1]
+    (*_, last) = report.read_metrics(run_folder.RunFolder(run))
     return {
         "task": task,
         "seed": seed,

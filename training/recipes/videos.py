@@ -50,8 +50,9 @@ def finetune() -> Recipe:
     - A stride that makes a clip as long as the videos, and whole frames in
       tests: what is not in the crop is not seen.
     - No flips, which make one of moving left and moving right.
-    - Colours vary a little and labels are smoothed, against learning some
-      dozen videos by heart. Of colours that vary more, shapes are not learnt.
+    - Colours vary a little, labels are smoothed and weights averaged, against
+      learning some dozen videos by heart. With dropout of one half motion was
+      not learnt in 300 steps.
     """
     return Recipe(
         name="finetune",
@@ -65,14 +66,16 @@ def finetune() -> Recipe:
             max_short_side_px=144,
             crop_px=112,
             flip=False,
-            color_jitter=0.3,
+            color_jitter=0.25,
             eval_short_side_px=120,
         ),
         model=ModelConfig("i3d_strided_nl1_small"),
         optimizer=OptimizerConfig(base_lr=2e-3, warmup_steps=20),
         batch=8,
-        training=TrainingConfig(label_smoothing=0.1),
-        steps=900,
+        training=TrainingConfig(
+            label_smoothing=0.1, ema_decay=0.98, precise_bn_batches=20
+        ),
+        steps=600,
         epoch_steps=150,
         views=ViewsConfig(
             clips=1,
