@@ -7,7 +7,7 @@
 on two CPU cores in less than six minutes, from scratch. Its size is what runs
 there, not what is best. It sees motion and the order of frames. From 24 videos
 of each class it learns to tell kinds of motion, speeds and orders of events,
-but not shapes, for which it has to see more videos: @@FIGURES@@.
+but not shapes: MODEL_ZOO.md has what it reaches.
 `finetune_i3d` is the paper's network for a GPU, from Kinetics weights on your
 disk:
 
