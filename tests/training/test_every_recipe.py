@@ -124,8 +124,6 @@ def small(recipe: Recipe, root) -> list[str]:
         for field in ("steps=1", "epoch_steps=1", "batch=8")
     ]
     settings.append("optimizer.warmup_steps=0")
-    if recipe.training.precise_bn_batches:
-        settings.append("training.precise_bn_batches=1")
     if recipe.data is not None:
         settings += DATA[recipe.dataset](root)
         settings += [
@@ -152,6 +150,8 @@ def tiny(recipe: Recipe) -> list[str]:
         "views.short_side_px=64",
         "views.crop_px=64",
     ]
+    if recipe.training.precise_bn_batches:
+        settings.append("training.precise_bn_batches=1")
     return settings
 
 

@@ -25,8 +25,6 @@ TINY = (
     "--set=sampling.crop_px=32",
     "--set=sampling.eval_short_side_px=36",
     "--set=views=None",
-    "--set=training.ema_decay=None",
-    "--set=training.precise_bn_batches=0",
     "--verbose=0",
 )
 

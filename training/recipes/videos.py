@@ -50,7 +50,7 @@ def finetune() -> Recipe:
     - A stride that makes a clip as long as the videos, and whole frames in
       tests: what is not in the crop is not seen.
     - No flips, which make one of moving left and moving right.
-    - Colours vary, labels are smoothed, weights averaged and steps few, against
+    - Colours vary, labels are smoothed and steps few, against
       learning some dozen videos by heart. With dropout of one half motion was
       not learnt in 300 steps.
     """
@@ -66,15 +66,13 @@ def finetune() -> Recipe:
             max_short_side_px=144,
             crop_px=112,
             flip=False,
-            color_jitter=0.4,
+            color_jitter=0.25,
             eval_short_side_px=120,
         ),
         model=ModelConfig("i3d_strided_nl1_small"),
         optimizer=OptimizerConfig(base_lr=2e-3, warmup_steps=20),
         batch=8,
-        training=TrainingConfig(
-            label_smoothing=0.1, ema_decay=0.98, precise_bn_batches=20
-        ),
+        training=TrainingConfig(label_smoothing=0.1),
         steps=300,
         epoch_steps=100,
         views=ViewsConfig(
