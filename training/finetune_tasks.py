@@ -41,8 +41,8 @@ testing. Videos last 2.4 s; their classes differ in one property alone:
 epoch; times are of the whole command, on a machine busy with other work. **The
 settings of the recipe were chosen on seed 0**, its new videos included: seeds 1
 and 2 are the cleaner test. What limits it: some dozen videos are soon learnt by
-heart, so that more steps do not help; and shapes are not learnt from 24 videos
-of each, from scratch. Made by
+heart (two to four times the steps told motion no better), and shapes are not
+learnt from 24 videos of each, from scratch. Made by
 `python -m training.finetune_tasks runs/finetune_tasks`.
 """
 

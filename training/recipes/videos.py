@@ -4,10 +4,10 @@
         --export savedmodels/videos
 
 `finetune` is small: a network that learns some classes from some dozen videos
-on two CPU cores in less than six minutes, from scratch. Its size is what runs
+on two CPU cores in one to three minutes, from scratch. Its size is what runs
 there, not what is best. It sees motion and the order of frames. From 24 videos
-of each class it learns to tell kinds of motion, speeds and orders of events,
-but not shapes: MODEL_ZOO.md has what it reaches.
+of each class it learns to tell most kinds of motion, orders of events and
+many speeds, but not shapes: MODEL_ZOO.md has what it reaches.
 `finetune_i3d` is the paper's network for a GPU, from Kinetics weights on your
 disk:
 
@@ -50,9 +50,8 @@ def finetune() -> Recipe:
     - A stride that makes a clip as long as the videos, and whole frames in
       tests: what is not in the crop is not seen.
     - No flips, which make one of moving left and moving right.
-    - Colours vary, labels are smoothed and steps few, against
-      learning some dozen videos by heart. With dropout of one half motion was
-      not learnt in 300 steps.
+    - Colours vary, labels are smoothed and steps few, as some dozen videos are
+      soon learnt by heart. With dropout of one half motion was not learnt.
     """
     return Recipe(
         name="finetune",
