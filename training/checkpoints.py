@@ -214,7 +214,7 @@ def save(
         saved_at = (
             f"step {step} of epoch {len(history) + 1}"
             if step
-            else (f"epoch {len(history)}")
+            else f"epoch {len(history)}"
         )
         raise UserError(
             f"{variable} is not finite after {saved_at}; this was not saved. "

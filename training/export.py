@@ -146,10 +146,18 @@ def check_out(out: Path, recipe: Recipe) -> None:
     """Checks a directory for versions of a recipe; makes nothing.
 
     Raises:
-        UserError: it cannot be one, or holds versions of another recipe,
-            which this one would replace for whoever serves it.
+        UserError: it cannot be one, is among the classes of the data, or holds
+            versions of another recipe, which this one would replace for
+            whoever serves it.
     """
     saved_model.check_out(out)
+    if recipe.dataset == "folder" and recipe.data and recipe.data.root:
+        root = remote.as_path(recipe.data.root)
+        if outputs.is_within(out, root):
+            raise UserError(
+                f"{out} is in the folder of the videos, {root}, where every "
+                "folder is a class. Give a directory outside of it."
+            )
     if any(map(saved_model.is_detector, saved_model.versions(out))):
         raise UserError(
             f"{out} holds versions of a detector. Give another directory."

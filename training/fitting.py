@@ -18,6 +18,7 @@ from training import (
     show_training,
 )
 from training.data import Dataset, class_words, dataset_of, pipeline
+from training.errors import UserError
 from training.recipe import Plan, Recipe
 from training.run_folder import RunFolder
 from training.steps import Signals
@@ -48,7 +49,7 @@ def fit(
     Returns:
         The rows of metrics.csv, those of earlier starts included.
     """
-    dataset = dataset_of(chosen)
+    dataset = _dataset_of(chosen, run)
     devices.expect_same("the videos they see", dataset.fingerprint() or "")
     if devices.is_chief:
         run.add_bad_videos(dataset.bad)
@@ -102,6 +103,18 @@ def fit(
     if devices.any_of(sigterm.requested):
         raise Preempted
     return history
+
+
+def _dataset_of(chosen: Recipe, run: RunFolder) -> Dataset:
+    try:
+        return dataset_of(chosen)
+    except UserError as error:
+        if chosen.data is None or checkpoints.latest(run) is None:
+            raise
+        raise UserError(
+            f"{error} If the data of this run has moved, name the new place: "
+            "--set data.root=DIR"
+        ) from error
 
 
 def fit_rest(

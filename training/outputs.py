@@ -181,6 +181,16 @@ def is_same(
     return _identity(first) == _identity(second)
 
 
+def is_within(
+    path: str | os.PathLike | UrlPath, folder: str | os.PathLike | UrlPath
+) -> bool:
+    """Whether a path is a folder or below it, also through links."""
+    if isinstance(path, UrlPath) or isinstance(folder, UrlPath):
+        return f"{path}/".startswith(f"{str(folder).rstrip('/')}/")
+    inner, outer = os.path.realpath(path), os.path.realpath(folder)
+    return os.path.commonpath([inner, outer]) == outer
+
+
 def _identity(path: str | os.PathLike | UrlPath) -> object:
     """Equal for paths of one file, also through symbolic and hard links."""
     if isinstance(path, UrlPath) or remote.is_url(path):

@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if out and found:
             _write(out, found, model, options)
             good = sum(one.scores is not None for one in found)
-            errors = f" and {len(found) - good} errors" * (good < len(found))
+            bad = len(found) - good
+            errors = f" and {bad} error{'s' * (bad > 1)}" * (bad > 0)
             print(f"{good} predictions{errors} written to {out}")
     if options.plot:
         _plot(options, found[0], model)

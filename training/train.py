@@ -18,7 +18,6 @@ from training import (
     fitting,
     recipe,
     recipe_text,
-    remote,
     report,
     run_model,
     strategy,
@@ -50,8 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     run = RunFolder(options.workdir or f"runs/{chosen.name}")
     verbose = train_options.verbosity(options)
-    if options.export:  # what is wrong with it is said now, not at the end
-        export.check_out(remote.as_path(options.export), chosen)
+    out = train_options.export_place(options, run)
+    if out is not None:  # what is wrong with it is said now, not at the end
+        export.check_out(out, chosen)
     devices = strategy.choose(options.devices)
     if not devices.is_chief:
         verbose = 0
@@ -72,9 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if result is None:
         print(f"Worker {devices.worker} of {devices.workers} is done.")
         return
-    exported = (
-        export.export_run(run, options.export) if options.export else None
-    )
+    exported = export.export_run(run, out) if out is not None else None
     print(_summary(chosen, run, result, exported))
 
 
@@ -116,7 +114,7 @@ def train(
     devices = devices or strategy.Devices()
     devices.check(chosen)
     chosen, note = auto_stride.resolve(chosen, run)
-    if note and devices.is_chief:
+    if note and devices.is_chief and verbose:
         print(note)
     if devices.is_chief:
         run.check(chosen)

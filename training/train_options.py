@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from training import cli, recipe_text
+from training import cli, outputs, recipe_text, remote
 from training.errors import UserError
+from training.remote import Path
 from training.run_folder import RunFolder
 
 
@@ -114,6 +115,22 @@ def _check_kind(name: str, kind: recipe_text.Kind) -> None:
             f"{name!r} is the recipe of {title}: use python -m "
             f"{package}.train --recipe {name}"
         )
+
+
+def export_place(options: argparse.Namespace, run: RunFolder) -> Path | None:
+    """The directory that a run is exported to at its end, if any.
+
+    Raises:
+        UserError: it is the run folder itself.
+    """
+    if not options.export:
+        return None
+    if outputs.is_same(options.export, run.path):
+        raise UserError(
+            f"--export {options.export} is the --workdir, which holds the run. "
+            "Give another directory for its SavedModel."
+        )
+    return remote.as_path(options.export)
 
 
 def verbosity(options: argparse.Namespace) -> int:

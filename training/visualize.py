@@ -41,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         clip = seen.of_file(options.clip, recipe, options.at, limits)
         if options.at and clip.clip and not clip.clip.index.stamped:
             print(f"note: {frame_times.UNTRUSTED.format(path=options.clip)}")
+        if clip.clip and (np.diff(clip.clip.numbers) < 0).any():
+            print(
+                f"note: {options.clip} ends before the clip does, which goes "
+                "on at its start: give an earlier --at"
+            )
     else:
         dataset = dataset_of(recipe)
         clip = seen.of_sample(dataset, options.split, options.sample)

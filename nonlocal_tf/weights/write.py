@@ -97,7 +97,9 @@ def form_of(path: str) -> str:
         ValueError: its name does not say.
     """
     for form, end in WRITERS.items():
-        if path.lower().endswith(end):
+        # Keras reads its own files by how their names end, in lower case.
+        name = path if form in ("keras", "h5") else path.lower()
+        if name.endswith(end):
             return form
     ends = ", ".join(f"{end} ({form})" for form, end in WRITERS.items())
     raise ValueError(

@@ -217,6 +217,13 @@ def test_a_run_goes_on_with_its_data_at_another_place(stopped):
     assert RunFolder(run).read_recipe().data.root == str(videos)
 
 
+def test_resuming_says_how_to_name_a_new_place(stopped, capsys):
+    run, videos = stopped
+    videos.rename(videos.with_name("moved"))
+    error = error_of(capsys, train.main, f"--workdir={run}")
+    assert "has moved, name the new place: --set data.root=DIR" in error
+
+
 def test_resuming_says_which_files_differ(stopped, capsys):
     run, videos = stopped
     folder = videos / "train"

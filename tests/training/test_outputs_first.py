@@ -83,6 +83,29 @@ def test_an_output_that_cannot_be_is_refused_first(
 
 
 @pytest.mark.parametrize("command", [train, detection_train])
+def test_an_export_into_the_run_itself_is_refused(command, places, capsys):
+    recipe = "small" if command is detection_train else "digits_nl"
+    new = places / "new"
+    arguments = [f"--recipe={recipe}", f"--workdir={new}", f"--export={new}"]
+    assert cli.run(command.main, arguments) == cli.USER_ERROR
+    assert "is the --workdir, which holds the run" in capsys.readouterr().err
+    assert not new.exists()
+
+
+@pytest.mark.parametrize("name", ["videos", "videos/model"])
+def test_an_export_among_the_classes_is_refused(name, places, capsys):
+    (places / "videos").mkdir()
+    arguments = [
+        "--recipe=finetune",
+        f"--set=data.root={places / 'videos'}",
+        f"--workdir={places / 'new'}",
+        f"--export={places / name}",
+    ]
+    assert cli.run(train.main, arguments) == cli.USER_ERROR
+    assert "where every folder is a class" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [train, detection_train])
 @pytest.mark.parametrize("name", ["a.tflite", "a.onnx", "RUN"])
 def test_an_export_that_is_no_directory_of_versions_is_refused(
     command, name, places, capsys

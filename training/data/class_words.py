@@ -1,6 +1,7 @@
 """Find classes that augmentation or a network without motion may confuse."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 # Beginnings of words; in English, German, French, Spanish and Portuguese.
@@ -20,7 +21,7 @@ OPPOSITES = (
     *(("start", "stop"), ("pick", "put"), ("put", "tak"), ("lift", "drop")),
     *(("clockwise", "counterclockwise"), ("clockwise", "anticlockwise")),
     *(("approach", "reced"), ("grow", "shrink"), ("load", "unload")),
-    *(("öffne", "schließ"), ("links", "rechts"), ("auf", "ab")),
+    *(("öffne", "schliess"), ("links", "rechts"), ("auf", "ab")),
 )
 # Of these, whole words: others begin with them.
 SHORT = 3
@@ -55,7 +56,7 @@ def flip_note(classes: Sequence[str]) -> str:
     more = f" and {len(names) - EXAMPLES} more" * (len(names) > EXAMPLES)
     return (
         f"flipped clips may be of another class ({listed}{more}): train with "
-        "--set sampling.flip=false"
+        "--set sampling.flip=false, which is what finetune does by itself"
     )
 
 
@@ -84,5 +85,6 @@ def _has(words: Sequence[str], word: str) -> bool:
 
 def _words(name: str) -> list[str]:
     """The words of a name in lower case: "turnLeft_02" has turn and left."""
+    name = unicodedata.normalize("NFC", name)  # macOS has accents apart
     parted = re.sub(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])", " ", name)
     return [w for w in re.split(r"[\W\d_]+", parted.casefold()) if w]

@@ -242,12 +242,16 @@ def stream_frames(
 def shows(path: str | os.PathLike) -> bool:
     """Whether a file of unknown kind is a video, and not a still image.
 
-    It is if FFmpeg knows its format and a frame of it can be decoded.
+    It is if FFmpeg knows its container and a frame of it can be decoded.
+    Streams without a container are found in much that is none, such as images
+    within other files.
     """
     try:
         with opened(path, Limits()) as video:
             name = video.format_name
             if name.endswith("_pipe") or name in STILL_FORMATS:
+                return False
+            if not video.has_times:
                 return False
             return next(_decode(video), None) is not None
     except VideoError:

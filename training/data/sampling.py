@@ -7,6 +7,7 @@ them) it takes at each moment the frame that is shown then, some of them twice
 or not at all.
 """
 
+import math
 import os
 from collections.abc import Callable
 
@@ -222,8 +223,10 @@ def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
                     f"Expected {name} to be at least 1. "
                     f"Received: {getattr(config, name)}"
                 )
-    if sampling.fps is not None and sampling.fps <= 0:
-        raise ValueError(f"Expected fps above 0. Received: {sampling.fps}")
+    if sampling.fps is not None and not 0 < sampling.fps < math.inf:
+        raise ValueError(
+            f"Expected fps to be a number above 0. Received: {sampling.fps}"
+        )
     if views.crops not in (0, 1, 3):
         raise ValueError(
             f"Expected crops to be 1, 3, or 0 for whole frames. "

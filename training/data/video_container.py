@@ -19,6 +19,7 @@ from training.data.sources import VideoError
 from training.data.video_limits import Limits
 from training.errors import missing_extra
 
+NO_TIMESTAMPS = 0x80  # of a format's flags: AVFMT_NOTIMESTAMPS
 WEB = ("http://", "https://")
 WEB_PROTOCOLS = "http,https,tcp,tls,crypto,httpproxy"
 # Servers may take so long to answer, and then for each packet of a film.
@@ -59,6 +60,7 @@ class VideoContainer:
     Attributes:
         stream: as given.
         format_name: of the container, as FFmpeg calls it.
+        has_times: whether it is one, and no bare stream, which has no times.
         is_web: whether it is read from a web server. There it is read from
             the start alone: looking for a place in it cannot be timed.
     """
@@ -67,6 +69,7 @@ class VideoContainer:
         self._container = container
         self.stream = stream
         self.format_name = container.format.name
+        self.has_times = not container.format.flags & NO_TIMESTAMPS
         self._limits = limits
         self.is_web = path.startswith(WEB)
         self._spent_s = 0.0

@@ -9,7 +9,6 @@ from training import (
     cli,
     files,
     recipe_text,
-    remote,
     strategy,
     table,
     train_options,
@@ -63,9 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(recipe_text.to_json(chosen))
         return
     run = RunFolder(options.workdir or f"runs/{chosen.name}", recipe.KIND)
-    out = None
-    if options.export:  # what is wrong with it is said now, not at the end
-        out = remote.as_path(options.export)
+    out = train_options.export_place(options, run)
+    if out is not None:  # what is wrong with it is said now, not at the end
         export.check_out(out)
     devices = strategy.choose(options.devices)
     verbose = train_options.verbosity(options)
@@ -78,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 chosen, run, verbose, devices, 60 * options.checkpoint_minutes
             )
     except Preempted:
-        print(f"\nStopped by SIGTERM. To go on: {again}")
+        saved = run.recipe_path.exists()
+        print("\nStopped by SIGTERM." + f" To go on: {again}" * saved)
         return
     except KeyboardInterrupt:
         print(f"\nTo go on from the last checkpoint: {again}")

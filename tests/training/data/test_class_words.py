@@ -37,6 +37,7 @@ def test_classes_without_a_side_need_no_note():
         (["opening a door", "walk", "ClosingADoor"], ("opening", "Closing")),
         (["sit", "thumbs up", "thumbs_down"], ("thumbs up", "thumbs_down")),
         (["stand up", "sit down"], ("stand up", "sit down")),
+        (["Tür o\u0308ffnen", "schließen"], ("ffnen", "schließen")),
     ],
 )
 def test_classes_that_are_each_other_backwards_are_noted(classes, pair):

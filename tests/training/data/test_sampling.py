@@ -131,7 +131,7 @@ BAD = [
     ({"past_end": "warp"}, {}, "past_end"),
     ({}, {"starts": "author"}, "starts"),
     ({"frames": 0}, {}, "frames to be at least 1"),
-    ({"fps": 0.0}, {}, "fps above 0"),
+    ({"fps": 0.0}, {}, "fps to be a number above 0"),
     ({}, {"crops": 2}, "crops to be 1, 3, or 0"),
     ({"crop_px": 300}, {}, "300, 256, 320"),
     ({"min_short_side_px": 330}, {}, "224, 330, 320"),

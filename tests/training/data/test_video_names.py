@@ -46,6 +46,14 @@ def test_what_was_tried_and_shows_no_film_is_passed_over(tmp_path):
     assert sorted_out(tmp_path) == ([], {"": 4, ".x": 2})
 
 
+def test_images_within_a_file_make_no_film_of_it(tmp_path):
+    """As in the warm-up requests of a SavedModel."""
+    write_images(tmp_path / "image.jpg", 1, "JPEG")
+    image = (tmp_path / "image.jpg").read_bytes()
+    (tmp_path / "requests").write_bytes((b"\0head" + image) * 4)
+    assert sorted_out(tmp_path)[0] == []
+
+
 def test_a_damaged_file_that_is_called_a_video_is_one(tmp_path):
     (tmp_path / "a.MTS").write_bytes(b"no film")
     assert sorted_out(tmp_path) == (["a.MTS"], {})
