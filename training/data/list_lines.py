@@ -82,6 +82,31 @@ def divide(line: str, separator: str) -> tuple[str, list[str]]:
     return _unquoted(path), cells[last + 1 :]
 
 
+def with_numbers(
+    root: str, path: str, cells: list[str], separator: str, least: int
+) -> tuple[str, list[str]]:
+    """A path and the cells behind it, where numbers may end the path itself.
+
+    Args:
+        root: of the data set.
+        path: of a line, from `divide`.
+        cells: behind it.
+        separator: between them.
+        least: how many cells have to stay behind the path.
+
+    Returns:
+        The same, or a longer path that there is, where this one is missing.
+    """
+    if len(cells) <= least or "://" in root:
+        return path, cells
+    longer = path
+    for count, cell in enumerate(cells[: len(cells) - least + 1]):
+        if os.path.exists(inside(root, longer)):
+            return longer, cells[count:]
+        longer += f"{separator}{cell}"
+    return path, cells
+
+
 def check_path(path: str, line: str, separator: str, where: str) -> None:
     """Raises a UserError if another separator than ours ends a path."""
     if path.endswith(tuple(MARKS)) and path[-1] != separator:

@@ -18,12 +18,12 @@ before:
     --set dataset=mmaction2_frames --set data.root=rawframes \\
         --set data.train=train.txt --set data.validation=val.txt
 
-A list with offsets looks like one with two labels; so it has a name of its
-own. Numbers are read from the right, so a path may have spaces in it:
-`drinking (31).mp4 1`. Names of the classes, where they are wanted, are one a
-line of a text file: `--set data.classes=label_map.txt`. `data.separator` is
-MMAction2's delimiter, `"\\t"` for a tab. A data set in which any video has
-several labels is multi-label.
+A list with offsets looks like one with two labels; so it has a name of its own.
+Numbers are read from the right, so a path may have spaces in it, and numbers at
+its end where it exists: `drinking (31).mp4 1`, `walk 2 163 1`. Names of the
+classes, where they are wanted, are one a line of a text file: `--set
+data.classes=label_map.txt`. `data.separator` is MMAction2's delimiter, `"\\t"`
+for a tab. A data set in which any video has several labels is multi-label.
 
 Formats as in MMAction2's video_dataset.py, rawframe_dataset.py and
 transforms/loading.py.
@@ -83,7 +83,9 @@ def _read_lists(data: DataConfig, *numbers: str) -> Listing:
         for number, (line, where) in enumerate(lines):
             if number == 0 and list_lines.is_header(line, separator):
                 continue
-            name, counts, labels = _cells(line, separator, numbers, where)
+            name, counts, labels = _cells(
+                line, separator, numbers, where, data.root
+            )
             is_read = labels and all(map(str.isdecimal, labels))
             hint = "" if is_read else list_lines.hint(line, separator)
             unread = hint and list_lines.separator_hint(line, separator)
@@ -114,10 +116,16 @@ def _read_lists(data: DataConfig, *numbers: str) -> Listing:
 
 
 def _cells(
-    line: str, separator: str, numbers: tuple[str, ...], where: str
+    line: str,
+    separator: str,
+    numbers: tuple[str, ...],
+    where: str,
+    root: str,
 ) -> tuple[str, dict[str, int], list[str]]:
     """Path, numbers by name and labels of a line."""
     name, rest = list_lines.divide(line, separator)
+    least = len(numbers) + 1  # a label
+    name, rest = list_lines.with_numbers(root, name, rest, separator, least)
     if len(rest) < len(numbers) or not name:
         hint = list_lines.hint(line, separator)
         raise UserError(

@@ -161,3 +161,22 @@ def test_paths_in_quotes_may_have_the_separator(tmp_path):
     path = write(tmp_path / "t.txt", '"a, b.mp4",0,2,')
     listing = read("mmaction2", DataConfig(train=path, separator=","))
     assert listing.splits["train"] == [Video("a, b.mp4", (0, 2))]
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "frames", "labels"),
+    [
+        ("mmaction2", "walk 2 1", None, (1,)),
+        ("mmaction2", "walk 2 1 3", None, (1, 3)),
+        ("mmaction2_frames", "walk 2 4 1", 4, (1,)),
+    ],
+)
+def test_a_path_that_exists_may_end_in_a_number(
+    tmp_path, name, line, frames, labels
+):
+    (tmp_path / "walk 2").mkdir()
+    path = write(tmp_path / "t.txt", line)
+    listing = read(name, DataConfig(root=str(tmp_path), train=path))
+    (video,) = listing.splits["train"]
+    assert video.path == f"{tmp_path}/walk 2"
+    assert (video.frames, video.labels) == (frames, labels)
