@@ -83,7 +83,7 @@ def test_a_run_is_used_without_its_data(copied, tmp_path, capsys):
 def test_a_run_is_exported_without_its_data(copied, tmp_path):
     export.main([f"--workdir={copied[0]}", f"--out={tmp_path / 'model'}"])
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "jump, walk" in card and "videos: train 6" in card
+    assert "jump, walk" in card and "train 6" in card
 
 
 def test_a_sample_names_the_data_that_is_missing(copied, capsys):

@@ -195,7 +195,12 @@ def _in_classes_of(info: DatasetInfo, listing: Listing) -> Listing:
             "Expected one label a video, as the run is trained on. Received: a "
             "list with several."
         )
-    return Listing(info.classes, splits, info.multi_label)
+    return dataclasses.replace(
+        listing,
+        classes=info.classes,
+        splits=splits,
+        multi_label=info.multi_label,
+    )
 
 
 def _note_trained(run: RunFolder, dataset: VideoDataset) -> None:
