@@ -112,6 +112,8 @@ class UrlPath:
         self.check_writable()
         if not exist_ok and self.exists():
             raise FileExistsError(errno.EEXIST, "File exists", str(self))
+        if "/" not in str(self).partition("://")[2].rstrip("/"):
+            return  # a bucket, which is not for us to make
         with self._errors():
             tf.io.gfile.makedirs(str(self))
 
