@@ -42,7 +42,7 @@ epoch; times are of the whole command, on a machine busy with other work. The
 settings of the recipe were chosen on seeds 0 to 2, their new videos included;
 the seeds below are others. Tasks of the module that are not below were not run
 with these settings. What limits it: some dozen videos are soon learnt by heart,
-and shapes are not learnt from 24 videos of each, from scratch. Made by
+from scratch. Made by
 `python -m training.finetune_tasks runs/finetune_tasks --seeds 3 4 5`.
 """
 
