@@ -18,7 +18,7 @@ import zipfile
 import keras
 import numpy as np
 
-from training import files, finite
+from training import files, finite, table
 from training.errors import UserError
 from training.recipe import Plan
 from training.remote import Path
@@ -107,7 +107,8 @@ def take_up(
     if start.history:  # a kill may have come before its last row
         run.write_metrics(start.history)
     done = start.steps(recipe)
-    print(f"Resuming {run.path} after {done} of {recipe.steps} steps.")
+    steps = table.number_of(recipe.steps, "step")
+    print(f"Resuming {run.path} after {done} of {steps}.")
     return list(start.history)
 
 
@@ -262,10 +263,9 @@ def of_trained(run: RunFolder) -> Checkpoint:
             f"python -m {run.commands}.train --workdir {run.path}"
         )
     if checkpoint.epoch < recipe.epochs:
-        steps = checkpoint.steps(recipe)
-        print(
-            f"note: {run.path} is trained for {steps} of {recipe.steps} steps"
-        )
+        done = checkpoint.steps(recipe)
+        steps = table.number_of(recipe.steps, "step")
+        print(f"note: {run.path} is trained for {done} of {steps}")
     return checkpoint
 
 

@@ -16,6 +16,7 @@ from training import (
     run_model,
     schedules,
     show_training,
+    table,
 )
 from training.data import Dataset, class_words, dataset_of, pipeline
 from training.errors import UserError
@@ -157,7 +158,8 @@ def _announce(
     where = "" if devices.replicas == 1 else f" on {devices.replicas} devices"
     print(
         f"Training {chosen.name} ({trainer.count_params():,} parameters) on "
-        f"{chosen.dataset}: {chosen.steps} steps of {chosen.batch}{where}."
+        f"{chosen.dataset}: {table.number_of(chosen.steps, 'step')} of "
+        f"{chosen.batch}{where}."
     )
     print(dataset.overview(), end="")
     notes = [*dataset.notes(), schedules.scaling_note(chosen)]

@@ -62,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _write(out, found, model, options)
             good = sum(one.scores is not None for one in found)
             bad = len(found) - good
-            errors = f" and {bad} error{'s' * (bad > 1)}" * (bad > 0)
-            print(f"{good} predictions{errors} written to {out}")
+            errors = f" and {table.number_of(bad, 'error')}" * (bad > 0)
+            predictions = table.number_of(good, "prediction")
+            print(f"{predictions}{errors} written to {out}")
     if options.plot:
         _plot(options, found[0], model)
     _end(found)

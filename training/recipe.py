@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Callable
+from typing import Final, Literal
 
 from nonlocal_tf.choices import unknown
 from training import setting_values
@@ -11,7 +12,7 @@ from training.errors import UserError
 
 RECIPES: dict[str, Callable[[], "Recipe"]] = {}
 # Of `SamplingConfig.frame_stride`.
-AUTO = "auto"
+AUTO: Final = "auto"
 
 
 def expand_home(config, *paths: str) -> None:
@@ -43,7 +44,7 @@ class NonLocalConfig:
 
     pairwise: str | None = None
     axes: str | None = None
-    scale: str | float | None = None
+    scale: float | Literal["rsqrt"] | None = None
     places: str | None = None
     bottleneck: int | None = None
     norm: str | None = dataclasses.field(
@@ -255,7 +256,7 @@ class SamplingConfig:
     """
 
     frames: int = 8
-    frame_stride: int | str = 8
+    frame_stride: int | Literal["auto"] = 8
     fps: float | None = None
     past_end: str = "wrap"
     min_short_side_px: int = 256

@@ -67,8 +67,8 @@ class Data(Protocol):
     def training_files(self) -> list[TrainingFile] | None:
         """What it has to train on, or None where that cannot change."""
 
-    def held_out(self) -> dict[str, str]:
-        """A digest of each other split, where those can change."""
+    def held_out(self) -> dict[str, list[TrainingFile]]:
+        """The files of each other split, where those can change."""
 
 
 class RunFolder:
@@ -175,7 +175,8 @@ class RunFolder:
                 files.write_text(self.training_files_path, text)
             labels = {name: label for label, name in enumerate(info.classes)}
             _write_json(self.classes_path, labels)
-            kept = {**dataclasses.asdict(info), "held_out": dataset.held_out()}
+            held_out = _digests(dataset)
+            kept = {**dataclasses.asdict(info), "held_out": held_out}
             _write_json(self.data_path, kept)
 
     def read_info(self) -> DatasetInfo | None:
@@ -205,7 +206,7 @@ class RunFolder:
 
     def _note_held_out(self, before: dict, dataset: Data) -> None:
         """Says which splits are not what the run began with."""
-        now = dataset.held_out()
+        now = _digests(dataset)
         other = [split for split in before if before[split] != now.get(split)]
         if other:
             print(
@@ -240,8 +241,10 @@ class RunFolder:
         how = ""
         if self.training_files_path.exists():
             bad = {b.path for b in dataset.bad if b.split == "train"}
+            held_out = dataset.held_out().values()
+            names = {file.name for split in held_out for file in split}
             how = training_files.differences(
-                self.read_training_files(), now, bad
+                self.read_training_files(), now, bad, names
             )
         elif before.get("sha256") != dataset.fingerprint():
             how = "an older version of the code began it, and kept no names"
@@ -334,6 +337,14 @@ def _hint(path: remote.Path) -> str:
     if any((folder / "saved_model.pb").is_file() for folder in folders):
         return " (This is a SavedModel: give the run it was exported from.)"
     return ""
+
+
+def _digests(dataset: Data) -> dict[str, str]:
+    """Of the files of each split that is not trained on."""
+    return {
+        split: training_files.digest(rows)
+        for split, rows in dataset.held_out().items()
+    }
 
 
 def _write_json(path: remote.Path, content: object) -> None:

@@ -119,6 +119,8 @@ def _read_kind(text: str, kind: Any) -> Any:
         return _read_tuple(text, kind)
     if kind is dict:
         return {key: _read_any(value) for key, value in pairs(text)}
+    if typing.get_origin(kind) is typing.Literal:
+        return _read_word(text, typing.get_args(kind))
     if kind is bool:
         return _read_bool(text)
     if kind is int:
@@ -126,6 +128,12 @@ def _read_kind(text: str, kind: Any) -> Any:
     if kind is float:
         return _read_float(text)
     raise ValueError(f"no {kind}: {text!r}")
+
+
+def _read_word(text: str, words: tuple[str, ...]) -> str:
+    if text.lower() not in words:
+        raise ValueError(f"none of {', '.join(words)}: {text!r}")
+    return text.lower()
 
 
 def _read_bool(text: str) -> bool:
@@ -232,6 +240,8 @@ def _accepted(kind: Any) -> str:
         return f"{{...}} with fields of {', '.join(fields)}"
     if typing.get_origin(kind) is tuple:
         return _accepted_tuple(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        return " or ".join(typing.get_args(kind))
     return {
         bool: "true or false (also yes, no, on, off, 1, 0)",
         int: "a whole number such as 8",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
-from training import progress
+from training import progress, table
 
 SILENT, LIVE, LOG = 0, 1, 2
 WIDTH = 79
@@ -60,7 +60,9 @@ class ShowTraining(keras.callbacks.Callback):
         )
         if self._is_first:
             first = "(the first builds the graph and takes longest)"
-            self._say([f"{self._head()}: {self._of} steps {first}"])
+            self._say(
+                [f"{self._head()}: {table.number_of(self._of, 'step')} {first}"]
+            )
 
     def on_train_batch_end(self, batch, logs=None):
         self._step += 1
@@ -102,9 +104,13 @@ class ShowTraining(keras.callbacks.Callback):
         self._say([f"{self._head()}, {seconds}: {figures[0]}", *figures[1:]])
         epochs = self._epochs - epoch - 1
         if epochs:
-            many = "1 epoch" if epochs == 1 else f"{epochs} epochs"
             seconds = self._left()
-            self._say([f"{many} left", *[seconds] * bool(seconds)])
+            self._say(
+                [
+                    f"{table.number_of(epochs, 'epoch')} left",
+                    *[seconds] * bool(seconds),
+                ]
+            )
 
     def _head(self) -> str:
         return f"Epoch {self._epoch + 1}/{self._epochs}"

@@ -28,6 +28,11 @@ def markdown(rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
+def number_of(count: int, noun: str) -> str:
+    """1, "video" as "1 video" and 1200, "video" as "1200 videos"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def percent(share: float) -> str:
     """0.98125 as "98.1 %"."""
     return f"{100 * share:.1f} %"

@@ -136,6 +136,11 @@ def train(
             run.record_versions(devices.replicas)
         stage = RunFolder(run.image_stage)
         if chosen.image_stage is not None and stage.read_result() is None:
+            if verbose and devices.is_chief:
+                print(
+                    f"First {chosen.image_stage.name}: the network of images "
+                    f"that {chosen.name} is inflated from."
+                )
             train(chosen.image_stage, stage, verbose, devices, every_s)
         history = fitting.fit(chosen, run, verbose, devices, every_s)
         if devices.is_chief:

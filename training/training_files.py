@@ -74,6 +74,7 @@ def differences(
     before: Sequence[TrainingFile],
     now: Sequence[TrainingFile],
     unreadable: Collection[str] = (),
+    held_out: Collection[str] = (),
 ) -> str:
     """How the files of a run differ from those that it began with.
 
@@ -82,6 +83,8 @@ def differences(
         now: the same later. Where all files have other names, what their names
             begin with in common does not count: they may have moved.
         unreadable: paths of those that are there and cannot be read.
+        held_out: names of those that are validated or tested on now: where
+            files are divided by a rule, others that come or go move them.
 
     Returns:
         What differs, with some names and counts; "" if nothing does.
@@ -99,9 +102,11 @@ def differences(
     both = [name for name in old if name in new and old[name] != new[name]]
     changed = {name: _change(old[name], new[name]) for name in both}
     bad = [name for name in gone if _is_one_of(name, unreadable)]
+    moved = [name for name in gone if _is_one_of(name, held_out)]
     parts = [
         _some("added", [name for name in new if name not in old]),
-        _some("gone", [name for name in gone if name not in bad]),
+        _some("gone", [n for n in gone if n not in (*bad, *moved)]),
+        _some("held out now", moved),
         _some("cannot be read", bad),
     ]
     for kind in ("label changed", "content changed"):

@@ -116,6 +116,10 @@ def test_nothing_is_none_or_empty(field, value):
     [
         ("batch", " 8 ", 8),
         ("sampling.flip", " False", False),
+        ("sampling.frame_stride", "AUTO", "auto"),
+        ("sampling.frame_stride", "'Auto'", "auto"),
+        ("sampling.frame_stride", "'8'", 8),
+        ("model.nonlocal_block.scale", '"0.5"', 0.5),
         ("model.name", " i3d_small ", "i3d_small"),
         ("data.separator", " ", " "),
         ("data.separator", r'"\t"', "\t"),

@@ -55,6 +55,12 @@ def test_what_differs_is_counted_and_named():
     )
 
 
+def test_what_is_held_out_now_is_not_gone():
+    now = [*FILES[1:], TrainingFile("jump/new.mp4", "jump", "3 frames")]
+    how = training_files.differences(FILES, now, held_out=["jump/a.mp4"])
+    assert how == ("added: 1 (jump/new.mp4); held out now: 1 (jump/a.mp4)")
+
+
 def test_what_cannot_be_read_is_not_gone():
     how = training_files.differences(FILES, FILES[1:], ["/x/jump/a.mp4"])
     assert how == "cannot be read: 1 (jump/a.mp4)"

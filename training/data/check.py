@@ -198,20 +198,23 @@ def _notes(dataset: VideoDataset) -> list[str]:
     found += dataset.notes()
     short = sum(p.frames == 1 for part in parts.values() for _, p in part)
     if short:
-        found.append(f"{short} videos have one frame")
+        found.append(f"{table.number_of(short, 'video')} with one frame")
     names = dataset.classes
     notes = class_words.flip_note(names), class_words.order_note(names)
     found += filter(None, notes)
     unknown_rate = sum(not p.fps for part in parts.values() for _, p in part)
     if unknown_rate:
-        found.append(f"{unknown_rate} videos do not say their frame rate")
+        found.append(
+            "without a frame rate: " + table.number_of(unknown_rate, "video")
+        )
     guessed = sum(
         not p.stamped for part in parts.values() for _, p in part if p.fps
     )
     if guessed:
         found.append(
-            f"{guessed} videos have time stamps that are missing or out of "
-            "order: their times are those of their average frame rate"
+            "time stamps are missing or out of order in "
+            f"{table.number_of(guessed, 'video')}, whose times are those of "
+            "the average frame rate"
         )
     return found
 

@@ -143,8 +143,8 @@ class Dataset(abc.ABC):
         """The files that are trained on; None if the code makes them."""
         return None
 
-    def held_out(self) -> dict[str, str]:
-        """A digest of the files of each other split, if there are any."""
+    def held_out(self) -> dict[str, list[TrainingFile]]:
+        """The files of each other split, if there are any."""
         return {}
 
     def check_trainable(self) -> None:  # noqa: B027

@@ -49,8 +49,8 @@ class Tree:
         if self.again:
             pairs = [f"{path} is {same}" for path, same in self.again.items()]
             lines.append(
-                f"{len(pairs)} links or second names are left out, so that "
-                f"each file counts once: {listed(pairs)}"
+                "links and second names left out, so that each file counts "
+                f"once: {len(pairs)} ({listed(pairs)})"
             )
         if self.special:
             lines.append(

@@ -27,7 +27,7 @@ import posixpath
 
 import tensorflow as tf
 
-from training import remote
+from training import remote, table
 from training.data import (
     file_names,
     file_tree,
@@ -125,9 +125,11 @@ class _Content:
                 name, _, file = video.removeprefix(start).partition("/")
                 if file:
                     found[name][file] = inside(self.root, video)
-        for name, videos in found.items():
-            if not videos:
-                raise UserError(self._no_videos(start + name))
+        empty = [name for name, videos in found.items() if not videos]
+        if empty:
+            others = file_tree.listed(empty[1:])
+            also = f" Nor are there any in: {others}." * bool(others)
+            raise UserError(self._no_videos(start + empty[0]) + also)
         return found
 
     def left_out(self) -> str:
@@ -195,8 +197,8 @@ def _unread(content: _Content, folders: dict[str, str]) -> list[str]:
     lines = []
     if outside:
         lines.append(
-            f"{len(outside)} videos are in no folder of a class: "
-            f"{file_tree.listed(outside)}"
+            f"{table.number_of(len(outside), 'video')} in no folder of a "
+            f"class: {file_tree.listed(outside)}"
         )
     if folders:
         others = set(content.folders("")) - set(folders.values())

@@ -5,10 +5,12 @@ import concurrent.futures
 import os
 from collections.abc import Hashable, Iterable
 
+from training import table
 from training.data import file_names
 from training.data.listing import Listing, Video
 
 NAMED = 3
+PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
 THREADS = 16  # that ask the disk at once
 
 
@@ -61,7 +63,7 @@ def _labelled_twice(
             ]
             paths = dict.fromkeys(video.path for _, video in group)
             texts.append(f"{' = '.join(paths)} ({', '.join(names)})")
-    return _line(texts, "have different labels where they are listed again")
+    return _line(texts, "with different labels where listed again")
 
 
 def _listed_twice(groups: list[list[tuple[str, Video]]]) -> list[str]:
@@ -75,22 +77,22 @@ def _listed_twice(groups: list[list[tuple[str, Video]]]) -> list[str]:
     return [
         line
         for split, texts in counts.items()
-        for line in _line(texts, f"are listed more than once in {split}")
+        for line in _line(texts, f"listed more than once in {split}")
     ]
 
 
 def _shared(groups: list[list[tuple[str, Video]]]) -> list[str]:
-    shared: dict[str, list[str]] = collections.defaultdict(list)
+    shared: dict[tuple, list[str]] = collections.defaultdict(list)
     for group in groups:
         paths = {split: video.path for split, video in group}
-        if "train" in paths:
-            for split in set(paths) - {"train"}:
-                same = [paths[split], paths["train"]]
-                shared[split].append(" = ".join(dict.fromkeys(same)))
+        for split, other in PAIRS:
+            if split in paths and other in paths:
+                same = [paths[split], paths[other]]
+                shared[split, other].append(" = ".join(dict.fromkeys(same)))
     return [
         line
-        for split, texts in sorted(shared.items())
-        for line in _line(texts, f"of {split} are in train too")
+        for (split, other), texts in shared.items()
+        for line in _line(texts, f"of {split} also in {other}")
     ]
 
 
@@ -100,7 +102,7 @@ def _line(texts: list[str], what: str) -> list[str]:
     more = len(texts) - NAMED
     named = "; ".join(map(file_names.printable, texts[:NAMED]))
     named += f"; and {more} more" if more > 0 else ""
-    return [f"{len(texts)} videos {what}: {named}"]
+    return [f"{table.number_of(len(texts), 'video')} {what}: {named}"]
 
 
 def _identities(videos: Iterable[Video]) -> list[Hashable]:

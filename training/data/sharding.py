@@ -30,6 +30,7 @@ from training.progress import Progress
 from training.recipe import DataConfig
 
 ORDER_SEED = 2018
+SETTINGS = f"{shard_index.NOTES}/settings.json"
 Run = Callable[[Sequence[Task]], Iterable[Shard]]
 
 
@@ -80,7 +81,7 @@ def make(
     kind = command.video_dataset(dataset)
     if kind.source == "records":
         raise UserError(f"The data set {dataset!r} is of shards already.")
-    files.check_writable_folder(remote.as_path(out))
+    _check_folder(out)
     listing = kind.read_lists(config.data)
     tasks = plan(dataset, kind.source, listing, config, out)
     settings = settings_of(dataset, listing, config)
@@ -106,7 +107,8 @@ def make(
             done[shard.name] = shard
             shown.at(count)
             print(
-                f"{shard.name}: {shard.videos - len(shard.bad)} videos, "
+                f"{shard.name}: "
+                f"{table.number_of(shard.videos - len(shard.bad), 'video')}, "
                 f"{len(shard.bad)} bad, {shard.size_bytes / 1e6:.1f} MB",
                 flush=True,
             )
@@ -239,15 +241,22 @@ def _chosen(listing: Listing, config: ShardsConfig) -> dict[str, list[Video]]:
     return chosen
 
 
+def _check_folder(out: str) -> None:
+    """Raises for a folder of other files, before anything is written there."""
+    files.check_writable_folder(remote.as_path(out))
+    if tf.io.gfile.exists(inside(out, SETTINGS)) or not tf.io.gfile.isdir(out):
+        return
+    if names := list_folder(out):
+        raise UserError(
+            f"{out} is neither empty nor a folder of shards: it has "
+            f"{names[0]}. Give another --out."
+        )
+
+
 def _check_settings(out: str, settings: dict) -> None:
     """Remembers the settings, or raises if the folder has others."""
-    path = inside(out, f"{shard_index.NOTES}/settings.json")
+    path = inside(out, SETTINGS)
     if not tf.io.gfile.exists(path):
-        if names := list_folder(out):
-            raise UserError(
-                f"{out} is neither empty nor a folder of shards: it has "
-                f"{names[0]}. Give another --out."
-            )
         files.write_text(remote.as_path(path), json.dumps(settings))
         return
     with tf.io.gfile.GFile(path, "r") as file:

@@ -19,7 +19,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from training import remote, training_files
+from training import remote
 from training.data import (
     file_names,
     file_rows,
@@ -270,7 +270,7 @@ class VideoDataset(Dataset):
 
     def held_out(self):
         return {
-            split: training_files.digest(self.files_of(split))
+            split: self.files_of(split)
             for split in self.probes()
             if split != "train"
         }
@@ -432,8 +432,9 @@ class VideoDataset(Dataset):
             )
         if self._trains and not (good.get("validation") or good.get("test")):
             raise UserError(
-                "The data set has no video to validate or test on: a class "
-                f"needs two or more.{some_of(self.bad)}"
+                "The data set has no video to validate or test on. Give "
+                "data.validation or data.test where it has lists; of folders, "
+                f"one class needs two videos or more.{some_of(self.bad)}"
             )
         return {
             name: Part(name, pairs, self._source, listing)

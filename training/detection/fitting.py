@@ -68,7 +68,7 @@ class Data:
     def training_files(self) -> list[TrainingFile]:
         return image_rows.rows(self.train, self.folder)
 
-    def held_out(self) -> dict[str, str]:
+    def held_out(self) -> dict[str, list[TrainingFile]]:
         return {}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from training import run_folder
+from training import run_folder, table
 from training.data import Dataset
 from training.data.listing import Video
 from training.data.videos import VideoDataset
@@ -221,7 +221,7 @@ def score_examples(step: Step, dataset: Dataset, split: str) -> VideoScores:
 
 def in_words(views: ViewsConfig) -> str:
     """What is looked at of each video."""
-    clips = "1 clip" if views.clips == 1 else f"{views.clips} clips"
+    clips = table.number_of(views.clips, "clip")
     crops = {0: "whole frames", 1: "1 crop", 3: "3 crops"}[views.crops]
     of = f" of {views.crop_px} px" if views.crops else ""
     return (

@@ -107,7 +107,7 @@ def test_what_is_left_out_is_noted(tmp_path, capsys, videos):
     (videos / "jump" / "notes.txt").touch()
     printed = run(tmp_path, capsys, videos).out
     assert "note: passed over 1 file that is no video: 1 .txt\n" in printed
-    assert "jump/up is a folder above it\n" in printed
+    assert "(jump/up is a folder above it)\n" in printed
 
 
 def test_a_list_of_bad_videos_goes_when_they_are_mended(
@@ -174,7 +174,7 @@ def test_classes_without_training_videos_are_noted(tmp_path, capsys):
     )
     printed = capsys.readouterr().out
     assert "note: no video to train on: b" in printed
-    assert "note: 1 videos of test are in train too" in printed
+    assert "note: 1 video of test also in train" in printed
 
 
 def test_other_data_sets_are_refused(tmp_path, capsys):

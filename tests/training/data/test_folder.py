@@ -163,6 +163,14 @@ def test_a_class_without_videos_is_named(tmp_path):
         read("folder", data)
 
 
+def test_all_classes_without_videos_are_named(tmp_path):
+    data = tree(tmp_path, "a/1.mp4", "b/notes.txt")
+    for name in "cd":
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=r"/b, .*Nor are there any in: c; d\.$"):
+        read("folder", data)
+
+
 def test_folders_of_frames_are_told_where_to_go(tmp_path):
     data = tree(tmp_path, "a/1/img_00001.jpg", "b/2/img_00001.jpg")
     with pytest.raises(UserError, match="dataset=mmaction2_frames"):
@@ -224,7 +232,7 @@ def test_videos_in_no_class_are_said(tmp_path):
         *("extra/a/4.mp4", "loose.mp4"),
     )
     assert read("folder", data).notes == (
-        "1 videos are in no folder of a class: loose.mp4",
+        "1 video in no folder of a class: loose.mp4",
         "folders that are no split are not read: extra",
     )
 
@@ -252,7 +260,7 @@ def test_links_to_folders_above_show_no_film_twice(tmp_path):
         "b/2.mp4",
         "b/3.mp4",
     }
-    assert "3 links or second names are left out" in listing.notes[0]
+    assert "left out, so that each file counts once: 3 (" in listing.notes[0]
     assert "a/up is a folder above it" in listing.notes[0]
 
 
@@ -270,7 +278,9 @@ def test_a_film_of_two_classes_is_in_the_first(tmp_path):
 def test_a_split_that_is_another_again_is_named(tmp_path):
     data = tree(tmp_path, "train/a/1.mp4", "train/b/2.mp4")
     (tmp_path / "val").symlink_to("train")
-    with pytest.raises(UserError, match="Received: train; .*val is train$"):
+    with pytest.raises(
+        UserError, match=r"Received: train; .*\(val is train\)$"
+    ):
         read("folder", data)
 
 

@@ -29,9 +29,9 @@ def test_nothing_is_said_of_a_good_list(tmp_path):
 def test_two_labels_of_a_video_are_said(tmp_path):
     found = notes(tmp_path, train=["a.mp4 0", "b.mp4 1", "./a.mp4 1"])
     assert found == [
-        "1 videos have different labels where they are listed again: a.mp4 = "
-        "./a.mp4 (0, 1)",
-        "1 videos are listed more than once in train: a.mp4 (2 times)",
+        "1 video with different labels where listed again: a.mp4 = ./a.mp4 "
+        "(0, 1)",
+        "1 video listed more than once in train: a.mp4 (2 times)",
     ]
 
 
@@ -40,9 +40,8 @@ def test_two_labels_in_two_lists_are_said(tmp_path):
         tmp_path, train=["a.mp4 0", "b.mp4 1"], validation=["a.mp4 1"]
     )
     assert found == [
-        "1 videos have different labels where they are listed again: a.mp4 "
-        "(0, 1)",
-        "1 videos of validation are in train too: a.mp4",
+        "1 video with different labels where listed again: a.mp4 (0, 1)",
+        "1 video of validation also in train: a.mp4",
     ]
 
 
@@ -52,8 +51,8 @@ def test_a_film_is_the_same_through_links(tmp_path):
     os.link(tmp_path / "a.mp4", tmp_path / "c.mp4")
     found = notes(tmp_path, train=["a.mp4 0"], test=["b.mp4 0", "c.mp4 0"])
     assert found == [
-        "1 videos are listed more than once in test: b.mp4 (2 times)",
-        "1 videos of test are in train too: c.mp4 = a.mp4",
+        "1 video listed more than once in test: b.mp4 (2 times)",
+        "1 video of test also in train: c.mp4 = a.mp4",
     ]
 
 
@@ -85,5 +84,15 @@ def test_many_are_named_in_part(tmp_path):
     lines = [f"{number}.mp4 0" for number in range(5)]
     (note,) = notes(tmp_path, train=lines, test=lines)
     assert note == (
-        "5 videos of test are in train too: 0.mp4; 1.mp4; 2.mp4; and 2 more"
+        "5 videos of test also in train: 0.mp4; 1.mp4; 2.mp4; and 2 more"
     )
+
+
+def test_videos_that_validate_and_test_are_said(tmp_path):
+    found = notes(
+        tmp_path,
+        train=["a.mp4 0", "b.mp4 1"],
+        validation=["c.mp4 1"],
+        test=["./c.mp4 1"],
+    )
+    assert found == ["1 video of test also in validation: ./c.mp4 = c.mp4"]

@@ -365,3 +365,4 @@ def test_a_folder_of_something_else_is_refused(root, tmp_path):
     with pytest.raises(UserError, match=r"neither empty .* has index\.json"):
         make(root, tmp_path)
     assert content(tmp_path) == {"index.json": b"theirs"}
+    assert [path.name for path in tmp_path.iterdir()] == ["index.json"]

@@ -68,8 +68,8 @@ def test_each_film_of_a_folder_is_looked_at_once(tmp_path, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed == [
         f"note: {tmp_path}: passed over 1 file that is no video: 1 .txt",
-        f"note: {tmp_path}: 2 links or second names are left out, so that each "
-        "file counts once: b/1.mp4 is a/1.mp4; a/up is a folder above it",
+        f"note: {tmp_path}: links and second names left out, so that each file "
+        "counts once: 2 (b/1.mp4 is a/1.mp4; a/up is a folder above it)",
     ]
 
 
