@@ -110,13 +110,9 @@ def _save(model, output: Path, to: str):
             differs = weights.save_weights(model, scratch, to)
             output.copy_from(scratch)
         return differs
-    scratch = output.with_name(files.SCRATCH_PREFIX + output.name)
-    try:
-        differs = weights.save_weights(model, scratch, to, overwrite=True)
-        scratch.replace(output)
-    finally:
-        scratch.unlink(missing_ok=True)
-    return differs
+    files.remove_leftovers(output)
+    with files.new_file(output) as scratch:
+        return weights.save_weights(model, scratch, to, overwrite=True)
 
 
 def _form_of(output: Path) -> str:

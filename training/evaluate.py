@@ -193,6 +193,8 @@ def score_run(
     if data_settings:
         name += f"_{(dataset.fingerprint() or '')[:8]}"
     folder = remote.as_path(out or run.path / "tests" / f"{split}_{name}")
+    if out is None:
+        files.check_inside(folder, run.path)
     with files.locked(folder):
         if isinstance(dataset, VideoDataset):
             scored = _score_videos(

@@ -32,11 +32,16 @@ class Outputs:
     Args:
         folder: that they are written into; made when the first one is.
         inputs: paths that the command reads, which it never writes over.
+
+    Raises:
+        UserError: the list of files in the folder is a link.
     """
 
     def __init__(
         self, folder: Path, inputs: Iterable[str | os.PathLike | UrlPath] = ()
     ):
+        if isinstance(folder, pathlib.Path) and os.path.lexists(folder / LIST):
+            files.check_regular(folder / LIST)
         self.folder = folder
         self._inputs = {_identity(path) for path in inputs}
         self._digests = _read_list(folder / LIST)
@@ -141,7 +146,8 @@ class Outputs:
             rows = [_row(*pair) for pair in self._digests.items()]
             path.write_text("".join(rows))
             return
-        with path.open("a", encoding="utf-8") as file:
+        opener = files.open_without_following
+        with open(path, "a", encoding="utf-8", opener=opener) as file:
             file.write(_row(name, digest))
 
 

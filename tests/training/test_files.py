@@ -1,4 +1,5 @@
 import errno
+import os
 import uuid
 
 import pytest
@@ -77,6 +78,120 @@ def test_a_locked_folder_keeps_others_out(tmp_path):
                 pass
     with files.locked(tmp_path):
         pass
+
+
+@pytest.fixture
+def victim(tmp_path):
+    """A file outside of the folder that is written into."""
+    path = tmp_path / "victim"
+    path.write_text("theirs")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "handed over"
+    path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_link_for_a_scratch_file_is_not_written_through(folder, victim, link):
+    name = files.SCRATCH_PREFIX + "report.md"
+    getattr(folder / name, link)(victim)
+    files.write_text(folder / "report.md", "mine")
+    assert victim.read_text() == "theirs"
+    assert (folder / "report.md").read_text() == "mine"
+
+
+def test_a_link_for_the_result_is_replaced(folder, victim):
+    (folder / "report.md").symlink_to(victim)
+    files.write_text(folder / "report.md", "mine")
+    assert victim.read_text() == "theirs"
+    assert (folder / "report.md").read_text() == "mine"
+
+
+def test_a_folder_for_a_scratch_file_is_not_in_the_way(folder):
+    (folder / f"{files.SCRATCH_PREFIX}report.md").mkdir()
+    files.write_text(folder / "report.md", "mine")
+    assert (folder / "report.md").read_text() == "mine"
+
+
+def test_a_link_for_a_scratch_directory_is_not_written_through(folder):
+    (folder.parent / "else").mkdir()
+    scratch = folder / f"{files.SCRATCH_PREFIX}made"
+    scratch.symlink_to(folder.parent / "else")
+    with files.new_directory(folder / "made", last="a") as path:
+        (path / "a").write_text("mine")
+    assert not list((folder.parent / "else").iterdir())
+    assert (folder / "made" / "a").read_text() == "mine"
+
+
+def test_names_as_long_as_a_disk_takes_are_written(folder):
+    path = folder / ("\N{SNOWMAN}" * 83 + ".md")
+    files.write_text(path, "mine")
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_no_lock(folder, victim, there):
+    if not there:
+        victim.unlink()
+    (folder / ".lock").symlink_to(victim)
+    with pytest.raises(UserError, match="is a link.*Delete it"):
+        with files.locked(folder):
+            pass
+    assert victim.exists() == there
+    assert not there or victim.read_text() == "theirs"
+
+
+def test_a_fifo_is_no_lock(folder):
+    os.mkfifo(folder / ".lock")
+    with pytest.raises(UserError, match="no regular file.*Delete it"):
+        with files.locked(folder):
+            pass
+
+
+def test_a_folder_is_no_lock(folder):
+    (folder / ".lock").mkdir()
+    with pytest.raises(UserError, match="no regular file.*Delete it"):
+        with files.locked(folder):
+            pass
+
+
+def test_a_lock_keeps_its_content(folder):
+    (folder / ".lock").write_text("theirs")
+    with files.locked(folder):
+        pass
+    assert (folder / ".lock").read_text() == "theirs"
+
+
+def test_locking_removes_old_scratch_of_killed_processes(folder):
+    old = folder / f"{files.SCRATCH_PREFIX}{'0' * 16}-report.md"
+    new = folder / f"{files.SCRATCH_PREFIX}{'1' * 16}-report.md"
+    for path in (old, new):
+        path.write_text("half")
+    os.utime(old, (0, 0))
+    with files.locked(folder):
+        assert not old.exists()
+        assert new.exists()
+
+
+def test_removing_a_linked_directory_removes_the_link(folder):
+    target = folder.parent / "else"
+    target.mkdir()
+    (target / "a").write_text("theirs")
+    (folder / "made").symlink_to(target)
+    files.remove_directory(folder / "made", last="a")
+    assert not (folder / "made").exists()
+    assert (target / "a").read_text() == "theirs"
+
+
+def test_a_path_through_a_link_out_of_a_folder_is_refused(folder):
+    (folder / "tests").symlink_to(folder.parent)
+    with pytest.raises(UserError, match="is a link.*outside"):
+        files.check_inside(folder / "tests" / "middle", folder)
+    files.check_inside(folder / "other" / "middle", folder)
 
 
 def test_sha256_of_a_known_text(tmp_path):

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from training import files
 from training.errors import UserError
 
 POLL_SECONDS = 0.2
@@ -149,7 +150,7 @@ class _Queue:
             self._fail(job, str(error))
             return
         threads = str(threads_each(self.at_once))
-        with open(job.log, "w") as log:
+        with open(job.log, "w", opener=files.open_without_following) as log:
             print(_title(job), file=log, flush=True)
             process = subprocess.Popen(
                 job.command,
@@ -192,8 +193,9 @@ def _title(job: Job) -> str:
 
 def _check_log(job: Job) -> None:
     """Raise a UserError if the log would replace a file of the user's."""
-    if not job.log.exists():
+    if not os.path.lexists(job.log):
         return
+    files.check_regular(job.log)
     with open(job.log, "rb") as log:
         first = log.readline().decode("utf-8", "replace").rstrip("\n")
     if first != _title(job):

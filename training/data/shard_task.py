@@ -9,6 +9,7 @@ import dataclasses
 import errno
 import json
 import os
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -25,6 +26,7 @@ from training.data.shard_index import Record, Shard
 from training.data.sources import Probe, VideoError
 from training.data.video_limits import Limits
 from training.progress import Progress
+from training.url_path import UrlPath
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,55 +69,83 @@ def run(task: Task) -> Shard:
         OSError: it cannot be written; nothing half-written stays.
     """
     path = inside(task.folder, task.name)
-    scratch = _scratch(task)
-    records: list[Record] = []
-    bad: list[tuple[str, str]] = []
-    offset = 0
     try:
-        with tf.io.TFRecordWriter(scratch) as writer:
-            shown = Progress(len(task.videos), f"videos of {task.name}")
-            for done, video in enumerate(task.videos):
-                shown.at(done)
-                try:
-                    made = list(make_records(video, task))
-                except VideoError as error:
-                    name = relative(video.path, task.root)
-                    name = file_names.printable(name)
-                    bad.append((name, " ".join(str(error).split())))
-                    continue
-                for content, record in made:
-                    writer.write(content)
-                    records.append(dataclasses.replace(record, offset=offset))
-                    offset += len(content) + 16  # two lengths' and checksums
-        shard = Shard(
-            name=task.name,
-            split=task.split,
-            sha256=files.sha256(remote.as_path(scratch)),
-            size_bytes=tf.io.gfile.stat(scratch).length,
-            videos=len(task.videos),
-            records=tuple(records),
-            bad=tuple(bad),
-        )
-        if shard.size_bytes != offset:
-            raise OSError(errno.EIO, "written in part", path)
-        _sync(scratch)
-        tf.io.gfile.rename(scratch, path, overwrite=True)
-    except BaseException as error:
-        discard(task)
-        if isinstance(error, tf.errors.ResourceExhaustedError):
-            raise OSError(errno.ENOSPC, "No space left", path) from error
-        if isinstance(error, tf.errors.OpError):
-            raise OSError(errno.EIO, error.message, path) from error
-        raise
+        with _new_file(task) as scratch:
+            shard = _write(task, scratch)
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(errno.ENOSPC, "No space left", path) from error
+    except tf.errors.OpError as error:
+        raise OSError(errno.EIO, error.message, path) from error
     note = remote.as_path(note_path(task.folder, task.name))
     files.write_text(note, shard_index.to_line(shard))
     return shard
 
 
-def discard(task: Task) -> None:
-    """Removes what was written of a shard that did not become finished."""
-    with contextlib.suppress(tf.errors.NotFoundError):
-        tf.io.gfile.remove(_scratch(task))
+def _write(task: Task, scratch: str) -> Shard:
+    """Write the records of a shard to a file."""
+    records: list[Record] = []
+    bad: list[tuple[str, str]] = []
+    offset = 0
+    with tf.io.TFRecordWriter(scratch) as writer:
+        shown = Progress(len(task.videos), f"videos of {task.name}")
+        for done, video in enumerate(task.videos):
+            shown.at(done)
+            try:
+                made = list(make_records(video, task))
+            except VideoError as error:
+                name = relative(video.path, task.root)
+                name = file_names.printable(name)
+                bad.append((name, " ".join(str(error).split())))
+                continue
+            for content, record in made:
+                writer.write(content)
+                records.append(dataclasses.replace(record, offset=offset))
+                offset += len(content) + 16  # two lengths' and checksums
+    shard = Shard(
+        name=task.name,
+        split=task.split,
+        sha256=files.sha256(remote.as_path(scratch)),
+        size_bytes=tf.io.gfile.stat(scratch).length,
+        videos=len(task.videos),
+        records=tuple(records),
+        bad=tuple(bad),
+    )
+    if shard.size_bytes != offset:
+        path = inside(task.folder, task.name)
+        raise OSError(errno.EIO, "written in part", path)
+    return shard
+
+
+@contextlib.contextmanager
+def _new_file(task: Task) -> Iterator[str]:
+    """Yield a scratch file that becomes the shard when the block ends well."""
+    path = remote.as_path(inside(task.folder, task.name))
+    if not isinstance(path, UrlPath):
+        with files.new_file(path) as local:
+            yield str(local)
+        return
+    scratch = inside(task.folder, files.SCRATCH_PREFIX + task.name)
+    try:
+        yield scratch
+        tf.io.gfile.rename(scratch, str(path), overwrite=True)
+    except BaseException:
+        discard([task])
+        raise
+
+
+def discard(tasks: Sequence[Task]) -> None:
+    """Remove what was written of shards that did not become finished.
+
+    Args:
+        tasks: of one folder, which nobody writes to now.
+    """
+    for folder in {task.folder for task in tasks}:
+        files.remove_scratch(remote.as_path(folder), stale_s=0)
+    for task in tasks:
+        if "://" in task.folder:
+            scratch = inside(task.folder, files.SCRATCH_PREFIX + task.name)
+            with contextlib.suppress(tf.errors.NotFoundError):
+                tf.io.gfile.remove(scratch)
 
 
 def finished(task: Task) -> Shard | None:
@@ -222,14 +252,3 @@ def relative(path: str, root: str) -> str:
 def note_path(folder: str, name: str) -> str:
     """Where it is noted that a shard is finished."""
     return inside(folder, f"{shard_index.NOTES}/{name}.json")
-
-
-def _scratch(task: Task) -> str:
-    return inside(task.folder, files.SCRATCH_PREFIX + task.name)
-
-
-def _sync(path: str) -> None:
-    """Waits until a file is on its disk; a store does so by itself."""
-    if "://" not in path:
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())

@@ -87,9 +87,12 @@ def make(
     settings = settings_of(dataset, listing, config)
     for note in listing_notes.notes(listing):
         print(f"note: {note}")
-    tf.io.gfile.makedirs(inside(out, shard_index.NOTES))
+    notes = remote.as_path(out) / shard_index.NOTES
+    files.check_inside(notes, remote.as_path(out))
+    tf.io.gfile.makedirs(str(notes))
     with files.locked(remote.as_path(out)):
         _check_settings(out, settings)
+        shard_task.discard(tasks)  # what killed processes left
         done = {task.name: shard_task.finished(task) for task in tasks}
         left = [
             task
@@ -178,8 +181,7 @@ def in_processes(workers: int) -> Run:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-            for task in tasks:
-                shard_task.discard(task)
+            shard_task.discard(tasks)
 
     return run
 
