@@ -33,7 +33,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from training import files, origins, recipe_text, remote, training_files
-from training.data import BadVideo, scan
+from training.data import BadVideo, own_cache, scan
 from training.data.datasets import DatasetInfo
 from training.errors import UserError
 from training.recipe import Plan
@@ -48,6 +48,10 @@ PACKAGES = (
     "keras",
     "numpy",
 )
+
+
+# Of a run: nothing is written through links in their place.
+FOLDERS = ("checkpoints", "image_stage", "tests", "tensorboard")
 
 
 class Data(Protocol):
@@ -114,9 +118,11 @@ class RunFolder:
         self.check(recipe)
         with files.locked(self.path):
             self.check(recipe)  # it may have been started in between
+            self.check_links()
             if not self.recipe_path.exists():
                 files.write_text(self.recipe_path, recipe_text.to_json(recipe))
             self.checkpoints.mkdir(exist_ok=True)
+            files.remove_scratch(self.checkpoints, stale_s=0)
             yield
 
     def read_recipe(self) -> Any:
@@ -131,11 +137,27 @@ class RunFolder:
                 f"Give the --workdir of a {self.commands}.train command."
                 f"{_hint(self.path)}{remote.missing(self.path)}"
             )
+        self._check_files()
         try:
             text = self.recipe_path.read_text("utf-8")
-            return recipe_text.from_json(text, self._kind)
+            recipe = recipe_text.from_json(text, self._kind)
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.recipe_path}: {error}") from error
+        return own_cache.without_foreign_cache(recipe, self.recipe_path)
+
+    def _check_files(self) -> None:
+        """Raise a UserError for a file whose reading would never end."""
+        if isinstance(self.path, pathlib.Path):
+            for path in self.path.iterdir():
+                if files.is_endless(path):
+                    raise UserError(
+                        f"{path} cannot be read: {files.ENDLESS}. Delete it."
+                    )
+
+    def check_links(self) -> None:
+        """Raise a UserError for a folder that is a link out of the run."""
+        for name in FOLDERS:
+            files.check_inside(self.path / name, self.path)
 
     def record_versions(self, devices: int = 1) -> None:
         """Adds this start, on so many devices, to versions.json."""

@@ -129,6 +129,15 @@ def test_a_bad_file_leaves_nothing_behind(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pkl"]
 
 
+def test_a_link_for_the_scratch_file_is_not_written_through(blobs, tmp_path):
+    folder = tmp_path / "handed over"
+    folder.mkdir()
+    (folder / ".unfinished-b.pyth").symlink_to(tmp_path / "victim")
+    assert run(blobs, folder / "b.pyth", "--to", "slowfast") == 0
+    assert not (tmp_path / "victim").exists()
+    assert (folder / "b.pyth").stat().st_size
+
+
 @pytest.mark.parametrize("link", ["the same", "symbolic", "hard"])
 def test_the_input_is_never_written_over(blobs, capsys, link):
     before, out = blobs.read_bytes(), blobs

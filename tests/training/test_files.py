@@ -159,13 +159,6 @@ def test_a_folder_is_no_lock(folder):
             pass
 
 
-def test_a_lock_keeps_its_content(folder):
-    (folder / ".lock").write_text("theirs")
-    with files.locked(folder):
-        pass
-    assert (folder / ".lock").read_text() == "theirs"
-
-
 def test_locking_removes_old_scratch_of_killed_processes(folder):
     old = folder / f"{files.SCRATCH_PREFIX}{'0' * 16}-report.md"
     new = folder / f"{files.SCRATCH_PREFIX}{'1' * 16}-report.md"

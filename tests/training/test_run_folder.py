@@ -1,10 +1,11 @@
 import csv
 import dataclasses
 import json
+import os
 
 import pytest
 
-from training import recipe_text
+from training import recipe_text, report
 from training.data import BadVideo
 from training.errors import UserError
 from training.recipes import get_recipe
@@ -128,3 +129,76 @@ def test_bad_videos_that_an_earlier_start_found_stay_listed(tmp_path):
         'test,ü.mp4,"says ""no"""',
     ]
     assert not (tmp_path / "bad_videos_worker1.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "image_stage", "tests"])
+def test_a_folder_that_is_a_link_out_of_the_run_is_refused(run, tmp_path, name):
+    open_and_close(run)
+    (tmp_path / "else").mkdir()
+    if name == "checkpoints":
+        run.checkpoints.rmdir()
+    (run.path / name).symlink_to(tmp_path / "else")
+    with pytest.raises(UserError, match=f"{name} is a link.*outside"):
+        open_and_close(run)
+    assert not list((tmp_path / "else").iterdir())
+
+
+def test_a_reopened_run_has_no_scratch_of_killed_checkpoints(run):
+    open_and_close(run)
+    (run.checkpoints / ".unfinished-epoch_0001").mkdir()
+    open_and_close(run)
+    assert not list(run.checkpoints.iterdir())
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def with_cache(run, path):
+    """Write the recipe of a run that names a cache; return the name read."""
+    recipe = get_recipe("finetune")
+    recipe = recipe_text.override(recipe, [f"data.cache={path}"])
+    run.path.mkdir()
+    run.recipe_path.write_text(recipe_text.to_json(recipe))
+    return run.read_recipe().data.cache
+
+
+@pytest.mark.parametrize(
+    "place", ["{tmp}/else.sqlite", "{home}/.config/x.db", "{home}/../y.db"]
+)
+def test_the_cache_of_a_run_is_ignored_outside_of_the_user_s_folders(
+    run, home, tmp_path, capsys, place
+):
+    path = place.format(tmp=tmp_path, home=home)
+    assert with_cache(run, path) is None
+    assert f"note: ignoring data.cache={path}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "place", ["{home}/videos/c.sqlite", "{home}/.cache/else/c.sqlite"]
+)
+def test_the_cache_of_a_run_is_used_in_the_user_s_folders(
+    run, home, capsys, place
+):
+    path = place.format(home=home)
+    assert with_cache(run, path) == path
+    assert not capsys.readouterr().out
+
+
+def test_a_cache_through_a_link_out_of_the_user_s_folders_is_ignored(
+    run, home, tmp_path
+):
+    home.mkdir()
+    (home / "videos").symlink_to(tmp_path)
+    assert with_cache(run, home / "videos" / "c.sqlite") is None
+
+
+@pytest.mark.parametrize("name", ["data.json", "versions.json", "metrics.csv"])
+def test_a_fifo_in_a_run_is_not_waited_for(run, name):
+    open_and_close(run)
+    os.mkfifo(run.path / name)
+    with pytest.raises(UserError, match=f"{name}.*FIFO"):
+        report.write(run)

@@ -77,6 +77,7 @@ class IndexCache:
             self.path = pathlib.Path(os.path.expanduser(path or default_path()))
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = _connect(self.path)
+            self._check_tables()
             # Losing the last entries in a crash costs reading them again.
             self._execute("PRAGMA synchronous=OFF")
             self._execute(CREATE)
@@ -175,6 +176,17 @@ class IndexCache:
                     raise
                 self._do_without(error)
             return self._database.execute(command, values).fetchone()
+
+    def _check_tables(self) -> None:
+        """Raise unless the file is new, or was made here.
+
+        Raises:
+            sqlite3.DatabaseError: it is a database of something else.
+        """
+        tables = "FROM sqlite_master WHERE type='table'"
+        count = self._execute(f"SELECT COUNT(*), MAX(name='videos') {tables}")
+        if count is not None and count[0] and not count[1]:
+            raise sqlite3.DatabaseError("it is a database of something else")
 
     def _do_without(self, error: Exception) -> None:
         """Goes on with a cache in memory, and says so once."""

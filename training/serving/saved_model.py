@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
 from training import files, recipe_text, remote
+from training.data import own_cache
 from training.errors import UserError
 from training.recipe import Recipe
 from training.remote import Path
@@ -108,7 +109,8 @@ def read_recipe(version: Path) -> Recipe | None:
     path = version / ASSETS / RECIPE
     if not path.is_file():
         return None
-    return recipe_text.from_json(path.read_text("utf-8"))
+    recipe = recipe_text.from_json(path.read_text("utf-8"))
+    return own_cache.without_foreign_cache(recipe, path)
 
 
 def _reason(error: Exception) -> str:

@@ -116,6 +116,13 @@ def test_a_stop_ends_the_jobs_that_are_running(tmp_path):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
+def test_a_link_for_a_log_is_not_written_through(tmp_path, capsys):
+    (tmp_path / "a.log").symlink_to(tmp_path / "victim")
+    assert jobs.run([shell(tmp_path, "a", "true")], 1) == ["a"]
+    assert "a.log is a link" in capsys.readouterr().out
+    assert not (tmp_path / "victim").exists()
+
+
 def test_a_log_replaces_no_file_of_the_user(tmp_path, capsys):
     (tmp_path / "a.log").write_text("theirs")
     assert jobs.run([shell(tmp_path, "a", "true")], 1) == ["a"]

@@ -1,5 +1,6 @@
 """What is known of videos, from one process to the next."""
 
+import contextlib
 import os
 import sqlite3
 
@@ -209,3 +210,12 @@ def test_bounds_hold_for_what_is_kept(tmp_path, film):
     small = Limits(max_pixels=99)
     with pytest.raises(VideoError, match="max_pixels=99"):
         IndexCache(tmp_path / "c", small).index(str(film))
+
+
+def test_a_database_of_something_else_is_refused_untouched(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "c")) as database:
+        database.execute("CREATE TABLE cookies (name TEXT)")
+    before = (tmp_path / "c").read_bytes()
+    with pytest.raises(UserError, match="database of something else"):
+        IndexCache(tmp_path / "c")
+    assert (tmp_path / "c").read_bytes() == before

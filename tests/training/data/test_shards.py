@@ -276,6 +276,25 @@ def test_a_process_killed_in_a_shard_leaves_nothing_that_counts(
     assert not list(tmp_path.glob(".unfinished-*"))
 
 
+def test_links_in_a_folder_of_shards_are_not_written_through(root, tmp_path):
+    folder, victim = tmp_path / "handed over", tmp_path / "victim"
+    make(root, folder)
+    name = "train-00001-of-00002.tfrecord"
+    (folder / name).unlink()
+    (folder / f".unfinished-{name}").symlink_to(victim)
+    make(root, folder)
+    assert (folder / name).exists()
+    assert not victim.exists()
+
+
+def test_notes_of_shards_in_another_folder_are_refused(root, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".shards").symlink_to(tmp_path / "else")
+    with pytest.raises(UserError, match=r"\.shards is a link"):
+        make(root, tmp_path / "out")
+    assert not (tmp_path / "else").exists()
+
+
 def test_a_shard_that_was_cut_off_is_made_again(root, out, tmp_path):
     make(root, tmp_path)
     path = tmp_path / "train-00001-of-00002.tfrecord"
