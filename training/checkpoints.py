@@ -18,7 +18,7 @@ import zipfile
 import keras
 import numpy as np
 
-from training import files, finite, table
+from training import files, finite, quoting, table
 from training.errors import UserError
 from training.recipe import Plan
 from training.remote import Path
@@ -260,7 +260,8 @@ def of_trained(run: RunFolder) -> Checkpoint:
     if checkpoint is None:
         raise UserError(
             f"{run.path} has no checkpoint yet. Go on training it with: "
-            f"python -m {run.commands}.train --workdir {run.path}"
+            f"python -m {run.commands}.train --workdir "
+            f"{quoting.shell(run.path)}"
         )
     if checkpoint.epoch < recipe.epochs:
         done = checkpoint.steps(recipe)

@@ -8,13 +8,12 @@ export is a numbered version in a directory, as TensorFlow Serving expects it.
 
 import hashlib
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 
 import keras
 
-from training import cli, files, origins, outputs, remote, run_model
+from training import cli, files, origins, outputs, quoting, remote, run_model
 from training.errors import UserError
 from training.recipe import Recipe
 from training.remote import Path
@@ -65,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = export_run(run, out, options.quantize)
     print(
         f"SavedModel: {path}\nServe it: python -m training.serve_config "
-        f"--model {shlex.quote(str(path.parent))}"
+        f"--model {quoting.shell(path.parent)}"
     )
 
 

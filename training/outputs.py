@@ -54,6 +54,14 @@ class Outputs:
             return False
         return path.is_file() and self._digests[name] == files.sha256(path)
 
+    def is_replaceable(self, name: str) -> bool:
+        """Whether `write_bytes` would replace nothing of the user's."""
+        try:
+            self.check(name)
+        except UserError:
+            return False
+        return True
+
     def check(self, name: str) -> None:
         """Raise unless a file can be written without replacing the user's.
 

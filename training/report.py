@@ -11,7 +11,7 @@ import io
 import sys
 from collections.abc import Sequence
 
-from training import cli, files, remote, table
+from training import cli, files, quoting, remote, table
 from training.errors import UserError
 from training.recipe import Recipe
 from training.reporting import curves, report_sections, report_tests
@@ -127,9 +127,18 @@ def _head(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
         status = (
             f"**Not finished:** {len(rows):,} of {recipe.epochs:,} epochs, "
             f"{recipe.steps_after(len(rows)):,} of {recipe.steps:,} steps. To "
-            f"go on: `python -m training.train --workdir {run.path}`"
+            f"go on: {_command('train', run)}"
         )
-    return f"# {recipe.name}\n\n{recipe.description}\n\n{status}"
+    name = quoting.one_line(recipe.name)
+    return f"# {name}\n\n{quoting.one_line(recipe.description)}\n\n{status}"
+
+
+def _command(name: str, run: RunFolder) -> str:
+    """A command on a run, as code of Markdown."""
+    workdir = quoting.shell(run.path)
+    return quoting.markdown_code(
+        f"python -m training.{name} --workdir {workdir}"
+    )
 
 
 def _curves(run: RunFolder, rows: Sequence[Row]) -> str:
@@ -143,10 +152,7 @@ def _curves(run: RunFolder, rows: Sequence[Row]) -> str:
         titles = ", ".join(panel.title for panel in drawn)
         shown = f"![Curves over the steps: {titles}]({CURVES})"
     except ImportError as error:
-        shown = (
-            f"{error}; then draw the curves with: "
-            f"`python -m training.report --workdir {run.path}`"
-        )
+        shown = f"{error}; then draw the curves with: {_command('report', run)}"
     return f"## Curves\n\n{shown}\n\n{_epochs(rows)}"
 
 

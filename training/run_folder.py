@@ -219,7 +219,8 @@ class RunFolder:
         path = self.training_files_path
         if not path.exists():
             return []
-        return training_files.from_csv(path.read_text("utf-8"), path)
+        # Text files lose carriage returns, which names may have.
+        return training_files.from_csv(path.read_bytes().decode("utf-8"), path)
 
     def keep_places(self, recipe: Plan) -> None:
         """Take over where the data is now, after `check_data`."""

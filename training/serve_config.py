@@ -1,7 +1,5 @@
 """Writes what TensorFlow Serving needs to serve SavedModels of export."""
 
-import hashlib
-import json
 import os
 import pathlib
 import re
@@ -9,18 +7,16 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from training import cli, files, remote
+from training import cli, outputs, quoting, remote
 from training.errors import UserError
 from training.serving import saved_model, serving_files
 from training.url_path import UrlPath
 
 EXAMPLE = "python -m training.serve_config --model savedmodels/digits_nl"
 OUT = "savedmodels/serving"
-# What was written, so that a user's own files are told apart.
-DIGESTS = ".written.json"
 # What is neither special in a URL nor in the files that name models.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-PLAIN_PATH = re.compile(r"[A-Za-z0-9._/-]+")
+PLAIN_PATH = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._/-]*")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -64,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def write(
     models: Sequence[str], out: str, batching: bool = False
-) -> list[pathlib.Path]:
+) -> list[remote.Path]:
     """Writes all files of a deployment.
 
     Args:
@@ -86,47 +82,20 @@ def write(
         for name, text_of in serving_files.FILES.items()
     }
     folder = pathlib.Path(os.path.expanduser(out))
-    _check_own_files(folder, texts)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        files.write_text(folder / name, text)
-    digests = {name: _digest(text.encode()) for name, text in texts.items()}
-    files.write_text(folder / DIGESTS, json.dumps(digests, indent=1) + "\n")
-    return [folder / name for name in texts]
+    written = outputs.Outputs(folder)
+    _check_own_files(written, texts)
+    return [written.write_text(name, text) for name, text in texts.items()]
 
 
-def _check_own_files(folder: pathlib.Path, texts: dict[str, str]) -> None:
-    """Raises a UserError if files would be lost that are not this command's."""
-    digests = _read_digests(folder)
-    foreign = []
-    for name, text in texts.items():
-        path = folder / name
-        if path.is_file():
-            content = path.read_bytes()
-            is_own = _digest(content) == digests.get(name)
-            if not is_own and content != text.encode():
-                foreign.append(path)
-        elif os.path.lexists(path):
-            foreign.append(path)
+def _check_own_files(written: outputs.Outputs, texts: dict[str, str]) -> None:
+    """Raise a UserError if a file is in the way that no command wrote."""
+    foreign = [name for name in texts if not written.is_replaceable(name)]
     if foreign:
+        paths = ", ".join(str(written.folder / name) for name in foreign)
         raise UserError(
-            f"{', '.join(map(str, foreign))}: not written by this command, or "
-            "changed since. Nothing was written. Move or delete, or give "
-            "another folder: --out DIR"
+            f"{paths}: not written by a command, or changed since. Nothing was "
+            "written. Move or delete, or give another folder: --out DIR"
         )
-
-
-def _read_digests(folder: pathlib.Path) -> dict[str, str]:
-    """SHA-256 of what this command wrote into a folder, by names of files."""
-    try:
-        digests = json.loads((folder / DIGESTS).read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return {}
-    return digests if isinstance(digests, dict) else {}
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def plan(
@@ -137,6 +106,8 @@ def plan(
     Raises:
         UserError: as `write` does.
     """
+    for path in (*models, out):
+        _check_plain(path)
     named: dict[str, pathlib.Path] = {}
     for model in models:
         path = _checked(model)
@@ -155,13 +126,25 @@ def plan(
             "folder in common for an image to be built from. Give --out beside "
             "the models."
         )
+    place = pathlib.Path(os.path.relpath(context)).as_posix()
+    _check_plain(place)
     return serving_files.Deployment(
         models={name: _below(path, context) for name, path in named.items()},
-        context=pathlib.Path(os.path.relpath(context)).as_posix(),
+        # Else commands take it for an option.
+        context=f"./{place}" if place.startswith("-") else place,
         folder=_below(folder, context),
         batching=batching,
         command=_command(models, out, batching),
     )
+
+
+def _check_plain(path: str) -> None:
+    """Raise a UserError for a path that would be several lines of a file."""
+    if not quoting.is_plain(path):
+        raise UserError(
+            "Expected paths without line breaks and control characters. "
+            f"Received: {path!r}; rename the folder."
+        )
 
 
 def _checked(model: str) -> pathlib.Path:
@@ -206,7 +189,8 @@ def _below(path: pathlib.Path, context: pathlib.Path) -> str:
     if not PLAIN_PATH.fullmatch(relative):
         raise UserError(
             "Paths in these files are of letters, digits, '.', '_', '-' and "
-            f"'/'. Received: {relative!r} below {context}; rename it."
+            "'/', and do not begin with '-'. Received: "
+            f"{relative!r} below {context}; rename it."
         )
     return relative
 

@@ -16,6 +16,7 @@ from training import (
     export,
     files,
     fitting,
+    quoting,
     recipe,
     recipe_text,
     report,
@@ -210,11 +211,11 @@ def _summary(
     rising = overfitting.rising_loss(report.read_metrics(run))
     if rising:
         rows.insert(2, ("validation loss", rising))
-    workdir = f"--workdir {run.path}"
+    workdir = f"--workdir {quoting.shell(run.path)}"
     what = "--sample 0" if chosen.data is None else '"my video.mp4"'
     commands: list[tuple[str, ...]] = []
     if exported:
-        model = f"--model {exported.parent}"
+        model = f"--model {quoting.shell(exported.parent)}"
         commands.append(("predict", "predict", model, what))
         commands.append(("a page", "app", model))
     if "_nl" in chosen.model.name:
@@ -224,8 +225,8 @@ def _summary(
     if exported:
         commands.append(("serve", "serve_config", model))
     else:
-        out = f"--out savedmodels/{run.path.resolve().name}"
-        commands.append(("export", "export", workdir, out))
+        name = quoting.shell(f"savedmodels/{run.path.resolve().name}")
+        commands.append(("export", "export", workdir, f"--out {name}"))
     typed = [(title, train_options.module(*rest)) for title, *rest in commands]
     return (
         f"\n{chosen.name}\n{table.render(rows)}\n\nTry next\n"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from training import cli, outputs, recipe_text, remote
+from training import cli, outputs, quoting, recipe_text, remote
 from training.errors import UserError
 from training.remote import Path
 from training.run_folder import RunFolder
@@ -144,14 +144,18 @@ def resume(
     run: RunFolder, options: argparse.Namespace, command: str = "train"
 ) -> str:
     """The command that goes on with a run."""
-    also = [f"--export {options.export}"] if options.export else []
+    also = []
+    if options.export:
+        also.append(f"--export {quoting.shell(options.export)}")
     also += [f"--devices {options.devices}"] if options.devices else []
-    return module(command, f"--workdir {run.path}", *also)
+    return module(command, f"--workdir {quoting.shell(run.path)}", *also)
 
 
 def module(name: str, *options: str) -> str:
     """A command as it can be typed here, with or without an activated venv."""
     found = shutil.which("python")
     activated = found and os.path.abspath(found) == sys.executable
-    python = "python" if activated else os.path.relpath(sys.executable)
+    python = "python"
+    if not activated:
+        python = quoting.shell(os.path.relpath(sys.executable))
     return " ".join([python, "-m", f"training.{name}", *options])

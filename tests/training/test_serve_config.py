@@ -15,7 +15,7 @@ from google.protobuf import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-from training import cli, serve_config
+from training import cli, outputs, serve_config
 from training.serving import serving_files
 
 yaml = pytest.importorskip("yaml")
@@ -111,7 +111,7 @@ def test_the_default_folder_is_not_in_git():
         [*git, "ls-files", folder], check=True, capture_output=True
     )
     assert tracked.stdout == b""
-    for name in (*serving_files.FILES, serve_config.DIGESTS):
+    for name in (*serving_files.FILES, outputs.LIST):
         subprocess.run(
             [*git, "check-ignore", "--quiet", f"{folder}/{name}"], check=True
         )
@@ -121,7 +121,7 @@ def test_its_own_files_are_made_anew(models, capsys):
     before = write(models)
     after = write(lambda *names: [f"--model={n}" for n in names], "--batching")
     assert after["Dockerfile"] != before["Dockerfile"]
-    assert set(after) == {*serving_files.FILES, serve_config.DIGESTS}
+    assert set(after) == {*serving_files.FILES, outputs.LIST}
     printed = capsys.readouterr().out
     for name in serving_files.FILES:
         assert printed.count(f"Written: {DEFAULT / name}\n") == 2
@@ -331,3 +331,34 @@ def test_without_arguments_it_lists_the_models(models, capsys):
     serve_config.main([])
     printed = capsys.readouterr().out
     assert "savedmodels/a" in printed and serve_config.EXAMPLE in printed
+
+
+BREAKS = ("a\nRUN touch x", "a\rb", "a\x85b", "a\u2028b", "a\x1b[2Jb")
+
+
+@pytest.mark.parametrize("name", BREAKS)
+@pytest.mark.parametrize("option", ["--out", "--model"])
+def test_a_line_break_in_a_folder_is_refused(models, capsys, name, option):
+    (model,) = models(f"{name}/digits_nl")
+    arguments = [model, f"--out={name}/serving"]
+    if option == "--model":
+        arguments[1] = "--out=serving"
+    assert cli.run(serve_config.main, arguments) == 2
+    error = capsys.readouterr().err
+    assert "line breaks and control characters" in error
+    assert "rename" in error
+    assert not list(pathlib.Path.cwd().rglob("Dockerfile"))
+
+
+def test_a_folder_that_looks_like_an_option_is_not_one(models):
+    models("-v/digits_nl")
+    serve_config.main(["--model=-v/digits_nl", "--out=-v/serving"])
+    text = pathlib.Path("-v/serving/Dockerfile").read_text()
+    assert "docker build -f ./-v/serving/Dockerfile" in text
+    assert "COPY digits_nl/" in text
+
+
+def test_a_name_that_docker_takes_for_a_flag_is_refused(models, capsys):
+    arguments = [*models("--link/digits_nl"), "--out=serving"]
+    assert cli.run(serve_config.main, arguments) == 2
+    assert "--link" in capsys.readouterr().err

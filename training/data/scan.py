@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Sequence
 
-from training import files
+from training import files, quoting
 from training.data import file_names
 from training.data.datasets import BadVideo
 from training.data.listing import Video
@@ -58,17 +58,15 @@ def read_bad_videos(path: Path) -> list[BadVideo]:
     """What `write_bad_videos` wrote; nothing if there is no such file."""
     if not path.exists():
         return []
-    rows = csv.reader(io.StringIO(path.read_text("utf-8"), newline=""))
+    text = path.read_bytes().decode("utf-8")  # carriage returns are names'
+    rows = csv.reader(io.StringIO(text, newline=""))
     return [BadVideo(*row) for row in list(rows)[1:] if len(row) == 3]
 
 
 def as_csv(bad: Sequence[BadVideo]) -> str:
     """A list of bad videos as it is written."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["split", "path", "reason"])
-    writer.writerows((b.split, b.path, b.reason) for b in bad)
-    return text.getvalue()
+    rows = ((b.split, b.path, b.reason) for b in bad)
+    return quoting.csv_text([("split", "path", "reason"), *rows])
 
 
 def check_share(

@@ -5,11 +5,10 @@ training.detection.saved_detector` has the signatures. Each export is a
 numbered version in a directory, as TensorFlow Serving expects it.
 """
 
-import shlex
 import sys
 from collections.abc import Sequence
 
-from training import cli, files, remote
+from training import cli, files, quoting, remote
 from training.detection import predict, saved_detector
 from training.detection.trained import Trained
 from training.errors import UserError
@@ -46,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = export(predict.load(options), out, options.quantize)
     print(
         f"SavedModel: {path}\nServe it: python -m training.serve_config "
-        f"--model {shlex.quote(str(path.parent))}"
+        f"--model {quoting.shell(path.parent)}"
     )
 
 

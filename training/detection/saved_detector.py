@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.detection import tf_ops, transform
+from training import quoting
 from training.detection import upright
 from training.detection.trained import Trained
 from training.errors import UserError
@@ -67,7 +68,7 @@ def _module(model: Trained, scratch: pathlib.Path, dtype: str):
     module.weights = [stored.kept for stored in kept]
     module.scales = [stored.scale for stored in kept]
     names = scratch / saved_model.CLASSES
-    lines = "".join(f"{one.name}\n" for one in model.categories)
+    lines = quoting.lines(one.name for one in model.categories)
     names.write_text(lines, "utf-8")
     about = scratch / saved_model.CATEGORIES
     rows = [dataclasses.asdict(one) for one in model.categories]

@@ -8,6 +8,7 @@ from training import (
     checkpoints,
     cli,
     files,
+    quoting,
     recipe_text,
     strategy,
     table,
@@ -223,14 +224,14 @@ def _summary(
             rows.append((f"validation, {kind}", ", ".join(shown)))
     if not scores:
         rows.append(("validation", "none (--set data.validation=FILE.json)"))
-    workdir = f"--workdir {run.path}"
+    workdir = f"--workdir {quoting.shell(run.path)}"
     commands: list[tuple[str, ...]] = [
         ("predict", "predict", "PICTURES", workdir, "--out found"),
         ("evaluate", "evaluate", workdir),
     ]
     if exported is None:
-        out = f"--out savedmodels/{run.path.resolve().name}"
-        commands.append(("export", "export", workdir, out))
+        name = quoting.shell(f"savedmodels/{run.path.resolve().name}")
+        commands.append(("export", "export", workdir, f"--out {name}"))
     typed = [
         (title, train_options.module(f"detection.{name}", *rest))
         for title, name, *rest in commands

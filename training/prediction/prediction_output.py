@@ -14,15 +14,13 @@ FILE.csv
     path,time_s,start_s,end_s,class_1,score_1,...,error   with a timeline
 """
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from training import outputs, remote
+from training import outputs, quoting, remote
 from training.errors import UserError
 from training.prediction.predictions import Prediction
 from training.remote import Path
@@ -115,17 +113,14 @@ def as_csv(
     along = any(one.timeline is not None for one in found)
     times = ["time_s", "start_s", "end_s"] if along else []
     names = [f"{kind}_{n + 1}" for n in range(top) for kind in CELLS]
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, ["path", *times, *names, "error"], lineterminator="\n"
+    head = ["path", *times, *names, "error"]
+    rows = (
+        {"path": one.path, **moments, **cells}
+        for one in found
+        for moments, cells in _rows(one, classes, top, names)
     )
-    writer.writeheader()
-    for one in found:
-        writer.writerows(
-            {"path": one.path, **moments, **cells}
-            for moments, cells in _rows(one, classes, top, names)
-        )
-    return text.getvalue()
+    cells = ([row.get(name, "") for name in head] for row in rows)
+    return quoting.csv_text([head, *cells])
 
 
 CELLS = ("class", "score")

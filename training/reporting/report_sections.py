@@ -5,10 +5,9 @@ import csv
 import dataclasses
 import io
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 
-from training import recipe_text, table
+from training import quoting, recipe_text, table
 from training.recipe import Recipe
 from training.recipes import RECIPES
 from training.reporting import overfitting, time_spent
@@ -60,8 +59,9 @@ def repeat(recipe: Recipe) -> str:
     build = RECIPES.get(recipe.name)
     if build is None:
         parts.append(
-            f"This version has no recipe `{recipe.name}`; recipe.json has all "
-            "of its settings."
+            "This version has no recipe "
+            f"{quoting.markdown_code(recipe.name)}; recipe.json has all of its "
+            "settings."
         )
         return "\n\n".join(parts)
     settings = recipe_text.settings(build(), recipe)
@@ -71,7 +71,7 @@ def repeat(recipe: Recipe) -> str:
             "this run's by `--set`; recipe.json has all of its settings."
         )
     else:
-        sets = [f"--set {shlex.quote(setting)}" for setting in settings]
+        sets = [f"--set {quoting.shell(setting)}" for setting in settings]
         words = [
             f"python -m training.train --recipe {recipe.name}",
             f"--workdir runs/{recipe.name}_again",
@@ -80,7 +80,9 @@ def repeat(recipe: Recipe) -> str:
         parts.append("```sh\n" + " \\\n    ".join(words) + "\n```")
     changed = recipe_text.differences(build(), recipe)
     if changed:
-        lines = "\n".join(f"- `{line}`" for line in changed)
+        lines = "\n".join(
+            f"- {quoting.markdown_code(line)}" for line in changed
+        )
         parts.append(f"Other than in the recipe (there, here):\n\n{lines}")
     else:
         parts.append("All settings are the recipe's.")
@@ -130,9 +132,10 @@ def machines(run: RunFolder) -> str:
     ]
     again = len(starts) - 1
     often = "once" if again == 1 else f"{again} times"
+    began = str(starts[0].get("started", "a time that is not recorded"))
     return (
         "## Machines and versions\n\n"
-        f"Started at {starts[0].get('started', 'a time that is not recorded')} "
+        f"Started at {quoting.one_line(began)} "
         f"and {f'resumed {often}' if again else 'never resumed'}.\n\n"
         f"{table.markdown([head, *lines])}"
     )
@@ -185,13 +188,15 @@ def image_stage(run: RunFolder, recipe: Recipe) -> str:
     measured = stage.read_result() or {}
     accuracy = measured.get("accuracy")
     came = "" if accuracy is None else f", accuracy {table.percent(accuracy)}"
-    name = stage.read_recipe().name
+    name = quoting.one_line(stage.read_recipe().name)
     if (stage.path / "report.md").exists():
         link = f"{stage.path.name}/report.md"
         return f"Image stage: [{name}]({link}){came}."
+    workdir = quoting.shell(stage.path)
+    command = f"python -m training.report --workdir {workdir}"
     return (
         f"Image stage: {name}{came}; for its report: "
-        f"`python -m training.report --workdir {stage.path}`"
+        f"{quoting.markdown_code(command)}"
     )
 
 

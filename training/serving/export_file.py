@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from training import files, outputs
+from training import files, outputs, quoting
 from training.errors import UserError
 from training.remote import Path
 from training.serving import comparison
@@ -54,7 +54,7 @@ def write(
     )
     written = outputs.Outputs(path.parent)
     written.write_bytes(path.name, content)
-    written.write_text(path.name + CLASSES, "\n".join(served.classes) + "\n")
+    written.write_text(path.name + CLASSES, quoting.lines(served.classes))
     far = f"of {name}, at most {error:.1e} from the network's"
     return len(content), far
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from nonlocal_tf import preprocess
-from training import origins, report, run_folder, table
+from training import origins, quoting, report, run_folder, table
 from training.evaluation import video_scores
 from training.recipe import Recipe
 from training.reporting import report_sections, report_tests
@@ -53,9 +53,10 @@ def render(
     recipe = _without_folders(run.read_recipe())
     model = SavedModel(version)
     rows = report.read_metrics(run)
+    description = quoting.one_line(recipe.description)
     parts = [
-        f"# {name}",
-        f"{recipe.description[:1].upper()}{recipe.description[1:]}. A "
+        f"# {quoting.one_line(name)}",
+        f"{description[:1].upper()}{description[1:]}. A "
         "SavedModel, made by `python -m training.export`; loading it takes "
         "TensorFlow alone.",
         _signatures(served, model),
@@ -112,11 +113,13 @@ def _signatures(served: ServedModel, model: SavedModel) -> str:
 def _data(served: ServedModel) -> str:
     """What it was trained on, and so what it can know."""
     dataset = served.dataset
-    classes = ", ".join(dataset.classes[:MOST_CLASSES])
+    shown = map(quoting.one_line, dataset.classes[:MOST_CLASSES])
+    classes = ", ".join(shown)
     more = len(dataset.classes) - MOST_CLASSES
     rest = f" and {more} more (assets/classes.txt)" if more > 0 else ""
     parts = [
-        f"## Data\n\n`{served.recipe.dataset}`: {dataset.description}. It "
+        f"## Data\n\n{quoting.markdown_code(served.recipe.dataset)}: "
+        f"{quoting.one_line(dataset.description)}. It "
         f"knows {len(dataset.classes)} classes and nothing else: {classes}"
         f"{rest}.",
         dataset.overview(),

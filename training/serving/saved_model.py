@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
-from training import files, recipe_text, remote
+from training import files, quoting, recipe_text, remote
 from training.data import own_cache
 from training.errors import UserError
 from training.recipe import Recipe
@@ -95,7 +95,7 @@ def how_to_make(path: Path) -> str:
     what = " of a detector" if is_detector else ""
     return (
         f"This is a run folder{what}: make one with python -m "
-        f"{package}.export --workdir {path} --out DIR"
+        f"{package}.export --workdir {quoting.shell(path)} --out DIR"
     )
 
 

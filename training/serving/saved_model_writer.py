@@ -23,7 +23,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from nonlocal_tf import visualize
-from training import recipe_text
+from training import quoting, recipe_text
 from training.errors import UserError
 from training.serving import saved_model, signatures, stored_weights, warmup
 from training.serving.served_model import ServedModel
@@ -71,7 +71,7 @@ def _module(served: ServedModel, scratch: pathlib.Path, dtype: str):
     module.weights = [stored.kept for stored in kept]
     module.scales = [stored.scale for stored in kept]
     names = scratch / saved_model.CLASSES
-    names.write_text("\n".join(served.classes) + "\n", "utf-8")
+    names.write_text(quoting.lines(served.classes), "utf-8")
     recipe = scratch / saved_model.RECIPE
     recipe.write_text(recipe_text.to_json(served.recipe), "utf-8")
     module.recipe = tf.saved_model.Asset(str(recipe))

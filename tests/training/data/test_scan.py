@@ -1,7 +1,7 @@
 """Looking at all videos of a data set."""
 
 from training import progress
-from training.data import scan
+from training.data import BadVideo, scan
 from training.data.listing import Video
 from training.data.sources import Probe, VideoError
 
@@ -26,3 +26,9 @@ def test_long_scans_say_how_far_they_are(monkeypatch, capsys):
     printed = capsys.readouterr()
     assert printed.err.startswith("1 of 3 videos looked at\n")
     assert printed.out == ""
+
+
+def test_a_carriage_return_in_a_name_ends_no_row(tmp_path):
+    bad = [BadVideo("train", "a\rb.mp4", "the file is empty")]
+    scan.write_bad_videos(tmp_path / "bad_videos.csv", bad)
+    assert scan.read_bad_videos(tmp_path / "bad_videos.csv") == bad

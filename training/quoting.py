@@ -1,0 +1,68 @@
+"""Names from outside in files and commands that are made here, in one line.
+
+A file's name may hold line breaks and all else but "/" and NUL.
+"""
+
+import csv
+import io
+import re
+import shlex
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+# Controls, separators of lines and paragraphs, and halves of pairs.
+BREAKING = ("Cc", "Zl", "Zp", "Cs")
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a text is one line, without control characters."""
+    return not any(_is_breaking(letter) for letter in text)
+
+
+def one_line(text: str) -> str:
+    """Return a text with line breaks and control characters as escapes."""
+    return "".join(
+        ascii(letter)[1:-1] if _is_breaking(letter) else letter
+        for letter in text
+    )
+
+
+def shell(word: object) -> str:
+    """Return a word as a shell reads it, in one line."""
+    text = str(word)
+    if is_plain(text):
+        return shlex.quote(text)
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{one_line(escaped)}'"
+
+
+def markdown_code(text: str) -> str:
+    """Return a text as inline code of Markdown, in one line."""
+    line = one_line(text)
+    longest = max(map(len, re.findall("`+", line)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if longest else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def lines(names: Iterable[str]) -> str:
+    """Return names as a text file with a name a line."""
+    return "".join(f"{one_line(name)}\n" for name in names)
+
+
+def csv_text(rows: Iterable[Sequence]) -> str:
+    """Return rows as CSV whose lines end in a line feed.
+
+    Python's writer leaves carriage returns without quotes then, which end a
+    row for readers.
+    """
+    text = io.StringIO()
+    for row in rows:
+        has_return = any("\r" in str(cell) for cell in row)
+        quoting = csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
+        csv.writer(text, lineterminator="\n", quoting=quoting).writerow(row)
+    return text.getvalue()
+
+
+def _is_breaking(letter: str) -> bool:
+    return unicodedata.category(letter) in BREAKING
