@@ -10,6 +10,10 @@ line. A server that is not there (UNAVAILABLE, 503) is asked again, with longer
 and longer waits within the timeout, and nothing else is: asking twice would
 not help, or take twice the time. Connections are not encrypted, and proxies
 are not used.
+
+Servers are not trusted: all of a question shares one timeout, an answer has a
+largest size, and what it holds has the types and shapes that the model's
+signature says and no number that is not finite.
 """
 
 import dataclasses
@@ -24,6 +28,16 @@ import numpy as np
 WAITS_S = (0.1, 0.2, 0.4, 0.8, 1.6)
 MAX_MB = 64.0
 Shape = tuple[int, ...] | None
+# TensorFlow's name of a type, and NumPy's type.
+DTYPES: dict[str, Any] = {
+    "DT_FLOAT": np.float32,
+    "DT_DOUBLE": np.float64,
+    "DT_INT32": np.int32,
+    "DT_INT64": np.int64,
+    "DT_UINT8": np.uint8,
+    "DT_BOOL": np.bool_,
+    "DT_STRING": np.object_,
+}
 
 
 class ClientError(Exception):
@@ -73,7 +87,8 @@ def connect(
         model: its name on the server.
         rest: whether to speak REST.
         timeout_s: seconds for a question, with all its tries.
-        max_mb: the largest request that is sent, in megabytes.
+        max_mb: the largest request that is sent, and, if it is more than 64,
+            the largest answer that is read, in megabytes.
 
     Raises:
         ClientError: that is no address, or a package is missing.
@@ -116,6 +131,52 @@ def check_size(size_bytes: int, max_mb: float) -> None:
         )
 
 
+def check_outputs(
+    address: str,
+    outputs: dict[str, np.ndarray],
+    expected: dict[str, tuple[str, Shape]] | None,
+) -> None:
+    """Raise a ClientError for an answer that is not what the model gives.
+
+    Args:
+        address: of the server.
+        outputs: what it answered, by name.
+        expected: types and shapes of the signature; None if it is not known.
+    """
+    for name, (dtype, shape) in (expected or {}).items():
+        if name not in outputs:
+            raise _odd(address, f"{plain(name)} is missing")
+        array = outputs[name]
+        if dtype in DTYPES and array.dtype != DTYPES[dtype]:
+            raise _odd(
+                address,
+                f"expected {dtype} for {plain(name)}, not {array.dtype}",
+            )
+        if not fits(array.shape, shape):
+            raise _odd(
+                address,
+                f"expected {plain(name)} of shape {shape} (-1: any), not "
+                f"{array.shape}",
+            )
+    for name, array in outputs.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise _odd(
+                address, f"{plain(name)} has numbers that are not finite"
+            )
+
+
+def fits(shape: tuple[int, ...], expected: Shape) -> bool:
+    """Return whether a shape is that of a signature, where -1 is any size."""
+    return expected is None or (
+        len(shape) == len(expected)
+        and all(e in (-1, n) for n, e in zip(shape, expected, strict=True))
+    )
+
+
+def _odd(address: str, reason: str) -> ClientError:
+    return ClientError(f"{address} answered oddly: {reason}.")
+
+
 def retry(ask: Callable[[float], Any], address: str, timeout_s: float) -> Any:
     """What `ask` gives, which is tried again as long as nobody answers.
 
@@ -150,6 +211,20 @@ def no_answer(address: str, timeout_s: float) -> ClientError:
     )
 
 
+def answer_bytes(max_mb: float) -> int:
+    """Return the size of the largest answer that is read."""
+    return int(max(max_mb, MAX_MB) * 1e6)
+
+
+def too_large(address: str, max_mb: float) -> ClientError:
+    """Return the error of an answer that is not read to its end."""
+    return ClientError(
+        f"The answer of {address} has more than "
+        f"{answer_bytes(max_mb) / 1e6:g} MB. Is that the right server? Raise "
+        "--max-mb if it is."
+    )
+
+
 def no_model(address: str, model: str, said: str) -> ClientError:
     """The error of a model that the server does not have."""
     return ClientError(f"{address} serves no model {model!r}: {said}")
@@ -157,5 +232,16 @@ def no_model(address: str, model: str, said: str) -> ClientError:
 
 def short(text: str, length: int = 400) -> str:
     """A server's message in one line, without its far end."""
-    line = " ".join(text.split())
+    line = plain(" ".join(text.split()))
     return line if len(line) <= length else f"{line[: length - 3]}..."
+
+
+def plain(text: str) -> str:
+    """Return a server's words as they may go to a terminal.
+
+    Control characters could move its cursor or change what it shows.
+    """
+    return "".join(
+        letter if letter.isprintable() else ascii(letter)[1:-1]
+        for letter in text
+    )

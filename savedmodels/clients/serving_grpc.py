@@ -6,23 +6,30 @@ from serving_client import (
     ClientError,
     Signature,
     Unavailable,
+    answer_bytes,
+    check_outputs,
     check_size,
     no_answer,
     no_model,
     retry,
     short,
+    too_large,
 )
 
 SERVICE = "/tensorflow.serving.PredictionService"
 OPTIONS = (
     # 4 MB are a clip of 27 frames: how much is sent is checked before.
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
+    # Else a small answer could become one of any size. Nobody asked for it.
+    ("grpc.per_message_decompression", 0),
     ("grpc.enable_retries", 0),  # ours count against one timeout
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+
+# What gRPC says of an answer that is too large, and not of a request.
+RECEIVED = "Received message larger than max"
 
 
 class GrpcClient:
@@ -41,7 +48,10 @@ class GrpcClient:
         self.address, self.model = address, model
         self.timeout_s, self.max_mb = timeout_s, max_mb
         self._grpc = grpc
-        self._channel = grpc.insecure_channel(address, options=OPTIONS)
+        largest = ("grpc.max_receive_message_length", answer_bytes(max_mb))
+        options = (*OPTIONS, largest)
+        self._channel = grpc.insecure_channel(address, options=options)
+        self._signatures: dict[str, Signature] = {}
 
     def signatures(self) -> dict[str, Signature]:
         """The model's signatures, by name.
@@ -53,13 +63,14 @@ class GrpcClient:
         request.model_spec.name = self.model
         request.metadata_field.append("signature_def")
         answer = self._ask("GetModelMetadata", request)
-        found = serving_messages.parse(
+        found = self._parsed(
             "SignatureDefMap", answer.metadata["signature_def"].value
         )
-        return {
+        self._signatures = {
             name: Signature(_infos(each.inputs), _infos(each.outputs))
             for name, each in found.signature_def.items()
         }
+        return self._signatures
 
     def predict(
         self, signature: str, **inputs: np.ndarray
@@ -79,14 +90,15 @@ class GrpcClient:
         check_size(request.ByteSize(), self.max_mb)
         answer = self._ask("Predict", request)
         try:
-            return {
+            outputs = {
                 name: serving_messages.to_array(tensor)
                 for name, tensor in answer.outputs.items()
             }
         except ValueError as error:
-            raise ClientError(
-                f"{self.address} answered oddly: {error}"
-            ) from error
+            raise self._odd(str(error)) from error
+        known = self._signatures.get(signature)
+        check_outputs(self.address, outputs, known and known.outputs)
+        return outputs
 
     def close(self) -> None:
         """Ends the connection."""
@@ -96,9 +108,6 @@ class GrpcClient:
         call = self._channel.unary_unary(
             f"{SERVICE}/{method}",
             request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=lambda content: serving_messages.parse(
-                f"{method}Response", content
-            ),
         )
 
         def once(left_s: float):
@@ -107,7 +116,22 @@ class GrpcClient:
             except self._grpc.RpcError as error:
                 raise self._explained(error) from error
 
-        return retry(once, self.address, self.timeout_s)
+        content = retry(once, self.address, self.timeout_s)
+        return self._parsed(f"{method}Response", content)
+
+    def _parsed(self, name: str, content: bytes):
+        """The message that a server sent.
+
+        Raises:
+            ClientError: it is no such message.
+        """
+        try:
+            return serving_messages.parse(name, content)
+        except ValueError as error:
+            raise self._odd(str(error)) from error
+
+    def _odd(self, reason: str) -> ClientError:
+        return ClientError(f"{self.address} answered oddly: {short(reason)}")
 
     def _explained(self, error) -> Exception:
         """What a status of gRPC means here."""
@@ -119,6 +143,8 @@ class GrpcClient:
             return no_answer(self.address, self.timeout_s)
         if code == codes.NOT_FOUND:
             return no_model(self.address, self.model, said)
+        if code == codes.RESOURCE_EXHAUSTED and RECEIVED in said:
+            return too_large(self.address, self.max_mb)
         if code == codes.UNIMPLEMENTED:
             return ClientError(
                 f"What answers at {self.address} is not TensorFlow Serving: "

@@ -65,7 +65,7 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     },
 }
 # Else a few bytes, of which "the last value repeats", fill any memory.
-MAX_REPEATED = 1 << 28
+MAX_REPEATED = 1 << 24
 # TensorFlow's number of a type: its name, NumPy's type and where values are.
 TYPES: dict[int, tuple[str, Any, str]] = {
     1: ("DT_FLOAT", np.float32, "float_val"),
@@ -84,8 +84,17 @@ def message(name: str, **fields):
 
 
 def parse(name: str, content: bytes):
-    """The message that these bytes are."""
-    return _types()[name].FromString(content)
+    """The message that these bytes are.
+
+    Raises:
+        ValueError: they are none.
+    """
+    from google.protobuf.message import DecodeError
+
+    try:
+        return _types()[name].FromString(content)
+    except DecodeError as error:
+        raise ValueError(f"no {name}: {error}") from error
 
 
 def to_tensor(array: np.ndarray):
@@ -117,12 +126,17 @@ def to_array(tensor) -> np.ndarray:
         raise ValueError(f"the type {tensor.dtype} is not known here")
     _, dtype, field = TYPES[tensor.dtype]
     shape = [dim.size for dim in tensor.tensor_shape.dim]
+    if min(shape, default=0) < 0 or tensor.tensor_shape.unknown_rank:
+        raise ValueError(f"an array has no shape {shape}")
     count = math.prod(shape)
     if tensor.tensor_content:
         little = np.dtype(dtype).newbyteorder("<")
         values = np.frombuffer(tensor.tensor_content, little).astype(dtype)
     else:
-        values = np.array(list(getattr(tensor, field)), dtype)
+        try:
+            values = np.array(list(getattr(tensor, field)), dtype)
+        except OverflowError as error:
+            raise ValueError(str(error)) from error
         if 0 < len(values) < count:  # the last of them stands for the rest
             if count > MAX_REPEATED:
                 raise ValueError(f"{shape} is too large for one value")

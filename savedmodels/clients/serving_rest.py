@@ -6,32 +6,35 @@ more for pixels.
 """
 
 import base64
+import contextlib
 import http.client
+import io
 import json
+import socket
+import time
 import urllib.parse
 from typing import Any
 
 import numpy as np
 from serving_client import (
+    DTYPES,
     ClientError,
     Signature,
     Unavailable,
+    answer_bytes,
     check_address,
+    check_outputs,
     check_size,
     no_answer,
     no_model,
     retry,
     short,
+    too_large,
 )
 
-DTYPES = {
-    "DT_FLOAT": np.float32,
-    "DT_DOUBLE": np.float64,
-    "DT_INT32": np.int32,
-    "DT_INT64": np.int64,
-    "DT_UINT8": np.uint8,
-    "DT_BOOL": np.bool_,
-}
+# NumPy's kinds of JSON's values that an array of a kind may be made of; else
+# text becomes numbers, and 0.5 a 0.
+KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}
 # What reading an answer raises that has not the form of TensorFlow Serving's.
 FROM_OTHERS = (
     AttributeError,
@@ -96,12 +99,14 @@ class RestClient:
             outputs = answer["outputs"]
             if len(expected) == 1:  # then it comes without its name
                 outputs = {next(iter(expected)): outputs}
-            return {
+            arrays = {
                 name: from_json(outputs[name], dtype)
                 for name, (dtype, _) in expected.items()
             }
         except FROM_OTHERS as error:
             raise self._strange() from error
+        check_outputs(self.address, arrays, expected)
+        return arrays
 
     def close(self) -> None:
         """Nothing to do: each question has a connection of its own."""
@@ -115,20 +120,24 @@ class RestClient:
 
     def _exchange(self, method, what, body, left_s) -> tuple[int, bytes]:
         host, port = check_address(self.address)
-        connection = http.client.HTTPConnection(host, port, timeout=left_s)
+        max_bytes = answer_bytes(self.max_mb)
+        connection = http.client.HTTPConnection(host, port)
         try:
-            headers = {"Content-Type": "application/json"} if body else {}
-            connection.request(method, self._path + what, body, headers)
-            response = connection.getresponse()
-            return response.status, response.read()
+            with contextlib.closing(_Timed(host, port, left_s)) as timed:
+                connection.sock = _Borrowed(timed)  # type: ignore[assignment]
+                headers = {"Content-Type": "application/json"} if body else {}
+                connection.request(method, self._path + what, body, headers)
+                response = connection.getresponse()
+                content = response.read(max_bytes + 1)
         except TimeoutError as error:
             raise no_answer(self.address, self.timeout_s) from error
         except OSError as error:
             raise Unavailable(error.strerror or str(error)) from error
         except http.client.HTTPException as error:
             raise self._strange() from error
-        finally:
-            connection.close()
+        if len(content) > max_bytes:
+            raise too_large(self.address, self.max_mb)
+        return response.status, content
 
     def _read(self, status: int, content: bytes) -> Any:
         """An answer's JSON, or the error that it is."""
@@ -168,7 +177,11 @@ def from_json(value: Any, dtype: str) -> np.ndarray:
         ValueError: it is no array of that type.
     """
     if dtype != "DT_STRING":
-        return np.array(value, DTYPES[dtype])
+        array = np.array(value, DTYPES[dtype])
+        kind = np.array(value).dtype.kind
+        if array.size and kind not in KINDS[array.dtype.kind]:
+            raise ValueError(f"not of type {dtype}")
+        return array
     plain = np.array(value, object)
     as_bytes = [
         base64.b64decode(each["b64"])
@@ -200,3 +213,74 @@ def _infos(entries: dict) -> dict:
             None if shape.get("unknown_rank") else sizes,
         )
     return infos
+
+
+class _Timed(io.RawIOBase):
+    """A connection of which all sending and receiving shares one timeout.
+
+    Raises:
+        OSError: nobody answers, or not in time.
+    """
+
+    def __init__(self, host: str, port: int, seconds: float):
+        self._end = time.monotonic() + seconds
+        self._socket = self._connect(host, port)
+
+    def _connect(self, host: str, port: int) -> socket.socket:
+        """Return a socket of the first of a name's addresses that answers."""
+        failure: OSError = OSError(f"{host} has no address")
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for family, kind, number, _, place in places:
+            opened = socket.socket(family, kind, number)
+            try:
+                opened.settimeout(self._left())
+                opened.connect(place)
+                opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return opened
+            except OSError as error:
+                opened.close()
+                failure = error
+        raise failure
+
+    def _left(self) -> float:
+        """Return the seconds that are left, more than 0.
+
+        Raises:
+            TimeoutError: there are none.
+        """
+        seconds = self._end - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        return seconds
+
+    def sendall(self, content: bytes) -> None:
+        self._socket.settimeout(self._left())
+        self._socket.sendall(content)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        self._socket.settimeout(self._left())
+        return self._socket.recv_into(buffer)
+
+    def close(self) -> None:
+        super().close()
+        self._socket.close()
+
+
+class _Borrowed:
+    """What `http.client` calls of a socket, but for closing it.
+
+    It closes sockets before it has read answers whose length is not known.
+    """
+
+    def __init__(self, timed: _Timed):
+        self.sendall = timed.sendall
+        self._timed = timed
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self._timed)
+
+    def close(self) -> None:
+        """Nothing: whoever opened it does."""

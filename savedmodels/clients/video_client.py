@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     print(f"{options.video}: {sent}")
+    rows = [(serving_client.plain(name), score) for name, score in rows]
     width = max(len(name) for name, _ in [("class", 0), *rows])
     print(f"  {'class'.ljust(width)}  score")
     for name, score in rows:
@@ -68,7 +69,8 @@ def _choose(
     for name in suits:
         if name in there:
             return name, there[name]
-    listed = ", ".join(name for name in sorted(there) if name[:2] != "__")
+    names = [name for name in sorted(there) if name[:2] != "__"]
+    listed = serving_client.short(", ".join(names))
     raise ClientError(
         f"Model {options.model!r} has no signature {' or '.join(suits)}; it "
         f"has {listed or 'none'}."
@@ -96,11 +98,14 @@ def _ask_frames(
     batch = np.empty((1, len(files)), object)
     batch[0] = files
     answer = client.predict("serve_frames", frames_bytes=batch)
-    names, scores = _outputs(answer, "top_k_classes", "top_k_scores")
-    rows = [
-        (name.decode("utf-8", "replace"), float(score))
-        for name, score in zip(names[0], scores[0], strict=True)
-    ]
+    names = _names_in(_output(answer, "top_k_classes", 2)[0])
+    scores = _scores_in(answer, "top_k_scores")
+    if len(names) != len(scores):
+        raise ClientError(
+            f"The model gives {len(names)} classes and {len(scores)} scores "
+            "of them: it is none of ours."
+        )
+    rows = list(zip(names, map(float, scores), strict=True))
     size = sum(map(len, files)) / 1e6
     return rows[: options.top], f"{len(files)} frames, {size:.2g} MB"
 
@@ -108,24 +113,34 @@ def _ask_frames(
 def _ask_clip(
     client: Client, signature: Signature, options: argparse.Namespace
 ) -> tuple[Rows, str]:
-    (name,) = signature.inputs
-    shape = signature.inputs[name][1]
-    if shape is None or len(shape) != 5:
-        raise ClientError(
-            f"Expected a model of clips (batch, time, height, width, 3). "
-            f"{options.model!r} takes {name}: {shape}"
-        )
+    name, shape = _clip_input(signature, options)
     pixels = _pixels(shape[1:], options)
     answer = client.predict("serving_default", **{name: pixels[None]})
-    (scores,) = _outputs(answer, "probabilities")
-    best = np.argsort(-scores[0], kind="stable")[: options.top]
-    names = [f"class {number}" for number in range(scores.shape[1])]
+    scores = _scores_in(answer, "probabilities")
+    best = np.argsort(-scores, kind="stable")[: options.top]
+    names = [f"class {number}" for number in range(len(scores))]
     if "class_name" in answer:
-        names[best[0]] = answer["class_name"][0].decode("utf-8", "replace")
+        (names[best[0]],) = _names_in(_output(answer, "class_name", 1))
     if options.classes:
-        names = _names(options.classes, scores.shape[1])
-    rows = [(names[number], float(scores[0][number])) for number in best]
+        names = _names(options.classes, len(scores))
+    rows = [(names[number], float(scores[number])) for number in best]
     return rows, "a clip of " + " x ".join(map(str, pixels.shape[:3]))
+
+
+def _clip_input(
+    signature: Signature, options: argparse.Namespace
+) -> tuple[str, tuple[int, ...]]:
+    """Name and shape of the one input, if it takes clips."""
+    inputs = list(signature.inputs.items())
+    if len(inputs) == 1:
+        name, (_, shape) = inputs[0]
+        if shape is not None and len(shape) == 5 and min(shape) >= -1:
+            return name, shape
+    shapes = {name: shape for name, (_, shape) in inputs}
+    raise ClientError(
+        "Expected a model of clips (batch, time, height, width, 3). "
+        f"{options.model!r} takes {serving_client.short(str(shapes))}"
+    )
 
 
 def _pixels(shape: tuple[int, ...], options: argparse.Namespace) -> np.ndarray:
@@ -147,12 +162,9 @@ def _pixels(shape: tuple[int, ...], options: argparse.Namespace) -> np.ndarray:
             options.start,
             options.max_pixels,
             options.max_seconds,
+            options.max_mb,
         )
-    fits = pixels.ndim == 4 and all(
-        of_model in (-1, side)
-        for of_model, side in zip(shape, pixels.shape, strict=True)
-    )
-    if not fits:
+    if not serving_client.fits(pixels.shape, shape):
         raise ClientError(
             f"This model takes clips of {shape} (-1: any). Received: "
             f"{pixels.shape}; --size HEIGHTxWIDTH resizes the frames of videos."
@@ -184,14 +196,36 @@ def _names(path: str, count: int) -> list[str]:
     return names
 
 
-def _outputs(answer: dict, *names: str) -> list:
-    for name in names:
-        if name not in answer:
-            raise ClientError(
-                f"The model gives {', '.join(sorted(answer))}, not {name}: it "
-                "is none of ours."
-            )
-    return [answer[name] for name in names]
+def _output(answer: dict, name: str, rank: int) -> np.ndarray:
+    """An output for the one video that was sent, with a batch of one."""
+    if name not in answer:
+        names = serving_client.short(", ".join(sorted(answer)))
+        raise ClientError(
+            f"The model gives {names or 'nothing'}, not {name}: it is none of "
+            "ours."
+        )
+    array = answer[name]
+    if array.ndim != rank or array.shape[0] != 1 or not array.size:
+        raise ClientError(
+            f"Expected {name} of one video, of {rank} dimensions. Received "
+            f"the shape {array.shape}: the model is none of ours."
+        )
+    return array
+
+
+def _scores_in(answer: dict, name: str) -> np.ndarray:
+    """The scores of the one video, `(classes,)`."""
+    scores = _output(answer, name, 2)[0]
+    if scores.dtype.kind != "f":
+        raise ClientError(f"Expected scores in {name}, not {scores.dtype}.")
+    return scores
+
+
+def _names_in(array: np.ndarray) -> list[str]:
+    """Names of classes, of an array of bytes."""
+    if not all(isinstance(name, bytes) for name in array):
+        raise ClientError(f"Expected names of classes, not {array.dtype}.")
+    return [name.decode("utf-8", "replace") for name in array]
 
 
 def _is_array(path: str) -> bool:

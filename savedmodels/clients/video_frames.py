@@ -139,6 +139,7 @@ def clip_of(
     start_s: float = 0.0,
     max_pixels: int = MAX_PIXELS,
     max_seconds: float = MAX_SECONDS,
+    max_mb: float = 64.0,
 ) -> np.ndarray:
     """A clip of pixels, for the signature serving_default.
 
@@ -150,6 +151,7 @@ def clip_of(
         start_s: where the clip begins, in seconds.
         max_pixels: as for `read`.
         max_seconds: as for `read`.
+        max_mb: of the clip: larger ones are not read.
 
     Returns:
         uint8 RGB `(frames, height, width, 3)`.
@@ -159,18 +161,18 @@ def clip_of(
     """
     span = (frames - 1) * stride + 1
     frames_from = read(path, start_s, None, max_pixels, max_seconds)
-    kept = list(itertools.islice(frames_from, 0, span, stride))
+    kept = []
+    for frame in itertools.islice(frames_from, 0, span, stride):
+        if size is not None:
+            image = _package("PIL.Image").fromarray(frame)
+            frame = np.asarray(image.resize(size[::-1]))
+        check_size(frames * frame.nbytes, max_mb)  # before all are read
+        kept.append(frame)
     if len(kept) < frames:
         raise ClientError(
             f"{frames} frames of stride {stride} need {span} frames from "
             f"{start_s:g} s on, which {path} has not."
         )
-    if size is not None:
-        image, (height, width) = _package("PIL.Image"), size
-        kept = [
-            np.asarray(image.fromarray(frame).resize((width, height)))
-            for frame in kept
-        ]
     return np.stack(kept)
 
 
