@@ -5,7 +5,8 @@
 Drop a video to see its classes, overall and along its seconds; click a point
 of a frame to see where the network looks from there. Nothing leaves the
 machine, no other machine can open the page (other users of this one can, while
-it runs), and what is dropped is not kept.
+it runs), and what is dropped is not kept: of an app that is killed, the next
+start deletes it.
 """
 
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 
 from training import cli, stopping
 from training.errors import UserError
+from training.page import app_upload
 from training.page.app_server import Server
 from training.page.app_session import Session
 from training.serving.saved_model import SavedModel
@@ -52,6 +54,7 @@ def serve(model: str, port: int, max_mb: float) -> Server:
         port: 0 for any that is free.
         max_mb: of a file that is dropped.
     """
+    app_upload.clear_leftovers()
     loaded = SavedModel(model)
     return Server(Session(loaded), port, int(max_mb * 2**20))
 

@@ -351,3 +351,22 @@ def test_a_compressed_answer_of_grpc_is_not_unpacked(
     address = grpc_server(grpc.Compression.Gzip, GetModelMetadata=bytes(10**6))
     with pytest.raises(serving_client.ClientError, match="oddly"):
         serving_client.connect(address, "x").signatures()
+
+
+@pytest.mark.parametrize("number", [1e308, 10**30])
+def test_a_number_too_large_for_its_type_is_one_line(
+    video_client, capfd, clip, number
+):
+    outputs = changed(CLIP, "probabilities", [[0.5, number, 0.25]])
+    answer = hostile_servers.answering(outputs)
+    rest_error(video_client, capfd, clip, answer)
+
+
+@pytest.mark.slow
+def test_mutated_answers_are_good_or_an_error_of_a_line(clients):
+    from tests.savedmodels import fuzz_clients
+
+    # 5220 printed a warning: a number too large for its type.
+    for first, count in ((0, 1500), (5220, 1)):
+        ended = fuzz_clients.run(first, count, seconds=600)
+        assert ended.total() == count

@@ -12,6 +12,7 @@ import pytest
 from tests.training import app_models
 from tests.training.app_models import send, upload
 from tests.training.data import films
+from training import app
 from training.page import app_upload
 
 
@@ -150,3 +151,37 @@ def test_a_full_disk_is_said(server, film, monkeypatch):
     assert (
         content["error"] == "The film cannot be kept: No space left on device."
     )
+
+
+def ask_and_go(server, path, body, more=b""):
+    """Send a question, then more, and close before there is an answer."""
+    lines = [f"POST {path} HTTP/1.1", f"Host: {server.hosts[0]}"]
+    lines += [f"X-Token: {server.token}", f"Content-Length: {len(body)}"]
+    head = "\r\n".join([*lines, "", ""]).encode()
+    with socket.create_connection(server.server_address[:2], 30) as connection:
+        connection.sendall(head + body + more)
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("more", [b"", b"GET / HTTP/1.1"])
+def test_a_question_that_nobody_waits_for_is_not_answered(
+    server, monkeypatch, more
+):
+    calls = []
+    monkeypatch.setattr(server.session, "look", calls.append)
+    with server.job:
+        ask_and_go(server, "/look", b"{}", more)
+    for _ in range(20):
+        with server.job:  # whoever waits gets a turn between
+            time.sleep(0.02)
+        time.sleep(0.02)
+    assert not calls
+
+
+def test_a_next_start_deletes_what_a_killed_app_kept(server, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        app_upload, "clear_leftovers", lambda: calls.append("cleared")
+    )
+    app.serve(str(server.session.model.path), 0, 1.0).server_close()
+    assert calls == ["cleared"]

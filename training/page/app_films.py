@@ -30,6 +30,30 @@ USUAL_FPS = 25.0
 Progress = Callable[[str, int, int], None]
 
 
+class _NobodyWaits(Exception):
+    """The browser has gone; no OSError, which would be the file's fault."""
+
+
+class _WatchedLimits(Limits):
+    """Limits that are checked while somebody waits for the video.
+
+    Args:
+        limits: of what reading it may take.
+        still_wanted: called for each frame, to raise if nobody waits.
+    """
+
+    def __init__(self, limits: Limits, still_wanted: Callable[[], None]):
+        super().__init__(**dataclasses.asdict(limits))
+        object.__setattr__(self, "_still_wanted", still_wanted)
+
+    def check_size(self, width: int, height: int) -> None:
+        try:
+            self._still_wanted()
+        except ConnectionError as error:
+            raise _NobodyWaits from error
+        super().check_size(width, height)
+
+
 class Frames:
     """Frames of one size, kept on the disk.
 
@@ -128,14 +152,19 @@ def clips_of_video(
 
     Raises:
         UserError: it cannot be read.
+        ConnectionError: `progress` raised one: nobody waits.
     """
-    progress("Reading the film", 0, 0)
+    limits = _WatchedLimits(
+        limits or Limits(), lambda: progress("Reading the film", 0, 0)
+    )
     try:
         index = decode.index_video(path, limits)
         wanted = _frames_of_clips(index, sampling)
         return _read(path, index, wanted, sampling, progress, limits)
     except VideoError as error:
         raise UserError(f"The film cannot be read: {error}.") from error
+    except _NobodyWaits as error:
+        raise ConnectionResetError from error
 
 
 def _read(path, index, wanted, sampling, progress, limits) -> Film:

@@ -35,6 +35,7 @@ SILENCE_SECONDS = 20.0
 BODY_SECONDS = 60.0
 SLOWEST_BYTES_A_SECOND = 1 << 20
 WAIT_SECONDS = 10.0
+QUEUE_SECONDS = 0.2  # after which it is seen whether the browser is there
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 1 << 24
 QUESTION_BYTES = 4096
@@ -191,7 +192,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         session, name = self.server.session, self.headers.get("X-File-Name", "")
         suffix = app_upload.suffix_of(name, session.suffixes)
         length = app_upload.length_of(self.headers, self.server.max_bytes)
-        with _turn(self.server, wait=0), app_upload.scratch(suffix) as path:
+        turn = _turn(self.server, 0, self._still_there)
+        with turn, app_upload.scratch(suffix) as path:
             self._incoming.allow(BODY_SECONDS + length / SLOWEST_BYTES_A_SECOND)
             with path.open("w+b") as file:
                 app_upload.receive(self.rfile, length, file)
@@ -212,13 +214,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refused(400, "Expected a question in JSON.") from error
         if not isinstance(asked, dict):
             raise Refused(400, "Expected an object in JSON.")
-        with _turn(self.server, wait):
+        with _turn(self.server, wait, self._still_there):
+            self._still_there()
             return _json(answer(asked))
 
     def _still_there(self):
         """Raises a ConnectionError if the browser does not wait any more."""
         ready, _, _ = select.select([self.connection], [], [], 0)
-        if ready and not self.connection.recv(1, socket.MSG_PEEK):
+        # Of what comes after a request nothing is used.
+        if ready and not self.connection.recv(app_upload.CHUNK_BYTES):
             raise ConnectionResetError
 
     def _send(self, status, kind, content, policy="default-src 'none'"):
@@ -249,10 +253,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def _turn(server: Server, wait: float) -> Iterator[None]:
-    """One job at a time: a place in the queue for so many seconds."""
-    if not server.job.acquire(timeout=wait):
-        raise Refused(429, "Another film is at work; try again soon.")
+def _turn(
+    server: Server, wait: float, still_there: Callable[[], None]
+) -> Iterator[None]:
+    """One job at a time: a place in the queue for so many seconds.
+
+    Whoever goes meanwhile loses it: `still_there` raises.
+    """
+    until = time.monotonic() + wait
+    while not server.job.acquire(timeout=min(wait, QUEUE_SECONDS)):
+        still_there()
+        if time.monotonic() >= until:
+            raise Refused(429, "Another film is at work; try again soon.")
     try:
         yield
     finally:

@@ -1,6 +1,7 @@
 """What `training.app` knows: the model, and the film that was dropped last."""
 
 import base64
+import math
 import pathlib
 import re
 import secrets
@@ -21,6 +22,8 @@ from training.serving.saved_model import SavedModel
 TOP = 5
 STRONGEST = 5
 SAMPLES = 8
+LARGEST = 4  # clip, in those that were trained on
+USUAL_SHAPE = (32, 224, 224)  # of them, where the model does not say
 LOSSLESS_PX = 64  # larger frames go to the page as JPEG
 NO_BLOCK = (
     "This model has no signature 'attention': it has no non-local block, or "
@@ -109,6 +112,7 @@ class Session:
         try:
             if self.sampling is None or clips.is_clip(path, videos=True):
                 film = app_films.clip_of_file(path)
+                self._check_size(film)
             else:
                 film = app_films.clips_of_video(
                     path, self.sampling, tell, self._limits
@@ -227,6 +231,36 @@ class Session:
             ],
         }
 
+    def _check_size(self, film: Film) -> None:
+        """Raise for a clip much larger than those that were trained on.
+
+        Answers would take minutes, in which nobody else gets any: a non-local
+        block compares all positions with all. A long side costs as much as if
+        the others were as long as in training.
+
+        Raises:
+            UserError: it is too large.
+        """
+        shape = (film.numbers.shape[1], *film.frames.shape[:2])
+        trained = self._trained_shape()
+        sides = map(max, shape, trained)
+        if math.prod(sides) > LARGEST * math.prod(trained):
+            film.frames.close()
+            raise UserError(
+                f"Expected a clip of about {_sizes(trained)} (frames, height, "
+                f"width), as in training. Received: {_sizes(shape)}, more than "
+                f"{LARGEST} times as much. Cut or shrink it."
+            )
+
+    def _trained_shape(self) -> tuple[int, ...]:
+        """Frames, height and width of the clips that were trained on."""
+        if self.sampling is not None:
+            side = self.sampling.crop_px
+            return self.sampling.frames, side, side
+        if self.model.recipe is not None:
+            return tuple(self._dataset().element_shape[:3])
+        return USUAL_SHAPE
+
     def _ask(self, film: Film, tell: Progress) -> Iterator[np.ndarray]:
         """Probabilities of each clip, `(classes,)`; one at a time."""
         for clip in range(len(film.numbers)):
@@ -248,6 +282,10 @@ class Session:
             )
         count = len(self._film.numbers)
         return self._film.clip(app_upload.whole(asked, "clip", count))
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _strongest(look: Look) -> list[dict]:

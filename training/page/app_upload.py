@@ -6,10 +6,13 @@ used, and that as it stands in our own table: no letter of it gets to the disk.
 """
 
 import contextlib
+import fcntl
 import io
 import math
+import os
 import pathlib
 import re
+import shutil
 import tempfile
 import urllib.parse
 from collections.abc import Iterator, Mapping
@@ -24,6 +27,8 @@ from training.data import clips, video_names
 CHUNK_BYTES = 1 << 16
 HEAD_BYTES = 1 << 20  # as far as FFmpeg looks to see what a file is
 NAME_BYTES = 4096
+SCRATCH = "nonlocal_tf-video-"  # how names of folders begin
+FILM = "film"
 # One clip; 128 x 256 x 256, the longest of the paper, are 25 MB.
 CLIP_BYTES = 32 << 20
 # What containers of videos begin with. Lists of other files to open, which
@@ -127,9 +132,42 @@ def receive(source: io.BufferedIOBase, length: int, file: BinaryIO) -> None:
 
 @contextlib.contextmanager
 def scratch(suffix: str) -> Iterator[pathlib.Path]:
-    """Where to write a film; it is deleted after the block."""
-    with tempfile.TemporaryDirectory(prefix="nonlocal_tf-") as place:
-        yield pathlib.Path(place) / f"film{suffix}"
+    """Where to write a film; it is deleted after the block.
+
+    Until then its folder is locked, by which `clear_leftovers` knows it.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix=SCRATCH) as place,
+        _opened_folder(place) as folder,
+    ):
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield pathlib.Path(place) / f"{FILM}{suffix}"
+
+
+def clear_leftovers() -> None:
+    """Delete the videos that servers of this user left when they were killed.
+
+    Folders of servers at work stay, as do those of other users and programs.
+    """
+    for place in pathlib.Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+        with contextlib.suppress(OSError), _opened_folder(place) as folder:
+            if os.fstat(folder).st_uid != os.getuid():
+                continue
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever made it locks it before it holds a video.
+            names = os.listdir(folder)
+            if names and all(name.startswith(f"{FILM}.") for name in names):
+                shutil.rmtree(place)
+
+
+@contextlib.contextmanager
+def _opened_folder(path: str | os.PathLike) -> Iterator[int]:
+    """Open a folder, and no link to one, for the descriptor's sake."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def check_content(file: BinaryIO, suffix: str) -> None:

@@ -116,3 +116,17 @@ def test_seconds_of_clips_are_those_of_time_stamps(tmp_path):
     starts_s = [start for start, _ in film.seconds]
     assert sum(start < 20 for start in starts_s) > len(starts_s) / 2
     assert "24.0 s" in film.about
+
+
+def test_a_film_that_nobody_waits_for_is_not_read_to_its_end(tmp_path):
+    path = films.write_film(tmp_path / "film.mp4", 60)
+    calls = []
+
+    def gone(what, done, of):
+        calls.append(what)
+        if len(calls) == 5:
+            raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        app_films.clips_of_video(path, SAMPLING, gone)
+    assert calls == ["Reading the film"] * 5

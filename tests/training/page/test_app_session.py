@@ -113,3 +113,24 @@ def test_signals_end_it_well(number, model, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "Open http://127.0.0.1:" in printed
     assert printed.endswith("Stopped.\n")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(24, 270, 480, 3), (10**6, 1, 1, 3), (1, 10**6, 1, 3), (4, 65, 64, 3)],
+)
+def test_a_clip_that_would_take_minutes_is_refused(model, tmp_path, shape):
+    calls = []
+    session = Session(SavedModel(model))
+    session.model.probabilities = calls.append
+    np.save(tmp_path / "film.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(UserError, match="about 4 x 32 x 32 .frames, height"):
+        session.open_file(tmp_path / "film.npy", lambda: None)
+    assert not calls
+
+
+def test_clips_somewhat_larger_than_in_training_are_taken(model, tmp_path):
+    session = Session(SavedModel(model))
+    np.save(tmp_path / "film.npy", np.zeros((5, 49, 60, 3), np.uint8))
+    assert session.open_file(tmp_path / "film.npy", lambda: None)["classes"]
+    session.close()

@@ -1,6 +1,8 @@
 """Files that claim to be more than they are."""
 
 import io
+import os
+import tempfile
 
 import numpy as np
 import pytest
@@ -123,3 +125,53 @@ def test_lists_of_other_files_do_not_pass():
     for content in (b"ffconcat version 1.0\n", b"#EXTM3U\n", b"v=0\r\n"):
         with pytest.raises(Refused, match="not a video"):
             check(content, "")
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Where temporary files are made, by this test alone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def leftover(temporary):
+    """The folder of a process that was killed while it kept a video."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        with app_upload.scratch(".mp4") as path:
+            path.write_bytes(b"a video")
+            os.write(writer, str(path).encode())
+            os._exit(9)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with open(reader) as file:
+        path = file.read()
+    assert os.path.exists(path)
+    return os.path.dirname(path)
+
+
+def test_a_killed_app_s_video_is_deleted_by_the_next(leftover):
+    app_upload.clear_leftovers()
+    assert not os.path.exists(leftover)
+
+
+def test_videos_of_other_apps_at_work_are_kept(temporary):
+    with app_upload.scratch(".mp4") as path:
+        path.write_bytes(b"a video")
+        app_upload.clear_leftovers()
+        assert path.read_bytes() == b"a video"
+    assert not list(temporary.iterdir())
+
+
+def test_folders_of_others_are_kept(temporary):
+    (temporary / "theirs").mkdir()
+    (temporary / "theirs" / "film.mp4").write_bytes(b"a video")
+    (temporary / f"{app_upload.SCRATCH}link").symlink_to("theirs")
+    folder = temporary / f"{app_upload.SCRATCH}other"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("theirs")
+    app_upload.clear_leftovers()
+    assert (folder / "notes.txt").exists()
+    assert (temporary / "theirs" / "film.mp4").exists()

@@ -1,0 +1,191 @@
+"""Gives the clients mutated answers: each must be good, or an error of a line.
+
+    python -m tests.savedmodels.fuzz_clients --seconds 600
+
+A server on loopback speaks HTTP. Messages of gRPC are given to the client in
+place of a call. Cases follow from the seed; the first that goes wrong is shown
+with its number, which `--seed` starts with then.
+"""
+
+import argparse
+import collections
+import contextlib
+import io
+import json
+import pathlib
+import resource
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from tests import mutations
+from tests.savedmodels import hostile_servers
+
+TIMEOUT_S = 2.0
+MOST_S = 20.0  # beyond it, a timeout did not hold
+MOST_MB = 1500.0  # of all memory of the process
+
+
+class Wrong(Exception):
+    """An answer got something else than an error of a line."""
+
+
+class Answers:
+    """The answers that the server of HTTP gives, set for each case."""
+
+    def __init__(self):
+        self.metadata = self.prediction = b""
+
+    def __call__(self, connection, head: bytes) -> None:
+        is_question = head.startswith(b"POST")
+        connection.sendall(self.prediction if is_question else self.metadata)
+
+
+def rest_case(rng: np.random.Generator, answers: Answers, name: str) -> None:
+    """Set mutated answers to the questions about a signature."""
+    contents = [
+        hostile_servers.metadata(),
+        {"outputs": hostile_servers.GOOD[name]},
+    ]
+    which = int(rng.integers(2))
+    kind = rng.integers(4)
+    if kind == 0:
+        contents[which] = mutations.of_json(rng, contents[which])
+    texts = [json.dumps(content).encode() for content in contents]
+    if kind == 1:
+        texts[which] = mutations.of_bytes(rng, texts[which])
+    elif kind == 2:
+        texts[which] = mutations.nested(rng)
+    statuses = ["200 OK"] * 2
+    if rng.random() < 0.1:
+        statuses[which] = ["404 Not", "503 Busy", "100 Go on", "999 x"][
+            int(rng.integers(4))
+        ]
+    made = [
+        hostile_servers.http(text, status)
+        for text, status in zip(texts, statuses, strict=True)
+    ]
+    if kind == 3:
+        made[which] = mutations.of_bytes(rng, made[which])
+    answers.metadata, answers.prediction = made
+
+
+def grpc_case(rng: np.random.Generator, name: str) -> dict[str, bytes]:
+    """Mutated answers by method."""
+    from tests.savedmodels.test_hostile_servers import (
+        grpc_metadata,
+        grpc_outputs,
+    )
+
+    arrays = {
+        key: np.array(value, object if "class" in key else np.float32)
+        for key, value in hostile_servers.GOOD[name].items()
+    }
+    for key, array in arrays.items():
+        if array.dtype == object:
+            arrays[key] = np.vectorize(str.encode, otypes=[object])(array)
+    made = {
+        "GetModelMetadata": grpc_metadata(),
+        "Predict": grpc_outputs(**arrays),
+    }
+    which = list(made)[int(rng.integers(2))]
+    made[which] = mutations.of_bytes(rng, made[which])
+    return made
+
+
+def check(seed: int, answers: Answers, address: str, paths: dict) -> str:
+    """Run the command on a case.
+
+    Raises:
+        Wrong: it ended in another way than it should.
+    """
+    import serving_client
+    import serving_grpc
+    import video_client
+
+    rng = np.random.default_rng(seed)
+    name = ["serve_frames", "serving_default"][int(rng.integers(2))]
+    is_rest = rng.random() < 0.7
+    arguments = [str(paths[name]), "--model=x", f"--timeout={TIMEOUT_S}"]
+    if is_rest:
+        rest_case(rng, answers, name)
+        arguments += ["--rest", f"--address={address}"]
+    else:
+        contents = grpc_case(rng, name)
+        arguments += ["--address=127.0.0.1:9"]
+    ask = serving_grpc.GrpcClient._ask
+
+    def given(client, method, request):
+        return client._parsed(f"{method}Response", contents[method])
+
+    out, err = io.StringIO(), io.StringIO()
+    begun = time.monotonic()
+    try:
+        if not is_rest:
+            serving_grpc.GrpcClient._ask = given
+        serving_client.WAITS_S = (0.01,)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = video_client.main(arguments)
+    except Exception as error:
+        raise Wrong(f"case {seed}: {error!r}") from error
+    finally:
+        serving_grpc.GrpcClient._ask = ask
+    said = err.getvalue() or out.getvalue()
+    lines = said.split("\n")
+    if code not in (0, 2) or not all(line.isprintable() for line in lines):
+        raise Wrong(f"case {seed}: exit code {code}, {said!r}")
+    if code == 2 and (len(lines) != 2 or len(said) > 1500):
+        raise Wrong(f"case {seed}: not a line: {said!r}")
+    if code == 0 and ("nan" in said or "inf" in said):
+        raise Wrong(f"case {seed}: not finite: {said!r}")
+    if time.monotonic() - begun > MOST_S:
+        raise Wrong(f"case {seed}: the timeout did not hold")
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    if peak_mb > MOST_MB + BASE_MB:
+        raise Wrong(f"case {seed}: {peak_mb:.0f} MB of memory")
+    protocol = "REST" if is_rest else "gRPC"
+    return f"{protocol}, {'answered' if code == 0 else 'refused'}"
+
+
+BASE_MB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def run(first: int, count: int, seconds: float) -> collections.Counter:
+    """Try cases, so many or for so long; how they ended."""
+    from tests.training.data import films
+
+    clients = str(pathlib.Path("savedmodels/clients").resolve())
+    if clients not in sys.path:
+        sys.path.insert(0, clients)
+    ended: collections.Counter = collections.Counter()
+    until = time.monotonic() + seconds
+    with tempfile.TemporaryDirectory() as folder:
+        clip = pathlib.Path(folder) / "a.npy"
+        np.save(clip, np.zeros((2, 5, 7, 3), np.uint8))
+        film = films.write_film(pathlib.Path(folder) / "a.mp4", 2)
+        paths = {"serve_frames": film, "serving_default": clip}
+        answers = Answers()
+        with hostile_servers.serving(answers) as address:
+            for seed in range(first, first + count):
+                if time.monotonic() > until:
+                    break
+                ended[check(seed, answers, address, paths)] += 1
+    return ended
+
+
+def main() -> None:
+    """Try cases and print how they ended."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0, help="the first case")
+    parser.add_argument("--count", type=int, default=10**9)
+    parser.add_argument("--seconds", type=float, default=600)
+    options = parser.parse_args()
+    ended = run(options.seed, options.count, options.seconds)
+    for way, times in ended.most_common():
+        print(f"{times:7d}  {way}")
+
+
+if __name__ == "__main__":
+    main()
