@@ -28,7 +28,7 @@ from training import quoting
 from training.detection import upright
 from training.detection.trained import Trained
 from training.errors import UserError
-from training.serving import saved_model, stored_weights, warmup
+from training.serving import image_sizes, saved_model, stored_weights, warmup
 
 INPUT = "image_bytes"
 
@@ -81,6 +81,7 @@ def _module(model: Trained, scratch: pathlib.Path, dtype: str):
 
     def of_bytes(contents):
         def one(content):
+            content = image_sizes.bounded(content, image_sizes.PHOTO_PIXELS)
             return detect_in_graph(model, upright.decode(content))
 
         return tf.map_fn(one, contents, fn_output_signature=specs_of(model))

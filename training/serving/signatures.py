@@ -12,7 +12,7 @@ import tensorflow as tf
 from nonlocal_tf import preprocess, visualize
 from training.data import sampling as samples
 from training.data import transforms
-from training.serving import block_weights
+from training.serving import block_weights, image_sizes
 from training.serving.served_model import ServedModel, ServedViews
 
 TOP = 5
@@ -183,6 +183,7 @@ def _score_video(served: ServedModel, seen: ServedViews, frames):
 
 def _crops(encoded, views):
     """Decodes a frame and cuts its views out, `(crops, height, width, 3)`."""
+    encoded = image_sizes.bounded(encoded, image_sizes.FRAME_PIXELS)
     frame = tf.io.decode_image(encoded, 3, expand_animations=False)
     height, width = tf.unstack(tf.shape(frame)[:2])
     if views.crops:

@@ -10,6 +10,7 @@ import nonlocal_tf as nl
 from nonlocal_tf import preprocess
 from tests.training import view_runs
 from tests.training.data import films
+from tests.training.serving import test_image_sizes
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
 from training import evaluate, export, run_model
 from training.errors import UserError
@@ -149,6 +150,11 @@ def encoded(frame):
         ("features", {"clips": pixels(1, 2, 3, 3, 3)}, "pooling|larger than"),
         ("serve_frames", {"frames_bytes": np.zeros((1, 0), "S1")}, "one frame"),
         ("serve_frames", {"frames_bytes": [[b"\xff\xd8\xff!"]]}, "JPEG"),
+        (
+            "serve_frames",
+            {"frames_bytes": [[test_image_sizes.huge_jpeg()]]},
+            "at most 16777216 pixels. Received height and width:.*13300 13300",
+        ),
         ("attention", {"block": [""], "query": [[0, 0, 9]]}, "inside"),
         ("attention", {"block": [""], "query": [[-1, 0, 0]]}, "inside"),
         ("attention", {"block": [], "query": [[0, 0, 0]]}, "for each clip"),
