@@ -195,7 +195,7 @@ class DataConfig:
             default one for all runs of a user.
         decoder: of video files: "pyav", or "tensorflow_io" where its FFmpeg
             loads, which decodes whole files.
-        max_pixels: of a frame of a video file; larger ones are bad videos.
+        max_pixels: of a frame; videos with larger ones are bad.
             The default is 4096 x 4096.
         max_frames: of a video file; longer ones are bad videos.
         max_seconds: that decoding a video file once may take, and a second

@@ -9,6 +9,7 @@ import tensorflow as tf
 from training.data import file_names, jpeg_windows
 from training.data.listing import Video, inside, names_in
 from training.data.sources import Probe, Source, VideoError
+from training.data.video_limits import Limits
 
 # "img_{:05}.jpg": text, a number of at least so many digits, text.
 FRAME_NAME = re.compile(r"([^{}]*)\{(?::(?:0(\d+))?d?)?\}([^{}]*)")
@@ -16,9 +17,16 @@ ZEROS = "0" * 20
 
 
 class FrameFolders(Source):
-    """Reads frames that were written into folders by number."""
+    """Reads frames that were written into folders by number.
+
+    Args:
+        limits: of what reading them may take; of which `max_pixels` counts.
+    """
 
     tf_ops = True
+
+    def __init__(self, limits: Limits | None = None):
+        self._limits = limits or Limits()
 
     def probe(self, video: Video) -> Probe:
         prefix, digits, suffix = _parts(video)
@@ -44,7 +52,7 @@ class FrameFolders(Source):
         for number in range(frames):
             if name(number) not in there:
                 raise VideoError(f"frame {name(number)} of {frames} is missing")
-        height, width = _shape(inside(video.path, name(0)))
+        height, width = _shape(inside(video.path, name(0)), self._limits)
         return Probe(frames, height, width, video.fps or 0.0)
 
     def fields(self, video: Video) -> dict[str, str | int]:
@@ -100,11 +108,12 @@ def _parts(video: Video) -> tuple[str, int, str]:
     return found[1], int(found[2] or 0), found[3]
 
 
-def _shape(path: str) -> tuple[int, int]:
+def _shape(path: str, limits: Limits) -> tuple[int, int]:
     try:
         content = tf.io.read_file(path)
+        height, width, _ = tf.io.extract_jpeg_shape(content).numpy().tolist()
+        limits.check_size(width, height)
         tf.io.decode_jpeg(content)  # a header alone may lie
-        height, width, _ = tf.io.extract_jpeg_shape(content).numpy()
     except tf.errors.OpError as error:
         raise VideoError(f"frame {path} is no JPEG: {error.message}") from error
-    return int(height), int(width)
+    return height, width

@@ -54,7 +54,7 @@ def read(
     if not file_names.is_text(video.path):
         raise VideoError(file_names.NOT_TEXT)
     if source == "frames":
-        return _read_folder(video, short_side_px, quality)
+        return _read_folder(video, short_side_px, quality, limits)
     index = decode.index_video(video.path, limits)
     shape = _scaled(index.height, index.width, short_side_px)
     encode = _encoder(index.height, index.width, shape, quality)
@@ -75,7 +75,9 @@ def read(
     return _timed(jpegs, probe, index.timestamps)
 
 
-def _read_folder(video: Video, short_side_px: int, quality: int) -> Frames:
+def _read_folder(
+    video: Video, short_side_px: int, quality: int, limits: Limits
+) -> Frames:
     """Frames of a folder, as they are if they need no scaling."""
     jpegs: list[bytes] = []
     first = shape = encode = None
@@ -91,6 +93,7 @@ def _read_folder(video: Video, short_side_px: int, quality: int) -> Frames:
             with tf.io.gfile.GFile(path, "rb") as file:
                 jpeg = file.read()
             height, width, _ = tf.io.extract_jpeg_shape(jpeg).numpy().tolist()
+            limits.check_size(width, height)
             if encode is None:
                 first = height, width
                 shape = _scaled(height, width, short_side_px)

@@ -18,7 +18,7 @@ from training.recipe import DataConfig
 # Where the videos of a data set are kept, and what reads them.
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "videos": lambda data: _decoder(data),
-    "frames": lambda data: FrameFolders(),
+    "frames": lambda data: FrameFolders(Limits.of(data)),
     "records": lambda data: Records(),
 }
 

@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from tests.training.data import films
 from tests.training.data.test_videos import write_frames
-from training.data import transforms
+from training.data import jpegs, transforms
 from training.data.frame_folders import FrameFolders
 from training.data.listing import Video
 from training.data.sources import Probe, VideoError
+from training.data.video_limits import Limits
 
 
 def video(tmp_path, name="img_{:05}.jpg", first=1, count=9, frames=None):
@@ -112,3 +113,14 @@ def test_a_fifo_is_no_frame(tmp_path):
     os.mkfifo(folder / "f005.jpg")
     with pytest.raises(VideoError, match="f005.jpg of"):
         FrameFolders().probe(video)
+
+
+def test_a_frame_that_states_too_many_pixels_is_not_decoded(
+    tmp_path, monkeypatch
+):
+    small = Limits(max_pixels=films.SIZE[0] * films.SIZE[1] - 1)
+    monkeypatch.setattr(tf.io, "decode_jpeg", None)
+    with pytest.raises(VideoError, match="more than max_pixels"):
+        FrameFolders(small).probe(video(tmp_path))
+    with pytest.raises(VideoError, match="more than max_pixels"):
+        jpegs.read(video(tmp_path), "frames", 24, 90, small)
