@@ -150,9 +150,10 @@ class Outputs:
             return
         self._digests[name] = digest
         path = self.folder / LIST
-        if isinstance(path, UrlPath):  # stores cannot append
+        # Stores cannot append, and to a hard link one must not.
+        if isinstance(path, UrlPath) or _has_other_names(path):
             rows = [_row(*pair) for pair in self._digests.items()]
-            path.write_text("".join(rows))
+            files.write_text(path, "".join(rows))
             return
         opener = files.open_without_following
         with open(path, "a", encoding="utf-8", opener=opener) as file:
@@ -225,6 +226,11 @@ def _exists(path: Path) -> bool:
 
 def _is_link(path: Path) -> bool:
     return isinstance(path, pathlib.Path) and path.is_symlink()
+
+
+def _has_other_names(path: pathlib.Path) -> bool:
+    """Whether a file is there that hard links name too."""
+    return path.exists() and path.stat().st_nlink > 1
 
 
 def _row(name: str, digest: str) -> str:

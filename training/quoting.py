@@ -59,8 +59,12 @@ def csv_text(rows: Iterable[Sequence]) -> str:
     text = io.StringIO()
     for row in rows:
         has_return = any("\r" in str(cell) for cell in row)
-        quoting = csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
-        csv.writer(text, lineterminator="\n", quoting=quoting).writerow(row)
+        writer = csv.writer(
+            text,
+            lineterminator="\n",
+            quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL,
+        )
+        writer.writerow(row)
     return text.getvalue()
 
 

@@ -51,7 +51,13 @@ PACKAGES = (
 
 
 # Of a run: nothing is written through links in their place.
-FOLDERS = ("checkpoints", "image_stage", "tests", "tensorboard")
+FOLDERS = (
+    "checkpoints",
+    "image_stage",
+    "tests",
+    "tensorboard/train",
+    "tensorboard/validation",
+)
 
 
 class Data(Protocol):

@@ -106,8 +106,8 @@ def plan(
     Raises:
         UserError: as `write` does.
     """
-    for path in (*models, out):
-        _check_plain(path)
+    for folder_name in (*models, out):
+        _check_plain(folder_name)
     named: dict[str, pathlib.Path] = {}
     for model in models:
         path = _checked(model)

@@ -96,8 +96,10 @@ class GrpcClient:
             }
         except ValueError as error:
             raise self._odd(str(error)) from error
-        known = self._signatures.get(signature)
-        check_outputs(self.address, outputs, known and known.outputs)
+        expected = None
+        if signature in self._signatures:
+            expected = self._signatures[signature].outputs
+        check_outputs(self.address, outputs, expected)
         return outputs
 
     def close(self) -> None:

@@ -1,4 +1,5 @@
 import json
+import types
 
 import numpy as np
 import pytest
@@ -7,7 +8,8 @@ from nonlocal_tf import pictures, preprocess
 from tests.training import view_runs
 from training import cli, evaluate, run_model
 from training.data import dataset_of
-from training.evaluation import video_scores
+from training.errors import UserError
+from training.evaluation import evaluation_data, video_scores
 from training.recipe import ViewsConfig
 from training.run_folder import RunFolder
 
@@ -147,3 +149,18 @@ def test_scores_that_are_there_are_kept_until_the_weights_change(run, capsys):
     assert "(weights differ): it starts anew" in capsys.readouterr().out
     scores = run.path / "tests/test_2x1_31px_27/scores.npz"
     assert scores.read_bytes() != before
+
+
+@pytest.mark.parametrize("name", ["tests", "tests/test_middle"])
+def test_scores_are_not_written_through_a_link(tmp_path, monkeypatch, name):
+    run = RunFolder(tmp_path / "run")
+    (run.path / name).parent.mkdir(parents=True)
+    (run.path / name).symlink_to(tmp_path / "else")
+    (tmp_path / "else").mkdir()
+    recipe = types.SimpleNamespace(dataset="digits", sampling=None)
+    loaded = None, recipe, None
+    monkeypatch.setattr(run_model, "load_trained", lambda run: loaded)
+    monkeypatch.setattr(evaluation_data, "load", lambda *_: None)
+    with pytest.raises(UserError, match="is a link"):
+        evaluate.score_run(run, "test")
+    assert not list((tmp_path / "else").iterdir())

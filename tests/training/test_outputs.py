@@ -104,6 +104,17 @@ def test_a_lock_keeps_what_is_in_its_file(tmp_path):
     assert (tmp_path / ".lock").read_text() == "theirs"
 
 
+def test_a_hard_link_for_the_list_of_outputs_is_not_written_to(tmp_path):
+    folder = tmp_path / "handed over"
+    folder.mkdir()
+    (tmp_path / "victim").write_text("theirs")
+    (folder / outputs.LIST).hardlink_to(tmp_path / "victim")
+    for text in ("1", "2"):
+        outputs.write_text(folder / "a.json", text)
+    assert (tmp_path / "victim").read_text() == "theirs"
+    assert (folder / "a.json").read_text() == "2"
+
+
 def test_a_clip_is_not_written_over(tmp_path):
     path = tmp_path / "a.npy"
     path.write_bytes(b"theirs")

@@ -150,7 +150,8 @@ class _Queue:
             self._fail(job, str(error))
             return
         threads = str(threads_each(self.at_once))
-        with open(job.log, "w", opener=files.open_without_following) as log:
+        job.log.unlink(missing_ok=True)  # it may be a hard link
+        with open(job.log, "x") as log:
             print(_title(job), file=log, flush=True)
             process = subprocess.Popen(
                 job.command,

@@ -54,6 +54,7 @@ def read(
     if not file_names.is_text(video.path):
         raise VideoError(file_names.NOT_TEXT)
     if source == "frames":
+        limits = limits or Limits()
         return _read_folder(video, short_side_px, quality, limits)
     index = decode.index_video(video.path, limits)
     shape = _scaled(index.height, index.width, short_side_px)

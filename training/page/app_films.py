@@ -42,6 +42,8 @@ class _WatchedLimits(Limits):
         still_wanted: called for each frame, to raise if nobody waits.
     """
 
+    _still_wanted: Callable[[], None]
+
     def __init__(self, limits: Limits, still_wanted: Callable[[], None]):
         super().__init__(**dataclasses.asdict(limits))
         object.__setattr__(self, "_still_wanted", still_wanted)

@@ -123,6 +123,14 @@ def test_a_link_for_a_log_is_not_written_through(tmp_path, capsys):
     assert not (tmp_path / "victim").exists()
 
 
+def test_a_hard_link_for_a_log_is_not_written_to(tmp_path):
+    (tmp_path / "victim").write_text("# log of a, by training.ablations\n")
+    (tmp_path / "a.log").hardlink_to(tmp_path / "victim")
+    assert jobs.run([shell(tmp_path, "a", "echo b")], 1) == []
+    assert "b" in (tmp_path / "a.log").read_text()
+    assert (tmp_path / "victim").read_text().count("\n") == 1
+
+
 def test_a_log_replaces_no_file_of_the_user(tmp_path, capsys):
     (tmp_path / "a.log").write_text("theirs")
     assert jobs.run([shell(tmp_path, "a", "true")], 1) == ["a"]
