@@ -5,6 +5,7 @@ A file's name may hold line breaks and all else but "/" and NUL.
 
 import csv
 import io
+import os
 import re
 import shlex
 import unicodedata
@@ -32,8 +33,7 @@ def shell(word: object) -> str:
     text = str(word)
     if is_plain(text):
         return shlex.quote(text)
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"$'{one_line(escaped)}'"
+    return f"$'{''.join(map(_in_quotes, text))}'"
 
 
 def markdown_code(text: str) -> str:
@@ -66,6 +66,19 @@ def csv_text(rows: Iterable[Sequence]) -> str:
         )
         writer.writerow(row)
     return text.getvalue()
+
+
+def _in_quotes(letter: str) -> str:
+    """A letter within the quotes $'...' of a shell."""
+    if letter in "\\'":
+        return f"\\{letter}"
+    if not _is_breaking(letter):
+        return letter
+    try:
+        content = os.fsencode(letter)  # a byte of a name that is no text
+    except UnicodeEncodeError:
+        content = letter.encode("utf-8", "surrogatepass")
+    return "".join(f"\\x{byte:02x}" for byte in content)
 
 
 def _is_breaking(letter: str) -> bool:

@@ -8,6 +8,8 @@ import time
 import grpc
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.savedmodels import hostile_servers
 from tests.savedmodels.hostile_servers import GOOD, SIGNATURE
@@ -360,6 +362,61 @@ def test_a_number_too_large_for_its_type_is_one_line(
     outputs = changed(CLIP, "probabilities", [[0.5, number, 0.25]])
     answer = hostile_servers.answering(outputs)
     rest_error(video_client, capfd, clip, answer)
+
+
+NUMBERS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=3)
+)
+ANY_JSON = st.recursive(
+    NUMBERS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["b64", "x"]), inner, max_size=2)
+    ),
+    max_leaves=8,
+)
+
+
+@given(ANY_JSON, st.sampled_from(["DT_FLOAT", "DT_UINT8", "DT_STRING"]))
+def test_any_json_is_an_array_of_its_type_or_an_error_that_is_known(
+    value, dtype
+):
+    import serving_client
+    import serving_rest
+
+    try:
+        array = serving_rest.from_json(value, dtype)
+    except serving_rest.FROM_OTHERS:
+        return
+    assert array.dtype == serving_client.DTYPES[dtype]
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([1, 3, 4, 7, 9, 10, 22]),
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=4),
+    st.binary(max_size=16),
+    st.lists(st.integers(-(2**31), 2**31 - 1), max_size=3),
+)
+def test_any_tensor_is_an_array_of_its_shape_or_a_value_error(
+    dtype, shape, content, values
+):
+    import serving_messages
+
+    tensor = serving_messages.message(
+        "Tensor", dtype=dtype, tensor_content=content, int_val=values
+    )
+    for size in shape:
+        tensor.tensor_shape.dim.add(size=size)
+    try:
+        array = serving_messages.to_array(tensor)
+    except ValueError:
+        return
+    assert list(array.shape) == shape
 
 
 @pytest.mark.slow

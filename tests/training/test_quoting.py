@@ -3,6 +3,8 @@ import io
 import subprocess
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from training import quoting
 
@@ -43,3 +45,30 @@ def test_rows_of_csv_are_read_back(name):
 
 def test_plain_rows_of_csv_have_no_quotes():
     assert quoting.csv_text([["a b", 2], [None, 0.5]]) == "a b,2\n,0.5\n"
+
+
+@given(st.text())
+def test_one_line_of_any_text_is_one_line(text):
+    line = quoting.one_line(text)
+    assert line.splitlines() in ([line], [])
+    assert quoting.is_plain(line)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"], min_codepoint=1)))
+def test_a_shell_reads_any_word_back(word):
+    command = f"printf %s {quoting.shell(word)}".encode()
+    assert len(command.decode().splitlines()) == 1
+    read = subprocess.run(
+        ["bash", "-c", command],
+        check=True,
+        capture_output=True,
+        env={"LC_ALL": "C.UTF-8"},
+    )
+    assert read.stdout.decode() == word
+
+
+@given(st.lists(st.lists(st.text(), min_size=2, max_size=2)))
+def test_any_rows_of_csv_are_read_back(rows):
+    text = quoting.csv_text(rows)
+    assert list(csv.reader(io.StringIO(text, newline=""))) == rows
