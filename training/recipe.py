@@ -192,7 +192,8 @@ class DataConfig:
         separator: between path and label in a list; "\\t" is a tab.
         max_bad_share: training stops when more of the videos are bad.
         cache: file in which is kept what was found out about each video; by
-            default one for all runs of a user.
+            default one for all runs of a user. One that a run folder names is
+            ignored outside of the user's home and cache folders.
         decoder: of video files: "pyav", or "tensorflow_io" where its FFmpeg
             loads, which decodes whole files.
         max_pixels: of a frame; videos with larger ones are bad.

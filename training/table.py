@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from training import quoting
+
 
 def render(rows: Sequence[Sequence[object]], indent: str = "  ") -> str:
     """Rows of cells as aligned columns, without rules."""
-    text = [[str(cell) for cell in row] for row in rows]
+    text = [[quoting.one_line(str(cell)) for cell in row] for row in rows]
     columns = zip(*text, strict=True)
     widths = [max(len(cell) for cell in column) for column in columns]
     lines = (
@@ -20,7 +22,10 @@ def render(rows: Sequence[Sequence[object]], indent: str = "  ") -> str:
 def markdown(rows: Sequence[Sequence[object]]) -> str:
     """Rows of cells as a table of Markdown; the first row is its head."""
     text = [
-        [" ".join(str(cell).split()).replace("|", "\\|") for cell in row]
+        [
+            quoting.one_line(" ".join(str(cell).split())).replace("|", "\\|")
+            for cell in row
+        ]
         for row in rows
     ]
     rule = ["---"] * len(text[0])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training import quoting
+from training import quoting, table
 
 ODD = "a\nRUN b\r\x85\u2028\x1b[0m'\\ `c` é \udcff"
 
@@ -72,3 +72,10 @@ def test_a_shell_reads_any_word_back(word):
 def test_any_rows_of_csv_are_read_back(rows):
     text = quoting.csv_text(rows)
     assert list(csv.reader(io.StringIO(text, newline=""))) == rows
+
+
+@pytest.mark.parametrize("form", [table.render, table.markdown])
+def test_a_cell_of_a_table_is_in_one_row(form):
+    rows = form([("a", "b"), (ODD, "c")]).splitlines()
+    assert len(rows) == (2 if form is table.render else 3)
+    assert all(map(str.isprintable, rows))
