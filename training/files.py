@@ -62,7 +62,7 @@ def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
             os.close(open_without_following(scratch, flags))
             yield scratch
             _sync(scratch)
-        os.replace(scratch, path)
+            os.replace(scratch, path)
         _sync(path.parent)
     except BaseException:
         scratch.unlink(missing_ok=True)
@@ -90,7 +90,8 @@ def remove_leftovers(path: pathlib.Path) -> None:
     end = glob.escape(path.name[-NAME_END:])
     for pattern in (glob.escape(path.name), f"{token}-{end}"):
         for scratch in path.parent.glob(SCRATCH_PREFIX + pattern):
-            _remove(scratch)
+            with contextlib.suppress(OSError):  # new names are random
+                _remove(scratch)
 
 
 def remove_scratch(folder: Path, stale_s: float = STALE_SECONDS) -> None:
@@ -103,7 +104,7 @@ def remove_scratch(folder: Path, stale_s: float = STALE_SECONDS) -> None:
     if isinstance(folder, UrlPath):
         return
     for scratch in folder.glob(f"{SCRATCH_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             if scratch.lstat().st_mtime <= time.time() - stale_s:
                 _remove(scratch)
 

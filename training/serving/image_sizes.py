@@ -9,7 +9,8 @@ import tensorflow as tf
 # Of frames: the limit that video files have too (`data.max_pixels`).
 FRAME_PIXELS = 1 << 24
 PHOTO_PIXELS = 1 << 26
-JPEG, PNG, BMP, GIF = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8"
+# As little of them as a decoder may go by.
+JPEG, PNG, BMP, GIF = b"\xff\xd8", b"\x89PNG", b"BM", b"GIF8"
 RIFF, WEBP = b"RIFF", b"WEBP"
 HEAD_BYTES = 32
 

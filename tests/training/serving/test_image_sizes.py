@@ -44,7 +44,9 @@ def huge_gif():
     return bytes(content)
 
 
-HUGE = [huge_jpeg(), huge_png(), huge_bmp(), huge_gif()]
+# libjpeg passes over what is before the first marker.
+PADDED = huge_jpeg()[:2] + b"\0" + huge_jpeg()[2:]
+HUGE = [huge_jpeg(), PADDED, huge_png(), huge_bmp(), huge_gif()]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def test_the_size_is_that_of_the_pixels(stated, kind, options):
     assert stated(encoded(kind, 300, 517, **options)) == [300, 517]
 
 
-@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"BM", b"x"])
+@pytest.mark.parametrize("content", [b"", b"\x89PNG", b"BM", b"x"])
 def test_what_is_no_image_has_no_size(stated, content):
     assert stated(content) == [0, 0]
 
