@@ -103,6 +103,7 @@ class Session:
 
         Raises:
             UserError: it cannot be read, or is not for this model.
+            Refused: it is a clip that is too large.
         """
 
         def tell(what: str, done: int, of: int) -> None:
@@ -239,17 +240,18 @@ class Session:
         the others were as long as in training.
 
         Raises:
-            UserError: it is too large.
+            Refused: it is too large.
         """
         shape = (film.numbers.shape[1], *film.frames.shape[:2])
         trained = self._trained_shape()
         sides = map(max, shape, trained)
         if math.prod(sides) > LARGEST * math.prod(trained):
             film.frames.close()
-            raise UserError(
+            raise Refused(
+                413,
                 f"Expected a clip of about {_sizes(trained)} (frames, height, "
                 f"width), as in training. Received: {_sizes(shape)}, more than "
-                f"{LARGEST} times as much. Cut or shrink it."
+                f"{LARGEST} times as much. Cut or shrink it.",
             )
 
     def _trained_shape(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from training import app
 from training.errors import UserError
 from training.page import app_films, app_session
 from training.page.app_session import Session
+from training.page.app_upload import Refused
 from training.serving.saved_model import SavedModel
 
 
@@ -124,7 +125,7 @@ def test_a_clip_that_would_take_minutes_is_refused(model, tmp_path, shape):
     session = Session(SavedModel(model))
     session.model.probabilities = calls.append
     np.save(tmp_path / "film.npy", np.zeros(shape, np.uint8))
-    with pytest.raises(UserError, match="about 4 x 32 x 32 .frames, height"):
+    with pytest.raises(Refused, match="about 4 x 32 x 32 .frames, height"):
         session.open_file(tmp_path / "film.npy", lambda: None)
     assert not calls
 
