@@ -11,6 +11,7 @@ import tensorflow as tf
 from nonlocal_tf.detection import masks as pasting
 from tests.detection import tiny
 from tests.detection.test_detector import nearest
+from tests.training.serving import test_image_sizes
 from training import remote
 from training.detection import coco_names, export
 from training.detection.trained import Trained
@@ -153,3 +154,11 @@ def test_the_next_export_is_the_next_version(of_masks):
         for one in (path, again)
     )
     assert smaller < 0.7 * size
+
+
+def test_an_image_that_states_too_many_pixels_is_refused(of_masks):
+    serve = tf.saved_model.load(str(of_masks[1])).signatures["serving_default"]
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="at most 67108864"
+    ):
+        serve(tf.constant([test_image_sizes.huge_jpeg()]))
