@@ -131,9 +131,17 @@ def one_clip(pixels: np.ndarray, about: str) -> Film:
     return Film(frames, np.array([numbers]), [], about)
 
 
-def clip_of_file(path: pathlib.Path) -> Film:
-    """The clip of a .npy file, or of a .gif where clips are made."""
+def clip_of_file(
+    path: pathlib.Path, check_shape: Callable[[tuple[int, ...]], None]
+) -> Film:
+    """The clip of a .npy file, or of a .gif where clips are made.
+
+    Args:
+        path: of the file.
+        check_shape: is given the shape of the pixels, before they are kept.
+    """
     pixels = clips.read_clip(path)
+    check_shape(pixels.shape)
     return one_clip(pixels, f"One clip of {len(pixels)} frames.")
 
 

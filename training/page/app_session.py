@@ -112,8 +112,7 @@ class Session:
 
         try:
             if self.sampling is None or clips.is_clip(path, videos=True):
-                film = app_films.clip_of_file(path)
-                self._check_size(film)
+                film = app_films.clip_of_file(path, self._check_shape)
             else:
                 film = app_films.clips_of_video(
                     path, self.sampling, tell, self._limits
@@ -232,7 +231,7 @@ class Session:
             ],
         }
 
-    def _check_size(self, film: Film) -> None:
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
         """Raise for a clip much larger than those that were trained on.
 
         Answers would take minutes, in which nobody else gets any: a non-local
@@ -242,15 +241,15 @@ class Session:
         Raises:
             Refused: it is too large.
         """
-        shape = (film.numbers.shape[1], *film.frames.shape[:2])
-        trained = self._trained_shape()
-        sides = map(max, shape, trained)
+        if len(shape) != 4:
+            return  # it is no clip, as is said elsewhere
+        trained, sizes = self._trained_shape(), shape[:3]
+        sides = map(max, sizes, trained)
         if math.prod(sides) > LARGEST * math.prod(trained):
-            film.frames.close()
             raise Refused(
                 413,
                 f"Expected a clip of about {_sizes(trained)} (frames, height, "
-                f"width), as in training. Received: {_sizes(shape)}, more than "
+                f"width), as in training. Received: {_sizes(sizes)}, more than "
                 f"{LARGEST} times as much. Cut or shrink it.",
             )
 

@@ -135,3 +135,10 @@ def test_clips_somewhat_larger_than_in_training_are_taken(model, tmp_path):
     np.save(tmp_path / "film.npy", np.zeros((5, 49, 60, 3), np.uint8))
     assert session.open_file(tmp_path / "film.npy", lambda: None)["classes"]
     session.close()
+
+
+def test_an_image_for_a_clip_is_no_large_clip(model, tmp_path):
+    session = Session(SavedModel(model))
+    np.save(tmp_path / "film.npy", np.zeros((480, 640, 3), np.uint8))
+    with pytest.raises(UserError, match="Expected a clip of shape"):
+        session.open_file(tmp_path / "film.npy", lambda: None)
