@@ -15,26 +15,30 @@ JUNK = [
 
 def of_bytes(rng: np.random.Generator, content: bytes) -> bytes:
     """Change, cut, double or insert some bytes."""
-    made = bytearray(content)
+    mutated = bytearray(content)
     for _ in range(int(rng.integers(1, 6))):
         kind = rng.integers(7)
-        first, end = sorted(int(n) for n in rng.integers(0, len(made) + 1, 2))
-        if kind == 0 and made:
-            made[first % len(made)] ^= 1 << int(rng.integers(8))
-        elif kind == 1 and made:
-            made[first % len(made)] = int(rng.choice([0, 1, 127, 128, 255]))
+        first, end = sorted(
+            int(n) for n in rng.integers(0, len(mutated) + 1, 2)
+        )
+        if kind == 0 and mutated:
+            mutated[first % len(mutated)] ^= 1 << int(rng.integers(8))
+        elif kind == 1 and mutated:
+            mutated[first % len(mutated)] = int(
+                rng.choice([0, 1, 127, 128, 255])
+            )
         elif kind == 2:
-            del made[first : min(end, first + 64)]
+            del mutated[first : min(end, first + 64)]
         elif kind == 3:
-            made[first:first] = made[first : min(end, first + 4096)]
+            mutated[first:first] = mutated[first : min(end, first + 4096)]
         elif kind == 4:
-            made[first:first] = rng.bytes(int(rng.integers(1, 9)))
+            mutated[first:first] = rng.bytes(int(rng.integers(1, 9)))
         elif kind == 5:
             number = NUMBERS[int(rng.integers(len(NUMBERS)))]
-            made[first : first + len(number)] = number
+            mutated[first : first + len(number)] = number
         else:
-            del made[first:]
-    return bytes(made)
+            del mutated[first:]
+    return bytes(mutated)
 
 
 def of_json(rng: np.random.Generator, value):

@@ -63,13 +63,13 @@ def rest_case(rng: np.random.Generator, answers: Answers, name: str) -> None:
         statuses[which] = ["404 Not", "503 Busy", "100 Go on", "999 x"][
             int(rng.integers(4))
         ]
-    made = [
+    messages = [
         hostile_servers.http(text, status)
         for text, status in zip(texts, statuses, strict=True)
     ]
     if kind == 3:
-        made[which] = mutations.of_bytes(rng, made[which])
-    answers.metadata, answers.prediction = made
+        messages[which] = mutations.of_bytes(rng, messages[which])
+    answers.metadata, answers.prediction = messages
 
 
 def grpc_case(rng: np.random.Generator, name: str) -> dict[str, bytes]:
@@ -86,13 +86,13 @@ def grpc_case(rng: np.random.Generator, name: str) -> dict[str, bytes]:
     for key, array in arrays.items():
         if array.dtype == object:
             arrays[key] = np.vectorize(str.encode, otypes=[object])(array)
-    made = {
+    messages = {
         "GetModelMetadata": grpc_metadata(),
         "Predict": grpc_outputs(**arrays),
     }
-    which = list(made)[int(rng.integers(2))]
-    made[which] = mutations.of_bytes(rng, made[which])
-    return made
+    which = list(messages)[int(rng.integers(2))]
+    messages[which] = mutations.of_bytes(rng, messages[which])
+    return messages
 
 
 def check(seed: int, answers: Answers, address: str, paths: dict) -> str:
@@ -117,14 +117,14 @@ def check(seed: int, answers: Answers, address: str, paths: dict) -> str:
         arguments += ["--address=127.0.0.1:9"]
     ask = serving_grpc.GrpcClient._ask
 
-    def given(client, method, request):
+    def parsed_answer(client, method, request):
         return client._parsed(f"{method}Response", contents[method])
 
     out, err = io.StringIO(), io.StringIO()
     begun = time.monotonic()
     try:
         if not is_rest:
-            serving_grpc.GrpcClient._ask = given
+            serving_grpc.GrpcClient._ask = parsed_answer
         serving_client.WAITS_S = (0.01,)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = video_client.main(arguments)

@@ -46,7 +46,7 @@ def good_uploads(folder: pathlib.Path) -> dict[str, bytes]:
     np.save(array, pixels)
     first, *rest = (Image.fromarray(frame) for frame in pixels)
     first.save(gif, "GIF", save_all=True, append_images=rest)
-    made = {"f.npy": array.getvalue(), "f.gif": gif.getvalue()}
+    contents = {"f.npy": array.getvalue(), "f.gif": gif.getvalue()}
     for name, codec in (
         ("f.mp4", "libx264"),
         ("f.mkv", "mpeg4"),
@@ -54,8 +54,8 @@ def good_uploads(folder: pathlib.Path) -> dict[str, bytes]:
         ("f.webm", "libvpx"),
     ):
         path = films.write_film(folder / name, 7, codec=codec)
-        made[name] = path.read_bytes()
-    return made
+        contents[name] = path.read_bytes()
+    return contents
 
 
 def case(rng: np.random.Generator, server, uploads: dict, film: str) -> bytes:
