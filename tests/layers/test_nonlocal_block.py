@@ -308,6 +308,27 @@ def test_a_frozen_norm_stays_frozen(norm):
     assert names == {"theta", "phi", "g", "out"}
 
 
+def test_a_frozen_norm_keeps_its_statistics_when_layers_are_trained():
+    """`layer.trainable = True` on every layer is a way to unfreeze a model."""
+    x = normal((2, 7, 6))
+    block = NonLocalBlock(gamma_init=1.0, freeze_norm=True)
+    frozen = array(block(x, training=False))
+    block.bn.trainable = True
+    np.testing.assert_array_equal(array(block(x, training=True)), frozen)
+    np.testing.assert_array_equal(array(block.bn.moving_mean), np.zeros(6))
+
+
+def test_bn_momentum_is_the_share_of_the_old_statistics():
+    x = normal((2, 7, 6))
+    blocks = [NonLocalBlock(bn_momentum=share, seed=1) for share in (0.0, 0.7)]
+    for block in blocks:
+        block(x, training=True)
+    new, mixed = (array(block.bn.moving_mean) for block in blocks)
+    assert np.abs(new).min() > 0
+    # From zero on; to a rounding of float32.
+    np.testing.assert_allclose(mixed, 0.3 * new, rtol=1e-5)
+
+
 @tensorflow_only
 def test_synchronised_batch_normalisation_is_asked_for():
     block = NonLocalBlock(bn_synchronized=True)

@@ -72,6 +72,21 @@ def test_a_block_follows_the_stage_the_spec_names(stage):
     assert block.input is model.get_layer(f"stage{stage}_conv2_relu").output
 
 
+def test_a_training_step_moves_the_statistics_by_a_tenth():
+    model = models.create_model("c2d_small", clip_shape=(3, 16, 8, 3))
+    inputs = model.get_layer("stage1_conv1").output
+    x = normal((2, 3, 16, 8, 3))
+    seen = keras.ops.convert_to_numpy(keras.Model(model.input, inputs)(x))
+    model(x, training=True)
+    moving = model.get_layer("stage1_conv1_bn").moving_mean
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(moving),
+        0.1 * seen.mean((0, 1, 2, 3)),
+        rtol=1e-4,  # two orders of a float32 sum of 384
+        atol=1e-6,
+    )
+
+
 def test_c2d_sees_each_frame_alone():
     model = models.create_model("c2d_small", clip_shape=(5, 16, 16, 3))
     features = keras.Model(

@@ -105,6 +105,29 @@ def test_half_precision_rounds_only_the_results(name, method, half, way):
     check(name, method, arrays, dy, way, bound, bound)
 
 
+@pytest.mark.parametrize("method", [m for n, m in CASES if n == "softmax"])
+def test_the_scale_multiplies_the_logits_of_the_softmax(method):
+    arrays, dy = inputs("softmax", *SHAPES["usual"])
+
+    def scaled(*tensors):
+        return ops.softmax(*tensors, scale=0.37, method=method)
+
+    results = value_and_gradients(scaled, arrays, dy, WAYS[0])
+    expected = plain64.softmax(*arrays, dy, scale=0.37)
+    for x, e in zip(results, expected, strict=True):
+        assert relative_error(x, e) <= 1e-6  # as in check_float32
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_keys_at_the_kink_of_the_relu_have_no_gradient(zero, way):
+    a, b = np.full((2, 5), zero, "float32"), np.full((2, 7), 0.0, "float32")
+    g, dy = normal((2, 7, 3), 1), normal((2, 5, 3), 2)
+    results = run("concatenation", "sorted", (a, b, g), dy, way)
+    for x in results:
+        np.testing.assert_array_equal(x, np.zeros_like(x))
+
+
 @pytest.mark.parametrize(("name", "method"), CASES)
 def test_results_keep_the_dtype_of_g(name, method):
     arrays, _ = inputs(name, *SHAPES["usual"], dtype="float16")
