@@ -1,9 +1,13 @@
 """Normalisations that have another form in the file."""
 
+import numpy as np
 import pytest
 
 import nonlocal_tf as nl
-from nonlocal_tf.weights import CheckpointError
+from nonlocal_tf.weights import CheckpointError, norms
+from nonlocal_tf.weights.names import FORMATS
+from nonlocal_tf.weights.plan import Plan
+from nonlocal_tf.weights.read import Checkpoint
 from nonlocal_tf.weights.write import to_arrays
 from tests.models.tiny import tiny
 from tests.weights import files
@@ -13,6 +17,63 @@ from tests.weights.models import (
     file_of,
     random,
 )
+
+
+# As small as in trained networks, where an epsilon is a tenth of them.
+ARRAYS = {
+    "gamma": np.array([0.5, 2.0, 1.0]),
+    "beta": np.array([0.1, 0.0, -3.0]),
+    "moving_mean": np.array([0.3, -0.2, 0.01]),
+    "moving_variance": np.array([1e-4, 2e-4, 5e-5]),
+}
+
+
+def planned(form, arrays, roles):
+    """Values for a normalisation of some roles, from arrays of others."""
+    file = {f"conv1_bn/{role}": array for role, array in arrays.items()}
+    plan = Plan(Checkpoint("a.h5", FORMATS[form], file, (), {}))
+    layer = "conv1_bn"
+    variables = {f"{layer}/{role}": ARRAYS["gamma"] for role in roles}
+    norms.plan_norm(plan, layer, variables)
+    return {role: plan.values[f"{layer}/{role}"] for role in roles}
+
+
+def normalised(x, epsilon, gamma, beta, moving_mean, moving_variance):
+    return gamma * (x - moving_mean) / np.sqrt(moving_variance + epsilon) + beta
+
+
+@pytest.mark.parametrize(
+    ("form", "epsilon"), [("ours", 1e-5), ("keras_resnet", 1.001e-5)]
+)
+def test_statistics_become_a_scale_and_a_shift(form, epsilon):
+    values = planned(form, ARRAYS, ("gamma", "beta"))
+    x = np.array([0.7, -0.4, 0.02])
+    np.testing.assert_allclose(
+        values["gamma"] * x + values["beta"],
+        normalised(x, epsilon, **ARRAYS),
+        rtol=1e-12,
+    )
+
+
+def test_statistics_of_keras_resnets_are_for_another_epsilon():
+    values = planned("keras_resnet", ARRAYS, ARRAYS)
+    x = np.array([0.7, -0.4, 0.02])
+    np.testing.assert_allclose(
+        normalised(x, 1e-5, **values),
+        normalised(x, 1.001e-5, **ARRAYS),
+        rtol=1e-12,
+    )
+
+
+def test_a_scale_and_a_shift_become_statistics():
+    arrays = {role: ARRAYS[role] for role in ("gamma", "beta")}
+    values = planned("ours", arrays, ARRAYS)
+    x = np.array([0.7, -0.4, 0.02])
+    np.testing.assert_allclose(
+        normalised(x, 1e-5, **values),
+        arrays["gamma"] * x + arrays["beta"],
+        rtol=1e-12,
+    )
 
 
 @pytest.mark.parametrize(

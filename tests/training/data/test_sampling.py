@@ -70,6 +70,12 @@ def test_slowfast_stays_at_the_end():
     assert random_clip(0.7, 9, SLOWFAST, 30.0) == by_slowfast(0, 9, 30)
 
 
+def test_a_short_video_wraps_at_a_rate_too():
+    wrapped = dataclasses.replace(SLOWFAST, past_end="wrap")
+    # Evenly from 0 to 14: 0, 3.5, 7, 10.5, 14, of nine frames.
+    assert random_clip(0.7, 9, wrapped, 30.0) == [0, 3, 7, 1, 5]
+
+
 def test_an_unknown_rate_is_taken_to_be_slowfasts():
     assert random_clip(0.5, 100, SLOWFAST, 0.0) == random_clip(
         0.5, 100, SLOWFAST, 30.0

@@ -155,6 +155,12 @@ def test_one_crop_is_in_the_middle():
     assert windows[:, :2].tolist() == [[16, 189]]
 
 
+def test_half_a_pixel_beside_a_crop_is_rounded_down():
+    # (256 - 223) / 2 = 16.5 and (602 - 223) / 2 = 189.5.
+    windows = transforms.crop_windows(272, 640, 256, 223, 1).numpy()
+    assert windows[:, :2].tolist() == [[16, 189]]
+
+
 def test_other_numbers_of_crops_are_an_error():
     with pytest.raises(ValueError, match="1 or 3 crops. Received: 2"):
         transforms.crop_windows(272, 640, 256, 256, 2)

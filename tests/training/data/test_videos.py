@@ -103,6 +103,19 @@ def test_a_run_can_start_in_the_middle_of_an_epoch(dataset):
     assert_equal(whole[2:], as_arrays(dataset.train_batches(3, 7, 2, 5)))
 
 
+def test_workers_read_the_parts_of_a_batch(dataset):
+    whole = as_arrays(dataset.train_batches(4, 7, 1, 3))
+    parts = [
+        as_arrays(dataset.train_batches(4, 7, 1, 3, worker, 2))
+        for worker in (0, 1)
+    ]
+    joined = [
+        [np.concatenate(pair) for pair in zip(*batches, strict=True)]
+        for batches in zip(*parts, strict=True)
+    ]
+    assert_equal(whole, joined)
+
+
 def test_cardinality_is_known_and_batches_are_even(dataset):
     batches = dataset.train_batches(3, 7, 2, 9)
     assert int(batches.cardinality()) == 7
