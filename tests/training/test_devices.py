@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 
 def expect(module, *arguments):
     """Runs a module of this folder as a process of its own."""
@@ -20,11 +18,11 @@ def expect(module, *arguments):
     assert done.stdout.splitlines()[-1] == "as expected"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["synchronized", "fused"])
 def test_two_devices_train_a_network_that_was_loaded(case, tmp_path):
     expect("two_devices", case, tmp_path)
 
 
-@pytest.mark.parametrize("case", ["statistics", "overflow"])
-def test_a_trainer_on_devices_of_unequal_data(case):
-    expect("trainer_on_two_devices", case)
+def test_a_trainer_on_devices_of_unequal_data():
+    expect("trainer_on_two_devices")

@@ -1,7 +1,6 @@
 """What a trainer does on two devices of unequal data; see test_devices.py."""
 
 import dataclasses
-import sys
 
 import keras
 import numpy as np
@@ -24,7 +23,7 @@ X = np.concatenate(
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
 
 
-def make(strategy, layer, optimizer):
+def make(strategy, layer, optimizer, **settings):
     """A trainer of a layer and a classifier."""
     signals = Signals()
     with strategy.scope():
@@ -32,7 +31,7 @@ def make(strategy, layer, optimizer):
         x = keras.layers.Dense(3)(layer()(inputs))
         recipe = dataclasses.replace(
             get_recipe("digits_image"),
-            optimizer=OptimizerConfig(0.1, schedule="constant"),
+            optimizer=OptimizerConfig(0.1, schedule="constant", **settings),
         )
         model = Trainer(keras.Model(inputs, x), recipe, signals)
         use_fused_batch_norm(model)
@@ -50,6 +49,45 @@ def of_each_device(strategy, variable):
     return [
         v.numpy() for v in strategy.experimental_local_results(variable.value)
     ]
+
+
+def identity():
+    return keras.layers.Rescaling(1.0)
+
+
+def mean_gradients(kernel, bias, weights):
+    """Of the weighted mean of the cross-entropies, in float64."""
+    logits = X.astype("float64") @ kernel + bias
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    error = (p - np.eye(3)[LABELS]) * (weights / weights.sum())[:, None]
+    return [X.T @ error, error.sum(axis=0)]
+
+
+def steps(strategy):
+    """A step is that of the mean over all devices, clipped by its norm."""
+    weights = np.array([1, 0, 0, 0, 0.5, 2, 1, 1], "float32")
+    data = tf.data.Dataset.from_tensors((X, LABELS, weights))
+    for limit in (None, 0.01):
+        model = make(
+            strategy,
+            identity,
+            lambda: keras.optimizers.SGD(0.1),
+            clip_norm=limit,
+        )
+        before = [np.asarray(v, "float64") for v in model.trainable_variables]
+        model.fit(data, shuffle=False, verbose=0)
+        gradients = mean_gradients(*before, weights)
+        norm = np.sqrt(sum((gradient**2).sum() for gradient in gradients))
+        assert norm > 0.1
+        factor = 0.1 * (limit / norm if limit else 1.0)
+        for old, gradient, variable in zip(
+            before, gradients, model.trainable_variables, strict=True
+        ):
+            # Float32 against float64, of steps of 1e-3 and more.
+            np.testing.assert_allclose(
+                np.asarray(variable), old - factor * gradient, atol=1e-6
+            )
 
 
 def statistics(strategy):
@@ -82,7 +120,7 @@ def overflow(strategy):
     """A gradient that is no number on the second device alone is skipped."""
     model = make(
         strategy,
-        lambda: keras.layers.Rescaling(1.0),
+        identity,
         lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)),
     )
     before = model.get_weights()
@@ -98,15 +136,16 @@ def overflow(strategy):
     )
 
 
-def main(case):
+def main():
     cpus = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(
         cpus[0], [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
     )
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    {"statistics": statistics, "overflow": overflow}[case](strategy)
+    for case in (steps, statistics, overflow):
+        case(strategy)
     print("as expected")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

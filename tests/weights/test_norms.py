@@ -18,7 +18,6 @@ from tests.weights.models import (
     random,
 )
 
-
 # As small as in trained networks, where an epsilon is a tenth of them.
 ARRAYS = {
     "gamma": np.array([0.5, 2.0, 1.0]),

@@ -1,0 +1,71 @@
+"""A run that is stopped within an epoch ends as one that is not."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+
+from training import callbacks, checkpoints, run_model, train
+from training.recipe import OptimizerConfig, TrainingConfig
+from training.recipes import get_recipe
+from training.run_folder import RunFolder
+from training.stopping import Preempted, sigterm
+
+RECIPE = dataclasses.replace(
+    get_recipe("digits_image"),
+    steps=4,
+    epoch_steps=2,
+    batch=8,
+    optimizer=OptimizerConfig(base_lr=3e-3, warmup_steps=1),
+    training=TrainingConfig(ema_decay=0.75),
+)
+
+
+def stop_after(step, monkeypatch):
+    """Has the process asked to stop in a step of the run."""
+    steps = []
+    after_batch = callbacks.Record.on_train_batch_end
+
+    def ask(self, batch, logs=None):
+        steps.append(batch)
+        sigterm.requested = len(steps) == step
+        after_batch(self, batch, logs)
+
+    monkeypatch.setattr(callbacks.Record, "on_train_batch_end", ask)
+
+
+def end_of(run):
+    """Variables, their moving averages and the rows of metrics.csv."""
+    checkpoint = checkpoints.latest(run)
+    average = checkpoints.read_average(checkpoint)
+    model, *_ = run_model.load_trained(run)
+    checkpoints.restore(model, checkpoint)
+    rows = list(csv.DictReader(run.metrics_path.read_text().splitlines()))
+    figures = [
+        {k: v for k, v in row.items() if not k.endswith("seconds")}
+        for row in rows
+    ]
+    variables = [*model.variables, *model.optimizer.variables]
+    return [np.asarray(v) for v in variables], average, figures
+
+
+def test_a_run_stopped_within_an_epoch_ends_as_one_that_is_not(
+    tmp_path, monkeypatch
+):
+    straight = RunFolder(tmp_path / "straight")
+    train.train(RECIPE, straight, 0)
+    stopped = RunFolder(tmp_path / "stopped")
+    with monkeypatch.context() as patch:
+        stop_after(3, patch)
+        with pytest.raises(Preempted):
+            train.train(RECIPE, stopped, 0)
+    sigterm.requested = False
+    assert checkpoints.latest(stopped).steps(RECIPE) == 3
+    train.train(RECIPE, stopped, 0)
+    *arrays, rows = end_of(stopped)
+    *expected_arrays, expected_rows = end_of(straight)
+    for got, expected in zip(arrays, expected_arrays, strict=True):
+        for one, other in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert rows == expected_rows and len(rows) == 2
