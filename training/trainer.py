@@ -130,7 +130,7 @@ class Trainer(Steps, keras.Model):
             and not layer.synchronized
             for variable in (layer.moving_mean, layer.moving_variance)
         ]
-        if True:
+        if context.num_replicas_in_sync == 1 or not variables:
             return
         flat = tf.concat([variable.value for variable in variables], axis=0)
         sizes = [variable.shape[0] for variable in variables]

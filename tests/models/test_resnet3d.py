@@ -102,6 +102,17 @@ def test_inflation_says_which_convolution_sees_three_frames(inflation, kernels):
         assert sizes == (kernels if inflated else plain)
 
 
+def test_kernels_start_with_the_deviation_of_their_outputs():
+    model = tiny("c2d_r50")
+    layer = model.get_layer("res5_block0_conv3")
+    kernel = keras.ops.convert_to_numpy(layer.kernel)
+    *_, ins, outs = kernel.shape
+    assert outs == 4 * ins
+    # 512 and more draws deviate by 3 %; those of the inputs would be doubled.
+    assert kernel.size >= 512
+    assert kernel.std() == pytest.approx((2 / outs) ** 0.5, rel=0.2)
+
+
 @tensorflow_only
 def test_residual_blocks_start_as_their_shortcuts():
     model = tiny("c2d_r50")

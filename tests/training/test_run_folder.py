@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import dataclasses
 import json
@@ -5,7 +6,7 @@ import os
 
 import pytest
 
-from training import recipe_text, report
+from training import files, recipe_text, report
 from training.data import BadVideo
 from training.errors import UserError
 from training.recipes import get_recipe
@@ -64,6 +65,21 @@ def test_a_folder_of_other_things_is_refused_untouched(run):
 def test_a_file_is_refused(run):
     run.path.write_text("x")
     with pytest.raises(UserError, match="is a file"):
+        open_and_close(run)
+
+
+def test_a_recipe_that_came_before_the_lock_is_seen(run, monkeypatch):
+    lock = files.locked
+
+    @contextlib.contextmanager
+    def locked_after_another(folder):
+        monkeypatch.setattr(files, "locked", lock)
+        open_and_close(RunFolder(folder), get_recipe("digits_c2d"))
+        with lock(folder):
+            yield
+
+    monkeypatch.setattr(files, "locked", locked_after_another)
+    with pytest.raises(UserError, match="recipe 'digits_c2d', not 'digits_nl'"):
         open_and_close(run)
 
 

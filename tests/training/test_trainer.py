@@ -119,6 +119,16 @@ def test_the_moving_average_follows_the_weights():
         np.testing.assert_allclose(got, expected, **TOLERANCE)
 
 
+def test_a_validation_loss_is_not_smoothed():
+    trainer = make(label_smoothing=0.3)
+    kernel, bias = (np.asarray(v) for v in trainer.trainable_variables)
+    logits = X.astype("float64") @ kernel + bias
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    loss, _ = trainer.evaluate(X, LABELS, batch_size=4, verbose=0)
+    expected = -log_p[np.arange(BATCH), LABELS].mean()
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
 def test_swapping_twice_leaves_everything_as_it_was():
     trainer = make(ema_decay=0.75)
     _, after, _ = step(trainer)
