@@ -55,6 +55,15 @@ def test_the_recipe_stays_as_it_was_trained(tiny):
     }
 
 
+def test_without_views_the_authors_are_served(several):
+    model, recipe, dataset = run_model.load_trained(several[0])
+    recipe = dataclasses.replace(recipe, views=None)
+    views = served_model.build(model, recipe, dataset).of_videos.views
+    side = recipe.sampling.eval_short_side_px
+    assert (views.clips, views.crops, views.starts) == (10, 3, "authors")
+    assert (views.short_side_px, views.crop_px) == (side, side)
+
+
 @pytest.mark.slow
 def test_probabilities_of_several_labels_are_sigmoids(several):
     run, model, _ = several
