@@ -165,6 +165,15 @@ def test_a_graph_gives_the_same():
         np.testing.assert_allclose(graph[key], eager[key], rtol=0, atol=1e-3)
 
 
+def test_boxes_with_a_side_below_the_smallest_are_no_detections():
+    name = "tiny_mask_rcnn"
+    assert len(detections(name).boxes) > 0
+    model = tiny.detector(name, detection_side_px=1e4)
+    x, size = inputs(name)
+    out = model({"images": x, "sizes": np.asarray([size], "int32")})
+    assert int(out["count"][0]) == 0
+
+
 def test_an_empty_image_has_no_detections():
     model = tiny.detector("tiny_mask_rcnn", least_score=0.99)
     found = detector.detect(model, np.zeros((64, 96, 3), "uint8"), 64, 96)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nonlocal_tf.detection import keypoints
+from nonlocal_tf.detection import keypoints, tf_ops
 from tests.detection import golden
 
 
@@ -31,3 +31,15 @@ def test_a_box_without_area_has_no_cells():
     box = np.array([[5.0, 4.0, 5.0, 9.0]], "float32")
     index, valid = keypoints.encode(point, box)
     assert index.shape == valid.shape == (1, 1)
+
+
+def test_a_graph_decodes_the_same_points():
+    random = np.random.default_rng(2)
+    maps = random.standard_normal((3, 7, 7, 2)).astype("float32")
+    boxes = np.array(
+        [[3, 4, 15.5, 9.25], [0, 0, 40, 31], [7, 7, 7.5, 20]], "float32"
+    )
+    expected, expected_logits = keypoints.decode(maps, boxes)
+    points, logits = tf_ops.decode_keypoints(maps, boxes)
+    np.testing.assert_allclose(points, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(logits, expected_logits, rtol=0, atol=1e-5)

@@ -136,6 +136,34 @@ def test_a_sample_is_a_function_of_its_seed():
     assert float(first) == float(again) != float(other)
 
 
+def test_positive_anchors_are_no_more_than_their_share():
+    none = dataclasses.replace(EVERYTHING, positive_anchors=0.0)
+    found, _ = losses_of("tiny_mask_rcnn", none)
+    assert float(found["rpn_boxes"]) == 0 < float(found["objectness"])
+
+
+def test_positive_rois_are_no_more_than_their_share():
+    full, _ = losses_of("tiny_mask_rcnn")
+    one = dataclasses.replace(EVERYTHING, positive_rois=1 / EVERYTHING.rois)
+    found, _ = losses_of("tiny_mask_rcnn", one)
+    # The sum over one of many positive boxes, by as many boxes or fewer.
+    assert 0 < float(found["boxes"]) < 0.5 * float(full["boxes"])
+
+
+def test_losses_are_means_over_the_samples_of_all_replicas():
+    name = "tiny_mask_rcnn"
+    alone, _ = losses_of(name)
+    shared = training.batch_losses(
+        tiny.detector(name),
+        batch_of(name),
+        EVERYTHING,
+        tf.constant([0, 0]),
+        total=lambda count: 2 * count,
+    )
+    for key, value in shared.items():
+        np.testing.assert_allclose(2 * value, alone[key], rtol=1e-6)
+
+
 def test_without_objects_only_the_background_is_learnt():
     name = "tiny_mask_rcnn"
     batch = batch_of(name)

@@ -27,6 +27,16 @@ def test_boxes_come_back_as_torchvisions(number):
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-5)
 
 
+def test_scaling_down_interpolates_between_two_pixels_alone():
+    """As torchvision does; antialiasing would look at more of them."""
+    image = np.random.default_rng(0).integers(0, 256, (8, 12, 3), "uint8")
+    x, size = transform.prepare(image, 4, 6)
+    assert tuple(size) == (4, 6)
+    whole = np.asarray(transform.normalised(image, transform.RGB))
+    blocks = whole.reshape(4, 2, 6, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(x[0, :4, :6], blocks, rtol=0, atol=1e-5)
+
+
 def test_detectrons_pixels_are_blue_first():
     image = np.full((32, 32, 3), (30, 20, 10), "uint8")
     x, _ = transform.prepare(image, 32, 32, transform.BGR)

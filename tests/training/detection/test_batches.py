@@ -121,6 +121,20 @@ def test_objects_lie_where_the_picture_shows_them(found):
                 assert far.argmin() == label - 1 and far.min() < 30
 
 
+def test_half_of_the_pictures_are_mirrored(found, monkeypatch):
+    calls = []
+    mirrored = batches.examples.mirrored
+
+    def counted(*arguments):
+        calls.append(1)
+        return mirrored(*arguments)
+
+    monkeypatch.setattr(batches.examples, "mirrored", counted)
+    steps(found, CONFIG, 0, 200)
+    # 400 draws: within four standard deviations.
+    assert 160 <= len(calls) <= 240
+
+
 def test_each_row_has_a_seed_of_its_own(found):
     rows = [row for b in steps(found, CONFIG, 1, 4) for row in b["seeds"]]
     assert [tuple(row) for row in rows] == [(3, n) for n in range(2, 8)]
