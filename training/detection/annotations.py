@@ -15,20 +15,18 @@ Reference:
 """
 
 import collections
+import contextlib
 import dataclasses
-import json
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from training import remote
-from training.detection import run_lengths
+from training import json_text, remote
+from training.data import file_names
+from training.detection import annotation_fields as fields
+from training.detection.annotation_fields import InvalidEntry, shown
 from training.errors import UserError
 from training.remote import Path
 
 SHOWN = 20
-# So far a box may be outside by rounding alone.
-OUTSIDE_PX = 1.0
-VISIBILITIES = (0, 1, 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +89,20 @@ class Annotations:
         categories: in the order of their ids; label 1 is the first.
         pictures: in the order of the file.
         problems: what was left out or cut, a line each.
+        notes: what is good by itself but hardly meant, a line each.
     """
 
     path: Path
     categories: tuple[Category, ...]
     pictures: tuple[Picture, ...]
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def instances(self) -> Iterator[Instance]:
+        """The objects and crowds of all pictures."""
+        for picture in self.pictures:
+            yield from picture.instances
 
     def summary(self) -> str:
         """What there is, and what is wrong, for the screen."""
@@ -111,15 +117,12 @@ class Annotations:
             lines += [f"  {line}" for line in self.problems[:SHOWN]]
             more = len(self.problems) - SHOWN
             lines += [f"  and {more} more"] * (more > 0)
+        lines += [f"note: {line}" for line in self.notes]
         return "\n".join(lines)
 
 
-class _Wrong(Exception):
-    """What is wrong with an entry."""
-
-
 def read(path: str, folder: str) -> Annotations:
-    """Reads and checks a file of annotations.
+    """Read and check a file of annotations.
 
     Args:
         path: of the JSON file.
@@ -129,51 +132,31 @@ def read(path: str, folder: str) -> Annotations:
         UserError: it is not such a file, or has no good picture.
     """
     file = remote.as_path(path)
-    content = _content(file)
-    categories, problems = _categories(file, content)
-    labels = {one.id: n for n, one in enumerate(categories, start=1)}
-    points = {n: len(one.keypoints) for n, one in enumerate(categories, 1)}
-    pictures: dict[int, dict] = {}
-    root = remote.as_path(folder)
-    for _, entry in _each(file, content, "images", problems):
-        with _told(file, "image", entry, problems):
-            picture = _picture(entry, root)
-            _once(picture["id"], pictures)
-            pictures[picture["id"]] = picture
-    found = collections.defaultdict(list)
-    seen: set[int] = set()
-    for _, entry in _each(file, content, "annotations", problems):
-        with _told(file, "annotation", entry, problems):
-            number = _integer(entry, "id")
-            _once(number, seen)
-            seen.add(number)
-            image = _integer(entry, "image_id")
-            if image not in pictures:
-                raise _Wrong(f"there is no good image {image}")
-            size = pictures[image]["height"], pictures[image]["width"]
-            instance, cut = _instance(entry, labels, points, size)
-            found[image].append(instance)
-            if cut:
-                problems.append(_line(file, "annotation", number, cut))
+    reader = _Reader(file, _content(file))
+    categories = reader.categories()
+    pictures = reader.pictures(remote.as_path(folder))
     if not pictures:
         raise UserError(
-            f"{file} has no good picture in {folder}.\n"
-            + "\n".join(problems[:SHOWN])
+            f"{file} has no good picture in {folder}."
+            f"{_reasons(reader.problems)}"
         )
-    return Annotations(
+    instances = reader.instances(categories, pictures)
+    annotations = Annotations(
         file,
         categories,
         tuple(
-            Picture(instances=tuple(found[number]), **picture)
+            Picture(instances=tuple(instances[number]), **picture)
             for number, picture in pictures.items()
         ),
-        tuple(problems),
+        tuple(reader.problems),
     )
+    notes = _notes(annotations, reader.unnamed_keypoints)
+    return dataclasses.replace(annotations, notes=tuple(notes))
 
 
 def _content(file: Path) -> dict:
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = json_text.parse(file.read_bytes())
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error}") from error
     except ValueError as error:
@@ -189,190 +172,213 @@ def _content(file: Path) -> dict:
     return content
 
 
-def _categories(file: Path, content) -> tuple[tuple[Category, ...], list[str]]:
-    problems: list[str] = []
-    found: dict[int, Category] = {}
-    for _, entry in _each(file, content, "categories", problems):
-        with _told(file, "category", entry, problems):
-            number = _integer(entry, "id")
-            _once(number, found)
-            if not isinstance(entry.get("name"), str):
-                raise _Wrong("it has no name")
-            keypoints = _names(entry)
-            skeleton = _skeleton(entry, len(keypoints))
-            found[number] = Category(number, entry["name"], keypoints, skeleton)
-    if not found:
-        raise UserError(f"{file} has no categories.")
-    return tuple(found[number] for number in sorted(found)), problems
+class _Reader:
+    """Reads the lists of a file and collects what is wrong with them.
+
+    Attributes:
+        problems: what was left out or cut, a line each.
+        unnamed_keypoints: objects with keypoints of which their category has
+            no names.
+    """
+
+    def __init__(self, file: Path, content: dict):
+        self._file, self._content = file, content
+        self.problems: list[str] = []
+        self.unnamed_keypoints = 0
+
+    def categories(self) -> tuple[Category, ...]:
+        """Read the classes, in the order of their ids."""
+        categories: dict[int, Category] = {}
+        for entry in self._entries("categories"):
+            with self._problems_of("category", entry):
+                number = _unique_id(entry, categories)
+                keypoints = _keypoint_names(entry)
+                skeleton, remark = _skeleton(entry, len(keypoints))
+                categories[number] = Category(
+                    number, _class_name(entry), keypoints, skeleton
+                )
+                self._note("category", entry, remark)
+        if not categories:
+            listed = "good categories" if self.problems else "categories"
+            raise UserError(
+                f"{self._file} has no {listed}.{_reasons(self.problems)}"
+            )
+        return tuple(categories[number] for number in sorted(categories))
+
+    def pictures(self, folder: Path) -> dict[int, dict]:
+        """Read the arguments of `Picture`, by id."""
+        pictures: dict[int, dict] = {}
+        for entry in self._entries("images"):
+            with self._problems_of("image", entry):
+                number = _unique_id(entry, pictures)
+                height, width = fields.image_size(entry)
+                pictures[number] = {
+                    "id": number,
+                    "path": fields.image_path(entry, folder),
+                    "height": height,
+                    "width": width,
+                }
+        return pictures
+
+    def instances(
+        self, categories: Sequence[Category], pictures: Mapping[int, dict]
+    ) -> dict[int, list[Instance]]:
+        """Read the objects and crowds, by id of their picture."""
+        labels = {one.id: label for label, one in enumerate(categories, 1)}
+        instances = collections.defaultdict(list)
+        ids: set[int] = set()
+        for entry in self._entries("annotations"):
+            with self._problems_of("annotation", entry):
+                number = _unique_id(entry, ids)
+                ids.add(number)
+                image = fields.whole_number(entry, "image_id")
+                if image not in pictures:
+                    raise InvalidEntry(f"there is no good image {image}")
+                category = fields.whole_number(entry, "category_id")
+                if category not in labels:
+                    raise InvalidEntry(f"there is no category {category}")
+                label = labels[category]
+                size = pictures[image]["height"], pictures[image]["width"]
+                points = len(categories[label - 1].keypoints)
+                instances[image].append(
+                    self._instance(entry, number, label, points, size)
+                )
+        return instances
+
+    def _instance(
+        self, entry: dict, number: int, label: int, points: int, size
+    ) -> Instance:
+        box, box_remark = fields.box(entry, size)
+        is_crowd = fields.is_crowd(entry)
+        segmentation, mask_remark = fields.segmentation(entry, size)
+        keypoints: tuple[float, ...] = ()
+        if points and not is_crowd:
+            keypoints = fields.keypoints(entry, points, size)
+        elif not points and entry.get("keypoints"):
+            self.unnamed_keypoints += 1
+        for remark in (box_remark, mask_remark):
+            self._note("annotation", entry, remark)
+        area = fields.area(entry, box)
+        return Instance(
+            number, label, box, area, is_crowd, segmentation, keypoints
+        )
+
+    def _entries(self, name: str) -> Iterator[dict]:
+        for number, entry in enumerate(self._content[name]):
+            if isinstance(entry, dict):
+                yield entry
+            else:
+                self.problems.append(
+                    f"{self._file}: {name}[{number}] is not an object"
+                )
+
+    @contextlib.contextmanager
+    def _problems_of(self, kind: str, entry: dict) -> Iterator[None]:
+        """Leave an entry out that is invalid, and keep the reason."""
+        try:
+            yield
+        except InvalidEntry as error:
+            self._note(kind, entry, str(error))
+
+    def _note(self, kind: str, entry: dict, reason: str) -> None:
+        if reason:
+            number = shown(entry.get("id"))
+            self.problems.append(f"{self._file}: {kind} {number}: {reason}")
 
 
-def _names(entry: dict) -> tuple[str, ...]:
+def _reasons(problems: Sequence[str]) -> str:
+    """The first problems, after a sentence."""
+    more = len(problems) - SHOWN
+    lines = [*problems[:SHOWN], *[f"and {more} more"] * (more > 0)]
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _unique_id(entry: dict, ids) -> int:
+    number = fields.whole_number(entry, "id")
+    if number in ids:
+        raise InvalidEntry("another one has the same id")
+    return number
+
+
+def _class_name(entry: dict) -> str:
+    name = entry.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidEntry("it has no name")
+    _check_text("name", name)
+    return name
+
+
+def _check_text(field: str, text: str) -> None:
+    """Files of class names have a line each, in UTF-8."""
+    if len(text.splitlines()) != 1 or not file_names.is_text(text):
+        raise InvalidEntry(
+            f"expected {field} to be a line of text, not {shown(text)}"
+        )
+
+
+def _keypoint_names(entry: dict) -> tuple[str, ...]:
     names = entry.get("keypoints") or []
     if not isinstance(names, list) or not all(
         isinstance(n, str) for n in names
     ):
-        raise _Wrong("expected keypoints to be a list of names")
+        raise InvalidEntry("expected keypoints to be a list of names")
     if len(set(names)) < len(names):
-        raise _Wrong("two of its keypoints have the same name")
+        raise InvalidEntry("two of its keypoints have the same name")
+    for name in names:
+        _check_text("keypoints", name)
     return tuple(names)
 
 
-def _skeleton(entry: dict, count: int) -> tuple[tuple[int, int], ...]:
+def _skeleton(entry: dict, count: int) -> tuple[tuple, str]:
+    """Read the pairs of keypoints, which are only drawn.
+
+    Returns:
+        The pairs, and a remark if they were left out, else "".
+    """
     pairs = entry.get("skeleton") or []
-    if not isinstance(pairs, list) or not all(
-        isinstance(pair, list)
-        and len(pair) == 2
-        and all(type(n) is int and 1 <= n <= count for n in pair)
-        for pair in pairs
-    ):
-        raise _Wrong(
-            f"expected skeleton to be pairs of keypoints from 1 to {count}"
+    if not isinstance(pairs, list):
+        pairs = [pairs]
+    for pair in pairs:
+        if not (
+            isinstance(pair, list)
+            and len(pair) == 2
+            and all(type(n) is int and 1 <= n <= count for n in pair)
+        ):
+            return (), (
+                "its skeleton is left out: expected pairs of keypoints from 1 "
+                f"to {count}, not {shown(pair)}"
+            )
+    return tuple((first, second) for first, second in pairs), ""
+
+
+def _notes(annotations: Annotations, unnamed_keypoints: int) -> Iterator[str]:
+    """What is hardly meant, of a file as a whole."""
+    instances = list(annotations.instances)
+    file = annotations.path
+    if instances and all(max(one.box) <= 1 for one in instances):
+        yield (
+            f"{file}: all boxes lie between 0 and 1. Expected x, y, width and "
+            "height in pixels: multiply them by the picture's width and height"
         )
-    return tuple((first, second) for first, second in pairs)
-
-
-def _each(file: Path, content, name: str, problems) -> Iterator[tuple]:
-    for number, entry in enumerate(content[name]):
-        if isinstance(entry, dict):
-            yield number, entry
-        else:
-            problems.append(f"{file}: {name}[{number}] is not an object")
-
-
-class _told:
-    """Makes a problem of what is wrong with an entry."""
-
-    def __init__(self, file: Path, kind: str, entry: dict, problems: list):
-        self._make: Callable = lambda what: problems.append(
-            _line(file, kind, entry.get("id"), what)
+    polygons = [
+        polygon
+        for one in instances
+        if isinstance(one.segmentation, list)
+        for polygon in one.segmentation
+    ]
+    if polygons and all(max(polygon) <= 1 for polygon in polygons):
+        yield (
+            f"{file}: all polygons lie between 0 and 1. Expected pixels: "
+            "multiply them by the picture's width and height"
         )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        if isinstance(error, _Wrong):
-            self._make(str(error))
-        return isinstance(error, _Wrong)
-
-
-def _line(file: Path, kind: str, number, what: str) -> str:
-    return f"{file}: {kind} {number}: {what}"
-
-
-def _once(number: int, seen) -> None:
-    if number in seen:
-        raise _Wrong("another one has the same id")
-
-
-def _integer(entry: dict, name: str) -> int:
-    value = entry.get(name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _Wrong(f"expected {name} to be an integer, not {value!r}")
-    return value
-
-
-def _numbers(entry: dict, name: str) -> list[float]:
-    values = entry.get(name)
-    if not isinstance(values, list) or not all(_is_number(v) for v in values):
-        raise _Wrong(f"expected {name} to be a list of numbers")
-    return [float(value) for value in values]
-
-
-def _is_number(value) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
-
-
-def _picture(entry: dict, folder: Path) -> dict:
-    number = _integer(entry, "id")
-    height, width = (_integer(entry, side) for side in ("height", "width"))
-    if height < 1 or width < 1:
-        raise _Wrong(f"{height} x {width} pixels")
-    name = entry.get("file_name")
-    if not isinstance(name, str) or not name:
-        raise _Wrong("it has no file_name")
-    path = folder / name
-    if not path.is_file():
-        raise _Wrong(f"there is no file {path}")
-    return {"id": number, "path": path, "height": height, "width": width}
-
-
-def _instance(entry, labels, points, size) -> tuple[Instance, str]:
-    """The object, and what of it had to be cut ("" for nothing)."""
-    category = _integer(entry, "category_id")
-    if category not in labels:
-        raise _Wrong(f"there is no category {category}")
-    label = labels[category]
-    box, cut = _box(_numbers(entry, "bbox"), size)
-    is_crowd = entry.get("iscrowd", 0) in (1, True)
-    segmentation = entry.get("segmentation") or None
-    if segmentation is not None:
-        _check_segmentation(segmentation, size)
-    keypoints: Sequence[float] = ()
-    if points[label] and not is_crowd:
-        keypoints = _keypoints(entry, points[label])
-    area = entry.get("area")
-    if not _is_number(area):
-        area = (box[2] - box[0]) * (box[3] - box[1])
-    instance = Instance(
-        entry["id"], label, box, area, is_crowd, segmentation, tuple(keypoints)
-    )
-    return instance, cut
-
-
-def _box(values: list[float], size: tuple[int, int]):
-    if len(values) != 4:
-        raise _Wrong(f"expected bbox to be x, y, width, height, not {values}")
-    x, y, width, height = values
-    if width <= 0 or height <= 0:
-        raise _Wrong(f"its bbox is {width:g} x {height:g} pixels")
-    given = x, y, x + width, y + height
-    within = (
-        min(max(given[0], 0.0), float(size[1])),
-        min(max(given[1], 0.0), float(size[0])),
-        min(max(given[2], 0.0), float(size[1])),
-        min(max(given[3], 0.0), float(size[0])),
-    )
-    if within[2] <= within[0] or within[3] <= within[1]:
-        raise _Wrong(
-            f"its bbox {values} is outside of the picture, which is "
-            f"{size[1]} x {size[0]} pixels"
+    if unnamed_keypoints:
+        yield (
+            f"{file}: {unnamed_keypoints} objects have keypoints of which "
+            "their category has no names, so they are not learnt. Expected in "
+            'the category: "keypoints": ["nose", ...]'
         )
-    far = max(abs(a - b) for a, b in zip(given, within, strict=True))
-    cut = ""
-    if far > OUTSIDE_PX:
-        cut = f"its bbox {values} was cut off at the picture's border"
-    return within, cut
-
-
-def _check_segmentation(segmentation, size: tuple[int, int]) -> None:
-    if isinstance(segmentation, dict):
-        try:
-            run_lengths.check(segmentation, size)
-        except ValueError as error:
-            raise _Wrong(f"its run lengths are broken: {error}") from error
-        return
-    if not isinstance(segmentation, list):
-        raise _Wrong("its segmentation is neither polygons nor run lengths")
-    for polygon in segmentation:
-        is_one = isinstance(polygon, list) and all(map(_is_number, polygon))
-        if not is_one or len(polygon) < 6 or len(polygon) % 2:
-            raise _Wrong("expected a polygon of x, y of three points at least")
-
-
-def _keypoints(entry: dict, count: int) -> list[float]:
-    if "keypoints" not in entry:
-        return [0.0] * (3 * count)
-    values = _numbers(entry, "keypoints")
-    if len(values) != 3 * count:
-        raise _Wrong(
-            f"expected {3 * count} numbers as keypoints, x, y and visibility "
-            f"of {count}, not {len(values)}"
+    if instances and all(one.is_crowd for one in instances):
+        yield (
+            f"{file}: all {len(instances)} objects are crowds (iscrowd 1), "
+            "which are neither learnt nor counted"
         )
-    if any(value not in VISIBILITIES for value in values[2::3]):
-        raise _Wrong("the visibility of a keypoint is 0, 1 or 2")
-    return values

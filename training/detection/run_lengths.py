@@ -3,30 +3,42 @@
 Files have them as a list, or as text with five bits a letter.
 """
 
+import reprlib
 from collections.abc import Sequence
 
 import numpy as np
 
 LETTER_0 = 48
 MORE, SIGN, BITS = 0x20, 0x10, 0x1F
+LONGEST = 35  # bits of a number: as many as an image can have pixels
 
 
-def check(mask: dict, size: tuple[int, int]) -> None:
-    """Raises a ValueError unless run lengths fit a picture.
+def checked(mask: dict, size: tuple[int, int]) -> dict:
+    """Run lengths with integers for numbers, if they fit an image.
 
     Args:
         mask: `{"size": [height, width], "counts": list or text}`.
-        size: height and width of the picture.
+        size: height and width of the image.
+
+    Raises:
+        ValueError: they do not.
     """
     if mask.get("size") != list(size):
-        raise ValueError(f"of a mask of {mask.get('size')}, not {list(size)}")
-    counts = counts_of(mask.get("counts"))
-    if any(count < 0 for count in counts):
-        raise ValueError("a length is negative")
-    if sum(counts) != size[0] * size[1]:
         raise ValueError(
-            f"they are of {sum(counts)} pixels, not {size[0] * size[1]}"
+            f"of a mask of {reprlib.repr(mask.get('size'))}, not {list(size)}"
         )
+    counts = mask.get("counts")
+    lengths = counts_of(counts)
+    if isinstance(counts, list):
+        counts = lengths
+    if any(length < 0 for length in lengths):
+        raise ValueError("a length is negative")
+    if sum(lengths) != size[0] * size[1]:
+        pixels = reprlib.repr(sum(lengths))
+        raise ValueError(
+            f"they are of {pixels} pixels, not {size[0] * size[1]}"
+        )
+    return {"size": list(size), "counts": counts}
 
 
 def counts_of(counts: Sequence[int] | str | bytes | None) -> list[int]:
@@ -38,9 +50,16 @@ def counts_of(counts: Sequence[int] | str | bytes | None) -> list[int]:
     if isinstance(counts, (str, bytes)):
         raw = counts.encode("latin1") if isinstance(counts, str) else counts
         return _unpacked(raw)
-    if isinstance(counts, list) and all(type(n) is int for n in counts):
-        return counts
+    if isinstance(counts, list):
+        if all(type(n) is int for n in counts):
+            return counts
+        if all(type(n) is int or _is_whole(n) for n in counts):
+            return [int(n) for n in counts]
     raise ValueError("expected counts to be a list of integers or a text")
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, float) and number.is_integer()
 
 
 def _unpacked(text: bytes) -> list[int]:
@@ -53,6 +72,8 @@ def _unpacked(text: bytes) -> list[int]:
         value |= (bits & BITS) << shift
         shift += 5
         if bits & MORE:
+            if shift > LONGEST:
+                raise ValueError("a number in the text is too long")
             continue
         if bits & SIGN:
             value -= 1 << shift
@@ -71,7 +92,7 @@ def decode(mask: dict) -> np.ndarray:
         ValueError: the lengths do not fit the mask's own size.
     """
     height, width = mask["size"]
-    check(mask, (height, width))
+    checked(mask, (height, width))
     counts = counts_of(mask["counts"])
     values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return values.reshape(width, height).T

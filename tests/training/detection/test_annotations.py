@@ -51,9 +51,8 @@ GOOD = {
 
 
 def read(tmp_path, content):
-    for image in content["images"]:
-        if isinstance(image, dict) and image.get("file_name"):
-            (tmp_path / image["file_name"]).touch()
+    for name in ("a.jpg", "b c.png"):
+        (tmp_path / name).touch()
     file = tmp_path / "instances.json"
     file.write_text(json.dumps(content))
     return annotations.read(str(file), str(tmp_path))
@@ -93,6 +92,23 @@ def changed(place, **values):
         ({"segmentation": [[1, 2, 3, 4]]}, "three points at least"),
         ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "three points at least"),
         ({"segmentation": "x"}, "neither polygons nor run lengths"),
+        ({"segmentation": [1, 2, 3, 4, 5, 6]}, r"expected a list of polygons"),
+        ({"segmentation": [[[1, 2], [3, 4], [5, 6]]]}, "a polygon of x, y"),
+        ({"segmentation": [[1, 1, 1, 5, 1, 9]]}, "line without an area"),
+        ({"segmentation": [[0, 0, 1e12, 0, 9, 9]]}, "far outside of the"),
+        ({"segmentation": [[0, 0, 10**400, 0, 9, 9]]}, "a polygon of x, y"),
+        ({"segmentation": [[0, 0, 79, 49, 0, 49] * 99]}, "outline is longer"),
+        ({"bbox": [5, 5, 10, 1e-9]}, "its bbox is 10 x 1e-09 pixels"),
+        ({"bbox": [5, 5, 10**400, 10]}, "bbox to be a list of numbers"),
+        ({"bbox": [1e308, 5, 1e308, 10]}, "outside of the picture"),
+        ({"iscrowd": "yes"}, "expected iscrowd to be an integer"),
+        ({"iscrowd": 2}, "expected iscrowd to be 0 or 1, not 2"),
+        ({"iscrowd": []}, "expected iscrowd to be an integer"),
+        ({"category_id": "dog"}, "expected category_id to be an integer"),
+        ({"category_id": 1.5}, "expected category_id to be an integer"),
+        ({"category_id": 1e300}, "expected category_id to be an integer"),
+        ({"category_id": 2.0}, "there is no category 2"),
+        ({"image_id": None}, "expected image_id to be an integer"),
         (
             {"segmentation": {"size": [50, 80], "counts": [3999]}},
             "run lengths are broken",
@@ -123,6 +139,7 @@ def test_a_bad_object_is_told_by_file_and_id_and_left_out(
         ([6, 7, 2], "expected 6 numbers as keypoints"),
         ([6, 7, 3, 0, 0, 0], "is 0, 1 or 2"),
         ([6, 7, None, 0, 0, 0], "list of numbers"),
+        ([6, 7, 2, 1e30, 0, 1], "its keypoint 1e+30, 0 is far outside"),
     ],
 )
 def test_bad_keypoints_are_told(tmp_path, keypoints, message):
@@ -136,8 +153,10 @@ def test_bad_keypoints_are_told(tmp_path, keypoints, message):
     [
         ({"keypoints": [1]}, "a list of names"),
         ({"keypoints": ["a", "a"]}, "the same name"),
-        ({"skeleton": [1]}, "pairs of keypoints from 1 to 2"),
-        ({"skeleton": [[1, 3]]}, "pairs of keypoints from 1 to 2"),
+        ({"keypoints": ["a", "b\nc"]}, "keypoints to be a line of text"),
+        ({"name": 3}, "it has no name"),
+        ({"name": "a\nRUN b"}, "expected name to be a line of text"),
+        ({"name": "\ud800"}, "expected name to be a line of text"),
     ],
 )
 def test_a_bad_category_is_told(tmp_path, change, message):
@@ -189,7 +208,11 @@ def test_a_picture_that_is_not_there_is_told(tmp_path):
     ("change", "message"),
     [
         ({"height": 0}, "image 9: 0 x 40 pixels"),
-        ({"width": "40"}, "expected width to be an integer"),
+        ({"width": "4e1"}, "expected width to be an integer"),
+        ({"width": 10**400}, "expected width to be an integer, not 1000"),
+        ({"width": 99999}, "expected sides from 1 to 65535"),
+        ({"file_name": "a" * 5000}, "there is no file"),
+        ({"file_name": "\ud800"}, "there is no file"),
         ({"id": 7}, "image 7: another one has the same id"),
         ({"file_name": None}, "image 9: it has no file_name"),
     ],
@@ -206,6 +229,9 @@ def test_a_bad_picture_is_told(tmp_path, change, message):
     ("text", "message"),
     [
         ("{", "is not JSON"),
+        ("[" * 200_000, "is not JSON: its brackets are nested too deep"),
+        ('{"a":' * 200_000, "is not JSON: its brackets are nested too deep"),
+        ('{"images": [], "categories": 1' + "0" * 5000, "is not JSON"),
         ("[]", "expected an object with the lists"),
         ('{"images": []}', "expected an object with the lists"),
         (
@@ -229,3 +255,147 @@ def test_a_file_of_something_else_says_so(tmp_path, text, message):
 def test_a_file_that_is_not_there_says_so(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         annotations.read(str(tmp_path / "none.json"), str(tmp_path))
+
+
+def categories(tmp_path, **values):
+    content = copy.deepcopy(GOOD)
+    content["categories"][1].update(values)
+    return read(tmp_path, content)
+
+
+@pytest.mark.parametrize("skeleton", [[[0, 1]], [[1, 3]], [1], "1", {"a": 1}])
+def test_a_bad_skeleton_loses_the_skeleton_alone(tmp_path, skeleton):
+    found = categories(tmp_path, skeleton=skeleton)
+    (problem,) = found.problems
+    assert "category 1: its skeleton is left out" in problem
+    assert "keypoints from 1 to 2" in problem
+    assert found.categories[0].keypoints == ("nose", "left_eye")
+    assert found.categories[0].skeleton == ()
+
+
+def test_reasons_are_shown_when_all_categories_are_bad(tmp_path):
+    content = {**GOOD, "categories": [{"id": "a", "name": "b"}, 7]}
+    with pytest.raises(
+        UserError, match="no good categories(.|\\n)*id to be an int"
+    ):
+        read(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "expected"),
+    [
+        ([[]], None),
+        ([[], []], None),
+        ([[], [10, 20, 40, 20, 40, 45]], [[10, 20, 40, 20, 40, 45]]),
+    ],
+)
+def test_an_empty_polygon_is_as_none(tmp_path, segmentation, expected):
+    found = read(tmp_path, changed(0, segmentation=segmentation))
+    assert found.problems == ()
+    assert found.pictures[0].instances[0].segmentation == expected
+
+
+@pytest.mark.parametrize(
+    "part",
+    [[5, 5, 5, 7], [1, 2, 3, 4, 5, 6, 7], [3, 1, 3, 2, 3, 9], [9e9] * 6, 3],
+)
+def test_a_degenerate_polygon_is_dropped_and_the_object_stays(tmp_path, part):
+    good = [10, 20, 40, 20, 40, 45]
+    found = read(tmp_path, changed(0, segmentation=[part, good, part]))
+    (problem,) = found.problems
+    assert "annotation 11: 2 of its 3 polygons left out" in problem
+    assert found.pictures[0].instances[0].segmentation == [good]
+
+
+@pytest.mark.parametrize("mode", [1, "1", 1.0, True, "1.0"])
+def test_a_crowd_is_one_however_it_is_written(tmp_path, mode):
+    found = read(tmp_path, changed(0, iscrowd=mode))
+    assert found.problems == ()
+    assert found.pictures[0].instances[0].is_crowd
+
+
+@pytest.mark.parametrize("mode", [0, "0", 0.0, False, None])
+def test_an_object_is_none_however_it_is_written(tmp_path, mode):
+    found = read(tmp_path, changed(0, iscrowd=mode))
+    assert not found.pictures[0].instances[0].is_crowd
+
+
+@pytest.mark.parametrize("convert", [str, float, lambda n: f"00{n}.0"])
+def test_whole_numbers_may_be_text_or_floats(tmp_path, convert):
+    content = copy.deepcopy(GOOD)
+    for name, keys in (
+        ("images", ("id", "height", "width")),
+        ("categories", ("id",)),
+        ("annotations", ("id", "image_id", "category_id")),
+    ):
+        for entry in content[name]:
+            entry.update({key: convert(entry[key]) for key in keys})
+    assert read(tmp_path, content) == read(tmp_path, GOOD)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"]
+)
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path, encoding):
+    found = read(tmp_path, GOOD)
+    found.path.write_bytes(json.dumps(GOOD).encode(encoding))
+    assert annotations.read(str(found.path), str(tmp_path)) == found
+
+
+@pytest.mark.parametrize(
+    "name", ["sub\\caf\u00e9.jpg", "sub/cafe\u0301.jpg", "sub\\cafe\u0301.jpg"]
+)
+def test_names_of_other_systems_are_found(tmp_path, name):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "caf\u00e9.jpg").touch()
+    content = copy.deepcopy(GOOD)
+    content["images"][0]["file_name"] = name
+    found = read(tmp_path, content)
+    assert found.problems == ()
+    assert found.pictures[0].path.name == "caf\u00e9.jpg"
+
+
+def test_a_missing_file_with_a_long_name_is_a_short_problem(tmp_path):
+    content = copy.deepcopy(GOOD)
+    content["images"][1]["file_name"] = "a" * 5000
+    (problem,) = read(tmp_path, content).problems
+    assert len(problem) < 600
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "message"),
+    [
+        ("bbox", [0.1, 0.2, 0.5, 0.4], "all boxes lie between 0 and 1"),
+        ("segmentation", [[0, 0, 1, 0, 1, 1]], "all polygons lie between 0"),
+        ("iscrowd", 1, "all 3 objects are crowds"),
+    ],
+)
+def test_what_is_hardly_meant_is_noted(tmp_path, key, values, message):
+    content = copy.deepcopy(GOOD)
+    for entry in content["annotations"]:
+        entry[key] = values
+    found = read(tmp_path, content)
+    (note,) = found.notes
+    assert message in note and f"note: {note}" in found.summary()
+    assert found.problems == ()
+
+
+def test_keypoints_without_names_are_noted(tmp_path):
+    content = copy.deepcopy(GOOD)
+    del content["categories"][1]["keypoints"]
+    (note,) = read(tmp_path, content).notes
+    assert "1 objects have keypoints of which" in note
+
+
+def test_keypoints_without_a_place_have_none(tmp_path):
+    found = read(tmp_path, changed(2, keypoints=[6, 7, 2, 1e300, -9, 0]))
+    assert found.problems == ()
+    assert found.pictures[0].instances[2].keypoints == (6, 7, 2, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("area", "expected"), [("500.5", 500.5), (-3, 765), ("x", 765), (None, 765)]
+)
+def test_an_area_that_is_none_is_the_boxs(tmp_path, area, expected):
+    found = read(tmp_path, changed(0, area=area))
+    assert found.pictures[0].instances[0].area == expected

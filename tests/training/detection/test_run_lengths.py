@@ -49,8 +49,18 @@ def test_long_runs_are_packed_too():
         ({"size": [7, 11], "counts": [1.5, 75.5]}, "list of integers"),
         ({"size": [7, 11], "counts": "é"}, "is no letter"),
         ({"size": [7, 11], "counts": "o"}, "middle of a number"),
+        ({"size": [7, 11], "counts": "o" * 10**6}, "text is too long"),
+        ({"size": [7, 11], "counts": [10**400, 77]}, r"9\.\.\.|0\.\.\."),
     ],
 )
 def test_broken_ones_say_what_is_wrong(mask, message):
     with pytest.raises(ValueError, match=message):
-        run_lengths.check(mask, SIZE)
+        run_lengths.checked(mask, SIZE)
+
+
+def test_lengths_written_as_floats_are_whole_numbers():
+    mask = {"size": [7.0, 11.0], "counts": [7.0, 70.0]}
+    assert run_lengths.checked(mask, SIZE) == {
+        "size": [7, 11],
+        "counts": [7, 70],
+    }
