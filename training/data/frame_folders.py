@@ -6,6 +6,7 @@ import re
 
 import tensorflow as tf
 
+from training import image_bytes
 from training.data import file_names, jpeg_windows
 from training.data.listing import Video, inside, names_in
 from training.data.sources import Probe, Source, VideoError
@@ -113,7 +114,7 @@ def _shape(path: str, limits: Limits) -> tuple[int, int]:
         content = tf.io.read_file(path)
         height, width, _ = tf.io.extract_jpeg_shape(content).numpy().tolist()
         limits.check_size(width, height)
-        tf.io.decode_jpeg(content)  # a header alone may lie
+        image_bytes.decode_jpeg(content)  # a header alone may lie
     except tf.errors.OpError as error:
         raise VideoError(f"frame {path} is no JPEG: {error.message}") from error
     return height, width

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from training import image_bytes
 from training.data import transforms
 
 
@@ -24,7 +25,11 @@ def read_windows(load, frames, shape, windows, size_px):
 
     def take(number):
         frame = tf.image.decode_and_crop_jpeg(
-            load(number), rectangle, channels=3, try_recover_truncated=True
+            load(number),
+            rectangle,
+            channels=3,
+            try_recover_truncated=True,
+            dct_method=image_bytes.DCT_METHOD,
         )
         return transforms.resample(frame[None], moved, size_px)[:, 0]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from training import files
+from training import files, image_bytes
 from training.data import decode, file_names, transforms
 from training.data.listing import Video, inside
 from training.data.sources import Probe, VideoError
@@ -104,7 +104,7 @@ def _read_folder(
                     f"{name} has another size than the first frame"
                 )
             if shape != first:
-                jpeg = encode(tf.io.decode_jpeg(jpeg, channels=3).numpy())
+                jpeg = encode(image_bytes.decode_jpeg(jpeg).numpy())
         except tf.errors.OpError as error:
             raise VideoError(
                 f"{name} cannot be read: {error.message}"

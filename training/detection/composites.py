@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-from training import outputs
+from training import image_bytes, outputs
 from training.errors import missing_extra
 from training.remote import Path
 
@@ -154,7 +154,7 @@ def photo(name: str) -> np.ndarray:
     except ImportError as error:
         raise missing_extra("scikit-learn", "digits") from error
     content = (folder / f"{name}.jpg").read_bytes()
-    return tf.io.decode_jpeg(content).numpy()
+    return image_bytes.decode_jpeg(content).numpy()
 
 
 def _picture(random, whole: np.ndarray, size: tuple[int, int]):

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from nonlocal_tf import preprocess, visualize
+from training import image_bytes
 from training.data import sampling as samples
 from training.data import transforms
 from training.serving import block_weights, image_sizes
@@ -184,7 +185,7 @@ def _score_video(served: ServedModel, seen: ServedViews, frames):
 def _crops(encoded, views):
     """Decodes a frame and cuts its views out, `(crops, height, width, 3)`."""
     encoded = image_sizes.bounded(encoded, image_sizes.FRAME_PIXELS)
-    frame = tf.io.decode_image(encoded, 3, expand_animations=False)
+    frame = image_bytes.decode(encoded)
     height, width = tf.unstack(tf.shape(frame)[:2])
     if views.crops:
         windows = transforms.crop_windows(

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.data import record_files
+from training import image_bytes
 from training.data import jpeg_windows, transforms
 from training.data.listing import Video
 from training.data.records import Records
@@ -41,7 +42,7 @@ def expected(frames, windows, size_px):
     """All frames decoded whole, then the part of each in NumPy."""
     resampler = transforms.Resampler(HEIGHT, WIDTH, windows, size_px)
     whole = [
-        tf.io.decode_jpeg(jpeg, channels=3).numpy()
+        image_bytes.decode_jpeg(jpeg).numpy()
         for jpeg in record_files.jpegs(FRAMES, HEIGHT, WIDTH)
     ]
     return np.stack([resampler(whole[k]) for k in frames], axis=1)
@@ -88,7 +89,7 @@ def test_whole_frame_is_the_jpeg(shard):
     for frame, jpeg in zip(
         got[0], record_files.jpegs(FRAMES, HEIGHT, WIDTH), strict=True
     ):
-        np.testing.assert_array_equal(frame, tf.io.decode_jpeg(jpeg))
+        np.testing.assert_array_equal(frame, image_bytes.decode_jpeg(jpeg))
 
 
 def test_past_the_end_is_the_last_frame(shard):

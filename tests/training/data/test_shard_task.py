@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.data import made_videos, record_files
+from training import image_bytes
 from training.data import (
     decode,
     records,
@@ -80,7 +81,7 @@ def test_large_frames_of_a_folder_are_scaled(tmp_path):
     video, frames = write_frames(tmp_path / "a", 48, 64)
     made = images(task_of([video], tmp_path, "frames"))
     assert len(made) == len(frames)
-    picture = tf.io.decode_jpeg(frames[2]).numpy()
+    picture = image_bytes.decode_jpeg(frames[2]).numpy()
     mean = picture.reshape(24, 2, 32, 2, 3).mean((1, 3))
     rounded = np.floor(mean + 0.5).astype(np.uint8)
     assert made[2] == tf.io.encode_jpeg(rounded, quality=90)

@@ -35,8 +35,57 @@ def test_a_photo_is_turned_as_pillow_turns_it(tmp_path, orientation):
         expected = np.asarray(ImageOps.exif_transpose(image))
     got = pictures.read(path)
     assert got.shape == expected.shape
-    # Two decoders of JPEG round differently; colours are 90 and more apart.
-    assert np.abs(got.astype(int) - expected).max() <= 16
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.png", "a.webp"])
+def test_other_kinds_are_turned_as_pillow_turns_them(
+    tmp_path, name, orientation
+):
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = orientation
+    options = {"lossless": True} if name == "a.webp" else {}
+    path = saved(photo(), tmp_path / name, exif=exif, **options)
+    with Image.open(str(path)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(pictures.read(path), expected)
+
+
+def test_exif_behind_the_pixels_of_a_png_counts():
+    """As exiftool writes it."""
+    content = io.BytesIO()
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = 6
+    photo().save(content, "PNG", exif=exif)
+    whole = content.getvalue()
+    start = whole.index(b"eXIf") - 4
+    length = 12 + int.from_bytes(whole[start : start + 4], "big")
+    chunk = whole[start : start + length]
+    end = whole.index(b"IEND") - 4
+    moved = whole[:start] + whole[start + length : end] + chunk + whole[end:]
+    assert pictures.orientation(moved) == 6
+
+
+def test_a_size_before_turning_names_the_orientation(tmp_path):
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = 6
+    path = saved(photo(), tmp_path / "a.jpg", exif=exif)
+    fault = pictures.size_fault(path, (40, 24), (24, 40))
+    assert "has 24 x 40 pixels, not 40 x 24" in fault
+    assert "EXIF orientation is 6" in fault
+    assert "EXIF" not in pictures.size_fault(path, (40, 24), (25, 40))
+    assert pictures.size_fault(path, (40, 24), (40, 24)) == ""
+
+
+def test_12_bits_in_16_are_remarked(tmp_path):
+    levels = np.arange(24 * 40, dtype="uint16").reshape(24, 40)
+    for scale, message in ((4, "nearly black: it has 16 bits"), (64, "")):
+        path = saved(Image.fromarray(levels * scale), tmp_path / "a.png")
+        remark = pictures.remark(path, pictures.read(path))
+        assert message in remark and bool(message) == bool(remark)
+    path = saved(Image.new("RGB", (4, 3)), tmp_path / "a.png")  # of 8 bits
+    assert pictures.remark(path, pictures.read(path)) == ""
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ GRAPH = tf.function(
 )
 
 
-def jpeg(orientation, more=()):
+def jpeg(orientation, more=(), kind="JPEG"):
     pixels = np.zeros((16, 24, 3), "uint8")
     pixels[:8, :8] = 255
     exif = Image.Exif()
@@ -23,13 +23,14 @@ def jpeg(orientation, more=()):
         exif[tag] = value
     exif[pictures.ORIENTATION] = orientation
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "JPEG", exif=exif)
+    Image.fromarray(pixels).save(content, kind, exif=exif)
     return content.getvalue()
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photo_is_turned_as_its_notes_say(tmp_path, orientation):
-    content = jpeg(orientation, [(0x010F, "a maker")])
+def test_a_photo_is_turned_as_its_notes_say(tmp_path, kind, orientation):
+    content = jpeg(orientation, [(0x010F, "a maker")], kind)
     assert int(GRAPH(content)) == orientation
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
@@ -48,16 +49,21 @@ def test_both_orders_of_bytes_are_read():
         assert int(GRAPH(content)) == 6
 
 
-def test_notes_that_are_cut_off_or_wrong_are_as_in_python():
-    whole = jpeg(6, [(0x010F, "x")])
-    start = whole.index(b"Exif\0\0")
+@pytest.mark.parametrize(
+    ("kind", "mark"),
+    [("JPEG", b"Exif\0\0"), ("PNG", b"eXIf"), ("WEBP", b"EXIF")],
+)
+def test_notes_that_are_cut_off_or_wrong_are_as_in_python(kind, mark):
+    whole = jpeg(6, [(0x010F, "x")], kind)
+    start = whole.index(mark)
     random = np.random.default_rng(0)
     cases = [whole[:length] for length in range(start, start + 45)]
     cases += [b"", b"\xff\xd8", b"no picture", b"\xff\xd8\xff\xff\xff"]
     cases += [whole[:2] + b"\xff\xff" + whole[2:]]
     for _ in range(200):
         changed = bytearray(whole[: start + 60])
-        changed[random.integers(2, len(changed))] = random.integers(256)
+        first = 2 if kind == "JPEG" else start - 4
+        changed[random.integers(first, len(changed))] = random.integers(256)
         cases.append(bytes(changed))
     for content in cases:
         assert int(GRAPH(content)) == pictures.orientation(content), content
