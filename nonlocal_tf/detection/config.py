@@ -64,6 +64,8 @@ class DetectorConfig:
         detection_nms: overlap above which the worse of two of a class goes.
         detections: of an image, at the most.
         detection_side_px: of its sides, at the least.
+        masks: False for no masks whatever `mask_channels` are, as for data of
+            boxes alone. Default: there are masks where there are channels.
 
     Raises:
         ValueError: there can be no such detector.
@@ -106,6 +108,12 @@ class DetectorConfig:
     detection_nms: float = 0.5
     detections: int = 100
     detection_side_px: float = 1e-2
+    masks: bool | None = None
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether there is a mask head."""
+        return bool(self.mask_channels) and self.masks is not False
 
     @property
     def inner_width(self) -> int:
@@ -132,6 +140,12 @@ class DetectorConfig:
         if self.stride_on not in STRIDES_ON:
             raise ValueError(unknown("stride_on", self.stride_on, STRIDES_ON))
         self._check_groups()
+        self._check_shares()
+        if self.masks and not self.mask_channels:
+            raise ValueError(
+                "Expected `mask_channels` of a detector with masks. Received: "
+                f"masks={self.masks}, mask_channels={self.mask_channels}"
+            )
         if self.num_classes < 2:
             raise ValueError(
                 "Expected `num_classes` of at least 2, the background and one "
@@ -142,6 +156,14 @@ class DetectorConfig:
                 "A non-local block is before the last residual block of res4. "
                 f"Expected two there at least. Received: layers={self.layers}"
             )
+
+    def _check_shares(self):
+        for name in ("least_score", "proposal_nms", "detection_nms"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(
+                    f"Expected `{name}` from 0 to 1. Received: {name}={value}"
+                )
 
     def _check_groups(self):
         received = (

@@ -57,7 +57,7 @@ class MaskRCNN(keras.Model):
         self.rpn = heads.build_rpn(config)
         self.box_head = heads.build_box_head(config)
         self.mask_head = self.keypoint_head = None
-        if config.mask_channels:
+        if config.has_masks:
             self.mask_head = heads.build_mask_head(config)
         if config.keypoints:
             self.keypoint_head = heads.build_keypoint_head(config)

@@ -42,6 +42,34 @@ def test_a_keypoint_head_may_have_blocks_without_subsampling():
 
 
 @pytest.mark.parametrize(
+    ("options", "has_masks"),
+    [
+        ({}, True),
+        ({"masks": True}, True),
+        ({"masks": False}, False),
+        ({"mask_channels": ()}, False),
+        ({"mask_channels": (), "masks": False}, False),
+    ],
+)
+def test_masks_are_one_setting(options, has_masks):
+    assert DetectorConfig(**options).has_masks is has_masks
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"masks": True, "mask_channels": ()}, "Expected `mask_channels` of a"),
+        ({"least_score": 50}, "Expected `least_score` from 0 to 1.*50"),
+        ({"detection_nms": -0.5}, "Expected `detection_nms` from 0 to 1"),
+        ({"proposal_nms": float("nan")}, "Expected `proposal_nms` from 0 to 1"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        DetectorConfig(**options)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"groups": 0}, "integers of at least 1. Received: groups=0"),

@@ -5,14 +5,14 @@ that a run that was stopped goes on with the batches it would have had.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.detection import RGB, Pixels
 from nonlocal_tf.detection.transform import MULTIPLE_PX, resized_size
-from training.detection import examples, pictures
+from training.detection import coco_scores, examples, pictures
 from training.detection.annotations import Annotations, Picture
 from training.errors import UserError
 
@@ -92,8 +92,7 @@ def batches(
         int32 `(batch, 2)`, for what it samples of each picture.
 
     Raises:
-        UserError: there is no picture to train on, a keypoint has no partner
-            in the mirror, or categories do not have `config.keypoints`.
+        UserError: as of `check`.
     """
     source = _Source(annotations, config, seed, on_bad)
     names = list(source.specs)
@@ -115,6 +114,19 @@ def batches(
     )
 
 
+def check(annotations: Annotations, config: BatchConfig) -> None:
+    """Check that annotations can be trained on.
+
+    Raises:
+        UserError: there is no picture to train on, an object has no mask, a
+            keypoint has no partner in the mirror, or categories do not have
+            `config.keypoints`.
+    """
+    _chosen(annotations, config)
+    if config.keypoints:
+        _partners(annotations, config)
+
+
 class _Source:
     """Makes the batch of a step."""
 
@@ -127,8 +139,6 @@ class _Source:
     ):
         self._config, self._seed, self._on_bad = config, seed, on_bad
         self._pictures = _chosen(annotations, config)
-        if config.mask_cells:
-            _check_masks(annotations, self._pictures)
         self._partners: list[int] = []
         if config.keypoints:
             self._partners = _partners(annotations, config)
@@ -228,19 +238,10 @@ def _chosen(annotations: Annotations, config: BatchConfig) -> list[Picture]:
             f"{annotations.path}: none of its {len(annotations.pictures)} "
             f"pictures has {what} to learn from."
         )
+    if config.mask_cells:
+        chosen = dataclasses.replace(annotations, pictures=tuple(found))
+        coco_scores.check_masks(chosen, "learnt from")
     return found
-
-
-def _check_masks(annotations: Annotations, chosen: Sequence[Picture]) -> None:
-    """Raises a UserError if an object has no mask to learn from."""
-    for picture in chosen:
-        for one in picture.instances:
-            if one.segmentation is None and not one.is_crowd:
-                raise UserError(
-                    f"{annotations.path}: annotation {one.id} has no "
-                    "segmentation, which masks are learnt from. Leave it out, "
-                    "or train a detector without masks."
-                )
 
 
 def _has_objects(picture: Picture, with_keypoints: bool) -> bool:

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from training import cli, table
-from training.detection import annotations, pictures
+from training.detection import annotations, coco_scores, pictures
 from training.detection.annotations import Annotations
+from training.detection.coco_scores import NO_MASKS
 from training.errors import UserError
 from training.progress import Progress
 
@@ -40,16 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = annotations.read(options.annotations, options.pictures)
     print(found.summary())
     print(counts(found))
-    bad = list(_bad(found))
+    bad, notes = _look_at(found)
     for line in bad:
         print(line)
+    for line in notes:
+        print(f"note: {line}")
     problems = len(found.problems) + len(bad)
     if problems:
         raise UserError(
             f"{problems} problems, which are above. What is wrong is left out "
             "of training and tests."
         )
-    print("Nothing is wrong.")
+    if found.notes or notes:
+        print("Nothing is wrong, but for what the notes above say.")
+    else:
+        print("Nothing is wrong.")
 
 
 def counts(found: Annotations) -> str:
@@ -60,9 +66,8 @@ def counts(found: Annotations) -> str:
         for one in picture.instances
         if not one.is_crowd
     )
-    crowds = sum(
-        one.is_crowd for picture in found.pictures for one in picture.instances
-    )
+    crowds = sum(one.is_crowd for one in found.instances)
+    no_mask = coco_scores.objects_without_mask(found)
     rows: list[tuple[str, ...]] = [
         ("category id", "category", "objects", "keypoints an object")
     ]
@@ -78,25 +83,29 @@ def counts(found: Annotations) -> str:
     empty = sum(not picture.instances for picture in found.pictures)
     return (
         f"Objects of each category, without crowds\n{table.render(rows)}\n"
-        f"{crowds} crowds; {empty} pictures without objects."
+        f"{crowds} crowds; {empty} pictures without objects; {len(no_mask)} "
+        f"objects without segmentation{'.' if not no_mask else ','}"
+        + f" which train a detector without masks: {NO_MASKS}."
+        * bool(no_mask)
     )
 
 
-def _bad(found: Annotations):
-    """What is wrong with the pictures, a line each."""
+def _look_at(found: Annotations) -> tuple[list[str], list[str]]:
+    """What is wrong with the pictures and what is odd, a line each."""
+    bad, notes = [], []
     progress = Progress(len(found.pictures), "pictures")
     for done, picture in enumerate(found.pictures, start=1):
         try:
-            size = pictures.read(picture.path).shape[:2]
+            pixels = pictures.read(picture.path)
         except UserError as error:
-            yield f"image {picture.id}: {error}"
+            bad.append(f"image {picture.id}: {error}")
         else:
-            if size != (picture.height, picture.width):
-                yield (
-                    f"image {picture.id}: {picture.path} has {size[1]} x "
-                    f"{size[0]} pixels, not {picture.width} x {picture.height}"
-                )
+            fault = pictures.size_fault(picture, pixels.shape[:2])
+            remark = pictures.remark(picture.path, pixels)
+            bad += [f"image {picture.id}: {fault}"] * bool(fault)
+            notes += [f"image {picture.id}: {remark}"] * bool(remark)
         progress.at(done)
+    return bad, notes
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from nonlocal_tf.detection import RGB, MaskRCNN, Pixels, detect, tf_ops
 from training import finite
 from training.detection import coco_scores, pictures
 from training.detection.annotations import Annotations, Category
-from training.detection.coco_scores import CocoScores, kinds_of
+from training.detection.coco_scores import CocoScores
 from training.errors import UserError
 from training.progress import Progress, say
 
@@ -24,7 +24,10 @@ def evaluate(
 ) -> dict[str, float]:
     """Finds objects in all pictures and scores what was found.
 
-    Pictures that cannot be read are named on the screen and left out.
+    Pictures that cannot be read, or have another size than their annotations,
+    are named on the screen and left out. Classes are matched as
+    `coco_scores.with_ids_of` does. Of annotations of which no object has a
+    mask, boxes and keypoints are scored.
 
     Args:
         detector: a trained one.
@@ -44,7 +47,8 @@ def evaluate(
     """
     categories = categories or annotations.categories
     check_classes(detector, annotations, categories)
-    scores = CocoScores(annotations, categories, kinds_of(detector.config))
+    kinds = coco_scores.kinds_in(annotations, detector.config)
+    scores = CocoScores(annotations, categories, kinds)
     coco_scores.check(annotations, detector.config)
     in_graph = detector.in_graph()
     shown = Progress(len(annotations.pictures), "pictures evaluated")
@@ -54,6 +58,10 @@ def evaluate(
             image = pictures.read(picture.path)
         except UserError as error:
             say(f"note: left out of the test: {error}")
+            continue
+        fault = pictures.size_fault(picture, image.shape[:2])
+        if fault:
+            say(f"note: left out of the test: image {picture.id}: {fault}")
             continue
         try:
             found = detect(in_graph, image, short_side_px, long_side_px, pixels)
@@ -69,7 +77,13 @@ def check_classes(
     annotations: Annotations,
     categories: Sequence[Category],
 ) -> None:
-    """Raises a UserError unless a detector has so many classes."""
+    """Raises a UserError unless a detector has so many classes.
+
+    Args:
+        detector: to score.
+        annotations: that it is scored on.
+        categories: of the detector.
+    """
     expected, received = 1 + len(categories), detector.config.num_classes
     if received != expected:
         raise UserError(

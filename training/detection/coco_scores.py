@@ -8,6 +8,8 @@ from training.detection import coco_api
 from training.detection.annotations import Annotations, Category, Instance
 from training.errors import UserError
 
+NO_MASKS = "--set detector.masks=false"
+LISTED = 20  # classes, in a message
 # What results are scored by, and how that is called.
 SCORED = {"bbox": "box", "segm": "mask", "keypoints": "keypoint"}
 
@@ -45,19 +47,17 @@ def results_of(
 def truth_of(annotations: Annotations, kinds: Sequence[str]) -> dict:
     """What a file of annotations has of the good ones, numbered from 1.
 
+    A crowd without a mask is one in all of its box.
+
     Raises:
         UserError: masks are to be scored, and an object has none.
     """
+    if "segm" in kinds:
+        check_masks(annotations, "tested with")
     points = max(len(one.keypoints) for one in annotations.categories)
     rows = []
     for picture in annotations.pictures:
         for one in picture.instances:
-            if "segm" in kinds and one.segmentation is None:
-                raise UserError(
-                    f"{annotations.path}: annotation {one.id} has no "
-                    "segmentation, which masks are tested with. Leave it out, "
-                    "or test a detector without masks."
-                )
             rows.append(_row(annotations, picture.id, one, points))
     return {
         "info": {},
@@ -86,9 +86,38 @@ def _row(annotations: Annotations, picture: int, one: Instance, points: int):
         "keypoints": keypoints,
         "num_keypoints": sum(seen > 0 for seen in keypoints[2::3]),
     }
-    if one.segmentation is not None:
-        row["segmentation"] = one.segmentation
+    row["segmentation"] = one.segmentation or [[x1, y1, x2, y1, x2, y2, x1, y2]]
     return row
+
+
+def objects_without_mask(annotations: Annotations) -> list[Instance]:
+    """Objects, not crowds, that have no segmentation."""
+    return [
+        one
+        for one in annotations.instances
+        if one.segmentation is None and not one.is_crowd
+    ]
+
+
+def check_masks(annotations: Annotations, use: str) -> None:
+    """Check that objects have masks; crowds are known by their boxes.
+
+    Args:
+        annotations: of objects.
+        use: of the masks, such as "tested with".
+
+    Raises:
+        UserError: an object has none.
+    """
+    objects = objects_without_mask(annotations)
+    if objects:
+        more = f" and {len(objects) - 1} more" if len(objects) > 1 else ""
+        have = "have" if more else "has"
+        raise UserError(
+            f"{annotations.path}: annotation {objects[0].id}{more} {have} no "
+            f"segmentation, which masks are {use}. Leave out what has none, or "
+            f"train a detector without masks: {NO_MASKS}"
+        )
 
 
 class CocoScores:
@@ -97,8 +126,8 @@ class CocoScores:
     Args:
         annotations: checked ones; what of their file was left out is not
             missed.
-        categories: of the detector: label 1 is the first. They are those of
-            the annotations of the same names.
+        categories: of the detector: label 1 is the first. They are matched
+            as `with_ids_of` does.
         kinds: of `SCORED`: what the detector has heads for.
 
     Raises:
@@ -144,46 +173,119 @@ class CocoScores:
         ]
 
 
+def shown(precision: float) -> str:
+    """A number of COCO's as text; "-" where there is nothing to find."""
+    return f"{precision:.3f}" if precision >= 0 else "-"
+
+
 def with_ids_of(
     annotations: Annotations, categories: Sequence[Category]
 ) -> list[Category]:
     """A detector's categories with the ids that annotations have for them.
 
     Categories are matched by name; by id where the names of the detector are
-    not known and only numbers, or where annotations have a name twice.
+    not known and only numbers, or where a name comes twice. The detector may
+    know more than the annotations.
 
     Raises:
-        UserError: the detector does not know a category.
+        UserError: the detector does not know a category, or has neither its
+            names nor as many.
     """
-    ids = {one.name: one.id for one in annotations.categories}
-    numbered = all(one.name == f"class {one.id}" for one in categories)
-    if numbered or len(ids) < len(annotations.categories):
-        ids = {one.name: one.id for one in categories}
-        known: set = set(ids.values())
-        strange = [c for c in annotations.categories if c.id not in known]
-    else:
-        known = {one.name for one in categories}
-        strange = [c for c in annotations.categories if c.name not in known]
-    if strange:
+    key = "name" if _match_by_name(annotations, categories) else "id"
+    ids = {getattr(one, key): one.id for one in annotations.categories}
+    keys = {getattr(one, key) for one in categories}
+    unknown = [
+        one for one in annotations.categories if getattr(one, key) not in keys
+    ]
+    if unknown:
         raise UserError(
             f"{annotations.path}: the detector does not know category "
-            f"{strange[0].id}, {strange[0].name!r}. Expected of: "
-            f"{', '.join(f'{one.id} {one.name!r}' for one in categories)}"
+            f"{unknown[0].id}, {unknown[0].name!r}. Expected of: "
+            f"{_listed(categories)}"
         )
-    none = 1 + max(one.id for one in annotations.categories)  # in no image
+    if key == "id" and len(categories) != len(ids):
+        raise UserError(
+            f"{annotations.path} has {len(ids)} categories, and the detector "
+            f"{len(categories)} without names to tell which: "
+            f"{_listed(categories)}. Expected as many"
+        )
+    none = 1 + max(ids.values())  # in no image
     return [
-        dataclasses.replace(one, id=ids.get(one.name, none + number))
+        dataclasses.replace(one, id=ids.get(getattr(one, key), none + number))
         for number, one in enumerate(categories)
     ]
+
+
+def _match_by_name(
+    annotations: Annotations, categories: Sequence[Category]
+) -> bool:
+    return _has_names(categories) and _has_names(annotations.categories)
+
+
+def _has_names(categories: Sequence[Category]) -> bool:
+    """Whether categories have a name each, and not numbers for names."""
+    names = {one.name for one in categories}
+    numbered = all(one.name == f"class {one.id}" for one in categories)
+    return len(names) == len(categories) and not numbered
+
+
+def _listed(categories: Sequence[Category]) -> str:
+    shown = [f"{one.id} {one.name!r}" for one in categories[:LISTED]]
+    more = len(categories) - len(shown)
+    return ", ".join(shown + [f"{more} more"] * (more > 0))
 
 
 def kinds_of(config: DetectorConfig) -> tuple[str, ...]:
     """What a detector has heads for, of `SCORED`."""
     return (
         "bbox",
-        *(["segm"] if config.mask_channels else []),
+        *(["segm"] if config.has_masks else []),
         *(["keypoints"] if config.keypoints else []),
     )
+
+
+def kinds_in(
+    annotations: Annotations, config: DetectorConfig
+) -> tuple[str, ...]:
+    """What a detector is scored by on annotations, of `SCORED`.
+
+    Masks are left out where no object has one.
+    """
+    kinds = kinds_of(config)
+    objects = [one for one in annotations.instances if not one.is_crowd]
+    if (
+        "segm" in kinds
+        and objects
+        and len(objects_without_mask(annotations)) == len(objects)
+    ):
+        return tuple(kind for kind in kinds if kind != "segm")
+    return kinds
+
+
+def notes(
+    annotations: Annotations,
+    categories: Sequence[Category],
+    config: DetectorConfig,
+) -> list[str]:
+    """What of a test may not be meant, a line each.
+
+    Args:
+        annotations: of the images.
+        categories: of the detector.
+        config: of the detector.
+    """
+    lines = []
+    if not _match_by_name(annotations, categories):
+        lines.append(
+            f"{annotations.path}: classes are matched by id, as they do not "
+            "have a name each"
+        )
+    if kinds_in(annotations, config) != kinds_of(config):
+        lines.append(
+            f"{annotations.path}: no object has a segmentation, so masks are "
+            "not tested"
+        )
+    return lines
 
 
 def check(annotations: Annotations, config: DetectorConfig) -> None:
@@ -192,11 +294,10 @@ def check(annotations: Annotations, config: DetectorConfig) -> None:
     Raises:
         UserError: COCO's evaluation could not use them.
     """
-    kinds = kinds_of(config)
-    truth_of(annotations, kinds)
-    instances = [
-        one for picture in annotations.pictures for one in picture.instances
-    ]
+    kinds = kinds_in(annotations, config)
+    if "segm" in kinds:
+        check_masks(annotations, "tested with")
+    instances = list(annotations.instances)
     if all(one.is_crowd for one in instances):
         received = "crowds alone (iscrowd 1)" if instances else "none"
         raise UserError(

@@ -9,6 +9,7 @@ from training.detection import (
     annotations,
     coco_api,
     coco_evaluation,
+    coco_scores,
     predict,
     recipe,
 )
@@ -62,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = _annotations(options)
     print(found.summary(), flush=True)
     model = predict.load(options)
-    coco_api.require(masks=bool(model.detector.config.mask_channels))
+    config = model.detector.config
+    for line in coco_scores.notes(found, model.categories, config):
+        print(f"note: {line}")
+    coco_api.require(masks=model.detector.config.has_masks)
     scores = coco_evaluation.evaluate(
         model.detector,
         found,
@@ -116,8 +120,7 @@ def render(scores: dict[str, float]) -> str:
     for kind in ("box", "mask", "keypoint"):
         if f"{kind}_AP" in scores:
             numbers = (scores.get(f"{kind}_{name}", -1.0) for name in COLUMNS)
-            shown = (f"{n:.3f}" if n >= 0 else "-" for n in numbers)
-            rows.append((kind, *shown))
+            rows.append((kind, *map(coco_scores.shown, numbers)))
     return table.render(rows)
 
 

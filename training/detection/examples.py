@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from training.detection import coco_api
+from training.detection import coco_api, pictures
 from training.detection.annotations import Category, Picture
 from training.errors import UserError
 
@@ -59,12 +59,9 @@ def make(
         UserError: the pixels are of another size than the annotations, or an
             object has no mask where masks are wanted.
     """
-    if image.shape[:2] != (picture.height, picture.width):
-        raise UserError(
-            f"{picture.path} has {image.shape[1]} x {image.shape[0]} pixels. "
-            f"Expected those of its annotations, image {picture.id}: "
-            f"{picture.width} x {picture.height}"
-        )
+    fault = pictures.size_fault(picture, image.shape[:2])
+    if fault:
+        raise UserError(f"image {picture.id}: {fault}")
     objects = [one for one in picture.instances if not one.is_crowd]
     crowds = [one.box for one in picture.instances if one.is_crowd]
     masks = covered = points = None

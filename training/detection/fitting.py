@@ -115,6 +115,7 @@ def fit(
             _Test(
                 record,
                 data.validation,
+                categories=data.train.categories,
                 short_side_px=chosen.pictures.eval_short_side_px,
                 long_side_px=chosen.pictures.long_side_px,
                 pixels=chosen.pictures.pixels,

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from training import image_bytes
+from training.detection.annotations import Picture
 from training.errors import UserError
 from training.remote import Path
 
@@ -61,24 +62,24 @@ def read(path: Path) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(pixels, turns))
 
 
-def size_fault(
-    path: Path, size: tuple[int, int], annotated: tuple[int, int]
-) -> str:
+def size_fault(picture: Picture, size: tuple[int, int]) -> str:
     """The reason why an image does not fit its annotations, or "".
 
     Args:
-        path: of the image.
-        size: height and width as `read` gives them.
-        annotated: height and width in the annotations.
+        picture: as it is annotated.
+        size: height and width of its pixels, as `read` gives them.
     """
+    annotated = picture.height, picture.width
     if size == annotated:
         return ""
     text = (
-        f"{path} has {size[1]} x {size[0]} pixels, not {annotated[1]} x "
-        f"{annotated[0]} as in its annotations"
+        f"{picture.path} has {size[1]} x {size[0]} pixels, not "
+        f"{picture.width} x {picture.height} as in its annotations"
     )
-    turned = orientation(path.read_bytes())
-    if UPRIGHT[turned][1] % 2 and size == annotated[::-1]:
+    if size != annotated[::-1]:
+        return text
+    turned = orientation(picture.path.read_bytes())
+    if UPRIGHT[turned][1] % 2:
         text += (
             f". Its EXIF orientation is {turned}, so it is read turned by 90 "
             "degrees, and its annotations are of the stored pixels: annotate "

@@ -18,6 +18,7 @@ lengths are COCO's. A keypoint's score is a logit.
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,13 +31,14 @@ from training.detection import drawing, pictures, run_lengths, trained
 from training.detection.annotations import Category
 from training.detection.trained import Trained
 from training.errors import UserError
+from training.progress import say
 from training.remote import Path
 
 EXAMPLE = (
     "python -m training.detection.predict photo.jpg --weights "
     "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --out found"
 )
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 SHOWN_SCORE, SHOWN = 0.5, 8
 FOUND = "detections.json"
 
@@ -180,6 +182,9 @@ def _rows(
         except UserError as error:
             yield {"path": str(path), "error": str(error)}
             continue
+        remark = pictures.remark(path, image)
+        if remark:
+            say(f"note: {remark}")
         found = model.detect(image)
         name = out.free_name(os.path.splitext(path.name)[0] + ".png")
         drawn = drawing.png(image, found, model.categories, least_score)
@@ -204,6 +209,19 @@ def _line(row: dict, least_score: float) -> str:
     return f"{row['path']}: {', '.join(shown) or 'nothing'}"
 
 
+def _score(text: str) -> float:
+    """A score as it is typed; an argument's type."""
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not 0 <= score <= 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a score from 0 to 1, such as 0.5, received {text!r}"
+        )
+    return score
+
+
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
         "training.detection.predict",
@@ -215,7 +233,7 @@ def _parse(arguments: Sequence[str] | None):
         "pictures",
         nargs="*",
         metavar="PICTURE",
-        help="JPEG, PNG, BMP or GIF files, or folders of them",
+        help="JPEG, PNG, BMP, WebP or GIF files, or folders of them",
     )
     add_model(parser)
     parser.add_argument(
@@ -228,10 +246,11 @@ def _parse(arguments: Sequence[str] | None):
     )
     parser.add_argument(
         "--least-score",
-        type=float,
+        type=_score,
         default=SHOWN_SCORE,
         metavar="S",
-        help=f"of what is drawn and shown (default: {SHOWN_SCORE})",
+        help="of what is drawn and shown, from 0 to 1 (default: "
+        f"{SHOWN_SCORE})",
     )
     return cli.parse(parser, arguments)
 

@@ -161,7 +161,7 @@ class DetectionRecipe(Plan):
             pictures.canvas_px,
             pictures.short_sides_px,
             pictures.long_side_px,
-            pictures.mask_cells if detector.mask_channels else 0,
+            pictures.mask_cells if detector.has_masks else 0,
             detector.keypoints,
             pictures.mirrored,
             pictures.without_objects,

@@ -16,6 +16,7 @@ from training import (
 )
 from training.detection import (
     annotations,
+    batches,
     coco_api,
     coco_scores,
     export,
@@ -123,12 +124,16 @@ def train(
     files.check_writable_folder(run.path)
     config = chosen.detector
     coco_api.require(
-        masks=bool(config.mask_channels),
+        masks=config.has_masks,
         scores=chosen.data.validation is not None,
     )
     data = read_data(chosen)
+    batches.check(data.train, chosen.batch_config)
     if data.validation is not None:
         coco_scores.check(data.validation, config)
+        categories = data.train.categories
+        for line in coco_scores.notes(data.validation, categories, config):
+            print(f"note: {line}")
     if not run.recipe_path.exists():  # errors come before there is a folder
         fitting.start_from_weights(
             fitting.make_detector(chosen, data.train.categories), chosen
@@ -164,15 +169,7 @@ def read_data(chosen: DetectionRecipe) -> Data:
     if where.validation is not None:
         folder = where.validation_pictures or where.pictures
         validation = _read(where.validation, folder)
-        classes, others = (
-            [(one.id, one.name) for one in found.categories]
-            for found in (train, validation)
-        )
-        if classes != others:
-            raise UserError(
-                f"{validation.path} has other categories than {train.path}. "
-                "Expected the same ids and names."
-            )
+        coco_scores.with_ids_of(validation, train.categories)
     return Data(train, validation, where.pictures)
 
 
@@ -220,7 +217,10 @@ def _summary(
     scores = result["scores"]
     for kind in ("box", "mask", "keypoint"):
         if f"{kind}_AP" in scores:
-            shown = (f"{n} {scores[f'{kind}_{n}']:.3f}" for n in SHOWN)
+            shown = (
+                f"{name} {coco_scores.shown(scores[f'{kind}_{name}'])}"
+                for name in SHOWN
+            )
             rows.append((f"validation, {kind}", ", ".join(shown)))
     if not scores:
         rows.append(("validation", "none (--set data.validation=FILE.json)"))

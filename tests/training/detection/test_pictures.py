@@ -7,6 +7,7 @@ import pytest
 
 from training import remote
 from training.detection import pictures
+from training.detection.annotations import Picture
 from training.errors import UserError
 
 Image = pytest.importorskip("PIL.Image")
@@ -71,11 +72,15 @@ def test_a_size_before_turning_names_the_orientation(tmp_path):
     exif = Image.Exif()
     exif[pictures.ORIENTATION] = 6
     path = saved(photo(), tmp_path / "a.jpg", exif=exif)
-    fault = pictures.size_fault(path, (40, 24), (24, 40))
+    stored, upright, other = (
+        Picture(1, path, height, width, ())
+        for height, width in ((24, 40), (40, 24), (25, 40))
+    )
+    fault = pictures.size_fault(stored, (40, 24))
     assert "has 24 x 40 pixels, not 40 x 24" in fault
     assert "EXIF orientation is 6" in fault
-    assert "EXIF" not in pictures.size_fault(path, (40, 24), (25, 40))
-    assert pictures.size_fault(path, (40, 24), (40, 24)) == ""
+    assert "EXIF" not in pictures.size_fault(other, (40, 24))
+    assert pictures.size_fault(upright, (40, 24)) == ""
 
 
 def test_12_bits_in_16_are_remarked(tmp_path):
