@@ -18,7 +18,7 @@ import zipfile
 import keras
 import numpy as np
 
-from training import files, finite, quoting, table
+from training import files, finite, json_text, quoting, run_shapes, table
 from training.errors import UserError
 from training.recipe import Plan
 from training.remote import Path
@@ -114,14 +114,15 @@ def take_up(
 
 def _read(path: Path) -> Checkpoint:
     """A checkpoint, checked to be whole."""
-    state = json.loads((path / STATE).read_text("utf-8"))
+    text = (path / STATE).read_bytes()
+    state = json_text.parse_as(text, run_shapes.CHECKPOINT)
     if files.sha256(path / VARIABLES) != state["sha256"]:
         raise ValueError(f"{VARIABLES} is not what was written")
     epoch, history = state["epoch"], state["history"]
     if epoch != len(history):
         raise ValueError(f"{epoch} epochs have {len(history)} rows")
     return Checkpoint(
-        path, epoch, history, state.get("step", 0), state.get("times", {})
+        path, epoch, history, state.get("step") or 0, state.get("times") or {}
     )
 
 

@@ -13,7 +13,16 @@ from collections.abc import Sequence
 
 import keras
 
-from training import cli, files, origins, outputs, quoting, remote, run_model
+from training import (
+    cli,
+    files,
+    json_text,
+    origins,
+    outputs,
+    quoting,
+    remote,
+    run_model,
+)
 from training.errors import UserError
 from training.recipe import Recipe
 from training.remote import Path
@@ -182,8 +191,8 @@ def _digest(model: keras.Model) -> str:
 def _source(version: Path) -> str | None:
     """Which weights a version has, and in which dtype, if it says so."""
     try:
-        text = (version / saved_model.EXTRA / SOURCE).read_text("utf-8")
-        return json.loads(text)["made_from"]
+        text = (version / saved_model.EXTRA / SOURCE).read_bytes()
+        return json_text.parse(text)["made_from"]
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not one of ours, or damaged: another weight for certain
 

@@ -1,6 +1,7 @@
 """JSON of files that may be damaged or made to do harm."""
 
 import json
+import sys
 from typing import Any
 
 
@@ -16,3 +17,55 @@ def parse(content: str | bytes) -> Any:
         return json.loads(content)
     except RecursionError:
         raise ValueError("its brackets are nested too deep") from None
+
+
+def parse_as(content: str | bytes, shape: Any) -> Any:
+    """Parse JSON of a shape, as of `matches`.
+
+    Raises:
+        ValueError: it is not JSON, or of another shape.
+    """
+    value = parse(content)
+    if not matches(value, shape):
+        raise ValueError("not what was written: a value is of another type")
+    return value
+
+
+def matches(value: Any, shape: Any) -> bool:
+    """Tell whether a value of JSON has a shape.
+
+    Args:
+        value: of JSON.
+        shape: a type; float for all numbers that are floats, also NaN; None; a
+            tuple of shapes of which one is to match; a list with the shape of
+            each item; or a dictionary of the shapes at its keys, where a
+            missing key has the value None, or at all keys if its key is `str`.
+
+    >>> matches({"a": [1, 2.5]}, {"a": [float], "b": (str, None)})
+    True
+    """
+    if isinstance(shape, tuple):
+        return any(matches(value, one) for one in shape)
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(
+            matches(item, shape[0]) for item in value
+        )
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return False
+        if str in shape:
+            return all(matches(item, shape[str]) for item in value.values())
+        return all(matches(value.get(key), shape[key]) for key in shape)
+    if shape is None:
+        return value is None
+    if isinstance(value, bool) or shape is bool:
+        return isinstance(value, bool) and shape is bool
+    if shape is float:
+        return _is_float(value)
+    return isinstance(value, shape)
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, float) or (
+        isinstance(value, int) and abs(value) <= sys.float_info.max
+    )

@@ -18,7 +18,7 @@ import os
 import pathlib
 from collections.abc import Iterable
 
-from training import files, remote
+from training import files, json_text, remote
 from training.errors import UserError
 from training.remote import Path
 from training.url_path import UrlPath
@@ -245,7 +245,7 @@ def _read_list(path: Path) -> dict[str, str]:
     for line in path.read_bytes().decode("utf-8", "replace").splitlines():
         digest, _, name = line.partition(" ")
         try:
-            digests[json.loads(name)] = digest
+            digests[json_text.parse(name)] = digest
         except (ValueError, TypeError):
             continue
     return digests

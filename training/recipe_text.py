@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import reprlib
 import typing
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from nonlocal_tf.choices import unknown
-from training import setting_values
+from training import json_text, setting_values
 from training.errors import UserError
 from training.recipe import Plan, Recipe
 from training.recipe_check import check
@@ -114,7 +115,7 @@ def from_json(text: str, kind: Kind = VIDEOS) -> Any:
             kind.
     """
     try:
-        values = json.loads(text)
+        values = json_text.parse(text)
         if isinstance(values, dict) and kind.mark not in values:
             other = next((mark for mark in NAMES if mark in values), None)
             if other is not None:
@@ -263,18 +264,25 @@ def _parse(text: str, kind: type, name: str, setting: str):
 
 def _build(cls, values: Any):
     if not isinstance(values, dict):
-        raise TypeError(f"expected the fields of {cls.__name__}: {values!r}")
+        raise TypeError(
+            f"expected the fields of {cls.__name__}: {reprlib.repr(values)}"
+        )
     hints = typing.get_type_hints(cls)
-    return cls(
-        **{
-            name: _build(_dataclass_of(hints[name]), value)
-            if isinstance(value, dict) and not _may_be(hints.get(name), dict)
-            else tuple(value)
-            if isinstance(value, list)
-            else value
-            for name, value in values.items()
-        }
-    )
+    fields = {
+        name: _build(_dataclass_of(hints[name]), value)
+        if isinstance(value, dict) and not _may_be(hints.get(name), dict)
+        else tuple(value)
+        if isinstance(value, list)
+        else value
+        for name, value in values.items()
+    }
+    for name, value in fields.items():
+        if name in hints and not setting_values.fits(value, hints[name]):
+            expected = setting_values.expected(hints[name])
+            raise TypeError(
+                f"expected {name} to be {expected}: {reprlib.repr(value)}"
+            )
+    return cls(**fields)
 
 
 def _may_be(hint: Any, kind: type) -> bool:

@@ -32,7 +32,15 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from training import files, origins, recipe_text, remote, training_files
+from training import (
+    files,
+    json_text,
+    origins,
+    recipe_text,
+    remote,
+    run_shapes,
+    training_files,
+)
 from training.data import BadVideo, own_cache, scan
 from training.data.datasets import DatasetInfo
 from training.errors import UserError
@@ -172,7 +180,7 @@ class RunFolder:
 
     def read_versions(self) -> list[dict]:
         """What each start of the run ran on."""
-        return _read_json(self.versions_path, default=[])
+        return _read_json(self.versions_path, [], run_shapes.VERSIONS)
 
     def write_metrics(self, history: list[dict]) -> None:
         """Writes metrics.csv anew from all rows so far."""
@@ -191,7 +199,7 @@ class RunFolder:
             UserError: files to train on came, went or changed since the run
                 began, or classes did; the message names them.
         """
-        before = _read_json(self.data_path, default=None)
+        before = _read_json(self.data_path, None, run_shapes.DATA)
         info, now = dataset.info, dataset.training_files()
         if before is not None:
             self._check_classes(before["classes"], info.classes)
@@ -209,15 +217,15 @@ class RunFolder:
 
     def read_info(self) -> DatasetInfo | None:
         """What a network has to know of the data; None in an older run."""
-        kept = _read_json(self.data_path, default={})
-        if "element_shape" not in kept:
+        kept = _read_json(self.data_path, {}, run_shapes.DATA)
+        if kept.get("element_shape") is None:
             return None
         return DatasetInfo(
             tuple(kept["classes"]),
             tuple(kept["element_shape"]),
-            kept["multi_label"],
-            kept["description"],
-            kept["summary"],
+            bool(kept.get("multi_label")),
+            kept.get("description") or "",
+            kept.get("summary") or "",
         )
 
     def read_training_files(self) -> list[TrainingFile]:
@@ -302,10 +310,10 @@ class RunFolder:
 
     def read_origins(self) -> list[origins.Origin] | None:
         """What the weights started from; None in a run that does not say."""
-        rows = _read_json(self.origins_path, default=None)
+        rows = _read_json(self.origins_path, None, run_shapes.ORIGINS)
         if rows is None:
             return None
-        return [origins.Origin(**row) for row in rows]
+        return [origins.Origin(row["file"], row["format"]) for row in rows]
 
     def write_result(self, result: dict) -> None:
         """Marks the run as done."""
@@ -313,7 +321,8 @@ class RunFolder:
 
     def read_result(self) -> dict | None:
         """The result of a finished run, or None."""
-        return _read_json(self.result_path, default=None)
+        shape = run_shapes.RESULTS[self._kind.mark]
+        return _read_json(self.result_path, None, shape)
 
     def check(self, recipe: Plan) -> None:
         """Raises unless the folder is new, empty, or holds this very run."""
@@ -380,11 +389,11 @@ def _write_json(path: remote.Path, content: object) -> None:
     files.write_text(path, json.dumps(content, indent=2, ensure_ascii=False))
 
 
-def _read_json(path: remote.Path, default):
+def _read_json(path: remote.Path, default, shape):
     if not path.exists():
         return default
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json_text.parse_as(path.read_bytes(), shape)
     except ValueError as error:
         raise UserError(
             f"{path} cannot be read ({error}). Delete it and run the same "

@@ -9,6 +9,7 @@ import ast
 import dataclasses
 import json
 import math
+import sys
 import types
 import typing
 import warnings
@@ -112,6 +113,30 @@ def types_of(hint: Any) -> tuple:
     """The types of a union; of another hint, itself."""
     is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     return typing.get_args(hint) if is_union else (hint,)
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Tell whether a field of a type takes a value."""
+    return any(_is_of(value, kind) for kind in types_of(hint))
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if typing.get_origin(kind) is tuple:
+        items = typing.get_args(kind)
+        if items[1:] == (Ellipsis,):
+            items = items[:1] * len(value) if isinstance(value, tuple) else ()
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(items)
+            and all(map(fits, value, items))
+        )
+    if kind is bool or isinstance(value, bool):
+        return isinstance(value, bool) and kind in (bool, Any)
+    if kind is float:
+        return isinstance(value, float) or (
+            isinstance(value, int) and abs(value) <= sys.float_info.max
+        )
+    return kind is Any or isinstance(value, typing.get_origin(kind) or kind)
 
 
 def _read_kind(text: str, kind: Any) -> Any:

@@ -12,12 +12,12 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import json
 import os
 import signal
 
 import tensorflow as tf
 
+from training import json_text
 from training.errors import UserError
 from training.recipe import Recipe
 
@@ -149,7 +149,7 @@ def _limit(count: int) -> None:
 def _several_machines() -> Devices:
     text = os.environ["TF_CONFIG"]
     try:
-        config = json.loads(text)
+        config = json_text.parse(text)
         cluster = config.get("cluster", {})
         chiefs = list(cluster.get("chief", []))
         everyone = [*chiefs, *cluster.get("worker", [])]

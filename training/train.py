@@ -180,7 +180,7 @@ def _test(chosen: recipe.Recipe, run: RunFolder, history: list[dict]) -> dict:
         "train_seconds": round(seconds, 1),
         "test_seconds": round(time.monotonic() - began, 1),
         "image_stage": stage,
-        "commits": sorted({v["commit"] or "" for v in run.read_versions()}),
+        "commits": sorted({v.get("commit") or "" for v in run.read_versions()}),
         "versions": run.read_versions()[-1],
     }
     run.write_result(result)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from training import json_text
 from training.data import decode
 from training.data.decode import VideoIndex
 from training.data.sources import VideoError
@@ -263,7 +264,7 @@ def _pack(index: VideoIndex) -> bytes:
 
 def _unpack(content: bytes) -> VideoIndex:
     head, _, rest = zlib.decompress(content).partition(b"\0")
-    plain = json.loads(head)
+    plain = json_text.parse(head)
     parts = []
     for length in plain.pop("bytes"):
         parts.append(rest[:length])

@@ -5,7 +5,6 @@ import csv
 import dataclasses
 import glob
 import io
-import json
 import math
 import os
 import pathlib
@@ -15,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from training import files
+from training import files, json_text
 from training.data import file_names
 from training.errors import UserError
 
@@ -158,8 +157,8 @@ def read_json(path: str | os.PathLike) -> Any:
         UserError: it cannot be read or is not JSON.
     """
     try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+        return json_text.parse(read_text(path))
+    except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}") from error
 
 

@@ -7,13 +7,12 @@ makes no difference: in this process, in one beside it, or by Apache Beam.
 import contextlib
 import dataclasses
 import errno
-import json
 import os
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from training import files, remote
+from training import files, json_text, remote
 from training.data import (
     file_names,
     jpegs,
@@ -154,7 +153,7 @@ def finished(task: Task) -> Shard | None:
     path = inside(task.folder, task.name)
     try:
         with tf.io.gfile.GFile(note, "r") as file:
-            shard = shard_index.shard_from_json(json.loads(file.read()))
+            shard = shard_index.shard_from_json(json_text.parse(file.read()))
         size = tf.io.gfile.stat(path).length
     except (tf.errors.OpError, KeyError, TypeError, ValueError):
         return None  # not there, or stopped while it was written

@@ -47,7 +47,7 @@ def shown(value: Any) -> str:
 
 def whole_number(entry: dict, name: str) -> int:
     """Read a whole number, also one that is written as 1.0 or "1"."""
-    value = entry.get(name)
+    value: Any = entry.get(name)
     if type(value) is int and abs(value) <= MAX_INTEGER:
         return value
     if isinstance(value, str) and (match := WHOLE_NUMBER.fullmatch(value)):
@@ -92,7 +92,8 @@ def image_path(entry: dict, folder: Path) -> Path:
     path_shown = str(folder / name)
     if len(path_shown) > LONGEST_PATH:
         path_shown = f"{path_shown[:LONGEST_PATH]}..."
-    raise InvalidEntry(f"there is no file {path_shown}")
+    also = ", nor with / for \\" if "\\" in name else ""
+    raise InvalidEntry(f"there is no file {path_shown}{also}")
 
 
 def _is_file(path: Path) -> bool:
@@ -170,7 +171,7 @@ def box(entry: dict, size: Size) -> tuple[tuple, str]:
 
 def area(entry: dict, corners: tuple) -> float:
     """Read `area`, which is the box's where it is no area."""
-    value = entry.get("area")
+    value: Any = entry.get("area")
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)

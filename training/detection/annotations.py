@@ -192,11 +192,7 @@ class _Reader:
         for entry in self._entries("categories"):
             with self._problems_of("category", entry):
                 number = _unique_id(entry, categories)
-                keypoints = _keypoint_names(entry)
-                skeleton, remark = _skeleton(entry, len(keypoints))
-                categories[number] = Category(
-                    number, _class_name(entry), keypoints, skeleton
-                )
+                categories[number], remark = category(entry)
                 self._note("category", entry, remark)
         if not categories:
             listed = "good categories" if self.problems else "categories"
@@ -298,6 +294,21 @@ def _unique_id(entry: dict, ids) -> int:
     if number in ids:
         raise InvalidEntry("another one has the same id")
     return number
+
+
+def category(entry: dict) -> tuple[Category, str]:
+    """Read a class of objects.
+
+    Returns:
+        The category, and a remark if its skeleton was left out, else "".
+
+    Raises:
+        InvalidEntry: it has no id or no name, or bad names of keypoints.
+    """
+    keypoints = _keypoint_names(entry)
+    skeleton, remark = _skeleton(entry, len(keypoints))
+    number = fields.whole_number(entry, "id")
+    return Category(number, _class_name(entry), keypoints, skeleton), remark
 
 
 def _class_name(entry: dict) -> str:

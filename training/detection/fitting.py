@@ -16,6 +16,7 @@ from training import (
     checkpoints,
     files,
     finite,
+    json_text,
     optimizers,
     progress,
     schedules,
@@ -23,7 +24,8 @@ from training import (
 )
 from training.data import BadVideo, scan
 from training.data.datasets import DatasetInfo
-from training.detection import batches, image_rows
+from training.detection import annotations, batches, image_rows
+from training.detection.annotation_fields import InvalidEntry
 from training.detection.annotations import Annotations, Category, Picture
 from training.detection.coco_evaluation import CocoEvaluation
 from training.detection.detector_trainer import DetectorTrainer, freeze
@@ -282,9 +284,9 @@ def start_from_weights(detector: MaskRCNN, chosen: DetectionRecipe) -> str:
         raise UserError(f"start.weights: {error}") from error
 
 
-def write_categories(run: RunFolder, annotations: Annotations) -> None:
+def write_categories(run: RunFolder, annotated: Annotations) -> None:
     """Keeps what the classes are, for those who have no annotations."""
-    rows = [dataclasses.asdict(one) for one in annotations.categories]
+    rows = [dataclasses.asdict(one) for one in annotated.categories]
     files.write_text(run.path / CATEGORIES, json.dumps(rows, indent=2))
 
 
@@ -298,16 +300,13 @@ def read_categories(run: RunFolder) -> tuple[Category, ...]:
         raise UserError(
             f"{run.path} has no {CATEGORIES}: nothing was trained in it yet."
         )
-    rows = json.loads((run.path / CATEGORIES).read_text("utf-8"))
-    return tuple(
-        Category(
-            row["id"],
-            row["name"],
-            tuple(row["keypoints"]),
-            tuple(map(tuple, row["skeleton"])),
-        )
-        for row in rows
-    )
+    try:
+        rows = json_text.parse_as((run.path / CATEGORIES).read_bytes(), [dict])
+        return tuple(annotations.category(row)[0] for row in rows)
+    except (ValueError, InvalidEntry) as error:
+        raise UserError(
+            f"{run.path / CATEGORIES} cannot be read ({error})."
+        ) from error
 
 
 def make_trainer(

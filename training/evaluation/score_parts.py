@@ -10,7 +10,7 @@ import json
 
 import numpy as np
 
-from training import files
+from training import files, json_text
 from training.errors import UserError
 from training.evaluation import video_scores
 from training.remote import Path
@@ -107,7 +107,7 @@ class Parts:
         if not path.is_file():
             return None
         try:
-            state = json.loads(path.read_text("utf-8"))
+            state = json_text.parse(path.read_bytes())
         except ValueError:
             return None
         is_own = isinstance(state, dict) and {"split", "weights"} <= set(state)

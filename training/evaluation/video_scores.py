@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from training import files, finite, table
+from training import files, finite, json_text, table
 from training.errors import UserError
 from training.evaluation import metrics
 from training.remote import Path
@@ -89,7 +89,7 @@ def load(path: Path) -> VideoScores:
         )
     try:
         arrays = unpacked(path)
-        about = json.loads(str(arrays.pop("about")))
+        about = json_text.parse(str(arrays.pop("about")))
         about.pop("chance", None)  # of older files; it follows from labels
         scored = VideoScores(**arrays, **about)
     except (ValueError, KeyError, TypeError) as error:

@@ -4,10 +4,9 @@ import collections
 import csv
 import dataclasses
 import io
-import json
 from collections.abc import Mapping, Sequence
 
-from training import quoting, recipe_text, table
+from training import json_text, quoting, recipe_text, table
 from training.recipe import Recipe
 from training.recipes import RECIPES
 from training.reporting import overfitting, time_spent
@@ -254,7 +253,7 @@ def _classes(run: RunFolder) -> str:
     if not run.data_path.exists():
         return ""
     try:
-        classes = json.loads(run.data_path.read_text("utf-8"))["classes"]
+        classes = json_text.parse(run.data_path.read_bytes())["classes"]
     except (ValueError, KeyError, TypeError):
         return ", data.json cannot be read"
     return f", {len(classes):,} classes"

@@ -1,8 +1,7 @@
 """The section of a run's report on what `training.evaluate` found."""
 
-import json
-
-from training import remote, table
+from training import json_text, remote, table
+from training.errors import UserError
 from training.run_folder import RunFolder
 
 # Figures of a test, and what they are called.
@@ -13,6 +12,7 @@ FIGURES = {
     "reading_seconds": "waiting for pixels",
     "computing_seconds": "computing",
 }
+SHAPE = {**dict.fromkeys(FIGURES, (float, None)), "views": (str, None)}
 
 
 def section(run: RunFolder) -> str:
@@ -27,7 +27,12 @@ def section(run: RunFolder) -> str:
 
 
 def _row(path: remote.Path) -> tuple[str, ...]:
-    figures = json.loads(path.read_text("utf-8"))
+    try:
+        figures = json_text.parse_as(path.read_bytes(), SHAPE)
+    except ValueError as error:
+        raise UserError(
+            f"{path} cannot be read ({error}). Delete it, or test again."
+        ) from error
     cells = [_cell(name, figures.get(name)) for name in FIGURES]
     return (path.parent.name, figures.get("views") or "", *cells)
 

@@ -10,13 +10,11 @@ A version appears at once. On an object store, where no directory can, its
 saved_model.pb is uploaded last, and a version without it does not count.
 """
 
-import json
-
 import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
-from training import files, quoting, recipe_text, remote
+from training import files, json_text, quoting, recipe_text, remote
 from training.data import own_cache
 from training.errors import UserError
 from training.recipe import Recipe
@@ -88,7 +86,7 @@ def how_to_make(path: Path) -> str:
     if not recipe.is_file():
         return "Make one with python -m training.export."
     try:
-        is_detector = "detector" in json.loads(recipe.read_text("utf-8"))
+        is_detector = "detector" in json_text.parse(recipe.read_bytes())
     except (ValueError, TypeError):
         is_detector = False
     package = "training.detection" if is_detector else "training"

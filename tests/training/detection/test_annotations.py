@@ -213,6 +213,7 @@ def test_a_picture_that_is_not_there_is_told(tmp_path):
         ({"width": 99999}, "expected sides from 1 to 65535"),
         ({"file_name": "a" * 5000}, "there is no file"),
         ({"file_name": "\ud800"}, "there is no file"),
+        ({"file_name": "a\\b.png"}, "b.png, nor with / for"),
         ({"id": 7}, "image 7: another one has the same id"),
         ({"file_name": None}, "image 9: it has no file_name"),
     ],

@@ -130,7 +130,8 @@ def test_a_test_takes_its_images_from_another_place(
         "evaluate",
         lambda _, annotations, *rest: tested.append(annotations) or {},
     )
-    monkeypatch.setattr(evaluate.predict, "load", lambda _: mock.Mock())
+    model = mock.Mock(categories=())
+    monkeypatch.setattr(evaluate.predict, "load", lambda _: model)
     settings = resumed(workdir, images)[2:4]
     evaluate.main([f"--workdir={workdir}", *settings])
     assert tested[0].path == images / "set.json"
