@@ -1,7 +1,7 @@
 """Training on the screen: how far it is, the losses, and the time left."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -26,6 +26,7 @@ class ShowTraining(keras.callbacks.Callback):
             of a log, a quarter of a minute apart.
         is_validated: whether there is a validation after each epoch.
         figures: names in the logs that are shown. Default: all.
+        text_of: writes a figure, given its name and value.
     """
 
     def __init__(
@@ -35,13 +36,14 @@ class ShowTraining(keras.callbacks.Callback):
         verbose: int,
         is_validated: bool = True,
         figures: Sequence[str] | None = None,
+        text_of: Callable[[str, float], str] = lambda _, value: f"{value:.4g}",
     ):
         super().__init__()
         self._steps, self._epoch_steps = steps, epoch_steps
         self._epochs = -(-steps // epoch_steps)
         self._verbose = verbose
         self._is_validated = is_validated
-        self._figures = figures
+        self._figures, self._text_of = figures, text_of
         self._time = _TimeLeft()
         self._epoch = self._step = 0
         self._is_over = False  # the epoch, with all that follows its steps
@@ -96,7 +98,7 @@ class ShowTraining(keras.callbacks.Callback):
         self._time.end()
         self._is_over = True
         figures = [
-            f"{name} {float(value):.4g}"
+            f"{name} {self._text_of(name, float(value))}"
             for name, value in (logs or {}).items()
             if self._figures is None or name in self._figures
         ]

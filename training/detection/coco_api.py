@@ -70,13 +70,15 @@ def average_precision(
             the evaluation thinks that it was not found.
         results: detections in COCO's form.
         kind: of `KINDS`.
-        picture_ids: those that were looked at.
+        picture_ids: those that were looked at. Ids of pictures and categories
+            may be any integers: faster-coco-eval itself takes 32 bits.
 
     Returns:
         AP over overlaps from 0.5 to 0.95, AP50, AP75, and of small, middle
         and large objects.
     """
     api, evaluation = _evaluation()
+    truth, results, picture_ids = _renumbered(truth, results, picture_ids)
     names = KEYPOINT_NAMES if kind == "keypoints" else NAMES
     with contextlib.redirect_stdout(io.StringIO()):
         wanted = api()
@@ -101,6 +103,37 @@ def average_precision(
         name: float(value)
         for name, value in zip(names, run.stats, strict=False)
     }
+
+
+def _renumbered(
+    truth: dict, results: Sequence[dict], picture_ids: Sequence[int]
+) -> tuple[dict, list[dict], list[int]]:
+    """The same with pictures and categories numbered from 1."""
+    images, categories = (
+        {entry["id"]: number for number, entry in enumerate(truth[name], 1)}
+        for name in ("images", "categories")
+    )
+    unknown = 1 + len(categories)  # which only a detector has
+
+    def rows(entries):
+        return [
+            {
+                **entry,
+                "image_id": images[entry["image_id"]],
+                "category_id": categories.get(entry["category_id"], unknown),
+            }
+            for entry in entries
+        ]
+
+    numbered = {
+        **truth,
+        "images": [{**i, "id": images[i["id"]]} for i in truth["images"]],
+        "categories": [
+            {**c, "id": categories[c["id"]]} for c in truth["categories"]
+        ],
+        "annotations": rows(truth["annotations"]),
+    }
+    return numbered, rows(results), [images[number] for number in picture_ids]
 
 
 def _masks():

@@ -24,7 +24,12 @@ from training import (
 )
 from training.data import BadVideo, scan
 from training.data.datasets import DatasetInfo
-from training.detection import annotations, batches, image_rows
+from training.detection import (
+    annotations,
+    batches,
+    coco_scores,
+    image_rows,
+)
 from training.detection.annotation_fields import InvalidEntry
 from training.detection.annotations import Annotations, Category, Picture
 from training.detection.coco_evaluation import CocoEvaluation
@@ -134,6 +139,7 @@ def fit(
             verbose,
             data.validation is not None,
             SHOWN,
+            _text_of,
         ),
     ]
 
@@ -165,6 +171,11 @@ def fit(
     if sigterm.requested:
         raise Preempted
     return history
+
+
+def _text_of(name: str, value: float) -> str:
+    """A figure of an epoch for the screen."""
+    return f"{value:.4g}" if name == "loss" else coco_scores.shown(value)
 
 
 class BadPictures(keras.callbacks.Callback):

@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.training.detection import composites
 from training import cli
@@ -26,6 +28,28 @@ def test_what_there_is_is_counted(options, capsys):
     assert rows == [["8", "wedge", "3", "2"]] or rows == [
         ["8", "wedge", "2", "2"]
     ]
+
+
+def test_objects_without_segmentation_are_counted(options, tmp_path, capsys):
+    path = tmp_path / "set.json"
+    content = json.loads(path.read_text())
+    del content["annotations"][0]["segmentation"]
+    content["annotations"][1]["segmentation"] = [[]]
+    content["annotations"][2] |= {"segmentation": [], "iscrowd": 1}
+    path.write_text(json.dumps(content))
+    assert cli.run(check.main, options) == 0
+    said = capsys.readouterr().out
+    assert "2 objects without segmentation" in said
+    assert "--set detector.masks=false" in said
+
+
+def test_a_picture_that_is_nearly_black_is_noted(options, tmp_path, capsys):
+    dark = np.full((64, 96, 1), 4095, "uint16")
+    (tmp_path / "2.png").write_bytes(tf.io.encode_png(dark).numpy())
+    assert cli.run(check.main, options) == 0
+    said = capsys.readouterr().out
+    assert "note: image 2: " in said and "nearly black" in said
+    assert "Nothing is wrong, but for what the notes above say." in said
 
 
 def test_a_damaged_picture_and_one_of_another_size_are_named(

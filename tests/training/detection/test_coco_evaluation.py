@@ -5,13 +5,15 @@ import dataclasses
 import math
 import types
 
+import keras
 import numpy as np
 import pytest
 
-from nonlocal_tf.detection import MaskRCNN
+from nonlocal_tf.detection import Detections, DetectorConfig, MaskRCNN
 from tests.training.detection import small_detector
 from training import finite
 from training.detection import coco_evaluation, fitting
+from training.detection.annotations import Category
 from training.detection.coco_evaluation import CocoEvaluation, evaluate
 from training.detection.trained import Trained
 from training.errors import UserError
@@ -27,6 +29,7 @@ def found(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def detector():
+    keras.utils.set_random_seed(0)
     return MaskRCNN(small_detector.CONFIG)
 
 
@@ -50,6 +53,32 @@ def test_logs_get_the_numbers(found, detector):
 def test_an_evaluation_after_no_epoch_is_an_error(found):
     with pytest.raises(ValueError, match="every_epochs of 1 at least"):
         CocoEvaluation(found, every_epochs=0)
+
+
+def test_an_image_of_another_size_is_left_out(found, detector, capsys):
+    first, second = found.pictures
+    cut = dataclasses.replace(first, height=first.height - 1)
+    some = dataclasses.replace(found, pictures=(cut, second))
+    evaluate(detector, some, **OPTIONS)
+    said = capsys.readouterr().out
+    assert f"left out of the test: image {first.id}: {first.path} has" in said
+
+
+def test_a_detector_may_know_more_classes(found, monkeypatch):
+    """As one of COCO's 90 classes does, for a set of two of them."""
+    config = DetectorConfig(num_classes=4, masks=False)
+    network = types.SimpleNamespace(config=config, in_graph=lambda: None)
+    instances = found.pictures[0].instances
+    truth = Detections(
+        np.array([one.box for one in instances], "float32"),
+        np.array([one.label + 1 for one in instances]),
+        np.ones(len(instances), "float32"),
+    )
+    monkeypatch.setattr(coco_evaluation, "detect", lambda *_: truth)
+    some = dataclasses.replace(found, pictures=found.pictures[:1])
+    names = [Category(77, "cup"), *found.categories]
+    scores = evaluate(network, some, categories=names, **OPTIONS)
+    assert scores["box_AP"] == 1
 
 
 def test_a_detector_of_other_classes_is_an_error(found):

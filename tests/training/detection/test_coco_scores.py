@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from nonlocal_tf.detection import Detections
+from nonlocal_tf.detection import Detections, DetectorConfig
 from training.detection import annotations, coco_api, coco_scores
 from training.errors import UserError
 
@@ -137,6 +137,27 @@ def test_nothing_at_all_is_zero(truth):
     assert got["box_AP"] == got["mask_AP"] == 0
 
 
+@pytest.mark.parametrize("shift", [2**52, -(2**40)])
+@pytest.mark.parametrize("evaluator", ["faster_coco_eval", "pycocotools"])
+def test_ids_may_be_of_any_size(
+    content, tmp_path, monkeypatch, shift, evaluator
+):
+    if evaluator == "pycocotools":
+        monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    for image in content["images"]:
+        image["id"] += shift
+    for one in content["annotations"]:
+        one["image_id"] += shift
+        one["category_id"] += shift
+    for category in content["categories"]:
+        category["id"] += shift
+    truth = checked(content, tmp_path)
+    scored = coco_scores.CocoScores(truth, truth.categories, KINDS)
+    for picture in (1, 2, 4):
+        scored.add(picture + shift, found_of(picture))
+    assert scored.scores()["box_AP"] == scored.scores()["mask_AP"] == 1
+
+
 def test_an_object_with_id_0_counts(content, tmp_path):
     for one in content["annotations"]:
         one["id"] -= 1
@@ -156,10 +177,43 @@ def test_what_was_left_out_as_wrong_is_not_missed(content, tmp_path):
     assert scores(checked(content, tmp_path))["box_AP"] == 1
 
 
-def test_an_object_without_a_mask_is_named(content, tmp_path):
+def test_an_object_without_a_mask_is_named_with_the_setting(content, tmp_path):
     del content["annotations"][1]["segmentation"]
-    with pytest.raises(UserError, match="annotation 2 has no segmentation"):
+    message = "annotation 2 has no segmentation.*--set detector.masks=false"
+    with pytest.raises(UserError, match=message):
         scores(checked(content, tmp_path))
+
+
+@pytest.mark.parametrize("evaluator", ["faster_coco_eval", "pycocotools"])
+def test_a_crowd_without_a_mask_is_its_box(
+    content, tmp_path, monkeypatch, evaluator
+):
+    if evaluator == "pycocotools":
+        monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    del content["annotations"][0]["segmentation"]
+    content["annotations"][0]["iscrowd"] = 1
+    got = scores(checked(content, tmp_path))
+    # The dog in the crowd is neither found nor wrong.
+    assert got["box_AP"] == got["mask_AP"] == 1
+
+
+def test_masks_are_not_tested_where_no_object_has_one(content, tmp_path):
+    config = DetectorConfig(3, keypoints=SIGMAS)
+    truth = checked(content, tmp_path)
+    assert coco_scores.kinds_in(truth, config) == (*KINDS, "keypoints")
+    assert coco_scores.notes(truth, truth.categories, config) == []
+    for one in content["annotations"]:
+        del one["segmentation"]
+    truth = checked(content, tmp_path)
+    assert coco_scores.kinds_in(truth, config) == ("bbox", "keypoints")
+    (note,) = coco_scores.notes(truth, truth.categories, config)
+    assert "masks are not tested" in note
+    coco_scores.check(truth, config)
+
+
+def test_a_detector_without_masks_is_not_scored_by_them():
+    config = DetectorConfig(3, masks=False)
+    assert coco_scores.kinds_of(config) == ("bbox",)
 
 
 def test_a_class_that_the_detector_does_not_know_is_named(truth):
@@ -185,6 +239,38 @@ def test_names_that_are_numbers_are_matched_by_id(truth):
         for category in truth.categories
     ]
     assert coco_scores.with_ids_of(truth, named) == named
+    (note,) = coco_scores.notes(truth, named, DetectorConfig(3))
+    assert "classes are matched by id" in note
+
+
+def test_more_numbers_than_classes_tell_no_class(truth):
+    named = [annotations.Category(n, f"class {n}") for n in range(1, 11)]
+    with pytest.raises(
+        UserError, match="has 2 categories, and the detector 10"
+    ):
+        coco_scores.with_ids_of(truth, named)
+
+
+def test_names_that_come_twice_are_matched_by_id(truth):
+    named = [dataclasses.replace(one, name="a") for one in truth.categories]
+    assert coco_scores.with_ids_of(truth, named) == named
+    twice = dataclasses.replace(truth, categories=tuple(named))
+    found = coco_scores.with_ids_of(twice, truth.categories)
+    assert [one.id for one in found] == [one.id for one in truth.categories]
+
+
+def test_ids_that_are_exchanged_change_no_score(content, tmp_path):
+    expected = scores(checked(content, tmp_path), shift=6)
+    detector = checked(content, tmp_path).categories
+    for entry in content["categories"]:
+        entry["id"] = {3: 7, 7: 3}[entry["id"]]
+    for entry in content["annotations"]:
+        entry["category_id"] = {3: 7, 7: 3}[entry["category_id"]]
+    truth = checked(content, tmp_path)
+    scored = coco_scores.CocoScores(truth, detector, KINDS)
+    for picture in (1, 2, 4):
+        scored.add(picture, found_of(picture, 6))
+    assert scored.scores() == expected
 
 
 def test_the_size_of_a_mask_is_its_own(content, tmp_path):

@@ -45,6 +45,21 @@ def folder(tmp_path):
     return found
 
 
+@pytest.mark.parametrize("score", ["50", "-0.1", "nan", "x", "1.01"])
+def test_a_least_score_that_is_none_is_an_error(score, capsys):
+    with pytest.raises(SystemExit) as caught:
+        predict.main(["a.png", f"--least-score={score}"])
+    assert caught.value.code == cli.USER_ERROR
+    assert "a score from 0 to 1" in capsys.readouterr().err
+
+
+def test_folders_are_searched_for_all_kinds_of_pictures(tmp_path):
+    names = ["a.webp", "b.WEBP", "c.bmp", "d.gif", "e.jpeg", "f.jpg", "g.png"]
+    for name in [*names, "notes.txt"]:
+        (tmp_path / name).touch()
+    assert [path.name for path in predict.find([str(tmp_path)])] == names
+
+
 def test_what_is_found_is_written(model, folder, tmp_path, capsys):
     out = tmp_path / "found"
     options = [str(folder), str(folder / "more" / "a.png"), "--weights=x.pth"]

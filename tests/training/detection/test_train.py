@@ -13,12 +13,21 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nonlocal_tf import detection
 from tests.detection import test_infer
 from tests.training.detection import small_run
 from training import checkpoints, cli
-from training.detection import annotations, evaluate, fitting, recipe, train
+from training.detection import (
+    annotations,
+    evaluate,
+    export,
+    fitting,
+    predict,
+    recipe,
+    train,
+)
 from training.errors import UserError
 from training.run_folder import RunFolder
 
@@ -182,6 +191,10 @@ def remove_segmentation(content):
     del content["annotations"][1]["segmentation"]
 
 
+def rename_a_class(content):
+    content["categories"][1]["name"] = "other"
+
+
 def remove_a_keypoint(content):
     for category in content["categories"]:
         category["keypoints"] = ["left"]
@@ -198,6 +211,7 @@ def remove_a_keypoint(content):
         ),
         (make_crowds, "Received: crowds alone"),
         (remove_segmentation, "annotation 2 has no segmentation"),
+        (rename_a_class, "does not know category 8, 'other'"),
         (remove_a_keypoint, "with the 2 keypoints of the detector"),
     ],
 )
@@ -212,12 +226,68 @@ def test_what_cannot_be_validated_on_is_said_before_training(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("count", [1, 5])
+def test_objects_without_masks_are_said_before_training(
+    count, tmp_path, capsys
+):
+    options = small_run.options(tmp_path / "set")
+    path = tmp_path / "set" / "set.json"
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"][:count]:
+        del annotation["segmentation"]
+    path.write_text(json.dumps(content))
+    code = cli.run(train.main, [*options, f"--workdir={tmp_path / 'run'}"])
+    assert code == cli.USER_ERROR
+    error = capsys.readouterr().err
+    assert "no segmentation, which masks are learnt from" in error
+    assert "--set detector.masks=false" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_precision_of_nothing_is_a_dash(tmp_path):
+    scores = {"box_AP": 0.5, "box_AP50": 0.75, "box_AP75": -1.0}
+    chosen = recipe.get_recipe("small")
+    text = train._summary(chosen, RunFolder(tmp_path), {"scores": scores}, None)
+    assert "AP 0.500, AP50 0.750, AP75 -" in text and "-1" not in text
+    assert fitting._text_of("val_keypoint_AP", -1.0) == "-"
+    assert fitting._text_of("loss", 12.345678) == "12.35"
+
+
+@pytest.mark.slow
+def test_boxes_alone_are_learnt_tested_found_and_exported(tmp_path, capsys):
+    options = small_run.options(
+        tmp_path / "set",
+        "detector.masks=false",
+        "detector.keypoints=0",
+        validation=True,
+    )
+    path = tmp_path / "set" / "set.json"
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"]:
+        del annotation["segmentation"]
+    path.write_text(json.dumps(content))
+    workdir, out = f"--workdir={tmp_path / 'run'}", tmp_path / "out"
+    train.main([*options, workdir])
+    evaluate.main([workdir])
+    predict.main([str(tmp_path / "set" / "1.png"), workdir, f"--out={out}"])
+    export.main([workdir, f"--out={tmp_path / 'saved'}"])
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert {name.split("_")[0] for name in result["scores"]} == {"box"}
+    served = tf.saved_model.load(str(tmp_path / "saved" / "1"))
+    image = tf.constant([(tmp_path / "set" / "1.png").read_bytes()])
+    found = served.signatures["serving_default"](image_bytes=image)
+    assert "boxes" in found and "masks" not in found
+    assert "mask" not in capsys.readouterr().out.split("Try next")[1]
+
+
 @pytest.mark.parametrize("validation", [False, True])
 def test_a_package_that_is_missing_is_said_before_training(
     validation, tmp_path, monkeypatch, capsys
 ):
-    for name in ("pycocotools", "faster_coco_eval"):
-        monkeypatch.setitem(sys.modules, name, None)
+    packages = ("pycocotools", "faster_coco_eval")
+    for name in [*packages, *sys.modules]:
+        if name.split(".")[0] in packages:
+            monkeypatch.setitem(sys.modules, name, None)
     keypoints = [] if validation else ["detector.keypoints=0"]
     masks = ["detector.mask_channels=()"] if validation else []
     options = small_run.options(
