@@ -18,8 +18,8 @@ LEAST_HEADER = 40  # of Windows; OS/2's has other places
 def decode(content):
     """Decode a JPEG, PNG, BMP, GIF (its first frame) or WebP.
 
-    TensorFlow reads WebP from 2.20 on. It takes the indices of a bitmap's
-    palette for grey levels, so these are decoded here.
+    WebP is read where TensorFlow does, as its newer versions do. It takes the
+    indices of a bitmap's palette for grey levels, so these are decoded here.
 
     Args:
         content: its bytes, a string.

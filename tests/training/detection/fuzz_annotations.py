@@ -25,6 +25,7 @@ from training.errors import UserError
 
 LEAST_SEED_MB, LARGEST_IMAGE_PX = 400, 10**6
 MASK_CELLS, KEYPOINTS = 5, 2
+COUNTS = "Q1f0900000000000000000000000k2"
 POLYGON = [3, 4, 30, 4, 30, 28, 3, 28]
 GOOD = {
     "info": {"year": 2030},
@@ -68,10 +69,7 @@ GOOD = {
             "bbox": [1, 2, 13, 22],
             "area": 286,
             "iscrowd": 0,
-            "segmentation": {
-                "size": [31, 17],
-                "counts": "Q1f0900000000000000000000000k2",
-            },
+            "segmentation": {"size": [31, 17], "counts": COUNTS},
             "keypoints": [6, 7, 1, 3, 9, 2],
         },
     ],

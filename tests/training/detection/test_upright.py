@@ -27,7 +27,20 @@ def jpeg(orientation, more=(), kind="JPEG"):
     return content.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "JPEG",
+        "PNG",
+        pytest.param(
+            "WEBP",
+            marks=pytest.mark.skipif(
+                not hasattr(tf.io, "decode_webp"),
+                reason="this TensorFlow reads no WebP",
+            ),
+        ),
+    ],
+)
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photo_is_turned_as_its_notes_say(tmp_path, kind, orientation):
     content = jpeg(orientation, [(0x010F, "a maker")], kind)
