@@ -23,11 +23,13 @@ def parse_as(content: str | bytes, shape: Any) -> Any:
     """Parse JSON of a shape, as of `matches`.
 
     Raises:
-        ValueError: it is not JSON, or of another shape.
+        ValueError: it is not JSON, of another shape, or has text that cannot
+            be written (lone surrogates).
     """
     value = parse(content)
     if not matches(value, shape):
         raise ValueError("not what was written: a value is of another type")
+    json.dumps(value, ensure_ascii=False).encode()
     return value
 
 

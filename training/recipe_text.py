@@ -115,7 +115,7 @@ def from_json(text: str, kind: Kind = VIDEOS) -> Any:
             kind.
     """
     try:
-        values = json_text.parse(text)
+        values = json_text.parse_as(text, object)
         if isinstance(values, dict) and kind.mark not in values:
             other = next((mark for mark in NAMES if mark in values), None)
             if other is not None:

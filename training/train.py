@@ -203,7 +203,10 @@ def _summary(
     precision = result.get("mean_average_precision")
     name = "accuracy" if precision is None else "mean average precision"
     rows = [
-        (f"test {name}", f"{accuracy} of {result['examples']} examples"),
+        (
+            f"test {name}",
+            f"{accuracy} of {result.get('examples', '?')} examples",
+        ),
         *video_scores.guessing(result),
         ("run folder", run.path),
         ("exported", exported or "no (see export below)"),

@@ -258,18 +258,19 @@ def guessing(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     Args:
         found: figures of a test, or a run's result.
     """
+    if not found.get("chance"):  # of an older result
+        return []
     chance = table.percent(found["chance"])
     if found.get("mean_average_precision") is not None:
         return [("chance (random scores)", chance)]
-    name = found.get("majority_class")
-    if name is None:  # of an older result
+    name, share = found.get("majority_class"), found.get("majority_share")
+    if name is None or share is None:  # of an older result
         return [("chance", chance)]
     if len(name) > NAME_LETTERS:
         name = f"{name[: NAME_LETTERS - 1]}…"
-    share = table.percent(found["majority_share"])
     return [
         (f"chance (1 of {round(1 / found['chance'])} classes)", chance),
-        ("majority class", f"{share} by always saying {name!r}"),
+        ("majority class", f"{table.percent(share)} by always saying {name!r}"),
     ]
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 
-from training import json_text, quoting, recipe_text, table
+from training import json_text, quoting, recipe_text, run_shapes, table
 from training.recipe import Recipe
 from training.recipes import RECIPES
 from training.reporting import overfitting, time_spent
@@ -123,7 +123,7 @@ def machines(run: RunFolder) -> str:
         return "## Machines and versions\n\nNo start is recorded."
     times: dict[tuple, list[str]] = collections.defaultdict(list)
     for start in starts:
-        times[_environment(start)].append(start.get("started", ""))
+        times[_environment(start)].append(start.get("started") or "")
     head = ("starts", "first", "commit", "Python", "packages", "machine")
     lines = [
         (len(dates), dates[0], *environment)
@@ -131,7 +131,7 @@ def machines(run: RunFolder) -> str:
     ]
     again = len(starts) - 1
     often = "once" if again == 1 else f"{again} times"
-    began = str(starts[0].get("started", "a time that is not recorded"))
+    began = str(starts[0].get("started") or "a time that is not recorded")
     return (
         "## Machines and versions\n\n"
         f"Started at {quoting.one_line(began)} "
@@ -146,7 +146,7 @@ def _reference(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
     if reference is None:
         return "The recipe names no result of others to compare with."
     starts = run.read_versions()
-    machine = starts[-1].get("machine", "") if starts else ""
+    machine = starts[-1].get("machine") or "" if starts else ""
     lines = [
         ("", f"{reference.table}, {reference.row}", "this run"),
         ("result", reference.expected, _reached(run, rows)),
@@ -253,8 +253,9 @@ def _classes(run: RunFolder) -> str:
     if not run.data_path.exists():
         return ""
     try:
-        classes = json_text.parse(run.data_path.read_bytes())["classes"]
-    except (ValueError, KeyError, TypeError):
+        text = run.data_path.read_bytes()
+        classes = json_text.parse_as(text, run_shapes.DATA)["classes"]
+    except ValueError:
         return ", data.json cannot be read"
     return f", {len(classes):,} classes"
 
@@ -276,7 +277,7 @@ def _left_out(run: RunFolder) -> str:
 
 def _environment(start: Mapping) -> tuple[str, str, str, str]:
     """(commit, Python, packages, machine) of a start."""
-    packages = start.get("packages", {})
+    packages = start.get("packages") or {}
     names = [
         f"{name} {version}" for name, version in packages.items() if version
     ]
@@ -286,7 +287,7 @@ def _environment(start: Mapping) -> tuple[str, str, str, str]:
     return (
         (start.get("commit") or "unknown")[:10]
         + ("+changes" if "+" in (start.get("commit") or "") else ""),
-        start.get("python", "unknown"),
+        start.get("python") or "unknown",
         ", ".join(names),
-        "; ".join([start.get("machine", "unknown"), *more]),
+        "; ".join([start.get("machine") or "unknown", *more]),
     )

@@ -25,6 +25,7 @@ from training.errors import UserError
 
 LEAST_SEED_MB, LARGEST_IMAGE_PX = 400, 10**6
 MASK_CELLS, KEYPOINTS = 5, 2
+MEMORY_GB = 8  # of addresses, of which TensorFlow takes some
 COUNTS = "Q1f0900000000000000000000000k2"
 POLYGON = [3, 4, 30, 4, 30, 28, 3, 28]
 GOOD = {
@@ -125,8 +126,9 @@ def _mutate(draw: random.Random, content) -> None:
             parent[key] = copy.deepcopy(other[at])
         except (KeyError, IndexError):
             pass
-    elif kind == 7 and isinstance(parent, list):
-        parent += [copy.deepcopy(parent[key])] * draw.choice((1, 3, 2000))
+    elif kind == 7 and isinstance(parent, list) and len(parent) < 100:
+        size = len(json.dumps(parent[key]))
+        parent += [parent[key]] * draw.choice((1, 3, 10**6 // (500 + size)))
     elif kind == 8:
         parent[key] = draw.choice((str, lambda x: [x], lambda x: {"a": x}))(
             parent[key]
@@ -171,7 +173,8 @@ def _is_leaf(value) -> bool:
 
 
 def _is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) < 1e300
 
 
 def use(content: bytes, folder: pathlib.Path) -> str:
@@ -250,6 +253,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     coco_api.require(masks=True)
+    limit = MEMORY_GB * 2**30
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     until, seed, bad, slowest = time.monotonic() + options.seconds, 0, 0, 0.0
     errors = 0
     with tempfile.TemporaryDirectory() as name:
@@ -261,12 +266,13 @@ def main() -> None:
             if time.monotonic() > until:
                 break
             began, before_mb = time.monotonic(), memory_mb()
-            print(seed, file=open(folder.parent / "fuzz_seed", "w"))
             try:
                 errors += bool(use(mutated(seed), folder))
             except Exception:
                 bad += 1
-                print(f"seed {seed}:", traceback.format_exc(limit=-3))
+                print(
+                    f"seed {seed}:", traceback.format_exc(limit=-3), flush=True
+                )
             took = time.monotonic() - began
             slowest = max(slowest, took)
             if took > 5 or memory_mb() - before_mb > LEAST_SEED_MB:
