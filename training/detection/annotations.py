@@ -8,7 +8,9 @@ FILE.json
        "keypoints": [x, y, visibility, ...]}, ...]}
 
 What is wrong is told by file and id, all of it at once and before anything is
-trained; the picture or object is left out.
+trained; the picture or object is left out, or of an object a degenerate
+polygon, of a category a bad skeleton. Integers may be written as floats or
+text. Back-slashes in file names are tried as slashes.
 
 Reference:
     https://cocodataset.org/#format-data

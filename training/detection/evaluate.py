@@ -1,4 +1,8 @@
-"""COCO's numbers of a trained detector, on annotated pictures."""
+"""COCO's numbers of a trained detector, on annotated pictures.
+
+Classes are matched by name; by id, with a note, where not all have a name of
+their own. The detector may know more classes than are annotated.
+"""
 
 import json
 import sys

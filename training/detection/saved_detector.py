@@ -5,9 +5,9 @@
     assets/categories.json  the same, with names of keypoints and skeletons
     assets.extra/tf_serving_warmup_requests  sent to itself by the server
 
-The signature `serving_default` takes `image_bytes`, JPEG, PNG, BMP or GIF, and
-gives of each picture, turned as its EXIF says: `size`, its height and width;
-`count`, how many objects were found; and of these, best first and zeros
+The signature `serving_default` takes `image_bytes`, JPEG, PNG, BMP, WebP or
+GIF, and gives of each picture, turned as its EXIF says: `size`, its height and
+width; `count`, how many objects were found; and of these, best first and zeros
 behind, `boxes` (x1, y1, x2, y2 in its pixels), `labels`, `scores`; of a
 network with masks `masks`, 28 x 28 probabilities within each box (`MASK_CELLS`
 of the border are to be added: `nonlocal_tf.detection.masks.paste`); of one
