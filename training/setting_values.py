@@ -19,6 +19,7 @@ from typing import Any
 TRUE = ("true", "yes", "on", "1", "y", "t")
 FALSE = ("false", "no", "off", "0", "n", "f")
 NONE = ("none", "null", "")
+MAX_INTEGER = 2**31 - 1  # TensorFlow's sizes and seeds have 32 bits
 # Metadata of a dataclass field of text or None: words that are text there.
 TEXT_WORDS = "text_words"
 OPENING, CLOSING, QUOTES = "([{", ")]}", "\"'"
@@ -130,8 +131,12 @@ def _is_of(value: Any, kind: Any) -> bool:
             and len(value) == len(items)
             and all(map(fits, value, items))
         )
+    if typing.get_origin(kind) is typing.Literal:
+        return value in typing.get_args(kind)
     if kind is bool or isinstance(value, bool):
         return isinstance(value, bool) and kind in (bool, Any)
+    if kind is int:
+        return isinstance(value, int) and abs(value) <= MAX_INTEGER
     if kind is float:
         return isinstance(value, float) or (
             isinstance(value, int) and abs(value) <= sys.float_info.max
@@ -168,6 +173,13 @@ def _read_bool(text: str) -> bool:
 
 
 def _read_int(text: str) -> int:
+    number = _whole(text)
+    if abs(number) > MAX_INTEGER:
+        raise ValueError(f"above {MAX_INTEGER}: {text!r}")
+    return number
+
+
+def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:

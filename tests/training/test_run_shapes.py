@@ -65,6 +65,7 @@ def test_files_without_what_older_code_did_not_write_are_read(tmp_path):
         ("steps", "3"),
         ("steps", 2.5),
         ("batch", True),
+        ("batch", 10**400),
         ("optimizer", 3),
         ("sampling", [1]),
         ("seed", None),

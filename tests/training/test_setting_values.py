@@ -249,3 +249,29 @@ def test_json_of_a_recipe_is_read_strictly():
     assert spelt != text
     with pytest.raises(UserError, match="Not a recipe"):
         recipe_text.from_json(spelt)
+
+
+@pytest.mark.parametrize("text", ["1" + "0" * 400, "1e400", "1e300", "-1e10"])
+@pytest.mark.parametrize("hint", [int, tuple[int, ...]])
+def test_a_whole_number_has_32_bits(text, hint):
+    with pytest.raises((ValueError, OverflowError)):
+        setting_values.read(text, hint)
+
+
+def test_a_value_fits_its_hint():
+    assert setting_values.fits((3, 4), tuple[int, ...])
+    assert setting_values.fits(3, float) and setting_values.fits(
+        None, int | None
+    )
+    assert setting_values.fits({"a": 1}, dict | None)
+    for value, hint in (
+        (True, int),
+        (1, bool),
+        (2**31, int),
+        (10**400, float),
+        ([3], tuple[int, ...]),
+        ((3, "4"), tuple[int, ...]),
+        ((3,), tuple[int, int]),
+        ("a", int | None),
+    ):
+        assert not setting_values.fits(value, hint), (value, hint)
