@@ -15,6 +15,7 @@ EXIF = b"Exif\0\0"
 # How files begin.
 JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 RIFF, WEBP = b"RIFF", b"WEBP"
+PARTS = 20_000  # of a file that are looked through for its EXIF
 BIT_DEPTH_AT = 24  # in a PNG
 NEARLY_BLACK = 16  # what 12 bits reach in 16, of which the high byte is taken
 # Quarter turns against the clock after mirroring left and right, if at all.
@@ -124,7 +125,9 @@ def orientation(content: bytes) -> int:
 
 def _of_jpeg(content: bytes) -> int:
     at = 2
-    while at + 4 <= len(content) and content[at] == 0xFF:
+    for _ in range(PARTS + 1):
+        if at + 4 > len(content) or content[at] != 0xFF:
+            return 1
         marker = content[at + 1]
         if marker == 0xFF:  # fill
             at += 1
@@ -141,7 +144,9 @@ def _of_jpeg(content: bytes) -> int:
 
 def _of_png(content: bytes) -> int:
     at = len(PNG)
-    while at + 8 <= len(content):
+    for _ in range(PARTS + 1):
+        if at + 8 > len(content):
+            return 1
         (length,) = struct.unpack_from(">I", content, at)
         if content[at + 4 : at + 8] == b"eXIf":
             return _of_chunk(content[at + 8 : at + 8 + length])
@@ -151,7 +156,9 @@ def _of_png(content: bytes) -> int:
 
 def _of_webp(content: bytes) -> int:
     at = 12
-    while at + 8 <= len(content):
+    for _ in range(PARTS + 1):
+        if at + 8 > len(content):
+            return 1
         (length,) = struct.unpack_from("<I", content, at + 4)
         if content[at : at + 4] == b"EXIF":
             return _of_chunk(content[at + 8 : at + 8 + length])

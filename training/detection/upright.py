@@ -10,6 +10,7 @@ from training.detection.pictures import (
     EXIF,
     JPEG,
     ORIENTATION,
+    PARTS,
     PNG,
     RIFF,
     UPRIGHT,
@@ -58,27 +59,29 @@ def orientation(content):
 def _of_jpeg(content, values):
     size = tf.strings.length(content)
 
-    def goes_on(at, _):
+    def is_exif(at):
+        is_app1 = _byte(values, at + 1) == APP1
+        return is_app1 & (_text(content, at + 4, len(EXIF)) == EXIF)
+
+    def is_segment(at):
         return (at + 4 <= size) & (_byte(values, at) == FILL)
 
-    def step(at, _):
-        marker = _byte(values, at + 1)
-        length = _number(values, at + 2, 2, True)
-        is_exif = (marker == APP1) & (_text(content, at + 4, 6) == EXIF)
-        end = tf.minimum(at + 2 + length, size)
-        found = tf.cond(
-            is_exif,
-            lambda: _of_tiff(values, at + 10, end),
-            lambda: 0,
-        )
-        behind = tf.where(
-            marker == FILL, at + 1, at + 2 + tf.maximum(length, 2)
-        )
-        ends = is_exif | (marker == SCAN)
-        return tf.where(ends, size, behind), found
+    def goes_on(at):
+        is_scan = _byte(values, at + 1) == SCAN
+        return is_segment(at) & ~is_scan & ~is_exif(at)
 
-    _, found = tf.while_loop(goes_on, step, (len(JPEG), 0))
-    return found
+    def step(at):
+        behind = at + 2 + tf.maximum(_number(values, at + 2, 2, True), 2)
+        is_fill = _byte(values, at + 1) == FILL
+        return (tf.where(is_fill, at + 1, behind),)
+
+    (at,) = tf.while_loop(goes_on, step, (len(JPEG),), maximum_iterations=PARTS)
+    end = tf.minimum(at + 2 + _number(values, at + 2, 2, True), size)
+    return tf.cond(
+        is_segment(at) & is_exif(at),
+        lambda: _of_tiff(values, at + 4 + len(EXIF), end),
+        lambda: 0,
+    )
 
 
 def _of_chunks(content, values, exif: bytes):
@@ -89,25 +92,36 @@ def _of_chunks(content, values, exif: bytes):
         (8, 4, 0, 12) if is_png else (12, 0, 4, 8)
     )
 
-    def goes_on(at, _):
+    def length_of(at):
+        """Bytes of a chunk, at most those that there are."""
+        length = _number(values, at + length_at, 4, is_png)
+        left = size - at - 8
+        # A length of 2^31 and more is negative here.
+        return tf.where((length < 0) | (length > left), left, length)
+
+    def is_chunk(at):
         return at + 8 <= size
 
-    def step(at, _):
-        length = _number(values, at + length_at, 4, is_png)
-        is_exif = _text(content, at + name_at, 4) == exif
-        # A length of 2^31 and more is negative here.
-        is_long = (length < 0) | (length > size - at - 8)
-        end = tf.where(is_long, size, at + 8 + length)
-        has_mark = _text(content, at + 8, len(EXIF)) == EXIF
-        tiff = at + 8 + tf.where(has_mark, len(EXIF), 0)
-        found = tf.cond(is_exif, lambda: _of_tiff(values, tiff, end), lambda: 0)
-        pad = 0 if is_png else length % 2
-        return tf.where(
-            is_exif | is_long, size, at + behind + length + pad
-        ), found
+    def is_exif(at):
+        return _text(content, at + name_at, 4) == exif
 
-    _, found = tf.while_loop(goes_on, step, (start, 0))
-    return found
+    def step(at):
+        length = length_of(at)
+        pad = 0 if is_png else length % 2
+        return (at + behind + length + pad,)
+
+    (at,) = tf.while_loop(
+        lambda at: is_chunk(at) & ~is_exif(at),
+        step,
+        (start,),
+        maximum_iterations=PARTS,
+    )
+    mark = tf.where(_text(content, at + 8, len(EXIF)) == EXIF, len(EXIF), 0)
+    return tf.cond(
+        is_chunk(at) & is_exif(at),
+        lambda: _of_tiff(values, at + 8 + mark, at + 8 + length_of(at)),
+        lambda: 0,
+    )
 
 
 def _text(content, at, length):
