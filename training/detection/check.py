@@ -81,12 +81,12 @@ def counts(found: Annotations) -> str:
         for label, one in enumerate(found.categories, start=1)
     ]
     empty = sum(not picture.instances for picture in found.pictures)
+    unmasked = f"{len(no_mask)} objects without segmentation"
+    if no_mask:
+        unmasked += f", which train a detector without masks: {NO_MASKS}"
     return (
         f"Objects of each category, without crowds\n{table.render(rows)}\n"
-        f"{crowds} crowds; {empty} pictures without objects; {len(no_mask)} "
-        f"objects without segmentation{'.' if not no_mask else ','}"
-        + f" which train a detector without masks: {NO_MASKS}."
-        * bool(no_mask)
+        f"{crowds} crowds; {empty} pictures without objects; {unmasked}."
     )
 
 

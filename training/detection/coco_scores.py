@@ -230,9 +230,9 @@ def _has_names(categories: Sequence[Category]) -> bool:
 
 
 def _listed(categories: Sequence[Category]) -> str:
-    shown = [f"{one.id} {one.name!r}" for one in categories[:LISTED]]
-    more = len(categories) - len(shown)
-    return ", ".join(shown + [f"{more} more"] * (more > 0))
+    classes = [f"{one.id} {one.name!r}" for one in categories[:LISTED]]
+    more = len(categories) - len(classes)
+    return ", ".join(classes + [f"{more} more"] * (more > 0))
 
 
 def kinds_of(config: DetectorConfig) -> tuple[str, ...]:

@@ -15,6 +15,9 @@ GRAPH = tf.function(
 )
 
 
+SMALL_TIFF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
+
+
 def jpeg(orientation, more=(), kind="JPEG"):
     pixels = np.zeros((16, 24, 3), "uint8")
     pixels[:8, :8] = 255
@@ -52,9 +55,8 @@ def test_a_photo_is_turned_as_its_notes_say(tmp_path, kind, orientation):
 
 
 def test_both_orders_of_bytes_are_read():
-    small = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
     big = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"
-    for tiff in (small, big):
+    for tiff in (SMALL_TIFF, big):
         notes = b"Exif\0\0" + tiff
         size = (len(notes) + 2).to_bytes(2, "big")
         content = b"\xff\xd8\xff\xe1" + size + notes
@@ -86,3 +88,12 @@ def test_other_kinds_are_not_turned():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), "uint8")
     content = tf.io.encode_png(pixels).numpy()
     np.testing.assert_array_equal(upright.decode(content), pixels)
+
+
+def test_files_of_endless_parts_are_not_looked_through():
+    chunk = b"\0\0\0\0none\0\0\0\0"
+    exif = b"\0\0\0\x1aeXIf" + SMALL_TIFF
+    for count, expected in ((pictures.PARTS, 6), (pictures.PARTS + 1, 1)):
+        content = pictures.PNG + chunk * count + exif
+        assert pictures.orientation(content) == expected
+    assert int(GRAPH(content)) == 1
