@@ -6,15 +6,15 @@ PyTorch is not needed, and no code in a file is run.
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import keras
 import numpy as np
 
 from nonlocal_tf.detection.detector import MaskRCNN
 from nonlocal_tf.detection.heads import BOX_CELLS
-from nonlocal_tf.weights.errors import CheckpointError
-from nonlocal_tf.weights.read import read_arrays
+from nonlocal_tf.weights.errors import CheckpointError, MisfitError
+from nonlocal_tf.weights.read import NamedArrays, check_numbers, read_arrays
 from nonlocal_tf.weights.report import Report
 
 # Of a layer's last name: those in torchvision, the first that is there.
@@ -82,6 +82,7 @@ DETECTRON2 = (
 )
 # Of the layers that have rows for classes: with other classes they are new.
 OF_CLASSES = ("box_logits", "box_deltas", "mask_logits", "keypoint_deconv")
+ITS_CONFIG = "Give its DetectorConfig the layers and heads of the file."
 IGNORED = r".*\.num_batches_tracked|pixel_(mean|std)|.*cell_anchors\.\d+"
 
 
@@ -143,16 +144,38 @@ def load_detector_weights(
             fit the model; it names the weight.
         OSError: the file cannot be opened.
     """
-    path = "arrays"
-    if not isinstance(source, Mapping):
-        path = os.fspath(source)
-        source = read_arrays(source)
-    arrays = {
-        name: np.asarray(value, "float32")
-        for name, value in source.items()
-        if not re.fullmatch(IGNORED, name)
-    }
-    name = source_of(path, arrays)
+    file = (
+        NamedArrays("arrays", source)
+        if isinstance(source, Mapping)
+        else read_detector(source)
+    )
+    return fill(model, file, norm_epsilon, new_classes)
+
+
+def read_detector(path: str | os.PathLike) -> NamedArrays:
+    """Reads the arrays of a file of `load_detector_weights`.
+
+    Raises:
+        CheckpointError: the file is damaged.
+        OSError: it cannot be opened.
+    """
+    return read_arrays(path, _is_source)
+
+
+def _is_source(names: Collection[str]) -> bool:
+    return any(source.mark in names for source in SOURCES.values())
+
+
+def fill(
+    model: MaskRCNN,
+    file: NamedArrays,
+    norm_epsilon: float | None = None,
+    new_classes: bool = False,
+) -> Report:
+    """Fills a detector as `load_detector_weights`, with what was read."""
+    path = file.path
+    arrays = _floating(file)
+    name = source_of(file)
     if norm_epsilon is None:
         norm_epsilon = SOURCES[name].norm_epsilon
     loader = _Loader(path, SOURCES[name], arrays, norm_epsilon)
@@ -170,35 +193,56 @@ def load_detector_weights(
     others = loader.names_of(OF_CLASSES) if new_classes else set()
     if set(unused) - others:
         unused = [one for one in unused if one not in others]
-        raise CheckpointError(
+        raise MisfitError(
             f"{path}: the model has nothing for {unused[0]!r}"
             + f" and {len(unused) - 1} more" * (len(unused) > 1)
-            + ". Give its DetectorConfig the layers and heads of the file."
+            + ".",
+            ITS_CONFIG,
         )
     for variable in model.weights:
         if variable.path in values:
             variable.assign(values[variable.path])
-    ignored = tuple(one for one in source if one not in arrays)
+    ignored = tuple(one for one in file.arrays if one not in arrays)
     return Report(
         path,
         name,
         loaded,
         kept=tuple(kept),
         unused=tuple(unused),
-        ignored=ignored,
+        ignored=(*ignored, *file.ignored),
+        selected=file.selected,
     )
 
 
-def source_of(path: str, arrays: Mapping[str, np.ndarray]) -> str:
+def _floating(file: NamedArrays) -> dict[str, np.ndarray]:
+    """The weights of a file in float32.
+
+    Raises:
+        CheckpointError: one is not of finite numbers.
+    """
+    arrays = {
+        name: np.asarray(value)
+        for name, value in file.arrays.items()
+        if not re.fullmatch(IGNORED, name)
+    }
+    try:
+        check_numbers(arrays)
+    except CheckpointError as error:
+        raise CheckpointError(f"{file.path}: {error}") from error
+    return {n: a.astype("float32", copy=False) for n, a in arrays.items()}
+
+
+def source_of(file: NamedArrays) -> str:
     """Which of `SOURCES` arrays are from."""
     for name, source in SOURCES.items():
-        if source.mark in arrays:
+        if source.mark in file.arrays:
             return name
-    some = ", ".join(list(arrays)[:3]) or "none"
+    some = ", ".join(name[:80] for name in list(file.arrays)[:3]) or "none"
+    keys = f". The file has the keys: {file.keys}" if file.keys else ""
     raise CheckpointError(
-        f"{path}: expected weights of a Mask or Keypoint R-CNN of "
-        f"{' or '.join(SOURCES)}. Received {len(arrays)} arrays, such as: "
-        f"{some}"
+        f"{file.path}: expected weights of a Mask or Keypoint R-CNN of "
+        f"{' or '.join(SOURCES)}. Received {len(file.arrays)} arrays, such as: "
+        f"{some}{keys}"
     )
 
 
@@ -232,10 +276,17 @@ class _Loader:
     def check(self, variable: keras.Variable, value, used) -> None:
         if value.shape != tuple(variable.shape):
             given = self.arrays[used[0]].shape
-            raise CheckpointError(
+            raise MisfitError(
                 f"{self.path}: {used[0]!r} has the shape {given}. Expected "
                 f"{tuple(variable.shape)} for {variable.path!r}, in the order "
-                f"of Keras; received {value.shape} in that order."
+                f"of Keras; received {value.shape} in that order.",
+                ITS_CONFIG,
+            )
+        if not np.isfinite(value).all():
+            raise CheckpointError(
+                f"{self.path}: {variable.path!r} would not be finite in "
+                f"float32, made of {', '.join(used)}: is a variance negative "
+                "or zero?"
             )
 
     def _affine(self, layer: str, role: str):
@@ -245,19 +296,20 @@ class _Loader:
         weight, bias, mean, variance = (
             self.arrays[name].astype("float64") for name in names
         )
-        gain = weight / np.sqrt(variance + self.norm_epsilon)
-        value = gain if role == "gamma" else bias - mean * gain
-        return value.astype("float32"), names
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            gain = weight / np.sqrt(variance + self.norm_epsilon)
+            value = gain if role == "gamma" else bias - mean * gain
+            return value.astype("float32"), names
 
     def _find(self, layer: str, end: str) -> str:
         names = [f"{name}.{end}" for name in names_in(self.source, layer)]
         for name in names:
             if name in self.arrays:
                 return name
-        raise CheckpointError(
+        raise MisfitError(
             f"{self.path}: {names[0] if names else end!r} is missing, for the "
-            f"model's {layer!r}. Give its DetectorConfig the layers and heads "
-            "of the file."
+            f"model's {layer!r}.",
+            ITS_CONFIG,
         )
 
     def _classes(self, layer: str, value):

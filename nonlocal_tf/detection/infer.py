@@ -1,6 +1,5 @@
 """Which detector a file has the weights of."""
 
-import dataclasses
 import itertools
 import os
 from collections.abc import Mapping
@@ -11,20 +10,20 @@ from nonlocal_tf.detection import transform
 from nonlocal_tf.detection.checkpoints import (
     SOURCES,
     Source,
-    load_detector_weights,
+    fill,
     names_in,
+    read_detector,
     source_of,
 )
 from nonlocal_tf.detection.config import DetectorConfig
 from nonlocal_tf.detection.detector import MaskRCNN
 from nonlocal_tf.weights.errors import CheckpointError
-from nonlocal_tf.weights.read import read_arrays
 from nonlocal_tf.weights.report import Report
 
 
 def is_detector(path: str | os.PathLike) -> bool:
     """Whether a file is one that `load_detector_weights` reads."""
-    arrays = read_arrays(path)
+    arrays = read_detector(path).arrays
     return any(source.mark in arrays for source in SOURCES.values())
 
 
@@ -48,19 +47,19 @@ def detector_of(
         CheckpointError: as of `load_detector_weights`.
         OSError: the file cannot be opened.
     """
-    arrays = read_arrays(path)
-    name = source_of(os.fspath(path), arrays)
+    file = read_detector(path)
+    name = source_of(file)
     try:
-        config = _config_of(SOURCES[name], arrays)
+        config = _config_of(SOURCES[name], file.arrays)
         model = MaskRCNN(DetectorConfig(**{**config, **options}))
     except (KeyError, ValueError) as error:
         raise CheckpointError(
             f"{path}: {error}. Expected a Mask or Keypoint R-CNN with a "
             "feature pyramid."
         ) from error
-    report = load_detector_weights(model, arrays)
+    report = fill(model, file)
     pixels = transform.RGB if name == "torchvision" else transform.BGR
-    return model, dataclasses.replace(report, path=os.fspath(path)), pixels
+    return model, report, pixels
 
 
 def _config_of(source: Source, arrays: Mapping[str, np.ndarray]) -> dict:

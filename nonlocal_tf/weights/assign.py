@@ -7,12 +7,17 @@ import numpy as np
 
 from nonlocal_tf.models.inflate import inflate_kernel
 from nonlocal_tf.weights import graph
-from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.weights.errors import CheckpointError, MisfitError
 from nonlocal_tf.weights.names import Weight, to_ours, weight_of
 from nonlocal_tf.weights.norms import plan_bare_block, plan_norm
 from nonlocal_tf.weights.plan import Plan
 from nonlocal_tf.weights.read import Checkpoint
 from nonlocal_tf.weights.report import Report
+
+BUILD_ITS_MODEL = (
+    "Build the model of the file with from_checkpoint, or give create_model "
+    "its depth, places and norm."
+)
 
 
 def load(
@@ -64,6 +69,7 @@ def load(
         kept=kept,
         unused=unused,
         ignored=checkpoint.ignored,
+        selected=checkpoint.selected,
         differs=tuple(_differences(model, checkpoint)),
     )
 
@@ -82,11 +88,11 @@ def _differences(model: keras.Model, checkpoint: Checkpoint):
 def _weight(path: str, checkpoint: Checkpoint) -> Weight | None:
     weight = weight_of(path)
     if weight is None and checkpoint.form.name != "ours":
-        raise CheckpointError(
+        raise MisfitError(
             f"{checkpoint.path} has the weights of a residual network, in the "
-            f"names of {checkpoint.form.name}. Expected a model such as "
-            "nl.create_model('c2d_nl5_r50') to fill. Received another network, "
-            f"with {path!r}."
+            f"names of {checkpoint.form.name}. Received another network, with "
+            f"{path!r}.",
+            "Expected a model such as nl.create_model('c2d_nl5_r50') to fill.",
         )
     return weight
 
@@ -180,12 +186,12 @@ def _checked_kept(plan, variables) -> tuple[str, ...]:
     if wrong:
         layer = wrong[0].rsplit("/", 1)[0]
         first = next((m for m in plan.missing if m.startswith(layer)), wrong[0])
-        raise CheckpointError(
+        raise MisfitError(
             f"{checkpoint.path} does not fit the model: it has no "
             f"{plan.missing.get(first, first)!r} for {first!r}"
             + (f", and {len(wrong) - 1} more are missing" if wrong[1:] else "")
-            + ". Build the model of the file with from_checkpoint, or give "
-            "create_model its depth, places and norm."
+            + ".",
+            BUILD_ITS_MODEL,
         )
     return tuple(may)
 
@@ -204,10 +210,10 @@ def _check_unused(plan, unused) -> None:
     }
     wrong = [name for name in unused if name not in head]
     if wrong:
-        raise CheckpointError(
+        raise MisfitError(
             f"{plan.checkpoint.path} does not fit the model: the model has "
             f"nothing for {wrong[0]!r}"
             + (f" and {len(wrong) - 1} more" if wrong[1:] else "")
-            + ". Build the model of the file with from_checkpoint, or give "
-            "create_model its depth, places and norm."
+            + ".",
+            BUILD_ITS_MODEL,
         )

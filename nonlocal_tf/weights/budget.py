@@ -6,6 +6,8 @@ from nonlocal_tf.weights.errors import CheckpointError
 # and twice that for half precision.
 TIMES = 4
 LEAST = 64 * 2**20
+# Memory that JSON takes for a byte of its text: "[]," becomes 64 bytes.
+JSON_TIMES = 24
 
 
 class Budget:

@@ -21,6 +21,19 @@ def check_model(model: object) -> None:
     )
 
 
+class MisfitError(CheckpointError):
+    """A file whose weights do not fit the model.
+
+    Args:
+        reason: what does not fit, as a sentence.
+        remedy: what to do in Python, as a sentence; commands say their own.
+    """
+
+    def __init__(self, reason: str, remedy: str):
+        super().__init__(f"{reason} {remedy}")
+        self.reason = reason
+
+
 @contextlib.contextmanager
 def damaged(what: str) -> Iterator[None]:
     """Makes one clear error of whatever reading broken bytes can end in.

@@ -17,6 +17,7 @@ from nonlocal_tf.weights.names import Format
 # What the note is called in a file, beside the weights.
 NOTE = "nonlocal_tf"
 MOST_FRAMES = 100_000
+LONGEST_NOTE = 10_000
 # They have the same weights.
 ALIKE = ("embedded_gaussian", "dot_product")
 # Ours, by class; users may register others later.
@@ -125,6 +126,7 @@ def read_note(text: object) -> dict:
     if text is None:
         return {}
     text = text if isinstance(text, str) else ""
+    text = text if len(text) <= LONGEST_NOTE else text[:200]
     try:
         graph = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,11 +1,19 @@
-"""Weights in HDF5: `.weights.h5` and `.keras` of Keras 3, `.h5` of Keras 2."""
+"""Weights in HDF5: `.weights.h5` and `.keras` of Keras 3, `.h5` of Keras 2.
+
+HDF5 is a file system within a file: its entries may refer to other files, and
+unpack to anything. So a file is checked as a whole before anything of it is
+read: every entry is in the file itself and is of plain numbers, which are not
+compressed, as Keras writes them.
+"""
 
 import io
-import zipfile
+import math
+import mmap
 from typing import BinaryIO
 
 import numpy as np
 
+from nonlocal_tf.weights import bfloat16, zips
 from nonlocal_tf.weights.budget import Budget
 from nonlocal_tf.weights.errors import CheckpointError, damaged
 
@@ -18,8 +26,12 @@ ROLES = {
 }
 IN_KERAS = "model.weights.h5"
 DEEPEST = 16
-# Counted for every group and array, as few have many.
-OVERHEAD = 1000
+# Counted for every group and array, as few have many, and each takes time.
+OVERHEAD = 4000
+LONGEST_NAME = 1000
+LARGEST_ATTRIBUTE = 2**25
+# Of a part of a file that has text of any length, with its own size.
+HEAP = b"GCOL\x01\0\0\0"
 
 
 def is_hdf5(start: bytes) -> bool:
@@ -27,13 +39,13 @@ def is_hdf5(start: bytes) -> bool:
     return start.startswith(b"\x89HDF\r\n\x1a\n")
 
 
-def is_keras_archive(file: BinaryIO) -> bool:
+def is_keras_archive(file: BinaryIO, budget: Budget | None = None) -> bool:
     """Whether a zip archive is a `.keras` file.
 
     Raises:
         CheckpointError: the archive is damaged.
     """
-    with damaged("The archive"), zipfile.ZipFile(file) as archive:
+    with zips.opened(file, budget or Budget()) as archive:
         return IN_KERAS in archive.namelist()
 
 
@@ -49,20 +61,11 @@ def in_keras_archive(
     Raises:
         CheckpointError: the archive is damaged, or unpacks to too much.
     """
-    with damaged("The archive"), zipfile.ZipFile(file) as archive:
+    budget = budget or Budget()
+    with zips.opened(file, budget) as archive:
         if IN_KERAS not in archive.namelist():
             return None
-        entry = archive.getinfo(IN_KERAS)
-        if entry.compress_type not in (
-            zipfile.ZIP_STORED,
-            zipfile.ZIP_DEFLATED,
-        ):
-            raise CheckpointError(
-                f"{IN_KERAS} is compressed as Keras does not."
-            )
-        (budget or Budget()).take(entry.file_size)
-        with archive.open(entry) as content:
-            return io.BytesIO(content.read(entry.file_size))
+        return io.BytesIO(zips.read(archive, IN_KERAS, budget))
 
 
 def read(file: BinaryIO, budget: Budget | None = None) -> dict[str, np.ndarray]:
@@ -75,13 +78,29 @@ def read(file: BinaryIO, budget: Budget | None = None) -> dict[str, np.ndarray]:
     Raises:
         CheckpointError: the file is damaged, or not one of Keras.
     """
-    with damaged("The HDF5 file"):
-        budget = budget or Budget()
-        with _h5py().File(file, "r") as opened:
-            group = opened.get("model_weights", opened)
-            if "layer_names" in group.attrs:
-                return _read_keras2(group, budget)
-            return _read_keras3(opened, "", 0, budget)
+    budget = budget or Budget()
+    largest = _largest_text(file)
+    with damaged("The HDF5 file"), _h5py().File(file, "r") as opened:
+        _check(opened, budget)
+        group = opened.get("model_weights", opened)
+        if "layer_names" in group.attrs:
+            return _read_keras2(group, budget, largest)
+        return _read_keras3(opened, "", 0, budget, largest)
+
+
+def check(file: BinaryIO, budget: Budget) -> None:
+    """Raises for what Keras should not read, without reading it.
+
+    Args:
+        file: open for reading.
+        budget: of the file; what is in it is counted.
+
+    Raises:
+        CheckpointError: the file is damaged, refers to other files, or unpacks
+            to too much.
+    """
+    with damaged("The HDF5 file"), _h5py().File(file, "r") as opened:
+        budget.take(_check(opened, budget))
 
 
 def read_note(file: BinaryIO, name: str) -> str | None:
@@ -90,8 +109,9 @@ def read_note(file: BinaryIO, name: str) -> str | None:
     Raises:
         CheckpointError: the file is damaged.
     """
+    largest = _largest_text(file)
     with damaged("The HDF5 file"), _h5py().File(file, "r") as opened:
-        text = opened.attrs.get(name)
+        text = _attribute(opened, name, largest)
         return None if text is None else str(text)
 
 
@@ -111,38 +131,127 @@ def _h5py():
     return h5py
 
 
-def _read_keras3(
-    group, parent: str, depth: int, budget: Budget
-) -> dict[str, np.ndarray]:
-    """Of a group and those in it: each layer has a group `vars`."""
+def _largest_text(file: BinaryIO) -> int:
+    """Bytes that one text in a file may have, whatever refers to it.
+
+    A file may have it once and refer to it from thousands of places.
+    """
+    if isinstance(file, io.BytesIO):
+        return _largest_heap(file.getvalue())
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return _largest_heap(content)
+
+
+def _largest_heap(content: bytes | mmap.mmap) -> int:
+    largest, at = 0, content.find(HEAP)
+    while at >= 0:
+        size = content[at + len(HEAP) : at + len(HEAP) + 8]
+        largest = max(largest, int.from_bytes(size, "little"))
+        at = content.find(HEAP, at + 1)
+    return largest
+
+
+def _check(group, budget: Budget, depth: int = 0) -> int:
+    """Checks everything below a group; returns its bytes of numbers.
+
+    Raises:
+        CheckpointError: an entry is not in the file itself, or is not of
+            plain numbers.
+    """
     if depth > DEEPEST:
         raise CheckpointError("The file has groups without end.")
-    budget.take(OVERHEAD)
+    h5py = _h5py()
+    total = 0
+    for key in group:
+        budget.take(OVERHEAD)
+        path = f"{group.name}/{key}"[-100:]
+        if len(key) > LONGEST_NAME:
+            raise CheckpointError(f"The name of {path!r} has no end.")
+        link = group.get(key, getclass=True, getlink=True)
+        if link is not h5py.HardLink:
+            raise CheckpointError(f"{path!r} refers to other files or entries.")
+        entry = group[key]
+        if isinstance(entry, h5py.Group):
+            total += _check(entry, budget, depth + 1)
+        elif isinstance(entry, h5py.Dataset):
+            _check_dataset(entry, path, budget)
+            total += entry.nbytes
+        else:
+            raise CheckpointError(f"{path!r} is neither a group nor an array.")
+    return total
+
+
+def _check_dataset(data, path: str, budget: Budget) -> None:
+    if data.external or data.is_virtual:
+        raise CheckpointError(f"{path!r} refers to other files.")
+    if data.dtype.kind not in "fiub" and not _is_bfloat16(data):
+        raise CheckpointError(f"{path!r} is not of numbers: {data.dtype}")
+    # A filter unpacks a stored chunk to whatever it says.
+    if data.id.get_create_plist().get_nfilters():
+        raise CheckpointError(
+            f"{path!r} is compressed, which Keras does not do. Unpack the file "
+            "with: h5repack -f NONE FILE UNPACKED"
+        )
+    if data.chunks is not None:
+        budget.take(math.prod(data.chunks) * data.dtype.itemsize)
+
+
+def _attribute(entry, name: str, largest: int):
+    """An attribute, or None; whatever refers to texts is not too long.
+
+    Args:
+        entry: that has it.
+        name: of the attribute.
+        largest: of `_largest_text`.
+
+    Raises:
+        CheckpointError: it is too long.
+    """
+    if name not in entry.attrs:
+        return None
+    found = entry.attrs.get_id(name)
+    count = math.prod(found.shape)
+    size = largest if found.dtype.kind == "O" else found.dtype.itemsize
+    if count * size > LARGEST_ATTRIBUTE:
+        raise CheckpointError(f"The attribute {name!r} has no end.")
+    return entry.attrs[name]
+
+
+def _read_keras3(
+    group, parent: str, depth: int, budget: Budget, largest: int
+) -> dict[str, np.ndarray]:
+    """Of a group and those in it: each layer has a group `vars`."""
     found: dict[str, np.ndarray] = {}
     name = parent
     if "vars" in group:
-        own = str(group["vars"].attrs.get("name", ""))
-        name = f"{parent}/{own}" if parent else own
+        own = str(_attribute(group["vars"], "name", largest) or "")
+        name = f"{parent}/{own[:LONGEST_NAME]}" if parent else own
         if depth == 0:  # the model itself
             name = ""
         elif group.name == "/optimizer":  # of a model that was compiled
             name = "optimizer"
         for index, key in enumerate(sorted(group["vars"], key=int)):
             path = f"{name}/{_role(name, index)}"
-            found[path] = _array(group["vars"], key, path, budget)
+            found[path] = _array(group["vars"][key], path, budget)
     for key in group:
         below = group.get(key, getclass=True)
         if key != "vars" and below is type(group["/"]):
-            found.update(_read_keras3(group[key], name, depth + 1, budget))
+            found.update(
+                _read_keras3(group[key], name, depth + 1, budget, largest)
+            )
     return found
 
 
-def _array(group, key, path, budget: Budget) -> np.ndarray:
-    """A dataset that is all within the file."""
-    data = group[key]
-    if data.external or data.is_virtual:
-        raise CheckpointError(f"{path!r} refers to other files.")
-    budget.take(OVERHEAD + data.nbytes)
+def _is_bfloat16(data) -> bool:
+    """Whether Keras wrote numbers of bfloat16, which HDF5 has not."""
+    return data.dtype == "V2" and data.attrs.get("dtype") == "bfloat16"
+
+
+def _array(data, path: str, budget: Budget) -> np.ndarray:
+    if _is_bfloat16(data):
+        budget.take(3 * data.nbytes + len(path))
+        return bfloat16.to_float32(np.asarray(data).view("<u2"))
+    budget.take(data.nbytes + len(path))
     return np.asarray(data)
 
 
@@ -153,12 +262,12 @@ def _role(layer: str, index: int) -> str:
     return roles[index] if index < len(roles) else str(index)
 
 
-def _read_keras2(opened, budget: Budget) -> dict[str, np.ndarray]:
+def _read_keras2(opened, budget: Budget, largest: int) -> dict[str, np.ndarray]:
     found = {}
-    for layer in opened.attrs["layer_names"]:
+    for layer in _attribute(opened, "layer_names", largest):
         group = opened[layer]
-        for name in group.attrs["weight_names"]:
+        for name in _attribute(group, "weight_names", largest):
             text = name.decode() if isinstance(name, bytes) else str(name)
             own = "/".join(text.split(":")[0].split("/")[-2:])
-            found[own] = _array(group, name, own, budget)
+            found[own] = _array(group[name], own, budget)
     return found

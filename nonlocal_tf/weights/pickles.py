@@ -9,11 +9,13 @@ named: they become objects without content, since nobody wants it.
 """
 
 import dataclasses
+import io
 import mmap
 import pickletools
-import typing
+import re
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -27,6 +29,30 @@ KEYS = (str, bytes, int, float, bool, type(None))
 MOST_AXES = 32
 # Counted for every item of what a file turns into something else.
 OVERHEAD = 64
+# Pickles of weights have some ten thousand operations.
+MOST_OPERATIONS = 4_000_000
+# Bytes counted for an operation: what it makes, and its place on the stack.
+COST = 96
+COSTS = {
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), 160),
+    **dict.fromkeys(("EMPTY_DICT", "DICT"), 256),
+    **dict.fromkeys(("GLOBAL", "STACK_GLOBAL", "BINPERSID"), 512),
+    **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX"), 512),
+}
+COST_OF_PAIR = 160
+# Python keeps text with other letters than Latin-1's in up to four bytes a
+# letter; long text is that of arrays, which has none.
+LONGEST_WIDE_TEXT = 2**20
+WIDE_UTF8 = re.compile(rb"[\xc4-\xff]")
+WIDE_ESCAPES = re.compile(rb"\\u(?!00)|\\U(?!000000)")
+# Operations that make text: how its bytes are read, and decoded.
+TEXTS = {
+    "UNICODE": (lambda file: file.readline()[:-1], "raw-unicode-escape"),
+    "SHORT_BINUNICODE": (pickletools.read_bytes1, "utf-8"),
+    "BINUNICODE": (pickletools.read_bytes4, "utf-8"),
+    "BINUNICODE8": (pickletools.read_bytes8, "utf-8"),
+}
+OPERATIONS = {one.code.encode("latin-1"): one for one in pickletools.opcodes}
 
 
 class Inert:
@@ -39,8 +65,11 @@ class Array:
     def __init__(self) -> None:
         self.state: Any = None
 
-    def array(self) -> np.ndarray:
+    def array(self, budget: Budget | None = None) -> np.ndarray:
         """The array.
+
+        Args:
+            budget: of the file.
 
         Raises:
             CheckpointError: it is not one of numbers, or is cut off.
@@ -48,6 +77,8 @@ class Array:
         if not isinstance(self.state, tuple) or len(self.state) != 5:
             raise CheckpointError("The file has an array without numbers.")
         _, shape, dtype, is_fortran, content = self.state
+        if isinstance(content, (str, bytes)):
+            (budget or Budget()).take(len(content))
         return from_buffer(content, dtype, shape, "F" if is_fortran else "C")
 
 
@@ -123,6 +154,14 @@ def nothing(*arguments):
     return Inert()
 
 
+def of_another_type(function, kind, arguments, state):
+    """PyTorch's call of a function, `(function, class, arguments, state)`.
+
+    The machine makes that call itself, so that it is counted.
+    """
+    raise CheckpointError("The file calls what is no function.")
+
+
 # What stands for a function or class that a file may name. numpy.core became
 # numpy._core in NumPy 2; files have either.
 ALLOWED: dict[tuple[str, str], Callable] = {
@@ -186,16 +225,25 @@ class Machine:
 
     def run(self, content: Content):
         """The object that a pickle makes; leaves `content` at its end."""
-        readable = typing.cast(typing.IO[bytes], content)
-        operations: typing.Iterable = pickletools.genops(readable)
-        for operation, argument, _ in operations:
+        is_bytes = isinstance(content, bytes)
+        source: Any = io.BytesIO(content) if is_bytes else content
+        file: IO[bytes] = source
+        for _ in range(MOST_OPERATIONS):
+            operation = OPERATIONS.get(file.read(1))
+            if operation is None:
+                raise ValueError("what is no operation, or an early end")
             name = operation.name
+            self._budget.take(COSTS.get(name, COST))
+            if name in TEXTS:
+                self._push(_text(*TEXTS[name], file))
+                continue
+            argument: Any = operation.arg and operation.arg.reader(file)
             if name == "STOP":
                 return self._stack.pop()
             if name in CONSTANTS:
                 self._stack.append(CONSTANTS[name])
             elif name in LITERALS:
-                self._stack.append(_literal(argument))
+                self._push(_literal(argument))
             elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
                 self._memo[argument] = self._stack[-1]
             elif name in ("GET", "BINGET", "LONG_BINGET"):
@@ -210,7 +258,15 @@ class Machine:
                         "not need."
                     )
                 step(argument)
-        raise CheckpointError("The file ends early.")
+        raise CheckpointError(
+            f"The file has more than {MOST_OPERATIONS} operations, which "
+            "weights do not need."
+        )
+
+    def _push(self, value) -> None:
+        """Adds a number, text or bytes, whose memory is counted."""
+        self._budget.take(sys.getsizeof(value))
+        self._stack.append(value)
 
     # Each method below is an operation, named as in `pickletools`.
 
@@ -320,6 +376,7 @@ class Machine:
     def _update(self, items: list) -> None:
         target = self._stack[-1]
         if isinstance(target, dict):
+            self._budget.take(COST_OF_PAIR * len(items) // 2)
             for key, value in zip(items[::2], items[1::2], strict=True):
                 # Only what is hashed at once; no weight has another name.
                 if isinstance(key, KEYS):
@@ -340,6 +397,13 @@ class Machine:
         return Named(self._allowed[module, name])
 
     def _call(self, function, arguments) -> None:
+        if (
+            isinstance(function, Named)
+            and function.make is of_another_type
+            and isinstance(arguments, tuple)
+            and len(arguments) == 4
+        ):
+            function, _, arguments, _ = arguments
         if not isinstance(function, Named) or not isinstance(arguments, tuple):
             raise CheckpointError("The file calls what is no function.")
         for one in arguments:
@@ -360,9 +424,22 @@ LITERALS = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"),
     *("FLOAT", "BINFLOAT"),
     *("STRING", "BINSTRING", "SHORT_BINSTRING"),
-    *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
     *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 }
+
+
+def _text(read: Callable, encoding: str, file) -> str:
+    content = read(file)
+    if len(content) > LONGEST_WIDE_TEXT:
+        wide = WIDE_UTF8 if encoding == "utf-8" else WIDE_ESCAPES
+        if wide.search(content):
+            raise CheckpointError(
+                "The file has long text of other letters than Latin-1's, "
+                "which weights do not need."
+            )
+    return content.decode(
+        encoding, "surrogatepass" if encoding == "utf-8" else "strict"
+    )
 
 
 def _literal(value):

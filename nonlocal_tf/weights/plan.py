@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.weights.errors import MisfitError
 from nonlocal_tf.weights.names import Weight, to_ours
 from nonlocal_tf.weights.read import Checkpoint
 
@@ -58,12 +58,13 @@ class Plan:
             expected: of the variable.
 
         Raises:
-            CheckpointError: it does not.
+            MisfitError: it does not.
         """
         if shape != expected:
             given = self.checkpoint.arrays[name].shape
-            raise CheckpointError(
+            raise MisfitError(
                 f"{self.checkpoint.path}: {name!r} has the shape {given}. "
                 f"Expected {expected} for {path!r}, in the order of Keras; "
-                f"received {shape} in that order."
+                f"received {shape} in that order.",
+                "Build the model of the file with from_checkpoint.",
             )

@@ -8,6 +8,7 @@ archives are written.
 
 import dataclasses
 import io
+import math
 import pickle
 import sys
 import zipfile
@@ -16,14 +17,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from nonlocal_tf.weights import pickles
+from nonlocal_tf.weights import bfloat16, pickles, zips
 from nonlocal_tf.weights.budget import Budget
 from nonlocal_tf.weights.errors import CheckpointError, damaged
 from nonlocal_tf.weights.pickles import Content, Named
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-# NumPy's type of an element. bfloat16, which NumPy has not, is the upper half
-# of a float32.
+# NumPy's type of an element.
 STORAGES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -55,7 +55,9 @@ class _StorageType:
 
     def width(self) -> int:
         """Bytes of an element."""
-        return 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
+        if self.dtype == "bfloat16":
+            return bfloat16.WIDTH
+        return np.dtype(self.dtype).itemsize
 
 
 class _Storage:
@@ -72,11 +74,9 @@ class _Storage:
                 f"The file is damaged or cut off: {expected} bytes of numbers "
                 f"expected, {len(content)} found."
             )
-        if self.kind.dtype == "bfloat16":
-            halves = np.frombuffer(content, "<u2").astype("<u4")
-            self.values = (halves << 16).view("<f4")
-        else:
-            self.values = np.frombuffer(content, self.kind.dtype)
+        is_half = self.kind.dtype == "bfloat16"
+        dtype = "<u2" if is_half else self.kind.dtype
+        self.values = np.frombuffer(content, dtype)
 
 
 class Tensor:
@@ -87,8 +87,11 @@ class Tensor:
         self._offset = offset
         self._shape, self._strides = shape, strides
 
-    def array(self) -> np.ndarray:
+    def array(self, budget: Budget | None = None) -> np.ndarray:
         """The tensor as an array of its own.
+
+        Args:
+            budget: of the file.
 
         Raises:
             CheckpointError: it does not fit the numbers it is made of.
@@ -100,10 +103,15 @@ class Tensor:
                 "The file is damaged: a tensor does not fit the numbers that "
                 "it is made of."
             )
+        is_half = self._storage.kind.dtype == "bfloat16"
+        width = 4 if is_half else values.itemsize
+        (budget or Budget(values.nbytes)).take(width * math.prod(self._shape))
         strides = [stride * values.itemsize for stride in self._strides]
         view = np.lib.stride_tricks.as_strided(
             values[self._offset :], self._shape, strides, writeable=False
         )
+        if is_half:
+            return bfloat16.to_float32(view)
         return np.array(view)  # views keep whole storages alive
 
     def _fits(self, count: int) -> bool:
@@ -127,12 +135,6 @@ class Tensor:
         return last < count and size <= max(count, MOST_EXPANDED)
 
 
-def _of_another_type(function, kind, arguments, state):
-    if not isinstance(function, Named):
-        raise CheckpointError("The file calls what is no function.")
-    return function.make(*arguments)
-
-
 # What PyTorch's pickles refer to, besides arrays.
 NAMES: dict[tuple[str, str], Any] = {
     **{("torch", name): _StorageType(t) for name, t in STORAGES.items()},
@@ -140,7 +142,7 @@ NAMES: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor"): Tensor,
     ("torch._utils", "_rebuild_tensor_v2"): Tensor,
     ("torch._utils", "_rebuild_parameter"): lambda data, *ignored: data,
-    ("torch._tensor", "_rebuild_from_type_v2"): _of_another_type,
+    ("torch._tensor", "_rebuild_from_type_v2"): pickles.of_another_type,
     ("torch.nn.parameter", "Parameter"): pickles.nothing,
     ("torch", "Tensor"): pickles.nothing,
     ("torch", "Size"): lambda sizes=(): sizes,
@@ -188,12 +190,15 @@ def _storage_of(pid) -> tuple[_StorageType, str, int]:
 
 
 def _read_archive(file: BinaryIO, budget: Budget):
-    with damaged("The archive"), zipfile.ZipFile(file) as archive:
-        entries = [n for n in archive.namelist() if n.endswith("/data.pkl")]
+    with zips.opened(file, budget) as archive:
+        names = archive.namelist()
+        entries = [name for name in names if name.endswith("/data.pkl")]
         if len(entries) != 1:
+            some = ", ".join(name[:40] for name in names[:4])
             raise CheckpointError(
-                "The file is an archive, but not one of torch.save, which "
-                f"has one data.pkl. Received: {len(entries)}"
+                "The file is a zip archive, but not one of torch.save, which "
+                "has one data.pkl, nor one of Keras. Unpack it, and give the "
+                f"file of weights that is in it. Received: {some or 'nothing'}"
             )
         folder = entries[0].removesuffix("data.pkl")
         storages: dict[str, _Storage] = {}
@@ -201,8 +206,7 @@ def _read_archive(file: BinaryIO, budget: Budget):
         def entry(name):
             if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
                 raise CheckpointError(f"{name!r} is compressed.")
-            budget.take(archive.getinfo(name).file_size)
-            return archive.read(name)
+            return zips.read(archive, name, budget)
 
         def storage(pid):
             kind, key, count = _storage_of(pid)
@@ -212,7 +216,7 @@ def _read_archive(file: BinaryIO, budget: Budget):
             return storages[key]
 
         order = f"{folder}byteorder"
-        if order in archive.namelist() and entry(order) != b"little":
+        if order in names and entry(order) != b"little":
             raise CheckpointError("The file is of a big-endian machine.")
         return pickles.load(entry(entries[0]), NAMES, storage, budget)
 
@@ -228,20 +232,22 @@ def _read_legacy(content: Content, budget: Budget):
             raise CheckpointError("The file has views of storages.")
         return storages.setdefault(key, _Storage(kind, count))
 
-    if pickles.load(content) != LEGACY_MAGIC:
+    if pickles.load(content, budget=budget) != LEGACY_MAGIC:
         raise CheckpointError("The file is not one of torch.save.")
-    pickles.load(content)  # version of the protocol
-    system = pickles.load(content)
+    pickles.load(content, budget=budget)  # version of the protocol
+    system = pickles.load(content, budget=budget)
     if isinstance(system, dict) and not system.get("little_endian", True):
         raise CheckpointError("The file is of a big-endian machine.")
     saved = pickles.load(content, NAMES, storage, budget)
-    keys = pickles.load(content)
+    keys = pickles.load(content, budget=budget)
     for key in keys if isinstance(keys, list) else []:
         found = storages.get(key if isinstance(key, str) else "")
         count = int.from_bytes(content.read(8), "little", signed=True)
         if found is None or count != found.count:
             raise CheckpointError("The file is damaged or cut off.")
-        found.fill(content.read(count * found.kind.width()))
+        numbers = content.read(count * found.kind.width())
+        budget.take(len(numbers))
+        found.fill(numbers)
     return saved
 
 

@@ -5,18 +5,23 @@ import dataclasses
 import mmap
 import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Collection, Iterator, Mapping
 from typing import BinaryIO
 
 import numpy as np
 
-from nonlocal_tf.weights import graph, hdf5, pickles, pytorch
+from nonlocal_tf.weights import (
+    file_types,
+    graph,
+    hdf5,
+    pickles,
+    pytorch,
+    state_dicts,
+)
 from nonlocal_tf.weights.budget import Budget
 from nonlocal_tf.weights.errors import CheckpointError, damaged
 from nonlocal_tf.weights.names import FORMATS, Format
-
-# Where training frameworks keep the weights among other things.
-INSIDE = ("blobs", "model_state", "state_dict", "model")
 
 
 @dataclasses.dataclass
@@ -30,6 +35,8 @@ class Checkpoint:
         ignored: names in the file that are not weights of a network.
         graph: what the file says of its network beside the weights; nothing
             if we have not written it.
+        selected: which of several dictionaries of weights it is, "" if the
+            file has one.
     """
 
     path: str
@@ -37,6 +44,7 @@ class Checkpoint:
     arrays: dict[str, np.ndarray]
     ignored: tuple[str, ...]
     graph: dict
+    selected: str = ""
 
 
 def read(path: str | os.PathLike) -> Checkpoint:
@@ -56,23 +64,53 @@ def read(path: str | os.PathLike) -> Checkpoint:
         budget = Budget(os.fstat(file.fileno()).st_size)
         saved = _saved(file, budget)
         noted = saved.get(graph.NOTE) if isinstance(saved, dict) else None
-        arrays = _numbers(saved, budget)
-        form = _format_of(arrays)
+        selection = state_dicts.select(saved, _has_format, budget)
+        arrays = _arrays(selection.values, budget)
+        form = _format_of(arrays, selection.keys)
         ignored = [n for n in arrays if re.fullmatch(form.ignored, n)]
         for name in ignored:
             del arrays[name]
         if form.name == "slowfast":  # sub-batch statistics, by another name
             arrays = {n.replace("bn.bn.", "bn."): a for n, a in arrays.items()}
-        _check_numbers(arrays)
+        check_numbers(arrays)
         known = graph.read_note(noted)
-    return Checkpoint(path, form, arrays, tuple(ignored), known)
+    return Checkpoint(
+        path,
+        form,
+        arrays,
+        (*ignored, *selection.ignored),
+        known,
+        selection.choice(),
+    )
 
 
-def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The numbers of a file of whatever network, by their names.
+@dataclasses.dataclass(frozen=True)
+class NamedArrays:
+    """The arrays of a file.
+
+    Attributes:
+        path: of the file.
+        arrays: by the names of the file.
+        selected: as of `Checkpoint`.
+        ignored: names that are not weights of a network.
+        keys: what the file has, for messages.
+    """
+
+    path: str
+    arrays: Mapping[str, np.ndarray]
+    selected: str = ""
+    ignored: tuple[str, ...] = ()
+    keys: str = ""
+
+
+def read_arrays(
+    path: str | os.PathLike, is_known: state_dicts.IsKnown
+) -> NamedArrays:
+    """Reads the arrays of a network of whatever kind.
 
     Args:
         path: as of `read`.
+        is_known: whether a network has such names.
 
     Raises:
         CheckpointError: the file is damaged or asks to run code.
@@ -80,7 +118,14 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     with opened(path) as file:
         budget = Budget(os.fstat(file.fileno()).st_size)
-        return _numbers(_saved(file, budget), budget)
+        selection = state_dicts.select(_saved(file, budget), is_known, budget)
+        return NamedArrays(
+            os.fspath(path),
+            _arrays(selection.values, budget),
+            selection.choice(),
+            selection.ignored,
+            selection.keys,
+        )
 
 
 @contextlib.contextmanager
@@ -88,17 +133,26 @@ def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A file that is not empty; errors of what is in it name the file.
 
     Raises:
-        CheckpointError: the file is empty, or what the block raises.
+        CheckpointError: it is empty or no file, or what the block raises.
         OSError: it cannot be opened.
     """
-    with open(os.path.expanduser(path), "rb") as file:
+    with open(os.path.expanduser(path), "rb", opener=_without_waiting) as file:
         try:
-            if not file.read(1):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise CheckpointError(
+                    "Expected a file. Received a FIFO, a socket or a device."
+                )
+            if not status.st_size:
                 raise CheckpointError("The file is empty.")
-            file.seek(0)
             yield file
         except CheckpointError as error:
             raise CheckpointError(f"{os.fspath(path)}: {error}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a FIFO too, without waiting for somebody to write into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def mapped(file: BinaryIO) -> mmap.mmap:
@@ -118,6 +172,7 @@ def _saved(file: BinaryIO, budget: Budget):
                 return _saved_by_keras(within, budget)
         if pytorch.is_archive(start) or pytorch.is_legacy(start):
             return pytorch.read(file, content, budget)
+        file_types.check(content)
         try:
             return pickles.load(content, budget=budget)
         except CheckpointError as error:
@@ -137,34 +192,22 @@ def _saved_by_keras(file: BinaryIO, budget: Budget) -> dict:
     return {"state_dict": hdf5.read(file, budget), graph.NOTE: note}
 
 
-def _numbers(saved, budget: Budget) -> dict[str, np.ndarray]:
-    """Names and arrays, wherever they are in what was saved."""
-    if isinstance(saved, dict):
-        inside = (saved.get(key) for key in INSIDE)
-        saved = next((one for one in inside if isinstance(one, dict)), saved)
-    if not isinstance(saved, dict):
-        raise CheckpointError(
-            "Expected a dictionary of weights. "
-            f"Received: {type(saved).__name__}"
-        )
+def _arrays(values: state_dicts.Values, budget: Budget) -> dict:
+    """Arrays by name, of what a file has in their place."""
     arrays = {}
-    for name, value in saved.items():
+    for name, value in values.items():
         if isinstance(value, (pickles.Array, pytorch.Tensor)):
-            with damaged(f"The array {str(name)[:80]!r}"):
-                value = value.array()
-                budget.take(value.nbytes)
-        if isinstance(value, (np.ndarray, np.generic, int, float)):
-            text = name.decode("latin1") if isinstance(name, bytes) else name
-            arrays[str(text)] = np.asarray(value)
-    if all(name.startswith("module.") for name in arrays):
-        return {n.removeprefix("module."): a for n, a in arrays.items()}
+            with damaged(f"The array {name[:80]!r}"):
+                value = value.array(budget)
+        arrays[name] = np.asarray(value)
     return arrays
 
 
-def _check_numbers(arrays: dict[str, np.ndarray]) -> None:
+def check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises a CheckpointError unless all are finite numbers with a point."""
     for name, array in arrays.items():
         if not array.size:
-            raise CheckpointError(f"{name!r} has no numbers.")
+            raise CheckpointError(f"{name[:80]!r} has no numbers.")
         if array.dtype.kind != "f":
             raise CheckpointError(
                 f"Expected {name!r} to have numbers with a point. "
@@ -179,18 +222,24 @@ def _check_numbers(arrays: dict[str, np.ndarray]) -> None:
             )
 
 
-def _format_of(arrays: dict[str, np.ndarray]) -> Format:
+def _has_format(names: Collection[str]) -> bool:
+    return any(
+        all(mark in names for mark in form.marks) for form in FORMATS.values()
+    )
+
+
+def _format_of(arrays: Mapping[str, np.ndarray], keys: str) -> Format:
     for form in FORMATS.values():
         if all(mark in arrays for mark in form.marks):
             break
     else:
         if arrays and all("/" in name for name in arrays):
             return FORMATS["ours"]  # another network of ours, or of Keras
-        some = ", ".join(list(arrays)[:3])
+        some = ", ".join(name[:80] for name in list(arrays)[:3])
         raise CheckpointError(
             "Expected the weights of a residual network of bottleneck blocks "
             f"from {', '.join(FORMATS)}. Received {len(arrays)} arrays, such "
-            f"as: {some or 'none'}"
+            f"as: {some or 'none'}. The file has the keys: {keys}"
         )
     if any("pathway1" in name for name in arrays):
         raise CheckpointError(

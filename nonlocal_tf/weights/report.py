@@ -23,6 +23,9 @@ class Report:
         differs: in what the model is not as the networks of the file's source
             are, or as the file's own if `save_weights` has written it,
             although its weights fit. Keras' files say nothing of it.
+        selected: which of the file's dictionaries of weights was taken, if it
+            has several or averaged weights. Averaged weights (EMA) are taken
+            before others.
     """
 
     path: str
@@ -35,11 +38,14 @@ class Report:
     ignored: tuple[str, ...] = ()
     assumed: dict = dataclasses.field(default_factory=dict)
     differs: tuple[str, ...] = ()
+    selected: str = ""
 
     def __repr__(self):  # of hundreds of names, what fits a screen
         lines = [
             f"{self.path} ({self.format}): {len(self.loaded)} variables loaded"
         ]
+        if self.selected:
+            lines.append(f"  weights of {self.selected}")
         for field in dataclasses.fields(self):
             names = getattr(self, field.name)
             if isinstance(names, tuple) and names:
