@@ -144,10 +144,9 @@ class Record(keras.callbacks.Callback):
         self._before: dict = {}
         if self._start is not None:
             self._step, self._before = self._start.step, self._start.times
-            sums = checkpoints.read_arrays(self._start, "metric")
-            for variable, array in zip(
-                self.model.metrics_variables, sums, strict=True
-            ):
+            variables = self.model.metrics_variables
+            sums = checkpoints.read_arrays(self._start, "metric", variables)
+            for variable, array in zip(variables, sums, strict=True):
                 variable.assign(array)
             self._start = None
 

@@ -13,12 +13,20 @@ import dataclasses
 import io
 import json
 import re
-import zipfile
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from training import files, finite, json_text, quoting, run_shapes, table
+from training import (
+    checkpoint_arrays,
+    files,
+    finite,
+    json_text,
+    quoting,
+    run_shapes,
+    table,
+)
 from training.errors import UserError
 from training.recipe import Plan
 from training.remote import Path
@@ -27,6 +35,8 @@ from training.run_folder import RunFolder
 VARIABLES = "variables.npz"
 STATE = "state.json"
 KEEP = 2
+# Of state.json: thousands of epochs; JSON becomes 24 times as large.
+LARGEST_STATE = 2**21
 NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?")
 
 
@@ -114,8 +124,10 @@ def take_up(
 
 def _read(path: Path) -> Checkpoint:
     """A checkpoint, checked to be whole."""
-    text = (path / STATE).read_bytes()
-    state = json_text.parse_as(text, run_shapes.CHECKPOINT)
+    for name in (STATE, VARIABLES):
+        if files.is_endless(path / name):
+            raise ValueError(f"{name}: {files.ENDLESS}")
+    state = _read_state(path / STATE)
     if files.sha256(path / VARIABLES) != state["sha256"]:
         raise ValueError(f"{VARIABLES} is not what was written")
     epoch, history = state["epoch"], state["history"]
@@ -126,6 +138,19 @@ def _read(path: Path) -> Checkpoint:
     )
 
 
+def _read_state(path: Path) -> dict:
+    """A checkpoint's state.json, whose values are of the types that we write.
+
+    Raises:
+        ValueError: it is damaged, or larger than such files are.
+    """
+    with path.open("rb") as file:
+        content = file.read(LARGEST_STATE + 1)
+    if len(content) > LARGEST_STATE:
+        raise ValueError(f"{STATE} has more than {LARGEST_STATE} bytes")
+    return json_text.parse_as(content, run_shapes.CHECKPOINT)
+
+
 def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
     """Puts a checkpoint's state into a compiled model of the same recipe.
 
@@ -133,12 +158,7 @@ def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
         UserError: the model is another one.
     """
     variables = _variables(model)
-    arrays = read_arrays(checkpoint, "variable")
-    if [tuple(v.shape) for v in variables] != [a.shape for a in arrays]:
-        raise UserError(
-            f"Checkpoint {checkpoint.path} does not fit its recipe's model: "
-            "was it written by another version of the code?"
-        )
+    arrays = read_arrays(checkpoint, "variable", variables)
     names = [variable.path for variable in variables]
     _check_restored(checkpoint, finite.not_finite_array(names, arrays))
     for variable, array in zip(variables, arrays, strict=True):
@@ -147,21 +167,26 @@ def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
 
 def restore_average(model: keras.Model, checkpoint: Checkpoint) -> None:
     """Puts the moving average of the weights, if any, in their place."""
-    average = read_average(checkpoint)
+    variables = model.trainable_variables
+    average = read_average(checkpoint, variables)
     if average:
-        for variable, array in zip(
-            model.trainable_variables, average, strict=True
-        ):
+        for variable, array in zip(variables, average, strict=True):
             variable.assign(array)
 
 
-def read_average(checkpoint: Checkpoint) -> list[np.ndarray]:
+def read_average(
+    checkpoint: Checkpoint, variables: Sequence[keras.Variable]
+) -> list[np.ndarray]:
     """The moving average of the weights, or [] if the run has none.
 
+    Args:
+        checkpoint: of the run.
+        variables: that are averaged.
+
     Raises:
-        UserError: it is not finite.
+        UserError: it is not finite, or is of other variables.
     """
-    arrays = read_arrays(checkpoint, "average")
+    arrays = read_arrays(checkpoint, "average", variables, may_lack=True)
     names = ["the moving average of the weights"] * len(arrays)
     _check_restored(checkpoint, finite.not_finite_array(names, arrays))
     return arrays
@@ -177,15 +202,26 @@ def _check_restored(checkpoint: Checkpoint, variable: str) -> None:
         )
 
 
-def read_arrays(checkpoint: Checkpoint, kind: str) -> list[np.ndarray]:
-    """The arrays of a kind: "variable", "average" or "metric"."""
-    path = checkpoint.path / VARIABLES
-    try:
-        with path.open("rb") as file, np.load(file) as saved:
-            names = sorted(n for n in saved.files if n.startswith(f"{kind}_"))
-            return [saved[name] for name in names]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: {error}") from error
+def read_arrays(
+    checkpoint: Checkpoint,
+    kind: str,
+    variables: Sequence[keras.Variable] | None = None,
+    may_lack: bool = False,
+) -> list[np.ndarray]:
+    """The arrays of a kind.
+
+    Args:
+        checkpoint: that has them.
+        kind: "variable", "average" or "metric".
+        variables: that they are for; None for whatever is there.
+        may_lack: whether there may be none.
+
+    Raises:
+        UserError: they cannot be read, or do not fit the variables.
+    """
+    return checkpoint_arrays.read(
+        checkpoint.path / VARIABLES, f"{kind}_", variables, may_lack
+    )
 
 
 def save(

@@ -215,7 +215,10 @@ def _make_trainer(chosen, run, dataset, devices, start) -> Trainer:
         run.write_origins(origins)
     if start is not None:
         checkpoints.restore(trainer, start)
-    average = checkpoints.read_average(start) if start else []
+    average: list = []
+    if start is not None:
+        trained = trainer.trainable_variables
+        average = checkpoints.read_average(start, trained)
     if trainer.average is not None:
         trainer.average.set(average or trainer.trainable_variables)
     return trainer

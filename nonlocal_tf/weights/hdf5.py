@@ -39,13 +39,13 @@ def is_hdf5(start: bytes) -> bool:
     return start.startswith(b"\x89HDF\r\n\x1a\n")
 
 
-def is_keras_archive(file: BinaryIO, budget: Budget | None = None) -> bool:
+def is_keras_archive(file: BinaryIO, budget: Budget) -> bool:
     """Whether a zip archive is a `.keras` file.
 
     Raises:
         CheckpointError: the archive is damaged.
     """
-    with zips.opened(file, budget or Budget()) as archive:
+    with zips.opened(file, budget) as archive:
         return IN_KERAS in archive.namelist()
 
 

@@ -5,12 +5,16 @@ import os
 
 import keras
 
-from nonlocal_tf.weights import assign, build, hdf5, infer, pytorch
-from nonlocal_tf.weights.errors import (
-    CheckpointError,
-    check_model,
-    damaged,
+from nonlocal_tf.weights import (
+    assign,
+    build,
+    hdf5,
+    infer,
+    keras_model,
+    pytorch,
 )
+from nonlocal_tf.weights.budget import Budget
+from nonlocal_tf.weights.errors import CheckpointError, check_model
 from nonlocal_tf.weights.read import opened, read
 from nonlocal_tf.weights.report import Report
 
@@ -144,7 +148,8 @@ def _is_keras_model(path) -> bool:
     with opened(path) as file:
         if not pytorch.is_archive(file.read(4)):
             return False
-        return hdf5.is_keras_archive(file)
+        budget = Budget(os.fstat(file.fileno()).st_size)
+        return hdf5.is_keras_archive(file, budget)
 
 
 def _saved_model(path, given: dict):
@@ -159,8 +164,7 @@ def _saved_model(path, given: dict):
             f"{path}: Keras reads such a file only if its name ends in "
             "'.keras'. Rename it."
         )
-    with damaged(os.fspath(path)):
-        model = keras.models.load_model(path)
+    model = keras_model.load(path)
     loaded: dict[str, tuple[str, ...]] = {
         v.path: (v.path,) for v in model.weights
     }

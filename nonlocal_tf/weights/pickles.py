@@ -30,7 +30,7 @@ MOST_AXES = 32
 # Counted for every item of what a file turns into something else.
 OVERHEAD = 64
 # Pickles of weights have some ten thousand operations.
-MOST_OPERATIONS = 4_000_000
+MOST_OPERATIONS = 2_000_000
 # Bytes counted for an operation: what it makes, and its place on the stack.
 COST = 96
 COSTS = {
