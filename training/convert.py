@@ -1,6 +1,7 @@
 """Checkpoints from one format to another, and back again."""
 
 import argparse
+import dataclasses
 import pathlib
 import sys
 import tempfile
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from nonlocal_tf import weights
 from nonlocal_tf.models.specs import SAMPLINGS, STEMS
 from nonlocal_tf.models.video import CHANNELS
-from training import cli, files, outputs, remote
+from training import cli, files, outputs, remote, weight_errors
 from training.errors import UserError
 from training.remote import Path
 from training.url_path import UrlPath
@@ -92,12 +93,14 @@ def convert(options) -> str:
     }
     if options.shape:
         chosen["clip_shape"] = (*options.shape, CHANNELS)
-    try:
-        with remote.local_copy(options.input) as path:
+    with remote.local_copy(options.input) as path:
+        with weight_errors.shown(
+            "", weight_errors.of_conversion, str(path), str(options.input)
+        ):
             model, report = weights.from_checkpoint(path, **chosen)
+    report = dataclasses.replace(report, path=str(options.input))
+    with weight_errors.shown("", weight_errors.of_conversion):
         differs = _save(model, output, to)
-    except ValueError as error:
-        raise UserError(str(error)) from error
     lines = [f"{report}\n{output} ({to}) written"]
     return "; its own code differs: ".join(lines + list(differs))
 

@@ -1,6 +1,7 @@
 """The model of a recipe: built, compiled, and as a run left it."""
 
 import contextlib
+import dataclasses
 import tempfile
 
 import keras
@@ -13,6 +14,7 @@ from training import (
     losses,
     optimizers,
     remote,
+    weight_errors,
 )
 from training.data import Dataset, dataset_of
 from training.data.datasets import DatasetInfo
@@ -129,10 +131,8 @@ def start_from_weights(
     if (path / "recipe.json").is_file():
         report, sources = _start_from_run(model, RunFolder(path), new_head)
         return f"{report}\n{note}", sources
-    try:
+    with weight_errors.shown("model.weights", weight_errors.of_recipe):
         report = weights.load_weights(model, config.weights, new_head)
-    except ValueError as error:
-        raise UserError(f"model.weights: {error}") from error
     return f"{report}\n{note}", [Origin(path.name, report.format)]
 
 
@@ -148,10 +148,11 @@ def _start_from_run(
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/{trained.name}.keras"
         trained.save(path)
-        try:
+        with weight_errors.shown(
+            "model.weights", weight_errors.of_recipe, path, str(run.path)
+        ):
             report = weights.load_weights(model, path, new_head)
-        except ValueError as error:
-            raise UserError(f"model.weights={run.path}: {error}") from error
+    report = dataclasses.replace(report, path=str(run.path))
     return report, run.read_origins()
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from nonlocal_tf.models.inflate import inflate_kernel
-from nonlocal_tf.weights import graph
+from nonlocal_tf.weights import graph, infer
 from nonlocal_tf.weights.errors import CheckpointError, MisfitError
 from nonlocal_tf.weights.names import Weight, to_ours, weight_of
 from nonlocal_tf.weights.norms import plan_bare_block, plan_norm
@@ -192,8 +192,17 @@ def _checked_kept(plan, variables) -> tuple[str, ...]:
             + (f", and {len(wrong) - 1} more are missing" if wrong[1:] else "")
             + ".",
             BUILD_ITS_MODEL,
+            _network(checkpoint),
         )
     return tuple(may)
+
+
+def _network(checkpoint: Checkpoint) -> str:
+    """The name of a file's network, "" where it does not show."""
+    try:
+        return infer.network_of(checkpoint).name
+    except CheckpointError:
+        return ""
 
 
 def _check_unused(plan, unused) -> None:
@@ -216,4 +225,5 @@ def _check_unused(plan, unused) -> None:
             + (f" and {len(wrong) - 1} more" if wrong[1:] else "")
             + ".",
             BUILD_ITS_MODEL,
+            _network(plan.checkpoint),
         )

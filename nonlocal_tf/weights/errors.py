@@ -27,11 +27,15 @@ class MisfitError(CheckpointError):
     Args:
         reason: what does not fit, as a sentence.
         remedy: what to do in Python, as a sentence; commands say their own.
+        network: that the file has the weights of, as in `list_models`; "" if
+            its names and shapes do not say.
     """
 
-    def __init__(self, reason: str, remedy: str):
-        super().__init__(f"{reason} {remedy}")
-        self.reason = reason
+    def __init__(self, reason: str, remedy: str, network: str = ""):
+        of = f" The file has the weights of {network!r}." if network else ""
+        super().__init__(f"{reason}{of} {remedy}")
+        self.reason, self.remedy = f"{reason}{of}", remedy
+        self.network = network
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import dataclasses
 
 from nonlocal_tf.models import specs
 from nonlocal_tf.models.resnet3d import EXPANSION
-from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.weights.errors import CheckpointError, MisfitError
 from nonlocal_tf.weights.names import Format, Weight, to_ours
 from nonlocal_tf.weights.read import Checkpoint
 
@@ -121,6 +121,9 @@ def network_of(checkpoint: Checkpoint) -> Network:
     """
     try:
         return _network_of(checkpoint)
+    except MisfitError as error:
+        reason = f"{checkpoint.path}: {error.reason}"
+        raise MisfitError(reason, error.remedy) from error
     except CheckpointError as error:
         raise CheckpointError(f"{checkpoint.path}: {error}") from error
 
@@ -129,12 +132,12 @@ def _network_of(checkpoint: Checkpoint) -> Network:
     shape = _Shapes(checkpoint)
     stem = shape.of(Weight("stem"), 4)
     if stem is None:
-        raise CheckpointError(
+        raise MisfitError(
             "Expected the weights of a residual network, such as 'c2d_nl5_r50',"
             " whose parts their names and shapes tell. There is no first "
-            f"convolution, {checkpoint.form.names(Weight('stem'))[0]!r}. Build "
-            "another network with nl.create_model and fill it with "
-            "nl.load_weights, or save it as .keras, which tells all of it."
+            f"convolution, {checkpoint.form.names(Weight('stem'))[0]!r}.",
+            "Build another network with nl.create_model and fill it with "
+            "nl.load_weights, or save it as .keras, which tells all of it.",
         )
     width = stem[-1]
     stem_t = shape.kernel_t(Weight("stem"), 7, stem[-2], width)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from nonlocal_tf import detection
 from nonlocal_tf.detection import MaskRCNN
+from nonlocal_tf.weights.errors import MisfitError
 from training import (
     callbacks,
     checkpoints,
@@ -21,6 +22,7 @@ from training import (
     progress,
     schedules,
     show_training,
+    weight_errors,
 )
 from training.data import BadVideo, scan
 from training.data.datasets import DatasetInfo
@@ -281,18 +283,16 @@ def start_from_weights(detector: MaskRCNN, chosen: DetectionRecipe) -> str:
         )
     if not pathlib.Path(path).is_file():
         raise UserError(f"start.weights: there is no file {path}")
-    try:
+    with weight_errors.shown("start.weights", weight_errors.of_detector):
         if not detection.is_detector(path):
             return f"{detection.load_trunk_weights(detector, path)}\n"
         try:
             report = detection.load_detector_weights(detector, path)
-        except ValueError:  # of other classes
+        except MisfitError:  # of other classes
             report = detection.load_detector_weights(
                 detector, path, new_classes=True
             )
         return f"{report}\n"
-    except ValueError as error:
-        raise UserError(f"start.weights: {error}") from error
 
 
 def write_categories(run: RunFolder, annotated: Annotations) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nonlocal_tf import detection
 from nonlocal_tf.detection import Detections, MaskRCNN, Pixels, tf_ops
-from training import checkpoints, finite
+from training import checkpoints, finite, weight_errors
 from training.detection import coco_names, fitting, recipe
 from training.detection.annotations import Category
 from training.errors import UserError
@@ -104,10 +104,8 @@ def of_file(path: str | os.PathLike) -> Trained:
         raise UserError(f"{path} is a run folder: give it with --workdir.")
     if not os.path.isfile(path):
         raise UserError(f"There is no file {path}.")
-    try:
+    with weight_errors.shown("", weight_errors.of_detector_file):
         detector, _, pixels = detection.detector_of(path)
-    except ValueError as error:
-        raise UserError(str(error)) from error
     config = detector.config
     return Trained(
         os.fspath(path),
