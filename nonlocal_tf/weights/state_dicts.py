@@ -31,6 +31,7 @@ WRAPPERS = re.compile(
     r"(?<![^.])(module|_orig_mod|_forward_module|_fsdp_wrapped_module"
     r"|_checkpoint_wrapped_module)\."
 )
+OF_OPTIMIZERS = re.compile("optim|sched", re.I)
 # Counters of averages, beside the names of a network.
 COUNTERS = ("n_averaged", "steps")
 DEEPEST = 6
@@ -91,7 +92,11 @@ def select(saved, is_known: IsKnown, budget: Budget) -> Selection:
             "Expected a dictionary of weights. "
             f"Received: {type(saved).__name__}"
         )
-    dictionaries = list(_dictionaries(saved, budget))
+    dictionaries = [
+        (key, values)
+        for key, values in _dictionaries(saved, budget)
+        if not OF_OPTIMIZERS.search(key)
+    ]
     keys = _listed(saved)
     known = [
         dataclasses.replace(candidate, keys=keys)
@@ -104,11 +109,7 @@ def select(saved, is_known: IsKnown, budget: Budget) -> Selection:
         if rest and _rank(first, known) >= (1, len(USUAL)):
             raise CheckpointError(_ambiguous(known))
         return dataclasses.replace(first, passed_over=rest)
-    others = [
-        Selection(values, key, keys=keys)
-        for key, values in dictionaries
-        if not re.search("optim|sched", key, re.I)
-    ]
+    others = [Selection(values, key, keys=keys) for key, values in dictionaries]
     if not others:
         return Selection({}, keys=keys)
     return min(others, key=lambda one: _rank(one, others))

@@ -4,13 +4,14 @@ import io
 import pickle
 import resource
 import struct
+import tracemalloc
 import zipfile
 
 import h5py
 import numpy as np
 import pytest
 
-from nonlocal_tf.weights import pytorch
+from nonlocal_tf.weights import budget, pickles, pytorch
 from nonlocal_tf.weights.errors import CheckpointError
 from nonlocal_tf.weights.read import read
 
@@ -217,3 +218,106 @@ def test_an_array_without_numbers_is_named(tmp_path):
     path = tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps({"blobs": arrays}, protocol=2))
     refused(path, "'conv1_w' has no numbers")
+
+
+@pytest.fixture
+def least(monkeypatch):
+    """A budget that a small file exceeds."""
+    monkeypatch.setattr(budget, "LEAST", 2**21)
+    return budget.LEAST
+
+
+def refused_in_budget(path, message=None, least=budget.LEAST):
+    """One error, and no more Python memory than the file's budget."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match=message) as caught:
+            read(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert str(path) in str(caught.value)
+    assert peak <= 4 * path.stat().st_size + least
+
+
+LITTLE = 60_000
+OPERATIONS = {
+    "dictionaries": b"}" * LITTLE,
+    "lists": b"]" * LITTLE,
+    "tuples": b")\x85" * LITTLE,
+    "memo": b"}" + b"\x94" * LITTLE,
+    "dictionaries of one": b"}K\x01Ns" * (LITTLE // 2),
+    "names": b"cnumpy\nndarray\n" * (LITTLE // 4),
+    "calls": b"ccollections\nOrderedDict\nq\x010" + b"h\x01)R" * LITTLE,
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_without_number_are_one_error(name, least, tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x02" + OPERATIONS[name] + b".")
+    refused_in_budget(path, "far more than its own size", least)
+
+
+def test_more_operations_than_weights_need_are_one_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(pickles, "MOST_OPERATIONS", 1000)
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x02" + b"N" * 2000 + b".")
+    refused_in_budget(path, "more than 1000 operations")
+
+
+@pytest.mark.parametrize("form", ["utf-8", "escapes"])
+def test_long_text_of_four_bytes_a_letter_is_one_error(form, tmp_path):
+    path = tmp_path / "a.pkl"
+    many = "x" * 30_000_000
+    letters = {"utf-8": text(many + "\U0001f600")}
+    letters["escapes"] = b"V" + many.encode() + b"\\U0001F600\n"
+    path.write_bytes(b"\x80\x02" + letters[form] + b".")
+    refused_in_budget(path, "other letters than Latin-1")
+
+
+FROM_TYPE = b"ctorch._tensor\n_rebuild_from_type_v2\nq\x030"
+REBUILT = {
+    "dictionaries": b"("
+    + (text("a") + b"K\x01\x86") * 20_000
+    + b"l\x85q\x010ccollections\nOrderedDict\nq\x020"
+    + FROM_TYPE
+    + b"("
+    + b"h\x03(h\x02h\x02h\x01NtR" * 200,
+    "text": LONG
+    + text("latin1")
+    + b"\x86q\x010c_codecs\nencode\nq\x020"
+    + FROM_TYPE
+    + b"("
+    + b"h\x03(h\x02h\x02h\x01NtR" * 200,
+    "itself": FROM_TYPE + b"h\x03(h\x03NNNtR",
+}
+
+
+@pytest.mark.parametrize("name", REBUILT)
+def test_a_call_through_another_type_is_counted(name, tmp_path):
+    path = tmp_path / "a.pth"
+    path.write_bytes(torch_pickle(REBUILT[name]))
+    refused_in_budget(path)
+
+
+def test_an_expanded_tensor_is_counted_before_it_is_made(tmp_path):
+    storage = b"(" + text("storage") + b"ctorch\nDoubleStorage\n" + text("0")
+    storage += text("cpu") + b"K\x01tQ"
+    large = tensor(pair(4096, 4096), pair(0, 0), storage)
+    path = tmp_path / "a.pth"
+    path.write_bytes(torch_pickle(blobs(large)))
+    refused_in_budget(path, "far more than its own size")
+
+
+def test_a_zip_archive_of_many_entries_is_one_error(least, tmp_path):
+    count = 3_000
+    layout = "<4s4B4HL2L5H2L"
+    fields = (20, 3, 20, 0, 0, 0, 0, 33, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0)
+    entry = struct.pack(layout, b"PK\x01\x02", *fields)
+    entries = b"".join(entry + b"%06d" % i for i in range(count))
+    fields = (0, 0, count, count, len(entries), 4, 0)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", *fields)
+    path = tmp_path / "a.pth"
+    path.write_bytes(b"PK\x03\x04" + entries + end)
+    refused_in_budget(path, "far more than its own size", least)
