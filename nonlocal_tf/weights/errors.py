@@ -6,8 +6,26 @@ from collections.abc import Iterator
 import keras
 
 
+# Of a message, which may quote a file.
+LONGEST_START, LONGEST_END = 700, 300
+
+
 class CheckpointError(ValueError):
-    """A file that cannot be read as weights, or not as those of a model."""
+    """A file that cannot be read as weights, or not as those of a model.
+
+    Args:
+        message: one line; what is quoted of a file is shortened, and letters
+            that terminals act on are left out.
+    """
+
+    def __init__(self, message: str):
+        if len(message) > LONGEST_START + LONGEST_END:
+            message = f"{message[:LONGEST_START]} ... {message[-LONGEST_END:]}"
+        clean = (
+            c if c.isprintable() else "\N{REPLACEMENT CHARACTER}"
+            for c in message
+        )
+        super().__init__("".join(clean))
 
 
 def check_model(model: object) -> None:

@@ -39,8 +39,8 @@ def load(path: str | os.PathLike) -> keras.Model:
             Keras must not open it.
         OSError: it cannot be opened.
     """
-    check_keras(keras.__version__)
     with opened(path) as file:
+        check_keras(keras.__version__)
         size = os.fstat(file.fileno()).st_size
         _check_archive(file, Budget(size))
         with damaged("The model"), _counted_weights(size):

@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+import zlib
 
 import h5py
 import keras
@@ -196,3 +197,103 @@ def test_a_keras_file_by_another_name_says_what_to_do(tmp_path):
     shutil.move(tmp_path / "a.keras", tmp_path / "a.bin")
     with pytest.raises(CheckpointError, match="Rename it"):
         nl.from_checkpoint(tmp_path / "a.bin")
+
+
+def with_dataset(path, write):
+    """A file whose `conv/vars` is what `write` makes in it."""
+    with h5py.File(path, "w") as file:
+        write(file.create_group("layers/conv/vars"))
+    return path
+
+
+def gzipped(group, chunks=(4,), shape=(4,)):
+    data = np.arange(np.prod(shape), dtype="f4").reshape(shape)
+    group.create_dataset("0", data=data, chunks=chunks, compression="gzip")
+
+
+def doubly_gzipped(group):
+    """A chunk that is a thousand times as large as said, packed twice."""
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_chunk((4,))
+    for _ in range(2):
+        layout.set_filter(h5py.h5z.FILTER_DEFLATE, 0, (9,))
+    space = h5py.h5s.create_simple((4,))
+    data = h5py.h5d.create(group.id, b"0", h5py.h5t.NATIVE_FLOAT, space, layout)
+    packed = zlib.compress(zlib.compress(bytes(16_000)))
+    data.write_direct_chunk((0,), packed)
+
+
+def shuffled(group):
+    group.create_dataset("0", data=np.ones(4), chunks=(4,), shuffle=True)
+
+
+@pytest.mark.parametrize("write", [gzipped, doubly_gzipped, shuffled])
+def test_compressed_data_is_refused(write, tmp_path):
+    path = with_dataset(tmp_path / "a.h5", write)
+    with pytest.raises(CheckpointError, match="compressed.*h5repack -f NONE"):
+        read(path)
+
+
+def test_a_chunk_far_larger_than_its_data_is_refused(tmp_path):
+    def write(group):
+        size = {"chunks": (2**28,), "maxshape": (None,)}
+        group.create_dataset("0", (4,), "f4", **size)
+
+    path = with_dataset(tmp_path / "a.h5", write)
+    with pytest.raises(CheckpointError, match="far more than its own size"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [h5py.ExternalLink("other.h5", "/layers/conv/vars/0"), h5py.SoftLink("/x")],
+)
+@pytest.mark.parametrize("place", ["layers/conv/vars/0", "layers/a", "vars"])
+def test_a_link_is_not_followed(link, place, tmp_path):
+    with_dataset(tmp_path / "other.h5", lambda group: group.create_group("0"))
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.zeros(3, "f4")
+        file[place] = link
+    with pytest.raises(CheckpointError, match="refers to other files"):
+        read(path)
+
+
+def test_a_virtual_dataset_is_not_read(tmp_path):
+    def write(group):
+        layout = h5py.VirtualLayout((4,), "f4")
+        layout[:] = h5py.VirtualSource("other.h5", "data", (4,))
+        group.create_virtual_dataset("0", layout)
+
+    path = with_dataset(tmp_path / "a.h5", write)
+    with pytest.raises(CheckpointError, match="refers to other files"):
+        read(path)
+
+
+@pytest.mark.parametrize("dtype", [h5py.string_dtype(), h5py.ref_dtype, "S8"])
+def test_data_of_other_than_numbers_is_refused(dtype, tmp_path):
+    path = with_dataset(
+        tmp_path / "a.h5", lambda group: group.create_dataset("0", (4,), dtype)
+    )
+    with pytest.raises(CheckpointError, match="is not of numbers"):
+        read(path)
+
+
+def test_one_text_at_many_places_is_refused(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = ["x" * 1_000_000] + ["a"] * 40
+    with pytest.raises(CheckpointError, match="'layer_names' has no end"):
+        read(path)
+
+
+def test_bfloat16_of_keras_is_read(tmp_path):
+    halves = np.array([0x3F80, 0xC000], "<u2")  # 1 and -2
+
+    def write(group):
+        group["0"] = halves.view("V2")
+        group["0"].attrs["dtype"] = "bfloat16"
+
+    path = with_dataset(tmp_path / "a.h5", write)
+    (found,) = read(path).values()
+    assert found.tolist() == [1.0, -2.0]

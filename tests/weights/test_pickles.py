@@ -166,3 +166,12 @@ def test_objects_of_training_frameworks_are_left_empty():
         b"HistoryBuffer\n)\x81}X\x01\x00\x00\x00bK\x01sbs."
     )
     assert isinstance(pickles.load(content)["a"], pickles.Inert)
+
+
+def test_a_name_in_a_message_is_short_and_printable():
+    name = b"\x1b[31m" + b"x" * 5000
+    with pytest.raises(CheckpointError, match="asks to run") as caught:
+        pickles.load(b"c" + name + b"\nsystem\n.")
+    message = str(caught.value)
+    assert message.isprintable() and len(message) < 1100
+    assert message.endswith("with the software it is from.")
