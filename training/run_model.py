@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import tempfile
+from collections.abc import Callable
 
 import keras
 
@@ -126,18 +128,24 @@ def start_from_weights(
     if config.weights is None:
         return "", []
     path = remote.as_path(config.weights)
+    remedy = functools.partial(weight_errors.of_recipe, config.name)
     new_head = config.start in NEW_HEAD
     note = "  the classifier is new, not the file's\n" * new_head
     if (path / "recipe.json").is_file():
-        report, sources = _start_from_run(model, RunFolder(path), new_head)
+        report, sources = _start_from_run(
+            model, RunFolder(path), new_head, remedy
+        )
         return f"{report}\n{note}", sources
-    with weight_errors.shown("model.weights", weight_errors.of_recipe):
+    with weight_errors.shown("model.weights", remedy):
         report = weights.load_weights(model, config.weights, new_head)
     return f"{report}\n{note}", [Origin(path.name, report.format)]
 
 
 def _start_from_run(
-    model: keras.Model, run: RunFolder, new_head: bool
+    model: keras.Model,
+    run: RunFolder,
+    new_head: bool,
+    remedy: Callable[[str], str],
 ) -> tuple[weights.Report, list[Origin] | None]:
     """Fills a new model from a trained one, through a file of its weights.
 
@@ -148,9 +156,7 @@ def _start_from_run(
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/{trained.name}.keras"
         trained.save(path)
-        with weight_errors.shown(
-            "model.weights", weight_errors.of_recipe, path, str(run.path)
-        ):
+        with weight_errors.shown("model.weights", remedy, path, str(run.path)):
             report = weights.load_weights(model, path, new_head)
     report = dataclasses.replace(report, path=str(run.path))
     return report, run.read_origins()

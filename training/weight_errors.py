@@ -42,8 +42,19 @@ def shown(
         raise line(str(error)) from error
 
 
-def of_recipe(network: str) -> str:
-    """What to do about a file that does not fit a recipe's network."""
+def of_recipe(own: str, network: str) -> str:
+    """What to do about a file that does not fit a recipe's network.
+
+    Args:
+        own: the name of the recipe's network.
+        network: the name of the file's network, or "".
+    """
+    if network == own:
+        return (
+            "The recipe builds it otherwise: set model.norm, model.width or "
+            "model.nonlocal_block.places as the file has them, or give "
+            "another file."
+        )
     if network in nl.list_models():
         return (
             f"Choose that network with --set model.name={network}, or give "

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import keras
 
-
 # Of a message, which may quote a file.
 LONGEST_START, LONGEST_END = 700, 300
 

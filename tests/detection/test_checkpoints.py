@@ -220,3 +220,43 @@ def test_a_pickle_of_detectron2_is_read(tmp_path):
     path.write_bytes(pickle.dumps({"model": arrays, "__author__": "x"}))
     report = checkpoints.load_detector_weights(model, path)
     assert report.format == "detectron2"
+
+
+BATCH_NORM = "backbone.body.bn1.running_var"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("roi_heads.box_head.fc6.weight", np.nan, "not finite"),
+        ("rpn.head.cls_logits.bias", np.inf, "not finite"),
+        (BATCH_NORM, -1.0, "negative or zero"),
+        (BATCH_NORM, 0.0, "negative or zero"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_refused(small, name, value, message):
+    model, arrays = small
+    before = [np.asarray(variable) for variable in model.weights]
+    arrays[name].flat[2] = value
+    with pytest.raises(nl.CheckpointError, match=f"arrays: .*{message}"):
+        checkpoints.load_detector_weights(model, arrays)
+    for variable, array in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(np.asarray(variable), array)
+
+
+@pytest.mark.parametrize("key", ["model_state_dict", "teacher"])
+def test_weights_are_found_under_any_key(small, key, tmp_path):
+    model, arrays = small
+    arrays = {f"_orig_mod.{name}": array for name, array in arrays.items()}
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps({key: arrays, "epoch": 3}))
+    report = checkpoints.load_detector_weights(model, path)
+    averaged = f"'{key}' (averaged weights)" if key == "teacher" else ""
+    assert report.selected == averaged and report.path == str(path)
+
+
+def test_an_error_names_the_file_and_its_keys(small, tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps({"net": {"a": np.zeros(3)}, "epoch": 3}))
+    with pytest.raises(nl.CheckpointError, match="a.pkl.*'net', 'epoch'"):
+        checkpoints.load_detector_weights(small[0], path)

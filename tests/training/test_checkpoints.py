@@ -1,6 +1,8 @@
 import dataclasses
 import errno
+import json
 import math
+import os
 import pathlib
 
 import keras
@@ -223,6 +225,40 @@ def test_a_state_that_is_something_else_is_damage(run):
     checkpoints.save(make_model(), run, rows(1))
     (run.checkpoints / "epoch_0001" / checkpoints.STATE).write_text("[]")
     assert checkpoints.latest(run) is None
+
+
+def state(**fields):
+    return json.dumps({"epoch": 1, "history": rows(1), "sha256": "", **fields})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        state(epoch="1", history="a"),
+        state(history=["a"]),
+        state(history=[{"epoch": 10**400}]),
+        state(history=[{"epoch": [1]}]),
+        state(step=0.5),
+        state(times=[1]),
+        state(extra=" " * checkpoints.LARGEST_STATE),
+    ],
+)
+def test_a_state_of_other_values_is_damage(run, text, capsys):
+    checkpoints.save(make_model(), run, rows(1))
+    (run.checkpoints / "epoch_0001" / checkpoints.STATE).write_text(text)
+    assert checkpoints.latest(run) is None
+    assert "is damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [checkpoints.VARIABLES, checkpoints.STATE])
+def test_a_fifo_in_a_checkpoint_is_damage(run, name, capsys):
+    checkpoints.save(make_model(), run, rows(1))
+    path = run.checkpoints / "epoch_0001" / name
+    path.unlink()
+    os.mkfifo(path)
+    assert checkpoints.latest(run) is None
+    assert f"{name}: it is a FIFO" in capsys.readouterr().out
 
 
 def test_the_only_checkpoint_damaged_means_starting_over(run):

@@ -1,11 +1,15 @@
+import gzip
+
 import pytest
 
 import nonlocal_tf as nl
+from nonlocal_tf.weights.errors import MisfitError
 from nonlocal_tf.weights.write import to_arrays
 from tests import harness
 from tests.models.tiny import tiny
 from tests.weights import files
-from training import cli, convert
+from training import cli, convert, weight_errors
+from training.errors import UserError
 
 
 @pytest.fixture
@@ -147,3 +151,23 @@ def test_the_input_is_never_written_over(blobs, capsys, link):
     assert run(blobs, out, "--to", "caffe2", "--overwrite") == 2
     assert "is the file to read" in capsys.readouterr().err
     assert blobs.read_bytes() == before and out.samefile(blobs)
+
+
+def test_a_copy_is_called_by_the_name_that_was_given(tmp_path):
+    with pytest.raises(UserError) as caught:
+        with weight_errors.shown(
+            "", weight_errors.of_conversion, "/tmp/x", "s3://a/b"
+        ):
+            raise MisfitError("/tmp/x: no.", "Call nl.create_model.")
+    message = str(caught.value)
+    assert message.startswith("s3://a/b: no. Other networks are converted")
+    assert "create_model" not in message
+
+
+def test_a_compressed_file_is_one_line(tmp_path, capsys):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(b"weights"))
+    assert run(path, tmp_path / "b.pkl") == cli.USER_ERROR
+    said = capsys.readouterr().err
+    assert f"error: {path}: The file is compressed by gzip" in said
+    assert said.count("\n") == 1

@@ -11,8 +11,11 @@ from nonlocal_tf import models
 from nonlocal_tf.models import specs, video
 from tests.training import view_runs
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
+from tests.weights import files
+from tests.weights import models as models_of_weights
 from training import run_model
 from training.data import dataset_of
+from training.errors import UserError
 from training.recipe import ModelConfig
 from training.recipes import RECIPES, get_recipe
 
@@ -107,6 +110,40 @@ def test_the_same_network_keeps_its_classifier(shallow, short_clips):  # noqa: F
     kernel = values(trained)["logits/kernel"]
     np.testing.assert_array_equal(values(model)["logits/kernel"], kernel)
     assert "the classifier is new" not in report
+
+
+def test_a_report_names_the_run_that_it_starts_from(shallow, short_clips):  # noqa: F811
+    recipe, model = long_clips(
+        shallow, short_clips, "kinetics", short_clips.path
+    )
+    report, _ = run_model.start_from_weights(model, recipe)
+    assert report.startswith(f"{short_clips.path} (ours): ")
+
+
+def test_an_error_of_a_file_says_what_its_user_can_do(
+    shallow,  # noqa: F811
+    short_clips,
+    tmp_path,
+):
+    arrays = models_of_weights.arrays_of("c2d_r50")
+    path = files.write(tmp_path / "other.pkl", "caffe2", arrays)
+    recipe, model = long_clips(shallow, short_clips, "kinetics", path)
+    with pytest.raises(UserError) as caught:
+        run_model.start_from_weights(model, recipe)
+    message = str(caught.value)
+    assert message.startswith(f"model.weights: {path} does not fit the model")
+    assert "--set model.name=c2d_r50" in message
+    assert "create_model" not in message
+
+
+def test_an_error_of_a_run_names_the_run(shallow, short_clips):  # noqa: F811
+    recipe, _ = long_clips(shallow, short_clips, "kinetics", short_clips.path)
+    wider = dataclasses.replace(shallow, sampling="8x8", width=5)
+    wider = dataclasses.replace(recipe, model=wider)
+    other = run_model.build_model(wider, dataset_of(wider))
+    with pytest.raises(UserError) as caught:
+        run_model.start_from_weights(other, recipe)
+    assert f"model.weights: {short_clips.path}: " in str(caught.value)
 
 
 def test_recipes_of_long_clips_say_that_their_classifier_is_new():
