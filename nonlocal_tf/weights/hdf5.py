@@ -9,6 +9,7 @@ compressed, as Keras writes them.
 import io
 import math
 import mmap
+import struct
 from typing import BinaryIO
 
 import numpy as np
@@ -30,8 +31,11 @@ DEEPEST = 16
 OVERHEAD = 4000
 LONGEST_NAME = 1000
 LARGEST_ATTRIBUTE = 2**25
-# Of a part of a file that has text of any length, with its own size.
+# Begins a part of a file that has texts of any length. Its size follows, and
+# then each text, after a header of its own; 0 numbers what is free.
 HEAP = b"GCOL\x01\0\0\0"
+HEADER, WIDTH = 16, 8
+MOST_TEXTS = 200_000
 
 
 def is_hdf5(start: bytes) -> bool:
@@ -132,23 +136,42 @@ def _h5py():
 
 
 def _largest_text(file: BinaryIO) -> int:
-    """Bytes that one text in a file may have, whatever refers to it.
+    """Bytes of the longest text of a file, whatever refers to it.
 
-    A file may have it once and refer to it from thousands of places.
+    A file may have it once and refer to it from thousands of places. HDF5
+    itself reads a damaged list of texts without end.
+
+    Raises:
+        CheckpointError: such a list is damaged.
     """
-    if isinstance(file, io.BytesIO):
-        return _largest_heap(file.getvalue())
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return _largest_heap(content)
+    with damaged("The HDF5 file"):
+        if isinstance(file, io.BytesIO):
+            return _largest_in_heaps(file.getvalue())
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return _largest_in_heaps(content)
 
 
-def _largest_heap(content: bytes | mmap.mmap) -> int:
-    largest, at = 0, content.find(HEAP)
-    while at >= 0:
-        size = content[at + len(HEAP) : at + len(HEAP) + 8]
-        largest = max(largest, int.from_bytes(size, "little"))
-        at = content.find(HEAP, at + 1)
-    return largest
+def _largest_in_heaps(content: bytes | mmap.mmap) -> int:
+    version = content[8]
+    widths = content[13:15] if version < 2 else content[9:11]
+    if widths != bytes((WIDTH, WIDTH)):
+        raise CheckpointError("The HDF5 file has sizes that Keras' have not.")
+    sizes: list[int] = []
+    start = content.find(HEAP)
+    while start >= 0:
+        (length,) = struct.unpack_from("<Q", content, start + len(HEAP))
+        at, end = start + HEADER, start + length
+        while at + HEADER <= end:
+            number, size = struct.unpack_from("<H6xQ", content, at)
+            is_free = number == 0
+            at += size if is_free else HEADER + -(-size // WIDTH) * WIDTH
+            if is_free and size < HEADER or at > end:
+                raise ValueError("a list of texts without an end")
+            sizes.append(0 if is_free else size)
+            if len(sizes) > MOST_TEXTS:
+                raise CheckpointError("The HDF5 file has texts without end.")
+        start = content.find(HEAP, start + 1)
+    return max(sizes, default=0)
 
 
 def _check(group, budget: Budget, depth: int = 0) -> int:

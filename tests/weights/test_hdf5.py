@@ -297,3 +297,16 @@ def test_bfloat16_of_keras_is_read(tmp_path):
     path = with_dataset(tmp_path / "a.h5", write)
     (found,) = read(path).values()
     assert found.tolist() == [1.0, -2.0]
+
+
+def test_a_list_of_texts_without_an_end_is_refused(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = ["conv1", "logits"]
+    content = bytearray(path.read_bytes())
+    free = content.index(hdf5.HEAP) + 3 * hdf5.HEADER + 2 * hdf5.WIDTH
+    assert content[free : free + 8] == bytes(8)  # behind both is what is free
+    content[free + 8 : free + 16] = bytes(8)  # of no size, for ever
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged or cut off"):
+        read(path)
