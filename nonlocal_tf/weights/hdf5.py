@@ -6,17 +6,19 @@ read: every entry is in the file itself and is of plain numbers, which are not
 compressed, as Keras writes them.
 """
 
+import contextlib
 import io
 import math
 import mmap
-import struct
-from typing import BinaryIO
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from nonlocal_tf.weights import bfloat16, zips
+from nonlocal_tf.weights import bfloat16, hdf5_texts, zips
 from nonlocal_tf.weights.budget import Budget
 from nonlocal_tf.weights.errors import CheckpointError, damaged
+from nonlocal_tf.weights.pickles import Content
 
 # In the order in which Keras numbers them.
 ROLES = {
@@ -26,16 +28,12 @@ ROLES = {
     "other": ("kernel", "bias"),
 }
 IN_KERAS = "model.weights.h5"
+BFLOAT16 = "V2"  # as h5py has what HDF5 has not
 DEEPEST = 16
 # Counted for every group and array, as few have many, and each takes time.
 OVERHEAD = 4000
 LONGEST_NAME = 1000
 LARGEST_ATTRIBUTE = 2**25
-# Begins a part of a file that has texts of any length. Its size follows, and
-# then each text, after a header of its own; 0 numbers what is free.
-HEAP = b"GCOL\x01\0\0\0"
-HEADER, WIDTH = 16, 8
-MOST_TEXTS = 200_000
 
 
 def is_hdf5(start: bytes) -> bool:
@@ -83,13 +81,12 @@ def read(file: BinaryIO, budget: Budget | None = None) -> dict[str, np.ndarray]:
         CheckpointError: the file is damaged, or not one of Keras.
     """
     budget = budget or Budget()
-    largest = _largest_text(file)
-    with damaged("The HDF5 file"), _h5py().File(file, "r") as opened:
-        _check(opened, budget)
-        group = opened.get("model_weights", opened)
+    with _opened(file) as (root, texts):
+        _check(root, budget, texts)
+        group = root.get("model_weights", root)
         if "layer_names" in group.attrs:
-            return _read_keras2(group, budget, largest)
-        return _read_keras3(opened, "", 0, budget, largest)
+            return _read_keras2(group, budget, texts)
+        return _read_keras3(root, "", 0, budget, texts)
 
 
 def check(file: BinaryIO, budget: Budget) -> None:
@@ -103,8 +100,8 @@ def check(file: BinaryIO, budget: Budget) -> None:
         CheckpointError: the file is damaged, refers to other files, or unpacks
             to too much.
     """
-    with damaged("The HDF5 file"), _h5py().File(file, "r") as opened:
-        budget.take(_check(opened, budget))
+    with _opened(file) as (root, texts):
+        budget.take(_check(root, budget, texts))
 
 
 def read_note(file: BinaryIO, name: str) -> str | None:
@@ -113,9 +110,8 @@ def read_note(file: BinaryIO, name: str) -> str | None:
     Raises:
         CheckpointError: the file is damaged.
     """
-    largest = _largest_text(file)
-    with damaged("The HDF5 file"), _h5py().File(file, "r") as opened:
-        text = _attribute(opened, name, largest)
+    with _opened(file) as (root, texts):
+        text = _attribute(root, name, texts)
         return None if text is None else str(text)
 
 
@@ -135,46 +131,24 @@ def _h5py():
     return h5py
 
 
-def _largest_text(file: BinaryIO) -> int:
-    """Bytes of the longest text of a file, whatever refers to it.
-
-    A file may have it once and refer to it from thousands of places. HDF5
-    itself reads a damaged list of texts without end.
-
-    Raises:
-        CheckpointError: such a list is damaged.
-    """
-    with damaged("The HDF5 file"):
+@contextlib.contextmanager
+def _opened(file: BinaryIO) -> Iterator[tuple[Any, hdf5_texts.Texts]]:
+    """The root of a file, and its texts."""
+    with damaged("The HDF5 file"), contextlib.ExitStack() as stack:
+        content: Content
         if isinstance(file, io.BytesIO):
-            return _largest_in_heaps(file.getvalue())
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _largest_in_heaps(content)
+            content = file.getvalue()
+        else:
+            content = stack.enter_context(
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            )
+        texts = hdf5_texts.Texts(content)
+        yield stack.enter_context(_h5py().File(file, "r"))["/"], texts
 
 
-def _largest_in_heaps(content: bytes | mmap.mmap) -> int:
-    version = content[8]
-    widths = content[13:15] if version < 2 else content[9:11]
-    if widths != bytes((WIDTH, WIDTH)):
-        raise CheckpointError("The HDF5 file has sizes that Keras' have not.")
-    sizes: list[int] = []
-    start = content.find(HEAP)
-    while start >= 0:
-        (length,) = struct.unpack_from("<Q", content, start + len(HEAP))
-        at, end = start + HEADER, start + length
-        while at + HEADER <= end:
-            number, size = struct.unpack_from("<H6xQ", content, at)
-            is_free = number == 0
-            at += size if is_free else HEADER + -(-size // WIDTH) * WIDTH
-            if is_free and size < HEADER or at > end:
-                raise ValueError("a list of texts without an end")
-            sizes.append(0 if is_free else size)
-            if len(sizes) > MOST_TEXTS:
-                raise CheckpointError("The HDF5 file has texts without end.")
-        start = content.find(HEAP, start + 1)
-    return max(sizes, default=0)
-
-
-def _check(group, budget: Budget, depth: int = 0) -> int:
+def _check(
+    group, budget: Budget, texts: hdf5_texts.Texts, depth: int = 0
+) -> int:
     """Checks everything below a group; returns its bytes of numbers.
 
     Raises:
@@ -195,19 +169,25 @@ def _check(group, budget: Budget, depth: int = 0) -> int:
             raise CheckpointError(f"{path!r} refers to other files or entries.")
         entry = group[key]
         if isinstance(entry, h5py.Group):
-            total += _check(entry, budget, depth + 1)
+            total += _check(entry, budget, texts, depth + 1)
         elif isinstance(entry, h5py.Dataset):
-            _check_dataset(entry, path, budget)
+            _check_dataset(entry, path, budget, texts)
             total += entry.nbytes
         else:
             raise CheckpointError(f"{path!r} is neither a group nor an array.")
     return total
 
 
-def _check_dataset(data, path: str, budget: Budget) -> None:
+def _check_dataset(
+    data, path: str, budget: Budget, texts: hdf5_texts.Texts
+) -> None:
     if data.external or data.is_virtual:
         raise CheckpointError(f"{path!r} refers to other files.")
-    if data.dtype.kind not in "fiub" and not _is_bfloat16(data):
+    # Keras reads it too.
+    is_bfloat16 = _attribute(data, "dtype", texts) == "bfloat16"
+    if data.dtype.kind not in "fiub" and not (
+        is_bfloat16 and data.dtype == BFLOAT16
+    ):
         raise CheckpointError(f"{path!r} is not of numbers: {data.dtype}")
     # A filter unpacks a stored chunk to whatever it says.
     if data.id.get_create_plist().get_nfilters():
@@ -219,13 +199,13 @@ def _check_dataset(data, path: str, budget: Budget) -> None:
         budget.take(math.prod(data.chunks) * data.dtype.itemsize)
 
 
-def _attribute(entry, name: str, largest: int):
-    """An attribute, or None; whatever refers to texts is not too long.
+def _attribute(entry, name: str, texts: hdf5_texts.Texts):
+    """An attribute: a text, a list of texts, or what else it is; or None.
 
     Args:
         entry: that has it.
         name: of the attribute.
-        largest: of `_largest_text`.
+        texts: of the file.
 
     Raises:
         CheckpointError: it is too long.
@@ -233,21 +213,26 @@ def _attribute(entry, name: str, largest: int):
     if name not in entry.attrs:
         return None
     found = entry.attrs.get_id(name)
-    count = math.prod(found.shape)
-    size = largest if found.dtype.kind == "O" else found.dtype.itemsize
-    if count * size > LARGEST_ATTRIBUTE:
+    if found.dtype.kind == "O":
+        h5py = _h5py()
+        if h5py.check_string_dtype(found.dtype) is None:
+            raise CheckpointError(f"The attribute {name!r} is no text.")
+        address = h5py.h5o.get_info(entry.id).addr
+        several = texts.of_attribute(address, name)
+        return several if found.shape else several[0]
+    if math.prod(found.shape) * found.dtype.itemsize > LARGEST_ATTRIBUTE:
         raise CheckpointError(f"The attribute {name!r} has no end.")
     return entry.attrs[name]
 
 
 def _read_keras3(
-    group, parent: str, depth: int, budget: Budget, largest: int
+    group, parent: str, depth: int, budget: Budget, texts: hdf5_texts.Texts
 ) -> dict[str, np.ndarray]:
     """Of a group and those in it: each layer has a group `vars`."""
     found: dict[str, np.ndarray] = {}
     name = parent
     if "vars" in group:
-        own = str(_attribute(group["vars"], "name", largest) or "")
+        own = str(_attribute(group["vars"], "name", texts) or "")
         name = f"{parent}/{own[:LONGEST_NAME]}" if parent else own
         if depth == 0:  # the model itself
             name = ""
@@ -260,18 +245,13 @@ def _read_keras3(
         below = group.get(key, getclass=True)
         if key != "vars" and below is type(group["/"]):
             found.update(
-                _read_keras3(group[key], name, depth + 1, budget, largest)
+                _read_keras3(group[key], name, depth + 1, budget, texts)
             )
     return found
 
 
-def _is_bfloat16(data) -> bool:
-    """Whether Keras wrote numbers of bfloat16, which HDF5 has not."""
-    return data.dtype == "V2" and data.attrs.get("dtype") == "bfloat16"
-
-
 def _array(data, path: str, budget: Budget) -> np.ndarray:
-    if _is_bfloat16(data):
+    if data.dtype == BFLOAT16:
         budget.take(3 * data.nbytes + len(path))
         return bfloat16.to_float32(np.asarray(data).view("<u2"))
     budget.take(data.nbytes + len(path))
@@ -285,11 +265,13 @@ def _role(layer: str, index: int) -> str:
     return roles[index] if index < len(roles) else str(index)
 
 
-def _read_keras2(opened, budget: Budget, largest: int) -> dict[str, np.ndarray]:
+def _read_keras2(
+    opened, budget: Budget, texts: hdf5_texts.Texts
+) -> dict[str, np.ndarray]:
     found = {}
-    for layer in _attribute(opened, "layer_names", largest):
+    for layer in _attribute(opened, "layer_names", texts):
         group = opened[layer]
-        for name in _attribute(group, "weight_names", largest):
+        for name in _attribute(group, "weight_names", texts):
             text = name.decode() if isinstance(name, bytes) else str(name)
             own = "/".join(text.split(":")[0].split("/")[-2:])
             found[own] = _array(group[name], own, budget)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nonlocal_tf as nl
-from nonlocal_tf.weights import hdf5
+from nonlocal_tf.weights import hdf5, hdf5_texts
 from nonlocal_tf.weights.errors import CheckpointError
 from tests import harness
 from tests.models.tiny import tiny
@@ -283,7 +283,7 @@ def test_one_text_at_many_places_is_refused(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = ["x" * 1_000_000] + ["a"] * 40
-    with pytest.raises(CheckpointError, match="'layer_names' has no end"):
+    with pytest.raises(CheckpointError, match="'layer_names' have no end"):
         read(path)
 
 
@@ -304,7 +304,11 @@ def test_a_list_of_texts_without_an_end_is_refused(tmp_path):
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = ["conv1", "logits"]
     content = bytearray(path.read_bytes())
-    free = content.index(hdf5.HEAP) + 3 * hdf5.HEADER + 2 * hdf5.WIDTH
+    free = (
+        content.index(hdf5_texts.HEAP)
+        + 3 * hdf5_texts.HEADER
+        + 2 * hdf5_texts.WIDTH
+    )
     assert content[free : free + 8] == bytes(8)  # behind both is what is free
     content[free + 8 : free + 16] = bytes(8)  # of no size, for ever
     path.write_bytes(content)
