@@ -1,6 +1,7 @@
 """Weights in HDF5: those of our networks and of Keras' ResNets."""
 
 import shutil
+import struct
 import zipfile
 import zlib
 
@@ -299,18 +300,40 @@ def test_bfloat16_of_keras_is_read(tmp_path):
     assert found.tolist() == [1.0, -2.0]
 
 
-def test_a_list_of_texts_without_an_end_is_refused(tmp_path):
+@pytest.fixture
+def with_texts(tmp_path):
+    """A file with two texts, its content, and the place of their heap."""
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = ["conv1", "logits"]
     content = bytearray(path.read_bytes())
-    free = (
-        content.index(hdf5_texts.HEAP)
-        + 3 * hdf5_texts.HEADER
-        + 2 * hdf5_texts.WIDTH
-    )
-    assert content[free : free + 8] == bytes(8)  # behind both is what is free
-    content[free + 8 : free + 16] = bytes(8)  # of no size, for ever
+    return path, content, content.index(hdf5_texts.HEAP)
+
+
+def damaged(path, content):
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="damaged or cut off"):
         read(path)
+
+
+def test_a_list_of_texts_without_an_end_is_refused(with_texts):
+    path, content, heap = with_texts
+    free = heap + 3 * hdf5_texts.HEADER + 2 * hdf5_texts.WIDTH
+    assert content[free : free + 8] == bytes(8)  # behind both is what is free
+    content[free + 8 : free + 16] = bytes(8)  # of no size, for ever
+    damaged(path, content)
+
+
+def test_a_text_that_is_said_to_be_longer_is_refused(with_texts):
+    path, content, heap = with_texts
+    first = content.index(struct.pack("<QI", heap, 1)) - 4  # behind its length
+    content[first : first + 4] = b"\xff\xff\xff\x7f"  # 2 GB of memory
+    damaged(path, content)
+
+
+def test_texts_are_those_of_h5py(with_texts):
+    path, content, _ = with_texts
+    with h5py.File(path) as file:
+        address = h5py.h5o.get_info(file["/"].id).addr
+    texts = hdf5_texts.Texts(bytes(content))
+    assert texts.of_attribute(address, "layer_names") == ["conv1", "logits"]
