@@ -10,6 +10,7 @@ import io
 import math
 import zipfile
 from collections.abc import Sequence
+from typing import BinaryIO
 
 import keras
 import numpy as np
@@ -27,6 +28,7 @@ HEADERS = {
     (2, 0): npy.read_array_header_2_0,
 }
 LONGEST_HEADER = 10_000
+NUMBERS = "fiub"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +84,25 @@ def read(
         raise UserError(f"{path}: {error}") from error
 
 
+def check(file: BinaryIO) -> None:
+    """Raises before arrays of numbers and text take more memory than they are.
+
+    Args:
+        file: an archive of `numpy.savez`, which is left at its start.
+
+    Raises:
+        CheckpointError: an array is compressed, cut off or of other values.
+    """
+    with zips.opened(file, Budget(file.seek(0, io.SEEK_END))) as archive:
+        total = sum(
+            _read_header(archive, name, f"{NUMBERS}US").nbytes
+            for name in archive.namelist()
+        )
+        if total > file.seek(0, io.SEEK_END):
+            raise CheckpointError("It has the same array several times.")
+    file.seek(0)
+
+
 class _OtherModelError(CheckpointError):
     """The arrays are those of another model."""
 
@@ -109,7 +130,9 @@ def _read(archive, names, variables, budget) -> list[np.ndarray]:
     ]
 
 
-def _read_header(archive: zipfile.ZipFile, name: str) -> _Header:
+def _read_header(
+    archive: zipfile.ZipFile, name: str, kinds: str = NUMBERS
+) -> _Header:
     """What is said of an array, without reading it."""
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise CheckpointError(f"{name!r} is compressed.")
@@ -118,7 +141,7 @@ def _read_header(archive: zipfile.ZipFile, name: str) -> _Header:
         if version not in HEADERS:
             raise CheckpointError(f"{name!r} has the format {version}.")
         header = _Header(*HEADERS[version](content, LONGEST_HEADER))
-        if header.dtype.kind not in "fiub" or header.dtype.subdtype:
+        if header.dtype.kind not in kinds or header.dtype.subdtype:
             raise CheckpointError(f"{name!r} is not of numbers.")
         if header.nbytes > archive.getinfo(name).file_size:
             raise CheckpointError(f"{name!r} is cut off.")

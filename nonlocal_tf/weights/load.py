@@ -31,6 +31,10 @@ def load_weights(
     `kept` and `unused`: the classifier, if the file has none or one of other
     classes; and non-local blocks, if the file has none at all.
 
+    The weights may be under any key of the file and have any common prefix.
+    If there are several, the averaged ones (EMA) are taken, else those under
+    the more usual key; the report says so as `selected`.
+
     Networks want the pixels they were trained on: RGB, for the authors' and
     SlowFast's as `nonlocal_tf.preprocess.normalize` has them; for mmaction2
     and torchvision less (123.675, 116.28, 103.53), over (58.395, 57.12,
@@ -45,7 +49,8 @@ def load_weights(
         path: Caffe2 `.pkl` of the authors, SlowFast `.pyth` or `.pkl`,
             mmaction2 or torchvision `.pth`, ResNet of `keras.applications`
             (`.h5`), or our own `.keras` and `.weights.h5`. No code in the file
-            is run.
+            is run, and reading it takes no more memory than four times the
+            file and 64 MB.
         new_head: leave the classifier as it is, also if that of the file
             would fit.
 

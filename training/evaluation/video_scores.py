@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from training import files, finite, json_text, table
+from nonlocal_tf.weights.errors import CheckpointError
+from training import checkpoint_arrays, files, finite, json_text, table
 from training.errors import UserError
 from training.evaluation import metrics
 from training.remote import Path
@@ -129,10 +130,19 @@ def unpacked(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is damaged.
     """
+    if files.is_endless(path):
+        raise ValueError(f"{path} cannot be read: {files.ENDLESS}.")
     try:
-        with path.open("rb") as file, np.load(file) as saved:
-            return {name: saved[name] for name in saved.files}
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        with path.open("rb") as file:
+            checkpoint_arrays.check(file)
+            with np.load(file) as saved:
+                return {name: saved[name] for name in saved.files}
+    except (
+        CheckpointError,
+        zipfile.BadZipFile,
+        EOFError,
+        OSError,
+    ) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
 
 

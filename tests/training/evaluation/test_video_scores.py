@@ -205,3 +205,10 @@ def test_a_file_of_scores_with_another_chance_is_still_read(tmp_path):
     arrays["about"] = np.array(json.dumps(about))
     path.write_bytes(video_scores.packed(**arrays))
     assert video_scores.figures(video_scores.load(path))["chance"] == 1 / 3
+
+
+def test_compressed_scores_are_not_unpacked(tmp_path):
+    path = tmp_path / "scores.npz"
+    np.savez_compressed(path, scores=np.zeros(10_000_000), about="{}")
+    with pytest.raises(UserError, match="'scores.npy' is compressed"):
+        video_scores.load(path)
