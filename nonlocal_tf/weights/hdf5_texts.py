@@ -76,7 +76,7 @@ class Texts:
         base = 12 if not old else 24 + 4 * version
         is_usual = widths == bytes((WIDTH, WIDTH))
         if not is_usual or self._unpack("Q", base) != (0,):
-            raise CheckpointError("The HDF5 file has sizes that Keras' do not.")
+            raise ValueError("a layout that Keras' files do not have")
 
     def _list_heap(self, start: int) -> None:
         (length,) = self._unpack("Q", start + len(HEAP))
