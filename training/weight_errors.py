@@ -43,7 +43,7 @@ def shown(
 
 
 def of_recipe(own: str, network: str) -> str:
-    """What to do about a file that does not fit a recipe's network.
+    """Advice on a file that does not fit a recipe's network.
 
     Args:
         own: the name of the recipe's network.
@@ -67,7 +67,7 @@ def of_recipe(own: str, network: str) -> str:
 
 
 def of_detector(network: str) -> str:
-    """What to do about a file that does not fit a recipe's detector."""
+    """Advice on a file that does not fit a recipe's detector."""
     return (
         "Give the detector the layers and heads of the file, such as with "
         "--set detector.layers=3,4,23,3, or another file."
@@ -75,7 +75,7 @@ def of_detector(network: str) -> str:
 
 
 def of_detector_file(network: str) -> str:
-    """What to do about a file that is not of a detector that is built here."""
+    """Advice on a file that is not of a detector that is built here."""
     return (
         "Give a Mask or Keypoint R-CNN with a feature pyramid, of torchvision "
         "or detectron2."
@@ -83,7 +83,7 @@ def of_detector_file(network: str) -> str:
 
 
 def of_conversion(network: str) -> str:
-    """What to do about a file whose network does not show."""
+    """Advice on a file whose network does not show."""
     return (
         "Other networks are converted in Python alone, by nl.load_weights and "
         "nl.weights.save_weights."

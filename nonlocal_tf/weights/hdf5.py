@@ -212,15 +212,16 @@ def _attribute(entry, name: str, texts: hdf5_texts.Texts):
     """
     if name not in entry.attrs:
         return None
-    found = entry.attrs.get_id(name)
-    if found.dtype.kind == "O":
+    attribute = entry.attrs.get_id(name)
+    if attribute.dtype.kind == "O":
         h5py = _h5py()
-        if h5py.check_string_dtype(found.dtype) is None:
+        if h5py.check_string_dtype(attribute.dtype) is None:
             raise CheckpointError(f"The attribute {name!r} is no text.")
         address = h5py.h5o.get_info(entry.id).addr
-        several = texts.of_attribute(address, name)
-        return several if found.shape else several[0]
-    if math.prod(found.shape) * found.dtype.itemsize > LARGEST_ATTRIBUTE:
+        values = texts.of_attribute(address, name)
+        return values if attribute.shape else values[0]
+    size = math.prod(attribute.shape) * attribute.dtype.itemsize
+    if size > LARGEST_ATTRIBUTE:
         raise CheckpointError(f"The attribute {name!r} has no end.")
     return entry.attrs[name]
 

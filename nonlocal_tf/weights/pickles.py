@@ -11,48 +11,23 @@ named: they become objects without content, since nobody wants it.
 import dataclasses
 import io
 import mmap
-import pickletools
-import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import numpy as np
 
+from nonlocal_tf.weights import pickle_operations as operations
 from nonlocal_tf.weights.budget import Budget
 from nonlocal_tf.weights.errors import CheckpointError, damaged
 
 Content = bytes | mmap.mmap
-# Longer whole numbers are no sizes, shapes or keys.
-LONGEST_INTEGER = 64
 KEYS = (str, bytes, int, float, bool, type(None))
 MOST_AXES = 32
 # Counted for every item of what a file turns into something else.
 OVERHEAD = 64
 # Pickles of weights have some ten thousand operations.
 MOST_OPERATIONS = 2_000_000
-# Bytes counted for an operation: what it makes, and its place on the stack.
-COST = 96
-COSTS = {
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), 160),
-    **dict.fromkeys(("EMPTY_DICT", "DICT"), 256),
-    **dict.fromkeys(("GLOBAL", "STACK_GLOBAL", "BINPERSID"), 512),
-    **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX"), 512),
-}
-COST_OF_PAIR = 160
-# Python keeps text with other letters than Latin-1's in up to four bytes a
-# letter; long text is that of arrays, which has none.
-LONGEST_WIDE_TEXT = 2**20
-WIDE_UTF8 = re.compile(rb"[\xc4-\xff]")
-WIDE_ESCAPES = re.compile(rb"\\u(?!00)|\\U(?!000000)")
-# Operations that make text: how its bytes are read, and decoded.
-TEXTS = {
-    "UNICODE": (lambda file: file.readline()[:-1], "raw-unicode-escape"),
-    "SHORT_BINUNICODE": (pickletools.read_bytes1, "utf-8"),
-    "BINUNICODE": (pickletools.read_bytes4, "utf-8"),
-    "BINUNICODE8": (pickletools.read_bytes8, "utf-8"),
-}
-OPERATIONS = {one.code.encode("latin-1"): one for one in pickletools.opcodes}
 
 
 class Inert:
@@ -229,21 +204,21 @@ class Machine:
         source: Any = io.BytesIO(content) if is_bytes else content
         file: IO[bytes] = source
         for _ in range(MOST_OPERATIONS):
-            operation = OPERATIONS.get(file.read(1))
+            operation = operations.ALL.get(file.read(1))
             if operation is None:
                 raise ValueError("what is no operation, or an early end")
             name = operation.name
-            self._budget.take(COSTS.get(name, COST))
-            if name in TEXTS:
-                self._push(_text(*TEXTS[name], file))
+            self._budget.take(operations.COSTS.get(name, operations.COST))
+            if name in operations.TEXTS:
+                self._push(operations.text(name, file))
                 continue
             argument: Any = operation.arg and operation.arg.reader(file)
             if name == "STOP":
                 return self._stack.pop()
-            if name in CONSTANTS:
-                self._stack.append(CONSTANTS[name])
-            elif name in LITERALS:
-                self._push(_literal(argument))
+            if name in operations.CONSTANTS:
+                self._stack.append(operations.CONSTANTS[name])
+            elif name in operations.LITERALS:
+                self._push(operations.literal(argument))
             elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
                 self._memo[argument] = self._stack[-1]
             elif name in ("GET", "BINGET", "LONG_BINGET"):
@@ -376,7 +351,7 @@ class Machine:
     def _update(self, items: list) -> None:
         target = self._stack[-1]
         if isinstance(target, dict):
-            self._budget.take(COST_OF_PAIR * len(items) // 2)
+            self._budget.take(operations.COST_OF_PAIR * len(items) // 2)
             for key, value in zip(items[::2], items[1::2], strict=True):
                 # Only what is hashed at once; no weight has another name.
                 if isinstance(key, KEYS):
@@ -412,40 +387,6 @@ class Machine:
             elif isinstance(one, (list, tuple, dict)):
                 self._budget.take(OVERHEAD * len(one))
         self._stack.append(function.make(*arguments))
-
-
-CONSTANTS = {
-    "NONE": None,
-    "NEWTRUE": True,
-    "NEWFALSE": False,
-    "EMPTY_TUPLE": (),
-}
-LITERALS = {
-    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"),
-    *("FLOAT", "BINFLOAT"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING"),
-    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-}
-
-
-def _text(read: Callable, encoding: str, file) -> str:
-    content = read(file)
-    if len(content) > LONGEST_WIDE_TEXT:
-        wide = WIDE_UTF8 if encoding == "utf-8" else WIDE_ESCAPES
-        if wide.search(content):
-            raise CheckpointError(
-                "The file has long text of other letters than Latin-1's, "
-                "which weights do not need."
-            )
-    return content.decode(
-        encoding, "surrogatepass" if encoding == "utf-8" else "strict"
-    )
-
-
-def _literal(value):
-    if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER * 8:
-        raise CheckpointError("The file has a number with no end.")
-    return bytes(value) if isinstance(value, bytearray) else value
 
 
 def load(content: Content, more=None, storage=None, budget=None):

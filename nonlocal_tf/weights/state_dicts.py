@@ -98,27 +98,29 @@ def select(saved, is_known: IsKnown, budget: Budget) -> Selection:
         if not OF_OPTIMIZERS.search(key)
     ]
     keys = _listed(saved)
-    known = [
+    networks = [
         dataclasses.replace(candidate, keys=keys)
         for key, values in dictionaries
         for candidate in _candidates(key, values, is_known)
     ]
-    if known:
-        first = min(known, key=lambda one: _rank(one, known))
-        rest = tuple(one.key for one in known if one is not first)
-        if rest and _rank(first, known) >= (1, len(USUAL)):
-            raise CheckpointError(_ambiguous(known))
-        return dataclasses.replace(first, passed_over=rest)
-    others = [Selection(values, key, keys=keys) for key, values in dictionaries]
-    if not others:
+    if networks:
+        chosen = min(networks, key=lambda network: _rank(network, networks))
+        passed_over = tuple(n.key for n in networks if n is not chosen)
+        if passed_over and _rank(chosen, networks) >= (1, len(USUAL)):
+            raise CheckpointError(_ambiguous(networks))
+        return dataclasses.replace(chosen, passed_over=passed_over)
+    unknown = [
+        Selection(values, key, keys=keys) for key, values in dictionaries
+    ]
+    if not unknown:
         return Selection({}, keys=keys)
-    return min(others, key=lambda one: _rank(one, others))
+    return min(unknown, key=lambda selection: _rank(selection, unknown))
 
 
 def _ambiguous(selections: list[Selection]) -> str:
     listed = ", ".join(
-        f"{one.key!r} ({len(one.values)} arrays)"
-        for one in selections[:MOST_LISTED]
+        f"{selection.key!r} ({len(selection.values)} arrays)"
+        for selection in selections[:MOST_LISTED]
     )
     return (
         "The file has several dictionaries of weights, and none is named as "
@@ -127,22 +129,22 @@ def _ambiguous(selections: list[Selection]) -> str:
     )
 
 
-def _rank(one: Selection, all_of: list[Selection]) -> tuple[int, int]:
-    """Which is taken: averaged weights, then by the order of `USUAL`."""
-    parts = one.key.split(".")
+def _rank(selection: Selection, selections: list[Selection]) -> tuple[int, int]:
+    """Order of preference: averaged weights, then by the order of `USUAL`."""
+    parts = selection.key.split(".")
     usual = [USUAL.index(part) for part in parts if part in USUAL]
     position = min(usual, default=len(USUAL))
-    if not one.key:
+    if not selection.key:
         return 1, -1
     # When it saves, mmengine exchanges the two: the average, with a counter,
     # is the network's and the network's is the average.
     is_swapped = any(
         other.key == "ema_state_dict" and "steps" in other.ignored
-        for other in all_of
+        for other in selections
     )
     if is_swapped:
-        return int(one.key != "state_dict"), position
-    return int(not AVERAGED.search(one.key)), position
+        return int(selection.key != "state_dict"), position
+    return int(not AVERAGED.search(selection.key)), position
 
 
 def _dictionaries(
@@ -185,9 +187,9 @@ def _candidates(
         path = f"{key}.{prefix}" if key and prefix else key or prefix
         return Selection(own, path.rstrip("./"), ignored=tuple(ignored))
 
-    found = _without_prefix(names, is_known)
-    if found is not None:
-        yield selection("", found)
+    network = _without_prefix(names, is_known)
+    if network is not None:
+        yield selection("", network)
         return
     parts: dict[str, dict[str, str]] = {}
     for name, full in names.items():
@@ -198,8 +200,8 @@ def _candidates(
         for prefix, names in parts.items()
     }
     if all(network is not None for network in networks.values()):
-        for prefix, network in networks.items():
-            yield selection(prefix, network)
+        for prefix, stripped in networks.items():
+            yield selection(prefix, stripped)
 
 
 def _without_prefix(
