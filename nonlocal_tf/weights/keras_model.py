@@ -9,6 +9,7 @@ import contextlib
 import math
 import os
 import re
+import threading
 from collections.abc import Iterator
 
 import keras
@@ -24,6 +25,8 @@ MENDED, MENDED_312 = (3, 15, 1), (3, 12, 4)
 DESCRIPTIONS = ("config.json", "metadata.json")
 # Bytes of weights that a file of so many bytes may have.
 TIMES, LEAST = 2, 2**22
+# One at a time, as a load replaces a method of all layers.
+LOADING = threading.RLock()
 TOO_LARGE = (
     "The layers of the file are far larger than its weights: it is not opened, "
     "as it may be made to fill memory."
@@ -43,7 +46,7 @@ def load(path: str | os.PathLike) -> keras.Model:
         check_keras(keras.__version__)
         size = os.fstat(file.fileno()).st_size
         _check_archive(file, Budget(size))
-        with damaged("The model"), _counted_weights(size):
+        with damaged("The model"), LOADING, _counted_weights(size):
             model = keras.models.load_model(path)
         for variable in model.weights:
             if keras.backend.is_float_dtype(variable.dtype):

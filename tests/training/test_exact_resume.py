@@ -38,8 +38,8 @@ def stop_after(step, monkeypatch):
 def end_of(run):
     """Variables, their moving averages and the rows of metrics.csv."""
     checkpoint = checkpoints.latest(run)
-    average = checkpoints.read_average(checkpoint)
     model, *_ = run_model.load_trained(run)
+    average = checkpoints.read_average(checkpoint, model.trainable_variables)
     checkpoints.restore(model, checkpoint)
     rows = list(csv.DictReader(run.metrics_path.read_text().splitlines()))
     figures = [
