@@ -52,6 +52,9 @@ def finetune() -> Recipe:
     - Colours vary and labels are smoothed, as some dozen videos are soon learnt
       by heart. With dropout of one half motion was not learnt.
     - More steps than 300, which told motion less well.
+
+    What things look like is not learnt from so few videos: that needs weights
+    trained on more.
     """
     return Recipe(
         name="finetune",
