@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Sequence
 
 import keras
 from keras import layers
@@ -109,11 +110,11 @@ def _describe(layer: keras.Layer) -> str:
     return ""
 
 
-def _by(sizes) -> str:
+def _by(sizes: Sequence[int]) -> str:
     return "x".join(map(str, sizes))
 
 
-def _strides(strides) -> str:
+def _strides(strides: Sequence[int]) -> str:
     return f", stride {_by(strides)}" if max(strides) > 1 else ""
 
 
@@ -126,7 +127,7 @@ def _counts(cost: Cost) -> tuple[str, str]:
     )
 
 
-def _aligned(rows) -> str:
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

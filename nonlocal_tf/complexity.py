@@ -8,11 +8,13 @@ product and the concatenation take fewer here (`nonlocal_tf.ops`).
 
 import dataclasses
 import math
+from typing import Any
 
 import keras
 from keras import layers
 
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.typing import Tensor
 
 CONVOLUTIONS = (layers.Conv2D, layers.Conv3D)
 
@@ -86,7 +88,9 @@ def layer_costs(
     return costs
 
 
-def layer_shapes(model: keras.Model, shape: tuple[int, ...] | None = None):
+def layer_shapes(
+    model: keras.Model, shape: tuple[int, ...] | None = None
+) -> list[tuple[keras.Layer, tuple[int, ...], tuple[int, ...]]]:
     """(layer, input shape, output shape) of a model's layers, in order.
 
     Args:
@@ -116,7 +120,7 @@ def layer_shapes(model: keras.Model, shape: tuple[int, ...] | None = None):
         )
     found: list[tuple] = []
 
-    def call(layer, *args, **kwargs):
+    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Tensor:
         # A layer may be called several times: the name counts the calls.
         out = _Shapes(layer, f"call_{len(found)}")(*args, **kwargs)
         first, result = keras.tree.flatten(args)[0], keras.tree.flatten(out)[0]
@@ -135,14 +139,14 @@ def layer_shapes(model: keras.Model, shape: tuple[int, ...] | None = None):
 class _Shapes(keras.Operation):
     """A layer's shapes, without calling it or making weights anew."""
 
-    def __init__(self, layer, name):
+    def __init__(self, layer: keras.Layer, name: str):
         super().__init__(name=name)
         self._of = layer
 
-    def call(self, *args, **kwargs):
+    def call(self, *args: Any, **kwargs: Any) -> Any:
         return self._of(*args, **kwargs)
 
-    def compute_output_spec(self, *args, **kwargs):
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         return self._of.compute_output_spec(*args, **kwargs)
 
 

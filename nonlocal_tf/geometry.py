@@ -18,6 +18,7 @@ from keras import layers
 
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.pooling import MaxPool
+from nonlocal_tf.typing import Tensor
 
 OURS = (Conv2D, Conv3D, MaxPool)  # whose padding is a number an axis
 POOLS = (
@@ -103,7 +104,9 @@ class Axis:
         )
 
 
-def cells(tensor, source, sizes: Sequence[int]) -> tuple[Axis, ...]:
+def cells(
+    tensor: Tensor, source: Tensor, sizes: Sequence[int]
+) -> tuple[Axis, ...]:
     """The cells of a feature map in a network.
 
     Args:
@@ -150,7 +153,9 @@ def cells(tensor, source, sizes: Sequence[int]) -> tuple[Axis, ...]:
     return known[id(tensor)]
 
 
-def grids(tensor, source, axes: int) -> tuple[np.ndarray, np.ndarray]:
+def grids(
+    tensor: Tensor, source: Tensor, axes: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The cells of a feature map for pixels of any size, as numbers.
 
     Where the first cell is depends on the size alone modulo the stride: what
@@ -177,7 +182,12 @@ def grids(tensor, source, axes: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(strides), first.T
 
 
-def _behind(operation, inputs, output, before) -> tuple[Axis, ...]:
+def _behind(
+    operation: keras.Operation,
+    inputs: Sequence[Tensor],
+    output: Tensor,
+    before: Sequence[tuple[Axis, ...]],
+) -> tuple[Axis, ...]:
     """The cells of an operation's output, from those of its inputs."""
     if len(before) > 1:
         return _merged(operation, before)
@@ -210,7 +220,9 @@ def _joined(outer: Axis, inner: Axis) -> Axis:
     )
 
 
-def _merged(operation, before) -> tuple[Axis, ...]:
+def _merged(
+    operation: keras.Operation, before: Sequence[tuple[Axis, ...]]
+) -> tuple[Axis, ...]:
     """Behind a sum and the like: a cell sees what any of its parts does."""
     grids = [[(a.size, a.stride) for a in axes] for axes in before]
     if any(grid != grids[0] for grid in grids):
@@ -229,7 +241,9 @@ def _merged(operation, before) -> tuple[Axis, ...]:
     )
 
 
-def _windows(layer, sizes: Sequence[int]) -> list[Window] | None:
+def _windows(
+    layer: keras.Operation, sizes: Sequence[int]
+) -> list[Window] | None:
     """A layer's windows, an axis; None for a layer that has none."""
     if isinstance(layer, layers.TimeDistributed):
         inner = _windows(layer.layer, sizes[1:])
@@ -262,7 +276,9 @@ def _windows(layer, sizes: Sequence[int]) -> list[Window] | None:
     ]
 
 
-def _zeros(padding, size: int, window: int, stride: int) -> tuple[int, int]:
+def _zeros(
+    padding: int | str, size: int, window: int, stride: int
+) -> tuple[int, int]:
     """Zeros at both ends of an axis."""
     if isinstance(padding, int):
         return padding, padding

@@ -6,6 +6,7 @@ A block relates cells of its feature maps. A cell stands for a box of pixels
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from nonlocal_tf import geometry
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.look import Cell, Look
+from nonlocal_tf.typing import Tensor
 
 # Rows of the matrix of weights that are made at a time, in numbers.
 ROWS_NUMBERS = 1 << 24
@@ -31,7 +33,7 @@ def nonlocal_blocks(model: keras.Model) -> dict[str, NonLocalBlock]:
 
 def affinity(
     model: keras.Model,
-    clip,
+    clip: Tensor,
     query: tuple[int, int, int],
     block: str | None = None,
 ) -> Look:
@@ -82,7 +84,9 @@ class Affinities:
         ValueError: as of `affinity`.
     """
 
-    def __init__(self, model: keras.Model, clip, block: str | None = None):
+    def __init__(
+        self, model: keras.Model, clip: Tensor, block: str | None = None
+    ):
         self._layer = _block(model, block)
         self.block = self._layer.name
         if len(clip.shape) != 4:
@@ -159,7 +163,7 @@ class Affinities:
         t, y, x = (int(i) for i in cells[best])
         return self.from_cell((t, y, x))
 
-    def _rows(self, queries) -> np.ndarray:
+    def _rows(self, queries: Sequence[int] | np.ndarray) -> np.ndarray:
         """Weights of the keys of cells, `(queries, keys)`."""
         rows = self._layer.affinity(self._features, queries=list(queries))
         weights = np.array(ops.convert_to_numpy(rows)[0])
@@ -188,7 +192,9 @@ def _block(model: keras.Model, name: str | None) -> NonLocalBlock:
     return layer
 
 
-def _keys(layer: NonLocalBlock, at, grid: Cell) -> tuple[list, list]:
+def _keys(
+    layer: NonLocalBlock, at: Sequence[int], grid: Cell
+) -> tuple[list, list]:
     """The first cell that a cell looks at, and how many keys an axis."""
     begin, end = [0, 0, 0], list(grid)
     if layer.axes == "space":
@@ -202,7 +208,7 @@ def _keys(layer: NonLocalBlock, at, grid: Cell) -> tuple[list, list]:
     return begin, [(e - b) // p for b, e, p in sides]
 
 
-def _own_key(layer: NonLocalBlock, at, grid: Cell) -> int:
+def _own_key(layer: NonLocalBlock, at: Sequence[int], grid: Cell) -> int:
     """The key that a cell is, or is pooled into; -1 where it is left out."""
     begin, keys = _keys(layer, at, grid)
     sides = zip(at, begin, layer.pool_size, strict=True)
@@ -212,7 +218,9 @@ def _own_key(layer: NonLocalBlock, at, grid: Cell) -> int:
     return int(np.ravel_multi_index(own, keys))
 
 
-def _on_grid(weights: np.ndarray, layer: NonLocalBlock, at: Cell, grid: Cell):
+def _on_grid(
+    weights: np.ndarray, layer: NonLocalBlock, at: Cell, grid: Cell
+) -> np.ndarray:
     """Weights of keys as weights of cells, `(time, height, width)`.
 
     The weight of a pooled key is shared evenly by the cells that it was pooled

@@ -1,16 +1,21 @@
 """The boxes that a region proposal network refines."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
 
+from nonlocal_tf.typing import Tensor
+
+# Height and width; None or tensors where a graph does not know them.
+Size = tuple[int | Any, int | Any]
 SIZES_PX = (32, 64, 128, 256, 512)  # of P2 to P6
 ASPECT_RATIOS = (0.5, 1.0, 2.0)  # height to width
 STRIDES = (4, 8, 16, 32, 64)
 
 
-def grid_sizes(image_size) -> list[tuple]:
+def grid_sizes(image_size: Size) -> list[Size]:
     """Heights and widths of P2 to P6 of a padded image, known or not."""
     height, width = image_size
     return [(-(-height // s), -(-width // s)) for s in STRIDES]
@@ -56,7 +61,13 @@ def pyramid_anchors(
     return found
 
 
-def anchors_at(places, image_size, grid, size_px, ratios=ASPECT_RATIOS):
+def anchors_at(
+    places: Tensor,
+    image_size: Size,
+    grid: Size,
+    size_px: float,
+    ratios: Sequence[float] = ASPECT_RATIOS,
+) -> Tensor:
     """Some anchors of a level; sizes need not be known before a graph runs.
 
     Args:

@@ -1,8 +1,11 @@
 """Boxes `x1, y1, x2, y2`: their overlap, and their coding as deltas."""
 
 import math
+from collections.abc import Sequence
 
 from keras import ops
+
+from nonlocal_tf.typing import Tensor
 
 # Of a side, at the most: exp of more is no box.
 LARGEST_LOG_RATIO = math.log(1000 / 16)
@@ -10,12 +13,12 @@ RPN_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 HEAD_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
 
-def area(boxes):
+def area(boxes: Tensor) -> Tensor:
     """Areas `(...)` of boxes `(..., 4)`."""
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
-def iou(boxes1, boxes2):
+def iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """Intersection over union of all pairs; 0 of two without area.
 
     Args:
@@ -32,7 +35,7 @@ def iou(boxes1, boxes2):
     return ops.where(there, shared / ops.where(there, union, 1.0), 0.0)
 
 
-def intersection(boxes1, boxes2):
+def intersection(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """Areas that pairs share, `(..., n, m)`."""
     boxes1, boxes2 = ops.expand_dims(boxes1, -2), ops.expand_dims(boxes2, -3)
     first = ops.maximum(boxes1[..., :2], boxes2[..., :2])
@@ -41,7 +44,7 @@ def intersection(boxes1, boxes2):
     return sides[..., 0] * sides[..., 1]
 
 
-def share_inside(boxes, regions):
+def share_inside(boxes: Tensor, regions: Tensor) -> Tensor:
     """Share of each box that lies in a region; 0 of a box without area.
 
     Args:
@@ -57,7 +60,9 @@ def share_inside(boxes, regions):
     return ops.where(there, shared / ops.where(there, of, 1.0), 0.0)
 
 
-def encode(boxes, anchors, weights=RPN_WEIGHTS):
+def encode(
+    boxes: Tensor, anchors: Tensor, weights: Sequence[float] = RPN_WEIGHTS
+) -> Tensor:
     """Deltas that lead from anchors, or proposals, to boxes.
 
     dx = (x - x_a) / w_a and dw = log(w / w_a), of middles and sides, times the
@@ -81,7 +86,9 @@ def encode(boxes, anchors, weights=RPN_WEIGHTS):
     return deltas * ops.convert_to_tensor(weights, deltas.dtype)
 
 
-def decode(deltas, anchors, weights=RPN_WEIGHTS):
+def decode(
+    deltas: Tensor, anchors: Tensor, weights: Sequence[float] = RPN_WEIGHTS
+) -> Tensor:
     """The boxes that deltas lead to, the inverse of `encode`.
 
     A side grows by at most 1000 / 16 times.
@@ -102,7 +109,7 @@ def decode(deltas, anchors, weights=RPN_WEIGHTS):
     return ops.concatenate([middle - half, middle + half], axis=-1)
 
 
-def clip(boxes, sizes):
+def clip(boxes: Tensor, sizes: Tensor) -> Tensor:
     """Boxes cut off at the border of their image.
 
     Args:
@@ -117,11 +124,11 @@ def clip(boxes, sizes):
     return ops.minimum(ops.maximum(boxes, 0.0), most)
 
 
-def has_sides(boxes, at_least):
+def has_sides(boxes: Tensor, at_least: float) -> Tensor:
     """Whether both sides of each are as long, `(...)`."""
     return ops.all(boxes[..., 2:] - boxes[..., :2] >= at_least, axis=-1)
 
 
-def _middle_and_sides(boxes):
+def _middle_and_sides(boxes: Tensor) -> tuple[Tensor, Tensor]:
     sides = boxes[..., 2:] - boxes[..., :2]
     return boxes[..., :2] + 0.5 * sides, sides

@@ -6,7 +6,7 @@ PyTorch is not needed, and no code in a file is run.
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -255,7 +255,9 @@ class _Loader:
     arrays: Mapping[str, np.ndarray]
     norm_epsilon: float
 
-    def value(self, layer: str, role: str):
+    def value(
+        self, layer: str, role: str
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
         """What a variable gets, and from which names."""
         if role in ("gamma", "beta"):
             return self._affine(layer, role)
@@ -264,7 +266,7 @@ class _Loader:
         value = self.arrays[name]
         return _in_our_order(self._classes(layer, value), layer), (name,)
 
-    def names_of(self, layers) -> set[str]:
+    def names_of(self, layers: Collection[str]) -> set[str]:
         """What a file may have for some layers."""
         return {
             f"{name}.{end}"
@@ -273,7 +275,9 @@ class _Loader:
             for end in ("weight", "bias")
         }
 
-    def check(self, variable: keras.Variable, value, used) -> None:
+    def check(
+        self, variable: keras.Variable, value: np.ndarray, used: Sequence[str]
+    ) -> None:
         if value.shape != tuple(variable.shape):
             given = self.arrays[used[0]].shape
             raise MisfitError(
@@ -289,7 +293,9 @@ class _Loader:
                 "or zero?"
             )
 
-    def _affine(self, layer: str, role: str):
+    def _affine(
+        self, layer: str, role: str
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
         """The scale and shift that fixed statistics amount to."""
         ends = ("weight", "bias", "running_mean", "running_var")
         names = tuple(self._find(layer, end) for end in ends)
@@ -312,7 +318,7 @@ class _Loader:
             ITS_CONFIG,
         )
 
-    def _classes(self, layer: str, value):
+    def _classes(self, layer: str, value: np.ndarray) -> np.ndarray:
         """Class 0 is the background, in what has a row a class."""
         if not self.source.background_last:
             return value

@@ -6,7 +6,7 @@ from typing import Any
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.detection import anchors
 from nonlocal_tf.layers.positions import is_positive_integer
-from nonlocal_tf.models.resnet3d import EXPANSION, STRIDES_ON
+from nonlocal_tf.models.resnet3d import EXPANSION, STRIDES_ON, StrideOn
 from nonlocal_tf.models.specs import DEPTHS
 
 # Half the channels and a subsampling by 2 are the paper's, for all its blocks
@@ -85,7 +85,7 @@ class DetectorConfig:
     num_classes: int = 81
     layers: tuple[int, int, int, int] = DEPTHS[50]
     width: int = 64
-    stride_on: str = "3x3"
+    stride_on: StrideOn = "3x3"
     groups: int = 1
     group_width: int | None = None
     nonlocal_block: dict | None = None
@@ -136,7 +136,7 @@ class DetectorConfig:
         """All arguments of the blocks of the keypoint head."""
         return _with_defaults(self.keypoint_nonlocal_block)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.stride_on not in STRIDES_ON:
             raise ValueError(unknown("stride_on", self.stride_on, STRIDES_ON))
         self._check_groups()
@@ -157,7 +157,7 @@ class DetectorConfig:
                 f"Expected two there at least. Received: layers={self.layers}"
             )
 
-    def _check_shares(self):
+    def _check_shares(self) -> None:
         for name in ("least_score", "proposal_nms", "detection_nms"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
@@ -165,7 +165,7 @@ class DetectorConfig:
                     f"Expected `{name}` from 0 to 1. Received: {name}={value}"
                 )
 
-    def _check_groups(self):
+    def _check_groups(self) -> None:
         received = (
             f"groups={self.groups!r}, group_width={self.group_width!r}, "
             f"width={self.width!r}"

@@ -1,7 +1,8 @@
 """Mask R-CNN: from images to boxes, classes, masks and keypoints."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from nonlocal_tf.detection import (
 )
 from nonlocal_tf.detection.config import DetectorConfig
 from nonlocal_tf.detection.pyramid import build_pyramid
+from nonlocal_tf.typing import Tensor
 
 # Of the maps that boxes are read from, P2 to P5.
 SCALES = tuple(1 / stride for stride in anchors.STRIDES[:4])
@@ -49,7 +51,7 @@ class MaskRCNN(keras.Model):
         He et al., Mask R-CNN, ICCV 2017.
     """
 
-    def __init__(self, config: DetectorConfig, **kwargs):
+    def __init__(self, config: DetectorConfig, **kwargs: Any):
         super().__init__(**kwargs)
         self.config = config
         self._in_graph: Callable | None = None
@@ -62,7 +64,7 @@ class MaskRCNN(keras.Model):
         if config.keypoints:
             self.keypoint_head = heads.build_keypoint_head(config)
 
-    def call(self, inputs):
+    def call(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         sizes = inputs["sizes"]
         maps = self.pyramid(inputs["images"])
         image_size = ops.shape(inputs["images"])[1:3]
@@ -78,7 +80,7 @@ class MaskRCNN(keras.Model):
             found["heat_maps"] = tf_ops.finite(heat_maps, "keypoint head")
         return found
 
-    def in_graph(self):
+    def in_graph(self) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
         """The network as a graph, for many pictures of whatever sizes.
 
         Returns:
@@ -89,7 +91,9 @@ class MaskRCNN(keras.Model):
             self._in_graph = tf_ops.graph_of(self)
         return self._in_graph
 
-    def propose(self, maps, image_size, sizes):
+    def propose(
+        self, maps: Sequence[Tensor], image_size: anchors.Size, sizes: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Boxes that may hold an object.
 
         Args:
@@ -105,12 +109,12 @@ class MaskRCNN(keras.Model):
 
     def propose_from(
         self,
-        outputs,
-        image_size,
-        sizes,
+        outputs: Iterable[Sequence[Tensor]],
+        image_size: anchors.Size,
+        sizes: Tensor,
         pre_nms_top_n: int | None = None,
         post_nms_top_n: int | None = None,
-    ):
+    ) -> tuple[Tensor, Tensor]:
         """Boxes that may hold an object, from the outputs of the RPN.
 
         Args:
@@ -154,7 +158,9 @@ class MaskRCNN(keras.Model):
         scores, at = ops.top_k(scores, count)
         return ops.take_along_axis(found, at[..., None], axis=1), scores
 
-    def on_boxes(self, head, maps, found):
+    def on_boxes(
+        self, head: keras.Model, maps: Sequence[Tensor], found: Tensor
+    ) -> Tensor | list[Tensor]:
         """What a head says of boxes, `(batch, rois, ...)`."""
         cells = head.inputs[0].shape[1]
         x = tf_ops.roi_align(
@@ -171,7 +177,12 @@ class MaskRCNN(keras.Model):
             lambda part: ops.reshape(part, (batch, rois, *part.shape[1:])), y
         )
 
-    def classify(self, maps, proposals, sizes):
+    def classify(
+        self,
+        maps: Sequence[Tensor],
+        proposals: tuple[Tensor, Tensor],
+        sizes: Tensor,
+    ) -> dict[str, Tensor]:
         """Detections of proposals: `boxes`, `labels`, `scores`, `count`."""
         config = self.config
         outputs = self.on_boxes(self.box_head, maps, proposals[0])
@@ -254,7 +265,7 @@ def detect(
     )
 
 
-def _best(logits, count):
+def _best(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The largest logits of an image, and where they are.
 
     Args:
@@ -273,7 +284,7 @@ def _best(logits, count):
     return best, ops.minimum(at, last)
 
 
-def _of_classes(logits, labels):
+def _of_classes(logits: Tensor, labels: Tensor) -> Tensor:
     """The mask of each box's class: `(batch, d, h, w)`."""
     batch, count, *rest = ops.shape(logits)
     flat = ops.reshape(logits, (batch * count, *rest))

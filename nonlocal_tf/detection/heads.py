@@ -11,6 +11,7 @@ from keras import initializers, layers
 
 from nonlocal_tf.detection.config import DetectorConfig
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.typing import Tensor
 
 BOX_CELLS = 7
 MASK_CELLS = 14
@@ -135,7 +136,7 @@ def build_keypoint_head(config: DetectorConfig) -> keras.Model:
     return keras.Model(inputs, x, name="keypoint_head")
 
 
-def _conv(x, channels, name):
+def _conv(x: Tensor, channels: int, name: str) -> Tensor:
     return layers.Conv2D(
         channels,
         3,
@@ -146,9 +147,9 @@ def _conv(x, channels, name):
     )(x)
 
 
-def _he():
+def _he() -> initializers.Initializer:
     return initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
-def _normal(stddev):
+def _normal(stddev: float) -> initializers.Initializer:
     return initializers.RandomNormal(0.0, stddev)

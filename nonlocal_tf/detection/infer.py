@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def is_detector(path: str | os.PathLike) -> bool:
 
 
 def detector_of(
-    path: str | os.PathLike, **options
+    path: str | os.PathLike, **options: Any
 ) -> tuple[MaskRCNN, Report, transform.Pixels]:
     """Builds the detector that a file has the weights of, and loads them.
 
@@ -65,22 +66,22 @@ def detector_of(
 def _config_of(source: Source, arrays: Mapping[str, np.ndarray]) -> dict:
     """The arguments of `DetectorConfig` that a file's arrays amount to."""
 
-    def shape(layer, end="weight"):
+    def shape(layer: str, end: str = "weight") -> tuple[int, ...]:
         names = [f"{name}.{end}" for name in names_in(source, layer)]
         found = [arrays[name].shape for name in names if name in arrays]
         if not found:
             raise KeyError(f"there is no {names[0]}")
         return found[0]
 
-    def has(layer):
+    def has(layer: str) -> bool:
         return any(
             f"{name}.weight" in arrays for name in names_in(source, layer)
         )
 
-    def count(pattern):
+    def count(pattern: str) -> int:
         return next(n for n in itertools.count() if not has(pattern.format(n)))
 
-    def channels(pattern):
+    def channels(pattern: str) -> tuple[int, ...]:
         numbers = itertools.takewhile(
             lambda n: has(pattern.format(n)), itertools.count(1)
         )

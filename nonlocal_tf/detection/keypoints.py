@@ -8,11 +8,14 @@ import numpy as np
 from keras import ops
 
 from nonlocal_tf.detection.resize import cubic_weights
+from nonlocal_tf.typing import Tensor
 
 MAP_CELLS = 56  # along each side
 
 
-def encode(keypoints, boxes, cells=MAP_CELLS):
+def encode(
+    keypoints: Tensor, boxes: Tensor, cells: int = MAP_CELLS
+) -> tuple[Tensor, Tensor]:
     """The cell of each keypoint in the heat map of its box.
 
     Args:

@@ -6,10 +6,14 @@ one device that sees all. Everything is computed in float32.
 
 from keras import ops
 
+from nonlocal_tf.typing import Tensor
+
 BETA = 1 / 9  # of both box losses, as in torchvision
 
 
-def objectness(logits, labels, weights, denominator):
+def objectness(
+    logits: Tensor, labels: Tensor, weights: Tensor, denominator: Tensor
+) -> Tensor:
     """Of anchors: are they objects? A sigmoid cross entropy.
 
     Args:
@@ -22,7 +26,13 @@ def objectness(logits, labels, weights, denominator):
     return ops.sum(entropy * weights) / denominator
 
 
-def boxes(deltas, targets, weights, denominator, beta=BETA):
+def boxes(
+    deltas: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    denominator: Tensor,
+    beta: float = BETA,
+) -> Tensor:
     """How far deltas are from their targets: a smooth L1.
 
     Args:
@@ -43,7 +53,9 @@ def boxes(deltas, targets, weights, denominator, beta=BETA):
     return ops.sum(loss * weights) / denominator
 
 
-def classes(logits, labels, weights, denominator):
+def classes(
+    logits: Tensor, labels: Tensor, weights: Tensor, denominator: Tensor
+) -> Tensor:
     """Of boxes: which class? A softmax cross entropy; 0 is background.
 
     Args:
@@ -56,7 +68,13 @@ def classes(logits, labels, weights, denominator):
     return ops.sum(entropy * weights) / denominator
 
 
-def masks(logits, targets, labels, weights, denominator):
+def masks(
+    logits: Tensor,
+    targets: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    denominator: Tensor,
+) -> Tensor:
     """A sigmoid cross entropy of the labelled class's mask alone.
 
     Args:
@@ -71,7 +89,9 @@ def masks(logits, targets, labels, weights, denominator):
     return ops.sum(ops.mean(entropy, axis=(1, 2)) * weights) / denominator
 
 
-def keypoints(logits, cells, weights, denominator):
+def keypoints(
+    logits: Tensor, cells: Tensor, weights: Tensor, denominator: Tensor
+) -> Tensor:
     """A softmax over the cells of each keypoint's map.
 
     Args:
@@ -86,29 +106,29 @@ def keypoints(logits, cells, weights, denominator):
     return ops.sum(entropy * weights) / denominator
 
 
-def of_class(maps, labels):
+def of_class(maps: Tensor, labels: Tensor) -> Tensor:
     """The plane of one class: `(rois, h, w, classes)` at `(rois,)`."""
     index = ops.reshape(ops.cast(labels, "int32"), (-1, 1, 1, 1))
     return ops.squeeze(ops.take_along_axis(maps, index, axis=-1), -1)
 
 
-def smallest_denominator(count):
+def smallest_denominator(count: Tensor) -> Tensor:
     """`count` as a float32, and 1 where there is nothing: the loss is 0."""
     return ops.maximum(_float32(count), 1.0)
 
 
-def _float32(x):
+def _float32(x: Tensor) -> Tensor:
     return ops.cast(x, "float32")
 
 
-def _binary_cross_entropy(logits, targets):
+def _binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     logits = _float32(logits)
     # Of logits of any size.
     small = ops.log1p(ops.exp(-ops.abs(logits)))
     return ops.maximum(logits, 0.0) - logits * targets + small
 
 
-def _cross_entropy(logits, labels):
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     logs = ops.log_softmax(_float32(logits), axis=-1)
     index = ops.expand_dims(ops.cast(labels, "int32"), -1)
     return -ops.squeeze(ops.take_along_axis(logs, index, axis=-1), -1)

@@ -46,7 +46,7 @@ def paste(
     return pasted
 
 
-def _paste_one(image, mask, box):
+def _paste_one(image: np.ndarray, mask: np.ndarray, box: np.ndarray) -> None:
     """Writes a mask into its place of an image."""
     kept, weights = [], []
     for axis, cells in ((1, image.shape[0]), (0, image.shape[1])):

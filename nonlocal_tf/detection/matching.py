@@ -2,10 +2,18 @@
 
 from keras import ops
 
+from nonlocal_tf.typing import Tensor
+
 BELOW, BETWEEN = -1, -2
 
 
-def match(quality, low, high, keep_best=False, is_object=None):
+def match(
+    quality: Tensor,
+    low: float,
+    high: float,
+    keep_best: bool = False,
+    is_object: Tensor | None = None,
+) -> Tensor:
     """Gives each candidate the object that it overlaps most.
 
     Args:
@@ -37,7 +45,9 @@ def match(quality, low, high, keep_best=False, is_object=None):
     return ops.cast(ops.where(is_found, of, found), "int32")
 
 
-def sample(labels, uniform, count, positives):
+def sample(
+    labels: Tensor, uniform: Tensor, count: int, positives: int
+) -> tuple[Tensor, Tensor]:
     """Chooses candidates at random, positive ones first.
 
     Args:

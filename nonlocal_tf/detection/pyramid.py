@@ -8,12 +8,15 @@ References:
     Xie et al., Aggregated Residual Transformations, CVPR 2017, table 1.
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
 from nonlocal_tf.detection.config import DetectorConfig
-from nonlocal_tf.models.resnet3d import Style, stage_layers, stem_layers
+from nonlocal_tf.models.resnet3d import Norm, Style, stage_layers, stem_layers
 from nonlocal_tf.models.specs import STAGES, Stem
+from nonlocal_tf.typing import Tensor
 
 STEM = Stem(1, (1, 3, 3), (1, 2, 2), pool_padding=1)
 LEVELS = (2, 3, 4, 5, 6)
@@ -35,7 +38,7 @@ def build_pyramid(config: DetectorConfig) -> keras.Model:
     return keras.Model(inputs, _merged(found, config), name="pyramid")
 
 
-def stages(images, config: DetectorConfig, norm: str) -> list:
+def stages(images: Tensor, config: DetectorConfig, norm: Norm) -> list[Tensor]:
     """The outputs of res2 to res5.
 
     Args:
@@ -70,7 +73,7 @@ def stages(images, config: DetectorConfig, norm: str) -> list:
     return found
 
 
-def _merged(outputs, config: DetectorConfig):
+def _merged(outputs: Sequence[Tensor], config: DetectorConfig) -> list[Tensor]:
     """P2 to P6 from C2 to C5: the coarser is added to the finer."""
     maps: list = []
     above = None
@@ -84,5 +87,5 @@ def _merged(outputs, config: DetectorConfig):
     return [*maps, layers.MaxPooling2D(1, 2, name="fpn_subsample")(maps[-1])]
 
 
-def _conv(x, channels, name):
+def _conv(x: Tensor, channels: int, name: str) -> Tensor:
     return layers.Conv2D(channels, 3, padding="same", name=name)(x)

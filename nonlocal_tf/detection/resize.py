@@ -4,7 +4,11 @@
 3.9 its values are up to 0.13 away.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+
+from nonlocal_tf.typing import Tensor
 
 CUBIC_A = -0.75
 
@@ -52,7 +56,7 @@ def _places(cells: int, size: int) -> np.ndarray:
     return (np.arange(size) + 0.5) * (cells / size) - 0.5
 
 
-def cubic(distance, where=np.where):
+def cubic(distance: Tensor, where: Callable = np.where) -> Tensor:
     """Keys' kernel up to two cells; `where` is that of the arrays' kind."""
     d, a = distance, CUBIC_A
     near = ((a + 2) * d - (a + 3)) * d * d + 1

@@ -13,14 +13,20 @@ Reference:
     He et al., Mask R-CNN, ICCV 2017, section 3.
 """
 
+from collections.abc import Sequence
+
 from keras import ops
 
+from nonlocal_tf.typing import Tensor
+
+# (cell, weight) of the cell before and of that behind a sample.
+Neighbours = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
 CANONICAL_LEVEL = 4
 CANONICAL_PX = 224.0
 FIRST_LEVEL, LAST_LEVEL = 2, 5
 
 
-def levels(boxes):
+def levels(boxes: Tensor) -> Tensor:
     """The level of the pyramid that each box is read from, 2 to 5.
 
     Args:
@@ -41,7 +47,15 @@ def levels(boxes):
     return ops.cast(ops.clip(level, FIRST_LEVEL, LAST_LEVEL), "int32")
 
 
-def roi_align(maps, boxes, scales, size, samples=2, aligned=False, level=None):
+def roi_align(
+    maps: Sequence[Tensor],
+    boxes: Tensor,
+    scales: Sequence[float],
+    size: int | tuple[int, int],
+    samples: int = 2,
+    aligned: bool = False,
+    level: Tensor | None = None,
+) -> Tensor:
     """Features of boxes, of the level that fits each, with static shapes.
 
     Args:
@@ -72,7 +86,7 @@ def roi_align(maps, boxes, scales, size, samples=2, aligned=False, level=None):
     )
     first = [sum(cells[:i]) for i in range(len(maps))]
 
-    def of_level(values, dtype):
+    def of_level(values: Sequence, dtype: str) -> Tensor:
         return ops.take(ops.convert_to_tensor(values, dtype), level)
 
     ends = boxes * ops.expand_dims(of_level(scales, boxes.dtype), -1)
@@ -97,7 +111,14 @@ def roi_align(maps, boxes, scales, size, samples=2, aligned=False, level=None):
     return ops.mean(y, axis=(3, 5))
 
 
-def roi_align_dense(maps, boxes, size, most, samples=None, aligned=False):
+def roi_align_dense(
+    maps: Tensor,
+    boxes: Tensor,
+    size: int | tuple[int, int],
+    most: int,
+    samples: int | None = None,
+    aligned: bool = False,
+) -> Tensor:
     """Features of one box for each map, as two products of matrices.
 
     Args:
@@ -123,11 +144,12 @@ def roi_align_dense(maps, boxes, size, most, samples=None, aligned=False):
     return ops.einsum("rjw,riwc->rijc", of_columns, x)
 
 
-def _pair(size):
-    return (size, size) if isinstance(size, int) else tuple(size)
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
 
 
-def _ends(boxes, axis, aligned):
+def _ends(boxes: Tensor, axis: int, aligned: bool) -> tuple[Tensor, Tensor]:
     """Where boxes begin, and how long they are, along x (0) or y (1)."""
     start, end = boxes[..., axis], boxes[..., axis + 2]
     if aligned:
@@ -135,7 +157,9 @@ def _ends(boxes, axis, aligned):
     return start, ops.maximum(end - start, 1.0)
 
 
-def _samples(ends, bins, samples, cells):
+def _samples(
+    ends: tuple[Tensor, Tensor], bins: int, samples: int, cells: Tensor
+) -> Neighbours:
     """The cell before and behind each sample, and their weights.
 
     Args:
@@ -156,7 +180,7 @@ def _samples(ends, bins, samples, cells):
     return _neighbours(at, ops.expand_dims(cells, -1))
 
 
-def _neighbours(at, cells):
+def _neighbours(at: Tensor, cells: Tensor) -> Neighbours:
     """The cells beside places along an axis, and their weights."""
     last = ops.cast(cells - 1, at.dtype)
     is_seen = ops.cast((at >= -1) & (at <= last + 1), at.dtype)
@@ -168,7 +192,13 @@ def _neighbours(at, cells):
     return (before, (1 - behind) * is_seen), (after, behind * is_seen)
 
 
-def _bin_weights(ends, bins, most, samples, cells):
+def _bin_weights(
+    ends: tuple[Tensor, Tensor],
+    bins: int,
+    most: int,
+    samples: int | None,
+    cells: Tensor,
+) -> Tensor:
     """How much each cell counts in each bin, `(rois, bins, cells)`."""
     start, length = ends
     dtype = start.dtype
@@ -190,7 +220,7 @@ def _bin_weights(ends, bins, most, samples, cells):
     return total
 
 
-def _take(table, index):
+def _take(table: Tensor, index: Tensor) -> Tensor:
     """Rows of each example's table: `(batch, n, c)` at `(batch, ...)`."""
     n, channels = ops.shape(table)[1:]
     shape = ops.shape(index)

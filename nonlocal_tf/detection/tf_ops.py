@@ -4,16 +4,28 @@ Nothing of it compiles under XLA but `nms`; `roi_align.roi_align` does.
 """
 
 import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import tensorflow as tf  # noqa: TID251, the one place
 
 from nonlocal_tf.detection import roi_align as gathered
 from nonlocal_tf.detection.resize import cubic
+from nonlocal_tf.typing import Tensor
 
+Structure = TypeVar("Structure")  # of tensors
 NOT_FINITE = "The outputs are not finite"
 
 
-def roi_align(maps, boxes, scales, size, samples=2, aligned=False, level=None):
+def roi_align(
+    maps: Sequence[Tensor],
+    boxes: Tensor,
+    scales: Sequence[float],
+    size: int | tuple[int, int],
+    samples: int = 2,
+    aligned: bool = False,
+    level: Tensor | None = None,
+) -> Tensor:
     """`nonlocal_tf.detection.roi_align.roi_align` by `crop_and_resize`.
 
     Equal corners of the crop make its samples those of ROIAlign: the map gets
@@ -28,8 +40,8 @@ def roi_align(maps, boxes, scales, size, samples=2, aligned=False, level=None):
     how = (scales, size, samples, aligned, level)
 
     @tf.custom_gradient
-    def value(*maps):
-        def gradient(dy):
+    def value(*maps: Tensor) -> tuple[Tensor, Callable]:
+        def gradient(dy: Tensor) -> list[Tensor]:
             in_float32 = [tf.cast(one, tf.float32) for one in maps]
             with tf.GradientTape() as tape:
                 tape.watch(in_float32)
@@ -47,11 +59,19 @@ def roi_align(maps, boxes, scales, size, samples=2, aligned=False, level=None):
     return value(*maps)
 
 
-def _fused(maps, boxes, scales, size, samples, aligned, level):
+def _fused(
+    maps: Sequence[Tensor],
+    boxes: Tensor,
+    scales: Sequence[float],
+    size: int | tuple[int, int],
+    samples: int,
+    aligned: bool,
+    level: Tensor | None,
+) -> Tensor:
     if level is None:
         level = gathered.levels(boxes) - gathered.FIRST_LEVEL
         level = level if len(maps) > 1 else 0
-    size = (size, size) if isinstance(size, int) else tuple(size)
+    height, width = (size, size) if isinstance(size, int) else size
     shape = tf.shape(boxes)
     batch, rois = shape[0], shape[1]
     level = tf.reshape(level + tf.zeros((batch, rois), tf.int32), (-1,))
@@ -64,17 +84,29 @@ def _fused(maps, boxes, scales, size, samples, aligned, level):
         here = tf.where(level == number)[:, 0]
         cells = tf.gather(flat, here) * scale
         crops = _crops(
-            feature_map, cells, tf.gather(of, here), size, samples, aligned
+            feature_map,
+            cells,
+            tf.gather(of, here),
+            (height, width),
+            samples,
+            aligned,
         )
         parts.append(crops)
         places.append(here)
     # Each box is on one level: what each place got goes back to it.
     order = tf.argsort(tf.concat(places, 0))
     y = tf.gather(tf.concat(parts, 0), order)
-    return tf.reshape(y, (batch, rois, *size, maps[0].shape[-1]))
+    return tf.reshape(y, (batch, rois, height, width, maps[0].shape[-1]))
 
 
-def _crops(feature_map, cells, of, size, samples, aligned):
+def _crops(
+    feature_map: Tensor,
+    cells: Tensor,
+    of: Tensor,
+    size: tuple[int, int],
+    samples: int,
+    aligned: bool,
+) -> Tensor:
     """Features of boxes in cells of one map, `(rois, *size, channels)`."""
     dtype = feature_map.dtype
     padded = tf.pad(
@@ -112,7 +144,7 @@ class OutputsNotFinite(ValueError):
     """A detector's outputs are not finite: its weights are to blame."""
 
 
-def finite(outputs, head):
+def finite(outputs: Structure, head: str) -> Structure:
     """Outputs of a head, unless a number of them is not finite.
 
     Args:
@@ -133,7 +165,7 @@ def finite(outputs, head):
 
 
 @contextlib.contextmanager
-def finite_errors():
+def finite_errors() -> Iterator[None]:
     """Raises OutputsNotFinite where `finite` fails within the block."""
     try:
         yield
@@ -143,7 +175,9 @@ def finite_errors():
         raise OutputsNotFinite(NOT_FINITE) from error
 
 
-def graph_of(model):
+def graph_of(
+    model: Callable,
+) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
     """A detector as a function of one picture that is traced once.
 
     Args:
@@ -158,7 +192,13 @@ def graph_of(model):
     )
 
 
-def nms(boxes, scores, threshold, count, least_score=float("-inf")):
+def nms(
+    boxes: Tensor,
+    scores: Tensor,
+    threshold: float,
+    count: int,
+    least_score: float = float("-inf"),
+) -> tuple[Tensor, Tensor]:
     """Greedy suppression of one image's boxes.
 
     Args:
@@ -181,7 +221,9 @@ def nms(boxes, scores, threshold, count, least_score=float("-inf")):
     )
 
 
-def suppressed(boxes, scores, threshold, count):
+def suppressed(
+    boxes: Tensor, scores: Tensor, threshold: float, count: int
+) -> tuple[Tensor, Tensor]:
     """Suppression in each image, with the boxes that are kept.
 
     Args:
@@ -196,7 +238,7 @@ def suppressed(boxes, scores, threshold, count):
     """
     count = min(count, boxes.shape[1])
 
-    def one(of_image):
+    def one(of_image: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         boxes, scores = of_image
         places, there = nms(boxes, scores, threshold, count, -0.5)
         is_there = tf.range(count) < there
@@ -210,7 +252,13 @@ def suppressed(boxes, scores, threshold, count):
     return tf.map_fn(one, (boxes, scores), fn_output_signature=shapes)
 
 
-def suppressed_a_class(boxes, scores, threshold, least_score, count):
+def suppressed_a_class(
+    boxes: Tensor,
+    scores: Tensor,
+    threshold: float,
+    least_score: float,
+    count: int,
+) -> dict[str, Tensor]:
     """The best boxes of all classes, after suppression in each.
 
     Args:
@@ -240,7 +288,7 @@ def suppressed_a_class(boxes, scores, threshold, least_score, count):
     return {"boxes": kept, "labels": labels, "scores": best, "count": there}
 
 
-def uniform(shape, seed, salt):
+def uniform(shape: Sequence[int | Any], seed: Tensor, salt: int) -> Tensor:
     """Random numbers in [0, 1) that are a function of seed and salt alone.
 
     Args:
@@ -250,7 +298,7 @@ def uniform(shape, seed, salt):
         salt: an integer, to draw anew with the same seed.
     """
 
-    def draw(seed, shape):
+    def draw(seed: Tensor, shape: Sequence[int | Any]) -> Tensor:
         key = tf.random.experimental.stateless_fold_in(seed, salt)
         return tf.random.stateless_uniform(shape, key)
 
@@ -264,14 +312,14 @@ def uniform(shape, seed, salt):
     )
 
 
-def decode_keypoints(maps, boxes):
+def decode_keypoints(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """`nonlocal_tf.detection.keypoints.decode` within a graph.
 
     Args and returns: as there.
     """
     cells = maps.shape[1]
 
-    def one(of_box):
+    def one(of_box: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         heat, box = of_box
         sides = tf.maximum(box[2:] - box[:2], 1.0)
         width, height = tf.unstack(tf.cast(tf.math.ceil(sides), tf.int32))
@@ -297,7 +345,7 @@ def decode_keypoints(maps, boxes):
     return tf.map_fn(one, (maps, boxes), fn_output_signature=shapes)
 
 
-def _cubic_weights(cells, size):
+def _cubic_weights(cells: int, size: Tensor) -> Tensor:
     """`nonlocal_tf.detection.resize.cubic_weights` of an unknown size."""
     at = tf.range(tf.cast(size, tf.float64)) + 0.5
     at = at * (cells / tf.cast(size, tf.float64)) - 0.5

@@ -9,6 +9,7 @@ References:
 """
 
 import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from keras import ops
@@ -25,7 +26,10 @@ from nonlocal_tf.detection import (
 )
 from nonlocal_tf.detection.detector import MaskRCNN
 from nonlocal_tf.layers.positions import is_positive_integer
+from nonlocal_tf.typing import Tensor
 
+# From a number of one replica to the sum over all replicas.
+Total = Callable[[Tensor], Tensor]
 MASK_OUT_CELLS = 2 * heads.MASK_CELLS
 
 
@@ -76,7 +80,7 @@ class TrainingConfig:
     pre_nms_top_n: int | None = None
     post_nms_top_n: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("pre_nms_top_n", "post_nms_top_n"):
             value = getattr(self, name)
             if value is not None and not is_positive_integer(value):
@@ -88,7 +92,11 @@ class TrainingConfig:
 
 
 def batch_losses(
-    model: MaskRCNN, batch: dict, config: TrainingConfig, seed, total=None
+    model: MaskRCNN,
+    batch: dict,
+    config: TrainingConfig,
+    seed: Tensor,
+    total: Total | None = None,
 ) -> dict:
     """All losses of a batch; their sum is what is trained.
 
@@ -143,7 +151,14 @@ def batch_losses(
     return found
 
 
-def _rpn_losses(model, outputs, batch, config, seed, total) -> dict:
+def _rpn_losses(
+    model: MaskRCNN,
+    outputs: Sequence[Sequence[Tensor]],
+    batch: Mapping[str, Tensor],
+    config: TrainingConfig,
+    seed: Tensor,
+    total: Total,
+) -> dict:
     """Of anchors: are they objects', and where is the object?"""
     size = tuple(batch["images"].shape[1:3])
     every = np.concatenate(
@@ -191,7 +206,13 @@ def _rpn_losses(model, outputs, batch, config, seed, total) -> dict:
     }
 
 
-def _sample_rois(proposals, scores, batch, config, seed) -> dict:
+def _sample_rois(
+    proposals: Tensor,
+    scores: Tensor,
+    batch: Mapping[str, Tensor],
+    config: TrainingConfig,
+    seed: Tensor,
+) -> dict:
     """Boxes to learn from, positive ones first.
 
     Returns:
@@ -225,7 +246,13 @@ def _sample_rois(proposals, scores, batch, config, seed) -> dict:
     }
 
 
-def _box_losses(model, maps, rois, config, total) -> dict:
+def _box_losses(
+    model: MaskRCNN,
+    maps: Sequence[Tensor],
+    rois: Mapping[str, Tensor],
+    config: TrainingConfig,
+    total: Total,
+) -> dict:
     logits, deltas = model.on_boxes(model.box_head, maps, rois["boxes"])
     labels, weights = rois["labels"], rois["weights"]
     sampled = losses.smallest_denominator(total(ops.sum(weights)))
@@ -246,7 +273,14 @@ def _box_losses(model, maps, rois, config, total) -> dict:
     }
 
 
-def _mask_loss(model, maps, rois, batch, config, total):
+def _mask_loss(
+    model: MaskRCNN,
+    maps: Sequence[Tensor],
+    rois: Mapping[str, Tensor],
+    batch: Mapping[str, Tensor],
+    config: TrainingConfig,
+    total: Total,
+) -> Tensor:
     logits = model.on_boxes(model.mask_head, maps, rois["boxes"])
     targets = mask_targets(
         _flat(_rows(batch["masks"], rois["of"])),
@@ -264,7 +298,9 @@ def _mask_loss(model, maps, rois, batch, config, total):
     )
 
 
-def mask_targets(masks, covered, rois, samples):
+def mask_targets(
+    masks: Tensor, covered: Tensor, rois: Tensor, samples: int
+) -> Tensor:
     """What the mask head is to say of boxes, from 0 to 1.
 
     Args:
@@ -288,7 +324,13 @@ def mask_targets(masks, covered, rois, samples):
     )[..., 0]
 
 
-def _keypoint_loss(model, maps, rois, batch, total):
+def _keypoint_loss(
+    model: MaskRCNN,
+    maps: Sequence[Tensor],
+    rois: Mapping[str, Tensor],
+    batch: Mapping[str, Tensor],
+    total: Total,
+) -> Tensor:
     logits = model.on_boxes(model.keypoint_head, maps, rois["boxes"])
     points = _rows(batch["keypoints"], rois["of"])
     cells, is_seen = keypoints.encode(points, rois["boxes"])
@@ -301,7 +343,12 @@ def _keypoint_loss(model, maps, rois, batch, total):
     )
 
 
-def _without_crowds(labels, candidates, batch, config):
+def _without_crowds(
+    labels: Tensor,
+    candidates: Tensor,
+    batch: Mapping[str, Tensor],
+    config: TrainingConfig,
+) -> Tensor:
     """Labels of candidates; those that lie in a crowd are no examples."""
     share = boxes.share_inside(candidates, batch["crowds"])
     if share.shape[-1] == 0:
@@ -311,7 +358,7 @@ def _without_crowds(labels, candidates, batch, config):
     return ops.where(is_in_crowd & (labels != 1), -1, labels)
 
 
-def _is_inside(candidates, sizes):
+def _is_inside(candidates: Tensor, sizes: Tensor) -> Tensor:
     """Whether anchors are within images, `(batch, anchors)`."""
     sizes = ops.cast(sizes, "float32")
     height, width = sizes[:, :1], sizes[:, 1:]
@@ -319,7 +366,7 @@ def _is_inside(candidates, sizes):
     return (x1 >= 0) & (y1 >= 0) & (x2 <= width) & (y2 <= height)
 
 
-def _sides(found):
+def _sides(found: Tensor) -> Tensor:
     """Boxes, those of padding with some side: their weight is 0."""
     first, last = found[..., :2], found[..., 2:]
     return ops.concatenate(
@@ -327,13 +374,13 @@ def _sides(found):
     )
 
 
-def _rows(x, places):
+def _rows(x: Tensor, places: Tensor) -> Tensor:
     """`(batch, n, ...)` at `(batch, k)`."""
     for _ in x.shape[2:]:
         places = ops.expand_dims(places, -1)
     return ops.take_along_axis(x, places, axis=1)
 
 
-def _flat(x):
+def _flat(x: Tensor) -> Tensor:
     """`(batch, rois, ...)` as `(batch * rois, ...)`."""
     return ops.reshape(x, (-1, *ops.shape(x)[2:]))

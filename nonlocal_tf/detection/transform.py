@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 from keras import ops
 
+from nonlocal_tf.typing import Tensor
+
 MULTIPLE_PX = 32
 
 
@@ -47,7 +49,9 @@ def resized_size(
     return height, width
 
 
-def prepare(image, short_side_px: int, long_side_px: int, pixels: Pixels = RGB):
+def prepare(
+    image: Tensor, short_side_px: int, long_side_px: int, pixels: Pixels = RGB
+) -> tuple[Tensor, tuple[int, int]]:
     """A batch of one image, normalised, scaled, and padded with zeros.
 
     Args:
@@ -68,7 +72,7 @@ def prepare(image, short_side_px: int, long_side_px: int, pixels: Pixels = RGB):
     return ops.expand_dims(x, 0), size
 
 
-def normalised(image, pixels: Pixels):
+def normalised(image: Tensor, pixels: Pixels) -> Tensor:
     """Pixels as a network wants them, float32.
 
     Args:
@@ -83,7 +87,9 @@ def normalised(image, pixels: Pixels):
     )
 
 
-def boxes_back(boxes, size: tuple[int, int], original: tuple[int, int]):
+def boxes_back(
+    boxes: Tensor, size: tuple[int, int], original: tuple[int, int]
+) -> Tensor:
     """Boxes of the scaled picture in the pixels of the original.
 
     Args:

@@ -1,10 +1,13 @@
 """A scale and a shift a channel: batch normalisation without the batch."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import initializers, layers, ops
 
 from nonlocal_tf.ops.precision import at_least_float32
+from nonlocal_tf.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("nonlocal_tf")
@@ -40,17 +43,17 @@ class Affine(layers.Layer):
 
     def __init__(
         self,
-        gamma_initializer="ones",
-        beta_initializer="zeros",
-        frozen=False,
-        **kwargs,
+        gamma_initializer: str | dict | initializers.Initializer = "ones",
+        beta_initializer: str | dict | initializers.Initializer = "zeros",
+        frozen: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.beta_initializer = initializers.get(beta_initializer)
         self.frozen = frozen
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         # autocast=False: their gradients are sums over all positions, which
         # float16 does not hold.
         self.gamma, self.beta = (
@@ -67,15 +70,15 @@ class Affine(layers.Layer):
             )
         )
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         wide = at_least_float32(x)
         gamma, beta = (ops.cast(w, wide.dtype) for w in (self.gamma, self.beta))
         return ops.cast(wide * gamma + beta, x.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "gamma_initializer": initializers.serialize(self.gamma_initializer),
@@ -84,7 +87,7 @@ class Affine(layers.Layer):
         }
 
 
-def gain_and_shift(norm) -> tuple[np.ndarray, np.ndarray]:
+def gain_and_shift(norm: layers.Layer) -> tuple[np.ndarray, np.ndarray]:
     """What a normalisation does in inference: y = gain x + shift.
 
     Args:

@@ -1,9 +1,12 @@
 """Batch normalisation with the paper's constants."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers, ops
+
+from nonlocal_tf.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("nonlocal_tf")
@@ -35,11 +38,18 @@ class BatchNormalization(layers.BatchNormalization):
         A tensor of the shape of `x`.
     """
 
-    def __init__(self, momentum=0.9, epsilon=1e-5, **kwargs):
+    def __init__(
+        self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any
+    ):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
         self.train_kernel: Callable | None = None
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self,
+        inputs: Tensor,
+        training: bool | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         in_training = training and self.trainable and not self.synchronized
         is_plain = mask is None and self.axis in (-1, inputs.ndim - 1)
         is_plain = is_plain and self.center and self.scale

@@ -1,12 +1,13 @@
 """Convolutions whose padding is the same at both ends of each axis."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras import layers
 
 from nonlocal_tf.ops.convolution import convolution, output_sizes
+from nonlocal_tf.typing import Shape, Tensor
 
 
 class _Symmetric:
@@ -24,7 +25,14 @@ class _Symmetric:
     kernel: Any
     bias: Any
 
-    def __init__(self, filters, kernel_size, strides=1, padding=None, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(  # type: ignore[call-arg]
             filters, kernel_size, strides, "valid", **kwargs
         )
@@ -55,7 +63,7 @@ class _Symmetric:
             )
         self.padding = tuple(padding)
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         return convolution(
             x,
             self.kernel,
@@ -65,12 +73,12 @@ class _Symmetric:
             self.activation,
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, *sizes, _ = input_shape
-        sizes = output_sizes(
+        output = output_sizes(
             sizes, self.kernel_size, self.strides, self.padding
         )
-        return (batch, *sizes, self.filters)
+        return (batch, *output, self.filters)
 
 
 @keras.saving.register_keras_serializable("nonlocal_tf")

@@ -1,6 +1,8 @@
 """The non-local block: z = x + W_z y, with y the non-local operation on x."""
 
 import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
@@ -10,17 +12,22 @@ from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers import pairwise as pairwise_table
 from nonlocal_tf.layers.affine import Affine, gain_and_shift
 from nonlocal_tf.layers.batch_normalization import BatchNormalization
+from nonlocal_tf.layers.pairwise import Pairwise
 from nonlocal_tf.layers.positions import (
     AXES,
+    Axes,
     Layout,
     checked_subsample,
     is_positive_integer,
     pool_size,
 )
 from nonlocal_tf.ops.pooling import max_pool
+from nonlocal_tf.typing import Shape, Tensor
 
-NORMS = ("batch", "affine", "none")
-POOL_POSITIONS = ("before", "after")
+BlockNorm = Literal["batch", "affine", "none"]
+NORMS = get_args(BlockNorm)
+PoolPosition = Literal["before", "after"]
+POOL_POSITIONS = get_args(PoolPosition)
 PROJECTIONS = ("theta", "phi", "g", "out")
 
 
@@ -116,24 +123,24 @@ class NonLocalBlock(layers.Layer):
 
     def __init__(
         self,
-        pairwise="embedded_gaussian",
-        bottleneck=None,
-        scale=None,
-        subsample=None,
-        pool_position="before",
-        axes="spacetime",
-        temporal_group_size=None,
-        norm="batch",
-        gamma_init=0.0,
-        tie_theta_phi_init=False,
-        kernel_initializer="he_normal",
-        out_initializer=None,
-        out_bias=True,
-        bn_momentum=0.9,
-        bn_epsilon=1e-5,
-        bn_synchronized=False,
-        freeze_norm=False,
-        **kwargs,
+        pairwise: str | dict | Pairwise = "embedded_gaussian",
+        bottleneck: int | None = None,
+        scale: float | Literal["rsqrt"] | None = None,
+        subsample: int | Sequence[int] | None = None,
+        pool_position: PoolPosition = "before",
+        axes: Axes = "spacetime",
+        temporal_group_size: int | None = None,
+        norm: BlockNorm = "batch",
+        gamma_init: float = 0.0,
+        tie_theta_phi_init: bool = False,
+        kernel_initializer: str | dict | initializers.Initializer = "he_normal",
+        out_initializer: str | dict | initializers.Initializer | None = None,
+        out_bias: bool = True,
+        bn_momentum: float = 0.9,
+        bn_epsilon: float = 1e-5,
+        bn_synchronized: bool = False,
+        freeze_norm: bool = False,
+        **kwargs: Any,
     ):
         # Before super(), which sets `trainable`: it looks at this one.
         self.freeze_norm = freeze_norm
@@ -159,14 +166,14 @@ class NonLocalBlock(layers.Layer):
                 "`bn_synchronized` goes with norm='batch'. "
                 "Received: norm='affine'"
             )
-        for name, value in (
+        for name, size in (
             ("bottleneck", bottleneck),
             ("temporal_group_size", temporal_group_size),
         ):
-            if value is not None and not is_positive_integer(value):
+            if size is not None and not is_positive_integer(size):
                 raise ValueError(
                     f"Expected `{name}` to be None or an integer of at least "
-                    f"1. Received: {name}={value!r}"
+                    f"1. Received: {name}={size!r}"
                 )
         if temporal_group_size is not None and axes != "spacetime":
             raise ValueError(
@@ -195,8 +202,8 @@ class NonLocalBlock(layers.Layer):
         self.kernel_initializer = _initializer(
             "kernel_initializer", kernel_initializer
         )
-        self.out_initializer = out_initializer and _initializer(
-            "out_initializer", out_initializer
+        self.out_initializer: initializers.Initializer = (
+            out_initializer and _initializer("out_initializer", out_initializer)
         )
         self.out_bias = out_bias
         self.bn_momentum = bn_momentum
@@ -204,7 +211,7 @@ class NonLocalBlock(layers.Layer):
         self.bn_synchronized = bn_synchronized
         self._layout = Layout(axes, self.temporal_group_size)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) not in (3, 4, 5) or input_shape[-1] is None:
             raise ValueError(
                 "Expected an input of rank 3, 4 or 5 with known channels: "
@@ -227,7 +234,13 @@ class NonLocalBlock(layers.Layer):
             self.pairwise.trainable = False
         self.pairwise.build(embedding, embedding, (None, None, d))
 
-    def call(self, x, training=None, return_affinity=False, queries=None):
+    def call(
+        self,
+        x: Tensor,
+        training: bool | None = None,
+        return_affinity: bool = False,
+        queries: Sequence[int] | Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         if queries is not None and not return_affinity:
             raise ValueError("`queries` goes with `return_affinity=True`.")
         self._pool_for(tuple(x.shape))  # the sizes may be others than in build
@@ -245,7 +258,9 @@ class NonLocalBlock(layers.Layer):
             return z, self._affinity(x, phi, queries)
         return z
 
-    def affinity(self, x, queries=None):
+    def affinity(
+        self, x: Tensor, queries: Sequence[int] | Tensor | None = None
+    ) -> Tensor:
         """Where positions look: the normalised weights of the sum over j.
 
         Args:
@@ -273,7 +288,9 @@ class NonLocalBlock(layers.Layer):
         (phi,) = self._keys(x, "phi")
         return self._affinity(x, phi, queries)
 
-    def _affinity(self, x, phi, queries):
+    def _affinity(
+        self, x: Tensor, phi: Tensor, queries: Sequence[int] | Tensor | None
+    ) -> Tensor:
         if queries is None:
             weights = self.pairwise.affinity(self._theta(x), phi)
             return self._layout.positions(weights, like=x)
@@ -295,7 +312,7 @@ class NonLocalBlock(layers.Layer):
         )
         return ops.reshape(weights, (batch, count, m))
 
-    def fold(self):
+    def fold(self) -> "NonLocalBlock":
         """A block without normalisation and with equal outputs in inference.
 
         The scale and shift that batch normalisation (by its moving statistics)
@@ -350,24 +367,24 @@ class NonLocalBlock(layers.Layer):
         return folded
 
     @property
-    def trainable(self):
+    def trainable(self) -> bool:
         return super().trainable
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool) -> None:
         layers.Layer.trainable.fset(self, value)
         if self.freeze_norm and self.built:
             self._norm_layer.trainable = False
 
     @property
-    def _norm_layer(self):
+    def _norm_layer(self) -> BatchNormalization | Affine:
         return self.bn if self.norm == "batch" else self.affine
 
-    def _theta(self, x):
+    def _theta(self, x: Tensor) -> Tensor:
         rows = self._layout.rows(x)
         return self.theta(rows) if self.pairwise.embeds else rows
 
-    def _keys(self, x, *names):
+    def _keys(self, x: Tensor, *names: str) -> Iterator[Tensor]:
         """phi or g, or both, of the positions that are looked at, in rows."""
         frames = self.pool_size[0] if len(self.pool_size) == 3 else 1
         before = self.pool_position == "before"
@@ -379,7 +396,7 @@ class NonLocalBlock(layers.Layer):
                 y = max_pool(y, self.pool_size)
             yield self._layout.rows(y, pooled_frames=frames)
 
-    def _build_norm(self, channels):
+    def _build_norm(self, channels: int) -> None:
         gamma = initializers.Constant(self.gamma_init)
         common = {
             "gamma_initializer": gamma,
@@ -398,7 +415,7 @@ class NonLocalBlock(layers.Layer):
             self.affine = Affine(name="affine", **common)
         self._norm_layer.build((None, None, channels))
 
-    def _pool_for(self, input_shape):
+    def _pool_for(self, input_shape: Shape) -> tuple[int, ...]:
         """The pool size an axis, checked against the input."""
         if self.built and len(input_shape) != len(self.pool_size) + 2:
             raise ValueError(
@@ -407,14 +424,20 @@ class NonLocalBlock(layers.Layer):
             )
         return pool_size(self.subsample, self._layout, input_shape)
 
-    def _resolve(self, pairwise, scale):
+    def _resolve(
+        self,
+        pairwise: str | dict | Pairwise,
+        scale: float | Literal["rsqrt"] | None,
+    ) -> Pairwise:
         options = {} if scale is None else {"scale": scale}
         if options and not isinstance(pairwise, str):
             raise ValueError(
                 "`scale` goes with the name of a pairwise function; a layer "
                 f"has its own. Received: pairwise={pairwise!r}, scale={scale!r}"
             )
-        cls = pairwise_table.PAIRWISE.get(pairwise) if options else None
+        cls = None
+        if options and isinstance(pairwise, str):
+            cls = pairwise_table.PAIRWISE.get(pairwise)
         if cls and not issubclass(cls, pairwise_table.Softmax):
             raise ValueError(
                 "`scale` applies to the Gaussian functions alone. "
@@ -427,7 +450,9 @@ class NonLocalBlock(layers.Layer):
         given = pairwise_table.get(pairwise)
         return type(given).from_config({**given.get_config(), **own})
 
-    def _projection(self, name, channels, units, use_bias=True):
+    def _projection(
+        self, name: str, channels: int, units: int, use_bias: bool = True
+    ) -> layers.Dense:
         # A 1x1x1 convolution is a dense layer on (b, n, c). One product for
         # theta, phi and g together is not faster (training/benchmarks).
         layer = layers.Dense(
@@ -441,7 +466,7 @@ class NonLocalBlock(layers.Layer):
         layer.build((None, None, channels))
         return layer
 
-    def _start_of(self, name):
+    def _start_of(self, name: str) -> Callable:
         """The initializer of the kernel of theta, phi, g or out."""
         if name == "phi" and self.tie_theta_phi_init:
             return lambda shape, dtype=None: ops.copy(self.theta.kernel)
@@ -458,12 +483,16 @@ class NonLocalBlock(layers.Layer):
             config["seed"] += PROJECTIONS.index(name)
         return type(self.kernel_initializer).from_config(config)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
     def compute_output_spec(
-        self, x, training=None, return_affinity=False, queries=None
-    ):
+        self,
+        x: Tensor,
+        training: bool | None = None,
+        return_affinity: bool = False,
+        queries: Sequence[int] | Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         if queries is not None and not return_affinity:
             raise ValueError("`queries` goes with `return_affinity=True`.")
         z = keras.KerasTensor(x.shape, dtype=self.compute_dtype)
@@ -475,7 +504,9 @@ class NonLocalBlock(layers.Layer):
         weights = keras.KerasTensor((x.shape[0], asked, keys), dtype=dtype)
         return z, weights
 
-    def positions_and_keys(self, input_shape):
+    def positions_and_keys(
+        self, input_shape: Shape
+    ) -> tuple[int | Any, int | Any]:
         """How many positions there are, and how many each of them looks at.
 
         Args:
@@ -493,7 +524,7 @@ class NonLocalBlock(layers.Layer):
         pooled = (s // p for s, p in zip(sizes, self.pool_size, strict=True))
         return positions, math.prod(pooled)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "pairwise": self._pairwise_name
@@ -520,7 +551,9 @@ class NonLocalBlock(layers.Layer):
         }
 
 
-def _initializer(argument, identifier):
+def _initializer(
+    argument: str, identifier: str | dict | initializers.Initializer
+) -> initializers.Initializer:
     """A Keras initializer that can be cloned and saved."""
     initializer = initializers.get(identifier)
     if not isinstance(initializer, initializers.Initializer):
@@ -532,21 +565,22 @@ def _initializer(argument, identifier):
     return initializer
 
 
-def _checked_queries(queries, n):
+def _checked_queries(
+    queries: Sequence[int] | Tensor, n: int | Tensor
+) -> Tensor:
     """The queries as an int32 tensor of positions from the start."""
-    given = queries
-    if not hasattr(queries, "dtype"):
-        queries = np.asarray(queries)
-    kind = keras.backend.standardize_dtype(queries.dtype)
-    if len(queries.shape) != 1 or "int" not in kind:
+    has_dtype = hasattr(queries, "dtype")
+    positions: Tensor = queries if has_dtype else np.asarray(queries)
+    kind = keras.backend.standardize_dtype(positions.dtype)
+    if len(positions.shape) != 1 or "int" not in kind:
         raise ValueError(
             "Expected `queries` to be a row of integers, the flat indices of "
-            f"positions. Received: queries={given!r}"
+            f"positions. Received: queries={queries!r}"
         )
-    if isinstance(queries, np.ndarray) and isinstance(n, int):
-        if ((queries < -n) | (queries >= n)).any():
+    if isinstance(positions, np.ndarray) and isinstance(n, int):
+        if ((positions < -n) | (positions >= n)).any():
             raise ValueError(
                 f"Expected `queries` from {-n} to {n - 1}, for {n} positions. "
-                f"Received: queries={given!r}"
+                f"Received: queries={queries!r}"
             )
-    return ops.cast(ops.convert_to_tensor(queries), "int32") % n
+    return ops.cast(ops.convert_to_tensor(positions), "int32") % n

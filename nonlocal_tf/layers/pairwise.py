@@ -7,21 +7,30 @@ one of your own under a name that `NonLocalBlock(pairwise=...)` then accepts.
 
 import math
 import numbers
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import keras
 from keras import layers, ops
 
 from nonlocal_tf import ops as nonlocal_ops
 from nonlocal_tf.choices import unknown
+from nonlocal_tf.ops.concatenation import ConcatenationMethod
+from nonlocal_tf.ops.dot_product import DotProductMethod
 from nonlocal_tf.ops.precision import at_least_float32
+from nonlocal_tf.ops.softmax import SoftmaxMethod
+from nonlocal_tf.typing import Shape, Tensor
 
+PairwiseT = TypeVar("PairwiseT", bound="Pairwise")
 PAIRWISE: dict[str, type["Pairwise"]] = {}
 
 
-def register_pairwise(name: str):
+def register_pairwise(
+    name: str,
+) -> Callable[[type[PairwiseT]], type[PairwiseT]]:
     """Class decorator: makes a `Pairwise` known as `name`."""
 
-    def register(cls):
+    def register(cls: type[PairwiseT]) -> type[PairwiseT]:
         if name in PAIRWISE:
             raise ValueError(
                 f"Pairwise function {name!r} exists already. Choose another "
@@ -33,7 +42,7 @@ def register_pairwise(name: str):
     return register
 
 
-def get(identifier, **options) -> "Pairwise":
+def get(identifier: "str | dict | Pairwise", **options: Any) -> "Pairwise":
     """The pairwise function of a name, a serialised config or an instance.
 
     Args:
@@ -84,23 +93,27 @@ class Pairwise(layers.Layer):
     embeds = True
     methods: tuple[str, ...] = ("auto",)
 
-    def __init__(self, method="auto", **kwargs):
+    def __init__(self, method: str = "auto", **kwargs: Any):
         super().__init__(**kwargs)
         if method not in self.methods:
             raise ValueError(unknown("method", method, self.methods))
         self.method = method
 
-    def build(self, theta_shape, phi_shape, g_shape):
+    def build(
+        self, theta_shape: Shape, phi_shape: Shape, g_shape: Shape
+    ) -> None:
         """Makes the weights, if the function has any."""
 
-    def affinity(self, theta, phi):
+    def affinity(self, theta: Tensor, phi: Tensor) -> Tensor:
         """Weights f(x_i, x_j) / C(x), `(batch, n, m)`."""
         raise TypeError(f"{type(self).__name__} does not show its affinity.")
 
-    def compute_output_shape(self, theta_shape, phi_shape, g_shape):
+    def compute_output_shape(
+        self, theta_shape: Shape, phi_shape: Shape, g_shape: Shape
+    ) -> Shape:
         return (*theta_shape[:2], g_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "method": self.method}
 
 
@@ -116,9 +129,15 @@ class Softmax(Pairwise):
         **kwargs: `name`, `dtype`, `trainable`.
     """
 
+    method: SoftmaxMethod
     methods = nonlocal_ops.SOFTMAX_METHODS
 
-    def __init__(self, scale=None, method="auto", **kwargs):
+    def __init__(
+        self,
+        scale: float | Literal["rsqrt"] | None = None,
+        method: SoftmaxMethod = "auto",
+        **kwargs: Any,
+    ):
         super().__init__(method, **kwargs)
         numeric = isinstance(scale, numbers.Real) and _is_finite(scale)
         numeric = numeric and not isinstance(scale, bool)
@@ -127,28 +146,28 @@ class Softmax(Pairwise):
                 "Expected `scale` to be None, 'rsqrt' or a positive number. "
                 f"Received: scale={scale!r}"
             )
-        self.scale = float(scale) if numeric else scale
+        self.scale = float(scale) if isinstance(scale, numbers.Real) else scale
 
-    def call(self, theta, phi, g):
+    def call(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
         return nonlocal_ops.softmax(
             theta, phi, g, self._factor(theta), self.method
         )
 
-    def affinity(self, theta, phi):
+    def affinity(self, theta: Tensor, phi: Tensor) -> Tensor:
         return nonlocal_ops.softmax_affinity(theta, phi, self._factor(theta))
 
-    def _factor(self, theta) -> float:
+    def _factor(self, theta: Tensor) -> float:
         if self.scale is None:
             return 1.0
         if self.scale == "rsqrt":
             return 1.0 / math.sqrt(theta.shape[-1])
         return float(self.scale)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale}
 
 
-def _is_finite(scale) -> bool:
+def _is_finite(scale: numbers.Real) -> bool:
     try:
         return 0 < float(scale) < math.inf
     except OverflowError:  # of a huge integer
@@ -184,12 +203,13 @@ class DotProduct(Pairwise):
         **kwargs: `name`, `dtype`, `trainable`.
     """
 
+    method: DotProductMethod
     methods = nonlocal_ops.DOT_PRODUCT_METHODS
 
-    def call(self, theta, phi, g):
+    def call(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
         return nonlocal_ops.dot_product(theta, phi, g, self.method)
 
-    def affinity(self, theta, phi):
+    def affinity(self, theta: Tensor, phi: Tensor) -> Tensor:
         return nonlocal_ops.dot_product_affinity(theta, phi)
 
 
@@ -206,9 +226,12 @@ class Concatenation(Pairwise):
         **kwargs: `name`, `dtype`, `trainable`.
     """
 
+    method: ConcatenationMethod
     methods = nonlocal_ops.CONCATENATION_METHODS
 
-    def build(self, theta_shape, phi_shape, g_shape):
+    def build(
+        self, theta_shape: Shape, phi_shape: Shape, g_shape: Shape
+    ) -> None:
         # autocast=False: the halves are projected in float32.
         self.w_f = self.add_weight(
             name="w_f",
@@ -217,15 +240,15 @@ class Concatenation(Pairwise):
             autocast=False,
         )
 
-    def call(self, theta, phi, g):
+    def call(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
         a, b = self._project(theta, phi)
         return nonlocal_ops.concatenation(a, b, g, self.method)
 
-    def affinity(self, theta, phi):
+    def affinity(self, theta: Tensor, phi: Tensor) -> Tensor:
         a, b = self._project(theta, phi)
         return nonlocal_ops.concatenation_affinity(a, b)
 
-    def _project(self, theta, phi):
+    def _project(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
         d = theta.shape[-1]
         theta, phi = at_least_float32(theta), at_least_float32(phi)
         w_f = ops.cast(self.w_f, theta.dtype)

@@ -1,10 +1,14 @@
 """Max pooling over time, height and width."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers
 
 from nonlocal_tf.ops.convolution import output_sizes
 from nonlocal_tf.ops.pooling import max_pool
+from nonlocal_tf.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("nonlocal_tf")
@@ -42,7 +46,13 @@ class MaxPool(layers.Layer):
     (2, 4, 55, 55, 6)
     """
 
-    def __init__(self, pool_size, strides=None, padding=None, **kwargs):
+    def __init__(
+        self,
+        pool_size: Sequence[int],
+        strides: Sequence[int] | None = None,
+        padding: Sequence[int] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         for name, value in (
             ("pool_size", pool_size),
@@ -77,15 +87,15 @@ class MaxPool(layers.Layer):
             )
         self.input_spec = layers.InputSpec(ndim=len(self.pool_size) + 2)
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         return max_pool(x, self.pool_size, self.strides, self.padding)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, *sizes, channels = input_shape
-        sizes = output_sizes(sizes, self.pool_size, self.strides, self.padding)
-        return (batch, *sizes, channels)
+        output = output_sizes(sizes, self.pool_size, self.strides, self.padding)
+        return (batch, *output, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "pool_size": self.pool_size,

@@ -8,10 +8,15 @@ should. What is looked at can be max-pooled first.
 import dataclasses
 import math
 import numbers
+from collections.abc import Sequence
+from typing import Literal, TypeGuard, get_args
 
 from keras import ops
 
-AXES = ("spacetime", "space", "time")
+from nonlocal_tf.typing import Shape, Tensor
+
+Axes = Literal["spacetime", "space", "time"]
+AXES = get_args(Axes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Layout:
         frames: with spacetime, consecutive frames a group; None for all.
     """
 
-    axes: str = "spacetime"
+    axes: Axes = "spacetime"
     frames: int | None = None
 
     @property
@@ -37,7 +42,7 @@ class Layout:
         """Frames a group that is consecutive in memory; None for all."""
         return 1 if self.axes == "space" else self.frames
 
-    def rows(self, x, pooled_frames: int = 1):
+    def rows(self, x: Tensor, pooled_frames: int = 1) -> Tensor:
         """`(batch, [time, height, width or fewer], c)` -> `(rows, n, c)`.
 
         Args:
@@ -57,7 +62,7 @@ class Layout:
         groups = batch * (time // frames)
         return ops.reshape(x, (groups, frames * height * width, channels))
 
-    def positions(self, rows, like):
+    def positions(self, rows: Tensor, like: Tensor) -> Tensor:
         """The inverse of `rows` for queries: `(batch, n, c)`, t, h, w order.
 
         Args:
@@ -72,7 +77,7 @@ class Layout:
             rows = ops.swapaxes(ops.reshape(rows, shape), 1, 2)
         return ops.reshape(rows, (batch, math.prod(sizes), channels))
 
-    def row_of(self, queries, like):
+    def row_of(self, queries: Tensor, like: Tensor) -> Tensor:
         """The row, of those of one example, in which each position is.
 
         Args:
@@ -85,18 +90,21 @@ class Layout:
         return queries // (self.group_frames * height * width)
 
 
-def _flat_space(x):
+def _flat_space(x: Tensor) -> Tensor:
     batch, time, height, width, channels = ops.shape(x)
     return ops.reshape(x, (batch, time, height * width, channels))
 
 
-def is_positive_integer(value) -> bool:
+def is_positive_integer(value: object) -> TypeGuard[int]:
     """Whether the value is a whole number above zero, NumPy's included."""
-    integral = isinstance(value, numbers.Integral)
-    return integral and not isinstance(value, bool) and int(value) > 0
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        return False
+    return int(value) > 0
 
 
-def checked_subsample(value):
+def checked_subsample(
+    value: int | Sequence[int] | None,
+) -> int | tuple[int, ...] | None:
     """None, a positive integer or a tuple of up to three of them.
 
     Raises:
@@ -115,7 +123,9 @@ def checked_subsample(value):
     )
 
 
-def pool_size(subsample, layout: Layout, input_shape: tuple) -> tuple:
+def pool_size(
+    subsample: int | tuple[int, ...] | None, layout: Layout, input_shape: Shape
+) -> tuple[int, ...]:
     """A pool size for each axis between the batch and the channels.
 
     Args:

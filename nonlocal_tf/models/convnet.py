@@ -7,15 +7,20 @@ network and the image network of a spec have the same layer names, so
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from typing import Literal
 
 import keras
 from keras import layers
 
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.layers.pairwise import Pairwise
+from nonlocal_tf.layers.positions import Axes
 from nonlocal_tf.models.registry import add_model
 from nonlocal_tf.models.shapes import checked_shape
 from nonlocal_tf.models.specs import SMALL_PLACES, ConvNetSpec
+from nonlocal_tf.typing import Tensor
 
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
@@ -39,7 +44,7 @@ def register_convnets(
         _register(f"{backbone}_nl{count}_small", spec)
 
 
-def _register(name, spec):
+def _register(name: str, spec: ConvNetSpec) -> None:
     add_model(name, functools.partial(clip_convnet, spec, name=name))
 
 
@@ -49,12 +54,12 @@ def clip_convnet(
     name: str = "convnet",
     num_classes: int = 10,
     clip_shape: tuple[int | None, ...] = (8, 32, 32, 3),
-    head: str = "classification",
+    head: Literal["classification", "multi_label"] = "classification",
     dropout: float = 0.0,
     bn_synchronized: bool = False,
-    pairwise=None,
-    scale: float | str | None = None,
-    axes: str | None = None,
+    pairwise: str | dict | Pairwise | None = None,
+    scale: float | Literal["rsqrt"] | None = None,
+    axes: Axes | None = None,
     nonlocal_places: str | None = None,
     nonlocal_block: dict | None = None,
 ) -> keras.Model:
@@ -119,7 +124,7 @@ def convnet(
     name: str,
     num_classes: int,
     input_shape: tuple[int | None, ...],
-    of: str = "clips",
+    of: Literal["clips", "images"] = "clips",
     nonlocal_block: dict | None = None,
     bn_synchronized: bool = False,
     dropout: float = 0.0,
@@ -169,8 +174,13 @@ def convnet(
 
 
 def conv_stage(
-    x, filters, temporal_kernels, name, bn_synchronized=False, stride_t=1
-):
+    x: Tensor,
+    filters: int,
+    temporal_kernels: Sequence[int],
+    name: str,
+    bn_synchronized: bool = False,
+    stride_t: int = 1,
+) -> Tensor:
     """Convolutions of one width; the first halves height and width."""
     for index, kernel_t in enumerate(temporal_kernels, start=1):
         stride = 2 if index == 1 else 1
@@ -187,8 +197,14 @@ def conv_stage(
 
 
 def conv_bn_relu(
-    x, filters, kernel_t, stride, name, bn_synchronized=False, stride_t=1
-):
+    x: Tensor,
+    filters: int,
+    kernel_t: int,
+    stride: int,
+    name: str,
+    bn_synchronized: bool = False,
+    stride_t: int = 1,
+) -> Tensor:
     """Convolution (kernel_t x) 3 x 3, batch normalisation, ReLU."""
     is_clip = len(x.shape) == 5
     conv = layers.Conv3D if is_clip else layers.Conv2D

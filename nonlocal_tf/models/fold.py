@@ -4,12 +4,15 @@ With fixed statistics, a normalisation is a scale and a shift a channel, and so
 is what it does to a convolution: other kernels and a bias.
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from nonlocal_tf.layers.affine import Affine, gain_and_shift
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.typing import Tensor
 
 NORMS = (layers.BatchNormalization, Affine)
 
@@ -40,7 +43,7 @@ def fold(model: keras.Model) -> keras.Model:
     taken = {layer.name for chain in chains.values() for layer in chain}
     copies = []
 
-    def clone(layer):
+    def clone(layer: keras.Layer) -> keras.Layer:
         if isinstance(layer, NonLocalBlock):
             return layer.fold()
         if layer in chains:
@@ -49,7 +52,7 @@ def fold(model: keras.Model) -> keras.Model:
         copies.append((layer, copy))
         return copy
 
-    def call(layer, *args, **kwargs):
+    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Tensor:
         return args[0] if layer.name in taken else layer(*args, **kwargs)
 
     folded = keras.models.clone_model(
@@ -61,7 +64,7 @@ def fold(model: keras.Model) -> keras.Model:
     return folded
 
 
-def _chains(model) -> dict:
+def _chains(model: keras.Model) -> dict:
     """Convolutions and what they take in: a norm, and perhaps a ReLU."""
     chains = {}
     for layer in model.layers:
@@ -75,7 +78,7 @@ def _chains(model) -> dict:
     return chains
 
 
-def _only_user(layer, model):
+def _only_user(layer: keras.Layer, model: keras.Model) -> keras.Layer | None:
     """The one layer that takes this one's one output, or None."""
     if len(layer._inbound_nodes) != 1:
         return None
@@ -85,14 +88,16 @@ def _only_user(layer, model):
     return users[0].operation if len(users) == 1 else None
 
 
-def _is_plain(relu) -> bool:
+def _is_plain(relu: keras.Layer) -> bool:
     config = relu.get_config()
     return config["max_value"] is None and not (
         config["negative_slope"] or config["threshold"]
     )
 
 
-def _with_bias(conv, norm, relu=None):
+def _with_bias(
+    conv: keras.Layer, norm: keras.Layer, relu: keras.Layer | None = None
+) -> keras.Layer:
     config = conv.get_config()
     config["use_bias"] = True
     config["activation"] = "relu" if relu is not None else None

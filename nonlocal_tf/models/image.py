@@ -7,7 +7,15 @@ import keras
 from nonlocal_tf.models import specs
 from nonlocal_tf.models.convnet import convnet
 from nonlocal_tf.models.registry import add_model, register_model
-from nonlocal_tf.models.resnet3d import Head, Style, resnet
+from nonlocal_tf.models.resnet3d import (
+    Head,
+    HeadKind,
+    Norm,
+    Outputs,
+    StrideOn,
+    Style,
+    resnet,
+)
 
 IMAGE_SHAPE = (224, 224, 3)
 
@@ -19,11 +27,11 @@ def image_resnet(
     num_classes: int = 1000,
     image_shape: tuple[int | None, ...] = IMAGE_SHAPE,
     pool_padding: int = 1,
-    stride_on: str = "3x3",
-    head: str = "classification",
-    outputs: str = "logits",
+    stride_on: StrideOn = "3x3",
+    head: HeadKind = "classification",
+    outputs: Outputs = "logits",
     dropout: float = 0.0,
-    norm: str = "batch",
+    norm: Norm = "batch",
     bn_synchronized: bool = False,
     zero_init_residual: bool | None = None,
     width: int = 64,
@@ -88,7 +96,9 @@ for _depth in specs.DEPTHS:
 
 
 @register_model
-def image_small(num_classes=60, image_shape=(32, 32, 3)):
+def image_small(
+    num_classes: int = 60, image_shape: tuple[int | None, ...] = (32, 32, 3)
+) -> keras.Model:
     return convnet(
         specs.C2D_SMALL, "image_small", num_classes, image_shape, of="images"
     )

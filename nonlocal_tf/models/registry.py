@@ -2,20 +2,22 @@
 
 import fnmatch
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import keras
 
 from nonlocal_tf.choices import check_arguments, unknown
 
+BuilderT = TypeVar("BuilderT", bound=Callable[..., keras.Model])
 MODELS: dict[str, Callable[..., keras.Model]] = {}
 
 
-def register_model(builder):
+def register_model(builder: BuilderT) -> BuilderT:
     """Function decorator: makes a builder known under its own name."""
     return add_model(builder.__name__, builder)
 
 
-def add_model(name: str, builder):
+def add_model(name: str, builder: BuilderT) -> BuilderT:
     """Makes a builder known under a name."""
     if name in MODELS:
         raise ValueError(f"Model {name!r} exists already.")
@@ -23,7 +25,7 @@ def add_model(name: str, builder):
     return builder
 
 
-def create_model(name: str, **arguments) -> keras.Model:
+def create_model(name: str, **arguments: Any) -> keras.Model:
     """Builds a registered model; its outputs are logits, if not asked else.
 
     The paper's networks on clips, `c2d_r50`, `i3d_nl5_r101` and so on, take

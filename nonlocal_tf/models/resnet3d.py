@@ -13,6 +13,8 @@ Reference:
 """
 
 import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import keras
 from keras import initializers, layers
@@ -25,15 +27,28 @@ from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.pooling import MaxPool
 from nonlocal_tf.layers.positions import is_positive_integer
 from nonlocal_tf.models.shapes import checked_shape
-from nonlocal_tf.models.specs import INFLATIONS, STAGES, ResNetSpec, Stem
+from nonlocal_tf.models.specs import (
+    INFLATIONS,
+    STAGES,
+    Inflation,
+    ResNetSpec,
+    Stem,
+)
 from nonlocal_tf.ops.convolution import output_sizes
+from nonlocal_tf.typing import Tensor
 
 EXPANSION = 4
 POOL2 = (2, 1, 1)
-NORMS = ("batch", "affine")
-HEADS = ("classification", "fully_convolutional", "multi_label", "none")
-OUTPUTS = ("logits", "probabilities")
-STRIDES_ON = ("3x3", "1x1")
+Norm = Literal["batch", "affine"]
+NORMS = get_args(Norm)
+HeadKind = Literal[
+    "classification", "fully_convolutional", "multi_label", "none"
+]
+HEADS = get_args(HeadKind)
+Outputs = Literal["logits", "probabilities"]
+OUTPUTS = get_args(Outputs)
+StrideOn = Literal["3x3", "1x1"]
+STRIDES_ON = get_args(StrideOn)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,15 +74,15 @@ class Style:
     """
 
     rank: int = 3
-    norm: str = "batch"
+    norm: Norm = "batch"
     bn_synchronized: bool = False
     zero_init_residual: bool | None = None
-    inflation: str = "3x1x1"
-    stride_on: str = "3x3"
+    inflation: Inflation = "3x1x1"
+    stride_on: StrideOn = "3x3"
     conv_groups: int = 1
     expansion: int = EXPANSION
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, expected in (
             ("norm", NORMS),
             ("inflation", INFLATIONS),
@@ -116,13 +131,13 @@ class Head:
         crop_px: height and width of a training clip.
     """
 
-    kind: str = "classification"
-    outputs: str = "logits"
+    kind: HeadKind = "classification"
+    outputs: Outputs = "logits"
     dropout: float = 0.5
     frames: int = 1
     crop_px: int = 224
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value, expected in (
             ("head", self.kind, HEADS),
             ("outputs", self.outputs, OUTPUTS),
@@ -177,7 +192,7 @@ def resnet(
             "Expected `num_classes` to be an integer of at least 1, or "
             f"head='none'. Received: num_classes={num_classes!r}"
         )
-    of = "clips" if style.rank == 3 else "images"
+    of: Literal["clips", "images"] = "clips" if style.rank == 3 else "images"
     shape = checked_shape(input_shape, of, smallest=smallest(stem, style))
     x = inputs = keras.Input(shape, name=of)
     x = stem_layers(x, spec.stem_kernel_t, stem, width, style)
@@ -227,7 +242,7 @@ def last_sizes(
         ValueError: nothing is left.
     """
     pad = stem.pool_padding
-    half = ((1, 3, 3), (1, 2, 2), (0, 1, 1))
+    half: tuple[tuple[int, ...], ...] = ((1, 3, 3), (1, 2, 2), (0, 1, 1))
     for window, strides, padding in (
         ((kernel_t, 7, 7), (stem.stride_t, 2, 2), (kernel_t // 2, 3, 3)),
         (stem.pool, stem.pool_strides, (0, pad, pad)),
@@ -239,7 +254,9 @@ def last_sizes(
     return sizes
 
 
-def stem_layers(x, kernel_t, stem: Stem, width, style: Style):
+def stem_layers(
+    x: Tensor, kernel_t: int, stem: Stem, width: int, style: Style
+) -> Tensor:
     """The 7x7 convolution with stride 2, and the pool."""
     x = conv_norm(
         x, width, (kernel_t, 7, 7), (stem.stride_t, 2, 2), style, "conv1"
@@ -251,15 +268,15 @@ def stem_layers(x, kernel_t, stem: Stem, width, style: Style):
 
 
 def stage_layers(
-    x,
-    kernels_t,
-    width,
-    stride,
-    nonlocal_after,
-    nonlocal_block,
+    x: Tensor,
+    kernels_t: Sequence[int],
+    width: int,
+    stride: int,
+    nonlocal_after: Collection[int],
+    nonlocal_block: Mapping[str, Any],
     style: Style,
-    name,
-):
+    name: str,
+) -> Tensor:
     """Residual blocks of one width, and the non-local blocks among them."""
     for index, kernel_t in enumerate(kernels_t):
         block = f"{name}_block{index}"
@@ -271,7 +288,9 @@ def stage_layers(
     return x
 
 
-def bottleneck(x, width, kernel_t, stride, style: Style, name):
+def bottleneck(
+    x: Tensor, width: int, kernel_t: int, stride: int, style: Style, name: str
+) -> Tensor:
     """1x1x1, 3x3 and 1x1x1 convolutions beside a shortcut."""
     filters = style.expansion * width
     first_t, second_t = kernel_t, 1
@@ -304,8 +323,15 @@ def bottleneck(x, width, kernel_t, stride, style: Style, name):
 
 
 def conv_norm(
-    x, filters, kernel, strides, style: Style, name, gamma="ones", groups=1
-):
+    x: Tensor,
+    filters: int,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    style: Style,
+    name: str,
+    gamma: str = "ones",
+    groups: int = 1,
+) -> Tensor:
     """A convolution without bias, and its normalisation."""
     conv = Conv3D if style.rank == 3 else Conv2D
     x = conv(
@@ -330,7 +356,9 @@ def conv_norm(
     )(x)
 
 
-def head_layers(x, num_classes, head: Head, window=()):
+def head_layers(
+    x: Tensor, num_classes: int, head: Head, window: Sequence[int | None] = ()
+) -> Tensor:
     """From the last feature map to logits or probabilities, in float32.
 
     `window` is that of the fully convolutional average.

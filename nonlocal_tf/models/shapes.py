@@ -1,5 +1,8 @@
 """The shapes of what networks take."""
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 from nonlocal_tf.layers.positions import is_positive_integer
 
 AXES = {
@@ -9,7 +12,9 @@ AXES = {
 
 
 def checked_shape(
-    shape, of: str, smallest: tuple[int, ...] = ()
+    shape: Sequence[int | None],
+    of: Literal["clips", "images"],
+    smallest: tuple[int, ...] = (),
 ) -> tuple[int | None, ...]:
     """The shape of one clip or image, if it is one.
 
@@ -23,24 +28,25 @@ def checked_shape(
             too small.
     """
     axes = AXES[of]
-    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    if len(shape) != axes.count(",") + 1 or shape[-1] is None:
+    is_row = isinstance(shape, (tuple, list))
+    sizes: tuple[Any, ...] = tuple(shape) if is_row else (shape,)
+    if len(sizes) != axes.count(",") + 1 or sizes[-1] is None:
         raise ValueError(
             f"Expected the shape of {of} as {axes} with known channels. "
-            f"Received: {shape}"
+            f"Received: {sizes}"
         )
-    wrong = [s for s in shape if not (s is None or is_positive_integer(s))]
+    wrong = [s for s in sizes if not (s is None or is_positive_integer(s))]
     if wrong:
         raise ValueError(
             f"Expected the sizes of {of} to be None or integers of at least 1. "
-            f"Received: {shape}"
+            f"Received: {sizes}"
         )
     if any(
         size is not None and size < least
-        for size, least in zip(shape, smallest, strict=False)
+        for size, least in zip(sizes, smallest, strict=False)
     ):
         raise ValueError(
             f"Expected {of} of at least {smallest}, without the channels, "
-            f"which come last: {axes}. Received: {shape}"
+            f"which come last: {axes}. Received: {sizes}"
         )
-    return shape
+    return sizes

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import Literal, get_args
 
 from nonlocal_tf.choices import unknown
 
@@ -72,7 +73,8 @@ BACKBONES = {
     "i3d": Backbone(5, ((3,), (3, 1), (3, 1), (1, 3))),
 }
 # Which of a block's convolutions is inflated to see three frames.
-INFLATIONS = ("3x1x1", "3x3x3")
+Inflation = Literal["3x1x1", "3x3x3"]
+INFLATIONS = get_args(Inflation)
 
 Places = dict[str, tuple[int, ...]]
 # After which residual blocks, counted from 0, there are how many non-local

@@ -4,15 +4,26 @@
 """
 
 import functools
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import keras
 from keras import initializers
 
 from nonlocal_tf.choices import unknown
-from nonlocal_tf.layers.positions import is_positive_integer
+from nonlocal_tf.layers.pairwise import Pairwise
+from nonlocal_tf.layers.positions import Axes, is_positive_integer
 from nonlocal_tf.models import specs
 from nonlocal_tf.models.registry import add_model
-from nonlocal_tf.models.resnet3d import Head, Style, resnet
+from nonlocal_tf.models.resnet3d import (
+    Head,
+    HeadKind,
+    Norm,
+    Outputs,
+    StrideOn,
+    Style,
+    resnet,
+)
 from nonlocal_tf.models.shapes import checked_shape
 
 CROP_PX = 224
@@ -48,19 +59,19 @@ def video_resnet(
     clip_shape: tuple[int | None, ...] | None = None,
     sampling: str = "32x2",
     stem: str | None = None,
-    inflation: str | None = None,
-    stride_on: str = "3x3",
-    pairwise=None,
-    scale: float | str | None = None,
-    axes: str | None = None,
+    inflation: specs.Inflation | None = None,
+    stride_on: StrideOn = "3x3",
+    pairwise: str | dict | Pairwise | None = None,
+    scale: float | Literal["rsqrt"] | None = None,
+    axes: Axes | None = None,
     nonlocal_places: str | specs.Places | None = None,
     nonlocal_groups: dict[str, int] | None = None,
     nonlocal_block: dict | None = None,
-    head: str = "classification",
-    outputs: str = "logits",
+    head: HeadKind = "classification",
+    outputs: Outputs = "logits",
     crop_px: int = CROP_PX,
     dropout: float = 0.5,
-    norm: str = "batch",
+    norm: Norm = "batch",
     bn_synchronized: bool = False,
     zero_init_residual: bool | None = None,
     width: int = 64,
@@ -191,7 +202,7 @@ def video_resnet(
     )
 
 
-def _check_no_block_arguments(name, given) -> None:
+def _check_no_block_arguments(name: str, given: Mapping[str, Any]) -> None:
     chosen = [key for key, value in given.items() if value not in (None, {})]
     if chosen:
         raise ValueError(
@@ -219,7 +230,13 @@ def _check_groups(groups: dict[str, int], spec: specs.ResNetSpec) -> None:
             )
 
 
-def _block_arguments(pairwise, scale, axes, norm, others) -> dict:
+def _block_arguments(
+    pairwise: str | dict | Pairwise | None,
+    scale: float | Literal["rsqrt"] | None,
+    axes: Axes | None,
+    norm: Norm,
+    others: Mapping[str, Any] | None,
+) -> dict:
     """What all non-local blocks of a network are built with."""
     others = dict(others or {})
     if "bn_epsilon" in others:

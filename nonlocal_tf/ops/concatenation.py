@@ -18,21 +18,26 @@ operation with the roles of a and b swapped, and those of a and b come from the
 slopes.
 """
 
+from collections.abc import Callable
+from typing import Literal, get_args
+
 import numpy as np
 from keras import ops
 
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.ops.precision import at_least_float32
 from nonlocal_tf.ops.rows import first_rows, invert_permutation, take_rows
+from nonlocal_tf.typing import Tensor
 
-CONCATENATION_METHODS = ("auto", "plain", "sorted")
+ConcatenationMethod = Literal["auto", "plain", "sorted"]
+CONCATENATION_METHODS = get_args(ConcatenationMethod)
 # Prefix sums are taken within blocks by a triangular matrix product, and across
 # blocks by prefix sums of the blocks' totals. 32 was the fastest of 16 to 128.
 BLOCK_ROWS = 32
 LOWER = np.tril(np.ones((BLOCK_ROWS, BLOCK_ROWS), "float32"))
 
 
-def concatenation_affinity(a, b):
+def concatenation_affinity(a: Tensor, b: Tensor) -> Tensor:
     """Weights ReLU(a_i + b_j) / m.
 
     Args:
@@ -47,7 +52,9 @@ def concatenation_affinity(a, b):
     return ops.relu(a[:, :, None] + b[:, None, :]) / positions
 
 
-def concatenation(a, b, g, method="auto"):
+def concatenation(
+    a: Tensor, b: Tensor, g: Tensor, method: ConcatenationMethod = "auto"
+) -> Tensor:
     """y_i = 1/m sum_j ReLU(a_i + b_j) g_j.
 
     Args:
@@ -81,12 +88,14 @@ def concatenation(a, b, g, method="auto"):
 
 
 @ops.custom_gradient
-def _sorted(a, b, g):
+def _sorted(a: Tensor, b: Tensor, g: Tensor) -> tuple[Tensor, Callable]:
     m = ops.cast(ops.shape(b)[1], g.dtype)
     by_a, by_b, keys_seen, queries_seen = _sort(a, b)
     y, slope_of_a = _look_up(a, b, g, by_b, keys_seen, m)
 
-    def gradient(dy, upstream=None):
+    def gradient(
+        dy: Tensor, upstream: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         dy = dy if upstream is None else upstream
         dg, slope_of_b = _look_up(b, a, dy, by_a, queries_seen, m)
         da = ops.sum(slope_of_a * dy, axis=-1) / m
@@ -96,7 +105,7 @@ def _sorted(a, b, g):
     return y, gradient
 
 
-def _sort(a, b):
+def _sort(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """One sort of a and -b together gives every order and count there is.
 
     Returns:
@@ -122,7 +131,9 @@ def _sort(a, b):
     return by_a, by_b, keys_seen, n - queries_before[:, n:]
 
 
-def _look_up(a, b, g, by_b, seen, divisor):
+def _look_up(
+    a: Tensor, b: Tensor, g: Tensor, by_b: Tensor, seen: Tensor, divisor: Tensor
+) -> tuple[Tensor, Tensor]:
     """(sum_{j seen} (a_i + b_j) g_j / divisor, sum_{j seen} g_j)."""
     batch, m, c = ops.shape(g)
     blocks = m // BLOCK_ROWS + 1
@@ -150,7 +161,7 @@ def _look_up(a, b, g, by_b, seen, divisor):
     return value + ops.expand_dims(beyond, 2) * slope, slope
 
 
-def _tables(b, weight, g, divisor):
+def _tables(b: Tensor, weight: Tensor, g: Tensor, divisor: Tensor) -> Tensor:
     """The slopes and values at the knots, block by block.
 
     Args:
@@ -190,7 +201,7 @@ def _tables(b, weight, g, divisor):
     )
 
 
-def _running_sum(x):
+def _running_sum(x: Tensor) -> Tensor:
     """Prefix sums along axis 1 of `(batch, q, c)`, in two levels of blocks."""
     batch, q, c = ops.shape(x)
     blocks = (q + BLOCK_ROWS - 1) // BLOCK_ROWS
@@ -203,6 +214,6 @@ def _running_sum(x):
     return ops.reshape(x, (batch, -1, c))[:, :q]
 
 
-def _shift(x):
+def _shift(x: Tensor) -> Tensor:
     """Moves the rows of `(batch, q, c)` one on and puts zeros first."""
     return ops.concatenate([ops.zeros_like(x[:, :1]), x[:, :-1]], axis=1)

@@ -11,17 +11,27 @@ Kernels are always given in full, `(time, height, width, in, out)`; one of fewer
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 from keras import ops
 
 from nonlocal_tf.choices import unknown
+from nonlocal_tf.typing import Shape, Tensor
 
-CONVOLUTION_METHODS = ("auto", "plain")
+ConvolutionMethod = Literal["auto", "plain"]
+CONVOLUTION_METHODS = get_args(ConvolutionMethod)
 
 
 def convolution(
-    x, kernel, strides, padding, bias=None, activation=None, method="auto"
-):
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    padding: Sequence[int],
+    bias: Tensor | None = None,
+    activation: Callable | None = None,
+    method: ConvolutionMethod = "auto",
+) -> Tensor:
     """A convolution with the same zero padding at both ends of each axis.
 
     Keras' `padding="same"` puts the odd zero of a strided convolution at the
@@ -54,7 +64,7 @@ def convolution(
         raise ValueError(unknown("method", method, CONVOLUTION_METHODS))
     groups = _groups(x.shape[-1], kernel.shape)
 
-    def finish(y):
+    def finish(y: Tensor) -> Tensor:
         # On y as it was computed: TensorFlow joins a bias and a ReLU with the
         # operation right before them, and no reshape may come between.
         y = y if bias is None else ops.add(y, bias)
@@ -73,7 +83,7 @@ def convolution(
     return finish(_padded(x, kernel, strides, padding))
 
 
-def _groups(channels, kernel_shape) -> int:
+def _groups(channels: int, kernel_shape: Shape) -> int:
     fan_in, fan_out = kernel_shape[-2:]
     if channels % fan_in or fan_out % (channels // fan_in):
         raise ValueError(
@@ -84,7 +94,13 @@ def _groups(channels, kernel_shape) -> int:
     return channels // fan_in
 
 
-def _each_group(x, kernel, strides, padding, groups):
+def _each_group(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    padding: Sequence[int],
+    groups: int,
+) -> Tensor:
     """Each group by itself, side by side.
 
     The operation for all groups Keras compiles by XLA, as TensorFlow on a CPU
@@ -101,7 +117,7 @@ def _each_group(x, kernel, strides, padding, groups):
     )
 
 
-def _product(x, kernel, finish):
+def _product(x: Tensor, kernel: Tensor, finish: Callable) -> Tensor:
     """A kernel of one position: the channels of each position, mixed."""
     fan_in, fan_out = kernel.shape[-2:]
     sizes = ops.shape(x)[:-1]
@@ -111,7 +127,13 @@ def _product(x, kernel, finish):
     return ops.reshape(y, (*sizes, fan_out))
 
 
-def _each_frame(x, kernel, strides, padding, finish):
+def _each_frame(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    padding: Sequence[int],
+    finish: Callable,
+) -> Tensor:
     """A kernel of one frame: all frames are images of one batch."""
     batch, time, *sizes, channels = ops.shape(x)
     images = ops.reshape(x, (batch * time, *sizes, channels))
@@ -121,7 +143,9 @@ def _each_frame(x, kernel, strides, padding, finish):
     return ops.reshape(y, (batch, time, *ops.shape(y)[1:]))
 
 
-def _padded(x, kernel, strides, padding):
+def _padded(
+    x: Tensor, kernel: Tensor, strides: Sequence[int], padding: Sequence[int]
+) -> Tensor:
     sizes, window = x.shape[1:-1], kernel.shape[:-2]
     # In bfloat16 on CPUs, TensorFlow's gradient of a kernel that is larger
     # than what it is applied to is not finite; padding makes that large enough.
@@ -135,7 +159,12 @@ def _padded(x, kernel, strides, padding):
     return ops.conv(x, kernel, strides, "valid", "channels_last")
 
 
-def output_sizes(sizes, window, strides, padding) -> tuple:
+def output_sizes(
+    sizes: Sequence[int | None],
+    window: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int],
+) -> Shape:
     """How many places a window has along each axis; None where unknown.
 
     Args:
@@ -161,7 +190,12 @@ def output_sizes(sizes, window, strides, padding) -> tuple:
     return places
 
 
-def same_padding(sizes, window, strides, padding) -> bool:
+def same_padding(
+    sizes: Sequence[int | None],
+    window: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int],
+) -> bool:
     """Whether Keras' "same" happens to be this padding; it needs no copy.
 
     Args:

@@ -5,15 +5,19 @@ be taken in either order: (theta phi^T) g passes through an n x m matrix,
 theta (phi^T g) through a d x c one.
 """
 
+from typing import Literal, get_args
+
 from keras import ops
 
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.ops.precision import at_least_float32
+from nonlocal_tf.typing import Tensor
 
-DOT_PRODUCT_METHODS = ("auto", "plain", "associative")
+DotProductMethod = Literal["auto", "plain", "associative"]
+DOT_PRODUCT_METHODS = get_args(DotProductMethod)
 
 
-def dot_product_affinity(theta, phi):
+def dot_product_affinity(theta: Tensor, phi: Tensor) -> Tensor:
     """Weights theta_i . phi_j / m; they may be negative.
 
     Args:
@@ -28,7 +32,9 @@ def dot_product_affinity(theta, phi):
     return ops.matmul(theta, ops.swapaxes(phi, 1, 2)) / positions
 
 
-def dot_product(theta, phi, g, method="auto"):
+def dot_product(
+    theta: Tensor, phi: Tensor, g: Tensor, method: DotProductMethod = "auto"
+) -> Tensor:
     """y_i = 1/m sum_j (theta_i . phi_j) g_j.
 
     Args:
@@ -56,10 +62,10 @@ def dot_product(theta, phi, g, method="auto"):
     dtype = g.dtype
     theta, phi, g = (at_least_float32(x) for x in (theta, phi, g))
 
-    def plain():
+    def plain() -> Tensor:
         return ops.matmul(dot_product_affinity(theta, phi), g)
 
-    def associative():
+    def associative() -> Tensor:
         positions = ops.cast(ops.shape(phi)[1], phi.dtype)
         # Divided here, the matrix is small and its entries do not grow with m.
         mixed = ops.matmul(ops.swapaxes(phi, 1, 2), g) / positions  # (b, d, c)
@@ -78,7 +84,9 @@ def dot_product(theta, phi, g, method="auto"):
     return ops.cast(y, dtype)
 
 
-def _associative_multiplies_less(theta, phi, g):
+def _associative_multiplies_less(
+    theta: Tensor, phi: Tensor, g: Tensor
+) -> bool | Tensor:
     """A bool, or where n or m is unknown a tensor of one."""
     n, m = ops.shape(theta)[1], ops.shape(phi)[1]
     d, c = theta.shape[-1], g.shape[-1]

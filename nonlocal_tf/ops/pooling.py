@@ -8,13 +8,20 @@ in other forms.
 
 import functools
 import math
+from collections.abc import Sequence
 
 from keras import ops
 
 from nonlocal_tf.ops.convolution import same_padding
+from nonlocal_tf.typing import Tensor
 
 
-def max_pool(x, pool, strides=None, padding=None):
+def max_pool(
+    x: Tensor,
+    pool: Sequence[int],
+    strides: Sequence[int] | None = None,
+    padding: Sequence[int] | None = None,
+) -> Tensor:
     """Maxima over boxes; what does not fill a box at the end is left out.
 
     Args:
@@ -44,7 +51,7 @@ def max_pool(x, pool, strides=None, padding=None):
     return ops.reshape(x, (batch, time, *ops.shape(x)[1:]))
 
 
-def _pool_time(x, pool, stride, padding):
+def _pool_time(x: Tensor, pool: int, stride: int, padding: int) -> Tensor:
     if pool * stride == 1:
         return x
     batch, time, height, width, channels = ops.shape(x)
@@ -61,7 +68,12 @@ def _pool_time(x, pool, stride, padding):
     return ops.reshape(x, (batch, ops.shape(x)[1], height, width, channels))
 
 
-def _plain(x, pool, strides, padding):
+def _plain(
+    x: Tensor,
+    pool: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int],
+) -> Tensor:
     if same_padding(x.shape[1:-1], pool, strides, padding):
         return ops.max_pool(x, pool, strides, "same", "channels_last")
     if any(padding):

@@ -3,10 +3,12 @@
 import keras
 from keras import ops
 
+from nonlocal_tf.typing import Tensor
+
 HALF_PRECISION = ("float16", "bfloat16")
 
 
-def at_least_float32(x):
+def at_least_float32(x: Tensor) -> Tensor:
     """Casts half precision up to float32; leaves float32 and float64 alone.
 
     An unscaled `theta . phi` over some hundred channels overflows float16, and

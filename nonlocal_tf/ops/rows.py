@@ -2,8 +2,10 @@
 
 from keras import ops
 
+from nonlocal_tf.typing import Tensor
 
-def take_rows(x, index):
+
+def take_rows(x: Tensor, index: Tensor) -> Tensor:
     """Picks rows in each example.
 
     Args:
@@ -19,7 +21,7 @@ def take_rows(x, index):
     return ops.reshape(rows, (batch, ops.shape(index)[1], *rest))
 
 
-def invert_permutation(order):
+def invert_permutation(order: Tensor) -> Tensor:
     """The inverse of each row of `(batch, n)`: `inverse[order[k]] = k`."""
     batch, n = ops.shape(order)
     flat = ops.reshape(order + first_rows(batch, n), (-1, 1))
@@ -28,6 +30,6 @@ def invert_permutation(order):
     return ops.reshape(inverse, (batch, n))
 
 
-def first_rows(batch, n):
+def first_rows(batch: int | Tensor, n: int | Tensor) -> Tensor:
     """Where each example starts, laid out flat: `(batch, 1)`."""
     return ops.expand_dims(ops.arange(batch, dtype="int32"), 1) * n

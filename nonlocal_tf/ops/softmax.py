@@ -11,6 +11,8 @@ the plain value and gradient.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Literal, get_args
 
 import keras
 from keras import ops
@@ -18,8 +20,10 @@ from keras import ops
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.ops.precision import HALF_PRECISION, at_least_float32
 from nonlocal_tf.ops.rows import first_rows
+from nonlocal_tf.typing import Tensor
 
-SOFTMAX_METHODS = ("auto", "plain", "chunked", "flash")
+SoftmaxMethod = Literal["auto", "plain", "chunked", "flash"]
+SOFTMAX_METHODS = get_args(SoftmaxMethod)
 # So many affinities, 10 MB in float32, stay in the last cache of a CPU.
 CHUNK_ELEMENTS = 2_500_000
 # Fewer rows make slow matrix products, more rows only more memory.
@@ -29,7 +33,7 @@ FEWEST_ROWS_AN_EXAMPLE = 32
 FLASH_WIDEST = 128
 
 
-def softmax_affinity(theta, phi, scale=1.0):
+def softmax_affinity(theta: Tensor, phi: Tensor, scale: float = 1.0) -> Tensor:
     """Weights softmax_j(scale * theta_i . phi_j), each row summing to one.
 
     Args:
@@ -47,7 +51,13 @@ def softmax_affinity(theta, phi, scale=1.0):
     return ops.softmax(logits, axis=-1)
 
 
-def softmax(theta, phi, g, scale=1.0, method="auto"):
+def softmax(
+    theta: Tensor,
+    phi: Tensor,
+    g: Tensor,
+    scale: float = 1.0,
+    method: SoftmaxMethod = "auto",
+) -> Tensor:
     """y_i = sum_j softmax_j(scale * theta_i . phi_j) g_j.
 
     Args:
@@ -92,7 +102,7 @@ def softmax(theta, phi, g, scale=1.0, method="auto"):
     return ops.cast(y, dtype)
 
 
-def _best_method(theta, phi, g):
+def _best_method(theta: Tensor, phi: Tensor, g: Tensor) -> SoftmaxMethod:
     if _flash_fits(theta, phi, g):
         return "flash"
     n, m = theta.shape[1], phi.shape[1]
@@ -103,7 +113,7 @@ def _best_method(theta, phi, g):
     return "chunked" if n * m > CHUNK_ELEMENTS else "plain"
 
 
-def _flash_fits(theta, phi, g):
+def _flash_fits(theta: Tensor, phi: Tensor, g: Tensor) -> bool:
     """Whether the fused kernel is there, allowed, and as exact as ours."""
     d, dtype = theta.shape[-1], keras.backend.standardize_dtype(theta.dtype)
     return (
@@ -120,7 +130,7 @@ def _flash_fits(theta, phi, g):
 
 
 @functools.lru_cache
-def _flash_runs(d, dtype):
+def _flash_runs(d: int, dtype: str) -> bool:
     """Asks Keras, which asks cuDNN and the GPU's generation."""
     x = ops.zeros((1, 8, d), dtype)
     try:
@@ -130,7 +140,7 @@ def _flash_runs(d, dtype):
     return True
 
 
-def _flash(theta, phi, g, scale):
+def _flash(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
     try:
         y = ops.dot_product_attention(
             *(ops.expand_dims(x, 2) for x in (theta, phi, g)),  # one head
@@ -148,7 +158,7 @@ def _flash(theta, phi, g, scale):
     return ops.squeeze(y, 2)
 
 
-def rows_a_chunk(theta, phi):
+def rows_a_chunk(theta: Tensor, phi: Tensor) -> int | Tensor:
     """Rows of a chunk of about `CHUNK_ELEMENTS`, at most n.
 
     Returns:
@@ -168,7 +178,9 @@ def rows_a_chunk(theta, phi):
     return (n + chunks - 1) // chunks  # chunks of about equal size
 
 
-def chunked(theta, phi, g, rows):
+def chunked(
+    theta: Tensor, phi: Tensor, g: Tensor, rows: int | Tensor
+) -> Tensor:
     """The softmax form with `rows` queries at a time; theta is scaled.
 
     Args:
@@ -182,10 +194,12 @@ def chunked(theta, phi, g, rows):
     """
 
     @ops.custom_gradient
-    def value(theta, phi, g):
+    def value(theta: Tensor, phi: Tensor, g: Tensor) -> tuple[Tensor, Callable]:
         y = _chunked_value(theta, phi, g, rows)
 
-        def gradient(dy, upstream=None):
+        def gradient(
+            dy: Tensor, upstream: Tensor | None = None
+        ) -> tuple[Tensor, Tensor, Tensor]:
             dy = dy if upstream is None else upstream
             return _chunked_gradient(theta, phi, g, y, dy, rows)
 
@@ -194,11 +208,13 @@ def chunked(theta, phi, g, rows):
     return value(theta, phi, g)
 
 
-def _chunked_value(theta, phi, g, rows):
+def _chunked_value(
+    theta: Tensor, phi: Tensor, g: Tensor, rows: int | Tensor
+) -> Tensor:
     batch, n, _ = ops.shape(theta)
     channels = g.shape[-1]
 
-    def chunk(_, carry):
+    def chunk(_: Tensor, carry: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         start, y = carry
         at = ops.minimum(start, n - rows)
         weights = softmax_affinity(_rows(theta, at, rows), phi)
@@ -211,11 +227,18 @@ def _chunked_value(theta, phi, g, rows):
     return ops.reshape(y, (batch, n, channels))
 
 
-def _chunked_gradient(theta, phi, g, y, dy, rows):
+def _chunked_gradient(
+    theta: Tensor,
+    phi: Tensor,
+    g: Tensor,
+    y: Tensor,
+    dy: Tensor,
+    rows: int | Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
     batch, n, width = ops.shape(theta)
     mean = ops.sum(y * dy, axis=-1, keepdims=True)  # of dy . g by the weights
 
-    def chunk(_, carry):
+    def chunk(_: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         start, dtheta, dphi, dg = carry
         at = ops.minimum(start, n - rows)
         theta_, dy_, mean_ = (_rows(x, at, rows) for x in (theta, dy, mean))
@@ -238,12 +261,14 @@ def _chunked_gradient(theta, phi, g, y, dy, rows):
     return ops.reshape(dtheta, (batch, n, width)), *others
 
 
-def _rows(x, at, rows):
+def _rows(x: Tensor, at: Tensor, rows: int | Tensor) -> Tensor:
     batch, _, width = ops.shape(x)
     return ops.slice(x, (0, at, 0), (batch, rows, width))
 
 
-def _write_rows(flat, n, at, values):
+def _write_rows(
+    flat: Tensor, n: int | Tensor, at: Tensor, values: Tensor
+) -> Tensor:
     """Writes `(batch, rows, c)` from row `at` of each example on.
 
     `flat` is `(batch * n, c)`. Not by `slice_update`: on TensorFlow that is an
@@ -256,7 +281,7 @@ def _write_rows(flat, n, at, values):
     return ops.scatter_update(flat, ops.reshape(where, (-1, 1)), values)
 
 
-def _after(number, *results):
+def _after(number: Tensor, *results: Tensor) -> Tensor:
     """`number`, once the results are there.
 
     TensorFlow runs up to ten turns of a loop at once, with ten chunks in
