@@ -1,9 +1,12 @@
 """What pictures share: colours, and pictures of pictures."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from nonlocal_tf.pictures.fonts import pillow, shortened, text_height, write
+from nonlocal_tf.typing import PILImage
 
 GAP_PX = 6
 FONT_PX = 12
@@ -12,7 +15,11 @@ BACKGROUND = (18, 18, 24)
 TEXT = (225, 225, 230)
 
 
-def sheet(pictures, captions, columns: int = 6):
+def sheet(
+    pictures: Sequence[np.ndarray],
+    captions: Sequence[Sequence[str]],
+    columns: int = 6,
+) -> PILImage:
     """Draws pictures of one size in rows, with lines of text below each.
 
     Args:
@@ -48,7 +55,7 @@ def sheet(pictures, captions, columns: int = 6):
     return picture
 
 
-def joined(pictures, axis: str):
+def joined(pictures: Sequence[PILImage], axis: str) -> PILImage:
     """Puts pictures below each other ("y") or beside each other ("x").
 
     Args:
@@ -71,7 +78,7 @@ def joined(pictures, axis: str):
     return whole
 
 
-def gif(pictures: Iterable, milliseconds: int) -> bytes:
+def gif(pictures: Iterable[PILImage], milliseconds: int) -> bytes:
     """A GIF that plays pictures over and over.
 
     Args:

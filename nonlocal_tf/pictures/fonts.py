@@ -11,12 +11,17 @@ alone: accents are left off, other letters are code points.
 import functools
 import pathlib
 import unicodedata
+from collections.abc import Collection
+from types import ModuleType
+from typing import Any
+
+from nonlocal_tf.typing import PILDraw
 
 DEJAVU = "fonts/ttf/DejaVuSans.ttf"
 ELLIPSIS = "…"
 
 
-def pillow():
+def pillow() -> tuple[ModuleType, ModuleType]:
     """Import Pillow's modules for images and for drawing.
 
     Returns:
@@ -35,7 +40,14 @@ def pillow():
     return Image, ImageDraw
 
 
-def write(draw, at, text: str, size_px: int, fill, anchor: str = "la") -> float:
+def write(
+    draw: PILDraw,
+    at: tuple[float, float],
+    text: str,
+    size_px: int,
+    fill: tuple[int, ...],
+    anchor: str = "la",
+) -> float:
     """Draw a line of text.
 
     Args:
@@ -120,7 +132,7 @@ def system_fonts() -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _set(text: str, size_px: int):
+def _set(text: str, size_px: int) -> tuple[Any, str]:
     """Choose a font for a text; letters that it lacks become code points."""
     text = unicodedata.normalize("NFC", text)
     text = "".join(" " if c.isspace() else c for c in text)
@@ -133,14 +145,14 @@ def _set(text: str, size_px: int):
     return _font(path, size_px), _escaped(text, _code_points(path))
 
 
-def _escaped(text: str, code_points) -> str:
+def _escaped(text: str, code_points: Collection[int]) -> str:
     return "".join(
         c if ord(c) in code_points else f"U+{ord(c):04X}" for c in text
     )
 
 
 @functools.lru_cache(maxsize=64)
-def _font(path: str | None, size_px: int):
+def _font(path: str | None, size_px: int) -> Any:
     pillow()
     from PIL import ImageFont
 

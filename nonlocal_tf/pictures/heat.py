@@ -7,7 +7,9 @@ import numpy as np
 HEAT = ((20, 20, 60), (0, 114, 178), (86, 180, 233), (240, 228, 66))
 
 
-def glowing(tile: np.ndarray, share: np.ndarray, colour) -> np.ndarray:
+def glowing(
+    tile: np.ndarray, share: np.ndarray, colour: tuple[int, int, int]
+) -> np.ndarray:
     """Mixes a colour into a frame, at most half of it.
 
     Args:

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from nonlocal_tf.choices import unknown
-from nonlocal_tf.look import Look
+from nonlocal_tf.look import Cell, Look
 from nonlocal_tf.pictures import heat
 from nonlocal_tf.pictures.base import BACKGROUND, TEXT
 from nonlocal_tf.pictures.fonts import pillow, shortened, text_width, write
 from nonlocal_tf.pictures.marks import ARROW, QUERY, THICK_PX, THIN_PX, Marks
 from nonlocal_tf.pictures.tiles import FONT_PX, GAP_PX, LINE_PX, Tiles
+from nonlocal_tf.typing import PILDraw, PILImage
 
 STYLES = ("arrows", "heat")
 WIDTH_PX = 1800
@@ -29,7 +30,7 @@ def strip(
     style: str = "arrows",
     names: Sequence[str] | None = None,
     width_px: int = WIDTH_PX,
-):
+) -> PILImage:
     """Draws a clip's frames in rows, and where a cell of it looks.
 
     The cell that looks is outlined in white. Below each frame is the sum of
@@ -64,7 +65,7 @@ def film(
     arrows: int = 20,
     style: str = "heat",
     names: Sequence[str] | None = None,
-) -> Iterator:
+) -> Iterator[PILImage]:
     """The same as pictures that follow each other, a frame on each.
 
     The cell that looks is outlined in white in its own frame, and by corners
@@ -106,7 +107,14 @@ def _check(style: str, frames: np.ndarray, look: Look) -> None:
         )
 
 
-def _picture(tiles: Tiles, frames, look: Look, arrows, style, names):
+def _picture(
+    tiles: Tiles,
+    frames: np.ndarray,
+    look: Look,
+    arrows: int,
+    style: str,
+    names: Sequence[str],
+) -> PILImage:
     """The frames that the tiles show, with marks and text."""
     Image, ImageDraw = pillow()
     look = tiles.scaled(look)
@@ -122,7 +130,9 @@ def _picture(tiles: Tiles, frames, look: Look, arrows, style, names):
     return picture
 
 
-def _painted(frame, number: int, look: Look, tiles: Tiles, style: str):
+def _painted(
+    frame: np.ndarray, number: int, look: Look, tiles: Tiles, style: str
+) -> np.ndarray:
     """A frame as a tile, uint8 `(height, width, 3)`, with its heat."""
     Image, _ = pillow()
     ways = Image.Resampling
@@ -136,10 +146,16 @@ def _painted(frame, number: int, look: Look, tiles: Tiles, style: str):
     return heat.glowing(tile, share, ARROW)
 
 
-def _marked(picture, tiles: Tiles, frames: int, look: Look, targets):
+def _marked(
+    picture: PILImage,
+    tiles: Tiles,
+    frames: int,
+    look: Look,
+    targets: Sequence[Cell],
+) -> PILImage:
     """The picture with the query's outline and arrows to the targets."""
 
-    def frame_of(cell):
+    def frame_of(cell: Cell) -> int:
         return min(look.middle(cell)[0], frames - 1)
 
     marks, own = Marks(tiles, look), frame_of(look.query)
@@ -151,7 +167,9 @@ def _marked(picture, tiles: Tiles, frames: int, look: Look, targets):
     return marks.over(picture)
 
 
-def _captions(draw, tiles: Tiles, look: Look, names: Sequence[str]) -> None:
+def _captions(
+    draw: PILDraw, tiles: Tiles, look: Look, names: Sequence[str]
+) -> None:
     """Below each frame its name, and the sum of the weights at its time."""
     for number in tiles.numbers:
         x, y = tiles.corner(number)
@@ -171,8 +189,16 @@ def _captions(draw, tiles: Tiles, look: Look, names: Sequence[str]) -> None:
             _write(draw, (x, y + LINE_PX), text, "lm")
 
 
-def _legend(picture, draw, tiles, look: Look, style, targets) -> None:
+def _legend(
+    picture: PILImage,
+    draw: PILDraw,
+    tiles: Tiles,
+    look: Look,
+    style: str,
+    targets: Sequence[Cell],
+) -> None:
     """What the marks and colours mean, in the last line or lines."""
+    x: float
     x, y = tiles.legend
     draw.rectangle((x, y - 10, x + 20, y + 10), outline=QUERY, width=3)
     count = f" the {len(targets)} strongest" if len(targets) > 1 else ""
@@ -187,7 +213,9 @@ def _legend(picture, draw, tiles, look: Look, style, targets) -> None:
         _arrows(draw, (x, y), [look.weights[t] for t in targets])
 
 
-def _scale(picture, draw, at, look: Look) -> None:
+def _scale(
+    picture: PILImage, draw: PILDraw, at: tuple[float, float], look: Look
+) -> None:
     """The colours from nothing to the largest weight."""
     Image, _ = pillow()
     x, y = at
@@ -200,7 +228,9 @@ def _scale(picture, draw, at, look: Look) -> None:
     _write(draw, (x, y), f"{max(look.weights.max(), 0):.2g}", "lm")
 
 
-def _arrows(draw, at, weights: Sequence[float]) -> None:
+def _arrows(
+    draw: PILDraw, at: tuple[float, float], weights: Sequence[float]
+) -> None:
     """The thickest and the thinnest arrow, and their weights."""
     x, y = at
     ends = [(weights[0], THICK_PX), (weights[-1], THIN_PX)]
@@ -209,6 +239,8 @@ def _arrows(draw, at, weights: Sequence[float]) -> None:
         x = _write(draw, (x + 48, y), f"{weight:.2g}", "lm") + 2 * GAP_PX
 
 
-def _write(draw, at, text: str, anchor: str) -> float:
+def _write(
+    draw: PILDraw, at: tuple[float, float], text: str, anchor: str
+) -> float:
     """Writes; returns where the text ends."""
     return write(draw, at, text, FONT_PX, TEXT, anchor)

@@ -1,10 +1,13 @@
 """Boxes around cells and arrows between them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nonlocal_tf.look import Cell, Look
 from nonlocal_tf.pictures.base import pillow
 from nonlocal_tf.pictures.tiles import Tiles
+from nonlocal_tf.typing import PILImage
 
 SMOOTH = 2  # drawn so many times as large
 ARROW, QUERY, EDGE = (255, 150, 20), (255, 255, 255), (0, 0, 0)
@@ -28,7 +31,7 @@ class Marks:
         self._glass = Image.new("RGBA", size, (*EDGE, 0))
         self._draw = ImageDraw.Draw(self._glass)
 
-    def over(self, picture):
+    def over(self, picture: PILImage) -> PILImage:
         """The picture with the marks."""
         # Premultiplied, or the transparent black would darken the edges.
         glass = self._glass.convert("RGBa").reduce(SMOOTH).convert("RGBA")
@@ -90,7 +93,9 @@ class Marks:
                 for ink, wide in ((EDGE, 5), (QUERY, 3)):
                     self._draw.line(corner, (*ink, 255), SMOOTH * wide)
 
-    def _outline(self, box, ink, width: float) -> None:
+    def _outline(
+        self, box: Sequence[float], ink: tuple[int, ...], width: float
+    ) -> None:
         left, top, right, bottom = self._large(*box)
         inner = (left, top, max(right - 1, left), max(bottom - 1, top))
         self._draw.rectangle(inner, outline=ink, width=round(SMOOTH * width))

@@ -37,7 +37,9 @@ class Tiles:
     lines: int
 
     @classmethod
-    def rows(cls, shape, names: Sequence[str], width_px: int) -> "Tiles":
+    def rows(
+        cls, shape: tuple[int, ...], names: Sequence[str], width_px: int
+    ) -> "Tiles":
         """All frames, as large as they can be.
 
         Args:
@@ -55,7 +57,9 @@ class Tiles:
         return cls._of(range(frames), height, width, columns, scale, names)
 
     @classmethod
-    def alone(cls, shape, names: Sequence[str], number: int) -> "Tiles":
+    def alone(
+        cls, shape: tuple[int, ...], names: Sequence[str], number: int
+    ) -> "Tiles":
         """One frame of a film; see `rows`."""
         _, height, width, _ = shape
         scale = FILM_SIDE_PX / min(height, width)
@@ -63,7 +67,15 @@ class Tiles:
         return cls._of(here, height, width, 1, scale, names)
 
     @classmethod
-    def _of(cls, numbers, height, width, columns, scale, names):
+    def _of(
+        cls,
+        numbers: range,
+        height: int,
+        width: int,
+        columns: int,
+        scale: float,
+        names: Sequence[str],
+    ) -> "Tiles":
         if scale > 3:  # pixels that show are all of one size
             scale = math.floor(scale)
         # Rounded down: they have to fit.

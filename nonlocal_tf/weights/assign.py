@@ -1,6 +1,7 @@
 """Puts the weights of a file into a model, all of them or none."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -74,7 +75,7 @@ def load(
     )
 
 
-def _differences(model: keras.Model, checkpoint: Checkpoint):
+def _differences(model: keras.Model, checkpoint: Checkpoint) -> Iterable[str]:
     kernel = checkpoint.arrays.get(checkpoint.form.names(Weight("stem"))[0])
     form = checkpoint.form
     if kernel is None:
@@ -97,7 +98,9 @@ def _weight(path: str, checkpoint: Checkpoint) -> Weight | None:
     return weight
 
 
-def _plan_one(plan, path, weight, shape) -> None:
+def _plan_one(
+    plan: Plan, path: str, weight: Weight | None, shape: tuple[int, ...]
+) -> None:
     """A weight outside of the normalisations."""
     if weight is None:  # another network of ours, by its own names
         found = None
@@ -106,12 +109,11 @@ def _plan_one(plan, path, weight, shape) -> None:
     else:
         found = plan.find(weight)
     if found is None:
-        has_kernel = weight is not None and weight.inner == "out"
-        has_kernel = has_kernel and weight.role == "bias"
-        if has_kernel and plan.find(dataclasses.replace(weight, role="kernel")):
-            plan.take(path, np.zeros(shape), ())  # mmaction2 has none
-            plan.converted.append(path)
-            return
+        if weight and (weight.inner, weight.role) == ("out", "bias"):
+            if plan.find(dataclasses.replace(weight, role="kernel")):
+                plan.take(path, np.zeros(shape), ())  # mmaction2 has none
+                plan.converted.append(path)
+                return
         plan.miss(path, weight)
         return
     name, array = found
@@ -122,7 +124,7 @@ def _plan_one(plan, path, weight, shape) -> None:
     plan.take(path, array, (name,))
 
 
-def _fit(array: np.ndarray, shape: tuple[int, ...]):
+def _fit(array: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, bool]:
     """An array with as many axes as a shape, and whether it was inflated."""
     if len(shape) == 2 and array.ndim > 2 and set(array.shape[:-2]) == {1}:
         return array.reshape(array.shape[-2:]), False  # a 1 x 1 x 1 kernel
@@ -133,7 +135,7 @@ def _fit(array: np.ndarray, shape: tuple[int, ...]):
     return array, False
 
 
-def _plan_head(plan, shape) -> None:
+def _plan_head(plan: Plan, shape: tuple[int, ...]) -> None:
     """The classifier as a whole, if it has the model's classes.
 
     Raises:
@@ -145,6 +147,7 @@ def _plan_head(plan, shape) -> None:
     }
     if found["kernel"] is None and found["bias"] is None:
         return
+    pairs = []
     for role, pair in found.items():
         if pair is None:
             names = plan.checkpoint.form.names(Weight("logits", role=role))
@@ -152,7 +155,8 @@ def _plan_head(plan, shape) -> None:
                 f"{plan.checkpoint.path}: of the classifier {names[0]!r} is "
                 "missing."
             )
-    (kernel_name, kernel), (bias_name, bias) = found.values()
+        pairs.append(pair)
+    (kernel_name, kernel), (bias_name, bias) = pairs
     kernel, _ = _fit(kernel, shape)
     classes = kernel.shape[-1] if kernel.ndim else 0
     plan.check_shape(
@@ -164,7 +168,9 @@ def _plan_head(plan, shape) -> None:
         plan.take("logits/bias", bias, (bias_name,))
 
 
-def _checked_kept(plan, variables) -> tuple[str, ...]:
+def _checked_kept(
+    plan: Plan, variables: Mapping[str, keras.Variable]
+) -> tuple[str, ...]:
     """Variables that may stay as they are.
 
     Raises:
@@ -205,7 +211,7 @@ def _network(checkpoint: Checkpoint) -> str:
         return ""
 
 
-def _check_unused(plan, unused) -> None:
+def _check_unused(plan: Plan, unused: Sequence[str]) -> None:
     """Only a classifier may be left over.
 
     Raises:

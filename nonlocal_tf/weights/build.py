@@ -1,6 +1,7 @@
 """From what was read to a model without its weights yet."""
 
 import functools
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -88,7 +89,9 @@ def _noted(checkpoint: Checkpoint, given: dict) -> dict:
     return {k: v for k, v in noted.items() if k not in without}
 
 
-def _sampling(noted: dict, frames: int | None, clip_shape) -> str | None:
+def _sampling(
+    noted: dict, frames: int | None, clip_shape: Sequence[int | None] | None
+) -> str | None:
     """That of the file's stem and frames, if it says them."""
     stem = noted.get("stem")
     for name, sampling in specs.SAMPLINGS.items():
@@ -106,7 +109,13 @@ def _usual_sampling(form: Format, network: Network) -> str:
     return "32x4" if network.norm == "affine" else form.sampling
 
 
-def _block_arguments(checkpoint, network, noted, arguments, assumed) -> None:
+def _block_arguments(
+    checkpoint: Checkpoint,
+    network: Network,
+    noted: dict,
+    arguments: dict,
+    assumed: dict,
+) -> None:
     """Adds those of non-local blocks; `noted` are arguments of each block."""
     form, certain = checkpoint.form, network.pairwise
     if certain is None and "pairwise" not in arguments:
@@ -148,7 +157,7 @@ def _block_arguments(checkpoint, network, noted, arguments, assumed) -> None:
     }
 
 
-def _head(form, network, arguments) -> str:
+def _head(form: Format, network: Network, arguments: dict) -> str:
     if network.num_classes is None and not arguments["num_classes"]:
         return "none"
     shape = shapes.checked_shape(arguments["clip_shape"], "clips")
@@ -192,7 +201,9 @@ def image_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
     return _build(image.image_resnet, network, arguments), assumed
 
 
-def _build(builder, network: Network, arguments: dict) -> keras.Model:
+def _build(
+    builder: Callable[..., keras.Model], network: Network, arguments: dict
+) -> keras.Model:
     build = functools.partial(builder, network.spec)
     check_arguments("from_checkpoint", build, arguments)
     return build(**arguments)

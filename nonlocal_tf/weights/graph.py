@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import keras
 
 from nonlocal_tf.layers import NonLocalBlock
-from nonlocal_tf.layers.pairwise import PAIRWISE, Softmax
+from nonlocal_tf.layers.pairwise import PAIRWISE, Pairwise, Softmax
 from nonlocal_tf.layers.positions import AXES, is_positive_integer
 from nonlocal_tf.models import specs
 from nonlocal_tf.models.resnet3d import STRIDES_ON
@@ -21,7 +21,7 @@ LONGEST_NOTE = 10_000
 # They have the same weights.
 ALIKE = ("embedded_gaussian", "dot_product")
 # Ours, by class; users may register others later.
-FUNCTIONS = {cls: name for name, cls in PAIRWISE.items()}
+FUNCTIONS: dict[type, str] = {cls: name for name, cls in PAIRWISE.items()}
 
 
 def _is_scale(value: object) -> bool:
@@ -54,7 +54,7 @@ KNOWN: dict[str, Callable[[object], bool]] = {
 OF_BLOCKS = ("pool_position", "subsample")
 
 
-def function_of(pairwise) -> str:
+def function_of(pairwise: str | type[Pairwise] | Pairwise) -> str:
     """What a pairwise function is called; a user's own, by its class."""
     if isinstance(pairwise, str):
         pairwise = PAIRWISE.get(pairwise, pairwise)

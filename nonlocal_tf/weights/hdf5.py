@@ -10,7 +10,9 @@ import contextlib
 import io
 import math
 import mmap
+import os
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -115,13 +117,13 @@ def read_note(file: BinaryIO, name: str) -> str | None:
         return None if text is None else str(text)
 
 
-def write_note(path, name: str, text: str) -> None:
+def write_note(path: str | os.PathLike, name: str, text: str) -> None:
     """Adds an attribute, which Keras does not look at, to a file."""
     with _h5py().File(path, "r+") as opened:
         opened.attrs[name] = text
 
 
-def _h5py():
+def _h5py() -> ModuleType:
     try:
         import h5py  # Keras needs it too
     except ImportError as error:
@@ -147,7 +149,7 @@ def _opened(file: BinaryIO) -> Iterator[tuple[Any, hdf5_texts.Texts]]:
 
 
 def _check(
-    group, budget: Budget, texts: hdf5_texts.Texts, depth: int = 0
+    group: Any, budget: Budget, texts: hdf5_texts.Texts, depth: int = 0
 ) -> int:
     """Checks everything below a group; returns its bytes of numbers.
 
@@ -179,7 +181,7 @@ def _check(
 
 
 def _check_dataset(
-    data, path: str, budget: Budget, texts: hdf5_texts.Texts
+    data: Any, path: str, budget: Budget, texts: hdf5_texts.Texts
 ) -> None:
     if data.external or data.is_virtual:
         raise CheckpointError(f"{path!r} refers to other files.")
@@ -199,7 +201,7 @@ def _check_dataset(
         budget.take(math.prod(data.chunks) * data.dtype.itemsize)
 
 
-def _attribute(entry, name: str, texts: hdf5_texts.Texts):
+def _attribute(entry: Any, name: str, texts: hdf5_texts.Texts) -> Any:
     """An attribute: a text, a list of texts, or what else it is; or None.
 
     Args:
@@ -227,7 +229,7 @@ def _attribute(entry, name: str, texts: hdf5_texts.Texts):
 
 
 def _read_keras3(
-    group, parent: str, depth: int, budget: Budget, texts: hdf5_texts.Texts
+    group: Any, parent: str, depth: int, budget: Budget, texts: hdf5_texts.Texts
 ) -> dict[str, np.ndarray]:
     """Of a group and those in it: each layer has a group `vars`."""
     found: dict[str, np.ndarray] = {}
@@ -251,7 +253,7 @@ def _read_keras3(
     return found
 
 
-def _array(data, path: str, budget: Budget) -> np.ndarray:
+def _array(data: Any, path: str, budget: Budget) -> np.ndarray:
     if data.dtype == BFLOAT16:
         budget.take(3 * data.nbytes + len(path))
         return bfloat16.to_float32(np.asarray(data).view("<u2"))
@@ -267,7 +269,7 @@ def _role(layer: str, index: int) -> str:
 
 
 def _read_keras2(
-    opened, budget: Budget, texts: hdf5_texts.Texts
+    opened: Any, budget: Budget, texts: hdf5_texts.Texts
 ) -> dict[str, np.ndarray]:
     found = {}
     for layer in _attribute(opened, "layer_names", texts):

@@ -73,7 +73,9 @@ class _Shapes:
         parts = ("conv1", "conv2", "conv3")
         return any(self.name(Weight(part, stage, block)) for part in parts)
 
-    def kernel_t(self, weight: Weight, window, fan_in, filters) -> int:
+    def kernel_t(
+        self, weight: Weight, window: int, fan_in: int, filters: int
+    ) -> int:
         """Frames of a kernel that has to be there, checked to fit.
 
         Args:
@@ -241,7 +243,7 @@ def _classes(shape: _Shapes, channels: int) -> int | None:
 def _norm(shape: _Shapes, weight: Weight) -> str:
     """ "batch" with statistics, "affine" without, "none" without either."""
 
-    def has(role):
+    def has(role: str) -> bool:
         return shape(dataclasses.replace(weight, role=role)) is not None
 
     if has("moving_mean") or has("moving_variance"):
@@ -273,7 +275,9 @@ def _block(
     if first is None:
         return {}, None
 
-    def weight(inner, role="kernel", is_norm=False):
+    def weight(
+        inner: str, role: str = "kernel", is_norm: bool = False
+    ) -> Weight:
         return Weight("nonlocal", *first, inner, is_norm, role)
 
     block: dict = {

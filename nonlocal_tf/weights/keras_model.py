@@ -10,7 +10,8 @@ import math
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
 
 import keras
 
@@ -71,7 +72,7 @@ def check_keras(version: str) -> None:
     )
 
 
-def _check_archive(file, budget: Budget) -> None:
+def _check_archive(file: BinaryIO, budget: Budget) -> None:
     with zips.opened(file, budget) as archive:
         for entry in archive.infolist():
             zips.check_compression(entry)
@@ -95,7 +96,13 @@ def _counted_weights(size: int) -> Iterator[None]:
     add_weight = keras.layers.Layer.add_weight
     bytes_left = TIMES * size + LEAST
 
-    def counted(layer, *arguments, shape=None, dtype=None, **options):
+    def counted(
+        layer: keras.Layer,
+        *arguments: Any,
+        shape: Sequence[int] | None = None,
+        dtype: str | None = None,
+        **options: Any,
+    ) -> keras.Variable:
         nonlocal bytes_left
         kind = keras.backend.standardize_dtype(dtype or layer.variable_dtype)
         bits = re.search(r"\d+$", kind)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
+from typing import Any, Literal
 
 import keras
 
+from nonlocal_tf.models.resnet3d import HeadKind
 from nonlocal_tf.weights import (
     assign,
     build,
@@ -71,11 +73,11 @@ def from_checkpoint(
     path: str | os.PathLike,
     sampling: str | None = None,
     pairwise: str | None = None,
-    scale: float | str | None = None,
+    scale: float | Literal["rsqrt"] | None = None,
     clip_shape: tuple[int | None, ...] | None = None,
     num_classes: int | None = None,
-    head: str | None = None,
-    **options,
+    head: HeadKind | None = None,
+    **options: Any,
 ) -> tuple[keras.Model, Report]:
     """Builds the network that a file has the weights of, and loads them.
 
@@ -149,7 +151,7 @@ def from_checkpoint(
     return model, dataclasses.replace(report, assumed=assumed)
 
 
-def _is_keras_model(path) -> bool:
+def _is_keras_model(path: str | os.PathLike) -> bool:
     with opened(path) as file:
         if not pytorch.is_archive(file.read(4)):
             return False
@@ -157,7 +159,9 @@ def _is_keras_model(path) -> bool:
         return hdf5.is_keras_archive(file, budget)
 
 
-def _saved_model(path, given: dict):
+def _saved_model(
+    path: str | os.PathLike, given: dict
+) -> tuple[keras.Model, Report]:
     if given:
         raise ValueError(
             "A .keras file says everything of its model. To load its weights "

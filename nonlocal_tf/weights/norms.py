@@ -65,7 +65,9 @@ def plan_norm(plan: Plan, layer: str, variables: dict) -> None:
             plan.converted.append(path)
 
 
-def _found_norm(plan, known: Weight, layer: str, size) -> dict:
+def _found_norm(
+    plan: Plan, known: Weight, layer: str, size: tuple[int, ...]
+) -> dict:
     """What the file has of a normalisation, `{role: (name, array)}`.
 
     Nothing, if it has no part of it.
@@ -138,7 +140,7 @@ def plan_bare_block(plan: Plan, layer: str) -> None:
             plan.converted.append(one)
 
 
-def _is_bare_block(plan, norm: Weight) -> bool:
+def _is_bare_block(plan: Plan, norm: Weight) -> bool:
     """Whether it belongs to a block that has no normalisation in the file."""
     kernel = dataclasses.replace(
         norm, inner="out", is_norm=False, role="kernel"

@@ -64,7 +64,7 @@ def text(name: str, file: IO[bytes]) -> str:
     )
 
 
-def literal(value):
+def literal(value: object) -> object:
     """Checks the argument of an operation of `LITERALS`.
 
     Raises:

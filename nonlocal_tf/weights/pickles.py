@@ -13,7 +13,7 @@ import io
 import mmap
 import sys
 from collections.abc import Callable, Mapping
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import numpy as np
 
@@ -60,12 +60,12 @@ class Array:
 class _DType:
     """NumPy's description of an element, for plain numbers alone."""
 
-    def __init__(self, code):
+    def __init__(self, code: object):
         if not isinstance(code, str):
             raise CheckpointError("The file has arrays of other than numbers.")
         self.code, self.order = code[:8], ""
 
-    def set_state(self, state) -> None:
+    def set_state(self, state: Any) -> None:
         # (version, byte order, and what records have)
         if any(state[2:5]):
             raise CheckpointError("The file has arrays of records.")
@@ -80,7 +80,13 @@ class _DType:
         return kind
 
 
-def from_buffer(content, dtype, shape, order="C", axes=None) -> np.ndarray:
+def from_buffer(
+    content: object,
+    dtype: object,
+    shape: Any,
+    order: Any = "C",
+    axes: Any = None,
+) -> np.ndarray:
     """An array of bytes, as NumPy pickles it.
 
     Raises:
@@ -99,7 +105,7 @@ def from_buffer(content, dtype, shape, order="C", axes=None) -> np.ndarray:
     return flat.reshape(shape, order=order)
 
 
-def is_shape(value) -> bool:
+def is_shape(value: object) -> bool:
     """Whether it is a tuple of a few whole numbers, none below zero."""
     return (
         isinstance(value, tuple)
@@ -108,28 +114,30 @@ def is_shape(value) -> bool:
     )
 
 
-def _scalar(dtype, content):
+def _scalar(dtype: object, content: object) -> np.generic:
     return from_buffer(content, dtype, (1,))[0]
 
 
-def _encode(text, encoding):
+def _encode(text: Any, encoding: object) -> bytes:
     """`_codecs.encode` of what is bytes in Python 2."""
     if not isinstance(encoding, str) or not encoding.startswith("latin"):
         raise CheckpointError("The file has text in an encoding of its own.")
     return text.encode("latin1")
 
 
-def _dictionary(pairs) -> dict:
+def _dictionary(pairs: Any) -> dict:
     """Python 2 gives the items of an ordered dictionary at once."""
     return {key: value for key, value in pairs if isinstance(key, KEYS)}
 
 
-def nothing(*arguments):
+def nothing(*arguments: object) -> Inert:
     """Makes an object without content."""
     return Inert()
 
 
-def of_another_type(function, kind, arguments, state):
+def of_another_type(
+    function: object, kind: object, arguments: object, state: object
+) -> NoReturn:
     """PyTorch's call of a function, `(function, class, arguments, state)`.
 
     The machine makes that call itself, so that it is counted.
@@ -198,7 +206,7 @@ class Machine:
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
-    def run(self, content: Content):
+    def run(self, content: Content) -> Any:
         """The object that a pickle makes; leaves `content` at its end."""
         is_bytes = isinstance(content, bytes)
         source: Any = io.BytesIO(content) if is_bytes else content
@@ -238,89 +246,89 @@ class Machine:
             "weights do not need."
         )
 
-    def _push(self, value) -> None:
+    def _push(self, value: object) -> None:
         """Adds a number, text or bytes, whose memory is counted."""
         self._budget.take(sys.getsizeof(value))
         self._stack.append(value)
 
     # Each method below is an operation, named as in `pickletools`.
 
-    def _mark(self, _):
+    def _mark(self, _: object) -> None:
         self._stack.append(_MARK)
 
-    def _pop(self, _):
+    def _pop(self, _: object) -> None:
         self._stack.pop()
 
-    def _pop_mark(self, _):
+    def _pop_mark(self, _: object) -> None:
         self._since_mark()
 
-    def _empty_list(self, _):
+    def _empty_list(self, _: object) -> None:
         self._stack.append([])
 
-    def _empty_set(self, _):  # no weight is in one
+    def _empty_set(self, _: object) -> None:  # no weight is in one
         self._stack.append([])
 
-    def _empty_dict(self, _):
+    def _empty_dict(self, _: object) -> None:
         self._stack.append({})
 
-    def _list(self, _):
+    def _list(self, _: object) -> None:
         self._stack.append(self._since_mark())
 
-    def _tuple(self, _):
+    def _tuple(self, _: object) -> None:
         self._stack.append(tuple(self._since_mark()))
 
-    def _tuple1(self, _):
+    def _tuple1(self, _: object) -> None:
         self._join(1)
 
-    def _tuple2(self, _):
+    def _tuple2(self, _: object) -> None:
         self._join(2)
 
-    def _tuple3(self, _):
+    def _tuple3(self, _: object) -> None:
         self._join(3)
 
-    def _append(self, _):
+    def _append(self, _: object) -> None:
         self._extend([self._stack.pop()])
 
-    def _appends(self, _):
+    def _appends(self, _: object) -> None:
         self._extend(self._since_mark())
 
-    def _additems(self, _):
+    def _additems(self, _: object) -> None:
         self._extend(self._since_mark())
 
-    def _frozenset(self, _):
+    def _frozenset(self, _: object) -> None:
         self._list(_)
 
-    def _dict(self, _):
+    def _dict(self, _: object) -> None:
         items = self._since_mark()
         self._stack.append({})
         self._update(items)
 
-    def _setitem(self, _):
+    def _setitem(self, _: object) -> None:
         value, key = self._stack.pop(), self._stack.pop()
         self._update([key, value])
 
-    def _setitems(self, _):
+    def _setitems(self, _: object) -> None:
         self._update(self._since_mark())
 
-    def _global(self, names):
+    def _global(self, names: str) -> None:
         self._stack.append(self._named(*names.split(" ", 1)))
 
-    def _stack_global(self, _):
+    def _stack_global(self, _: object) -> None:
         name, module = self._stack.pop(), self._stack.pop()
         self._stack.append(self._named(module, name))
 
-    def _reduce(self, _):
+    def _reduce(self, _: object) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
         self._call(function, arguments)
 
-    def _newobj(self, _):
+    def _newobj(self, _: object) -> None:
         self._reduce(_)
 
-    def _newobj_ex(self, _):
+    def _newobj_ex(self, _: object) -> None:
         self._stack.pop()  # keywords
         self._reduce(_)
 
-    def _build(self, _):
+    def _build(self, _: object) -> None:
         state = self._stack.pop()
         built = self._stack[-1]
         if isinstance(built, Array):
@@ -329,7 +337,7 @@ class Machine:
             built.set_state(state)
         # Of everything else the state does not matter.
 
-    def _binpersid(self, _):
+    def _binpersid(self, _: object) -> None:
         if self._storage is None:
             raise CheckpointError("The file refers to data outside of itself.")
         self._stack.append(self._storage(self._stack.pop()))
@@ -357,7 +365,7 @@ class Machine:
                 if isinstance(key, KEYS):
                     target[key] = value
 
-    def _named(self, module, name) -> Named:
+    def _named(self, module: object, name: object) -> Named:
         # Only text is looked up and shown: hashing or showing what is nested
         # without end crashes, or takes as long.
         if not isinstance(module, str) or not isinstance(name, str):
@@ -371,7 +379,7 @@ class Machine:
             )
         return Named(self._allowed[module, name])
 
-    def _call(self, function, arguments) -> None:
+    def _call(self, function: object, arguments: object) -> None:
         if (
             isinstance(function, Named)
             and function.make is of_another_type
@@ -389,7 +397,12 @@ class Machine:
         self._stack.append(function.make(*arguments))
 
 
-def load(content: Content, more=None, storage=None, budget=None):
+def load(
+    content: Content,
+    more: Mapping[tuple[str, str], Callable] | None = None,
+    storage: Callable | None = None,
+    budget: Budget | None = None,
+) -> Any:
     """The next object of a pickle; its arrays have still to be asked for.
 
     Args:

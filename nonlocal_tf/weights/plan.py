@@ -43,12 +43,20 @@ class Plan:
         names = self.checkpoint.form.names(weight) if weight else (path,)
         self.missing[path] = names[0] if names else "name"
 
-    def take(self, path: str, array: np.ndarray, names) -> None:
+    def take(
+        self, path: str, array: np.ndarray, names: tuple[str, ...]
+    ) -> None:
         """Fills a variable with an array that is made of these names."""
         self.values[path] = array
         self.loaded[path] = names
 
-    def check_shape(self, name: str, path: str, shape, expected) -> None:
+    def check_shape(
+        self,
+        name: str,
+        path: str,
+        shape: tuple[int, ...],
+        expected: tuple[int, ...],
+    ) -> None:
         """Whether an array of the file fits a variable.
 
         Args:

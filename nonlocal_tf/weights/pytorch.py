@@ -82,7 +82,14 @@ class _Storage:
 class Tensor:
     """Stands for a tensor, until its numbers were read."""
 
-    def __init__(self, storage, offset, shape, strides, *ignored):
+    def __init__(
+        self,
+        storage: Any,
+        offset: Any,
+        shape: Any,
+        strides: Any,
+        *ignored: object,
+    ):
         self._storage = storage
         self._offset = offset
         self._shape, self._strides = shape, strides
@@ -161,7 +168,7 @@ def is_legacy(start: bytes) -> bool:
     return start.startswith(pickle.PROTO) and magic in start[:32]
 
 
-def read(file: BinaryIO, content: Content, budget: Budget | None = None):
+def read(file: BinaryIO, content: Content, budget: Budget | None = None) -> Any:
     """What was saved, in place of each tensor a `Tensor`.
 
     Args:
@@ -178,7 +185,7 @@ def read(file: BinaryIO, content: Content, budget: Budget | None = None):
         return _read_legacy(content, budget or Budget())
 
 
-def _storage_of(pid) -> tuple[_StorageType, str, int]:
+def _storage_of(pid: Any) -> tuple[_StorageType, str, int]:
     """(type, key, count) of a persistent identifier."""
     known = isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"
     known = known and isinstance(pid[1], Named)
@@ -189,7 +196,7 @@ def _storage_of(pid) -> tuple[_StorageType, str, int]:
     return pid[1].make, str(pid[2]), pid[4]
 
 
-def _read_archive(file: BinaryIO, budget: Budget):
+def _read_archive(file: BinaryIO, budget: Budget) -> Any:
     with zips.opened(file, budget) as archive:
         names = archive.namelist()
         entries = [name for name in names if name.endswith("/data.pkl")]
@@ -203,12 +210,12 @@ def _read_archive(file: BinaryIO, budget: Budget):
         folder = entries[0].removesuffix("data.pkl")
         storages: dict[str, _Storage] = {}
 
-        def entry(name):
+        def entry(name: str) -> bytes:
             if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
                 raise CheckpointError(f"{name!r} is compressed.")
             return zips.read(archive, name, budget)
 
-        def storage(pid):
+        def storage(pid: Any) -> _Storage:
             kind, key, count = _storage_of(pid)
             if key not in storages:
                 storages[key] = _Storage(kind, count)
@@ -221,12 +228,12 @@ def _read_archive(file: BinaryIO, budget: Budget):
         return pickles.load(entry(entries[0]), NAMES, storage, budget)
 
 
-def _read_legacy(content: Content, budget: Budget):
+def _read_legacy(content: Content, budget: Budget) -> Any:
     if isinstance(content, bytes):
         raise TypeError("Expected a memory map, which has a place in it.")
     storages: dict[str, _Storage] = {}
 
-    def storage(pid):
+    def storage(pid: Any) -> _Storage:
         kind, key, count = _storage_of(pid)
         if len(pid) > 5 and pid[5] is not None:
             raise CheckpointError("The file has views of storages.")
@@ -274,7 +281,7 @@ def write(file: BinaryIO, saved: Mapping[str, object]) -> None:
         archive.writestr("archive/version", "3\n")
 
 
-def _put(out: BinaryIO, value, arrays: list[np.ndarray]) -> None:
+def _put(out: BinaryIO, value: object, arrays: list[np.ndarray]) -> None:
     """Adds the operations that make a value."""
     if isinstance(value, Mapping):
         out.write(pickle.EMPTY_DICT + pickle.MARK)

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterator, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -160,7 +160,7 @@ def mapped(file: BinaryIO) -> mmap.mmap:
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _saved(file: BinaryIO, budget: Budget):
+def _saved(file: BinaryIO, budget: Budget) -> Any:
     """What was saved, whatever the format."""
     with mapped(file) as content:
         start = content[:64]

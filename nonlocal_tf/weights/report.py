@@ -40,7 +40,7 @@ class Report:
     differs: tuple[str, ...] = ()
     selected: str = ""
 
-    def __repr__(self):  # of hundreds of names, what fits a screen
+    def __repr__(self) -> str:  # of hundreds of names, what fits a screen
         lines = [
             f"{self.path} ({self.format}): {len(self.loaded)} variables loaded"
         ]

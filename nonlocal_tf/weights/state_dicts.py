@@ -72,7 +72,7 @@ class Selection:
         return f"{self.key!r}{averaged}{instead}"
 
 
-def select(saved, is_known: IsKnown, budget: Budget) -> Selection:
+def select(saved: object, is_known: IsKnown, budget: Budget) -> Selection:
     """The weights in what a file holds, as the module says.
 
     Args:
@@ -182,7 +182,7 @@ def _candidates(
     for name in ignored:
         del names[name]
 
-    def selection(prefix, names):
+    def selection(prefix: str, names: Mapping[str, str]) -> Selection:
         own = {name: values[full] for name, full in names.items()}
         path = f"{key}.{prefix}" if key and prefix else key or prefix
         return Selection(own, path.rstrip("./"), ignored=tuple(ignored))
@@ -195,13 +195,14 @@ def _candidates(
     for name, full in names.items():
         prefix = _first_part(name)
         parts.setdefault(prefix, {})[name.removeprefix(prefix)] = full
-    networks = {
-        prefix: _without_prefix(names, is_known)
-        for prefix, names in parts.items()
-    }
-    if all(network is not None for network in networks.values()):
-        for prefix, stripped in networks.items():
-            yield selection(prefix, stripped)
+    networks = {}
+    for prefix, part_names in parts.items():
+        network = _without_prefix(part_names, is_known)
+        if network is None:
+            return
+        networks[prefix] = network
+    for prefix, stripped in networks.items():
+        yield selection(prefix, stripped)
 
 
 def _without_prefix(
