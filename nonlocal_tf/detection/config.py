@@ -88,7 +88,7 @@ class DetectorConfig:
     stride_on: StrideOn = "3x3"
     groups: int = 1
     group_width: int | None = None
-    nonlocal_block: dict | None = None
+    nonlocal_block: dict[str, Any] | None = None
     fpn_channels: int = 256
     anchor_sizes_px: tuple[int, ...] = anchors.SIZES_PX
     aspect_ratios: tuple[float, ...] = anchors.ASPECT_RATIOS
@@ -97,7 +97,7 @@ class DetectorConfig:
     mask_deconv_channels: int = 256
     keypoints: int = 0
     keypoint_channels: tuple[int, ...] = (512,) * 8
-    keypoint_nonlocal_block: dict | None = None
+    keypoint_nonlocal_block: dict[str, Any] | None = None
     aligned: bool = False
     samples: int = 2
     proposals_a_level: int = 1000
@@ -127,12 +127,12 @@ class DetectorConfig:
         return EXPANSION * self.width // self.inner_width
 
     @property
-    def block(self) -> dict:
+    def block(self) -> dict[str, Any]:
         """All arguments of the block of res4."""
         return _with_defaults(self.nonlocal_block)
 
     @property
-    def head_block(self) -> dict:
+    def head_block(self) -> dict[str, Any]:
         """All arguments of the blocks of the keypoint head."""
         return _with_defaults(self.keypoint_nonlocal_block)
 
@@ -189,7 +189,7 @@ class DetectorConfig:
             )
 
 
-def _with_defaults(block: dict | None) -> dict:
+def _with_defaults(block: dict[str, Any] | None) -> dict[str, Any]:
     arguments = {**BLOCK, **(block or {})}
     pairwise = arguments.get("pairwise", "embedded_gaussian")
     if pairwise in ("embedded_gaussian", "gaussian"):

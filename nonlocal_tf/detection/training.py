@@ -93,11 +93,11 @@ class TrainingConfig:
 
 def batch_losses(
     model: MaskRCNN,
-    batch: dict,
+    batch: Mapping[str, Tensor],
     config: TrainingConfig,
     seed: Tensor,
     total: Total | None = None,
-) -> dict:
+) -> dict[str, Tensor]:
     """All losses of a batch; their sum is what is trained.
 
     Args:
@@ -158,7 +158,7 @@ def _rpn_losses(
     config: TrainingConfig,
     seed: Tensor,
     total: Total,
-) -> dict:
+) -> dict[str, Tensor]:
     """Of anchors: are they objects', and where is the object?"""
     size = tuple(batch["images"].shape[1:3])
     every = np.concatenate(
@@ -212,7 +212,7 @@ def _sample_rois(
     batch: Mapping[str, Tensor],
     config: TrainingConfig,
     seed: Tensor,
-) -> dict:
+) -> dict[str, Tensor]:
     """Boxes to learn from, positive ones first.
 
     Returns:
@@ -252,7 +252,7 @@ def _box_losses(
     rois: Mapping[str, Tensor],
     config: TrainingConfig,
     total: Total,
-) -> dict:
+) -> dict[str, Tensor]:
     logits, deltas = model.on_boxes(model.box_head, maps, rois["boxes"])
     labels, weights = rois["labels"], rois["weights"]
     sampled = losses.smallest_denominator(total(ops.sum(weights)))

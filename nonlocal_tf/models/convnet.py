@@ -8,7 +8,7 @@ network and the image network of a spec have the same layer names, so
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 from keras import layers
@@ -61,7 +61,7 @@ def clip_convnet(
     scale: float | Literal["rsqrt"] | None = None,
     axes: Axes | None = None,
     nonlocal_places: str | None = None,
-    nonlocal_block: dict | None = None,
+    nonlocal_block: dict[str, Any] | None = None,
 ) -> keras.Model:
     """A small network for clips; `create_model` gives all but the first.
 
@@ -125,7 +125,7 @@ def convnet(
     num_classes: int,
     input_shape: tuple[int | None, ...],
     of: Literal["clips", "images"] = "clips",
-    nonlocal_block: dict | None = None,
+    nonlocal_block: dict[str, Any] | None = None,
     bn_synchronized: bool = False,
     dropout: float = 0.0,
 ) -> keras.Model:

@@ -165,7 +165,7 @@ def resnet(
     style: Style,
     head: Head,
     width: int = 64,
-    nonlocal_block: dict | None = None,
+    nonlocal_block: dict[str, Any] | None = None,
     groups: dict[str, int] | None = None,
 ) -> keras.Model:
     """Builds a spec for clips or images.

@@ -66,7 +66,7 @@ def video_resnet(
     axes: Axes | None = None,
     nonlocal_places: str | specs.Places | None = None,
     nonlocal_groups: dict[str, int] | None = None,
-    nonlocal_block: dict | None = None,
+    nonlocal_block: dict[str, Any] | None = None,
     head: HeadKind = "classification",
     outputs: Outputs = "logits",
     crop_px: int = CROP_PX,
@@ -236,7 +236,7 @@ def _block_arguments(
     axes: Axes | None,
     norm: Norm,
     others: Mapping[str, Any] | None,
-) -> dict:
+) -> dict[str, Any]:
     """What all non-local blocks of a network are built with."""
     others = dict(others or {})
     if "bn_epsilon" in others:

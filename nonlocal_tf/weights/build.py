@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -12,10 +13,12 @@ from nonlocal_tf.weights.infer import Network
 from nonlocal_tf.weights.names import Format
 from nonlocal_tf.weights.read import Checkpoint
 
-Built = tuple[keras.Model, dict]
+Built = tuple[keras.Model, dict[str, Any]]
 
 
-def clip_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
+def clip_model(
+    checkpoint: Checkpoint, network: Network, given: dict[str, Any]
+) -> Built:
     """The network on clips, and what was assumed for it.
 
     Args:
@@ -30,8 +33,8 @@ def clip_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
     form, noted = checkpoint.form, _noted(checkpoint, given)
     frames = noted.pop("frames", None)
     block = {k: noted.pop(k) for k in graph.OF_BLOCKS if k in noted}
-    arguments: dict = {**noted, **given}
-    assumed: dict = {}
+    arguments: dict[str, Any] = {**noted, **given}
+    assumed: dict[str, Any] = {}
     clip = given.get("clip_shape")
     if clip is not None:
         shapes.checked_shape(clip, "clips")
@@ -66,7 +69,7 @@ def clip_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
     return _build(video.video_resnet, network, arguments), assumed
 
 
-def _noted(checkpoint: Checkpoint, given: dict) -> dict:
+def _noted(checkpoint: Checkpoint, given: dict[str, Any]) -> dict[str, Any]:
     """What the file says of its network and nobody asked to be otherwise."""
     noted, without = checkpoint.graph, {"pool_padding"}
     if given.get("sampling", "8x8") not in specs.SAMPLINGS:
@@ -90,7 +93,9 @@ def _noted(checkpoint: Checkpoint, given: dict) -> dict:
 
 
 def _sampling(
-    noted: dict, frames: int | None, clip_shape: Sequence[int | None] | None
+    noted: dict[str, Any],
+    frames: int | None,
+    clip_shape: Sequence[int | None] | None,
 ) -> str | None:
     """That of the file's stem and frames, if it says them."""
     stem = noted.get("stem")
@@ -112,9 +117,9 @@ def _usual_sampling(form: Format, network: Network) -> str:
 def _block_arguments(
     checkpoint: Checkpoint,
     network: Network,
-    noted: dict,
-    arguments: dict,
-    assumed: dict,
+    noted: dict[str, Any],
+    arguments: dict[str, Any],
+    assumed: dict[str, Any],
 ) -> None:
     """Adds those of non-local blocks; `noted` are arguments of each block."""
     form, certain = checkpoint.form, network.pairwise
@@ -157,7 +162,7 @@ def _block_arguments(
     }
 
 
-def _head(form: Format, network: Network, arguments: dict) -> str:
+def _head(form: Format, network: Network, arguments: dict[str, Any]) -> str:
     if network.num_classes is None and not arguments["num_classes"]:
         return "none"
     shape = shapes.checked_shape(arguments["clip_shape"], "clips")
@@ -168,7 +173,9 @@ def _head(form: Format, network: Network, arguments: dict) -> str:
     return "classification"
 
 
-def image_model(checkpoint: Checkpoint, network: Network, given: dict) -> Built:
+def image_model(
+    checkpoint: Checkpoint, network: Network, given: dict[str, Any]
+) -> Built:
     """The network on images, as `clip_model`."""
     form, arguments = checkpoint.form, dict(given)
     for name in ("sampling", "pairwise", "scale"):

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
@@ -62,7 +63,7 @@ def function_of(pairwise: str | type[Pairwise] | Pairwise) -> str:
     return FUNCTIONS.get(kind, kind.__name__)
 
 
-def graph_of(model: keras.Model) -> dict:
+def graph_of(model: keras.Model) -> dict[str, Any]:
     """The arguments in `KNOWN` with which a residual network is made.
 
     Args:
@@ -92,7 +93,7 @@ def graph_of(model: keras.Model) -> dict:
     return {**graph, **(_of_blocks(blocks) if blocks else {})}
 
 
-def _of_blocks(blocks: list[NonLocalBlock]) -> dict:
+def _of_blocks(blocks: list[NonLocalBlock]) -> dict[str, Any]:
     first = blocks[0]
     graph: dict = {
         "pairwise": function_of(first.pairwise),
@@ -117,7 +118,7 @@ def note(model: keras.Model) -> str:
     return json.dumps(graph_of(model), sort_keys=True)
 
 
-def read_note(text: object) -> dict:
+def read_note(text: object) -> dict[str, Any]:
     """The arguments in a note; none without a note.
 
     Raises:
@@ -149,7 +150,9 @@ def stem_of(form: Format, is_inflated: bool) -> str | None:
     return form.stem
 
 
-def expected_of(form: Format, noted: dict, is_inflated: bool) -> dict:
+def expected_of(
+    form: Format, noted: dict[str, Any], is_inflated: bool
+) -> dict[str, Any]:
     """What a network is like whose weights a file has, as far as is known.
 
     Args:

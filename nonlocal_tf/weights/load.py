@@ -160,7 +160,7 @@ def _is_keras_model(path: str | os.PathLike) -> bool:
 
 
 def _saved_model(
-    path: str | os.PathLike, given: dict
+    path: str | os.PathLike, given: dict[str, Any]
 ) -> tuple[keras.Model, Report]:
     if given:
         raise ValueError(

@@ -2,7 +2,9 @@
 
 import dataclasses
 import typing
+from collections.abc import Mapping
 
+import keras
 import numpy as np
 
 from nonlocal_tf.weights.errors import CheckpointError
@@ -16,7 +18,9 @@ from nonlocal_tf.weights.names import (
 from nonlocal_tf.weights.plan import Plan
 
 
-def plan_norm(plan: Plan, layer: str, variables: dict) -> None:
+def plan_norm(
+    plan: Plan, layer: str, variables: Mapping[str, keras.Variable]
+) -> None:
     """A normalisation, whichever of two forms it has on either side.
 
     With statistics it is batch normalisation, without them a scale and a
@@ -67,7 +71,7 @@ def plan_norm(plan: Plan, layer: str, variables: dict) -> None:
 
 def _found_norm(
     plan: Plan, known: Weight, layer: str, size: tuple[int, ...]
-) -> dict:
+) -> dict[str, tuple[str, np.ndarray]]:
     """What the file has of a normalisation, `{role: (name, array)}`.
 
     Nothing, if it has no part of it.
@@ -148,7 +152,9 @@ def _is_bare_block(plan: Plan, norm: Weight) -> bool:
     return norm.part == "nonlocal" and plan.find(kernel) is not None
 
 
-def _without_bias(values: dict, bias: np.ndarray) -> dict:
+def _without_bias(
+    values: dict[str, np.ndarray], bias: np.ndarray
+) -> dict[str, np.ndarray]:
     """Statistics after a convolution without the bias it had.
 
     What was added to everything is no more taken away with the mean; and the
@@ -162,7 +168,7 @@ def _without_bias(values: dict, bias: np.ndarray) -> dict:
     return exact
 
 
-def _scale_and_shift(values: dict) -> dict:
+def _scale_and_shift(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What batch normalisation does with fixed statistics."""
     exact = {role: array.astype("float64") for role, array in values.items()}
     gain = exact["gamma"] / np.sqrt(exact["moving_variance"] + BN_EPSILON)
@@ -170,7 +176,7 @@ def _scale_and_shift(values: dict) -> dict:
     return {"gamma": gain, "beta": shift}
 
 
-def _statistics(values: dict) -> dict:
+def _statistics(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Batch normalisation that does what a scale and a shift do."""
     zero = np.zeros_like(values["gamma"])
     return {

@@ -1,6 +1,7 @@
 """What loading says it did."""
 
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -36,7 +37,7 @@ class Report:
     kept: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
-    assumed: dict = dataclasses.field(default_factory=dict)
+    assumed: dict[str, Any] = dataclasses.field(default_factory=dict)
     differs: tuple[str, ...] = ()
     selected: str = ""
 
