@@ -10,7 +10,8 @@ IO := .venv-tfio/bin/python
 # Without LLVM's optimisations programs compile in two thirds of the time.
 ON_JAX := KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0
 
-.PHONY: help train test test-slow test-full test-io test-io-all test-beam lint format
+.PHONY: help train test test-slow test-full test-io test-io-all test-beam \
+	mutants lint format
 
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
@@ -20,6 +21,7 @@ help:
 	@echo "make test-io    s3:// and http://, in tensorflow-io's environment"
 	@echo "make test-io-all    all the tests on TensorFlow there"
 	@echo "make test-beam  making shards by Apache Beam, in .venv-beam"
+	@echo "make mutants    which faults of a table the tests see (an hour)"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff format the code"
 
@@ -51,6 +53,9 @@ test-io-all: .venv-tfio/.io
 
 test-beam: .venv-beam/.beam
 	.venv-beam/bin/python -m pytest tests/training/data/test_beam.py
+
+mutants: .venv/.dev
+	$(BIN)/python -m tests.mutants --jobs 2
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
