@@ -51,9 +51,11 @@ def parser_of(module: str) -> argparse.ArgumentParser:
     def capture(parser, *_, **__):
         raise _Parser(parser)
 
-    if importlib.util.find_spec(module) is None:
+    spec = importlib.util.find_spec(module)
+    if spec is None:
         raise Wrong(f"there is no module {module}")
-    command = importlib.import_module(module)
+    is_package = spec.submodule_search_locations is not None
+    command = importlib.import_module(module + ".__main__" * is_package)
     with (
         mock.patch.object(argparse.ArgumentParser, "parse_args", capture),
         mock.patch.object(sys, "argv", [module]),

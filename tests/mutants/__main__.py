@@ -1,8 +1,8 @@
 """Put one fault after the other into a copy of the code and run its tests.
 
-    python -m tests.mutants              all of tests/mutants/faults.toml
-    python -m tests.mutants o1 t11       some, by their ids
-    python -m tests.mutants --jobs 2     two at a time
+    python -m tests.mutants           # all of tests/mutants/faults.toml
+    python -m tests.mutants o1 t11    # some, by their ids
+    python -m tests.mutants --jobs 2  # two at a time
 
 Exits with 1 if tests see fewer than 95 % of the faults, or fail without one.
 """
