@@ -1,8 +1,11 @@
 import numpy as np
 import tensorflow as tf
 
+from tests.training.data.parts import part_of
 from training.data import load_dataset
-from training.data.pipeline import feed, padded
+from training.data.pipeline import feed, padded, random_example
+from training.data.sources import Probe
+from training.recipe import SamplingConfig
 
 
 def test_feed_normalises_and_keeps_order_labels_and_cardinality():
@@ -22,3 +25,17 @@ def test_what_fills_a_batch_for_all_devices_weighs_nothing():
     assert clips.numpy().tolist() == [[1, 2], [3, 4], [5, 6], [0, 0]]
     assert labels.numpy().tolist() == [7, 8, 9, 0]
     assert weights.numpy().tolist() == [1, 1, 1, 0]
+
+
+def test_each_video_of_an_epoch_has_a_draw_of_its_own():
+    part = part_of(*[Probe(90, 200, 300, 25.0)] * 20)
+    config = SamplingConfig(frames=2, frame_stride=3, crop_px=16)
+    drawn = []
+
+    def read(row, frames, windows, size_px):
+        drawn.append((int(frames[0]), *windows.numpy()[0].tolist()))
+        return tf.zeros((1, 2, 16, 16, 3), tf.uint8), 1.0
+
+    for number in range(2 * len(part)):
+        random_example(part, config, read, 7, tf.constant(number, tf.int64))
+    assert len(set(drawn)) == 2 * len(part)
