@@ -14,6 +14,7 @@ from nonlocal_tf.pictures.fonts import (
     shortened,
     text_height,
     text_width,
+    typeset,
     write,
 )
 from nonlocal_tf.pictures.heat import heated
@@ -35,5 +36,6 @@ __all__ = [
     "strip",
     "text_height",
     "text_width",
+    "typeset",
     "write",
 ]

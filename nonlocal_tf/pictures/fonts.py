@@ -102,6 +102,27 @@ def shortened(text: str, room_px: float, size_px: int) -> str:
     return text[:fits].rstrip() + ELLIPSIS if fits >= 0 else ""
 
 
+@functools.lru_cache(maxsize=1024)
+def typeset(text: str) -> tuple[str | None, str]:
+    """Choose a font for a text; letters that it lacks become code points.
+
+    Args:
+        text: in any script.
+
+    Returns:
+        Path of the font, None for Pillow's own, and the letters to set in it.
+    """
+    text = unicodedata.normalize("NFC", text)
+    text = "".join(" " if c.isspace() else c for c in text)
+    path = dejavu()
+    if path is None:
+        return None, plain(text)
+    points = frozenset(map(ord, text))
+    if not points <= _code_points(path):
+        path = _system_font(points) or path
+    return path, _escaped(text, _code_points(path))
+
+
 def plain(text: str) -> str:
     """Spell a text in ASCII, the letters of Pillow's own font.
 
@@ -133,16 +154,8 @@ def system_fonts() -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=1024)
 def _set(text: str, size_px: int) -> tuple[Any, str]:
-    """Choose a font for a text; letters that it lacks become code points."""
-    text = unicodedata.normalize("NFC", text)
-    text = "".join(" " if c.isspace() else c for c in text)
-    path = dejavu()
-    if path is None:
-        return _font(None, size_px), plain(text)
-    points = frozenset(map(ord, text))
-    if not points <= _code_points(path):
-        path = _system_font(points) or path
-    return _font(path, size_px), _escaped(text, _code_points(path))
+    path, letters = typeset(text)
+    return _font(path, size_px), letters
 
 
 def _escaped(text: str, code_points: Collection[int]) -> str:

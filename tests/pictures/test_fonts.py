@@ -55,8 +55,8 @@ def test_a_font_of_the_system_is_taken_that_has_all_letters(monkeypatch):
     )
     paths = (str(folder / "cmr10.ttf"), str(of_mathematics))
     monkeypatch.setattr(fonts, "system_fonts", lambda: paths)
-    font, text = fonts._set(f"ein {letter}", SIZE_PX)
-    assert (font.path, text) == (str(of_mathematics), f"ein {letter}")
+    chosen = pictures.typeset(f"a new {letter}")
+    assert chosen == (str(of_mathematics), f"a new {letter}")
 
 
 def test_a_font_file_that_cannot_be_read_is_passed_over(tmp_path):
