@@ -7,7 +7,7 @@ the paper does, run fully convolutionally, averaged.
     RUN/tests/test_10x3/
         scores.npz      all scores: training/evaluation/video_scores.py says how
         metrics.json    the figures, and what they were computed with
-        confusion.png   which classes are taken for which
+        confusion.png   the confusion matrix
         scored.json     what was scored
         bad_videos.csv  what could not be read, where there is any
 

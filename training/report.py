@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def write(run: RunFolder) -> remote.Path:
-    """Writes report.md, and curves.png if Pillow is there, into the folder.
+    """Write report.md, and curves.png if matplotlib is there, into the folder.
 
     Returns:
         Where the report is.
@@ -148,11 +148,12 @@ def _curves(run: RunFolder, rows: Sequence[Row]) -> str:
     drawn = panels(rows)
     try:
         picture = curves.png([row["step"] or 0 for row in rows], drawn)
+    except UserError as error:
+        shown = f"{error}; then draw the curves with: {_command('report', run)}"
+    else:
         files.write_bytes(run.path / CURVES, picture)
         titles = ", ".join(panel.title for panel in drawn)
         shown = f"![Curves over the steps: {titles}]({CURVES})"
-    except ImportError as error:
-        shown = f"{error}; then draw the curves with: {_command('report', run)}"
     return f"## Curves\n\n{shown}\n\n{_epochs(rows)}"
 
 

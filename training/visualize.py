@@ -16,7 +16,7 @@ from training.data.video_container import pyav
 from training.data.video_limits import Limits
 from training.errors import UserError
 from training.prediction import limit_options
-from training.reporting import curves
+from training.reporting import plots
 from training.run_folder import RunFolder
 
 EXAMPLE = (
@@ -90,7 +90,7 @@ def _checked(options) -> remote.Path:
             f"{SUFFIXES[-1]}, not {options.out}."
         )
     outputs.check(out, _read(options))
-    curves.require()
+    plots.require_pillow()
     if out.suffix.lower() == ".mp4":
         pyav()
     return out

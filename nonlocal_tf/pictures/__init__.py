@@ -1,13 +1,6 @@
 """Pictures, with Pillow and a font of matplotlib (the extra `viz`)."""
 
-from nonlocal_tf.pictures.base import (
-    BACKGROUND,
-    CAPTION_PX,
-    TEXT,
-    gif,
-    joined,
-    sheet,
-)
+from nonlocal_tf.pictures.base import gif, joined, sheet
 from nonlocal_tf.pictures.fonts import (
     pillow,
     plain,
@@ -21,10 +14,7 @@ from nonlocal_tf.pictures.heat import heated
 from nonlocal_tf.pictures.looks import STYLES, film, strip
 
 __all__ = [
-    "BACKGROUND",
-    "CAPTION_PX",
     "STYLES",
-    "TEXT",
     "film",
     "gif",
     "heated",

@@ -1,10 +1,11 @@
 import json
+import sys
 import types
 
 import numpy as np
 import pytest
 
-from nonlocal_tf import pictures, preprocess
+from nonlocal_tf import preprocess
 from tests.training import view_runs
 from training import cli, evaluate, run_model
 from training.data import dataset_of
@@ -81,15 +82,12 @@ def test_figures_are_computed_again_from_the_file_alone(tiny, capsys):
         assert found[name] == result[name]
 
 
-def test_without_pillow_there_is_no_picture_and_a_word(
+def test_without_matplotlib_there_is_no_picture_and_a_word(
     tiny, tmp_path, capsys, monkeypatch
 ):
-    def none():
-        raise ImportError("Pictures need Pillow (extra viz).")
-
-    monkeypatch.setattr(pictures, "pillow", none)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     evaluate.main([f"--workdir={tiny[0]}", f"--scores={tmp_path}"])
-    assert "No confusion.png: Pictures need Pillow" in capsys.readouterr().out
+    assert "'.[viz]'" in capsys.readouterr().out
     assert not (tmp_path / "confusion.png").exists()
 
 

@@ -223,7 +223,7 @@ def test_damaged_metrics_are_named(run, text):
     assert not (run.path / "report.md").exists()
 
 
-def test_with_pillow_there_is_a_picture(run):
+def test_with_matplotlib_there_is_a_picture(run):
     Image = pytest.importorskip("PIL.Image")
     text = written(made(run.path, rows=ROWS))
     assert "](curves.png)" in text
@@ -231,10 +231,10 @@ def test_with_pillow_there_is_a_picture(run):
         assert picture.width >= 800
 
 
-def test_without_pillow_it_says_how_to_get_one(run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL", None)
+def test_without_matplotlib_it_says_how_to_get_one(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     text = written(made(run.path, rows=ROWS))
-    assert "pip install pillow" in text and "curves.png" not in text
+    assert "'.[viz]'" in text and "curves.png" not in text
     assert cells(text)["3"][:2] == ["600", "0.001"]
 
 

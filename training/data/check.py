@@ -23,7 +23,7 @@ from training.data.sources import Probe
 from training.data.videos import VideoDataset
 from training.errors import UserError
 from training.recipe import DataConfig, SamplingConfig
-from training.reporting import curves
+from training.reporting import plots
 
 EXAMPLE = (
     "python -m training.data.check --dataset folder --set data.root=videos"
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         eval_short_side_px=TILE_PX,
     )
     files.check_writable_folder(out.folder)
-    curves.require()
+    plots.require_pillow()
     print("Reading all videos.", flush=True)
     dataset = kind(data, sampling)
     dataset.read_all_frames()

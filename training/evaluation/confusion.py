@@ -1,42 +1,33 @@
-"""A picture of which classes are taken for which."""
-
-import io
-import math
+"""A picture of the confusion matrix: how often each class is predicted."""
 
 import numpy as np
 
 from nonlocal_tf import pictures
 from training import files
+from training.errors import UserError
 from training.evaluation import metrics
 from training.evaluation.video_scores import VideoScores
 from training.remote import Path
+from training.reporting import plots
 
-# From dark blue over grey to yellow: ever lighter, and blue against yellow is
-# what colour-blind people tell apart.
-COLOURS = np.array(
-    [
-        (10, 16, 54),
-        (44, 72, 116),
-        (122, 124, 126),
-        (196, 176, 92),
-        (255, 238, 96),
-    ]
-)
+# From dark blue over grey to yellow, ever lighter: colour-blind people see the
+# same order (Nunez et al., Optimizing colormaps with consideration for color
+# vision deficiency, PLOS ONE 2018).
+COLOURS = "cividis"
 TICKS = (0.0, 0.01, 0.1, 0.25, 0.5, 1.0)
 LABELS_UP_TO = 60  # classes; of more, names would be too small to read
 NUMBERS_UP_TO = 20
-SIDE_PX = 720
-CELL_PX = (2, 48)
+SIDE_PX = (240, 720)
+CELL_PX = (1, 48)
 LABEL_CELL_PX = 14  # for a line of text
-FONT_PX = 11
+NAME_FONT_PX = 11
 NAME_PX = 180  # of a name, at the most
 BAR_PX = 14
 MARGIN_PX = 16
-GAP_PX = 8  # between names and squares
 
 
 def write(path: Path, scored: VideoScores) -> str:
-    """Draws the confusion of classes into a PNG.
+    """Write the confusion matrix of scores to a PNG file.
 
     Returns:
         Where it is, or why there is none, as a line for the screen.
@@ -44,17 +35,15 @@ def write(path: Path, scored: VideoScores) -> str:
     if scored.multi_label:
         return "No confusion.png: with several labels a video there is none."
     try:
-        picture = draw(shares(scored), [str(c) for c in scored.classes])
-    except ImportError as error:
+        content = png(shares(scored), [str(c) for c in scored.classes])
+    except UserError as error:
         return f"No confusion.png: {error}"
-    content = io.BytesIO()
-    picture.save(content, format="PNG")
-    files.write_bytes(path, content.getvalue())
+    files.write_bytes(path, content)
     return f"Picture written to {path}"
 
 
 def shares(scored: VideoScores) -> np.ndarray:
-    """How much of each class (rows) is taken for which (columns).
+    """Compute the share of each class (rows) that is taken for each (columns).
 
     Of what could be read; rows sum to 1, or to 0 without a video.
     """
@@ -65,101 +54,80 @@ def shares(scored: VideoScores) -> np.ndarray:
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
-def colours(shares: np.ndarray) -> np.ndarray:
-    """Shares from 0 to 1 as uint8 RGB, `(..., 3)`.
-
-    Their square roots are even steps of colour, so that rare confusions show.
-    """
-    knots = np.linspace(0, 1, len(COLOURS)) ** 2
-    channels = [np.interp(shares, knots, of) for of in COLOURS.T]
-    return (np.stack(channels, axis=-1) + 0.5).astype(np.uint8)
-
-
-def draw(shares: np.ndarray, names: list[str]):
-    """Draws shares of classes as squares, in the order of the classes.
+def png(shares: np.ndarray, names: list[str]) -> bytes:
+    """Draw a confusion matrix.
 
     Args:
         shares: from `shares`, `(classes, classes)`.
         names: of the classes; not drawn if there are more than 60.
 
     Returns:
-        A `PIL.Image.Image`.
+        A PNG file.
 
     Raises:
-        ImportError: Pillow is not installed (extra `viz`).
+        UserError: matplotlib is not installed (extra `viz`).
     """
-    Image, ImageDraw = pictures.pillow()
+    margin = MARGIN_PX / plots.POINTS_PER_INCH
+    # The axes fill the figure; around it there is room for what stands beside.
+    return plots.png(
+        figure(shares, names), bbox_inches="tight", pad_inches=margin
+    )
+
+
+@plots.style()
+def figure(shares: np.ndarray, names: list[str]):
+    """Draw what `png` renders, as a `matplotlib.figure.Figure`."""
     count = len(names)
-    named = count <= LABELS_UP_TO
-    cell = int(np.clip(SIDE_PX // count, *CELL_PX))
-    texts = [pictures.shortened(n, NAME_PX, FONT_PX) for n in names * named]
-    if named:
-        cell = max(cell, LABEL_CELL_PX)
-    room = math.ceil(max(map(_width, texts), default=0))
-    left = top = MARGIN_PX + pictures.CAPTION_PX + room + GAP_PX
+    cell = int(np.clip(round(SIDE_PX[1] / count), *CELL_PX))
+    if count <= LABELS_UP_TO:
+        cell = max(cell, LABEL_CELL_PX, SIDE_PX[0] // count)
     side = count * cell
-    width = left + side + 4 * MARGIN_PX + BAR_PX + math.ceil(_width("100 %"))
-    picture = Image.new(
-        "RGB", (width, top + side + MARGIN_PX), pictures.BACKGROUND
+    drawn = plots.figure(side, side)
+    axes = drawn.add_axes((0, 0, 1, 1))
+    # Square roots, so that rare confusions show.
+    image = axes.imshow(
+        np.sqrt(shares),
+        cmap=COLOURS,
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        interpolation="nearest",
     )
-    squares = np.kron(colours(shares), np.ones((cell, cell, 1), np.uint8))
-    picture.paste(Image.fromarray(squares), (left, top))
-    pen = ImageDraw.Draw(picture)
-    _write(pen, (left, MARGIN_PX), f"taken for ({count} classes)", "la")
-    _upwards(picture, (MARGIN_PX, top), side, "class")
-    for number, text in enumerate(texts):
-        middle = number * cell + cell // 2
-        at = left - GAP_PX, top + middle
-        _write(pen, at, text, "rm")
-        place = left + middle - pictures.CAPTION_PX // 2, top - room - GAP_PX
-        _upwards(picture, place, room, text)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel(f"predicted class, of {count}", loc="left", labelpad=9)
+    axes.set_ylabel("true class", loc="top")
+    for axis in (axes.xaxis, axes.yaxis):
+        _name(axis, names if count <= LABELS_UP_TO else [])
+    axes.tick_params(axis="x", labelrotation=90)
     if count <= NUMBERS_UP_TO:
-        _numbers(pen, shares, (left, top), cell)
-    _bar(picture, pen, (left + side + 2 * MARGIN_PX, top), side)
-    return picture
+        _write_numbers(axes, shares)
+    bar = drawn.add_axes((1 + MARGIN_PX / side, 0, BAR_PX / side, 1))
+    drawn.colorbar(image, cax=bar)
+    bar.set_yticks(np.sqrt(TICKS), [f"{100 * share:g} %" for share in TICKS])
+    bar.tick_params(labelsize=NAME_FONT_PX)
+    return drawn
 
 
-def _width(text: str) -> float:
-    return pictures.text_width(text, FONT_PX)
+def _name(axis, names: list[str]) -> None:
+    """Label the rows or columns with the names of the classes."""
+    short = [pictures.shortened(name, NAME_PX, NAME_FONT_PX) for name in names]
+    letters = [pictures.typeset(name)[1] for name in short]
+    axis.set_ticks(range(len(names)), letters, fontsize=NAME_FONT_PX)
+    for label, name in zip(axis.get_ticklabels(), short, strict=True):
+        plots.set_text(label, name)
 
 
-def _write(pen, at, text: str, anchor: str, ink=pictures.TEXT) -> None:
-    pictures.write(pen, at, text, FONT_PX, ink, anchor)
-
-
-def _upwards(picture, place, length, text) -> None:
-    """Writes text from bottom to top, above place + length."""
-    Image, ImageDraw = pictures.pillow()
-    tile = Image.new(
-        "RGB", (max(length, 1), pictures.CAPTION_PX), pictures.BACKGROUND
-    )
-    _write(ImageDraw.Draw(tile), (0, pictures.CAPTION_PX // 2), text, "lm")
-    picture.paste(tile.rotate(90, expand=True), place)
-
-
-def _numbers(pen, shares, corner, cell) -> None:
-    """Writes per cent into the squares that are not empty."""
+def _write_numbers(axes, shares: np.ndarray) -> None:
+    """Write per cent into the cells that are not empty."""
     for (row, column), share in np.ndenumerate(shares):
         if share >= 0.005:
-            middle = (
-                corner[0] + column * cell + cell // 2,
-                corner[1] + row * cell + cell // 2,
+            axes.text(
+                column,
+                row,
+                f"{100 * share:.0f}",
+                ha="center",
+                va="center",
+                fontsize=NAME_FONT_PX,
+                color="black" if share > 0.25 else "white",
             )
-            ink = pictures.BACKGROUND if share > 0.2 else pictures.TEXT
-            _write(pen, middle, f"{100 * share:.0f}", "mm", ink)
-
-
-def _bar(picture, pen, corner, height) -> None:
-    """The scale of colours, from 0 % at the bottom."""
-    Image, _ = pictures.pillow()
-    column = colours(np.linspace(1, 0, height) ** 2)[:, None]
-    pixels = np.repeat(column, BAR_PX, axis=1)
-    picture.paste(Image.fromarray(pixels), corner)
-    written = math.inf
-    for share in TICKS:
-        place = corner[1] + int((1 - share**0.5) * height)
-        if written - place < FONT_PX:
-            continue  # it would be over the one below
-        at = corner[0] + BAR_PX + 4, place
-        _write(pen, at, f"{100 * share:.0f} %", "lm")
-        written = place

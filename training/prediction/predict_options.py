@@ -11,7 +11,7 @@ from training.prediction import limit_options
 from training.prediction.predictor import Predictor
 from training.prediction.video_inputs import Input
 from training.recipe import Recipe, ViewsConfig
-from training.reporting import curves
+from training.reporting import plots
 
 EXAMPLE = "python -m training.predict --model savedmodels/digits_nl --sample 0"
 TOP = 5
@@ -120,7 +120,7 @@ def check(options: argparse.Namespace) -> None:
     if options.plot and not options.plot.lower().endswith(".png"):
         raise UserError(f"Expected --plot to end in .png, not {options.plot}.")
     if options.plot:
-        curves.require()
+        plots.require()
 
 
 def check_inputs(options: argparse.Namespace, inputs: Sequence[Input]) -> None:

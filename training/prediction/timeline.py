@@ -117,19 +117,19 @@ def stretches(
 def png(
     timeline: Timeline, classes: Sequence[str], title: str, lines: int
 ) -> bytes:
-    """Draws the scores of the classes that score best somewhere.
+    """Draw the scores of the classes that score best somewhere.
 
     Args:
         timeline: of the video.
         classes: names.
         title: of the picture.
-        lines: how many classes, of four at the most.
+        lines: how many classes, four at the most.
 
     Returns:
         A PNG file.
 
     Raises:
-        ImportError: Pillow is not installed (`curves.require` says so first).
+        UserError: matplotlib is not installed (extra `viz`).
     """
     order = np.argsort(-timeline.scores.max(axis=0), kind="stable")
     drawn = [

@@ -1,1 +1,1 @@
-"""The parts of a run's report, and drawing curves."""
+"""The parts of a run's report, and drawing curves with matplotlib."""
