@@ -104,8 +104,8 @@ def figure(shares: np.ndarray, names: list[str]):
         _write_numbers(axes, shares)
     bar = drawn.add_axes((1 + MARGIN_PX / side, 0, BAR_PX / side, 1))
     drawn.colorbar(image, cax=bar)
-    bar.set_yticks(np.sqrt(TICKS), [f"{100 * share:g} %" for share in TICKS])
-    bar.tick_params(labelsize=NAME_FONT_PX)
+    labels = [f"{100 * share:g} %" for share in TICKS]
+    bar.set_yticks(np.sqrt(TICKS), labels, fontsize=NAME_FONT_PX)
     return drawn
 
 

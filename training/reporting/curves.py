@@ -97,14 +97,20 @@ def figure(
 
 
 def _draw_panel(axes, steps: np.ndarray, panel: Panel, across: str) -> None:
-    every = -(-len(steps) // POINTS_UP_TO)
-    last_of_each = np.arange(every - 1, len(steps) + every - 1, every)
+    per_point = -(-len(steps) // POINTS_UP_TO)
+    last_of_each = np.arange(
+        per_point - 1, len(steps) + per_point - 1, per_point
+    )
     x = steps[last_of_each.clip(max=len(steps) - 1)]
-    lines = [_draw_curve(axes, x, curve, every) for curve in panel.curves]
+    lines = [_draw_curve(axes, x, curve, per_point) for curve in panel.curves]
     _scale(axes, panel)
     axes.set_xlim(0, steps[-1] or 1)  # a step alone may be at zero
     axes.xaxis.set_major_formatter(NUMBER)
-    mean = f" (each point is the mean of {every} values)" if every > 1 else ""
+    mean = (
+        f" (each point is the mean of {per_point} values)"
+        if per_point > 1
+        else ""
+    )
     axes.set_xlabel(across + mean)
     if panel.up:
         plots.set_text(axes.set_ylabel("label"), panel.up)
@@ -113,9 +119,9 @@ def _draw_panel(axes, steps: np.ndarray, panel: Panel, across: str) -> None:
     _draw_title(axes, panel, lines)
 
 
-def _draw_curve(axes, x: np.ndarray, curve: Curve, every: int):
+def _draw_curve(axes, x: np.ndarray, curve: Curve, per_point: int):
     """A line that values which are not finite interrupt."""
-    y = _means(np.array(curve.values, float), every)
+    y = _means(np.array(curve.values, float), per_point)
     gap = np.pad(~np.isfinite(y), 1, constant_values=True)
     marked = gap[:-2] & gap[2:]  # a point alone has no line
     marked[:: -(-len(x) // MARKERS_UP_TO)] = True
@@ -134,9 +140,9 @@ def _draw_curve(axes, x: np.ndarray, curve: Curve, every: int):
     return line
 
 
-def _means(values: np.ndarray, every: int) -> np.ndarray:
-    """Means of the finite values of each `every` rows, NaN where none is."""
-    rows = np.full((-(-len(values) // every), every), np.nan)
+def _means(values: np.ndarray, per_point: int) -> np.ndarray:
+    """Means of the finite values at each point, NaN where there is none."""
+    rows = np.full((-(-len(values) // per_point), per_point), np.nan)
     rows.flat[: len(values)] = values
     finite = np.isfinite(rows)
     counts = finite.sum(axis=1)
@@ -192,7 +198,7 @@ def _has_legend(panel: Panel) -> bool:
 
 
 def _legend_columns(panel: Panel) -> int:
-    """How many names are beside each other."""
+    """Number of names that fit beside each other."""
     names = [pictures.text_width(c.name, FONT_PX) for c in panel.curves]
     widest = LEGEND_LINE_PX + NAME_GAP_PX + max(names) + COLUMN_GAP_PX
     return int(np.clip((ROOM_PX + COLUMN_GAP_PX) // widest, 1, len(names)))
