@@ -152,7 +152,6 @@ def system_fonts() -> tuple[str, ...]:
     return tuple(sorted(font_manager.findSystemFonts()))
 
 
-@functools.lru_cache(maxsize=1024)
 def _set(text: str, size_px: int) -> tuple[Any, str]:
     path, letters = typeset(text)
     return _font(path, size_px), letters
