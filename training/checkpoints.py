@@ -85,6 +85,7 @@ def latest(run: RunFolder) -> Checkpoint | None:
             return checkpoint
         except (
             FileNotFoundError,
+            NotADirectoryError,
             ValueError,
             KeyError,
             TypeError,

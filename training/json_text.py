@@ -1,8 +1,11 @@
 """JSON of files that may be damaged or made to do harm."""
 
 import json
+import re
 import sys
 from typing import Any
+
+_WHOLE_NUMBER = re.compile(r"\s*([+-]?\d{1,17})(\.0*)?\s*", re.ASCII)
 
 
 def parse(content: str | bytes) -> Any:
@@ -17,6 +20,12 @@ def parse(content: str | bytes) -> Any:
         return json.loads(content)
     except RecursionError:
         raise ValueError("its brackets are nested too deep") from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        raise ValueError("a number of it has thousands of digits") from None
 
 
 def parse_as(content: str | bytes, shape: Any) -> Any:
@@ -65,6 +74,18 @@ def matches(value: Any, shape: Any) -> bool:
     if shape is float:
         return _is_float(value)
     return isinstance(value, shape)
+
+
+def whole_number(value: Any) -> int | None:
+    """Return a whole number, also of 1.0 or "1", or None for all else."""
+    if isinstance(value, str):
+        match = _WHOLE_NUMBER.fullmatch(value)
+        return int(match[1]) if match else None
+    if type(value) is int:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return None
 
 
 def _is_float(value: Any) -> bool:

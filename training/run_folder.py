@@ -162,7 +162,7 @@ class RunFolder:
     def _check_files(self) -> None:
         """Raise a UserError for a file whose reading would never end."""
         if isinstance(self.path, pathlib.Path):
-            for path in self.path.iterdir():
+            for path in (*self.path.iterdir(), *self.path.glob("tests/*/*")):
                 if files.is_endless(path):
                     raise UserError(
                         f"{path} cannot be read: {files.ENDLESS}. Delete it."

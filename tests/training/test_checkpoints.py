@@ -251,6 +251,13 @@ def test_a_state_of_other_values_is_damage(run, text, capsys):
     assert "is damaged" in capsys.readouterr().out
 
 
+def test_a_file_in_the_place_of_a_checkpoint_is_damage(run, capsys):
+    checkpoints.save(make_model(), run, rows(1))
+    (run.checkpoints / "epoch_0002").touch()
+    assert checkpoints.latest(run).epoch == 1
+    assert "epoch_0002, which is damaged" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", [checkpoints.VARIABLES, checkpoints.STATE])
 def test_a_fifo_in_a_checkpoint_is_damage(run, name, capsys):
     checkpoints.save(make_model(), run, rows(1))

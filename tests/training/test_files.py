@@ -314,3 +314,10 @@ def test_a_folder_without_permission_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(files.tempfile, "TemporaryFile", read_only)
     with pytest.raises(UserError, match="b cannot be written to .Read-only"):
         files.check_writable_folder(tmp_path / "a" / "b")
+
+
+def test_no_link_is_opened_as_what_it_leads_to(tmp_path):
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "link").symlink_to("theirs")
+    with pytest.raises(OSError):
+        files.open_without_following(tmp_path / "link", os.O_WRONLY)

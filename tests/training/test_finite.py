@@ -100,6 +100,13 @@ def test_figures_that_are_not_there_are_finite():
     assert finite.not_finite({"loss": 0.5, "b": -math.inf}) == "b is -inf"
 
 
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_the_first_array_that_is_not_finite_is_named(number):
+    arrays = [np.ones(3), np.array([1, 2]), np.array([0.5, number], "float32")]
+    assert finite.not_finite_array("abc", arrays) == "c"
+    assert finite.not_finite_array("ab", arrays[:2]) == ""
+
+
 def test_half_precision_has_a_remedy_of_its_own():
     recipe = get_recipe("digits_image")
     assert "bfloat16" not in finite.remedy(recipe)

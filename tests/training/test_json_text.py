@@ -64,3 +64,17 @@ def test_a_value_of_another_shape_is_a_value_error(value, shape):
     assert not json_text.matches(value, shape)
     with pytest.raises(ValueError, match="of another type"):
         json_text.parse_as(json.dumps(value), shape)
+
+
+def test_a_number_of_thousands_of_digits_is_told_without_pythons_words():
+    with pytest.raises(ValueError, match="thousands of digits"):
+        json_text.parse("9" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(3, 3), (3.0, 3), ("3", 3), (" -3.0 ", -3), (3.5, None), ("3.5", None)]
+    + [(True, None), (None, None), (float("nan"), None), ([3], None)],
+)
+def test_whole_numbers_may_be_text_or_floats(value, number):
+    assert json_text.whole_number(value) == number

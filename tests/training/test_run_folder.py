@@ -212,9 +212,13 @@ def test_a_cache_through_a_link_out_of_the_user_s_folders_is_ignored(
     assert with_cache(run, home / "videos" / "c.sqlite") is None
 
 
-@pytest.mark.parametrize("name", ["data.json", "versions.json", "metrics.csv"])
+@pytest.mark.parametrize(
+    "name",
+    ["data.json", "versions.json", "metrics.csv", "tests/middle/metrics.json"],
+)
 def test_a_fifo_in_a_run_is_not_waited_for(run, name):
     open_and_close(run)
+    (run.path / name).parent.mkdir(parents=True, exist_ok=True)
     os.mkfifo(run.path / name)
     with pytest.raises(UserError, match=f"{name}.*FIFO"):
         report.write(run)

@@ -7,11 +7,11 @@ segmentation fault, or fills the memory, on polygons far outside of an image.
 import contextlib
 import errno
 import math
-import re
 import reprlib
 import unicodedata
 from typing import Any
 
+from training import json_text
 from training.detection import run_lengths
 from training.remote import Path
 
@@ -29,7 +29,6 @@ MIN_SIDE_PX = 0.01
 MAX_OUTLINE = 100
 LONGEST_PATH = 300  # of a file that is missing, in a message
 VISIBILITIES = (0, 1, 2)
-WHOLE_NUMBER = re.compile(r"\s*([+-]?\d{1,17})(\.0*)?\s*", re.ASCII)
 
 
 class InvalidEntry(Exception):
@@ -48,13 +47,17 @@ def shown(value: Any) -> str:
 def whole_number(entry: dict, name: str) -> int:
     """Read a whole number, also one that is written as 1.0 or "1"."""
     value: Any = entry.get(name)
-    if type(value) is int and abs(value) <= MAX_INTEGER:
-        return value
-    if isinstance(value, str) and (match := WHOLE_NUMBER.fullmatch(value)):
-        value = int(match[1])
-    if is_number(value) and value == int(value) and abs(value) <= MAX_INTEGER:
-        return int(value)
-    raise InvalidEntry(f"expected {name} to be an integer, not {shown(value)}")
+    number = json_text.whole_number(value)
+    if number is None:
+        raise InvalidEntry(
+            f"expected {name} to be an integer, not {shown(value)}"
+        )
+    if abs(number) > MAX_INTEGER:
+        raise InvalidEntry(
+            f"expected {name} to be an integer of 2^53 at most, not "
+            f"{shown(value)}"
+        )
+    return number
 
 
 def image_size(entry: dict) -> Size:
@@ -182,7 +185,7 @@ def area(entry: dict, corners: tuple) -> float:
 
 def keypoints(entry: dict, count: int, size: Size) -> tuple[float, ...]:
     """Read x, y and visibility of each keypoint; 0 of those without a place."""
-    if "keypoints" not in entry:
+    if entry.get("keypoints") is None:
         return (0.0,) * (3 * count)
     values = numbers(entry, "keypoints")
     if len(values) != 3 * count:

@@ -351,17 +351,18 @@ def _skeleton(entry: dict, count: int) -> tuple[tuple, str]:
     pairs = entry.get("skeleton") or []
     if not isinstance(pairs, list):
         pairs = [pairs]
+    skeleton = []
     for pair in pairs:
-        if not (
-            isinstance(pair, list)
-            and len(pair) == 2
-            and all(type(n) is int and 1 <= n <= count for n in pair)
-        ):
+        ends = pair if isinstance(pair, list) else []
+        numbers = [json_text.whole_number(end) for end in ends]
+        joined = tuple(n for n in numbers if n is not None and 1 <= n <= count)
+        if not len(joined) == len(numbers) == 2:
             return (), (
                 "its skeleton is left out: expected pairs of keypoints from 1 "
                 f"to {count}, not {shown(pair)}"
             )
-    return tuple((first, second) for first, second in pairs), ""
+        skeleton.append(joined)
+    return tuple(skeleton), ""
 
 
 def _notes(annotations: Annotations, unnamed_keypoints: int) -> Iterator[str]:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from training.json_text import whole_number
+
 LETTER_0 = 48
 MORE, SIGN, BITS = 0x20, 0x10, 0x1F
 LONGEST = 35  # bits of a number: as many as an image can have pixels
@@ -23,7 +25,8 @@ def checked(mask: dict, size: tuple[int, int]) -> dict:
     Raises:
         ValueError: they do not.
     """
-    if mask.get("size") != list(size):
+    sides = mask.get("size")
+    if not isinstance(sides, list) or [*map(whole_number, sides)] != [*size]:
         raise ValueError(
             f"of a mask of {reprlib.repr(mask.get('size'))}, not {list(size)}"
         )
@@ -48,18 +51,19 @@ def counts_of(counts: Sequence[int] | str | bytes | None) -> list[int]:
         ValueError: they are neither a list of integers nor such a text.
     """
     if isinstance(counts, (str, bytes)):
-        raw = counts.encode("latin1") if isinstance(counts, str) else counts
-        return _unpacked(raw)
+        if isinstance(counts, str):
+            foreign = [letter for letter in counts if not letter.isascii()]
+            if foreign:
+                raise ValueError(f"{foreign[0]!r} is no letter of them")
+            counts = counts.encode()
+        return _unpacked(counts)
     if isinstance(counts, list):
         if all(type(n) is int for n in counts):
             return counts
-        if all(type(n) is int or _is_whole(n) for n in counts):
-            return [int(n) for n in counts]
+        numbers = [n for n in map(whole_number, counts) if n is not None]
+        if len(numbers) == len(counts):
+            return numbers
     raise ValueError("expected counts to be a list of integers or a text")
-
-
-def _is_whole(number: object) -> bool:
-    return isinstance(number, float) and number.is_integer()
 
 
 def _unpacked(text: bytes) -> list[int]:

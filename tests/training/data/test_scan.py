@@ -1,9 +1,12 @@
 """Looking at all videos of a data set."""
 
+import pytest
+
 from training import progress
 from training.data import BadVideo, scan
 from training.data.listing import Video
 from training.data.sources import Probe, VideoError
+from training.errors import UserError
 
 
 class Source:
@@ -32,3 +35,10 @@ def test_a_carriage_return_in_a_name_ends_no_row(tmp_path):
     bad = [BadVideo("train", "a\rb.mp4", "the file is empty")]
     scan.write_bad_videos(tmp_path / "bad_videos.csv", bad)
     assert scan.read_bad_videos(tmp_path / "bad_videos.csv") == bad
+
+
+def test_as_many_bad_videos_as_allowed_are_let_through():
+    bad = [BadVideo("train", f"{n}.mp4", "cut off") for n in range(3)]
+    scan.check_share(bad[:2], 40, 0.05)
+    with pytest.raises(UserError, match="3 of 40 videos cannot be read"):
+        scan.check_share(bad, 40, 0.05)

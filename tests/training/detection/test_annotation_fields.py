@@ -94,3 +94,28 @@ def test_a_crowd_is_told_or_an_error(value):
 def test_an_image_has_sides_that_can_be(sides):
     with pytest.raises(InvalidEntry, match=" pixels; expected "):
         fields.image_size(dict(zip(("height", "width"), sides, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("1.5", "to be an integer, not '1.5'"), (2**53 + 1, "of 2.53 at most")],
+)
+def test_a_number_that_is_not_taken_is_explained(value, message):
+    with pytest.raises(InvalidEntry, match=message):
+        fields.whole_number({"id": value}, "id")
+
+
+def test_keypoints_that_are_null_are_none():
+    assert fields.keypoints({"keypoints": None}, 2, SIZE) == (0.0,) * 6
+
+
+def test_sizes_and_lengths_of_a_mask_may_be_text_or_floats():
+    mask = {"size": ["31", 47.0], "counts": ["1457"]}
+    kept, _ = fields.segmentation({"segmentation": mask}, SIZE)
+    assert kept == {"size": [31, 47], "counts": [1457]}
+
+
+def test_letters_that_no_run_length_has_are_named():
+    mask = {"size": list(SIZE), "counts": "长度"}
+    with pytest.raises(InvalidEntry, match="is no letter of them"):
+        fields.segmentation({"segmentation": mask}, SIZE)

@@ -209,7 +209,10 @@ def test_a_picture_that_is_not_there_is_told(tmp_path):
     [
         ({"height": 0}, "image 9: 0 x 40 pixels"),
         ({"width": "4e1"}, "expected width to be an integer"),
-        ({"width": 10**400}, "expected width to be an integer, not 1000"),
+        (
+            {"width": 10**400},
+            "width to be an integer of 2^53 at most, not 1000",
+        ),
         ({"width": 99999}, "expected sides from 1 to 65535"),
         ({"file_name": "a" * 5000}, "there is no file"),
         ({"file_name": "\ud800"}, "there is no file"),
@@ -262,6 +265,12 @@ def categories(tmp_path, **values):
     content = copy.deepcopy(GOOD)
     content["categories"][1].update(values)
     return read(tmp_path, content)
+
+
+@pytest.mark.parametrize("pair", [[1, 2], [1.0, 2.0], ["1", "2"]])
+def test_a_skeleton_joins_whole_numbers(tmp_path, pair):
+    found = categories(tmp_path, skeleton=[pair])
+    assert found.categories[0].skeleton == ((1, 2),)
 
 
 @pytest.mark.parametrize("skeleton", [[[0, 1]], [[1, 3]], [1], "1", {"a": 1}])
