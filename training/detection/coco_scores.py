@@ -185,7 +185,7 @@ def with_ids_of(
 
     Categories are matched by name; by id where the names of the detector are
     not known and only numbers, or where a name comes twice. The detector may
-    know more than the annotations.
+    know more than the annotations, and they may list more than have objects.
 
     Raises:
         UserError: the detector does not know a category, or has neither its
@@ -194,8 +194,11 @@ def with_ids_of(
     key = "name" if _match_by_name(annotations, categories) else "id"
     ids = {getattr(one, key): one.id for one in annotations.categories}
     keys = {getattr(one, key) for one in categories}
+    labels = {i.label for p in annotations.pictures for i in p.instances}
     unknown = [
-        one for one in annotations.categories if getattr(one, key) not in keys
+        one
+        for label, one in enumerate(annotations.categories, start=1)
+        if getattr(one, key) not in keys and (label in labels or key == "id")
     ]
     if unknown:
         raise UserError(

@@ -221,6 +221,13 @@ def test_a_class_that_the_detector_does_not_know_is_named(truth):
         coco_scores.CocoScores(truth, truth.categories[:1], KINDS)
 
 
+def test_a_class_without_objects_may_be_unknown_to_the_detector(truth):
+    unused = annotations.Category(50, "unused")
+    listed = dataclasses.replace(truth, categories=(*truth.categories, unused))
+    known = list(truth.categories)
+    assert coco_scores.with_ids_of(listed, known) == known
+
+
 def test_classes_are_matched_by_name(truth):
     one, two = truth.categories
     swapped = [
