@@ -2,7 +2,8 @@
 
 import numpy as np
 import serving_messages
-from serving_client import (
+from serving_base import (
+    Client,
     ClientError,
     Signature,
     Unavailable,
@@ -32,7 +33,7 @@ OPTIONS = (
 RECEIVED = "Received message larger than max"
 
 
-class GrpcClient:
+class GrpcClient(Client):
     """Asks a model over gRPC; made by `serving_client.connect`."""
 
     def __init__(
@@ -45,20 +46,13 @@ class GrpcClient:
                 "gRPC needs the package grpcio: pip install grpcio protobuf. "
                 "Or ask by REST (--rest, port 8501)."
             ) from error
-        self.address, self.model = address, model
-        self.timeout_s, self.max_mb = timeout_s, max_mb
+        super().__init__(address, model, timeout_s, max_mb)
         self._grpc = grpc
         largest = ("grpc.max_receive_message_length", answer_bytes(max_mb))
         options = (*OPTIONS, largest)
         self._channel = grpc.insecure_channel(address, options=options)
-        self._signatures: dict[str, Signature] = {}
 
     def signatures(self) -> dict[str, Signature]:
-        """The model's signatures, by name.
-
-        Raises:
-            ClientError: there is no such model, or no answer.
-        """
         request = serving_messages.message("GetModelMetadataRequest")
         request.model_spec.name = self.model
         request.metadata_field.append("signature_def")
@@ -75,12 +69,6 @@ class GrpcClient:
     def predict(
         self, signature: str, **inputs: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """The outputs for these inputs, by name.
-
-        Raises:
-            ClientError: the request is too large or the server refuses it;
-                or there is no answer.
-        """
         request = serving_messages.message("PredictRequest")
         request.model_spec.name = self.model
         request.model_spec.signature_name = signature
@@ -103,7 +91,6 @@ class GrpcClient:
         return outputs
 
     def close(self) -> None:
-        """Ends the connection."""
         self._channel.close()
 
     def _ask(self, method: str, request):

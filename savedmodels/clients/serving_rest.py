@@ -16,8 +16,9 @@ import urllib.parse
 from typing import Any
 
 import numpy as np
-from serving_client import (
+from serving_base import (
     DTYPES,
+    Client,
     ClientError,
     Signature,
     Unavailable,
@@ -45,23 +46,16 @@ FROM_OTHERS = (
 )
 
 
-class RestClient:
+class RestClient(Client):
     """Asks a model over REST; made by `serving_client.connect`."""
 
     def __init__(
         self, address: str, model: str, timeout_s: float, max_mb: float
     ):
-        self.address, self.model = address, model
-        self.timeout_s, self.max_mb = timeout_s, max_mb
+        super().__init__(address, model, timeout_s, max_mb)
         self._path = f"/v1/models/{urllib.parse.quote(model, safe='')}"
-        self._signatures: dict[str, Signature] = {}
 
     def signatures(self) -> dict[str, Signature]:
-        """The model's signatures, by name.
-
-        Raises:
-            ClientError: there is no such model, or no answer.
-        """
         answer = self._ask("GET", "/metadata")
         try:
             found = answer["metadata"]["signature_def"]["signature_def"]
@@ -79,12 +73,6 @@ class RestClient:
     def predict(
         self, signature: str, **inputs: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """The outputs for these inputs, by name.
-
-        Raises:
-            ClientError: the request is too large or the server refuses it;
-                or there is no answer.
-        """
         columns = {name: to_json(array) for name, array in inputs.items()}
         body = json.dumps(
             {"signature_name": signature, "inputs": columns},
@@ -107,9 +95,6 @@ class RestClient:
             raise self._strange() from error
         check_outputs(self.address, arrays, expected)
         return arrays
-
-    def close(self) -> None:
-        """Nothing to do: each question has a connection of its own."""
 
     def _ask(self, method: str, what: str, body: bytes | None = None) -> Any:
         def once(left_s: float):

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
+import serving_base
 import serving_client
 import video_frames
-from serving_client import Client, ClientError, Signature
+from serving_base import Client, ClientError, Signature
 
 GRPC, REST = "localhost:8500", "localhost:8501"
 SIGNATURES = ("serve_frames", "serving_default")
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     print(f"{options.video}: {sent}")
-    rows = [(serving_client.plain(name), score) for name, score in rows]
+    rows = [(serving_base.plain(name), score) for name, score in rows]
     width = max(len(name) for name, _ in [("class", 0), *rows])
     print(f"  {'class'.ljust(width)}  score")
     for name, score in rows:
@@ -70,7 +71,7 @@ def _choose(
         if name in there:
             return name, there[name]
     names = [name for name in sorted(there) if name[:2] != "__"]
-    listed = serving_client.short(", ".join(names))
+    listed = serving_base.short(", ".join(names))
     raise ClientError(
         f"Model {options.model!r} has no signature {' or '.join(suits)}; it "
         f"has {listed or 'none'}."
@@ -139,7 +140,7 @@ def _clip_input(
     shapes = {name: shape for name, (_, shape) in inputs}
     raise ClientError(
         "Expected a model of clips (batch, time, height, width, 3). "
-        f"{options.model!r} takes {serving_client.short(str(shapes))}"
+        f"{options.model!r} takes {serving_base.short(str(shapes))}"
     )
 
 
@@ -164,7 +165,7 @@ def _pixels(shape: tuple[int, ...], options: argparse.Namespace) -> np.ndarray:
             options.max_seconds,
             options.max_mb,
         )
-    if not serving_client.fits(pixels.shape, shape):
+    if not serving_base.fits(pixels.shape, shape):
         raise ClientError(
             f"This model takes clips of {shape} (-1: any). Received: "
             f"{pixels.shape}; --size HEIGHTxWIDTH resizes the frames of videos."
@@ -199,7 +200,7 @@ def _names(path: str, count: int) -> list[str]:
 def _output(answer: dict, name: str, rank: int) -> np.ndarray:
     """An output for the one video that was sent, with a batch of one."""
     if name not in answer:
-        names = serving_client.short(", ".join(sorted(answer)))
+        names = serving_base.short(", ".join(sorted(answer)))
         raise ClientError(
             f"The model gives {names or 'nothing'}, not {name}: it is none of "
             "ours."
@@ -292,7 +293,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--max-mb",
         type=_positive(float),
-        default=serving_client.MAX_MB,
+        default=serving_base.MAX_MB,
         metavar="MB",
         help="the largest request to send (default: %(default)g)",
     )

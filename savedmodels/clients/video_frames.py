@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-from serving_client import ClientError, check_size
+from serving_base import ClientError, check_size
 
 # Of JPEG. Colours are kept at full resolution, unlike Pillow's own choice: that
 # is a tenth more bytes, and less than half the error at hard edges.

@@ -101,7 +101,7 @@ def check(seed: int, answers: Answers, address: str, paths: dict) -> str:
     Raises:
         Wrong: it ended in another way than it should.
     """
-    import serving_client
+    import serving_base
     import serving_grpc
     import video_client
 
@@ -125,7 +125,7 @@ def check(seed: int, answers: Answers, address: str, paths: dict) -> str:
     try:
         if not is_rest:
             serving_grpc.GrpcClient._ask = parsed_answer
-        serving_client.WAITS_S = (0.01,)
+        serving_base.WAITS_S = (0.01,)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = video_client.main(arguments)
     except Exception as error:

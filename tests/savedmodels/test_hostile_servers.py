@@ -76,7 +76,7 @@ def test_all_of_an_answer_shares_one_timeout(serving_client, answer):
 
 
 def test_an_endless_answer_is_not_read(serving_client, monkeypatch):
-    monkeypatch.setattr(serving_client, "MAX_MB", 1.0)
+    monkeypatch.setattr("serving_base.MAX_MB", 1.0)
     sent = []
 
     def flood(connection, head):
@@ -341,7 +341,7 @@ def test_numbers_beyond_their_type_are_refused(clients):
 def test_a_large_answer_of_grpc_is_not_read(
     video_client, serving_client, capsys, film, grpc_server, monkeypatch
 ):
-    monkeypatch.setattr(serving_client, "MAX_MB", 1.0)
+    monkeypatch.setattr("serving_base.MAX_MB", 1.0)
     address = grpc_server(GetModelMetadata=bytes(2_000_000))
     with pytest.raises(serving_client.ClientError, match="more than 1 MB"):
         serving_client.connect(address, "x", max_mb=1).signatures()
@@ -385,14 +385,14 @@ ANY_JSON = st.recursive(
 def test_any_json_is_an_array_of_its_type_or_an_error_that_is_known(
     value, dtype
 ):
-    import serving_client
+    import serving_base
     import serving_rest
 
     try:
         array = serving_rest.from_json(value, dtype)
     except serving_rest.FROM_OTHERS:
         return
-    assert array.dtype == serving_client.DTYPES[dtype]
+    assert array.dtype == serving_base.DTYPES[dtype]
 
 
 @settings(deadline=None)

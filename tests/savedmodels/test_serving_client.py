@@ -10,9 +10,10 @@ import pytest
 
 @pytest.fixture
 def serving_client(clients, monkeypatch):
+    import serving_base
     import serving_client
 
-    monkeypatch.setattr(serving_client, "WAITS_S", (0.01,) * 4)
+    monkeypatch.setattr(serving_base, "WAITS_S", (0.01,) * 4)
     return serving_client
 
 
@@ -97,35 +98,6 @@ def test_a_large_request_is_not_sent(serving_client, rest):
     client.close()
 
 
-def test_all_tries_share_one_timeout(serving_client, monkeypatch):
-    now, left = [50.0], []
-    monkeypatch.setattr(serving_client.time, "monotonic", lambda: now[0])
-
-    def nobody(left_s):
-        left.append(left_s)
-        now[0] += 2.5
-        raise serving_client.Unavailable("made up")
-
-    with pytest.raises(serving_client.ClientError, match="made up"):
-        serving_client.retry(nobody, "x:1", timeout_s=7)
-    assert left == [7, 4.5, 2]
-
-
-def test_waits_grow_and_differ(serving_client, monkeypatch):
-    slept = []
-    monkeypatch.setattr(serving_client, "WAITS_S", (0.1, 0.2, 0.4))
-    monkeypatch.setattr(serving_client.time, "sleep", slept.append)
-
-    def nobody(left_s):
-        raise serving_client.Unavailable("made up")
-
-    with pytest.raises(serving_client.ClientError, match="made up"):
-        serving_client.retry(nobody, "x:1", timeout_s=60)
-    assert len(slept) == 3
-    for wait, most in zip(slept, (0.1, 0.2, 0.4), strict=True):
-        assert most / 2 <= wait <= most
-
-
 def test_arrays_survive_json(clients):
     import serving_rest
 
@@ -150,9 +122,11 @@ def test_arrays_survive_json(clients):
     ids=json.dumps,
 )
 def test_odd_answers_of_rest_are_one_line(serving_client, monkeypatch, outputs):
+    import serving_base
+
     client = serving_client.connect("localhost:1", "x", rest=True)
-    given = {"p": ("DT_UINT8", (1, 1)), "n": ("DT_STRING", (1,))}
-    client._signatures = {"s": serving_client.Signature({}, given)}
+    expected = {"p": ("DT_UINT8", (1, 1)), "n": ("DT_STRING", (1,))}
+    client._signatures = {"s": serving_base.Signature({}, expected)}
     body = json.dumps({"outputs": outputs}).encode()
     monkeypatch.setattr(client, "_exchange", lambda *_: (200, body))
     with pytest.raises(serving_client.ClientError, match="is not the REST"):

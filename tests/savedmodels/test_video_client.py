@@ -173,9 +173,9 @@ def test_addresses_that_are_none(client, film, capsys, address):
 
 @pytest.mark.parametrize("rest", [[], ["--rest"]])
 def test_a_server_that_is_down(client, film, capsys, rest, monkeypatch):
-    import serving_client
+    import serving_base
 
-    monkeypatch.setattr(serving_client, "WAITS_S", (0.01, 0.02))
+    monkeypatch.setattr(serving_base, "WAITS_S", (0.01, 0.02))
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     address = f"--address=127.0.0.1:{port}"
