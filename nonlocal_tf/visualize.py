@@ -192,25 +192,9 @@ def _block(model: keras.Model, name: str | None) -> NonLocalBlock:
     return layer
 
 
-def _keys(
-    layer: NonLocalBlock, at: Sequence[int], grid: Cell
-) -> tuple[list, list]:
-    """The first cell that a cell looks at, and how many keys an axis."""
-    begin, end = [0, 0, 0], list(grid)
-    if layer.axes == "space":
-        begin[0], end[0] = at[0], at[0] + 1
-    elif layer.axes == "time":
-        begin[1:], end[1:] = at[1:], [at[1] + 1, at[2] + 1]
-    elif layer.temporal_group_size:
-        begin[0] = at[0] - at[0] % layer.temporal_group_size
-        end[0] = begin[0] + layer.temporal_group_size
-    sides = zip(begin, end, layer.pool_size, strict=True)
-    return begin, [(e - b) // p for b, e, p in sides]
-
-
 def _own_key(layer: NonLocalBlock, at: Sequence[int], grid: Cell) -> int:
     """The key that a cell is, or is pooled into; -1 where it is left out."""
-    begin, keys = _keys(layer, at, grid)
+    begin, keys = layer.key_grid(at, grid)
     sides = zip(at, begin, layer.pool_size, strict=True)
     own = [int((i - b) // p) for i, b, p in sides]
     if any(i >= count for i, count in zip(own, keys, strict=True)):
@@ -227,7 +211,7 @@ def _on_grid(
     from; cells that the query cannot look at have none.
     """
     pool = layer.pool_size
-    begin, keys = _keys(layer, at, grid)
+    begin, keys = layer.key_grid(at, grid)
     seen = weights.reshape(keys) / np.prod(pool)
     for axis, size in enumerate(pool):
         seen = seen.repeat(size, axis)

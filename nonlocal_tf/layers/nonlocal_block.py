@@ -513,16 +513,27 @@ class NonLocalBlock(layers.Layer):
             input_shape: with batch and channels; sizes may be None, and then
                 so are the counts.
         """
-        sizes = list(input_shape[1:-1])
+        sizes = input_shape[1:-1]
         positions = None if None in sizes else math.prod(sizes)
-        if self.axes == "time":
-            sizes[1:] = [1, 1]
-        elif self._layout.group_frames:
-            sizes[0] = self._layout.group_frames
-        if None in sizes:
-            return positions, None
-        pooled = (s // p for s, p in zip(sizes, self.pool_size, strict=True))
-        return positions, math.prod(pooled)
+        _, counts = self.key_grid([0] * len(sizes), sizes)
+        return positions, None if None in counts else math.prod(counts)
+
+    def key_grid(
+        self, position: Sequence[int | Tensor], sizes: Sequence
+    ) -> tuple[list, list]:
+        """Grid of the keys that a position attends to, after pooling.
+
+        Args:
+            position: of the query, an integer or a scalar tensor an axis.
+            sizes: of the feature map, an axis; None where unknown.
+
+        Returns:
+            The first position of the grid and the number of keys along each
+            axis, as lists.
+        """
+        first, box = self._layout.key_box(position, sizes)
+        sides = zip(box, self.pool_size, strict=True)
+        return first, [size if size is None else size // p for size, p in sides]
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -77,6 +77,27 @@ class Layout:
             rows = ops.swapaxes(ops.reshape(rows, shape), 1, 2)
         return ops.reshape(rows, (batch, math.prod(sizes), channels))
 
+    def key_box(
+        self, position: Sequence[int | Tensor], sizes: Sequence
+    ) -> tuple[list, list]:
+        """Box of the positions that a position attends to.
+
+        Args:
+            position: of the query, an integer or a scalar tensor an axis.
+            sizes: of the feature map, an axis; None where unknown.
+
+        Returns:
+            The first position of the box and the box's sizes, as lists.
+        """
+        if self.axes == "space":
+            return [position[0], 0, 0], [1, *sizes[1:]]
+        if self.axes == "time":
+            return [0, *position[1:]], [sizes[0], 1, 1]
+        if self.frames is None:
+            return [0] * len(sizes), list(sizes)
+        first_frame = position[0] - position[0] % self.frames
+        return [first_frame, 0, 0], [self.frames, *sizes[1:]]
+
     def row_of(self, queries: Tensor, like: Tensor) -> Tensor:
         """The row, of those of one example, in which each position is.
 

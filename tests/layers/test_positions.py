@@ -47,6 +47,16 @@ def test_positions_undo_rows(name):
     np.testing.assert_array_equal(positions, x.reshape(2, 60, 7))
 
 
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_key_box_holds_the_positions_of_a_row(name):
+    x = normal((4, 3, 5, 1))
+    for at in np.ndindex(4, 3, 5):
+        first, sizes = LAYOUTS[name].key_box(at, (4, 3, 5))
+        box = tuple(slice(f, f + s) for f, s in zip(first, sizes, strict=True))
+        (row,) = (row for row in rows_by_hand(x, name) if x[at] in row)
+        np.testing.assert_array_equal(x[box].reshape(-1, 1), row)
+
+
 @pytest.mark.parametrize("name", ["groups", "space", "time"])
 def test_row_of_a_position(name):
     x = normal((1, 4, 3, 5, 1))

@@ -101,24 +101,10 @@ def _cells(features_of, sizes):
 
 def _on_grid(of_keys, layer: NonLocalBlock, cell, grid):
     """Weights of keys as weights of cells, `(t, h, w)`, with 0 elsewhere."""
-    begin, end = tf.zeros_like(cell), grid
-    if layer.axes == "space":
-        here = tf.constant([True, False, False])
-    elif layer.axes == "time":
-        here = tf.constant([False, True, True])
-    else:
-        here = tf.constant([False] * 3)
-    begin = tf.where(here, cell, begin)
-    end = tf.where(here, cell + 1, end)
-    if layer.axes == "spacetime" and layer.temporal_group_size:
-        size = layer.temporal_group_size
-        first = cell[0] - cell[0] % size
-        begin = tf.stack([first, 0, 0])
-        end = tf.stack([first + size, grid[1], grid[2]])
-    pool = layer.pool_size
-    keys = (end - begin) // pool
-    seen = tf.reshape(tf.cast(of_keys, tf.float32), keys)
-    for axis, size in enumerate(pool):
+    first, keys = layer.key_grid(tf.unstack(cell, 3), tf.unstack(grid, 3))
+    seen = tf.reshape(tf.cast(of_keys, tf.float32), tf.stack(keys))
+    for axis, size in enumerate(layer.pool_size):
         seen = tf.repeat(seen / size, size, axis)
-    after = grid - begin - tf.shape(seen)
-    return tf.pad(seen, tf.stack([begin, after], axis=1))
+    before = tf.stack(first)
+    after = grid - before - tf.shape(seen)
+    return tf.pad(seen, tf.stack([before, after], axis=1))
