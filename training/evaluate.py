@@ -201,7 +201,8 @@ def score_run(
                 model, recipe, dataset, split, views, batch, folder
             )
         else:
-            settings = {"split": split, "weights": view_network.digest(model)}
+            weights = run_model.weights_digest(model)
+            settings = {"split": split, "weights": weights}
             score_parts.Parts(folder, settings)
             step = view_network.step_of(model, dataset.multi_label)
             scored = scoring.score_examples(step, dataset, split)
@@ -227,7 +228,7 @@ def _score_videos(
     views = views or samples.middle(sampling)
     view_options.check(views, sampling, dataset.multi_label)
     settings = {
-        "weights": view_network.digest(model),
+        "weights": run_model.weights_digest(model),
         "videos": dataset.fingerprint(),
         "split": split,
         "precision": recipe.training.precision,

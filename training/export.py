@@ -6,12 +6,9 @@ export is a numbered version in a directory, as TensorFlow Serving expects it.
 (`signatures`). The newest version's model card is also the directory's.
 """
 
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
-
-import keras
 
 from training import (
     cli,
@@ -94,7 +91,8 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
     out = remote.as_path(out)
     check_out(out, run.read_recipe())
     model, recipe, dataset = run_model.load_trained(run)
-    made_from = f"{_digest(model)} {dtype} {saved_model_writer.FORMAT}"
+    weights = run_model.weights_digest(model)
+    made_from = f"{weights} {dtype} {saved_model_writer.FORMAT}"
     with files.locked(out):
         check_out(out, run.read_recipe())  # others may have written meanwhile
         there = saved_model.versions(out)
@@ -177,15 +175,6 @@ def check_out(out: Path, recipe: Recipe) -> None:
                 f"{out} holds versions of recipe {there.name!r}, not "
                 f"{recipe.name!r}. Give another directory."
             )
-
-
-def _digest(model: keras.Model) -> str:
-    """Names these weights; the optimizer's state does not count."""
-    digest = hashlib.sha256()
-    for weight in model.weights:
-        digest.update(weight.path.encode())
-        digest.update(keras.ops.convert_to_numpy(weight).tobytes())
-    return digest.hexdigest()
 
 
 def _source(version: Path) -> str | None:

@@ -3,10 +3,12 @@
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import tempfile
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from nonlocal_tf import models, weights
 from training import (
@@ -181,6 +183,16 @@ def load_trained(
     checkpoints.restore(model, checkpoint)
     checkpoints.restore_average(model, checkpoint)
     return model, recipe, info
+
+
+def weights_digest(model: keras.Model) -> str:
+    """SHA-256 of a model's weights, without the optimizer's variables."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        array = np.asarray(keras.ops.convert_to_numpy(weight))
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def info_of(run: RunFolder, recipe: Recipe) -> DatasetInfo:

@@ -153,3 +153,11 @@ def test_recipes_of_long_clips_say_that_their_classifier_is_new():
     for name in long:
         assert get_recipe(name).model.start == "short clips"
         assert "classifier is new" in RECIPES[name].__doc__
+
+
+def test_equal_weights_have_one_digest():
+    one, other = (nl.create_model("c2d_small", num_classes=3) for _ in range(2))
+    digest = run_model.weights_digest(one)
+    assert digest != run_model.weights_digest(other)
+    other.set_weights(one.get_weights())
+    assert digest == run_model.weights_digest(other)

@@ -1,6 +1,5 @@
 """The network of a test: as trained, on frames of any size, to scores."""
 
-import hashlib
 import inspect
 from collections.abc import Callable
 
@@ -80,16 +79,6 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
         )
     for name, layer in taking.items():
         layer.set_weights(given[name].get_weights())
-
-
-def digest(model: keras.Model) -> str:
-    """Names the weights of a model."""
-    total = hashlib.sha256()
-    for weight in model.weights:
-        array = np.asarray(keras.ops.convert_to_numpy(weight))
-        total.update(f"{array.shape} {array.dtype}".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
 
 
 def devices() -> tf.distribute.Strategy:
