@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from training import cli, files, report, run_folder, synthetic_videos, table
 from training.errors import UserError
@@ -50,8 +50,6 @@ colours nor a lower rate changed that on seed 0, and 150 videos of each class
 little: shapes need weights that were trained on more. Made by
 `python -m training.finetune_tasks runs/finetune_tasks --seeds 3 4 5`.
 """
-
-Markdown = Callable[[Sequence[str], Sequence[Sequence[str]]], list[str]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -138,13 +136,10 @@ def measure(workdir: pathlib.Path, task: str, seed: int, count: int) -> dict:
     }
 
 
-def section(
-    markdown: Markdown, folder: pathlib.Path | None = None
-) -> list[str]:
+def section(folder: pathlib.Path | None = None) -> list[str]:
     """The lines of MODEL_ZOO.md, none without results.
 
     Args:
-        markdown: makes the lines of a table of its head and rows.
         folder: of results. Default: training/results/videos.
     """
     path = (folder or STORED) / RESULTS
@@ -156,7 +151,7 @@ def section(
     commits = sorted({of_run["commit"][:10] for of_run in versions})
     return [
         INTRODUCTION,
-        *markdown(HEAD, list(_rows(rows))),
+        table.markdown([HEAD, *_rows(rows)]),
         "",
         f"Run on {', '.join(machines)}; commit {', '.join(commits)}.",
         "",

@@ -12,7 +12,6 @@ listed beside the number that they reproduce.
 import collections
 import json
 import pathlib
-import re
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -108,13 +107,13 @@ def render(results: Results) -> str:
     machines = sorted({_machine(run) for run in runs})
     parts = [
         INTRODUCTION,
-        *_markdown(head, rows),
+        table.markdown([head, *rows]),
         "",
         ABLATIONS,
         *_ablations(results),
-        *finetune_tasks.section(_markdown),
+        *finetune_tasks.section(),
         *_references(results),
-        *zoo.section(_markdown),
+        *zoo.section(),
         "## Run on",
         "",
         *(f"- {machine}" for machine in machines),
@@ -154,7 +153,12 @@ def _ablations(results: Results) -> list[str]:
         rows = [cells(row, results) for row in chosen.rows]
         lines += [f"### Table {name}: {chosen.title}", ""]
         about = f"Paper: {chosen.network}. {chosen.remark}".rstrip()
-        lines += [textwrap.fill(about, 80), "", *_markdown(head, rows), ""]
+        lines += [
+            textwrap.fill(about, 80),
+            "",
+            table.markdown([head, *rows]),
+            "",
+        ]
     return lines
 
 
@@ -174,14 +178,7 @@ def _references(results: Results) -> list[str]:
         for recipe in recipes
         if recipe.reference is not None
     ]
-    return [REFERENCES, *_markdown(head, rows), ""] if rows else []
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
-    lines.insert(1, "|" + "---|" * len(head))
-    return [re.sub("  +", " ", line) for line in lines]
+    return [REFERENCES, table.markdown([head, *rows]), ""] if rows else []
 
 
 def _reached(results: Results, recipe: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Plain text tables for the screen, and tables of Markdown."""
 
+import re
 from collections.abc import Sequence
 
 from training import quoting
@@ -21,16 +22,16 @@ def render(rows: Sequence[Sequence[object]], indent: str = "  ") -> str:
 
 def markdown(rows: Sequence[Sequence[object]]) -> str:
     """Rows of cells as a table of Markdown; the first row is its head."""
-    text = [
-        [
-            quoting.one_line(" ".join(str(cell).split())).replace("|", "\\|")
-            for cell in row
-        ]
-        for row in rows
-    ]
-    rule = ["---"] * len(text[0])
-    lines = (f"| {' | '.join(row)} |" for row in [text[0], rule, *text[1:]])
-    return "\n".join(lines)
+    head, *body = map(_markdown_row, rows)
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+
+
+def _markdown_row(cells: Sequence[object]) -> str:
+    text = " | ".join(
+        quoting.one_line(" ".join(str(cell).split())).replace("|", "\\|")
+        for cell in cells
+    )
+    return re.sub(" +", " ", f"| {text} |")
 
 
 def number_of(count: int, noun: str) -> str:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from training import cli, finetune_tasks, model_zoo
+from training import cli, finetune_tasks
 
 MACHINE = {"machine": "2 x a processor", "commit": "0123456789abcdef"}
 
@@ -59,7 +59,7 @@ def test_each_task_is_run_with_each_seed_once(measured, tmp_path, capsys):
 def test_a_table_has_a_line_a_task(tmp_path):
     rows = [row(seed=1, accuracy=0.5), row(seed=0), row(videos=100)]
     (tmp_path / finetune_tasks.RESULTS).write_text(json.dumps(rows))
-    lines = finetune_tasks.section(model_zoo._markdown, tmp_path)
+    lines = "\n".join(finetune_tasks.section(tmp_path)).splitlines()
     assert (
         "| order | 2 | 50.0 % | 75.0 % (0), 50.0 % (1) | 62.5 % | 0.50, 0.62 "
         "| 1.5 to 1.5 min | 2.5 to 2.5 min |"
@@ -69,4 +69,4 @@ def test_a_table_has_a_line_a_task(tmp_path):
 
 
 def test_without_results_there_is_no_table(tmp_path):
-    assert finetune_tasks.section(model_zoo._markdown, tmp_path) == []
+    assert finetune_tasks.section(tmp_path) == []

@@ -3,8 +3,9 @@
 import json
 import pathlib
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
+from training import table
 from training.detection import recipes
 from training.detection.recipe import RECIPES
 
@@ -36,16 +37,11 @@ are of a machine busy with other work. Made by
 `python -m training.detection.far_cue runs/far_cue`.
 """
 
-Markdown = Callable[[Sequence[str], Sequence[Sequence[str]]], list[str]]
 
-
-def section(
-    markdown: Markdown, folder: pathlib.Path | None = None
-) -> list[str]:
+def section(folder: pathlib.Path | None = None) -> list[str]:
     """The lines of the section.
 
     Args:
-        markdown: makes the lines of a table of its head and rows.
         folder: of results. Default: training/results/detection.
     """
     head = "recipe", "reproduces", "expected"
@@ -58,7 +54,7 @@ def section(
         for found in RECIPES.values()
         if found.reference is not None
     ]
-    lines = [PAPER, *markdown(head, rows), ""]
+    lines = [PAPER, table.markdown([head, *rows]), ""]
     path = (folder or RESULTS) / FAR_CUE
     if not path.exists():
         return lines
@@ -67,7 +63,7 @@ def section(
     return [
         *lines,
         OURS,
-        *markdown(HEAD, list(_rows(runs))),
+        table.markdown([HEAD, *_rows(runs)]),
         "",
         f"Run on {', '.join(machines)}.",
         "",
