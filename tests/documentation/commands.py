@@ -238,7 +238,7 @@ def _scripts() -> dict[str, bool]:
             text = path.read_text("utf-8")
             if "\nif __name__ ==" in text:
                 name = path.relative_to(ROOT).as_posix().removesuffix(".py")
-                has_parser = re.search(r"ArgumentParser\(|cli\.pars", text)
+                has_parser = re.search(r"Parser\(|(cli|command)\.pars", text)
                 has_parser = has_parser or "predict_options" in text
                 found[name.replace("/", ".")] = bool(has_parser)
     return found

@@ -11,16 +11,13 @@ pasted masks. A ratio is the median over the rounds of (time of torchvision) /
 process's CPU.
 """
 
-import argparse
-import json
 import os
 import pathlib
 import sys
 import tempfile
 
-from training import cli
-from training.benchmarks import result_file
-from training.benchmarks.turns import Worker, interleave, machine, user_path
+from training.benchmarks import command
+from training.benchmarks.turns import Worker, interleave, machine
 
 SCRIPT = pathlib.Path(__file__).with_name("detection_worker.py")
 PASSES = ("detect", "roi_align", "roi_align with gradient")
@@ -30,29 +27,18 @@ ENVIRONMENTS = ("torch", "tf")
 
 def main() -> None:
     """Command line of `python -m training.benchmarks.detectors`."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = command.parser(__doc__)
     parser.add_argument(
         "--torch-python",
         type=os.path.expanduser,
         default=sys.executable,
     )
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument(
-        "--out", type=cli.output_file, help="JSON of all figures"
+    command.run(
+        parser.parse_args(),
+        lambda options: measure(options.torch_python, options.rounds),
+        render,
     )
-    parser.add_argument(
-        "--render", type=user_path, help="print the table of such a JSON"
-    )
-    options = parser.parse_args()
-    if options.render:
-        print(render(json.loads(options.render.read_text("utf-8"))))
-        return
-    result_file.check(options.out, render)
-    result = measure(options.torch_python, options.rounds)
-    result_file.write(options.out, result)
-    print(render(result))
 
 
 def measure(torch_python: str, rounds: int) -> dict:

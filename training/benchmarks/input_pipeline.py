@@ -31,9 +31,8 @@ import time
 
 import numpy as np
 
-from training import cli
-from training.benchmarks import readers, result_file
-from training.benchmarks.turns import machine, tell, user_path
+from training.benchmarks import command, readers
+from training.benchmarks.turns import machine, tell
 from training.data import load_dataset, transforms
 from training.data.index_cache import IndexCache
 from training.recipe import DataConfig, SamplingConfig
@@ -46,9 +45,7 @@ SAME_FRAME = 4.0
 
 def main() -> None:
     """Command line of `python -m training.benchmarks.input_pipeline`."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = command.parser(__doc__)
     parser.add_argument(
         "--videos", nargs="+", type=os.path.expanduser, metavar="FILE"
     )
@@ -64,22 +61,14 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=20, metavar="N")
     parser.add_argument("--step-ms", type=float, default=200, metavar="MS")
     parser.add_argument("--batch", type=int, default=8, metavar="CLIPS")
-    parser.add_argument("--out", type=cli.output_file, metavar="FILE.json")
-    parser.add_argument("--render", type=user_path, metavar="FILE.json")
     parser.add_argument("--feed", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.feed:
         print(json.dumps(feed(pathlib.Path(options.feed[0]), options.feed[1])))
         return
-    result_file.check(options.out, render)
-    if options.render:
-        result = json.loads(options.render.read_text("utf-8"))
-    elif options.videos:
-        result = measure(options)
-    else:
+    if not (options.videos or options.render):
         parser.error("give --videos or --render")
-    result_file.write(options.out, result)
-    print(render(result))
+    command.run(options, measure, render)
 
 
 def measure(options: argparse.Namespace) -> dict:

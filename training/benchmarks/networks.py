@@ -9,22 +9,19 @@ of the process on `--cores` cores. PyTorch may be missing. Memory is the most
 that a process of its own held in a training step on a long clip.
 """
 
-import argparse
 import dataclasses
-import json
 import os
 
 import nonlocal_tf as nl
 from nonlocal_tf.models import specs
-from training import cli
-from training.benchmarks import result_file
+from training.benchmarks import command
 from training.benchmarks.turns import (
     Worker,
+    installed_workers,
     interleave,
     machine,
     ratio,
     tell,
-    user_path,
 )
 
 WITHOUT = "tf without oneDNN"
@@ -53,51 +50,28 @@ LIMIT_MB = 16 * 1024
 
 def main() -> None:
     """Command line of `python -m training.benchmarks.networks`."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = command.parser(__doc__)
     parser.add_argument("--only", choices=[*NETWORKS, "memory"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument(
         "--environments", nargs="+", choices=ENVIRONMENTS, default=ENVIRONMENTS
     )
-    parser.add_argument(
-        "--out", type=cli.output_file, help="JSON of all figures"
-    )
-    parser.add_argument(
-        "--render", type=user_path, help="print the tables of such a JSON"
-    )
-    options = parser.parse_args()
-    if options.render:
-        print(render(json.loads(options.render.read_text("utf-8"))))
-        return
-    result_file.check(options.out, render)
-    result = measure(options)
-    result_file.write(options.out, result)
-    print(render(result))
+    command.run(parser.parse_args(), measure, render)
 
 
 def measure(options) -> dict:
     """Runs what the options ask for."""
-    workers = {}
-    for name in options.environments:
-        worker = Worker(name, options.cores, "cpu")
-        if worker.version is None:
-            worker.close()
-            tell(f"{name}: not installed; not run")
-        else:
-            workers[name] = worker
-    result: dict = {
-        "machine": machine(),
-        "cores": options.cores,
-        "rounds": options.rounds,
-        "versions": {name: w.version for name, w in workers.items()},
-        "gflops": {},
-        "cases": [],
-        "memory": [],
-    }
-    try:
+    with installed_workers(options.environments, options.cores) as workers:
+        result: dict = {
+            "machine": machine(),
+            "cores": options.cores,
+            "rounds": options.rounds,
+            "versions": {name: w.version for name, w in workers.items()},
+            "gflops": {},
+            "cases": [],
+            "memory": [],
+        }
         for name, worker in workers.items():
             request = {"dtype": "float32", "clock": "cpu_s"}
             peak = worker.ask("peak", case=request)
@@ -105,19 +79,12 @@ def measure(options) -> dict:
         for network in NETWORKS:
             if options.only in (None, network):
                 for passed in PASSES:
+                    cases = [
+                        case_of(network, passed, *c, shape=SHAPE) for c in CASES
+                    ]
                     result["cases"] += interleave(
-                        workers,
-                        [
-                            case_of(network, passed, *c, shape=SHAPE)
-                            for c in CASES
-                        ],
-                        options.rounds,
-                        "cpu_s",
-                        name_of,
+                        workers, cases, options.rounds, "cpu_s", name_of
                     )
-    finally:
-        for worker in workers.values():
-            worker.close()
     for case in result["cases"]:
         for key in ("spec", "stem"):  # what the worker needed
             case.pop(key)

@@ -16,16 +16,15 @@ import os
 import statistics
 from collections.abc import Iterator
 
-from training import cli
-from training.benchmarks import result_file
+from training.benchmarks import command
 from training.benchmarks.operators_tables import render
 from training.benchmarks.turns import (
     Worker,
+    installed_workers,
     interleave,
     machine,
     name_of,
     tell,
-    user_path,
 )
 
 # n, m, d: res4 and res3 of the paper at 8 frames, with and without subsampling,
@@ -93,67 +92,57 @@ PARTS = ("theta", "phi", "g", "pool", "pairwise", "out", "bn", "add")
 
 def main() -> None:
     """Command line of `python -m training.benchmarks.operators`."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    parser = command.parser(__doc__)
+    parser.add_argument(
+        "--only",
+        choices=[*CASES, "block", "long"],
+        help="with --out, the other figures of the file are kept",
     )
-    parser.add_argument("--only", choices=[*CASES, "block", "long"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument(
         "--environments", nargs="+", choices=ENVIRONMENTS, default=ENVIRONMENTS
     )
-    parser.add_argument(
-        "--out",
-        type=cli.output_file,
-        help="JSON of all figures; with --only, others there are kept",
-    )
-    parser.add_argument(
-        "--render", type=user_path, help="print the tables of such a JSON"
-    )
-    options = parser.parse_args()
-    if options.render:
-        print(render(json.loads(options.render.read_text("utf-8"))))
-        return
-    result_file.check(options.out, render)
+    command.run(parser.parse_args(), measure_and_merge, render)
+
+
+def measure_and_merge(options: argparse.Namespace) -> dict:
+    """Measure; with `--only`, keep the other figures of the file `--out`."""
     result = measure(options)
     if options.out and options.only and options.out.exists():
         result = merge(json.loads(options.out.read_text("utf-8")), result)
-    result_file.write(options.out, result)
-    print(render(result))
+    return result
 
 
 def measure(options) -> dict:
     """Runs what the options ask for."""
     clock = "cpu_s" if options.device == "cpu" else "wall_s"
-    workers = {}
-    for name in options.environments:
-        if options.device == "gpu" and name == "tf":
-            continue
-        worker = Worker(name, options.cores, options.device)
-        if worker.version is None:
-            worker.close()
-            tell(f"{name}: not installed, or no such device; not run")
-        else:
-            workers[name] = worker
-    result = {
-        "machine": machine(),
-        "device": options.device,
-        "cores": options.cores,
-        "rounds": options.rounds,
-        "versions": {name: w.version for name, w in workers.items()},
-        "peak": {},
-        "cases": [],
-        "blocks": [],
-        "projections": [],
-        "long": [],
-    }
-    if not workers:
-        return result
-    for name, worker in workers.items():
-        request = {"dtype": "float32", "clock": clock}
-        result["peak"][name] = worker.ask("peak", case=request)
-    try:
+    environments = [
+        name
+        for name in options.environments
+        if options.device == "cpu" or name != "tf"
+    ]
+    with installed_workers(
+        environments, options.cores, options.device
+    ) as workers:
+        result = {
+            "machine": machine(),
+            "device": options.device,
+            "cores": options.cores,
+            "rounds": options.rounds,
+            "versions": {name: w.version for name, w in workers.items()},
+            "peak": {},
+            "cases": [],
+            "blocks": [],
+            "projections": [],
+            "long": [],
+        }
+        if not workers:
+            return result
+        for name, worker in workers.items():
+            request = {"dtype": "float32", "clock": clock}
+            result["peak"][name] = worker.ask("peak", case=request)
         for function in CASES:
             if options.only in (None, function):
                 for shape in _shapes(options.device, function):
@@ -164,9 +153,6 @@ def measure(options) -> dict:
         if options.device == "cpu" and options.only in (None, "block"):
             result["blocks"] = _blocks(workers, options.rounds, clock)
             result["projections"] = _projections(workers, options.rounds, clock)
-    finally:
-        for worker in workers.values():
-            worker.close()
     if options.device == "cpu":
         for case in result["cases"]:
             if "error" not in case and case["n"] * case["m"] >= SMALLEST_MEMORY:

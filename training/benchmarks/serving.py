@@ -9,20 +9,17 @@ most that a process held that does nothing but the case. PyTorch may be missing.
 """
 
 import argparse
-import json
 import pathlib
 import tempfile
 import types
 
 import nonlocal_tf as nl
-from training import cli
-from training.benchmarks import networks, result_file
+from training.benchmarks import command, networks
 from training.benchmarks.turns import (
     Worker,
+    installed_workers,
     interleave,
     machine,
-    tell,
-    user_path,
 )
 from training.recipe import ModelConfig, OptimizerConfig, Recipe, SamplingConfig
 from training.serving import saved_model_writer, served_model
@@ -46,27 +43,16 @@ FORMS: dict[str, tuple[str, tuple[bool, str] | None]] = {
 
 def main() -> None:
     """Command line of `python -m training.benchmarks.serving`."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = command.parser(__doc__)
     parser.add_argument("--only", choices=[name for name, *_ in REQUESTS])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument(
-        "--out", type=cli.output_file, help="JSON of all figures"
-    )
-    parser.add_argument(
-        "--render", type=user_path, help="print the tables of such a JSON"
-    )
-    options = parser.parse_args()
-    if options.render:
-        print(render(json.loads(options.render.read_text("utf-8"))))
-        return
-    result_file.check(options.out, render)
+    command.run(parser.parse_args(), _measure, render)
+
+
+def _measure(options: argparse.Namespace) -> dict:
     chosen = [r for r in REQUESTS if options.only in (None, r[0])]
-    result = measure(chosen, options.rounds, options.cores)
-    result_file.write(options.out, result)
-    print(render(result))
+    return measure(chosen, options.rounds, options.cores)
 
 
 def measure(requests, rounds: int, cores: int) -> dict:
@@ -131,22 +117,11 @@ def _stand_ins(network, sampling, shape):
 
 
 def _measured(cases, rounds, cores, result) -> list[dict]:
-    workers = {}
-    for env in ("tf", "torch"):
-        worker = Worker(env, cores, "cpu")
-        if worker.version is None:
-            tell(f"{env}: not installed; not run")
-            worker.close()
-        else:
-            workers[env] = worker
-            result["versions"][env] = worker.version
-    try:
+    with installed_workers(("tf", "torch"), cores) as workers:
+        result["versions"] |= {env: w.version for env, w in workers.items()}
         done = interleave(
             workers, cases, rounds, "wall_s", lambda case: case["form"]
         )
-    finally:
-        for worker in workers.values():
-            worker.close()
     for case in done:
         worker = Worker(case["env"], cores, "cpu")
         case |= worker.ask("most", case=case)

@@ -1,5 +1,6 @@
 """Cases that take turns in processes of their own, for every benchmark."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -8,13 +9,9 @@ import statistics
 import subprocess
 import sys
 import typing
+from collections.abc import Iterable, Iterator
 
 WORKER = pathlib.Path(__file__).with_name("worker.py")
-
-
-def user_path(text: str) -> pathlib.Path:
-    """A path as it is typed, with ~ expanded; an argument's type."""
-    return pathlib.Path(os.path.expanduser(text))
 
 
 class Worker:
@@ -62,6 +59,29 @@ class Worker:
     def close(self) -> None:
         self.process.kill()
         self.process.communicate()
+
+
+@contextlib.contextmanager
+def installed_workers(
+    environments: Iterable[str], cores: int, device: str = "cpu"
+) -> Iterator[dict[str, Worker]]:
+    """Start a worker for each environment that is installed, and end them.
+
+    Args:
+        environments: as of `Worker`.
+        cores: as of `Worker`.
+        device: as of `Worker`.
+    """
+    workers = {}
+    with contextlib.ExitStack() as stack:
+        for name in environments:
+            worker = Worker(name, cores, device)
+            stack.callback(worker.close)
+            if worker.version is None:
+                tell(f"{name}: not installed, or no such device; not run")
+            else:
+                workers[name] = worker
+        yield workers
 
 
 def interleave(workers, cases, rounds, clock, name=None) -> list[dict]:
