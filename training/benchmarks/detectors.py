@@ -16,6 +16,7 @@ import pathlib
 import sys
 import tempfile
 
+from training import table
 from training.benchmarks import command
 from training.benchmarks.turns import Worker, interleave, machine
 
@@ -79,15 +80,15 @@ def measure(torch_python: str, rounds: int) -> dict:
 
 def render(result: dict) -> str:
     """The figures as a table in Markdown."""
-    lines = ["| | torchvision, ms | ours, ms | x |", "|---|---|---|---|"]
+    rows = [("", "torchvision, ms", "ours, ms", "x")]
     for of in PASSES:
         both = [case for case in result["cases"] if case["pass"] == of]
         if any("error" in case for case in both):
             continue
         theirs, ours = (f"{1e3 * min(case['seconds']):.0f}" for case in both)
-        lines.append(f"| {of} | {theirs} | {ours} | {both[1]['ratio']:.2f} |")
+        rows.append((of, theirs, ours, f"{both[1]['ratio']:.2f}"))
     about = "; ".join([result["machine"], *result["versions"]])
-    return "\n".join([*lines, "", f"{about}. {result['rounds']} rounds."])
+    return f"{table.markdown(rows)}\n\n{about}. {result['rounds']} rounds."
 
 
 if __name__ == "__main__":

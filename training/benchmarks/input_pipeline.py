@@ -31,6 +31,7 @@ import time
 
 import numpy as np
 
+from training import table
 from training.benchmarks import command, readers
 from training.benchmarks.turns import machine, tell
 from training.data import load_dataset, transforms
@@ -221,8 +222,7 @@ def render(result: dict) -> str:
         "",
     ]
     names = list(result["films"][0]["seconds"])
-    head = ["film", "clip", *names, "x", "index ms"]
-    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    rows = [["film", "clip", *names, "x", "index ms"]]
     for row in result["films"]:
         height, width = row["size"]
         cells = [
@@ -238,14 +238,15 @@ def render(result: dict) -> str:
         other = fastest_other(row)
         cells.append(f"{other[1]:.2f} {other[0]}" if other else "-")
         cells.append(f"{row['index_ms']:.0f}")
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
+    lines.append(table.markdown(rows))
     lines += ["", "The whole pipeline on films, clips a second:", ""]
-    lines += ["| clip | one core | two cores | x |", "|---|---|---|---|"]
+    feeds = [["clip", "one core", "two cores", "x"]]
     for row in result["feeds"]:
         one, two = row["clips_s"]
-        lines.append(
-            f"| {row['sampling']} | {one:.1f} | {two:.1f} | {two / one:.2f} |"
-        )
+        figures = [f"{one:.1f}", f"{two:.1f}", f"{two / one:.2f}"]
+        feeds.append([row["sampling"], *figures])
+    lines.append(table.markdown(feeds))
     step = result["step_ms"]
     lines += ["", f"Cores for a step of {step:.0f} ms of {result['batch']} "]
     lines[-1] += (

@@ -14,9 +14,11 @@ import os
 
 import nonlocal_tf as nl
 from nonlocal_tf.models import specs
+from training import table
 from training.benchmarks import command
 from training.benchmarks.turns import (
     Worker,
+    bar_lines,
     installed_workers,
     interleave,
     machine,
@@ -207,32 +209,23 @@ def render(result: dict) -> str:
     for network in NETWORKS:
         cases = [c for c in result["cases"] if c["network"] == network]
         if cases:
-            lines += ["", f"### {network}", "", *_table(cases, result)]
-    rows = [
-        f"| {what} | {value:.3g} | {'yes' if reached else '**no**'} |"
-        for what, value, reached in bars(result)
-    ]
+            lines += ["", f"### {network}", ""]
+            lines.append(table.markdown(_rows(cases, result)))
     if result["memory"]:
         lines += ["", "### A training step of one long clip", ""]
-        lines += ["| network | sampling | cores | seconds | peak MB |"]
-        lines += ["|---|---|---|---|---|"]
+        rows = [("network", "sampling", "cores", "seconds", "peak MB")]
         for row in result["memory"]:
             cells = (row.get("error", ""), "")
             if "peak_mb" in row:
                 cells = (f"{row['wall_s']:.1f}", f"{row['peak_mb']:,.0f}")
-            lines.append(
-                f"| {row['network']} | {row['sampling']} | {row['cores']} "
-                f"| {cells[0]} | {cells[1]} |"
-            )
-    if rows:
-        lines += ["", "### Bars of the networks", ""]
-        lines += ["| bar | measured | reached |", "|---|---|---|", *rows]
+            rows.append((row["network"], row["sampling"], row["cores"], *cells))
+        lines.append(table.markdown(rows))
+    lines += bar_lines("Bars of the networks", bars(result))
     return "\n".join(lines)
 
 
-def _table(cases, result) -> list[str]:
-    lines = ["| how | inference ms | x | of peak | train ms | x | of peak |"]
-    lines.append("|---|---|---|---|---|---|---|")
+def _rows(cases, result) -> list[list[str]]:
+    rows = [["how", "inference ms", "x", "of peak", "train ms", "x", "of peak"]]
     for env, form in dict.fromkeys((c["env"], c["form"]) for c in cases):
         cells = [f"{env}, {form}"]
         for passed in PASSES:
@@ -248,8 +241,8 @@ def _table(cases, result) -> list[str]:
             milliseconds = 1e3 * min(case["seconds"])
             cells += [f"{milliseconds:.0f}", f"{case['ratio']:.2f}"]
             cells += [f"{share:.0%}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+        rows.append(cells)
+    return rows
 
 
 def _find(result, network, passed, env, form):

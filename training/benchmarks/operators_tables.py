@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from training.benchmarks.turns import ratio
+from training import table
+from training.benchmarks.turns import bar_lines, ratio
 
 KINDS = ("concatenation", "dot_product", "softmax")
 # environment, XLA, method, of those that bars and README speak of.
@@ -35,33 +36,24 @@ def render(result: dict) -> str:
     for function in KINDS:
         cases = [c for c in result["cases"] if c["function"] == function]
         if cases:
-            lines += ["", f"### {function}", *_operator_table(cases, result)]
-    rows = [
-        f"| {what} | {value:.3g} | {'yes' if reached else '**no**'} |"
-        for what, value, reached in bars(result)
-    ]
-    if rows:
-        lines += ["", "### Bars", "", "| bar | measured | reached |"]
-        lines += ["|---|---|---|", *rows]
+            lines += ["", f"### {function}", "", _operator_table(cases, result)]
+    lines += bar_lines("Bars", bars(result))
     if result["blocks"]:
-        lines += ["", "### A block and its parts", *_block_table(result)]
+        lines += ["", "### A block and its parts", "", _block_table(result)]
         products = "; ".join(
             f"{row['name']} {row['pass']} x {row['ratio']:.2f}"
             for row in result["projections"]
         )
         lines += ["", f"theta, phi, g by one product, to three: {products}."]
     if result["long"]:
-        lines += ["", "### 50,176 positions", *_long_table(result)]
+        lines += ["", "### 50,176 positions", "", _long_table(result)]
     return "\n".join(lines)
 
 
-def _operator_table(cases, result) -> list[str]:
-    lines = [
-        "",
-        "| n, m, d | how | forward ms | x | of limit | train ms | x | of limit "
-        "| MB |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+def _operator_table(cases, result) -> str:
+    times = ("x", "of limit")
+    head = ["n, m, d", "how", "forward ms", *times, "train ms", *times, "MB"]
+    table_rows = [head]
     rows: dict[tuple, dict[str, dict]] = {}
     for case in cases:
         how = f"{case['env']}{' XLA' * (case['env'] == 'tf' and case['xla'])} "
@@ -89,46 +81,37 @@ def _operator_table(cases, result) -> list[str]:
             for p in (passes["forward"], passes["train"])
             if "growth_mb" in p
         ]
-        lines.append("| " + " | ".join([*cells, " / ".join(growth)]) + " |")
-    return lines
+        table_rows.append([*cells, " / ".join(growth)])
+    return table.markdown(table_rows)
 
 
-def _block_table(result) -> list[str]:
-    lines = [
-        "",
-        "| block | pairwise | subsample | forward ms | to its parts "
-        "| train ms | to its parts |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    rows = iter(result["blocks"])
-    for forward, train in zip(rows, rows, strict=True):
+def _block_table(result) -> str:
+    head = ["block", "pairwise", "subsample"]
+    head += ["forward ms", "to its parts", "train ms", "to its parts"]
+    rows = [head]
+    cases = iter(result["blocks"])
+    for forward, train in zip(cases, cases, strict=True):
         pool = " x ".join(map(str, forward["subsample"]))
         cells = [forward["name"], forward["pairwise"], pool]
         for row in (forward, train):
             cells += [f"{row['milliseconds']:.1f}", f"{row['to_parts']:.2f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+        rows.append(cells)
+    return table.markdown(rows)
 
 
-def _long_table(result) -> list[str]:
-    lines = [
-        "",
-        "A training step of a block, by the clock, on "
-        f"{result['long'][0]['cores']} cores.",
-        "",
-        "| pairwise | seconds | MB above the input |",
-        "|---|---|---|",
-    ]
-    for row in result["long"]:
-        if "error" in row:
-            lines.append(f"| {row['pairwise']} | {row['error']} | |")
+def _long_table(result) -> str:
+    rows = [("pairwise", "seconds", "MB above the input")]
+    for case in result["long"]:
+        if "error" in case:
+            rows.append((case["pairwise"], case["error"], ""))
             continue
-        finite = "" if row["finite"] else " (not finite)"
-        lines.append(
-            f"| {row['pairwise']} | {row['wall_s']:.1f}{finite} "
-            f"| {row['growth_mb']:.0f} |"
-        )
-    return lines
+        finite = "" if case["finite"] else " (not finite)"
+        seconds = f"{case['wall_s']:.1f}{finite}"
+        rows.append((case["pairwise"], seconds, f"{case['growth_mb']:.0f}"))
+    return (
+        "A training step of a block, by the clock, on "
+        f"{result['long'][0]['cores']} cores.\n\n{table.markdown(rows)}"
+    )
 
 
 def _reference(result) -> str:

@@ -14,6 +14,7 @@ import tempfile
 import types
 
 import nonlocal_tf as nl
+from training import table
 from training.benchmarks import command, networks
 from training.benchmarks.turns import (
     Worker,
@@ -39,6 +40,7 @@ FORMS: dict[str, tuple[str, tuple[bool, str] | None]] = {
     "SavedModel, bfloat16": ("tf", (True, "bfloat16")),
     "SavedModel, int8": ("tf", (True, "int8")),
 }
+HEAD = ("how", "ms", "x", "peak MB", "MB on disk")
 
 
 def main() -> None:
@@ -144,20 +146,20 @@ def render(result: dict) -> str:
             "",
             f"### {network}, {cases[0]['sampling']}: {size}",
             "",
-            "| how | ms | x | peak MB | MB on disk |",
-            "|---|---|---|---|---|",
-            *map(_row, cases),
+            table.markdown([HEAD, *map(_row, cases)]),
         ]
     return "\n".join(lines)
 
 
-def _row(case: dict) -> str:
+def _row(case: dict) -> tuple[str, ...]:
     if "error" in case:
-        return f"| {case['form']} | {case['error']} | | | |"
-    disk = f"{case['disk_mb']:.0f}" if "disk_mb" in case else ""
+        return (case["form"], case["error"], "", "", "")
     return (
-        f"| {case['env']}, {case['form']} | {1e3 * min(case['seconds']):.0f} | "
-        f"{case['ratio']:.2f} | {case['peak_mb']:,.0f} | {disk} |"
+        f"{case['env']}, {case['form']}",
+        f"{1e3 * min(case['seconds']):.0f}",
+        f"{case['ratio']:.2f}",
+        f"{case['peak_mb']:,.0f}",
+        f"{case['disk_mb']:.0f}" if "disk_mb" in case else "",
     )
 
 

@@ -11,6 +11,8 @@ import sys
 import typing
 from collections.abc import Iterable, Iterator
 
+from training import table
+
 WORKER = pathlib.Path(__file__).with_name("worker.py")
 
 
@@ -133,6 +135,23 @@ def ratio(base, case) -> float:
     """How many times as fast as the base: the median over the rounds."""
     pairs = zip(base["seconds"], case["seconds"], strict=True)
     return statistics.median(slow / fast for slow, fast in pairs)
+
+
+def bar_lines(title: str, bars: Iterable[tuple[str, float, bool]]) -> list[str]:
+    """Lines of the section of bars, none without bars.
+
+    Args:
+        title: of the section.
+        bars: what is measured, the figure, and whether the bar is reached.
+    """
+    rows = [
+        (what, f"{value:.3g}", "yes" if reached else "**no**")
+        for what, value, reached in bars
+    ]
+    if not rows:
+        return []
+    head = ("bar", "measured", "reached")
+    return ["", f"### {title}", "", table.markdown([head, *rows])]
 
 
 def name_of(case) -> str:
