@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf.detection import RGB, Pixels
-from nonlocal_tf.detection.transform import MULTIPLE_PX, resized_size
+from nonlocal_tf.detection import RGB, Pixels, transform
 from training.detection import coco_scores, examples, pictures
 from training.detection.annotations import Annotations, Picture
 from training.errors import UserError
@@ -55,10 +54,12 @@ class BatchConfig:
                 "Expected mask_cells of 0, for no masks, or 3 at least. "
                 f"Received: mask_cells={self.mask_cells}"
             )
-        if any(side < 1 or side % MULTIPLE_PX for side in self.canvas_px):
+        if any(
+            side < 1 or side % transform.MULTIPLE_PX for side in self.canvas_px
+        ):
             raise ValueError(
                 f"Expected sides of the canvas that are multiples of "
-                f"{MULTIPLE_PX}. Received: canvas_px={self.canvas_px}"
+                f"{transform.MULTIPLE_PX}. Received: canvas_px={self.canvas_px}"
             )
 
 
@@ -199,7 +200,7 @@ class _Source:
         """The example scaled, at the top left of the canvas."""
         config = self._config
         given = example.image.shape[:2]
-        size = resized_size(given, short_side_px, config.long_side_px)
+        size = transform.resized_size(given, short_side_px, config.long_side_px)
         fits = min(c / s for c, s in zip(config.canvas_px, size, strict=True))
         if fits < 1:
             size = int(size[0] * fits) or 1, int(size[1] * fits) or 1
@@ -207,7 +208,11 @@ class _Source:
         # The same rounding for all: a point on a box's edge stays there.
         scale = np.array([x, y, x, y], np.float32)
         row: dict = {
-            "images": _pixels(example.image, size, config),
+            "images": np.asarray(
+                transform.resize_and_normalize(
+                    example.image, size, config.pixels
+                )
+            ),
             "sizes": np.array(size),
             "boxes": example.boxes * scale,
             "labels": example.labels,
@@ -292,15 +297,6 @@ def _specs(config: BatchConfig, objects: int, regions: int):
         name: tf.TensorSpec((config.batch, *shape), dtype)
         for name, (shape, dtype) in rows.items()
     }
-
-
-def _pixels(image: np.ndarray, size, config: BatchConfig) -> np.ndarray:
-    """Normalised as `nonlocal_tf.detection.transform.prepare` does."""
-    pixels = config.pixels
-    x = image[..., ::-1] if pixels.bgr else image
-    mean = np.asarray(pixels.mean, np.float32)
-    x = (x - mean) / np.asarray(pixels.deviation, np.float32)
-    return tf.image.resize(x, size).numpy()
 
 
 def _padded(array: np.ndarray, shape) -> np.ndarray:
