@@ -11,6 +11,7 @@ from keras import ops
 from nonlocal_tf.detection import (
     anchors,
     boxes,
+    gather,
     heads,
     keypoints,
     losses,
@@ -138,7 +139,7 @@ class MaskRCNN(keras.Model):
             grids, config.anchor_sizes_px, outputs, strict=True
         ):
             logits, at = _best(logits, pre_nms_top_n)
-            deltas = ops.take_along_axis(deltas, at[..., None], axis=1)
+            deltas = gather.rows(deltas, at)
             of_level = anchors.anchors_at(
                 at, image_size, grid, size_px, config.aspect_ratios
             )
@@ -156,7 +157,7 @@ class MaskRCNN(keras.Model):
         scores = ops.concatenate(found_scores, 1)
         count = min(post_nms_top_n, found.shape[1])
         scores, at = ops.top_k(scores, count)
-        return ops.take_along_axis(found, at[..., None], axis=1), scores
+        return gather.rows(found, at), scores
 
     def on_boxes(
         self, head: keras.Model, maps: Sequence[Tensor], found: Tensor

@@ -17,10 +17,12 @@ from collections.abc import Sequence
 
 from keras import ops
 
+from nonlocal_tf.detection import gather
 from nonlocal_tf.typing import Tensor
 
 # (cell, weight) of the cell before and of that behind a sample.
 Neighbours = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+
 CANONICAL_LEVEL = 4
 CANONICAL_PX = 224.0
 FIRST_LEVEL, LAST_LEVEL = 2, 5
@@ -105,7 +107,7 @@ def roi_align(
             # (batch, rois, height * samples, width * samples)
             cell = row[..., :, None] * stride + column[..., None, :] + corner
             weight = of_row[..., :, None] * of_column[..., None, :]
-            found = _take(table, cell)
+            found = gather.rows(table, cell)
             y = y + found * ops.cast(weight[..., None], found.dtype)
     y = ops.reshape(y, (batch, -1, height, samples, width, samples, channels))
     return ops.mean(y, axis=(3, 5))
@@ -218,13 +220,3 @@ def _bin_weights(
         hot = ops.one_hot(cell, cells, dtype=dtype)
         total = total + ops.sum(hot * (weight * counts)[..., None], axis=2)
     return total
-
-
-def _take(table: Tensor, index: Tensor) -> Tensor:
-    """Rows of each example's table: `(batch, n, c)` at `(batch, ...)`."""
-    n, channels = ops.shape(table)[1:]
-    shape = ops.shape(index)
-    first = ops.arange(shape[0], dtype="int32") * n
-    first = ops.reshape(first, (-1, *(1 for _ in shape[1:])))
-    flat = ops.reshape(table, (-1, channels))
-    return ops.take(flat, index + first, axis=0)

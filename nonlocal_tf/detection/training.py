@@ -17,6 +17,7 @@ from keras import ops
 from nonlocal_tf.detection import (
     anchors,
     boxes,
+    gather,
     heads,
     keypoints,
     losses,
@@ -187,7 +188,7 @@ def _rpn_losses(
     sampled = losses.smallest_denominator(total(ops.sum(weights)))
     of = ops.take_along_axis(ops.maximum(match, 0), places, axis=1)
     targets = boxes.encode(
-        _sides(_rows(batch["boxes"], of)), ops.take(every, places, axis=0)
+        _sides(gather.rows(batch["boxes"], of)), ops.take(every, places, axis=0)
     )
     return {
         "objectness": losses.objectness(
@@ -197,7 +198,7 @@ def _rpn_losses(
             sampled,
         ),
         "rpn_boxes": losses.boxes(
-            _rows(deltas, places),
+            gather.rows(deltas, places),
             targets,
             weights * ops.cast(chosen == 1, "float32"),
             sampled,
@@ -238,8 +239,8 @@ def _sample_rois(
     of = ops.maximum(of, 0)
     classes = ops.take_along_axis(batch["labels"], of, axis=1)
     return {
-        "boxes": _rows(every, places),
-        "objects": _rows(batch["boxes"], of),
+        "boxes": gather.rows(every, places),
+        "objects": gather.rows(batch["boxes"], of),
         "of": of,
         "labels": ops.where(is_positive, ops.cast(classes, "int32"), 0),
         "weights": weights,
@@ -283,8 +284,8 @@ def _mask_loss(
 ) -> Tensor:
     logits = model.on_boxes(model.mask_head, maps, rois["boxes"])
     targets = mask_targets(
-        _flat(_rows(batch["masks"], rois["of"])),
-        _flat(_sides(_rows(batch["mask_boxes"], rois["of"]))),
+        _flat(gather.rows(batch["masks"], rois["of"])),
+        _flat(_sides(gather.rows(batch["mask_boxes"], rois["of"]))),
         _flat(rois["boxes"]),
         config.mask_samples,
     )
@@ -332,7 +333,7 @@ def _keypoint_loss(
     total: Total,
 ) -> Tensor:
     logits = model.on_boxes(model.keypoint_head, maps, rois["boxes"])
-    points = _rows(batch["keypoints"], rois["of"])
+    points = gather.rows(batch["keypoints"], rois["of"])
     cells, is_seen = keypoints.encode(points, rois["boxes"])
     weights = rois["weights"][..., None] * ops.cast(is_seen, "float32")
     return losses.keypoints(
@@ -372,13 +373,6 @@ def _sides(found: Tensor) -> Tensor:
     return ops.concatenate(
         [first, ops.where(last > first, last, first + 1.0)], axis=-1
     )
-
-
-def _rows(x: Tensor, places: Tensor) -> Tensor:
-    """`(batch, n, ...)` at `(batch, k)`."""
-    for _ in x.shape[2:]:
-        places = ops.expand_dims(places, -1)
-    return ops.take_along_axis(x, places, axis=1)
 
 
 def _flat(x: Tensor) -> Tensor:
