@@ -134,6 +134,28 @@ def overview_of_runs(example: str) -> str:
     return overview("Runs", "runs", "recipe.json", example)
 
 
+def list_failures(reasons: Sequence[str], count: int) -> None:
+    """Print why inputs of a command could not be looked at.
+
+    Args:
+        reasons: a line for each input that failed.
+        count: inputs of the command.
+
+    Raises:
+        UserError: all of them failed.
+    """
+    if len(reasons) == count == 1:
+        raise UserError(reasons[0])
+    if reasons:
+        print(f"{len(reasons)} of {count} could not be looked at:")
+    for reason in reasons:
+        print(f"  {reason}")
+    if len(reasons) == count:
+        raise UserError(
+            f"None of {count} could be looked at; the reasons are above."
+        )
+
+
 def _describe(error: OSError) -> str:
     path = error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

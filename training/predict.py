@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from training import cli, outputs, remote, table
 from training.data import clips, frame_times
 from training.data.sources import VideoError
-from training.errors import UserError
 from training.prediction import (
     limit_options,
     predict_options,
@@ -67,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{predictions}{errors} written to {out}")
     if options.plot:
         _plot(options, found[0], model)
-    _end(found)
+    failures = [one.complaint for one in found if one.scores is None]
+    cli.list_failures(failures, len(found))
 
 
 def _write(
@@ -167,25 +167,6 @@ def _plot(
     picture = timeline.png(one.timeline, model.classes, title, top)
     outputs.write_bytes(options.plot, picture)
     print(f"Picture written to {options.plot}")
-
-
-def _end(found: Sequence[Prediction]) -> None:
-    """Lists what was bad.
-
-    Raises:
-        UserError: that is all there was.
-    """
-    bad = [one for one in found if one.scores is None]
-    if len(bad) == len(found) == 1:
-        raise UserError(bad[0].complaint)
-    if bad:
-        print(f"{len(bad)} of {len(found)} could not be looked at:")
-    for one in bad:
-        print(f"  {one.complaint}")
-    if len(bad) == len(found):
-        raise UserError(
-            f"None of {len(found)} could be looked at; the reasons are above."
-        )
 
 
 if __name__ == "__main__":

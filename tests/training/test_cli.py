@@ -111,6 +111,20 @@ def test_a_log_has_each_line_at_once_and_in_any_letters(monkeypatch):
     assert cli.run(main) == 0
 
 
+def test_failures_are_listed(capsys):
+    cli.list_failures(["a: b", "c: d"], 3)
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["2 of 3 could not be looked at:", "  a: b", "  c: d"]
+
+
+@pytest.mark.parametrize(
+    "reasons, error", [(["a: b"], "^a: b$"), (["a", "b"], "^None of 2 ")]
+)
+def test_a_command_fails_if_all_inputs_fail(reasons, error):
+    with pytest.raises(UserError, match=error):
+        cli.list_failures(reasons, len(reasons))
+
+
 def test_table_aligns_columns():
     assert table.render([("a", 1), ("long", 22)]) == "  a     1\n  long  22"
 

@@ -65,14 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(_line(row, options.least_score), flush=True)
     finally:  # also what was found before someone stopped it
         out.write_text(FOUND, _text(model, rows))
-    bad = [row for row in rows if "error" in row]
-    print(f"{len(rows) - len(bad)} pictures looked at: {out.folder / FOUND}")
-    if bad:
-        print(f"{len(bad)} could not be looked at:")
-        for row in bad:
-            print(f"  {row['error']}")
-    if len(bad) == len(rows):
-        raise UserError("No picture could be looked at; the reasons are above.")
+    failures = [row["error"] for row in rows if "error" in row]
+    read_count = len(rows) - len(failures)
+    print(f"{read_count} pictures looked at: {out.folder / FOUND}")
+    cli.list_failures(failures, len(rows))
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
