@@ -7,9 +7,10 @@ another separator than `data.separator` stands, the error names that setting.
 
 import os
 import re
+from collections.abc import Iterator
 
+from training.data import listing
 from training.data.file_names import ending_of
-from training.data.listing import inside
 from training.data.video_names import ENDINGS
 from training.errors import UserError
 from training.recipe import DataConfig
@@ -45,6 +46,17 @@ def separator_of(data: DataConfig) -> str:
     if not data.separator:
         raise UserError("Expected data.separator to be a text. Received: ''")
     return data.separator.replace("\\t", "\t")
+
+
+def rows(path: str, separator: str) -> Iterator[tuple[str, str]]:
+    """Lines of a list without its header, each with where it stands.
+
+    Raises:
+        UserError: the list cannot be read.
+    """
+    for number, (line, where) in enumerate(listing.read_lines(path)):
+        if number or not is_header(line, separator):
+            yield line, where
 
 
 def is_header(line: str, separator: str) -> bool:
@@ -101,7 +113,7 @@ def with_numbers(
         return path, cells
     longer = path
     for count, cell in enumerate(cells[: len(cells) - least + 1]):
-        if os.path.exists(inside(root, longer)):
+        if os.path.exists(listing.inside(root, longer)):
             return longer, cells[count:]
         longer += f"{separator}{cell}"
     return path, cells
@@ -149,14 +161,14 @@ def path_of(root: str, name: str, where: str) -> str:
     Raises:
         UserError: it is one of a machine with Windows.
     """
-    if WINDOWS.match(name) and not os.path.exists(inside(root, name)):
+    if WINDOWS.match(name) and not os.path.exists(listing.inside(root, name)):
         raise UserError(
             f"{where}: expected a path of this machine. Received: {name!r}. "
             "Make the paths of the list relative to data.root"
         )
-    if "\\" in name and not os.path.exists(inside(root, name)):
+    if "\\" in name and not os.path.exists(listing.inside(root, name)):
         name = name.replace("\\", "/")
-    return inside(root, os.path.expanduser(name))
+    return listing.inside(root, os.path.expanduser(name))
 
 
 def _trimmed(line: str, separator: str) -> str:

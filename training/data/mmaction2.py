@@ -79,10 +79,7 @@ def _read_lists(data: DataConfig, *numbers: str) -> Listing:
     count = len(names) if names else None
 
     def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
-        lines = listing.read_lines(path)
-        for number, (line, where) in enumerate(lines):
-            if number == 0 and list_lines.is_header(line, separator):
-                continue
+        for line, where in list_lines.rows(path, separator):
             name, counts, labels = _cells(
                 line, separator, numbers, where, data.root
             )

@@ -50,10 +50,7 @@ def read_path_labels(data: DataConfig) -> Listing:
     count = len(names) if names else None
 
     def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
-        lines = listing.read_lines(path)
-        for number, (line, where) in enumerate(lines):
-            if number == 0 and list_lines.is_header(line, separator):
-                continue
+        for line, where in list_lines.rows(path, separator):
             name, label = list_lines.last_cell(line, separator)
             is_read = name and label.isdecimal()
             hint = "" if is_read else list_lines.hint(line, separator)
