@@ -27,6 +27,10 @@ CLIENTS = ROOT / "savedmodels" / "clients"
 OTHERS = ("docker", "kubectl", "curl", "export", ".", "cd", "unzip", "tar")
 # Of Docker, kubectl and Beam's runners.
 FOREIGN = ("--build-arg", "--profile", "--replicas", "--runner")
+# A command makes its parser itself, or one of these does.
+HAS_PARSER = re.compile(
+    r"Parser\(|(cli|command)\.pars|predict_options|fuzzing\.main"
+)
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 MODULE = re.compile(r"(?:python3?|§) -m ([a-z][\w.]+)")
 SETTING = re.compile(r"--set[= ]([\w.§]+)(=(?:'[^']*'|\"[^\"]*\"|\S*))?")
@@ -238,9 +242,8 @@ def _scripts() -> dict[str, bool]:
             text = path.read_text("utf-8")
             if "\nif __name__ ==" in text:
                 name = path.relative_to(ROOT).as_posix().removesuffix(".py")
-                has_parser = re.search(r"Parser\(|(cli|command)\.pars", text)
-                has_parser = has_parser or "predict_options" in text
-                found[name.replace("/", ".")] = bool(has_parser)
+                has_parser = bool(HAS_PARSER.search(text))
+                found[name.replace("/", ".")] = has_parser
     return found
 
 

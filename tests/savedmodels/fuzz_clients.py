@@ -7,7 +7,6 @@ place of a call. Cases follow from the seed; the first that goes wrong is shown
 with its number, which `--seed` starts with then.
 """
 
-import argparse
 import collections
 import contextlib
 import io
@@ -20,7 +19,7 @@ import time
 
 import numpy as np
 
-from tests import mutations
+from tests import fuzzing, mutations
 from tests.savedmodels import hostile_servers
 
 TIMEOUT_S = 2.0
@@ -176,15 +175,8 @@ def run(first: int, count: int, seconds: float) -> collections.Counter:
 
 
 def main() -> None:
-    """Try cases and print how they ended."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="the first case")
-    parser.add_argument("--count", type=int, default=10**9)
-    parser.add_argument("--seconds", type=float, default=600)
-    options = parser.parse_args()
-    ended = run(options.seed, options.count, options.seconds)
-    for way, times in ended.most_common():
-        print(f"{times:7d}  {way}")
+    """Command line of this program."""
+    fuzzing.main(__doc__, run, seconds=600)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """A run made by the real command, so small that it takes seconds."""
 
+import os
+
 import pytest
 
 from training import train
@@ -40,3 +42,16 @@ def tiny(small_evaluation, tmp_path_factory):
         ]
     )
     return run, exported / "1"
+
+
+@pytest.fixture
+def locked_folders(monkeypatch):
+    """Folders named "locked" cannot be listed."""
+    scandir = os.scandir
+
+    def refuse(path):
+        if path.endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)

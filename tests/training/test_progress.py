@@ -14,6 +14,13 @@ def clock(monkeypatch):
     return clock
 
 
+def advance(clock, shown, *steps):
+    """Report what is done, each after some seconds."""
+    for seconds, done in steps:
+        clock.now += seconds
+        shown.at(done)
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
@@ -39,9 +46,7 @@ def test_it_says_now_and_then_how_long_it_still_takes(clock, capsys):
 
 def test_the_first_line_comes_earlier_than_the_others(clock, capsys):
     shown = Progress(90, "videos")
-    for done in range(1, 90):
-        clock.now += 1
-        shown.at(done)
+    advance(clock, shown, *((1, done) for done in range(1, 90)))
     lines = capsys.readouterr().err.splitlines()
     numbers = [int(line.split()[0]) for line in lines]
     assert numbers == [5, 20, 35, 50, 65, 80]
@@ -49,10 +54,7 @@ def test_the_first_line_comes_earlier_than_the_others(clock, capsys):
 
 def test_what_was_done_before_does_not_make_it_faster(clock, capsys):
     shown = Progress(30, "videos", start=10)
-    clock.now += 2
-    shown.at(11)
-    clock.now += 18
-    shown.at(20)
+    advance(clock, shown, (2, 11), (18, 20))
     assert capsys.readouterr().err == "20 of 30 videos, about 20 s left\n"
 
 
@@ -61,18 +63,14 @@ def test_a_line_is_not_written_over_another(clock, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", terminal)
     progress.show("Epoch 1/3, validation")
     shown = Progress(4, "pictures")
-    clock.now += 9
-    shown.at(1)
+    advance(clock, shown, (9, 1))
     assert terminal.lines() == [""]
     assert capsys.readouterr().err == "1 of 4 pictures\n"
 
 
 def test_the_first_one_does_not_count_in_the_estimate(clock, capsys):
     shown = Progress(9, "pictures", every_seconds=2)
-    clock.now += 60
-    shown.at(1)
-    clock.now += 3
-    shown.at(2)
+    advance(clock, shown, (60, 1), (3, 2))
     assert capsys.readouterr().err.splitlines() == [
         "1 of 9 pictures",
         "2 of 9 pictures, about 21 s left",

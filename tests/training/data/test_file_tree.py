@@ -89,16 +89,8 @@ def test_pipes_are_no_files(tmp_path):
     assert "pipes, sockets or devices: a.mp4; b.mp4" in tree.notes()[0]
 
 
-def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, locked_folders):
     (tmp_path / "locked").mkdir()
-    real = os.scandir
-
-    def scan(path):
-        if path.endswith("locked"):
-            raise PermissionError(13, "Permission denied", path)
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", scan)
     with pytest.raises(UserError, match="/locked cannot be listed: Permission"):
         file_tree.read(str(tmp_path))
 

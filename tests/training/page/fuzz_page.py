@@ -8,7 +8,6 @@ must be right, no file may stay, and memory must not grow without end. Cases
 follow from the seed.
 """
 
-import argparse
 import collections
 import contextlib
 import http.client
@@ -23,7 +22,7 @@ import time
 import numpy as np
 from PIL import Image
 
-from tests import mutations
+from tests import fuzzing, mutations
 from tests.training import app_models
 from tests.training.data import films
 from training.page import app_server
@@ -184,15 +183,8 @@ def _peak_mb() -> float:
 
 
 def main() -> None:
-    """Try cases and print how they were answered."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="the first case")
-    parser.add_argument("--count", type=int, default=10**9)
-    parser.add_argument("--seconds", type=float, default=900)
-    options = parser.parse_args()
-    ended = run(options.seed, options.count, options.seconds)
-    for status, times in ended.most_common():
-        print(f"{times:7d}  HTTP {status or 'not answered'}")
+    """Command line of this program."""
+    fuzzing.main(__doc__, run, seconds=900)
 
 
 if __name__ == "__main__":

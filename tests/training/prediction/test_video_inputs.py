@@ -88,19 +88,13 @@ def test_a_path_that_may_not_be_looked_at_is_bad(monkeypatch):
     assert one.reason == "it cannot be read: Permission denied"
 
 
-def test_what_is_bad_in_a_folder_does_not_hide_the_rest(tmp_path, monkeypatch):
+def test_what_is_bad_in_a_folder_does_not_hide_the_rest(
+    tmp_path, locked_folders
+):
     for name in ("a.mp4", "b/c.mp4", "b.mp4", "locked/d.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     open(os.fsencode(tmp_path) + b"/b/\xff.mp4", "wb").close()
-    real = os.scandir
-
-    def scan(path):
-        if path.endswith("locked"):
-            raise PermissionError(13, "Permission denied", path)
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", scan)
     found = video_inputs.find([str(tmp_path)])
     names = ["a.mp4", "b/c.mp4", "b/\ufffd.mp4", "b.mp4", "locked"]
     assert [one.path for one in found] == [f"{tmp_path}/{n}" for n in names]
