@@ -24,10 +24,7 @@ from training.recipe import DataConfig
 from training.run_folder import RunFolder
 from training.serving.saved_model import SavedModel
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def upload(s3, bucket, folder):

@@ -14,7 +14,7 @@ from training.evaluation import video_scores
 from training.prediction import predictor
 
 # What the default tests have of this is in test_video_runs.py.
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 CLASSES = ["jump", "walk slöwly"]
 
 
@@ -35,11 +35,6 @@ def trained(tmp_path_factory):
             + [f"--export={out}", "--set=sampling.frame_stride=4"]
         )
     return root / "videos", run, out
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def predicted(tmp_path, *arguments):

@@ -13,6 +13,7 @@ from training.data import dataset_of
 from training.evaluation import video_scores
 from training.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 TINY = (
     "--recipe=finetune",
     "--set=steps=4",
@@ -27,11 +28,6 @@ TINY = (
     "--set=views=None",
     "--verbose=0",
 )
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -13,10 +13,7 @@ from tests.training.data.test_videos import write_frames, write_video
 from training import cli
 from training.data import check
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def run(tmp_path, capsys, root, dataset="folder", code=0):

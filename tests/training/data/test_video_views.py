@@ -11,6 +11,7 @@ from training.data.sources import VideoError
 from training.data.video_views import VideoViews
 from training.recipe import DataConfig, SamplingConfig, ViewsConfig
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 SAMPLING = SamplingConfig(
     frames=3,
     frame_stride=2,
@@ -20,11 +21,6 @@ SAMPLING = SamplingConfig(
     eval_short_side_px=34,
 )
 CROPS = ViewsConfig(clips=1, crops=3, short_side_px=32, crop_px=31)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.mark.parametrize(

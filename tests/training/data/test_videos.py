@@ -16,6 +16,7 @@ from training.data.videos import VideoDataset
 from training.errors import UserError
 from training.recipe import DataConfig, SamplingConfig, ViewsConfig
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 SMALL = SamplingConfig(
     frames=3,
     frame_stride=2,
@@ -28,11 +29,6 @@ VIEWS = ViewsConfig(clips=2, crops=3, short_side_px=20, crop_px=18)
 FORMATS = sorted(
     name for name, cls in DATASETS.items() if issubclass(cls, VideoDataset)
 )
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def write_video(path):

@@ -16,14 +16,10 @@ from training.evaluation import scoring, video_scores
 from training.evaluation.score_parts import Parts
 from training.recipe import ViewsConfig
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 # The pixels are the same; what is left is float32 in the networks.
 EXACT = {"rtol": 0, "atol": 2e-5}
 TALL = films.pictures(11, size=(51, 35), seed=5)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def halves_up(value):
