@@ -2,8 +2,8 @@
 
 HDF5 is a file system within a file: its entries may refer to other files, and
 unpack to anything. So a file is checked as a whole before anything of it is
-read: every entry is in the file itself and is of plain numbers, which are not
-compressed, as Keras writes them.
+read: every entry is in the file itself and is of plain numbers. Keras does not
+compress them; what h5py's gzip has compressed is unpacked by `hdf5_chunks`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from nonlocal_tf.weights import bfloat16, hdf5_texts, zips
+from nonlocal_tf.weights import bfloat16, hdf5_chunks, hdf5_texts, zips
 from nonlocal_tf.weights.budget import Budget
 from nonlocal_tf.weights.errors import CheckpointError, damaged
 from nonlocal_tf.weights.pickles import Content
@@ -84,7 +84,7 @@ def read(file: BinaryIO, budget: Budget | None = None) -> dict[str, np.ndarray]:
     """
     budget = budget or Budget()
     with _opened(file) as (root, texts):
-        _check(root, budget, texts)
+        _check(root, budget, texts, hdf5_chunks.Scratch(budget))
         group = root.get("model_weights", root)
         if "layer_names" in group.attrs:
             return _read_keras2(group, budget, texts)
@@ -100,7 +100,7 @@ def check(file: BinaryIO, budget: Budget) -> None:
 
     Raises:
         CheckpointError: the file is damaged, refers to other files, or unpacks
-            to too much.
+            to too much, or is compressed, which HDF5 unpacks without bounds.
     """
     with _opened(file) as (root, texts):
         budget.take(_check(root, budget, texts))
@@ -149,9 +149,20 @@ def _opened(file: BinaryIO) -> Iterator[tuple[Any, hdf5_texts.Texts]]:
 
 
 def _check(
-    group: Any, budget: Budget, texts: hdf5_texts.Texts, depth: int = 0
+    group: Any,
+    budget: Budget,
+    texts: hdf5_texts.Texts,
+    scratch: hdf5_chunks.Scratch | None = None,
+    depth: int = 0,
 ) -> int:
     """Checks everything below a group; returns its bytes of numbers.
+
+    Args:
+        group: of h5py.
+        budget: of the file.
+        texts: of the file.
+        scratch: for compressed chunks; None if none may be compressed.
+        depth: of the group.
 
     Raises:
         CheckpointError: an entry is not in the file itself, or is not of
@@ -171,9 +182,9 @@ def _check(
             raise CheckpointError(f"{path!r} refers to other files or entries.")
         entry = group[key]
         if isinstance(entry, h5py.Group):
-            total += _check(entry, budget, texts, depth + 1)
+            total += _check(entry, budget, texts, scratch, depth + 1)
         elif isinstance(entry, h5py.Dataset):
-            _check_dataset(entry, path, budget, texts)
+            _check_dataset(entry, path, budget, texts, scratch)
             total += entry.nbytes
         else:
             raise CheckpointError(f"{path!r} is neither a group nor an array.")
@@ -181,7 +192,11 @@ def _check(
 
 
 def _check_dataset(
-    data: Any, path: str, budget: Budget, texts: hdf5_texts.Texts
+    data: Any,
+    path: str,
+    budget: Budget,
+    texts: hdf5_texts.Texts,
+    scratch: hdf5_chunks.Scratch | None,
 ) -> None:
     if data.external or data.is_virtual:
         raise CheckpointError(f"{path!r} refers to other files.")
@@ -192,12 +207,20 @@ def _check_dataset(
     ):
         raise CheckpointError(f"{path!r} is not of numbers: {data.dtype}")
     # A filter unpacks a stored chunk to whatever it says.
-    if data.id.get_create_plist().get_nfilters():
-        raise CheckpointError(
-            f"{path!r} is compressed, which Keras does not do. Unpack the file "
-            "with: h5repack -f NONE FILE UNPACKED"
-        )
-    if data.chunks is not None:
+    if hdf5_chunks.filters_of(data):
+        if scratch is None:
+            raise CheckpointError(
+                f"{path!r} is compressed, which Keras does not do. Unpack the "
+                "file with: h5repack -f NONE FILE UNPACKED"
+            )
+        if data.id.get_type() != _h5py().h5t.py_create(data.dtype):
+            raise CheckpointError(
+                f"{path!r} is compressed, and its numbers have a layout that "
+                "NumPy has not. Unpack the file with: h5repack -f NONE FILE "
+                "UNPACKED"
+            )
+        hdf5_chunks.check(data, path, scratch)
+    elif data.chunks is not None:
         budget.take(math.prod(data.chunks) * data.dtype.itemsize)
 
 
@@ -254,11 +277,13 @@ def _read_keras3(
 
 
 def _array(data: Any, path: str, budget: Budget) -> np.ndarray:
-    if data.dtype == BFLOAT16:
-        budget.take(3 * data.nbytes + len(path))
-        return bfloat16.to_float32(np.asarray(data).view("<u2"))
-    budget.take(data.nbytes + len(path))
-    return np.asarray(data)
+    is_bfloat16 = data.dtype == BFLOAT16
+    budget.take((3 if is_bfloat16 else 1) * data.nbytes + len(path))
+    if hdf5_chunks.filters_of(data):
+        array = hdf5_chunks.read(data, path, budget)
+    else:
+        array = np.asarray(data)
+    return bfloat16.to_float32(array.view("<u2")) if is_bfloat16 else array
 
 
 def _role(layer: str, index: int) -> str:
