@@ -33,8 +33,9 @@ def load_weights(
     `kept` and `unused`: the classifier, if the file has none or one of other
     classes; and non-local blocks, if the file has none at all.
 
-    The weights may be under any key of the file and have any common prefix.
-    If there are several, the averaged ones (EMA) are taken, else those under
+    The weights may be under any key of the file and have any common prefix; a
+    few arrays of other prefixes, such as those of a loss, are `ignored`. If
+    there are several, the averaged ones (EMA) are taken, else those under
     the more usual key; the report says so as `selected`.
 
     Networks want the pixels they were trained on: RGB, for the authors' and
