@@ -58,6 +58,11 @@ def npy():
         (safetensors(), r"safetensors.*torch\.save"),
         (npy(), "one array of NumPy"),
         (b"\x1c\0\0\0TFL3" + bytes(20), "LiteRT"),
+        (b"\x04\x22\x4d\x18" + bytes(20), "LZ4.*Unpack it"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\x02", "ONNX.*Give the ch"),
+        (b"\x08\x0a:\x80\x01" + bytes(20), "ONNX.*Give the checkpoint"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "an image.*PNG.*Expected"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(9), "an image.*JPEG"),
     ],
 )
 def test_a_file_of_another_type_is_named(content, message, tmp_path):

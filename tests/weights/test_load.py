@@ -70,7 +70,7 @@ def test_a_keras_file_is_taken_as_it_is(tmp_path):
         (b"", "empty"),
         (b"<html>\n just some page", "The file is text.*<html>"),
         (b"\x80\x04\x95 half a pickle", "The pickle is damaged"),
-        (b"\xff\xd8\xff\xe0 an image", "The pickle is damaged"),
+        (b"\xff\xd8\xff\xe0 an image", "is an image"),
         (b"PK\x03\x04 not much of an archive", "damaged or cut off"),
         (b"\x89HDF\r\n\x1a\n not much of one", "damaged or cut off"),
         (b"\x80\x02]\x2e", "Expected a dictionary of weights"),
