@@ -47,6 +47,7 @@ def good_files() -> dict[str, bytes]:
     files["legacy.pth"] = _legacy()
     files["keras3.weights.h5"] = _hdf5(_write_keras3)
     files["keras2.h5"] = _hdf5(_write_keras2)
+    files["compressed.weights.h5"] = _hdf5(_write_compressed)
     files["model.keras"] = _keras()
     files["variables.npz"] = _npz()
     return files
@@ -144,6 +145,15 @@ def _write_keras3(file) -> None:
         group = file.create_group(f"layers/{name}/vars")
         group.attrs["name"] = name
         group["0"], group["1"] = np.ones((2, 3), "f4"), np.zeros(3, "f4")
+
+
+def _write_compressed(file) -> None:
+    options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+    for name in LAYERS:
+        group = file.create_group(f"layers/{name}/vars")
+        group.attrs["name"] = name
+        data = np.arange(35, dtype="f4").reshape(5, 7)
+        group.create_dataset("0", data=data, chunks=(3, 2), **options)
 
 
 def _write_keras2(file) -> None:

@@ -35,7 +35,8 @@ def good_files():
 NAMES = (
     *(f"protocol{protocol}.pkl" for protocol in range(6)),
     *("archive.pth", "averaged.pth", "legacy.pth"),
-    *("keras3.weights.h5", "keras2.h5", "model.keras"),
+    *("keras3.weights.h5", "keras2.h5", "compressed.weights.h5"),
+    "model.keras",
 )
 
 
