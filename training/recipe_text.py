@@ -287,7 +287,8 @@ def _build(cls, values: Any):
 
 def _may_be(hint: Any, kind: type) -> bool:
     """Whether a field takes a value of a kind; an unknown one takes all."""
-    return hint is None or kind in (typing.get_args(hint) or (hint,))
+    kinds = [] if hint is None else setting_values.types_of(hint)
+    return not kinds or kind in [typing.get_origin(k) or k for k in kinds]
 
 
 def _dataclass_of(hint: Any):

@@ -147,7 +147,7 @@ def _is_of(value: Any, kind: Any) -> bool:
 def _read_kind(text: str, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         return _read_tuple(text, kind)
-    if kind is dict:
+    if _plain(kind) is dict:
         return {key: _read_any(value) for key, value in pairs(text)}
     if typing.get_origin(kind) is typing.Literal:
         return _read_word(text, typing.get_args(kind))
@@ -271,6 +271,11 @@ def _split(text: str, separator: str) -> Iterator[str]:
     yield text[start:]
 
 
+def _plain(kind: Any) -> Any:
+    """A type without what is in it: dict for `dict[str, Any]`."""
+    return typing.get_origin(kind) or kind
+
+
 def _accepted(kind: Any) -> str:
     if dataclasses.is_dataclass(kind):
         fields = [field.name for field in dataclasses.fields(kind)]
@@ -286,7 +291,7 @@ def _accepted(kind: Any) -> str:
         str: "text",
         dict: "a dictionary such as {} or {'norm': 'batch'}",
         types.NoneType: "none (also null, or nothing after the =)",
-    }[kind]
+    }[_plain(kind)]
 
 
 def _accepted_tuple(kind: Any) -> str:

@@ -1,7 +1,6 @@
 """From a picture to what the network sees, and boxes back."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
@@ -66,31 +65,20 @@ def prepare(
         (height, width) of the picture in it.
     """
     size = resized_size(image.shape[:2], short_side_px, long_side_px)
-    return prepare_at(image, size, pixels), size
-
-
-def prepare_at(
-    image: Tensor, size: Sequence[int | Tensor], pixels: Pixels
-) -> Tensor:
-    """`resize_and_normalize` as a batch of one, padded with zeros.
-
-    Returns:
-        float32 `(1, h, w, 3)` with sides that are multiples of 32.
-    """
-    height, width = size
-    x = resize_and_normalize(image, (height, width), pixels)
-    below, right = -height % MULTIPLE_PX, -width % MULTIPLE_PX
-    return ops.expand_dims(ops.pad(x, ((0, below), (0, right), (0, 0))), 0)
+    x = resize_and_normalize(image, size, pixels)
+    below, right = ((-side) % MULTIPLE_PX for side in size)
+    x = ops.pad(x, ((0, below), (0, right), (0, 0)))
+    return ops.expand_dims(x, 0), size
 
 
 def resize_and_normalize(
-    image: Tensor, size: Sequence[int | Tensor], pixels: Pixels
+    image: Tensor, size: tuple[int, int], pixels: Pixels
 ) -> Tensor:
     """An image at a size, with pixels as a network wants them.
 
     Args:
         image: uint8 RGB `(height, width, 3)`.
-        size: height and width to resize it to, integers or scalar tensors.
+        size: height and width to resize it to.
         pixels: what the network wants.
 
     Returns:

@@ -111,9 +111,12 @@ def detect_in_graph(model: Trained, image) -> dict:
     """
     original = tf.shape(image)[:2]
     size = _scaled_size(original, model)
-    images = transform.prepare_at(image, tf.unstack(size, 2), model.pixels)
+    # Keras resizes to sizes that are known when the graph is built.
+    x = tf.image.resize(transform.normalised(image, model.pixels), size)
+    below = -size % transform.MULTIPLE_PX
+    x = tf.pad(x, ((0, below[0]), (0, below[1]), (0, 0)))
     found = model.detector(
-        {"images": images, "sizes": size[None]}, training=False
+        {"images": x[None], "sizes": size[None]}, training=False
     )
     found = {name: value[0] for name, value in found.items()}
     back = tf.cast(original / size, tf.float32)[::-1]  # x, then y

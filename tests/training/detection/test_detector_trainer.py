@@ -61,7 +61,7 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(UserError) as error:
         small_detector.fit(trainer, bad, 0, 1)
     (line,) = str(error.value).splitlines()
-    assert line.startswith(str(tmp_path)) and line.endswith("nor a GIF.")
+    assert line.startswith(str(tmp_path)) and "is damaged, or neither" in line
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def test_settings_reach_every_part():
     ("setting", "message"),
     [
         ("detector.layers=1,2", "4 whole numbers"),
-        ("detector.stride_on=2x2", "Unknown stride_on"),
+        ("detector.stride_on=2x2", "expected 3x3 or 1x1"),
         ("pictures.canvas_px=100,100", "multiples of 32"),
         ("pictures.colours=hsv", "Unknown pictures.colours 'hsv'"),
         ("pictures.mask_cells=2", "3 at least"),
