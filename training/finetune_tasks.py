@@ -42,12 +42,10 @@ epoch; times are of the whole command, on a machine busy with other work. The
 settings of the recipe were chosen on seeds 0 to 2, their new videos included;
 the seeds below are others.
 
-What limits it: from scratch, some dozen videos are soon learnt by heart. How
-and how fast things move, and in which order, is told in new videos all the
-same. What shape they have is not: the training loss is as low as elsewhere, and
-new videos are named no better than by chance. Neither stronger variation of
-colours nor a lower rate changed that on seed 0, and 150 videos of each class
-little: shapes need weights that were trained on more. Made by
+How and how fast things move, and in which order, is told in new videos. What
+shape they have is not: the training loss is as low as elsewhere, and new videos
+are named no better than by chance, so what was learnt is the videos by heart.
+Made by
 `python -m training.finetune_tasks runs/finetune_tasks --seeds 3 4 5`.
 """
 

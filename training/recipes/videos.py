@@ -53,8 +53,7 @@ def finetune() -> Recipe:
       by heart. With dropout of one half motion was not learnt.
     - More steps than 300, which told motion less well.
 
-    What things look like is not learnt from so few videos: that needs weights
-    trained on more.
+    Shapes were not learnt from so few videos (MODEL_ZOO.md).
     """
     return Recipe(
         name="finetune",
