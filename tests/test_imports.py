@@ -36,17 +36,17 @@ OPTIONAL = {
     "apache_beam": "training/data/beam.py",
     "av": "training/data/video_container.py",
     "PIL": "nonlocal_tf/pictures/fonts.py",
-    "faster_coco_eval": "training/detection/coco_api.py",
+    "faster_coco_eval": "training/coco/coco_api.py",
     "h5py": "nonlocal_tf/weights/hdf5.py",
     "matplotlib": [
         "nonlocal_tf/pictures/fonts.py",
-        "training/reporting/plots.py",
+        "training/io/plots.py",
     ],
-    "onnxruntime": "training/serving/export_file.py",
-    "tf2onnx": "training/serving/export_file.py",
-    "pycocotools": "training/detection/coco_api.py",
+    "onnxruntime": "training/exporting/export_file.py",
+    "tf2onnx": "training/exporting/export_file.py",
+    "pycocotools": "training/coco/coco_api.py",
     "sklearn": "training/data/digits.py",
-    "tensorflow_io": "training/remote.py",
+    "tensorflow_io": "training/io/remote.py",
 }
 # What `keras.ops` lacks; nothing that `import nonlocal_tf` pulls in.
 OF_TENSORFLOW = ROOT / "nonlocal_tf" / "detection" / "tf_ops.py"
@@ -64,6 +64,14 @@ def files(folder):
     return sorted((ROOT / folder).rglob("*.py"))
 
 
+def absolute(node, path):
+    """Return the module of `from module import ...`, without leading dots."""
+    if not node.level:
+        return node.module
+    folder = path.relative_to(ROOT).parts[: -node.level]
+    return ".".join([*folder, node.module] if node.module else folder)
+
+
 def imported(path):
     """(module, is it inside a function) of each import of a file."""
     tree = ast.parse(path.read_text("utf-8"))
@@ -74,9 +82,9 @@ def imported(path):
             for alias in node.names:
                 yield alias.name, id(node) in inside
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
+            module = absolute(node, path)
             for alias in node.names:
-                yield f"{node.module}.{alias.name}", id(node) in inside
+                yield f"{module}.{alias.name}", id(node) in inside
 
 
 def is_in(module, package):
@@ -133,3 +141,13 @@ def test_library_imports_where_tensorflow_cannot_be():
         env={"KERAS_BACKEND": "jax", "PATH": ""},
         check=True,
     )
+
+
+@pytest.mark.parametrize("folder", ["nonlocal_tf", "training"])
+def test_imports_are_absolute_in_the_library_and_relative_in_training(folder):
+    for path in files(folder):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                inside = absolute(node, path).split(".")[0] == folder
+                relative = folder == "training" and inside
+                assert bool(node.level) == relative, (path, node.lineno)

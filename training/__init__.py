@@ -2,7 +2,7 @@
 
 import os
 
-from training.quiet import import_tensorflow
+from .io.quiet import import_tensorflow
 
 # TensorFlow reads these once, when it is first imported.
 # Convolutions through oneDNN: 1.2 to 1.7 times faster on common CPUs.

@@ -12,12 +12,13 @@ start deletes it.
 import sys
 from collections.abc import Sequence
 
-from training import cli, stopping
-from training.errors import UserError
-from training.page import app_upload
-from training.page.app_server import Server
-from training.page.app_session import Session
-from training.serving.saved_model import SavedModel
+from .exporting.saved_model import SavedModel
+from .io import cli
+from .io.user_error import UserError
+from .loop import preemption
+from .page import app_upload
+from .page.app_server import Server
+from .page.app_session import Session
 
 EXAMPLE = "python -m training.app --model savedmodels/digits_nl"
 
@@ -38,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             flush=True,
         )
         try:
-            with stopping.sigterm.handled():
+            with preemption.sigterm.handled():
                 server.serve_forever()
-        except (KeyboardInterrupt, stopping.Preempted):
+        except (KeyboardInterrupt, preemption.Preempted):
             print("Stopped.")
         finally:
             server.session.close()

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from nonlocal_tf import weights
 from nonlocal_tf.models.specs import SAMPLINGS, STEMS
 from nonlocal_tf.models.video import CHANNELS
-from training import cli, files, outputs, remote, weight_errors
-from training.errors import UserError
-from training.remote import Path
-from training.url_path import UrlPath
+
+from .io import atomic_files, cli, outputs, remote
+from .io.remote import Path
+from .io.url_path import UrlPath
+from .io.user_error import UserError
+from .runs import weight_errors
 
 EXAMPLE = (
     "python -m training.convert i3d_nonlocal_8x8.pkl i3d.pyth --to slowfast "
@@ -113,8 +115,8 @@ def _save(model, output: Path, to: str):
             differs = weights.save_weights(model, scratch, to)
             output.copy_from(scratch)
         return differs
-    files.remove_leftovers(output)
-    with files.new_file(output) as scratch:
+    atomic_files.remove_leftovers(output)
+    with atomic_files.new_file(output) as scratch:
         return weights.save_weights(model, scratch, to, overwrite=True)
 
 
@@ -138,7 +140,7 @@ def _check_name(output: Path, source: str, to: str, overwrite: bool) -> None:
         )
     if isinstance(output, pathlib.Path) and not output.parent.is_dir():
         raise UserError(f"There is no folder {output.parent} to write to.")
-    files.check_writable(output)
+    atomic_files.check_writable(output)
     if outputs.is_same(output, source):
         raise UserError(
             f"{output} is the file to read, which is not written over. Give "

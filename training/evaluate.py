@@ -21,13 +21,11 @@ from collections.abc import Sequence
 
 import keras
 
-from training import cli, files, remote, run_model
-from training.data import BadVideo, scan
-from training.data import sampling as samples
-from training.data.datasets import check_split
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.evaluation import (
+from .data import BadVideo, scan
+from .data import sampling as samples
+from .data.datasets import check_split
+from .data.videos import VideoDataset
+from .evaluation import (
     confusion,
     evaluation_data,
     score_parts,
@@ -36,10 +34,13 @@ from training.evaluation import (
     view_network,
     view_options,
 )
-from training.evaluation.video_scores import VideoScores
-from training.recipe import Recipe, SamplingConfig, ViewsConfig
-from training.remote import Path
-from training.run_folder import RunFolder
+from .evaluation.video_scores import VideoScores
+from .io import atomic_files, cli, remote
+from .io.remote import Path
+from .io.user_error import UserError
+from .recipes.schema import Recipe, SamplingConfig, ViewsConfig
+from .runs import run_model
+from .runs.run_folder import RunFolder
 
 EXAMPLE = "python -m training.evaluate --workdir runs/digits_nl"
 BATCH = 8
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("Give --workdir DIR, the folder of a run.")
     run = RunFolder(options.workdir)
     views = view_options.views_of(options, run.read_recipe())
-    files.check_writable_folder(
+    atomic_files.check_writable_folder(
         remote.as_path(options.scores or run.path / "tests")
     )
     print(f"Scoring the {options.split} split.", flush=True)
@@ -194,8 +195,8 @@ def score_run(
         name += f"_{(dataset.fingerprint() or '')[:8]}"
     folder = remote.as_path(out or run.path / "tests" / f"{split}_{name}")
     if out is None:
-        files.check_inside(folder, run.path)
-    with files.locked(folder):
+        atomic_files.check_inside(folder, run.path)
+    with atomic_files.locked(folder):
         if isinstance(dataset, VideoDataset):
             scored = _score_videos(
                 model, recipe, dataset, split, views, batch, folder
@@ -258,7 +259,9 @@ def _write(folder: Path, scored: VideoScores) -> None:
     score_parts.remove_parts(folder)
     scan.write_bad_videos(folder / scan.BAD_VIDEOS, _bad(scored))
     found = {**video_scores.figures(scored), "versions": scored.versions}
-    files.write_text(folder / score_parts.METRICS, json.dumps(found, indent=2))
+    atomic_files.write_text(
+        folder / score_parts.METRICS, json.dumps(found, indent=2)
+    )
 
 
 def _bad(scored: VideoScores) -> list[BadVideo]:

@@ -2,7 +2,7 @@
 
 A SavedModel takes raw pixels or encoded frames; preprocessing is inside. Each
 export is a numbered version in a directory, as TensorFlow Serving expects it.
-`training.serving` has what is in it (`saved_model`) and what it can be asked
+`training.exporting` has what is in it (`saved_model`) and what it can be asked
 (`signatures`). The newest version's model card is also the directory's.
 """
 
@@ -10,21 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from training import (
-    cli,
-    files,
-    json_text,
-    origins,
-    outputs,
-    quoting,
-    remote,
-    run_model,
-)
-from training.errors import UserError
-from training.recipe import Recipe
-from training.remote import Path
-from training.run_folder import RunFolder
-from training.serving import (
+from .exporting import (
     export_file,
     model_card,
     saved_model,
@@ -32,6 +18,12 @@ from training.serving import (
     served_model,
     stored_weights,
 )
+from .io import atomic_files, cli, json_text, outputs, quoting, remote
+from .io.remote import Path
+from .io.user_error import UserError
+from .recipes.schema import Recipe
+from .runs import provenance, run_model
+from .runs.run_folder import RunFolder
 
 EXAMPLE = (
     "python -m training.export --workdir runs/digits_nl "
@@ -93,7 +85,7 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
     model, recipe, dataset = run_model.load_trained(run)
     weights = run_model.weights_digest(model)
     made_from = f"{weights} {dtype} {saved_model_writer.FORMAT}"
-    with files.locked(out):
+    with atomic_files.locked(out):
         check_out(out, run.read_recipe())  # others may have written meanwhile
         there = saved_model.versions(out)
         if there and _source(there[-1]) == made_from:
@@ -103,16 +95,16 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
         made = out / str(number)
         served = served_model.build(model, recipe, dataset)
         served_model.check_finite(served, run.path)
-        with files.new_directory(made, saved_model.SAVED_MODEL) as path:
+        with atomic_files.new_directory(made, saved_model.SAVED_MODEL) as path:
             saved_model_writer.write(served, path, dtype)
             source = {"made_from": made_from, "result": run.read_result()}
-            files.write_text(
+            atomic_files.write_text(
                 path / saved_model.EXTRA / SOURCE, json.dumps(source, indent=2)
             )
             card = model_card.render(
                 out.resolve().name, run, served, path, dtype, model
             )
-            files.write_text(path / model_card.CARD, card)
+            atomic_files.write_text(path / model_card.CARD, card)
         _publish_card(made, out)
     return made
 
@@ -128,7 +120,7 @@ def _export_file(run: RunFolder, path: Path, dtype: str) -> str:
     # It has no card that could say so.
     outputs.write_text(
         path.with_name(path.name + export_file.LICENSE),
-        origins.licences(run.read_origins()) + "\n",
+        provenance.licences(run.read_origins()) + "\n",
     )
     return f"{path}: {size / 1e6:.1f} MB, {dtype}; its probabilities {far}"
 
@@ -145,7 +137,7 @@ def _publish_card(version: Path, out: Path) -> None:
     ]:
         print(f"note: {published} is not a card of a version here: it stays")
         return
-    files.write_text(published, text)
+    atomic_files.write_text(published, text)
 
 
 def check_out(out: Path, recipe: Recipe) -> None:

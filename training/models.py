@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import nonlocal_tf as nl
 from nonlocal_tf.models.specs import SAMPLINGS
-from training import cli
-from training.errors import UserError
+
+from .io import cli
+from .io.user_error import UserError
 
 FRAME_ORDER = """\
 C2D networks see each frame alone: with non-local blocks or without, frames in

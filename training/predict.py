@@ -5,10 +5,11 @@ import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
 
-from training import cli, outputs, remote, table
-from training.data import clips, frame_times
-from training.data.sources import VideoError
-from training.prediction import (
+from .data import clips, frame_times
+from .data.sources import VideoError
+from .io import cli, outputs, remote, tables
+from .io.progress import Progress
+from .prediction import (
     limit_options,
     predict_options,
     prediction_output,
@@ -17,12 +18,11 @@ from training.prediction import (
     timeline,
     video_inputs,
 )
-from training.prediction.prediction_output import best
-from training.prediction.predictions import Prediction
-from training.prediction.predictor import Predictor
-from training.prediction.timeline import Timeline
-from training.prediction.video_inputs import Input
-from training.progress import Progress
+from .prediction.prediction_output import best
+from .prediction.predictions import Prediction
+from .prediction.predictor import Predictor
+from .prediction.timeline import Timeline
+from .prediction.video_inputs import Input
 
 EXAMPLE = predict_options.EXAMPLE
 TOP = predict_options.TOP
@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _write(out, found, model, options)
             good = sum(one.scores is not None for one in found)
             bad = len(found) - good
-            errors = f" and {table.number_of(bad, 'error')}" * (bad > 0)
-            predictions = table.number_of(good, "prediction")
+            errors = f" and {tables.number_of(bad, 'error')}" * (bad > 0)
+            predictions = tables.number_of(good, "prediction")
             print(f"{predictions}{errors} written to {out}")
     if options.plot:
         _plot(options, found[0], model)
@@ -137,7 +137,7 @@ def _print(
         print(f"{one.path}\nmodel {model.path}")
         rows = [("class", "probability")]
         rows += [(name, f"{score:.4f}") for name, score in names]
-        print(table.render(rows))
+        print(tables.render(rows))
     if one.timeline is not None:
         print(_stretches(one.timeline, model.classes))
         if not one.timeline.stamped:
@@ -153,7 +153,7 @@ def _stretches(along: Timeline, classes: Sequence[str]) -> str:
         for start, end, name, score in found[:SHOWN_STRETCHES]
     ]
     more = len(found) - SHOWN_STRETCHES
-    text = table.render(rows)
+    text = tables.render(rows)
     return f"{text}\n  and {more} more: --out has all" if more > 0 else text
 
 

@@ -11,11 +11,11 @@ import io
 import sys
 from collections.abc import Sequence
 
-from training import cli, files, quoting, remote, table
-from training.errors import UserError
-from training.recipe import Recipe
-from training.reporting import curves, report_sections, report_tests
-from training.run_folder import RunFolder
+from .io import atomic_files, cli, quoting, remote, tables
+from .io.user_error import UserError
+from .recipes.schema import Recipe
+from .runs import curves, report_sections, report_tests
+from .runs.run_folder import RunFolder
 
 EXAMPLE = "python -m training.report --workdir runs/digits_nl"
 REPORT, CURVES = "report.md", "curves.png"
@@ -63,7 +63,7 @@ def write(run: RunFolder) -> remote.Path:
         report_sections.machines(run),
     ]
     path = run.path / REPORT
-    files.write_text(path, "\n\n".join(filter(None, sections)) + "\n")
+    atomic_files.write_text(path, "\n\n".join(filter(None, sections)) + "\n")
     return path
 
 
@@ -151,7 +151,7 @@ def _curves(run: RunFolder, rows: Sequence[Row]) -> str:
     except UserError as error:
         shown = f"{error}; then draw the curves with: {_command('report', run)}"
     else:
-        files.write_bytes(run.path / CURVES, picture)
+        atomic_files.write_bytes(run.path / CURVES, picture)
         titles = ", ".join(panel.title for panel in drawn)
         shown = f"![Curves over the steps: {titles}]({CURVES})"
     return f"## Curves\n\n{shown}\n\n{_epochs(rows)}"
@@ -174,7 +174,7 @@ def _epochs(rows: Sequence[Row]) -> str:
     )
     return (
         f"{note}metrics.csv has all digits"
-        f"{' and rows' if note else ''}:\n\n{table.markdown([head, *lines])}"
+        f"{' and rows' if note else ''}:\n\n{tables.markdown([head, *lines])}"
     )
 
 

@@ -7,10 +7,10 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from training import cli, outputs, quoting, remote
-from training.errors import UserError
-from training.serving import saved_model, serving_files
-from training.url_path import UrlPath
+from .exporting import saved_model, serving_files
+from .io import cli, outputs, quoting, remote
+from .io.url_path import UrlPath
+from .io.user_error import UserError
 
 EXAMPLE = "python -m training.serve_config --model savedmodels/digits_nl"
 OUT = "savedmodels/serving"

@@ -8,29 +8,15 @@ import sys
 import time
 from collections.abc import Sequence
 
-from training import (
-    catalogue,
-    checkpoints,
-    cli,
-    evaluate,
-    export,
-    files,
-    fitting,
-    quoting,
-    recipe,
-    recipe_text,
-    report,
-    run_model,
-    strategy,
-    table,
-    train_options,
-)
-from training.data import auto_stride, dataset_of
-from training.evaluation import video_scores, view_options
-from training.recipes import get_recipe
-from training.reporting import overfitting
-from training.run_folder import RunFolder
-from training.stopping import Preempted, sigterm
+from . import evaluate, export, report
+from .data import auto_stride, dataset_of
+from .evaluation import video_scores, view_options
+from .io import atomic_files, cli, quoting, tables
+from .loop import checkpointing, distribution, fitting
+from .loop.preemption import Preempted, sigterm
+from .recipes import catalogue, get_recipe, overrides, schema
+from .runs import overfitting, run_model, train_options
+from .runs.run_folder import RunFolder
 
 EXAMPLE = "python -m training.train --recipe digits_nl --workdir runs/digits_nl"
 
@@ -41,19 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.list or not given:
         print(_catalogue())
         return
-    chosen = train_options.chosen(options, recipe_text.VIDEOS, get_recipe)
+    chosen = train_options.chosen(options, overrides.VIDEOS, get_recipe)
     if options.seed is not None:
-        chosen = recipe.with_seed(chosen, options.seed)
-    chosen = recipe_text.override(chosen, options.set)
+        chosen = schema.with_seed(chosen, options.seed)
+    chosen = overrides.override(chosen, options.set)
     if options.print:
-        print(recipe_text.to_json(chosen))
+        print(overrides.to_json(chosen))
         return
     run = RunFolder(options.workdir or f"runs/{chosen.name}")
     verbose = train_options.verbosity(options)
     out = train_options.export_place(options, run)
     if out is not None:  # what is wrong with it is said now, not at the end
         export.check_out(out, chosen)
-    devices = strategy.choose(options.devices)
+    devices = distribution.choose(options.devices)
     if not devices.is_chief:
         verbose = 0
     every_s = 60 * options.checkpoint_minutes
@@ -90,10 +76,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def train(
-    chosen: recipe.Recipe,
+    chosen: schema.Recipe,
     run: RunFolder,
     verbose: int,
-    devices: strategy.Devices | None = None,
+    devices: distribution.Devices | None = None,
     every_s: float = math.inf,
 ) -> dict | None:
     """Trains what is left of a run and tests it.
@@ -112,24 +98,24 @@ def train(
     Raises:
         Preempted: the process was asked to stop, and the run is saved.
     """
-    devices = devices or strategy.Devices()
+    devices = devices or distribution.Devices()
     devices.check(chosen)
     chosen, note = auto_stride.resolve(chosen, run)
     if note and devices.is_chief and verbose:
         print(note)
     if devices.is_chief:
         run.check(chosen)
-        files.check_writable_folder(run.path)
+        atomic_files.check_writable_folder(run.path)
         if not run.recipe_path.exists():
             _try_out(chosen)
-    devices.expect_same("their recipe", recipe_text.to_json(chosen))
+    devices.expect_same("their recipe", overrides.to_json(chosen))
     lock = run.opened(chosen) if devices.is_chief else contextlib.nullcontext()
     with lock:
         devices.barrier()  # the folder is there
         result = run.read_result()
         if result is not None:
             print(f"{run.path} is trained: nothing to do.")
-            checkpoints.latest(run)  # says whether it diverged
+            checkpointing.latest(run)  # says whether it diverged
             if devices.is_chief and not (run.path / report.REPORT).exists():
                 report.write(run)  # a kill may have come before
             return result if devices.is_chief else None
@@ -152,7 +138,7 @@ def train(
         return result
 
 
-def _try_out(chosen: recipe.Recipe) -> None:
+def _try_out(chosen: schema.Recipe) -> None:
     """Makes every stage's network, so that errors come before training."""
     if chosen.image_stage is not None:
         _try_out(chosen.image_stage)
@@ -165,7 +151,7 @@ def _try_out(chosen: recipe.Recipe) -> None:
         run_model.start_from_weights(model, chosen)
 
 
-def _test(chosen: recipe.Recipe, run: RunFolder, history: list[dict]) -> dict:
+def _test(chosen: schema.Recipe, run: RunFolder, history: list[dict]) -> dict:
     """Tests the finished run and records what there is to report of it."""
     stage = None
     if chosen.image_stage is not None:
@@ -196,10 +182,10 @@ def _catalogue() -> str:
 
 
 def _summary(
-    chosen: recipe.Recipe, run: RunFolder, result: dict, exported
+    chosen: schema.Recipe, run: RunFolder, result: dict, exported
 ) -> str:
     """The table at the end: what came out, and what to do with it."""
-    accuracy = table.percent(result["accuracy"])
+    accuracy = tables.percent(result["accuracy"])
     precision = result.get("mean_average_precision")
     name = "accuracy" if precision is None else "mean average precision"
     rows = [
@@ -232,8 +218,8 @@ def _summary(
         commands.append(("export", "export", workdir, f"--out {name}"))
     typed = [(title, train_options.module(*rest)) for title, *rest in commands]
     return (
-        f"\n{chosen.name}\n{table.render(rows)}\n\nTry next\n"
-        f"{table.render(typed)}"
+        f"\n{chosen.name}\n{tables.render(rows)}\n\nTry next\n"
+        f"{tables.render(typed)}"
     )
 
 

@@ -10,14 +10,15 @@ import numpy as np
 from nonlocal_tf import pictures, preprocess
 from nonlocal_tf import visualize as looks
 from nonlocal_tf.look import Look
-from training import cli, outputs, remote, run_model, seen, table
-from training.data import clips, dataset_of, encode, frame_times
-from training.data.video_container import pyav
-from training.data.video_limits import Limits
-from training.errors import UserError
-from training.prediction import limit_options
-from training.reporting import plots
-from training.run_folder import RunFolder
+
+from .data import clips, dataset_of, encode, frame_times
+from .data.video_container import pyav
+from .data.video_limits import Limits
+from .io import cli, outputs, plots, remote, tables
+from .io.user_error import UserError
+from .prediction import limit_options, seen
+from .runs import run_model
+from .runs.run_folder import RunFolder
 
 EXAMPLE = (
     "python -m training.visualize --workdir runs/digits_nl --sample 0 "
@@ -145,7 +146,7 @@ def _table(clip: seen.Seen, look: Look, count: int) -> str:
         head.insert(2, "in the video")
         for row, cell in zip(rows, look.strongest(count), strict=True):
             row.insert(2, str(clip.in_video(look, cell)))
-    return table.render([head, *rows])
+    return tables.render([head, *rows])
 
 
 def _query(text: str) -> Query:

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from unittest import mock
 
 from tests.documentation.snippets import FILLED_IN, ROOT
-from training import recipe as video_recipes
-from training import recipe_text
 from training import recipes as _recipes  # noqa: F401, registers
-from training.data.check import CheckConfig
-from training.detection import recipe as detection_recipes
-from training.detection import recipes as _detectors  # noqa: F401, registers
-from training.errors import UserError
-from training.serving import serving_files
+from training.check import CheckConfig
+from training.exporting import serving_files
+from training.io.user_error import UserError
+from training.recipes import coco as _detectors  # noqa: F401, registers
+from training.recipes import detection_schema as detection_recipes
+from training.recipes import overrides
+from training.recipes import schema as video_recipes
 
 CLIENTS = ROOT / "savedmodels" / "clients"
 # Programs whose arguments are not ours to know.
@@ -173,8 +173,8 @@ def check_settings(module: str, options: argparse.Namespace) -> None:
     name = getattr(options, "recipe", None)
     is_detector = module.startswith("training.detection")
     try:
-        if module.startswith("training.data."):
-            recipe_text.apply(CheckConfig(), settings)
+        if module in ("training.check", "training.shards"):
+            overrides.apply(CheckConfig(), settings)
         elif name is None or name.isupper() or name == "1":
             for setting in settings:
                 check_setting(setting)
@@ -182,7 +182,7 @@ def check_settings(module: str, options: argparse.Namespace) -> None:
             chosen = detection_recipes.get_recipe(name)
             detection_recipes.override(chosen, settings)
         else:
-            recipe_text.override(video_recipes.get_recipe(name), settings)
+            overrides.override(video_recipes.get_recipe(name), settings)
     except UserError as error:
         raise Wrong(str(error)) from error
 
@@ -201,7 +201,7 @@ def check_setting(setting: str) -> None:
     is_open = not value or value.isupper() or FILLED_IN in value
     for config in _configs():
         try:
-            recipe_text.apply(config, [f"{field}={value}"])
+            overrides.apply(config, [f"{field}={value}"])
             return
         except UserError as error:
             if is_open and ": expected " in str(error):

@@ -13,10 +13,10 @@ import pytest
 from tests.documentation import commands, snippets
 from tests.documentation.snippets import ROOT, Snippet
 from training import train
-from training.detection import recipe as detection_recipe
 from training.detection import train as detection_train
 from training.recipes import RECIPES
-from training.run_folder import RunFolder
+from training.recipes import detection_schema as detection_recipe
+from training.runs.run_folder import RunFolder
 
 DOCUMENTS = dict(snippets.documents())
 # Names of ours in a span, such as `training.predict` or `nl.create_model(...)`.

@@ -14,8 +14,10 @@ import time
 
 import pytest
 
-from tests.training.conftest import small_evaluation, tiny  # noqa: F401
-from training import remote
+from tests.training.conftest import (
+    tiny,  # noqa: F401
+)
+from training.io import remote
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SECONDS_TO_START = 30

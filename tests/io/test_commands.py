@@ -19,9 +19,10 @@ from tests.io.conftest import (
 )
 from tests.models.tiny import tiny
 from tests.training.conftest import TINY
-from training import cli, convert, evaluate, export, predict, train, visualize
-from training.run_folder import RunFolder
-from training.serving.saved_model import SavedModel
+from training import convert, evaluate, export, predict, train, visualize
+from training.exporting.saved_model import SavedModel
+from training.io import cli
+from training.runs.run_folder import RunFolder
 
 KEPT = ("epoch_0001", "epoch_0002")
 LAST = "run/checkpoints/epoch_0002"

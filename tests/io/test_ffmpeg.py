@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from training import remote
-from training.errors import UserError
+from training.io import remote
+from training.io.user_error import UserError
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 # Library and version of FFmpeg 4, by the names that tensorflow-io asks for.

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from training.serving.saved_model import SavedModel
+from training.exporting.saved_model import SavedModel
 
 ROOT = pathlib.Path(__file__).parents[2]
 OTHER = ROOT / ".venv" / "bin" / "python"

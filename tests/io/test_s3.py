@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from tests.io.conftest import keys
-from training import checkpoints, files, remote
-from training.errors import UserError
+from training.exporting import saved_model
+from training.io import atomic_files, remote
+from training.io.user_error import UserError
+from training.loop import checkpointing
 from training.recipes import get_recipe
-from training.run_folder import RunFolder
-from training.serving import saved_model
+from training.runs.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -80,7 +81,9 @@ def test_a_file_of_many_parts_arrives_whole(folder, tmp_path):
     (tmp_path / "a").write_bytes(content)
     (folder / "a").copy_from(tmp_path / "a")
     assert (folder / "a").read_bytes() == content
-    assert files.sha256(folder / "a") == files.sha256(tmp_path / "a")
+    assert atomic_files.sha256(folder / "a") == atomic_files.sha256(
+        tmp_path / "a"
+    )
 
 
 def test_a_missing_key_is_named(folder):
@@ -96,36 +99,36 @@ def test_a_missing_bucket_is_named(s3):
 
 def test_a_checkpoint_comes_back(run):
     model, other = make_model(), make_model()
-    checkpoints.save(model, run, rows(1))
-    checkpoints.restore(other, checkpoints.latest(run))
+    checkpointing.save(model, run, rows(1))
+    checkpointing.restore(other, checkpointing.latest(run))
     for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_a_checkpoint_without_its_state_does_not_count(run, s3, bucket):
     for epoch in (1, 2):
-        checkpoints.save(make_model(), run, rows(epoch))
+        checkpointing.save(make_model(), run, rows(epoch))
     state = "run/checkpoints/epoch_0002/state.json"
     s3.delete_object(Bucket=bucket, Key=state)
-    assert checkpoints.latest(run).epoch == 1
-    checkpoints.save(make_model(), run, rows(2))
-    assert checkpoints.latest(run).epoch == 2
+    assert checkpointing.latest(run).epoch == 1
+    checkpointing.save(make_model(), run, rows(2))
+    assert checkpointing.latest(run).epoch == 2
 
 
 def test_old_checkpoints_and_halves_of_such_are_removed(run, s3, bucket):
     half = "run/checkpoints/epoch_0001/variables.npz"
     s3.put_object(Bucket=bucket, Key=half, Body=b"x")
     for epoch in (2, 3, 4):
-        checkpoints.save(make_model(), run, rows(epoch))
+        checkpointing.save(make_model(), run, rows(epoch))
     kept = {key.split("/")[2] for key in keys(s3, bucket, "run/checkpoints/")}
     assert kept == {"epoch_0003", "epoch_0004"}
 
 
 def test_damage_is_passed_over(run, s3, bucket, capsys):
-    checkpoints.save(make_model(), run, rows(1))
+    checkpointing.save(make_model(), run, rows(1))
     key = "run/checkpoints/epoch_0001/variables.npz"
     s3.put_object(Bucket=bucket, Key=key, Body=b"damaged")
-    assert checkpoints.latest(run) is None
+    assert checkpointing.latest(run) is None
     assert "epoch_0001, which is damaged" in capsys.readouterr().out
 
 

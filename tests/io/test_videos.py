@@ -20,9 +20,9 @@ from training import evaluate, train
 from training.data import decode, load_dataset
 from training.data.index_cache import IndexCache
 from training.data.sources import VideoError
-from training.recipe import DataConfig
-from training.run_folder import RunFolder
-from training.serving.saved_model import SavedModel
+from training.exporting.saved_model import SavedModel
+from training.recipes.schema import DataConfig
+from training.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -11,12 +11,7 @@ from nonlocal_tf.layers import (
 from nonlocal_tf.layers import pairwise as pairwise_table
 from tests import harness
 from tests.harness import normal
-from tests.layers.blocks import (
-    active_block,
-    array,
-    dense,
-    tensorflow_only,
-)
+from tests.layers.blocks import active_block, array, dense, tensorflow_only
 from tests.ops import loops
 
 INPUT_SHAPES = {

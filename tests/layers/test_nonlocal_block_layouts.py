@@ -7,13 +7,7 @@ import pytest
 from nonlocal_tf.layers import NonLocalBlock
 from tests import harness
 from tests.harness import normal
-from tests.layers.blocks import (
-    CLIPS,
-    active_block,
-    array,
-    dense,
-    on_layouts,
-)
+from tests.layers.blocks import CLIPS, active_block, array, dense, on_layouts
 from tests.ops import loops
 
 # Who looks at whom: options, and for clips of (t, h, w) = (4, 5, 3) the keys

@@ -25,8 +25,8 @@ import threading
 from collections.abc import Sequence
 
 from tests.savedmodels import extra
-from training import cli
-from training.errors import UserError
+from training.io import cli
+from training.io.user_error import UserError
 
 with extra.required(__name__):
     import grpc

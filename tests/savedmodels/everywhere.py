@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tests.savedmodels.contract_server import ContractServer
 from training import serve_config
-from training.serving.saved_model import SavedModel
+from training.exporting.saved_model import SavedModel
 
 CLIENTS = pathlib.Path(__file__).parents[2] / "savedmodels" / "clients"
 CLOSE = 1e-5

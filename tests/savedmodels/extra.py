@@ -4,8 +4,8 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
-from training import cli
-from training.errors import missing_extra
+from training.io import cli
+from training.io.user_error import missing_extra
 
 
 @contextlib.contextmanager

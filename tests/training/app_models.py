@@ -10,8 +10,9 @@ import threading
 
 import tensorflow as tf
 
-from training import app, recipe_text
-from training.recipe import SamplingConfig
+from training import app
+from training.recipes import overrides
+from training.recipes.schema import SamplingConfig
 from training.recipes.videos import finetune
 
 CLASSES = ("red", "green", "blue <b>&amp;</b>")
@@ -73,7 +74,7 @@ def write_model(folder: pathlib.Path, looks: bool = True) -> pathlib.Path:
     if looks:
         (path / "assets.extra" / "blocks.txt").write_text("\n".join(BLOCKS))
     recipe = dataclasses.replace(finetune(), sampling=SAMPLING, views=None)
-    text = recipe_text.to_json(recipe)
+    text = overrides.to_json(recipe)
     (path / "assets" / "recipe.json").write_text(text, "utf-8")
     return path
 

@@ -1,7 +1,7 @@
 """Takes the picture of the app that README shows, in headless Chromium.
 
     python -m tests.training.app_picture --model savedmodels/digits_nl \
-        --sample 0 --out training/results/app.png
+        --sample 0 --out training/reproduce/results/app.png
     python -m tests.training.app_picture --model savedmodels/videos \
         --clip film.mp4 --out app.png --point 3,40,60
 """

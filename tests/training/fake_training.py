@@ -2,11 +2,10 @@
 
 import argparse
 
-from training import recipe_text
-from training.ablation import ablation_runs
-from training.recipe import with_seed
-from training.recipes import get_recipe
-from training.run_folder import RunFolder
+from training.recipes import get_recipe, overrides
+from training.recipes.schema import with_seed
+from training.reproduce import ablation_runs
+from training.runs.run_folder import RunFolder
 
 COMMIT = "c" * 40
 
@@ -37,7 +36,7 @@ def _finish(command):
     parser.add_argument("--set", action="append", default=[])
     options = parser.parse_args(command[len(ablation_runs.TRAIN) :])
     recipe = with_seed(get_recipe(options.recipe), int(options.seed))
-    recipe = recipe_text.override(recipe, options.set)
+    recipe = overrides.override(recipe, options.set)
     run = RunFolder(options.workdir)
     stage = RunFolder(run.image_stage).read_result()
     with run.opened(recipe):

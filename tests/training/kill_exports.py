@@ -19,7 +19,7 @@ import time
 
 import numpy as np
 
-from training.serving.saved_model import SavedModel, versions
+from training.exporting.saved_model import SavedModel, versions
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 # Versions by turns in two dtypes: the same weights are exported once.

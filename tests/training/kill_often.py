@@ -18,8 +18,8 @@ import time
 
 import numpy as np
 
-from training import checkpoints
-from training.run_folder import RunFolder
+from training.loop import checkpointing
+from training.runs.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 RECIPE = (
@@ -104,16 +104,16 @@ class Run:
 
     def cut_newest(self):
         """Truncates the newest checkpoint that is whole, if there is one."""
-        found = checkpoints.latest(RunFolder(self.workdir))
+        found = checkpointing.latest(RunFolder(self.workdir))
         if found is not None:
-            path = found.path / checkpoints.VARIABLES
+            path = found.path / checkpointing.VARIABLES
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
             print(f"cut off {found.path.name}")
 
     def state(self):
-        checkpoint = checkpoints.latest(RunFolder(self.workdir))
+        checkpoint = checkpointing.latest(RunFolder(self.workdir))
         kinds = ("variable", "average")
-        return [checkpoints.read_arrays(checkpoint, kind) for kind in kinds]
+        return [checkpointing.read_arrays(checkpoint, kind) for kind in kinds]
 
 
 def compare(folder, kills, devices, steps=384, seed=0):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training import optimizers
+from training.loop import optimizers
 
 STEPS, SHAPES = 7, {"kernel": (2, 3), "gamma": (5,)}
 

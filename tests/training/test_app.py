@@ -9,7 +9,8 @@ import pytest
 from tests.training import app_models
 from tests.training.app_models import send
 from tests.training.data import films
-from training import app, cli
+from training import app
+from training.io import cli
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.savedmodels import everywhere
-from training.serving.saved_model import SavedModel
+from training.exporting.saved_model import SavedModel
 
 CLIP = np.random.default_rng(5).integers(0, 256, (8, 32, 32, 3), "uint8")
 

@@ -4,7 +4,7 @@ import dataclasses
 import types
 
 import nonlocal_tf as nl
-from training import fitting
+from training.loop import fitting
 from training.recipes import get_recipe
 
 RECIPE = get_recipe("finetune")

@@ -8,8 +8,10 @@ from nonlocal_tf.weights.write import to_arrays
 from tests import harness
 from tests.models.tiny import tiny
 from tests.weights import files
-from training import cli, convert, weight_errors
-from training.errors import UserError
+from training import convert
+from training.io import cli
+from training.io.user_error import UserError
+from training.runs import weight_errors
 
 
 @pytest.fixture

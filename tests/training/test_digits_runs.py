@@ -5,9 +5,9 @@ import pytest
 
 from nonlocal_tf import preprocess, visualize
 from tests.training import whole_runs
-from training import run_model
 from training.data import digits, load_dataset
-from training.run_folder import RunFolder
+from training.runs import run_model
+from training.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 

@@ -7,12 +7,14 @@ import pytest
 
 from nonlocal_tf import preprocess
 from tests.training import view_runs
-from training import cli, evaluate, run_model
+from training import evaluate
 from training.data import dataset_of
-from training.errors import UserError
 from training.evaluation import evaluation_data, video_scores
-from training.recipe import ViewsConfig
-from training.run_folder import RunFolder
+from training.io import cli
+from training.io.user_error import UserError
+from training.recipes.schema import ViewsConfig
+from training.runs import run_model
+from training.runs.run_folder import RunFolder
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import pytest
 from nonlocal_tf.models import registry, specs, video
 from tests.training.data import films
 from training import train
-from training.recipe import Recipe
 from training.recipes import RECIPES, get_recipe
-from training.run_folder import RunFolder
+from training.recipes.schema import Recipe
+from training.runs.run_folder import RunFolder
 
 # Stepped in the default tests too.
 QUICK = ("digits_image",)

@@ -6,11 +6,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from training import callbacks, checkpoints, run_model, train
-from training.recipe import OptimizerConfig, TrainingConfig
+from training import train
+from training.loop import callbacks, checkpointing
+from training.loop.preemption import Preempted, sigterm
 from training.recipes import get_recipe
-from training.run_folder import RunFolder
-from training.stopping import Preempted, sigterm
+from training.recipes.schema import OptimizerConfig, TrainingConfig
+from training.runs import run_model
+from training.runs.run_folder import RunFolder
 
 RECIPE = dataclasses.replace(
     get_recipe("digits_image"),
@@ -37,10 +39,10 @@ def stop_after(step, monkeypatch):
 
 def end_of(run):
     """Variables, their moving averages and the rows of metrics.csv."""
-    checkpoint = checkpoints.latest(run)
+    checkpoint = checkpointing.latest(run)
     model, *_ = run_model.load_trained(run)
-    average = checkpoints.read_average(checkpoint, model.trainable_variables)
-    checkpoints.restore(model, checkpoint)
+    average = checkpointing.read_average(checkpoint, model.trainable_variables)
+    checkpointing.restore(model, checkpoint)
     rows = list(csv.DictReader(run.metrics_path.read_text().splitlines()))
     figures = [
         {k: v for k, v in row.items() if not k.endswith("seconds")}
@@ -61,7 +63,7 @@ def test_a_run_stopped_within_an_epoch_ends_as_one_that_is_not(
         with pytest.raises(Preempted):
             train.train(RECIPE, stopped, 0)
     sigterm.requested = False
-    assert checkpoints.latest(stopped).steps(RECIPE) == 3
+    assert checkpointing.latest(stopped).steps(RECIPE) == 3
     train.train(RECIPE, stopped, 0)
     *arrays, rows = end_of(stopped)
     *expected_arrays, expected_rows = end_of(straight)

@@ -10,11 +10,13 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf import preprocess
-from training import cli, export, run_model
+from training import export
 from training.data import load_dataset
-from training.errors import UserError
-from training.run_folder import RunFolder
-from training.serving import saved_model
+from training.exporting import saved_model
+from training.io import cli
+from training.io.user_error import UserError
+from training.runs import run_model
+from training.runs.run_folder import RunFolder
 
 LOAD_WITHOUT_US = """
 import sys

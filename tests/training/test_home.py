@@ -4,14 +4,14 @@ import argparse
 
 import pytest
 
-from training import cli, recipe_text, remote
-from training.data import check as data_check
+from training import check as data_check
 from training.data.index_cache import IndexCache
-from training.detection import recipe as detection_recipe
-from training.detection import recipes, trained  # noqa: F401, they register
-from training.errors import UserError
-from training.recipe import DataConfig, ModelConfig
-from training.recipes import get_recipe
+from training.detection import trained
+from training.io import cli, remote
+from training.io.user_error import UserError
+from training.recipes import detection_schema as detection_recipe
+from training.recipes import get_recipe, overrides
+from training.recipes.schema import DataConfig, ModelConfig
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +62,8 @@ def test_arguments(words, home):
 )
 def test_settings_of_videos(field, home):
     setting = f"{field}=~/x" if field != "data" else "data={root: ~/x}"
-    recipe = recipe_text.override(get_recipe("finetune"), [setting])
-    assert f'"{home}/x"' in recipe_text.to_json(recipe)
+    recipe = overrides.override(get_recipe("finetune"), [setting])
+    assert f'"{home}/x"' in overrides.to_json(recipe)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_settings_of_detectors(field, home):
     recipe = detection_recipe.override(
         detection_recipe.get_recipe("small"), [f"{field}='~/x'"]
     )
-    assert f'"{home}/x"' in recipe_text.to_json(recipe)
+    assert f'"{home}/x"' in overrides.to_json(recipe)
 
 
 def test_settings_of_the_check(home):
-    config = recipe_text.apply(data_check.CheckConfig(), ["data.root=~/x"])
+    config = overrides.apply(data_check.CheckConfig(), ["data.root=~/x"])
     assert config.data.root == f"{home}/x"
 
 

@@ -5,11 +5,9 @@ import pytest
 from tests.training.detection import small_run
 from training import (
     app,
-    cli,
     evaluate,
     export,
     predict,
-    recipe_text,
     report,
     serve_config,
     train,
@@ -18,17 +16,18 @@ from training import (
 from training.detection import evaluate as evaluate_detector
 from training.detection import export as export_detector
 from training.detection import predict as predict_detector
-from training.detection import recipe as detection_recipe
 from training.detection import train as train_detector
-from training.errors import UserError
-from training.recipes import get_recipe
-from training.serving import saved_model
+from training.exporting import saved_model
+from training.io import cli
+from training.io.user_error import UserError
+from training.recipes import detection_schema as detection_recipe
+from training.recipes import get_recipe, overrides
 
 
 @pytest.fixture
 def detector(tmp_path):
     """The folder of a run of a detector that has just begun."""
-    text = recipe_text.to_json(detection_recipe.get_recipe("small"))
+    text = overrides.to_json(detection_recipe.get_recipe("small"))
     (tmp_path / "recipe.json").write_text(text)
     return tmp_path
 
@@ -36,7 +35,7 @@ def detector(tmp_path):
 @pytest.fixture
 def videos(tmp_path):
     """The folder of a run of a network of videos that has just begun."""
-    text = recipe_text.to_json(get_recipe("finetune"))
+    text = overrides.to_json(get_recipe("finetune"))
     (tmp_path / "recipe.json").write_text(text)
     return tmp_path
 

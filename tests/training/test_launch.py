@@ -13,8 +13,8 @@ import time
 import pytest
 import tensorflow as tf
 
-from training import recipe_text, train
-from training.recipes import get_recipe
+from training import train
+from training.recipes import get_recipe, overrides
 
 yaml = pytest.importorskip("yaml")
 
@@ -102,7 +102,7 @@ def test_the_command_is_one_that_training_takes(name):
     words = shlex.split(command.removesuffix(" &"))
     options = train.parser().parse_args(words)
     assert options.workdir == RUN and options.recipe in RUN
-    changed = recipe_text.override(get_recipe(options.recipe), options.set)
+    changed = overrides.override(get_recipe(options.recipe), options.set)
     assert changed.data.root == "/shared/kinetics400"
     assert changed.model.weights
 

@@ -1,7 +1,8 @@
 import pytest
 
 import nonlocal_tf as nl
-from training import cli, models
+from training import models
+from training.io import cli
 
 
 def run(*arguments):

@@ -8,10 +8,11 @@ import pytest
 
 from tests.training.data import films
 from tests.training.test_video_runs import TINY
-from training import cli, evaluate, export, predict, report, train, visualize
+from training import evaluate, export, predict, report, train, visualize
 from training.data import videos as video_datasets
 from training.evaluation import evaluation_data, video_scores
-from training.run_folder import RunFolder
+from training.io import cli
+from training.runs.run_folder import RunFolder
 
 CLASSES = ("jump", "walk")
 

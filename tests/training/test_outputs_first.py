@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 
 from training import (
-    cli,
+    check,
     convert,
     evaluate,
     export,
     predict,
-    recipe_text,
+    shards,
     train,
     visualize,
 )
-from training.data import check, shards
 from training.detection import evaluate as detection_evaluate
 from training.detection import export as detection_export
 from training.detection import predict as detection_predict
 from training.detection import train as detection_train
-from training.recipes import get_recipe
-from training.serving import export_file, saved_model
+from training.exporting import export_file, saved_model
+from training.io import cli
+from training.recipes import get_recipe, overrides
 
 # FILE is a file; RUN is a folder of a run without a checkpoint.
 COMMANDS = [
@@ -57,7 +57,7 @@ def places(tmp_path):
     (tmp_path / "FILE").touch()
     (tmp_path / "FOLDER.json").mkdir()
     (tmp_path / "RUN").mkdir()
-    text = recipe_text.to_json(get_recipe("digits_image"))
+    text = overrides.to_json(get_recipe("digits_image"))
     (tmp_path / "RUN" / "recipe.json").write_text(text)
     np.save(tmp_path / "CLIP", np.zeros((2, 3, 5, 3), "uint8"))
     return tmp_path

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from training import cli, predict
+from training import predict
 from training.data import load_dataset
-from training.errors import UserError
+from training.io import cli
+from training.io.user_error import UserError
 
 
 def one_line_error(capsys, arguments):

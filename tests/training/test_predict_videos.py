@@ -9,8 +9,9 @@ import pytest
 
 from tests.training.data import films
 from tests.training.test_video_runs import TINY
-from training import cli, evaluate, predict, train
+from training import evaluate, predict, train
 from training.evaluation import video_scores
+from training.io import cli
 from training.prediction import predictor
 
 # What the default tests have of this is in test_video_runs.py.

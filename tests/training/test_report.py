@@ -4,11 +4,12 @@ import sys
 
 import pytest
 
-from training import cli, recipe_text, report
-from training.errors import UserError
-from training.recipe import Reference
-from training.recipes import get_recipe
-from training.run_folder import RunFolder
+from training import report
+from training.io import cli
+from training.io.user_error import UserError
+from training.recipes import get_recipe, overrides
+from training.recipes.schema import Reference
+from training.runs.run_folder import RunFolder
 
 IMAGE = get_recipe("digits_image")
 ROWS = [
@@ -55,7 +56,7 @@ def run(tmp_path):
 def made(path, recipe=IMAGE, rows=(), result=None, starts=(START,)):
     run = RunFolder(path)
     run.path.mkdir(parents=True, exist_ok=True)
-    run.recipe_path.write_text(recipe_text.to_json(recipe))
+    run.recipe_path.write_text(overrides.to_json(recipe))
     run.versions_path.write_text(json.dumps(starts))
     if rows:
         run.write_metrics(list(rows))
@@ -138,7 +139,7 @@ def test_the_reference_stands_beside_what_was_reached(run):
 
 def test_the_command_makes_the_very_recipe_again(run):
     changes = ["batch=16", "optimizer.clip_norm=0.5", "seed=7"]
-    recipe = recipe_text.override(IMAGE, changes)
+    recipe = overrides.override(IMAGE, changes)
     text = written(made(run.path, recipe, ROWS))
     command = text.split("```sh\n")[1].split("\n```")[0]
     words = command.replace("\\\n", " ").split()
@@ -147,7 +148,7 @@ def test_the_command_makes_the_very_recipe_again(run):
         IMAGE.name,
     ]
     sets = [b for a, b in zip(words, words[1:], strict=False) if a == "--set"]
-    assert recipe_text.override(IMAGE, sets) == recipe
+    assert overrides.override(IMAGE, sets) == recipe
     assert "- `batch: 128, 16`" in text
 
 

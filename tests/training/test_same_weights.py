@@ -14,8 +14,9 @@ import sys
 import numpy as np
 import pytest
 
-from training import checkpoints, run_model
-from training.run_folder import RunFolder
+from training.loop import checkpointing
+from training.runs import run_model
+from training.runs.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 # In float64 one device and two agree to 4e-16 after such steps. In float32
@@ -83,7 +84,7 @@ def weights(workdir):
     run = RunFolder(workdir)
     model, *_ = run_model.load_trained(run)
     averaged = [np.asarray(v) for v in model.trainable_variables]
-    checkpoints.restore(model, checkpoints.latest(run))
+    checkpointing.restore(model, checkpointing.latest(run))
     plain = [np.asarray(v) for v in model.trainable_variables]
     statistics = [
         np.asarray(v) / np.abs(np.asarray(v)).max()

@@ -15,8 +15,9 @@ from google.protobuf import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-from training import cli, outputs, serve_config
-from training.serving import serving_files
+from training import serve_config
+from training.exporting import serving_files
+from training.io import cli, outputs
 
 yaml = pytest.importorskip("yaml")
 

@@ -14,7 +14,7 @@ from tests.savedmodels.contract_server import ContractServer
 from tests.training.data import films
 from tests.training.test_video_runs import TINY
 from training import serve_config, train
-from training.serving.saved_model import SavedModel
+from training.exporting.saved_model import SavedModel
 
 CLIENTS = pathlib.Path(__file__).parents[2] / "savedmodels" / "clients"
 

@@ -17,10 +17,13 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import TINY
-from training import checkpoints, cli, report, run_model, train
+from training import report, train
+from training.exporting import saved_model
+from training.io import cli
+from training.loop import checkpointing
 from training.recipes import RECIPES
-from training.run_folder import RunFolder
-from training.serving import saved_model
+from training.runs import run_model
+from training.runs.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SHORT = (
@@ -319,7 +322,7 @@ def test_a_corrupt_checkpoint_is_named_and_passed_over(tmp_path, capsys):
     train.main([*ALONE, f"--workdir={tmp_path}"])
     before = weights(tmp_path)
     (tmp_path / "result.json").unlink()
-    path = tmp_path / "checkpoints" / "epoch_0003" / checkpoints.VARIABLES
+    path = tmp_path / "checkpoints" / "epoch_0003" / checkpointing.VARIABLES
     path.write_bytes(path.read_bytes()[:-1])
     train.main([*ALONE, f"--workdir={tmp_path}"])
     said = capsys.readouterr().out
@@ -354,11 +357,11 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tiny, room, tmp_path, capfd):
     run = RunFolder(tmp_path / "run")
     shutil.copytree(tiny[0], run.path)
     model, *_ = run_model.load_trained(run)
-    last = checkpoints.latest(run)
-    size = (last.path / checkpoints.VARIABLES).stat().st_size
+    last = checkpointing.latest(run)
+    size = (last.path / checkpointing.VARIABLES).stat().st_size
 
     def save(arguments):
-        checkpoints.save(model, run, [*last.history, last.history[-1]])
+        checkpointing.save(model, run, [*last.history, last.history[-1]])
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(room * size), hard))
@@ -374,7 +377,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tiny, room, tmp_path, capfd):
     assert code == 2
     assert "No space left" in said.getvalue()
     assert said.getvalue().count("\n") == 1
-    assert checkpoints.latest(run) == last
+    assert checkpointing.latest(run) == last
     names = sorted(path.name for path in run.checkpoints.iterdir())
     assert names == ["epoch_0001", "epoch_0002"]
 

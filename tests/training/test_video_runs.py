@@ -8,10 +8,12 @@ import pytest
 
 from tests.training.data import films, fixtures
 from tests.training.data.test_videos import write_frames as touch
-from training import callbacks, cli, evaluate, predict, train, visualize
+from training import evaluate, predict, train, visualize
 from training.data import dataset_of
 from training.evaluation import video_scores
-from training.run_folder import RunFolder
+from training.io import cli
+from training.loop import callbacks
+from training.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 TINY = (

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from training import cli, visualize
+from training import visualize
+from training.io import cli
 
 Image = pytest.importorskip("PIL.Image")
 

@@ -7,13 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.layers import BatchNormalization
-from tests.training.test_steps import ancestors, operations
-from training.fused import use_fused_batch_norm
-from training.precise_bn import PreciseBatchNorm
-from training.recipe import OptimizerConfig
+from tests.training.loop.test_train_step import ancestors, operations
+from training.loop.fused_batch_norm import use_fused_batch_norm
+from training.loop.precise_bn import PreciseBatchNorm
+from training.loop.train_step import Signals
+from training.loop.trainer import Trainer
 from training.recipes import get_recipe
-from training.steps import Signals
-from training.trainer import Trainer
+from training.recipes.schema import OptimizerConfig
 
 RNG = np.random.default_rng(3)
 # The first half is what the first device sees.

@@ -9,7 +9,7 @@ import tensorflow as tf
 import nonlocal_tf as nl
 from tests import harness
 from tests.models.tiny import shallow
-from training.fused import use_fused_batch_norm
+from training.loop.fused_batch_norm import use_fused_batch_norm
 
 CLIPS = 4
 

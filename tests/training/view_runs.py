@@ -9,16 +9,19 @@ import pytest
 from nonlocal_tf import models
 from nonlocal_tf.models import specs, video
 from tests.training.data import films, fixtures
-from training import checkpoints, files, recipe_text, run_model
 from training.data import dataset_of
-from training.recipe import (
+from training.io import atomic_files
+from training.loop import checkpointing
+from training.recipes import overrides
+from training.recipes.schema import (
     DataConfig,
     ModelConfig,
     OptimizerConfig,
     Recipe,
     SamplingConfig,
 )
-from training.run_folder import RunFolder
+from training.runs import run_model
+from training.runs.run_folder import RunFolder
 
 SHALLOW = "shallow_r50"
 # In an order that sorting would change.
@@ -94,7 +97,7 @@ def make_run(path, data, sampling, model=None, views=None, scale=0.05):
     )
     run = RunFolder(path)
     run.checkpoints.mkdir(parents=True)
-    files.write_text(run.recipe_path, recipe_text.to_json(recipe))
+    atomic_files.write_text(run.recipe_path, overrides.to_json(recipe))
     save(run, recipe, scale)
     return run
 
@@ -106,7 +109,7 @@ def save(run, recipe, scale=0.05, epoch=1):
     network = run_model.build_model(recipe, dataset)
     run_model.compile_model(network, recipe, dataset)
     randomise(network, scale, epoch)
-    checkpoints.save(network, run, [{"seconds": 0.0}] * epoch)
+    checkpointing.save(network, run, [{"seconds": 0.0}] * epoch)
 
 
 def randomise(network, scale=0.05, seed=1):

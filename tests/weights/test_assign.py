@@ -12,13 +12,7 @@ from nonlocal_tf.weights.write import to_arrays
 from tests import harness
 from tests.models.tiny import CLIP, IMAGE, shallow, tiny
 from tests.weights import files
-from tests.weights.models import (
-    OPTIONS,
-    arrays_of,
-    file_of,
-    random,
-    zeros,
-)
+from tests.weights.models import OPTIONS, arrays_of, file_of, random, zeros
 
 
 def snapshot(model):

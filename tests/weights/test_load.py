@@ -9,13 +9,7 @@ import nonlocal_tf as nl
 from nonlocal_tf.weights import CheckpointError
 from tests.models.tiny import tiny
 from tests.weights import files
-from tests.weights.models import (
-    OPTIONS,
-    arrays_of,
-    equal,
-    random,
-    zeros,
-)
+from tests.weights.models import OPTIONS, arrays_of, equal, random, zeros
 
 
 @pytest.mark.parametrize("wrapped", [True, False])

@@ -11,12 +11,7 @@ from nonlocal_tf.weights.read import Checkpoint
 from nonlocal_tf.weights.write import to_arrays
 from tests.models.tiny import tiny
 from tests.weights import files
-from tests.weights.models import (
-    OPTIONS,
-    equal,
-    file_of,
-    random,
-)
+from tests.weights.models import OPTIONS, equal, file_of, random
 
 # As small as in trained networks, where an epsilon is a tenth of them.
 ARRAYS = {

@@ -6,7 +6,7 @@ import os
 import pathlib
 from collections.abc import Callable
 
-from training import cli
+from ..io import cli
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

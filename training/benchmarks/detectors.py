@@ -16,9 +16,9 @@ import pathlib
 import sys
 import tempfile
 
-from training import table
-from training.benchmarks import command
-from training.benchmarks.turns import Worker, interleave, machine
+from ..io import tables
+from . import command
+from .turns import Worker, interleave, machine
 
 SCRIPT = pathlib.Path(__file__).with_name("detection_worker.py")
 PASSES = ("detect", "roi_align", "roi_align with gradient")
@@ -88,7 +88,7 @@ def render(result: dict) -> str:
         theirs, ours = (f"{1e3 * min(case['seconds']):.0f}" for case in both)
         rows.append((of, theirs, ours, f"{both[1]['ratio']:.2f}"))
     about = "; ".join([result["machine"], *result["versions"]])
-    return f"{table.markdown(rows)}\n\n{about}. {result['rounds']} rounds."
+    return f"{tables.markdown(rows)}\n\n{about}. {result['rounds']} rounds."
 
 
 if __name__ == "__main__":

@@ -31,12 +31,12 @@ import time
 
 import numpy as np
 
-from training import table
-from training.benchmarks import command, readers
-from training.benchmarks.turns import machine, tell
-from training.data import load_dataset, transforms
-from training.data.index_cache import IndexCache
-from training.recipe import DataConfig, SamplingConfig
+from ..data import load_dataset, transforms
+from ..data.index_cache import IndexCache
+from ..io import tables
+from ..recipes.schema import DataConfig, SamplingConfig
+from . import command, readers
+from .turns import machine, tell
 
 SAMPLINGS = {"32x2": (32, 2), "8x8": (8, 8)}
 # Root mean square of levels; decoders that agree on a frame differ by less in
@@ -239,14 +239,14 @@ def render(result: dict) -> str:
         cells.append(f"{other[1]:.2f} {other[0]}" if other else "-")
         cells.append(f"{row['index_ms']:.0f}")
         rows.append(cells)
-    lines.append(table.markdown(rows))
+    lines.append(tables.markdown(rows))
     lines += ["", "The whole pipeline on films, clips a second:", ""]
     feeds = [["clip", "one core", "two cores", "x"]]
     for row in result["feeds"]:
         one, two = row["clips_s"]
         figures = [f"{one:.1f}", f"{two:.1f}", f"{two / one:.2f}"]
         feeds.append([row["sampling"], *figures])
-    lines.append(table.markdown(feeds))
+    lines.append(tables.markdown(feeds))
     step = result["step_ms"]
     lines += ["", f"Cores for a step of {step:.0f} ms of {result['batch']} "]
     lines[-1] += (

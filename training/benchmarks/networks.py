@@ -14,9 +14,10 @@ import os
 
 import nonlocal_tf as nl
 from nonlocal_tf.models import specs
-from training import table
-from training.benchmarks import command
-from training.benchmarks.turns import (
+
+from ..io import tables
+from . import command
+from .turns import (
     Worker,
     bar_lines,
     installed_workers,
@@ -210,7 +211,7 @@ def render(result: dict) -> str:
         cases = [c for c in result["cases"] if c["network"] == network]
         if cases:
             lines += ["", f"### {network}", ""]
-            lines.append(table.markdown(_rows(cases, result)))
+            lines.append(tables.markdown(_rows(cases, result)))
     if result["memory"]:
         lines += ["", "### A training step of one long clip", ""]
         rows = [("network", "sampling", "cores", "seconds", "peak MB")]
@@ -219,7 +220,7 @@ def render(result: dict) -> str:
             if "peak_mb" in row:
                 cells = (f"{row['wall_s']:.1f}", f"{row['peak_mb']:,.0f}")
             rows.append((row["network"], row["sampling"], row["cores"], *cells))
-        lines.append(table.markdown(rows))
+        lines.append(tables.markdown(rows))
     lines += bar_lines("Bars of the networks", bars(result))
     return "\n".join(lines)
 

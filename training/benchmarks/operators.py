@@ -16,16 +16,9 @@ import os
 import statistics
 from collections.abc import Iterator
 
-from training.benchmarks import command
-from training.benchmarks.operators_tables import render
-from training.benchmarks.turns import (
-    Worker,
-    installed_workers,
-    interleave,
-    machine,
-    name_of,
-    tell,
-)
+from . import command
+from .operators_tables import render
+from .turns import Worker, installed_workers, interleave, machine, name_of, tell
 
 # n, m, d: res4 and res3 of the paper at 8 frames, with and without subsampling,
 # and clips of 16 times the positions.

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from training import table
-from training.benchmarks.turns import bar_lines, ratio
+from ..io import tables
+from .turns import bar_lines, ratio
 
 KINDS = ("concatenation", "dot_product", "softmax")
 # environment, XLA, method, of those that bars and README speak of.
@@ -82,7 +82,7 @@ def _operator_table(cases, result) -> str:
             if "growth_mb" in p
         ]
         table_rows.append([*cells, " / ".join(growth)])
-    return table.markdown(table_rows)
+    return tables.markdown(table_rows)
 
 
 def _block_table(result) -> str:
@@ -96,7 +96,7 @@ def _block_table(result) -> str:
         for row in (forward, train):
             cells += [f"{row['milliseconds']:.1f}", f"{row['to_parts']:.2f}"]
         rows.append(cells)
-    return table.markdown(rows)
+    return tables.markdown(rows)
 
 
 def _long_table(result) -> str:
@@ -110,7 +110,7 @@ def _long_table(result) -> str:
         rows.append((case["pairwise"], seconds, f"{case['growth_mb']:.0f}"))
     return (
         "A training step of a block, by the clock, on "
-        f"{result['long'][0]['cores']} cores.\n\n{table.markdown(rows)}"
+        f"{result['long'][0]['cores']} cores.\n\n{tables.markdown(rows)}"
     )
 
 

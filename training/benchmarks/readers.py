@@ -12,20 +12,14 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from training.data import (
-    DATASETS,
-    decode,
-    sharding,
-    transforms,
-    video_container,
-)
-from training.data.frame_folders import FrameFolders
-from training.data.index_cache import IndexCache
-from training.data.listing import Video
-from training.data.records import Records
-from training.data.sharding import ShardsConfig
-from training.data.video_files import VideoFiles
-from training.recipe import DataConfig
+from ..data import DATASETS, decode, sharding, transforms, video_container
+from ..data.frame_folders import FrameFolders
+from ..data.index_cache import IndexCache
+from ..data.listing import Video
+from ..data.records import Records
+from ..data.sharding import ShardsConfig
+from ..data.video_files import VideoFiles
+from ..recipes.schema import DataConfig
 
 SHORT_SIDE_PX, CROP_PX = 256, 224
 Reader = Callable[[list[int]], np.ndarray]

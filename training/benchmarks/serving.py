@@ -14,16 +14,17 @@ import tempfile
 import types
 
 import nonlocal_tf as nl
-from training import table
-from training.benchmarks import command, networks
-from training.benchmarks.turns import (
-    Worker,
-    installed_workers,
-    interleave,
-    machine,
+
+from ..exporting import saved_model_writer, served_model
+from ..io import tables
+from ..recipes.schema import (
+    ModelConfig,
+    OptimizerConfig,
+    Recipe,
+    SamplingConfig,
 )
-from training.recipe import ModelConfig, OptimizerConfig, Recipe, SamplingConfig
-from training.serving import saved_model_writer, served_model
+from . import command, networks
+from .turns import Worker, installed_workers, interleave, machine
 
 # network, sampling, size of the clip.
 REQUESTS = (
@@ -146,7 +147,7 @@ def render(result: dict) -> str:
             "",
             f"### {network}, {cases[0]['sampling']}: {size}",
             "",
-            table.markdown([HEAD, *map(_row, cases)]),
+            tables.markdown([HEAD, *map(_row, cases)]),
         ]
     return "\n".join(lines)
 

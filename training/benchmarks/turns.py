@@ -11,7 +11,7 @@ import sys
 import typing
 from collections.abc import Iterable, Iterator
 
-from training import table
+from ..io import tables
 
 WORKER = pathlib.Path(__file__).with_name("worker.py")
 
@@ -151,7 +151,7 @@ def bar_lines(title: str, bars: Iterable[tuple[str, float, bool]]) -> list[str]:
     if not rows:
         return []
     head = ("bar", "measured", "reached")
-    return ["", f"### {title}", "", table.markdown([head, *rows])]
+    return ["", f"### {title}", "", tables.markdown([head, *rows])]
 
 
 def name_of(case) -> str:

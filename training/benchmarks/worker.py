@@ -242,8 +242,9 @@ def _tensorflow_network(case):
     import tensorflow as tf
 
     import nonlocal_tf as nl
-    from training import fused
-    from training.benchmarks import keras_networks
+
+    from ..loop import fused_batch_norm
+    from . import keras_networks
 
     train = case["pass"] == "train"
     if "path" in case:
@@ -258,7 +259,7 @@ def _tensorflow_network(case):
         )
         if case["form"] == "fastest":
             if train:
-                fused.use_fused_batch_norm(model)
+                fused_batch_norm.use_fused_batch_norm(model)
             else:
                 model = nl.fold(model)
     random = np.random.default_rng(SEED)

@@ -1,7 +1,7 @@
 """Datasets and input pipelines."""
 
 # Each of these fills the table with its own.
-from training.data import (
+from . import (
     charades,
     digits,
     folder,
@@ -15,13 +15,7 @@ from training.data import (
     something_something,
     ucf101,
 )
-from training.data.datasets import (
-    DATASETS,
-    BadVideo,
-    Dataset,
-    dataset_of,
-    load_dataset,
-)
+from .datasets import DATASETS, BadVideo, Dataset, dataset_of, load_dataset
 
 __all__ = [
     "DATASETS",

@@ -11,11 +11,11 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
-from training.data.datasets import dataset_of
-from training.data.sources import Probe
-from training.data.videos import VideoDataset
-from training.recipe import AUTO, Recipe, SamplingConfig
-from training.run_folder import RunFolder
+from ..recipes.schema import AUTO, Recipe, SamplingConfig
+from ..runs.run_folder import RunFolder
+from .datasets import dataset_of
+from .sources import Probe
+from .videos import VideoDataset
 
 # Of one frame of a clip to the next: motion between them is lost.
 MAX_GAP_S = 0.5

@@ -6,10 +6,10 @@ Every machine needs this code and reaches videos and shards by the same paths.
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 
-from training.data import shard_task
-from training.data.shard_index import Shard
-from training.data.shard_task import Task
-from training.errors import UserError, missing_extra
+from ..io.user_error import UserError, missing_extra
+from . import shard_task
+from .shard_index import Shard
+from .shard_task import Task
 
 
 def runner(

@@ -25,13 +25,13 @@ Formats as in the README of the data set, from memory.
 
 from collections.abc import Callable, Iterator
 
-from training.data import listing, settings
-from training.data.classes import unique
-from training.data.datasets import register_dataset
-from training.data.listing import SPLITS, Listing, Span, Video, inside
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from . import listing, settings
+from .classes import unique
+from .datasets import register_dataset
+from .listing import SPLITS, Listing, Span, Video, inside
+from .videos import VideoDataset
 
 FPS = 24.0
 OTHER_COLUMNS = (

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from training.data.listing import Video, read_json, read_lines
-from training.errors import UserError
+from ..io.user_error import UserError
+from .listing import Video, read_json, read_lines
 
 MOST_CLASSES = 100_000  # without names
 

@@ -6,8 +6,8 @@ import tokenize
 import numpy as np
 import tensorflow as tf
 
-from training import files, outputs, remote
-from training.errors import UserError
+from ..io import atomic_files, outputs, remote
+from ..io.user_error import UserError
 
 READERS = (".npy", ".gif")
 # Of them, those that a network of videos takes as they are; a GIF is a video.
@@ -47,8 +47,8 @@ def read_clip(path: str | remote.Path) -> np.ndarray:
     """
     path = remote.as_path(path)
     try:
-        if files.is_endless(path):
-            raise UserError(f"{path} cannot be read: {files.ENDLESS}.")
+        if atomic_files.is_endless(path):
+            raise UserError(f"{path} cannot be read: {atomic_files.ENDLESS}.")
         if not path.is_file():
             raise UserError(f"There is no file {path}.")
         if path.suffix.lower() not in READERS:

@@ -3,9 +3,10 @@
 import argparse
 
 from nonlocal_tf.choices import unknown
-from training.data import DATASETS
-from training.data.videos import VideoDataset
-from training.errors import UserError
+
+from ..io.user_error import UserError
+from . import DATASETS
+from .videos import VideoDataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
-from training.errors import UserError
-from training.recipe import DataConfig, Recipe, SamplingConfig
-from training.training_files import TrainingFile
+
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig, Recipe, SamplingConfig
+from ..runs.training_files import TrainingFile
 
 DATASETS: dict[str, type["Dataset"]] = {}
 EVAL_SPLITS = ("validation", "test")

@@ -23,11 +23,11 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 
 import numpy as np
 
-from training.data import frame_times, orientation
-from training.data.frame_times import FrameTimes
-from training.data.sources import VideoError
-from training.data.video_container import VideoContainer, opened, pyav
-from training.data.video_limits import Limits
+from . import frame_times, orientation
+from .frame_times import FrameTimes
+from .sources import VideoError
+from .video_container import VideoContainer, opened, pyav
+from .video_limits import Limits
 
 # Seeking costs about as much as decoding so many frames.
 SEEK_FRAMES = 8

@@ -18,13 +18,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from training.data.datasets import (
-    Dataset,
-    Example,
-    check_split,
-    register_dataset,
-)
-from training.errors import UserError, missing_extra
+from ..io.user_error import UserError, missing_extra
+from .datasets import Dataset, Example, check_split, register_dataset
 
 FRAMES = 8
 FRAME_PX = 32

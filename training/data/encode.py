@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from training.data import video_container
+from . import video_container
 
 # The first that FFmpeg was built with; browsers play the first.
 CODECS = ("libx264", "mpeg4")

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from training.data.listing import Video
-from training.data.sources import Probe
-from training.training_files import TrainingFile, size_of
+from ..runs.training_files import TrainingFile, size_of
+from .listing import Video
+from .sources import Probe
 
 
 def rows(

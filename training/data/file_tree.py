@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from training.data import listing
-from training.data.file_names import is_leaving, printable
-from training.errors import UserError
+from ..io.user_error import UserError
+from . import listing
+from .file_names import is_leaving, printable
 
 ABOVE = "a folder above it"
 NAMED = 3

@@ -27,19 +27,13 @@ import posixpath
 
 import tensorflow as tf
 
-from training import remote, table
-from training.data import (
-    file_names,
-    file_tree,
-    listing,
-    settings,
-    video_names,
-)
-from training.data.datasets import register_dataset
-from training.data.listing import Listing, Video, inside
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io import remote, tables
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from . import file_names, file_tree, listing, settings, video_names
+from .datasets import register_dataset
+from .listing import Listing, Video, inside
+from .videos import VideoDataset
 
 IMAGES = (".jpg", ".jpeg", ".png")
 LAYOUT = (
@@ -197,7 +191,7 @@ def _unread(content: _Content, folders: dict[str, str]) -> list[str]:
     lines = []
     if outside:
         lines.append(
-            f"{table.number_of(len(outside), 'video')} in no folder of a "
+            f"{tables.number_of(len(outside), 'video')} in no folder of a "
             f"class: {file_tree.listed(outside)}"
         )
     if folders:

@@ -6,11 +6,11 @@ import re
 
 import tensorflow as tf
 
-from training import image_bytes
-from training.data import file_names, jpeg_windows
-from training.data.listing import Video, inside, names_in
-from training.data.sources import Probe, Source, VideoError
-from training.data.video_limits import Limits
+from ..io import image_bytes
+from . import file_names, jpeg_windows
+from .listing import Video, inside, names_in
+from .sources import Probe, Source, VideoError
+from .video_limits import Limits
 
 # "img_{:05}.jpg": text, a number of at least so many digits, text.
 FRAME_NAME = re.compile(r"([^{}]*)\{(?::(?:0(\d+))?d?)?\}([^{}]*)")

@@ -17,12 +17,12 @@ MMAction2's parse_file_list.py.
 
 import re
 
-from training.data import file_names, listing, settings
-from training.data.datasets import register_dataset
-from training.data.listing import Listing, Video, inside
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from . import file_names, listing, settings
+from .datasets import register_dataset
+from .listing import Listing, Video, inside
+from .videos import VideoDataset
 
 SPLIT_OF = {"1": "train", "2": "test", "0": None}
 

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from training import json_text
-from training.data import decode
-from training.data.decode import VideoIndex
-from training.data.sources import VideoError
-from training.data.video_limits import Limits
-from training.errors import UserError
+from ..io import json_text
+from ..io.user_error import UserError
+from . import decode
+from .decode import VideoIndex
+from .sources import VideoError
+from .video_limits import Limits
 
 VERSION = 3  # of what is stored; another one is not read
 KEEP_IN_MEMORY = 4096

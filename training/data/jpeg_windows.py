@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from training import image_bytes
-from training.data import transforms
+from ..io import image_bytes
+from . import transforms
 
 
 def read_windows(load, frames, shape, windows, size_px):

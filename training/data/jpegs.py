@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from training import files, image_bytes
-from training.data import decode, file_names, transforms
-from training.data.listing import Video, inside
-from training.data.sources import Probe, VideoError
-from training.data.video_limits import Limits
+from ..io import atomic_files, image_bytes
+from . import decode, file_names, transforms
+from .listing import Video, inside
+from .sources import Probe, VideoError
+from .video_limits import Limits
 
 Encode = Callable[[np.ndarray], bytes]
 
@@ -88,8 +88,8 @@ def _read_folder(
         path = inside(video.path, name)
         if video.frames is None and jpegs and not tf.io.gfile.exists(path):
             break
-        if files.is_endless(path):
-            raise VideoError(f"{name} cannot be read: {files.ENDLESS}")
+        if atomic_files.is_endless(path):
+            raise VideoError(f"{name} cannot be read: {atomic_files.ENDLESS}")
         try:
             with tf.io.gfile.GFile(path, "rb") as file:
                 jpeg = file.read()

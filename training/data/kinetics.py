@@ -27,13 +27,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from training.data import listing, settings
-from training.data.classes import label_named, read_classes
-from training.data.datasets import register_dataset
-from training.data.listing import SPLITS, Listing, Video, inside
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from . import listing, settings
+from .classes import label_named, read_classes
+from .datasets import register_dataset
+from .listing import SPLITS, Listing, Video, inside
+from .videos import VideoDataset
 
 PLACES = {
     "train": ("train",),

@@ -9,11 +9,11 @@ import os
 import re
 from collections.abc import Iterator
 
-from training.data import listing
-from training.data.file_names import ending_of
-from training.data.video_names import ENDINGS
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from . import listing
+from .file_names import ending_of
+from .video_names import ENDINGS
 
 SEPARATORS = {
     "comma": ",",

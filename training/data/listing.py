@@ -14,9 +14,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from training import files, json_text
-from training.data import file_names
-from training.errors import UserError
+from ..io import atomic_files, json_text
+from ..io.user_error import UserError
+from . import file_names
 
 SPLITS = ("train", "validation", "test")
 MOST_DIGITS = 9
@@ -291,8 +291,8 @@ def matching(pattern: str) -> list[str]:
 
 
 def _read_bytes(path: str | os.PathLike) -> bytes:
-    if files.is_endless(path):
-        raise UserError(f"{path} cannot be read: {files.ENDLESS}.")
+    if atomic_files.is_endless(path):
+        raise UserError(f"{path} cannot be read: {atomic_files.ENDLESS}.")
     try:
         with tf.io.gfile.GFile(os.fspath(path), "rb") as file:
             return _as_utf8(file.read(), path)

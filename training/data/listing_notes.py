@@ -5,9 +5,9 @@ import concurrent.futures
 import os
 from collections.abc import Hashable, Iterable
 
-from training import table
-from training.data import file_names
-from training.data.listing import Listing, Video
+from ..io import tables
+from . import file_names
+from .listing import Listing, Video
 
 NAMED = 3
 PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
@@ -102,7 +102,7 @@ def _line(texts: list[str], what: str) -> list[str]:
     more = len(texts) - NAMED
     named = "; ".join(map(file_names.printable, texts[:NAMED]))
     named += f"; and {more} more" if more > 0 else ""
-    return [f"{table.number_of(len(texts), 'video')} {what}: {named}"]
+    return [f"{tables.number_of(len(texts), 'video')} {what}: {named}"]
 
 
 def _identities(videos: Iterable[Video]) -> list[Hashable]:

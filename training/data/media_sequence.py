@@ -7,9 +7,9 @@
 
 The files of a split are those whose names begin with it, or those that a
 pattern matches: `--set data.train='shards/kinetics_train*'`. How to make
-shards: `python -m training.data.shards`. Those of other programs are read
+shards: `python -m training.shards`. Those of other programs are read
 through at the start of each run, to see how long their records are; once for
-all, with `python -m training.data.shards --index 'shards/*'`.
+all, with `python -m training.shards --index 'shards/*'`.
 
 Frames are JPEGs in `image/encoded`, labels are in `clip/label/index`, and
 where in time each is seen is in `segment/`. Names of classes come from a file,
@@ -21,21 +21,15 @@ import os
 
 import tensorflow as tf
 
-from training.data import (
-    listing,
-    records,
-    sequence_examples,
-    shard_index,
-    tfrecords,
-)
-from training.data.classes import read_classes
-from training.data.datasets import register_dataset
-from training.data.listing import SPLITS, Listing, Video
-from training.data.settings import check_settings, need
-from training.data.sources import VideoError
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from . import listing, records, sequence_examples, shard_index, tfrecords
+from .classes import read_classes
+from .datasets import register_dataset
+from .listing import SPLITS, Listing, Video
+from .settings import check_settings, need
+from .sources import VideoError
+from .videos import VideoDataset
 
 # Labels, segments and names are rarely more.
 CONTEXT_BYTES = 16384

@@ -31,13 +31,13 @@ transforms/loading.py.
 
 from collections.abc import Iterator
 
-from training.data import classes as class_names
-from training.data import list_lines, listing, settings
-from training.data.datasets import register_dataset
-from training.data.listing import SPLITS, Listing, Video
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from . import classes as class_names
+from . import list_lines, listing, settings
+from .datasets import register_dataset
+from .listing import SPLITS, Listing, Video
+from .videos import VideoDataset
 
 FIRST_FRAME = 1  # MMAction2's start_index
 

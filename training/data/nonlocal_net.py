@@ -13,12 +13,12 @@
 DATASET.md and process_data/kinetics.
 """
 
-from training.data.datasets import register_dataset
-from training.data.listing import SPLITS, Listing
-from training.data.settings import check_settings
-from training.data.slowfast import read_path_labels
-from training.data.videos import VideoDataset
-from training.recipe import DataConfig
+from ..recipes.schema import DataConfig
+from .datasets import register_dataset
+from .listing import SPLITS, Listing
+from .settings import check_settings
+from .slowfast import read_path_labels
+from .videos import VideoDataset
 
 
 @register_dataset("nonlocal_net")

@@ -6,8 +6,8 @@ import os
 import pathlib
 from typing import Any
 
-from training.data import index_cache
-from training.url_path import UrlPath
+from ..io.url_path import UrlPath
+from . import index_cache
 
 
 def without_foreign_cache(recipe: Any, source: os.PathLike | UrlPath) -> Any:

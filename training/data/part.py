@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from training.data.listing import Listing, Video
-from training.data.sources import Probe, Source
+from .listing import Listing, Video
+from .sources import Probe, Source
 
 NAMED = 5  # classes of which there is no video
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from nonlocal_tf import preprocess
-from training.data import sampling, transforms
-from training.data.part import Part
-from training.recipe import SamplingConfig, ViewsConfig
+
+from ..recipes.schema import SamplingConfig, ViewsConfig
+from . import sampling, transforms
+from .part import Part
 
 
 def feed(batches: tf.data.Dataset) -> tf.data.Dataset:

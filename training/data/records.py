@@ -6,14 +6,9 @@ show. Reading is made of TensorFlow's operations alone.
 
 import tensorflow as tf
 
-from training.data import (
-    jpeg_windows,
-    sequence_examples,
-    shard_index,
-    tfrecords,
-)
-from training.data.listing import Video
-from training.data.sources import Probe, Source, VideoError
+from . import jpeg_windows, sequence_examples, shard_index, tfrecords
+from .listing import Video
+from .sources import Probe, Source, VideoError
 
 
 class Records(Source):

@@ -14,8 +14,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
-from training.data.transforms import below
-from training.recipe import AUTO, SamplingConfig, ViewsConfig
+
+from ..recipes.schema import AUTO, SamplingConfig, ViewsConfig
+from .transforms import below
 
 PAST_END = ("wrap", "clamp")
 # Of views that are read ahead.

@@ -6,19 +6,19 @@ import io
 import os
 from collections.abc import Sequence
 
-from training import files, quoting
-from training.data import file_names
-from training.data.datasets import BadVideo
-from training.data.listing import Video
-from training.data.sources import Probe, Source, VideoError
-from training.errors import UserError
-from training.progress import Progress
-from training.remote import Path
+from ..io import atomic_files, quoting
+from ..io.progress import Progress
+from ..io.remote import Path
+from ..io.user_error import UserError
+from . import file_names
+from .datasets import BadVideo
+from .listing import Video
+from .sources import Probe, Source, VideoError
 
 BAD_VIDEOS = "bad_videos.csv"
 ADVICE = (
     "Mend or delete them, or raise data.max_bad_share; python -m "
-    "training.data.check lists them all."
+    "training.check lists them all."
 )
 
 
@@ -51,7 +51,7 @@ def write_bad_videos(path: Path, bad: Sequence[BadVideo]) -> None:
     if not bad:
         path.unlink(missing_ok=True)
         return
-    files.write_text(path, as_csv(bad))
+    atomic_files.write_text(path, as_csv(bad))
 
 
 def read_bad_videos(path: Path) -> list[BadVideo]:

@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 
-from training.data import frame_times
-from training.data.listing import Span
-from training.data.sources import Probe, VideoError
-from training.errors import UserError
+from ..io.user_error import UserError
+from . import frame_times
+from .listing import Span
+from .sources import Probe, VideoError
 
 FRAMES = "image/encoded"
 TIMES = "image/timestamp"

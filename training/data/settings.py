@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
-from training.data import file_names
-from training.data.listing import SPLITS
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from . import file_names
+from .listing import SPLITS
 
 PLACES = ("root", *SPLITS, "classes", "split", "separator")
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from training.data import listing
-from training.data.listing import Span
-from training.data.sequence_examples import Content
-from training.data.sources import Probe
-from training.errors import UserError
+from ..io.user_error import UserError
+from . import listing
+from .listing import Span
+from .sequence_examples import Content
+from .sources import Probe
 
 NAME = "index.json"
 # Of finished shards; hidden, so that no pattern for shards matches it.

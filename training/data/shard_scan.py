@@ -4,18 +4,12 @@ import os
 
 import tensorflow as tf
 
-from training import files, remote
-from training.data import (
-    listing,
-    records,
-    sequence_examples,
-    shard_index,
-    tfrecords,
-)
-from training.data.listing import Video
-from training.data.shard_index import Index, Record, Shard
-from training.data.sources import VideoError
-from training.errors import UserError
+from ..io import atomic_files, remote
+from ..io.user_error import UserError
+from . import listing, records, sequence_examples, shard_index, tfrecords
+from .listing import Video
+from .shard_index import Index, Record, Shard
+from .sources import VideoError
 
 
 def write_index(pattern: str) -> str:
@@ -38,7 +32,7 @@ def write_index(pattern: str) -> str:
     index_path = listing.inside(folder, shard_index.NAME)
     if tf.io.gfile.exists(index_path):
         raise UserError(f"{index_path} exists already.")
-    files.check_writable(remote.as_path(index_path))
+    atomic_files.check_writable(remote.as_path(index_path))
     names: dict[int, str] = {}
     shards = tuple(_scan(path, names) for path in paths)
     labels = {
@@ -54,7 +48,9 @@ def write_index(pattern: str) -> str:
         {},
         shards,
     )
-    files.write_text(remote.as_path(index_path), shard_index.to_json(index))
+    atomic_files.write_text(
+        remote.as_path(index_path), shard_index.to_json(index)
+    )
     bad = [f"{s.name}: {reason}" for s in shards for _, reason in s.bad]
     good = sum(len(shard.records) for shard in shards)
     text = f"{index_path}: {len(shards)} shards, {good} records"
@@ -78,7 +74,7 @@ def _scan(path: str, names: dict[int, str]) -> Shard:
     return Shard(
         name=os.path.basename(path),
         split="",
-        sha256=files.sha256(remote.as_path(path)),
+        sha256=atomic_files.sha256(remote.as_path(path)),
         size_bytes=tf.io.gfile.stat(path).length,
         videos=len(found) + len(bad),
         records=tuple(found),

@@ -12,20 +12,15 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from training import files, json_text, remote
-from training.data import (
-    file_names,
-    jpegs,
-    sequence_examples,
-    shard_index,
-)
-from training.data.listing import Span, Video, inside
-from training.data.sequence_examples import Content
-from training.data.shard_index import Record, Shard
-from training.data.sources import Probe, VideoError
-from training.data.video_limits import Limits
-from training.progress import Progress
-from training.url_path import UrlPath
+from ..io import atomic_files, json_text, remote
+from ..io.progress import Progress
+from ..io.url_path import UrlPath
+from . import file_names, jpegs, sequence_examples, shard_index
+from .listing import Span, Video, inside
+from .sequence_examples import Content
+from .shard_index import Record, Shard
+from .sources import Probe, VideoError
+from .video_limits import Limits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +71,7 @@ def run(task: Task) -> Shard:
     except tf.errors.OpError as error:
         raise OSError(errno.EIO, error.message, path) from error
     note = remote.as_path(note_path(task.folder, task.name))
-    files.write_text(note, shard_index.to_line(shard))
+    atomic_files.write_text(note, shard_index.to_line(shard))
     return shard
 
 
@@ -103,7 +98,7 @@ def _write(task: Task, scratch: str) -> Shard:
     shard = Shard(
         name=task.name,
         split=task.split,
-        sha256=files.sha256(remote.as_path(scratch)),
+        sha256=atomic_files.sha256(remote.as_path(scratch)),
         size_bytes=tf.io.gfile.stat(scratch).length,
         videos=len(task.videos),
         records=tuple(records),
@@ -120,10 +115,10 @@ def _new_file(task: Task) -> Iterator[str]:
     """Yield a scratch file that becomes the shard when the block ends well."""
     path = remote.as_path(inside(task.folder, task.name))
     if not isinstance(path, UrlPath):
-        with files.new_file(path) as local:
+        with atomic_files.new_file(path) as local:
             yield str(local)
         return
-    scratch = inside(task.folder, files.SCRATCH_PREFIX + task.name)
+    scratch = inside(task.folder, atomic_files.SCRATCH_PREFIX + task.name)
     try:
         yield scratch
         tf.io.gfile.rename(scratch, str(path), overwrite=True)
@@ -139,10 +134,12 @@ def discard(tasks: Sequence[Task]) -> None:
         tasks: of one folder, which nobody writes to now.
     """
     for folder in {task.folder for task in tasks}:
-        files.remove_scratch(remote.as_path(folder), stale_s=0)
+        atomic_files.remove_scratch(remote.as_path(folder), stale_s=0)
     for task in tasks:
         if "://" in task.folder:
-            scratch = inside(task.folder, files.SCRATCH_PREFIX + task.name)
+            scratch = inside(
+                task.folder, atomic_files.SCRATCH_PREFIX + task.name
+            )
             with contextlib.suppress(tf.errors.NotFoundError):
                 tf.io.gfile.remove(scratch)
 

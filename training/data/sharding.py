@@ -12,22 +12,16 @@ from concurrent.futures.process import BrokenProcessPool
 
 import tensorflow as tf
 
-from training import files, remote, table
-from training.data import (
-    command,
-    listing_notes,
-    scan,
-    shard_index,
-    shard_task,
-)
-from training.data.datasets import BadVideo
-from training.data.listing import Listing, Video, inside, list_folder
-from training.data.shard_index import Index, Shard
-from training.data.shard_task import Task
-from training.data.video_limits import Limits
-from training.errors import UserError
-from training.progress import Progress
-from training.recipe import DataConfig
+from ..io import atomic_files, remote, tables
+from ..io.progress import Progress
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from . import command, listing_notes, scan, shard_index, shard_task
+from .datasets import BadVideo
+from .listing import Listing, Video, inside, list_folder
+from .shard_index import Index, Shard
+from .shard_task import Task
+from .video_limits import Limits
 
 ORDER_SEED = 2018
 SETTINGS = f"{shard_index.NOTES}/settings.json"
@@ -88,9 +82,9 @@ def make(
     for note in listing_notes.notes(listing):
         print(f"note: {note}")
     notes = remote.as_path(out) / shard_index.NOTES
-    files.check_inside(notes, remote.as_path(out))
+    atomic_files.check_inside(notes, remote.as_path(out))
     tf.io.gfile.makedirs(str(notes))
-    with files.locked(remote.as_path(out)):
+    with atomic_files.locked(remote.as_path(out)):
         _check_settings(out, settings)
         shard_task.discard(tasks)  # what killed processes left
         done = {task.name: shard_task.finished(task) for task in tasks}
@@ -111,7 +105,7 @@ def make(
             shown.at(count)
             print(
                 f"{shard.name}: "
-                f"{table.number_of(shard.videos - len(shard.bad), 'video')}, "
+                f"{tables.number_of(shard.videos - len(shard.bad), 'video')}, "
                 f"{len(shard.bad)} bad, {shard.size_bytes / 1e6:.1f} MB",
                 flush=True,
             )
@@ -205,7 +199,7 @@ def verify(out: str) -> str:
         shown.at(done)
         try:
             path = remote.as_path(inside(out, shard.name))
-            if files.sha256(path) != shard.sha256:
+            if atomic_files.sha256(path) != shard.sha256:
                 wrong.append(f"{shard.name} is damaged")
         except OSError:
             wrong.append(f"{shard.name} cannot be read")
@@ -245,7 +239,7 @@ def _chosen(listing: Listing, config: ShardsConfig) -> dict[str, list[Video]]:
 
 def _check_folder(out: str) -> None:
     """Raises for a folder of other files, before anything is written there."""
-    files.check_writable_folder(remote.as_path(out))
+    atomic_files.check_writable_folder(remote.as_path(out))
     if tf.io.gfile.exists(inside(out, SETTINGS)) or not tf.io.gfile.isdir(out):
         return
     if names := list_folder(out):
@@ -259,7 +253,7 @@ def _check_settings(out: str, settings: dict) -> None:
     """Remembers the settings, or raises if the folder has others."""
     path = inside(out, SETTINGS)
     if not tf.io.gfile.exists(path):
-        files.write_text(remote.as_path(path), json.dumps(settings))
+        atomic_files.write_text(remote.as_path(path), json.dumps(settings))
         return
     with tf.io.gfile.GFile(path, "r") as file:
         there = json.loads(file.read())
@@ -295,7 +289,7 @@ def _finish(
         listed += len(videos)
     path = inside(out, scan.BAD_VIDEOS)
     found = [BadVideo(s.split, *row) for s in shards for row in s.bad]
-    files.write_text(remote.as_path(path), scan.as_csv(found))
+    atomic_files.write_text(remote.as_path(path), scan.as_csv(found))
     scan.check_share(
         found,
         listed,
@@ -311,6 +305,6 @@ def _finish(
         listing.skips_unlabelled,
     )
     path = inside(out, shard_index.NAME)
-    files.write_text(remote.as_path(path), shard_index.to_json(index))
+    atomic_files.write_text(remote.as_path(path), shard_index.to_json(index))
     head = ("split", "listed", "written", "bad", "records")
-    return f"{table.render([head, *rows])}\n{path}"
+    return f"{tables.render([head, *rows])}\n{path}"

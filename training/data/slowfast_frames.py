@@ -29,14 +29,14 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
-from training.data import classes as class_names
-from training.data import listing, settings
-from training.data.datasets import register_dataset
-from training.data.listing import SPLITS, Listing, Span, Video, inside
-from training.data.something_something import read_annotations
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from . import classes as class_names
+from . import listing, settings
+from .datasets import register_dataset
+from .listing import SPLITS, Listing, Span, Video, inside
+from .something_something import read_annotations
+from .videos import VideoDataset
 
 HEADER = "original_vido_id video_id frame_id path labels"  # the typo is theirs
 CHARADES_FPS = 24.0

@@ -26,20 +26,13 @@ them, and as PySlowFast and MMAction2 read them.
 
 from collections.abc import Iterator
 
-from training.data.classes import label_named, read_classes, unique
-from training.data.datasets import register_dataset
-from training.data.listing import (
-    SPLITS,
-    Listing,
-    Video,
-    inside,
-    read_json,
-    read_lines,
-)
-from training.data.settings import check_settings, need, read_splits
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from .classes import label_named, read_classes, unique
+from .datasets import register_dataset
+from .listing import SPLITS, Listing, Video, inside, read_json, read_lines
+from .settings import check_settings, need, read_splits
+from .videos import VideoDataset
 
 
 @register_dataset("ssv2")

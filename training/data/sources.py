@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from training.data.frame_times import FrameTimes
-from training.data.listing import Video
+from .frame_times import FrameTimes
+from .listing import Video
 
 
 class VideoError(Exception):

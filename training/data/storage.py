@@ -5,15 +5,16 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
-from training.data.frame_folders import FrameFolders
-from training.data.index_cache import IndexCache
-from training.data.records import Records
-from training.data.sources import Source
-from training.data.video_files import VideoFiles
-from training.data.video_limits import Limits
-from training.data.whole_videos import WholeVideos
-from training.errors import UserError
-from training.recipe import DataConfig
+
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from .frame_folders import FrameFolders
+from .index_cache import IndexCache
+from .records import Records
+from .sources import Source
+from .video_files import VideoFiles
+from .video_limits import Limits
+from .whole_videos import WholeVideos
 
 # Where the videos of a data set are kept, and what reads them.
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from training.errors import UserError
+from ..io.user_error import UserError
 
 HEAD_BYTES = 12
 FOOT_BYTES = 4

@@ -14,13 +14,13 @@ videos to validate on. Formats as in the data set's archive.
 import posixpath
 from collections.abc import Iterator
 
-from training.data import listing, settings
-from training.data.classes import label_named, unique
-from training.data.datasets import register_dataset
-from training.data.listing import Listing, Video, inside
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from . import listing, settings
+from .classes import label_named, unique
+from .datasets import register_dataset
+from .listing import Listing, Video, inside
+from .videos import VideoDataset
 
 
 @register_dataset("ucf101")

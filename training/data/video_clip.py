@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from training.data import decode, transforms
-from training.data import sampling as samples
-from training.data.sources import VideoError
-from training.data.video_limits import Limits
-from training.errors import UserError
-from training.recipe import SamplingConfig
+from ..io.user_error import UserError
+from ..recipes.schema import SamplingConfig
+from . import decode, transforms
+from . import sampling as samples
+from .sources import VideoError
+from .video_limits import Limits
 
 DIMMED = 0.4  # of the brightness, where a network does not look
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from training import files
-from training.data.sources import VideoError
-from training.data.video_limits import Limits
-from training.errors import missing_extra
+from ..io import atomic_files
+from ..io.user_error import missing_extra
+from .sources import VideoError
+from .video_limits import Limits
 
 NO_TIMESTAMPS = 0x80  # of a format's flags: AVFMT_NOTIMESTAMPS
 WEB = ("http://", "https://")
@@ -232,8 +232,8 @@ def check_file(path: str) -> None:
         raise VideoError("there is no such file")
     if os.path.isdir(path):
         raise VideoError("it is a folder, not a video file")
-    if files.is_endless(path):
-        raise VideoError(files.ENDLESS)
+    if atomic_files.is_endless(path):
+        raise VideoError(atomic_files.ENDLESS)
     if not os.path.getsize(path):
         raise VideoError("the file is empty")
 

@@ -5,11 +5,11 @@ from typing import Protocol
 
 import numpy as np
 
-from training.data import decode, transforms
-from training.data.decode import VideoIndex
-from training.data.listing import Video
-from training.data.sources import Probe, Source
-from training.data.video_limits import Limits
+from . import decode, transforms
+from .decode import VideoIndex
+from .listing import Video
+from .sources import Probe, Source
+from .video_limits import Limits
 
 
 class Indices(Protocol):

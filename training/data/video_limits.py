@@ -7,9 +7,9 @@ people film, and settings: `--set data.max_pixels=40000000`.
 
 import dataclasses
 
-from training.data.sources import VideoError
-from training.errors import UserError
-from training.recipe import DataConfig
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig
+from .sources import VideoError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from training.data import decode, file_names, listing
-from training.data.file_names import ending_of
+from . import decode, file_names, listing
+from .file_names import ending_of
 
 ENDINGS = tuple(
     ".mp4 .m4v .avi .mkv .webm .mov .mpg .mpeg .wmv .flv .ts .3gp .ogv "

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from training.data import decode, pipeline, transforms
-from training.data import sampling as samples
-from training.data.decode import VideoIndex
-from training.data.frame_times import FrameTimes
-from training.data.listing import Listing, Video
-from training.data.part import Part
-from training.data.sources import Source, VideoError
-from training.data.video_files import VideoFiles
-from training.data.video_limits import Limits
-from training.data.whole_videos import WholeVideos
-from training.recipe import SamplingConfig, ViewsConfig
+from ..recipes.schema import SamplingConfig, ViewsConfig
+from . import decode, pipeline, transforms
+from . import sampling as samples
+from .decode import VideoIndex
+from .frame_times import FrameTimes
+from .listing import Listing, Video
+from .part import Part
+from .sources import Source, VideoError
+from .video_files import VideoFiles
+from .video_limits import Limits
+from .whole_videos import WholeVideos
 
 
 class VideoViews:

@@ -19,8 +19,12 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from training import remote
-from training.data import (
+from ..io import remote
+from ..io.progress import Progress
+from ..io.user_error import UserError
+from ..recipes.schema import DataConfig, SamplingConfig, ViewsConfig
+from ..runs.training_files import TrainingFile
+from . import (
     file_names,
     file_rows,
     listing_notes,
@@ -28,16 +32,12 @@ from training.data import (
     storage,
     transforms,
 )
-from training.data import sampling as samples
-from training.data.datasets import BadVideo, Dataset, Example, check_split
-from training.data.listing import Listing, Video
-from training.data.part import Part
-from training.data.scan import check_share, probe_all, some_of
-from training.data.sources import Probe, VideoError
-from training.errors import UserError
-from training.progress import Progress
-from training.recipe import DataConfig, SamplingConfig, ViewsConfig
-from training.training_files import TrainingFile
+from . import sampling as samples
+from .datasets import BadVideo, Dataset, Example, check_split
+from .listing import Listing, Video
+from .part import Part
+from .scan import check_share, probe_all, some_of
+from .sources import Probe, VideoError
 
 EVAL_BATCH = 8
 # To read all frames: at a time, and as small as this.
@@ -95,7 +95,7 @@ class VideoDataset(Dataset):
         if self._service and not self._source.tf_ops:
             raise UserError(
                 "A tf.data service cannot decode video files. Make shards of "
-                "them first: python -m training.data.shards. "
+                "them first: python -m training.shards. "
                 f"Received: data.service={self._service!r}"
             )
         self._bad: dict[tuple, BadVideo] = {}

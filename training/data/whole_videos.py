@@ -8,11 +8,11 @@ import os
 
 import numpy as np
 
-from training import remote
-from training.data import transforms
-from training.data.listing import Video
-from training.data.sources import Probe, Source, VideoError
-from training.errors import UserError
+from ..io import remote
+from ..io.user_error import UserError
+from . import transforms
+from .listing import Video
+from .sources import Probe, Source, VideoError
 
 
 class WholeVideos(Source):

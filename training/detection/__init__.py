@@ -1,1 +1,1 @@
-"""Detection on data of COCO's form: annotations, data, evaluation."""
+"""Commands that train, evaluate, export and use detectors."""

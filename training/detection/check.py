@@ -7,12 +7,12 @@ import collections
 import sys
 from collections.abc import Sequence
 
-from training import cli, table
-from training.detection import annotations, coco_scores, pictures
-from training.detection.annotations import Annotations
-from training.detection.coco_scores import NO_MASKS
-from training.errors import UserError
-from training.progress import Progress
+from ..coco import annotations, coco_scores, images
+from ..coco.annotations import Annotations
+from ..coco.coco_scores import NO_MASKS
+from ..io import cli, tables
+from ..io.progress import Progress
+from ..io.user_error import UserError
 
 EXAMPLE = (
     "python -m training.detection.check --annotations train.json "
@@ -85,7 +85,7 @@ def counts(found: Annotations) -> str:
     if no_mask:
         unmasked += f", which train a detector without masks: {NO_MASKS}"
     return (
-        f"Objects of each category, without crowds\n{table.render(rows)}\n"
+        f"Objects of each category, without crowds\n{tables.render(rows)}\n"
         f"{crowds} crowds; {empty} pictures without objects; {unmasked}."
     )
 
@@ -96,12 +96,12 @@ def _look_at(found: Annotations) -> tuple[list[str], list[str]]:
     progress = Progress(len(found.pictures), "pictures")
     for done, picture in enumerate(found.pictures, start=1):
         try:
-            pixels = pictures.read(picture.path)
+            pixels = images.read(picture.path)
         except UserError as error:
             bad.append(f"image {picture.id}: {error}")
         else:
-            fault = pictures.size_fault(picture, pixels.shape[:2])
-            remark = pictures.remark(picture.path, pixels)
+            fault = images.size_fault(picture, pixels.shape[:2])
+            remark = images.remark(picture.path, pixels)
             bad += [f"image {picture.id}: {fault}"] * bool(fault)
             notes += [f"image {picture.id}: {remark}"] * bool(remark)
         progress.at(done)

@@ -8,18 +8,13 @@ import json
 import sys
 from collections.abc import Sequence
 
-from training import cli, outputs, table
-from training.detection import (
-    annotations,
-    coco_api,
-    coco_evaluation,
-    coco_scores,
-    predict,
-    recipe,
-)
-from training.detection.annotations import Annotations
-from training.errors import UserError
-from training.run_folder import RunFolder
+from ..coco import annotations, coco_api, coco_evaluation, coco_scores
+from ..coco.annotations import Annotations
+from ..io import cli, outputs, tables
+from ..io.user_error import UserError
+from ..recipes import detection_schema
+from ..runs.run_folder import RunFolder
+from . import predict
 
 EXAMPLE = (
     "python -m training.detection.evaluate --workdir runs/small "
@@ -100,8 +95,8 @@ def _annotations(options) -> Annotations:
                 "A test takes --set data.FIELD=VALUE alone. Received: --set "
                 f"{setting}"
             )
-    chosen = RunFolder(options.workdir, recipe.KIND).read_recipe()
-    where = recipe.override(chosen, options.set).data
+    chosen = RunFolder(options.workdir, detection_schema.KIND).read_recipe()
+    where = detection_schema.override(chosen, options.set).data
     if where.validation is None:
         raise UserError(
             f"{options.workdir} has nothing to validate on. Give "
@@ -125,7 +120,7 @@ def render(scores: dict[str, float]) -> str:
         if f"{kind}_AP" in scores:
             numbers = (scores.get(f"{kind}_{name}", -1.0) for name in COLUMNS)
             rows.append((kind, *map(coco_scores.shown, numbers)))
-    return table.render(rows)
+    return tables.render(rows)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
 """Writes a trained detector as a SavedModel that needs none of our code.
 
 It takes the bytes of pictures: `python -m pydoc
-training.detection.saved_detector` has the signatures. Each export is a
+training.exporting.saved_detector` has the signatures. Each export is a
 numbered version in a directory, as TensorFlow Serving expects it.
 """
 
 import sys
 from collections.abc import Sequence
 
-from training import cli, files, quoting, remote
-from training.detection import predict, saved_detector
-from training.detection.trained import Trained
-from training.errors import UserError
-from training.remote import Path
-from training.serving import saved_model, stored_weights
+from ..exporting import saved_detector, saved_model, stored_weights
+from ..io import atomic_files, cli, quoting, remote
+from ..io.remote import Path
+from ..io.user_error import UserError
+from . import predict
+from .trained import Trained
 
 EXAMPLE = (
     "python -m training.detection.export --workdir runs/small "
@@ -65,11 +65,11 @@ def export(model: Trained, out: Path, dtype: str = "float32") -> Path:
     """
     check_out(out)
     model.check_finite()
-    with files.locked(out):
+    with atomic_files.locked(out):
         there = saved_model.versions(out)
         number = int(there[-1].name) + 1 if there else 1
         made = out / str(number)
-        with files.new_directory(made, saved_model.SAVED_MODEL) as path:
+        with atomic_files.new_directory(made, saved_model.SAVED_MODEL) as path:
             saved_detector.write(model, path, dtype)
     return made
 

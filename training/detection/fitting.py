@@ -12,38 +12,32 @@ import tensorflow as tf
 from nonlocal_tf import detection
 from nonlocal_tf.detection import MaskRCNN
 from nonlocal_tf.weights.errors import MisfitError
-from training import (
+
+from ..coco import annotations, batches, coco_scores, image_rows
+from ..coco.annotation_fields import InvalidEntry
+from ..coco.annotations import Annotations, Category, Picture
+from ..coco.coco_evaluation import CocoEvaluation
+from ..data import BadVideo, scan
+from ..data.datasets import DatasetInfo
+from ..io import atomic_files, json_text, progress
+from ..io.user_error import UserError
+from ..loop import (
     callbacks,
-    checkpoints,
-    files,
+    checkpointing,
     finite,
-    json_text,
     optimizers,
-    progress,
     schedules,
     show_training,
-    weight_errors,
 )
-from training.data import BadVideo, scan
-from training.data.datasets import DatasetInfo
-from training.detection import (
-    annotations,
-    batches,
-    coco_scores,
-    image_rows,
-)
-from training.detection.annotation_fields import InvalidEntry
-from training.detection.annotations import Annotations, Category, Picture
-from training.detection.coco_evaluation import CocoEvaluation
-from training.detection.detector_trainer import DetectorTrainer, freeze
-from training.detection.recipe import DetectionRecipe
-from training.errors import UserError
-from training.fitting import fit_rest
-from training.run_folder import RunFolder
-from training.steps import Signals
-from training.stopping import Preempted, sigterm
-from training.strategy import Devices
-from training.training_files import TrainingFile
+from ..loop.detector_trainer import DetectorTrainer, freeze
+from ..loop.distribution import Devices
+from ..loop.fitting import fit_rest
+from ..loop.preemption import Preempted, sigterm
+from ..loop.train_step import Signals
+from ..recipes.detection_schema import DetectionRecipe
+from ..runs import weight_errors
+from ..runs.run_folder import RunFolder
+from ..runs.training_files import TrainingFile
 
 CATEGORIES = "categories.json"
 BAD_PICTURES = "bad_pictures.csv"
@@ -72,7 +66,7 @@ class Data:
         return ()
 
     def fingerprint(self) -> str:
-        return files.sha256(self.train.path)
+        return atomic_files.sha256(self.train.path)
 
     def training_files(self) -> list[TrainingFile]:
         return image_rows.rows(self.train, self.folder)
@@ -108,12 +102,12 @@ def fit(
     run.check_data(data)
     run.keep_places(chosen)
     write_categories(run, data.train)
-    start = checkpoints.latest(run)
+    start = checkpointing.latest(run)
     if chosen.training.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(chosen.seed)
     trainer = make_trainer(chosen, data.train.categories, devices, start)
-    history = checkpoints.take_up(run, start, chosen)
+    history = checkpointing.take_up(run, start, chosen)
     if len(history) == chosen.epochs:
         return history
     _announce(chosen, run, trainer, data, devices)
@@ -298,7 +292,7 @@ def start_from_weights(detector: MaskRCNN, chosen: DetectionRecipe) -> str:
 def write_categories(run: RunFolder, annotated: Annotations) -> None:
     """Keeps what the classes are, for those who have no annotations."""
     rows = [dataclasses.asdict(one) for one in annotated.categories]
-    files.write_text(run.path / CATEGORIES, json.dumps(rows, indent=2))
+    atomic_files.write_text(run.path / CATEGORIES, json.dumps(rows, indent=2))
 
 
 def read_categories(run: RunFolder) -> tuple[Category, ...]:
@@ -324,7 +318,7 @@ def make_trainer(
     chosen: DetectionRecipe,
     categories: Sequence[Category],
     devices: Devices,
-    start: checkpoints.Checkpoint | None,
+    start: checkpointing.Checkpoint | None,
 ) -> DetectorTrainer:
     """The network in the state in which training begins or goes on.
 
@@ -345,7 +339,7 @@ def make_trainer(
         trainer.compile(_optimizer(chosen), jit_compile=False)
         trainer.optimizer.build(trainer.trainable_variables)
     if start is not None:
-        checkpoints.restore(trainer, start)
+        checkpointing.restore(trainer, start)
     return trainer
 
 

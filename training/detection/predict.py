@@ -26,13 +26,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from nonlocal_tf.detection import Detections
-from training import cli, files, outputs, remote
-from training.detection import drawing, pictures, run_lengths, trained
-from training.detection.annotations import Category
-from training.detection.trained import Trained
-from training.errors import UserError
-from training.progress import say
-from training.remote import Path
+
+from ..coco import drawing, images, run_lengths
+from ..coco.annotations import Category
+from ..io import atomic_files, cli, outputs, remote
+from ..io.progress import say
+from ..io.remote import Path
+from ..io.user_error import UserError
+from . import trained
+from .trained import Trained
 
 EXAMPLE = (
     "python -m training.detection.predict photo.jpg --weights "
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     paths = find(options.pictures)
     read = [*paths, *filter(None, (options.workdir, options.weights))]
     out = outputs.Outputs(remote.as_path(options.out), read)
-    files.check_writable_folder(out.folder)
+    atomic_files.check_writable_folder(out.folder)
     out.check(FOUND)
     drawing.require()
     model = load(options)
@@ -174,11 +176,11 @@ def _rows(
 ) -> Iterator[dict]:
     for path in paths:
         try:
-            image = pictures.read(path)
+            image = images.read(path)
         except UserError as error:
             yield {"path": str(path), "error": str(error)}
             continue
-        remark = pictures.remark(path, image)
+        remark = images.remark(path, image)
         if remark:
             say(f"note: {remark}")
         found = model.detect(image)

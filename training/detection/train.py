@@ -4,34 +4,19 @@ import math
 import sys
 from collections.abc import Sequence
 
-from training import (
-    checkpoints,
-    cli,
-    files,
-    quoting,
-    recipe_text,
-    strategy,
-    table,
-    train_options,
-)
-from training.detection import (
-    annotations,
-    batches,
-    coco_api,
-    coco_scores,
-    export,
-    fitting,
-    recipe,
-    recipes,
-    trained,
-)
-from training.detection.annotations import Annotations
-from training.detection.fitting import Data
-from training.detection.recipe import DetectionRecipe
-from training.errors import UserError
-from training.remote import Path
-from training.run_folder import RunFolder
-from training.stopping import Preempted, sigterm
+from ..coco import annotations, batches, coco_api, coco_scores
+from ..coco.annotations import Annotations
+from ..io import atomic_files, cli, quoting, tables
+from ..io.remote import Path
+from ..io.user_error import UserError
+from ..loop import checkpointing, distribution
+from ..loop.preemption import Preempted, sigterm
+from ..recipes import coco, detection_schema, overrides
+from ..recipes.detection_schema import DetectionRecipe
+from ..runs import train_options
+from ..runs.run_folder import RunFolder
+from . import export, fitting, trained
+from .fitting import Data
 
 EXAMPLE = (
     "python -m training.detection.train --recipe small --set "
@@ -55,19 +40,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.list or not given:
         print(catalogue())
         return
-    chosen = train_options.chosen(options, recipe.KIND, recipe.get_recipe)
+    chosen = train_options.chosen(
+        options, detection_schema.KIND, detection_schema.get_recipe
+    )
     settings = options.set
     if options.seed is not None:
         settings = [*settings, f"seed={options.seed}"]
-    chosen = recipe.override(chosen, settings)
+    chosen = detection_schema.override(chosen, settings)
     if options.print:
-        print(recipe_text.to_json(chosen))
+        print(overrides.to_json(chosen))
         return
-    run = RunFolder(options.workdir or f"runs/{chosen.name}", recipe.KIND)
+    run = RunFolder(
+        options.workdir or f"runs/{chosen.name}", detection_schema.KIND
+    )
     out = train_options.export_place(options, run)
     if out is not None:  # what is wrong with it is said now, not at the end
         export.check_out(out)
-    devices = strategy.choose(options.devices)
+    devices = distribution.choose(options.devices)
     verbose = train_options.verbosity(options)
     again = train_options.resume(run, options, "detection.train")
     if verbose:
@@ -94,7 +83,7 @@ def train(
     chosen: DetectionRecipe,
     run: RunFolder,
     verbose: int,
-    devices: strategy.Devices | None = None,
+    devices: distribution.Devices | None = None,
     every_s: float = math.inf,
 ) -> dict:
     """Trains what is left of a run and notes its last test.
@@ -113,15 +102,15 @@ def train(
         UserError: something of the recipe, the data or the folder is wrong.
         Preempted: the process was asked to stop, and the run is saved.
     """
-    devices = devices or strategy.Devices()
+    devices = devices or distribution.Devices()
     _check_devices(chosen, devices)
     run.check(chosen)
     result = run.read_result()
     if result is not None:
         print(f"{run.path} is trained: nothing to do.")
-        checkpoints.latest(run)  # says whether it diverged
+        checkpointing.latest(run)  # says whether it diverged
         return result
-    files.check_writable_folder(run.path)
+    atomic_files.check_writable_folder(run.path)
     config = chosen.detector
     coco_api.require(
         masks=config.has_masks,
@@ -179,7 +168,9 @@ def _read(path: str, folder: str) -> Annotations:
     return found
 
 
-def _check_devices(chosen: DetectionRecipe, devices: strategy.Devices) -> None:
+def _check_devices(
+    chosen: DetectionRecipe, devices: distribution.Devices
+) -> None:
     if devices.workers > 1:
         raise UserError(
             "Detectors are trained on one machine. Received: TF_CONFIG with "
@@ -195,16 +186,16 @@ def _check_devices(chosen: DetectionRecipe, devices: strategy.Devices) -> None:
 def catalogue() -> str:
     """All recipes, with what they are to reach."""
     rows = []
-    for found in recipe.RECIPES.values():
+    for found in detection_schema.RECIPES.values():
         reference = found.reference
         expected = (
             f"{reference.table}: {reference.expected}" if reference else ""
         )
         rows.append((found.name, found.description, expected))
     return (
-        f"{table.render(rows)}\n\nNumbers are those of the paper, on COCO; "
+        f"{tables.render(rows)}\n\nNumbers are those of the paper, on COCO; "
         "they were not run here. What they need, and what is\nour choice: "
-        f"python -m pydoc {recipes.__name__}\n\nExample:\n  {EXAMPLE}"
+        f"python -m pydoc {coco.__name__}\n\nExample:\n  {EXAMPLE}"
     )
 
 
@@ -237,8 +228,8 @@ def _summary(
         for title, name, *rest in commands
     ]
     return (
-        f"\n{chosen.name}\n{table.render(rows)}\n\nTry next\n"
-        f"{table.render(typed)}"
+        f"\n{chosen.name}\n{tables.render(rows)}\n\nTry next\n"
+        f"{tables.render(typed)}"
     )
 
 

@@ -9,13 +9,17 @@ import numpy as np
 
 from nonlocal_tf import detection
 from nonlocal_tf.detection import Detections, MaskRCNN, Pixels, tf_ops
-from training import checkpoints, finite, weight_errors
-from training.detection import coco_names, fitting, recipe
-from training.detection.annotations import Category
-from training.errors import UserError
-from training.remote import Path
-from training.run_folder import RunFolder
-from training.strategy import Devices
+
+from ..coco import coco_names
+from ..coco.annotations import Category
+from ..io.remote import Path
+from ..io.user_error import UserError
+from ..loop import checkpointing, finite
+from ..loop.distribution import Devices
+from ..recipes import detection_schema
+from ..runs import weight_errors
+from ..runs.run_folder import RunFolder
+from . import fitting
 
 SHORT_SIDE_PX, LONG_SIDE_PX = 800, 1333
 
@@ -78,8 +82,8 @@ def of_run(path: str | Path) -> Trained:
     Raises:
         UserError: this is no such folder, or nothing was saved in it yet.
     """
-    run = RunFolder(path, recipe.KIND)
-    checkpoint = checkpoints.of_trained(run)
+    run = RunFolder(path, detection_schema.KIND)
+    checkpoint = checkpointing.of_trained(run)
     chosen = run.read_recipe()
     categories = fitting.read_categories(run)
     trainer = fitting.make_trainer(chosen, categories, Devices(), checkpoint)

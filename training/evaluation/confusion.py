@@ -3,12 +3,12 @@
 import numpy as np
 
 from nonlocal_tf import pictures
-from training import files
-from training.errors import UserError
-from training.evaluation import metrics
-from training.evaluation.video_scores import VideoScores
-from training.remote import Path
-from training.reporting import plots
+
+from ..io import atomic_files, plots
+from ..io.remote import Path
+from ..io.user_error import UserError
+from . import metrics
+from .video_scores import VideoScores
 
 # From dark blue over grey to yellow, ever lighter: colour-blind people see the
 # same order (Nunez et al., Optimizing colormaps with consideration for color
@@ -38,7 +38,7 @@ def write(path: Path, scored: VideoScores) -> str:
         content = png(shares(scored), [str(c) for c in scored.classes])
     except UserError as error:
         return f"No confusion.png: {error}"
-    files.write_bytes(path, content)
+    atomic_files.write_bytes(path, content)
     return f"Picture written to {path}"
 
 

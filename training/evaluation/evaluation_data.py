@@ -9,16 +9,16 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from training import recipe_text
-from training.data import DATASETS, Dataset, dataset_of, file_rows, folder
-from training.data import listing as listings
-from training.data.datasets import DatasetInfo
-from training.data.listing import Listing, Video
-from training.data.videos import INSTEAD, VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig, Recipe, SamplingConfig
-from training.remote import is_url
-from training.run_folder import RunFolder
+from ..data import DATASETS, Dataset, dataset_of, file_rows, folder
+from ..data import listing as listings
+from ..data.datasets import DatasetInfo
+from ..data.listing import Listing, Video
+from ..data.videos import INSTEAD, VideoDataset
+from ..io.remote import is_url
+from ..io.user_error import UserError
+from ..recipes import overrides
+from ..recipes.schema import DataConfig, Recipe, SamplingConfig
+from ..runs.run_folder import RunFolder
 
 # Data sets whose data.classes is a file with a name for each label.
 NUMBERED = (
@@ -77,7 +77,7 @@ def _with(recipe: Recipe, settings: Sequence[str]) -> Recipe:
                 "A test takes --set data.FIELD=VALUE and --set dataset=NAME, "
                 f"for the data alone. Received: --set {setting}"
             )
-    return recipe_text.override(recipe, settings)
+    return overrides.override(recipe, settings)
 
 
 def _read(

@@ -10,10 +10,10 @@ import json
 
 import numpy as np
 
-from training import files, json_text
-from training.errors import UserError
-from training.evaluation import video_scores
-from training.remote import Path
+from ..io import atomic_files, json_text
+from ..io.remote import Path
+from ..io.user_error import UserError
+from . import video_scores
 
 STATE = "scored.json"
 SCORES = "scores.npz"
@@ -75,7 +75,7 @@ class Parts:
         remove_parts(folder)
         for name in (SCORES, METRICS, CONFUSION, BAD_VIDEOS):
             (folder / name).unlink(missing_ok=True)
-        files.write_text(folder / STATE, json.dumps(settings, indent=2))
+        atomic_files.write_text(folder / STATE, json.dumps(settings, indent=2))
 
     @property
     def scores_path(self) -> Path:
@@ -97,7 +97,7 @@ class Parts:
     def write(self, number: int, part: Part) -> None:
         """Keeps a part."""
         content = video_scores.packed(**vars(part))
-        files.write_bytes(self._path(number), content)
+        atomic_files.write_bytes(self._path(number), content)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"part_{number:05d}.npz"

@@ -11,16 +11,17 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from training import run_folder, table
-from training.data import Dataset
-from training.data.listing import Video
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.evaluation.score_parts import PART_VIDEOS, Part, Parts
-from training.evaluation.video_scores import VideoScores
-from training.evaluation.view_network import Step
-from training.progress import Progress
-from training.recipe import ViewsConfig
+from ..data import Dataset
+from ..data.listing import Video
+from ..data.videos import VideoDataset
+from ..io import tables
+from ..io.progress import Progress
+from ..io.user_error import UserError
+from ..recipes.schema import ViewsConfig
+from ..runs import run_folder
+from .score_parts import PART_VIDEOS, Part, Parts
+from .video_scores import VideoScores
+from .view_network import Step
 
 
 def score_videos(
@@ -221,7 +222,7 @@ def score_examples(step: Step, dataset: Dataset, split: str) -> VideoScores:
 
 def in_words(views: ViewsConfig) -> str:
     """What is looked at of each video."""
-    clips = table.number_of(views.clips, "clip")
+    clips = tables.number_of(views.clips, "clip")
     crops = {0: "whole frames", 1: "1 crop", 3: "3 crops"}[views.crops]
     of = f" of {views.crop_px} px" if views.crops else ""
     return (

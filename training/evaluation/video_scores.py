@@ -22,10 +22,12 @@ from typing import Any
 import numpy as np
 
 from nonlocal_tf.weights.errors import CheckpointError
-from training import checkpoint_arrays, files, finite, json_text, table
-from training.errors import UserError
-from training.evaluation import metrics
-from training.remote import Path
+
+from ..io import atomic_files, json_text, tables
+from ..io.remote import Path
+from ..io.user_error import UserError
+from ..loop import checkpoint_arrays, finite
+from . import metrics
 
 ARRAYS = ("scores", "labels", "ok", "paths", "reasons", "classes")
 
@@ -74,7 +76,9 @@ def save(path: Path, scored: VideoScores) -> None:
         if field.name not in ARRAYS
     }
     arrays = {name: getattr(scored, name) for name in ARRAYS}
-    files.write_bytes(path, packed(about=np.array(json.dumps(about)), **arrays))
+    atomic_files.write_bytes(
+        path, packed(about=np.array(json.dumps(about)), **arrays)
+    )
 
 
 def load(path: Path) -> VideoScores:
@@ -130,8 +134,8 @@ def unpacked(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is damaged.
     """
-    if files.is_endless(path):
-        raise ValueError(f"{path} cannot be read: {files.ENDLESS}.")
+    if atomic_files.is_endless(path):
+        raise ValueError(f"{path} cannot be read: {atomic_files.ENDLESS}.")
     try:
         with path.open("rb") as file:
             checkpoint_arrays.check(file)
@@ -270,7 +274,7 @@ def guessing(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     if not found.get("chance"):  # of an older result
         return []
-    chance = table.percent(found["chance"])
+    chance = tables.percent(found["chance"])
     if found.get("mean_average_precision") is not None:
         return [("chance (random scores)", chance)]
     name, share = found.get("majority_class"), found.get("majority_share")
@@ -280,7 +284,10 @@ def guessing(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         name = f"{name[: NAME_LETTERS - 1]}…"
     return [
         (f"chance (1 of {round(1 / found['chance'])} classes)", chance),
-        ("majority class", f"{table.percent(share)} by always saying {name!r}"),
+        (
+            "majority class",
+            f"{tables.percent(share)} by always saying {name!r}",
+        ),
     ]
 
 
@@ -298,13 +305,13 @@ def render(found: dict[str, Any]) -> str:
             continue
         of_listed = found.get(f"{key}_of_listed")
         if read == listed or of_listed is None:
-            rows.append((name, table.percent(found[key])))
+            rows.append((name, tables.percent(found[key])))
             continue
-        rows.append((f"{name} of the {read} read", table.percent(found[key])))
+        rows.append((f"{name} of the {read} read", tables.percent(found[key])))
         rows.append(
             (
                 f"{name} of all {listed} listed, the others as wrong",
-                table.percent(of_listed),
+                tables.percent(of_listed),
             )
         )
     rows += guessing(found)
@@ -317,7 +324,7 @@ def render(found: dict[str, Any]) -> str:
     rows.append(("computing", f"{found['computing_seconds']:.1f} s"))
     if found["videos_per_second"] is not None:
         rows.append(("examples a second", f"{found['videos_per_second']:.2f}"))
-    return table.render(rows)
+    return tables.render(rows)
 
 
 def _unlabelled(found: dict[str, Any]) -> str:
@@ -326,5 +333,5 @@ def _unlabelled(found: dict[str, Any]) -> str:
     counted = found["mean_average_precision_with_unlabelled"]
     return (
         f"{found['unlabelled']}, left out of average precision as in the data "
-        f"set's own script ({table.percent(counted)} with them)"
+        f"set's own script ({tables.percent(counted)} with them)"
     )

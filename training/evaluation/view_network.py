@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf import models, preprocess
-from training import run_model
-from training.data import Dataset
-from training.data.datasets import DatasetInfo
-from training.errors import UserError
-from training.recipe import Recipe, ViewsConfig
+
+from ..data import Dataset
+from ..data.datasets import DatasetInfo
+from ..io.user_error import UserError
+from ..recipes.schema import Recipe, ViewsConfig
+from ..runs import run_model
 
 Step = Callable[[np.ndarray], np.ndarray]
 

@@ -4,10 +4,11 @@ import argparse
 import dataclasses
 
 from nonlocal_tf.choices import unknown
-from training.data import sampling as samples
-from training.errors import UserError
-from training.evaluation.metrics import POOLS
-from training.recipe import Recipe, SamplingConfig, ViewsConfig
+
+from ..data import sampling as samples
+from ..io.user_error import UserError
+from ..recipes.schema import Recipe, SamplingConfig, ViewsConfig
+from .metrics import POOLS
 
 CROPS = (1, 3)
 

@@ -14,14 +14,14 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from training.data import clips, decode, video_views
-from training.data import sampling as samples
-from training.data.decode import VideoIndex
-from training.data.frame_times import FrameTimes
-from training.data.sources import VideoError
-from training.data.video_limits import Limits
-from training.errors import UserError
-from training.recipe import SamplingConfig, ViewsConfig
+from ..data import clips, decode, video_views
+from ..data import sampling as samples
+from ..data.decode import VideoIndex
+from ..data.frame_times import FrameTimes
+from ..data.sources import VideoError
+from ..data.video_limits import Limits
+from ..io.user_error import UserError
+from ..recipes.schema import SamplingConfig, ViewsConfig
 
 MAX_CLIPS = 60
 # Where a file does not say how many frames a second it has.

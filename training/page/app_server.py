@@ -21,10 +21,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from training.errors import UserError
-from training.page import app_session, app_upload
-from training.page.app_session import Session
-from training.page.app_upload import Refused
+from ..io.user_error import UserError
+from . import app_session, app_upload
+from .app_session import Session
+from .app_upload import Refused
 
 PAGE = pathlib.Path(__file__).with_name("app.html")
 ADDRESS = "127.0.0.1"

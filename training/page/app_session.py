@@ -11,13 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.look import Look
-from training.data import Dataset, clips, dataset_of
-from training.data.video_limits import Limits
-from training.errors import UserError
-from training.page import app_films, app_upload
-from training.page.app_films import Film, Progress
-from training.page.app_upload import Refused
-from training.serving.saved_model import SavedModel
+
+from ..data import Dataset, clips, dataset_of
+from ..data.video_limits import Limits
+from ..exporting.saved_model import SavedModel
+from ..io.user_error import UserError
+from . import app_films, app_upload
+from .app_films import Film, Progress
+from .app_upload import Refused
 
 TOP = 5
 STRONGEST = 5

@@ -22,7 +22,8 @@ from typing import BinaryIO
 import numpy as np
 
 from nonlocal_tf.choices import unknown
-from training.data import clips, video_names
+
+from ..data import clips, video_names
 
 CHUNK_BYTES = 1 << 16
 HEAD_BYTES = 1 << 20  # as far as FFmpeg looks to see what a file is

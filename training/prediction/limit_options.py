@@ -3,8 +3,8 @@
 import argparse
 import dataclasses
 
-from training import cli
-from training.data.video_limits import Limits
+from ..data.video_limits import Limits
+from ..io import cli
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

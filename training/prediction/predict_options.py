@@ -3,15 +3,14 @@
 import argparse
 from collections.abc import Sequence
 
-from training import cli
-from training.data import clips
-from training.errors import UserError
-from training.evaluation import scoring, view_options
-from training.prediction import limit_options
-from training.prediction.predictor import Predictor
-from training.prediction.video_inputs import Input
-from training.recipe import Recipe, ViewsConfig
-from training.reporting import plots
+from ..data import clips
+from ..evaluation import scoring, view_options
+from ..io import cli, plots
+from ..io.user_error import UserError
+from ..recipes.schema import Recipe, ViewsConfig
+from . import limit_options
+from .predictor import Predictor
+from .video_inputs import Input
 
 EXAMPLE = "python -m training.predict --model savedmodels/digits_nl --sample 0"
 TOP = 5

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from training import outputs, quoting, remote
-from training.errors import UserError
-from training.prediction.predictions import Prediction
-from training.remote import Path
+from ..io import outputs, quoting, remote
+from ..io.remote import Path
+from ..io.user_error import UserError
+from .predictions import Prediction
 
 KINDS = (".json", ".csv")
 

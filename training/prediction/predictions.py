@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from training.data import sampling as samples
-from training.data.sources import VideoError
-from training.errors import UserError
-from training.prediction import timeline
-from training.prediction.predictor import Predictor
-from training.prediction.timeline import Timeline
-from training.prediction.video_inputs import Input
-from training.progress import Progress
+from ..data import sampling as samples
+from ..data.sources import VideoError
+from ..io.progress import Progress
+from ..io.user_error import UserError
+from . import timeline
+from .predictor import Predictor
+from .timeline import Timeline
+from .video_inputs import Input
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,22 +5,23 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from training import remote, run_model
-from training.data import DATASETS, clips, dataset_of
-from training.data import sampling as samples
-from training.data.datasets import Example
-from training.data.sources import VideoError
-from training.data.video_limits import Limits
-from training.data.video_views import VideoViews
-from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.evaluation import metrics, scoring, view_network, view_options
-from training.evaluation.view_network import Step
-from training.prediction.video_inputs import Input
-from training.recipe import Recipe, SamplingConfig, ViewsConfig
-from training.remote import Path
-from training.run_folder import RunFolder
-from training.serving.saved_model import SavedModel
+from ..data import DATASETS, clips, dataset_of
+from ..data import sampling as samples
+from ..data.datasets import Example
+from ..data.sources import VideoError
+from ..data.video_limits import Limits
+from ..data.video_views import VideoViews
+from ..data.videos import VideoDataset
+from ..evaluation import metrics, scoring, view_network, view_options
+from ..evaluation.view_network import Step
+from ..exporting.saved_model import SavedModel
+from ..io import remote
+from ..io.remote import Path
+from ..io.user_error import UserError
+from ..recipes.schema import Recipe, SamplingConfig, ViewsConfig
+from ..runs import run_model
+from ..runs.run_folder import RunFolder
+from .video_inputs import Input
 
 BATCH = 8  # views that the network takes at once
 # What is looked at of each video, given the recipe; None for one clip.

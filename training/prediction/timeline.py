@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from training.data.sources import VideoError
-from training.evaluation import scoring
-from training.prediction.predictor import BATCH, Predictor
-from training.reporting import curves
+from ..data.sources import VideoError
+from ..evaluation import scoring
+from ..runs import curves
+from .predictor import BATCH, Predictor
 
 # More lines than looks would be hard to tell apart.
 DRAWN = len(curves.COLOURS)

@@ -4,9 +4,9 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 
-from training import remote
-from training.data import file_names, file_tree, listing, video_names
-from training.errors import UserError
+from ..data import file_names, file_tree, listing, video_names
+from ..io import remote
+from ..io.user_error import UserError
 
 # PyAV opens these itself; a web server lists no folders.
 WEB = ("http://", "https://")

@@ -1,16 +1,8 @@
 """The recipes that come with the project."""
 
-from training.recipe import RECIPES, get_recipe
-
 # Each of these fills the table with its own.
-from training.recipes import (
-    charades,
-    digits,
-    digits_ablations,
-    kinetics400,
-    slowfast,
-    videos,
-)
+from . import charades, digits, digits_ablations, kinetics400, slowfast, videos
+from .schema import RECIPES, get_recipe
 
 __all__ = [
     "RECIPES",

@@ -32,7 +32,8 @@ The paper's first numbers are of networks trained on "train" and tested on
 Neither has been run here.
 """
 
-from training.recipe import (
+from .published import estimated_hours, publish
+from .schema import (
     DataConfig,
     ModelConfig,
     NonLocalConfig,
@@ -42,7 +43,6 @@ from training.recipe import (
     SamplingConfig,
     ViewsConfig,
 )
-from training.recipes.published import estimated_hours, publish
 
 GPUS, STEPS, CROP_PX = 8, 200_000, 288
 LARGER = CROP_PX / 224

@@ -26,7 +26,7 @@ flash. What it does at other places is among the ablations in MODEL_ZOO.md.
 
 import dataclasses
 
-from training.recipe import (
+from .schema import (
     ModelConfig,
     NonLocalConfig,
     OptimizerConfig,

@@ -2,10 +2,10 @@
 
 Each recipe is `digits_nl` or `digits_i3d` with another network: schedule, data
 and image stage are the same. Which recipe is which row of the paper's tables
-is said in `training/ablation/ablation_tables.py`, which also has the rows that
+is said in `training/reproduce/ablation_tables.py`, which also has the rows that
 are recipes of `training/recipes/digits.py`.
 
-    python -m training.ablations --table 2a --seeds 0,1,2
+    python -m training.reproduce.ablations --table 2a --seeds 0,1,2
 
 Two CPU cores, four minutes a run; a block on stage 1, which is on 16x16 maps
 and so has sixteen times the pairs of positions, takes longer. All blocks start
@@ -20,13 +20,8 @@ within these steps with every seed; their settings were left as they are.
 import dataclasses
 from typing import Any
 
-from training.recipe import (
-    ModelConfig,
-    NonLocalConfig,
-    Recipe,
-    register_recipe,
-)
-from training.recipes import digits
+from . import digits
+from .schema import ModelConfig, NonLocalConfig, Recipe, register_recipe
 
 # Name: (description, network, what its blocks have other than digits_nl's).
 VARIANTS: dict[str, tuple[str, str, dict[str, Any]]] = {

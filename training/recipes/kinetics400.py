@@ -52,7 +52,8 @@ of the README were trained on: up to half a point less is expected of them.
 
 import dataclasses
 
-from training.recipe import (
+from .published import estimated_hours, publish
+from .schema import (
     DataConfig,
     ModelConfig,
     NonLocalConfig,
@@ -63,7 +64,6 @@ from training.recipe import (
     TrainingConfig,
     ViewsConfig,
 )
-from training.recipes.published import estimated_hours, publish
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ Their modules are tables; a row becomes a builder with a help text.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from training.recipe import STARTS, Recipe, register_recipe
+from .schema import STARTS, Recipe, register_recipe
 
 # Of one GPU, in float32. The sources say neither which GPUs they had nor how
 # long they took; this is about half of what one of 2017 can do at best.

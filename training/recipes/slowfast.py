@@ -32,7 +32,8 @@ None of these has been run here.
 
 import dataclasses
 
-from training.recipe import (
+from .published import estimated_hours, publish
+from .schema import (
     DataConfig,
     ModelConfig,
     NonLocalConfig,
@@ -43,7 +44,6 @@ from training.recipe import (
     TrainingConfig,
     ViewsConfig,
 )
-from training.recipes.published import estimated_hours, publish
 
 BATCH, GPUS = 64, 8
 EPOCH_STEPS = 234_643 // BATCH  # the rest of an epoch is dropped

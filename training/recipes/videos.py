@@ -25,7 +25,7 @@ not been run on a GPU.
 
 import dataclasses
 
-from training.recipe import (
+from .schema import (
     AUTO,
     DataConfig,
     ModelConfig,
@@ -42,7 +42,8 @@ from training.recipe import (
 def finetune() -> Recipe:
     """A small I3D with a block, on clips of 16 frames of 112 x 112.
 
-    Chosen on the tasks of `training.synthetic_videos`, with 24 videos a class:
+    Chosen on the tasks of `training.reproduce.synthetic_videos`, with 24 videos
+    a class:
 
     - An I3D, as a C2D gives clips and reversed clips the same scores. A maximum
       over all positions instead of the mean keeps things that are small.

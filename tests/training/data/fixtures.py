@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tests.training.data import record_files
 from training.data import DATASETS
 from training.data.listing import Listing
-from training.recipe import DataConfig
+from training.recipes.schema import DataConfig
 
 WriteVideo = Callable[[pathlib.Path], None]
 WriteFrames = Callable[[pathlib.Path, str, int, int], None]

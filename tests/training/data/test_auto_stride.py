@@ -9,10 +9,10 @@ from tests.training.data import films
 from training import train
 from training.data import auto_stride, dataset_of
 from training.data.sources import Probe
-from training.errors import UserError
-from training.recipe import AUTO, DataConfig, SamplingConfig
+from training.io.user_error import UserError
 from training.recipes import get_recipe
-from training.run_folder import RunFolder
+from training.recipes.schema import AUTO, DataConfig, SamplingConfig
+from training.runs.run_folder import RunFolder
 
 SIXTEEN = SamplingConfig(frames=16, frame_stride=AUTO)
 

@@ -5,8 +5,9 @@ import importlib.util
 import pytest
 
 from tests.training.data import made_videos
-from training.data import datasets, shards
-from training.errors import UserError
+from training import shards
+from training.data import datasets
+from training.io.user_error import UserError
 
 BEAM = importlib.util.find_spec("apache_beam") is not None
 needs_beam = pytest.mark.skipif(not BEAM, reason="needs apache-beam")

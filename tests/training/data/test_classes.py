@@ -3,7 +3,7 @@ import pytest
 from tests.training.data.fixtures import write
 from training.data import classes
 from training.data.listing import Video
-from training.errors import UserError
+from training.io.user_error import UserError
 
 
 def test_names_are_one_a_line(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from training.data import clips
-from training.errors import UserError
+from training.io.user_error import UserError
 
 
 def frames():

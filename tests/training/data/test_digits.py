@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from training.data import digits, load_dataset
-from training.errors import UserError
+from training.io.user_error import UserError
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.training.data.fixtures import touch
 from training.data import file_tree
-from training.errors import UserError
+from training.io.user_error import UserError
 
 
 def read(root):

@@ -8,8 +8,8 @@ from tests.training.data import fixtures
 from training.data import DATASETS
 from training.data.listing import SPLITS
 from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig
+from training.io.user_error import UserError
+from training.recipes.schema import DataConfig
 
 FORMATS = sorted(
     name for name, cls in DATASETS.items() if issubclass(cls, VideoDataset)

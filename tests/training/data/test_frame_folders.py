@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from tests.training.data import films
 from tests.training.data.test_videos import write_frames
-from training import image_bytes
 from training.data import jpegs, transforms
 from training.data.frame_folders import FrameFolders
 from training.data.listing import Video
 from training.data.sources import Probe, VideoError
 from training.data.video_limits import Limits
+from training.io import image_bytes
 
 
 def video(tmp_path, name="img_{:05}.jpg", first=1, count=9, frames=None):

@@ -4,7 +4,7 @@ import pytest
 
 from tests.training.data.fixtures import make, read, write
 from training.data.listing import Video
-from training.errors import UserError
+from training.io.user_error import UserError
 
 
 def test_classes_are_sorted_by_name_and_not_by_file(tmp_path):

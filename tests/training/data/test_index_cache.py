@@ -12,7 +12,7 @@ from training.data import decode, index_cache
 from training.data.index_cache import IndexCache
 from training.data.sources import VideoError
 from training.data.video_limits import Limits
-from training.errors import UserError
+from training.io.user_error import UserError
 
 
 @pytest.fixture

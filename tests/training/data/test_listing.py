@@ -4,7 +4,7 @@ import pytest
 
 from tests.training.data.fixtures import touch, write
 from training.data import listing
-from training.errors import UserError
+from training.io.user_error import UserError
 
 
 def test_lines_are_stripped_and_counted(tmp_path):

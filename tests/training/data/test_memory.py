@@ -9,7 +9,7 @@ import pytest
 
 from tests.training.data import films
 from training.data import load_dataset
-from training.recipe import DataConfig, SamplingConfig
+from training.recipes.schema import DataConfig, SamplingConfig
 
 ROOT = pathlib.Path(__file__).parent.parent.parent.parent
 CLIPS = 10_000

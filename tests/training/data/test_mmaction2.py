@@ -2,8 +2,8 @@ import pytest
 
 from tests.training.data.fixtures import make, read, write
 from training.data.listing import Video
-from training.errors import UserError
-from training.recipe import DataConfig
+from training.io.user_error import UserError
+from training.recipes.schema import DataConfig
 
 FORMATS = ["mmaction2", "mmaction2_frames", "mmaction2_frames_offset"]
 

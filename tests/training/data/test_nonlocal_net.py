@@ -2,8 +2,8 @@ import pytest
 
 from tests.training.data.fixtures import make, read, write
 from training.data.listing import Video
-from training.errors import UserError
-from training.recipe import DataConfig
+from training.io.user_error import UserError
+from training.recipes.schema import DataConfig
 
 
 def test_lists_and_names_with_quotes_in_them(tmp_path):

@@ -5,7 +5,7 @@ from tests.training.data.parts import part_of
 from training.data import load_dataset
 from training.data.pipeline import feed, padded, random_example
 from training.data.sources import Probe
-from training.recipe import SamplingConfig
+from training.recipes.schema import SamplingConfig
 
 
 def test_feed_normalises_and_keeps_order_labels_and_cardinality():

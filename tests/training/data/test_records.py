@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from tests.training.data import record_files
-from training import image_bytes
 from training.data import jpeg_windows, transforms
 from training.data.listing import Video
 from training.data.records import Records
 from training.data.sources import Probe, VideoError
+from training.io import image_bytes
 
 HEIGHT, WIDTH = 37, 53
 FRAMES = 5

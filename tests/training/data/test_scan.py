@@ -2,11 +2,11 @@
 
 import pytest
 
-from training import progress
 from training.data import BadVideo, scan
 from training.data.listing import Video
 from training.data.sources import Probe, VideoError
-from training.errors import UserError
+from training.io import progress
+from training.io.user_error import UserError
 
 
 class Source:

@@ -2,8 +2,8 @@ import pytest
 
 from tests.training.data.fixtures import write
 from training.data import settings
-from training.errors import UserError
-from training.recipe import DataConfig
+from training.io.user_error import UserError
+from training.recipes.schema import DataConfig
 
 
 def test_lists_that_are_given_are_read_in_the_order_of_splits(tmp_path):

@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from tests.training.data import made_videos, record_files
-from training import image_bytes
 from training.data import (
     decode,
     records,
@@ -18,6 +17,7 @@ from training.data import (
 )
 from training.data.listing import Listing, Span, Video
 from training.data.sources import VideoError
+from training.io import image_bytes
 
 
 def task_of(videos, folder, source="videos", **settings):

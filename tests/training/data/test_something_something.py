@@ -2,7 +2,7 @@ import pytest
 
 from tests.training.data.fixtures import make, read, write
 from training.data.listing import Video
-from training.errors import UserError
+from training.io.user_error import UserError
 
 
 def test_classes_of_version_2_are_in_the_order_of_labels(tmp_path):

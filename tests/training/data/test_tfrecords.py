@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tests.training.data import record_files
 from training.data import tfrecords
-from training.errors import UserError
+from training.io.user_error import UserError
 
 CONTENTS = [b"eleven byte", b"", bytes(range(256)) * 300]
 

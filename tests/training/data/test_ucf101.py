@@ -4,7 +4,7 @@ import pytest
 
 from tests.training.data.fixtures import make, read, write
 from training.data.listing import Video
-from training.errors import UserError
+from training.io.user_error import UserError
 
 
 def test_labels_count_from_one_in_the_list_and_from_zero_here(tmp_path):

@@ -16,8 +16,8 @@ from tests.training.data import films
 from training.data import decode, video_container
 from training.data.sources import VideoError
 from training.data.video_limits import Limits
-from training.errors import UserError
-from training.recipe import DataConfig
+from training.io.user_error import UserError
+from training.recipes.schema import DataConfig
 
 LISTS = {
     "concat": "ffconcat version 1.0\nfile '{film}'\n",

@@ -9,7 +9,7 @@ from training.data import sampling as samples
 from training.data import video_views as looks
 from training.data.sources import VideoError
 from training.data.video_views import VideoViews
-from training.recipe import DataConfig, SamplingConfig, ViewsConfig
+from training.recipes.schema import DataConfig, SamplingConfig, ViewsConfig
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 SAMPLING = SamplingConfig(

@@ -13,8 +13,8 @@ from tests.training.data import films, fixtures
 from training.data import DATASETS, decode, load_dataset, transforms
 from training.data.listing import Listing, Span, Video
 from training.data.videos import VideoDataset
-from training.errors import UserError
-from training.recipe import DataConfig, SamplingConfig, ViewsConfig
+from training.io.user_error import UserError
+from training.recipes.schema import DataConfig, SamplingConfig, ViewsConfig
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 SMALL = SamplingConfig(

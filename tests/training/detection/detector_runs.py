@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tests.training.detection import small_detector
-from training import checkpoints, optimizers
-from training.run_folder import RunFolder
-from training.steps import Signals
+from training.loop import checkpointing, optimizers
+from training.loop.train_step import Signals
+from training.runs.run_folder import RunFolder
 
 STEPS = 4
 
@@ -60,12 +60,12 @@ def resumed(folder):
     small_detector.fit(first, found, 0, 2)
     run = RunFolder(folder / "run")
     run.checkpoints.mkdir(parents=True)
-    checkpoints.save(first, run, [], step=2)
+    checkpointing.save(first, run, [], step=2)
     second = small_detector.trainer(sgd(), untimed)
     second.detector.rpn.layers[1].kernel.assign_add(
         keras.ops.ones_like(second.detector.rpn.layers[1].kernel)
     )
-    checkpoints.restore(second, checkpoints.latest(run))
+    checkpointing.restore(second, checkpointing.latest(run))
     small_detector.fit(second, found, 2, STEPS)
     for one, two in zip(whole.variables, second.variables, strict=True):
         np.testing.assert_array_equal(one, two, err_msg=one.path)

@@ -3,10 +3,10 @@
 import keras
 
 from nonlocal_tf.detection import DetectorConfig, MaskRCNN, TrainingConfig
-from tests.training.detection import composites
-from training.detection import annotations, batches
-from training.detection.detector_trainer import DetectorTrainer
-from training.steps import Signals
+from tests.training.reproduce import made_composites
+from training.coco import annotations, batches
+from training.loop.detector_trainer import DetectorTrainer
+from training.loop.train_step import Signals
 
 CONFIG = DetectorConfig(
     num_classes=3,
@@ -38,7 +38,7 @@ SEED = 1
 
 def data_in(folder, count=6):
     """Annotations of a set that is written to a folder."""
-    path = composites.write(folder, count)
+    path = made_composites.write(folder, count)
     return annotations.read(path, str(folder))
 
 

@@ -1,6 +1,6 @@
 """Settings that make a run of the recipe "small" take seconds."""
 
-from tests.training.detection import composites
+from tests.training.reproduce import made_composites
 
 SETTINGS = (
     "pictures.canvas_px=64,96",
@@ -29,7 +29,7 @@ SETTINGS = (
 def options(folder, *more, validation=False):
     """Of the command, on pictures that are written to a folder."""
     folder.mkdir(exist_ok=True)
-    path = composites.write(folder, 3)
+    path = made_composites.write(folder, 3)
     settings = [f"data.train={path}", f"data.pictures={folder}"]
     if validation:
         settings.append(f"data.validation={path}")

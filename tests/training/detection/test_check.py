@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.detection import composites
-from training import cli
+from tests.training.reproduce import made_composites
 from training.detection import check
+from training.io import cli
 
 
 @pytest.fixture
 def options(tmp_path):
-    path = composites.write(tmp_path, 3)
+    path = made_composites.write(tmp_path, 3)
     return [f"--annotations={path}", f"--pictures={tmp_path}"]
 
 

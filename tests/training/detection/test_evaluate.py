@@ -3,9 +3,9 @@
 import pytest
 
 from tests.detection import test_infer
-from tests.training.detection import composites
-from training import cli
+from tests.training.reproduce import made_composites
 from training.detection import evaluate
+from training.io import cli
 
 pytest.importorskip("pycocotools")
 
@@ -13,7 +13,7 @@ pytest.importorskip("pycocotools")
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
     folder = tmp_path_factory.mktemp("set")
-    path = composites.write(folder, 2)
+    path = made_composites.write(folder, 2)
     weights, _ = test_infer.written(
         folder, "torchvision", "keypointrcnn_resnet50_fpn"
     )

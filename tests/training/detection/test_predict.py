@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from nonlocal_tf.detection import Detections, MaskRCNN
 from tests.detection import tiny
-from training import cli, remote
-from training.detection import coco_names, predict, run_lengths, trained
+from training.coco import coco_names, run_lengths
+from training.detection import predict, trained
+from training.io import cli, remote
 
 NAME = "tiny_keypoint_rcnn"
 

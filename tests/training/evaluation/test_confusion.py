@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.training.evaluation.test_video_scores import made
-from tests.training.reporting import texts
+from tests.training.runs import texts
 from training.evaluation import confusion
 
 

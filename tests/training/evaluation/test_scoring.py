@@ -9,12 +9,13 @@ from nonlocal_tf import create_model, preprocess
 from tests.training import view_runs
 from tests.training.data import films
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
-from training import evaluate, run_model
+from training import evaluate
 from training.data import dataset_of, load_dataset
-from training.errors import UserError
 from training.evaluation import scoring, video_scores
 from training.evaluation.score_parts import Parts
-from training.recipe import ViewsConfig
+from training.io.user_error import UserError
+from training.recipes.schema import ViewsConfig
+from training.runs import run_model
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 # The pixels are the same; what is left is float32 in the networks.

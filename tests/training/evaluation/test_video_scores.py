@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tests.training.evaluation.test_metrics import charades_like, official
-from training.errors import UserError
 from training.evaluation import video_scores
 from training.evaluation.video_scores import VideoScores
+from training.io.user_error import UserError
 
 
 def made(scores, labels, ok=None, pool="mean"):

@@ -11,7 +11,7 @@ from tests.training.data import films
 from training.data import sampling as samples
 from training.data.decode import VideoIndex
 from training.data.video_views import VideoViews
-from training.errors import UserError
+from training.io.user_error import UserError
 from training.page import app_films
 
 

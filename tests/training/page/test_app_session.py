@@ -9,11 +9,11 @@ import pytest
 
 from tests.training import app_models
 from training import app
-from training.errors import UserError
+from training.exporting.saved_model import SavedModel
+from training.io.user_error import UserError
 from training.page import app_films, app_session
 from training.page.app_session import Session
 from training.page.app_upload import Refused
-from training.serving.saved_model import SavedModel
 
 
 @pytest.fixture(scope="module")

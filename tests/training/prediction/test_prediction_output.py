@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from training.errors import UserError
+from training.io.user_error import UserError
 from training.prediction import prediction_output as output
 from training.prediction.predictions import Prediction
 from training.prediction.timeline import Timeline

@@ -10,8 +10,8 @@ from training.prediction import timeline
 from training.prediction.predictor import Predictor
 from training.prediction.timeline import Timeline
 from training.prediction.video_inputs import Input
-from training.recipe import SamplingConfig
-from training.reporting import curves
+from training.recipes.schema import SamplingConfig
+from training.runs import curves
 
 SAMPLING = SamplingConfig(
     frames=3,

@@ -13,9 +13,15 @@ import nonlocal_tf as nl
 from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.models import registry, specs
 from tests.models.tiny import without_weights
-from training import block_places, run_model
-from training.recipes import RECIPES, charades, get_recipe, kinetics400
+from training.recipes import (
+    RECIPES,
+    block_placement,
+    charades,
+    get_recipe,
+    kinetics400,
+)
 from training.recipes import slowfast as slowfast_recipes
+from training.runs import run_model
 
 FIVE_50 = {"res3": (1, 3), "res4": (1, 3, 5)}
 FIVE_101 = {"res3": (1, 3), "res4": (6, 13, 20)}
@@ -90,7 +96,9 @@ def places_of(recipe):
     """After which residual blocks the recipe asks for non-local ones."""
     spec = registry.MODELS[recipe.model.name].args[0]
     block = recipe.model.nonlocal_block
-    chosen = block_places.read(block.places) if block and block.places else {}
+    chosen = (
+        block_placement.read(block.places) if block and block.places else {}
+    )
     if isinstance(chosen, str):
         spec = spec.with_one_block(chosen)
     elif chosen:

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 
-from training import schedules
+from training.loop import schedules
 from training.recipes import RECIPES, get_recipe
 
 # recipes: batch, steps, the first step of each rate

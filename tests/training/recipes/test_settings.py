@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from training.recipe import ViewsConfig
 from training.recipes import RECIPES, get_recipe, published
+from training.recipes.schema import ViewsConfig
 
 PAPERS = [n for n in RECIPES if get_recipe(n).reference is not None]
 KINETICS = [n for n in PAPERS if n.startswith("k400")]

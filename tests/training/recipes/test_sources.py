@@ -8,15 +8,16 @@ import re
 
 import pytest
 
-from training import catalogue, model_zoo
-from training.recipe import SamplingConfig, ViewsConfig
 from training.recipes import (
     RECIPES,
+    catalogue,
     charades,
     get_recipe,
     kinetics400,
     slowfast,
 )
+from training.recipes.schema import SamplingConfig, ViewsConfig
+from training.reproduce import model_zoo
 
 README = pathlib.Path(__file__).parents[3] / "README.md"
 

@@ -1,0 +1,100 @@
+"""What was found is seen on the picture."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nonlocal_tf.detection import Detections
+from tests.pictures import lettering
+from training.coco import drawing
+from training.coco.annotations import Category
+
+pytest.importorskip("PIL")
+CATEGORIES = (Category(1, "dog"), Category(2, "crane", ("a", "b"), ((1, 2),)))
+
+
+def drawn(found, least_score=0.5):
+    image = np.full((60, 80, 3), 100, "uint8")
+    content = drawing.png(image, found, CATEGORIES, least_score)
+    return tf.io.decode_png(content).numpy()
+
+
+def found_of(scores, label=1, **more):
+    boxes = np.float32([[10, 20, 40, 50], [50, 20, 70, 50]])[: len(scores)]
+    labels = np.full(len(scores), label, "int32")
+    return Detections(boxes, labels, np.float32(scores), **more)
+
+
+def test_a_box_has_the_colour_of_its_class():
+    picture = drawn(found_of([0.9]))
+    for x, y in ((10, 35), (40, 35), (25, 50)):
+        assert tuple(picture[y, x]) == drawing.colour_of(1)
+    assert tuple(picture[35, 25]) == (100, 100, 100)
+
+
+def test_what_is_below_the_score_is_not_drawn():
+    picture = drawn(found_of([0.9, 0.4]))
+    assert (picture[22:, 45:] == 100).all()  # below the name of the other
+
+
+def test_a_mask_is_tinted():
+    masks = np.zeros((1, 60, 80), bool)
+    masks[0, 30:40, 20:30] = True
+    picture = drawn(found_of([0.9], masks=masks))
+    colour = np.array(drawing.colour_of(1))
+    expected = 100 + drawing.MASK_SHARE * (colour - 100)
+    np.testing.assert_allclose(picture[35, 25], expected, atol=0.51)
+    assert tuple(picture[45, 25]) == (100, 100, 100)
+
+
+def test_seen_keypoints_are_joined_and_others_are_not_drawn():
+    points = np.float32([[[15, 40, 1], [35, 40, 1]]])
+    both = found_of([0.9], 2, keypoints=points, keypoint_scores=np.ones((1, 2)))
+    picture = drawn(both)
+    assert tuple(picture[40, 25]) == (255, 255, 0)
+    assert tuple(picture[40, 15]) == (255, 0, 255)
+    one = found_of(
+        [0.9], 2, keypoints=points, keypoint_scores=np.float32([[1, -1]])
+    )
+    picture = drawn(one)
+    assert tuple(picture[40, 25]) == tuple(picture[40, 35]) == (100,) * 3
+
+
+def test_labels_have_colours_of_their_own():
+    colours = {drawing.colour_of(label) for label in range(1, 91)}
+    assert len(colours) > 80
+
+
+@pytest.mark.parametrize("size", [(9, 9), (32, 41), (60, 80), (300, 230)])
+def test_names_are_not_cut_or_over_another(size, monkeypatch):
+    names = [
+        "Übergrößenträger",
+        "cat",
+        "one with a very long name " * 3,
+        "日本",
+    ]
+    categories = [Category(n, name) for n, name in enumerate(names, start=1)]
+    rng = np.random.default_rng(3)
+    corners = rng.uniform(-4, 0.9, (40, 2)) * size[::-1]
+    boxes = np.concatenate([corners, corners + rng.uniform(2, 90, (40, 2))], 1)
+    labels = rng.integers(1, 5, 40)
+    detections = Detections(boxes, labels, np.linspace(1, 0.6, 40))
+    image = np.zeros((*size, 3), "uint8")
+    with lettering.recorded(monkeypatch) as texts:
+        drawing.png(image, detections, categories, 0.5)
+    lettering.check(texts)
+    assert texts or size == (9, 9)
+    assert not any("very long name one" in text for *_, text in texts)
+
+
+def test_a_name_keeps_its_accents():
+    shown = [
+        drawing.png(
+            np.zeros((60, 80, 3), "uint8"),
+            found_of([0.9]),
+            (Category(1, name),),
+            0.5,
+        )
+        for name in ("Tür", "Tur", "T?r")
+    ]
+    assert len(set(shown)) == 3

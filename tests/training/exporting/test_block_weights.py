@@ -1,0 +1,102 @@
+"""Where cells look, in TensorFlow, against what the layers say themselves."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import nonlocal_tf as nl
+from nonlocal_tf import visualize
+from tests.harness import normal
+from training.exporting import block_weights
+
+CLIP = (4, 11, 14, 3)
+QUERIES = np.array([[3, 10, 13], [1, 4, 7], [0, 0, 0]], "int32")
+
+
+def network(**block):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, None, None, 3))
+    x = keras.layers.Conv3D(6, (1, 3, 3), (1, 2, 2), padding="same")(inputs)
+    x = nl.NonLocalBlock(gamma_init=1.0, **block, name="first")(x)
+    x = keras.layers.Conv3D(5, (3, 1, 1), padding="same")(x)
+    x = nl.NonLocalBlock(name="last")(x)
+    return keras.Model(inputs, x)
+
+
+def looks(model, name):
+    clips = normal((len(QUERIES), *CLIP))
+    blocks = tf.constant([name] * len(QUERIES))
+    answer = block_weights.look(
+        block_weights.of_blocks(model), clips, blocks, tf.constant(QUERIES)
+    )
+    return clips, {key: value.numpy() for key, value in answer.items()}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {},
+        {"subsample": 2},
+        {"axes": "space", "pairwise": "gaussian"},
+        {"axes": "time", "pairwise": "dot_product"},
+        {"temporal_group_size": 2, "subsample": 2},
+        {"pairwise": "concatenation"},
+    ],
+    ids=str,
+)
+def test_weights_are_those_of_each_clip_by_itself(block):
+    model = network(**block)
+    clips, answer = looks(model, "first")
+    for i, (clip, query) in enumerate(zip(clips, QUERIES, strict=True)):
+        expected = nl.affinity(model, clip, tuple(query.tolist()), "first")
+        got = {key: value[i] for key, value in answer.items()}
+        assert tuple(got["cell"].tolist()) == expected.query
+        np.testing.assert_allclose(got["weights"], expected.weights, atol=1e-6)
+        np.testing.assert_array_equal(got["stride"], expected.cell)
+        np.testing.assert_array_equal(got["first"], expected.first)
+
+
+@pytest.mark.parametrize("size", [(2, 23, 30), (1, 24, 29), (3, 25, 33)])
+def test_the_cell_is_the_nearest_at_every_size(size):
+    model = nl.create_model("c2d_nl1_small", clip_shape=(None, None, None, 3))
+    clips = normal((size[2], *size, 3))
+    queries = [(x % size[0], (7 * x) % size[1], x) for x in range(size[2])]
+    answer = block_weights.look(
+        block_weights.of_blocks(model),
+        clips,
+        tf.constant([""] * len(queries)),
+        tf.constant(queries, tf.int32),
+    )
+    affinities = visualize.Affinities(model, clips[0])
+    expected = [
+        [
+            axis.cell_at(q + 0.5)
+            for axis, q in zip(affinities.axes, query, strict=True)
+        ]
+        for query in queries
+    ]
+    assert answer["cell"].numpy().tolist() == expected
+
+
+def test_no_name_is_the_last_block():
+    model = network()
+    weights, expected, first = (
+        looks(model, name)[1]["weights"] for name in ("", "last", "first")
+    )
+    np.testing.assert_array_equal(weights, expected)
+    assert np.abs(weights - first).max() > 1e-4
+
+
+def test_an_unknown_block_is_named_with_those_there_are():
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="(?s)first.*last.*third"
+    ):
+        looks(network(), "third")
+
+
+def test_clips_of_one_request_ask_for_one_block():
+    of = block_weights.of_blocks(network())
+    clips = normal((2, *CLIP))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="same block"):
+        block_weights.look(of, clips, tf.constant(["", "first"]), QUERIES[:2])

@@ -1,0 +1,103 @@
+"""Files for LiteRT and ONNX, which are asked by their own runtimes."""
+
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from training import export
+from training.exporting import export_file
+from training.exporting.saved_model import SavedModel
+from training.io import cli
+from training.io.user_error import UserError
+from training.runs.run_folder import RunFolder
+
+CLIPS = np.random.default_rng(3).integers(0, 256, (2, 8, 32, 32, 3), "uint8")
+
+
+def written(run, path, *arguments):
+    export.main([f"--workdir={run}", f"--out={path}", *arguments])
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("int8", marks=pytest.mark.slow)]
+)
+def test_tflite_answers_as_the_saved_model(tiny, tmp_path, dtype):
+    quantize = ["--quantize=int8"] if dtype == "int8" else []
+    content = written(tiny[0], tmp_path / "x.tflite", *quantize)
+    with pytest.warns(UserWarning, match="tf.lite.Interpreter is deprecated"):
+        lite = tf.lite.Interpreter(model_content=content)
+    runner = lite.get_signature_runner("serving_default")
+    got = [runner(clips=clip[None])["probabilities"][0] for clip in CLIPS]
+    np.testing.assert_allclose(
+        got, SavedModel(tiny[1]).probabilities(CLIPS), rtol=0, atol=1e-5
+    )
+
+
+def test_onnx_answers_as_the_saved_model(tiny, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    session = runtime.InferenceSession(written(tiny[0], tmp_path / "x.onnx"))
+    got = [session.run(None, {"clips": clip[None]})[0][0] for clip in CLIPS]
+    np.testing.assert_allclose(
+        got, SavedModel(tiny[1]).probabilities(CLIPS), rtol=0, atol=1e-5
+    )
+
+
+def test_the_names_of_the_classes_are_beside_it(tiny, tmp_path, capsys):
+    written(tiny[0], tmp_path / "x.tflite")
+    names = (tmp_path / "x.tflite.classes.txt").read_text().splitlines()
+    assert names == SavedModel(tiny[1]).classes
+    printed = capsys.readouterr().out
+    assert "probabilities of 8 validation examples, at most " in printed
+    licence = (tmp_path / "x.tflite.licence.md").read_text()
+    assert "random numbers" in licence
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("x.onnx", "int8"), ("x.tflite", "bfloat16")]
+)
+def test_what_a_format_has_not_is_an_error(tiny, tmp_path, name, dtype, capsys):
+    code = cli.run(
+        export.main,
+        [f"--workdir={tiny[0]}", f"--out={tmp_path / name}"]
+        + [f"--quantize={dtype}"],
+    )
+    assert code == 2 and dtype in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
+def test_an_onnx_file_that_cannot_be_asked_is_not_left(
+    tiny, tmp_path, monkeypatch
+):
+    pytest.importorskip("tf2onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    run = RunFolder(tiny[0])
+    with pytest.raises(UserError, match="need onnxruntime"):
+        export._export_file(run, tmp_path / "x.onnx", "float32")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_package_names_the_extra(tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(UserError, match="extra onnx"):
+        export._export_file(RunFolder(tiny[0]), tmp_path / "x.onnx", "float32")
+
+
+def test_every_format_is_named_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        export.main(["--help"])
+    printed = capsys.readouterr().out
+    assert all(suffix in printed for suffix in export_file.FORMATS)
+
+
+@pytest.mark.parametrize("suffix", ["", ".classes.txt", ".licence.md"])
+def test_files_of_the_user_stay(tiny, tmp_path, capsys, suffix):
+    path = tmp_path / f"x.tflite{suffix}"
+    path.write_bytes(b"theirs")
+    arguments = [f"--workdir={tiny[0]}", f"--out={tmp_path / 'x.tflite'}"]
+    assert cli.run(export.main, arguments) == 2
+    assert f"{path.name} exists" in capsys.readouterr().err
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"theirs"]

@@ -1,0 +1,91 @@
+"""The card of an export, beside what it is made from."""
+
+import dataclasses
+import re
+import shutil
+
+import pytest
+
+from training import export
+from training.exporting import model_card
+from training.exporting.saved_model import SavedModel
+from training.recipes import RECIPES
+from training.recipes.schema import DataConfig, ModelConfig
+from training.runs import report_sections
+from training.runs.provenance import Origin
+from training.runs.run_folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def card(tiny):
+    return (tiny[1] / model_card.CARD).read_text("utf-8")
+
+
+def test_it_has_every_signature_and_its_tensors(tiny, card):
+    for name, inputs in {
+        "serving_default": "`clips` uint8 (?, ?, ?, ?, 3)",
+        "serve_frames": "`frames_bytes` string (?, ?)",
+        "features": "`clips` uint8 (?, ?, ?, ?, 3)",
+        "attention": "`query` int32 (?, 3)",
+    }.items():
+        (row,) = (line for line in card.splitlines() if f"| `{name}` |" in line)
+        assert inputs in row
+    assert "`stage2_nonlocal`" in card
+
+
+def test_the_result_is_that_of_the_run(tiny, card):
+    result = RunFolder(tiny[0]).read_result()
+    assert f"| accuracy | {100 * result['accuracy']:.1f} % |" in card
+
+
+def test_it_says_how_far_from_keras_it_is_and_how_fast(card):
+    found = r"8 validation examples, .* from the run's \| (\S+) \|"
+    (error,) = re.findall(found, card)
+    assert float(error) < 1e-5
+    (seconds,) = re.findall(r"median of 5 \| (\S+) \|", card)
+    assert float(seconds) > 0
+
+
+def test_classes_data_and_licence_are_said(tiny, card):
+    classes = ", ".join(SavedModel(tiny[1]).classes)
+    assert f"10 classes and nothing else: {classes}." in card
+    assert "random numbers" in card
+
+
+def test_no_path_of_the_machine_is_in_it(tiny, card):
+    assert str(tiny[0].parent.parent) not in card
+
+
+def test_paths_of_data_and_weights_are_names_alone():
+    data = DataConfig(root="/home/me/films", train="s3://mine/a.csv?key=1")
+    model = ModelConfig("c2d_r50", weights="/home/me/i3d.pkl")
+    recipe = dataclasses.replace(RECIPES["finetune"](), data=data, model=model)
+    seen = model_card._without_folders(recipe)
+    assert (seen.data.root, seen.data.train) == ("films", "a.csv")
+    assert seen.data.test is None and seen.model.weights == "i3d.pkl"
+    assert "/home/me" not in report_sections.repeat(seen)
+
+
+def test_the_licence_of_the_authors_weights_is_in_it(tiny, tmp_path):
+    run = RunFolder(shutil.copytree(tiny[0] / "image_stage", tmp_path / "run"))
+    run.write_origins([Origin("i3d.pkl", "caffe2")])
+    path = export.export_run(run, tmp_path / "models")
+    text = (path / model_card.CARD).read_text("utf-8")
+    assert "**The authors' weights are CC-BY-NC 4.0: so is this model" in text
+
+
+@pytest.mark.slow
+def test_the_newest_versions_card_is_that_of_the_directory(tiny, tmp_path):
+    path = export.export_run(RunFolder(tiny[0]), tmp_path)
+    (tmp_path / model_card.CARD).unlink()  # as if killed before it was there
+    export.export_run(RunFolder(tiny[0]), tmp_path)
+    assert (tmp_path / model_card.CARD).read_text() == (
+        path / model_card.CARD
+    ).read_text()
+
+
+def test_a_card_of_images_speaks_of_images(tiny, tmp_path):
+    path = export.export_run(RunFolder(tiny[0] / "image_stage"), tmp_path)
+    text = (path / model_card.CARD).read_text("utf-8")
+    assert "`images` uint8 (?, ?, ?, 3)" in text
+    assert "serve_frames" not in text and "classes of images" in text

@@ -1,0 +1,165 @@
+"""SavedModels of detectors find what `detect` finds, without our code."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nonlocal_tf.detection import masks as pasting
+from tests.detection import tiny
+from tests.detection.test_detector import nearest
+from tests.training.exporting import test_image_sizes
+from training.coco import coco_names
+from training.detection import export
+from training.detection.trained import Trained
+from training.exporting import saved_model
+from training.io import remote
+
+# Each export traces the network twice.
+pytestmark = pytest.mark.slow
+# In a process that has TensorFlow alone.
+CLIENT = """
+import sys
+for name in ("nonlocal_tf", "training", "keras"):
+    sys.modules[name] = None
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+content = tf.io.read_file(sys.argv[2])
+found = model.signatures["serving_default"](tf.stack([content, content]))
+import numpy as np
+np.savez(sys.argv[3], **{name: value[1] for name, value in found.items()})
+"""
+
+
+def model_of(name):
+    given, _ = tiny.stored(name)
+    detector = tiny.detector(name)
+    config = detector.config
+    return Trained(
+        name,
+        detector,
+        coco_names.categories_of(config.num_classes, config.keypoints),
+        given["min_size"],
+        given["max_size"],
+    )
+
+
+def exported(name, tmp_path_factory):
+    """(the detector, what was exported of it)."""
+    model = model_of(name)
+    out = remote.as_path(str(tmp_path_factory.mktemp(name)))
+    return model, export.export(model, out / "versions")
+
+
+@pytest.fixture(scope="module")
+def of_masks(tmp_path_factory):
+    return exported("tiny_mask_rcnn", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def of_keypoints(tmp_path_factory):
+    return exported("tiny_keypoint_rcnn", tmp_path_factory)
+
+
+def picture(model, size=(100, 141)):
+    """The fixture's image, of another size."""
+    image = tiny.stored(model.origin)[1]["image"]
+    return np.ascontiguousarray(image[: size[0], : size[1]])
+
+
+def check(found, model, image):
+    """Whether they are what `detect` finds in a picture."""
+    expected = model.detect(image)
+    count = int(found["count"])
+    assert count == len(expected.boxes) > 0
+    assert not np.asarray(found["scores"])[count:].any()
+    at, distance = nearest(np.asarray(found["boxes"])[:count], expected.boxes)
+    assert len(set(at)) == count
+    # The same operations, which graphs put together; torch's own float32 is
+    # 0.02 from its float64 here.
+    assert distance.max() < 5e-3
+    np.testing.assert_allclose(
+        np.asarray(found["scores"])[at], expected.scores, rtol=0, atol=1e-4
+    )
+    np.testing.assert_array_equal(
+        np.asarray(found["labels"])[at], expected.labels
+    )
+    np.testing.assert_array_equal(found["size"], image.shape[:2])
+    if expected.masks is not None:
+        masks = np.asarray(found["masks"])[at]
+        boxes = np.asarray(found["boxes"])[at]
+        pasted = pasting.paste(masks, boxes, image.shape[:2])
+        is_mask = pasted >= pasting.THRESHOLD
+        # Pixels whose probability is near to the threshold.
+        assert (is_mask != expected.masks).mean() < 1e-4
+    if expected.keypoints is not None:
+        got = np.asarray(found["keypoints"])[at]
+        far = np.abs(got[..., :2] - expected.keypoints[..., :2]).max(-1)
+        # But for a map whose best two cells are as good, to rounding.
+        assert (far < 5e-3).mean() > 0.99
+        scores = expected.keypoint_scores
+        far = np.abs(got[..., 2] - scores).max()
+        assert far < 2e-4 * np.abs(scores).max()
+
+
+def test_pixels_are_looked_at_as_detect_does(of_keypoints):
+    model, path = of_keypoints
+    loaded = tf.saved_model.load(str(path))
+    for size in ((100, 141), (128, 90)):
+        image = picture(model, size)
+        found = loaded.signatures["serve_pixels"](tf.constant(image))
+        check(found, model, image)
+
+
+def test_bytes_are_looked_at_without_our_code_and_keras(of_masks, tmp_path):
+    model, path = of_masks
+    image = picture(model)
+    (tmp_path / "a.png").write_bytes(tf.io.encode_png(image).numpy())
+    found = tmp_path / "found.npz"
+    command = [sys.executable, "-c", CLIENT, path, tmp_path / "a.png", found]
+    subprocess.run(list(map(str, command)), check=True, cwd=tmp_path)
+    check(np.load(found), model, image)
+
+
+def test_weights_are_there_once(of_masks):
+    model, path = of_masks
+    weights = sum(w.numpy().nbytes for w in model.detector.weights)
+    names = tf.train.list_variables(str(path / "variables" / "variables"))
+    stored = sum(
+        4 * np.prod(shape, dtype=int)
+        for name, shape in names
+        if name.endswith("VARIABLE_VALUE")
+    )
+    assert stored == weights
+    size = sum(f.stat().st_size for f in (path / "variables").iterdir())
+    assert size < 1.1 * weights + 20_000  # names of the index
+
+
+def test_classes_are_beside_it(of_keypoints):
+    model, path = of_keypoints
+    names = (path / "assets" / saved_model.CLASSES).read_text().splitlines()
+    assert names == [one.name for one in model.categories]
+    rows = json.loads((path / "assets" / saved_model.CATEGORIES).read_text())
+    assert [row["name"] for row in rows] == names
+
+
+def test_the_next_export_is_the_next_version(of_masks):
+    model, path = of_masks
+    again = export.export(model, path.parent, "bfloat16")
+    assert (path.name, again.name) == ("1", "2")
+    size, smaller = (
+        sum(f.stat().st_size for f in (one / "variables").iterdir())
+        for one in (path, again)
+    )
+    assert smaller < 0.7 * size
+
+
+def test_an_image_that_states_too_many_pixels_is_refused(of_masks):
+    serve = tf.saved_model.load(str(of_masks[1])).signatures["serving_default"]
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="at most 67108864"
+    ):
+        serve(tf.constant([test_image_sizes.huge_jpeg()]))

@@ -1,0 +1,298 @@
+import dataclasses
+import errno
+import json
+import math
+import os
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+from training.io.user_error import UserError
+from training.loop import checkpointing
+from training.loop.trainer import MovingAverage
+from training.recipes import get_recipe
+from training.runs.run_folder import RunFolder
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    with run.opened(get_recipe("digits_c2d")):
+        yield run
+
+
+def make_model():
+    """A model with weights, optimizer state and a random generator."""
+    inputs = keras.Input((5,))
+    x = keras.layers.Dropout(0.5)(keras.layers.Dense(7)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
+    return model
+
+
+def fit(model, steps=3):
+    rng = np.random.default_rng(0)
+    model.fit(
+        rng.standard_normal((steps * 4, 5)),
+        rng.standard_normal((steps * 4, 2)),
+        batch_size=4,
+        shuffle=False,
+        verbose=0,
+    )
+
+
+def rows(count):
+    return [{"epoch": epoch + 1, "loss": 0.5} for epoch in range(count)]
+
+
+def assert_equal_weights(first, second):
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_there_is_none_at_first(run):
+    assert checkpointing.latest(run) is None
+
+
+def test_training_goes_on_exactly(run):
+    straight = make_model()
+    fit(straight)
+    checkpointing.save(straight, run, rows(1))
+    fit(straight)
+    resumed = make_model()
+    checkpointing.restore(resumed, checkpointing.latest(run))
+    fit(resumed)
+    assert_equal_weights(straight, resumed)
+    assert int(resumed.optimizer.iterations) == 6
+
+
+def test_history_is_kept(run):
+    checkpointing.save(make_model(), run, rows(2))
+    latest = checkpointing.latest(run)
+    assert (latest.epoch, latest.history) == (2, rows(2))
+
+
+@pytest.mark.parametrize("epochs", [(1, 2, 3), (9998, 9999, 10000)])
+def test_only_the_last_two_are_kept(run, epochs):
+    for epoch in epochs:
+        checkpointing.save(make_model(), run, rows(epoch))
+    kept = {path.name for path in run.checkpoints.iterdir()}
+    assert kept == {f"epoch_{epoch:04d}" for epoch in epochs[1:]}
+    assert checkpointing.latest(run).epoch == epochs[-1]
+
+
+@pytest.mark.parametrize("name", [checkpointing.VARIABLES, checkpointing.STATE])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+def test_damage_is_named_and_passed_over(run, name, damage, capsys):
+    for epoch in (1, 2):
+        checkpointing.save(make_model(), run, rows(epoch))
+    path = run.checkpoints / "epoch_0002" / name
+    content = bytearray(path.read_bytes())
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        content[len(content) // 2] ^= 255
+        path.write_bytes(content)
+    assert checkpointing.latest(run).epoch == 1
+    assert "passing over" in (said := capsys.readouterr().out)
+    assert "epoch_0002, which is damaged" in said
+    assert path.parent.exists()
+
+
+def test_an_epoch_can_be_saved_over_its_damaged_checkpoint(run):
+    for epoch in (1, 2):
+        checkpointing.save(make_model(), run, rows(epoch))
+    path = run.checkpoints / "epoch_0002" / checkpointing.VARIABLES
+    path.write_bytes(path.read_bytes()[:-1])
+    checkpointing.save(make_model(), run, rows(2))
+    assert checkpointing.latest(run).epoch == 2
+
+
+def test_weights_that_are_no_numbers_are_not_saved(run):
+    model = make_model()
+    checkpointing.save(model, run, rows(1))
+    kernel = model.trainable_variables[0]
+    kernel.assign(np.full(kernel.shape, np.nan))
+    with pytest.raises(UserError, match="kernel is not finite after epoch 2"):
+        checkpointing.save(model, run, rows(2))
+    assert checkpointing.latest(run).epoch == 1
+
+
+def spoilt(model, kind):
+    """A model that has a number which is not finite, and the number's name."""
+    fit(model, steps=1)
+    if kind == "average":
+        model.average = MovingAverage(model.trainable_variables, 0.5)
+        variable = model.average.variables[0]
+        name = f"the moving average of {model.trainable_variables[0].path}"
+    else:
+        variables = {
+            "statistics": model.layers[1].moving_variance,
+            "optimizer": model.optimizer.variables[-1],
+        }
+        variable = variables[kind]
+        name = variable.path
+    value = np.array(variable)
+    value.flat[-1] = np.inf
+    variable.assign(value)
+    return name
+
+
+def normalised_model():
+    inputs = keras.Input((5,))
+    x = keras.layers.BatchNormalization()(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["average", "statistics", "optimizer"])
+def test_nothing_that_is_not_finite_is_saved(run, kind):
+    model = normalised_model()
+    name = spoilt(model, kind)
+    with pytest.raises(UserError) as error:
+        checkpointing.save(model, run, rows(1), step=7)
+    assert f"{name} is not finite after step 7 of epoch 2" in str(error.value)
+    assert checkpointing.latest(run) is None
+
+
+def diverged(count):
+    return [*rows(count - 1), {"epoch": count, "val_loss": math.nan}]
+
+
+def test_a_run_goes_on_from_its_last_finite_checkpoint(run, capsys):
+    checkpointing.save(make_model(), run, rows(1))
+    checkpointing.save(make_model(), run, diverged(2))  # as older code did
+    assert checkpointing.latest(run).epoch == 1
+    said = capsys.readouterr().out
+    assert "epoch_0002: val_loss is nan in epoch 2" in said
+
+
+def test_a_run_without_a_finite_checkpoint_says_so(run):
+    for count in (1, 2):
+        checkpointing.save(make_model(), run, diverged(count))
+    with pytest.raises(UserError) as error:
+        checkpointing.latest(run)
+    said = str(error.value)
+    assert "outputs are not finite (val_loss is nan in epoch 2) in any" in said
+    assert "new --workdir" in said
+
+
+@pytest.mark.parametrize("kind", ["statistics", "average"])
+def test_variables_that_older_code_saved_are_refused(run, kind, monkeypatch):
+    model = normalised_model()
+    spoilt(model, kind)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpointing, "_not_finite", lambda *_: "")
+        checkpointing.save(model, run, rows(1))
+    restored = normalised_model()
+    with pytest.raises(UserError, match="outputs are not finite: .*epoch_0001"):
+        checkpointing.restore(restored, checkpointing.latest(run))
+        checkpointing.restore_average(restored, checkpointing.latest(run))
+
+
+def test_a_damaged_checkpoint_does_not_push_out_a_good_one(run):
+    for epoch in (1, 2, 5):
+        checkpointing.save(make_model(), run, rows(epoch))
+    (run.checkpoints / "epoch_0005" / checkpointing.VARIABLES).write_bytes(b"")
+    checkpointing.save(make_model(), run, rows(3))
+    kept = sorted(path.name for path in run.checkpoints.iterdir())
+    assert kept == ["epoch_0002", "epoch_0003"]
+
+
+def test_steps_within_an_epoch_come_after_it(run):
+    model = make_model()
+    fit(model, steps=1)
+    for epoch, step in ((9, 0), (9, 2), (10, 0), (10, 11)):
+        checkpointing.save(model, run, rows(epoch), step, {"seconds": 1.5})
+    latest = checkpointing.latest(run)
+    assert (latest.epoch, latest.step) == (10, 11)
+    assert latest.path.name == "epoch_0010_step_0000011"
+    assert latest.times == {"seconds": 1.5}
+    recipe = dataclasses.replace(
+        get_recipe("digits_image"), steps=230, epoch_steps=20
+    )
+    assert latest.steps(recipe) == 211
+    kept = sorted(path.name for path in run.checkpoints.iterdir())
+    assert kept == ["epoch_0010", "epoch_0010_step_0000011"]
+
+
+def test_a_state_that_is_something_else_is_damage(run):
+    checkpointing.save(make_model(), run, rows(1))
+    (run.checkpoints / "epoch_0001" / checkpointing.STATE).write_text("[]")
+    assert checkpointing.latest(run) is None
+
+
+def state(**fields):
+    return json.dumps({"epoch": 1, "history": rows(1), "sha256": "", **fields})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        state(epoch="1", history="a"),
+        state(history=["a"]),
+        state(history=[{"epoch": 10**400}]),
+        state(history=[{"epoch": [1]}]),
+        state(step=0.5),
+        state(times=[1]),
+        state(extra=" " * checkpointing.LARGEST_STATE),
+    ],
+)
+def test_a_state_of_other_values_is_damage(run, text, capsys):
+    checkpointing.save(make_model(), run, rows(1))
+    (run.checkpoints / "epoch_0001" / checkpointing.STATE).write_text(text)
+    assert checkpointing.latest(run) is None
+    assert "is damaged" in capsys.readouterr().out
+
+
+def test_a_file_in_the_place_of_a_checkpoint_is_damage(run, capsys):
+    checkpointing.save(make_model(), run, rows(1))
+    (run.checkpoints / "epoch_0002").touch()
+    assert checkpointing.latest(run).epoch == 1
+    assert "epoch_0002, which is damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [checkpointing.VARIABLES, checkpointing.STATE])
+def test_a_fifo_in_a_checkpoint_is_damage(run, name, capsys):
+    checkpointing.save(make_model(), run, rows(1))
+    path = run.checkpoints / "epoch_0001" / name
+    path.unlink()
+    os.mkfifo(path)
+    assert checkpointing.latest(run) is None
+    assert f"{name}: it is a FIFO" in capsys.readouterr().out
+
+
+def test_the_only_checkpoint_damaged_means_starting_over(run):
+    checkpointing.save(make_model(), run, rows(1))
+    (run.checkpoints / "epoch_0001" / checkpointing.VARIABLES).write_bytes(b"")
+    assert checkpointing.latest(run) is None
+
+
+def test_weights_of_another_model_are_refused(run):
+    checkpointing.save(make_model(), run, rows(1))
+    inputs = keras.Input((5,))
+    other = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    other.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
+    with pytest.raises(UserError, match="does not fit"):
+        checkpointing.restore(other, checkpointing.latest(run))
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(run, monkeypatch):
+    model = make_model()
+    checkpointing.save(model, run, rows(1))
+
+    def full_disk(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        checkpointing.save(model, run, rows(2))
+    assert checkpointing.latest(run).epoch == 1
+    names = [path.name for path in run.checkpoints.iterdir()]
+    assert names == ["epoch_0001"]

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from training.loop import classification_loss
+
+RNG = np.random.default_rng(0)
+LOGITS = 3 * RNG.standard_normal((5, 7))
+# float32 against float64, of numbers up to ten.
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}
+
+
+def log_softmax(logits):
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_one_class_an_example(smoothing):
+    labels = np.array([0, 6, 3, 3, 1])
+    targets = (1 - smoothing) * np.eye(7)[labels] + smoothing / 7
+    expected = -(targets * log_softmax(LOGITS)).sum(axis=-1)
+    got = classification_loss.example_losses(
+        tf.constant(labels), tf.constant(LOGITS, tf.float32), smoothing
+    )
+    np.testing.assert_allclose(got, expected, **TOLERANCE)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_several_classes_an_example(smoothing):
+    labels = RNG.integers(0, 2, (5, 7)).astype("float64")
+    targets = np.where(labels == 1, 1 - smoothing / 2, smoothing / 2)
+    p = 1 / (1 + np.exp(-LOGITS))
+    each = -(targets * np.log(p) + (1 - targets) * np.log(1 - p))
+    got = classification_loss.example_losses(
+        tf.constant(labels), tf.constant(LOGITS, tf.float32), smoothing
+    )
+    np.testing.assert_allclose(got, each.mean(axis=-1), **TOLERANCE)
+
+
+def test_half_precision_logits_have_a_float32_loss():
+    logits = tf.constant(100 * LOGITS, tf.bfloat16)
+    loss = classification_loss.example_losses(tf.zeros(5, tf.int64), logits)
+    assert loss.dtype == tf.float32
+    assert np.isfinite(loss).all()

@@ -1,0 +1,169 @@
+"""Detectors that are trained: what they learn, on which devices, resumed."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nonlocal_tf.detection import MaskRCNN, training
+from tests.training.detection import small_detector
+from tests.training.test_devices import expect
+from training.coco import annotations, batches
+from training.coco.coco_evaluation import evaluate
+from training.io import remote
+from training.io.user_error import UserError
+from training.loop.detector_trainer import freeze
+from training.reproduce import composites, stick_figures
+
+pytest.importorskip("pycocotools")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    return small_detector.data_in(tmp_path_factory.mktemp("set"))
+
+
+@pytest.mark.slow
+def test_logs_are_the_losses_of_all_heads(found):
+    trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
+    logs = small_detector.fit(trainer, found, 0, 2)
+    parts = {
+        "objectness",
+        "rpn_boxes",
+        "classes",
+        "boxes",
+        "masks",
+        "keypoints",
+    }
+    assert set(logs) == {"loss", *parts}
+    total = sum(logs[name][-1] for name in parts)
+    np.testing.assert_allclose(logs["loss"][-1], total, rtol=1e-5)
+    assert all(logs[name][-1] > 0 for name in parts)
+
+
+def test_a_validation_is_without_a_step(found):
+    trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
+    before = trainer.get_weights()
+    data = small_detector.batches_of(found, 0, 1)
+    first, again = (trainer.evaluate(data, verbose=0) for _ in range(2))
+    assert first == again
+    for old, new in zip(before, trainer.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.slow
+def test_a_picture_that_cannot_be_read_is_named(tmp_path):
+    bad = small_detector.data_in(tmp_path)
+    for picture in bad.pictures:
+        picture.path.write_bytes(b"no picture")
+    trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
+    with pytest.raises(UserError) as error:
+        small_detector.fit(trainer, bad, 0, 1)
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(str(tmp_path)) and "is damaged, or neither" in line
+
+
+@pytest.mark.slow
+def test_other_errors_of_tensorflow_stay(found):
+    trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
+    data = small_detector.batches_of(found, 0, 1)
+    data = data.map(lambda batch: {**batch, "labels": batch["labels"] // 0})
+    with pytest.raises(tf.errors.InvalidArgumentError, match="division by"):
+        trainer.fit(data, shuffle=False, verbose=0)
+
+
+@pytest.mark.slow
+def test_bfloat16_takes_the_step_of_float32(found):
+    config = dataclasses.replace(
+        small_detector.CONFIG, keypoint_nonlocal_block={}
+    )
+    wide = MaskRCNN(config)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        narrow = MaskRCNN(config)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    narrow.set_weights(wide.get_weights())
+    assert {weight.dtype for weight in narrow.weights} == {"float32"}
+    batch = next(iter(small_detector.batches_of(found, 0, 1)))
+    (ours, a), (theirs, b) = (_step(one, batch) for one in (narrow, wide))
+    for name, value in ours.items():
+        assert value.dtype == "float32"
+        # Eight bits a layer; fresh weights make few proposals another.
+        np.testing.assert_allclose(value, theirs[name], rtol=0.02)
+    cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    assert cosine > 0.97  # 14 degrees
+
+
+def _step(detector, batch):
+    """Losses, and all gradients in one row."""
+    with tf.GradientTape() as tape:
+        losses = training.batch_losses(
+            detector, batch, small_detector.TRAINING, tf.constant([0, 0])
+        )
+        total = sum(losses.values())
+    gradients = tape.gradient(total, detector.trainable_variables)
+    return losses, np.concatenate([np.ravel(one) for one in gradients])
+
+
+def test_stages_that_are_frozen_stay():
+    detector = MaskRCNN(small_detector.CONFIG)
+    every = {v.path for v in detector.trainable_variables}
+    freeze(detector)
+    left = {v.path for v in detector.trainable_variables}
+    gone = every - left
+    assert len(gone) == 5  # conv1, three of a block, and its shortcut
+    assert all(path.startswith(("conv1", "res2")) for path in gone)
+
+
+def test_a_stage_that_is_not_there_is_an_error():
+    with pytest.raises(ValueError, match="no stage 'res7'"):
+        freeze(MaskRCNN(small_detector.CONFIG), ("res7",))
+
+
+@pytest.mark.slow
+def test_boxes_masks_and_keypoints_of_stick_figures_are_learnt(tmp_path):
+    """Sixteen or more people of 17 keypoints each, on parts of a photo."""
+    pytest.importorskip("sklearn")
+    height, width = size_px = 96, 160
+    made = composites.Composites("flower", 12, seed=3, size_px=size_px)
+    found = annotations.read(
+        str(stick_figures.write(made, remote.as_path(str(tmp_path)))),
+        str(tmp_path),
+    )
+    assert sum(len(picture.instances) for picture in found.pictures) >= 16
+    config = dataclasses.replace(
+        small_detector.CONFIG,
+        num_classes=2,
+        fpn_channels=32,
+        anchor_sizes_px=(24, 32, 48, 64, 96),
+        keypoints=17,
+        keypoint_nonlocal_block={},
+    )
+    read = dataclasses.replace(
+        small_detector.BATCHES,
+        canvas_px=size_px,
+        short_sides_px=(height,),
+        long_side_px=width,
+        mask_cells=98,  # for limbs of few pixels
+        keypoints=17,
+    )
+    steps = 400
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
+    trainer = small_detector.trainer(keras.optimizers.Adam(rate), config=config)
+    trainer.fit(
+        batches.batches(found, read, small_detector.SEED, 0, steps),
+        shuffle=False,
+        verbose=0,
+    )
+    scores = evaluate(trainer.detector, found, height, width)
+    for kind in ("box", "mask", "keypoint"):
+        assert scores[f"{kind}_AP50"] > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["two_devices", "resumed"])
+def test_a_run_is_the_same(case, tmp_path):
+    expect("detection.detector_runs", case, tmp_path)

@@ -1,0 +1,241 @@
+"""The optimizer, against PyTorch's path and the authors' update rule."""
+
+import dataclasses
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import nonlocal_tf as nl
+from training.loop import optimizers, schedules
+from training.recipes import get_recipe
+from training.recipes.schema import OptimizerConfig
+
+STORED = pathlib.Path(__file__).parents[2] / "data/optimizer/sgd_path.npz"
+NAMES = ("kernel", "bias", "gamma")
+# As in the script that made the path.
+DROPS, STEPS, L2, MOMENTUM = (20, 37), 50, 0.02, 0.9
+# PyTorch and this take the same operations of float32 in another order: 50
+# steps of half an ulp (6e-8) each of weights and moves of up to 4.
+TOLERANCE = {"rtol": 0, "atol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def stored():
+    with np.load(STORED) as file:
+        return dict(file)
+
+
+def sgd(**changes):
+    config = OptimizerConfig(
+        base_lr=0.1,
+        name="sgd",
+        schedule="steps",
+        drops_at_steps=DROPS,
+        momentum=MOMENTUM,
+        weight_decay=L2,
+    )
+    recipe = dataclasses.replace(
+        get_recipe("digits_nl"),
+        steps=STEPS,
+        optimizer=dataclasses.replace(config, **changes),
+    )
+    return optimizers.make(recipe)
+
+
+def variables(stored):
+    return [keras.Variable(stored[f"{n}/start"], name=n) for n in NAMES]
+
+
+def walk(optimizer, weights, stored, steps=range(STEPS)):
+    """The weights after each step on the stored gradients."""
+    path = []
+    for step in steps:
+        gradients = [
+            tf.constant(stored[f"{name}/gradients"][step]) for name in NAMES
+        ]
+        optimizer.apply(gradients, weights)
+        path.append([np.array(weight) for weight in weights])
+    return [np.stack(values) for values in zip(*path, strict=True)]
+
+
+def test_the_path_is_that_of_pytorch(stored):
+    path = walk(sgd(), variables(stored), stored)
+    for name, values in zip(NAMES, path, strict=True):
+        wanted = stored[f"{name}/weights"]
+        assert np.abs(wanted[-1] - wanted[0]).max() > 0.1  # it does move
+        np.testing.assert_allclose(values, wanted, **TOLERANCE)
+
+
+def caffe2(start, gradients, l2):
+    """The authors' update, whose velocity has the rate in it."""
+    w, v, rate, path = start.astype("float64"), 0.0, 0.1, []
+    for step, gradient in enumerate(gradients.astype("float64")):
+        if step in DROPS:
+            rate, v = 0.1 * rate, 0.1 * v
+        before, v = v, MOMENTUM * v + rate * (gradient + l2 * w)
+        w = w - ((1 + MOMENTUM) * v - MOMENTUM * before)
+        path.append(w)
+    return np.stack(path)
+
+
+def test_the_path_is_that_of_the_authors_caffe2(stored):
+    path = walk(sgd(), variables(stored), stored)
+    for name, values in zip(NAMES, path, strict=True):
+        wanted = caffe2(
+            stored[f"{name}/start"],
+            stored[f"{name}/gradients"],
+            0.0 if name == "gamma" else L2,
+        )
+        np.testing.assert_allclose(values, wanted, **TOLERANCE)
+
+
+def test_l2_leaves_out_the_scales_and_shifts_and_nothing_else():
+    model = nl.create_model(
+        "i3d_nl5_r50", num_classes=3, clip_shape=(8, 64, 64, 3), width=4
+    )
+    without = {
+        weight.path
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for weight in layer.trainable_weights
+    }
+    assert any("nonlocal" in path for path in without)
+    found = {
+        w.path for w in model.trainable_weights if not optimizers.has_l2(w)
+    }
+    assert found == without
+    kept = {w.path for w in model.trainable_weights} - found
+    assert {path.rsplit("/", 1)[1] for path in kept} == {"kernel", "bias"}
+    biases = {path for path in kept if path.endswith("bias")}
+    # Those of theta, phi, g and W_z in five blocks, and the classifier's.
+    assert len(biases) == 5 * 4 + 1
+
+
+def test_l2_leaves_out_what_stands_for_a_normalisation():
+    layer = nl.layers.Affine()
+    layer.build((None, 3))
+    assert not any(optimizers.has_l2(w) for w in layer.trainable_weights)
+
+
+@pytest.mark.parametrize("after", [1, 19, 30])
+def test_a_run_that_goes_on_from_its_variables_takes_the_same_path(
+    after, stored
+):
+    whole = walk(sgd(), variables(stored), stored)
+    first, weights = sgd(), variables(stored)
+    walk(first, weights, stored, range(after))
+    second = keras.optimizers.deserialize(keras.optimizers.serialize(first))
+    second.build(weights)
+    for variable, value in zip(second.variables, first.variables, strict=True):
+        variable.assign(value)
+    rest = walk(second, weights, stored, range(after, STEPS))
+    for a, b in zip(whole, rest, strict=True):
+        np.testing.assert_array_equal(a[after:], b)
+
+
+def test_the_loss_scale_does_not_change_the_path(stored):
+    scaled = keras.optimizers.LossScaleOptimizer(sgd(), initial_scale=1024.0)
+    times_1024 = {
+        name: value * (1024 if name.endswith("gradients") else 1)
+        for name, value in stored.items()
+    }
+    path = walk(scaled, variables(stored), times_1024)
+    plain = walk(sgd(), variables(stored), stored)
+    for a, b in zip(path, plain, strict=True):
+        np.testing.assert_array_equal(a, b)  # a power of two rounds nothing
+
+
+def test_an_infinite_gradient_changes_no_weight_under_a_loss_scale(stored):
+    scaled = keras.optimizers.LossScaleOptimizer(sgd())
+    weights = variables(stored)
+    walk(scaled, weights, {n: v * np.inf for n, v in stored.items()}, range(3))
+    for name, weight in zip(NAMES, weights, strict=True):
+        np.testing.assert_array_equal(weight, stored[f"{name}/start"])
+
+
+def test_the_path_is_the_same_compiled_in_a_strategy(stored):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        optimizer, weights = sgd(), variables(stored)
+        optimizer.build(weights)
+
+    @tf.function
+    def step(gradients):
+        # What a device has computed itself, as gradients of a loss are.
+        strategy.run(
+            lambda: optimizer.apply(
+                [tf.identity(g) for g in gradients], weights
+            )
+        )
+
+    for index in range(STEPS):
+        step([tf.constant(stored[f"{n}/gradients"][index]) for n in NAMES])
+    for name, weight in zip(NAMES, weights, strict=True):
+        np.testing.assert_allclose(
+            weight, stored[f"{name}/weights"][-1], **TOLERANCE
+        )
+
+
+@pytest.mark.slow
+def test_two_devices_take_the_path_of_the_sum_of_their_gradients():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.sgd_on_two_devices"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[-1] == "as expected"
+
+
+def test_a_rate_can_be_read_at_every_step(stored):
+    optimizer, weights = sgd(), variables(stored)
+    walk(optimizer, weights, stored, range(20))
+    assert float(optimizer.learning_rate) == np.float32(0.01)
+
+
+def test_adam_is_keras_own_with_the_schedule():
+    recipe = get_recipe("digits_nl")
+    optimizer = optimizers.make(recipe)
+    assert type(optimizer) is keras.optimizers.Adam
+    rate = schedules.learning_rate(recipe)
+    own = keras.optimizers.Adam(rate, name=optimizer.name)
+    assert optimizer.get_config() == own.get_config()
+
+
+@pytest.mark.parametrize("wrong", [{"momentum": 1.0}, {"l2": -1e-4}])
+def test_what_cannot_be_is_refused(wrong):
+    with pytest.raises(ValueError, match=f"Expected {next(iter(wrong))}"):
+        optimizers.SGD(0.1, **wrong)
+
+
+def test_biases_may_be_faster_and_without_l2():
+    """Detectron's: twice the rate, no L2, a momentum that is not Nesterov's."""
+    start, gradient = np.float32([2, -3]), tf.constant([0.5, 0.25])
+    weights = [keras.Variable(start, name=n) for n in ("kernel", "bias")]
+    optimizer = optimizers.SGD(
+        0.1, 0.9, 0.02, nesterov=False, bias_l2=False, bias_rate=2.0
+    )
+    expected = {}
+    for name, l2, rate in (("kernel", 0.02, 0.1), ("bias", 0.0, 0.2)):
+        w, v = start.astype("float64"), 0.0
+        for _ in range(3):
+            v = 0.9 * v + np.asarray(gradient, "float64") + l2 * w
+            w = w - rate * v
+        expected[name] = w
+    for _ in range(3):
+        optimizer.apply([gradient, gradient], weights)
+    for weight in weights:  # three steps of float32
+        np.testing.assert_allclose(weight, expected[weight.name], rtol=1e-6)
+    again = optimizers.SGD.from_config(optimizer.get_config())
+    assert again.get_config() == optimizer.get_config()
+
+
+def test_a_rate_of_biases_is_above_zero():
+    with pytest.raises(ValueError, match="bias_rate above 0"):
+        optimizers.SGD(0.1, bias_rate=0.0)

@@ -1,0 +1,54 @@
+"""How long steps wait for data is counted before they compute."""
+
+import numpy as np
+import tensorflow as tf
+
+from tests.training.loop.test_trainer import LABELS, X, make
+
+
+def operations(trainer, batches):
+    """(the one that counts waiting, all products) of a training step."""
+    step = trainer.make_train_function()
+    graph = step.get_concrete_function(iter(batches)).graph
+    every = graph.get_operations()
+    (count,) = (
+        op
+        for op in every
+        if op.type == "AssignAddVariableOp"
+        and any(before.type == "Timestamp" for before in ancestors(op))
+    )
+    return count, [op for op in every if op.type == "MatMul"]
+
+
+def ancestors(operation):
+    """All operations that come before one for certain."""
+    seen, waiting = set(), [operation]
+    while waiting:
+        op = waiting.pop()
+        before = {*(tensor.op for tensor in op.inputs), *op.control_inputs}
+        waiting += before - seen
+        seen |= before
+    return seen
+
+
+def test_a_step_computes_after_its_wait_was_counted():
+    batches = tf.data.Dataset.from_tensors((X, LABELS))
+    count, products = operations(make(), batches)
+    assert products
+    for product in products:
+        assert count in ancestors(product)
+
+
+def test_nested_and_ragged_batches_pass_the_count():
+    trainer = make()
+    lengths = tf.RaggedTensor.from_row_lengths([3.0, 5.0, 7.0], [1, 0, 2])
+    sparse = tf.sparse.from_dense([[0, 11], [0, 0], [13, 0]])
+    batch = {"a": (X, [LABELS]), "ragged": lengths, "sparse": sparse}
+    iterator = iter(tf.data.Dataset.from_tensors(batch))
+    got = tf.function(lambda: trainer._next(iterator))()
+    np.testing.assert_array_equal(got["a"][0], X)
+    np.testing.assert_array_equal(got["a"][1][0], LABELS)
+    assert got["ragged"].to_list() == lengths.to_list()
+    np.testing.assert_array_equal(
+        tf.sparse.to_dense(got["sparse"]), tf.sparse.to_dense(sparse)
+    )

@@ -1,0 +1,150 @@
+"""Recipes of detectors as text and data, and whether they fit together."""
+
+import pytest
+
+from training.io.user_error import UserError
+from training.recipes import coco, detection_schema, overrides
+from training.recipes import get_recipe as video_recipe
+
+SMALL = detection_schema.get_recipe("small")
+
+
+@pytest.mark.parametrize("name", detection_schema.RECIPES)
+def test_a_recipe_survives_its_text(name):
+    chosen = detection_schema.get_recipe(name)
+    text = overrides.to_json(chosen)
+    assert overrides.from_json(text, detection_schema.KIND) == chosen
+    assert detection_schema.check(chosen) == chosen
+
+
+def test_settings_reach_every_part():
+    chosen = detection_schema.override(
+        SMALL,
+        [
+            "detector.layers=1,2,3,1",
+            "detector.nonlocal_block={'pairwise': 'gaussian'}",
+            "detector.aspect_ratios=1,2",
+            "pictures.canvas_px=64,96",
+            "examples.anchor_iou=0.2,0.6",
+            "start.frozen=conv1,res2",
+        ],
+    )
+    assert chosen.detector.layers == (1, 2, 3, 1)
+    assert chosen.detector.block["pairwise"] == "gaussian"
+    assert chosen.detector.aspect_ratios == (1.0, 2.0)
+    assert chosen.batch_config.canvas_px == (64, 96)
+    assert chosen.examples.anchor_iou == (0.2, 0.6)
+    assert chosen.start.frozen_stages == ("conv1", "res2")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("detector.layers=1,2", "4 whole numbers"),
+        ("detector.stride_on=2x2", "expected 3x3 or 1x1"),
+        ("pictures.canvas_px=100,100", "multiples of 32"),
+        ("pictures.colours=hsv", "Unknown pictures.colours 'hsv'"),
+        ("pictures.mask_cells=2", "3 at least"),
+        ("start.frozen=res9", "Unknown start.frozen 'res9'"),
+        ("training.precision=half", "Unknown training.precision"),
+        ("optimizer.clip_norm=1.0", "clip_norm is not there"),
+        ("epoch_steps=0", "epoch_steps to be at least 1"),
+        ("name=other", "keeps its name"),
+        ("detector.depth=50", "Unknown field of DetectorConfig 'depth'"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(setting, message):
+    with pytest.raises(UserError, match=message):
+        detection_schema.override(SMALL, [setting])
+
+
+def test_recipes_of_videos_and_of_pictures_are_told_apart():
+    text = overrides.to_json(SMALL)
+    with pytest.raises(UserError, match="This is a detector"):
+        overrides.from_json(text)
+    text = overrides.to_json(video_recipe("digits_nl"))
+    with pytest.raises(UserError, match="This is a network of videos"):
+        overrides.from_json(text, detection_schema.KIND)
+
+
+def test_an_unknown_recipe_is_named():
+    with pytest.raises(UserError, match="Did you mean 'coco_r50_nl'"):
+        detection_schema.get_recipe("coco_r50nl")
+
+
+@pytest.mark.parametrize(("table", "rows"), [("table 5", 6), ("table 6", 3)])
+def test_every_row_of_the_papers_tables_has_a_recipe(table, rows):
+    found = [
+        one
+        for one in detection_schema.RECIPES.values()
+        if one.reference is not None and one.reference.table == table
+    ]
+    assert len(found) == rows == len({one.reference.row for one in found})
+    for one in found:
+        blocks = (
+            one.detector.nonlocal_block,
+            one.detector.keypoint_nonlocal_block,
+        )
+        named = one.reference.row
+        assert (blocks != (None, None)) == ("NL" in named)
+        assert bool(one.detector.keypoints) == (table == "table 6")
+        assert one.start.frozen_stages == ("conv1", "res2")
+
+
+# Of Detectron's configurations of 2017 (e2e_mask_rcnn_R-50-FPN_1x and so on):
+# short sides in training; proposals before and after NMS in training, where
+# Detectron's 2,000 are of all images of a GPU and detectron2's of each.
+SIX_SIDES = (640, 672, 704, 736, 768, 800)
+PAPERS = [
+    n
+    for n, one in detection_schema.RECIPES.items()
+    if one.reference is not None
+]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_sizes_and_proposals_follow_detectron(name):
+    chosen = detection_schema.get_recipe(name)
+    sides, post_nms_top_n = (800,), 1000
+    if name.startswith("coco_x152"):
+        sides, post_nms_top_n = SIX_SIDES, 2000
+    elif name.startswith("coco_keypoints"):
+        sides, post_nms_top_n = SIX_SIDES, 1500
+    assert chosen.pictures.short_sides_px == sides
+    assert chosen.pictures.eval_short_side_px == 800
+    assert chosen.examples.pre_nms_top_n == 2000
+    assert chosen.examples.post_nms_top_n == post_nms_top_n
+    assert chosen.detector.proposals_a_level == 1000
+    assert chosen.detector.proposals == 1000
+
+
+def test_proposals_of_a_training_are_a_setting():
+    chosen = detection_schema.override(SMALL, ["examples.pre_nms_top_n=400"])
+    assert chosen.examples.pre_nms_top_n == 400
+    assert chosen.examples.post_nms_top_n is None  # as in a test
+    with pytest.raises(UserError, match="pre_nms_top_n=0"):
+        detection_schema.override(SMALL, ["examples.pre_nms_top_n=0"])
+
+
+def test_no_recipe_calls_the_papers_blocks_a_choice():
+    text = " ".join(coco.__doc__.split())
+    paper, ours = text.split("What it does not say is our choice")
+    assert "subsampled by 2 (section 3.3)" in paper
+    assert "embedded Gaussians" in paper
+    assert "embedded" not in ours
+    # Its baselines are on both sides of the schedules that Detectron has.
+    assert "its baselines lie between" not in text
+    for average_precision in ("38.0", "34.6", "39.5", "36.0"):
+        assert f"({average_precision})" in ours
+
+
+def test_rates_follow_detectron():
+    r50, x152 = (
+        detection_schema.get_recipe(f"coco_{n}") for n in ("r50", "x152")
+    )
+    assert (r50.optimizer.base_lr, r50.batch, r50.steps) == (0.02, 16, 90_000)
+    assert (x152.optimizer.base_lr, x152.batch) == (0.01, 8)
+    assert x152.detector.groups == 32 and x152.detector.stride_on == "3x3"
+    assert r50.detector.stride_on == "1x1" and r50.pictures.pixels.bgr
+    assert r50.examples.box_beta == 1.0
+    assert coco.KEYPOINT_ROWS[2][4] == "66.5 87.3 72.8"

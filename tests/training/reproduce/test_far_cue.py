@@ -1,0 +1,92 @@
+"""The comparison with and without a block: what is run, kept and said."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nonlocal_tf.detection import MaskRCNN
+from training.reproduce import composites, far_cue
+
+pytest.importorskip("pycocotools")
+pytest.importorskip("sklearn")
+
+NUMBERS = {"box_AP50": 0.5, "mask_AP50": 0.25}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    for name, photo in (("TRAINED_ON", "china"), ("TESTED_ON", "flower")):
+        made = composites.Composites(photo, 2, seed=1)
+        monkeypatch.setattr(far_cue, name, made)
+
+
+def test_each_seed_is_run_with_and_without_the_block(
+    small, monkeypatch, tmp_path, capsys
+):
+    runs = []
+
+    def run(train, test, block, seed, trunk):
+        assert trunk.read_text() == f"trunk {seed}"
+        runs.append((block, seed))
+        return {"train": NUMBERS, "test": NUMBERS, "seconds": 2.0}
+
+    def pretrain(path, seed):
+        path.write_text(f"trunk {seed}")
+        return 1.0
+
+    monkeypatch.setattr(far_cue, "run", run)
+    monkeypatch.setattr(far_cue, "pretrain", pretrain)
+    far_cue.main([str(tmp_path)])
+    assert runs == [(b, seed) for seed in (0, 1, 2) for b in (False, True)]
+    kept = json.loads((tmp_path / far_cue.RESULTS).read_text())
+    assert [(one["block"], one["seed"]) for one in kept] == runs
+    far_cue.main([str(tmp_path)])
+    assert len(runs) == 6  # nothing anew
+    assert (
+        "with a block, seed 2: train: box AP50 0.500" in capsys.readouterr().out
+    )
+
+
+def test_no_gradient_comes_from_the_cue_without_a_block():
+    """And with one it does: so that is what a detector can know it by."""
+    image = np.random.default_rng(0).normal(size=(1, 96, 320, 3))
+    image = tf.constant(image, tf.float32)
+    disc = np.float32([[[270, 30, 310, 70]]])
+    for block, is_seen in ((None, False), ({}, True)):
+        config = dataclasses.replace(far_cue.DETECTOR, nonlocal_block=block)
+        keras.utils.set_random_seed(0)
+        model = MaskRCNN(config)
+        for variable in model.pyramid.weights:
+            if variable.path.endswith("nonlocal/affine/gamma"):
+                variable.assign(tf.ones_like(variable))
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            logits, _ = model.on_boxes(
+                model.box_head, model.pyramid(image), disc
+            )
+            value = tf.reduce_sum(logits[0, 0] * [1.0, -2.0, 3.0, 0.5])
+        gradient = tape.gradient(value, image).numpy()
+        cue = gradient[0, :, : composites.CUE_END_PX]
+        assert np.abs(gradient).max() > 0
+        assert (np.abs(cue).max() > 0) == is_seen
+
+
+@pytest.mark.full
+def test_a_run_gives_numbers_of_both_sets(small, monkeypatch, tmp_path):
+    monkeypatch.setattr(far_cue, "STEPS", 1)
+    monkeypatch.setattr(far_cue, "CROPS", 64)
+    few = dataclasses.replace(far_cue.DETECTOR, proposals=7)
+    monkeypatch.setattr(far_cue, "DETECTOR", few)
+    train, test = (
+        far_cue._made(made, tmp_path / made.photo)
+        for made in (far_cue.TRAINED_ON, far_cue.TESTED_ON)
+    )
+    trunk = tmp_path / "trunk.keras"
+    assert 0 <= far_cue.pretrain(trunk, 0) <= 1
+    result = far_cue.run(train, test, True, 0, trunk)
+    for part in ("train", "test"):
+        assert 0 <= result[part]["box_AP50"] <= 1

@@ -1,0 +1,117 @@
+import dataclasses
+import json
+import pathlib
+
+import pytest
+
+from training.io.user_error import UserError
+from training.recipes import RECIPES, get_recipe
+from training.recipes.schema import DataConfig, Reference
+from training.reproduce import model_zoo
+
+ROOT = pathlib.Path(__file__).parents[3]
+
+
+def result(recipe="digits_c2d", seed=3):
+    stage = {"recipe": "digits_image", "seed": seed, "train_seconds": 20.0}
+    return {
+        "chance": 0.1,
+        "recipe": recipe,
+        "seed": seed,
+        "accuracy": 0.25,
+        "train_seconds": 100.0,
+        "image_stage": stage,
+        "versions": {
+            "machine": "2 x chip",
+            "python": "3.11",
+            "onednn": "1",
+            "commit": "c" * 40,
+            "packages": {"tensorflow": "2.21.0", "keras": "3.15.1"},
+        },
+    }
+
+
+def test_the_page_in_the_repository_is_what_the_results_say():
+    page = model_zoo.render(model_zoo.read_results(model_zoo.RESULTS))
+    assert (ROOT / "MODEL_ZOO.md").read_text("utf-8") == page
+
+
+def test_results_come_from_committed_code():
+    results = model_zoo.read_results(model_zoo.RESULTS)
+    assert set(model_zoo.listed()) <= set(results) <= set(RECIPES)
+    for run in (run for runs in results.values() for run in runs):
+        assert all(len(commit) == 40 for commit in run["commits"]), run
+
+
+@pytest.mark.parametrize("recipe", ["digits_c2d", "digits_i3d", "digits_nl"])
+def test_readme_quotes_the_results(recipe):
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    (row,) = (line for line in lines if f"(`{recipe}`)" in line)
+    runs = model_zoo.read_results(model_zoo.RESULTS)[recipe]
+    assert [run["seed"] for run in runs] == [0, 1, 2]
+    figures = ", ".join(f"{100 * run['accuracy']:.1f}" for run in runs)
+    assert f"| {figures} % |" in row
+
+
+def test_every_recipe_but_those_on_ones_own_videos_has_a_row():
+    page = model_zoo.render({})
+    for name in RECIPES:
+        own_videos = name.startswith("finetune")
+        assert (f"| {name} |" in page) == (not own_videos)
+
+
+def test_the_first_table_has_no_rows_of_ablations():
+    digits = ["digits_image", "digits_c2d", "digits_i3d", "digits_nl"]
+    assert model_zoo.listed() == digits
+    assert "| digits_nl | | not run | | | `" in model_zoo.render({})
+
+
+def test_rows_of_ablations_stand_beside_the_papers_numbers():
+    second = {**result("digits_nl_time", 4), "accuracy": 0.75}
+    runs = {"digits_nl_time": [result("digits_nl_time"), second]}
+    page = model_zoo.render(runs).splitlines()
+    section = page[page.index("### Table 2d: Axes") :]
+    assert section[2].startswith("Paper: C2D-50, five blocks; here one. ")
+    first = section.index("|---|---|---|---|---|") + 2  # after the baseline
+    assert section[first : first + 2] == [
+        "| space-only | digits_nl_space | not run | | 72.9 / 90.8 |",
+        "| time-only | digits_nl_time | 50.0 % | 25.0 % (3), 75.0 % (4) "
+        "| 73.1 / 90.5 |",
+    ]
+
+
+def test_recipes_of_published_numbers_are_listed(monkeypatch):
+    reference = Reference("table 2f", "NL I3D", "74.9 %", "8 GPUs", "90 h")
+    recipe = dataclasses.replace(
+        get_recipe("digits_nl"),
+        name="kinetics_nl",
+        data=DataConfig(),
+        reference=reference,
+    )
+    recipes = {"digits_nl": RECIPES["digits_nl"]}
+    monkeypatch.setattr(model_zoo, "RECIPES", recipes)
+    assert "published numbers" not in model_zoo.render({})
+    recipes["kinetics_nl"] = lambda: recipe
+    row = "| kinetics_nl | table 2f, NL I3D | 74.9 % | 8 GPUs, 90 h |"
+    assert f"\n{row} not run |\n" in model_zoo.render({})
+    runs = {"kinetics_nl": [result("kinetics_nl")]}
+    assert f"\n{row} 25.0 % |\n" in model_zoo.render(runs)
+
+
+def test_a_row_has_the_accuracy_and_the_time_of_both_stages():
+    page = model_zoo.render({"digits_c2d": [result()]})
+    assert "| digits_c2d | 10.0 % | 25.0 % (3) | 25.0 % | 2.0 to " in page
+
+
+def test_a_shared_image_stage_is_counted_once(tmp_path):
+    for recipe in ("digits_c2d", "digits_nl"):
+        path = tmp_path / f"{recipe}_seed3.json"
+        path.write_text(json.dumps(result(recipe)))
+    assert len(model_zoo.read_results(tmp_path)["digits_image"]) == 1
+
+
+def test_a_result_under_another_name_is_refused(tmp_path):
+    path = tmp_path / "digits_nl_seed3.json"
+    path.write_text(json.dumps(result()))
+    with pytest.raises(UserError, match="digits_c2d_seed3.json"):
+        model_zoo.read_results(tmp_path)

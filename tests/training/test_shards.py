@@ -1,0 +1,388 @@
+import csv
+import dataclasses
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.data import made_videos
+from training import shards
+from training.data import datasets, decode, shard_task
+from training.data.media_sequence import MediaSequence
+from training.data.records import Records
+from training.io import cli
+from training.io.user_error import UserError
+from training.recipes.schema import DataConfig
+
+OPTIONS = (
+    "--dataset=made",
+    "--short-side=24",
+    "--shard-videos=2",
+    "--max-frames=10",
+    "--set=data.max_bad_share=0.5",
+)
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    made_videos.write_videos(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def table(monkeypatch):
+    monkeypatch.setitem(datasets.DATASETS, "made", made_videos.Made)
+
+
+def make(root, out, *options):
+    shards.main([*OPTIONS, f"--set=data.root={root}", f"--out={out}", *options])
+
+
+def content(out):
+    """All files that a user sees, and their bytes."""
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(out.iterdir())
+        if not path.name.startswith(".")
+    }
+
+
+@pytest.fixture(scope="module")
+def out(root, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(datasets.DATASETS, "made", made_videos.Made)
+        folder = tmp_path_factory.mktemp("made") / "shards"
+        make(root, folder)
+    return folder
+
+
+def parsed(out, split):
+    """Records of a split, as the TF Model Garden parses them."""
+    files = sorted(map(str, out.glob(f"{split}-*.tfrecord")))
+    for record in tf.data.TFRecordDataset(files):
+        yield tf.io.parse_single_sequence_example(
+            record,
+            {
+                "clip/label/index": tf.io.VarLenFeature(tf.int64),
+                "clip/label/string": tf.io.VarLenFeature(tf.string),
+                "clip/media_id": tf.io.FixedLenFeature((), tf.string),
+                "clip/data_path": tf.io.FixedLenFeature((), tf.string),
+                "clip/start/timestamp": tf.io.FixedLenFeature((), tf.int64),
+                "clip/end/timestamp": tf.io.FixedLenFeature((), tf.int64),
+                "image/height": tf.io.FixedLenFeature((), tf.int64),
+                "image/width": tf.io.FixedLenFeature((), tf.int64),
+                "image/format": tf.io.FixedLenFeature((), tf.string),
+                "image/frame_rate": tf.io.FixedLenFeature((), tf.float32),
+                "segment/start/timestamp": tf.io.VarLenFeature(tf.int64),
+                "segment/end/timestamp": tf.io.VarLenFeature(tf.int64),
+                "segment/label/index": tf.io.VarLenFeature(tf.int64),
+            },
+            {
+                "image/encoded": tf.io.FixedLenSequenceFeature((), tf.string),
+                "image/timestamp": tf.io.FixedLenSequenceFeature((), tf.int64),
+            },
+        )
+
+
+def test_files(out):
+    assert list(content(out)) == [
+        "bad_videos.csv",
+        "index.json",
+        "test-00000-of-00001.tfrecord",
+        "train-00000-of-00002.tfrecord",
+        "train-00001-of-00002.tfrecord",
+        "validation-00000-of-00001.tfrecord",
+    ]
+
+
+def test_frames_are_those_of_the_video(root, out):
+    ((context, lists),) = parsed(out, "validation")
+    path = str(root / "3.mp4")
+    index = decode.index_video(path)
+    whole = decode.read_frames(path, range(11), index)
+    assert context["image/height"] == 24 and context["image/width"] == 32
+    assert len(lists["image/encoded"]) == 11
+    for jpeg, frame in zip(lists["image/encoded"], whole, strict=True):
+        # Half the size, linearly, is the mean of four pixels.
+        mean = frame.reshape(24, 2, 32, 2, 3).mean((1, 3))
+        small = np.floor(mean + 0.5).astype(np.uint8)
+        assert jpeg == tf.io.encode_jpeg(small, quality=90)
+
+
+def test_keys_of_a_whole_video(out):
+    ((context, lists),) = parsed(out, "validation")
+    assert context["clip/label/index"].values.numpy().tolist() == [1, 2]
+    names = context["clip/label/string"].values.numpy().tolist()
+    assert names == [b"run", b"fall"]
+    assert context["clip/media_id"] == b"3"
+    assert context["clip/data_path"] == b"3.mp4"
+    assert context["image/format"] == b"JPEG"
+    assert context["image/frame_rate"] == 10.0
+    times = lists["image/timestamp"].numpy().tolist()
+    assert times == list(range(0, 1_100_000, 100_000))
+    assert context["clip/start/timestamp"] == 0
+    assert context["clip/end/timestamp"] == 1_100_000
+
+
+def test_a_long_video_is_parts_with_what_is_seen_in_each(out):
+    parts = sorted(
+        (int(context["clip/start/timestamp"]), context, lists)
+        for context, lists in parsed(out, "train")
+        if context["clip/media_id"] == b"1"
+    )
+    assert [len(lists["image/encoded"]) for *_, lists in parts] == [7, 8, 8]
+    assert [start for start, *_ in parts] == [0, 700_000, 1_500_000]
+    ends = [int(context["clip/end/timestamp"]) for _, context, _ in parts]
+    assert ends == [700_000, 1_500_000, 2_300_000]
+    # Class 1 is seen throughout, 0 up to 0.45 s, 2 around 1.3 and from 1.9.
+    labels = [
+        context["clip/label/index"].values.numpy().tolist()
+        for _, context, _ in parts
+    ]
+    assert labels == [[0, 1], [1, 2], [1, 2]]
+    _, second, _ = parts[1]
+    assert second["segment/start/timestamp"].values.numpy() == [1_200_000]
+    assert second["segment/end/timestamp"].values.numpy() == [1_400_000]
+
+
+def test_the_index_says_what_the_records_do(out, tmp_path):
+    with_index = MediaSequence.read_lists(DataConfig(root=str(out)))
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for path in out.glob("*.tfrecord"):
+        (bare / path.name).write_bytes(path.read_bytes())
+    scanned = MediaSequence.read_lists(DataConfig(root=str(bare)))
+    assert with_index.multi_label and with_index.classes == scanned.classes
+    one, two = Records(), Records()
+    for split, videos in with_index.splits.items():
+        assert len(videos) == len(scanned.splits[split])
+        for video, other in zip(videos, scanned.splits[split], strict=True):
+            assert (
+                pathlib.Path(video.path).name == pathlib.Path(other.path).name
+            )
+            assert (video.offset, video.labels) == (other.offset, other.labels)
+            for span, its in zip(video.spans, other.spans, strict=True):
+                assert span.label == its.label
+                assert span.start_s == pytest.approx(its.start_s, abs=1e-6)
+                assert span.end_s == pytest.approx(its.end_s, abs=1e-6)
+            assert one.probe(video) == two.probe(other)
+
+
+class Skipping(made_videos.Made):
+    """Of a data set whose tests leave out videos without a class."""
+
+    @staticmethod
+    def read_lists(data):
+        listing = made_videos.Made.read_lists(data)
+        return dataclasses.replace(listing, skips_unlabelled=True)
+
+
+def test_the_index_says_whether_tests_skip_videos_without_a_class(
+    root, out, tmp_path, monkeypatch
+):
+    data = DataConfig(root=str(out))
+    assert not MediaSequence.read_lists(data).skips_unlabelled
+    monkeypatch.setitem(datasets.DATASETS, "made", Skipping)
+    make(root, tmp_path / "shards")
+    data = DataConfig(root=str(tmp_path / "shards"))
+    assert MediaSequence.read_lists(data).skips_unlabelled
+    index = tmp_path / "shards" / "index.json"
+    values = json.loads(index.read_text())
+    del values["skips_unlabelled"]  # as older versions wrote it
+    index.write_text(json.dumps(values))
+    assert not MediaSequence.read_lists(data).skips_unlabelled
+
+
+def test_bad_videos_are_counted_and_listed(root, out, tmp_path, capsys):
+    make(root, tmp_path)
+    printed = capsys.readouterr().out
+    rows = [line.split() for line in printed.splitlines()]
+    assert ["train", "4", "3", "1", "5"] in rows
+    assert ["validation", "2", "1", "1", "1"] in rows
+    assert ["test", "1", "1", "0", "1"] in rows
+    with open(out / "bad_videos.csv", encoding="utf-8") as file:
+        bad = sorted(map(tuple, csv.reader(file)))
+    assert [row[:2] for row in bad] == [
+        ("split", "path"),
+        ("train", "bad.mp4"),
+        ("validation", "gone.mp4"),
+    ]
+    assert "cannot be read as a video" in bad[1][2]
+
+
+def test_too_many_bad_videos_are_an_error(root, tmp_path):
+    with pytest.raises(UserError, match="2 of 7 videos cannot be read"):
+        make(root, tmp_path, "--set=data.max_bad_share=0.2")
+    assert not (tmp_path / "index.json").exists()
+    make(root, tmp_path)
+    assert (tmp_path / "index.json").exists()
+
+
+def test_videos_that_were_mended_are_made(root, tmp_path):
+    videos, folder = tmp_path / "videos", tmp_path / "shards"
+    videos.mkdir()
+    made_videos.write_videos(videos)
+    make(videos, folder)
+    made_videos.write_video(videos / "bad.mp4", 4)
+    make(videos, folder)
+    assert "bad.mp4" in (folder / "bad_videos.csv").read_text()
+    make(videos, folder, "--retry-bad")
+    assert "bad.mp4" not in (folder / "bad_videos.csv").read_text()
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_what_is_finished_stays_after_a_stop(
+    root, out, tmp_path, monkeypatch, stop_after
+):
+    done = []
+    run = shard_task.run
+
+    def stopping(task):
+        if len(done) == stop_after:
+            raise KeyboardInterrupt
+        done.append(task.name)
+        return run(task)
+
+    monkeypatch.setattr(shard_task, "run", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        make(root, tmp_path)
+    assert len(list(tmp_path.glob("*.tfrecord"))) == stop_after
+    monkeypatch.setattr(
+        shard_task, "run", lambda t: done.append(t.name) or run(t)
+    )
+    make(root, tmp_path)
+    assert len(done) == len(set(done)) == 4
+    assert content(tmp_path) == content(out)
+
+
+def test_a_process_killed_in_a_shard_leaves_nothing_that_counts(
+    root, out, tmp_path, monkeypatch
+):
+    make(root, tmp_path)
+    name = "train-00001-of-00002.tfrecord"
+    # As a kill after the rename and before the note, and one while writing.
+    pathlib.Path(shard_task.note_path(str(tmp_path), name)).write_text("{")
+    (tmp_path / f".unfinished-{name}").write_bytes(b"half")
+    done, run = [], shard_task.run
+    monkeypatch.setattr(
+        shard_task, "run", lambda t: done.append(t.name) or run(t)
+    )
+    make(root, tmp_path)
+    assert done == [name]
+    assert content(tmp_path) == content(out)
+    assert not list(tmp_path.glob(".unfinished-*"))
+
+
+def test_links_in_a_folder_of_shards_are_not_written_through(root, tmp_path):
+    folder, victim = tmp_path / "handed over", tmp_path / "victim"
+    make(root, folder)
+    name = "train-00001-of-00002.tfrecord"
+    (folder / name).unlink()
+    (folder / f".unfinished-{name}").symlink_to(victim)
+    make(root, folder)
+    assert (folder / name).exists()
+    assert not victim.exists()
+
+
+def test_notes_of_shards_in_another_folder_are_refused(root, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".shards").symlink_to(tmp_path / "else")
+    with pytest.raises(UserError, match=r"\.shards is a link"):
+        make(root, tmp_path / "out")
+    assert not (tmp_path / "else").exists()
+
+
+def test_a_shard_that_was_cut_off_is_made_again(root, out, tmp_path):
+    make(root, tmp_path)
+    path = tmp_path / "train-00001-of-00002.tfrecord"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match="train-00001-of-00002.tfrecord is dam"):
+        MediaSequence.read_lists(DataConfig(root=str(tmp_path)))
+    make(root, tmp_path)
+    assert content(tmp_path) == content(out)
+
+
+def test_other_settings_are_refused(root, out):
+    with pytest.raises(UserError, match="quality: 90, now 80"):
+        make(root, out, "--quality=80")
+
+
+@pytest.mark.slow
+def test_processes_write_the_same_bytes(root, out, tmp_path):
+    make(root, tmp_path, "--workers=2")
+    assert content(tmp_path) == content(out)
+
+
+def test_checksums_are_those_of_the_files(out):
+    index = json.loads((out / "index.json").read_text())
+    for shard in index["shards"]:
+        digest = hashlib.sha256((out / shard["name"]).read_bytes())
+        assert shard["sha256"] == digest.hexdigest()
+
+
+def test_shards_do_not_depend_on_where_the_videos_are(out, tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    made_videos.write_videos(folder)
+    make(folder, tmp_path / "shards")
+    assert content(tmp_path / "shards") == content(out)
+
+
+@pytest.mark.parametrize("finished_before", [False, True])
+def test_shards_that_are_not_finished_are_not_read(
+    root, tmp_path, monkeypatch, finished_before
+):
+    run = shard_task.run
+    if finished_before:
+        make(root, tmp_path)
+
+    def stopping(task):
+        if task.split != "train":
+            raise KeyboardInterrupt
+        return run(task)
+
+    monkeypatch.setattr(shard_task, "run", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        make(root, tmp_path, "--retry-bad")
+    with pytest.raises(UserError, match="Not all shards in"):
+        MediaSequence.read_lists(DataConfig(root=str(tmp_path)))
+
+
+def test_verify_finds_one_flipped_bit(root, tmp_path, capsys):
+    make(root, tmp_path)
+    shards.main([f"--out={tmp_path}", "--verify"])
+    assert "4 shards are as they were written" in capsys.readouterr().out
+    path = tmp_path / "train-00000-of-00002.tfrecord"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(bytes(damaged))
+    (tmp_path / "test-00000-of-00001.tfrecord").unlink()
+    with pytest.raises(UserError) as raised:
+        shards.main([f"--out={tmp_path}", "--verify"])
+    assert "train-00000-of-00002.tfrecord is damaged" in str(raised.value)
+    assert "test-00000-of-00001.tfrecord cannot be read" in str(raised.value)
+
+
+def test_the_command_explains_itself(capsys):
+    shards.main([])
+    printed = capsys.readouterr().out
+    assert "folder" in printed and "media_sequence" in printed
+    assert cli.run(shards.main, ["--dataset=digits", "--out=x"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: Unknown data set of videos")
+    assert cli.run(shards.main, ["--dataset=media_sequence", "--out=x"]) == 2
+    assert "is of shards already" in capsys.readouterr().err
+    assert cli.run(shards.main, [*OPTIONS, "--out=x", "--quality=101"]) == 2
+    assert "--quality 101" in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_is_refused(root, tmp_path):
+    (tmp_path / "index.json").write_bytes(b"theirs")
+    with pytest.raises(UserError, match=r"neither empty .* has index\.json"):
+        make(root, tmp_path)
+    assert content(tmp_path) == {"index.json": b"theirs"}
+    assert [path.name for path in tmp_path.iterdir()] == ["index.json"]

@@ -1,1 +1,0 @@
-"""The paper's ablations: which runs, side by side, as tables."""

@@ -1,0 +1,230 @@
+"""Reads a data set of videos through and says what is in it.
+
+Counts, lengths, sizes and classes are printed; videos that cannot be read are
+listed with their reasons in bad_videos.csv, and contact_sheet.png shows the
+middle frames of some.
+"""
+
+import collections
+import dataclasses
+import io
+import pathlib
+import statistics
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from nonlocal_tf import pictures
+
+from .data import class_words, command, scan
+from .data.listing import Video
+from .data.sources import Probe
+from .data.videos import VideoDataset
+from .io import atomic_files, cli, outputs, plots, tables
+from .io.user_error import UserError
+from .recipes import overrides
+from .recipes.schema import DataConfig, SamplingConfig
+
+EXAMPLE = "python -m training.check --dataset folder --set data.root=videos"
+PICTURE = "contact_sheet.png"
+COLUMNS, ROWS = 6, 4
+TILE_PX = 128
+SEED = 2018
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckConfig:
+    """What `--set` changes."""
+
+    data: DataConfig = DataConfig()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.check`."""
+    parser = cli.parser("training.check", (__doc__ or "").strip(), EXAMPLE)
+    command.add_arguments(parser)
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        default="check",
+        help="for the picture and the list (default: check)",
+    )
+    options, given = cli.parse(parser, arguments)
+    if not given:
+        print(command.overview(EXAMPLE))
+        return
+    kind = command.video_dataset(options.dataset)
+    out = outputs.Outputs(pathlib.Path(options.out))
+    for name in (scan.BAD_VIDEOS, PICTURE):
+        out.check(name)
+    config = overrides.apply(CheckConfig(), options.set)
+    # Here bad videos are to be found, however many there are.
+    data = dataclasses.replace(config.data, max_bad_share=1.0)
+    sampling = SamplingConfig(
+        frames=1,
+        min_short_side_px=TILE_PX,
+        crop_px=TILE_PX,
+        eval_short_side_px=TILE_PX,
+    )
+    atomic_files.check_writable_folder(out.folder)
+    plots.require_pillow()
+    print("Reading all videos.", flush=True)
+    dataset = kind(data, sampling)
+    dataset.read_all_frames()
+    print(report(dataset))
+    if dataset.bad:
+        path = out.write_text(scan.BAD_VIDEOS, scan.as_csv(dataset.bad))
+    else:
+        out.remove(scan.BAD_VIDEOS)
+    picture = out.write_bytes(PICTURE, contact_sheet(dataset))
+    if dataset.bad:
+        print(f"\nBad videos are listed in {path}")
+        share = len(dataset.bad) / sum(dataset.listed.values())
+        if share > config.data.max_bad_share:
+            print(
+                f"They are {tables.percent(share)}, and training stops at more "
+                f"than {tables.percent(config.data.max_bad_share)}: mend or "
+                "delete them, or train with a larger --set data.max_bad_share"
+            )
+    print(f"\nPicture written to {picture}")
+
+
+def report(dataset: VideoDataset) -> str:
+    """What is in a data set, as text."""
+    parts = _good(dataset)
+    bad = collections.Counter(b.split for b in dataset.bad)
+    rows: list[Sequence[object]] = [("split", "listed", "bad", "good")]
+    lengths: list[Sequence[object]] = [
+        ("split", "frames", "seconds", "frames a second")
+    ]
+    all_sizes: list[Sequence[object]] = [("split", "width x height (videos)")]
+    for split, listed in dataset.listed.items():
+        probes = [probe for _, probe in parts.get(split, [])]
+        seconds = [p.times.length_s for p in probes if p.times]
+        sizes = collections.Counter(f"{p.width}x{p.height}" for p in probes)
+        common = [f"{size} ({n})" for size, n in sizes.most_common(3)]
+        if len(sizes) > len(common):
+            common.append(f"and {len(sizes) - len(common)} more")
+        rows.append((split, listed, bad[split], listed - bad[split]))
+        lengths.append(
+            (
+                split,
+                _range([p.frames for p in probes], "{:.0f}"),
+                _range(seconds, "{:.1f}"),
+                _range([p.fps for p in probes if p.fps], "{:.4g}"),
+            )
+        )
+        all_sizes.append((split, ", ".join(common) or "-"))
+    lines = [
+        f"Videos of each split\n{tables.render(rows)}\n",
+        f"Lengths of good videos: min / median / max\n"
+        f"{tables.render(lengths)}\n",
+        f"Sizes in pixels, the most frequent first\n"
+        f"{tables.render(all_sizes)}\n",
+        f"Good videos of each class\n{_balance(dataset)}",
+    ]
+    notes = _notes(dataset)
+    if notes:
+        lines += ["", *(f"note: {note}" for note in notes)]
+    return "\n".join(lines)
+
+
+def contact_sheet(dataset: VideoDataset) -> bytes:
+    """A PNG of middle frames of good videos, drawn at random, with classes.
+
+    Raises:
+        UserError: Pillow is not installed.
+    """
+    parts = _good(dataset)
+    places = [
+        (split, place)
+        for split, part in parts.items()
+        for place in range(len(part))
+    ]
+    np.random.default_rng(SEED).shuffle(places)
+    frames, captions = [], []
+    for split, index in places[: COLUMNS * ROWS]:
+        labels = parts[split][index][0].labels
+        names = ", ".join(f"{k} {dataset.classes[k]}" for k in labels)
+        number = dataset.good(split)[index]
+        frames.append(dataset.middle(split, number)[0])
+        captions.append([names or "no label", split])
+    content = io.BytesIO()
+    try:
+        picture = pictures.sheet(frames, captions, COLUMNS)
+    except ImportError as error:
+        raise UserError(str(error)) from error
+    picture.save(content, format="PNG")
+    return content.getvalue()
+
+
+def _good(dataset: VideoDataset) -> dict[str, list[tuple[Video, Probe]]]:
+    """Videos of which every frame could be read."""
+    return {
+        split: [part[index] for index in dataset.good(split)]
+        for split, part in dataset.probes().items()
+    }
+
+
+def _balance(dataset: VideoDataset) -> str:
+    """How many good videos each class has in each split."""
+    parts = _good(dataset)
+    counts = {
+        split: collections.Counter(
+            label for video, _ in pairs for label in set(video.labels)
+        )
+        for split, pairs in parts.items()
+    }
+    rows: list[Sequence[object]] = [("label", "class", *parts)]
+    rows += [
+        (label, name, *(counts[split][label] for split in parts))
+        for label, name in enumerate(dataset.classes)
+    ]
+    return tables.render(rows)
+
+
+def _notes(dataset: VideoDataset) -> list[str]:
+    """What is often a mistake."""
+    parts = _good(dataset)
+    found = []
+    trained = {k for video, _ in parts["train"] for k in video.labels}
+    missing = [
+        name for k, name in enumerate(dataset.classes) if k not in trained
+    ]
+    if missing:
+        found.append(f"no video to train on: {', '.join(missing)}")
+    found += dataset.notes()
+    short = sum(p.frames == 1 for part in parts.values() for _, p in part)
+    if short:
+        found.append(f"{tables.number_of(short, 'video')} with one frame")
+    names = dataset.classes
+    notes = class_words.flip_note(names), class_words.order_note(names)
+    found += filter(None, notes)
+    unknown_rate = sum(not p.fps for part in parts.values() for _, p in part)
+    if unknown_rate:
+        found.append(
+            "without a frame rate: " + tables.number_of(unknown_rate, "video")
+        )
+    guessed = sum(
+        not p.stamped for part in parts.values() for _, p in part if p.fps
+    )
+    if guessed:
+        found.append(
+            "time stamps are missing or out of order in "
+            f"{tables.number_of(guessed, 'video')}, whose times are those of "
+            "the average frame rate"
+        )
+    return found
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    """Smallest, median and largest value."""
+    if not values:
+        return "-"
+    ends = min(values), statistics.median(values), max(values)
+    return " / ".join(form.format(value) for value in ends)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

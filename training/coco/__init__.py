@@ -1,0 +1,1 @@
+"""Data in COCO format: annotations, batches, metrics and drawings."""

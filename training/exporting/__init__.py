@@ -1,0 +1,1 @@
+"""SavedModels: their signatures, model cards and other formats."""

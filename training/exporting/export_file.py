@@ -1,0 +1,157 @@
+"""One file for devices without TensorFlow: .tflite (LiteRT) or .onnx.
+
+It takes one clip or image of the size that was trained on, uint8, and gives
+probabilities; the names of the classes are beside it, in FILE.classes.txt, and
+what is known of its licence in FILE.licence.md.
+"""
+
+import importlib.util
+import tempfile
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from ..io import atomic_files, outputs, quoting
+from ..io.remote import Path
+from ..io.user_error import UserError
+from . import comparison
+from .served_model import ServedModel
+
+SIGNATURE = "serving_default"
+# What is written beside FILE.
+CLASSES, LICENSE = ".classes.txt", ".licence.md"
+OPSET = 17  # of ONNX
+
+
+def write(
+    served: ServedModel, path: Path, dtype: str = "float32"
+) -> tuple[int, str]:
+    """Makes the file, asks it, and writes it.
+
+    Args:
+        served: the network.
+        path: ends in .tflite or .onnx.
+        dtype: of the weights: "float32"; for .tflite "int8" too, of the
+            convolutions and matrices that LiteRT computes so.
+
+    Returns:
+        Its bytes, and how far its probabilities are from the network's.
+
+    Raises:
+        UserError: the format has no such dtype, or what it takes is not
+            installed.
+    """
+    check(path, dtype)
+    make, load, *_ = FORMATS[path.suffix.lower()]
+    content = make(served, dtype)
+    name, pixels = comparison.examples(served.dataset, served.recipe)
+    error = comparison.furthest(
+        load(content),
+        lambda batch: served.scores(served.logits(batch)),
+        pixels,
+    )
+    written = outputs.Outputs(path.parent)
+    written.write_bytes(path.name, content)
+    written.write_text(path.name + CLASSES, quoting.lines(served.classes))
+    far = f"of {name}, at most {error:.1e} from the network's"
+    return len(content), far
+
+
+def check(path: Path, dtype: str) -> None:
+    """Raises unless such a file can be made and written.
+
+    Raises:
+        UserError: the format has no such dtype, what it takes is not
+            installed, or the path cannot be a file.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise UserError(
+            f"Expected a file that ends in {' or '.join(FORMATS)}. Received: "
+            f"{path}"
+        )
+    *_, dtypes, packages = FORMATS[suffix]
+    if dtype not in dtypes:
+        raise UserError(
+            f"Expected weights in {' or '.join(dtypes)} for {suffix}. "
+            f"Received: {dtype}"
+        )
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise _missing(package)
+    atomic_files.check_writable(path)
+
+
+def _function(served: ServedModel):
+    """Probabilities of one clip, as a traced function."""
+    shape = (1, *served.dataset.element_shape)
+    name = served.network.inputs[0].name
+
+    def classify(pixels):
+        return {"probabilities": served.scores(served.logits(pixels))}
+
+    spec = tf.TensorSpec(shape, tf.uint8, name)
+    return tf.function(classify, [spec], autograph=False)
+
+
+def _tflite(served: ServedModel, dtype: str) -> bytes:
+    module = tf.Module()
+    module.weights = [variable.value for variable in served.variables]
+    module.classify = _function(served)
+    with tempfile.TemporaryDirectory() as scratch:
+        tf.saved_model.save(module, scratch, {SIGNATURE: module.classify})
+        converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
+        if dtype == "int8":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        return converter.convert()
+
+
+def _load_tflite(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
+    with warnings.catch_warnings():
+        # It says that its place is the package ai_edge_litert.
+        warnings.simplefilter("ignore", UserWarning)
+        interpreter = tf.lite.Interpreter(model_content=content)
+    runner = interpreter.get_signature_runner(SIGNATURE)
+    (name,) = runner.get_input_details()
+    return lambda pixels: runner(**{name: pixels})["probabilities"]
+
+
+def _onnx(served: ServedModel, dtype: str) -> bytes:
+    del dtype
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise _missing("tf2onnx") from error
+    function = _function(served)
+    model, _ = tf2onnx.convert.from_function(
+        function, function.input_signature, opset=OPSET
+    )
+    return model.SerializeToString()
+
+
+def _load_onnx(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise _missing("onnxruntime") from error
+    session = onnxruntime.InferenceSession(content)
+    (name,) = (given.name for given in session.get_inputs())
+    return lambda pixels: session.run(["probabilities"], {name: pixels})[0]
+
+
+def _missing(package: str) -> UserError:
+    return UserError(
+        f"ONNX files need {package} (extra onnx). Install it with: "
+        "pip install tf2onnx onnxruntime"
+    )
+
+
+# How a format is made and loaded, in which dtypes its weights may be, and the
+# packages that it takes.
+Format = tuple[Callable, Callable, tuple[str, ...], tuple[str, ...]]
+FORMATS: dict[str, Format] = {
+    ".tflite": (_tflite, _load_tflite, ("float32", "int8"), ()),
+    ".onnx": (_onnx, _load_onnx, ("float32",), ("tf2onnx", "onnxruntime")),
+}

@@ -1,0 +1,184 @@
+"""A detector as a SavedModel that needs none of our code.
+
+    saved_model.pb, variables/
+    assets/classes.txt      class names, one a line; label 1 is the first
+    assets/categories.json  the same, with names of keypoints and skeletons
+    assets.extra/tf_serving_warmup_requests  sent to itself by the server
+
+The signature `serving_default` takes `image_bytes`, JPEG, PNG, BMP, WebP or
+GIF, and gives of each picture, turned as its EXIF says: `size`, its height and
+width; `count`, how many objects were found; and of these, best first and zeros
+behind, `boxes` (x1, y1, x2, y2 in its pixels), `labels`, `scores`; of a
+network with masks `masks`, 28 x 28 probabilities within each box (`MASK_CELLS`
+of the border are to be added: `nonlocal_tf.detection.masks.paste`); of one
+with keypoints `keypoints`, x, y and a logit. `serve_pixels` takes the uint8
+RGB pixels of one upright picture.
+"""
+
+import dataclasses
+import json
+import pathlib
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from nonlocal_tf.detection import tf_ops, transform
+
+from ..coco import exif_orientation
+from ..detection.trained import Trained
+from ..io import quoting
+from ..io.user_error import UserError
+from . import image_sizes, saved_model, stored_weights, warmup
+
+INPUT = "image_bytes"
+
+
+def write(model: Trained, path: pathlib.Path, dtype: str = "float32") -> None:
+    """Writes a SavedModel.
+
+    Args:
+        model: the detector.
+        path: the directory, empty.
+        dtype: of the weights as they are kept, of `stored_weights.DTYPES`.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        module, given = _module(model, pathlib.Path(scratch), dtype)
+        try:
+            tf.saved_model.save(module, str(path), given)
+            extra = path / saved_model.EXTRA
+            extra.mkdir()
+            warmup.write(extra / warmup.REQUESTS, _requests())
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"Could not write the SavedModel {path.parent}: {error.message}"
+            ) from error
+
+
+def _module(model: Trained, scratch: pathlib.Path, dtype: str):
+    """What is saved, and its signatures.
+
+    The variables alone are tracked, not the Keras model, so that nothing of
+    ours is needed to load it.
+    """
+    module = tf.Module()
+    kept = stored_weights.keep(model.detector.weights, dtype)
+    module.weights = [stored.kept for stored in kept]
+    module.scales = [stored.scale for stored in kept]
+    names = scratch / saved_model.CLASSES
+    lines = quoting.lines(one.name for one in model.categories)
+    names.write_text(lines, "utf-8")
+    about = scratch / saved_model.CATEGORIES
+    rows = [dataclasses.asdict(one) for one in model.categories]
+    about.write_text(json.dumps(rows, indent=2), "utf-8")
+    module.class_names = tf.saved_model.Asset(str(names))
+    module.categories = tf.saved_model.Asset(str(about))
+
+    def of_pixels(image):
+        return detect_in_graph(model, image)
+
+    def of_bytes(contents):
+        def one(content):
+            content = image_sizes.bounded(content, image_sizes.PHOTO_PIXELS)
+            return detect_in_graph(model, exif_orientation.decode(content))
+
+        return tf.map_fn(one, contents, fn_output_signature=specs_of(model))
+
+    functions = {
+        "serving_default": (of_bytes, tf.TensorSpec((None,), tf.string, INPUT)),
+        "serve_pixels": (
+            of_pixels,
+            tf.TensorSpec((None, None, 3), tf.uint8, "pixels"),
+        ),
+    }
+    module.functions = {
+        name: tf.function(
+            stored_weights.using(kept, function), [spec], autograph=False
+        )
+        for name, (function, spec) in functions.items()
+    }
+    return module, dict(module.functions)
+
+
+def detect_in_graph(model: Trained, image) -> dict:
+    """The objects of one picture, as `specs_of` says.
+
+    Args:
+        model: the detector.
+        image: uint8 RGB `(height, width, 3)`, of unknown sizes.
+    """
+    original = tf.shape(image)[:2]
+    size = _scaled_size(original, model)
+    # Keras resizes to sizes that are known when the graph is built.
+    x = tf.image.resize(transform.normalised(image, model.pixels), size)
+    below = -size % transform.MULTIPLE_PX
+    x = tf.pad(x, ((0, below[0]), (0, below[1]), (0, 0)))
+    found = model.detector(
+        {"images": x[None], "sizes": size[None]}, training=False
+    )
+    found = {name: value[0] for name, value in found.items()}
+    back = tf.cast(original / size, tf.float32)[::-1]  # x, then y
+    made = {
+        "size": original,
+        "count": found["count"],
+        "boxes": found["boxes"] * tf.tile(back, (2,)),
+        "labels": found["labels"],
+        "scores": found["scores"],
+    }
+    if "masks" in found:
+        made["masks"] = found["masks"]
+    if "heat_maps" in found:
+        count = found["count"]
+        points, scores = tf_ops.decode_keypoints(
+            found["heat_maps"][:count], found["boxes"][:count]
+        )
+        points = tf.concat([points[..., :2] * back, scores[..., None]], -1)
+        behind = model.detector.config.detections - count
+        made["keypoints"] = tf.pad(points, ((0, behind), (0, 0), (0, 0)))
+    return {
+        name: tf.ensure_shape(made[name], spec.shape)
+        for name, spec in specs_of(model).items()
+    }
+
+
+def specs_of(model: Trained) -> dict[str, tf.TensorSpec]:
+    """Shapes and types of what is found in one picture."""
+    config = model.detector.config
+    count = config.detections
+    specs = {
+        "size": tf.TensorSpec((2,), tf.int32),
+        "count": tf.TensorSpec((), tf.int32),
+        "boxes": tf.TensorSpec((count, 4), tf.float32),
+        "labels": tf.TensorSpec((count,), tf.int32),
+        "scores": tf.TensorSpec((count,), tf.float32),
+    }
+    if model.detector.mask_head is not None:
+        side = model.detector.mask_head.output_shape[1]
+        specs["masks"] = tf.TensorSpec((count, side, side), tf.float32)
+    if model.detector.keypoint_head is not None:
+        shape = (count, config.keypoints, 3)
+        specs["keypoints"] = tf.TensorSpec(shape, tf.float32)
+    return specs
+
+
+def _scaled_size(original, model: Trained):
+    """`transform.resized_size` within a graph, int32 `(2,)`."""
+    sides = tf.cast(original, tf.float32)
+    scale = tf.minimum(
+        tf.constant(model.short_side_px, tf.float32) / tf.reduce_min(sides),
+        tf.constant(model.long_side_px, tf.float32) / tf.reduce_max(sides),
+    )
+    return tf.maximum(tf.cast(tf.floor(sides * scale), tf.int32), 1)
+
+
+def _requests() -> dict[str, dict[str, np.ndarray]]:
+    """A request for each signature."""
+    pixels = np.full((48, 64, 3), 114, "uint8")
+    content = tf.io.encode_jpeg(pixels).numpy()
+    return {
+        "serving_default": {INPUT: np.array([content], dtype=object)},
+        "serve_pixels": {"pixels": pixels},
+    }

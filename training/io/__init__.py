@@ -1,0 +1,1 @@
+"""Paths and URLs, atomic writes, locks, tables and command lines."""

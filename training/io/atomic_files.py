@@ -1,0 +1,348 @@
+"""Writing files so that nothing half-written stands where a good one stood.
+
+On local disks a file or directory is made under a scratch name and renamed.
+Object stores (s3://) replace one object at once, but can rename no directory,
+and know no locks. There, a directory is whole when one file of it is there,
+`last`: all are made in the machine's temporary directory (TMPDIR), this one is
+uploaded after the others, and removed before them.
+
+A folder may come from someone else and hold links where files are written.
+Scratch files and directories therefore have random names, and neither they nor
+locks are opened through links.
+"""
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import os
+import pathlib
+import secrets
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+
+from .remote import Path
+from .url_path import UrlPath
+from .user_error import UserError
+
+# Names that start so are scratch: safe to delete, never read.
+SCRATCH_PREFIX = ".unfinished-"
+TOKEN_BYTES = 8  # of a scratch name, written in hexadecimal
+NAME_END = 40  # letters of a name that its scratch name ends in
+STALE_SECONDS = 600  # since a scratch file was written to
+LOCK = ".lock"
+ENDLESS = "it is a FIFO, a socket or a device, not a file"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replaces a file at once or leaves the old one."""
+    if isinstance(path, UrlPath):
+        path.write_bytes(content)
+        return
+    with (
+        new_file(path) as scratch,
+        open(scratch, "wb", opener=open_without_following) as file,
+    ):
+        file.write(content)
+
+
+@contextlib.contextmanager
+def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Create a scratch file that becomes `path` when the block ends well.
+
+    Its name is random and ends as that of `path` does.
+    """
+    scratch = _scratch_path(path)
+    try:
+        with _named(path, scratch):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            os.close(open_without_following(scratch, flags))
+            yield scratch
+            _sync(scratch)
+            os.replace(scratch, path)
+        _sync(path.parent)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def open_without_following(path: str | os.PathLike, flags: int) -> int:
+    """Open a file unless its name is a link; an `opener` of `open`.
+
+    A FIFO without a reader is an error, rather than a wait for one.
+    """
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
+def _scratch_path(path: pathlib.Path) -> pathlib.Path:
+    """A random name in the folder of a path."""
+    token = secrets.token_hex(TOKEN_BYTES)
+    end = path.name[-NAME_END:]
+    return path.with_name(f"{SCRATCH_PREFIX}{token}-{end}")
+
+
+def remove_leftovers(path: pathlib.Path) -> None:
+    """Remove what killed processes left of a file or directory."""
+    token = "[0-9a-f]" * 2 * TOKEN_BYTES
+    end = glob.escape(path.name[-NAME_END:])
+    for pattern in (glob.escape(path.name), f"{token}-{end}"):
+        for scratch in path.parent.glob(SCRATCH_PREFIX + pattern):
+            with contextlib.suppress(OSError):  # new names are random
+                _remove(scratch)
+
+
+def remove_scratch(folder: Path, stale_s: float = STALE_SECONDS) -> None:
+    """Remove what killed processes left in a folder.
+
+    Args:
+        folder: whose writers are kept out, or write to their scratch often.
+        stale_s: seconds since a scratch file was written to.
+    """
+    if isinstance(folder, UrlPath):
+        return
+    for scratch in folder.glob(f"{SCRATCH_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if scratch.lstat().st_mtime <= time.time() - stale_s:
+                _remove(scratch)
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Remove a file, a directory, or a link but not what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a text file at once or leaves the old one."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def check_writable(path: Path) -> None:
+    """Raises if a file cannot be written; makes nothing.
+
+    Long work tries with it where its results will go.
+
+    Raises:
+        UserError: it is a folder, or its folder cannot be written to.
+    """
+    if isinstance(path, UrlPath):
+        path.check_writable()
+        return
+    if path.is_dir():
+        raise UserError(
+            f"Expected the name of a file to write. Received: {path}, which "
+            "is a folder."
+        )
+    check_writable_folder(path.parent)
+
+
+def check_writable_folder(path: Path) -> None:
+    """Raises if files cannot be written into a folder; makes nothing.
+
+    Args:
+        path: of the folder, which may not exist yet.
+
+    Raises:
+        UserError: it, or a folder above it, is a file, or read-only.
+    """
+    if isinstance(path, UrlPath):
+        path.mkdir(exist_ok=True)  # which makes nothing in an object store
+        return
+    nearest = path.absolute()
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise UserError(
+            f"{path} cannot be a folder. File exists: {nearest} is a file."
+        )
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written to ({error.strerror or error}). Give "
+            "another place."
+        ) from error
+
+
+@contextlib.contextmanager
+def new_directory(path: Path, last: str) -> Iterator[pathlib.Path]:
+    """A scratch directory that becomes `path` when the block ends well.
+
+    Args:
+        path: the directory to make.
+        last: name of the file that makes it whole, where nothing is renamed.
+
+    Raises:
+        FileExistsError: there is something at `path` already.
+    """
+    if isinstance(path, UrlPath):
+        with _uploaded(path, last) as scratch:
+            yield scratch
+        return
+    if path.exists():
+        raise FileExistsError(f"{path} exists already.")
+    remove_leftovers(path)
+    scratch = _scratch_path(path)
+    scratch.mkdir(parents=True)
+    try:
+        with _named(path, scratch):
+            yield scratch
+            for made in [*scratch.rglob("*"), scratch]:
+                _sync(made)
+        os.replace(scratch, path)
+        _sync(path.parent)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def _uploaded(path: UrlPath, last: str) -> Iterator[pathlib.Path]:
+    """A local scratch directory that is uploaded when the block ends well."""
+    if is_whole(path, last):
+        raise FileExistsError(f"{path} exists already.")
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = pathlib.Path(folder)
+        yield scratch
+        made = [file for file in scratch.rglob("*") if file.is_file()]
+        made.remove(scratch / last)  # fails if the block did not make it
+        remove_directory(path, last)  # what a killed process left
+        try:
+            for file in [*sorted(made), scratch / last]:
+                target = path / file.relative_to(scratch).as_posix()
+                target.parent.mkdir(exist_ok=True)
+                target.copy_from(file)
+        except BaseException:
+            with contextlib.suppress(UserError, OSError):
+                remove_directory(path, last)
+            raise
+
+
+def is_whole(path: Path, last: str) -> bool:
+    """Whether `new_directory` finished a directory."""
+    if isinstance(path, UrlPath):
+        return (path / last).exists()
+    return path.exists()
+
+
+def remove_directory(path: Path, last: str) -> None:
+    """Removes what `new_directory` made, or began to make."""
+    if isinstance(path, pathlib.Path):
+        _remove(path)
+    elif path.exists():
+        (path / last).unlink(missing_ok=True)
+        if path.exists():
+            path.rmtree()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of a folder, made if needed.
+
+    Object stores have no locks: there it is up to the user to start one
+    process at a time.
+
+    Raises:
+        UserError: another process is at work there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(folder, UrlPath):
+        yield
+        return
+    with open(folder / LOCK, "rb", opener=_open_lock) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another process is writing to {folder}."
+            ) from error
+        remove_scratch(folder)
+        yield
+
+
+def _open_lock(path: str, _: int) -> int:
+    """Open a lock, made if needed, and keep what is in it.
+
+    Raises:
+        UserError: it is a link, or not a regular file.
+    """
+    if os.path.lexists(path):
+        check_regular(pathlib.Path(path))
+    return open_without_following(path, os.O_RDWR | os.O_CREAT)
+
+
+def check_regular(path: pathlib.Path) -> None:
+    """Raise a UserError for what is a link, or not a regular file."""
+    mode = path.lstat().st_mode
+    if stat.S_ISREG(mode):
+        return
+    kind = "a link" if stat.S_ISLNK(mode) else "no regular file"
+    raise UserError(
+        f"Expected a regular file. {path} is {kind}, which is not written to. "
+        "Delete it."
+    )
+
+
+def check_inside(path: Path, folder: Path) -> None:
+    """Raise unless a path in a folder stays in it, whatever links are there.
+
+    Raises:
+        UserError: a folder on the way is a link that leads out of `folder`.
+    """
+    if isinstance(path, UrlPath) or isinstance(folder, UrlPath):
+        return
+    root = os.path.realpath(folder)
+    parts = path.relative_to(folder).parts
+    for end in range(1, len(parts) + 1):
+        place = folder.joinpath(*parts[:end])
+        target = os.path.realpath(place)
+        if os.path.commonpath([root, target]) != root:
+            raise UserError(
+                f"{place} is a link to {target}, outside of {folder}: nothing "
+                "is written through it. Delete the link, or move what it leads "
+                "to here."
+            )
+
+
+def is_endless(path: str | os.PathLike | UrlPath) -> bool:
+    """Whether a local path is a FIFO, a socket or a device.
+
+    Whoever opens one of them may wait for ever, or read without an end.
+    """
+    try:
+        mode = os.stat(str(path)).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _named(path: pathlib.Path, scratch: pathlib.Path) -> Iterator[None]:
+    """Name a file in the errors of writes that name none, or its scratch."""
+    try:
+        yield
+    except OSError as error:
+        unnamed = error.filename is None or str(error.filename) == str(scratch)
+        if error.errno is not None and unnamed:
+            error.filename = str(path)
+        raise
+
+
+def _sync(path: pathlib.Path) -> None:
+    """Waits until a file, or the names in a directory, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,173 @@
+"""What all commands share: exit codes and how errors are said."""
+
+import argparse
+import errno
+import io
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+import keras
+
+from . import atomic_files
+from .user_error import UserError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+Main = Callable[[Sequence[str] | None], None]
+
+
+def run(main: Main, arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code.
+
+    What the user can mend ends in one line and exit code 2; anything else is
+    a defect of ours and keeps its traceback.
+    """
+    # Lines of a log are there at once; a name in other letters than the
+    # terminal's does not end a command.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    try:
+        if keras.config.backend() != "tensorflow":
+            raise UserError(
+                "The commands train and export with TensorFlow. Received: "
+                f"KERAS_BACKEND={keras.config.backend()}; unset it."
+            )
+        main(arguments)
+    except UserError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(_describe(error))
+    except KeyboardInterrupt:
+        print("Stopped; nothing that was saved is lost.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def parser(module: str, description: str, example: str):
+    """An argument parser that shows an example that works."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None):
+    """The parsed options, and whether any argument was given at all."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    words = [_expand_home(word) for word in arguments]
+    return parser.parse_args(words), bool(words)
+
+
+def _expand_home(word: str) -> str:
+    """Replaces ~ at the start of an argument: shells leave --out=~/x."""
+    option, equals, value = word.partition("=")
+    if equals and option.startswith("--"):
+        return f"{option}={os.path.expanduser(value)}"
+    return os.path.expanduser(word)
+
+
+def count(text: str) -> int:
+    """A number from 1 as it is typed; an argument's type."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 1, received {text!r}"
+        )
+    return int(text)
+
+
+def output_file(text: str) -> pathlib.Path:
+    """A file that can be written; an argument's type."""
+    path = pathlib.Path(os.path.expanduser(text))
+    try:
+        atomic_files.check_writable(path)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return path
+
+
+def positive(text: str) -> float:
+    """A number above 0 as it is typed; an argument's type."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"expected a number above 0, received {text!r}"
+        )
+    return number
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Sizes as they are typed, such as 8x256x256; an argument's type."""
+    parts = text.split("x")
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"expected sizes such as 8x256x256, received {text!r}"
+        )
+    return tuple(map(int, parts))
+
+
+def overview(title: str, root: str, marker: str, example: str) -> str:
+    """What there is below `root` with a file `marker`, and what to do with it.
+
+    A command without arguments prints this.
+    """
+    found = sorted(pathlib.Path(root).glob(f"*/{marker}"))
+    names = dict.fromkeys(path.relative_to(root).parts[0] for path in found)
+    listed = ", ".join(f"{root}/{name}" for name in names)
+    return (
+        f"{title}: {listed or f'none below {root}/ yet'}\n\n"
+        f"Example:\n  {example}"
+    )
+
+
+def overview_of_runs(example: str) -> str:
+    """The overview of the commands that take a run folder."""
+    return overview("Runs", "runs", "recipe.json", example)
+
+
+def list_failures(reasons: Sequence[str], count: int) -> None:
+    """Print why inputs of a command could not be looked at.
+
+    Args:
+        reasons: a line for each input that failed.
+        count: inputs of the command.
+
+    Raises:
+        UserError: all of them failed.
+    """
+    if len(reasons) == count == 1:
+        raise UserError(reasons[0])
+    if reasons:
+        print(f"{len(reasons)} of {count} could not be looked at:")
+    for reason in reasons:
+        print(f"  {reason}")
+    if len(reasons) == count:
+        raise UserError(
+            f"None of {count} could be looked at; the reasons are above."
+        )
+
+
+def _describe(error: OSError) -> str:
+    path = error.filename or "a file"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"No space left to write {path}. Free some and run the same "
+            "command again; what was saved before is intact."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"No permission to write or read {path}."
+    return f"{error.strerror or error}: {path}" if error.errno else str(error)
+
+
+def _fail(message: str) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return USER_ERROR

@@ -1,0 +1,158 @@
+"""The arrays of a checkpoint, checked before they are read.
+
+A run folder may come from somebody else. What its archive says of an array is
+compared with the variable that it is for, so that no file makes more of the
+memory than the model itself has.
+"""
+
+import dataclasses
+import io
+import math
+import zipfile
+from collections.abc import Sequence
+from typing import BinaryIO
+
+import keras
+import numpy as np
+from numpy.lib import format as npy
+
+from nonlocal_tf.weights import zips
+from nonlocal_tf.weights.budget import Budget
+from nonlocal_tf.weights.errors import CheckpointError
+
+from ..io import atomic_files
+from ..io.remote import Path
+from ..io.user_error import UserError
+
+HEADERS = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+}
+LONGEST_HEADER = 10_000
+NUMBERS = "fiub"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Header:
+    """What an archive says of an array."""
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: np.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return self.dtype.itemsize * math.prod(self.shape)
+
+
+def read(
+    path: Path,
+    prefix: str,
+    variables: Sequence[keras.Variable] | None = None,
+    may_lack: bool = False,
+) -> list[np.ndarray]:
+    """Reads the arrays of an archive whose names begin so, in their order.
+
+    Args:
+        path: of an archive of `numpy.savez`.
+        prefix: of their names.
+        variables: that they are for; None for whatever is there.
+        may_lack: whether there may be none for variables.
+
+    Raises:
+        UserError: it cannot be read, or does not fit the variables.
+    """
+    if atomic_files.is_endless(path):
+        raise UserError(f"{path} cannot be read: {atomic_files.ENDLESS}.")
+    try:
+        with path.open("rb") as file:
+            budget = Budget(file.seek(0, io.SEEK_END))
+            with zips.opened(file, budget) as archive:
+                names = sorted(
+                    name
+                    for name in archive.namelist()
+                    if name.startswith(prefix)
+                )
+                if may_lack and not names:
+                    return []
+                return _read(archive, names, variables, budget)
+    except _OtherModelError as error:
+        raise UserError(
+            f"Checkpoint {path.parent} does not fit its recipe's model "
+            f"({error}): was it written by another version of the code?"
+        ) from error
+    except (OSError, CheckpointError) as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def check(file: BinaryIO) -> None:
+    """Raises before arrays of numbers and text take more memory than they are.
+
+    Args:
+        file: an archive of `numpy.savez`, which is left at its start.
+
+    Raises:
+        CheckpointError: an array is compressed, cut off or of other values.
+    """
+    with zips.opened(file, Budget(file.seek(0, io.SEEK_END))) as archive:
+        total = sum(
+            _read_header(archive, name, f"{NUMBERS}US").nbytes
+            for name in archive.namelist()
+        )
+        if total > file.seek(0, io.SEEK_END):
+            raise CheckpointError("It has the same array several times.")
+    file.seek(0)
+
+
+class _OtherModelError(CheckpointError):
+    """The arrays are those of another model."""
+
+
+def _read(archive, names, variables, budget) -> list[np.ndarray]:
+    if variables is not None and len(names) != len(variables):
+        raise _OtherModelError(
+            f"{len(names)} arrays for {len(variables)} variables"
+        )
+    headers = []
+    for index, name in enumerate(names):
+        header = _read_header(archive, name)
+        budget.take(header.nbytes)
+        headers.append(header)
+        if variables is None:
+            continue
+        variable = variables[index]
+        if header.shape != tuple(variable.shape):
+            raise _OtherModelError(
+                f"{header.shape} for {tuple(variable.shape)} of {variable.path}"
+            )
+    return [
+        _read_array(archive, name, header)
+        for name, header in zip(names, headers, strict=True)
+    ]
+
+
+def _read_header(
+    archive: zipfile.ZipFile, name: str, kinds: str = NUMBERS
+) -> _Header:
+    """What is said of an array, without reading it."""
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise CheckpointError(f"{name!r} is compressed.")
+    with archive.open(name) as content:
+        version = npy.read_magic(content)
+        if version not in HEADERS:
+            raise CheckpointError(f"{name!r} has the format {version}.")
+        header = _Header(*HEADERS[version](content, LONGEST_HEADER))
+        if header.dtype.kind not in kinds or header.dtype.subdtype:
+            raise CheckpointError(f"{name!r} is not of numbers.")
+        if header.nbytes > archive.getinfo(name).file_size:
+            raise CheckpointError(f"{name!r} is cut off.")
+        return header
+
+
+def _read_array(
+    archive: zipfile.ZipFile, name: str, header: _Header
+) -> np.ndarray:
+    with archive.open(name) as content:
+        HEADERS[npy.read_magic(content)](content, LONGEST_HEADER)
+        flat = np.frombuffer(content.read(), header.dtype)
+    return flat.reshape(header.shape, order="F" if header.is_fortran else "C")

@@ -1,0 +1,152 @@
+"""The optimizer of a recipe."""
+
+import keras
+from keras import ops
+
+from ..recipes.schema import Recipe
+from . import schedules
+
+# What normalisations, and the layers that stand for frozen ones, call their
+# scales and shifts.
+SCALES_AND_SHIFTS = ("gamma", "beta")
+
+
+def make(recipe: Recipe) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer with its schedule.
+
+    It does not clip: in Keras that would be each device's gradients alone.
+    """
+    config = recipe.optimizer
+    rate = schedules.learning_rate(recipe)
+    if config.name == "sgd":
+        chosen = SGD(rate, config.momentum, config.weight_decay)
+    else:
+        chosen = keras.optimizers.Adam(rate)
+    if recipe.training.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(chosen)
+    return chosen
+
+
+@keras.saving.register_keras_serializable("training")
+class SGD(keras.optimizers.Optimizer):
+    """Stochastic gradient descent with momentum, by default Nesterov's, and L2.
+
+    With g the gradient, plus l2 w where w is no scale or shift of a
+    normalisation, mu the momentum and lr the rate:
+
+        v <- mu v + g
+        w <- w - lr (g + mu v)    or, not Nesterov's,    w <- w - lr v
+
+    as in PyTorch. Keras' own SGD keeps lr in its velocity (so that a drop of
+    the rate reaches the velocity ten steps late), and its `weight_decay` is
+    not L2: it passes by the momentum.
+
+    The authors' Caffe2 has lr in its velocity V too, but multiplies V by
+    lr_new / lr_old whenever the rate changes, and so is the same. Their update
+
+        V_t = mu V' + lr_t g,  with V' = V_{t-1} lr_t / lr_{t-1}
+        w <- w - ((1 + mu) V_t - mu V')
+
+    is with V = lr v, thus V' = lr_t v_{t-1}: first
+    v_t = mu v_{t-1} + g; and, since mu V' = V_t - lr_t g,
+    (1 + mu) V_t - mu V' = mu V_t + lr_t g = lr_t (g + mu v_t).
+
+    Args:
+        learning_rate: a number or a schedule.
+        momentum: mu, in [0, 1).
+        l2: factor on the weights that is added to their gradients.
+        nesterov: whether the momentum looks ahead; not so in Detectron.
+        bias_l2: whether L2 is for biases too; not so in Detectron.
+        bias_rate: factor on the rate of biases; 2 in Detectron.
+        name: of the optimizer.
+        **kwargs: of `keras.optimizers.Optimizer`.
+
+    Raises:
+        ValueError: `momentum`, `l2` or `bias_rate` is out of its range.
+
+    Reference:
+        Sutskever et al., On the importance of initialization and momentum in
+        deep learning, ICML 2013.
+    """
+
+    def __init__(
+        self,
+        learning_rate,
+        momentum=0.9,
+        l2=0.0,
+        nesterov=True,
+        bias_l2=True,
+        bias_rate=1.0,
+        name="sgd",
+        **kwargs,
+    ):
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        if not 0 <= momentum < 1:
+            raise ValueError(
+                f"Expected momentum in [0, 1). Received: momentum={momentum}"
+            )
+        if l2 < 0:
+            raise ValueError(f"Expected l2 of at least 0. Received: l2={l2}")
+        if bias_rate <= 0:
+            raise ValueError(
+                f"Expected bias_rate above 0. Received: bias_rate={bias_rate}"
+            )
+        self.momentum = momentum
+        self.l2 = l2
+        self.nesterov = nesterov
+        self.bias_l2 = bias_l2
+        self.bias_rate = bias_rate
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.velocities = self.add_optimizer_variables(variables, "velocity")
+        # By position: inside a step these are the framework's own variables,
+        # which have other names.
+        self._factors = [
+            self.l2 * has_l2(variable, self.bias_l2) for variable in variables
+        ]
+        self._rates = [
+            self.bias_rate if is_bias(variable) else 1.0
+            for variable in variables
+        ]
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        velocity, l2 = self.velocities[index], self._factors[index]
+        # The dtype of weights is float32 whatever the policy of their layers.
+        gradient = ops.cast(gradient, variable.dtype)
+        rate = ops.cast(learning_rate, variable.dtype) * self._rates[index]
+        if l2:
+            gradient = gradient + l2 * variable
+        self.assign(velocity, self.momentum * velocity + gradient)
+        if self.nesterov:
+            velocity = gradient + self.momentum * velocity
+        self.assign_sub(variable, rate * velocity)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "momentum": self.momentum,
+            "l2": self.l2,
+            "nesterov": self.nesterov,
+            "bias_l2": self.bias_l2,
+            "bias_rate": self.bias_rate,
+        }
+
+
+def has_l2(variable: keras.Variable, biases: bool = True) -> bool:
+    """Whether L2 is for this weight: not for scales and shifts.
+
+    Args:
+        variable: a weight.
+        biases: whether it is for biases.
+    """
+    if is_bias(variable):
+        return biases
+    return variable.name not in SCALES_AND_SHIFTS
+
+
+def is_bias(variable: keras.Variable) -> bool:
+    return variable.name == "bias"

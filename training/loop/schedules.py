@@ -1,0 +1,161 @@
+"""The learning rate, step by step."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..recipes.schema import Plan
+
+
+def learning_rate(
+    recipe: Plan,
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The rate of each update, counted from 0."""
+    config = recipe.optimizer
+    factor = _factor(recipe)
+    base, warmup_lr = factor * config.base_lr, factor * config.warmup_lr
+    warmup = config.warmup_steps
+    if config.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=warmup_lr if warmup else base,
+            decay_steps=recipe.steps - warmup,
+            warmup_target=base if warmup else None,
+            warmup_steps=warmup,
+        )
+    return Schedule(
+        config.schedule,
+        base,
+        recipe.steps,
+        config.drops_at_steps,
+        config.drop_factor,
+        warmup,
+        warmup_lr,
+    )
+
+
+def base_lr(recipe: Plan) -> float:
+    """Where the schedule starts from, after scaling to the batch."""
+    return _factor(recipe) * recipe.optimizer.base_lr
+
+
+def scaling_note(recipe: Plan) -> str:
+    """What a batch that the rate is not meant for does, as a line.
+
+    Returns:
+        "" if there is nothing to say.
+    """
+    config, batch = recipe.optimizer, recipe.batch
+    if config.lr_batch in (None, batch):
+        return ""
+    meant = f"base_lr={config.base_lr:g} is meant for batch={config.lr_batch}"
+    if config.scale_lr:
+        return (
+            f"{meant}; with batch={batch} it was scaled to "
+            f"{base_lr(recipe):g} (Goyal et al.'s linear rule)"
+        )
+    linear = config.base_lr * batch / config.lr_batch
+    return (
+        f"{meant}; for batch={batch} Goyal et al.'s linear rule gives "
+        f"{linear:g}: --set optimizer.scale_lr=True"
+    )
+
+
+def _factor(recipe: Plan) -> float:
+    config = recipe.optimizer
+    if not config.scale_lr or config.lr_batch is None:
+        return 1.0
+    return recipe.batch / config.lr_batch
+
+
+@keras.saving.register_keras_serializable("training")
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that falls by a rule, after a linear warm-up to that rule's.
+
+    Args:
+        rule: of `RULES`.
+        base_lr: what the rule starts from.
+        total_steps: of training.
+        drops_at_steps: the steps that are the first with a lower rate, for
+            the rule "steps".
+        drop_factor: what the rate is multiplied by at each.
+        warmup_steps: in which the rate rises to the rule's at their end.
+        warmup_lr: the rate of step 0, if there is a warm-up.
+
+    Call arguments:
+        step: index of the update, from 0.
+
+    Returns:
+        A scalar, float32.
+    """
+
+    def __init__(
+        self,
+        rule,
+        base_lr,
+        total_steps,
+        drops_at_steps=(),
+        drop_factor=0.1,
+        warmup_steps=0,
+        warmup_lr=0.0,
+    ):
+        super().__init__()
+        self.rule = rule
+        self.base_lr = base_lr
+        self.total_steps = total_steps
+        self.drops_at_steps = tuple(drops_at_steps)
+        self.drop_factor = drop_factor
+        self.warmup_steps = warmup_steps
+        self.warmup_lr = warmup_lr
+
+    def __call__(self, step):
+        step = ops.cast(step, "int32")
+        rate = RULES[self.rule](self, step)
+        if not self.warmup_steps:
+            return rate
+        end = RULES[self.rule](self, ops.cast(self.warmup_steps, "int32"))
+        # Steps below 2**24 are exact in float32.
+        share = ops.cast(step, "float32") / self.warmup_steps
+        rising = self.warmup_lr + (end - self.warmup_lr) * share
+        return ops.where(step < self.warmup_steps, rising, rate)
+
+    def get_config(self):
+        return {
+            "rule": self.rule,
+            "base_lr": self.base_lr,
+            "total_steps": self.total_steps,
+            "drops_at_steps": list(self.drops_at_steps),
+            "drop_factor": self.drop_factor,
+            "warmup_steps": self.warmup_steps,
+            "warmup_lr": self.warmup_lr,
+        }
+
+
+def _constant(schedule, step):
+    return ops.cast(schedule.base_lr, "float32")
+
+
+def _steps(schedule, step):
+    drops = np.array(schedule.drops_at_steps, "int32")
+    rates = schedule.base_lr * np.power(
+        float(schedule.drop_factor), np.arange(len(drops) + 1)
+    )
+    # From a table, so that no power is taken in float32.
+    past = ops.sum(ops.cast(step >= drops, "int32"))
+    return ops.take(ops.convert_to_tensor(rates, "float32"), past)
+
+
+def _cosine_throughout(schedule, step):
+    # (1 + cos(pi s / S)) / 2 is sin(pi (S - s) / 2 S)**2, which keeps its
+    # digits in float32 where the cosine comes near to -1.
+    left = ops.maximum(schedule.total_steps - step, 0)
+    angle = ops.cast(left, "float32") * (math.pi / 2 / schedule.total_steps)
+    return schedule.base_lr * ops.square(ops.sin(angle))
+
+
+RULES = {
+    "constant": _constant,
+    "steps": _steps,
+    "cosine_throughout": _cosine_throughout,
+}

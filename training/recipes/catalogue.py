@@ -1,0 +1,94 @@
+"""The list of recipes, as `python -m training.train --list` prints it."""
+
+import re
+
+from ..io import tables
+from . import (
+    RECIPES,
+    charades,
+    digits,
+    digits_ablations,
+    kinetics400,
+    slowfast,
+    videos,
+)
+from .schema import Recipe
+
+HEADINGS = {
+    digits: "Recall on handwritten digits, in minutes on a CPU",
+    digits_ablations: "The paper's ablations on handwritten digits",
+    videos: "Your own videos",
+    kinetics400: "Kinetics-400",
+    slowfast: "As SlowFast trains on Kinetics-400",
+    charades: "Charades",
+}
+
+
+OTHERS = "Other recipes"
+FOOTER = """\
+C2D networks do not see motion or the order of frames, I3D networks do.
+Numbers are those of the sources; hours are estimates, at 5 TFLOP/s a GPU. The
+paper's are of whole frames (--views 10x1 --full-frame), those of the README of
+its code and SlowFast's of 3 crops (--views 10x3). What was run here is in
+MODEL_ZOO.md. Where paper and code differ, and the commands of a module's
+recipes with what they need: python -m pydoc training.recipes.kinetics400"""
+
+
+def catalogue() -> str:
+    """All recipes by what they are for, with what they are to reach."""
+    headings = {m.__name__: heading for m, heading in HEADINGS.items()}
+    groups: dict[str, list[Recipe]] = {h: [] for h in headings.values()}
+    for builder in RECIPES.values():
+        recipe = builder()
+        title = headings.get(builder.__module__, OTHERS) + _table(recipe)
+        groups.setdefault(title, []).append(recipe)
+    ordered = sorted(groups, key=_place)
+    return (
+        "\n\n".join(
+            f"{title}:\n{_group(groups[title])}"
+            for title in ordered
+            if groups[title]
+        )
+        + f"\n\n{FOOTER}"
+    )
+
+
+def _place(title: str) -> int:
+    """Where a group comes: in the order of the headings; others last."""
+    starts = [title.startswith(heading) for heading in HEADINGS.values()]
+    return starts.index(True) if True in starts else len(starts)
+
+
+def _table(recipe: Recipe) -> str:
+    """The first table of the paper that a recipe is a row of."""
+    reference = recipe.reference
+    if reference is None:
+        return ""
+    found = re.match(r"tables? (\w+)", reference.table)
+    if found is None and recipe.name.startswith("k400"):
+        return ", the authors' other networks"
+    return f", table {found.group(1)}" if found else ""
+
+
+def _group(recipes: list[Recipe]) -> str:
+    if any(recipe.reference is None for recipe in recipes):
+        return tables.render([(r.name, r.description) for r in recipes])
+    lines = tables.render([_facts(r) for r in recipes]).splitlines()
+    return "\n".join(
+        f"{line}\n      {recipe.reference.table}: {recipe.reference.row}"
+        for line, recipe in zip(lines, recipes, strict=True)
+        if recipe.reference
+    )
+
+
+def _facts(recipe: Recipe) -> tuple[str, ...]:
+    """Name, what is expected, hardware and hours."""
+    reference = recipe.reference
+    if reference is None:
+        return (recipe.name,)
+    return (
+        recipe.name,
+        reference.expected.removesuffix(" top-1 / top-5"),
+        reference.hardware,
+        reference.hours.partition(" (")[0],
+    )

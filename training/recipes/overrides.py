@@ -1,0 +1,318 @@
+"""Recipes as text: `--set` settings, and JSON in run folders."""
+
+import dataclasses
+import json
+import reprlib
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from nonlocal_tf.choices import unknown
+
+from ..io import json_text
+from ..io.user_error import UserError
+from . import field_values
+from .schema import Plan, Recipe
+from .validation import check
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Plan)
+# What is said of a run but decides nothing.
+WORDS = ("description", "reference")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of recipes.
+
+    Attributes:
+        recipe: its dataclass.
+        mark: a field that no other kind has.
+        check: returns a recipe if its numbers fit together.
+        commands: the package of the commands that take its runs.
+        places: fields that say where the data is. A run may go on with others,
+            if what is there is the same.
+    """
+
+    recipe: type[Plan]
+    mark: str
+    check: Callable[[Any], Any]
+    commands: str
+    places: tuple[str, ...]
+
+
+VIDEOS = Kind(
+    Recipe,
+    "model",
+    check,
+    "training",
+    ("root", "train", "validation", "test", "classes", "cache"),
+)
+
+
+# Of each kind of recipes, by its mark: what they train, and the commands that
+# take its runs.
+NAMES = {
+    "model": ("a network of videos", "training"),
+    "detector": ("a detector", "training.detection"),
+}
+COMMANDS = {
+    "training": ("predict", "evaluate", "visualize", "export", "report"),
+    "training.detection": ("predict", "evaluate", "export"),
+}
+
+
+def of_other_kind(mark: str) -> str:
+    """What a recipe, or a run of it, is, and which commands take it."""
+    title, package = NAMES[mark]
+    *first, last = [
+        f"python -m {package}.{name}" for name in (*COMMANDS[package], "train")
+    ]
+    return f"This is {title}: use {', '.join(first)} or {last}."
+
+
+def override(
+    recipe: AnyRecipe, settings: Iterable[str], kind: Kind = VIDEOS
+) -> AnyRecipe:
+    """Applies `--set` settings such as "optimizer.base_lr=0.02".
+
+    Values are spelt as in JSON or Python, in any case, and must be of the
+    field's type: `training.recipes.field_values`.
+
+    Raises:
+        UserError: a field does not exist or a value does not fit it.
+    """
+    return kind.check(apply(recipe, settings))
+
+
+def apply(config: Any, settings: Iterable[str]) -> Any:
+    """Applies `--set` settings to any dataclass; what `override` does first.
+
+    A dataclass checks itself once all settings are applied. A value in braces,
+    such as `sampling={"fps": 30, "flip": false}`, sets the fields it names.
+
+    Raises:
+        UserError: a field does not exist or a value does not fit it.
+    """
+    draft = _draft(config)
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise UserError(
+                f"Expected --set field=value. Received: {setting!r}"
+            )
+        _set(draft, path.strip().split("."), text, setting)
+    return _final(draft)
+
+
+def to_json(recipe: Any) -> str:
+    """The resolved recipe as text; `from_json` gives it back."""
+    return json.dumps(dataclasses.asdict(recipe), indent=2)
+
+
+def from_json(text: str, kind: Kind = VIDEOS) -> Any:
+    """Reads what `to_json` wrote.
+
+    Raises:
+        UserError: the text is not a recipe of this version, or not of this
+            kind.
+    """
+    try:
+        values = json_text.parse_as(text, object)
+        if isinstance(values, dict) and kind.mark not in values:
+            other = next((mark for mark in NAMES if mark in values), None)
+            if other is not None:
+                raise UserError(of_other_kind(other))
+            raise TypeError(
+                f"it has no {kind.mark!r}, which the runs of {kind.commands}.* "
+                "have"
+            )
+        return kind.check(_build(kind.recipe, values))
+    except (ValueError, TypeError) as error:  # JSON's is a ValueError
+        raise UserError(f"Not a recipe of this version: {error}") from error
+
+
+def differences(
+    first: Plan, second: Plan, places: Iterable[str] = ()
+) -> list[str]:
+    """Settings in which two recipes differ, as "field: first, second".
+
+    Descriptions and references do not count: they decide nothing.
+
+    Args:
+        first: a recipe.
+        second: another one.
+        places: fields of `data` that do not count either.
+    """
+    one, two = _flatten(first), _flatten(second)
+    ignored = {("data", field) for field in places}
+    return [
+        f"{key}: {one.get(key)!r}, {two.get(key)!r}"
+        for key in dict.fromkeys([*one, *two])
+        if one.get(key) != two.get(key)
+        and not set(key.split(".")) & set(WORDS)
+        and tuple(key.split(".")[-2:]) not in ignored
+    ]
+
+
+def settings(start: Recipe, end: Recipe) -> list[str] | None:
+    """The `--set` settings that make one recipe of another.
+
+    Descriptions and references are left as they are: they decide nothing.
+
+    Returns:
+        Settings such as "optimizer.base_lr=0.02", or None where none can:
+        a recipe keeps its name, and gets no image stage.
+    """
+    one, two = _flatten(start), _flatten(end)
+    found = [
+        f"{key}={field_values.write(value)}"
+        for key, value in two.items()
+        if (key not in one or one[key] != value)
+        and not set(key.split(".")) & set(WORDS)
+    ]
+    try:
+        reached = override(start, found)
+    except UserError:
+        return None
+    return None if differences(reached, end) else found
+
+
+@dataclasses.dataclass
+class _Draft:
+    """A dataclass that is being changed: checked when it is made, at the end.
+
+    Attributes:
+        kind: the dataclass.
+        values: of its fields; of dataclasses, their drafts.
+    """
+
+    kind: type
+    values: dict[str, Any]
+
+
+def _draft(config: Any) -> Any:
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        return config
+    names = [field.name for field in dataclasses.fields(config)]
+    return _Draft(
+        type(config), {name: _draft(getattr(config, name)) for name in names}
+    )
+
+
+def _final(draft: Any) -> Any:
+    if not isinstance(draft, _Draft):
+        return draft
+    return draft.kind(**{n: _final(value) for n, value in draft.values.items()})
+
+
+def _set(draft: _Draft, path: list[str], text: str, setting: str) -> None:
+    """Sets the field at `path` to what `text` says."""
+    name, *rest = path
+    hints = typing.get_type_hints(draft.kind)
+    if name not in hints:
+        raise UserError(
+            f"In --set {setting}: "
+            + unknown(f"field of {draft.kind.__name__}", name, hints)
+        )
+    if name == "name" and issubclass(draft.kind, Plan):
+        raise UserError(f"In --set {setting}: a recipe keeps its name.")
+    inner = [(rest, text)] if rest else _inner_settings(text, hints[name])
+    if inner is None:
+        draft.values[name] = _parse(text, draft.kind, name, setting)
+        return
+    if draft.values[name] is None:
+        draft.values[name] = _draft(_defaults(hints[name]))
+    child = draft.values[name]
+    if not isinstance(child, _Draft):
+        raise UserError(
+            f"In --set {setting}: {name!r} is {child!r} in this recipe and "
+            "has no fields."
+        )
+    for inner_path, inner_text in inner:
+        _set(child, inner_path, inner_text, setting)
+
+
+def _inner_settings(text: str, hint: Any) -> list[tuple[list[str], str]] | None:
+    """The settings in braces for a dataclass; None for any other text."""
+    if not _dataclasses_of(hint):
+        return None
+    try:
+        pairs = field_values.pairs(text)
+    except ValueError:
+        return None
+    return [(key.split("."), value) for key, value in pairs]
+
+
+def _defaults(hint: Any):
+    """A dataclass that `hint` allows, with its defaults, or None."""
+    for kind in _dataclasses_of(hint):
+        return None if issubclass(kind, Plan) else kind()
+    return None
+
+
+def _parse(text: str, kind: type, name: str, setting: str):
+    """The value that `text` stands for in a field of a dataclass."""
+    hint = typing.get_type_hints(kind)[name]
+    (field,) = (f for f in dataclasses.fields(kind) if f.name == name)
+    words = field.metadata.get(field_values.TEXT_WORDS, ())
+    try:
+        return field_values.read(text, hint, words)
+    except ValueError as error:
+        raise UserError(
+            f"In --set {setting}: expected {field_values.expected(hint)}. "
+            f"Received: {text!r}"
+        ) from error
+
+
+def _build(cls, values: Any):
+    if not isinstance(values, dict):
+        raise TypeError(
+            f"expected the fields of {cls.__name__}: {reprlib.repr(values)}"
+        )
+    hints = typing.get_type_hints(cls)
+    fields = {
+        name: _build(_dataclass_of(hints[name]), value)
+        if isinstance(value, dict) and not _may_be(hints.get(name), dict)
+        else tuple(value)
+        if isinstance(value, list)
+        else value
+        for name, value in values.items()
+    }
+    for name, value in fields.items():
+        if name in hints and not field_values.fits(value, hints[name]):
+            expected = field_values.expected(hints[name])
+            raise TypeError(
+                f"expected {name} to be {expected}: {reprlib.repr(value)}"
+            )
+    return cls(**fields)
+
+
+def _may_be(hint: Any, kind: type) -> bool:
+    """Whether a field takes a value of a kind; an unknown one takes all."""
+    kinds = [] if hint is None else field_values.types_of(hint)
+    return not kinds or kind in [typing.get_origin(k) or k for k in kinds]
+
+
+def _dataclass_of(hint: Any):
+    for kind in _dataclasses_of(hint):
+        return kind
+    raise TypeError(f"a field of {hint} has fields of its own")
+
+
+def _dataclasses_of(hint: Any) -> list[type]:
+    return [
+        kind
+        for kind in field_values.types_of(hint)
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+    ]
+
+
+def _flatten(config, prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            flat.update(_flatten(value, f"{prefix}{field.name}."))
+        else:
+            flat[prefix + field.name] = value
+    return flat

@@ -1,0 +1,419 @@
+"""Recipes: everything that decides the outcome of a training run, as data."""
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Callable
+from typing import Final, Literal
+
+from nonlocal_tf.choices import unknown
+
+from ..io.user_error import UserError
+from . import field_values
+
+RECIPES: dict[str, Callable[[], "Recipe"]] = {}
+# Of `SamplingConfig.frame_stride`.
+AUTO: Final = "auto"
+
+
+def expand_home(config, *paths: str) -> None:
+    """Replaces ~ in fields of a dataclass that are paths, as shells do.
+
+    They do not in `--set data.root=~/videos`.
+    """
+    for name in paths:
+        path = getattr(config, name)
+        if isinstance(path, str):
+            object.__setattr__(config, name, os.path.expanduser(path))
+
+
+@dataclasses.dataclass(frozen=True)
+class NonLocalConfig:
+    """The non-local blocks of a model; None is the network's own default.
+
+    Attributes:
+        pairwise: function of each block.
+        axes: along which it looks: "spacetime", "space" or "time".
+        scale: factor on the logits: "rsqrt" or a number.
+        places: the one stage that has a block, such as "res4" or "stage2"; or
+            the residual blocks that one follows: "res3:1,3 res4:1,3,5".
+        bottleneck: channels of theta, phi and g.
+        norm: what follows W_z: "batch", "affine" or "none".
+        gamma_init: what its scale starts with.
+        tie_theta_phi_init: theta and phi start with the same kernel.
+    """
+
+    pairwise: str | None = None
+    axes: str | None = None
+    scale: float | Literal["rsqrt"] | None = None
+    places: str | None = None
+    bottleneck: int | None = None
+    norm: str | None = dataclasses.field(
+        default=None, metadata={field_values.TEXT_WORDS: ("none",)}
+    )
+    gamma_init: float | None = None
+    tie_theta_phi_init: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """A registered model; its shapes and classes come from the dataset.
+
+    What is None is the network's own default.
+
+    Attributes:
+        name: as in `nonlocal_tf.list_models()`.
+        nonlocal_block: its blocks; None for their defaults.
+        sampling: "8x8", "32x2", "32x4" or "128x1", for the paper's networks:
+            which of the authors' graphs.
+        stem: of the same, another one's: "slowfast" or "mmaction2".
+        inflation: of I3D: "3x1x1" or "3x3x3".
+        norm: "batch", or "affine" for scales and shifts that stay as loaded.
+        dropout: share of the features dropped before the classifier.
+        width: channels of the first convolution; all others follow.
+        start: what the weights are before training: "scratch" (drawn at
+            random), or a kind of weights that `weights` has to name: one of
+            `STARTS`.
+        weights: file to start from, of any format that
+            `nonlocal_tf.load_weights` reads, or the folder of a run; the
+            classifier is left new where the number of classes is another, and
+            for the kinds of `start` in `NEW_HEAD`.
+    """
+
+    name: str
+    nonlocal_block: NonLocalConfig | None = None
+    sampling: str | None = None
+    stem: str | None = None
+    inflation: str | None = None
+    norm: str | None = None
+    dropout: float | None = None
+    width: int | None = None
+    start: str = "scratch"
+    weights: str | None = None
+
+    def __post_init__(self):
+        expand_home(self, "weights")
+
+
+STARTS = {
+    "scratch": "no weights",
+    "imagenet": "an ImageNet ResNet of the same depth, which is inflated",
+    "short clips": "the run, or the file, of the network without blocks that "
+    "was trained on short clips; the classifier is new",
+    "kinetics": "the run, or the file, of the same network on Kinetics",
+}
+# Starts whose classifier is not taken from the file, though it may fit. That of
+# ImageNet is of other classes. That of short clips is deleted by the authors'
+# code, in process_data/convert_models/modify_caffe2_ftvideo.py; the paper does
+# not say.
+NEW_HEAD = ("imagenet", "short clips")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimizer and its learning rate, step by step.
+
+    Attributes:
+        base_lr: where the schedule starts from.
+        warmup_steps: in which the rate rises linearly to the schedule's.
+        warmup_lr: where it rises from.
+        name: "adam", or "sgd" with momentum, Nesterov's, and L2.
+        schedule: "cosine" (falls to zero from the end of the warm-up),
+            "cosine_throughout" (from step 0, as SlowFast's), "steps" (falls
+            at each of `drops_at_steps`) or "constant".
+        drops_at_steps: the steps that are the first with a lower rate.
+        drop_factor: what the rate is multiplied by at each.
+        momentum: of SGD.
+        weight_decay: of SGD, added to the gradients (L2) of all weights but
+            the scales and shifts of normalisations.
+        clip_norm: the gradients' norm, all variables and devices together, is
+            brought down to this.
+        lr_batch: the batch that `base_lr` is meant for.
+        scale_lr: whether the rates are multiplied by batch / lr_batch.
+    """
+
+    base_lr: float
+    warmup_steps: int = 0
+    warmup_lr: float = 0.0
+    name: str = "adam"
+    schedule: str = "cosine"
+    drops_at_steps: tuple[int, ...] = ()
+    drop_factor: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    lr_batch: int | None = None
+    scale_lr: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How a step is computed.
+
+    Attributes:
+        precision: "float32", "mixed_bfloat16", or "mixed_float16" with a loss
+            scale that adapts itself.
+        label_smoothing: share of each label that goes to all classes.
+        ema_decay: of the moving average of the weights that is validated,
+            tested and exported; None for the weights themselves. Statistics of
+            batch normalisation are theirs only with `precise_bn_batches`.
+        precise_bn_batches: batches of training data from which the statistics
+            of batch normalisations are taken anew before each checkpoint.
+        synchronized_bn: statistics of the whole batch on several devices,
+            instead of those of each device's part.
+        micro_batches: parts in which a device computes its part of a batch,
+            to save memory; their gradients are added up.
+        jit_compile: whether a step is compiled by XLA; one device alone.
+        deterministic: whether to take deterministic GPU kernels where they
+            are slower, so that a run can be repeated bit by bit. How long
+            steps wait for data is then not counted, and shows as 0.
+    """
+
+    precision: str = "float32"
+    label_smoothing: float = 0.0
+    ema_decay: float | None = None
+    precise_bn_batches: int = 0
+    synchronized_bn: bool = False
+    micro_batches: int = 1
+    jit_compile: bool = False
+    deterministic: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where a data set of videos is; its module says which fields it reads.
+
+    Attributes:
+        root: the folder that its paths are relative to.
+        train: list of the training videos.
+        validation: list of the videos to validate on.
+        test: list of the videos to test on.
+        classes: file with the names of the classes.
+        split: which of the data set's own splits, from 1.
+        separator: between path and label in a list; "\\t" is a tab.
+        max_bad_share: training stops when more of the videos are bad.
+        cache: file in which is kept what was found out about each video; by
+            default one for all runs of a user. One that a run folder names is
+            ignored outside of the user's home and cache folders.
+        decoder: of video files: "pyav", or "tensorflow_io" where its FFmpeg
+            loads, which decodes whole files.
+        max_pixels: of a frame; videos with larger ones are bad.
+            The default is 4096 x 4096.
+        max_frames: of a video file; longer ones are bad videos.
+        max_seconds: that decoding a video file once may take, and a second
+            more for each MB of it; slower ones are bad videos. Web servers get
+            a minute, and more only while they send.
+        service: address of a tf.data service that reads the clips for
+            training, such as "grpc://10.0.0.5:5000"; not for video files. The
+            order of batches is then no longer the same in every run.
+    """
+
+    root: str = ""
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+    classes: str | None = None
+    split: int = 1
+    separator: str = " "
+    max_bad_share: float = 0.05
+    cache: str | None = None
+    decoder: str = "pyav"
+    max_pixels: int = 1 << 24
+    max_frames: int = 1_000_000
+    max_seconds: float = 600.0
+    service: str | None = None
+
+    def __post_init__(self):
+        expand_home(
+            self, "root", "train", "validation", "test", "classes", "cache"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplingConfig:
+    """What a network sees of a video.
+
+    The defaults are those of the authors' code for its faster networks, 8
+    frames with stride 8. The paper's clips are of 32 frames with stride 2, and
+    of 128 with stride 1.
+
+    Attributes:
+        frames: of a clip.
+        frame_stride: from one frame of a clip to the next; "auto" follows the
+            lengths of the training videos (`training.data.auto_stride`), and
+            is a number in the recipe.json of a run.
+        fps: frames a second at which strides are counted, as SlowFast does at
+            30; None counts the frames of the file, as the authors' code does.
+        past_end: what follows the last frame of a video that is shorter than
+            the clip: "wrap" (its first frame) or "clamp" (its last).
+        min_short_side_px: smallest short side that a training clip is scaled
+            to; 256 as the largest too is the authors' 4-GPU variant.
+        max_short_side_px: largest short side of a training clip.
+        crop_px: of the square that is cut out.
+        flip: whether half of the training clips are mirrored.
+        color_jitter: strength, from 0 to 1, of random gains and shifts of the
+            color channels of a training clip.
+        eval_short_side_px: short side of the clip in the middle of a video
+            whose middle is looked at in validation.
+    """
+
+    frames: int = 8
+    frame_stride: int | Literal["auto"] = 8
+    fps: float | None = None
+    past_end: str = "wrap"
+    min_short_side_px: int = 256
+    max_short_side_px: int = 320
+    crop_px: int = 224
+    flip: bool = True
+    color_jitter: float = 0.0
+    eval_short_side_px: int = 256
+
+    @property
+    def stride(self) -> int:
+        """The frame stride as a number.
+
+        Raises:
+            UserError: it is "auto" still.
+        """
+        if isinstance(self.frame_stride, str):
+            raise UserError(
+                f"sampling.frame_stride={self.frame_stride} is resolved when a "
+                "run begins. Elsewhere give a number: --set "
+                "sampling.frame_stride=4"
+            )
+        return self.frame_stride
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewsConfig:
+    """Which views of a video are averaged in a test.
+
+    The defaults are those of the authors' code: 10 clips, each in 3 crops. The
+    paper's test is on 10 clips of whole frames: crops=0.
+
+    Attributes:
+        clips: along the video.
+        crops: of each clip, along the long side: 1, 3, or 0 for the whole
+            frame.
+        short_side_px: to which frames are scaled.
+        crop_px: of the squares; not for whole frames.
+        starts: "authors" (at tenths of the video; the last clips wrap),
+            "slowfast" (the last clip ends before the video does), "mmaction2"
+            (the last clip ends with the video; its networks average over whole
+            crops then) or "centre" (one clip in the middle).
+        pool: how the scores of views become those of the video: "mean" or,
+            for several labels a video, "max".
+    """
+
+    clips: int = 10
+    crops: int = 3
+    short_side_px: int = 256
+    crop_px: int = 256
+    starts: str = "authors"
+    pool: str = "mean"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """What a recipe reproduces; it decides nothing.
+
+    Attributes:
+        table: where the number is from, such as "table 2f".
+        row: of it.
+        expected: the number there, such as "74.9 / 91.6 % top-1 / top-5".
+        hardware: on which it was trained there.
+        hours: that it takes, and how that is known.
+    """
+
+    table: str
+    row: str
+    expected: str
+    hardware: str
+    hours: str
+
+
+class Plan:
+    """What recipes of all kinds have."""
+
+    name: str
+    optimizer: OptimizerConfig
+    batch: int
+    steps: int
+    epoch_steps: int
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs; the last one may be shorter than the others."""
+        return -(-self.steps // self.epoch_steps)
+
+    def steps_after(self, epochs: int) -> int:
+        """Training steps that are done after so many epochs."""
+        return min(epochs * self.epoch_steps, self.steps)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(Plan):
+    """One training run of a network on videos.
+
+    Attributes:
+        name: as registered; overrides do not change it.
+        description: one line for `--list`.
+        dataset: a name in `training.data.DATASETS`.
+        model: the network.
+        optimizer: how it is trained.
+        batch: examples a step.
+        steps: of training.
+        epoch_steps: steps between checkpoints; the last epoch has fewer where
+            they do not divide `steps`.
+        seed: of weights and data.
+        image_stage: the recipe of the image network that this one's network
+            is inflated from, trained first.
+        data: where the videos are, for data sets that are read from a disk.
+        sampling: what is seen of each video, for the same.
+        training: how a step is computed.
+        views: what a test looks at of each video, for the same; None for the
+            middle clip alone.
+        reference: what it reproduces.
+    """
+
+    name: str
+    description: str
+    dataset: str
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    batch: int
+    steps: int
+    epoch_steps: int
+    seed: int = 0
+    image_stage: "Recipe | None" = None
+    data: DataConfig | None = None
+    sampling: SamplingConfig | None = None
+    training: TrainingConfig = TrainingConfig()
+    views: ViewsConfig | None = None
+    reference: Reference | None = None
+
+
+def register_recipe(builder):
+    """Function decorator: makes a recipe known under the function's name."""
+    name = builder.__name__
+    if name in RECIPES:
+        raise ValueError(f"Recipe {name!r} exists already.")
+    RECIPES[name] = builder
+    return builder
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe registered under a name."""
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=8, cutoff=0.0)
+        raise UserError(
+            f"{unknown('recipe', name, near)} All: python -m training.train "
+            "--list"
+        )
+    return RECIPES[name]()
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe and its image stage with another seed."""
+    stage = recipe.image_stage and with_seed(recipe.image_stage, seed)
+    return dataclasses.replace(recipe, seed=seed, image_stage=stage)

@@ -1,0 +1,134 @@
+"""Whether the numbers of a recipe fit together."""
+
+import math
+
+from nonlocal_tf.choices import unknown
+
+from ..io.user_error import UserError
+from .schema import STARTS, ModelConfig, Recipe
+
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("cosine", "cosine_throughout", "steps", "constant")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def check(recipe: Recipe) -> Recipe:
+    """Returns the recipe if its numbers fit together.
+
+    Raises:
+        UserError: they do not.
+    """
+    check_steps(recipe)
+    _check_model(recipe.model)
+    check_optimizer(recipe)
+    _check_training(recipe)
+    if recipe.image_stage is not None:
+        if recipe.model.weights is not None or recipe.model.start != "scratch":
+            raise UserError(
+                "A network starts from its image_stage or from model.weights, "
+                "not from both; --set image_stage=None leaves out the first."
+            )
+        check(recipe.image_stage)
+    return recipe
+
+
+def check_steps(recipe) -> None:
+    """Raises a UserError unless batch, steps and seed are possible."""
+    for field in ("batch", "steps", "epoch_steps"):
+        expect(getattr(recipe, field) >= 1, recipe, field, "to be at least 1")
+    expect(0 <= recipe.seed < 2**31, recipe, "seed", f"from 0 to {2**31 - 1}")
+
+
+def _check_model(model: ModelConfig) -> None:
+    one_of("model.start", model.start, STARTS)
+    width = model.width
+    expect(width is None or width >= 1, model, "width", "to be at least 1")
+    dropout = model.dropout
+    expect(
+        dropout is None or 0 <= dropout < 1,
+        model,
+        "dropout",
+        "in [0, 1)",
+    )
+
+
+def check_optimizer(recipe) -> None:
+    """Raises a UserError unless the optimizer fits itself and the steps."""
+    config = recipe.optimizer
+    one_of("optimizer.name", config.name, OPTIMIZERS)
+    one_of("optimizer.schedule", config.schedule, SCHEDULES)
+    if not 0 <= config.warmup_steps < recipe.steps:
+        raise UserError(
+            "Expected optimizer.warmup_steps from 0 to below "
+            f"steps={recipe.steps}. Received: {config.warmup_steps}; "
+            "for a short run: --set optimizer.warmup_steps=0"
+        )
+    for field in ("base_lr", "warmup_lr", "weight_decay", "drop_factor"):
+        value = getattr(config, field)
+        expect(0 <= value < math.inf, config, field, "to be a number from 0")
+    expect(0 <= config.momentum < 1, config, "momentum", "in [0, 1)")
+    clip, batch = config.clip_norm, config.lr_batch
+    expect(clip is None or clip > 0, config, "clip_norm", "to be above 0")
+    expect(batch is None or batch >= 1, config, "lr_batch", "to be at least 1")
+    drops = config.drops_at_steps
+    if list(drops) != sorted(set(drops)) or any(drop < 1 for drop in drops):
+        raise UserError(
+            "Expected optimizer.drops_at_steps to be rising steps from 1. "
+            f"Received: {drops}"
+        )
+    if config.schedule == "steps" and not drops:
+        raise UserError(
+            "optimizer.schedule=steps needs the steps: --set "
+            "optimizer.drops_at_steps=150000,300000"
+        )
+    if config.schedule != "steps" and drops:
+        raise UserError(
+            "optimizer.drops_at_steps goes with --set optimizer.schedule=steps."
+            f" Received: optimizer.schedule={config.schedule}"
+        )
+    if config.weight_decay and config.name != "sgd":
+        raise UserError(
+            "optimizer.weight_decay is L2 in the gradients, which goes with "
+            f"optimizer.name=sgd. Received: {config.name!r}"
+        )
+    if config.scale_lr and config.lr_batch is None:
+        raise UserError(
+            "optimizer.scale_lr needs optimizer.lr_batch, the batch that "
+            "base_lr is meant for."
+        )
+
+
+def _check_training(recipe: Recipe) -> None:
+    config = recipe.training
+    one_of("training.precision", config.precision, PRECISIONS)
+    smoothing, decay = config.label_smoothing, config.ema_decay
+    expect(0 <= smoothing < 1, config, "label_smoothing", "in [0, 1)")
+    expect(
+        decay is None or 0 < decay < 1,
+        config,
+        "ema_decay",
+        "in (0, 1)",
+    )
+    batches, parts = config.precise_bn_batches, config.micro_batches
+    expect(batches >= 0, config, "precise_bn_batches", "to be at least 0")
+    expect(parts >= 1, config, "micro_batches", "to be at least 1")
+    if recipe.batch % parts:
+        raise UserError(
+            f"Expected training.micro_batches to divide batch={recipe.batch}. "
+            f"Received: {parts}"
+        )
+
+
+def expect(fits: bool, config, field: str, expected: str) -> None:
+    """Raises a UserError unless a field fits."""
+    if not fits:
+        raise UserError(
+            f"Expected {field} {expected}. "
+            f"Received: {field}={getattr(config, field)}"
+        )
+
+
+def one_of(field: str, value: str, choices) -> None:
+    """Raises a UserError unless a value is one of some."""
+    if value not in choices:
+        raise UserError(unknown(field, value, choices))

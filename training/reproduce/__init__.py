@@ -1,0 +1,1 @@
+"""Ablations, the model zoo, synthetic data, and stored results."""

@@ -1,0 +1,221 @@
+"""Trains the rows of the paper's ablations on digits, and prints its tables.
+
+The same command goes on after a stop. In `training/reproduce`, ablation_tables
+says which recipe is which row, and ablation_runs where the runs are.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from ..io import atomic_files, cli, remote
+from ..io import tables as table
+from ..io.user_error import UserError
+from ..runs.run_folder import versions
+from . import ablation_runs, ablation_tables, jobs, model_zoo
+from .ablation_runs import Run
+
+EXAMPLE = "python -m training.reproduce.ablations --table 2a --seeds 0,1,2"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of `python -m training.reproduce.ablations`."""
+    options, given = _parse(arguments)
+    if not given:
+        print(_overview())
+        return
+    tables = options.table or list(ablation_tables.TABLES)
+    runs = ablation_runs.runs_of(
+        tables, options.seeds, options.workdir, options.steps
+    )
+    published = {} if options.steps else model_zoo.read_results()
+    left = [run for run in runs if not _is_done(run, published)]
+    if options.publish:
+        _check_publishing(options, left)
+    problems = []
+    if left and not options.no_train:
+        problems += train(left, options.workdir, options.jobs)
+    if options.publish:
+        problems += publish(runs)
+    print(_tables(tables, merged(published, runs)))
+    if problems:
+        raise UserError(" ".join(problems))
+
+
+def train(
+    runs: Sequence[Run], workdir: pathlib.Path, at_once: int
+) -> list[str]:
+    """Trains what is left of some runs, and the image stages that they need.
+
+    Returns:
+        What went wrong: nothing or a sentence.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    print(
+        f"{len(runs)} runs to train, {at_once} at a time, with "
+        f"{jobs.threads_each(at_once)} threads each.",
+        flush=True,
+    )
+    try:
+        with atomic_files.locked(workdir):
+            failed = jobs.run(ablation_runs.jobs_of(runs, workdir), at_once)
+    except KeyboardInterrupt:
+        print("\nTo go on after the last whole epochs: the same command.")
+        raise
+    if not failed:
+        return []
+    return [
+        f"Not trained to the end: {', '.join(failed)}. What they printed is "
+        f"in {workdir}/NAME.log."
+    ]
+
+
+def publish(runs: Sequence[Run]) -> list[str]:
+    """Copies the results of finished runs to where MODEL_ZOO.md is made from.
+
+    Returns:
+        Why some were not: a sentence each.
+    """
+    problems = []
+    for run in runs:
+        try:
+            ablation_runs.publish(run, model_zoo.RESULTS)
+        except UserError as error:
+            problems.append(str(error))
+    return problems
+
+
+def merged(
+    published: model_zoo.Results, runs: Sequence[Run]
+) -> model_zoo.Results:
+    """Published results and those of some runs, in the order of seeds."""
+    by_seed = {
+        recipe: {result["seed"]: result for result in results}
+        for recipe, results in published.items()
+    }
+    for run in runs:
+        result = run.folder.read_result()
+        if result is not None:
+            seeds = by_seed.setdefault(run.recipe.name, {})
+            seeds.setdefault(run.recipe.seed, result)
+    return {
+        recipe: [seeds[seed] for seed in sorted(seeds)]
+        for recipe, seeds in by_seed.items()
+    }
+
+
+def _is_done(run: Run, published: model_zoo.Results) -> bool:
+    seeds = {result["seed"] for result in published.get(run.recipe.name, [])}
+    return run.recipe.seed in seeds or run.folder.read_result() is not None
+
+
+def _check_publishing(options: argparse.Namespace, left: Sequence[Run]) -> None:
+    """Refuses at once what could not be published after hours."""
+    atomic_files.check_writable_folder(model_zoo.RESULTS)
+    if options.steps is not None:
+        raise UserError("--publish is for whole runs: leave --steps out.")
+    commit = versions()["commit"]
+    if left and not options.no_train and not ablation_runs.is_clean(commit):
+        raise UserError(
+            "--publish takes runs of committed code alone, and this checkout "
+            f"is {commit}: commit first."
+        )
+
+
+def _tables(names: Sequence[str], results: model_zoo.Results) -> str:
+    return "\n\n".join(_table(name, results) for name in names)
+
+
+def _table(name: str, results: model_zoo.Results) -> str:
+    chosen = ablation_tables.TABLES[name]
+    head = ("", "recipe", "digits", "by seed", "paper, top-1 / top-5 %")
+    rows = [model_zoo.cells(row, results) for row in chosen.rows]
+    title = f"Table {name}: {chosen.title} (paper: {chosen.network})"
+    return f"{title}\n{table.render([head, *rows])}"
+
+
+def _overview() -> str:
+    return (
+        f"{_tables(list(ablation_tables.TABLES), model_zoo.read_results())}\n\n"
+        f"Example:\n  {EXAMPLE}\n\nAll options: "
+        "python -m training.reproduce.ablations --help"
+    )
+
+
+def _parse(arguments: Sequence[str] | None):
+    parser = cli.parser(
+        "training.reproduce.ablations",
+        "Trains the rows of the paper's ablations on handwritten digits and "
+        "prints its tables.\nFinished and published runs are not trained "
+        "again; stopped ones go on. Without\narguments: prints the tables.",
+        EXAMPLE,
+    )
+    parser.add_argument(
+        "--table",
+        action="append",
+        choices=list(ablation_tables.TABLES),
+        help="of the paper; repeatable (default: all)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=_seeds,
+        default=(0,),
+        metavar="N,N",
+        help="of each row's runs (default: 0)",
+    )
+    parser.add_argument(
+        "--workdir",
+        type=_folder,
+        default=pathlib.Path("runs/ablations"),
+        metavar="DIR",
+        help="folder of the run folders (default: runs/ablations)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=cli.count,
+        default=max((os.cpu_count() or 1) // 2, 1),
+        metavar="N",
+        help="runs at a time, which share the cores (default: one for every "
+        "two cores); one a core is faster in all, but on another number of "
+        "threads a run ends with other last digits",
+    )
+    parser.add_argument(
+        "--steps",
+        type=cli.count,
+        metavar="N",
+        help="train each stage for so many steps only, to try the command",
+    )
+    parser.add_argument(
+        "--no-train",
+        action="store_true",
+        help="only print, and publish, what is there",
+    )
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="copy results to training/reproduce/results, for MODEL_ZOO.md",
+    )
+    return cli.parse(parser, arguments)
+
+
+def _folder(text: str) -> pathlib.Path:
+    path = remote.as_path(text)
+    if not isinstance(path, pathlib.Path):
+        raise argparse.ArgumentTypeError(
+            f"expected a folder of this machine, received {text}"
+        )
+    return path
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    if not all(part.isdecimal() for part in text.split(",")):
+        raise argparse.ArgumentTypeError(
+            f"expected seeds such as 0,1,2, received {text!r}"
+        )
+    return tuple(dict.fromkeys(map(int, text.split(","))))
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

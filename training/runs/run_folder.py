@@ -1,0 +1,437 @@
+"""A run folder: the recipe, versions, metrics and checkpoints of one run.
+
+recipe.json     the resolved recipe
+versions.json   one entry each time the run was started or resumed
+metrics.csv     one row an epoch
+weights.json    files that the weights started from
+data.json       what a network has to know of its data: classes, shapes
+classes.json    the classes and their labels, as lists of others name them
+training_files.csv  the files that it is trained on, which stay the same
+bad_videos.csv  which videos are left out and why, where there are any
+result.json     accuracy on the test split, when training is done
+report.md       all of this to read, with curves.png
+checkpoints/    the last two
+tests/          scores of tests by training.evaluate
+image_stage/    the same for the image network, where the recipe has one
+
+It may be at a URL such as s3://bucket/run, where one process at a time is the
+user's care: object stores have no locks.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import datetime
+import importlib.metadata
+import io
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from ..data import BadVideo, own_cache, scan
+from ..data.datasets import DatasetInfo
+from ..io import atomic_files, json_text, remote
+from ..io.url_path import UrlPath
+from ..io.user_error import UserError
+from ..recipes import overrides
+from ..recipes.schema import Plan
+from . import provenance, run_shapes, training_files
+from .training_files import TrainingFile
+
+PACKAGES = (
+    "nonlocal-tf",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tensorflow-io",
+    "keras",
+    "numpy",
+)
+
+
+# Of a run: nothing is written through links in their place.
+FOLDERS = (
+    "checkpoints",
+    "image_stage",
+    "tests",
+    "tensorboard/train",
+    "tensorboard/validation",
+)
+
+
+class Data(Protocol):
+    """What is trained on."""
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What a network and its users have to know of it."""
+
+    @property
+    def bad(self) -> Sequence[BadVideo]:
+        """What cannot be read of it."""
+
+    def fingerprint(self) -> str | None:
+        """A digest of it as older versions of the code kept it."""
+
+    def training_files(self) -> list[TrainingFile] | None:
+        """What it has to train on, or None where that cannot change."""
+
+    def held_out(self) -> dict[str, list[TrainingFile]]:
+        """The files of each other split, where those can change."""
+
+
+class RunFolder:
+    """Paths and records of one run; makes nothing until it is `opened`.
+
+    Args:
+        path: of the folder, or its URL.
+        kind: of its recipe.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike | UrlPath,
+        kind: overrides.Kind = overrides.VIDEOS,
+    ):
+        self.path = remote.as_path(path)
+        self._kind = kind
+        self.recipe_path = self.path / "recipe.json"
+        self.versions_path = self.path / "versions.json"
+        self.metrics_path = self.path / "metrics.csv"
+        self.result_path = self.path / "result.json"
+        self.origins_path = self.path / "weights.json"
+        self.data_path = self.path / "data.json"
+        self.classes_path = self.path / "classes.json"
+        self.training_files_path = self.path / "training_files.csv"
+        self.bad_videos_path = self.path / scan.BAD_VIDEOS
+        self.checkpoints = self.path / "checkpoints"
+        self.image_stage = self.path / "image_stage"
+
+    @property
+    def commands(self) -> str:
+        """The package of the commands that take such a run."""
+        return self._kind.commands
+
+    @contextlib.contextmanager
+    def opened(self, recipe: Plan) -> Iterator[None]:
+        """Starts or reopens the folder and keeps other processes out of it.
+
+        Raises:
+            UserError: the folder holds another run or something else, or
+                another process is training in it.
+        """
+        self.check(recipe)
+        with atomic_files.locked(self.path):
+            self.check(recipe)  # it may have been started in between
+            self.check_links()
+            if not self.recipe_path.exists():
+                atomic_files.write_text(
+                    self.recipe_path, overrides.to_json(recipe)
+                )
+            self.checkpoints.mkdir(exist_ok=True)
+            atomic_files.remove_scratch(self.checkpoints, stale_s=0)
+            yield
+
+    def read_recipe(self) -> Any:
+        """The recipe of an existing run.
+
+        Raises:
+            UserError: there is no run here, or its recipe cannot be read.
+        """
+        if not self.recipe_path.is_file():
+            raise UserError(
+                f"{self.path} is not a run folder: it has no recipe.json. "
+                f"Give the --workdir of a {self.commands}.train command."
+                f"{_hint(self.path)}{remote.missing(self.path)}"
+            )
+        self._check_files()
+        try:
+            text = self.recipe_path.read_text("utf-8")
+            recipe = overrides.from_json(text, self._kind)
+        except (UserError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.recipe_path}: {error}") from error
+        return own_cache.without_foreign_cache(recipe, self.recipe_path)
+
+    def _check_files(self) -> None:
+        """Raise a UserError for a file whose reading would never end."""
+        if isinstance(self.path, pathlib.Path):
+            for path in (*self.path.iterdir(), *self.path.glob("tests/*/*")):
+                if atomic_files.is_endless(path):
+                    raise UserError(
+                        f"{path} cannot be read: {atomic_files.ENDLESS}. "
+                        "Delete it."
+                    )
+
+    def check_links(self) -> None:
+        """Raise a UserError for a folder that is a link out of the run."""
+        for name in FOLDERS:
+            atomic_files.check_inside(self.path / name, self.path)
+
+    def record_versions(self, devices: int = 1) -> None:
+        """Adds this start, on so many devices, to versions.json."""
+        starts = [*self.read_versions(), {**versions(), "devices": devices}]
+        atomic_files.write_text(
+            self.versions_path, json.dumps(starts, indent=2)
+        )
+
+    def read_versions(self) -> list[dict]:
+        """What each start of the run ran on."""
+        return _read_json(self.versions_path, [], run_shapes.VERSIONS)
+
+    def write_metrics(self, history: list[dict]) -> None:
+        """Writes metrics.csv anew from all rows so far."""
+        text = io.StringIO()
+        # Rows of older versions of the code have fewer columns.
+        names = list(dict.fromkeys(name for row in history for name in row))
+        writer = csv.DictWriter(text, fieldnames=names)
+        writer.writeheader()
+        writer.writerows(history)
+        atomic_files.write_text(self.metrics_path, text.getvalue())
+
+    def check_data(self, dataset: Data) -> None:
+        """Keep what a run is trained on, and see that it stays the same.
+
+        Raises:
+            UserError: files to train on came, went or changed since the run
+                began, or classes did; the message names them.
+        """
+        before = _read_json(self.data_path, None, run_shapes.DATA)
+        info, now = dataset.info, dataset.training_files()
+        if before is not None:
+            self._check_classes(before["classes"], info.classes)
+            self._check_training_files(before, dataset, now)
+            self._note_held_out(before.get("held_out", {}), dataset)
+        if before is None or "element_shape" not in before:
+            if now is not None:
+                text = training_files.to_csv(now)
+                atomic_files.write_text(self.training_files_path, text)
+            labels = {name: label for label, name in enumerate(info.classes)}
+            _write_json(self.classes_path, labels)
+            held_out = _digests(dataset)
+            kept = {**dataclasses.asdict(info), "held_out": held_out}
+            _write_json(self.data_path, kept)
+
+    def read_info(self) -> DatasetInfo | None:
+        """What a network has to know of the data; None in an older run."""
+        kept = _read_json(self.data_path, {}, run_shapes.DATA)
+        if kept.get("element_shape") is None:
+            return None
+        return DatasetInfo(
+            tuple(kept["classes"]),
+            tuple(kept["element_shape"]),
+            bool(kept.get("multi_label")),
+            kept.get("description") or "",
+            kept.get("summary") or "",
+        )
+
+    def read_training_files(self) -> list[TrainingFile]:
+        """What the run is trained on; nothing in a run that does not say."""
+        path = self.training_files_path
+        if not path.exists():
+            return []
+        # Text files lose carriage returns, which names may have.
+        return training_files.from_csv(path.read_bytes().decode("utf-8"), path)
+
+    def keep_places(self, recipe: Plan) -> None:
+        """Take over where the data is now, after `check_data`."""
+        if overrides.differences(self.read_recipe(), recipe):
+            atomic_files.write_text(self.recipe_path, overrides.to_json(recipe))
+
+    def _note_held_out(self, before: dict, dataset: Data) -> None:
+        """Says which splits are not what the run began with."""
+        now = _digests(dataset)
+        other = [split for split in before if before[split] != now.get(split)]
+        if other:
+            print(
+                f"note: {' and '.join(other)}: not the files that {self.path} "
+                "began with, so its figures before and after differ in that too"
+            )
+
+    def _check_classes(self, before: Sequence[str], now: Sequence[str]) -> None:
+        if list(before) == list(now):
+            return
+        gone = [name for name in before if name not in now]
+        new = [name for name in now if name not in before]
+        how = "; ".join(
+            f"{kind}: {', '.join(names)}"
+            for kind, names in (("gone", gone), ("new", new))
+            if names
+        )
+        raise UserError(
+            f"The classes are not those that {self.path} began with: "
+            f"{how or 'they come in another order'}. Put them back, or train "
+            "in a new --workdir."
+        )
+
+    def _check_training_files(
+        self,
+        before: dict,
+        dataset: Data,
+        now: Sequence[TrainingFile] | None,
+    ) -> None:
+        if now is None:
+            return
+        how = ""
+        if self.training_files_path.exists():
+            bad = {b.path for b in dataset.bad if b.split == "train"}
+            held_out = dataset.held_out().values()
+            names = {file.name for split in held_out for file in split}
+            how = training_files.differences(
+                self.read_training_files(), now, bad, names
+            )
+        elif before.get("sha256") != dataset.fingerprint():
+            how = "an older version of the code began it, and kept no names"
+        if how:
+            raise UserError(
+                f"The training data is not what {self.path} began with: {how}. "
+                "Put it back, or train in a new --workdir."
+            )
+
+    def add_bad_videos(self, bad: Sequence[BadVideo], worker: int = 0) -> None:
+        """Adds to the list of videos that are left out.
+
+        Those stay listed that an earlier start found while it read them.
+        """
+        path = self.bad_videos_path
+        if worker:
+            path = path.with_name(f"bad_videos_worker{worker}.csv")
+        listed = {(b.split, b.path): b for b in scan.read_bad_videos(path)}
+        listed |= {(b.split, b.path): b for b in bad}
+        scan.write_bad_videos(path, list(listed.values()))
+
+    def write_origins(self, found: Sequence[provenance.Origin]) -> None:
+        """Records what the weights started from."""
+        rows = [dataclasses.asdict(origin) for origin in found]
+        atomic_files.write_text(self.origins_path, json.dumps(rows, indent=2))
+
+    def read_origins(self) -> list[provenance.Origin] | None:
+        """What the weights started from; None in a run that does not say."""
+        rows = _read_json(self.origins_path, None, run_shapes.ORIGINS)
+        if rows is None:
+            return None
+        return [provenance.Origin(row["file"], row["format"]) for row in rows]
+
+    def write_result(self, result: dict) -> None:
+        """Marks the run as done."""
+        atomic_files.write_text(self.result_path, json.dumps(result, indent=2))
+
+    def read_result(self) -> dict | None:
+        """The result of a finished run, or None."""
+        shape = run_shapes.RESULTS[self._kind.mark]
+        return _read_json(self.result_path, None, shape)
+
+    def check(self, recipe: Plan) -> None:
+        """Raises unless the folder is new, empty, or holds this very run."""
+        if self.recipe_path.exists():
+            self._check_same(recipe)
+        elif self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} is a file, not a run folder.")
+        elif self.path.exists() and any(
+            not path.name.startswith(".") for path in self.path.iterdir()
+        ):
+            raise UserError(
+                f"{self.path} is neither empty nor a run folder (it has no "
+                "recipe.json). Give another --workdir."
+            )
+
+    def _check_same(self, recipe: Plan) -> None:
+        here = self.read_recipe()
+        if here.name != recipe.name:
+            raise UserError(
+                f"{self.path} holds a run of recipe {here.name!r}, not "
+                f"{recipe.name!r}. Give another --workdir."
+            )
+        changed = overrides.differences(here, recipe, self._kind.places)
+        if changed:
+            raise UserError(
+                f"{self.path} holds a run with other settings (there, here): "
+                f"{'; '.join(changed)}. Give --workdir alone to resume it, or "
+                "another --workdir."
+            )
+
+
+def versions() -> dict:
+    """What this process runs on: packages, commit, machine, time."""
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "started": now.isoformat("T", "seconds"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "machine": f"{os.cpu_count()} x {_cpu_name()}, {platform.machine()}",
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
+    }
+
+
+def _hint(path: remote.Path) -> str:
+    """What a folder is, if it is what a run is exported to."""
+    if isinstance(path, UrlPath):  # some cannot be listed
+        return ""
+    folders = [path, *path.glob("[0-9]*")]
+    if any((folder / "saved_model.pb").is_file() for folder in folders):
+        return " (This is a SavedModel: give the run it was exported from.)"
+    return ""
+
+
+def _digests(dataset: Data) -> dict[str, str]:
+    """Of the files of each split that is not trained on."""
+    return {
+        split: training_files.digest(rows)
+        for split, rows in dataset.held_out().items()
+    }
+
+
+def _write_json(path: remote.Path, content: object) -> None:
+    atomic_files.write_text(
+        path, json.dumps(content, indent=2, ensure_ascii=False)
+    )
+
+
+def _read_json(path: remote.Path, default, shape):
+    if not path.exists():
+        return default
+    try:
+        return json_text.parse_as(path.read_bytes(), shape)
+    except ValueError as error:
+        raise UserError(
+            f"{path} cannot be read ({error}). Delete it and run the same "
+            "command again."
+        ) from error
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of this checkout, with "+changes" where files differ."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=pathlib.Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _cpu_name() -> str:
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":")[1] for line in lines if "model name" in line]
+    return names[0].strip() if names else platform.processor()

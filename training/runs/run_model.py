@@ -1,0 +1,221 @@
+"""The model of a recipe: built, compiled, and as a run left it."""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import tempfile
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from nonlocal_tf import models, weights
+
+from ..data import Dataset, dataset_of
+from ..data.datasets import DatasetInfo
+from ..io import remote
+from ..io.user_error import UserError
+from ..loop import (
+    checkpointing,
+    classification_loss,
+    fused_batch_norm,
+    optimizers,
+)
+from ..recipes import block_placement
+from ..recipes.schema import NEW_HEAD, STARTS, Recipe
+from . import weight_errors
+from .provenance import Origin
+from .run_folder import RunFolder
+
+# Fields of the recipe that are the network's arguments, as they are called.
+NETWORK_ARGUMENTS = (
+    "sampling",
+    "stem",
+    "inflation",
+    "norm",
+    "dropout",
+    "width",
+)
+BLOCK_ARGUMENTS = ("pairwise", "scale", "axes", "places")
+
+
+def build_model(
+    recipe: Recipe, dataset: Dataset | DatasetInfo, **arguments
+) -> keras.Model:
+    """Builds the recipe's network for its dataset.
+
+    Args:
+        recipe: of the run.
+        dataset: with the classes and the shape of what it looks at.
+        **arguments: for `create_model`, instead of the recipe's.
+
+    Returns:
+        A functional model to logits, if not asked else.
+
+    Raises:
+        UserError: the network does not take what the recipe says.
+    """
+    config = recipe.model
+    is_clip = len(dataset.element_shape) == 4
+    given: dict = {
+        "num_classes": len(dataset.classes),
+        "clip_shape" if is_clip else "image_shape": dataset.element_shape,
+        **_given(config, NETWORK_ARGUMENTS),
+    }
+    if dataset.multi_label:
+        given["head"] = "multi_label"
+    if recipe.training.synchronized_bn:
+        given["bn_synchronized"] = True
+    if config.nonlocal_block is not None:
+        given |= _given(config.nonlocal_block, BLOCK_ARGUMENTS)
+        if "places" in given:
+            given["nonlocal_places"] = block_placement.read(given.pop("places"))
+        others = vars(config.nonlocal_block).keys() - set(BLOCK_ARGUMENTS)
+        given["nonlocal_block"] = _given(config.nonlocal_block, others)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(recipe.training.precision)
+    try:
+        return models.create_model(config.name, **{**given, **arguments})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"Recipe {recipe.name!r}: {error}") from error
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _given(config, names) -> dict:
+    """The fields that are set."""
+    return {
+        name: getattr(config, name)
+        for name in names
+        if getattr(config, name) is not None
+    }
+
+
+def compile_model(
+    model: keras.Model, recipe: Recipe, dataset: Dataset | DatasetInfo
+) -> None:
+    """Gives the model the recipe's optimizer, loss and metric."""
+    fused_batch_norm.use_fused_batch_norm(model)
+    model.compile(
+        optimizer=optimizers.make(recipe),
+        **classification_loss.compiled(
+            dataset.multi_label, len(dataset.classes)
+        ),
+        # "auto" compiles with XLA on a GPU, unasked.
+        jit_compile=recipe.training.jit_compile,
+        auto_scale_loss=False,
+    )
+
+
+def start_from_weights(
+    model: keras.Model, recipe: Recipe
+) -> tuple[str, list[Origin] | None]:
+    """Fills a new model from the file or the run that the recipe names.
+
+    The classifier stays new where the file has none, or another number of
+    classes, and for the kinds of start in `NEW_HEAD`.
+
+    Returns:
+        What was filled, and what was not, as lines for the screen; and the
+        files that the weights come from, None where a run does not say.
+
+    Raises:
+        UserError: it is missing, damaged, or for another network.
+    """
+    config = recipe.model
+    if config.weights is None and config.start != "scratch":
+        raise UserError(
+            f"{recipe.name} starts from {STARTS[config.start]}. Give it: --set "
+            "model.weights=FILE; or, to start from random weights, --set "
+            "model.start=scratch"
+        )
+    if config.weights is None:
+        return "", []
+    path = remote.as_path(config.weights)
+    remedy = functools.partial(weight_errors.of_recipe, config.name)
+    new_head = config.start in NEW_HEAD
+    note = "  the classifier is new, not the file's\n" * new_head
+    if (path / "recipe.json").is_file():
+        report, sources = _start_from_run(
+            model, RunFolder(path), new_head, remedy
+        )
+        return f"{report}\n{note}", sources
+    with weight_errors.shown("model.weights", remedy):
+        report = weights.load_weights(model, config.weights, new_head)
+    return f"{report}\n{note}", [Origin(path.name, report.format)]
+
+
+def _start_from_run(
+    model: keras.Model,
+    run: RunFolder,
+    new_head: bool,
+    remedy: Callable[[str], str],
+) -> tuple[weights.Report, list[Origin] | None]:
+    """Fills a new model from a trained one, through a file of its weights.
+
+    That is the one way in which normalisations become affine, blocks are left
+    new, and what did not fit is said.
+    """
+    trained, *_ = load_trained(run)
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/{trained.name}.keras"
+        trained.save(path)
+        with weight_errors.shown("model.weights", remedy, path, str(run.path)):
+            report = weights.load_weights(model, path, new_head)
+    report = dataclasses.replace(report, path=str(run.path))
+    return report, run.read_origins()
+
+
+def load_trained(
+    run: RunFolder,
+) -> tuple[keras.Model, Recipe, DatasetInfo]:
+    """The model of a run with the weights of its latest checkpoint.
+
+    It takes the run folder alone: neither its data nor the weights that it
+    started from.
+
+    Raises:
+        UserError: this is no run folder, or nothing was saved in it yet.
+    """
+    checkpoint = checkpointing.of_trained(run)
+    recipe = run.read_recipe()
+    info = info_of(run, recipe)
+    model = build_model(recipe, info)
+    compile_model(model, recipe, info)
+    checkpointing.restore(model, checkpoint)
+    checkpointing.restore_average(model, checkpoint)
+    return model, recipe, info
+
+
+def weights_digest(model: keras.Model) -> str:
+    """SHA-256 of a model's weights, without the optimizer's variables."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        array = np.asarray(keras.ops.convert_to_numpy(weight))
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def info_of(run: RunFolder, recipe: Recipe) -> DatasetInfo:
+    """What a run's network has to know of its data.
+
+    Raises:
+        UserError: an older version of the code began the run and did not keep
+            it, and the data is not there to look at.
+    """
+    info = run.read_info()
+    if info is not None:
+        return info
+    try:
+        dataset = dataset_of(recipe)
+    except UserError as error:
+        raise UserError(
+            f"{run.path} is a run of an older version, whose data.json does "
+            "not say what its network has to know of the data. Put the data "
+            f"back for the first command, which then keeps it. {error}"
+        ) from error
+    with contextlib.suppress(PermissionError):  # it may be someone else's run
+        run.check_data(dataset)
+    return dataset.info

@@ -1,0 +1,166 @@
+"""What the commands that train have in common."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..io import cli, outputs, quoting, remote
+from ..io.remote import Path
+from ..io.user_error import UserError
+from ..recipes import overrides
+from .run_folder import RunFolder
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds their options to a parser."""
+    parser.add_argument("--recipe", metavar="NAME", help="what to train")
+    parser.add_argument(
+        "--workdir",
+        metavar="DIR",
+        help="run folder, made if needed; a path, or a URL (s3://bucket/run), "
+        "where nothing keeps two processes apart (default: runs/NAME)",
+    )
+    parser.add_argument(
+        "--export",
+        metavar="DIR",
+        help="when trained, write a SavedModel version into DIR, a path or a "
+        "URL",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="change a field, e.g. --set optimizer.base_lr=0.002 or --set "
+        "optimizer.drops_at_steps=100,200, spelt as in JSON or Python; "
+        "--print shows all; repeatable",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="seed of the run and of its image stage",
+    )
+    parser.add_argument(
+        "--devices",
+        type=cli.count,
+        metavar="N",
+        help="GPUs of this machine to train on (default: all); without one, "
+        "so many parts of the CPU, to try out what several devices would do",
+    )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=cli.positive,
+        default=15.0,
+        metavar="M",
+        help="minutes between checkpoints within an epoch (default: 15), on "
+        "one machine; they change no result",
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list the recipes and stop"
+    )
+    parser.add_argument(
+        "--print",
+        action="store_true",
+        help="print the resolved recipe as JSON and stop",
+    )
+    parser.add_argument(
+        "--verbose",
+        type=int,
+        choices=(0, 1, 2),
+        help="0 silent, 1 progress bar, 2 a line every 15 seconds and one an "
+        "epoch (default: 1 on a terminal, else 2)",
+    )
+
+
+def chosen(
+    options: argparse.Namespace,
+    kind: overrides.Kind,
+    get_recipe: Callable[[str], Any],
+) -> Any:
+    """The recipe of --recipe, or of the run in --workdir.
+
+    Raises:
+        UserError: there is none.
+    """
+    if options.recipe is not None:
+        try:
+            return get_recipe(options.recipe)
+        except UserError:
+            _check_kind(options.recipe, kind)
+            raise
+    if options.workdir and RunFolder(options.workdir).recipe_path.exists():
+        return RunFolder(options.workdir, kind).read_recipe()
+    if options.workdir:
+        raise UserError(
+            f"There is no run in {options.workdir}. Give --recipe NAME too "
+            "(see --list) to start one."
+        )
+    raise UserError(
+        "Give --recipe NAME (see --list), or the --workdir of a run to resume."
+    )
+
+
+def _check_kind(name: str, kind: overrides.Kind) -> None:
+    """Raise a UserError for the name of a recipe of the other kind."""
+    other = next(mark for mark in overrides.NAMES if mark != kind.mark)
+    title, package = overrides.NAMES[other]
+    # Not before it is needed: each kind's commands do without the other's.
+    from ..recipes import coco, detection_schema, schema  # noqa: F401
+
+    names = {
+        "model": list(schema.RECIPES),
+        "detector": list(detection_schema.RECIPES),
+    }
+    if name in names[other]:
+        raise UserError(
+            f"{name!r} is the recipe of {title}: use python -m "
+            f"{package}.train --recipe {name}"
+        )
+
+
+def export_place(options: argparse.Namespace, run: RunFolder) -> Path | None:
+    """The directory that a run is exported to at its end, if any.
+
+    Raises:
+        UserError: it is the run folder itself.
+    """
+    if not options.export:
+        return None
+    if outputs.is_same(options.export, run.path):
+        raise UserError(
+            f"--export {options.export} is the --workdir, which holds the run. "
+            "Give another directory for its SavedModel."
+        )
+    return remote.as_path(options.export)
+
+
+def verbosity(options: argparse.Namespace) -> int:
+    """How much `fit` says."""
+    if options.verbose is not None:
+        return options.verbose
+    return 1 if sys.stdout.isatty() else 2
+
+
+def resume(
+    run: RunFolder, options: argparse.Namespace, command: str = "train"
+) -> str:
+    """The command that goes on with a run."""
+    also = []
+    if options.export:
+        also.append(f"--export {quoting.shell(options.export)}")
+    also += [f"--devices {options.devices}"] if options.devices else []
+    return module(command, f"--workdir {quoting.shell(run.path)}", *also)
+
+
+def module(name: str, *options: str) -> str:
+    """A command as it can be typed here, with or without an activated venv."""
+    found = shutil.which("python")
+    activated = found and os.path.abspath(found) == sys.executable
+    python = "python"
+    if not activated:
+        python = quoting.shell(os.path.relpath(sys.executable))
+    return " ".join([python, "-m", f"training.{name}", *options])

@@ -1,0 +1,160 @@
+"""What a run is trained on, file by file, and how it differs from before.
+
+A run folder keeps it in training_files.csv: the name of each file, relative to
+where the data is, its label, and what is known of its content.
+"""
+
+import collections
+import csv
+import dataclasses
+import hashlib
+import io
+import os
+import posixpath
+from collections.abc import Collection, Mapping, Sequence
+
+from ..io import quoting
+from ..io.remote import is_url
+from ..io.user_error import UserError
+
+COLUMNS = ("file", "label", "content")
+SHOWN = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingFile:
+    """One video or image that is trained on.
+
+    Attributes:
+        name: its path relative to the data set's root.
+        label: its class or annotations, in words.
+        content: what is known of it, such as its size and length, in words.
+    """
+
+    name: str
+    label: str
+    content: str
+
+
+def to_csv(rows: Sequence[TrainingFile]) -> str:
+    """The files as a CSV table; `from_csv` gives them back."""
+    return quoting.csv_text([COLUMNS, *map(dataclasses.astuple, rows)])
+
+
+def from_csv(text: str, path: object) -> list[TrainingFile]:
+    """Reads what `to_csv` wrote.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    header, *rows = [*csv.reader(io.StringIO(text, newline=""))] or [()]
+    if tuple(header) != COLUMNS or any(len(r) != len(COLUMNS) for r in rows):
+        raise UserError(
+            f"{path} is damaged. Expected a table of {', '.join(COLUMNS)}."
+        )
+    return [TrainingFile(*row) for row in rows]
+
+
+def digest(rows: Sequence[TrainingFile]) -> str:
+    """Names the files, for when it is enough to know whether they differ."""
+    return hashlib.sha256(to_csv(rows).encode()).hexdigest()[:16]
+
+
+def size_of(path: str | os.PathLike) -> str:
+    """Size of a local file in words; "" where that is not known."""
+    if is_url(path) or not os.path.isfile(path):
+        return ""
+    return f"{os.path.getsize(path)} bytes"
+
+
+def differences(
+    before: Sequence[TrainingFile],
+    now: Sequence[TrainingFile],
+    unreadable: Collection[str] = (),
+    held_out: Collection[str] = (),
+) -> str:
+    """How the files of a run differ from those that it began with.
+
+    Args:
+        before: at the beginning.
+        now: the same later. Where all files have other names, what their names
+            begin with in common does not count: they may have moved.
+        unreadable: paths of those that are there and cannot be read.
+        held_out: names of those that are validated or tested on now: where
+            files are divided by a rule, others that come or go move them.
+
+    Returns:
+        What differs, with some names and counts; "" if nothing does.
+    """
+    if before == now:
+        return ""
+    if not {row.name for row in before} & {row.name for row in now}:
+        inner_before, inner_now = _without_folder(before), _without_folder(now)
+        if inner_before == inner_now:
+            return ""
+        if {r.name for r in inner_before} & {r.name for r in inner_now}:
+            before, now = inner_before, inner_now
+    old, new = _by_name(before), _by_name(now)
+    gone = [name for name in old if name not in new]
+    both = [name for name in old if name in new and old[name] != new[name]]
+    changed = {name: _change(old[name], new[name]) for name in both}
+    bad = [name for name in gone if _is_one_of(name, unreadable)]
+    moved = [name for name in gone if _is_one_of(name, held_out)]
+    parts = [
+        _some("added", [name for name in new if name not in old]),
+        _some("gone", [n for n in gone if n not in (*bad, *moved)]),
+        _some("held out now", moved),
+        _some("cannot be read", bad),
+    ]
+    for kind in ("label changed", "content changed"):
+        texts = [f"{n}: {t}" for n, (k, t) in changed.items() if k == kind]
+        parts.append(_some(kind, texts))
+    text = "; ".join(filter(None, parts))
+    return text or "the same files come in another order"
+
+
+def _change(
+    old: Sequence[TrainingFile], new: Sequence[TrainingFile]
+) -> tuple[str, str]:
+    """The kind of a change, and what it is."""
+    labels = [" and ".join(row.label for row in rows) for rows in (old, new)]
+    if labels[0] != labels[1]:
+        return "label changed", f"{labels[0]}, now {labels[1]}"
+    contents = [row.content for row in (old[0], new[0])]
+    return "content changed", f"{contents[0]}, now {contents[1]}"
+
+
+def _some(kind: str, names: Sequence[str]) -> str:
+    """How many there are, and the first of them; "" if none."""
+    if not names:
+        return ""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{kind}: {len(names)} ({', '.join(names[:SHOWN])}{more})"
+
+
+def _is_one_of(name: str, paths: Collection[str]) -> bool:
+    return any(path == name or path.endswith(f"/{name}") for path in paths)
+
+
+def _by_name(
+    rows: Sequence[TrainingFile],
+) -> Mapping[str, list[TrainingFile]]:
+    """A list may have a file several times."""
+    found = collections.defaultdict(list)
+    for row in rows:
+        found[row.name].append(row)
+    return dict(found)
+
+
+def _without_folder(rows: Sequence[TrainingFile]) -> list[TrainingFile]:
+    """The same, with names from the folder on that has them all."""
+    folders = {posixpath.dirname(row.name) for row in rows}
+    if not folders or len({name.startswith("/") for name in folders}) > 1:
+        return list(rows)
+    common = posixpath.commonpath(folders)
+    return [
+        dataclasses.replace(
+            row, name=posixpath.relpath(row.name, common or ".")
+        )
+        for row in rows
+    ]

@@ -1,1 +1,0 @@
-"""What `training.export` writes, and what servers are told of it."""
