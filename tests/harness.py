@@ -1,9 +1,9 @@
 """What every layer and every model owes its users, as one call each."""
 
-import sys
-
 import keras
 import numpy as np
+
+from nonlocal_tf.ops import _softmax
 
 RNG_SEED = 20180618
 
@@ -55,10 +55,9 @@ def randomise(layer, scale=0.3):
 
 def small_chunks(monkeypatch):
     """Makes the softmax take chunks of a few rows, as of large matrices."""
-    softmax = sys.modules["nonlocal_tf.ops.softmax"]
-    monkeypatch.setattr(softmax, "CHUNK_ELEMENTS", 400)
-    monkeypatch.setattr(softmax, "FEWEST_ROWS", 1)
-    monkeypatch.setattr(softmax, "FEWEST_ROWS_AN_EXAMPLE", 1)
+    monkeypatch.setattr(_softmax, "CHUNK_ELEMENTS", 400)
+    monkeypatch.setattr(_softmax, "MIN_ROWS", 1)
+    monkeypatch.setattr(_softmax, "MIN_ROWS_PER_EXAMPLE", 1)
 
 
 def check_model(model, tmp_path, without_gradient=()):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import initializers, layers, ops
 
-from nonlocal_tf.ops.precision import at_least_float32
+from nonlocal_tf.ops import at_least_float32
 from nonlocal_tf.typing import Shape, Tensor
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from nonlocal_tf.ops.convolution import convolution, output_sizes
+from nonlocal_tf.ops import convolution, output_sizes
 from nonlocal_tf.typing import Shape, Tensor
 
 

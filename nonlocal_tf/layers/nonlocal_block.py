@@ -21,7 +21,7 @@ from nonlocal_tf.layers.positions import (
     is_positive_integer,
     pool_size,
 )
-from nonlocal_tf.ops.pooling import max_pool
+from nonlocal_tf.ops import max_pool
 from nonlocal_tf.typing import Shape, Tensor
 
 BlockNorm = Literal["batch", "affine", "none"]

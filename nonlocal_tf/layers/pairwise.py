@@ -15,10 +15,12 @@ from keras import layers, ops
 
 from nonlocal_tf import ops as nonlocal_ops
 from nonlocal_tf.choices import unknown
-from nonlocal_tf.ops.concatenation import ConcatenationMethod
-from nonlocal_tf.ops.dot_product import DotProductMethod
-from nonlocal_tf.ops.precision import at_least_float32
-from nonlocal_tf.ops.softmax import SoftmaxMethod
+from nonlocal_tf.ops import (
+    ConcatenationMethod,
+    DotProductMethod,
+    SoftmaxMethod,
+    at_least_float32,
+)
 from nonlocal_tf.typing import Shape, Tensor
 
 PairwiseT = TypeVar("PairwiseT", bound="Pairwise")

@@ -6,8 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from nonlocal_tf.ops.convolution import output_sizes
-from nonlocal_tf.ops.pooling import max_pool
+from nonlocal_tf.ops import max_pool, output_sizes
 from nonlocal_tf.typing import Shape, Tensor
 
 
@@ -15,7 +14,7 @@ from nonlocal_tf.typing import Shape, Tensor
 class MaxPool(layers.Layer):
     """Maxima over boxes, with the same padding at both ends of each axis.
 
-    Computed as `nonlocal_tf.ops.pooling` says; several times faster than
+    Computed by `nonlocal_tf.ops.max_pool`; several times faster than
     `keras.layers.MaxPooling3D` on CPUs.
 
     Args:

@@ -34,7 +34,7 @@ from nonlocal_tf.models.specs import (
     ResNetSpec,
     Stem,
 )
-from nonlocal_tf.ops.convolution import output_sizes
+from nonlocal_tf.ops import output_sizes
 from nonlocal_tf.typing import Tensor
 
 EXPANSION = 4

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nonlocal_tf.ops.convolution import (
+from nonlocal_tf.ops._convolution import (
     CONVOLUTION_METHODS,
     convolution,
     output_sizes,

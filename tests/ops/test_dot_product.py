@@ -1,14 +1,11 @@
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 from nonlocal_tf import ops
+from nonlocal_tf.ops import _dot_product
 from tests.harness import normal
 from tests.ops.loops import dot_product_f, nonlocal_loop
-
-module = sys.modules["nonlocal_tf.ops.dot_product"]
 
 
 def inputs():
@@ -51,7 +48,7 @@ def method_taken(monkeypatch, n, m, d, c):
     """The order of products that "auto" takes, told by how it divides."""
     affinities = []
     monkeypatch.setattr(
-        module,
+        _dot_product,
         "dot_product_affinity",
         lambda theta, phi: affinities.append(1) or theta @ phi.swapaxes(1, 2),
     )

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nonlocal_tf.ops.pooling import max_pool
+from nonlocal_tf.ops import max_pool
 from tests.harness import normal
 from tests.ops.running import WAYS, value_and_gradients
 

@@ -1,14 +1,11 @@
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 from nonlocal_tf import ops
+from nonlocal_tf.ops import _softmax
 from tests.harness import normal
 from tests.ops.loops import gaussian_f, nonlocal_loop
-
-softmax_module = sys.modules["nonlocal_tf.ops.softmax"]
 
 
 def inputs(dtype="float64"):
@@ -82,7 +79,7 @@ def cudnn(monkeypatch, refuses=False):
     monkeypatch.setattr(keras.ops, "dot_product_attention", attention)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
-    softmax_module._flash_runs.cache_clear()
+    _softmax._flash_works.cache_clear()
     return calls
 
 
@@ -160,17 +157,17 @@ def test_asking_for_the_fused_kernel_without_a_gpu_is_refused():
         (64, 50176, 50176, 32),
     ],
 )
-def test_rows_a_chunk(batch, n, m, rows):
+def test_chunk_rows(batch, n, m, rows):
     theta, phi = (
         keras.KerasTensor((batch, size, 4), dtype="float32") for size in (n, m)
     )
-    assert softmax_module.rows_a_chunk(theta, phi) == rows
+    assert _softmax.chunk_rows(theta, phi) == rows
 
 
 def test_small_matrices_are_made_whole():
     theta, phi, g = (keras.KerasTensor((1, n, 4)) for n in (1500, 1600, 1600))
-    assert softmax_module._best_method(theta, phi, g) == "plain"
-    assert softmax_module._best_method(phi, phi, g) == "chunked"
+    assert _softmax.choose_method(theta, phi, g) == "plain"
+    assert _softmax.choose_method(phi, phi, g) == "chunked"
 
 
 @pytest.mark.parametrize("method", ["plain", "chunked"])

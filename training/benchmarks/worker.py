@@ -365,7 +365,7 @@ def _keras_layer(case):
     from keras import layers
 
     from nonlocal_tf.layers import PAIRWISE, NonLocalBlock
-    from nonlocal_tf.ops.pooling import max_pool
+    from nonlocal_tf.ops import max_pool
 
     shape, pairwise = tuple(case["shape"]), case["pairwise"]
     batch, channels, d = shape[0], shape[-1], shape[-1] // 2

@@ -1,4 +1,4 @@
-"""The dtype in which affinities are computed."""
+"""Dtype in which affinities are computed."""
 
 import keras
 from keras import ops
@@ -9,11 +9,11 @@ HALF_PRECISION = ("float16", "bfloat16")
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Casts half precision up to float32; leaves float32 and float64 alone.
+    """Cast half precision up to float32; keep float32 and float64.
 
     An unscaled `theta . phi` over some hundred channels overflows float16, and
     a softmax loses its small weights in bfloat16, so every pairwise function
-    works on the result of this and casts back at its end.
+    computes on the result of this function and casts back at its end.
     """
     if keras.backend.standardize_dtype(x.dtype) in HALF_PRECISION:
         return ops.cast(x, "float32")

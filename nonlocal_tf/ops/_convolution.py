@@ -1,13 +1,13 @@
-"""Convolutions over time, height and width, in the fastest exact form.
+"""Convolution over time, height and width, in the fastest exact form.
 
-A kernel that does not look along an axis needs no convolution along it. A
-1 x 1 x 1 kernel is a matrix product and a 1 x k x k kernel a two-dimensional
-convolution of all frames at once. Both are as fast as the three-dimensional
-convolution they equal where that is well made (oneDNN), and several times as
-fast where it is not. A kernel that looks along time stays three-dimensional.
+A kernel of size 1 along an axis needs no convolution along it. A 1 x 1 x 1
+kernel is a matrix product and a 1 x k x k kernel a two-dimensional convolution
+of all frames at once. Both are as fast as the equal three-dimensional
+convolution where that is well implemented (oneDNN), and several times as fast
+where it is not. Kernels with a temporal extent stay three-dimensional.
 
-Kernels are always given in full, `(time, height, width, in, out)`; one of fewer
-`in` than there are channels is one of groups.
+Kernels always have all axes, `(time, height, width, in, out)`. A kernel with
+fewer `in` than the input has channels is that of a grouped convolution.
 """
 
 import math
@@ -32,41 +32,39 @@ def convolution(
     activation: Callable | None = None,
     method: ConvolutionMethod = "auto",
 ) -> Tensor:
-    """A convolution with the same zero padding at both ends of each axis.
+    """Convolve with the same zero padding at both ends of each axis.
 
-    Keras' `padding="same"` puts the odd zero of a strided convolution at the
-    end; the networks of the paper do not, and their weights are at home on
-    that other grid.
+    Keras' `padding="same"` pads strided convolutions unevenly, the odd zero at
+    the end. The paper's networks, and thus their weights, pad evenly.
 
     Args:
         x: `(batch, time, height, width, in)` or `(batch, height, width, in)`.
-        kernel: `(kt, kh, kw, in, out)` or `(kh, kw, in, out)`, or, in groups,
-            `in / groups` for `in`: each group of `out / groups` outputs is of
-            that many channels alone, in order.
-        strides: a stride an axis.
-        padding: zeros at each end, an axis.
-        bias: `(out,)`, added to the result, or None.
-        activation: function of the result, or None.
-        method: `"plain"` is the convolution of as many axes as `x` has.
-            `"auto"` is a matrix product for 1 x 1 x 1 kernels without strides
-            and a two-dimensional convolution for 1 x k x k kernels, for each
-            group by itself.
+        kernel: `(kt, kh, kw, in, out)` or `(kh, kw, in, out)`; for a grouped
+            convolution `in / groups` instead of `in`.
+        strides: stride along each axis.
+        padding: zeros at each end of each axis.
+        bias: `(out,)` or None.
+        activation: function applied to the result, or None.
+        method: `"plain"` always convolves over all axes of `x`. `"auto"` uses a
+            matrix product for 1 x 1 x 1 kernels without strides, a
+            two-dimensional convolution for 1 x k x k kernels, and one
+            convolution per group.
 
     Returns:
         `(batch, [time,] height, width, out)`, each axis of size
         `(size + 2 * padding - k) // stride + 1`.
 
     Raises:
-        ValueError: the method is not one of those above, or the channels are
-            not those of groups of the kernel.
+        ValueError: unknown method, or the kernel's channels do not divide
+            those of `x` into groups.
     """
     if method not in CONVOLUTION_METHODS:
         raise ValueError(unknown("method", method, CONVOLUTION_METHODS))
     groups = _groups(x.shape[-1], kernel.shape)
 
     def finish(y: Tensor) -> Tensor:
-        # On y as it was computed: TensorFlow joins a bias and a ReLU with the
-        # operation right before them, and no reshape may come between.
+        # Before any reshape: TensorFlow fuses a bias and a ReLU only with the
+        # operation directly before them.
         y = y if bias is None else ops.add(y, bias)
         return y if activation is None else activation(y)
 
@@ -74,7 +72,7 @@ def convolution(
     size = tuple(kernel.shape[:-2])
     is_auto = method == "auto"
     if is_auto and groups > 1:
-        return finish(_each_group(x, kernel, strides, padding, groups))
+        return finish(_grouped(x, kernel, strides, padding, groups))
     if is_auto and math.prod(size + strides) == 1 and not any(padding):
         return _product(x, kernel, finish)
     if is_auto and len(size) == 3:
@@ -94,18 +92,18 @@ def _groups(channels: int, kernel_shape: Shape) -> int:
     return channels // fan_in
 
 
-def _each_group(
+def _grouped(
     x: Tensor,
     kernel: Tensor,
     strides: Sequence[int],
     padding: Sequence[int],
     groups: int,
 ) -> Tensor:
-    """Each group by itself, side by side.
+    """Convolve each group on its own and concatenate the results.
 
-    The operation for all groups Keras compiles by XLA, as TensorFlow on a CPU
-    does not always have its gradient. There that takes about a hundred times
-    as long as this, and each size of the input is compiled anew.
+    Keras compiles TensorFlow's grouped convolution with XLA, as its gradient is
+    not always implemented on CPUs. On a CPU that takes about a hundred times as
+    long as this and compiles again for every input size.
     """
     parts = zip(
         ops.split(x, groups, axis=-1),
@@ -118,10 +116,10 @@ def _each_group(
 
 
 def _product(x: Tensor, kernel: Tensor, finish: Callable) -> Tensor:
-    """A kernel of one position: the channels of each position, mixed."""
+    """Apply a 1 x 1 x 1 kernel as a matrix product over channels."""
     fan_in, fan_out = kernel.shape[-2:]
     sizes = ops.shape(x)[:-1]
-    # On rows: one matrix product instead of one for each line of each frame.
+    # Flattened: one matrix product instead of one per row of each frame.
     rows = ops.reshape(x, (-1, fan_in))
     y = finish(ops.matmul(rows, ops.reshape(kernel, (fan_in, fan_out))))
     return ops.reshape(y, (*sizes, fan_out))
@@ -134,10 +132,10 @@ def _each_frame(
     padding: Sequence[int],
     finish: Callable,
 ) -> Tensor:
-    """A kernel of one frame: all frames are images of one batch."""
+    """Apply a 1 x k x k kernel to all frames as one batch of images."""
     batch, time, *sizes, channels = ops.shape(x)
     images = ops.reshape(x, (batch * time, *sizes, channels))
-    # Reshaped, as the gradient of an index would make zeros all around it.
+    # reshape, as the gradient of indexing scatters into a tensor of zeros.
     kernel = ops.reshape(kernel, tuple(kernel.shape[1:]))
     y = finish(_padded(images, kernel, strides, padding))
     return ops.reshape(y, (batch, time, *ops.shape(y)[1:]))
@@ -147,8 +145,8 @@ def _padded(
     x: Tensor, kernel: Tensor, strides: Sequence[int], padding: Sequence[int]
 ) -> Tensor:
     sizes, window = x.shape[1:-1], kernel.shape[:-2]
-    # In bfloat16 on CPUs, TensorFlow's gradient of a kernel that is larger
-    # than what it is applied to is not finite; padding makes that large enough.
+    # In bfloat16 on CPUs, TensorFlow's gradient of a kernel larger than its
+    # input is not finite; explicit padding makes the input large enough.
     is_large = all(
         size is None or size >= k for size, k in zip(sizes, window, strict=True)
     )
@@ -165,29 +163,32 @@ def output_sizes(
     strides: Sequence[int],
     padding: Sequence[int],
 ) -> Shape:
-    """How many places a window has along each axis; None where unknown.
+    """Compute the number of window positions along each axis.
 
     Args:
-        sizes: of the input, an axis; None where unknown.
-        window: size of the kernel or box, an axis.
-        strides: a stride an axis.
-        padding: what is added at each end, an axis.
+        sizes: size of the input along each axis; None where unknown.
+        window: size of the kernel or pooling window.
+        strides: stride along each axis.
+        padding: padding at each end of each axis.
+
+    Returns:
+        A count for each axis; None where the size is unknown.
 
     Raises:
         ValueError: the window is larger than the padded input.
     """
-    places = tuple(
+    counts = tuple(
         None if size is None else (size + 2 * p - k) // stride + 1
         for size, k, stride, p in zip(
             sizes, window, strides, padding, strict=True
         )
     )
-    if any(count is not None and count < 1 for count in places):
+    if any(count is not None and count < 1 for count in counts):
         raise ValueError(
             f"Expected an input at least as large as the window {window}, "
-            f"with {padding} added at each end. Received: sizes={sizes}"
+            f"with padding {padding} at each end. Received: sizes={sizes}"
         )
-    return places
+    return counts
 
 
 def same_padding(
@@ -196,20 +197,20 @@ def same_padding(
     strides: Sequence[int],
     padding: Sequence[int],
 ) -> bool:
-    """Whether Keras' "same" happens to be this padding; it needs no copy.
+    """Return True if Keras' "same" equals this padding, which saves a copy.
 
     Args:
-        sizes: of the input, an axis; None where unknown.
-        window: size of the kernel or box, an axis.
-        strides: a stride an axis.
-        padding: what is added at each end, an axis.
+        sizes: size of the input along each axis; None where unknown.
+        window: size of the kernel or pooling window.
+        strides: stride along each axis.
+        padding: padding at each end of each axis.
     """
     for size, k, stride, p in zip(sizes, window, strides, padding, strict=True):
         if stride == 1:
             added = k - 1
         elif size is None:
             return False
-        else:  # what the last window, which starts inside, still needs
+        else:  # beyond the last window, which starts inside the input
             added = max((-(-size // stride) - 1) * stride + k - size, 0)
         if added != 2 * p:
             return False

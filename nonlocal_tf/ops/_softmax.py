@@ -1,13 +1,13 @@
 """Gaussian and embedded Gaussian: f(x_i, x_j) = exp(theta_i . phi_j).
 
 With C(x) = sum_j f the operation is a softmax over the positions j (paper,
-section 3.2), so both functions share this module: the Gaussian passes x itself
-for theta and phi.
+section 3.2). Both functions share this module: the Gaussian passes x itself as
+theta and phi.
 
-Rows of the affinity do not depend on each other. Where the whole matrix would
-be large, some rows at a time are made, used and forgotten, and the gradient
-makes them again: memory O(rows m), and one matrix product more than the six of
-the plain value and gradient.
+Rows of the affinity matrix are independent. Where the whole matrix would be
+large, a chunk of rows is computed, used and discarded at a time, and computed
+again for the gradient: memory O(rows m), and one matrix product more than the
+six of the plain value and gradient.
 """
 
 import functools
@@ -18,28 +18,28 @@ import keras
 from keras import ops
 
 from nonlocal_tf.choices import unknown
-from nonlocal_tf.ops.precision import HALF_PRECISION, at_least_float32
-from nonlocal_tf.ops.rows import first_rows
+from nonlocal_tf.ops._precision import HALF_PRECISION, at_least_float32
+from nonlocal_tf.ops._rows import row_offsets
 from nonlocal_tf.typing import Tensor
 
 SoftmaxMethod = Literal["auto", "plain", "chunked", "flash"]
 SOFTMAX_METHODS = get_args(SoftmaxMethod)
-# So many affinities, 10 MB in float32, stay in the last cache of a CPU.
+# Chunk size (elements, 10 MB in float32) that fits in the last-level cache.
 CHUNK_ELEMENTS = 2_500_000
-# Fewer rows make slow matrix products, more rows only more memory.
-FEWEST_ROWS, MOST_ROWS = 196, 1568
-# An example alone; with a batch, its examples share the rows.
-FEWEST_ROWS_AN_EXAMPLE = 32
-FLASH_WIDEST = 128
+# Fewer rows make slow matrix products, more rows only cost memory. The minimum
+# is that of the batch; its examples share the rows.
+MIN_ROWS, MAX_ROWS = 196, 1568
+MIN_ROWS_PER_EXAMPLE = 32
+FLASH_MAX_CHANNELS = 128
 
 
 def softmax_affinity(theta: Tensor, phi: Tensor, scale: float = 1.0) -> Tensor:
-    """Weights softmax_j(scale * theta_i . phi_j), each row summing to one.
+    """Compute softmax_j(scale * theta_i . phi_j); each row sums to one.
 
     Args:
         theta: queries, `(batch, n, d)`.
         phi: keys, `(batch, m, d)`.
-        scale: factor on the logits; the paper uses 1, its code d ** -0.5.
+        scale: factor on the logits; 1 in the paper, d ** -0.5 in its code.
 
     Returns:
         `(batch, n, m)`, float32 or wider.
@@ -47,7 +47,7 @@ def softmax_affinity(theta: Tensor, phi: Tensor, scale: float = 1.0) -> Tensor:
     theta, phi = at_least_float32(theta), at_least_float32(phi)
     logits = ops.matmul(theta * scale, ops.swapaxes(phi, 1, 2))  # (b, n, m)
     if logits.shape[-1] == 1:
-        return 0 * logits + 1  # as Keras' softmax, without its warning
+        return 0 * logits + 1  # Keras' softmax gives the same and warns
     return ops.softmax(logits, axis=-1)
 
 
@@ -58,29 +58,28 @@ def softmax(
     scale: float = 1.0,
     method: SoftmaxMethod = "auto",
 ) -> Tensor:
-    """y_i = sum_j softmax_j(scale * theta_i . phi_j) g_j.
+    """Compute y_i = sum_j softmax_j(scale * theta_i . phi_j) g_j.
 
     Args:
         theta: queries, `(batch, n, d)`.
         phi: keys, `(batch, m, d)`.
         g: values, `(batch, m, c)`.
         scale: factor on the logits.
-        method: all take O(n m (d + c)) time, and none approximates. `"plain"`
-            makes the affinity matrix, O(n m) memory. `"chunked"` makes some
-            rows of it at a time, O(rows m) memory, and makes them again for
-            the gradient, seven matrix products a training step instead of
-            six; on TensorFlow it has no second derivative. `"flash"` is
-            cuDNN's fused kernel, which rounds the weights to the inputs' half
+        method: all take O(n m (d + c)) time and are exact. `"plain"` builds
+            the affinity matrix, O(n m) memory. `"chunked"` builds a chunk of
+            its rows at a time, O(rows m) memory, and builds them again for the
+            gradient: seven matrix products per training step instead of six;
+            on TensorFlow it has no second derivative. `"flash"` is cuDNN's
+            fused kernel, which rounds the weights to the inputs' half
             precision: Keras on JAX with an NVIDIA GPU, d = c a multiple of 8
-            up to 128. `"auto"` takes flash where it can, else plain up to 2.5
-            million affinities an example, else chunks.
+            up to 128. `"auto"` chooses flash where supported, else plain up to
+            2.5 million affinities per example, else chunked.
 
     Returns:
-        `(batch, n, c)` in the dtype of `g`; float32 or wider inside.
+        `(batch, n, c)` in the dtype of `g`; computed in float32 or wider.
 
     Raises:
-        ValueError: the method is not one of those above, or is `"flash"` where
-            there is none.
+        ValueError: unknown method, or `"flash"` where unsupported.
 
     Reference:
         Wang et al., Non-local Neural Networks, CVPR 2018, section 3.2,
@@ -90,7 +89,7 @@ def softmax(
     if method not in SOFTMAX_METHODS:
         raise ValueError(unknown("method", method, SOFTMAX_METHODS))
     if method == "auto":
-        method = _best_method(theta, phi, g)
+        method = choose_method(theta, phi, g)
     if method == "flash":
         return _flash(theta, phi, g, scale)
     dtype = g.dtype
@@ -98,23 +97,24 @@ def softmax(
     if method == "plain":
         y = ops.matmul(softmax_affinity(theta, phi, scale), g)
     else:
-        y = chunked(theta * scale, phi, g, rows_a_chunk(theta, phi))
+        y = chunked(theta * scale, phi, g, chunk_rows(theta, phi))
     return ops.cast(y, dtype)
 
 
-def _best_method(theta: Tensor, phi: Tensor, g: Tensor) -> SoftmaxMethod:
-    if _flash_fits(theta, phi, g):
+def choose_method(theta: Tensor, phi: Tensor, g: Tensor) -> SoftmaxMethod:
+    """Choose the fastest method for these shapes, dtypes and devices."""
+    if _supports_flash(theta, phi, g):
         return "flash"
     n, m = theta.shape[1], phi.shape[1]
     if not (isinstance(n, int) and isinstance(m, int)):
-        # TensorFlow learns the sizes when it runs, and of a small matrix makes
-        # one chunk. JAX knows all sizes whenever it computes anything.
+        # TensorFlow graphs learn the sizes when they run; a small matrix is
+        # then a single chunk. JAX knows all sizes when it computes.
         return "plain" if keras.backend.backend() == "jax" else "chunked"
     return "chunked" if n * m > CHUNK_ELEMENTS else "plain"
 
 
-def _flash_fits(theta: Tensor, phi: Tensor, g: Tensor) -> bool:
-    """Whether the fused kernel is there, allowed, and as exact as ours."""
+def _supports_flash(theta: Tensor, phi: Tensor, g: Tensor) -> bool:
+    """Return True if the fused kernel exists and is as exact as the others."""
     d, dtype = theta.shape[-1], keras.backend.standardize_dtype(theta.dtype)
     return (
         keras.backend.backend() == "jax"
@@ -122,16 +122,16 @@ def _flash_fits(theta: Tensor, phi: Tensor, g: Tensor) -> bool:
         and dtype == phi.dtype == g.dtype
         and d == g.shape[-1]
         and d % 8 == 0
-        and d <= FLASH_WIDEST
-        # Asked for "gpu", JAX raises where there is none.
+        and d <= FLASH_MAX_CHANNELS
+        # list_devices("gpu") raises on JAX without a GPU.
         and any("gpu" in x for x in keras.distribution.list_devices())
-        and _flash_runs(d, dtype)
+        and _flash_works(d, dtype)
     )
 
 
 @functools.lru_cache
-def _flash_runs(d: int, dtype: str) -> bool:
-    """Asks Keras, which asks cuDNN and the GPU's generation."""
+def _flash_works(d: int, dtype: str) -> bool:
+    """Try it once: Keras checks cuDNN and the GPU's generation."""
     x = ops.zeros((1, 8, d), dtype)
     try:
         _flash(x, x, x, 1.0)
@@ -145,35 +145,33 @@ def _flash(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
         y = ops.dot_product_attention(
             *(ops.expand_dims(x, 2) for x in (theta, phi, g)),  # one head
             scale=scale,
-            flash_attention=True,  # the default falls back to the matrix
+            flash_attention=True,  # the default may fall back to plain
         )
     except (ImportError, RuntimeError, ValueError) as error:
         raise ValueError(
             "method='flash' needs Keras on JAX with an NVIDIA GPU of the "
             "Ampere generation or newer, and half precision; "
-            "method='auto' takes it where it can. Received: "
+            "method='auto' uses it where supported. Received: "
             f"backend={keras.backend.backend()!r}, "
             f"dtype={keras.backend.standardize_dtype(theta.dtype)!r}"
         ) from error
     return ops.squeeze(y, 2)
 
 
-def rows_a_chunk(theta: Tensor, phi: Tensor) -> int | Tensor:
-    """Rows of a chunk of about `CHUNK_ELEMENTS`, at most n.
+def chunk_rows(theta: Tensor, phi: Tensor) -> int | Tensor:
+    """Number of rows in a chunk of about `CHUNK_ELEMENTS`, at most n.
 
     Returns:
-        An integer, or where a size is unknown an int32 tensor.
+        An integer, or an int32 tensor where a size is unknown.
     """
     batch, n, _ = ops.shape(theta)
     m = ops.shape(phi)[1]
-    known = all(isinstance(size, int) for size in (batch, n, m))
-    at_most, at_least = (min, max) if known else (ops.minimum, ops.maximum)
-    batch = at_least(batch, 1)
-    # batch * m may be beyond int32.
-    rows = at_most(CHUNK_ELEMENTS // batch // m, MOST_ROWS)
-    rows = at_least(
-        rows, at_least(FEWEST_ROWS // batch, FEWEST_ROWS_AN_EXAMPLE)
-    )
+    is_static = all(isinstance(size, int) for size in (batch, n, m))
+    minimum, maximum = (min, max) if is_static else (ops.minimum, ops.maximum)
+    batch = maximum(batch, 1)
+    # batch * m may exceed int32.
+    rows = minimum(CHUNK_ELEMENTS // batch // m, MAX_ROWS)
+    rows = maximum(rows, maximum(MIN_ROWS // batch, MIN_ROWS_PER_EXAMPLE))
     chunks = (n + rows - 1) // rows
     return (n + chunks - 1) // chunks  # chunks of about equal size
 
@@ -181,13 +179,13 @@ def rows_a_chunk(theta: Tensor, phi: Tensor) -> int | Tensor:
 def chunked(
     theta: Tensor, phi: Tensor, g: Tensor, rows: int | Tensor
 ) -> Tensor:
-    """The softmax form with `rows` queries at a time; theta is scaled.
+    """Compute the softmax form `rows` queries at a time; theta is scaled.
 
     Args:
         theta: queries times the scale, `(batch, n, d)`.
         phi: keys, `(batch, m, d)`.
         g: values, `(batch, m, c)`.
-        rows: an integer from 1 to n; it need not divide n.
+        rows: from 1 to n; it need not divide n.
 
     Returns:
         `(batch, n, c)`.
@@ -216,10 +214,10 @@ def _chunked_value(
 
     def chunk(_: Tensor, carry: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         start, y = carry
-        at = ops.minimum(start, n - rows)
-        weights = softmax_affinity(_rows(theta, at, rows), phi)
-        y = _write_rows(y, n, at, ops.matmul(weights, g))
-        return _after(start + rows, y), y
+        first = ops.minimum(start, n - rows)
+        weights = softmax_affinity(_rows(theta, first, rows), phi)
+        y = _write_rows(y, n, first, ops.matmul(weights, g))
+        return _wait_for(start + rows, y), y
 
     start = ops.zeros((), "int32")
     y = ops.zeros((batch * n, channels), g.dtype)
@@ -240,54 +238,55 @@ def _chunked_gradient(
 
     def chunk(_: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         start, dtheta, dphi, dg = carry
-        at = ops.minimum(start, n - rows)
-        theta_, dy_, mean_ = (_rows(x, at, rows) for x in (theta, dy, mean))
+        first = ops.minimum(start, n - rows)
+        theta_, dy_, mean_ = (_rows(x, first, rows) for x in (theta, dy, mean))
         weights = softmax_affinity(theta_, phi)  # (b, rows, m)
         dweights = ops.matmul(dy_, ops.swapaxes(g, 1, 2))
         dlogits = weights * (dweights - mean_)
-        dtheta = _write_rows(dtheta, n, at, ops.matmul(dlogits, phi))
-        # The last chunk begins before its start where rows do not divide n.
-        # What it repeats is written again, and must not be added again.
-        new = ops.arange(rows, dtype="int32") >= start - at
+        dtheta = _write_rows(dtheta, n, first, ops.matmul(dlogits, phi))
+        # Where rows do not divide n, the last chunk begins before `start`. The
+        # rows it repeats may be written again but must not be added again.
+        new = ops.arange(rows, dtype="int32") >= start - first
         new = ops.reshape(ops.cast(new, g.dtype), (1, -1, 1))
         dphi = dphi + ops.matmul(ops.swapaxes(dlogits, 1, 2), theta_ * new)
         dg = dg + ops.matmul(ops.swapaxes(weights, 1, 2), dy_ * new)
-        return _after(start + rows, dtheta, dphi, dg), dtheta, dphi, dg
+        return _wait_for(start + rows, dtheta, dphi, dg), dtheta, dphi, dg
 
     start = ops.zeros((), "int32")
     dtheta = ops.zeros((batch * n, width), theta.dtype)
     carry = (start, dtheta, ops.zeros_like(phi), ops.zeros_like(g))
-    _, dtheta, *others = ops.fori_loop(0, (n + rows - 1) // rows, chunk, carry)
-    return ops.reshape(dtheta, (batch, n, width)), *others
+    carry = ops.fori_loop(0, (n + rows - 1) // rows, chunk, carry)
+    _, dtheta, dphi, dg = carry
+    return ops.reshape(dtheta, (batch, n, width)), dphi, dg
 
 
-def _rows(x: Tensor, at: Tensor, rows: int | Tensor) -> Tensor:
+def _rows(x: Tensor, first: Tensor, rows: int | Tensor) -> Tensor:
     batch, _, width = ops.shape(x)
-    return ops.slice(x, (0, at, 0), (batch, rows, width))
+    return ops.slice(x, (0, first, 0), (batch, rows, width))
 
 
 def _write_rows(
-    flat: Tensor, n: int | Tensor, at: Tensor, values: Tensor
+    flat: Tensor, n: int | Tensor, first: Tensor, values: Tensor
 ) -> Tensor:
-    """Writes `(batch, rows, c)` from row `at` of each example on.
+    """Write `(batch, rows, c)` into each example, beginning at row `first`.
 
-    `flat` is `(batch * n, c)`. Not by `slice_update`: on TensorFlow that is an
-    operation of XLA, which a server of exported models need not have; it also
-    took 40 MB more at a training step of 12,544 x 3,136.
+    `flat` is `(batch * n, c)`. On TensorFlow `slice_update` is an XLA operation
+    that a model server may lack; it also took 40 MB more in a training step of
+    12,544 x 3,136.
     """
     batch, rows, width = ops.shape(values)
-    where = first_rows(batch, n) + at + ops.arange(rows, dtype="int32")
+    index = row_offsets(batch, n) + first + ops.arange(rows, dtype="int32")
     values = ops.reshape(values, (-1, width))
-    return ops.scatter_update(flat, ops.reshape(where, (-1, 1)), values)
+    return ops.scatter_update(flat, ops.reshape(index, (-1, 1)), values)
 
 
-def _after(number: Tensor, *results: Tensor) -> Tensor:
-    """`number`, once the results are there.
+def _wait_for(number: Tensor, *results: Tensor) -> Tensor:
+    """Return `number`, made to depend on the results.
 
-    TensorFlow runs up to ten turns of a loop at once, with ten chunks in
-    memory, unless a turn waits for the one before.
+    TensorFlow runs up to ten iterations of a loop in parallel, with ten chunks
+    in memory, unless each depends on the one before.
     """
     for x in results:
-        one = ops.sum(x[:1, :1])
-        number = number + ops.minimum(ops.cast(one > 3e38, "int32"), 0)
+        element = ops.sum(x[:1, :1])
+        number = number + ops.minimum(ops.cast(element > 3e38, "int32"), 0)
     return number

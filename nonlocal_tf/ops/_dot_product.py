@@ -1,7 +1,7 @@
 """Dot product: f(x_i, x_j) = theta_i . phi_j, C(x) = m.
 
-The operation is linear in each of its three matrices, so that the products can
-be taken in either order: (theta phi^T) g passes through an n x m matrix,
+The operation is linear in each of its three matrices, so the products can be
+taken in either order: (theta phi^T) g passes through an n x m matrix,
 theta (phi^T g) through a d x c one.
 """
 
@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from keras import ops
 
 from nonlocal_tf.choices import unknown
-from nonlocal_tf.ops.precision import at_least_float32
+from nonlocal_tf.ops._precision import at_least_float32
 from nonlocal_tf.typing import Tensor
 
 DotProductMethod = Literal["auto", "plain", "associative"]
@@ -18,7 +18,7 @@ DOT_PRODUCT_METHODS = get_args(DotProductMethod)
 
 
 def dot_product_affinity(theta: Tensor, phi: Tensor) -> Tensor:
-    """Weights theta_i . phi_j / m; they may be negative.
+    """Compute the weights theta_i . phi_j / m, which may be negative.
 
     Args:
         theta: queries, `(batch, n, d)`.
@@ -35,23 +35,23 @@ def dot_product_affinity(theta: Tensor, phi: Tensor) -> Tensor:
 def dot_product(
     theta: Tensor, phi: Tensor, g: Tensor, method: DotProductMethod = "auto"
 ) -> Tensor:
-    """y_i = 1/m sum_j (theta_i . phi_j) g_j.
+    """Compute y_i = 1/m sum_j (theta_i . phi_j) g_j.
 
     Args:
         theta: queries, `(batch, n, d)`.
         phi: keys, `(batch, m, d)`.
         g: values, `(batch, m, c)`.
         method: `"associative"` takes O((n + m) d c) time and O(d c) memory,
-            `"plain"` O(n m (d + c)) and O(n m). Neither approximates; `"auto"`
-            is the one with fewer multiplications, which for c = d is
+            `"plain"` O(n m (d + c)) and O(n m). Both are exact; `"auto"`
+            chooses the one with fewer multiplications, which for c = d is
             associative where d (n + m) < 2 n m. Where n or m is unknown until
-            the graph runs, the graph decides.
+            the graph runs, the graph chooses.
 
     Returns:
-        `(batch, n, c)` in the dtype of `g`; float32 or wider inside.
+        `(batch, n, c)` in the dtype of `g`; computed in float32 or wider.
 
     Raises:
-        ValueError: the method is not one of those above.
+        ValueError: unknown method.
 
     Reference:
         Wang et al., Non-local Neural Networks, CVPR 2018, section 3.2,
@@ -67,30 +67,28 @@ def dot_product(
 
     def associative() -> Tensor:
         positions = ops.cast(ops.shape(phi)[1], phi.dtype)
-        # Divided here, the matrix is small and its entries do not grow with m.
-        mixed = ops.matmul(ops.swapaxes(phi, 1, 2), g) / positions  # (b, d, c)
-        return ops.matmul(theta, mixed)
+        # Divide here: the matrix is small and its entries do not grow with m.
+        phi_g = ops.matmul(ops.swapaxes(phi, 1, 2), g) / positions  # (b, d, c)
+        return ops.matmul(theta, phi_g)
 
     if method == "plain":
         y = plain()
     elif method == "associative":
         y = associative()
     else:
-        fewer = _associative_multiplies_less(theta, phi, g)
-        if isinstance(fewer, bool):
-            y = associative() if fewer else plain()
+        prefer_associative = _prefer_associative(theta, phi, g)
+        if isinstance(prefer_associative, bool):
+            y = associative() if prefer_associative else plain()
         else:
-            y = ops.cond(fewer, associative, plain)
+            y = ops.cond(prefer_associative, associative, plain)
     return ops.cast(y, dtype)
 
 
-def _associative_multiplies_less(
-    theta: Tensor, phi: Tensor, g: Tensor
-) -> bool | Tensor:
-    """A bool, or where n or m is unknown a tensor of one."""
+def _prefer_associative(theta: Tensor, phi: Tensor, g: Tensor) -> bool | Tensor:
+    """Compare multiplications; a bool tensor where n or m is unknown."""
     n, m = ops.shape(theta)[1], ops.shape(phi)[1]
     d, c = theta.shape[-1], g.shape[-1]
     if not (isinstance(n, int) and isinstance(m, int)):
-        # Products of sizes go beyond int32.
+        # Products of sizes exceed int32.
         n, m = ops.cast(n, "float32"), ops.cast(m, "float32")
     return d * c * (n + m) < n * m * (d + c)
