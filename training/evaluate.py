@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.workdir is None:
         raise UserError("Give --workdir DIR, the folder of a run.")
     run = RunFolder(options.workdir)
-    views = view_options.views_of(options, run.read_recipe())
+    views = view_options.views_of(options, run.read_recipe(Recipe))
     atomic_files.check_writable_folder(
         remote.as_path(options.scores or run.path / "tests")
     )

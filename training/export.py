@@ -81,12 +81,12 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
         UserError: there is nothing to export or it cannot be written.
     """
     out = remote.as_path(out)
-    check_out(out, run.read_recipe())
+    check_out(out, run.read_recipe(Recipe))
     model, recipe, dataset = run_model.load_trained(run)
     weights = run_model.weights_digest(model)
     made_from = f"{weights} {dtype} {saved_model_writer.FORMAT}"
     with atomic_files.locked(out):
-        check_out(out, run.read_recipe())  # others may have written meanwhile
+        check_out(out, recipe)  # other processes may have written meanwhile
         there = saved_model.versions(out)
         if there and _source(there[-1]) == made_from:
             _publish_card(there[-1], out)

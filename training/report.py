@@ -49,7 +49,7 @@ def write(run: RunFolder) -> remote.Path:
         UserError: this is no run folder, or a file of it cannot be read.
         OSError: they cannot be written.
     """
-    recipe = run.read_recipe()
+    recipe = run.read_recipe(Recipe)
     rows = read_metrics(run)
     sections = [
         _head(run, recipe, rows),

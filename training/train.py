@@ -10,11 +10,15 @@ from collections.abc import Sequence
 
 from . import evaluate, export, report
 from .data import auto_stride, dataset_of
+from .detection import export as export_detector
+from .detection import train as train_detector
+from .detection import trained
 from .evaluation import video_scores, view_options
 from .io import atomic_files, cli, quoting, tables
 from .loop import checkpointing, distribution, fitting
 from .loop.preemption import Preempted, sigterm
-from .recipes import catalogue, get_recipe, overrides, schema
+from .recipes import catalogue, overrides, schema
+from .recipes.detection_schema import DetectionRecipe
 from .runs import overfitting, run_model, train_options
 from .runs.run_folder import RunFolder
 
@@ -27,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.list or not given:
         print(_catalogue())
         return
-    chosen = train_options.chosen(options, overrides.VIDEOS, get_recipe)
+    chosen = train_options.chosen(options)
     if options.seed is not None:
         chosen = schema.with_seed(chosen, options.seed)
     chosen = overrides.override(chosen, options.set)
@@ -37,18 +41,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run = RunFolder(options.workdir or f"runs/{chosen.name}")
     verbose = train_options.verbosity(options)
     out = train_options.export_place(options, run)
-    if out is not None:  # what is wrong with it is said now, not at the end
-        export.check_out(out, chosen)
+    is_detector = isinstance(chosen, DetectionRecipe)
+    if out is not None:  # errors come now, not after training
+        if is_detector:
+            export_detector.check_out(out)
+        else:
+            export.check_out(out, chosen)
     devices = distribution.choose(options.devices)
     if not devices.is_chief:
         verbose = 0
     every_s = 60 * options.checkpoint_minutes
     if verbose:
-        print(f"Reading {chosen.dataset} and building the network.")
+        name = "the annotations" if is_detector else chosen.dataset
+        print(f"Reading {name} and building the network.")
     again = train_options.resume(run, options)
+    train_task = train_detector.train if is_detector else train
     try:
         with sigterm.handled():
-            result = train(chosen, run, verbose, devices, every_s)
+            result = train_task(chosen, run, verbose, devices, every_s)
     except Preempted:
         saved = run.recipe_path.exists()
         print("\nStopped by SIGTERM." + f" To go on: {again}" * saved)
@@ -59,7 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if result is None:
         print(f"Worker {devices.worker} of {devices.workers} is done.")
         return
-    exported = export.export_run(run, out) if out is not None else None
+    exported = None
+    if is_detector:
+        if out is not None:
+            exported = export_detector.export(trained.of_run(run.path), out)
+        print(train_detector.summary(chosen, run, result, exported))
+        return
+    if out is not None:
+        exported = export.export_run(run, out)
     print(_summary(chosen, run, result, exported))
 
 

@@ -13,14 +13,10 @@ from collections.abc import Sequence
 from unittest import mock
 
 from tests.documentation.snippets import FILLED_IN, ROOT
-from training import recipes as _recipes  # noqa: F401, registers
 from training.check import CheckConfig
 from training.exporting import serving_files
 from training.io.user_error import UserError
-from training.recipes import coco as _detectors  # noqa: F401, registers
-from training.recipes import detection_schema as detection_recipes
-from training.recipes import overrides
-from training.recipes import schema as video_recipes
+from training.recipes import RECIPES, get_recipe, overrides
 
 CLIENTS = ROOT / "savedmodels" / "clients"
 # Programs whose arguments are not ours to know.
@@ -171,18 +167,14 @@ def check_settings(module: str, options: argparse.Namespace) -> None:
     """Applies `--set` to the recipe that a command would apply it to."""
     settings = getattr(options, "set", None) or []
     name = getattr(options, "recipe", None)
-    is_detector = module.startswith("training.detection")
     try:
         if module in ("training.check", "training.shards"):
             overrides.apply(CheckConfig(), settings)
         elif name is None or name.isupper() or name == "1":
             for setting in settings:
                 check_setting(setting)
-        elif is_detector:
-            chosen = detection_recipes.get_recipe(name)
-            detection_recipes.override(chosen, settings)
         else:
-            overrides.override(video_recipes.get_recipe(name), settings)
+            overrides.override(get_recipe(name), settings)
     except UserError as error:
         raise Wrong(str(error)) from error
 
@@ -214,11 +206,8 @@ def check_setting(setting: str) -> None:
 
 @functools.cache
 def _configs() -> tuple:
-    videos = ("k400_i3d_nl5_r50_8x8", "digits_nl")
-    return (
-        *map(video_recipes.get_recipe, videos),
-        detection_recipes.get_recipe("small"),
-    )
+    names = ("k400_i3d_nl5_r50_8x8", "digits_nl", "small")
+    return tuple(map(get_recipe, names))
 
 
 @functools.cache
@@ -281,7 +270,7 @@ def check_prose(text: str) -> None:
         if option not in (*FOREIGN, *all_options()):
             raise Wrong(f"no command has {option}")
     for name in re.findall(r"--recipe ([a-z]\w+)", text):
-        if not {name} & {*video_recipes.RECIPES, *detection_recipes.RECIPES}:
+        if name not in RECIPES:
             raise Wrong(f"there is no recipe {name}")
     for match in SETTING.finditer(text):
         field, value = match[1].rstrip("."), (match[2] or "")[1:]

@@ -36,7 +36,7 @@ def test_all_commands_are_known():
         "training.train",
         "training.predict",
         "training.shards",
-        "training.detection.train",
+        "training.detection.evaluate",
         "training.benchmarks.operators",
         "tests.savedmodels.contract_server",
     } <= set(commands.command_modules())
@@ -50,7 +50,7 @@ def test_all_commands_are_known():
         "python -m training.train --recipe digit_nl --set batch=3",
         "python -m training.train --recipe digits_nl --set bach=3",
         "python -m training.train --recipe finetune \\\n    --set batch=x",
-        "python -m training.detection.train --recipe small --set model.name=x",
+        "python -m training.train --recipe small --set model.name=x",
         "python -m training.check --dataset folder --set batch=3",
         "python -m training.reproduce.ablations --table 9z",
         "python -m training.trian",

@@ -14,8 +14,8 @@ from tests.documentation import commands, snippets
 from tests.documentation.snippets import ROOT, Snippet
 from training import train
 from training.detection import train as detection_train
-from training.recipes import RECIPES
-from training.recipes import detection_schema as detection_recipe
+from training.recipes import RECIPES, get_recipe
+from training.recipes.detection_schema import DetectionRecipe
 from training.runs.run_folder import RunFolder
 
 DOCUMENTS = dict(snippets.documents())
@@ -23,7 +23,7 @@ DOCUMENTS = dict(snippets.documents())
 NAME = re.compile(r"(nl|nonlocal_tf|training|detection|layers|tests)(\.\w+)+")
 # Commands that only print.
 CHEAP = re.compile(
-    r"python -m training(\.detection)?\.train( .*--(list|print))?"
+    r"python -m training\.train( .*--(list|print))?"
     r"|python -m training\.models.*"
 )
 PATH = re.compile(r"(nonlocal_tf|training|tests|notebooks)(/[\w.-]+)+/?")
@@ -159,14 +159,11 @@ def test_commands_of_recipes_are_parsed():
 @pytest.mark.parametrize("name", ["digits_nl", "finetune", "small"])
 def test_what_training_says_to_try_next_is_parsed(name, exported, tmp_path):
     result = {"accuracy": 0.5, "chance": 0.25, "examples": 7, "scores": {}}
-    if name in RECIPES:
-        said = train._summary(
-            RECIPES[name](), RunFolder(tmp_path), result, exported
-        )
+    recipe, run = get_recipe(name), RunFolder(tmp_path)
+    if isinstance(recipe, DetectionRecipe):
+        said = detection_train.summary(recipe, run, result, exported)
     else:
-        chosen = detection_recipe.get_recipe(name)
-        run = RunFolder(tmp_path, detection_recipe.KIND)
-        said = detection_train._summary(chosen, run, result, exported)
+        said = train._summary(recipe, run, result, exported)
     typed = re.findall(r"-m training\..*", said.partition("Try next")[2])
     found = [Snippet(name, f"python {line}") for line in typed]
     wrong = failures(found, commands.check)

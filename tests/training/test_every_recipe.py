@@ -14,8 +14,8 @@ import pytest
 from nonlocal_tf.models import registry, specs, video
 from tests.training.data import films
 from training import train
-from training.recipes import RECIPES, get_recipe
-from training.recipes.schema import Recipe
+from training.recipes import get_recipe
+from training.recipes.schema import Recipe, names_of
 from training.runs.run_folder import RunFolder
 
 # Stepped in the default tests too.
@@ -52,7 +52,7 @@ def kind(recipe: Recipe) -> tuple:
 
 def kinds() -> dict[tuple, str]:
     """A recipe of each kind, the quick ones before others."""
-    names = [*QUICK, *WHOLE, *RECIPES]
+    names = [*QUICK, *WHOLE, *names_of(Recipe)]
     found: dict[tuple, str] = {}
     for name in names:
         found.setdefault(kind(get_recipe(name)), name)
@@ -63,10 +63,10 @@ STEPPED = kinds()
 
 
 def test_every_recipe_is_of_a_kind_that_is_stepped():
-    assert {kind(get_recipe(name)) for name in RECIPES} == set(STEPPED)
+    assert {kind(get_recipe(name)) for name in names_of(Recipe)} == set(STEPPED)
     assert {*QUICK, *IN_CI} <= set(STEPPED.values())
     # Only numbers differ within a kind.
-    for name in RECIPES:
+    for name in names_of(Recipe):
         recipe, stepped = (
             get_recipe(name),
             get_recipe(STEPPED[kind(get_recipe(name))]),

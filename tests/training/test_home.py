@@ -9,7 +9,6 @@ from training.data.index_cache import IndexCache
 from training.detection import trained
 from training.io import cli, remote
 from training.io.user_error import UserError
-from training.recipes import detection_schema as detection_recipe
 from training.recipes import get_recipe, overrides
 from training.recipes.schema import DataConfig, ModelConfig
 
@@ -77,9 +76,7 @@ def test_settings_of_videos(field, home):
     ],
 )
 def test_settings_of_detectors(field, home):
-    recipe = detection_recipe.override(
-        detection_recipe.get_recipe("small"), [f"{field}='~/x'"]
-    )
+    recipe = overrides.override(get_recipe("small"), [f"{field}='~/x'"])
     assert f'"{home}/x"' in overrides.to_json(recipe)
 
 

@@ -16,18 +16,16 @@ from training import (
 from training.detection import evaluate as evaluate_detector
 from training.detection import export as export_detector
 from training.detection import predict as predict_detector
-from training.detection import train as train_detector
 from training.exporting import saved_model
 from training.io import cli
 from training.io.user_error import UserError
-from training.recipes import detection_schema as detection_recipe
 from training.recipes import get_recipe, overrides
 
 
 @pytest.fixture
 def detector(tmp_path):
     """The folder of a run of a detector that has just begun."""
-    text = overrides.to_json(detection_recipe.get_recipe("small"))
+    text = overrides.to_json(get_recipe("small"))
     (tmp_path / "recipe.json").write_text(text)
     return tmp_path
 
@@ -50,8 +48,6 @@ def error_of(capsys, main, arguments):
 @pytest.mark.parametrize(
     ("main", "arguments"),
     [
-        (train.main, ["--workdir={}"]),
-        (train.main, ["--recipe=digits_nl", "--workdir={}"]),
         (evaluate.main, ["--workdir={}"]),
         (predict.main, ["--model={}", "a.mp4"]),
         (visualize.main, ["--workdir={}", "a.mp4"]),
@@ -62,13 +58,12 @@ def error_of(capsys, main, arguments):
 def test_runs_of_detectors_are_sent_on(detector, capsys, main, arguments):
     arguments = [argument.format(detector) for argument in arguments]
     error = error_of(capsys, main, arguments)
-    assert "This is a detector: use python -m training.detection." in error
+    assert "of another task" in error and "training.detection.predict" in error
 
 
 @pytest.mark.parametrize(
     ("main", "arguments"),
     [
-        (train_detector.main, ["--workdir={}"]),
         (evaluate_detector.main, ["--workdir={}"]),
         (predict_detector.main, ["--workdir={}", "a.png"]),
         (export_detector.main, ["--workdir={}", "--out={}/model"]),
@@ -77,19 +72,14 @@ def test_runs_of_detectors_are_sent_on(detector, capsys, main, arguments):
 def test_runs_of_videos_are_sent_on(videos, capsys, main, arguments):
     arguments = [argument.format(videos) for argument in arguments]
     error = error_of(capsys, main, arguments)
-    assert "This is a network of videos: use python -m training." in error
+    assert "of another task" in error and "training.predict" in error
 
 
-def test_recipes_of_detectors_are_sent_on(capsys):
-    error = error_of(capsys, train.main, ["--recipe=coco_r50_nl"])
-    command = "python -m training.detection.train --recipe coco_r50_nl"
-    assert "is the recipe of a detector" in error and command in error
-
-
-def test_recipes_of_videos_are_sent_on(capsys):
-    error = error_of(capsys, train_detector.main, ["--recipe=finetune"])
-    command = "python -m training.train --recipe finetune"
-    assert "is the recipe of a network of videos" in error and command in error
+def test_a_run_folder_keeps_to_its_recipe(detector, capsys):
+    error = error_of(
+        capsys, train.main, ["--recipe=digits_nl", f"--workdir={detector}"]
+    )
+    assert "holds a run of recipe 'small', not 'digits_nl'" in error
 
 
 @pytest.fixture
@@ -155,7 +145,7 @@ def test_a_run_is_no_file_of_start_weights(videos, tmp_path, capsys):
     pytest.importorskip("pycocotools")
     options = small_run.options(tmp_path / "set", f"start.weights={videos}")
     options.append(f"--workdir={tmp_path / 'new'}")
-    error = error_of(capsys, train_detector.main, options)
+    error = error_of(capsys, train.main, options)
     assert "is a run folder" in error
     options = [f"--weights={videos}", str(tmp_path / "set")]
     assert "--workdir" in error_of(capsys, predict_detector.main, options)

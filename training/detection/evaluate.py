@@ -12,7 +12,8 @@ from ..coco import annotations, coco_api, coco_evaluation, coco_scores
 from ..coco.annotations import Annotations
 from ..io import cli, outputs, tables
 from ..io.user_error import UserError
-from ..recipes import detection_schema
+from ..recipes import overrides
+from ..recipes.detection_schema import DetectionRecipe
 from ..runs.run_folder import RunFolder
 from . import predict
 
@@ -95,8 +96,9 @@ def _annotations(options) -> Annotations:
                 "A test takes --set data.FIELD=VALUE alone. Received: --set "
                 f"{setting}"
             )
-    chosen = RunFolder(options.workdir, detection_schema.KIND).read_recipe()
-    where = detection_schema.override(chosen, options.set).data
+    run = RunFolder(options.workdir)
+    chosen = run.read_recipe(DetectionRecipe)
+    where = overrides.override(chosen, options.set).data
     if where.validation is None:
         raise UserError(
             f"{options.workdir} has nothing to validate on. Give "

@@ -1,82 +1,21 @@
-"""Trains a detector into a run folder; the same command resumes it."""
+"""Training of a detector in a run folder."""
 
 import math
-import sys
-from collections.abc import Sequence
 
 from ..coco import annotations, batches, coco_api, coco_scores
 from ..coco.annotations import Annotations
-from ..io import atomic_files, cli, quoting, tables
+from ..io import atomic_files, quoting, tables
 from ..io.remote import Path
 from ..io.user_error import UserError
 from ..loop import checkpointing, distribution
-from ..loop.preemption import Preempted, sigterm
-from ..recipes import coco, detection_schema, overrides
 from ..recipes.detection_schema import DetectionRecipe
 from ..runs import train_options
 from ..runs.run_folder import RunFolder
-from . import export, fitting, trained
+from . import fitting
 from .fitting import Data
 
-EXAMPLE = (
-    "python -m training.detection.train --recipe small --set "
-    "data.train=annotations.json --set data.pictures=pictures"
-)
 # What of a test is shown at the end.
 SHOWN = ("AP", "AP50", "AP75")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.detection.train`."""
-    parser = cli.parser(
-        "training.detection.train",
-        "Trains a detector on annotations in COCO's form. --workdir alone "
-        "resumes a run that\nwas stopped, and does nothing if it is done. "
-        "Without arguments: lists the recipes.",
-        EXAMPLE,
-    )
-    train_options.add(parser)
-    options, given = cli.parse(parser, arguments)
-    if options.list or not given:
-        print(catalogue())
-        return
-    chosen = train_options.chosen(
-        options, detection_schema.KIND, detection_schema.get_recipe
-    )
-    settings = options.set
-    if options.seed is not None:
-        settings = [*settings, f"seed={options.seed}"]
-    chosen = detection_schema.override(chosen, settings)
-    if options.print:
-        print(overrides.to_json(chosen))
-        return
-    run = RunFolder(
-        options.workdir or f"runs/{chosen.name}", detection_schema.KIND
-    )
-    out = train_options.export_place(options, run)
-    if out is not None:  # what is wrong with it is said now, not at the end
-        export.check_out(out)
-    devices = distribution.choose(options.devices)
-    verbose = train_options.verbosity(options)
-    again = train_options.resume(run, options, "detection.train")
-    if verbose:
-        print("Reading the annotations and building the network.")
-    try:
-        with sigterm.handled():
-            result = train(
-                chosen, run, verbose, devices, 60 * options.checkpoint_minutes
-            )
-    except Preempted:
-        saved = run.recipe_path.exists()
-        print("\nStopped by SIGTERM." + f" To go on: {again}" * saved)
-        return
-    except KeyboardInterrupt:
-        print(f"\nTo go on from the last checkpoint: {again}")
-        raise
-    exported = None
-    if out is not None:
-        exported = export.export(trained.of_run(run.path), out)
-    print(_summary(chosen, run, result, exported))
 
 
 def train(
@@ -183,23 +122,7 @@ def _check_devices(
         )
 
 
-def catalogue() -> str:
-    """All recipes, with what they are to reach."""
-    rows = []
-    for found in detection_schema.RECIPES.values():
-        reference = found.reference
-        expected = (
-            f"{reference.table}: {reference.expected}" if reference else ""
-        )
-        rows.append((found.name, found.description, expected))
-    return (
-        f"{tables.render(rows)}\n\nNumbers are those of the paper, on COCO; "
-        "they were not run here. What they need, and what is\nour choice: "
-        f"python -m pydoc {coco.__name__}\n\nExample:\n  {EXAMPLE}"
-    )
-
-
-def _summary(
+def summary(
     chosen: DetectionRecipe, run: RunFolder, result: dict, exported: Path | None
 ) -> str:
     rows = [("run folder", str(run.path))]
@@ -224,14 +147,10 @@ def _summary(
         name = quoting.shell(f"savedmodels/{run.path.resolve().name}")
         commands.append(("export", "export", workdir, f"--out {name}"))
     typed = [
-        (title, train_options.module(f"detection.{name}", *rest))
-        for title, name, *rest in commands
+        (title, train_options.module(f"detection.{command}", *rest))
+        for title, command, *rest in commands
     ]
     return (
         f"\n{chosen.name}\n{tables.render(rows)}\n\nTry next\n"
         f"{tables.render(typed)}"
     )
-
-
-if __name__ == "__main__":
-    sys.exit(cli.run(main))

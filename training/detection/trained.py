@@ -16,7 +16,7 @@ from ..io.remote import Path
 from ..io.user_error import UserError
 from ..loop import checkpointing, finite
 from ..loop.distribution import Devices
-from ..recipes import detection_schema
+from ..recipes.detection_schema import DetectionRecipe
 from ..runs import weight_errors
 from ..runs.run_folder import RunFolder
 from . import fitting
@@ -82,9 +82,9 @@ def of_run(path: str | Path) -> Trained:
     Raises:
         UserError: this is no such folder, or nothing was saved in it yet.
     """
-    run = RunFolder(path, detection_schema.KIND)
+    run = RunFolder(path)
     checkpoint = checkpointing.of_trained(run)
-    chosen = run.read_recipe()
+    chosen = run.read_recipe(DetectionRecipe)
     categories = fitting.read_categories(run)
     trainer = fitting.make_trainer(chosen, categories, Devices(), checkpoint)
     return Trained(

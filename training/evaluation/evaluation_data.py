@@ -52,7 +52,7 @@ def load(
     Raises:
         UserError: it cannot be read, or has classes that the run does not know.
     """
-    recipe = _with(run.read_recipe(), settings)
+    recipe = _with(run.read_recipe(Recipe), settings)
     kind = DATASETS.get(recipe.dataset)
     if kind is None or not issubclass(kind, VideoDataset):
         return dataset_of(recipe)

@@ -52,7 +52,7 @@ def render(
         dtype: of the weights as they are kept.
         trained: the network that the version answers for.
     """
-    recipe = _without_folders(run.read_recipe())
+    recipe = _without_folders(run.read_recipe(Recipe))
     model = SavedModel(version)
     rows = report.read_metrics(run)
     description = quoting.one_line(recipe.description)

@@ -8,7 +8,7 @@ import keras
 
 from ..data import Dataset
 from ..io.user_error import UserError
-from ..recipes.schema import Plan
+from ..recipes.schema import BaseRecipe
 from ..runs.run_folder import RunFolder
 from . import checkpointing, finite
 from .precise_bn import PreciseBatchNorm
@@ -115,7 +115,7 @@ class Record(keras.callbacks.Callback):
         self,
         run: RunFolder | None,
         history: list[dict],
-        recipe: Plan,
+        recipe: BaseRecipe,
         start: checkpointing.Checkpoint | None = None,
         tested: TestAsTheyWillBe | None = None,
         every_s: float = math.inf,

@@ -21,7 +21,7 @@ import numpy as np
 from ..io import atomic_files, json_text, quoting, tables
 from ..io.remote import Path
 from ..io.user_error import UserError
-from ..recipes.schema import Plan
+from ..recipes.schema import BaseRecipe
 from ..runs import run_shapes
 from ..runs.run_folder import RunFolder
 from . import checkpoint_arrays, finite
@@ -52,7 +52,7 @@ class Checkpoint:
     step: int = 0
     times: dict = dataclasses.field(default_factory=dict)
 
-    def steps(self, recipe: Plan) -> int:
+    def steps(self, recipe: BaseRecipe) -> int:
         """Training steps that are done in all."""
         return recipe.steps_after(self.epoch) + self.step
 
@@ -95,7 +95,7 @@ def latest(run: RunFolder) -> Checkpoint | None:
 
 
 def take_up(
-    run: RunFolder, start: Checkpoint | None, recipe: Plan
+    run: RunFolder, start: Checkpoint | None, recipe: BaseRecipe
 ) -> list[dict]:
     """Makes a run's metrics.csv that of its checkpoint, and says where it is.
 
@@ -292,8 +292,7 @@ def of_trained(run: RunFolder) -> Checkpoint:
     if checkpoint is None:
         raise UserError(
             f"{run.path} has no checkpoint yet. Go on training it with: "
-            f"python -m {run.commands}.train --workdir "
-            f"{quoting.shell(run.path)}"
+            f"python -m training.train --workdir {quoting.shell(run.path)}"
         )
     if checkpoint.epoch < recipe.epochs:
         done = checkpoint.steps(recipe)

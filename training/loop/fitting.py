@@ -13,7 +13,7 @@ from nonlocal_tf.models import frame_order
 from ..data import Dataset, class_words, dataset_of, pipeline
 from ..io import progress, tables
 from ..io.user_error import UserError
-from ..recipes.schema import Plan, Recipe
+from ..recipes.schema import BaseRecipe, Recipe
 from ..runs import run_model
 from ..runs.run_folder import RunFolder
 from . import callbacks, checkpointing, schedules, show_training
@@ -116,7 +116,7 @@ def _dataset_of(chosen: Recipe, run: RunFolder) -> Dataset:
 def fit_rest(
     fit_epochs: Callable[[int, int, int, int], None],
     history: list[dict],
-    recipe: Plan,
+    recipe: BaseRecipe,
     start: checkpointing.Checkpoint | None,
 ) -> None:
     """Fits the epochs that are left, those of a stopped one first.

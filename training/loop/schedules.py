@@ -6,11 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..recipes.schema import Plan
+from ..recipes.schema import BaseRecipe
 
 
 def learning_rate(
-    recipe: Plan,
+    recipe: BaseRecipe,
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """The rate of each update, counted from 0."""
     config = recipe.optimizer
@@ -35,12 +35,12 @@ def learning_rate(
     )
 
 
-def base_lr(recipe: Plan) -> float:
+def base_lr(recipe: BaseRecipe) -> float:
     """Where the schedule starts from, after scaling to the batch."""
     return _factor(recipe) * recipe.optimizer.base_lr
 
 
-def scaling_note(recipe: Plan) -> str:
+def scaling_note(recipe: BaseRecipe) -> str:
     """What a batch that the rate is not meant for does, as a line.
 
     Returns:
@@ -62,7 +62,7 @@ def scaling_note(recipe: Plan) -> str:
     )
 
 
-def _factor(recipe: Plan) -> float:
+def _factor(recipe: BaseRecipe) -> float:
     config = recipe.optimizer
     if not config.scale_lr or config.lr_batch is None:
         return 1.0

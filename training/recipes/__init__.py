@@ -1,12 +1,21 @@
 """The recipes that come with the project."""
 
 # Each of these fills the table with its own.
-from . import charades, digits, digits_ablations, kinetics400, slowfast, videos
+from . import (
+    charades,
+    coco,
+    digits,
+    digits_ablations,
+    kinetics400,
+    slowfast,
+    videos,
+)
 from .schema import RECIPES, get_recipe
 
 __all__ = [
     "RECIPES",
     "charades",
+    "coco",
     "digits",
     "digits_ablations",
     "get_recipe",

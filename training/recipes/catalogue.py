@@ -6,13 +6,14 @@ from ..io import tables
 from . import (
     RECIPES,
     charades,
+    coco,
     digits,
     digits_ablations,
     kinetics400,
     slowfast,
     videos,
 )
-from .schema import Recipe
+from .schema import BaseRecipe
 
 HEADINGS = {
     digits: "Recall on handwritten digits, in minutes on a CPU",
@@ -21,6 +22,7 @@ HEADINGS = {
     kinetics400: "Kinetics-400",
     slowfast: "As SlowFast trains on Kinetics-400",
     charades: "Charades",
+    coco: "Detection: COCO",
 }
 
 
@@ -31,13 +33,14 @@ Numbers are those of the sources; hours are estimates, at 5 TFLOP/s a GPU. The
 paper's are of whole frames (--views 10x1 --full-frame), those of the README of
 its code and SlowFast's of 3 crops (--views 10x3). What was run here is in
 MODEL_ZOO.md. Where paper and code differ, and the commands of a module's
-recipes with what they need: python -m pydoc training.recipes.kinetics400"""
+recipes with what they need: python -m pydoc training.recipes.kinetics400,
+python -m pydoc training.recipes.coco"""
 
 
 def catalogue() -> str:
     """All recipes by what they are for, with what they are to reach."""
     headings = {m.__name__: heading for m, heading in HEADINGS.items()}
-    groups: dict[str, list[Recipe]] = {h: [] for h in headings.values()}
+    groups: dict[str, list[BaseRecipe]] = {h: [] for h in headings.values()}
     for builder in RECIPES.values():
         recipe = builder()
         title = headings.get(builder.__module__, OTHERS) + _table(recipe)
@@ -59,7 +62,7 @@ def _place(title: str) -> int:
     return starts.index(True) if True in starts else len(starts)
 
 
-def _table(recipe: Recipe) -> str:
+def _table(recipe: BaseRecipe) -> str:
     """The first table of the paper that a recipe is a row of."""
     reference = recipe.reference
     if reference is None:
@@ -70,7 +73,7 @@ def _table(recipe: Recipe) -> str:
     return f", table {found.group(1)}" if found else ""
 
 
-def _group(recipes: list[Recipe]) -> str:
+def _group(recipes: list[BaseRecipe]) -> str:
     if any(recipe.reference is None for recipe in recipes):
         return tables.render([(r.name, r.description) for r in recipes])
     lines = tables.render([_facts(r) for r in recipes]).splitlines()
@@ -81,7 +84,7 @@ def _group(recipes: list[Recipe]) -> str:
     )
 
 
-def _facts(recipe: Recipe) -> tuple[str, ...]:
+def _facts(recipe: BaseRecipe) -> tuple[str, ...]:
     """Name, what is expected, hardware and hours."""
     reference = recipe.reference
     if reference is None:

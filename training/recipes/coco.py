@@ -1,6 +1,6 @@
 """Recipes: the rows of the paper's tables 5 and 6, and a small network.
 
-    python -m training.detection.train --recipe coco_r50_nl \\
+    python -m training.train --recipe coco_r50_nl \\
         --set data.train=annotations/instances_train2017.json \\
         --set data.pictures=train2017 \\
         --set data.validation=annotations/instances_val2017.json \\
@@ -48,10 +48,8 @@ from .detection_schema import (
     DetectionRecipe,
     PicturesConfig,
     StartConfig,
-    StepConfig,
-    register_recipe,
 )
-from .schema import OptimizerConfig, Reference
+from .schema import OptimizerConfig, Reference, register_recipe
 
 TRUNKS: dict[str, dict] = {
     "r50": {"layers": DEPTHS[50], "stride_on": "1x1"},
@@ -173,13 +171,28 @@ def _keypoint_recipe(suffix, in_head, in_trunk, row, expected):
     )
 
 
-for _row in MASK_ROWS:
-    register_recipe(_mask_recipe(*_row))
-for _keypoint_row in KEYPOINT_ROWS:
-    register_recipe(_keypoint_recipe(*_keypoint_row))
+def _register(recipe: DetectionRecipe) -> None:
+    def build() -> DetectionRecipe:
+        return recipe
 
-register_recipe(
-    DetectionRecipe(
+    build.__name__ = recipe.name
+    register_recipe(build)
+
+
+for _row in MASK_ROWS:
+    _register(_mask_recipe(*_row))
+for _keypoint_row in KEYPOINT_ROWS:
+    _register(_keypoint_recipe(*_keypoint_row))
+
+
+@register_recipe
+def small() -> DetectionRecipe:
+    """A small detector from scratch, in minutes on a CPU.
+
+        python -m training.train --recipe small \
+            --set data.train=annotations.json --set data.pictures=pictures
+    """
+    return DetectionRecipe(
         name="small",
         description="a small network from scratch, for a CPU: your own "
         "pictures of up to some 300 pixels",
@@ -210,6 +223,4 @@ register_recipe(
             mask_cells=56,
         ),
         examples=TrainingConfig(anchors=128, rois=64),
-        training=StepConfig(),
     )
-)

@@ -1,34 +1,32 @@
-"""Recipes of detectors: everything that decides the outcome, as data."""
+"""Schema of detection recipes."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from nonlocal_tf import detection
-from nonlocal_tf.choices import unknown
 from nonlocal_tf.detection import DetectorConfig, Pixels, TrainingConfig
 
 from ..coco.annotations import Category
 from ..coco.batches import BatchConfig
 from ..io.user_error import UserError
-from . import field_values, overrides
-from . import validation as recipe_check
-from .schema import OptimizerConfig, Plan, Reference, expand_home
+from . import field_values, validation
+from .schema import BaseRecipe, expand_home
 
-RECIPES: dict[str, "DetectionRecipe"] = {}
 COLOURS = {"rgb": detection.RGB, "bgr": detection.BGR}
 PRECISIONS = ("float32", "mixed_bfloat16")
 STAGES = ("conv1", "res2", "res3", "res4", "res5")
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """Where pictures and what is known of them are.
+class CocoDataConfig:
+    """Paths of annotations in COCO's format and of their images.
 
     Attributes:
-        train: file of annotations in COCO's form.
-        pictures: folder that its pictures are in.
-        validation: another file, to test on.
-        validation_pictures: the folder of its pictures, if it is another.
+        train: annotations of the training images.
+        pictures: folder of the training images.
+        validation: annotations of the validation images; None for none.
+        validation_pictures: folder of the validation images. Default: that of
+            the training images.
     """
 
     train: str | None = None
@@ -98,57 +96,26 @@ class PicturesConfig:
         return COLOURS[self.colours]
 
 
-@dataclasses.dataclass(frozen=True)
-class StepConfig:
-    """How a step is computed.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectionRecipe(BaseRecipe):
+    """Training run of a detector.
+
+    Its SGD is Detectron's: momentum without Nesterov's look-ahead, weight
+    decay of kernels alone, biases at twice the learning rate.
 
     Attributes:
-        precision: "float32" or "mixed_bfloat16".
-        deterministic: whether to take deterministic kernels where they are
-            slower, so that a run can be repeated bit by bit.
-    """
-
-    precision: str = "float32"
-    deterministic: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class DetectionRecipe(Plan):
-    """One training run of a detector.
-
-    Attributes:
-        name: as registered; overrides do not change it.
-        description: one line for `--list`.
         detector: the network; its `num_classes` comes from the data.
-        optimizer: how it is trained. SGD is as in Detectron: not Nesterov's,
-            L2 of kernels alone, biases at twice the rate.
-        batch: pictures a step.
-        steps: of training.
-        epoch_steps: steps between checkpoints and tests; the last epoch has
-            fewer where they do not divide `steps`.
-        seed: of weights, batches and samples.
-        start: what the weights are before.
-        data: where the pictures are.
-        pictures: how they are brought to the network.
-        examples: what of them is an example.
-        training: how a step is computed.
-        reference: what it reproduces.
+        start: weights before training.
+        data: paths of annotations and images.
+        pictures: pre-processing and augmentation of images.
+        examples: matching and sampling of anchors and proposals.
     """
 
-    name: str
-    description: str
     detector: DetectorConfig
-    optimizer: OptimizerConfig
-    batch: int
-    steps: int
-    epoch_steps: int
-    seed: int = 0
     start: StartConfig = StartConfig()
-    data: DataConfig = DataConfig()
+    data: CocoDataConfig = CocoDataConfig()
     pictures: PicturesConfig = PicturesConfig()
     examples: TrainingConfig = TrainingConfig()
-    training: StepConfig = StepConfig()
-    reference: Reference | None = None
 
     def network(self, categories: Sequence[Category]) -> DetectorConfig:
         """The detector of the classes that are annotated."""
@@ -172,65 +139,29 @@ class DetectionRecipe(Plan):
 
 
 def check(recipe: DetectionRecipe) -> DetectionRecipe:
-    """Returns the recipe if its numbers fit together.
+    """Validate and return the recipe of a detector.
 
     Raises:
-        UserError: they do not.
+        UserError: a value is out of range, or two do not fit each other.
     """
-    recipe_check.check_steps(recipe)
-    recipe_check.check_optimizer(recipe)
-    one_of = recipe_check.one_of
+    validation.check_common(recipe, PRECISIONS)
+    one_of = validation.one_of
     one_of("pictures.colours", recipe.pictures.colours, COLOURS)
-    one_of("training.precision", recipe.training.precision, PRECISIONS)
     for stage in recipe.start.frozen_stages:
         one_of("start.frozen", stage, STAGES)
-    if recipe.optimizer.clip_norm is not None:
-        raise UserError("optimizer.clip_norm is not there for detectors.")
+    unsupported = {
+        "optimizer.clip_norm": recipe.optimizer.clip_norm is not None,
+        "training.ema_decay": recipe.training.ema_decay is not None,
+        "training.micro_batches": recipe.training.micro_batches > 1,
+    }
+    for field, is_set in unsupported.items():
+        if is_set:
+            raise UserError(f"{field} is unsupported for detectors.")
     for field in ("eval_short_side_px", "long_side_px", "mask_cells"):
         fits = getattr(recipe.pictures, field) >= 1
-        recipe_check.expect(fits, recipe.pictures, field, "to be at least 1")
+        validation.expect(fits, recipe.pictures, field, "to be at least 1")
     try:
         recipe.batch_config  # noqa: B018, it checks itself
     except ValueError as error:
         raise UserError(str(error)) from error
     return recipe
-
-
-KIND = overrides.Kind(
-    DetectionRecipe,
-    "detector",
-    check,
-    "training.detection",
-    ("train", "pictures", "validation", "validation_pictures"),
-)
-
-
-def override(
-    recipe: DetectionRecipe, settings: Iterable[str]
-) -> DetectionRecipe:
-    """Applies `--set` settings such as "optimizer.base_lr=0.02".
-
-    Raises:
-        UserError: a field does not exist or a value does not fit it.
-    """
-    try:
-        return overrides.override(recipe, settings, KIND)
-    except ValueError as error:  # a detector that there cannot be
-        raise UserError(str(error)) from error
-
-
-def register_recipe(recipe: DetectionRecipe) -> None:
-    """Makes a recipe known under its name."""
-    if recipe.name in RECIPES:
-        raise ValueError(f"Recipe {recipe.name!r} exists already.")
-    RECIPES[recipe.name] = recipe
-
-
-def get_recipe(name: str) -> DetectionRecipe:
-    """The recipe registered under a name."""
-    if name not in RECIPES:
-        raise UserError(
-            f"{unknown('recipe', name, RECIPES)} All: python -m "
-            "training.detection.train --list"
-        )
-    return RECIPES[name]

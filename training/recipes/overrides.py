@@ -5,74 +5,59 @@ import json
 import reprlib
 import typing
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from nonlocal_tf.choices import unknown
 
 from ..io import json_text
 from ..io.user_error import UserError
-from . import field_values
-from .schema import Plan, Recipe
-from .validation import check
+from . import detection_schema, field_values, validation
+from .schema import AnyRecipe, BaseRecipe, Recipe
 
-AnyRecipe = TypeVar("AnyRecipe", bound=Plan)
-# What is said of a run but decides nothing.
-WORDS = ("description", "reference")
+# Fields that describe a run and decide nothing.
+DESCRIPTIVE = ("description", "reference")
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind:
-    """A kind of recipes.
+class Schema:
+    """Recipes of one task as text.
 
     Attributes:
-        recipe: its dataclass.
-        mark: a field that no other kind has.
-        check: returns a recipe if its numbers fit together.
-        commands: the package of the commands that take its runs.
-        places: fields that say where the data is. A run may go on with others,
-            if what is there is the same.
+        recipe: their dataclass.
+        check: validates and returns a recipe.
+        data_paths: fields of `data` that are paths. A run may be resumed with
+            others if the data there is the same.
+        commands: package of the commands that take its runs.
     """
 
-    recipe: type[Plan]
-    mark: str
+    recipe: type[BaseRecipe]
     check: Callable[[Any], Any]
-    commands: str
-    places: tuple[str, ...]
+    data_paths: tuple[str, ...]
+    commands: str = "training"
 
 
-VIDEOS = Kind(
-    Recipe,
-    "model",
-    check,
-    "training",
-    ("root", "train", "validation", "test", "classes", "cache"),
-)
-
-
-# Of each kind of recipes, by its mark: what they train, and the commands that
-# take its runs.
-NAMES = {
-    "model": ("a network of videos", "training"),
-    "detector": ("a detector", "training.detection"),
-}
-COMMANDS = {
-    "training": ("predict", "evaluate", "visualize", "export", "report"),
-    "training.detection": ("predict", "evaluate", "export"),
+# By the field that the recipes of no other task have.
+SCHEMAS = {
+    "model": Schema(
+        Recipe,
+        validation.check,
+        ("root", "train", "validation", "test", "classes", "cache"),
+    ),
+    "detector": Schema(
+        detection_schema.DetectionRecipe,
+        detection_schema.check,
+        ("train", "pictures", "validation", "validation_pictures"),
+        "training.detection",
+    ),
 }
 
 
-def of_other_kind(mark: str) -> str:
-    """What a recipe, or a run of it, is, and which commands take it."""
-    title, package = NAMES[mark]
-    *first, last = [
-        f"python -m {package}.{name}" for name in (*COMMANDS[package], "train")
-    ]
-    return f"This is {title}: use {', '.join(first)} or {last}."
+def schema_of(recipe: BaseRecipe) -> Schema:
+    """The schema of a recipe's task."""
+    return next(s for s in SCHEMAS.values() if isinstance(recipe, s.recipe))
 
 
-def override(
-    recipe: AnyRecipe, settings: Iterable[str], kind: Kind = VIDEOS
-) -> AnyRecipe:
+def override(recipe: AnyRecipe, settings: Iterable[str]) -> AnyRecipe:
     """Applies `--set` settings such as "optimizer.base_lr=0.02".
 
     Values are spelt as in JSON or Python, in any case, and must be of the
@@ -81,7 +66,10 @@ def override(
     Raises:
         UserError: a field does not exist or a value does not fit it.
     """
-    return kind.check(apply(recipe, settings))
+    try:
+        return schema_of(recipe).check(apply(recipe, settings))
+    except ValueError as error:  # a detector's configuration checks itself
+        raise UserError(str(error)) from error
 
 
 def apply(config: Any, settings: Iterable[str]) -> Any:
@@ -109,30 +97,25 @@ def to_json(recipe: Any) -> str:
     return json.dumps(dataclasses.asdict(recipe), indent=2)
 
 
-def from_json(text: str, kind: Kind = VIDEOS) -> Any:
-    """Reads what `to_json` wrote.
+def from_json(text: str) -> Any:
+    """Read a recipe of any task that `to_json` wrote.
 
     Raises:
-        UserError: the text is not a recipe of this version, or not of this
-            kind.
+        UserError: the text is not a recipe of this version.
     """
     try:
-        values = json_text.parse_as(text, object)
-        if isinstance(values, dict) and kind.mark not in values:
-            other = next((mark for mark in NAMES if mark in values), None)
-            if other is not None:
-                raise UserError(of_other_kind(other))
-            raise TypeError(
-                f"it has no {kind.mark!r}, which the runs of {kind.commands}.* "
-                "have"
-            )
-        return kind.check(_build(kind.recipe, values))
+        values = json_text.parse_as(text, {str: object})
+        schemas = [SCHEMAS[field] for field in SCHEMAS if field in values]
+        if len(schemas) != 1:
+            raise TypeError(f"expected one of the fields {', '.join(SCHEMAS)}")
+        (schema,) = schemas
+        return schema.check(_build(schema.recipe, values))
     except (ValueError, TypeError) as error:  # JSON's is a ValueError
         raise UserError(f"Not a recipe of this version: {error}") from error
 
 
 def differences(
-    first: Plan, second: Plan, places: Iterable[str] = ()
+    first: BaseRecipe, second: BaseRecipe, ignore_data_paths: bool = False
 ) -> list[str]:
     """Settings in which two recipes differ, as "field: first, second".
 
@@ -141,20 +124,22 @@ def differences(
     Args:
         first: a recipe.
         second: another one.
-        places: fields of `data` that do not count either.
+        ignore_data_paths: whether the paths of the data do not count either.
     """
-    one, two = _flatten(first), _flatten(second)
-    ignored = {("data", field) for field in places}
+    before, after = _flatten(first), _flatten(second)
+    ignored: set[tuple[str, ...]] = set()
+    if ignore_data_paths:
+        ignored = {("data", field) for field in schema_of(first).data_paths}
     return [
-        f"{key}: {one.get(key)!r}, {two.get(key)!r}"
-        for key in dict.fromkeys([*one, *two])
-        if one.get(key) != two.get(key)
-        and not set(key.split(".")) & set(WORDS)
+        f"{key}: {before.get(key)!r}, {after.get(key)!r}"
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key) != after.get(key)
+        and not set(key.split(".")) & set(DESCRIPTIVE)
         and tuple(key.split(".")[-2:]) not in ignored
     ]
 
 
-def settings(start: Recipe, end: Recipe) -> list[str] | None:
+def settings(start: BaseRecipe, end: BaseRecipe) -> list[str] | None:
     """The `--set` settings that make one recipe of another.
 
     Descriptions and references are left as they are: they decide nothing.
@@ -163,18 +148,18 @@ def settings(start: Recipe, end: Recipe) -> list[str] | None:
         Settings such as "optimizer.base_lr=0.02", or None where none can:
         a recipe keeps its name, and gets no image stage.
     """
-    one, two = _flatten(start), _flatten(end)
-    found = [
+    before, after = _flatten(start), _flatten(end)
+    changes = [
         f"{key}={field_values.write(value)}"
-        for key, value in two.items()
-        if (key not in one or one[key] != value)
-        and not set(key.split(".")) & set(WORDS)
+        for key, value in after.items()
+        if (key not in before or before[key] != value)
+        and not set(key.split(".")) & set(DESCRIPTIVE)
     ]
     try:
-        reached = override(start, found)
+        reached = override(start, changes)
     except UserError:
         return None
-    return None if differences(reached, end) else found
+    return None if differences(reached, end) else changes
 
 
 @dataclasses.dataclass
@@ -214,7 +199,7 @@ def _set(draft: _Draft, path: list[str], text: str, setting: str) -> None:
             f"In --set {setting}: "
             + unknown(f"field of {draft.kind.__name__}", name, hints)
         )
-    if name == "name" and issubclass(draft.kind, Plan):
+    if name == "name" and issubclass(draft.kind, BaseRecipe):
         raise UserError(f"In --set {setting}: a recipe keeps its name.")
     inner = [(rest, text)] if rest else _inner_settings(text, hints[name])
     if inner is None:
@@ -246,7 +231,7 @@ def _inner_settings(text: str, hint: Any) -> list[tuple[list[str], str]] | None:
 def _defaults(hint: Any):
     """A dataclass that `hint` allows, with its defaults, or None."""
     for kind in _dataclasses_of(hint):
-        return None if issubclass(kind, Plan) else kind()
+        return None if issubclass(kind, BaseRecipe) else kind()
     return None
 
 

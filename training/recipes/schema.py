@@ -4,14 +4,15 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from nonlocal_tf.choices import unknown
 
 from ..io.user_error import UserError
 from . import field_values
 
-RECIPES: dict[str, Callable[[], "Recipe"]] = {}
+RECIPES: dict[str, Callable[[], "BaseRecipe"]] = {}
+AnyRecipe = TypeVar("AnyRecipe", bound="BaseRecipe")
 # Of `SamplingConfig.frame_stride`.
 AUTO: Final = "auto"
 
@@ -147,36 +148,47 @@ class OptimizerConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingConfig:
-    """How a step is computed.
+class StepConfig:
+    """Computation of a training step, for every task.
 
     Attributes:
-        precision: "float32", "mixed_bfloat16", or "mixed_float16" with a loss
-            scale that adapts itself.
-        label_smoothing: share of each label that goes to all classes.
-        ema_decay: of the moving average of the weights that is validated,
-            tested and exported; None for the weights themselves. Statistics of
-            batch normalisation are theirs only with `precise_bn_batches`.
-        precise_bn_batches: batches of training data from which the statistics
-            of batch normalisations are taken anew before each checkpoint.
-        synchronized_bn: statistics of the whole batch on several devices,
-            instead of those of each device's part.
-        micro_batches: parts in which a device computes its part of a batch,
-            to save memory; their gradients are added up.
-        jit_compile: whether a step is compiled by XLA; one device alone.
-        deterministic: whether to take deterministic GPU kernels where they
-            are slower, so that a run can be repeated bit by bit. How long
-            steps wait for data is then not counted, and shows as 0.
+        precision: "float32", "mixed_bfloat16", or, for networks of videos,
+            "mixed_float16" with dynamic loss scaling.
+        ema_decay: decay of the exponential moving average of the weights that
+            is validated, tested and exported; None for the weights themselves.
+        micro_batches: gradient accumulation: micro-batches that a device
+            splits its share of a batch into, to save memory.
+        deterministic: whether to use deterministic kernels where they are
+            slower, so that a run can be repeated bit by bit. The time that
+            steps wait for data is then not measured, and shows as 0.
     """
 
     precision: str = "float32"
-    label_smoothing: float = 0.0
     ema_decay: float | None = None
+    micro_batches: int = 1
+    deterministic: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig(StepConfig):
+    """Computation of a training step of a network of videos.
+
+    Statistics of batch normalization belong to the averaged weights of
+    `ema_decay` only with `precise_bn_batches`.
+
+    Attributes:
+        label_smoothing: share of each label that goes to all classes.
+        precise_bn_batches: batches of training data from which the statistics
+            of batch normalization are recomputed before each checkpoint.
+        synchronized_bn: statistics of the whole batch on several devices,
+            instead of those of each device's share.
+        jit_compile: whether a step is compiled by XLA; one device alone.
+    """
+
+    label_smoothing: float = 0.0
     precise_bn_batches: int = 0
     synchronized_bn: bool = False
-    micro_batches: int = 1
     jit_compile: bool = False
-    deterministic: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -332,14 +344,33 @@ class Reference:
     hours: str
 
 
-class Plan:
-    """What recipes of all kinds have."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BaseRecipe:
+    """Fields that the recipes of every task have.
+
+    Attributes:
+        name: as registered; overrides do not change it.
+        description: one line for `--list`.
+        optimizer: the optimizer and its learning-rate schedule.
+        batch: examples per step.
+        steps: number of training steps.
+        epoch_steps: steps per epoch, after each of which the network is
+            validated and a checkpoint saved; the last epoch has fewer where
+            they do not divide `steps`.
+        seed: of weights and data.
+        training: how a step is computed.
+        reference: the published result that it reproduces.
+    """
 
     name: str
+    description: str
     optimizer: OptimizerConfig
     batch: int
     steps: int
     epoch_steps: int
+    seed: int = 0
+    training: StepConfig = StepConfig()
+    reference: Reference | None = None
 
     @property
     def epochs(self) -> int:
@@ -351,46 +382,29 @@ class Plan:
         return min(epochs * self.epoch_steps, self.steps)
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe(Plan):
-    """One training run of a network on videos.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(BaseRecipe):
+    """Training run of a video classification network.
 
     Attributes:
-        name: as registered; overrides do not change it.
-        description: one line for `--list`.
         dataset: a name in `training.data.DATASETS`.
         model: the network.
-        optimizer: how it is trained.
-        batch: examples a step.
-        steps: of training.
-        epoch_steps: steps between checkpoints; the last epoch has fewer where
-            they do not divide `steps`.
-        seed: of weights and data.
         image_stage: the recipe of the image network that this one's network
             is inflated from, trained first.
-        data: where the videos are, for data sets that are read from a disk.
-        sampling: what is seen of each video, for the same.
+        data: paths of the videos, for data sets that are read from a disk.
+        sampling: frames and crops of each training clip, for the same.
         training: how a step is computed.
-        views: what a test looks at of each video, for the same; None for the
+        views: views of each video in a test, for the same; None for the
             middle clip alone.
-        reference: what it reproduces.
     """
 
-    name: str
-    description: str
     dataset: str
     model: ModelConfig
-    optimizer: OptimizerConfig
-    batch: int
-    steps: int
-    epoch_steps: int
-    seed: int = 0
     image_stage: "Recipe | None" = None
     data: DataConfig | None = None
     sampling: SamplingConfig | None = None
     training: TrainingConfig = TrainingConfig()
     views: ViewsConfig | None = None
-    reference: Reference | None = None
 
 
 def register_recipe(builder):
@@ -402,7 +416,12 @@ def register_recipe(builder):
     return builder
 
 
-def get_recipe(name: str) -> Recipe:
+def names_of(kind: type[BaseRecipe]) -> list[str]:
+    """Names of the registered recipes of a task, such as of `Recipe`."""
+    return [name for name, make in RECIPES.items() if type(make()) is kind]
+
+
+def get_recipe(name: str) -> Any:
     """The recipe registered under a name."""
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=8, cutoff=0.0)
@@ -413,7 +432,8 @@ def get_recipe(name: str) -> Recipe:
     return RECIPES[name]()
 
 
-def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """The recipe and its image stage with another seed."""
-    stage = recipe.image_stage and with_seed(recipe.image_stage, seed)
-    return dataclasses.replace(recipe, seed=seed, image_stage=stage)
+def with_seed(recipe: AnyRecipe, seed: int) -> AnyRecipe:
+    """The recipe, and its image stage if it has one, with another seed."""
+    stage = getattr(recipe, "image_stage", None)
+    stages = {"image_stage": with_seed(stage, seed)} if stage else {}
+    return dataclasses.replace(recipe, seed=seed, **stages)

@@ -1,26 +1,42 @@
-"""Whether the numbers of a recipe fit together."""
+"""Validation of recipes: fields whose values do not fit together."""
 
 import math
 
 from nonlocal_tf.choices import unknown
 
 from ..io.user_error import UserError
-from .schema import STARTS, ModelConfig, Recipe
+from .schema import STARTS, BaseRecipe, ModelConfig, Recipe
 
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("cosine", "cosine_throughout", "steps", "constant")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
-def check(recipe: Recipe) -> Recipe:
-    """Returns the recipe if its numbers fit together.
+def check_common(
+    recipe: BaseRecipe, precisions: tuple[str, ...] = PRECISIONS
+) -> None:
+    """Validate the fields that recipes of every task have.
+
+    Args:
+        recipe: of any task.
+        precisions: values of `training.precision` that the task supports.
 
     Raises:
-        UserError: they do not.
+        UserError: a value is out of range, or two do not fit each other.
     """
-    check_steps(recipe)
+    _check_steps(recipe)
+    _check_optimizer(recipe)
+    _check_step_config(recipe, precisions)
+
+
+def check(recipe: Recipe) -> Recipe:
+    """Validate and return the recipe of a video classification network.
+
+    Raises:
+        UserError: a value is out of range, or two do not fit each other.
+    """
+    check_common(recipe)
     _check_model(recipe.model)
-    check_optimizer(recipe)
     _check_training(recipe)
     if recipe.image_stage is not None:
         if recipe.model.weights is not None or recipe.model.start != "scratch":
@@ -32,8 +48,7 @@ def check(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def check_steps(recipe) -> None:
-    """Raises a UserError unless batch, steps and seed are possible."""
+def _check_steps(recipe: BaseRecipe) -> None:
     for field in ("batch", "steps", "epoch_steps"):
         expect(getattr(recipe, field) >= 1, recipe, field, "to be at least 1")
     expect(0 <= recipe.seed < 2**31, recipe, "seed", f"from 0 to {2**31 - 1}")
@@ -52,8 +67,7 @@ def _check_model(model: ModelConfig) -> None:
     )
 
 
-def check_optimizer(recipe) -> None:
-    """Raises a UserError unless the optimizer fits itself and the steps."""
+def _check_optimizer(recipe: BaseRecipe) -> None:
     config = recipe.optimizer
     one_of("optimizer.name", config.name, OPTIMIZERS)
     one_of("optimizer.schedule", config.schedule, SCHEDULES)
@@ -100,22 +114,26 @@ def check_optimizer(recipe) -> None:
 
 def _check_training(recipe: Recipe) -> None:
     config = recipe.training
-    one_of("training.precision", config.precision, PRECISIONS)
-    smoothing, decay = config.label_smoothing, config.ema_decay
+    smoothing, batches = config.label_smoothing, config.precise_bn_batches
     expect(0 <= smoothing < 1, config, "label_smoothing", "in [0, 1)")
+    expect(batches >= 0, config, "precise_bn_batches", "to be at least 0")
+
+
+def _check_step_config(recipe: BaseRecipe, precisions: tuple[str, ...]) -> None:
+    config = recipe.training
+    one_of("training.precision", config.precision, precisions)
+    decay, micro_batches = config.ema_decay, config.micro_batches
     expect(
         decay is None or 0 < decay < 1,
         config,
         "ema_decay",
         "in (0, 1)",
     )
-    batches, parts = config.precise_bn_batches, config.micro_batches
-    expect(batches >= 0, config, "precise_bn_batches", "to be at least 0")
-    expect(parts >= 1, config, "micro_batches", "to be at least 1")
-    if recipe.batch % parts:
+    expect(micro_batches >= 1, config, "micro_batches", "to be at least 1")
+    if recipe.batch % micro_batches:
         raise UserError(
             f"Expected training.micro_batches to divide batch={recipe.batch}. "
-            f"Received: {parts}"
+            f"Received: {micro_batches}"
         )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from ..io import tables
 from ..recipes import coco
-from ..recipes.detection_schema import RECIPES
+from ..recipes.detection_schema import DetectionRecipe
+from ..recipes.schema import get_recipe, names_of
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "detection"
 FAR_CUE = "far_cue.json"
@@ -51,7 +52,7 @@ def section(folder: pathlib.Path | None = None) -> list[str]:
             f"{found.reference.table}, {found.reference.row}",
             found.reference.expected,
         )
-        for found in RECIPES.values()
+        for found in map(get_recipe, names_of(DetectionRecipe))
         if found.reference is not None
     ]
     lines = [PAPER, tables.markdown([head, *rows]), ""]

@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 
 from ..io import cli, tables
 from ..io.user_error import UserError
-from ..recipes import RECIPES, digits_ablations
+from ..recipes import digits_ablations, get_recipe
+from ..recipes.schema import Recipe, names_of
 from . import ablation_tables, detector_zoo, finetune_tasks
 
 Results = Mapping[str, Sequence[dict]]
@@ -129,8 +130,9 @@ def listed() -> list[str]:
     """
     return [
         name
-        for name, make in RECIPES.items()
-        if make().data is None and name not in digits_ablations.VARIANTS
+        for name in names_of(Recipe)
+        if get_recipe(name).data is None
+        and name not in digits_ablations.VARIANTS
     ]
 
 
@@ -165,7 +167,7 @@ def _ablations(results: Results) -> list[str]:
 def _references(results: Results) -> list[str]:
     """The recipes that say which number they reproduce, if there are any."""
     head = "recipe", "reproduces", "expected", "hardware, hours", "ours"
-    recipes = [make() for make in RECIPES.values()]
+    recipes = [get_recipe(name) for name in names_of(Recipe)]
     rows = [
         (
             recipe.name,

@@ -38,7 +38,7 @@ from ..io import atomic_files, json_text, remote
 from ..io.url_path import UrlPath
 from ..io.user_error import UserError
 from ..recipes import overrides
-from ..recipes.schema import Plan
+from ..recipes.schema import BaseRecipe
 from . import provenance, run_shapes, training_files
 from .training_files import TrainingFile
 
@@ -88,16 +88,10 @@ class RunFolder:
 
     Args:
         path: of the folder, or its URL.
-        kind: of its recipe.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike | UrlPath,
-        kind: overrides.Kind = overrides.VIDEOS,
-    ):
+    def __init__(self, path: str | os.PathLike | UrlPath):
         self.path = remote.as_path(path)
-        self._kind = kind
         self.recipe_path = self.path / "recipe.json"
         self.versions_path = self.path / "versions.json"
         self.metrics_path = self.path / "metrics.csv"
@@ -110,13 +104,8 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.image_stage = self.path / "image_stage"
 
-    @property
-    def commands(self) -> str:
-        """The package of the commands that take such a run."""
-        return self._kind.commands
-
     @contextlib.contextmanager
-    def opened(self, recipe: Plan) -> Iterator[None]:
+    def opened(self, recipe: BaseRecipe) -> Iterator[None]:
         """Starts or reopens the folder and keeps other processes out of it.
 
         Raises:
@@ -135,24 +124,35 @@ class RunFolder:
             atomic_files.remove_scratch(self.checkpoints, stale_s=0)
             yield
 
-    def read_recipe(self) -> Any:
+    def read_recipe(self, kind: type[BaseRecipe] = BaseRecipe) -> Any:
         """The recipe of an existing run.
 
+        Args:
+            kind: class of recipes, of one task or of all.
+
         Raises:
-            UserError: there is no run here, or its recipe cannot be read.
+            UserError: there is no run here, or its recipe cannot be read, or
+                is of another task.
         """
         if not self.recipe_path.is_file():
             raise UserError(
                 f"{self.path} is not a run folder: it has no recipe.json. "
-                f"Give the --workdir of a {self.commands}.train command."
+                "Give the --workdir of a training.train command."
                 f"{_hint(self.path)}{remote.missing(self.path)}"
             )
         self._check_files()
         try:
             text = self.recipe_path.read_text("utf-8")
-            recipe = overrides.from_json(text, self._kind)
+            recipe = overrides.from_json(text)
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.recipe_path}: {error}") from error
+        if not isinstance(recipe, kind):
+            package = overrides.schema_of(recipe).commands
+            raise UserError(
+                f"{self.path} is a run of recipe {recipe.name!r}, of another "
+                f"task. Use the commands python -m {package}.evaluate, "
+                f"{package}.predict and {package}.export."
+            )
         return own_cache.without_foreign_cache(recipe, self.recipe_path)
 
     def _check_files(self) -> None:
@@ -235,7 +235,7 @@ class RunFolder:
         # Text files lose carriage returns, which names may have.
         return training_files.from_csv(path.read_bytes().decode("utf-8"), path)
 
-    def keep_places(self, recipe: Plan) -> None:
+    def keep_places(self, recipe: BaseRecipe) -> None:
         """Take over where the data is now, after `check_data`."""
         if overrides.differences(self.read_recipe(), recipe):
             atomic_files.write_text(self.recipe_path, overrides.to_json(recipe))
@@ -320,10 +320,9 @@ class RunFolder:
 
     def read_result(self) -> dict | None:
         """The result of a finished run, or None."""
-        shape = run_shapes.RESULTS[self._kind.mark]
-        return _read_json(self.result_path, None, shape)
+        return _read_json(self.result_path, None, run_shapes.RESULT)
 
-    def check(self, recipe: Plan) -> None:
+    def check(self, recipe: BaseRecipe) -> None:
         """Raises unless the folder is new, empty, or holds this very run."""
         if self.recipe_path.exists():
             self._check_same(recipe)
@@ -337,14 +336,14 @@ class RunFolder:
                 "recipe.json). Give another --workdir."
             )
 
-    def _check_same(self, recipe: Plan) -> None:
+    def _check_same(self, recipe: BaseRecipe) -> None:
         here = self.read_recipe()
         if here.name != recipe.name:
             raise UserError(
                 f"{self.path} holds a run of recipe {here.name!r}, not "
                 f"{recipe.name!r}. Give another --workdir."
             )
-        changed = overrides.differences(here, recipe, self._kind.places)
+        changed = overrides.differences(here, recipe, ignore_data_paths=True)
         if changed:
             raise UserError(
                 f"{self.path} holds a run with other settings (there, here): "

@@ -179,7 +179,7 @@ def load_trained(
         UserError: this is no run folder, or nothing was saved in it yet.
     """
     checkpoint = checkpointing.of_trained(run)
-    recipe = run.read_recipe()
+    recipe = run.read_recipe(Recipe)
     info = info_of(run, recipe)
     model = build_model(recipe, info)
     compile_model(model, recipe, info)

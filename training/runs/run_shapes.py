@@ -28,11 +28,11 @@ _RESULT = {
     "versions": (VERSION, None),
     "image_stage": (dict, None),
 }
-# Of each kind of runs, by the mark of its recipes.
-RESULTS = {
-    "model": {**_RESULT, "accuracy": float},
-    "detector": {**_RESULT, "scores": {str: float}},
-}
+# Of a network of videos, or of a detector.
+RESULT = (
+    {**_RESULT, "accuracy": float},
+    {**_RESULT, "scores": {str: float}},
+)
 DATA = {
     "classes": [str],
     "element_shape": ([COUNT], None),

@@ -4,13 +4,12 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from ..io import cli, outputs, quoting, remote
 from ..io.remote import Path
 from ..io.user_error import UserError
-from ..recipes import overrides
+from ..recipes import get_recipe
 from .run_folder import RunFolder
 
 
@@ -76,24 +75,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen(
-    options: argparse.Namespace,
-    kind: overrides.Kind,
-    get_recipe: Callable[[str], Any],
-) -> Any:
+def chosen(options: argparse.Namespace) -> Any:
     """The recipe of --recipe, or of the run in --workdir.
 
     Raises:
         UserError: there is none.
     """
     if options.recipe is not None:
-        try:
-            return get_recipe(options.recipe)
-        except UserError:
-            _check_kind(options.recipe, kind)
-            raise
+        return get_recipe(options.recipe)
     if options.workdir and RunFolder(options.workdir).recipe_path.exists():
-        return RunFolder(options.workdir, kind).read_recipe()
+        return RunFolder(options.workdir).read_recipe()
     if options.workdir:
         raise UserError(
             f"There is no run in {options.workdir}. Give --recipe NAME too "
@@ -102,24 +93,6 @@ def chosen(
     raise UserError(
         "Give --recipe NAME (see --list), or the --workdir of a run to resume."
     )
-
-
-def _check_kind(name: str, kind: overrides.Kind) -> None:
-    """Raise a UserError for the name of a recipe of the other kind."""
-    other = next(mark for mark in overrides.NAMES if mark != kind.mark)
-    title, package = overrides.NAMES[other]
-    # Not before it is needed: each kind's commands do without the other's.
-    from ..recipes import coco, detection_schema, schema  # noqa: F401
-
-    names = {
-        "model": list(schema.RECIPES),
-        "detector": list(detection_schema.RECIPES),
-    }
-    if name in names[other]:
-        raise UserError(
-            f"{name!r} is the recipe of {title}: use python -m "
-            f"{package}.train --recipe {name}"
-        )
 
 
 def export_place(options: argparse.Namespace, run: RunFolder) -> Path | None:
@@ -145,15 +118,13 @@ def verbosity(options: argparse.Namespace) -> int:
     return 1 if sys.stdout.isatty() else 2
 
 
-def resume(
-    run: RunFolder, options: argparse.Namespace, command: str = "train"
-) -> str:
-    """The command that goes on with a run."""
+def resume(run: RunFolder, options: argparse.Namespace) -> str:
+    """The command that resumes a run."""
     also = []
     if options.export:
         also.append(f"--export {quoting.shell(options.export)}")
     also += [f"--devices {options.devices}"] if options.devices else []
-    return module(command, f"--workdir {quoting.shell(run.path)}", *also)
+    return module("train", f"--workdir {quoting.shell(run.path)}", *also)
 
 
 def module(name: str, *options: str) -> str:

@@ -18,12 +18,14 @@ import tensorflow as tf
 from nonlocal_tf import detection
 from tests.detection import test_infer
 from tests.training.detection import small_run
+from training import train
 from training.coco import annotations
-from training.detection import evaluate, export, fitting, predict, train
+from training.detection import evaluate, export, fitting, predict
+from training.detection import train as detection_train
 from training.io import cli
 from training.io.user_error import UserError
 from training.loop import checkpointing
-from training.recipes import detection_schema
+from training.recipes import get_recipe, overrides
 from training.runs.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -64,7 +66,7 @@ def test_a_run_ends_with_its_last_test(run):
 
 
 def test_a_run_keeps_its_classes(run):
-    categories = fitting.read_categories(RunFolder(run, detection_schema.KIND))
+    categories = fitting.read_categories(RunFolder(run))
     assert [one.name for one in categories] == ["box", "wedge"]
     assert categories[0].keypoints == ("left", "right")
 
@@ -99,7 +101,7 @@ def resumed(workdir, images):
 def test_a_run_goes_on_with_its_images_at_another_place(stopped):
     workdir, images = stopped
     train.main(resumed(workdir, images))
-    folder = RunFolder(workdir, detection_schema.KIND)
+    folder = RunFolder(workdir)
     assert folder.read_result() is not None
     assert folder.read_recipe().data.pictures == str(images)
 
@@ -241,8 +243,9 @@ def test_objects_without_masks_are_said_before_training(
 
 def test_precision_of_nothing_is_a_dash(tmp_path):
     scores = {"box_AP": 0.5, "box_AP50": 0.75, "box_AP75": -1.0}
-    chosen = detection_schema.get_recipe("small")
-    text = train._summary(chosen, RunFolder(tmp_path), {"scores": scores}, None)
+    chosen = get_recipe("small")
+    result = {"scores": scores}
+    text = detection_train.summary(chosen, RunFolder(tmp_path), result, None)
     assert "AP 0.500, AP50 0.750, AP75 -" in text and "-1" not in text
     assert fitting._text_of("val_keypoint_AP", -1.0) == "-"
     assert fitting._text_of("loss", 12.345678) == "12.35"
@@ -307,8 +310,8 @@ def test_a_detector_of_other_classes_is_a_start(tmp_path):
     path, given = test_infer.written(
         tmp_path, "torchvision", "maskrcnn_resnet50_fpn"
     )
-    chosen = detection_schema.override(
-        detection_schema.get_recipe("small"),
+    chosen = overrides.override(
+        get_recipe("small"),
         [f"start.weights={path}"],
     )
     config = dataclasses.replace(given.config, num_classes=3)
@@ -321,7 +324,7 @@ def test_a_detector_of_other_classes_is_a_start(tmp_path):
 
 
 def test_bad_pictures_are_listed_and_stay_so(run, tmp_path, capsys):
-    chosen = RunFolder(tmp_path, detection_schema.KIND)
+    chosen = RunFolder(tmp_path)
     picture = annotations.read(
         str(run.parent / "set" / "set.json"), str(run.parent / "set")
     ).pictures[0]
@@ -366,14 +369,6 @@ def test_keypoints_that_are_not_learnt_are_said(tmp_path, capsys):
     assert "keypoint" not in (tmp_path / "run/metrics.csv").read_text()
 
 
-def test_list_has_every_recipe_and_its_number(capsys):
-    train.main(["--list"])
-    said = capsys.readouterr().out
-    for name in detection_schema.RECIPES:
-        assert f" {name} " in said
-    assert "39.0 61.1 41.9" in said and "66.5 87.3 72.8" in said
-
-
 @pytest.mark.slow
 def test_a_recipe_of_the_paper_takes_its_steps(tmp_path):
     """Small, from random weights, by Detectron's SGD, with all blocks."""
@@ -412,14 +407,14 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(tmp_path):
     folders = [tmp_path / "whole", tmp_path / "killed"]
     commands = [
         [
-            *(sys.executable, "-m", "training.detection.train", *options),
+            *(sys.executable, "-m", "training.train", *options),
             *(f"--workdir={folder}", "--checkpoint-minutes=0.01"),
         ]
         for folder in folders
     ]
     subprocess.run(commands[0], cwd=ROOT, check=True, capture_output=True)
     process = subprocess.Popen(commands[1], cwd=ROOT, stdout=subprocess.DEVNULL)
-    run = RunFolder(folders[1], detection_schema.KIND)
+    run = RunFolder(folders[1])
     until = time.monotonic() + 300
     while not list(run.checkpoints.glob("epoch_*/state.json")):
         assert process.poll() is None and time.monotonic() < until
@@ -432,8 +427,7 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(tmp_path):
     ).stdout
     assert "Resuming" in said
     whole, killed = (
-        checkpointing.latest(RunFolder(folder, detection_schema.KIND))
-        for folder in folders
+        checkpointing.latest(RunFolder(folder)) for folder in folders
     )
     assert whole is not None and killed is not None
     arrays = [

@@ -3,22 +3,23 @@
 import pytest
 
 from training.io.user_error import UserError
-from training.recipes import coco, detection_schema, overrides
-from training.recipes import get_recipe as video_recipe
+from training.recipes import coco, detection_schema, get_recipe, overrides
+from training.recipes.schema import names_of
 
-SMALL = detection_schema.get_recipe("small")
+SMALL = get_recipe("small")
+NAMES = names_of(detection_schema.DetectionRecipe)
 
 
-@pytest.mark.parametrize("name", detection_schema.RECIPES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_survives_its_text(name):
-    chosen = detection_schema.get_recipe(name)
+    chosen = get_recipe(name)
     text = overrides.to_json(chosen)
-    assert overrides.from_json(text, detection_schema.KIND) == chosen
+    assert overrides.from_json(text) == chosen
     assert detection_schema.check(chosen) == chosen
 
 
 def test_settings_reach_every_part():
-    chosen = detection_schema.override(
+    chosen = overrides.override(
         SMALL,
         [
             "detector.layers=1,2,3,1",
@@ -47,7 +48,7 @@ def test_settings_reach_every_part():
         ("pictures.mask_cells=2", "3 at least"),
         ("start.frozen=res9", "Unknown start.frozen 'res9'"),
         ("training.precision=half", "Unknown training.precision"),
-        ("optimizer.clip_norm=1.0", "clip_norm is not there"),
+        ("optimizer.clip_norm=1.0", "clip_norm is unsupported"),
         ("epoch_steps=0", "epoch_steps to be at least 1"),
         ("name=other", "keeps its name"),
         ("detector.depth=50", "Unknown field of DetectorConfig 'depth'"),
@@ -55,28 +56,19 @@ def test_settings_reach_every_part():
 )
 def test_what_does_not_fit_is_an_error(setting, message):
     with pytest.raises(UserError, match=message):
-        detection_schema.override(SMALL, [setting])
-
-
-def test_recipes_of_videos_and_of_pictures_are_told_apart():
-    text = overrides.to_json(SMALL)
-    with pytest.raises(UserError, match="This is a detector"):
-        overrides.from_json(text)
-    text = overrides.to_json(video_recipe("digits_nl"))
-    with pytest.raises(UserError, match="This is a network of videos"):
-        overrides.from_json(text, detection_schema.KIND)
+        overrides.override(SMALL, [setting])
 
 
 def test_an_unknown_recipe_is_named():
     with pytest.raises(UserError, match="Did you mean 'coco_r50_nl'"):
-        detection_schema.get_recipe("coco_r50nl")
+        get_recipe("coco_r50nl")
 
 
 @pytest.mark.parametrize(("table", "rows"), [("table 5", 6), ("table 6", 3)])
 def test_every_row_of_the_papers_tables_has_a_recipe(table, rows):
     found = [
         one
-        for one in detection_schema.RECIPES.values()
+        for one in map(get_recipe, NAMES)
         if one.reference is not None and one.reference.table == table
     ]
     assert len(found) == rows == len({one.reference.row for one in found})
@@ -95,16 +87,12 @@ def test_every_row_of_the_papers_tables_has_a_recipe(table, rows):
 # short sides in training; proposals before and after NMS in training, where
 # Detectron's 2,000 are of all images of a GPU and detectron2's of each.
 SIX_SIDES = (640, 672, 704, 736, 768, 800)
-PAPERS = [
-    n
-    for n, one in detection_schema.RECIPES.items()
-    if one.reference is not None
-]
+PAPERS = [n for n in NAMES if get_recipe(n).reference is not None]
 
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_sizes_and_proposals_follow_detectron(name):
-    chosen = detection_schema.get_recipe(name)
+    chosen = get_recipe(name)
     sides, post_nms_top_n = (800,), 1000
     if name.startswith("coco_x152"):
         sides, post_nms_top_n = SIX_SIDES, 2000
@@ -119,11 +107,11 @@ def test_sizes_and_proposals_follow_detectron(name):
 
 
 def test_proposals_of_a_training_are_a_setting():
-    chosen = detection_schema.override(SMALL, ["examples.pre_nms_top_n=400"])
+    chosen = overrides.override(SMALL, ["examples.pre_nms_top_n=400"])
     assert chosen.examples.pre_nms_top_n == 400
     assert chosen.examples.post_nms_top_n is None  # as in a test
     with pytest.raises(UserError, match="pre_nms_top_n=0"):
-        detection_schema.override(SMALL, ["examples.pre_nms_top_n=0"])
+        overrides.override(SMALL, ["examples.pre_nms_top_n=0"])
 
 
 def test_no_recipe_calls_the_papers_blocks_a_choice():
@@ -139,9 +127,7 @@ def test_no_recipe_calls_the_papers_blocks_a_choice():
 
 
 def test_rates_follow_detectron():
-    r50, x152 = (
-        detection_schema.get_recipe(f"coco_{n}") for n in ("r50", "x152")
-    )
+    r50, x152 = (get_recipe(f"coco_{n}") for n in ("r50", "x152"))
     assert (r50.optimizer.base_lr, r50.batch, r50.steps) == (0.02, 16, 90_000)
     assert (x152.optimizer.base_lr, x152.batch) == (0.01, 8)
     assert x152.detector.groups == 32 and x152.detector.stride_on == "3x3"

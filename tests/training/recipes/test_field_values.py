@@ -3,20 +3,12 @@ import math
 import pytest
 
 from training.io.user_error import UserError
-from training.recipes import (
-    coco,  # noqa: F401, they register
-    field_values,
-    get_recipe,
-    overrides,
-)
-from training.recipes import detection_schema as detection_recipe
+from training.recipes import field_values, get_recipe, overrides
 
 
 def set_on(recipe, field, text):
     """The value of a field after `--set field=text`."""
-    is_detector = hasattr(recipe, "detector")
-    override = detection_recipe.override if is_detector else overrides.override
-    value = override(recipe, [f"{field}={text}"])
+    value = overrides.override(recipe, [f"{field}={text}"])
     for name in field.split("."):
         value = getattr(value, name)
     return value
@@ -94,7 +86,7 @@ def test_spellings_for_videos(field, text, value):
 
 @pytest.mark.parametrize(("field", "text", "value"), _cases(DETECTION))
 def test_spellings_for_detectors(field, text, value):
-    read = set_on(detection_recipe.get_recipe("small"), field, text)
+    read = set_on(get_recipe("small"), field, text)
     assert (read, type(read)) == (value, type(value))
 
 
@@ -167,9 +159,7 @@ def test_braces_set_the_fields_in_them(text):
 
 def test_braces_hold_dictionaries_and_lists():
     text = '{"subsample": [1, 2, 2], "norm": null, "use": {"x": "none, 1"}}'
-    read = set_on(
-        detection_recipe.get_recipe("small"), "detector.nonlocal_block", text
-    )
+    read = set_on(get_recipe("small"), "detector.nonlocal_block", text)
     assert read == {
         "subsample": [1, 2, 2],
         "norm": None,
@@ -189,16 +179,14 @@ def test_braces_hold_dictionaries_and_lists():
     ],
 )
 def test_frozen_stages(text, stages):
-    start = set_on(
-        detection_recipe.get_recipe("small"), "start", f"{{frozen: {text!r}}}"
-    )
+    start = set_on(get_recipe("small"), "start", f"{{frozen: {text!r}}}")
     assert start.frozen_stages == stages
 
 
 def test_settings_of_a_detector_are_checked_together():
     # Either alone is refused: groups need a width, which needs groups.
-    recipe = detection_recipe.override(
-        detection_recipe.get_recipe("small"),
+    recipe = overrides.override(
+        get_recipe("small"),
         ["detector.groups=2", "detector.group_width=4"],
     )
     assert (recipe.detector.groups, recipe.detector.group_width) == (2, 4)

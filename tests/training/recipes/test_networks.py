@@ -14,13 +14,13 @@ from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.models import registry, specs
 from tests.models.tiny import without_weights
 from training.recipes import (
-    RECIPES,
     block_placement,
     charades,
     get_recipe,
     kinetics400,
 )
 from training.recipes import slowfast as slowfast_recipes
+from training.recipes.schema import Recipe, names_of
 from training.runs import run_model
 
 FIVE_50 = {"res3": (1, 3), "res4": (1, 3, 5)}
@@ -87,9 +87,8 @@ GMACS = {
 
 
 def test_every_recipe_with_a_reference_is_in_the_table():
-    assert set(NETWORKS) == {
-        name for name in RECIPES if get_recipe(name).reference is not None
-    }
+    names = names_of(Recipe)
+    assert set(NETWORKS) == {n for n in names if get_recipe(n).reference}
 
 
 def places_of(recipe):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from training.loop import schedules
-from training.recipes import RECIPES, get_recipe
+from training.recipes import get_recipe
+from training.recipes.schema import Recipe, names_of
 
 # recipes: batch, steps, the first step of each rate
 DROPS = {
@@ -64,14 +65,14 @@ def matching(patterns):
     """Each recipe with the first of all patterns that it matches."""
     pairs = [
         (name, next((p for p in PATTERNS if fnmatch.fnmatch(name, p)), None))
-        for name in RECIPES
+        for name in names_of(Recipe)
     ]
     return [pair for pair in pairs if pair[1] in patterns]
 
 
 def test_every_recipe_is_in_one_of_the_tables_and_every_line_has_one():
     found = matching(PATTERNS)
-    assert {name for name, _ in found} == set(RECIPES)
+    assert {name for name, _ in found} == set(names_of(Recipe))
     assert {pattern for _, pattern in found} == set(PATTERNS)
 
 

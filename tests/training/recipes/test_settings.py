@@ -5,9 +5,9 @@ import re
 import pytest
 
 from training.recipes import RECIPES, get_recipe, published
-from training.recipes.schema import ViewsConfig
+from training.recipes.schema import Recipe, ViewsConfig, names_of
 
-PAPERS = [n for n in RECIPES if get_recipe(n).reference is not None]
+PAPERS = [n for n in names_of(Recipe) if get_recipe(n).reference is not None]
 KINETICS = [n for n in PAPERS if n.startswith("k400")]
 SLOWFAST = [n for n in PAPERS if n.startswith("slowfast")]
 CHARADES = [n for n in PAPERS if n.startswith("charades")]

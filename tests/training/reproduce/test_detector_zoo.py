@@ -2,13 +2,14 @@
 
 import json
 
-from training.recipes import detection_schema
+from training.recipes.detection_schema import DetectionRecipe
+from training.recipes.schema import get_recipe, names_of
 from training.reproduce import detector_zoo
 
 
 def test_every_row_of_the_papers_tables_is_there_and_not_claimed():
     text = "\n".join(detector_zoo.section())
-    for found in detection_schema.RECIPES.values():
+    for found in map(get_recipe, names_of(DetectionRecipe)):
         if found.reference is not None:
             assert f"| {found.name} |" in text
             assert found.reference.expected in text

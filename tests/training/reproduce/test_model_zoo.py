@@ -5,8 +5,8 @@ import pathlib
 import pytest
 
 from training.io.user_error import UserError
-from training.recipes import RECIPES, get_recipe
-from training.recipes.schema import DataConfig, Reference
+from training.recipes import RECIPES, get_recipe, schema
+from training.recipes.schema import DataConfig, Recipe, Reference, names_of
 from training.reproduce import model_zoo
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -55,7 +55,7 @@ def test_readme_quotes_the_results(recipe):
 
 def test_every_recipe_but_those_on_ones_own_videos_has_a_row():
     page = model_zoo.render({})
-    for name in RECIPES:
+    for name in names_of(Recipe):
         own_videos = name.startswith("finetune")
         assert (f"| {name} |" in page) == (not own_videos)
 
@@ -89,7 +89,7 @@ def test_recipes_of_published_numbers_are_listed(monkeypatch):
         reference=reference,
     )
     recipes = {"digits_nl": RECIPES["digits_nl"]}
-    monkeypatch.setattr(model_zoo, "RECIPES", recipes)
+    monkeypatch.setattr(schema, "RECIPES", recipes)
     assert "published numbers" not in model_zoo.render({})
     recipes["kinetics_nl"] = lambda: recipe
     row = "| kinetics_nl | table 2f, NL I3D | 74.9 % | 8 GPUs, 90 h |"

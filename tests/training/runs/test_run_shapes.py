@@ -7,11 +7,9 @@ import pytest
 from tests.training import fake_training
 from training.detection import fitting
 from training.io.user_error import UserError
-from training.recipes import detection_schema as detection_recipe
 from training.recipes import get_recipe, overrides
 from training.runs.run_folder import RunFolder
 
-KINDS = {"videos": overrides.VIDEOS, "detector": detection_recipe.KIND}
 BAD = {
     "result.json": [
         {"accuracy": "0.5", "scores": {"box_AP": "0.5"}},
@@ -35,10 +33,9 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", BAD)
-def test_a_file_of_other_types_is_named(tmp_path, kind, name):
-    run = RunFolder(tmp_path, KINDS[kind])
+def test_a_file_of_other_types_is_named(tmp_path, name):
+    run = RunFolder(tmp_path)
     texts = [json.dumps(value) for value in BAD[name]]
     for text in [*texts, "[" * 200_000, '{"a":' * 200_000, "", "\udcff"]:
         (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -91,7 +88,7 @@ def test_a_recipe_of_other_types_is_named(tmp_path, field, value):
     ],
 )
 def test_categories_of_other_types_are_named(tmp_path, rows):
-    run = RunFolder(tmp_path, detection_recipe.KIND)
+    run = RunFolder(tmp_path)
     (tmp_path / fitting.CATEGORIES).write_text(json.dumps(rows))
     with pytest.raises(UserError, match="categories.json cannot be read"):
         fitting.read_categories(run)
