@@ -83,8 +83,8 @@ def of_run(path: str | Path) -> Trained:
         UserError: this is no such folder, or nothing was saved in it yet.
     """
     run = RunFolder(path)
-    checkpoint = checkpointing.of_trained(run)
     chosen = run.read_recipe(DetectionRecipe)
+    checkpoint = checkpointing.of_trained(run)
     categories = fitting.read_categories(run)
     trainer = fitting.make_trainer(chosen, categories, Devices(), checkpoint)
     return Trained(

@@ -22,7 +22,7 @@ HEADINGS = {
     kinetics400: "Kinetics-400",
     slowfast: "As SlowFast trains on Kinetics-400",
     charades: "Charades",
-    coco: "Detection: COCO",
+    coco: "Detection",
 }
 
 

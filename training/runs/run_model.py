@@ -178,8 +178,8 @@ def load_trained(
     Raises:
         UserError: this is no run folder, or nothing was saved in it yet.
     """
-    checkpoint = checkpointing.of_trained(run)
     recipe = run.read_recipe(Recipe)
+    checkpoint = checkpointing.of_trained(run)
     info = info_of(run, recipe)
     model = build_model(recipe, info)
     compile_model(model, recipe, info)

@@ -10,14 +10,6 @@ SMALL = get_recipe("small")
 NAMES = names_of(detection_schema.DetectionRecipe)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_recipe_survives_its_text(name):
-    chosen = get_recipe(name)
-    text = overrides.to_json(chosen)
-    assert overrides.from_json(text) == chosen
-    assert detection_schema.check(chosen) == chosen
-
-
 def test_settings_reach_every_part():
     chosen = overrides.override(
         SMALL,
