@@ -1,6 +1,13 @@
 """Non-local Neural Networks for video, in Keras 3."""
 
 from nonlocal_tf.architecture import summary
+from nonlocal_tf.attention.block_attention import affinity
+from nonlocal_tf.checkpoints import (
+    CheckpointError,
+    from_checkpoint,
+    load_weights,
+    save_weights,
+)
 from nonlocal_tf.complexity import cost
 from nonlocal_tf.layers import (
     Concatenation,
@@ -19,13 +26,6 @@ from nonlocal_tf.models import (
     register_model,
 )
 from nonlocal_tf.version import __version__
-from nonlocal_tf.visualize import affinity
-from nonlocal_tf.weights import (
-    CheckpointError,
-    from_checkpoint,
-    load_weights,
-    save_weights,
-)
 
 __all__ = [
     "CheckpointError",

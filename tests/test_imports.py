@@ -20,12 +20,13 @@ BELOW = {
         "nonlocal_tf.ops",
     ],
     "nonlocal_tf.detection": [
-        "nonlocal_tf.weights",
+        "nonlocal_tf.checkpoints",
         "nonlocal_tf.models",
         "nonlocal_tf.layers",
     ],
-    "nonlocal_tf.pictures": ["nonlocal_tf.look"],
-    "nonlocal_tf.weights": [
+    "nonlocal_tf.attention": ["nonlocal_tf.layers"],
+    "nonlocal_tf.attention.plots": ["nonlocal_tf.attention.attention_map"],
+    "nonlocal_tf.checkpoints": [
         "nonlocal_tf.models",
         "nonlocal_tf.layers",
     ],
@@ -35,11 +36,11 @@ BELOW = {
 OPTIONAL = {
     "apache_beam": "training/data/beam.py",
     "av": "training/data/video_container.py",
-    "PIL": "nonlocal_tf/pictures/fonts.py",
+    "PIL": "nonlocal_tf/attention/plots/fonts.py",
     "faster_coco_eval": "training/coco/coco_api.py",
-    "h5py": "nonlocal_tf/weights/hdf5.py",
+    "h5py": "nonlocal_tf/checkpoints/readers/hdf5.py",
     "matplotlib": [
-        "nonlocal_tf/pictures/fonts.py",
+        "nonlocal_tf/attention/plots/fonts.py",
         "training/io/plots.py",
     ],
     "onnxruntime": "training/exporting/export_file.py",

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nonlocal_tf import pictures
+from nonlocal_tf.attention.plots import image_grid
 
 from .data import class_words, command, scan
 from .data.listing import Video
@@ -152,7 +152,7 @@ def contact_sheet(dataset: VideoDataset) -> bytes:
         captions.append([names or "no label", split])
     content = io.BytesIO()
     try:
-        picture = pictures.sheet(frames, captions, COLUMNS)
+        picture = image_grid.sheet(frames, captions, COLUMNS)
     except ImportError as error:
         raise UserError(str(error)) from error
     picture.save(content, format="PNG")

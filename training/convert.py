@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from nonlocal_tf import weights
+from nonlocal_tf import checkpoints
 from nonlocal_tf.models.specs import SAMPLINGS, STEMS
 from nonlocal_tf.models.video import CHANNELS
 
@@ -99,7 +99,7 @@ def convert(options) -> str:
         with weight_errors.shown(
             "", weight_errors.of_conversion, str(path), str(options.input)
         ):
-            model, report = weights.from_checkpoint(path, **chosen)
+            model, report = checkpoints.from_checkpoint(path, **chosen)
     report = dataclasses.replace(report, path=str(options.input))
     with weight_errors.shown("", weight_errors.of_conversion):
         differs = _save(model, output, to)
@@ -112,19 +112,19 @@ def _save(model, output: Path, to: str):
     if isinstance(output, UrlPath):
         with tempfile.TemporaryDirectory() as folder:
             scratch = pathlib.Path(folder) / output.name
-            differs = weights.save_weights(model, scratch, to)
+            differs = checkpoints.save_weights(model, scratch, to)
             output.copy_from(scratch)
         return differs
     atomic_files.remove_leftovers(output)
     with atomic_files.new_file(output) as scratch:
-        return weights.save_weights(model, scratch, to, overwrite=True)
+        return checkpoints.save_weights(model, scratch, to, overwrite=True)
 
 
 def _form_of(output: Path) -> str:
     try:
-        return weights.form_of(output.name)
+        return checkpoints.form_of(output.name)
     except ValueError as error:
-        ends = ", ".join(weights.WRITERS.values())
+        ends = ", ".join(checkpoints.WRITERS.values())
         raise UserError(
             f"Give --to FORMAT, or a name that ends in one of {ends}. "
             f"Received: {output}"
@@ -132,7 +132,7 @@ def _form_of(output: Path) -> str:
 
 
 def _check_name(output: Path, source: str, to: str, overwrite: bool) -> None:
-    ends = weights.WRITERS[to]
+    ends = checkpoints.WRITERS[to]
     if to in ("keras", "h5") and not output.name.endswith(ends):
         raise UserError(
             f"Keras reads {to} files by their names. Expected the output to "

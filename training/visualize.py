@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nonlocal_tf import pictures, preprocess
-from nonlocal_tf import visualize as looks
-from nonlocal_tf.look import Look
+from nonlocal_tf import preprocess
+from nonlocal_tf.attention import block_attention
+from nonlocal_tf.attention.attention_map import Look
+from nonlocal_tf.attention.plots import attention_plot, image_grid
 
 from .data import clips, dataset_of, encode, frame_times
 from .data.video_container import pyav
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         dataset = dataset_of(recipe)
         clip = seen.of_sample(dataset, options.split, options.sample)
-    if not looks.nonlocal_blocks(model):
+    if not block_attention.nonlocal_blocks(model):
         raise UserError(f"Model {model.name!r} has no non-local block.")
     if clip.pixels.shape != info.element_shape:
         raise UserError(
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     queries = options.query or [clip.query or STRONGEST]
     try:
-        affinities = looks.Affinities(
+        affinities = block_attention.Affinities(
             model, preprocess.normalize(clip.pixels), options.block
         )
         found = [_look(affinities, query) for query in queries]
@@ -102,7 +103,7 @@ def _read(options) -> list[str]:
     return list(filter(None, (options.clip, options.workdir)))
 
 
-def _look(affinities: looks.Affinities, query: Query) -> Look:
+def _look(affinities: block_attention.Affinities, query: Query) -> Look:
     if isinstance(query, str):
         return affinities.most_concentrated()
     return affinities.from_pixel(query)
@@ -114,7 +115,7 @@ def _drawn(
     """The content of the file, one look below or beside the other."""
     is_film = suffix != ".png"
     style = options.style or ("heat" if is_film else "arrows")
-    draw = pictures.film if is_film else pictures.strip
+    draw = attention_plot.film if is_film else attention_plot.strip
     drawn = [
         draw(
             clip.frames,
@@ -127,11 +128,11 @@ def _drawn(
     ]
     if not is_film:
         png = io.BytesIO()
-        pictures.joined(drawn, "y").save(png, format="PNG")
+        image_grid.joined(drawn, "y").save(png, format="PNG")
         return png.getvalue()
-    film = (pictures.joined(one, "x") for one in zip(*drawn, strict=True))
+    film = (image_grid.joined(one, "x") for one in zip(*drawn, strict=True))
     if suffix == ".gif":
-        return pictures.gif(film, clip.milliseconds)
+        return image_grid.gif(film, clip.milliseconds)
     return encode.mp4(map(np.asarray, film), clip.milliseconds)
 
 
@@ -232,7 +233,7 @@ def _parse(arguments: Sequence[str] | None):
     )
     parser.add_argument(
         "--style",
-        choices=pictures.STYLES,
+        choices=attention_plot.STYLES,
         help="arrows to cells, or weights as colours (default: arrows in a "
         ".png, heat in a film)",
     )

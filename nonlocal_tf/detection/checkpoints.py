@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import keras
 import numpy as np
 
+from nonlocal_tf.checkpoints.errors import CheckpointError, MisfitError
+from nonlocal_tf.checkpoints.load_report import Report
+from nonlocal_tf.checkpoints.read import NamedArrays, check_numbers, read_arrays
 from nonlocal_tf.detection.detector import MaskRCNN
 from nonlocal_tf.detection.heads import BOX_CELLS
-from nonlocal_tf.weights.errors import CheckpointError, MisfitError
-from nonlocal_tf.weights.read import NamedArrays, check_numbers, read_arrays
-from nonlocal_tf.weights.report import Report
 
 # Of a layer's last name: those in torchvision, the first that is there.
 BLOCK = r"res(\d)_block(\d+)_"

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nonlocal_tf.checkpoints.errors import CheckpointError
+from nonlocal_tf.checkpoints.load_report import Report
 from nonlocal_tf.detection import transform
 from nonlocal_tf.detection.checkpoints import (
     SOURCES,
@@ -18,8 +20,6 @@ from nonlocal_tf.detection.checkpoints import (
 )
 from nonlocal_tf.detection.config import DetectorConfig
 from nonlocal_tf.detection.detector import MaskRCNN
-from nonlocal_tf.weights.errors import CheckpointError
-from nonlocal_tf.weights.report import Report
 
 
 def is_detector(path: str | os.PathLike) -> bool:

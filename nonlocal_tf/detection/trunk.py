@@ -6,12 +6,12 @@ import os
 import keras
 from keras import layers
 
+from nonlocal_tf.checkpoints import assign
+from nonlocal_tf.checkpoints.load_report import Report
+from nonlocal_tf.checkpoints.read import read
 from nonlocal_tf.detection.config import DetectorConfig
 from nonlocal_tf.detection.detector import MaskRCNN
 from nonlocal_tf.detection.pyramid import stages
-from nonlocal_tf.weights import assign
-from nonlocal_tf.weights.read import read
-from nonlocal_tf.weights.report import Report
 
 # A bias of MSRA's ResNet-50 that Detectron leaves out, and so do we.
 LEFT_OUT = "conv1_b"

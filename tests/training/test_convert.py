@@ -3,11 +3,11 @@ import gzip
 import pytest
 
 import nonlocal_tf as nl
-from nonlocal_tf.weights.errors import MisfitError
-from nonlocal_tf.weights.write import to_arrays
+from nonlocal_tf.checkpoints.errors import MisfitError
+from nonlocal_tf.checkpoints.write import to_arrays
 from tests import harness
+from tests.checkpoints import checkpoint_files
 from tests.models.tiny import tiny
-from tests.weights import files
 from training import convert
 from training.io import cli
 from training.io.user_error import UserError
@@ -39,7 +39,9 @@ def test_there_and_back_again_is_bit_equal(blobs, tmp_path, capsys):
 
 def test_what_was_assumed_is_told(tmp_path, capsys):
     model = tiny("c2d_nl1_r50")
-    files.write(tmp_path / "a.pkl", "caffe2", to_arrays(model, "caffe2"))
+    checkpoint_files.write(
+        tmp_path / "a.pkl", "caffe2", to_arrays(model, "caffe2")
+    )
     assert run(tmp_path / "a.pkl", tmp_path / "b.pkl", "--to", "caffe2") == 0
     assert "assumed pairwise='embedded_gaussian'" in capsys.readouterr().out
 
@@ -94,7 +96,7 @@ def test_without_arguments_it_lists_the_formats(capsys):
 
 
 def test_formats_are_those_that_can_be_written():
-    assert set(convert.FORMATS) == set(nl.weights.WRITERS)
+    assert set(convert.FORMATS) == set(nl.checkpoints.WRITERS)
 
 
 def test_a_file_is_replaced_only_if_asked(blobs, tmp_path, capsys):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from nonlocal_tf import preprocess, visualize
+from nonlocal_tf import preprocess
+from nonlocal_tf.attention import block_attention
 from tests.training import whole_runs
 from training.data import digits, load_dataset
 from training.runs import run_model
@@ -29,7 +30,7 @@ def test_the_digit_that_was_asked_for_looks_at_the_flash(digits_nl):
     for index in range(50):
         example = dataset.example("test", index)
         clip = preprocess.normalize(example.pixels)
-        look = visualize.affinity(model, clip, example.query)
+        look = block_attention.affinity(model, clip, example.query)
         frame, *middle = look.middle(look.strongest(1)[0])
         away = np.abs(np.subtract(middle, example.target[1:]))
         inside = away <= digits.FLASH_PX // 2

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nonlocal_tf import pictures
+from nonlocal_tf.attention.plots import fonts
 from nonlocal_tf.detection import Detections
 
 from ..io.user_error import missing_extra
@@ -74,7 +74,7 @@ def require():
         UserError: it is not installed.
     """
     try:
-        return pictures.pillow()
+        return fonts.pillow()
     except ImportError as error:
         raise missing_extra("pillow", "viz") from error
 
@@ -106,9 +106,9 @@ def _draw_labels(draw, found: Detections, shown, categories, size) -> None:
         room = min(max(size[0] / 2, box[2] - box[0], LABEL_PX), size[0])
         room -= 2 * PAD_PX
         texts.append(_label(name, float(found.scores[number]), room, text_px))
-    height = pictures.text_height(text_px)
+    height = fonts.text_height(text_px)
     sizes = [
-        (math.ceil(pictures.text_width(text, text_px)) + 2 * PAD_PX, height)
+        (math.ceil(fonts.text_width(text, text_px)) + 2 * PAD_PX, height)
         for text in texts
     ]
     corners = label_places.place_labels(boxes, sizes, size)
@@ -120,17 +120,17 @@ def _draw_labels(draw, found: Detections, shown, categories, size) -> None:
         x, y = corner
         colour = colour_of(found.labels[number])
         draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=colour)
-        pictures.write(draw, (x + PAD_PX, y), text, text_px, (0, 0, 0))
+        fonts.write(draw, (x + PAD_PX, y), text, text_px, (0, 0, 0))
 
 
 def _label(name: str, score: float, room: float, text_px: int) -> str:
     """A name and its score, shortened to fit."""
     written = f" {score:.2f}"
-    name_room = room - pictures.text_width(written, text_px)
-    short = pictures.shortened(name, name_room, text_px)
+    name_room = room - fonts.text_width(written, text_px)
+    short = fonts.shortened(name, name_room, text_px)
     if short == name or name_room >= SHORTEST_EM * text_px:
         return short + written
-    return pictures.shortened(name, room, text_px)
+    return fonts.shortened(name, room, text_px)
 
 
 def _draw_keypoints(draw, found: Detections, number, category, width) -> None:

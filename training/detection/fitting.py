@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from nonlocal_tf import detection
+from nonlocal_tf.checkpoints.errors import MisfitError
 from nonlocal_tf.detection import MaskRCNN
-from nonlocal_tf.weights.errors import MisfitError
 
 from ..coco import annotations, batches, coco_scores, image_rows
 from ..coco.annotation_fields import InvalidEntry

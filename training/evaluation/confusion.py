@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nonlocal_tf import pictures
+from nonlocal_tf.attention.plots import fonts
 
 from ..io import atomic_files, plots
 from ..io.remote import Path
@@ -111,8 +111,8 @@ def figure(shares: np.ndarray, names: list[str]):
 
 def _name(axis, names: list[str]) -> None:
     """Label the rows or columns with the names of the classes."""
-    short = [pictures.shortened(name, NAME_PX, NAME_FONT_PX) for name in names]
-    letters = [pictures.typeset(name)[1] for name in short]
+    short = [fonts.shortened(name, NAME_PX, NAME_FONT_PX) for name in names]
+    letters = [fonts.typeset(name)[1] for name in short]
     axis.set_ticks(range(len(names)), letters, fontsize=NAME_FONT_PX)
     for label, name in zip(axis.get_ticklabels(), short, strict=True):
         plots.set_text(label, name)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.checkpoints.errors import CheckpointError
 
 from ..io import atomic_files, json_text, tables
 from ..io.remote import Path

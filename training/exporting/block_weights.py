@@ -7,7 +7,7 @@ named in the request.
 import keras
 import tensorflow as tf
 
-from nonlocal_tf import geometry, visualize
+from nonlocal_tf.attention import block_attention, receptive_field
 from nonlocal_tf.layers import NonLocalBlock
 
 Blocks = dict[str, tuple[keras.Model, NonLocalBlock]]
@@ -17,7 +17,7 @@ def of_blocks(network: keras.Model) -> Blocks:
     """The blocks by name, each with the network up to it."""
     return {
         name: (keras.Model(network.input, layer.input), layer)
-        for name, layer in visualize.nonlocal_blocks(network).items()
+        for name, layer in block_attention.nonlocal_blocks(network).items()
     }
 
 
@@ -35,7 +35,7 @@ def look(blocks: Blocks, clips, block, query):
         By name: "weights", float32 `(batch, t, h, w)` over the cells of the
         block; "cell", int32 `(batch, 3)`, the cells that look; and, float32
         `(batch, 3)`, "stride", pixels from one cell to the next, and "first",
-        the place of the middle of the first, as `nonlocal_tf.look.Look` has it.
+        the place of the middle of the first, as `attention_map.Look` has it.
     """
     names = tf.constant(list(blocks))
     wanted = tf.where(block == "", names[-1], block)
@@ -92,7 +92,7 @@ def _look(features_of, layer, clips, query):
 def _cells(features_of, sizes):
     """Where the cells of clips of a size are: strides and the first's place."""
     (features,), (pixels,) = features_of.outputs, features_of.inputs
-    strides, firsts = geometry.grids(features, pixels, 3)
+    strides, firsts = receptive_field.grids(features, pixels, 3)
     first = tf.gather(
         tf.constant(firsts, tf.float32), sizes % strides, batch_dims=1
     )

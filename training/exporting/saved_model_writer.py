@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from nonlocal_tf import visualize
+from nonlocal_tf.attention import block_attention
 
 from ..io import quoting
 from ..io.user_error import UserError
@@ -122,7 +122,7 @@ def blocks(served: ServedModel) -> tuple[str, ...]:
     """Names of the blocks that `attention` knows; none without it."""
     if served.of_videos is None:
         return ()
-    return tuple(visualize.nonlocal_blocks(served.network))
+    return tuple(block_attention.nonlocal_blocks(served.network))
 
 
 def tensors(path: pathlib.Path) -> dict:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from nonlocal_tf import preprocess, visualize
+from nonlocal_tf import preprocess
+from nonlocal_tf.attention import block_attention
 
 from ..data import sampling as samples
 from ..data import transforms
@@ -47,7 +48,7 @@ def all_of(served: ServedModel, name_of: Callable) -> dict[str, Signature]:
     }
     if served.of_videos is not None:
         made["serve_frames"] = _serve_frames(served, served.of_videos, name_of)
-        if visualize.nonlocal_blocks(served.network):
+        if block_attention.nonlocal_blocks(served.network):
             made["attention"] = _attention(served)
     return made
 

@@ -9,7 +9,7 @@ import contextlib
 import io
 from collections.abc import Iterator
 
-from nonlocal_tf import pictures
+from nonlocal_tf.attention.plots import fonts
 
 from .user_error import missing_extra
 
@@ -75,7 +75,7 @@ def set_text(artist, text: str) -> None:
         artist: a `matplotlib.text.Text`, which keeps the size of its font.
         text: a line; letters that no font has are written as code points.
     """
-    path, letters = pictures.typeset(text)
+    path, letters = fonts.typeset(text)
     font = _matplotlib().font_manager.FontProperties(
         fname=path, size=artist.get_fontsize()
     )
@@ -90,7 +90,7 @@ def require() -> None:
 def require_pillow() -> None:
     """Raise a UserError unless Pillow is installed, which draws on frames."""
     try:
-        pictures.pillow()
+        fonts.pillow()
     except ImportError as error:
         raise missing_extra("pillow", "viz") from error
 

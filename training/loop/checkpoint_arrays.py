@@ -16,9 +16,9 @@ import keras
 import numpy as np
 from numpy.lib import format as npy
 
-from nonlocal_tf.weights import zips
-from nonlocal_tf.weights.budget import Budget
-from nonlocal_tf.weights.errors import CheckpointError
+from nonlocal_tf.checkpoints.errors import CheckpointError
+from nonlocal_tf.checkpoints.readers import zip_archives
+from nonlocal_tf.checkpoints.size_limits import Budget
 
 from ..io import atomic_files
 from ..io.remote import Path
@@ -67,7 +67,7 @@ def read(
     try:
         with path.open("rb") as file:
             budget = Budget(file.seek(0, io.SEEK_END))
-            with zips.opened(file, budget) as archive:
+            with zip_archives.opened(file, budget) as archive:
                 names = sorted(
                     name
                     for name in archive.namelist()
@@ -94,7 +94,9 @@ def check(file: BinaryIO) -> None:
     Raises:
         CheckpointError: an array is compressed, cut off or of other values.
     """
-    with zips.opened(file, Budget(file.seek(0, io.SEEK_END))) as archive:
+    with zip_archives.opened(
+        file, Budget(file.seek(0, io.SEEK_END))
+    ) as archive:
         total = sum(
             _read_header(archive, name, f"{NUMBERS}US").nbytes
             for name in archive.namelist()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf.look import Look
+from nonlocal_tf.attention.attention_map import Look
 
 from ..data import Dataset, clips, dataset_of
 from ..data.video_limits import Limits

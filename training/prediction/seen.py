@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from nonlocal_tf.look import Cell, Look
+from nonlocal_tf.attention.attention_map import Cell, Look
 
 from ..data import Dataset, clips, video_clip
 from ..data.video_limits import Limits

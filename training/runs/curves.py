@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nonlocal_tf import pictures
+from nonlocal_tf.attention.plots import fonts
 
 from ..io import plots
 from ..io.plots import FONT_PX, TITLE_PX
@@ -200,7 +200,7 @@ def _has_legend(panel: Panel) -> bool:
 
 def _legend_columns(panel: Panel) -> int:
     """Number of names that fit beside each other."""
-    names = [pictures.text_width(c.name, FONT_PX) for c in panel.curves]
+    names = [fonts.text_width(c.name, FONT_PX) for c in panel.curves]
     widest = LEGEND_LINE_PX + NAME_GAP_PX + max(names) + COLUMN_GAP_PX
     return int(np.clip((ROOM_PX + COLUMN_GAP_PX) // widest, 1, len(names)))
 
@@ -217,7 +217,7 @@ def _draw_title(axes, panel: Panel, lines) -> None:
 
     The title is that of the legend, so that matplotlib puts both in place.
     """
-    title = pictures.shortened(_title(panel), ROOM_PX, TITLE_PX)
+    title = fonts.shortened(_title(panel), ROOM_PX, TITLE_PX)
     if not _has_legend(panel):
         plots.set_text(axes.set_title("title"), title)
         return
@@ -236,7 +236,7 @@ def _draw_title(axes, panel: Panel, lines) -> None:
         columnspacing=COLUMN_GAP_PX / FONT_PX,
     )
     room = ROOM_PX - LEGEND_LINE_PX - NAME_GAP_PX
-    names = [pictures.shortened(c.name, room, FONT_PX) for c in panel.curves]
+    names = [fonts.shortened(c.name, room, FONT_PX) for c in panel.curves]
     artists = [legend.get_title(), *legend.get_texts()]
     for artist, text in zip(artists, [title, *names], strict=True):
         plots.set_text(artist, text)

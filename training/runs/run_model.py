@@ -10,7 +10,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from nonlocal_tf import models, weights
+from nonlocal_tf import models
+from nonlocal_tf.checkpoints.load import load_weights
+from nonlocal_tf.checkpoints.load_report import Report
 
 from ..data import Dataset, dataset_of
 from ..data.datasets import DatasetInfo
@@ -142,7 +144,7 @@ def start_from_weights(
         )
         return f"{report}\n{note}", sources
     with weight_errors.shown("model.weights", remedy):
-        report = weights.load_weights(model, config.weights, new_head)
+        report = load_weights(model, config.weights, new_head)
     return f"{report}\n{note}", [Origin(path.name, report.format)]
 
 
@@ -151,7 +153,7 @@ def _start_from_run(
     run: RunFolder,
     new_head: bool,
     remedy: Callable[[str], str],
-) -> tuple[weights.Report, list[Origin] | None]:
+) -> tuple[Report, list[Origin] | None]:
     """Fills a new model from a trained one, through a file of its weights.
 
     That is the one way in which normalisations become affine, blocks are left
@@ -162,7 +164,7 @@ def _start_from_run(
         path = f"{folder}/{trained.name}.keras"
         trained.save(path)
         with weight_errors.shown("model.weights", remedy, path, str(run.path)):
-            report = weights.load_weights(model, path, new_head)
+            report = load_weights(model, path, new_head)
     report = dataclasses.replace(report, path=str(run.path))
     return report, run.read_origins()
 

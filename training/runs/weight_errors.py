@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import nonlocal_tf as nl
-from nonlocal_tf.weights.errors import MisfitError
+from nonlocal_tf.checkpoints.errors import MisfitError
 
 from ..io.user_error import UserError
 
@@ -87,5 +87,5 @@ def of_conversion(network: str) -> str:
     """Advice on a file whose network does not show."""
     return (
         "Other networks are converted in Python alone, by nl.load_weights and "
-        "nl.weights.save_weights."
+        "nl.checkpoints.save_weights."
     )

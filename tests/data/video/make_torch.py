@@ -17,7 +17,7 @@ def numbers(*shape):
 
 
 def saved() -> dict:
-    """What tests expect: tests/weights/test_pytorch.py."""
+    """What tests expect: tests/checkpoints/readers/test_pytorch.py."""
     base = torch.tensor(numbers(4, 3))
     layer = torch.nn.Conv3d(2, 3, (1, 3, 3))
     layer.load_state_dict(

@@ -8,7 +8,7 @@ import pytest
 import nonlocal_tf as nl
 from nonlocal_tf.models import specs
 from tests import harness
-from tests.weights import files
+from tests.checkpoints import checkpoint_files
 from training.benchmarks import keras_networks, networks
 
 CLIP = (4, 64, 64, 3)
@@ -61,10 +61,10 @@ def test_the_torch_network_gives_other_peoples_logits(
     torch = pytest.importorskip("torch")
     from training.benchmarks.torch_networks import ResNet
 
-    with np.load(files.DATA / f"{stored}.npz") as data:
+    with np.load(checkpoint_files.DATA / f"{stored}.npz") as data:
         source, seed = stored.split("_")[0], 7 if "slow" in stored else 11
-        arrays = files.weights_of(data["names"], data["shapes"])
-        x, logits = files.clip(data["input"], seed), data["logits"]
+        arrays = checkpoint_files.weights_of(data["names"], data["shapes"])
+        x, logits = checkpoint_files.clip(data["input"], seed), data["logits"]
     places = specs.PLACES[5, 50] if "_nl5" in name else {}
     spec = specs.resnet_spec("i3d", 50, places)
     network = ResNet(
@@ -74,7 +74,7 @@ def test_the_torch_network_gives_other_peoples_logits(
     )
     # Their weights by way of our model: its paths are those of the modules.
     model, _ = nl.from_checkpoint(
-        files.write(tmp_path / "a", source, arrays), sampling="32x2"
+        checkpoint_files.write(tmp_path / "a", source, arrays), sampling="32x2"
     )
     state = network.state_dict()
     roles = {"kernel": "weight", "gamma": "weight", "beta": "bias"}
@@ -94,7 +94,7 @@ def test_the_torch_network_gives_other_peoples_logits(
     network.eval()
     with torch.inference_mode():
         y = network(torch.tensor(x.transpose(0, 4, 1, 2, 3).copy()))
-    assert files.relative(y, logits) < 1e-3
+    assert checkpoint_files.relative(y, logits) < 1e-3
 
 
 @pytest.mark.full

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf.detection import Detections
-from tests.pictures import lettering
+from tests.attention.plots import rendered_text
 from training.coco import drawing
 from training.coco.annotations import Category
 
@@ -80,9 +80,9 @@ def test_names_are_not_cut_or_over_another(size, monkeypatch):
     labels = rng.integers(1, 5, 40)
     detections = Detections(boxes, labels, np.linspace(1, 0.6, 40))
     image = np.zeros((*size, 3), "uint8")
-    with lettering.recorded(monkeypatch) as texts:
+    with rendered_text.recorded(monkeypatch) as texts:
         drawing.png(image, detections, categories, 0.5)
-    lettering.check(texts)
+    rendered_text.check(texts)
     assert texts or size == (9, 9)
     assert not any("very long name one" in text for *_, text in texts)
 

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.pictures import lettering
+from tests.attention.plots import rendered_text
 from training.coco.label_places import place_labels
 
 
@@ -33,7 +33,7 @@ def test_labels_are_inside_and_apart(seed, count, image):
         assert 0 <= left and right <= image[0]
         assert 0 <= top and bottom <= image[1]
     for one, other in itertools.combinations(placed, 2):
-        assert not lettering.overlap(one, other)
+        assert not rendered_text.overlap(one, other)
 
 
 def test_a_label_alone_is_above_its_box():

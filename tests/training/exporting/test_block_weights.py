@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import nonlocal_tf as nl
-from nonlocal_tf import visualize
+from nonlocal_tf.attention import block_attention
 from tests.harness import normal
 from training.exporting import block_weights
 
@@ -68,7 +68,7 @@ def test_the_cell_is_the_nearest_at_every_size(size):
         tf.constant([""] * len(queries)),
         tf.constant(queries, tf.int32),
     )
-    affinities = visualize.Affinities(model, clips[0])
+    affinities = block_attention.Affinities(model, clips[0])
     expected = [
         [
             axis.cell_at(q + 0.5)

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from nonlocal_tf.pictures import fonts
+from nonlocal_tf.attention.plots import fonts
 from training.io import plots
 from training.io.user_error import UserError
 
@@ -77,7 +77,7 @@ def test_a_missing_package_names_the_extra(package, require, monkeypatch):
 
 def test_a_font_of_the_system_sets_what_dejavu_lacks(monkeypatch):
     path = f"{matplotlib.get_data_path()}/fonts/ttf/STIXGeneral.ttf"
-    monkeypatch.setattr(plots.pictures, "typeset", lambda text: (path, text))
+    monkeypatch.setattr(plots.fonts, "typeset", lambda text: (path, text))
     figure = plots.figure(200, 50)
     artist = figure.text(0.1, 0.2, "")
     plots.set_text(artist, "\u1d81")  # DejaVu lacks it

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nonlocal_tf.look import Look
+from nonlocal_tf.attention.attention_map import Look
 from tests.training.data import films
 from training.io.user_error import UserError
 from training.prediction import seen

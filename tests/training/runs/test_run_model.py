@@ -9,10 +9,10 @@ import pytest
 import nonlocal_tf as nl
 from nonlocal_tf import models
 from nonlocal_tf.models import specs, video
+from tests.checkpoints import checkpoint_files
+from tests.checkpoints import small_resnets as models_of_weights
 from tests.training import view_runs
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
-from tests.weights import files
-from tests.weights import models as models_of_weights
 from training.data import dataset_of
 from training.io.user_error import UserError
 from training.recipes import RECIPES, get_recipe
@@ -126,7 +126,7 @@ def test_an_error_of_a_file_says_what_its_user_can_do(
     tmp_path,
 ):
     arrays = models_of_weights.arrays_of("c2d_r50")
-    path = files.write(tmp_path / "other.pkl", "caffe2", arrays)
+    path = checkpoint_files.write(tmp_path / "other.pkl", "caffe2", arrays)
     recipe, model = long_clips(shallow, short_clips, "kinetics", path)
     with pytest.raises(UserError) as caught:
         run_model.start_from_weights(model, recipe)

@@ -1,0 +1,1 @@
+"""Attention maps of non-local blocks, their pixels, and plots of them."""

@@ -1,0 +1,1 @@
+"""Plots of attention maps: Pillow and matplotlib's fonts (extra `viz`)."""

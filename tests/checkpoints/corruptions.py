@@ -1,0 +1,186 @@
+"""Small good checkpoints of every format, and damaged copies of them."""
+
+import io
+import pathlib
+import pickle
+import random
+import struct
+import tempfile
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+
+from nonlocal_tf.checkpoints.readers import pytorch
+
+ARRAYS = {
+    "conv1_w": np.arange(24, dtype="float32").reshape(2, 3, 4),
+    "res2_0_branch2a_w": np.ones((3, 2), "float32"),
+    "pred_b": np.zeros(5, "float64"),
+    "lr": np.float32(0.5),
+}
+TENSORS = {
+    "conv1.weight": np.arange(24, dtype="float32").reshape(2, 3, 4),
+    "layer1.0.conv1.weight": np.ones((3, 2), "float32"),
+    "fc.bias": np.zeros(5, "float32"),
+}
+LAYERS = ("conv1", "res2_block0_conv1", "logits")
+# Sizes, counts and offsets that readers stumble over.
+NUMBERS = (
+    *(0, 1, 0x7F, 0x80, 0xFF, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1),
+    *(2**40, 2**63 - 1, 2**64 - 1),
+)
+PICKLED = b"()}]Nt\x85\x86\x87\x94\x81R.bQeuaslsdh\x8c\x8a\x8e\x93\x91\x8f0"
+
+
+def good_files() -> dict[str, bytes]:
+    """Contents by names, which end as files of the format do."""
+    files = {
+        f"protocol{protocol}.pkl": pickle.dumps({"blobs": ARRAYS}, protocol)
+        for protocol in range(6)
+    }
+    files["archive.pth"] = _torch({"state_dict": TENSORS, "epoch": 3})
+    files["averaged.pth"] = _torch(
+        {"model": TENSORS, "model_ema": {"n_averaged": 3, **TENSORS}}
+    )
+    files["legacy.pth"] = _legacy()
+    files["keras3.weights.h5"] = _hdf5(_write_keras3)
+    files["keras2.h5"] = _hdf5(_write_keras2)
+    files["compressed.weights.h5"] = _hdf5(_write_compressed)
+    files["model.keras"] = _keras()
+    files["variables.npz"] = _npz()
+    return files
+
+
+def mutated(name: str, content: bytes, rng: random.Random) -> bytes:
+    """A damaged copy; the parts of archives get sums that are right again."""
+    if zipfile.is_zipfile(io.BytesIO(content)) and rng.random() < 0.8:
+        return _mutated_archive(content, rng)
+    return _mutated_bytes(content, rng, is_pickle=name.endswith(".pkl"))
+
+
+def _mutated_archive(content: bytes, rng: random.Random) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = [(n, archive.read(n)) for n in archive.namelist()]
+    chosen = rng.randrange(len(parts))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for index, (name, part) in enumerate(parts):
+            if index == chosen:
+                part = _mutated_bytes(part, rng, name.endswith(".pkl"))
+            archive.writestr(name, part)
+    return out.getvalue()
+
+
+def _mutated_bytes(
+    content: bytes, rng: random.Random, is_pickle: bool = False
+) -> bytes:
+    data = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 4, 16))):
+        at = rng.randrange(len(data) + 1)
+        length = rng.choice((1, 2, 4, 8, 32))
+        kind = rng.randrange(6)
+        if kind == 0 and data:
+            data[at % len(data)] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            number = rng.choice(NUMBERS)
+            width = rng.choice((1, 2, 4, 8))
+            order = rng.choice(("little", "big"))
+            number %= 2 ** (8 * width)
+            data[at : at + width] = number.to_bytes(width, order)
+        elif kind == 2:
+            del data[at : at + length]
+        elif kind == 3:
+            other = rng.randrange(len(data) + 1)
+            data[at:at] = data[other : other + length] * rng.choice((1, 1, 300))
+        elif kind == 4:
+            data[at : at + length] = rng.randbytes(length)
+        elif is_pickle:
+            operations = rng.choices(PICKLED, k=length)
+            data[at:at] = bytes(operations) * rng.choice((1, 1, 1000))
+        else:
+            del data[at:]
+    return bytes(data)
+
+
+def _torch(saved) -> bytes:
+    out = io.BytesIO()
+    pytorch.write(out, saved)
+    return out.getvalue()
+
+
+def _text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def _legacy() -> bytes:
+    """As torch.save wrote before 1.6, with numbers behind the pickles."""
+    heads = (pytorch.LEGACY_MAGIC, 1001, {"little_endian": True})
+    content = b"".join(pickle.dumps(one, protocol=2) for one in heads)
+    saved, numbers = b"\x80\x02}(", b""
+    for key, (name, array) in enumerate(TENSORS.items()):
+        strides = [stride // array.itemsize for stride in array.strides]
+        saved += _text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(("
+        saved += _text("storage") + b"ctorch\nFloatStorage\n" + _text(str(key))
+        saved += _text("cpu") + b"K" + bytes([array.size]) + b"NtQK\0"
+        for numbers_of in (array.shape, strides):
+            saved += b"(" + b"".join(b"K" + bytes([n]) for n in numbers_of)
+            saved += b"t"
+        saved += b"\x89NtR"
+        numbers += struct.pack("<q", array.size) + array.tobytes()
+    keys = pickle.dumps([str(key) for key in range(len(TENSORS))], protocol=2)
+    return content + saved + b"u." + keys + numbers
+
+
+def _hdf5(write) -> bytes:
+    out = io.BytesIO()
+    with h5py.File(out, "w") as file:
+        write(file)
+    return out.getvalue()
+
+
+def _write_keras3(file) -> None:
+    for name in LAYERS:
+        group = file.create_group(f"layers/{name}/vars")
+        group.attrs["name"] = name
+        group["0"], group["1"] = np.ones((2, 3), "f4"), np.zeros(3, "f4")
+
+
+def _write_compressed(file) -> None:
+    options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+    for name in LAYERS:
+        group = file.create_group(f"layers/{name}/vars")
+        group.attrs["name"] = name
+        data = np.arange(35, dtype="f4").reshape(5, 7)
+        group.create_dataset("0", data=data, chunks=(3, 2), **options)
+
+
+def _write_keras2(file) -> None:
+    file.attrs["layer_names"] = list(LAYERS)
+    for name in LAYERS:
+        group = file.create_group(name)
+        group.attrs["weight_names"] = [f"{name}/kernel:0", f"{name}/bias:0"]
+        group[f"{name}/kernel:0"] = np.ones((2, 3), "f4")
+        group[f"{name}/bias:0"] = np.zeros(3, "f4")
+
+
+def _keras() -> bytes:
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(2, name="logits")]
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "model.keras")
+        model.save(path)
+        return path.read_bytes()
+
+
+def _npz() -> bytes:
+    out = io.BytesIO()
+    np.savez(
+        out,
+        variable_00000=np.ones((2, 3), "float32"),
+        variable_00001=np.zeros(5, "int64"),
+        average_00000=np.ones((2, 3), "float32"),
+    )
+    return out.getvalue()

@@ -1,0 +1,81 @@
+"""Files that have to be unpacked or converted first are named as such."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import pickle
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+
+from nonlocal_tf.checkpoints import CheckpointError
+from nonlocal_tf.checkpoints.read import read
+
+PICKLE = pickle.dumps({"blobs": {"conv1_w": np.zeros(3, "f4")}})
+
+
+def tar():
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        entry = tarfile.TarInfo("weights.pkl")
+        entry.size = len(PICKLE)
+        archive.addfile(entry, io.BytesIO(PICKLE))
+    return out.getvalue()
+
+
+def zipped():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("inside/weights.pkl", PICKLE)
+    return out.getvalue()
+
+
+def safetensors():
+    header = {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(4)
+
+
+def npy():
+    out = io.BytesIO()
+    np.save(out, np.zeros(3))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(PICKLE), "gzip.*Unpack it"),
+        (bz2.compress(PICKLE), "bzip2.*Unpack it"),
+        (lzma.compress(PICKLE), "xz.*Unpack it"),
+        (tar(), "tar archive.*Unpack it"),
+        (zipped(), r"zip archive.*Unpack it.*inside/weights\.pkl"),
+        (safetensors(), r"safetensors.*torch\.save"),
+        (npy(), "one array of NumPy"),
+        (b"\x1c\0\0\0TFL3" + bytes(20), "LiteRT"),
+        (b"\x04\x22\x4d\x18" + bytes(20), "LZ4.*Unpack it"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\x02", "ONNX.*Give the ch"),
+        (b"\x08\x0a:\x80\x01" + bytes(20), "ONNX.*Give the checkpoint"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "an image.*PNG.*Expected"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(9), "an image.*JPEG"),
+    ],
+)
+def test_a_file_of_another_type_is_named(content, message, tmp_path):
+    path = tmp_path / "file.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"file.pth: .*{message}"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["fifo", "/dev/zero"])
+def test_a_fifo_or_device_is_no_file(name, tmp_path):
+    path = tmp_path / name
+    if name == "fifo":
+        os.mkfifo(path)
+    with pytest.raises(CheckpointError, match="FIFO, a socket or a device"):
+        read(path)

@@ -1,0 +1,77 @@
+"""Names against the tables of their sources."""
+
+import pytest
+
+from nonlocal_tf.checkpoints.formats import FORMATS, Weight, weight_of
+from nonlocal_tf.checkpoints.write import to_arrays
+from tests.checkpoints.checkpoint_files import DATA
+from tests.models.tiny import tiny, without_weights
+
+COLUMNS = {"caffe2": 0, "slowfast": 2, "mmaction2": 3}
+
+
+def table(depth):
+    lines = (DATA / f"names_r{depth}.tsv").read_text("utf-8").splitlines()
+    return [line.split("\t") for line in lines[1:]]
+
+
+@pytest.mark.parametrize("depth", [50, 101])
+@pytest.mark.parametrize("form", COLUMNS)
+def test_every_weight_has_the_name_of_its_source(form, depth):
+    with without_weights():
+        model = tiny(f"i3d_nl5_r{depth}")
+        paths = [weight.path for weight in model.weights]
+    expected = {row[COLUMNS[form]] for row in table(depth)}
+    expected = {name for name in expected if not name.startswith("(")}
+    found = set()
+    for path in paths:
+        names = FORMATS[form].names(weight_of(path))
+        found |= {name for name in names if name in expected}
+        is_bias = form == "mmaction2" and path.endswith("out/bias")
+        assert is_bias or set(names) & expected, path
+    assert found == expected
+
+
+def test_kernels_have_the_shapes_of_their_source():
+    from nonlocal_tf import create_model
+
+    model = create_model("i3d_nl5_r50", sampling="8x8")
+    arrays = to_arrays(model, "caffe2")
+    for name, shape, *_ in table(50):
+        assert arrays[name].shape == tuple(map(int, shape.split("x"))), name
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("conv1/kernel", Weight("stem")),
+        ("conv1_bn/gamma", Weight("stem", is_norm=True, role="gamma")),
+        ("conv1_affine/beta", Weight("stem", is_norm=True, role="beta")),
+        ("res4_block12_conv2/kernel", Weight("conv2", 4, 12)),
+        (
+            "res2_block0_shortcut_bn/moving_mean",
+            Weight("shortcut", 2, 0, is_norm=True, role="moving_mean"),
+        ),
+        (
+            "res3_block1_nonlocal/theta/bias",
+            Weight("nonlocal", 3, 1, "theta", role="bias"),
+        ),
+        (
+            "res3_block1_nonlocal/bn/beta",
+            Weight("nonlocal", 3, 1, "bn", True, "beta"),
+        ),
+        ("logits/bias", Weight("logits", role="bias")),
+    ],
+)
+def test_a_path_says_which_weight_it_is(path, expected):
+    assert weight_of(path) == expected
+
+
+@pytest.mark.parametrize("path", ["stage1_conv1/kernel", "dense/kernel", "x"])
+def test_other_paths_are_of_other_networks(path):
+    assert weight_of(path) is None
+
+
+def test_keras_called_its_classifier_by_two_names():
+    names = FORMATS["keras_resnet"].names(Weight("logits"))
+    assert names == ("predictions/kernel", "probs/kernel")

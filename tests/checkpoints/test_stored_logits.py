@@ -1,0 +1,105 @@
+"""Networks of everyone's files give the logits that everyone's code gave.
+
+tests/data/video/README.md says where the numbers are from. Differences are in
+shares of the logits' deviation; fifty layers of float32 make 2e-6 to 4e-6, and
+another pairwise function 7e-3.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+import nonlocal_tf as nl
+from tests.checkpoints import checkpoint_files
+
+BOUND = 2e-5
+STORED = {
+    "slowfast_I3D_NLN_8x8_R50": ("slowfast", 7, {}),
+    "caffe2_i3d_nl5_r50_8x8_256": (
+        "caffe2",
+        11,
+        {"sampling": "8x8", "clip_shape": (8, 256, 256, 3)},
+    ),
+    "caffe2_i3d_r50_32x2": ("caffe2", 11, {}),
+    "mmaction2_i3d_nl5_r50_dot_product": (
+        "mmaction2",
+        13,
+        {"pairwise": "dot_product"},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STORED)
+def test_logits_of_other_peoples_code(name, tmp_path):
+    source, seed, options = STORED[name]
+    with np.load(checkpoint_files.DATA / f"{name}.npz") as stored:
+        arrays = checkpoint_files.weights_of(stored["names"], stored["shapes"])
+        shape, logits = stored["input"], stored["logits"]
+        probabilities = stored.get("probs")
+    path = checkpoint_files.write(tmp_path / "weights", source, arrays)
+    model, report = nl.from_checkpoint(path, **options)
+    assert report.format == source
+    assert not report.kept + report.unused
+    y = np.asarray(model(checkpoint_files.clip(shape, seed), training=False))
+    assert checkpoint_files.relative(y, logits) < BOUND
+    if probabilities is not None:
+        exp = np.exp(y.reshape(-1, 400).astype("float64"))
+        mean = (exp / exp.sum(-1, keepdims=True)).mean(0)
+        np.testing.assert_allclose(mean, probabilities[0], rtol=1e-4)
+
+
+with np.load(checkpoint_files.DATA / "tiny.npz") as _stored:
+    TINY = {name: _stored[name] for name in _stored.files}
+CASES = json.loads(str(TINY["cases"]))
+
+
+def load_tiny(name, path, **options):
+    """The model of a tiny case, from a file of its source."""
+    case = CASES[name]
+    arrays = checkpoint_files.weights_of(
+        TINY[f"{name}/names"], TINY[f"{name}/shapes"]
+    )
+    checkpoint_files.write(path, case["source"], arrays)
+    if case["pairwise"] == "dot_product":  # the only one that does not show
+        options["pairwise"] = "dot_product"
+    return nl.from_checkpoint(
+        path,
+        sampling=case["sampling"],
+        clip_shape=case["clip"][1:],
+        crop_px=64,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_logits_of_other_combinations(name, tmp_path):
+    case = CASES[name]
+    model, report = load_tiny(name, tmp_path / "weights")
+    assert not report.kept + report.unused
+    y = model(checkpoint_files.clip(case["clip"], 5), training=False)
+    assert checkpoint_files.relative(y, TINY[f"{name}/logits"]) < BOUND
+    depth, blocks = case["depth"], "_nl5" if case["blocks"] else ""
+    assert model.name == f"{case['backbone']}{blocks}_r{depth}"
+
+
+def test_another_function_shows(tmp_path):
+    name = "slowfast dot product"
+    case = CASES[name]
+    arrays = checkpoint_files.weights_of(
+        TINY[f"{name}/names"], TINY[f"{name}/shapes"]
+    )
+    path = checkpoint_files.write(tmp_path / "weights", "slowfast", arrays)
+    model, _ = nl.from_checkpoint(path, clip_shape=case["clip"][1:], crop_px=64)
+    y = model(checkpoint_files.clip(case["clip"], 5), training=False)
+    assert checkpoint_files.relative(y, TINY[f"{name}/logits"]) > 100 * BOUND
+
+
+def test_probabilities_can_be_asked_for(tmp_path):
+    name = "caffe2 i3d nl5 r50, larger"
+    model, _ = load_tiny(name, tmp_path / "weights", outputs="probabilities")
+    y = model(checkpoint_files.clip(CASES[name]["clip"], 5), training=False)
+    exp = np.exp(TINY[f"{name}/logits"].astype("float64"))
+    expected = (exp / exp.sum(-1, keepdims=True)).mean((1, 2, 3))
+    np.testing.assert_allclose(np.asarray(y), expected, rtol=1e-4)
