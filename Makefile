@@ -3,21 +3,20 @@ PYTHON ?= python3
 IO_PYTHON ?= $(PYTHON)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# compat: else a script beside a clone called nonlocal_tf imports the clone.
-EDITABLE := --config-settings editable_mode=compat --editable
 
 IO := .venv-tfio/bin/python
 # Without LLVM's optimisations programs compile in two thirds of the time.
 ON_JAX := KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0
 
-.PHONY: help train test test-slow test-full test-io test-io-all test-beam \
-	mutants lint format
+.PHONY: help train test test-slow test-full test-wheel test-io test-io-all \
+	test-beam mutants lint format
 
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
 	@echo "make test       the tests, on TensorFlow and on JAX"
 	@echo "make test-slow  full runs and large networks: what takes minutes"
 	@echo "make test-full  more of the same, for which CI has no time"
+	@echo "make test-wheel the built wheel, in an environment of its own"
 	@echo "make test-io    s3:// and http://, in tensorflow-io's environment"
 	@echo "make test-io-all    all the tests on TensorFlow there"
 	@echo "make test-beam  making shards by Apache Beam, in .venv-beam"
@@ -26,7 +25,7 @@ help:
 	@echo "make format     let ruff format the code"
 
 train: .venv/.train
-	$(BIN)/python -m training.train --recipe digits_nl \
+	$(BIN)/nonlocal-tf train --recipe digits_nl \
 		--workdir runs/digits_nl --export savedmodels/digits_nl
 
 test: .venv/.dev
@@ -43,9 +42,12 @@ test-full: .venv/.dev
 	$(ON_JAX) $(BIN)/python -m pytest -n 2 --dist loadfile -m full \
 		tests/ops tests/models
 
+test-wheel: .venv/.dev .venv-wheel/.wheel
+	$(BIN)/python -m pytest tests/wheel
+
 # The first line, because the tests skip where it does not load.
 test-io: .venv-tfio/.io
-	$(IO) -c 'from training import remote; remote.require("http://x/")'
+	$(IO) -c 'from training.io import remote; remote.require("http://x/")'
 	$(IO) -m pytest -n 2 --dist loadfile tests/io
 
 test-io-all: .venv-tfio/.io
@@ -74,11 +76,11 @@ format: .venv/.dev
 	@touch $@
 
 .venv/.train: setup.cfg .venv/.made
-	$(PIP) $(EDITABLE) '.[digits,viz]'
+	$(PIP) --editable '.[digits,viz]'
 	@touch $@
 
 .venv/.dev: setup.cfg .venv/.made
-	$(PIP) $(EDITABLE) '.[test,dev]'
+	$(PIP) --editable '.[test,dev]'
 	@touch $@
 
 .venv-tfio/.io: setup.cfg constraints-tfio.txt
@@ -88,12 +90,22 @@ format: .venv/.dev
 		"make IO_PYTHON=/path/to/python3.11"; exit 1; }
 	$(IO_PYTHON) -m venv .venv-tfio
 	$(IO) -m pip install --quiet --disable-pip-version-check \
-		-c constraints-tfio.txt $(EDITABLE) '.[io,test,io-test]'
+		-c constraints-tfio.txt --editable '.[io,test,io-test]'
 	@touch $@
+
+# Built anew each time: the code may have changed since.
+.PHONY: .venv-wheel/.wheel
+.venv-wheel/.wheel: .venv/.made
+	rm -rf .venv-wheel dist build
+	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir .venv-wheel/dist .
+	.venv/bin/python -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet \
+		--disable-pip-version-check \
+		"$$(echo .venv-wheel/dist/*.whl)[digits,video,viz]"
 
 # Of its own, because Beam holds protobuf back.
 .venv-beam/.beam: setup.cfg .venv/.made
 	.venv/bin/python -m venv .venv-beam
 	.venv-beam/bin/python -m pip install --quiet \
-		--disable-pip-version-check $(EDITABLE) '.[beam,test]'
+		--disable-pip-version-check --editable '.[beam,test]'
 	@touch $@

@@ -1,6 +1,6 @@
-"""A page on this machine that shows what a SavedModel makes of your videos.
+"""Open a local web page that shows predictions and attention maps.
 
-    python -m training.app --model savedmodels/videos
+    nonlocal-tf app --model savedmodels/videos
 
 Drop a video to see its classes, overall and along its seconds; click a point
 of a frame to see where the network looks from there. Nothing leaves the
@@ -20,11 +20,11 @@ from .page import app_upload
 from .page.app_server import Server
 from .page.app_session import Session
 
-EXAMPLE = "python -m training.app --model savedmodels/digits_nl"
+EXAMPLE = "nonlocal-tf app --model savedmodels/digits_nl"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.app`."""
+    """Command line of `nonlocal-tf app`."""
     options, given = _parse(arguments)
     if not given:
         marker = "[0-9]*/saved_model.pb"
@@ -62,7 +62,7 @@ def serve(model: str, port: int, max_mb: float) -> Server:
 
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
-        "training.app",
+        "app",
         "A page on this machine: drop a video, see its classes and its "
         "timeline, and\nclick to see where the network looks. Without "
         "arguments: lists the SavedModels.",

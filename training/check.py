@@ -1,4 +1,4 @@
-"""Reads a data set of videos through and says what is in it.
+"""Validate a data set of videos and print statistics.
 
 Counts, lengths, sizes and classes are printed; videos that cannot be read are
 listed with their reasons in bad_videos.csv, and contact_sheet.png shows the
@@ -26,7 +26,7 @@ from .io.user_error import UserError
 from .recipes import overrides
 from .recipes.schema import DataConfig, SamplingConfig
 
-EXAMPLE = "python -m training.check --dataset folder --set data.root=videos"
+EXAMPLE = "nonlocal-tf check --dataset folder --set data.root=videos"
 PICTURE = "contact_sheet.png"
 COLUMNS, ROWS = 6, 4
 TILE_PX = 128
@@ -41,8 +41,8 @@ class CheckConfig:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.check`."""
-    parser = cli.parser("training.check", (__doc__ or "").strip(), EXAMPLE)
+    """Command line of `nonlocal-tf check`."""
+    parser = cli.parser("check", (__doc__ or "").strip(), EXAMPLE)
     command.add_arguments(parser)
     parser.add_argument(
         "--out",

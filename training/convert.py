@@ -1,4 +1,4 @@
-"""Checkpoints from one format to another, and back again."""
+"""Convert checkpoints between formats."""
 
 import argparse
 import dataclasses
@@ -18,7 +18,7 @@ from .io.user_error import UserError
 from .runs import weight_errors
 
 EXAMPLE = (
-    "python -m training.convert i3d_nonlocal_8x8.pkl i3d.pyth --to slowfast "
+    "nonlocal-tf convert i3d_nonlocal_8x8.pkl i3d.pyth --to slowfast "
     "--sampling 8x8"
 )
 FORMATS = {
@@ -30,9 +30,9 @@ FORMATS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.convert`."""
+    """Command line of `nonlocal-tf convert`."""
     parser = cli.parser(
-        "training.convert",
+        "convert",
         "Reads a checkpoint of any known format, runs none of its code, and "
         "writes it in\nanother. Without arguments: lists the formats.",
         EXAMPLE,

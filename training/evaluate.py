@@ -1,4 +1,4 @@
-"""Scores a trained run on the examples of a split.
+"""Evaluate a trained run on a split.
 
 Of each video it looks at one clip in the middle, or at views: clips along the
 video times crops of each, as the authors' code does, or times whole frames, as
@@ -42,7 +42,7 @@ from .recipes.schema import Recipe, SamplingConfig, ViewsConfig
 from .runs import run_model
 from .runs.run_folder import RunFolder
 
-EXAMPLE = "python -m training.evaluate --workdir runs/digits_nl"
+EXAMPLE = "nonlocal-tf evaluate --workdir runs/digits_nl"
 BATCH = 8
 SHOWN = 3
 
@@ -90,7 +90,7 @@ class Scores:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.evaluate`."""
+    """Command line of `nonlocal-tf evaluate`."""
     options, given = _parse(arguments)
     if not given:
         print(cli.overview_of_runs(EXAMPLE))
@@ -286,7 +286,7 @@ def _print_bad(scored: VideoScores, folder: Path) -> None:
 
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
-        "training.evaluate",
+        "evaluate",
         "Scores the latest checkpoint of a run. Without arguments: lists the "
         "runs.",
         EXAMPLE,

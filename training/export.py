@@ -1,4 +1,4 @@
-"""Writes a trained run as a SavedModel that needs none of our code.
+"""Export a trained run as a SavedModel.
 
 A SavedModel takes raw pixels or encoded frames; preprocessing is inside. Each
 export is a numbered version in a directory, as TensorFlow Serving expects it.
@@ -26,16 +26,15 @@ from .runs import provenance, run_model
 from .runs.run_folder import RunFolder
 
 EXAMPLE = (
-    "python -m training.export --workdir runs/digits_nl "
-    "--out savedmodels/digits_nl"
+    "nonlocal-tf export --workdir runs/digits_nl --out savedmodels/digits_nl"
 )
 SOURCE = "source.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.export`."""
+    """Command line of `nonlocal-tf export`."""
     parser = cli.parser(
-        "training.export",
+        "export",
         "Writes the latest checkpoint of a run as the next version of a "
         "SavedModel.\nWithout arguments: lists the runs.",
         EXAMPLE,
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     path = export_run(run, out, options.quantize)
     print(
-        f"SavedModel: {path}\nServe it: python -m training.serve_config "
+        f"SavedModel: {path}\nServe it: nonlocal-tf serve_config "
         f"--model {quoting.shell(path.parent)}"
     )
 

@@ -1,4 +1,4 @@
-"""What networks there are, and the architecture table of any of them."""
+"""List the networks, or print the architecture of one."""
 
 import sys
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from .io.user_error import UserError
 FRAME_ORDER = """\
 C2D networks see each frame alone: with non-local blocks or without, frames in
 another order have the same scores. I3D networks see motion and order."""
-EXAMPLE = "python -m training.models --summary i3d_nl5_r50 --sampling 32x2"
+EXAMPLE = "nonlocal-tf models --summary i3d_nl5_r50 --sampling 32x2"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.models`."""
+    """Command line of `nonlocal-tf models`."""
     parser = cli.parser(
-        "training.models",
+        "models",
         "Lists the registered networks, or prints the table of one as the "
         "paper does:\nkernels, outputs, parameters and multiply-adds of each "
         "stage.",

@@ -1,4 +1,4 @@
-"""Names the classes of videos, with an exported SavedModel or a trained run."""
+"""Predict the classes of videos with a SavedModel or a run."""
 
 import argparse
 import dataclasses
@@ -30,7 +30,7 @@ SHOWN_STRETCHES = 40
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.predict`."""
+    """Command line of `nonlocal-tf predict`."""
     options, given = predict_options.parse(arguments)
     if not given:
         marker = "[0-9]*/saved_model.pb"

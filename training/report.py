@@ -1,4 +1,4 @@
-"""Writes the report of a run, from what is in its folder.
+"""Write the report of a run.
 
 report.md has what came out beside what was expected, what was trained and how
 to repeat it, where the time went, and what it ran on; curves.png has the
@@ -17,7 +17,7 @@ from .recipes.schema import Recipe
 from .runs import curves, report_sections, report_tests
 from .runs.run_folder import RunFolder
 
-EXAMPLE = "python -m training.report --workdir runs/digits_nl"
+EXAMPLE = "nonlocal-tf report --workdir runs/digits_nl"
 REPORT, CURVES = "report.md", "curves.png"
 NOT_METRICS = ("epoch", "step", "learning_rate")
 VALIDATION = "val_"
@@ -27,8 +27,8 @@ Row = dict[str, float | None]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.report`."""
-    parser = cli.parser("training.report", (__doc__ or "").strip(), EXAMPLE)
+    """Command line of `nonlocal-tf report`."""
+    parser = cli.parser("report", (__doc__ or "").strip(), EXAMPLE)
     parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
     options, given = cli.parse(parser, arguments)
     if not given:

@@ -1,4 +1,4 @@
-"""Writes what TensorFlow Serving needs to serve SavedModels of export."""
+"""Write the files that deploy SavedModels on TensorFlow Serving."""
 
 import os
 import pathlib
@@ -12,7 +12,7 @@ from .io import cli, outputs, quoting, remote
 from .io.url_path import UrlPath
 from .io.user_error import UserError
 
-EXAMPLE = "python -m training.serve_config --model savedmodels/digits_nl"
+EXAMPLE = "nonlocal-tf serve_config --model savedmodels/digits_nl"
 OUT = "savedmodels/serving"
 # What is neither special in a URL nor in the files that name models.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -20,9 +20,9 @@ PLAIN_PATH = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._/-]*")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.serve_config`."""
+    """Command line of `nonlocal-tf serve_config`."""
     parser = cli.parser(
-        "training.serve_config",
+        "serve_config",
         "Writes the configuration, image and manifests to serve models on\n"
         "TensorFlow Serving. Without arguments: lists the SavedModels.",
         EXAMPLE,
@@ -196,7 +196,7 @@ def _below(path: pathlib.Path, context: pathlib.Path) -> str:
 
 
 def _command(models: Sequence[str], out: str, batching: bool) -> str:
-    words = ["python", "-m", "training.serve_config"]
+    words = ["nonlocal-tf", "serve_config"]
     for model in models:
         words += ["--model", model.rstrip("/")]
     words += ["--out", out] if out.rstrip("/") != OUT else []

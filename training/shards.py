@@ -1,4 +1,4 @@
-"""Turns a data set of videos into shards of JPEG frames.
+"""Convert a data set of videos to TFRecord shards of JPEG frames.
 
 A clip with a large stride is then read in a half to a third of the time (with a
 small one in the same), and can be read from object stores and by a tf.data
@@ -28,14 +28,13 @@ from .io.user_error import UserError
 from .recipes import overrides
 
 EXAMPLE = (
-    "python -m training.shards --dataset folder --set data.root=videos "
-    "--out shards"
+    "nonlocal-tf shards --dataset folder --set data.root=videos --out shards"
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.shards`."""
-    parser = cli.parser("training.shards", (__doc__ or "").strip(), EXAMPLE)
+    """Command line of `nonlocal-tf shards`."""
+    parser = cli.parser("shards", (__doc__ or "").strip(), EXAMPLE)
     defaults = ShardsConfig()
     command.add_arguments(parser)
     parser.add_argument("--out", metavar="DIR", help="holds the shards")

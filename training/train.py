@@ -1,4 +1,4 @@
-"""Trains a recipe into a run folder; the same command resumes it."""
+"""Train a recipe into a run folder, or resume a run."""
 
 import argparse
 import contextlib
@@ -22,11 +22,11 @@ from .recipes.detection_schema import DetectionRecipe
 from .runs import overfitting, run_model, train_options
 from .runs.run_folder import RunFolder
 
-EXAMPLE = "python -m training.train --recipe digits_nl --workdir runs/digits_nl"
+EXAMPLE = "nonlocal-tf train --recipe digits_nl --workdir runs/digits_nl"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.train`."""
+    """Command line of `nonlocal-tf train`."""
     options, given = cli.parse(parser(), arguments)
     if options.list or not given:
         print(_catalogue())
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parser() -> argparse.ArgumentParser:
     """What the command takes."""
     made = cli.parser(
-        "training.train",
+        "train",
         "Trains a recipe. --workdir alone resumes a run that was stopped, and "
         "does nothing\nif it is done. Without arguments: lists the recipes.",
         EXAMPLE,
@@ -194,7 +194,7 @@ def _test(chosen: schema.Recipe, run: RunFolder, history: list[dict]) -> dict:
 def _catalogue() -> str:
     return (
         f"{catalogue.catalogue()}\n\nExample:\n  {EXAMPLE}\n\nAll options: "
-        "python -m training.train --help"
+        "nonlocal-tf train --help"
     )
 
 
@@ -233,7 +233,7 @@ def _summary(
     else:
         name = quoting.shell(f"savedmodels/{run.path.resolve().name}")
         commands.append(("export", "export", workdir, f"--out {name}"))
-    typed = [(title, train_options.module(*rest)) for title, *rest in commands]
+    typed = [(title, train_options.command(*rest)) for title, *rest in commands]
     return (
         f"\n{chosen.name}\n{tables.render(rows)}\n\nTry next\n"
         f"{tables.render(typed)}"

@@ -1,4 +1,4 @@
-"""Draws where positions of a clip look: as a PNG, or as a film of it."""
+"""Draw the attention maps of non-local blocks on a clip."""
 
 import argparse
 import io
@@ -22,8 +22,7 @@ from .runs import run_model
 from .runs.run_folder import RunFolder
 
 EXAMPLE = (
-    "python -m training.visualize --workdir runs/digits_nl --sample 0 "
-    "--out looks.png"
+    "nonlocal-tf visualize --workdir runs/digits_nl --sample 0 --out looks.png"
 )
 SUFFIXES = (".png", ".gif", ".mp4")
 STRONGEST = "strongest"
@@ -31,7 +30,7 @@ Query = tuple[int, int, int] | str
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.visualize`."""
+    """Command line of `nonlocal-tf visualize`."""
     options, given = _parse(arguments)
     if not given:
         print(cli.overview_of_runs(EXAMPLE))
@@ -177,7 +176,7 @@ def _seconds(text: str) -> float:
 
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
-        "training.visualize",
+        "visualize",
         "Draws what a non-local block of a trained run looks at, like figure 3 "
         "of the\npaper. Videos are drawn in whole frames, dark where the "
         "network does not see them.\nWithout arguments: lists the runs.",

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from unittest import mock
 
 from tests.documentation.snippets import FILLED_IN, ROOT
+from training.__main__ import COMMANDS
 from training.check import CheckConfig
 from training.exporting import serving_files
 from training.io.user_error import UserError
@@ -28,7 +29,7 @@ HAS_PARSER = re.compile(
     r"Parser\(|(cli|command)\.pars|predict_options|fuzzing\.main"
 )
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-MODULE = re.compile(r"(?:python3?|§) -m ([a-z][\w.]+)")
+MODULE = re.compile(r"(?:python3?|§) -m ([a-z][\w.]+)|nonlocal-tf ([a-z]\w+)")
 SETTING = re.compile(r"--set[= ]([\w.§]+)(=(?:'[^']*'|\"[^\"]*\"|\S*))?")
 
 
@@ -100,6 +101,8 @@ def _check_command(words: list[str]) -> None:
     name = pathlib.PurePath(program).name
     if name in ("python", "python3"):
         _check_python(rest)
+    elif name == "nonlocal-tf":
+        _check_console_command(rest)
     elif name == "pip":
         _check_pip(rest)
     elif name == "make":
@@ -128,6 +131,13 @@ def _check_python(words: list[str]) -> None:
             raise Wrong(f"{words[0]} finds `training` only as python -m")
         with mock.patch.object(sys, "path", [*sys.path, str(CLIENTS)]):
             check_arguments(module, words[1:])
+
+
+def _check_console_command(words: list[str]) -> None:
+    if words and words[0] != FILLED_IN:
+        if words[0] not in COMMANDS:
+            raise Wrong(f"nonlocal-tf has no command {words[0]}")
+        check_arguments(f"training.{words[0]}", words[1:])
 
 
 def _check_modules(names: Sequence[str]) -> None:
@@ -257,7 +267,7 @@ def check_prose(text: str) -> None:
         Wrong: one of them does not exist.
     """
     for match in MODULE.finditer(text):
-        module = match[1].rstrip(".")
+        module = (match[1] or f"training.{match[2]}").rstrip(".")
         if module in without_options() or module in (
             "pydoc",
             "pytest",

@@ -16,10 +16,12 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 FILLED_IN = "\N{SECTION SIGN}"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 SPAN = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+){0,2})`(?!`)")
-HINT = re.compile(r"python3? |pip install|make \w|--[a-z]|missing_extra")
+HINT = re.compile(
+    r"nonlocal-tf \w|python3? |pip install|make \w|--[a-z]|missing_extra"
+)
 # How a line begins that is to be typed into a shell.
 TYPED = re.compile(
-    r"(?:\$ )?(?:(?:python3?|pip|docker|kubectl|curl) \S"
+    r"(?:\$ )?(?:(?:nonlocal-tf|python3?|pip|docker|kubectl|curl) \S"
     r"|make [\w-]+( [\w-]+)?\s*(#|$))"
 )
 

@@ -46,15 +46,15 @@ def test_all_commands_are_known():
 @pytest.mark.parametrize(
     "line",
     [
-        "python -m training.train --recipee digits_nl",
-        "python -m training.train --recipe digit_nl --set batch=3",
-        "python -m training.train --recipe digits_nl --set bach=3",
-        "python -m training.train --recipe finetune \\\n    --set batch=x",
-        "python -m training.train --recipe small --set model.name=x",
-        "python -m training.check --dataset folder --set batch=3",
+        "nonlocal-tf train --recipee digits_nl",
+        "nonlocal-tf train --recipe digit_nl --set batch=3",
+        "nonlocal-tf train --recipe digits_nl --set bach=3",
+        "nonlocal-tf train --recipe finetune \\\n    --set batch=x",
+        "nonlocal-tf train --recipe small --set model.name=x",
+        "nonlocal-tf check --dataset folder --set batch=3",
         "python -m training.reproduce.ablations --table 9z",
         "python -m training.trian",
-        "python -m training.predict clip.npy --modle x | cat",
+        "nonlocal-tf predict clip.npy --modle x | cat",
         "python savedmodels/clients/classify.py clip.npy",
         "python savedmodels/clients/video_client.py clip.npy --modle x",
         "python -m pydoc training.recipes.kinetics500",
@@ -65,7 +65,7 @@ def test_all_commands_are_known():
         "python -m training.benchmarks.operators --render training/x.json",
         "python training/benchmarks/operators.py --rounds 3",
         "frobnicate",
-        "python -m training.train 'x",
+        "nonlocal-tf train 'x",
     ],
 )
 def test_a_wrong_command_in_a_new_block_is_refused(line):
@@ -84,7 +84,7 @@ def test_a_wrong_command_in_a_new_block_is_refused(line):
         "python3 -m training.train --recipe digits_nl --set batch=3 > log",
         "$ KERAS_BACKEND=jax python -m pytest -n 2 tests/ops",
         "pip install -c constraints-tfio.txt -e '.[io,digits]'",
-        "python -m training.predict clip.npy --model DIR --top K",
+        "nonlocal-tf predict clip.npy --model DIR --top K",
     ],
 )
 def test_a_right_command_is_accepted(line):
@@ -118,7 +118,7 @@ def test_a_change_of_readme_is_refused(old, new):
         "nl.creat_model(...)",
         "training.syncronized_bn",
         "tests/test_complexities.py",
-        "python -m training.train --lst",
+        "nonlocal-tf train --lst",
     ],
 )
 def test_a_wrong_span_is_refused(span):
@@ -132,7 +132,7 @@ def test_a_wrong_span_is_refused(span):
     "text",
     [
         "Make one with python -m training.exprot.",
-        "Resume it: python -m training.train --workdri § or delete it.",
+        "Resume it: nonlocal-tf train --workdri § or delete it.",
         "Give --workdirr DIR.",
         "Raise it with --set data.max_bad_shares=SHARE.",
         "too many: --set optimizer.warmup_steps=few",

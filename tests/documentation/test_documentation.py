@@ -23,8 +23,7 @@ DOCUMENTS = dict(snippets.documents())
 NAME = re.compile(r"(nl|nonlocal_tf|training|detection|layers|tests)(\.\w+)+")
 # Commands that only print.
 CHEAP = re.compile(
-    r"python -m training\.train( .*--(list|print))?"
-    r"|python -m training\.models.*"
+    r"nonlocal-tf train( .*--(list|print))?|nonlocal-tf models.*"
 )
 PATH = re.compile(r"(nonlocal_tf|training|tests|notebooks)(/[\w.-]+)+/?")
 
@@ -59,7 +58,11 @@ def cheap_commands() -> list[str]:
 
 @pytest.mark.parametrize("line", cheap_commands())
 def test_cheap_command_lines_run(line, capsys, monkeypatch):
-    _, _, module, *arguments = shlex.split(line)
+    program, *arguments = shlex.split(line)
+    if program == "python":
+        _, module, *arguments = arguments
+    else:
+        module = f"training.{arguments.pop(0)}"
     monkeypatch.setattr(sys, "argv", [module, *arguments])
     importlib.import_module(module).main()
     assert capsys.readouterr().out.strip()
@@ -164,8 +167,13 @@ def test_what_training_says_to_try_next_is_parsed(name, exported, tmp_path):
         said = detection_train.summary(recipe, run, result, exported)
     else:
         said = train._summary(recipe, run, result, exported)
-    typed = re.findall(r"-m training\..*", said.partition("Try next")[2])
-    found = [Snippet(name, f"python {line}") for line in typed]
+    typed = re.findall(
+        r"(?:-m training\.|nonlocal-tf ).*", said.partition("Try next")[2]
+    )
+    found = [
+        Snippet(name, f"python {line}" if line.startswith("-m") else line)
+        for line in typed
+    ]
     wrong = failures(found, commands.check)
     assert len(found) > 1 and not wrong, "\n".join(wrong)
 
@@ -176,7 +184,7 @@ def test_commands_and_options_in_messages_are_there():
         if path.is_relative_to(ROOT / "tests"):
             continue
         for text in snippets.messages(path):
-            is_whole = text.text.startswith("python -m ")
+            is_whole = text.text.startswith(("python -m ", "nonlocal-tf "))
             check = commands.check if is_whole else commands.check_prose
             if " " in text.text:  # else an option itself
                 wrong += failures([text], check)

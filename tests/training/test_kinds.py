@@ -119,7 +119,7 @@ def test_versions_of_both_kinds_are_kept_apart(saved_detector, tmp_path):
     ("kind", "command"),
     [
         ("detector", "python -m training.detection.export --workdir"),
-        ("videos", "python -m training.export --workdir"),
+        ("videos", "nonlocal-tf export --workdir"),
     ],
 )
 @pytest.mark.parametrize("main", [app.main, serve_config.main])

@@ -115,7 +115,7 @@ def test_what_else_the_result_has_is_shown(run):
 def test_a_run_that_is_not_finished_says_so(run):
     text = written(made(run.path, rows=ROWS[:2]))
     assert "2 of 3 epochs, 400 of 600 steps" in text
-    assert f"python -m training.train --workdir {run.path}" in text
+    assert f"nonlocal-tf train --workdir {run.path}" in text
     assert "trained, but not tested" in written(made(run.path, rows=ROWS))
 
 
@@ -144,7 +144,7 @@ def test_the_command_makes_the_very_recipe_again(run):
     command = text.split("```sh\n")[1].split("\n```")[0]
     words = command.replace("\\\n", " ").split()
     assert words[:5] == [
-        *"python -m training.train --recipe".split(),
+        *"nonlocal-tf train --recipe".split(),
         IMAGE.name,
     ]
     sets = [b for a, b in zip(words, words[1:], strict=False) if a == "--set"]

@@ -7,9 +7,9 @@
 
 The files of a split are those whose names begin with it, or those that a
 pattern matches: `--set data.train='shards/kinetics_train*'`. How to make
-shards: `python -m training.shards`. Those of other programs are read
+shards: `nonlocal-tf shards`. Those of other programs are read
 through at the start of each run, to see how long their records are; once for
-all, with `python -m training.shards --index 'shards/*'`.
+all, with `nonlocal-tf shards --index 'shards/*'`.
 
 Frames are JPEGs in `image/encoded`, labels are in `clip/label/index`, and
 where in time each is seen is in `segment/`. Names of classes come from a file,

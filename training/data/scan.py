@@ -17,8 +17,8 @@ from .sources import Probe, Source, VideoError
 
 BAD_VIDEOS = "bad_videos.csv"
 ADVICE = (
-    "Mend or delete them, or raise data.max_bad_share; python -m "
-    "training.check lists them all."
+    "Mend or delete them, or raise data.max_bad_share; "
+    "nonlocal-tf check lists them all."
 )
 
 

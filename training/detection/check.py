@@ -23,7 +23,7 @@ EXAMPLE = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.detection.check`."""
     parser = cli.parser(
-        "training.detection.check",
+        "detection.check",
         "Checks annotations in COCO's form, and reads all pictures. Without "
         "arguments: says\nhow.",
         EXAMPLE,

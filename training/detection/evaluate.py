@@ -27,7 +27,7 @@ COLUMNS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.detection.evaluate`."""
     parser = cli.parser(
-        "training.detection.evaluate",
+        "detection.evaluate",
         "Tests a detector: average precision of boxes, masks and keypoints. "
         "Without arguments:\nlists the runs.",
         EXAMPLE,

@@ -24,7 +24,7 @@ EXAMPLE = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.detection.export`."""
     parser = cli.parser(
-        "training.detection.export",
+        "detection.export",
         "Writes a detector as the next version of a SavedModel. Without "
         "arguments: lists the runs.",
         EXAMPLE,
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check_out(out)
     path = export(predict.load(options), out, options.quantize)
     print(
-        f"SavedModel: {path}\nServe it: python -m training.serve_config "
+        f"SavedModel: {path}\nServe it: nonlocal-tf serve_config "
         f"--model {quoting.shell(path.parent)}"
     )
 

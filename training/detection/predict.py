@@ -222,7 +222,7 @@ def _score(text: str) -> float:
 
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
-        "training.detection.predict",
+        "detection.predict",
         "Finds objects in pictures, with a run or with someone's weights. "
         "Without arguments:\nlists the runs.",
         EXAMPLE,

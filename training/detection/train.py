@@ -147,7 +147,7 @@ def summary(
         name = quoting.shell(f"savedmodels/{run.path.resolve().name}")
         commands.append(("export", "export", workdir, f"--out {name}"))
     typed = [
-        (title, train_options.module(f"detection.{command}", *rest))
+        (title, train_options.command(f"detection.{command}", *rest))
         for title, command, *rest in commands
     ]
     return (

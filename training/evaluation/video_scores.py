@@ -90,7 +90,7 @@ def load(path: Path) -> VideoScores:
     if not path.is_file():
         raise UserError(
             f"There is no file {path}. Expected the scores.npz that "
-            "training.evaluate writes."
+            "nonlocal-tf evaluate writes."
         )
     try:
         arrays = unpacked(path)

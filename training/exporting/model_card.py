@@ -59,7 +59,7 @@ def render(
     parts = [
         f"# {quoting.one_line(name)}",
         f"{description[:1].upper()}{description[1:]}. A "
-        "SavedModel, made by `python -m training.export`; loading it takes "
+        "SavedModel, made by `nonlocal-tf export`; loading it takes "
         "TensorFlow alone.",
         _signatures(served, model),
         _speed(served, model, trained, _bytes_of(version), dtype),

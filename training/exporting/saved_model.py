@@ -87,7 +87,7 @@ def how_to_make(path: Path) -> str:
     """How to make a SavedModel, of the run in a folder if there is one."""
     recipe = path / "recipe.json"
     if not recipe.is_file():
-        return "Make one with python -m training.export."
+        return "Make one with nonlocal-tf export."
     try:
         is_detector = "detector" in json_text.parse(recipe.read_bytes())
     except (ValueError, TypeError):
@@ -147,8 +147,7 @@ class SavedModel:
             raise UserError(
                 f"{self.path} is a SavedModel of a detector: use python -m "
                 "training.detection.predict with the run that it was exported "
-                "from (--workdir), or serve it with python -m "
-                "training.serve_config."
+                "from (--workdir), or serve it with nonlocal-tf serve_config."
             )
         try:
             # Kept: signatures die with the object that they belong to.

@@ -47,10 +47,20 @@ def run(main: Main, arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parser(module: str, description: str, example: str):
-    """An argument parser that shows an example that works."""
+def parser(name: str, description: str, example: str):
+    """Return an argument parser whose help ends with an example.
+
+    Args:
+        name: of a command, such as `train`, or of another module of the
+            program that can be run, such as `reproduce.ablations`.
+        description: what it does.
+        example: a command line that works.
+    """
+    is_module = "." in name
     return argparse.ArgumentParser(
-        prog=f"python -m {module}",
+        prog=f"python -m training.{name}"
+        if is_module
+        else f"nonlocal-tf {name}",
         description=description,
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -37,7 +37,7 @@ srun --kill-on-bad-exit=1 bash -c '
   export TF_CONFIG="{\"cluster\": {\"worker\": [$names]}, \"task\": $task}"
   # TF_CONFIG: end
   exec "$@"' bash \
-  python -m training.train --recipe k400_i3d_nl5_r50_32x2 \
+  nonlocal-tf train --recipe k400_i3d_nl5_r50_32x2 \
   --workdir "$RUN" \
   --set data.root=/shared/kinetics400 \
   --set data.train=/shared/kinetics400/train.csv \

@@ -292,7 +292,7 @@ def of_trained(run: RunFolder) -> Checkpoint:
     if checkpoint is None:
         raise UserError(
             f"{run.path} has no checkpoint yet. Go on training it with: "
-            f"python -m training.train --workdir {quoting.shell(run.path)}"
+            f"nonlocal-tf train --workdir {quoting.shell(run.path)}"
         )
     if checkpoint.epoch < recipe.epochs:
         done = checkpoint.steps(recipe)

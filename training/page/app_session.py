@@ -51,7 +51,7 @@ class Session:
         if model.input_name != "clips":
             raise UserError(
                 f"The app shows models of clips; {model.path} takes "
-                f"{model.input_name}. Use python -m training.predict."
+                f"{model.input_name}. Use nonlocal-tf predict."
             )
         self.model = model
         self.blocks = model.blocks

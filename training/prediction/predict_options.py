@@ -1,4 +1,4 @@
-"""What `python -m training.predict` can be told, and what goes together."""
+"""What `nonlocal-tf predict` can be told, and what goes together."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from . import limit_options
 from .predictor import Predictor
 from .video_inputs import Input
 
-EXAMPLE = "python -m training.predict --model savedmodels/digits_nl --sample 0"
+EXAMPLE = "nonlocal-tf predict --model savedmodels/digits_nl --sample 0"
 TOP = 5
 
 
 def parse(arguments: Sequence[str] | None):
     """The parsed options, and whether any argument was given at all."""
     parser = cli.parser(
-        "training.predict",
+        "predict",
         "Names the classes of videos with a SavedModel or a trained run. "
         "Without arguments: lists\nthe SavedModels.",
         EXAMPLE,

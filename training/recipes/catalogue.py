@@ -1,4 +1,4 @@
-"""The list of recipes, as `python -m training.train --list` prints it."""
+"""The list of recipes, as `nonlocal-tf train --list` prints it."""
 
 import re
 

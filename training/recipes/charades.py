@@ -1,6 +1,6 @@
 """Charades: the two networks of the paper's table 4, many labels a video.
 
-    python -m training.train --recipe charades_i3d_nl5_r101_128x1 \\
+    nonlocal-tf train --recipe charades_i3d_nl5_r101_128x1 \\
         --set data.root=Charades_v1_480 \\
         --set data.classes=Charades_v1_classes.txt \\
         --set data.train=Charades_v1_train.csv \\

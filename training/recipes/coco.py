@@ -1,6 +1,6 @@
 """Recipes: the rows of the paper's tables 5 and 6, and a small network.
 
-    python -m training.train --recipe coco_r50_nl \\
+    nonlocal-tf train --recipe coco_r50_nl \\
         --set data.train=annotations/instances_train2017.json \\
         --set data.pictures=train2017 \\
         --set data.validation=annotations/instances_val2017.json \\
@@ -189,7 +189,7 @@ for _keypoint_row in KEYPOINT_ROWS:
 def small() -> DetectionRecipe:
     """A small detector from scratch, in minutes on a CPU.
 
-        python -m training.train --recipe small \
+        nonlocal-tf train --recipe small \
             --set data.train=annotations.json --set data.pictures=pictures
     """
     return DetectionRecipe(

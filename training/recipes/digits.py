@@ -4,7 +4,7 @@ The task is in `training/data/digits.py`. As in the paper (section 4), the
 network is first trained on single images and then inflated to clips, and all
 layers are trained on. The clip recipes differ in their network alone.
 
-    python -m training.train --recipe digits_nl --workdir runs/digits_nl
+    nonlocal-tf train --recipe digits_nl --workdir runs/digits_nl
 
 Two CPU cores, about four minutes. Expected on the test split (2048 clips of
 handwriting never seen in training; chance is 10 %): digits_nl 98 %, digits_c2d

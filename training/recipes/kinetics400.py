@@ -1,6 +1,6 @@
 """Kinetics-400: every row of the paper's tables 2a to 2g, and of its code.
 
-    python -m training.train --recipe k400_i3d_nl5_r50_32x2 \\
+    nonlocal-tf train --recipe k400_i3d_nl5_r50_32x2 \\
         --set data.root=kinetics \\
         --set data.train=train.csv --set data.validation=val.csv \\
         --set model.weights=r50_pretrain_c2_model_iter450450_clean.pkl

@@ -80,6 +80,6 @@ def command(recipe: Recipe, weights: str) -> list[str]:
         }
     settings += [f"data.{name}={file}" for name, file in lists.items()]
     settings += [f"model.weights={weights}"] * bool(weights)
-    lines = [f"python -m training.train --recipe {recipe.name}"]
+    lines = [f"nonlocal-tf train --recipe {recipe.name}"]
     lines += [f"    --set {setting}" for setting in settings]
     return [f"    {line} \\" for line in lines[:-1]] + [f"    {lines[-1]}"]

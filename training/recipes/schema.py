@@ -426,8 +426,7 @@ def get_recipe(name: str) -> Any:
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=8, cutoff=0.0)
         raise UserError(
-            f"{unknown('recipe', name, near)} All: python -m training.train "
-            "--list"
+            f"{unknown('recipe', name, near)} All: nonlocal-tf train --list"
         )
     return RECIPES[name]()
 

@@ -1,6 +1,6 @@
 """SlowFast's schedules for C2D, I3D and NL I3D on Kinetics-400, 8x8 clips.
 
-    python -m training.train --recipe slowfast_i3d_nl5_r50_8x8 \\
+    nonlocal-tf train --recipe slowfast_i3d_nl5_r50_8x8 \\
         --set data.root=kinetics \\
         --set data.train=train.csv --set data.validation=val.csv
 

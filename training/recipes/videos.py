@@ -1,6 +1,6 @@
 """Your own videos: a folder with one folder of videos for each class.
 
-    python -m training.train --recipe finetune --set data.root=videos \
+    nonlocal-tf train --recipe finetune --set data.root=videos \
         --export savedmodels/videos
 
 `finetune` is small: a network that learns some classes from some dozen videos
@@ -10,7 +10,7 @@ has what it reaches with 24 videos of each class.
 `finetune_i3d` is the paper's network for a GPU, from Kinetics weights on your
 disk:
 
-    python -m training.train --recipe finetune_i3d --set data.root=videos \
+    nonlocal-tf train --recipe finetune_i3d --set data.root=videos \
         --set model.weights=i3d_nonlocal_8x8_IN_pretrain_400k.pkl
 
 Neither flips clips, which would make one of left and right: `--set

@@ -1,6 +1,6 @@
 """The runs behind the ablations, as jobs: which there are, and what they share.
 
-A run is a `python -m training.train` in a folder RECIPE_seedN, with its output
+A run is a `nonlocal-tf train` in a folder RECIPE_seedN, with its output
 in RECIPE_seedN.log. Runs with the same image stage share it: it is trained once
 a seed, in a folder of its own, and copied.
 """

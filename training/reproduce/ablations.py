@@ -146,7 +146,7 @@ def _overview() -> str:
 
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
-        "training.reproduce.ablations",
+        "reproduce.ablations",
         "Trains the rows of the paper's ablations on handwritten digits and "
         "prints its tables.\nFinished and published runs are not trained "
         "again; stopped ones go on. Without\narguments: prints the tables.",

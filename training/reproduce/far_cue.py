@@ -79,7 +79,7 @@ BATCHES = batches.BatchConfig(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.reproduce.far_cue`."""
-    parser = cli.parser("training.reproduce.far_cue", __doc__ or "", EXAMPLE)
+    parser = cli.parser("reproduce.far_cue", __doc__ or "", EXAMPLE)
     parser.add_argument("workdir", help="what is made is kept here")
     options, _ = cli.parse(parser, arguments)
     workdir = remote.as_path(options.workdir)

@@ -56,9 +56,7 @@ Made by
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.reproduce.finetune_tasks`."""
-    parser = cli.parser(
-        "training.reproduce.finetune_tasks", __doc__ or "", EXAMPLE
-    )
+    parser = cli.parser("reproduce.finetune_tasks", __doc__ or "", EXAMPLE)
     parser.add_argument("workdir", help="folder for videos, runs and results")
     parser.add_argument(
         "--tasks",

@@ -68,7 +68,7 @@ data are not in this repository: the recipes say what they need.
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.reproduce.model_zoo`."""
     parser = cli.parser(
-        "training.reproduce.model_zoo",
+        "reproduce.model_zoo",
         "Prints MODEL_ZOO.md from training/reproduce/results/*.json.",
         EXAMPLE,
     )
@@ -196,7 +196,7 @@ def _reached(results: Results, recipe: str) -> tuple[str, str]:
 
 
 def _row(name: str, runs: Sequence[dict]) -> tuple[str, ...]:
-    command = f"`python -m training.train --recipe {name} --seed N`"
+    command = f"`nonlocal-tf train --recipe {name} --seed N`"
     if not runs:
         return (name, "", "not run", "", "", command)
     mean, by_seed = _reached({name: runs}, name)

@@ -81,7 +81,9 @@ class Task:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.reproduce.synthetic_videos`."""
     parser = cli.parser(
-        "training.reproduce.synthetic_videos", (__doc__ or "").strip(), EXAMPLE
+        "reproduce.synthetic_videos",
+        (__doc__ or "").strip(),
+        EXAMPLE,
     )
     parser.add_argument("task", choices=TASKS, help="what the classes are")
     parser.add_argument("--out", required=True, metavar="DIR", help="a new one")

@@ -72,7 +72,7 @@ def repeat(recipe: Recipe) -> str:
     else:
         sets = [f"--set {quoting.shell(setting)}" for setting in settings]
         words = [
-            f"python -m training.train --recipe {recipe.name}",
+            f"nonlocal-tf train --recipe {recipe.name}",
             f"--workdir runs/{recipe.name}_again",
             *sets,
         ]
@@ -192,7 +192,7 @@ def image_stage(run: RunFolder, recipe: Recipe) -> str:
         link = f"{stage.path.name}/report.md"
         return f"Image stage: [{name}]({link}){came}."
     workdir = quoting.shell(stage.path)
-    command = f"python -m training.report --workdir {workdir}"
+    command = f"nonlocal-tf report --workdir {workdir}"
     return (
         f"Image stage: {name}{came}; for its report: "
         f"{quoting.markdown_code(command)}"

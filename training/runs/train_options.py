@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import pathlib
 import shutil
 import sys
 from typing import Any
@@ -124,14 +125,25 @@ def resume(run: RunFolder, options: argparse.Namespace) -> str:
     if options.export:
         also.append(f"--export {quoting.shell(options.export)}")
     also += [f"--devices {options.devices}"] if options.devices else []
-    return module("train", f"--workdir {quoting.shell(run.path)}", *also)
+    return command("train", f"--workdir {quoting.shell(run.path)}", *also)
 
 
-def module(name: str, *options: str) -> str:
-    """A command as it can be typed here, with or without an activated venv."""
-    found = shutil.which("python")
-    activated = found and os.path.abspath(found) == sys.executable
-    python = "python"
-    if not activated:
-        python = quoting.shell(os.path.relpath(sys.executable))
-    return " ".join([python, "-m", f"training.{name}", *options])
+def command(name: str, *options: str) -> str:
+    """Return a command as it can be typed here, in any state of the shell."""
+    script = pathlib.Path(sys.executable).with_name("nonlocal-tf")
+    if "." in name:  # a module that the console command does not list
+        words = [_python(), "-m", f"training.{name}"]
+    elif shutil.which("nonlocal-tf") == str(script):
+        words = ["nonlocal-tf", name]
+    elif script.exists():
+        words = [quoting.shell(os.path.relpath(script)), name]
+    else:
+        words = [_python(), "-m", f"training.{name}"]
+    return " ".join([*words, *options])
+
+
+def _python() -> str:
+    on_path = shutil.which("python")
+    if on_path and os.path.abspath(on_path) == sys.executable:
+        return "python"
+    return quoting.shell(os.path.relpath(sys.executable))

@@ -63,7 +63,7 @@ def of_recipe(own: str, network: str) -> str:
         )
     return (
         "Choose the network of the file with --set model.name=NAME "
-        "(python -m training.models lists them), or give another file."
+        "(nonlocal-tf models lists them), or give another file."
     )
 
 

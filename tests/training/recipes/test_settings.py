@@ -79,7 +79,7 @@ def test_the_help_of_a_recipe_says_what_it_reproduces(name):
     help_text, recipe = RECIPES[name].__doc__, get_recipe(name)
     for fact in vars(recipe.reference).values():
         assert fact and fact in help_text
-    assert f"python -m training.train --recipe {name} \\" in help_text
+    assert f"nonlocal-tf train --recipe {name} \\" in help_text
     assert "--set data.root=" in help_text and "data.train=" in help_text
     has_weights = "model.weights=" in help_text
     assert has_weights == (recipe.model.start != "scratch")

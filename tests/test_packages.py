@@ -1,0 +1,25 @@
+"""The packages that setup.cfg installs are those of the tree."""
+
+import configparser
+import pathlib
+
+ROOT = pathlib.Path(__file__).parent.parent
+# For a clone alone.
+NOT_INSTALLED = ("training.reproduce", "training.benchmarks")
+
+
+def test_setup_cfg_lists_every_package():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", "utf-8")
+    listed = config["options"]["packages"].split()
+    packages = [
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for folder in ("nonlocal_tf", "training")
+        for path in (ROOT / folder).rglob("__init__.py")
+    ]
+    installed = [
+        f"nonlocal_tf.{name}" if name.startswith("training") else name
+        for name in packages
+        if not name.startswith(NOT_INSTALLED)
+    ]
+    assert listed == sorted(installed)
