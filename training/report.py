@@ -136,9 +136,7 @@ def _head(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
 def _command(name: str, run: RunFolder) -> str:
     """A command on a run, as code of Markdown."""
     workdir = quoting.shell(run.path)
-    return quoting.markdown_code(
-        f"python -m training.{name} --workdir {workdir}"
-    )
+    return quoting.markdown_code(f"nonlocal-tf {name} --workdir {workdir}")
 
 
 def _curves(run: RunFolder, rows: Sequence[Row]) -> str:

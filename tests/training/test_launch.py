@@ -23,8 +23,8 @@ ROOT = LAUNCH.parent.parent
 JOB, TFJOB, SLURM = "kubernetes-job.yaml", "kubeflow-tfjob.yaml", "slurm.sh"
 SCRIPTS = sorted(LAUNCH.glob("*.sh"))
 RUN = "/shared/runs/k400_i3d_nl5_r50_32x2"
-# What stands in for Python: notes what it is given, and ends as it is told.
-PYTHON = """#!/bin/bash
+# Stands in for nonlocal-tf: records its arguments, exits as it is told.
+COMMAND = """#!/bin/bash
 echo "$TF_CONFIG" >> "$NOTES"
 echo "$*" >> "$NOTES.command"
 [ -n "${MAKES_RESULT:-}" ] && mkdir -p "$RUN" && touch "$RUN/result.json"
@@ -71,7 +71,7 @@ def script(name):
     return text
 
 
-def stand_in(folder, **programs):
+def stand_in(folder, programs):
     """An environment in which these programs are found first."""
     folder.mkdir(exist_ok=True)
     for name, text in programs.items():
@@ -98,7 +98,7 @@ def clusters(environment):
 @pytest.mark.parametrize("name", [JOB, TFJOB, SLURM])
 def test_the_command_is_one_that_training_takes(name):
     text = script(name).replace("\\\n", " ").replace("$RUN", RUN)
-    (command,) = re.findall(r"python -m training\.train (.*)", text)
+    (command,) = re.findall(r"nonlocal-tf train (.*)", text)
     words = shlex.split(command.removesuffix(" &"))
     options = train.parser().parse_args(words)
     assert options.workdir == RUN and options.recipe in RUN
@@ -174,7 +174,7 @@ def test_each_pod_of_the_job_has_its_place_in_the_cluster(tmp_path):
     env = {e["name"]: e["value"] for e in container["env"]}
     workers = job["spec"]["completions"]
     assert int(env["WORKERS"]) == workers
-    given = stand_in(tmp_path / "bin", python=PYTHON)
+    given = stand_in(tmp_path / "bin", {"nonlocal-tf": COMMAND})
     given |= env | {"RUN": str(tmp_path / "run"), "MAKES_RESULT": "1"}
     for index in range(workers):
         given["JOB_COMPLETION_INDEX"] = str(index)
@@ -185,9 +185,8 @@ def test_each_pod_of_the_job_has_its_place_in_the_cluster(tmp_path):
 
 
 def run_slurm(tmp_path, **environment):
-    given = stand_in(
-        tmp_path / "bin", python=PYTHON, scontrol=SCONTROL, srun=SRUN
-    )
+    programs = {"nonlocal-tf": COMMAND, "scontrol": SCONTROL, "srun": SRUN}
+    given = stand_in(tmp_path / "bin", programs)
     given |= {
         "RUN": str(tmp_path / "run"),
         "SLURM_JOB_ID": "1230042",
@@ -207,7 +206,7 @@ def test_each_process_of_slurm_has_its_place_in_the_cluster(tmp_path):
     expected = [({"worker": names}, "worker", n) for n in range(3)]
     assert list(clusters(given)) == expected
     commands = pathlib.Path(given["NOTES"] + ".command").read_text()
-    assert commands.count("-m training.train --recipe k400_") == 3
+    assert commands.count("train --recipe k400_") == 3
 
 
 @pytest.mark.parametrize(

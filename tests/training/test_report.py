@@ -143,7 +143,7 @@ def test_the_command_makes_the_very_recipe_again(run):
     text = written(made(run.path, recipe, ROWS))
     command = text.split("```sh\n")[1].split("\n```")[0]
     words = command.replace("\\\n", " ").split()
-    assert words[:5] == [
+    assert words[:4] == [
         *"nonlocal-tf train --recipe".split(),
         IMAGE.name,
     ]

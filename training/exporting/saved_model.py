@@ -52,8 +52,8 @@ def check_out(out: Path) -> None:
     if out.suffix.lower() in FILES:
         raise UserError(
             f"Expected a directory for a SavedModel. Received: {out}; "
-            f"{' and '.join(FILES)} files of a trained run are made by python "
-            "-m training.export --workdir DIR --out FILE."
+            f"{' and '.join(FILES)} files of a trained run are made by "
+            "nonlocal-tf export --workdir DIR --out FILE."
         )
     atomic_files.check_writable_folder(out)
     for name, kind in ((SAVED_MODEL, "version"), (RECIPE, "run folder")):
@@ -92,11 +92,13 @@ def how_to_make(path: Path) -> str:
         is_detector = "detector" in json_text.parse(recipe.read_bytes())
     except (ValueError, TypeError):
         is_detector = False
-    package = "training.detection" if is_detector else "training"
+    export = "python -m training.detection.export"
+    if not is_detector:
+        export = "nonlocal-tf export"
     what = " of a detector" if is_detector else ""
     return (
-        f"This is a run folder{what}: make one with python -m "
-        f"{package}.export --workdir {quoting.shell(path)} --out DIR"
+        f"This is a run folder{what}: make one with "
+        f"{export} --workdir {quoting.shell(path)} --out DIR"
     )
 
 

@@ -137,7 +137,7 @@ class RunFolder:
         if not self.recipe_path.is_file():
             raise UserError(
                 f"{self.path} is not a run folder: it has no recipe.json. "
-                "Give the --workdir of a training.train command."
+                "Give the --workdir of a nonlocal-tf train command."
                 f"{_hint(self.path)}{remote.missing(self.path)}"
             )
         self._check_files()

@@ -85,7 +85,12 @@ def test_help_shows_every_option_and_an_example(command, capsys):
         command.main(["--help"])
     assert stop.value.code == 0
     printed = capsys.readouterr().out
-    assert f"python -m {command.__name__}" in printed
+    name = command.__name__.removeprefix("training.")
+    is_module = "." in name
+    program = (
+        f"python -m training.{name}" if is_module else f"nonlocal-tf {name}"
+    )
+    assert program in printed
     assert command.EXAMPLE in printed
     assert max(len(line) for line in printed.splitlines()) <= 100
 
