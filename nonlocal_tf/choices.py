@@ -1,12 +1,21 @@
-"""One way to say that a name is not in a table."""
+"""Checks of arguments, and the error for a name that is not in a table."""
 
 import difflib
 import inspect
+import numbers
 from collections.abc import Callable, Iterable
+from typing import TypeGuard
 
 
 def unknown(kind: str, name: object, expected: Iterable[str]) -> str:
-    """Error text for a name that is not among the expected ones.
+    """Format the error message for a name that is not an expected one.
+
+    Args:
+        kind: noun for the name, such as "pairwise function".
+        name: the name received.
+        expected: the names to choose from.
+
+    Example:
 
     >>> unknown("pairwise function", "gausian", ["gaussian", "dot_product"])
     "Unknown pairwise function 'gausian'. Did you mean 'gaussian'? Expected \
@@ -20,21 +29,30 @@ one of: gaussian, dot_product."
     )
 
 
-def check_arguments(of: str, function: Callable, given: Iterable[str]) -> None:
-    """Finds misspelt keyword arguments before they are passed on.
+def check_arguments(
+    owner: str, function: Callable, arguments: Iterable[str]
+) -> None:
+    """Check the names of keyword arguments before a call.
 
     Args:
-        of: what they are arguments of, for the message.
-        function: that would take them.
-        given: their names.
+        owner: name of the function in the error message.
+        function: function to be called.
+        arguments: names of the keyword arguments.
 
     Raises:
-        TypeError: the function does not have one of them.
+        TypeError: the function has no argument of one of these names.
     """
     expected = inspect.signature(function).parameters
     if any(p.kind is p.VAR_KEYWORD for p in expected.values()):
         return
     names = [n for n, p in expected.items() if p.kind is not p.POSITIONAL_ONLY]
-    for name in given:
+    for name in arguments:
         if name not in names:
-            raise TypeError(unknown(f"argument of {of}", name, names))
+            raise TypeError(unknown(f"argument of {owner}", name, names))
+
+
+def is_positive_integer(value: object) -> TypeGuard[int]:
+    """Return True for an integer above zero, NumPy's included."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        return False
+    return int(value) > 0

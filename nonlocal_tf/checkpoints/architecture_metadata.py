@@ -9,9 +9,10 @@ import keras
 
 from nonlocal_tf.checkpoints.errors import CheckpointError
 from nonlocal_tf.checkpoints.formats import Format
+from nonlocal_tf.choices import is_positive_integer
 from nonlocal_tf.layers import NonLocalBlock
+from nonlocal_tf.layers.attention_layout import AXES
 from nonlocal_tf.layers.pairwise import PAIRWISE, Pairwise, Softmax
-from nonlocal_tf.layers.positions import AXES, is_positive_integer
 from nonlocal_tf.models import specs
 from nonlocal_tf.models.resnet3d import STRIDES_ON
 

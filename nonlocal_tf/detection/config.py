@@ -3,9 +3,8 @@
 import dataclasses
 from typing import Any
 
-from nonlocal_tf.choices import unknown
+from nonlocal_tf.choices import is_positive_integer, unknown
 from nonlocal_tf.detection import anchors
-from nonlocal_tf.layers.positions import is_positive_integer
 from nonlocal_tf.models.resnet3d import EXPANSION, STRIDES_ON, StrideOn
 from nonlocal_tf.models.specs import DEPTHS
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from keras import ops
 
+from nonlocal_tf.choices import is_positive_integer
 from nonlocal_tf.detection import (
     anchors,
     boxes,
@@ -26,7 +27,6 @@ from nonlocal_tf.detection import (
     tf_ops,
 )
 from nonlocal_tf.detection.detector import MaskRCNN
-from nonlocal_tf.layers.positions import is_positive_integer
 from nonlocal_tf.typing import Tensor
 
 # From a number of one replica to the sum over all replicas.

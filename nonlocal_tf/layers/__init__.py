@@ -1,9 +1,8 @@
-"""Keras layers: the non-local block, and what networks are made of."""
+"""Keras layers: the non-local block and the layers of its networks."""
 
-from nonlocal_tf.layers.affine import Affine
-from nonlocal_tf.layers.batch_normalization import BatchNormalization
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.layers.normalization import Affine, BatchNormalization
 from nonlocal_tf.layers.pairwise import (
     PAIRWISE,
     Concatenation,

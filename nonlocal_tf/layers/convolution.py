@@ -1,4 +1,4 @@
-"""Convolutions whose padding is the same at both ends of each axis."""
+"""Convolution layers with the same padding at both ends of each axis."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from nonlocal_tf.typing import Shape, Tensor
 
 
 class _Symmetric:
-    """What the two layers change of Keras' own, which set all of these."""
+    """Mixin of `Conv2D` and `Conv3D`; Keras' layers set these attributes."""
 
     rank: int
     filters: int
@@ -39,8 +39,8 @@ class _Symmetric:
         if padding is None:
             if any(k % 2 == 0 for k in self.kernel_size):
                 raise ValueError(
-                    "A kernel of even size has no middle: give `padding`, "
-                    "zeros at both ends of each axis. "
+                    "A kernel of even size needs `padding`, the zeros at "
+                    "each end of each axis. "
                     f"Received: kernel_size={self.kernel_size}"
                 )
             padding = tuple(k // 2 for k in self.kernel_size)
@@ -48,7 +48,8 @@ class _Symmetric:
             padding = (padding,) * self.rank
         if len(padding) != self.rank or any(p < 0 for p in padding):
             raise ValueError(
-                f"Expected `padding` to be {self.rank} numbers of zeros. "
+                f"Expected `padding` to be {self.rank} integers of at least "
+                "0. "
                 f"Received: padding={padding!r}"
             )
         if self.data_format != "channels_last":
@@ -85,17 +86,17 @@ class _Symmetric:
 class Conv3D(_Symmetric, layers.Conv3D):
     """`keras.layers.Conv3D` with symmetric padding, and faster.
 
-    Its value is that of the three-dimensional convolution for every kernel; it
-    is computed as `nonlocal_tf.ops.convolution` says. The kernel is stored in
-    full, `(time, height, width, in / groups, out)`.
+    Computes the exact convolution by `nonlocal_tf.ops.convolution`. The kernel
+    is stored with all axes, `(time, height, width, in / groups, out)`.
 
     Args:
-        filters: channels of the output.
-        kernel_size: (time, height, width), or one integer for all.
-        strides: the same.
-        padding: zeros at each end of an axis, a number or one an axis.
-            Default: `kernel_size // 2`, which keeps the size without strides.
-        **kwargs: of `keras.layers.Conv3D`, without dilation.
+        filters: number of output channels.
+        kernel_size: `(time, height, width)`, or one integer for all.
+        strides: `(time, height, width)`, or one integer for all.
+        padding: zeros at each end of each axis, one integer for all or one
+            per axis. Default: `kernel_size // 2`, which keeps the size without
+            strides.
+        **kwargs: as for `keras.layers.Conv3D`; dilation is unsupported.
 
     Call arguments:
         x: `(batch, time, height, width, channels)`.
@@ -105,8 +106,8 @@ class Conv3D(_Symmetric, layers.Conv3D):
         `(size + 2 * padding - kernel_size) // strides + 1`.
 
     Raises:
-        ValueError: the input is smaller than the kernel, or an argument is not
-            one of those above.
+        ValueError: the input is smaller than the kernel, or an argument is
+            invalid.
 
     Example:
 
@@ -123,12 +124,13 @@ class Conv2D(_Symmetric, layers.Conv2D):
     """`keras.layers.Conv2D` with symmetric padding: `Conv3D` for images.
 
     Args:
-        filters: channels of the output.
-        kernel_size: (height, width), or one integer for both.
-        strides: the same.
-        padding: zeros at each end of an axis, a number or one an axis.
-            Default: `kernel_size // 2`, which keeps the size without strides.
-        **kwargs: of `keras.layers.Conv2D`, without dilation.
+        filters: number of output channels.
+        kernel_size: `(height, width)`, or one integer for both.
+        strides: `(height, width)`, or one integer for both.
+        padding: zeros at each end of each axis, one integer for all or one
+            per axis. Default: `kernel_size // 2`, which keeps the size without
+            strides.
+        **kwargs: as for `keras.layers.Conv2D`; dilation is unsupported.
 
     Call arguments:
         x: `(batch, height, width, channels)`.
@@ -138,6 +140,6 @@ class Conv2D(_Symmetric, layers.Conv2D):
         `(size + 2 * padding - kernel_size) // strides + 1`.
 
     Raises:
-        ValueError: the input is smaller than the kernel, or an argument is not
-            one of those above.
+        ValueError: the input is smaller than the kernel, or an argument is
+            invalid.
     """

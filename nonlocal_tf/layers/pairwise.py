@@ -1,8 +1,8 @@
-"""The four pairwise functions f of the paper (section 3.2), as layers.
+"""Layers of the four pairwise functions f of the paper (section 3.2).
 
-Each turns theta `(batch, n, d)`, phi `(batch, m, d)` and g `(batch, m, c)` into
-y `(batch, n, c)`, and can show the weights it used. `register_pairwise` adds
-one of your own under a name that `NonLocalBlock(pairwise=...)` then accepts.
+Each computes y `(batch, n, c)` from theta `(batch, n, d)`, phi `(batch, m, d)`
+and g `(batch, m, c)`, and can return its attention weights. `register_pairwise`
+adds a custom one under a name that `NonLocalBlock(pairwise=...)` then accepts.
 """
 
 import math
@@ -30,7 +30,7 @@ PAIRWISE: dict[str, type["Pairwise"]] = {}
 def register_pairwise(
     name: str,
 ) -> Callable[[type[PairwiseT]], type[PairwiseT]]:
-    """Class decorator: makes a `Pairwise` known as `name`."""
+    """Class decorator that registers a `Pairwise` layer under a name."""
 
     def register(cls: type[PairwiseT]) -> type[PairwiseT]:
         if name in PAIRWISE:
@@ -45,16 +45,16 @@ def register_pairwise(
 
 
 def get(identifier: "str | dict | Pairwise", **options: Any) -> "Pairwise":
-    """The pairwise function of a name, a serialised config or an instance.
+    """Return the pairwise layer of a name, a serialized config or an instance.
 
     Args:
-        identifier: a name in `PAIRWISE`, a `Pairwise`, or what
-            `keras.saving.serialize_keras_object` made of one.
-        **options: constructor arguments; only with a name.
+        identifier: a name in `PAIRWISE`, a `Pairwise`, or the result of
+            `keras.saving.serialize_keras_object` for one.
+        **options: constructor arguments, for a name only.
 
     Raises:
-        ValueError: the name is unknown, or does not take one of the options.
-        TypeError: the identifier is of another kind.
+        ValueError: unknown name, or the layer does not accept an option.
+        TypeError: the identifier is of another type.
     """
     if isinstance(identifier, dict):
         identifier = keras.saving.deserialize_keras_object(identifier)
@@ -70,17 +70,50 @@ def get(identifier: "str | dict | Pairwise", **options: Any) -> "Pairwise":
     return PAIRWISE[identifier](**options)
 
 
-class Pairwise(layers.Layer):
-    """Base of the pairwise functions.
-
-    A subclass gives `affinity`, the normalised weights, and `call`. Its class
-    attribute `embeds` says whether the block makes theta and phi with learned
-    projections (the rule) or passes x itself (the Gaussian).
+def for_block(
+    identifier: "str | dict | Pairwise",
+    scale: float | Literal["rsqrt"] | None,
+    **options: Any,
+) -> "Pairwise":
+    """Return a new pairwise layer for one block.
 
     Args:
-        method: how to compute it, a method of the function in
-            `nonlocal_tf.ops`; all are exact. `"auto"` is the best for the size
-            and the device.
+        identifier: as for `get`; of a layer, a new one of its config.
+        scale: factor on the logits, for the name of a Gaussian function.
+        **options: constructor arguments of every layer, such as `name`.
+
+    Raises:
+        ValueError: `scale` without the name of a Gaussian function.
+    """
+    if isinstance(identifier, str):
+        if scale is None:
+            return get(identifier, **options)
+        if not issubclass(PAIRWISE.get(identifier, Softmax), Softmax):
+            raise ValueError(
+                "`scale` applies to the Gaussian functions alone. "
+                f"Received: pairwise={identifier!r}, scale={scale!r}"
+            )
+        return get(identifier, scale=scale, **options)
+    if scale is not None:
+        raise ValueError(
+            "`scale` goes with the name of a pairwise function; a layer "
+            f"has its own. Received: pairwise={identifier!r}, scale={scale!r}"
+        )
+    # A copy: a layer given to two blocks would share its weights.
+    layer = get(identifier)
+    return type(layer).from_config({**layer.get_config(), **options})
+
+
+class Pairwise(layers.Layer):
+    """Base class of the pairwise functions.
+
+    A subclass implements `call` and `affinity`, the normalized attention
+    weights. With the class attribute `embeds` the block passes learned
+    projections theta and phi (the default), without it x itself (Gaussian).
+
+    Args:
+        method: method of the function in `nonlocal_tf.ops`; all are exact.
+            `"auto"` chooses the best for the size and the device.
         **kwargs: `name`, `dtype`, `trainable`.
 
     Call arguments:
@@ -104,11 +137,11 @@ class Pairwise(layers.Layer):
     def build(
         self, theta_shape: Shape, phi_shape: Shape, g_shape: Shape
     ) -> None:
-        """Makes the weights, if the function has any."""
+        """Create the weights, if the function has any."""
 
     def affinity(self, theta: Tensor, phi: Tensor) -> Tensor:
-        """Weights f(x_i, x_j) / C(x), `(batch, n, m)`."""
-        raise TypeError(f"{type(self).__name__} does not show its affinity.")
+        """Compute the attention weights f(x_i, x_j) / C(x), `(batch, n, m)`."""
+        raise TypeError(f"{type(self).__name__} implements no `affinity`.")
 
     def compute_output_shape(
         self, theta_shape: Shape, phi_shape: Shape, g_shape: Shape
@@ -120,12 +153,11 @@ class Pairwise(layers.Layer):
 
 
 class Softmax(Pairwise):
-    """What the two Gaussian functions share: a softmax with a scale.
+    """Base class of the two Gaussian functions: a softmax with a scale.
 
     Args:
-        scale: factor on the logits. `None` or 1 is the paper's formula;
-            `"rsqrt"` is d ** -0.5, which the authors' code uses; or a
-            positive number.
+        scale: factor on the logits: `None` or 1 (the paper's formula),
+            `"rsqrt"` (d ** -0.5, the authors' code) or a positive number.
         method: `"auto"`, `"plain"`, `"chunked"` or `"flash"`; see
             `nonlocal_tf.ops.softmax`.
         **kwargs: `name`, `dtype`, `trainable`.
@@ -179,10 +211,10 @@ def _is_finite(scale: numbers.Real) -> bool:
 @register_pairwise("gaussian")
 @keras.saving.register_keras_serializable("nonlocal_tf")
 class Gaussian(Softmax):
-    """f = exp(x_i . x_j), normalised by its sum over j.
+    """Gaussian f = exp(x_i . x_j), normalized by its sum over j.
 
-    There are no theta and phi: similarity is taken between the features
-    themselves, over all their channels.
+    Has no theta and phi: it compares the features themselves, over all their
+    channels.
     """
 
     embeds = False
@@ -191,13 +223,13 @@ class Gaussian(Softmax):
 @register_pairwise("embedded_gaussian")
 @keras.saving.register_keras_serializable("nonlocal_tf")
 class EmbeddedGaussian(Softmax):
-    """f = exp(theta(x_i) . phi(x_j)), normalised by its sum over j."""
+    """Embedded Gaussian f = exp(theta_i . phi_j), normalized by sum_j f."""
 
 
 @register_pairwise("dot_product")
 @keras.saving.register_keras_serializable("nonlocal_tf")
 class DotProduct(Pairwise):
-    """f = theta(x_i) . phi(x_j), normalised by the number of positions j.
+    """Dot product f = theta_i . phi_j, normalized by the number of keys.
 
     Args:
         method: `"auto"`, `"plain"` or `"associative"`; see
@@ -218,9 +250,9 @@ class DotProduct(Pairwise):
 @register_pairwise("concatenation")
 @keras.saving.register_keras_serializable("nonlocal_tf")
 class Concatenation(Pairwise):
-    """f = ReLU(w_f . [theta(x_i), phi(x_j)]), normalised by the number of j.
+    """Concatenation f = ReLU(w_f . [theta_i, phi_j]), over the number of keys.
 
-    Its weight `w_f` has shape `(2 d, 1)`: theta's half, then phi's.
+    The weight `w_f` has shape `(2 d, 1)`: theta's half, then phi's.
 
     Args:
         method: `"auto"`, `"plain"` or `"sorted"`; see
@@ -234,7 +266,7 @@ class Concatenation(Pairwise):
     def build(
         self, theta_shape: Shape, phi_shape: Shape, g_shape: Shape
     ) -> None:
-        # autocast=False: the halves are projected in float32.
+        # autocast=False: both halves are projected in float32.
         self.w_f = self.add_weight(
             name="w_f",
             shape=(theta_shape[-1] + phi_shape[-1], 1),

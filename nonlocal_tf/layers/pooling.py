@@ -1,4 +1,4 @@
-"""Max pooling over time, height and width."""
+"""Max-pooling layer over time, height and width."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,17 +12,17 @@ from nonlocal_tf.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable("nonlocal_tf")
 class MaxPool(layers.Layer):
-    """Maxima over boxes, with the same padding at both ends of each axis.
+    """Max pooling with the same padding at both ends of each axis.
 
     Computed by `nonlocal_tf.ops.max_pool`; several times faster than
     `keras.layers.MaxPooling3D` on CPUs.
 
     Args:
-        pool_size: of a box, an axis: (time, height, width) for clips,
-            (height, width) for images.
-        strides: from box to box, an axis. Default: `pool_size`.
-        padding: how far boxes reach beyond each end, an axis. Default: 0. What
-            is there is never the maximum.
+        pool_size: size of the window, `(time, height, width)` for clips,
+            `(height, width)` for images.
+        strides: stride along each axis. Default: `pool_size`.
+        padding: padding at each end of each axis; it is never the maximum.
+            Default: 0.
         **kwargs: `name`, `dtype`, `trainable`.
 
     Call arguments:
@@ -33,8 +33,8 @@ class MaxPool(layers.Layer):
         `(size + 2 * padding - pool_size) // strides + 1`.
 
     Raises:
-        ValueError: an argument has not a number an axis of the input, or the
-            input is smaller than a box.
+        ValueError: an argument does not have an integer per axis of the input,
+            or the input is smaller than the window.
 
     Example:
 
@@ -58,30 +58,30 @@ class MaxPool(layers.Layer):
             ("strides", strides or pool_size),
             ("padding", padding or ()),
         ):
-            least = 0 if name == "padding" else 1
+            minimum = 0 if name == "padding" else 1
             if not isinstance(value, (tuple, list)) or not all(
-                isinstance(n, int) and n >= least for n in value
+                isinstance(n, int) and n >= minimum for n in value
             ):
                 raise ValueError(
-                    f"Expected `{name}` to have an integer of at least {least} "
-                    f"an axis. Received: {name}={value!r}"
+                    f"Expected `{name}` to have an integer of at least "
+                    f"{minimum} per axis. Received: {name}={value!r}"
                 )
         self.pool_size = tuple(pool_size)
         self.strides = tuple(strides or pool_size)
         self.padding = tuple(padding or (0,) * len(self.pool_size))
         if not len(self.pool_size) == len(self.strides) == len(self.padding):
             raise ValueError(
-                "Expected `pool_size`, `strides` and `padding` to have as many "
-                f"numbers. Received: pool_size={pool_size!r}, "
+                "Expected `pool_size`, `strides` and `padding` of the same "
+                f"length. Received: pool_size={pool_size!r}, "
                 f"strides={strides!r}, padding={padding!r}"
             )
         if any(
-            2 * reach > size
-            for reach, size in zip(self.padding, self.pool_size, strict=True)
+            2 * padded > size
+            for padded, size in zip(self.padding, self.pool_size, strict=True)
         ):
             raise ValueError(
-                "Expected `padding` to be at most half of `pool_size`, or a "
-                f"box could be empty. Received: pool_size={self.pool_size}, "
+                "Expected `padding` to be at most half of `pool_size`, else a "
+                f"window may be empty. Received: pool_size={self.pool_size}, "
                 f"padding={self.padding}"
             )
         self.input_spec = layers.InputSpec(ndim=len(self.pool_size) + 2)

@@ -14,9 +14,9 @@ import keras
 from keras import layers
 
 from nonlocal_tf.choices import unknown
+from nonlocal_tf.layers.attention_layout import Axes
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.pairwise import Pairwise
-from nonlocal_tf.layers.positions import Axes
 from nonlocal_tf.models.registry import add_model
 from nonlocal_tf.models.shapes import checked_shape
 from nonlocal_tf.models.specs import SMALL_PLACES, ConvNetSpec

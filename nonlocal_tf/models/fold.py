@@ -9,9 +9,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from nonlocal_tf.layers.affine import Affine, gain_and_shift
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.layers.normalization import Affine, gain_and_shift
 from nonlocal_tf.typing import Tensor
 
 NORMS = (layers.BatchNormalization, Affine)

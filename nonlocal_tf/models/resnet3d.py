@@ -19,13 +19,11 @@ from typing import Any, Literal, get_args
 import keras
 from keras import initializers, layers
 
-from nonlocal_tf.choices import unknown
-from nonlocal_tf.layers.affine import Affine
-from nonlocal_tf.layers.batch_normalization import BatchNormalization
+from nonlocal_tf.choices import is_positive_integer, unknown
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.layers.normalization import Affine, BatchNormalization
 from nonlocal_tf.layers.pooling import MaxPool
-from nonlocal_tf.layers.positions import is_positive_integer
 from nonlocal_tf.models.shapes import checked_shape
 from nonlocal_tf.models.specs import (
     INFLATIONS,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from nonlocal_tf.layers.positions import is_positive_integer
+from nonlocal_tf.choices import is_positive_integer
 
 AXES = {
     "clips": "(time, height, width, channels)",

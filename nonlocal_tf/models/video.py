@@ -10,9 +10,9 @@ from typing import Any, Literal
 import keras
 from keras import initializers
 
-from nonlocal_tf.choices import unknown
+from nonlocal_tf.choices import is_positive_integer, unknown
+from nonlocal_tf.layers.attention_layout import Axes
 from nonlocal_tf.layers.pairwise import Pairwise
-from nonlocal_tf.layers.positions import Axes, is_positive_integer
 from nonlocal_tf.models import specs
 from nonlocal_tf.models.registry import add_model
 from nonlocal_tf.models.resnet3d import (

@@ -78,9 +78,9 @@ def test_it_is_saved(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kernel_size": (2, 3, 3)}, "even size has no middle"),
-        ({"padding": (1, 1)}, "3 numbers of zeros"),
-        ({"padding": (1, -1, 0)}, "3 numbers of zeros"),
+        ({"kernel_size": (2, 3, 3)}, "even size needs"),
+        ({"padding": (1, 1)}, "3 integers"),
+        ({"padding": (1, -1, 0)}, "3 integers"),
         ({"groups": 2}, "divisible by the number of groups"),
         ({"dilation_rate": 2}, "no dilation"),
         ({"data_format": "channels_first"}, "channels last"),

@@ -163,9 +163,9 @@ def test_affinity_builds_a_new_block():
         (
             {"subsample": (2, 2, 2), "axes": "space"},
             CLIPS,
-            "pool only the axes",
+            "pool only axes",
         ),
-        ({"subsample": 2, "axes": "time"}, CLIPS, "pool only the axes"),
+        ({"subsample": 2, "axes": "time"}, CLIPS, "pool only axes"),
         ({"axes": "time"}, (2, 5, 3, 6), "are for clips"),
         ({"temporal_group_size": 3}, CLIPS, "divide the frames"),
         (

@@ -33,7 +33,7 @@ def test_it_is_saved(tmp_path):
 
 
 def test_as_many_strides_as_axes_are_needed():
-    with pytest.raises(ValueError, match="as many numbers"):
+    with pytest.raises(ValueError, match="of the same length"):
         MaxPool((1, 3, 3), strides=(2, 2))
 
 
@@ -43,7 +43,7 @@ def test_as_many_strides_as_axes_are_needed():
         ({"pool_size": 2}, "`pool_size` to have an integer of at least 1"),
         ({"pool_size": (0, 2)}, "`pool_size` to have"),
         ({"pool_size": (2, 2), "strides": (2, 0.5)}, "`strides` to have"),
-        ({"pool_size": (2, 2), "padding": (-1, 0)}, "of at least 0 an axis"),
+        ({"pool_size": (2, 2), "padding": (-1, 0)}, "of at least 0 per axis"),
     ],
 )
 def test_what_is_no_size_is_refused(options, message):

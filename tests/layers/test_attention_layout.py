@@ -2,14 +2,14 @@ import keras
 import numpy as np
 import pytest
 
-from nonlocal_tf.layers.positions import Layout
+from nonlocal_tf.layers.attention_layout import AttentionLayout
 from tests.harness import normal
 
 LAYOUTS = {
-    "spacetime": Layout(),
-    "groups": Layout("spacetime", frames=2),
-    "space": Layout("space"),
-    "time": Layout("time"),
+    "spacetime": AttentionLayout(),
+    "groups": AttentionLayout("spacetime", frames=2),
+    "space": AttentionLayout("space"),
+    "time": AttentionLayout("time"),
 }
 
 
@@ -34,7 +34,7 @@ def rows_by_hand(x, name):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_rows(name):
     x = normal((2, 4, 3, 5, 7))
-    rows = array(LAYOUTS[name].rows(x))
+    rows = array(LAYOUTS[name].to_rows(x))
     expected = [row for clip in x for row in rows_by_hand(clip, name)]
     np.testing.assert_array_equal(rows, expected)
 
@@ -42,8 +42,8 @@ def test_rows(name):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_positions_undo_rows(name):
     x = normal((2, 4, 3, 5, 7))
-    rows = LAYOUTS[name].rows(x)
-    positions = array(LAYOUTS[name].positions(rows, like=x))
+    rows = LAYOUTS[name].to_rows(x)
+    positions = array(LAYOUTS[name].from_rows(rows, like=x))
     np.testing.assert_array_equal(positions, x.reshape(2, 60, 7))
 
 
@@ -60,7 +60,7 @@ def test_key_box_holds_the_positions_of_a_row(name):
 @pytest.mark.parametrize("name", ["groups", "space", "time"])
 def test_row_of_a_position(name):
     x = normal((1, 4, 3, 5, 1))
-    rows = array(LAYOUTS[name].rows(x))[..., 0]
-    row_of = array(LAYOUTS[name].row_of(np.arange(60), like=x))
+    rows = array(LAYOUTS[name].to_rows(x))[..., 0]
+    row_of = array(LAYOUTS[name].row_index(np.arange(60), 3, 5))
     for position, row in enumerate(row_of):
         assert x.reshape(-1)[position] in rows[row]

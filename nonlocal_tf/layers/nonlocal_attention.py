@@ -1,0 +1,149 @@
+"""Queries, keys and attention weights of a non-local block."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from keras import layers, ops
+
+from nonlocal_tf.layers import attention_layout
+from nonlocal_tf.layers.attention_layout import AttentionLayout
+from nonlocal_tf.layers.pairwise import Pairwise
+from nonlocal_tf.ops import max_pool
+from nonlocal_tf.typing import Shape, Tensor
+
+
+class NonLocalAttention(layers.Layer):
+    """Base class of `NonLocalBlock` with its attention weights.
+
+    A subclass sets the attributes below in its constructor, and the
+    projections and `pool_size` in `build`.
+    """
+
+    pairwise: Pairwise
+    subsample: int | tuple[int, ...] | None
+    pool_position: str
+    layout: AttentionLayout
+    pool_size: tuple[int, ...]
+    theta: layers.Dense
+    phi: layers.Dense
+    g: layers.Dense
+
+    def affinity(
+        self, x: Tensor, queries: Sequence[int] | Tensor | None = None
+    ) -> Tensor:
+        """Compute the attention weights f(x_i, x_j) / C(x).
+
+        Args:
+            x: input of the block, as in `call`.
+            queries: flat indices of the positions i, in the order time,
+                height, width: that of (t, y, x) is
+                `(t * height + y) * width + x`. Negative ones count from the
+                end; values of a tensor are not checked. Default: all
+                positions, which builds the whole affinity matrix.
+
+        Returns:
+            `(batch, queries, keys)`; float32 or wider. The keys are the
+            positions that a query attends to, in the same order: with
+            `subsample` the pooled ones, with `axes` or `temporal_group_size`
+            those of the query's frame, place or group.
+
+        Raises:
+            ValueError: the queries are not a row of integers, or out of range.
+        """
+        if not self.built:
+            self.build(tuple(x.shape))
+        x = ops.cast(x, self.compute_dtype)
+        return self._affinity(x, self._phi(self._keys_input(x)), queries)
+
+    def _affinity(
+        self, x: Tensor, phi: Tensor, queries: Sequence[int] | Tensor | None
+    ) -> Tensor:
+        if queries is None:
+            weights = self.pairwise.affinity(self._theta(x), phi)
+            return self.layout.from_rows(weights, like=x)
+        batch, channels = ops.shape(x)[0], x.shape[-1]
+        n = math.prod(ops.shape(x)[1:-1])
+        queries = attention_layout.checked_queries(queries, n)
+        x_queries = ops.reshape(x, (batch, n, channels))
+        x_queries = ops.take(x_queries, queries, axis=1)
+        theta = self.theta(x_queries) if self.pairwise.embeds else x_queries
+        if self.layout.is_global:
+            return self.pairwise.affinity(theta, phi)
+        # The keys differ between queries: each query is an example.
+        phi = self.layout.keys_of_queries(phi, queries, like=x)
+        _, count, m, d = ops.shape(phi)
+        weights = self.pairwise.affinity(
+            ops.reshape(theta, (batch * count, 1, theta.shape[-1])),
+            ops.reshape(phi, (batch * count, m, d)),
+        )
+        return ops.reshape(weights, (batch, count, m))
+
+    def positions_and_keys(
+        self, input_shape: Shape
+    ) -> tuple[int | Any, int | Any]:
+        """Count the positions, and the keys that each attends to.
+
+        Args:
+            input_shape: with batch and channels. Sizes may be None; the counts
+                are None then.
+        """
+        sizes = input_shape[1:-1]
+        positions = None if None in sizes else math.prod(sizes)
+        _, counts = self.key_grid([0] * len(sizes), sizes)
+        return positions, None if None in counts else math.prod(counts)
+
+    def key_grid(
+        self, position: Sequence[int | Tensor], sizes: Sequence
+    ) -> tuple[list, list]:
+        """Locate the grid of keys that a position attends to, after pooling.
+
+        Args:
+            position: index of the query along each axis, integers or scalar
+                tensors.
+            sizes: size of the feature map along each axis; None where unknown.
+
+        Returns:
+            The first position of the grid and the number of keys along each
+            axis, as lists.
+        """
+        first, box = self.layout.key_box(position, sizes)
+        counts = [
+            size if size is None else size // pool
+            for size, pool in zip(box, self.pool_size, strict=True)
+        ]
+        return first, counts
+
+    def _theta(self, x: Tensor) -> Tensor:
+        rows = self.layout.to_rows(x)
+        return self.theta(rows) if self.pairwise.embeds else rows
+
+    def _keys_input(self, x: Tensor) -> Tensor:
+        """Input of phi and g, pooled if `pool_position` is "before"."""
+        before = self.pool_position == "before"
+        return max_pool(x, self.pool_size) if before else x
+
+    def _phi(self, x_keys: Tensor) -> Tensor:
+        return self._key_rows(
+            self.phi(x_keys) if self.pairwise.embeds else x_keys
+        )
+
+    def _g(self, x_keys: Tensor) -> Tensor:
+        return self._key_rows(self.g(x_keys))
+
+    def _key_rows(self, keys: Tensor) -> Tensor:
+        if self.pool_position == "after":
+            keys = max_pool(keys, self.pool_size)
+        frames = self.pool_size[0] if len(self.pool_size) == 3 else 1
+        return self.layout.to_rows(keys, pooled_frames=frames)
+
+    def _pool_size(self, input_shape: Shape) -> tuple[int, ...]:
+        """Compute the pool size along each axis, checked against the input."""
+        if self.built and len(input_shape) != len(self.pool_size) + 2:
+            raise ValueError(
+                f"Expected an input of rank {len(self.pool_size) + 2}, as in "
+                f"the first call. Received: shape={input_shape}"
+            )
+        return attention_layout.pool_size(
+            self.subsample, self.layout, input_shape
+        )
