@@ -1,17 +1,17 @@
 """Evaluate a trained run on a split.
 
-Of each video it looks at one clip in the middle, or at views: clips along the
-video times crops of each, as the authors' code does, or times whole frames, as
-the paper does, run fully convolutionally, averaged.
+A video is scored on its middle clip, or on several views whose scores are
+averaged: clips along the video times crops of each clip, as in the authors'
+code, or whole frames in a fully convolutional network, as in the paper.
 
     RUN/tests/test_10x3/
-        scores.npz      all scores: training/evaluation/video_scores.py says how
-        metrics.json    the figures, and what they were computed with
-        confusion.png   the confusion matrix
-        scored.json     what was scored
-        bad_videos.csv  what could not be read, where there is any
+        scores.npz      all scores; see training/evaluation/video_scores.py
+        metrics.json    metrics, and versions of the software
+        confusion.png   confusion matrix
+        scored.json     settings of the evaluation
+        bad_videos.csv  unreadable videos, if any
 
-A test that was stopped goes on after the last 64 videos.
+An interrupted evaluation resumes after the last 64 videos.
 """
 
 import dataclasses
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.pool is not None:
             view_options.check_pool(options.pool, scored.multi_label)
             scored = dataclasses.replace(scored, pool=options.pool)
-        print(video_scores.render(video_scores.figures(scored)))
+        print(video_scores.render(video_scores.compute_metrics(scored)))
         return
     if options.workdir is None:
         raise UserError("Give --workdir DIR, the folder of a run.")
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scored, folder = score_run(
         run, options.split, views, options.batch, options.scores, options.set
     )
-    print(video_scores.render(video_scores.figures(scored)))
+    print(video_scores.render(video_scores.compute_metrics(scored)))
     _print_bad(scored, folder)
     print(f"Scores and figures are in {folder}")
     print(confusion.write(folder / score_parts.CONFUSION, scored))
@@ -131,25 +131,25 @@ def evaluate_run(
             else the middle clip.
     """
     scored, _ = score_run(run, split, views)
-    found = video_scores.figures(scored)
-    precision = found.get("mean_average_precision")
+    results = video_scores.compute_metrics(scored)
+    precision = results.get("mean_average_precision")
     key = "accuracy" if precision is None else "mean_average_precision"
     return Scores(
         split=split,
-        examples=found["read"],
-        accuracy=found[key],
-        loss=found["loss"],
-        chance=found["chance"],
-        listed=found["listed"],
-        accuracy_of_listed=found[f"{key}_of_listed"],
-        top5=found.get("top5"),
-        mean_class_accuracy=found.get("mean_class_accuracy"),
+        examples=results["read"],
+        accuracy=results[key],
+        loss=results["loss"],
+        chance=results["chance"],
+        listed=results["listed"],
+        accuracy_of_listed=results[f"{key}_of_listed"],
+        top5=results.get("top5"),
+        mean_class_accuracy=results.get("mean_class_accuracy"),
         mean_average_precision=precision,
-        unlabelled=found.get("unlabelled"),
-        skips_unlabelled=found.get("skips_unlabelled"),
-        majority_class=found.get("majority_class"),
-        majority_share=found.get("majority_share"),
-        views=found["views"],
+        unlabelled=results.get("unlabelled"),
+        skips_unlabelled=results.get("skips_unlabelled"),
+        majority_class=results.get("majority_class"),
+        majority_share=results.get("majority_share"),
+        views=results["views"],
     )
 
 
@@ -185,12 +185,14 @@ def score_run(
         views = views or recipe.views
     elif views is not None:
         raise UserError(
-            f"Views are of videos. Received: the data set {recipe.dataset!r}, "
-            "whose clips are made as they are seen."
+            "--views expects a data set of videos. Received: the synthetic "
+            f"data set {recipe.dataset!r}"
         )
     name = "middle"
     if views is not None:
-        name = view_options.name(views, recipe.sampling or SamplingConfig())
+        name = view_options.folder_name(
+            views, recipe.sampling or SamplingConfig()
+        )
     if data_settings:
         name += f"_{(dataset.fingerprint() or '')[:8]}"
     folder = remote.as_path(out or run.path / "tests" / f"{split}_{name}")
@@ -205,7 +207,7 @@ def score_run(
             weights = run_model.weights_digest(model)
             settings = {"split": split, "weights": weights}
             score_parts.Parts(folder, settings)
-            step = view_network.step_of(model, dataset.multi_label)
+            step = view_network.make_score_step(model, dataset.multi_label)
             scored = scoring.score_examples(step, dataset, split)
         _write(folder, scored)
     if isinstance(dataset, VideoDataset) and not data_settings:
@@ -246,10 +248,10 @@ def _score_videos(
             pool=views.pool,
             skips_unlabelled=dataset.skips_unlabelled,
         )
-    strategy = view_network.devices()
+    strategy = view_network.default_strategy()
     with strategy.scope():
         network = view_network.build_network(model, recipe, dataset, views)
-    step = view_network.step_of(network, dataset.multi_label, strategy)
+    step = view_network.make_score_step(network, dataset.multi_label, strategy)
     return scoring.score_videos(step, dataset, split, views, batch, parts)
 
 
@@ -258,9 +260,12 @@ def _write(folder: Path, scored: VideoScores) -> None:
     video_scores.save(folder / score_parts.SCORES, scored)
     score_parts.remove_parts(folder)
     scan.write_bad_videos(folder / scan.BAD_VIDEOS, _bad(scored))
-    found = {**video_scores.figures(scored), "versions": scored.versions}
+    results = {
+        **video_scores.compute_metrics(scored),
+        "versions": scored.versions,
+    }
     atomic_files.write_text(
-        folder / score_parts.METRICS, json.dumps(found, indent=2)
+        folder / score_parts.METRICS, json.dumps(results, indent=2)
     )
 
 

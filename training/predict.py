@@ -1,4 +1,4 @@
-"""Predict the classes of videos with a SavedModel or a run."""
+"""Predict the classes of videos with a SavedModel or a trained run."""
 
 import argparse
 import dataclasses
@@ -18,7 +18,7 @@ from .prediction import (
     timeline,
     video_inputs,
 )
-from .prediction.prediction_output import best
+from .prediction.prediction_output import top_classes
 from .prediction.predictions import Prediction
 from .prediction.predictor import Predictor
 from .prediction.timeline import Timeline
@@ -26,7 +26,7 @@ from .prediction.video_inputs import Input
 
 EXAMPLE = predict_options.EXAMPLE
 TOP = predict_options.TOP
-SHOWN_STRETCHES = 40
+SHOWN_SEGMENTS = 40
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     predict_options.check(options)
     out = options.out and prediction_output.path_of(options.out)
-    inputs = video_inputs.find(options.videos)
+    inputs = video_inputs.list_inputs(options.videos)
     predict_options.check_inputs(options, inputs)
-    read = [*(one.path for one in inputs), options.model]
+    read = [*(result.path for result in inputs), options.model]
     for path in filter(None, (out, options.plot, options.save_clip)):
         outputs.check(path, read)
     model = predictor.load(
@@ -51,58 +51,62 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     if options.timeline is not None:
         predict_options.check_timeline(model)
-    found: list[Prediction] = []
+    results: list[Prediction] = []
     try:
-        for one in _predictions(options, model, inputs):
-            found.append(one)
-            _print(one, model, options, len(inputs))
-    finally:  # also what was found before someone stopped it
-        if out and found:
-            _write(out, found, model, options)
-            good = sum(one.scores is not None for one in found)
-            bad = len(found) - good
+        for result in _predictions(options, model, inputs):
+            results.append(result)
+            _print(result, model, options, len(inputs))
+    finally:  # also after Ctrl-C
+        if out and results:
+            _write(out, results, model, options)
+            good = sum(result.scores is not None for result in results)
+            bad = len(results) - good
             errors = f" and {tables.number_of(bad, 'error')}" * (bad > 0)
             predictions = tables.number_of(good, "prediction")
             print(f"{predictions}{errors} written to {out}")
     if options.plot:
-        _plot(options, found[0], model)
-    failures = [one.complaint for one in found if one.scores is None]
-    cli.list_failures(failures, len(found))
+        _plot(options, results[0], model)
+    failures = [
+        result.error_line for result in results if result.scores is None
+    ]
+    cli.list_failures(failures, len(results))
 
 
 def _write(
     out: remote.Path,
-    found: Sequence[Prediction],
+    results: Sequence[Prediction],
     model: Predictor,
     options: argparse.Namespace,
 ) -> None:
     about = {
         "model": str(model.path),
-        "views": predict_options.in_words(options, model),
+        "views": predict_options.describe_views(options, model),
     }
     top = options.top or TOP
-    prediction_output.write(out, found, model.classes, top, about)
+    prediction_output.write(out, results, model.classes, top, about)
 
 
 def _predictions(
     options: argparse.Namespace, model: Predictor, inputs: Sequence[Input]
 ) -> Iterator[Prediction]:
     if options.timeline is not None:
-        yield from predictions.predict_along(model, inputs, options.timeline)
+        yield from predictions.predict_timelines(
+            model, inputs, options.timeline
+        )
     elif options.sample is not None or options.save_clip:
         yield from _of_one_clip(options, model, inputs)
     else:
         progress = Progress(len(inputs), "videos")
-        found = predictions.predict(model, inputs)
-        for done, one in enumerate(found, start=1):
-            yield one
-            progress.at(done)
+        results = predictions.predict(model, inputs)
+        for number, result in enumerate(results, start=1):
+            yield result
+            progress.at(number)
 
 
 def _of_one_clip(
     options: argparse.Namespace, model: Predictor, inputs: Sequence[Input]
 ) -> Iterator[Prediction]:
-    """Of a sample, or of a file whose clip is saved."""
+    """Predict a sample, or a file whose clip is saved."""
     if options.sample is None:
         (source,) = inputs
         origin = source.path
@@ -116,57 +120,63 @@ def _of_one_clip(
         pixels = example.pixels[None]
         if example.label >= 0:
             origin += f", labelled {model.classes[example.label]}"
-    yield predictions.checked(Prediction(origin, model.score(pixels)))
+    yield predictions.check_finite(Prediction(origin, model.score(pixels)))
     if options.save_clip:
         clips.write_clip(options.save_clip, pixels[0])
         print(f"Clip written to {options.save_clip}")
 
 
 def _print(
-    one: Prediction, model: Predictor, options: argparse.Namespace, of: int
+    result: Prediction,
+    model: Predictor,
+    options: argparse.Namespace,
+    count: int,
 ) -> None:
-    """A table of one input, or a line for each of many."""
-    if one.scores is None:
+    """Print a table for one input, or a line for each of several."""
+    if result.scores is None:
         return  # said at the end
-    top = options.top or (TOP if of <= 1 else 1)
-    names = [(model.classes[i], one.scores[i]) for i in best(one.scores, top)]
-    if of > 1:
+    top = options.top or (TOP if count <= 1 else 1)
+    names = [
+        (model.classes[i], result.scores[i])
+        for i in top_classes(result.scores, top)
+    ]
+    if count > 1:
         classes = ", ".join(f"{name} {score:.4f}" for name, score in names)
-        print(f"{one.path}: {classes}", flush=True)
+        print(f"{result.path}: {classes}", flush=True)
     else:
-        print(f"{one.path}\nmodel {model.path}")
+        print(f"{result.path}\nmodel {model.path}")
         rows = [("class", "probability")]
         rows += [(name, f"{score:.4f}") for name, score in names]
         print(tables.render(rows))
-    if one.timeline is not None:
-        print(_stretches(one.timeline, model.classes))
-        if not one.timeline.stamped:
-            print(f"note: {frame_times.UNTRUSTED.format(path=one.path)}")
+    if result.timeline is not None:
+        print(_segments(result.timeline, model.classes))
+        if not result.timeline.stamped:
+            print(f"note: {frame_times.UNTRUSTED.format(path=result.path)}")
 
 
-def _stretches(along: Timeline, classes: Sequence[str]) -> str:
-    """The best class along a video, as a table for the screen."""
-    found = list(timeline.stretches(along, classes))
+def _segments(along: Timeline, classes: Sequence[str]) -> str:
+    """Format the best class along a video as a table."""
+    segments = list(timeline.segments(along, classes))
     rows = [("from", "to", "class", "probability")]
     rows += [
         (f"{start:.1f} s", f"{end:.1f} s", name, f"{score:.4f}")
-        for start, end, name, score in found[:SHOWN_STRETCHES]
+        for start, end, name, score in segments[:SHOWN_SEGMENTS]
     ]
-    more = len(found) - SHOWN_STRETCHES
+    rest = len(segments) - SHOWN_SEGMENTS
     text = tables.render(rows)
-    return f"{text}\n  and {more} more: --out has all" if more > 0 else text
+    return f"{text}\n  and {rest} more: --out has all" if rest > 0 else text
 
 
 def _plot(
-    options: argparse.Namespace, one: Prediction, model: Predictor
+    options: argparse.Namespace, result: Prediction, model: Predictor
 ) -> None:
-    if one.timeline is None:
+    if result.timeline is None:
         return  # there is nothing to draw of a bad video
-    title = one.path.rpartition("/")[2]
+    title = result.path.rpartition("/")[2]
     top = options.top or TOP
-    picture = timeline.png(one.timeline, model.classes, title, top)
-    outputs.write_bytes(options.plot, picture)
-    print(f"Picture written to {options.plot}")
+    plot = timeline.png(result.timeline, model.classes, title, top)
+    outputs.write_bytes(options.plot, plot)
+    print(f"Plot written to {options.plot}")
 
 
 if __name__ == "__main__":

@@ -210,7 +210,7 @@ def _summary(
             f"test {name}",
             f"{accuracy} of {result.get('examples', '?')} examples",
         ),
-        *video_scores.guessing(result),
+        *video_scores.baseline_rows(result),
         ("run folder", run.path),
         ("exported", exported or "no (see export below)"),
     ]

@@ -46,7 +46,10 @@ def test_the_test_split_is_what_training_reported(tiny, capsys):
         (["--workdir=/nowhere"], "not a run folder"),
         (["--split=test"], "Give --workdir"),
         (["--workdir={run}", "--split=train"], "Unknown split 'train'"),
-        (["--workdir={run}", "--views=10x3"], "Views are of videos"),
+        (
+            ["--workdir={run}", "--views=10x3"],
+            "--views expects a data set of videos",
+        ),
         (["--workdir={run}", "--starts=slowfast"], "Give --views too"),
         (["--recompute={run}/recipe.json"], "is not a file of scores"),
         (["--recompute={run}/none.npz"], "There is no file"),
@@ -146,7 +149,7 @@ def test_scores_that_are_there_are_kept_until_the_weights_change(run, capsys):
     assert "has these scores" in printed and figures_in(printed) == table
     view_runs.save(run, run.read_recipe(), epoch=2)
     evaluate.main([f"--workdir={run.path}"])
-    assert "(weights differ): it starts anew" in capsys.readouterr().out
+    assert "(weights differ): starting over" in capsys.readouterr().out
     scores = run.path / "tests/test_2x1_31px_27/scores.npz"
     assert scores.read_bytes() != before
 

@@ -134,7 +134,7 @@ def test_damaged_and_added_videos_are_named_and_counted(copied, capsys):
     films.write_film(videos / "test" / "walk" / "test9.mkv", films.pictures(8))
     found = scored(run, videos)
     assert found.ok.tolist() == [True, False, True, True, True]
-    figures = video_scores.figures(found)
+    figures = video_scores.compute_metrics(found)
     assert (figures["listed"], figures["read"]) == (5, 4)
     printed = capsys.readouterr().out
     assert "could not be read" in printed and "jump/test1.mkv: " in printed

@@ -93,9 +93,9 @@ def test_what_is_for_videos_is_refused_where_clips_are_made(
 ):
     model = f"--model={tiny[of]}"
     error = one_line_error(capsys, [model, "a.mp4", "--views=10x3"])
-    assert "Views are of videos" in error
+    assert "--views expects a model of videos" in error
     error = one_line_error(capsys, [model, "a.mp4", "--timeline"])
-    assert "A timeline is of videos" in error
+    assert "--timeline expects a model of videos" in error
     (tmp_path / "a.mp4").touch()
     error = one_line_error(capsys, [model, str(tmp_path / "a.mp4")])
     assert "Expected a clip as .npy or .gif" in error
@@ -112,7 +112,7 @@ def test_a_clip_of_another_size_for_a_run_says_both(tiny, tmp_path, capsys):
 def test_seconds_that_are_a_video_say_where_to_put_it(capsys):
     with pytest.raises(SystemExit):
         predict.main(["--model=m", "--timeline", "a.mp4"])
-    assert "put --timeline behind the videos" in capsys.readouterr().err
+    assert "put --timeline after the videos" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

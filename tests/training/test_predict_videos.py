@@ -50,7 +50,7 @@ def evaluated(run, tmp_path, *options):
     scores = tmp_path / "scores"
     evaluate.main([f"--workdir={run}", f"--scores={scores}", *options])
     scored = video_scores.load(scores / "scores.npz")
-    pooled = video_scores.metrics.pooled(scored.scores, scored.pool)
+    pooled = video_scores.metrics.pool_views(scored.scores, scored.pool)
     return dict(zip(scored.paths.tolist(), pooled, strict=True))
 
 
@@ -68,10 +68,10 @@ def test_scores_are_those_of_a_test(trained, tmp_path, views, of_run):
     _, run, out = trained
     expected = evaluated(run, tmp_path, *views)
     model = f"--model={run if of_run else out}"
-    found = predicted(tmp_path, model, *views, *expected)
-    assert found["classes"] == CLASSES
-    assert [video["path"] for video in found["videos"]] == list(expected)
-    for video in found["videos"]:
+    written = predicted(tmp_path, model, *views, *expected)
+    assert written["classes"] == CLASSES
+    assert [video["path"] for video in written["videos"]] == list(expected)
+    for video in written["videos"]:
         # Other steps of the network: rounding in float32.
         np.testing.assert_allclose(
             video["scores"], expected[video["path"]], rtol=1e-5, atol=1e-6
@@ -84,16 +84,16 @@ def test_a_folder_gives_all_of_its_videos_and_lists_bad_ones(
     videos, _, out = trained
     root = tmp_path / "日本 ö"
     (root / "deep").mkdir(parents=True)
-    one = next(videos.glob("*/*.mkv"))
-    (root / "deep" / "b é.MKV").write_bytes(one.read_bytes())
+    video = next(videos.glob("*/*.mkv"))
+    (root / "deep" / "b é.MKV").write_bytes(video.read_bytes())
     (root / "a.mp4").write_bytes(b"")
     (root / "c.mp4").write_text("no video")
     (root / "notes.txt").write_text("passed over")
-    found = predicted(tmp_path, f"--model={out}", root, root / "a.mp4")
+    written = predicted(tmp_path, f"--model={out}", root, root / "a.mp4")
     printed = capsys.readouterr().out
-    paths = [video["path"] for video in found["videos"]]
+    paths = [video["path"] for video in written["videos"]]
     assert paths == [f"{root}/{n}" for n in ("a.mp4", "c.mp4", "deep/b é.MKV")]
-    reasons = [video.get("error") for video in found["videos"]]
+    reasons = [video.get("error") for video in written["videos"]]
     assert reasons[0] == "the file is empty" and reasons[2] is None
     assert "2 of 3 could not be looked at" in printed
     assert printed.count("a.mp4: the file is empty") == 1
@@ -108,19 +108,19 @@ def test_nothing_but_bad_files_is_an_error(trained, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "empty: there is no video (such as .mp4" in error
     assert cli.run(predict.main, [*arguments, str(tmp_path / "a.txt")]) == 2
-    said = capsys.readouterr()
-    assert "None of 2" in said.err and said.err.count("\n") == 1
-    assert "a.txt: it cannot be read as a video" in said.out
+    printed = capsys.readouterr()
+    assert "None of 2" in printed.err and printed.err.count("\n") == 1
+    assert "a.txt: it cannot be read as a video" in printed.out
 
 
 def test_a_csv_has_the_best_classes_and_the_reasons(trained, tmp_path):
     videos, run, _ = trained
     good = str(sorted(videos.glob("*/*.mkv"))[0])
     out = tmp_path / "out.csv"
-    gone = str(tmp_path / 'gone, "so".mp4')
-    predict.main([good, gone, f"--model={run}", "--top=1", f"--out={out}"])
+    missing = str(tmp_path / 'gone, "so".mp4')
+    predict.main([good, missing, f"--model={run}", "--top=1", f"--out={out}"])
     rows = list(csv.DictReader(io.StringIO(out.read_text("utf-8"))))
-    assert [row["path"] for row in rows] == [good, gone]
+    assert [row["path"] for row in rows] == [good, missing]
     assert rows[0]["class_1"] in CLASSES and 0.5 <= float(rows[0]["score_1"])
     assert rows[1]["error"] == "there is no such file"
 
@@ -131,13 +131,13 @@ def test_a_clip_file_goes_with_videos(trained, tmp_path):
     clip = tmp_path / "clip.npy"
     predict.main([video, f"--model={out}", f"--save-clip={clip}"])
     np.save(tmp_path / "image.npy", np.zeros((32, 31, 3), "uint8"))
-    found = predicted(
+    written = predicted(
         tmp_path, f"--model={out}", clip, tmp_path / "image.npy", video
     )["videos"]
-    np.testing.assert_allclose(found[0]["scores"], found[2]["scores"], 1e-5)
-    assert "(32, 31, 3)" in found[1]["error"]
-    looked = predicted(tmp_path, f"--model={out}", "--views=1x1", clip, video)
-    assert "leave out --views" in looked["videos"][0]["error"]
+    np.testing.assert_allclose(written[0]["scores"], written[2]["scores"], 1e-5)
+    assert "(32, 31, 3)" in written[1]["error"]
+    result = predicted(tmp_path, f"--model={out}", "--views=1x1", clip, video)
+    assert "leave out --views" in result["videos"][0]["error"]
 
 
 def test_a_timeline_is_clips_along_the_video(trained, tmp_path, capsys):
@@ -145,9 +145,9 @@ def test_a_timeline_is_clips_along_the_video(trained, tmp_path, capsys):
     path = sorted(videos.glob("*/*.mkv"))[4]
     arguments = [f"--model={run}", str(path), "--timeline=0.25"]
     plot = tmp_path / "plot.png"
-    found = predicted(tmp_path, *arguments, "--views=1x3", f"--plot={plot}")
+    written = predicted(tmp_path, *arguments, "--views=1x3", f"--plot={plot}")
     assert plot.read_bytes()[:4] == b"\x89PNG"
-    (video,) = found["videos"]
+    (video,) = written["videos"]
     rows = video["timeline"]["rows"]
     frames = len(films.decode_all(path))
     assert [row["time_s"] for row in rows] == np.arange(
@@ -155,7 +155,9 @@ def test_a_timeline_is_clips_along_the_video(trained, tmp_path, capsys):
     ).tolist()
     mean = np.mean([row["scores"] for row in rows], axis=0)
     np.testing.assert_allclose(video["scores"], mean, rtol=1e-5)
-    assert "every 0.25 s" in found["views"] and "starts" not in found["views"]
+    assert (
+        "every 0.25 s" in written["views"] and "starts" not in written["views"]
+    )
     assert "from" in capsys.readouterr().out
 
 
@@ -163,8 +165,8 @@ def test_the_middle_of_a_timeline_is_the_middle_clip(trained, tmp_path):
     videos, run, _ = trained
     path = sorted(videos.glob("*/*.mkv"))[0]  # 23 frames, clips of 8
     middle = predicted(tmp_path, f"--model={run}", path)["videos"][0]
-    found = predicted(tmp_path, f"--model={run}", path, "--timeline=0.44")
-    row = found["videos"][0]["timeline"]["rows"][1]
+    written = predicted(tmp_path, f"--model={run}", path, "--timeline=0.44")
+    row = written["videos"][0]["timeline"]["rows"][1]
     assert (row["start_s"], row["time_s"]) == (7 / 25, 0.44)
     np.testing.assert_allclose(row["scores"], middle["scores"], rtol=1e-5)
 
@@ -173,11 +175,11 @@ def test_what_was_found_is_kept_when_someone_stops_it(
     trained, tmp_path, monkeypatch
 ):
     videos, _, out = trained
-    real, seen = predictor.Predictor.score, []
+    real, calls = predictor.Predictor.score, []
 
     def score(self, pixels):
-        seen.append(1)
-        if len(seen) == 3:
+        calls.append(1)
+        if len(calls) == 3:
             raise KeyboardInterrupt
         return real(self, pixels)
 
@@ -193,14 +195,14 @@ def test_what_does_not_go_together_is_refused(trained, tmp_path, capsys):
     video = str(next(videos.glob("*/*.mkv")))
     for arguments, message in (
         (["--timeline", "--views=3x1"], "slides one clip"),
-        (["--views=2x1", "--pool=max"], "is for several labels a video"),
+        (["--views=2x1", "--pool=max"], "max is for multi-label data"),
         (["--full-frame"], "Give --views too"),
         (["--plot=a.png"], "Give --timeline too"),
         (["--timeline", "--plot=a.gif"], "to end in .png"),
         (["--out=a.txt"], "to end in .json or .csv"),
-        ([str(tmp_path), "--save-clip=a.npy"], "is of one video"),
+        ([str(tmp_path), "--save-clip=a.npy"], "expects one video"),
     ):
         for model in (run, out):
-            given = [f"--model={model}", video, *arguments]
-            assert cli.run(predict.main, given) == 2
+            command = [f"--model={model}", video, *arguments]
+            assert cli.run(predict.main, command) == 2
             assert message in capsys.readouterr().err

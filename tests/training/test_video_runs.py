@@ -184,7 +184,7 @@ def test_views_that_do_not_go_together_are_refused_first(
     arguments = [*TINY, f"--set=data.root={videos}", "--set=views.pool=max"]
     run = tmp_path / "run"
     assert cli.run(train.main, [*arguments, f"--workdir={run}"]) == 2
-    assert "is for several labels a video" in capsys.readouterr().err
+    assert "max is for multi-label data" in capsys.readouterr().err
     assert not run.exists()
 
 

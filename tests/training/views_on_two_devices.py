@@ -21,12 +21,12 @@ def main():
     pixels = np.random.default_rng(0).integers(0, 256, shape)
     brightness = np.linspace(0.2, 1, VIEWS).reshape(-1, 1, 1, 1, 1)
     pixels = (pixels * brightness).astype(np.uint8)
-    expected = view_network.step_of(source, False)(pixels)
+    expected = view_network.make_score_step(source, False)(pixels)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = shallow("i3d")
         view_network.copy_weights(source, model)
-    step = view_network.step_of(model, False, strategy)
+    step = view_network.make_score_step(model, False, strategy)
     for count in (VIEWS, 4, 1):
         got = step(pixels[:count])
         # Two views instead of five at once: float32 in another order.

@@ -1,1 +1,1 @@
-"""Views of videos, their scores, and the figures of a test."""
+"""Evaluation: multi-view scores of videos and their metrics."""

@@ -1,4 +1,4 @@
-"""A picture of the confusion matrix: how often each class is predicted."""
+"""Plot the confusion matrix as an image."""
 
 import numpy as np
 
@@ -30,26 +30,28 @@ def write(path: Path, scored: VideoScores) -> str:
     """Write the confusion matrix of scores to a PNG file.
 
     Returns:
-        Where it is, or why there is none, as a line for the screen.
+        A line for the terminal: the path, or why there is no file.
     """
     if scored.multi_label:
-        return "No confusion.png: with several labels a video there is none."
+        return "No confusion.png: a video has several labels."
     try:
         content = png(shares(scored), [str(c) for c in scored.classes])
     except UserError as error:
         return f"No confusion.png: {error}"
     atomic_files.write_bytes(path, content)
-    return f"Picture written to {path}"
+    return f"Confusion matrix written to {path}"
 
 
 def shares(scored: VideoScores) -> np.ndarray:
-    """Compute the share of each class (rows) that is taken for each (columns).
+    """Normalize the confusion matrix: rows are true classes and sum to 1.
 
-    Of what could be read; rows sum to 1, or to 0 without a video.
+    Unreadable videos do not count; rows of classes without videos are 0.
     """
-    scores = metrics.pooled(scored.scores[scored.ok], scored.pool)
-    counts = metrics.confusion(
-        metrics.best(scores), scored.labels[scored.ok], len(scored.classes)
+    scores = metrics.pool_views(scored.scores[scored.ok], scored.pool)
+    counts = metrics.confusion_matrix(
+        metrics.predicted_classes(scores),
+        scored.labels[scored.ok],
+        len(scored.classes),
     )
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
@@ -59,7 +61,7 @@ def png(shares: np.ndarray, names: list[str]) -> bytes:
 
     Args:
         shares: from `shares`, `(classes, classes)`.
-        names: of the classes; not drawn if there are more than 60.
+        names: class names; omitted for more than 60 classes.
 
     Returns:
         A PNG file.
@@ -68,7 +70,7 @@ def png(shares: np.ndarray, names: list[str]) -> bytes:
         UserError: matplotlib is not installed (extra `viz`).
     """
     margin = MARGIN_PX / plots.POINTS_PER_INCH
-    # The axes fill the figure; around it there is room for what stands beside.
+    # The axes fill the figure; labels are outside of it.
     return plots.png(
         figure(shares, names), bbox_inches="tight", pad_inches=margin
     )

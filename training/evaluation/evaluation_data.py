@@ -1,8 +1,8 @@
-"""The data of a test, which need not be there in full or where it was.
+"""Load the data set of an evaluation, which may have moved or be partial.
 
-A test takes its videos as they are: those of the run's recipe, or of the place
-or list that settings name. Videos to train on are not needed. Labels become
-those of the run by the names of the classes.
+The videos are those of the run's recipe, or of another root or list file given
+by settings. Training videos are not needed. Labels are mapped to those of the
+run by class name.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from ..recipes import overrides
 from ..recipes.schema import DataConfig, Recipe, SamplingConfig
 from ..runs.run_folder import RunFolder
 
-# Data sets whose data.classes is a file with a name for each label.
+# Data sets whose data.classes is a file of class names.
 NUMBERED = (
     "kinetics",
     "media_sequence",
@@ -40,17 +40,17 @@ def load(
     split: str,
     settings: Sequence[str] = (),
 ) -> Dataset:
-    """The data set that a run is tested on.
+    """Load the data set to evaluate a run on.
 
     Args:
         run: the trained run.
-        info: of the data that it is trained on.
+        info: of the training data.
         split: "validation" or "test".
-        settings: such as "data.root=/new/place" or "data.test=other.csv",
-            instead of the recipe's.
+        settings: overrides of the recipe, such as "data.root=/new/place" or
+            "data.test=other.csv".
 
     Raises:
-        UserError: it cannot be read, or has classes that the run does not know.
+        UserError: it cannot be read, or has classes unknown to the run.
     """
     recipe = _with(run.read_recipe(Recipe), settings)
     kind = DATASETS.get(recipe.dataset)
@@ -61,8 +61,8 @@ def load(
         listing = _read(run, kind, recipe.dataset, data, split)
     except UserError as error:
         raise UserError(
-            f"The data to test on: {error} Where it is now, or another list, "
-            "is said with --set data.FIELD=VALUE, such as --set data.root=DIR."
+            f"The evaluation data: {error} Set its new location or another "
+            "list with --set data.FIELD=VALUE, such as --set data.root=DIR."
         ) from error
     listing = _in_classes_of(info, listing)
     dataset = kind(data, recipe.sampling or SamplingConfig(), listing)
@@ -74,8 +74,8 @@ def _with(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     for setting in settings:
         if not setting.startswith(("data.", "dataset=")):
             raise UserError(
-                "A test takes --set data.FIELD=VALUE and --set dataset=NAME, "
-                f"for the data alone. Received: --set {setting}"
+                "Expected --set data.FIELD=VALUE or --set dataset=NAME. "
+                f"Received: --set {setting}"
             )
     return overrides.override(recipe, settings)
 
@@ -87,14 +87,14 @@ def _read(
     data: DataConfig,
     split: str,
 ) -> Listing:
-    """The videos of one split, or of that which stands in for it."""
+    """Read the videos of one split, or of its substitute."""
     lists = {split: getattr(data, split) for split in (split, INSTEAD[split])}
-    given = next((name for name, path in lists.items() if path), None)
-    if given is not None:  # only this list has to be there
-        others = {"train": None, "validation": None, "test": None}
-        data = dataclasses.replace(data, **{**others, given: lists[given]})
+    field = next((name for name, path in lists.items() if path), None)
+    if field is not None:  # only this list has to be there
+        no_lists = {"train": None, "validation": None, "test": None}
+        data = dataclasses.replace(data, **{**no_lists, field: lists[field]})
     classes = data.classes
-    if name in NUMBERED and not (classes and _is_there(classes)):
+    if name in NUMBERED and not (classes and _exists(classes)):
         if run.classes_path.exists():
             data = dataclasses.replace(data, classes=str(run.classes_path))
     if kind is folder.Folder:
@@ -103,10 +103,10 @@ def _read(
 
 
 def _read_folder(run: RunFolder, data: DataConfig, split: str) -> Listing:
-    """The same of folders a class, which may be there for this split alone.
+    """Read a folder per class, which may have this split only.
 
-    What is not divided into splits, and nothing of it was trained on, is all
-    to be tested on.
+    Without splits, and if no video is among the training files, all videos are
+    evaluated.
     """
     names = {}
     if data.root:
@@ -119,24 +119,24 @@ def _read_folder(run: RunFolder, data: DataConfig, split: str) -> Listing:
                 return _whole(folder.Folder.read_lists(inner), split)
     listing = folder.Folder.read_lists(data)
     trained = {file.name for file in run.read_training_files()}
-    every = _whole(listing, split).splits[split]
+    videos = _whole(listing, split).splits[split]
     if "train" in names or not trained:
         return _only(listing, split)
-    if trained & {file_rows.relative(v.path, data.root) for v in every}:
+    if trained & {file_rows.relative(v.path, data.root) for v in videos}:
         return _only(listing, split)
-    print(f"Nothing in {data.root} was trained on: all of it is tested.")
+    print(f"No training video in {data.root}: evaluating all of it.")
     return _whole(listing, split)
 
 
 def _whole(listing: Listing, split: str) -> Listing:
-    """All videos of a listing, each once, in the order of their classes."""
-    every = {v for part in listing.splits.values() for v in part}
-    videos = sorted(every, key=lambda video: (video.labels, video.path))
+    """Merge all splits, without duplicates, sorted by class."""
+    distinct = {v for part in listing.splits.values() for v in part}
+    videos = sorted(distinct, key=lambda video: (video.labels, video.path))
     return dataclasses.replace(listing, splits={split: videos})
 
 
 def _only(listing: Listing, split: str) -> Listing:
-    """One split of a listing, or the one that stands in for it."""
+    """Return one split of a listing, or its substitute."""
     for chosen in (split, INSTEAD[split]):
         if listing.splits.get(chosen):
             videos = {chosen: listing.splits[chosen]}
@@ -144,56 +144,58 @@ def _only(listing: Listing, split: str) -> Listing:
     raise UserError(f"There is no video in {split}.")
 
 
-def _is_there(path: str) -> bool:
+def _exists(path: str) -> bool:
     return is_url(path) or pathlib.Path(path).exists()
 
 
 def _in_classes_of(info: DatasetInfo, listing: Listing) -> Listing:
-    """A listing with the labels that the run has for its classes.
+    """Map the labels of a listing to those of the run.
 
     Raises:
-        UserError: it has classes that the run does not know, or several labels
-            a video where the run has one.
+        UserError: a class is unknown to the run, or a video has several labels
+            where the run has one.
     """
-    used = {
+    used_labels = {
         label
         for videos in listing.splits.values()
         for video in videos
         for label in (*video.labels, *(span.label for span in video.spans))
     }
     labels = {name: label for label, name in enumerate(info.classes)}
-    unknown = [listing.classes[n] for n in sorted(used)]
+    unknown = [listing.classes[n] for n in sorted(used_labels)]
     unknown = [name for name in unknown if name not in labels]
     if unknown:
-        more = f" and {len(unknown) - SHOWN} more" * (len(unknown) > SHOWN)
+        rest = f" and {len(unknown) - SHOWN} more" * (len(unknown) > SHOWN)
         raise UserError(
-            "Expected classes that the run is trained on: "
+            "Expected classes of the training data: "
             f"{', '.join(info.classes[:10])}"
             f"{', ...' * (len(info.classes) > 10)}. Received: "
-            f"{', '.join(unknown[:SHOWN])}{more}"
+            f"{', '.join(unknown[:SHOWN])}{rest}"
         )
 
-    of = {label: labels[listing.classes[label]] for label in used}
+    new_labels = {
+        label: labels[listing.classes[label]] for label in used_labels
+    }
 
-    def moved(video: Video) -> Video:
+    def relabelled(video: Video) -> Video:
         return dataclasses.replace(
             video,
-            labels=tuple(of[label] for label in video.labels),
+            labels=tuple(new_labels[label] for label in video.labels),
             spans=tuple(
-                dataclasses.replace(span, label=of[span.label])
+                dataclasses.replace(span, label=new_labels[span.label])
                 for span in video.spans
             ),
         )
 
     splits = {
-        split: [moved(video) for video in videos]
+        split: [relabelled(video) for video in videos]
         for split, videos in listing.splits.items()
     }
     several = any(len(v.labels) > 1 for part in splits.values() for v in part)
     if several and not info.multi_label:
         raise UserError(
-            "Expected one label a video, as the run is trained on. Received: a "
-            "list with several."
+            "Expected one label per video, as in training. Received: a list "
+            "with several."
         )
     return dataclasses.replace(
         listing,
@@ -204,7 +206,7 @@ def _in_classes_of(info: DatasetInfo, listing: Listing) -> Listing:
 
 
 def _note_trained(run: RunFolder, dataset: VideoDataset) -> None:
-    """Says which of the videos the run was trained on."""
+    """Print a note about evaluation videos that were trained on."""
     trained = {(f.name, f.content) for f in run.read_training_files()}
     for split in dataset.probes():
         rows = dataset.files_of(split)
@@ -212,9 +214,9 @@ def _note_trained(run: RunFolder, dataset: VideoDataset) -> None:
             row.name for row in rows if (row.name, row.content) in trained
         ]
         if shared:
-            more = f" and {len(shared) - SHOWN} more" * (len(shared) > SHOWN)
+            rest = f" and {len(shared) - SHOWN} more" * (len(shared) > SHOWN)
             print(
                 f"note: the run was trained on {len(shared)} of these "
-                f"{len(rows)} videos ({', '.join(shared[:SHOWN])}{more}): of "
-                "new videos it knows less than the figures say"
+                f"{len(rows)} videos ({', '.join(shared[:SHOWN])}{rest}); its "
+                "accuracy on new videos is lower"
             )

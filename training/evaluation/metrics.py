@@ -1,10 +1,9 @@
-"""Figures of merit from scores, in plain NumPy and float64.
+"""Classification metrics in NumPy and float64.
 
-Rules where there is a choice: of equal scores the class that comes first in
-the list is ranked first; equal scores of a class are one step of its
-precision-recall curve, as in scikit-learn; a probability counts as at least
-the smallest normal float32 in a logarithm, since a softmax in float32 may
-give 0.
+Conventions: ties are ranked in class order; equal scores of a class are one
+step of its precision-recall curve, as in scikit-learn; logarithms clip
+probabilities at the smallest normal float32, since a float32 softmax may give
+0.
 """
 
 import numpy as np
@@ -13,8 +12,8 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 POOLS = ("mean", "max")
 
 
-def pooled(scores: np.ndarray, pool: str = "mean") -> np.ndarray:
-    """Scores of videos from those of their views.
+def pool_views(scores: np.ndarray, pool: str = "mean") -> np.ndarray:
+    """Pool scores of views to scores of videos.
 
     Args:
         scores: `(videos, views, classes)`.
@@ -26,36 +25,36 @@ def pooled(scores: np.ndarray, pool: str = "mean") -> np.ndarray:
     if pool == "max":
         return scores.max(axis=1).astype(np.float64)
     total = np.zeros((scores.shape[0], scores.shape[2]))
-    for view in range(scores.shape[1]):  # one order, whatever the strides
+    for view in range(scores.shape[1]):  # order independent of strides
         total += scores[:, view]
     return total / scores.shape[1]
 
 
-def best(scores: np.ndarray) -> np.ndarray:
-    """The class with the largest score, `(videos, classes)` to `(videos,)`."""
+def predicted_classes(scores: np.ndarray) -> np.ndarray:
+    """Return the best class of each video, `(videos, classes)` scores."""
     return np.argmax(scores, axis=1)
 
 
-def in_top(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Whether the label is among the k best classes, bool `(videos,)`."""
+def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Return True for labels among the k best classes, bool `(videos,)`."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return (order == labels[:, None]).any(axis=1)
 
 
 def mean_class_accuracy(right: np.ndarray, labels: np.ndarray) -> float:
-    """Accuracy a class, averaged over the classes that have a video."""
+    """Average the accuracies of the classes that have a video."""
     accuracies = [right[labels == label].mean() for label in np.unique(labels)]
     return float(np.mean(accuracies))
 
 
 def log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative logarithm of the label's probability."""
+    """Compute the mean negative log-probability of the label."""
     of_label = scores[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.maximum(of_label, SMALLEST)).mean())
 
 
 def binary_log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Mean binary cross-entropy over videos and classes.
+    """Compute the mean binary cross-entropy over videos and classes.
 
     Args:
         scores: probability of each class, `(videos, classes)`.
@@ -67,18 +66,18 @@ def binary_log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Area below the precision-recall curve of a class, as a sum of steps.
+    """Compute the area under a precision-recall curve as a sum of steps.
 
     Args:
         scores: `(videos,)`.
         labels: 0 or 1, `(videos,)`; at least one 1.
 
     Returns:
-        The sum over thresholds of precision times the rise of recall.
+        The sum over thresholds of precision times the increase of recall.
     """
     order = np.argsort(-scores, kind="stable")
     ranked, truth = scores[order], labels[order].astype(np.float64)
-    # A step ends where the score changes: ties are taken at once.
+    # A step ends where the score changes, so ties share a step.
     ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
     hits = np.cumsum(truth)[ends]
     precision = hits / (ends + 1)
@@ -87,7 +86,7 @@ def average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def average_precisions(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Average precision a class; NaN where no video has the class.
+    """Compute the average precision per class; NaN for absent classes.
 
     Args:
         scores: `(videos, classes)`.
@@ -104,24 +103,24 @@ def average_precisions(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over the classes that a video has, `(videos, classes)` each."""
-    each = average_precisions(scores, labels)
-    return float(each[~np.isnan(each)].mean())
+    """Compute mAP over the classes that occur; `(videos, classes)` each."""
+    precisions = average_precisions(scores, labels)
+    return float(precisions[~np.isnan(precisions)].mean())
 
 
 def prevalence(labels: np.ndarray) -> float:
-    """Mean share of videos of the classes that a video has.
+    """Compute the mean share of positive videos of the classes that occur.
 
-    It is about what random scores reach in mean average precision.
+    It is about the mAP of random scores.
     """
     shares = labels.astype(np.float64).mean(axis=0)
     return float(shares[shares > 0].mean())
 
 
-def confusion(
-    guesses: np.ndarray, labels: np.ndarray, classes: int
+def confusion_matrix(
+    predictions: np.ndarray, labels: np.ndarray, classes: int
 ) -> np.ndarray:
-    """Counts of (label, guess) pairs, int64 `(classes, classes)`."""
+    """Count (label, prediction) pairs, int64 `(classes, classes)`."""
     counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (labels, guesses), 1)
+    np.add.at(counts, (labels, predictions), 1)
     return counts

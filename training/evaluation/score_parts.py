@@ -1,8 +1,8 @@
-"""Scores as they come, in parts, so that a killed test goes on.
+"""Store partial scores, so that an interrupted evaluation resumes.
 
-A folder of a test has scored.json, which says what is scored, by which weights,
-and part_00000.npz and so on, each of so many videos of the list in order. They
-are replaced by scores.npz when the last one is there.
+The folder has scored.json with the settings of the evaluation (data, weights,
+views) and part_00000.npz and so on, each with the scores of consecutive
+videos. The last part written, scores.npz replaces them.
 """
 
 import dataclasses
@@ -30,8 +30,8 @@ class Part:
     Attributes:
         scores: float32 `(videos, views, classes)`; 0 where not `ok`.
         ok: bool `(videos,)`.
-        reasons: why a video could not be read, else empty, `(videos,)`.
-        seconds: reading and computing, `(2,)`.
+        reasons: read error of each video, else empty, `(videos,)`.
+        seconds: reading and computing time, `(2,)`.
     """
 
     scores: np.ndarray
@@ -41,36 +41,36 @@ class Part:
 
 
 class Parts:
-    """The parts of one test.
+    """The parts of one evaluation.
 
     Args:
-        folder: where they are; made if needed.
-        settings: all that decides the scores, as JSON has it.
+        folder: of the parts; created if needed.
+        settings: everything the scores depend on, as JSON values.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder has other files.
     """
 
     def __init__(self, folder: Path, settings: dict):
         self.folder = folder
         self._settings = settings
-        there = self._read_state()
-        if there == settings:
+        stored = self._read_state()
+        if stored == settings:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        if there is None and any(
+        if stored is None and any(
             not path.name.startswith(".") for path in folder.glob("*")
         ):
             raise UserError(
                 f"{folder} is neither empty nor a folder of scores (it has no "
-                f"{STATE} of a test). Give another --scores."
+                f"{STATE} of an evaluation). Give another --scores."
             )
-        if there is not None:
-            changed = [k for k in settings if there.get(k) != settings[k]]
+        if stored is not None:
+            changed = [k for k in settings if stored.get(k) != settings[k]]
             print(
-                f"note: {folder} has scores of another test "
-                f"({', '.join(changed) or 'other settings'} differ): it starts "
-                "anew"
+                f"note: {folder} has scores of another evaluation "
+                f"({', '.join(changed) or 'other settings'} differ): starting "
+                "over"
             )
         remove_parts(folder)
         for name in (SCORES, METRICS, CONFUSION, BAD_VIDEOS):
@@ -82,21 +82,21 @@ class Parts:
         return self.folder / SCORES
 
     def read(self) -> list[Part]:
-        """The parts that are there, without gaps from the first one on."""
+        """Read the stored parts up to the first missing or damaged one."""
         parts: list[Part] = []
-        for number, path in enumerate(_found(self.folder)):
+        for number, path in enumerate(_part_paths(self.folder)):
             if path != self._path(number):
                 break
             try:
-                parts.append(Part(**video_scores.unpacked(path)))
+                parts.append(Part(**video_scores.read_npz(path)))
             except (ValueError, TypeError) as error:
-                print(f"note: scored again: {error}")
+                print(f"note: scoring again: {error}")
                 break
         return parts
 
     def write(self, number: int, part: Part) -> None:
-        """Keeps a part."""
-        content = video_scores.packed(**vars(part))
+        """Write a part atomically."""
+        content = video_scores.npz_bytes(**vars(part))
         atomic_files.write_bytes(self._path(number), content)
 
     def _path(self, number: int) -> Path:
@@ -115,11 +115,11 @@ class Parts:
 
 
 def remove_parts(folder: Path) -> None:
-    """Removes all parts, when the scores are written or a test starts anew."""
-    for path in _found(folder):
+    """Delete all parts, after scores.npz is written or to start over."""
+    for path in _part_paths(folder):
         path.unlink()
 
 
-def _found(folder: Path) -> list[Path]:
-    found = folder.glob("part_*.npz")
-    return sorted(found, key=lambda path: path.name)
+def _part_paths(folder: Path) -> list[Path]:
+    paths = folder.glob("part_*.npz")
+    return sorted(paths, key=lambda path: path.name)

@@ -1,7 +1,7 @@
-"""Runs a network over views of videos and keeps its scores.
+"""Score videos: run a network over views of each video.
 
-Which videos there are, and in which order, the list of the data set decides;
-batches and devices do not. Each of its videos has one row of scores.
+The scores have a row for each video of the split, in the order of the data
+set's list, whatever the batch size and the number of devices.
 """
 
 import collections
@@ -21,71 +21,71 @@ from ..recipes.schema import ViewsConfig
 from ..runs import run_folder
 from .score_parts import PART_VIDEOS, Part, Parts
 from .video_scores import VideoScores
-from .view_network import Step
+from .view_network import ScoreStep
 
 
 def score_videos(
-    step: Step,
+    step: ScoreStep,
     dataset: VideoDataset,
     split: str,
     views: ViewsConfig,
     batch: int,
     parts: Parts,
 ) -> VideoScores:
-    """Scores every listed video of a split; goes on where parts are there.
+    """Score every video of a split, resuming after stored parts.
 
     Args:
-        step: from `view_network.step_of`.
+        step: from `view_network.make_score_step`.
         dataset: of the videos.
         split: "validation" or "test".
-        views: what is looked at of each.
-        batch: views a step.
-        parts: where the scores are kept.
+        views: clips and crops of each video.
+        batch: views per step.
+        parts: storage of partial scores.
 
     Raises:
         UserError: the videos have no labels.
     """
     listed, places = dataset.listed_videos(split)
     _check_labels(listed, dataset, split)
-    done = parts.read()
-    first = sum(len(part.ok) for part in done)
+    scored_parts = parts.read()
+    first = sum(len(part.ok) for part in scored_parts)
     if first:
-        print(f"Going on after {first} of {len(places)} videos.")
+        print(f"Resuming after {first} of {len(places)} videos.")
     videos = iter(dataset.view_batches(split, views, first))
-    shown = Progress(len(places), "videos", start=first)
+    progress = Progress(len(places), "videos", start=first)
     while first < len(places):
         count = min(PART_VIDEOS, len(places) - first)
         numbers = range(first, first + count)
         part = score_part(
-            step, videos, numbers, batch, len(dataset.classes), shown
+            step, videos, numbers, batch, len(dataset.classes), progress
         )
         why = _reasons(dataset)
         rows = [listed[places[number]].path for number in numbers]
         reasons = np.array([why.get(path, "") for path in rows], dtype=str)
         part = dataclasses.replace(part, reasons=reasons)
-        parts.write(len(done), part)
-        done.append(part)
+        parts.write(len(scored_parts), part)
+        scored_parts.append(part)
         first += count
-    return merged(done, dataset, split, views)
+    return merge_parts(scored_parts, dataset, split, views)
 
 
 def score_part(
-    step: Step,
+    step: ScoreStep,
     videos: Iterator,
     numbers: range,
     batch: int,
     classes: int,
-    shown: Progress | None = None,
+    progress: Progress | None = None,
 ) -> Part:
-    """Scores the next videos of an iterator of `view_batches`.
+    """Score the next videos of an iterator from `view_batches`.
 
-    Views of several videos share a step where they are of one size, so that
-    one clip a video is not slow. A part ends with a smaller step, so that its
-    scores are the same whether or not the parts before it were there already.
+    Views of one size share a batch across videos, so that single-clip
+    evaluation is fast. Batches do not cross parts, so that resumed scores are
+    equal to uninterrupted ones.
     """
-    waiting = Waiting(step, batch)
+    batcher = ViewBatcher(step, batch)
     ok = np.zeros(len(numbers), bool)
-    began = time.monotonic()
+    start = time.monotonic()
     for row, number in enumerate(numbers):
         pixels, _, weight, index = next(videos)
         if int(index) != number:
@@ -93,29 +93,29 @@ def score_part(
         count = len(pixels)
         ok[row] = bool(weight)
         if ok[row]:
-            waiting.add(pixels.numpy())
-        if shown is not None:
-            shown.at(number + 1)
-    scores = waiting.end()
-    reading = time.monotonic() - began - waiting.seconds
+            batcher.add(pixels.numpy())
+        if progress is not None:
+            progress.at(number + 1)
+    scores = batcher.finish()
+    reading = time.monotonic() - start - batcher.seconds
     rows = np.zeros((len(ok), count, classes), np.float32)
     rows[ok] = scores.reshape(-1, count, classes)
     empty = np.full(len(ok), "", dtype=str)
-    return Part(rows, ok, empty, np.array([reading, waiting.seconds]))
+    return Part(rows, ok, empty, np.array([reading, batcher.seconds]))
 
 
-class Waiting:
-    """Views that wait until there are enough of them for a step.
+class ViewBatcher:
+    """Collect views into batches and score these.
 
     Args:
-        step: what is done with them.
-        batch: how many it takes.
+        step: function from views to scores.
+        batch: number of views per batch.
 
     Attributes:
-        seconds: spent in steps.
+        seconds: time spent in steps.
     """
 
-    def __init__(self, step: Step, batch: int):
+    def __init__(self, step: ScoreStep, batch: int):
         self._step = step
         self._batch = batch
         self._views: collections.deque[np.ndarray] = collections.deque()
@@ -124,7 +124,7 @@ class Waiting:
         self.seconds = 0.0
 
     def add(self, views: np.ndarray) -> None:
-        """Takes views of a video, uint8 `(n, time, height, width, 3)`."""
+        """Add views of a video, uint8 `(n, time, height, width, 3)`."""
         if self._views and self._views[0].shape[1:] != views.shape[1:]:
             self._run(self._count)
         self._views.append(views)
@@ -132,47 +132,47 @@ class Waiting:
         while self._count >= self._batch:
             self._run(self._batch)
 
-    def end(self) -> np.ndarray:
-        """Scores of all views in order, `(views, classes)`; `()` of none."""
+    def finish(self) -> np.ndarray:
+        """Return the scores of all views in order, `(views, classes)`."""
         if self._count:
             self._run(self._count)
         return np.concatenate(self._scores) if self._scores else np.zeros(0)
 
     def _run(self, count: int) -> None:
-        began = time.monotonic()
+        start = time.monotonic()
         pieces = []
-        left = count
-        while left:
+        remaining = count
+        while remaining:
             views = self._views.popleft()
-            pieces.append(views[:left])
-            if len(views) > left:
-                self._views.appendleft(views[left:])
-            left -= len(pieces[-1])
+            pieces.append(views[:remaining])
+            if len(views) > remaining:
+                self._views.appendleft(views[remaining:])
+            remaining -= len(pieces[-1])
         pixels = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         self._scores.append(self._step(pixels))
         self._count -= count
-        self.seconds += time.monotonic() - began
+        self.seconds += time.monotonic() - start
 
 
-def merged(
+def merge_parts(
     parts: Sequence[Part], dataset: VideoDataset, split: str, views: ViewsConfig
 ) -> VideoScores:
-    """The scores of all parts, and rows for what was bad before the test."""
+    """Concatenate parts, with rows for videos known to be bad before."""
     listed, places = dataset.listed_videos(split)
     scores = np.zeros((len(listed), *parts[0].scores.shape[1:]), np.float32)
     ok = np.zeros(len(listed), bool)
     why = _reasons(dataset)
     reasons = [why.get(video.path, "") for video in listed]
     seconds = np.zeros(2)
-    done = 0
+    first = 0
     for part in parts:
-        rows = places[done : done + len(part.ok)]
+        rows = places[first : first + len(part.ok)]
         scores[rows] = part.scores
         ok[rows] = part.ok
         for row, reason in zip(rows, part.reasons, strict=True):
             reasons[row] = str(reason)
         seconds += part.seconds
-        done += len(rows)
+        first += len(rows)
     return VideoScores(
         scores=scores,
         labels=_labels(listed, dataset),
@@ -181,7 +181,7 @@ def merged(
         reasons=np.array(reasons, dtype=str),
         classes=np.array(dataset.classes, dtype=str),
         split=split,
-        views=in_words(views),
+        views=describe_views(views),
         pool=views.pool,
         reading_seconds=float(seconds[0]),
         computing_seconds=float(seconds[1]),
@@ -190,44 +190,44 @@ def merged(
     )
 
 
-def score_examples(step: Step, dataset: Dataset, split: str) -> VideoScores:
-    """Scores the examples of a data set that is made, not read."""
-    scores, labels, began = [], [], time.monotonic()
-    computing, done = 0.0, 0
-    shown = Progress(dataset.examples(split), "examples")
+def score_examples(
+    step: ScoreStep, dataset: Dataset, split: str
+) -> VideoScores:
+    """Score the examples of a synthetic data set, one view each."""
+    scores, labels, begin = [], [], time.monotonic()
+    computing, count = 0.0, 0
+    progress = Progress(dataset.examples(split), "examples")
     for pixels, label in dataset.eval_batches(split):
         pixels, start = pixels.numpy(), time.monotonic()
         scores.append(step(pixels))
         labels.append(label.numpy())
         computing += time.monotonic() - start
-        done += len(pixels)
-        shown.at(done)
-    of_all = np.concatenate(scores)[:, None]  # one view each
-    count = len(of_all)
+        count += len(pixels)
+        progress.at(count)
     return VideoScores(
-        scores=of_all,
+        scores=np.concatenate(scores)[:, None],  # one view each
         labels=np.concatenate(labels).astype(np.int64),
         ok=np.ones(count, bool),
         paths=np.array([f"example {i}" for i in range(count)], dtype=str),
         reasons=np.full(count, "", dtype=str),
         classes=np.array(dataset.classes, dtype=str),
         split=split,
-        views="the clip as it is made",
+        views="the synthetic clip",
         pool="mean",
-        reading_seconds=time.monotonic() - began - computing,
+        reading_seconds=time.monotonic() - begin - computing,
         computing_seconds=computing,
         versions=run_folder.versions(),
     )
 
 
-def in_words(views: ViewsConfig) -> str:
-    """What is looked at of each video."""
+def describe_views(views: ViewsConfig) -> str:
+    """Describe the views of each video in one line."""
     clips = tables.number_of(views.clips, "clip")
     crops = {0: "whole frames", 1: "1 crop", 3: "3 crops"}[views.crops]
-    of = f" of {views.crop_px} px" if views.crops else ""
+    size = f" of {views.crop_px} px" if views.crops else ""
     return (
-        f"{clips} x {crops}{of}, short side {views.short_side_px} px, starts: "
-        f"{views.starts}"
+        f"{clips} x {crops}{size}, short side {views.short_side_px} px, "
+        f"starts: {views.starts}"
     )
 
 
@@ -249,5 +249,5 @@ def _check_labels(listed, dataset, split) -> None:
 
 
 def _reasons(dataset: VideoDataset) -> dict[str, str]:
-    """Why videos are bad, as far as is known, by their paths."""
+    """Map paths of bad videos to their errors."""
     return {bad.path: bad.reason for bad in dataset.bad}

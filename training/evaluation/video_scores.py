@@ -1,14 +1,13 @@
-"""Scores of a test as they are kept, and the figures computed from them.
+"""Store the scores of an evaluation, and compute its metrics.
 
-scores.npz has everything that a figure needs, so that it can be computed again
-without the videos or the network:
+Metrics are recomputed from scores.npz without videos or network:
 
-scores   float32 (videos, views, classes): probability of each class a view
-labels   int64 (videos,), or uint8 (videos, classes) of several labels a video
-ok       bool (videos,): False for what could not be read; its scores are 0
+scores   float32 (videos, views, classes): class probabilities of each view
+labels   int64 (videos,), or uint8 (videos, classes) for multi-label data
+ok       bool (videos,): False for unreadable videos, whose scores are 0
 paths    of the videos, as listed
-reasons  why a video could not be read, else empty
-classes  their names
+reasons  read error of each video, else empty
+classes  class names
 about    JSON: split, views, pool, seconds, versions, skips_unlabelled
 """
 
@@ -34,19 +33,19 @@ ARRAYS = ("scores", "labels", "ok", "paths", "reasons", "classes")
 
 @dataclasses.dataclass(frozen=True)
 class VideoScores:
-    """Scores of all listed videos of a split, a view at a time.
+    """Scores of the views of all videos of a split.
 
     Attributes:
         scores, labels, ok, paths, reasons, classes: as in the file.
         split: "validation" or "test".
-        views: which, in words.
-        pool: how views become a video: "mean" or "max".
-        reading_seconds: in which the network waited for pixels.
-        computing_seconds: in which it did not.
-        versions: what they were computed on.
-        skips_unlabelled: whether videos without a class are left out of mean
-            average precision, as in Charades; else they are negatives of every
-            class, as in scikit-learn.
+        views: description of the views.
+        pool: pooling over views: "mean" or "max".
+        reading_seconds: time waiting for pixels.
+        computing_seconds: time in the network.
+        versions: of the software, and the machine.
+        skips_unlabelled: whether mAP excludes videos without a class, as in
+            Charades; else they are negatives of every class, as in
+            scikit-learn.
     """
 
     scores: np.ndarray
@@ -69,23 +68,22 @@ class VideoScores:
 
 
 def save(path: Path, scored: VideoScores) -> None:
-    """Writes scores.npz at once or leaves the old one."""
+    """Write scores.npz atomically."""
     about = {
         field.name: getattr(scored, field.name)
         for field in dataclasses.fields(scored)
         if field.name not in ARRAYS
     }
     arrays = {name: getattr(scored, name) for name in ARRAYS}
-    atomic_files.write_bytes(
-        path, packed(about=np.array(json.dumps(about)), **arrays)
-    )
+    content = npz_bytes(about=np.array(json.dumps(about)), **arrays)
+    atomic_files.write_bytes(path, content)
 
 
 def load(path: Path) -> VideoScores:
-    """Reads scores.npz.
+    """Read scores.npz.
 
     Raises:
-        UserError: there is none, or it is damaged.
+        UserError: the file is missing or damaged.
     """
     if not path.is_file():
         raise UserError(
@@ -93,9 +91,9 @@ def load(path: Path) -> VideoScores:
             "nonlocal-tf evaluate writes."
         )
     try:
-        arrays = unpacked(path)
+        arrays = read_npz(path)
         about = json_text.parse(str(arrays.pop("about")))
-        about.pop("chance", None)  # of older files; it follows from labels
+        about.pop("chance", None)  # of older files; recomputed from labels
         scored = VideoScores(**arrays, **about)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a file of scores: {error}") from error
@@ -104,7 +102,7 @@ def load(path: Path) -> VideoScores:
 
 
 def check(scored: VideoScores, path: Path) -> None:
-    """Raises a UserError unless the arrays fit together."""
+    """Raise a UserError unless the array shapes are consistent."""
     videos, _, classes = shape = scored.scores.shape
     expected = {
         "labels": [(videos,), (videos, classes)],
@@ -121,15 +119,15 @@ def check(scored: VideoScores, path: Path) -> None:
             )
 
 
-def packed(**arrays: np.ndarray) -> bytes:
-    """Arrays as the content of an .npz file."""
+def npz_bytes(**arrays: np.ndarray) -> bytes:
+    """Serialize arrays as an .npz file."""
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
     return content.getvalue()
 
 
-def unpacked(path: Path) -> dict[str, Any]:
-    """The arrays of an .npz file.
+def read_npz(path: Path) -> dict[str, Any]:
+    """Read the arrays of an .npz file.
 
     Raises:
         ValueError: it is damaged.
@@ -150,11 +148,11 @@ def unpacked(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} cannot be read: {error}") from error
 
 
-def figures(scored: VideoScores) -> dict[str, Any]:
-    """All figures of a test; shares from 0 to 1.
+def compute_metrics(scored: VideoScores) -> dict[str, Any]:
+    """Compute all metrics of an evaluation, as shares from 0 to 1.
 
-    What could not be read counts in `..._of_listed` alone: as wrong, or for
-    several labels a video as having every score 0.
+    Unreadable videos count only in `..._of_listed`: as wrong predictions, or
+    in multi-label data with a score of 0 for every class.
 
     Raises:
         UserError: no video could be read, or scores are not finite.
@@ -168,7 +166,9 @@ def figures(scored: VideoScores) -> dict[str, Any]:
             f"test on the {scored.split} split",
             f" for {(~finite_rows).sum()} of {read} examples",
         )
-    of_labels = _of_several_labels if scored.multi_label else _of_one_label
+    of_labels = (
+        _multi_label_metrics if scored.multi_label else _single_label_metrics
+    )
     seconds = scored.reading_seconds + scored.computing_seconds
     return {
         "split": scored.split,
@@ -183,50 +183,50 @@ def figures(scored: VideoScores) -> dict[str, Any]:
     }
 
 
-def _of_one_label(scored: VideoScores) -> dict[str, Any]:
+def _single_label_metrics(scored: VideoScores) -> dict[str, Any]:
     ok, listed = scored.ok, len(scored.ok)
     views, labels = scored.scores[ok], scored.labels[ok]
-    scores = metrics.pooled(views, scored.pool)
-    right = metrics.in_top(scores, labels, 1)
-    found: dict[str, Any] = {
+    scores = metrics.pool_views(views, scored.pool)
+    right = metrics.in_top_k(scores, labels, 1)
+    results: dict[str, Any] = {
         "accuracy": float(right.mean()),
         "accuracy_of_listed": float(right.sum() / listed),
     }
     if scores.shape[1] > 5:
-        in_top5 = metrics.in_top(scores, labels, 5)
-        found["top5"] = float(in_top5.mean())
-        found["top5_of_listed"] = float(in_top5.sum() / listed)
+        in_top5 = metrics.in_top_k(scores, labels, 5)
+        results["top5"] = float(in_top5.mean())
+        results["top5_of_listed"] = float(in_top5.sum() / listed)
     if views.shape[1] > 1:
         by_view = views.argmax(axis=2) == labels[:, None]  # (videos, views)
-        found["clip1_accuracy"] = float(by_view[:, 0].mean())
-        found["clip_accuracy"] = float(by_view.mean())
+        results["clip1_accuracy"] = float(by_view[:, 0].mean())
+        results["clip_accuracy"] = float(by_view.mean())
     return {
-        **found,
+        **results,
         "mean_class_accuracy": metrics.mean_class_accuracy(right, labels),
         "loss": metrics.log_loss(scores, labels),
-        **_guessing(scored),
+        **_baselines(scored),
     }
 
 
-def _guessing(scored: VideoScores) -> dict[str, Any]:
-    """Accuracies without looking at videos, to compare with."""
+def _baselines(scored: VideoScores) -> dict[str, Any]:
+    """Compute the accuracies of random and of constant predictions."""
     counts = np.bincount(scored.labels[scored.ok])
-    largest = int(counts.argmax())
+    majority = int(counts.argmax())
     return {
         "chance": 1 / len(scored.classes),
-        "majority_class": str(scored.classes[largest]),
-        "majority_share": float(counts[largest] / counts.sum()),
+        "majority_class": str(scored.classes[majority]),
+        "majority_share": float(counts[majority] / counts.sum()),
     }
 
 
-def _of_several_labels(scored: VideoScores) -> dict[str, Any]:
-    scores = metrics.pooled(scored.scores, scored.pool)
+def _multi_label_metrics(scored: VideoScores) -> dict[str, Any]:
+    scores = metrics.pool_views(scored.scores, scored.pool)
     ok, labels = scored.ok, scored.labels
     is_labelled = labels.any(axis=1)
     if not (ok & is_labelled).any():
         raise UserError(
-            "None of the videos that could be read has a label: there is no "
-            "average precision."
+            "None of the readable videos has a label: average precision is "
+            "undefined."
         )
     counts = is_labelled if scored.skips_unlabelled else np.ones_like(ok)
     ranked, of_ranked = ok & counts, labels[ok & counts]
@@ -252,8 +252,8 @@ def _of_several_labels(scored: VideoScores) -> dict[str, Any]:
     return figures
 
 
-POOLED = {"mean": "averaged", "max": "largest score"}
-# Which figures are shown, and how they are called.
+POOL_NAMES = {"mean": "averaged", "max": "largest score"}
+# Rows of the table: keys of the metrics, and their names.
 ROWS = (
     ("accuracy", "accuracy (top-1)"),
     ("top5", "top-5 accuracy"),
@@ -266,72 +266,73 @@ ROWS = (
 NAME_LETTERS = 40  # of a class, in a table
 
 
-def guessing(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Rows of what guessing reaches: at random, and always the same class.
+def baseline_rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Format the accuracies of random and of majority-class predictions.
 
     Args:
-        found: figures of a test, or a run's result.
+        results: metrics of an evaluation, or the result of a run.
     """
-    if not found.get("chance"):  # of an older result
+    if not results.get("chance"):  # an older result
         return []
-    chance = tables.percent(found["chance"])
-    if found.get("mean_average_precision") is not None:
+    chance = tables.percent(results["chance"])
+    if results.get("mean_average_precision") is not None:
         return [("chance (random scores)", chance)]
-    name, share = found.get("majority_class"), found.get("majority_share")
-    if name is None or share is None:  # of an older result
+    name, share = results.get("majority_class"), results.get("majority_share")
+    if name is None or share is None:  # an older result
         return [("chance", chance)]
     if len(name) > NAME_LETTERS:
         name = f"{name[: NAME_LETTERS - 1]}…"
     return [
-        (f"chance (1 of {round(1 / found['chance'])} classes)", chance),
-        (
-            "majority class",
-            f"{tables.percent(share)} by always saying {name!r}",
-        ),
+        (f"chance (1 of {round(1 / results['chance'])} classes)", chance),
+        ("majority class", f"{tables.percent(share)} for always {name!r}"),
     ]
 
 
-def render(found: dict[str, Any]) -> str:
-    """The figures as a table for the screen."""
-    listed, read = found["listed"], found["read"]
+def render(results: dict[str, Any]) -> str:
+    """Format metrics as a table for the terminal."""
+    listed, read = results["listed"], results["read"]
     examples = f"{read}" if read == listed else f"{read} read, {listed} listed"
     rows: list[tuple[str, object]] = [
-        ("split", found["split"]),
-        ("views", f"{found['views']}, {POOLED[found['pool']]}"),
+        ("split", results["split"]),
+        ("views", f"{results['views']}, {POOL_NAMES[results['pool']]}"),
         ("examples", examples),
     ]
     for key, name in ROWS:
-        if found.get(key) is None:
+        if results.get(key) is None:
             continue
-        of_listed = found.get(f"{key}_of_listed")
+        of_listed = results.get(f"{key}_of_listed")
         if read == listed or of_listed is None:
-            rows.append((name, tables.percent(found[key])))
+            rows.append((name, tables.percent(results[key])))
             continue
-        rows.append((f"{name} of the {read} read", tables.percent(found[key])))
+        rows.append(
+            (f"{name} of the {read} read", tables.percent(results[key]))
+        )
         rows.append(
             (
-                f"{name} of all {listed} listed, the others as wrong",
+                f"{name} of all {listed} listed, unreadable ones wrong",
                 tables.percent(of_listed),
             )
         )
-    rows += guessing(found)
-    if "classes_seen" in found:
-        rows.append(("classes with a video", found["classes_seen"]))
-    if found.get("unlabelled"):
-        rows.append(("videos without a class", _unlabelled(found)))
-    rows.append(("loss", f"{found['loss']:.4f}"))
-    rows.append(("waiting for pixels", f"{found['reading_seconds']:.1f} s"))
-    rows.append(("computing", f"{found['computing_seconds']:.1f} s"))
-    if found["videos_per_second"] is not None:
-        rows.append(("examples a second", f"{found['videos_per_second']:.2f}"))
+    rows += baseline_rows(results)
+    if "classes_seen" in results:
+        rows.append(("classes with a video", results["classes_seen"]))
+    if results.get("unlabelled"):
+        rows.append(("videos without a class", _unlabelled(results)))
+    rows.append(("loss", f"{results['loss']:.4f}"))
+    rows.append(("waiting for pixels", f"{results['reading_seconds']:.1f} s"))
+    rows.append(("computing", f"{results['computing_seconds']:.1f} s"))
+    if results["videos_per_second"] is not None:
+        rows.append(
+            ("examples a second", f"{results['videos_per_second']:.2f}")
+        )
     return tables.render(rows)
 
 
-def _unlabelled(found: dict[str, Any]) -> str:
-    if not found["skips_unlabelled"]:
-        return f"{found['unlabelled']}, negatives of every class"
-    counted = found["mean_average_precision_with_unlabelled"]
+def _unlabelled(results: dict[str, Any]) -> str:
+    if not results["skips_unlabelled"]:
+        return f"{results['unlabelled']}, negatives of every class"
+    counted = results["mean_average_precision_with_unlabelled"]
     return (
-        f"{found['unlabelled']}, left out of average precision as in the data "
-        f"set's own script ({tables.percent(counted)} with them)"
+        f"{results['unlabelled']}, excluded from average precision as in the "
+        f"data set's own script ({tables.percent(counted)} with them)"
     )

@@ -1,4 +1,4 @@
-"""The network of a test: as trained, on frames of any size, to scores."""
+"""Build the network of an evaluation: fully convolutional, to scores."""
 
 import inspect
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from ..io.user_error import UserError
 from ..recipes.schema import Recipe, ViewsConfig
 from ..runs import run_model
 
-Step = Callable[[np.ndarray], np.ndarray]
+ScoreStep = Callable[[np.ndarray], np.ndarray]
 
 
 def build_network(
@@ -24,18 +24,18 @@ def build_network(
     dataset: Dataset | DatasetInfo,
     views: ViewsConfig,
 ) -> keras.Model:
-    """The network of a test, with the weights of the trained one.
+    """Build the network of an evaluation with the weights of a trained one.
 
-    Frames may be larger than in training. Then the authors' networks, as
-    SlowFast's, average over windows of the training's size, and have a score
-    at each position; with mmaction2's `starts` they average over everything, as
-    there, and so do networks without such a head.
+    Frames may be larger than in training. The authors' networks and SlowFast's
+    then have a score at each position, of windows of the training size. With
+    `starts="mmaction2"`, as in networks without a fully convolutional head,
+    global average pooling covers the whole view.
 
     Args:
         trained: the network of the recipe.
         recipe: of the run.
         dataset: of the recipe.
-        views: what it will look at.
+        views: clips and crops of each video.
 
     Returns:
         A model to logits, `(batch, classes)` or `(batch, t, h, w, classes)`.
@@ -64,57 +64,62 @@ def build_network(
 
 
 def has_windows(recipe: Recipe) -> bool:
-    """Whether the recipe's network has a fully convolutional head."""
+    """Return True for networks with a fully convolutional head."""
     builder = models.registry.MODELS[recipe.model.name]
     return "crop_px" in inspect.signature(builder).parameters
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Gives a network the weights of another, layer by layer, by name."""
-    given = {layer.name: layer for layer in source.layers if layer.weights}
-    taking = {layer.name: layer for layer in target.layers if layer.weights}
-    if given.keys() != taking.keys():
+    """Copy weights between layers of the same name."""
+    source_layers = {
+        layer.name: layer for layer in source.layers if layer.weights
+    }
+    target_layers = {
+        layer.name: layer for layer in target.layers if layer.weights
+    }
+    if source_layers.keys() != target_layers.keys():
         raise ValueError(
             "Expected networks whose layers have the same names. Received: "
-            f"{sorted(given.keys() ^ taking.keys())} in one alone"
+            f"{sorted(source_layers.keys() ^ target_layers.keys())} in one only"
         )
-    for name, layer in taking.items():
-        layer.set_weights(given[name].get_weights())
+    for name, layer in target_layers.items():
+        layer.set_weights(source_layers[name].get_weights())
 
 
-def devices() -> tf.distribute.Strategy:
-    """All GPUs there are, if there are several; else what is in use."""
+def default_strategy() -> tf.distribute.Strategy:
+    """Return the current strategy, or a mirrored one on several GPUs."""
     several = len(tf.config.list_logical_devices("GPU")) > 1
     if several and not tf.distribute.has_strategy():
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 
 
-def step_of(
+def make_score_step(
     model: keras.Model,
     multi_label: bool,
     strategy: tf.distribute.Strategy | None = None,
-) -> Step:
-    """A function of uint8 views to their scores, float32 `(n, classes)`.
+) -> ScoreStep:
+    """Make a function from uint8 views to scores, float32 `(n, classes)`.
 
-    At each position that the logits have, the probabilities are computed, by a
-    softmax or, for several labels a video, sigmoids; then they are averaged.
+    It applies a softmax (or sigmoids for multi-label data) at each position of
+    the logits and averages the probabilities over positions.
 
     Args:
         model: to logits.
         multi_label: whether a video may have several labels.
-        strategy: in whose scope the model was made; its devices share views.
+        strategy: that the model was created with; its devices share views.
     """
     shape = (None, *model.input_shape[1:])
     activation = tf.sigmoid if multi_label else tf.nn.softmax
 
     def step(pixels):
         logits = model(preprocess.normalize(pixels), training=False)
-        each = activation(tf.cast(logits, tf.float32))
-        return tf.reduce_mean(each, axis=list(range(1, len(each.shape) - 1)))
+        probabilities = activation(tf.cast(logits, tf.float32))
+        positions = list(range(1, len(probabilities.shape) - 1))
+        return tf.reduce_mean(probabilities, axis=positions)
 
     if strategy is not None and strategy.num_replicas_in_sync > 1:
-        return _shared(step, strategy)
+        return _distributed(step, strategy)
     # One trace for all sizes; "auto" would compile with XLA on a GPU.
     compiled = tf.function(
         step,
@@ -125,8 +130,8 @@ def step_of(
     return lambda pixels: compiled(pixels).numpy()
 
 
-def _shared(step: Callable, strategy: tf.distribute.Strategy) -> Step:
-    """A step in which each device takes a part of the views."""
+def _distributed(step: Callable, strategy: tf.distribute.Strategy) -> ScoreStep:
+    """Distribute the views of a step over devices."""
     count = strategy.num_replicas_in_sync
     run = tf.function(
         lambda views: strategy.run(step, (views,)),
@@ -135,8 +140,8 @@ def _shared(step: Callable, strategy: tf.distribute.Strategy) -> Step:
         reduce_retracing=True,
     )
 
-    def of(pixels):
-        # Parts are of one size: some views may be computed twice.
+    def score(pixels):
+        # Equal shards: some views may be computed twice.
         rows = np.arange(len(pixels) + -len(pixels) % count) % len(pixels)
         parts = np.split(rows, count)
         views = strategy.experimental_distribute_values_from_function(
@@ -145,4 +150,4 @@ def _shared(step: Callable, strategy: tf.distribute.Strategy) -> Step:
         scores = strategy.experimental_local_results(run(views))
         return np.concatenate([s.numpy() for s in scores])[: len(pixels)]
 
-    return of
+    return score

@@ -1,4 +1,4 @@
-"""The views of a test as they are typed: `--views 10x3` and the like."""
+"""Command-line options of views: `--views 10x3` and the like."""
 
 import argparse
 import dataclasses
@@ -19,14 +19,14 @@ DEFAULT = "the recipe's views, or else the middle clip"
 def add_arguments(
     parser: argparse.ArgumentParser, default: str = DEFAULT
 ) -> None:
-    """Adds what `views_of` reads; `default` is what the command does else."""
+    """Add the options that `views_of` reads; `default` is for the help."""
     parser.add_argument(
         "--views",
         type=clips_by_crops,
         metavar="CLIPSxCROPS",
-        help="look at so many clips along each video, 1 or 3 crops of each; "
-        "10x3 is the test of the authors' code, 10x1 with --full-frame the "
-        f"paper's (default: {default})",
+        help="number of clips along each video, and of crops per clip (1 or "
+        "3); 10x3 is the protocol of the authors' code, 10x1 with --full-frame "
+        f"the paper's (default: {default})",
     )
     parser.add_argument(
         "--full-frame",
@@ -36,22 +36,22 @@ def add_arguments(
     parser.add_argument(
         "--starts",
         choices=tuple(samples.STARTS),
-        help="where clips start: at tenths of a video, the last of them going "
-        "on at its beginning (authors, default), before its end as SlowFast's "
-        "or mmaction2's, or one in the middle; mmaction2 averages over whole "
-        "crops too",
+        help="start times of clips: tenths of the video, the last clips "
+        "wrapping around (authors, default), spread up to its end (slowfast, "
+        "mmaction2), or the middle (centre); mmaction2 also averages over "
+        "whole crops",
     )
     parser.add_argument(
         "--pool",
         choices=POOLS,
-        help="how scores of views become those of a video: mean (default), or "
-        "max for several labels a video",
+        help="pooling of scores over views: mean (default), or max for "
+        "multi-label data",
     )
     parser.add_argument(
         "--short-side",
         type=int,
         metavar="PX",
-        help="to which frames are scaled (default: as in validation)",
+        help="short side of resized frames (default: as in validation)",
     )
     parser.add_argument(
         "--crop",
@@ -62,7 +62,7 @@ def add_arguments(
 
 
 def clips_by_crops(text: str) -> tuple[int, int]:
-    """What is typed as 10x3; an argument's type."""
+    """Parse clips and crops such as "10x3"; a type of argparse."""
     clips, x, crops = text.partition("x")
     if x and clips.isdecimal() and crops.isdecimal():
         if int(clips) >= 1 and int(crops) in CROPS:
@@ -74,10 +74,10 @@ def clips_by_crops(text: str) -> tuple[int, int]:
 
 
 def views_of(options: argparse.Namespace, recipe: Recipe) -> ViewsConfig | None:
-    """What is looked at of each video; None for the middle clip.
+    """Combine options and recipe to views; None for the middle clip.
 
     Raises:
-        UserError: the options do not go together.
+        UserError: some options exclude each other.
     """
     changes = {
         "starts": options.starts,
@@ -89,8 +89,8 @@ def views_of(options: argparse.Namespace, recipe: Recipe) -> ViewsConfig | None:
     if options.views is None and recipe.views is None:
         if changes or options.full_frame:
             raise UserError(
-                "--full-frame, --starts, --pool, --short-side and --crop say "
-                "more about views. Give --views too, such as --views 10x3."
+                "--full-frame, --starts, --pool, --short-side and --crop need "
+                "views. Give --views too, such as --views 10x3."
             )
         return None
     views = recipe.views or _defaults(recipe.sampling or SamplingConfig())
@@ -114,12 +114,11 @@ def views_of(options: argparse.Namespace, recipe: Recipe) -> ViewsConfig | None:
 def check(
     views: ViewsConfig, sampling: SamplingConfig, multi_label: bool
 ) -> None:
-    """Raises a UserError unless views go together, and with the data set."""
+    """Raise a UserError for views that contradict themselves or the data."""
     check_pool(views.pool, multi_label)
     if views.starts == "centre" and views.clips > 1:
         raise UserError(
-            "The middle is one clip. Expected 1 clip with starts=centre. "
-            f"Received: {views.clips}"
+            f"Expected 1 clip with starts=centre. Received: {views.clips}"
         )
     try:
         samples.check(sampling, views)
@@ -128,18 +127,18 @@ def check(
 
 
 def check_pool(pool: str, multi_label: bool) -> None:
-    """Raises a UserError unless the pool goes with the labels."""
+    """Raise a UserError for max pooling of single-label data."""
     if pool not in POOLS:
         raise UserError(unknown("pool of views", pool, POOLS))
     if pool == "max" and not multi_label:
         raise UserError(
-            "The pool of views 'max' is for several labels a video. Expected "
-            "mean for videos of one. Received: max"
+            "Expected pool=mean for one label per video; max is for "
+            "multi-label data. Received: max"
         )
 
 
-def name(views: ViewsConfig, sampling: SamplingConfig) -> str:
-    """A folder's name for the scores of these views, such as 10x3."""
+def folder_name(views: ViewsConfig, sampling: SamplingConfig) -> str:
+    """Name a folder for the scores of these views, such as "10x3"."""
     parts = [f"{views.clips}x{views.crops or 'frame'}"]
     if views.starts != "authors":
         parts.append(views.starts)
@@ -151,6 +150,6 @@ def name(views: ViewsConfig, sampling: SamplingConfig) -> str:
 
 
 def _defaults(sampling: SamplingConfig) -> ViewsConfig:
-    """The authors', at the scale of validation; the paper's has 256 pixels."""
+    """Return the authors' views at the resolution of validation."""
     side = sampling.eval_short_side_px
     return ViewsConfig(short_side_px=side, crop_px=side)

@@ -138,7 +138,7 @@ def _meaning(name: str, served: ServedModel) -> str:
         clips=seen.views.clips,
         crops=seen.views.crops or 1,
         frames=seen.sampling.frames,
-        pooled=video_scores.POOLED[seen.views.pool],
+        pooled=video_scores.POOL_NAMES[seen.views.pool],
         blocks=", ".join(f"`{block}`" for block in blocks),
     )
 

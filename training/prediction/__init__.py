@@ -1,1 +1,1 @@
-"""Scores of the videos that a user names, for `training.predict`."""
+"""Predict the classes of video files, for the command `training.predict`."""

@@ -1,4 +1,4 @@
-"""Bounds of video files as they are typed: `--max-pixels N` and the like."""
+"""Command-line limits on video files: `--max-pixels N` and the like."""
 
 import argparse
 import dataclasses
@@ -8,7 +8,7 @@ from ..io import cli
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what `limits_of` reads."""
+    """Add the options that `limits_of` reads."""
     parser.add_argument(
         "--max-pixels",
         type=int,
@@ -26,16 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-seconds",
         type=cli.positive,
         metavar="S",
-        help="refuse videos that take longer to be decoded once (default: the "
-        f"run's, {Limits.max_seconds:g}; and a second more for each MB)",
+        help="refuse videos whose decoding takes longer (default: the run's, "
+        f"{Limits.max_seconds:g}, plus a second per MB)",
     )
 
 
 def limits_of(options: argparse.Namespace, limits: Limits) -> Limits:
-    """The bounds that were typed, and those of a run for the others.
+    """Override limits by those given on the command line.
 
     Raises:
-        UserError: one is not above 0.
+        UserError: a limit is not positive.
     """
     typed = {
         field.name: getattr(options, field.name)

@@ -1,4 +1,4 @@
-"""What `nonlocal-tf predict` can be told, and what goes together."""
+"""Command-line options of `nonlocal-tf predict`, and checks of them."""
 
 import argparse
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ TOP = 5
 
 
 def parse(arguments: Sequence[str] | None):
-    """The parsed options, and whether any argument was given at all."""
+    """Parse the options; also return whether there was any argument."""
     parser = cli.parser(
         "predict",
-        "Names the classes of videos with a SavedModel or a trained run. "
-        "Without arguments: lists\nthe SavedModels.",
+        "Predict the classes of videos with a SavedModel or a trained run. "
+        "Without arguments:\nlist the SavedModels.",
         EXAMPLE,
     )
     parser.add_argument(
@@ -35,25 +35,25 @@ def parse(arguments: Sequence[str] | None):
     parser.add_argument(
         "--model",
         metavar="DIR",
-        help="a SavedModel, a directory of versions (the newest is taken), or "
+        help="a SavedModel, a directory of versions (the newest is used), or "
         "a run folder; a path or a URL",
     )
     parser.add_argument(
         "--sample",
         type=int,
         metavar="N",
-        help="instead of a file: example N of the dataset it was trained on",
+        help="instead of a file: example N of the model's data set",
     )
     parser.add_argument(
         "--split",
         default="test",
-        help='of the sample: "test" (default) or "validation"',
+        help='split of the sample: "test" (default) or "validation"',
     )
     parser.add_argument(
         "--top",
         type=int,
         metavar="K",
-        help=f"best classes (default: {TOP}; 1 on the lines of many videos)",
+        help=f"number of classes (default: {TOP}; 1 with several videos)",
     )
     view_options.add_arguments(parser, default="one clip, in the middle")
     parser.add_argument(
@@ -62,21 +62,20 @@ def parse(arguments: Sequence[str] | None):
         type=_seconds,
         const=1.0,
         metavar="SECONDS",
-        help="slide a clip along each video, a step of so many seconds at a "
-        "time (default: 1); the scores of the video are those of all steps, "
-        "averaged",
+        help="slide a clip along each video with this step (default: 1); the "
+        "scores of the video are the mean over all steps",
     )
     parser.add_argument(
-        "--plot", metavar="FILE.png", help="also draw the timeline of a video"
+        "--plot", metavar="FILE.png", help="also plot the timeline of a video"
     )
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="also write what was found of all videos, to a .json file (all "
-        "scores) or a .csv file (the best classes)",
+        help="also write the predictions to a .json file (all scores) or a "
+        ".csv file (the best classes)",
     )
     parser.add_argument(
-        "--save-clip", metavar="FILE.npy", help="also write the pixels"
+        "--save-clip", metavar="FILE.npy", help="also write the clip's pixels"
     )
     limit_options.add_arguments(parser)
     return cli.parse(parser, arguments)
@@ -87,12 +86,12 @@ def _seconds(text: str) -> float:
         return cli.positive(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(
-            f"{error}; without seconds, put --timeline behind the videos"
+            f"{error}; without seconds, put --timeline after the videos"
         ) from error
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises a UserError unless the options go together."""
+    """Raise a UserError for options that exclude each other."""
     if options.model is None:
         raise UserError("Give --model DIR, a SavedModel or a run folder.")
     if bool(options.videos) == (options.sample is not None):
@@ -101,21 +100,20 @@ def check(options: argparse.Namespace) -> None:
         )
     if options.top is not None and options.top < 1:
         raise UserError(f"Expected --top to be at least 1, not {options.top}.")
-    looks = options.views or options.timeline is not None
-    if options.sample is not None and (looks or options.out):
+    several_views = options.views or options.timeline is not None
+    if options.sample is not None and (several_views or options.out):
         raise UserError(
-            "A sample is one clip: --sample goes without --views, --timeline "
-            "and --out."
+            "A sample is one clip: --sample excludes --views, --timeline and "
+            "--out."
         )
-    if options.save_clip and looks:
+    if options.save_clip and several_views:
         raise UserError(
-            "--save-clip writes the one clip that was looked at. Leave out "
-            "--views and --timeline."
+            "--save-clip writes one clip. Leave out --views and --timeline."
         )
     if options.save_clip:
         clips.check_name(options.save_clip)
     if options.plot and options.timeline is None:
-        raise UserError("--plot draws a timeline. Give --timeline too.")
+        raise UserError("--plot plots a timeline. Give --timeline too.")
     if options.plot and not options.plot.lower().endswith(".png"):
         raise UserError(f"Expected --plot to end in .png, not {options.plot}.")
     if options.plot:
@@ -123,38 +121,38 @@ def check(options: argparse.Namespace) -> None:
 
 
 def check_inputs(options: argparse.Namespace, inputs: Sequence[Input]) -> None:
-    """Raises a UserError where there are several and one is expected."""
+    """Raise a UserError for several inputs where one is expected."""
     for name in ("save_clip", "plot"):
         if getattr(options, name) and len(inputs) > 1:
             raise UserError(
-                f"--{name.replace('_', '-')} is of one video. Received: "
-                f"{len(inputs)} of them"
+                f"--{name.replace('_', '-')} expects one video. Received: "
+                f"{len(inputs)} videos"
             )
 
 
 def check_timeline(model: Predictor) -> None:
-    """Raises a UserError unless a model can look along a video."""
+    """Raise a UserError unless a model can score a timeline."""
     if model.sampling is None:
         raise UserError(
-            f"A timeline is of videos. Received: {model.path}, which is not "
-            "trained on videos."
+            f"--timeline expects a model of videos. Received: {model.path}, "
+            "which is not trained on videos."
         )
     if model.decoder != "pyav":
         raise UserError(
-            f"A timeline needs PyAV. Received: a run with "
+            f"--timeline needs PyAV. Received: a run with "
             f"data.decoder={model.decoder}, which decodes whole files."
         )
     if model.views.clips != 1:
         raise UserError(
-            "A timeline slides one clip along the video. Expected --views 1x1 "
+            "--timeline slides one clip along the video. Expected --views 1x1 "
             f"or 1x3. Received: {model.views.clips} clips"
         )
 
 
 def views_of(options: argparse.Namespace, recipe: Recipe) -> ViewsConfig | None:
-    """What is looked at; None, for one clip, unless views are asked for."""
+    """Resolve the views; None (one clip) without options of views."""
     chosen = view_options.views_of(options, recipe)
-    more = options.full_frame or any(
+    has_view_options = options.full_frame or any(
         value is not None
         for value in (
             options.starts,
@@ -163,14 +161,14 @@ def views_of(options: argparse.Namespace, recipe: Recipe) -> ViewsConfig | None:
             options.crop,
         )
     )
-    return chosen if options.views is not None or more else None
+    return chosen if options.views is not None or has_view_options else None
 
 
-def in_words(options: argparse.Namespace, model: Predictor) -> str:
-    """What was looked at of each input."""
+def describe_views(options: argparse.Namespace, model: Predictor) -> str:
+    """Describe the views of each input in one line."""
     if model.sampling is None:
         return "the clip as it is"
-    views = scoring.in_words(model.views)
+    views = scoring.describe_views(model.views)
     if options.timeline is None:
         return views
     crops = views.rpartition(", starts")[0]

@@ -1,13 +1,13 @@
-"""Predictions as files: JSON with all scores, and CSV with the best classes.
+"""Write predictions as JSON (all scores) or CSV (the best classes).
 
 FILE.json
     {"model": ..., "views": ..., "classes": [...], "videos": [
       {"path": ..., "top": [{"class": ..., "score": ...}, ...],
-       "scores": [one a class],
+       "scores": [one per class],
        "timeline": {"step_s": ..., "rows": [
          {"time_s": ..., "start_s": ..., "end_s": ..., "class": ...,
           "score": ..., "scores": [...]}, ...]}},
-      {"path": ..., "error": "why it could not be looked at"}]}
+      {"path": ..., "error": "the reason"}]}
 
 FILE.csv
     path,class_1,score_1,class_2,score_2,...,error
@@ -29,10 +29,10 @@ KINDS = (".json", ".csv")
 
 
 def path_of(text: str) -> Path:
-    """Where to write, from what was typed.
+    """Parse the output path.
 
     Raises:
-        UserError: it is neither a JSON nor a CSV file.
+        UserError: the name ends in neither .json nor .csv.
     """
     path = remote.as_path(text)
     if path.suffix.lower() not in KINDS:
@@ -42,82 +42,84 @@ def path_of(text: str) -> Path:
     return path
 
 
-def best(scores: np.ndarray, top: int) -> np.ndarray:
-    """Numbers of the best classes, best first; of equal ones the first."""
+def top_classes(scores: np.ndarray, top: int) -> np.ndarray:
+    """Return class indices by descending score; ties in index order."""
     return np.argsort(-scores, kind="stable")[:top]
 
 
 def write(
     path: Path,
-    found: Sequence[Prediction],
+    predictions: Sequence[Prediction],
     classes: Sequence[str],
     top: int,
     about: dict[str, str],
 ) -> None:
-    """Writes predictions in the format that the file's name ends in.
+    """Write predictions in the format of the file's suffix.
 
     Args:
-        path: ends in .json or .csv; its folder is made if needed.
-        found: predictions.
-        classes: names.
-        top: how many of the best classes.
-        about: what else JSON says, such as the model.
+        path: ends in .json or .csv; its folder is created if needed.
+        predictions: of all inputs.
+        classes: class names.
+        top: number of best classes to write.
+        about: further keys of the JSON object, such as the model.
     """
     if path.suffix.lower() == ".json":
-        text = as_json(found, classes, top, about)
+        text = as_json(predictions, classes, top, about)
     else:
-        text = as_csv(found, classes, top)
+        text = as_csv(predictions, classes, top)
     outputs.write_text(path, text)
 
 
 def as_json(
-    found: Sequence[Prediction],
+    predictions: Sequence[Prediction],
     classes: Sequence[str],
     top: int,
     about: dict[str, str],
 ) -> str:
-    """Predictions with all scores, as JSON."""
-    videos = [_video(one, classes, top) for one in found]
+    """Format predictions with all scores as JSON."""
+    videos = [_video(prediction, classes, top) for prediction in predictions]
     content = {**about, "classes": list(classes), "videos": videos}
     return json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _video(one: Prediction, classes: Sequence[str], top: int) -> dict[str, Any]:
-    if one.scores is None:
-        return {"path": one.path, "error": one.reason}
-    pairs = _pairs(one.scores, classes, top)
+def _video(
+    prediction: Prediction, classes: Sequence[str], top: int
+) -> dict[str, Any]:
+    if prediction.scores is None:
+        return {"path": prediction.path, "error": prediction.reason}
+    pairs = _pairs(prediction.scores, classes, top)
     video: dict[str, Any] = {
-        "path": one.path,
+        "path": prediction.path,
         "top": [{"class": name, "score": score} for name, score in pairs],
-        "scores": [_short(score) for score in one.scores],
+        "scores": [_short(score) for score in prediction.scores],
     }
-    if one.timeline is not None:
+    if prediction.timeline is not None:
         rows = [
             {
                 **moments,
                 **dict(zip(("class", "score"), pair, strict=True)),
                 "scores": [_short(score) for score in scores],
             }
-            for moments, scores in _moments(one)
+            for moments, scores in _moments(prediction)
             for pair in _pairs(scores, classes, 1)
         ]
-        video["timeline"] = {"step_s": one.timeline.step_s, "rows": rows}
+        video["timeline"] = {"step_s": prediction.timeline.step_s, "rows": rows}
     return video
 
 
 def as_csv(
-    found: Sequence[Prediction], classes: Sequence[str], top: int
+    predictions: Sequence[Prediction], classes: Sequence[str], top: int
 ) -> str:
-    """Predictions as rows: one a video, or one a moment of its timeline."""
+    """Format predictions as CSV: a row per video or per timeline step."""
     top = min(top, len(classes))
-    along = any(one.timeline is not None for one in found)
+    along = any(prediction.timeline is not None for prediction in predictions)
     times = ["time_s", "start_s", "end_s"] if along else []
     names = [f"{kind}_{n + 1}" for n in range(top) for kind in CELLS]
     head = ["path", *times, *names, "error"]
     rows = (
-        {"path": one.path, **moments, **cells}
-        for one in found
-        for moments, cells in _rows(one, classes, top, names)
+        {"path": prediction.path, **moments, **cells}
+        for prediction in predictions
+        for moments, cells in _rows(prediction, classes, top, names)
     )
     cells = ([row.get(name, "") for name in head] for row in rows)
     return quoting.csv_text([head, *cells])
@@ -127,27 +129,35 @@ CELLS = ("class", "score")
 
 
 def _rows(
-    one: Prediction, classes: Sequence[str], top: int, names: Sequence[str]
+    prediction: Prediction,
+    classes: Sequence[str],
+    top: int,
+    names: Sequence[str],
 ) -> Iterator[tuple[dict, dict]]:
-    """(times, cells) of each row of a video."""
-    if one.scores is None:
-        yield {}, {"error": one.reason}
+    """Yield (times, cells) of each row of a video."""
+    if prediction.scores is None:
+        yield {}, {"error": prediction.reason}
         return
-    looks: Iterable[tuple[dict, np.ndarray]] = [({}, one.scores)]
-    if one.timeline is not None:
-        looks = _moments(one)
-    for moments, scores in looks:
+    scored_times: Iterable[tuple[dict, np.ndarray]] = [({}, prediction.scores)]
+    if prediction.timeline is not None:
+        scored_times = _moments(prediction)
+    for moments, scores in scored_times:
         pairs = _pairs(scores, classes, top)
         cells = [cell for pair in pairs for cell in pair]
         yield moments, dict(zip(names, cells, strict=True))
 
 
-def _moments(one: Prediction) -> Iterator[tuple[dict, np.ndarray]]:
-    """(times, scores) of each row of a timeline."""
-    along = one.timeline
-    if along is None:
+def _moments(prediction: Prediction) -> Iterator[tuple[dict, np.ndarray]]:
+    """Yield (times, scores) of each step of a timeline."""
+    timeline = prediction.timeline
+    if timeline is None:
         return
-    columns = along.times_s, along.starts_s, along.ends_s, along.scores
+    columns = (
+        timeline.times_s,
+        timeline.starts_s,
+        timeline.ends_s,
+        timeline.scores,
+    )
     for time, start, end, scores in zip(*columns, strict=True):
         seconds = (round(float(number), 4) for number in (time, start, end))
         names = ("time_s", "start_s", "end_s")
@@ -157,10 +167,10 @@ def _moments(one: Prediction) -> Iterator[tuple[dict, np.ndarray]]:
 def _pairs(
     scores: np.ndarray, classes: Sequence[str], top: int
 ) -> list[tuple[str, float]]:
-    """(class, score) of the best classes."""
-    return [(classes[i], _short(scores[i])) for i in best(scores, top)]
+    """Return (class, score) of the best classes."""
+    return [(classes[i], _short(scores[i])) for i in top_classes(scores, top)]
 
 
 def _short(score: float) -> float:
-    """A score without digits that a float32 does not have."""
+    """Round a score to the digits of a float32."""
     return float(str(np.float32(score)))

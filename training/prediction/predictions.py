@@ -1,4 +1,4 @@
-"""Many videos scored, one after the other; what is bad does not end it."""
+"""Predict a list of videos; errors of single videos do not stop it."""
 
 import collections
 import concurrent.futures
@@ -19,13 +19,13 @@ from .video_inputs import Input
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What was found for one input.
+    """Scores of one input, or the reason why there are none.
 
     Attributes:
         path: of the input.
-        scores: float64 `(classes,)`; None where it could not be scored.
-        reason: why not.
-        timeline: scores along the video, where those were asked for.
+        scores: float64 `(classes,)`; None after an error.
+        reason: message of the error.
+        timeline: scores along the video, with `--timeline`.
     """
 
     path: str
@@ -34,8 +34,8 @@ class Prediction:
     timeline: Timeline | None = None
 
     @property
-    def complaint(self) -> str:
-        """The reason and whose it is, as a line."""
+    def error_line(self) -> str:
+        """The reason with the path, as one line."""
         if self.path in self.reason:
             return self.reason
         return f"{self.path}: {self.reason}"
@@ -44,69 +44,69 @@ class Prediction:
 def predict(
     predictor: Predictor, inputs: Sequence[Input]
 ) -> Iterator[Prediction]:
-    """Scores inputs in order; some are read ahead while others are scored."""
+    """Score inputs in order, reading ahead in threads."""
     for source, pixels in _read_ahead(predictor, inputs):
         if isinstance(pixels, VideoError):
             yield Prediction(source.path, reason=str(pixels))
             continue
         try:
             scores = predictor.score(pixels)
-        except UserError as error:  # a clip file of another size
+        except UserError as error:  # wrong size of a clip file
             if not predictor.is_clip(source):
                 raise
             yield Prediction(source.path, reason=str(error))
             continue
-        yield checked(Prediction(source.path, scores))
+        yield check_finite(Prediction(source.path, scores))
 
 
-def predict_along(
+def predict_timelines(
     predictor: Predictor, inputs: Sequence[Input], step_s: float
 ) -> Iterator[Prediction]:
-    """Scores clips along videos; those of a video make its own scores.
+    """Score clips along videos; a video's scores are pooled over its clips.
 
     Args:
         predictor: of clips.
         inputs: videos.
-        step_s: from one clip to the next, in seconds.
+        step_s: seconds from one clip to the next.
     """
     for source in inputs:
         try:
             if source.reason:
                 raise VideoError(source.reason)
-            along = _look(predictor, source.path, step_s)
+            along = _score_timeline(predictor, source.path, step_s)
         except VideoError as error:
             yield Prediction(source.path, reason=str(error))
             continue
         scores = predictor.pooled(along.scores[None])[0]
-        yield checked(Prediction(source.path, scores, timeline=along))
+        yield check_finite(Prediction(source.path, scores, timeline=along))
 
 
-def checked(found: Prediction) -> Prediction:
-    """Scores that are finite; others are none, and not JSON either."""
-    if found.scores is not None and np.isfinite(found.scores).all():
-        return found
+def check_finite(prediction: Prediction) -> Prediction:
+    """Replace scores that are not finite by an error."""
+    if prediction.scores is not None and np.isfinite(prediction.scores).all():
+        return prediction
     reason = (
         "the outputs are not finite: the training of the model diverged, or "
-        "its weights are damaged; take another model"
+        "its weights are damaged; use another model"
     )
-    return Prediction(found.path, reason=reason)
+    return Prediction(prediction.path, reason=reason)
 
 
-def _look(predictor: Predictor, path: str, step_s: float) -> Timeline:
-    said: list[Progress] = []
+def _score_timeline(predictor: Predictor, path: str, step_s: float) -> Timeline:
+    bars: list[Progress] = []
 
-    def progress(done, total):
-        if not said:
-            said.append(Progress(total, f"clips of {path}"))
-        said[0].at(done)
+    def progress(count, total):
+        if not bars:
+            bars.append(Progress(total, f"clips of {path}"))
+        bars[0].at(count)
 
-    return timeline.look(predictor, path, step_s, progress)
+    return timeline.score_timeline(predictor, path, step_s, progress)
 
 
 def _read_ahead(
     predictor: Predictor, inputs: Iterable[Input]
 ) -> Iterator[tuple[Input, np.ndarray | VideoError]]:
-    """What is looked at of each input, or why it cannot be."""
+    """Yield the views of each input, or the error of reading it."""
 
     def read(source):
         try:

@@ -1,4 +1,4 @@
-"""A trained model, from a SavedModel or a run, that scores what it is shown."""
+"""Score clips and videos with a trained model, a SavedModel or a run."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from ..data.video_limits import Limits
 from ..data.video_views import VideoViews
 from ..data.videos import VideoDataset
 from ..evaluation import metrics, scoring, view_network, view_options
-from ..evaluation.view_network import Step
+from ..evaluation.view_network import ScoreStep
 from ..exporting.saved_model import SavedModel
 from ..io import remote
 from ..io.remote import Path
@@ -23,32 +23,31 @@ from ..runs import run_model
 from ..runs.run_folder import RunFolder
 from .video_inputs import Input
 
-BATCH = 8  # views that the network takes at once
-# What is looked at of each video, given the recipe; None for one clip.
+BATCH = 8  # views per forward pass
+# The views of a recipe's videos; None for one clip.
 Choice = Callable[[Recipe], ViewsConfig | None]
 
 
 def middle(recipe: Recipe) -> None:
-    """The choice of the middle clip."""
+    """Choose the middle clip."""
     del recipe
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """A model that scores views of videos.
+    """Model that scores views of videos.
 
     Attributes:
         path: of the SavedModel's version, or of the run.
-        classes: their names.
-        recipe: what it was trained with, if it says so.
-        sampling: what it sees of a video; None where it is not for videos.
+        classes: class names.
+        recipe: of the training; None if unknown.
+        sampling: of the training clips; None for models without videos.
         decoder: as `DataConfig.decoder`.
-        views: what is looked at of each video; of no meaning without
-            `sampling`.
-        chosen: whether `views` was asked for. Else it is one clip, in the
-            crops of the recipe's test.
-        step: from uint8 views to scores, float32 `(n, classes)`.
-        limits: of what reading a video may take.
+        views: clips and crops of each video; unused without `sampling`.
+        chosen: True for views that the user chose; else they are one clip, in
+            the crops of the recipe's test.
+        step: function from uint8 views to scores, float32 `(n, classes)`.
+        limits: on reading a video.
     """
 
     path: Path
@@ -58,15 +57,15 @@ class Predictor:
     decoder: str
     views: ViewsConfig
     chosen: bool
-    step: Step
+    step: ScoreStep
     limits: Limits = Limits()
 
     def open(self, path: str) -> VideoViews:
-        """A video file to look at.
+        """Open a video file.
 
         Raises:
             VideoError: it cannot be read.
-            UserError: this model is not for videos.
+            UserError: the model is not trained on videos.
         """
         if self.sampling is None:
             raise UserError(
@@ -76,11 +75,11 @@ class Predictor:
         return VideoViews(path, self.sampling, self.decoder, self.limits)
 
     def is_clip(self, source: Input) -> bool:
-        """Whether a file holds pixels, all of which are looked at."""
+        """Return True for a file of pixels, used whole as one clip."""
         return clips.is_clip(source.path, videos=self.sampling is not None)
 
     def read(self, source: Input) -> np.ndarray:
-        """What is looked at of a file, uint8 `(views, time, h, w, 3)`.
+        """Read the views of a file, uint8 `(views, time, h, w, 3)`.
 
         Raises:
             VideoError: it cannot be read; the message is the reason.
@@ -97,49 +96,49 @@ class Predictor:
             raise VideoError(str(error)) from error
 
     def score(self, pixels: np.ndarray) -> np.ndarray:
-        """Scores of what was read of a file, float64 `(classes,)`.
+        """Score the views of a file, float64 `(classes,)`.
 
         Args:
             pixels: uint8 views `(views, time, height, width, 3)`.
 
         Raises:
-            UserError: they are not what the model takes.
+            UserError: the model does not take this shape.
         """
-        waiting = scoring.Waiting(self.step, BATCH)
-        waiting.add(pixels)
-        return self.pooled(waiting.end()[None])[0]
+        batcher = scoring.ViewBatcher(self.step, BATCH)
+        batcher.add(pixels)
+        return self.pooled(batcher.finish()[None])[0]
 
     def pooled(self, scores: np.ndarray) -> np.ndarray:
-        """Scores `(n, views, classes)` as those of n videos, `(n, classes)`."""
-        return metrics.pooled(
+        """Pool `(n, views, classes)` over the views to `(n, classes)`."""
+        return metrics.pool_views(
             scores, self.views.pool if self.chosen else "mean"
         )
 
     def sample(self, split: str, index: int) -> tuple[Example, str]:
-        """An example of the data set it was trained on, and what it is called.
+        """Return an example of the model's data set, and its name.
 
         Raises:
-            UserError: there is no such example, or no such data set here.
+            UserError: there is no such example, or the data set is unknown.
         """
         if self.recipe is None:
             raise UserError(
-                f"{self.path} does not say on what it was trained "
-                "(assets/recipe.json); give a clip file instead."
+                f"{self.path} has no assets/recipe.json, which names the data "
+                "set; give a clip file instead."
             )
         example = dataset_of(self.recipe).example(split, index)
         return example, f"{self.recipe.dataset} {split} sample {index}"
 
 
 def load(path: str | Path, choose: Choice = middle) -> Predictor:
-    """Loads a SavedModel, or the latest checkpoint of a run.
+    """Load a SavedModel, or the latest checkpoint of a run.
 
     Args:
         path: a version of a SavedModel, a directory of versions, or a run
             folder; a path or a URL.
-        choose: what is looked at of each video.
+        choose: gives the views of each video.
 
     Raises:
-        UserError: it is neither, or cannot look at such views.
+        UserError: it is neither, or does not take such views.
     """
     path = remote.as_path(path)
     if (path / "recipe.json").is_file():
@@ -148,13 +147,13 @@ def load(path: str | Path, choose: Choice = middle) -> Predictor:
 
 
 def _of_run(run: RunFolder, choose: Choice) -> Predictor:
-    """The same network, on the same pixels, as `training.evaluate` has."""
+    """Build the network and the views of `training.evaluate`."""
     model, recipe, info = run_model.load_trained(run)
-    sampling, views, chosen = _looks(recipe, run.path, choose)
+    sampling, views, chosen = _views(recipe, run.path, choose)
     if sampling is not None:
         view_options.check(views, sampling, info.multi_label)
         model = view_network.build_network(model, recipe, info, views)
-    step = view_network.step_of(model, info.multi_label)
+    step = view_network.make_score_step(model, info.multi_label)
     shape = model.input_shape[1:]
 
     def checked(pixels):
@@ -180,18 +179,18 @@ def _of_run(run: RunFolder, choose: Choice) -> Predictor:
 
 def _of_saved_model(model: SavedModel, choose: Choice) -> Predictor:
     recipe = model.recipe
-    sampling, views, chosen = _looks(recipe, model.path, choose)
+    sampling, views, chosen = _views(recipe, model.path, choose)
     if recipe is not None and sampling is not None:
         side = views.crop_px if views.crops else None
         shape = (sampling.frames, side, side, 3)
         if not _fits(model.input_shape, shape):
             raise UserError(
-                f"{model.path} takes clips of shape {model.input_shape} alone. "
+                f"{model.path} takes clips of shape {model.input_shape} only. "
                 f"Expected views of that size. Received: {shape}; give "
                 "--short-side and --crop, or --model with the run folder."
             )
         _check_windows(recipe, sampling, views)
-        multi_label = views.pool == "max" and not _adds_up(model, sampling)
+        multi_label = views.pool == "max" and not _is_softmax(model, sampling)
         view_options.check(views, sampling, multi_label)
     return Predictor(
         path=model.path,
@@ -209,24 +208,24 @@ def _of_saved_model(model: SavedModel, choose: Choice) -> Predictor:
 def _check_windows(
     recipe: Recipe, sampling: SamplingConfig, views: ViewsConfig
 ) -> None:
-    """Raises a UserError where a test would average over windows.
+    """Raise a UserError where evaluation would average over windows.
 
-    A SavedModel averages over whole views, which is the same for views of the
-    size that was trained on alone.
+    A SavedModel averages over whole views, which is the same only for views of
+    the training size.
     """
     windows = view_network.has_windows(recipe)
     side = views.crop_px if views.crops else None
     if windows and views.starts != "mmaction2" and side != sampling.crop_px:
         raise UserError(
-            f"A test of this network averages over windows of "
+            f"Evaluation of this network averages over windows of "
             f"{sampling.crop_px} px, a SavedModel over whole views. Expected "
             f"--crop {sampling.crop_px} or --model with the run folder. "
-            f"Received: {scoring.in_words(views)}"
+            f"Received: {scoring.describe_views(views)}"
         )
 
 
-def _looks(recipe: Recipe | None, path: Path, choose: Choice):
-    """(sampling, views, whether they are chosen) of a model."""
+def _views(recipe: Recipe | None, path: Path, choose: Choice):
+    """Return (sampling, views, chosen) of a model."""
     of_videos = recipe is not None and issubclass(
         DATASETS.get(recipe.dataset, object), VideoDataset
     )
@@ -234,29 +233,29 @@ def _looks(recipe: Recipe | None, path: Path, choose: Choice):
     if recipe is None or not of_videos:
         if chosen is not None:
             raise UserError(
-                f"Views are of videos. Received: {path}, which is not trained "
-                "on videos."
+                f"--views expects a model of videos. Received: {path}, which "
+                "is not trained on videos."
             )
         return None, samples.middle(SamplingConfig()), False
     sampling = recipe.sampling or SamplingConfig()
     views = recipe.views
-    if views is None or views.clips > 1:  # minutes a video, if not asked for
+    if views is None or views.clips > 1:  # minutes per video: by request only
         views = samples.middle(sampling)
     return sampling, chosen or views, chosen is not None
 
 
 def _fits(taken: tuple, shape: tuple) -> bool:
-    """Whether a model takes pixels of a shape; None is any size."""
+    """Return True if a model takes pixels of a shape; None is any size."""
     return len(taken) == len(shape) and all(
         of_model in (None, side)
         for of_model, side in zip(taken, shape, strict=True)
     )
 
 
-def _adds_up(model: SavedModel, sampling: SamplingConfig) -> bool:
-    """Whether scores add up to 1, as those of one label a video do.
+def _is_softmax(model: SavedModel, sampling: SamplingConfig) -> bool:
+    """Return True if scores sum to 1, as for one label per video.
 
-    A SavedModel does not say in another way which of both it is.
+    A SavedModel does not store whether it is multi-label.
     """
     side = sampling.crop_px
     clip = np.zeros((1, sampling.frames, side, side, 3), np.uint8)

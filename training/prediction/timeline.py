@@ -1,4 +1,4 @@
-"""What is seen when in a long video: a clip slid along it."""
+"""Score a long video over time by sliding a clip along it."""
 
 import dataclasses
 import itertools
@@ -12,8 +12,8 @@ from ..evaluation import scoring
 from ..runs import curves
 from .predictor import BATCH, Predictor
 
-# More lines than looks would be hard to tell apart.
-DRAWN = len(curves.COLOURS)
+# More lines than colours would be hard to tell apart.
+MAX_LINES = len(curves.COLOURS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,16 +21,16 @@ class Timeline:
     """Scores along a video.
 
     Attributes:
-        step_s: from one row to the next, in seconds.
-        times_s: middles of the clips as they were wanted, `(n,)`: 0, one
-            step, two steps, ... up to the end.
-        starts_s: where the clips that were looked at start, `(n,)`; near the
-            ends of the video they are the first and the last.
-        ends_s: where they end, `(n,)`.
+        step_s: seconds from one row to the next.
+        times_s: requested clip centres, `(n,)`: 0, one step, two steps, ...
+            up to the end.
+        starts_s: start times of the clips, `(n,)`; near the ends of the video
+            these are the first and the last possible clip.
+        ends_s: end times of the clips, `(n,)`.
         scores: float64 `(n, classes)`.
-        length_s: of the video.
-        stamped: whether its times are those of its time stamps; else they are
-            those of its average rate.
+        length_s: duration of the video.
+        stamped: True for times from time stamps, False for times from the
+            average frame rate.
     """
 
     step_s: float
@@ -42,65 +42,68 @@ class Timeline:
     stamped: bool = True
 
 
-def look(
+def score_timeline(
     predictor: Predictor,
     path: str,
     step_s: float,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda number, total: None,
 ) -> Timeline:
-    """Scores clips along a video; its memory does not grow with the video's.
+    """Score clips along a video, in memory independent of its duration.
 
     Args:
-        predictor: whose views say which crops of each clip.
+        predictor: its views give the crops of each clip.
         path: of the video.
-        step_s: from the middle of one clip to that of the next, in seconds.
-        progress: is called with (clips done, clips in all).
+        step_s: seconds from the centre of one clip to the next.
+        progress: called with (number of clips scored, total).
 
     Raises:
         VideoError: the video cannot be read.
     """
     video = predictor.open(path)
-    shown = video.times
-    clips_s = times(shown.frames, shown.frames / shown.length_s, step_s)
+    frame_times = video.times
+    fps = frame_times.frames / frame_times.length_s
+    clips_s = clip_times(frame_times.frames, fps, step_s)
     clips = video.frames_around(clips_s)
-    waiting = scoring.Waiting(predictor.step, BATCH)
-    for done, views in enumerate(video.slide(clips, predictor.views), start=1):
-        waiting.add(views)
-        progress(done, len(clips))
-    scores = waiting.end()  # (clips * crops, classes)
+    batcher = scoring.ViewBatcher(predictor.step, BATCH)
+    for number, views in enumerate(
+        video.slide(clips, predictor.views), start=1
+    ):
+        batcher.add(views)
+        progress(number, len(clips))
+    scores = batcher.finish()  # (clips * crops, classes)
     return Timeline(
         step_s=step_s,
         times_s=clips_s,
-        starts_s=shown.starts_s(clips.min(axis=1)),
-        ends_s=shown.ends_s(clips.max(axis=1)),
+        starts_s=frame_times.starts_s(clips.min(axis=1)),
+        ends_s=frame_times.ends_s(clips.max(axis=1)),
         scores=predictor.pooled(
             scores.reshape(len(clips), -1, scores.shape[-1])
         ),
-        length_s=shown.length_s,
-        stamped=shown.stamped,
+        length_s=frame_times.length_s,
+        stamped=frame_times.stamped,
     )
 
 
-def times(frames: int, fps: float, step_s: float) -> np.ndarray:
-    """0, one step, two steps, ... before the end of a video, in seconds.
+def clip_times(frames: int, fps: float, step_s: float) -> np.ndarray:
+    """Return 0, one step, two steps, ... up to the end, in seconds.
 
     Raises:
-        VideoError: its frames have no times.
+        VideoError: the frame rate is 0, i.e. unknown.
     """
     if not fps:
-        raise VideoError("it does not say how many frames a second it has")
-    # Half a frame less: times of frames, and so their rate, are often rounded.
+        raise VideoError("its frame rate is unknown")
+    # Half a frame less, since containers round times and frame rates.
     count = math.ceil((frames - 0.5) / fps / step_s)
     return np.arange(count) * step_s
 
 
-def stretches(
+def segments(
     timeline: Timeline, classes: Sequence[str]
 ) -> Iterator[tuple[float, float, str, float]]:
-    """Where the best class stays the same: (from, to, class, mean score).
+    """Yield segments with the same best class: (start, end, class, mean score).
 
-    Both in seconds; a row stands for the time until the next, the last one for
-    that until the end of the video.
+    Start and end are in seconds. A row lasts until the next row, the last one
+    until the end of the video.
     """
     best = timeline.scores.argmax(axis=1)
     for label, group in itertools.groupby(range(len(best)), best.__getitem__):
@@ -117,13 +120,13 @@ def stretches(
 def png(
     timeline: Timeline, classes: Sequence[str], title: str, lines: int
 ) -> bytes:
-    """Draw the scores of the classes that score best somewhere.
+    """Plot the scores of the classes with the highest peaks.
 
     Args:
         timeline: of the video.
-        classes: names.
-        title: of the picture.
-        lines: how many classes, four at the most.
+        classes: class names.
+        title: of the figure.
+        lines: number of classes, at most four.
 
     Returns:
         A PNG file.
@@ -134,7 +137,7 @@ def png(
     order = np.argsort(-timeline.scores.max(axis=0), kind="stable")
     drawn = [
         curves.Curve(classes[label], timeline.scores[:, label].tolist(), look)
-        for look, label in enumerate(order[: min(lines, DRAWN)])
+        for look, label in enumerate(order[: min(lines, MAX_LINES)])
     ]
     panel = curves.Panel(title, drawn, covers=(0.0, 1.0), up="score")
     across = "time in the video (s)"

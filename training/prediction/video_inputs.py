@@ -1,4 +1,4 @@
-"""What a user wants to have looked at: files, folders and URLs."""
+"""List the input videos among files, folders and URLs."""
 
 import dataclasses
 import os
@@ -8,40 +8,40 @@ from ..data import file_names, file_tree, listing, video_names
 from ..io import remote
 from ..io.user_error import UserError
 
-# PyAV opens these itself; a web server lists no folders.
+# PyAV opens these itself; web servers do not list folders.
 WEB = ("http://", "https://")
 
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """One thing to look at.
+    """One input of a prediction.
 
     Attributes:
-        path: of a video or a clip file, or its URL.
-        reason: why it cannot be looked at, where that is known already.
+        path: path or URL of a video or clip file.
+        reason: error of an input that cannot be read.
     """
 
     path: str
     reason: str = ""
 
 
-def find(
+def list_inputs(
     paths: Sequence[str], say: Callable[[str], None] = print
 ) -> list[Input]:
-    """Files as they are given, and all videos below folders.
+    """List files, and all videos below folders.
 
     Args:
         paths: files, folders or URLs.
-        say: is called with a line for each kind of things that are left out.
+        say: called with a note on each kind of skipped files.
 
     Returns:
-        In the order of `paths`, each once, however often it is named.
+        Inputs in the order of `paths`, without duplicates.
     """
-    found: dict[str, Input] = {}
+    inputs: dict[str, Input] = {}
     for path in paths:
-        for one in _inputs(path, say):
-            found.setdefault(_identity(one.path), one)
-    return list(found.values())
+        for source in _inputs(path, say):
+            inputs.setdefault(_identity(source.path), source)
+    return list(inputs.values())
 
 
 def _inputs(path: str, say: Callable[[str], None]) -> list[Input]:
@@ -50,22 +50,22 @@ def _inputs(path: str, say: Callable[[str], None]) -> list[Input]:
     try:
         if path.startswith(WEB) or not remote.as_path(path).is_dir():
             return [Input(path)]
-        found = _below(path, say)
+        inputs = _below(path, say)
     except UserError as error:
         return [Input(path, str(error))]
-    except OSError as error:  # no right to look, or too long a name
+    except OSError as error:  # no permission, or too long a name
         return [Input(path, f"it cannot be read: {error.strerror}")]
-    if not found:
+    if not inputs:
         expected = video_names.SOME
         return [Input(path, f"there is no video ({expected}) in this folder")]
-    return found
+    return inputs
 
 
 def _below(root: str, say: Callable[[str], None]) -> list[Input]:
-    """The videos below a folder, in the order of their names.
+    """List the videos below a folder in the order of their names.
 
-    Unlike those of data sets, in which nothing may be missing, the others are
-    looked at where a folder or a name cannot be read.
+    Unlike in data sets, which must be complete, a folder or name that cannot
+    be read does not exclude the other videos.
     """
     inputs: list[Input] = []
 
@@ -74,14 +74,14 @@ def _below(root: str, say: Callable[[str], None]) -> list[Input]:
         inputs.append(Input(file_names.printable(error.filename), reason))
 
     tree = file_tree.read(root, refused)
-    videos, others = video_names.sort_out(root, tree.files)
-    for note in (*video_names.passed_over(others), *tree.notes()):
+    videos, other_files = video_names.sort_out(root, tree.files)
+    for note in (*video_names.passed_over(other_files), *tree.notes()):
         say(f"note: {root}: {note}")
     for video in videos:
         path = listing.inside(root, video)
         text = file_names.is_text(path)
         inputs.append(Input(path) if text else _unnamed(path))
-    return sorted(inputs, key=lambda one: one.path.split("/"))
+    return sorted(inputs, key=lambda source: source.path.split("/"))
 
 
 def _unnamed(path: str) -> Input:

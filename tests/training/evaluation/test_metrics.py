@@ -1,4 +1,4 @@
-"""Figures of merit, against scikit-learn and loops."""
+"""Classification metrics, against scikit-learn and loops."""
 
 import math
 
@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from tests.training.evaluation.scored_videos import (
+    charades_like,
+    charades_map,
+)
 from training.evaluation import metrics
 
 
 def draw(shape, levels=None, seed=0):
-    """Random scores; with few levels, many are equal."""
+    """Draw random scores; few levels give many ties."""
     rng = np.random.default_rng(seed)
     if levels is None:
         return rng.random(shape).astype(np.float32)
@@ -19,7 +23,7 @@ def draw(shape, levels=None, seed=0):
 
 @pytest.mark.parametrize("levels", [None, 1, 2, 5])
 @pytest.mark.parametrize("seed", range(5))
-def test_average_precision_is_scikit_learns_with_ties_too(levels, seed):
+def test_average_precision_equals_scikit_learns_with_ties(levels, seed):
     scores = draw(37, levels, seed)
     labels = np.random.default_rng(seed + 99).integers(0, 2, 37)
     expected = sklearn_metrics.average_precision_score(labels, scores)
@@ -28,7 +32,7 @@ def test_average_precision_is_scikit_learns_with_ties_too(levels, seed):
     assert got == pytest.approx(expected, rel=1e-12)
 
 
-def test_classes_without_positives_do_not_count():
+def test_map_ignores_classes_without_positives():
     scores = draw((11, 3), levels=4)
     labels = np.random.default_rng(1).integers(0, 2, (11, 3))
     labels[:, 1] = 0
@@ -40,42 +44,11 @@ def test_classes_without_positives_do_not_count():
     assert np.isnan(metrics.average_precisions(scores, labels)[1])
 
 
-def official(scores, labels):
-    """Charades' own figure, from its definition, a video at a time.
-
-    A video without an action has -inf in every class. Videos are ranked by
-    their scores; of each class, the precisions at the ranks of its videos are
-    averaged, and then the classes.
-    """
-    precisions = []
-    for c in range(labels.shape[1]):
-        ranked = sorted(
-            range(len(labels)),
-            key=lambda v: scores[v, c] if labels[v].sum() else -math.inf,
-            reverse=True,
-        )
-        found = [rank for rank, v in enumerate(ranked, 1) if labels[v, c] == 1]
-        each = [count / rank for count, rank in enumerate(found, 1)]
-        precisions.append(sum(each) / len(each))
-    return sum(precisions) / len(precisions)
-
-
-def charades_like(videos, classes, unlabelled, seed):
-    """Distinct scores and labels, as many a video as Charades has."""
-    rng = np.random.default_rng(seed)
-    labels = (rng.random((videos, classes)) < 6.8 / classes).astype(np.uint8)
-    labels[labels.sum(1) == 0, 3] = 1
-    labels[rng.permutation(videos)[:unlabelled]] = 0
-    noisy = rng.normal(size=labels.shape) + 1.65 * labels
-    ranks = noisy.argsort(axis=0).argsort(axis=0)  # no two are equal
-    return ((ranks + 0.5) / videos).astype(np.float32), labels
-
-
-def test_without_the_unlabelled_it_is_the_official_figure_of_charades():
+def test_map_without_unlabelled_videos_equals_charades():
     scores, labels = charades_like(211, 23, 17, seed=2)
     has_label = labels.any(axis=1)
     got = metrics.mean_average_precision(scores[has_label], labels[has_label])
-    assert got == pytest.approx(official(scores, labels), rel=1e-12)
+    assert got == pytest.approx(charades_map(scores, labels), rel=1e-12)
 
 
 def test_average_precision_by_hand():
@@ -87,21 +60,21 @@ def test_average_precision_by_hand():
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
-def test_top_k_is_counted_by_a_loop(k):
+def test_top_k_equals_a_loop(k):
     scores, labels = draw((29, 7), seed=3), np.arange(29) % 7
     expected = [
         sum(other > row[label] for other in row) < k
         for row, label in zip(scores, labels, strict=True)
     ]
-    assert metrics.in_top(scores, labels, k).tolist() == expected
+    assert metrics.in_top_k(scores, labels, k).tolist() == expected
 
 
-def test_of_equal_scores_the_first_class_is_ranked_first():
+def test_ties_are_ranked_in_class_order():
     scores = np.array([[0.2, 0.4, 0.4, 0.0]] * 3)
     labels = np.array([1, 2, 0])
-    assert metrics.best(scores).tolist() == [1, 1, 1]
-    assert metrics.in_top(scores, labels, 1).tolist() == [True, False, False]
-    assert metrics.in_top(scores, labels, 2).tolist() == [True, True, False]
+    assert metrics.predicted_classes(scores).tolist() == [1, 1, 1]
+    assert metrics.in_top_k(scores, labels, 1).tolist() == [True, False, False]
+    assert metrics.in_top_k(scores, labels, 2).tolist() == [True, True, False]
 
 
 def test_mean_class_accuracy_is_balanced_accuracy():
@@ -115,7 +88,7 @@ def test_mean_class_accuracy_is_balanced_accuracy():
     ) == pytest.approx(expected, rel=1e-12)
 
 
-def test_losses_are_scikit_learns():
+def test_losses_equal_scikit_learns():
     scores, labels = draw((13, 5), seed=7), np.arange(13) % 5
     scores = scores / scores.sum(1, keepdims=True)
     assert metrics.log_loss(scores, labels) == pytest.approx(
@@ -130,7 +103,7 @@ def test_losses_are_scikit_learns():
     )
 
 
-def test_a_probability_of_zero_has_a_finite_loss():
+def test_zero_probability_has_a_finite_loss():
     scores = np.array([[1.0, 0.0]], np.float32)
     assert metrics.log_loss(scores, np.array([1])) == pytest.approx(
         126 * math.log(2)
@@ -147,19 +120,19 @@ def test_views_are_averaged_in_float64():
         for n in range(3)
     ]
     # 30 additions in float64.
-    np.testing.assert_allclose(metrics.pooled(scores), expected, rtol=1e-14)
-    largest = metrics.pooled(scores, "max")
+    np.testing.assert_allclose(metrics.pool_views(scores), expected, rtol=1e-14)
+    largest = metrics.pool_views(scores, "max")
     np.testing.assert_array_equal(largest, scores.max(1))
 
 
-def test_confusion_is_scikit_learns():
+def test_confusion_matrix_equals_scikit_learns():
     labels, guesses = np.arange(31) % 5, np.arange(31) * 3 % 4
     expected = sklearn_metrics.confusion_matrix(labels, guesses)
-    got = metrics.confusion(guesses, labels, 5)
+    got = metrics.confusion_matrix(guesses, labels, 5)
     np.testing.assert_array_equal(got, expected)
 
 
-def test_prevalence_is_what_random_scores_reach():
+def test_prevalence_is_the_map_of_random_scores():
     labels = np.zeros((4000, 3), int)
     labels[:400, 0] = labels[:2000, 1] = 1  # the third is never seen
     assert metrics.prevalence(labels) == pytest.approx((0.1 + 0.5) / 2)

@@ -16,22 +16,22 @@ def views_of(*arguments, recipe="finetune_i3d"):
     )
 
 
-def test_ten_by_three_is_the_authors_test():
+def test_10x3_is_the_authors_protocol():
     assert views_of("--views=10x3") == ViewsConfig(10, 3, 256, 256, "authors")
 
 
-def test_crops_are_as_large_as_the_short_side():
+def test_crop_size_defaults_to_the_short_side():
     assert views_of("--views=2x1", recipe="finetune").crop_px == 120
     assert views_of("--views=2x1", "--short-side=320").crop_px == 320
     views = views_of("--views=2x1", "--short-side=320", "--crop=300")
     assert (views.short_side_px, views.crop_px) == (320, 300)
 
 
-def test_without_views_there_is_the_middle_clip():
+def test_default_is_the_middle_clip():
     assert views_of() is None
 
 
-def test_whole_frames_have_no_crops():
+def test_full_frames_have_no_crops():
     assert views_of("--views=10x1", "--full-frame").crops == 0
 
 
@@ -43,7 +43,7 @@ def test_whole_frames_have_no_crops():
         (["--views=4x1", "--full-frame", "--crop=9"], "leave out --crop"),
     ],
 )
-def test_options_that_do_not_go_together(arguments, message):
+def test_contradicting_options_are_an_error(arguments, message):
     with pytest.raises(UserError, match=message):
         views_of(*arguments)
 
@@ -57,20 +57,20 @@ def test_views_are_clips_by_one_or_three_crops(text):
 @pytest.mark.parametrize(
     ("views", "message"),
     [
-        (ViewsConfig(pool="max"), "is for several labels"),
-        (ViewsConfig(starts="centre"), "The middle is one clip"),
+        (ViewsConfig(pool="max"), "max is for multi-label"),
+        (ViewsConfig(starts="centre"), "Expected 1 clip"),
         (ViewsConfig(crop_px=300), "300 of 256"),
         (ViewsConfig(starts="nowhere"), "Unknown starts"),
     ],
 )
-def test_views_that_do_not_fit(views, message):
+def test_invalid_views_are_an_error(views, message):
     with pytest.raises(UserError, match=message):
         view_options.check(views, SamplingConfig(), multi_label=False)
 
 
-def test_other_tests_have_other_folders():
+def test_folder_names_distinguish_views():
     names = [
-        view_options.name(views, SamplingConfig())
+        view_options.folder_name(views, SamplingConfig())
         for views in (
             ViewsConfig(),
             ViewsConfig(crops=0),

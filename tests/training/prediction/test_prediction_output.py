@@ -1,4 +1,4 @@
-"""Files of predictions say what was predicted when they are read again."""
+"""Prediction files, read back."""
 
 import csv
 import io
@@ -26,26 +26,26 @@ ALONG = Timeline(
 BAD = Prediction("b\n.mp4", reason="the file is empty")
 
 
-def rows(found, top):
-    text = output.as_csv(found, CLASSES, top)
+def rows(predictions, top):
+    text = output.as_csv(predictions, CLASSES, top)
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_json_has_all_scores_as_float32_keeps_them():
-    found = [Prediction("ä.mp4", SCORES), BAD]
-    text = output.as_json(found, CLASSES, 2, {"model": "m"})
+def test_json_has_all_scores_in_float32_precision():
+    predictions = [Prediction("ä.mp4", SCORES), BAD]
+    text = output.as_json(predictions, CLASSES, 2, {"model": "m"})
     read = json.loads(text)
     assert read["model"] == "m" and read["classes"] == list(CLASSES)
     good, bad = read["videos"]
     assert (np.float32(good["scores"]) == np.float32(SCORES)).all()
-    assert [one["class"] for one in good["top"]] == ["日本", CLASSES[1]]
+    assert [row["class"] for row in good["top"]] == ["日本", CLASSES[1]]
     assert bad == {"path": BAD.path, "error": BAD.reason}
     assert "ä.mp4" in text  # not as \u00e4
 
 
 def test_json_has_the_rows_of_a_timeline():
-    found = [Prediction("a", SCORES, timeline=ALONG)]
-    (video,) = json.loads(output.as_json(found, CLASSES, 1, {}))["videos"]
+    predictions = [Prediction("a", SCORES, timeline=ALONG)]
+    (video,) = json.loads(output.as_json(predictions, CLASSES, 1, {}))["videos"]
     assert video["timeline"]["step_s"] == 0.5
     assert video["timeline"]["rows"][1] == {
         "time_s": 0.5,
@@ -57,7 +57,7 @@ def test_json_has_the_rows_of_a_timeline():
     }
 
 
-def test_csv_has_a_row_a_video():
+def test_csv_has_a_row_per_video():
     good, bad = rows([Prediction("ä.mp4", SCORES), BAD], top=2)
     assert list(good) == [
         "path",
@@ -69,30 +69,34 @@ def test_csv_has_a_row_a_video():
     assert (bad["class_1"], bad["error"]) == ("", BAD.reason)
 
 
-def test_csv_has_a_row_a_moment_of_a_timeline():
-    found = rows([Prediction("a", SCORES, timeline=ALONG), BAD], top=9)
-    times = [(r["path"], r["time_s"], r["end_s"]) for r in found]
+def test_csv_has_a_row_per_timeline_step():
+    predictions = rows([Prediction("a", SCORES, timeline=ALONG), BAD], top=9)
+    times = [(r["path"], r["time_s"], r["end_s"]) for r in predictions]
     assert times == [
         ("a", "0.0", "0.4"),
         ("a", "0.5", "0.52"),
         (BAD.path, "", ""),
     ]
-    assert [r["class_1"] for r in found] == [CLASSES[1], "日本", ""]
-    assert "class_3" in found[0] and "class_4" not in found[0]
+    assert [r["class_1"] for r in predictions] == [CLASSES[1], "日本", ""]
+    assert "class_3" in predictions[0] and "class_4" not in predictions[0]
 
 
-def test_of_equal_scores_the_first_class_is_best():
-    assert output.best(np.array([0.1, 0.4, 0.1, 0.4]), 3).tolist() == [1, 3, 0]
+def test_ties_are_in_class_order():
+    assert output.top_classes(np.array([0.1, 0.4, 0.1, 0.4]), 3).tolist() == [
+        1,
+        3,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("name", ["a.JSON", "a.csv"])
-def test_the_name_decides_and_folders_are_made(tmp_path, name):
+def test_suffix_decides_the_format_and_folders_are_created(tmp_path, name):
     path = output.path_of(str(tmp_path / "deep" / name))
     output.write(path, [Prediction("a", SCORES)], CLASSES, 1, {})
     text = pathlib.Path(path).read_text("utf-8")
     assert text.startswith("{" if "J" in name else "path,class_1")
 
 
-def test_other_names_are_refused():
+def test_unknown_suffix_is_an_error():
     with pytest.raises(UserError, match=r"end in .json or .csv, not a.xml"):
         output.path_of("a.xml")

@@ -1,4 +1,4 @@
-"""What is bad does not end a list of videos, and little is read ahead."""
+"""Errors of single videos, read-ahead and progress of predictions."""
 
 import dataclasses
 import threading
@@ -22,7 +22,7 @@ SAMPLING = SamplingConfig(frames=2)
 
 @dataclasses.dataclass(frozen=True)
 class Stub(Predictor):
-    """Reads numbers from names; counts what was read and not scored yet."""
+    """Predictor reading numbers from file names; counts unscored reads."""
 
     waiting: list = dataclasses.field(default_factory=list)
     most: list = dataclasses.field(default_factory=lambda: [0])
@@ -50,7 +50,7 @@ def stub(step):
     )
 
 
-def test_the_order_stays_and_bad_ones_are_among_them(monkeypatch):
+def test_order_is_kept_with_errors_and_reading_ahead_is_bounded(monkeypatch):
     monkeypatch.setattr(predictions.samples, "views_at_once", lambda *_: 3)
 
     def step(pixels):
@@ -59,61 +59,61 @@ def test_the_order_stays_and_bad_ones_are_among_them(monkeypatch):
 
     model = stub(step)
     names = [f"bad{n}" if n % 5 == 2 else f"{n}.mp4" for n in range(40)]
-    found = list(predictions.predict(model, [Input(name) for name in names]))
-    assert [one.path for one in found] == names
-    for number, one in enumerate(found):
+    results = list(predictions.predict(model, [Input(name) for name in names]))
+    assert [result.path for result in results] == names
+    for number, result in enumerate(results):
         if number % 5 == 2:
-            assert (one.scores, one.reason) == (None, "it is bad")
-            assert one.complaint == f"bad{number}: it is bad"
+            assert (result.scores, result.reason) == (None, "it is bad")
+            assert result.error_line == f"bad{number}: it is bad"
         else:
-            assert one.scores.tolist() == [number, number]
-    assert 1 < model.most[0] <= 4  # those ahead, and the one at hand
+            assert result.scores.tolist() == [number, number]
+    assert 1 < model.most[0] <= 4  # three ahead, and the current one
 
 
-def test_scores_that_are_no_numbers_are_bad():
+def test_nan_scores_are_an_error():
     model = stub(lambda pixels: np.array([[0.5, np.nan]]))
-    (one,) = predictions.predict(model, [Input("1.mp4")])
-    assert one.scores is None and "not finite" in one.reason
+    (result,) = predictions.predict(model, [Input("1.mp4")])
+    assert result.scores is None and "not finite" in result.reason
 
 
-def test_the_scores_of_a_clip_that_is_saved_are_checked(tmp_path):
+def test_nan_scores_of_a_saved_clip_are_an_error(tmp_path):
     model = stub(lambda pixels: np.array([[0.5, np.nan]]))
     path = str(tmp_path / "a.npy")
     options = types.SimpleNamespace(sample=None, save_clip=path)
-    (one,) = predict._of_one_clip(options, model, [Input("1.mp4")])
-    assert one.scores is None and "not finite" in one.reason
+    (result,) = predict._of_one_clip(options, model, [Input("1.mp4")])
+    assert result.scores is None and "not finite" in result.reason
 
 
-def test_a_clip_file_that_is_refused_is_bad_and_a_video_ends_it():
+def test_refused_clip_file_is_an_error_and_refused_video_raises():
     def refuse(pixels):
         raise UserError("Expected more. Received: a.npy")
 
     model = stub(refuse)
-    (one,) = predictions.predict(model, [Input("1.npy")])
-    assert one.reason.startswith("Expected more")
+    (result,) = predictions.predict(model, [Input("1.npy")])
+    assert result.reason.startswith("Expected more")
     with pytest.raises(UserError, match="Expected more"):
         list(predictions.predict(model, [Input("1.mp4")]))
 
 
-def test_a_reason_that_names_the_file_is_not_said_twice():
-    one = predictions.Prediction("a.npy", reason="There is no file a.npy.")
-    assert one.complaint == "There is no file a.npy."
+def test_error_line_has_the_path_once():
+    result = predictions.Prediction("a.npy", reason="There is no file a.npy.")
+    assert result.error_line == "There is no file a.npy."
 
 
-def test_a_long_timeline_says_how_far_it_is(monkeypatch, capsys):
+def test_long_timeline_prints_progress(monkeypatch, capsys):
     monkeypatch.setattr(
         predictions,
         "Progress",
         lambda total, of: Progress(total, of, every_seconds=0),
     )
 
-    def look(predictor, path, step_s, progress):
+    def score_timeline(predictor, path, step_s, progress):
         progress(1, 30)
         progress(2, 30)
         raise VideoError("it ends")
 
-    monkeypatch.setattr(predictions.timeline, "look", look)
+    monkeypatch.setattr(predictions.timeline, "score_timeline", score_timeline)
     model = stub(lambda pixels: pixels)
-    (one,) = predictions.predict_along(model, [Input("1.mp4")], 1.0)
-    assert one.reason == "it ends"
+    (result,) = predictions.predict_timelines(model, [Input("1.mp4")], 1.0)
+    assert result.reason == "it ends"
     assert "2 of 30 clips of 1.mp4, about" in capsys.readouterr().err

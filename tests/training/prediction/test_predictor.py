@@ -1,4 +1,4 @@
-"""Which views a SavedModel cannot score as a test does."""
+"""Views for which a SavedModel and an evaluation differ."""
 
 import pytest
 
@@ -19,7 +19,9 @@ PX = RECIPE.sampling.crop_px
         (ViewsConfig(starts="mmaction2"), True),
     ],
 )
-def test_views_of_another_size_are_refused_where_windows_count(views, same):
+def test_networks_with_windows_take_views_of_the_training_size_only(
+    views, same
+):
     if same:
         predictor._check_windows(RECIPE, RECIPE.sampling, views)
         return

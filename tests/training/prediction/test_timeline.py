@@ -24,7 +24,7 @@ SAMPLING = SamplingConfig(
 
 
 class Network:
-    """Scores that name what is seen: mean brightness of frames, and of all."""
+    """Scores are the mean brightness of each frame and of the clip."""
 
     def __init__(self):
         self.most = 0
@@ -49,17 +49,17 @@ def predictor(network):
 
 
 @pytest.mark.parametrize("step_s", [0.3, 1.0, 7.0])
-def test_it_is_a_loop_over_times(tmp_path, step_s):
+def test_scores_equal_a_loop_over_times(tmp_path, step_s):
     path = str(films.write_film(tmp_path / "a.mkv", 83, fps=10))
     frames = films.decode_all(path)[:, :, 8:44]  # the middle
     network = Network()
-    along = timeline.look(predictor(network), path, step_s)
+    along = timeline.score_timeline(predictor(network), path, step_s)
     time, row = 0.0, 0
     while time < 8.3 - 1e-9:
         start = min(max(time * 10 - 6, 0), 83 - 12)
         numbers = [int(start), int(start) + 4, int(start) + 8]
-        seen = frames[numbers].mean(axis=(1, 2, 3))
-        expected = [*seen, seen.mean()]
+        brightness = frames[numbers].mean(axis=(1, 2, 3))
+        expected = [*brightness, brightness.mean()]
         np.testing.assert_allclose(along.scores[row], expected, rtol=1e-6)
         assert along.times_s[row] == pytest.approx(time)
         assert along.starts_s[row] == pytest.approx(numbers[0] / 10)
@@ -69,7 +69,7 @@ def test_it_is_a_loop_over_times(tmp_path, step_s):
     assert row == len(along.scores) and network.most <= timeline.BATCH
 
 
-def test_a_gif_is_scored_as_the_film_that_it_is(tmp_path):
+def test_gif_is_scored_as_a_video(tmp_path):
     clip = films.pictures(40)
     film = films.write_film(tmp_path / "a.mp4", clip, crf=1)
     gif = films.write_gif(tmp_path / "a.GIF", clip, 40)
@@ -78,17 +78,17 @@ def test_a_gif_is_scored_as_the_film_that_it_is(tmp_path):
         model.score(model.read(Input(str(path)))) for path in (film, gif)
     )
     np.testing.assert_allclose(of_gif, of_film, atol=4)
-    along = timeline.look(model, str(gif), 0.5)
+    along = timeline.score_timeline(model, str(gif), 0.5)
     assert along.length_s == pytest.approx(1.6) and len(along.scores) == 4
 
 
 def test_progress_counts_clips(tmp_path):
     path = str(films.write_film(tmp_path / "a.mkv", 31, fps=10))
-    said = []
-    timeline.look(
-        predictor(Network()), path, 1.0, lambda *counts: said.append(counts)
+    calls = []
+    timeline.score_timeline(
+        predictor(Network()), path, 1.0, lambda *counts: calls.append(counts)
     )
-    assert said == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 @pytest.mark.parametrize(
@@ -98,48 +98,48 @@ def test_progress_counts_clips(tmp_path):
     # Matroska rounds the last frame's time from 9.9667 s to 9.967.
     + [(300, 299 / 9.967, 1.0, 10), (300, 299 / 9.966, 1.0, 10)],
 )
-def test_there_is_a_row_for_each_step_begun(frames, fps, step_s, count):
-    found = timeline.times(frames, fps, step_s)
-    np.testing.assert_allclose(found, [step_s * row for row in range(count)])
+def test_every_started_step_has_a_row(frames, fps, step_s, count):
+    times_s = timeline.clip_times(frames, fps, step_s)
+    np.testing.assert_allclose(times_s, [step_s * row for row in range(count)])
 
 
-def test_frames_without_times_are_said():
-    with pytest.raises(VideoError, match="frames a second"):
-        timeline.times(300, 0.0, 1.0)
+def test_unknown_frame_rate_is_an_error():
+    with pytest.raises(VideoError, match="frame rate"):
+        timeline.clip_times(300, 0.0, 1.0)
 
 
-def made(scores, step_s=1.0, length_s=1e9):
+def timeline_of(scores, step_s=1.0, length_s=1e9):
     times = np.arange(len(scores)) * step_s
     scores = np.array(scores, float)
     return Timeline(step_s, times, times, times + 1, scores, length_s)
 
 
-def test_stretches_join_equal_classes():
-    along = made([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.6, 0.4]], 0.5)
-    found = list(timeline.stretches(along, ("a", "b")))
-    assert [row[:3] for row in found] == [
+def test_segments_join_equal_classes():
+    along = timeline_of([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.6, 0.4]], 0.5)
+    segments = list(timeline.segments(along, ("a", "b")))
+    assert [row[:3] for row in segments] == [
         (0.0, 1.0, "a"),
         (1.0, 1.5, "b"),
         (1.5, 2.0, "a"),
     ]
-    assert [row[3] for row in found] == pytest.approx([0.8, 0.8, 0.6])
+    assert [row[3] for row in segments] == pytest.approx([0.8, 0.8, 0.6])
 
 
-def test_the_last_stretch_ends_with_the_video(tmp_path):
+def test_last_segment_ends_with_the_video(tmp_path):
     path = str(films.write_film(tmp_path / "a.mkv", 83, fps=10))
-    along = timeline.look(predictor(Network()), path, 7.0)
-    *_, last = timeline.stretches(along, "abcd")
+    along = timeline.score_timeline(predictor(Network()), path, 7.0)
+    *_, last = timeline.segments(along, "abcd")
     assert last[1] == pytest.approx(8.3)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1200])
-def test_the_picture_has_a_line_for_each_of_the_best_classes(rows, monkeypatch):
+def test_plot_has_a_line_for_each_of_the_best_classes(rows, monkeypatch):
     pytest.importorskip("matplotlib")
     figures = []
     monkeypatch.setattr(curves.plots, "png", figures.append)
     scores = np.random.default_rng(0).dirichlet(np.ones(6), rows)
     names = [f"a rather long name of a class, the {n}th" for n in range(6)]
-    timeline.png(made(scores), names, "a video.mp4", lines=5)
+    timeline.png(timeline_of(scores), names, "a video.mp4", lines=5)
     (axes,) = figures[0].axes
     best = np.argsort(-scores.max(axis=0))[: len(curves.COLOURS)]
     legend = axes.get_legend()
@@ -147,20 +147,20 @@ def test_the_picture_has_a_line_for_each_of_the_best_classes(rows, monkeypatch):
     assert [text.get_text() for text in legend.get_texts()] == [
         names[label] for label in best
     ]
-    every = -(-rows // curves.POINTS_UP_TO)
-    means = scores.reshape(-1, every, 6).mean(axis=1)
+    per_point = -(-rows // curves.POINTS_UP_TO)
+    means = scores.reshape(-1, per_point, 6).mean(axis=1)
     for line, label in zip(axes.lines, best, strict=True):
         np.testing.assert_allclose(line.get_ydata(), means[:, label])
         assert line.get_xdata()[-1] == rows - 1
 
 
-def test_a_change_is_where_its_time_stamp_is(tmp_path):
+def test_times_follow_the_time_stamps(tmp_path):
     """2 frames a second for 20 s, then 25 a second for 4 s."""
     dark, light = (np.full((1, 36, 36, 3), grey, np.uint8) for grey in (9, 200))
     frames = np.concatenate([dark] * 40 + [light] * 100)
     stamps = [25 * n for n in range(40)] + [1000 + 2 * n for n in range(100)]
     path = films.write_film(tmp_path / "a.mp4", frames, stamps=stamps, fps=50)
-    along = timeline.look(predictor(Network()), str(path), 0.5)
+    along = timeline.score_timeline(predictor(Network()), str(path), 0.5)
     assert along.length_s == pytest.approx(24, abs=0.05)
     middle = along.scores[:, 1]  # of the middle frame of three
     change = along.times_s[np.argmax(middle > 100)]
@@ -172,9 +172,9 @@ def test_a_change_is_where_its_time_stamp_is(tmp_path):
 
 def test_it_says_when_times_are_guessed(tmp_path):
     path = films.write_film(tmp_path / "a.mp4", 30)
-    assert timeline.look(predictor(Network()), str(path), 1.0).stamped
+    assert timeline.score_timeline(predictor(Network()), str(path), 1.0).stamped
     films.stamp_wrongly(path, tmp_path / "wrong.mkv")
-    along = timeline.look(
+    along = timeline.score_timeline(
         predictor(Network()), str(tmp_path / "wrong.mkv"), 1.0
     )
     assert not along.stamped

@@ -1,4 +1,4 @@
-"""What is looked at when files, folders and URLs are named."""
+"""Inputs among files, folders and URLs."""
 
 import os
 import pathlib
@@ -9,29 +9,35 @@ from training.data.video_names import ENDINGS
 from training.prediction import video_inputs
 
 
-def paths(*given):
-    return [one.path for one in video_inputs.find(list(map(str, given)))]
+def paths(*inputs):
+    return [
+        source.path
+        for source in video_inputs.list_inputs(list(map(str, inputs)))
+    ]
 
 
-def test_a_folder_is_all_videos_below_it(tmp_path):
+def test_folder_is_searched_recursively(tmp_path):
     for number, extension in enumerate(ENDINGS):
         path = tmp_path / f"{number % 3}" / "deep" / f"é{extension.upper()}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     for name in ("a.txt", "b.npy", ".hidden.mp4", "mp4"):
         (tmp_path / name).touch()
-    found = paths(tmp_path)
-    assert len(found) == len(ENDINGS) and found == sorted(found)
-    assert found[0].startswith(f"{tmp_path}/0/deep/é")
+    listed = paths(tmp_path)
+    assert len(listed) == len(ENDINGS) and listed == sorted(listed)
+    assert listed[0].startswith(f"{tmp_path}/0/deep/é")
 
 
-def test_a_file_is_taken_whatever_it_is_called(tmp_path):
+def test_file_is_listed_whatever_its_suffix(tmp_path):
     (tmp_path / "a.bin").touch()
-    gone = tmp_path / "gone.mp4"
-    assert paths(tmp_path / "a.bin", gone) == [f"{tmp_path}/a.bin", str(gone)]
+    missing = tmp_path / "gone.mp4"
+    assert paths(tmp_path / "a.bin", missing) == [
+        f"{tmp_path}/a.bin",
+        str(missing),
+    ]
 
 
-def test_what_is_named_twice_is_looked_at_once(tmp_path, monkeypatch):
+def test_duplicates_are_removed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "a.mp4").touch()
@@ -42,7 +48,7 @@ def test_what_is_named_twice_is_looked_at_once(tmp_path, monkeypatch):
     assert paths(url, url) == [url]
 
 
-def test_links_are_followed_but_not_in_a_circle(tmp_path):
+def test_links_are_followed_without_cycles(tmp_path):
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "in" / "deep" / "back").symlink_to("..")
     (tmp_path / "out").mkdir()
@@ -53,9 +59,9 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path):
 
 
 @pytest.mark.parametrize("url", ["s4://bucket/a.mp4", "s4://bucket"])
-def test_a_url_that_nothing_opens_is_bad(url):
-    (one,) = video_inputs.find([url])
-    assert "s4://" in one.reason
+def test_url_of_unknown_scheme_is_an_error(url):
+    (source,) = video_inputs.list_inputs([url])
+    assert "s4://" in source.reason
 
 
 def test_each_film_of_a_folder_is_looked_at_once(tmp_path, capsys):
@@ -75,36 +81,38 @@ def test_each_film_of_a_folder_is_looked_at_once(tmp_path, capsys):
 
 def test_a_folder_without_videos_is_bad(tmp_path):
     (tmp_path / "a.txt").touch()
-    (one,) = video_inputs.find([str(tmp_path)])
-    assert one.path == str(tmp_path) and "there is no video" in one.reason
+    (source,) = video_inputs.list_inputs([str(tmp_path)])
+    assert source.path == str(tmp_path) and "there is no video" in source.reason
 
 
-def test_a_path_that_may_not_be_looked_at_is_bad(monkeypatch):
+def test_missing_permission_is_an_error(monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(pathlib.Path, "is_dir", refuse)
-    (one,) = video_inputs.find(["a.mp4"])
-    assert one.reason == "it cannot be read: Permission denied"
+    (source,) = video_inputs.list_inputs(["a.mp4"])
+    assert source.reason == "it cannot be read: Permission denied"
 
 
-def test_what_is_bad_in_a_folder_does_not_hide_the_rest(
+def test_unreadable_entries_of_a_folder_do_not_hide_others(
     tmp_path, locked_folders
 ):
     for name in ("a.mp4", "b/c.mp4", "b.mp4", "locked/d.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     open(os.fsencode(tmp_path) + b"/b/\xff.mp4", "wb").close()
-    found = video_inputs.find([str(tmp_path)])
+    inputs = video_inputs.list_inputs([str(tmp_path)])
     names = ["a.mp4", "b/c.mp4", "b/\ufffd.mp4", "b.mp4", "locked"]
-    assert [one.path for one in found] == [f"{tmp_path}/{n}" for n in names]
-    good = [one.path for one in found if not one.reason]
+    assert [source.path for source in inputs] == [
+        f"{tmp_path}/{n}" for n in names
+    ]
+    good = [source.path for source in inputs if not source.reason]
     assert good == [f"{tmp_path}/{n}" for n in (names[0], names[1], names[3])]
-    assert "Permission denied" in found[-1].reason
+    assert "Permission denied" in inputs[-1].reason
 
 
-def test_a_name_that_is_no_text_is_bad(tmp_path):
+def test_name_that_is_not_utf8_is_an_error(tmp_path):
     name = os.fsdecode(bytes(tmp_path) + b"/\xff.mp4")
     open(name, "wb").close()
-    (one,) = video_inputs.find([name])
-    assert one.path.endswith("\ufffd.mp4") and "not UTF-8" in one.reason
+    (source,) = video_inputs.list_inputs([name])
+    assert source.path.endswith("\ufffd.mp4") and "not UTF-8" in source.reason
