@@ -1,12 +1,11 @@
-"""Open a local web page that shows predictions and attention maps.
+"""Classify videos with a SavedModel on a local web page.
 
     nonlocal-tf app --model savedmodels/videos
 
-Drop a video to see its classes, overall and along its seconds; click a point
-of a frame to see where the network looks from there. Nothing leaves the
-machine, no other machine can open the page (other users of this one can, while
-it runs), and what is dropped is not kept: of an app that is killed, the next
-start deletes it.
+Drop a video to see its classes, overall and over time; click a point of a
+frame to see which positions it attends to. The page is served on the loopback
+interface only (other users of this machine can open it). Uploads are deleted
+after use; those of a killed app are deleted by the next start.
 """
 
 import sys
@@ -16,17 +15,17 @@ from .exporting.saved_model import SavedModel
 from .io import cli
 from .io.user_error import UserError
 from .loop import preemption
-from .page import app_upload
-from .page.app_server import Server
-from .page.app_session import Session
+from .page import uploads
+from .page.http_server import AppServer
+from .page.page_session import PageSession
 
 EXAMPLE = "nonlocal-tf app --model savedmodels/digits_nl"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `nonlocal-tf app`."""
-    options, given = _parse(arguments)
-    if not given:
+    options, has_arguments = _parse(arguments)
+    if not has_arguments:
         marker = "[0-9]*/saved_model.pb"
         print(cli.overview("SavedModels", "savedmodels", marker, EXAMPLE))
         return
@@ -47,31 +46,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
             server.session.close()
 
 
-def serve(model: str, port: int, max_mb: float) -> Server:
-    """A server of a SavedModel, which does not run yet.
+def serve(model: str, port: int, max_mb: float) -> AppServer:
+    """Create the server of a SavedModel without starting it.
 
     Args:
         model: a version, or a directory of versions.
-        port: 0 for any that is free.
-        max_mb: of a file that is dropped.
+        port: 0 for any free port.
+        max_mb: maximum size of an uploaded file.
     """
-    app_upload.clear_leftovers()
+    uploads.clear_leftovers()
     loaded = SavedModel(model)
-    return Server(Session(loaded), port, int(max_mb * 2**20))
+    return AppServer(PageSession(loaded), port, int(max_mb * 2**20))
 
 
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
         "app",
-        "A page on this machine: drop a video, see its classes and its "
-        "timeline, and\nclick to see where the network looks. Without "
-        "arguments: lists the SavedModels.",
+        "Local web page: drop a video to see its classes and timeline; click "
+        "a point to see\nwhich positions it attends to. Without arguments: "
+        "list the SavedModels.",
         EXAMPLE,
     )
     parser.add_argument(
         "--model",
         metavar="DIR",
-        help="a SavedModel, or a directory of versions (the newest is taken); "
+        help="a SavedModel, or a directory of versions (the newest is used); "
         "a path or a URL",
     )
     parser.add_argument(
@@ -79,14 +78,14 @@ def _parse(arguments: Sequence[str] | None):
         type=int,
         default=8000,
         metavar="N",
-        help="of the page (default: 8000); 0 for any that is free",
+        help="port of the page (default: 8000); 0 for any free port",
     )
     parser.add_argument(
         "--max-mb",
         type=cli.positive,
         default=200.0,
         metavar="MB",
-        help="largest file that can be dropped (default: 200)",
+        help="maximum size of an uploaded file (default: 200)",
     )
     return cli.parse(parser, arguments)
 

@@ -1,4 +1,4 @@
-"""The app's server, asked as its page asks it."""
+"""The app's server, queried as its page does."""
 
 import base64
 import io
@@ -6,9 +6,9 @@ import io
 import numpy as np
 import pytest
 
-from tests.training import app_models
-from tests.training.app_models import send
 from tests.training.data import films
+from tests.training.page import app_models
+from tests.training.page.app_models import send
 from training import app
 from training.io import cli
 
@@ -26,7 +26,7 @@ def server(model):
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    """Three seconds: red, then green."""
+    """Encoded video of three seconds: red, then green."""
     pixels = np.zeros((75, 36, 52, 3), np.uint8)
     pixels[:50, ..., 0] = pixels[50:, ..., 1] = 200
     path = tmp_path_factory.mktemp("films") / "traffic.mp4"
@@ -35,9 +35,9 @@ def film(tmp_path_factory):
 
 @pytest.fixture
 def opened(server, film):
-    answer, found = send(server, "/file", film, X_File_Name="traffic.mp4")
-    assert answer.status == 200, found
-    return found
+    answer, content = send(server, "/file", film, X_File_Name="traffic.mp4")
+    assert answer.status == 200, content
+    return content
 
 
 def array(clip):
@@ -46,7 +46,7 @@ def array(clip):
     return content.getvalue()
 
 
-def test_a_film_has_classes_along_its_seconds(opened):
+def test_video_has_classes_over_time(opened):
     best = opened["classes"][0]
     assert best["name"] == "red" and best["probability"] > 0.5
     first, *_, last = best["along"]
@@ -54,10 +54,10 @@ def test_a_film_has_classes_along_its_seconds(opened):
     seconds = np.array(opened["seconds"])
     assert len(seconds) == len(best["along"]) == 4  # 2.6 seconds of starts
     assert seconds[0, 0] == 0 and seconds[-1, 1] == pytest.approx(3)
-    assert opened["about"].startswith("4 clips of a film of 3.0 s, 52 x 36")
+    assert opened["about"].startswith("4 clips of a video of 3.0 s, 52 x 36")
 
 
-def test_the_frames_of_a_clip_are_pictures(server, opened):
+def test_frames_of_a_clip_are_images(server, opened):
     question = {"film": opened["film"], "clip": 3}
     _, clip = send(server, "/clip", question)
     assert (clip["height"], clip["width"], len(clip["frames"])) == (32, 32, 4)
@@ -66,7 +66,7 @@ def test_the_frames_of_a_clip_are_pictures(server, opened):
     assert base64.b64decode(content).startswith(b"\x89PNG")
 
 
-def test_a_point_looks_at_cells_of_its_colour(server, model, tmp_path):
+def test_point_attends_to_cells_of_its_colour(server, model, tmp_path):
     pixels = np.zeros((2, 16, 24, 3), np.uint8)
     pixels[0, 8:, 16:] = pixels[1, :8, :8] = 255
     _, opened = send(server, "/file", array(pixels), X_File_Name="c.npy")
@@ -80,7 +80,7 @@ def test_a_point_looks_at_cells_of_its_colour(server, model, tmp_path):
     assert sorted(pixels) == [[0, 12, 20], [1, 4, 4]]
 
 
-def test_the_block_that_is_chosen_is_asked(server):
+def test_chosen_block_is_queried(server):
     shades = np.arange(5 * 16 * 24 * 3).reshape(5, 16, 24, 3) // 300
     clip = array(shades.astype(np.uint8))
     _, opened = send(server, "/file", clip, X_File_Name="shades.npy")
@@ -109,20 +109,20 @@ def test_the_block_that_is_chosen_is_asked(server):
         {"block": ["x"]},
     ],
 )
-def test_points_that_are_not_there_are_refused(server, opened, change):
+def test_query_points_outside_of_the_clip_are_refused(server, opened, change):
     question = {"film": opened["film"], "clip": 0, "block": ""}
     question |= {"frame": 0, "y": 0, "x": 0} | change
     answer, content = send(server, "/look", question)
     assert answer.status == 400 and len(content["error"]) < 200
 
 
-def test_a_film_that_was_replaced_has_gone(server, opened, film):
+def test_replaced_video_is_gone(server, opened, film):
     send(server, "/file", film, X_File_Name="next.mp4")
     answer, _ = send(server, "/clip", {"film": opened["film"], "clip": 0})
     assert answer.status == 410
 
 
-def test_samples_of_digits_come_with_their_point(tiny):
+def test_samples_of_digits_have_a_query_point(tiny):
     with app_models.running(tiny[1]) as server:
         _, about = send(server, "/about")
         assert about["samples"] == 8 and ".mp4" not in about["suffixes"]
@@ -139,8 +139,8 @@ def test_samples_of_digits_come_with_their_point(tiny):
     assert weights.sum() == pytest.approx(1, abs=1e-4)
 
 
-def test_a_model_that_cannot_show_where_it_looks_says_so(tmp_path):
-    path = app_models.write_model(tmp_path, looks=False)
+def test_model_without_attention_gives_a_reason(tmp_path):
+    path = app_models.write_model(tmp_path, has_attention=False)
     with app_models.running(path) as server:
         _, about = send(server, "/about")
         answer, content = send(server, "/look", {"film": ""})
@@ -148,13 +148,13 @@ def test_a_model_that_cannot_show_where_it_looks_says_so(tmp_path):
     assert answer.status == 422 and content["error"] == about["no_looks"]
 
 
-def test_a_port_that_is_taken_is_one_line(server, model, capsys):
+def test_port_in_use_is_a_one_line_error(server, model, capsys):
     port = server.server_address[1]
     assert cli.run(app.main, [f"--model={model}", f"--port={port}"]) == 2
-    assert f"Port {port} cannot be had" in capsys.readouterr().err
+    assert f"Port {port} is not available" in capsys.readouterr().err
 
 
-def test_without_arguments_it_shows_an_example(capsys, tmp_path, monkeypatch):
+def test_without_arguments_an_example_is_printed(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     app.main([])
     assert app.EXAMPLE in capsys.readouterr().out

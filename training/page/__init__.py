@@ -1,1 +1,1 @@
-"""The local page of `training.app`: server, uploads, films, session."""
+"""Local web page of `training.app`: server, uploads, clips and session."""

@@ -1,11 +1,11 @@
-"""Sends the page mutated uploads and questions, good ones between.
+"""Fuzz the app's server with mutated uploads and queries.
 
     python -m tests.training.page.fuzz_page --seconds 900
 
 The server is in this process, on loopback. Each request must be answered, as
-JSON or by a page, in time and without a failure of ours (HTTP 500); good ones
-must be right, no file may stay, and memory must not grow without end. Cases
-follow from the seed.
+JSON or by a page, in time and without an internal error (HTTP 500). Valid
+requests in between must succeed, no file may remain, and memory is bounded.
+Cases follow from the seed.
 """
 
 import collections
@@ -23,9 +23,9 @@ import numpy as np
 from PIL import Image
 
 from tests import fuzzing, mutations
-from tests.training import app_models
 from tests.training.data import films
-from training.page import app_server
+from tests.training.page import app_models
+from training.page import http_server
 
 MOST_S = 60.0  # for an answer
 MOST_MB = 2000.0  # more than at the start
@@ -33,12 +33,12 @@ NAMES = ("f.mp4", "f.gif", "f.npy", "f.mkv", "f.avi", "f.webm")
 PATHS = ("/about", "/progress", "/file", "/sample", "/clip", "/look", "/", "/x")
 
 
-class Wrong(Exception):
-    """A request was answered in another way than it should be."""
+class UnexpectedResponse(Exception):
+    """A response differs from the expected one."""
 
 
 def good_uploads(folder: pathlib.Path) -> dict[str, bytes]:
-    """Small files of all kinds that the page takes, by name."""
+    """Make small files of all supported formats, by name."""
     pixels = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3))
     pixels = pixels.astype(np.uint8)
     array, gif = io.BytesIO(), io.BytesIO()
@@ -58,7 +58,7 @@ def good_uploads(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 def case(rng: np.random.Generator, server, uploads: dict, film: str) -> bytes:
-    """A request, as bytes: something of a good one is changed."""
+    """Make a request by mutating a valid one."""
     names = list(uploads)
     name = names[int(rng.integers(len(names)))]
     path, body = "/file", uploads[name]
@@ -68,9 +68,9 @@ def case(rng: np.random.Generator, server, uploads: dict, film: str) -> bytes:
         body = body[:kept] + mutations.of_bytes(rng, body[kept:])
     elif kind == 3:
         path = PATHS[int(rng.integers(2, len(PATHS)))]
-        asked = {"film": film, "clip": 0, "frame": 1, "y": 5, "x": 7,
+        question = {"film": film, "clip": 0, "frame": 1, "y": 5, "x": 7,
                  "block": "", "number": 0}  # fmt: skip
-        content = mutations.of_json(rng, asked)
+        content = mutations.of_json(rng, question)
         body = json.dumps(content).encode()
         if rng.random() < 0.2:
             body = mutations.nested(rng)[:4096]
@@ -91,7 +91,7 @@ def case(rng: np.random.Generator, server, uploads: dict, film: str) -> bytes:
 
 
 def ask(server, request: bytes, hasty: bool) -> tuple[int, bytes]:
-    """The status of the answer and its content; 0 where it is not read."""
+    """Return status and content of the response; 0 where it is not read."""
     with socket.create_connection(server.server_address[:2], MOST_S) as talk:
         with contextlib.suppress(ConnectionError):
             talk.sendall(request)
@@ -106,12 +106,12 @@ def ask(server, request: bytes, hasty: bool) -> tuple[int, bytes]:
 
 
 def check_good(server, uploads: dict) -> str:
-    """Send a good clip; the identity of what is shown then.
+    """Send a valid clip; return the identifier of the opened video.
 
     Raises:
-        Wrong: it was not taken.
+        UnexpectedResponse: it was not accepted.
     """
-    for _ in range(600):  # what was asked before may be at work
+    for _ in range(600):  # an earlier request may still be running
         answer, content = app_models.send(
             server, "/file", uploads["f.npy"], X_File_Name="f.npy"
         )
@@ -119,15 +119,15 @@ def check_good(server, uploads: dict) -> str:
             break
         time.sleep(0.1)
     if answer.status != 200 or len(content["classes"]) != 3:
-        raise Wrong(f"a good clip: {answer.status} {content}")
+        raise UnexpectedResponse(f"a good clip: {answer.status} {content}")
     return content["film"]
 
 
 def run(first: int, count: int, seconds: float) -> collections.Counter:
-    """Try cases, so many or for so long; how they were answered.
+    """Send cases up to a number or a time; count the statuses.
 
     Raises:
-        Wrong: one was not answered as it should be.
+        UnexpectedResponse: a response differs from the expected one.
     """
     ended: collections.Counter = collections.Counter()
     until = time.monotonic() + seconds
@@ -137,23 +137,28 @@ def run(first: int, count: int, seconds: float) -> collections.Counter:
         scratch = pathlib.Path(folder) / "scratch"
         scratch.mkdir()
         before, tempfile.tempdir = tempfile.tempdir, str(scratch)
-        silence_s, app_server.SILENCE_SECONDS = app_server.SILENCE_SECONDS, 1.0
+        silence_s, http_server.SILENCE_SECONDS = (
+            http_server.SILENCE_SECONDS,
+            1.0,
+        )
         try:
             with app_models.running(model) as server:
                 failures: list[str] = []
                 server.handle_error = lambda *_: failures.append("raised")
-                _try(server, uploads, range(first, first + count), until,
+                _send_cases(server, uploads, range(first, first + count), until,
                      failures, ended)  # fmt: skip
                 check_good(server, uploads)
             if list(scratch.iterdir()):
-                raise Wrong(f"left behind: {list(scratch.iterdir())}")
+                raise UnexpectedResponse(
+                    f"left behind: {list(scratch.iterdir())}"
+                )
         finally:
             tempfile.tempdir = before
-            app_server.SILENCE_SECONDS = silence_s
+            http_server.SILENCE_SECONDS = silence_s
     return ended
 
 
-def _try(server, uploads, seeds, until, failures, ended) -> None:
+def _send_cases(server, uploads, seeds, until, failures, ended) -> None:
     film = check_good(server, uploads)
     at_first_mb = _peak_mb()
     for seed in seeds:
@@ -166,16 +171,16 @@ def _try(server, uploads, seeds, until, failures, ended) -> None:
         begun = time.monotonic()
         status, content = ask(server, request, hasty=rng.random() < 0.05)
         if status == 500 or time.monotonic() - begun > MOST_S:
-            raise Wrong(f"case {seed}: {status} {content[:300]!r}")
+            raise UnexpectedResponse(f"case {seed}: {status} {content[:300]!r}")
         if status >= 400 and content[:1] == b"{":
             error = json.loads(content)["error"]
             if not error.isprintable() or "/tmp" in error:
-                raise Wrong(f"case {seed}: {error!r}")
+                raise UnexpectedResponse(f"case {seed}: {error!r}")
         if _peak_mb() > at_first_mb + MOST_MB:
-            raise Wrong(f"case {seed}: {_peak_mb():.0f} MB")
+            raise UnexpectedResponse(f"case {seed}: {_peak_mb():.0f} MB")
         ended[status] += 1
     if failures:
-        raise Wrong(f"{len(failures)} requests raised")
+        raise UnexpectedResponse(f"{len(failures)} requests raised")
 
 
 def _peak_mb() -> float:

@@ -1,19 +1,18 @@
-"""What becomes of files that are dropped on the app, whatever they are."""
+"""Uploads to the app: hostile names and contents, disconnects."""
 
 import json
 import os
 import pathlib
 import socket
-import tempfile
 import time
 
 import pytest
 
-from tests.training import app_models
-from tests.training.app_models import send, upload
 from tests.training.data import films
+from tests.training.page import app_models
+from tests.training.page.app_models import send, upload
 from training import app
-from training.page import app_upload
+from training.page import uploads
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +26,6 @@ def server(tmp_path_factory):
 def film(tmp_path_factory):
     path = tmp_path_factory.mktemp("films") / "f.mp4"
     return films.write_film(path, 9).read_bytes()
-
-
-@pytest.fixture
-def scratch(tmp_path, monkeypatch):
-    """Where temporary files are made, by this test alone."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
 
 
 @pytest.mark.parametrize(
@@ -51,13 +43,17 @@ def scratch(tmp_path, monkeypatch):
     ],
     ids=lambda name: ascii(name[:20]),
 )
-def test_names_touch_no_path(server, scratch, film, name, monkeypatch):
+def test_file_names_are_not_used_in_paths(
+    server, temporary_folder, film, name, monkeypatch
+):
     paths = []
     real = server.session.open_file
     monkeypatch.setattr(
         server.session,
         "open_file",
-        lambda path, wanted: paths.append(path) or real(path, wanted),
+        lambda path, check_connected: (
+            paths.append(path) or real(path, check_connected)
+        ),
     )
     coded = "".join(
         f"%{byte:02X}" for byte in name.encode("utf-8", "surrogatepass")
@@ -67,15 +63,15 @@ def test_names_touch_no_path(server, scratch, film, name, monkeypatch):
     answer, content = send(server, "/file", film, X_File_Name=coded)
     assert answer.status == 200, content
     (path,) = paths
-    assert path.name == "film.mp4" and path.parent.parent == scratch
-    assert os.listdir(scratch) == []
+    assert path.name == "video.mp4" and path.parent.parent == temporary_folder
+    assert os.listdir(temporary_folder) == []
     assert "script" not in json.dumps(content)
 
 
 @pytest.mark.parametrize(
     "name", ["x.exe", "mp4", ".mp4.html", "", "x.mp4\0.py", "x.m3u8", "x.svg"]
 )
-def test_other_kinds_of_file_are_refused(server, film, name):
+def test_other_suffixes_are_refused(server, film, name):
     coded = "".join(f"%{byte:02X}" for byte in name.encode())
     answer, content = send(server, "/file", film, X_File_Name=coded)
     assert answer.status == 415 and ".mp4" in content["error"]
@@ -92,36 +88,36 @@ def test_other_kinds_of_file_are_refused(server, film, name):
         b"x",
     ],
 )
-def test_what_is_no_video_never_gets_to_the_decoder(server, body, monkeypatch):
+def test_other_contents_do_not_reach_the_decoder(server, body, monkeypatch):
     monkeypatch.setattr(server.session, "open_file", None)
     answer, content = send(server, "/file", body, X_File_Name="f.mp4")
     assert answer.status == 415
     assert "is not a video, whatever its name" in content["error"]
 
 
-def test_a_damaged_film_is_one_line_without_a_path(server, scratch, film):
+def test_error_of_a_damaged_video_has_no_path(server, temporary_folder, film):
     answer, content = send(server, "/file", film[:60], X_File_Name="f.mp4")
     assert answer.status == 422
-    assert content["error"].startswith("The film cannot be read: it cannot")
-    assert str(scratch) not in content["error"]
-    assert os.listdir(scratch) == []
+    assert content["error"].startswith("The video cannot be read: it cannot")
+    assert str(temporary_folder) not in content["error"]
+    assert os.listdir(temporary_folder) == []
 
 
-def test_one_film_at_a_time(server, film):
+def test_one_video_at_a_time(server, film):
     with server.job:
         answer, content = send(server, "/file", film, X_File_Name="f.mp4")
     assert answer.status == 429 and answer.headers["Retry-After"] == "5"
     assert send(server, "/file", film, X_File_Name="f.mp4")[0].status == 200
 
 
-def test_nobody_waits_so_nothing_is_done(server, film):
+def test_disconnect_stops_an_upload(server, film):
     calls = []
 
-    def count(path, still_wanted):
+    def count(path, check_connected):
         connection.close()
         with pytest.raises(ConnectionError):
-            for _ in range(100):
-                still_wanted()
+            for _ in range(3000):
+                check_connected()
                 time.sleep(0.02)
         calls.append(path)
         raise ConnectionResetError
@@ -133,7 +129,7 @@ def test_nobody_waits_so_nothing_is_done(server, film):
         patch.setattr(server.session, "open_file", count)
         connection = socket.create_connection(server.server_address[:2], 30)
         connection.sendall(head.encode() + film)
-        for _ in range(200):
+        for _ in range(3000):
             if calls and not server.job.locked():
                 break
             time.sleep(0.02)
@@ -141,47 +137,46 @@ def test_nobody_waits_so_nothing_is_done(server, film):
     assert not pathlib.Path(calls[0]).exists()
 
 
-def test_a_full_disk_is_said(server, film, monkeypatch):
+def test_full_disk_is_an_error(server, film, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device", "/secret/place")
 
-    monkeypatch.setattr(app_upload, "receive", full)
+    monkeypatch.setattr(uploads, "receive", full)
     answer, content = send(server, "/file", film, X_File_Name="f.mp4")
     assert answer.status == 507
-    assert (
-        content["error"] == "The film cannot be kept: No space left on device."
-    )
+    expected = "The video cannot be stored: No space left on device."
+    assert content["error"] == expected
 
 
-def ask_and_go(server, path, body, more=b""):
-    """Send a question, then more, and close before there is an answer."""
+def query_and_disconnect(server, path, body, extra=b""):
+    """Send a query, and close before there is a response."""
     lines = [f"POST {path} HTTP/1.1", f"Host: {server.hosts[0]}"]
     lines += [f"X-Token: {server.token}", f"Content-Length: {len(body)}"]
     head = "\r\n".join([*lines, "", ""]).encode()
     with socket.create_connection(server.server_address[:2], 30) as connection:
-        connection.sendall(head + body + more)
+        connection.sendall(head + body + extra)
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("more", [b"", b"GET / HTTP/1.1"])
-def test_a_question_that_nobody_waits_for_is_not_answered(
-    server, monkeypatch, more
+@pytest.mark.parametrize("extra", [b"", b"GET / HTTP/1.1"])
+def test_query_of_a_disconnected_client_is_not_computed(
+    server, monkeypatch, extra
 ):
     calls = []
-    monkeypatch.setattr(server.session, "look", calls.append)
+    monkeypatch.setattr(server.session, "attention", calls.append)
     with server.job:
-        ask_and_go(server, "/look", b"{}", more)
+        query_and_disconnect(server, "/look", b"{}", extra)
     for _ in range(20):
-        with server.job:  # whoever waits gets a turn between
+        with server.job:  # waiting requests get a turn in between
             time.sleep(0.02)
         time.sleep(0.02)
     assert not calls
 
 
-def test_a_next_start_deletes_what_a_killed_app_kept(server, monkeypatch):
+def test_start_deletes_leftovers(server, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        app_upload, "clear_leftovers", lambda: calls.append("cleared")
+        uploads, "clear_leftovers", lambda: calls.append("cleared")
     )
     app.serve(str(server.session.model.path), 0, 1.0).server_close()
     assert calls == ["cleared"]

@@ -1,4 +1,4 @@
-"""A SavedModel of clips that is quick to make, and its server."""
+"""A small SavedModel of clips, the app's server of it, and requests."""
 
 import contextlib
 import dataclasses
@@ -28,8 +28,10 @@ CELL_PX = 8
 BLOCKS = ("res2/nonlocal", "res3/nonlocal")
 
 
-def write_model(folder: pathlib.Path, looks: bool = True) -> pathlib.Path:
-    """Classes are the mean colours; cells look at cells of their colour."""
+def write_model(
+    folder: pathlib.Path, has_attention: bool = True
+) -> pathlib.Path:
+    """Save a model of mean colours; cells attend to cells of their colour."""
     module = tf.Module()
     clips = tf.TensorSpec((None, None, None, None, 3), tf.uint8, "clips")
 
@@ -65,13 +67,13 @@ def write_model(folder: pathlib.Path, looks: bool = True) -> pathlib.Path:
         }
 
     signatures = {"serving_default": serve}
-    if looks:
+    if has_attention:
         signatures["attention"] = attention
     path = folder / "colours" / "1"
     tf.saved_model.save(module, str(path), signatures)
     (path / "assets" / "classes.txt").write_text("\n".join(CLASSES), "utf-8")
     (path / "assets.extra").mkdir()
-    if looks:
+    if has_attention:
         (path / "assets.extra" / "blocks.txt").write_text("\n".join(BLOCKS))
     recipe = dataclasses.replace(finetune(), sampling=SAMPLING, views=None)
     text = overrides.to_json(recipe)
@@ -81,7 +83,7 @@ def write_model(folder: pathlib.Path, looks: bool = True) -> pathlib.Path:
 
 @contextlib.contextmanager
 def running(model: pathlib.Path, max_mb: float = 1.0):
-    """The app's server of a model, at work in this process."""
+    """Run the app's server of a model in this process."""
     with app.serve(str(model), 0, max_mb) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -94,7 +96,7 @@ def running(model: pathlib.Path, max_mb: float = 1.0):
 
 
 def send(server, path, body=b"", token=True, method="POST", **headers):
-    """A request as the page sends it: the status, and what came."""
+    """Send a request as the page does; return response and content."""
     port = server.server_address[1]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     named = {key.replace("_", "-"): value for key, value in headers.items()}
@@ -112,7 +114,7 @@ def send(server, path, body=b"", token=True, method="POST", **headers):
 
 
 def raw(server, lines, body=b"", then=None):
-    """Sends bytes as they are; returns the status and the error's text."""
+    """Send raw bytes; return the status and the error message."""
     with socket.create_connection(server.server_address[:2], 30) as connection:
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         with contextlib.suppress(ConnectionError):

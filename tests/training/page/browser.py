@@ -32,7 +32,7 @@ FLAGS = (
 
 
 def missing() -> str:
-    """Why there is no browser; "" if there is, or must be."""
+    """Return the reason why there is no browser, or ""."""
     if os.environ.get(NEEDED):
         return ""
     for name in ("chromium", "chromedriver"):
@@ -42,7 +42,7 @@ def missing() -> str:
 
 
 class Browser:
-    """A window of Chromium; a context manager.
+    """Headless Chromium window; a context manager.
 
     Args:
         width: of the window, in pixels.
@@ -63,48 +63,48 @@ class Browser:
         self._closing.close()
 
     def open(self, url: str) -> None:
-        """Goes to a page and waits until it is loaded."""
+        """Open a page and wait until it is loaded."""
         self._call("POST", "/url", {"url": url})
 
     def run(self, script: str, *arguments):
-        """What a script returns; a promise is waited for."""
+        """Run a script and return its result, awaiting promises."""
         return self._call(
             "POST", "/execute/sync", {"script": script, "args": arguments}
         )
 
     def wait(self, script: str, *arguments, seconds: float = 60):
-        """Runs a script until it returns something that is true."""
+        """Run a script until its result is truthy."""
         until = time.monotonic() + seconds
-        while not (found := self.run(script, *arguments)):
+        while not (result := self.run(script, *arguments)):
             if time.monotonic() > until:
                 raise TimeoutError(f"{script}; the page has {self.text()}")
             time.sleep(0.1)
-        return found
+        return result
 
     def text(self) -> str:
-        """All that can be read on the page."""
+        """Return the visible text of the page."""
         return self.run("return document.body.innerText")
 
     def click(self, selector: str) -> None:
-        """Clicks the middle of an element, as a mouse does."""
+        """Click the middle of an element."""
         self._call("POST", f"/element/{self._find(selector)}/click", {})
 
     def type(self, selector: str, text: str) -> None:
-        """Types into an element; into a file input the path of a file."""
+        """Type into an element; for a file input, the path of a file."""
         element = self._find(selector)
         self._call("POST", f"/element/{element}/value", {"text": text})
 
     def errors(self) -> list[str]:
-        """What the console has been told since it was asked last."""
+        """Return the console's messages since the last call."""
         entries = self._call("POST", "/se/log", {"type": "browser"})
         return [f"{entry['level']}: {entry['message']}" for entry in entries]
 
-    def picture(self) -> bytes:
-        """The window as a PNG."""
+    def screenshot(self) -> bytes:
+        """Take a screenshot as PNG."""
         return base64.b64decode(self._call("GET", "/screenshot"))
 
     def resize(self, width: int, height: int) -> None:
-        """Gives the page so many pixels."""
+        """Resize the window."""
         self._call("POST", "/window/rect", {"width": width, "height": height})
 
     def _find(self, selector: str) -> str:
@@ -128,20 +128,20 @@ class Browser:
         )
         arguments = [*FLAGS, f"--user-data-dir={profile}"]
         arguments.append("--window-size={},{}".format(*self._size))
-        wanted = {
+        capabilities = {
             "goog:chromeOptions": {"args": arguments},
             "goog:loggingPrefs": {"browser": "ALL"},
         }
-        asked = {"capabilities": {"alwaysMatch": wanted}}
-        session = self._until_it_answers(driver, asked)
+        content = {"capabilities": {"alwaysMatch": capabilities}}
+        session = self._new_session(driver, content)
         self._url += f"/{session['sessionId']}"
         self._closing.callback(self._call, "DELETE", "")
 
-    def _until_it_answers(self, driver, asked):
+    def _new_session(self, driver, content):
         until = time.monotonic() + 30
         while True:
             try:
-                return self._call("POST", "", asked)
+                return self._call("POST", "", content)
             except urllib.error.URLError:
                 if driver.poll() is not None or time.monotonic() > until:
                     raise
@@ -160,5 +160,7 @@ class Browser:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             with error:
-                said = json.load(error)["value"]
-            raise RuntimeError(f"{said['error']}: {said['message']}") from error
+                problem = json.load(error)["value"]
+            raise RuntimeError(
+                f"{problem['error']}: {problem['message']}"
+            ) from error

@@ -1,10 +1,10 @@
-"""The web server of `training.app`: for this machine and its own page alone.
+"""Web server of `training.app`, on the loopback interface.
 
-Any page that a browser has open can send requests to 127.0.0.1, and a name
-that someone else owns can be made to lead there. So a request is served only if
-it names this server as its host, comes from no other origin, and (all but the
-page itself) carries the word that only the page was told. A connection serves
-one request, and has so long for it.
+Any page open in a browser can send requests to 127.0.0.1, and DNS rebinding
+can direct foreign host names there. A request is served only if its Host is
+this server, its Origin is not another page, and (except for the page itself)
+it carries the token embedded in the page. A connection serves one request,
+within a deadline.
 """
 
 import contextlib
@@ -22,20 +22,20 @@ import time
 from collections.abc import Callable, Iterator
 
 from ..io.user_error import UserError
-from . import app_session, app_upload
-from .app_session import Session
-from .app_upload import Refused
+from . import page_session, uploads
+from .page_session import PageSession
+from .uploads import RequestError
 
-PAGE = pathlib.Path(__file__).with_name("app.html")
+PAGE = pathlib.Path(__file__).with_name("page.html")
 ADDRESS = "127.0.0.1"
 CONNECTIONS = 32
 HEADERS_SECONDS = 30.0
 SILENCE_SECONDS = 20.0
-# A body may take so long, and a second more for each so many bytes.
+# Deadline of a body: a constant, plus its size at the lowest accepted rate.
 BODY_SECONDS = 60.0
 SLOWEST_BYTES_A_SECOND = 1 << 20
 WAIT_SECONDS = 10.0
-QUEUE_SECONDS = 0.2  # after which it is seen whether the browser is there
+QUEUE_SECONDS = 0.2  # between checks that the browser is still connected
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 1 << 24
 QUESTION_BYTES = 4096
@@ -46,39 +46,42 @@ POLICY = (
 )
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Serves a session on the loopback interface.
+class AppServer(http.server.ThreadingHTTPServer):
+    """HTTP server of one session on the loopback interface.
 
     Args:
-        session: what is asked.
-        port: 0 for any that is free.
-        max_bytes: of a file that is dropped.
+        session: answers the requests.
+        port: 0 for any free port.
+        max_bytes: maximum size of an uploaded file.
+
+    Attributes:
+        slots: semaphore of concurrent connections.
 
     Raises:
-        UserError: the port is taken.
+        UserError: the port is in use.
     """
 
     daemon_threads = True
 
-    def __init__(self, session: Session, port: int, max_bytes: int):
+    def __init__(self, session: PageSession, port: int, max_bytes: int):
         self.session = session
         self.max_bytes = max_bytes
         self.token = secrets.token_urlsafe(16)
         self.job = threading.Lock()
-        self._free = threading.BoundedSemaphore(CONNECTIONS)
+        self.slots = threading.BoundedSemaphore(CONNECTIONS)
         try:
-            super().__init__((ADDRESS, port), Handler)
+            super().__init__((ADDRESS, port), AppHandler)
         except (OSError, OverflowError) as error:
             raise UserError(
-                f"Port {port} cannot be had: {error}. Give another: --port "
-                "8001, or 0 for any that is free."
+                f"Port {port} is not available: {error}. Choose another: "
+                "--port 8001, or 0 for any free port."
             ) from error
         port = self.server_address[1]
         self.url = f"http://{ADDRESS}:{port}/"
         self.hosts = (f"{ADDRESS}:{port}", f"localhost:{port}")
 
     def process_request(self, request, client_address):
-        if not self._free.acquire(blocking=False):
+        if not self.slots.acquire(blocking=False):
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
@@ -87,18 +90,18 @@ class Server(http.server.ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self.slots.release()
 
     def handle_error(self, request, client_address):
-        """Prints what went wrong; a browser that goes away is nothing."""
+        """Print errors, except of clients that disconnected."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """One request: a page, a question about it, or a film."""
+class AppHandler(http.server.BaseHTTPRequestHandler):
+    """Handler of one request: the page, a query of it, or an upload."""
 
-    server: Server
+    server: AppServer
     server_version = "nonlocal_tf"
     sys_version = ""
     error_content_type = "text/plain; charset=utf-8"
@@ -106,15 +109,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def setup(self):
         super().setup()
-        self._incoming = _Incoming(self.connection, HEADERS_SECONDS)
+        self._incoming = _DeadlineReader(self.connection, HEADERS_SECONDS)
         self.rfile = io.BufferedReader(self._incoming)
 
     def do_GET(self):
-        """The page, and nothing else."""
-        self._serve({"/": self._page, "/favicon.ico": self._no_icon})
+        """Serve the page."""
+        self._serve({"/": self._page, "/favicon.ico": self._empty_icon})
 
     def do_POST(self):
-        """All that the page asks."""
+        """Serve the queries of the page."""
         session = self.server.session
         self._serve(
             {
@@ -123,31 +126,34 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "/file": self._file,
                 "/sample": lambda: self._ask(session.open_sample, wait=0),
                 "/clip": lambda: self._ask(session.frames, WAIT_SECONDS),
-                "/look": lambda: self._ask(session.look, WAIT_SECONDS),
+                "/look": lambda: self._ask(session.attention, WAIT_SECONDS),
             }
         )
 
     def log_message(self, *arguments):
-        """Requests are not worth a line; what goes wrong prints its own."""
+        """Do not log requests; errors are printed elsewhere."""
 
     def _serve(self, routes):
         status, error = 200, None
         try:
             answer = self._route(routes)
-        except Refused as refused:
+        except RequestError as refused:
             status, answer = refused.status, str(refused)
         except UserError as refused:
             model = self.server.session.model.path
-            status, answer = 422, app_session.one_line(refused, model)
+            status, answer = 422, page_session.public_message(refused, model)
         except TimeoutError:
-            status, answer = 408, "That took too long to arrive."
+            status, answer = 408, "The request took too long to arrive."
         except ConnectionError:
-            return  # the browser has gone
+            return  # the client disconnected
         except OSError as full:
-            status, answer = 507, f"The film cannot be kept: {full.strerror}."
-        except Exception as ours:
-            status, answer = 500, "That went wrong; the terminal says how."
-            error = ours
+            status, answer = (
+                507,
+                f"The video cannot be stored: {full.strerror}.",
+            )
+        except Exception as internal:
+            status, answer = 500, "Internal error; see the terminal."
+            error = internal
         if status == 200:
             self._send(200, *answer)
         else:
@@ -157,21 +163,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise error  # for the terminal
 
     def _route(self, routes):
-        """The answer as (media type, content[, policy])."""
+        """Return the response as (media type, content[, policy])."""
         hosts = self.headers.get_all("Host", [])
         if len(hosts) != 1 or hosts[0].lower() not in self.server.hosts:
-            raise Refused(421, f"This is {self.server.url} alone.")
+            raise RequestError(421, f"Expected the host {self.server.url}")
         origin = self.headers.get("Origin")
         own = [f"http://{host}" for host in self.server.hosts]
         if origin is not None and origin.lower() not in own:
-            raise Refused(403, "Other pages may not ask here.")
+            raise RequestError(403, "Requests of other pages are refused.")
         path = self.path.partition("?")[0]
         if path not in routes:
-            raise Refused(404, "There is no such page.")
-        given = self.headers.get("X-Token", "").encode()
-        ours = self.server.token.encode()
-        if self.command == "POST" and not hmac.compare_digest(given, ours):
-            raise Refused(403, "Reload the page: the app was started anew.")
+            raise RequestError(404, "Unknown path.")
+        token = self.headers.get("X-Token", "").encode()
+        expected = self.server.token.encode()
+        if self.command == "POST" and not hmac.compare_digest(token, expected):
+            raise RequestError(403, "Reload the page: the app was restarted.")
         return routes[path]()
 
     def _page(self):
@@ -181,7 +187,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         policy = POLICY.format(nonce=nonce)
         return "text/html; charset=utf-8", html.encode(), policy
 
-    def _no_icon(self):
+    def _empty_icon(self):
         return "image/svg+xml", b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 
     def _about(self):
@@ -190,39 +196,39 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _file(self):
         session, name = self.server.session, self.headers.get("X-File-Name", "")
-        suffix = app_upload.suffix_of(name, session.suffixes)
-        length = app_upload.length_of(self.headers, self.server.max_bytes)
-        turn = _turn(self.server, 0, self._still_there)
-        with turn, app_upload.scratch(suffix) as path:
+        suffix = uploads.allowed_suffix(name, session.suffixes)
+        length = uploads.content_length(self.headers, self.server.max_bytes)
+        turn = _job_slot(self.server, 0, self._check_connected)
+        with turn, uploads.temporary_file(suffix) as path:
             self._incoming.allow(BODY_SECONDS + length / SLOWEST_BYTES_A_SECOND)
             with path.open("w+b") as file:
-                app_upload.receive(self.rfile, length, file)
+                uploads.receive(self.rfile, length, file)
                 file.seek(0)
-                app_upload.check_content(file, session.content_of(suffix))
+                uploads.check_content(file, session.content_of(suffix))
             try:
-                return _json(session.open_file(path, self._still_there))
+                return _json(session.open_file(path, self._check_connected))
             except UserError as error:
                 model = session.model.path
-                message = app_session.one_line(error, model, path)
-                raise Refused(422, message) from error
+                message = page_session.public_message(error, model, path)
+                raise RequestError(422, message) from error
 
     def _ask(self, answer: Callable[[dict], dict], wait: float):
-        length = app_upload.length_of(self.headers, QUESTION_BYTES)
+        length = uploads.content_length(self.headers, QUESTION_BYTES)
         try:
-            asked = json.loads(self.rfile.read(length))
+            question = json.loads(self.rfile.read(length))
         except (ValueError, RecursionError) as error:
-            raise Refused(400, "Expected a question in JSON.") from error
-        if not isinstance(asked, dict):
-            raise Refused(400, "Expected an object in JSON.")
-        with _turn(self.server, wait, self._still_there):
-            self._still_there()
-            return _json(answer(asked))
+            raise RequestError(400, "Expected JSON.") from error
+        if not isinstance(question, dict):
+            raise RequestError(400, "Expected a JSON object.")
+        with _job_slot(self.server, wait, self._check_connected):
+            self._check_connected()
+            return _json(answer(question))
 
-    def _still_there(self):
-        """Raises a ConnectionError if the browser does not wait any more."""
+    def _check_connected(self):
+        """Raise a ConnectionError if the client disconnected."""
         ready, _, _ = select.select([self.connection], [], [], 0)
-        # Of what comes after a request nothing is used.
-        if ready and not self.connection.recv(app_upload.CHUNK_BYTES):
+        # Data after a request is discarded.
+        if ready and not self.connection.recv(uploads.CHUNK_BYTES):
             raise ConnectionResetError
 
     def _send(self, status, kind, content, policy="default-src 'none'"):
@@ -238,33 +244,36 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.send_header("Cache-Control", "no-store")
         self.connection.settimeout(SILENCE_SECONDS)
-        with contextlib.suppress(OSError):  # the browser has gone
+        with contextlib.suppress(OSError):  # the client disconnected
             self.end_headers()
             self.wfile.write(content)
 
     def _linger(self):
-        """Reads on for a moment: a reset would hide the answer from some."""
+        """Drain the connection briefly: a reset could discard the response."""
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
             self._incoming.allow(LINGER_SECONDS)
-            part, left = bytearray(app_upload.CHUNK_BYTES), LINGER_BYTES
-            while left > 0 and (count := self._incoming.readinto(part)):
-                left -= count
+            part, remaining = bytearray(uploads.CHUNK_BYTES), LINGER_BYTES
+            while remaining > 0 and (count := self._incoming.readinto(part)):
+                remaining -= count
 
 
 @contextlib.contextmanager
-def _turn(
-    server: Server, wait: float, still_there: Callable[[], None]
+def _job_slot(
+    server: AppServer, wait: float, check_connected: Callable[[], None]
 ) -> Iterator[None]:
-    """One job at a time: a place in the queue for so many seconds.
+    """Run one job at a time; wait up to `wait` seconds for the others.
 
-    Whoever goes meanwhile loses it: `still_there` raises.
+    `check_connected` is called while waiting, and raises if the client
+    disconnected.
     """
     until = time.monotonic() + wait
     while not server.job.acquire(timeout=min(wait, QUEUE_SECONDS)):
-        still_there()
+        check_connected()
         if time.monotonic() >= until:
-            raise Refused(429, "Another film is at work; try again soon.")
+            raise RequestError(
+                429, "Busy: another video is being processed; try again soon."
+            )
     try:
         yield
     finally:
@@ -275,23 +284,23 @@ def _json(answer: dict) -> tuple[str, bytes]:
     return "application/json", json.dumps(answer, allow_nan=False).encode()
 
 
-class _Incoming(io.RawIOBase):
-    """What a connection sends, until its time is up."""
+class _DeadlineReader(io.RawIOBase):
+    """Raw stream of a connection that raises a TimeoutError at a deadline."""
 
     def __init__(self, connection: socket.socket, seconds: float):
         self._connection = connection
         self.allow(seconds)
 
     def allow(self, seconds: float) -> None:
-        """Gives it so many seconds from now."""
+        """Set the deadline to a number of seconds from now."""
         self._until = time.monotonic() + seconds
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer) -> int:
-        left = self._until - time.monotonic()
-        if left <= 0:
+        remaining = self._until - time.monotonic()
+        if remaining <= 0:
             raise TimeoutError
-        self._connection.settimeout(min(left, SILENCE_SECONDS))
+        self._connection.settimeout(min(remaining, SILENCE_SECONDS))
         return self._connection.recv_into(buffer)

@@ -1,16 +1,16 @@
-"""Takes the picture of the app that README shows, in headless Chromium.
+"""Take the screenshot of the app for README, in headless Chromium.
 
-    python -m tests.training.app_picture --model savedmodels/digits_nl \
+    python -m tests.training.page.app_screenshot --model savedmodels/digits_nl \
         --sample 0 --out training/reproduce/results/app.png
-    python -m tests.training.app_picture --model savedmodels/videos \
-        --clip film.mp4 --out app.png --point 3,40,60
+    python -m tests.training.page.app_screenshot --model savedmodels/videos \
+        --clip video.mp4 --out app.png --point 3,40,60
 """
 
 import argparse
 import pathlib
 
-from tests.training import browser
-from tests.training.app_models import running
+from tests.training.page import browser
+from tests.training.page.app_models import running
 
 WIDTH_PX = 900
 CANVASES = "return document.querySelectorAll('canvas').length"
@@ -20,7 +20,7 @@ HEIGHT = (
 )
 LOOKED = "return !document.getElementById('looks').hidden"
 # As a click there, which scripts cannot make exactly.
-ASK = "query = arguments[0]; return askLook().then(() => true)"
+ASK = "query = arguments[0]; return askAttention().then(() => true)"
 CLIP = (
     "document.getElementById('clip').value = arguments[0]; "
     "return showClip().then(() => true)"
@@ -28,7 +28,7 @@ CLIP = (
 
 
 def main() -> None:
-    """Opens the app, shows it something, and takes a picture."""
+    """Open the app with a clip or sample and take a screenshot."""
     options = _parse()
     path = pathlib.Path(options.model)
     with running(path, 200) as server, browser.Browser(WIDTH_PX) as page:
@@ -48,7 +48,7 @@ def main() -> None:
         page.run("document.activeElement.blur()")
         page.resize(WIDTH_PX, page.run(HEIGHT) + 14)
         out = pathlib.Path(options.out)
-        out.write_bytes(page.picture())
+        out.write_bytes(page.screenshot())
         print(f"{out}: {out.stat().st_size} bytes")
         for error in page.errors():
             print(error)

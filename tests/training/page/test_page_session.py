@@ -1,4 +1,4 @@
-"""What the app says of a model, and what it keeps to itself."""
+"""Session of the app: classes, errors without paths, limits."""
 
 import dataclasses
 import signal
@@ -7,13 +7,13 @@ import types
 import numpy as np
 import pytest
 
-from tests.training import app_models
+from tests.training.page import app_models
 from training import app
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
-from training.page import app_films, app_session
-from training.page.app_session import Session
-from training.page.app_upload import Refused
+from training.page import page_session, video_clips
+from training.page.page_session import PageSession
+from training.page.uploads import RequestError
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,8 @@ def model(tmp_path_factory):
 
 
 def stand_in(**changes):
-    """A model that nothing was loaded for."""
-    given = {
+    """Make a fake SavedModel."""
+    attributes = {
         "input_name": "clips",
         "path": "m/1",
         "signatures": ("serving_default",),
@@ -31,7 +31,7 @@ def stand_in(**changes):
         "recipe": None,
         "classes": ["a", "b", "c"],
     }
-    return types.SimpleNamespace(**given | changes)
+    return types.SimpleNamespace(**attributes | changes)
 
 
 def open_clip(session, tmp_path):
@@ -43,14 +43,14 @@ def open_clip(session, tmp_path):
         session.close()
 
 
-def test_models_of_images_are_for_another_command():
+def test_model_of_images_is_an_error():
     with pytest.raises(UserError, match="takes images. Use python -m"):
-        Session(stand_in(input_name="images"))
+        PageSession(stand_in(input_name="images"))
 
 
-def test_scores_that_are_not_finite_are_said(tmp_path):
-    given = np.array([[0.5, np.nan, 0.5]])
-    session = Session(stand_in(probabilities=lambda clips: given))
+def test_nan_scores_are_an_error(tmp_path):
+    scores = np.array([[0.5, np.nan, 0.5]])
+    session = PageSession(stand_in(probabilities=lambda clips: scores))
     with pytest.raises(UserError, match="not finite"):
         open_clip(session, tmp_path)
 
@@ -62,31 +62,29 @@ def test_scores_that_are_not_finite_are_said(tmp_path):
         ([[0.5, 0.9, 0.1], [0.7, 0.2, 0.6]], "largest", ["b", "a", "c"]),
     ],
 )
-def test_several_labels_are_those_that_are_anywhere(
-    rows, pooled, best, tmp_path
-):
+def test_multi_label_scores_are_max_pooled(rows, pooled, best, tmp_path):
     answers = iter(np.array(rows)[:, None])
-    session = Session(stand_in(probabilities=lambda clips: next(answers)))
-    film = app_films.one_clip(np.zeros((2, 16, 24, 3), np.uint8), "")
+    session = PageSession(stand_in(probabilities=lambda clips: next(answers)))
+    film = video_clips.single_clip(np.zeros((2, 16, 24, 3), np.uint8), "")
     film = dataclasses.replace(film, numbers=film.numbers.repeat(2, axis=0))
-    found = session._open(film)
+    result = session.classify(film)
     session.close()
-    assert found["pooled"] == pooled
-    assert [of["name"] for of in found["classes"]] == best
+    assert result["pooled"] == pooled
+    assert [row["name"] for row in result["classes"]] == best
 
 
-def test_a_clip_that_a_model_refuses_names_no_path(tiny, tmp_path):
-    session = Session(SavedModel(tiny[1]))
+def test_error_of_a_refused_clip_has_no_path(tiny, tmp_path):
+    session = PageSession(SavedModel(tiny[1]))
     path = tmp_path / "film.npy"
     np.save(path, np.zeros((0, 16, 24, 3), np.float32))
     with pytest.raises(UserError) as raised:
         session.open_file(path, lambda: None)
-    said = app_session.one_line(raised.value, path)
-    assert said.startswith("Expected (here) to hold uint8 pixels")
+    message = page_session.public_message(raised.value, path)
+    assert message.startswith("Expected (here) to hold uint8 pixels")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("/home/me/m/1: bad\nTraceback /x/y", "(here): bad"),
         ("No file /var/lib/x-1/y.mp4, sorry", "No file (a path), sorry"),
@@ -94,19 +92,21 @@ def test_a_clip_that_a_model_refuses_names_no_path(tiny, tmp_path):
         ("  \n ", "no reason given"),
     ],
 )
-def test_errors_are_a_line_without_paths(text, said):
-    assert app_session.one_line(UserError(text), "/home/me/m/1") == said
+def test_public_messages_are_one_line_without_paths(text, message):
+    assert (
+        page_session.public_message(UserError(text), "/home/me/m/1") == message
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_it_well(number, model, capsys, monkeypatch):
-    # Shells start what is in the background without it.
+def test_signals_stop_the_server(number, model, capsys, monkeypatch):
+    # Shells start background processes without this handler.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt(server):
         signal.raise_signal(number)
 
-    monkeypatch.setattr(app.Server, "serve_forever", interrupt)
+    monkeypatch.setattr(app.AppServer, "serve_forever", interrupt)
     try:
         app.main([f"--model={model}", "--port=0"])
     finally:
@@ -120,25 +120,25 @@ def test_signals_end_it_well(number, model, capsys, monkeypatch):
     "shape",
     [(24, 270, 480, 3), (10**6, 1, 1, 3), (1, 10**6, 1, 3), (4, 65, 64, 3)],
 )
-def test_a_clip_that_would_take_minutes_is_refused(model, tmp_path, shape):
+def test_clip_much_larger_than_in_training_is_refused(model, tmp_path, shape):
     calls = []
-    session = Session(SavedModel(model))
+    session = PageSession(SavedModel(model))
     session.model.probabilities = calls.append
     np.save(tmp_path / "film.npy", np.zeros(shape, np.uint8))
-    with pytest.raises(Refused, match="about 4 x 32 x 32 .frames, height"):
+    with pytest.raises(RequestError, match="about 4 x 32 x 32 .frames, height"):
         session.open_file(tmp_path / "film.npy", lambda: None)
     assert not calls
 
 
-def test_clips_somewhat_larger_than_in_training_are_taken(model, tmp_path):
-    session = Session(SavedModel(model))
+def test_clip_somewhat_larger_than_in_training_is_accepted(model, tmp_path):
+    session = PageSession(SavedModel(model))
     np.save(tmp_path / "film.npy", np.zeros((5, 49, 60, 3), np.uint8))
     assert session.open_file(tmp_path / "film.npy", lambda: None)["classes"]
     session.close()
 
 
-def test_an_image_for_a_clip_is_no_large_clip(model, tmp_path):
-    session = Session(SavedModel(model))
+def test_image_is_refused_as_a_clip(model, tmp_path):
+    session = PageSession(SavedModel(model))
     np.save(tmp_path / "film.npy", np.zeros((480, 640, 3), np.uint8))
     with pytest.raises(UserError, match="Expected a clip of shape"):
         session.open_file(tmp_path / "film.npy", lambda: None)

@@ -1,8 +1,7 @@
-"""Files that claim to be more than they are."""
+"""Checks of uploads: suffixes, decompression bombs, leftovers."""
 
 import io
 import os
-import tempfile
 
 import numpy as np
 import pytest
@@ -10,17 +9,17 @@ from PIL import Image
 
 from tests.training.data import films
 from tests.training.data.test_clips import HEADERS, with_header
-from training.page import app_upload
-from training.page.app_upload import Refused
+from training.page import uploads
+from training.page.uploads import RequestError
 
 
 def gif(frames=3, size=(5, 7)):
-    """A GIF of the smallest kind: its pictures are a few bytes each."""
+    """Encode the smallest possible GIF, a few bytes per image."""
     height, width = size
     screen = width.to_bytes(2, "little") + height.to_bytes(2, "little")
     content = b"GIF89a" + screen + b"\x80\0\0" + bytes(6)
-    picture = b",\0\0\0\0" + screen + b"\0" + b"\x02\x02\x44\x01\0"
-    return content + frames * (b"!\xf9\x04\0\0\0\0\0" + picture) + b";"
+    image = b",\0\0\0\0" + screen + b"\0" + b"\x02\x02\x44\x01\0"
+    return content + frames * (b"!\xf9\x04\0\0\0\0\0" + image) + b";"
 
 
 def array(shape, stored=8):
@@ -31,7 +30,7 @@ def array(shape, stored=8):
 
 
 def check(content, suffix):
-    app_upload.check_content(io.BytesIO(content), suffix)
+    uploads.check_content(io.BytesIO(content), suffix)
 
 
 @pytest.mark.parametrize(
@@ -48,42 +47,42 @@ def check(content, suffix):
         ("libvpx", ".webm"),
     ],
 )
-def test_films_pass(codec, suffix, tmp_path):
+def test_videos_are_accepted(codec, suffix, tmp_path):
     path = films.write_film(tmp_path / f"film{suffix}", 6, codec=codec)
     check(path.read_bytes(), suffix)
 
 
-def test_a_gif_passes():
+def test_gif_is_accepted_within_the_limit():
     rng = np.random.default_rng(0)
-    pictures = [
+    images = [
         Image.fromarray(rng.integers(0, 256, (50, 70, 3), np.uint8))
         for _ in range(3)
     ]
     content = io.BytesIO()
-    pictures[0].save(content, "GIF", save_all=True, append_images=pictures[1:])
+    images[0].save(content, "GIF", save_all=True, append_images=images[1:])
     check(content.getvalue(), ".gif")
-    # Its pictures are counted, or this would be within the bounds.
+    # All images count, or this would be within the limit.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app_upload, "CLIP_BYTES", 3 * 50 * 70 * 3 - 1)
-        with pytest.raises(Refused):
+        patch.setattr(uploads, "CLIP_BYTES", 3 * 50 * 70 * 3 - 1)
+        with pytest.raises(RequestError):
             check(content.getvalue(), ".gif")
 
 
 @pytest.mark.parametrize(
     "content", [gif(size=(60_000, 60_000)), gif(frames=5000, size=(100, 100))]
 )
-def test_a_small_gif_of_gigabytes_is_refused(content):
+def test_gif_bomb_is_refused(content):
     assert len(content) < 1 << 20
-    with pytest.raises(Refused, match="at most 32 MB") as refused:
+    with pytest.raises(RequestError, match="at most 32 MB") as refused:
         check(content, ".gif")
     assert refused.value.status == 413
 
 
 @pytest.mark.parametrize("cut", [0, 5, 12, 14, 30, 41])
-def test_a_gif_that_ends_early_ends(cut):
+def test_truncated_gif_is_accepted_or_refused(cut):
     try:
         check(gif()[:cut], ".gif")
-    except Refused as refused:
+    except RequestError as refused:
         assert refused.status == 415
 
 
@@ -91,19 +90,19 @@ def test_a_gif_that_ends_early_ends(cut):
     ("shape", "status"),
     [((10**6, 10**6), 413), ((1000,), 415), ((-1,), 415)],
 )
-def test_an_array_that_claims_more_than_it_holds_is_refused(shape, status):
-    with pytest.raises(Refused) as refused:
+def test_array_smaller_than_its_header_claims_is_refused(shape, status):
+    with pytest.raises(RequestError) as refused:
         check(array(shape), ".npy")
     assert refused.value.status == status
 
 
-def test_an_array_passes():
+def test_array_is_accepted():
     check(array((2, 4)), ".npy")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"\x93NUMPY\x09\0abc"])
-def test_an_array_that_is_none_is_refused(content):
-    with pytest.raises(Refused, match="not a .npy"):
+def test_invalid_array_is_refused(content):
+    with pytest.raises(RequestError, match="not a .npy"):
         check(content, ".npy")
 
 
@@ -111,36 +110,29 @@ def test_an_array_that_is_none_is_refused(content):
 def test_arrays_with_odd_headers_are_refused_or_empty(header):
     try:
         check(with_header(header), ".npy")
-    except Refused as refused:
+    except RequestError as refused:
         assert refused.status in (413, 415)
     else:  # of no bytes: what reads it refuses it
         assert b"(0," in header
 
 
-def test_a_gif_passes_as_a_video_of_any_length():
+def test_gif_is_accepted_as_a_video_of_any_length():
     check(gif(frames=5000, size=(100, 100)), "")
 
 
-def test_lists_of_other_files_do_not_pass():
+def test_playlists_are_refused():
     for content in (b"ffconcat version 1.0\n", b"#EXTM3U\n", b"v=0\r\n"):
-        with pytest.raises(Refused, match="not a video"):
+        with pytest.raises(RequestError, match="not a video"):
             check(content, "")
 
 
 @pytest.fixture
-def temporary(tmp_path, monkeypatch):
-    """Where temporary files are made, by this test alone."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
-def leftover(temporary):
-    """The folder of a process that was killed while it kept a video."""
+def leftover(temporary_folder):
+    """Folder of a process that was killed with an upload."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        with app_upload.scratch(".mp4") as path:
+        with uploads.temporary_file(".mp4") as path:
             path.write_bytes(b"a video")
             os.write(writer, str(path).encode())
             os._exit(9)
@@ -152,26 +144,26 @@ def leftover(temporary):
     return os.path.dirname(path)
 
 
-def test_a_killed_app_s_video_is_deleted_by_the_next(leftover):
-    app_upload.clear_leftovers()
+def test_upload_of_a_killed_app_is_deleted(leftover):
+    uploads.clear_leftovers()
     assert not os.path.exists(leftover)
 
 
-def test_videos_of_other_apps_at_work_are_kept(temporary):
-    with app_upload.scratch(".mp4") as path:
+def test_uploads_of_running_apps_are_kept(temporary_folder):
+    with uploads.temporary_file(".mp4") as path:
         path.write_bytes(b"a video")
-        app_upload.clear_leftovers()
+        uploads.clear_leftovers()
         assert path.read_bytes() == b"a video"
-    assert not list(temporary.iterdir())
+    assert not list(temporary_folder.iterdir())
 
 
-def test_folders_of_others_are_kept(temporary):
-    (temporary / "theirs").mkdir()
-    (temporary / "theirs" / "film.mp4").write_bytes(b"a video")
-    (temporary / f"{app_upload.SCRATCH}link").symlink_to("theirs")
-    folder = temporary / f"{app_upload.SCRATCH}other"
+def test_unrelated_folders_are_kept(temporary_folder):
+    (temporary_folder / "theirs").mkdir()
+    (temporary_folder / "theirs" / "film.mp4").write_bytes(b"a video")
+    (temporary_folder / f"{uploads.SCRATCH}link").symlink_to("theirs")
+    folder = temporary_folder / f"{uploads.SCRATCH}other"
     folder.mkdir()
     (folder / "notes.txt").write_text("theirs")
-    app_upload.clear_leftovers()
+    uploads.clear_leftovers()
     assert (folder / "notes.txt").exists()
-    assert (temporary / "theirs" / "film.mp4").exists()
+    assert (temporary_folder / "theirs" / "film.mp4").exists()

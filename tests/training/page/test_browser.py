@@ -1,4 +1,4 @@
-"""The app's page, used in headless Chromium as a person does."""
+"""The app's page in headless Chromium."""
 
 import os
 import re
@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from tests.training import app_models, browser
 from tests.training.data import films
+from tests.training.page import app_models, browser
 
 pytestmark = [
     pytest.mark.slow,
@@ -45,13 +45,13 @@ def page(server):
         assert page.errors() == []
 
 
-def test_a_film_is_dropped_and_asked(page, film):
+def test_video_is_classified_and_queried(page, film):
     page.type("#file", str(film))
     page.wait(SHOWN)
     page.wait("return document.querySelectorAll('canvas').length === 4")
     text = page.text()
     assert NAME in text and "blue <b>&amp;</b>" in text
-    assert "clips of a film of 3.2 s" in text
+    assert "clips of a video of 3.2 s" in text
     assert page.run("return document.querySelector('img')") is None
     before = page.run(PIXELS)
     page.click(".frame:nth-child(2) canvas")
@@ -65,22 +65,22 @@ def test_a_film_is_dropped_and_asked(page, film):
     page.wait(f"{PIXELS} !== arguments[0]", clicked)
 
 
-def test_the_keyboard_is_enough(page, film):
+def test_keyboard_navigation(page, film):
     page.type("#file", str(film))
     page.wait(SHOWN)
     page.wait("return document.querySelectorAll('canvas').length === 4")
-    left, up, enter = "\ue012", "\ue013", "\ue007"
-    page.type(".frame:nth-child(3)", left + left + up + enter)
+    arrow_left, up, enter = "\ue012", "\ue013", "\ue007"
+    page.type(".frame:nth-child(3)", arrow_left + arrow_left + up + enter)
     assert page.wait(LOOKED).startswith("From frame 2, pixel (14, 12)")
     label = "return document.getElementById('clip-label').innerText"
     before = page.run(label)
-    page.type("#clip", left)
+    page.type("#clip", arrow_left)
     page.wait(f"{label} !== arguments[0]", before)
     # The point stays where it was, in the frames of the other clip.
     assert page.wait(LOOKED).startswith("From frame 2, pixel (14, 12)")
 
 
-def test_a_clip_that_comes_takes_away_what_went_wrong(page, film):
+def test_next_clip_hides_an_error(page, film):
     page.type("#file", str(film))
     page.wait(SHOWN)
     page.wait("return document.querySelectorAll('canvas').length === 4")
@@ -89,7 +89,7 @@ def test_a_clip_that_comes_takes_away_what_went_wrong(page, film):
     page.wait("return document.getElementById('problem').hidden")
 
 
-def test_what_is_no_film_is_said(page, tmp_path, film):
+def test_invalid_files_show_an_error(page, tmp_path, film):
     bad = tmp_path / "<b>bad<b>.mp4"
     bad.write_bytes(b"<html>" * 99)
     problem = "return document.getElementById('problem').innerText"
@@ -108,8 +108,8 @@ def test_what_is_no_film_is_said(page, tmp_path, film):
     assert not page.run(problem)
 
 
-def test_a_model_without_looks_says_why(tmp_path):
-    model = app_models.write_model(tmp_path, looks=False)
+def test_model_without_attention_shows_a_reason(tmp_path):
+    model = app_models.write_model(tmp_path, has_attention=False)
     clip = tmp_path / "clip.npy"
     np.save(clip, np.zeros((3, 16, 24, 3), np.uint8))
     with app_models.running(model) as server, browser.Browser() as page:

@@ -1,7 +1,7 @@
-"""The clips that `training.app` shows: a video's along its seconds, or one.
+"""Clips of an uploaded video, decoded into a temporary file.
 
-Pixels wait in a file without a name, so that a long video takes no more
-memory than a short one, and nothing is left of it whatever happens.
+Memory does not grow with the duration of the video. The temporary file is
+unnamed, so that it disappears even if the process is killed.
 """
 
 import contextlib
@@ -24,43 +24,43 @@ from ..io.user_error import UserError
 from ..recipes.schema import SamplingConfig, ViewsConfig
 
 MAX_CLIPS = 60
-# Where a file does not say how many frames a second it has.
-USUAL_FPS = 25.0
+DEFAULT_FPS = 25.0  # of files without a frame rate
 
 Progress = Callable[[str, int, int], None]
 
 
-class _NobodyWaits(Exception):
-    """The browser has gone; no OSError, which would be the file's fault."""
+class _ClientDisconnected(Exception):
+    """The browser disconnected; not an OSError, which would blame the file."""
 
 
-class _WatchedLimits(Limits):
-    """Limits that are checked while somebody waits for the video.
+class _CancellableLimits(Limits):
+    """Limits whose checks also abort when the client disconnects.
 
     Args:
-        limits: of what reading it may take.
-        still_wanted: called for each frame, to raise if nobody waits.
+        limits: on reading the video.
+        check_connected: called for each frame; raises a ConnectionError after
+            the client disconnected.
     """
 
-    _still_wanted: Callable[[], None]
+    _check_connected: Callable[[], None]
 
-    def __init__(self, limits: Limits, still_wanted: Callable[[], None]):
+    def __init__(self, limits: Limits, check_connected: Callable[[], None]):
         super().__init__(**dataclasses.asdict(limits))
-        object.__setattr__(self, "_still_wanted", still_wanted)
+        object.__setattr__(self, "_check_connected", check_connected)
 
     def check_size(self, width: int, height: int) -> None:
         try:
-            self._still_wanted()
+            self._check_connected()
         except ConnectionError as error:
-            raise _NobodyWaits from error
+            raise _ClientDisconnected from error
         super().check_size(width, height)
 
 
-class Frames:
-    """Frames of one size, kept on the disk.
+class FrameStore:
+    """Frames of one size in a temporary file.
 
     Args:
-        shape: of each, `(height, width, 3)`.
+        shape: of a frame, `(height, width, 3)`.
     """
 
     def __init__(self, shape: tuple[int, ...]):
@@ -70,14 +70,14 @@ class Frames:
         self._file = tempfile.TemporaryFile()
 
     def add(self, frame: np.ndarray) -> int:
-        """Keeps a frame, uint8 `shape`; returns its number."""
+        """Append a frame, uint8 `shape`; return its number."""
         self._file.seek(self.count * self._bytes)
         self._file.write(np.ascontiguousarray(frame, np.uint8).tobytes())
         self.count += 1
         return self.count - 1
 
     def read(self, numbers) -> np.ndarray:
-        """Frames by their numbers, uint8 `(n, *shape)`."""
+        """Read frames by number, uint8 `(n, *shape)`."""
         out = np.empty((len(numbers), *self.shape), np.uint8)
         for number, frame in zip(numbers, out, strict=True):
             self._file.seek(int(number) * self._bytes)
@@ -86,132 +86,135 @@ class Frames:
         return out
 
     def close(self) -> None:
-        """Gives the room on the disk back."""
+        """Delete the temporary file."""
         self._file.close()
 
 
 @dataclasses.dataclass(frozen=True)
-class Film:
-    """What was dropped, as the clips that a network is asked about.
+class VideoClips:
+    """Clips of an uploaded file.
 
     Attributes:
         frames: of all clips.
-        numbers: int, `(clips, time)`, of the frames of each clip.
-        seconds: (from, to) of each clip; empty if the pixels have no times.
-        about: one line on what was taken of how much.
+        numbers: frame numbers of each clip, int `(clips, time)`.
+        seconds: (start, end) of each clip; empty for files without times.
+        about: one-line description of the clips and the file.
     """
 
-    frames: Frames
+    frames: FrameStore
     numbers: np.ndarray
     seconds: list[tuple[float, float]]
     about: str
 
     def clip(self, index: int) -> np.ndarray:
-        """Pixels of a clip, uint8 `(time, height, width, 3)`."""
+        """Read the pixels of a clip, uint8 `(time, height, width, 3)`."""
         return self.frames.read(self.numbers[index])
 
 
-def one_clip(pixels: np.ndarray, about: str) -> Film:
-    """A film of one clip that has no times.
+def single_clip(pixels: np.ndarray, about: str) -> VideoClips:
+    """Wrap the pixels of one clip without times.
 
     Args:
         pixels: uint8 `(time, height, width, 3)`.
-        about: one line on where they are from.
+        about: one-line description.
 
     Raises:
-        UserError: it is an image, or has no pixel.
+        UserError: the shape is not that of a clip, or empty.
     """
     if pixels.ndim != 4 or not pixels.size:
         raise UserError(
             "Expected a clip of shape (time, height, width, 3). "
             f"Received: {pixels.shape}"
         )
-    frames = Frames(pixels.shape[1:])
+    frames = FrameStore(pixels.shape[1:])
     numbers = [frames.add(frame) for frame in pixels]
-    return Film(frames, np.array([numbers]), [], about)
+    return VideoClips(frames, np.array([numbers]), [], about)
 
 
-def clip_of_file(
+def read_clip_file(
     path: pathlib.Path, check_shape: Callable[[tuple[int, ...]], None]
-) -> Film:
-    """The clip of a .npy file, or of a .gif where clips are made.
+) -> VideoClips:
+    """Read a .npy or .gif file as one clip.
 
     Args:
         path: of the file.
-        check_shape: is given the shape of the pixels, before they are kept.
+        check_shape: called with the shape of the pixels before they are
+            stored; raises for shapes that are refused.
     """
     pixels = clips.read_clip(path)
     check_shape(pixels.shape)
-    return one_clip(pixels, f"One clip of {len(pixels)} frames.")
+    return single_clip(pixels, f"One clip of {len(pixels)} frames.")
 
 
-def clips_of_video(
+def read_video(
     path: pathlib.Path,
     sampling: SamplingConfig,
     progress: Progress,
     limits: Limits | None = None,
-) -> Film:
-    """Clips along a video, one a second as far as `MAX_CLIPS` reach.
+) -> VideoClips:
+    """Read clips along a video, one per second up to `MAX_CLIPS`.
 
     Args:
         path: of a video file.
-        sampling: what the network was trained on: the length of a clip, and
-            which part of the frames it sees.
-        progress: is told what is being done, and how far it is.
-        limits: of what reading it may take; None for those of all files.
+        sampling: of the training: clip length, frame rate and crop.
+        progress: called with (activity, count, total).
+        limits: on reading the video; None for the defaults.
 
     Raises:
-        UserError: it cannot be read.
-        ConnectionError: `progress` raised one: nobody waits.
+        UserError: the video cannot be read.
+        ConnectionError: `progress` raised it because the client disconnected.
     """
-    limits = _WatchedLimits(
-        limits or Limits(), lambda: progress("Reading the film", 0, 0)
+    limits = _CancellableLimits(
+        limits or Limits(), lambda: progress("Reading the video", 0, 0)
     )
     try:
         index = decode.index_video(path, limits)
-        wanted = _frames_of_clips(index, sampling)
-        return _read(path, index, wanted, sampling, progress, limits)
+        clip_frames = frames_of_clips(index, sampling)
+        return _read(path, index, clip_frames, sampling, progress, limits)
     except VideoError as error:
-        raise UserError(f"The film cannot be read: {error}.") from error
-    except _NobodyWaits as error:
+        raise UserError(f"The video cannot be read: {error}.") from error
+    except _ClientDisconnected as error:
         raise ConnectionResetError from error
 
 
-def _read(path, index, wanted, sampling, progress, limits) -> Film:
-    """Reads all frames in one pass and keeps what is seen of them."""
+def _read(path, index, clip_frames, sampling, progress, limits) -> VideoClips:
+    """Read all frames in one pass and store their crops."""
     view = samples.middle(sampling)
-    distinct, kept = np.unique(wanted, return_inverse=True)
-    frames = Frames((view.crop_px, view.crop_px, 3))
+    distinct, kept = np.unique(clip_frames, return_inverse=True)
+    frames = FrameStore((view.crop_px, view.crop_px, 3))
     resampler = video_views.resampler(index, view)
     stream = decode.stream_frames(
         path, distinct.tolist(), index, resampler, limits=limits
     )
     try:
         with contextlib.closing(stream):
-            # Not in a transform: what goes wrong here is not the film's fault.
+            # Not in a transform: errors here are not decoding errors.
             for _, pixels in stream:
                 frames.add(pixels[0])
-                progress("Taking frames", frames.count, len(distinct))
+                progress("Decoding frames", frames.count, len(distinct))
     except BaseException:
         frames.close()
         raise
     times = _times(index)
     seconds = [
         (float(times.starts_s(clip.min())), float(times.ends_s(clip.max())))
-        for clip in wanted
+        for clip in clip_frames
     ]
-    return Film(
-        frames, kept.reshape(wanted.shape), seconds, _about(index, seconds)
+    return VideoClips(
+        frames,
+        kept.reshape(clip_frames.shape),
+        seconds,
+        describe_clips(index, seconds),
     )
 
 
 def _times(index: VideoIndex) -> FrameTimes:
-    """Times of the frames; of a usual rate where the file says none."""
-    return index.times or FrameTimes(index.frames, USUAL_FPS, None, False)
+    """Return the times of frames, at a default rate if the file has none."""
+    return index.times or FrameTimes(index.frames, DEFAULT_FPS, None, False)
 
 
-def _frames_of_clips(index: VideoIndex, sampling: SamplingConfig) -> np.ndarray:
-    """Numbers of the frames of each clip, int64 `(clips, time)`."""
+def frames_of_clips(index: VideoIndex, sampling: SamplingConfig) -> np.ndarray:
+    """Return the frame numbers of each clip, int64 `(clips, time)`."""
     times = _times(index)
     rate = sampling.fps or times.fps
     span = sampling.frames * sampling.stride / rate
@@ -232,17 +235,18 @@ def _frames_of_clips(index: VideoIndex, sampling: SamplingConfig) -> np.ndarray:
     return samples.clips(frames, fps, sampling, view, times.edges_s).numpy()
 
 
-def _about(index: VideoIndex, seconds) -> str:
+def describe_clips(index: VideoIndex, seconds) -> str:
     long = _times(index).length_s
-    text = f"{len(seconds)} clip{'s'[: len(seconds) > 1]} of a film of "
+    text = f"{len(seconds)} clip{'s'[: len(seconds) > 1]} of a video of "
     text += f"{long:.1f} s, {index.width} x {index.height}"
     if len(seconds) == MAX_CLIPS:
         apart = (seconds[-1][0] - seconds[0][0]) / (len(seconds) - 1)
-        text += f"; a clip each {apart:.1f} s, {MAX_CLIPS} at the most"
+        text += f"; a clip every {apart:.1f} s, at most {MAX_CLIPS}"
     if not index.fps:
-        text += f"; it says no rate: taken to be {USUAL_FPS:g} frames a second"
+        text += f"; no frame rate in the file, assuming {DEFAULT_FPS:g} fps"
     elif not index.stamped:
         text += (
-            "; times by its average rate, its time stamps being out of order"
+            "; times from its average frame rate, since its time stamps are "
+            "out of order"
         )
     return text + "."
