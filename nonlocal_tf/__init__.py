@@ -1,7 +1,7 @@
 """Non-local Neural Networks for video, in Keras 3."""
 
 from nonlocal_tf.architecture import summary
-from nonlocal_tf.attention.block_attention import affinity
+from nonlocal_tf.attention.block_attention import attention_map
 from nonlocal_tf.checkpoints import (
     CheckpointError,
     from_checkpoint,
@@ -36,7 +36,7 @@ __all__ = [
     "NonLocalBlock",
     "Pairwise",
     "__version__",
-    "affinity",
+    "attention_map",
     "cost",
     "create_model",
     "fold",

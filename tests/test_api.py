@@ -11,7 +11,7 @@ PUBLIC = [
     "NonLocalBlock",
     "Pairwise",
     "__version__",
-    "affinity",
+    "attention_map",
     "cost",
     "create_model",
     "fold",

@@ -152,7 +152,7 @@ def contact_sheet(dataset: VideoDataset) -> bytes:
         captions.append([names or "no label", split])
     content = io.BytesIO()
     try:
-        picture = image_grid.sheet(frames, captions, COLUMNS)
+        picture = image_grid.draw_image_grid(frames, captions, COLUMNS)
     except ImportError as error:
         raise UserError(str(error)) from error
     picture.save(content, format="PNG")

@@ -9,7 +9,7 @@ import numpy as np
 
 from nonlocal_tf import preprocess
 from nonlocal_tf.attention import block_attention
-from nonlocal_tf.attention.attention_map import Look
+from nonlocal_tf.attention.attention_map import AttentionMap
 from nonlocal_tf.attention.plots import attention_plot, image_grid
 
 from .data import clips, dataset_of, encode, frame_times
@@ -59,10 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     queries = options.query or [clip.query or STRONGEST]
     try:
-        affinities = block_attention.Affinities(
+        attention = block_attention.BlockAttention(
             model, preprocess.normalize(clip.pixels), options.block
         )
-        found = [_look(affinities, query) for query in queries]
+        found = [_look(attention, query) for query in queries]
         content = _drawn(clip, found, options, out.suffix.lower())
     except (ValueError, ImportError) as error:
         raise UserError(str(error)) from error
@@ -102,19 +102,21 @@ def _read(options) -> list[str]:
     return list(filter(None, (options.clip, options.workdir)))
 
 
-def _look(affinities: block_attention.Affinities, query: Query) -> Look:
+def _look(
+    attention: block_attention.BlockAttention, query: Query
+) -> AttentionMap:
     if isinstance(query, str):
-        return affinities.most_concentrated()
-    return affinities.from_pixel(query)
+        return attention.most_concentrated()
+    return attention.at_pixel(query)
 
 
 def _drawn(
-    clip: seen.Seen, found: Sequence[Look], options, suffix: str
+    clip: seen.Seen, found: Sequence[AttentionMap], options, suffix: str
 ) -> bytes:
     """The content of the file, one look below or beside the other."""
     is_film = suffix != ".png"
     style = options.style or ("heat" if is_film else "arrows")
-    draw = attention_plot.film if is_film else attention_plot.strip
+    draw = attention_plot.draw_video if is_film else attention_plot.draw_clip
     drawn = [
         draw(
             clip.frames,
@@ -127,24 +129,27 @@ def _drawn(
     ]
     if not is_film:
         png = io.BytesIO()
-        image_grid.joined(drawn, "y").save(png, format="PNG")
+        image_grid.concatenate_images(drawn, "y").save(png, format="PNG")
         return png.getvalue()
-    film = (image_grid.joined(one, "x") for one in zip(*drawn, strict=True))
+    film = (
+        image_grid.concatenate_images(one, "x")
+        for one in zip(*drawn, strict=True)
+    )
     if suffix == ".gif":
-        return image_grid.gif(film, clip.milliseconds)
+        return image_grid.encode_gif(film, clip.milliseconds)
     return encode.mp4(map(np.asarray, film), clip.milliseconds)
 
 
-def _table(clip: seen.Seen, look: Look, count: int) -> str:
+def _table(clip: seen.Seen, look: AttentionMap, count: int) -> str:
     """The strongest cells, in pixels of the clip and of the video."""
     head = ["cell", "its middle (frame, y, x) in pixels", "weight"]
     rows = [
-        [str(cell), str(look.middle(cell)), f"{look.weights[cell]:.3g}"]
-        for cell in look.strongest(count)
+        [str(cell), str(look.center_pixel(cell)), f"{look.weights[cell]:.3g}"]
+        for cell in look.strongest_cells(count)
     ]
     if clip.clip is not None:
         head.insert(2, "in the video")
-        for row, cell in zip(rows, look.strongest(count), strict=True):
+        for row, cell in zip(rows, look.strongest_cells(count), strict=True):
             row.insert(2, str(clip.in_video(look, cell)))
     return tables.render([head, *rows])
 

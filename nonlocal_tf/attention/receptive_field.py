@@ -1,11 +1,10 @@
-"""Which pixels the cells of a feature map stand for.
+"""Receptive fields and centers, in input pixels, of the cells of a feature map.
 
-Layers are followed from a network's input to the map. What windows do to an
-axis is arithmetic: a cell sees the pixels from the first of its first to the
-last of its last window, and stands for the middle of them. Networks shift that
-middle: Keras' "same" pads a strided convolution more at the end than at the
-start, pools without padding leave pixels out, and so a cell is rarely where
-the size of the map divided by that of the clip would have it.
+Each layer between a network's input and the map is a window with a size, a
+stride and paddings. Composing the windows gives the first and the last pixel of
+a cell's receptive field; the cell's center is the middle of both. Centers are
+rarely at (i + 0.5) * stride: Keras' "same" pads strided convolutions more at
+the end than at the start, and pools without padding drop pixels.
 """
 
 import dataclasses
@@ -20,7 +19,7 @@ from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.pooling import MaxPool
 from nonlocal_tf.typing import Tensor
 
-OURS = (Conv2D, Conv3D, MaxPool)  # whose padding is a number an axis
+OWN_LAYERS = (Conv2D, Conv3D, MaxPool)  # with one padding per axis
 POOLS = (
     MaxPool,
     layers.MaxPooling2D,
@@ -40,33 +39,34 @@ CROPPINGS = (layers.Cropping2D, layers.Cropping3D)
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """What a layer looks at along one axis.
+    """Kernel or pooling window of a layer along one axis.
 
     Attributes:
-        size: of the kernel or box, with its dilation.
+        size: number of cells it covers, including dilation.
         stride: from one window to the next.
-        before: zeros before the axis; fewer than none are cut off.
-        after: zeros behind it.
+        pad_before: zeros before the axis; negative for cropping.
+        pad_after: zeros behind it; negative for cropping.
     """
 
     size: int = 1
     stride: int = 1
-    before: int = 0
-    after: int = 0
+    pad_before: int = 0
+    pad_after: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Axis:
-    """The cells of a feature map along one axis of the input.
+class FeatureAxis:
+    """One axis of a feature map, measured in pixels of the input.
 
-    Places are numbers on a ruler on which pixel p reaches from p to p + 1.
+    Positions are in pixels; pixel p covers p to p + 1. Non-local blocks before
+    the map, with which receptive fields are unbounded, do not count.
 
     Attributes:
-        size: how many cells.
+        size: number of cells.
         stride: pixels from one cell to the next.
-        low: the first pixel that cell 0 sees; before the edge, below 0.
-        high: the last one that it sees. Non-local blocks, through which cells
-            see everything, do not count.
+        low: first pixel of the receptive field of cell 0; negative in the
+            padding.
+        high: last pixel of the receptive field of cell 0.
     """
 
     size: int
@@ -75,144 +75,152 @@ class Axis:
     high: int = 0
 
     @property
-    def first(self) -> float:
-        """Where the middle of cell 0 is."""
+    def first_center(self) -> float:
+        """Position of the center of cell 0."""
         return (self.low + self.high + 1) / 2
 
     @property
-    def field(self) -> int:
-        """Pixels that a cell sees (its receptive field), without edges."""
+    def field_px(self) -> int:
+        """Size of the receptive field in pixels, including padding."""
         return self.high - self.low + 1
 
-    def centre(self, cell: int) -> float:
-        """Where the middle of a cell is."""
-        return self.first + cell * self.stride
+    def center(self, cell: int) -> float:
+        """Return the position of the center of a cell."""
+        return self.first_center + cell * self.stride
 
-    def cell_at(self, place: float) -> int:
-        """The cell whose middle is nearest to a place."""
-        cell = math.floor((place - self.first) / self.stride + 0.5)
+    def nearest_cell(self, position: float) -> int:
+        """Return the cell whose center is nearest to a position."""
+        cell = math.floor((position - self.first_center) / self.stride + 0.5)
         return min(max(cell, 0), self.size - 1)
 
-    def through(self, window: Window) -> "Axis":
-        """The cells behind a layer with such windows."""
-        padded = self.size + window.before + window.after
-        return Axis(
+    def apply(self, window: Window) -> "FeatureAxis":
+        """Return the axis behind a layer with such windows."""
+        padded = self.size + window.pad_before + window.pad_after
+        reach = window.size - 1 - window.pad_before
+        return FeatureAxis(
             size=(padded - window.size) // window.stride + 1,
             stride=self.stride * window.stride,
-            low=self.low - self.stride * window.before,
-            high=self.high + self.stride * (window.size - 1 - window.before),
+            low=self.low - self.stride * window.pad_before,
+            high=self.high + self.stride * reach,
         )
 
 
-def cells(
-    tensor: Tensor, source: Tensor, sizes: Sequence[int]
-) -> tuple[Axis, ...]:
-    """The cells of a feature map in a network.
+def feature_axes(
+    features: Tensor, pixels: Tensor, sizes: Sequence[int]
+) -> tuple[FeatureAxis, ...]:
+    """Compute receptive fields of a feature map of a functional model.
 
     Args:
-        tensor: the map's `KerasTensor`, such as `model.get_layer(name).input`.
-        source: that of the pixels, such as `model.inputs[0]`.
-        sizes: of the pixels, without batch and channels.
+        features: `KerasTensor` of the map, such as
+            `model.get_layer(name).input`.
+        pixels: `KerasTensor` of the input, such as `model.inputs[0]`.
+        sizes: of the input, without batch and channels.
 
     Returns:
-        An `Axis` for each axis between the batch and the channels.
+        A `FeatureAxis` for each axis between batch and channels.
 
     Raises:
-        ValueError: a layer between them moves cells in a way that is not
-            known, or the map does not come from `source` alone.
+        ValueError: a layer between the two is unsupported, or `features`
+            depends on another input than `pixels`.
 
     Example:
 
     >>> import nonlocal_tf as nl
     >>> from nonlocal_tf.attention import receptive_field
     >>> model = nl.create_model("c2d_nl1_small")
-    >>> block = model.get_layer("stage2_nonlocal")
-    >>> *_, x = receptive_field.cells(block.input, model.inputs[0], (8, 32, 32))
-    >>> x.size, x.stride, x.centre(0), x.field
+    >>> features = model.get_layer("stage2_nonlocal").input
+    >>> *_, x = receptive_field.feature_axes(
+    ...     features, model.inputs[0], (8, 32, 32)
+    ... )
+    >>> x.size, x.stride, x.center(0), x.field_px
     (8, 4, 3.5, 19)
     """
-    known = {id(source): tuple(Axis(size) for size in sizes)}
-    waiting = [tensor]
-    while waiting:
-        here = waiting[-1]
-        operation, number, _ = here._keras_history
-        inputs = operation._inbound_nodes[number].input_tensors
-        unknown = [one for one in inputs if id(one) not in known]
-        if id(here) in known:
-            waiting.pop()
-        elif unknown:
-            waiting += unknown
+    computed = {id(pixels): tuple(FeatureAxis(size) for size in sizes)}
+    stack = [features]
+    while stack:
+        tensor = stack[-1]
+        operation, node, _ = tensor._keras_history
+        inputs = operation._inbound_nodes[node].input_tensors
+        missing = [x for x in inputs if id(x) not in computed]
+        if id(tensor) in computed:
+            stack.pop()
+        elif missing:
+            stack += missing
         elif not inputs:
             raise ValueError(
-                "Expected a feature map of the one input with the pixels. "
+                "Expected a feature map that depends on the pixels alone. "
                 f"Received: one that also depends on {operation.name!r}"
             )
         else:
-            before = [known[id(one)] for one in inputs]
-            known[id(here)] = _behind(operation, inputs, here, before)
-    return known[id(tensor)]
+            axes = [computed[id(x)] for x in inputs]
+            computed[id(tensor)] = _apply(operation, inputs, tensor, axes)
+    return computed[id(features)]
 
 
-def grids(
-    tensor: Tensor, source: Tensor, axes: int
+def strides_and_first_centers(
+    features: Tensor, pixels: Tensor, axes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The cells of a feature map for pixels of any size, as numbers.
+    """Tabulate strides and first centers for inputs of any size.
 
-    Where the first cell is depends on the size alone modulo the stride: what
-    "same" adds to an axis does so in each layer.
+    The first center depends on the input size modulo the stride alone, since
+    the padding of "same" does in each layer.
 
     Args:
-        tensor: as of `cells`.
-        source: as of `cells`.
-        axes: between the batch and the channels.
+        features: see `feature_axes`.
+        pixels: see `feature_axes`.
+        axes: number of axes between batch and channels.
 
     Returns:
-        Strides, int `(axes,)`, and the places of first cells, float
-        `(axes, largest stride)`: on an axis of some size, that at
-        `size % stride`.
+        Strides, int `(axes,)`, and first centers, float
+        `(axes, largest stride)`: column `size % stride` holds that of an
+        axis of `size` pixels.
 
     Raises:
-        ValueError: as of `cells`.
+        ValueError: see `feature_axes`.
     """
-    strides = [axis.stride for axis in cells(tensor, source, [1] * axes)]
-    found = [
-        cells(tensor, source, [size] * axes) for size in range(max(strides))
+    unit = feature_axes(features, pixels, [1] * axes)
+    strides = [axis.stride for axis in unit]
+    by_remainder = [
+        feature_axes(features, pixels, [size] * axes)
+        for size in range(max(strides))
     ]
-    first = np.array([[axis.first for axis in grid] for grid in found])
-    return np.array(strides), first.T
+    first_centers = [
+        [axis.first_center for axis in row] for row in by_remainder
+    ]
+    return np.array(strides), np.array(first_centers).T
 
 
-def _behind(
+def _apply(
     operation: keras.Operation,
     inputs: Sequence[Tensor],
     output: Tensor,
-    before: Sequence[tuple[Axis, ...]],
-) -> tuple[Axis, ...]:
-    """The cells of an operation's output, from those of its inputs."""
-    if len(before) > 1:
-        return _merged(operation, before)
-    (axes,) = before
+    input_axes: Sequence[tuple[FeatureAxis, ...]],
+) -> tuple[FeatureAxis, ...]:
+    """Return the axes of an operation's output."""
+    if len(input_axes) > 1:
+        return _merge(operation, input_axes)
+    (axes,) = input_axes
     if isinstance(operation, keras.Model):  # a network as a layer
         sizes = [axis.size for axis in axes]
-        inner = cells(operation.outputs[0], operation.inputs[0], sizes)
-        return tuple(_joined(*pair) for pair in zip(axes, inner, strict=True))
+        inner = feature_axes(operation.outputs[0], operation.inputs[0], sizes)
+        return tuple(_compose(*pair) for pair in zip(axes, inner, strict=True))
     windows = _windows(operation, [axis.size for axis in axes])
     if windows is not None:
         pairs = zip(axes, windows, strict=True)
-        return tuple(axis.through(window) for axis, window in pairs)
+        return tuple(axis.apply(window) for axis, window in pairs)
     if output.shape[:-1] != inputs[0].shape[:-1]:
         raise ValueError(
             "Expected convolutions, pools, paddings and layers that keep the "
-            "size between the pixels and the cells. Received: "
+            "size between the pixels and the feature map. Received: "
             f"{operation.name!r}, a {type(operation).__name__}, which makes "
             f"{tuple(output.shape)} of {tuple(inputs[0].shape)}"
         )
     return axes
 
 
-def _joined(outer: Axis, inner: Axis) -> Axis:
-    """Cells of cells."""
-    return Axis(
+def _compose(outer: FeatureAxis, inner: FeatureAxis) -> FeatureAxis:
+    """Measure an axis of a nested model in pixels of the outer input."""
+    return FeatureAxis(
         size=inner.size,
         stride=outer.stride * inner.stride,
         low=outer.low + outer.stride * inner.low,
@@ -220,11 +228,11 @@ def _joined(outer: Axis, inner: Axis) -> Axis:
     )
 
 
-def _merged(
-    operation: keras.Operation, before: Sequence[tuple[Axis, ...]]
-) -> tuple[Axis, ...]:
-    """Behind a sum and the like: a cell sees what any of its parts does."""
-    grids = [[(a.size, a.stride) for a in axes] for axes in before]
+def _merge(
+    operation: keras.Operation, input_axes: Sequence[tuple[FeatureAxis, ...]]
+) -> tuple[FeatureAxis, ...]:
+    """Unite the receptive fields of the inputs of a sum or concatenation."""
+    grids = [[(axis.size, axis.stride) for axis in axes] for axes in input_axes]
     if any(grid != grids[0] for grid in grids):
         raise ValueError(
             "Expected layers that join feature maps to join those with cells "
@@ -237,21 +245,21 @@ def _merged(
             low=min(axis.low for axis in parts),
             high=max(axis.high for axis in parts),
         )
-        for parts in zip(*before, strict=True)
+        for parts in zip(*input_axes, strict=True)
     )
 
 
 def _windows(
     layer: keras.Operation, sizes: Sequence[int]
 ) -> list[Window] | None:
-    """A layer's windows, an axis; None for a layer that has none."""
+    """Return a layer's window on each axis; None for pointwise layers."""
     if isinstance(layer, layers.TimeDistributed):
         inner = _windows(layer.layer, sizes[1:])
         return None if inner is None else [Window(), *inner]
     if isinstance(layer, PADDINGS):
-        return [Window(before=b, after=a) for b, a in layer.padding]
+        return [Window(pad_before=b, pad_after=a) for b, a in layer.padding]
     if isinstance(layer, CROPPINGS):
-        return [Window(before=-b, after=-a) for b, a in layer.cropping]
+        return [Window(pad_before=-b, pad_after=-a) for b, a in layer.cropping]
     if isinstance(layer, POOLS):
         shape = zip(layer.pool_size, layer.strides, strict=True)
     elif isinstance(layer, CONVOLUTIONS):
@@ -265,26 +273,26 @@ def _windows(
             f"Expected channels last. Received: {layer.name!r} with "
             f"data_format={layer.data_format!r}"
         )
-    paddings = list(layer.padding) if isinstance(layer, OURS) else None
+    paddings = list(layer.padding) if isinstance(layer, OWN_LAYERS) else None
     if paddings is None:
         paddings = [layer.padding] * len(sizes)
     return [
-        Window(window, stride, *_zeros(padding, size, window, stride))
+        Window(window, stride, *_padding(padding, size, window, stride))
         for (window, stride), size, padding in zip(
             shape, sizes, paddings, strict=True
         )
     ]
 
 
-def _zeros(
+def _padding(
     padding: int | str, size: int, window: int, stride: int
 ) -> tuple[int, int]:
-    """Zeros at both ends of an axis."""
+    """Return the number of zeros before and behind an axis."""
     if isinstance(padding, int):
         return padding, padding
     if padding == "valid":
         return 0, 0
-    # "same": what the last window, which starts inside, still needs; the odd
-    # one goes to the end.
-    needed = max((-(-size // stride) - 1) * stride + window - size, 0)
-    return needed // 2, needed - needed // 2
+    # "same": what the last window, which starts inside, lacks; an odd one goes
+    # to the end.
+    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    return total // 2, total - total // 2

@@ -16,44 +16,53 @@ def model():
 
 def test_weights_are_the_row_of_the_cell_at_the_pixel(model):
     clip = normal(CLIP_SHAPE)
-    look = block_attention.affinity(model, clip, query=(2, 9, 13))
+    attention = block_attention.attention_map(model, clip, query=(2, 9, 13))
     block = model.get_layer("stage2_nonlocal")
     features = keras.Model(model.input, block.input)(clip[None])
     rows = keras.ops.convert_to_numpy(block.affinity(features))[0]
     # 4 x 6 cells 4 pixels apart, the middle of the first at pixel 3: pixel 9
     # is as far from cell 1 as from cell 2, pixel 13 nearest to cell 3.
-    assert look.query == (2, 2, 3)
-    assert (look.cell, look.first) == ((1.0, 4.0, 4.0), (0.5, 3.5, 3.5))
+    assert attention.query == (2, 2, 3)
+    assert (attention.stride, attention.first_center) == (
+        (1.0, 4.0, 4.0),
+        (0.5, 3.5, 3.5),
+    )
     flat = 2 * 4 * 6 + 2 * 6 + 3
     np.testing.assert_allclose(
-        look.weights, rows[flat].reshape(3, 4, 6), rtol=1e-5
+        attention.weights, rows[flat].reshape(3, 4, 6), rtol=1e-5
     )
-    np.testing.assert_allclose(look.weights.sum(), 1, rtol=1e-5)
+    np.testing.assert_allclose(attention.weights.sum(), 1, rtol=1e-5)
 
 
-def test_the_middle_of_a_cell_is_a_query_for_that_cell(model):
+def test_the_center_pixel_of_a_cell_is_its_query(model):
     clip = normal(CLIP_SHAPE)
-    look = block_attention.affinity(model, clip, query=(0, 0, 0))
-    assert look.middle((2, 1, 3)) == (2, 7, 15)
-    assert block_attention.affinity(model, clip, (2, 7, 15)).query == (2, 1, 3)
+    attention = block_attention.attention_map(model, clip, query=(0, 0, 0))
+    assert attention.center_pixel((2, 1, 3)) == (2, 7, 15)
+    assert block_attention.attention_map(model, clip, (2, 7, 15)).query == (
+        2,
+        1,
+        3,
+    )
 
 
 def test_a_batch_of_clips_is_refused(model):
     with pytest.raises(ValueError, match="Expected one clip"):
-        block_attention.affinity(model, normal((1, *CLIP_SHAPE)), (0, 0, 0))
+        block_attention.attention_map(
+            model, normal((1, *CLIP_SHAPE)), (0, 0, 0)
+        )
 
 
 def test_weights_that_are_not_finite_are_refused():
     model = models.create_model("c2d_nl1_small", clip_shape=CLIP_SHAPE)
     block = model.get_layer("stage2_nonlocal")
     block.theta.bias.assign(np.full(block.theta.bias.shape, np.nan))
-    affinities = block_attention.Affinities(model, normal(CLIP_SHAPE))
-    for look in (
-        affinities.most_concentrated,
-        lambda: affinities.from_cell((0, 0, 0)),
+    maps = block_attention.BlockAttention(model, normal(CLIP_SHAPE))
+    for compute in (
+        maps.most_concentrated,
+        lambda: maps.at_cell((0, 0, 0)),
     ):
-        with pytest.raises(ValueError, match="finite numbers"):
-            look()
+        with pytest.raises(ValueError, match="finite attention weights"):
+            compute()
 
 
 def test_blocks_are_listed_from_input_to_output(model):
@@ -62,7 +71,7 @@ def test_blocks_are_listed_from_input_to_output(model):
 
 def test_an_unknown_block_suggests_the_nearest(model):
     with pytest.raises(ValueError, match="Did you mean 'stage2_nonlocal'"):
-        block_attention.affinity(
+        block_attention.attention_map(
             model, normal(CLIP_SHAPE), (0, 0, 0), block="stage3_nonlocal"
         )
 
@@ -70,25 +79,25 @@ def test_an_unknown_block_suggests_the_nearest(model):
 @pytest.mark.parametrize("query", [(3, 0, 0), (0, 16, 0), (0, 0, -1)])
 def test_a_query_outside_the_clip_is_refused(model, query):
     with pytest.raises(ValueError, match="inside a clip of size"):
-        block_attention.affinity(model, normal(CLIP_SHAPE), query)
+        block_attention.attention_map(model, normal(CLIP_SHAPE), query)
 
 
 def test_a_model_without_a_block_is_refused():
     plain = models.create_model("c2d_small", clip_shape=CLIP_SHAPE)
     with pytest.raises(ValueError, match="no non-local block"):
-        block_attention.affinity(plain, normal(CLIP_SHAPE), (0, 0, 0))
+        block_attention.attention_map(plain, normal(CLIP_SHAPE), (0, 0, 0))
 
 
-def look_of(clip_shape, query, **options):
-    """A look of a Gaussian block that is right on the clip."""
+def gaussian_map(clip_shape, query, **options):
+    """Return the attention map of a Gaussian block on the pixels."""
     inputs = keras.Input(clip_shape)
     block = NonLocalBlock("gaussian", **options)
     model = keras.Model(inputs, block(inputs))
-    return block_attention.affinity(model, 0.1 * normal(clip_shape), query)
+    return block_attention.attention_map(model, 0.1 * normal(clip_shape), query)
 
 
 @pytest.mark.parametrize(
-    ("options", "seen"),
+    ("options", "attended"),
     [
         ({"axes": "space"}, np.s_[2:3]),
         ({"axes": "time"}, np.s_[:, 3:4, 1:2]),
@@ -97,17 +106,17 @@ def look_of(clip_shape, query, **options):
         ({"temporal_group_size": 2, "subsample": (2, 1, 1)}, np.s_[2:4]),
     ],
 )
-def test_cells_that_are_not_looked_at_have_no_weight(options, seen):
-    look = look_of((4, 5, 2, 6), (2, 3, 1), **options)
-    assert (look.weights[seen] > 0).all()
-    np.testing.assert_allclose(look.weights[seen].sum(), 1, rtol=1e-5)
-    np.testing.assert_allclose(look.weights.sum(), 1, rtol=1e-5)
+def test_cells_that_are_no_keys_have_zero_weight(options, attended):
+    attention = gaussian_map((4, 5, 2, 6), (2, 3, 1), **options)
+    assert (attention.weights[attended] > 0).all()
+    np.testing.assert_allclose(attention.weights[attended].sum(), 1, rtol=1e-5)
+    np.testing.assert_allclose(attention.weights.sum(), 1, rtol=1e-5)
 
 
 def test_cells_pooled_into_one_key_share_its_weight():
-    look = look_of((3, 4, 6, 6), (2, 3, 1), subsample=2)
-    boxes = look.weights.reshape(3, 2, 2, 3, 2).swapaxes(2, 3)
-    assert len(np.unique(look.weights)) == 3 * 2 * 3
+    attention = gaussian_map((3, 4, 6, 6), (2, 3, 1), subsample=2)
+    boxes = attention.weights.reshape(3, 2, 2, 3, 2).swapaxes(2, 3)
+    assert len(np.unique(attention.weights)) == 3 * 2 * 3
     np.testing.assert_array_equal(boxes.max((3, 4)), boxes.min((3, 4)))
 
 
@@ -122,25 +131,26 @@ def test_cells_pooled_into_one_key_share_its_weight():
     ],
     ids=str,
 )
-def test_the_most_concentrated_gives_another_cell_most(options, monkeypatch):
+def test_most_concentrated_maximises_the_share_of_another_cell(
+    options, monkeypatch
+):
     inputs = keras.Input((4, 5, 3, 6))
     block = NonLocalBlock("embedded_gaussian", **options)
     model = keras.Model(inputs, block(inputs))
     clip = normal((4, 5, 3, 6))
-    affinities = block_attention.Affinities(model, clip)
+    maps = block_attention.BlockAttention(model, clip)
     shares = {}
     for cell in np.ndindex(4, 5, 3):
-        weights = affinities.from_cell(cell).weights
+        weights = maps.at_cell(cell).weights
         pool = block.pool_size
         begin = [i - i % p for i, p in zip(cell, pool, strict=True)]
         own = tuple(slice(b, b + p) for b, p in zip(begin, pool, strict=True))
         if weights[own].all():  # not left out by the pooling
             weights[own] = 0
         shares[cell] = weights.max()
-    monkeypatch.setattr(
-        block_attention, "ROWS_NUMBERS", 7 * 60
-    )  # 7 rows at a time
-    assert affinities.most_concentrated().query == max(shares, key=shares.get)
+    seven_rows = 7 * 60
+    monkeypatch.setattr(block_attention, "CHUNK_ELEMENTS", seven_rows)
+    assert maps.most_concentrated().query == max(shares, key=shares.get)
 
 
 def test_a_layer_that_resizes_is_refused():
@@ -148,21 +158,23 @@ def test_a_layer_that_resizes_is_refused():
     x = keras.layers.UpSampling3D((1, 2, 2))(inputs)
     model = keras.Model(inputs, NonLocalBlock("gaussian")(x))
     with pytest.raises(ValueError, match="UpSampling3D"):
-        block_attention.affinity(model, normal((2, 4, 6, 3)), (0, 0, 0))
+        block_attention.attention_map(model, normal((2, 4, 6, 3)), (0, 0, 0))
 
 
-def test_sizes_that_are_known_late_are_compared():
+def test_feature_sizes_unknown_at_build_time_are_checked():
     inputs = keras.Input((None, None, None, 3))
     x = keras.layers.UpSampling3D((1, 2, 2))(inputs)
     model = keras.Model(inputs, NonLocalBlock("gaussian")(x))
     with pytest.raises(ValueError, match="Received: \\(2, 8, 12\\)"):
-        block_attention.affinity(model, normal((2, 4, 6, 3)), (0, 0, 0))
+        block_attention.attention_map(model, normal((2, 4, 6, 3)), (0, 0, 0))
 
 
-def test_a_clip_of_another_size_than_the_model_was_built_for():
+def test_clips_of_any_size_have_exact_centers():
     model = models.create_model("c2d_nl1_small", clip_shape=(None,) * 3 + (3,))
-    look = block_attention.affinity(model, normal((3, 17, 22, 3)), (2, 16, 21))
+    attention = block_attention.attention_map(
+        model, normal((3, 17, 22, 3)), (2, 16, 21)
+    )
     # 17 -> 9 -> 5 with a zero at both ends; 22 -> 11 -> 6 with one at one end
     # and then at both.
-    assert look.weights.shape == (3, 5, 6) and look.query == (2, 4, 5)
-    assert look.first == (0.5, 0.5, 1.5)
+    assert attention.weights.shape == (3, 5, 6) and attention.query == (2, 4, 5)
+    assert attention.first_center == (0.5, 0.5, 1.5)

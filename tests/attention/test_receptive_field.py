@@ -1,4 +1,4 @@
-"""Cells against what they respond to: one lit line of pixels after another."""
+"""Receptive fields against the response of a network to one line of pixels."""
 
 import keras
 import numpy as np
@@ -12,15 +12,15 @@ from tests.models.tiny import shallow, tiny
 
 whole_network = pytest.mark.skipif(
     keras.backend.backend() == "jax",
-    reason="places do not depend on what computes; compiling takes minutes",
+    reason="the same on all backends; compiling takes minutes",
 )
 
 
-def seen_by(model, sizes, axis):
-    """Which lines of pixels along an axis move which cells, `(p, cells)`.
+def responses(model, sizes, axis):
+    """Return which cells respond to each line of an axis, `(pixels, cells)`.
 
-    With kernels of means nothing cancels out, and no cell that sees a lit
-    line stays dark.
+    Averaging kernels do not cancel, so that each cell with the line in its
+    receptive field responds.
     """
     for layer in model.layers:
         if hasattr(layer, "kernel") and hasattr(layer, "strides"):
@@ -30,26 +30,26 @@ def seen_by(model, sizes, axis):
     for line in range(sizes[axis]):
         lines[(line, *[slice(None)] * axis, line)] = 1e6
     cells = keras.ops.convert_to_numpy(model(lines, training=False))
-    others = tuple(a for a in range(1, cells.ndim) if a != axis + 1)
-    return cells.max(others) > 0
+    reduced = tuple(a for a in range(1, cells.ndim) if a != axis + 1)
+    return cells.max(reduced) > 0
 
 
-def check(tensor, source, sizes):
-    """Compares all axes of a map with what its cells respond to.
+def check(features, pixels, sizes):
+    """Compare receptive fields of all axes with the cells' responses.
 
-    The first and the last line: in between, strides and dilation skip some.
+    Only at their ends: strides and dilation skip lines in between.
     """
-    found = receptive_field.cells(tensor, source, sizes)
-    to_map = keras.Model(source, tensor)
-    for axis, cells in enumerate(found):
-        seen = seen_by(to_map, sizes, axis)
-        assert seen.shape == (sizes[axis], cells.size)
-        for cell in range(cells.size):
-            lines = np.flatnonzero(seen[:, cell])
-            low = cells.low + cell * cells.stride
-            high = low + cells.field - 1
+    axes = receptive_field.feature_axes(features, pixels, sizes)
+    model = keras.Model(pixels, features)
+    for number, axis in enumerate(axes):
+        is_active = responses(model, sizes, number)
+        assert is_active.shape == (sizes[number], axis.size)
+        for cell in range(axis.size):
+            lines = np.flatnonzero(is_active[:, cell])
+            low = axis.low + cell * axis.stride
+            high = low + axis.field_px - 1
             assert lines[0] == max(low, 0)
-            assert lines[-1] == min(high, sizes[axis] - 1)
+            assert lines[-1] == min(high, sizes[number] - 1)
 
 
 @whole_network
@@ -85,13 +85,13 @@ def test_the_papers_networks(sampling):
         "i3d_nl1_r50",
         clip_shape=(*sizes, 3),
         sampling=sampling,
-        zero_init_residual=False,  # else its paths carry nothing
+        zero_init_residual=False,  # else residual paths are zero
     )
     (block,) = [x for x in model.layers if isinstance(x, nl.NonLocalBlock)]
     check(block.input, model.inputs[0], sizes)
 
 
-LAYERS = {  # made anew in the test: Keras counts names anew in each module
+LAYERS = {  # built in the test: Keras numbers layer names per module
     "same": lambda: [layers.Conv3D(1, (2, 4, 5), (2, 3, 2), padding="same")],
     "dilated": lambda: [layers.Conv3D(1, 3, dilation_rate=(1, 2, 3))],
     "padded": lambda: [
@@ -125,11 +125,11 @@ def test_layers_of_keras_and_ours(chain):
     check(x, inputs, (7, 11, 13))
 
 
-def test_a_sum_sees_what_its_parts_do():
+def test_a_sum_unites_receptive_fields():
     inputs = keras.Input((3, 9, 10, 3))
-    part = layers.Conv3D(3, (1, 3, 3), (1, 2, 2), padding="same")(inputs)
-    other = layers.Conv3D(3, 1, (1, 2, 2), padding="same")(inputs)
-    check(part + other, inputs, (3, 9, 10))
+    wide = layers.Conv3D(3, (1, 3, 3), (1, 2, 2), padding="same")(inputs)
+    narrow = layers.Conv3D(3, 1, (1, 2, 2), padding="same")(inputs)
+    check(wide + narrow, inputs, (3, 9, 10))
 
 
 def test_a_network_as_a_layer():
@@ -138,57 +138,61 @@ def test_a_network_as_a_layer():
     inputs = keras.Input((3, 18, 21, 3))
     x = Conv3D(1, (1, 7, 7), (1, 2, 2))(inputs)
     x = layers.MaxPooling3D((1, 2, 2), (1, 1, 1))(x)
-    (_, y, z) = receptive_field.cells(inner(x), inputs, (3, 18, 21))
+    (_, y, z) = receptive_field.feature_axes(inner(x), inputs, (3, 18, 21))
     # By hand: a pixel every 2, the pool's +1, then every second of those.
-    assert (y.size, y.stride, y.first, y.field) == (4, 4, 1.5, 13)
-    assert (z.size, z.stride, z.first, z.field) == (5, 4, 1.5, 13)
+    assert (y.size, y.stride, y.first_center, y.field_px) == (4, 4, 1.5, 13)
+    assert (z.size, z.stride, z.first_center, z.field_px) == (5, 4, 1.5, 13)
 
 
-def test_the_cell_at_a_place_is_the_nearest():
-    axis = receptive_field.Axis(size=5, stride=4, low=-2, high=8)
-    middles = [axis.centre(cell) for cell in range(5)]
-    for place in np.arange(-3.3, 30.0, 0.5):
-        distances = [abs(place - middle) for middle in middles]
-        assert distances[axis.cell_at(place)] == min(distances)
+def test_nearest_cell_has_the_nearest_center():
+    axis = receptive_field.FeatureAxis(size=5, stride=4, low=-2, high=8)
+    centers = [axis.center(cell) for cell in range(5)]
+    for position in np.arange(-3.3, 30.0, 0.5):
+        distances = [abs(position - center) for center in centers]
+        assert distances[axis.nearest_cell(position)] == min(distances)
 
 
-def test_a_layer_that_moves_cells_unseen_is_named():
+def test_an_unsupported_layer_is_named():
     inputs = keras.Input((3, 4, 6, 3))
     x = layers.UpSampling3D((1, 2, 2), name="larger")(inputs)
     with pytest.raises(ValueError, match="'larger', a UpSampling3D"):
-        receptive_field.cells(x, inputs, (3, 4, 6))
+        receptive_field.feature_axes(x, inputs, (3, 4, 6))
 
 
-def test_maps_of_other_strides_are_not_joined():
+def test_maps_of_different_sizes_are_not_joined():
     inputs = keras.Input((3, 4, 6, 3))
     x = layers.MaxPooling3D((1, 2, 2))(inputs)
     x = layers.ZeroPadding3D((0, 1, (1, 2)))(x)
     odd = layers.Add(name="odd")([x, inputs])
     with pytest.raises(ValueError, match="cells of one size.*'odd'"):
-        receptive_field.cells(odd, inputs, (3, 4, 6))
+        receptive_field.feature_axes(odd, inputs, (3, 4, 6))
 
 
 def test_a_second_input_is_refused():
-    inputs, other = keras.Input((3, 4, 6, 3)), keras.Input((3, 4, 6, 3))
-    with pytest.raises(ValueError, match="of the one input"):
-        receptive_field.cells(inputs + other, inputs, (3, 4, 6))
+    inputs, second = keras.Input((3, 4, 6, 3)), keras.Input((3, 4, 6, 3))
+    with pytest.raises(ValueError, match="depends on the pixels alone"):
+        receptive_field.feature_axes(inputs + second, inputs, (3, 4, 6))
 
 
 @pytest.mark.parametrize(
     "name", ["c2d_nl1_small", pytest.param("shallow", marks=whole_network)]
 )
-def test_grids_of_any_size_are_those_of_cells(name):
+def test_first_centers_depend_on_the_remainder_of_the_size(name):
     if name == "shallow":
         model = shallow("i3d", clip_shape=(None, None, None, 3))
     else:
         model = nl.create_model(name, clip_shape=(None, None, None, 3))
     (block,) = [x for x in model.layers if isinstance(x, nl.NonLocalBlock)]
-    strides, firsts = receptive_field.grids(block.input, model.inputs[0], 3)
+    strides, first_centers = receptive_field.strides_and_first_centers(
+        block.input, model.inputs[0], 3
+    )
     for size in range(20, 60):
         sizes = (size, size + 5, size + 9)
-        found = receptive_field.cells(block.input, model.inputs[0], sizes)
-        assert [axis.stride for axis in found] == strides.tolist()
-        assert [axis.first for axis in found] == [
+        axes = receptive_field.feature_axes(block.input, model.inputs[0], sizes)
+        assert [axis.stride for axis in axes] == strides.tolist()
+        assert [axis.first_center for axis in axes] == [
             row[n % stride]
-            for row, n, stride in zip(firsts, sizes, strides, strict=True)
+            for row, n, stride in zip(
+                first_centers, sizes, strides, strict=True
+            )
         ]

@@ -30,8 +30,8 @@ def test_the_digit_that_was_asked_for_looks_at_the_flash(digits_nl):
     for index in range(50):
         example = dataset.example("test", index)
         clip = preprocess.normalize(example.pixels)
-        look = block_attention.affinity(model, clip, example.query)
-        frame, *middle = look.middle(look.strongest(1)[0])
+        look = block_attention.attention_map(model, clip, example.query)
+        frame, *middle = look.center_pixel(look.strongest_cells(1)[0])
         away = np.abs(np.subtract(middle, example.target[1:]))
         inside = away <= digits.FLASH_PX // 2
         hits.append(frame == 0 and inside.all())

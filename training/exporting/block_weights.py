@@ -1,7 +1,7 @@
-"""Where cells of non-local blocks look, as TensorFlow computes it on a server.
+"""Attention maps of non-local blocks in a served TensorFlow graph.
 
-The same as `nonlocal_tf.affinity`, for clips of any size and blocks that are
-named in the request.
+Equals `nonlocal_tf.attention_map`, for clips of any size and for blocks named
+in the request.
 """
 
 import keras
@@ -33,9 +33,9 @@ def look(blocks: Blocks, clips, block, query):
 
     Returns:
         By name: "weights", float32 `(batch, t, h, w)` over the cells of the
-        block; "cell", int32 `(batch, 3)`, the cells that look; and, float32
+        block; "cell", int32 `(batch, 3)`, the query cells; and, float32
         `(batch, 3)`, "stride", pixels from one cell to the next, and "first",
-        the place of the middle of the first, as `attention_map.Look` has it.
+        the center of cell 0, both as in `AttentionMap`.
     """
     names = tf.constant(list(blocks))
     wanted = tf.where(block == "", names[-1], block)
@@ -92,7 +92,9 @@ def _look(features_of, layer, clips, query):
 def _cells(features_of, sizes):
     """Where the cells of clips of a size are: strides and the first's place."""
     (features,), (pixels,) = features_of.outputs, features_of.inputs
-    strides, firsts = receptive_field.grids(features, pixels, 3)
+    strides, firsts = receptive_field.strides_and_first_centers(
+        features, pixels, 3
+    )
     first = tf.gather(
         tf.constant(firsts, tf.float32), sizes % strides, batch_dims=1
     )

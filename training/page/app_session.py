@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf.attention.attention_map import Look
+from nonlocal_tf.attention.attention_map import AttentionMap
 
 from ..data import Dataset, clips, dataset_of
 from ..data.video_limits import Limits
@@ -187,7 +187,7 @@ class Session:
             tuple(answer[name][0].tolist())
             for name in ("cell", "stride", "first")
         )
-        found = Look(block, cell, weights, stride, first)
+        found = AttentionMap(block, cell, weights, stride, first)
         content = weights.astype("<f4").tobytes()
         return {
             "cell": cell,
@@ -290,15 +290,15 @@ def _sizes(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _strongest(look: Look) -> list[dict]:
+def _strongest(look: AttentionMap) -> list[dict]:
     """The cells that are looked at most, and the pixels of their middles."""
     return [
         {
             "cell": cell,
-            "pixel": look.middle(cell),
+            "pixel": look.center_pixel(cell),
             "weight": float(look.weights[cell]),
         }
-        for cell in look.clearest(STRONGEST)
+        for cell in look.salient_cells(STRONGEST)
     ]
 
 

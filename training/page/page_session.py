@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf.attention.attention_map import Look
+from nonlocal_tf.attention.attention_map import AttentionMap
 
 from ..data import Dataset, clips, dataset_of
 from ..data.video_limits import Limits
@@ -187,7 +187,7 @@ class PageSession:
             tuple(answer[name][0].tolist())
             for name in ("cell", "stride", "first")
         )
-        attention_map = Look(block, cell, weights, stride, first)
+        attention_map = AttentionMap(block, cell, weights, stride, first)
         content = weights.astype("<f4").tobytes()
         return {
             "cell": cell,
@@ -296,15 +296,15 @@ def _sizes(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _strongest(attention_map: Look) -> list[dict]:
+def _strongest(attention_map: AttentionMap) -> list[dict]:
     """List the cells of largest attention weight, with their centre pixels."""
     return [
         {
             "cell": cell,
-            "pixel": attention_map.middle(cell),
+            "pixel": attention_map.center_pixel(cell),
             "weight": float(attention_map.weights[cell]),
         }
-        for cell in attention_map.clearest(STRONGEST)
+        for cell in attention_map.salient_cells(STRONGEST)
     ]
 
 

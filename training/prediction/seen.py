@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from nonlocal_tf.attention.attention_map import Cell, Look
+from nonlocal_tf.attention.attention_map import AttentionMap, Cell
 
 from ..data import Dataset, clips, video_clip
 from ..data.video_limits import Limits
@@ -37,16 +37,16 @@ class Seen:
     query: Cell | None = None
     clip: video_clip.VideoClip | None = None
 
-    def on_frames(self, look: Look) -> Look:
+    def on_frames(self, look: AttentionMap) -> AttentionMap:
         """A look on the clip as one on the frames."""
         return look if self.clip is None else _moved(look, self.clip, self.size)
 
-    def in_video(self, look: Look, cell: Cell) -> Cell | None:
+    def in_video(self, look: AttentionMap, cell: Cell) -> Cell | None:
         """(frame, y, x) in the video's pixels of a cell's middle."""
         if self.clip is None:
             return None
         size = self.clip.index.height, self.clip.index.width
-        frame, y, x = _moved(look, self.clip, size).middle(cell)
+        frame, y, x = _moved(look, self.clip, size).center_pixel(cell)
         number = int(self.clip.numbers[min(frame, len(self.clip.numbers) - 1)])
         return number, min(y, size[0] - 1), min(x, size[1] - 1)
 
@@ -56,12 +56,14 @@ class Seen:
         return self.frames.shape[1], self.frames.shape[2]
 
 
-def _moved(look: Look, clip: video_clip.VideoClip, size) -> Look:
+def _moved(
+    look: AttentionMap, clip: video_clip.VideoClip, size
+) -> AttentionMap:
     """A look on a clip as one on the video's frames, scaled to a size."""
     down, along = clip.scale
     scale_y = down * size[0] / clip.index.height
     scale_x = along * size[1] / clip.index.width
-    return look.moved((0.0, *clip.offset), (1.0, scale_y, scale_x))
+    return look.transform((0.0, *clip.offset), (1.0, scale_y, scale_x))
 
 
 def of_file(

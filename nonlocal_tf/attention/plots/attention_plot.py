@@ -1,14 +1,15 @@
-"""Pictures of where a cell looks: on a clip's frames in rows, or as a film.
+"""Attention maps drawn on the frames of a clip, as an image or a video.
 
-Like the paper's figure 3: arrows lead from the cell that looks to those that it
-takes most from. Or a heat map lies over each frame.
+Style "arrows" is that of the paper's figure 3: arrows lead from the query cell
+to the cells with the largest attention weights. Style "heat" overlays a heat
+map on each frame.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from nonlocal_tf.attention.attention_map import Cell, Look
+from nonlocal_tf.attention.attention_map import AttentionMap, Cell
 from nonlocal_tf.attention.plots import heat_map
 from nonlocal_tf.attention.plots.fonts import (
     pillow,
@@ -20,7 +21,7 @@ from nonlocal_tf.attention.plots.frame_layout import (
     FONT_PX,
     GAP_PX,
     LINE_PX,
-    Tiles,
+    FrameLayout,
 )
 from nonlocal_tf.attention.plots.image_grid import BACKGROUND, TEXT
 from nonlocal_tf.attention.plots.markers import (
@@ -28,87 +29,89 @@ from nonlocal_tf.attention.plots.markers import (
     QUERY,
     THICK_PX,
     THIN_PX,
-    Marks,
+    Markers,
 )
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.typing import PILDraw, PILImage
 
 STYLES = ("arrows", "heat")
 WIDTH_PX = 1800
-BAR_PX = (150, 20)
-GREY = 110  # of the frame below the legend's colours
+COLOR_BAR_PX = (150, 20)
+GRAY = 110  # level of the frame below the color bar
 
 
-def strip(
+def draw_clip(
     frames: np.ndarray,
-    look: Look,
+    attention: AttentionMap,
     arrows: int = 20,
     style: str = "arrows",
     names: Sequence[str] | None = None,
     width_px: int = WIDTH_PX,
 ) -> PILImage:
-    """Draws a clip's frames in rows, and where a cell of it looks.
+    """Draw an attention map on all frames of a clip, in rows of one image.
 
-    The cell that looks is outlined in white. Below each frame is the sum of
-    the weights at its time, below all of them what the colours mean.
+    The query cell is outlined in white. The caption of a frame has the sum of
+    the attention weights at its time; a legend is at the bottom.
 
     Args:
         frames: uint8 RGB, `(time, height, width, 3)`.
-        look: on the pixels of these frames.
-        arrows: for `style="arrows"`, lead to so many of the strongest cells at
-            the most; cells with less than a twentieth of the strongest get
-            none.
+        attention: attention map, positioned in pixels of these frames.
+        arrows: maximum number of arrows with `style="arrows"`. Cells with
+            less than a twentieth of the largest weight get none.
         style: "arrows" or "heat".
-        names: of the frames; long ones are shortened. Default: their numbers.
-        width_px: of the picture, at the most; the legend needs 420.
+        names: captions of the frames, cut to the frame's width. Default:
+            "frame 0", "frame 1" and so on.
+        width_px: maximum width of the image, 420 or more.
 
     Returns:
-        A `PIL.Image.Image`; it has `save`.
+        A `PIL.Image.Image`; save it with its `save`.
 
     Raises:
         ImportError: Pillow is not installed (extra `viz`).
-        ValueError: there is no such style, or an array of another kind.
+        ValueError: the style is unknown, or an array has a wrong shape or
+            dtype.
     """
-    _check(style, frames, look)
+    _check(style, frames, attention)
     names = names or [f"frame {n}" for n in range(len(frames))]
-    tiles = Tiles.rows(frames.shape, names, width_px)
-    return _picture(tiles, frames, look, arrows, style, names)
+    layout = FrameLayout.all_frames(frames.shape, names, width_px)
+    return _draw(layout, frames, attention, arrows, style, names)
 
 
-def film(
+def draw_video(
     frames: np.ndarray,
-    look: Look,
+    attention: AttentionMap,
     arrows: int = 20,
     style: str = "heat",
     names: Sequence[str] | None = None,
 ) -> Iterator[PILImage]:
-    """The same as pictures that follow each other, a frame on each.
+    """Draw an attention map on each frame of a clip, one image per frame.
 
-    The cell that looks is outlined in white in its own frame, and by corners
-    in the others. Arrows are those to the frame that is shown.
+    The query cell is outlined in its own frame and marked by its corners in
+    the others. An image has the arrows to its own frame.
 
     Args:
-        frames: as of `strip`.
-        look: as of `strip`.
-        arrows: as of `strip`, in all frames together.
+        frames: see `draw_clip`.
+        attention: see `draw_clip`.
+        arrows: maximum number of arrows in all frames together.
         style: "arrows" or "heat".
-        names: as of `strip`.
+        names: see `draw_clip`.
 
     Yields:
         `PIL.Image.Image`, all of one size.
 
     Raises:
         ImportError: Pillow is not installed (extra `viz`).
-        ValueError: there is no such style, or an array of another kind.
+        ValueError: the style is unknown, or an array has a wrong shape or
+            dtype.
     """
-    _check(style, frames, look)
+    _check(style, frames, attention)
     names = names or [f"frame {n}" for n in range(len(frames))]
     for number in range(len(frames)):
-        tiles = Tiles.alone(frames.shape, names, number)
-        yield _picture(tiles, frames, look, arrows, style, names)
+        layout = FrameLayout.single_frame(frames.shape, names, number)
+        yield _draw(layout, frames, attention, arrows, style, names)
 
 
-def _check(style: str, frames: np.ndarray, look: Look) -> None:
+def _check(style: str, frames: np.ndarray, attention: AttentionMap) -> None:
     if style not in STYLES:
         raise ValueError(unknown("style", style, STYLES))
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
@@ -116,147 +119,163 @@ def _check(style: str, frames: np.ndarray, look: Look) -> None:
             "Expected uint8 RGB frames, (time, height, width, 3). "
             f"Received: {frames.dtype} {frames.shape}"
         )
-    if look.weights.ndim != 3:
+    if attention.weights.ndim != 3:
         raise ValueError(
             "Expected weights of cells, (time, height, width). "
-            f"Received: shape={look.weights.shape}"
+            f"Received: shape={attention.weights.shape}"
         )
 
 
-def _picture(
-    tiles: Tiles,
+def _draw(
+    layout: FrameLayout,
     frames: np.ndarray,
-    look: Look,
+    attention: AttentionMap,
     arrows: int,
     style: str,
     names: Sequence[str],
 ) -> PILImage:
-    """The frames that the tiles show, with marks and text."""
+    """Draw the frames of a layout, with markers and text."""
     Image, ImageDraw = pillow()
-    look = tiles.scaled(look)
-    picture = Image.new("RGB", tiles.size, BACKGROUND)
-    for number in tiles.numbers:
-        tile = _painted(frames[number], number, look, tiles, style)
-        picture.paste(Image.fromarray(tile), tiles.corner(number))
-    targets = look.clearest(arrows) if style == "arrows" else []
-    picture = _marked(picture, tiles, len(frames), look, targets)
-    draw = ImageDraw.Draw(picture)
-    _captions(draw, tiles, look, names)
-    _legend(picture, draw, tiles, look, style, targets)
-    return picture
+    attention = layout.to_image_scale(attention)
+    image = Image.new("RGB", layout.image_size, BACKGROUND)
+    for number in layout.frames:
+        frame = _overlay(frames[number], number, attention, layout, style)
+        image.paste(Image.fromarray(frame), layout.corner(number))
+    targets = attention.salient_cells(arrows) if style == "arrows" else []
+    image = _add_markers(image, layout, len(frames), attention, targets)
+    draw = ImageDraw.Draw(image)
+    _draw_captions(draw, layout, attention, names)
+    _draw_legend(image, draw, layout, attention, style, targets)
+    return image
 
 
-def _painted(
-    frame: np.ndarray, number: int, look: Look, tiles: Tiles, style: str
+def _overlay(
+    frame: np.ndarray,
+    number: int,
+    attention: AttentionMap,
+    layout: FrameLayout,
+    style: str,
 ) -> np.ndarray:
-    """A frame as a tile, uint8 `(height, width, 3)`, with its heat."""
+    """Resize a frame and overlay its weights, uint8 `(height, width, 3)`."""
     Image, _ = pillow()
-    ways = Image.Resampling
-    way = ways.NEAREST if min(tiles.scale) >= 3 else ways.BICUBIC
-    size = (tiles.width, tiles.height)
-    tile = np.asarray(Image.fromarray(frame).resize(size, way))
-    most = max(look.weights.max(), np.finfo("float32").tiny)
-    share = look.on_frame(number, tiles.height, tiles.width) / most
+    methods = Image.Resampling
+    method = methods.NEAREST if min(layout.scale) >= 3 else methods.BICUBIC
+    size = (layout.width, layout.height)
+    resized = np.asarray(Image.fromarray(frame).resize(size, method))
+    largest = max(attention.weights.max(), np.finfo("float32").tiny)
+    weights = attention.frame_weights(number, layout.height, layout.width)
     if style == "heat":
-        return heat_map.heated(tile, share)
-    return heat_map.glowing(tile, share, ARROW)
+        return heat_map.overlay_heat_map(resized, weights / largest)
+    return heat_map.overlay_color(resized, weights / largest, ARROW)
 
 
-def _marked(
-    picture: PILImage,
-    tiles: Tiles,
+def _add_markers(
+    image: PILImage,
+    layout: FrameLayout,
     frames: int,
-    look: Look,
+    attention: AttentionMap,
     targets: Sequence[Cell],
 ) -> PILImage:
-    """The picture with the query's outline and arrows to the targets."""
+    """Outline the query and draw arrows to the targets."""
 
     def frame_of(cell: Cell) -> int:
-        return min(look.middle(cell)[0], frames - 1)
+        return min(attention.center_pixel(cell)[0], frames - 1)
 
-    marks, own = Marks(tiles, look), frame_of(look.query)
+    markers, query_frame = Markers(layout, attention), frame_of(attention.query)
     for target in reversed(targets):  # the strongest on top
-        if frame_of(target) in tiles.numbers:
-            marks.arrow(own, frame_of(target), target)
-    shown = own in tiles.numbers
-    marks.query(own, whole=shown)
-    return marks.over(picture)
+        if frame_of(target) in layout.frames:
+            markers.draw_arrow(query_frame, frame_of(target), target)
+    markers.draw_query(query_frame, full=query_frame in layout.frames)
+    return markers.composite(image)
 
 
-def _captions(
-    draw: PILDraw, tiles: Tiles, look: Look, names: Sequence[str]
+def _draw_captions(
+    draw: PILDraw,
+    layout: FrameLayout,
+    attention: AttentionMap,
+    names: Sequence[str],
 ) -> None:
-    """Below each frame its name, and the sum of the weights at its time."""
-    for number in tiles.numbers:
-        x, y = tiles.corner(number)
-        y += tiles.height + LINE_PX // 2 + 2
-        total = float(look.weights[look.time_of(number)].sum())
-        written = f"{total:.2f}" if abs(total) < 1000 else f"{total:.3g}"
-        text, room = f"sum {written}", tiles.width
-        if text_width(text, FONT_PX) > tiles.width:
-            text = shortened(written, tiles.width, FONT_PX)
-        if tiles.lines == 1:
-            room -= round(text_width(text, FONT_PX)) + 2 * GAP_PX
-        name = shortened(names[number], room, FONT_PX)
+    """Write each frame's name and the sum of the weights at its time."""
+    for number in layout.frames:
+        x, y = layout.corner(number)
+        y += layout.height + LINE_PX // 2 + 2
+        time = attention.nearest_time(number)
+        total = float(attention.weights[time].sum())
+        digits = f"{total:.2f}" if abs(total) < 1000 else f"{total:.3g}"
+        text, available = f"sum {digits}", layout.width
+        if text_width(text, FONT_PX) > layout.width:
+            text = shortened(digits, layout.width, FONT_PX)
+        if layout.caption_lines == 1:
+            available -= round(text_width(text, FONT_PX)) + 2 * GAP_PX
+        name = shortened(names[number], available, FONT_PX)
         _write(draw, (x, y), name, "lm")
-        if tiles.lines == 1:
-            _write(draw, (x + tiles.width - GAP_PX, y), text, "rm")
+        if layout.caption_lines == 1:
+            _write(draw, (x + layout.width - GAP_PX, y), text, "rm")
         else:
             _write(draw, (x, y + LINE_PX), text, "lm")
 
 
-def _legend(
-    picture: PILImage,
+def _draw_legend(
+    image: PILImage,
     draw: PILDraw,
-    tiles: Tiles,
-    look: Look,
+    layout: FrameLayout,
+    attention: AttentionMap,
     style: str,
     targets: Sequence[Cell],
 ) -> None:
-    """What the marks and colours mean, in the last line or lines."""
+    """Explain markers and colors in the last one or two lines."""
     x: float
-    x, y = tiles.legend
+    x, y = layout.legend_position
     draw.rectangle((x, y - 10, x + 20, y + 10), outline=QUERY, width=3)
-    count = f" the {len(targets)} strongest" if len(targets) > 1 else ""
-    end = _write(draw, (x + 30, y), f"looks at{count}", "lm")
-    x, y = (end + 2 * LINE_PX, y) if tiles.one_line else (x, y + LINE_PX)
+    cells = f", top {len(targets)} keys" if len(targets) > 1 else ""
+    x_end = _write(draw, (x + 30, y), f"query{cells}", "lm")
+    if layout.has_one_line_legend:
+        x = x_end + 2 * LINE_PX
+    else:
+        y += LINE_PX
     if style == "arrows" and not targets:
         return
     x = _write(draw, (x, y), "weight", "lm") + 2 * GAP_PX
     if style == "heat":
-        _scale(picture, draw, (x, y), look)
+        _draw_color_bar(image, draw, (x, y), attention)
     else:
-        _arrows(draw, (x, y), [look.weights[t] for t in targets])
+        _draw_arrow_widths(
+            draw, (x, y), [attention.weights[t] for t in targets]
+        )
 
 
-def _scale(
-    picture: PILImage, draw: PILDraw, at: tuple[float, float], look: Look
+def _draw_color_bar(
+    image: PILImage,
+    draw: PILDraw,
+    position: tuple[float, float],
+    attention: AttentionMap,
 ) -> None:
-    """The colours from nothing to the largest weight."""
+    """Draw the color map from zero to the largest weight."""
     Image, _ = pillow()
-    x, y = at
+    x, y = position
     x = _write(draw, (x, y), "0", "lm") + GAP_PX
-    share = np.broadcast_to(np.linspace(0, 1, BAR_PX[0]), BAR_PX[::-1])
-    grey = np.full((*BAR_PX[::-1], 3), GREY, "uint8")
-    bar = Image.fromarray(heat_map.heated(grey, share))
-    picture.paste(bar, (round(x), round(y - BAR_PX[1] / 2)))
-    x += BAR_PX[0] + GAP_PX
-    _write(draw, (x, y), f"{max(look.weights.max(), 0):.2g}", "lm")
+    width, height = COLOR_BAR_PX
+    weights = np.broadcast_to(np.linspace(0, 1, width), (height, width))
+    gray = np.full((height, width, 3), GRAY, "uint8")
+    bar = Image.fromarray(heat_map.overlay_heat_map(gray, weights))
+    image.paste(bar, (round(x), round(y - height / 2)))
+    x += width + GAP_PX
+    _write(draw, (x, y), f"{max(attention.weights.max(), 0):.2g}", "lm")
 
 
-def _arrows(
-    draw: PILDraw, at: tuple[float, float], weights: Sequence[float]
+def _draw_arrow_widths(
+    draw: PILDraw, position: tuple[float, float], weights: Sequence[float]
 ) -> None:
-    """The thickest and the thinnest arrow, and their weights."""
-    x, y = at
-    ends = [(weights[0], THICK_PX), (weights[-1], THIN_PX)]
-    for weight, width in ends[: len(weights)]:
+    """Draw the thickest and the thinnest arrow beside their weights."""
+    x, y = position
+    extremes = [(weights[0], THICK_PX), (weights[-1], THIN_PX)]
+    for weight, width in extremes[: len(weights)]:
         draw.line((x, y, x + 40, y), fill=ARROW, width=round(width))
         x = _write(draw, (x + 48, y), f"{weight:.2g}", "lm") + 2 * GAP_PX
 
 
 def _write(
-    draw: PILDraw, at: tuple[float, float], text: str, anchor: str
+    draw: PILDraw, position: tuple[float, float], text: str, anchor: str
 ) -> float:
-    """Writes; returns where the text ends."""
-    return write(draw, at, text, FONT_PX, TEXT, anchor)
+    """Write text and return the x at which it ends."""
+    return write(draw, position, text, FONT_PX, TEXT, anchor)

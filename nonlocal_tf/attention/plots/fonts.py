@@ -34,7 +34,7 @@ def pillow() -> tuple[ModuleType, ModuleType]:
         from PIL import Image, ImageDraw
     except ImportError as error:
         raise ImportError(
-            "Pictures need Pillow and matplotlib's font (extra viz). Install "
+            "Images need Pillow and matplotlib's font (extra viz). Install "
             "them with: pip install pillow matplotlib"
         ) from error
     return Image, ImageDraw
@@ -42,7 +42,7 @@ def pillow() -> tuple[ModuleType, ModuleType]:
 
 def write(
     draw: PILDraw,
-    at: tuple[float, float],
+    position: tuple[float, float],
     text: str,
     size_px: int,
     fill: tuple[int, ...],
@@ -52,7 +52,7 @@ def write(
 
     Args:
         draw: a `PIL.ImageDraw.ImageDraw`.
-        at: (x, y) of the anchor.
+        position: (x, y) of the anchor.
         text: in any script.
         size_px: of the font.
         fill: color.
@@ -62,8 +62,8 @@ def write(
         The x at which the text ends, for anchors at its left.
     """
     font, letters = _set(text, size_px)
-    draw.text(at, letters, fill=fill, anchor=anchor, font=font)
-    return at[0] + font.getlength(letters)
+    draw.text(position, letters, fill=fill, anchor=anchor, font=font)
+    return position[0] + font.getlength(letters)
 
 
 def text_width(text: str, size_px: int) -> float:
@@ -82,7 +82,7 @@ def shortened(text: str, room_px: float, size_px: int) -> str:
 
     Args:
         text: in any script.
-        room_px: width that is free.
+        room_px: available width.
         size_px: of the font.
 
     Returns:

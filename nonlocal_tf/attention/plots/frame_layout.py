@@ -1,143 +1,148 @@
-"""Where the frames of a clip and the cells of a look are on a picture."""
+"""Layout of frames, captions and legend on an image of a clip."""
 
 import dataclasses
 import math
 from collections.abc import Sequence
 
-from nonlocal_tf.attention.attention_map import Cell, Look
+from nonlocal_tf.attention.attention_map import AttentionMap, Cell
 from nonlocal_tf.attention.plots.fonts import text_width
 
-# Pictures are shown about half as large as they are.
+# Images are usually shown at about half their size.
 FONT_PX, LINE_PX, GAP_PX = 22, 32, 8
-LEAST_SIDE_PX, MOST_HEIGHT_PX = 160, 600
-FILM_SIDE_PX = 360
-SUM = "  sum 00.00"  # what is written beside a frame's name
-LEGEND_PX = 800  # more than that fits on one line
-LEAST_WIDTH_PX = 420  # for the legend on two lines
+MIN_SIDE_PX, MAX_HEIGHT_PX = 160, 600
+VIDEO_SIDE_PX = 360
+SUM_CAPTION = "  sum 00.00"  # width of what follows a frame's name
+ONE_LINE_LEGEND_PX = 800  # width from which the legend fits on one line
+MIN_WIDTH_PX = 420  # width of the legend on two lines
 
 
 @dataclasses.dataclass(frozen=True)
-class Tiles:
-    """Frames in rows, with lines of text below each and below all of them.
+class FrameLayout:
+    """Frames in rows, with lines of text below each frame and a legend.
 
     Attributes:
-        numbers: of the frames that are shown.
-        height: of a frame on the picture.
-        width: of a frame on the picture.
-        columns: frames a row.
-        scale: (down, along), picture pixels a pixel of a frame.
-        lines: of text below a frame.
+        frames: numbers of the frames that are shown.
+        height: height of a frame on the image.
+        width: width of a frame on the image.
+        columns: frames per row.
+        scale: (vertical, horizontal) image pixels per pixel of a frame.
+        caption_lines: lines of text below a frame.
     """
 
-    numbers: range
+    frames: range
     height: int
     width: int
     columns: int
     scale: tuple[float, float]
-    lines: int
+    caption_lines: int
 
     @classmethod
-    def rows(
+    def all_frames(
         cls, shape: tuple[int, ...], names: Sequence[str], width_px: int
-    ) -> "Tiles":
-        """All frames, as large as they can be.
+    ) -> "FrameLayout":
+        """Lay out all frames of a clip, as large as the width allows.
 
         Args:
-            shape: `(time, height, width, 3)`.
-            names: of the frames.
-            width_px: of the picture, at the most; the legend needs 420.
+            shape: `(time, height, width, 3)` of the clip.
+            names: captions of the frames.
+            width_px: maximum width of the image, 420 or more.
         """
         frames, height, width, _ = shape
-        room = width_px - GAP_PX
-        least = max(LEAST_SIDE_PX, LEAST_SIDE_PX * width / height) + GAP_PX
-        rows = math.ceil(frames / max(int(room / least), 1))
+        available = width_px - GAP_PX
+        min_px = max(MIN_SIDE_PX, MIN_SIDE_PX * width / height) + GAP_PX
+        rows = math.ceil(frames / max(int(available / min_px), 1))
         columns = math.ceil(frames / rows)
-        tile_px = room / columns - GAP_PX
-        scale = min(tile_px / width, MOST_HEIGHT_PX / height)
-        return cls._of(range(frames), height, width, columns, scale, names)
+        frame_px = available / columns - GAP_PX
+        scale = min(frame_px / width, MAX_HEIGHT_PX / height)
+        return cls._scaled(range(frames), height, width, columns, scale, names)
 
     @classmethod
-    def alone(
-        cls, shape: tuple[int, ...], names: Sequence[str], number: int
-    ) -> "Tiles":
-        """One frame of a film; see `rows`."""
+    def single_frame(
+        cls, shape: tuple[int, ...], names: Sequence[str], frame: int
+    ) -> "FrameLayout":
+        """Lay out one frame of a video; see `all_frames`."""
         _, height, width, _ = shape
-        scale = FILM_SIDE_PX / min(height, width)
-        here = range(number, number + 1)
-        return cls._of(here, height, width, 1, scale, names)
+        scale = VIDEO_SIDE_PX / min(height, width)
+        frames = range(frame, frame + 1)
+        return cls._scaled(frames, height, width, 1, scale, names)
 
     @classmethod
-    def _of(
+    def _scaled(
         cls,
-        numbers: range,
+        frames: range,
         height: int,
         width: int,
         columns: int,
         scale: float,
         names: Sequence[str],
-    ) -> "Tiles":
-        if scale > 3:  # pixels that show are all of one size
+    ) -> "FrameLayout":
+        if scale > 3:  # visible pixels should have equal sizes
             scale = math.floor(scale)
-        # Rounded down: they have to fit.
-        high, wide = (
+        # Rounded down, so that the frames fit.
+        drawn_height, drawn_width = (
             max(int(side * scale + 1e-6), 1) for side in (height, width)
         )
-        widest = max(text_width(name + SUM, FONT_PX) for name in names)
-        lines = 1 if widest <= wide else 2
-        sides = high / height, wide / width
-        return cls(numbers, high, wide, columns, sides, lines)
+        widest = max(text_width(name + SUM_CAPTION, FONT_PX) for name in names)
+        caption_lines = 1 if widest <= drawn_width else 2
+        scales = drawn_height / height, drawn_width / width
+        return cls(
+            frames, drawn_height, drawn_width, columns, scales, caption_lines
+        )
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the picture; even, as films want it."""
-        wide = self.columns * (self.width + GAP_PX) + GAP_PX
-        wide = max(wide, LEAST_WIDTH_PX)
-        rows = math.ceil(len(self.numbers) / self.columns)
-        legend = 1 if self.one_line else 2
-        high = rows * self._step + GAP_PX + legend * LINE_PX + GAP_PX
-        return wide + wide % 2, high + high % 2
+    def image_size(self) -> tuple[int, int]:
+        """(width, height) of the image; even, as video encoders require."""
+        width = self.columns * (self.width + GAP_PX) + GAP_PX
+        width = max(width, MIN_WIDTH_PX)
+        rows = math.ceil(len(self.frames) / self.columns)
+        legend = 1 if self.has_one_line_legend else 2
+        height = rows * self._row_height + GAP_PX + legend * LINE_PX + GAP_PX
+        return width + width % 2, height + height % 2
 
     @property
-    def one_line(self) -> bool:
-        """Whether there is room for the legend on one line."""
-        return self.columns * (self.width + GAP_PX) > LEGEND_PX
+    def has_one_line_legend(self) -> bool:
+        """True if the legend fits on one line."""
+        return self.columns * (self.width + GAP_PX) > ONE_LINE_LEGEND_PX
 
     @property
-    def _step(self) -> int:
-        return self.height + GAP_PX + self.lines * LINE_PX
+    def _row_height(self) -> int:
+        return self.height + GAP_PX + self.caption_lines * LINE_PX
 
     @property
-    def legend(self) -> tuple[int, int]:
-        """The left end of the middle of the first line below all frames."""
-        rows = math.ceil(len(self.numbers) / self.columns)
-        return GAP_PX, rows * self._step + GAP_PX + LINE_PX // 2
+    def legend_position(self) -> tuple[int, int]:
+        """(x, y) of the legend's left end, in the middle of its line."""
+        rows = math.ceil(len(self.frames) / self.columns)
+        return GAP_PX, rows * self._row_height + GAP_PX + LINE_PX // 2
 
-    def corner(self, number: int) -> tuple[int, int]:
-        """The left upper pixel of a frame; of any, where one is alone."""
-        place = number - self.numbers[0] if len(self.numbers) > 1 else 0
-        row, column = divmod(place, self.columns)
+    def corner(self, frame: int) -> tuple[int, int]:
+        """Return (x, y) of a frame's top left pixel.
+
+        With a single frame on the image, that of any frame.
+        """
+        index = frame - self.frames[0] if len(self.frames) > 1 else 0
+        row, column = divmod(index, self.columns)
         x = GAP_PX + column * (self.width + GAP_PX)
-        return x, GAP_PX + row * self._step
+        return x, GAP_PX + row * self._row_height
 
-    def scaled(self, look: Look) -> Look:
-        """A look on frames as a look on tiles."""
-        return look.moved((0.0, 0.0, 0.0), (1.0, *self.scale))
+    def to_image_scale(self, attention: AttentionMap) -> AttentionMap:
+        """Scale an attention map from frames to frames on the image."""
+        return attention.transform((0.0, 0.0, 0.0), (1.0, *self.scale))
 
     def box(
-        self, number: int, look: Look, at: Cell, least_px: float
+        self, frame: int, attention: AttentionMap, cell: Cell, min_px: float
     ) -> tuple[float, ...]:
-        """(left, top, right, bottom) of a cell in a frame on the picture.
+        """Return (left, top, right, bottom) of a cell on the image.
 
         Args:
-            number: of the frame.
-            look: on the tiles.
-            at: the cell.
-            least_px: sides of the box, at the least, so that it is seen.
+            frame: number of the frame.
+            attention: scaled by `to_image_scale`.
+            cell: the cell.
+            min_px: minimum side of the box, for visibility.
         """
-        x, y = self.corner(number)
-        top, left, bottom, right = look.box(at)
-        grow_y = max(least_px - (bottom - top), 0) / 2
-        grow_x = max(least_px - (right - left), 0) / 2
+        x, y = self.corner(frame)
+        top, left, bottom, right = attention.box(cell)
+        grow_y = max(min_px - (bottom - top), 0) / 2
+        grow_x = max(min_px - (right - left), 0) / 2
         return (
             x + min(max(left - grow_x, 0), self.width - 1),
             y + min(max(top - grow_y, 0), self.height - 1),
@@ -145,11 +150,13 @@ class Tiles:
             y + max(min(bottom + grow_y, self.height), 1),
         )
 
-    def centre(self, number: int, look: Look, at: Cell) -> tuple[float, float]:
-        """(x, y) of the middle of a cell in a frame on the picture."""
-        x, y = self.corner(number)
-        _, down, along = look.centre(at)
+    def center(
+        self, frame: int, attention: AttentionMap, cell: Cell
+    ) -> tuple[float, float]:
+        """Return (x, y) of the center of a cell on the image."""
+        x, y = self.corner(frame)
+        _, cell_y, cell_x = attention.center(cell)
         return (
-            x + min(max(along, 0), self.width),
-            y + min(max(down, 0), self.height),
+            x + min(max(cell_x, 0), self.width),
+            y + min(max(cell_y, 0), self.height),
         )

@@ -1,44 +1,44 @@
-"""Weights as colours that lie over a frame."""
+"""Attention weights as colors over a frame."""
 
 import numpy as np
 
-# From dark to light, from blue to yellow: Okabe and Ito's, which colour-blind
-# people can tell apart.
-HEAT = ((20, 20, 60), (0, 114, 178), (86, 180, 233), (240, 228, 66))
+# Color map from dark blue to light yellow, in Okabe and Ito's colors, which
+# are safe for color-blind readers.
+COLORS = ((20, 20, 60), (0, 114, 178), (86, 180, 233), (240, 228, 66))
 
 
-def glowing(
-    tile: np.ndarray, share: np.ndarray, colour: tuple[int, int, int]
+def overlay_color(
+    frame: np.ndarray, weights: np.ndarray, color: tuple[int, int, int]
 ) -> np.ndarray:
-    """Mixes a colour into a frame, at most half of it.
+    """Blend one color into a frame, by half at the largest weight.
 
     Args:
-        tile: uint8 RGB, `(height, width, 3)`.
-        share: of the largest weight, `(height, width)`.
-        colour: RGB.
+        frame: uint8 RGB, `(height, width, 3)`.
+        weights: 0 to 1, relative to the largest, `(height, width)`.
+        color: RGB.
 
     Returns:
         uint8 RGB, `(height, width, 3)`.
     """
-    share = 0.5 * np.sqrt(share)[..., None]  # the root lifts the faint ones
-    mixed = (1 - share) * tile + share * np.array(colour)
-    return mixed.round().astype("uint8")
+    alpha = 0.5 * np.sqrt(weights)[..., None]  # the root shows small weights
+    blended = (1 - alpha) * frame + alpha * np.array(color)
+    return blended.round().astype("uint8")
 
 
-def heated(tile: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Lays heat over a frame, which turns grey so that colours mean heat.
+def overlay_heat_map(frame: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Blend a heat map into a frame in grayscale.
 
     Args:
-        tile: uint8 RGB, `(height, width, 3)`.
-        share: of the largest weight, `(height, width)`.
+        frame: uint8 RGB, `(height, width, 3)`.
+        weights: 0 to 1, relative to the largest, `(height, width)`.
 
     Returns:
         uint8 RGB, `(height, width, 3)`.
     """
-    grey = tile @ np.array([0.299, 0.587, 0.114])
-    places = np.linspace(0, 1, len(HEAT))
-    channels = zip(*HEAT, strict=True)
-    heat = np.stack([np.interp(share, places, c) for c in channels], -1)
-    mix = 0.15 + 0.65 * np.sqrt(share)[..., None]
-    mixed = (1 - mix) * grey[..., None] + mix * heat
-    return mixed.round().astype("uint8")
+    gray = frame @ np.array([0.299, 0.587, 0.114])
+    stops = np.linspace(0, 1, len(COLORS))
+    channels = zip(*COLORS, strict=True)
+    heat = np.stack([np.interp(weights, stops, c) for c in channels], -1)
+    alpha = 0.15 + 0.65 * np.sqrt(weights)[..., None]
+    blended = (1 - alpha) * gray[..., None] + alpha * heat
+    return blended.round().astype("uint8")

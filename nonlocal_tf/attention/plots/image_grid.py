@@ -1,4 +1,4 @@
-"""What pictures share: colours, and pictures of pictures."""
+"""Grids of captioned images, concatenated images and animated GIFs."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -20,92 +20,92 @@ BACKGROUND = (18, 18, 24)
 TEXT = (225, 225, 230)
 
 
-def sheet(
-    pictures: Sequence[np.ndarray],
+def draw_image_grid(
+    images: Sequence[np.ndarray],
     captions: Sequence[Sequence[str]],
     columns: int = 6,
 ) -> PILImage:
-    """Draws pictures of one size in rows, with lines of text below each.
+    """Draw images of one size in rows, with lines of text below each.
 
     Args:
-        pictures: uint8 RGB, each `(height, width, 3)`.
-        captions: the lines of each; what is too wide is shortened.
-        columns: pictures a row.
+        images: uint8 RGB, each `(height, width, 3)`.
+        captions: lines of text of each image; cut to the image's width.
+        columns: images per row.
 
     Returns:
-        A `PIL.Image.Image`; it has `save`.
+        A `PIL.Image.Image`; save it with its `save`.
 
     Raises:
         ImportError: Pillow is not installed (extra `viz`).
     """
     Image, ImageDraw = pillow()
-    height, width = pictures[0].shape[:2]
+    height, width = images[0].shape[:2]
     lines = max(len(caption) for caption in captions)
     step = height + lines * CAPTION_PX + GAP_PX
-    rows = -(-len(pictures) // columns)
+    rows = -(-len(images) // columns)
     size = (columns * (width + GAP_PX) + GAP_PX, rows * step + GAP_PX)
-    picture = Image.new("RGB", size, BACKGROUND)
-    draw = ImageDraw.Draw(picture)
-    for place, (tile, caption) in enumerate(
-        zip(pictures, captions, strict=True)
+    grid = Image.new("RGB", size, BACKGROUND)
+    draw = ImageDraw.Draw(grid)
+    for index, (image, caption) in enumerate(
+        zip(images, captions, strict=True)
     ):
-        x = place % columns * (width + GAP_PX) + GAP_PX
-        y = place // columns * step + GAP_PX
-        picture.paste(Image.fromarray(tile), (x, y))
-        for number, text in enumerate(caption):
-            below = y + height + number * CAPTION_PX
-            below += (CAPTION_PX - text_height(FONT_PX)) // 2
+        x = index % columns * (width + GAP_PX) + GAP_PX
+        y = index // columns * step + GAP_PX
+        grid.paste(Image.fromarray(image), (x, y))
+        for line, text in enumerate(caption):
+            baseline = y + height + line * CAPTION_PX
+            baseline += (CAPTION_PX - text_height(FONT_PX)) // 2
             fitting = shortened(text, width, FONT_PX)
-            write(draw, (x, below), fitting, FONT_PX, TEXT)
-    return picture
+            write(draw, (x, baseline), fitting, FONT_PX, TEXT)
+    return grid
 
 
-def joined(pictures: Sequence[PILImage], axis: str) -> PILImage:
-    """Puts pictures below each other ("y") or beside each other ("x").
+def concatenate_images(images: Sequence[PILImage], axis: str) -> PILImage:
+    """Concatenate images vertically ("y") or horizontally ("x").
 
     Args:
-        pictures: of `PIL.Image`, at least one.
+        images: `PIL.Image.Image` of any sizes, at least one.
         axis: "x" or "y".
     """
     Image, _ = pillow()
-    widths = [picture.width for picture in pictures]
-    heights = [picture.height for picture in pictures]
-    across = axis == "x"
+    widths = [image.width for image in images]
+    heights = [image.height for image in images]
+    is_horizontal = axis == "x"
     size = (
-        sum(widths) if across else max(widths),
-        max(heights) if across else sum(heights),
+        sum(widths) if is_horizontal else max(widths),
+        max(heights) if is_horizontal else sum(heights),
     )
-    whole = Image.new("RGB", size, BACKGROUND)
+    canvas = Image.new("RGB", size, BACKGROUND)
     x = y = 0
-    for picture in pictures:
-        whole.paste(picture, (x, y))
-        x, y = (x + picture.width, 0) if across else (0, y + picture.height)
-    return whole
+    for image in images:
+        canvas.paste(image, (x, y))
+        x, y = (x + image.width, 0) if is_horizontal else (0, y + image.height)
+    return canvas
 
 
-def gif(pictures: Iterable[PILImage], milliseconds: int) -> bytes:
-    """A GIF that plays pictures over and over.
+def encode_gif(images: Iterable[PILImage], milliseconds: int) -> bytes:
+    """Encode images as an endlessly repeated GIF.
 
     Args:
-        pictures: of `PIL.Image`, of one size.
-        milliseconds: for which each is shown.
+        images: `PIL.Image.Image`, all of one size.
+        milliseconds: duration of each image.
     """
     Image, _ = pillow()
     content = io.BytesIO()
-    # Each with colours of its own: mixed, or a scale of colours would have
-    # steps, and from all there are, or the few warm pixels turn grey.
-    first, *others = (
-        picture.quantize(
-            palette=picture.quantize(method=Image.Quantize.MAXCOVERAGE),
+    # A dithered palette per image: without dithering the color bar has steps,
+    # and with the default method a few warm pixels turn gray.
+    first, *rest = (
+        image.quantize(
+            palette=image.quantize(method=Image.Quantize.MAXCOVERAGE),
             dither=Image.Dither.FLOYDSTEINBERG,
         )
-        for picture in pictures
+        for image in images
     )
     first.save(
         content,
         format="GIF",
         save_all=True,
-        append_images=others,
+        append_images=rest,
         duration=milliseconds,
         loop=0,
     )

@@ -1,104 +1,115 @@
-"""Boxes around cells and arrows between them."""
+"""Outlines of query cells and arrows to attended cells."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from nonlocal_tf.attention.attention_map import Cell, Look
-from nonlocal_tf.attention.plots.frame_layout import Tiles
-from nonlocal_tf.attention.plots.image_grid import pillow
+from nonlocal_tf.attention.attention_map import AttentionMap, Cell
+from nonlocal_tf.attention.plots.fonts import pillow
+from nonlocal_tf.attention.plots.frame_layout import FrameLayout
 from nonlocal_tf.typing import PILImage
 
-SMOOTH = 2  # drawn so many times as large
+SUPERSAMPLING = 2  # drawn larger and reduced, for smooth edges
 ARROW, QUERY, EDGE = (255, 150, 20), (255, 255, 255), (0, 0, 0)
 THIN_PX, THICK_PX = 2.0, 5.0
 QUERY_PX = 4
-LEAST_PX, LEAST_QUERY_PX = 8, 20  # sides of boxes
+MIN_BOX_PX, MIN_QUERY_PX = 8, 20  # sides of outlines
 
 
-class Marks:
-    """Boxes and arrows on glass, to be laid over a picture.
+class Markers:
+    """Transparent layer of outlines and arrows over an image.
 
     Args:
-        tiles: of the picture.
-        look: on the tiles.
+        layout: of the image.
+        attention: scaled by `layout.to_image_scale`.
     """
 
-    def __init__(self, tiles: Tiles, look: Look):
+    def __init__(self, layout: FrameLayout, attention: AttentionMap):
         Image, ImageDraw = pillow()
-        self._tiles, self._look = tiles, look
-        size = tuple(SMOOTH * side for side in tiles.size)
-        self._glass = Image.new("RGBA", size, (*EDGE, 0))
-        self._draw = ImageDraw.Draw(self._glass)
+        self._layout, self._attention = layout, attention
+        size = tuple(SUPERSAMPLING * side for side in layout.image_size)
+        self._overlay = Image.new("RGBA", size, (*EDGE, 0))
+        self._draw = ImageDraw.Draw(self._overlay)
 
-    def over(self, picture: PILImage) -> PILImage:
-        """The picture with the marks."""
-        # Premultiplied, or the transparent black would darken the edges.
-        glass = self._glass.convert("RGBa").reduce(SMOOTH).convert("RGBA")
-        picture = picture.convert("RGBA")
-        picture.alpha_composite(glass)
-        return picture.convert("RGB")
+    def composite(self, image: PILImage) -> PILImage:
+        """Return the image with the markers on it."""
+        # Premultiplied alpha, else transparent black darkens the edges.
+        overlay = self._overlay.convert("RGBa").reduce(SUPERSAMPLING)
+        image = image.convert("RGBA")
+        image.alpha_composite(overlay.convert("RGBA"))
+        return image.convert("RGB")
 
-    def arrow(self, start: int, end: int, target: Cell) -> None:
-        """From the query to a target, as thick and as clear as it is strong.
+    def draw_arrow(
+        self, query_frame: int, target_frame: int, target: Cell
+    ) -> None:
+        """Draw an arrow from the query to a cell; width and opacity by weight.
 
         Args:
-            start: frame in which the query is drawn.
-            end: frame in which the target is drawn.
-            target: the cell.
+            query_frame: frame in which the query is drawn.
+            target_frame: frame in which the target is drawn.
+            target: the attended cell.
         """
-        share = self._look.weights[target] / self._look.weights.max()
-        ink = (*ARROW, round(255 * (0.5 + 0.5 * share)))
-        edge = (*EDGE, ink[3])
+        weights = self._attention.weights
+        share = weights[target] / weights.max()
+        fill = (*ARROW, round(255 * (0.5 + 0.5 * share)))
+        edge = (*EDGE, fill[3])
         width = THIN_PX + (THICK_PX - THIN_PX) * share
-        box = self._tiles.box(end, self._look, target, LEAST_PX)
-        self._outline(box, ink, THIN_PX)
+        box = self._layout.box(
+            target_frame, self._attention, target, MIN_BOX_PX
+        )
+        self._outline(box, fill, THIN_PX)
         tail, tip = (
-            np.array(self._tiles.centre(number, self._look, cell))
-            for number, cell in ((start, self._look.query), (end, target))
+            np.array(self._layout.center(frame, self._attention, cell))
+            for frame, cell in (
+                (query_frame, self._attention.query),
+                (target_frame, target),
+            )
         )
         length = float(np.hypot(*(tip - tail)))
         if length == 0:
             return
-        along = (tip - tail) / length
-        aside = 0.45 * np.array([-along[1], along[0]])
+        direction = (tip - tail) / length
+        normal = 0.45 * np.array([-direction[1], direction[0]])
         head = min(8 + 2 * width, length)
-        back = tip - head * along
-        for colour, wide in ((edge, width + 2), (ink, width)):
-            line = self._large(*tail, *back)
-            self._draw.line(line, fill=colour, width=round(SMOOTH * wide))
-        corners = (tip, back + head * aside, back - head * aside)
-        points = [tuple(self._large(*corner)) for corner in corners]
-        self._draw.polygon(points, fill=ink, outline=edge)
+        neck = tip - head * direction
+        for color, line_px in ((edge, width + 2), (fill, width)):
+            line = self._supersampled(*tail, *neck)
+            line_width = round(SUPERSAMPLING * line_px)
+            self._draw.line(line, fill=color, width=line_width)
+        corners = (tip, neck + head * normal, neck - head * normal)
+        points = [tuple(self._supersampled(*corner)) for corner in corners]
+        self._draw.polygon(points, fill=fill, outline=edge)
 
-    def query(self, number: int, whole: bool = True) -> None:
-        """The outline of the cell that looks, or only its corners.
+    def draw_query(self, frame: int, full: bool = True) -> None:
+        """Outline the query cell, or mark only its corners.
 
         Args:
-            number: of the frame.
-            whole: whether it is the frame from which the cell looks.
+            frame: number of the frame in which to draw.
+            full: whether it is the frame of the query.
         """
-        look = self._look
-        box = self._tiles.box(number, look, look.query, LEAST_QUERY_PX)
+        attention = self._attention
+        box = self._layout.box(frame, attention, attention.query, MIN_QUERY_PX)
         left, top, right, bottom = box
-        grown = (left - 1, top - 1, right + 1, bottom + 1)
-        if whole:
-            self._outline(grown, (*EDGE, 255), QUERY_PX + 2)
+        outer = (left - 1, top - 1, right + 1, bottom + 1)
+        if full:
+            self._outline(outer, (*EDGE, 255), QUERY_PX + 2)
             self._outline(box, (*QUERY, 255), QUERY_PX)
             return
         reach_x, reach_y = (right - left) / 4, (bottom - top) / 4
-        for x, along in ((left, reach_x), (right, -reach_x)):
-            for y, down in ((top, reach_y), (bottom, -reach_y)):
-                corner = self._large(x + along, y, x, y, x, y + down)
-                for ink, wide in ((EDGE, 5), (QUERY, 3)):
-                    self._draw.line(corner, (*ink, 255), SMOOTH * wide)
+        for x, dx in ((left, reach_x), (right, -reach_x)):
+            for y, dy in ((top, reach_y), (bottom, -reach_y)):
+                corner = self._supersampled(x + dx, y, x, y, x, y + dy)
+                for color, line_px in ((EDGE, 5), (QUERY, 3)):
+                    width = SUPERSAMPLING * line_px
+                    self._draw.line(corner, (*color, 255), width)
 
     def _outline(
-        self, box: Sequence[float], ink: tuple[int, ...], width: float
+        self, box: Sequence[float], color: tuple[int, ...], width: float
     ) -> None:
-        left, top, right, bottom = self._large(*box)
-        inner = (left, top, max(right - 1, left), max(bottom - 1, top))
-        self._draw.rectangle(inner, outline=ink, width=round(SMOOTH * width))
+        left, top, right, bottom = self._supersampled(*box)
+        corners = (left, top, max(right - 1, left), max(bottom - 1, top))
+        line_width = round(SUPERSAMPLING * width)
+        self._draw.rectangle(corners, outline=color, width=line_width)
 
-    def _large(self, *numbers: float) -> list[float]:
-        return [SMOOTH * number for number in numbers]
+    def _supersampled(self, *positions: float) -> list[float]:
+        return [SUPERSAMPLING * position for position in positions]

@@ -1,4 +1,4 @@
-"""Where text is written on pictures, to look for overlaps and cut letters."""
+"""Text drawn on images: positions, overlaps and cut letters."""
 
 import contextlib
 import itertools
@@ -6,7 +6,7 @@ import itertools
 
 @contextlib.contextmanager
 def recorded(monkeypatch):
-    """Collects (picture, its size, rectangle, text) of each text written."""
+    """Collect (image, image size, rectangle, text) of each text drawn."""
     from PIL import ImageDraw
 
     texts = []
@@ -24,19 +24,14 @@ def recorded(monkeypatch):
 
 
 def check(texts):
-    """All is inside its picture, and no text lies over another."""
+    """Assert that texts are inside their image and do not overlap."""
     for _, (width, height), (left, top, right, bottom), text in texts:
         assert 0 <= left and 0 <= top, text
         assert right <= width and bottom <= height, text
-    for one, other in itertools.combinations(texts, 2):
-        if one[0] is other[0]:
-            assert not overlap(one[2], other[2]), (one[3], other[3])
+    for first, second in itertools.combinations(texts, 2):
+        if first[0] is second[0]:
+            assert not overlap(first[2], second[2]), (first[3], second[3])
 
 
-def overlap(one, other):
-    return (
-        one[0] < other[2]
-        and other[0] < one[2]
-        and one[1] < other[3]
-        and other[1] < one[3]
-    )
+def overlap(a, b):
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -49,12 +49,12 @@ def test_weights_are_those_of_each_clip_by_itself(block):
     model = network(**block)
     clips, answer = looks(model, "first")
     for i, (clip, query) in enumerate(zip(clips, QUERIES, strict=True)):
-        expected = nl.affinity(model, clip, tuple(query.tolist()), "first")
+        expected = nl.attention_map(model, clip, tuple(query.tolist()), "first")
         got = {key: value[i] for key, value in answer.items()}
         assert tuple(got["cell"].tolist()) == expected.query
         np.testing.assert_allclose(got["weights"], expected.weights, atol=1e-6)
-        np.testing.assert_array_equal(got["stride"], expected.cell)
-        np.testing.assert_array_equal(got["first"], expected.first)
+        np.testing.assert_array_equal(got["stride"], expected.stride)
+        np.testing.assert_array_equal(got["first"], expected.first_center)
 
 
 @pytest.mark.parametrize("size", [(2, 23, 30), (1, 24, 29), (3, 25, 33)])
@@ -68,11 +68,11 @@ def test_the_cell_is_the_nearest_at_every_size(size):
         tf.constant([""] * len(queries)),
         tf.constant(queries, tf.int32),
     )
-    affinities = block_attention.Affinities(model, clips[0])
+    attention = block_attention.BlockAttention(model, clips[0])
     expected = [
         [
-            axis.cell_at(q + 0.5)
-            for axis, q in zip(affinities.axes, query, strict=True)
+            axis.nearest_cell(q + 0.5)
+            for axis, q in zip(attention.axes, query, strict=True)
         ]
         for query in queries
     ]

@@ -108,7 +108,7 @@ def test_attention_is_where_the_trained_network_looks(served):
     got = model.ask("attention", clips=clips, block=["", ""], query=query)
     for i, at in enumerate(query.tolist()):
         clip = preprocess.normalize(clips[i])
-        look = nl.affinity(trained, clip, tuple(at))
+        look = nl.attention_map(trained, clip, tuple(at))
         assert tuple(got["cell"][i]) == look.query
         np.testing.assert_allclose(got["weights"][i], look.weights, **CLOSE)
 

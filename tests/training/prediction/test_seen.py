@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nonlocal_tf.attention.attention_map import Look
+from nonlocal_tf.attention.attention_map import AttentionMap
 from tests.training.data import films
 from training.io.user_error import UserError
 from training.prediction import seen
@@ -55,11 +55,11 @@ def test_cells_are_drawn_on_what_they_stand_for(
     frame, *middle = bright.mean(0)
     # One cell a pixel, but time: the cell at the square's middle.
     cell = (int(frame), *(round(m) for m in middle))
-    look = Look("b", cell, np.zeros((4, 20, 20)), (1.0, 1.0, 1.0))
+    look = AttentionMap("b", cell, np.zeros((4, 20, 20)), (1.0, 1.0, 1.0))
     number, y, x = clip.in_video(look, cell)
     assert number == 9  # the video's frame, the clip's is 3
     assert (y, x) == pytest.approx((42, 66), abs=2.5)  # pixels are 3.3
-    _, down, along = clip.on_frames(look).centre(cell)
+    _, down, along = clip.on_frames(look).center(cell)
     height, width = clip.frames.shape[1:3]
     assert min(height, width) == min(short_side_px, 80)
     assert down / height == pytest.approx(42 / 80, abs=0.03)
@@ -78,7 +78,7 @@ def test_clip_files_are_their_own_frames(tmp_path):
     np.save(tmp_path / "a.npy", pixels)
     clip = seen.of_file(str(tmp_path / "a.npy"), RECIPE, None)
     np.testing.assert_array_equal(clip.frames, pixels)
-    look = Look("b", (0, 0, 0), np.zeros((3, 5, 7)), (1.0, 1.0, 1.0))
+    look = AttentionMap("b", (0, 0, 0), np.zeros((3, 5, 7)), (1.0, 1.0, 1.0))
     assert clip.on_frames(look) is look
     assert clip.in_video(look, (0, 0, 0)) is None
 
