@@ -1,8 +1,8 @@
-"""Validate a data set of videos and print statistics.
+"""Validate a video data set and print statistics.
 
-Counts, lengths, sizes and classes are printed; videos that cannot be read are
-listed with their reasons in bad_videos.csv, and contact_sheet.png shows the
-middle frames of some.
+Reads every frame and prints counts, lengths, sizes and classes. Unreadable
+videos are listed with their reasons in bad_videos.csv; contact_sheet.png shows
+the middle frames of some videos.
 """
 
 import collections
@@ -27,7 +27,7 @@ from .recipes import overrides
 from .recipes.schema import DataConfig, SamplingConfig
 
 EXAMPLE = "nonlocal-tf check --dataset folder --set data.root=videos"
-PICTURE = "contact_sheet.png"
+CONTACT_SHEET = "contact_sheet.png"
 COLUMNS, ROWS = 6, 4
 TILE_PX = 128
 SEED = 2018
@@ -35,7 +35,7 @@ SEED = 2018
 
 @dataclasses.dataclass(frozen=True)
 class CheckConfig:
-    """What `--set` changes."""
+    """Settings for `--set`."""
 
     data: DataConfig = DataConfig()
 
@@ -48,18 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--out",
         metavar="DIR",
         default="check",
-        help="for the picture and the list (default: check)",
+        help="output folder (default: check)",
     )
-    options, given = cli.parse(parser, arguments)
-    if not given:
+    options, has_arguments = cli.parse(parser, arguments)
+    if not has_arguments:
         print(command.overview(EXAMPLE))
         return
     kind = command.video_dataset(options.dataset)
     out = outputs.Outputs(pathlib.Path(options.out))
-    for name in (scan.BAD_VIDEOS, PICTURE):
+    for name in (scan.BAD_VIDEOS, CONTACT_SHEET):
         out.check(name)
     config = overrides.apply(CheckConfig(), options.set)
-    # Here bad videos are to be found, however many there are.
+    # Report bad videos, however many there are.
     data = dataclasses.replace(config.data, max_bad_share=1.0)
     sampling = SamplingConfig(
         frames=1,
@@ -77,21 +77,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = out.write_text(scan.BAD_VIDEOS, scan.as_csv(dataset.bad))
     else:
         out.remove(scan.BAD_VIDEOS)
-    picture = out.write_bytes(PICTURE, contact_sheet(dataset))
+    image = out.write_bytes(CONTACT_SHEET, contact_sheet(dataset))
     if dataset.bad:
         print(f"\nBad videos are listed in {path}")
         share = len(dataset.bad) / sum(dataset.listed.values())
         if share > config.data.max_bad_share:
             print(
                 f"They are {tables.percent(share)}, and training stops at more "
-                f"than {tables.percent(config.data.max_bad_share)}: mend or "
+                f"than {tables.percent(config.data.max_bad_share)}: repair or "
                 "delete them, or train with a larger --set data.max_bad_share"
             )
-    print(f"\nPicture written to {picture}")
+    print(f"\nImage written to {image}")
 
 
 def report(dataset: VideoDataset) -> str:
-    """What is in a data set, as text."""
+    """Return statistics of a data set, as text."""
     parts = _good(dataset)
     bad = collections.Counter(b.split for b in dataset.bad)
     rows: list[Sequence[object]] = [("split", "listed", "bad", "good")]
@@ -131,20 +131,20 @@ def report(dataset: VideoDataset) -> str:
 
 
 def contact_sheet(dataset: VideoDataset) -> bytes:
-    """A PNG of middle frames of good videos, drawn at random, with classes.
+    """Draw middle frames of random videos with their classes, as PNG.
 
     Raises:
         UserError: Pillow is not installed.
     """
     parts = _good(dataset)
-    places = [
-        (split, place)
-        for split, part in parts.items()
-        for place in range(len(part))
+    positions = [
+        (split, index)
+        for split, pairs in parts.items()
+        for index in range(len(pairs))
     ]
-    np.random.default_rng(SEED).shuffle(places)
+    np.random.default_rng(SEED).shuffle(positions)
     frames, captions = [], []
-    for split, index in places[: COLUMNS * ROWS]:
+    for split, index in positions[: COLUMNS * ROWS]:
         labels = parts[split][index][0].labels
         names = ", ".join(f"{k} {dataset.classes[k]}" for k in labels)
         number = dataset.good(split)[index]
@@ -152,15 +152,15 @@ def contact_sheet(dataset: VideoDataset) -> bytes:
         captions.append([names or "no label", split])
     content = io.BytesIO()
     try:
-        picture = image_grid.draw_image_grid(frames, captions, COLUMNS)
+        sheet = image_grid.draw_image_grid(frames, captions, COLUMNS)
     except ImportError as error:
         raise UserError(str(error)) from error
-    picture.save(content, format="PNG")
+    sheet.save(content, format="PNG")
     return content.getvalue()
 
 
 def _good(dataset: VideoDataset) -> dict[str, list[tuple[Video, Probe]]]:
-    """Videos of which every frame could be read."""
+    """Return the videos of which every frame is readable."""
     return {
         split: [part[index] for index in dataset.good(split)]
         for split, part in dataset.probes().items()
@@ -168,7 +168,7 @@ def _good(dataset: VideoDataset) -> dict[str, list[tuple[Video, Probe]]]:
 
 
 def _balance(dataset: VideoDataset) -> str:
-    """How many good videos each class has in each split."""
+    """Return a table of the number of good videos per class and split."""
     parts = _good(dataset)
     counts = {
         split: collections.Counter(
@@ -185,41 +185,41 @@ def _balance(dataset: VideoDataset) -> str:
 
 
 def _notes(dataset: VideoDataset) -> list[str]:
-    """What is often a mistake."""
+    """Return warnings about likely mistakes."""
     parts = _good(dataset)
-    found = []
+    notes = []
     trained = {k for video, _ in parts["train"] for k in video.labels}
     missing = [
         name for k, name in enumerate(dataset.classes) if k not in trained
     ]
     if missing:
-        found.append(f"no video to train on: {', '.join(missing)}")
-    found += dataset.notes()
-    short = sum(p.frames == 1 for part in parts.values() for _, p in part)
+        notes.append(f"no training video: {', '.join(missing)}")
+    notes += dataset.notes()
+    short = sum(p.frames == 1 for pairs in parts.values() for _, p in pairs)
     if short:
-        found.append(f"{tables.number_of(short, 'video')} with one frame")
+        notes.append(f"{tables.number_of(short, 'video')} with one frame")
     names = dataset.classes
-    notes = class_words.flip_note(names), class_words.order_note(names)
-    found += filter(None, notes)
-    unknown_rate = sum(not p.fps for part in parts.values() for _, p in part)
+    warnings = class_words.flip_note(names), class_words.order_note(names)
+    notes += filter(None, warnings)
+    unknown_rate = sum(not p.fps for pairs in parts.values() for _, p in pairs)
     if unknown_rate:
-        found.append(
+        notes.append(
             "without a frame rate: " + tables.number_of(unknown_rate, "video")
         )
     guessed = sum(
-        not p.stamped for part in parts.values() for _, p in part if p.fps
+        not p.stamped for pairs in parts.values() for _, p in pairs if p.fps
     )
     if guessed:
-        found.append(
-            "time stamps are missing or out of order in "
-            f"{tables.number_of(guessed, 'video')}, whose times are those of "
-            "the average frame rate"
+        notes.append(
+            "timestamps are missing or out of order in "
+            f"{tables.number_of(guessed, 'video')}, whose times are computed "
+            "from the average frame rate"
         )
-    return found
+    return notes
 
 
 def _range(values: Sequence[float], form: str) -> str:
-    """Smallest, median and largest value."""
+    """Format the smallest, median and largest value."""
     if not values:
         return "-"
     ends = min(values), statistics.median(values), max(values)

@@ -1,20 +1,19 @@
-"""Convert a data set of videos to TFRecord shards of JPEG frames.
+"""Convert a video data set to TFRecord shards of JPEG frames.
 
-A clip with a large stride is then read in a half to a third of the time (with a
-small one in the same), and can be read from object stores and by a tf.data
-service; for 6 to 25 times the space of the videos. Their short side becomes at
-most 256 pixels.
+Clips with a large stride are then read in a half to a third of the time (with a
+small stride in the same time), also from object stores and by a tf.data
+service. Shards take 6 to 25 times the space of the videos, with frames of at
+most 256 pixels on the short side.
 
 The shards are SequenceExamples with MediaSequence's keys, in files such as
-train-00000-of-00012.tfrecord, which `--set dataset=media_sequence` trains on;
-`index.json` beside them says what is in them. Videos to train on come in
-a drawn order, so that programs that read shards from start to end see classes
-mixed, and a long one becomes several records, as long as each other, each with
-the labels that are seen in it. Those of the other splits stay whole, because
-a test is of whole videos.
+train-00000-of-00012.tfrecord; train on them with `--set
+dataset=media_sequence`. `index.json` lists their records. Training videos are
+shuffled, for programs that read shards sequentially, and long ones are cut into
+several records of equal length, each with the labels of its time range. Videos
+of other splits are not cut, because evaluation takes clips of whole videos.
 
-Run the same command again after it was stopped: shards that are finished
-stay. Videos that cannot be read are left out and listed in bad_videos.csv.
+To resume an interrupted conversion, run the same command again: finished shards
+are kept. Unreadable videos are left out and listed in bad_videos.csv.
 """
 
 import dataclasses
@@ -37,12 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = cli.parser("shards", (__doc__ or "").strip(), EXAMPLE)
     defaults = ShardsConfig()
     command.add_arguments(parser)
-    parser.add_argument("--out", metavar="DIR", help="holds the shards")
+    parser.add_argument("--out", metavar="DIR", help="output folder")
     for option, text in (
-        ("short-side", "pixels that the short side is scaled down to"),
-        ("quality", "of the JPEGs, up to 100"),
-        ("shard-videos", "videos in a file"),
-        ("max-frames", "of a record to train on"),
+        ("short-side", "short side in pixels to which frames are scaled down"),
+        ("quality", "JPEG quality, up to 100"),
+        ("shard-videos", "videos per shard"),
+        ("max-frames", "frames per training record"),
     ):
         name = option.replace("-", "_")
         name = name if hasattr(defaults, name) else f"{name}_px"
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             help=f"{text} (default: {getattr(defaults, name)})",
         )
     parser.add_argument(
-        "--limit", type=cli.count, metavar="N", help="videos of each split"
+        "--limit", type=cli.count, metavar="N", help="videos per split"
     )
     parser.add_argument(
         "--workers", type=cli.count, metavar="N", default=1, help="processes"
@@ -63,12 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--retry-bad",
         action="store_true",
-        help="make shards again that bad videos were left out of",
+        help="write shards with bad videos again",
     )
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read the shards in --out and compare them with index.json",
+        help="compare the checksums of the shards in --out with index.json",
     )
     parser.add_argument(
         "--index",
@@ -82,10 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--beam-options",
         metavar="OPTIONS",
         default="",
-        help="for Beam, such as '--runner=FlinkRunner ...'",
+        help="options of Beam, such as '--runner=FlinkRunner ...'",
     )
-    options, given = cli.parse(parser, arguments)
-    if not given:
+    options, has_arguments = cli.parse(parser, arguments)
+    if not has_arguments:
         print(command.overview(EXAMPLE))
         return
     if options.index is not None:
@@ -98,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if options.quality > 100:
         raise UserError(
-            f"Expected --quality {options.quality} to be up to 100."
+            f"Expected --quality up to 100. Received: {options.quality}"
         )
     values = vars(options)
     fields = [field.name for field in dataclasses.fields(ShardsConfig)]

@@ -191,7 +191,7 @@ def _parse(arguments: Sequence[str] | None):
         "clip",
         nargs="?",
         help="video (also a GIF), if the run is on videos; or a clip of uint8 "
-        f"RGB frames: {' or '.join(clips.READERS)}; a path or a URL",
+        f"RGB frames: {' or '.join(clips.FORMATS)}; a path or a URL",
     )
     parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
     parser.add_argument(

@@ -1,10 +1,9 @@
 """Choose the frame stride of clips from the lengths of the training videos.
 
-`sampling.frame_stride=auto` is resolved once, when a run begins; its
-recipe.json has the number. The first and the last frame of a clip are then as
-far apart as those of a video of median length, but a clip has at least two
-frames a second. Where videos have different frame rates, strides are counted
-at the median rate, so that a clip is as long in all of them.
+`sampling.frame_stride=auto` is resolved once, at the start of a run; its
+recipe.json has the number. A clip then spans a video of median length, with at
+least two frames per second. If frame rates differ, strides count frames at the
+median rate, so that clips have the same duration in all videos.
 """
 
 import dataclasses
@@ -17,18 +16,18 @@ from .datasets import dataset_of
 from .sources import Probe
 from .videos import VideoDataset
 
-# Of one frame of a clip to the next: motion between them is lost.
+# Longest time between frames of a clip; motion in between is lost.
 MAX_GAP_S = 0.5
-# Of frame rates that are taken to be the same: 29.97 and 30.
+# Relative tolerance of equal frame rates: 29.97 and 30.
 SAME_RATE = 0.01
 
 
 def resolve(recipe: Recipe, run: RunFolder) -> tuple[Recipe, str]:
-    """Replace "auto" by a number.
+    """Replace a stride "auto" by a number.
 
     Args:
-        recipe: of a run that begins or is resumed.
-        run: its folder; where it has a recipe, that one's number is taken.
+        recipe: recipe of a run that starts or resumes.
+        run: its folder; a recipe in it gives the number.
 
     Returns:
         The recipe, and a line for the screen; "" if nothing was chosen.
@@ -51,7 +50,7 @@ def resolve(recipe: Recipe, run: RunFolder) -> tuple[Recipe, str]:
     if not isinstance(dataset, VideoDataset):
         return recipe, ""
     probes = [
-        # The data set's word on the rate goes before the file's.
+        # The rate of the data set has precedence over that of the file.
         dataclasses.replace(probe, fps=video.fps or probe.fps)
         for video, probe in dataset.probes()["train"]
     ]
@@ -63,15 +62,14 @@ def resolve(recipe: Recipe, run: RunFolder) -> tuple[Recipe, str]:
 def for_videos(
     probes: Sequence[Probe], sampling: SamplingConfig
 ) -> SamplingConfig:
-    """Choose a stride, and a rate where those of the videos differ.
+    """Choose a stride, and a rate if those of the videos differ.
 
     Args:
-        probes: lengths and rates of the training videos; rates may be 0, for
-            unknown.
-        sampling: length of a clip, and a rate if one is given.
+        probes: lengths and rates of the training videos; an unknown rate is 0.
+        sampling: length of a clip, and optionally a rate.
 
     Returns:
-        `sampling` with a number for a stride.
+        `sampling` with a number as `frame_stride`.
     """
     rates = [probe.fps for probe in probes if probe.fps]
     fps, rate = sampling.fps, sampling.fps
@@ -91,7 +89,7 @@ def for_videos(
 
 
 def _describe(probes: Sequence[Probe], sampling: SamplingConfig) -> str:
-    """The choice and why, as a line for the screen."""
+    """Describe the choice, as a line for the screen."""
     text = f"sampling.frame_stride={sampling.stride}"
     rates = [probe.fps for probe in probes if probe.fps]
     if sampling.fps:

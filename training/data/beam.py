@@ -1,4 +1,4 @@
-"""Making shards by Apache Beam (the extra `beam`), on a cluster's machines.
+"""Write shards with Apache Beam (the extra `beam`), on a cluster's machines.
 
 Every machine needs this code and reaches videos and shards by the same paths.
 """
@@ -15,14 +15,14 @@ from .shard_task import Task
 def runner(
     options: str, workers: int = 1
 ) -> Callable[[Sequence[Task]], Iterable[Shard]]:
-    """Does tasks as one pipeline.
+    """Return a function that runs all tasks as one Beam pipeline.
 
     Args:
-        options: of Beam, as they are typed.
-        workers: processes of Beam's own runner, if no other one is asked for.
+        options: options of Beam in one string, as on a command line.
+        workers: processes of the DirectRunner, the default runner.
 
     Raises:
-        UserError: Beam is not installed, or refuses the options.
+        UserError: Beam is not installed, or rejects the options.
     """
     try:
         import apache_beam
@@ -31,26 +31,26 @@ def runner(
         raise missing_extra("apache_beam", "beam") from error
 
     def run(tasks: Sequence[Task]) -> list[Shard]:
-        given = shlex.split(options)
-        if not any(option.startswith("--runner") for option in given):
-            given.append("--runner=DirectRunner")
-            given.append(f"--direct_num_workers={workers}")
+        flags = shlex.split(options)
+        if not any(flag.startswith("--runner") for flag in flags):
+            flags.append("--runner=DirectRunner")
+            flags.append(f"--direct_num_workers={workers}")
             if workers > 1:
-                given.append("--direct_running_mode=multi_processing")
+                flags.append("--direct_running_mode=multi_processing")
         try:
-            chosen = pipeline_options.PipelineOptions(given)
-            with apache_beam.Pipeline(options=chosen) as pipeline:
+            parsed = pipeline_options.PipelineOptions(flags)
+            with apache_beam.Pipeline(options=parsed) as pipeline:
                 (
                     pipeline
                     | "tasks" >> apache_beam.Create(list(tasks))
-                    # Else they are one bundle, done on one machine.
+                    # Without it all tasks are one bundle on one machine.
                     | "spread" >> apache_beam.Reshuffle()
                     | "write" >> apache_beam.Map(_write)
                 )
         except (ValueError, RuntimeError) as error:
             raise UserError(f"Beam's pipeline failed: {error}") from error
-        # What a pipeline computes stays there; its notes are where they were.
-        return [_noted(task) for task in tasks]
+        # Workers return nothing; they leave a completion file per shard.
+        return [_completed(task) for task in tasks]
 
     return run
 
@@ -59,11 +59,11 @@ def _write(task: Task) -> str:
     return shard_task.run(task).name
 
 
-def _noted(task: Task) -> Shard:
+def _completed(task: Task) -> Shard:
     shard = shard_task.finished(task)
     if shard is None:
         raise UserError(
-            f"Beam's pipeline ended without {task.name}. Do its machines "
-            f"write to the same {task.folder}?"
+            f"Beam's pipeline ended without {task.name}. Check that all its "
+            f"machines write to the same {task.folder}."
         )
     return shard

@@ -1,17 +1,17 @@
-"""Charades: many actions a video, each in a part of it.
+"""Charades: several actions per video, each with start and end times.
 
     Charades_v1_classes.txt     c000 Holding some clothes
     Charades_v1_train.csv       id,subject,scene,...,actions,length
                                 46GP8,...,c092 11.90 21.20;c147 0.00 12.60,...
 
-An action is a class, its start and its end in seconds; a video may have none.
-Videos are `{id}.mp4`; frames are `{id}/{id}-000001.jpg`, 24 a second.
+An action is a class with a start and an end in seconds; a video may have none.
+Videos are `{id}.mp4`; frames are `{id}/{id}-000001.jpg`, 24 per second.
 
-A training clip has the labels of the actions that it overlaps. Videos without
-an action, 174 of the list to train on, are trained on as negatives of every
-class. Of the 1,863 videos to validate on they are 49: mean average precision
-leaves them out, as the data set's own script does, which ranks them behind all
-others. `training.evaluate` says how many they are.
+A training clip has the labels of the actions that it overlaps. The 174 training
+videos without an action are negatives of every class. Mean average precision
+leaves out the 49 validation videos (of 1,863) without an action, as the data
+set's own script does, which ranks them last. `training.evaluate` prints their
+number.
 
     --set dataset=charades --set data.root=Charades_v1_480 \\
         --set data.classes=Charades_v1_classes.txt \\
@@ -120,9 +120,9 @@ def _spans(text: str, classes: int, where: str) -> Iterator[Span]:
             raise UserError(
                 f"{where}: expected 'c000 START END'. Received: {action!r}"
             )
-        code, start, end = parts
+        code, start, stop = parts
         yield Span(
             listing.label_of(code[1:], classes, where),
             listing.seconds_of(start, where),
-            listing.seconds_of(end, where),
+            listing.seconds_of(stop, where),
         )

@@ -1,19 +1,19 @@
-"""Find classes that augmentation or a network without motion may confuse."""
+"""Warnings about class names that flips or single frames may confuse."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
 
-# Beginnings of words; in English, German, French, Spanish and Portuguese.
+# Word prefixes in English, German, French, Spanish and Portuguese.
 SIDES = (
     *("left", "right", "clockwise", "counterclockwise", "anticlockwise"),
     *("links", "rechts", "linke", "rechte", "uhrzeigersinn"),
     *("gauche", "droite", "izquierd", "derech", "esquerd", "direita"),
 )
-# Whole words, of which each other one is the mirror image.
+# Whole words and their mirror images.
 LETTERS = {"l": "r", "r": "l", "cw": "ccw", "ccw": "cw"}
 CHARACTERS = "左右"
-# Beginnings of words for actions that are each other played backwards.
+# Word prefixes of actions that are reversals of each other.
 OPPOSITES = (
     *(("open", "clos"), ("up", "down"), ("push", "pull"), ("enter", "leav")),
     *(("enter", "exit"), ("stand", "sit"), ("fold", "unfold"), ("in", "out")),
@@ -23,15 +23,15 @@ OPPOSITES = (
     *(("approach", "reced"), ("grow", "shrink"), ("load", "unload")),
     *(("öffne", "schliess"), ("links", "rechts"), ("auf", "ab")),
 )
-# Of these, whole words: others begin with them.
+# Prefixes up to this length must match a whole word.
 SHORT = 3
 EXAMPLES = 3
 
 
 def sided(classes: Sequence[str]) -> list[str]:
-    """The classes whose names have a side, such as "turn left" or "SwipeR".
+    """Return class names with a side, such as "turn left" or "SwipeR".
 
-    A single letter counts where its mirror image is a class too.
+    A single letter counts only if its mirror image is a class too.
     """
     words = {name: _words(name) for name in classes}
     all_words = [tuple(of_name) for of_name in words.values()]
@@ -48,20 +48,21 @@ def sided(classes: Sequence[str]) -> list[str]:
 
 
 def flip_note(classes: Sequence[str]) -> str:
-    """A warning of horizontal flips, or "" where no class has a side."""
+    """Warn about horizontal flips; "" if no class name has a side."""
     names = sided(classes)
     if not names:
         return ""
-    listed = ", ".join(names[:EXAMPLES])
-    more = f" and {len(names) - EXAMPLES} more" * (len(names) > EXAMPLES)
+    examples = ", ".join(names[:EXAMPLES])
+    if len(names) > EXAMPLES:
+        examples += f" and {len(names) - EXAMPLES} more"
     return (
-        f"flipped clips may be of another class ({listed}{more}): train with "
-        "--set sampling.flip=false, which is what finetune does by itself"
+        f"flipped clips may belong to another class ({examples}): train with "
+        "--set sampling.flip=false, the default of finetune"
     )
 
 
 def order_note(classes: Sequence[str]) -> str:
-    """A remark on classes that may be each other played backwards, or ""."""
+    """Warn about classes that differ by frame order alone; "" if none do."""
     words = {name: _words(name) for name in classes}
     for first, second in OPPOSITES:
         pair = [
@@ -70,9 +71,9 @@ def order_note(classes: Sequence[str]) -> str:
         ]
         if None not in pair and pair[0] != pair[1]:
             return (
-                f"classes such as {pair[0]!r} and {pair[1]!r} may differ by "
-                "the order of frames alone, which networks called c2d_* do "
-                "not see, and those called i3d_* do"
+                f"classes such as {pair[0]!r} and {pair[1]!r} may differ only "
+                "by the order of frames, which c2d_* networks ignore and "
+                "i3d_* networks use"
             )
     return ""
 
@@ -80,11 +81,11 @@ def order_note(classes: Sequence[str]) -> str:
 def _has(words: Sequence[str], word: str) -> bool:
     if len(word) <= SHORT:
         return word in words
-    return any(found.startswith(word) for found in words)
+    return any(candidate.startswith(word) for candidate in words)
 
 
 def _words(name: str) -> list[str]:
-    """The words of a name in lower case: "turnLeft_02" has turn and left."""
-    name = unicodedata.normalize("NFC", name)  # macOS has accents apart
-    parted = re.sub(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])", " ", name)
-    return [w for w in re.split(r"[\W\d_]+", parted.casefold()) if w]
+    """Split a name into lower-case words: "turnLeft_02" has turn and left."""
+    name = unicodedata.normalize("NFC", name)  # macOS decomposes accents
+    spaced = re.sub(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])", " ", name)
+    return [w for w in re.split(r"[\W\d_]+", spaced.casefold()) if w]

@@ -1,24 +1,24 @@
-"""Names of classes, and which label a name has."""
+"""Class names and their labels."""
 
 from collections.abc import Iterable, Mapping
 
 from ..io.user_error import UserError
 from .listing import Video, read_json, read_lines
 
-MOST_CLASSES = 100_000  # without names
+MAX_UNNAMED_CLASSES = 100_000
 
 
 def read_classes(path: str) -> tuple[str, ...]:
-    """Names of a file in the order of their labels.
+    """Read class names from a file, in the order of their labels.
 
     Args:
-        path: of a text file with one name a line; or, where it ends in
-            ".json", of a table from names to labels. Quotes around a name
-            are not part of it: video-nonlocal-net writes some.
+        path: a text file with one name per line, or a ".json" file with an
+            object from names to labels. Quotes around a name are removed:
+            video-nonlocal-net writes some.
 
     Raises:
-        UserError: the file cannot be read, names a class twice, or leaves out
-            a label.
+        UserError: the file cannot be read, has a class twice, or lacks a
+            label.
     """
     if not path.endswith(".json"):
         return unique(read_lines(path), path)
@@ -35,33 +35,33 @@ def read_classes(path: str) -> tuple[str, ...]:
 
 
 def unique(names: Iterable[tuple[str, str]], path: str) -> tuple[str, ...]:
-    """The names, without where each of them stands.
+    """Return the names of (name, "file:line") pairs.
 
     Raises:
-        UserError: one comes twice, or there are none.
+        UserError: a name is repeated, or there are none.
     """
-    found: dict[str, None] = {}
+    classes: dict[str, None] = {}
     for name, where in names:
-        if name in found:
+        if name in classes:
             raise UserError(
                 f"{where}: expected each class once. Received again: {name!r}"
             )
-        found[name] = None
-    if not found:
-        raise UserError(f"{path} names no classes.")
-    return tuple(found)
+        classes[name] = None
+    if not classes:
+        raise UserError(f"Expected class names in {path}. Received: none")
+    return tuple(classes)
 
 
 def label_named(
     name: object, labels: Mapping[str, int], where: str, source: str
 ) -> int:
-    """The label of a class.
+    """Return the label of a class name.
 
     Args:
-        name: of the class, as a list has it.
-        labels: of all classes.
-        where: "file:line" of it.
-        source: of the names of classes.
+        name: class name in a list.
+        labels: labels of all class names.
+        where: "file:line" of the name, for errors.
+        source: file with the class names, for errors.
 
     Raises:
         UserError: there is no such class.
@@ -74,41 +74,42 @@ def label_named(
 
 
 def numbered(splits: dict[str, list[tuple[Video, str]]]) -> tuple[str, ...]:
-    """Names for classes that no file names: "0" to the highest label.
+    """Name classes "0" to the highest label, for lists without class names.
 
     Args:
-        splits: the videos and where each of them stands.
+        splits: for each split, (video, "file:line") pairs.
 
     Raises:
-        UserError: no video has a label, or one has a label that no video to
-            train on has.
+        UserError: no video has a label, or a label is missing in the training
+            split.
     """
-    every = [entry for entries in splits.values() for entry in entries]
-    known = {
+    entries = [entry for split in splits.values() for entry in split]
+    train_labels = {
         label
-        for video, _ in splits.get("train", every)
+        for video, _ in splits.get("train", entries)
         for label in video.labels
     }
-    if not known:
+    if not train_labels:
         raise UserError(
-            "Expected the names of the classes, as no list has labels. "
-            "Give them with --set data.classes=FILE."
+            "Expected class names, because no list has labels. Give them "
+            "with --set data.classes=FILE."
         )
-    for video, where in every:
+    for video, where in entries:
         for label in video.labels:
-            if label not in known:
+            if label not in train_labels:
                 raise UserError(
                     f"{where}: expected a label of the training list, or the "
                     "names of all classes with --set data.classes=FILE. "
                     f"Received: {label}"
                 )
-    if max(known) >= MOST_CLASSES:
-        where = next(w for v, w in every if max(known) in v.labels)
+    highest = max(train_labels)
+    if highest >= MAX_UNNAMED_CLASSES:
+        where = next(w for v, w in entries if highest in v.labels)
         raise UserError(
             f"{where}: expected labels that count from 0, or the names of all "
-            f"classes with --set data.classes=FILE. Received: {max(known)}"
+            f"classes with --set data.classes=FILE. Received: {highest}"
         )
-    return tuple(str(label) for label in range(max(known) + 1))
+    return tuple(str(label) for label in range(highest + 1))
 
 
 def _label(path: str, name: str, value: object) -> int:

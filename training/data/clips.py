@@ -1,4 +1,4 @@
-"""Reading one clip from a file the user has."""
+"""Read and write single clips as .npy or GIF files."""
 
 import io
 import tokenize
@@ -9,11 +9,11 @@ import tensorflow as tf
 from ..io import atomic_files, outputs, remote
 from ..io.user_error import UserError
 
-READERS = (".npy", ".gif")
-# Of them, those that a network of videos takes as they are; a GIF is a video.
-PIXELS = (".npy",)
-# What NumPy raises on a .npy whose header is no header, or claims too much.
-BROKEN = (
+FORMATS = (".npy", ".gif")
+# Formats that video networks take as clips; to them a GIF is a video.
+ARRAY_FORMATS = (".npy",)
+# Exceptions of NumPy on a malformed or oversized .npy header.
+NPY_ERRORS = (
     ValueError,
     EOFError,
     SyntaxError,
@@ -26,24 +26,25 @@ BROKEN = (
 
 
 def is_clip(path: str | remote.Path, videos: bool) -> bool:
-    """Whether a file holds the pixels of one clip, none of which is left out.
+    """Return whether a file is one clip, to be classified as a whole.
 
     Args:
-        path: of the file, or its URL.
-        videos: whether it is for a network of videos, not of made clips.
+        path: path or URL of the file.
+        videos: whether the network was trained on video files, of which clips
+            are sampled.
     """
     name = str(path).partition("?")[0].lower()
-    return name.endswith(PIXELS if videos else READERS)
+    return name.endswith(ARRAY_FORMATS if videos else FORMATS)
 
 
 def read_clip(path: str | remote.Path) -> np.ndarray:
-    """Reads uint8 frames `(time, height, width, 3)`, or one image.
+    """Read uint8 frames `(time, height, width, 3)`, or one image.
 
     Args:
-        path: a .npy file of uint8 RGB pixels, or a GIF; or its URL.
+        path: path or URL of a .npy file of uint8 RGB pixels, or of a GIF.
 
     Raises:
-        UserError: there is no such file, or it cannot be read.
+        UserError: the file does not exist or cannot be read.
     """
     path = remote.as_path(path)
     try:
@@ -51,9 +52,9 @@ def read_clip(path: str | remote.Path) -> np.ndarray:
             raise UserError(f"{path} cannot be read: {atomic_files.ENDLESS}.")
         if not path.is_file():
             raise UserError(f"There is no file {path}.")
-        if path.suffix.lower() not in READERS:
+        if path.suffix.lower() not in FORMATS:
             raise UserError(
-                f"Expected a clip as {' or '.join(READERS)}. Received: {path}"
+                f"Expected a clip as {' or '.join(FORMATS)}. Received: {path}"
             )
         if path.suffix.lower() == ".gif":
             clip = tf.io.decode_gif(path.read_bytes()).numpy()
@@ -61,7 +62,7 @@ def read_clip(path: str | remote.Path) -> np.ndarray:
             with path.open("rb") as file:
                 # No pickles: a clip file must not run code.
                 clip = np.lib.format.read_array(file, allow_pickle=False)
-    except (*BROKEN, OSError, tf.errors.OpError) as error:
+    except (*NPY_ERRORS, OSError, tf.errors.OpError) as error:
         raise UserError(
             f"{path} cannot be read as a {path.suffix} clip: {error}"
         ) from error
@@ -74,22 +75,23 @@ def read_clip(path: str | remote.Path) -> np.ndarray:
 
 
 def check_name(path: str | remote.Path) -> remote.Path:
-    """Where a clip will be written.
+    """Return the path of a clip to write.
 
     Raises:
-        UserError: its name does not end in .npy.
+        UserError: the name does not end in .npy.
     """
     path = remote.as_path(path)
     if path.suffix.lower() != ".npy":
-        raise UserError(f"Expected a name that ends in .npy. Received: {path}")
+        raise UserError(f"Expected a file name *.npy. Received: {path}")
     return path
 
 
 def write_clip(path: str | remote.Path, clip: np.ndarray) -> None:
-    """Writes uint8 frames as a .npy file that `read_clip` reads.
+    """Write uint8 frames as a .npy file that `read_clip` reads.
 
     Raises:
-        UserError: its name does not end so, or it is a file of the user's.
+        UserError: the name does not end in .npy, or the file exists and was
+            not written by this program.
     """
     path = check_name(path)
     content = io.BytesIO()

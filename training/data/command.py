@@ -1,4 +1,4 @@
-"""What commands on data sets of videos share: which one, and where it is."""
+"""Options of commands on video data sets: `--dataset` and `--set data.*`."""
 
 import argparse
 
@@ -10,25 +10,27 @@ from .videos import VideoDataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds `--dataset` and `--set`."""
-    parser.add_argument("--dataset", metavar="NAME", help="data set of videos")
+    """Add `--dataset` and `--set`."""
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="name of the video data set"
+    )
     parser.add_argument(
         "--set",
         metavar="data.FIELD=VALUE",
         action="append",
         default=[],
-        help="where the data set is, such as data.root=videos; repeatable",
+        help="location of the data set, such as data.root=videos; repeatable",
     )
 
 
 def overview(example: str) -> str:
-    """What a command without arguments prints."""
+    """Return the text that a command without arguments prints."""
     names = ", ".join(video_datasets())
-    return f"Data sets of videos: {names}\n\nExample:\n  {example}"
+    return f"Video data sets: {names}\n\nExample:\n  {example}"
 
 
 def video_datasets() -> dict[str, type[VideoDataset]]:
-    """The registered data sets of videos, by their names."""
+    """Return the registered video data sets by name."""
     return {
         name: kind
         for name, kind in sorted(DATASETS.items())
@@ -37,14 +39,14 @@ def video_datasets() -> dict[str, type[VideoDataset]]:
 
 
 def video_dataset(name: str | None) -> type[VideoDataset]:
-    """The data set of videos of this name.
+    """Return the video data set with this name.
 
     Raises:
         UserError: there is none.
     """
     if name is None:
         raise UserError("Give --dataset NAME, such as --dataset folder.")
-    found = video_datasets()
-    if name not in found:
-        raise UserError(unknown("data set of videos", name, found))
-    return found[name]
+    registered = video_datasets()
+    if name not in registered:
+        raise UserError(unknown("video data set", name, registered))
+    return registered[name]

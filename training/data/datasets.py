@@ -1,4 +1,4 @@
-"""The table of datasets and what each of them offers."""
+"""Registry and base class of data sets."""
 
 import abc
 import dataclasses
@@ -19,7 +19,7 @@ EVAL_SPLITS = ("validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class BadVideo:
-    """A video that is left out, and why."""
+    """A video left out because it cannot be read, with the reason."""
 
     split: str
     path: str
@@ -28,13 +28,14 @@ class BadVideo:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One labelled example and, where known, what a network should look at.
+    """One labelled example, with positions to visualize where known.
 
     Attributes:
-        pixels: uint8, of the dataset's `element_shape`.
-        label: index of the class.
-        query: (frame, y, x) in pixels of the thing the label names.
-        target: (frame, y, x) in pixels of what tells which thing that is.
+        pixels: uint8, of the data set's `element_shape`.
+        label: index of the class; -1 without a label.
+        query: (frame, y, x) in pixels, a query position on the labelled object.
+        target: (frame, y, x) in pixels, the position that the query has to
+            attend to.
     """
 
     pixels: np.ndarray
@@ -45,17 +46,14 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class DatasetInfo:
-    """What a network and its users have to know of a data set.
-
-    A run folder keeps it, so that a trained network can be used where the data
-    set is not.
+    """Metadata of a data set, stored with trained networks.
 
     Attributes:
-        classes: as of `Dataset`.
-        element_shape: as of `Dataset`.
-        multi_label: as of `Dataset`.
-        description: as of `Dataset`.
-        summary: what `Dataset.overview` said.
+        classes: as in `Dataset`.
+        element_shape: as in `Dataset`.
+        multi_label: as in `Dataset`.
+        description: as in `Dataset`.
+        summary: result of `Dataset.overview`.
     """
 
     classes: tuple[str, ...]
@@ -65,7 +63,7 @@ class DatasetInfo:
     summary: str = ""
 
     def overview(self) -> str:
-        """What there was, as text; "" if that is known."""
+        """Return the summary of the data set that the network trained on."""
         return self.summary
 
 
@@ -74,11 +72,11 @@ class Dataset(abc.ABC):
 
     Attributes:
         description: one line for `--list`.
-        classes: their names, in the order of the labels.
-        element_shape: of one example's pixels.
-        eval_examples: size of each evaluation split.
-        multi_label: whether labels are a 0 or 1 for each class instead of one
-            number.
+        classes: class names in the order of the labels.
+        element_shape: shape of the pixels of one example.
+        eval_examples: number of examples of each evaluation split.
+        multi_label: whether labels are multi-hot vectors instead of class
+            indices.
         skips_unlabelled: with `multi_label`, whether mean average precision
             leaves out examples without a class instead of taking them as
             negatives of every class.
@@ -93,7 +91,7 @@ class Dataset(abc.ABC):
 
     @property
     def info(self) -> DatasetInfo:
-        """What a network and its users have to know of it."""
+        """Metadata to store with trained networks."""
         return DatasetInfo(
             tuple(self.classes),
             tuple(self.element_shape),
@@ -111,53 +109,58 @@ class Dataset(abc.ABC):
     def load(
         cls, data: DataConfig | None, sampling: SamplingConfig | None
     ) -> "Dataset":
-        """The data set with the settings of a recipe.
+        """Load the data set.
+
+        Args:
+            data: location of its files.
+            sampling: clips to take of each video.
 
         Raises:
-            UserError: they are not for this data set, or it cannot be read.
+            UserError: the settings do not apply to this data set, or it cannot
+                be read.
         """
         if data is not None or sampling is not None:
             raise UserError(
-                f"The clips of {cls.__name__} are made, not read: it takes "
-                "neither data nor sampling."
+                f"Expected neither data nor sampling: the clips of "
+                f"{cls.__name__} are generated."
             )
         return cls()
 
     def examples(self, split: str) -> int:
-        """How many examples an evaluation split has."""
+        """Number of readable examples of an evaluation split."""
         check_split(split)
         return self.eval_examples
 
     def overview(self) -> str:
-        """What there is, as a line for the screen; "" if that is known."""
+        """Summarize the data set in text for the screen; may be ""."""
         return ""
 
     def notes(self) -> list[str]:
-        """Lines about what is left out or is often a mistake."""
+        """Return warnings about skipped files and likely mistakes."""
         return []
 
     def fingerprint(self) -> str | None:
-        """Names what examples are drawn from; None if that is the code."""
+        """Return a digest of the examples; None if they are generated."""
         return None
 
     def training_files(self) -> list[TrainingFile] | None:
-        """The files that are trained on; None if the code makes them."""
+        """List the training files; None if examples are generated."""
         return None
 
     def held_out(self) -> dict[str, list[TrainingFile]]:
-        """The files of each other split, if there are any."""
+        """List the files of each other split."""
         return {}
 
     def check_trainable(self) -> None:  # noqa: B027
-        """Raises a UserError if no network can be trained on it yet."""
+        """Raise a UserError if labels needed for training are missing."""
 
     def check_bad(  # noqa: B027
         self, bad: Sequence[BadVideo] | None = None
     ) -> None:
-        """Raises a UserError if too many examples turned out to be bad.
+        """Raise a UserError if too many examples cannot be read.
 
         Args:
-            bad: by default those that this process knows of.
+            bad: unreadable examples; by default those of this process.
         """
 
     @abc.abstractmethod
@@ -170,31 +173,41 @@ class Dataset(abc.ABC):
         worker: int = 0,
         workers: int = 1,
     ) -> tf.data.Dataset:
-        """Batches number `start_step` to `steps` - 1 of a training run.
+        """Return batches `start_step` to `steps` - 1 of a training run.
 
-        Of each batch a worker reads its own part alone: the first of two the
-        first half, and so on. Every batch is a function of (seed, its number)
-        alone, so a resumed run sees what the uninterrupted one would have
-        seen. All have `batch / workers` examples, and the cardinality is
-        known. Batches may have a third part, the weight of each example: 0.0
-        where reading it failed.
+        Each worker reads its own share of a batch only: the first of two
+        workers the first half, and so on. A batch depends on (seed, its number)
+        alone, so a resumed run gets the batches of an uninterrupted one. The
+        dataset has a known cardinality.
+
+        Args:
+            batch: examples per batch of all workers.
+            seed: seed of order, clips and augmentation.
+            start_step: number of the first batch.
+            steps: number of batches of the whole run.
+            worker: index of this worker.
+            workers: number of workers.
+
+        Returns:
+            (pixels, labels) or (pixels, labels, weights) of `batch / workers`
+            examples; the weight of an example that cannot be read is 0.0.
         """
 
     @abc.abstractmethod
     def eval_batches(self, split: str) -> tf.data.Dataset:
-        """The fixed examples of "validation" or "test", in order."""
+        """Return all examples of "validation" or "test", in order."""
 
     @abc.abstractmethod
     def example(self, split: str, index: int) -> Example:
-        """Example number `index` of an evaluation split."""
+        """Return an example of an evaluation split by index."""
 
 
 def register_dataset(name: str):
-    """Class decorator: makes a `Dataset` known as `name`."""
+    """Register a `Dataset` class under a name, as a decorator."""
 
     def register(cls):
         if name in DATASETS:
-            raise ValueError(f"Dataset {name!r} exists already.")
+            raise ValueError(f"Dataset {name!r} is already registered.")
         DATASETS[name] = cls
         return cls
 
@@ -206,10 +219,15 @@ def load_dataset(
     data: DataConfig | None = None,
     sampling: SamplingConfig | None = None,
 ) -> Dataset:
-    """Loads a dataset of the table.
+    """Load a registered data set.
+
+    Args:
+        name: name in `DATASETS`.
+        data: location of its files.
+        sampling: clips to take of each video.
 
     Raises:
-        UserError: there is none of this name, or it cannot be read.
+        UserError: the name is unknown, or the data set cannot be read.
     """
     if name not in DATASETS:
         raise UserError(unknown("dataset", name, DATASETS))
@@ -217,7 +235,7 @@ def load_dataset(
 
 
 def dataset_of(recipe: Recipe) -> Dataset:
-    """The dataset that a recipe trains on.
+    """Load the data set of a recipe.
 
     Raises:
         UserError: it cannot be read.
@@ -226,6 +244,6 @@ def dataset_of(recipe: Recipe) -> Dataset:
 
 
 def check_split(split: str) -> None:
-    """Raises unless `split` is an evaluation split."""
+    """Raise a UserError unless `split` is "validation" or "test"."""
     if split not in EVAL_SPLITS:
         raise UserError(unknown("split", split, EVAL_SPLITS))

@@ -1,20 +1,19 @@
-"""Exact frames of video files, through PyAV (the extra `video`).
+"""Read video frames by index with PyAV (the extra `video`).
 
-Frame k of a file is the k-th that its decoder puts out. Reading some frames of
-a clip without decoding all before them needs timestamps that can be trusted,
-which those of many files cannot (packed B-frames in AVI, edit lists, damage):
-trusting them gives wrong frames and no error. So a file is decoded once, and
-`VideoIndex.order` says what was found:
+Frame k of a file is the k-th frame that its decoder returns. Seeking to a frame
+needs reliable timestamps, which many files lack (packed B-frames in AVI, edit
+lists, damage): seeking then returns wrong frames without an error. So a file is
+decoded once in full, and `VideoIndex.order` tells how to read it:
 
-"timestamps"  the sorted timestamps are the frames, in order, and nothing is
-              damaged. To read some, the decoder starts at the last keyframe
-              before the first of them, and leaves out frames that neither are
-              wanted nor referred to.
-"count"       it is not so. Every read decodes from the start and counts.
+"timestamps"  Timestamps are strictly ascending and the file is undamaged.
+              Reading seeks to the last keyframe before the first requested
+              frame and skips non-reference frames that are not requested.
+"count"       Timestamps are unreliable. Reading decodes from the start and
+              counts frames.
 
-Damage that a decoder does not notice is decoded as it comes. Where it reaches
-beyond a keyframe (rare: pictures that are refreshed bit by bit), frames that
-are found by seeking may differ from those of a decoder run from the start.
+Damage that a decoder does not report is decoded as is. Where it reaches beyond
+a keyframe (rare: intra refresh), frames read by seeking may differ from those
+decoded from the start.
 """
 
 import dataclasses
@@ -29,33 +28,33 @@ from .sources import VideoError
 from .video_container import VideoContainer, opened, pyav
 from .video_limits import Limits
 
-# Seeking costs about as much as decoding so many frames.
+# A seek costs about as much as decoding this many frames.
 SEEK_FRAMES = 8
-# A decoder that refuses what is damaged instead of making something up.
+# Decoder options: raise on damage instead of concealing it.
 STRICT = {"err_detect": "explode"}
-# Decoders that take what to leave out when they start, not at every packet.
+# Decoders that read `skip_frame` once, not for every packet.
 WHOLE_CODECS = {"av1", "libdav1d", "libaom-av1"}
-# Formats of FFmpeg that make frames of images; so do all "..._pipe".
+# Still-image formats of FFmpeg, besides all "..._pipe".
 STILL_FORMATS = {"ico"}
-# Codecs of which most frames are changes to the one before, whatever their
-# containers say of keyframes.
+# Codecs whose frames depend on the previous one, also frames that containers
+# mark as keyframes.
 CHAINED_CODECS = {"gif", "apng"}
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
 class _Disorder(Exception):
-    """What the decoder puts out is not what the index says."""
+    """Decoded frames contradict the index."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Stamps:
-    """What one pass over a file finds.
+    """Timestamps from one pass over a file.
 
     Attributes:
-        stamps: of the frames as they come out; None for those without.
-        last_duration: of the last of them, 0 if the file does not say.
-        timestamps: as `VideoIndex.timestamps`.
-        keyframes: as `VideoIndex.keyframes`.
+        stamps: timestamps of the frames in decoder order; None where missing.
+        last_duration: duration of the last frame; 0 if unknown.
+        timestamps: as in `VideoIndex`.
+        keyframes: as in `VideoIndex`.
     """
 
     stamps: Sequence[int | None]
@@ -66,19 +65,19 @@ class _Stamps:
 
 @dataclasses.dataclass(frozen=True)
 class VideoIndex:
-    """What decoding a file once has found.
+    """Frame count, size and seek table of a video file.
 
     Attributes:
-        frames: how many it has.
-        height, width: of a frame as it is shown, after rotation, in pixels.
-        fps: frames a second, on average; 0.0 where the file does not say.
-        rotation: quarter turns counter-clockwise that the file asks for.
-        order: "timestamps" or "count".
-        timestamps: int64, ascending, one a frame, for "timestamps".
-        keyframes: int64, the frames at which decoding can start.
-        flip: whether it asks for a flip from left to right before that.
-        edges_s: as `FrameTimes` has them; None where frames are evenly spaced.
-        stamped: as there.
+        frames: number of frames.
+        height, width: size of a displayed frame, after rotation, in pixels.
+        fps: average frames per second; 0.0 if unknown.
+        rotation: counter-clockwise quarter turns to display a frame.
+        order: "timestamps" or "count", as explained in this module.
+        timestamps: int64, ascending, one per frame, for "timestamps".
+        keyframes: int64 numbers of the frames at which decoding can start.
+        flip: whether frames are flipped horizontally before the rotation.
+        edges_s: as in `FrameTimes`; None for evenly spaced frames.
+        stamped: as in `FrameTimes`.
     """
 
     frames: int
@@ -95,7 +94,7 @@ class VideoIndex:
 
     @property
     def times(self) -> FrameTimes | None:
-        """When its frames are shown; None where that is not known."""
+        """Display times of the frames; None if unknown."""
         if not self.fps:
             return None
         return FrameTimes(self.frames, self.fps, self.edges_s, self.stamped)
@@ -104,47 +103,48 @@ class VideoIndex:
 def index_video(
     path: str | os.PathLike, limits: Limits | None = None
 ) -> VideoIndex:
-    """Decodes a file once and says how its frames can be found.
+    """Decode a file once and index its frames.
 
     Args:
-        path: of a video file; `http://` and, with tensorflow-io, `s3://` too.
-        limits: of what that may take; None for those that all files have.
+        path: path of a video file, or its URL: `http://` and, with
+            tensorflow-io, `s3://` too.
+        limits: resource limits; None for the defaults.
 
     Raises:
-        VideoError: the file is missing, is no video, has no frame that can
-            be decoded, or is beyond a limit.
+        VideoError: the file is missing, is not a video, has no decodable
+            frame, or exceeds a limit.
     """
     limits = limits or Limits()
-    found = _ordered(path, limits)
+    stamps = _ordered_stamps(path, limits)
     with opened(path, limits) as video:
         frames = _decode(video)
         first = next(frames, None)
         if first is None:
-            # A decoder that refuses a size says none.
+            # A decoder that rejects a frame size reports none.
             bound = f" within max_pixels={limits.max_pixels}"
             width = video.stream.codec_context.width
             raise VideoError("no frame can be decoded" + bound * (not width))
-        if found is None:
-            found = _counted(video, first, frames)
+        if stamps is None:
+            stamps = _unordered_stamps(video, first, frames)
         rotation, flip = orientation.of_frame(first)
         height, width = first.height, first.width
         if rotation % 2:
             height, width = width, height
         context = video.stream.codec_context
         seeks = not video.is_web and context.name not in CHAINED_CODECS
-        in_order = bool(len(found.timestamps))
+        in_order = bool(len(stamps.timestamps))
         times = frame_times.measure(
-            found.stamps, found.last_duration, video.stream, in_order
+            stamps.stamps, stamps.last_duration, video.stream, in_order
         )
         return VideoIndex(
-            frames=len(found.stamps),
+            frames=len(stamps.stamps),
             height=height,
             width=width,
             fps=times.fps if times else 0.0,
             rotation=rotation,
             order="timestamps" if in_order and seeks else "count",
-            timestamps=found.timestamps,
-            keyframes=found.keyframes,
+            timestamps=stamps.timestamps,
+            keyframes=stamps.keyframes,
             flip=flip,
             edges_s=times.edges_s if times else None,
             stamped=times.stamped if times else False,
@@ -159,42 +159,43 @@ def read_frames(
     on_disorder: Callable[[], None] = lambda: None,
     limits: Limits | None = None,
 ) -> np.ndarray:
-    """Reads frames of a video by their numbers.
+    """Read frames of a video by index.
 
     Args:
-        path: of the video file.
-        frames: numbers from 0, in any order, also repeated. Those past the
-            end are the last frame.
-        index: of this file.
-        transform: what to make of each frame, uint8 RGB
-            `(height, width, 3)`, as soon as it is decoded, so that large
-            frames do not pile up.
-        on_disorder: is called where seeking did not lead to what the index
-            says, as in files whose containers have no table of places: all
-            was decoded from the start then, and had better be again.
+        path: path of the video file.
+        frames: frame numbers from 0, in any order, repeated or not. Numbers
+            past the end stand for the last frame.
+        index: index of this file.
+        transform: function of each decoded frame, uint8 RGB
+            `(height, width, 3)`. It is applied right after decoding, so that
+            large frames do not pile up in memory.
+        on_disorder: called if seeking contradicts the index, as in files whose
+            containers have no seek table. The frames are then decoded from the
+            start, which should also be done on later reads.
         limits: as for `index_video`.
 
     Returns:
-        What `transform` gives for each, stacked; uint8
-        `(len(frames), height, width, 3)` without one.
+        The results of `transform`, stacked; without one, uint8
+        `(len(frames), height, width, 3)`.
 
     Raises:
-        VideoError: the file has gone, nothing of it can be decoded, or it is
-            beyond a limit.
+        VideoError: the file is missing, cannot be decoded, or exceeds a limit.
     """
     limits = limits or Limits()
-    numbers = _numbers(frames, index)
-    wanted = sorted(set(numbers))
-    picture = _picture_of(index, transform)
+    numbers = _clamped(frames, index)
+    distinct = sorted(set(numbers))
+    convert = _converter(index, transform)
     if index.order == "count":
-        found = dict(_by_counting(path, wanted, picture, limits))
+        arrays = dict(_read_by_counting(path, distinct, convert, limits))
     else:
         try:
-            found = dict(_by_seeking(path, wanted, index, picture, limits))
-        except _Disorder:  # some demuxers seek to the wrong place
+            arrays = dict(
+                _read_by_seeking(path, distinct, index, convert, limits)
+            )
+        except _Disorder:  # some demuxers seek to the wrong frame
             on_disorder()
-            found = dict(_by_counting(path, wanted, picture, limits))
-    return np.stack([found[number] for number in numbers])
+            arrays = dict(_read_by_counting(path, distinct, convert, limits))
+    return np.stack([arrays[number] for number in numbers])
 
 
 def stream_frames(
@@ -205,46 +206,46 @@ def stream_frames(
     on_disorder: Callable[[], None] = lambda: None,
     limits: Limits | None = None,
 ) -> Generator[tuple[int, np.ndarray], None, None]:
-    """Reads frames one by one in a single pass, and keeps none of them.
+    """Yield frames in ascending order in a single pass, keeping none.
 
     Args:
         path: as for `read_frames`.
-        frames: as there.
-        index: as there.
-        transform: as there.
-        on_disorder: as there.
-        limits: as there.
+        frames: as for `read_frames`.
+        index: as for `read_frames`.
+        transform: as for `read_frames`.
+        on_disorder: as for `read_frames`.
+        limits: as for `read_frames`.
 
     Yields:
-        Each number once, ascending, and what `transform` gives for it. Where
-        seeking leads astray, what was given until then had the timestamps
-        that it should, and the rest is found by counting.
+        (frame number, result of `transform`), each number once. If seeking
+        contradicts the index, the remaining frames are read by counting;
+        timestamps of the frames before were right.
 
     Raises:
         VideoError: as `read_frames`.
     """
     limits = limits or Limits()
-    left = sorted(set(_numbers(frames, index)))
-    picture = _picture_of(index, transform)
+    pending = sorted(set(_clamped(frames, index)))
+    convert = _converter(index, transform)
     if index.order != "count":
-        done = 0
+        count = 0
         try:
-            for found in _by_seeking(path, left, index, picture, limits):
-                done += 1
-                yield found
+            for pair in _read_by_seeking(path, pending, index, convert, limits):
+                count += 1
+                yield pair
         except _Disorder:
             on_disorder()
-        left = left[done:]
-    if left:
-        yield from _by_counting(path, left, picture, limits)
+        pending = pending[count:]
+    if pending:
+        yield from _read_by_counting(path, pending, convert, limits)
 
 
-def shows(path: str | os.PathLike) -> bool:
-    """Whether a file of unknown kind is a video, and not a still image.
+def is_video(path: str | os.PathLike) -> bool:
+    """Return whether a file of unknown type is a video, not a still image.
 
-    It is if FFmpeg knows its container and a frame of it can be decoded.
-    Streams without a container are found in much that is none, such as images
-    within other files.
+    It is if FFmpeg knows its container and can decode a frame. Raw streams
+    without a container do not count, because FFmpeg detects them in other
+    files too, such as images within archives.
     """
     try:
         with opened(path, Limits()) as video:
@@ -258,25 +259,24 @@ def shows(path: str | os.PathLike) -> bool:
         return False
 
 
-def _numbers(frames: Sequence[int], index: VideoIndex) -> list[int]:
-    """Numbers of frames that there are; the last for those past the end."""
+def _clamped(frames: Sequence[int], index: VideoIndex) -> list[int]:
+    """Replace frame numbers past the end by the last frame."""
     if not len(frames) or min(frames) < 0:
         raise ValueError(f"Expected frames from 0. Received: {frames}")
     return [min(int(frame), index.frames - 1) for frame in frames]
 
 
-def _picture_of(index: VideoIndex, transform: Transform) -> Callable:
-    """A function of what the decoder puts out to what is made of it."""
+def _converter(index: VideoIndex, transform: Transform) -> Callable:
+    """Return a function from PyAV's frames to results of `transform`."""
     reformatter = pyav().video.reformatter.VideoReformatter()
     height, width = index.height, index.width
     if index.rotation % 2:
         height, width = width, height
 
-    def picture(frame):
-        # One reformatter for all keeps its tables; threads would only compete.
-        # The size matters to the odd file that changes it on its way. As RGB
-        # in three bytes: for others, FFmpeg 8 leaves the last columns of some
-        # widths unwritten.
+    def convert(frame):
+        # One reformatter for all frames keeps its tables; threads would only
+        # compete. The size is for files that change it midway. Other formats
+        # than rgb24: FFmpeg 8 leaves the last columns of some widths unwritten.
         rgb = reformatter.reformat(
             frame, width=width, height=height, format="rgb24", threads=1
         )
@@ -284,36 +284,36 @@ def _picture_of(index: VideoIndex, transform: Transform) -> Callable:
             orientation.oriented(rgb.to_ndarray(), index.rotation, index.flip)
         )
 
-    return picture
+    return convert
 
 
-def _by_seeking(path, wanted, index, picture, limits) -> Iterator:
-    """Decodes from the last keyframe before what is wanted.
+def _read_by_seeking(path, numbers, index, convert, limits) -> Iterator:
+    """Decode from the last keyframe before each run of requested frames.
 
     Raises:
-        _Disorder: that does not give what the index promises.
+        _Disorder: decoded frames contradict the index.
     """
-    ordered = index.timestamps
-    left = wanted[::-1]
-    stamps = {int(ordered[number]) for number in wanted}
+    timestamps = index.timestamps
+    pending = numbers[::-1]
+    requested = {int(timestamps[number]) for number in numbers}
     with opened(path, limits, **STRICT) as video:
-        last = -1  # number of the frame that came out last
-        while left:
-            key = _keyframe_before(index, left[-1])
+        last = -1  # number of the last decoded frame
+        while pending:
+            key = _keyframe_before(index, pending[-1])
             if key - last > SEEK_FRAMES:
-                video.seek(int(ordered[key]))
+                video.seek(int(timestamps[key]))
                 last = key - 1
-            # Ends where a later seek pays; else at the last frame wanted.
-            until = _until(index, left)
-            for frame in _decode(video, stamps):
-                number = _number(ordered, frame)
+            # Up to the frame before the next seek, or the last one requested.
+            until = _last_before_seek(index, pending)
+            for frame in _decode(video, requested):
+                number = _number(timestamps, frame)
                 if number < key:
-                    continue  # shown before the keyframe, stored behind it
-                if number <= last or number > left[-1]:
+                    continue  # displayed before the keyframe, stored after it
+                if number <= last or number > pending[-1]:
                     raise _Disorder
                 last = number
-                if number == left[-1]:
-                    yield left.pop(), picture(frame)
+                if number == pending[-1]:
+                    yield pending.pop(), convert(frame)
                     if number == until:
                         break
             else:
@@ -321,35 +321,37 @@ def _by_seeking(path, wanted, index, picture, limits) -> Iterator:
             video.stream.codec_context.flush_buffers()
 
 
-def _ordered(path, limits: Limits) -> _Stamps | None:
-    """Time stamps and keyframes of all frames, if both can be trusted."""
-    packets, shown = [], []
+def _ordered_stamps(path, limits: Limits) -> _Stamps | None:
+    """Return timestamps and keyframes of all frames; None if unreliable."""
+    packets, frames = [], []
     duration = 0
-    # Without that filter pictures are not right, but which there are is.
+    # Without the loop filter pixels are wrong, but the timestamps are right.
     with opened(path, limits, **STRICT, skip_loop_filter="all") as video:
         try:
             for packet in video.packets():
                 if packet.size and not packet.is_discard:
                     packets.append((packet.pts, packet.is_keyframe))
                 for frame in video.decoded(packet):
-                    shown.append(frame.pts)
+                    frames.append(frame.pts)
                     duration = frame.duration
-                video.check_count(len(shown))
+                video.check_count(len(frames))
         except pyav().error.EOFError:
             pass
         except pyav().error.FFmpegError:
             return None
     stamps = [stamp for stamp, _ in packets]
-    if not shown or None in stamps or shown != sorted(set(stamps)):
+    if not frames or None in stamps or frames != sorted(set(stamps)):
         return None
-    ordered = np.array(shown, np.int64)
+    timestamps = np.array(frames, np.int64)
     keys = sorted(stamp for stamp, is_key in packets if is_key)
-    keyframes = np.searchsorted(ordered, keys).astype(np.int64)
-    return _Stamps(shown, duration, ordered, keyframes)
+    keyframes = np.searchsorted(timestamps, keys).astype(np.int64)
+    return _Stamps(frames, duration, timestamps, keyframes)
 
 
-def _counted(video: VideoContainer, first, frames: Iterator) -> _Stamps:
-    """Time stamps of all frames, which do not help to find them."""
+def _unordered_stamps(
+    video: VideoContainer, first, frames: Iterator
+) -> _Stamps:
+    """Return timestamps of all frames, not usable for seeking."""
     stamps, duration = [first.pts], first.duration
     for frame in frames:
         stamps.append(frame.pts)
@@ -359,71 +361,71 @@ def _counted(video: VideoContainer, first, frames: Iterator) -> _Stamps:
     return _Stamps(stamps, duration, none, none)
 
 
-def _number(ordered: np.ndarray, frame) -> int:
-    """The number of the frame that has this one's timestamp."""
+def _number(timestamps: np.ndarray, frame) -> int:
+    """Return the number of a frame by its timestamp."""
     if frame.pts is None:
         raise _Disorder
-    number = int(np.searchsorted(ordered, frame.pts))
-    if number == len(ordered) or ordered[number] != frame.pts:
+    number = int(np.searchsorted(timestamps, frame.pts))
+    if number == len(timestamps) or timestamps[number] != frame.pts:
         raise _Disorder
     return number
 
 
-def _by_counting(path, wanted, picture, limits) -> Iterator:
-    """Decodes from the start and counts what comes out."""
-    left = wanted[::-1]
-    before = None
+def _read_by_counting(path, numbers, convert, limits) -> Iterator:
+    """Decode from the start and count frames."""
+    pending = numbers[::-1]
+    last = None
     with opened(path, limits) as video:
         for number, frame in enumerate(_decode(video)):
-            before = frame
-            if number == left[-1]:
-                yield left.pop(), picture(frame)
-                if not left:
+            last = frame
+            if number == pending[-1]:
+                yield pending.pop(), convert(frame)
+                if not pending:
                     return
-    if before is None:
+    if last is None:
         raise VideoError("no frame can be decoded")
-    for missing in left:
-        yield missing, picture(before)
+    for missing in pending:
+        yield missing, convert(last)
 
 
 def _keyframe_before(index: VideoIndex, number: int) -> int:
-    """The last keyframe up to a frame; the start if there is none."""
-    place = int(np.searchsorted(index.keyframes, number, side="right"))
-    return int(index.keyframes[place - 1]) if place else 0
+    """Return the last keyframe up to a frame; 0 if there is none."""
+    position = int(np.searchsorted(index.keyframes, number, side="right"))
+    return int(index.keyframes[position - 1]) if position else 0
 
 
-def _until(index: VideoIndex, numbers: list[int]) -> int:
-    """The last of `numbers`, descending, to reach without another seek."""
-    upwards = numbers[::-1]
-    for here, following in zip(upwards, upwards[1:], strict=False):
-        if _keyframe_before(index, following) - here > SEEK_FRAMES:
-            return here
-    return upwards[-1]
+def _last_before_seek(index: VideoIndex, numbers: list[int]) -> int:
+    """Return the last of `numbers` (descending) read without another seek."""
+    ascending = numbers[::-1]
+    for number, following in zip(ascending, ascending[1:], strict=False):
+        if _keyframe_before(index, following) - number > SEEK_FRAMES:
+            return number
+    return ascending[-1]
 
 
 def _decode(
-    video: VideoContainer, wanted: Collection[int] | None = None
+    video: VideoContainer, requested: Collection[int] | None = None
 ) -> Iterator:
-    """Frames in the order of the decoder.
+    """Yield frames in decoder order.
 
     Args:
         video: from `opened`.
-        wanted: timestamps; frames of others may be left out, and a packet
-            that is refused is a disorder. Without them such packets are
-            passed over.
+        requested: timestamps; other frames may be skipped, and packets that
+            the decoder rejects raise `_Disorder`. Without it such packets are
+            skipped.
     """
     av = pyav()
     context = video.stream.codec_context
     skips = context.name not in WHOLE_CODECS
     for packet in video.packets():
-        if skips and wanted is not None and packet.size:
-            # What no frame refers to need not be decoded.
-            skip = packet.pts is not None and packet.pts not in wanted
+        if skips and requested is not None and packet.size:
+            # Non-reference frames need not be decoded.
+            skip = packet.pts is not None and packet.pts not in requested
             context.skip_frame = "NONREF" if skip else "DEFAULT"
         try:
             yield from video.decoded(packet)
         except av.error.EOFError:
             return
         except av.error.FFmpegError as error:
-            if wanted is not None:
+            if requested is not None:
                 raise _Disorder from error

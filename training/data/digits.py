@@ -1,15 +1,15 @@
-"""Recall: a video task, made of real handwriting, that needs long range.
+"""Generated digit clips whose classification needs long-range attention.
 
-Frame 0 of a clip flashes a patch of one of six colours. Then four digits
-appear, each in a frame, a place and a colour of its own, and one of them in the
-colour of the flash. The label is that digit's class. A network has to connect
-two positions far apart in space and time by what is there, which one non-local
-block does; a network that pools local features sees which digits are there,
-not which one was asked for.
+Frame 0 of a clip shows a patch in one of six colours. Then four digits appear,
+each in its own frame, position and colour, one of them in the colour of the
+patch. The label is the class of that digit. A network has to relate two distant
+positions in space and time by their content, which one non-local block does; a
+network that pools local features detects the digits, but not which of them has
+the colour of the patch.
 
 The handwriting is scikit-learn's copy of the UCI digits (1797 images of 8x8,
-10 classes). It is split by image before any clip is made, so no stroke of
-a test clip was seen in training.
+10 classes). Images are split before clips are generated, so test clips share no
+handwriting with training clips.
 """
 
 import abc
@@ -38,15 +38,15 @@ COLOURS = {
 DIGITS = tuple(str(digit) for digit in range(10))
 SPLITS = ("train", "validation", "test")
 SPLIT_SEED = 2018
-# Evaluation clips are made in blocks, each from a seed of its own; so a clip
-# is the same whether a whole split is read or one example.
+# Evaluation clips are generated in blocks with a seed each, so that a clip does
+# not depend on how many are read.
 EVAL_BLOCK = 64
 EVAL_BLOCKS = 32
 EVAL_SEEDS = {"validation": 1_000_000_007, "test": 1_000_000_009}
 
 
 class _Digits(Dataset):
-    """What both tasks share: blocks made from (seed, number)."""
+    """Base of both data sets: blocks generated from (seed, number)."""
 
     def __init__(self):
         self.eval_examples = EVAL_BLOCK * EVAL_BLOCKS
@@ -55,7 +55,7 @@ class _Digits(Dataset):
 
     @abc.abstractmethod
     def make(self, handwriting: "Handwriting", count: int, seed) -> dict:
-        """`count` examples as a dict of tensors; a function of `seed`."""
+        """Generate `count` examples as a dict of tensors, from `seed` alone."""
 
     def train_batches(
         self, batch, seed, start_step, steps, worker=0, workers=1
@@ -64,8 +64,10 @@ class _Digits(Dataset):
         own = slice(worker * share, (worker + 1) * share)
 
         def make_batch(step):
-            made = self.make(self._handwriting["train"], batch, (seed, step))
-            return made["pixels"][own], made["label"][own]
+            examples = self.make(
+                self._handwriting["train"], batch, (seed, step)
+            )
+            return examples["pixels"][own], examples["label"][own]
 
         return tf.data.Dataset.range(start_step, steps).map(
             make_batch, num_parallel_calls=tf.data.AUTOTUNE
@@ -75,8 +77,8 @@ class _Digits(Dataset):
         check_split(split)
 
         def make_block(block):
-            made = self._eval_block(split, block)
-            return made["pixels"], made["label"]
+            examples = self._eval_block(split, block)
+            return examples["pixels"], examples["label"]
 
         return tf.data.Dataset.range(EVAL_BLOCKS).map(
             make_block, num_parallel_calls=tf.data.AUTOTUNE
@@ -90,15 +92,15 @@ class _Digits(Dataset):
                 f"Received: {index}"
             )
         block, row = divmod(index, EVAL_BLOCK)
-        made = {
+        values = {
             key: value[row].numpy()
             for key, value in self._eval_block(split, block).items()
         }
         return Example(
-            pixels=made["pixels"],
-            label=int(made["label"]),
-            query=_point(made.get("query")),
-            target=_point(made.get("target")),
+            pixels=values["pixels"],
+            label=int(values["label"]),
+            query=_point(values.get("query")),
+            target=_point(values.get("target")),
         )
 
     def _eval_block(self, split, block):
@@ -109,15 +111,15 @@ class _Digits(Dataset):
 
 @register_dataset("digits_recall")
 class DigitsRecall(_Digits):
-    """Clips `(8, 32, 32, 3)`; the class of the digit that was asked for."""
+    """Clips `(8, 32, 32, 3)`; the class of the digit in the patch's colour."""
 
     description = "which of 4 handwritten digits has the colour of the flash"
     classes = DIGITS
     element_shape = (FRAMES, FRAME_PX, FRAME_PX, 3)
 
     def make(self, handwriting, count, seed):
-        # b clips, d digits: the first one is the one asked for, which tells
-        # nothing, because frames, places and colours are drawn at random.
+        # b clips, d digits. Digit 0 is the target; its index reveals nothing,
+        # because frames, positions and colours are drawn at random.
         draw = _Draws(seed, count)
         digits = draw.permutation(len(DIGITS))[:, :DIGITS_PER_CLIP]
         colours = draw.permutation(len(COLOURS))[:, :DIGITS_PER_CLIP]
@@ -150,10 +152,10 @@ class DigitsRecall(_Digits):
 
 @register_dataset("digits_frames")
 class DigitsFrames(_Digits):
-    """Images `(32, 32, 3)` of one digit; its class and colour, 60 in all.
+    """Images `(32, 32, 3)` of one digit; 60 classes of digit and colour.
 
-    The task on which the image network is trained before it is inflated.
-    Naming the colour too keeps colour in the features.
+    The image network is trained on it before it is inflated. Colour is part of
+    the class so that features keep it.
     """
 
     description = "one handwritten digit a frame: its class and its colour"
@@ -179,7 +181,7 @@ class DigitsFrames(_Digits):
 
 
 class Handwriting:
-    """The images of one split, 16x16, arranged by class."""
+    """Images of one split, 16x16, sorted by class."""
 
     def __init__(self, split: str):
         images, labels = load_handwriting()
@@ -194,7 +196,7 @@ class Handwriting:
         )[..., 0]
 
     def pick(self, digits, uniform):
-        """An image of each class in `digits`, chosen by a number in [0, 1).
+        """Pick an image of each class in `digits` by a number in [0, 1).
 
         Args:
             digits: int32, `(b, d)`.
@@ -209,7 +211,7 @@ class Handwriting:
 
 @functools.cache
 def load_handwriting() -> tuple[np.ndarray, np.ndarray]:
-    """scikit-learn's digits: images in [0, 1] `(1797, 8, 8)`, and classes."""
+    """Load scikit-learn's digits: images in [0, 1] `(1797, 8, 8)`, classes."""
     try:
         from sklearn import datasets
     except ImportError as error:
@@ -219,7 +221,7 @@ def load_handwriting() -> tuple[np.ndarray, np.ndarray]:
 
 
 def split_indices(labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Which images each split has: 3/5, 1/5 and 1/5 of every class."""
+    """Split the images of every class into 3/5, 1/5 and 1/5."""
     rng = np.random.default_rng(SPLIT_SEED)
     parts: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
     for digit in np.unique(labels):
@@ -232,9 +234,9 @@ def split_indices(labels: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def place(patches, corners):
-    """Puts square patches into empty frames.
+    """Paste square patches into empty frames.
 
-    As two products with one-hot matrices: no loop and no scatter.
+    Computed as two products with one-hot matrices, without loop or scatter.
 
     Args:
         patches: float32, `(b, d, p, p)`.
@@ -263,15 +265,15 @@ class _Draws:
         return seed
 
     def uniform(self, size: int):
-        """In [0, 1), `(b, size)`."""
+        """Draw numbers in [0, 1), `(b, size)`."""
         return tf.random.stateless_uniform((self._count, size), self._next())
 
     def permutation(self, size: int):
-        """A random order of 0 .. size - 1 an example, `(b, size)`."""
+        """Draw a permutation of 0 .. size - 1 per example, `(b, size)`."""
         return tf.argsort(self.uniform(size))
 
     def corners(self, patches: int, patch_px: int):
-        """Places at which a whole patch is in the frame, `(b, patches, 2)`."""
+        """Draw corners of patches within the frame, `(b, patches, 2)`."""
         return tf.random.stateless_uniform(
             (self._count, patches, 2),
             self._next(),
@@ -280,7 +282,7 @@ class _Draws:
         )
 
     def noisy(self, pixels):
-        """Adds a little noise and rounds to uint8."""
+        """Add Gaussian noise and round to uint8."""
         noise = tf.random.stateless_normal(pixels.shape, self._next())
         pixels = tf.clip_by_value(pixels + NOISE_STD * noise, 0.0, 255.0)
         return tf.cast(tf.round(pixels), tf.uint8)

@@ -1,4 +1,4 @@
-"""Pictures as a video file, through PyAV (the extra `video`)."""
+"""Encode frames as a video file with PyAV (the extra `video`)."""
 
 import fractions
 import io
@@ -8,16 +8,16 @@ import numpy as np
 
 from . import video_container
 
-# The first that FFmpeg was built with; browsers play the first.
+# In order of preference; browsers play H.264 only.
 CODECS = ("libx264", "mpeg4")
 
 
-def mp4(pictures: Iterable[np.ndarray], milliseconds: int) -> bytes:
-    """An MP4 of pictures.
+def mp4(frames: Iterable[np.ndarray], milliseconds: int) -> bytes:
+    """Encode frames as MP4.
 
     Args:
-        pictures: uint8 RGB, all `(height, width, 3)` with even sides.
-        milliseconds: for which each is shown.
+        frames: uint8 RGB, all `(height, width, 3)` with even sides.
+        milliseconds: duration of each frame.
 
     Raises:
         UserError: PyAV is not installed.
@@ -28,8 +28,8 @@ def mp4(pictures: Iterable[np.ndarray], milliseconds: int) -> bytes:
     rate = fractions.Fraction(1000, milliseconds)
     with av.open(content, "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=rate)
-        stream.pix_fmt = "yuv420p"  # what every player takes
-        for number, pixels in enumerate(pictures):
+        stream.pix_fmt = "yuv420p"  # supported by all players
+        for number, pixels in enumerate(frames):
             if number == 0:
                 stream.height, stream.width = pixels.shape[:2]
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")

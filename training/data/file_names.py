@@ -1,4 +1,4 @@
-"""File names: which are text, and which are left behind by other programs."""
+"""File names: text encoding, extensions, and files of operating systems."""
 
 import collections
 import os
@@ -6,9 +6,9 @@ import posixpath
 
 NOT_TEXT = "its name is not UTF-8 text; rename it"
 KINDS_NAMED = 8
-# What unpacking and operating systems leave beside the user's files; names
-# with a dot first, such as macOS's ._clip.mp4, are among them too.
-LEAVINGS = frozenset(
+# Files of archivers and operating systems; hidden files such as macOS's
+# ._clip.mp4 count too.
+SYSTEM_FILES = frozenset(
     (
         "__macosx",
         "@eadir",
@@ -31,15 +31,15 @@ LEAVINGS = frozenset(
 )
 
 
-def is_leaving(name: str) -> bool:
-    """Whether a file or folder is hidden or left by an operating system."""
-    return name.startswith(".") or name.lower() in LEAVINGS
+def is_system_file(name: str) -> bool:
+    """Return whether a name is hidden or one of an operating system."""
+    return name.startswith(".") or name.lower() in SYSTEM_FILES
 
 
 def is_text(path: str) -> bool:
-    """Whether a path is UTF-8 text; Python marks other bytes as surrogates.
+    """Return whether a path is UTF-8; Python keeps other bytes as surrogates.
 
-    TensorFlow, JSON and SQLite take no other names.
+    TensorFlow, JSON and SQLite reject other names.
     """
     try:
         path.encode()
@@ -49,22 +49,22 @@ def is_text(path: str) -> bool:
 
 
 def printable(path: str) -> str:
-    """A path for the screen and for files, with U+FFFD for what is no text."""
+    """Replace bytes of a path that are not UTF-8 by U+FFFD, for output."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def ending_of(path: str) -> str:
-    """The ending of a file's name in lower case, "" if it has none."""
+def extension(path: str) -> str:
+    """Return the extension of a file name in lower case; may be ""."""
     return posixpath.splitext(path)[1].lower()
 
 
-def counted(endings: collections.Counter[str]) -> str:
-    """Numbers of files by ending, such as "3 .txt, 1 without an ending"."""
+def counted(extensions: collections.Counter[str]) -> str:
+    """Format file counts, such as "3 .txt, 1 without an extension"."""
     kinds = [
-        f"{count} {printable(ending) or 'without an ending'}"
-        for ending, count in endings.most_common(KINDS_NAMED)
+        f"{count} {printable(name) or 'without an extension'}"
+        for name, count in extensions.most_common(KINDS_NAMED)
     ]
-    more = len(endings) - len(kinds)
-    if more > 0:
-        kinds.append(f"and {more} more kinds")
+    remaining = len(extensions) - len(kinds)
+    if remaining > 0:
+        kinds.append(f"and {remaining} more kinds")
     return ", ".join(kinds)

@@ -1,4 +1,4 @@
-"""Videos of a split as rows of a table: file, label and content in words."""
+"""Rows of a data-set table: file name, label and content of each video."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from .sources import Probe
 def rows(
     pairs: Sequence[tuple[Video, Probe]], classes: Sequence[str], root: str
 ) -> list[TrainingFile]:
-    """A row for each video, in their order.
+    """Return a row for each video, in order.
 
     Args:
-        pairs: videos, and what is known of each.
-        classes: names of the labels.
-        root: folder that names are relative to.
+        pairs: videos with their probes.
+        classes: class names in the order of the labels.
+        root: folder that file names are relative to.
     """
     return [
         TrainingFile(
@@ -29,7 +29,7 @@ def rows(
 
 
 def relative(path: str, root: str) -> str:
-    """A path from the root on, the same wherever the root is."""
+    """Return a path relative to the root."""
     return path.removeprefix(root).lstrip("/")
 
 

@@ -1,9 +1,9 @@
-"""The files below a folder, each real file and folder once.
+"""Walk a folder, visiting each file and folder once.
 
-Links are followed, but a link to a folder above it, or to what is in the tree
-already, would show the same films again: in other classes, in other splits,
-or without an end. Such links, and second names of a file (hard links), are
-left out and listed in `Tree.again`. A file's own name goes before links to it.
+Links are followed, except those to a parent folder or to a file or folder
+already in the tree, which would repeat videos: in other classes, in other
+splits, or in an infinite loop. Such links, and further hard links to a file,
+are skipped and listed in `Tree.duplicates`. A file precedes links to it.
 """
 
 import collections
@@ -16,11 +16,11 @@ import tensorflow as tf
 
 from ..io.user_error import UserError
 from . import listing
-from .file_names import is_leaving, printable
+from .file_names import is_system_file, printable
 
-ABOVE = "a folder above it"
+PARENT = "a parent folder"
 NAMED = 3
-Refused = Callable[[OSError], None]
+OnError = Callable[[OSError], None]
 
 
 @dataclasses.dataclass
@@ -29,60 +29,61 @@ class Tree:
 
     Attributes:
         root: the folder.
-        folders: below it, sorted.
-        files: below it, sorted; links to files that are missing are among
-            them.
-        again: links and second names that are left out, and which path here
-            is the same, or `ABOVE`.
-        special: pipes, sockets and devices, which are left out.
+        folders: folders below it, sorted.
+        files: files below it, sorted, including broken links.
+        duplicates: skipped links and hard links, with the path of the same file
+            or folder in the tree, or `PARENT`.
+        special: skipped pipes, sockets and devices.
     """
 
     root: str
     folders: list[str] = dataclasses.field(default_factory=list)
     files: list[str] = dataclasses.field(default_factory=list)
-    again: dict[str, str] = dataclasses.field(default_factory=dict)
+    duplicates: dict[str, str] = dataclasses.field(default_factory=dict)
     special: list[str] = dataclasses.field(default_factory=list)
 
     def notes(self) -> list[str]:
-        """Say what is left out, as lines for the screen."""
+        """Describe skipped files, as lines for the screen."""
         lines = []
-        if self.again:
-            pairs = [f"{path} is {same}" for path, same in self.again.items()]
+        if self.duplicates:
+            pairs = [
+                f"{path} is {same}" for path, same in self.duplicates.items()
+            ]
             lines.append(
-                "links and second names left out, so that each file counts "
-                f"once: {len(pairs)} ({listed(pairs)})"
+                "skipped links and hard links to files already counted: "
+                f"{len(pairs)} ({abbreviated(pairs)})"
             )
         if self.special:
             lines.append(
-                "passed over, as they are pipes, sockets or devices: "
-                f"{listed(self.special)}"
+                "skipped pipes, sockets or devices: "
+                f"{abbreviated(self.special)}"
             )
         return lines
 
 
-def listed(texts: list[str]) -> str:
-    """The first of some texts, and how many more there are."""
-    more = len(texts) - NAMED
+def abbreviated(texts: list[str]) -> str:
+    """Join the first texts, with the number of the rest."""
+    remaining = len(texts) - NAMED
     text = "; ".join(map(printable, texts[:NAMED]))
-    return f"{text}; and {more} more" if more > 0 else text
+    return f"{text}; and {remaining} more" if remaining > 0 else text
 
 
-def read(root: str, refused: Refused | None = None) -> Tree:
-    """Lists what is below a folder, without hidden files and leavings.
+def read(root: str, on_error: OnError | None = None) -> Tree:
+    """List all files below a folder, except hidden and system files.
 
     Args:
-        root: a folder of this machine, or its URL.
-        refused: is called with the error of a folder that cannot be listed;
-            without it, that is a UserError.
+        root: path or URL of a folder.
+        on_error: called with the error of a folder that cannot be listed;
+            by default a UserError is raised.
 
     Raises:
-        UserError: there is no such folder, or one cannot be listed.
+        UserError: the folder does not exist, or one below cannot be listed.
     """
     if "://" in root:
         tree = Tree(root)
         _read_remote(tree, "")
     else:
-        tree = _LocalReader(root, refused or _refuse).read()
+        tree = _LocalReader(root, on_error or _raise_user_error).read()
     tree.folders.sort(key=_by_parts)
     tree.files.sort(key=_by_parts)
     return tree
@@ -92,7 +93,7 @@ def _by_parts(path: str) -> list[str]:
     return path.split("/")
 
 
-def _refuse(error: OSError) -> None:
+def _raise_user_error(error: OSError) -> None:
     path = printable(os.fspath(error.filename))
     raise UserError(f"{path} cannot be listed: {error.strerror}") from error
 
@@ -108,18 +109,18 @@ def _read_remote(tree: Tree, folder: str) -> None:
 
 
 class _LocalReader:
-    """Reads what is in the folder itself first, then what links lead to."""
+    """Walks the real files first, then follows links."""
 
-    def __init__(self, root: str, refused: Refused):
+    def __init__(self, root: str, on_error: OnError):
         self._tree = Tree(root)
-        self._refused = refused
-        # The path at which each file and folder, (device, inode), is listed.
+        self._on_error = on_error
+        # Paths by (device, inode).
         self._paths: dict[tuple[int, int], str] = {}
-        # Links to come: those of outer folders before those of inner ones.
+        # Pending links, those of outer folders first.
         self._links: collections.deque[str] = collections.deque()
 
     def read(self) -> Tree:
-        with contextlib.suppress(OSError):  # said when it is listed
+        with contextlib.suppress(OSError):  # reported when it is listed
             status = os.stat(self._tree.root)
             self._paths[status.st_dev, status.st_ino] = "the whole folder"
         self._read_folder("")
@@ -128,20 +129,20 @@ class _LocalReader:
         return self._tree
 
     def _read_folder(self, top: str) -> None:
-        """Lists a folder and those in it; links are only remembered."""
+        """Walk a folder; its links are queued."""
         folders = collections.deque([top])
         while folders:
             folder = folders.popleft()
-            place = self._place(folder)
+            absolute = self._absolute(folder)
             try:
-                status = os.stat(place)
-                entries = sorted(os.scandir(place), key=lambda e: e.name)
+                status = os.stat(absolute)
+                entries = sorted(os.scandir(absolute), key=lambda e: e.name)
             except OSError as error:
-                error.filename = place
-                self._refused(error)
+                error.filename = absolute
+                self._on_error(error)
                 continue
             for entry in entries:
-                if is_leaving(entry.name):
+                if is_system_file(entry.name):
                     continue
                 path = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.is_symlink():
@@ -156,20 +157,20 @@ class _LocalReader:
                     self._tree.files.append(path)
 
     def _follow(self, path: str) -> None:
-        place = self._place(path)
+        absolute = self._absolute(path)
         try:
-            status = os.stat(place)
-        except OSError:  # it leads nowhere
+            status = os.stat(absolute)
+        except OSError:  # a broken link
             self._tree.files.append(path)
             return
         identity = status.st_dev, status.st_ino
-        if os.path.isdir(place):
-            if _is_above(os.path.realpath(place), place):
-                self._tree.again[path] = ABOVE
+        if os.path.isdir(absolute):
+            if _is_parent(os.path.realpath(absolute), absolute):
+                self._tree.duplicates[path] = PARENT
             elif self._is_new(path, identity):
                 self._tree.folders.append(path)
                 self._read_folder(path)
-        elif not os.path.isfile(place):
+        elif not os.path.isfile(absolute):
             self._tree.special.append(path)
         elif self._is_new(path, identity):
             self._tree.files.append(path)
@@ -177,10 +178,10 @@ class _LocalReader:
     def _is_new(self, path: str, identity: tuple[int, int]) -> bool:
         same = self._paths.setdefault(identity, path)
         if same != path:
-            self._tree.again[path] = same
+            self._tree.duplicates[path] = same
         return same == path
 
-    def _place(self, path: str) -> str:
+    def _absolute(self, path: str) -> str:
         return os.path.join(self._tree.root, path) if path else self._tree.root
 
 
@@ -189,7 +190,7 @@ def _identity(entry: os.DirEntry) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _is_above(real: str, link: str) -> bool:
-    """Whether a real folder holds the link that leads to it."""
+def _is_parent(real: str, link: str) -> bool:
+    """Return whether a link points to one of its parent folders."""
     parent = os.path.realpath(os.path.dirname(link))
     return os.path.commonpath([real, parent]) == real

@@ -1,4 +1,4 @@
-"""Videos of your own, in one folder a class.
+"""Your own videos, in one folder per class.
 
     clips/jump/a.mp4
     clips/jump/monday/b.avi
@@ -6,18 +6,18 @@
 
     --set dataset=folder --set data.root=clips
 
-A class may have folders below its own; the classes are the sorted names of
-the outer ones. About 70 % of each class are trained on, 15 % validate and 15 %
-test. Who has splits already says so with folders:
+Labels follow the sorted names of these folders, which may have subfolders.
+About 70 % of each class are for training, 15 % for validation and 15 % for
+testing. To choose the splits, use folders:
 
     clips/train/jump/a.mp4
     clips/validation/jump/b.mp4      or val/
-    clips/test/jump/c.mp4            either of these two may be missing
+    clips/test/jump/c.mp4            one of these two may be missing
 
-Files of any kind that FFmpeg reads are videos. Other files are passed over and
-counted, hidden ones and what operating systems leave (__MACOSX, Thumbs.db,
-...) without a word. A link to a folder above it, and a second name of a file,
-are left out: each film counts once.
+All formats that FFmpeg reads count as videos. Other files are skipped and
+counted; hidden files and those of operating systems (__MACOSX, Thumbs.db, ...)
+are skipped silently. Links to a parent folder and further links to the same
+file are skipped, so that each video counts once.
 """
 
 import collections
@@ -37,8 +37,8 @@ from .videos import VideoDataset
 
 IMAGES = (".jpg", ".jpeg", ".png")
 LAYOUT = (
-    "Expected data.root to be a folder with one folder of videos a class, or "
-    "with train/ and validation/ or test/ that have them."
+    "Expected data.root to be a folder with one folder of videos per class, or "
+    "with such folders in train/ and validation/ or test/."
 )
 SPLIT_OF = {
     "train": "train",
@@ -50,42 +50,42 @@ SPLIT_OF = {
 
 @register_dataset("folder")
 class Folder(VideoDataset):
-    description = "your videos, in one folder a class"
+    description = "your videos, in one folder per class"
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
         settings.check_settings(data, "root")
-        # To an object store, the root of a bucket is no folder.
-        there = remote.is_url(data.root) or tf.io.gfile.isdir(data.root)
-        if data.root and not there:
+        # In an object store, the root of a bucket is not a folder.
+        exists = remote.is_url(data.root) or tf.io.gfile.isdir(data.root)
+        if data.root and not exists:
             raise UserError(f"There is no folder {data.root!r}. {LAYOUT}")
         if not data.root:
             raise UserError(f"{LAYOUT} Received: data.root={data.root!r}")
         tree = file_tree.read(data.root)
-        videos, others = video_names.sort_out(tree.root, tree.files)
+        videos, skipped = video_names.sort_out(tree.root, tree.files)
         content = _Content(tree, videos)
         folders = _split_folders(content)
         if folders:
-            found = {s: content.classes(f) for s, f in folders.items()}
-            classes = _classes(content, found["train"])
-            _check_known(data.root, classes, found, folders)
+            splits = {s: content.classes(f) for s, f in folders.items()}
+            classes = _classes(content, splits["train"])
+            _check_classes(data.root, classes, splits, folders)
         else:
-            whole = content.classes("")
-            classes = _classes(content, whole)
-            found = _divide(whole)
+            paths = content.classes("")
+            classes = _classes(content, paths)
+            splits = _divide(paths)
         return Listing(
             tuple(map(file_names.printable, classes)),
             {
                 split: [
                     Video(path, (label,))
                     for label, name in enumerate(classes)
-                    for path in of_class.get(name, {}).values()
+                    for path in paths.get(name, {}).values()
                 ]
-                for split, of_class in found.items()
-                if any(of_class.values())
+                for split, paths in splits.items()
+                if any(paths.values())
             },
             notes=(
-                *video_names.passed_over(others),
+                *video_names.skipped_note(skipped),
                 *tree.notes(),
                 *_unread(content, folders),
             ),
@@ -93,7 +93,7 @@ class Folder(VideoDataset):
 
 
 class _Content:
-    """The folders and videos of a data set, by their paths in it."""
+    """Folders and videos of a data set, by relative path."""
 
     def __init__(self, tree: file_tree.Tree, videos: list[str]):
         self.root = tree.root
@@ -101,16 +101,16 @@ class _Content:
         self._videos = videos
 
     def folders(self, folder: str) -> list[str]:
-        """Paths of the folders in a folder; "" is the outermost."""
+        """List the folders in a folder; "" is the root."""
         return [f for f in self._tree.folders if posixpath.dirname(f) == folder]
 
     def videos(self, folder: str) -> list[str]:
-        """Paths of the videos in a folder, but not in those below it."""
+        """List the videos in a folder, without those in subfolders."""
         return [v for v in self._videos if posixpath.dirname(v) == folder]
 
     def classes(self, folder: str) -> dict[str, dict[str, str]]:
-        """Of each class, paths of its videos by their paths in its folder."""
-        found: dict[str, dict[str, str]] = {
+        """Return video paths by class and by path in the class folder."""
+        classes: dict[str, dict[str, str]] = {
             posixpath.basename(path): {} for path in self.folders(folder)
         }
         start = f"{folder}/" if folder else ""
@@ -118,47 +118,48 @@ class _Content:
             if video.startswith(start):
                 name, _, file = video.removeprefix(start).partition("/")
                 if file:
-                    found[name][file] = inside(self.root, video)
-        empty = [name for name, videos in found.items() if not videos]
+                    classes[name][file] = inside(self.root, video)
+        empty = [name for name, videos in classes.items() if not videos]
         if empty:
-            others = file_tree.listed(empty[1:])
-            also = f" Nor are there any in: {others}." * bool(others)
+            also = file_tree.abbreviated(empty[1:])
+            also = f" Also without videos: {also}." * bool(also)
             raise UserError(self._no_videos(start + empty[0]) + also)
-        return found
+        return classes
 
-    def left_out(self) -> str:
-        """Say what is not looked into, as the end of a message."""
+    def skipped(self) -> str:
+        """Describe skipped files, as the end of an error message."""
         return "".join(f"; {note}" for note in self._tree.notes())
 
     def _no_videos(self, folder: str) -> str:
-        """What is wrong with the folder of a class that has no videos."""
+        """Describe the content of a class folder without videos."""
         start = f"{folder}/"
         files = [f for f in self._tree.files if f.startswith(start)]
-        again = [p for p in self._tree.again if p.startswith(start)]
+        duplicates = [p for p in self._tree.duplicates if p.startswith(start)]
         received = "none"
         if files:
-            counts = collections.Counter(map(file_names.ending_of, files))
+            counts = collections.Counter(map(file_names.extension, files))
             received += f", but {file_names.counted(counts)}"
-        if again:
+        if duplicates:
+            path = duplicates[0]
             received += (
                 ", as each file counts once: "
-                f"{again[0]} is {self._tree.again[again[0]]}"
+                f"{path} is {self._tree.duplicates[path]}"
             )
         hint = ""
         if any(f.lower().endswith(IMAGES) for f in files):
             hint = " Folders of frames need a list: dataset=mmaction2_frames."
         path = file_names.printable(inside(self.root, folder))
         return (
-            f"Expected videos ({video_names.SOME}) in {path}, which stands "
-            f"for a class. Received: {file_names.printable(received)}.{hint}"
+            f"Expected videos ({video_names.EXAMPLES}) in the class folder "
+            f"{path}. Received: {file_names.printable(received)}.{hint}"
         )
 
 
 def _split_folders(content: _Content) -> dict[str, str]:
-    """Folders of the splits, or none where the folders are classes.
+    """Return the folders of the splits; {} if folders are classes.
 
-    A class may be called "train". So what is in a folder decides: videos
-    make it a class, folders alone a split.
+    A class may be called "train", so the content of this folder decides: a
+    folder with videos is a class, one with subfolders only is a split.
     """
     names = content.folders("")
     train = [name for name in names if name.lower() == "train"]
@@ -180,49 +181,49 @@ def _split_folders(content: _Content) -> dict[str, str]:
             "Expected validation/, val/ or test/ beside "
             f"{inside(content.root, train[0])}, which has folders and no "
             f"videos. Received: {file_names.printable(', '.join(names))}"
-            f"{content.left_out()}"
+            f"{content.skipped()}"
         )
     return folders
 
 
 def _unread(content: _Content, folders: dict[str, str]) -> list[str]:
-    """Say which videos are in no class, as lines."""
+    """Describe videos outside of class folders, as lines for the screen."""
     outside = [v for f in ("", *folders.values()) for v in content.videos(f)]
     lines = []
     if outside:
         lines.append(
-            f"{tables.number_of(len(outside), 'video')} in no folder of a "
-            f"class: {file_tree.listed(outside)}"
+            f"{tables.number_of(len(outside), 'video')} outside of class "
+            f"folders: {file_tree.abbreviated(outside)}"
         )
     if folders:
-        others = set(content.folders("")) - set(folders.values())
-        if others:
+        unused = set(content.folders("")) - set(folders.values())
+        if unused:
             lines.append(
-                "folders that are no split are not read: "
-                f"{file_tree.listed(sorted(others))}"
+                "skipped folders besides the splits: "
+                f"{file_tree.abbreviated(sorted(unused))}"
             )
     return lines
 
 
 def _classes(
-    content: _Content, found: dict[str, dict[str, str]]
+    content: _Content, paths: dict[str, dict[str, str]]
 ) -> tuple[str, ...]:
-    if len(found) < 2:
+    if len(paths) < 2:
         raise UserError(
-            f"{LAYOUT} Received: {content.root} with {len(found)} "
-            f"{'class' if len(found) == 1 else 'classes'}{content.left_out()}"
+            f"{LAYOUT} Received: {content.root} with {len(paths)} "
+            f"{'class' if len(paths) == 1 else 'classes'}{content.skipped()}"
         )
-    return tuple(sorted(found))
+    return tuple(sorted(paths))
 
 
-def _check_known(
+def _check_classes(
     root: str,
     classes: tuple[str, ...],
-    found: dict[str, dict[str, dict[str, str]]],
+    splits: dict[str, dict[str, dict[str, str]]],
     folders: dict[str, str],
 ) -> None:
-    for split, of_class in found.items():
-        for name in of_class:
+    for split, paths in splits.items():
+        for name in paths:
             if name not in classes:
                 raise UserError(
                     f"Expected a class of {inside(root, folders['train'])}. "
@@ -231,19 +232,19 @@ def _check_known(
 
 
 def _divide(
-    whole: dict[str, dict[str, str]],
+    classes: dict[str, dict[str, str]],
 ) -> dict[str, dict[str, dict[str, str]]]:
-    """Splits of each class that hardly change when a file is added.
+    """Split each class so that adding a file hardly changes the splits.
 
-    The order within a class is that of hashes of the paths in it; a new file
+    Files are ordered by hashes of their paths in the class folder; a new file
     moves at most one other across each border.
     """
-    found: dict[str, dict] = {split: {} for split in listing.SPLITS}
-    for name, videos in whole.items():
+    splits: dict[str, dict] = {split: {} for split in listing.SPLITS}
+    for name, videos in classes.items():
         order = sorted(videos, key=_hash)
         count = len(order)
         held = max(1, (3 * count + 10) // 20)  # 15 %, rounded
-        # From the two ends, so that both have borders with train alone.
+        # At both ends, so that files only move from or to the training split.
         test, train, validation = (
             order[:held],
             order[held:-held],
@@ -256,10 +257,10 @@ def _divide(
         for split, files in zip(
             listing.SPLITS, (train, validation, test), strict=True
         ):
-            found[split][name] = {f: videos[f] for f in sorted(files)}
-    return found
+            splits[split][name] = {f: videos[f] for f in sorted(files)}
+    return splits
 
 
 def _hash(path: str) -> str:
-    # os.fsencode gives names that are no text back as they are on the disk.
+    # os.fsencode restores the bytes of names that are not UTF-8.
     return hashlib.sha256(os.fsencode(path)).hexdigest()

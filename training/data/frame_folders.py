@@ -1,4 +1,4 @@
-"""Clips from folders of JPEG frames, one folder a video."""
+"""Read clips from folders of JPEG frames, one folder per video."""
 
 import collections
 import os
@@ -12,16 +12,16 @@ from .listing import Video, inside, names_in
 from .sources import Probe, Source, VideoError
 from .video_limits import Limits
 
-# "img_{:05}.jpg": text, a number of at least so many digits, text.
+# "img_{:05}.jpg": prefix, number with a minimum of digits, suffix.
 FRAME_NAME = re.compile(r"([^{}]*)\{(?::(?:0(\d+))?d?)?\}([^{}]*)")
 ZEROS = "0" * 20
 
 
 class FrameFolders(Source):
-    """Reads frames that were written into folders by number.
+    """Reads numbered frames from folders.
 
     Args:
-        limits: of what reading them may take; of which `max_pixels` counts.
+        limits: resource limits, of which `max_pixels` applies.
     """
 
     tf_ops = True
@@ -32,7 +32,7 @@ class FrameFolders(Source):
     def probe(self, video: Video) -> Probe:
         prefix, digits, suffix = _parts(video)
         try:
-            there = _names(video.path)
+            names = _names(video.path)
         except FileNotFoundError as error:
             raise VideoError("there is no such folder") from error
         except NotADirectoryError as error:
@@ -46,12 +46,12 @@ class FrameFolders(Source):
         frames = video.frames
         if frames is None:
             frames = 0
-            while name(frames) in there:
+            while name(frames) in names:
                 frames += 1
         if not frames:
-            raise VideoError(f"there is no frame {name(0)}{_instead(there)}")
+            raise VideoError(f"there is no frame {name(0)}{_content(names)}")
         for number in range(frames):
-            if name(number) not in there:
+            if name(number) not in names:
                 raise VideoError(f"frame {name(number)} of {frames} is missing")
         height, width = _shape(inside(video.path, name(0)), self._limits)
         return Probe(frames, height, width, video.fps or 0.0)
@@ -83,18 +83,18 @@ class FrameFolders(Source):
         return jpeg_windows.read_windows(load, numbers, shape, windows, size_px)
 
 
-def _instead(names: set[str]) -> str:
-    """What a folder without frames has in it, by ending."""
-    names = {name for name in names if not file_names.is_leaving(name)}
+def _content(names: set[str]) -> str:
+    """Describe a folder without frames, as the end of a message."""
+    names = {name for name in names if not file_names.is_system_file(name)}
     if not names:
         return "; the folder is empty"
-    counts = collections.Counter(map(file_names.ending_of, names))
-    some = file_names.printable(min(names))
-    return f"; the folder has {file_names.counted(counts)}, such as {some}"
+    counts = collections.Counter(map(file_names.extension, names))
+    example = file_names.printable(min(names))
+    return f"; the folder has {file_names.counted(counts)}, such as {example}"
 
 
 def _names(folder: str) -> set[str]:
-    """Names of what may be a frame; a FIFO would be waited for."""
+    """List regular files; reading a FIFO would block."""
     if "://" in folder:
         return set(names_in(folder))
     with os.scandir(folder) as entries:
@@ -102,11 +102,14 @@ def _names(folder: str) -> set[str]:
 
 
 def _parts(video: Video) -> tuple[str, int, str]:
-    """Of a frame's name: what is before the number, its digits, the rest."""
-    found = FRAME_NAME.fullmatch(video.frame_name)
-    if found is None:
-        raise ValueError(f"Not a name of frames: {video.frame_name!r}")
-    return found[1], int(found[2] or 0), found[3]
+    """Split a frame name into prefix, number of digits and suffix."""
+    match = FRAME_NAME.fullmatch(video.frame_name)
+    if match is None:
+        raise ValueError(
+            "Expected a frame name such as 'img_{:05}.jpg'. "
+            f"Received: {video.frame_name!r}"
+        )
+    return match[1], int(match[2] or 0), match[3]
 
 
 def _shape(path: str, limits: Limits) -> tuple[int, int]:
@@ -114,7 +117,9 @@ def _shape(path: str, limits: Limits) -> tuple[int, int]:
         content = tf.io.read_file(path)
         height, width, _ = tf.io.extract_jpeg_shape(content).numpy().tolist()
         limits.check_size(width, height)
-        image_bytes.decode_jpeg(content)  # a header alone may lie
+        image_bytes.decode_jpeg(content)  # the header may be all there is
     except tf.errors.OpError as error:
-        raise VideoError(f"frame {path} is no JPEG: {error.message}") from error
+        raise VideoError(
+            f"frame {path} is not a JPEG: {error.message}"
+        ) from error
     return height, width

@@ -1,8 +1,8 @@
-"""When the frames of a video are shown.
+"""Display times of video frames.
 
-Screen recorders and phones leave out frames, so frame k is not shown at
-k / rate. Frame k is shown from `edges_s[k]` to `edges_s[k + 1]`, counted from
-the first frame, whatever its own time stamp is.
+Screen recorders and phones drop frames, so frame k is not displayed at
+k / rate. Frame k is displayed from `edges_s[k]` to `edges_s[k + 1]`, in seconds
+from the start of the first frame.
 """
 
 import dataclasses
@@ -10,32 +10,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Time stamps that are so close to those of a constant rate are taken to be
-# rounded: in frames, and in seconds as Matroska rounds.
+# Tolerance of timestamps to a constant rate, for rounding: in frames, and in
+# seconds as Matroska rounds.
 ROUNDED_FRAMES = 0.1
 ROUNDED_S = 1e-3
-# The longest time that a file can say for its last frame, if no other frame is
-# shown longer; some say nonsense there.
+# Longest plausible duration of the last frame, unless another frame is longer.
 LAST_FRAME_S = 10.0
-# A frame that is shown longer is taken for a mistake in the time stamps.
+# Longer frames are taken for wrong timestamps.
 LONGEST_FRAME_S = 3600.0
 UNTRUSTED = (
-    "{path} has time stamps that are missing or out of order; its times are "
-    "those of its average frame rate."
+    "{path} has timestamps that are missing or out of order; its times are "
+    "computed from its average frame rate."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameTimes:
-    """Times of the frames of one video, in seconds from the first.
+    """Display times of the frames of one video, in seconds from the first.
 
     Attributes:
-        frames: how many it has.
-        fps: frames a second, on average; above 0.
-        edges_s: float64 `(frames + 1,)`, ascending from 0; None where frames
-            are evenly spaced.
-        stamped: whether that is from time stamps; else they were missing or
-            out of order, and the times are those of a constant rate.
+        frames: number of frames.
+        fps: average frames per second, above 0.
+        edges_s: float64 `(frames + 1,)`, ascending from 0; None for evenly
+            spaced frames.
+        stamped: whether times are from timestamps; if these were missing or
+            out of order, times are those of a constant rate.
     """
 
     frames: int
@@ -45,49 +44,49 @@ class FrameTimes:
 
     @property
     def length_s(self) -> float:
-        """When the last frame ends."""
+        """End of the last frame."""
         if self.edges_s is None:
             return self.frames / self.fps
         return float(self.edges_s[-1])
 
     def starts_s(self, numbers: np.ndarray) -> np.ndarray:
-        """When frames are shown first."""
+        """Return start times of frames."""
         if self.edges_s is None:
             return np.asarray(numbers) / self.fps
         return self.edges_s[numbers]
 
     def ends_s(self, numbers: np.ndarray) -> np.ndarray:
-        """When frames end."""
+        """Return end times of frames."""
         return self.starts_s(np.asarray(numbers) + 1)
 
     def frame_at(self, seconds: float) -> int:
-        """The frame that is shown at a time; -1 or `frames` beyond the ends."""
+        """Return the frame displayed at a time; -1 or `frames` outside."""
         if not 0 <= seconds < self.length_s:
             return -1 if seconds < 0 else self.frames
-        place = seconds * self.fps
+        position = seconds * self.fps
         if self.edges_s is not None:
             count = np.arange(self.frames + 1)
-            place = float(np.interp(seconds, self.edges_s, count))
-        # The seconds at which a frame starts find it, rounded or not.
-        return min(int(place + 1e-6), self.frames - 1)
+            position = float(np.interp(seconds, self.edges_s, count))
+        # The tolerance is for start times that were rounded down.
+        return min(int(position + 1e-6), self.frames - 1)
 
 
 def measure(
     stamps: Sequence[int | None], last_duration: int, stream, in_order: bool
 ) -> FrameTimes | None:
-    """Times of the frames of a stream, from their time stamps if they can be.
+    """Measure display times of the frames of a stream.
 
     Args:
-        stamps: of all frames as the decoder puts them out.
-        last_duration: of the last frame, in the unit of the stamps; 0 if the
-            file does not say.
-        stream: of PyAV, with that unit and with rates.
-        in_order: whether the stamps are those of all packets too. Then the
-            rate is theirs, because headers may lie.
+        stamps: timestamps of all frames in decoder order.
+        last_duration: duration of the last frame in the time base of the
+            stream; 0 if unknown.
+        stream: PyAV's stream, with time base and rates.
+        in_order: whether frames and packets have the same timestamps. Then the
+            rate is computed from them, because headers may be wrong.
 
     Returns:
-        The times; those of a constant rate where time stamps are missing, out
-        of order or too far apart to be true; None if there is no rate either.
+        The times; those of a constant rate if timestamps are missing, out of
+        order or implausibly far apart; None if the rate is unknown too.
     """
     usual = float(stream.average_rate or 0)
     if not (stream.time_base and _ascend(stamps)):
@@ -110,13 +109,12 @@ def measure(
 def uneven_edges(
     starts_s: np.ndarray, fps: float, last_duration_s: float = 0.0
 ) -> np.ndarray | None:
-    """Edges between frames, where those of a constant rate would be wrong.
+    """Return edges between unevenly spaced frames.
 
     Args:
-        starts_s: times of all frames, strictly ascending from 0.
-        fps: of the constant rate.
-        last_duration_s: of the last frame as the file says it; 0 if it does
-            not.
+        starts_s: start times of all frames, strictly ascending from 0.
+        fps: average frames per second.
+        last_duration_s: duration of the last frame in the file; 0 if unknown.
 
     Returns:
         float64 `(frames + 1,)` from 0, or None if frames are evenly spaced.
@@ -133,7 +131,7 @@ def uneven_edges(
 
 
 def _ascend(stamps: Sequence[int | None]) -> bool:
-    """Whether all frames have time stamps, each after the one before."""
+    """Return whether all frames have strictly ascending timestamps."""
     if not stamps or None in stamps:
         return False
     return bool((np.diff(np.array(stamps, np.int64)) > 0).all())

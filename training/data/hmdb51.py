@@ -4,14 +4,14 @@
         April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1
         Blonde_being_brushed_brush_hair_f_nm_np2_ri_med_0.avi 2
 
-1 is a video to train on, 2 one to test on, 0 one of neither. Videos are in
-folders of the classes' names, whose order is that of the labels.
+1 marks training videos, 2 test videos, 0 unused ones. Videos are in one folder
+per class; labels follow the sorted class names.
 
     --set dataset=hmdb51 --set data.root=hmdb51_org \\
         --set data.classes=testTrainMulti_7030_splits --set data.split=1
 
 `data.classes` is the folder of the lists. `data.split` is 1, 2 or 3; none of
-them has videos to validate on. Formats as in the data set's archives and in
+them has validation videos. Formats as in the data set's archives and in
 MMAction2's parse_file_list.py.
 """
 
@@ -55,7 +55,7 @@ class HMDB51(VideoDataset):
 
 
 def _classes(folder: str) -> tuple[str, ...]:
-    """Names of the classes in their order, which is not that of the files."""
+    """Return the sorted class names, from the names of the list files."""
     files = [
         re.fullmatch(r"(.+)_test_split[123]\.txt", name)
         for name in filter(file_names.is_text, listing.list_folder(folder))
@@ -63,7 +63,6 @@ def _classes(folder: str) -> tuple[str, ...]:
     classes = tuple(sorted({file[1] for file in files if file}))
     if not classes:
         raise UserError(
-            f"Expected CLASS_test_split1.txt and the like in {folder}. "
-            "Received: none"
+            f"Expected lists CLASS_test_split1.txt in {folder}. Received: none"
         )
     return classes

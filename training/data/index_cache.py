@@ -1,7 +1,7 @@
-"""What was found out about video files, kept from one run to the next.
+"""Cache of video indices in a SQLite file, shared by all runs of a user.
 
-Decoding a file once costs as much as several clips of it. The cache is one
-SQLite file, shared by all runs of a user; a file that changes is read anew.
+Indexing a file takes as long as reading several clips of it. A file that
+changes is indexed again.
 """
 
 import dataclasses
@@ -23,11 +23,11 @@ from .decode import VideoIndex
 from .sources import VideoError
 from .video_limits import Limits
 
-VERSION = 3  # of what is stored; another one is not read
+VERSION = 3  # of the stored format; entries of other versions are ignored
 KEEP_IN_MEMORY = 4096
-NOTICE_SECONDS = 1  # that a lock is held before it is said
-WAIT_SECONDS = 10  # for a lock after that, once in a process
-# Errors of the disk, not of what is in the file.
+NOTICE_SECONDS = 1  # wait for a lock before printing a note
+WAIT_SECONDS = 10  # wait for a lock after that, once per process
+# Errors of the disk, not of the file content.
 UNUSABLE = (
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_FULL,
@@ -43,26 +43,23 @@ CREATE = (
 
 
 def default_path() -> pathlib.Path:
-    """The cache of this user."""
+    """Return the path of this user's cache."""
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(root) / "nonlocal_tf" / "videos.sqlite"
 
 
 class IndexCache:
-    """Indices of video files by path, size and time of change.
+    """Cache of video indices by path, size and modification time.
 
-    A file that cannot be made or written, and one that another process keeps
-    locked, are done without: what is found out is then kept for this process
-    alone, in memory.
+    If the cache file cannot be written, or another process keeps it locked,
+    indices are cached in memory instead, for this process only.
 
     Args:
-        path: of the SQLite file, made if needed; by default that of the user.
-        limits: of what reading a file may take; they hold for what is kept
-            too.
+        path: the SQLite file, created if needed; by default that of the user.
+        limits: resource limits of indexing; they apply to cached indices too.
 
     Raises:
-        UserError: the file that `path` names is something else, or is in a
-            place where no file can be.
+        UserError: `path` is not a cache file, or cannot be created.
     """
 
     def __init__(
@@ -72,52 +69,52 @@ class IndexCache:
     ):
         self.limits = limits or Limits()
         self._lock = threading.Lock()
-        self._complained = False
+        self._warned = False
         self._recent: dict[tuple, VideoIndex] = {}
         try:
             self.path = pathlib.Path(os.path.expanduser(path or default_path()))
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = _connect(self.path)
             self._check_tables()
-            # Losing the last entries in a crash costs reading them again.
+            # A crash may lose the last entries, which are then indexed again.
             self._execute("PRAGMA synchronous=OFF")
             self._execute(CREATE)
         except (OSError, RuntimeError, sqlite3.Error) as error:
-            # RuntimeError: there is no home.
-            if path is not None and _is_mistaken(error):
+            # RuntimeError: there is no home folder.
+            if path is not None and _is_wrong_path(error):
                 raise UserError(
-                    f"The cache of videos {path} cannot be used: {error}. "
+                    f"The video cache {path} cannot be used: {error}. "
                     "Delete it, or give another file: --set data.cache=FILE"
                 ) from error
-            self._do_without(error)
+            self._cache_in_memory(error)
 
     def index(self, path: str) -> VideoIndex:
-        """The index of a file, made by decoding it if it is new.
+        """Return the index of a file, decoding it if it is not cached.
 
         Raises:
-            VideoError: it is missing, cannot be read or is beyond a limit.
+            VideoError: the file is missing, cannot be read or exceeds a limit.
         """
-        key = (_absolute(path), *_state(path))
+        key = (_absolute(path), *_file_state(path))
         with self._lock:
-            found = self._recent.get(key)
-        found = found or self._load(key)
-        if found is None:
-            found = decode.index_video(path, self.limits)
-            self._store(key, found)
-        self.limits.check_size(found.width, found.height)
-        self.limits.check_count(found.frames)
-        self._remember(key, found)
-        return found
+            index = self._recent.get(key)
+        index = index or self._load(key)
+        if index is None:
+            index = decode.index_video(path, self.limits)
+            self._store(key, index)
+        self.limits.check_size(index.width, index.height)
+        self.limits.check_count(index.frames)
+        self._remember(key, index)
+        return index
 
-    def count_from_now_on(self, path: str) -> None:
-        """Keeps that seeking in a file leads nowhere; frames stay the same."""
-        key = (_absolute(path), *_state(path))
+    def disable_seeking(self, path: str) -> None:
+        """Read a file by counting frames from now on."""
+        key = (_absolute(path), *_file_state(path))
         counted = dataclasses.replace(self.index(path), order="count")
         self._store(key, counted)
         self._remember(key, counted)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the cache file."""
         with self._lock:
             self._database.close()
 
@@ -136,7 +133,7 @@ class IndexCache:
             )
             return None if row is None else _unpack(row[0])
         except (sqlite3.Error, zlib.error, ValueError, TypeError) as error:
-            self._complain(error)
+            self._warn(error)
             return None
 
     def _store(self, key, index):
@@ -146,14 +143,14 @@ class IndexCache:
                 (*key, VERSION, _pack(index)),
             )
         except sqlite3.Error as error:
-            self._complain(error)
+            self._warn(error)
 
     def _execute(self, command: str, values: Sequence = ()) -> tuple | None:
-        """Runs a command as a transaction of its own; returns its first row.
+        """Run a command as one transaction and return its first row.
 
         Raises:
-            sqlite3.Error: it fails. A lock is no failure: the cache in memory
-                takes over where it is held for long.
+            sqlite3.Error: the command fails for another reason than a lock. If
+                a lock is held for long, the cache in memory takes over.
         """
         with self._lock:
             try:
@@ -162,7 +159,7 @@ class IndexCache:
                 if not _is_locked(error):
                     raise
             print(
-                f"note: waiting up to {WAIT_SECONDS} s for the cache of videos "
+                f"note: waiting up to {WAIT_SECONDS} s for the video cache "
                 f"{self.path}, which another process has locked. Stop that "
                 "process, or give another file: --set data.cache=FILE",
                 flush=True,
@@ -175,25 +172,25 @@ class IndexCache:
             except sqlite3.OperationalError as error:
                 if not _is_locked(error):
                     raise
-                self._do_without(error)
+                self._cache_in_memory(error)
             return self._database.execute(command, values).fetchone()
 
     def _check_tables(self) -> None:
-        """Raise unless the file is new, or was made here.
+        """Check that the file is new or a video cache.
 
         Raises:
-            sqlite3.DatabaseError: it is a database of something else.
+            sqlite3.DatabaseError: it is another database.
         """
         tables = "FROM sqlite_master WHERE type='table'"
         count = self._execute(f"SELECT COUNT(*), MAX(name='videos') {tables}")
         if count is not None and count[0] and not count[1]:
-            raise sqlite3.DatabaseError("it is a database of something else")
+            raise sqlite3.DatabaseError("it is another database")
 
-    def _do_without(self, error: Exception) -> None:
-        """Goes on with a cache in memory, and says so once."""
+    def _cache_in_memory(self, error: Exception) -> None:
+        """Switch to a cache in memory, with a note."""
         path = getattr(self, "path", "of this user")
         print(
-            f"note: going on without the cache of videos {path} ({error}): "
+            f"note: running without the video cache {path} ({error}): "
             "each run decodes all videos once. Give another file with "
             "--set data.cache=FILE",
             flush=True,
@@ -201,13 +198,13 @@ class IndexCache:
         self._database = _connect(":memory:")
         self._database.execute(CREATE)
 
-    def _complain(self, error: Exception) -> None:
-        """Says once that the file is of no use; work goes on without it."""
-        if not self._complained:
-            self._complained = True
+    def _warn(self, error: Exception) -> None:
+        """Print once that the cache file is unusable."""
+        if not self._warned:
+            self._warned = True
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            what = "cannot be used" if code in UNUSABLE else "is damaged"
-            print(f"note: the cache of videos {self.path} {what}: {error}")
+            problem = "cannot be used" if code in UNUSABLE else "is damaged"
+            print(f"note: the video cache {self.path} {problem}: {error}")
 
 
 def _connect(path: str | pathlib.Path) -> sqlite3.Connection:
@@ -219,15 +216,15 @@ def _connect(path: str | pathlib.Path) -> sqlite3.Connection:
     )
 
 
-def _is_mistaken(error: Exception) -> bool:
-    """Whether a path is that of another file, or of no place for files."""
+def _is_wrong_path(error: Exception) -> bool:
+    """Return whether a path names another file or cannot be a file."""
     if isinstance(error, sqlite3.Error):
         return not isinstance(error, sqlite3.OperationalError)
     return isinstance(error, NotADirectoryError | FileExistsError)
 
 
 def _is_locked(error: sqlite3.OperationalError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its details
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -235,14 +232,14 @@ def _absolute(path: str) -> str:
     return path if "://" in path else os.path.abspath(path)
 
 
-def _state(path: str) -> tuple[int, int]:
-    """Size and time of change, in nanoseconds; they tell versions apart."""
+def _file_state(path: str) -> tuple[int, int]:
+    """Return size and modification time in nanoseconds, to detect changes."""
     try:
         if "://" in path:
             if path.startswith(("http://", "https://")):
-                return 0, 0  # a server need not say
-            found = tf.io.gfile.stat(path)
-            return found.length, found.mtime_nsec
+                return 0, 0  # servers may not report them
+            status = tf.io.gfile.stat(path)
+            return status.length, status.mtime_nsec
         status = os.stat(path)
         return status.st_size, status.st_mtime_ns
     except FileNotFoundError as error:
@@ -252,7 +249,7 @@ def _state(path: str) -> tuple[int, int]:
 
 
 def _pack(index: VideoIndex) -> bytes:
-    """Differences of timestamps are mostly equal and compress well."""
+    """Serialize an index; differences of timestamps compress well."""
     plain = dataclasses.asdict(index)
     arrays = [plain.pop("timestamps"), plain.pop("keyframes")]
     edges_s = plain.pop("edges_s")

@@ -1,4 +1,4 @@
-"""Whole videos as JPEG frames, scaled, for shards."""
+"""Read whole videos as resized JPEG frames, for shards."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,13 +17,13 @@ Encode = Callable[[np.ndarray], bytes]
 
 @dataclasses.dataclass(frozen=True)
 class Frames:
-    """A whole video as it is written.
+    """A whole video as JPEG frames.
 
     Attributes:
-        jpegs: of its frames.
-        probe: of them.
-        times_s: of each from the first; None if not known.
-        end_s: when the last one ends.
+        jpegs: encoded frames.
+        probe: count, size and rate of the frames.
+        times_s: start of each frame, from the first; None if unknown.
+        end_s: end of the last frame.
     """
 
     jpegs: list[bytes]
@@ -39,14 +39,14 @@ def read(
     quality: int,
     limits: Limits | None = None,
 ) -> Frames:
-    """All frames of a video, scaled, as JPEGs.
+    """Read all frames of a video as resized JPEGs.
 
     Args:
-        video: to read.
-        source: what it is: "videos" or "frames".
-        short_side_px: that larger frames are scaled to.
-        quality: of the JPEGs, up to 100.
-        limits: of what reading a video file may take; None for those of all.
+        video: the video.
+        source: its storage, "videos" or "frames".
+        short_side_px: short side to which larger frames are resized.
+        quality: JPEG quality, up to 100.
+        limits: resource limits; None for the defaults.
 
     Raises:
         VideoError: it cannot be read.
@@ -63,7 +63,7 @@ def read(
         video.path,
         range(index.frames),
         index,
-        # As objects, because they are not equally long.
+        # Objects, because JPEGs differ in length.
         transform=lambda frame: np.array(encode(frame), object),
         limits=limits,
     ).tolist()
@@ -79,7 +79,7 @@ def read(
 def _read_folder(
     video: Video, short_side_px: int, quality: int, limits: Limits
 ) -> Frames:
-    """Frames of a folder, as they are if they need no scaling."""
+    """Read frames of a folder; those of the right size are not re-encoded."""
     jpegs: list[bytes] = []
     first = shape = encode = None
     while video.frames is None or len(jpegs) < video.frames:
@@ -117,7 +117,7 @@ def _read_folder(
 
 
 def _scaled(height: int, width: int, short_side_px: int) -> tuple[int, int]:
-    """(height, width) to write; frames are never made larger."""
+    """Return the (height, width) to write; frames are never enlarged."""
     short = min(short_side_px, height, width)
     size = transforms.scaled_size(height, width, short)
     return int(size[0]), int(size[1])
@@ -126,25 +126,25 @@ def _scaled(height: int, width: int, short_side_px: int) -> tuple[int, int]:
 def _encoder(
     height: int, width: int, shape: tuple[int, int], quality: int
 ) -> Encode:
-    """Makes a JPEG of such a frame."""
+    """Return a function that resizes a frame and encodes it as JPEG."""
     window, _ = transforms.whole_window(height, width, min(shape))
     resampler = transforms.Resampler(height, width, window[None].numpy(), shape)
 
     def encode(frame: np.ndarray) -> bytes:
-        picture = resampler(frame)[0]
-        return tf.io.encode_jpeg(picture, quality=quality).numpy()
+        resized = resampler(frame)[0]
+        return tf.io.encode_jpeg(resized, quality=quality).numpy()
 
     return encode
 
 
 def _timed(jpegs: list[bytes], probe: Probe, timestamps: np.ndarray) -> Frames:
-    """Evenly spaced frames; without times where no rate is known."""
+    """Add times of evenly spaced frames; None if the rate is unknown."""
     count, fps = probe.frames, probe.fps
     if fps <= 0:
         return Frames(jpegs, probe, None, 0.0)
     times_s = np.arange(count) / fps
     if len(timestamps) == count and count > 1:
-        # Rounded in a unit of the file's own; on average a frame takes 1 / fps.
+        # Keeps the file's rounding; on average a frame takes 1 / fps.
         steps = timestamps - timestamps[0]
         times_s = steps / steps[-1] * (count - 1) / fps
     return Frames(jpegs, probe, times_s, float(times_s[-1]) + 1 / fps)

@@ -10,12 +10,12 @@
     --set dataset=kinetics --set data.root=videos \\
         --set data.train=train.csv --set data.validation=val.csv
 
-Labels are numbered in the order of the alphabet, as the training file has
-them; where only others are read, `--set data.classes=FILE` names all classes.
-A video is `{youtube_id}_{time_start:06}_{time_end:06}.mp4` in the folder of
-its label, whose spaces may be `_`, in `data.root` or in its train/, val/,
-validation/, validate/ or test/. A test file has no labels; its videos are in
-test/ if there is one.
+Labels follow the sorted class names of the training file; without a training
+file, name all classes with `--set data.classes=FILE`. A video is
+`{youtube_id}_{time_start:06}_{time_end:06}.mp4` in the folder of its class,
+whose spaces may be `_`, in `data.root` or in its train/, val/, validation/,
+validate/ or test/. A test file has no labels; its videos are in test/, if that
+folder exists.
 
 Formats as ActivityNet's crawler writes the files and as MMAction2's
 parse_file_list.py reads the csv; the JSON and the test file from memory.
@@ -35,7 +35,7 @@ from .datasets import register_dataset
 from .listing import SPLITS, Listing, Video, inside
 from .videos import VideoDataset
 
-PLACES = {
+SPLIT_FOLDERS = {
     "train": ("train",),
     "validation": ("val", "validation", "validate"),
     "test": ("test",),
@@ -58,7 +58,7 @@ class Kinetics(VideoDataset):
         settings.check_settings(data, "root", *SPLITS, "classes")
         clips = settings.read_splits(data, _read)
         classes = _classes(data, clips)
-        known = {name: label for label, name in enumerate(classes)}
+        labels = {name: label for label, name in enumerate(classes)}
         source = str(data.classes or data.train)
         splits = {}
         for split in clips:
@@ -66,7 +66,7 @@ class Kinetics(VideoDataset):
             splits[split] = [
                 Video(
                     inside(_folder(data.root, clip.label, folders), clip.name),
-                    (label_named(clip.label, known, clip.where, source),)
+                    (label_named(clip.label, labels, clip.where, source),)
                     if clip.label
                     else (),
                 )
@@ -85,7 +85,7 @@ def _classes(
             "Expected data.train or data.classes: labels are numbered in the "
             "order of all names."
         )
-    # MMAction2, whose numbers others share, sorts them without spaces.
+    # In the order of MMAction2, with "_" for spaces.
     return tuple(sorted({c.label for c in clips["train"]}, key=_no_spaces))
 
 
@@ -94,13 +94,13 @@ def _no_spaces(label: str) -> str:
 
 
 def _read(path: str, split: str) -> Iterator[_Clip]:
-    """What a file says of each clip, checked but for the label's name."""
+    """Read the clips of a file; labels are checked later."""
     read = _read_json if path.endswith(".json") else _read_csv
-    for label, youtube_id, start, end, where in read(path, split):
+    for label, youtube_id, start, stop, where in read(path, split):
         if not label and split != "test":
             raise UserError(f"{where}: expected a label. Received: none")
         first = int(listing.seconds_of(start, where))
-        last = int(listing.seconds_of(end, where))
+        last = int(listing.seconds_of(stop, where))
         yield _Clip(
             str(label).strip('"'),
             f"{youtube_id}_{first:06}_{last:06}.mp4",
@@ -131,25 +131,25 @@ def _read_json(path: str, split: str) -> Iterator[tuple]:
         where = f"{path}: {youtube_id}"
         try:
             annotations: Any = entry["annotations"]
-            start, end = annotations["segment"]
+            start, stop = annotations["segment"]
             label = annotations.get("label", "")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f'{where}: expected {{"annotations": {{"label": ..., '
                 f'"segment": [start, end]}}}}. Received: {entry!r}'
             ) from error
-        yield label, youtube_id, start, end, where
+        yield label, youtube_id, start, stop, where
 
 
 def _folders(root: str, split: str) -> dict[str, str]:
-    """Folders that are there, by their names without spaces."""
-    found: dict[str, str] = {}
-    places = [root, *(inside(root, place) for place in PLACES[split])]
-    for place in places:
-        if tf.io.gfile.isdir(place):
-            for name in listing.folders_in(place):
-                found.setdefault(_no_spaces(name), inside(place, name))
-    return found
+    """Return the existing class folders by name without spaces."""
+    paths: dict[str, str] = {}
+    parents = [root, *(inside(root, name) for name in SPLIT_FOLDERS[split])]
+    for parent in parents:
+        if tf.io.gfile.isdir(parent):
+            for name in listing.folders_in(parent):
+                paths.setdefault(_no_spaces(name), inside(parent, name))
+    return paths
 
 
 def _folder(root: str, label: str, folders: dict[str, str]) -> str:

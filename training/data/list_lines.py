@@ -1,8 +1,8 @@
-"""Lines of a path and numbers, as lists of videos have them.
+"""Parse lines of a path and numbers in lists of videos.
 
-People write such lists with many programs. What has one meaning is read: a
-path in quotes, separators at the end, a header, back-slashes of Windows. Where
-another separator than `data.separator` stands, the error names that setting.
+Lists come from many programs, so unambiguous variants are accepted: quoted
+paths, trailing separators, a header, backslashes of Windows. If a line uses
+another separator than `data.separator`, the error names this setting.
 """
 
 import os
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from ..io.user_error import UserError
 from ..recipes.schema import DataConfig
 from . import listing
-from .file_names import ending_of
-from .video_names import ENDINGS
+from .file_names import extension
+from .video_names import EXTENSIONS
 
 SEPARATORS = {
     "comma": ",",
@@ -22,7 +22,7 @@ SEPARATORS = {
     "semicolon": ";",
     "vertical bar": "|",
 }
-MARKS = ",;|:\t"  # that end no name of a file
+MARKS = ",;|:\t"  # never the last character of a file name
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -38,10 +38,10 @@ HEADER = frozenset(
 
 
 def separator_of(data: DataConfig) -> str:
-    """The separator that `data` names; "\\\\t" may be typed for a tab.
+    """Return the separator of a list; "\\\\t" stands for a tab.
 
     Raises:
-        UserError: it names none.
+        UserError: it is empty.
     """
     if not data.separator:
         raise UserError("Expected data.separator to be a text. Received: ''")
@@ -49,7 +49,7 @@ def separator_of(data: DataConfig) -> str:
 
 
 def rows(path: str, separator: str) -> Iterator[tuple[str, str]]:
-    """Lines of a list without its header, each with where it stands.
+    """Yield lines of a list without its header, each with "file:line".
 
     Raises:
         UserError: the list cannot be read.
@@ -60,26 +60,26 @@ def rows(path: str, separator: str) -> Iterator[tuple[str, str]]:
 
 
 def is_header(line: str, separator: str) -> bool:
-    """Whether a line names columns: "path label" and the like."""
+    """Return whether a line is a header, such as "path label"."""
     cells = line.lower().split(None if separator == " " else separator)
     names = [cell.strip(' \t"') for cell in cells]
     return len(names) > 1 and HEADER.issuperset(names)
 
 
 def last_cell(line: str, separator: str) -> tuple[str, str]:
-    """Path and label of a line; the path may have separators in it."""
+    """Split a line at its last separator into path and label."""
     name, _, label = _trimmed(line, separator).rpartition(separator)
     return _unquoted(name), _unquoted(label)
 
 
 def divide(line: str, separator: str) -> tuple[str, list[str]]:
-    """Path of a line and all cells behind it.
+    """Split a line into a path and the cells after it.
 
-    The path ends with the last cell that ends as videos do or, where there is
-    none, with the last that is no number: it may have separators in it.
+    The path may contain separators. It ends with the last cell with a video
+    extension or, if there is none, with the last cell that is not a number.
     """
     line = _trimmed(line, separator)
-    # As in MMAction2, a space stands for any white space.
+    # As in MMAction2, a space means any white space.
     mark = None if separator == " " else separator
     quoted = QUOTED.match(line)
     if quoted:
@@ -87,9 +87,10 @@ def divide(line: str, separator: str) -> tuple[str, list[str]]:
         cells = rest.split(mark) if rest else []
         return _unquoted(quoted[0]), [_unquoted(cell) for cell in cells]
     cells = [_unquoted(cell) for cell in line.split(mark)]
-    films = [ending_of(cell) in ENDINGS for cell in cells]
-    ends = films if any(films) else [not NUMBER.fullmatch(c) for c in cells]
-    last = max((i for i, end in enumerate(ends) if end), default=0)
+    is_path = [extension(cell) in EXTENSIONS for cell in cells]
+    if not any(is_path):
+        is_path = [not NUMBER.fullmatch(cell) for cell in cells]
+    last = max((i for i, is_end in enumerate(is_path) if is_end), default=0)
     path = line.rsplit(mark, len(cells) - 1 - last)[0]
     return _unquoted(path), cells[last + 1 :]
 
@@ -97,17 +98,17 @@ def divide(line: str, separator: str) -> tuple[str, list[str]]:
 def with_numbers(
     root: str, path: str, cells: list[str], separator: str, least: int
 ) -> tuple[str, list[str]]:
-    """A path and the cells behind it, where numbers may end the path itself.
+    """Move numbers from the cells to the path if only that path exists.
 
     Args:
-        root: of the data set.
-        path: of a line, from `divide`.
-        cells: behind it.
-        separator: between them.
-        least: how many cells have to stay behind the path.
+        root: folder of the data set.
+        path: path of a line, from `divide`.
+        cells: cells after the path.
+        separator: separator between cells.
+        least: minimum number of cells to keep.
 
     Returns:
-        The same, or a longer path that there is, where this one is missing.
+        Path and cells; unchanged if no longer path exists.
     """
     if len(cells) <= least or "://" in root:
         return path, cells
@@ -120,7 +121,7 @@ def with_numbers(
 
 
 def check_path(path: str, line: str, separator: str, where: str) -> None:
-    """Raises a UserError if another separator than ours ends a path."""
+    """Raise a UserError if a path ends with another separator."""
     if path.endswith(tuple(MARKS)) and path[-1] != separator:
         raise UserError(
             f"{where}: expected {separator!r} between path and label. "
@@ -129,37 +130,38 @@ def check_path(path: str, line: str, separator: str, where: str) -> None:
 
 
 def hint(line: str, separator: str) -> str:
-    """What may be the matter with a line, as the end of a message."""
+    """Guess the mistake in a line, as the end of an error message."""
     if "youtube_id" in line:
-        return " Kinetics' own lists are of --set dataset=kinetics"
+        return " For Kinetics' own lists, use --set dataset=kinetics"
     first, _, rest = line.partition(separator)
-    if NUMBER.fullmatch(first.strip()) and ending_of(rest.strip()) in ENDINGS:
-        return " The path comes first, its label behind it"
+    is_video = extension(rest.strip()) in EXTENSIONS
+    if is_video and NUMBER.fullmatch(first.strip()):
+        return " The path comes first, its label after it"
     return separator_hint(line, separator)
 
 
 def separator_hint(line: str, separator: str) -> str:
-    """Names `data.separator`, if another one stands before a number."""
+    """Suggest `data.separator` if another separator precedes a number."""
     for name, other in SEPARATORS.items():
         if other == separator:
             continue
         path, _, label = line.strip().rpartition(other)
         is_cell = NUMBER.fullmatch(_unquoted(label)) and path.strip(MARKS + " ")
-        # Of a comma and a space the comma separates.
+        # In ", " the comma is the separator.
         is_blank = other == " " and path.rstrip().endswith(tuple(MARKS))
         if (is_cell and not is_blank) or is_header(line, other):
-            shown = other.replace("\t", "\\t")
+            typed = other.replace("\t", "\\t")
             return (
-                f' If a {name} separates them: --set data.separator="{shown}"'
+                f' If a {name} separates them: --set data.separator="{typed}"'
             )
     return ""
 
 
 def path_of(root: str, name: str, where: str) -> str:
-    """The path of a video as a list has it, below `root` unless absolute.
+    """Return the path of a video in a list, below `root` unless absolute.
 
     Raises:
-        UserError: it is one of a machine with Windows.
+        UserError: it is an absolute path of Windows.
     """
     if WINDOWS.match(name) and not os.path.exists(listing.inside(root, name)):
         raise UserError(
@@ -172,7 +174,7 @@ def path_of(root: str, name: str, where: str) -> str:
 
 
 def _trimmed(line: str, separator: str) -> str:
-    """A line without separators at its end."""
+    """Remove trailing separators."""
     while line.endswith((separator, " ", "\t")) and line:
         line = line.removesuffix(separator).rstrip()
     return line

@@ -1,4 +1,4 @@
-"""What the files of a data set say: which videos, with which labels."""
+"""Videos, labels and splits of a data set, and readers of list files."""
 
 import codecs
 import csv
@@ -25,7 +25,7 @@ _NOT_UTF8 = "expected UTF-8 text; save it as such"
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """An action that is seen in a part of a video, both ends included."""
+    """A label with start and end times, both included."""
 
     label: int
     start_s: float
@@ -34,20 +34,20 @@ class Span:
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """One entry of a list.
+    """One video of a data set.
 
     Attributes:
-        path: of a video file, of a folder of JPEG frames, or of a TFRecord
+        path: path of a video file, a folder of JPEG frames, or a TFRecord
             shard.
-        labels: indices of its classes; empty where it is not labelled.
-        spans: where in the video each label is seen, for those data sets that
-            say so; a label without a span is seen throughout.
-        frames: how many it has, where the list says so.
-        frame_name: of a frame in the folder, as `str.format` takes it with
-            the frame's number.
+        labels: indices of its classes; empty without labels.
+        spans: times of labels, in data sets that have them; a label without
+            a span holds for the whole video.
+        frames: number of frames; None if the list does not give it.
+        frame_name: format string of frame names in the folder, applied to a
+            frame number.
         first_frame: number of the first frame in the folder.
-        fps: frames a second, where the data set says so.
-        offset: of the record in its shard, in bytes.
+        fps: frames per second; None if the data set does not give it.
+        offset: offset of the record in its shard, in bytes.
     """
 
     path: str
@@ -65,13 +65,13 @@ class Listing:
     """All videos of a data set.
 
     Attributes:
-        classes: their names, in the order of the labels.
-        splits: videos of "train", "validation" and "test"; a data set may
-            lack one.
+        classes: class names in the order of the labels.
+        splits: videos of "train", "validation" and "test"; a split may be
+            missing.
         multi_label: whether a video may have several classes or none.
         skips_unlabelled: whether mean average precision leaves out videos
             without a class, as the official script of Charades does.
-        notes: lines about what was left out or looks like a mistake.
+        notes: warnings about skipped files and likely mistakes.
     """
 
     classes: tuple[str, ...]
@@ -82,33 +82,33 @@ class Listing:
 
 
 def read_lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
-    """Lines of a text file that are neither blank nor comments.
+    """Yield lines of a text file that are neither blank nor comments.
 
-    Lines end as on Unix, Windows or old Macs (CR). A comment begins with "#"
-    and a space: names of HMDB51's videos begin with "#" alone.
+    Line ends are those of Unix, Windows or old Macs (CR). A comment begins with
+    "#" and a space: some video names of HMDB51 begin with "#".
 
     Yields:
-        Each line without white space around it, and "file:line" for errors.
+        Each line, stripped, and "file:line" for errors.
 
     Raises:
-        UserError: there is no such file, or it is not UTF-8 text.
+        UserError: the file does not exist or is not UTF-8 text.
     """
     content = _read_bytes(path)
     content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     # One line at a time: a list of frames has millions.
     for number, raw in enumerate(io.BytesIO(content), start=1):
         where = f"{path}:{number}"
-        # Files with a mark may have been put behind each other.
+        # Concatenated files have byte order marks inside.
         line = _decode(raw, where).lstrip("\ufeff").strip()
         if line and line != "#" and not line.startswith(("# ", "#\t")):
             yield line, where
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """A whole text file, from a disk or from wherever TensorFlow reads.
+    """Read a text file from a path or URL.
 
     Raises:
-        UserError: there is no such file, or it is not UTF-8 text.
+        UserError: the file does not exist or is not UTF-8 text.
     """
     return _decode(_read_bytes(path), str(path))
 
@@ -119,16 +119,16 @@ def read_table(
     optional: Iterable[str] = (),
     delimiter: str = ",",
 ) -> Iterator[tuple[dict[str, str], str]]:
-    """Rows of a csv file with a header, with "file:line" for errors.
+    """Yield rows of a csv file with a header, with "file:line" for errors.
 
     Args:
-        path: of the file.
-        columns: which it must have.
-        optional: which it may have.
-        delimiter: between the cells.
+        path: the csv file.
+        columns: required columns.
+        optional: optional columns.
+        delimiter: separator of the cells.
 
     Raises:
-        UserError: it cannot be read, it lacks a column, or it has another.
+        UserError: it cannot be read, or a column is missing or unknown.
     """
     text = io.StringIO(read_text(path), newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=True)
@@ -151,7 +151,7 @@ def read_table(
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """The content of a JSON file.
+    """Read a JSON file.
 
     Raises:
         UserError: it cannot be read or is not JSON.
@@ -163,16 +163,16 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def label_of(text: str, classes: int | None, where: str, hint: str = "") -> int:
-    """A label as written in a list, checked.
+    """Parse a label in a list.
 
     Args:
-        text: what stands there.
-        classes: how many there are, if that is known.
-        where: "file:line".
-        hint: what may be the matter if it is no number, for the message.
+        text: text of the label.
+        classes: number of classes; None if unknown.
+        where: "file:line", for errors.
+        hint: end of the error message if it is not a number.
 
     Raises:
-        UserError: it is no whole number, or not one of a class.
+        UserError: it is not a whole number or not below `classes`.
     """
     limit = f" below {classes}" if classes is not None else ""
     expected = f"{where}: expected a label from 0{limit}. Received: "
@@ -181,7 +181,7 @@ def label_of(text: str, classes: int | None, where: str, hint: str = "") -> int:
             hint = f" Write it as a whole number: {text.partition('.')[0]}"
         raise UserError(f"{expected}{text!r}{hint and '.' + hint}")
     if classes is not None and int(text) >= classes:
-        # Lists of some programs count from 1.
+        # Some programs count labels from 1.
         start = ". If the list counts from 1, subtract 1 from all its labels"
         raise UserError(
             f"{expected}{text}{start if int(text) == classes else ''}"
@@ -190,22 +190,22 @@ def label_of(text: str, classes: int | None, where: str, hint: str = "") -> int:
 
 
 def inside(root: str, path: str) -> str:
-    """`path` as it is if it is absolute or a URL, else below `root`."""
+    """Join `root` and `path`, unless `path` is absolute or a URL."""
     if "://" in path or pathlib.PurePath(path).is_absolute() or not root:
         return path
     return f"{root.rstrip('/')}/{path}"
 
 
 def count_of(text: str, what: str, where: str) -> int:
-    """A number as written in a list, checked.
+    """Parse a whole number in a list.
 
     Args:
-        text: what stands there.
-        what: it counts, for the message.
-        where: "file:line".
+        text: text of the number.
+        what: description of the number, for errors.
+        where: "file:line", for errors.
 
     Raises:
-        UserError: it is no whole number.
+        UserError: it is not a whole number.
     """
     if not text.isascii() or not text.isdecimal():
         raise UserError(f"{where}: expected {what}. Received: {text!r}")
@@ -213,10 +213,10 @@ def count_of(text: str, what: str, where: str) -> int:
 
 
 def seconds_of(text: Any, where: str) -> float:
-    """A time as written in a list, checked.
+    """Parse a time in seconds in a list.
 
     Raises:
-        UserError: it is not a number of seconds from 0.
+        UserError: it is not a number from 0.
     """
     try:
         seconds = float(text)
@@ -228,12 +228,12 @@ def seconds_of(text: Any, where: str) -> float:
 
 
 def list_folder(path: str) -> list[str]:
-    """Names in a folder, sorted, without hidden ones and leavings.
+    """List names in a folder, sorted, without hidden and system files.
 
-    Those of this machine that are no text have surrogates in them.
+    Local names that are not UTF-8 contain surrogates.
 
     Raises:
-        UserError: there is no such folder, or it cannot be listed.
+        UserError: the folder does not exist or cannot be listed.
     """
     try:
         names = names_in(path)
@@ -241,20 +241,20 @@ def list_folder(path: str) -> list[str]:
         raise UserError(f"There is no folder {path}.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be listed: {error}") from error
-    return sorted(n for n in names if not file_names.is_leaving(n))
+    return sorted(n for n in names if not file_names.is_system_file(n))
 
 
 def names_in(path: str) -> list[str]:
-    """All names in a folder, in no order.
+    """List all names in a folder, unsorted.
 
     Raises:
-        OSError: it cannot be listed; FileNotFoundError if there is none.
+        OSError: it cannot be listed; FileNotFoundError if it does not exist.
     """
     if "://" not in path:
         return os.listdir(path)
     try:
-        # Without a slash a bucket is no folder; object stores list folders
-        # with one.
+        # A bucket without a slash is not a folder; object stores return folders
+        # with a slash.
         names = tf.io.gfile.listdir(f"{path.rstrip('/')}/")
     except tf.errors.NotFoundError as error:
         raise FileNotFoundError(error.message) from error
@@ -264,16 +264,16 @@ def names_in(path: str) -> list[str]:
 
 
 def folders_in(path: str) -> list[str]:
-    """Names of the folders in a folder, sorted, without hidden ones."""
+    """List subfolders by name, sorted, without hidden ones."""
     names = filter(file_names.is_text, list_folder(path))
     return [n for n in names if tf.io.gfile.isdir(inside(path, n))]
 
 
 def matching(pattern: str) -> list[str]:
-    """Paths of the files that a pattern matches, sorted.
+    """List the files that match a pattern, sorted.
 
     Raises:
-        UserError: the folder cannot be listed, or a name is no text.
+        UserError: the folder cannot be listed, or a name is not UTF-8.
     """
     if "://" not in pattern:
         paths = glob.glob(pattern)
@@ -303,14 +303,14 @@ def _read_bytes(path: str | os.PathLike) -> bytes:
 
 
 def _as_utf8(content: bytes, path: str | os.PathLike) -> bytes:
-    """Text in UTF-8 without a mark; Windows writes UTF-16 with one."""
+    """Convert UTF-16 of Windows to UTF-8 and remove byte order marks."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
             return content.decode("utf-16").encode()
         except UnicodeError as error:
             raise UserError(f"{path}: {_NOT_UTF8}: {error}") from error
     if b"\0" in content:
-        raise UserError(f"{path}: {_NOT_UTF8}. Received: bytes of zero")
+        raise UserError(f"{path}: {_NOT_UTF8}. Received: null bytes")
     return content.removeprefix(codecs.BOM_UTF8)
 
 
@@ -322,7 +322,7 @@ def _decode(raw: bytes, where: str) -> str:
 
 
 def _trimmed(cells: list[str], length: int) -> list[str]:
-    """Cells without empty ones at the end, but at least so many."""
+    """Remove empty cells from the end, down to a minimum length."""
     while len(cells) > length and not cells[-1].strip():
         cells = cells[:-1]
     return cells
@@ -337,7 +337,7 @@ def _check_header(
     missing = set(columns) - set(header)
     unknown = set(header) - {*columns, *optional}
     if missing or unknown or len(set(header)) < len(header):
-        also = f" and perhaps {', '.join(optional)}" if optional else ""
+        also = f" and optionally {', '.join(optional)}" if optional else ""
         raise UserError(
             f"{path}:1: expected a header with {', '.join(columns)}{also}. "
             f"Received: {', '.join(header)}"

@@ -1,4 +1,4 @@
-"""Notes on the lists of a data set: what is often a mistake."""
+"""Warnings about likely mistakes in the lists of a data set."""
 
 import collections
 import concurrent.futures
@@ -6,42 +6,40 @@ import os
 from collections.abc import Hashable, Iterable
 
 from ..io import tables
-from . import file_names
+from . import file_tree
 from .listing import Listing, Video
 
-NAMED = 3
 PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
-THREADS = 16  # that ask the disk at once
+THREADS = 16  # for parallel `os.stat`
 
 
 def notes(listing: Listing) -> list[str]:
-    """Say what was left out, and which videos are listed more than once.
+    """Describe skipped files and videos that are listed more than once.
 
-    A video is the same under all names of its file: relative or absolute,
-    through links and as a hard link.
+    Paths, links and hard links to the same file are the same video.
     """
     entries = [
         (s, video) for s, videos in listing.splits.items() for video in videos
     ]
-    places: dict[Hashable, list[tuple[str, Video]]] = {}
+    groups: dict[Hashable, list[tuple[str, Video]]] = {}
     keys = _identities([video for _, video in entries])
     for key, entry in zip(keys, entries, strict=True):
-        places.setdefault(key, []).append(entry)
-    several = [group for group in places.values() if len(group) > 1]
+        groups.setdefault(key, []).append(entry)
+    repeated = [group for group in groups.values() if len(group) > 1]
     return [
         *listing.notes,
-        *_from_one(listing),
-        *_labelled_twice(several, listing),
-        *_listed_twice(several),
-        *_shared(several),
+        *_labels_from_one(listing),
+        *_labelled_twice(repeated, listing),
+        *_listed_twice(repeated),
+        *_shared(repeated),
     ]
 
 
-def _from_one(listing: Listing) -> list[str]:
-    """Whether numbers stand for classes, and none is 0."""
+def _labels_from_one(listing: Listing) -> list[str]:
+    """Warn about unnamed classes if no video has label 0."""
     numbers = tuple(str(number) for number in range(len(listing.classes)))
     labels = {
-        k for part in listing.splits.values() for v in part for k in v.labels
+        k for split in listing.splits.values() for v in split for k in v.labels
     }
     if listing.classes != numbers or not labels or min(labels) == 0:
         return []
@@ -63,7 +61,7 @@ def _labelled_twice(
             ]
             paths = dict.fromkeys(video.path for _, video in group)
             texts.append(f"{' = '.join(paths)} ({', '.join(names)})")
-    return _line(texts, "with different labels where listed again")
+    return _line(texts, "listed again with different labels")
 
 
 def _listed_twice(groups: list[list[tuple[str, Video]]]) -> list[str]:
@@ -96,23 +94,21 @@ def _shared(groups: list[list[tuple[str, Video]]]) -> list[str]:
     ]
 
 
-def _line(texts: list[str], what: str) -> list[str]:
+def _line(texts: list[str], problem: str) -> list[str]:
     if not texts:
         return []
-    more = len(texts) - NAMED
-    named = "; ".join(map(file_names.printable, texts[:NAMED]))
-    named += f"; and {more} more" if more > 0 else ""
-    return [f"{tables.number_of(len(texts), 'video')} {what}: {named}"]
+    count = tables.number_of(len(texts), "video")
+    return [f"{count} {problem}: {file_tree.abbreviated(texts)}"]
 
 
 def _identities(videos: Iterable[Video]) -> list[Hashable]:
-    """What tells videos apart, whatever their files are called."""
+    """Return a key for each video, the same for all paths to it."""
     videos = list(videos)
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         files = dict.fromkeys(video.path for video in videos)
         files = dict(zip(files, pool.map(_file, files), strict=True))
     return [
-        # A file of records has many videos, and a folder may have several.
+        # A shard has many videos, and a folder of frames may have several.
         (files[v.path], v.offset, v.first_frame, v.frames)
         for v in videos
     ]
@@ -123,6 +119,6 @@ def _file(path: str) -> Hashable:
         if "://" not in path:
             status = os.stat(path)
             return status.st_dev, status.st_ino
-    except (OSError, ValueError):  # it is missing; that is said elsewhere
+    except (OSError, ValueError):  # missing files are reported elsewhere
         return os.path.abspath(path)
     return path

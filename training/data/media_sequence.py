@@ -1,20 +1,19 @@
-"""Shards of SequenceExamples: ours, MediaPipe's, the TF Model Garden's.
+"""TFRecord shards of SequenceExamples, as MediaPipe's and TF Model Garden's.
 
     shards/train-00000-of-00012.tfrecord
     shards/validation-00000-of-00002.tfrecord
 
     --set dataset=media_sequence --set data.root=shards
 
-The files of a split are those whose names begin with it, or those that a
-pattern matches: `--set data.train='shards/kinetics_train*'`. How to make
-shards: `nonlocal-tf shards`. Those of other programs are read
-through at the start of each run, to see how long their records are; once for
-all, with `nonlocal-tf shards --index 'shards/*'`.
+The files of a split are those whose names begin with it, or those that match a
+pattern: `--set data.train='shards/kinetics_train*'`. Make shards with
+`nonlocal-tf shards`. Shards of other programs are scanned at the
+start of each run for the lengths of their records, or only once with
+`nonlocal-tf shards --index 'shards/*'`.
 
 Frames are JPEGs in `image/encoded`, labels are in `clip/label/index`, and
-where in time each is seen is in `segment/`. Names of classes come from a file,
-a name a line (`data.classes`), from our `index.json` or from
-`clip/label/string`.
+their start and end times in `segment/`. Class names come from a file with one
+name per line (`data.classes`), from `index.json` or from `clip/label/string`.
 """
 
 import os
@@ -31,7 +30,7 @@ from .settings import check_settings, need
 from .sources import VideoError
 from .videos import VideoDataset
 
-# Labels, segments and names are rarely more.
+# Labels, segments and names rarely take more.
 CONTEXT_BYTES = 16384
 
 
@@ -45,39 +44,42 @@ class MediaSequence(VideoDataset):
         check_settings(data, "root", *SPLITS, "classes")
         if not (data.root or data.train):
             need(data, "root", "the folder of the shards")
-        found = {split: _files(data, split) for split in SPLITS}
-        indices = shard_index.Indices()
+        files = {split: _files(data, split) for split in SPLITS}
+        cache = shard_index.IndexReader()
         names: dict[int, str] = {}
         splits: dict[str, list[Video]] = {}
-        for split, paths in found.items():
+        for split, paths in files.items():
             if paths:
                 splits[split] = [
                     video
                     for path in paths
-                    for video in _videos(path, indices, names)
+                    for video in _videos(path, cache, names)
                 ]
-        ours = [indices.of(path) for paths in found.values() for path in paths]
-        known = [index for index in ours if index is not None]
-        every = [video for videos in splits.values() for video in videos]
-        classes = _classes(data, known, names, every)
-        several = any(len(video.labels) > 1 for video in every)
-        multi_label = known[0].multi_label if known else several
+        paths = [path for split in files.values() for path in split]
+        indices = [index for path in paths if (index := cache.of(path))]
+        videos = [video for split in splits.values() for video in split]
+        classes = _classes(data, indices, names, videos)
+        multi_label = (
+            indices[0].multi_label
+            if indices
+            else any(len(video.labels) > 1 for video in videos)
+        )
         return Listing(
             classes,
             splits,
             multi_label,
-            any(index.skips_unlabelled for index in known),
+            any(index.skips_unlabelled for index in indices),
         )
 
 
 def _files(data: DataConfig, split: str) -> list[str]:
-    """The shards of a split; none of one that is neither there nor given."""
-    given = getattr(data, split)
-    if given is None and not data.root:
+    """List the shards of a split; [] for an optional split without shards."""
+    files = getattr(data, split)
+    if files is None and not data.root:
         return []
-    pattern = listing.inside(data.root, given or f"{split}-*")
+    pattern = listing.inside(data.root, files or f"{split}-*")
     paths = listing.matching(pattern)
-    if not paths and (given or split == "train"):
+    if not paths and (files or split == "train"):
         raise UserError(
             f"Expected shards of the {split} split as {pattern}. Give their "
             f"pattern: --set data.{split}='FOLDER/NAME*'"
@@ -86,20 +88,20 @@ def _files(data: DataConfig, split: str) -> list[str]:
 
 
 def _videos(
-    path: str, indices: shard_index.Indices, names: dict[int, str]
+    path: str, cache: shard_index.IndexReader, names: dict[int, str]
 ) -> list[Video]:
-    """The records of a shard; names of classes they tell come into `names`."""
-    shard = indices.shard(path)
+    """List the records of a shard; adds their class names to `names`."""
+    shard = cache.shard(path)
     if shard is None:
         return [
-            _video(path, place, names)
-            for place in tfrecords.places(path, CONTEXT_BYTES)
+            _video(path, location, names)
+            for location in tfrecords.locate(path, CONTEXT_BYTES)
         ]
     size = tf.io.gfile.stat(path).length
     if size != shard.size_bytes:
         raise UserError(
             f"{path} is damaged. Expected {shard.size_bytes} bytes. "
-            f"Received: {size}. Delete it and make it again."
+            f"Received: {size}. Delete it and write it again."
         )
     return [
         Video(
@@ -114,38 +116,40 @@ def _videos(
     ]
 
 
-def _video(path: str, place: tfrecords.Place, names: dict[int, str]) -> Video:
-    """A record of a shard without index."""
-    where = f"{path}, record {place.number}"
+def _video(
+    path: str, location: tfrecords.RecordLocation, names: dict[int, str]
+) -> Video:
+    """Read labels and spans of a record in a shard without index."""
+    where = f"{path}, record {location.number}"
     try:
-        example = sequence_examples.context_of(place.start)
+        example = sequence_examples.context_of(location.start)
         if example is None:
-            example = records.read_record(Video(path, offset=place.offset))
+            example = records.read_record(Video(path, offset=location.offset))
         content = sequence_examples.content_of(example)
     except VideoError as error:
         raise UserError(f"{where}: {error}") from error
     sequence_examples.learn_names(content, names, where)
-    return Video(path, content.labels, content.spans, offset=place.offset)
+    return Video(path, content.labels, content.spans, offset=location.offset)
 
 
 def _classes(
     data: DataConfig,
-    known: list[shard_index.Index],
+    indices: list[shard_index.Index],
     names: dict[int, str],
     videos: list[Video],
 ) -> tuple[str, ...]:
     labels = {label for video in videos for label in video.labels}
     if data.classes is not None:
         classes = read_classes(data.classes)
-    elif known:
-        classes = known[0].classes
+    elif indices:
+        classes = indices[0].classes
     else:
         count = max(labels, default=-1) + 1
         classes = tuple(names.get(label, str(label)) for label in range(count))
-    if any(index.classes != known[0].classes for index in known):
+    if any(index.classes != indices[0].classes for index in indices):
         raise UserError(
-            "Expected all shards to be of one data set. Received several: "
-            "their index.json have different classes."
+            "Expected shards of one data set. Received several: their "
+            "index.json have different classes."
         )
     if not classes:
         raise UserError(

@@ -1,6 +1,6 @@
 """Lists of MMAction2.
 
-Videos, with a label, several, or in a list to test on none:
+Videos with one label, several, or none in a test list:
 
     some/path/000.mp4 1
     some/path/001.mp4 1 4
@@ -8,9 +8,8 @@ Videos, with a label, several, or in a list to test on none:
     --set dataset=mmaction2 --set data.root=videos \\
         --set data.train=train.txt --set data.validation=val.txt
 
-Frames `img_00001.jpg`, `img_00002.jpg`, ... in a folder, with their count; and
-with_offset, where the second column says how many frames of the folder come
-before:
+Frames `img_00001.jpg`, `img_00002.jpg`, ... in a folder, with their number; and
+with_offset, where the second column is the number of frames before the video:
 
     some/directory-1 163 1              dataset=mmaction2_frames
     some/directory-1 12 163 3           dataset=mmaction2_frames_offset
@@ -18,12 +17,12 @@ before:
     --set dataset=mmaction2_frames --set data.root=rawframes \\
         --set data.train=train.txt --set data.validation=val.txt
 
-A list with offsets looks like one with two labels; so it has a name of its own.
-Numbers are read from the right, so a path may have spaces in it, and numbers at
-its end where it exists: `drinking (31).mp4 1`, `walk 2 163 1`. Names of the
-classes, where they are wanted, are one a line of a text file: `--set
+Lists with offsets cannot be told from lists with two labels, so they are a data
+set of their own. Numbers are read from the right, so a path may have spaces,
+and numbers at its end if it exists: `drinking (31).mp4 1`, `walk 2 163 1`.
+Class names are optional, one per line of a text file: `--set
 data.classes=label_map.txt`. `data.separator` is MMAction2's delimiter, `"\\t"`
-for a tab. A data set in which any video has several labels is multi-label.
+for a tab. A data set is multi-label if any video has several labels.
 
 Formats as in MMAction2's video_dataset.py, rawframe_dataset.py and
 transforms/loading.py.
@@ -72,7 +71,7 @@ class MMAction2FramesOffset(VideoDataset):
 
 
 def _read_lists(data: DataConfig, *numbers: str) -> Listing:
-    """Reads lists whose lines have `numbers` between path and labels."""
+    """Read lists with columns `numbers` between path and labels."""
     settings.check_settings(data, "root", *SPLITS, "classes", "separator")
     separator = list_lines.separator_of(data)
     names = class_names.read_classes(data.classes) if data.classes else None
@@ -88,8 +87,8 @@ def _read_lists(data: DataConfig, *numbers: str) -> Listing:
             unread = hint and list_lines.separator_hint(line, separator)
             if not labels and (split != "test" or unread):
                 raise UserError(
-                    f"{where}: expected labels, which only a list to test on "
-                    f"may lack. Received: {line!r}{hint and '.' + hint}"
+                    f"{where}: expected labels, which only a test list may "
+                    f"lack. Received: {line!r}{hint and '.' + hint}"
                 )
             list_lines.check_path(name, line, separator, where)
             video = Video(
@@ -119,7 +118,7 @@ def _cells(
     where: str,
     root: str,
 ) -> tuple[str, dict[str, int], list[str]]:
-    """Path, numbers by name and labels of a line."""
+    """Split a line into path, numbers by name, and labels."""
     name, rest = list_lines.divide(line, separator)
     least = len(numbers) + 1  # a label
     name, rest = list_lines.with_numbers(root, name, rest, separator, least)

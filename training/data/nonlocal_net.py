@@ -1,7 +1,7 @@
 """Lists of video-nonlocal-net, the code that came with the paper.
 
-`trainlist.txt` and `vallist.txt` have a path and a label a line;
-`classids.json` has the labels, with quotes inside the names that have a space.
+`trainlist.txt` and `vallist.txt` have a path and a label per line;
+`classids.json` has the labels, with names that contain a space in quotes.
 
     /data/val_256/petting_cat/0wR5jVB-WPk.mp4 213
     {"abseiling": 0, "\\"petting cat\\"": 213}
@@ -9,7 +9,7 @@
     --set dataset=nonlocal_net --set data.train=trainlist.txt \\
         --set data.validation=vallist.txt --set data.classes=classids.json
 
-`data.root` is for lists whose paths are not absolute. Formats as in its
+Relative paths in lists are relative to `data.root`. Formats as in its
 DATASET.md and process_data/kinetics.
 """
 

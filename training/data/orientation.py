@@ -1,9 +1,9 @@
-"""How a video file asks its frames to be turned and flipped.
+"""Rotation and flip of video frames by the display matrix of a file.
 
-A display matrix holds nine numbers, of which a, b, c and d say where a pixel
-of a stored frame is shown: x' = a x + c y, y' = b x + d y. Phones turn by it,
-and cameras that face their owner flip. FFmpeg's tools apply it unasked; its
-libraries, and so PyAV, do not.
+A display matrix has nine numbers, of which a, b, c and d map a pixel of a
+stored frame to the display: x' = a x + c y, y' = b x + d y. Phones write
+rotations, front cameras flips. FFmpeg's tools apply it; its libraries, and so
+PyAV, do not.
 """
 
 import struct
@@ -14,7 +14,7 @@ MATRIX = struct.Struct("9i")
 
 
 def of_frame(frame) -> tuple[int, bool]:
-    """Quarter turns and flip that a decoded frame of PyAV asks for."""
+    """Return quarter turns and flip of a decoded frame of PyAV."""
     for side_data in frame.side_data:
         if side_data.type.name == "DISPLAYMATRIX":
             return of_matrix(bytes(side_data))
@@ -22,14 +22,14 @@ def of_frame(frame) -> tuple[int, bool]:
 
 
 def of_matrix(matrix: bytes) -> tuple[int, bool]:
-    """Quarter turns and flip of a display matrix, the nearest of all eight.
+    """Return the quarter turns and flip closest to a display matrix.
 
     Args:
-        matrix: nine int32, as FFmpeg keeps them.
+        matrix: nine int32, as FFmpeg stores them.
 
     Returns:
-        Quarter turns counter-clockwise, and whether the frame is flipped from
-        left to right before that.
+        Counter-clockwise quarter turns, and whether the frame is flipped
+        horizontally before.
     """
     if len(matrix) != MATRIX.size:
         return 0, False
@@ -42,5 +42,5 @@ def of_matrix(matrix: bytes) -> tuple[int, bool]:
 
 
 def oriented(frame: np.ndarray, turns: int, flip: bool) -> np.ndarray:
-    """A frame `(height, width, 3)` as it is shown; a view of it."""
+    """Flip and rotate a frame `(height, width, 3)`; returns a view."""
     return np.rot90(frame[:, ::-1] if flip else frame, turns)

@@ -1,4 +1,4 @@
-"""Which caches of videos a recipe that someone else wrote may name."""
+"""Restrict the video cache of recipes from untrusted run folders."""
 
 import dataclasses
 import functools
@@ -11,13 +11,13 @@ from . import index_cache
 
 
 def without_foreign_cache(recipe: Any, source: os.PathLike | UrlPath) -> Any:
-    """Return a recipe without a `data.cache` outside of the user's folders.
+    """Remove `data.cache` from a recipe unless it is in the user's folders.
 
-    A cache is written to, and what is read from it is believed. The user's
-    folders are that of caches and all of the home folder that are not hidden.
+    A cache is written to, and its content is trusted. Allowed are the user's
+    cache folder and all folders of the home folder that are not hidden.
 
     Args:
-        recipe: as read from a file, of any kind.
+        recipe: a recipe of any kind, read from a file.
         source: the file, for the note.
     """
     stage = getattr(recipe, "image_stage", None)
@@ -33,21 +33,21 @@ def without_foreign_cache(recipe: Any, source: os.PathLike | UrlPath) -> Any:
 
 
 def is_own(path: str) -> bool:
-    """Return whether a cache is in a folder of the user's."""
+    """Return whether a cache is in one of the user's folders."""
     try:
-        place = pathlib.Path(os.path.realpath(os.path.expanduser(path)))
+        file = pathlib.Path(os.path.realpath(os.path.expanduser(path)))
         folder = index_cache.default_path().parents[1]
         home = os.path.realpath(pathlib.Path.home())
-    except (RuntimeError, ValueError):  # no home, or a name that cannot be
+    except (RuntimeError, ValueError):  # no home folder, or an invalid name
         return False
-    if place.is_relative_to(os.path.realpath(folder)):
+    if file.is_relative_to(os.path.realpath(folder)):
         return True
-    return place.is_relative_to(home) and not any(
-        part.startswith(".") for part in place.relative_to(home).parts
+    return file.is_relative_to(home) and not any(
+        name.startswith(".") for name in file.relative_to(home).parts
     )
 
 
-@functools.cache  # once a process: recipes are read more than once
+@functools.cache  # once per process: recipes are read more than once
 def _note(cache: str, source: str) -> None:
     print(
         f"note: ignoring data.cache={cache} of {source}: it is outside of your "

@@ -1,4 +1,4 @@
-"""The videos of one split, as tensors that a pipeline looks things up in."""
+"""Videos of one split as columns of tensors, for input pipelines."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,11 +6,11 @@ import tensorflow as tf
 from .listing import Listing, Video
 from .sources import Probe, Source
 
-NAMED = 5  # classes of which there is no video
+NAMED = 5  # classes without a video
 
 
 class Part:
-    """The good videos of a split, as columns of tensors."""
+    """The readable videos of a split, as columns of tensors."""
 
     def __init__(
         self,
@@ -37,11 +37,11 @@ class Part:
             self._columns[key] = tf.constant(
                 [getattr(probe, key) for probe in probes], dtype
             )
-        # The data set's word on the rate goes before the file's.
+        # The rate of the data set has precedence over that of the file.
         rates = [video.fps or probe.fps for video, probe in pairs]
         self._columns["fps"] = tf.constant(rates, tf.float64)
         if any(probe.edges_s is not None for probe in probes):
-            # Empty for videos of evenly spaced frames, which are most.
+            # Empty for evenly spaced frames, as most videos have.
             edges_s = [
                 np.zeros(0) if probe.edges_s is None else probe.edges_s
                 for probe in probes
@@ -78,15 +78,15 @@ class Part:
         return len(self.videos)
 
     def row(self, index) -> dict:
-        """Everything about a video as tensors, all but "edges_s" scalar."""
+        """Return the row of a video as tensors, scalar except "edges_s"."""
         row = {name: column[index] for name, column in self._columns.items()}
         return {**row, "index": index}
 
     def label(self, index, frames=None):
-        """The label of a video, or of the frames of one.
+        """Return the label of a video, or of the clip with some frames.
 
-        A class without a span is seen throughout; one with spans only where
-        they overlap the clip.
+        A class with spans holds for clips that overlap one of them; a class
+        without spans holds for the whole video.
         """
         if not self._multi_label:
             return self._labels[index]
@@ -96,15 +96,18 @@ class Part:
         first, last = self._seconds(
             index, tf.stack([tf.reduce_min(frames), tf.reduce_max(frames)])
         )
-        spans, of = self._spans[index], self._span_labels[index]
-        seen = ~((spans[:, 0] > last) | (spans[:, 1] < first))
-        throughout = self._multi_hot(labels) * (1 - self._multi_hot(of))
+        spans, span_labels = self._spans[index], self._span_labels[index]
+        overlaps = ~((spans[:, 0] > last) | (spans[:, 1] < first))
+        without_span = self._multi_hot(labels) * (
+            1 - self._multi_hot(span_labels)
+        )
         return tf.maximum(
-            throughout, self._multi_hot(tf.boolean_mask(of, seen))
+            without_span,
+            self._multi_hot(tf.boolean_mask(span_labels, overlaps)),
         )
 
     def _seconds(self, index, frames):
-        """When each of two frames is shown; NaN, as no span, if not known."""
+        """Return display times of two frames; NaN if the rate is unknown."""
         fps = self._columns["fps"][index]
         fps = tf.where(fps > 0, fps, np.nan)
         seconds = tf.cast(frames, tf.float64) / fps
@@ -117,17 +120,17 @@ class Part:
             )
         return seconds[0], seconds[1]
 
-    def lacking(self) -> str:
-        """Names classes of which there is no video here; "" if none or all."""
+    def missing_classes(self) -> str:
+        """Name the classes without a video in the split; "" if none or all."""
         counts = self._videos_of_classes()
-        none = [
+        empty = [
             n
             for n, count in zip(self._classes, counts, strict=True)
             if count == 0
         ]
-        if not 0 < len(none) < len(self._classes):
+        if not 0 < len(empty) < len(self._classes):
             return ""
-        named = ", ".join(none[:NAMED]) + " and others" * (len(none) > NAMED)
+        named = ", ".join(empty[:NAMED]) + " and others" * (len(empty) > NAMED)
         return f"Without a video in {self.name}: {named}."
 
     def _videos_of_classes(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Clips of videos for training and testing, and what a model is fed."""
+"""Input pipelines of clips for training and evaluation."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,10 @@ from .part import Part
 
 
 def feed(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Normalises pixels and keeps batches ready ahead of the device.
+    """Normalize pixels and prefetch batches.
 
-    Pixels stay uint8 until here, a quarter of the bytes. Order is kept, since
-    evaluation and resumption count on it; four batches cover the odd slow one.
+    Pixels stay uint8 until here, a quarter of the bytes. The order is kept for
+    evaluation and exact resume; four batches compensate for a slow one.
     """
     return batches.map(
         lambda pixels, *rest: (preprocess.normalize(pixels), *rest),
@@ -25,11 +25,11 @@ def feed(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def padded(batches: tf.data.Dataset, multiple: int) -> tf.data.Dataset:
-    """Batches whose size `multiple` divides; what is added weighs 0.
+    """Pad batches to a multiple of a size with examples of weight 0.
 
     Args:
         batches: (clips, labels) or (clips, labels, weights).
-        multiple: how many devices share a batch.
+        multiple: number of devices that share a batch.
 
     Returns:
         (clips, labels, weights).
@@ -50,7 +50,7 @@ def padded(batches: tf.data.Dataset, multiple: int) -> tf.data.Dataset:
 
 
 def in_parts(batches: tf.data.Dataset, parts: int) -> tf.data.Dataset:
-    """Each batch as `parts` batches, one after the other."""
+    """Split each batch into `parts` micro-batches."""
     if parts == 1:
         return batches
     count = batches.cardinality() * parts
@@ -64,7 +64,7 @@ def in_parts(batches: tf.data.Dataset, parts: int) -> tf.data.Dataset:
 def examples(
     start: int, stop: int, example: Callable, parallel: int = tf.data.AUTOTUNE
 ) -> tf.data.Dataset:
-    """Examples by their numbers, `parallel` at once, in order."""
+    """Return the dataset of `example(number)`, in order."""
     return tf.data.Dataset.range(start, stop).map(
         tf.autograph.experimental.do_not_convert(example),
         num_parallel_calls=parallel,
@@ -73,22 +73,22 @@ def examples(
 
 
 def random_example(part: Part, config: SamplingConfig, read, seed, number):
-    """Example `number` of a training run, a function of (seed, number) alone.
+    """Return training example `number`, a function of (seed, number) alone.
 
     Args:
-        part: the videos.
-        config: what is seen of each.
-        read: a function of (row, frames, windows, size_px) to the pixels and
-            their weight.
-        seed: of the run.
-        number: int64, from 0 on through all epochs.
+        part: videos of the split.
+        config: clip length, stride, scale, crop and augmentation.
+        read: function from (row, frames, windows, size_px) to pixels and
+            weight.
+        seed: seed of the run.
+        number: int64, from 0, counted through all epochs.
 
     Returns:
         uint8 clip `(time, height, width, 3)`, label, weight.
     """
-    epoch, place = number // len(part), number % len(part)
+    epoch, position = number // len(part), number % len(part)
     key = tf.stack([tf.cast(seed, tf.int64), epoch])
-    index = tf.random.experimental.index_shuffle(place, key, len(part) - 1)
+    index = tf.random.experimental.index_shuffle(position, key, len(part) - 1)
     draws = tf.random.stateless_uniform(
         (5,), tf.random.experimental.stateless_fold_in(key, index)
     )
@@ -120,18 +120,18 @@ def random_example(part: Part, config: SamplingConfig, read, seed, number):
 def views_of(
     part: Part, config: SamplingConfig, read, views: ViewsConfig, index
 ):
-    """Views of a video.
+    """Return the views of a video.
 
     Args:
-        part: the videos.
+        part: videos of the split.
         config: length and stride of a clip.
         read: as for `random_example`.
-        views: which clips, and which crops of each.
-        index: number of the video in the part.
+        views: clips and crops.
+        index: index of the video in the split.
 
     Returns:
-        uint8 `(clips * crops, time, height, width, 3)`, the crops of a clip
-        after each other, and their weight.
+        uint8 `(clips * crops, time, height, width, 3)`, ordered by clip, then
+        crop; and their weight.
     """
     row = part.row(index)
     frames = sampling.clips(
@@ -145,8 +145,7 @@ def views_of(
     crops = max(views.crops, 1)
     length = config.frames
     shape = tf.concat([[crops, views.clips, length], size_px, [3]], 0)
-    # The crops of each clip side by side; a transposition would do it too,
-    # but on uint8 TensorFlow complains about that.
+    # Ordered by clip, then crop; TensorFlow warns about transposing uint8.
     pixels = tf.stack(
         [tf.reshape(pixels, shape)[crop] for crop in range(crops)], axis=1
     )
@@ -159,15 +158,15 @@ def views_of(
 
 
 def windows_of(height, width, views: ViewsConfig):
-    """Which parts of each frame are looked at.
+    """Return the crop windows of views.
 
     Args:
-        height: of the frames, in pixels, int32.
-        width: of the frames, in pixels, int32.
-        views: which crops.
+        height: height of the frames in pixels, int32.
+        width: width of the frames in pixels, int32.
+        views: number and size of the crops.
 
     Returns:
-        float64 windows `(crops, 5)`, one of whole frames; and the int32
+        float64 windows `(crops, 5)`, or one of the whole frame; and the int32
         (height, width) of each, in pixels.
     """
     short = views.short_side_px

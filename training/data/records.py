@@ -1,7 +1,7 @@
-"""Clips from shards of JPEG frames: the fast way, and one for clusters.
+"""Read clips from TFRecord shards of JPEG frames.
 
-A clip costs its JPEGs, of which only the part is decoded that its windows
-show. Reading is made of TensorFlow's operations alone.
+The fastest storage, and one for clusters: only the frames of a clip are
+decoded, only within its crop windows, by TensorFlow operations.
 """
 
 import tensorflow as tf
@@ -17,12 +17,12 @@ class Records(Source):
     tf_ops = True
 
     def __init__(self):
-        self._indices = shard_index.Indices()
+        self._indices = shard_index.IndexReader()
 
     def probe(self, video: Video) -> Probe:
-        known = self._indices.record(video.path, video.offset)
-        if known is not None:
-            return shard_index.probe_of(known)
+        record = self._indices.record(video.path, video.offset)
+        if record is not None:
+            return shard_index.probe_of(record)
         return sequence_examples.probe_of(read_record(video))
 
     def fields(self, video: Video) -> dict[str, str | int]:
@@ -51,7 +51,7 @@ class Records(Source):
 
 
 def read_record(video: Video) -> tf.train.SequenceExample:
-    """The whole record of a video.
+    """Read the whole record of a video.
 
     Raises:
         VideoError: it cannot be read.

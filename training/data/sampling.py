@@ -1,10 +1,9 @@
-"""Which frames of a video make a clip, in training and in testing.
+"""Frame sampling: choose the frames of clips for training and evaluation.
 
-A stride counts frames of the file, however far apart they are in time. With
-`sampling.fps` it counts frames of that rate: such a clip is laid in time, and
-where a video's frames are not evenly spaced (`edges_s`, as `FrameTimes` has
-them) it takes at each moment the frame that is shown then, some of them twice
-or not at all.
+Without `sampling.fps`, a stride counts frames of the file, whatever their
+times. With it, a stride counts frames at that rate, and a clip takes the frame
+displayed at each of its times. Unevenly spaced frames (`edges_s`, as in
+`FrameTimes`) may then be repeated or skipped.
 """
 
 import math
@@ -19,20 +18,20 @@ from ..recipes.schema import AUTO, SamplingConfig, ViewsConfig
 from .transforms import below
 
 PAST_END = ("wrap", "clamp")
-# Of views that are read ahead.
+# Memory for views that are read ahead.
 VIEWS_BYTES = 2 << 30
 
 
 def random_clip(draw, frames, fps, sampling: SamplingConfig, edges_s=None):
-    """Frames of a clip that starts anywhere in a video.
+    """Return the frames of a clip at a random start in a video.
 
     Args:
-        draw: float32 in [0, 1).
-        frames: how many the video has, int64.
-        fps: of the video, float64; 0 where it is not known.
+        draw: float32 in [0, 1), which chooses the start.
+        frames: number of frames of the video, int64.
+        fps: rate of the video, float64; 0 if unknown.
         sampling: length and stride of the clip.
-        edges_s: float64 `(frames + 1,)`; empty or None where frames are evenly
-            spaced.
+        edges_s: float64 `(frames + 1,)`; empty or None for evenly spaced
+            frames.
 
     Returns:
         int64 frame numbers, `(sampling.frames,)`.
@@ -49,13 +48,13 @@ def random_clip(draw, frames, fps, sampling: SamplingConfig, edges_s=None):
 def clips(
     frames, fps, sampling: SamplingConfig, views: ViewsConfig, edges_s=None
 ):
-    """Frames of the clips that a test looks at.
+    """Return the frames of the clips of an evaluation.
 
     Args:
-        frames: how many the video has, int64.
-        fps: of the video, float64; 0 where it is not known.
+        frames: number of frames of the video, int64.
+        fps: rate of the video, float64; 0 if unknown.
         sampling: length and stride of each clip.
-        views: how many clips, and where they start.
+        views: number and starts of the clips.
         edges_s: as for `random_clip`.
 
     Returns:
@@ -85,15 +84,14 @@ def clips(
 
 
 def clip_from(start, frames, fps, sampling: SamplingConfig, edges_s=None):
-    """Frames of the clip that starts with a frame.
+    """Return the frames of the clip that starts with a frame.
 
     Args:
-        start: number of the frame, int64.
-        frames: how many the video has, int64.
-        fps: of the video, float64; 0 where it is not known.
-        sampling: length and stride of the clip.
-        edges_s: float64 `(frames + 1,)`; empty or None where frames are evenly
-            spaced.
+        start: number of the first frame, int64.
+        frames: as for `random_clip`.
+        fps: as for `random_clip`.
+        sampling: as for `random_clip`.
+        edges_s: as for `random_clip`.
 
     Returns:
         int64 frame numbers, `(sampling.frames,)`.
@@ -106,15 +104,15 @@ def clip_from(start, frames, fps, sampling: SamplingConfig, edges_s=None):
 
 
 def around(times_s, frames, fps, sampling: SamplingConfig, edges_s=None):
-    """Frames of clips whose middles are at some times, as far as that fits.
+    """Return the frames of clips centred at some times.
 
-    A clip lies in the video: near its ends it is the first or the last. Only
-    where the video is shorter than a clip, `sampling.past_end` follows.
+    Near the ends of the video, clips are shifted to lie inside it. Only if the
+    video is shorter than a clip, `sampling.past_end` applies.
 
     Args:
-        times_s: of the middles, in seconds from the start, float64 `(n,)`.
-        frames: how many the video has, int64.
-        fps: of the video, float64, above 0.
+        times_s: centres, in seconds from the start, float64 `(n,)`.
+        frames: number of frames of the video, int64.
+        fps: rate of the video, float64, above 0.
         sampling: length and stride of each clip.
         edges_s: as for `random_clip`.
 
@@ -135,7 +133,7 @@ def around(times_s, frames, fps, sampling: SamplingConfig, edges_s=None):
 
 
 def middle(sampling: SamplingConfig) -> ViewsConfig:
-    """The one view that validation takes: the middle, in time and space."""
+    """Return the view of validation: the centre in time and space."""
     return ViewsConfig(
         clips=1,
         crops=1,
@@ -146,13 +144,13 @@ def middle(sampling: SamplingConfig) -> ViewsConfig:
 
 
 def _tenths(frames, room, clip, clips):
-    """The authors': int(frames / clips * clip), as they round."""
+    """Start clips as the authors' code: int(frames / clips * clip)."""
     del room
     return tf.cast(frames, tf.float64) / clips * clip
 
 
 def _before_end(frames, room, clip, clips):
-    """SlowFast's: the room that a clip leaves, in as many parts."""
+    """Start clips as SlowFast, which divides the possible starts evenly."""
     del frames
     return tf.cast(room, tf.float64) * clip / clips
 
@@ -163,10 +161,10 @@ def _centre(frames, room, clip, clips):
 
 
 def _to_end(frames, room, clip, clips):
-    """mmaction2's: the first at the start, the last at the end, rounded."""
+    """Start clips as MMAction2: first at the start, last at the end."""
     if clips == 1:
         return _centre(frames, room, clip, clips)
-    # As NumPy rounds there: a half to the even number.
+    # Half to even, as NumPy in MMAction2.
     return tf.round(tf.cast(room, tf.float64) / (clips - 1) * clip)
 
 
@@ -176,19 +174,19 @@ STARTS = {
     "mmaction2": _to_end,
     "centre": _centre,
 }
-# There, a clip ends with its last frame, not a stride after that.
+# Here a clip ends with its last frame, not one stride later.
 TO_LAST_FRAME = ("mmaction2",)
 
 
 def views_at_once(sampling: SamplingConfig, views: ViewsConfig) -> int:
-    """Of how many videos all views may be read at a time."""
-    # A long clip in 30 views is most of a gigabyte, and is copied twice.
+    """Return the number of videos whose views fit in memory together."""
+    # 30 views of a long clip are most of a gigabyte, and are copied twice.
     size = 3 * _views_bytes(sampling, views)
     return min(os.cpu_count() or 1, max(1, VIEWS_BYTES // size))
 
 
 def _views_bytes(sampling: SamplingConfig, views: ViewsConfig) -> int:
-    """About how much memory the views of a video take."""
+    """Estimate the memory of the views of a video."""
     if views.crops:
         area = views.crops * views.crop_px**2
     else:
@@ -197,7 +195,7 @@ def _views_bytes(sampling: SamplingConfig, views: ViewsConfig) -> int:
 
 
 def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
-    """Raises a ValueError unless the settings fit together."""
+    """Raise a ValueError for invalid or inconsistent settings."""
     if sampling.past_end not in PAST_END:
         raise ValueError(unknown("past_end", sampling.past_end, PAST_END))
     if views.starts not in STARTS:
@@ -251,7 +249,7 @@ def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
 
 
 def _from(start, frames, sampling):
-    """Every n-th frame from `start`."""
+    """Return every n-th frame from `start`."""
     numbers = start + sampling.stride * tf.range(
         sampling.frames, dtype=tf.int64
     )
@@ -261,18 +259,18 @@ def _from(start, frames, sampling):
 
 
 class _Time:
-    """Time in a video, counted in frames of its average length.
+    """Time in a video, in units of its average frame duration.
 
-    Where frames are evenly spaced, frame k is shown from k to k + 1.
+    An evenly spaced frame k is displayed from k to k + 1.
 
     Args:
-        frames: how many the video has, int64.
-        rate: frames a second, float64.
+        frames: number of frames of the video, int64.
+        rate: frames per second, float64.
         edges_s: as for `random_clip`.
 
     Attributes:
-        frames, rate: as given; with `edges_s`, all frames last all of the
-            video at that rate.
+        frames: number of frames.
+        rate: frames per second; with `edges_s`, the average over the video.
     """
 
     def __init__(self, frames, rate, edges_s):
@@ -284,20 +282,20 @@ class _Time:
             )
 
     def room_and_span(self, sampling):
-        """Room before a clip, and its length."""
+        """Return the latest start of a clip, and its length."""
         span = sampling.frames * sampling.stride * self.rate / sampling.fps
         frames = tf.cast(self.frames, tf.float64)
         return tf.maximum(frames - span, 0.0), span
 
     def of_frame(self, number):
-        """When a frame is first shown."""
+        """Return the start time of a frame."""
         return self._if_uneven(
             lambda: self._edges_s[number] * self.rate,
             lambda: tf.cast(number, tf.float64),
         )
 
     def frame_of(self, time):
-        """The frame that is shown at a time, and how much of it has been."""
+        """Return the frame displayed at a time, with its elapsed fraction."""
         return self._if_uneven(
             lambda: self._interpolated(time), lambda: tf.identity(time)
         )
@@ -309,28 +307,29 @@ class _Time:
 
     def _interpolated(self, time):
         edges = self._edges_s * self.rate
-        # A moment that is rounded to just before a frame is still that one's.
-        place = tf.searchsorted(
+        # The tolerance is for start times that were rounded down.
+        frame = tf.searchsorted(
             edges,
             tf.reshape(time, [-1]) + 1e-6,
             side="right",
             out_type=tf.int64,
         )
-        place = tf.clip_by_value(place - 1, 0, self.frames - 1)
-        place = tf.reshape(place, tf.shape(time))
-        start, end = tf.gather(edges, place), tf.gather(edges, place + 1)
-        part = tf.clip_by_value((time - start) / (end - start), 0.0, 1 - 1e-6)
-        return tf.cast(place, tf.float64) + part
+        frame = tf.clip_by_value(frame - 1, 0, self.frames - 1)
+        frame = tf.reshape(frame, tf.shape(time))
+        start, stop = tf.gather(edges, frame), tf.gather(edges, frame + 1)
+        elapsed = (time - start) / (stop - start)
+        elapsed = tf.clip_by_value(elapsed, 0.0, 1 - 1e-6)
+        return tf.cast(frame, tf.float64) + elapsed
 
 
 def _time(frames, fps, sampling, edges_s) -> _Time:
-    """Time in a video; one that says no rate is taken to have the clip's."""
+    """Return the time of a video; an unknown rate is taken as the clip's."""
     rate = fps if sampling.fps is None else tf.where(fps > 0, fps, sampling.fps)
     return _Time(frames, rate, edges_s)
 
 
 def _evenly(start, span, time: _Time, sampling):
-    """SlowFast's: from the first to the last frame in even steps, cut off."""
+    """Sample even steps from the first to the last frame, as SlowFast."""
     moments = start + tf.linspace(
         tf.cast(0, tf.float64), tf.maximum(span - 1, 0), sampling.frames
     )

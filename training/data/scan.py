@@ -1,4 +1,4 @@
-"""Looking at all videos of a data set, so that bad ones are known."""
+"""Find unreadable videos of a data set, and list them in a csv file."""
 
 import concurrent.futures
 import csv
@@ -10,20 +10,20 @@ from ..io import atomic_files, quoting
 from ..io.progress import Progress
 from ..io.remote import Path
 from ..io.user_error import UserError
-from . import file_names
+from . import file_names, file_tree
 from .datasets import BadVideo
 from .listing import Video
 from .sources import Probe, Source, VideoError
 
 BAD_VIDEOS = "bad_videos.csv"
 ADVICE = (
-    "Mend or delete them, or raise data.max_bad_share; "
+    "Repair or delete them, or raise data.max_bad_share; "
     "nonlocal-tf check lists them all."
 )
 
 
 def probe_all(source: Source, videos: list[Video]) -> list[Probe | VideoError]:
-    """Looks at many videos at once; what is wrong with each is returned."""
+    """Probe videos in parallel; errors are returned, not raised."""
 
     def probe(video):
         if not file_names.is_text(video.path):
@@ -33,17 +33,17 @@ def probe_all(source: Source, videos: list[Video]) -> list[Probe | VideoError]:
         except VideoError as error:
             return error
 
-    shown = Progress(len(videos), "videos looked at")
-    found = []
+    progress = Progress(len(videos), "videos checked")
+    probes = []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for result in pool.map(probe, videos):
-            found.append(result)
-            shown.at(len(found))
-    return found
+            probes.append(result)
+            progress.at(len(probes))
+    return probes
 
 
 def write_bad_videos(path: Path, bad: Sequence[BadVideo]) -> None:
-    """Writes a list of bad videos anew; none leave no file.
+    """Write the list of bad videos; remove it if there are none.
 
     Raises:
         OSError: it cannot be written.
@@ -55,16 +55,17 @@ def write_bad_videos(path: Path, bad: Sequence[BadVideo]) -> None:
 
 
 def read_bad_videos(path: Path) -> list[BadVideo]:
-    """What `write_bad_videos` wrote; nothing if there is no such file."""
+    """Read the list of bad videos; [] if the file does not exist."""
     if not path.exists():
         return []
-    text = path.read_bytes().decode("utf-8")  # carriage returns are names'
+    # Not `read_text`: file names may contain carriage returns.
+    text = path.read_bytes().decode("utf-8")
     rows = csv.reader(io.StringIO(text, newline=""))
     return [BadVideo(*row) for row in list(rows)[1:] if len(row) == 3]
 
 
 def as_csv(bad: Sequence[BadVideo]) -> str:
-    """A list of bad videos as it is written."""
+    """Format a list of bad videos as csv."""
     rows = ((b.split, b.path, b.reason) for b in bad)
     return quoting.csv_text([("split", "path", "reason"), *rows])
 
@@ -75,25 +76,25 @@ def check_share(
     max_share: float,
     advice: str = ADVICE,
 ) -> None:
-    """Raises a UserError if too many videos are bad.
+    """Raise a UserError if too many videos are bad.
 
     Args:
-        bad: they.
-        listed: how many there are in all.
-        max_share: how many may be.
-        advice: what to do then.
+        bad: bad videos.
+        listed: number of all videos.
+        max_share: highest allowed share of bad videos.
+        advice: end of the error message.
     """
     if len(bad) > max_share * listed:
         raise UserError(
             f"{len(bad)} of {listed} videos cannot be read, more than "
-            f"data.max_bad_share={max_share} of them.{some_of(bad)} {advice}"
+            f"data.max_bad_share={max_share} of them.{abbreviated(bad)} "
+            f"{advice}"
         )
 
 
-def some_of(bad: Sequence[BadVideo]) -> str:
-    """The first bad videos and their reasons, as the end of a message."""
+def abbreviated(bad: Sequence[BadVideo]) -> str:
+    """Name the first bad videos and reasons, as the end of a message."""
     if not bad:
         return ""
-    some = "; ".join(f"{b.path}: {b.reason}" for b in bad[:3])
-    more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
-    return f" Bad: {some}{more}."
+    texts = [f"{video.path}: {video.reason}" for video in bad]
+    return f" Bad: {file_tree.abbreviated(texts)}."

@@ -1,8 +1,8 @@
-"""Videos as SequenceExamples with the keys of MediaSequence.
+"""Encode and decode videos as SequenceExamples with MediaSequence's keys.
 
-These are the keys of MediaPipe and of TensorFlow's Model Garden, so that each
-reads the other's files: https://ai.google.dev/edge/mediapipe. Times are whole
-microseconds from the start of the video that a record was made of.
+MediaPipe and TensorFlow's Model Garden use the same keys and can read the same
+files: https://ai.google.dev/edge/mediapipe. Times are whole microseconds from
+the start of the video.
 """
 
 import dataclasses
@@ -24,19 +24,19 @@ LABELS = "clip/label/index"
 NAMES = "clip/label/string"
 MEDIA_BYTES = "clip/encoded_media_bytes"
 MICROSECONDS = 1_000_000
-# Protocol buffers end at 2 GB.
+# Protocol buffers are limited to 2 GB.
 MAX_BYTES = 2_000_000_000
 JPEG = b"\xff\xd8"
 
 
 @dataclasses.dataclass(frozen=True)
 class Content:
-    """What a record says, except for its frames.
+    """Labels of a record.
 
     Attributes:
         labels: indices of its classes.
-        names: of these classes, in the same order; empty where not known.
-        spans: where each label is seen, in seconds from the first frame.
+        names: names of these classes, in the same order; empty if unknown.
+        spans: times of the labels, in seconds from the first frame.
     """
 
     labels: tuple[int, ...]
@@ -52,18 +52,19 @@ def encode(
     end_s: float,
     texts: dict[str, str],
 ) -> bytes:
-    """Makes a record; the same bytes from the same arguments.
+    """Encode a record deterministically.
 
     Args:
-        jpegs: its frames.
-        probe: of them.
-        content: the rest.
-        times_s: of each frame from the start of the video; None if not known.
-        end_s: when the last frame ends.
-        texts: further keys.
+        jpegs: encoded frames.
+        probe: size and rate of the frames.
+        content: labels.
+        times_s: start of each frame, from the start of the video; None if
+            unknown.
+        end_s: end of the last frame.
+        texts: further string features.
 
     Raises:
-        VideoError: it is too large for a record.
+        VideoError: the frames are too large for one record.
     """
     if sum(map(len, jpegs)) > MAX_BYTES:
         raise VideoError("it has too many frames for one record")
@@ -97,46 +98,46 @@ def encode(
 
 
 def content_of(example: tf.train.SequenceExample) -> Content:
-    """Reads labels and segments; where a key is missing, there are none.
+    """Read labels and segments; missing keys mean none.
 
     Raises:
-        VideoError: keys do not fit together.
+        VideoError: keys are inconsistent.
     """
-    first = (_whole(example, "clip/start/timestamp") or [0])[0]
-    of_segments = _whole(example, "segment/label/index")
+    first = (_integers(example, "clip/start/timestamp") or [0])[0]
+    segment_labels = _integers(example, "segment/label/index")
     starts, ends = _edge(example, "start", first), _edge(example, "end", first)
-    if not len(of_segments) == len(starts) == len(ends):
+    if not len(segment_labels) == len(starts) == len(ends):
         raise VideoError(
             "expected as many segment/start and segment/end as "
             f"segment/label/index. Received: {len(starts)}, {len(ends)} and "
-            f"{len(of_segments)}"
+            f"{len(segment_labels)}"
         )
-    of_clip = _whole(example, LABELS)
+    clip_labels = _integers(example, LABELS)
     names: dict[int, str] = {}
     for labels, key in (
-        (of_segments, "segment/label/string"),
-        (of_clip, NAMES),
+        (segment_labels, "segment/label/string"),
+        (clip_labels, NAMES),
     ):
         names.update(zip(labels, _texts(example, key), strict=False))
-    labels = list(dict.fromkeys([*of_clip, *of_segments]))
-    known = all(label in names for label in labels)
+    labels = list(dict.fromkeys([*clip_labels, *segment_labels]))
+    has_names = all(label in names for label in labels)
     return Content(
         tuple(labels),
-        tuple(names[label] for label in labels) if known else (),
-        tuple(map(Span, of_segments, starts, ends)),
+        tuple(names[label] for label in labels) if has_names else (),
+        tuple(map(Span, segment_labels, starts, ends)),
     )
 
 
 def learn_names(content: Content, names: dict[int, str], where: str) -> None:
-    """Adds the names of a record's classes to those of the others.
+    """Add the class names of a record to those of other records.
 
     Args:
-        content: of the record.
-        names: of labels so far.
-        where: the record is, for the message.
+        content: labels of the record.
+        names: class names by label, which are updated.
+        where: shard and record, for errors.
 
     Raises:
-        UserError: a class has another name there.
+        UserError: a label has another name already.
     """
     for label, name in zip(content.labels, content.names, strict=False):
         if names.setdefault(label, name) != name:
@@ -147,58 +148,58 @@ def learn_names(content: Content, names: dict[int, str], where: str) -> None:
 
 
 def context_of(start: bytes) -> tf.train.SequenceExample | None:
-    """The context alone, if it is whole in the first bytes of a record.
+    """Parse the context from the first bytes of a record, if complete.
 
     Raises:
-        VideoError: it is none of a SequenceExample.
+        VideoError: the record is not a SequenceExample.
     """
-    if start[:1] != b"\x0a":  # the first field, of some length
+    if start[:1] != b"\x0a":  # field 1, length-delimited
         return None
     length = shift = 0
-    for place, byte in enumerate(start[1:10], start=2):
+    for position, byte in enumerate(start[1:10], start=2):
         length |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            whole = start[: place + length]
-            if len(whole) < place + length:
+            context = start[: position + length]
+            if len(context) < position + length:
                 return None
-            return parse(whole)
+            return parse(context)
     return None
 
 
 def parse(record: bytes) -> tf.train.SequenceExample:
-    """A record's content.
+    """Parse a record.
 
     Raises:
-        VideoError: it is none of a SequenceExample.
+        VideoError: it is not a SequenceExample.
     """
     try:
         return tf.train.SequenceExample.FromString(record)
     except message.DecodeError as error:
-        raise VideoError("the record is no SequenceExample") from error
+        raise VideoError("the record is not a SequenceExample") from error
 
 
 def probe_of(example: tf.train.SequenceExample) -> Probe:
-    """Counts and measures the frames of a record.
+    """Return count, size and rate of the frames of a record.
 
     Raises:
-        VideoError: it has none, or not as JPEG.
+        VideoError: it has no JPEG frames.
     """
     lists = example.feature_lists.feature_list
     frames = lists[FRAMES].feature if FRAMES in lists else ()
     if not frames or not frames[0].bytes_list.value:
         if MEDIA_BYTES in example.context.feature:
             raise VideoError(
-                f"the record holds a video file ({MEDIA_BYTES}) where frames "
-                f"as JPEG were expected ({FRAMES})"
+                f"expected JPEG frames ({FRAMES}). Received: a video file "
+                f"({MEDIA_BYTES})"
             )
         raise VideoError(f"the record has no frames ({FRAMES})")
     first = frames[0].bytes_list.value[0]
     if not first.startswith(JPEG):
-        stated = _texts(example, "image/format")
+        formats = _texts(example, "image/format")
         raise VideoError(
             "expected frames as JPEG. Received: "
-            + (stated[0] if stated else "others")
+            + (formats[0] if formats else "another format")
         )
     try:
         height, width, _ = tf.io.extract_jpeg_shape(first).numpy()
@@ -215,11 +216,11 @@ def probe_of(example: tf.train.SequenceExample) -> Probe:
 
 
 def _edges(example, stamps: list[int], rate: float) -> np.ndarray | None:
-    """Edges between frames where a constant rate would be wrong."""
+    """Return edges between unevenly spaced frames."""
     starts_s = (np.array(stamps) - stamps[0]) / MICROSECONDS
     if rate <= 0 or (np.diff(starts_s) <= 0).any():
         return None
-    ends = _whole(example, "clip/end/timestamp") or [stamps[-1]]
+    ends = _integers(example, "clip/end/timestamp") or [stamps[-1]]
     last = (ends[0] - stamps[-1]) / MICROSECONDS
     return frame_times.uneven_edges(starts_s, rate, last)
 
@@ -241,22 +242,22 @@ def _segments(content: Content, times_s: np.ndarray) -> dict[str, list]:
 
 
 def _edge(example, edge: str, first: int) -> list[float]:
-    """Starts or ends of segments, in seconds from the first frame."""
-    micros = _whole(example, f"segment/{edge}/timestamp")
+    """Return starts or ends of segments, in seconds from the first frame."""
+    micros = _integers(example, f"segment/{edge}/timestamp")
     if micros:
         return [max((micro - first) / MICROSECONDS, 0.0) for micro in micros]
     rate = _rate(example)
-    numbers = _whole(example, f"segment/{edge}/index")
+    numbers = _integers(example, f"segment/{edge}/index")
     if numbers and rate <= 0:
         raise VideoError(
-            "expected segment/start/timestamp, or image/frame_rate to tell "
-            "it from segment/start/index"
+            "expected segment/start/timestamp, or image/frame_rate to convert "
+            "segment/start/index"
         )
     return [number / rate for number in numbers]
 
 
-def _nearest(times_s, wanted):
-    return [int(np.argmin(np.abs(times_s - time))) for time in wanted]
+def _nearest(times_s, targets_s):
+    return [int(np.argmin(np.abs(times_s - time))) for time in targets_s]
 
 
 def _micros(times_s):
@@ -269,8 +270,8 @@ def _stamps(example) -> list[int]:
     return [f.int64_list.value[0] for f in features if f.int64_list.value]
 
 
-def _whole(example, key: str) -> list[int]:
-    """Whole numbers of a key of the context; [] without it."""
+def _integers(example, key: str) -> list[int]:
+    """Return the integers of a key of the context; [] without it."""
     return [int(value) for value in _values(example, key, "int64_list")]
 
 
@@ -280,7 +281,7 @@ def _texts(example, key: str) -> list[str]:
 
 
 def _rate(example) -> float:
-    """Frames a second, which some write as a whole number; 0.0 without."""
+    """Return the frame rate, a float or integer feature; 0.0 without it."""
     kinds = ("float_list", "int64_list")
     rate = float((_values(example, "image/frame_rate", *kinds) or [0])[0])
     return rate if math.isfinite(rate) else 0.0

@@ -1,4 +1,4 @@
-"""What formats do with the settings that say where a data set is."""
+"""Checks of the settings that locate a data set."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,16 +7,16 @@ from ..recipes.schema import DataConfig
 from . import file_names
 from .listing import SPLITS
 
-PLACES = ("root", *SPLITS, "classes", "split", "separator")
+LOCATION_FIELDS = ("root", *SPLITS, "classes", "split", "separator")
 
 
 def read_splits(
     data: DataConfig, read: Callable[[str, str], Iterable]
 ) -> dict[str, list]:
-    """`read(path, split)` of each list of videos that `data` names.
+    """Read the list of each split with `read(path, split)`.
 
     Raises:
-        UserError: it names none, or one of them is empty.
+        UserError: no list is set, or a list is empty.
     """
     splits = {}
     for split in SPLITS:
@@ -24,7 +24,7 @@ def read_splits(
         if path:
             splits[split] = list(read(path, split))
             if not splits[split]:
-                raise UserError(f"{path} lists no videos.")
+                raise UserError(f"Expected videos in {path}. Received: none")
     if not splits:
         raise UserError(
             "Expected a list of videos. Give data.train, data.validation or "
@@ -34,17 +34,16 @@ def read_splits(
 
 
 def check_settings(data: DataConfig, *read: str) -> None:
-    """Finds settings that a data set would pass over.
+    """Check that only supported location settings are set.
 
     Args:
         data: the settings.
-        read: names of those that the data set reads, of those that say where
-            its files are.
+        read: names of the location settings that the data set supports.
 
     Raises:
         UserError: another one is set, or one is not UTF-8 text.
     """
-    for name in PLACES:
+    for name in LOCATION_FIELDS:
         value = getattr(data, name)
         if isinstance(value, str) and not file_names.is_text(value):
             raise UserError(
@@ -53,14 +52,19 @@ def check_settings(data: DataConfig, *read: str) -> None:
             )
         if name not in read and value != getattr(DataConfig(), name):
             raise UserError(
-                f"This data set has no use for data.{name}. Expected only: "
+                f"This data set does not support data.{name}. Expected only: "
                 f"{', '.join(f'data.{r}' for r in read)}. "
                 f"Received: data.{name}={value!r}"
             )
 
 
 def need(data: DataConfig, name: str, what: str) -> str:
-    """The path that a setting must have.
+    """Return a required path.
+
+    Args:
+        data: the settings.
+        name: name of the setting.
+        what: description of the file or folder, for errors.
 
     Raises:
         UserError: it is not set.
@@ -75,7 +79,7 @@ def need(data: DataConfig, name: str, what: str) -> str:
 
 
 def check_split_number(data: DataConfig, splits: int) -> None:
-    """Raises unless `data.split` is one of a data set's splits."""
+    """Raise a UserError unless `data.split` is from 1 to `splits`."""
     if not 1 <= data.split <= splits:
         raise UserError(
             f"Expected data.split from 1 to {splits}. Received: {data.split}"

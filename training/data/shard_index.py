@@ -1,7 +1,7 @@
-"""What is known of shards that were made here: `index.json` beside them.
+"""Index of shards, `index.json` beside them.
 
-It saves reading all records once to see how long they are, and holds the
-checksums by which damage is found.
+It has the length and labels of all records, so that shards need not be scanned,
+and checksums to detect damage.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from .sequence_examples import Content
 from .sources import Probe
 
 NAME = "index.json"
-# Of finished shards; hidden, so that no pattern for shards matches it.
+# Folder of completion files; hidden, so that patterns for shards do not match.
 NOTES = ".shards"
 FORMAT = "nonlocal_tf shards"
 VERSION = 1
@@ -31,14 +31,14 @@ class Record:
     """One record of a shard.
 
     Attributes:
-        offset: of its beginning in the shard, in bytes.
-        frames: how many it has.
-        height: of a frame, in pixels.
-        width: of a frame, in pixels.
-        fps: frames a second; 0.0 where that is not known.
+        offset: offset in the shard, in bytes.
+        frames: number of frames.
+        height: height of a frame, in pixels.
+        width: width of a frame, in pixels.
+        fps: frames per second; 0.0 if unknown.
         labels: indices of its classes.
-        spans: where each label is seen, in seconds from the first frame.
-        edges_s: as `FrameTimes` has them; None where frames are evenly spaced.
+        spans: times of the labels, in seconds from the first frame.
+        edges_s: as in `FrameTimes`; None for evenly spaced frames.
     """
 
     offset: int
@@ -56,13 +56,13 @@ class Shard:
     """One file of records.
 
     Attributes:
-        name: of the file.
-        split: that its videos are of.
-        sha256: of its content.
-        size_bytes: of the file.
-        videos: how many were to be written into it.
-        records: what it holds; a long video is several.
-        bad: (path, reason) of each video that was left out.
+        name: file name.
+        split: split of its videos.
+        sha256: SHA-256 digest of the file.
+        size_bytes: size of the file.
+        videos: number of videos, including bad ones.
+        records: its records; a long video has several.
+        bad: (path, reason) of each video that could not be read.
     """
 
     name: str
@@ -79,11 +79,11 @@ class Index:
     """All shards of a folder.
 
     Attributes:
-        classes: their names, in the order of the labels.
+        classes: class names in the order of the labels.
         multi_label: whether a video may have several classes or none.
-        settings: how the shards were made.
-        shards: in the order of their names.
-        skips_unlabelled: as of the `Listing` that they were made of.
+        settings: settings that the shards were written with.
+        shards: shards in the order of their names.
+        skips_unlabelled: as in `Listing`.
     """
 
     classes: tuple[str, ...]
@@ -94,7 +94,7 @@ class Index:
 
 
 def to_json(index: Index) -> str:
-    """The index as text, a shard a line."""
+    """Serialize an index, with one shard per line."""
     head = {
         "format": FORMAT,
         "version": VERSION,
@@ -108,7 +108,7 @@ def to_json(index: Index) -> str:
 
 
 def to_line(shard: Shard) -> str:
-    """A shard as one line of text."""
+    """Serialize a shard as one line."""
     values = dataclasses.asdict(shard)
     for record in values["records"]:
         if record["edges_s"] is None:
@@ -117,12 +117,12 @@ def to_line(shard: Shard) -> str:
 
 
 def describe(offset: int, probe: Probe, content: Content) -> Record:
-    """What the index says of a record.
+    """Return the index entry of a record.
 
     Args:
-        offset: of its beginning in the shard, in bytes.
-        probe: of its frames.
-        content: of the rest.
+        offset: offset in the shard, in bytes.
+        probe: count, size and rate of its frames.
+        content: its labels.
     """
     edges_s = probe.edges_s
     return Record(
@@ -138,7 +138,7 @@ def describe(offset: int, probe: Probe, content: Content) -> Record:
 
 
 def probe_of(record: Record) -> Probe:
-    """What is known of the frames of a record."""
+    """Return count, size and rate of the frames of a record."""
     edges_s = record.edges_s
     return Probe(
         record.frames,
@@ -150,7 +150,7 @@ def probe_of(record: Record) -> Probe:
 
 
 def shard_from_json(values: dict) -> Shard:
-    """Reads what `to_line` wrote, parsed."""
+    """Deserialize a shard from the JSON object of `to_line`."""
     return Shard(
         **{
             **values,
@@ -161,18 +161,18 @@ def shard_from_json(values: dict) -> Shard:
 
 
 def read(folder: str) -> Index | None:
-    """The index of a folder; None if it has none, or another program's.
+    """Read the index of a folder; None without one of this program.
 
     Raises:
-        UserError: it is damaged or of a later version, or the shards are not
-            all written yet.
+        UserError: it is damaged or of another version, or not all shards are
+            written yet.
     """
     path = listing.inside(folder, NAME)
     if not tf.io.gfile.exists(path):
         if tf.io.gfile.exists(listing.inside(folder, NOTES)):
             raise UserError(
                 f"Not all shards in {folder} are written. Run the command "
-                "that makes them again; what is finished stays."
+                "that writes them again; finished shards are kept."
             )
         return None
     values = listing.read_json(path)
@@ -189,18 +189,18 @@ def read(folder: str) -> Index | None:
             values["multi_label"],
             values["settings"],
             tuple(map(shard_from_json, values["shards"])),
-            # Not in the files of older versions.
+            # Missing in files of older versions.
             bool(values.get("skips_unlabelled", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} is damaged ({error!r}). Delete it: then the shards "
-            "themselves are read, which takes longer."
+            f"{path} is damaged ({error!r}). Delete it; the shards are then "
+            "scanned, which takes longer."
         ) from error
 
 
-class Indices:
-    """Indices of folders, each read once; threads may share this."""
+class IndexReader:
+    """Reads the index of each folder once; thread-safe."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -209,7 +209,7 @@ class Indices:
         self._records: dict[tuple[str, int], Record] = {}
 
     def of(self, path: str) -> Index | None:
-        """The index of the folder that a shard is in."""
+        """Return the index of the folder of a shard."""
         folder = os.path.dirname(path)
         with self._lock:
             if folder not in self._read:
@@ -222,12 +222,12 @@ class Indices:
             return self._read[folder]
 
     def shard(self, path: str) -> Shard | None:
-        """What the index says of a shard."""
+        """Return the index entry of a shard."""
         self.of(path)
         return self._shards.get(path)
 
     def record(self, path: str, offset: int) -> Record | None:
-        """What the index says of a record."""
+        """Return the index entry of a record."""
         self.of(path)
         return self._records.get((path, offset))
 

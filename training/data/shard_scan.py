@@ -1,4 +1,4 @@
-"""An index for shards that another program made."""
+"""Index shards of other programs."""
 
 import os
 
@@ -13,17 +13,16 @@ from .sources import VideoError
 
 
 def write_index(pattern: str) -> str:
-    """Reads shards once, so that runs need not, and writes `index.json`.
+    """Scan shards and write `index.json`.
 
     Args:
-        pattern: that the files match, all in one folder.
+        pattern: glob pattern of the shards, all in one folder.
 
     Returns:
-        What was found, as text.
+        A summary for the screen.
 
     Raises:
-        UserError: there are none, they are damaged, or there is a file
-            `index.json` already.
+        UserError: no file matches, a shard is damaged, or `index.json` exists.
     """
     paths = listing.matching(pattern)
     if not paths:
@@ -31,7 +30,7 @@ def write_index(pattern: str) -> str:
     folder = os.path.dirname(pattern)
     index_path = listing.inside(folder, shard_index.NAME)
     if tf.io.gfile.exists(index_path):
-        raise UserError(f"{index_path} exists already.")
+        raise UserError(f"{index_path} already exists.")
     atomic_files.check_writable(remote.as_path(index_path))
     names: dict[int, str] = {}
     shards = tuple(_scan(path, names) for path in paths)
@@ -54,29 +53,29 @@ def write_index(pattern: str) -> str:
     bad = [f"{s.name}: {reason}" for s in shards for _, reason in s.bad]
     good = sum(len(shard.records) for shard in shards)
     text = f"{index_path}: {len(shards)} shards, {good} records"
-    return "\n".join([f"{text}, {len(bad)} left out", *bad])
+    return "\n".join([f"{text}, {len(bad)} bad", *bad])
 
 
 def _scan(path: str, names: dict[int, str]) -> Shard:
-    found: list[Record] = []
+    good: list[Record] = []
     bad: list[tuple[str, str]] = []
-    for place in tfrecords.places(path):
+    for location in tfrecords.locate(path):
+        name = f"record {location.number}"
         try:
-            example = records.read_record(Video(path, offset=place.offset))
+            example = records.read_record(Video(path, offset=location.offset))
             probe = sequence_examples.probe_of(example)
             content = sequence_examples.content_of(example)
         except VideoError as error:
-            name = f"record {place.number}"
             bad.append((name, f"{name}: {' '.join(str(error).split())}"))
             continue
-        sequence_examples.learn_names(content, names, f"{path}, {place.number}")
-        found.append(shard_index.describe(place.offset, probe, content))
+        sequence_examples.learn_names(content, names, f"{path}, {name}")
+        good.append(shard_index.describe(location.offset, probe, content))
     return Shard(
         name=os.path.basename(path),
         split="",
         sha256=atomic_files.sha256(remote.as_path(path)),
         size_bytes=tf.io.gfile.stat(path).length,
-        videos=len(found) + len(bad),
-        records=tuple(found),
+        videos=len(good) + len(bad),
+        records=tuple(good),
         bad=tuple(bad),
     )

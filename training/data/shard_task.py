@@ -1,7 +1,7 @@
-"""The work for one shard: decode, scale, encode, write.
+"""Write one shard: decode, resize, encode, write.
 
-A task says all that decides the shard's bytes, so where and when it is done
-makes no difference: in this process, in one beside it, or by Apache Beam.
+A task determines the bytes of its shard, so it may run in this process, in
+another one, or in Apache Beam.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import tensorflow as tf
 from ..io import atomic_files, json_text, remote
 from ..io.progress import Progress
 from ..io.url_path import UrlPath
-from . import file_names, jpegs, sequence_examples, shard_index
+from . import file_names, jpegs, sequence_examples, shard_index, tfrecords
 from .listing import Span, Video, inside
 from .sequence_examples import Content
 from .shard_index import Record, Shard
@@ -28,18 +28,19 @@ class Task:
     """One shard to write.
 
     Attributes:
-        name: of the file.
-        folder: that it comes into.
-        split: that its videos are of.
-        videos: in this order.
-        source: the storage they are in: "videos" or "frames".
-        root: what their names are relative to.
-        dataset: its name.
-        classes: names of all labels.
-        short_side_px: that larger frames are scaled to.
-        quality: of the JPEGs, up to 100.
-        max_frames: longer videos become several records; None to keep whole.
-        limits: of what reading a video file may take.
+        name: file name.
+        folder: output folder.
+        split: split of its videos.
+        videos: videos in this order.
+        source: storage of the videos, "videos" or "frames".
+        root: folder that video names are relative to.
+        dataset: name of the data set.
+        classes: class names in the order of the labels.
+        short_side_px: short side to which larger frames are resized.
+        quality: JPEG quality, up to 100.
+        max_frames: longer videos become several records; None for one record
+            per video.
+        limits: resource limits of decoding.
     """
 
     name: str
@@ -57,10 +58,10 @@ class Task:
 
 
 def run(task: Task) -> Shard:
-    """Writes a shard, and a note that it is finished.
+    """Write a shard and its completion file.
 
     Raises:
-        OSError: it cannot be written; nothing half-written stays.
+        OSError: it cannot be written; partial files are removed.
     """
     path = inside(task.folder, task.name)
     try:
@@ -76,25 +77,27 @@ def run(task: Task) -> Shard:
 
 
 def _write(task: Task, scratch: str) -> Shard:
-    """Write the records of a shard to a file."""
+    """Write the records of a shard to a scratch file."""
     records: list[Record] = []
     bad: list[tuple[str, str]] = []
     offset = 0
     with tf.io.TFRecordWriter(scratch) as writer:
-        shown = Progress(len(task.videos), f"videos of {task.name}")
-        for done, video in enumerate(task.videos):
-            shown.at(done)
+        progress = Progress(len(task.videos), f"videos of {task.name}")
+        for number, video in enumerate(task.videos):
+            progress.at(number)
             try:
-                made = list(make_records(video, task))
+                encoded = encode_records(video, task)
             except VideoError as error:
                 name = relative(video.path, task.root)
                 name = file_names.printable(name)
                 bad.append((name, " ".join(str(error).split())))
                 continue
-            for content, record in made:
+            for content, record in encoded:
                 writer.write(content)
                 records.append(dataclasses.replace(record, offset=offset))
-                offset += len(content) + 16  # two lengths' and checksums
+                offset += (
+                    tfrecords.HEAD_BYTES + len(content) + tfrecords.FOOT_BYTES
+                )
     shard = Shard(
         name=task.name,
         split=task.split,
@@ -112,7 +115,7 @@ def _write(task: Task, scratch: str) -> Shard:
 
 @contextlib.contextmanager
 def _new_file(task: Task) -> Iterator[str]:
-    """Yield a scratch file that becomes the shard when the block ends well."""
+    """Yield a scratch file, renamed to the shard if the block succeeds."""
     path = remote.as_path(inside(task.folder, task.name))
     if not isinstance(path, UrlPath):
         with atomic_files.new_file(path) as local:
@@ -128,10 +131,10 @@ def _new_file(task: Task) -> Iterator[str]:
 
 
 def discard(tasks: Sequence[Task]) -> None:
-    """Remove what was written of shards that did not become finished.
+    """Remove scratch files of unfinished shards.
 
     Args:
-        tasks: of one folder, which nobody writes to now.
+        tasks: tasks that no process is running.
     """
     for folder in {task.folder for task in tasks}:
         atomic_files.remove_scratch(remote.as_path(folder), stale_s=0)
@@ -145,7 +148,7 @@ def discard(tasks: Sequence[Task]) -> None:
 
 
 def finished(task: Task) -> Shard | None:
-    """The shard if it was written before."""
+    """Return the shard if it is already written."""
     note = note_path(task.folder, task.name)
     path = inside(task.folder, task.name)
     try:
@@ -153,12 +156,12 @@ def finished(task: Task) -> Shard | None:
             shard = shard_index.shard_from_json(json_text.parse(file.read()))
         size = tf.io.gfile.stat(path).length
     except (tf.errors.OpError, KeyError, TypeError, ValueError):
-        return None  # not there, or stopped while it was written
+        return None  # missing or incomplete
     return shard if size == shard.size_bytes else None
 
 
-def make_records(video: Video, task: Task) -> list[tuple[bytes, Record]]:
-    """The records of a video; their offsets are still to come.
+def encode_records(video: Video, task: Task) -> list[tuple[bytes, Record]]:
+    """Encode the records of a video, with index entries without offsets.
 
     Raises:
         VideoError: it cannot be read.
@@ -167,55 +170,55 @@ def make_records(video: Video, task: Task) -> list[tuple[bytes, Record]]:
         video, task.source, task.short_side_px, task.quality, task.limits
     )
     count = len(whole.jpegs)
-    parts = -(-count // task.max_frames) if task.max_frames else 1
-    if parts > 1 and video.spans and whole.times_s is None:
+    segments = -(-count // task.max_frames) if task.max_frames else 1
+    if segments > 1 and video.spans and whole.times_s is None:
         raise VideoError("its labels have times, but its frames have no rate")
     name = relative(video.path, task.root)
-    made = []
-    for part in range(parts):
-        # Parts as long as each other: not 300 frames and then 1.
-        first, end = count * part // parts, count * (part + 1) // parts
-        times, end_s, content = None, 0.0, labelled(video, task.classes)
+    records = []
+    for segment in range(segments):
+        # Of equal length: not 300 frames and then 1.
+        first = count * segment // segments
+        stop = count * (segment + 1) // segments
+        times, end_s, content = None, 0.0, content_of(video, task.classes)
         if whole.times_s is not None:
-            times = whole.times_s[first:end]
-            end_s = whole.times_s[end] if end < count else whole.end_s
+            times = whole.times_s[first:stop]
+            end_s = whole.times_s[stop] if stop < count else whole.end_s
             end_s = float(end_s)
-            if parts > 1:
-                content = seen_in(content, float(times[0]), end_s)
-        probe = _part_of(whole.probe, first, end)
+            if segments > 1:
+                content = content_between(content, float(times[0]), end_s)
+        probe = _sliced(whole.probe, first, stop)
         texts = {
             "clip/data_path": name,
             "clip/media_id": os.path.splitext(name)[0],
-            "example/id": f"{name}:{part}" if parts > 1 else name,
+            "example/id": f"{name}:{segment}" if segments > 1 else name,
             "example/dataset_name": task.dataset,
         }
-        frames = whole.jpegs[first:end]
+        frames = whole.jpegs[first:stop]
         record = sequence_examples.encode(
             frames, probe, content, times, end_s, texts
         )
-        described = shard_index.describe(0, probe, content)
-        made.append((record, described))
-    return made
+        records.append((record, shard_index.describe(0, probe, content)))
+    return records
 
 
-def _part_of(probe: Probe, first: int, end: int) -> Probe:
-    """What is known of some frames of a video."""
+def _sliced(probe: Probe, first: int, stop: int) -> Probe:
+    """Return the probe of a range of frames."""
     edges_s = probe.edges_s
     if edges_s is not None:
-        edges_s = edges_s[first : end + 1] - edges_s[first]
-    return dataclasses.replace(probe, frames=end - first, edges_s=edges_s)
+        edges_s = edges_s[first : stop + 1] - edges_s[first]
+    return dataclasses.replace(probe, frames=stop - first, edges_s=edges_s)
 
 
-def labelled(video: Video, classes: tuple[str, ...]) -> Content:
-    """What a list says of a video, with names."""
+def content_of(video: Video, classes: tuple[str, ...]) -> Content:
+    """Return the labels of a video, with class names."""
     labels = tuple(
         dict.fromkeys([*video.labels, *(s.label for s in video.spans)])
     )
     return Content(labels, tuple(classes[i] for i in labels), video.spans)
 
 
-def seen_in(content: Content, start_s: float, end_s: float) -> Content:
-    """The labels that are seen in a part of a video, timed from its start."""
+def content_between(content: Content, start_s: float, end_s: float) -> Content:
+    """Return the labels of a segment of a video, timed from its start."""
     timed = {span.label for span in content.spans}
     spans = tuple(
         Span(
@@ -226,11 +229,11 @@ def seen_in(content: Content, start_s: float, end_s: float) -> Content:
         for span in content.spans
         if span.start_s < end_s and span.end_s >= start_s
     )
-    seen = {span.label for span in spans}
+    inside_labels = {span.label for span in spans}
     kept = [
         (label, name)
         for label, name in zip(content.labels, content.names, strict=True)
-        if label in seen or label not in timed
+        if label in inside_labels or label not in timed
     ]
     return Content(
         tuple(label for label, _ in kept),
@@ -240,11 +243,11 @@ def seen_in(content: Content, start_s: float, end_s: float) -> Content:
 
 
 def relative(path: str, root: str) -> str:
-    """`path` as the data set knows it, wherever that is kept."""
+    """Return a path relative to the root of the data set."""
     prefix = root.rstrip("/") + "/"
     return path.removeprefix(prefix) if root else path
 
 
 def note_path(folder: str, name: str) -> str:
-    """Where it is noted that a shard is finished."""
+    """Return the path of the completion file of a shard."""
     return inside(folder, f"{shard_index.NOTES}/{name}.json")

@@ -1,4 +1,4 @@
-"""Dividing a data set among shards, having them written, and counting."""
+"""Convert a data set to shards: plan, write, verify and index them."""
 
 import concurrent.futures
 import dataclasses
@@ -30,15 +30,15 @@ Run = Callable[[Sequence[Task]], Iterable[Shard]]
 
 @dataclasses.dataclass(frozen=True)
 class ShardsConfig:
-    """How shards are made.
+    """Settings of shards.
 
     Attributes:
-        data: where the data set is.
-        short_side_px: that larger frames are scaled to.
-        quality: of the JPEGs, up to 100.
-        shard_videos: how many videos come into one file.
-        max_frames: videos to train on that are longer become several records.
-        limit: how many videos of each split, to try things; None for all.
+        data: location of the data set.
+        short_side_px: short side to which larger frames are resized.
+        quality: JPEG quality, up to 100.
+        shard_videos: number of videos per shard.
+        max_frames: longer training videos become several records.
+        limit: number of videos per split, for a trial; None for all.
     """
 
     data: DataConfig = DataConfig()
@@ -56,25 +56,25 @@ def make(
     run: Run,
     retry_bad: bool = False,
 ) -> str:
-    """Writes the shards of a data set that are not written yet.
+    """Write the shards of a data set that are not written yet.
 
     Args:
-        dataset: its name.
-        config: where it is, and how they are made.
-        out: the folder they come into, made if needed.
-        run: does the tasks, in any order.
-        retry_bad: makes those again that bad videos were left out of.
+        dataset: name of the data set.
+        config: location of the data set and settings of the shards.
+        out: output folder, created if needed.
+        run: function that runs tasks, in any order.
+        retry_bad: write shards with bad videos again.
 
     Returns:
-        What was done, as text.
+        A summary for the screen.
 
     Raises:
-        UserError: the folder has shards that were made otherwise, or too many
+        UserError: the folder has shards with other settings, or too many
             videos are bad.
     """
     kind = command.video_dataset(dataset)
     if kind.source == "records":
-        raise UserError(f"The data set {dataset!r} is of shards already.")
+        raise UserError(f"The data set {dataset!r} already consists of shards.")
     _check_folder(out)
     listing = kind.read_lists(config.data)
     tasks = plan(dataset, kind.source, listing, config, out)
@@ -86,30 +86,32 @@ def make(
     tf.io.gfile.makedirs(str(notes))
     with atomic_files.locked(remote.as_path(out)):
         _check_settings(out, settings)
-        shard_task.discard(tasks)  # what killed processes left
-        done = {task.name: shard_task.finished(task) for task in tasks}
-        left = [
+        shard_task.discard(tasks)  # scratch files of killed processes
+        finished = {task.name: shard_task.finished(task) for task in tasks}
+        pending = [
             task
             for task in tasks
-            if (shard := done[task.name]) is None or (retry_bad and shard.bad)
+            if (shard := finished[task.name]) is None
+            or (retry_bad and shard.bad)
         ]
         print(
-            f"{len(tasks)} shards, {len(tasks) - len(left)} of them finished."
+            f"{len(tasks)} shards, {len(tasks) - len(pending)} of them "
+            "finished."
         )
         path = inside(out, shard_index.NAME)
-        if left and tf.io.gfile.exists(path):
-            tf.io.gfile.remove(path)  # until it is right again
-        shown = Progress(len(left), "shards")
-        for count, shard in enumerate(run(left) if left else (), start=1):
-            done[shard.name] = shard
-            shown.at(count)
+        if pending and tf.io.gfile.exists(path):
+            tf.io.gfile.remove(path)  # outdated until all are written
+        progress = Progress(len(pending), "shards")
+        for count, shard in enumerate(run(pending) if pending else (), 1):
+            finished[shard.name] = shard
+            progress.at(count)
             print(
                 f"{shard.name}: "
                 f"{tables.number_of(shard.videos - len(shard.bad), 'video')}, "
                 f"{len(shard.bad)} bad, {shard.size_bytes / 1e6:.1f} MB",
                 flush=True,
             )
-        shards = [shard for shard in done.values() if shard is not None]
+        shards = [shard for shard in finished.values() if shard is not None]
         return _finish(out, listing, settings, shards, config)
 
 
@@ -120,7 +122,7 @@ def plan(
     config: ShardsConfig,
     out: str,
 ) -> list[Task]:
-    """Divides the videos of a data set among shards."""
+    """Return the tasks of all shards."""
     tasks = []
     for split, videos in _chosen(listing, config).items():
         size = config.shard_videos
@@ -148,7 +150,10 @@ def plan(
 
 
 def in_processes(workers: int) -> Run:
-    """Does tasks in so many processes; in this one if it is one."""
+    """Return a function that runs tasks in worker processes.
+
+    With one worker, tasks run in this process.
+    """
 
     def run(tasks: Sequence[Task]) -> Iterator[Shard]:
         if workers == 1:
@@ -157,19 +162,19 @@ def in_processes(workers: int) -> Run:
         # TensorFlow's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
         pool = concurrent.futures.ProcessPoolExecutor(
-            workers, context, _leave_ctrl_c_to_the_parent
+            workers, context, _ignore_interrupts
         )
         try:
-            waiting = [pool.submit(shard_task.run, task) for task in tasks]
-            for future in concurrent.futures.as_completed(waiting):
+            futures = [pool.submit(shard_task.run, task) for task in tasks]
+            for future in concurrent.futures.as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
             raise UserError(
-                "A worker was killed, most often for want of memory. Run the "
-                "same command again, with fewer --workers."
+                "A worker process was killed, probably out of memory. Run the "
+                "same command again with fewer --workers."
             ) from error
         except BaseException:
-            # What they are at will be made again; waiting would take minutes.
+            # Unfinished shards are written again; waiting would take minutes.
             for child in multiprocessing.active_children():
                 child.terminate()
             raise
@@ -180,39 +185,40 @@ def in_processes(workers: int) -> Run:
     return run
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def verify(out: str) -> str:
-    """Reads all shards and compares them with the index.
+    """Compare the checksums of all shards with the index.
 
     Raises:
-        UserError: one is missing or damaged, or there is no index.
+        UserError: a shard is missing or damaged, or there is no index.
     """
     index = shard_index.read(out)
     if index is None:
         raise UserError(f"There is no {shard_index.NAME} of shards in {out}.")
-    wrong = []
-    shown = Progress(len(index.shards), "shards compared")
-    for done, shard in enumerate(index.shards):
-        shown.at(done)
+    damaged = []
+    progress = Progress(len(index.shards), "shards verified")
+    for number, shard in enumerate(index.shards):
+        progress.at(number)
         try:
             path = remote.as_path(inside(out, shard.name))
             if atomic_files.sha256(path) != shard.sha256:
-                wrong.append(f"{shard.name} is damaged")
+                damaged.append(f"{shard.name} is damaged")
         except OSError:
-            wrong.append(f"{shard.name} cannot be read")
-    if wrong:
+            damaged.append(f"{shard.name} cannot be read")
+    if damaged:
         raise UserError(
-            f"{len(wrong)} of {len(index.shards)} shards: {'; '.join(wrong)}. "
-            "Delete them and run the command that made them again."
+            f"{len(damaged)} of {len(index.shards)} shards: "
+            f"{'; '.join(damaged)}. Delete them and run the command that wrote "
+            "them again."
         )
-    return f"{len(index.shards)} shards are as they were written."
+    return f"{len(index.shards)} shards verified."
 
 
 def settings_of(dataset: str, listing: Listing, config: ShardsConfig) -> dict:
-    """All that decides the shards' bytes except for the videos' own."""
+    """Return all settings that determine the bytes of the shards."""
     root = config.data.root
     lists = [
         [split, shard_task.relative(video.path, root), *rest]
@@ -227,7 +233,7 @@ def settings_of(dataset: str, listing: Listing, config: ShardsConfig) -> dict:
 
 
 def _chosen(listing: Listing, config: ShardsConfig) -> dict[str, list[Video]]:
-    """The videos of each split, in the order in which they are written."""
+    """Return the videos of each split in the order of the records."""
     chosen = {}
     for split, videos in listing.splits.items():
         videos = list(videos)
@@ -238,34 +244,34 @@ def _chosen(listing: Listing, config: ShardsConfig) -> dict[str, list[Video]]:
 
 
 def _check_folder(out: str) -> None:
-    """Raises for a folder of other files, before anything is written there."""
+    """Raise a UserError for a folder with other files."""
     atomic_files.check_writable_folder(remote.as_path(out))
     if tf.io.gfile.exists(inside(out, SETTINGS)) or not tf.io.gfile.isdir(out):
         return
     if names := list_folder(out):
         raise UserError(
-            f"{out} is neither empty nor a folder of shards: it has "
-            f"{names[0]}. Give another --out."
+            f"Expected {out} to be empty or a folder of shards. Received: "
+            f"{names[0]} in it. Give another --out."
         )
 
 
 def _check_settings(out: str, settings: dict) -> None:
-    """Remembers the settings, or raises if the folder has others."""
+    """Store the settings, or raise a UserError if others are stored."""
     path = inside(out, SETTINGS)
     if not tf.io.gfile.exists(path):
         atomic_files.write_text(remote.as_path(path), json.dumps(settings))
         return
     with tf.io.gfile.GFile(path, "r") as file:
-        there = json.loads(file.read())
-    other = [
-        f"{key}: {there.get(key)!r}, now {value!r}"
+        stored = json.loads(file.read())
+    changed = [
+        f"{key}: {stored.get(key)!r}, now {value!r}"
         for key, value in settings.items()
-        if there.get(key) != value
+        if stored.get(key) != value
     ]
-    if other:
+    if changed:
         raise UserError(
-            f"The shards in {out} were made with other settings "
-            f"({'; '.join(other)}). Give another --out, or delete it."
+            f"The shards in {out} were written with other settings "
+            f"({'; '.join(changed)}). Give another --out, or delete it."
         )
 
 
@@ -276,26 +282,26 @@ def _finish(
     shards: list[Shard],
     config: ShardsConfig,
 ) -> str:
-    """Counts, writes the list of bad videos and the index."""
+    """Write the list of bad videos and the index; return a summary."""
     rows, listed = [], 0
     for split, videos in _chosen(listing, config).items():
-        of = [shard for shard in shards if shard.split == split]
-        left_out = sum(len(shard.bad) for shard in of)
-        if sum(shard.videos for shard in of) != len(videos):
+        split_shards = [shard for shard in shards if shard.split == split]
+        bad_count = sum(len(shard.bad) for shard in split_shards)
+        if sum(shard.videos for shard in split_shards) != len(videos):
             raise RuntimeError(f"Videos of {split} are missing in the shards.")
-        records = sum(len(shard.records) for shard in of)
-        written = len(videos) - left_out
-        rows.append((split, len(videos), written, left_out, records))
+        records = sum(len(shard.records) for shard in split_shards)
+        written = len(videos) - bad_count
+        rows.append((split, len(videos), written, bad_count, records))
         listed += len(videos)
     path = inside(out, scan.BAD_VIDEOS)
-    found = [BadVideo(s.split, *row) for s in shards for row in s.bad]
-    atomic_files.write_text(remote.as_path(path), scan.as_csv(found))
+    bad = [BadVideo(s.split, *row) for s in shards for row in s.bad]
+    atomic_files.write_text(remote.as_path(path), scan.as_csv(bad))
     scan.check_share(
-        found,
+        bad,
         listed,
         config.data.max_bad_share,
-        f"All are in {path}. Mend them and add --retry-bad, or raise the share "
-        "with --set data.max_bad_share=SHARE.",
+        f"All are in {path}. Repair them and add --retry-bad, or raise the "
+        "share with --set data.max_bad_share=SHARE.",
     )
     index = Index(
         listing.classes,

@@ -1,21 +1,21 @@
-"""Lists of a path and a label a line, as PySlowFast has for Kinetics.
+"""Lists with a path and a label per line, as PySlowFast's for Kinetics.
 
-`train.csv`, `val.csv` and `test.csv` have no header; labels count from 0, with
-`DATA.PATH_LABEL_SEPARATOR` before them. `data.root` is `DATA.PATH_PREFIX`.
+`train.csv`, `val.csv` and `test.csv` have no header; labels count from 0, after
+`DATA.PATH_LABEL_SEPARATOR`. `data.root` is `DATA.PATH_PREFIX`.
 
     abseiling/0wR5jVB-WPk.mp4 0
 
-What stands behind the last separator is the label, so paths may have spaces;
-in a list of comma-separated values they may be in quotes. A separator other
-than a space is a setting: `--set data.separator=,`, or `"\\t"` for a tab.
+The label follows the last separator, so paths may have spaces; in lists of
+comma-separated values they may be in quotes. Set a separator other than a space
+with `--set data.separator=,`, or `"\\t"` for a tab.
 
     --set dataset=slowfast --set data.root=videos \\
         --set data.train=train.csv --set data.validation=val.csv
 
-Names of the classes, where they are wanted, are one a line of a text file, or
-{"name": label} in a JSON file: `--set data.classes=FILE`. Without them there
-are as many as the training list has. Formats as in PySlowFast's
-datasets/DATASET.md and kinetics.py.
+Class names are optional: one per line of a text file, or {"name": label} in a
+JSON file, with `--set data.classes=FILE`. Without them, the classes are the
+labels of the training list. Formats as in PySlowFast's datasets/DATASET.md and
+kinetics.py.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ from .videos import VideoDataset
 
 @register_dataset("slowfast")
 class SlowFast(VideoDataset):
-    description = "lists of a path and a label, as PySlowFast has for Kinetics"
+    description = "lists of paths and labels, as PySlowFast's for Kinetics"
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
@@ -40,7 +40,7 @@ class SlowFast(VideoDataset):
 
 
 def read_path_labels(data: DataConfig) -> Listing:
-    """Reads lists of a path and a label a line.
+    """Read lists with a path and a label per line.
 
     Raises:
         UserError: a list is missing or not in this format.

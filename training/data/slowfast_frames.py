@@ -1,6 +1,6 @@
-"""Lists of frames, as PySlowFast has for Charades and SSv2.
+"""Lists of frames, as PySlowFast's for Charades and SSv2.
 
-One line a frame, with its labels:
+One line per frame, with its labels:
 
     original_vido_id video_id frame_id path labels
     46GP8 0 0 46GP8/46GP8-000001.jpg "92,147"
@@ -9,19 +9,19 @@ One line a frame, with its labels:
     --set dataset=slowfast_frames --set data.root=Charades_v1_rgb \\
         --set data.train=train.csv --set data.validation=val.csv
 
-Videos without a label are left out of mean average precision, as in Charades'
-own script; PySlowFast's counts them as negatives of every class.
+Mean average precision leaves out videos without a label, as Charades' own
+script does; PySlowFast counts them as negatives of every class.
 
-Lists of SSv2 have no labels. They are in SSv2's own files, which PySlowFast
-has in the folder of the lists:
+Lists of SSv2 have no labels. These are read from SSv2's own files, which
+PySlowFast keeps in the folder of the lists:
 
     --set dataset=slowfast_ssv2 --set data.root=frames \\
         --set data.train=lists/train.csv --set data.validation=lists/val.csv \\
         --set data.classes=lists/something-something-v2-labels.json
 
 `data.root` is `DATA.PATH_PREFIX`. Formats as in PySlowFast's
-datasets/DATASET.md, utils.py, charades.py and ssv2.py. Charades' frames are 24
-a second, SSv2's 30.
+datasets/DATASET.md, utils.py, charades.py and ssv2.py. Charades has 24 frames
+per second, SSv2 30.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ SSV2_FPS = 30.0
 
 @register_dataset("slowfast_frames")
 class SlowFastFrames(VideoDataset):
-    description = "lists of frames with labels, as PySlowFast has for Charades"
+    description = "lists of frames with labels, as PySlowFast's for Charades"
     source = "frames"
 
     @staticmethod
@@ -91,17 +91,20 @@ class SlowFastSSv2(VideoDataset):
 def read_frames(
     path: str, root: str, fps: float, classes: int | None
 ) -> list[tuple[str, Video, str]]:
-    """Names and videos of a list of frames, with where each begins.
+    """Read a list of frames.
 
     Args:
-        path: of the list.
+        path: the list.
         root: folder that its paths are relative to.
-        fps: frames a second, which times of labels are made with.
-        classes: how many there are, if that is known.
+        fps: frames per second, for the times of labels.
+        classes: number of classes; None if unknown.
+
+    Returns:
+        (name, video, "file:line") of each video.
 
     Raises:
         UserError: it is not in this format, or the frames of a video are not
-            numbered one after another in a folder.
+            numbered consecutively in one folder.
     """
     videos: dict[str, _Frames] = {}
     lines = listing.read_lines(path)
@@ -127,7 +130,7 @@ def read_frames(
 def _ssv2(
     data: DataConfig, path: str, split: str, names: tuple[str, ...]
 ) -> Iterator[Video]:
-    """Frames from PySlowFast's list, labels from the data set's own."""
+    """Read frames from PySlowFast's list and labels from SSv2's own."""
     source = posixpath.join(
         posixpath.dirname(path), f"something-something-v2-{split}.json"
     )
@@ -141,7 +144,7 @@ def _ssv2(
 
 
 class _Frames:
-    """Frames of one video, as they are read."""
+    """Collects the frames and labels of one video."""
 
     def __init__(self, path: str, where: str):
         self.where = where
@@ -161,8 +164,8 @@ class _Frames:
         )
         self._first = int(number)
         self._frames = 0
-        self._seen: list[tuple[int, int, int]] = []  # label, first, last
-        self._open: dict[int, int] = {}
+        self._spans: list[tuple[int, int, int]] = []  # label, first, last
+        self._open: dict[int, int] = {}  # first frame by label
 
     def add(self, path: str, labels: Iterable[int], where: str) -> None:
         expected = posixpath.join(
@@ -182,11 +185,11 @@ class _Frames:
     def video(self, root: str, fps: float) -> Video:
         for label in list(self._open):
             self._close(label)
-        seen = sorted(self._seen, key=lambda span: (span[1], span[0]))
+        spans = sorted(self._spans, key=lambda span: (span[1], span[0]))
         return Video(
             inside(root, self._folder),
-            tuple(sorted({label for label, _, _ in seen})),
-            tuple(Span(k, first / fps, last / fps) for k, first, last in seen),
+            tuple(sorted({label for label, _, _ in spans})),
+            tuple(Span(k, first / fps, last / fps) for k, first, last in spans),
             frames=self._frames,
             frame_name=self._name,
             first_frame=self._first,
@@ -194,4 +197,4 @@ class _Frames:
         )
 
     def _close(self, label: int) -> None:
-        self._seen.append((label, self._open.pop(label), self._frames - 1))
+        self._spans.append((label, self._open.pop(label), self._frames - 1))

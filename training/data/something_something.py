@@ -1,7 +1,7 @@
-"""Something-Something, versions 1 and 2, from its own files.
+"""Something-Something, versions 1 and 2, with its own lists.
 
-Version 2: videos `{id}.webm` in `data.root`. Lists are JSON; a template is a
-class without its brackets.
+Version 2: videos `{id}.webm` in `data.root`. Lists are JSON; the class is the
+template without brackets.
 
     [{"id": "78687", "label": "holding potato next to vicks vaporub bottle",
       "template": "Holding [something] next to [something]",
@@ -13,15 +13,15 @@ class without its brackets.
         --set data.validation=something-something-v2-validation.json
 
 Version 1: frames `{id}/00001.jpg` in `data.root`. Lists are `id;class`; the
-file of labels has a class a line.
+label file has one class per line.
 
     --set dataset=ssv1 --set data.root=20bn-something-something-v1 \\
         --set data.classes=something-something-v1-labels.csv \\
         --set data.train=something-something-v1-train.csv \\
         --set data.validation=something-something-v1-validation.csv
 
-Lists to test on have no classes. Formats as the data set's providers publish
-them, and as PySlowFast and MMAction2 read them.
+Test lists have no classes. Formats as published with the data set, and as read
+by PySlowFast and MMAction2.
 """
 
 from collections.abc import Iterator
@@ -68,14 +68,15 @@ class SSv1(VideoDataset):
         check_settings(data, "root", *SPLITS, "classes")
         source = need(data, "classes", "something-something-v1-labels.csv")
         classes = unique(read_lines(source), source)
-        known = {name: label for label, name in enumerate(classes)}
+        label_of_class = {name: label for label, name in enumerate(classes)}
 
         def read(path: str, split: str) -> Iterator[Video]:
             for line, where in read_lines(path):
                 name, _, text = line.partition(";")
                 labels: tuple[int, ...] = ()
                 if text or split != "test":
-                    labels = (label_named(text, known, where, source),)
+                    label = label_named(text, label_of_class, where, source)
+                    labels = (label,)
                 yield Video(
                     inside(data.root, name), labels, frame_name="{:05}.jpg"
                 )
@@ -86,18 +87,18 @@ class SSv1(VideoDataset):
 def read_annotations(
     path: str, split: str, classes: tuple[str, ...], source: str
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Names and labels of the videos of a list of version 2.
+    """Yield name and labels of the videos in a list of version 2.
 
     Args:
-        path: of the list.
-        split: that it is of; only "test" may lack labels.
-        classes: their names.
-        source: of the names.
+        path: the list.
+        split: its split; only "test" may lack labels.
+        classes: class names in the order of the labels.
+        source: file of the class names, for errors.
 
     Raises:
         UserError: it is not in this format.
     """
-    known = {name: label for label, name in enumerate(classes)}
+    label_of_class = {name: label for label, name in enumerate(classes)}
     entries = read_json(path)
     if not isinstance(entries, list):
         raise UserError(f'{path}: expected [{{"id": ...}}, ...].')
@@ -114,5 +115,5 @@ def read_annotations(
         if template is not None or split != "test":
             if isinstance(template, str):
                 template = template.replace("[", "").replace("]", "")
-            labels = (label_named(template, known, where, source),)
+            labels = (label_named(template, label_of_class, where, source),)
         yield name, labels

@@ -1,4 +1,4 @@
-"""The kinds of storage that clips are read from: one class a kind."""
+"""Interface of clip readers, one for each kind of storage."""
 
 import abc
 import dataclasses
@@ -11,26 +11,26 @@ from .listing import Video
 
 
 class VideoError(Exception):
-    """A video that cannot be read; the message is the reason alone."""
+    """A video that cannot be read; the message is the reason only."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What is known of a video before clips of it are read.
+    """Length, size and rate of a video.
 
     Attributes:
-        frames: how many it has.
-        height, width: of a frame as it is shown, in pixels.
-        fps: frames a second, on average; 0.0 where that is not known.
-        edges_s: as `FrameTimes` has them; None where frames are evenly spaced.
-        stamped: as there.
+        frames: number of frames.
+        height, width: size of a displayed frame, in pixels.
+        fps: average frames per second; 0.0 if unknown.
+        edges_s: as in `FrameTimes`; None for evenly spaced frames.
+        stamped: as in `FrameTimes`.
     """
 
     frames: int
     height: int
     width: int
     fps: float
-    # No part of what names a data set: they follow from the file.
+    # Not in the fingerprint of a data set, because they follow from the file.
     edges_s: np.ndarray | None = dataclasses.field(
         default=None, repr=False, compare=False
     )
@@ -38,7 +38,7 @@ class Probe:
 
     @property
     def times(self) -> FrameTimes | None:
-        """When its frames are shown; None where that is not known."""
+        """Display times of the frames; None if unknown."""
         if not self.fps:
             return None
         return FrameTimes(self.frames, self.fps, self.edges_s, self.stamped)
@@ -48,40 +48,39 @@ class Source(abc.ABC):
     """Reads clips from one kind of storage.
 
     Attributes:
-        tf_ops: whether `read` is made of TensorFlow's operations alone, so
-            that a tf.data service can run it elsewhere; else it takes and
-            gives NumPy's arrays.
+        tf_ops: whether `read` consists of TensorFlow operations, which a
+            tf.data service can run on other machines; otherwise it takes and
+            returns NumPy arrays.
     """
 
     tf_ops: ClassVar[bool]
 
     @abc.abstractmethod
     def probe(self, video: Video) -> Probe:
-        """Looks at a video without reading all of it, if that can be helped.
+        """Return length, size and rate of a video.
 
         Raises:
-            VideoError: it cannot be read; the message is the reason.
+            VideoError: it cannot be read.
         """
 
     @abc.abstractmethod
     def fields(self, video: Video) -> dict[str, str | int]:
-        """What `read` needs to find a video, as plain values."""
+        """Return the plain values by which `read` finds a video."""
 
     @abc.abstractmethod
     def read(self, fields: dict, frames, windows, size_px):
-        """Reads windows of some frames; several threads may call it at once.
+        """Read crop windows of frames; thread-safe.
 
         Args:
-            fields: what `fields` gave; text is bytes.
-            frames: int64 numbers of frames from 0, `(n,)`, in any order.
-            windows: float64 `(w, 5)`: which part of a frame each window is
-                (`transforms.py`).
+            fields: result of `fields`, with strings as bytes.
+            frames: int64 frame numbers from 0, `(n,)`, in any order.
+            windows: float64 `(w, 5)`, crop windows as in `transforms`.
             size_px: int32 (height, width) of each window, in pixels.
 
         Returns:
             uint8 RGB `(w, n, *size_px, 3)`.
 
         Raises:
-            VideoError: it cannot be read any more; with `tf_ops`, an error of
+            VideoError: it cannot be read; with `tf_ops`, an error of
                 TensorFlow.
         """

@@ -1,4 +1,4 @@
-"""The table of what videos are kept in, and what reads each."""
+"""Table of the kinds of storage and their clip readers."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,6 @@ from .video_files import VideoFiles
 from .video_limits import Limits
 from .whole_videos import WholeVideos
 
-# Where the videos of a data set are kept, and what reads them.
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "videos": lambda data: _decoder(data),
     "frames": lambda data: FrameFolders(Limits.of(data)),
@@ -25,7 +24,7 @@ SOURCES: dict[str, Callable[[DataConfig], Source]] = {
 
 
 def evaluated(function):
-    """A traced function as one from NumPy's arrays to NumPy's arrays."""
+    """Wrap a TensorFlow function to take and return NumPy arrays."""
 
     def read(fields, frames, windows, size_px):
         fields = {name: tf.constant(value) for name, value in fields.items()}
@@ -40,10 +39,10 @@ def evaluated(function):
 
 
 def _decoder(data: DataConfig) -> Source:
-    """What reads video files."""
+    """Return the reader of video files."""
     if data.decoder == "pyav":
         return VideoFiles(IndexCache(data.cache, Limits.of(data)))
     if data.decoder == "tensorflow_io":
         return WholeVideos()
-    known = ["pyav", "tensorflow_io"]
-    raise UserError(unknown("data.decoder", data.decoder, known))
+    decoders = ["pyav", "tensorflow_io"]
+    raise UserError(unknown("data.decoder", data.decoder, decoders))

@@ -1,8 +1,8 @@
-"""Where the records of a TFRecord file are, and one of them by its place.
+"""Random access to records of TFRecord files.
 
-A record is: its length (uint64), a checksum of that, the data, a checksum of
-that (uint32 each, all little-endian). So records are found by hopping from
-length to length, without reading what is between.
+A record consists of its length (uint64), a checksum of the length, the data,
+and a checksum of the data (uint32 each, all little-endian). Records are located
+by their lengths, without reading the data.
 """
 
 import dataclasses
@@ -17,19 +17,19 @@ from ..io.user_error import UserError
 HEAD_BYTES = 12
 FOOT_BYTES = 4
 GZIP = b"\x1f\x8b"
-# One request to an object store brings so much of a record.
+# Read this much of a record per request to an object store.
 BUFFER_BYTES = 2 << 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a record is.
+class RecordLocation:
+    """Location of a record in its file.
 
     Attributes:
-        number: of the record in its file, from 0.
-        offset: of its beginning, in bytes.
-        length: of its data, in bytes.
-        start: the first bytes of its data.
+        number: number of the record, from 0.
+        offset: offset in bytes.
+        length: length of the data in bytes.
+        start: first bytes of the data.
     """
 
     number: int
@@ -38,15 +38,15 @@ class Place:
     start: bytes
 
 
-def places(path: str, start_bytes: int = 0) -> Iterator[Place]:
-    """Finds the records of a file, reading their first bytes alone.
+def locate(path: str, start_bytes: int = 0) -> Iterator[RecordLocation]:
+    """Yield the locations of the records of a file.
 
     Args:
-        path: of the TFRecord file, on a disk or where TensorFlow reads.
-        start_bytes: how much of each record's data is wanted.
+        path: path or URL of the TFRecord file.
+        start_bytes: number of bytes of each record to read.
 
     Raises:
-        UserError: the file is missing, cut off, or no TFRecord file.
+        UserError: the file is missing, truncated, or not a TFRecord file.
     """
     try:
         size = tf.io.gfile.stat(path).length
@@ -56,15 +56,15 @@ def places(path: str, start_bytes: int = 0) -> Iterator[Place]:
                 file.seek(offset)
                 head = file.read(HEAD_BYTES + start_bytes)
                 length = _length(head, f"{path}, record {number}")
-                end = offset + HEAD_BYTES + length + FOOT_BYTES
-                if end > size:
+                stop = offset + HEAD_BYTES + length + FOOT_BYTES
+                if stop > size:
                     raise UserError(
-                        f"{path}, record {number}: the file is cut off. "
-                        f"Expected {end} bytes. Received: {size}"
+                        f"{path}, record {number}: the file is truncated. "
+                        f"Expected {stop} bytes. Received: {size}"
                     )
                 start = head[HEAD_BYTES : HEAD_BYTES + length]
-                yield Place(number, offset, length, start)
-                offset, number = end, number + 1
+                yield RecordLocation(number, offset, length, start)
+                offset, number = stop, number + 1
     except tf.errors.NotFoundError as error:
         raise UserError(f"There is no file {path}.") from error
     except (OSError, tf.errors.OpError) as error:
@@ -72,16 +72,16 @@ def places(path: str, start_bytes: int = 0) -> Iterator[Place]:
 
 
 def record_at(path, offset):
-    """The data of one record, checked, by TensorFlow's operations.
+    """Read the data of a record with TensorFlow operations.
 
     Args:
-        path: of the TFRecord file, a string tensor.
-        offset: of the record's beginning, int64.
+        path: path of the TFRecord file, a string tensor.
+        offset: offset of the record, int64.
 
     Returns:
-        A string tensor; an error of TensorFlow where the record is damaged.
+        A string tensor. A damaged record raises an error of TensorFlow.
     """
-    # tf.data.TFRecordDataset does not hand on byte_offsets.
+    # tf.data.TFRecordDataset does not expose byte_offsets.
     variant = tf.raw_ops.TFRecordDatasetV2(
         filenames=[path],
         compression_type="",
@@ -95,7 +95,7 @@ def record_at(path, offset):
 
 
 def masked_crc32c(data: bytes) -> int:
-    """The checksum of TFRecord files; for a few bytes, it is slow."""
+    """Compute the checksum of TFRecord files; slow, for a few bytes only."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte
@@ -108,22 +108,22 @@ def masked_crc32c(data: bytes) -> int:
 def _length(head: bytes, where: str) -> int:
     if head.startswith(GZIP):
         raise UserError(
-            f"{where}: expected a TFRecord file that is not compressed; of "
-            "one that is, no record can be read by itself."
+            f"{where}: expected an uncompressed TFRecord file; compressed "
+            "files do not allow random access."
         )
     if len(head) < HEAD_BYTES:
-        raise UserError(f"{where}: the file is cut off.")
+        raise UserError(f"{where}: the file is truncated.")
     length, crc = struct.unpack("<QI", head[:HEAD_BYTES])
     if crc != masked_crc32c(head[:8]):
         raise UserError(
             f"{where}: the checksum of its length is wrong. The file is "
-            "damaged or no TFRecord file."
+            "damaged or not a TFRecord file."
         )
     return length
 
 
 def _open(path: str):
-    # Python's own reads a few kB at each place, TensorFlow's half a MB.
+    # Python's buffer is a few kB, TensorFlow's half a MB.
     if "://" in path:
         return tf.io.gfile.GFile(path, "rb")
     return open(os.fspath(path), "rb")

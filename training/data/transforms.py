@@ -1,13 +1,12 @@
-"""Geometry of clips: which pixels of a frame a network gets to see.
+"""Resize, crop, flip and color jitter of clips.
 
-A window is five numbers: (offset_y, offset_x, scale_y, scale_x, flip). Pixel i
-of its rows lies at (i + offset_y + 0.5) * scale_y - 0.5 in the frame, and
-alike for columns, which are taken from right to left if flip is 1. The value
-there is interpolated linearly between the four pixels around it, without
-smoothing before that, as OpenCV's INTER_LINEAR does and with it the authors'
-code. So scaling a frame and cropping what came out is one step, whose cost is
-that of the crop. A window lies in the frame: the middles of its outermost
-pixels may be outside by half a pixel, where the edge of the frame goes on.
+A crop window is five numbers: (offset_y, offset_x, scale_y, scale_x, flip). Row
+i of the crop is at (i + offset_y + 0.5) * scale_y - 0.5 in the frame, and
+likewise for columns, which are reversed if flip is 1. Pixels are interpolated
+bilinearly without antialiasing, as OpenCV's INTER_LINEAR in the authors' code.
+Resizing and cropping are thus one step at the cost of the crop. Windows lie
+within the frame; centres of their outermost pixels may be outside by half a
+pixel, where edge pixels are repeated.
 """
 
 import numpy as np
@@ -17,18 +16,18 @@ WINDOW = 5  # numbers
 
 
 def random_window(draws, height, width, short_side_px, crop_px, flip):
-    """A window at a random scale and place, as the paper trains with.
+    """Return a random crop window, as in the training of the paper.
 
-    The short side is scaled to a whole number of pixels drawn uniformly, then
-    a square is cut at a place drawn uniformly.
+    The short side is resized to a number of pixels drawn uniformly, then a
+    square is cropped at a position drawn uniformly.
 
     Args:
         draws: float32 in [0, 1), `(4,)`: scale, row, column, flip.
-        height: of the frame, in pixels, int32.
-        width: of the frame, in pixels, int32.
-        short_side_px: the smallest and the largest short side.
-        crop_px: of the square.
-        flip: whether half of the windows are mirrored.
+        height: height of the frame in pixels, int32.
+        width: width of the frame in pixels, int32.
+        short_side_px: smallest and largest short side.
+        crop_px: side of the square.
+        flip: whether half of the windows are flipped horizontally.
 
     Returns:
         float64 `(5,)`.
@@ -38,8 +37,8 @@ def random_window(draws, height, width, short_side_px, crop_px, flip):
     scaled = scaled_size(height, width, short)
     offset_y = below(draws[1], scaled[0] - crop_px + 1)
     offset_x = below(draws[2], scaled[1] - crop_px + 1)
-    mirrored = tf.cast(draws[3] < 0.5, tf.float64) if flip else 0.0
-    return _window(height, width, scaled, offset_y, offset_x, mirrored)
+    flipped = tf.cast(draws[3] < 0.5, tf.float64) if flip else 0.0
+    return _window(height, width, scaled, offset_y, offset_x, flipped)
 
 
 def jitter_colors(pixels, draws, strength):
@@ -64,14 +63,14 @@ def jitter_colors(pixels, draws, strength):
 
 
 def crop_windows(height, width, short_side_px, crop_px, crops):
-    """Windows in a row along the long side of a frame, as testing takes them.
+    """Return crop windows along the long side of a frame, for evaluation.
 
     Args:
-        height: of the frame, in pixels, int32.
-        width: of the frame, in pixels, int32.
-        short_side_px: to which the short side is scaled.
-        crop_px: of each square.
-        crops: 1 for the middle; 3 for both ends too.
+        height: height of the frame in pixels, int32.
+        width: width of the frame in pixels, int32.
+        short_side_px: short side to which frames are resized.
+        crop_px: side of the squares.
+        crops: 1 for the centre; 3 for both ends too.
 
     Returns:
         float64 `(crops, 5)`.
@@ -83,7 +82,7 @@ def crop_windows(height, width, short_side_px, crop_px, crops):
     wide = scaled[1] >= scaled[0]
     windows = []
     for halves in (1,) if crops == 1 else (0, 1, 2):
-        # Across the long side, every crop is in the middle.
+        # Along the short side, every crop is centred.
         y = half_y * tf.where(wide, 1, halves)
         x = half_x * tf.where(wide, halves, 1)
         windows.append(_window(height, width, scaled, y, x, 0.0))
@@ -91,13 +90,13 @@ def crop_windows(height, width, short_side_px, crop_px, crops):
 
 
 def whole_window(height, width, short_side_px):
-    """The whole frame, scaled, as a window and its (height, width)."""
+    """Return the window of a whole resized frame and its (height, width)."""
     scaled = scaled_size(height, width, short_side_px)
     return _window(height, width, scaled, 0, 0, 0.0), tf.stack(scaled)
 
 
 def scaled_size(height, width, short_side_px):
-    """(height, width) when the short side is scaled, rounded to pixels."""
+    """Return (height, width) after resizing the short side, in pixels."""
     short = tf.cast(tf.minimum(height, width), tf.float64)
     scale = tf.cast(short_side_px, tf.float64) / short
     return tuple(
@@ -107,11 +106,11 @@ def scaled_size(height, width, short_side_px):
 
 
 class Resampler:
-    """Takes windows out of frames of one size, in NumPy.
+    """Resizes and crops frames of one size with NumPy.
 
     Args:
-        height: of the frames, in pixels.
-        width: of the frames, in pixels.
+        height: height of the frames, in pixels.
+        width: width of the frames, in pixels.
         windows: float64 `(w, 5)`.
         size_px: (height, width) of each window.
     """
@@ -123,90 +122,90 @@ class Resampler:
         ]
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """uint8 `(height, width, 3)` to uint8 `(w, *size_px, 3)`."""
+        """Crop uint8 `(height, width, 3)` to uint8 `(w, *size_px, 3)`."""
         out = np.empty((len(self._plans), *self._size, 3), np.uint8)
-        for plan, part in zip(self._plans, out, strict=True):
-            plan.take(frame, part)
+        for plan, crop in zip(self._plans, out, strict=True):
+            plan.apply(frame, crop)
         return out
 
 
 class _Plan:
-    """One window: which pixels it is made of, and buffers for the work."""
+    """Precomputed pixel indices and weights of one window."""
 
     def __init__(self, height, width, window, size):
         offset_y, offset_x, scale_y, scale_x, flip = (float(v) for v in window)
-        top, below = taps(size[0], offset_y, scale_y, height)
-        left, right = taps(size[1], offset_x, scale_x, width)
+        y0, y_weight = taps(size[0], offset_y, scale_y, height)
+        x0, x_weight = taps(size[1], offset_x, scale_x, width)
         if flip:
-            left, right = left[::-1].copy(), right[::-1].copy()
-        self._top, self._left = top.astype(np.intp), left.astype(np.intp)
-        self._low = np.minimum(self._top + 1, height - 1)
-        self._after = np.minimum(self._left + 1, width - 1)
-        self._low_weight = below.astype(np.float32)[:, None, None]
-        self._right_weight = np.repeat(right, 3).astype(np.float32)
-        # Only these columns are looked at.
-        self._first = int(self._left.min())
-        self._last = int(self._after.max()) + 1
-        self._left -= self._first
-        self._after -= self._first
-        self._cut = None
-        if scale_y == scale_x == 1 and not (below.any() or right.any()):
-            rows = slice(self._top[0], self._top[-1] + 1)
+            x0, x_weight = x0[::-1].copy(), x_weight[::-1].copy()
+        self._y0, self._x0 = y0.astype(np.intp), x0.astype(np.intp)
+        self._y1 = np.minimum(self._y0 + 1, height - 1)
+        self._x1 = np.minimum(self._x0 + 1, width - 1)
+        self._y_weight = y_weight.astype(np.float32)[:, None, None]
+        self._x_weight = np.repeat(x_weight, 3).astype(np.float32)
+        # Only these columns are read.
+        self._first = int(self._x0.min())
+        self._last = int(self._x1.max()) + 1
+        self._x0 -= self._first
+        self._x1 -= self._first
+        self._slices = None
+        if scale_y == scale_x == 1 and not (y_weight.any() or x_weight.any()):
+            rows = slice(self._y0[0], self._y0[-1] + 1)
             step = -1 if flip else 1
             columns = slice(self._first, self._first + size[1])
-            self._cut = rows, columns, step
+            self._slices = rows, columns, step
 
-    def take(self, frame, out):
-        """Writes the window of a frame to `out`."""
-        if self._cut is not None:  # nothing is scaled
-            rows, columns, step = self._cut
+    def apply(self, frame, out):
+        """Write the crop of a frame to `out`."""
+        if self._slices is not None:  # a crop without resizing
+            rows, columns, step = self._slices
             out[...] = frame[rows, columns][:, ::step]
             return
-        part = frame[:, self._first : self._last]
-        tall = _mix(
-            part[self._top].astype(np.float32),
-            part[self._low].astype(np.float32),
-            self._low_weight,
+        columns = frame[:, self._first : self._last]
+        rows = _interpolate(
+            columns[self._y0].astype(np.float32),
+            columns[self._y1].astype(np.float32),
+            self._y_weight,
         )
         flat = len(out), -1
-        # "clip" is the mode that does not copy once more.
-        wide = _mix(
-            tall.take(self._left, axis=1, mode="clip").reshape(flat),
-            tall.take(self._after, axis=1, mode="clip").reshape(flat),
-            self._right_weight,
+        # mode="clip" avoids a copy.
+        pixels = _interpolate(
+            rows.take(self._x0, axis=1, mode="clip").reshape(flat),
+            rows.take(self._x1, axis=1, mode="clip").reshape(flat),
+            self._x_weight,
         )
-        wide += np.float32(0.5)  # truncation then rounds
-        np.copyto(out, wide.reshape(out.shape), casting="unsafe")
+        pixels += np.float32(0.5)  # truncation then rounds
+        np.copyto(out, pixels.reshape(out.shape), casting="unsafe")
 
 
-def _mix(one, other, weight):
-    """one + (other - one) * weight, written over both."""
-    np.subtract(other, one, out=other)
-    np.multiply(other, weight, out=other)
-    return np.add(one, other, out=one)
+def _interpolate(low, high, weight):
+    """Compute low + (high - low) * weight, overwriting both."""
+    np.subtract(high, low, out=high)
+    np.multiply(high, weight, out=high)
+    return np.add(low, high, out=low)
 
 
 def taps(size: int, offset: float, scale: float, length: int):
-    """Where the pixels of a window lie along one side of a frame.
+    """Return the bilinear taps of a window along one side of a frame.
 
     Args:
         size: pixels of the window.
-        offset: of the window.
-        scale: of the window.
+        offset: offset of the window.
+        scale: scale of the window.
         length: pixels of the frame.
 
     Returns:
-        The pixel before each, int64 `(size,)`, and the weight of the next
-        one, float64 `(size,)`. Outside of the frame is its edge.
+        Index of the lower neighbour, int64 `(size,)`, and weight of the upper
+        one, float64 `(size,)`. Positions are clipped to the frame.
     """
-    place = (np.arange(size) + offset + 0.5) * scale - 0.5
-    place = np.clip(place, 0.0, length - 1.0)
-    before = np.floor(place)
-    return before.astype(np.int64), place - before
+    position = (np.arange(size) + offset + 0.5) * scale - 0.5
+    position = np.clip(position, 0.0, length - 1.0)
+    lower = np.floor(position)
+    return lower.astype(np.int64), position - lower
 
 
 def resample(frames, windows, size_px):
-    """Takes windows out of frames, in TensorFlow; as `Resampler` does.
+    """Resize and crop frames with TensorFlow, as `Resampler` does.
 
     Args:
         frames: uint8 `(n, height, width, 3)`.
@@ -243,7 +242,7 @@ def _window(height, width, scaled, offset_y, offset_x, flip):
 
 
 def below(draw, count):
-    """A whole number from 0 to below `count`, from a draw in [0, 1)."""
+    """Map a draw in [0, 1) to an integer in [0, `count`)."""
     count = tf.cast(count, tf.int32)
     number = tf.cast(draw * tf.cast(count, tf.float32), tf.int32)
     return tf.minimum(number, count - 1)  # float32 may round up to count

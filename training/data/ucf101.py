@@ -7,8 +7,8 @@
     --set dataset=ucf101 --set data.root=UCF-101 \\
         --set data.classes=ucfTrainTestlist/classInd.txt --set data.split=1
 
-The lists are beside classInd.txt. `data.split` is 1, 2 or 3; none of them has
-videos to validate on. Formats as in the data set's archive.
+The lists are in the folder of classInd.txt. `data.split` is 1, 2 or 3; none of
+them has validation videos. Formats as in the data set's archive.
 """
 
 import posixpath
@@ -33,14 +33,14 @@ class UCF101(VideoDataset):
         settings.check_split_number(data, 3)
         source = settings.need(data, "classes", "classInd.txt")
         classes = unique(_read_classes(source), source)
-        known = {name: label for label, name in enumerate(classes)}
+        labels = {name: label for label, name in enumerate(classes)}
         folder = posixpath.dirname(source)
 
         def videos(kind: str) -> list[Video]:
             path = posixpath.join(folder, f"{kind}list0{data.split}.txt")
             return [
                 Video(inside(data.root, name), (label,))
-                for name, label in _read_list(path, known, source)
+                for name, label in _read_list(path, labels, source)
             ]
 
         return Listing(
@@ -59,20 +59,20 @@ def _read_classes(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _read_list(
-    path: str, known: dict[str, int], source: str
+    path: str, labels: dict[str, int], source: str
 ) -> Iterator[tuple[str, int]]:
-    """Names of files and labels, which only training lists spell out."""
-    labels = {str(label + 1): label for label in known.values()}
+    """Yield file names and labels; test lists give classes by folder only."""
+    numbers = {str(label + 1): label for label in labels.values()}
     for line, where in listing.read_lines(path):
         if posixpath.basename(path).startswith("train"):
             *name, number = line.rsplit(None, 1)
-            if number not in labels or not name:
+            if number not in numbers or not name:
                 raise UserError(
                     f"{where}: expected 'CLASS/VIDEO LABEL' with a label from "
-                    f"1 to {len(labels)}. Received: {line!r}"
+                    f"1 to {len(numbers)}. Received: {line!r}"
                 )
-            yield name[0].replace("\\", "/"), labels[number]
+            yield name[0].replace("\\", "/"), numbers[number]
         else:
             line = line.replace("\\", "/")
             folder = posixpath.basename(posixpath.dirname(line))
-            yield line, label_named(folder, known, where, source)
+            yield line, label_named(folder, labels, where, source)

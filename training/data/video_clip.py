@@ -1,4 +1,4 @@
-"""One clip of a video file, and where its pixels are in the video."""
+"""Read one clip of a video file, with its position in the video."""
 
 import dataclasses
 
@@ -12,20 +12,20 @@ from . import sampling as samples
 from .sources import VideoError
 from .video_limits import Limits
 
-DIMMED = 0.4  # of the brightness, where a network does not look
+DIMMED = 0.4  # brightness outside of the crop
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoClip:
-    """What a network sees of a video, and what there is.
+    """A clip of a video and its position in space and time.
 
     Attributes:
-        path: of the file.
-        index: of the file.
+        path: path of the file.
+        index: index of the file.
         pixels: uint8, `(time, crop, crop, 3)`.
-        numbers: of the video's frames, int64 `(time,)`.
-        window: that is cut out of each frame, as `transforms` has it.
-        limits: of what reading the file may take; None for those of all files.
+        numbers: frame numbers in the video, int64 `(time,)`.
+        window: crop window of each frame, as in `transforms`.
+        limits: resource limits; None for the defaults.
     """
 
     path: str
@@ -37,17 +37,17 @@ class VideoClip:
 
     @property
     def offset(self) -> tuple[float, float]:
-        """(y, x) of the clip's corner in the scaled frame."""
+        """Corner (y, x) of the clip in the resized frame."""
         return float(self.window[0]), float(self.window[1])
 
     @property
     def scale(self) -> tuple[float, float]:
-        """(down, along), pixels of the video a pixel of the clip."""
+        """Pixels of the video per pixel of the clip, (y, x)."""
         return float(self.window[2]), float(self.window[3])
 
     @property
     def milliseconds(self) -> float | None:
-        """From one frame of the clip to the next; None where not known."""
+        """Time between frames of the clip; None if unknown."""
         times = self.index.times
         if times is None or len(self.numbers) < 2:
             return None
@@ -55,7 +55,7 @@ class VideoClip:
         return 1000 * float(np.median(np.abs(steps)))
 
     def names(self) -> list[str]:
-        """Of the frames: number and, where it is known, time."""
+        """Return captions of the frames: number and time, if known."""
         times = self.index.times
         if times is None:
             return [f"frame {number}" for number in self.numbers]
@@ -66,10 +66,10 @@ class VideoClip:
         ]
 
     def whole_frames(self, short_side_px: int) -> np.ndarray:
-        """The video's frames, dark where the clip does not reach.
+        """Return whole frames, dimmed outside of the crop.
 
         Args:
-            short_side_px: to which larger frames are scaled down.
+            short_side_px: short side to which larger frames are resized.
 
         Returns:
             uint8 `(time, height, width, 3)`.
@@ -87,7 +87,7 @@ class VideoClip:
             self.path, self.numbers, self.index, resampler, self.limits
         )
         rows, columns = (
-            _inside(pixels, total, offset, scale, side)
+            _crop_mask(pixels, total, offset, scale, side)
             for pixels, total, offset, scale, side in zip(
                 size.numpy(),
                 (height, width),
@@ -97,10 +97,10 @@ class VideoClip:
                 strict=True,
             )
         )
-        seen = rows[:, None] & columns[None]
-        # By a table: numbers of another kind would take eight times as much.
+        crop = rows[:, None] & columns[None]
+        # A table, because floats would take several times the memory.
         dark = (np.arange(256) * DIMMED).astype(np.uint8)
-        return np.where(seen[..., None], frames, dark[frames])
+        return np.where(crop[..., None], frames, dark[frames])
 
 
 def read(
@@ -109,18 +109,17 @@ def read(
     at_s: float | None = None,
     limits: Limits | None = None,
 ) -> VideoClip:
-    """Reads a clip of a video file as validation does.
+    """Read a clip of a video file with the view of validation.
 
     Args:
-        path: of the file, or its URL.
-        sampling: which frames of a video, and which part of them, the network
-            was trained on.
-        at_s: where the clip starts, in seconds from the first frame. Default:
-            where it has to for its middle to be the video's.
-        limits: of what reading it may take; None for those of all files.
+        path: path or URL of the file.
+        sampling: frame sampling and crop that the network was trained with.
+        at_s: start of the clip, in seconds from the first frame. By default
+            the clip is centred in the video.
+        limits: resource limits; None for the defaults.
 
     Raises:
-        UserError: the file cannot be read, or ends before that.
+        UserError: the file cannot be read, or `at_s` is past its end.
     """
     views = samples.middle(sampling)
     try:
@@ -147,12 +146,12 @@ def read(
 
 
 def _start(path: str, index: decode.VideoIndex, at_s: float) -> int:
-    """The frame that is shown at a time."""
+    """Return the frame displayed at a time."""
     times = index.times
     if times is None:
         raise UserError(
-            f"{path} does not say how many frames a second it has: its parts "
-            "cannot be found by time."
+            f"Expected {path} to have a frame rate, to seek by time. "
+            "Received: none"
         )
     start = times.frame_at(at_s)
     if not 0 <= start < index.frames:
@@ -164,7 +163,7 @@ def _start(path: str, index: decode.VideoIndex, at_s: float) -> int:
 
 
 def _read(path, numbers, index, resampler, limits) -> np.ndarray:
-    """The one window of each frame."""
+    """Read the crop of each frame."""
     try:
         return decode.read_frames(
             path, numbers, index, resampler, limits=limits
@@ -173,7 +172,7 @@ def _read(path, numbers, index, resampler, limits) -> np.ndarray:
         raise UserError(f"{path}: {error}") from error
 
 
-def _inside(pixels, total, offset, scale, side) -> np.ndarray:
-    """Which pixels along a side of a scaled frame are in the window."""
-    middle = (np.arange(pixels) + 0.5) * total / pixels
-    return (middle >= offset * scale) & (middle < (offset + side) * scale)
+def _crop_mask(pixels, total, offset, scale, side) -> np.ndarray:
+    """Return a mask of the crop along one side of a resized frame."""
+    centre = (np.arange(pixels) + 0.5) * total / pixels
+    return (centre >= offset * scale) & (centre < (offset + side) * scale)

@@ -1,7 +1,7 @@
-"""Opening a video file with PyAV, and what it may take to read it.
+"""Open untrusted video files with PyAV, within resource limits.
 
-FFmpeg opens more than films: lists of other files (concat, HLS, SDP), scripts
-and cameras. They are refused before anything that they name is opened, as are
+FFmpeg opens more than video files: playlists (concat, HLS, SDP), scripts and
+cameras. These are rejected before any file that they name is opened, as are
 FIFOs, sockets and devices.
 """
 
@@ -19,24 +19,24 @@ from ..io.user_error import missing_extra
 from .sources import VideoError
 from .video_limits import Limits
 
-NO_TIMESTAMPS = 0x80  # of a format's flags: AVFMT_NOTIMESTAMPS
+NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS in the flags of a format
 WEB = ("http://", "https://")
 WEB_PROTOCOLS = "http,https,tcp,tls,crypto,httpproxy"
-# Servers may take so long to answer, and then for each packet of a film.
+# Timeout for the response of a server, and for each packet.
 ANSWER_SECONDS = 20.0
-# All they send of a film may take so long, and a second more for each so many
-# bytes that have come.
+# Timeout for a whole download, plus the time for the received bytes at the
+# minimum rate.
 WEB_SECONDS = 60.0
-SLOWEST_BYTES_A_SECOND = 1 << 18
-# A local file of so many bytes may take a second more to decode.
-BYTES_A_SECOND = 1 << 20
-# Decoders hold to a bound of their own, in which their padding counts.
-ROOM, ROOM_PIXELS = 2, 1 << 16
-# What PyAV raises besides FFmpegError, on damage that confuses it.
-CONFUSED = (ValueError, IndexError, AttributeError)
-# Demuxers that open what a file names, that run or draw what it says, or that
-# are devices; and those of texts, which have no frames.
-NO_FILMS = frozenset(
+MIN_BYTES_PER_SECOND = 1 << 18
+# The decoding time limit grows by one second per this many bytes of a file.
+BYTES_PER_SECOND = 1 << 20
+# Decoders have a limit of their own, which includes padding.
+PADDING_FACTOR, PADDING_PIXELS = 2, 1 << 16
+# Exceptions of PyAV on damaged files besides FFmpegError.
+PYAV_ERRORS = (ValueError, IndexError, AttributeError)
+# Demuxers that open files named in a file, run scripts or read devices; and
+# those of text formats, which have no frames.
+EXCLUDED_FORMATS = frozenset(
     """
     alsa apc ass avisynth bin concat dash decklink fbdev ffmetadata hls
     image2 image2pipe imf ipmovie jack kmsgrab lavfi libcdio libdc1394 mlv
@@ -45,24 +45,24 @@ NO_FILMS = frozenset(
     x11grab xbin xcbgrab
     """.split()
 )
-LIST_STARTS = (b"ffconcat version", b"#extm3u", b"<?xml", b"<mpd", b"v=0")
+PLAYLIST_STARTS = (b"ffconcat version", b"#extm3u", b"<?xml", b"<mpd", b"v=0")
 
 
 class VideoContainer:
     """An open video file.
 
     Args:
-        container: of PyAV.
-        stream: of it, the film.
-        limits: of what reading it may take.
-        path: of the file.
+        container: PyAV's container.
+        stream: its video stream.
+        limits: resource limits.
+        path: path or URL of the file.
 
     Attributes:
-        stream: as given.
-        format_name: of the container, as FFmpeg calls it.
-        has_times: whether it is one, and no bare stream, which has no times.
-        is_web: whether it is read from a web server. There it is read from
-            the start alone: looking for a place in it cannot be timed.
+        stream: the video stream.
+        format_name: FFmpeg's name of the container format.
+        has_times: whether the format has timestamps; raw streams have none.
+        is_web: whether it is read from a web server. It is then read without
+            seeking, because the time of a seek cannot be limited.
     """
 
     def __init__(self, container, stream, limits: Limits, path: str):
@@ -76,14 +76,14 @@ class VideoContainer:
         self._received = 0
         self._seconds = limits.max_seconds
         if not self.is_web:
-            self._seconds += max(container.size, 0) / BYTES_A_SECOND
+            self._seconds += max(container.size, 0) / BYTES_PER_SECOND
 
     def seek(self, timestamp: int) -> None:
-        """Goes to the last keyframe up to a timestamp."""
+        """Seek to the last keyframe up to a timestamp."""
         self._container.seek(timestamp, stream=self.stream)
 
     def packets(self) -> Iterator[Any]:
-        """Packets of the film; damage that confuses PyAV ends them.
+        """Yield packets of the video, up to the first error of PyAV.
 
         Raises:
             VideoError: reading took too long.
@@ -96,17 +96,17 @@ class VideoContainer:
                 yield packet
 
     def decoded(self, packet) -> list:
-        """Frames that a packet completes.
+        """Decode the frames that a packet completes.
 
         Raises:
-            VideoError: that took too long, or a frame is too large.
-            FFmpegError: the decoder refuses it.
+            VideoError: decoding took too long, or a frame is too large.
+            FFmpegError: the decoder rejects the packet.
         """
         context = self.stream.codec_context
         try:
             frames = self._timed(packet.decode)
         except pyav().error.FFmpegError:
-            # The decoder holds to its bound, and does not say so.
+            # The error of the decoder does not mention its size limit.
             self._limits.check_size(context.width, context.height)
             raise
         for frame in frames:
@@ -114,11 +114,11 @@ class VideoContainer:
         return frames
 
     def check_count(self, frames: int) -> None:
-        """Raises a VideoError for too many frames."""
+        """Raise a VideoError for too many frames."""
         self._limits.check_count(frames)
 
     def _timed(self, function: Callable, *arguments) -> Any:
-        """Calls a function and counts the time that it takes."""
+        """Call a function, adding its time to the time spent."""
         start = time.monotonic()
         try:
             return function(*arguments)
@@ -130,15 +130,15 @@ class VideoContainer:
     def _allowed_s(self) -> float:
         if not self.is_web:
             return self._seconds
-        received = self._received / SLOWEST_BYTES_A_SECOND
+        received = self._received / MIN_BYTES_PER_SECOND
         return min(self._seconds, WEB_SECONDS + received)
 
     def _too_slow(self) -> str:
         if self.is_web and self._spent_s <= self._seconds:
-            return f"the server took more than {self._allowed_s():.0f} s for it"
+            return f"the download took more than {self._allowed_s():.0f} s"
         return (
-            f"reading it took more than {self._seconds:.0f} s, of which "
-            f"max_seconds is {self._limits.max_seconds:g}"
+            f"reading it took more than {self._seconds:.0f} s, with "
+            f"max_seconds={self._limits.max_seconds:g}"
         )
 
 
@@ -146,20 +146,22 @@ class VideoContainer:
 def opened(
     path: str | os.PathLike, limits: Limits, **options: str
 ) -> Iterator[VideoContainer]:
-    """A video file, decoding on one thread.
+    """Open a video file, with a single-threaded decoder.
 
-    Pipelines read many clips at once; threads in each would only compete.
+    Pipelines read many clips in parallel; threads in each would only compete.
 
     Args:
-        path: of a video file; `http://` and, with tensorflow-io, `s3://` too.
-        limits: of what reading it may take.
-        **options: of the decoder.
+        path: path of a video file, or its URL: `http://` and, with
+            tensorflow-io, `s3://` too.
+        limits: resource limits.
+        **options: options of the decoder.
 
     Raises:
-        VideoError: it is no video, cannot be read, or is beyond a limit.
+        VideoError: it is not a video, cannot be read, or exceeds a limit.
     """
     path = os.fspath(path)
-    bound = {"max_pixels": str(ROOM * limits.max_pixels + ROOM_PIXELS)}
+    max_pixels = PADDING_FACTOR * limits.max_pixels + PADDING_PIXELS
+    bound = {"max_pixels": str(max_pixels)}
     try:
         with contextlib.ExitStack() as stack:
             container = stack.enter_context(_container(path, stack, bound))
@@ -172,7 +174,7 @@ def opened(
             yield VideoContainer(container, stream, limits, path)
     except pyav().error.ExitError as error:
         raise VideoError(
-            f"the server sent nothing of use for {ANSWER_SECONDS:.0f} s"
+            f"the server did not respond within {ANSWER_SECONDS:.0f} s"
         ) from error
     except pyav().error.FFmpegError as error:
         reason = error.strerror or type(error).__name__
@@ -184,7 +186,7 @@ def opened(
 
 
 def _container(path: str, stack: contextlib.ExitStack, options: dict) -> Any:
-    """PyAV's container of a file; what else has to be closed is in `stack`."""
+    """Open PyAV's container; other open files are added to `stack`."""
     source: Any = path
     timeout, protocols = None, "file"
     if path.startswith(WEB):
@@ -193,41 +195,41 @@ def _container(path: str, stack: contextlib.ExitStack, options: dict) -> Any:
         source = stack.enter_context(tf.io.gfile.GFile(path, "rb"))
     else:
         check_file(path)
-        source = os.path.abspath(path)  # "a:b" is no protocol
+        source = os.path.abspath(path)  # "a:b" would be a protocol
     try:
         return quietly(
             pyav().open,
             source,
-            options=options,  # FFmpeg decodes some frames itself
+            options=options,  # FFmpeg decodes frames when it opens a file
             container_options={
-                "format_whitelist": _film_formats(),
+                "format_whitelist": _video_formats(),
                 "protocol_whitelist": protocols,
             },
             metadata_errors="replace",
             timeout=timeout,
         )
     except (pyav().error.ArgumentError, pyav().error.InvalidDataError) as error:
-        if _is_list(path):
-            reason = "it is a list of other files, not a video"
+        if _is_playlist(path):
+            reason = "it is a playlist, not a video"
         elif isinstance(error, pyav().error.ArgumentError):
-            reason = "its format is none of videos"
+            reason = "it is not in a video format"
         else:
             raise
         raise VideoError(reason) from error
 
 
 def quietly(function: Callable, *arguments, **options) -> Any:
-    """Calls PyAV; whatever it raises on odd content is a bad video."""
+    """Call PyAV; its exceptions on damaged content become a VideoError."""
     try:
         return function(*arguments, **options)
-    except CONFUSED as error:
+    except PYAV_ERRORS as error:
         if isinstance(error, pyav().error.FFmpegError):
             raise
         raise VideoError(f"it cannot be read as a video: {error}") from error
 
 
 def check_file(path: str) -> None:
-    """Raises a VideoError unless there is a file with content at a path."""
+    """Raise a VideoError unless a path is a regular file with content."""
     if not os.path.exists(path):
         raise VideoError("there is no such file")
     if os.path.isdir(path):
@@ -238,39 +240,39 @@ def check_file(path: str) -> None:
         raise VideoError("the file is empty")
 
 
-def _is_list(path: str) -> bool:
-    """Whether a local file begins as lists that FFmpeg knows do."""
+def _is_playlist(path: str) -> bool:
+    """Return whether a local file begins as a playlist of FFmpeg."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
         start = file.read(4096).lstrip(b"\xef\xbb\xbf\0 \r\n\t")
-        return start.lower().startswith(LIST_STARTS)
+        return start.lower().startswith(PLAYLIST_STARTS)
     return False
 
 
 def _video_stream(container):
-    """The stream that players show; covers of sound are none."""
+    """Return the stream that players show; cover art does not count."""
     av = pyav()
-    films = [
+    streams = [
         stream
         for stream in container.streams.video
         if not stream.disposition & av.stream.Disposition.attached_pic
     ]
-    if not films:
+    if not streams:
         raise VideoError("it has no video stream")
     best = container.streams.best("video")
-    stream = best if best in films else films[0]
+    stream = best if best in streams else streams[0]
     if stream.codec_context is None:
         raise VideoError("there is no decoder for its codec")
     return stream
 
 
 @functools.cache
-def _film_formats() -> str:
-    """Names of all demuxers that read films out of one file."""
-    return ",".join(sorted(pyav().formats_available - NO_FILMS))
+def _video_formats() -> str:
+    """Return the names of all demuxers of single video files."""
+    return ",".join(sorted(pyav().formats_available - EXCLUDED_FORMATS))
 
 
 def pyav() -> Any:
-    """PyAV's module.
+    """Import PyAV.
 
     Raises:
         UserError: it is not installed.

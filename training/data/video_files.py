@@ -1,4 +1,4 @@
-"""Clips from video files, decoded by PyAV (`decode.py`)."""
+"""Read clips from video files with PyAV."""
 
 import os
 from typing import Protocol
@@ -12,28 +12,28 @@ from .sources import Probe, Source
 from .video_limits import Limits
 
 
-class Indices(Protocol):
-    """What is known of video files, such as an `IndexCache`."""
+class IndexProvider(Protocol):
+    """Source of video indices, such as `IndexCache`."""
 
     limits: Limits
 
     def index(self, path: str) -> VideoIndex:
-        """The index of a file."""
+        """Return the index of a file."""
 
-    def count_from_now_on(self, path: str) -> None:
-        """Keeps that seeking in a file leads nowhere."""
+    def disable_seeking(self, path: str) -> None:
+        """Read a file by counting frames from now on."""
 
 
 class VideoFiles(Source):
-    """Reads video files.
+    """Reads video files with PyAV.
 
     Args:
-        cache: of what is known of them.
+        cache: source of the indices of files.
     """
 
     tf_ops = False
 
-    def __init__(self, cache: Indices):
+    def __init__(self, cache: IndexProvider):
         self._cache = cache
 
     def probe(self, video: Video) -> Probe:
@@ -61,7 +61,7 @@ class VideoFiles(Source):
             frames,
             index,
             transform=resampler,
-            on_disorder=lambda: self._cache.count_from_now_on(path),
+            on_disorder=lambda: self._cache.disable_seeking(path),
             limits=self._cache.limits,
         )
         return np.swapaxes(clip, 0, 1)  # (w, n, h, w, 3)

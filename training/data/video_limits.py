@@ -1,8 +1,8 @@
-"""Bounds on what reading one video file may take.
+"""Resource limits for untrusted video files.
 
-A file of some kilobytes may hold frames of gigabytes, or millions of them, and
-a server may send a byte a second for ever. The bounds are far above what
-people film, and settings: `--set data.max_pixels=40000000`.
+They stop decompression bombs, files of a few kB with gigabytes of pixels, and
+servers that never finish a response. The defaults are far above real videos;
+change them with `--set data.max_pixels=40000000`.
 """
 
 import dataclasses
@@ -14,15 +14,15 @@ from .sources import VideoError
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Bounds of a video file; a file beyond one of them is a bad video.
+    """Resource limits of decoding one video file.
 
     Attributes:
-        max_pixels: of a frame.
-        max_frames: of a file.
-        max_seconds: that decoding a file from one end to the other may take.
+        max_pixels: pixels per frame.
+        max_frames: frames per file.
+        max_seconds: time to decode a whole file.
 
     Raises:
-        UserError: one of them is not above 0.
+        UserError: a limit is not above 0.
     """
 
     max_pixels: int = DataConfig.max_pixels
@@ -39,13 +39,13 @@ class Limits:
 
     @classmethod
     def of(cls, data: DataConfig | None) -> "Limits":
-        """The bounds that a recipe's settings say."""
+        """Return the limits in the settings of a data set."""
         if data is None:
             return cls()
         return cls(data.max_pixels, data.max_frames, data.max_seconds)
 
     def check_size(self, width: int, height: int) -> None:
-        """Raises a VideoError for frames that are too large."""
+        """Raise a VideoError for frames that are too large."""
         if width * height > self.max_pixels:
             raise VideoError(
                 f"its frames of {width} x {height} have more than "
@@ -53,7 +53,7 @@ class Limits:
             )
 
     def check_count(self, frames: int) -> None:
-        """Raises a VideoError for too many frames."""
+        """Raise a VideoError for too many frames."""
         if frames > self.max_frames:
             raise VideoError(
                 f"it has more frames than max_frames={self.max_frames}"

@@ -1,9 +1,9 @@
-"""Which files are videos: the table of endings, and what is tried.
+"""Tell videos from other files by extension and content.
 
-An ending that says video makes a file one, so that a damaged file is bad and
-not passed over. What is known to be something else (text, still images,
-archives, sound, ...) is passed over. All the rest is tried: FFmpeg reads more
-than any table has.
+Files with a video extension are videos, so that damaged ones are reported as
+bad videos. Files with an extension of other formats (text, still images,
+archives, sound, ...) are skipped. FFmpeg tries to open all others, because it
+supports more formats than any table.
 """
 
 import codecs
@@ -15,10 +15,11 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
+from ..io import tables
 from . import decode, file_names, listing
-from .file_names import ending_of
+from .file_names import extension
 
-ENDINGS = tuple(
+EXTENSIONS = tuple(
     ".mp4 .m4v .avi .mkv .webm .mov .mpg .mpeg .wmv .flv .ts .3gp .ogv "
     ".mts .m2ts .m2t .mpe .mpv .m1v .m2v .mp2v .m2p .vob .vro .evo .trp .tod "
     ".asf .wm .divx .xvid .dv .dif .mxf .gxf .rm .rmvb .qt .hdmov .mj2 .f4v "
@@ -27,7 +28,7 @@ ENDINGS = tuple(
     ".mjpeg .cavs .gif .apng .fli .flc .roq .bik .smk .insv .lrv .ismv "
     ".dav".split()
 )
-# Images that may be films.
+# Image formats that may be animated, with their marker.
 ANIMATED = {".webp": b"ANIM", ".avif": b"avis"}
 OTHERS = frozenset(
     # Text, tables and programs.
@@ -51,65 +52,66 @@ OTHERS = frozenset(
     ".keras .onnx .pb .tflite .safetensors .mat .parquet .feather .arrow "
     ".tfrecord .tfrecords .lmdb .mdb .db .sqlite .sqlite3 .lock .md5 .sha1 "
     ".sha256 .sha512 .sig .asc "
-    # Files that are not finished, or were replaced.
+    # Partial downloads, temporary files and backups.
     ".part .partial .crdownload .download .aria2 .ytdl .tmp .temp .bak .old "
     ".swp .orig".split()
 )
-SETTLED = OTHERS.union(ENDINGS)
-SOME = "such as .mp4, .mkv, .mov or .avi"  # for messages
+SETTLED = OTHERS.union(EXTENSIONS)
+EXAMPLES = "such as .mp4, .mkv, .mov or .avi"  # for error messages
 HEAD_BYTES = 4096
 
 
 def sort_out(
     root: str, files: Iterable[str]
 ) -> tuple[list[str], collections.Counter[str]]:
-    """Divides files into videos and others.
+    """Divide files into videos and others.
 
     Args:
-        root: folder that their paths are relative to.
-        files: their paths.
+        root: folder that the paths are relative to.
+        files: paths of the files.
 
     Returns:
-        The videos in the order of `files`, and how many others there are of
-        each ending.
+        The videos in the order of `files`, and the number of other files by
+        extension.
     """
     files = list(files)
-    unknown = [f for f in files if ending_of(f) not in SETTLED]
+    ambiguous = [f for f in files if extension(f) not in SETTLED]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        paths = [listing.inside(root, file) for file in unknown]
-        shown = dict(zip(unknown, pool.map(_shows_film, paths), strict=True))
-    videos = [f for f in files if shown.get(f, ending_of(f) in ENDINGS)]
-    others = collections.Counter(map(ending_of, files))
-    others.subtract(map(ending_of, videos))
-    return videos, +others
+        paths = [listing.inside(root, file) for file in ambiguous]
+        by_content = dict(
+            zip(ambiguous, pool.map(_has_video_content, paths), strict=True)
+        )
+    videos = [f for f in files if by_content.get(f, extension(f) in EXTENSIONS)]
+    skipped = collections.Counter(map(extension, files))
+    skipped.subtract(map(extension, videos))
+    return videos, +skipped
 
 
-def _shows_film(path: str) -> bool:
-    """Whether a file whose ending says nothing is a video by its content."""
-    ending = ending_of(path)
+def _has_video_content(path: str) -> bool:
+    """Return whether a file with another extension is a video."""
+    marker = ANIMATED.get(extension(path))
     head = _head(path)
-    if ending in ANIMATED:
-        return ANIMATED[ending] in head
-    # Playlists and other texts would make FFmpeg open further files.
+    if marker is not None:
+        return marker in head
+    # FFmpeg would open the files named in playlists and other texts.
     if not head or _is_plain_text(head):
         return False
-    # tensorflow-io's decoder needs no PyAV; then endings alone count.
-    return importlib.util.find_spec("av") is not None and decode.shows(path)
+    # tensorflow-io's decoder needs no PyAV; then only extensions count.
+    return importlib.util.find_spec("av") is not None and decode.is_video(path)
 
 
-def passed_over(others: collections.Counter[str]) -> list[str]:
-    """Say how many files are no videos, by ending, as lines."""
-    if not others:
+def skipped_note(skipped: collections.Counter[str]) -> list[str]:
+    """Describe the number of skipped files by extension, as lines."""
+    if not skipped:
         return []
-    total = sum(others.values())
-    are = "1 file that is no video"
-    if total > 1:
-        are = f"{total} files that are no videos"
-    return [f"passed over {are}: {file_names.counted(others)}"]
+    count = tables.number_of(sum(skipped.values()), "file")
+    return [
+        f"skipped {count} without video content: {file_names.counted(skipped)}"
+    ]
 
 
 def _head(path: str) -> bytes:
-    """What a file begins with; nothing if it cannot be read."""
+    """Read the first bytes of a file; b"" if it cannot be read."""
     try:
         if "://" not in path:
             with open(path, "rb") as file:
@@ -121,7 +123,7 @@ def _head(path: str) -> bytes:
 
 
 def _is_plain_text(head: bytes) -> bool:
-    try:  # its last letter may be cut
+    try:  # the last character may be truncated
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False

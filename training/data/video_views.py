@@ -1,4 +1,4 @@
-"""One video file, looked at as a test looks at the videos of a data set."""
+"""Views of one video file, sampled as in an evaluation."""
 
 import contextlib
 import dataclasses
@@ -21,16 +21,17 @@ from .whole_videos import WholeVideos
 
 
 class VideoViews:
-    """A video file and what can be looked at of it.
+    """Reads views and sliding clips of one video file.
 
     Args:
-        path: of the file; `http://` and, with tensorflow-io, `s3://` too.
-        sampling: which frames make a clip.
-        decoder: as `DataConfig.decoder`.
-        limits: of what reading it may take; None for those of all files.
+        path: path of the file, or its URL: `http://` and, with tensorflow-io,
+            `s3://` too.
+        sampling: length and stride of clips.
+        decoder: as in `DataConfig`.
+        limits: resource limits; None for the defaults.
 
     Attributes:
-        probe: its frames and their size and times.
+        probe: length, size and rate of the video.
 
     Raises:
         VideoError: it is missing or cannot be read.
@@ -45,7 +46,7 @@ class VideoViews:
         limits: Limits | None = None,
     ):
         self._path, self._sampling = path, sampling
-        self._index = OneIndex(limits)
+        self._index = SingleIndex(limits)
         self._source: Source = (
             WholeVideos()
             if decoder == "tensorflow_io"
@@ -57,10 +58,10 @@ class VideoViews:
         self._part = Part("test", pairs, self._source, Listing((), {}))
 
     def read(self, views: ViewsConfig) -> np.ndarray:
-        """All views, uint8 `(clips * crops, time, height, width, 3)`.
+        """Read all views, uint8 `(clips * crops, time, height, width, 3)`.
 
         Raises:
-            VideoError: it cannot be read any more.
+            VideoError: the file cannot be read.
         """
         pixels, _ = pipeline.views_of(
             self._part, self._sampling, self._read, views, 0
@@ -75,10 +76,10 @@ class VideoViews:
         return pixels, 1.0
 
     def frames_around(self, times_s: np.ndarray) -> np.ndarray:
-        """Frame numbers of clips around times, int64 `(n, time)`.
+        """Return frame numbers of clips centred at times, int64 `(n, time)`.
 
         Raises:
-            VideoError: the file does not say when its frames are shown.
+            VideoError: the frame rate is unknown.
         """
         times = self.times
         return samples.around(
@@ -91,32 +92,32 @@ class VideoViews:
 
     @property
     def times(self) -> FrameTimes:
-        """When its frames are shown.
+        """Display times of the frames.
 
         Raises:
-            VideoError: the file does not say that.
+            VideoError: the frame rate is unknown.
         """
         if self.probe.times is None:
-            raise VideoError("it does not say how many frames a second it has")
+            raise VideoError("its frame rate is unknown")
         return self.probe.times
 
     def slide(
         self, clips: np.ndarray, views: ViewsConfig
     ) -> Iterator[np.ndarray]:
-        """Reads clips one after the other in a single pass over the file.
+        """Yield clips in a single pass over the file.
 
-        Only frames of the clip at hand that a later one needs too are kept,
-        so that a video of any length takes the memory of a clip.
+        Only the frames that are needed for later clips are kept, so the memory
+        is that of one clip, whatever the length of the video.
 
         Args:
-            clips: from `frames_around`, of rising times.
-            views: which crops of each.
+            clips: frame numbers from `frames_around`, of ascending times.
+            views: crops of each clip.
 
         Yields:
             uint8 `(crops, time, height, width, 3)` for each clip.
 
         Raises:
-            VideoError: it cannot be read any more.
+            VideoError: the file cannot be read.
         """
         index = self._index.index(self._path)
         stream = decode.stream_frames(
@@ -124,48 +125,47 @@ class VideoViews:
             np.unique(clips).tolist(),
             index,
             resampler(index, views),
-            on_disorder=lambda: self._index.count_from_now_on(self._path),
+            on_disorder=lambda: self._index.disable_seeking(self._path),
             limits=self._index.limits,
         )
-        held: dict[int, np.ndarray] = {}
+        buffer: dict[int, np.ndarray] = {}
         with contextlib.closing(stream):
             for clip in clips.tolist():
-                for number in [n for n in held if n < min(clip)]:
-                    del held[number]
-                while max(clip) not in held:
-                    number, pictures = next(stream)
-                    held[number] = pictures
-                yield np.stack([held[number] for number in clip], axis=1)
+                for number in [n for n in buffer if n < min(clip)]:
+                    del buffer[number]
+                while max(clip) not in buffer:
+                    number, crops = next(stream)
+                    buffer[number] = crops
+                yield np.stack([buffer[number] for number in clip], axis=1)
 
 
 def resampler(index: VideoIndex, views: ViewsConfig) -> transforms.Resampler:
-    """What takes the crops of views out of the frames of a file."""
+    """Return the resampler for the crops of views of a file."""
     windows, size_px = pipeline.windows_of(index.height, index.width, views)
     return transforms.Resampler(
         index.height, index.width, windows.numpy(), size_px.numpy()
     )
 
 
-class OneIndex:
-    """What is known of one file, for as long as it is looked at.
+class SingleIndex:
+    """Index of one file, in memory.
 
-    Unlike the cache of the data sets it writes no file, and cannot be wrong
-    about what is at a web address today.
+    Unlike `IndexCache` it writes no file, and is never outdated for a URL.
 
     Args:
-        limits: of what reading it may take; None for those of all files.
+        limits: resource limits; None for the defaults.
     """
 
     def __init__(self, limits: Limits | None = None):
         self.limits = limits or Limits()
-        self._found: VideoIndex | None = None
+        self._index: VideoIndex | None = None
 
     def index(self, path: str) -> VideoIndex:
-        """Decodes the file once."""
-        if self._found is None:
-            self._found = decode.index_video(path, self.limits)
-        return self._found
+        """Return the index, decoding the file on the first call."""
+        if self._index is None:
+            self._index = decode.index_video(path, self.limits)
+        return self._index
 
-    def count_from_now_on(self, path: str) -> None:
-        """Keeps that seeking in the file leads nowhere."""
-        self._found = dataclasses.replace(self.index(path), order="count")
+    def disable_seeking(self, path: str) -> None:
+        """Read the file by counting frames from now on."""
+        self._index = dataclasses.replace(self.index(path), order="count")

@@ -1,10 +1,10 @@
-"""Data sets of labelled videos: their lists, and clips made of them.
+"""Data sets of labelled videos.
 
-Every video is looked at before training, so that bad ones are known, counted
-and listed, and all that is drawn at random later is drawn among good ones. A
-training example is a function of (seed, epoch, video): which clip of it, at
-which scale and place. Its place in the epoch is a function of (seed, epoch).
-So nothing has to be shuffled in a buffer, and any step can be the first.
+All videos are probed before training, so that unreadable ones are reported and
+random draws are made among readable ones only. The clip, scale and crop of a
+training example are functions of (seed, epoch, video), and its position in the
+epoch is a function of (seed, epoch). So no shuffle buffer is needed, and
+training can start at any step.
 """
 
 import abc
@@ -36,31 +36,29 @@ from . import sampling as samples
 from .datasets import BadVideo, Dataset, Example, check_split
 from .listing import Listing, Video
 from .part import Part
-from .scan import check_share, probe_all, some_of
+from .scan import abbreviated, check_share, probe_all
 from .sources import Probe, VideoError
 
 EVAL_BATCH = 8
-# To read all frames: at a time, and as small as this.
+# `read_all_frames` reads this many frames at a time, at this size.
 ALL_FRAMES = 64
 ALL_SHORT_SIDE_PX = 32
 INSTEAD = {"validation": "test", "test": "validation"}
 
 
 class VideoDataset(Dataset):
-    """What all video data sets share; one is a description and a reader.
+    """Base class of video data sets, which implement `read_lists`.
 
     Args:
-        data: where it is.
-        sampling: what is seen of each video.
-        listing: of videos to evaluate on alone, instead of the lists of
-            `data`.
+        data: location of the data set.
+        sampling: clips to take of each video.
+        listing: videos to use instead of the lists of `data`, for evaluation
+            only.
 
     Attributes:
-        source: the storage that its videos are in, one of
-            `storage.SOURCES`.
-        multi_label: whether labels are a 0 or 1 for each class instead of one
-            number.
-        bad: videos that are left out, so far.
+        source: storage of the videos, a key of `storage.SOURCES`.
+        multi_label: as in `Dataset`.
+        bad: unreadable videos so far.
     """
 
     source: ClassVar[str] = "videos"
@@ -74,8 +72,8 @@ class VideoDataset(Dataset):
         self._sampling = sampling
         self._middle = samples.middle(sampling)
         _check(sampling, self._middle)
-        for place in (data.root, data.train, data.validation, data.test):
-            remote.require(place or "")
+        for path in (data.root, data.train, data.validation, data.test):
+            remote.require(path or "")
         self._trains = listing is None
         self._listing = listing = listing or self.read_lists(data)
         self.classes = listing.classes
@@ -95,7 +93,7 @@ class VideoDataset(Dataset):
         if self._service and not self._source.tf_ops:
             raise UserError(
                 "A tf.data service cannot decode video files. Make shards of "
-                "them first: python -m training.shards. "
+                "them first: nonlocal-tf shards. "
                 f"Received: data.service={self._service!r}"
             )
         self._bad: dict[tuple, BadVideo] = {}
@@ -111,10 +109,10 @@ class VideoDataset(Dataset):
     @staticmethod
     @abc.abstractmethod
     def read_lists(data: DataConfig) -> Listing:
-        """Reads the lists of the data set.
+        """Read the lists of the data set.
 
         Raises:
-            UserError: a file of it is missing or not in its format.
+            UserError: a list is missing or not in its format.
         """
 
     def train_batches(
@@ -124,8 +122,8 @@ class VideoDataset(Dataset):
         share = batch // workers
 
         def example(number):
-            step, place = number // share, number % share
-            number = step * batch + worker * share + place
+            step, position = number // share, number % share
+            number = step * batch + worker * share + position
             return pipeline.random_example(
                 part, self._sampling, self._reader(part), seed, number
             )
@@ -155,21 +153,21 @@ class VideoDataset(Dataset):
     def view_batches(
         self, split: str, views: ViewsConfig, first: int = 0
     ) -> tf.data.Dataset:
-        """All views of each video of an evaluation split, a video at a time.
+        """Return the views of each video of an evaluation split.
 
         Args:
             split: "validation" or "test".
-            views: which.
-            first: number of the first video.
+            views: clips and crops of each video.
+            first: index of the first video.
 
         Returns:
-            (pixels, label, weight, index) in the order of the list: uint8
-            `(clips * crops, time, height, width, 3)`, the crops of a clip
-            after each other; the label; 0.0 if the video turned out to be
-            bad, else 1.0; the number of the video in the split.
+            Unbatched (pixels, label, weight, index) in the order of the list:
+            uint8 `(clips * crops, time, height, width, 3)`, ordered by clip,
+            then crop; the label; 0.0 if the video cannot be read, else 1.0;
+            the index of the video in the split.
 
         Raises:
-            UserError: the views do not fit together.
+            UserError: the views are invalid.
         """
         check_split(split)
         _check(self._sampling, views)
@@ -195,10 +193,10 @@ class VideoDataset(Dataset):
         return Example(pixels, labels[0] if labels else -1)
 
     def middle(self, split: str, index: int) -> np.ndarray:
-        """The middle clip of a good video of a split, also of "train".
+        """Return the middle clip of a readable video of any split.
 
         Raises:
-            UserError: it cannot be read any more.
+            UserError: it cannot be read.
         """
         return self._middle_of(self._splits[split], index)
 
@@ -212,14 +210,11 @@ class VideoDataset(Dataset):
         return pixels[0].numpy()
 
     def videos(self, split: str) -> list[Video]:
-        """The good videos of a split, in the order of its examples."""
+        """Return the readable videos of a split, in the order of examples."""
         return self._part(split).videos
 
     def listed_videos(self, split: str) -> tuple[list[Video], list[int]]:
-        """All videos of a split as listed, and the places of `videos` there.
-
-        The others could not be read when they were looked at.
-        """
+        """Return all listed videos of a split, and indices of readable ones."""
         name = self._part(split).name
         with self._lock:
             bad = {k[2] for k in self._bad if k[:2] == (name, "listed")}
@@ -232,7 +227,7 @@ class VideoDataset(Dataset):
             return list(self._bad.values())
 
     def examples(self, split):
-        """Those of the split that can be read, as far as is known."""
+        """Number of readable examples of an evaluation split."""
         part = self._part(split)
         with self._lock:
             late = [k for k in self._bad if k[:2] == (part.name, "read")]
@@ -243,15 +238,15 @@ class VideoDataset(Dataset):
             f"{name} {listed - bad}" + f" ({bad} bad)" * bool(bad)
             for name, (listed, bad) in self.counts().items()
         )
-        lacking = [part.lacking() for part in self._splits.values()]
+        missing = [part.missing_classes() for part in self._splits.values()]
         first = f"{len(self.classes)} classes; videos: {videos}."
-        return "\n".join([first, *filter(None, lacking)]) + "\n"
+        return "\n".join([first, *filter(None, missing)]) + "\n"
 
     def notes(self):
         return listing_notes.notes(self._listing)
 
     def fingerprint(self):
-        """Names what is drawn from: classes, videos, labels and lengths."""
+        """Return a digest of classes, videos, labels and lengths."""
         digest = hashlib.sha256(repr(self.classes).encode())
         for name, pairs in sorted(self.probes().items()):
             for video, probe in pairs:
@@ -261,7 +256,7 @@ class VideoDataset(Dataset):
         return digest.hexdigest()
 
     def files_of(self, split: str) -> list[TrainingFile]:
-        """The good videos of a split, with labels and lengths in words."""
+        """List the readable videos of a split, with labels and lengths."""
         pairs = self.probes().get(split, [])
         return file_rows.rows(pairs, self.classes, self._root)
 
@@ -296,11 +291,11 @@ class VideoDataset(Dataset):
         check_share(bad, sum(self.listed.values()), self._max_bad_share)
 
     def probes(self) -> dict[str, list[tuple[Video, Probe]]]:
-        """Good videos of each split that there is, and what is known."""
+        """Return the readable videos of each split with their probes."""
         return {name: part.pairs for name, part in self._splits.items()}
 
     def good(self, split: str) -> list[int]:
-        """Numbers of the videos of a split that could still be read."""
+        """Return indices of the videos that no read has failed for yet."""
         with self._lock:
             return [
                 index
@@ -309,10 +304,10 @@ class VideoDataset(Dataset):
             ]
 
     def read_all_frames(self) -> None:
-        """Reads every frame, so that `bad` has every video that is.
+        """Read every frame, so that `bad` is complete.
 
-        The scan has done so for video files, whose frames depend on each
-        other; here are those that are stored one by one.
+        Video files have been decoded in full to index them; frames that are
+        stored separately are read here.
         """
         if not self._source.tf_ops:
             return
@@ -327,7 +322,7 @@ class VideoDataset(Dataset):
             fields = self._source.fields(video)
             try:
                 for first in range(0, probe.frames, ALL_FRAMES):
-                    # As many each time, so that they are traced once.
+                    # Always as many, so that the function is traced once.
                     numbers = np.arange(first, first + ALL_FRAMES)
                     numbers = np.minimum(numbers, probe.frames - 1)
                     read(fields, numbers, window[None], size_px)
@@ -336,21 +331,21 @@ class VideoDataset(Dataset):
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             for name, pairs in self.probes().items():
-                shown = Progress(len(pairs), f"videos of {name} read")
-                numbers = range(len(pairs))
-                checked = pool.map(
-                    lambda i, n=name, p=pairs: check(n, i, *p[i]), numbers
+                progress = Progress(len(pairs), f"videos of {name} read")
+                checks = pool.map(
+                    lambda i, n=name, p=pairs: check(n, i, *p[i]),
+                    range(len(pairs)),
                 )
-                for done, _ in enumerate(checked, start=1):
-                    shown.at(done)
+                for count, _ in enumerate(checks, start=1):
+                    progress.at(count)
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """(videos listed, videos left out) of each split."""
+        """Return (listed videos, bad videos) of each split."""
         bad = collections.Counter(b.split for b in self.bad)
         return {name: (n, bad[name]) for name, n in self.listed.items()}
 
     def _part(self, split: str) -> Part:
-        """A split; validation and test stand in for each other."""
+        """Return a split; validation and test replace each other."""
         if split in self._splits:
             return self._splits[split]
         return self._splits[INSTEAD[split]]
@@ -364,7 +359,7 @@ class VideoDataset(Dataset):
         return functools.partial(self._read, part)
 
     def _read(self, part, row, frames, windows, size_px):
-        """Pixels from the source, and 1.0; zeros and 0.0 if it is bad."""
+        """Read pixels with weight 1.0; zeros with 0.0 for a bad video."""
         names = part.field_names
         if self._service:
             fields = {name: row[name] for name in names}
@@ -394,7 +389,13 @@ class VideoDataset(Dataset):
         return pixels, tf.ensure_shape(weight, ())
 
     def _leave_out(self, key: tuple, path: str, error: Exception) -> None:
-        """Lists a video as bad; the key is (split, when, number)."""
+        """Record a bad video.
+
+        Args:
+            key: (split, "listed" or "read", index).
+            path: path of the video.
+            error: the reason.
+        """
         reason = str(getattr(error, "message", "") or error)
         with self._lock:
             self._bad[key] = BadVideo(
@@ -404,17 +405,17 @@ class VideoDataset(Dataset):
             )
 
     def _scan(self, listing: Listing) -> dict[str, Part]:
-        """Looks at all videos; the parts hold those that can be read."""
-        everything = list(
-            dict.fromkeys(v for part in listing.splits.values() for v in part)
+        """Probe all videos and return the readable ones by split."""
+        distinct = list(
+            dict.fromkeys(v for split in listing.splits.values() for v in split)
         )
-        looked_at = probe_all(self._source, everything)
-        found = dict(zip(everything, looked_at, strict=True))
+        probes = probe_all(self._source, distinct)
+        probe_of = dict(zip(distinct, probes, strict=True))
         good: dict[str, list[tuple[Video, Probe]]] = {}
         for name, videos in listing.splits.items():
             good[name] = []
             for number, video in enumerate(videos):
-                probe = found[video]
+                probe = probe_of[video]
                 if isinstance(probe, Probe):
                     good[name].append((video, probe))
                 else:
@@ -424,17 +425,18 @@ class VideoDataset(Dataset):
         if not (self._trains or any(good.values())):
             raise UserError(
                 f"None of the {sum(map(len, listing.splits.values()))} videos "
-                f"can be read.{some_of(self.bad)}"
+                f"can be read.{abbreviated(self.bad)}"
             )
         if self._trains and not good.get("train"):
             raise UserError(
-                f"The data set has no video to train on.{some_of(self.bad)}"
+                f"The data set has no video to train on.{abbreviated(self.bad)}"
             )
         if self._trains and not (good.get("validation") or good.get("test")):
             raise UserError(
-                "The data set has no video to validate or test on. Give "
-                "data.validation or data.test where it has lists; of folders, "
-                f"one class needs two videos or more.{some_of(self.bad)}"
+                "The data set has no validation or test video. Give "
+                "data.validation or data.test for a data set with lists; in "
+                "class folders, one class needs at least two videos."
+                f"{abbreviated(self.bad)}"
             )
         return {
             name: Part(name, pairs, self._source, listing)
@@ -445,7 +447,7 @@ class VideoDataset(Dataset):
 
 @functools.lru_cache(maxsize=4)
 def _loaded(cls, data, sampling):
-    """Once in a process is enough: a scan of many videos takes a while."""
+    """Load once per process, because probing many videos takes long."""
     return cls(data, sampling)
 
 

@@ -1,7 +1,7 @@
-"""Clips from video files through tensorflow-io, which decodes whole files.
+"""Read clips from video files with tensorflow-io (`data.decoder`).
 
-For where PyAV cannot be had: it takes the time and memory of a whole video for
-each clip. `--set data.decoder=tensorflow_io`.
+For systems without PyAV: every clip takes the time and memory of decoding the
+whole video. Set it with `--set data.decoder=tensorflow_io`.
 """
 
 import os
@@ -19,7 +19,7 @@ class WholeVideos(Source):
     """Reads video files with tensorflow-io's FFmpeg.
 
     Raises:
-        UserError: its FFmpeg does not load here.
+        UserError: its FFmpeg libraries cannot be loaded.
     """
 
     tf_ops = False
@@ -38,14 +38,14 @@ class WholeVideos(Source):
         clip = _decoded(os.fsdecode(fields["path"]))
         _, height, width, _ = clip.shape
         resampler = transforms.Resampler(height, width, windows, size_px)
-        distinct, places = np.unique(frames, return_inverse=True)
+        distinct, positions = np.unique(frames, return_inverse=True)
         last = len(clip) - 1
-        taken = np.stack([resampler(clip[min(n, last)]) for n in distinct])
-        return np.swapaxes(taken[places], 0, 1)  # (w, n, h, w, 3)
+        crops = np.stack([resampler(clip[min(n, last)]) for n in distinct])
+        return np.swapaxes(crops[positions], 0, 1)  # (w, n, h, w, 3)
 
 
 def _decoded(path: str) -> np.ndarray:
-    """All frames of a file, uint8 `(time, height, width, 3)`."""
+    """Decode all frames of a file, uint8 `(time, height, width, 3)`."""
     try:
         content = remote.as_path(path).read_bytes()
         clip = remote.ffmpeg_decode(content)

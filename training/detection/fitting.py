@@ -212,7 +212,7 @@ class BadPictures(keras.callbacks.Callback):
             raise UserError(
                 f"{len(found)} of {self._pictures} pictures are bad, more than "
                 f"{MAX_BAD_SHARE:.0%}; they are listed in {self._path}."
-                f"{scan.some_of(found)}"
+                f"{scan.abbreviated(found)}"
             )
 
 

@@ -113,7 +113,7 @@ def allowed_suffix(name: str, allowed: tuple[str, ...]) -> str:
 
 def suffixes(videos: bool) -> tuple[str, ...]:
     """Return the supported suffixes, with or without those of videos."""
-    return (*(video_names.ENDINGS if videos else ()), *clips.READERS)
+    return (*(video_names.EXTENSIONS if videos else ()), *clips.FORMATS)
 
 
 def receive(source: io.BufferedIOBase, length: int, file: BinaryIO) -> None:
@@ -221,7 +221,7 @@ def _check_array(file: BinaryIO) -> None:
             shape, _, kind = np.lib.format.read_array_header_1_0(file)
         else:
             shape, _, kind = np.lib.format.read_array_header_2_0(file)
-    except clips.BROKEN as error:
+    except clips.NPY_ERRORS as error:
         raise RequestError(415, "The file is not a .npy array.") from error
     _check_clip_bytes(math.prod(shape) * kind.itemsize)
     if min(shape, default=0) < 0 or math.prod(shape) * kind.itemsize > size:

@@ -30,7 +30,7 @@ def parse(arguments: Sequence[str] | None):
         metavar="VIDEO",
         help="videos (also GIFs), folders of them, or URLs, if the model was "
         "trained on videos; or clips of uint8 RGB frames: "
-        f"{' or '.join(clips.READERS)}",
+        f"{' or '.join(clips.FORMATS)}",
     )
     parser.add_argument(
         "--model",

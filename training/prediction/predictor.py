@@ -70,7 +70,7 @@ class Predictor:
         if self.sampling is None:
             raise UserError(
                 f"{self.path} is not trained on videos. Expected a clip as "
-                f"{' or '.join(clips.READERS)}. Received: {path}"
+                f"{' or '.join(clips.FORMATS)}. Received: {path}"
             )
         return VideoViews(path, self.sampling, self.decoder, self.limits)
 

@@ -56,7 +56,7 @@ def _inputs(path: str, say: Callable[[str], None]) -> list[Input]:
     except OSError as error:  # no permission, or too long a name
         return [Input(path, f"it cannot be read: {error.strerror}")]
     if not inputs:
-        expected = video_names.SOME
+        expected = video_names.EXAMPLES
         return [Input(path, f"there is no video ({expected}) in this folder")]
     return inputs
 
@@ -75,7 +75,7 @@ def _below(root: str, say: Callable[[str], None]) -> list[Input]:
 
     tree = file_tree.read(root, refused)
     videos, other_files = video_names.sort_out(root, tree.files)
-    for note in (*video_names.passed_over(other_files), *tree.notes()):
+    for note in (*video_names.skipped_note(other_files), *tree.notes()):
         say(f"note: {root}: {note}")
     for video in videos:
         path = listing.inside(root, video)

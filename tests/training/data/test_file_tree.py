@@ -12,7 +12,7 @@ from training.io.user_error import UserError
 
 def read(root):
     tree = file_tree.read(str(root))
-    return tree.files, tree.again
+    return tree.files, tree.duplicates
 
 
 def test_folders_and_files_are_sorted_by_their_parts(tmp_path):
@@ -50,7 +50,7 @@ def test_a_link_above_the_root_shows_nothing_of_it(tmp_path):
     (tmp_path / "root" / "a" / "up").symlink_to("../..")
     assert read(tmp_path / "root") == (
         ["a/2.mp4"],
-        {"a/up": file_tree.ABOVE},
+        {"a/up": file_tree.PARENT},
     )
 
 

@@ -88,7 +88,7 @@ def test_a_damaged_cache_is_said_and_done_without(
 
 
 def test_that_seeking_leads_nowhere_is_kept(tmp_path, film, request):
-    IndexCache(tmp_path / "c").count_from_now_on(str(film))
+    IndexCache(tmp_path / "c").disable_seeking(str(film))
     request.getfixturevalue("never_decoded")
     assert IndexCache(tmp_path / "c").index(str(film)).order == "count"
 

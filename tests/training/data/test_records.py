@@ -108,7 +108,9 @@ def test_only_what_windows_show_is_decoded():
     windows = tf.constant(
         [[3.0, 5.0, 2.0, 1.0, 0.0], [4.0, 9.0, 2.0, 1.0, 1.0]], tf.float64
     )
-    part, moved = jpeg_windows.covering(40, 60, windows, tf.constant([7, 11]))
+    part, moved = jpeg_windows.bounding_region(
+        40, 60, windows, tf.constant([7, 11])
+    )
     # Rows (3 + 0.5) * 2 - 0.5 = 6.5 to (6 + 4 + 0.5) * 2 - 0.5 = 20.5 and the
     # next; columns 5 to 9 + 10 and the next, and one more on each side.
     assert part.numpy().tolist() == [6, 4, 16, 18]

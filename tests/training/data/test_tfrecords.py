@@ -17,7 +17,7 @@ def shard(tmp_path):
 
 
 def test_records_are_found_without_reading_them(shard):
-    found = list(tfrecords.places(str(shard), start_bytes=3))
+    found = list(tfrecords.locate(str(shard), start_bytes=3))
     assert [place.number for place in found] == [0, 1, 2]
     assert [place.offset for place in found] == [0, 27, 43]
     assert [place.length for place in found] == [11, 0, 76800]
@@ -46,7 +46,7 @@ def test_no_cut_of_a_shard_goes_unnoticed(shard, tmp_path):
         cut.write_bytes(whole[:size])
         number = 0 if size < 27 else 1 if size < 43 else 2
         with pytest.raises(UserError, match=f"cut.tfrecord, record {number}: "):
-            list(tfrecords.places(str(cut)))
+            list(tfrecords.locate(str(cut)))
 
 
 def test_no_flipped_byte_of_a_record_goes_unnoticed(tmp_path):
@@ -58,7 +58,7 @@ def test_no_flipped_byte_of_a_record_goes_unnoticed(tmp_path):
         damaged[place] ^= 0x40
         path.write_bytes(bytes(damaged))
         with pytest.raises((UserError, tf.errors.OpError)):
-            list(tfrecords.places(str(path)))
+            list(tfrecords.locate(str(path)))
             tfrecords.record_at(str(path), np.int64(0))
 
 
@@ -71,12 +71,12 @@ def test_an_offset_that_is_none_is_an_error(shard):
 def test_errors_say_what_to_do(tmp_path):
     path = tmp_path / "x"
     with pytest.raises(UserError, match="There is no file"):
-        list(tfrecords.places(str(path)))
+        list(tfrecords.locate(str(path)))
     path.write_bytes(b"some text that is no TFRecord file")
     with pytest.raises(UserError, match="record 0: the checksum"):
-        list(tfrecords.places(str(path)))
+        list(tfrecords.locate(str(path)))
     options = tf.io.TFRecordOptions("GZIP")
     with tf.io.TFRecordWriter(str(path), options) as writer:
         writer.write(b"content")
     with pytest.raises(UserError, match="not compressed"):
-        list(tfrecords.places(str(path)))
+        list(tfrecords.locate(str(path)))

@@ -225,7 +225,7 @@ def test_a_server_that_drips_is_not_waited_for(
 def test_the_whole_exchange_has_a_bound(tmp_path, monkeypatch):
     """Each packet in time, all of them not."""
     monkeypatch.setattr(video_container, "WEB_SECONDS", 0.3)
-    monkeypatch.setattr(video_container, "SLOWEST_BYTES_A_SECOND", 1e6)
+    monkeypatch.setattr(video_container, "MIN_BYTES_PER_SECOND", 1e6)
     content = films.write_film(tmp_path / "a.mkv", 30, gop=1).read_bytes()
 
     def slowly(request, stop):

@@ -26,7 +26,7 @@ def write_images(path, count, kind):
 
 
 def test_no_ending_says_two_things():
-    assert not set(video_names.ENDINGS) & video_names.OTHERS
+    assert not set(video_names.EXTENSIONS) & video_names.OTHERS
     assert not set(video_names.ANIMATED) & video_names.SETTLED
 
 
@@ -75,7 +75,7 @@ def test_without_pyav_endings_alone_count(tmp_path, film, monkeypatch):
 
 def test_what_is_passed_over_is_counted_by_ending():
     others = collections.Counter({".txt": 3, "": 1})
-    assert video_names.passed_over(others) == [
+    assert video_names.skipped_note(others) == [
         "passed over 4 files that are no videos: 3 .txt, 1 without an ending"
     ]
-    assert video_names.passed_over(collections.Counter()) == []
+    assert video_names.skipped_note(collections.Counter()) == []

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from training.data.video_names import ENDINGS
+from training.data.video_names import EXTENSIONS
 from training.prediction import video_inputs
 
 
@@ -17,14 +17,14 @@ def paths(*inputs):
 
 
 def test_folder_is_searched_recursively(tmp_path):
-    for number, extension in enumerate(ENDINGS):
+    for number, extension in enumerate(EXTENSIONS):
         path = tmp_path / f"{number % 3}" / "deep" / f"é{extension.upper()}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     for name in ("a.txt", "b.npy", ".hidden.mp4", "mp4"):
         (tmp_path / name).touch()
     listed = paths(tmp_path)
-    assert len(listed) == len(ENDINGS) and listed == sorted(listed)
+    assert len(listed) == len(EXTENSIONS) and listed == sorted(listed)
     assert listed[0].startswith(f"{tmp_path}/0/deep/é")
 
 
