@@ -103,8 +103,8 @@ def test_what_is_left_out_is_noted(tmp_path, capsys, videos):
     (videos / "jump" / "up").symlink_to("..")
     (videos / "jump" / "notes.txt").touch()
     printed = run(tmp_path, capsys, videos).out
-    assert "note: passed over 1 file that is no video: 1 .txt\n" in printed
-    assert "(jump/up is a folder above it)\n" in printed
+    assert "note: skipped 1 file without video content: 1 .txt\n" in printed
+    assert "(jump/up is a parent folder)\n" in printed
 
 
 def test_a_list_of_bad_videos_goes_when_they_are_mended(
@@ -170,13 +170,13 @@ def test_classes_without_training_videos_are_noted(tmp_path, capsys):
         + [f"--set=data.{k}={v}" for k, v in settings.items()]
     )
     printed = capsys.readouterr().out
-    assert "note: no video to train on: b" in printed
+    assert "note: no training video: b" in printed
     assert "note: 1 video of test also in train" in printed
 
 
 def test_other_data_sets_are_refused(tmp_path, capsys):
     error = run(tmp_path, capsys, tmp_path, "digits_recall", code=2).err
-    assert "data set of videos" in error
+    assert "video data set" in error
 
 
 def test_no_arguments_list_what_there_is(capsys):
@@ -201,4 +201,6 @@ def test_classes_with_a_side_are_noted(tmp_path, capsys):
         for number in range(2):
             films.write_film(root / name / f"{number}.mkv", 9, gop=4)
     printed = run(tmp_path, capsys, root).out
-    assert "note: flipped clips may be of another class (swipe left" in printed
+    assert (
+        "note: flipped clips may belong to another class (swipe left" in printed
+    )

@@ -51,7 +51,7 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     train.main([*arguments, f"--export={out}", "--verbose=2"])
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "Reading folder and building the network."
-    assert "note: passed over 1 file that is no video: 1 .txt" in shown
+    assert "note: skipped 1 file without video content: 1 .txt" in shown
     assert "Epoch 1/2: 2 steps (the first builds the graph" in "\n".join(shown)
     ends = [line for line in shown if line.startswith("Epoch 2/2, ")]
     assert len(ends) == 1 and ": accuracy " in ends[0]

@@ -26,7 +26,7 @@ def test_names_of_json_are_in_the_order_of_labels(tmp_path, labels):
     [
         ["[]", 'expected {"class": label'],
         ["{", "is not JSON"],
-        ["{}", "names no classes"],
+        ["{}", "Expected class names"],
         ['{"a": 1, "b": 2}', "expected the labels 0 to 1, each once"],
         ['{"a": "x"}', "expected a label for 'a'. Received: 'x'"],
         ['{"a": true}', "expected a label for 'a'. Received: True"],
@@ -48,7 +48,7 @@ def test_a_name_that_comes_twice_is_refused(tmp_path):
 
 
 def test_an_empty_file_of_names_is_refused(tmp_path):
-    with pytest.raises(UserError, match="names no classes"):
+    with pytest.raises(UserError, match="Expected class names"):
         classes.read_classes(write(tmp_path / "names.txt"))
 
 

@@ -289,7 +289,7 @@ def test_times_are_those_of_the_stamps(tmp_path):
 
 
 def test_times_of_a_counted_film_are_those_of_the_stamps(tmp_path, monkeypatch):
-    monkeypatch.setattr(decode, "_ordered", lambda *_: None)
+    monkeypatch.setattr(decode, "_ordered_stamps", lambda *_: None)
     stamps = [3 * number + number // 20 * 90 for number in range(60)]
     path = film(tmp_path, "mkv", frames=60, stamps=stamps)
     index = decode.index_video(path)

@@ -158,7 +158,7 @@ def test_a_new_file_moves_at_most_one_across_each_border(tmp_path):
 def test_a_class_without_videos_is_named(tmp_path):
     data = tree(tmp_path, "a/1.mp4", "b/notes.txt")
     with pytest.raises(
-        UserError, match=r"Expected videos .*/b, .*none, but 1 .txt\.$"
+        UserError, match=r"Expected videos .*/b\. .*none, but 1 .txt\.$"
     ):
         read("folder", data)
 
@@ -167,7 +167,7 @@ def test_all_classes_without_videos_are_named(tmp_path):
     data = tree(tmp_path, "a/1.mp4", "b/notes.txt")
     for name in "cd":
         (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match=r"/b, .*Nor are there any in: c; d\.$"):
+    with pytest.raises(UserError, match=r"/b\. .*Also without videos: c; d\.$"):
         read("folder", data)
 
 
@@ -221,8 +221,8 @@ def test_other_files_are_counted_by_ending(tmp_path):
     )
     (tmp_path / "b" / "README").write_text("about the films")
     assert read("folder", data).notes == (
-        "passed over 4 files that are no videos: 2 .srt, "
-        "1 without an ending, 1 .jpg",
+        "skipped 4 files without video content: 2 .srt, "
+        "1 without an extension, 1 .jpg",
     )
 
 
@@ -232,8 +232,8 @@ def test_videos_in_no_class_are_said(tmp_path):
         *("extra/a/4.mp4", "loose.mp4"),
     )
     assert read("folder", data).notes == (
-        "1 video in no folder of a class: loose.mp4",
-        "folders that are no split are not read: extra",
+        "1 video outside of class folders: loose.mp4",
+        "skipped folders besides the splits: extra",
     )
 
 
@@ -260,8 +260,8 @@ def test_links_to_folders_above_show_no_film_twice(tmp_path):
         "b/2.mp4",
         "b/3.mp4",
     }
-    assert "left out, so that each file counts once: 3 (" in listing.notes[0]
-    assert "a/up is a folder above it" in listing.notes[0]
+    assert "files already counted: 3 (" in listing.notes[0]
+    assert "a/up is a parent folder" in listing.notes[0]
 
 
 def test_a_film_of_two_classes_is_in_the_first(tmp_path):
@@ -288,7 +288,7 @@ def test_a_class_of_second_names_alone_is_named(tmp_path):
     data = tree(tmp_path, "a/1.mp4", "b/2.mp4")
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "1.mp4").symlink_to("../a/1.mp4")
-    with pytest.raises(UserError, match="/c, .*c/1.mp4 is a/1.mp4"):
+    with pytest.raises(UserError, match="/c. .*c/1.mp4 is a/1.mp4"):
         read("folder", data)
 
 
@@ -301,5 +301,5 @@ def test_one_class_is_too_few(tmp_path):
 def test_without_a_folder_the_layout_is_told(tmp_path, root):
     tree(tmp_path, "a/1.mp4")
     data = DataConfig(root=root and str(tmp_path / root))
-    with pytest.raises(UserError, match="one folder of videos a class"):
+    with pytest.raises(UserError, match="one folder of videos per class"):
         read("folder", data)

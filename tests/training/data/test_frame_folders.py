@@ -80,7 +80,7 @@ BAD = {
     "frame img_00003.jpg of 9 is missing": (
         lambda p: (p / "img_00003.jpg").unlink()
     ),
-    "is no JPEG": lambda p: (p / "img_00001.jpg").write_bytes(b"GIF89a"),
+    "is not a JPEG": lambda p: (p / "img_00001.jpg").write_bytes(b"GIF89a"),
 }
 
 

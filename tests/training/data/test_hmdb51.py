@@ -65,5 +65,7 @@ def test_a_folder_without_lists_is_refused(tmp_path):
     data = dataclasses.replace(
         make("hmdb51", tmp_path), classes=str(tmp_path / "hmdb51_org")
     )
-    with pytest.raises(UserError, match=r"Expected CLASS_test_split1\.txt"):
+    with pytest.raises(
+        UserError, match=r"Expected lists CLASS_test_split1\.txt"
+    ):
         read("hmdb51", data)

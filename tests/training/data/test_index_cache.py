@@ -128,8 +128,8 @@ def test_a_lock_that_stays_is_said_and_does_not_stop_anything(
     cache = (caches or [IndexCache(tmp_path / "c")])[0]
     assert cache.index(str(film)).frames == 13
     printed = capsys.readouterr().out
-    assert f"waiting up to 0 s for the cache of videos {tmp_path}/c" in printed
-    assert printed.count("going on without the cache of videos") == 1
+    assert f"waiting up to 0 s for the video cache {tmp_path}/c" in printed
+    assert printed.count("without the video cache") == 1
     assert printed.count("\n") == 2
     cache._recent.clear()
     request.getfixturevalue("never_decoded")
@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_written_is_done_without(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", place or str(tmp_path / "file"))
     assert IndexCache().index(str(film)).frames == 13
-    assert "going on without the cache of videos" in capsys.readouterr().out
+    assert "without the video cache" in capsys.readouterr().out
 
 
 def test_a_users_own_cache_that_is_none_is_done_without(
@@ -171,7 +171,7 @@ def test_a_users_own_cache_that_is_none_is_done_without(
     index_cache.default_path().parent.mkdir()
     index_cache.default_path().write_text("no bytes of a database" * 99)
     assert IndexCache().index(str(film)).frames == 13
-    assert "going on without the cache of videos" in capsys.readouterr().out
+    assert "without the video cache" in capsys.readouterr().out
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):
@@ -216,6 +216,6 @@ def test_a_database_of_something_else_is_refused_untouched(tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / "c")) as database:
         database.execute("CREATE TABLE cookies (name TEXT)")
     before = (tmp_path / "c").read_bytes()
-    with pytest.raises(UserError, match="database of something else"):
+    with pytest.raises(UserError, match="another database"):
         IndexCache(tmp_path / "c")
     assert (tmp_path / "c").read_bytes() == before

@@ -99,7 +99,7 @@ def test_table_refuses_a_header_that_is_not_its_own(tmp_path, header):
     path = write(tmp_path / "t.csv", header)
     with pytest.raises(
         UserError,
-        match=r"t\.csv:1: expected a header with id, time and perhaps label",
+        match=r"t\.csv:1: expected a header with id, time and optionally label",
     ):
         list(listing.read_table(path, ["id", "time"], ["label"]))
 

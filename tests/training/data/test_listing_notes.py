@@ -29,8 +29,7 @@ def test_nothing_is_said_of_a_good_list(tmp_path):
 def test_two_labels_of_a_video_are_said(tmp_path):
     found = notes(tmp_path, train=["a.mp4 0", "b.mp4 1", "./a.mp4 1"])
     assert found == [
-        "1 video with different labels where listed again: a.mp4 = ./a.mp4 "
-        "(0, 1)",
+        "1 video listed again with different labels: a.mp4 = ./a.mp4 (0, 1)",
         "1 video listed more than once in train: a.mp4 (2 times)",
     ]
 
@@ -40,7 +39,7 @@ def test_two_labels_in_two_lists_are_said(tmp_path):
         tmp_path, train=["a.mp4 0", "b.mp4 1"], validation=["a.mp4 1"]
     )
     assert found == [
-        "1 video with different labels where listed again: a.mp4 (0, 1)",
+        "1 video listed again with different labels: a.mp4 (0, 1)",
         "1 video of validation also in train: a.mp4",
     ]
 

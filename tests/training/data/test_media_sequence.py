@@ -124,7 +124,7 @@ def test_an_index_made_once_saves_reading_records(tmp_path, monkeypatch):
     ]
     offsets = record_files.write(tmp_path / "train-0", contents)
     text = shard_scan.write_index(f"{tmp_path}/train-*")
-    assert "1 shards, 2 records, 1 left out" in text
+    assert "1 shards, 2 records, 1 bad" in text
     assert "train-0: record 1: the record has no frames" in text
     monkeypatch.setattr(records, "read_record", None)
     data = DataConfig(root=str(tmp_path))
@@ -133,7 +133,7 @@ def test_an_index_made_once_saves_reading_records(tmp_path, monkeypatch):
     assert one.spans == (Span(1, 0.005, 0.009),) and one.labels == (1,)
     assert Records().probe(one) == Probe(3, 8, 9, 4.0)
     assert Records().probe(two) == Probe(2, 8, 9, 0.0)
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         shard_scan.write_index(f"{tmp_path}/train-*")
 
 
@@ -141,7 +141,9 @@ def test_a_shard_that_is_cut_off_is_named(tmp_path):
     path = tmp_path / "train-0"
     write(path, JUMP, WALK)
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(UserError, match="train-0, record 1: the file is cut"):
+    with pytest.raises(
+        UserError, match="train-0, record 1: the file is truncated"
+    ):
         MediaSequence.read_lists(DataConfig(root=str(tmp_path)))
 
 

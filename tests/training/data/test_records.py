@@ -177,7 +177,7 @@ def test_rate_from_timestamps(tmp_path):
         (record_files.example([]), "no frames"),
         (
             record_files.example([], clip__encoded_media_bytes=[b"mp4"]),
-            "holds a video file",
+            "a video file",
         ),
         (
             record_files.example(
@@ -187,7 +187,7 @@ def test_rate_from_timestamps(tmp_path):
             "Received: PNG",
         ),
         (record_files.example([b"\xff\xd8 no more"]), "first frame is damaged"),
-        (b"\xff\xff no protocol buffer", "no SequenceExample"),
+        (b"\xff\xff no protocol buffer", "not a SequenceExample"),
     ],
     ids=["none", "video", "png", "damaged", "other"],
 )

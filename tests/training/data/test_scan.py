@@ -27,7 +27,7 @@ def test_long_scans_say_how_far_they_are(monkeypatch, capsys):
         False,
     ]
     printed = capsys.readouterr()
-    assert printed.err.startswith("1 of 3 videos looked at\n")
+    assert printed.err.startswith("1 of 3 videos checked\n")
     assert printed.out == ""
 
 

@@ -38,7 +38,7 @@ def write_frames(folder, height, width):
 
 
 def images(task):
-    ((record, _),) = shard_task.make_records(task.videos[0], task)
+    ((record, _),) = shard_task.encode_records(task.videos[0], task)
     lists = tf.train.SequenceExample.FromString(record).feature_lists
     features = lists.feature_list["image/encoded"].feature
     return [feature.bytes_list.value[0] for feature in features]
@@ -90,7 +90,9 @@ def test_large_frames_of_a_folder_are_scaled(tmp_path):
 def test_a_short_video_is_one_record_of_its_own_times(tmp_path):
     made_videos.write_video(tmp_path / "a.mp4", 7)
     video = Video(str(tmp_path / "a.mp4"), (1,), (Span(0, 0.2, 99.0),))
-    ((_, record),) = shard_task.make_records(video, task_of([video], tmp_path))
+    ((_, record),) = shard_task.encode_records(
+        video, task_of([video], tmp_path)
+    )
     assert record.frames == 7 and record.fps == 10.0
     assert record.labels == (1, 0)
     assert record.spans == (Span(0, 0.2, 99.0),)
@@ -102,7 +104,7 @@ def test_uneven_frames_keep_their_times(tmp_path):
     made_videos.write_video(path, 6, stamps=stamps)
     video = Video(str(path), (1,), fps=5.0)  # so six frames take 1.2 s
     task = task_of([video], tmp_path)
-    ((record, _),) = shard_task.make_records(video, task)
+    ((record, _),) = shard_task.encode_records(video, task)
     lists = tf.train.SequenceExample.FromString(record).feature_lists
     times = [
         feature.int64_list.value[0]

@@ -78,5 +78,5 @@ def test_errors_say_what_to_do(tmp_path):
     options = tf.io.TFRecordOptions("GZIP")
     with tf.io.TFRecordWriter(str(path), options) as writer:
         writer.write(b"content")
-    with pytest.raises(UserError, match="not compressed"):
+    with pytest.raises(UserError, match="expected an uncompressed"):
         list(tfrecords.locate(str(path)))

@@ -76,6 +76,6 @@ def test_without_pyav_endings_alone_count(tmp_path, film, monkeypatch):
 def test_what_is_passed_over_is_counted_by_ending():
     others = collections.Counter({".txt": 3, "": 1})
     assert video_names.skipped_note(others) == [
-        "passed over 4 files that are no videos: 3 .txt, 1 without an ending"
+        "skipped 4 files without video content: 3 .txt, 1 without an extension"
     ]
     assert video_names.skipped_note(collections.Counter()) == []

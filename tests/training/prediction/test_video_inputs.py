@@ -73,9 +73,9 @@ def test_each_film_of_a_folder_is_looked_at_once(tmp_path, capsys):
     assert paths(tmp_path) == [f"{tmp_path}/a/1.mp4", f"{tmp_path}/b/2.MTS"]
     printed = capsys.readouterr().out.splitlines()
     assert printed == [
-        f"note: {tmp_path}: passed over 1 file that is no video: 1 .txt",
-        f"note: {tmp_path}: links and second names left out, so that each file "
-        "counts once: 2 (b/1.mp4 is a/1.mp4; a/up is a folder above it)",
+        f"note: {tmp_path}: skipped 1 file without video content: 1 .txt",
+        f"note: {tmp_path}: skipped links and hard links to files "
+        "already counted: 2 (b/1.mp4 is a/1.mp4; a/up is a parent folder)",
     ]
 
 
