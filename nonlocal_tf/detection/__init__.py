@@ -1,20 +1,36 @@
-"""Mask R-CNN with non-local blocks: boxes, masks and keypoints.
+"""Mask and Keypoint R-CNN with non-local blocks, on TensorFlow.
 
-The mathematics is `keras.ops` and NumPy. What `keras.ops` lacks is in
-`tf_ops`, the one file here that imports TensorFlow, so that detection runs on
-that backend alone; `import nonlocal_tf` pulls in neither.
+Detection needs the TensorFlow backend, for what `keras.ops` lacks: NMS, crops
+of feature maps, stateless random numbers. `import nonlocal_tf` does not import
+it.
 
 Boxes are `x1, y1, x2, y2` in pixels, and a box is x2 - x1 wide: there is no
 + 1, as in torchvision and detectron2 and unlike Detectron.
+
+A guide to the modules: `config` has all options; `model` is the detector, of
+`backbone`, `rpn` and `heads`, between `preprocessing` and `postprocessing`;
+`losses` are those of training, with `anchors`, `matching`, `targets` and
+`sampling`; `detector_checkpoints` loads weights.
 """
 
-from nonlocal_tf.detection.checkpoints import load_detector_weights
-from nonlocal_tf.detection.config import X152_32X8D, DetectorConfig
-from nonlocal_tf.detection.detector import Detections, MaskRCNN, detect
-from nonlocal_tf.detection.infer import detector_of, is_detector
-from nonlocal_tf.detection.training import TrainingConfig, batch_losses
-from nonlocal_tf.detection.transform import BGR, RGB, Pixels
-from nonlocal_tf.detection.trunk import load_trunk_weights
+from nonlocal_tf.detection.config import (
+    X152_32X8D,
+    DetectorConfig,
+    TrainingConfig,
+)
+from nonlocal_tf.detection.detector_checkpoints import (
+    load_backbone_weights,
+    load_detector_weights,
+)
+from nonlocal_tf.detection.infer_config import (
+    from_checkpoint,
+    is_detector_checkpoint,
+)
+from nonlocal_tf.detection.losses import batch_losses
+from nonlocal_tf.detection.model import MaskRCNN, detect
+from nonlocal_tf.detection.output_checks import NonFiniteOutputsError
+from nonlocal_tf.detection.postprocessing import Detections
+from nonlocal_tf.detection.preprocessing import BGR, RGB, PixelNormalization
 
 __all__ = [
     "BGR",
@@ -23,12 +39,13 @@ __all__ = [
     "Detections",
     "DetectorConfig",
     "MaskRCNN",
-    "Pixels",
+    "NonFiniteOutputsError",
+    "PixelNormalization",
     "TrainingConfig",
     "batch_losses",
     "detect",
-    "detector_of",
-    "is_detector",
+    "from_checkpoint",
+    "is_detector_checkpoint",
+    "load_backbone_weights",
     "load_detector_weights",
-    "load_trunk_weights",
 ]

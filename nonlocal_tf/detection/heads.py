@@ -1,7 +1,6 @@
-"""What looks at the feature pyramid: proposals, boxes, masks, keypoints.
+"""Heads on features of RoIs: boxes and classes, masks, keypoints.
 
 References:
-    Ren et al., Faster R-CNN, NeurIPS 2015, section 3.
     He et al., Mask R-CNN, ICCV 2017, sections 3 and 5.
     Wang et al., Non-local Neural Networks, CVPR 2018, section 6.
 """
@@ -15,45 +14,15 @@ from nonlocal_tf.typing import Tensor
 
 BOX_CELLS = 7
 MASK_CELLS = 14
-# Scores, deltas, and what losses are made of are float32 under every policy.
-FLOAT32 = {"dtype": "float32"}
-
-
-def build_rpn(config: DetectorConfig) -> keras.Model:
-    """From a map of the pyramid to objectness and deltas of its anchors.
-
-    Returns:
-        A model of `(batch, h, w, channels)` to logits `(batch, h * w * a)` and
-        deltas `(batch, h * w * a, 4)`, in the order of `anchors`.
-    """
-    ratios = len(config.aspect_ratios)
-    start = _normal(0.01)
-    x = inputs = keras.Input((None, None, config.fpn_channels), name="map")
-    x = layers.Conv2D(
-        config.fpn_channels,
-        3,
-        padding="same",
-        activation="relu",
-        kernel_initializer=start,
-        name="rpn_conv",
-    )(x)
-    logits, deltas = (
-        layers.Conv2D(
-            count, 1, kernel_initializer=start, name=f"rpn_{name}", **FLOAT32
-        )(x)
-        for name, count in (("logits", ratios), ("deltas", 4 * ratios))
-    )
-    logits = layers.Reshape((-1,), **FLOAT32)(logits)
-    deltas = layers.Reshape((-1, 4), **FLOAT32)(deltas)
-    return keras.Model(inputs, [logits, deltas], name="rpn")
+FLOAT32 = {"dtype": "float32"}  # of outputs under every policy
 
 
 def build_box_head(config: DetectorConfig) -> keras.Model:
-    """From features of boxes to their classes and how to move them.
+    """Build the head that predicts classes and box deltas of RoIs.
 
     Returns:
         A model of `(rois, 7, 7, channels)` to logits `(rois, classes)` and
-        deltas `(rois, classes, 4)`, those of the background too.
+        deltas `(rois, classes, 4)`, the background included.
     """
     shape = (BOX_CELLS, BOX_CELLS, config.fpn_channels)
     x = inputs = keras.Input(shape, name="rois")
@@ -65,7 +34,7 @@ def build_box_head(config: DetectorConfig) -> keras.Model:
     logits, deltas = (
         layers.Dense(
             count,
-            kernel_initializer=_normal(stddev),
+            kernel_initializer=initializers.RandomNormal(0.0, stddev),
             name=f"box_{name}",
             **FLOAT32,
         )(x)
@@ -79,11 +48,11 @@ def build_box_head(config: DetectorConfig) -> keras.Model:
 
 
 def build_mask_head(config: DetectorConfig) -> keras.Model:
-    """From features of boxes to a mask a class.
+    """Build the head that predicts a mask of each class.
 
     Returns:
         A model of `(rois, 14, 14, channels)` to logits
-        `(rois, 28, 28, classes)`, that of the background too.
+        `(rois, 28, 28, classes)`, the background included.
     """
     shape = (MASK_CELLS, MASK_CELLS, config.fpn_channels)
     x = inputs = keras.Input(shape, name="rois")
@@ -94,13 +63,13 @@ def build_mask_head(config: DetectorConfig) -> keras.Model:
         2,
         strides=2,
         activation="relu",
-        kernel_initializer=_he(),
+        kernel_initializer=_he_normal(),
         name="mask_deconv",
     )(x)
     x = layers.Conv2D(
         config.num_classes,
         1,
-        kernel_initializer=_he(),
+        kernel_initializer=_he_normal(),
         name="mask_logits",
         **FLOAT32,
     )(x)
@@ -108,7 +77,7 @@ def build_mask_head(config: DetectorConfig) -> keras.Model:
 
 
 def build_keypoint_head(config: DetectorConfig) -> keras.Model:
-    """From features of boxes to a heat map a keypoint.
+    """Build the head that predicts a heat map of each keypoint.
 
     Returns:
         A model of `(rois, 14, 14, channels)` to logits
@@ -122,11 +91,11 @@ def build_keypoint_head(config: DetectorConfig) -> keras.Model:
             name = f"keypoint_nonlocal{number}"
             x = NonLocalBlock(**config.head_block, name=name)(x)
     x = layers.Conv2DTranspose(
-        config.keypoints,
+        config.num_keypoints,
         4,
         strides=2,
         padding="same",
-        kernel_initializer=_he(),
+        kernel_initializer=_he_normal(),
         name="keypoint_deconv",
         **FLOAT32,
     )(x)
@@ -142,14 +111,10 @@ def _conv(x: Tensor, channels: int, name: str) -> Tensor:
         3,
         padding="same",
         activation="relu",
-        kernel_initializer=_he(),
+        kernel_initializer=_he_normal(),
         name=name,
     )(x)
 
 
-def _he() -> initializers.Initializer:
+def _he_normal() -> initializers.Initializer:
     return initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-
-
-def _normal(stddev: float) -> initializers.Initializer:
-    return initializers.RandomNormal(0.0, stddev)

@@ -1,14 +1,12 @@
-"""Masks of objects: as targets in their boxes, and pasted into images."""
+"""Pasting of masks, predicted in boxes, into images."""
 
 import numpy as np
-
-from nonlocal_tf.detection.resize import linear_weights
 
 THRESHOLD = 0.5
 
 
-def expanded_boxes(boxes: np.ndarray, mask_px: int) -> np.ndarray:
-    """Boxes of masks with a border of one cell, in whole pixels.
+def expand_boxes(boxes: np.ndarray, mask_px: int) -> np.ndarray:
+    """Expand boxes by one mask cell on each side, to integer pixels.
 
     Args:
         boxes: `(n, 4)`.
@@ -19,16 +17,16 @@ def expanded_boxes(boxes: np.ndarray, mask_px: int) -> np.ndarray:
     """
     boxes = np.asarray(boxes, np.float32)
     scale = np.float32((mask_px + 2) / mask_px)
-    middle = (boxes[:, 2:] + boxes[:, :2]) * np.float32(0.5)
+    center = (boxes[:, 2:] + boxes[:, :2]) * np.float32(0.5)
     half = (boxes[:, 2:] - boxes[:, :2]) * np.float32(0.5) * scale
-    found = np.concatenate([middle - half, middle + half], axis=-1)
-    return found.astype(np.int32)  # towards zero
+    expanded = np.concatenate([center - half, center + half], axis=-1)
+    return expanded.astype(np.int32)  # towards zero
 
 
 def paste(
     masks: np.ndarray, boxes: np.ndarray, image_size: tuple[int, int]
 ) -> np.ndarray:
-    """Masks of boxes as masks of the image.
+    """Paste the masks of boxes into masks of the whole image.
 
     Args:
         masks: probabilities `(n, side, side)`.
@@ -36,29 +34,52 @@ def paste(
         image_size: height and width.
 
     Returns:
-        float32 `(n, height, width)`; `THRESHOLD` and more is the object.
+        float32 `(n, height, width)`; an object is where it is at least
+        `THRESHOLD`.
     """
     pasted = np.zeros((len(masks), *image_size), np.float32)
     for image, mask, box in zip(
-        pasted, masks, expanded_boxes(boxes, masks.shape[-1]), strict=True
+        pasted, masks, expand_boxes(boxes, masks.shape[-1]), strict=True
     ):
-        _paste_one(image, np.pad(mask, 1), box)
+        _paste_mask(image, np.pad(mask, 1), box)
     return pasted
 
 
-def _paste_one(image: np.ndarray, mask: np.ndarray, box: np.ndarray) -> None:
-    """Writes a mask into its place of an image."""
-    kept, weights = [], []
+def linear_weights(cells: int, size: int) -> np.ndarray:
+    """Weights of bilinear resizing along one axis, as in PyTorch.
+
+    Args:
+        cells: cells before resizing.
+        size: pixels after it.
+
+    Returns:
+        float32 `(size, cells)`.
+    """
+    positions = (np.arange(size) + 0.5) * (cells / size) - 0.5
+    positions = np.maximum(positions, 0)
+    before = np.minimum(np.floor(positions).astype(int), cells - 1)
+    after = np.minimum(before + 1, cells - 1)
+    fraction = positions - before
+    weights = np.zeros((size, cells), np.float32)
+    rows = np.arange(size)
+    np.add.at(weights, (rows, before), 1 - fraction)
+    np.add.at(weights, (rows, after), fraction)
+    return weights
+
+
+def _paste_mask(image: np.ndarray, mask: np.ndarray, box: np.ndarray) -> None:
+    """Write a mask, resized to its box, into an image."""
+    slices, weights = [], []
     for axis, cells in ((1, image.shape[0]), (0, image.shape[1])):
-        start, end = int(box[axis]), int(box[axis + 2])
-        length = max(end - start + 1, 1)
-        first, last = max(start, 0), min(end + 1, cells)
+        start, stop = int(box[axis]), int(box[axis + 2])
+        length = max(stop - start + 1, 1)
+        first, last = max(start, 0), min(stop + 1, cells)
         if first >= last:
             return
-        # Only of the pixels that are in the image.
+        # Weights of the pixels inside of the image alone.
         inside = slice(first - start, last - start)
         side = mask.shape[1 - axis]
         weights.append(linear_weights(side, length)[inside])
-        kept.append(slice(first, last))
+        slices.append(slice(first, last))
     rows, columns = weights
-    image[kept[0], kept[1]] = rows @ mask @ columns.T
+    image[slices[0], slices[1]] = rows @ mask @ columns.T

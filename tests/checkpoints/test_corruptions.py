@@ -7,7 +7,7 @@ import pytest
 import nonlocal_tf as nl
 from nonlocal_tf.checkpoints import CheckpointError
 from nonlocal_tf.checkpoints.read import read
-from nonlocal_tf.detection.checkpoints import read_detector
+from nonlocal_tf.detection.detector_checkpoints import read_detector
 from tests.checkpoints import corruptions
 
 CASES = 300

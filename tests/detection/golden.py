@@ -10,13 +10,13 @@ FOLDER = pathlib.Path(__file__).parent.parent / "data" / "detection"
 
 @functools.cache
 def arrays(name):
-    """The arrays of a file, by name."""
+    """Load the arrays of a file by name."""
     with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as stored:
         return dict(stored)
 
 
 def group(name, prefix):
-    """Those whose names start with `prefix/`, without it."""
+    """Return the arrays below `prefix/`, by name without the prefix."""
     start = f"{prefix}/"
     return {
         key.removeprefix(start): value
@@ -26,5 +26,5 @@ def group(name, prefix):
 
 
 def channels_last(maps):
-    """`(n, c, h, w)` as `(n, h, w, c)`."""
+    """Transpose `(n, c, h, w)` to `(n, h, w, c)`."""
     return np.moveaxis(maps, 1, -1)

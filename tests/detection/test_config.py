@@ -1,8 +1,12 @@
-"""What a configuration says of a trunk in groups."""
+"""Configurations of detectors and of their training."""
 
 import pytest
 
-from nonlocal_tf.detection.config import X152_32X8D, DetectorConfig
+from nonlocal_tf.detection.config import (
+    X152_32X8D,
+    DetectorConfig,
+    TrainingConfig,
+)
 
 
 def test_one_group_is_a_resnet():
@@ -14,7 +18,7 @@ def test_one_group_is_a_resnet():
     ("groups", "group_width", "inner_width", "expansion"),
     [(32, 8, 256, 1), (32, 4, 128, 2), (64, 4, 256, 1), (1, 128, 128, 2)],
 )
-def test_channels_within_and_at_the_end(
+def test_groups_set_inner_width_and_expansion(
     groups, group_width, inner_width, expansion
 ):
     config = DetectorConfig(groups=groups, group_width=group_width)
@@ -22,14 +26,14 @@ def test_channels_within_and_at_the_end(
     assert config.expansion == expansion
 
 
-def test_x152_is_detectrons():
+def test_x152_equals_detectron():
     config = DetectorConfig(**X152_32X8D)
     assert config.layers == (3, 8, 36, 3)
     assert (config.groups, config.group_width) == (32, 8)
     assert config.stride_on == "3x3"
 
 
-def test_blocks_have_the_papers_channels_and_subsampling():
+def test_blocks_have_the_channels_and_subsampling_of_the_paper():
     config = DetectorConfig(nonlocal_block={}, keypoint_nonlocal_block={})
     for arguments in (config.block, config.head_block):
         assert arguments["subsample"] == 2
@@ -51,7 +55,7 @@ def test_a_keypoint_head_may_have_blocks_without_subsampling():
         ({"mask_channels": (), "masks": False}, False),
     ],
 )
-def test_masks_are_one_setting(options, has_masks):
+def test_masks_can_be_switched_off(options, has_masks):
     assert DetectorConfig(**options).has_masks is has_masks
 
 
@@ -59,12 +63,15 @@ def test_masks_are_one_setting(options, has_masks):
     ("options", "message"),
     [
         ({"masks": True, "mask_channels": ()}, "Expected `mask_channels` of a"),
-        ({"least_score": 50}, "Expected `least_score` from 0 to 1.*50"),
-        ({"detection_nms": -0.5}, "Expected `detection_nms` from 0 to 1"),
-        ({"proposal_nms": float("nan")}, "Expected `proposal_nms` from 0 to 1"),
+        ({"score_threshold": 50}, "Expected `score_threshold` from 0 to 1.*50"),
+        ({"iou_threshold": -0.5}, "Expected `iou_threshold` from 0 to 1"),
+        (
+            {"proposal_iou_threshold": float("nan")},
+            "Expected `proposal_iou_threshold` from 0 to 1",
+        ),
     ],
 )
-def test_settings_that_cannot_be_are_refused(options, message):
+def test_invalid_values_are_rejected(options, message):
     with pytest.raises(ValueError, match=message):
         DetectorConfig(**options)
 
@@ -82,6 +89,13 @@ def test_settings_that_cannot_be_are_refused(options, message):
         ),
     ],
 )
-def test_groups_that_cannot_be_are_refused(options, message):
+def test_invalid_groups_are_rejected(options, message):
     with pytest.raises(ValueError, match=message):
         DetectorConfig(**options)
+
+
+@pytest.mark.parametrize("field", ["pre_nms_top_n", "post_nms_top_n"])
+@pytest.mark.parametrize("value", [0, -5, 1.5, True])
+def test_invalid_numbers_of_proposals_are_rejected(field, value):
+    with pytest.raises(ValueError, match=f"`{field}` to be an integer"):
+        TrainingConfig(**{field: value})

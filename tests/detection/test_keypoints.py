@@ -1,29 +1,21 @@
-"""Keypoints as cells and back, beside torchvision's numbers."""
+"""Encoding and decoding of keypoints, compared with torchvision."""
 
 import numpy as np
+import pytest
+import tensorflow as tf
 
-from nonlocal_tf.detection import keypoints, tf_ops
+from nonlocal_tf.detection import keypoints
 from tests.detection import golden
 
+BICUBIC = golden.group("keypoints", "bicubic")
 
-def test_cells_are_torchvisions():
+
+def test_cells_equal_torchvision():
     stored = golden.group("keypoints", "encode")
     cells = int(stored["heatmap_size"])
-    got, valid = keypoints.encode(stored["keypoints"], stored["rois"], cells)
-    np.testing.assert_array_equal(got, stored["index"])
+    index, valid = keypoints.encode(stored["keypoints"], stored["rois"], cells)
+    np.testing.assert_array_equal(index, stored["index"])
     np.testing.assert_array_equal(valid, stored["valid"] > 0)
-
-
-def test_decoded_points_are_torchvisions():
-    stored = golden.group("keypoints", "decode")
-    maps = golden.channels_last(stored["heatmaps"])
-    points, scores = keypoints.decode(maps, stored["rois"])
-    # Where the best two are as near, rounding may choose the other.
-    sure = stored["margin"] > 1e-4
-    assert sure.mean() > 0.9
-    expected = stored["keypoints"]
-    np.testing.assert_allclose(points[sure], expected[sure], rtol=0, atol=1e-4)
-    np.testing.assert_allclose(scores, stored["scores"], rtol=0, atol=2e-5)
 
 
 def test_a_box_without_area_has_no_cells():
@@ -33,13 +25,37 @@ def test_a_box_without_area_has_no_cells():
     assert index.shape == valid.shape == (1, 1)
 
 
-def test_a_graph_decodes_the_same_points():
-    random = np.random.default_rng(2)
-    maps = random.standard_normal((3, 7, 7, 2)).astype("float32")
-    boxes = np.array(
-        [[3, 4, 15.5, 9.25], [0, 0, 40, 31], [7, 7, 7.5, 20]], "float32"
+@pytest.mark.parametrize("decode", [keypoints.decode, "graph"])
+def test_decoded_points_equal_torchvision(decode):
+    if decode == "graph":
+        decode = tf.function(keypoints.decode, autograph=False)
+    stored = golden.group("keypoints", "decode")
+    maps = golden.channels_last(stored["heatmaps"])
+    points, scores = decode(maps, stored["rois"])
+    # Rounding may choose the other pixel where two are nearly equal.
+    is_clear = stored["margin"] > 1e-4
+    assert is_clear.mean() > 0.9
+    np.testing.assert_allclose(
+        points.numpy()[is_clear],
+        stored["keypoints"][is_clear],
+        rtol=0,
+        atol=1e-4,
     )
-    expected, expected_logits = keypoints.decode(maps, boxes)
-    points, logits = tf_ops.decode_keypoints(maps, boxes)
-    np.testing.assert_allclose(points, expected, rtol=0, atol=1e-4)
-    np.testing.assert_allclose(logits, expected_logits, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(scores, stored["scores"], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_cubic_resizing_equals_pytorch(number):
+    height, width = BICUBIC["sizes"][number]
+    rows = keypoints.cubic_weights(13, height).numpy()
+    columns = keypoints.cubic_weights(11, width).numpy()
+    actual = rows @ BICUBIC["input"] @ columns.T
+    expected = BICUBIC[f"output{number}"]
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize(("cells", "size"), [(5, 13), (13, 5), (7, 7), (1, 3)])
+def test_cubic_resizing_keeps_a_constant(cells, size):
+    weights = keypoints.cubic_weights(cells, size).numpy()
+    assert weights.shape == (size, cells)
+    np.testing.assert_allclose(weights.sum(-1), 1, rtol=0, atol=1e-6)

@@ -49,7 +49,7 @@ def stand_ins(monkeypatch, tmp_path):
     found = {f.name: None for f in dataclasses.fields(detection.Detections)}
     for place, name, answer in (
         (nl, "load_weights", "report"),
-        (detection, "detector_of", ("model", "report", detection.RGB)),
+        (detection, "from_checkpoint", ("model", "report", detection.RGB)),
         (detection, "detect", types.SimpleNamespace(**found)),
         (detection, "MaskRCNN", "model"),
         (serving_client, "connect", mock.MagicMock()),

@@ -69,9 +69,9 @@ def test_settings_of_videos(field, home):
     "field",
     [
         "data.train",
-        "data.pictures",
+        "data.images",
         "data.validation",
-        "data.validation_pictures",
+        "data.validation_images",
         "start.weights",
     ],
 )

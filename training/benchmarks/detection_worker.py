@@ -120,12 +120,12 @@ def _their_roi_align(backward: bool):
 def _ours(path: str):
     from nonlocal_tf import detection
 
-    model, _, pixels = detection.detector_of(path)
-    in_graph = model.in_graph()
+    model, _, normalization = detection.from_checkpoint(path)
+    in_graph = model.inference_function()
     image = picture()
 
     def run():
-        found = detection.detect(in_graph, image, HEIGHT, WIDTH, pixels)
+        found = detection.detect(in_graph, image, HEIGHT, WIDTH, normalization)
         return {"found": len(found.boxes)}
 
     return run
@@ -134,14 +134,14 @@ def _ours(path: str):
 def _our_roi_align(backward: bool):
     import tensorflow as tf
 
-    from nonlocal_tf.detection import tf_ops
+    from nonlocal_tf.detection import roi_align
 
     maps, boxes = roi_inputs()
     maps = [tf.constant(one) for one in maps]
     rois = tf.constant(boxes[None])
 
     def value(*maps):
-        return tf_ops.roi_align(maps, rois, SCALES, CELLS, SAMPLES)
+        return roi_align.roi_align_fused(maps, rois, SCALES, CELLS, SAMPLES)
 
     def with_gradient(*maps):
         with tf.GradientTape() as tape:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf.detection import RGB, Pixels, transform
+from nonlocal_tf.detection import RGB, PixelNormalization, preprocessing
 
 from ..io.user_error import UserError
 from . import coco_scores, examples, images
@@ -29,10 +29,10 @@ class BatchConfig:
         long_side_px: of a scaled picture, at the most.
         mask_cells: along each side of a stored mask, 3 at least, or 0 for no
             masks.
-        keypoints: of an object, or 0 for none.
-        mirrored: whether every second picture, at random, is.
-        without_objects: whether pictures without objects are trained on too.
-        pixels: what the network wants.
+        num_keypoints: keypoints of an object, or 0 for none.
+        horizontal_flip: flip every second image, at random.
+        keep_empty_images: train on images without objects too.
+        normalization: that of the network's training.
     """
 
     batch: int
@@ -40,10 +40,10 @@ class BatchConfig:
     short_sides_px: tuple[int, ...] = (800,)
     long_side_px: int = 1333
     mask_cells: int = 112
-    keypoints: int = 0
-    mirrored: bool = True
-    without_objects: bool = False
-    pixels: Pixels = RGB
+    num_keypoints: int = 0
+    horizontal_flip: bool = True
+    keep_empty_images: bool = False
+    normalization: PixelNormalization = RGB
 
     def __post_init__(self):
         if self.batch < 1:
@@ -55,12 +55,11 @@ class BatchConfig:
                 "Expected mask_cells of 0, for no masks, or 3 at least. "
                 f"Received: mask_cells={self.mask_cells}"
             )
-        if any(
-            side < 1 or side % transform.MULTIPLE_PX for side in self.canvas_px
-        ):
+        divisor = preprocessing.SIZE_DIVISOR
+        if any(side < 1 or side % divisor for side in self.canvas_px):
             raise ValueError(
-                f"Expected sides of the canvas that are multiples of "
-                f"{transform.MULTIPLE_PX}. Received: canvas_px={self.canvas_px}"
+                "Expected sides of the canvas that are multiples of "
+                f"{divisor}. Received: canvas_px={self.canvas_px}"
             )
 
 
@@ -122,10 +121,10 @@ def check(annotations: Annotations, config: BatchConfig) -> None:
     Raises:
         UserError: there is no picture to train on, an object has no mask, a
             keypoint has no partner in the mirror, or categories do not have
-            `config.keypoints`.
+            `config.num_keypoints`.
     """
     _chosen(annotations, config)
-    if config.keypoints:
+    if config.num_keypoints:
         _partners(annotations, config)
 
 
@@ -142,7 +141,7 @@ class _Source:
         self._config, self._seed, self._on_bad = config, seed, on_bad
         self._pictures = _chosen(annotations, config)
         self._partners: list[int] = []
-        if config.keypoints:
+        if config.num_keypoints:
             self._partners = _partners(annotations, config)
         counts = [
             sum(not one.is_crowd for one in picture.instances)
@@ -176,7 +175,7 @@ class _Source:
         random = np.random.default_rng([self._seed, 1, number])
         short_side_px = random.choice(config.short_sides_px)
         example = self._first_good(self._pictures[at] for at in places)
-        if config.mirrored and random.random() < 0.5:
+        if config.horizontal_flip and random.random() < 0.5:
             example = examples.mirrored(example, self._partners)
         row = self._on_canvas(example, int(short_side_px))
         return {**row, "seeds": np.array([self._seed, number])}
@@ -189,7 +188,7 @@ class _Source:
                     picture,
                     images.read(picture.path),
                     config.mask_cells,
-                    config.keypoints,
+                    config.num_keypoints,
                 )
             except UserError as error:
                 if self._on_bad is None:
@@ -201,7 +200,9 @@ class _Source:
         """The example scaled, at the top left of the canvas."""
         config = self._config
         given = example.image.shape[:2]
-        size = transform.resized_size(given, short_side_px, config.long_side_px)
+        size = preprocessing.resized_size(
+            given, short_side_px, config.long_side_px
+        )
         fits = min(c / s for c, s in zip(config.canvas_px, size, strict=True))
         if fits < 1:
             size = int(size[0] * fits) or 1, int(size[1] * fits) or 1
@@ -210,8 +211,8 @@ class _Source:
         scale = np.array([x, y, x, y], np.float32)
         row: dict = {
             "images": np.asarray(
-                transform.resize_and_normalize(
-                    example.image, size, config.pixels
+                preprocessing.normalize_and_resize(
+                    example.image, size, config.normalization
                 )
             ),
             "sizes": np.array(size),
@@ -236,10 +237,11 @@ def _chosen(annotations: Annotations, config: BatchConfig) -> list[Picture]:
     found = [
         picture
         for picture in annotations.pictures
-        if config.without_objects or _has_objects(picture, config.keypoints > 0)
+        if config.keep_empty_images
+        or _has_objects(picture, config.num_keypoints > 0)
     ]
     if not found:
-        what = "a visible keypoint" if config.keypoints else "an object"
+        what = "a visible keypoint" if config.num_keypoints else "an object"
         raise UserError(
             f"{annotations.path}: none of its {len(annotations.pictures)} "
             f"pictures has {what} to learn from."
@@ -262,13 +264,13 @@ def _partners(annotations: Annotations, config: BatchConfig) -> list[int]:
     found = []
     for category in annotations.categories:
         count = len(category.keypoints)
-        if count != config.keypoints:
+        if count != config.num_keypoints:
             raise UserError(
                 f"{annotations.path}: category {category.name!r} has {count} "
-                f"keypoints. Expected {config.keypoints}, as the network has "
-                "for each object."
+                f"keypoints. Expected {config.num_keypoints}, as the network "
+                "has for each object."
             )
-        if config.mirrored:
+        if config.horizontal_flip:
             found.append(examples.partners_of(category))
     if any(partners != found[0] for partners in found):
         raise UserError(
@@ -291,8 +293,8 @@ def _specs(config: BatchConfig, objects: int, regions: int):
     if cells:
         rows["masks"] = ((objects, cells, cells), tf.float32)
         rows["mask_boxes"] = ((objects, 4), tf.float32)
-    if config.keypoints:
-        rows["keypoints"] = ((objects, config.keypoints, 3), tf.float32)
+    if config.num_keypoints:
+        rows["keypoints"] = ((objects, config.num_keypoints, 3), tf.float32)
     rows["seeds"] = ((2,), tf.int32)
     return {
         name: tf.TensorSpec((config.batch, *shape), dtype)

@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from nonlocal_tf.detection import RGB, MaskRCNN, Pixels, detect, tf_ops
+from nonlocal_tf import detection
+from nonlocal_tf.detection import RGB, MaskRCNN, PixelNormalization
 
 from ..io.progress import Progress, say
 from ..io.user_error import UserError
@@ -20,7 +21,7 @@ def evaluate(
     annotations: Annotations,
     short_side_px: int = 800,
     long_side_px: int = 1333,
-    pixels: Pixels = RGB,
+    normalization: PixelNormalization = RGB,
     categories: Sequence[Category] | None = None,
 ) -> dict[str, float]:
     """Finds objects in all pictures and scores what was found.
@@ -35,7 +36,7 @@ def evaluate(
         annotations: whose pictures are looked at.
         short_side_px: a picture is scaled to, at the most.
         long_side_px: a picture is scaled to, at the most.
-        pixels: what the network was trained on.
+        normalization: that of the network's training.
         categories: that it knows; label 1 is the first. Default: those of
             the annotations.
 
@@ -51,7 +52,7 @@ def evaluate(
     kinds = coco_scores.kinds_in(annotations, detector.config)
     scores = CocoScores(annotations, categories, kinds)
     coco_scores.check(annotations, detector.config)
-    in_graph = detector.in_graph()
+    in_graph = detector.inference_function()
     shown = Progress(len(annotations.pictures), "pictures evaluated")
     for done, picture in enumerate(annotations.pictures):
         shown.at(done)
@@ -65,8 +66,10 @@ def evaluate(
             say(f"note: left out of the test: image {picture.id}: {fault}")
             continue
         try:
-            found = detect(in_graph, image, short_side_px, long_side_px, pixels)
-        except tf_ops.OutputsNotFinite as error:
+            found = detection.detect(
+                in_graph, image, short_side_px, long_side_px, normalization
+            )
+        except detection.NonFiniteOutputsError as error:
             detail = f" for {picture.path}"
             raise finite.outputs_error("The detector", detail) from error
         scores.add(picture.id, found)

@@ -244,7 +244,7 @@ def kinds_of(config: DetectorConfig) -> tuple[str, ...]:
     return (
         "bbox",
         *(["segm"] if config.has_masks else []),
-        *(["keypoints"] if config.keypoints else []),
+        *(["keypoints"] if config.num_keypoints else []),
     )
 
 
@@ -309,9 +309,9 @@ def check(annotations: Annotations, config: DetectorConfig) -> None:
             f"Received: {received}. Give another file to validate on."
         )
     counts = {len(one.keypoints) for one in annotations.categories} - {0}
-    if "keypoints" in kinds and counts - {config.keypoints}:
+    if "keypoints" in kinds and counts - {config.num_keypoints}:
         raise UserError(
             f"{annotations.path}: expected categories with the "
-            f"{config.keypoints} keypoints of the detector, or none. Received: "
-            f"{', '.join(map(str, sorted(counts)))} keypoints"
+            f"{config.num_keypoints} keypoints of the detector, or none. "
+            f"Received: {', '.join(map(str, sorted(counts)))} keypoints"
         )

@@ -33,7 +33,7 @@ def png(
     image: np.ndarray,
     found: Detections,
     categories: Sequence[Category],
-    least_score: float,
+    score_threshold: float,
 ) -> bytes:
     """The picture with boxes, masks, keypoints and names of classes.
 
@@ -45,13 +45,13 @@ def png(
         image: uint8 RGB `(height, width, 3)`.
         found: in its pixels.
         categories: label 1 is the first.
-        least_score: of what is drawn.
+        score_threshold: of what is drawn.
 
     Raises:
         UserError: Pillow is not installed.
     """
     Image, ImageDraw = require()
-    shown = np.flatnonzero(found.scores >= least_score)
+    shown = np.flatnonzero(found.scores >= score_threshold)
     picture = Image.fromarray(_with_masks(image, found, shown))
     draw = ImageDraw.Draw(picture)
     width = max(1, min(image.shape[:2]) // 200)

@@ -213,7 +213,7 @@ def _partner(category: Category, number: int) -> int:
         f"Keypoint {name!r} of {category.name!r} has no partner that it "
         f"becomes in a mirror. Expected {' '.join(other)!r}, in whatever "
         "style, once among its keypoints. Switch mirroring off "
-        "(pictures.mirrored=False), or rename them."
+        "(images.horizontal_flip=False), or rename them."
     )
 
 

@@ -15,8 +15,7 @@ from ..io.progress import Progress
 from ..io.user_error import UserError
 
 EXAMPLE = (
-    "python -m training.detection.check --annotations train.json "
-    "--pictures train"
+    "python -m training.detection.check --annotations train.json --images train"
 )
 
 
@@ -30,15 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--annotations", metavar="FILE", help="in COCO's form")
     parser.add_argument(
-        "--pictures", metavar="DIR", default=".", help="that they are of"
+        "--images", metavar="DIR", default=".", help="that they are of"
     )
     options, given = cli.parse(parser, arguments)
     if not given:
         print(f"Example:\n  {EXAMPLE}")
         return
     if options.annotations is None:
-        raise UserError("Give --annotations FILE.json and --pictures DIR.")
-    found = annotations.read(options.annotations, options.pictures)
+        raise UserError("Give --annotations FILE.json and --images DIR.")
+    found = annotations.read(options.annotations, options.images)
     print(found.summary())
     print(counts(found))
     bad, notes = _look_at(found)

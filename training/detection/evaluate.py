@@ -19,7 +19,7 @@ from . import predict
 
 EXAMPLE = (
     "python -m training.detection.evaluate --workdir runs/small "
-    "--annotations val.json --pictures val"
+    "--annotations val.json --images val"
 )
 COLUMNS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="in COCO's form (default: what the run validates on)",
     )
     parser.add_argument(
-        "--pictures", metavar="DIR", default=".", help="that they are of"
+        "--images", metavar="DIR", default=".", help="that they are of"
     )
     parser.add_argument(
         "--set",
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         action="append",
         default=[],
         help="with --workdir: where its images to validate on are now, such as "
-        "data.validation=FILE and data.validation_pictures=DIR; repeatable",
+        "data.validation=FILE and data.validation_images=DIR; repeatable",
     )
     parser.add_argument(
         "--out", metavar="FILE", help="JSON file for the numbers"
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found,
         model.short_side_px,
         model.long_side_px,
-        model.pixels,
+        model.normalization,
         model.categories,
     )
     print(render(scores))
@@ -87,9 +87,9 @@ def _annotations(options) -> Annotations:
             "--set goes with --workdir, and not with --annotations."
         )
     if options.annotations is not None:
-        return annotations.read(options.annotations, options.pictures)
+        return annotations.read(options.annotations, options.images)
     if options.workdir is None:
-        raise UserError("Give --annotations FILE.json and --pictures DIR.")
+        raise UserError("Give --annotations FILE.json and --images DIR.")
     for setting in options.set:
         if not setting.startswith("data."):
             raise UserError(
@@ -102,16 +102,16 @@ def _annotations(options) -> Annotations:
     if where.validation is None:
         raise UserError(
             f"{options.workdir} has nothing to validate on. Give "
-            "--annotations FILE.json and --pictures DIR."
+            "--annotations FILE.json and --images DIR."
         )
-    folder = where.validation_pictures or where.pictures
+    folder = where.validation_images or where.images
     try:
         return annotations.read(where.validation, folder)
     except UserError as error:
         raise UserError(
             f"{error} Where they are now is said with --set "
-            "data.validation=FILE and --set data.validation_pictures=DIR, "
-            "others with --annotations and --pictures."
+            "data.validation=FILE and --set data.validation_images=DIR, "
+            "others with --annotations and --images."
         ) from error
 
 

@@ -119,9 +119,9 @@ def fit(
                 record,
                 data.validation,
                 categories=data.train.categories,
-                short_side_px=chosen.pictures.eval_short_side_px,
-                long_side_px=chosen.pictures.long_side_px,
-                pixels=chosen.pictures.pixels,
+                short_side_px=chosen.images.eval_short_side_px,
+                long_side_px=chosen.images.long_side_px,
+                normalization=chosen.images.normalization,
             )
         )
     bad = BadPictures(run, len(data.train.pictures))
@@ -278,8 +278,8 @@ def start_from_weights(detector: MaskRCNN, chosen: DetectionRecipe) -> str:
     if not pathlib.Path(path).is_file():
         raise UserError(f"start.weights: there is no file {path}")
     with weight_errors.shown("start.weights", weight_errors.of_detector):
-        if not detection.is_detector(path):
-            return f"{detection.load_trunk_weights(detector, path)}\n"
+        if not detection.is_detector_checkpoint(path):
+            return f"{detection.load_backbone_weights(detector, path)}\n"
         try:
             report = detection.load_detector_weights(detector, path)
         except MisfitError:  # of other classes
@@ -335,7 +335,7 @@ def make_trainer(
         if start is None:
             print(start_from_weights(detector, chosen), end="")
         freeze(detector, chosen.start.frozen_stages)
-        trainer = DetectorTrainer(detector, chosen.examples, signals)
+        trainer = DetectorTrainer(detector, chosen.sampling, signals)
         trainer.compile(_optimizer(chosen), jit_compile=False)
         trainer.optimizer.build(trainer.trainable_variables)
     if start is not None:
@@ -375,10 +375,10 @@ def _announce(
     if note:
         print(f"note: {note}")
     points = max(len(one.keypoints) for one in data.train.categories)
-    if points and not chosen.detector.keypoints:
+    if points and not chosen.detector.num_keypoints:
         print(
             "note: keypoints of the annotations are left out: --set "
-            f"detector.keypoints={points} learns them"
+            f"detector.num_keypoints={points} learns them"
         )
 
 

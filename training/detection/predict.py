@@ -51,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given:
         print(cli.overview_of_runs(EXAMPLE))
         return
-    if not options.pictures:
+    if not options.images:
         raise UserError("Give pictures, or folders of them.")
-    paths = find(options.pictures)
+    paths = find(options.images)
     read = [*paths, *filter(None, (options.workdir, options.weights))]
     out = outputs.Outputs(remote.as_path(options.out), read)
     atomic_files.check_writable_folder(out.folder)
@@ -62,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = load(options)
     rows = []
     try:
-        for row in _rows(model, paths, out, options.least_score):
+        for row in _rows(model, paths, out, options.score_threshold):
             rows.append(row)
-            print(_line(row, options.least_score), flush=True)
+            print(_line(row, options.score_threshold), flush=True)
     finally:  # also what was found before someone stopped it
         out.write_text(FOUND, _text(model, rows))
     failures = [row["error"] for row in rows if "error" in row]
@@ -172,7 +172,7 @@ def _rows(
     model: Trained,
     paths: Sequence[Path],
     out: outputs.Outputs,
-    least_score: float,
+    score_threshold: float,
 ) -> Iterator[dict]:
     for path in paths:
         try:
@@ -185,7 +185,7 @@ def _rows(
             say(f"note: {remark}")
         found = model.detect(image)
         name = out.free_name(os.path.splitext(path.name)[0] + ".png")
-        drawn = drawing.png(image, found, model.categories, least_score)
+        drawn = drawing.png(image, found, model.categories, score_threshold)
         out.write_bytes(name, drawn)
         yield {
             "path": str(path),
@@ -196,11 +196,11 @@ def _rows(
         }
 
 
-def _line(row: dict, least_score: float) -> str:
+def _line(row: dict, score_threshold: float) -> str:
     """What was found, for the screen."""
     if "error" in row:
         return f"{row['path']}: skipped"
-    good = [one for one in row["objects"] if one["score"] >= least_score]
+    good = [one for one in row["objects"] if one["score"] >= score_threshold]
     shown = [f"{one['class']} {one['score']:.2f}" for one in good[:SHOWN]]
     more = len(good) - len(shown)
     shown += [f"{more} more"] * (more > 0)
@@ -228,9 +228,9 @@ def _parse(arguments: Sequence[str] | None):
         EXAMPLE,
     )
     parser.add_argument(
-        "pictures",
+        "images",
         nargs="*",
-        metavar="PICTURE",
+        metavar="IMAGE",
         help="JPEG, PNG, BMP, WebP or GIF files, or folders of them",
     )
     add_model(parser)
@@ -243,7 +243,7 @@ def _parse(arguments: Sequence[str] | None):
         "yours (default: found)",
     )
     parser.add_argument(
-        "--least-score",
+        "--score-threshold",
         type=_score,
         default=SHOWN_SCORE,
         metavar="S",

@@ -90,15 +90,15 @@ def read_data(chosen: DetectionRecipe) -> Data:
     if where.train is None:
         raise UserError(
             "Give the annotations, in COCO's form: --set data.train=FILE.json "
-            "--set data.pictures=FOLDER"
+            "--set data.images=FOLDER"
         )
-    train = _read(where.train, where.pictures)
+    train = _read(where.train, where.images)
     validation = None
     if where.validation is not None:
-        folder = where.validation_pictures or where.pictures
+        folder = where.validation_images or where.images
         validation = _read(where.validation, folder)
         coco_scores.with_ids_of(validation, train.categories)
-    return Data(train, validation, where.pictures)
+    return Data(train, validation, where.images)
 
 
 def _read(path: str, folder: str) -> Annotations:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from nonlocal_tf import detection
-from nonlocal_tf.detection import Detections, MaskRCNN, Pixels, tf_ops
+from nonlocal_tf.detection import Detections, MaskRCNN, PixelNormalization
 
 from ..coco import coco_names
 from ..coco.annotations import Category
@@ -34,7 +34,7 @@ class Trained:
         categories: label 1 is the first.
         short_side_px: a picture is scaled to, at the most.
         long_side_px: a picture is scaled to, at the most.
-        pixels: what the network was trained on.
+        normalization: that of the network's training.
     """
 
     origin: str
@@ -42,7 +42,7 @@ class Trained:
     categories: Sequence[Category]
     short_side_px: int = SHORT_SIDE_PX
     long_side_px: int = LONG_SIDE_PX
-    pixels: Pixels = detection.RGB
+    normalization: PixelNormalization = detection.RGB
 
     def detect(self, image: np.ndarray) -> Detections:
         """The objects of a picture, uint8 RGB `(height, width, 3)`.
@@ -52,13 +52,13 @@ class Trained:
         """
         try:
             return detection.detect(
-                self.detector.in_graph(),
+                self.detector.inference_function(),
                 image,
                 self.short_side_px,
                 self.long_side_px,
-                self.pixels,
+                self.normalization,
             )
-        except tf_ops.OutputsNotFinite as error:
+        except detection.NonFiniteOutputsError as error:
             raise finite.outputs_error(self.origin) from error
 
     def check_finite(self) -> None:
@@ -91,9 +91,9 @@ def of_run(path: str | Path) -> Trained:
         str(run.path),
         trainer.detector,
         categories,
-        chosen.pictures.eval_short_side_px,
-        chosen.pictures.long_side_px,
-        chosen.pictures.pixels,
+        chosen.images.eval_short_side_px,
+        chosen.images.long_side_px,
+        chosen.images.normalization,
     )
 
 
@@ -109,11 +109,11 @@ def of_file(path: str | os.PathLike) -> Trained:
     if not os.path.isfile(path):
         raise UserError(f"There is no file {path}.")
     with weight_errors.shown("", weight_errors.of_detector_file):
-        detector, _, pixels = detection.detector_of(path)
+        detector, _, normalization = detection.from_checkpoint(path)
     config = detector.config
     return Trained(
         os.fspath(path),
         detector,
-        coco_names.categories_of(config.num_classes, config.keypoints),
-        pixels=pixels,
+        coco_names.categories_of(config.num_classes, config.num_keypoints),
+        normalization=normalization,
     )

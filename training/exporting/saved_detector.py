@@ -23,7 +23,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf.detection import tf_ops, transform
+from nonlocal_tf.detection import keypoints, preprocessing
 
 from ..coco import exif_orientation
 from ..detection.trained import Trained
@@ -113,8 +113,10 @@ def detect_in_graph(model: Trained, image) -> dict:
     original = tf.shape(image)[:2]
     size = _scaled_size(original, model)
     # Keras resizes to sizes that are known when the graph is built.
-    x = tf.image.resize(transform.normalised(image, model.pixels), size)
-    below = -size % transform.MULTIPLE_PX
+    x = tf.image.resize(
+        preprocessing.normalize(image, model.normalization), size
+    )
+    below = -size % preprocessing.SIZE_DIVISOR
     x = tf.pad(x, ((0, below[0]), (0, below[1]), (0, 0)))
     found = model.detector(
         {"images": x[None], "sizes": size[None]}, training=False
@@ -132,11 +134,11 @@ def detect_in_graph(model: Trained, image) -> dict:
         made["masks"] = found["masks"]
     if "heat_maps" in found:
         count = found["count"]
-        points, scores = tf_ops.decode_keypoints(
+        points, scores = keypoints.decode(
             found["heat_maps"][:count], found["boxes"][:count]
         )
         points = tf.concat([points[..., :2] * back, scores[..., None]], -1)
-        behind = model.detector.config.detections - count
+        behind = model.detector.config.detections_per_image - count
         made["keypoints"] = tf.pad(points, ((0, behind), (0, 0), (0, 0)))
     return {
         name: tf.ensure_shape(made[name], spec.shape)
@@ -147,7 +149,7 @@ def detect_in_graph(model: Trained, image) -> dict:
 def specs_of(model: Trained) -> dict[str, tf.TensorSpec]:
     """Shapes and types of what is found in one picture."""
     config = model.detector.config
-    count = config.detections
+    count = config.detections_per_image
     specs = {
         "size": tf.TensorSpec((2,), tf.int32),
         "count": tf.TensorSpec((), tf.int32),
@@ -159,13 +161,13 @@ def specs_of(model: Trained) -> dict[str, tf.TensorSpec]:
         side = model.detector.mask_head.output_shape[1]
         specs["masks"] = tf.TensorSpec((count, side, side), tf.float32)
     if model.detector.keypoint_head is not None:
-        shape = (count, config.keypoints, 3)
+        shape = (count, config.num_keypoints, 3)
         specs["keypoints"] = tf.TensorSpec(shape, tf.float32)
     return specs
 
 
 def _scaled_size(original, model: Trained):
-    """`transform.resized_size` within a graph, int32 `(2,)`."""
+    """`preprocessing.resized_size` within a graph, int32 `(2,)`."""
     sides = tf.cast(original, tf.float32)
     scale = tf.minimum(
         tf.constant(model.short_side_px, tf.float32) / tf.reduce_min(sides),

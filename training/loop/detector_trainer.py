@@ -113,14 +113,14 @@ def _names(detector: MaskRCNN) -> list[str]:
 
 
 def freeze(detector: MaskRCNN, stages: tuple[str, ...] = FROZEN) -> None:
-    """Leaves stages of the trunk as they are.
+    """Freeze stages of the backbone.
 
     Args:
-        detector: of which they are.
-        stages: such as "conv1" and "res2"; none for `()`.
+        detector: the detector.
+        stages: names such as "conv1" and "res2"; `()` freezes none.
 
     Raises:
-        ValueError: there is no such stage.
+        ValueError: a stage does not exist.
     """
     for stage in stages:
         layers = [
@@ -130,8 +130,8 @@ def freeze(detector: MaskRCNN, stages: tuple[str, ...] = FROZEN) -> None:
         ]
         if not layers:
             raise ValueError(
-                f"The trunk has no stage {stage!r}. Expected of conv1, res2, "
-                "res3, res4, res5."
+                f"The backbone has no stage {stage!r}. Expected conv1, res2, "
+                "res3, res4 or res5."
             )
         for layer in layers:
             layer.trainable = False

@@ -2,9 +2,9 @@
 
     nonlocal-tf train --recipe coco_r50_nl \\
         --set data.train=annotations/instances_train2017.json \\
-        --set data.pictures=train2017 \\
+        --set data.images=train2017 \\
         --set data.validation=annotations/instances_val2017.json \\
-        --set data.validation_pictures=val2017 \\
+        --set data.validation_images=val2017 \\
         --set start.weights=R-50.pkl
 
 None of the paper's was run here: they need COCO and GPUs.
@@ -46,12 +46,12 @@ from nonlocal_tf.models.specs import DEPTHS
 
 from .detection_schema import (
     DetectionRecipe,
-    PicturesConfig,
+    ImageConfig,
     StartConfig,
 )
 from .schema import OptimizerConfig, Reference, register_recipe
 
-TRUNKS: dict[str, dict] = {
+BACKBONES: dict[str, dict] = {
     "r50": {"layers": DEPTHS[50], "stride_on": "1x1"},
     "r101": {"layers": DEPTHS[101], "stride_on": "1x1"},
     "x152": X152_32X8D,
@@ -60,7 +60,7 @@ CLASSES, PEOPLE = 81, 2  # with the background
 KEYPOINTS = 17
 EPOCH_STEPS = 5_000
 JITTERED_PX = tuple(range(640, 801, 32))  # short sides
-# Of trunk and blocks: table, row, and AP, AP50, AP75 there.
+# Backbone, non-local block, row, and AP, AP50, AP75 of the table.
 MASK_ROWS = (
     ("r50", False, "R50 baseline", "38.0 59.6 41.0", "34.6 56.4 36.5"),
     ("r50", True, "R50 +1 NL", "39.0 61.1 41.9", "35.5 58.0 37.4"),
@@ -78,10 +78,10 @@ KEYPOINT_ROWS = (
 HARDWARE = "8 GPUs"
 
 
-def _optimizer(trunk: str) -> tuple[OptimizerConfig, int, int]:
+def _optimizer(backbone: str) -> tuple[OptimizerConfig, int, int]:
     """With the batch and the steps."""
     rate, batch, drops, steps = 0.02, 16, (60_000, 80_000), 90_000
-    if trunk == "x152":
+    if backbone == "x152":
         rate, batch, drops, steps = 0.01, 8, (200_000, 240_000), 260_000
     config = OptimizerConfig(
         name="sgd",
@@ -98,9 +98,9 @@ def _optimizer(trunk: str) -> tuple[OptimizerConfig, int, int]:
 
 
 def _coco(
-    name, description, detector, trunk, pictures, post_nms_top_n, reference
+    name, description, detector, backbone, images, post_nms_top_n, reference
 ):
-    optimizer, batch, steps = _optimizer(trunk)
+    optimizer, batch, steps = _optimizer(backbone)
     return DetectionRecipe(
         name=name,
         description=description,
@@ -110,10 +110,10 @@ def _coco(
         steps=steps,
         epoch_steps=EPOCH_STEPS,
         start=StartConfig(frozen="conv1,res2"),
-        pictures=pictures,
-        examples=TrainingConfig(
+        images=images,
+        sampling=TrainingConfig(
             straddling_anchors=False,
-            box_beta=1.0,
+            box_smooth_l1_beta=1.0,
             pre_nms_top_n=2000,
             post_nms_top_n=post_nms_top_n,
         ),
@@ -121,20 +121,20 @@ def _coco(
     )
 
 
-def _mask_recipe(trunk, has_block, row, box, mask) -> DetectionRecipe:
+def _mask_recipe(backbone, has_block, row, box, mask) -> DetectionRecipe:
     detector = DetectorConfig(
-        CLASSES, **TRUNKS[trunk], nonlocal_block={} if has_block else None
+        CLASSES, **BACKBONES[backbone], nonlocal_block={} if has_block else None
     )
     return _coco(
-        f"coco_{trunk}{'_nl' * has_block}",
+        f"coco_{backbone}{'_nl' * has_block}",
         f"Mask R-CNN, {row}",
         detector,
-        trunk,
-        PicturesConfig(
-            colours="bgr",
-            short_sides_px=JITTERED_PX if trunk == "x152" else (800,),
+        backbone,
+        ImageConfig(
+            channel_order="bgr",
+            short_sides_px=JITTERED_PX if backbone == "x152" else (800,),
         ),
-        2000 if trunk == "x152" else 1000,
+        2000 if backbone == "x152" else 1000,
         Reference(
             "table 5",
             row,
@@ -145,13 +145,13 @@ def _mask_recipe(trunk, has_block, row, box, mask) -> DetectionRecipe:
     )
 
 
-def _keypoint_recipe(suffix, in_head, in_trunk, row, expected):
+def _keypoint_recipe(suffix, in_head, in_backbone, row, expected):
     detector = DetectorConfig(
         PEOPLE,
-        **TRUNKS["r101"],
-        nonlocal_block={} if in_trunk else None,
+        **BACKBONES["r101"],
+        nonlocal_block={} if in_backbone else None,
         mask_channels=(),
-        keypoints=KEYPOINTS,
+        num_keypoints=KEYPOINTS,
         keypoint_nonlocal_block={} if in_head else None,
     )
     return _coco(
@@ -159,7 +159,7 @@ def _keypoint_recipe(suffix, in_head, in_trunk, row, expected):
         f"Keypoint R-CNN, {row}",
         detector,
         "r101",
-        PicturesConfig(colours="bgr", short_sides_px=JITTERED_PX),
+        ImageConfig(channel_order="bgr", short_sides_px=JITTERED_PX),
         1500,
         Reference(
             "table 6",
@@ -190,7 +190,7 @@ def small() -> DetectionRecipe:
     """A small detector from scratch, in minutes on a CPU.
 
         nonlocal-tf train --recipe small \
-            --set data.train=annotations.json --set data.pictures=pictures
+            --set data.train=annotations.json --set data.images=pictures
     """
     return DetectionRecipe(
         name="small",
@@ -207,20 +207,20 @@ def small() -> DetectionRecipe:
             mask_deconv_channels=32,
             # For who sets how many keypoints there are.
             keypoint_channels=(64,) * 4,
-            proposals_a_level=200,
-            proposals=200,
+            pre_nms_top_n=200,
+            post_nms_top_n=200,
         ),
         optimizer=OptimizerConfig(base_lr=2e-3, warmup_steps=20),
         batch=2,
         steps=1_000,
         epoch_steps=250,
         start=StartConfig(scratch=True),
-        pictures=PicturesConfig(
+        images=ImageConfig(
             canvas_px=(256, 256),
             short_sides_px=(224, 256),
             long_side_px=256,
             eval_short_side_px=256,
             mask_cells=56,
         ),
-        examples=TrainingConfig(anchors=128, rois=64),
+        sampling=TrainingConfig(anchors_per_image=128, rois_per_image=64),
     )

@@ -4,7 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from nonlocal_tf import detection
-from nonlocal_tf.detection import DetectorConfig, Pixels, TrainingConfig
+from nonlocal_tf.detection import (
+    DetectorConfig,
+    PixelNormalization,
+    TrainingConfig,
+)
 
 from ..coco.annotations import Category
 from ..coco.batches import BatchConfig
@@ -12,7 +16,7 @@ from ..io.user_error import UserError
 from . import field_values, validation
 from .schema import BaseRecipe, expand_home
 
-COLOURS = {"rgb": detection.RGB, "bgr": detection.BGR}
+NORMALIZATIONS = {"rgb": detection.RGB, "bgr": detection.BGR}
 PRECISIONS = ("float32", "mixed_bfloat16")
 STAGES = ("conv1", "res2", "res3", "res4", "res5")
 
@@ -23,33 +27,31 @@ class CocoDataConfig:
 
     Attributes:
         train: annotations of the training images.
-        pictures: folder of the training images.
+        images: folder of the training images.
         validation: annotations of the validation images; None for none.
-        validation_pictures: folder of the validation images. Default: that of
+        validation_images: folder of the validation images. Default: that of
             the training images.
     """
 
     train: str | None = None
-    pictures: str = "."
+    images: str = "."
     validation: str | None = None
-    validation_pictures: str | None = None
+    validation_images: str | None = None
 
     def __post_init__(self):
-        expand_home(
-            self, "train", "pictures", "validation", "validation_pictures"
-        )
+        expand_home(self, "train", "images", "validation", "validation_images")
 
 
 @dataclasses.dataclass(frozen=True)
 class StartConfig:
-    """What the weights are before training.
+    """Initial weights.
 
     Attributes:
-        weights: file to start from: a Mask or Keypoint R-CNN of torchvision
-            or detectron2 with the same heads, or an ImageNet ResNet, of which
-            the trunk is filled. None for weights drawn at random.
-        scratch: whether to start from none where the recipe wants some.
-        frozen: stages of the trunk that stay as they are, such as
+        weights: weights file to start from: a Mask or Keypoint R-CNN of
+            torchvision or detectron2 with the same heads, or an ImageNet
+            ResNet, for the backbone alone. None for random weights.
+        scratch: start from random weights where the recipe expects a file.
+        frozen: stages of the backbone that are not trained, such as
             "conv1,res2".
     """
 
@@ -66,20 +68,20 @@ class StartConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class PicturesConfig:
-    """How a picture is brought to the network.
+class ImageConfig:
+    """Pre-processing and augmentation of images.
 
     Attributes:
-        canvas_px: height and width of all pictures of a batch, with zeros
-            around; what does not fit is scaled down.
-        short_sides_px: that a picture is scaled to, one at random.
-        long_side_px: of a scaled picture, at the most.
-        eval_short_side_px: that it is scaled to in a test.
-        mask_cells: along each side of a stored mask.
-        mirrored: whether every second picture, at random, is.
-        without_objects: whether pictures without objects are trained on too.
-        colours: "rgb", as torchvision's networks want them, or "bgr", as
-            Detectron's and detectron2's.
+        canvas_px: height and width that all images of a batch are zero-padded
+            to; larger ones are resized to fit.
+        short_sides_px: short side after resizing, one of these at random.
+        long_side_px: limit of the long side after resizing.
+        eval_short_side_px: short side after resizing in validation.
+        mask_cells: side of the grid that a ground-truth mask is stored on.
+        horizontal_flip: flip every second image, at random.
+        keep_empty_images: train on images without objects too.
+        channel_order: "rgb", for networks of torchvision, or "bgr", for those
+            of Detectron and detectron2.
     """
 
     canvas_px: tuple[int, int] = (1344, 1344)
@@ -87,13 +89,13 @@ class PicturesConfig:
     long_side_px: int = 1333
     eval_short_side_px: int = 800
     mask_cells: int = 112
-    mirrored: bool = True
-    without_objects: bool = False
-    colours: str = "rgb"
+    horizontal_flip: bool = True
+    keep_empty_images: bool = False
+    channel_order: str = "rgb"
 
     @property
-    def pixels(self) -> Pixels:
-        return COLOURS[self.colours]
+    def normalization(self) -> PixelNormalization:
+        return NORMALIZATIONS[self.channel_order]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,34 +109,34 @@ class DetectionRecipe(BaseRecipe):
         detector: the network; its `num_classes` comes from the data.
         start: weights before training.
         data: paths of annotations and images.
-        pictures: pre-processing and augmentation of images.
-        examples: matching and sampling of anchors and proposals.
+        images: pre-processing and augmentation of images.
+        sampling: matching and sampling of anchors and proposals; losses.
     """
 
     detector: DetectorConfig
     start: StartConfig = StartConfig()
     data: CocoDataConfig = CocoDataConfig()
-    pictures: PicturesConfig = PicturesConfig()
-    examples: TrainingConfig = TrainingConfig()
+    images: ImageConfig = ImageConfig()
+    sampling: TrainingConfig = TrainingConfig()
 
     def network(self, categories: Sequence[Category]) -> DetectorConfig:
-        """The detector of the classes that are annotated."""
+        """Return the detector's configuration for annotated categories."""
         classes = 1 + len(categories)
         return dataclasses.replace(self.detector, num_classes=classes)
 
     @property
     def batch_config(self) -> BatchConfig:
-        pictures, detector = self.pictures, self.detector
+        images, detector = self.images, self.detector
         return BatchConfig(
             self.batch,
-            pictures.canvas_px,
-            pictures.short_sides_px,
-            pictures.long_side_px,
-            pictures.mask_cells if detector.has_masks else 0,
-            detector.keypoints,
-            pictures.mirrored,
-            pictures.without_objects,
-            pictures.pixels,
+            images.canvas_px,
+            images.short_sides_px,
+            images.long_side_px,
+            images.mask_cells if detector.has_masks else 0,
+            detector.num_keypoints,
+            images.horizontal_flip,
+            images.keep_empty_images,
+            images.normalization,
         )
 
 
@@ -146,7 +148,7 @@ def check(recipe: DetectionRecipe) -> DetectionRecipe:
     """
     validation.check_common(recipe, PRECISIONS)
     one_of = validation.one_of
-    one_of("pictures.colours", recipe.pictures.colours, COLOURS)
+    one_of("images.channel_order", recipe.images.channel_order, NORMALIZATIONS)
     for stage in recipe.start.frozen_stages:
         one_of("start.frozen", stage, STAGES)
     unsupported = {
@@ -158,8 +160,8 @@ def check(recipe: DetectionRecipe) -> DetectionRecipe:
         if is_set:
             raise UserError(f"{field} is unsupported for detectors.")
     for field in ("eval_short_side_px", "long_side_px", "mask_cells"):
-        fits = getattr(recipe.pictures, field) >= 1
-        validation.expect(fits, recipe.pictures, field, "to be at least 1")
+        fits = getattr(recipe.images, field) >= 1
+        validation.expect(fits, recipe.images, field, "to be at least 1")
     try:
         recipe.batch_config  # noqa: B018, it checks itself
     except ValueError as error:

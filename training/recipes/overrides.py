@@ -46,7 +46,7 @@ SCHEMAS = {
     "detector": Schema(
         detection_schema.DetectionRecipe,
         detection_schema.check,
-        ("train", "pictures", "validation", "validation_pictures"),
+        ("train", "images", "validation", "validation_images"),
         "training.detection",
     ),
 }

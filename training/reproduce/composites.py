@@ -1,7 +1,8 @@
 """Pictures in COCO's form that are made: shapes on photos, and a far cue.
 
 Discs are of one class or another by the colour of a bar at the other end of the
-picture, farther away than a small trunk sees. A box is a box whatever the bar.
+image, beyond the receptive field of a small backbone. A box is a box whatever
+the bar.
 Each picture has three discs and a box. The photos are the two that scikit-learn
 has (extra `digits`): one to train on, one to test on.
 """
@@ -109,7 +110,7 @@ def write_set(
 def crops(
     name: str, count: int, side_px: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Crops of a photo, each with one thing, to train a trunk on.
+    """Crops of a photo, each with one thing, to train a backbone on.
 
     Args:
         name: of the photo, as of `Composites`.

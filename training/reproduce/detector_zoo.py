@@ -27,7 +27,7 @@ OURS = """\
 Not COCO, and not to be compared with it: pictures of 96 x 320 with three discs
 and a box on parts of a photo. Discs are of one class or the other by the colour
 of a bar 200 pixels away, farther than a network without a block sees; boxes
-need no cue. A small network, its trunk trained on crops as the paper's is on
+need no cue. A small network, its backbone trained on crops as the paper's is on
 ImageNet, is trained on 400 pictures on one photo and tested on 96 on another,
 with and without one non-local block before the last residual block of res4.
 Without the cue about 0.67 is to be had: 1 of boxes, 1/2 of each kind of disc.

@@ -2,9 +2,9 @@
 
 python -m training.reproduce.far_cue WORKDIR
 
-Of three seeds each, trains a small trunk to name what is on crops, puts it into
+For each of three seeds, train a small backbone to classify crops, put it into
 two detectors, with and without a block before the last residual block of res4,
-trains both on made pictures (`composites`) and tests them on pictures on
+train both on synthetic images (`composites`) and test them on images on
 another photo: as the paper does with ImageNet and COCO. WORKDIR/far_cue.json
 has each run's numbers; what is there already is not run again.
 
@@ -25,10 +25,10 @@ from nonlocal_tf.detection import (
     DetectorConfig,
     MaskRCNN,
     TrainingConfig,
-    load_trunk_weights,
+    load_backbone_weights,
 )
-from nonlocal_tf.detection.transform import normalised
-from nonlocal_tf.detection.trunk import build_classifier
+from nonlocal_tf.detection.backbone import build_classifier
+from nonlocal_tf.detection.preprocessing import normalize
 
 from ..coco import annotations, batches
 from ..coco.annotations import Annotations
@@ -48,12 +48,12 @@ CROPS, CROP_PX = 4000, 64
 STEPS, LEARNING_RATE, DROP_AT, DROPPED = 1400, 5e-4, 1200, 1e-4
 TRAINED_ON = composites.Composites("china", 400, seed=1)
 TESTED_ON = composites.Composites("flower", 96, seed=2)
-# Its last scale starts at 1, as all else behind the trunk is new, too: from 0 a
-# block had not found the cue after as many steps in one run of two.
+# The scale of its output starts at 1, as everything after the backbone is new,
+# too: from 0 a block did not find the cue in as many steps in one run of two.
 BLOCK: dict = {"gamma_init": 1.0}
 SHORT_PX, LONG_PX = TRAINED_ON.size_px
 # What a class is told from on P2 is less than 110 px from its box: 53 px of
-# the trunk, 32 of the cell of P5 that is added, and 8 of what reads P2. From
+# the backbone, 32 of the cell of P5 that is added, and 8 of what reads P2. From
 # a cue to the objects it is 200 px at least.
 DETECTOR = DetectorConfig(
     num_classes=1 + len(composites.CATEGORIES),
@@ -64,10 +64,12 @@ DETECTOR = DetectorConfig(
     box_units=128,
     mask_channels=(16, 16),
     mask_deconv_channels=16,
-    proposals_a_level=64,
-    proposals=64,
+    pre_nms_top_n=64,
+    post_nms_top_n=64,
 )
-TRAINING = TrainingConfig(anchors=64, rois=32, positive_rois=0.5)
+TRAINING = TrainingConfig(
+    anchors_per_image=64, rois_per_image=32, positive_roi_fraction=0.5
+)
 BATCHES = batches.BatchConfig(
     batch=2,
     canvas_px=TRAINED_ON.size_px,
@@ -92,13 +94,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = json.loads(path.read_text("utf-8")) if path.exists() else []
     done = {(one["seed"], one["block"]): one for one in runs}
     for seed in SEEDS:
-        trunk = workdir / f"trunk_{seed}.keras"
-        if not trunk.exists():
-            accuracy = pretrain(trunk, seed)
-            print(f"trunk, seed {seed}: accuracy {accuracy:.3f}", flush=True)
+        backbone = workdir / f"backbone_{seed}.keras"
+        if not backbone.exists():
+            accuracy = pretrain(backbone, seed)
+            print(f"backbone, seed {seed}: accuracy {accuracy:.3f}", flush=True)
         for block in (False, True):
             if (seed, block) not in done:
-                found = run(train, test, block, seed, trunk)
+                found = run(train, test, block, seed, backbone)
                 about = {"seed": seed, "block": block, **found}
                 runs.append({**about, "versions": run_folder.versions()})
                 done[seed, block] = runs[-1]
@@ -114,7 +116,7 @@ def run(
     test: Annotations,
     block: bool,
     seed: int,
-    trunk: Path,
+    backbone: Path,
 ) -> dict:
     """Numbers of a training.
 
@@ -123,7 +125,7 @@ def run(
         test: held-out pictures.
         block: whether there is a non-local block.
         seed: of weights, batches and samples.
-        trunk: of `pretrain`.
+        backbone: of `pretrain`.
 
     Returns:
         COCO's numbers of both sets, and seconds.
@@ -134,7 +136,7 @@ def run(
         DETECTOR, nonlocal_block=BLOCK if block else None
     )
     detector = MaskRCNN(config)
-    load_trunk_weights(detector, str(trunk))
+    load_backbone_weights(detector, str(backbone))
     trainer = DetectorTrainer(detector, TRAINING, Signals())
     rate = keras.optimizers.schedules.PiecewiseConstantDecay(
         [DROP_AT], [LEARNING_RATE, DROPPED]
@@ -151,7 +153,7 @@ def run(
 
 
 def pretrain(path: Path, seed: int) -> float:
-    """Trains a trunk to name what is on crops, and writes it to a file.
+    """Trains a backbone to name what is on crops, and writes it to a file.
 
     It is what ImageNet is to the paper's: features, and the norms that a
     detector has frozen.
@@ -169,7 +171,7 @@ def pretrain(path: Path, seed: int) -> float:
         metrics=["accuracy"],
         jit_compile=False,
     )
-    x, y = (np.asarray(normalised(p, RGB)) for p in (pixels, others))
+    x, y = (np.asarray(normalize(p, RGB)) for p in (pixels, others))
     model.fit(x, labels, batch_size=32, epochs=3, verbose=0)
     model.save(path)
     return float(model.evaluate(y, expected, verbose=0)[1])

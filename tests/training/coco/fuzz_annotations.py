@@ -218,7 +218,7 @@ def _learn(found: annotations.Annotations) -> None:
 
 def _score(found: annotations.Annotations) -> None:
     try:
-        coco_scores.check(found, DetectorConfig(keypoints=KEYPOINTS))
+        coco_scores.check(found, DetectorConfig(num_keypoints=KEYPOINTS))
     except UserError:
         return
     scored = coco_scores.CocoScores(

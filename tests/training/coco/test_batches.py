@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from nonlocal_tf.detection import transform
+from nonlocal_tf.detection import BGR, RGB, preprocessing
 from tests.training.reproduce import made_composites
 from training.coco import annotations, batches, images
 from training.io.user_error import UserError
@@ -18,9 +18,9 @@ CONFIG = batches.BatchConfig(
     short_sides_px=(48, 80),
     long_side_px=120,
     mask_cells=7,
-    keypoints=2,
+    num_keypoints=2,
 )
-PLAIN = dataclasses.replace(CONFIG, mirrored=False, short_sides_px=(72,))
+PLAIN = dataclasses.replace(CONFIG, horizontal_flip=False, short_sides_px=(72,))
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +74,10 @@ def test_every_picture_comes_once_in_a_pass(found):
 
 
 def test_pixels_are_those_that_a_picture_is_detected_in(found):
-    config = dataclasses.replace(PLAIN, pixels=transform.BGR)
+    config = dataclasses.replace(PLAIN, normalization=BGR)
     batch = steps(found, config, 0, 1)[0]
     pixels = [images.read(picture.path) for picture in found.pictures]
-    wanted = [
-        transform.prepare(image, 72, 120, transform.BGR) for image in pixels
-    ]
+    wanted = [preprocessing.preprocess(image, 72, 120, BGR) for image in pixels]
     for image, size in zip(batch["images"], batch["sizes"], strict=True):
         height, width = size
         # The same bilinear weights, multiplied out in another order.
@@ -106,7 +104,7 @@ def test_objects_lie_where_the_picture_shows_them(found):
     """Also mirrored and scaled: colours under boxes are those of labels."""
     colours = np.array([made_composites.COLOURS[3], made_composites.COLOURS[8]])
     for batch in steps(found, CONFIG, 0, 6):
-        pixels = batch["images"] * transform.RGB.deviation + transform.RGB.mean
+        pixels = batch["images"] * RGB.std + RGB.mean
         for image, boxes, labels in zip(
             pixels, batch["boxes"], batch["labels"], strict=True
         ):
@@ -143,7 +141,7 @@ def test_each_row_has_a_seed_of_its_own(found):
 def test_pictures_without_objects_are_there_if_wanted(found):
     first = dataclasses.replace(found.pictures[0], instances=())
     some = dataclasses.replace(found, pictures=(first, *found.pictures[1:3]))
-    without = dataclasses.replace(PLAIN, batch=3, without_objects=True)
+    without = dataclasses.replace(PLAIN, batch=3, keep_empty_images=True)
     assert (steps(some, without, 0, 1)[0]["labels"].sum(axis=1) == 0).sum() == 1
     most = dataclasses.replace(PLAIN, batch=3)
     assert (steps(some, most, 0, 1)[0]["labels"].sum(axis=1) > 0).all()
@@ -158,7 +156,7 @@ def test_nothing_to_learn_from_is_an_error(found):
 
 
 def test_another_number_of_keypoints_is_an_error(found):
-    config = dataclasses.replace(CONFIG, keypoints=17)
+    config = dataclasses.replace(CONFIG, num_keypoints=17)
     with pytest.raises(UserError, match="'box' has 2 keypoints. Expected 17"):
         batches.batches(found, config, 3, 0, 1)
 

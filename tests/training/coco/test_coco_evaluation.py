@@ -44,7 +44,7 @@ def test_logs_get_the_numbers(found, detector):
     wanted = evaluate(detector, found, **OPTIONS)
     assert "box_AP" in wanted
     # Not once an epoch.
-    assert detector.in_graph().experimental_get_tracing_count() == 1
+    assert detector.inference_function().experimental_get_tracing_count() == 1
     assert second == {
         "loss": 2.0,
         **{f"val_{name}": value for name, value in wanted.items()},
@@ -68,14 +68,16 @@ def test_an_image_of_another_size_is_left_out(found, detector, capsys):
 def test_a_detector_may_know_more_classes(found, monkeypatch):
     """As one of COCO's 90 classes does, for a set of two of them."""
     config = DetectorConfig(num_classes=4, masks=False)
-    network = types.SimpleNamespace(config=config, in_graph=lambda: None)
+    network = types.SimpleNamespace(
+        config=config, inference_function=lambda: None
+    )
     instances = found.pictures[0].instances
     truth = Detections(
         np.array([one.box for one in instances], "float32"),
         np.array([one.label + 1 for one in instances]),
         np.ones(len(instances), "float32"),
     )
-    monkeypatch.setattr(coco_evaluation, "detect", lambda *_: truth)
+    monkeypatch.setattr(coco_evaluation.detection, "detect", lambda *_: truth)
     some = dataclasses.replace(found, pictures=found.pictures[:1])
     names = [Category(77, "cup"), *found.categories]
     scores = evaluate(network, some, categories=names, **OPTIONS)

@@ -198,7 +198,7 @@ def test_a_crowd_without_a_mask_is_its_box(
 
 
 def test_masks_are_not_tested_where_no_object_has_one(content, tmp_path):
-    config = DetectorConfig(3, keypoints=SIGMAS)
+    config = DetectorConfig(3, num_keypoints=SIGMAS)
     truth = checked(content, tmp_path)
     assert coco_scores.kinds_in(truth, config) == (*KINDS, "keypoints")
     assert coco_scores.notes(truth, truth.categories, config) == []

@@ -13,9 +13,9 @@ pytest.importorskip("PIL")
 CATEGORIES = (Category(1, "dog"), Category(2, "crane", ("a", "b"), ((1, 2),)))
 
 
-def drawn(found, least_score=0.5):
+def drawn(found, score_threshold=0.5):
     image = np.full((60, 80, 3), 100, "uint8")
-    content = drawing.png(image, found, CATEGORIES, least_score)
+    content = drawing.png(image, found, CATEGORIES, score_threshold)
     return tf.io.decode_png(content).numpy()
 
 

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from nonlocal_tf.detection import roi_align, training
+from nonlocal_tf.detection import roi_align
+from nonlocal_tf.detection.targets import mask_targets
 from training.coco import examples
 from training.coco.annotations import Category, Instance, Picture
 from training.io import remote
@@ -115,7 +116,7 @@ def targets(mask, rois, cells, box, scaled=1):
     part, covers = examples.crop_mask(mask, box, cells)
     masks = np.repeat(part[None], len(rois), axis=0)
     covered = np.float32([covers] * len(rois)) * scaled
-    return np.asarray(training.mask_targets(masks, covered, rois, 8))
+    return np.asarray(mask_targets(masks, covered, rois, 8))
 
 
 def of_the_whole(mask, rois):

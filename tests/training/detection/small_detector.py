@@ -18,20 +18,20 @@ CONFIG = DetectorConfig(
     box_units=64,
     mask_channels=(16, 16),
     mask_deconv_channels=16,
-    keypoints=2,
+    num_keypoints=2,
     keypoint_channels=(32,) * 4,
-    proposals_a_level=64,
-    proposals=64,
+    pre_nms_top_n=64,
+    post_nms_top_n=64,
 )
-TRAINING = TrainingConfig(anchors=64, rois=32)
+TRAINING = TrainingConfig(anchors_per_image=64, rois_per_image=32)
 BATCHES = batches.BatchConfig(
     batch=2,
     canvas_px=(64, 96),
     short_sides_px=(64,),
     long_side_px=96,
     mask_cells=28,
-    keypoints=2,
-    mirrored=False,
+    num_keypoints=2,
+    horizontal_flip=False,
 )
 SEED = 1
 

@@ -3,23 +3,23 @@
 from tests.training.reproduce import made_composites
 
 SETTINGS = (
-    "pictures.canvas_px=64,96",
-    "pictures.short_sides_px=64",
-    "pictures.long_side_px=96",
-    "pictures.eval_short_side_px=64",
-    "pictures.mask_cells=28",
+    "images.canvas_px=64,96",
+    "images.short_sides_px=64",
+    "images.long_side_px=96",
+    "images.eval_short_side_px=64",
+    "images.mask_cells=28",
     "detector.width=4",
     "detector.fpn_channels=8",
     "detector.box_units=16",
     "detector.mask_channels=8,",
     "detector.mask_deconv_channels=8",
-    "detector.keypoints=2",
+    "detector.num_keypoints=2",
     "detector.keypoint_channels=8,8",
-    "detector.proposals_a_level=20",
-    "detector.proposals=20",
-    "detector.detections=10",
-    "examples.anchors=16",
-    "examples.rois=8",
+    "detector.pre_nms_top_n=20",
+    "detector.post_nms_top_n=20",
+    "detector.detections_per_image=10",
+    "sampling.anchors_per_image=16",
+    "sampling.rois_per_image=8",
     "optimizer.warmup_steps=0",
     "steps=3",  # of which the last is an epoch
     "epoch_steps=2",
@@ -30,7 +30,7 @@ def options(folder, *more, validation=False):
     """Of the command, on pictures that are written to a folder."""
     folder.mkdir(exist_ok=True)
     path = made_composites.write(folder, 3)
-    settings = [f"data.train={path}", f"data.pictures={folder}"]
+    settings = [f"data.train={path}", f"data.images={folder}"]
     if validation:
         settings.append(f"data.validation={path}")
     settings += [*SETTINGS, *more]

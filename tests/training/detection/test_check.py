@@ -14,7 +14,7 @@ from training.io import cli
 @pytest.fixture
 def options(tmp_path):
     path = made_composites.write(tmp_path, 3)
-    return [f"--annotations={path}", f"--pictures={tmp_path}"]
+    return [f"--annotations={path}", f"--images={tmp_path}"]
 
 
 def test_what_there_is_is_counted(options, capsys):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.detection import test_infer
+from tests.detection import detector_files
 from tests.training.reproduce import made_composites
 from training.detection import evaluate
 from training.io import cli
@@ -14,13 +14,13 @@ pytest.importorskip("pycocotools")
 def options(tmp_path_factory):
     folder = tmp_path_factory.mktemp("set")
     path = made_composites.write(folder, 2)
-    weights, _ = test_infer.written(
+    weights, _ = detector_files.write(
         folder, "torchvision", "keypointrcnn_resnet50_fpn"
     )
     return [
         f"--weights={weights}",
         f"--annotations={path}",
-        f"--pictures={folder}",
+        f"--images={folder}",
     ]
 
 

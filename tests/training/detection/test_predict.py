@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf.detection import Detections, MaskRCNN
-from tests.detection import tiny
+from tests.detection import tiny_detectors
 from training.coco import coco_names, run_lengths
 from training.detection import predict, trained
 from training.io import cli, remote
@@ -18,15 +18,15 @@ NAME = "tiny_keypoint_rcnn"
 @pytest.fixture
 def model(monkeypatch):
     """A small keypoint network; not in a graph, for once."""
-    detector = tiny.detector(NAME)
+    detector = tiny_detectors.detector(NAME)
     made = trained.Trained(
         "x.pth",
         detector,
-        coco_names.categories_of(2, detector.config.keypoints),
+        coco_names.categories_of(2, detector.config.num_keypoints),
         short_side_px=64,
         long_side_px=96,
     )
-    monkeypatch.setattr(MaskRCNN, "in_graph", lambda self: self)
+    monkeypatch.setattr(MaskRCNN, "inference_function", lambda self: self)
     monkeypatch.setattr(trained, "of_file", lambda path: made)
     return made
 
@@ -34,7 +34,7 @@ def model(monkeypatch):
 @pytest.fixture
 def folder(tmp_path):
     """Three pictures, what is none, and something else."""
-    pixels = tiny.stored(NAME)[1]["image"][:64, :96]
+    pixels = tiny_detectors.stored(NAME)[1]["image"][:64, :96]
     content = tf.io.encode_png(pixels).numpy()
     found = tmp_path / "pictures"
     (found / "more").mkdir(parents=True)
@@ -47,9 +47,9 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("score", ["50", "-0.1", "nan", "x", "1.01"])
-def test_a_least_score_that_is_none_is_an_error(score, capsys):
+def test_an_invalid_score_threshold_is_an_error(score, capsys):
     with pytest.raises(SystemExit) as caught:
-        predict.main(["a.png", f"--least-score={score}"])
+        predict.main(["a.png", f"--score-threshold={score}"])
     assert caught.value.code == cli.USER_ERROR
     assert "a score from 0 to 1" in capsys.readouterr().err
 
@@ -64,7 +64,7 @@ def test_folders_are_searched_for_all_kinds_of_pictures(tmp_path):
 def test_what_is_found_is_written(model, folder, tmp_path, capsys):
     out = tmp_path / "found"
     options = [str(folder), str(folder / "more" / "a.png"), "--weights=x.pth"]
-    predict.main([*options, f"--out={out}", "--least-score=0"])
+    predict.main([*options, f"--out={out}", "--score-threshold=0"])
     rows = json.loads((out / predict.FOUND).read_text())["pictures"]
     assert [row.get("drawn") for row in rows] == [
         "a.png",

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf import detection
-from tests.detection import test_infer
+from tests.detection import detector_files
 from tests.training.detection import small_run
 from training import train
 from training.coco import annotations
@@ -93,7 +93,7 @@ def resumed(workdir, images):
         f"--workdir={workdir}",
         f"--set=data.train={images / 'set.json'}",
         f"--set=data.validation={images / 'set.json'}",
-        f"--set=data.pictures={images}",
+        f"--set=data.images={images}",
         "--verbose=0",
     ]
 
@@ -103,7 +103,7 @@ def test_a_run_goes_on_with_its_images_at_another_place(stopped):
     train.main(resumed(workdir, images))
     folder = RunFolder(workdir)
     assert folder.read_result() is not None
-    assert folder.read_recipe().data.pictures == str(images)
+    assert folder.read_recipe().data.images == str(images)
 
 
 def test_resuming_says_which_images_differ(stopped, capsys):
@@ -256,7 +256,7 @@ def test_boxes_alone_are_learnt_tested_found_and_exported(tmp_path, capsys):
     options = small_run.options(
         tmp_path / "set",
         "detector.masks=false",
-        "detector.keypoints=0",
+        "detector.num_keypoints=0",
         validation=True,
     )
     path = tmp_path / "set" / "set.json"
@@ -286,7 +286,7 @@ def test_a_package_that_is_missing_is_said_before_training(
     for name in [*packages, *sys.modules]:
         if name.split(".")[0] in packages:
             monkeypatch.setitem(sys.modules, name, None)
-    keypoints = [] if validation else ["detector.keypoints=0"]
+    keypoints = [] if validation else ["detector.num_keypoints=0"]
     masks = ["detector.mask_channels=()"] if validation else []
     options = small_run.options(
         tmp_path / "set", *keypoints, *masks, validation=validation
@@ -307,7 +307,7 @@ def test_a_recipe_that_starts_from_weights_wants_them(tmp_path, capsys):
 
 
 def test_a_detector_of_other_classes_is_a_start(tmp_path):
-    path, given = test_infer.written(
+    path, given = detector_files.write(
         tmp_path, "torchvision", "maskrcnn_resnet50_fpn"
     )
     chosen = overrides.override(
@@ -361,11 +361,11 @@ def test_a_test_of_the_run_gives_its_numbers_again(run, tmp_path):
 @pytest.mark.slow
 def test_keypoints_that_are_not_learnt_are_said(tmp_path, capsys):
     options = small_run.options(
-        tmp_path / "set", "detector.keypoints=0", "steps=1", "epoch_steps=1"
+        tmp_path / "set", "detector.num_keypoints=0", "steps=1", "epoch_steps=1"
     )
     train.main([*options, f"--workdir={tmp_path / 'run'}"])
     said = capsys.readouterr().out
-    assert "left out: --set detector.keypoints=2 learns them" in said
+    assert "left out: --set detector.num_keypoints=2 learns them" in said
     assert "keypoint" not in (tmp_path / "run/metrics.csv").read_text()
 
 

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf.detection import masks as pasting
-from tests.detection import tiny
-from tests.detection.test_detector import nearest
+from tests.detection import tiny_detectors
+from tests.detection.tiny_detectors import nearest
 from tests.training.exporting import test_image_sizes
 from training.coco import coco_names
 from training.detection import export
@@ -35,13 +35,13 @@ np.savez(sys.argv[3], **{name: value[1] for name, value in found.items()})
 
 
 def model_of(name):
-    given, _ = tiny.stored(name)
-    detector = tiny.detector(name)
+    given, _ = tiny_detectors.stored(name)
+    detector = tiny_detectors.detector(name)
     config = detector.config
     return Trained(
         name,
         detector,
-        coco_names.categories_of(config.num_classes, config.keypoints),
+        coco_names.categories_of(config.num_classes, config.num_keypoints),
         given["min_size"],
         given["max_size"],
     )
@@ -66,7 +66,7 @@ def of_keypoints(tmp_path_factory):
 
 def picture(model, size=(100, 141)):
     """The fixture's image, of another size."""
-    image = tiny.stored(model.origin)[1]["image"]
+    image = tiny_detectors.stored(model.origin)[1]["image"]
     return np.ascontiguousarray(image[: size[0], : size[1]])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nonlocal_tf.detection import MaskRCNN, training
+from nonlocal_tf.detection import MaskRCNN, batch_losses
 from tests.training.detection import small_detector
 from tests.training.test_devices import expect
 from training.coco import annotations, batches
@@ -100,7 +100,7 @@ def test_bfloat16_takes_the_step_of_float32(found):
 def _step(detector, batch):
     """Losses, and all gradients in one row."""
     with tf.GradientTape() as tape:
-        losses = training.batch_losses(
+        losses = batch_losses(
             detector, batch, small_detector.TRAINING, tf.constant([0, 0])
         )
         total = sum(losses.values())
@@ -139,7 +139,7 @@ def test_boxes_masks_and_keypoints_of_stick_figures_are_learnt(tmp_path):
         num_classes=2,
         fpn_channels=32,
         anchor_sizes_px=(24, 32, 48, 64, 96),
-        keypoints=17,
+        num_keypoints=17,
         keypoint_nonlocal_block={},
     )
     read = dataclasses.replace(
@@ -148,7 +148,7 @@ def test_boxes_masks_and_keypoints_of_stick_figures_are_learnt(tmp_path):
         short_sides_px=(height,),
         long_side_px=width,
         mask_cells=98,  # for limbs of few pixels
-        keypoints=17,
+        num_keypoints=17,
     )
     steps = 400
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)

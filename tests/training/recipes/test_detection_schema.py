@@ -17,8 +17,8 @@ def test_settings_reach_every_part():
             "detector.layers=1,2,3,1",
             "detector.nonlocal_block={'pairwise': 'gaussian'}",
             "detector.aspect_ratios=1,2",
-            "pictures.canvas_px=64,96",
-            "examples.anchor_iou=0.2,0.6",
+            "images.canvas_px=64,96",
+            "sampling.anchor_iou_thresholds=0.2,0.6",
             "start.frozen=conv1,res2",
         ],
     )
@@ -26,7 +26,7 @@ def test_settings_reach_every_part():
     assert chosen.detector.block["pairwise"] == "gaussian"
     assert chosen.detector.aspect_ratios == (1.0, 2.0)
     assert chosen.batch_config.canvas_px == (64, 96)
-    assert chosen.examples.anchor_iou == (0.2, 0.6)
+    assert chosen.sampling.anchor_iou_thresholds == (0.2, 0.6)
     assert chosen.start.frozen_stages == ("conv1", "res2")
 
 
@@ -35,9 +35,9 @@ def test_settings_reach_every_part():
     [
         ("detector.layers=1,2", "4 whole numbers"),
         ("detector.stride_on=2x2", "expected 3x3 or 1x1"),
-        ("pictures.canvas_px=100,100", "multiples of 32"),
-        ("pictures.colours=hsv", "Unknown pictures.colours 'hsv'"),
-        ("pictures.mask_cells=2", "3 at least"),
+        ("images.canvas_px=100,100", "multiples of 32"),
+        ("images.channel_order=hsv", "Unknown images.channel_order 'hsv'"),
+        ("images.mask_cells=2", "3 at least"),
         ("start.frozen=res9", "Unknown start.frozen 'res9'"),
         ("training.precision=half", "Unknown training.precision"),
         ("optimizer.clip_norm=1.0", "clip_norm is unsupported"),
@@ -71,7 +71,7 @@ def test_every_row_of_the_papers_tables_has_a_recipe(table, rows):
         )
         named = one.reference.row
         assert (blocks != (None, None)) == ("NL" in named)
-        assert bool(one.detector.keypoints) == (table == "table 6")
+        assert bool(one.detector.num_keypoints) == (table == "table 6")
         assert one.start.frozen_stages == ("conv1", "res2")
 
 
@@ -90,20 +90,20 @@ def test_sizes_and_proposals_follow_detectron(name):
         sides, post_nms_top_n = SIX_SIDES, 2000
     elif name.startswith("coco_keypoints"):
         sides, post_nms_top_n = SIX_SIDES, 1500
-    assert chosen.pictures.short_sides_px == sides
-    assert chosen.pictures.eval_short_side_px == 800
-    assert chosen.examples.pre_nms_top_n == 2000
-    assert chosen.examples.post_nms_top_n == post_nms_top_n
-    assert chosen.detector.proposals_a_level == 1000
-    assert chosen.detector.proposals == 1000
+    assert chosen.images.short_sides_px == sides
+    assert chosen.images.eval_short_side_px == 800
+    assert chosen.sampling.pre_nms_top_n == 2000
+    assert chosen.sampling.post_nms_top_n == post_nms_top_n
+    assert chosen.detector.pre_nms_top_n == 1000
+    assert chosen.detector.post_nms_top_n == 1000
 
 
 def test_proposals_of_a_training_are_a_setting():
-    chosen = overrides.override(SMALL, ["examples.pre_nms_top_n=400"])
-    assert chosen.examples.pre_nms_top_n == 400
-    assert chosen.examples.post_nms_top_n is None  # as in a test
+    chosen = overrides.override(SMALL, ["sampling.pre_nms_top_n=400"])
+    assert chosen.sampling.pre_nms_top_n == 400
+    assert chosen.sampling.post_nms_top_n is None  # as in a test
     with pytest.raises(UserError, match="pre_nms_top_n=0"):
-        overrides.override(SMALL, ["examples.pre_nms_top_n=0"])
+        overrides.override(SMALL, ["sampling.pre_nms_top_n=0"])
 
 
 def test_no_recipe_calls_the_papers_blocks_a_choice():
@@ -123,6 +123,6 @@ def test_rates_follow_detectron():
     assert (r50.optimizer.base_lr, r50.batch, r50.steps) == (0.02, 16, 90_000)
     assert (x152.optimizer.base_lr, x152.batch) == (0.01, 8)
     assert x152.detector.groups == 32 and x152.detector.stride_on == "3x3"
-    assert r50.detector.stride_on == "1x1" and r50.pictures.pixels.bgr
-    assert r50.examples.box_beta == 1.0
+    assert r50.detector.stride_on == "1x1" and r50.images.normalization.bgr
+    assert r50.sampling.box_smooth_l1_beta == 1.0
     assert coco.KEYPOINT_ROWS[2][4] == "66.5 87.3 72.8"

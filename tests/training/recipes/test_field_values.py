@@ -58,12 +58,12 @@ DETECTION = {
     "detector.aligned": [(True, "true 1 on"), (False, "FALSE 0 off")],
     "detector.nonlocal_block": [(None, "null none"), ({}, "{}")],
     "detector.group_width": [(None, "none null NULL")],
-    "pictures.canvas_px": [
+    "images.canvas_px": [
         ((320, 640), "320,640 [320,640] (320,640) 320.0,640 [320,640,]")
     ],
-    "pictures.short_sides_px": [((480,), "480 [480] (480,) 480,")],
+    "images.short_sides_px": [((480,), "480 [480] (480,) 480,")],
     "detector.mask_channels": [((), "[] ()"), ((8, 4), "8,4 [8,4]")],
-    "examples.anchor_iou": [((0.25, 1.0), "0.25,1 [.25,1.0]")],
+    "sampling.anchor_iou_thresholds": [((0.25, 1.0), "0.25,1 [.25,1.0]")],
     "start.scratch": [(True, "yes true"), (False, "no false 0")],
     "start.weights": [(None, "null none None")],
 }

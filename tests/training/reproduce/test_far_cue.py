@@ -29,13 +29,13 @@ def test_each_seed_is_run_with_and_without_the_block(
 ):
     runs = []
 
-    def run(train, test, block, seed, trunk):
-        assert trunk.read_text() == f"trunk {seed}"
+    def run(train, test, block, seed, backbone):
+        assert backbone.read_text() == f"backbone {seed}"
         runs.append((block, seed))
         return {"train": NUMBERS, "test": NUMBERS, "seconds": 2.0}
 
     def pretrain(path, seed):
-        path.write_text(f"trunk {seed}")
+        path.write_text(f"backbone {seed}")
         return 1.0
 
     monkeypatch.setattr(far_cue, "run", run)
@@ -65,7 +65,7 @@ def test_no_gradient_comes_from_the_cue_without_a_block():
                 variable.assign(tf.ones_like(variable))
         with tf.GradientTape() as tape:
             tape.watch(image)
-            logits, _ = model.on_boxes(
+            logits, _ = model.apply_head(
                 model.box_head, model.pyramid(image), disc
             )
             value = tf.reduce_sum(logits[0, 0] * [1.0, -2.0, 3.0, 0.5])
@@ -79,14 +79,14 @@ def test_no_gradient_comes_from_the_cue_without_a_block():
 def test_a_run_gives_numbers_of_both_sets(small, monkeypatch, tmp_path):
     monkeypatch.setattr(far_cue, "STEPS", 1)
     monkeypatch.setattr(far_cue, "CROPS", 64)
-    few = dataclasses.replace(far_cue.DETECTOR, proposals=7)
+    few = dataclasses.replace(far_cue.DETECTOR, post_nms_top_n=7)
     monkeypatch.setattr(far_cue, "DETECTOR", few)
     train, test = (
         far_cue._made(made, tmp_path / made.photo)
         for made in (far_cue.TRAINED_ON, far_cue.TESTED_ON)
     )
-    trunk = tmp_path / "trunk.keras"
-    assert 0 <= far_cue.pretrain(trunk, 0) <= 1
-    result = far_cue.run(train, test, True, 0, trunk)
+    backbone = tmp_path / "backbone.keras"
+    assert 0 <= far_cue.pretrain(backbone, 0) <= 1
+    result = far_cue.run(train, test, True, 0, backbone)
     for part in ("train", "test"):
         assert 0 <= result[part]["box_AP50"] <= 1

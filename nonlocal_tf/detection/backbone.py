@@ -1,6 +1,6 @@
-"""The trunk: a ResNet or ResNeXt, and a feature pyramid.
+"""Backbone of a detector: a ResNet or ResNeXt with a feature pyramid (FPN).
 
-Normalisations are frozen.
+Its normalizations are frozen.
 
 References:
     Lin et al., Feature Pyramid Networks, CVPR 2017, section 3.
@@ -8,6 +8,7 @@ References:
     Xie et al., Aggregated Residual Transformations, CVPR 2017, table 1.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import keras
@@ -19,31 +20,32 @@ from nonlocal_tf.models.specs import STAGES, Stem
 from nonlocal_tf.typing import Tensor
 
 STEM = Stem(1, (1, 3, 3), (1, 2, 2), pool_padding=1)
-LEVELS = (2, 3, 4, 5, 6)
 
 
-def build_pyramid(config: DetectorConfig) -> keras.Model:
-    """From images to feature maps.
+def build_backbone(config: DetectorConfig) -> keras.Model:
+    """Build the network from images to feature maps.
 
     Args:
-        config: of the detector.
+        config: configuration of the detector.
 
     Returns:
-        A model of normalised images `(batch, height, width, 3)`, whose sides
+        A model of normalized images `(batch, height, width, 3)`, whose sides
         are multiples of 32, to P2 to P6, each `(batch, h, w, channels)` with
         1/4 to 1/64 of a side.
     """
     inputs = keras.Input((None, None, 3), name="images")
-    found = stages(inputs, config, "affine")
-    return keras.Model(inputs, _merged(found, config), name="pyramid")
+    outputs = resnet_stages(inputs, config, "affine")
+    return keras.Model(inputs, _fpn(outputs, config), name="pyramid")
 
 
-def stages(images: Tensor, config: DetectorConfig, norm: Norm) -> list[Tensor]:
-    """The outputs of res2 to res5.
+def resnet_stages(
+    images: Tensor, config: DetectorConfig, norm: Norm
+) -> list[Tensor]:
+    """Build the stages res2 to res5 and return their outputs.
 
     Args:
-        images: an input of Keras.
-        config: of the detector.
+        images: a Keras input.
+        config: configuration of the detector.
         norm: "affine", or "batch" for a network to be trained on images.
     """
     style = Style(
@@ -54,7 +56,7 @@ def stages(images: Tensor, config: DetectorConfig, norm: Norm) -> list[Tensor]:
         expansion=config.expansion,
     )
     x = stem_layers(images, 1, STEM, config.width, style)
-    found = []
+    outputs = []
     for index, (stage, count) in enumerate(
         zip(STAGES, config.layers, strict=True)
     ):
@@ -69,20 +71,41 @@ def stages(images: Tensor, config: DetectorConfig, norm: Norm) -> list[Tensor]:
             style=style,
             name=stage,
         )
-        found.append(x)
-    return found
+        outputs.append(x)
+    return outputs
 
 
-def _merged(outputs: Sequence[Tensor], config: DetectorConfig) -> list[Tensor]:
-    """P2 to P6 from C2 to C5: the coarser is added to the finer."""
+def build_classifier(config: DetectorConfig, num_classes: int) -> keras.Model:
+    """Build the image classifier that a detector's backbone starts from.
+
+    It has batch normalizations. Saved as `.keras` it is a file for
+    `load_backbone_weights`.
+
+    Args:
+        config: configuration of the detector.
+        num_classes: classes of images.
+
+    Returns:
+        A model of normalized images `(batch, height, width, 3)` to logits.
+    """
+    config = dataclasses.replace(config, nonlocal_block=None)
+    inputs = keras.Input((None, None, 3), name="images")
+    x = resnet_stages(inputs, config, "batch")[-1]
+    x = layers.GlobalAveragePooling2D(name="pool5")(x)
+    x = layers.Dense(num_classes, name="logits")(x)
+    return keras.Model(inputs, x, name="classifier")
+
+
+def _fpn(outputs: Sequence[Tensor], config: DetectorConfig) -> list[Tensor]:
+    """Build P2 to P6 from C2 to C5: coarser maps are added to finer ones."""
     maps: list = []
-    above = None
+    coarser = None
     for level, x in reversed(list(enumerate(outputs, start=2))):
         x = layers.Conv2D(config.fpn_channels, 1, name=f"fpn_lateral{level}")(x)
-        if above is not None:
-            up = layers.UpSampling2D(2, name=f"fpn_up{level}")(above)
+        if coarser is not None:
+            up = layers.UpSampling2D(2, name=f"fpn_up{level}")(coarser)
             x = layers.Add(name=f"fpn_add{level}")([x, up])
-        above = x
+        coarser = x
         maps.insert(0, _conv(x, config.fpn_channels, f"fpn_output{level}"))
     return [*maps, layers.MaxPooling2D(1, 2, name="fpn_subsample")(maps[-1])]
 

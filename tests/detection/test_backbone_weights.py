@@ -1,4 +1,4 @@
-"""ImageNet networks become trunks."""
+"""ImageNet weights of backbones."""
 
 import pickle
 
@@ -14,18 +14,18 @@ LAYERS = (1, 1, 2, 1)
 
 
 def detectron_arrays(rng, config):
-    """A network of Detectron, by its names."""
-    found = {}
+    """Return random weights of a network by Detectron's names."""
+    arrays = {}
 
     def layer(name, size, inputs, outputs, norm):
         shape = (outputs, inputs, size, size)
-        found[f"{name}_w"] = rng.normal(size=shape).astype("float32")
-        for end in "sb":
+        arrays[f"{name}_w"] = rng.normal(size=shape).astype("float32")
+        for suffix in "sb":
             values = rng.normal(size=outputs).astype("float32")
-            found[f"{norm}_bn_{end}"] = values
+            arrays[f"{norm}_bn_{suffix}"] = values
 
     layer("conv1", 7, 3, config.width, "res_conv1")
-    found["conv1_b"] = rng.normal(size=config.width).astype("float32")
+    arrays["conv1_b"] = rng.normal(size=config.width).astype("float32")
     inputs = config.width
     for stage, count in enumerate(config.layers):
         inner = config.inner_width * 2**stage
@@ -38,12 +38,12 @@ def detectron_arrays(rng, config):
                 ("2c", 1, inner, outputs),
             ]
             shapes += [("1", 1, inputs, outputs)] * (number == 0)
-            for end, size, before, after in shapes:
-                layer(name + end, size, before, after, name + end)
+            for suffix, size, before, after in shapes:
+                layer(name + suffix, size, before, after, name + suffix)
             inputs = outputs
-    found["fc1000_w"] = np.zeros((5, inputs), "float32")
-    found["fc1000_b"] = np.zeros(5, "float32")
-    return found
+    arrays["fc1000_w"] = np.zeros((5, inputs), "float32")
+    arrays["fc1000_b"] = np.zeros(5, "float32")
+    return arrays
 
 
 @pytest.mark.parametrize(
@@ -53,17 +53,17 @@ def detectron_arrays(rng, config):
         {"groups": 2, "group_width": 4},
     ],
 )
-def test_a_network_of_detectron_fills_the_trunk(tmp_path, options):
+def test_weights_of_detectron_are_loaded(tmp_path, options):
     config = DetectorConfig(3, LAYERS, width=4, **options)
     model = MaskRCNN(config)
     head = model.box_head.get_layer("box_fc1").kernel.numpy()
     arrays = detectron_arrays(np.random.default_rng(0), config)
     path = tmp_path / "R-50.pkl"
     path.write_bytes(pickle.dumps({"blobs": arrays}, protocol=2))
-    report = detection.load_trunk_weights(model, path)
+    report = detection.load_backbone_weights(model, path)
     conv = model.pyramid.get_layer("res4_block1_conv2").kernel.numpy()
-    given = arrays["res4_1_branch2b_w"]
-    np.testing.assert_array_equal(conv, given.transpose(2, 3, 1, 0))
+    expected = arrays["res4_1_branch2b_w"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(conv, expected)
     affine = model.pyramid.get_layer("conv1_affine")
     np.testing.assert_array_equal(
         affine.gamma.numpy(), arrays["res_conv1_bn_s"]
@@ -75,36 +75,36 @@ def test_a_network_of_detectron_fills_the_trunk(tmp_path, options):
     np.testing.assert_array_equal(after, head)
 
 
-def test_a_resnet_of_keras_says_the_same_as_the_trunk(tmp_path):
+def test_features_equal_those_of_a_keras_resnet(tmp_path):
     keras.utils.set_random_seed(0)
-    given = keras.applications.ResNet50(weights=None, input_shape=(64, 96, 3))
-    for layer in given.layers:  # as after training
+    resnet = keras.applications.ResNet50(weights=None, input_shape=(64, 96, 3))
+    for layer in resnet.layers:  # as after training
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.moving_mean.assign(layer.moving_mean + 0.1)
             layer.moving_variance.assign(layer.moving_variance * 1.3)
     path = tmp_path / "resnet50.weights.h5"
-    given.save_weights(path)
+    resnet.save_weights(path)
     model = MaskRCNN(DetectorConfig(3, stride_on="1x1"))
-    detection.load_trunk_weights(model, path)
+    detection.load_backbone_weights(model, path)
     x = np.random.default_rng(0).normal(size=(1, 64, 96, 3))
     x = x.astype("float32")
-    of_keras = keras.Model(
-        given.input, given.get_layer("conv5_block3_out").output
+    reference = keras.Model(
+        resnet.input, resnet.get_layer("conv5_block3_out").output
     )
     last = [
         layer for layer in model.pyramid.layers if layer.name.startswith("res5")
     ]
     ours = keras.Model(model.pyramid.input, last[-1].output)
-    expected = of_keras(x).numpy()
-    far = np.abs(ours(x).numpy() - expected).max()
-    assert far <= 1e-4 * np.abs(expected).max()  # float32, 50 layers
+    expected = reference(x).numpy()
+    error = np.abs(ours(x).numpy() - expected).max()
+    assert error <= 1e-4 * np.abs(expected).max()  # float32, 50 layers
 
 
-def test_a_network_of_other_layers_is_named(tmp_path):
+def test_a_file_with_other_layers_is_rejected(tmp_path):
     config = DetectorConfig(3, LAYERS, width=4)
     arrays = detectron_arrays(np.random.default_rng(0), config)
     path = tmp_path / "R-50.pkl"
     path.write_bytes(pickle.dumps({"blobs": arrays}, protocol=2))
     model = MaskRCNN(DetectorConfig(3, (1, 1, 1, 1), width=4))
     with pytest.raises(nl.CheckpointError, match="res4_1"):
-        detection.load_trunk_weights(model, path)
+        detection.load_backbone_weights(model, path)
