@@ -1,10 +1,14 @@
-"""Imports TensorFlow without its notes about how it was built.
+"""Start a command: prepare TensorFlow before anything imports it.
+
+Importing nonlocal_tf imports Keras and with it TensorFlow, so the command
+`nonlocal-tf` starts here: this folder is installed as `nonlocal_tf_start` too.
 
 TensorFlow 2.21 prints some lines on every start that no setting turns off
 (they come before its logging is set up), and they would bury the one line that
-a command has to say.
+a command prints.
 """
 
+import importlib
 import os
 import sys
 import tempfile
@@ -24,8 +28,24 @@ NOTES = (
 )
 
 
-def import_tensorflow() -> None:
-    """Imports it; what it prints besides the notes is printed afterwards."""
+def main() -> int:
+    """Run the installed command `nonlocal-tf`."""
+    prepare()
+    return importlib.import_module("nonlocal_tf.training.__main__").main()
+
+
+def prepare() -> None:
+    """Set what TensorFlow reads once, and import it."""
+    # Convolutions through oneDNN: 1.2 to 1.7 times faster on common CPUs.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if "tensorflow" not in sys.modules:
+        _import_tensorflow()
+
+
+def _import_tensorflow() -> None:
+    """Import it; lines other than the notes are printed afterwards."""
     sys.stderr.flush()
     real_stderr = os.dup(2)  # the notes come from C++: sys.stderr is too high
     with tempfile.TemporaryFile() as printed:

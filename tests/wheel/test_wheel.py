@@ -1,0 +1,157 @@
+"""The built wheel, in a fresh environment and an empty folder (test-wheel).
+
+Each test runs the installed command in a process of its own; nothing of the
+clone is on its path.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+BIN = ROOT / ".venv-wheel" / "bin"
+SHORT = ("--set=steps=4", "--set=epoch_steps=2")
+
+pytestmark = pytest.mark.skipif(
+    not (BIN / "nonlocal-tf").exists(),
+    reason="make test-wheel installs the wheel in .venv-wheel",
+)
+
+
+def environment():
+    """The variables of this process, without those that Python reads."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+
+
+def run(folder, *words):
+    """Run the installed command in a folder and return what it prints."""
+    done = subprocess.run(
+        [BIN / "nonlocal-tf", *map(str, words)],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "oneDNN" not in done.stderr  # nor other notes of TensorFlow
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An empty folder, in which all runs and exports of the module are."""
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture(scope="module")
+def videos(folder):
+    """A folder of synthetic videos, three classes, made with the clone."""
+    command = "training.reproduce.synthetic_videos"
+    words = ["motion", "--out", str(folder / "videos"), "--count", "8"]
+    subprocess.run(
+        [sys.executable, "-m", command, *words], cwd=ROOT, check=True
+    )
+    return folder / "videos"
+
+
+@pytest.fixture(scope="module")
+def digits(folder):
+    """The SavedModel of digits, trained for a few steps."""
+    recipe = ["--recipe=digits_nl", "--workdir=runs/digits", *SHORT]
+    recipe += ["--set=optimizer.warmup_steps=0", "--set=image_stage=null"]
+    run(folder, "train", *recipe, "--export=models/digits")
+    return "models/digits"
+
+
+@pytest.fixture(scope="module")
+def finetuned(folder, videos):
+    """The SavedModel of the folder of videos, trained for a few steps."""
+    recipe = ["--recipe=finetune", "--workdir=runs/videos", *SHORT]
+    recipe += ["--set=optimizer.warmup_steps=0", f"--set=data.root={videos}"]
+    run(folder, "train", *recipe, "--export=models/videos")
+    return "models/videos"
+
+
+def test_the_package_is_the_installed_one(folder):
+    code = "import nonlocal_tf.training.data as d; print(d.__file__)"
+    done = subprocess.run(
+        [BIN / "python", "-c", code],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert pathlib.Path(done.stdout.strip()).is_relative_to(BIN.parent)
+
+
+def test_without_arguments_commands_are_listed(folder):
+    printed = run(folder)
+    assert "train" in printed and "serve_config" in printed
+
+
+def test_digits_train_and_predict(folder, digits):
+    printed = run(folder, "predict", f"--model={digits}", "--sample=0")
+    assert "probability" in printed
+    assert (folder / "runs/digits/result.json").is_file()
+
+
+def test_videos_are_predicted_with_all_scores(folder, finetuned, videos):
+    video = next(videos.rglob("*.mp4"))
+    run(folder, "predict", video, f"--model={finetuned}", "--out=scores.json")
+    (row,) = json.loads((folder / "scores.json").read_text())["videos"]
+    assert len(row["scores"]) == 3
+
+
+def test_a_run_is_exported_as_one_file(folder, finetuned):
+    run(folder, "export", "--workdir=runs/videos", "--out=videos.tflite")
+    assert (folder / "videos.tflite").stat().st_size > 10_000
+
+
+def test_attention_is_drawn(folder, digits):
+    options = ["--workdir=runs/digits", "--sample=0", "--out=attention.png"]
+    run(folder, "visualize", *options)
+    assert (folder / "attention.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_page_predicts_a_sample(folder, digits):
+    with serving(folder, digits) as url:
+        with urllib.request.urlopen(url) as page:
+            token = re.search(
+                r'name="token" content="([\w-]+)"', page.read().decode()
+            )
+        question = urllib.request.Request(
+            f"{url}/sample",
+            json.dumps({"number": 3}).encode(),
+            {"X-Token": token[1]},
+        )
+        with urllib.request.urlopen(question) as answer:
+            opened = json.load(answer)
+    assert opened["about"].startswith("Test sample 3")
+
+
+@contextlib.contextmanager
+def serving(folder, model):
+    """The address of the page of a SavedModel, while it is served."""
+    process = subprocess.Popen(
+        [BIN / "nonlocal-tf", "app", f"--model={model}", "--port=0"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            for line in process.stdout:
+                if line.startswith("Open "):
+                    yield line.split()[1].rstrip("/")
+                    break
+        finally:
+            process.terminate()
