@@ -1,6 +1,5 @@
 """Non-local Neural Networks for video, in Keras 3."""
 
-from nonlocal_tf.architecture import summary
 from nonlocal_tf.attention.block_attention import attention_map
 from nonlocal_tf.checkpoints import (
     CheckpointError,
@@ -8,7 +7,6 @@ from nonlocal_tf.checkpoints import (
     load_weights,
     save_weights,
 )
-from nonlocal_tf.complexity import cost
 from nonlocal_tf.layers import (
     Concatenation,
     DotProduct,
@@ -25,6 +23,8 @@ from nonlocal_tf.models import (
     list_models,
     register_model,
 )
+from nonlocal_tf.models.flops import cost
+from nonlocal_tf.models.summary import summary
 from nonlocal_tf.version import __version__
 
 __all__ = [

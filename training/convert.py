@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Sequence
 
 from nonlocal_tf import checkpoints
-from nonlocal_tf.models.specs import SAMPLINGS, STEMS
-from nonlocal_tf.models.video import CHANNELS
+from nonlocal_tf.models.configs import SAMPLINGS, STEMS
+from nonlocal_tf.models.video_resnet import CHANNELS
 
 from .io import atomic_files, cli, outputs, remote
 from .io.remote import Path

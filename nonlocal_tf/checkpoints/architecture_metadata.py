@@ -13,8 +13,8 @@ from nonlocal_tf.choices import is_positive_integer
 from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.layers.attention_layout import AXES
 from nonlocal_tf.layers.pairwise import PAIRWISE, Pairwise, Softmax
-from nonlocal_tf.models import specs
-from nonlocal_tf.models.resnet3d import STRIDES_ON
+from nonlocal_tf.models import configs
+from nonlocal_tf.models.resnet_layers import STRIDES_ON
 
 # What the note is called in a file, beside the weights.
 NOTE = "nonlocal_tf"
@@ -36,16 +36,16 @@ def _is_scale(value: object) -> bool:
 # `clip_shape`, the last two part of its `nonlocal_block`.
 KNOWN: dict[str, Callable[[object], bool]] = {
     "frames": lambda v: type(v) is int and v in range(1, MOST_FRAMES),
-    "stem": lambda v: v in tuple(specs.STEMS),
+    "stem": lambda v: v in tuple(configs.STEMS),
     "stride_on": lambda v: v in STRIDES_ON,
     "pool_padding": lambda v: v in (0, 1) and not isinstance(v, bool),
-    "inflation": lambda v: v in specs.INFLATIONS,
+    "inflation": lambda v: v in configs.INFLATIONS,
     "pairwise": lambda v: isinstance(v, str),
     "scale": _is_scale,
     "axes": lambda v: v in tuple(AXES),
     "nonlocal_groups": lambda v: (
         isinstance(v, dict)
-        and set(v) <= set(specs.STAGES)
+        and set(v) <= set(configs.STAGES)
         and all(map(is_positive_integer, v.values()))
     ),
     "pool_position": lambda v: v in ("before", "after"),
@@ -82,7 +82,7 @@ def graph_of(model: keras.Model) -> dict[str, Any]:
     if len(pool.padding) == 2:
         return {**graph, "pool_padding": pool.padding[-1]}
     shape = (conv.strides[0], pool.pool_size, pool.strides, pool.padding[-1])
-    stems = [n for n, s in specs.STEMS.items() if specs.Stem(*shape) == s]
+    stems = [n for n, s in configs.STEMS.items() if configs.Stem(*shape) == s]
     if stems:
         graph["stem"] = stems[0]
     if model.input_shape[1] is not None:

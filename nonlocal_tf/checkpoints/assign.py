@@ -13,7 +13,7 @@ from nonlocal_tf.checkpoints.formats import Weight, to_ours, weight_of
 from nonlocal_tf.checkpoints.load_report import Report
 from nonlocal_tf.checkpoints.norm_conversion import plan_bare_block, plan_norm
 from nonlocal_tf.checkpoints.read import Checkpoint
-from nonlocal_tf.models.inflate import inflate_kernel
+from nonlocal_tf.models.inflation import inflate_kernel
 
 BUILD_ITS_MODEL = (
     "Build the model of the file with from_checkpoint, or give create_model "

@@ -11,7 +11,7 @@ from nonlocal_tf.checkpoints.formats import Format
 from nonlocal_tf.checkpoints.infer_architecture import Network
 from nonlocal_tf.checkpoints.read import Checkpoint
 from nonlocal_tf.choices import check_arguments, unknown
-from nonlocal_tf.models import image, shapes, specs, video
+from nonlocal_tf.models import configs, image_resnet, input_shapes, video_resnet
 
 Built = tuple[keras.Model, dict[str, Any]]
 
@@ -39,22 +39,23 @@ def clip_model(
     assumed: dict[str, Any] = {}
     clip = given.get("clip_shape")
     if clip is not None:
-        shapes.checked_shape(clip, "clips")
+        input_shapes.checked_shape(clip, "clips")
     if "sampling" not in given:
         default = _sampling(noted, frames, clip)
         if default is None:
             default = assumed["sampling"] = _usual_sampling(form, network)
         arguments["sampling"] = default
     if clip is None:
-        frames = frames or specs.SAMPLINGS[arguments["sampling"]].frames
-        size = (frames, video.CROP_PX, video.CROP_PX, network.fan_in)
+        frames = frames or configs.SAMPLINGS[arguments["sampling"]].frames
+        crop = video_resnet.CROP_PX
+        size = (frames, crop, crop, network.fan_in)
         arguments["clip_shape"] = size
     arguments.setdefault("num_classes", network.num_classes or 0)
     arguments.setdefault("norm", network.norm)
     if "stem" not in arguments:
         stem = architecture_metadata.stem_of(form, network.spec.is_inflated)
         if stem is None or "stem" in checkpoint.graph:
-            stem = specs.SAMPLINGS[arguments["sampling"]].stem
+            stem = configs.SAMPLINGS[arguments["sampling"]].stem
         if "stem" not in checkpoint.graph and form.stem is None:
             assumed["stem"] = stem  # also SlowFast has files of this format
         arguments["stem"] = stem
@@ -68,22 +69,22 @@ def clip_model(
         arguments["head"] = _head(form, network, arguments)
     arguments.setdefault("name", network.name)
     arguments.setdefault("width", network.width)
-    return _build(video.video_resnet, network, arguments), assumed
+    return _build(video_resnet.video_resnet, network, arguments), assumed
 
 
 def _noted(checkpoint: Checkpoint, given: dict[str, Any]) -> dict[str, Any]:
     """What the file says of its network and nobody asked to be otherwise."""
     noted, without = checkpoint.graph, {"pool_padding"}
-    if given.get("sampling", "8x8") not in specs.SAMPLINGS:
+    if given.get("sampling", "8x8") not in configs.SAMPLINGS:
         raise ValueError(
-            unknown("sampling", given["sampling"], specs.SAMPLINGS)
+            unknown("sampling", given["sampling"], configs.SAMPLINGS)
         )
     if "sampling" in given:
         # Which of the authors' graphs it is may have been assumed in writing.
         without |= {"frames"}
         if noted.get("stem", "").startswith("official"):
             without |= {"stem"}
-            usual = [dict(one.groups) for one in specs.SAMPLINGS.values()]
+            usual = [dict(one.groups) for one in configs.SAMPLINGS.values()]
             if noted.get("nonlocal_groups") in usual:
                 without |= {"nonlocal_groups"}
     # A layer has a factor of its own; a name, if it is the same, that noted.
@@ -101,7 +102,7 @@ def _sampling(
 ) -> str | None:
     """That of the file's stem and frames, if it says them."""
     stem = noted.get("stem")
-    for name, sampling in specs.SAMPLINGS.items():
+    for name, sampling in configs.SAMPLINGS.items():
         is_same = stem in (sampling.stem, "slowfast", "mmaction2")
         if is_same and sampling.frames == frames:
             return name
@@ -167,8 +168,8 @@ def _block_arguments(
 def _head(form: Format, network: Network, arguments: dict[str, Any]) -> str:
     if network.num_classes is None and not arguments["num_classes"]:
         return "none"
-    shape = shapes.checked_shape(arguments["clip_shape"], "clips")
-    crop = arguments.get("crop_px", video.CROP_PX)
+    shape = input_shapes.checked_shape(arguments["clip_shape"], "clips")
+    crop = arguments.get("crop_px", video_resnet.CROP_PX)
     larger = any(side is not None and side > crop for side in shape[1:3])
     if larger and not form.global_pool:
         return "fully_convolutional"
@@ -190,7 +191,7 @@ def image_model(
         raise ValueError("Give one of `clip_shape` and `image_shape`.")
     if "clip_shape" in arguments:
         arguments["image_shape"] = arguments.pop("clip_shape")
-    size = (*image.IMAGE_SHAPE[:-1], network.fan_in)
+    size = (*image_resnet.IMAGE_SHAPE[:-1], network.fan_in)
     arguments.setdefault("image_shape", size)
     arguments.setdefault("num_classes", network.num_classes or 0)
     if not arguments["num_classes"]:
@@ -207,7 +208,7 @@ def image_model(
             arguments[name] = value
             if form.name not in ("torchvision", "keras_resnet"):
                 assumed[name] = value
-    return _build(image.image_resnet, network, arguments), assumed
+    return _build(image_resnet.image_resnet, network, arguments), assumed
 
 
 def _build(

@@ -5,8 +5,8 @@ import dataclasses
 from nonlocal_tf.checkpoints.errors import CheckpointError, MisfitError
 from nonlocal_tf.checkpoints.formats import Format, Weight, to_ours
 from nonlocal_tf.checkpoints.read import Checkpoint
-from nonlocal_tf.models import specs
-from nonlocal_tf.models.resnet3d import EXPANSION
+from nonlocal_tf.models import configs
+from nonlocal_tf.models.resnet_layers import EXPANSION
 
 STAGES = range(2, 6)
 
@@ -28,7 +28,7 @@ class Network:
         pairwise: what is certain of their function, or None.
     """
 
-    spec: specs.ResNetSpec
+    spec: configs.ResNetConfig
     is_image: bool
     has_time: bool
     width: int
@@ -174,7 +174,7 @@ def _network_of(checkpoint: Checkpoint) -> Network:
             "Kernels of both 3x1x1 and 3x3x3 look along time; no network here "
             "has both."
         )
-    spec = specs.ResNetSpec(stem_t, tuple(kernels_t), tuple(after))
+    spec = configs.ResNetConfig(stem_t, tuple(kernels_t), tuple(after))
     _check_backbone(spec)
     norm = _norm(shape, Weight("stem", is_norm=True))
     if norm == "none":
@@ -198,28 +198,28 @@ def _network_of(checkpoint: Checkpoint) -> Network:
     )
 
 
-def _check_backbone(spec: specs.ResNetSpec) -> None:
+def _check_backbone(spec: configs.ResNetConfig) -> None:
     """Others have other pools and strides, which no weight shows.
 
     Raises:
         CheckpointError: it is no backbone of the table.
     """
-    for backbone in specs.BACKBONES:
+    for backbone in configs.BACKBONES:
         sizes = tuple(map(len, spec.kernels_t))
-        known = specs.resnet_spec(backbone, sizes)
+        known = configs.resnet_config(backbone, sizes)
         if known.with_blocks(_places(spec)) == spec:
             return
     frames = [sorted(set(sizes)) for sizes in spec.kernels_t]
     raise CheckpointError(
-        f"Expected a network of one of: {', '.join(specs.BACKBONES)}. Received "
-        f"one whose first kernel sees {spec.stem_kernel_t} frames, and those "
-        f"of res2 to res5 {frames}; Slow and SlowOnly, for example, look along "
-        "time in res4 and res5 alone, and are not built here."
+        f"Expected a network of one of: {', '.join(configs.BACKBONES)}. "
+        f"Received: temporal kernels of {spec.stem_kernel_t} in the stem and "
+        f"{frames} in res2 to res5. Slow and SlowOnly, with temporal kernels "
+        "in res4 and res5 alone, are unsupported."
     )
 
 
-def _places(spec: specs.ResNetSpec) -> specs.Places:
-    return dict(zip(specs.STAGES, spec.nonlocal_after, strict=True))
+def _places(spec: configs.ResNetConfig) -> configs.Places:
+    return dict(zip(configs.STAGES, spec.nonlocal_after, strict=True))
 
 
 def _classes(shape: _Shapes, channels: int) -> int | None:

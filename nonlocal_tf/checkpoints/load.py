@@ -12,7 +12,7 @@ from nonlocal_tf.checkpoints.load_report import Report
 from nonlocal_tf.checkpoints.read import opened, read
 from nonlocal_tf.checkpoints.readers import hdf5, keras_archive, pytorch
 from nonlocal_tf.checkpoints.size_limits import Budget
-from nonlocal_tf.models.resnet3d import HeadKind
+from nonlocal_tf.models.resnet_head import HeadKind
 
 
 def load_weights(

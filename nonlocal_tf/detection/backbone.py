@@ -15,8 +15,13 @@ import keras
 from keras import layers
 
 from nonlocal_tf.detection.config import DetectorConfig
-from nonlocal_tf.models.resnet3d import Norm, Style, stage_layers, stem_layers
-from nonlocal_tf.models.specs import STAGES, Stem
+from nonlocal_tf.models.configs import STAGES, Stem
+from nonlocal_tf.models.resnet_layers import (
+    Norm,
+    Style,
+    stage_layers,
+    stem_layers,
+)
 from nonlocal_tf.typing import Tensor
 
 STEM = Stem(1, (1, 3, 3), (1, 2, 2), pool_padding=1)

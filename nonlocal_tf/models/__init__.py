@@ -1,8 +1,9 @@
-"""Network builders and the table that names them."""
+"""Networks and the registry of their names."""
 
-from nonlocal_tf.models import c2d, i3d, image, resnet3d  # fills the table
-from nonlocal_tf.models.fold import fold
-from nonlocal_tf.models.inflate import InflationReport, inflate
+# Importing the builders registers their models.
+from nonlocal_tf.models import image_resnet, small_convnet, video_resnet
+from nonlocal_tf.models.folding import fold
+from nonlocal_tf.models.inflation import InflationReport, inflate
 from nonlocal_tf.models.registry import (
     create_model,
     list_models,
@@ -11,13 +12,12 @@ from nonlocal_tf.models.registry import (
 
 __all__ = [
     "InflationReport",
-    "c2d",
     "create_model",
     "fold",
-    "i3d",
-    "image",
+    "image_resnet",
     "inflate",
     "list_models",
     "register_model",
-    "resnet3d",
+    "small_convnet",
+    "video_resnet",
 ]

@@ -1,4 +1,4 @@
-"""The table of models: `register_model`, `create_model`, `list_models`."""
+"""Registry of models: `register_model`, `create_model`, `list_models`."""
 
 import fnmatch
 from collections.abc import Callable
@@ -13,12 +13,12 @@ MODELS: dict[str, Callable[..., keras.Model]] = {}
 
 
 def register_model(builder: BuilderT) -> BuilderT:
-    """Function decorator: makes a builder known under its own name."""
+    """Function decorator that registers a builder under its own name."""
     return add_model(builder.__name__, builder)
 
 
 def add_model(name: str, builder: BuilderT) -> BuilderT:
-    """Makes a builder known under a name."""
+    """Register a builder under a name."""
     if name in MODELS:
         raise ValueError(f"Model {name!r} exists already.")
     MODELS[name] = builder
@@ -26,42 +26,43 @@ def add_model(name: str, builder: BuilderT) -> BuilderT:
 
 
 def create_model(name: str, **arguments: Any) -> keras.Model:
-    """Builds a registered model; its outputs are logits, if not asked else.
+    """Build a registered model; by default its outputs are logits.
 
-    The paper's networks on clips, `c2d_r50`, `i3d_nl5_r101` and so on, take
-    the arguments of `nonlocal_tf.models.video.video_resnet`, whose help says
-    all of them; the image networks `image_r50` and `image_r101` those of
-    `nonlocal_tf.models.image.image_resnet`. The most used:
+    The paper's networks on clips, such as `c2d_r50` and `i3d_nl5_r101`, take
+    the arguments of `nonlocal_tf.models.video_resnet.video_resnet`; the image
+    networks `image_r50` and `image_r101` those of
+    `nonlocal_tf.models.image_resnet.image_resnet`. The most common:
 
-    - `num_classes`: how many logits;
+    - `num_classes`: number of logits;
     - `clip_shape`: `(time, height, width, channels)`, all but the channels may
       be None (image networks: `image_shape`);
-    - `sampling`: "8x8", "32x2", "32x4" or "128x1", the authors' graph for it;
-    - `inflation`: "3x1x1" or "3x3x3", of I3D;
+    - `sampling`: "8x8", "32x2", "32x4" or "128x1", with the authors' network
+      for it;
+    - `inflation`: "3x1x1" or "3x3x3" (I3D);
     - `pairwise`, `scale`, `axes`, `nonlocal_places`, `nonlocal_groups`,
-      `nonlocal_block`: which non-local blocks, and where they look;
+      `nonlocal_block`: options of the non-local blocks;
     - `head`: "classification", "fully_convolutional", "multi_label" or
       "none"; `outputs`: "logits" or "probabilities";
     - `norm`: "batch", or "affine" for scales and shifts that are not trained;
     - `stem`, `stride_on`, `crop_px`, `dropout`; and `width`, the channels of
-      the first convolution (64), for a narrow network to try things with.
+      the first convolution (64), to build a narrow network for experiments.
 
-    C2D networks give a clip and its frames in another order the same logits,
-    with blocks and without; I3D networks see motion and order.
+    C2D networks ignore the order of frames, with non-local blocks and without;
+    I3D networks depend on it.
 
-    The networks called `_small` take `num_classes`, `clip_shape` or
-    `image_shape`, and with blocks `nonlocal_block`.
+    The `_small` networks take `num_classes`, `clip_shape` or `image_shape`, and
+    with blocks `nonlocal_block`.
 
     Args:
-        name: one of `list_models()`.
-        **arguments: of that model's builder.
+        name: name in `list_models()`.
+        **arguments: arguments of the model's builder.
 
     Returns:
         A functional model.
 
     Raises:
-        ValueError: no model has this name, or an argument has a bad value.
-        TypeError: the model has no such argument.
+        ValueError: unknown model, or an invalid value of an argument.
+        TypeError: unknown argument.
 
     Example:
 
@@ -77,7 +78,12 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of the registered models that match a shell pattern.
+    """List the registered models whose names match a shell pattern.
+
+    Args:
+        pattern: shell-style pattern, such as "i3d_*".
+
+    Example:
 
     >>> import nonlocal_tf as nl
     >>> nl.list_models("i3d_nl5_*")

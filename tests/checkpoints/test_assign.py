@@ -8,7 +8,7 @@ import pytest
 import nonlocal_tf as nl
 from nonlocal_tf.checkpoints import CheckpointError
 from nonlocal_tf.checkpoints.write import to_arrays
-from nonlocal_tf.models.inflate import inflate_kernel
+from nonlocal_tf.models.inflation import inflate_kernel
 from tests import harness
 from tests.checkpoints import checkpoint_files
 from tests.checkpoints.small_resnets import (

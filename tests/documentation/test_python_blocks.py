@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import nonlocal_tf as nl
 from nonlocal_tf import detection
-from nonlocal_tf.models import video
+from nonlocal_tf.models import video_resnet
 from tests.documentation import snippets
 
 SIGNATURES = ("serving_default", "serve_frames", "features", "attention")
@@ -27,7 +27,7 @@ BLOCKS = {
 
 def from_checkpoint(path, **arguments):
     """Takes what the network of a file would; there is no file."""
-    known = inspect.signature(video.video_resnet).parameters
+    known = inspect.signature(video_resnet.video_resnet).parameters
     assert set(arguments) <= set(known), arguments
     return mock.create_autospec(nl.summary), "report"
 

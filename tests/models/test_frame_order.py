@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import nonlocal_tf as nl
-from nonlocal_tf.models.frame_order import sees_frame_order
+from nonlocal_tf.models.frame_order import depends_on_frame_order
 from tests.harness import normal
 from tests.models.tiny import tiny
 
@@ -30,15 +30,15 @@ def test_reversed_clips_differ_where_a_network_sees_order(name, expected):
         for frames in (clip, clip[:, ::-1])
     )
     differs = np.abs(forward - backward).max() > 1e-4 * np.abs(forward).max()
-    assert differs == expected == sees_frame_order(model)
+    assert differs == expected == depends_on_frame_order(model)
 
 
 @pytest.mark.parametrize(
     ("name", "expected"), [("c2d_nl1_r50", False), ("i3d_r50", True)]
 )
 def test_the_papers_networks_are_told_apart(name, expected):
-    assert sees_frame_order(tiny(name, sampling="32x2")) == expected
+    assert depends_on_frame_order(tiny(name, sampling="32x2")) == expected
 
 
 def test_images_have_no_order():
-    assert not sees_frame_order(nl.create_model("image_small"))
+    assert not depends_on_frame_order(nl.create_model("image_small"))

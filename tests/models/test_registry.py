@@ -12,7 +12,7 @@ from tests.layers.blocks import full_on_jax
 from tests.models.tiny import tiny, without_weights
 
 # Keras's trainable count, a model; adding a model without one fails. Those of
-# the paper's networks are also in tests/test_complexity.py, with their source.
+# the paper's networks are also in tests/models/test_flops.py, with their source.
 TRAINABLE = {
     "c2d_nl10_r101": 58_036_688,
     "c2d_nl10_r50": 39_044_560,

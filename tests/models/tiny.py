@@ -5,7 +5,7 @@ import contextlib
 import keras
 
 from nonlocal_tf import models
-from nonlocal_tf.models import specs, video
+from nonlocal_tf.models import configs, video_resnet
 
 CLIP = (8, 64, 64, 3)
 IMAGE = (64, 64, 3)
@@ -26,7 +26,7 @@ def shallow(backbone, **options):
 
     For tests that compile or train; every weight matters.
     """
-    spec = specs.resnet_spec(backbone, (1, 1, 1, 1), {"res3": (0,)})
+    spec = configs.resnet_config(backbone, (1, 1, 1, 1), {"res3": (0,)})
     options = {
         "num_classes": 5,
         "width": 4,
@@ -37,7 +37,7 @@ def shallow(backbone, **options):
         "nonlocal_block": {"gamma_init": 0.5},
         **options,
     }
-    return video.video_resnet(spec, **options)
+    return video_resnet.video_resnet(spec, **options)
 
 
 def outline(name, **options):

@@ -11,7 +11,7 @@ import functools
 
 import pytest
 
-from nonlocal_tf.models import registry, specs, video
+from nonlocal_tf.models import configs, registry, video_resnet
 from tests.training.data import films
 from training import train
 from training.recipes import get_recipe
@@ -158,9 +158,9 @@ def tiny(recipe: Recipe) -> list[str]:
 def shallow(name: str):
     """A builder of a registered network with one residual block a stage."""
     backbone, *blocks, _ = name.split("_")
-    places: specs.Places = {"res3": (0,), "res4": (0,)} if blocks else {}
-    spec = specs.resnet_spec(backbone, (1, 1, 1, 1), places)
-    return functools.partial(video.video_resnet, spec, name=name)
+    places: configs.Places = {"res3": (0,), "res4": (0,)} if blocks else {}
+    spec = configs.resnet_config(backbone, (1, 1, 1, 1), places)
+    return functools.partial(video_resnet.video_resnet, spec, name=name)
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:

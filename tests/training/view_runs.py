@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nonlocal_tf import models
-from nonlocal_tf.models import specs, video
+from nonlocal_tf.models import configs, video_resnet
 from tests.training.data import films, fixtures
 from training.data import dataset_of
 from training.io import atomic_files
@@ -34,8 +34,8 @@ SIZE = (35, 37)
 @pytest.fixture(scope="module")
 def shallow():
     """A paper's network of one block a stage, known by a name."""
-    spec = specs.resnet_spec("i3d", (1, 1, 1, 1), {"res3": (0,)})
-    builder = functools.partial(video.video_resnet, spec, name=SHALLOW)
+    spec = configs.resnet_config("i3d", (1, 1, 1, 1), {"res3": (0,)})
+    builder = functools.partial(video_resnet.video_resnet, spec, name=SHALLOW)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(models.registry.MODELS, SHALLOW, builder)
         yield ModelConfig(SHALLOW, sampling="8x8", width=4)

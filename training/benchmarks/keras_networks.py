@@ -15,7 +15,7 @@ def resnet(spec: dict, stem: dict, shape, classes: int = 400) -> keras.Model:
     """C2D, I3D and their non-local forms, to logits `(batch, classes)`.
 
     Args:
-        spec: of `ResNetSpec`, as a dictionary.
+        spec: of `ResNetConfig`, as a dictionary.
         stem: of `Stem`, as a dictionary.
         shape: of a clip.
         classes: how many logits.

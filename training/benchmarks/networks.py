@@ -13,7 +13,7 @@ import dataclasses
 import os
 
 import nonlocal_tf as nl
-from nonlocal_tf.models import specs
+from nonlocal_tf.models import configs
 
 from ..io import tables
 from . import command
@@ -30,8 +30,8 @@ from .turns import (
 WITHOUT = "tf without oneDNN"
 ENVIRONMENTS = ("torch", "tf", WITHOUT)
 NETWORKS = {
-    "c2d_r50": specs.resnet_spec("c2d", 50),
-    "i3d_nl5_r50": specs.resnet_spec("i3d", 50, specs.PLACES[5, 50]),
+    "c2d_r50": configs.resnet_config("c2d", 50),
+    "i3d_nl5_r50": configs.resnet_config("i3d", 50, configs.PLACES[5, 50]),
 }
 SAMPLING = "8x8"
 SHAPE = (8, 224, 224, 3)
@@ -98,7 +98,7 @@ def measure(options) -> dict:
 
 def case_of(network, passed, env, form, shape, sampling=SAMPLING) -> dict:
     """What a worker needs to know."""
-    stem = specs.STEMS[specs.SAMPLINGS[sampling].stem]
+    stem = configs.STEMS[configs.SAMPLINGS[sampling].stem]
     return {
         "env": env,
         "network": network,

@@ -2,7 +2,7 @@
 
 Three-dimensional convolutions, batch normalisations and pools of `torch.nn`,
 the non-local block by its formula. Modules have the names of our layers.
-Written from the tables of `nonlocal_tf.models.specs`, whose dataclasses come
+Written from the tables of `nonlocal_tf.models.configs`, whose dataclasses come
 as dictionaries, so that this file needs nothing but PyTorch.
 """
 
@@ -95,7 +95,7 @@ class ResNet(nn.Module):
     """C2D, I3D and their non-local forms, to logits `(batch, classes)`.
 
     Args:
-        spec: of `ResNetSpec`, as a dictionary.
+        spec: of `ResNetConfig`, as a dictionary.
         stem: of `Stem`, as a dictionary.
         classes: how many logits.
         width: channels of the first convolution.

@@ -171,7 +171,7 @@ def _clip_notes(
     notes = []
     if chosen.sampling is not None and chosen.sampling.flip:
         notes.append(class_words.flip_note(dataset.classes))
-    if not frame_order.sees_frame_order(model):
+    if not frame_order.depends_on_frame_order(model):
         notes.append(
             f"{chosen.model.name} does not see the order of frames: classes "
             "that differ by motion alone are one to it. Networks called i3d_* "

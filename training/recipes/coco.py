@@ -42,7 +42,7 @@ X152 starts from ImageNet-5k.
 """
 
 from nonlocal_tf.detection import X152_32X8D, DetectorConfig, TrainingConfig
-from nonlocal_tf.models.specs import DEPTHS
+from nonlocal_tf.models.configs import DEPTHS
 
 from .detection_schema import (
     DetectionRecipe,

@@ -8,7 +8,7 @@ import pytest
 
 import nonlocal_tf as nl
 from nonlocal_tf import models
-from nonlocal_tf.models import specs, video
+from nonlocal_tf.models import configs, video_resnet
 from tests.checkpoints import checkpoint_files
 from tests.checkpoints import small_resnets as models_of_weights
 from tests.training import view_runs
@@ -26,8 +26,8 @@ HEAD = {"logits/kernel", "logits/bias"}
 @pytest.fixture(scope="module")
 def short_clips(shallow, tmp_path_factory):  # noqa: F811
     """A run of the network without blocks, on short clips."""
-    spec = specs.resnet_spec("i3d", (1, 1, 1, 1))
-    builder = functools.partial(video.video_resnet, spec, name=BASELINE)
+    spec = configs.resnet_config("i3d", (1, 1, 1, 1))
+    builder = functools.partial(video_resnet.video_resnet, spec, name=BASELINE)
     root = tmp_path_factory.mktemp("short")
     videos = [("train", 3, 5), ("test", 4, 5)]
     data, _ = view_runs.write_lists(root / "data", videos)

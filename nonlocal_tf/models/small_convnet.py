@@ -1,8 +1,8 @@
-"""Small plain convolutional networks, for clips and for single images.
+"""Small plain convolutional networks for clips and images.
 
-They are the family in which the library can be tried in minutes. The clip
-network and the image network of a spec have the same layer names, so
-`inflate` carries weights from one to the other.
+They train in minutes, for experiments and tests, and are registered as
+`<backbone>[_nl<blocks>]_small` and `image_small`. Clip and image networks have
+the same layer names, so `inflate` carries weights from one to the other.
 """
 
 import dataclasses
@@ -17,9 +17,10 @@ from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers.attention_layout import Axes
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.pairwise import Pairwise
-from nonlocal_tf.models.registry import add_model
-from nonlocal_tf.models.shapes import checked_shape
-from nonlocal_tf.models.specs import SMALL_PLACES, ConvNetSpec
+from nonlocal_tf.models import configs
+from nonlocal_tf.models.configs import ConvNetConfig
+from nonlocal_tf.models.input_shapes import InputKind, checked_shape
+from nonlocal_tf.models.registry import add_model, register_model
 from nonlocal_tf.typing import Tensor
 
 BN_MOMENTUM = 0.9
@@ -34,22 +35,20 @@ GLOBAL_POOLS = {
 
 def register_convnets(
     backbone: str,
-    spec: ConvNetSpec,
-    block_places: dict[int, tuple[int, ...]] = SMALL_PLACES,
+    config: ConvNetConfig,
+    block_places: dict[int, tuple[int, ...]],
 ) -> None:
-    """Registers a backbone without blocks, and with every number of them."""
-    _register(f"{backbone}_small", spec)
-    for count, places in block_places.items():
-        spec = dataclasses.replace(spec, nonlocal_after=places)
-        _register(f"{backbone}_nl{count}_small", spec)
-
-
-def _register(name: str, spec: ConvNetSpec) -> None:
-    add_model(name, functools.partial(clip_convnet, spec, name=name))
+    """Register a backbone without blocks, and with every number of them."""
+    for name, places in {
+        f"{backbone}_small": (),
+        **{f"{backbone}_nl{n}_small": p for n, p in block_places.items()},
+    }.items():
+        variant = dataclasses.replace(config, nonlocal_after=places)
+        add_model(name, functools.partial(clip_convnet, variant, name=name))
 
 
 def clip_convnet(
-    spec: ConvNetSpec,
+    config: ConvNetConfig,
     *,
     name: str = "convnet",
     num_classes: int = 10,
@@ -63,53 +62,60 @@ def clip_convnet(
     nonlocal_places: str | None = None,
     nonlocal_block: dict[str, Any] | None = None,
 ) -> keras.Model:
-    """A small network for clips; `create_model` gives all but the first.
+    """Build a small network on clips; `create_model` passes `config`.
 
     Args:
-        spec: the network.
-        name: of the model.
-        num_classes: how many logits.
+        config: the network.
+        name: name of the model.
+        num_classes: number of logits.
         clip_shape: `(time, height, width, channels)`; all but the channels may
             be None.
         head: "classification" or "multi_label"; the logits are the same.
-        dropout: share of features dropped before the linear map, in training.
-        bn_synchronized: batch statistics over all devices of a strategy.
-        pairwise: function of the non-local blocks, as in `NonLocalBlock`.
-        scale: factor on their logits, as there.
-        axes: "spacetime", "space" or "time": along which they look.
-        nonlocal_places: the one stage that has a block: "stage1", "stage2" or
+        dropout: share of features dropped before the dense layer in training.
+        bn_synchronized: compute batch statistics over all devices.
+        pairwise: pairwise function of the non-local blocks, as in
+            `NonLocalBlock`.
+        scale: factor on the logits, as in `NonLocalBlock`.
+        axes: axes along which the blocks attend: "spacetime", "space" or
+            "time".
+        nonlocal_places: the stage of a single block: "stage1", "stage2" or
             "stage3".
-        nonlocal_block: other arguments for each `NonLocalBlock`. This and the
-            four before it go with models that have blocks.
+        nonlocal_block: other arguments of each `NonLocalBlock`. This and the
+            four arguments before need a model with blocks.
 
     Returns:
         A functional model to logits `(batch, num_classes)`.
 
     Raises:
-        ValueError: the network has no blocks, or no such stage.
+        ValueError: options of blocks for a network without, or unknown stage.
     """
     if head not in ("classification", "multi_label"):
         raise ValueError(
             unknown("head", head, ("classification", "multi_label"))
         )
-    given = {"pairwise": pairwise, "scale": scale, "axes": axes}
-    given = {key: value for key, value in given.items() if value is not None}
-    block = {**given, **(nonlocal_block or {})}
-    if not spec.nonlocal_after and (block or nonlocal_places):
-        first = next(iter(given), "nonlocal_places")
-        first = "nonlocal_block" if nonlocal_block else first
-        raise ValueError(
-            f"`{first}` goes with a model that has non-local blocks: "
-            f"list_models('*_nl*_small'). Received: {name}"
-        )
+    block = {"pairwise": pairwise, "scale": scale, "axes": axes}
+    block = {key: value for key, value in block.items() if value is not None}
+    if not config.nonlocal_after:
+        options = {
+            "nonlocal_block": nonlocal_block,
+            **block,
+            "nonlocal_places": nonlocal_places,
+        }
+        for key, value in options.items():
+            if value:
+                raise ValueError(
+                    f"`{key}` goes with a model that has non-local blocks: "
+                    f"list_models('*_nl*_small'). Received: {name}"
+                )
+    block |= nonlocal_block or {}
     if nonlocal_places is not None:
-        stages = [f"stage{i + 1}" for i in range(len(spec.widths))]
+        stages = [f"stage{i + 1}" for i in range(len(config.widths))]
         if nonlocal_places not in stages:
             raise ValueError(unknown("stage", nonlocal_places, stages))
         stage = stages.index(nonlocal_places) + 1
-        spec = dataclasses.replace(spec, nonlocal_after=(stage,))
+        config = dataclasses.replace(config, nonlocal_after=(stage,))
     return convnet(
-        spec,
+        config,
         name,
         num_classes,
         clip_shape,
@@ -120,55 +126,54 @@ def clip_convnet(
 
 
 def convnet(
-    spec: ConvNetSpec,
+    config: ConvNetConfig,
     name: str,
     num_classes: int,
     input_shape: tuple[int | None, ...],
-    of: Literal["clips", "images"] = "clips",
+    kind: InputKind = "clips",
     nonlocal_block: dict[str, Any] | None = None,
     bn_synchronized: bool = False,
     dropout: float = 0.0,
 ) -> keras.Model:
-    """Builds a spec for clips or, leaving out everything about time, images.
+    """Build a network for clips or, without temporal sizes, for images.
 
     Args:
-        spec: the network.
-        name: of the model.
-        num_classes: how many logits.
+        config: the network.
+        name: name of the model.
+        num_classes: number of logits.
         input_shape: `(time, height, width, channels)` of clips,
             `(height, width, channels)` of images; all but the channels may be
             None.
-        of: "clips" or "images".
-        nonlocal_block: arguments for each `NonLocalBlock`.
-        bn_synchronized: batch statistics over all devices of a strategy.
-        dropout: share of features dropped before the linear map, in training.
+        kind: "clips" or "images".
+        nonlocal_block: arguments of each `NonLocalBlock`.
+        bn_synchronized: compute batch statistics over all devices.
+        dropout: share of features dropped before the dense layer in training.
 
     Returns:
         A functional model to logits `(batch, num_classes)`.
     """
-    is_clip = of == "clips"
-    x = inputs = keras.Input(checked_shape(input_shape, of), name=of)
+    is_clip = kind == "clips"
+    x = inputs = keras.Input(checked_shape(input_shape, kind), name=kind)
     block = {"bn_synchronized": bn_synchronized, **(nonlocal_block or {})}
     if block.get("norm", "batch") != "batch":
         del block["bn_synchronized"]
-    for stage, kernels in enumerate(spec.temporal_kernels, start=1):
+    for stage, kernels in enumerate(config.temporal_kernels, start=1):
         x = conv_stage(
             x,
-            spec.widths[stage - 1],
+            config.widths[stage - 1],
             kernels,
             f"stage{stage}",
             bn_synchronized,
-            spec.temporal_strides[stage - 1],
+            config.temporal_strides[stage - 1],
         )
-        if stage in spec.nonlocal_after:
+        if stage in config.nonlocal_after:
             x = NonLocalBlock(**block, name=f"stage{stage}_nonlocal")(x)
-    x = conv_bn_relu(
-        x, spec.widths[-1], spec.head_kernel, 1, "head_conv", bn_synchronized
-    )
-    x = GLOBAL_POOLS[spec.pool, 3 if is_clip else 2](name="pool")(x)
+    filters, kernel_t = config.widths[-1], config.head_kernel
+    x = conv_bn_relu(x, filters, kernel_t, 1, "head_conv", bn_synchronized)
+    x = GLOBAL_POOLS[config.pool, 3 if is_clip else 2](name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    # float32 under every policy: the loss and the softmax follow.
+    # float32 under every policy: inputs of the softmax and the loss.
     logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name=name)
 
@@ -181,7 +186,7 @@ def conv_stage(
     bn_synchronized: bool = False,
     stride_t: int = 1,
 ) -> Tensor:
-    """Convolutions of one width; the first halves height and width."""
+    """Apply convolutions of one width; the first halves height and width."""
     for index, kernel_t in enumerate(temporal_kernels, start=1):
         stride = 2 if index == 1 else 1
         x = conv_bn_relu(
@@ -205,7 +210,7 @@ def conv_bn_relu(
     bn_synchronized: bool = False,
     stride_t: int = 1,
 ) -> Tensor:
-    """Convolution (kernel_t x) 3 x 3, batch normalisation, ReLU."""
+    """Apply a (kernel_t x) 3 x 3 convolution, batch normalization and ReLU."""
     is_clip = len(x.shape) == 5
     conv = layers.Conv3D if is_clip else layers.Conv2D
     x = conv(
@@ -224,3 +229,16 @@ def conv_bn_relu(
         name=f"{name}_bn",
     )(x)
     return layers.ReLU(name=f"{name}_relu")(x)
+
+
+@register_model
+def image_small(
+    num_classes: int = 60, image_shape: tuple[int | None, ...] = (32, 32, 3)
+) -> keras.Model:
+    return convnet(
+        configs.C2D_SMALL, "image_small", num_classes, image_shape, "images"
+    )
+
+
+for _backbone, (_config, _places) in configs.SMALL_BACKBONES.items():
+    register_convnets(_backbone, _config, _places)

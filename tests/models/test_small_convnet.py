@@ -6,7 +6,7 @@ import pytest
 
 from nonlocal_tf import models
 from nonlocal_tf.layers import NonLocalBlock
-from nonlocal_tf.models import convnet, specs
+from nonlocal_tf.models import configs, small_convnet
 from tests.harness import normal
 
 
@@ -65,8 +65,8 @@ def test_strided_networks_keep_the_maximum_over_positions():
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_a_block_follows_the_stage_the_spec_names(stage):
-    spec = dataclasses.replace(specs.C2D_SMALL, nonlocal_after=(stage,))
-    model = convnet.convnet(spec, "net", 10, (2, 16, 8, 3))
+    spec = dataclasses.replace(configs.C2D_SMALL, nonlocal_after=(stage,))
+    model = small_convnet.convnet(spec, "net", 10, (2, 16, 8, 3))
     block = model.get_layer(f"stage{stage}_nonlocal")
     assert isinstance(block, NonLocalBlock)
     assert block.input is model.get_layer(f"stage{stage}_conv2_relu").output

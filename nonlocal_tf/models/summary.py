@@ -1,4 +1,4 @@
-"""The architecture of a model as the paper prints it (table 1)."""
+"""Summary of a model as a table of its stages, like the paper's table 1."""
 
 import itertools
 import re
@@ -7,64 +7,74 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from nonlocal_tf.complexity import CONVOLUTIONS, Cost, layer_cost, layer_shapes
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.pooling import MaxPool
+from nonlocal_tf.models.flops import (
+    CONVOLUTIONS,
+    Cost,
+    layer_cost,
+    layer_shapes,
+)
 
-IN_A_STAGE = re.compile(r"(?P<stage>res\d)_block(?P<block>\d+)_(?P<part>\w+)")
-AFTER_A_LAYER = re.compile(r"_(bn|affine|relu)$")
+STAGE_LAYER = re.compile(r"(?P<stage>res\d)_block(?P<block>\d+)_(?P<part>\w+)")
+NORM_OR_RELU = re.compile(r"_(bn|affine|relu)$")
 HEADER = ("layer", "kernels", "output", "parameters", "multiply-adds")
 
 
 def summary(model: keras.Model, shape: tuple[int, ...] | None = None) -> str:
-    """A table of a model's stages: kernels, outputs, parameters, multiply-adds.
+    """Format a table of a model's stages.
+
+    The table has the kernels, output shapes, parameters and multiply-adds of
+    each stage, like table 1 of the paper. Sizes are those of the authors' code:
+    the paper prints pools of 3x3x3 and 3x1x1 instead of 2x3x3 and 2x1x1, and
+    outputs of 56 x 56 instead of 55 x 55.
 
     Args:
-        model: a functional model on clips or images.
-        shape: of one clip or image. Default: the model's own, which has to be
-            known for it.
-
-    Sizes and windows are those of the authors' code. The table in the paper
-    prints other pools, 3x3x3 and 3x1x1 instead of 2x3x3 and 2x1x1, and rounds
-    the 55 x 55 that they leave to 56 x 56.
+        model: functional model on clips or images.
+        shape: shape of a clip or image. Default: that of the model's input,
+            which must be fully known.
 
     Returns:
-        Lines of text. Parameters are all that training changes; multiply-adds
-        are those for one clip or image. `nonlocal_tf.complexity` says how both
-        are counted.
+        The table as text. `nonlocal_tf.cost` defines the counts.
 
     Raises:
-        ValueError: the shape is not known.
+        ValueError: the shape is unknown or does not fit the model.
+
+    Example:
+
+    >>> import nonlocal_tf as nl
+    >>> print(nl.summary(nl.create_model("c2d_small"))[:30])
+    c2d_small
+    layer        kernels
     """
     rows: list[tuple[str, ...]] = [HEADER]
     total = Cost()
     for name, group in itertools.groupby(
-        layer_shapes(model, shape), key=lambda shaped: _row_of(shaped[0])
+        layer_shapes(model, shape), key=lambda shapes: _row_name(shapes[0])
     ):
         members = list(group)
-        cost = sum((layer_cost(one, size) for one, size, _ in members), Cost())
+        cost = sum((layer_cost(x, size) for x, size, _ in members), Cost())
         total += cost
-        described = _kernels([layer for layer, *_ in members])
-        if described:
-            first, *more = described
+        kernels = _kernels([layer for layer, *_ in members])
+        if kernels:
             output = " x ".join(map(str, members[-1][2]))
-            rows.append((name, first, output, *_counts(cost)))
-            rows += [("", line, "", "", "") for line in more]
-    rows.append(("in all", "", "", *_counts(total)))
+            rows.append((name, kernels[0], output, *_counts(cost)))
+            rows += [("", line, "", "", "") for line in kernels[1:]]
+    rows.append(("total", "", "", *_counts(total)))
     return f"{model.name}\n{_aligned(rows)}"
 
 
-def _row_of(layer: keras.Layer) -> str:
-    """Name of the row: a stage, or a layer with what only normalises it."""
-    match = IN_A_STAGE.fullmatch(layer.name)
-    return match["stage"] if match else AFTER_A_LAYER.sub("", layer.name)
+def _row_name(layer: keras.Layer) -> str:
+    """Name of the stage, or of the layer before a normalization or ReLU."""
+    match = STAGE_LAYER.fullmatch(layer.name)
+    return match["stage"] if match else NORM_OR_RELU.sub("", layer.name)
 
 
 def _kernels(members: list[keras.Layer]) -> list[str]:
-    """What a row's layers do; a line for each run of equal blocks."""
-    if not IN_A_STAGE.fullmatch(members[0].name):
+    """Describe the layers of a row; one line per run of equal blocks."""
+    if not STAGE_LAYER.fullmatch(members[0].name):
         return [text for layer in members if (text := _describe(layer))]
-    blocks = itertools.groupby(members, key=lambda one: _part(one)["block"])
+    blocks = itertools.groupby(members, key=lambda x: _match(x)["block"])
     lines = []
     for line, equal in itertools.groupby(
         (_describe_block(list(layers_)) for _, layers_ in blocks)
@@ -74,8 +84,8 @@ def _kernels(members: list[keras.Layer]) -> list[str]:
     return lines
 
 
-def _part(layer: keras.Layer) -> re.Match:
-    return IN_A_STAGE.fullmatch(layer.name)  # type: ignore[return-value]
+def _match(layer: keras.Layer) -> re.Match:
+    return STAGE_LAYER.fullmatch(layer.name)  # type: ignore[return-value]
 
 
 def _describe_block(members: list[keras.Layer]) -> str:
@@ -83,14 +93,14 @@ def _describe_block(members: list[keras.Layer]) -> str:
         _describe(layer)
         for layer in members
         if isinstance(layer, CONVOLUTIONS)
-        and _part(layer)["part"] != "shortcut"
+        and _match(layer)["part"] != "shortcut"
     ]
     blocks = [m for m in members if isinstance(m, NonLocalBlock)]
     return " + ".join([f"[{'; '.join(convs)}]", *map(_describe, blocks)])
 
 
 def _describe(layer: keras.Layer) -> str:
-    """A layer in a few words; nothing for one without kernel or window."""
+    """Describe a layer; empty for one without kernel or window."""
     if isinstance(layer, CONVOLUTIONS):
         text = f"{_by(layer.kernel_size)}, {layer.filters}"
         return text + _strides(layer.strides)
@@ -99,11 +109,11 @@ def _describe(layer: keras.Layer) -> str:
     if isinstance(layer, (layers.AveragePooling2D, layers.AveragePooling3D)):
         return f"{_by(layer.pool_size)} average" + _strides(layer.strides)
     if type(layer).__name__.startswith("GlobalAverage"):
-        return "average of all"
+        return "global average"
     if type(layer).__name__.startswith("GlobalMax"):
-        return "maximum of all"
+        return "global max"
     if isinstance(layer, layers.Dense):
-        return f"linear, {layer.units}"
+        return f"dense, {layer.units}"
     if isinstance(layer, NonLocalBlock):
         kind = type(layer.pairwise).__name__
         return f"non-local, {layer.g.units} ({kind})"

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from nonlocal_tf import models
-from nonlocal_tf.models.inflate import inflate, inflate_kernel
+from nonlocal_tf.models.inflation import inflate, inflate_kernel
 from tests.harness import normal
 from tests.layers.blocks import full_on_jax, tensorflow_only
 from tests.models.tiny import tiny

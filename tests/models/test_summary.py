@@ -18,7 +18,7 @@ def rows(*arguments, **options):
 def test_each_stage_is_a_row():
     table = rows("i3d_nl5_r50")
     stages = ["conv1", "pool1", "res2", "pool2", "res3", "res4", "res5"]
-    names = ["i3d_nl5_r50", "layer", *stages, "pool5", "logits", "in"]
+    names = ["i3d_nl5_r50", "layer", *stages, "pool5", "logits", "total"]
     assert list(table) == names
 
 
@@ -29,7 +29,7 @@ def test_a_row_says_kernels_outputs_and_counts():
     assert "[1x1x1, 4; 1x3x3, 4; 1x1x1, 16] x 3" in table["res2"]
 
 
-def test_totals_are_those_of_complexity():
+def test_totals_equal_the_cost():
     model = tiny("c2d_nl1_r50")
     cost = nl.cost(model)
     last = nl.summary(model).splitlines()[-1]

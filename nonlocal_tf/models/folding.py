@@ -1,7 +1,7 @@
-"""Networks for inference alone: normalisations become part of what is before.
+"""Fold normalizations into the layers before them, for inference.
 
-With fixed statistics, a normalisation is a scale and a shift a channel, and so
-is what it does to a convolution: other kernels and a bias.
+With fixed statistics a normalization scales and shifts each channel, which the
+kernel and the bias of the convolution before it can do.
 """
 
 from typing import Any
@@ -18,18 +18,18 @@ NORMS = (layers.BatchNormalization, Affine)
 
 
 def fold(model: keras.Model) -> keras.Model:
-    """A model without normalisations and with equal outputs in inference.
+    """Fold the normalizations of a model, with equal outputs in inference.
 
-    Each convolution of `nonlocal_tf.layers` that nothing but a normalisation
-    uses takes it in, and the ReLU that alone follows; each non-local block is
-    replaced by its `fold()`. Everything else is copied.
+    Folds a normalization, and the ReLU after it, into the convolution before
+    it, if that is a layer of `nonlocal_tf.layers` with no other consumer. Folds
+    non-local blocks by their `fold()`. Copies all other layers.
 
     Args:
-        model: a functional model, such as one of `create_model`.
+        model: functional model, such as one of `create_model`.
 
     Returns:
-        A new model of the same name, inputs and outputs. The given one stays
-        as it is.
+        A new model of the same name, inputs and outputs. `model` does not
+        change.
 
     Example:
 
@@ -40,7 +40,7 @@ def fold(model: keras.Model) -> keras.Model:
     (177, 91)
     """
     chains = _chains(model)
-    taken = {layer.name for chain in chains.values() for layer in chain}
+    folded_names = {layer.name for chain in chains.values() for layer in chain}
     copies = []
 
     def clone(layer: keras.Layer) -> keras.Layer:
@@ -53,19 +53,19 @@ def fold(model: keras.Model) -> keras.Model:
         return copy
 
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Tensor:
-        return args[0] if layer.name in taken else layer(*args, **kwargs)
+        return args[0] if layer.name in folded_names else layer(*args, **kwargs)
 
     folded = keras.models.clone_model(
         model, clone_function=clone, call_function=call
     )
     for layer, copy in copies:
-        if layer.name not in taken:
+        if layer.name not in folded_names:
             copy.set_weights(layer.get_weights())
     return folded
 
 
 def _chains(model: keras.Model) -> dict:
-    """Convolutions and what they take in: a norm, and perhaps a ReLU."""
+    """Find convolutions with the normalization and ReLU to fold into them."""
     chains = {}
     for layer in model.layers:
         is_conv = isinstance(layer, (Conv2D, Conv3D))
@@ -79,13 +79,13 @@ def _chains(model: keras.Model) -> dict:
 
 
 def _only_user(layer: keras.Layer, model: keras.Model) -> keras.Layer | None:
-    """The one layer that takes this one's one output, or None."""
+    """Return the layer that consumes this layer's output, if it is the only."""
     if len(layer._inbound_nodes) != 1:
         return None
     if any(layer.output is output for output in model.outputs):
         return None
-    users = layer._outbound_nodes
-    return users[0].operation if len(users) == 1 else None
+    consumers = layer._outbound_nodes
+    return consumers[0].operation if len(consumers) == 1 else None
 
 
 def _is_plain(relu: keras.Layer) -> bool:

@@ -1,4 +1,4 @@
-"""Starts a clip network from a trained image network."""
+"""Initialize a clip network with the weights of an image network."""
 
 import dataclasses
 
@@ -12,12 +12,12 @@ NEW_LAYERS = ("logits",)
 
 @dataclasses.dataclass(frozen=True)
 class InflationReport:
-    """What became of every layer with weights, on both sides.
+    """Layers with weights of both networks, by their part in an inflation.
 
     Attributes:
         loaded: layers whose weights were copied or inflated.
-        kept: layers of the clip network that stay as they were initialised.
-        unused: layers of the image network that nothing was taken from.
+        kept: layers of the clip network that keep their initialization.
+        unused: layers of the image network that were not used.
     """
 
     loaded: tuple[str, ...]
@@ -26,14 +26,14 @@ class InflationReport:
 
 
 def inflate_kernel(kernel: np.ndarray, kernel_t: int) -> np.ndarray:
-    """A 2-D kernel repeated `kernel_t` times in time and divided by it.
+    """Repeat a 2-D kernel `kernel_t` times along time, divided by `kernel_t`.
 
-    On a clip whose frames are all the same, the inflated convolution gives
-    what the 2-D one gives on each frame, away from the ends in time.
+    On a clip of equal frames, the inflated convolution equals the 2-D one on
+    each frame, except at the ends of the clip.
 
     Args:
         kernel: `(height, width, in, out)`.
-        kernel_t: frames the clip network's kernel sees.
+        kernel_t: temporal size of the inflated kernel.
 
     Returns:
         `(kernel_t, height, width, in, out)`.
@@ -49,23 +49,23 @@ def inflate(
     clip_model: keras.Model,
     new_layers: tuple[str, ...] = NEW_LAYERS,
 ) -> InflationReport:
-    """Copies an image network's weights into a clip network, by layer name.
+    """Copy the weights of an image network into a clip network.
 
-    Kernels gain a time axis (`inflate_kernel`), everything else is copied.
-    Non-local blocks and `new_layers` keep their initialisation. Either all
-    other layers match or nothing is changed.
+    Layers are matched by name. Kernels gain a time axis (`inflate_kernel`),
+    other weights are copied. Non-local blocks and `new_layers` keep their
+    initialization. Unless all other layers match, nothing changes.
 
     Args:
-        image_model: the trained network on images.
-        clip_model: the network on clips to fill.
-        new_layers: layers of the clip network with a task of their own.
+        image_model: trained network on images.
+        clip_model: network on clips, changed in place.
+        new_layers: layers of the clip network that are not copied.
 
     Returns:
         An `InflationReport`.
 
     Raises:
-        ValueError: a layer of either side has no partner, or their shapes do
-            not fit.
+        ValueError: a layer of either network has no counterpart, or their
+            shapes do not fit.
     """
     source = _weighted_layers(image_model)
     target = _weighted_layers(clip_model)
@@ -75,27 +75,27 @@ def inflate(
         if name in new_layers or isinstance(layer, NonLocalBlock)
     )
     unused = tuple(n for n in source if n in new_layers)
-    wanted = [name for name in target if name not in kept]
-    missing = [name for name in wanted if name not in source]
-    left = [n for n in source if n not in wanted and n not in unused]
-    if missing or left:
+    loaded = [name for name in target if name not in kept]
+    missing = [name for name in loaded if name not in source]
+    extra = [n for n in source if n not in loaded and n not in unused]
+    if missing or extra:
         raise ValueError(
             f"Cannot inflate {image_model.name!r} to {clip_model.name!r}. "
             f"Not in the image network: {missing}. "
-            f"Not in the clip network: {left}."
+            f"Not in the clip network: {extra}."
         )
-    values = [_fit(name, source[name], target[name]) for name in wanted]
-    for name, arrays in zip(wanted, values, strict=True):
+    weights = [_inflated(name, source[name], target[name]) for name in loaded]
+    for name, arrays in zip(loaded, weights, strict=True):
         target[name].set_weights(arrays)
-    return InflationReport(tuple(wanted), kept, unused)
+    return InflationReport(tuple(loaded), kept, unused)
 
 
 def _weighted_layers(model: keras.Model) -> dict[str, keras.Layer]:
     return {layer.name: layer for layer in model.layers if layer.weights}
 
 
-def _fit(name: str, source: keras.Layer, target: keras.Layer) -> list:
-    """The source's weights in the target's shapes."""
+def _inflated(name: str, source: keras.Layer, target: keras.Layer) -> list:
+    """Return the weights of `source` in the shapes of `target`."""
     if len(source.weights) != len(target.weights):
         raise ValueError(
             f"Cannot inflate layer {name!r}: expected "

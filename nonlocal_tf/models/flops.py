@@ -1,9 +1,9 @@
-"""Parameters and multiply-adds of a model, as the paper counts them.
+"""Parameters and multiply-adds (FLOPs) of a model, as the paper counts them.
 
-The paper and its code count the weights of convolutions and linear maps alone,
-and the multiply-adds of these and of the two matrix products of a non-local
-operation in its plain form. So do we, whatever form computes them: the dot
-product and the concatenation take fewer here (`nonlocal_tf.ops`).
+As in the paper and its code, `weights` are those of convolutions and dense
+layers only, and multiply-adds those of these layers and of the two matrix
+products of a non-local operation in its plain form, although other forms of
+`nonlocal_tf.ops` take fewer.
 """
 
 import dataclasses
@@ -21,13 +21,15 @@ CONVOLUTIONS = (layers.Conv2D, layers.Conv3D)
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Of one layer, or of several.
+    """Parameters and multiply-adds of layers.
 
     Attributes:
-        weights: of convolutions and linear maps; the paper's "params".
-        parameters: these, biases, scales and shifts: all that training
-            changes, or would if nothing was frozen.
-        multiply_adds: for one clip or image; the paper's "FLOPs".
+        weights: weights of convolutions and dense layers; "params" in the
+            paper.
+        parameters: all trainable and frozen parameters: weights, biases,
+            scales and shifts.
+        multiply_adds: multiply-adds of one clip or image; "FLOPs" in the
+            paper.
     """
 
     weights: int = 0
@@ -43,21 +45,21 @@ class Cost:
 
 
 def cost(model: keras.Model, shape: tuple[int, ...] | None = None) -> Cost:
-    """What a model costs.
+    """Count the parameters and multiply-adds of a model.
 
     Args:
-        model: a functional model on clips or images.
-        shape: of one clip or image, `(time, height, width, channels)` or
-            `(height, width, channels)`. Default: the model's own, which has to
-            be known for it.
+        model: functional model on clips or images.
+        shape: shape of a clip or image, `(time, height, width, channels)` or
+            `(height, width, channels)`. Default: that of the model's input,
+            which must be fully known.
 
     Returns:
-        A `Cost`: `weights` of convolutions and linear maps (what the paper
-        counts), `parameters` with biases, scales and shifts (what `summary`
-        shows), and `multiply_adds` of one clip or image.
+        A `Cost`: `weights` of convolutions and dense layers (the paper's
+        count), `parameters` with biases, scales and shifts, and
+        `multiply_adds` of one clip or image.
 
     Raises:
-        ValueError: the shape is not known or does not fit the model.
+        ValueError: the shape is unknown or does not fit the model.
 
     Example:
 
@@ -73,33 +75,33 @@ def cost(model: keras.Model, shape: tuple[int, ...] | None = None) -> Cost:
 def layer_costs(
     model: keras.Model, shape: tuple[int, ...] | None = None
 ) -> dict[str, Cost]:
-    """What each layer of a model costs in all of its calls, by its name.
+    """Count the parameters and multiply-adds of each layer, by its name.
 
     Args:
-        model: as of `cost`.
-        shape: as of `cost`.
+        model: as for `cost`.
+        shape: as for `cost`.
     """
     costs: dict[str, Cost] = {}
     for layer, input_shape, _ in layer_shapes(model, shape):
-        one = layer_cost(layer, input_shape)
-        if layer.name in costs:  # called again, with the same weights
-            one = dataclasses.replace(one, weights=0, parameters=0)
-        costs[layer.name] = costs.get(layer.name, Cost()) + one
+        call_cost = layer_cost(layer, input_shape)
+        if layer.name in costs:  # another call, with the same weights
+            call_cost = dataclasses.replace(call_cost, weights=0, parameters=0)
+        costs[layer.name] = costs.get(layer.name, Cost()) + call_cost
     return costs
 
 
 def layer_shapes(
     model: keras.Model, shape: tuple[int, ...] | None = None
 ) -> list[tuple[keras.Layer, tuple[int, ...], tuple[int, ...]]]:
-    """(layer, input shape, output shape) of a model's layers, in order.
+    """List the layers of a model in order, with their shapes.
 
     Args:
-        model: as of `cost`.
-        shape: as of `cost`.
+        model: as for `cost`.
+        shape: as for `cost`.
 
     Returns:
-        A list; shapes are those of one example, without the batch. A layer of
-        several inputs has the shape of the first.
+        A list of `(layer, input shape, output shape)`, shapes without the
+        batch. For a layer with several inputs the shape is that of the first.
     """
     if isinstance(model, keras.Sequential) or len(model.inputs) != 1:
         raise ValueError(
@@ -115,16 +117,15 @@ def layer_shapes(
     if None in shape:
         raise ValueError(
             "Expected the shape of a clip or image without unknown sizes, in "
-            "the model or as `shape`, as what a model costs depends on them. "
-            f"Received: {tuple(shape)}"
+            f"the model or as `shape`. Received: {tuple(shape)}"
         )
-    found: list[tuple] = []
+    shapes: list[tuple] = []
 
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Tensor:
-        # A layer may be called several times: the name counts the calls.
-        out = _Shapes(layer, f"call_{len(found)}")(*args, **kwargs)
+        # A layer may be called several times: unique names per call.
+        out = _ShapeProbe(layer, f"call_{len(shapes)}")(*args, **kwargs)
         first, result = keras.tree.flatten(args)[0], keras.tree.flatten(out)[0]
-        found.append((layer, first.shape[1:], result.shape[1:]))
+        shapes.append((layer, first.shape[1:], result.shape[1:]))
         return out
 
     keras.models.clone_model(
@@ -133,29 +134,30 @@ def layer_shapes(
         clone_function=lambda layer: layer,
         call_function=call,
     )
-    return found
+    return shapes
 
 
-class _Shapes(keras.Operation):
-    """A layer's shapes, without calling it or making weights anew."""
+class _ShapeProbe(keras.Operation):
+    """Operation with a layer's output shape that does not connect the layer."""
 
     def __init__(self, layer: keras.Layer, name: str):
         super().__init__(name=name)
-        self._of = layer
+        self._layer = layer
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        return self._of(*args, **kwargs)
+        return self._layer(*args, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        return self._of.compute_output_spec(*args, **kwargs)
+        return self._layer.compute_output_spec(*args, **kwargs)
 
 
 def layer_cost(layer: keras.Layer, input_shape: tuple[int, ...]) -> Cost:
-    """What a built layer costs.
+    """Count the parameters and multiply-adds of a built layer.
 
     Args:
-        layer: any; those without a product cost nothing but parameters.
-        input_shape: of one example, without the batch.
+        layer: any layer. Multiply-adds are those of convolutions, dense layers
+            and non-local blocks.
+        input_shape: shape of the input without the batch.
     """
     if isinstance(layer, NonLocalBlock):
         return _block_cost(layer, input_shape)
@@ -163,13 +165,13 @@ def layer_cost(layer: keras.Layer, input_shape: tuple[int, ...]) -> Cost:
     if isinstance(layer, (*CONVOLUTIONS, layers.Dense)):
         weights = math.prod(layer.kernel.shape)
         output = layer.compute_output_shape((1, *input_shape))
-        places = math.prod(output[1:-1])
-        return Cost(weights, parameters, places * weights)
+        positions = math.prod(output[1:-1])
+        return Cost(weights, parameters, positions * weights)
     return Cost(0, parameters, 0)
 
 
 def _parameters(layer: keras.Layer) -> int:
-    """Of a layer without its statistics and random states."""
+    """Count the parameters of a layer without its moving statistics."""
     return sum(
         math.prod(weight.shape)
         for weight in layer.weights
@@ -181,11 +183,11 @@ def _block_cost(block: NonLocalBlock, input_shape: tuple[int, ...]) -> Cost:
     *sizes, channels = input_shape
     n = math.prod(sizes)
     m = math.prod(
-        size // by for size, by in zip(sizes, block.pool_size, strict=True)
+        size // pool for size, pool in zip(sizes, block.pool_size, strict=True)
     )
     rows, keys = block.positions_and_keys((1, *input_shape))
     d = block.g.units
-    # Where the keys are pooled after their projection, all are projected.
+    # Pooled after the projection, all positions are projected to keys.
     projected = m if block.pool_position == "before" else n
     count = channels * d
     adds = (projected + n) * count  # g and out
@@ -193,11 +195,11 @@ def _block_cost(block: NonLocalBlock, input_shape: tuple[int, ...]) -> Cost:
     if block.pairwise.embeds:
         adds += (projected + n) * count  # phi and theta
         weights += 2 * count
-    own = _parameters(block.pairwise)
+    pairwise_weights = _parameters(block.pairwise)
     width = d if block.pairwise.embeds else channels
-    if own:  # the concatenation: two numbers a position, and their sums
+    if pairwise_weights:  # concatenation: w_f . theta_i and w_f . phi_j
         adds += (n + m) * d
-        weights += own
+        weights += pairwise_weights
     else:
         adds += rows * keys * width
     adds += rows * keys * d

@@ -6,8 +6,8 @@ import keras
 import pytest
 
 import nonlocal_tf as nl
-from nonlocal_tf.complexity import Cost, layer_cost, layer_costs
 from nonlocal_tf.layers import Conv2D, NonLocalBlock
+from nonlocal_tf.models.flops import Cost, layer_cost, layer_costs
 from tests.models.tiny import tiny, without_weights
 
 pytestmark = pytest.mark.skipif(
