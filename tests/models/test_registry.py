@@ -11,8 +11,7 @@ from tests import harness
 from tests.layers.blocks import full_on_jax
 from tests.models.tiny import tiny, without_weights
 
-# Keras's trainable count, a model; adding a model without one fails. Those of
-# the paper's networks are also in tests/models/test_flops.py, with their source.
+# Keras' count of trainable parameters of each registered model.
 TRAINABLE = {
     "c2d_nl10_r101": 58_036_688,
     "c2d_nl10_r50": 39_044_560,
