@@ -18,13 +18,14 @@ import numpy as np
 from nonlocal_tf.attention.plots import image_grid
 
 from .data import class_words, command, scan
+from .data.data_config import DataConfig
 from .data.listing import Video
+from .data.sampling_config import SamplingConfig
 from .data.sources import Probe
 from .data.videos import VideoDataset
 from .io import atomic_files, cli, outputs, plots, tables
 from .io.user_error import UserError
 from .recipes import overrides
-from .recipes.schema import DataConfig, SamplingConfig
 
 EXAMPLE = "nonlocal-tf check --dataset folder --set data.root=videos"
 CONTACT_SHEET = "contact_sheet.png"

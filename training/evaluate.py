@@ -24,6 +24,7 @@ import keras
 from .data import BadVideo, scan
 from .data import sampling as samples
 from .data.datasets import check_split
+from .data.sampling_config import SamplingConfig, ViewsConfig
 from .data.videos import VideoDataset
 from .evaluation import (
     confusion,
@@ -38,7 +39,7 @@ from .evaluation.video_scores import VideoScores
 from .io import atomic_files, cli, remote
 from .io.remote import Path
 from .io.user_error import UserError
-from .recipes.schema import Recipe, SamplingConfig, ViewsConfig
+from .recipes.schema import Recipe
 from .runs import run_model
 from .runs.run_folder import RunFolder
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from . import evaluate, export, report
-from .data import auto_stride, dataset_of
+from .data import datasets
 from .detection import export as export_detector
 from .detection import train as train_detector
 from .detection import trained
@@ -19,7 +19,7 @@ from .loop import checkpointing, distribution, fitting
 from .loop.preemption import Preempted, sigterm
 from .recipes import catalogue, overrides, schema
 from .recipes.detection_schema import DetectionRecipe
-from .runs import overfitting, run_model, train_options
+from .runs import frame_stride, overfitting, run_model, train_options
 from .runs.run_folder import RunFolder
 
 EXAMPLE = "nonlocal-tf train --recipe digits_nl --workdir runs/digits_nl"
@@ -117,7 +117,7 @@ def train(
     """
     devices = devices or distribution.Devices()
     devices.check(chosen)
-    chosen, note = auto_stride.resolve(chosen, run)
+    chosen, note = frame_stride.resolve(chosen, run)
     if note and devices.is_chief and verbose:
         print(note)
     if devices.is_chief:
@@ -159,7 +159,7 @@ def _try_out(chosen: schema.Recipe) -> None:
     """Makes every stage's network, so that errors come before training."""
     if chosen.image_stage is not None:
         _try_out(chosen.image_stage)
-    dataset = dataset_of(chosen)
+    dataset = datasets.load(chosen.dataset, chosen.data, chosen.sampling)
     dataset.check_trainable()
     if chosen.views is not None and chosen.sampling is not None:
         view_options.check(chosen.views, chosen.sampling, dataset.multi_label)

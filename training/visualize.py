@@ -12,7 +12,7 @@ from nonlocal_tf.attention import block_attention
 from nonlocal_tf.attention.attention_map import AttentionMap
 from nonlocal_tf.attention.plots import attention_plot, image_grid
 
-from .data import clips, dataset_of, encode, frame_times
+from .data import clips, datasets, encode, frame_times
 from .data.video_container import pyav
 from .data.video_limits import Limits
 from .io import cli, outputs, plots, remote, tables
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "on at its start: give an earlier --at"
             )
     else:
-        dataset = dataset_of(recipe)
+        dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
         clip = seen.of_sample(dataset, options.split, options.sample)
     if not block_attention.nonlocal_blocks(model):
         raise UserError(f"Model {model.name!r} has no non-local block.")

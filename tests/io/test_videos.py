@@ -17,11 +17,11 @@ from tests.training.data.test_videos import (
 )
 from tests.training.test_video_runs import TINY
 from training import evaluate, train
-from training.data import decode, load_dataset
+from training.data import datasets, decode
+from training.data.data_config import DataConfig
 from training.data.index_cache import IndexCache
 from training.data.sources import VideoError
 from training.exporting.saved_model import SavedModel
-from training.recipes.schema import DataConfig
 from training.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -35,7 +35,7 @@ def upload(s3, bucket, folder):
 
 
 def batches(data):
-    dataset = load_dataset(data[0], data[1], SMALL)
+    dataset = datasets.load(data[0], data[1], SMALL)
     assert dataset.bad == []
     return as_arrays(dataset.train_batches(2, 3, 0, 4))
 

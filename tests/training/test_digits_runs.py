@@ -6,7 +6,7 @@ import pytest
 from nonlocal_tf import preprocess
 from nonlocal_tf.attention import block_attention
 from tests.training import whole_runs
-from training.data import digits, load_dataset
+from training.data import datasets, digits
 from training.runs import run_model
 from training.runs.run_folder import RunFolder
 
@@ -25,7 +25,7 @@ def test_one_block_solves_recall(digits_nl):
 
 def test_the_digit_that_was_asked_for_looks_at_the_flash(digits_nl):
     model, *_ = run_model.load_trained(RunFolder(digits_nl))
-    dataset = load_dataset("digits_recall")
+    dataset = datasets.load("digits_recall")
     hits = []
     for index in range(50):
         example = dataset.example("test", index)

@@ -8,11 +8,11 @@ import pytest
 from nonlocal_tf import preprocess
 from tests.training import view_runs
 from training import evaluate
-from training.data import dataset_of
+from training.data import datasets
+from training.data.sampling_config import ViewsConfig
 from training.evaluation import evaluation_data, video_scores
 from training.io import cli
 from training.io.user_error import UserError
-from training.recipes.schema import ViewsConfig
 from training.runs import run_model
 from training.runs.run_folder import RunFolder
 
@@ -23,7 +23,7 @@ from training.runs.run_folder import RunFolder
 def test_accuracy_is_counted_by_hand(tiny, split):
     scores = evaluate.evaluate_run(RunFolder(tiny[0]), split)
     model, recipe, _ = run_model.load_trained(RunFolder(tiny[0]))
-    dataset = dataset_of(recipe)
+    dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
     examples = [dataset.example(split, i) for i in range(64)]
     clips = preprocess.normalize(np.stack([e.pixels for e in examples]))
     best = np.argmax(model(clips, training=False), axis=-1)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from nonlocal_tf import preprocess
 from training import export
-from training.data import load_dataset
+from training.data import datasets
 from training.exporting import saved_model
 from training.io import cli
 from training.io.user_error import UserError
@@ -33,7 +33,7 @@ np.save(sys.argv[3], outputs["probabilities"].numpy())
 
 @pytest.fixture(scope="module")
 def clips():
-    dataset = load_dataset("digits_recall")
+    dataset = datasets.load("digits_recall")
     return np.stack([dataset.example("test", i).pixels for i in range(3)])
 
 

@@ -5,12 +5,13 @@ import argparse
 import pytest
 
 from training import check as data_check
+from training.data.data_config import DataConfig
 from training.data.index_cache import IndexCache
 from training.detection import trained
 from training.io import cli, remote
 from training.io.user_error import UserError
 from training.recipes import get_recipe, overrides
-from training.recipes.schema import DataConfig, ModelConfig
+from training.recipes.schema import ModelConfig
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training import predict
-from training.data import load_dataset
+from training.data import datasets
 from training.io import cli
 from training.io.user_error import UserError
 
@@ -29,7 +29,7 @@ def test_a_sample_gives_a_table_that_sums_to_one(tiny, capsys):
     assert sorted(table) == list("0123456789")
     assert sum(table.values()) == pytest.approx(1, abs=1e-3)
     assert list(table.values()) == sorted(table.values(), reverse=True)
-    label = load_dataset("digits_recall").example("test", 3).label
+    label = datasets.load("digits_recall").example("test", 3).label
     assert f"test sample 3, labelled {label}" in printed
 
 

@@ -11,11 +11,11 @@ import tensorflow as tf
 from tests.training.data import made_videos
 from training import shards
 from training.data import datasets, decode, shard_task
+from training.data.data_config import DataConfig
 from training.data.media_sequence import MediaSequence
 from training.data.records import Records
 from training.io import cli
 from training.io.user_error import UserError
-from training.recipes.schema import DataConfig
 
 OPTIONS = (
     "--dataset=made",

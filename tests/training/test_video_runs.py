@@ -9,7 +9,7 @@ import pytest
 from tests.training.data import films, fixtures
 from tests.training.data.test_videos import write_frames as touch
 from training import evaluate, predict, train, visualize
-from training.data import dataset_of
+from training.data import datasets
 from training.evaluation import video_scores
 from training.io import cli
 from training.loop import callbacks
@@ -76,7 +76,9 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     predict.main([f"--model={out}", "--sample=1"])
     sample = capsys.readouterr().out
     assert "labelled walk slöwly" in sample
-    video = dataset_of(RunFolder(run).read_recipe()).videos("test")[1]
+    recipe = RunFolder(run).read_recipe()
+    dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
+    video = dataset.videos("test")[1]
     predict.main([f"--model={out}", video.path])
     printed = capsys.readouterr().out
     assert printed.splitlines()[2:] == sample.splitlines()[2:]
@@ -236,7 +238,10 @@ def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
     (origin,) = run.read_origins()  # for the licence in its card
     assert origin.file == "other.weights.h5" and "made with" in origin.licence
     trained, recipe, _ = train.run_model.load_trained(run)
-    assert len(dataset_of(recipe).classes) == 2
+    assert (
+        len(datasets.load(recipe.dataset, recipe.data, recipe.sampling).classes)
+        == 2
+    )
     kernel = trained.get_layer("stage1_conv1").kernel
     np.testing.assert_array_equal(
         kernel, other.get_layer("stage1_conv1").kernel

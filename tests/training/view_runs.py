@@ -9,17 +9,13 @@ import pytest
 from nonlocal_tf import models
 from nonlocal_tf.models import configs, video_resnet
 from tests.training.data import films, fixtures
-from training.data import dataset_of
+from training.data import datasets
+from training.data.data_config import DataConfig
+from training.data.sampling_config import SamplingConfig
 from training.io import atomic_files
 from training.loop import checkpointing
 from training.recipes import overrides
-from training.recipes.schema import (
-    DataConfig,
-    ModelConfig,
-    OptimizerConfig,
-    Recipe,
-    SamplingConfig,
-)
+from training.recipes.schema import ModelConfig, OptimizerConfig, Recipe
 from training.runs import run_model
 from training.runs.run_folder import RunFolder
 
@@ -105,7 +101,7 @@ def make_run(path, data, sampling, model=None, views=None, scale=0.05):
 def save(run, recipe, scale=0.05, epoch=1):
     """Writes the checkpoint of an epoch, of random weights."""
     keras.utils.set_random_seed(0)
-    dataset = dataset_of(recipe)
+    dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
     network = run_model.build_model(recipe, dataset)
     run_model.compile_model(network, recipe, dataset)
     randomise(network, scale, epoch)

@@ -31,10 +31,11 @@ import time
 
 import numpy as np
 
-from ..data import load_dataset, transforms
+from ..data import datasets, transforms
+from ..data.data_config import DataConfig
 from ..data.index_cache import IndexCache
+from ..data.sampling_config import SamplingConfig
 from ..io import tables
-from ..recipes.schema import DataConfig, SamplingConfig
 from . import command, readers
 from .turns import machine, tell
 
@@ -199,7 +200,7 @@ def fastest_other(row: dict) -> tuple[str, float] | None:
 def feed(root: pathlib.Path, sampling: str) -> dict:
     """Reads batches of the whole pipeline on the cores of this process."""
     length, stride = SAMPLINGS[sampling]
-    dataset = load_dataset(
+    dataset = datasets.load(
         "folder",
         DataConfig(root=str(root), cache=str(root / "cache")),
         SamplingConfig(frames=length, frame_stride=stride),

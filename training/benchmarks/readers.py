@@ -13,13 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from ..data import DATASETS, decode, sharding, transforms, video_container
+from ..data.data_config import DataConfig
 from ..data.frame_folders import FrameFolders
 from ..data.index_cache import IndexCache
 from ..data.listing import Video
 from ..data.records import Records
 from ..data.sharding import ShardsConfig
 from ..data.video_files import VideoFiles
-from ..recipes.schema import DataConfig
 
 SHORT_SIDE_PX, CROP_PX = 256, 224
 Reader = Callable[[list[int]], np.ndarray]

@@ -15,14 +15,10 @@ import types
 
 import nonlocal_tf as nl
 
+from ..data.sampling_config import SamplingConfig
 from ..exporting import saved_model_writer, served_model
 from ..io import tables
-from ..recipes.schema import (
-    ModelConfig,
-    OptimizerConfig,
-    Recipe,
-    SamplingConfig,
-)
+from ..recipes.schema import ModelConfig, OptimizerConfig, Recipe
 from . import command, networks
 from .turns import Worker, installed_workers, interleave, machine
 

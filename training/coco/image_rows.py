@@ -4,13 +4,13 @@ import collections
 import hashlib
 from collections.abc import Sequence
 
-from ..data import file_rows
+from ..data import data_files
+from ..data.data_files import DataFile, size_of
 from ..io import remote
-from ..runs.training_files import TrainingFile, size_of
 from .annotations import Annotations, Picture
 
 
-def rows(annotations: Annotations, folder: str) -> list[TrainingFile]:
+def rows(annotations: Annotations, folder: str) -> list[DataFile]:
     """A row for each image, in the order of the annotations.
 
     Args:
@@ -20,8 +20,8 @@ def rows(annotations: Annotations, folder: str) -> list[TrainingFile]:
     root = str(remote.as_path(folder))  # written as the paths are
     classes = [category.name for category in annotations.categories]
     return [
-        TrainingFile(
-            file_rows.relative(str(picture.path), root),
+        DataFile(
+            data_files.relative(str(picture.path), root),
             _annotated(picture, classes),
             f"{picture.width}x{picture.height}, "
             f"{size_of(str(picture.path)) or 'no local file'}",

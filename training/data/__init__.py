@@ -15,19 +15,18 @@ from . import (
     something_something,
     ucf101,
 )
-from .datasets import DATASETS, BadVideo, Dataset, dataset_of, load_dataset
+from .datasets import DATASETS, BadVideo, Dataset, load
 
 __all__ = [
     "DATASETS",
     "BadVideo",
     "Dataset",
     "charades",
-    "dataset_of",
     "digits",
     "folder",
     "hmdb51",
     "kinetics",
-    "load_dataset",
+    "load",
     "media_sequence",
     "mmaction2",
     "nonlocal_net",

@@ -10,9 +10,7 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
-from ..recipes.schema import AUTO, Recipe, SamplingConfig
-from ..runs.run_folder import RunFolder
-from .datasets import dataset_of
+from .sampling_config import SamplingConfig
 from .sources import Probe
 from .videos import VideoDataset
 
@@ -22,41 +20,21 @@ MAX_GAP_S = 0.5
 SAME_RATE = 0.01
 
 
-def resolve(recipe: Recipe, run: RunFolder) -> tuple[Recipe, str]:
-    """Replace a stride "auto" by a number.
-
-    Args:
-        recipe: recipe of a run that starts or resumes.
-        run: its folder; a recipe in it gives the number.
+def choose(
+    dataset: VideoDataset, sampling: SamplingConfig
+) -> tuple[SamplingConfig, str]:
+    """Choose a stride, and a rate if those of the training videos differ.
 
     Returns:
-        The recipe, and a line for the screen; "" if nothing was chosen.
-
-    Raises:
-        UserError: the data cannot be read.
+        `sampling` with a number as `frame_stride`, and a line for the screen.
     """
-    sampling = recipe.sampling
-    if sampling is None or sampling.frame_stride != AUTO:
-        return recipe, ""
-    if run.recipe_path.exists():
-        before = run.read_recipe().sampling
-        chosen = before and dataclasses.replace(
-            sampling,
-            frame_stride=before.frame_stride,
-            fps=before.fps if sampling.fps is None else sampling.fps,
-        )
-        return dataclasses.replace(recipe, sampling=chosen or sampling), ""
-    dataset = dataset_of(recipe)
-    if not isinstance(dataset, VideoDataset):
-        return recipe, ""
     probes = [
         # The rate of the data set has precedence over that of the file.
         dataclasses.replace(probe, fps=video.fps or probe.fps)
         for video, probe in dataset.probes()["train"]
     ]
     chosen = for_videos(probes, sampling)
-    replaced = dataclasses.replace(recipe, sampling=chosen)
-    return replaced, _describe(probes, chosen)
+    return chosen, _describe(probes, chosen)
 
 
 def for_videos(

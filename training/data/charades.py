@@ -26,11 +26,11 @@ Formats as in the README of the data set, from memory.
 from collections.abc import Callable, Iterator
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
-from . import listing, settings
+from . import data_config, listing
 from .classes import unique
+from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
-from .listing import SPLITS, Listing, Span, Video, inside
+from .listing import Listing, Span, Video, inside
 from .videos import VideoDataset
 
 FPS = 24.0
@@ -82,8 +82,8 @@ def _read_lists(
     data: DataConfig,
     video: Callable[[str, tuple[int, ...], tuple[Span, ...]], Video],
 ) -> Listing:
-    settings.check_settings(data, "root", *SPLITS, "classes")
-    source = settings.need(data, "classes", "Charades_v1_classes.txt")
+    data_config.check_fields(data, "root", *SPLITS, "classes")
+    source = data_config.need(data, "classes", "Charades_v1_classes.txt")
     classes = unique(_read_classes(source), source)
 
     def read(path: str, split: str) -> Iterator[Video]:
@@ -97,7 +97,7 @@ def _read_lists(
 
     return Listing(
         classes,
-        settings.read_splits(data, read),
+        data_config.read_splits(data, read),
         multi_label=True,
         skips_unlabelled=True,
     )

@@ -10,8 +10,9 @@ import tensorflow as tf
 from nonlocal_tf.choices import unknown
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig, Recipe, SamplingConfig
-from ..runs.training_files import TrainingFile
+from .data_config import DataConfig
+from .data_files import DataFile
+from .sampling_config import SamplingConfig
 
 DATASETS: dict[str, type["Dataset"]] = {}
 EVAL_SPLITS = ("validation", "test")
@@ -143,11 +144,11 @@ class Dataset(abc.ABC):
         """Return a digest of the examples; None if they are generated."""
         return None
 
-    def training_files(self) -> list[TrainingFile] | None:
+    def training_files(self) -> list[DataFile] | None:
         """List the training files; None if examples are generated."""
         return None
 
-    def held_out(self) -> dict[str, list[TrainingFile]]:
+    def held_out(self) -> dict[str, list[DataFile]]:
         """List the files of each other split."""
         return {}
 
@@ -214,7 +215,7 @@ def register_dataset(name: str):
     return register
 
 
-def load_dataset(
+def load(
     name: str,
     data: DataConfig | None = None,
     sampling: SamplingConfig | None = None,
@@ -232,15 +233,6 @@ def load_dataset(
     if name not in DATASETS:
         raise UserError(unknown("dataset", name, DATASETS))
     return DATASETS[name].load(data, sampling)
-
-
-def dataset_of(recipe: Recipe) -> Dataset:
-    """Load the data set of a recipe.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    return load_dataset(recipe.dataset, recipe.data, recipe.sampling)
 
 
 def check_split(split: str) -> None:

@@ -29,8 +29,8 @@ import tensorflow as tf
 
 from ..io import remote, tables
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
-from . import file_names, file_tree, listing, settings, video_names
+from . import data_config, file_names, file_tree, video_names
+from .data_config import DataConfig
 from .datasets import register_dataset
 from .listing import Listing, Video, inside
 from .videos import VideoDataset
@@ -54,7 +54,7 @@ class Folder(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        settings.check_settings(data, "root")
+        data_config.check_fields(data, "root")
         # In an object store, the root of a bucket is not a folder.
         exists = remote.is_url(data.root) or tf.io.gfile.isdir(data.root)
         if data.root and not exists:
@@ -239,7 +239,7 @@ def _divide(
     Files are ordered by hashes of their paths in the class folder; a new file
     moves at most one other across each border.
     """
-    splits: dict[str, dict] = {split: {} for split in listing.SPLITS}
+    splits: dict[str, dict] = {split: {} for split in data_config.SPLITS}
     for name, videos in classes.items():
         order = sorted(videos, key=_hash)
         count = len(order)
@@ -255,7 +255,7 @@ def _divide(
         if count == 1:
             test, train, validation = [], order, []
         for split, files in zip(
-            listing.SPLITS, (train, validation, test), strict=True
+            data_config.SPLITS, (train, validation, test), strict=True
         ):
             splits[split][name] = {f: videos[f] for f in sorted(files)}
     return splits

@@ -18,8 +18,8 @@ MMAction2's parse_file_list.py.
 import re
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
-from . import file_names, listing, settings
+from . import data_config, file_names, listing
+from .data_config import DataConfig
 from .datasets import register_dataset
 from .listing import Listing, Video, inside
 from .videos import VideoDataset
@@ -33,9 +33,9 @@ class HMDB51(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        settings.check_settings(data, "root", "classes", "split")
-        settings.check_split_number(data, 3)
-        folder = settings.need(data, "classes", "the folder of the lists")
+        data_config.check_fields(data, "root", "classes", "split")
+        data_config.check_split_number(data, 3)
+        folder = data_config.need(data, "classes", "the folder of the lists")
         classes = _classes(folder)
         splits: dict[str, list[Video]] = {"train": [], "test": []}
         for label, name in enumerate(classes):

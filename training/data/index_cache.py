@@ -48,6 +48,21 @@ def default_path() -> pathlib.Path:
     return pathlib.Path(root) / "nonlocal_tf" / "videos.sqlite"
 
 
+def is_trusted(path: str) -> bool:
+    """Return whether a cache is in one of the user's folders."""
+    try:
+        file = pathlib.Path(os.path.realpath(os.path.expanduser(path)))
+        folder = default_path().parents[1]
+        home = os.path.realpath(pathlib.Path.home())
+    except (RuntimeError, ValueError):  # no home folder, or an invalid name
+        return False
+    if file.is_relative_to(os.path.realpath(folder)):
+        return True
+    return file.is_relative_to(home) and not any(
+        name.startswith(".") for name in file.relative_to(home).parts
+    )
+
+
 class IndexCache:
     """Cache of video indices by path, size and modification time.
 

@@ -28,11 +28,11 @@ from typing import Any
 import tensorflow as tf
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
-from . import listing, settings
+from . import data_config, listing
 from .classes import label_named, read_classes
+from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
-from .listing import SPLITS, Listing, Video, inside
+from .listing import Listing, Video, inside
 from .videos import VideoDataset
 
 SPLIT_FOLDERS = {
@@ -55,8 +55,8 @@ class Kinetics(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        settings.check_settings(data, "root", *SPLITS, "classes")
-        clips = settings.read_splits(data, _read)
+        data_config.check_fields(data, "root", *SPLITS, "classes")
+        clips = data_config.read_splits(data, _read)
         classes = _classes(data, clips)
         labels = {name: label for label, name in enumerate(classes)}
         source = str(data.classes or data.train)

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
 from . import listing
+from .data_config import DataConfig
 from .file_names import extension
 from .video_names import EXTENSIONS
 

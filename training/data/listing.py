@@ -18,7 +18,6 @@ from ..io import atomic_files, json_text
 from ..io.user_error import UserError
 from . import file_names
 
-SPLITS = ("train", "validation", "test")
 MOST_DIGITS = 9
 _NOT_UTF8 = "expected UTF-8 text; save it as such"
 

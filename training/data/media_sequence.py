@@ -21,12 +21,11 @@ import os
 import tensorflow as tf
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
 from . import listing, records, sequence_examples, shard_index, tfrecords
 from .classes import read_classes
+from .data_config import SPLITS, DataConfig, check_fields, need
 from .datasets import register_dataset
-from .listing import SPLITS, Listing, Video
-from .settings import check_settings, need
+from .listing import Listing, Video
 from .sources import VideoError
 from .videos import VideoDataset
 
@@ -41,7 +40,7 @@ class MediaSequence(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        check_settings(data, "root", *SPLITS, "classes")
+        check_fields(data, "root", *SPLITS, "classes")
         if not (data.root or data.train):
             need(data, "root", "the folder of the shards")
         files = {split: _files(data, split) for split in SPLITS}

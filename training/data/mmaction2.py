@@ -31,11 +31,11 @@ transforms/loading.py.
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
 from . import classes as class_names
-from . import list_lines, listing, settings
+from . import data_config, list_lines, listing
+from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
-from .listing import SPLITS, Listing, Video
+from .listing import Listing, Video
 from .videos import VideoDataset
 
 FIRST_FRAME = 1  # MMAction2's start_index
@@ -72,7 +72,7 @@ class MMAction2FramesOffset(VideoDataset):
 
 def _read_lists(data: DataConfig, *numbers: str) -> Listing:
     """Read lists with columns `numbers` between path and labels."""
-    settings.check_settings(data, "root", *SPLITS, "classes", "separator")
+    data_config.check_fields(data, "root", *SPLITS, "classes", "separator")
     separator = list_lines.separator_of(data)
     names = class_names.read_classes(data.classes) if data.classes else None
     count = len(names) if names else None
@@ -102,7 +102,7 @@ def _read_lists(data: DataConfig, *numbers: str) -> Listing:
             )
             yield video, where
 
-    splits = settings.read_splits(data, read)
+    splits = data_config.read_splits(data, read)
     videos = {s: [video for video, _ in splits[s]] for s in splits}
     return Listing(
         names or class_names.numbered(splits),

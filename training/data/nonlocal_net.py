@@ -13,10 +13,9 @@ Relative paths in lists are relative to `data.root`. Formats as in its
 DATASET.md and process_data/kinetics.
 """
 
-from ..recipes.schema import DataConfig
+from .data_config import SPLITS, DataConfig, check_fields
 from .datasets import register_dataset
-from .listing import SPLITS, Listing
-from .settings import check_settings
+from .listing import Listing
 from .slowfast import read_path_labels
 from .videos import VideoDataset
 
@@ -27,5 +26,5 @@ class NonlocalNet(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        check_settings(data, "root", *SPLITS, "classes", "separator")
+        check_fields(data, "root", *SPLITS, "classes", "separator")
         return read_path_labels(data)

@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from nonlocal_tf import preprocess
 
-from ..recipes.schema import SamplingConfig, ViewsConfig
 from . import sampling, transforms
 from .part import Part
+from .sampling_config import SamplingConfig, ViewsConfig
 
 
 def feed(batches: tf.data.Dataset) -> tf.data.Dataset:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
 
-from ..recipes.schema import AUTO, SamplingConfig, ViewsConfig
+from .sampling_config import AUTO, SamplingConfig, ViewsConfig
 from .transforms import below
 
 PAST_END = ("wrap", "clamp")

@@ -15,8 +15,8 @@ import tensorflow as tf
 from ..io import atomic_files, remote, tables
 from ..io.progress import Progress
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
 from . import command, listing_notes, scan, shard_index, shard_task
+from .data_config import DataConfig
 from .datasets import BadVideo
 from .listing import Listing, Video, inside, list_folder
 from .shard_index import Index, Shard
@@ -85,7 +85,7 @@ def make(
     atomic_files.check_inside(notes, remote.as_path(out))
     tf.io.gfile.makedirs(str(notes))
     with atomic_files.locked(remote.as_path(out)):
-        _check_settings(out, settings)
+        _check_fields(out, settings)
         shard_task.discard(tasks)  # scratch files of killed processes
         finished = {task.name: shard_task.finished(task) for task in tasks}
         pending = [
@@ -255,7 +255,7 @@ def _check_folder(out: str) -> None:
         )
 
 
-def _check_settings(out: str, settings: dict) -> None:
+def _check_fields(out: str, settings: dict) -> None:
     """Store the settings, or raise a UserError if others are stored."""
     path = inside(out, SETTINGS)
     if not tf.io.gfile.exists(path):

@@ -21,11 +21,11 @@ kinetics.py.
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
 from . import classes as class_names
-from . import list_lines, listing, settings
+from . import data_config, list_lines, listing
+from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
-from .listing import SPLITS, Listing, Video
+from .listing import Listing, Video
 from .videos import VideoDataset
 
 
@@ -35,7 +35,7 @@ class SlowFast(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        settings.check_settings(data, "root", *SPLITS, "classes", "separator")
+        data_config.check_fields(data, "root", *SPLITS, "classes", "separator")
         return read_path_labels(data)
 
 
@@ -64,7 +64,7 @@ def read_path_labels(data: DataConfig) -> Listing:
             file = list_lines.path_of(data.root, name, where)
             yield Video(file, (label_index,)), where
 
-    splits = settings.read_splits(data, read)
+    splits = data_config.read_splits(data, read)
     return Listing(
         names or class_names.numbered(splits),
         {s: [video for video, _ in splits[s]] for s in splits},

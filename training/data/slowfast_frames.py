@@ -30,11 +30,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
 from . import classes as class_names
-from . import listing, settings
+from . import data_config, listing
+from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
-from .listing import SPLITS, Listing, Span, Video, inside
+from .listing import Listing, Span, Video, inside
 from .something_something import read_annotations
 from .videos import VideoDataset
 
@@ -50,7 +50,7 @@ class SlowFastFrames(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        settings.check_settings(data, "root", *SPLITS, "classes")
+        data_config.check_fields(data, "root", *SPLITS, "classes")
         names = class_names.read_classes(data.classes) if data.classes else None
         count = len(names) if names else None
 
@@ -59,7 +59,7 @@ class SlowFastFrames(VideoDataset):
             for _, video, where in frames:
                 yield video, where
 
-        splits = settings.read_splits(data, read)
+        splits = data_config.read_splits(data, read)
         return Listing(
             names or class_names.numbered(splits),
             {s: [video for video, _ in splits[s]] for s in splits},
@@ -75,14 +75,14 @@ class SlowFastSSv2(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        settings.check_settings(data, "root", "train", "validation", "classes")
-        source = settings.need(
+        data_config.check_fields(data, "root", "train", "validation", "classes")
+        source = data_config.need(
             data, "classes", "something-something-v2-labels.json"
         )
         names = class_names.read_classes(source)
         return Listing(
             names,
-            settings.read_splits(
+            data_config.read_splits(
                 data, lambda path, split: _ssv2(data, path, split, names)
             ),
         )

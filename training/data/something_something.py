@@ -27,11 +27,10 @@ by PySlowFast and MMAction2.
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
 from .classes import label_named, read_classes, unique
+from .data_config import SPLITS, DataConfig, check_fields, need, read_splits
 from .datasets import register_dataset
-from .listing import SPLITS, Listing, Video, inside, read_json, read_lines
-from .settings import check_settings, need, read_splits
+from .listing import Listing, Video, inside, read_json, read_lines
 from .videos import VideoDataset
 
 
@@ -41,7 +40,7 @@ class SSv2(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        check_settings(data, "root", *SPLITS, "classes")
+        check_fields(data, "root", *SPLITS, "classes")
         source = need(data, "classes", "something-something-v2-labels.json")
         classes = read_classes(source)
         return Listing(
@@ -65,7 +64,7 @@ class SSv1(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        check_settings(data, "root", *SPLITS, "classes")
+        check_fields(data, "root", *SPLITS, "classes")
         source = need(data, "classes", "something-something-v1-labels.csv")
         classes = unique(read_lines(source), source)
         label_of_class = {name: label for label, name in enumerate(classes)}

@@ -7,7 +7,7 @@ import tensorflow as tf
 from nonlocal_tf.choices import unknown
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
+from .data_config import DataConfig
 from .frame_folders import FrameFolders
 from .index_cache import IndexCache
 from .records import Records

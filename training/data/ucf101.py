@@ -15,9 +15,9 @@ import posixpath
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
-from . import listing, settings
+from . import data_config, listing
 from .classes import label_named, unique
+from .data_config import DataConfig
 from .datasets import register_dataset
 from .listing import Listing, Video, inside
 from .videos import VideoDataset
@@ -29,9 +29,9 @@ class UCF101(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Listing:
-        settings.check_settings(data, "root", "classes", "split")
-        settings.check_split_number(data, 3)
-        source = settings.need(data, "classes", "classInd.txt")
+        data_config.check_fields(data, "root", "classes", "split")
+        data_config.check_split_number(data, 3)
+        source = data_config.need(data, "classes", "classInd.txt")
         classes = unique(_read_classes(source), source)
         labels = {name: label for label, name in enumerate(classes)}
         folder = posixpath.dirname(source)

@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from ..io.user_error import UserError
-from ..recipes.schema import SamplingConfig
 from . import decode, transforms
 from . import sampling as samples
+from .sampling_config import SamplingConfig
 from .sources import VideoError
 from .video_limits import Limits
 

@@ -8,7 +8,7 @@ change them with `--set data.max_pixels=40000000`.
 import dataclasses
 
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
+from .data_config import DataConfig
 from .sources import VideoError
 
 

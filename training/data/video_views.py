@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from ..recipes.schema import SamplingConfig, ViewsConfig
 from . import decode, pipeline, transforms
 from . import sampling as samples
 from .decode import VideoIndex
 from .frame_times import FrameTimes
 from .listing import Listing, Video
 from .part import Part
+from .sampling_config import SamplingConfig, ViewsConfig
 from .sources import Source, VideoError
 from .video_files import VideoFiles
 from .video_limits import Limits

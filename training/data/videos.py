@@ -22,20 +22,21 @@ import tensorflow as tf
 from ..io import remote
 from ..io.progress import Progress
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig, SamplingConfig, ViewsConfig
-from ..runs.training_files import TrainingFile
 from . import (
+    data_files,
     file_names,
-    file_rows,
     listing_notes,
     pipeline,
     storage,
     transforms,
 )
 from . import sampling as samples
+from .data_config import DataConfig
+from .data_files import DataFile
 from .datasets import BadVideo, Dataset, Example, check_split
 from .listing import Listing, Video
 from .part import Part
+from .sampling_config import SamplingConfig, ViewsConfig
 from .scan import abbreviated, check_share, probe_all
 from .sources import Probe, VideoError
 
@@ -250,15 +251,15 @@ class VideoDataset(Dataset):
         digest = hashlib.sha256(repr(self.classes).encode())
         for name, pairs in sorted(self.probes().items()):
             for video, probe in pairs:
-                path = file_rows.relative(video.path, self._root)
+                path = data_files.relative(video.path, self._root)
                 row = name, path, video.labels, video.spans, video.offset
                 digest.update(repr((*row, probe)).encode())
         return digest.hexdigest()
 
-    def files_of(self, split: str) -> list[TrainingFile]:
+    def files_of(self, split: str) -> list[DataFile]:
         """List the readable videos of a split, with labels and lengths."""
         pairs = self.probes().get(split, [])
-        return file_rows.rows(pairs, self.classes, self._root)
+        return data_files.rows(pairs, self.classes, self._root)
 
     def training_files(self):
         return self.files_of("train")

@@ -18,6 +18,7 @@ from ..coco.annotation_fields import InvalidEntry
 from ..coco.annotations import Annotations, Category, Picture
 from ..coco.coco_evaluation import CocoEvaluation
 from ..data import BadVideo, scan
+from ..data.data_files import DataFile
 from ..data.datasets import DatasetInfo
 from ..io import atomic_files, json_text, progress
 from ..io.user_error import UserError
@@ -37,7 +38,6 @@ from ..loop.train_step import Signals
 from ..recipes.detection_schema import DetectionRecipe
 from ..runs import weight_errors
 from ..runs.run_folder import RunFolder
-from ..runs.training_files import TrainingFile
 
 CATEGORIES = "categories.json"
 BAD_PICTURES = "bad_pictures.csv"
@@ -68,10 +68,10 @@ class Data:
     def fingerprint(self) -> str:
         return atomic_files.sha256(self.train.path)
 
-    def training_files(self) -> list[TrainingFile]:
+    def training_files(self) -> list[DataFile]:
         return image_rows.rows(self.train, self.folder)
 
-    def held_out(self) -> dict[str, list[TrainingFile]]:
+    def held_out(self) -> dict[str, list[DataFile]]:
         return {}
 
 

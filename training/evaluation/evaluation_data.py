@@ -9,15 +9,17 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from ..data import DATASETS, Dataset, dataset_of, file_rows, folder
+from ..data import DATASETS, Dataset, data_files, datasets, folder
 from ..data import listing as listings
+from ..data.data_config import DataConfig
 from ..data.datasets import DatasetInfo
 from ..data.listing import Listing, Video
+from ..data.sampling_config import SamplingConfig
 from ..data.videos import INSTEAD, VideoDataset
 from ..io.remote import is_url
 from ..io.user_error import UserError
 from ..recipes import overrides
-from ..recipes.schema import DataConfig, Recipe, SamplingConfig
+from ..recipes.schema import Recipe
 from ..runs.run_folder import RunFolder
 
 # Data sets whose data.classes is a file of class names.
@@ -55,7 +57,7 @@ def load(
     recipe = _with(run.read_recipe(Recipe), settings)
     kind = DATASETS.get(recipe.dataset)
     if kind is None or not issubclass(kind, VideoDataset):
-        return dataset_of(recipe)
+        return datasets.load(recipe.dataset, recipe.data, recipe.sampling)
     data = dataclasses.replace(recipe.data or DataConfig(), max_bad_share=1.0)
     try:
         listing = _read(run, kind, recipe.dataset, data, split)
@@ -122,7 +124,7 @@ def _read_folder(run: RunFolder, data: DataConfig, split: str) -> Listing:
     videos = _whole(listing, split).splits[split]
     if "train" in names or not trained:
         return _only(listing, split)
-    if trained & {file_rows.relative(v.path, data.root) for v in videos}:
+    if trained & {data_files.relative(v.path, data.root) for v in videos}:
         return _only(listing, split)
     print(f"No training video in {data.root}: evaluating all of it.")
     return _whole(listing, split)

@@ -13,11 +13,11 @@ import numpy as np
 
 from ..data import Dataset
 from ..data.listing import Video
+from ..data.sampling_config import ViewsConfig
 from ..data.videos import VideoDataset
 from ..io import tables
 from ..io.progress import Progress
 from ..io.user_error import UserError
-from ..recipes.schema import ViewsConfig
 from ..runs import run_folder
 from .score_parts import PART_VIDEOS, Part, Parts
 from .video_scores import VideoScores

@@ -11,8 +11,9 @@ from nonlocal_tf import models, preprocess
 
 from ..data import Dataset
 from ..data.datasets import DatasetInfo
+from ..data.sampling_config import ViewsConfig
 from ..io.user_error import UserError
-from ..recipes.schema import Recipe, ViewsConfig
+from ..recipes.schema import Recipe
 from ..runs import run_model
 
 ScoreStep = Callable[[np.ndarray], np.ndarray]

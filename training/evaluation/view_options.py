@@ -6,8 +6,9 @@ import dataclasses
 from nonlocal_tf.choices import unknown
 
 from ..data import sampling as samples
+from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..io.user_error import UserError
-from ..recipes.schema import Recipe, SamplingConfig, ViewsConfig
+from ..recipes.schema import Recipe
 from .metrics import POOLS
 
 CROPS = (1, 3)

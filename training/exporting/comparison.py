@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..data import Dataset, dataset_of
+from ..data import Dataset, datasets
 from ..data.datasets import DatasetInfo
 from ..io.user_error import UserError
 from ..recipes.schema import Recipe
@@ -40,7 +40,9 @@ def _of_validation(
     """Examples from all over the validation split that can be read."""
     try:
         if recipe is not None and isinstance(dataset, DatasetInfo):
-            dataset = dataset_of(recipe)
+            dataset = datasets.load(
+                recipe.dataset, recipe.data, recipe.sampling
+            )
     except (UserError, OSError):
         return []  # a run is exported without its data, too
     if isinstance(dataset, DatasetInfo):

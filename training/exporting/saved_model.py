@@ -15,11 +15,10 @@ import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
 
-from ..data import own_cache
 from ..io import atomic_files, json_text, quoting, remote
 from ..io.remote import Path
 from ..io.user_error import UserError
-from ..recipes import overrides
+from ..recipes import overrides, trusted_cache
 from ..recipes.schema import Recipe
 
 SAVED_MODEL = "saved_model.pb"
@@ -113,7 +112,7 @@ def read_recipe(version: Path) -> Recipe | None:
     if not path.is_file():
         return None
     recipe = overrides.from_json(path.read_text("utf-8"))
-    return own_cache.without_foreign_cache(recipe, path)
+    return trusted_cache.without_foreign_cache(recipe, path)
 
 
 def _reason(error: Exception) -> str:

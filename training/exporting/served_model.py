@@ -16,9 +16,10 @@ from nonlocal_tf import preprocess
 from ..data import Dataset
 from ..data import sampling as samples
 from ..data.datasets import DatasetInfo
+from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..evaluation import view_network
 from ..loop import finite
-from ..recipes.schema import Recipe, SamplingConfig, ViewsConfig
+from ..recipes.schema import Recipe
 from ..runs import run_model
 
 

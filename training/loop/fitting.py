@@ -10,7 +10,7 @@ import tensorflow as tf
 from nonlocal_tf import models
 from nonlocal_tf.models import frame_order
 
-from ..data import Dataset, class_words, dataset_of, pipeline
+from ..data import Dataset, class_words, datasets, pipeline
 from ..io import progress, tables
 from ..io.user_error import UserError
 from ..recipes.schema import BaseRecipe, Recipe
@@ -103,7 +103,7 @@ def fit(
 
 def _dataset_of(chosen: Recipe, run: RunFolder) -> Dataset:
     try:
-        return dataset_of(chosen)
+        return datasets.load(chosen.dataset, chosen.data, chosen.sampling)
     except UserError as error:
         if chosen.data is None or checkpointing.latest(run) is None:
             raise

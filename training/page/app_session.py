@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from nonlocal_tf.attention.attention_map import AttentionMap
 
-from ..data import Dataset, clips, dataset_of
+from ..data import Dataset, clips, datasets
 from ..data.video_limits import Limits
 from ..exporting.saved_model import SavedModel
 from ..io.user_error import UserError
@@ -271,7 +271,11 @@ class Session:
 
     def _dataset(self) -> Dataset:
         if self._data is None and self.model.recipe is not None:
-            self._data = dataset_of(self.model.recipe)
+            self._data = datasets.load(
+                self.model.recipe.dataset,
+                self.model.recipe.data,
+                self.model.recipe.sampling,
+            )
         if self._data is None:
             raise UserError("The model does not say what it was trained on.")
         return self._data

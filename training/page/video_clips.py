@@ -18,10 +18,10 @@ from ..data import clips, decode, video_views
 from ..data import sampling as samples
 from ..data.decode import VideoIndex
 from ..data.frame_times import FrameTimes
+from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..data.sources import VideoError
 from ..data.video_limits import Limits
 from ..io.user_error import UserError
-from ..recipes.schema import SamplingConfig, ViewsConfig
 
 MAX_CLIPS = 60
 DEFAULT_FPS = 25.0  # of files without a frame rate

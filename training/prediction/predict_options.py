@@ -4,10 +4,11 @@ import argparse
 from collections.abc import Sequence
 
 from ..data import clips
+from ..data.sampling_config import ViewsConfig
 from ..evaluation import scoring, view_options
 from ..io import cli, plots
 from ..io.user_error import UserError
-from ..recipes.schema import Recipe, ViewsConfig
+from ..recipes.schema import Recipe
 from . import limit_options
 from .predictor import Predictor
 from .video_inputs import Input

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..data import DATASETS, clips, dataset_of
+from ..data import DATASETS, clips, datasets
 from ..data import sampling as samples
 from ..data.datasets import Example
+from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..data.sources import VideoError
 from ..data.video_limits import Limits
 from ..data.video_views import VideoViews
@@ -18,7 +19,7 @@ from ..exporting.saved_model import SavedModel
 from ..io import remote
 from ..io.remote import Path
 from ..io.user_error import UserError
-from ..recipes.schema import Recipe, SamplingConfig, ViewsConfig
+from ..recipes.schema import Recipe
 from ..runs import run_model
 from ..runs.run_folder import RunFolder
 from .video_inputs import Input
@@ -125,7 +126,9 @@ class Predictor:
                 f"{self.path} has no assets/recipe.json, which names the data "
                 "set; give a clip file instead."
             )
-        example = dataset_of(self.recipe).example(split, index)
+        example = datasets.load(
+            self.recipe.dataset, self.recipe.data, self.recipe.sampling
+        ).example(split, index)
         return example, f"{self.recipe.dataset} {split} sample {index}"
 
 

@@ -12,9 +12,10 @@ from nonlocal_tf.detection import (
 
 from ..coco.annotations import Category
 from ..coco.batches import BatchConfig
+from ..io.home_folder import expand_home
 from ..io.user_error import UserError
 from . import field_values, validation
-from .schema import BaseRecipe, expand_home
+from .schema import BaseRecipe
 
 NORMALIZATIONS = {"rgb": detection.RGB, "bgr": detection.BGR}
 PRECISIONS = ("float32", "mixed_bfloat16")

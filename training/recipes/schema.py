@@ -2,30 +2,19 @@
 
 import dataclasses
 import difflib
-import os
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from nonlocal_tf.choices import unknown
 
+from ..data.data_config import DataConfig
+from ..data.sampling_config import SamplingConfig, ViewsConfig
+from ..io.home_folder import expand_home
 from ..io.user_error import UserError
 from . import field_values
 
 RECIPES: dict[str, Callable[[], "BaseRecipe"]] = {}
 AnyRecipe = TypeVar("AnyRecipe", bound="BaseRecipe")
-# Of `SamplingConfig.frame_stride`.
-AUTO: Final = "auto"
-
-
-def expand_home(config, *paths: str) -> None:
-    """Replaces ~ in fields of a dataclass that are paths, as shells do.
-
-    They do not in `--set data.root=~/videos`.
-    """
-    for name in paths:
-        path = getattr(config, name)
-        if isinstance(path, str):
-            object.__setattr__(config, name, os.path.expanduser(path))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,140 +178,6 @@ class TrainingConfig(StepConfig):
     precise_bn_batches: int = 0
     synchronized_bn: bool = False
     jit_compile: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """Where a data set of videos is; its module says which fields it reads.
-
-    Attributes:
-        root: the folder that its paths are relative to.
-        train: list of the training videos.
-        validation: list of the videos to validate on.
-        test: list of the videos to test on.
-        classes: file with the names of the classes.
-        split: which of the data set's own splits, from 1.
-        separator: between path and label in a list; "\\t" is a tab.
-        max_bad_share: training stops when more of the videos are bad.
-        cache: file in which is kept what was found out about each video; by
-            default one for all runs of a user. One that a run folder names is
-            ignored outside of the user's home and cache folders.
-        decoder: of video files: "pyav", or "tensorflow_io" where its FFmpeg
-            loads, which decodes whole files.
-        max_pixels: of a frame; videos with larger ones are bad.
-            The default is 4096 x 4096.
-        max_frames: of a video file; longer ones are bad videos.
-        max_seconds: that decoding a video file once may take, and a second
-            more for each MB of it; slower ones are bad videos. Web servers get
-            a minute, and more only while they send.
-        service: address of a tf.data service that reads the clips for
-            training, such as "grpc://10.0.0.5:5000"; not for video files. The
-            order of batches is then no longer the same in every run.
-    """
-
-    root: str = ""
-    train: str | None = None
-    validation: str | None = None
-    test: str | None = None
-    classes: str | None = None
-    split: int = 1
-    separator: str = " "
-    max_bad_share: float = 0.05
-    cache: str | None = None
-    decoder: str = "pyav"
-    max_pixels: int = 1 << 24
-    max_frames: int = 1_000_000
-    max_seconds: float = 600.0
-    service: str | None = None
-
-    def __post_init__(self):
-        expand_home(
-            self, "root", "train", "validation", "test", "classes", "cache"
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class SamplingConfig:
-    """What a network sees of a video.
-
-    The defaults are those of the authors' code for its faster networks, 8
-    frames with stride 8. The paper's clips are of 32 frames with stride 2, and
-    of 128 with stride 1.
-
-    Attributes:
-        frames: of a clip.
-        frame_stride: from one frame of a clip to the next; "auto" follows the
-            lengths of the training videos (`training.data.auto_stride`), and
-            is a number in the recipe.json of a run.
-        fps: frames a second at which strides are counted, as SlowFast does at
-            30; None counts the frames of the file, as the authors' code does.
-        past_end: what follows the last frame of a video that is shorter than
-            the clip: "wrap" (its first frame) or "clamp" (its last).
-        min_short_side_px: smallest short side that a training clip is scaled
-            to; 256 as the largest too is the authors' 4-GPU variant.
-        max_short_side_px: largest short side of a training clip.
-        crop_px: of the square that is cut out.
-        flip: whether half of the training clips are mirrored.
-        color_jitter: strength, from 0 to 1, of random gains and shifts of the
-            color channels of a training clip.
-        eval_short_side_px: short side of the clip in the middle of a video
-            whose middle is looked at in validation.
-    """
-
-    frames: int = 8
-    frame_stride: int | Literal["auto"] = 8
-    fps: float | None = None
-    past_end: str = "wrap"
-    min_short_side_px: int = 256
-    max_short_side_px: int = 320
-    crop_px: int = 224
-    flip: bool = True
-    color_jitter: float = 0.0
-    eval_short_side_px: int = 256
-
-    @property
-    def stride(self) -> int:
-        """The frame stride as a number.
-
-        Raises:
-            UserError: it is "auto" still.
-        """
-        if isinstance(self.frame_stride, str):
-            raise UserError(
-                f"sampling.frame_stride={self.frame_stride} is resolved when a "
-                "run begins. Elsewhere give a number: --set "
-                "sampling.frame_stride=4"
-            )
-        return self.frame_stride
-
-
-@dataclasses.dataclass(frozen=True)
-class ViewsConfig:
-    """Which views of a video are averaged in a test.
-
-    The defaults are those of the authors' code: 10 clips, each in 3 crops. The
-    paper's test is on 10 clips of whole frames: crops=0.
-
-    Attributes:
-        clips: along the video.
-        crops: of each clip, along the long side: 1, 3, or 0 for the whole
-            frame.
-        short_side_px: to which frames are scaled.
-        crop_px: of the squares; not for whole frames.
-        starts: "authors" (at tenths of the video; the last clips wrap),
-            "slowfast" (the last clip ends before the video does), "mmaction2"
-            (the last clip ends with the video; its networks average over whole
-            crops then) or "centre" (one clip in the middle).
-        pool: how the scores of views become those of the video: "mean" or,
-            for several labels a video, "max".
-    """
-
-    clips: int = 10
-    crops: int = 3
-    short_side_px: int = 256
-    crop_px: int = 256
-    starts: str = "authors"
-    pool: str = "mean"
 
 
 @dataclasses.dataclass(frozen=True)

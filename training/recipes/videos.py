@@ -25,8 +25,8 @@ not been run on a GPU.
 
 import dataclasses
 
+from ..data.sampling_config import AUTO
 from .schema import (
-    AUTO,
     DataConfig,
     ModelConfig,
     OptimizerConfig,

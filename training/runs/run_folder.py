@@ -32,15 +32,15 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from ..data import BadVideo, own_cache, scan
+from ..data import BadVideo, scan
+from ..data.data_files import DataFile
 from ..data.datasets import DatasetInfo
 from ..io import atomic_files, json_text, remote
 from ..io.url_path import UrlPath
 from ..io.user_error import UserError
-from ..recipes import overrides
+from ..recipes import overrides, trusted_cache
 from ..recipes.schema import BaseRecipe
 from . import provenance, run_shapes, training_files
-from .training_files import TrainingFile
 
 PACKAGES = (
     "nonlocal-tf",
@@ -76,10 +76,10 @@ class Data(Protocol):
     def fingerprint(self) -> str | None:
         """A digest of it as older versions of the code kept it."""
 
-    def training_files(self) -> list[TrainingFile] | None:
+    def training_files(self) -> list[DataFile] | None:
         """What it has to train on, or None where that cannot change."""
 
-    def held_out(self) -> dict[str, list[TrainingFile]]:
+    def held_out(self) -> dict[str, list[DataFile]]:
         """The files of each other split, where those can change."""
 
 
@@ -153,7 +153,7 @@ class RunFolder:
                 f"task. Use the commands python -m {package}.evaluate, "
                 f"{package}.predict and {package}.export."
             )
-        return own_cache.without_foreign_cache(recipe, self.recipe_path)
+        return trusted_cache.without_foreign_cache(recipe, self.recipe_path)
 
     def _check_files(self) -> None:
         """Raise a UserError for a file whose reading would never end."""
@@ -227,7 +227,7 @@ class RunFolder:
             kept.get("summary") or "",
         )
 
-    def read_training_files(self) -> list[TrainingFile]:
+    def read_training_files(self) -> list[DataFile]:
         """What the run is trained on; nothing in a run that does not say."""
         path = self.training_files_path
         if not path.exists():
@@ -270,7 +270,7 @@ class RunFolder:
         self,
         before: dict,
         dataset: Data,
-        now: Sequence[TrainingFile] | None,
+        now: Sequence[DataFile] | None,
     ) -> None:
         if now is None:
             return

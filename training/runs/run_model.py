@@ -14,7 +14,7 @@ from nonlocal_tf import models
 from nonlocal_tf.checkpoints.load import load_weights
 from nonlocal_tf.checkpoints.load_report import Report
 
-from ..data import Dataset, dataset_of
+from ..data import Dataset, datasets
 from ..data.datasets import DatasetInfo
 from ..io import remote
 from ..io.user_error import UserError
@@ -211,7 +211,7 @@ def info_of(run: RunFolder, recipe: Recipe) -> DatasetInfo:
     if info is not None:
         return info
     try:
-        dataset = dataset_of(recipe)
+        dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
     except UserError as error:
         raise UserError(
             f"{run.path} is a run of an older version, whose data.json does "

@@ -9,39 +9,23 @@ import csv
 import dataclasses
 import hashlib
 import io
-import os
 import posixpath
 from collections.abc import Collection, Mapping, Sequence
 
+from ..data.data_files import DataFile
 from ..io import quoting
-from ..io.remote import is_url
 from ..io.user_error import UserError
 
 COLUMNS = ("file", "label", "content")
 SHOWN = 3
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingFile:
-    """One video or image that is trained on.
-
-    Attributes:
-        name: its path relative to the data set's root.
-        label: its class or annotations, in words.
-        content: what is known of it, such as its size and length, in words.
-    """
-
-    name: str
-    label: str
-    content: str
-
-
-def to_csv(rows: Sequence[TrainingFile]) -> str:
+def to_csv(rows: Sequence[DataFile]) -> str:
     """The files as a CSV table; `from_csv` gives them back."""
     return quoting.csv_text([COLUMNS, *map(dataclasses.astuple, rows)])
 
 
-def from_csv(text: str, path: object) -> list[TrainingFile]:
+def from_csv(text: str, path: object) -> list[DataFile]:
     """Reads what `to_csv` wrote.
 
     Raises:
@@ -52,24 +36,17 @@ def from_csv(text: str, path: object) -> list[TrainingFile]:
         raise UserError(
             f"{path} is damaged. Expected a table of {', '.join(COLUMNS)}."
         )
-    return [TrainingFile(*row) for row in rows]
+    return [DataFile(*row) for row in rows]
 
 
-def digest(rows: Sequence[TrainingFile]) -> str:
+def digest(rows: Sequence[DataFile]) -> str:
     """Names the files, for when it is enough to know whether they differ."""
     return hashlib.sha256(to_csv(rows).encode()).hexdigest()[:16]
 
 
-def size_of(path: str | os.PathLike) -> str:
-    """Size of a local file in words; "" where that is not known."""
-    if is_url(path) or not os.path.isfile(path):
-        return ""
-    return f"{os.path.getsize(path)} bytes"
-
-
 def differences(
-    before: Sequence[TrainingFile],
-    now: Sequence[TrainingFile],
+    before: Sequence[DataFile],
+    now: Sequence[DataFile],
     unreadable: Collection[str] = (),
     held_out: Collection[str] = (),
 ) -> str:
@@ -114,7 +91,7 @@ def differences(
 
 
 def _change(
-    old: Sequence[TrainingFile], new: Sequence[TrainingFile]
+    old: Sequence[DataFile], new: Sequence[DataFile]
 ) -> tuple[str, str]:
     """The kind of a change, and what it is."""
     labels = [" and ".join(row.label for row in rows) for rows in (old, new)]
@@ -137,8 +114,8 @@ def _is_one_of(name: str, paths: Collection[str]) -> bool:
 
 
 def _by_name(
-    rows: Sequence[TrainingFile],
-) -> Mapping[str, list[TrainingFile]]:
+    rows: Sequence[DataFile],
+) -> Mapping[str, list[DataFile]]:
     """A list may have a file several times."""
     found = collections.defaultdict(list)
     for row in rows:
@@ -146,7 +123,7 @@ def _by_name(
     return dict(found)
 
 
-def _without_folder(rows: Sequence[TrainingFile]) -> list[TrainingFile]:
+def _without_folder(rows: Sequence[DataFile]) -> list[DataFile]:
     """The same, with names from the folder on that has them all."""
     folders = {posixpath.dirname(row.name) for row in rows}
     if not folders or len({name.startswith("/") for name in folders}) > 1:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from tests.training.data import record_files
 from training.data import DATASETS
+from training.data.data_config import DataConfig
 from training.data.listing import Listing
-from training.recipes.schema import DataConfig
 
 WriteVideo = Callable[[pathlib.Path], None]
 WriteFrames = Callable[[pathlib.Path, str, int, int], None]

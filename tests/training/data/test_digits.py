@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.data import digits, load_dataset
+from training.data import datasets, digits
 from training.io.user_error import UserError
 
 
 @pytest.fixture(scope="module")
 def recall():
-    return load_dataset("digits_recall")
+    return datasets.load("digits_recall")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_evaluation_shows_handwriting_of_its_split_alone(split, monkeypatch):
     images, labels = digits.load_handwriting()
     every = tf.image.resize(images[..., None], (16, 16)).numpy()[..., 0]
     own = set(digits.split_indices(labels)[split].tolist())
-    dataset = load_dataset("digits_recall")
+    dataset = datasets.load("digits_recall")
     for index in range(30):
         example = dataset.example(split, index)
         # Every colour has one channel at 255.
@@ -164,7 +164,7 @@ def test_eager_and_tf_data_make_the_same_clips(recall):
 
 @pytest.mark.parametrize("name", ["digits_recall", "digits_frames"])
 def test_cardinality_is_known(name):
-    dataset = load_dataset(name)
+    dataset = datasets.load(name)
     assert dataset.train_batches(3, 0, 2, 9).cardinality() == 7
     assert dataset.eval_batches("test").cardinality() == digits.EVAL_BLOCKS
 
@@ -177,7 +177,7 @@ def test_an_example_is_the_one_that_is_evaluated(recall):
 
 
 def test_frames_show_one_digit_of_the_named_colour():
-    dataset = load_dataset("digits_frames")
+    dataset = datasets.load("digits_frames")
     for index in range(40):
         example = dataset.example("test", index)
         colour, _ = dataset.classes[example.label].split()
@@ -198,7 +198,7 @@ def test_unknown_split_suggests_the_nearest(recall):
 
 def test_unknown_dataset_suggests_the_nearest():
     with pytest.raises(UserError, match="Did you mean 'digits_recall'"):
-        load_dataset("digit_recall")
+        datasets.load("digit_recall")
 
 
 def test_a_missing_package_names_the_extra(monkeypatch):

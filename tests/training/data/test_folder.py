@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.training.data.fixtures import make, read, touch
+from training.data.data_config import DataConfig
 from training.io.user_error import UserError
-from training.recipes.schema import DataConfig
 
 
 def tree(root, *files):

@@ -6,10 +6,9 @@ import pytest
 
 from tests.training.data import fixtures
 from training.data import DATASETS
-from training.data.listing import SPLITS
+from training.data.data_config import SPLITS, DataConfig
 from training.data.videos import VideoDataset
 from training.io.user_error import UserError
-from training.recipes.schema import DataConfig
 
 FORMATS = sorted(
     name for name, cls in DATASETS.items() if issubclass(cls, VideoDataset)

@@ -4,8 +4,8 @@ import os
 
 from tests.training.data.fixtures import read, touch, write
 from training.data import listing_notes
+from training.data.data_config import DataConfig
 from training.data.listing import Listing, Span, Video
-from training.recipes.schema import DataConfig
 
 
 def notes(tmp_path, name="slowfast", **lists):

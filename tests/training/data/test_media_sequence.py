@@ -5,12 +5,12 @@ import pytest
 
 from tests.training.data import record_files
 from training.data import records, shard_scan
+from training.data.data_config import DataConfig
 from training.data.listing import Span, Video
 from training.data.media_sequence import MediaSequence
 from training.data.records import Records
 from training.data.sources import Probe, VideoError
 from training.io.user_error import UserError
-from training.recipes.schema import DataConfig
 
 JUMP = {"clip__label__index": [1], "clip__label__string": [b"jump"]}
 WALK = {"clip__label__index": [0], "clip__label__string": [b"walk"]}

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from tests.training.data import films
-from training.data import load_dataset
-from training.recipes.schema import DataConfig, SamplingConfig
+from training.data import datasets
+from training.data.data_config import DataConfig
+from training.data.sampling_config import SamplingConfig
 
 ROOT = pathlib.Path(__file__).parent.parent.parent.parent
 CLIPS = 10_000
@@ -36,7 +37,7 @@ def read_many(folder):
             path = folder / "data" / name / f"{number}.mp4"
             films.write_film(path, clip)
         films.flip_bytes(path, 20)  # the last of each is damaged
-    dataset = load_dataset(
+    dataset = datasets.load(
         "folder",
         DataConfig(root=str(folder / "data"), cache=str(folder / "cache")),
         SamplingConfig(

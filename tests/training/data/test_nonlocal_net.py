@@ -1,9 +1,9 @@
 import pytest
 
 from tests.training.data.fixtures import make, read, write
+from training.data.data_config import DataConfig
 from training.data.listing import Video
 from training.io.user_error import UserError
-from training.recipes.schema import DataConfig
 
 
 def test_lists_and_names_with_quotes_in_them(tmp_path):

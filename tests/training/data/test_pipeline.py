@@ -2,14 +2,14 @@ import numpy as np
 import tensorflow as tf
 
 from tests.training.data.parts import part_of
-from training.data import load_dataset
+from training.data import datasets
 from training.data.pipeline import feed, padded, random_example
+from training.data.sampling_config import SamplingConfig
 from training.data.sources import Probe
-from training.recipes.schema import SamplingConfig
 
 
 def test_feed_normalises_and_keeps_order_labels_and_cardinality():
-    batches = load_dataset("digits_recall").train_batches(3, 7, 0, 4)
+    batches = datasets.load("digits_recall").train_batches(3, 7, 0, 4)
     fed = feed(batches)
     assert fed.cardinality() == 4
     for (pixels, labels), (clips, same) in zip(batches, fed, strict=True):

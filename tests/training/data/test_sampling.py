@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from training.data import sampling
-from training.recipes.schema import SamplingConfig, ViewsConfig
+from training.data.sampling_config import SamplingConfig, ViewsConfig
 
 CONFIG = SamplingConfig(frames=5, frame_stride=3)
 SLOWFAST = dataclasses.replace(CONFIG, fps=30.0, past_end="clamp")

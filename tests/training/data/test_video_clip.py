@@ -7,8 +7,8 @@ import pytest
 
 from tests.training.data import films
 from training.data import video_clip
+from training.data.sampling_config import SamplingConfig
 from training.io.user_error import UserError
-from training.recipes.schema import SamplingConfig
 
 SIZE = (36, 52)
 SAMPLING = SamplingConfig(

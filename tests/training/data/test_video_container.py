@@ -14,10 +14,10 @@ from PIL import Image
 
 from tests.training.data import films
 from training.data import decode, video_container
+from training.data.data_config import DataConfig
 from training.data.sources import VideoError
 from training.data.video_limits import Limits
 from training.io.user_error import UserError
-from training.recipes.schema import DataConfig
 
 LISTS = {
     "concat": "ffconcat version 1.0\nfile '{film}'\n",

@@ -7,9 +7,10 @@ from tests.training.data import films, made_videos
 from training.data import decode, pipeline, transforms
 from training.data import sampling as samples
 from training.data import video_views as looks
+from training.data.data_config import DataConfig
+from training.data.sampling_config import SamplingConfig, ViewsConfig
 from training.data.sources import VideoError
 from training.data.video_views import VideoViews
-from training.recipes.schema import DataConfig, SamplingConfig, ViewsConfig
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 SAMPLING = SamplingConfig(

@@ -10,11 +10,12 @@ import pytest
 import tensorflow as tf
 
 from tests.training.data import films, fixtures
-from training.data import DATASETS, decode, load_dataset, transforms
+from training.data import DATASETS, datasets, decode, transforms
+from training.data.data_config import DataConfig
 from training.data.listing import Listing, Span, Video
+from training.data.sampling_config import SamplingConfig, ViewsConfig
 from training.data.videos import VideoDataset
 from training.io.user_error import UserError
-from training.recipes.schema import DataConfig, SamplingConfig, ViewsConfig
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 SMALL = SamplingConfig(
@@ -51,7 +52,7 @@ def write_frames(folder, template, first, count):
 
 def load(tmp_path, name="folder", **settings):
     data = fixtures.make(name, tmp_path / "data", write_video, write_frames)
-    return load_dataset(name, dataclasses.replace(data, **settings), SMALL)
+    return datasets.load(name, dataclasses.replace(data, **settings), SMALL)
 
 
 @pytest.fixture
@@ -234,7 +235,7 @@ def many(tmp_path):
     for name in ("jump", "walk slowly"):
         for number in range(9):
             write_video(tmp_path / "data" / name / f"{number} ä.MP4")
-    return load_dataset("folder", DataConfig(str(tmp_path / "data")), SMALL)
+    return datasets.load("folder", DataConfig(str(tmp_path / "data")), SMALL)
 
 
 def test_bad_videos_are_left_out_counted_and_listed(tmp_path):
@@ -298,7 +299,7 @@ def test_a_bad_video_that_is_listed_twice_counts_twice(tmp_path):
     (tmp_path / "list.csv").write_text("\n".join(lines))
     listed = str(tmp_path / "list.csv")
     data = DataConfig(str(tmp_path), listed, listed, max_bad_share=0.5)
-    dataset = load_dataset("slowfast", data, SMALL)
+    dataset = datasets.load("slowfast", data, SMALL)
     assert dataset.counts() == {"train": (4, 2), "validation": (4, 2)}
 
 
@@ -399,7 +400,7 @@ def test_frame_folders_go_through_a_service(tmp_path):
     data = fixtures.make(
         "mmaction2_frames", tmp_path / "data", write_video, write_frames
     )
-    served = load_dataset(
+    served = datasets.load(
         "mmaction2_frames", dataclasses.replace(data, service=address), SMALL
     )
     batches = served.train_batches(2, 7, 1, 4)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.training.data.test_videos import as_arrays, assert_equal, load
+from training.data.data_config import DataConfig
 from training.data.listing import Video
 from training.data.sources import VideoError
 from training.data.whole_videos import WholeVideos
 from training.io import remote
 from training.io.user_error import UserError
-from training.recipes.schema import DataConfig
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 
 from tests.training import view_runs
-from training.data import load_dataset
+from training.data import datasets
+from training.data.sampling_config import ViewsConfig
 from training.evaluation import scoring
 from training.evaluation.score_parts import Parts
 from training.io.user_error import UserError
-from training.recipes.schema import ViewsConfig
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 SEVEN = [("train", 0, 5)] + [
@@ -29,7 +29,7 @@ def by_colour(pixels):
 @pytest.fixture
 def seven(tmp_path):
     data, paths = view_runs.write_lists(tmp_path / "data", SEVEN)
-    return load_dataset("mmaction2", data, view_runs.sampled(24)), paths
+    return datasets.load("mmaction2", data, view_runs.sampled(24)), paths
 
 
 def score(dataset, folder, step=by_colour, batch=4, **settings):
@@ -125,7 +125,7 @@ def test_damaged_part_is_scored_again(seven, tmp_path, monkeypatch, capsys):
 def test_unreadable_videos_keep_their_rows(tmp_path):
     data, paths = view_runs.write_lists(tmp_path / "data", SEVEN)
     paths[2].write_bytes(b"")  # bad when the data set is indexed
-    dataset = load_dataset("mmaction2", data, view_runs.sampled(24))
+    dataset = datasets.load("mmaction2", data, view_runs.sampled(24))
     paths[5].write_bytes(b"")  # bad when it is read
     scored = score(dataset, tmp_path / "scores")
     assert scored.ok.tolist() == [i not in (2, 5) for i in range(7)]

@@ -16,7 +16,7 @@ from tests.training.evaluation.view_loops import (
 )
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
 from training import evaluate
-from training.data import dataset_of
+from training.data import datasets
 from training.evaluation import video_scores
 from training.runs import run_model
 
@@ -172,7 +172,9 @@ def test_middle_clip_is_that_of_validation(tmp_path):
     run = view_runs.make_run(tmp_path / "run", data, view_runs.sampled(24))
     scored = scored_by(run)
     trained, recipe, _ = run_model.load_trained(run)
-    (batch,) = dataset_of(recipe).eval_batches("test")
+    (batch,) = datasets.load(
+        recipe.dataset, recipe.data, recipe.sampling
+    ).eval_batches("test")
     logits = np.asarray(trained(preprocess.normalize(batch[0])), "float64")
     np.testing.assert_allclose(scored.scores[:, 0], softmax(logits), **EXACT)
     assert scored.labels.tolist() == batch[1].numpy().tolist()

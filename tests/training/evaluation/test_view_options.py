@@ -2,10 +2,10 @@ import argparse
 
 import pytest
 
+from training.data.sampling_config import SamplingConfig, ViewsConfig
 from training.evaluation import view_options
 from training.io.user_error import UserError
 from training.recipes import get_recipe
-from training.recipes.schema import SamplingConfig, ViewsConfig
 
 
 def views_of(*arguments, recipe="finetune_i3d"):

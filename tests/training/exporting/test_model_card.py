@@ -7,10 +7,11 @@ import shutil
 import pytest
 
 from training import export
+from training.data.data_config import DataConfig
 from training.exporting import model_card
 from training.exporting.saved_model import SavedModel
 from training.recipes import RECIPES
-from training.recipes.schema import DataConfig, ModelConfig
+from training.recipes.schema import ModelConfig
 from training.runs import report_sections
 from training.runs.provenance import Origin
 from training.runs.run_folder import RunFolder

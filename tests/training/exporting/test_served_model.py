@@ -11,11 +11,11 @@ from tests.training import view_runs
 from tests.training.data import films
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
 from training import evaluate, export
+from training.data.sampling_config import ViewsConfig
 from training.evaluation import video_scores
 from training.exporting import served_model
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
-from training.recipes.schema import ViewsConfig
 from training.runs import run_model
 from training.runs.run_folder import RunFolder
 

@@ -11,8 +11,8 @@ import threading
 import tensorflow as tf
 
 from training import app
+from training.data.sampling_config import SamplingConfig
 from training.recipes import overrides
-from training.recipes.schema import SamplingConfig
 from training.recipes.videos import finetune
 
 CLASSES = ("red", "green", "blue <b>&amp;</b>")

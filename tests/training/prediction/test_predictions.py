@@ -9,13 +9,13 @@ import pytest
 
 from training import predict
 from training.data import sampling as samples
+from training.data.sampling_config import SamplingConfig
 from training.data.sources import VideoError
 from training.io.progress import Progress
 from training.io.user_error import UserError
 from training.prediction import predictions
 from training.prediction.predictor import Predictor
 from training.prediction.video_inputs import Input
-from training.recipes.schema import SamplingConfig
 
 SAMPLING = SamplingConfig(frames=2)
 

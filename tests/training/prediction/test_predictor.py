@@ -2,9 +2,10 @@
 
 import pytest
 
+from training.data.sampling_config import ViewsConfig
 from training.io.user_error import UserError
 from training.prediction import predictor
-from training.recipes.schema import ViewsConfig, get_recipe
+from training.recipes.schema import get_recipe
 
 RECIPE = get_recipe("k400_c2d_r50_8x8")
 PX = RECIPE.sampling.crop_px

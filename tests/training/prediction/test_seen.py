@@ -5,14 +5,10 @@ import pytest
 
 from nonlocal_tf.attention.attention_map import AttentionMap
 from tests.training.data import films
+from training.data.sampling_config import SamplingConfig
 from training.io.user_error import UserError
 from training.prediction import seen
-from training.recipes.schema import (
-    ModelConfig,
-    OptimizerConfig,
-    Recipe,
-    SamplingConfig,
-)
+from training.recipes.schema import ModelConfig, OptimizerConfig, Recipe
 
 SAMPLING = SamplingConfig(
     frames=4,

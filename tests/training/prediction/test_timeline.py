@@ -5,12 +5,12 @@ import pytest
 
 from tests.training.data import films
 from training.data import sampling as samples
+from training.data.sampling_config import SamplingConfig
 from training.data.sources import VideoError
 from training.prediction import timeline
 from training.prediction.predictor import Predictor
 from training.prediction.timeline import Timeline
 from training.prediction.video_inputs import Input
-from training.recipes.schema import SamplingConfig
 from training.runs import curves
 
 SAMPLING = SamplingConfig(

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from training.data.sampling_config import ViewsConfig
 from training.recipes import RECIPES, get_recipe, published
-from training.recipes.schema import Recipe, ViewsConfig, names_of
+from training.recipes.schema import Recipe, names_of
 
 PAPERS = [n for n in names_of(Recipe) if get_recipe(n).reference is not None]
 KINETICS = [n for n in PAPERS if n.startswith("k400")]

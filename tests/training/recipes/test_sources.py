@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from training.data.sampling_config import SamplingConfig, ViewsConfig
 from training.recipes import (
     RECIPES,
     catalogue,
@@ -16,7 +17,6 @@ from training.recipes import (
     kinetics400,
     slowfast,
 )
-from training.recipes.schema import SamplingConfig, ViewsConfig
 from training.reproduce import model_zoo
 
 README = pathlib.Path(__file__).parents[3] / "README.md"

@@ -4,9 +4,10 @@ import pathlib
 
 import pytest
 
+from training.data.data_config import DataConfig
 from training.io.user_error import UserError
 from training.recipes import RECIPES, get_recipe, schema
-from training.recipes.schema import DataConfig, Recipe, Reference, names_of
+from training.recipes.schema import Recipe, Reference, names_of
 from training.reproduce import model_zoo
 
 ROOT = pathlib.Path(__file__).parents[3]

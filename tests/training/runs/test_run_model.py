@@ -13,7 +13,7 @@ from tests.checkpoints import checkpoint_files
 from tests.checkpoints import small_resnets as models_of_weights
 from tests.training import view_runs
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
-from training.data import dataset_of
+from training.data import datasets
 from training.io.user_error import UserError
 from training.recipes import RECIPES, get_recipe
 from training.recipes.schema import ModelConfig
@@ -52,7 +52,9 @@ def long_clips(shallow, run, start, weights):  # noqa: F811
         ),
         sampling=view_runs.sampled(32, frames=16),
     )
-    return recipe, run_model.build_model(recipe, dataset_of(recipe))
+    return recipe, run_model.build_model(
+        recipe, datasets.load(recipe.dataset, recipe.data, recipe.sampling)
+    )
 
 
 def values(model):
@@ -140,7 +142,9 @@ def test_an_error_of_a_run_names_the_run(shallow, short_clips):  # noqa: F811
     recipe, _ = long_clips(shallow, short_clips, "kinetics", short_clips.path)
     wider = dataclasses.replace(shallow, sampling="8x8", width=5)
     wider = dataclasses.replace(recipe, model=wider)
-    other = run_model.build_model(wider, dataset_of(wider))
+    other = run_model.build_model(
+        wider, datasets.load(wider.dataset, wider.data, wider.sampling)
+    )
     with pytest.raises(UserError) as caught:
         run_model.start_from_weights(other, recipe)
     assert f"model.weights: {short_clips.path}: " in str(caught.value)

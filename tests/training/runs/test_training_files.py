@@ -2,21 +2,19 @@
 
 import pytest
 
+from training.data.data_files import DataFile
 from training.io.user_error import UserError
 from training.runs import training_files
-from training.runs.training_files import TrainingFile
 
 FILES = [
-    TrainingFile("jump/a.mp4", "jump", "3 frames"),
-    TrainingFile('jump/"ü", b.mp4', "jump", "5 frames"),
-    TrainingFile("walk/c.mp4", "walk", "7 frames"),
+    DataFile("jump/a.mp4", "jump", "3 frames"),
+    DataFile('jump/"ü", b.mp4', "jump", "5 frames"),
+    DataFile("walk/c.mp4", "walk", "7 frames"),
 ]
 
 
 def moved(folder, rows=FILES):
-    return [
-        TrainingFile(f"{folder}/{r.name}", r.label, r.content) for r in rows
-    ]
+    return [DataFile(f"{folder}/{r.name}", r.label, r.content) for r in rows]
 
 
 def test_a_table_comes_back():
@@ -43,9 +41,9 @@ def test_another_order_is_said():
 
 def test_what_differs_is_counted_and_named():
     now = [
-        *(TrainingFile(f"new{n}.mp4", "walk", "1 frames") for n in range(5)),
-        TrainingFile("jump/a.mp4", "walk", "3 frames"),
-        TrainingFile("walk/c.mp4", "walk", "8 frames"),
+        *(DataFile(f"new{n}.mp4", "walk", "1 frames") for n in range(5)),
+        DataFile("jump/a.mp4", "walk", "3 frames"),
+        DataFile("walk/c.mp4", "walk", "8 frames"),
     ]
     assert training_files.differences(FILES, now) == (
         "added: 5 (new0.mp4, new1.mp4, new2.mp4 and 2 more); "
@@ -56,7 +54,7 @@ def test_what_differs_is_counted_and_named():
 
 
 def test_what_is_held_out_now_is_not_gone():
-    now = [*FILES[1:], TrainingFile("jump/new.mp4", "jump", "3 frames")]
+    now = [*FILES[1:], DataFile("jump/new.mp4", "jump", "3 frames")]
     how = training_files.differences(FILES, now, held_out=["jump/a.mp4"])
     assert how == ("added: 1 (jump/new.mp4); held out now: 1 (jump/a.mp4)")
 
@@ -72,6 +70,6 @@ def test_a_file_that_is_listed_twice_counts_twice():
 
 
 def test_files_that_were_added_where_others_moved_are_named():
-    rows = [*FILES, TrainingFile("walk/d.mp4", "walk", "9 frames")]
+    rows = [*FILES, DataFile("walk/d.mp4", "walk", "9 frames")]
     how = training_files.differences(moved("/old"), moved("/new", rows))
     assert how == "added: 1 (walk/d.mp4)"

@@ -1,15 +1,39 @@
-"""Rows of a data-set table: file name, label and content of each video."""
+"""Files of a data set as rows: name, label and content."""
 
+import dataclasses
+import os
 from collections.abc import Sequence
 
-from ..runs.training_files import TrainingFile, size_of
+from ..io.remote import is_url
 from .listing import Video
 from .sources import Probe
 
 
+@dataclasses.dataclass(frozen=True)
+class DataFile:
+    """One video or image that is trained on.
+
+    Attributes:
+        name: its path relative to the data set's root.
+        label: its class or annotations, in words.
+        content: what is known of it, such as its size and length, in words.
+    """
+
+    name: str
+    label: str
+    content: str
+
+
+def size_of(path: str | os.PathLike) -> str:
+    """Size of a local file in words; "" where that is not known."""
+    if is_url(path) or not os.path.isfile(path):
+        return ""
+    return f"{os.path.getsize(path)} bytes"
+
+
 def rows(
     pairs: Sequence[tuple[Video, Probe]], classes: Sequence[str], root: str
-) -> list[TrainingFile]:
+) -> list[DataFile]:
     """Return a row for each video, in order.
 
     Args:
@@ -18,7 +42,7 @@ def rows(
         root: folder that file names are relative to.
     """
     return [
-        TrainingFile(
+        DataFile(
             relative(video.path, root)
             + (f"#{video.offset}" if video.offset else ""),
             _label(video, classes),

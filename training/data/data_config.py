@@ -1,13 +1,64 @@
-"""Checks of the settings that locate a data set."""
+"""Settings that locate a video data set, and their checks."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
 
+from ..io.home_folder import expand_home
 from ..io.user_error import UserError
-from ..recipes.schema import DataConfig
 from . import file_names
-from .listing import SPLITS
 
+SPLITS = ("train", "validation", "test")
 LOCATION_FIELDS = ("root", *SPLITS, "classes", "split", "separator")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Location of a video data set; its module tells which fields it reads.
+
+    Attributes:
+        root: folder that its paths are relative to.
+        train: list of the training videos.
+        validation: list of the validation videos.
+        test: list of the test videos.
+        classes: file with the class names.
+        split: number of one of the data set's own splits, from 1.
+        separator: separator of path and label in a list; "\\t" is a tab.
+        max_bad_share: highest share of unreadable videos to train with.
+        cache: file of the video index cache; by default one for all runs of a
+            user. A cache in a recipe from a run folder is ignored outside of
+            the user's home and cache folders.
+        decoder: decoder of video files: "pyav", or "tensorflow_io", which
+            decodes whole files, if its FFmpeg libraries can be loaded.
+        max_pixels: pixels per frame; videos with larger frames are bad.
+            The default is 4096 x 4096.
+        max_frames: frames per video file; longer ones are bad.
+        max_seconds: time limit to decode a video file once, plus a second per
+            MB of the file; slower ones are bad. Downloads have a limit of a
+            minute, plus the time for the received bytes.
+        service: address of a tf.data service that reads training clips, such
+            as "grpc://10.0.0.5:5000"; not for video files. The order of
+            batches then differs between runs.
+    """
+
+    root: str = ""
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+    classes: str | None = None
+    split: int = 1
+    separator: str = " "
+    max_bad_share: float = 0.05
+    cache: str | None = None
+    decoder: str = "pyav"
+    max_pixels: int = 1 << 24
+    max_frames: int = 1_000_000
+    max_seconds: float = 600.0
+    service: str | None = None
+
+    def __post_init__(self):
+        expand_home(
+            self, "root", "train", "validation", "test", "classes", "cache"
+        )
 
 
 def read_splits(
@@ -33,7 +84,7 @@ def read_splits(
     return splits
 
 
-def check_settings(data: DataConfig, *read: str) -> None:
+def check_fields(data: DataConfig, *read: str) -> None:
     """Check that only supported location settings are set.
 
     Args:

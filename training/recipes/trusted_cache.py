@@ -3,11 +3,10 @@
 import dataclasses
 import functools
 import os
-import pathlib
 from typing import Any
 
+from ..data import index_cache
 from ..io.url_path import UrlPath
-from . import index_cache
 
 
 def without_foreign_cache(recipe: Any, source: os.PathLike | UrlPath) -> Any:
@@ -25,26 +24,11 @@ def without_foreign_cache(recipe: Any, source: os.PathLike | UrlPath) -> Any:
         stage = without_foreign_cache(stage, source)
         recipe = dataclasses.replace(recipe, image_stage=stage)
     cache = getattr(getattr(recipe, "data", None), "cache", None)
-    if cache is None or is_own(cache):
+    if cache is None or index_cache.is_trusted(cache):
         return recipe
     _note(str(cache), str(source))
     data = dataclasses.replace(recipe.data, cache=None)
     return dataclasses.replace(recipe, data=data)
-
-
-def is_own(path: str) -> bool:
-    """Return whether a cache is in one of the user's folders."""
-    try:
-        file = pathlib.Path(os.path.realpath(os.path.expanduser(path)))
-        folder = index_cache.default_path().parents[1]
-        home = os.path.realpath(pathlib.Path.home())
-    except (RuntimeError, ValueError):  # no home folder, or an invalid name
-        return False
-    if file.is_relative_to(os.path.realpath(folder)):
-        return True
-    return file.is_relative_to(home) and not any(
-        name.startswith(".") for name in file.relative_to(home).parts
-    )
 
 
 @functools.cache  # once per process: recipes are read more than once

@@ -1,14 +1,14 @@
 import pytest
 
 from tests.training.data.fixtures import write
-from training.data import settings
+from training.data import data_config
+from training.data.data_config import DataConfig
 from training.io.user_error import UserError
-from training.recipes.schema import DataConfig
 
 
 def test_lists_that_are_given_are_read_in_the_order_of_splits(tmp_path):
     paths = {s: write(tmp_path / s, s) for s in ("test", "train")}
-    read = settings.read_splits(
+    read = data_config.read_splits(
         DataConfig(**paths), lambda path, split: [(path, split)]
     )
     assert list(read.items()) == [
@@ -19,12 +19,12 @@ def test_lists_that_are_given_are_read_in_the_order_of_splits(tmp_path):
 
 def test_no_list_at_all_is_refused():
     with pytest.raises(UserError, match="--set data.train=FILE"):
-        settings.read_splits(DataConfig(), lambda path, split: [])
+        data_config.read_splits(DataConfig(), lambda path, split: [])
 
 
 def test_an_empty_list_is_refused():
     with pytest.raises(UserError, match=r"Expected videos in .*val\.txt"):
-        settings.read_splits(
+        data_config.read_splits(
             DataConfig(validation="val.txt"), lambda path, split: []
         )
 
@@ -35,15 +35,15 @@ def test_a_setting_without_use_is_refused():
         UserError,
         match=r"does not support data\.split.*only: data\.root\..*split=2",
     ):
-        settings.check_settings(data, "root")
+        data_config.check_fields(data, "root")
 
 
 def test_settings_that_are_read_or_not_about_files_are_fine():
     data = DataConfig(root="clips", split=2, max_bad_share=0.5, cache="c")
-    assert settings.check_settings(data, "split", "root") is None
+    assert data_config.check_fields(data, "split", "root") is None
 
 
 @pytest.mark.parametrize("split", [0, 4, -1])
 def test_a_split_that_is_not_there_is_refused(split):
     with pytest.raises(UserError, match=rf"from 1 to 3\. Received: {split}"):
-        settings.check_split_number(DataConfig(split=split), 3)
+        data_config.check_split_number(DataConfig(split=split), 3)

@@ -1,0 +1,91 @@
+"""Settings of the clips and views that are taken of videos."""
+
+import dataclasses
+from typing import Final, Literal
+
+from ..io.user_error import UserError
+
+AUTO: Final = "auto"  # a frame stride
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplingConfig:
+    """Length, stride, scale, crop and augmentation of clips.
+
+    The defaults are those of the authors' code for its faster networks, 8
+    frames with stride 8. The paper's clips have 32 frames with stride 2, or 128
+    with stride 1.
+
+    Attributes:
+        frames: frames per clip.
+        frame_stride: distance between frames of a clip; "auto" is computed
+            from the lengths of the training videos (`auto_stride`) at the start
+            of a run, whose recipe.json has the number.
+        fps: frame rate at which strides are counted, 30 in SlowFast; None
+            counts the frames of the file, as the authors' code does.
+        past_end: frames after the end of a video that is shorter than the
+            clip: "wrap" (from its first frame) or "clamp" (its last frame).
+        min_short_side_px: smallest short side of a training clip; the
+            authors' 4-GPU variant has 256 as the largest too.
+        max_short_side_px: largest short side of a training clip.
+        crop_px: side of the square crop.
+        flip: whether half of the training clips are flipped horizontally.
+        color_jitter: strength, from 0 to 1, of random gains and shifts of the
+            color channels of a training clip.
+        eval_short_side_px: short side of the centre clip of validation.
+    """
+
+    frames: int = 8
+    frame_stride: int | Literal["auto"] = 8
+    fps: float | None = None
+    past_end: str = "wrap"
+    min_short_side_px: int = 256
+    max_short_side_px: int = 320
+    crop_px: int = 224
+    flip: bool = True
+    color_jitter: float = 0.0
+    eval_short_side_px: int = 256
+
+    @property
+    def stride(self) -> int:
+        """The frame stride as a number.
+
+        Raises:
+            UserError: it is still "auto".
+        """
+        if isinstance(self.frame_stride, str):
+            raise UserError(
+                f"sampling.frame_stride={self.frame_stride} is resolved when a "
+                "run begins. Elsewhere give a number: --set "
+                "sampling.frame_stride=4"
+            )
+        return self.frame_stride
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewsConfig:
+    """Views of a video whose scores are averaged in an evaluation.
+
+    The defaults are those of the authors' code: 10 clips with 3 crops each. The
+    paper evaluates 10 clips of whole frames: crops=0.
+
+    Attributes:
+        clips: number of clips along the video.
+        crops: number of crops of each clip, along the long side: 1, 3, or 0
+            for whole frames.
+        short_side_px: short side to which frames are resized.
+        crop_px: side of the square crops; unused for whole frames.
+        starts: "authors" (at tenths of the video; the last clips wrap),
+            "slowfast" (the last clip ends before the video does), "mmaction2"
+            (the last clip ends with the video; its networks average over whole
+            crops then) or "centre" (one clip in the centre).
+        pool: pooling of the scores of views: "mean" or, for multi-label data
+            sets, "max".
+    """
+
+    clips: int = 10
+    crops: int = 3
+    short_side_px: int = 256
+    crop_px: int = 256
+    starts: str = "authors"
+    pool: str = "mean"
