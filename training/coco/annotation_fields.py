@@ -1,7 +1,7 @@
-"""Fields of COCO annotations, checked one by one.
+"""Validation of the fields of COCO annotations.
 
-All coordinates are bounded: the C code of pycocotools ends Python with a
-segmentation fault, or fills the memory, on polygons far outside of an image.
+All coordinates are bounded: the C code of pycocotools crashes Python, or
+exhausts the memory, on polygons far outside of an image.
 """
 
 import contextlib
@@ -13,26 +13,26 @@ from typing import Any
 
 from ..io import json_text
 from ..io.remote import Path
-from . import run_lengths
+from . import rle
 
 Size = tuple[int, int]
 
-# JSON readers that know only floating-point numbers read these exactly.
+# Exact in JSON readers that have floating-point numbers alone.
 MAX_INTEGER = 2**53
 MAX_SIDE_PX = 65_535  # of a JPEG
 MAX_PIXELS = 2**30
-# Rounding moves a box out of its image by this much.
+# A box may be this far out of its image, from rounding, without a remark.
 OUTSIDE_PX = 1.0
-# In float32 a smaller box may have no side.
+# A smaller side may be 0 in float32.
 MIN_SIDE_PX = 0.01
-# Of a polygon, in sums of an image's height and width.
-MAX_OUTLINE = 100
-LONGEST_PATH = 300  # of a file that is missing, in a message
+# Of a polygon, in multiples of the image's height + width.
+MAX_PERIMETER = 100
+MAX_PATH_SHOWN = 300  # characters of a missing file's path in a message
 VISIBILITIES = (0, 1, 2)
 
 
 class InvalidEntry(Exception):
-    """The reason why an entry of the file is left out."""
+    """An entry of the file is invalid and skipped; the message says why."""
 
 
 _short = reprlib.Repr()
@@ -40,12 +40,12 @@ _short.maxstring = _short.maxother = 60
 
 
 def shown(value: Any) -> str:
-    """A value as Python writes it, shortened for a message."""
+    """Return the `repr` of a value, shortened for a message."""
     return _short.repr(value)
 
 
 def whole_number(entry: dict, name: str) -> int:
-    """Read a whole number, also one that is written as 1.0 or "1"."""
+    """Read an integer, also one that is written as 1.0 or "1"."""
     value: Any = entry.get(name)
     number = json_text.whole_number(value)
     if number is None:
@@ -61,7 +61,7 @@ def whole_number(entry: dict, name: str) -> int:
 
 
 def image_size(entry: dict) -> Size:
-    """Read height and width of an image."""
+    """Read the height and width of an image."""
     height, width = (whole_number(entry, side) for side in ("height", "width"))
     if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
         raise InvalidEntry(
@@ -75,7 +75,7 @@ def image_size(entry: dict) -> Size:
 
 
 def image_path(entry: dict, folder: Path) -> Path:
-    """Find an image, also where its name is spelt as on another system."""
+    """Find an image file, also by its name on another operating system."""
     name = entry.get("file_name")
     if not isinstance(name, str) or not name:
         raise InvalidEntry("it has no file_name")
@@ -93,8 +93,8 @@ def image_path(entry: dict, folder: Path) -> Path:
         if _is_file(path):
             return path
     path_shown = str(folder / name)
-    if len(path_shown) > LONGEST_PATH:
-        path_shown = f"{path_shown[:LONGEST_PATH]}..."
+    if len(path_shown) > MAX_PATH_SHOWN:
+        path_shown = f"{path_shown[:MAX_PATH_SHOWN]}..."
     also = ", nor with / for \\" if "\\" in name else ""
     raise InvalidEntry(f"there is no file {path_shown}{also}")
 
@@ -109,7 +109,7 @@ def _is_file(path: Path) -> bool:
 
 
 def is_crowd(entry: dict) -> bool:
-    """Read `iscrowd`, which is 0 where it is not given."""
+    """Read `iscrowd`; a missing one is 0."""
     if entry.get("iscrowd") is None:
         return False
     if isinstance(entry["iscrowd"], bool):
@@ -121,12 +121,12 @@ def is_crowd(entry: dict) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Tell finite numbers, which are not booleans, from all else."""
+    """Return True for finite numbers that are not booleans."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer that is no float
+    except OverflowError:  # an integer beyond floats
         return False
 
 
@@ -139,10 +139,10 @@ def numbers(entry: dict, name: str) -> list[float]:
 
 
 def box(entry: dict, size: Size) -> tuple[tuple, str]:
-    """Read `bbox` as corners within the image.
+    """Read `bbox` as corners, clipped to the image.
 
     Returns:
-        x1, y1, x2, y2, and a remark if the box was cut off, else "".
+        x1, y1, x2, y2, and a remark if the box was clipped, else "".
     """
     values = numbers(entry, "bbox")
     if len(values) != 4:
@@ -163,17 +163,17 @@ def box(entry: dict, size: Size) -> tuple[tuple, str]:
         if width < MIN_SIDE_PX or height < MIN_SIDE_PX:
             raise InvalidEntry(f"its bbox is {width:g} x {height:g} pixels")
         raise InvalidEntry(
-            f"its bbox {values} is outside of the picture, which is "
+            f"its bbox {values} is outside of the image, which is "
             f"{size[1]} x {size[0]} pixels"
         )
-    far = max(abs(a - b) for a, b in zip(corners, within, strict=True))
-    if far > OUTSIDE_PX:
-        return within, f"its bbox {values} was cut off at the picture's border"
+    outside = max(abs(a - b) for a, b in zip(corners, within, strict=True))
+    if outside > OUTSIDE_PX:
+        return within, f"its bbox {values} was clipped to the image"
     return within, ""
 
 
 def area(entry: dict, corners: tuple) -> float:
-    """Read `area`, which is the box's where it is no area."""
+    """Read `area`; the area of the box replaces an invalid one."""
     value: Any = entry.get("area")
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
@@ -184,7 +184,7 @@ def area(entry: dict, corners: tuple) -> float:
 
 
 def keypoints(entry: dict, count: int, size: Size) -> tuple[float, ...]:
-    """Read x, y and visibility of each keypoint; 0 of those without a place."""
+    """Read x, y and visibility of each keypoint; 0 for unlabeled ones."""
     if entry.get("keypoints") is None:
         return (0.0,) * (3 * count)
     values = numbers(entry, "keypoints")
@@ -194,41 +194,37 @@ def keypoints(entry: dict, count: int, size: Size) -> tuple[float, ...]:
             f"of {count}, not {len(values)}"
         )
     if any(value not in VISIBILITIES for value in values[2::3]):
-        raise InvalidEntry("the visibility of a keypoint is 0, 1 or 2")
+        raise InvalidEntry("expected visibilities of keypoints of 0, 1 or 2")
     for place in range(0, len(values), 3):
         x, y, visibility = values[place : place + 3]
         if not visibility:
             values[place : place + 3] = 0.0, 0.0, 0.0
         elif not _is_near([x], [y], size):
-            raise InvalidEntry(f"its keypoint {x:g}, {y:g} {_far(size)}")
+            raise InvalidEntry(f"its keypoint {x:g}, {y:g} {_outside(size)}")
     return tuple(values)
 
 
 def segmentation(entry: dict, size: Size) -> tuple[list | dict | None, str]:
-    """Read polygons, without those that are degenerate, or run lengths.
+    """Read polygons, without degenerate ones, or RLE.
 
     Returns:
-        The segmentation, None where there is none, and a remark if something
-        of it was left out, else "".
+        The segmentation or None, and a remark if polygons were skipped, else
+        "".
     """
     value = entry.get("segmentation")
     if not value:
         return None, ""
     if isinstance(value, dict):
         try:
-            return run_lengths.checked(value, size), ""
+            return rle.check(value, size), ""
         except ValueError as error:
-            raise InvalidEntry(
-                f"its run lengths are broken: {error}"
-            ) from error
+            raise InvalidEntry(f"its RLE is invalid: {error}") from error
     if not isinstance(value, list):
-        raise InvalidEntry(
-            "its segmentation is neither polygons nor run lengths"
-        )
+        raise InvalidEntry("its segmentation is neither polygons nor RLE")
     if all(map(is_number, value)):
         raise InvalidEntry(
-            "its segmentation is a list of numbers: expected a list of "
-            "polygons, [[x, y, x, y, ...], ...], also of one"
+            "its segmentation is a list of numbers. Expected a list of "
+            "polygons, [[x, y, x, y, ...], ...], even for one"
         )
     polygons = [polygon for polygon in value if polygon != []]
     faults = [_polygon_fault(polygon, size) for polygon in polygons]
@@ -239,34 +235,34 @@ def segmentation(entry: dict, size: Size) -> tuple[list | dict | None, str]:
     remark = ""
     if reasons:
         remark = (
-            f"{len(reasons)} of its {len(polygons)} polygons left out: "
+            f"{len(reasons)} of its {len(polygons)} polygons skipped: "
             f"{reasons[0]}"
         )
     return kept or None, remark
 
 
 def _polygon_fault(polygon: Any, size: Size) -> str:
-    """The reason why a polygon cannot be drawn, or ""."""
+    """Return the reason why a polygon is invalid, or ""."""
     is_list = isinstance(polygon, list) and all(map(is_number, polygon))
     if not is_list or len(polygon) < 6 or len(polygon) % 2:
-        return "expected a polygon of x, y of three points at least"
+        return "expected a polygon of x, y of at least three points"
     xs, ys = polygon[::2], polygon[1::2]
     if not _is_near(xs, ys, size):
-        return f"a polygon {_far(size)}"
+        return f"a polygon {_outside(size)}"
     if min(xs) == max(xs) or min(ys) == max(ys):
-        return "a polygon is a line without an area"
-    if _outline(xs, ys) > MAX_OUTLINE * sum(size):
+        return "a polygon is a line without area"
+    if _perimeter(xs, ys) > MAX_PERIMETER * sum(size):
         return (
-            f"a polygon's outline is longer than {MAX_OUTLINE} times the "
-            "picture's height and width"
+            f"a polygon's perimeter is more than {MAX_PERIMETER} times the "
+            "image's height and width"
         )
     return ""
 
 
-def _outline(xs: list[float], ys: list[float]) -> float:
-    """Length of a polygon's outline, with sides counted as in a city."""
-    # No polygon of fewer points is too long: each side spans 3 images at most.
-    if 3 * len(xs) <= MAX_OUTLINE:
+def _perimeter(xs: list[float], ys: list[float]) -> float:
+    """Perimeter of a polygon in the L1 norm; 0 for few points."""
+    # Each side spans 3 images at most.
+    if 3 * len(xs) <= MAX_PERIMETER:
         return 0.0
     return sum(
         abs(x - xs[place - 1]) + abs(y - ys[place - 1])
@@ -275,7 +271,7 @@ def _outline(xs: list[float], ys: list[float]) -> float:
 
 
 def _is_near(xs: list[float], ys: list[float], size: Size) -> bool:
-    """Whether points are at most one image away from the image."""
+    """Return True for points at most one image size outside."""
     height, width = size
     return (
         -width <= min(xs)
@@ -285,7 +281,5 @@ def _is_near(xs: list[float], ys: list[float], size: Size) -> bool:
     )
 
 
-def _far(size: Size) -> str:
-    return (
-        f"is far outside of the picture, which is {size[1]} x {size[0]} pixels"
-    )
+def _outside(size: Size) -> str:
+    return f"is far outside of the image, which is {size[1]} x {size[0]} pixels"

@@ -1,7 +1,7 @@
-"""What pycocotools does: masks of polygons, and average precision.
+"""Masks and average precision by pycocotools (extra `coco`).
 
-The one place that imports it (extra `coco`). faster-coco-eval, where it is
-installed, gives the same numbers sooner.
+The one module that imports it. faster-coco-eval, where it is installed,
+computes the same average precision in less time.
 """
 
 import contextlib
@@ -12,22 +12,22 @@ import numpy as np
 
 from ..io.user_error import missing_extra
 
-KINDS = ("bbox", "segm", "keypoints")
+IOU_TYPES = ("bbox", "segm", "keypoints")
 # Of COCOeval's twelve numbers, or ten for keypoints.
-NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-KEYPOINT_NAMES = ("AP", "AP50", "AP75", "APm", "APl")
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+KEYPOINT_METRICS = ("AP", "AP50", "AP75", "APm", "APl")
 
-# How far a keypoint may be, of an object's size: COCO knows it for the 17 of
-# people alone. Others are held to what it takes for a wrist, near the middle.
-OTHER_SIGMA = 0.062
+# Tolerance of a keypoint, as a share of the object's size. COCO has measured
+# it for the 17 keypoints of people alone; others get a wrist's, a middle one.
+DEFAULT_SIGMA = 0.062
 
 
 def require(masks: bool, scores: bool = True) -> None:
-    """Raises a UserError unless what is needed is installed.
+    """Raise a UserError unless the packages are installed.
 
     Args:
-        masks: whether masks are read or written.
-        scores: whether detections are scored.
+        masks: for reading or writing of masks.
+        scores: for scoring of detections.
     """
     if masks:
         _masks()
@@ -35,12 +35,12 @@ def require(masks: bool, scores: bool = True) -> None:
         _evaluation()
 
 
-def mask_of(segmentation: list | dict, size: tuple[int, int]) -> np.ndarray:
-    """Pixels of an object.
+def decode_mask(segmentation: list | dict, size: tuple[int, int]) -> np.ndarray:
+    """Decode a checked segmentation.
 
     Args:
-        segmentation: polygons, each x, y, x, y, ..., or run lengths.
-        size: height and width of the picture.
+        segmentation: polygons, each x, y, x, y, ..., or RLE.
+        size: height and width of the image.
 
     Returns:
         bool `(height, width)`.
@@ -54,48 +54,54 @@ def mask_of(segmentation: list | dict, size: tuple[int, int]) -> np.ndarray:
     return masks.decode(segmentation).astype(bool)
 
 
-def run_lengths_of(mask: np.ndarray) -> dict:
-    """A bool mask `(height, width)` as a result file has it."""
-    found = _masks().encode(np.asfortranarray(mask, "uint8"))
-    return {**found, "counts": found["counts"].decode("ascii")}
+def encode_mask(mask: np.ndarray) -> dict:
+    """Encode a bool mask `(height, width)` as compressed RLE."""
+    rle = _masks().encode(np.asfortranarray(mask, "uint8"))
+    return {**rle, "counts": rle["counts"].decode("ascii")}
 
 
 def average_precision(
-    truth: dict, results: Sequence[dict], kind: str, picture_ids: Sequence[int]
+    annotations: dict,
+    results: Sequence[dict],
+    iou_type: str,
+    image_ids: Sequence[int],
 ) -> dict[str, float]:
-    """COCO's numbers, from 0 to 1; -1 where there is nothing to find.
+    """Compute COCO's average precision, from 0 to 1; -1 without objects.
 
     Args:
-        truth: what a file of annotations has. Their ids are from 1 on: of 0
-            the evaluation thinks that it was not found.
-        results: detections in COCO's form.
-        kind: of `KINDS`.
-        picture_ids: those that were looked at. Ids of pictures and categories
-            may be any integers: faster-coco-eval itself takes 32 bits.
+        annotations: the content of an annotation file. Ids of its annotations
+            start at 1: COCOeval takes 0 for no match.
+        results: detections in COCO's format.
+        iou_type: one of `IOU_TYPES`.
+        image_ids: ids of the images that were evaluated. Ids of images and
+            categories may be any integers, though faster-coco-eval takes
+            those of 32 bits.
 
     Returns:
-        AP over overlaps from 0.5 to 0.95, AP50, AP75, and of small, middle
-        and large objects.
+        AP over IoU thresholds from 0.5 to 0.95, AP50, AP75, and AP of small,
+        medium and large objects.
     """
     api, evaluation = _evaluation()
-    truth, results, picture_ids = _renumbered(truth, results, picture_ids)
-    names = KEYPOINT_NAMES if kind == "keypoints" else NAMES
+    annotations, results, image_ids = _renumbered(
+        annotations, results, image_ids
+    )
+    names = KEYPOINT_METRICS if iou_type == "keypoints" else METRICS
     with contextlib.redirect_stdout(io.StringIO()):
-        wanted = api()
-        wanted.dataset = truth
-        wanted.createIndex()
+        truth = api()
+        truth.dataset = annotations
+        truth.createIndex()
         if not results:  # which loadRes does not take
-            found = any(
-                wanted.getAnnIds(imgIds=[number], iscrowd=False)
-                for number in picture_ids
+            has_objects = any(
+                truth.getAnnIds(imgIds=[number], iscrowd=False)
+                for number in image_ids
             )
-            return dict.fromkeys(names, 0.0 if found else -1.0)
-        run = evaluation(wanted, wanted.loadRes(list(results)), kind)
-        run.params.imgIds = list(picture_ids)
-        if kind == "keypoints":
+            return dict.fromkeys(names, 0.0 if has_objects else -1.0)
+        run = evaluation(truth, truth.loadRes(list(results)), iou_type)
+        run.params.imgIds = list(image_ids)
+        if iou_type == "keypoints":
             count = len(results[0]["keypoints"]) // 3
             if count != len(run.params.kpt_oks_sigmas):
-                run.params.kpt_oks_sigmas = np.full(count, OTHER_SIGMA)
+                run.params.kpt_oks_sigmas = np.full(count, DEFAULT_SIGMA)
         run.evaluate()
         run.accumulate()
         run.summarize()
@@ -106,14 +112,17 @@ def average_precision(
 
 
 def _renumbered(
-    truth: dict, results: Sequence[dict], picture_ids: Sequence[int]
+    annotations: dict, results: Sequence[dict], image_ids: Sequence[int]
 ) -> tuple[dict, list[dict], list[int]]:
-    """The same with pictures and categories numbered from 1."""
+    """Number images and categories from 1."""
     images, categories = (
-        {entry["id"]: number for number, entry in enumerate(truth[name], 1)}
+        {
+            entry["id"]: number
+            for number, entry in enumerate(annotations[name], 1)
+        }
         for name in ("images", "categories")
     )
-    unknown = 1 + len(categories)  # which only a detector has
+    unknown = 1 + len(categories)  # category of the detector alone
 
     def rows(entries):
         return [
@@ -126,14 +135,18 @@ def _renumbered(
         ]
 
     numbered = {
-        **truth,
-        "images": [{**i, "id": images[i["id"]]} for i in truth["images"]],
-        "categories": [
-            {**c, "id": categories[c["id"]]} for c in truth["categories"]
+        **annotations,
+        "images": [
+            {**entry, "id": images[entry["id"]]}
+            for entry in annotations["images"]
         ],
-        "annotations": rows(truth["annotations"]),
+        "categories": [
+            {**entry, "id": categories[entry["id"]]}
+            for entry in annotations["categories"]
+        ],
+        "annotations": rows(annotations["annotations"]),
     }
-    return numbered, rows(results), [images[number] for number in picture_ids]
+    return numbered, rows(results), [images[number] for number in image_ids]
 
 
 def _masks():

@@ -38,7 +38,7 @@ def results_of(
         }
         if found.masks is not None:
             mask = found.masks[number]
-            result["segmentation"] = coco_api.run_lengths_of(mask)
+            result["segmentation"] = coco_api.encode_mask(mask)
         if found.keypoints is not None:
             result["keypoints"] = found.keypoints[number].ravel().tolist()
         results.append(result)

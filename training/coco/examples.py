@@ -96,7 +96,7 @@ def _mask(picture: Picture, one, size, cells: int):
             f"{picture.path}: annotation {one.id} has no segmentation, which "
             "masks are learnt from."
         )
-    whole = coco_api.mask_of(one.segmentation, size)
+    whole = coco_api.decode_mask(one.segmentation, size)
     return crop_mask(whole, one.box, cells)
 
 

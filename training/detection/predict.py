@@ -27,7 +27,7 @@ import numpy as np
 
 from nonlocal_tf.detection import Detections
 
-from ..coco import drawing, images, run_lengths
+from ..coco import drawing, images, rle
 from ..coco.annotations import Category
 from ..io import atomic_files, cli, outputs, remote
 from ..io.progress import say
@@ -139,7 +139,7 @@ def _object(found: Detections, number: int, category: Category) -> dict:
         "box": [_rounded(side, 2) for side in found.boxes[number]],
     }
     if found.masks is not None:
-        made["mask"] = run_lengths.encode(found.masks[number])
+        made["mask"] = rle.encode(found.masks[number])
     if found.keypoints is not None and found.keypoint_scores is not None:
         points, scores = found.keypoints[number], found.keypoint_scores[number]
         names = category.keypoints or map(str, range(1, len(points) + 1))

@@ -7,7 +7,7 @@ is at the right.
 
 import numpy as np
 
-from ..coco import coco_names, run_lengths
+from ..coco import coco_names, rle
 from ..io.remote import Path
 from . import composites
 from .composites import Composites
@@ -130,7 +130,7 @@ def _drawn(pixels: np.ndarray, points: np.ndarray, tall: float) -> dict:
         "bbox": [left, top, right - left, bottom - top],
         "area": int(mask.sum()),
         "iscrowd": 0,
-        "segmentation": run_lengths.encode(mask),
+        "segmentation": rle.encode(mask),
         "keypoints": [round(float(number), 2) for number in seen.ravel()],
         "num_keypoints": len(points),
     }

@@ -117,5 +117,5 @@ def test_sizes_and_lengths_of_a_mask_may_be_text_or_floats():
 
 def test_letters_that_no_run_length_has_are_named():
     mask = {"size": list(SIZE), "counts": "长度"}
-    with pytest.raises(InvalidEntry, match="is no letter of them"):
+    with pytest.raises(InvalidEntry, match="is an invalid character"):
         fields.segmentation({"segmentation": mask}, SIZE)

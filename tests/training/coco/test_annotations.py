@@ -81,7 +81,7 @@ def changed(place, **values):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"bbox": [90, 5, 10, 10]}, "outside of the picture"),
+        ({"bbox": [90, 5, 10, 10]}, "outside of the image"),
         ({"bbox": [5, 5, 0, 10]}, "its bbox is 0 x 10 pixels"),
         ({"bbox": [5, 5, 10]}, "x, y, width, height"),
         ({"bbox": [5, 5, 10, "1"]}, "bbox to be a list of numbers"),
@@ -89,18 +89,18 @@ def changed(place, **values):
         ({"category_id": 2}, "there is no category 2"),
         ({"image_id": 8}, "there is no good image 8"),
         ({"id": 13}, "another one has the same id"),
-        ({"segmentation": [[1, 2, 3, 4]]}, "three points at least"),
-        ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "three points at least"),
-        ({"segmentation": "x"}, "neither polygons nor run lengths"),
-        ({"segmentation": [1, 2, 3, 4, 5, 6]}, r"expected a list of polygons"),
+        ({"segmentation": [[1, 2, 3, 4]]}, "at least three points"),
+        ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "at least three points"),
+        ({"segmentation": "x"}, "neither polygons nor RLE"),
+        ({"segmentation": [1, 2, 3, 4, 5, 6]}, "Expected a list of polygons"),
         ({"segmentation": [[[1, 2], [3, 4], [5, 6]]]}, "a polygon of x, y"),
-        ({"segmentation": [[1, 1, 1, 5, 1, 9]]}, "line without an area"),
+        ({"segmentation": [[1, 1, 1, 5, 1, 9]]}, "line without area"),
         ({"segmentation": [[0, 0, 1e12, 0, 9, 9]]}, "far outside of the"),
         ({"segmentation": [[0, 0, 10**400, 0, 9, 9]]}, "a polygon of x, y"),
-        ({"segmentation": [[0, 0, 79, 49, 0, 49] * 99]}, "outline is longer"),
+        ({"segmentation": [[0, 0, 79, 49, 0, 49] * 99]}, "perimeter is more"),
         ({"bbox": [5, 5, 10, 1e-9]}, "its bbox is 10 x 1e-09 pixels"),
         ({"bbox": [5, 5, 10**400, 10]}, "bbox to be a list of numbers"),
-        ({"bbox": [1e308, 5, 1e308, 10]}, "outside of the picture"),
+        ({"bbox": [1e308, 5, 1e308, 10]}, "outside of the image"),
         ({"iscrowd": "yes"}, "expected iscrowd to be an integer"),
         ({"iscrowd": 2}, "expected iscrowd to be 0 or 1, not 2"),
         ({"iscrowd": []}, "expected iscrowd to be an integer"),
@@ -111,11 +111,11 @@ def changed(place, **values):
         ({"image_id": None}, "expected image_id to be an integer"),
         (
             {"segmentation": {"size": [50, 80], "counts": [3999]}},
-            "run lengths are broken",
+            "its RLE is invalid",
         ),
         (
             {"segmentation": {"size": [50, 80], "counts": "zz"}},
-            "run lengths are broken",
+            "its RLE is invalid",
         ),
     ],
 )
@@ -137,7 +137,7 @@ def test_a_bad_object_is_told_by_file_and_id_and_left_out(
     ("keypoints", "message"),
     [
         ([6, 7, 2], "expected 6 numbers as keypoints"),
-        ([6, 7, 3, 0, 0, 0], "is 0, 1 or 2"),
+        ([6, 7, 3, 0, 0, 0], "of 0, 1 or 2"),
         ([6, 7, None, 0, 0, 0], "list of numbers"),
         ([6, 7, 2, 1e30, 0, 1], "its keypoint 1e+30, 0 is far outside"),
     ],
@@ -182,7 +182,7 @@ def test_a_category_may_say_that_it_has_no_keypoints(tmp_path):
 def test_a_box_that_sticks_out_is_cut_and_told(tmp_path):
     found = read(tmp_path, changed(0, bbox=[60, 40, 40, 30]))
     (problem,) = found.problems
-    assert "annotation 11: its bbox" in problem and "cut off" in problem
+    assert "annotation 11: its bbox" in problem and "clipped" in problem
     assert found.pictures[0].instances[0].box == (60, 40, 80, 50)
 
 
@@ -313,7 +313,7 @@ def test_a_degenerate_polygon_is_dropped_and_the_object_stays(tmp_path, part):
     good = [10, 20, 40, 20, 40, 45]
     found = read(tmp_path, changed(0, segmentation=[part, good, part]))
     (problem,) = found.problems
-    assert "annotation 11: 2 of its 3 polygons left out" in problem
+    assert "annotation 11: 2 of its 3 polygons skipped" in problem
     assert found.pictures[0].instances[0].segmentation == [good]
 
 

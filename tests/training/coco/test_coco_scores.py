@@ -52,7 +52,7 @@ def content():
                 "bbox": [x, y, side, side],
                 "area": side * side,
                 "iscrowd": 0,
-                "segmentation": coco_api.run_lengths_of(square(x, y, side)),
+                "segmentation": coco_api.encode_mask(square(x, y, side)),
                 "keypoints": points(x, y, side).ravel().tolist(),
                 "num_keypoints": SIGMAS,
             }
@@ -289,7 +289,7 @@ def test_the_size_of_a_mask_is_its_own(content, tmp_path):
     kept |= {
         "bbox": [0, 0, 80, 80],
         "area": 80,
-        "segmentation": coco_api.run_lengths_of(thin),
+        "segmentation": coco_api.encode_mask(thin),
     }
     content["annotations"] = [kept]
     truth = checked(content, tmp_path)
@@ -329,13 +329,13 @@ def test_both_evaluators_agree(truth, monkeypatch):
 def test_polygons_and_run_lengths_give_the_same_mask():
     corners = [10, 20, 50, 20, 50, 60, 10, 60]
     expected = square(10, 20, 40)
-    mask = coco_api.mask_of([corners], SIZE)
+    mask = coco_api.decode_mask([corners], SIZE)
     np.testing.assert_array_equal(mask, expected)
-    packed = coco_api.run_lengths_of(expected)
-    np.testing.assert_array_equal(coco_api.mask_of(packed, SIZE), expected)
+    packed = coco_api.encode_mask(expected)
+    np.testing.assert_array_equal(coco_api.decode_mask(packed, SIZE), expected)
 
 
 def test_without_pycocotools_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(UserError, match=r"\[coco\]"):
-        coco_api.mask_of([[0, 0, 1, 0, 1, 1]], SIZE)
+        coco_api.decode_mask([[0, 0, 1, 0, 1, 1]], SIZE)

@@ -1,4 +1,4 @@
-"""What was found is seen on the picture."""
+"""Drawing of detections on an image."""
 
 import numpy as np
 import pytest
@@ -11,62 +11,66 @@ from training.coco.annotations import Category
 
 pytest.importorskip("PIL")
 CATEGORIES = (Category(1, "dog"), Category(2, "crane", ("a", "b"), ((1, 2),)))
+GREY = (100, 100, 100)
 
 
-def drawn(found, score_threshold=0.5):
+def draw(detections, score_threshold=0.5):
+    """Return the pixels of detections that are drawn on a grey image."""
     image = np.full((60, 80, 3), 100, "uint8")
-    content = drawing.png(image, found, CATEGORIES, score_threshold)
+    content = drawing.png(image, detections, CATEGORIES, score_threshold)
     return tf.io.decode_png(content).numpy()
 
 
-def found_of(scores, label=1, **more):
+def detections_of(scores, label=1, **arrays):
     boxes = np.float32([[10, 20, 40, 50], [50, 20, 70, 50]])[: len(scores)]
     labels = np.full(len(scores), label, "int32")
-    return Detections(boxes, labels, np.float32(scores), **more)
+    return Detections(boxes, labels, np.float32(scores), **arrays)
 
 
 def test_a_box_has_the_colour_of_its_class():
-    picture = drawn(found_of([0.9]))
+    pixels = draw(detections_of([0.9]))
     for x, y in ((10, 35), (40, 35), (25, 50)):
-        assert tuple(picture[y, x]) == drawing.colour_of(1)
-    assert tuple(picture[35, 25]) == (100, 100, 100)
+        assert tuple(pixels[y, x]) == drawing.colour_of(1)
+    assert tuple(pixels[35, 25]) == GREY
 
 
-def test_what_is_below_the_score_is_not_drawn():
-    picture = drawn(found_of([0.9, 0.4]))
-    assert (picture[22:, 45:] == 100).all()  # below the name of the other
+def test_detections_below_the_threshold_are_not_drawn():
+    pixels = draw(detections_of([0.9, 0.4]))
+    assert (pixels[22:, 45:] == 100).all()  # below the label of the other
 
 
 def test_a_mask_is_tinted():
     masks = np.zeros((1, 60, 80), bool)
     masks[0, 30:40, 20:30] = True
-    picture = drawn(found_of([0.9], masks=masks))
+    pixels = draw(detections_of([0.9], masks=masks))
     colour = np.array(drawing.colour_of(1))
-    expected = 100 + drawing.MASK_SHARE * (colour - 100)
-    np.testing.assert_allclose(picture[35, 25], expected, atol=0.51)
-    assert tuple(picture[45, 25]) == (100, 100, 100)
+    expected = 100 + drawing.MASK_OPACITY * (colour - 100)
+    np.testing.assert_allclose(pixels[35, 25], expected, atol=0.51)
+    assert tuple(pixels[45, 25]) == GREY
 
 
-def test_seen_keypoints_are_joined_and_others_are_not_drawn():
+def test_keypoints_of_a_high_score_are_drawn_and_joined():
     points = np.float32([[[15, 40, 1], [35, 40, 1]]])
-    both = found_of([0.9], 2, keypoints=points, keypoint_scores=np.ones((1, 2)))
-    picture = drawn(both)
-    assert tuple(picture[40, 25]) == (255, 255, 0)
-    assert tuple(picture[40, 15]) == (255, 0, 255)
-    one = found_of(
-        [0.9], 2, keypoints=points, keypoint_scores=np.float32([[1, -1]])
+    pixels, with_hidden = (
+        draw(
+            detections_of(
+                [0.9], 2, keypoints=points, keypoint_scores=np.float32([logits])
+            )
+        )
+        for logits in ([1, 1], [1, -1])
     )
-    picture = drawn(one)
-    assert tuple(picture[40, 25]) == tuple(picture[40, 35]) == (100,) * 3
+    assert tuple(pixels[40, 25]) == drawing.SKELETON_COLOUR
+    assert tuple(pixels[40, 15]) == drawing.KEYPOINT_COLOUR
+    assert tuple(with_hidden[40, 25]) == tuple(with_hidden[40, 35]) == GREY
 
 
-def test_labels_have_colours_of_their_own():
+def test_labels_have_different_colours():
     colours = {drawing.colour_of(label) for label in range(1, 91)}
     assert len(colours) > 80
 
 
 @pytest.mark.parametrize("size", [(9, 9), (32, 41), (60, 80), (300, 230)])
-def test_names_are_not_cut_or_over_another(size, monkeypatch):
+def test_names_are_not_cut_and_do_not_overlap(size, monkeypatch):
     names = [
         "Übergrößenträger",
         "cat",
@@ -88,13 +92,9 @@ def test_names_are_not_cut_or_over_another(size, monkeypatch):
 
 
 def test_a_name_keeps_its_accents():
-    shown = [
-        drawing.png(
-            np.zeros((60, 80, 3), "uint8"),
-            found_of([0.9]),
-            (Category(1, name),),
-            0.5,
-        )
+    image = np.zeros((60, 80, 3), "uint8")
+    drawings = {
+        drawing.png(image, detections_of([0.9]), (Category(1, name),), 0.5)
         for name in ("Tür", "Tur", "T?r")
-    ]
-    assert len(set(shown)) == 3
+    }
+    assert len(drawings) == 3

@@ -58,7 +58,7 @@ def test_masks_are_the_pixels_that_were_drawn(found):
     for picture in found.pictures:
         image = images.read(picture.path)
         for one in picture.instances:
-            mask = coco_api.mask_of(one.segmentation, image.shape[:2])
+            mask = coco_api.decode_mask(one.segmentation, image.shape[:2])
             # COCO rounds a polygon's corners; its border is two pixels wide.
             assert abs(mask.sum() - one.area) < 0.1 * one.area
             colours, counts = np.unique(image[mask], axis=0, return_counts=True)

@@ -58,7 +58,7 @@ def test_masks_are_what_was_drawn_and_boxes_go_round_them(found):
     for picture in found.pictures:
         image = images.read(picture.path)
         for one in picture.instances:
-            mask = coco_api.mask_of(one.segmentation, image.shape[:2])
+            mask = coco_api.decode_mask(one.segmentation, image.shape[:2])
             assert mask.sum() == one.area
             is_drawn = (image[mask][:, None] == drawn).all(-1).any(-1)
             assert is_drawn.all()

@@ -1,10 +1,10 @@
-"""Places for the labels of boxes: inside the image, not over each other."""
+"""Placement of labels beside boxes, inside the image and without overlap."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-NEAR_ROWS = 3  # heights of a label that it may be away from its box
+MAX_ROWS_AWAY = 3  # heights of a label between it and its box
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Size = tuple[int, int]  # width, height
@@ -25,32 +25,32 @@ def place_labels(
 
     Returns:
         (x, y) of the upper left corner of each label, with the whole label
-        inside the image and free of all others; None where there is no such
+        inside the image and free of all other labels; None if there is no such
         place near the box.
     """
     corners: list[tuple[int, int] | None] = []
-    taken = np.zeros((0, 4), int)
+    occupied = np.zeros((0, 4), int)
     for box, (width, height) in zip(boxes, sizes, strict=True):
         corner = None
         if width <= image[0] and height <= image[1]:
-            places = np.array(list(_near(box, (width, height), image)))
-            lying = np.concatenate([places, places + (width, height)], axis=1)
-            free = np.flatnonzero(~_overlap(lying, taken).any(axis=1))
+            places = np.array(list(_places(box, (width, height), image)))
+            labels = np.concatenate([places, places + (width, height)], axis=1)
+            free = np.flatnonzero(~_overlap(labels, occupied).any(axis=1))
             if len(free):
                 x, y = places[free[0]]
                 corner = int(x), int(y)
-                taken = np.concatenate([taken, lying[free[:1]]])
+                occupied = np.concatenate([occupied, labels[free[:1]]])
         corners.append(corner)
     return corners
 
 
-def _near(box: Box, size: Size, image: Size) -> Iterator[tuple[int, int]]:
-    """Corners of a label near a box, the best first, inside the image."""
+def _places(box: Box, size: Size, image: Size) -> Iterator[tuple[int, int]]:
+    """Corners of a label near a box, best first, inside the image."""
     left, top, right, bottom = (round(side) for side in box)
     width, height = size
     rows = [top - height, bottom + 1, *range(top, bottom - height, height)]
-    for away in range(1, NEAR_ROWS):
-        rows += [top - (1 + away) * height, bottom + 1 + away * height]
+    for distance in range(1, MAX_ROWS_AWAY):
+        rows += [top - (1 + distance) * height, bottom + 1 + distance * height]
     for y in rows:
         for x in (left, right - width, (left + right - width) // 2):
             yield (
@@ -59,9 +59,9 @@ def _near(box: Box, size: Size, image: Size) -> Iterator[tuple[int, int]]:
             )
 
 
-def _overlap(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Compare rectangles `(n, 4)` with `(m, 4)`; bool `(n, m)`."""
-    some, others = some[:, None], others[None]
-    begins_before = some[..., :2] < others[..., 2:]
-    ends_after = others[..., :2] < some[..., 2:]
-    return np.all(begins_before & ends_after, axis=2)
+    first, second = first[:, None], second[None]
+    starts_before = first[..., :2] < second[..., 2:]
+    stops_after = second[..., :2] < first[..., 2:]
+    return np.all(starts_before & stops_after, axis=2)

@@ -1,42 +1,42 @@
+"""Placement of labels beside boxes."""
+
 import itertools
 
 import numpy as np
 import pytest
 
 from tests.attention.plots import rendered_text
-from training.coco.label_places import place_labels
+from training.coco.label_placement import place_labels
 
 
 def rectangles(corners, sizes):
+    """Return the rectangles of labels that have a place."""
     return [
-        (x, y, x + width, y + height)
-        for (x, y), (width, height) in (
-            (corner, size)
-            for corner, size in zip(corners, sizes, strict=True)
-            if corner is not None
-        )
+        (*corner, corner[0] + width, corner[1] + height)
+        for corner, (width, height) in zip(corners, sizes, strict=True)
+        if corner is not None
     ]
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("count", "image"), [(4, (61, 47)), (90, (300, 200))])
-def test_labels_are_inside_and_apart(seed, count, image):
+def test_labels_are_inside_and_do_not_overlap(seed, count, image):
     rng = np.random.default_rng(seed)
     corner = rng.uniform(-9, 1, (count, 2)) + rng.uniform(0, 1, 2) * image
     boxes = np.concatenate(
         [corner, corner + rng.uniform(1, 50, corner.shape)], 1
     )
     sizes = [(int(width), 11) for width in rng.integers(9, 60, count)]
-    placed = rectangles(place_labels(boxes, sizes, image), sizes)
-    assert placed
-    for left, top, right, bottom in placed:
+    labels = rectangles(place_labels(boxes, sizes, image), sizes)
+    assert labels
+    for left, top, right, bottom in labels:
         assert 0 <= left and right <= image[0]
         assert 0 <= top and bottom <= image[1]
-    for one, other in itertools.combinations(placed, 2):
-        assert not rendered_text.overlap(one, other)
+    for first, second in itertools.combinations(labels, 2):
+        assert not rendered_text.overlap(first, second)
 
 
-def test_a_label_alone_is_above_its_box():
+def test_a_single_label_is_above_its_box():
     assert place_labels([(20, 30, 50, 70)], [(25, 11)], (100, 90)) == [(20, 19)]
 
 
@@ -47,14 +47,14 @@ def test_a_label_at_an_edge_is_moved_inside():
     assert (x, left) == (69, 0) and y >= 0
 
 
-def test_the_second_of_two_labels_makes_room():
+def test_the_second_of_two_labels_avoids_the_first():
     box = (20, 30, 50, 70)
     first, second = place_labels([box, box], [(25, 11)] * 2, (100, 90))
     assert first == (20, 19)
     assert abs(second[1] - first[1]) >= 11 or abs(second[0] - first[0]) >= 25
 
 
-def test_a_label_without_a_free_place_has_none():
+def test_labels_without_a_free_place_are_omitted():
     corners = place_labels([(0, 0, 20, 20)] * 9, [(19, 9)] * 9, (20, 20))
     assert len([c for c in corners if c is not None]) == 2
     assert place_labels([(0, 0, 9, 9)], [(30, 5)], (20, 20)) == [None]
