@@ -6,12 +6,11 @@ of it.
 
 import tensorflow as tf
 
+from ..io.image_bytes import BMP, GIF, JPEG, PNG, RIFF, WEBP
+
 # Of frames: the limit that video files have too (`data.max_pixels`).
 FRAME_PIXELS = 1 << 24
 PHOTO_PIXELS = 1 << 26
-# As little of them as a decoder may go by.
-JPEG, PNG, BMP, GIF = b"\xff\xd8", b"\x89PNG", b"BM", b"GIF8"
-RIFF, WEBP = b"RIFF", b"WEBP"
 HEAD_BYTES = 32
 
 
@@ -21,8 +20,8 @@ def bounded(content, max_pixels: int):
     In a graph the error is an `InvalidArgumentError` that says so.
 
     Args:
-        content: a JPEG, PNG, BMP, GIF or WebP, a string; what is none of them
-            is left to the decoder.
+        content: a JPEG, PNG, BMP, GIF or WebP, a string; other formats are
+            left to the decoder, `image_bytes.decode`, which refuses them.
         max_pixels: the most that are decoded.
     """
     size = stated_size(content)
