@@ -36,6 +36,26 @@ TRAINING_BELOW = {
     "training.io": [],
     "training.data": ["training.io"],
     "training.coco": ["training.data", "training.io", "training.loop.finite"],
+    "training.evaluation": [
+        "training.data",
+        "training.io",
+        "training.loop.checkpoint_arrays",
+        "training.loop.finite",
+    ],
+    "training.exporting": [
+        "training.coco.exif_orientation",
+        "training.detection.trained",
+        "training.data",
+        "training.evaluation",
+        "training.io",
+        "training.loop.finite",
+    ],
+    "training.prediction": [
+        "training.data",
+        "training.evaluation",
+        "training.io",
+    ],
+    "training.page": ["training.data", "training.exporting", "training.io"],
 }
 # Imported in the one file that needs it, inside a function; matplotlib's fonts
 # are the library's, its figures those of training.
@@ -49,8 +69,8 @@ OPTIONAL = {
         "nonlocal_tf/attention/plots/fonts.py",
         "training/io/plots.py",
     ],
-    "onnxruntime": "training/exporting/export_file.py",
-    "tf2onnx": "training/exporting/export_file.py",
+    "onnxruntime": "training/exporting/file_formats.py",
+    "tf2onnx": "training/exporting/file_formats.py",
     "pycocotools": "training/coco/coco_api.py",
     "sklearn": "training/data/digits.py",
     "tensorflow_io": "training/io/remote.py",

@@ -8,9 +8,12 @@ interface only (other users of this machine can open it). Uploads are deleted
 after use; those of a killed app are deleted by the next start.
 """
 
+import functools
 import sys
 from collections.abc import Sequence
 
+from .data import datasets
+from .data.video_limits import Limits
 from .exporting.saved_model import SavedModel
 from .io import cli
 from .io.user_error import UserError
@@ -18,6 +21,7 @@ from .loop import preemption
 from .page import uploads
 from .page.http_server import AppServer
 from .page.page_session import PageSession
+from .runs import exported_recipe
 
 EXAMPLE = "nonlocal-tf app --model savedmodels/digits_nl"
 
@@ -55,8 +59,25 @@ def serve(model: str, port: int, max_mb: float) -> AppServer:
         max_mb: maximum size of an uploaded file.
     """
     uploads.clear_leftovers()
-    loaded = SavedModel(model)
-    return AppServer(PageSession(loaded), port, int(max_mb * 2**20))
+    session = _session(SavedModel(model))
+    return AppServer(session, port, int(max_mb * 2**20))
+
+
+def _session(model: SavedModel) -> PageSession:
+    """Create the session of a model with the preprocessing of its recipe."""
+    recipe = exported_recipe.read(model.path)
+    if recipe is None:
+        return PageSession(model)
+    is_synthetic = recipe.sampling is None
+    load_dataset = functools.partial(
+        datasets.load, recipe.dataset, recipe.data, recipe.sampling
+    )
+    return PageSession(
+        model,
+        sampling=recipe.sampling,
+        limits=Limits.of(recipe.data),
+        load_dataset=load_dataset if is_synthetic else None,
+    )
 
 
 def _parse(arguments: Sequence[str] | None):

@@ -21,9 +21,10 @@ from collections.abc import Sequence
 
 import keras
 
-from .data import BadVideo, scan
+from .data import DATASETS, BadVideo, Dataset, datasets, scan
 from .data import sampling as samples
-from .data.datasets import check_split
+from .data.data_config import DataConfig
+from .data.datasets import DatasetInfo, check_split
 from .data.sampling_config import SamplingConfig, ViewsConfig
 from .data.videos import VideoDataset
 from .evaluation import (
@@ -35,10 +36,12 @@ from .evaluation import (
     view_network,
     view_options,
 )
+from .evaluation.evaluation_data import TrainedOn
 from .evaluation.video_scores import VideoScores
 from .io import atomic_files, cli, remote
 from .io.remote import Path
 from .io.user_error import UserError
+from .recipes import overrides
 from .recipes.schema import Recipe
 from .runs import run_model
 from .runs.run_folder import RunFolder
@@ -106,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.workdir is None:
         raise UserError("Give --workdir DIR, the folder of a run.")
     run = RunFolder(options.workdir)
-    views = view_options.views_of(options, run.read_recipe(Recipe))
+    recipe = run.read_recipe(Recipe)
+    views = view_options.views_of(options, recipe.views, recipe.sampling)
     atomic_files.check_writable_folder(
         remote.as_path(options.scores or run.path / "tests")
     )
@@ -181,7 +185,7 @@ def score_run(
     """
     check_split(split)
     model, recipe, info = run_model.load_trained(run)
-    dataset = evaluation_data.load(run, info, split, data_settings)
+    dataset = load_data(run, recipe, info, split, data_settings)
     if isinstance(dataset, VideoDataset):
         views = views or recipe.views
     elif views is not None:
@@ -218,6 +222,45 @@ def score_run(
     return scored, folder
 
 
+def load_data(
+    run: RunFolder,
+    recipe: Recipe,
+    info: DatasetInfo,
+    split: str,
+    settings: Sequence[str] = (),
+) -> Dataset:
+    """Load the data set to evaluate a run on.
+
+    Args:
+        run: the trained run.
+        recipe: of the run.
+        info: of the training data.
+        split: "validation" or "test".
+        settings: overrides of the recipe, such as "data.root=/new/place" or
+            "data.test=other.csv".
+
+    Raises:
+        UserError: it cannot be read, or has classes unknown to the run.
+    """
+    for setting in settings:
+        if not setting.startswith(("data.", "dataset=")):
+            raise UserError(
+                "Expected --set data.FIELD=VALUE or --set dataset=NAME. "
+                f"Received: --set {setting}"
+            )
+    recipe = overrides.override(recipe, settings)
+    if not issubclass(DATASETS.get(recipe.dataset, object), VideoDataset):
+        return datasets.load(recipe.dataset, recipe.data, recipe.sampling)
+    classes_path = run.classes_path if run.classes_path.exists() else None
+    return evaluation_data.load(
+        recipe.dataset,
+        recipe.data or DataConfig(),
+        recipe.sampling or SamplingConfig(),
+        split,
+        TrainedOn(info, run.read_training_files(), classes_path),
+    )
+
+
 def _score_videos(
     model: keras.Model,
     recipe: Recipe,
@@ -251,7 +294,10 @@ def _score_videos(
         )
     strategy = view_network.default_strategy()
     with strategy.scope():
-        network = view_network.build_network(model, recipe, dataset, views)
+        builder = run_model.network_builder(recipe, dataset)
+        network = view_network.build_network(
+            model, builder, dataset.element_shape, views
+        )
     step = view_network.make_score_step(network, dataset.multi_label, strategy)
     return scoring.score_videos(step, dataset, split, views, batch, parts)
 

@@ -2,27 +2,35 @@
 
 A SavedModel takes raw pixels or encoded frames; preprocessing is inside. Each
 export is a numbered version in a directory, as TensorFlow Serving expects it.
-`training.exporting` has what is in it (`saved_model`) and what it can be asked
-(`signatures`). The newest version's model card is also the directory's.
+See `training.exporting.saved_model` for its files and
+`training.exporting.signatures` for its signatures. The newest version's model
+card is copied to the directory.
 """
 
 import json
 import sys
 from collections.abc import Sequence
 
+import keras
+
+from .data import Dataset, datasets
+from .data.datasets import DatasetInfo
 from .exporting import (
-    export_file,
+    comparison,
+    file_formats,
+    inference_model,
     model_card,
+    quantization,
     saved_model,
     saved_model_writer,
-    served_model,
-    stored_weights,
 )
+from .exporting.inference_model import InferenceModel
 from .io import atomic_files, cli, json_text, outputs, quoting, remote
 from .io.remote import Path
 from .io.user_error import UserError
+from .recipes import overrides
 from .recipes.schema import Recipe
-from .runs import provenance, run_model
+from .runs import exported_recipe, model_description, provenance, run_model
 from .runs.run_folder import RunFolder
 
 EXAMPLE = (
@@ -35,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `nonlocal-tf export`."""
     parser = cli.parser(
         "export",
-        "Writes the latest checkpoint of a run as the next version of a "
-        "SavedModel.\nWithout arguments: lists the runs.",
+        "Export the latest checkpoint of a run as the next version of a "
+        "SavedModel.\nWithout arguments: list the runs.",
         EXAMPLE,
     )
     parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
@@ -44,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--out",
         metavar="DIR",
         help="directory that holds the versions, a path or a URL (s3://); or "
-        "a file that ends in .tflite or .onnx, to be made instead",
+        "a .tflite or .onnx file to write instead",
     )
-    stored_weights.add_option(parser)
+    quantization.add_option(parser)
     options, given = cli.parse(parser, arguments)
     if not given:
         print(cli.overview_of_runs(EXAMPLE))
@@ -54,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.workdir is None or options.out is None:
         raise UserError("Give both --workdir DIR and --out DIR.")
     run, out = RunFolder(options.workdir), remote.as_path(options.out)
-    if out.suffix.lower() in export_file.FORMATS:
-        export_file.check(out, options.quantize)
+    if out.suffix.lower() in file_formats.FORMATS:
+        file_formats.check(out, options.quantize)
         print(_export_file(run, out, options.quantize))
         return
     path = export_run(run, out, options.quantize)
@@ -66,12 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
-    """Exports the latest checkpoint, unless the newest version has its weights.
+    """Export the latest checkpoint, unless the newest version has its weights.
 
     Args:
         run: the trained run.
-        out: directory of versions, made if needed.
-        dtype: of the weights as they are kept, of `stored_weights.DTYPES`.
+        out: directory of versions, created if needed.
+        dtype: storage of the weights, of `quantization.DTYPES`.
 
     Returns:
         The version's directory.
@@ -81,51 +89,81 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
     """
     out = remote.as_path(out)
     check_out(out, run.read_recipe(Recipe))
-    model, recipe, dataset = run_model.load_trained(run)
+    model, recipe, info = run_model.load_trained(run)
     weights = run_model.weights_digest(model)
     made_from = f"{weights} {dtype} {saved_model_writer.FORMAT}"
     with atomic_files.locked(out):
         check_out(out, recipe)  # other processes may have written meanwhile
-        there = saved_model.versions(out)
-        if there and _source(there[-1]) == made_from:
-            _publish_card(there[-1], out)
-            return there[-1]
-        number = int(there[-1].name) + 1 if there else 1
-        made = out / str(number)
-        served = served_model.build(model, recipe, dataset)
-        served_model.check_finite(served, run.path)
-        with atomic_files.new_directory(made, saved_model.SAVED_MODEL) as path:
-            saved_model_writer.write(served, path, dtype)
+        existing = saved_model.versions(out)
+        if existing and _source(existing[-1]) == made_from:
+            _publish_card(existing[-1], out)
+            return existing[-1]
+        number = int(existing[-1].name) + 1 if existing else 1
+        version = out / str(number)
+        served = _inference_model(model, recipe, info)
+        inference_model.check_finite(served, run.path)
+        with atomic_files.new_directory(
+            version, saved_model.SAVED_MODEL
+        ) as path:
+            recipe_json = overrides.to_json(recipe)
+            saved_model_writer.write(served, path, recipe_json, dtype)
             source = {"made_from": made_from, "result": run.read_result()}
             atomic_files.write_text(
                 path / saved_model.EXTRA / SOURCE, json.dumps(source, indent=2)
             )
             card = model_card.render(
-                out.resolve().name, run, served, path, dtype, model
+                model_description.describe(run, out.resolve().name),
+                served,
+                path,
+                dtype,
+                model,
+                _examples(recipe, info),
             )
             atomic_files.write_text(path / model_card.CARD, card)
-        _publish_card(made, out)
-    return made
+        _publish_card(version, out)
+    return version
 
 
 def _export_file(run: RunFolder, path: Path, dtype: str) -> str:
-    """Writes one file instead, and says what it is."""
+    """Write one file instead of a SavedModel, and describe it."""
     written = outputs.Outputs(path.parent)
-    for suffix in ("", export_file.CLASSES, export_file.LICENSE):
+    for suffix in ("", file_formats.CLASSES, file_formats.LICENSE):
         written.check(path.name + suffix)
-    served = served_model.build(*run_model.load_trained(run))
-    served_model.check_finite(served, run.path)
-    size, far = export_file.write(served, path, dtype)
-    # It has no card that could say so.
+    model, recipe, info = run_model.load_trained(run)
+    served = _inference_model(model, recipe, info)
+    inference_model.check_finite(served, run.path)
+    examples = _examples(recipe, info)
+    size, difference = file_formats.write(served, path, examples, dtype)
+    # In place of a model card.
     outputs.write_text(
-        path.with_name(path.name + export_file.LICENSE),
+        path.with_name(path.name + file_formats.LICENSE),
         provenance.licences(run.read_origins()) + "\n",
     )
-    return f"{path}: {size / 1e6:.1f} MB, {dtype}; its probabilities {far}"
+    megabytes = f"{size / 1e6:.1f} MB"
+    return f"{path}: {megabytes}, {dtype}; its probabilities {difference}"
+
+
+def _inference_model(
+    model: keras.Model, recipe: Recipe, info: DatasetInfo
+) -> InferenceModel:
+    builder = run_model.network_builder(recipe, info)
+    return inference_model.build(
+        model, builder, info, recipe.sampling, recipe.views
+    )
+
+
+def _examples(recipe: Recipe, info: DatasetInfo) -> comparison.Examples:
+    """Choose validation examples, or noise if the data is not available."""
+    dataset: Dataset | None
+    try:
+        dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
+    except (UserError, OSError):
+        dataset = None
+    return comparison.validation_examples(dataset, info.element_shape)
 
 
 def _publish_card(version: Path, out: Path) -> None:
-    """Makes a version's card that of the directory, if it has none of yours."""
+    """Copy a version's card to the directory, unless a user wrote one there."""
     card, published = version / model_card.CARD, out / model_card.CARD
     if not card.is_file():
         return
@@ -140,12 +178,12 @@ def _publish_card(version: Path, out: Path) -> None:
 
 
 def check_out(out: Path, recipe: Recipe) -> None:
-    """Checks a directory for versions of a recipe; makes nothing.
+    """Check a directory for versions of a recipe, without creating it.
 
     Raises:
-        UserError: it cannot be one, is among the classes of the data, or holds
-            versions of another recipe, which this one would replace for
-            whoever serves it.
+        UserError: it cannot be written, is among the classes of the data, or
+            holds versions of another recipe, which a server would replace by
+            this one.
     """
     saved_model.check_out(out)
     if recipe.dataset == "folder" and recipe.data and recipe.data.root:
@@ -160,21 +198,21 @@ def check_out(out: Path, recipe: Recipe) -> None:
             f"{out} holds versions of a detector. Give another directory."
         )
     for version in saved_model.versions(out):
-        there = saved_model.read_recipe(version)
-        if there is not None and there.name != recipe.name:
+        recipe_there = exported_recipe.read(version)
+        if recipe_there is not None and recipe_there.name != recipe.name:
             raise UserError(
-                f"{out} holds versions of recipe {there.name!r}, not "
+                f"{out} holds versions of recipe {recipe_there.name!r}, not "
                 f"{recipe.name!r}. Give another directory."
             )
 
 
 def _source(version: Path) -> str | None:
-    """Which weights a version has, and in which dtype, if it says so."""
+    """Return digest and dtype of a version's weights, if recorded."""
     try:
         text = (version / saved_model.EXTRA / SOURCE).read_bytes()
         return json_text.parse(text)["made_from"]
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # not one of ours, or damaged: another weight for certain
+        return None  # of another program, or damaged
 
 
 if __name__ == "__main__":

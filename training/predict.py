@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +15,6 @@ from .prediction import (
     predict_options,
     prediction_output,
     predictions,
-    predictor,
     timeline,
     video_inputs,
 )
@@ -23,6 +23,7 @@ from .prediction.predictions import Prediction
 from .prediction.predictor import Predictor
 from .prediction.timeline import Timeline
 from .prediction.video_inputs import Input
+from .runs import trained_predictor
 
 EXAMPLE = predict_options.EXAMPLE
 TOP = predict_options.TOP
@@ -43,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     read = [*(result.path for result in inputs), options.model]
     for path in filter(None, (out, options.plot, options.save_clip)):
         outputs.check(path, read)
-    model = predictor.load(
-        options.model, lambda recipe: predict_options.views_of(options, recipe)
+    model = trained_predictor.load(
+        options.model, functools.partial(predict_options.views_of, options)
     )
     model = dataclasses.replace(
         model, limits=limit_options.limits_of(options, model.limits)

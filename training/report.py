@@ -11,10 +11,10 @@ import io
 import sys
 from collections.abc import Sequence
 
-from .io import atomic_files, cli, quoting, remote, tables
+from .io import atomic_files, cli, curves, quoting, remote, tables
 from .io.user_error import UserError
 from .recipes.schema import Recipe
-from .runs import curves, report_sections, report_tests
+from .runs import report_sections, report_tests
 from .runs.run_folder import RunFolder
 
 EXAMPLE = "nonlocal-tf report --workdir runs/digits_nl"

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from .exporting import saved_model, serving_files
+from .exporting import saved_model, server_configs
 from .io import cli, outputs, quoting, remote
 from .io.url_path import UrlPath
 from .io.user_error import UserError
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--batching",
         action="store_true",
-        help="let the server put requests together: only where all clients "
-        "send clips of one size",
+        help="let the server batch requests: only if all clients send clips "
+        "of one size",
     )
     options, given = cli.parse(parser, arguments)
     if not given:
@@ -79,7 +79,7 @@ def write(
     deployment = plan(models, out, batching)
     texts = {
         name: text_of(deployment)
-        for name, text_of in serving_files.FILES.items()
+        for name, text_of in server_configs.FILES.items()
     }
     folder = pathlib.Path(os.path.expanduser(out))
     written = outputs.Outputs(folder)
@@ -100,7 +100,7 @@ def _check_own_files(written: outputs.Outputs, texts: dict[str, str]) -> None:
 
 def plan(
     models: Sequence[str], out: str, batching: bool
-) -> serving_files.Deployment:
+) -> server_configs.Deployment:
     """What is deployed, with all paths from one folder that holds it.
 
     Raises:
@@ -128,7 +128,7 @@ def plan(
         )
     place = pathlib.Path(os.path.relpath(context)).as_posix()
     _check_plain(place)
-    return serving_files.Deployment(
+    return server_configs.Deployment(
         models={name: _below(path, context) for name, path in named.items()},
         # Else commands take it for an option.
         context=f"./{place}" if place.startswith("-") else place,

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model, recipe, info = run_model.load_trained(RunFolder(options.workdir))
     if options.clip is not None:
         limits = limit_options.limits_of(options, Limits.of(recipe.data))
-        clip = seen.of_file(options.clip, recipe, options.at, limits)
+        clip = seen.of_file(options.clip, recipe.sampling, options.at, limits)
         if options.at and clip.clip and not clip.clip.index.stamped:
             print(f"note: {frame_times.UNTRUSTED.format(path=options.clip)}")
         if clip.clip and (np.diff(clip.clip.numbers) < 0).any():

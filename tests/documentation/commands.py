@@ -15,7 +15,7 @@ from unittest import mock
 from tests.documentation.snippets import FILLED_IN, ROOT
 from training.__main__ import COMMANDS
 from training.check import CheckConfig
-from training.exporting import serving_files
+from training.exporting import server_configs
 from training.io.user_error import UserError
 from training.recipes import RECIPES, get_recipe, overrides
 
@@ -337,7 +337,7 @@ def _check_path(word: str) -> None:
     """Checks that a file of the tree is there, or one that is made."""
     folder = "savedmodels/serving/"
     if word.startswith(folder):
-        if word.removeprefix(folder) not in serving_files.FILES:
+        if word.removeprefix(folder) not in server_configs.FILES:
             raise Wrong(f"serve_config does not write {word}")
     elif word.startswith(("training/", "tests/", "savedmodels/clients/")):
         if "*" not in word and not (ROOT / word).exists():

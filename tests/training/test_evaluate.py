@@ -10,7 +10,7 @@ from tests.training import view_runs
 from training import evaluate
 from training.data import datasets
 from training.data.sampling_config import ViewsConfig
-from training.evaluation import evaluation_data, video_scores
+from training.evaluation import video_scores
 from training.io import cli
 from training.io.user_error import UserError
 from training.runs import run_model
@@ -163,7 +163,7 @@ def test_scores_are_not_written_through_a_link(tmp_path, monkeypatch, name):
     recipe = types.SimpleNamespace(dataset="digits", sampling=None)
     loaded = None, recipe, None
     monkeypatch.setattr(run_model, "load_trained", lambda run: loaded)
-    monkeypatch.setattr(evaluation_data, "load", lambda *_: None)
+    monkeypatch.setattr(evaluate, "load_data", lambda *_: None)
     with pytest.raises(UserError, match="is a link"):
         evaluate.score_run(run, "test")
     assert not list((tmp_path / "else").iterdir())

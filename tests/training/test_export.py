@@ -180,7 +180,7 @@ def test_the_command_says_where_and_how_to_serve(tiny, capsys):
     export.main([f"--workdir={tiny[0]}", f"--out={out}"])
     printed = capsys.readouterr().out
     assert str(out / "1") in printed
-    assert f"training.serve_config --model {out}\n" in printed
+    assert f"nonlocal-tf serve_config --model {out}\n" in printed
 
 
 def test_a_card_of_the_user_stays(tiny, tmp_path, capsys):

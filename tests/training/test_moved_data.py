@@ -10,7 +10,7 @@ from tests.training.data import films
 from tests.training.test_video_runs import TINY
 from training import evaluate, export, predict, report, train, visualize
 from training.data import videos as video_datasets
-from training.evaluation import evaluation_data, video_scores
+from training.evaluation import video_scores
 from training.io import cli
 from training.runs.run_folder import RunFolder
 
@@ -113,7 +113,10 @@ def labels_of(run, videos, *options):
     folder = RunFolder(run)
     settings = [f"data.root={videos}"]
     settings += [option.removeprefix("--set=") for option in options]
-    dataset = evaluation_data.load(folder, folder.read_info(), "test", settings)
+    info = folder.read_info()
+    dataset = evaluate.load_data(
+        folder, folder.read_recipe(), info, "test", settings
+    )
     assert dataset.classes == CLASSES
     return [label for v in dataset.videos("test") for label in v.labels]
 

@@ -24,7 +24,7 @@ from training.detection import evaluate as detection_evaluate
 from training.detection import export as detection_export
 from training.detection import predict as detection_predict
 from training.detection import train as detection_train
-from training.exporting import export_file, saved_model
+from training.exporting import file_formats, saved_model
 from training.io import cli
 from training.recipes import get_recipe, overrides
 
@@ -140,7 +140,7 @@ def test_versions_of_another_kind_are_refused(
 
 def test_packages_of_a_format_are_looked_for_first(places, monkeypatch, capsys):
     monkeypatch.setattr(
-        export_file.importlib.util, "find_spec", lambda name: None
+        file_formats.importlib.util, "find_spec", lambda name: None
     )
     arguments = [f"--workdir={places / 'RUN'}", f"--out={places / 'a.onnx'}"]
     assert cli.run(export.main, arguments) == cli.USER_ERROR

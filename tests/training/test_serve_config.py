@@ -16,7 +16,7 @@ from google.protobuf import (
 from tensorflow_serving.config import model_server_config_pb2
 
 from training import serve_config
-from training.exporting import serving_files
+from training.exporting import server_configs
 from training.io import cli, outputs
 
 yaml = pytest.importorskip("yaml")
@@ -112,7 +112,7 @@ def test_the_default_folder_is_not_in_git():
         [*git, "ls-files", folder], check=True, capture_output=True
     )
     assert tracked.stdout == b""
-    for name in (*serving_files.FILES, outputs.LIST):
+    for name in (*server_configs.FILES, outputs.LIST):
         subprocess.run(
             [*git, "check-ignore", "--quiet", f"{folder}/{name}"], check=True
         )
@@ -122,13 +122,13 @@ def test_its_own_files_are_made_anew(models, capsys):
     before = write(models)
     after = write(lambda *names: [f"--model={n}" for n in names], "--batching")
     assert after["Dockerfile"] != before["Dockerfile"]
-    assert set(after) == {*serving_files.FILES, outputs.LIST}
+    assert set(after) == {*server_configs.FILES, outputs.LIST}
     printed = capsys.readouterr().out
-    for name in serving_files.FILES:
+    for name in server_configs.FILES:
         assert printed.count(f"Written: {DEFAULT / name}\n") == 2
 
 
-@pytest.mark.parametrize("name", serving_files.FILES)
+@pytest.mark.parametrize("name", server_configs.FILES)
 def test_a_file_of_the_user_is_kept(models, capsys, name):
     arguments = models("savedmodels/digits_nl")
     DEFAULT.mkdir()
@@ -140,7 +140,7 @@ def test_a_file_of_the_user_is_kept(models, capsys, name):
     assert (DEFAULT / name).read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", serving_files.FILES)
+@pytest.mark.parametrize("name", server_configs.FILES)
 def test_a_file_that_the_user_changed_is_kept(models, capsys, name):
     made = write(models)
     changed = made[name] + "# mine\n"
@@ -187,7 +187,7 @@ def test_batching_and_monitoring_are_the_servers_messages(models, definitions):
         made["monitoring.config"], definitions("MonitoringConfig")
     )
     assert monitoring.prometheus_config.enable
-    assert monitoring.prometheus_config.path == serving_files.METRICS
+    assert monitoring.prometheus_config.path == server_configs.METRICS
 
 
 def test_a_bare_number_is_no_wrapper(definitions):

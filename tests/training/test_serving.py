@@ -79,24 +79,24 @@ def test_the_server_warms_it_up(server):
 
 def test_clips_get_the_probabilities_that_they_get_here(client, model):
     seen = client.predict("serving_default", clips=clips())
-    same(seen, model.ask("serving_default", clips=clips()))
+    same(seen, model.run("serving_default", clips=clips()))
     assert seen["probabilities"].shape == (2, 10)
 
 
 def test_whole_videos_get_the_scores_that_they_get_here(client, model):
     frames = pngs(np.concatenate(clips())[:11])
     seen = client.predict("serve_frames", frames_bytes=frames)
-    same(seen, model.ask("serve_frames", frames_bytes=frames))
+    same(seen, model.run("serve_frames", frames_bytes=frames))
 
 
 def test_features_and_attention_are_served(client, model):
     inputs = {"clips": clips(1)}
     seen = client.predict("features", **inputs)
-    same(seen, model.ask("features", **inputs))
+    same(seen, model.run("features", **inputs))
     inputs["block"] = np.array([b""], object)
     inputs["query"] = np.array([[3, 9, 20]], np.int32)
     seen = client.predict("attention", **inputs)
-    same(seen, model.ask("attention", **inputs))
+    same(seen, model.run("attention", **inputs))
 
 
 def test_what_a_signature_refuses_reaches_the_client_in_words(client):
@@ -136,7 +136,7 @@ def test_a_run_on_videos_is_served_to_the_video_client(
     serve_config.write([str(models / "acts")], str(models / "serving"))
     frames = pngs(films.decode_all(film))
     model = SavedModel(models / "acts")
-    expected = model.ask("serve_frames", frames_bytes=frames)
+    expected = model.run("serve_frames", frames_bytes=frames)
     rows = [
         f"{name.decode()} {score:.4f}"
         for name, score in zip(

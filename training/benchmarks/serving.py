@@ -11,14 +11,14 @@ most that a process held that does nothing but the case. PyTorch may be missing.
 import argparse
 import pathlib
 import tempfile
-import types
 
 import nonlocal_tf as nl
 
+from ..data.datasets import DatasetInfo
 from ..data.sampling_config import SamplingConfig
-from ..exporting import saved_model_writer, served_model
+from ..evaluation.network_builder import NetworkBuilder
+from ..exporting import inference_model, saved_model_writer
 from ..io import tables
-from ..recipes.schema import ModelConfig, OptimizerConfig, Recipe
 from . import command, networks
 from .turns import Worker, installed_workers, interleave, machine
 
@@ -71,9 +71,9 @@ def measure(requests, rounds: int, cores: int) -> dict:
 
 
 def make_cases(network, sampling, shape, folder: pathlib.Path) -> list[dict]:
-    """Writes the SavedModels and says what workers need to know."""
+    """Write the SavedModels; return the cases for the workers."""
     trained = nl.create_model(network, sampling=sampling, clip_shape=shape)
-    recipe, dataset = _stand_ins(network, sampling, shape)
+    builder, info, clip_sampling = _inputs(network, sampling, shape)
     cases = []
     for form, (env, written) in FORMS.items():
         case = networks.case_of(
@@ -82,8 +82,10 @@ def make_cases(network, sampling, shape, folder: pathlib.Path) -> list[dict]:
         if written is not None:
             fold, dtype = written
             path = folder / form.replace(" ", "_")
-            served = served_model.build(trained, recipe, dataset, fold)
-            saved_model_writer.write(served, path, dtype)
+            served = inference_model.build(
+                trained, builder, info, clip_sampling, fold=fold
+            )
+            saved_model_writer.write(served, path, dtype=dtype)
             case["path"] = str(path)
             case["disk_mb"] = 1e-6 * sum(
                 f.stat().st_size for f in path.rglob("*") if f.is_file()
@@ -93,26 +95,21 @@ def make_cases(network, sampling, shape, folder: pathlib.Path) -> list[dict]:
     return cases
 
 
-def _stand_ins(network, sampling, shape):
-    """A recipe and a data set of the paper's sizes, without the videos."""
+def _inputs(network, sampling, shape):
+    """Return builder, data set and sampling of the paper's sizes."""
     frames, stride = map(int, sampling.split("x"))
-    recipe = Recipe(
-        name=network,
-        description="",
-        dataset="kinetics",
-        model=ModelConfig(network, sampling=sampling),
-        optimizer=OptimizerConfig(base_lr=0.01),
-        batch=1,
-        steps=1,
-        epoch_steps=1,
-        sampling=SamplingConfig(frames, stride, crop_px=shape[1]),
-    )
-    dataset = types.SimpleNamespace(
+    arguments = {"sampling": sampling, "clip_shape": shape, "num_classes": 400}
+    info = DatasetInfo(
         classes=tuple(map(str, range(400))),
         element_shape=shape,
         multi_label=False,
+        description="Kinetics-400",
     )
-    return recipe, dataset
+    return (
+        NetworkBuilder(network, arguments),
+        info,
+        SamplingConfig(frames, stride, crop_px=shape[1]),
+    )
 
 
 def _measured(cases, rounds, cores, result) -> list[dict]:

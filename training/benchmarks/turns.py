@@ -12,6 +12,7 @@ import typing
 from collections.abc import Iterable, Iterator
 
 from ..io import tables
+from ..io.versions import cpu_name
 
 WORKER = pathlib.Path(__file__).with_name("worker.py")
 
@@ -167,15 +168,8 @@ def name_of(case) -> str:
 
 
 def machine() -> str:
-    """The processor and the system."""
-    try:
-        text = pathlib.Path("/proc/cpuinfo").read_text("utf-8")
-        models = [x for x in text.splitlines() if x.startswith("model name")]
-        model = models[0].partition(":")[2].strip()
-    except (OSError, IndexError):
-        model = platform.processor()
-    wide = " with AVX-512" if "avx512f" in text else ""
-    return f"{model}{wide}, {platform.system()} {platform.machine()}"
+    """Return the processor and the operating system."""
+    return f"{cpu_name()}, {platform.system()} {platform.machine()}"
 
 
 def tell(line: str) -> None:

@@ -8,7 +8,7 @@ numbered version in a directory, as TensorFlow Serving expects it.
 import sys
 from collections.abc import Sequence
 
-from ..exporting import saved_detector, saved_model, stored_weights
+from ..exporting import quantization, saved_detector, saved_model
 from ..io import atomic_files, cli, quoting, remote
 from ..io.remote import Path
 from ..io.user_error import UserError
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--out", metavar="DIR", help="directory that holds the versions"
     )
-    stored_weights.add_option(parser)
+    quantization.add_option(parser)
     options, given = cli.parse(parser, arguments)
     if not given:
         print(cli.overview_of_runs(EXAMPLE))
@@ -55,7 +55,7 @@ def export(model: Trained, out: Path, dtype: str = "float32") -> Path:
     Args:
         model: the detector.
         out: directory of versions, made if needed.
-        dtype: of the weights as they are kept, of `stored_weights.DTYPES`.
+        dtype: of the weights as they are kept, of `quantization.DTYPES`.
 
     Returns:
         The version's directory.

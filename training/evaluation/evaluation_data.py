@@ -8,19 +8,17 @@ run by class name.
 import dataclasses
 import pathlib
 from collections.abc import Sequence
+from typing import Protocol
 
-from ..data import DATASETS, Dataset, data_files, datasets, folder
+from ..data import DATASETS, data_files, folder
 from ..data import listing as listings
 from ..data.data_config import DataConfig
 from ..data.datasets import DatasetInfo
 from ..data.listing import Listing, Video
 from ..data.sampling_config import SamplingConfig
 from ..data.videos import INSTEAD, VideoDataset
-from ..io.remote import is_url
+from ..io.remote import Path, is_url
 from ..io.user_error import UserError
-from ..recipes import overrides
-from ..recipes.schema import Recipe
-from ..runs.run_folder import RunFolder
 
 # Data sets whose data.classes is a file of class names.
 NUMBERED = (
@@ -36,75 +34,92 @@ NUMBERED = (
 SHOWN = 3
 
 
+class TrainingFile(Protocol):
+    """A training video: its name in the data set, and a content digest."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def content(self) -> str: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedOn:
+    """Training data of a model.
+
+    Attributes:
+        info: classes and shape of clips.
+        files: the training videos, if known.
+        classes_path: a file of class names, used where the data set's own is
+            missing.
+    """
+
+    info: DatasetInfo
+    files: Sequence[TrainingFile] = ()
+    classes_path: Path | None = None
+
+
 def load(
-    run: RunFolder,
-    info: DatasetInfo,
+    name: str,
+    data: DataConfig,
+    sampling: SamplingConfig,
     split: str,
-    settings: Sequence[str] = (),
-) -> Dataset:
-    """Load the data set to evaluate a run on.
+    trained_on: TrainedOn,
+) -> VideoDataset:
+    """Load the videos to evaluate a model on.
 
     Args:
-        run: the trained run.
-        info: of the training data.
+        name: of a data set of videos in `DATASETS`.
+        data: its location; only the list of `split` needs to exist.
+        sampling: of training clips.
         split: "validation" or "test".
-        settings: overrides of the recipe, such as "data.root=/new/place" or
-            "data.test=other.csv".
+        trained_on: the training data.
 
     Raises:
-        UserError: it cannot be read, or has classes unknown to the run.
+        UserError: it cannot be read, or has classes unknown to the model.
     """
-    recipe = _with(run.read_recipe(Recipe), settings)
-    kind = DATASETS.get(recipe.dataset)
-    if kind is None or not issubclass(kind, VideoDataset):
-        return datasets.load(recipe.dataset, recipe.data, recipe.sampling)
-    data = dataclasses.replace(recipe.data or DataConfig(), max_bad_share=1.0)
+    kind = DATASETS[name]
+    if not issubclass(kind, VideoDataset):
+        raise ValueError(f"Expected a data set of videos. Received: {name}")
+    data = dataclasses.replace(data, max_bad_share=1.0)
     try:
-        listing = _read(run, kind, recipe.dataset, data, split)
+        listing = _read(name, kind, data, split, trained_on)
     except UserError as error:
         raise UserError(
             f"The evaluation data: {error} Set its new location or another "
             "list with --set data.FIELD=VALUE, such as --set data.root=DIR."
         ) from error
-    listing = _in_classes_of(info, listing)
-    dataset = kind(data, recipe.sampling or SamplingConfig(), listing)
-    _note_trained(run, dataset)
+    listing = _in_classes_of(trained_on.info, listing)
+    dataset = kind(data, sampling, listing)
+    _note_trained(trained_on, dataset)
     return dataset
 
 
-def _with(recipe: Recipe, settings: Sequence[str]) -> Recipe:
-    for setting in settings:
-        if not setting.startswith(("data.", "dataset=")):
-            raise UserError(
-                "Expected --set data.FIELD=VALUE or --set dataset=NAME. "
-                f"Received: --set {setting}"
-            )
-    return overrides.override(recipe, settings)
-
-
 def _read(
-    run: RunFolder,
-    kind: type[VideoDataset],
     name: str,
+    kind: type[VideoDataset],
     data: DataConfig,
     split: str,
+    trained_on: TrainedOn,
 ) -> Listing:
     """Read the videos of one split, or of its substitute."""
     lists = {split: getattr(data, split) for split in (split, INSTEAD[split])}
-    field = next((name for name, path in lists.items() if path), None)
-    if field is not None:  # only this list has to be there
+    field = next((field for field, path in lists.items() if path), None)
+    if field is not None:  # only this list has to exist
         no_lists = {"train": None, "validation": None, "test": None}
         data = dataclasses.replace(data, **{**no_lists, field: lists[field]})
-    classes = data.classes
-    if name in NUMBERED and not (classes and _exists(classes)):
-        if run.classes_path.exists():
-            data = dataclasses.replace(data, classes=str(run.classes_path))
+    if name in NUMBERED and not (data.classes and _exists(data.classes)):
+        if trained_on.classes_path is not None:
+            path = str(trained_on.classes_path)
+            data = dataclasses.replace(data, classes=path)
     if kind is folder.Folder:
-        return _read_folder(run, data, split)
+        names = {file.name for file in trained_on.files}
+        return _read_folder(data, split, names)
     return _only(kind.read_lists(data), split)
 
 
-def _read_folder(run: RunFolder, data: DataConfig, split: str) -> Listing:
+def _read_folder(data: DataConfig, split: str, trained: set[str]) -> Listing:
     """Read a folder per class, which may have this split only.
 
     Without splits, and if no video is among the training files, all videos are
@@ -120,7 +135,6 @@ def _read_folder(run: RunFolder, data: DataConfig, split: str) -> Listing:
                 inner = dataclasses.replace(data, root=part)
                 return _whole(folder.Folder.read_lists(inner), split)
     listing = folder.Folder.read_lists(data)
-    trained = {file.name for file in run.read_training_files()}
     videos = _whole(listing, split).splits[split]
     if "train" in names or not trained:
         return _only(listing, split)
@@ -207,9 +221,9 @@ def _in_classes_of(info: DatasetInfo, listing: Listing) -> Listing:
     )
 
 
-def _note_trained(run: RunFolder, dataset: VideoDataset) -> None:
+def _note_trained(trained_on: TrainedOn, dataset: VideoDataset) -> None:
     """Print a note about evaluation videos that were trained on."""
-    trained = {(f.name, f.content) for f in run.read_training_files()}
+    trained = {(file.name, file.content) for file in trained_on.files}
     for split in dataset.probes():
         rows = dataset.files_of(split)
         shared = [

@@ -18,7 +18,7 @@ from ..data.videos import VideoDataset
 from ..io import tables
 from ..io.progress import Progress
 from ..io.user_error import UserError
-from ..runs import run_folder
+from ..io.versions import versions
 from .score_parts import PART_VIDEOS, Part, Parts
 from .video_scores import VideoScores
 from .view_network import ScoreStep
@@ -185,7 +185,7 @@ def merge_parts(
         pool=views.pool,
         reading_seconds=float(seconds[0]),
         computing_seconds=float(seconds[1]),
-        versions=run_folder.versions(),
+        versions=versions(),
         skips_unlabelled=dataset.skips_unlabelled,
     )
 
@@ -216,7 +216,7 @@ def score_examples(
         pool="mean",
         reading_seconds=time.monotonic() - begin - computing,
         computing_seconds=computing,
-        versions=run_folder.versions(),
+        versions=versions(),
     )
 
 

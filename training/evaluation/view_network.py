@@ -1,28 +1,24 @@
 """Build the network of an evaluation: fully convolutional, to scores."""
 
-import inspect
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf import models, preprocess
+from nonlocal_tf import preprocess
 
-from ..data import Dataset
-from ..data.datasets import DatasetInfo
 from ..data.sampling_config import ViewsConfig
 from ..io.user_error import UserError
-from ..recipes.schema import Recipe
-from ..runs import run_model
+from .network_builder import NetworkBuilder
 
 ScoreStep = Callable[[np.ndarray], np.ndarray]
 
 
 def build_network(
     trained: keras.Model,
-    recipe: Recipe,
-    dataset: Dataset | DatasetInfo,
+    builder: NetworkBuilder,
+    clip_shape: tuple[int, ...],
     views: ViewsConfig,
 ) -> keras.Model:
     """Build the network of an evaluation with the weights of a trained one.
@@ -33,9 +29,9 @@ def build_network(
     global average pooling covers the whole view.
 
     Args:
-        trained: the network of the recipe.
-        recipe: of the run.
-        dataset: of the recipe.
+        trained: the trained network.
+        builder: of the same network.
+        clip_shape: of training clips, `(time, height, width, 3)`.
         views: clips and crops of each video.
 
     Returns:
@@ -44,14 +40,12 @@ def build_network(
     Raises:
         UserError: the views are smaller than the windows.
     """
-    frames = dataset.element_shape[0]
+    frames, train_px = clip_shape[:2]
     side = views.crop_px if views.crops else None
-    shape = (frames, side, side, 3)
-    arguments: dict = {"clip_shape": shape, "outputs": "logits"}
-    if not has_windows(recipe):
-        del arguments["outputs"]
-    elif views.starts != "mmaction2":
-        train_px = dataset.element_shape[1]
+    arguments: dict = {"clip_shape": (frames, side, side, 3)}
+    if builder.has_windows:
+        arguments["outputs"] = "logits"
+    if builder.has_windows and views.starts != "mmaction2":
         short = views.crop_px if views.crops else views.short_side_px
         if short < train_px:
             raise UserError(
@@ -59,15 +53,9 @@ def build_network(
                 f"Expected views no smaller. Received: {short}"
             )
         arguments |= {"head": "fully_convolutional", "crop_px": train_px}
-    model = run_model.build_model(recipe, dataset, **arguments)
+    model = builder.build(**arguments)
     copy_weights(trained, model)
     return model
-
-
-def has_windows(recipe: Recipe) -> bool:
-    """Return True for networks with a fully convolutional head."""
-    builder = models.registry.MODELS[recipe.model.name]
-    return "crop_px" in inspect.signature(builder).parameters
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:

@@ -8,7 +8,6 @@ from nonlocal_tf.choices import unknown
 from ..data import sampling as samples
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..io.user_error import UserError
-from ..recipes.schema import Recipe
 from .metrics import POOLS
 
 CROPS = (1, 3)
@@ -74,8 +73,17 @@ def clips_by_crops(text: str) -> tuple[int, int]:
     )
 
 
-def views_of(options: argparse.Namespace, recipe: Recipe) -> ViewsConfig | None:
-    """Combine options and recipe to views; None for the middle clip.
+def views_of(
+    options: argparse.Namespace,
+    views: ViewsConfig | None,
+    sampling: SamplingConfig | None,
+) -> ViewsConfig | None:
+    """Override views by the options; None for the middle clip.
+
+    Args:
+        options: of the command line.
+        views: of the recipe, if any.
+        sampling: of training clips.
 
     Raises:
         UserError: some options exclude each other.
@@ -87,14 +95,14 @@ def views_of(options: argparse.Namespace, recipe: Recipe) -> ViewsConfig | None:
         "crop_px": options.crop,
     }
     changes = {key: v for key, v in changes.items() if v is not None}
-    if options.views is None and recipe.views is None:
+    if options.views is None and views is None:
         if changes or options.full_frame:
             raise UserError(
                 "--full-frame, --starts, --pool, --short-side and --crop need "
                 "views. Give --views too, such as --views 10x3."
             )
         return None
-    views = recipe.views or _defaults(recipe.sampling or SamplingConfig())
+    views = views or _defaults(sampling or SamplingConfig())
     if options.views is not None:
         clips, crops = options.views
         changes |= {"clips": clips, "crops": crops}

@@ -1,1 +1,1 @@
-"""SavedModels: their signatures, model cards and other formats."""
+"""Export of trained models: SavedModels, LiteRT and ONNX files, servers."""

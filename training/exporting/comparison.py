@@ -1,69 +1,67 @@
-"""How far what was exported is from the network it was made of."""
+"""Compare the outputs of an exported model with those of the network."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..data import Dataset, datasets
-from ..data.datasets import DatasetInfo
+from ..data import Dataset
 from ..io.user_error import UserError
-from ..recipes.schema import Recipe
 
 EXAMPLES = 8
 
 
-def examples(
-    dataset: Dataset | DatasetInfo, recipe: Recipe | None = None
-) -> tuple[str, list[np.ndarray]]:
-    """Pixels to compare on: of noise a network often is too certain.
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Pixels to compare on.
+
+    Attributes:
+        name: description.
+        pixels: uint8 clips or images.
+    """
+
+    name: str
+    pixels: Sequence[np.ndarray]
+
+
+def validation_examples(
+    dataset: Dataset | None, shape: tuple[int, ...]
+) -> Examples:
+    """Choose examples throughout the validation split, or noise without it.
+
+    Noise is a weak test: networks are often too certain about it.
 
     Args:
-        dataset: of the run, or what is known of it.
-        recipe: of the run, which says where the data set is.
-
-    Returns:
-        What they are, and uint8 clips or images from all over the validation
-        split, or noise where that is not there.
+        dataset: of the training; None if it is not available.
+        shape: of a clip or image.
     """
-    pixels = _of_validation(dataset, recipe)
+    pixels = _read_examples(dataset) if dataset is not None else []
     if pixels:
         name = f"{len(pixels)} validation example"
-        return name + "s" * (len(pixels) > 1), pixels
-    generator = np.random.default_rng(0)
-    noise = generator.integers(0, 256, dataset.element_shape, "uint8")
-    return "noise, as no validation example could be read", [noise]
+        return Examples(name + "s" * (len(pixels) > 1), pixels)
+    noise = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+    return Examples("noise, as no validation example could be read", [noise])
 
 
-def _of_validation(
-    dataset: Dataset | DatasetInfo, recipe: Recipe | None
-) -> list[np.ndarray]:
-    """Examples from all over the validation split that can be read."""
-    try:
-        if recipe is not None and isinstance(dataset, DatasetInfo):
-            dataset = datasets.load(
-                recipe.dataset, recipe.data, recipe.sampling
-            )
-    except (UserError, OSError):
-        return []  # a run is exported without its data, too
-    if isinstance(dataset, DatasetInfo):
-        return []
+def _read_examples(dataset: Dataset) -> list[np.ndarray]:
+    """Read those of some evenly spaced validation examples that are valid."""
     count = dataset.examples("validation")
     pixels = []
     for index in sorted({*np.linspace(0, count - 1, EXAMPLES, dtype=int)}):
         try:
             pixels.append(dataset.example("validation", int(index)).pixels)
         except UserError:
-            continue  # it cannot be read any more: the name counts those used
+            continue  # unreadable since; the name has the number of the rest
     return pixels
 
 
-def furthest(
-    asked: Callable[[np.ndarray], np.ndarray],
+def largest_difference(
+    exported: Callable[[np.ndarray], np.ndarray],
     expected: Callable[[np.ndarray], np.ndarray],
-    pixels: list[np.ndarray],
+    pixels: Sequence[np.ndarray],
 ) -> float:
-    """The largest difference of two functions of a batch of one."""
+    """Return the largest difference of two functions of a batch of one."""
     return max(
-        float(np.abs(asked(one[None]) - np.asarray(expected(one[None]))).max())
-        for one in pixels
+        float(np.abs(exported(x[None]) - np.asarray(expected(x[None]))).max())
+        for x in pixels
     )

@@ -1,18 +1,18 @@
-"""A detector as a SavedModel that needs none of our code.
+"""Write a detector as a SavedModel that needs only TensorFlow.
 
     saved_model.pb, variables/
     assets/classes.txt      class names, one a line; label 1 is the first
     assets/categories.json  the same, with names of keypoints and skeletons
-    assets.extra/tf_serving_warmup_requests  sent to itself by the server
+    assets.extra/tf_serving_warmup_requests  warm-up of TensorFlow Serving
 
 The signature `serving_default` takes `image_bytes`, JPEG, PNG, BMP, WebP or
-GIF, and gives of each picture, turned as its EXIF says: `size`, its height and
-width; `count`, how many objects were found; and of these, best first and zeros
-behind, `boxes` (x1, y1, x2, y2 in its pixels), `labels`, `scores`; of a
-network with masks `masks`, 28 x 28 probabilities within each box (`MASK_CELLS`
-of the border are to be added: `nonlocal_tf.detection.masks.paste`); of one
-with keypoints `keypoints`, x, y and a logit. `serve_pixels` takes the uint8
-RGB pixels of one upright picture.
+GIF, and returns for each image, rotated by its EXIF orientation: `size`, height
+and width; `count`, the number of detections; by descending score and padded
+with zeros `boxes` (x1, y1, x2, y2 in pixels), `labels`, `scores`; with a mask
+head `masks`, 28 x 28 probabilities within each box (a border of `MASK_CELLS` is
+to be added: `nonlocal_tf.detection.masks.paste`); with a keypoint head
+`keypoints`, x, y and a logit. `serve_pixels` takes the uint8 RGB pixels of one
+upright image.
 """
 
 import dataclasses
@@ -29,18 +29,18 @@ from ..coco import exif_orientation
 from ..detection.trained import Trained
 from ..io import quoting
 from ..io.user_error import UserError
-from . import image_sizes, saved_model, stored_weights, warmup
+from . import image_headers, quantization, saved_model, warmup
 
 INPUT = "image_bytes"
 
 
 def write(model: Trained, path: pathlib.Path, dtype: str = "float32") -> None:
-    """Writes a SavedModel.
+    """Write a SavedModel.
 
     Args:
         model: the detector.
         path: the directory, empty.
-        dtype: of the weights as they are kept, of `stored_weights.DTYPES`.
+        dtype: storage of the weights, of `quantization.DTYPES`.
 
     Raises:
         UserError: it cannot be written.
@@ -59,20 +59,20 @@ def write(model: Trained, path: pathlib.Path, dtype: str = "float32") -> None:
 
 
 def _module(model: Trained, scratch: pathlib.Path, dtype: str):
-    """What is saved, and its signatures.
+    """Create the module to save, and its signatures.
 
-    The variables alone are tracked, not the Keras model, so that nothing of
-    ours is needed to load it.
+    It tracks the variables, not the Keras model, so that loading needs only
+    TensorFlow.
     """
     module = tf.Module()
-    kept = stored_weights.keep(model.detector.weights, dtype)
+    kept = quantization.quantize(model.detector.weights, dtype)
     module.weights = [stored.kept for stored in kept]
     module.scales = [stored.scale for stored in kept]
     names = scratch / saved_model.CLASSES
-    lines = quoting.lines(one.name for one in model.categories)
+    lines = quoting.lines(category.name for category in model.categories)
     names.write_text(lines, "utf-8")
     about = scratch / saved_model.CATEGORIES
-    rows = [dataclasses.asdict(one) for one in model.categories]
+    rows = [dataclasses.asdict(category) for category in model.categories]
     about.write_text(json.dumps(rows, indent=2), "utf-8")
     module.class_names = tf.saved_model.Asset(str(names))
     module.categories = tf.saved_model.Asset(str(about))
@@ -81,11 +81,11 @@ def _module(model: Trained, scratch: pathlib.Path, dtype: str):
         return detect_in_graph(model, image)
 
     def of_bytes(contents):
-        def one(content):
-            content = image_sizes.bounded(content, image_sizes.PHOTO_PIXELS)
+        def detect(content):
+            content = image_headers.bounded(content, image_headers.PHOTO_PIXELS)
             return detect_in_graph(model, exif_orientation.decode(content))
 
-        return tf.map_fn(one, contents, fn_output_signature=specs_of(model))
+        return tf.map_fn(detect, contents, fn_output_signature=specs_of(model))
 
     functions = {
         "serving_default": (of_bytes, tf.TensorSpec((None,), tf.string, INPUT)),
@@ -96,7 +96,9 @@ def _module(model: Trained, scratch: pathlib.Path, dtype: str):
     }
     module.functions = {
         name: tf.function(
-            stored_weights.using(kept, function), [spec], autograph=False
+            quantization.with_stored_values(kept, function),
+            [spec],
+            autograph=False,
         )
         for name, (function, spec) in functions.items()
     }
@@ -104,7 +106,7 @@ def _module(model: Trained, scratch: pathlib.Path, dtype: str):
 
 
 def detect_in_graph(model: Trained, image) -> dict:
-    """The objects of one picture, as `specs_of` says.
+    """Detect the objects of one image; outputs as in `specs_of`.
 
     Args:
         model: the detector.
@@ -112,42 +114,42 @@ def detect_in_graph(model: Trained, image) -> dict:
     """
     original = tf.shape(image)[:2]
     size = _scaled_size(original, model)
-    # Keras resizes to sizes that are known when the graph is built.
+    # Keras resizes only to sizes known when the graph is built.
     x = tf.image.resize(
         preprocessing.normalize(image, model.normalization), size
     )
     below = -size % preprocessing.SIZE_DIVISOR
     x = tf.pad(x, ((0, below[0]), (0, below[1]), (0, 0)))
-    found = model.detector(
+    detections = model.detector(
         {"images": x[None], "sizes": size[None]}, training=False
     )
-    found = {name: value[0] for name, value in found.items()}
+    detections = {name: value[0] for name, value in detections.items()}
     back = tf.cast(original / size, tf.float32)[::-1]  # x, then y
-    made = {
+    outputs = {
         "size": original,
-        "count": found["count"],
-        "boxes": found["boxes"] * tf.tile(back, (2,)),
-        "labels": found["labels"],
-        "scores": found["scores"],
+        "count": detections["count"],
+        "boxes": detections["boxes"] * tf.tile(back, (2,)),
+        "labels": detections["labels"],
+        "scores": detections["scores"],
     }
-    if "masks" in found:
-        made["masks"] = found["masks"]
-    if "heat_maps" in found:
-        count = found["count"]
+    if "masks" in detections:
+        outputs["masks"] = detections["masks"]
+    if "heat_maps" in detections:
+        count = detections["count"]
         points, scores = keypoints.decode(
-            found["heat_maps"][:count], found["boxes"][:count]
+            detections["heat_maps"][:count], detections["boxes"][:count]
         )
         points = tf.concat([points[..., :2] * back, scores[..., None]], -1)
         behind = model.detector.config.detections_per_image - count
-        made["keypoints"] = tf.pad(points, ((0, behind), (0, 0), (0, 0)))
+        outputs["keypoints"] = tf.pad(points, ((0, behind), (0, 0), (0, 0)))
     return {
-        name: tf.ensure_shape(made[name], spec.shape)
+        name: tf.ensure_shape(outputs[name], spec.shape)
         for name, spec in specs_of(model).items()
     }
 
 
 def specs_of(model: Trained) -> dict[str, tf.TensorSpec]:
-    """Shapes and types of what is found in one picture."""
+    """Return the specs of the detections of one image."""
     config = model.detector.config
     count = config.detections_per_image
     specs = {
@@ -167,7 +169,7 @@ def specs_of(model: Trained) -> dict[str, tf.TensorSpec]:
 
 
 def _scaled_size(original, model: Trained):
-    """`preprocessing.resized_size` within a graph, int32 `(2,)`."""
+    """Compute `preprocessing.resized_size` in a graph, int32 `(2,)`."""
     sides = tf.cast(original, tf.float32)
     scale = tf.minimum(
         tf.constant(model.short_side_px, tf.float32) / tf.reduce_min(sides),
@@ -177,7 +179,7 @@ def _scaled_size(original, model: Trained):
 
 
 def _requests() -> dict[str, dict[str, np.ndarray]]:
-    """A request for each signature."""
+    """Make a warm-up request for each signature."""
     pixels = np.full((48, 64, 3), 114, "uint8")
     content = tf.io.encode_jpeg(pixels).numpy()
     return {

@@ -1,13 +1,13 @@
-"""The SavedModels that export writes: finding, loading and asking them.
+"""Find and run SavedModels of `nonlocal-tf export`.
 
     savedmodels/digits_nl/1/
         saved_model.pb, variables/
         assets/classes.txt           class names, one a line
-        assets/recipe.json           how it was trained
-        assets.extra/source.json     accuracy, versions, and which weights
+        assets/recipe.json           recipe of the training
+        assets.extra/source.json     accuracy, versions, digest of the weights
 
-A version appears at once. On an object store, where no directory can, its
-saved_model.pb is uploaded last, and a version without it does not count.
+A version appears atomically. On object stores saved_model.pb is uploaded last;
+a version without it is incomplete and ignored.
 """
 
 import numpy as np
@@ -18,8 +18,6 @@ from nonlocal_tf.choices import unknown
 from ..io import atomic_files, json_text, quoting, remote
 from ..io.remote import Path
 from ..io.user_error import UserError
-from ..recipes import overrides, trusted_cache
-from ..recipes.schema import Recipe
 
 SAVED_MODEL = "saved_model.pb"
 ASSETS = "assets"
@@ -27,26 +25,26 @@ CLASSES = "classes.txt"
 RECIPE = "recipe.json"
 EXTRA = "assets.extra"
 BLOCKS = "blocks.txt"
-CATEGORIES = "categories.json"  # of a detector alone
+CATEGORIES = "categories.json"  # only of detectors
 FILES = (".tflite", ".onnx")
 
 
 def versions(out: Path) -> list[Path]:
-    """The versions below a directory, oldest first."""
-    found = [
+    """List the versions in a directory, oldest first."""
+    paths = [
         path
         for path in out.glob("*")
         if path.name.isdecimal()
         and atomic_files.is_whole(path, last=SAVED_MODEL)
     ]
-    return sorted(found, key=lambda path: int(path.name))
+    return sorted(paths, key=lambda path: int(path.name))
 
 
 def check_out(out: Path) -> None:
-    """Checks a directory that versions will be written to; makes nothing.
+    """Check a directory for new versions, without creating it.
 
     Raises:
-        UserError: it cannot be one, or is something else.
+        UserError: it cannot be written, or has another purpose.
     """
     if out.suffix.lower() in FILES:
         raise UserError(
@@ -64,7 +62,7 @@ def check_out(out: Path) -> None:
 
 
 def find(path: str | Path) -> Path:
-    """The directory with saved_model.pb: `path` or its newest version.
+    """Return the directory with saved_model.pb: `path` or its newest version.
 
     Raises:
         UserError: there is none.
@@ -83,7 +81,7 @@ def find(path: str | Path) -> Path:
 
 
 def how_to_make(path: Path) -> str:
-    """How to make a SavedModel, of the run in a folder if there is one."""
+    """Return advice on exporting, for a run folder with its command line."""
     recipe = path / "recipe.json"
     if not recipe.is_file():
         return "Make one with nonlocal-tf export."
@@ -106,17 +104,8 @@ def is_detector(version: Path) -> bool:
     return (version / ASSETS / CATEGORIES).is_file()
 
 
-def read_recipe(version: Path) -> Recipe | None:
-    """What a SavedModel was trained with, if it says so."""
-    path = version / ASSETS / RECIPE
-    if not path.is_file():
-        return None
-    recipe = overrides.from_json(path.read_text("utf-8"))
-    return trusted_cache.without_foreign_cache(recipe, path)
-
-
 def _reason(error: Exception) -> str:
-    """What a signature says is wrong, without where in the graph it is."""
+    """Shorten an error of a signature to its message, without graph nodes."""
     text = str(getattr(error, "message", error))
     text = text.rpartition("<stack traces unavailable>")[2]
     text = text.partition("[[{{node")[0].partition("[Condition ")[0]
@@ -124,22 +113,21 @@ def _reason(error: Exception) -> str:
 
 
 class SavedModel:
-    """A SavedModel of `training.export`, loaded.
+    """SavedModel of `nonlocal-tf export`, loaded.
 
     Args:
-        path: a version, or a directory of versions (the newest is taken).
+        path: a version, or a directory of versions (the newest is used).
 
     Attributes:
         path: of the version.
-        classes: their names.
-        recipe: what it was trained with, if it says so.
+        classes: class names.
         input_name: "clips", or "images" of an image network.
         input_shape: of one clip, `(time, height, width, 3)`, None where any
             size is taken.
-        signatures: TensorFlow's functions, by name.
+        signatures: TensorFlow functions by name.
 
     Raises:
-        UserError: there is none, or it is not one of ours.
+        UserError: there is none, or `nonlocal-tf export` did not write it.
     """
 
     def __init__(self, path: str | Path):
@@ -151,7 +139,7 @@ class SavedModel:
                 "from (--workdir), or serve it with nonlocal-tf serve_config."
             )
         try:
-            # Kept: signatures die with the object that they belong to.
+            # The signatures need a reference to their module.
             self._module = tf.saved_model.load(str(self.path))
             self.signatures = self._module.signatures
             serve = self.signatures["serving_default"]
@@ -159,7 +147,7 @@ class SavedModel:
             serve.structured_outputs["probabilities"]
         except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
             raise UserError(
-                f"{self.path} cannot be loaded as one of our SavedModels: "
+                f"{self.path} cannot be loaded as a SavedModel of nonlocal-tf: "
                 f"{error}"
             ) from error
         self.input_name = spec.name
@@ -170,21 +158,20 @@ class SavedModel:
                 f"{self.path} has no class names ({ASSETS}/{CLASSES})."
             )
         self.classes = names.read_text("utf-8").splitlines()
-        self.recipe = read_recipe(self.path)
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """The blocks that `attention` knows, from input to output.
+        """The non-local blocks of `attention`, from input to output.
 
-        Empty where a SavedModel does not say, even if it has some.
+        Empty for older SavedModels that do not list them.
         """
         path = self.path / EXTRA / BLOCKS
         if not path.is_file():
             return ()
         return tuple(path.read_text("utf-8").splitlines())
 
-    def ask(self, signature: str, **inputs) -> dict[str, np.ndarray]:
-        """The outputs of a signature, by name.
+    def run(self, signature: str, **inputs) -> dict[str, np.ndarray]:
+        """Run a signature and return its outputs by name.
 
         Raises:
             UserError: there is no such signature, or it refuses the inputs.
@@ -192,17 +179,17 @@ class SavedModel:
         if signature not in self.signatures:
             raise UserError(unknown("signature", signature, self.signatures))
         try:
-            tensors = {key: tf.constant(of) for key, of in inputs.items()}
+            tensors = {key: tf.constant(value) for key, value in inputs.items()}
             outputs = self.signatures[signature](**tensors)
         except (tf.errors.OpError, TypeError, ValueError) as error:
             raise UserError(f"{signature}: {_reason(error)}") from error
         return {key: value.numpy() for key, value in outputs.items()}
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Probabilities `(batch, classes)` of uint8 clips, or images.
+        """Compute probabilities `(batch, classes)` of uint8 clips or images.
 
         Raises:
-            UserError: their shape or dtype is not that of the model.
+            UserError: the model does not take their shape or dtype.
         """
         fits = len(pixels.shape) == len(self.input_shape) + 1 and all(
             of_model in (None, side)
@@ -215,5 +202,5 @@ class SavedModel:
                 f"This model takes uint8 pixels of shape {self.input_shape}. "
                 f"Received: {pixels.dtype} {pixels.shape[1:]}"
             )
-        asked = self.ask("serving_default", **{self.input_name: pixels})
-        return asked["probabilities"]
+        outputs = self.run("serving_default", **{self.input_name: pixels})
+        return outputs["probabilities"]

@@ -1,14 +1,14 @@
-"""Writes the files of a SavedModel, and beside them what servers want.
+"""Write a SavedModel and its extra files for servers and clients.
 
     saved_model.pb, variables/
     assets/classes.txt                       class names, one a line
-    assets/recipe.json                       how it was trained
-    assets.extra/tensors.json                names that C and C++ ask for
-    assets.extra/blocks.txt                  blocks that `attention` knows
-    assets.extra/tf_serving_warmup_requests  sent to itself by the server
+    assets/recipe.json                       recipe of the training
+    assets.extra/tensors.json                tensor names for C and C++
+    assets.extra/blocks.txt                  names of non-local blocks
+    assets.extra/tf_serving_warmup_requests  warm-up of TensorFlow Serving
 
-The variables alone are tracked, not the Keras model, so that nothing of ours
-is needed to load it.
+Only the variables are tracked, not the Keras model, so that loading takes
+TensorFlow alone.
 """
 
 import contextlib
@@ -26,35 +26,39 @@ from nonlocal_tf.attention import block_attention
 
 from ..io import quoting
 from ..io.user_error import UserError
-from ..recipes import overrides
-from . import saved_model, signatures, stored_weights, warmup
-from .served_model import ServedModel
+from . import quantization, saved_model, signatures, warmup
+from .inference_model import InferenceModel
 
 TENSORS = "tensors.json"
-# Of what is written: the same weights are a new version where it has changed.
-FORMAT = 1
+FORMAT = 1  # a change makes exports of the same weights new versions
 
 
 def write(
-    served: ServedModel, path: pathlib.Path, dtype: str = "float32"
+    served: InferenceModel,
+    path: pathlib.Path,
+    recipe_json: str = "",
+    dtype: str = "float32",
 ) -> None:
-    """Writes a SavedModel with all signatures that the model has.
+    """Write a SavedModel with all signatures of the model.
 
     Args:
-        served: what it computes.
+        served: the model.
         path: the directory, empty.
-        dtype: of the weights as they are kept: "float32", "bfloat16" or
-            "int8"; they are float32 again before they are used.
+        recipe_json: content of assets/recipe.json; "" for no such file.
+        dtype: storage of the weights: "float32", "bfloat16" or "int8"; they
+            are converted to float32 before use.
 
     Raises:
         UserError: it cannot be written.
     """
     extra = path / saved_model.EXTRA
     with tempfile.TemporaryDirectory() as scratch:
-        module, given = _module(served, pathlib.Path(scratch), dtype)
+        module, signature_functions = _module(
+            served, pathlib.Path(scratch), recipe_json, dtype
+        )
         try:
             with _quiet():
-                tf.saved_model.save(module, str(path), given)
+                tf.saved_model.save(module, str(path), signature_functions)
             extra.mkdir()
             warmup.write(extra / warmup.REQUESTS, requests(served))
         except tf.errors.OpError as error:
@@ -66,17 +70,20 @@ def write(
     (extra / saved_model.BLOCKS).write_text(names, "utf-8")
 
 
-def _module(served: ServedModel, scratch: pathlib.Path, dtype: str):
-    """What is saved, and its signatures."""
+def _module(
+    served: InferenceModel, scratch: pathlib.Path, recipe_json: str, dtype: str
+):
+    """Create the module to save, and its signatures."""
     module = tf.Module()
-    kept = stored_weights.keep(served.variables, dtype)
+    kept = quantization.quantize(served.variables, dtype)
     module.weights = [stored.kept for stored in kept]
     module.scales = [stored.scale for stored in kept]
     names = scratch / saved_model.CLASSES
     names.write_text(quoting.lines(served.classes), "utf-8")
-    recipe = scratch / saved_model.RECIPE
-    recipe.write_text(overrides.to_json(served.recipe), "utf-8")
-    module.recipe = tf.saved_model.Asset(str(recipe))
+    if recipe_json:
+        recipe = scratch / saved_model.RECIPE
+        recipe.write_text(recipe_json, "utf-8")
+        module.recipe = tf.saved_model.Asset(str(recipe))
     module.class_names = tf.saved_model.Asset(str(names))
     module.table = tf.lookup.StaticHashTable(
         tf.lookup.TextFileInitializer(
@@ -90,43 +97,45 @@ def _module(served: ServedModel, scratch: pathlib.Path, dtype: str):
     )
     module.functions = {
         name: tf.function(
-            stored_weights.using(kept, function), specs, autograph=False
+            quantization.with_stored_values(kept, function),
+            specs,
+            autograph=False,
         )
-        for name, (function, specs) in signatures.all_of(
+        for name, (function, specs) in signatures.make_signatures(
             served, module.table.lookup
         ).items()
     }
     return module, dict(module.functions)
 
 
-def requests(served: ServedModel) -> dict[str, dict[str, np.ndarray]]:
-    """A request for each signature, of the size that was trained on."""
-    shape = served.dataset.element_shape
+def requests(served: InferenceModel) -> dict[str, dict[str, np.ndarray]]:
+    """Make a request for each signature, of the training size."""
+    shape = served.info.element_shape
     name = served.network.inputs[0].name
     pixels = np.full((1, *shape), 114, "uint8")
-    made = {"serving_default": {name: pixels}, "features": {name: pixels}}
-    if served.of_videos is not None:
+    inputs = {"serving_default": {name: pixels}, "features": {name: pixels}}
+    if served.averaging is not None:
         frame = tf.io.encode_jpeg(pixels[0, 0]).numpy()
         frames = np.array([[frame] * shape[0]], dtype=object)
-        made["serve_frames"] = {"frames_bytes": frames}
+        inputs["serve_frames"] = {"frames_bytes": frames}
         if blocks(served):
-            made["attention"] = {
+            inputs["attention"] = {
                 name: pixels,
                 "block": np.array([""], dtype=object),
                 "query": np.zeros((1, 3), "int32"),
             }
-    return made
+    return inputs
 
 
-def blocks(served: ServedModel) -> tuple[str, ...]:
-    """Names of the blocks that `attention` knows; none without it."""
-    if served.of_videos is None:
+def blocks(served: InferenceModel) -> tuple[str, ...]:
+    """Names of the names of non-local blocks; none without it."""
+    if served.averaging is None:
         return ()
     return tuple(block_attention.nonlocal_blocks(served.network))
 
 
 def tensors(path: pathlib.Path) -> dict:
-    """Names of the tensors of each signature, which the C API asks for.
+    """Return the tensor names of each signature, for the C API.
 
     Returns:
         `{signature: {"inputs": {name: tensor}, "outputs": {name: tensor}}}`.
@@ -137,17 +146,21 @@ def tensors(path: pathlib.Path) -> dict:
     (graph,) = content.meta_graphs
     return {
         name: {
-            "inputs": {key: spec.name for key, spec in of.inputs.items()},
-            "outputs": {key: spec.name for key, spec in of.outputs.items()},
+            "inputs": {
+                key: spec.name for key, spec in signature.inputs.items()
+            },
+            "outputs": {
+                key: spec.name for key, spec in signature.outputs.items()
+            },
         }
-        for name, of in sorted(graph.signature_def.items())
+        for name, signature in sorted(graph.signature_def.items())
         if not name.startswith("__")
     }
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps TensorFlow from naming the scratch directory it writes to."""
+    """Silence the log line about the temporary directory."""
     level = tf.get_logger().level
     tf.get_logger().setLevel(logging.WARNING)
     try:

@@ -1,7 +1,7 @@
 """The signatures of a SavedModel, as functions of tensors.
 
-What is wrong with a request is an `InvalidArgumentError` that says what was
-expected, on a server too.
+Invalid requests raise an `InvalidArgumentError` that says what was expected,
+on servers too.
 """
 
 from collections.abc import Callable
@@ -15,45 +15,49 @@ from nonlocal_tf.attention import block_attention
 from ..data import sampling as samples
 from ..data import transforms
 from ..io import image_bytes
-from . import block_weights, image_sizes
-from .served_model import ServedModel, ServedViews
+from . import image_headers, served_attention
+from .inference_model import InferenceModel, ViewAveraging
 
 TOP = 5
-# Sides of a frame that is looked at whole, as a ratio. Else a few bytes, a line
-# of pixels, fill any memory.
-LONGEST = 8
+# Maximum aspect ratio of full frames: resizing the short side of a line of
+# pixels would fill any memory.
+MAX_ASPECT_RATIO = 8
 NOT_FINITE = (
     "The outputs are not finite: the training of the model diverged, or its "
     "weights are damaged. Serve another model."
 )
 
-# A function of tensors, and what it takes.
+# A function of tensors, and its input specs.
 Signature = tuple[Callable, list[tf.TensorSpec]]
 
 
-def all_of(served: ServedModel, name_of: Callable) -> dict[str, Signature]:
-    """The signatures that a model has, by name, as functions to be traced.
+def make_signatures(
+    served: InferenceModel, name_of: Callable
+) -> dict[str, Signature]:
+    """Make the signatures of a model by name, as functions to be traced.
 
     Args:
         served: the model.
-        name_of: from indices of classes to their names.
+        name_of: function from class indices to names.
 
     Returns:
         `serving_default`, `features`, and for clips `serve_frames`; with
         non-local blocks `attention` too.
     """
-    made: dict[str, Signature] = {
+    functions: dict[str, Signature] = {
         "serving_default": _classify(served, name_of),
         "features": _features(served),
     }
-    if served.of_videos is not None:
-        made["serve_frames"] = _serve_frames(served, served.of_videos, name_of)
+    if served.averaging is not None:
+        functions["serve_frames"] = _serve_frames(
+            served, served.averaging, name_of
+        )
         if block_attention.nonlocal_blocks(served.network):
-            made["attention"] = _attention(served)
-    return made
+            functions["attention"] = _attention(served)
+    return functions
 
 
-def _classify(served: ServedModel, name_of) -> Signature:
+def _classify(served: InferenceModel, name_of) -> Signature:
     def classify(pixels):
         logits = served.network(_checked(pixels), training=False)
         logits = _finite(logits, pixels, served)
@@ -67,7 +71,7 @@ def _classify(served: ServedModel, name_of) -> Signature:
     return classify, [_pixels(served)]
 
 
-def _features(served: ServedModel) -> Signature:
+def _features(served: InferenceModel) -> Signature:
     last = served.network.get_layer("logits").input
     network = keras.Model(served.network.input, last)
 
@@ -78,16 +82,17 @@ def _features(served: ServedModel) -> Signature:
     return features, [_pixels(served)]
 
 
-def _attention(served: ServedModel) -> Signature:
-    looks = block_weights.of_blocks(served.network)
+def _attention(served: InferenceModel) -> Signature:
+    blocks = served_attention.blocks_of(served.network)
 
     def attention(pixels, block, query):
         with tf.control_dependencies(_query_checks(pixels, block, query)):
             clips = _checked(pixels)
-            # Else what is made of them may fail first, in other words.
+            # Else later operations could fail first, with other messages.
             block, query = tf.identity(block), tf.identity(query)
-        answer = block_weights.look(looks, clips, block, query)
-        return {**answer, "weights": _finite(answer["weights"], pixels, served)}
+        outputs = served_attention.attention(blocks, clips, block, query)
+        weights = _finite(outputs["weights"], pixels, served)
+        return {**outputs, "weights": weights}
 
     return attention, [
         _pixels(served),
@@ -107,7 +112,7 @@ def _query_checks(pixels, block, query):
         tf.debugging.Assert(
             tf.reduce_all((query >= 0) & (query < sizes[1:4])),
             [
-                "Expected each query to be frame, y, x in pixels inside of "
+                "Expected each query to be (frame, y, x) in pixels within "
                 "clips of size",
                 sizes[1:4],
                 "Received:",
@@ -117,12 +122,14 @@ def _query_checks(pixels, block, query):
     ]
 
 
-def _serve_frames(served: ServedModel, seen: ServedViews, name_of) -> Signature:
+def _serve_frames(
+    served: InferenceModel, averaging: ViewAveraging, name_of
+) -> Signature:
     top = min(TOP, len(served.classes))
 
     def serve_frames(frames_bytes):
         probabilities = tf.map_fn(
-            lambda frames: _score_video(served, seen, frames),
+            lambda frames: _score_video(served, averaging, frames),
             frames_bytes,
             fn_output_signature=tf.TensorSpec(
                 (len(served.classes),), tf.float32
@@ -143,18 +150,18 @@ def _serve_frames(served: ServedModel, seen: ServedViews, name_of) -> Signature:
     return serve_frames, [spec]
 
 
-def _score_video(served: ServedModel, seen: ServedViews, frames):
-    """Scores `(classes,)` of a video, `(n,)` encoded frames."""
-    sampling, views = seen.sampling, seen.views
+def _score_video(served: InferenceModel, averaging: ViewAveraging, frames):
+    """Score a video of `(n,)` encoded frames, float32 `(classes,)`."""
+    sampling, views = averaging.sampling, averaging.views
     count = tf.size(frames, tf.int64)
     enough = tf.debugging.assert_positive(
-        count, "Expected at least one frame a video."
+        count, "Expected at least one frame per video."
     )
     with tf.control_dependencies([enough]):
         clips = samples.clips(
             count, tf.constant(sampling.fps or 0, tf.float64), sampling, views
         )
-    # A frame that several clips share is decoded once, and kept cropped.
+    # Frames shared by several clips are decoded and cropped once.
     needed, places = tf.unique(tf.reshape(clips, (-1,)))
     side = views.crop_px if views.crops else None
     crops = tf.map_fn(
@@ -164,15 +171,15 @@ def _score_video(served: ServedModel, seen: ServedViews, frames):
     )
     places = tf.reshape(places, (views.clips, sampling.frames))
 
-    def score(clip):  # all crops of a clip at a time: views are large
+    def score(clip):  # all crops of one clip at a time, to bound memory
         pixels = tf.transpose(tf.gather(crops, clip), (1, 0, 2, 3, 4))
         normal = preprocess.normalize(pixels)
-        scores = served.scores(seen.network(normal, training=False))
-        # Of networks that are fully convolutional, of each position.
+        scores = served.scores(averaging.network(normal, training=False))
+        # Fully convolutional networks have scores at each position.
         places = list(range(1, len(scores.shape) - 1))
         return tf.reduce_mean(scores, axis=places)
 
-    each = tf.map_fn(
+    view_scores = tf.map_fn(
         score,
         places,
         fn_output_signature=tf.TensorSpec(
@@ -181,12 +188,12 @@ def _score_video(served: ServedModel, seen: ServedViews, frames):
         parallel_iterations=1,
     )
     pool = tf.reduce_max if views.pool == "max" else tf.reduce_mean
-    return pool(each, axis=(0, 1))
+    return pool(view_scores, axis=(0, 1))
 
 
 def _crops(encoded, views):
-    """Decodes a frame and cuts its views out, `(crops, height, width, 3)`."""
-    encoded = image_sizes.bounded(encoded, image_sizes.FRAME_PIXELS)
+    """Decode a frame and crop its views, `(crops, height, width, 3)`."""
+    encoded = image_headers.bounded(encoded, image_headers.FRAME_PIXELS)
     frame = image_bytes.decode(encoded)
     height, width = tf.unstack(tf.shape(frame)[:2])
     if views.crops:
@@ -195,7 +202,7 @@ def _crops(encoded, views):
         )
         size = tf.constant([views.crop_px] * 2)
     else:
-        frame = _not_long(frame)
+        frame = _check_aspect_ratio(frame)
         window, size = transforms.whole_window(
             height, width, views.short_side_px
         )
@@ -203,14 +210,14 @@ def _crops(encoded, views):
     return transforms.resample(frame[None], windows, size)[:, 0]
 
 
-def _not_long(frame):
-    """A frame, unless it is a line, which would be scaled to any width."""
+def _check_aspect_ratio(frame):
+    """Return a frame, unless its aspect ratio is too large."""
     sizes = tf.shape(frame)[:2]
     right = tf.debugging.Assert(
-        tf.reduce_max(sizes) <= LONGEST * tf.reduce_min(sizes),
+        tf.reduce_max(sizes) <= MAX_ASPECT_RATIO * tf.reduce_min(sizes),
         [
-            f"Expected frames whose long side is at most {LONGEST} times the "
-            "short one. Received sizes:",
+            "Expected frames whose long side is at most "
+            f"{MAX_ASPECT_RATIO} times the short side. Received sizes:",
             sizes,
         ],
     )
@@ -218,38 +225,36 @@ def _not_long(frame):
         return tf.identity(frame)
 
 
-def _pixels(served: ServedModel) -> tf.TensorSpec:
-    given = served.network.inputs[0]
-    return tf.TensorSpec(given.shape, tf.uint8, given.name)
+def _pixels(served: InferenceModel) -> tf.TensorSpec:
+    tensor = served.network.inputs[0]
+    return tf.TensorSpec(tensor.shape, tf.uint8, tensor.name)
 
 
 def _checked(pixels):
-    """Normalised pixels, if there are any and they are RGB."""
+    """Check that pixels are RGB and not empty, and normalize them."""
     sizes = tf.shape(pixels)
     right = tf.debugging.Assert(
         tf.reduce_all(sizes > 0) & (sizes[-1] == 3),
-        ["Expected RGB pixels, of which no size is 0. Received sizes:", sizes],
+        ["Expected RGB pixels with no size of 0. Received sizes:", sizes],
     )
     with tf.control_dependencies([right]):
         return preprocess.normalize(pixels)
 
 
-def _finite(x, pixels, served: ServedModel):
-    """x, unless a number of it is not finite.
+def _finite(x, pixels, served: InferenceModel):
+    """Return x, or raise if it is not finite.
 
-    Too few pixels are one reason; of pixels as many as were trained on, the
-    weights are.
+    The error blames inputs smaller than the training size, else the weights.
     """
     finite = tf.reduce_all(tf.math.is_finite(x))
     sizes = tf.shape(pixels)
-    is_small = tf.reduce_any(sizes[1:] < served.dataset.element_shape)
+    is_small = tf.reduce_any(sizes[1:] < served.info.element_shape)
     checks = [
         tf.debugging.Assert(
             finite | ~is_small,
             [
-                "The outputs are not finite. Expected a clip or image that is "
-                "larger than what the network scales it down by. Received "
-                "sizes:",
+                "The outputs are not finite. Expected a clip or image larger "
+                "than the total stride of the network. Received sizes:",
                 sizes,
             ],
         ),

@@ -1,8 +1,8 @@
-"""Requests that TensorFlow Serving sends to a model before others may.
+"""Write warm-up requests for TensorFlow Serving.
 
-A file of TFRecords, each a `PredictionLog` of tensorflow_serving/apis. Three
-nested messages are all it takes, so their few bytes are put together here, and
-the package with their classes is needed by a test alone, which reads them.
+A file of TFRecords, each a `PredictionLog` of tensorflow_serving/apis. Its
+three nested protocol buffers are serialized here, so that only a test needs the
+package with their classes.
 """
 
 import pathlib
@@ -24,12 +24,11 @@ KEY, VALUE = 1, 2  # of an entry of a map
 def write(
     path: pathlib.Path, requests: Mapping[str, Mapping[str, np.ndarray]]
 ) -> None:
-    """Writes one record for each request.
+    """Write one record per request.
 
     Args:
         path: `assets.extra/tf_serving_warmup_requests` of a version.
-        requests: inputs by name, by signature. They name no model: the server
-            knows whose file it reads.
+        requests: inputs by name, by signature, without a model name.
     """
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, inputs in requests.items():
@@ -37,7 +36,7 @@ def write(
 
 
 def prediction_log(signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
-    """A serialised `PredictionLog` of one `PredictRequest`."""
+    """Serialize a `PredictionLog` of one `PredictRequest`."""
     spec = _field(SIGNATURE_NAME, signature.encode())
     request = _field(MODEL_SPEC, spec)
     for name, value in inputs.items():
@@ -48,12 +47,12 @@ def prediction_log(signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes, as the wire format has it: its key, length, bytes."""
+    """Encode a length-delimited field: key, length, content."""
     return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first."""
+    """Encode an integer as a varint, seven bits per byte."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

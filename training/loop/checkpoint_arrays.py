@@ -62,7 +62,8 @@ def read(
     Raises:
         UserError: it cannot be read, or does not fit the variables.
     """
-    atomic_files.check_not_endless(path)
+    if atomic_files.is_endless(path):
+        raise UserError(f"{path} cannot be read: {atomic_files.ENDLESS}.")
     try:
         with path.open("rb") as file:
             budget = Budget(file.seek(0, io.SEEK_END))

@@ -1,6 +1,7 @@
 """Session of `training.app`: a model, and the video uploaded last."""
 
 import base64
+import functools
 import math
 import pathlib
 import re
@@ -12,7 +13,8 @@ import tensorflow as tf
 
 from nonlocal_tf.attention.attention_map import AttentionMap
 
-from ..data import Dataset, clips, datasets
+from ..data import Dataset, clips
+from ..data.sampling_config import SamplingConfig
 from ..data.video_limits import Limits
 from ..exporting.saved_model import SavedModel
 from ..io.user_error import UserError
@@ -39,6 +41,10 @@ class PageSession:
 
     Args:
         model: a SavedModel of clips.
+        sampling: of training clips; None for models that are not trained on
+            videos.
+        limits: on reading a video; None for the defaults.
+        load_dataset: loads the data set of the samples that the page offers.
 
     Attributes:
         samples: number of samples of its data set that the page offers.
@@ -47,21 +53,25 @@ class PageSession:
         UserError: it is a model of images.
     """
 
-    def __init__(self, model: SavedModel):
+    def __init__(
+        self,
+        model: SavedModel,
+        sampling: SamplingConfig | None = None,
+        limits: Limits | None = None,
+        load_dataset: Callable[[], Dataset] | None = None,
+    ):
         if model.input_name != "clips":
             raise UserError(
                 f"The app expects a model of clips; {model.path} takes "
-                f"{model.input_name}. Use python -m training.predict."
+                f"{model.input_name}. Use nonlocal-tf predict."
             )
         self.model = model
         self.blocks = model.blocks
         self.has_attention = "attention" in model.signatures
-        recipe = model.recipe
-        self.sampling = recipe.sampling if recipe else None
-        self._limits = Limits.of(recipe.data if recipe else None)
-        is_synthetic = recipe is not None and self.sampling is None
-        self.samples = SAMPLES if is_synthetic else 0
-        self._data: Dataset | None = None
+        self.sampling = sampling
+        self._limits = limits or Limits()
+        self._load_dataset = load_dataset
+        self.samples = SAMPLES if load_dataset is not None else 0
         self._video: VideoClips | None = None
         self._id = ""
         self._progress: tuple[str, int, int] = ("", 0, 0)
@@ -130,7 +140,7 @@ class PageSession:
             RequestError: there is no such sample.
         """
         number = uploads.int_field(question, "number", self.samples)
-        example = self._dataset().example("test", number)
+        example = self._dataset.example("test", number)
         label = self.model.classes[example.label]
         video = video_clips.single_clip(
             example.pixels, f"Test sample {number}, labelled {label}."
@@ -176,7 +186,7 @@ class PageSession:
                 ("frame", "y", "x"), pixels.shape, strict=False
             )
         ]
-        answer = self.model.ask(
+        answer = self.model.run(
             "attention",
             **{self.model.input_name: pixels[None]},
             block=np.array([block.encode()]),
@@ -261,8 +271,8 @@ class PageSession:
         if self.sampling is not None:
             side = self.sampling.crop_px
             return self.sampling.frames, side, side
-        if self.model.recipe is not None:
-            return tuple(self._dataset().element_shape[:3])
+        if self._load_dataset is not None:
+            return tuple(self._dataset.element_shape[:3])
         return DEFAULT_SHAPE
 
     def _scores(
@@ -273,18 +283,11 @@ class PageSession:
             tell("Running the network", clip + 1, len(video.numbers))
             yield _finite(self.model.probabilities(video.clip(clip)[None])[0])
 
+    @functools.cached_property
     def _dataset(self) -> Dataset:
-        if self._data is None and self.model.recipe is not None:
-            self._data = datasets.load(
-                self.model.recipe.dataset,
-                self.model.recipe.data,
-                self.model.recipe.sampling,
-            )
-        if self._data is None:
-            raise UserError(
-                "The model has no recipe, which names its data set."
-            )
-        return self._data
+        if self._load_dataset is None:
+            raise UserError("The data set of the model is unknown.")
+        return self._load_dataset()
 
     def _clip(self, question: Mapping) -> np.ndarray:
         """Return the pixels of the requested clip."""

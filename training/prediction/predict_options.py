@@ -4,11 +4,10 @@ import argparse
 from collections.abc import Sequence
 
 from ..data import clips
-from ..data.sampling_config import ViewsConfig
+from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..evaluation import scoring, view_options
 from ..io import cli, plots
 from ..io.user_error import UserError
-from ..recipes.schema import Recipe
 from . import limit_options
 from .predictor import Predictor
 from .video_inputs import Input
@@ -150,9 +149,13 @@ def check_timeline(model: Predictor) -> None:
         )
 
 
-def views_of(options: argparse.Namespace, recipe: Recipe) -> ViewsConfig | None:
+def views_of(
+    options: argparse.Namespace,
+    views: ViewsConfig | None,
+    sampling: SamplingConfig | None,
+) -> ViewsConfig | None:
     """Resolve the views; None (one clip) without options of views."""
-    chosen = view_options.views_of(options, recipe)
+    chosen = view_options.views_of(options, views, sampling)
     has_view_options = options.full_frame or any(
         value is not None
         for value in (

@@ -7,9 +7,9 @@ import numpy as np
 from nonlocal_tf.attention.attention_map import AttentionMap, Cell
 
 from ..data import Dataset, clips, video_clip
+from ..data.sampling_config import SamplingConfig
 from ..data.video_limits import Limits
 from ..io.user_error import UserError
-from ..recipes.schema import Recipe
 
 SHORT_SIDE_PX = 480  # of the frames of a video that are drawn
 SLOW_MS = 500  # for which a frame is shown whose time is not known
@@ -67,13 +67,16 @@ def _moved(
 
 
 def of_file(
-    path: str, recipe: Recipe, at_s: float | None, limits: Limits | None = None
+    path: str,
+    sampling: SamplingConfig | None,
+    at_s: float | None,
+    limits: Limits | None = None,
 ) -> Seen:
     """A clip file, or a part of a video.
 
     Args:
         path: of the file, or its URL.
-        recipe: of the network.
+        sampling: of training clips; None for models without videos.
         at_s: where the clip starts in the video, in seconds; None for its
             middle.
         limits: of what reading a video may take; None for those of all files.
@@ -81,11 +84,11 @@ def of_file(
     Raises:
         UserError: it cannot be read.
     """
-    if recipe.sampling is None or clips.is_clip(path, videos=True):
+    if sampling is None or clips.is_clip(path, videos=True):
         if at_s is not None:
             raise UserError(f"--at is for videos. Received: {path}")
         return _of_pixels(clips.read_clip(path))
-    clip = video_clip.read(path, recipe.sampling, at_s, limits)
+    clip = video_clip.read(path, sampling, at_s, limits)
     frames = clip.whole_frames(SHORT_SIDE_PX)
     milliseconds = max(round(clip.milliseconds or SLOW_MS), LEAST_MS)
     return Seen(clip.pixels, frames, clip.names(), milliseconds, None, clip)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data.sources import VideoError
 from ..evaluation import scoring
-from ..runs import curves
+from ..io import curves
 from .predictor import BATCH, Predictor
 
 # More lines than colours would be hard to tell apart.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ..io import atomic_files, cli, remote
 from ..io import tables as table
 from ..io.user_error import UserError
-from ..runs.run_folder import versions
+from ..io.versions import versions
 from . import ablation_runs, ablation_tables, jobs, model_zoo
 from .ablation_runs import Run
 

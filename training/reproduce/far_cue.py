@@ -35,9 +35,9 @@ from ..coco.annotations import Annotations
 from ..coco.coco_evaluation import evaluate
 from ..io import cli, outputs, remote
 from ..io.remote import Path
+from ..io.versions import versions
 from ..loop.detector_trainer import DetectorTrainer
 from ..loop.train_step import Signals
-from ..runs import run_folder
 from . import composites
 
 EXAMPLE = "python -m training.reproduce.far_cue runs/far_cue"
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if (seed, block) not in done:
                 found = run(train, test, block, seed, backbone)
                 about = {"seed": seed, "block": block, **found}
-                runs.append({**about, "versions": run_folder.versions()})
+                runs.append({**about, "versions": versions()})
                 done[seed, block] = runs[-1]
                 outputs.write_text(path, json.dumps(runs, indent=2) + "\n")
             what = "with a block" if block else "without"

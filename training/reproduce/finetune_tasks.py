@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from .. import report
 from ..io import atomic_files, cli, tables
 from ..io.user_error import UserError
+from ..io.versions import versions
 from ..runs import run_folder
 from . import synthetic_videos
 
@@ -134,7 +135,7 @@ def measure(workdir: pathlib.Path, task: str, seed: int, count: int) -> dict:
         "command_seconds": round(seconds, 1),
         "command_cpu_seconds": round(cpu_seconds, 1),
         "views": predicted["views"],
-        "versions": run_folder.versions(),
+        "versions": versions(),
     }
 
 

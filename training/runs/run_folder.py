@@ -21,14 +21,10 @@ user's care: object stores have no locks.
 import contextlib
 import csv
 import dataclasses
-import datetime
-import importlib.metadata
 import io
 import json
 import os
 import pathlib
-import platform
-import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -38,19 +34,10 @@ from ..data.datasets import DatasetInfo
 from ..io import atomic_files, json_text, remote
 from ..io.url_path import UrlPath
 from ..io.user_error import UserError
+from ..io.versions import versions
 from ..recipes import overrides, trusted_cache
 from ..recipes.schema import BaseRecipe
 from . import provenance, run_shapes, training_files
-
-PACKAGES = (
-    "nonlocal-tf",
-    "tensorflow",
-    "tensorflow-cpu",
-    "tensorflow-io",
-    "keras",
-    "numpy",
-)
-
 
 # Of a run: nothing is written through links in their place.
 FOLDERS = (
@@ -352,19 +339,6 @@ class RunFolder:
             )
 
 
-def versions() -> dict:
-    """What this process runs on: packages, commit, machine, time."""
-    now = datetime.datetime.now(datetime.UTC)
-    return {
-        "started": now.isoformat("T", "seconds"),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "machine": f"{os.cpu_count()} x {_cpu_name()}, {platform.machine()}",
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
-    }
-
-
 def _hint(path: remote.Path) -> str:
     """What a folder is, if it is what a run is exported to."""
     if isinstance(path, UrlPath):  # some cannot be listed
@@ -399,38 +373,3 @@ def _read_json(path: remote.Path, default, shape):
             f"{path} cannot be read ({error}). Delete it and run the same "
             "command again."
         ) from error
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """The commit of this checkout, with "+changes" where files differ."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=pathlib.Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "HEAD") + ("+changes" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _cpu_name() -> str:
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":")[1] for line in lines if "model name" in line]
-    return names[0].strip() if names else platform.processor()

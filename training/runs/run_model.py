@@ -10,12 +10,12 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from nonlocal_tf import models
 from nonlocal_tf.checkpoints.load import load_weights
 from nonlocal_tf.checkpoints.load_report import Report
 
 from ..data import Dataset, datasets
 from ..data.datasets import DatasetInfo
+from ..evaluation.network_builder import NetworkBuilder
 from ..io import remote
 from ..io.user_error import UserError
 from ..loop import (
@@ -42,47 +42,57 @@ NETWORK_ARGUMENTS = (
 BLOCK_ARGUMENTS = ("pairwise", "scale", "axes", "places")
 
 
-def build_model(
-    recipe: Recipe, dataset: Dataset | DatasetInfo, **arguments
-) -> keras.Model:
-    """Builds the recipe's network for its dataset.
+def network_builder(
+    recipe: Recipe, dataset: Dataset | DatasetInfo
+) -> NetworkBuilder:
+    """Return the builder of the recipe's network for its data set.
 
     Args:
         recipe: of the run.
-        dataset: with the classes and the shape of what it looks at.
-        **arguments: for `create_model`, instead of the recipe's.
-
-    Returns:
-        A functional model to logits, if not asked else.
-
-    Raises:
-        UserError: the network does not take what the recipe says.
+        dataset: gives the classes and the shape of clips.
     """
     config = recipe.model
     is_clip = len(dataset.element_shape) == 4
-    given: dict = {
+    arguments: dict = {
         "num_classes": len(dataset.classes),
         "clip_shape" if is_clip else "image_shape": dataset.element_shape,
         **_given(config, NETWORK_ARGUMENTS),
     }
     if dataset.multi_label:
-        given["head"] = "multi_label"
+        arguments["head"] = "multi_label"
     if recipe.training.synchronized_bn:
-        given["bn_synchronized"] = True
+        arguments["bn_synchronized"] = True
     if config.nonlocal_block is not None:
-        given |= _given(config.nonlocal_block, BLOCK_ARGUMENTS)
-        if "places" in given:
-            given["nonlocal_places"] = block_placement.read(given.pop("places"))
-        others = vars(config.nonlocal_block).keys() - set(BLOCK_ARGUMENTS)
-        given["nonlocal_block"] = _given(config.nonlocal_block, others)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(recipe.training.precision)
+        block = config.nonlocal_block
+        arguments |= _given(block, BLOCK_ARGUMENTS)
+        if "places" in arguments:
+            places = block_placement.read(arguments.pop("places"))
+            arguments["nonlocal_places"] = places
+        fields = vars(block).keys() - set(BLOCK_ARGUMENTS)
+        arguments["nonlocal_block"] = _given(block, fields)
+    return NetworkBuilder(config.name, arguments, recipe.training.precision)
+
+
+def build_model(
+    recipe: Recipe, dataset: Dataset | DatasetInfo, **arguments
+) -> keras.Model:
+    """Build the recipe's network for its data set.
+
+    Args:
+        recipe: of the run.
+        dataset: gives the classes and the shape of clips.
+        **arguments: of `create_model`, to replace those of the recipe.
+
+    Returns:
+        A functional model to logits, unless `arguments` say otherwise.
+
+    Raises:
+        UserError: the network does not take the recipe's settings.
+    """
     try:
-        return models.create_model(config.name, **{**given, **arguments})
+        return network_builder(recipe, dataset).build(**arguments)
     except (TypeError, ValueError) as error:
         raise UserError(f"Recipe {recipe.name!r}: {error}") from error
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _given(config, names) -> dict:

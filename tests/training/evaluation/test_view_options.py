@@ -11,9 +11,9 @@ from training.recipes import get_recipe
 def views_of(*arguments, recipe="finetune_i3d"):
     parser = argparse.ArgumentParser()
     view_options.add_arguments(parser)
-    return view_options.views_of(
-        parser.parse_args(arguments), get_recipe(recipe)
-    )
+    recipe = get_recipe(recipe)
+    options = parser.parse_args(arguments)
+    return view_options.views_of(options, recipe.views, recipe.sampling)
 
 
 def test_10x3_is_the_authors_protocol():

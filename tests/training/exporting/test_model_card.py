@@ -1,4 +1,4 @@
-"""The card of an export, beside what it is made from."""
+"""Model cards, against run and SavedModel."""
 
 import dataclasses
 import re
@@ -12,7 +12,7 @@ from training.exporting import model_card
 from training.exporting.saved_model import SavedModel
 from training.recipes import RECIPES
 from training.recipes.schema import ModelConfig
-from training.runs import report_sections
+from training.runs import model_description, report_sections
 from training.runs.provenance import Origin
 from training.runs.run_folder import RunFolder
 
@@ -22,7 +22,7 @@ def card(tiny):
     return (tiny[1] / model_card.CARD).read_text("utf-8")
 
 
-def test_it_has_every_signature_and_its_tensors(tiny, card):
+def test_card_has_all_signatures_and_their_tensors(tiny, card):
     for name, inputs in {
         "serving_default": "`clips` uint8 (?, ?, ?, ?, 3)",
         "serve_frames": "`frames_bytes` string (?, ?)",
@@ -34,40 +34,40 @@ def test_it_has_every_signature_and_its_tensors(tiny, card):
     assert "`stage2_nonlocal`" in card
 
 
-def test_the_result_is_that_of_the_run(tiny, card):
+def test_card_has_the_result_of_the_run(tiny, card):
     result = RunFolder(tiny[0]).read_result()
     assert f"| accuracy | {100 * result['accuracy']:.1f} % |" in card
 
 
-def test_it_says_how_far_from_keras_it_is_and_how_fast(card):
-    found = r"8 validation examples, .* from the run's \| (\S+) \|"
-    (error,) = re.findall(found, card)
+def test_card_has_difference_from_keras_and_latency(card):
+    pattern = r"of 8 validation examples \| (\S+) \|"
+    (error,) = re.findall(pattern, card)
     assert float(error) < 1e-5
     (seconds,) = re.findall(r"median of 5 \| (\S+) \|", card)
     assert float(seconds) > 0
 
 
-def test_classes_data_and_licence_are_said(tiny, card):
+def test_card_has_classes_and_license(tiny, card):
     classes = ", ".join(SavedModel(tiny[1]).classes)
     assert f"10 classes and nothing else: {classes}." in card
     assert "random numbers" in card
 
 
-def test_no_path_of_the_machine_is_in_it(tiny, card):
+def test_card_has_no_path_of_the_machine(tiny, card):
     assert str(tiny[0].parent.parent) not in card
 
 
-def test_paths_of_data_and_weights_are_names_alone():
+def test_paths_are_shortened_to_names():
     data = DataConfig(root="/home/me/films", train="s3://mine/a.csv?key=1")
     model = ModelConfig("c2d_r50", weights="/home/me/i3d.pkl")
     recipe = dataclasses.replace(RECIPES["finetune"](), data=data, model=model)
-    seen = model_card._without_folders(recipe)
-    assert (seen.data.root, seen.data.train) == ("films", "a.csv")
-    assert seen.data.test is None and seen.model.weights == "i3d.pkl"
-    assert "/home/me" not in report_sections.repeat(seen)
+    published = model_description.without_folders(recipe)
+    assert (published.data.root, published.data.train) == ("films", "a.csv")
+    assert published.data.test is None and published.model.weights == "i3d.pkl"
+    assert "/home/me" not in report_sections.repeat(published)
 
 
-def test_the_licence_of_the_authors_weights_is_in_it(tiny, tmp_path):
+def test_card_has_the_license_of_the_authors_weights(tiny, tmp_path):
     run = RunFolder(shutil.copytree(tiny[0] / "image_stage", tmp_path / "run"))
     run.write_origins([Origin("i3d.pkl", "caffe2")])
     path = export.export_run(run, tmp_path / "models")
@@ -76,7 +76,7 @@ def test_the_licence_of_the_authors_weights_is_in_it(tiny, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_newest_versions_card_is_that_of_the_directory(tiny, tmp_path):
+def test_newest_card_is_copied_to_the_directory(tiny, tmp_path):
     path = export.export_run(RunFolder(tiny[0]), tmp_path)
     (tmp_path / model_card.CARD).unlink()  # as if killed before it was there
     export.export_run(RunFolder(tiny[0]), tmp_path)
@@ -85,7 +85,7 @@ def test_the_newest_versions_card_is_that_of_the_directory(tiny, tmp_path):
     ).read_text()
 
 
-def test_a_card_of_images_speaks_of_images(tiny, tmp_path):
+def test_card_of_an_image_network_names_images(tiny, tmp_path):
     path = export.export_run(RunFolder(tiny[0] / "image_stage"), tmp_path)
     text = (path / model_card.CARD).read_text("utf-8")
     assert "`images` uint8 (?, ?, ?, 3)" in text

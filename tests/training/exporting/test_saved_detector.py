@@ -11,7 +11,7 @@ import tensorflow as tf
 from nonlocal_tf.detection import masks as pasting
 from tests.detection import tiny_detectors
 from tests.detection.tiny_detectors import nearest
-from tests.training.exporting import test_image_sizes
+from tests.training.exporting.bombs import huge_jpeg
 from training.coco import coco_names
 from training.detection import export
 from training.detection.trained import Trained
@@ -162,4 +162,4 @@ def test_an_image_that_states_too_many_pixels_is_refused(of_masks):
     with pytest.raises(
         tf.errors.InvalidArgumentError, match="at most 67108864"
     ):
-        serve(tf.constant([test_image_sizes.huge_jpeg()]))
+        serve(tf.constant([huge_jpeg()]))

@@ -1,4 +1,4 @@
-"""Finding SavedModels, and saying what is wrong with one."""
+"""SavedModels: versions, signatures and errors."""
 
 import pathlib
 
@@ -9,6 +9,7 @@ import tensorflow as tf
 from training.exporting import saved_model
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
+from training.runs import exported_recipe
 
 
 def test_versions_are_ordered_as_numbers(tmp_path):
@@ -18,11 +19,11 @@ def test_versions_are_ordered_as_numbers(tmp_path):
     assert names == ["9", "10"]
 
 
-def test_versions_of_a_folder_that_is_not_there():
+def test_missing_folder_has_no_versions():
     assert saved_model.versions(pathlib.Path("/nowhere")) == []
 
 
-def test_a_directory_of_versions_means_the_newest(tmp_path):
+def test_newest_version_is_found(tmp_path):
     for version in ("2", "10"):
         (tmp_path / version).mkdir()
         (tmp_path / version / "saved_model.pb").touch()
@@ -31,7 +32,7 @@ def test_a_directory_of_versions_means_the_newest(tmp_path):
 
 
 @pytest.mark.parametrize("make", [True, False])
-def test_a_path_that_is_no_saved_model_says_so(make, tmp_path):
+def test_path_without_a_saved_model_is_an_error(make, tmp_path):
     path = tmp_path / "model"
     if make:
         path.mkdir()
@@ -39,45 +40,45 @@ def test_a_path_that_is_no_saved_model_says_so(make, tmp_path):
         SavedModel(path)
 
 
-def test_a_damaged_saved_model_says_so(tmp_path):
+def test_damaged_saved_model_is_an_error(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"not a graph")
     with pytest.raises(UserError, match="cannot be loaded"):
         SavedModel(tmp_path)
 
 
-def test_a_saved_model_of_others_says_so(tmp_path):
+def test_saved_model_of_another_program_is_an_error(tmp_path):
     module = tf.Module()
     spec = tf.TensorSpec((None,), tf.float32)
     module.f = tf.function(lambda x, y: {"sum": x + y}, [spec, spec])
     tf.saved_model.save(module, str(tmp_path), {"serving_default": module.f})
-    with pytest.raises(UserError, match="cannot be loaded as one of our"):
+    with pytest.raises(UserError, match="cannot be loaded as a SavedModel of"):
         SavedModel(tmp_path)
 
 
-def test_it_says_what_it_takes_and_was_trained_with(tiny):
+def test_saved_model_has_inputs_classes_and_recipe(tiny):
     model = SavedModel(tiny[1].parent)
     assert model.path == tiny[1]
     assert (model.input_name, model.classes[:2]) == ("clips", ["0", "1"])
-    assert model.recipe.name == "digits_nl"
+    assert exported_recipe.read(model.path).name == "digits_nl"
 
 
-def test_an_unknown_signature_names_the_nearest(tiny):
+def test_unknown_signature_suggests_the_nearest(tiny):
     with pytest.raises(UserError, match="Did you mean 'serving_default'"):
-        SavedModel(tiny[1]).ask("serving_defualt")
+        SavedModel(tiny[1]).run("serving_defualt")
 
 
-def test_rows_of_several_lengths_are_one_line(tiny):
+def test_ragged_inputs_are_a_one_line_error(tiny):
     with pytest.raises(UserError, match="serve_frames: .*rectang"):
-        SavedModel(tiny[1]).ask("serve_frames", frames_bytes=[[b"a"], []])
+        SavedModel(tiny[1]).run("serve_frames", frames_bytes=[[b"a"], []])
 
 
-def test_inputs_of_another_shape_say_both(tiny):
+def test_wrong_shape_names_both_shapes(tiny):
     clips = np.zeros((2, 32, 32, 3), "uint8")
     with pytest.raises(UserError, match="uint8 pixels of shape"):
         SavedModel(tiny[1]).probabilities(clips)
 
 
-def test_it_knows_the_blocks_that_can_be_asked(tiny):
+def test_saved_model_lists_its_blocks(tiny):
     model = SavedModel(tiny[1])
     assert model.blocks == ("stage2_nonlocal",)
     assert "attention" in model.signatures

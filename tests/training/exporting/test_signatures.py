@@ -1,4 +1,4 @@
-"""What a SavedModel answers, against the Keras network and `evaluate`."""
+"""Signatures of a SavedModel, against the Keras network and `evaluate`."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ import nonlocal_tf as nl
 from nonlocal_tf import preprocess
 from tests.training import view_runs
 from tests.training.data import films
-from tests.training.exporting import test_image_sizes
+from tests.training.exporting.bombs import huge_jpeg
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
 from training import evaluate, export
 from training.evaluation import video_scores
@@ -18,7 +18,7 @@ from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
 from training.runs import run_model
 
-# float32 in another order: normalisations are folded.
+# float32 rounding: batch normalizations are folded.
 CLOSE = {"rtol": 0, "atol": 1e-5}
 VIDEOS = [
     ("train", 0, 9),
@@ -29,7 +29,7 @@ VIDEOS = [
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, shallow):  # noqa: F811
-    """A paper's network on crops of 37: SavedModel, Keras model, run, films."""
+    """One of the paper's networks on 37 px crops, exported with its views."""
     root = tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
@@ -47,7 +47,7 @@ def pixels(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, "uint8")
 
 
-def test_its_graph_holds_no_operation_of_xla(served, tiny):
+def test_graph_has_no_xla_operation(served, tiny):
     # TensorFlow Serving and TensorFlow Lite may lack them.
     for path in (served[0].path, tiny[1]):
         saved = saved_model_pb2.SavedModel.FromString(
@@ -61,10 +61,10 @@ def test_its_graph_holds_no_operation_of_xla(served, tiny):
         assert [op for op in ops if op.startswith("Xla")] == []
 
 
-def test_logits_and_probabilities_are_those_of_the_trained_network(served):
+def test_logits_and_probabilities_equal_the_networks(served):
     model, trained, *_ = served
     clips = pixels(2, 4, 37, 37, 3)
-    got = model.ask("serving_default", clips=clips)
+    got = model.run("serving_default", clips=clips)
     logits = trained(preprocess.normalize(clips), training=False)
     assert np.ptp(logits) > 0.1
     np.testing.assert_allclose(got["logits"], logits, **CLOSE)
@@ -77,7 +77,7 @@ def test_logits_and_probabilities_are_those_of_the_trained_network(served):
 
 
 @pytest.mark.parametrize("size", [(1, 6, 41, 58, 3), (3, 2, 17, 25, 3)])
-def test_clips_of_any_size_are_averaged_over_everything(served, size):
+def test_clips_of_any_size_are_pooled_globally(served, size):
     model, trained, *_ = served
     other = nl.create_model(
         trained.name,
@@ -87,42 +87,42 @@ def test_clips_of_any_size_are_averaged_over_everything(served, size):
         clip_shape=size[1:],
     )
     other.set_weights(trained.get_weights())
-    got = model.ask("serving_default", clips=pixels(*size))["logits"]
+    got = model.run("serving_default", clips=pixels(*size))["logits"]
     expected = other(preprocess.normalize(pixels(*size)), training=False)
     np.testing.assert_allclose(got, expected, **CLOSE)
 
 
-def test_features_are_what_the_classifier_sees(served):
+def test_features_are_the_inputs_of_the_classifier(served):
     model, trained, *_ = served
     clips = pixels(3, 4, 37, 37, 3)
-    features = model.ask("features", clips=clips)["features"]
+    features = model.run("features", clips=clips)["features"]
     kernel, bias = trained.get_layer("logits").get_weights()
-    logits = model.ask("serving_default", clips=clips)["logits"]
+    logits = model.run("serving_default", clips=clips)["logits"]
     np.testing.assert_allclose(features @ kernel + bias, logits, **CLOSE)
 
 
-def test_attention_is_where_the_trained_network_looks(served):
+def test_attention_equals_the_networks(served):
     model, trained, *_ = served
     clips = pixels(2, 4, 37, 37, 3)
     query = np.array([[3, 36, 0], [1, 17, 30]], "int32")
-    got = model.ask("attention", clips=clips, block=["", ""], query=query)
-    for i, at in enumerate(query.tolist()):
+    got = model.run("attention", clips=clips, block=["", ""], query=query)
+    for i, pixel in enumerate(query.tolist()):
         clip = preprocess.normalize(clips[i])
-        look = nl.attention_map(trained, clip, tuple(at))
+        look = nl.attention_map(trained, clip, tuple(pixel))
         assert tuple(got["cell"][i]) == look.query
         np.testing.assert_allclose(got["weights"][i], look.weights, **CLOSE)
 
 
-def test_frames_of_a_video_score_as_in_its_test(served, tmp_path):
+def test_frames_of_a_video_score_as_in_evaluation(served, tmp_path):
     model, _, run, paths = served
     evaluate.main([f"--workdir={run.path}", f"--scores={tmp_path / 's'}"])
     expected = video_scores.load(tmp_path / "s" / "scores.npz").scores
     assert expected.shape == (2, 30, 7)
     for path, views in zip(paths, expected, strict=True):
         frames = [encoded(frame) for frame in films.decode_all(path)]
-        got = model.ask("serve_frames", frames_bytes=[frames])
+        got = model.run("serve_frames", frames_bytes=[frames])
         (probabilities,) = got["probabilities"]
-        # A pixel on the border of two values may be rounded the other way.
+        # Resized pixels may be rounded differently.
         np.testing.assert_allclose(
             probabilities, views.mean(0), rtol=0, atol=1e-4
         )
@@ -146,24 +146,24 @@ def encoded(frame):
             {"clips": pixels(1, 0, 4, 4, 3)},
             "Received sizes",
         ),
-        ("features", {"clips": pixels(0, 2, 4, 4, 3)}, "no size is 0"),
+        ("features", {"clips": pixels(0, 2, 4, 4, 3)}, "no size of 0"),
         ("serving_default", {"clips": pixels(1, 2, 4, 4, 1)}, "Expected RGB"),
-        # oneDNN's pooling says it first; without it, the result does.
+        # oneDNN's pooling fails first; without oneDNN, the check does.
         ("features", {"clips": pixels(1, 2, 3, 3, 3)}, "pooling|larger than"),
         ("serve_frames", {"frames_bytes": np.zeros((1, 0), "S1")}, "one frame"),
         ("serve_frames", {"frames_bytes": [[b"\xff\xd8\xff!"]]}, "JPEG"),
         (
             "serve_frames",
-            {"frames_bytes": [[test_image_sizes.huge_jpeg()]]},
+            {"frames_bytes": [[huge_jpeg()]]},
             "at most 16777216 pixels. Received height and width:.*13300 13300",
         ),
-        ("attention", {"block": [""], "query": [[0, 0, 9]]}, "inside"),
-        ("attention", {"block": [""], "query": [[-1, 0, 0]]}, "inside"),
+        ("attention", {"block": [""], "query": [[0, 0, 9]]}, "within"),
+        ("attention", {"block": [""], "query": [[-1, 0, 0]]}, "within"),
         ("attention", {"block": [], "query": [[0, 0, 0]]}, "for each clip"),
         ("attention", {"block": ["a"], "query": [[0, 0, 0]]}, "res3_block0"),
     ],
 )
-def test_a_bad_request_is_told_what_was_expected(
+def test_bad_requests_raise_what_was_expected(
     served, signature, inputs, message
 ):
     if signature == "attention":
@@ -173,11 +173,11 @@ def test_a_bad_request_is_told_what_was_expected(
             "query": np.array(inputs["query"], "int32"),
         }
     with pytest.raises(UserError, match=message) as raised:
-        served[0].ask(signature, **inputs)
+        served[0].run(signature, **inputs)
     assert "\n" not in str(raised.value)
 
 
-def test_what_is_wrong_is_said_before_what_follows_from_it(served):
+def test_checks_of_a_request_come_before_its_use(served):
     inputs = {
         "clips": pixels(1, 4, 9, 9, 3),
         "block": np.array([], "S"),
@@ -185,10 +185,10 @@ def test_what_is_wrong_is_said_before_what_follows_from_it(served):
     }
     for _ in range(30):  # operations race
         with pytest.raises(UserError, match="for each clip"):
-            served[0].ask("attention", **inputs)
+            served[0].run("attention", **inputs)
 
 
-def test_weights_are_on_the_disk_once(served):
+def test_weights_are_stored_once(served):
     model, trained, *_ = served
     (data,) = (model.path / "variables").glob("*.data*")
     weights = sum(w.numpy().nbytes for w in trained.trainable_weights)

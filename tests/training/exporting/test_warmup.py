@@ -21,7 +21,7 @@ REQUESTS = {
 }
 
 
-def test_the_servers_messages_read_what_is_written(tmp_path):
+def test_requests_are_read_by_the_servers_messages(tmp_path):
     path = tmp_path / warmup.REQUESTS
     warmup.write(path, REQUESTS)
     records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
@@ -36,7 +36,7 @@ def test_the_servers_messages_read_what_is_written(tmp_path):
             np.testing.assert_array_equal(got, expected)
 
 
-def test_every_signature_of_a_version_is_warmed_up(tiny):
+def test_every_signature_has_a_warm_up_request(tiny):
     path = tiny[1] / "assets.extra" / warmup.REQUESTS
     model = tf.saved_model.load(str(tiny[1]))
     warmed = set()

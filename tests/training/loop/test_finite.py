@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from training import evaluate, export, predict, train
-from training.exporting import served_model, signatures
+from training.exporting import inference_model, signatures
 from training.io import atomic_files, cli
 from training.loop import checkpointing, finite
 from training.recipes import get_recipe
@@ -62,10 +62,12 @@ def test_outputs_that_are_not_finite_are_said(
 
 
 def test_a_served_model_says_whether_weights_or_sizes_are_to_blame(diverged):
-    served = served_model.build(*run_model.load_trained(diverged))
-    made = signatures.all_of(served, lambda numbers: numbers)
-    classify, _ = made["serving_default"]
-    shape = served.dataset.element_shape
+    model, recipe, info = run_model.load_trained(diverged)
+    builder = run_model.network_builder(recipe, info)
+    served = inference_model.build(model, builder, info)
+    functions = signatures.make_signatures(served, lambda numbers: numbers)
+    classify, _ = functions["serving_default"]
+    shape = info.element_shape
     with pytest.raises(tf.errors.InvalidArgumentError, match="diverged"):
         classify(np.zeros((1, *shape), "uint8"))
     smaller = np.zeros((1, shape[0] - 1, *shape[1:]), "uint8")

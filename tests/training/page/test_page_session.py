@@ -28,7 +28,6 @@ def stand_in(**changes):
         "path": "m/1",
         "signatures": ("serving_default",),
         "blocks": (),
-        "recipe": None,
         "classes": ["a", "b", "c"],
     }
     return types.SimpleNamespace(**attributes | changes)
@@ -44,7 +43,7 @@ def open_clip(session, tmp_path):
 
 
 def test_model_of_images_is_an_error():
-    with pytest.raises(UserError, match="takes images. Use python -m"):
+    with pytest.raises(UserError, match="takes images. Use nonlocal-tf"):
         PageSession(stand_in(input_name="images"))
 
 
@@ -122,7 +121,7 @@ def test_signals_stop_the_server(number, model, capsys, monkeypatch):
 )
 def test_clip_much_larger_than_in_training_is_refused(model, tmp_path, shape):
     calls = []
-    session = PageSession(SavedModel(model))
+    session = PageSession(SavedModel(model), app_models.SAMPLING)
     session.model.probabilities = calls.append
     np.save(tmp_path / "film.npy", np.zeros(shape, np.uint8))
     with pytest.raises(RequestError, match="about 4 x 32 x 32 .frames, height"):
@@ -131,14 +130,14 @@ def test_clip_much_larger_than_in_training_is_refused(model, tmp_path, shape):
 
 
 def test_clip_somewhat_larger_than_in_training_is_accepted(model, tmp_path):
-    session = PageSession(SavedModel(model))
+    session = PageSession(SavedModel(model), app_models.SAMPLING)
     np.save(tmp_path / "film.npy", np.zeros((5, 49, 60, 3), np.uint8))
     assert session.open_file(tmp_path / "film.npy", lambda: None)["classes"]
     session.close()
 
 
 def test_image_is_refused_as_a_clip(model, tmp_path):
-    session = PageSession(SavedModel(model))
+    session = PageSession(SavedModel(model), app_models.SAMPLING)
     np.save(tmp_path / "film.npy", np.zeros((480, 640, 3), np.uint8))
     with pytest.raises(UserError, match="Expected a clip of shape"):
         session.open_file(tmp_path / "film.npy", lambda: None)

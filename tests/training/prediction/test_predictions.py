@@ -41,7 +41,6 @@ def stub(step):
     return Stub(
         path="m",
         classes=("a", "b"),
-        recipe=None,
         sampling=SAMPLING,
         decoder="pyav",
         views=samples.middle(SAMPLING),

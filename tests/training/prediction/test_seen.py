@@ -46,7 +46,7 @@ def test_cells_are_drawn_on_what_they_stand_for(
     film, monkeypatch, short_side_px
 ):
     monkeypatch.setattr(seen, "SHORT_SIDE_PX", short_side_px)
-    clip = seen.of_file(str(film), RECIPE, 0.0)
+    clip = seen.of_file(str(film), RECIPE.sampling, 0.0)
     bright = np.argwhere(clip.pixels[..., 0] > 127)
     frame, *middle = bright.mean(0)
     # One cell a pixel, but time: the cell at the square's middle.
@@ -64,7 +64,7 @@ def test_cells_are_drawn_on_what_they_stand_for(
 
 
 def test_frames_are_shown_for_as_long_as_in_the_video(film):
-    clip = seen.of_file(str(film), RECIPE, 0.2)
+    clip = seen.of_file(str(film), RECIPE.sampling, 0.2)
     assert clip.milliseconds == 120
     assert clip.names[0] == "frame 5, 0.2 s"
 
@@ -72,7 +72,7 @@ def test_frames_are_shown_for_as_long_as_in_the_video(film):
 def test_clip_files_are_their_own_frames(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 9, (3, 5, 7, 3), np.uint8)
     np.save(tmp_path / "a.npy", pixels)
-    clip = seen.of_file(str(tmp_path / "a.npy"), RECIPE, None)
+    clip = seen.of_file(str(tmp_path / "a.npy"), RECIPE.sampling, None)
     np.testing.assert_array_equal(clip.frames, pixels)
     look = AttentionMap("b", (0, 0, 0), np.zeros((3, 5, 7)), (1.0, 1.0, 1.0))
     assert clip.on_frames(look) is look
@@ -81,4 +81,4 @@ def test_clip_files_are_their_own_frames(tmp_path):
 
 def test_clip_files_have_no_seconds(tmp_path):
     with pytest.raises(UserError, match="--at is for videos"):
-        seen.of_file(str(tmp_path / "a.npy"), RECIPE, 1.0)
+        seen.of_file(str(tmp_path / "a.npy"), RECIPE.sampling, 1.0)

@@ -7,11 +7,11 @@ from tests.training.data import films
 from training.data import sampling as samples
 from training.data.sampling_config import SamplingConfig
 from training.data.sources import VideoError
+from training.io import curves
 from training.prediction import timeline
 from training.prediction.predictor import Predictor
 from training.prediction.timeline import Timeline
 from training.prediction.video_inputs import Input
-from training.runs import curves
 
 SAMPLING = SamplingConfig(
     frames=3,
@@ -39,7 +39,6 @@ def predictor(network):
     return Predictor(
         path="m",
         classes=("first", "second", "third", "all"),
-        recipe=None,
         sampling=SAMPLING,
         decoder="pyav",
         views=samples.middle(SAMPLING),

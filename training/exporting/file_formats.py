@@ -1,8 +1,8 @@
-"""One file for devices without TensorFlow: .tflite (LiteRT) or .onnx.
+"""Export a single file for inference without TensorFlow: LiteRT or ONNX.
 
-It takes one clip or image of the size that was trained on, uint8, and gives
-probabilities; the names of the classes are beside it, in FILE.classes.txt, and
-what is known of its licence in FILE.licence.md.
+The model takes one uint8 clip or image of the training size and returns
+probabilities. FILE.classes.txt has the class names, FILE.licence.md the license
+of the weights.
 """
 
 import importlib.util
@@ -17,54 +17,58 @@ from ..io import atomic_files, outputs, quoting
 from ..io.remote import Path
 from ..io.user_error import UserError
 from . import comparison
-from .served_model import ServedModel
+from .comparison import Examples
+from .inference_model import InferenceModel
 
 SIGNATURE = "serving_default"
-# What is written beside FILE.
-CLASSES, LICENSE = ".classes.txt", ".licence.md"
+CLASSES, LICENSE = ".classes.txt", ".licence.md"  # suffixes after FILE
 OPSET = 17  # of ONNX
 
 
 def write(
-    served: ServedModel, path: Path, dtype: str = "float32"
+    served: InferenceModel,
+    path: Path,
+    examples: Examples,
+    dtype: str = "float32",
 ) -> tuple[int, str]:
-    """Makes the file, asks it, and writes it.
+    """Convert the model, compare its outputs, and write the file.
 
     Args:
         served: the network.
         path: ends in .tflite or .onnx.
-        dtype: of the weights: "float32"; for .tflite "int8" too, of the
-            convolutions and matrices that LiteRT computes so.
+        examples: to compare the outputs on.
+        dtype: of the weights: "float32"; for .tflite also "int8", of the
+            convolutions and matrices that LiteRT computes in int8.
 
     Returns:
-        Its bytes, and how far its probabilities are from the network's.
+        Size in bytes, and a description of the largest difference of its
+        probabilities from the network's.
 
     Raises:
-        UserError: the format has no such dtype, or what it takes is not
+        UserError: the format does not support the dtype, or a package is not
             installed.
     """
     check(path, dtype)
     make, load, *_ = FORMATS[path.suffix.lower()]
     content = make(served, dtype)
-    name, pixels = comparison.examples(served.dataset, served.recipe)
-    error = comparison.furthest(
+    error = comparison.largest_difference(
         load(content),
         lambda batch: served.scores(served.logits(batch)),
-        pixels,
+        examples.pixels,
     )
     written = outputs.Outputs(path.parent)
     written.write_bytes(path.name, content)
     written.write_text(path.name + CLASSES, quoting.lines(served.classes))
-    far = f"of {name}, at most {error:.1e} from the network's"
-    return len(content), far
+    difference = f"of {examples.name}, at most {error:.1e} from the network's"
+    return len(content), difference
 
 
 def check(path: Path, dtype: str) -> None:
-    """Raises unless such a file can be made and written.
+    """Check format, dtype, packages and path before the export.
 
     Raises:
-        UserError: the format has no such dtype, what it takes is not
-            installed, or the path cannot be a file.
+        UserError: the format does not support the dtype, a package is not
+            installed, or the path cannot be written.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
@@ -84,9 +88,9 @@ def check(path: Path, dtype: str) -> None:
     atomic_files.check_writable(path)
 
 
-def _function(served: ServedModel):
-    """Probabilities of one clip, as a traced function."""
-    shape = (1, *served.dataset.element_shape)
+def _function(served: InferenceModel):
+    """Make a `tf.function` from one clip to probabilities."""
+    shape = (1, *served.info.element_shape)
     name = served.network.inputs[0].name
 
     def classify(pixels):
@@ -96,7 +100,7 @@ def _function(served: ServedModel):
     return tf.function(classify, [spec], autograph=False)
 
 
-def _tflite(served: ServedModel, dtype: str) -> bytes:
+def _tflite(served: InferenceModel, dtype: str) -> bytes:
     module = tf.Module()
     module.weights = [variable.value for variable in served.variables]
     module.classify = _function(served)
@@ -118,7 +122,7 @@ def _load_tflite(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
     return lambda pixels: runner(**{name: pixels})["probabilities"]
 
 
-def _onnx(served: ServedModel, dtype: str) -> bytes:
+def _onnx(served: InferenceModel, dtype: str) -> bytes:
     del dtype
     try:
         import tf2onnx
@@ -137,7 +141,7 @@ def _load_onnx(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
     except ImportError as error:
         raise _missing("onnxruntime") from error
     session = onnxruntime.InferenceSession(content)
-    (name,) = (given.name for given in session.get_inputs())
+    (name,) = (value.name for value in session.get_inputs())
     return lambda pixels: session.run(["probabilities"], {name: pixels})[0]
 
 
@@ -148,8 +152,7 @@ def _missing(package: str) -> UserError:
     )
 
 
-# How a format is made and loaded, in which dtypes its weights may be, and the
-# packages that it takes.
+# Converter, loader, dtypes of weights, and packages of a format.
 Format = tuple[Callable, Callable, tuple[str, ...], tuple[str, ...]]
 FORMATS: dict[str, Format] = {
     ".tflite": (_tflite, _load_tflite, ("float32", "int8"), ()),

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from tests.training.runs import texts
-from training.io import plots
-from training.runs import curves
-from training.runs.curves import Curve, Panel
+from training.io import curves, plots
+from training.io.curves import Curve, Panel
 
 pytest.importorskip("matplotlib")
 

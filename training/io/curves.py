@@ -8,8 +8,8 @@ import numpy as np
 
 from nonlocal_tf.attention.plots import fonts
 
-from ..io import plots
-from ..io.plots import FONT_PX, TITLE_PX
+from . import plots
+from .plots import FONT_PX, TITLE_PX
 
 WIDTH_PX, PANEL_PX = 800, 260
 ROOM_PX = 660  # for titles and legends, right of the labels of the y axis

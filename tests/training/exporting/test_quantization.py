@@ -1,11 +1,11 @@
-"""Weights in less space, and how far off they then are."""
+"""Quantized weights and their errors."""
 
 import keras
 import numpy as np
 import pytest
 
 from training import export
-from training.exporting import stored_weights
+from training.exporting import quantization
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
 from training.runs.run_folder import RunFolder
@@ -16,18 +16,18 @@ def variable(*shape, seed=0):
     return keras.Variable(values.astype("float32"))
 
 
-def test_float32_is_kept_as_it_is():
-    given = variable(2, 5, 3)
-    (stored,) = stored_weights.keep([given], "float32")
-    np.testing.assert_array_equal(stored.value(), given)
+def test_float32_is_unchanged():
+    original = variable(2, 5, 3)
+    (stored,) = quantization.quantize([original], "float32")
+    np.testing.assert_array_equal(stored.value(), original)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-def test_a_kernel_is_within_half_a_step_of_its_dtype(dtype):
-    given = variable(7, 5, 3)
-    (stored,) = stored_weights.keep([given], dtype)
-    value = np.asarray(given)
-    # bfloat16 has 8 bits of a number; a byte 254 steps for each channel.
+def test_kernel_error_is_at_most_half_a_quantization_step(dtype):
+    original = variable(7, 5, 3)
+    (stored,) = quantization.quantize([original], dtype)
+    value = np.asarray(original)
+    # bfloat16 has 8 significant bits; int8 has 254 steps per channel.
     steps = {
         "bfloat16": np.abs(value) * 2.0**-8,
         "int8": np.abs(value).max((0, 1)) / 127 / 2,
@@ -38,27 +38,27 @@ def test_a_kernel_is_within_half_a_step_of_its_dtype(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-def test_biases_are_kept_in_full(dtype):
-    given = variable(3)
-    (stored,) = stored_weights.keep([given], dtype)
-    np.testing.assert_array_equal(stored.value(), given)
+def test_biases_stay_float32(dtype):
+    original = variable(3)
+    (stored,) = quantization.quantize([original], dtype)
+    np.testing.assert_array_equal(stored.value(), original)
 
 
-def test_a_channel_of_zeros_stays_zero():
-    given = keras.Variable(np.zeros((2, 3), "float32"))
-    (stored,) = stored_weights.keep([given], "int8")
+def test_zero_channel_stays_zero():
+    original = keras.Variable(np.zeros((2, 3), "float32"))
+    (stored,) = quantization.quantize([original], "int8")
     np.testing.assert_array_equal(stored.value(), np.zeros((2, 3)))
 
 
-def test_an_unknown_dtype_names_the_nearest():
+def test_unknown_dtype_suggests_the_nearest():
     with pytest.raises(UserError, match="Did you mean 'bfloat16'"):
-        stored_weights.keep([], "bfloat61")
+        quantization.quantize([], "bfloat61")
 
 
-def test_a_function_uses_the_values_that_are_kept():
-    given = variable(7, 5, 3)
-    kept = stored_weights.keep([given], "int8")
-    got = stored_weights.using(kept, lambda: given + 0.0)()
+def test_function_uses_the_stored_values():
+    original = variable(7, 5, 3)
+    kept = quantization.quantize([original], "int8")
+    got = quantization.with_stored_values(kept, lambda: original + 0.0)()
     np.testing.assert_array_equal(got, kept[0].value())
 
 
@@ -66,7 +66,7 @@ def test_a_function_uses_the_values_that_are_kept():
     ("dtype", "share"),
     [pytest.param("bfloat16", 0.55, marks=pytest.mark.slow), ("int8", 0.3)],
 )
-def test_an_export_takes_less_space_and_answers_nearly_the_same(
+def test_quantized_export_is_smaller_with_similar_outputs(
     tiny, tmp_path, dtype, share
 ):
     path = export.export_run(RunFolder(tiny[0]), tmp_path, dtype)
@@ -76,7 +76,7 @@ def test_an_export_takes_less_space_and_answers_nearly_the_same(
         0, 256, (2, 8, 32, 32, 3), "uint8"
     )
     of_whole, of_less = (
-        SavedModel(v).ask("serving_default", clips=clips)["logits"]
+        SavedModel(v).run("serving_default", clips=clips)["logits"]
         for v in (tiny[1], path)
     )
     difference = np.abs(of_whole - of_less).max()

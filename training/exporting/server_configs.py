@@ -1,9 +1,8 @@
-"""The files of a folder that deploys models on TensorFlow Serving, as text.
+"""Configuration files of a TensorFlow Serving deployment, as text.
 
-What they share, ports, paths and flags, is written down once, here. The facts
-are those of the server's sources and message definitions: wrapper messages
-take `{ value: ... }`, the last allowed batch size is the largest, metrics come
-out of the REST port.
+Ports, paths and flags are defined here once. The formats follow the server's
+sources and protocol buffers: wrapper messages take `{ value: ... }`, the last
+allowed batch size is the largest, metrics are served on the REST port.
 """
 
 import dataclasses
@@ -22,15 +21,14 @@ NOT_RUN = "Checked for syntax; not run."
 
 @dataclasses.dataclass(frozen=True)
 class Deployment:
-    """What is deployed, and from where.
+    """Models and folders of a deployment.
 
     Attributes:
-        models: the path of each model's directory of versions, from `context`,
-            by name.
-        context: the folder that holds all of it, as commands name it.
-        folder: of the files, from `context`.
-        batching: whether the server puts requests together.
-        command: what made the files.
+        models: by name, the directory of versions relative to `context`.
+        context: build context, the folder of models and files.
+        folder: of the files, relative to `context`.
+        batching: whether the server batches requests.
+        command: that generated the files.
     """
 
     models: dict[str, str]
@@ -41,13 +39,13 @@ class Deployment:
 
     @property
     def path(self) -> str:
-        """The folder of the files, as commands name it."""
-        at = "" if self.context == "." else f"{self.context}/"
-        return f"{at}{self.folder}"
+        """The folder of the files, for command lines."""
+        prefix = "" if self.context == "." else f"{self.context}/"
+        return f"{prefix}{self.folder}"
 
 
 def flags(deployment: Deployment) -> list[str]:
-    """What the server is started with, wherever it is."""
+    """Return the command-line flags of the server."""
     batching = [
         "--enable_batching=true",
         "--batching_parameters_file=/config/batching_parameters.txt",
@@ -65,7 +63,7 @@ def flags(deployment: Deployment) -> list[str]:
 
 
 def models_config(deployment: Deployment) -> str:
-    """Which models there are; the newest version of each is served."""
+    """Format models.config; the newest version of each model is served."""
     return "model_config_list {\n" + "".join(
         f"""  config {{
     name: "{name}"
@@ -79,13 +77,13 @@ def models_config(deployment: Deployment) -> str:
 
 
 def batching_parameters(deployment: Deployment) -> str:
-    """How many requests are put together, and how long they may wait."""
+    """Format batching_parameters.txt: batch sizes and timeouts."""
     state = "Used" if deployment.batching else "Not used"
     sizes = "".join(f"allowed_batch_sizes: {size}\n" for size in BATCHES)
     return f"""\
-# {state} by the other files here. Requests that are put together must be of one
-# size, frames, height and width: the server refuses others. Padding would add
-# black frames to videos, so there is none.
+# {state} by the other files here. Batched requests must have the same number of
+# frames, height and width: the server refuses others. Padding is off, since it
+# would add black frames to videos.
 max_batch_size {{ value: {BATCHES[-1]} }}
 batch_timeout_micros {{ value: 2000 }}
 max_enqueued_batches {{ value: 64 }}
@@ -95,7 +93,7 @@ num_batch_threads {{ value: 2 }}
 
 
 def monitoring_config(deployment: Deployment) -> str:
-    """Metrics for Prometheus, on the REST port."""
+    """Format monitoring.config: Prometheus metrics on the REST port."""
     return f"""\
 prometheus_config {{
   enable: true
@@ -105,7 +103,7 @@ prometheus_config {{
 
 
 def dockerfile(deployment: Deployment) -> str:
-    """An image with the server, the models and their configuration."""
+    """Format a Dockerfile with server, models and configuration."""
     path, context = map(shlex.quote, (deployment.path, deployment.context))
     copies = "".join(
         f"COPY {source}/ /models/{name}/\n"
@@ -113,7 +111,7 @@ def dockerfile(deployment: Deployment) -> str:
     )
     words = ["tensorflow_model_server", *flags(deployment)]
     entry = ", \\\n    ".join(json.dumps(word) for word in words)
-    at = deployment.folder
+    folder = deployment.folder
     return f"""\
 # An image that serves {", ".join(deployment.models)}.
 # {NOT_RUN}
@@ -124,15 +122,15 @@ def dockerfile(deployment: Deployment) -> str:
 ARG SERVER={SERVER}
 FROM ${{SERVER}}
 # All versions that are there; the server loads the newest.
-{copies}COPY {at}/models.config {at}/batching_parameters.txt \\
-    {at}/monitoring.config /config/
+{copies}COPY {folder}/models.config {folder}/batching_parameters.txt \\
+    {folder}/monitoring.config /config/
 EXPOSE {GRPC_PORT} {REST_PORT}
 ENTRYPOINT [{entry}]
 """
 
 
 def compose(deployment: Deployment) -> str:
-    """One machine, for trying it out; versions appear as they are exported."""
+    """Format compose.yaml for one machine; it serves new exports too."""
     up = "../" * (deployment.folder.count("/") + 1)
     volumes = "".join(
         f"    - {up}{source}:/models/{name}:ro\n"
@@ -179,7 +177,7 @@ services:
 
 
 def readme(deployment: Deployment) -> str:
-    """What each file is, which command made it, and what was not tried."""
+    """Format README.md: files, command, and limits of the tests."""
     name = next(iter(deployment.models))
     batching = (
         "used: all clients must send clips of one size"
@@ -195,8 +193,8 @@ Made by
 
     {deployment.command}
 
-which makes them anew unless one was changed since. They are for TensorFlow
-Serving, which listens on {GRPC_PORT} (gRPC) and {REST_PORT} (REST).
+which overwrites them unless one was edited. They configure TensorFlow Serving,
+which listens on {GRPC_PORT} (gRPC) and {REST_PORT} (REST).
 
 | file | what it is |
 |---|---|
@@ -224,7 +222,7 @@ or `docker compose -f {path}/compose.yaml up serving`. Then
 
 
 def kubernetes(deployment: Deployment) -> str:
-    """A Service, and a Deployment for processors and one for GPUs."""
+    """Format kubernetes.yaml: a Service, and Deployments for CPUs and GPUs."""
     return (
         _service(deployment)
         + _deployment(deployment, NAME, IMAGE, replicas=1, gpu="")

@@ -1,4 +1,4 @@
-"""Networks as they are served: in float32, of several labels, whole frames."""
+"""Exported networks: float32, multi-label data, full frames."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from tests.training.view_runs import shallow  # noqa: F401, a fixture
 from training import evaluate, export
 from training.data.sampling_config import ViewsConfig
 from training.evaluation import video_scores
-from training.exporting import served_model
+from training.exporting import inference_model
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
 from training.runs import run_model
@@ -28,7 +28,7 @@ VIDEOS = [
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory, shallow):  # noqa: F811
-    """Of several labels a video, tested as Charades is: run, model, films."""
+    """Multi-label run with the views of Charades: run, SavedModel, videos."""
     root = tmp_path_factory.mktemp("several")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
@@ -41,43 +41,44 @@ def several(tmp_path_factory, shallow):  # noqa: F811
         yield run, SavedModel(root / "models"), paths
 
 
-def test_the_recipe_stays_as_it_was_trained(tiny):
-    model, recipe, dataset = run_model.load_trained(
+def test_network_is_in_float32(tiny):
+    model, recipe, info = run_model.load_trained(
         RunFolder(tiny[0] / "image_stage")
     )
-    halves = dataclasses.replace(
+    mixed = dataclasses.replace(
         recipe.training, precision="mixed_bfloat16", synchronized_bn=True
     )
-    recipe = dataclasses.replace(recipe, training=halves)
-    served = served_model.build(model, recipe, dataset)
-    assert served.recipe == recipe
+    recipe = dataclasses.replace(recipe, training=mixed)
+    builder = run_model.network_builder(recipe, info)
+    served = inference_model.build(model, builder, info)
     assert {layer.compute_dtype for layer in served.network.layers} == {
         "float32"
     }
 
 
-def test_without_views_the_authors_are_served(several):
-    model, recipe, dataset = run_model.load_trained(several[0])
-    recipe = dataclasses.replace(recipe, views=None)
-    views = served_model.build(model, recipe, dataset).of_videos.views
+def test_default_views_are_the_authors(several):
+    model, recipe, info = run_model.load_trained(several[0])
+    builder = run_model.network_builder(recipe, info)
+    served = inference_model.build(model, builder, info, recipe.sampling)
+    views = served.averaging.views
     side = recipe.sampling.eval_short_side_px
     assert (views.clips, views.crops, views.starts) == (10, 3, "authors")
     assert (views.short_side_px, views.crop_px) == (side, side)
 
 
 @pytest.mark.slow
-def test_probabilities_of_several_labels_are_sigmoids(several):
+def test_multi_label_probabilities_are_sigmoids(several):
     run, model, _ = several
     trained, *_ = run_model.load_trained(run)
     clips = np.random.default_rng(0).integers(0, 256, (2, 4, 37, 37, 3))
     logits = trained(preprocess.normalize(clips), training=False)
     got = model.probabilities(clips.astype("uint8"))
-    # float32 in another order: normalisations are folded.
+    # float32 rounding: batch normalizations are folded.
     np.testing.assert_allclose(got, tf.sigmoid(logits), rtol=0, atol=1e-5)
     assert np.abs(got.sum(-1) - 1).max() > 0.1
 
 
-def test_whole_frames_score_as_in_their_test(several, tmp_path):
+def test_full_frames_score_as_in_evaluation(several, tmp_path):
     run, model, paths = several
     evaluate.main([f"--workdir={run.path}", f"--scores={tmp_path / 's'}"])
     views = video_scores.load(tmp_path / "s" / "scores.npz").scores
@@ -86,20 +87,20 @@ def test_whole_frames_score_as_in_their_test(several, tmp_path):
     assert np.abs(expected - views.mean(1)).max() > 1e-3
     for path, scores in zip(paths, expected, strict=True):
         frames = [tf.io.encode_png(f).numpy() for f in films.decode_all(path)]
-        got = model.ask("serve_frames", frames_bytes=[frames])
-        # A pixel on the border of two values may be rounded the other way.
+        got = model.run("serve_frames", frames_bytes=[frames])
+        # Resized pixels may be rounded differently.
         np.testing.assert_allclose(
             got["probabilities"][0], scores, rtol=0, atol=1e-4
         )
 
 
-def test_the_card_says_how_views_become_a_video(several):
+def test_card_names_the_pooling_of_views(several):
     card = (several[1].path / "README.md").read_text("utf-8")
-    said = "3 x 1 views of 4 frames, largest score |"
-    assert said in card and "averaged" not in card
+    row = "3 x 1 views of 4 frames, largest score |"
+    assert row in card and "averaged" not in card
 
 
-def test_a_line_of_pixels_is_not_scaled_to_any_width(several):
+def test_extreme_aspect_ratio_is_refused(several):
     line = tf.io.encode_png(np.zeros((3, 25, 3), "uint8")).numpy()
-    with pytest.raises(UserError, match="at most 8 times the short one"):
-        several[1].ask("serve_frames", frames_bytes=[[line]])
+    with pytest.raises(UserError, match="at most 8 times the short side"):
+        several[1].run("serve_frames", frames_bytes=[[line]])

@@ -8,7 +8,7 @@ import tensorflow as tf
 import nonlocal_tf as nl
 from nonlocal_tf.attention import block_attention
 from tests.harness import normal
-from training.exporting import block_weights
+from training.exporting import served_attention
 
 CLIP = (4, 11, 14, 3)
 QUERIES = np.array([[3, 10, 13], [1, 4, 7], [0, 0, 0]], "int32")
@@ -27,8 +27,8 @@ def network(**block):
 def looks(model, name):
     clips = normal((len(QUERIES), *CLIP))
     blocks = tf.constant([name] * len(QUERIES))
-    answer = block_weights.look(
-        block_weights.of_blocks(model), clips, blocks, tf.constant(QUERIES)
+    answer = served_attention.attention(
+        served_attention.blocks_of(model), clips, blocks, tf.constant(QUERIES)
     )
     return clips, {key: value.numpy() for key, value in answer.items()}
 
@@ -45,7 +45,7 @@ def looks(model, name):
     ],
     ids=str,
 )
-def test_weights_are_those_of_each_clip_by_itself(block):
+def test_weights_equal_those_of_single_clips(block):
     model = network(**block)
     clips, answer = looks(model, "first")
     for i, (clip, query) in enumerate(zip(clips, QUERIES, strict=True)):
@@ -58,12 +58,12 @@ def test_weights_are_those_of_each_clip_by_itself(block):
 
 
 @pytest.mark.parametrize("size", [(2, 23, 30), (1, 24, 29), (3, 25, 33)])
-def test_the_cell_is_the_nearest_at_every_size(size):
+def test_query_cell_is_the_nearest_at_every_size(size):
     model = nl.create_model("c2d_nl1_small", clip_shape=(None, None, None, 3))
     clips = normal((size[2], *size, 3))
     queries = [(x % size[0], (7 * x) % size[1], x) for x in range(size[2])]
-    answer = block_weights.look(
-        block_weights.of_blocks(model),
+    answer = served_attention.attention(
+        served_attention.blocks_of(model),
         clips,
         tf.constant([""] * len(queries)),
         tf.constant(queries, tf.int32),
@@ -79,7 +79,7 @@ def test_the_cell_is_the_nearest_at_every_size(size):
     assert answer["cell"].numpy().tolist() == expected
 
 
-def test_no_name_is_the_last_block():
+def test_empty_name_is_the_last_block():
     model = network()
     weights, expected, first = (
         looks(model, name)[1]["weights"] for name in ("", "last", "first")
@@ -88,15 +88,17 @@ def test_no_name_is_the_last_block():
     assert np.abs(weights - first).max() > 1e-4
 
 
-def test_an_unknown_block_is_named_with_those_there_are():
+def test_unknown_block_is_an_error_that_lists_the_blocks():
     with pytest.raises(
         tf.errors.InvalidArgumentError, match="(?s)first.*last.*third"
     ):
         looks(network(), "third")
 
 
-def test_clips_of_one_request_ask_for_one_block():
-    of = block_weights.of_blocks(network())
+def test_several_blocks_in_a_request_are_an_error():
+    blocks = served_attention.blocks_of(network())
     clips = normal((2, *CLIP))
     with pytest.raises(tf.errors.InvalidArgumentError, match="same block"):
-        block_weights.look(of, clips, tf.constant(["", "first"]), QUERIES[:2])
+        served_attention.attention(
+            blocks, clips, tf.constant(["", "first"]), QUERIES[:2]
+        )

@@ -1,28 +1,29 @@
-"""Sizes that encoded images state, looked at within a graph before decoding.
+"""Check the image size in headers of encoded images, in a TensorFlow graph.
 
-A JPEG of some hundred bytes may state any size, and decoders make room for all
-of it.
+A decompression bomb of some hundred bytes may claim any size, and decoders
+allocate all of it.
 """
 
 import tensorflow as tf
 
-from ..io.image_bytes import BMP, GIF, JPEG, PNG, RIFF, WEBP
-
-# Of frames: the limit that video files have too (`data.max_pixels`).
+# Limit of frames, as of video files (`data.max_pixels`).
 FRAME_PIXELS = 1 << 24
 PHOTO_PIXELS = 1 << 26
+# Signatures, as short as decoders check them.
+JPEG, PNG, BMP, GIF = b"\xff\xd8", b"\x89PNG", b"BM", b"GIF8"
+RIFF, WEBP = b"RIFF", b"WEBP"
 HEAD_BYTES = 32
 
 
 def bounded(content, max_pixels: int):
-    """Return an encoded image, unless it states too many pixels.
+    """Return an encoded image, unless its header claims too many pixels.
 
     In a graph the error is an `InvalidArgumentError` that says so.
 
     Args:
         content: a JPEG, PNG, BMP, GIF or WebP, a string; other formats are
-            left to the decoder, `image_bytes.decode`, which refuses them.
-        max_pixels: the most that are decoded.
+            left to the decoder.
+        max_pixels: maximum number of pixels.
     """
     size = stated_size(content)
     right = tf.debugging.Assert(
@@ -31,7 +32,7 @@ def bounded(content, max_pixels: int):
             f"Expected images of at most {max_pixels} pixels. Received height "
             "and width:",
             size,
-            "Make them smaller before they are sent.",
+            "Resize them before sending.",
         ],
     )
     with tf.control_dependencies([right]):
@@ -39,9 +40,9 @@ def bounded(content, max_pixels: int):
 
 
 def stated_size(content):
-    """Return the height and width that an image states, int64 `(2,)`.
+    """Return height and width of an image header, int64 `(2,)`.
 
-    They are 0 where it is of no kind that is known here.
+    They are 0 for unknown formats.
     """
     padded = tf.strings.join([content, tf.constant(bytes(HEAD_BYTES))])
     head = tf.strings.substr(padded, 0, HEAD_BYTES)
@@ -57,7 +58,7 @@ def stated_size(content):
         return tf.stack([_big(values, 20, 4), _big(values, 16, 4)])
 
     def bmp():
-        # A negative height is that of rows from the top down.
+        # A negative height means rows from top to bottom.
         height = _little(values, 22, 4)
         height = tf.minimum(height, (1 << 32) - height)
         return tf.stack([height, _little(values, 18, 4)])
@@ -78,7 +79,7 @@ def stated_size(content):
 
 
 def _webp(values, starts):
-    """Height and width of a WebP: lossy, lossless or extended.
+    """Read height and width of a WebP: lossy, lossless or extended.
 
     Reference:
         RFC 9649, sections 2.5 to 2.7.
@@ -103,12 +104,12 @@ def _webp(values, starts):
 
 
 def _big(values, place: int, count: int):
-    """A number whose highest byte is the first."""
+    """Read a big-endian integer."""
     return _number([values[place + i] for i in range(count)])
 
 
 def _little(values, place: int, count: int):
-    """A number whose lowest byte is the first."""
+    """Read a little-endian integer."""
     return _number([values[place + i] for i in reversed(range(count))])
 
 

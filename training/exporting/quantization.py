@@ -1,7 +1,7 @@
-"""Weights as a SavedModel keeps them: in full, in halves, or in bytes.
+"""Weight storage of a SavedModel: float32, bfloat16 or int8.
 
-They become float32 again before anything is computed: what is saved is disk,
-download and memory, not time.
+Weights are converted to float32 before use: this saves disk space, download
+and memory, not time.
 """
 
 import argparse
@@ -16,33 +16,33 @@ from nonlocal_tf.choices import unknown
 from ..io.user_error import UserError
 
 DTYPES = ("float32", "bfloat16", "int8")
-LARGEST = 127  # of the bytes, which are symmetric
+MAX_INT8 = 127  # symmetric quantization
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """Adds the option `--quantize`."""
+    """Add the option `--quantize`."""
     parser.add_argument(
         "--quantize",
         choices=DTYPES[1:],
         default="float32",
-        help="keep the weights in half or a quarter of the space; they are "
-        "float32 again before they are used",
+        help="store the weights in half or a quarter of the space; they are "
+        "converted to float32 before use",
     )
 
 
-class Stored:
-    """One variable as it is kept.
+class StoredVariable:
+    """Stored form of a variable.
 
-    It is no `tf.Module`, which would save the Keras variable too.
+    It is not a `tf.Module`, which would save the Keras variable too.
 
     Args:
         variable: of a Keras model.
-        dtype: one of `DTYPES`; kernels alone are kept in less than float32.
+        dtype: one of `DTYPES`; only kernels are stored in less than float32.
 
     Attributes:
         variable: the same.
-        kept: what is saved.
-        scale: what is saved beside it, of bytes.
+        kept: the stored value.
+        scale: scale of each output channel for int8, else None.
     """
 
     def __init__(self, variable: keras.Variable, dtype: str):
@@ -62,26 +62,30 @@ class Stored:
             )
 
     def value(self):
-        """The variable's value, or nearly."""
+        """Return the float32 value, up to quantization."""
         if self.kept is self.variable.value:
             return tf.convert_to_tensor(self.kept)
         value = tf.cast(self.kept, tf.float32)
         return value if self.scale is None else value * self.scale
 
 
-def keep(variables: Sequence[keras.Variable], dtype: str) -> list[Stored]:
-    """The variables as they are kept.
+def quantize(
+    variables: Sequence[keras.Variable], dtype: str
+) -> list[StoredVariable]:
+    """Convert variables to their stored form.
 
     Raises:
         UserError: there is no such dtype.
     """
     if dtype not in DTYPES:
         raise UserError(unknown("dtype of weights", dtype, DTYPES))
-    return [Stored(variable, dtype) for variable in variables]
+    return [StoredVariable(variable, dtype) for variable in variables]
 
 
-def using(kept: Sequence[Stored], function: Callable) -> Callable:
-    """A function in which the models' variables have the values kept."""
+def with_stored_values(
+    kept: Sequence[StoredVariable], function: Callable
+) -> Callable:
+    """Wrap a function so that the variables have their stored values."""
 
     def run(*inputs):
         values = [(stored.variable, stored.value()) for stored in kept]
@@ -92,7 +96,7 @@ def using(kept: Sequence[Stored], function: Callable) -> Callable:
 
 
 def _scales(value: np.ndarray) -> np.ndarray:
-    """Of each output channel, the last axis: its largest becomes 127."""
+    """Compute scales per output channel, the last axis."""
     axes = tuple(range(value.ndim - 1))
     largest = np.abs(value).max(axis=axes, keepdims=True)
-    return np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
+    return np.where(largest > 0, largest / MAX_INT8, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Files for LiteRT and ONNX, which are asked by their own runtimes."""
+"""LiteRT and ONNX files, run by their own runtimes."""
 
 import sys
 
@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from training import export
-from training.exporting import export_file
+from training.exporting import file_formats
 from training.exporting.saved_model import SavedModel
 from training.io import cli
 from training.io.user_error import UserError
@@ -24,7 +24,7 @@ def written(run, path, *arguments):
 @pytest.mark.parametrize(
     "dtype", ["float32", pytest.param("int8", marks=pytest.mark.slow)]
 )
-def test_tflite_answers_as_the_saved_model(tiny, tmp_path, dtype):
+def test_tflite_outputs_equal_the_saved_models(tiny, tmp_path, dtype):
     quantize = ["--quantize=int8"] if dtype == "int8" else []
     content = written(tiny[0], tmp_path / "x.tflite", *quantize)
     with pytest.warns(UserWarning, match="tf.lite.Interpreter is deprecated"):
@@ -36,7 +36,7 @@ def test_tflite_answers_as_the_saved_model(tiny, tmp_path, dtype):
     )
 
 
-def test_onnx_answers_as_the_saved_model(tiny, tmp_path):
+def test_onnx_outputs_equal_the_saved_models(tiny, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     session = runtime.InferenceSession(written(tiny[0], tmp_path / "x.onnx"))
@@ -46,7 +46,7 @@ def test_onnx_answers_as_the_saved_model(tiny, tmp_path):
     )
 
 
-def test_the_names_of_the_classes_are_beside_it(tiny, tmp_path, capsys):
+def test_class_names_and_license_are_written(tiny, tmp_path, capsys):
     written(tiny[0], tmp_path / "x.tflite")
     names = (tmp_path / "x.tflite.classes.txt").read_text().splitlines()
     assert names == SavedModel(tiny[1]).classes
@@ -59,7 +59,7 @@ def test_the_names_of_the_classes_are_beside_it(tiny, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "dtype"), [("x.onnx", "int8"), ("x.tflite", "bfloat16")]
 )
-def test_what_a_format_has_not_is_an_error(tiny, tmp_path, name, dtype, capsys):
+def test_unsupported_dtype_is_an_error(tiny, tmp_path, name, dtype, capsys):
     code = cli.run(
         export.main,
         [f"--workdir={tiny[0]}", f"--out={tmp_path / name}"]
@@ -69,7 +69,7 @@ def test_what_a_format_has_not_is_an_error(tiny, tmp_path, name, dtype, capsys):
     assert not (tmp_path / name).exists()
 
 
-def test_an_onnx_file_that_cannot_be_asked_is_not_left(
+def test_onnx_file_that_cannot_be_checked_is_not_written(
     tiny, tmp_path, monkeypatch
 ):
     pytest.importorskip("tf2onnx")
@@ -80,21 +80,21 @@ def test_an_onnx_file_that_cannot_be_asked_is_not_left(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_package_names_the_extra(tiny, tmp_path, monkeypatch):
+def test_missing_package_names_the_extra(tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(UserError, match="extra onnx"):
         export._export_file(RunFolder(tiny[0]), tmp_path / "x.onnx", "float32")
 
 
-def test_every_format_is_named_in_the_help(capsys):
+def test_help_names_every_format(capsys):
     with pytest.raises(SystemExit):
         export.main(["--help"])
     printed = capsys.readouterr().out
-    assert all(suffix in printed for suffix in export_file.FORMATS)
+    assert all(suffix in printed for suffix in file_formats.FORMATS)
 
 
 @pytest.mark.parametrize("suffix", ["", ".classes.txt", ".licence.md"])
-def test_files_of_the_user_stay(tiny, tmp_path, capsys, suffix):
+def test_existing_files_are_not_overwritten(tiny, tmp_path, capsys, suffix):
     path = tmp_path / f"x.tflite{suffix}"
     path.write_bytes(b"theirs")
     arguments = [f"--workdir={tiny[0]}", f"--out={tmp_path / 'x.tflite'}"]
