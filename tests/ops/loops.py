@@ -1,15 +1,15 @@
-"""The operation as the paper writes it: loops over i and j in float64."""
+"""Non-local operation as in the paper: loops over i and j in float64."""
 
 import numpy as np
 
 
-def nonlocal_loop(f, g, normalise_by_sum):
-    """y_i = 1/C(x) sum_j f(i, j) g_j, for one example.
+def nonlocal_loop(f, g, normalize_by_sum):
+    """Compute y_i = 1/C(x) sum_j f(i, j) g_j of one example.
 
     Args:
-        f: `(n, m)` unnormalised affinities.
+        f: `(n, m)` affinities before normalization.
         g: `(m, c)`.
-        normalise_by_sum: C(x) is sum_j f(i, j) instead of m.
+        normalize_by_sum: C(x) is sum_j f(i, j) instead of m.
     """
     n, m = f.shape
     y = np.zeros((n, g.shape[1]))
@@ -17,25 +17,25 @@ def nonlocal_loop(f, g, normalise_by_sum):
         normaliser = 0.0
         for j in range(m):
             y[i] += f[i, j] * g[j]
-            normaliser += f[i, j] if normalise_by_sum else 1.0
+            normaliser += f[i, j] if normalize_by_sum else 1.0
         y[i] /= normaliser
     return y
 
 
 def gaussian_f(theta, phi, scale=1.0):
-    """f(i, j) = exp(scale * theta_i . phi_j)."""
+    """Compute f(i, j) = exp(scale * theta_i . phi_j)."""
     return np.array(
         [[np.exp(scale * sum(t * p)) for p in phi] for t in theta],
     )
 
 
 def dot_product_f(theta, phi):
-    """f(i, j) = theta_i . phi_j."""
+    """Compute f(i, j) = theta_i . phi_j."""
     return np.array([[sum(t * p) for p in phi] for t in theta])
 
 
 def concatenation_f(theta, phi, w_f):
-    """f(i, j) = ReLU(w_f . [theta_i, phi_j])."""
+    """Compute f(i, j) = ReLU(w_f . [theta_i, phi_j])."""
     return np.array(
         [
             [max(0.0, sum(w_f * np.concatenate([t, p]))) for p in phi]

@@ -4,31 +4,11 @@ import numpy as np
 from nonlocal_tf import ops
 from tests.harness import normal
 from tests.layers.blocks import full_on_jax
-from tests.ops import plain64
-from tests.ops.loops import concatenation_f, nonlocal_loop
-from tests.ops.running import relative_error
+from tests.ops import reference
+from tests.ops.execution import relative_error
 
 
-def test_equals_the_double_loop():
-    theta, phi = normal((2, 7, 3), 1), normal((2, 5, 3), 2)
-    g, w_f = normal((2, 5, 11), 3), normal((6,), 4)
-    expected = [
-        nonlocal_loop(
-            concatenation_f(t, p, w_f.astype("float64")),
-            v.astype("float64"),
-            normalise_by_sum=False,
-        )
-        for t, p, v in zip(
-            theta.astype("float64"), phi.astype("float64"), g, strict=True
-        )
-    ]
-    y = keras.ops.convert_to_numpy(
-        ops.concatenation(theta @ w_f[:3], phi @ w_f[3:], g)
-    )
-    np.testing.assert_allclose(y, expected, rtol=5e-6, atol=2e-6)
-
-
-def test_is_the_affinity_times_g():
+def test_affinity_times_g_is_the_output():
     a, b, g = normal((2, 7), 1), normal((2, 5), 2), normal((2, 5, 11), 3)
     weights = keras.ops.convert_to_numpy(ops.concatenation_affinity(a, b))
     y = keras.ops.convert_to_numpy(ops.concatenation(a, b, g))
@@ -48,11 +28,12 @@ def test_thousands_of_keys():
     # Three levels of prefix sums: rows, blocks of 32, blocks of blocks.
     arrays = normal((1, 11), 1), normal((1, 2100), 2), normal((1, 2100, 2), 3)
     y = keras.ops.convert_to_numpy(ops.concatenation(*arrays))
-    expected = plain64.concatenation(*arrays, np.zeros((1, 11, 2)))[0]
+    expected = reference.concatenation(*arrays, np.zeros((1, 11, 2)))[0]
     assert relative_error(y, expected) <= 5e-7
 
 
-def test_a_nan_stays_a_nan_and_harms_no_other_example():
+@full_on_jax
+def test_a_nan_affects_only_its_query_or_example():
     a, b, g = normal((2, 70), 1), normal((2, 50), 2), normal((2, 50, 3), 3)
     expected = keras.ops.convert_to_numpy(ops.concatenation(a, b, g))
     a[0, 4] = b[1, 7] = np.nan

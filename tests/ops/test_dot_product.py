@@ -5,29 +5,14 @@ import pytest
 from nonlocal_tf import ops
 from nonlocal_tf.ops import _dot_product
 from tests.harness import normal
-from tests.ops.loops import dot_product_f, nonlocal_loop
 
 
 def inputs():
-    """theta (2, 7, 3), phi (2, 5, 3), g (2, 5, 11)."""
+    """Random theta (2, 7, 3), phi (2, 5, 3), g (2, 5, 11)."""
     return normal((2, 7, 3), 1), normal((2, 5, 3), 2), normal((2, 5, 11), 3)
 
 
-def test_equals_the_double_loop():
-    theta, phi, g = inputs()
-    expected = [
-        nonlocal_loop(
-            dot_product_f(t, p), v.astype("float64"), normalise_by_sum=False
-        )
-        for t, p, v in zip(
-            theta.astype("float64"), phi.astype("float64"), g, strict=True
-        )
-    ]
-    y = keras.ops.convert_to_numpy(ops.dot_product(theta, phi, g))
-    np.testing.assert_allclose(y, expected, rtol=2e-6, atol=2e-6)
-
-
-def test_is_the_affinity_times_g():
+def test_affinity_times_g_is_the_output():
     theta, phi, g = inputs()
     weights = keras.ops.convert_to_numpy(ops.dot_product_affinity(theta, phi))
     y = keras.ops.convert_to_numpy(ops.dot_product(theta, phi, g))
@@ -44,8 +29,8 @@ def test_products_beyond_float16_do_not_overflow():
     np.testing.assert_allclose(y, 180000 * 2.0**-10, rtol=1e-3)
 
 
-def method_taken(monkeypatch, n, m, d, c):
-    """The order of products that "auto" takes, told by how it divides."""
+def chosen_method(monkeypatch, n, m, d, c):
+    """Return the method that "auto" chooses."""
     affinities = []
     monkeypatch.setattr(
         _dot_product,
@@ -62,12 +47,12 @@ def method_taken(monkeypatch, n, m, d, c):
     [
         (31, 31, 25, 25, "associative"),  # d (n + m) < 2 n m
         (31, 7, 21, 21, "plain"),  # res4's ratio: 784, 196, 512
-        (5, 5, 5, 5, "plain"),  # as many: the one that needs no second order
+        (5, 5, 5, 5, "plain"),  # a tie
         (40, 40, 8, 3, "associative"),
         (6, 6, 40, 30, "plain"),
     ],
 )
-def test_the_order_with_fewer_products(monkeypatch, n, m, d, c, expected):
-    assert method_taken(monkeypatch, n, m, d, c) == expected
+def test_auto_has_fewer_multiplications(monkeypatch, n, m, d, c, expected):
+    assert chosen_method(monkeypatch, n, m, d, c) == expected
     associative, plain = d * c * (n + m), n * m * (d + c)
     assert (associative < plain) == (expected == "associative")

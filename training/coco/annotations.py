@@ -22,7 +22,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..data import file_names
-from ..io import json_text, remote
+from ..io import atomic_files, json_text, remote
 from ..io.remote import Path
 from ..io.user_error import UserError
 from . import annotation_fields as fields
@@ -157,6 +157,7 @@ def read(path: str, folder: str) -> Annotations:
 
 
 def _content(file: Path) -> dict:
+    atomic_files.check_not_endless(file)
     try:
         content = json_text.parse(file.read_bytes())
     except OSError as error:

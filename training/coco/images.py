@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from ..io import image_bytes
+from ..io import atomic_files, image_bytes
 from ..io.remote import Path
 from ..io.user_error import UserError
 from . import exif_orientation
@@ -27,6 +27,7 @@ def read(path: Path) -> np.ndarray:
     Raises:
         UserError: it cannot be read.
     """
+    atomic_files.check_not_endless(path)
     try:
         content = path.read_bytes()
         pixels = image_bytes.decode(content).numpy()

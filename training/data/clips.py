@@ -48,8 +48,7 @@ def read_clip(path: str | remote.Path) -> np.ndarray:
     """
     path = remote.as_path(path)
     try:
-        if atomic_files.is_endless(path):
-            raise UserError(f"{path} cannot be read: {atomic_files.ENDLESS}.")
+        atomic_files.check_not_endless(path)
         if not path.is_file():
             raise UserError(f"There is no file {path}.")
         if path.suffix.lower() not in FORMATS:

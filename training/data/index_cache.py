@@ -49,14 +49,19 @@ def default_path() -> pathlib.Path:
 
 
 def is_trusted(path: str) -> bool:
-    """Return whether a cache is in one of the user's folders."""
+    """Return whether a cache is in one of the user's folders.
+
+    The folders themselves are not files, so they are no caches.
+    """
     try:
         file = pathlib.Path(os.path.realpath(os.path.expanduser(path)))
-        folder = default_path().parents[1]
+        folder = os.path.realpath(default_path().parents[1])
         home = os.path.realpath(pathlib.Path.home())
     except (RuntimeError, ValueError):  # no home folder, or an invalid name
         return False
-    if file.is_relative_to(os.path.realpath(folder)):
+    if str(file) in (folder, home):
+        return False
+    if file.is_relative_to(folder):
         return True
     return file.is_relative_to(home) and not any(
         name.startswith(".") for name in file.relative_to(home).parts

@@ -290,8 +290,7 @@ def matching(pattern: str) -> list[str]:
 
 
 def _read_bytes(path: str | os.PathLike) -> bytes:
-    if atomic_files.is_endless(path):
-        raise UserError(f"{path} cannot be read: {atomic_files.ENDLESS}.")
+    atomic_files.check_not_endless(path)
     try:
         with tf.io.gfile.GFile(os.fspath(path), "rb") as file:
             return _as_utf8(file.read(), path)

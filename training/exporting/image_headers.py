@@ -6,12 +6,11 @@ allocate all of it.
 
 import tensorflow as tf
 
+from ..io.image_bytes import BMP, GIF, JPEG, PNG, RIFF, WEBP
+
 # Limit of frames, as of video files (`data.max_pixels`).
 FRAME_PIXELS = 1 << 24
 PHOTO_PIXELS = 1 << 26
-# Signatures, as short as decoders check them.
-JPEG, PNG, BMP, GIF = b"\xff\xd8", b"\x89PNG", b"BM", b"GIF8"
-RIFF, WEBP = b"RIFF", b"WEBP"
 HEAD_BYTES = 32
 
 
@@ -22,7 +21,7 @@ def bounded(content, max_pixels: int):
 
     Args:
         content: a JPEG, PNG, BMP, GIF or WebP, a string; other formats are
-            left to the decoder.
+            left to the decoder, `image_bytes.decode`, which refuses them.
         max_pixels: maximum number of pixels.
     """
     size = stated_size(content)

@@ -304,8 +304,9 @@ def check_inside(path: Path, folder: Path) -> None:
         if os.path.commonpath([root, target]) != root:
             raise UserError(
                 f"{place} is a link to {target}, outside of {folder}: nothing "
-                "is written through it. Delete the link, or move what it leads "
-                "to here."
+                "is written through it, as a folder from someone else may lead "
+                "anywhere. Move what it leads to here. To use another disk, "
+                f"move all of {folder} there; {folder} itself may be a link."
             )
 
 
@@ -319,6 +320,12 @@ def is_endless(path: str | os.PathLike | UrlPath) -> bool:
     except (OSError, ValueError):
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def check_not_endless(path: str | os.PathLike | UrlPath) -> None:
+    """Raise a UserError for a FIFO, a socket or a device."""
+    if is_endless(path):
+        raise UserError(f"{path} cannot be read: {ENDLESS}.")
 
 
 def sha256(path: Path) -> str:

@@ -5,7 +5,9 @@ import tensorflow as tf
 # As Pillow and libjpeg's own programs decode. TensorFlow's default is half a
 # level darker, and no faster.
 DCT_METHOD = "INTEGER_ACCURATE"
-JPEG, BMP = b"\xff\xd8", b"BM"
+# How files begin; of PNG and JPEG as little as a decoder may go by.
+JPEG, PNG, BMP, GIF = b"\xff\xd8", b"\x89PNG", b"BM", b"GIF8"
+RIFF, WEBP = b"RIFF", b"WEBP"
 PALETTE_BITS = (1, 4, 8)
 LONGEST_SIDE_PX = 65_535
 # Of a bitmap: places of numbers in its header, and how many bytes they have.
@@ -20,12 +22,17 @@ def decode(content):
 
     WebP is read where TensorFlow does, as its newer versions do. It takes the
     indices of a bitmap's palette for grey levels, so these are decoded here.
+    Other formats that a version of TensorFlow may know, such as JPEG XL, are
+    refused: their sizes are not checked before decoding.
 
     Args:
         content: its bytes, a string.
 
     Returns:
         uint8 RGB `(height, width, 3)`, as it is stored.
+
+    Raises:
+        tf.errors.InvalidArgumentError: it is damaged or of another format.
     """
     header = tf.cast(
         tf.io.decode_raw(
@@ -38,26 +45,44 @@ def decode(content):
     )
     bits = _number(header, *BITS)
     has_palette = (
-        (tf.strings.substr(content, 0, len(BMP)) == BMP)
+        starts_with(content, BMP)
         & (_number(header, *HEADER) >= LEAST_HEADER)
         & tf.reduce_any(bits == PALETTE_BITS)
     )
-    is_jpeg = tf.strings.substr(content, 0, len(JPEG)) == JPEG
     image = tf.case(
         [
-            (is_jpeg, lambda: decode_jpeg(content)),
+            (starts_with(content, JPEG), lambda: decode_jpeg(content)),
             (has_palette, lambda: _decode_palette(content, header, bits)),
         ],
-        default=lambda: tf.io.decode_image(
-            content, channels=3, expand_animations=False
-        ),
+        default=lambda: _decode_other(content),
     )
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def starts_with(content, mark: bytes, place: int = 0):
+    """Return whether a string has these bytes at a place."""
+    padded = tf.strings.join([content, tf.constant(bytes(place + len(mark)))])
+    return tf.strings.substr(padded, place, len(mark)) == mark
 
 
 def decode_jpeg(content):
     """Decode a JPEG, uint8 RGB `(height, width, 3)`."""
     return tf.io.decode_jpeg(content, channels=3, dct_method=DCT_METHOD)
+
+
+def _decode_other(content):
+    """Decode a PNG, a bitmap without a palette, a GIF or a WebP."""
+    is_webp = starts_with(content, RIFF) & starts_with(content, WEBP, 8)
+    is_known = is_webp | tf.reduce_any(
+        [starts_with(content, mark) for mark in (PNG, BMP, GIF)]
+    )
+    check = tf.debugging.Assert(
+        is_known,
+        ["Expected a JPEG, PNG, BMP, GIF or WebP. Received another format."],
+    )
+    with tf.control_dependencies([check] if check is not None else []):
+        content = tf.identity(content)
+    return tf.io.decode_image(content, channels=3, expand_animations=False)
 
 
 def _decode_palette(content, header, bits):

@@ -62,8 +62,7 @@ def read(
     Raises:
         UserError: it cannot be read, or does not fit the variables.
     """
-    if atomic_files.is_endless(path):
-        raise UserError(f"{path} cannot be read: {atomic_files.ENDLESS}.")
+    atomic_files.check_not_endless(path)
     try:
         with path.open("rb") as file:
             budget = Budget(file.seek(0, io.SEEK_END))

@@ -29,6 +29,16 @@ SIGNATURES = (
     (0, b"GGUF", "a model of GGUF", "Give the checkpoint it was made from"),
     (0, b"\x89PNG\r\n\x1a\n", "an image (PNG)", "Expected a file of weights"),
     (0, b"\xff\xd8\xff", "an image (JPEG)", "Expected a file of weights"),
+    (
+        0,
+        b"version https://git-lfs",
+        "a pointer of Git LFS",
+        "Fetch what it stands for: git lfs pull",
+    ),
+    *(
+        (0, mark, "a web page (HTML)", "Download the file that it links to")
+        for mark in (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML")
+    ),
 )
 ONNX = (
     "The file is a model of ONNX (.onnx), which is not read here. Give the "

@@ -63,6 +63,9 @@ def npy():
         (b"\x08\x0a:\x80\x01" + bytes(20), "ONNX.*Give the checkpoint"),
         (b"\x89PNG\r\n\x1a\n" + bytes(20), "an image.*PNG.*Expected"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(9), "an image.*JPEG"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html>", "a web page.*Download"),
+        (b"<html>", "a web page.*Download"),
     ],
 )
 def test_a_file_of_another_type_is_named(content, message, tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 
 import pytest
 
@@ -254,6 +255,12 @@ def test_a_file_of_something_else_says_so(tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(UserError, match=message):
         annotations.read(str(file), str(tmp_path))
+
+
+def test_a_fifo_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(UserError, match="FIFO"):
+        annotations.read(str(tmp_path / "a.json"), str(tmp_path))
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path):

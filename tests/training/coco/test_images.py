@@ -1,5 +1,7 @@
 """Reading of image files, and checks of them."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,12 @@ def test_an_error_names_a_damaged_image(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"bad\.jpg is damaged"):
         images.read(remote.as_path(str(path)))
+
+
+def test_a_fifo_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(UserError, match=r"a\.jpg cannot be read: .* FIFO"):
+        images.read(remote.as_path(str(tmp_path / "a.jpg")))
 
 
 def test_an_error_names_a_missing_image(tmp_path):

@@ -111,3 +111,16 @@ def test_other_kinds_are_as_they_were(decode, kind):
 def test_what_is_no_image_is_an_error(content):
     with pytest.raises(tf.errors.OpError):
         GRAPH(content)
+
+
+# 6 x 4 grey pixels. Newer versions of TensorFlow decode it.
+JPEG_XL = bytes.fromhex(
+    "ff0a184010090800010054004b12c5828524d217f8072001000000000000000000"
+)
+
+
+@pytest.mark.parametrize("decode", [image_bytes.decode, GRAPH])
+@pytest.mark.parametrize("content", [JPEG_XL, b"", b"x"])
+def test_formats_of_unchecked_size_are_refused(decode, content):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Expected a JPEG"):
+        decode(content)

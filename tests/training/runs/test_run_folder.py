@@ -155,9 +155,18 @@ def test_a_folder_that_is_a_link_out_of_the_run_is_refused(run, tmp_path, name):
     if name == "checkpoints":
         run.checkpoints.rmdir()
     (run.path / name).symlink_to(tmp_path / "else")
-    with pytest.raises(UserError, match=f"{name} is a link.*outside"):
+    message = f"{name} is a link.*outside.*{run.path} itself may be a link"
+    with pytest.raises(UserError, match=message):
         open_and_close(run)
     assert not list((tmp_path / "else").iterdir())
+
+
+def test_a_run_folder_that_is_itself_a_link_is_opened(run, tmp_path):
+    other_disk = tmp_path / "disk"
+    other_disk.mkdir()
+    run.path.symlink_to(other_disk)
+    open_and_close(run)
+    assert (other_disk / "checkpoints").is_dir()
 
 
 def test_a_reopened_run_has_no_scratch_of_killed_checkpoints(run):
@@ -184,7 +193,11 @@ def with_cache(run, path):
 
 
 @pytest.mark.parametrize(
-    "place", ["{tmp}/else.sqlite", "{home}/.config/x.db", "{home}/../y.db"]
+    "place",
+    [
+        *("{tmp}/else.sqlite", "{home}/.config/x.db", "{home}/../y.db"),
+        *("{home}", "{home}/.cache", "{home}/videos/.."),
+    ],
 )
 def test_the_cache_of_a_run_is_ignored_outside_of_the_user_s_folders(
     run, home, tmp_path, capsys, place

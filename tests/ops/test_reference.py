@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from tests.harness import normal
-from tests.ops import loops, plain64
+from tests.ops import loops, reference
 
 
 def inputs(function):
-    """theta, phi, g, dy, or a, b, g, dy, in float64."""
-    width = () if function is plain64.concatenation else (3,)
+    """Random theta, phi, g, dy, or a, b, g, dy, in float64."""
+    width = () if function is reference.concatenation else (3,)
     return [
         normal(shape, seed, "float64")
         for seed, shape in enumerate(
@@ -17,10 +17,11 @@ def inputs(function):
 
 
 @pytest.mark.parametrize(
-    "function", [plain64.softmax, plain64.dot_product, plain64.concatenation]
+    "function",
+    [reference.softmax, reference.dot_product, reference.concatenation],
 )
 @pytest.mark.parametrize("argument", [0, 1, 2])
-def test_gradients_are_finite_differences(function, argument):
+def test_gradients_equal_finite_differences(function, argument):
     *arrays, dy = inputs(function)
     gradient = function(*arrays, dy)[1 + argument]
     step, expected = 1e-6, np.zeros_like(gradient)
@@ -35,32 +36,32 @@ def test_gradients_are_finite_differences(function, argument):
     np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
 
 
-def test_softmax_is_the_double_loop():
-    theta, phi, g, dy = inputs(plain64.softmax)
+def test_softmax_equals_the_double_loop():
+    theta, phi, g, dy = inputs(reference.softmax)
     expected = [
         loops.nonlocal_loop(loops.gaussian_f(t, p, 0.37), v, True)
         for t, p, v in zip(theta, phi, g, strict=True)
     ]
-    y = plain64.softmax(theta, phi, g, dy, scale=0.37)[0]
+    y = reference.softmax(theta, phi, g, dy, scale=0.37)[0]
     np.testing.assert_allclose(y, expected, rtol=1e-13, atol=1e-13)
 
 
-def test_dot_product_is_the_double_loop():
-    theta, phi, g, dy = inputs(plain64.dot_product)
+def test_dot_product_equals_the_double_loop():
+    theta, phi, g, dy = inputs(reference.dot_product)
     expected = [
         loops.nonlocal_loop(loops.dot_product_f(t, p), v, False)
         for t, p, v in zip(theta, phi, g, strict=True)
     ]
-    y = plain64.dot_product(theta, phi, g, dy)[0]
+    y = reference.dot_product(theta, phi, g, dy)[0]
     np.testing.assert_allclose(y, expected, rtol=1e-13, atol=1e-13)
 
 
-def test_concatenation_is_the_double_loop():
-    theta, phi, g, dy = inputs(plain64.softmax)
+def test_concatenation_equals_the_double_loop():
+    theta, phi, g, dy = inputs(reference.softmax)
     w_f = normal((6,), 9, "float64")
     expected = [
         loops.nonlocal_loop(loops.concatenation_f(t, p, w_f), v, False)
         for t, p, v in zip(theta, phi, g, strict=True)
     ]
-    y = plain64.concatenation(theta @ w_f[:3], phi @ w_f[3:], g, dy)[0]
+    y = reference.concatenation(theta @ w_f[:3], phi @ w_f[3:], g, dy)[0]
     np.testing.assert_allclose(y, expected, rtol=1e-13, atol=1e-13)

@@ -1,15 +1,14 @@
-"""The operation and its gradients as matrices in float64, written in NumPy.
+"""Reference: non-local operations and gradients as float64 NumPy matrices.
 
-`tests/ops/test_plain64.py` holds these to the loops over i and j and to finite
-differences.
+`tests/ops/test_reference.py` compares them with loops and finite differences.
 """
 
 import numpy as np
 
 
 def softmax(theta, phi, g, dy, scale=1.0):
-    """y, dtheta, dphi, dg of the (embedded) Gaussian."""
-    theta, phi, g, dy = _wide(theta, phi, g, dy)
+    """Compute y, dtheta, dphi, dg of the (embedded) Gaussian."""
+    theta, phi, g, dy = _float64(theta, phi, g, dy)
     logits = scale * theta @ _t(phi)
     weights = np.exp(logits - logits.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
@@ -24,16 +23,16 @@ def softmax(theta, phi, g, dy, scale=1.0):
 
 
 def dot_product(theta, phi, g, dy):
-    """y, dtheta, dphi, dg of the dot product."""
-    theta, phi, g, dy = _wide(theta, phi, g, dy)
+    """Compute y, dtheta, dphi, dg of the dot product."""
+    theta, phi, g, dy = _float64(theta, phi, g, dy)
     m = phi.shape[1]
     weights, dweights = theta @ _t(phi) / m, dy @ _t(g) / m
     return weights @ g, dweights @ phi, _t(dweights) @ theta, _t(weights) @ dy
 
 
 def concatenation(a, b, g, dy):
-    """y, da, db, dg of the concatenation."""
-    a, b, g, dy = _wide(a, b, g, dy)
+    """Compute y, da, db, dg of the concatenation."""
+    a, b, g, dy = _float64(a, b, g, dy)
     m = b.shape[1]
     sums = a[:, :, None] + b[:, None, :]
     weights = np.maximum(sums, 0.0) / m
@@ -41,7 +40,7 @@ def concatenation(a, b, g, dy):
     return weights @ g, dsums.sum(2), dsums.sum(1), _t(weights) @ dy
 
 
-def _wide(*arrays):
+def _float64(*arrays):
     return (np.asarray(x, "float64") for x in arrays)
 
 
