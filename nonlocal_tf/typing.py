@@ -1,5 +1,6 @@
 """Type aliases for annotations."""
 
+import mmap
 from typing import Any, TypeAlias
 
 # A tensor of any Keras backend, eager or symbolic, or a NumPy array. Keras has
@@ -11,3 +12,5 @@ Shape: TypeAlias = tuple[int | Any, ...]
 # `PIL.Image.Image` and `PIL.ImageDraw.ImageDraw`; Pillow is optional.
 PILImage: TypeAlias = Any
 PILDraw: TypeAlias = Any
+# Content of a file: read as a whole, or mapped to memory.
+FileContent: TypeAlias = bytes | mmap.mmap

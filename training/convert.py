@@ -122,9 +122,9 @@ def _save(model, output: Path, to: str):
 
 def _form_of(output: Path) -> str:
     try:
-        return checkpoints.form_of(output.name)
+        return checkpoints.format_of_path(output.name)
     except ValueError as error:
-        ends = ", ".join(checkpoints.WRITERS.values())
+        ends = ", ".join(checkpoints.WRITABLE_FORMATS.values())
         raise UserError(
             f"Give --to FORMAT, or a name that ends in one of {ends}. "
             f"Received: {output}"
@@ -132,7 +132,7 @@ def _form_of(output: Path) -> str:
 
 
 def _check_name(output: Path, source: str, to: str, overwrite: bool) -> None:
-    ends = checkpoints.WRITERS[to]
+    ends = checkpoints.WRITABLE_FORMATS[to]
     if to in ("keras", "h5") and not output.name.endswith(ends):
         raise UserError(
             f"Keras reads {to} files by their names. Expected the output to "

@@ -1,8 +1,13 @@
-"""What of a network its weights do not show, noted in the files we write."""
+"""Architecture metadata stored beside the weights: stem, strides, subsampling.
+
+Weights do not determine a network: `embedded_gaussian` and `dot_product`, for
+example, have the same. `save_weights` stores such arguments of `create_model`
+as JSON. For files of other software the defaults of that software hold.
+"""
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,14 +21,13 @@ from nonlocal_tf.layers.pairwise import PAIRWISE, Pairwise, Softmax
 from nonlocal_tf.models import configs
 from nonlocal_tf.models.resnet_layers import STRIDES_ON
 
-# What the note is called in a file, beside the weights.
-NOTE = "nonlocal_tf"
-MOST_FRAMES = 100_000
-LONGEST_NOTE = 10_000
-# They have the same weights.
-ALIKE = ("embedded_gaussian", "dot_product")
-# Ours, by class; users may register others later.
-FUNCTIONS: dict[type, str] = {cls: name for name, cls in PAIRWISE.items()}
+KEY = "nonlocal_tf"  # of the metadata in a file
+MAX_FRAMES = 100_000
+MAX_JSON_LENGTH = 10_000
+# Pairwise functions that weights cannot tell apart.
+SAME_WEIGHTS = ("embedded_gaussian", "dot_product")
+# Names of built-in pairwise functions; users may register others.
+PAIRWISE_NAMES: dict[type, str] = {cls: name for name, cls in PAIRWISE.items()}
 
 
 def _is_scale(value: object) -> bool:
@@ -32,10 +36,10 @@ def _is_scale(value: object) -> bool:
     return value == "rsqrt"
 
 
-# Arguments of `create_model`, and what they may be; `frames` are part of its
-# `clip_shape`, the last two part of its `nonlocal_block`.
-KNOWN: dict[str, Callable[[object], bool]] = {
-    "frames": lambda v: type(v) is int and v in range(1, MOST_FRAMES),
+# Arguments of `create_model` and checks of their values. "frames" are part of
+# its `clip_shape`, `BLOCK_ARGUMENTS` part of its `nonlocal_block`.
+VALIDATORS: dict[str, Callable[[object], bool]] = {
+    "frames": lambda v: type(v) is int and v in range(1, MAX_FRAMES),
     "stem": lambda v: v in tuple(configs.STEMS),
     "stride_on": lambda v: v in STRIDES_ON,
     "pool_padding": lambda v: v in (0, 1) and not isinstance(v, bool),
@@ -53,51 +57,52 @@ KNOWN: dict[str, Callable[[object], bool]] = {
         v is None or (isinstance(v, list) and all(map(is_positive_integer, v)))
     ),
 }
-OF_BLOCKS = ("pool_position", "subsample")
+BLOCK_ARGUMENTS = ("pool_position", "subsample")
 
 
-def function_of(pairwise: str | type[Pairwise] | Pairwise) -> str:
-    """What a pairwise function is called; a user's own, by its class."""
+def pairwise_name(pairwise: str | type[Pairwise] | Pairwise) -> str:
+    """Return the name of a pairwise function; a user's own: its class name."""
     if isinstance(pairwise, str):
         pairwise = PAIRWISE.get(pairwise, pairwise)
     kind = pairwise if isinstance(pairwise, type) else type(pairwise)
-    return FUNCTIONS.get(kind, kind.__name__)
+    return PAIRWISE_NAMES.get(kind, kind.__name__)
 
 
-def graph_of(model: keras.Model) -> dict[str, Any]:
-    """The arguments in `KNOWN` with which a residual network is made.
+def metadata_of(model: keras.Model) -> dict[str, Any]:
+    """Return the arguments with which a residual network was built.
 
     Args:
-        model: of `create_model` or `from_checkpoint`.
+        model: a model of `create_model` or `from_checkpoint`.
 
     Returns:
-        Those that apply; none if the network is not residual.
+        Applicable arguments out of `VALIDATORS`; empty if the network is not
+        residual.
     """
     layers = {layer.name: layer for layer in model.layers}
     if not {"conv1", "pool1", "res3_block0_conv1"} <= set(layers):
         return {}
     conv, pool = layers["conv1"], layers["pool1"]
     strided = layers["res3_block0_conv1"].strides[-1] > 1
-    graph: dict = {"stride_on": "1x1" if strided else "3x3"}
+    metadata: dict = {"stride_on": "1x1" if strided else "3x3"}
     if len(pool.padding) == 2:
-        return {**graph, "pool_padding": pool.padding[-1]}
+        return {**metadata, "pool_padding": pool.padding[-1]}
     shape = (conv.strides[0], pool.pool_size, pool.strides, pool.padding[-1])
     stems = [n for n, s in configs.STEMS.items() if configs.Stem(*shape) == s]
     if stems:
-        graph["stem"] = stems[0]
+        metadata["stem"] = stems[0]
     if model.input_shape[1] is not None:
-        graph["frames"] = model.input_shape[1]
+        metadata["frames"] = model.input_shape[1]
     if conv.kernel_size[0] > 1:
         second = layers["res2_block0_conv2"].kernel_size[0] > 1
-        graph["inflation"] = "3x3x3" if second else "3x1x1"
-    blocks = [one for one in model.layers if isinstance(one, NonLocalBlock)]
-    return {**graph, **(_of_blocks(blocks) if blocks else {})}
+        metadata["inflation"] = "3x3x3" if second else "3x1x1"
+    blocks = [x for x in model.layers if isinstance(x, NonLocalBlock)]
+    return {**metadata, **(_block_metadata(blocks) if blocks else {})}
 
 
-def _of_blocks(blocks: list[NonLocalBlock]) -> dict[str, Any]:
+def _block_metadata(blocks: list[NonLocalBlock]) -> dict[str, Any]:
     first = blocks[0]
-    graph: dict = {
-        "pairwise": function_of(first.pairwise),
+    metadata: dict = {
+        "pairwise": pairwise_name(first.pairwise),
         "axes": first.axes,
         "nonlocal_groups": {
             block.name.split("_")[0]: block.temporal_group_size
@@ -107,99 +112,111 @@ def _of_blocks(blocks: list[NonLocalBlock]) -> dict[str, Any]:
         "subsample": None,
     }
     if isinstance(first.pairwise, Softmax):
-        graph["scale"] = first.pairwise.scale or 1.0  # the paper's
+        metadata["scale"] = first.pairwise.scale or 1.0  # the paper's
     if max(first.pool_size) > 1:
-        graph["subsample"] = list(first.pool_size)
-        graph["pool_position"] = first.pool_position
-    return graph
+        metadata["subsample"] = list(first.pool_size)
+        metadata["pool_position"] = first.pool_position
+    return metadata
 
 
-def note(model: keras.Model) -> str:
-    """What a file says of its graph."""
-    return json.dumps(graph_of(model), sort_keys=True)
+def dumps(model: keras.Model) -> str:
+    """Return the metadata of a model as JSON."""
+    return json.dumps(metadata_of(model), sort_keys=True)
 
 
-def read_note(text: object) -> dict[str, Any]:
-    """The arguments in a note; none without a note.
+def loads(text: object) -> dict[str, Any]:
+    """Parse and validate metadata of a file; empty for None.
 
     Raises:
-        CheckpointError: it is none of ours.
+        CheckpointError: the metadata are invalid.
     """
     if text is None:
         return {}
     text = text if isinstance(text, str) else ""
-    text = text if len(text) <= LONGEST_NOTE else text[:200]
+    text = text if len(text) <= MAX_JSON_LENGTH else text[:200]
     try:
-        graph = json.loads(text)
+        metadata = json.loads(text)
     except (ValueError, RecursionError):
-        graph = None
-    if not isinstance(graph, dict) or not all(
-        name in KNOWN and KNOWN[name](value) for name, value in graph.items()
+        metadata = None
+    if not isinstance(metadata, dict) or not all(
+        name in VALIDATORS and VALIDATORS[name](value)
+        for name, value in metadata.items()
     ):
         raise CheckpointError(
-            f"Expected the note {NOTE!r} to say how the network is built, by "
-            f"arguments of create_model. Received: {text[:200]!r}"
+            f"Expected the entry {KEY!r} to have arguments of create_model as "
+            f"JSON. Received: {text[:200]!r}"
         )
-    return graph
+    return metadata
 
 
-def stem_of(form: Format, is_inflated: bool) -> str | None:
-    """The stem of a format's networks; None for the authors', by sampling."""
+def default_stem(file_format: Format, is_inflated: bool) -> str | None:
+    """Return the stem of a format's networks; None if the sampling decides."""
     # mmaction2's C2D is the authors' network, its I3D is its own.
-    if form.name == "mmaction2" and not is_inflated:
+    if file_format.name == "mmaction2" and not is_inflated:
         return "official"
-    return form.stem
+    return file_format.stem
 
 
-def expected_of(
-    form: Format, noted: dict[str, Any], is_inflated: bool
+def expected(
+    file_format: Format, metadata: dict[str, Any], is_inflated: bool
 ) -> dict[str, Any]:
-    """What a network is like whose weights a file has, as far as is known.
+    """Return the known arguments of a file's network.
 
     Args:
-        form: of the file.
-        noted: what the file says itself.
-        is_inflated: whether the network is an I3D.
+        file_format: format of the file.
+        metadata: metadata of the file, which override the format's defaults.
+        is_inflated: True for I3D.
     """
-    if form.name == "ours":
-        return {k: v for k, v in noted.items() if k != "frames"}
-    known: dict = {"stride_on": form.stride_on}
-    stem = stem_of(form, is_inflated)
-    known |= {} if stem is None else {"stem": stem}
-    if form.scale is not None:
-        known |= {"pool_position": form.pool_position, "axes": "spacetime"}
-        known["scale"] = form.scale
-        known |= {} if form.groups else {"nonlocal_groups": {}}
-        # mmaction2 names its weights after it.
-        if form.name != "mmaction2":
-            known |= {"subsample": [1, 2, 2], "inflation": "3x1x1"}
-    known |= noted
-    known.pop("frames", None)
-    return known
+    arguments: dict = {}
+    if file_format.name != "nonlocal_tf":
+        arguments = _defaults(file_format, is_inflated)
+    arguments |= metadata
+    arguments.pop("frames", None)
+    return arguments
+
+
+def _defaults(file_format: Format, is_inflated: bool) -> dict[str, Any]:
+    arguments: dict = {"stride_on": file_format.stride_on}
+    stem = default_stem(file_format, is_inflated)
+    if stem is not None:
+        arguments["stem"] = stem
+    if file_format.scale is not None:
+        arguments["pool_position"] = file_format.pool_position
+        arguments["axes"] = "spacetime"
+        arguments["scale"] = file_format.scale
+        if not file_format.has_temporal_groups:
+            arguments["nonlocal_groups"] = {}
+        # The weights' names determine them in files of mmaction2.
+        if file_format.name != "mmaction2":
+            arguments |= {"subsample": [1, 2, 2], "inflation": "3x1x1"}
+    return arguments
 
 
 def differences(
-    model: keras.Model, expected: dict, of: str = "the file's network"
-) -> Iterator[tuple[str, str]]:
-    """In what a model is not as a file's network.
+    model: keras.Model,
+    expected_arguments: dict,
+    owner: str = "the file's network",
+) -> dict[str, str]:
+    """Compare a model with the known arguments of a network.
 
     Args:
-        model: into which the weights fit.
-        expected: of `expected_of`.
-        of: what is expected so.
+        model: a model that the network's weights fit.
+        expected_arguments: from `expected`.
+        owner: whose arguments they are, for the sentences.
 
-    Yields:
-        (the argument, a sentence about it).
+    Returns:
+        A sentence for each argument that differs, by argument.
     """
-    graph = graph_of(model)
-    for name, value in expected.items():
+    metadata = metadata_of(model)
+    sentences = {}
+    for name, value in expected_arguments.items():
         if name == "scale":
-            # Others' code has a factor on embedded Gaussians alone.
-            kind = expected.get("pairwise", "embedded_gaussian")
-            if graph.get("pairwise") != kind:
+            # Other software scales the embedded Gaussian alone.
+            kind = expected_arguments.get("pairwise", "embedded_gaussian")
+            if metadata.get("pairwise") != kind:
                 continue
-        if name in graph and graph[name] != value:
-            yield (
-                name,
-                f"{name} is {graph[name]!r}, in {of} {value!r}",
+        if name in metadata and metadata[name] != value:
+            sentences[name] = (
+                f"{name} is {metadata[name]!r}, in {owner} {value!r}"
             )
+    return sentences

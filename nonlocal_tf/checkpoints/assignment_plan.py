@@ -1,52 +1,50 @@
-"""What a file has for the variables of a model."""
+"""Values for the variables of a model, collected before any is assigned."""
 
 import dataclasses
 
 import numpy as np
 
-from nonlocal_tf.checkpoints.errors import MisfitError
-from nonlocal_tf.checkpoints.formats import Weight, to_ours
-from nonlocal_tf.checkpoints.read import Checkpoint
+from nonlocal_tf.checkpoints.errors import MismatchError
+from nonlocal_tf.checkpoints.formats import Weight, to_keras_layout
+from nonlocal_tf.checkpoints.read import ResNetCheckpoint
 
 
 @dataclasses.dataclass
-class Plan:
-    """Values for variables, before any is assigned.
+class AssignmentPlan:
+    """Values for variables, by path.
 
     Attributes:
-        checkpoint: what was read.
-        values: by the paths of variables.
-        loaded: names in the file that each value is made of.
-        inflated: paths of values that were repeated in time.
-        converted: paths of values that the file has in another form.
-        missing: by path, the name that the file would have.
+        checkpoint: the file's content.
+        values: `{variable path: array}`.
+        loaded: `{variable path: names in the file}`.
+        inflated: paths of variables whose kernels were repeated in time.
+        converted: paths of variables that have another form in the file.
+        missing: `{variable path: its name in the file's format}`.
     """
 
-    checkpoint: Checkpoint
+    checkpoint: ResNetCheckpoint
     values: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     loaded: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     inflated: list[str] = dataclasses.field(default_factory=list)
     converted: list[str] = dataclasses.field(default_factory=list)
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
 
-    def find(self, weight: Weight) -> tuple[str, np.ndarray] | None:
-        """The name of a weight in the file, and its array in our layout."""
-        form = self.checkpoint.form
-        for name in form.names(weight):
+    def lookup(self, weight: Weight) -> tuple[str, np.ndarray] | None:
+        """Return a weight's name in the file and its array in Keras' layout."""
+        file_format = self.checkpoint.format
+        for name in file_format.names(weight):
             if name in self.checkpoint.arrays:
                 array = self.checkpoint.arrays[name]
-                return name, to_ours(array, weight.role, form)
+                return name, to_keras_layout(array, weight.role, file_format)
         return None
 
-    def miss(self, path: str, weight: Weight | None) -> None:
-        """Notes what a variable would have been filled from."""
-        names = self.checkpoint.form.names(weight) if weight else (path,)
+    def add_missing(self, path: str, weight: Weight | None) -> None:
+        """Record a variable whose weight is not in the file."""
+        names = self.checkpoint.format.names(weight) if weight else (path,)
         self.missing[path] = names[0] if names else "name"
 
-    def take(
-        self, path: str, array: np.ndarray, names: tuple[str, ...]
-    ) -> None:
-        """Fills a variable with an array that is made of these names."""
+    def add(self, path: str, array: np.ndarray, names: tuple[str, ...]) -> None:
+        """Set the value of a variable, computed from arrays of the file."""
         self.values[path] = array
         self.loaded[path] = names
 
@@ -57,21 +55,21 @@ class Plan:
         shape: tuple[int, ...],
         expected: tuple[int, ...],
     ) -> None:
-        """Whether an array of the file fits a variable.
+        """Compare an array's shape with that of a variable.
 
         Args:
-            name: of the array.
+            name: of the array in the file.
             path: of the variable.
-            shape: of the array in our layout.
-            expected: of the variable.
+            shape: of the array in Keras' layout.
+            expected: shape of the variable.
 
         Raises:
-            MisfitError: it does not.
+            MismatchError: the shapes differ.
         """
         if shape != expected:
-            given = self.checkpoint.arrays[name].shape
-            raise MisfitError(
-                f"{self.checkpoint.path}: {name!r} has the shape {given}. "
+            stored = self.checkpoint.arrays[name].shape
+            raise MismatchError(
+                f"{self.checkpoint.path}: {name!r} has the shape {stored}. "
                 f"Expected {expected} for {path!r}, in the order of Keras; "
                 f"received {shape} in that order.",
                 "Build the model of the file with from_checkpoint.",

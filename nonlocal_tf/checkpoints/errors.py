@@ -1,34 +1,51 @@
-"""What can be wrong with a checkpoint."""
+"""Errors of checkpoint files."""
 
 import contextlib
 from collections.abc import Iterator
 
 import keras
 
-# Of a message, which may quote a file.
-LONGEST_START, LONGEST_END = 700, 300
+# Characters of a message that are kept; it may quote a file.
+HEAD_LENGTH, TAIL_LENGTH = 700, 300
 
 
 class CheckpointError(ValueError):
-    """A file that cannot be read as weights, or not as those of a model.
+    """A file cannot be read as weights, or its weights do not fit a model.
 
     Args:
-        message: one line; what is quoted of a file is shortened, and letters
-            that terminals act on are left out.
+        message: one line. Long quotes are shortened; control characters are
+            replaced, since terminals act on them.
     """
 
     def __init__(self, message: str):
-        if len(message) > LONGEST_START + LONGEST_END:
-            message = f"{message[:LONGEST_START]} ... {message[-LONGEST_END:]}"
-        clean = (
+        if len(message) > HEAD_LENGTH + TAIL_LENGTH:
+            message = f"{message[:HEAD_LENGTH]} ... {message[-TAIL_LENGTH:]}"
+        printable = (
             c if c.isprintable() else "\N{REPLACEMENT CHARACTER}"
             for c in message
         )
-        super().__init__("".join(clean))
+        super().__init__("".join(printable))
+
+
+class MismatchError(CheckpointError):
+    """The weights of a file do not fit the model.
+
+    Args:
+        reason: what does not fit, as a sentence.
+        remedy: what to do in Python, as a sentence. Commands replace it.
+        network: name of the file's network as in `list_models`, "" if it
+            cannot be inferred.
+    """
+
+    def __init__(self, reason: str, remedy: str, network: str = ""):
+        if network:
+            reason += f" The file has the weights of {network!r}."
+        super().__init__(f"{reason} {remedy}")
+        self.reason, self.remedy, self.network = reason, remedy, network
 
 
 def check_model(model: object) -> None:
-    """Raise a TypeError unless it is a model, and say how to make one."""
+    """Raise a TypeError unless the argument is a Keras model."""
     if isinstance(model, keras.Model):
         return
     example = model if isinstance(model, str) else "c2d_nl5_r50"
@@ -38,32 +55,15 @@ def check_model(model: object) -> None:
     )
 
 
-class MisfitError(CheckpointError):
-    """A file whose weights do not fit the model.
-
-    Args:
-        reason: what does not fit, as a sentence.
-        remedy: what to do in Python, as a sentence; commands say their own.
-        network: that the file has the weights of, as in `list_models`; "" if
-            its names and shapes do not say.
-    """
-
-    def __init__(self, reason: str, remedy: str, network: str = ""):
-        of = f" The file has the weights of {network!r}." if network else ""
-        super().__init__(f"{reason}{of} {remedy}")
-        self.reason, self.remedy = f"{reason}{of}", remedy
-        self.network = network
-
-
 @contextlib.contextmanager
-def damaged(what: str) -> Iterator[None]:
-    """Makes one clear error of whatever reading broken bytes can end in.
+def as_checkpoint_error(subject: str) -> Iterator[None]:
+    """Report any exception of reading a damaged file as a CheckpointError.
 
     Args:
-        what: what the block reads, as the subject of a sentence.
+        subject: what the block reads, as the subject of a sentence.
 
     Raises:
-        CheckpointError: as the block raises it, or for any other error of it.
+        CheckpointError: the block raised it, or any other exception.
     """
     try:
         yield
@@ -72,5 +72,6 @@ def damaged(what: str) -> Iterator[None]:
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise CheckpointError(
-            f"{what} is damaged or cut off: is it fully downloaded? ({reason})"
+            f"{subject} is damaged or cut off: is it fully downloaded? "
+            f"({reason})"
         ) from error

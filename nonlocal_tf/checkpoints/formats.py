@@ -1,8 +1,7 @@
-"""What each format calls the weights of our residual networks.
+"""Checkpoint formats: their names and layouts of a residual network's weights.
 
-A format is a class here: how its files name a weight and lay it out, and what
-its networks do that no name tells. Everything else, reading, inferring the
-network, loading and writing, is the same for all.
+To add a format, add a `Format` to `FORMATS`. Reading, inference of the
+architecture, loading and saving are the same for all formats.
 """
 
 import dataclasses
@@ -24,14 +23,15 @@ LAYER = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Weight:
-    """One weight of our networks, by what it is.
+    """Identity of a weight, independent of the format.
 
     Attributes:
         part: "stem", "conv1" to "conv3", "shortcut", "nonlocal" or "logits".
         stage: 2 to 5, or 0 outside of the residual blocks.
-        block: the residual block in its stage, from 0.
-        inner: of a non-local block: theta, phi, g, out, bn, affine, pairwise.
-        is_norm: whether it belongs to a normalisation.
+        block: index of the residual block in its stage, from 0.
+        inner: layer of a non-local block: theta, phi, g, out, bn, affine or
+            pairwise.
+        is_norm: True if it belongs to a normalization.
         role: kernel, bias, gamma, beta, moving_mean, moving_variance or w_f.
     """
 
@@ -43,8 +43,8 @@ class Weight:
     role: str = "kernel"
 
 
-def weight_of(path: str) -> Weight | None:
-    """The weight of a path such as "res3_block1_conv2_bn/gamma", or None."""
+def parse_path(path: str) -> Weight | None:
+    """Parse a variable path such as "res3_block1_conv2_bn/gamma", or None."""
     match = LAYER.fullmatch(path)
     if match is None:
         return None
@@ -61,36 +61,40 @@ def weight_of(path: str) -> Weight | None:
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A kind of file.
+    """Checkpoint format of a software.
 
     Attributes:
-        name: as `from_checkpoint` reports it.
-        names: the names a weight may have, the first that is there counts.
-        marks: a file with all of these names is of this format.
-        is_torch: kernels are `(out, in, ...)`, else `(..., in, out)`.
-        ignored: matches names that are not weights of the network.
-        stem: of its networks on clips; None for the authors', by the sampling.
-        sampling: assumed if nothing else is said.
+        name: as in `LoadReport.format`.
+        names: maps a weight to its possible names in a file, the current one
+            first.
+        markers: names that identify the format if a file has all of them.
+        is_torch: True for kernels `(out, in, ...)`, else `(..., in, out)`.
+        ignored_pattern: matches names that are not weights of the network.
+        stem: stem of its networks on clips; None for the authors', which
+            depends on the sampling.
+        sampling: default sampling.
         pool_position: of its non-local blocks.
-        scale: of its embedded Gaussian; None if it has no networks with one.
-        groups: whether affine networks look in groups of frames at res3.
-        global_pool: whether larger frames are averaged too, instead of fully
-            convolutional.
-        stride_on: the convolution of a block that has the stride.
-        conv_bias: whether convolutions have biases, and another epsilon.
+        scale: of its embedded Gaussian; None if it has no non-local networks.
+        has_temporal_groups: True if affine networks attend within groups of
+            frames at res3.
+        has_global_pool: True if frames larger than the training crop are
+            pooled globally, else the head is fully convolutional.
+        stride_on: convolution of a residual block with the stride.
+        conv_bias: True if convolutions have biases and the normalization has
+            the epsilon of Keras' ResNets.
     """
 
     name: str
     names: Callable[[Weight], tuple[str, ...]]
-    marks: tuple[str, ...]
+    markers: tuple[str, ...]
     is_torch: bool = True
-    ignored: str = "(?!)"
+    ignored_pattern: str = "(?!)"
     stem: str | None = None
     sampling: str = "32x2"
     pool_position: str = "before"
     scale: str | float | None = "rsqrt"
-    groups: bool = False
-    global_pool: bool = False
+    has_temporal_groups: bool = False
+    has_global_pool: bool = False
     stride_on: str = "3x3"
     conv_bias: bool = False
 
@@ -102,7 +106,7 @@ def _caffe2(weight: Weight) -> tuple[str, ...]:
         "gamma": "s",
         "beta": "b",
         "moving_mean": "rm",
-        "moving_variance": "riv",  # the variance, whatever its name says
+        "moving_variance": "riv",  # despite its name, the variance
     }
     if weight.role not in suffixes:
         return ()
@@ -175,7 +179,7 @@ def _mmaction2(weight: Weight) -> tuple[str, ...]:
         return (f"{base}.concat_project.conv.{role}",)
     inner = {"out": "conv_out"}.get(weight.inner, weight.inner)
     plain = f"{base}.{inner}.conv.{role}"
-    # With a pool after it, a projection is the first of a sequence.
+    # With a pool behind it, a projection is the first of a sequence.
     return plain, f"{base}.{inner}.0.conv.{role}"
 
 
@@ -197,7 +201,7 @@ def _torchvision(weight: Weight) -> tuple[str, ...]:
 def _keras_resnet(weight: Weight) -> tuple[str, ...]:
     kind = "bn" if weight.is_norm else "conv"
     if weight.part == "logits":
-        # As Keras calls it today, and as it did when its files were made.
+        # The name in Keras, and the older one in its files.
         return f"predictions/{weight.role}", f"probs/{weight.role}"
     if weight.part == "stem":
         return (f"conv1_{kind}/{weight.role}",)
@@ -208,7 +212,7 @@ def _keras_resnet(weight: Weight) -> tuple[str, ...]:
     return (f"{block}_{index}_{kind}/{weight.role}",)
 
 
-def _ours(weight: Weight) -> tuple[str, ...]:
+def _own(weight: Weight) -> tuple[str, ...]:
     layer = "conv1"
     if weight.part == "logits":
         layer = "logits"
@@ -225,82 +229,86 @@ def _ours(weight: Weight) -> tuple[str, ...]:
 
 
 FORMATS = {
-    one.name: one
-    for one in (
+    file_format.name: file_format
+    for file_format in (
         Format(
             "caffe2",
             _caffe2,
-            marks=("conv1_w", "res2_0_branch2a_w"),
-            ignored=r"model_iter|lr|.*_momentum",
-            groups=True,
+            markers=("conv1_w", "res2_0_branch2a_w"),
+            ignored_pattern=r"model_iter|lr|.*_momentum",
+            has_temporal_groups=True,
         ),
         Format(
             "slowfast",
             _slowfast,
-            marks=("s1.pathway0_stem.conv.weight",),
-            ignored=r".*num_batches_tracked|.*bn\.split_bn\..*",
+            markers=("s1.pathway0_stem.conv.weight",),
+            ignored_pattern=r".*num_batches_tracked|.*bn\.split_bn\..*",
             stem="slowfast",
             sampling="8x8",
         ),
         Format(
             "mmaction2",
             _mmaction2,
-            marks=("backbone.conv1.conv.weight",),
-            ignored=r".*num_batches_tracked|data_preprocessor\..*",
+            markers=("backbone.conv1.conv.weight",),
+            ignored_pattern=r".*num_batches_tracked|data_preprocessor\..*",
             stem="mmaction2",
             pool_position="after",
             scale=1.0,
-            global_pool=True,
+            has_global_pool=True,
         ),
         Format(
             "torchvision",
             _torchvision,
-            marks=("conv1.weight", "layer1.0.conv1.weight"),
+            markers=("conv1.weight", "layer1.0.conv1.weight"),
             scale=None,
-            ignored=r".*num_batches_tracked",
+            ignored_pattern=r".*num_batches_tracked",
         ),
         Format(
             "keras_resnet",
             _keras_resnet,
-            marks=("conv1_conv/kernel", "conv2_block1_1_conv/kernel"),
+            markers=("conv1_conv/kernel", "conv2_block1_1_conv/kernel"),
             scale=None,
             is_torch=False,
             stride_on="1x1",
             conv_bias=True,
         ),
         Format(
-            "ours",
-            _ours,
-            marks=("conv1/kernel", "res2_block0_conv1/kernel"),
+            "nonlocal_tf",
+            _own,
+            markers=("conv1/kernel", "res2_block0_conv1/kernel"),
             is_torch=False,
-            ignored=r"dropout/.*|seed_generator/.*|optimizer/.*",
-            groups=True,
+            ignored_pattern=r"dropout/.*|seed_generator/.*|optimizer/.*",
+            has_temporal_groups=True,
         ),
     )
 }
 
 
-def to_ours(array: np.ndarray, role: str, form: Format) -> np.ndarray:
-    """An array of a file in the layout of Keras, with as many axes.
+def to_keras_layout(
+    array: np.ndarray, role: str, file_format: Format
+) -> np.ndarray:
+    """Transpose an array of a file to Keras' layout; singleton axes stay.
 
     Args:
-        array: as the file has it.
-        role: of the weight.
-        form: of the file.
+        array: an array of the file.
+        role: role of the weight.
+        file_format: format of the file.
     """
-    if not form.is_torch or array.ndim < 2:
+    if not file_format.is_torch or array.ndim < 2:
         return array
     if role == "w_f":  # (1, 2 d, 1, 1)
         return array.reshape(-1, 1)
     return np.moveaxis(array, (1, 0), (-2, -1))
 
 
-def from_ours(array: np.ndarray, weight: Weight, form: Format) -> np.ndarray:
-    """The inverse of `to_ours`: one of our arrays as the format has it."""
-    if not form.is_torch or array.ndim < 2:
+def from_keras_layout(
+    array: np.ndarray, weight: Weight, file_format: Format
+) -> np.ndarray:
+    """Convert an array to the layout of a format; see `to_keras_layout`."""
+    if not file_format.is_torch or array.ndim < 2:
         return array
     array = np.moveaxis(array, (-1, -2), (0, 1))
-    if weight.part == "nonlocal":  # linear maps of ours, convolutions there
+    if weight.part == "nonlocal":  # Dense layers here, convolutions there
         axes = (1, 1) if weight.role == "w_f" else (1, 1, 1)
         if weight.role == "w_f":
             array = array.reshape(1, -1)

@@ -1,10 +1,10 @@
-"""Reads off a file's weights which network they are of."""
+"""Inference of a network's architecture from names and shapes of weights."""
 
 import dataclasses
 
-from nonlocal_tf.checkpoints.errors import CheckpointError, MisfitError
-from nonlocal_tf.checkpoints.formats import Format, Weight, to_ours
-from nonlocal_tf.checkpoints.read import Checkpoint
+from nonlocal_tf.checkpoints.errors import CheckpointError, MismatchError
+from nonlocal_tf.checkpoints.formats import Format, Weight, to_keras_layout
+from nonlocal_tf.checkpoints.read import ResNetCheckpoint
 from nonlocal_tf.models import configs
 from nonlocal_tf.models.resnet_layers import EXPANSION
 
@@ -12,27 +12,28 @@ STAGES = range(2, 6)
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
-    """What names and shapes say.
+class Architecture:
+    """Architecture of a residual network, as far as weights determine it.
 
     Attributes:
         spec: stages, temporal kernels and places of non-local blocks.
-        is_image: it is a network on images.
-        has_time: kernels have a time axis.
+        is_image: True for a network on images.
+        has_time_axis: True if kernels have a time axis.
         width: channels of the first convolution.
-        fan_in: channels of clips or images.
+        input_channels: channels of clips or images.
         inflation: "3x1x1" or "3x3x3".
         norm: "batch" or "affine".
-        num_classes: None without a classifier.
-        block: arguments of its non-local blocks; empty if there are none.
-        pairwise: what is certain of their function, or None.
+        num_classes: number of classes, None without a classifier.
+        block: arguments of its non-local blocks; empty if it has none.
+        pairwise: name of the pairwise function, None if weights do not
+            determine it.
     """
 
     spec: configs.ResNetConfig
     is_image: bool
-    has_time: bool
+    has_time_axis: bool
     width: int
-    fan_in: int
+    input_channels: int
     inflation: str
     norm: str
     num_classes: int | None
@@ -41,7 +42,7 @@ class Network:
 
     @property
     def name(self) -> str:
-        """As in `list_models`, if it is one of them."""
+        """Name as in `list_models`, if it is one of those."""
         depth = 3 * sum(map(len, self.spec.kernels_t)) + 2
         if self.is_image:
             return f"image_r{depth}"
@@ -51,41 +52,56 @@ class Network:
 
 
 class _Shapes:
-    """Shapes in our layout, by what a weight is."""
+    """Shapes of a file's arrays, in Keras' layout."""
 
-    def __init__(self, checkpoint: Checkpoint):
+    def __init__(self, checkpoint: ResNetCheckpoint):
         self._checkpoint = checkpoint
 
     def name(self, weight: Weight) -> str | None:
-        """The name it has in the file, or None."""
-        names = self._checkpoint.form.names(weight)
+        """Return a weight's name in the file, or None if it is missing."""
+        names = self._checkpoint.format.names(weight)
         return next((n for n in names if n in self._checkpoint.arrays), None)
 
-    def __call__(self, weight: Weight) -> tuple[int, ...] | None:
+    def get(self, weight: Weight, min_rank: int = 0) -> tuple[int, ...] | None:
+        """Return the shape of a weight, or None if it is missing.
+
+        Raises:
+            CheckpointError: the array has fewer axes than `min_rank`.
+        """
         name = self.name(weight)
         if name is None:
             return None
-        array = self._checkpoint.arrays[name]
-        return to_ours(array, weight.role, self._checkpoint.form).shape
+        shape = to_keras_layout(
+            self._checkpoint.arrays[name], weight.role, self._checkpoint.format
+        ).shape
+        if len(shape) < min_rank:
+            raise CheckpointError(
+                f"Expected {name!r} to have at least {min_rank} axes. "
+                f"Received: {shape}"
+            )
+        return shape
 
-    def has_block(self, stage: int, block: int) -> bool:
-        """Whether any convolution of a residual block is there."""
+    def has_residual_block(self, stage: int, block: int) -> bool:
+        """Tell if any convolution of a residual block is in the file."""
         parts = ("conv1", "conv2", "conv3")
         return any(self.name(Weight(part, stage, block)) for part in parts)
 
-    def kernel_t(
+    def kernel_frames(
         self, weight: Weight, window: int, fan_in: int, filters: int
     ) -> int:
-        """Frames of a kernel that has to be there, checked to fit.
+        """Return the temporal size of a required kernel.
 
         Args:
             weight: the kernel of a convolution.
-            window: what its height and width have to be.
-            fan_in: channels of what it is applied to.
-            filters: channels of its result.
+            window: its expected height and width.
+            fan_in: its expected input channels.
+            filters: its expected output channels.
+
+        Raises:
+            CheckpointError: the kernel is missing or has another shape.
         """
-        shape = self(weight)
-        name = self.name(weight) or self._checkpoint.form.names(weight)[0]
+        shape = self.get(weight)
+        name = self.name(weight) or self._checkpoint.format.names(weight)[0]
         if shape is None:
             raise CheckpointError(f"{name!r} is missing.")
         expected = (window, window, fan_in, filters)
@@ -98,61 +114,53 @@ class _Shapes:
             )
         if frames % 2 == 0:
             raise CheckpointError(
-                f"Expected {name!r} to see an odd number of frames. "
+                f"Expected {name!r} to span an odd number of frames. "
                 f"Received: {frames}"
             )
         return frames
 
-    def of(self, weight: Weight, axes: int) -> tuple[int, ...] | None:
-        """The shape of a weight that may be missing, with so many axes."""
-        shape = self(weight)
-        if shape is not None and len(shape) < axes:
-            raise CheckpointError(
-                f"Expected {self.name(weight)!r} to have at least {axes} axes. "
-                f"Received: {shape}"
-            )
-        return shape
 
-
-def network_of(checkpoint: Checkpoint) -> Network:
-    """The network that a file has the weights of.
+def infer(checkpoint: ResNetCheckpoint) -> Architecture:
+    """Infer the architecture of the network in a checkpoint.
 
     Raises:
         CheckpointError: its weights are not those of a residual network of
             bottleneck blocks.
     """
     try:
-        return _network_of(checkpoint)
-    except MisfitError as error:
+        return _infer(checkpoint)
+    except MismatchError as error:
         reason = f"{checkpoint.path}: {error.reason}"
-        raise MisfitError(reason, error.remedy) from error
+        raise MismatchError(reason, error.remedy) from error
     except CheckpointError as error:
         raise CheckpointError(f"{checkpoint.path}: {error}") from error
 
 
-def _network_of(checkpoint: Checkpoint) -> Network:
-    shape = _Shapes(checkpoint)
-    stem = shape.of(Weight("stem"), 4)
+def _infer(checkpoint: ResNetCheckpoint) -> Architecture:
+    shapes = _Shapes(checkpoint)
+    stem = shapes.get(Weight("stem"), min_rank=4)
     if stem is None:
-        raise MisfitError(
-            "Expected the weights of a residual network, such as 'c2d_nl5_r50',"
-            " whose parts their names and shapes tell. There is no first "
-            f"convolution, {checkpoint.form.names(Weight('stem'))[0]!r}.",
+        name = checkpoint.format.names(Weight("stem"))[0]
+        raise MismatchError(
+            "Expected the weights of a residual network, such as "
+            "'c2d_nl5_r50', whose architecture names and shapes determine. "
+            f"The first convolution, {name!r}, is missing.",
             "Build another network with nl.create_model and fill it with "
-            "nl.load_weights, or save it as .keras, which tells all of it.",
+            "nl.load_weights, or save it as .keras, which has its "
+            "architecture.",
         )
     width = stem[-1]
-    stem_t = shape.kernel_t(Weight("stem"), 7, stem[-2], width)
+    stem_t = shapes.kernel_frames(Weight("stem"), 7, stem[-2], width)
     channels = width
-    kernels_t, after, inflations = [], [], set()
+    kernels_t, nonlocal_after, inflations = [], [], set()
     for stage in STAGES:
         inner = width * 2 ** (stage - 2)
         sizes: list[int] = []
         places: list[int] = []
-        while shape.has_block(stage, len(sizes)):
+        while shapes.has_residual_block(stage, len(sizes)):
             block = len(sizes)
             first, second, _ = (
-                shape.kernel_t(Weight(part, stage, block), *expected)
+                shapes.kernel_frames(Weight(part, stage, block), *expected)
                 for part, *expected in (
                     ("conv1", 1, channels, inner),
                     ("conv2", 3, inner, inner),
@@ -162,52 +170,54 @@ def _network_of(checkpoint: Checkpoint) -> Network:
             inflations |= {"3x1x1"} if first > 1 else set()
             inflations |= {"3x3x3"} if second > 1 else set()
             channels = inner * EXPANSION
-            if shape(Weight("nonlocal", stage, block, "g")) is not None:
+            if shapes.name(Weight("nonlocal", stage, block, "g")):
                 places.append(block)
             sizes.append(max(first, second))
         if not sizes:
-            raise CheckpointError(f"There are no blocks of res{stage}.")
+            raise CheckpointError(f"res{stage} has no residual blocks.")
         kernels_t.append(tuple(sizes))
-        after.append(tuple(places))
+        nonlocal_after.append(tuple(places))
     if len(inflations) > 1:
         raise CheckpointError(
-            "Kernels of both 3x1x1 and 3x3x3 look along time; no network here "
-            "has both."
+            "Both 3x1x1 and 3x3x3 kernels are temporal, which no network of "
+            "this library has."
         )
-    spec = configs.ResNetConfig(stem_t, tuple(kernels_t), tuple(after))
+    spec = configs.ResNetConfig(stem_t, tuple(kernels_t), tuple(nonlocal_after))
     _check_backbone(spec)
-    norm = _norm(shape, Weight("stem", is_norm=True))
+    norm = _norm(shapes, Weight("stem", is_norm=True))
     if norm == "none":
         raise CheckpointError(
-            "The first convolution has no normalisation. If the file is of a "
-            "folded model, save the one that was folded."
+            "The first convolution has no normalization. If the file is of a "
+            "folded model, save the model before folding it."
         )
-    options, pairwise = _block(shape, checkpoint.form, after, width)
-    return Network(
+    block_arguments, pairwise = _nonlocal_block(
+        shapes, checkpoint.format, nonlocal_after, width
+    )
+    return Architecture(
         spec=spec,
         # mmaction2's C2D has the kernels of images, but takes clips.
-        is_image=len(stem) == 4 and checkpoint.form.name != "mmaction2",
-        has_time=len(stem) == 5,
+        is_image=len(stem) == 4 and checkpoint.format.name != "mmaction2",
+        has_time_axis=len(stem) == 5,
         width=width,
-        fan_in=stem[-2],
+        input_channels=stem[-2],
         inflation="3x3x3" if inflations == {"3x3x3"} else "3x1x1",
         norm=norm,
-        num_classes=_classes(shape, channels),
-        block=options,
+        num_classes=_num_classes(shapes, channels),
+        block=block_arguments,
         pairwise=pairwise,
     )
 
 
 def _check_backbone(spec: configs.ResNetConfig) -> None:
-    """Others have other pools and strides, which no weight shows.
+    """Raise a CheckpointError for a backbone that is not in the table.
 
-    Raises:
-        CheckpointError: it is no backbone of the table.
+    Others have other pools and strides, which weights do not show.
     """
     for backbone in configs.BACKBONES:
         sizes = tuple(map(len, spec.kernels_t))
-        known = configs.resnet_config(backbone, sizes)
-        if known.with_blocks(_places(spec)) == spec:
+        plain = configs.resnet_config(backbone, sizes)
+        places = dict(zip(configs.STAGES, spec.nonlocal_after, strict=True))
+        if plain.with_blocks(places) == spec:
             return
     frames = [sorted(set(sizes)) for sizes in spec.kernels_t]
     raise CheckpointError(
@@ -218,18 +228,14 @@ def _check_backbone(spec: configs.ResNetConfig) -> None:
     )
 
 
-def _places(spec: configs.ResNetConfig) -> configs.Places:
-    return dict(zip(configs.STAGES, spec.nonlocal_after, strict=True))
-
-
-def _classes(shape: _Shapes, channels: int) -> int | None:
-    """How many there are, or None without a classifier.
+def _num_classes(shapes: _Shapes, channels: int) -> int | None:
+    """Return the number of classes, or None without a classifier.
 
     Raises:
-        CheckpointError: its two weights do not fit each other or the network.
+        CheckpointError: kernel and bias do not fit each other or the network.
     """
-    kernel = shape.of(Weight("logits"), 2)
-    bias = shape.of(Weight("logits", role="bias"), 1)
+    kernel = shapes.get(Weight("logits"), min_rank=2)
+    bias = shapes.get(Weight("logits", role="bias"), min_rank=1)
     if kernel is None and bias is None:
         return None
     if kernel is None or bias != kernel[-1:] or kernel[-2] != channels:
@@ -240,11 +246,11 @@ def _classes(shape: _Shapes, channels: int) -> int | None:
     return kernel[-1]
 
 
-def _norm(shape: _Shapes, weight: Weight) -> str:
-    """ "batch" with statistics, "affine" without, "none" without either."""
+def _norm(shapes: _Shapes, weight: Weight) -> str:
+    """Return "batch" with statistics, "affine" without, or "none"."""
 
     def has(role: str) -> bool:
-        return shape(dataclasses.replace(weight, role=role)) is not None
+        return shapes.name(dataclasses.replace(weight, role=role)) is not None
 
     if has("moving_mean") or has("moving_variance"):
         return "batch"
@@ -252,28 +258,37 @@ def _norm(shape: _Shapes, weight: Weight) -> str:
 
 
 def _bottleneck(
-    shape: _Shapes, at: tuple[int, int], channels: int
+    shapes: _Shapes, place: tuple[int, int], channels: int
 ) -> int | None:
-    """Channels that a non-local block looks in; None for half of its own."""
-    weight = Weight("nonlocal", *at, "g")
-    found = shape.of(weight, 2)
-    if found is None or found[-2] != channels:
+    """Return the inner channels of a non-local block; None for the half."""
+    weight = Weight("nonlocal", *place, "g")
+    shape = shapes.get(weight, min_rank=2)
+    if shape is None or shape[-2] != channels:
         raise CheckpointError(
-            f"Expected {shape.name(weight)!r} to be from {channels} channels. "
-            f"Received: {found}, in the order of Keras"
+            f"Expected {shapes.name(weight)!r} to be from {channels} channels. "
+            f"Received: {shape}, in the order of Keras"
         )
-    return None if found[-1] == max(channels // 2, 1) else found[-1]
+    return None if shape[-1] == max(channels // 2, 1) else shape[-1]
 
 
-def _block(
-    shape: _Shapes, form: Format, after: list[tuple[int, ...]], width: int
+def _nonlocal_block(
+    shapes: _Shapes,
+    file_format: Format,
+    nonlocal_after: list[tuple[int, ...]],
+    width: int,
 ) -> tuple[dict, str | None]:
-    """Arguments of the non-local blocks, as the first of them says."""
-    first = next(
-        ((s, p[0]) for s, p in zip(STAGES, after, strict=True) if p), None
-    )
-    if first is None:
+    """Return arguments and pairwise function of the non-local blocks.
+
+    All but the bottleneck are read off the first block.
+    """
+    all_places = [
+        (stage, place)
+        for stage, places in zip(STAGES, nonlocal_after, strict=True)
+        for place in places
+    ]
+    if not all_places:
         return {}, None
+    first = all_places[0]
 
     def weight(
         inner: str, role: str = "kernel", is_norm: bool = False
@@ -281,28 +296,25 @@ def _block(
         return Weight("nonlocal", *first, inner, is_norm, role)
 
     block: dict = {
-        "pool_position": form.pool_position,
-        "norm": _norm(shape, weight("bn", is_norm=True)),
-        "out_bias": shape(weight("out", "bias")) is not None,
+        "pool_position": file_format.pool_position,
+        "norm": _norm(shapes, weight("bn", is_norm=True)),
+        "out_bias": shapes.name(weight("out", "bias")) is not None,
     }
     bottlenecks = {
-        at: _bottleneck(shape, at, width * 2 ** (at[0] - 2) * EXPANSION)
-        for at in (
-            (stage, place)
-            for stage, places in zip(STAGES, after, strict=True)
-            for place in places
+        place: _bottleneck(
+            shapes, place, width * 2 ** (place[0] - 2) * EXPANSION
         )
+        for place in all_places
     }
     if any(size is not None for size in bottlenecks.values()):
-        stage, place = first
-        half = width * 2 ** (stage - 2) * EXPANSION // 2
+        half = width * 2 ** (first[0] - 2) * EXPANSION // 2
         block["bottleneck"] = bottlenecks[first] or half
-    # With a pool behind it, g is the first of a sequence.
-    pooled = ".g.0." in (shape.name(weight("g")) or "")
-    if form.name == "mmaction2" and not pooled:
+    # With a pool behind it, g is the first module of a sequence.
+    is_pooled = ".g.0." in (shapes.name(weight("g")) or "")
+    if file_format.name == "mmaction2" and not is_pooled:
         block["subsample"] = None
-    if shape(weight("pairwise", "w_f")) is not None:
+    if shapes.name(weight("pairwise", "w_f")) is not None:
         return block, "concatenation"
-    if shape(weight("theta")) is None:
+    if shapes.name(weight("theta")) is None:
         return block, "gaussian"
     return block, None

@@ -1,4 +1,4 @@
-"""From a file to a model: `from_checkpoint` and `load_weights`."""
+"""Loading of checkpoints: `load_weights` and `from_checkpoint`."""
 
 import dataclasses
 import os
@@ -6,62 +6,64 @@ from typing import Any, Literal
 
 import keras
 
-from nonlocal_tf.checkpoints import assign, build_model, infer_architecture
+from nonlocal_tf.checkpoints import build_model, infer_architecture
+from nonlocal_tf.checkpoints.assign import assign
 from nonlocal_tf.checkpoints.errors import CheckpointError, check_model
-from nonlocal_tf.checkpoints.load_report import Report
-from nonlocal_tf.checkpoints.read import opened, read
+from nonlocal_tf.checkpoints.load_report import LoadReport
+from nonlocal_tf.checkpoints.read import open_checkpoint, read_checkpoint
 from nonlocal_tf.checkpoints.readers import hdf5, keras_archive, pytorch
-from nonlocal_tf.checkpoints.size_limits import Budget
+from nonlocal_tf.checkpoints.size_limits import MemoryBudget
 from nonlocal_tf.models.resnet_head import HeadKind
 
 
 def load_weights(
     model: keras.Model, path: str | os.PathLike, new_head: bool = False
-) -> Report:
-    """Fills a model of `create_model` from a file of any known format.
+) -> LoadReport:
+    """Load the weights of a checkpoint file into a model.
 
-    Kernels of images, and of single frames, are repeated in time and divided
-    by their number ("inflated"). Batch normalisation goes into an affine model
-    as its scale and shift, and the other way round. Either everything fits, or
-    the model stays as it is, with these exceptions, which the report lists as
-    `kept` and `unused`: the classifier, if the file has none or one of other
-    classes; and non-local blocks, if the file has none at all.
+    Either all weights fit, or the model does not change. Exceptions, listed in
+    the report as `kept` and `unused`: the classifier, if the file has none or
+    one of other classes, and non-local blocks, if the file has none.
 
-    The weights may be under any key of the file and have any common prefix; a
-    few arrays of other prefixes, such as those of a loss, are `ignored`. If
-    there are several, the averaged ones (EMA) are taken, else those under
-    the more usual key; the report says so as `selected`.
+    2D kernels, and 3D kernels of a single frame, are inflated: repeated in
+    time and divided by the number of frames. Batch normalization is converted
+    to a scale and shift where the model has `norm="affine"`, and vice versa.
 
-    Networks want the pixels they were trained on: RGB, for the authors' and
-    SlowFast's as `nonlocal_tf.preprocess.normalize` has them; for mmaction2
-    and torchvision less (123.675, 116.28, 103.53), over (58.395, 57.12,
-    57.375); for Keras' ResNets BGR less (103.939, 116.779, 123.68). Training
-    adapts a network that starts from others; testing needs them as they are.
-    Keras' ResNets have the stride on the 1x1 convolutions: build the model
-    with `stride_on="1x1"`, or the report's `differs` says so. The pool of all
-    networks on images is padded; with `stem="slowfast"` that on clips is, too.
+    The weights may be under any key of the file and have a common prefix such
+    as `module.`. Of several state dicts the averaged one (EMA) is loaded, else
+    that under the most usual key; see `selected` of the report.
+
+    Models expect the pre-processing that they were trained with. Models of the
+    authors and of SlowFast: RGB, `nonlocal_tf.preprocess.normalize`. mmaction2
+    and torchvision: RGB minus (123.675, 116.28, 103.53), divided by
+    (58.395, 57.12, 57.375). Keras' ResNets: BGR minus
+    (103.939, 116.779, 123.68). Fine-tuning adapts a model to other
+    pre-processing; evaluation needs the original one.
+
+    Keras' ResNets have the stride on their 1x1 convolutions: build the model
+    with `stride_on="1x1"`, else `differences` of the report is not empty.
 
     Args:
-        model: to fill.
+        model: a model of `create_model`.
         path: Caffe2 `.pkl` of the authors, SlowFast `.pyth` or `.pkl`,
-            mmaction2 or torchvision `.pth`, ResNet of `keras.applications`
-            (`.h5`), or our own `.keras` and `.weights.h5`. No code in the file
-            is run, and reading it takes no more memory than four times the
-            file and 64 MB.
-        new_head: leave the classifier as it is, also if that of the file
-            would fit.
+            mmaction2 or torchvision `.pth`, a ResNet of `keras.applications`
+            (`.h5`), or `.keras` and `.weights.h5` of this library. Files are
+            untrusted: no code in them is run, and reading takes at most four
+            times their size and 64 MB of memory.
+        new_head: keep the classifier's initial values, even if that of the
+            file fits.
 
     Returns:
-        A `Report`; print it.
+        A `LoadReport`. Print it to see what was loaded.
 
     Raises:
-        CheckpointError: the file is damaged, asks to run code, or does not fit
-            the model; it names the file and the weight. A ValueError.
-        TypeError: it is no model.
+        CheckpointError: the file is damaged, would run code, or does not fit
+            the model. A ValueError that names the file and the weight.
+        TypeError: `model` is not a Keras model.
         OSError: the file cannot be opened.
     """
     check_model(model)
-    return assign.load(model, read(path), new_head)
+    return assign(model, read_checkpoint(path), new_head)
 
 
 def from_checkpoint(
@@ -73,41 +75,42 @@ def from_checkpoint(
     num_classes: int | None = None,
     head: HeadKind | None = None,
     **options: Any,
-) -> tuple[keras.Model, Report]:
-    """Builds the network that a file has the weights of, and loads them.
+) -> tuple[keras.Model, LoadReport]:
+    """Build the network of a checkpoint file and load its weights.
 
-    Depth, temporal kernels, places and kind of non-local blocks, normalisation
-    and classes are read off the file. Not in the file are `sampling`,
-    `pairwise`, `scale` and, of Caffe2 files, `stem`, unless `save_weights` has
-    written it; `report.assumed` says what was taken for those not given.
+    Depth, temporal kernels, non-local blocks, normalization and number of
+    classes are inferred from the weights. Files of `save_weights` also have
+    `sampling`, `pairwise`, `scale` and `stem`. For other files give them, or
+    see `assumed` of the report for the values that were assumed.
 
     Args:
-        path: as of `load_weights`.
-        sampling: "8x8", "32x2", "32x4" or "128x1": which of the authors' two
-            graphs, and how many frames. Default: "8x8" for SlowFast files,
-            "32x4" for files without statistics (affine), else "32x2".
-        pairwise: "embedded_gaussian" (default) or "dot_product", which have
-            the same weights. The Gaussian and the concatenation show.
+        path: a checkpoint file, see `load_weights`.
+        sampling: "8x8", "32x2", "32x4" or "128x1" (frames x stride); selects
+            one of the authors' two stems and the number of frames. Default:
+            "8x8" for SlowFast files, "32x4" for files without normalization
+            statistics (affine), else "32x2".
+        pairwise: "embedded_gaussian" (default) or "dot_product", which weights
+            cannot tell apart. Gaussian and concatenation are inferred.
         scale: factor on the logits of the embedded Gaussian. Default: "rsqrt",
-            and 1 for mmaction2.
+            or 1 for mmaction2.
         clip_shape: `(time, height, width, channels)`; all but the channels may
             be None. Default: the sampling's frames of 224 x 224 x 3. For a
             network on images, `(height, width, channels)`.
-        num_classes: default: those of the file. With others the classifier
-            stays as it is initialised.
-        head: as of `create_model`. Default: "none" if the file has no
-            classifier; else "classification", or "fully_convolutional" where
-            the clip is known to be larger than a training crop (mmaction2
-            averages larger ones too).
+        num_classes: number of classes. Default: that of the file. The
+            classifier keeps its initial values if it differs.
+        head: see `create_model`. Default: "none" if the file has no
+            classifier; else "classification", or "fully_convolutional" for
+            clips larger than a training crop. mmaction2 pools globally there,
+            too.
         **options: other arguments of `create_model`, such as `outputs`. Give
-            `stem="slowfast"` for the `.pkl` files of SlowFast's model zoo,
-            which have the names of the authors' files.
+            `stem="slowfast"` for `.pkl` files of SlowFast's model zoo, which
+            have the names of the authors' files.
 
     Returns:
-        (the model, a `Report`).
+        `(model, report)`, a Keras model and a `LoadReport`.
 
     Raises:
-        CheckpointError: as of `load_weights`.
+        CheckpointError: see `load_weights`.
         ValueError: an argument contradicts the file.
         TypeError: an argument is unknown.
         OSError: the file cannot be opened.
@@ -122,7 +125,7 @@ def from_checkpoint(
         )
     """
     path = os.path.expanduser(os.fspath(path))
-    given = {
+    overrides = {
         "sampling": sampling,
         "pairwise": pairwise,
         "scale": scale,
@@ -131,41 +134,42 @@ def from_checkpoint(
         "head": head,
         **options,
     }
-    given = {name: value for name, value in given.items() if value is not None}
-    if _is_keras_model(path):
-        return _saved_model(path, given)
-    checkpoint = read(path)
-    network = infer_architecture.network_of(checkpoint)
-    make = (
-        build_model.image_model if network.is_image else build_model.clip_model
+    overrides = {k: v for k, v in overrides.items() if v is not None}
+    if _is_keras_archive(path):
+        return _load_keras_archive(path, overrides)
+    checkpoint = read_checkpoint(path)
+    architecture = infer_architecture.infer(checkpoint)
+    build = (
+        build_model.build_image_model
+        if architecture.is_image
+        else build_model.build_clip_model
     )
     try:
-        model, assumed = make(checkpoint, network, given)
-    except ValueError as error:
-        # Also of what the file says itself.
+        model, assumed = build(checkpoint, architecture, overrides)
+    except ValueError as error:  # may be about the file's metadata
         raise CheckpointError(f"{checkpoint.path}: {error}") from error
-    report = assign.load(model, checkpoint)
+    report = assign(model, checkpoint)
     return model, dataclasses.replace(report, assumed=assumed)
 
 
-def _is_keras_model(path: str | os.PathLike) -> bool:
-    with opened(path) as file:
+def _is_keras_archive(path: str | os.PathLike) -> bool:
+    with open_checkpoint(path) as file:
         if not pytorch.is_archive(file.read(4)):
             return False
-        budget = Budget(os.fstat(file.fileno()).st_size)
+        budget = MemoryBudget(os.fstat(file.fileno()).st_size)
         return hdf5.is_keras_archive(file, budget)
 
 
-def _saved_model(
-    path: str | os.PathLike, given: dict[str, Any]
-) -> tuple[keras.Model, Report]:
-    if given:
+def _load_keras_archive(
+    path: str, overrides: dict[str, Any]
+) -> tuple[keras.Model, LoadReport]:
+    if overrides:
         raise ValueError(
-            "A .keras file says everything of its model. To load its weights "
+            "A .keras file determines the whole model. To load its weights "
             "into another one, build that with create_model and call "
-            f"load_weights. Received: {', '.join(given)}"
+            f"load_weights. Received: {', '.join(overrides)}"
         )
-    if not os.fspath(path).endswith(".keras"):
+    if not path.endswith(".keras"):
         raise CheckpointError(
             f"{path}: Keras reads such a file only if its name ends in "
             "'.keras'. Rename it."
@@ -174,4 +178,4 @@ def _saved_model(
     loaded: dict[str, tuple[str, ...]] = {
         v.path: (v.path,) for v in model.weights
     }
-    return model, Report(os.fspath(path), "keras", loaded)
+    return model, LoadReport(path, "keras", loaded)

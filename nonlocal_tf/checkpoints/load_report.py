@@ -1,32 +1,33 @@
-"""What loading says it did."""
+"""Report of loading weights."""
 
 import dataclasses
 from typing import Any
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Report:
-    """What became of every weight, on both sides.
+class LoadReport:
+    """Variables and file entries that were matched, converted or left over.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         format: "caffe2", "slowfast", "mmaction2", "torchvision",
-            "keras_resnet", "ours" or "keras" (a `.keras` file).
-        loaded: `{variable of the model: names in the file}`.
-        inflated: those of them that were repeated in time.
-        converted: those that the file has in another form: a normalisation
-            instead of a scale and a shift or the other way round, a bias of a
-            convolution that its normalisation took in, a bias that is zero.
-        kept: variables that stay as they were initialised.
-        unused: names in the file that nothing was taken from.
-        ignored: names in the file that are not weights of a network.
-        assumed: what the file does not say, and what was taken for it.
-        differs: in what the model is not as the networks of the file's source
-            are, or as the file's own if `save_weights` has written it,
-            although its weights fit. Keras' files say nothing of it.
-        selected: which of the file's dictionaries of weights was taken, if it
-            has several or averaged weights. Averaged weights (EMA) are taken
-            before others.
+            "keras_resnet", "nonlocal_tf" (variables by their own paths) or
+            "keras" (a `.keras` file).
+        loaded: `{variable path: names in the file}`.
+        inflated: variables whose 2D kernels were repeated in time.
+        converted: variables that have another form in the file: batch
+            normalization or scale and shift, a convolution's bias that was
+            folded into its normalization, a zero bias.
+        kept: variables that kept their initial values.
+        unused: weights of the file for which the model has no variable.
+        ignored: entries of the file that are not weights of a network.
+        assumed: arguments of `create_model` that the file does not determine,
+            and their assumed values.
+        differences: ways in which the model computes differently from the
+            file's network although the weights fit: a pool, a stride, a
+            scale. Empty for Keras' own formats.
+        selected: which state dict of the file was loaded, if the file has
+            several or averaged weights. Averaged weights (EMA) come first.
     """
 
     path: str
@@ -38,10 +39,10 @@ class Report:
     unused: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     assumed: dict[str, Any] = dataclasses.field(default_factory=dict)
-    differs: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
     selected: str = ""
 
-    def __repr__(self) -> str:  # of hundreds of names, what fits a screen
+    def __repr__(self) -> str:  # hundreds of names, shortened to one screen
         lines = [
             f"{self.path} ({self.format}): {len(self.loaded)} variables loaded"
         ]
@@ -50,8 +51,8 @@ class Report:
         for field in dataclasses.fields(self):
             names = getattr(self, field.name)
             if isinstance(names, tuple) and names:
-                more = ", ..." if len(names) > 3 else ""
-                some = ", ".join(names[:3])
-                lines.append(f"  {field.name} {len(names)}: {some}{more}")
+                dots = ", ..." if len(names) > 3 else ""
+                first = ", ".join(names[:3])
+                lines.append(f"  {field.name} {len(names)}: {first}{dots}")
         lines += [f"  assumed {k}={v!r}" for k, v in self.assumed.items()]
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Normalisations: batch normalisation, or a scale and a shift, from either."""
+"""Conversion between batch normalization and a fixed scale and shift."""
 
 import dataclasses
 import typing
@@ -7,180 +7,189 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from nonlocal_tf.checkpoints.assignment_plan import Plan
+from nonlocal_tf.checkpoints.assignment_plan import AssignmentPlan
 from nonlocal_tf.checkpoints.errors import CheckpointError
 from nonlocal_tf.checkpoints.formats import (
     BN_EPSILON,
     KERAS_EPSILON,
     NORM_ROLES,
     Weight,
-    weight_of,
+    parse_path,
 )
+
+NamedArray = tuple[str, np.ndarray]
 
 
 def plan_norm(
-    plan: Plan, layer: str, variables: Mapping[str, keras.Variable]
+    plan: AssignmentPlan, layer: str, variables: Mapping[str, keras.Variable]
 ) -> None:
-    """A normalisation, whichever of two forms it has on either side.
+    """Plan the values of a normalization layer, converted where needed.
 
-    With statistics it is batch normalisation, without them a scale and a
-    shift.
+    The file and the model may each have batch normalization (with statistics)
+    or a scale and shift (without).
 
     Args:
-        plan: to which it is added.
-        layer: path of the normalisation.
-        variables: of the model, by path.
+        plan: the plan to extend.
+        layer: path of the normalization layer.
+        variables: variables of the model, by path.
 
     Raises:
         CheckpointError: a part is missing, a shape does not fit, or a variance
             is negative.
     """
-    known = typing.cast(Weight, weight_of(f"{layer}/gamma"))
+    gamma = typing.cast(Weight, parse_path(f"{layer}/gamma"))
     roles = [role for role in NORM_ROLES if f"{layer}/{role}" in variables]
     size = tuple(variables[f"{layer}/gamma"].shape)
-    found = _found_norm(plan, known, layer, size)
-    if not found and not _is_bare_block(plan, known):
+    stored = _stored_norm(plan, gamma, layer, size)
+    if not stored and not _is_block_without_norm(plan, gamma):
         for role in roles:
-            missed = dataclasses.replace(known, role=role)
-            plan.miss(f"{layer}/{role}", missed)
+            weight = dataclasses.replace(gamma, role=role)
+            plan.add_missing(f"{layer}/{role}", weight)
         return
-    names = [name for name, _ in found.values()]
+    names = [name for name, _ in stored.values()]
     values = {
         "gamma": np.ones(size),
         "beta": np.zeros(size),
-        **{role: array for role, (_, array) in found.items()},
+        **{role: array for role, (_, array) in stored.items()},
     }
-    if plan.checkpoint.form.conv_bias and "moving_mean" in values:
-        bias = plan.find(dataclasses.replace(known, is_norm=False, role="bias"))
-        name, array = bias or ("", np.zeros(size))
+    if plan.checkpoint.format.conv_bias and "moving_mean" in values:
+        conv_bias = dataclasses.replace(gamma, is_norm=False, role="bias")
+        name, array = plan.lookup(conv_bias) or ("", np.zeros(size))
         plan.check_shape(name, f"{layer}/beta", array.shape, size)
         names += [name] if name else []
-        values = _without_bias(values, array)
+        values = _absorb_bias(values, array)
     if ("moving_mean" in values) != ("moving_mean" in roles):
-        to = _statistics if "moving_mean" in roles else _scale_and_shift
-        values = to(values)
-    is_as_found = all(
-        role in found and values[role] is found[role][1] for role in roles
+        convert = (
+            _to_statistics if "moving_mean" in roles else _to_scale_and_shift
+        )
+        values = convert(values)
+    is_unchanged = all(
+        role in stored and values[role] is stored[role][1] for role in roles
     )
     for role in roles:
         path = f"{layer}/{role}"
-        plan.take(path, values[role], tuple(names))
-        if not is_as_found:
+        plan.add(path, values[role], tuple(names))
+        if not is_unchanged:
             plan.converted.append(path)
 
 
-def _found_norm(
-    plan: Plan, known: Weight, layer: str, size: tuple[int, ...]
-) -> dict[str, tuple[str, np.ndarray]]:
-    """What the file has of a normalisation, `{role: (name, array)}`.
+def _stored_norm(
+    plan: AssignmentPlan, gamma: Weight, layer: str, size: tuple[int, ...]
+) -> dict[str, NamedArray]:
+    """Look up a normalization in the file, `{role: (name, array)}`.
 
-    Nothing, if it has no part of it.
+    Empty if the file has no part of it.
 
     Raises:
         CheckpointError: a part is missing, a shape does not fit, or a variance
             is negative.
     """
-    found = {}
+    stored = {}
     for role in NORM_ROLES:
-        pair = plan.find(dataclasses.replace(known, role=role))
+        pair = plan.lookup(dataclasses.replace(gamma, role=role))
         if pair is not None:
             plan.check_shape(pair[0], f"{layer}/{role}", pair[1].shape, size)
-            found[role] = pair
-    # Both of a pair or none of it; statistics do not come alone.
-    is_whole = all(
-        (one in found) == (other in found)
-        for one, other in (NORM_ROLES[:2], NORM_ROLES[2:])
+            stored[role] = pair
+    # Scale and shift come together, and so do the statistics, never alone.
+    is_complete = all(
+        (first in stored) == (second in stored)
+        for first, second in (NORM_ROLES[:2], NORM_ROLES[2:])
     )
-    if found and not (is_whole and "gamma" in found):
-        lacks = next(role for role in NORM_ROLES if role not in found)
-        names = plan.checkpoint.form.names(
-            dataclasses.replace(known, role=lacks)
+    if stored and not (is_complete and "gamma" in stored):
+        missing = next(role for role in NORM_ROLES if role not in stored)
+        names = plan.checkpoint.format.names(
+            dataclasses.replace(gamma, role=missing)
         )
         raise CheckpointError(
             f"{plan.checkpoint.path} does not fit the model: it has no "
             f"{names[0]!r} for {layer!r}."
         )
-    variance = found.get("moving_variance")
+    variance = stored.get("moving_variance")
     if variance is not None and np.any(variance[1] < 0):
         raise CheckpointError(
             f"{plan.checkpoint.path}: {variance[0]!r} has negative variances."
         )
-    return found
+    return stored
 
 
-def plan_bare_block(plan: Plan, layer: str) -> None:
-    """W_z of a block without normalisation takes in that of the file.
+def fold_norm_into_block(plan: AssignmentPlan, block: str) -> None:
+    """Fold the file's normalization into W_z of a block that has none.
 
     Args:
-        plan: with the block's `out` planned, if the file has it.
-        layer: path of the block.
+        plan: a plan with the block's `out`, if the file has it.
+        block: path of the non-local block.
 
     Raises:
-        CheckpointError: as of `plan_norm`, or the block has nothing for a
+        CheckpointError: see `plan_norm`, or the block has no bias for the
             shift.
     """
-    path, bias = f"{layer}/out/kernel", f"{layer}/out/bias"
-    if path not in plan.values:
+    kernel_path, bias_path = f"{block}/out/kernel", f"{block}/out/bias"
+    if kernel_path not in plan.values:
         return
-    kernel = plan.values[path]
-    known = typing.cast(Weight, weight_of(f"{layer}/bn/gamma"))
-    found = _found_norm(plan, known, f"{layer}/bn", kernel.shape[-1:])
-    if not found:
+    kernel = plan.values[kernel_path]
+    gamma = typing.cast(Weight, parse_path(f"{block}/bn/gamma"))
+    stored = _stored_norm(plan, gamma, f"{block}/bn", kernel.shape[-1:])
+    if not stored:
         return
-    values = {role: array for role, (_, array) in found.items()}
+    values = {role: array for role, (_, array) in stored.items()}
     if "moving_mean" in values:
-        values = _scale_and_shift(values)
-    if bias not in plan.values:
+        values = _to_scale_and_shift(values)
+    if bias_path not in plan.values:
         raise CheckpointError(
-            f"{plan.checkpoint.path}: its normalisation {found['beta'][0]!r} "
-            f"has a shift, and the model's {layer!r} has nothing for it. "
-            "Build the block with out_bias=True."
+            f"{plan.checkpoint.path}: its normalization "
+            f"{stored['beta'][0]!r} has a shift, but the model's {block!r} "
+            "has no bias. Build the block with out_bias=True."
         )
-    shift = plan.values[bias] * values["gamma"] + values["beta"]
-    own = tuple(name for name, _ in found.values())
-    for one, value in ((path, kernel * values["gamma"]), (bias, shift)):
-        plan.take(one, value, (*plan.loaded[one], *own))
-        if one not in plan.converted:
-            plan.converted.append(one)
+    scaled_kernel = kernel * values["gamma"]
+    bias = plan.values[bias_path] * values["gamma"] + values["beta"]
+    norm_names = tuple(name for name, _ in stored.values())
+    for path, value in ((kernel_path, scaled_kernel), (bias_path, bias)):
+        plan.add(path, value, (*plan.loaded[path], *norm_names))
+        if path not in plan.converted:
+            plan.converted.append(path)
 
 
-def _is_bare_block(plan: Plan, norm: Weight) -> bool:
-    """Whether it belongs to a block that has no normalisation in the file."""
+def _is_block_without_norm(plan: AssignmentPlan, norm: Weight) -> bool:
+    """Tell if the file has the norm's non-local block; its norm is missing."""
     kernel = dataclasses.replace(
         norm, inner="out", is_norm=False, role="kernel"
     )
-    return norm.part == "nonlocal" and plan.find(kernel) is not None
+    return norm.part == "nonlocal" and plan.lookup(kernel) is not None
 
 
-def _without_bias(
+def _absorb_bias(
     values: dict[str, np.ndarray], bias: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Statistics after a convolution without the bias it had.
+    """Subtract a convolution's bias from the mean of its normalization.
 
-    What was added to everything is no more taken away with the mean; and the
-    epsilon that Keras' ResNets add to the variance is not ours.
+    Keras' ResNets have such biases. They add another epsilon to the variance,
+    too; the difference of both goes into the variance.
     """
-    exact = {role: array.astype("float64") for role, array in values.items()}
-    exact["moving_mean"] = exact["moving_mean"] - bias
-    exact["moving_variance"] = exact["moving_variance"] + (
+    values = _in_float64(values)
+    values["moving_mean"] = values["moving_mean"] - bias
+    values["moving_variance"] = values["moving_variance"] + (
         KERAS_EPSILON - BN_EPSILON
     )
-    return exact
+    return values
 
 
-def _scale_and_shift(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What batch normalisation does with fixed statistics."""
-    exact = {role: array.astype("float64") for role, array in values.items()}
-    gain = exact["gamma"] / np.sqrt(exact["moving_variance"] + BN_EPSILON)
-    shift = exact["beta"] - gain * exact["moving_mean"]
-    return {"gamma": gain, "beta": shift}
+def _to_scale_and_shift(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the scale and shift of batch normalization in inference."""
+    values = _in_float64(values)
+    scale = values["gamma"] / np.sqrt(values["moving_variance"] + BN_EPSILON)
+    shift = values["beta"] - scale * values["moving_mean"]
+    return {"gamma": scale, "beta": shift}
 
 
-def _statistics(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Batch normalisation that does what a scale and a shift do."""
+def _to_statistics(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return batch normalization that equals a scale and shift."""
     zero = np.zeros_like(values["gamma"])
     return {
         **values,
         "moving_mean": zero,
         "moving_variance": zero + (1.0 - BN_EPSILON),
     }
+
+
+def _in_float64(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {role: array.astype("float64") for role, array in values.items()}

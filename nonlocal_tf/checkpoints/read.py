@@ -1,4 +1,4 @@
-"""Opens a file of weights and says what it is."""
+"""Reading of checkpoint files of any format, by their content."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nonlocal_tf.checkpoints import architecture_metadata
-from nonlocal_tf.checkpoints.errors import CheckpointError, damaged
+from nonlocal_tf.checkpoints.errors import CheckpointError, as_checkpoint_error
 from nonlocal_tf.checkpoints.formats import FORMATS, Format
 from nonlocal_tf.checkpoints.readers import (
     file_signatures,
@@ -21,83 +21,21 @@ from nonlocal_tf.checkpoints.readers import (
     pytorch,
     state_dicts,
 )
-from nonlocal_tf.checkpoints.size_limits import Budget
-
-
-@dataclasses.dataclass
-class Checkpoint:
-    """The weights of a file.
-
-    Attributes:
-        path: of the file.
-        form: its format.
-        arrays: by the names of the file.
-        ignored: names in the file that are not weights of a network.
-        graph: what the file says of its network beside the weights; nothing
-            if we have not written it.
-        selected: which of several dictionaries of weights it is, "" if the
-            file has one.
-    """
-
-    path: str
-    form: Format
-    arrays: dict[str, np.ndarray]
-    ignored: tuple[str, ...]
-    graph: dict
-    selected: str = ""
-
-
-def read(path: str | os.PathLike) -> Checkpoint:
-    """Reads a file of one of the known formats, by its content.
-
-    Args:
-        path: Caffe2 `.pkl`, SlowFast `.pyth` or `.pkl`, mmaction2 or
-            torchvision `.pth`, Keras `.h5`, `.weights.h5` or `.keras`.
-
-    Raises:
-        CheckpointError: the file is damaged, asks to run code, or has the
-            weights of another kind of network.
-        OSError: it cannot be opened.
-    """
-    path = os.path.expanduser(os.fspath(path))
-    with opened(path) as file:
-        budget = Budget(os.fstat(file.fileno()).st_size)
-        saved = _saved(file, budget)
-        noted = (
-            saved.get(architecture_metadata.NOTE)
-            if isinstance(saved, dict)
-            else None
-        )
-        selection = state_dicts.select(saved, _has_format, budget)
-        arrays = _arrays(selection.values, budget)
-        form = _format_of(arrays, selection.keys)
-        ignored = [n for n in arrays if re.fullmatch(form.ignored, n)]
-        for name in ignored:
-            del arrays[name]
-        if form.name == "slowfast":  # sub-batch statistics, by another name
-            arrays = {n.replace("bn.bn.", "bn."): a for n, a in arrays.items()}
-        check_numbers(arrays)
-        known = architecture_metadata.read_note(noted)
-    return Checkpoint(
-        path,
-        form,
-        arrays,
-        (*ignored, *selection.ignored),
-        known,
-        selection.choice(),
-    )
+from nonlocal_tf.checkpoints.readers.pickle_arrays import PickledArray
+from nonlocal_tf.checkpoints.size_limits import MemoryBudget
 
 
 @dataclasses.dataclass(frozen=True)
 class NamedArrays:
-    """The arrays of a file.
+    """Arrays of the network in a checkpoint file.
 
     Attributes:
-        path: of the file.
-        arrays: by the names of the file.
-        selected: as of `Checkpoint`.
-        ignored: names that are not weights of a network.
-        keys: what the file has, for messages.
+        path: path of the file.
+        arrays: arrays by their names in the file.
+        selected: which of several state dicts the arrays are of, "" if the
+            file has one.
+        ignored: names in the file that are not weights of a network.
+        keys: keys of the file, for messages.
     """
 
     path: str
@@ -107,40 +45,105 @@ class NamedArrays:
     keys: str = ""
 
 
-def read_arrays(
-    path: str | os.PathLike, is_known: state_dicts.IsKnown
-) -> NamedArrays:
-    """Reads the arrays of a network of whatever kind.
+@dataclasses.dataclass(frozen=True)
+class ResNetCheckpoint:
+    """Weights of a residual network in a known format.
+
+    Attributes:
+        path: path of the file.
+        format: format of the file.
+        arrays: weights by their names in the file.
+        ignored: names in the file that are not weights of a network.
+        metadata: architecture metadata of the file; empty unless
+            `save_weights` wrote it.
+        selected: see `NamedArrays`.
+    """
+
+    path: str
+    format: Format
+    arrays: dict[str, np.ndarray]
+    ignored: tuple[str, ...]
+    metadata: dict
+    selected: str = ""
+
+
+def read_checkpoint(path: str | os.PathLike) -> ResNetCheckpoint:
+    """Read the weights of a residual network.
 
     Args:
-        path: as of `read`.
-        is_known: whether a network has such names.
+        path: Caffe2 `.pkl`, SlowFast `.pyth` or `.pkl`, mmaction2 or
+            torchvision `.pth`, Keras `.h5`, `.weights.h5` or `.keras`.
 
     Raises:
-        CheckpointError: the file is damaged or asks to run code.
-        OSError: it cannot be opened.
+        CheckpointError: the file is damaged, would run code, or has the
+            weights of another kind of network.
+        OSError: the file cannot be opened.
     """
-    with opened(path) as file:
-        budget = Budget(os.fstat(file.fileno()).st_size)
-        selection = state_dicts.select(_saved(file, budget), is_known, budget)
+    path = os.path.expanduser(os.fspath(path))
+    with open_checkpoint(path) as file:
+        budget = MemoryBudget(os.fstat(file.fileno()).st_size)
+        content = _read_content(file, budget)
+        stored_metadata = None
+        if isinstance(content, dict):
+            stored_metadata = content.get(architecture_metadata.KEY)
+        selection = state_dicts.select(content, _has_format, budget)
+        arrays = _to_numpy(selection.values, budget)
+        file_format = _format_of(arrays, selection.keys)
+        ignored = [
+            n for n in arrays if re.fullmatch(file_format.ignored_pattern, n)
+        ]
+        for name in ignored:
+            del arrays[name]
+        if file_format.name == "slowfast":  # sub-batch normalization
+            arrays = {n.replace("bn.bn.", "bn."): a for n, a in arrays.items()}
+        check_finite(arrays)
+        metadata = architecture_metadata.loads(stored_metadata)
+    return ResNetCheckpoint(
+        path,
+        file_format,
+        arrays,
+        (*ignored, *selection.ignored),
+        metadata,
+        selection.description(),
+    )
+
+
+def read_named_arrays(
+    path: str | os.PathLike, is_network: state_dicts.IsNetwork
+) -> NamedArrays:
+    """Read the arrays of any kind of network.
+
+    Args:
+        path: a file in one of the formats of `read_checkpoint`.
+        is_network: tells if a collection of names is that of a network.
+
+    Raises:
+        CheckpointError: the file is damaged or would run code.
+        OSError: the file cannot be opened.
+    """
+    with open_checkpoint(path) as file:
+        budget = MemoryBudget(os.fstat(file.fileno()).st_size)
+        content = _read_content(file, budget)
+        selection = state_dicts.select(content, is_network, budget)
         return NamedArrays(
             os.fspath(path),
-            _arrays(selection.values, budget),
-            selection.choice(),
+            _to_numpy(selection.values, budget),
+            selection.description(),
             selection.ignored,
             selection.keys,
         )
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """A file that is not empty; errors of what is in it name the file.
+def open_checkpoint(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Open a file; a CheckpointError of the block gets the path as prefix.
 
     Raises:
-        CheckpointError: it is empty or no file, or what the block raises.
-        OSError: it cannot be opened.
+        CheckpointError: the file is empty or no regular file, or the block
+            raised it.
+        OSError: the file cannot be opened.
     """
-    with open(os.path.expanduser(path), "rb", opener=_without_waiting) as file:
+    with open(os.path.expanduser(path), "rb", opener=_open_nonblocking) as file:
         try:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -154,26 +157,26 @@ def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
             raise CheckpointError(f"{os.fspath(path)}: {error}") from error
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    """Opens a FIFO too, without waiting for somebody to write into it."""
+def _open_nonblocking(path: str, flags: int) -> int:
+    """Open a path; do not wait for a writer if it is a FIFO."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def mapped(file: BinaryIO) -> mmap.mmap:
-    """The content of a file, whose reads are bounded by what is there."""
+def map_file(file: BinaryIO) -> mmap.mmap:
+    """Map a file to memory, so that no read allocates more than its size."""
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _saved(file: BinaryIO, budget: Budget) -> Any:
-    """What was saved, whatever the format."""
-    with mapped(file) as content:
+def _read_content(file: BinaryIO, budget: MemoryBudget) -> Any:
+    """Return the object that was saved, in any format."""
+    with map_file(file) as content:
         start = content[:64]
         if hdf5.is_hdf5(start):
-            return _saved_by_keras(file, budget)
+            return _read_hdf5(file, budget)
         if pytorch.is_archive(start):
-            within = hdf5.in_keras_archive(file, budget)
-            if within is not None:
-                return _saved_by_keras(within, budget)
+            keras_weights = hdf5.open_keras_archive(file, budget)
+            if keras_weights is not None:
+                return _read_hdf5(keras_weights, budget)
         if pytorch.is_archive(start) or pytorch.is_legacy(start):
             return pytorch.read(file, content, budget)
         file_signatures.check(content)
@@ -191,66 +194,65 @@ def _saved(file: BinaryIO, budget: Budget) -> Any:
             raise
 
 
-def _saved_by_keras(file: BinaryIO, budget: Budget) -> dict:
-    note = hdf5.read_note(file, architecture_metadata.NOTE)
-    return {
-        "state_dict": hdf5.read(file, budget),
-        architecture_metadata.NOTE: note,
-    }
+def _read_hdf5(file: BinaryIO, budget: MemoryBudget) -> dict:
+    metadata = hdf5.read_attribute(file, architecture_metadata.KEY)
+    weights = hdf5.read(file, budget)
+    return {"state_dict": weights, architecture_metadata.KEY: metadata}
 
 
-def _arrays(values: state_dicts.Values, budget: Budget) -> dict:
-    """Arrays by name, of what a file has in their place."""
+def _to_numpy(values: state_dicts.Values, budget: MemoryBudget) -> dict:
+    """Convert the arrays of a state dict to NumPy."""
     arrays = {}
     for name, value in values.items():
-        if isinstance(value, (pickles.Array, pytorch.Tensor)):
-            with damaged(f"The array {name[:80]!r}"):
-                value = value.array(budget)
+        if isinstance(value, (PickledArray, pytorch.TorchTensor)):
+            with as_checkpoint_error(f"The array {name[:80]!r}"):
+                value = value.to_numpy(budget)
         arrays[name] = np.asarray(value)
     return arrays
 
 
-def check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
-    """Raises a CheckpointError unless all are finite numbers with a point."""
+def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise a CheckpointError unless all arrays are floating and finite."""
     for name, array in arrays.items():
         if not array.size:
-            raise CheckpointError(f"{name[:80]!r} has no numbers.")
+            raise CheckpointError(f"The array {name[:80]!r} is empty.")
         if array.dtype.kind != "f":
             raise CheckpointError(
-                f"Expected {name!r} to have numbers with a point. "
+                f"Expected a floating-point array {name!r}. "
                 f"Received: {array.dtype}"
             )
         with np.errstate(over="ignore"):
-            finite = np.isfinite(array.astype("float32", copy=False)).all()
-        if not finite:
+            is_finite = np.isfinite(array.astype("float32", copy=False)).all()
+        if not is_finite:
             raise CheckpointError(
-                f"{name!r} has numbers that are not finite in float32: was its "
-                "training broken?"
+                f"{name!r} has values that are not finite in float32. Did "
+                "training diverge?"
             )
 
 
 def _has_format(names: Collection[str]) -> bool:
     return any(
-        all(mark in names for mark in form.marks) for form in FORMATS.values()
+        all(marker in names for marker in file_format.markers)
+        for file_format in FORMATS.values()
     )
 
 
 def _format_of(arrays: Mapping[str, np.ndarray], keys: str) -> Format:
-    for form in FORMATS.values():
-        if all(mark in arrays for mark in form.marks):
+    for file_format in FORMATS.values():
+        if all(marker in arrays for marker in file_format.markers):
             break
     else:
         if arrays and all("/" in name for name in arrays):
-            return FORMATS["ours"]  # another network of ours, or of Keras
-        some = ", ".join(name[:80] for name in list(arrays)[:3])
+            return FORMATS["nonlocal_tf"]  # variable paths of another network
+        first = ", ".join(name[:80] for name in list(arrays)[:3])
         raise CheckpointError(
             "Expected the weights of a residual network of bottleneck blocks "
             f"from {', '.join(FORMATS)}. Received {len(arrays)} arrays, such "
-            f"as: {some or 'none'}. The file has the keys: {keys}"
+            f"as: {first or 'none'}. The file has the keys: {keys}"
         )
     if any("pathway1" in name for name in arrays):
         raise CheckpointError(
             "These are the weights of a network with two pathways (SlowFast); "
             "C2D and I3D have one."
         )
-    return form
+    return file_format

@@ -1,37 +1,37 @@
-"""A bound on what a file can make of the memory."""
+"""Limit on the memory that reading an untrusted file may take."""
 
 from nonlocal_tf.checkpoints.errors import CheckpointError
 
-# Weights hardly compress: what a file holds is about as large as the file,
-# and twice that for half precision.
-TIMES = 4
-LEAST = 64 * 2**20
-# Memory that JSON takes for a byte of its text: "[]," becomes 64 bytes.
-JSON_TIMES = 24
+# Weights hardly compress: their arrays are about as large as the file, and
+# twice as large in float32 if the file has half precision.
+FILE_SIZE_FACTOR = 4
+MIN_BYTES = 64 * 2**20
+# Bytes that JSON takes per byte of its text: "[]," becomes 64 bytes.
+JSON_FACTOR = 24
 
 
-class Budget:
-    """Bytes that may be made in reading one file.
+class MemoryBudget:
+    """Bytes that may be allocated while reading one file.
 
-    Files can be written that say little and ask for much: the same numbers a
-    thousand times, or zeros that are not there.
+    Guards against decompression bombs: files of a few bytes that unpack to
+    gigabytes, or refer to the same bytes a thousand times.
 
     Args:
-        size: of the file, in bytes.
+        file_bytes: size of the file.
     """
 
-    def __init__(self, size: int = 0):
-        self._left = LEAST + TIMES * size
+    def __init__(self, file_bytes: int = 0):
+        self._available = MIN_BYTES + FILE_SIZE_FACTOR * file_bytes
 
-    def take(self, count: int) -> None:
-        """Counts bytes before they are made.
+    def reserve(self, count: int) -> None:
+        """Subtract bytes from the budget, before they are allocated.
 
         Raises:
-            CheckpointError: they are more than the file can have.
+            CheckpointError: the budget is exceeded.
         """
-        self._left -= count
-        if self._left < 0:
+        self._available -= count
+        if self._available < 0:
             raise CheckpointError(
                 "The file unpacks to far more than its own size, which weights "
-                "do not: it is not opened, as it may be made to fill memory."
+                "do not. It is not read: this may be a decompression bomb."
             )

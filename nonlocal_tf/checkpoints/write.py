@@ -1,4 +1,4 @@
-"""From a model to a file that other software reads."""
+"""Saving of weights in formats of other software: `save_weights`."""
 
 import os
 import pickle
@@ -8,17 +8,21 @@ import numpy as np
 
 from nonlocal_tf.checkpoints import architecture_metadata
 from nonlocal_tf.checkpoints.errors import CheckpointError, check_model
-from nonlocal_tf.checkpoints.formats import FORMATS, from_ours, weight_of
+from nonlocal_tf.checkpoints.formats import (
+    FORMATS,
+    from_keras_layout,
+    parse_path,
+)
 from nonlocal_tf.checkpoints.readers import hdf5, pytorch
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers import NonLocalBlock
 
-# Convolutions, which have no bias before they are folded.
-PARTS = ("stem", "conv1", "conv2", "conv3", "shortcut")
-# What others' code cannot be told to do.
-NEVER = ("axes", "pool_position")
-# What a format is written as, and how its files usually end.
-WRITERS = {
+# Convolutions that have a bias only in a folded model.
+CONVOLUTIONS = ("stem", "conv1", "conv2", "conv3", "shortcut")
+# Arguments that other software cannot be configured to.
+UNSUPPORTED = ("axes", "pool_position")
+# File name extension of each writable format.
+WRITABLE_FORMATS = {
     "keras": ".keras",
     "h5": ".weights.h5",
     "caffe2": ".pkl",
@@ -29,90 +33,88 @@ WRITERS = {
 def save_weights(
     model: keras.Model,
     path: str | os.PathLike,
-    form: str | None = None,
+    format: str | None = None,
     *,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
-    """Writes a model's weights in one of the formats that can be written.
+    """Save the weights of a model, also in formats of other software.
 
-    What `from_checkpoint` makes of the file has bit-equal weights and, on the
-    same clips and with the same head, equal outputs: a note in it says what
-    weights do not show, such as the stem. Head, outputs and size of the frames
-    are arguments of `from_checkpoint`; a `.keras` file has them, too. Of
-    others' code, which does not read the note, the return value tells.
+    `from_checkpoint` restores a model with bit-equal weights and, for the same
+    clips and head, equal outputs: the file has metadata on the architecture
+    that weights do not determine, such as the stem. Head, outputs and frame
+    size are arguments of `from_checkpoint`; `.keras` files have them, too.
+    Other software does not read the metadata; the return value tells how to
+    configure it.
 
     Args:
-        model: of `create_model` or `from_checkpoint`.
-        path: of the file; written at once or not at all is up to the caller.
-        form: "keras" (model and weights), "h5" (`.weights.h5` of Keras),
-            "caffe2" (of the authors) or "slowfast" (which PyTorch reads).
-            Default: that of `path`, by its end: `.keras`, `.weights.h5`,
-            `.pkl` or `.pyth`.
-        overwrite: whether to replace a file that exists.
+        model: a model of `create_model` or `from_checkpoint`.
+        path: path of the file. Writing is not atomic.
+        format: "keras" (model and weights), "h5" (Keras' `.weights.h5`),
+            "caffe2" (the authors') or "slowfast" (PyTorch). Default: by the
+            extension of `path`: `.keras`, `.weights.h5`, `.pkl` or `.pyth`.
+        overwrite: True to replace an existing file.
 
     Returns:
-        In what networks of the format's own code are not as this one although
-        they take its weights, a sentence each.
+        Sentences on how the default networks of the format's software differ
+        from this model although its weights fit.
 
     Raises:
         CheckpointError: the format has no name for one of the weights, or its
-            networks cannot be as this one.
-        ValueError: the format is unknown, or not given and the path does not
-            end as one.
-        TypeError: it is no model.
-        FileExistsError: there is a file at `path`.
+            software cannot build an equal network.
+        ValueError: the format is unknown or not given by the extension.
+        TypeError: `model` is not a Keras model.
+        FileExistsError: the file exists.
         OSError: the file cannot be written.
     """
     check_model(model)
     path = os.path.expanduser(os.fspath(path))
-    form = form_of(path) if form is None else form
-    if form not in WRITERS:
-        raise ValueError(unknown("format", form, WRITERS))
-    if form == "keras":
-        _check_free(path, overwrite)
+    format = format_of_path(path) if format is None else format
+    if format not in WRITABLE_FORMATS:
+        raise ValueError(unknown("format", format, WRITABLE_FORMATS))
+    if format == "keras":
+        _check_path(path, overwrite)
         model.save(path)
         return ()
-    _check_not_folded(model, form)
-    if form == "h5":
-        _check_free(path, overwrite)
+    _check_not_folded(model, format)
+    metadata = architecture_metadata.dumps(model)
+    if format == "h5":
+        _check_path(path, overwrite)
         model.save_weights(path)
-        hdf5.write_note(
-            path, architecture_metadata.NOTE, architecture_metadata.note(model)
-        )
+        hdf5.write_attribute(path, architecture_metadata.KEY, metadata)
         return ()
-    differs = _differs(model, form)
-    arrays = to_arrays(model, form)
-    _check_free(path, overwrite)
-    noted = {architecture_metadata.NOTE: architecture_metadata.note(model)}
+    differences = _checked_differences(model, format)
+    arrays = to_arrays(model, format)
+    _check_path(path, overwrite)
+    entries = {architecture_metadata.KEY: metadata}
     with open(path, "wb") as file:
-        if form == "caffe2":
-            pickle.dump({"blobs": arrays, **noted}, file, protocol=2)
+        if format == "caffe2":
+            pickle.dump({"blobs": arrays, **entries}, file, protocol=2)
         else:
-            state = {"model_state": arrays, "cfg": "", **noted}
+            state = {"model_state": arrays, "cfg": "", **entries}
             pytorch.write(file, state)
-    return differs
+    return differences
 
 
-def form_of(path: str) -> str:
-    """The format in which a file is written, by how its name ends.
+def format_of_path(path: str) -> str:
+    """Return the writable format with a path's extension.
 
     Raises:
-        ValueError: its name does not say.
+        ValueError: no format has this extension.
     """
-    for form, end in WRITERS.items():
-        # Keras reads its own files by how their names end, in lower case.
-        name = path if form in ("keras", "h5") else path.lower()
-        if name.endswith(end):
-            return form
-    ends = ", ".join(f"{end} ({form})" for form, end in WRITERS.items())
+    for name, extension in WRITABLE_FORMATS.items():
+        # Keras recognises its own files by lower-case extensions alone.
+        text = path if name in ("keras", "h5") else path.lower()
+        if text.endswith(extension):
+            return name
+    extensions = ", ".join(f"{e} ({n})" for n, e in WRITABLE_FORMATS.items())
     raise ValueError(
-        "How a file's name ends says in which format it is written. Expected "
-        f"one of: {ends}; or give form={' or '.join(map(repr, WRITERS))}. "
+        f"Expected a path with one of the extensions {extensions}; or give "
+        f"format={' or '.join(map(repr, WRITABLE_FORMATS))}. "
         f"Received: {path!r}"
     )
 
 
-def _check_free(path: str, overwrite: bool) -> None:
+def _check_path(path: str, overwrite: bool) -> None:
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(
             f"{path} exists. Expected another path, or overwrite=True to "
@@ -120,84 +122,92 @@ def _check_free(path: str, overwrite: bool) -> None:
         )
 
 
-def _check_not_folded(model: keras.Model, form: str) -> None:
+def _check_not_folded(model: keras.Model, format: str) -> None:
     for variable in model.weights:
-        weight = weight_of(variable.path)
-        if weight and weight.part in PARTS and weight.role == "bias":
+        weight = parse_path(variable.path)
+        if weight and weight.part in CONVOLUTIONS and weight.role == "bias":
             raise CheckpointError(
                 f"The model is folded: it has {variable.path!r} instead of a "
-                f"normalisation, for which files of {form} have no place. Save "
-                "the model that was folded, or write this one as keras."
+                f"normalization, for which {format} files have no name. Save "
+                "the model before folding it, or write this one as keras."
             )
 
 
-def _differs(model: keras.Model, form: str) -> tuple[str, ...]:
-    """In what networks of a format differ, a sentence each.
+def _checked_differences(model: keras.Model, format: str) -> tuple[str, ...]:
+    """Describe how default networks of a format differ, a sentence each.
 
     Raises:
-        CheckpointError: its code would load the weights and do something else
-            with them, however it is configured.
+        CheckpointError: the format's software cannot be configured to compute
+            what the model does.
     """
-    own, to = architecture_metadata.graph_of(model), FORMATS[form]
-    if not own:
+    metadata, file_format = (
+        architecture_metadata.metadata_of(model),
+        FORMATS[format],
+    )
+    if not metadata:
         raise CheckpointError(
-            f"Files of {form} have the weights of residual networks, such as "
-            f"'c2d_nl5_r50'. Received another network, {model.name!r}; write "
-            "it as keras or h5."
+            f"Files of {format} have the weights of residual networks, such "
+            f"as 'c2d_nl5_r50'. Received another network, {model.name!r}; "
+            "write it as keras or h5."
         )
-    of = f"networks of {form}"
-    expected = architecture_metadata.expected_of(to, {}, "inflation" in own)
-    found = dict(architecture_metadata.differences(model, expected, of))
-    if to.stem is None and not own.get("stem", "official").startswith("offi"):
-        found["stem"] = f"stem is {own['stem']!r}, in {of} 'official'"
-    never = [found[name] for name in NEVER if name in found]
-    alike = architecture_metadata.ALIKE
-    function = own.get("pairwise", alike[0])
-    if function not in alike:
-        never.append(f"pairwise is {function!r}, in {of} one of {alike}")
-    is_batch = any(layer.name == "conv1_bn" for layer in model.layers)
-    norms = ("batch",) if is_batch else ("none", "affine")
+    owner = f"networks of {format}"
+    expected = architecture_metadata.expected(
+        file_format, {}, "inflation" in metadata
+    )
+    sentences = architecture_metadata.differences(model, expected, owner)
+    stem = metadata.get("stem", "official")
+    if file_format.stem is None and not stem.startswith("official"):
+        sentences["stem"] = f"stem is {stem!r}, in {owner} 'official'"
+    unsupported = [sentences[name] for name in UNSUPPORTED if name in sentences]
+    supported = architecture_metadata.SAME_WEIGHTS
+    pairwise = metadata.get("pairwise", supported[0])
+    if pairwise not in supported:
+        unsupported.append(
+            f"pairwise is {pairwise!r}, in {owner} one of {supported}"
+        )
+    has_batch_norm = any(layer.name == "conv1_bn" for layer in model.layers)
+    norms = ("batch",) if has_batch_norm else ("none", "affine")
     for layer in model.layers:
         if isinstance(layer, NonLocalBlock):
             if layer.norm not in norms or not layer.out_bias:
-                never.append(
+                unsupported.append(
                     f"{layer.name} has norm={layer.norm!r} and out_bias="
-                    f"{bool(layer.out_bias)}, in {of} {norms[0]!r} and True"
+                    f"{bool(layer.out_bias)}, in {owner} {norms[0]!r} and True"
                 )
-    if never:
+    if unsupported:
         raise CheckpointError(
-            f"No network of {form} is as the model: {never[0]}. Write it as "
-            "keras or h5."
+            f"No network of {format} equals the model: {unsupported[0]}. "
+            "Write it as keras or h5."
         )
-    return tuple(found.values())
+    return tuple(sentences.values())
 
 
-def to_arrays(model: keras.Model, form: str) -> dict[str, np.ndarray]:
-    """A model's weights by the names, and in the layout, of a format.
+def to_arrays(model: keras.Model, format: str) -> dict[str, np.ndarray]:
+    """Return a model's weights in the names and the layout of a format.
 
     Args:
-        model: of `create_model` or `from_checkpoint`.
-        form: a name in `FORMATS`.
+        model: a model of `create_model` or `from_checkpoint`.
+        format: a name in `FORMATS`.
 
     Raises:
         CheckpointError: the format has no name for one of the weights.
     """
     arrays = {}
     affine = [v.path for v in model.weights if "affine/" in v.path]
-    if affine and form != "caffe2":
+    if affine and format != "caffe2":
         raise CheckpointError(
-            f"Files of {form} have batch normalisations with statistics, and "
+            f"Files of {format} have batch normalization with statistics; "
             f"this model has scales and shifts alone, such as {affine[0]!r}. "
             "Write it as caffe2, keras or h5."
         )
     for variable in model.weights:
-        weight = weight_of(variable.path)
-        names = () if weight is None else FORMATS[form].names(weight)
+        weight = parse_path(variable.path)
+        names = () if weight is None else FORMATS[format].names(weight)
         if weight is None or not names:
             raise CheckpointError(
-                f"Files of {form} have no name for {variable.path!r}: their "
-                "networks have nothing like it. Write it as keras or h5."
+                f"Files of {format} have no name for {variable.path!r}: its "
+                "networks have no such layer. Write it as keras or h5."
             )
         array = keras.ops.convert_to_numpy(variable)
-        arrays[names[0]] = from_ours(array, weight, FORMATS[form])
+        arrays[names[0]] = from_keras_layout(array, weight, FORMATS[format])
     return arrays

@@ -12,14 +12,14 @@ from collections.abc import Collection, Mapping, Sequence
 import keras
 import numpy as np
 
-from nonlocal_tf.checkpoints import assign
-from nonlocal_tf.checkpoints.errors import CheckpointError, MisfitError
-from nonlocal_tf.checkpoints.load_report import Report
+from nonlocal_tf.checkpoints.assign import assign
+from nonlocal_tf.checkpoints.errors import CheckpointError, MismatchError
+from nonlocal_tf.checkpoints.load_report import LoadReport
 from nonlocal_tf.checkpoints.read import (
     NamedArrays,
-    check_numbers,
-    read,
-    read_arrays,
+    check_finite,
+    read_checkpoint,
+    read_named_arrays,
 )
 from nonlocal_tf.detection.detector_formats import (
     FORMATS,
@@ -44,7 +44,7 @@ def load_detector_weights(
     source: str | os.PathLike | Mapping[str, np.ndarray],
     norm_epsilon: float | None = None,
     new_classes: bool = False,
-) -> Report:
+) -> LoadReport:
     """Load a detector's weights from a file, all or none of them.
 
     Non-local blocks keep their initial weights, the identity. A detector takes
@@ -62,7 +62,7 @@ def load_detector_weights(
             keypoints, to fine-tune them on others.
 
     Returns:
-        A `Report`; its `kept` are the variables of non-local blocks and of
+        A `LoadReport`; its `kept` are the variables of non-local blocks and of
         new classes.
 
     Raises:
@@ -78,7 +78,9 @@ def load_detector_weights(
     return assign_detector(model, checkpoint, norm_epsilon, new_classes)
 
 
-def load_backbone_weights(model: MaskRCNN, path: str | os.PathLike) -> Report:
+def load_backbone_weights(
+    model: MaskRCNN, path: str | os.PathLike
+) -> LoadReport:
     """Load the weights of an ImageNet network into a detector's ResNet.
 
     Non-local blocks, the FPN and the heads keep their initial weights. The
@@ -92,7 +94,7 @@ def load_backbone_weights(model: MaskRCNN, path: str | os.PathLike) -> Report:
             torchvision, ResNets of `keras.applications`.
 
     Returns:
-        A `Report`; its `unused` is the classifier.
+        A `LoadReport`; its `unused` is the classifier.
 
     Raises:
         CheckpointError: the file is damaged or does not fit the model.
@@ -104,13 +106,13 @@ def load_backbone_weights(model: MaskRCNN, path: str | os.PathLike) -> Report:
         if layer.name.startswith("res5_")
     ][-1]
     resnet = keras.Model(model.pyramid.input, last_layer.output)
-    checkpoint = read(path)
+    checkpoint = read_checkpoint(path)
     arrays = {k: v for k, v in checkpoint.arrays.items() if k != IGNORED_BIAS}
     ignored = (IGNORED_BIAS,) * (len(arrays) < len(checkpoint.arrays))
-    report = assign.load(resnet, dataclasses.replace(checkpoint, arrays=arrays))
+    report = assign(resnet, dataclasses.replace(checkpoint, arrays=arrays))
     # A file does not say which convolution has the stride.
     return dataclasses.replace(
-        report, ignored=report.ignored + ignored, differs=()
+        report, ignored=report.ignored + ignored, differences=()
     )
 
 
@@ -121,7 +123,7 @@ def read_detector(path: str | os.PathLike) -> NamedArrays:
         CheckpointError: the file is damaged.
         OSError: it cannot be opened.
     """
-    return read_arrays(path, lambda names: format_of(names) is not None)
+    return read_named_arrays(path, lambda names: format_of(names) is not None)
 
 
 def assign_detector(
@@ -129,7 +131,7 @@ def assign_detector(
     checkpoint: NamedArrays,
     norm_epsilon: float | None = None,
     new_classes: bool = False,
-) -> Report:
+) -> LoadReport:
     """Assign what `read_detector` read; as `load_detector_weights`."""
     path = checkpoint.path
     arrays = _float_arrays(checkpoint)
@@ -152,7 +154,7 @@ def assign_detector(
     allowed = loader.names_of(CLASS_LAYERS) if new_classes else set()
     unmatched = [name for name in unused if name not in allowed]
     if unmatched:
-        raise MisfitError(
+        raise MismatchError(
             f"{path}: the model has nothing for {unmatched[0]!r}"
             + f" and {len(unmatched) - 1} more" * (len(unmatched) > 1)
             + ".",
@@ -162,7 +164,7 @@ def assign_detector(
         if variable.path in values:
             variable.assign(values[variable.path])
     ignored = tuple(name for name in checkpoint.arrays if name not in arrays)
-    return Report(
+    return LoadReport(
         path,
         name,
         loaded,
@@ -205,7 +207,7 @@ def _float_arrays(checkpoint: NamedArrays) -> dict[str, np.ndarray]:
         if not re.fullmatch(IGNORED, name)
     }
     try:
-        check_numbers(arrays)
+        check_finite(arrays)
     except CheckpointError as error:
         raise CheckpointError(f"{checkpoint.path}: {error}") from error
     return {n: a.astype("float32", copy=False) for n, a in arrays.items()}
@@ -244,7 +246,7 @@ class _Loader:
     ) -> None:
         """Raise an error unless the value fits a variable and is finite."""
         if value.shape != tuple(variable.shape):
-            raise MisfitError(
+            raise MismatchError(
                 f"{self.path}: {names[0]!r} has the shape "
                 f"{self.arrays[names[0]].shape}. Expected "
                 f"{tuple(variable.shape)} for {variable.path!r}, in the order "
@@ -276,7 +278,7 @@ class _Loader:
         for name in names:
             if name in self.arrays:
                 return name
-        raise MisfitError(
+        raise MismatchError(
             f"{self.path}: {names[0] if names else role!r} is missing, for the "
             f"model's {layer!r}.",
             HINT,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nonlocal_tf.checkpoints.errors import CheckpointError
-from nonlocal_tf.checkpoints.load_report import Report
+from nonlocal_tf.checkpoints.load_report import LoadReport
 from nonlocal_tf.detection import preprocessing
 from nonlocal_tf.detection.config import DetectorConfig
 from nonlocal_tf.detection.detector_checkpoints import (
@@ -32,7 +32,7 @@ def is_detector_checkpoint(path: str | os.PathLike) -> bool:
 
 def from_checkpoint(
     path: str | os.PathLike, **options: Any
-) -> tuple[MaskRCNN, Report, preprocessing.PixelNormalization]:
+) -> tuple[MaskRCNN, LoadReport, preprocessing.PixelNormalization]:
     """Build the detector of a checkpoint and load its weights.
 
     Layers, groups, classes and heads are inferred from the file. Files of
@@ -44,7 +44,7 @@ def from_checkpoint(
         **options: arguments of `DetectorConfig`; they override those inferred.
 
     Returns:
-        The detector, a `Report`, and the normalization of its pixels.
+        The detector, a `LoadReport`, and the normalization of its pixels.
 
     Raises:
         CheckpointError: as `load_detector_weights`.

@@ -46,28 +46,31 @@ def test_the_arguments_of_a_network_are_read_off_its_layers(
     if name.endswith("small"):
         import nonlocal_tf as nl
 
-        assert architecture_metadata.graph_of(nl.create_model(name)) == expected
+        assert (
+            architecture_metadata.metadata_of(nl.create_model(name)) == expected
+        )
     else:
         assert (
-            architecture_metadata.graph_of(outline(name, **options)) == expected
+            architecture_metadata.metadata_of(outline(name, **options))
+            == expected
         )
 
 
 def test_a_note_is_read_again():
     model = outline("c2d_nl5_r50", pairwise="gaussian", scale=0.5)
-    noted = architecture_metadata.read_note(architecture_metadata.note(model))
+    noted = architecture_metadata.loads(architecture_metadata.dumps(model))
     assert noted["scale"] == 0.5
-    assert noted == architecture_metadata.graph_of(model)
+    assert noted == architecture_metadata.metadata_of(model)
 
 
 def test_a_factor_that_is_not_given_is_one():
     model = outline("c2d_nl1_r50", pairwise=EmbeddedGaussian())
-    assert architecture_metadata.graph_of(model)["scale"] == 1.0
+    assert architecture_metadata.metadata_of(model)["scale"] == 1.0
 
 
 def test_the_place_of_no_pool_does_not_matter():
     options = {"subsample": None, "pool_position": "after"}
-    noted = architecture_metadata.graph_of(
+    noted = architecture_metadata.metadata_of(
         outline("c2d_nl1_r50", nonlocal_block=options)
     )
     assert noted["subsample"] is None
@@ -102,5 +105,5 @@ def test_the_place_of_no_pool_does_not_matter():
     ],
 )
 def test_a_note_that_is_none_of_ours_is_refused(text):
-    with pytest.raises(CheckpointError, match="how the network is built"):
-        architecture_metadata.read_note(text)
+    with pytest.raises(CheckpointError, match="arguments of create_model"):
+        architecture_metadata.loads(text)

@@ -6,7 +6,7 @@ import pytest
 
 import nonlocal_tf as nl
 from nonlocal_tf.checkpoints import CheckpointError
-from nonlocal_tf.checkpoints.read import read
+from nonlocal_tf.checkpoints.read import read_checkpoint
 from nonlocal_tf.detection.detector_checkpoints import read_detector
 from tests.checkpoints import corruptions
 
@@ -19,7 +19,7 @@ def load(path):
     """Reads a file as whoever may be given it; returns the errors."""
     readers = [nl.from_checkpoint] if path.suffix == ".keras" else []
     errors = []
-    for reader in (read, read_detector, *readers):
+    for reader in (read_checkpoint, read_detector, *readers):
         try:
             reader(path)
         except CheckpointError as error:

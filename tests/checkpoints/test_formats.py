@@ -2,7 +2,7 @@
 
 import pytest
 
-from nonlocal_tf.checkpoints.formats import FORMATS, Weight, weight_of
+from nonlocal_tf.checkpoints.formats import FORMATS, Weight, parse_path
 from nonlocal_tf.checkpoints.write import to_arrays
 from tests.checkpoints.checkpoint_files import DATA
 from tests.models.tiny import tiny, without_weights
@@ -25,7 +25,7 @@ def test_every_weight_has_the_name_of_its_source(form, depth):
     expected = {name for name in expected if not name.startswith("(")}
     found = set()
     for path in paths:
-        names = FORMATS[form].names(weight_of(path))
+        names = FORMATS[form].names(parse_path(path))
         found |= {name for name in names if name in expected}
         is_bias = form == "mmaction2" and path.endswith("out/bias")
         assert is_bias or set(names) & expected, path
@@ -64,12 +64,12 @@ def test_kernels_have_the_shapes_of_their_source():
     ],
 )
 def test_a_path_says_which_weight_it_is(path, expected):
-    assert weight_of(path) == expected
+    assert parse_path(path) == expected
 
 
 @pytest.mark.parametrize("path", ["stage1_conv1/kernel", "dense/kernel", "x"])
 def test_other_paths_are_of_other_networks(path):
-    assert weight_of(path) is None
+    assert parse_path(path) is None
 
 
 def test_keras_called_its_classifier_by_two_names():

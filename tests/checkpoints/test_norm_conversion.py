@@ -5,9 +5,9 @@ import pytest
 
 import nonlocal_tf as nl
 from nonlocal_tf.checkpoints import CheckpointError, norm_conversion
-from nonlocal_tf.checkpoints.assignment_plan import Plan
+from nonlocal_tf.checkpoints.assignment_plan import AssignmentPlan
 from nonlocal_tf.checkpoints.formats import FORMATS
-from nonlocal_tf.checkpoints.read import Checkpoint
+from nonlocal_tf.checkpoints.read import ResNetCheckpoint
 from nonlocal_tf.checkpoints.write import to_arrays
 from tests.checkpoints import checkpoint_files
 from tests.checkpoints.small_resnets import OPTIONS, equal, file_of, random
@@ -25,7 +25,7 @@ ARRAYS = {
 def planned(form, arrays, roles):
     """Values for a normalisation of some roles, from arrays of others."""
     file = {f"conv1_bn/{role}": array for role, array in arrays.items()}
-    plan = Plan(Checkpoint("a.h5", FORMATS[form], file, (), {}))
+    plan = AssignmentPlan(ResNetCheckpoint("a.h5", FORMATS[form], file, (), {}))
     layer = "conv1_bn"
     variables = {f"{layer}/{role}": ARRAYS["gamma"] for role in roles}
     norm_conversion.plan_norm(plan, layer, variables)
@@ -37,7 +37,7 @@ def normalised(x, epsilon, gamma, beta, moving_mean, moving_variance):
 
 
 @pytest.mark.parametrize(
-    ("form", "epsilon"), [("ours", 1e-5), ("keras_resnet", 1.001e-5)]
+    ("form", "epsilon"), [("nonlocal_tf", 1e-5), ("keras_resnet", 1.001e-5)]
 )
 def test_statistics_become_a_scale_and_a_shift(form, epsilon):
     values = planned(form, ARRAYS, ("gamma", "beta"))
@@ -61,7 +61,7 @@ def test_statistics_of_keras_resnets_are_for_another_epsilon():
 
 def test_a_scale_and_a_shift_become_statistics():
     arrays = {role: ARRAYS[role] for role in ("gamma", "beta")}
-    values = planned("ours", arrays, ARRAYS)
+    values = planned("nonlocal_tf", arrays, ARRAYS)
     x = np.array([0.7, -0.4, 0.02])
     np.testing.assert_allclose(
         normalised(x, 1e-5, **values),

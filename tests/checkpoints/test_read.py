@@ -13,7 +13,7 @@ import pytest
 
 from nonlocal_tf.checkpoints import size_limits
 from nonlocal_tf.checkpoints.errors import CheckpointError
-from nonlocal_tf.checkpoints.read import read
+from nonlocal_tf.checkpoints.read import read_checkpoint
 from nonlocal_tf.checkpoints.readers import pickles, pytorch
 
 
@@ -100,7 +100,7 @@ def refused(path, message=None):
     """One error that names the file, and no more memory than 500 MB."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(CheckpointError, match=message) as caught:
-        read(path)
+        read_checkpoint(path)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert str(path) in str(caught.value)
     assert len(str(caught.value)) < 1000
@@ -218,22 +218,22 @@ def test_an_array_without_numbers_is_named(tmp_path):
     arrays["res2_0_branch2a_w"] = np.zeros((8, 8, 1, 1, 1), "f4")
     path = tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps({"blobs": arrays}, protocol=2))
-    refused(path, "'conv1_w' has no numbers")
+    refused(path, "'conv1_w' is empty")
 
 
 @pytest.fixture
 def least(monkeypatch):
     """A budget that a small file exceeds."""
-    monkeypatch.setattr(size_limits, "LEAST", 2**21)
-    return size_limits.LEAST
+    monkeypatch.setattr(size_limits, "MIN_BYTES", 2**21)
+    return size_limits.MIN_BYTES
 
 
-def refused_in_budget(path, message=None, least=size_limits.LEAST):
+def refused_in_budget(path, message=None, least=size_limits.MIN_BYTES):
     """One error, and no more Python memory than the file's budget."""
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError, match=message) as caught:
-            read(path)
+            read_checkpoint(path)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -261,10 +261,10 @@ def test_operations_without_number_are_one_error(name, least, tmp_path):
 
 
 def test_more_operations_than_weights_need_are_one_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(pickles, "MOST_OPERATIONS", 1000)
+    monkeypatch.setattr(pickles, "MAX_OPCODES", 1000)
     path = tmp_path / "a.pkl"
     path.write_bytes(b"\x80\x02" + b"N" * 2000 + b".")
-    refused_in_budget(path, "more than 1000 operations")
+    refused_in_budget(path, "more than 1000 opcodes")
 
 
 @pytest.mark.parametrize("form", ["utf-8", "escapes"])
@@ -274,7 +274,7 @@ def test_long_text_of_four_bytes_a_letter_is_one_error(form, tmp_path):
     letters = {"utf-8": text(many + "\U0001f600")}
     letters["escapes"] = b"V" + many.encode() + b"\\U0001F600\n"
     path.write_bytes(b"\x80\x02" + letters[form] + b".")
-    refused_in_budget(path, "other letters than Latin-1")
+    refused_in_budget(path, "beyond Latin-1")
 
 
 FROM_TYPE = b"ctorch._tensor\n_rebuild_from_type_v2\nq\x030"

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 
 import nonlocal_tf as nl
-from nonlocal_tf.checkpoints import WRITERS, CheckpointError, form_of
+from nonlocal_tf.checkpoints import (
+    WRITABLE_FORMATS,
+    CheckpointError,
+    format_of_path,
+)
 from nonlocal_tf.checkpoints.formats import (
     FORMATS,
-    from_ours,
-    to_ours,
-    weight_of,
+    from_keras_layout,
+    parse_path,
+    to_keras_layout,
 )
 from nonlocal_tf.checkpoints.write import to_arrays
 from nonlocal_tf.layers import EmbeddedGaussian
@@ -36,7 +40,7 @@ def assert_equal(model, expected):
         np.testing.assert_array_equal(ours[path], array, err_msg=path)
 
 
-@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("form", WRITABLE_FORMATS)
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -46,7 +50,7 @@ def assert_equal(model, expected):
 )
 def test_weights_come_back_bit_by_bit(form, name, options, tmp_path):
     expected = random(name, **options)
-    path = tmp_path / f"a{WRITERS[form]}"
+    path = tmp_path / f"a{WRITABLE_FORMATS[form]}"
     nl.save_weights(expected, path, form)
     chosen = {} if form == "keras" else OPTIONS
     model, report = nl.from_checkpoint(path, **chosen)
@@ -57,7 +61,7 @@ def test_weights_come_back_bit_by_bit(form, name, options, tmp_path):
 @pytest.mark.parametrize("form", [slow("keras"), slow("h5"), "caffe2"])
 def test_affine_networks_come_back_bit_by_bit(form, tmp_path):
     expected = random("i3d_nl5_r50", norm="affine")
-    path = tmp_path / f"a{WRITERS[form]}"
+    path = tmp_path / f"a{WRITABLE_FORMATS[form]}"
     nl.save_weights(expected, path, form)
     chosen = {} if form == "keras" else OPTIONS
     assert_equal(nl.from_checkpoint(path, **chosen)[0], expected)
@@ -67,7 +71,7 @@ def test_affine_networks_come_back_bit_by_bit(form, tmp_path):
 @pytest.mark.parametrize("form", ["keras", "h5"])
 def test_every_function_comes_back_bit_by_bit(form, pairwise, tmp_path):
     expected = random("c2d_nl1_r50", pairwise=pairwise)
-    path = tmp_path / f"a{WRITERS[form]}"
+    path = tmp_path / f"a{WRITABLE_FORMATS[form]}"
     nl.save_weights(expected, path, form)
     chosen = {} if form == "keras" else OPTIONS
     assert_equal(nl.from_checkpoint(path, **chosen)[0], expected)
@@ -94,12 +98,12 @@ def test_every_function_comes_back_bit_by_bit(form, pairwise, tmp_path):
 )
 def test_what_weights_do_not_show_comes_back(form, name, options, tmp_path):
     expected = random(name, **options)
-    path = tmp_path / f"a{WRITERS[form]}"
+    path = tmp_path / f"a{WRITABLE_FORMATS[form]}"
     nl.save_weights(expected, path, form)
     shape = expected.input_shape[1:]
     model, report = nl.from_checkpoint(path, clip_shape=shape)
     assert report.assumed == {}
-    assert report.differs == ()
+    assert report.differences == ()
     x = harness.normal((1, *shape))
     np.testing.assert_array_equal(
         np.asarray(model(x, training=False)),
@@ -134,7 +138,7 @@ def test_a_sampling_brings_the_authors_stem_to_any_format(tmp_path):
     model, report = nl.from_checkpoint(tmp_path / "a.pyth", sampling="32x2")
     assert model.get_layer("pool1").pool_size == (2, 3, 3)
     stem = "stem is 'official_strided', in the file's network 'official'"
-    assert report.differs == (stem,)
+    assert report.differences == (stem,)
 
 
 def test_the_users_own_function_is_asked_for(tmp_path):
@@ -144,7 +148,7 @@ def test_the_users_own_function_is_asked_for(tmp_path):
     expected = random("c2d_nl1_r50", pairwise=Mine())
     path = tmp_path / "a.weights.h5"
     nl.save_weights(expected, path, "h5")
-    with pytest.raises(ValueError, match="of its own, Mine"):
+    with pytest.raises(ValueError, match="custom pairwise function, Mine"):
         nl.from_checkpoint(path, clip_shape=CLIP)
     model, _ = nl.from_checkpoint(path, clip_shape=CLIP, pairwise=Mine())
     assert_equal(model, expected)
@@ -161,7 +165,7 @@ def test_the_sampling_that_is_asked_for_counts(tmp_path):
     block = model.get_layer("res3_block1_nonlocal")
     assert block.temporal_group_size is None
     assert report.assumed == {}
-    told = {sentence.split()[0] for sentence in report.differs}
+    told = {sentence.split()[0] for sentence in report.differences}
     assert told == {"stem", "nonlocal_groups"}
 
 
@@ -259,16 +263,16 @@ def test_layouts_are_each_others_inverse(form):
         "res3_block1_conv2_bn/gamma": (5,),
         "logits/kernel": (6, 7),
     }.items():
-        weight, array = weight_of(path), harness.normal(shape)
-        there = from_ours(array, weight, FORMATS[form])
-        back = to_ours(there, weight.role, FORMATS[form])
+        weight, array = parse_path(path), harness.normal(shape)
+        there = from_keras_layout(array, weight, FORMATS[form])
+        back = to_keras_layout(there, weight.role, FORMATS[form])
         np.testing.assert_array_equal(back.reshape(shape), array)
 
 
 @pytest.mark.parametrize("form", ["h5", "caffe2", "slowfast"])
 def test_a_folded_model_is_not_written_where_it_cannot_be_read(form, tmp_path):
     folded = nl.fold(tiny("c2d_r50"))
-    with pytest.raises(CheckpointError, match="Save the model that was folded"):
+    with pytest.raises(CheckpointError, match="Save the model before folding"):
         nl.save_weights(folded, tmp_path / "a.weights.h5", form)
     assert not list(tmp_path.iterdir())
 
@@ -317,13 +321,13 @@ def test_a_name_is_not_a_model(tmp_path):
     ],
 )
 def test_a_name_says_its_format(name, form):
-    assert form_of(name) == form
+    assert format_of_path(name) == form
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.pth", "a", "keras"])
 def test_a_name_that_does_not_say_its_format(name, tmp_path):
     model = nl.create_model("image_small", num_classes=3)
-    with pytest.raises(ValueError, match=r"\.pkl \(caffe2\).* form='keras'"):
+    with pytest.raises(ValueError, match=r"\.pkl \(caffe2\).* format='keras'"):
         nl.save_weights(model, tmp_path / name)
     assert not list(tmp_path.iterdir())
 

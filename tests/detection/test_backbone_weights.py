@@ -70,7 +70,7 @@ def test_weights_of_detectron_are_loaded(tmp_path, options):
     )
     assert set(report.unused) == {"fc1000_w", "fc1000_b"}
     assert "conv1_b" in report.ignored
-    assert report.differs == ()
+    assert report.differences == ()
     after = model.box_head.get_layer("box_fc1").kernel.numpy()
     np.testing.assert_array_equal(after, head)
 

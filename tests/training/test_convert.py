@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 import nonlocal_tf as nl
-from nonlocal_tf.checkpoints.errors import MisfitError
+from nonlocal_tf.checkpoints.errors import MismatchError
 from nonlocal_tf.checkpoints.write import to_arrays
 from tests import harness
 from tests.checkpoints import checkpoint_files
@@ -96,7 +96,7 @@ def test_without_arguments_it_lists_the_formats(capsys):
 
 
 def test_formats_are_those_that_can_be_written():
-    assert set(convert.FORMATS) == set(nl.checkpoints.WRITERS)
+    assert set(convert.FORMATS) == set(nl.checkpoints.WRITABLE_FORMATS)
 
 
 def test_a_file_is_replaced_only_if_asked(blobs, tmp_path, capsys):
@@ -133,7 +133,7 @@ def test_a_bad_file_leaves_nothing_behind(tmp_path, capsys):
     bad = tmp_path / "bad.pkl"
     bad.write_bytes(b"\x80\x02cos\nsystem\n.")
     assert run(bad, tmp_path / "out.pkl", "--to", "caffe2") == 2
-    assert "asks to run or make os.system" in capsys.readouterr().err
+    assert "would run or build os.system" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pkl"]
 
 
@@ -162,7 +162,7 @@ def test_a_copy_is_called_by_the_name_that_was_given(tmp_path):
         with weight_errors.shown(
             "", weight_errors.of_conversion, "/tmp/x", "s3://a/b"
         ):
-            raise MisfitError("/tmp/x: no.", "Call nl.create_model.")
+            raise MismatchError("/tmp/x: no.", "Call nl.create_model.")
     message = str(caught.value)
     assert message.startswith("s3://a/b: no. Other networks are converted")
     assert "create_model" not in message

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from nonlocal_tf import detection
-from nonlocal_tf.checkpoints.errors import MisfitError
+from nonlocal_tf.checkpoints.errors import MismatchError
 from nonlocal_tf.detection import MaskRCNN
 
 from ..coco import annotations, batches, coco_scores, image_rows
@@ -282,7 +282,7 @@ def start_from_weights(detector: MaskRCNN, chosen: DetectionRecipe) -> str:
             return f"{detection.load_backbone_weights(detector, path)}\n"
         try:
             report = detection.load_detector_weights(detector, path)
-        except MisfitError:  # of other classes
+        except MismatchError:  # of other classes
             report = detection.load_detector_weights(
                 detector, path, new_classes=True
             )

@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 
 from nonlocal_tf.checkpoints.errors import CheckpointError
 from nonlocal_tf.checkpoints.readers import zip_archives
-from nonlocal_tf.checkpoints.size_limits import Budget
+from nonlocal_tf.checkpoints.size_limits import MemoryBudget
 
 from ..io import atomic_files
 from ..io.remote import Path
@@ -65,8 +65,8 @@ def read(
     atomic_files.check_not_endless(path)
     try:
         with path.open("rb") as file:
-            budget = Budget(file.seek(0, io.SEEK_END))
-            with zip_archives.opened(file, budget) as archive:
+            budget = MemoryBudget(file.seek(0, io.SEEK_END))
+            with zip_archives.open_archive(file, budget) as archive:
                 names = sorted(
                     name
                     for name in archive.namelist()
@@ -93,8 +93,8 @@ def check(file: BinaryIO) -> None:
     Raises:
         CheckpointError: an array is compressed, cut off or of other values.
     """
-    with zip_archives.opened(
-        file, Budget(file.seek(0, io.SEEK_END))
+    with zip_archives.open_archive(
+        file, MemoryBudget(file.seek(0, io.SEEK_END))
     ) as archive:
         total = sum(
             _read_header(archive, name, f"{NUMBERS}US").nbytes
@@ -117,7 +117,7 @@ def _read(archive, names, variables, budget) -> list[np.ndarray]:
     headers = []
     for index, name in enumerate(names):
         header = _read_header(archive, name)
-        budget.take(header.nbytes)
+        budget.reserve(header.nbytes)
         headers.append(header)
         if variables is None:
             continue

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from nonlocal_tf.checkpoints.load import load_weights
-from nonlocal_tf.checkpoints.load_report import Report
+from nonlocal_tf.checkpoints.load_report import LoadReport
 
 from ..data import Dataset, datasets
 from ..data.datasets import DatasetInfo
@@ -163,7 +163,7 @@ def _start_from_run(
     run: RunFolder,
     new_head: bool,
     remedy: Callable[[str], str],
-) -> tuple[Report, list[Origin] | None]:
+) -> tuple[LoadReport, list[Origin] | None]:
     """Fills a new model from a trained one, through a file of its weights.
 
     That is the one way in which normalisations become affine, blocks are left

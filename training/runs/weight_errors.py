@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import nonlocal_tf as nl
-from nonlocal_tf.checkpoints.errors import MisfitError
+from nonlocal_tf.checkpoints.errors import MismatchError
 
 from ..io.user_error import UserError
 
@@ -36,7 +36,7 @@ def shown(
 
     try:
         yield
-    except MisfitError as error:
+    except MismatchError as error:
         text = f"{error.reason} {remedy(error.network)}"
         raise line(text) from error
     except ValueError as error:

@@ -1,10 +1,10 @@
-"""Files that people have weights in, and that have to be unpacked first."""
+"""Signatures of unsupported file types, and what to do with such files."""
 
 from nonlocal_tf.checkpoints.errors import CheckpointError
-from nonlocal_tf.checkpoints.readers.pickles import Content
+from nonlocal_tf.typing import FileContent
 
-UNPACK = "Unpack it, and give the file of weights that is in it"
-# The bytes that a file begins with, at a place; what it is; what to do.
+UNPACK = "Unpack it and give the weights file in it"
+# (offset, signature, file type, remedy)
 SIGNATURES = (
     (0, b"\x1f\x8b", "compressed by gzip (.gz, .tgz)", UNPACK),
     (0, b"BZh", "compressed by bzip2", UNPACK),
@@ -18,44 +18,54 @@ SIGNATURES = (
         0,
         b"\x93NUMPY",
         "one array of NumPy (.npy)",
-        "Expected a file of all weights by name",
+        "Expected a file with all weights by name",
     ),
     (
         4,
         b"TFL3",
-        "a model of LiteRT (.tflite)",
-        "Give the checkpoint that it was made from",
+        "a LiteRT model (.tflite)",
+        "Give the checkpoint that it was converted from",
     ),
-    (0, b"GGUF", "a model of GGUF", "Give the checkpoint it was made from"),
+    (
+        0,
+        b"GGUF",
+        "a GGUF model",
+        "Give the checkpoint that it was converted from",
+    ),
     (0, b"\x89PNG\r\n\x1a\n", "an image (PNG)", "Expected a file of weights"),
     (0, b"\xff\xd8\xff", "an image (JPEG)", "Expected a file of weights"),
     (
         0,
         b"version https://git-lfs",
         "a pointer of Git LFS",
-        "Fetch what it stands for: git lfs pull",
+        "Download the file itself with: git lfs pull",
     ),
     *(
-        (0, mark, "a web page (HTML)", "Download the file that it links to")
-        for mark in (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML")
+        (
+            0,
+            signature,
+            "a web page (HTML)",
+            "Download the file that it links to",
+        )
+        for signature in (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML")
     ),
 )
 ONNX = (
-    "The file is a model of ONNX (.onnx), which is not read here. Give the "
-    "checkpoint it was made from."
+    "The file is an ONNX model (.onnx), which is unsupported. Give the "
+    "checkpoint that it was converted from."
 )
 SAFETENSORS = (
-    "The file is one of safetensors (.safetensors), which is not read here. "
-    "Save its arrays with PyTorch, and give that file: torch.save("
+    "The file has the safetensors format, which is unsupported. Save its "
+    "arrays with PyTorch and give that file: torch.save("
     "safetensors.torch.load_file('FILE'), 'weights.pth')"
 )
 
 
-def check(content: Content) -> None:
-    """Raises a CheckpointError for a file of a type that is not read."""
-    for place, mark, what, remedy in SIGNATURES:
-        if content[place : place + len(mark)] == mark:
-            raise CheckpointError(f"The file is {what}. {remedy}.")
+def check(content: FileContent) -> None:
+    """Raise a CheckpointError for an unsupported file type."""
+    for offset, signature, file_type, remedy in SIGNATURES:
+        if content[offset : offset + len(signature)] == signature:
+            raise CheckpointError(f"The file is {file_type}. {remedy}.")
     if _is_onnx(content):
         raise CheckpointError(ONNX)
     length = int.from_bytes(content[:8], "little")
@@ -63,11 +73,11 @@ def check(content: Content) -> None:
         raise CheckpointError(SAFETENSORS)
 
 
-def _is_onnx(content: Content) -> bool:
-    """Whether a file begins as the protocol buffer of ONNX, which no mark has.
+def _is_onnx(content: FileContent) -> bool:
+    """Tell if a file begins like ONNX' protocol buffer, which has no signature.
 
-    Its first field is the version of the format, a small number; then comes a
-    text on its producer (2 to 4, 6), or the graph (7) or the operators (8).
+    The first field is the version, a small number; then follow strings about
+    the producer (fields 2 to 4 and 6), the graph (7) or the operators (8).
     """
     fields = (0x12, 0x1A, 0x22, 0x32, 0x3A, 0x42)
     return (

@@ -1,7 +1,7 @@
-"""Chunks of compressed HDF5 arrays, unpacked within a budget.
+"""Decompression of HDF5 chunks within a memory budget.
 
-The HDF5 library unpacks a stored chunk to whatever size it has. So chunks are
-read as they are stored, and unpacked here to the size that they must have.
+The HDF5 library decompresses a chunk to any size that its content has. Here
+raw chunks are read and decompressed to their declared size.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nonlocal_tf.checkpoints.errors import CheckpointError
-from nonlocal_tf.checkpoints.size_limits import Budget
+from nonlocal_tf.checkpoints.size_limits import MemoryBudget
 
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 # In the order in which h5py and Keras 2 apply them, each once at most.
@@ -21,59 +21,60 @@ NAMES = {
     **{DEFLATE: "gzip", SHUFFLE: "shuffle", FLETCHER32: "fletcher32"},
     **{4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"},
 }
-CHECKSUM = 4  # bytes of fletcher32 behind a chunk
-# A stored chunk, unpacked, in its parts while zlib makes it, and unshuffled.
+CHECKSUM_BYTES = 4  # of fletcher32, behind a chunk
+# Raw, decompressed, zlib's buffers, and unshuffled.
 COPIES = 4
-# Counted for every chunk, as each takes time.
-OVERHEAD = 200
-BLOCK = 2**16
+# Bytes charged per chunk, since each takes time.
+CHUNK_OVERHEAD = 200
+WORDS_PER_BLOCK = 2**16
 
 
-class Scratch:
-    """Memory for one chunk at a time, of which the largest counts.
+class ChunkBuffer:
+    """Memory for decompressing one chunk at a time; the largest counts.
 
     Args:
-        budget: of the file.
+        budget: budget of the file.
     """
 
-    def __init__(self, budget: Budget):
+    def __init__(self, budget: MemoryBudget):
         self._budget, self._largest = budget, 0
 
-    def take(self, chunk_bytes: int) -> None:
-        """Count a chunk by what it exceeds the largest before.
+    def reserve(self, chunk_bytes: int) -> None:
+        """Charge the bytes by which a chunk exceeds the largest one so far.
 
         Raises:
-            CheckpointError: it is more than the file can have.
+            CheckpointError: the budget is exceeded.
         """
         excess = chunk_bytes - self._largest
         if excess > 0:
-            self._budget.take(COPIES * excess)
+            self._budget.reserve(COPIES * excess)
             self._largest = chunk_bytes
 
 
 def filters_of(data: Any) -> tuple[int, ...]:
-    """Numbers of an array's filters, in the order of writing."""
+    """Return the ids of a dataset's filters, in the order of writing."""
     layout = data.id.get_create_plist()
     return tuple(layout.get_filter(i)[0] for i in range(layout.get_nfilters()))
 
 
-def check(data: Any, path: str, scratch: Scratch) -> None:
-    """Check that `read` reads an array with filters.
+def check(data: Any, path: str, buffer: ChunkBuffer) -> None:
+    """Check that `read` supports the filters of a dataset.
 
     Args:
-        data: dataset of h5py.
-        path: of it, for messages.
-        scratch: of the file.
+        data: an h5py dataset.
+        path: its path, for messages.
+        buffer: buffer of the file.
 
     Raises:
-        CheckpointError: it has other filters, or too large chunks.
+        CheckpointError: it has other filters, or chunks too large for the
+            budget.
     """
     filters = filters_of(data)
-    places = [PIPELINE.index(f) for f in filters if f in PIPELINE]
+    positions = [PIPELINE.index(f) for f in filters if f in PIPELINE]
     if (
         data.chunks is None
-        or len(places) < len(filters)
-        or (places != sorted(set(places)))
+        or len(positions) < len(filters)
+        or positions != sorted(set(positions))
     ):
         names = ", ".join(NAMES.get(f, f"number {f}") for f in filters[:8])
         raise CheckpointError(
@@ -81,25 +82,25 @@ def check(data: Any, path: str, scratch: Scratch) -> None:
             "[shuffle, gzip, fletcher32] or some of them, in this order. "
             "Unpack the file with: h5repack -f NONE FILE UNPACKED"
         )
-    scratch.take(_chunk_bytes(data))
+    buffer.reserve(_chunk_bytes(data))
 
 
-def read(data: Any, path: str, budget: Budget) -> np.ndarray:
-    """Read an array with filters that `check` has passed.
+def read(data: Any, path: str, budget: MemoryBudget) -> np.ndarray:
+    """Read a dataset whose filters passed `check`.
 
     Args:
-        data: dataset of h5py, whose own size was counted.
-        path: of it, for messages.
-        budget: of the file.
+        data: an h5py dataset, whose own size is charged by the caller.
+        path: its path, for messages.
+        budget: budget of the file.
 
     Raises:
-        CheckpointError: a chunk does not unpack to its size.
+        CheckpointError: a chunk does not decompress to its declared size.
     """
     starts = [
         range(0, size, step)
         for size, step in zip(data.shape, data.chunks, strict=True)
     ]
-    budget.take(OVERHEAD * math.prod(map(len, starts)))
+    budget.reserve(CHUNK_OVERHEAD * math.prod(map(len, starts)))
     array = np.full(data.shape, data.fillvalue, data.dtype)
     filters = filters_of(data)
     for start in itertools.product(*starts):
@@ -110,32 +111,32 @@ def read(data: Any, path: str, budget: Budget) -> np.ndarray:
             raise CheckpointError(_wrong_size(path))
         mask, stored = data.id.read_direct_chunk(start)
         applied = [f for i, f in enumerate(filters) if not mask >> i & 1]
-        content = _unpacked(stored, applied, data, path)
+        content = _undo_filters(stored, applied, data, path)
         chunk = np.frombuffer(content, data.dtype).reshape(data.chunks)
-        # Chunks at the far edges reach beyond the array.
-        place = tuple(
+        # The last chunks extend beyond the array.
+        region = tuple(
             slice(first, first + step)
             for first, step in zip(start, data.chunks, strict=True)
         )
-        part = array[place]
-        part[...] = chunk[tuple(map(slice, part.shape))]
+        target = array[region]
+        target[...] = chunk[tuple(map(slice, target.shape))]
     return array
 
 
-def _unpacked(
+def _undo_filters(
     stored: bytes, filters: list[int], data: Any, path: str
 ) -> bytes | memoryview:
-    """A chunk without its filters, undone from the last to the first."""
+    """Undo the filters of a chunk, from the last to the first."""
     size = _chunk_bytes(data)
     content: bytes | memoryview = memoryview(stored)
     if FLETCHER32 in filters:
-        content, checksum = content[:-CHECKSUM], content[-CHECKSUM:]
+        content, checksum = content[:-CHECKSUM_BYTES], content[-CHECKSUM_BYTES:]
         if fletcher32(content) != int.from_bytes(checksum, "little"):
             raise CheckpointError(
-                f"A chunk of {path!r} is damaged: its checksum is another."
+                f"A chunk of {path!r} is damaged: its checksum differs."
             )
     if DEFLATE in filters:
-        # One byte more shows that there is more.
+        # One byte more than expected reveals larger content.
         inflater = zlib.decompressobj()
         content = inflater.decompress(content, size + 1)
         if not inflater.eof:
@@ -153,19 +154,19 @@ def fletcher32(content: bytes | memoryview) -> int:
     low = high = 0
     even = len(content) // 2 * 2
     words = np.frombuffer(content[:even], ">u2")
-    for start in range(0, len(words), BLOCK):
-        block = words[start : start + BLOCK].astype("u8")
+    for start in range(0, len(words), WORDS_PER_BLOCK):
+        block = words[start : start + WORDS_PER_BLOCK].astype("u8")
         times = np.arange(len(block), 0, -1, dtype="u8")
-        high = _folded(high + len(block) * low + int(block @ times))
-        low = _folded(low + int(block.sum()))
+        high = _mod_65535(high + len(block) * low + int(block @ times))
+        low = _mod_65535(low + int(block.sum()))
     if even < len(content):
-        low = _folded(low + (content[even] << 8))
-        high = _folded(high + low)
+        low = _mod_65535(low + (content[even] << 8))
+        high = _mod_65535(high + low)
     return high << 16 | low
 
 
-def _folded(total: int) -> int:
-    """Modulo 65535, where a sum that is not 0 stays so."""
+def _mod_65535(total: int) -> int:
+    """Reduce a sum modulo 65535, where nonzero sums stay nonzero."""
     return (total - 1) % 0xFFFF + 1 if total else 0
 
 
@@ -175,6 +176,6 @@ def _chunk_bytes(data: Any) -> int:
 
 def _wrong_size(path: str) -> str:
     return (
-        f"A chunk of {path!r} does not unpack to the size that the file says: "
-        "it is damaged, or may be made to fill memory."
+        f"A chunk of {path!r} does not decompress to its declared size: it is "
+        "damaged, or a decompression bomb."
     )

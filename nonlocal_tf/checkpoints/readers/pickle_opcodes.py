@@ -1,4 +1,4 @@
-"""The operations of pickles: their arguments, and what they cost."""
+"""Opcodes of pickles: arguments, memory costs and limits."""
 
 import pickletools
 import re
@@ -6,30 +6,30 @@ from typing import IO
 
 from nonlocal_tf.checkpoints.errors import CheckpointError
 
-# Longer whole numbers are no sizes, shapes or keys.
-LONGEST_INTEGER = 64
-# Bytes counted for an operation: what it makes, and its place on the stack.
-COST = 96
+# Bytes; sizes, shapes and keys are shorter.
+MAX_INTEGER_BYTES = 64
+# Memory charged for an opcode: its result and its slot on the stack.
+DEFAULT_COST = 96
 COSTS = {
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), 160),
     **dict.fromkeys(("EMPTY_DICT", "DICT"), 256),
     **dict.fromkeys(("GLOBAL", "STACK_GLOBAL", "BINPERSID"), 512),
     **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX"), 512),
 }
-COST_OF_PAIR = 160
-# Python keeps text with other letters than Latin-1's in up to four bytes a
-# letter; long text is that of arrays, which has none.
-LONGEST_WIDE_TEXT = 2**20
+ITEM_COST = 160  # of a dictionary's item
+# Python needs up to four bytes per letter for strings beyond Latin-1. Long
+# strings are the bytes of arrays, which are Latin-1.
+MAX_WIDE_STRING_BYTES = 2**20
 WIDE_UTF8 = re.compile(rb"[\xc4-\xff]")
 WIDE_ESCAPES = re.compile(rb"\\u(?!00)|\\U(?!000000)")
-# Operations that make text: how its bytes are read, and decoded.
-TEXTS = {
+# Opcodes of strings: reader and encoding.
+STRINGS = {
     "UNICODE": (lambda file: file.readline()[:-1], "raw-unicode-escape"),
     "SHORT_BINUNICODE": (pickletools.read_bytes1, "utf-8"),
     "BINUNICODE": (pickletools.read_bytes4, "utf-8"),
     "BINUNICODE8": (pickletools.read_bytes8, "utf-8"),
 }
-ALL = {one.code.encode("latin-1"): one for one in pickletools.opcodes}
+OPCODES = {op.code.encode("latin-1"): op for op in pickletools.opcodes}
 CONSTANTS = {
     "NONE": None,
     "NEWTRUE": True,
@@ -44,32 +44,32 @@ LITERALS = {
 }
 
 
-def text(name: str, file: IO[bytes]) -> str:
-    """Reads the text of an operation of `TEXTS`.
+def read_string(name: str, file: IO[bytes]) -> str:
+    """Read the argument of an opcode in `STRINGS`.
 
     Raises:
-        CheckpointError: it would take far more memory than it has bytes.
+        CheckpointError: its memory would far exceed its bytes in the file.
     """
-    read, encoding = TEXTS[name]
+    read, encoding = STRINGS[name]
     content = read(file)
-    if len(content) > LONGEST_WIDE_TEXT:
+    if len(content) > MAX_WIDE_STRING_BYTES:
         wide = WIDE_UTF8 if encoding == "utf-8" else WIDE_ESCAPES
         if wide.search(content):
             raise CheckpointError(
-                "The file has long text of other letters than Latin-1's, "
-                "which weights do not need."
+                "The file has a long string beyond Latin-1, which weights do "
+                "not need."
             )
     return content.decode(
         encoding, "surrogatepass" if encoding == "utf-8" else "strict"
     )
 
 
-def literal(value: object) -> object:
-    """Checks the argument of an operation of `LITERALS`.
+def check_literal(value: object) -> object:
+    """Return the argument of an opcode in `LITERALS`.
 
     Raises:
-        CheckpointError: it is a number larger than weights have.
+        CheckpointError: it is a number larger than weights need.
     """
-    if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER * 8:
-        raise CheckpointError("The file has a number with no end.")
+    if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BYTES * 8:
+        raise CheckpointError("The file has an excessively large integer.")
     return bytes(value) if isinstance(value, bytearray) else value

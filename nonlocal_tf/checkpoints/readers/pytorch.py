@@ -1,9 +1,9 @@
 """Files of `torch.save`, read and written without PyTorch.
 
-Since PyTorch 1.6 they are archives (zip) with a pickle, `data.pkl`, that
-refers to one file of raw numbers a storage; before, several pickles with the
-numbers behind them. Both are read, by the restricted reader of `pickles.py`;
-archives are written.
+Since PyTorch 1.6 they are zip archives of a pickle, `data.pkl`, and one entry
+of raw data per storage; before, a sequence of pickles followed by the data.
+Both are read with the restricted unpickler of `pickles.py`; archives are
+written.
 """
 
 import dataclasses
@@ -17,14 +17,20 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from nonlocal_tf.checkpoints.errors import CheckpointError, damaged
+from nonlocal_tf.checkpoints.errors import CheckpointError, as_checkpoint_error
 from nonlocal_tf.checkpoints.readers import bfloat16, pickles, zip_archives
-from nonlocal_tf.checkpoints.readers.pickles import Content, Named
-from nonlocal_tf.checkpoints.size_limits import Budget
+from nonlocal_tf.checkpoints.readers.pickle_arrays import (
+    discard,
+    is_shape,
+    rebuild_from_type,
+)
+from nonlocal_tf.checkpoints.readers.pickles import Global
+from nonlocal_tf.checkpoints.size_limits import MemoryBudget
+from nonlocal_tf.typing import FileContent
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-# NumPy's type of an element.
-STORAGES = {
+# Dtype of each class of storages.
+STORAGE_DTYPES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
     "HalfStorage": "<f2",
@@ -42,45 +48,45 @@ DTYPES = (
     *("float64", "float32", "float16", "bfloat16"),
     *("int64", "int32", "int16", "int8", "uint8", "bool"),
 )
-# An expanded tensor has more elements than numbers; no weight has many more.
-MOST_EXPANDED = 2**24
-LARGEST = 2**48
+# Expanded tensors have more elements than their storage; weights hardly do.
+MAX_EXPANDED = 2**24
+MAX_SIZE = 2**48
 
 
 @dataclasses.dataclass(frozen=True)
 class _StorageType:
-    """What a class of storages is named for: the type of an element."""
+    """Class of storages, such as `torch.FloatStorage`."""
 
     dtype: str
 
-    def width(self) -> int:
-        """Bytes of an element."""
+    def element_bytes(self) -> int:
+        """Return the bytes of an element."""
         if self.dtype == "bfloat16":
             return bfloat16.WIDTH
         return np.dtype(self.dtype).itemsize
 
 
 class _Storage:
-    """Numbers in a row; those of old files come behind the pickle."""
+    """Flat data of tensors; legacy files have it behind the pickle."""
 
-    def __init__(self, kind: _StorageType, count: int):
-        self.kind, self.count = kind, count
+    def __init__(self, storage_type: _StorageType, count: int):
+        self.type, self.count = storage_type, count
         self.values: np.ndarray | None = None
 
     def fill(self, content: bytes) -> None:
-        expected = self.count * self.kind.width()
+        expected = self.count * self.type.element_bytes()
         if len(content) != expected:
             raise CheckpointError(
-                f"The file is damaged or cut off: {expected} bytes of numbers "
-                f"expected, {len(content)} found."
+                "The file is damaged or cut off: expected a storage of "
+                f"{expected} bytes. Received: {len(content)}"
             )
-        is_half = self.kind.dtype == "bfloat16"
-        dtype = "<u2" if is_half else self.kind.dtype
+        is_bfloat16 = self.type.dtype == "bfloat16"
+        dtype = "<u2" if is_bfloat16 else self.type.dtype
         self.values = np.frombuffer(content, dtype)
 
 
-class Tensor:
-    """Stands for a tensor, until its numbers were read."""
+class TorchTensor:
+    """Tensor of a file, before its data is converted."""
 
     def __init__(
         self,
@@ -94,41 +100,42 @@ class Tensor:
         self._offset = offset
         self._shape, self._strides = shape, strides
 
-    def array(self, budget: Budget | None = None) -> np.ndarray:
-        """The tensor as an array of its own.
+    def to_numpy(self, budget: MemoryBudget | None = None) -> np.ndarray:
+        """Return a copy of the tensor as an array.
 
         Args:
-            budget: of the file.
+            budget: budget of the file.
 
         Raises:
-            CheckpointError: it does not fit the numbers it is made of.
+            CheckpointError: the tensor exceeds its storage.
         """
-        is_known = isinstance(self._storage, _Storage)
-        values = self._storage.values if is_known else None
+        is_storage = isinstance(self._storage, _Storage)
+        values = self._storage.values if is_storage else None
         if values is None or not self._fits(values.size):
             raise CheckpointError(
-                "The file is damaged: a tensor does not fit the numbers that "
-                "it is made of."
+                "The file is damaged: a tensor exceeds its storage."
             )
-        is_half = self._storage.kind.dtype == "bfloat16"
-        width = 4 if is_half else values.itemsize
-        (budget or Budget(values.nbytes)).take(width * math.prod(self._shape))
+        is_bfloat16 = self._storage.type.dtype == "bfloat16"
+        width = 4 if is_bfloat16 else values.itemsize
+        (budget or MemoryBudget(values.nbytes)).reserve(
+            width * math.prod(self._shape)
+        )
         strides = [stride * values.itemsize for stride in self._strides]
         view = np.lib.stride_tricks.as_strided(
             values[self._offset :], self._shape, strides, writeable=False
         )
-        if is_half:
+        if is_bfloat16:
             return bfloat16.to_float32(view)
         return np.array(view)  # views keep whole storages alive
 
     def _fits(self, count: int) -> bool:
-        """Whether all of the tensor is within so many numbers."""
+        """Tell if the tensor is within a storage of `count` elements."""
         shape, strides = self._shape, self._strides
-        if not pickles.is_shape(shape) or not pickles.is_shape(strides):
+        if not is_shape(shape) or not is_shape(strides):
             return False
-        if not pickles.is_shape((self._offset,)):
+        if not is_shape((self._offset,)):
             return False
-        if max((self._offset, *shape, *strides)) > LARGEST:
+        if max((self._offset, *shape, *strides)) > MAX_SIZE:
             return False
         if len(shape) != len(strides):
             return False
@@ -139,134 +146,145 @@ class Tensor:
             last += (n - 1) * stride
         if size == 0:
             return True
-        return last < count and size <= max(count, MOST_EXPANDED)
+        return last < count and size <= max(count, MAX_EXPANDED)
 
 
-# What PyTorch's pickles refer to, besides arrays.
-NAMES: dict[tuple[str, str], Any] = {
-    **{("torch", name): _StorageType(t) for name, t in STORAGES.items()},
-    **{("torch", name): pickles.nothing for name in DTYPES},
-    ("torch._utils", "_rebuild_tensor"): Tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): Tensor,
+# Stand-ins for globals of PyTorch's pickles.
+ALLOWED: dict[tuple[str, str], Any] = {
+    **{("torch", name): _StorageType(t) for name, t in STORAGE_DTYPES.items()},
+    **{("torch", name): discard for name in DTYPES},
+    ("torch._utils", "_rebuild_tensor"): TorchTensor,
+    ("torch._utils", "_rebuild_tensor_v2"): TorchTensor,
     ("torch._utils", "_rebuild_parameter"): lambda data, *ignored: data,
-    ("torch._tensor", "_rebuild_from_type_v2"): pickles.of_another_type,
-    ("torch.nn.parameter", "Parameter"): pickles.nothing,
-    ("torch", "Tensor"): pickles.nothing,
+    ("torch._tensor", "_rebuild_from_type_v2"): rebuild_from_type,
+    ("torch.nn.parameter", "Parameter"): discard,
+    ("torch", "Tensor"): discard,
     ("torch", "Size"): lambda sizes=(): sizes,
-    ("torch", "device"): pickles.nothing,
+    ("torch", "device"): discard,
 }
 
 
 def is_archive(start: bytes) -> bool:
-    """Whether a file that starts so is an archive."""
+    """Tell if a file with these first bytes is a zip archive."""
     return start.startswith(b"PK\x03\x04")
 
 
 def is_legacy(start: bytes) -> bool:
-    """Whether a file that starts so is of `torch.save` before 1.6."""
+    """Tell if a file with these first bytes is of PyTorch before 1.6."""
     magic = pickle.dumps(LEGACY_MAGIC, protocol=2)[2:-1]
     return start.startswith(pickle.PROTO) and magic in start[:32]
 
 
-def read(file: BinaryIO, content: Content, budget: Budget | None = None) -> Any:
-    """What was saved, in place of each tensor a `Tensor`.
+def read(
+    file: BinaryIO, content: FileContent, budget: MemoryBudget | None = None
+) -> Any:
+    """Read the object that was saved, with a `TorchTensor` for each tensor.
 
     Args:
-        file: open for reading.
-        content: of the file: a memory map, or bytes of an archive.
-        budget: of the file.
+        file: a file open for reading.
+        content: content of the file: a memory map, or bytes of an archive.
+        budget: budget of the file.
 
     Raises:
-        CheckpointError: it is not a file of `torch.save`, or is damaged.
+        CheckpointError: the file is damaged or not one of `torch.save`.
     """
     if is_archive(content[:4]):
-        return _read_archive(file, budget or Budget())
-    with damaged("The file"):
-        return _read_legacy(content, budget or Budget())
+        return _read_archive(file, budget or MemoryBudget())
+    with as_checkpoint_error("The file"):
+        return _read_legacy(content, budget or MemoryBudget())
 
 
-def _storage_of(pid: Any) -> tuple[_StorageType, str, int]:
-    """(type, key, count) of a persistent identifier."""
-    known = isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"
-    known = known and isinstance(pid[1], Named)
-    known = known and isinstance(pid[1].make, _StorageType)
-    known = known and isinstance(pid[2], (str, int)) and type(pid[4]) is int
-    if not known or not 0 <= pid[4] < LARGEST:
-        raise CheckpointError("The file refers to data of an unknown form.")
-    return pid[1].make, str(pid[2]), pid[4]
+def _parse_persistent_id(pid: Any) -> tuple[_StorageType, str, int]:
+    """Return (type, key, number of elements) of a storage."""
+    is_valid = (
+        isinstance(pid, tuple)
+        and len(pid) >= 5
+        and pid[0] == "storage"
+        and isinstance(pid[1], Global)
+        and isinstance(pid[1].stand_in, _StorageType)
+        and isinstance(pid[2], (str, int))
+        and type(pid[4]) is int
+        and 0 <= pid[4] < MAX_SIZE
+    )
+    if not is_valid:
+        raise CheckpointError("The file has an unsupported reference to data.")
+    return pid[1].stand_in, str(pid[2]), pid[4]
 
 
-def _read_archive(file: BinaryIO, budget: Budget) -> Any:
-    with zip_archives.opened(file, budget) as archive:
+def _read_archive(file: BinaryIO, budget: MemoryBudget) -> Any:
+    with zip_archives.open_archive(file, budget) as archive:
         names = archive.namelist()
         entries = [name for name in names if name.endswith("/data.pkl")]
         if len(entries) != 1:
-            some = ", ".join(name[:40] for name in names[:4])
+            first = ", ".join(name[:40] for name in names[:4])
             raise CheckpointError(
                 "The file is a zip archive, but not one of torch.save, which "
-                "has one data.pkl, nor one of Keras. Unpack it, and give the "
-                f"file of weights that is in it. Received: {some or 'nothing'}"
+                "has one data.pkl, nor one of Keras. Unpack it and give the "
+                f"weights file in it. Received: {first or 'no entries'}"
             )
         folder = entries[0].removesuffix("data.pkl")
         storages: dict[str, _Storage] = {}
 
-        def entry(name: str) -> bytes:
+        def read_entry(name: str) -> bytes:
             if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
                 raise CheckpointError(f"{name!r} is compressed.")
-            return zip_archives.read(archive, name, budget)
+            return zip_archives.read_entry(archive, name, budget)
 
-        def storage(pid: Any) -> _Storage:
-            kind, key, count = _storage_of(pid)
+        def load_storage(pid: Any) -> _Storage:
+            storage_type, key, count = _parse_persistent_id(pid)
             if key not in storages:
-                storages[key] = _Storage(kind, count)
-                storages[key].fill(entry(f"{folder}data/{key}"))
+                storages[key] = _Storage(storage_type, count)
+                storages[key].fill(read_entry(f"{folder}data/{key}"))
             return storages[key]
 
         order = f"{folder}byteorder"
-        if order in names and entry(order) != b"little":
-            raise CheckpointError("The file is of a big-endian machine.")
-        return pickles.load(entry(entries[0]), NAMES, storage, budget)
+        if order in names and read_entry(order) != b"little":
+            raise CheckpointError(
+                "The file is big-endian, which is unsupported."
+            )
+        return pickles.load(
+            read_entry(entries[0]), ALLOWED, load_storage, budget
+        )
 
 
-def _read_legacy(content: Content, budget: Budget) -> Any:
+def _read_legacy(content: FileContent, budget: MemoryBudget) -> Any:
     if isinstance(content, bytes):
-        raise TypeError("Expected a memory map, which has a place in it.")
+        raise TypeError("Expected a memory map. Received: bytes")
     storages: dict[str, _Storage] = {}
 
-    def storage(pid: Any) -> _Storage:
-        kind, key, count = _storage_of(pid)
+    def load_storage(pid: Any) -> _Storage:
+        storage_type, key, count = _parse_persistent_id(pid)
         if len(pid) > 5 and pid[5] is not None:
-            raise CheckpointError("The file has views of storages.")
-        return storages.setdefault(key, _Storage(kind, count))
+            raise CheckpointError(
+                "The file has views of storages, which is unsupported."
+            )
+        return storages.setdefault(key, _Storage(storage_type, count))
 
     if pickles.load(content, budget=budget) != LEGACY_MAGIC:
         raise CheckpointError("The file is not one of torch.save.")
-    pickles.load(content, budget=budget)  # version of the protocol
+    pickles.load(content, budget=budget)  # protocol version
     system = pickles.load(content, budget=budget)
     if isinstance(system, dict) and not system.get("little_endian", True):
-        raise CheckpointError("The file is of a big-endian machine.")
-    saved = pickles.load(content, NAMES, storage, budget)
+        raise CheckpointError("The file is big-endian, which is unsupported.")
+    saved = pickles.load(content, ALLOWED, load_storage, budget)
     keys = pickles.load(content, budget=budget)
     for key in keys if isinstance(keys, list) else []:
-        found = storages.get(key if isinstance(key, str) else "")
+        storage = storages.get(key if isinstance(key, str) else "")
         count = int.from_bytes(content.read(8), "little", signed=True)
-        if found is None or count != found.count:
+        if storage is None or count != storage.count:
             raise CheckpointError("The file is damaged or cut off.")
-        numbers = content.read(count * found.kind.width())
-        budget.take(len(numbers))
-        found.fill(numbers)
+        data = content.read(count * storage.type.element_bytes())
+        budget.reserve(len(data))
+        storage.fill(data)
     return saved
 
 
-# -------------------------------------------------------------------- writing
-
-
 def write(file: BinaryIO, saved: Mapping[str, object]) -> None:
-    """Writes what `torch.load` reads.
+    """Write a file for `torch.load`.
 
     Args:
-        file: open for writing.
-        saved: text, numbers and float32 arrays, also in dictionaries.
+        file: a file open for writing.
+        saved: strings, numbers and float32 arrays, also in dictionaries.
     """
     arrays: list[np.ndarray] = []
     content = io.BytesIO()
@@ -282,7 +300,7 @@ def write(file: BinaryIO, saved: Mapping[str, object]) -> None:
 
 
 def _put(out: BinaryIO, value: object, arrays: list[np.ndarray]) -> None:
-    """Adds the operations that make a value."""
+    """Write the opcodes of a value."""
     if isinstance(value, Mapping):
         out.write(pickle.EMPTY_DICT + pickle.MARK)
         for key, item in value.items():
@@ -291,9 +309,8 @@ def _put(out: BinaryIO, value: object, arrays: list[np.ndarray]) -> None:
         out.write(pickle.SETITEMS)
     elif isinstance(value, np.ndarray):
         _put_tensor(out, value, arrays)
-    else:  # a number or text, in an operation or two of its own
-        plain = pickle.dumps(value, protocol=2)
-        out.write(plain[2:-1])
+    else:  # a number or string, without PROTO and STOP
+        out.write(pickle.dumps(value, protocol=2)[2:-1])
 
 
 def _put_tensor(out: BinaryIO, array: np.ndarray, arrays: list) -> None:
@@ -310,10 +327,10 @@ def _put_tensor(out: BinaryIO, array: np.ndarray, arrays: list) -> None:
         _put(out, item, arrays)
     out.write(pickle.TUPLE + pickle.BINPERSID)
     _put(out, 0, arrays)
-    for numbers in (array.shape, strides):
+    for sizes in (array.shape, strides):
         out.write(pickle.MARK)
-        for number in numbers:
-            _put(out, int(number), arrays)
+        for size in sizes:
+            _put(out, int(size), arrays)
         out.write(pickle.TUPLE)
     out.write(pickle.NEWFALSE)
     out.write(b"ccollections\nOrderedDict\n" + pickle.EMPTY_TUPLE)

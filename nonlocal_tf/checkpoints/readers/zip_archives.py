@@ -1,54 +1,58 @@
-"""Zip archives that may be made to fill memory."""
+"""Zip archives, read within a memory budget."""
 
 import contextlib
 import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from nonlocal_tf.checkpoints.errors import CheckpointError, damaged
-from nonlocal_tf.checkpoints.size_limits import Budget
+from nonlocal_tf.checkpoints.errors import CheckpointError, as_checkpoint_error
+from nonlocal_tf.checkpoints.size_limits import MemoryBudget
 
-# Memory that `zipfile` takes for a byte of the list of entries: an entry has
-# 46 bytes and a name at least, and becomes an object with texts and dates.
-DIRECTORY_TIMES = 24
+# Memory of `zipfile` per byte of the directory: an entry has at least 46 bytes
+# and a name, and becomes an object with strings and dates.
+DIRECTORY_FACTOR = 24
 
 
 @contextlib.contextmanager
-def opened(file: BinaryIO, budget: Budget) -> Iterator[zipfile.ZipFile]:
-    """An archive whose list of entries fits into the budget.
+def open_archive(
+    file: BinaryIO, budget: MemoryBudget
+) -> Iterator[zipfile.ZipFile]:
+    """Open an archive whose directory fits into the budget.
 
     Args:
-        file: open for reading.
-        budget: of the file.
+        file: a file open for reading.
+        budget: budget of the file.
 
     Raises:
         CheckpointError: the archive is damaged or has too many entries, or
-            what the block raises.
+            the block raised it.
     """
-    with damaged("The archive"):
-        source = _Counted(file, budget)
+    with as_checkpoint_error("The archive"):
+        source = _MeteredFile(file, budget)
         with zipfile.ZipFile(source) as archive:
-            source.is_listing = False
+            source.is_metered = False
             yield archive
 
 
-def read(archive: zipfile.ZipFile, name: str, budget: Budget) -> bytes:
-    """Reads an entry that is stored as it is, or deflated.
+def read_entry(
+    archive: zipfile.ZipFile, name: str, budget: MemoryBudget
+) -> bytes:
+    """Read an entry that is stored or deflated.
 
     Raises:
         CheckpointError: it unpacks to more than the budget has.
-        KeyError: there is no such entry.
+        KeyError: the archive has no such entry.
     """
     entry = archive.getinfo(name)
     check_compression(entry)
-    budget.take(entry.file_size)
+    budget.reserve(entry.file_size)
     with archive.open(entry) as content:
-        # Entries may hold more than they say.
+        # Entries may unpack to more than their declared size.
         return content.read(entry.file_size)
 
 
 def check_compression(entry: zipfile.ZipInfo) -> None:
-    """Raises a CheckpointError unless an entry is stored or deflated."""
+    """Raise a CheckpointError unless an entry is stored or deflated."""
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise CheckpointError(
             f"{entry.filename[:80]!r} is compressed in a way that neither "
@@ -56,18 +60,18 @@ def check_compression(entry: zipfile.ZipInfo) -> None:
         )
 
 
-class _Counted:
-    """A file that counts what is read of it while its entries are listed."""
+class _MeteredFile:
+    """File whose reads are charged to a budget while `is_metered`."""
 
-    def __init__(self, file: BinaryIO, budget: Budget):
+    def __init__(self, file: BinaryIO, budget: MemoryBudget):
         self._file, self._budget = file, budget
-        self.is_listing = True
+        self.is_metered = True
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, count: int = -1) -> bytes:
         content = self._file.read(count)
-        if self.is_listing:
-            self._budget.take(DIRECTORY_TIMES * len(content))
+        if self.is_metered:
+            self._budget.reserve(DIRECTORY_FACTOR * len(content))
         return content
 
     def seekable(self) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from nonlocal_tf.checkpoints import CheckpointError
-from nonlocal_tf.checkpoints.read import read
+from nonlocal_tf.checkpoints.read import read_checkpoint
 
 PICKLE = pickle.dumps({"blobs": {"conv1_w": np.zeros(3, "f4")}})
 
@@ -72,7 +72,7 @@ def test_a_file_of_another_type_is_named(content, message, tmp_path):
     path = tmp_path / "file.pth"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=f"file.pth: .*{message}"):
-        read(path)
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize("name", ["fifo", "/dev/zero"])
@@ -81,4 +81,4 @@ def test_a_fifo_or_device_is_no_file(name, tmp_path):
     if name == "fifo":
         os.mkfifo(path)
     with pytest.raises(CheckpointError, match="FIFO, a socket or a device"):
-        read(path)
+        read_checkpoint(path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nonlocal_tf.checkpoints import CheckpointError
-from nonlocal_tf.checkpoints.read import read
+from nonlocal_tf.checkpoints.read import read_checkpoint
 from nonlocal_tf.checkpoints.readers import pytorch
 from tests.checkpoints import corruptions
 
@@ -20,7 +20,7 @@ def read_saved(tmp_path, saved):
     path = tmp_path / "a.pth"
     with open(path, "wb") as file:
         pytorch.write(file, saved)
-    return read(path)
+    return read_checkpoint(path)
 
 
 def nested(keys, value):
@@ -218,7 +218,7 @@ def test_a_network_beside_many_arrays_is_not_guessed(tmp_path):
         **network(prefix="backbone."),
         **extras(*(f"decoder.{i}.weight" for i in range(13))),
     }
-    message = r"10 arrays, 'backbone'.*'decoder\.' \(13 arrays\)"
+    message = r"10 arrays of the file, 'backbone'.*'decoder\.' \(13 arrays\)"
     with pytest.raises(CheckpointError, match=message):
         read_saved(tmp_path, saved)
 
