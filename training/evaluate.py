@@ -218,7 +218,7 @@ def score_run(
     if isinstance(dataset, VideoDataset) and not data_settings:
         # Scores that were there already know of more than this process.
         bad = {(b.split, b.path): b for b in [*_bad(scored), *dataset.bad]}
-        run.add_bad_videos(list(bad.values()))
+        run.add_bad_inputs(list(bad.values()))
     return scored, folder
 
 

@@ -137,7 +137,7 @@ def _export_file(run: RunFolder, path: Path, dtype: str) -> str:
     # In place of a model card.
     outputs.write_text(
         path.with_name(path.name + file_formats.LICENSE),
-        provenance.licences(run.read_origins()) + "\n",
+        provenance.licences(run.read_provenance()) + "\n",
     )
     megabytes = f"{size / 1e6:.1f} MB"
     return f"{path}: {megabytes}, {dtype}; its probabilities {difference}"

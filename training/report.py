@@ -1,29 +1,20 @@
-"""Write the report of a run.
+"""Write the report of a run, from the files in its folder.
 
-report.md has what came out beside what was expected, what was trained and how
-to repeat it, where the time went, and what it ran on; curves.png has the
-losses, metrics and learning rate over the steps. Nothing is computed anew, so
-this works on any machine, and while a run is not finished.
+report.md has the scores beside the published ones, what was trained and how to
+repeat it, where the time went, and the machines; curves.png has the losses,
+metrics and learning rate over the steps. Nothing is computed anew, so this
+works on any machine, and before a run is finished.
 """
 
-import csv
-import io
 import sys
 from collections.abc import Sequence
 
-from .io import atomic_files, cli, curves, quoting, remote, tables
+from .io import cli
 from .io.user_error import UserError
-from .recipes.schema import Recipe
-from .runs import report_sections, report_tests
+from .runs import run_report
 from .runs.run_folder import RunFolder
 
 EXAMPLE = "nonlocal-tf report --workdir runs/digits_nl"
-REPORT, CURVES = "report.md", "curves.png"
-NOT_METRICS = ("epoch", "step", "learning_rate")
-VALIDATION = "val_"
-MOST_ROWS = 20  # of the table of epochs
-
-Row = dict[str, float | None]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -36,150 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if options.workdir is None:
         raise UserError("Give --workdir DIR, the folder of a run.")
-    print(f"Report written to {write(RunFolder(options.workdir))}")
-
-
-def write(run: RunFolder) -> remote.Path:
-    """Write report.md, and curves.png if matplotlib is there, into the folder.
-
-    Returns:
-        Where the report is.
-
-    Raises:
-        UserError: this is no run folder, or a file of it cannot be read.
-        OSError: they cannot be written.
-    """
-    recipe = run.read_recipe(Recipe)
-    rows = read_metrics(run)
-    sections = [
-        _head(run, recipe, rows),
-        report_sections.result(run, recipe, rows),
-        report_sections.image_stage(run, recipe),
-        report_tests.section(run),
-        _curves(run, rows),
-        report_sections.time(recipe, rows),
-        report_sections.repeat(recipe),
-        report_sections.trained(run, recipe),
-        report_sections.machines(run),
-    ]
-    path = run.path / REPORT
-    atomic_files.write_text(path, "\n\n".join(filter(None, sections)) + "\n")
-    return path
-
-
-def read_metrics(run: RunFolder) -> list[Row]:
-    """The rows of metrics.csv; None is what a row has not.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    if not run.metrics_path.exists():
-        return []
-    try:
-        text = run.metrics_path.read_text("utf-8")
-        read = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        rows = [
-            {key: float(value) if value else None for key, value in row.items()}
-            for row in read
-        ]
-        if any(row["step"] is None or row["epoch"] is None for row in rows):
-            raise ValueError("a row without epoch or step")
-    except (ValueError, TypeError, KeyError, csv.Error) as error:
-        raise UserError(
-            f"{run.metrics_path} cannot be read ({error!r}). It is written "
-            "anew when training goes on."
-        ) from error
-    return rows
-
-
-def panels(rows: Sequence[Row]) -> list[curves.Panel]:
-    """What is drawn: the loss, each metric, and the learning rate."""
-    columns = dict.fromkeys(key for row in rows for key in row)
-    names = dict.fromkeys(
-        column.removeprefix(VALIDATION)
-        for column in columns
-        if column not in NOT_METRICS and not column.endswith("seconds")
-    )
-    found = []
-    for name in sorted(names, key=lambda name: name != "loss"):
-        parts = [
-            curves.Curve(part, [row.get(prefix + name) for row in rows], look)
-            for look, (part, prefix) in enumerate(
-                [("training", ""), ("validation", VALIDATION)]
-            )
-            if prefix + name in columns
-        ]
-        words = name.replace("_", " ")
-        found.append(curves.Panel(words, parts, may_be_log=name == "loss"))
-    if "learning_rate" in columns:
-        title = "learning rate at the end of each epoch"
-        rates = [row.get("learning_rate") for row in rows]
-        found.append(curves.Panel(title, [curves.Curve(title, rates)]))
-    return found
-
-
-def _head(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
-    if run.read_result() is not None:
-        status = f"Finished: {recipe.steps:,} steps, and tested."
-    elif len(rows) == recipe.epochs:
-        status = "**Not finished:** trained, but not tested yet."
-    else:
-        status = (
-            f"**Not finished:** {len(rows):,} of {recipe.epochs:,} epochs, "
-            f"{recipe.steps_after(len(rows)):,} of {recipe.steps:,} steps. To "
-            f"go on: {_command('train', run)}"
-        )
-    name = quoting.one_line(recipe.name)
-    return f"# {name}\n\n{quoting.one_line(recipe.description)}\n\n{status}"
-
-
-def _command(name: str, run: RunFolder) -> str:
-    """A command on a run, as code of Markdown."""
-    workdir = quoting.shell(run.path)
-    return quoting.markdown_code(f"nonlocal-tf {name} --workdir {workdir}")
-
-
-def _curves(run: RunFolder, rows: Sequence[Row]) -> str:
-    """Draws the picture; its section also has the numbers."""
-    if not rows:
-        return "## Curves\n\nNo epoch is finished yet."
-    drawn = panels(rows)
-    try:
-        picture = curves.png([row["step"] or 0 for row in rows], drawn)
-    except UserError as error:
-        shown = f"{error}; then draw the curves with: {_command('report', run)}"
-    else:
-        atomic_files.write_bytes(run.path / CURVES, picture)
-        titles = ", ".join(panel.title for panel in drawn)
-        shown = f"![Curves over the steps: {titles}]({CURVES})"
-    return f"## Curves\n\n{shown}\n\n{_epochs(rows)}"
-
-
-def _epochs(rows: Sequence[Row]) -> str:
-    """A table of some epochs, evenly apart, the first and last included."""
-    last = len(rows) - 1
-    parts = min(last, MOST_ROWS - 1)
-    chosen = [rows[round(n * last / max(parts, 1))] for n in range(parts + 1)]
-    columns = [
-        column
-        for column in dict.fromkeys(key for row in rows for key in row)
-        if not column.endswith("_seconds")  # section Time has them
-    ]
-    head = [column.replace("_", " ") for column in columns]
-    lines = [[_number(row.get(key)) for key in columns] for row in chosen]
-    note = (
-        "" if len(chosen) == len(rows) else f"{len(chosen)} epochs of these; "
-    )
-    return (
-        f"{note}metrics.csv has all digits"
-        f"{' and rows' if note else ''}:\n\n{tables.markdown([head, *lines])}"
-    )
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
+    print(f"Report written to {run_report.write(RunFolder(options.workdir))}")
 
 
 if __name__ == "__main__":

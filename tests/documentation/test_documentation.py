@@ -13,9 +13,7 @@ import pytest
 from tests.documentation import commands, snippets
 from tests.documentation.snippets import ROOT, Snippet
 from training import train
-from training.detection import train as detection_train
 from training.recipes import RECIPES, get_recipe
-from training.recipes.detection_schema import DetectionRecipe
 from training.runs.run_folder import RunFolder
 
 DOCUMENTS = dict(snippets.documents())
@@ -163,10 +161,7 @@ def test_commands_of_recipes_are_parsed():
 def test_what_training_says_to_try_next_is_parsed(name, exported, tmp_path):
     result = {"accuracy": 0.5, "chance": 0.25, "examples": 7, "scores": {}}
     recipe, run = get_recipe(name), RunFolder(tmp_path)
-    if isinstance(recipe, DetectionRecipe):
-        said = detection_train.summary(recipe, run, result, exported)
-    else:
-        said = train._summary(recipe, run, result, exported)
+    said = train.summary(recipe, run, result, exported)
     typed = re.findall(
         r"(?:-m training\.|nonlocal-tf ).*", said.partition("Try next")[2]
     )

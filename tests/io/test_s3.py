@@ -99,36 +99,36 @@ def test_a_missing_bucket_is_named(s3):
 
 def test_a_checkpoint_comes_back(run):
     model, other = make_model(), make_model()
-    checkpointing.save(model, run, rows(1))
-    checkpointing.restore(other, checkpointing.latest(run))
+    checkpointing.save(model, run.checkpoints, rows(1))
+    checkpointing.restore(other, checkpointing.latest(run.checkpoints))
     for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_a_checkpoint_without_its_state_does_not_count(run, s3, bucket):
     for epoch in (1, 2):
-        checkpointing.save(make_model(), run, rows(epoch))
+        checkpointing.save(make_model(), run.checkpoints, rows(epoch))
     state = "run/checkpoints/epoch_0002/state.json"
     s3.delete_object(Bucket=bucket, Key=state)
-    assert checkpointing.latest(run).epoch == 1
-    checkpointing.save(make_model(), run, rows(2))
-    assert checkpointing.latest(run).epoch == 2
+    assert checkpointing.latest(run.checkpoints).epoch == 1
+    checkpointing.save(make_model(), run.checkpoints, rows(2))
+    assert checkpointing.latest(run.checkpoints).epoch == 2
 
 
 def test_old_checkpoints_and_halves_of_such_are_removed(run, s3, bucket):
     half = "run/checkpoints/epoch_0001/variables.npz"
     s3.put_object(Bucket=bucket, Key=half, Body=b"x")
     for epoch in (2, 3, 4):
-        checkpointing.save(make_model(), run, rows(epoch))
+        checkpointing.save(make_model(), run.checkpoints, rows(epoch))
     kept = {key.split("/")[2] for key in keys(s3, bucket, "run/checkpoints/")}
     assert kept == {"epoch_0003", "epoch_0004"}
 
 
 def test_damage_is_passed_over(run, s3, bucket, capsys):
-    checkpointing.save(make_model(), run, rows(1))
+    checkpointing.save(make_model(), run.checkpoints, rows(1))
     key = "run/checkpoints/epoch_0001/variables.npz"
     s3.put_object(Bucket=bucket, Key=key, Body=b"damaged")
-    assert checkpointing.latest(run) is None
+    assert checkpointing.latest(run.checkpoints) is None
     assert "epoch_0001, which is damaged" in capsys.readouterr().out
 
 

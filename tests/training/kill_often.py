@@ -104,14 +104,14 @@ class Run:
 
     def cut_newest(self):
         """Truncates the newest checkpoint that is whole, if there is one."""
-        found = checkpointing.latest(RunFolder(self.workdir))
+        found = checkpointing.latest(RunFolder(self.workdir).checkpoints)
         if found is not None:
             path = found.path / checkpointing.VARIABLES
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
             print(f"cut off {found.path.name}")
 
     def state(self):
-        checkpoint = checkpointing.latest(RunFolder(self.workdir))
+        checkpoint = checkpointing.latest(RunFolder(self.workdir).checkpoints)
         kinds = ("variable", "average")
         return [checkpointing.read_arrays(checkpoint, kind) for kind in kinds]
 

@@ -27,19 +27,19 @@ RECIPE = dataclasses.replace(
 def stop_after(step, monkeypatch):
     """Has the process asked to stop in a step of the run."""
     steps = []
-    after_batch = callbacks.Record.on_train_batch_end
+    after_batch = callbacks.SaveCheckpoints.on_train_batch_end
 
     def ask(self, batch, logs=None):
         steps.append(batch)
         sigterm.requested = len(steps) == step
         after_batch(self, batch, logs)
 
-    monkeypatch.setattr(callbacks.Record, "on_train_batch_end", ask)
+    monkeypatch.setattr(callbacks.SaveCheckpoints, "on_train_batch_end", ask)
 
 
 def end_of(run):
     """Variables, their moving averages and the rows of metrics.csv."""
-    checkpoint = checkpointing.latest(run)
+    checkpoint = checkpointing.latest(run.checkpoints)
     model, *_ = run_model.load_trained(run)
     average = checkpointing.read_average(checkpoint, model.trainable_variables)
     checkpointing.restore(model, checkpoint)
@@ -63,7 +63,7 @@ def test_a_run_stopped_within_an_epoch_ends_as_one_that_is_not(
         with pytest.raises(Preempted):
             train.train(RECIPE, stopped, 0)
     sigterm.requested = False
-    assert checkpointing.latest(stopped).steps(RECIPE) == 3
+    assert checkpointing.latest(stopped.checkpoints).steps(RECIPE.plan) == 3
     train.train(RECIPE, stopped, 0)
     *arrays, rows = end_of(stopped)
     *expected_arrays, expected_rows = end_of(straight)

@@ -7,9 +7,9 @@ import pytest
 from training import check as data_check
 from training.data.data_config import DataConfig
 from training.data.index_cache import IndexCache
-from training.detection import trained
 from training.io import cli, remote
 from training.io.user_error import UserError
+from training.prediction import trained_detector
 from training.recipes import get_recipe, overrides
 from training.recipes.schema import ModelConfig
 
@@ -98,4 +98,4 @@ def test_the_cache(home, tmp_path):
 
 def test_weights_of_a_detector(home):
     with pytest.raises(UserError, match=f"no file {home}/x.pth"):
-        trained.of_file("~/x.pth")
+        trained_detector.load_detector("~/x.pth")

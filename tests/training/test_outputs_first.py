@@ -23,7 +23,6 @@ from training import (
 from training.detection import evaluate as detection_evaluate
 from training.detection import export as detection_export
 from training.detection import predict as detection_predict
-from training.detection import train as detection_train
 from training.exporting import file_formats, saved_model
 from training.io import cli
 from training.recipes import get_recipe, overrides
@@ -42,14 +41,16 @@ COMMANDS = [
     (export, "--workdir=RUN --out=FILE/a.tflite"),
     (train, "--recipe=digits_nl --workdir=new --export=FILE/a"),
     (train, "--recipe=digits_nl --workdir=FILE/a"),
-    (detection_train, "--recipe=small --workdir=new --export=FILE/a"),
-    (detection_train, "--recipe=small --workdir=FILE/a"),
+    (train, "--recipe=small --workdir=new --export=FILE/a"),
+    (train, "--recipe=small --workdir=FILE/a"),
     (detection_evaluate, "--weights=gone --annotations=gone --out=FILE/a.json"),
     (detection_predict, "CLIP --weights=gone --out=FILE"),
     (detection_export, "--weights=gone --out=FILE/a"),
     (check, "--dataset=folder --set=data.root=gone --out=FILE"),
     (shards, "--dataset=folder --set=data.root=gone --out=FILE/a"),
 ]
+# Of each task.
+RECIPES = ("digits_nl", "small")
 
 
 @pytest.fixture
@@ -82,12 +83,11 @@ def test_an_output_that_cannot_be_is_refused_first(
     assert sorted(places.rglob("*")) == before
 
 
-@pytest.mark.parametrize("command", [train, detection_train])
-def test_an_export_into_the_run_itself_is_refused(command, places, capsys):
-    recipe = "small" if command is detection_train else "digits_nl"
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_export_into_the_run_itself_is_refused(recipe, places, capsys):
     new = places / "new"
     arguments = [f"--recipe={recipe}", f"--workdir={new}", f"--export={new}"]
-    assert cli.run(command.main, arguments) == cli.USER_ERROR
+    assert cli.run(train.main, arguments) == cli.USER_ERROR
     assert "is the --workdir, which holds the run" in capsys.readouterr().err
     assert not new.exists()
 
@@ -105,35 +105,33 @@ def test_an_export_among_the_classes_is_refused(name, places, capsys):
     assert "where every folder is a class" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [train, detection_train])
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("name", ["a.tflite", "a.onnx", "RUN"])
 def test_an_export_that_is_no_directory_of_versions_is_refused(
-    command, name, places, capsys
+    recipe, name, places, capsys
 ):
-    recipe = "small" if command is detection_train else "digits_nl"
     arguments = [f"--recipe={recipe}", f"--workdir={places / 'new'}"]
-    code = cli.run(command.main, [*arguments, f"--export={places / name}"])
+    code = cli.run(train.main, [*arguments, f"--export={places / name}"])
     assert code == cli.USER_ERROR
     assert "Expected a directory" in capsys.readouterr().err
     assert not (places / "new").exists()
 
 
 @pytest.mark.parametrize(
-    ("command", "asset", "message"),
+    ("recipe", "asset", "message"),
     [
-        (train, saved_model.CATEGORIES, "versions of a detector"),
-        (detection_train, saved_model.RECIPE, "no detectors"),
+        ("digits_nl", saved_model.CATEGORIES, "versions of a detector"),
+        ("small", saved_model.RECIPE, "no detectors"),
     ],
 )
 def test_versions_of_another_kind_are_refused(
-    command, asset, message, places, capsys
+    recipe, asset, message, places, capsys
 ):
     assets = places / "models" / "1" / saved_model.ASSETS
     assets.mkdir(parents=True)
     (assets / asset).write_text("[]")
-    recipe = "small" if command is detection_train else "digits_nl"
     arguments = [f"--recipe={recipe}", f"--workdir={places / 'new'}"]
-    code = cli.run(command.main, [*arguments, f"--export={places / 'models'}"])
+    code = cli.run(train.main, [*arguments, f"--export={places / 'models'}"])
     assert code == cli.USER_ERROR
     assert message in capsys.readouterr().err
 

@@ -9,6 +9,7 @@ from training.io import cli
 from training.io.user_error import UserError
 from training.recipes import get_recipe, overrides
 from training.recipes.schema import Reference
+from training.runs import run_report
 from training.runs.run_folder import RunFolder
 
 IMAGE = get_recipe("digits_image")
@@ -66,7 +67,7 @@ def made(path, recipe=IMAGE, rows=(), result=None, starts=(START,)):
 
 
 def written(run):
-    return report.write(run).read_text("utf-8")
+    return run_report.write(run).read_text("utf-8")
 
 
 def cells(text):
@@ -159,7 +160,7 @@ def test_a_recipe_that_is_not_registered_is_said(run):
 
 
 def test_left_out_videos_and_classes_are_counted(run):
-    run.bad_videos_path.write_text(
+    run.bad_inputs_path().write_text(
         'split,path,reason\ntrain,a.mp4,"no, frame"\ntrain,b.mp4,x\ntest,c,y\n'
     )
     run.data_path.write_text('{"classes": ["a", "b", "c"], "sha256": "x"}')
@@ -174,7 +175,7 @@ def test_the_image_stage_is_linked_once_it_has_a_report(run):
     assert "image stage is not in this folder" in text
     stage = made(run.image_stage, IMAGE, ROWS, RESULT)
     assert f"--workdir {stage.path}" in written(run)
-    report.write(stage)
+    run_report.write(stage)
     link = "[digits_image](image_stage/report.md), accuracy 43.8 %"
     assert link in written(run)
 
@@ -200,14 +201,16 @@ def test_a_long_run_shows_some_epochs_and_both_ends(run):
 
 def test_panels_are_of_the_columns_that_exist():
     rows = [{"epoch": 1, "step": 2, "val_auc": 0.5, "loss": 3.0, "seconds": 1}]
-    found = {p.title: [c.name for c in p.curves] for p in report.panels(rows)}
+    found = {
+        p.title: [c.name for c in p.curves] for p in run_report.panels(rows)
+    }
     assert found == {"loss": ["training"], "auc": ["validation"]}
 
 
 def test_missing_and_endless_values_come_through(run):
     rows = [dict(ROWS[0], val_loss=float("nan")), dict(ROWS[1], val_loss="")]
     made(run.path, rows=rows)
-    read = report.read_metrics(run)
+    read = run_report.read_metrics(run)
     assert read[0]["val_loss"] != read[0]["val_loss"]  # not a number
     assert read[1]["val_loss"] is None
     assert cells(written(run))["1"]
@@ -220,7 +223,7 @@ def test_missing_and_endless_values_come_through(run):
 def test_damaged_metrics_are_named(run, text):
     run.metrics_path.write_text(text)
     with pytest.raises(UserError, match=r"metrics\.csv cannot be read"):
-        report.write(run)
+        run_report.write(run)
     assert not (run.path / "report.md").exists()
 
 

@@ -84,7 +84,7 @@ def weights(workdir):
     run = RunFolder(workdir)
     model, *_ = run_model.load_trained(run)
     averaged = [np.asarray(v) for v in model.trainable_variables]
-    checkpointing.restore(model, checkpointing.latest(run))
+    checkpointing.restore(model, checkpointing.latest(run.checkpoints))
     plain = [np.asarray(v) for v in model.trainable_variables]
     statistics = [
         np.asarray(v) / np.abs(np.asarray(v)).max()

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import TINY
-from training import report, train
+from training import train
 from training.exporting import saved_model
 from training.io import cli
 from training.loop import checkpointing
 from training.recipes import RECIPES
-from training.runs import run_model
+from training.runs import run_model, run_report
 from training.runs.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -115,7 +115,7 @@ def test_metrics_have_a_row_an_epoch(tiny):
 
 def test_a_last_epoch_may_have_fewer_steps(tiny):
     run = RunFolder(tiny[0] / "image_stage")
-    rows = report.read_metrics(run)
+    rows = run_report.read_metrics(run)
     assert [row["step"] for row in rows] == [2, 3]
     assert rows[-1]["learning_rate"] == 0.0
     model, *_ = run_model.load_trained(run)
@@ -176,7 +176,7 @@ def test_the_table_names_what_to_try_next(tiny, capsys):
 def test_a_rising_validation_loss_is_in_the_last_table(tiny, tmp_path, capsys):
     run = RunFolder(tmp_path / "run")
     shutil.copytree(tiny[0], run.path)
-    rows = report.read_metrics(run)
+    rows = run_report.read_metrics(run)
     run.write_metrics([rows[0] | {"val_loss": 2.0}, rows[1] | {"val_loss": 3}])
     train.main([f"--workdir={run.path}"])
     said = " ".join(capsys.readouterr().out.split())
@@ -357,11 +357,13 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tiny, room, tmp_path, capfd):
     run = RunFolder(tmp_path / "run")
     shutil.copytree(tiny[0], run.path)
     model, *_ = run_model.load_trained(run)
-    last = checkpointing.latest(run)
+    last = checkpointing.latest(run.checkpoints)
     size = (last.path / checkpointing.VARIABLES).stat().st_size
 
     def save(arguments):
-        checkpointing.save(model, run, [*last.history, last.history[-1]])
+        checkpointing.save(
+            model, run.checkpoints, [*last.history, last.history[-1]]
+        )
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(room * size), hard))
@@ -377,7 +379,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tiny, room, tmp_path, capfd):
     assert code == 2
     assert "No space left" in said.getvalue()
     assert said.getvalue().count("\n") == 1
-    assert checkpointing.latest(run) == last
+    assert checkpointing.latest(run.checkpoints) == last
     names = sorted(path.name for path in run.checkpoints.iterdir())
     assert names == ["epoch_0001", "epoch_0002"]
 

@@ -199,7 +199,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(videos, tmp_path):
     class Stop(Exception):
         pass
 
-    saving = callbacks.Record
+    saving = callbacks.SaveCheckpoints
     save = saving.on_epoch_end
 
     def save_and_stop(self, epoch, logs=None):
@@ -235,7 +235,7 @@ def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
         + ["--set=optimizer.base_lr=0.0", "--set=optimizer.warmup_steps=0"]
     )
     assert "logits" in capsys.readouterr().out  # kept, as the report says
-    (origin,) = run.read_origins()  # for the licence in its card
+    (origin,) = run.read_provenance()  # for the licence in its card
     assert origin.file == "other.weights.h5" and "made with" in origin.licence
     trained, recipe, _ = train.run_model.load_trained(run)
     assert (

@@ -1,7 +1,5 @@
 """What a trainer does on two devices of unequal data; see test_devices.py."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,8 +10,6 @@ from training.loop.fused_batch_norm import use_fused_batch_norm
 from training.loop.precise_bn import PreciseBatchNorm
 from training.loop.train_step import Signals
 from training.loop.trainer import Trainer
-from training.recipes import get_recipe
-from training.recipes.schema import OptimizerConfig
 
 RNG = np.random.default_rng(3)
 # The first half is what the first device sees.
@@ -29,11 +25,7 @@ def make(strategy, layer, optimizer, **settings):
     with strategy.scope():
         inputs = keras.Input((5,))
         x = keras.layers.Dense(3)(layer()(inputs))
-        recipe = dataclasses.replace(
-            get_recipe("digits_image"),
-            optimizer=OptimizerConfig(0.1, schedule="constant", **settings),
-        )
-        model = Trainer(keras.Model(inputs, x), recipe, signals)
+        model = Trainer(keras.Model(inputs, x), signals, **settings)
         use_fused_batch_norm(model)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer(), loss, jit_compile=False)

@@ -105,7 +105,7 @@ def save(run, recipe, scale=0.05, epoch=1):
     network = run_model.build_model(recipe, dataset)
     run_model.compile_model(network, recipe, dataset)
     randomise(network, scale, epoch)
-    checkpointing.save(network, run, [{"seconds": 0.0}] * epoch)
+    checkpointing.save(network, run.checkpoints, [{"seconds": 0.0}] * epoch)
 
 
 def randomise(network, scale=0.05, seed=1):

@@ -71,6 +71,8 @@ def batches(
     last_step: int,
     parallel: int = tf.data.AUTOTUNE,
     on_bad: Callable[[Picture, str], None] | None = None,
+    worker: int = 0,
+    workers: int = 1,
 ) -> tf.data.Dataset:
     """What steps `first_step` to before `last_step` are trained on.
 
@@ -87,6 +89,9 @@ def batches(
         parallel: batches that are made at the same time.
         on_bad: is told of each picture that cannot be read, and why; instead
             of it the next is taken. By default that is an error.
+        worker: number of this process, which reads its share of each batch:
+            the first of two the first half, and so on.
+        workers: number of processes, which divides the batch.
 
     Returns:
         Dicts as `nonlocal_tf.detection.batch_losses` takes them, with `seeds`,
@@ -95,7 +100,7 @@ def batches(
     Raises:
         UserError: as of `check`.
     """
-    source = _Source(annotations, config, seed, on_bad)
+    source = _Source(annotations, config, seed, on_bad, worker, workers)
     names = list(source.specs)
 
     def batch(step):
@@ -137,6 +142,8 @@ class _Source:
         config: BatchConfig,
         seed: int,
         on_bad: Callable[[Picture, str], None] | None,
+        worker: int = 0,
+        workers: int = 1,
     ):
         self._config, self._seed, self._on_bad = config, seed, on_bad
         self._pictures = _chosen(annotations, config)
@@ -151,12 +158,14 @@ class _Source:
             sum(one.is_crowd for one in picture.instances)
             for picture in self._pictures
         ]
-        self.specs = _specs(config, max(1, *counts), max(regions))
+        share = config.batch // workers
+        self._places = range(worker * share, (worker + 1) * share)
+        self.specs = _specs(config, share, max(1, *counts), max(regions))
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         rows = [
             self._row(step * self._config.batch + place)
-            for place in range(self._config.batch)
+            for place in self._places
         ]
         found = {
             name: np.stack([row[name] for row in rows]) for name in rows[0]
@@ -280,7 +289,7 @@ def _partners(annotations: Annotations, config: BatchConfig) -> list[int]:
     return found[0] if found else []
 
 
-def _specs(config: BatchConfig, objects: int, regions: int):
+def _specs(config: BatchConfig, count: int, objects: int, regions: int):
     """Shapes and types of a batch."""
     cells = config.mask_cells
     rows: dict = {
@@ -297,7 +306,7 @@ def _specs(config: BatchConfig, objects: int, regions: int):
         rows["keypoints"] = ((objects, config.num_keypoints, 3), tf.float32)
     rows["seeds"] = ((2,), tf.int32)
     return {
-        name: tf.TensorSpec((config.batch, *shape), dtype)
+        name: tf.TensorSpec((count, *shape), dtype)
         for name, (shape, dtype) in rows.items()
     }
 

@@ -49,18 +49,6 @@ def padded(batches: tf.data.Dataset, multiple: int) -> tf.data.Dataset:
     return batches.map(pad)
 
 
-def in_parts(batches: tf.data.Dataset, parts: int) -> tf.data.Dataset:
-    """Split each batch into `parts` micro-batches."""
-    if parts == 1:
-        return batches
-    count = batches.cardinality() * parts
-    return batches.flat_map(
-        lambda *arrays: tf.data.Dataset.from_tensor_slices(
-            tuple(tf.stack(tf.split(array, parts)) for array in arrays)
-        )
-    ).apply(tf.data.experimental.assert_cardinality(count))
-
-
 def examples(
     start: int, stop: int, example: Callable, parallel: int = tf.data.AUTOTUNE
 ) -> tf.data.Dataset:

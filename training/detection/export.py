@@ -12,8 +12,8 @@ from ..exporting import quantization, saved_detector, saved_model
 from ..io import atomic_files, cli, quoting, remote
 from ..io.remote import Path
 from ..io.user_error import UserError
+from ..prediction.trained_detector import TrainedDetector
 from . import predict
-from .trained import Trained
 
 EXAMPLE = (
     "python -m training.detection.export --workdir runs/small "
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
 
 
-def export(model: Trained, out: Path, dtype: str = "float32") -> Path:
+def export(model: TrainedDetector, out: Path, dtype: str = "float32") -> Path:
     """Writes the next version.
 
     Args:

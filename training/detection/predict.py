@@ -33,8 +33,9 @@ from ..io import atomic_files, cli, outputs, remote
 from ..io.progress import say
 from ..io.remote import Path
 from ..io.user_error import UserError
-from . import trained
-from .trained import Trained
+from ..prediction import trained_detector
+from ..prediction.trained_detector import TrainedDetector
+from ..tasks import detector_setup
 
 EXAMPLE = (
     "python -m training.detection.predict photo.jpg --weights "
@@ -84,7 +85,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load(options: argparse.Namespace) -> Trained:
+def load(options: argparse.Namespace) -> TrainedDetector:
     """The detector that the options name.
 
     Raises:
@@ -93,8 +94,8 @@ def load(options: argparse.Namespace) -> Trained:
     if (options.workdir is None) == (options.weights is None):
         raise UserError("Give either --workdir DIR or --weights FILE.")
     if options.workdir is not None:
-        return trained.of_run(options.workdir)
-    return trained.of_file(options.weights)
+        return detector_setup.load_run(options.workdir)
+    return trained_detector.load_detector(options.weights)
 
 
 def find(given: Sequence[str]) -> list[Path]:
@@ -157,7 +158,7 @@ def _object(found: Detections, number: int, category: Category) -> dict:
     return made
 
 
-def _text(model: Trained, rows: Sequence[dict]) -> str:
+def _text(model: TrainedDetector, rows: Sequence[dict]) -> str:
     """As JSON, with a picture a line."""
     lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
     origin = json.dumps(model.origin)
@@ -169,7 +170,7 @@ def _rounded(number: np.floating, digits: int) -> float:
 
 
 def _rows(
-    model: Trained,
+    model: TrainedDetector,
     paths: Sequence[Path],
     out: outputs.Outputs,
     score_threshold: float,

@@ -26,15 +26,17 @@ import tensorflow as tf
 from nonlocal_tf.detection import keypoints, preprocessing
 
 from ..coco import exif_orientation
-from ..detection.trained import Trained
 from ..io import quoting
 from ..io.user_error import UserError
+from ..prediction.trained_detector import TrainedDetector
 from . import image_headers, quantization, saved_model, warmup
 
 INPUT = "image_bytes"
 
 
-def write(model: Trained, path: pathlib.Path, dtype: str = "float32") -> None:
+def write(
+    model: TrainedDetector, path: pathlib.Path, dtype: str = "float32"
+) -> None:
     """Write a SavedModel.
 
     Args:
@@ -58,7 +60,7 @@ def write(model: Trained, path: pathlib.Path, dtype: str = "float32") -> None:
             ) from error
 
 
-def _module(model: Trained, scratch: pathlib.Path, dtype: str):
+def _module(model: TrainedDetector, scratch: pathlib.Path, dtype: str):
     """Create the module to save, and its signatures.
 
     It tracks the variables, not the Keras model, so that loading needs only
@@ -105,7 +107,7 @@ def _module(model: Trained, scratch: pathlib.Path, dtype: str):
     return module, dict(module.functions)
 
 
-def detect_in_graph(model: Trained, image) -> dict:
+def detect_in_graph(model: TrainedDetector, image) -> dict:
     """Detect the objects of one image; outputs as in `specs_of`.
 
     Args:
@@ -148,7 +150,7 @@ def detect_in_graph(model: Trained, image) -> dict:
     }
 
 
-def specs_of(model: Trained) -> dict[str, tf.TensorSpec]:
+def specs_of(model: TrainedDetector) -> dict[str, tf.TensorSpec]:
     """Return the specs of the detections of one image."""
     config = model.detector.config
     count = config.detections_per_image
@@ -168,7 +170,7 @@ def specs_of(model: Trained) -> dict[str, tf.TensorSpec]:
     return specs
 
 
-def _scaled_size(original, model: Trained):
+def _scaled_size(original, model: TrainedDetector):
     """Compute `preprocessing.resized_size` in a graph, int32 `(2,)`."""
     sides = tf.cast(original, tf.float32)
     scale = tf.minimum(

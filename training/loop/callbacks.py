@@ -1,54 +1,76 @@
-"""What happens between the steps and epochs of a training run."""
+"""Callbacks of training: validation, checkpoints and bad inputs."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import keras
 
-from ..data import Dataset
+from ..io.remote import Path
 from ..io.user_error import UserError
-from ..recipes.schema import BaseRecipe
-from ..runs.run_folder import RunFolder
 from . import checkpointing, finite
+from .epoch_plan import EpochPlan
 from .precise_bn import PreciseBatchNorm
 from .preemption import Preempted, sigterm
 
-# Before a validation, a checkpoint is made if the last is older than this.
+# Age in seconds of the last checkpoint above which one is saved before a
+# validation.
 LAST_S = 60.0
 
 
-class ListBadVideos(keras.callbacks.Callback):
-    """Lists the videos that turned out bad, and stops if they are too many.
+class BadInputs(Protocol):
+    """Data that counts the inputs that cannot be read."""
+
+    @property
+    def bad(self) -> Sequence[Any]:
+        """The bad inputs so far."""
+
+    def check_bad(self) -> None:
+        """Raise a UserError if there are too many."""
+
+
+class ListBadInputs(keras.callbacks.Callback):
+    """Lists inputs that turn out to be bad, and stops if they are too many.
 
     Args:
-        run: where to.
-        dataset: that is trained on.
-        worker: number of this process, of which each has a list.
+        data: the training data.
+        save: writes a list of bad inputs.
     """
 
-    def __init__(self, run: RunFolder, dataset: Dataset, worker: int = 0):
+    def __init__(self, data: BadInputs, save: Callable[[Sequence[Any]], None]):
         super().__init__()
-        self._run = run
-        self._dataset = dataset
-        self._worker = worker
-        self._known = len(dataset.bad)
+        self._data = data
+        self._save = save
+        self._count = len(data.bad)
 
     def on_train_batch_end(self, batch, logs=None):
-        if len(self._dataset.bad) == self._known:
+        self.update()
+
+    def update(self) -> None:
+        """Save the list if it has grown.
+
+        Raises:
+            UserError: there are too many.
+        """
+        if len(self._data.bad) == self._count:
             return
-        self._known = len(self._dataset.bad)
-        self._run.add_bad_videos(self._dataset.bad, self._worker)
-        self._dataset.check_bad()
+        self._count = len(self._data.bad)
+        self._save(self._data.bad)
+        self._data.check_bad()
 
 
-class TestAsTheyWillBe(keras.callbacks.Callback):
-    """Validates what will be tested: averaged weights, precise statistics.
+class ValidateWithEmaWeights(keras.callbacks.Callback):
+    """Validates with averaged weights and precise batch-norm statistics.
 
     Args:
         batches: a function of the number of the epoch to the batches that
-            statistics are taken from, or None for those of training.
-        alone: whether no other workers are to be told of a stop.
+            statistics are computed from, or None for those of training.
+        alone: whether there are no other workers that would wait if this
+            process stopped.
+
+    Attributes:
+        seconds: spent on the statistics in the current epoch.
     """
 
     def __init__(self, batches=None, alone: bool = True):
@@ -72,7 +94,7 @@ class TestAsTheyWillBe(keras.callbacks.Callback):
         if self._precise is None:
             self._precise = PreciseBatchNorm(self.model)
         batches = self._batches(self._epoch)
-        self._precise(_until_stopped(batches) if self._alone else batches)
+        self._precise(_until_preempted(batches) if self._alone else batches)
         self.seconds = time.monotonic() - began
 
     def on_test_batch_end(self, batch, logs=None):
@@ -84,62 +106,71 @@ class TestAsTheyWillBe(keras.callbacks.Callback):
             self.model.average.swap()
 
 
-def _until_stopped(batches):
+def _until_preempted(batches):
     for batch in batches:
         if sigterm.requested:
             raise Preempted
         yield batch
 
 
-class Record(keras.callbacks.Callback):
-    """Saves checkpoints and metrics.csv, and how long what took.
+class SaveCheckpoints(keras.callbacks.Callback):
+    """Saves checkpoints and the history, with the times of each epoch.
 
     Args:
-        run: where to; None on a worker that is not the chief.
+        directory: folder of checkpoints; None on a worker that is not the
+            chief.
         history: rows of the epochs before this start; grows.
-        recipe: of the run.
-        start: the checkpoint that a run goes on from, if within an epoch.
-        tested: says how long precise statistics took.
+        plan: of the run.
+        start: the checkpoint that training resumes from, if any.
+        write_history: writes the rows, after each epoch.
+        validation: measures the time of precise statistics.
         every_s: seconds between checkpoints within an epoch.
         any_of: whether something holds on any of the workers, who wait for
             each other in it.
         alone: whether a step's loss may stop this process, as no other
             workers wait for it.
+        remedy: advice after divergence in a step, if known, as
+            `finite.remedy`.
 
     Raises:
-        UserError: the loss, a figure of the validation, or a variable of the
-            model is not finite; that is not saved.
+        UserError: the loss, a validation metric, or a variable of the model
+            is not finite; that is not saved.
     """
 
     def __init__(
         self,
-        run: RunFolder | None,
+        directory: Path | None,
         history: list[dict],
-        recipe: BaseRecipe,
+        plan: EpochPlan,
         start: checkpointing.Checkpoint | None = None,
-        tested: TestAsTheyWillBe | None = None,
+        write_history: Callable[[list[dict]], None] | None = None,
+        validation: ValidateWithEmaWeights | None = None,
         every_s: float = math.inf,
         any_of: Callable[[bool], bool] = bool,
         alone: bool = True,
+        remedy: Callable[[int | None], str] = lambda step: finite.remedy(
+            step=step
+        ),
     ):
         super().__init__()
         self._alone = alone
-        self._run = run
+        self._directory = directory
         self._history = history
-        self._recipe = recipe
+        self._plan = plan
         self._start = start if start is not None and start.step else None
-        self._tested = tested
+        self._write_history = write_history
+        self._validation = validation
         self._every_s = every_s
-        self._last_s = min(every_s, LAST_S) if every_s < math.inf else every_s
         self._any_of = any_of
+        self._remedy = remedy
         self._saved_at = time.monotonic()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began = time.monotonic()
-        steps_after = self._recipe.steps_after
+        steps_after = self._plan.steps_after
         self._epoch_steps = steps_after(epoch + 1) - steps_after(epoch)
         self._waited_before = self.model.waited_s
-        self._validation = 0.0
+        self._validation_s = 0.0
         self._step = 0
         self._before: dict = {}
         if self._start is not None:
@@ -158,7 +189,7 @@ class Record(keras.callbacks.Callback):
             self.model.ask_to_stop()
         stopping = self.model.stopping
         since = time.monotonic() - self._saved_at
-        # What a stop in the validation that follows would lose is not much.
+        # A preemption in the validation that follows then loses little.
         is_last = self._step == self._epoch_steps - 1
         late = since > (
             min(LAST_S, self._every_s) if is_last else self._every_s
@@ -170,30 +201,30 @@ class Record(keras.callbacks.Callback):
                 raise Preempted
 
     def on_test_begin(self, logs=None):
-        # After `TestAsTheyWillBe`, which comes before in the list.
+        # After `ValidateWithEmaWeights`, which is before it in the list.
         self._test_began = time.monotonic()
 
     def on_test_end(self, logs=None):
-        self._validation = time.monotonic() - self._test_began
+        self._validation_s = time.monotonic() - self._test_began
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {key: float(value) for key, value in (logs or {}).items()}
         self._check_loss(logs["loss"])
-        self._check_figures(logs, epoch + 1)
+        self._check_metrics(logs, epoch + 1)
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         times = self._times()
         self._history.append(
             {
                 "epoch": epoch + 1,
-                "step": self._recipe.steps_after(epoch + 1),
+                "step": self._plan.steps_after(epoch + 1),
                 "learning_rate": float(rate),
                 **logs,
                 **{key: round(value, 3) for key, value in times.items()},
             }
         )
         self._save()
-        if self._run is not None:
-            self._run.write_metrics(self._history)
+        if self._directory is not None and self._write_history is not None:
+            self._write_history(self._history)
         if self._any_of(sigterm.requested):
             raise Preempted
 
@@ -201,45 +232,53 @@ class Record(keras.callbacks.Callback):
         if math.isfinite(loss):
             return
         epoch = len(self._history)
-        step = self._recipe.steps_after(epoch) + self._step
-        self._stop(
+        step = self._plan.steps_after(epoch) + self._step
+        self._diverged(
             f"The loss is {loss} in epoch {epoch + 1}, step {step}", step
         )
 
-    def _check_figures(self, logs: dict[str, float], epoch: int) -> None:
-        figure = finite.not_finite(logs)
-        if not figure:
+    def _check_metrics(self, logs: dict[str, float], epoch: int) -> None:
+        metric = finite.not_finite(logs)
+        if not metric:
             return
         variable = checkpointing.not_finite_variable(self.model)
         weights = "all weights are finite, but the outputs overflow"
         if variable:
             weights = f"{variable} is not finite"
-        step = self._recipe.steps_after(epoch)
-        self._stop(f"{figure} after epoch {epoch}, step {step} ({weights})")
+        step = self._plan.steps_after(epoch)
+        self._diverged(f"{metric} after epoch {epoch}, step {step} ({weights})")
 
-    def _stop(self, why: str, step: int | None = None) -> None:
-        """Ends training at something that is not finite."""
-        saved = checkpointing.newest_name(self._run) if self._run else ""
+    def _diverged(self, reason: str, step: int | None = None) -> None:
+        """Raise a UserError for a value that is not finite."""
+        saved = ""
+        if self._directory is not None:
+            saved = checkpointing.newest_name(self._directory)
         kept = f"The last checkpoint, {saved}, stays. " if saved else ""
         raise UserError(
-            f"{why}; this was not saved. {kept}"
-            f"{finite.remedy(self._recipe, step)}"
+            f"{reason}; this was not saved. {kept}{self._remedy(step)}"
         )
 
     def _save(self, step: int = 0, times: dict | None = None) -> None:
-        checkpointing.save(self.model, self._run, self._history, step, times)
+        checkpointing.save(
+            self.model,
+            self._directory,
+            self._history,
+            step,
+            times,
+            self._remedy(None),
+        )
         self._any_of(False)  # a worker that ends would be missed by the chief
         self._saved_at = time.monotonic()
 
     def _times(self) -> dict[str, float]:
-        """Seconds of this epoch, those before a stop included."""
-        precise = self._tested.seconds if self._tested else 0.0
+        """Seconds of this epoch, those before a preemption included."""
+        precise = self._validation.seconds if self._validation else 0.0
         whole = time.monotonic() - self._began
         now = {
             "seconds": whole,
-            "train_seconds": whole - self._validation - precise,
+            "train_seconds": whole - self._validation_s - precise,
             "waiting_seconds": self.model.waited_s - self._waited_before,
             "precise_bn_seconds": precise,
-            "validation_seconds": self._validation,
+            "validation_seconds": self._validation_s,
         }
         return {k: v + self._before.get(k, 0.0) for k, v in now.items()}

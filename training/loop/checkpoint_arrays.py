@@ -49,7 +49,7 @@ def read(
     path: Path,
     prefix: str,
     variables: Sequence[keras.Variable] | None = None,
-    may_lack: bool = False,
+    optional: bool = False,
 ) -> list[np.ndarray]:
     """Reads the arrays of an archive whose names begin so, in their order.
 
@@ -57,7 +57,7 @@ def read(
         path: of an archive of `numpy.savez`.
         prefix: of their names.
         variables: that they are for; None for whatever is there.
-        may_lack: whether there may be none for variables.
+        optional: whether there may be none for variables.
 
     Raises:
         UserError: it cannot be read, or does not fit the variables.
@@ -72,7 +72,7 @@ def read(
                     for name in archive.namelist()
                     if name.startswith(prefix)
                 )
-                if may_lack and not names:
+                if optional and not names:
                     return []
                 return _read(archive, names, variables, budget)
     except _OtherModelError as error:

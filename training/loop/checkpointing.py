@@ -1,12 +1,12 @@
-"""Checkpoints from which a run goes on exactly.
+"""Checkpoints from which training resumes exactly.
 
-A checkpoint is a directory `checkpoints/epoch_0003`, or
-`epoch_0003_step_0000017` for so many steps after three epochs, that appears at
-once, or on an object store, where none can, counts from when its state.json is
-there. It has the history so far and all variables: weights, the optimizer's,
-their moving average, and the state of random generators, which Keras's own
-weight files leave out; within an epoch also the sums of its metrics. The data
-needs no state: a batch is a function of the seed and its number.
+A checkpoint is a folder `epoch_0003`, or `epoch_0003_step_0000017` for 17
+steps after three epochs. It is written atomically; on an object store, which
+has no atomic rename, it counts once its state.json exists. It holds the history
+and all variables: weights, optimizer state, moving averages and random
+generators, which Keras's own weight files leave out; within an epoch also the
+sums of its metrics. Data needs no state: a batch is a function of the seed and
+its number.
 """
 
 import dataclasses
@@ -18,13 +18,11 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from ..io import atomic_files, json_text, quoting, tables
+from ..io import atomic_files, json_text
 from ..io.remote import Path
 from ..io.user_error import UserError
-from ..recipes.schema import BaseRecipe
-from ..runs import run_shapes
-from ..runs.run_folder import RunFolder
 from . import checkpoint_arrays, finite
+from .epoch_plan import EpochPlan
 
 VARIABLES = "variables.npz"
 STATE = "state.json"
@@ -32,17 +30,25 @@ KEEP = 2
 # Of state.json: thousands of epochs; JSON becomes 24 times as large.
 LARGEST_STATE = 2**21
 NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?")
+# Of state.json, as of `json_text.matches`.
+STATE_SHAPE = {
+    "sha256": str,
+    "epoch": int,
+    "history": [{str: (float, str, None)}],
+    "step": (int, None),
+    "times": ({str: float}, None),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run on disk.
+    """Training state on disk.
 
     Attributes:
-        path: its directory.
-        epoch: whole epochs that are done.
+        path: folder of the checkpoint.
+        epoch: number of finished epochs.
         history: a row for each of them.
-        step: steps of the next epoch that are done.
+        step: finished steps of the next epoch.
         times: seconds that these took, by column of the history.
     """
 
@@ -52,22 +58,25 @@ class Checkpoint:
     step: int = 0
     times: dict = dataclasses.field(default_factory=dict)
 
-    def steps(self, recipe: BaseRecipe) -> int:
-        """Training steps that are done in all."""
-        return recipe.steps_after(self.epoch) + self.step
+    def steps(self, plan: EpochPlan) -> int:
+        """Number of finished training steps of the run."""
+        return plan.steps_after(self.epoch) + self.step
 
 
-def latest(run: RunFolder) -> Checkpoint | None:
-    """The newest checkpoint of a run that is whole and finite, or None.
+def latest(directory: Path) -> Checkpoint | None:
+    """Return the newest complete and finite checkpoint, or None.
 
-    Others are named on the screen and passed over.
+    Damaged and diverged ones are skipped with a note on the screen.
+
+    Args:
+        directory: folder of checkpoints; it may not exist.
 
     Raises:
-        UserError: none is finite, as older code also saved others.
+        UserError: all are diverged, which older code saved.
         OSError: one cannot be read now, which says nothing about its content.
     """
     diverged: dict[Path, str] = {}
-    for path in reversed(_saved(run)):
+    for path in reversed(_complete(directory)):
         try:
             checkpoint = _read(path)
             figure = finite.not_finite_epoch(checkpoint.history)
@@ -87,38 +96,15 @@ def latest(run: RunFolder) -> Checkpoint | None:
             print(f"note: passing over {path}, which is damaged ({error})")
     for figure in diverged.values():
         raise UserError(
-            f"{run.path}: the outputs are not finite ({figure}) in any of its "
-            "checkpoints, which an older version of the code saved. "
-            f"{finite.remedy(run.read_recipe())}"
+            f"{directory}: the outputs are not finite ({figure}) in any "
+            "checkpoint, which an older version of the code saved. "
+            f"{finite.remedy()}"
         )
     return None
 
 
-def take_up(
-    run: RunFolder, start: Checkpoint | None, recipe: BaseRecipe
-) -> list[dict]:
-    """Makes a run's metrics.csv that of its checkpoint, and says where it is.
-
-    Args:
-        run: what goes on.
-        start: its `latest`; None for a run that begins.
-        recipe: of the run.
-
-    Returns:
-        The rows of the epochs that are done.
-    """
-    if start is None:
-        return []
-    if start.history:  # a kill may have come before its last row
-        run.write_metrics(start.history)
-    done = start.steps(recipe)
-    steps = tables.number_of(recipe.steps, "step")
-    print(f"Resuming {run.path} after {done} of {steps}.")
-    return list(start.history)
-
-
 def _read(path: Path) -> Checkpoint:
-    """A checkpoint, checked to be whole."""
+    """Read a checkpoint and check that it is complete."""
     for name in (STATE, VARIABLES):
         if atomic_files.is_endless(path / name):
             raise ValueError(f"{name}: {atomic_files.ENDLESS}")
@@ -134,7 +120,7 @@ def _read(path: Path) -> Checkpoint:
 
 
 def _read_state(path: Path) -> dict:
-    """A checkpoint's state.json, whose values are of the types that we write.
+    """Read a checkpoint's state.json and check its types.
 
     Raises:
         ValueError: it is damaged, or larger than such files are.
@@ -143,14 +129,14 @@ def _read_state(path: Path) -> dict:
         content = file.read(LARGEST_STATE + 1)
     if len(content) > LARGEST_STATE:
         raise ValueError(f"{STATE} has more than {LARGEST_STATE} bytes")
-    return json_text.parse_as(content, run_shapes.CHECKPOINT)
+    return json_text.parse_as(content, STATE_SHAPE)
 
 
 def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
-    """Puts a checkpoint's state into a compiled model of the same recipe.
+    """Load a checkpoint's state into a compiled model.
 
     Raises:
-        UserError: the model is another one.
+        UserError: the checkpoint is of another model.
     """
     variables = _variables(model)
     arrays = read_arrays(checkpoint, "variable", variables)
@@ -161,7 +147,7 @@ def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
 
 
 def restore_average(model: keras.Model, checkpoint: Checkpoint) -> None:
-    """Puts the moving average of the weights, if any, in their place."""
+    """Replace weights by their moving averages, if there are any."""
     variables = model.trainable_variables
     average = read_average(checkpoint, variables)
     if average:
@@ -172,23 +158,23 @@ def restore_average(model: keras.Model, checkpoint: Checkpoint) -> None:
 def read_average(
     checkpoint: Checkpoint, variables: Sequence[keras.Variable]
 ) -> list[np.ndarray]:
-    """The moving average of the weights, or [] if the run has none.
+    """Read the moving averages of weights; [] if there are none.
 
     Args:
-        checkpoint: of the run.
-        variables: that are averaged.
+        checkpoint: with them.
+        variables: trainable weights.
 
     Raises:
-        UserError: it is not finite, or is of other variables.
+        UserError: they are not finite, or are of other variables.
     """
-    arrays = read_arrays(checkpoint, "average", variables, may_lack=True)
+    arrays = read_arrays(checkpoint, "average", variables, optional=True)
     names = ["the moving average of the weights"] * len(arrays)
     _check_restored(checkpoint, finite.not_finite_array(names, arrays))
     return arrays
 
 
 def _check_restored(checkpoint: Checkpoint, variable: str) -> None:
-    """Refuses what an older version of the code saved."""
+    """Raise a UserError if a variable is not finite, as older code saved."""
     if variable:
         raise UserError(
             f"The outputs are not finite: {variable} of {checkpoint.path} is "
@@ -201,46 +187,50 @@ def read_arrays(
     checkpoint: Checkpoint,
     kind: str,
     variables: Sequence[keras.Variable] | None = None,
-    may_lack: bool = False,
+    optional: bool = False,
 ) -> list[np.ndarray]:
-    """The arrays of a kind.
+    """Read the arrays of a kind.
 
     Args:
-        checkpoint: that has them.
+        checkpoint: with them.
         kind: "variable", "average" or "metric".
-        variables: that they are for; None for whatever is there.
-        may_lack: whether there may be none.
+        variables: that they are for; None for all arrays of the file.
+        optional: whether there may be none.
 
     Raises:
         UserError: they cannot be read, or do not fit the variables.
     """
     return checkpoint_arrays.read(
-        checkpoint.path / VARIABLES, f"{kind}_", variables, may_lack
+        checkpoint.path / VARIABLES, f"{kind}_", variables, optional
     )
 
 
 def save(
     model: keras.Model,
-    run: RunFolder | None,
+    directory: Path | None,
     history: list[dict],
     step: int = 0,
     times: dict | None = None,
+    remedy: str = "",
 ) -> None:
-    """Writes a checkpoint.
+    """Write a checkpoint and delete all but the last `KEEP`.
 
     Args:
-        model: a compiled model; with an attribute `average`, that is kept too.
-        run: where to; None on a worker that only helps to collect the state.
-        history: a row for each epoch that is done.
-        step: steps of the next epoch that are done.
+        model: a compiled model; moving averages in its attribute `average`, if
+            any, are saved too.
+        directory: folder of checkpoints; None on a worker that only helps to
+            collect the state.
+        history: a row for each finished epoch.
+        step: finished steps of the next epoch.
         times: seconds that these took.
+        remedy: advice for the error, a sentence.
 
     Raises:
         UserError: a variable is not finite.
         OSError: it cannot be written.
     """
     arrays: dict = _arrays(model, step)
-    if run is None:
+    if directory is None:
         return
     variable = _not_finite(model, arrays)
     if variable:
@@ -251,17 +241,17 @@ def save(
         )
         raise UserError(
             f"{variable} is not finite after {saved_at}; this was not saved. "
-            f"{finite.remedy(run.read_recipe())}"
+            f"{remedy or finite.remedy()}"
         )
     content = io.BytesIO()
     # In memory first: a plain write fails plainly when the disk is full.
     np.savez(content, **arrays)
     epoch = len(history)
     name = f"epoch_{epoch:04d}" + (f"_step_{step:07d}" if step else "")
-    made = run.checkpoints / name
-    if made.exists():  # damaged, else the run had gone on from it
-        atomic_files.remove_directory(made, last=STATE)
-    with atomic_files.new_directory(made, last=STATE) as path:
+    checkpoint = directory / name
+    if checkpoint.exists():  # damaged, else training had resumed from it
+        atomic_files.remove_directory(checkpoint, last=STATE)
+    with atomic_files.new_directory(checkpoint, last=STATE) as path:
         (path / VARIABLES).write_bytes(content.getbuffer())
         state = {
             "epoch": epoch,
@@ -271,34 +261,12 @@ def save(
             "sha256": atomic_files.sha256(path / VARIABLES),
         }
         (path / STATE).write_text(json.dumps(state, indent=2), "utf-8")
-    saved = _saved(run)
-    # Those that come later are damaged, else the run had gone on from them.
-    kept = saved[: saved.index(made) + 1][-KEEP:]
-    for other in _found(run):
+    complete = _complete(directory)
+    # Later ones are damaged, else training had resumed from them.
+    kept = complete[: complete.index(checkpoint) + 1][-KEEP:]
+    for other in _all(directory):
         if other not in kept:
             atomic_files.remove_directory(other, last=STATE)
-
-
-def of_trained(run: RunFolder) -> Checkpoint:
-    """The newest checkpoint of a run, for those who use what it has learnt.
-
-    Says on the screen if the run is not at its end.
-
-    Raises:
-        UserError: this is no run folder, or nothing was saved in it yet.
-    """
-    recipe = run.read_recipe()
-    checkpoint = latest(run)
-    if checkpoint is None:
-        raise UserError(
-            f"{run.path} has no checkpoint yet. Go on training it with: "
-            f"nonlocal-tf train --workdir {quoting.shell(run.path)}"
-        )
-    if checkpoint.epoch < recipe.epochs:
-        done = checkpoint.steps(recipe)
-        steps = tables.number_of(recipe.steps, "step")
-        print(f"note: {run.path} is trained for {done} of {steps}")
-    return checkpoint
 
 
 def not_finite_variable(model: keras.Model) -> str:
@@ -306,10 +274,10 @@ def not_finite_variable(model: keras.Model) -> str:
     return _not_finite(model, _arrays(model, step=0))
 
 
-def newest_name(run: RunFolder) -> str:
-    """The name of a run's newest checkpoint, or ""."""
-    saved = _saved(run)
-    return saved[-1].name if saved else ""
+def newest_name(directory: Path) -> str:
+    """Return the name of the newest checkpoint, or ""."""
+    complete = _complete(directory)
+    return complete[-1].name if complete else ""
 
 
 def _not_finite(model: keras.Model, arrays: dict[str, np.ndarray]) -> str:
@@ -337,19 +305,21 @@ def _arrays(model: keras.Model, step: int) -> dict[str, np.ndarray]:
     }
 
 
-def _saved(run: RunFolder) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
+def _complete(directory: Path) -> list[Path]:
+    """List the checkpoints in a folder, oldest first."""
     return [
-        path for path in _found(run) if atomic_files.is_whole(path, last=STATE)
+        path
+        for path in _all(directory)
+        if atomic_files.is_whole(path, last=STATE)
     ]
 
 
-def _found(run: RunFolder) -> list[Path]:
-    """The same, with those that a killed process was uploading."""
-    found = [(NAME.fullmatch(p.name), p) for p in run.checkpoints.glob("*")]
+def _all(directory: Path) -> list[Path]:
+    """List checkpoints and partial uploads of killed processes."""
+    matches = [(NAME.fullmatch(p.name), p) for p in directory.glob("*")]
     numbered = [
         (int(match[1]), int(match[2] or 0), path)
-        for match, path in found
+        for match, path in matches
         if match
     ]
     return [path for *_, path in sorted(numbered, key=lambda row: row[:2])]

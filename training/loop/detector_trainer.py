@@ -1,4 +1,4 @@
-"""A detector whose `fit` trains it, on any number of devices."""
+"""Training step of a detector, on any number of devices."""
 
 import re
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 from nonlocal_tf.detection import MaskRCNN, TrainingConfig, batch_losses
 
 from ..io.user_error import UserError
-from .train_step import Signals, Steps
+from .train_step import Signals, TrainStep
 
 # What transfer from ImageNet leaves as it is, as in Detectron.
 FROZEN = ("conv1", "res2")
@@ -19,18 +19,24 @@ WRAPPED = re.compile(
 )
 
 
-class DetectorTrainer(Steps, keras.Model):
-    """Trains a detector on batches of `training.coco.batches`.
+class DetectorTrainer(TrainStep, keras.Model):
+    """A detector with a training step on batches of `training.coco.batches`.
 
-    Sums are divided by what the whole batch has, over all devices: anchors,
-    boxes and keypoints that were sampled. What is sampled of a picture is a
-    function of its own seed. So a batch is trained alike on one device and on
-    many.
+    Each loss is divided by the number of anchors, boxes or keypoints sampled
+    from a batch, over all devices; the samples of an image are a function of
+    its own seed. So a step is the same on one device and on many. Micro-batches
+    have the counts of their own samples, and their losses are averaged.
 
     Args:
-        detector: to be trained; made under the scope of the strategy.
-        config: what is an example.
-        signals: made outside of the scope of a strategy.
+        detector: created under the scope of the strategy.
+        config: matching and sampling of anchors and proposals.
+        signals: created outside of the scope of a strategy.
+        clip_norm: largest global norm of the gradient; None for none.
+        micro_batches: of a device's share of a batch.
+        ema_decay: of the moving average of the weights; None for none.
+
+    Attributes:
+        average: moving average of the weights, or None.
     """
 
     def __init__(
@@ -38,16 +44,18 @@ class DetectorTrainer(Steps, keras.Model):
         detector: MaskRCNN,
         config: TrainingConfig,
         signals: Signals,
+        clip_norm: float | None = None,
+        micro_batches: int = 1,
+        ema_decay: float | None = None,
     ):
         super().__init__(name="trainer")
         self.detector = detector
         self._config = config
-        self.average = None
         self._means = {
             name: keras.metrics.Mean(name) for name in _names(detector)
         }
-        self._prepare_steps(signals)
         self.built = True
+        self._prepare_steps(signals, clip_norm, micro_batches, ema_decay)
 
     @property
     def metrics(self):
@@ -57,52 +65,63 @@ class DetectorTrainer(Steps, keras.Model):
         return self.detector(inputs)
 
     def fit(self, *args, **options):
-        """As `keras.Model.fit`.
+        """Train as `keras.Model.fit` does.
 
         Raises:
-            UserError: a picture cannot be read, or does not fit what is said
-                of it.
+            UserError: an image cannot be read, or does not fit its
+                annotations.
         """
         try:
             return super().fit(*args, **options)
         except tf.errors.OpError as error:
-            found = WRAPPED.search(error.message)
-            if found is None:
+            match = WRAPPED.search(error.message)
+            if match is None:
                 raise
-            raise UserError(found[1].strip()) from error
+            raise UserError(match[1].strip()) from error
 
-    def train_step(self, data):
-        """One step on a device's part of a batch; returns the losses."""
-        variables = [variable.value for variable in self.trainable_variables]
+    def _micro_batches(self, data):
+        count = self._micro_batch_count
+        if count == 1:
+            return [data]
+        parts = {name: tf.split(array, count) for name, array in data.items()}
+        return [
+            {name: arrays[index] for name, arrays in parts.items()}
+            for index in range(count)
+        ]
+
+    def _gradients(self, micro_batch, variables):
         with tf.GradientTape() as tape:
-            found = self._shares(data)
-            scaled = self.optimizer.scale_loss(tf.add_n(list(found.values())))
+            losses = self._batch_losses(micro_batch)
+            loss = tf.add_n(list(losses.values()))
+            if self._micro_batch_count > 1:
+                loss /= self._micro_batch_count
+            scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, variables)
-        self.optimizer.apply(gradients, self.trainable_variables)  # sums them
-        return self._update(found)
+        self._update_metrics(losses)
+        return gradients
 
     def test_step(self, data):
-        """The losses of a batch, of samples with its seeds."""
-        return self._update(self._shares(data))
+        """Compute the losses of a batch, of samples with its seeds."""
+        self._update_metrics(self._batch_losses(data))
+        return self.get_metrics_result()
 
-    def _shares(self, data):
+    def _batch_losses(self, data):
         batch = dict(data)
         seeds = batch.pop("seeds")
         return batch_losses(self.detector, batch, self._config, seeds, _total)
 
-    def _update(self, found):
-        """Losses are shares: those of all devices make the batch's."""
-        found = {"loss": tf.add_n(list(found.values())), **found}
-        for name, value in found.items():
+    def _update_metrics(self, losses):
+        """Update the means by this device's share of the losses."""
+        losses = {"loss": tf.add_n(list(losses.values())), **losses}
+        for name, value in losses.items():
             self._means[name].update_state(_total(value))
-        return self.get_metrics_result()
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """There is nothing that is made later."""
+        """Do nothing: all variables exist already."""
 
 
 def _total(value):
-    """The sum over all devices."""
+    """Sum a value over all devices."""
     return tf.distribute.get_replica_context().all_reduce("SUM", value)
 
 

@@ -14,12 +14,12 @@ import functools
 import hashlib
 import os
 import signal
+from typing import Any
 
 import tensorflow as tf
 
 from ..io import json_text
 from ..io.user_error import UserError
-from ..recipes.schema import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +46,20 @@ class Devices:
     @property
     def is_chief(self) -> bool:
         return self.worker == 0
+
+    def distribute(self, batches: tf.data.Dataset) -> Any:
+        """Split a worker's batches over its devices, if `fit` would not.
+
+        Args:
+            batches: this worker's share of each batch.
+        """
+        if self.workers == 1:
+            return batches
+        own = self.replicas // self.workers
+        parts = in_parts(batches, own)
+        return self.strategy.distribute_datasets_from_function(
+            lambda context: parts
+        )
 
     def barrier(self) -> None:
         """Waits until all workers are here."""
@@ -75,24 +89,49 @@ class Devices:
                 "that all can read."
             )
 
-    def check(self, recipe: Recipe) -> None:
-        """Raises a UserError if a recipe cannot be trained so."""
-        parts = self.replicas * recipe.training.micro_batches
-        if recipe.batch % parts:
+    def check(
+        self, batch: int, micro_batches: int = 1, jit_compile: bool = False
+    ) -> None:
+        """Raise a UserError unless steps can be computed on the devices.
+
+        Args:
+            batch: examples per step.
+            micro_batches: of each device's share of a batch.
+            jit_compile: whether XLA compiles the step.
+        """
+        divisor = self.replicas * micro_batches
+        if batch % divisor:
             raise UserError(
-                f"Expected batch to be a multiple of {parts}: it is split "
+                f"Expected batch to be a multiple of {divisor}: it is split "
                 f"evenly over {self.replicas} devices and "
-                f"training.micro_batches={recipe.training.micro_batches}. "
-                f"Received: batch={recipe.batch}"
+                f"training.micro_batches={micro_batches}. "
+                f"Received: batch={batch}"
             )
-        if self.replicas > 1 and recipe.training.jit_compile:
+        if self.replicas > 1 and jit_compile:
             raise UserError(
                 "training.jit_compile goes with one device: TensorFlow "
                 "cannot compile a step whose variables are on several. "
                 f"Received: {self.replicas} devices."
             )
-        if recipe.image_stage is not None:
-            self.check(recipe.image_stage)
+
+
+def in_parts(batches: tf.data.Dataset, parts: int) -> tf.data.Dataset:
+    """Split each batch into `parts` batches, one after the other."""
+    if parts == 1:
+        return batches
+    count = batches.cardinality() * parts
+
+    def split(*arrays):
+        stacked = tf.nest.map_structure(
+            lambda array: tf.stack(tf.split(array, parts)), arrays
+        )
+        if len(stacked) == 1:  # a dictionary
+            stacked = stacked[0]
+        return tf.data.Dataset.from_tensor_slices(stacked)
+
+    return batches.flat_map(split).apply(
+        tf.data.experimental.assert_cardinality(count)
+    )
 
 
 @functools.cache

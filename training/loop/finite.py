@@ -41,24 +41,30 @@ def not_finite_array(names: Sequence[str], arrays: Iterable[np.ndarray]) -> str:
     return ""
 
 
-def remedy(recipe, steps: int | None = None) -> str:
-    """Say what to do after a training that diverged, as a sentence.
+def remedy(
+    base_lr: float | None = None,
+    precision: str = "float32",
+    step: int | None = None,
+) -> str:
+    """Advice after a training that diverged, as a sentence.
 
     Args:
-        recipe: of the run, of whatever kind.
-        steps: the training step whose loss is not finite, if that is known.
+        base_lr: learning rate of the run, if known.
+        precision: of its computation.
+        step: the training step whose loss is not finite, if known.
     """
-    if steps == 1:
+    if step == 1:
         return (
             "No weight was updated yet, so look at the settings of the network "
             "and at the weights that it started from."
         )
+    was = "" if base_lr is None else f" (it was {base_lr:g})"
     also = ""
-    if recipe.training.precision == "mixed_float16":
+    if precision == "mixed_float16":
         also = " or --set training.precision=mixed_bfloat16"
     return (
         "Training diverged: train in a new --workdir with a lower --set "
-        f"optimizer.base_lr (it was {recipe.optimizer.base_lr:g}){also}."
+        f"optimizer.base_lr{was}{also}."
     )
 
 

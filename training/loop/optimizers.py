@@ -1,30 +1,79 @@
-"""The optimizer of a recipe."""
+"""Optimizers and their settings."""
+
+import dataclasses
 
 import keras
 from keras import ops
-
-from ..recipes.schema import Recipe
-from . import schedules
 
 # What normalisations, and the layers that stand for frozen ones, call their
 # scales and shifts.
 SCALES_AND_SHIFTS = ("gamma", "beta")
 
 
-def make(recipe: Recipe) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer with its schedule.
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """An optimizer and its learning-rate schedule.
 
-    It does not clip: in Keras that would be each device's gradients alone.
+    Attributes:
+        base_lr: learning rate that the schedule starts from.
+        warmup_steps: steps of linear warm-up to the schedule's rate.
+        warmup_lr: learning rate of the first warm-up step.
+        name: "adam", or "sgd" with momentum and L2 weight decay.
+        schedule: "cosine" (falls to zero from the end of the warm-up),
+            "cosine_throughout" (from step 0, as SlowFast's), "steps" (falls
+            at each of `drops_at_steps`) or "constant".
+        drops_at_steps: milestones: the first step of each lower rate.
+        drop_factor: factor on the rate at each milestone.
+        momentum: of SGD.
+        weight_decay: of SGD, added to the gradients (L2) of all weights but
+            the scales and shifts of normalizations.
+        clip_norm: largest norm of the gradient over all variables and
+            devices; None for no clipping.
+        lr_batch: batch that `base_lr` is meant for.
+        scale_lr: whether the rates are multiplied by batch / lr_batch.
     """
-    config = recipe.optimizer
-    rate = schedules.learning_rate(recipe)
+
+    base_lr: float
+    warmup_steps: int = 0
+    warmup_lr: float = 0.0
+    name: str = "adam"
+    schedule: str = "cosine"
+    drops_at_steps: tuple[int, ...] = ()
+    drop_factor: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    lr_batch: int | None = None
+    scale_lr: bool = False
+
+
+def make(
+    config: OptimizerConfig,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    loss_scaling: bool = False,
+    **sgd_options,
+) -> keras.optimizers.Optimizer:
+    """Build an optimizer without clipping.
+
+    In Keras clipping would be of each device's gradients alone: see
+    `train_step`.
+
+    Args:
+        config: which optimizer.
+        learning_rate: a number or a schedule.
+        loss_scaling: whether the loss is scaled dynamically, for float16.
+        **sgd_options: further arguments of `SGD`.
+    """
+    optimizer: keras.optimizers.Optimizer
     if config.name == "sgd":
-        chosen = SGD(rate, config.momentum, config.weight_decay)
+        optimizer = SGD(
+            learning_rate, config.momentum, config.weight_decay, **sgd_options
+        )
     else:
-        chosen = keras.optimizers.Adam(rate)
-    if recipe.training.precision == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(chosen)
-    return chosen
+        optimizer = keras.optimizers.Adam(learning_rate)
+    if loss_scaling:
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
 
 
 @keras.saving.register_keras_serializable("training")

@@ -6,28 +6,33 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..recipes.schema import BaseRecipe
+from .optimizers import OptimizerConfig
 
 
 def learning_rate(
-    recipe: BaseRecipe,
+    config: OptimizerConfig, batch: int, steps: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The rate of each update, counted from 0."""
-    config = recipe.optimizer
-    factor = _factor(recipe)
+    """Learning rate of each update, counted from 0.
+
+    Args:
+        config: of the optimizer.
+        batch: examples per step, for `scale_lr`.
+        steps: of training.
+    """
+    factor = _factor(config, batch)
     base, warmup_lr = factor * config.base_lr, factor * config.warmup_lr
     warmup = config.warmup_steps
     if config.schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(
             initial_learning_rate=warmup_lr if warmup else base,
-            decay_steps=recipe.steps - warmup,
+            decay_steps=steps - warmup,
             warmup_target=base if warmup else None,
             warmup_steps=warmup,
         )
     return Schedule(
         config.schedule,
         base,
-        recipe.steps,
+        steps,
         config.drops_at_steps,
         config.drop_factor,
         warmup,
@@ -35,25 +40,24 @@ def learning_rate(
     )
 
 
-def base_lr(recipe: BaseRecipe) -> float:
-    """Where the schedule starts from, after scaling to the batch."""
-    return _factor(recipe) * recipe.optimizer.base_lr
+def base_lr(config: OptimizerConfig, batch: int) -> float:
+    """Base learning rate after scaling to the batch."""
+    return _factor(config, batch) * config.base_lr
 
 
-def scaling_note(recipe: BaseRecipe) -> str:
-    """What a batch that the rate is not meant for does, as a line.
+def scaling_note(config: OptimizerConfig, batch: int) -> str:
+    """Note on a batch that the learning rate is not meant for.
 
     Returns:
-        "" if there is nothing to say.
+        A line; "" if the batch is that of the rate.
     """
-    config, batch = recipe.optimizer, recipe.batch
     if config.lr_batch in (None, batch):
         return ""
     meant = f"base_lr={config.base_lr:g} is meant for batch={config.lr_batch}"
     if config.scale_lr:
         return (
             f"{meant}; with batch={batch} it was scaled to "
-            f"{base_lr(recipe):g} (Goyal et al.'s linear rule)"
+            f"{base_lr(config, batch):g} (Goyal et al.'s linear rule)"
         )
     linear = config.base_lr * batch / config.lr_batch
     return (
@@ -62,11 +66,10 @@ def scaling_note(recipe: BaseRecipe) -> str:
     )
 
 
-def _factor(recipe: BaseRecipe) -> float:
-    config = recipe.optimizer
+def _factor(config: OptimizerConfig, batch: int) -> float:
     if not config.scale_lr or config.lr_batch is None:
         return 1.0
-    return recipe.batch / config.lr_batch
+    return batch / config.lr_batch
 
 
 @keras.saving.register_keras_serializable("training")

@@ -1,34 +1,62 @@
-"""What `fit` calls for each step, on any number of devices and machines.
+"""Training steps of all tasks, on any number of devices and machines.
 
-Keras' own does not know strategies of several machines, and neither counts how
-long a step waits for data nor tells all workers of a stop.
+Keras 3 computes a step right on one device. On several, its own clipping clips
+each device's gradient before they are summed, and its gradient accumulation and
+averaging fail. It does not support strategies of several machines, and neither
+measures how long a step waits for data nor tells all workers of a preemption.
+So the step is ours, and `fit` remains the loop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
+import keras
 import tensorflow as tf
 
+from .moving_average import MovingAverage
 
-class Steps:
-    """A part of a `keras.Model` that has `train_step` and `test_step`.
+
+class TrainStep:
+    """Mix-in of a `keras.Model` that computes its steps.
+
+    Gradients of micro-batches and devices are summed, then clipped by their
+    global norm. A subclass has `_micro_batches`, `_gradients`, `_end_step` and
+    `test_step`.
 
     Attributes:
+        average: moving average of the weights, or None.
         waited_s: seconds that steps waited for data, so far.
-        stopping: how many processes were asked to stop.
+        stopping: number of processes that were asked to stop.
     """
 
     # Of the model.
     distribute_strategy: tf.distribute.Strategy
     jit_compile: bool
-    train_step: Callable
+    optimizer: keras.optimizers.Optimizer
+    trainable_variables: list
+    get_metrics_result: Callable
     test_step: Callable
 
-    def _prepare_steps(self, signals: "Signals") -> None:
-        """To be called once the model is one.
+    def _prepare_steps(
+        self,
+        signals: "Signals",
+        clip_norm: float | None = None,
+        micro_batches: int = 1,
+        ema_decay: float | None = None,
+    ) -> None:
+        """Set up steps; call it after `keras.Model.__init__`.
 
         Args:
-            signals: made outside of the scope of a strategy.
+            signals: created outside of the scope of a strategy.
+            clip_norm: largest global norm of the gradient; None for none.
+            micro_batches: of a device's share of a batch.
+            ema_decay: of the moving average of the weights; None for none.
         """
+        self._clip_norm = clip_norm
+        self._micro_batch_count = micro_batches
+        self.average = None
+        if ema_decay is not None:
+            self.average = MovingAverage(self.trainable_variables, ema_decay)
         self._collective = isinstance(
             self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy
         )
@@ -40,8 +68,49 @@ class Steps:
     def waited_s(self) -> float:
         return float(self._signals.waited.numpy())
 
+    def train_step(self, data):
+        """Train on a device's share of a batch; returns metrics."""
+        context = tf.distribute.get_replica_context()
+        variables = [variable.value for variable in self.trainable_variables]
+        gradients = None
+        for micro_batch in self._micro_batches(data):
+            new = self._gradients(micro_batch, variables)
+            gradients = new if gradients is None else _sum(gradients, new)
+        # Keras checks on one device alone whether gradients are finite.
+        scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        if self._clip_norm is not None or scales:
+            gradients = context.all_reduce("SUM", gradients)
+            factor = self._clip_factor(gradients)
+            factor /= tf.cast(context.num_replicas_in_sync, tf.float32)
+            gradients = [gradient * factor for gradient in gradients]
+        self.optimizer.apply(gradients, self.trainable_variables)  # sums them
+        self._end_step(context)
+        return self.get_metrics_result()
+
+    def _micro_batches(self, data) -> Iterable[Any]:
+        """Split a device's share of a batch; for subclasses."""
+        raise NotImplementedError
+
+    def _gradients(self, micro_batch, variables) -> list:
+        """Compute gradients of a micro-batch's share of the loss.
+
+        For subclasses. The loss is scaled by the optimizer; metrics are
+        updated.
+        """
+        raise NotImplementedError
+
+    def _end_step(self, context) -> None:
+        """Update what is no trainable weight; for subclasses."""
+
+    def _clip_factor(self, gradients):
+        """Return the factor that brings the global norm down to the limit."""
+        if self._clip_norm is None:
+            return tf.constant(1.0)
+        limit = self.optimizer.scale_loss(tf.constant(self._clip_norm))
+        return limit / tf.maximum(tf.linalg.global_norm(gradients), limit)
+
     def ask_to_stop(self) -> None:
-        """Lets `stopping` be above 0 after the next step, on all workers."""
+        """Let `stopping` be above 0 after the next step, on all workers."""
         self._signals.asked.assign(1)
 
     @property
@@ -61,7 +130,7 @@ class Steps:
         return self.test_function
 
     def _one_step(self, step, is_training):
-        """A function of an iterator that runs a step on all devices."""
+        """Build a function of an iterator that runs a step on all devices."""
         strategy = self.distribute_strategy
 
         def on_data(data):
@@ -85,7 +154,7 @@ class Steps:
         return tf.function(on_iterator, reduce_retracing=True, autograph=False)
 
     def _next(self, iterator):
-        """The next batch; how long that took is counted."""
+        """Return the next batch and count the seconds that it took."""
         if not self._signals.is_timed:
             return iterator.get_next()
         began = tf.timestamp()
@@ -102,12 +171,18 @@ class Steps:
         return tf.nest.pack_sequence_as(data, copies, expand_composites=True)
 
     def _after_step(self, strategy) -> None:
+        if self.average is not None:
+            self.average.update(strategy)
         if self._collective:
             asked = self._signals.asked
             everyone = strategy.run(lambda: tf.identity(asked))
             self._signals.stopping.assign(
                 strategy.reduce("SUM", everyone, axis=None)
             )
+
+
+def _sum(first, second):
+    return [a + b for a, b in zip(first, second, strict=True)]
 
 
 def _identity(tensor):
@@ -117,10 +192,10 @@ def _identity(tensor):
 
 
 class Signals:
-    """Variables of a process that are no weights of its model.
+    """Variables of a process that are not weights of its model.
 
     Args:
-        is_timed: whether it is counted how long steps wait for data.
+        is_timed: whether the time that steps wait for data is measured.
             TensorFlow has no clock where its operations are deterministic.
     """
 

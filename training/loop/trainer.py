@@ -1,32 +1,30 @@
-"""A network whose `fit` does what a recipe says, on any number of devices.
+"""Training step of a classification network, on any number of devices.
 
-Keras 3 computes a step right on one device. On several, its own clipping
-clips each device's gradient before they are added up, and its accumulation and
-averaging fail. So the step is ours, and `fit` remains the loop.
-`_loss_tracker`, `_maybe_symbolic_build` and `_symbolic_build` are names of
-Keras that are not public: tests train on two devices and two processes.
+`_loss_tracker`, `_maybe_symbolic_build` and `_symbolic_build` are private names
+of Keras: tests train on two devices and two processes.
 """
 
 import keras
 import tensorflow as tf
 
-from ..recipes.schema import Recipe
 from . import classification_loss
-from .train_step import Signals, Steps
+from .train_step import Signals, TrainStep
 
 
-class Trainer(Steps, keras.Model):
-    """A functional model with the training step of a recipe.
+class Trainer(TrainStep, keras.Model):
+    """A functional model with a training step for classification.
 
-    The loss is the mean over the whole batch, over all devices and parts of
-    it, and weighted, so that an example of weight 0 counts nowhere. Gradients
-    are summed, then clipped by the norm of all of them.
+    The loss is the weighted mean over the whole batch, over all its devices
+    and micro-batches: an example of weight 0 counts nowhere.
 
     Args:
         model: the network, to logits; its layers are shared.
-        recipe: how it is trained.
-        signals: made outside of the scope of a strategy.
+        signals: created outside of the scope of a strategy.
         multi_label: whether labels are a 0 or 1 for each class.
+        label_smoothing: share of each label that goes to all classes.
+        clip_norm: largest global norm of the gradient; None for none.
+        micro_batches: of a device's share of a batch.
+        ema_decay: of the moving average of the weights; None for none.
 
     Attributes:
         average: moving average of the weights, or None.
@@ -35,53 +33,32 @@ class Trainer(Steps, keras.Model):
     def __init__(
         self,
         model: keras.Model,
-        recipe: Recipe,
         signals: Signals,
         multi_label: bool = False,
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = None,
+        micro_batches: int = 1,
+        ema_decay: float | None = None,
     ):
         super().__init__(model.input, model.output, name=model.name)
-        self._clip_norm = recipe.optimizer.clip_norm
-        self._smoothing = recipe.training.label_smoothing
-        self._parts = recipe.training.micro_batches
+        self._smoothing = label_smoothing
         self._multi_label = multi_label
-        decay = recipe.training.ema_decay
-        self.average = None
-        if decay is not None:
-            self.average = MovingAverage(self.trainable_variables, decay)
-        self._prepare_steps(signals)
+        self._prepare_steps(signals, clip_norm, micro_batches, ema_decay)
 
-    def train_step(self, data):
-        """One step on a device's part of a batch; returns metrics."""
+    def _micro_batches(self, data):
         x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         if weights is None:
             weights = tf.ones(tf.shape(labels)[:1])
         context = tf.distribute.get_replica_context()
         total = context.all_reduce("SUM", tf.reduce_sum(weights))
-        variables = [variable.value for variable in self.trainable_variables]
-        gradients = None
-        for part in self._split(x, labels, weights):
-            new = self._gradients(part, total, variables)
-            gradients = new if gradients is None else _added(gradients, new)
-        # Keras looks for numbers that are none on one device alone.
-        scales = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        if self._clip_norm is not None or scales:
-            gradients = context.all_reduce("SUM", gradients)
-            factor = self._clip_factor(gradients)
-            factor /= tf.cast(context.num_replicas_in_sync, tf.float32)
-            gradients = [gradient * factor for gradient in gradients]
-        self.optimizer.apply(gradients, self.trainable_variables)  # sums them
-        self._share_statistics(context)
-        return self.get_metrics_result()
+        arrays = (x, labels, weights)
+        if self._micro_batch_count == 1:
+            return [(*arrays, total)]
+        parts = [tf.split(array, self._micro_batch_count) for array in arrays]
+        return [(*part, total) for part in zip(*parts, strict=True)]
 
-    def _split(self, *arrays):
-        if self._parts == 1:
-            return [arrays]
-        parts = [tf.split(array, self._parts) for array in arrays]
-        return zip(*parts, strict=True)
-
-    def _gradients(self, part, total, variables):
-        """Of this part's share of the mean loss; updates the metrics."""
-        x, labels, weights = part
+    def _gradients(self, micro_batch, variables):
+        x, labels, weights, total = micro_batch
         with tf.GradientTape() as tape:
             logits = self(x, training=True)
             each = classification_loss.example_losses(
@@ -94,7 +71,7 @@ class Trainer(Steps, keras.Model):
         return tape.gradient(scaled, variables)
 
     def test_step(self, data):
-        """One step of a validation on a device's part of a batch."""
+        """Validate a device's share of a batch; returns metrics."""
         x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         if weights is None:
             weights = tf.ones(tf.shape(labels)[:1])
@@ -113,17 +90,10 @@ class Trainer(Steps, keras.Model):
             if metric is not self._loss_tracker:
                 metric.update_state(labels, logits, sample_weight=weights)
 
-    def _clip_factor(self, gradients):
-        """What brings the norm of all of them down to its limit."""
-        if self._clip_norm is None:
-            return tf.constant(1.0)
-        limit = self.optimizer.scale_loss(tf.constant(self._clip_norm))
-        return limit / tf.maximum(tf.linalg.global_norm(gradients), limit)
+    def _end_step(self, context) -> None:
+        """Average the statistics of batch normalization over devices.
 
-    def _share_statistics(self, context) -> None:
-        """Averages over devices what each has seen of its part of a batch.
-
-        So a checkpoint, which has one set of them, has all there is.
+        A checkpoint, which has one set of them, then has all their state.
         """
         variables = [
             variable
@@ -140,13 +110,8 @@ class Trainer(Steps, keras.Model):
         for variable, mean in zip(variables, means, strict=True):
             variable.assign(mean)
 
-    def _after_step(self, strategy) -> None:
-        if self.average is not None:
-            self.average.update(strategy)
-        super()._after_step(strategy)
-
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Makes the variables of metrics; outside of a graph, as they must."""
+        """Create the variables of metrics, which must be outside of a graph."""
         del iterator, data_batch
         classes = self.output_shape[-1]
         labels = tf.zeros((2,), tf.int64)
@@ -155,45 +120,3 @@ class Trainer(Steps, keras.Model):
         x = tf.zeros((2, *(side or 16 for side in self.input_shape[1:])))
         with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=(x, labels, tf.ones((2,))))
-
-
-class MovingAverage:
-    """Exponential moving average of variables, in float32.
-
-    Args:
-        variables: trainable ones of Keras.
-        decay: share of the old average that remains at each update.
-    """
-
-    def __init__(self, variables, decay: float):
-        self._of = [variable.value for variable in variables]
-        self._decay = decay
-        self.variables = [
-            tf.Variable(tf.convert_to_tensor(value), trainable=False)
-            for value in self._of
-        ]
-
-    def update(self, strategy) -> None:
-        """After a step, outside of what each device computes."""
-
-        def move(average, new):
-            average.assign_add((1 - self._decay) * (new - average))
-
-        for average, new in zip(self.variables, self._of, strict=True):
-            strategy.extended.update(average, move, args=(new,))
-
-    def set(self, values) -> None:
-        """Begins anew from these values."""
-        for average, value in zip(self.variables, values, strict=True):
-            average.assign(keras.ops.convert_to_numpy(value))
-
-    def swap(self) -> None:
-        """Exchanges the average and the variables."""
-        for average, own in zip(self.variables, self._of, strict=True):
-            before = own.numpy()
-            own.assign(average.numpy())
-            average.assign(before)
-
-
-def _added(first, second):
-    return [a + b for a, b in zip(first, second, strict=True)]

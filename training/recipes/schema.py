@@ -11,6 +11,8 @@ from ..data.data_config import DataConfig
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..io.home_folder import expand_home
 from ..io.user_error import UserError
+from ..loop.epoch_plan import EpochPlan
+from ..loop.optimizers import OptimizerConfig
 from . import field_values
 
 RECIPES: dict[str, Callable[[], "BaseRecipe"]] = {}
@@ -97,43 +99,6 @@ STARTS = {
 # code, in process_data/convert_models/modify_caffe2_ftvideo.py; the paper does
 # not say.
 NEW_HEAD = ("imagenet", "short clips")
-
-
-@dataclasses.dataclass(frozen=True)
-class OptimizerConfig:
-    """The optimizer and its learning rate, step by step.
-
-    Attributes:
-        base_lr: where the schedule starts from.
-        warmup_steps: in which the rate rises linearly to the schedule's.
-        warmup_lr: where it rises from.
-        name: "adam", or "sgd" with momentum, Nesterov's, and L2.
-        schedule: "cosine" (falls to zero from the end of the warm-up),
-            "cosine_throughout" (from step 0, as SlowFast's), "steps" (falls
-            at each of `drops_at_steps`) or "constant".
-        drops_at_steps: the steps that are the first with a lower rate.
-        drop_factor: what the rate is multiplied by at each.
-        momentum: of SGD.
-        weight_decay: of SGD, added to the gradients (L2) of all weights but
-            the scales and shifts of normalisations.
-        clip_norm: the gradients' norm, all variables and devices together, is
-            brought down to this.
-        lr_batch: the batch that `base_lr` is meant for.
-        scale_lr: whether the rates are multiplied by batch / lr_batch.
-    """
-
-    base_lr: float
-    warmup_steps: int = 0
-    warmup_lr: float = 0.0
-    name: str = "adam"
-    schedule: str = "cosine"
-    drops_at_steps: tuple[int, ...] = ()
-    drop_factor: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    clip_norm: float | None = None
-    lr_batch: int | None = None
-    scale_lr: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,13 +193,14 @@ class BaseRecipe:
     reference: Reference | None = None
 
     @property
+    def plan(self) -> EpochPlan:
+        """Division of the steps into epochs."""
+        return EpochPlan(self.steps, self.epoch_steps)
+
+    @property
     def epochs(self) -> int:
         """Number of epochs; the last one may be shorter than the others."""
-        return -(-self.steps // self.epoch_steps)
-
-    def steps_after(self, epochs: int) -> int:
-        """Training steps that are done after so many epochs."""
-        return min(epochs * self.epoch_steps, self.steps)
+        return self.plan.epochs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,11 +19,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from .. import report
 from ..io import atomic_files, cli, tables
 from ..io.user_error import UserError
 from ..io.versions import versions
-from ..runs import run_folder
+from ..runs import run_folder, run_report
 from . import synthetic_videos
 
 EXAMPLE = "python -m training.reproduce.finetune_tasks runs/finetune_tasks"
@@ -122,7 +121,7 @@ def measure(workdir: pathlib.Path, task: str, seed: int, count: int) -> dict:
         pathlib.Path(video["path"]).parent.name == video["top"][0]["class"]
         for video in predicted["videos"]
     ]
-    (*_, last) = report.read_metrics(run_folder.RunFolder(run))
+    (*_, last) = run_report.read_metrics(run_folder.RunFolder(run))
     return {
         "task": task,
         "seed": seed,

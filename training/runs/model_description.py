@@ -3,10 +3,9 @@
 import dataclasses
 import pathlib
 
-from .. import report
 from ..exporting.model_card import ModelDescription
 from ..recipes.schema import Recipe
-from . import provenance, report_sections, report_tests
+from . import provenance, report_sections, report_tests, run_report
 from .run_folder import RunFolder
 
 # Fields of `DataConfig` that are paths.
@@ -21,12 +20,12 @@ def describe(run: RunFolder, name: str) -> ModelDescription:
         name: of the model.
     """
     recipe = without_folders(run.read_recipe())
-    rows = report.read_metrics(run)
+    rows = run_report.read_metrics(run)
     return ModelDescription(
         name=name,
         summary=recipe.description,
         dataset=recipe.dataset,
-        license=provenance.licences(run.read_origins()),
+        license=provenance.licences(run.read_provenance()),
         sampling=recipe.sampling,
         results=(
             report_sections.result(run, recipe, rows),

@@ -1,21 +1,22 @@
-"""Whose weights a run started from, and what licence comes with them."""
+"""Provenance of start weights, and the license that comes with them."""
 
 import dataclasses
 import pathlib
 
 CC_BY_NC = "CC-BY-NC 4.0"
-# Whose files have a format, as `weights.load_weights` reports it.
+# Owners of the files of a format, as reports on loaded weights name it.
 OWNERS = {
     "caffe2": "the paper's authors, or SlowFast's in their format",
     "slowfast": "PySlowFast's",
     "mmaction2": "mmaction2's",
     "torchvision": "torchvision's",
+    "detectron2": "detectron2's",
     "keras_resnet": "Keras Applications'",
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class Origin:
+class WeightSource:
     """A file of weights that a network was filled from.
 
     Attributes:
@@ -50,20 +51,20 @@ class Origin:
         )
 
 
-def licences(origins: list[Origin] | None) -> str:
-    """The licences of a run's origins, as Markdown.
+def licences(sources: list[WeightSource] | None) -> str:
+    """The licences of a run's start weights, as Markdown.
 
     Args:
-        origins: None where they were not recorded.
+        sources: of the weights; None where they were not recorded.
     """
-    if origins is None:
+    if sources is None:
         return (
             "What the weights started from was not recorded. **If they came "
             f"from the paper's authors, this model is {CC_BY_NC}.**"
         )
-    if not origins:
+    if not sources:
         return (
             "The weights started from random numbers: the licence of the "
             "training data, if any, is all that comes with them."
         )
-    return "\n\n".join(origin.licence for origin in origins)
+    return "\n\n".join(source.licence for source in sources)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from ..io import json_text, quoting, tables
 from ..recipes import RECIPES, overrides
-from ..recipes.schema import Recipe
+from ..recipes.schema import BaseRecipe
 from . import overfitting, run_shapes, time_spent
 from .run_folder import RunFolder
 
@@ -24,10 +24,19 @@ ELSEWHERE = {
 }
 SHARES = ("accuracy", "top", "map", "chance", "share")
 GUESSING = ("chance", "majority_share")
+# Parts of recipes: title, and fields that are shown if they are defaults too.
+CONFIGS = {
+    "model": ("network", "name", "start"),
+    "detector": ("network", "layers"),
+    "start": ("start weights", "weights"),
+    "sampling": ("sampling", "frames", "frame_stride", "crop_px"),
+    "views": ("views of a test", "clips", "crops", "crop_px"),
+    "images": ("images", "canvas_px", "short_sides_px"),
+}
 LONG_LIST = 10
 
 
-def result(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
+def result(run: RunFolder, recipe: BaseRecipe, rows: Sequence[Row]) -> str:
     """What came out, beside what the recipe expects."""
     parts = ["## Result", _reference(run, recipe, rows)]
     measured = run.read_result()
@@ -40,7 +49,7 @@ def result(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def time(recipe: Recipe, rows: Sequence[Row]) -> str:
+def time(recipe: BaseRecipe, rows: Sequence[Row]) -> str:
     """Where the time went."""
     if not rows:
         return ""
@@ -52,7 +61,7 @@ def time(recipe: Recipe, rows: Sequence[Row]) -> str:
     )
 
 
-def repeat(recipe: Recipe) -> str:
+def repeat(recipe: BaseRecipe) -> str:
     """The command that trains this again, and what it changes."""
     parts = ["## To repeat it"]
     build = RECIPES.get(recipe.name)
@@ -88,20 +97,18 @@ def repeat(recipe: Recipe) -> str:
     return "\n\n".join(parts)
 
 
-def trained(run: RunFolder, recipe: Recipe) -> str:
+def trained(run: RunFolder, recipe: BaseRecipe) -> str:
     """The network, the data and the schedule."""
+    dataset = getattr(recipe, "dataset", "annotated images")
     lines = [
         ("part", "settings, where they are not the defaults"),
-        ("network", _fields(recipe.model, "name", "start")),
-        ("data set", f"{recipe.dataset}{_classes(run)}"),
+        ("data set", f"{dataset}{_classes(run)}"),
         ("left out", _left_out(run)),
     ]
-    if recipe.sampling is not None:
-        fields = _fields(recipe.sampling, "frames", "frame_stride", "crop_px")
-        lines.append(("clips", fields))
-    if recipe.views is not None:
-        fields = _fields(recipe.views, "clips", "crops", "crop_px")
-        lines.append(("views of a test", fields))
+    for field, (title, *always) in CONFIGS.items():
+        config = getattr(recipe, field, None)
+        if config is not None:
+            lines.append((title, _fields(config, *always)))
     lines += [
         (
             "schedule",
@@ -140,7 +147,7 @@ def machines(run: RunFolder) -> str:
     )
 
 
-def _reference(run: RunFolder, recipe: Recipe, rows: Sequence[Row]) -> str:
+def _reference(run: RunFolder, recipe: BaseRecipe, rows: Sequence[Row]) -> str:
     """The recipe's reference beside this run."""
     reference = recipe.reference
     if reference is None:
@@ -165,6 +172,12 @@ def _reached(run: RunFolder, rows: Sequence[Row]) -> str:
             for name, value in _flat(top, skip=ELSEWHERE)
             if value.endswith("%")
         ]
+        scores = measured.get("scores") or {}
+        shares += [
+            f"{name.replace('_', ' ')} {100 * value:.1f}"
+            for name, value in scores.items()
+            if name.endswith("_AP")
+        ]
         return ", ".join(shares) or "see below"
     if rows and rows[-1].get("val_accuracy") is not None:
         reached = tables.percent(rows[-1]["val_accuracy"] or 0)
@@ -177,9 +190,9 @@ def _hours(rows: Sequence[Row]) -> str:
     return f"{seconds / 3600:.3g} in training and validation"
 
 
-def image_stage(run: RunFolder, recipe: Recipe) -> str:
+def image_stage(run: RunFolder, recipe: BaseRecipe) -> str:
     """What came out of the image stage, if any, and its report if there is."""
-    if recipe.image_stage is None:
+    if getattr(recipe, "image_stage", None) is None:
         return ""
     stage = RunFolder(run.image_stage)
     if not stage.recipe_path.exists():
@@ -244,7 +257,7 @@ def _fields(config, *always: str) -> str:
     return ", ".join(shown)
 
 
-def _last_epoch(recipe: Recipe) -> str:
+def _last_epoch(recipe: BaseRecipe) -> str:
     steps = recipe.steps % recipe.epoch_steps
     return f", the last of {steps:,}" if steps else ""
 
@@ -261,18 +274,18 @@ def _classes(run: RunFolder) -> str:
 
 
 def _left_out(run: RunFolder) -> str:
-    """How many videos of each split could not be read."""
-    if not run.bad_videos_path.exists():
-        return "no video"
-    text = run.bad_videos_path.read_text("utf-8")
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    counts = collections.Counter(row.get("split", "?") for row in rows)
-    splits = ", ".join(
-        f"{count:,} of {split}" for split, count in counts.items()
-    )
-    return (
-        f"{counts.total():,} videos ({splits}), see {run.bad_videos_path.name}"
-    )
+    """Count the inputs of each split that could not be read."""
+    for inputs in ("videos", "images"):
+        path = run.bad_inputs_path(inputs)
+        if not path.exists():
+            continue
+        rows = csv.DictReader(io.StringIO(path.read_text("utf-8"), newline=""))
+        counts = collections.Counter(row.get("split", "?") for row in rows)
+        splits = ", ".join(
+            f"{count:,} of {split}" for split, count in counts.items()
+        )
+        return f"{counts.total():,} {inputs} ({splits}), see {path.name}"
+    return "nothing"
 
 
 def _environment(start: Mapping) -> tuple[str, str, str, str]:

@@ -7,7 +7,7 @@ weights.json    files that the weights started from
 data.json       what a network has to know of its data: classes, shapes
 classes.json    the classes and their labels, as lists of others name them
 training_files.csv  the files that it is trained on, which stay the same
-bad_videos.csv  which videos are left out and why, where there are any
+bad_videos.csv  unreadable videos, with reasons; bad_images.csv of a detector
 result.json     accuracy on the test split, when training is done
 report.md       all of this to read, with curves.png
 checkpoints/    the last two
@@ -83,11 +83,10 @@ class RunFolder:
         self.versions_path = self.path / "versions.json"
         self.metrics_path = self.path / "metrics.csv"
         self.result_path = self.path / "result.json"
-        self.origins_path = self.path / "weights.json"
+        self.provenance_path = self.path / "weights.json"
         self.data_path = self.path / "data.json"
         self.classes_path = self.path / "classes.json"
         self.training_files_path = self.path / "training_files.csv"
-        self.bad_videos_path = self.path / scan.BAD_VIDEOS
         self.checkpoints = self.path / "checkpoints"
         self.image_stage = self.path / "image_stage"
 
@@ -222,7 +221,7 @@ class RunFolder:
         # Text files lose carriage returns, which names may have.
         return training_files.from_csv(path.read_bytes().decode("utf-8"), path)
 
-    def keep_places(self, recipe: BaseRecipe) -> None:
+    def keep_data_paths(self, recipe: BaseRecipe) -> None:
         """Take over where the data is now, after `check_data`."""
         if overrides.differences(self.read_recipe(), recipe):
             atomic_files.write_text(self.recipe_path, overrides.to_json(recipe))
@@ -277,29 +276,48 @@ class RunFolder:
                 "Put it back, or train in a new --workdir."
             )
 
-    def add_bad_videos(self, bad: Sequence[BadVideo], worker: int = 0) -> None:
+    def bad_inputs_path(self, inputs: str = "videos", worker: int = 0) -> Any:
+        """Path of the list of bad inputs of a worker.
+
+        Args:
+            inputs: "videos" or "images".
+            worker: number of the process.
+        """
+        suffix = f"_worker{worker}" if worker else ""
+        return self.path / f"bad_{inputs}{suffix}.csv"
+
+    def add_bad_inputs(
+        self,
+        bad: Sequence[BadVideo],
+        inputs: str = "videos",
+        worker: int = 0,
+    ) -> None:
         """Adds to the list of videos that are left out.
 
         Those stay listed that an earlier start found while it read them.
         """
-        path = self.bad_videos_path
-        if worker:
-            path = path.with_name(f"bad_videos_worker{worker}.csv")
+        path = self.bad_inputs_path(inputs, worker)
         listed = {(b.split, b.path): b for b in scan.read_bad_videos(path)}
         listed |= {(b.split, b.path): b for b in bad}
         scan.write_bad_videos(path, list(listed.values()))
 
-    def write_origins(self, found: Sequence[provenance.Origin]) -> None:
+    def write_provenance(
+        self, found: Sequence[provenance.WeightSource]
+    ) -> None:
         """Records what the weights started from."""
         rows = [dataclasses.asdict(origin) for origin in found]
-        atomic_files.write_text(self.origins_path, json.dumps(rows, indent=2))
+        atomic_files.write_text(
+            self.provenance_path, json.dumps(rows, indent=2)
+        )
 
-    def read_origins(self) -> list[provenance.Origin] | None:
+    def read_provenance(self) -> list[provenance.WeightSource] | None:
         """What the weights started from; None in a run that does not say."""
-        rows = _read_json(self.origins_path, None, run_shapes.ORIGINS)
+        rows = _read_json(self.provenance_path, None, run_shapes.ORIGINS)
         if rows is None:
             return None
-        return [provenance.Origin(row["file"], row["format"]) for row in rows]
+        return [
+            provenance.WeightSource(row["file"], row["format"]) for row in rows
+        ]
 
     def write_result(self, result: dict) -> None:
         """Marks the run as done."""

@@ -23,11 +23,12 @@ from ..loop import (
     classification_loss,
     fused_batch_norm,
     optimizers,
+    schedules,
 )
 from ..recipes import block_placement
 from ..recipes.schema import NEW_HEAD, STARTS, Recipe
-from . import weight_errors
-from .provenance import Origin
+from . import resume, weight_errors
+from .provenance import WeightSource
 from .run_folder import RunFolder
 
 # Fields of the recipe that are the network's arguments, as they are called.
@@ -110,7 +111,13 @@ def compile_model(
     """Gives the model the recipe's optimizer, loss and metric."""
     fused_batch_norm.use_fused_batch_norm(model)
     model.compile(
-        optimizer=optimizers.make(recipe),
+        optimizer=optimizers.make(
+            recipe.optimizer,
+            schedules.learning_rate(
+                recipe.optimizer, recipe.batch, recipe.steps
+            ),
+            loss_scaling=recipe.training.precision == "mixed_float16",
+        ),
         **classification_loss.compiled(
             dataset.multi_label, len(dataset.classes)
         ),
@@ -122,7 +129,7 @@ def compile_model(
 
 def start_from_weights(
     model: keras.Model, recipe: Recipe
-) -> tuple[str, list[Origin] | None]:
+) -> tuple[str, list[WeightSource] | None]:
     """Fills a new model from the file or the run that the recipe names.
 
     The classifier stays new where the file has none, or another number of
@@ -155,7 +162,7 @@ def start_from_weights(
         return f"{report}\n{note}", sources
     with weight_errors.shown("model.weights", remedy):
         report = load_weights(model, config.weights, new_head)
-    return f"{report}\n{note}", [Origin(path.name, report.format)]
+    return f"{report}\n{note}", [WeightSource(path.name, report.format)]
 
 
 def _start_from_run(
@@ -163,7 +170,7 @@ def _start_from_run(
     run: RunFolder,
     new_head: bool,
     remedy: Callable[[str], str],
-) -> tuple[LoadReport, list[Origin] | None]:
+) -> tuple[LoadReport, list[WeightSource] | None]:
     """Fills a new model from a trained one, through a file of its weights.
 
     That is the one way in which normalisations become affine, blocks are left
@@ -176,7 +183,7 @@ def _start_from_run(
         with weight_errors.shown("model.weights", remedy, path, str(run.path)):
             report = load_weights(model, path, new_head)
     report = dataclasses.replace(report, path=str(run.path))
-    return report, run.read_origins()
+    return report, run.read_provenance()
 
 
 def load_trained(
@@ -191,7 +198,7 @@ def load_trained(
         UserError: this is no run folder, or nothing was saved in it yet.
     """
     recipe = run.read_recipe(Recipe)
-    checkpoint = checkpointing.of_trained(run)
+    checkpoint = resume.trained_checkpoint(run)
     info = info_of(run, recipe)
     model = build_model(recipe, info)
     compile_model(model, recipe, info)

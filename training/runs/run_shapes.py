@@ -43,10 +43,3 @@ DATA = {
     "sha256": TEXT,
 }
 ORIGINS = [{"file": str, "format": str}]
-CHECKPOINT = {
-    "sha256": str,
-    "epoch": int,
-    "history": [{str: (float, str, None)}],
-    "step": COUNT,
-    "times": ({str: float}, None),
-}

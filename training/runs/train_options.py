@@ -76,7 +76,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen(options: argparse.Namespace) -> Any:
+def recipe_of(options: argparse.Namespace) -> Any:
     """The recipe of --recipe, or of the run in --workdir.
 
     Raises:

@@ -14,10 +14,10 @@ from tests.training.detection import small_detector
 from training.coco import coco_evaluation
 from training.coco.annotations import Category
 from training.coco.coco_evaluation import CocoEvaluation, evaluate
-from training.detection import fitting
-from training.detection.trained import Trained
 from training.io.user_error import UserError
 from training.loop import finite
+from training.prediction.trained_detector import TrainedDetector
+from training.tasks.coco_validation import CocoValidation
 
 pytest.importorskip("pycocotools")
 OPTIONS = {"short_side_px": 64, "long_side_px": 96}
@@ -106,7 +106,7 @@ def filled_kernel(network, index, value):
 def test_outputs_that_are_not_finite_are_an_error(
     found, detector, head, index, value
 ):
-    model = Trained("runs/a", detector, found.categories, 64, 96)
+    model = TrainedDetector("runs/a", detector, found.categories, 64, 96)
     model.check_finite()
     with filled_kernel(getattr(detector, head), index, value):
         with pytest.raises(UserError, match="outputs are not finite for .*png"):
@@ -116,7 +116,7 @@ def test_outputs_that_are_not_finite_are_an_error(
 
 
 def test_weights_are_not_finite_though_a_relu_hides_it(found, detector):
-    model = Trained("runs/a", detector, found.categories, 64, 96)
+    model = TrainedDetector("runs/a", detector, found.categories, 64, 96)
     with filled_kernel(detector.pyramid, 0, math.nan):
         with pytest.raises(UserError, match="runs/a: the outputs .*conv1"):
             model.check_finite()
@@ -129,8 +129,7 @@ def test_the_error_of_a_validation_names_its_epoch(
         raise finite.outputs_error("The detector")
 
     monkeypatch.setattr(coco_evaluation, "evaluate", diverged)
-    record = types.SimpleNamespace(on_test_begin=lambda: None)
-    callback = fitting._Test(record, found, **OPTIONS)
+    callback = CocoValidation(found, [], **OPTIONS)
     callback.set_model(detector)
     with pytest.raises(UserError, match="after epoch 3: .* are not finite"):
         callback.on_epoch_end(2, {"loss": 1.0})

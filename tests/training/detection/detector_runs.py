@@ -60,12 +60,12 @@ def resumed(folder):
     small_detector.fit(first, found, 0, 2)
     run = RunFolder(folder / "run")
     run.checkpoints.mkdir(parents=True)
-    checkpointing.save(first, run, [], step=2)
+    checkpointing.save(first, run.checkpoints, [], step=2)
     second = small_detector.trainer(sgd(), untimed)
     second.detector.rpn.layers[1].kernel.assign_add(
         keras.ops.ones_like(second.detector.rpn.layers[1].kernel)
     )
-    checkpointing.restore(second, checkpointing.latest(run))
+    checkpointing.restore(second, checkpointing.latest(run.checkpoints))
     small_detector.fit(second, found, 2, STEPS)
     for one, two in zip(whole.variables, second.variables, strict=True):
         np.testing.assert_array_equal(one, two, err_msg=one.path)

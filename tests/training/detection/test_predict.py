@@ -9,8 +9,9 @@ import tensorflow as tf
 from nonlocal_tf.detection import Detections, MaskRCNN
 from tests.detection import tiny_detectors
 from training.coco import coco_names, rle
-from training.detection import predict, trained
+from training.detection import predict
 from training.io import cli, remote
+from training.prediction import trained_detector
 
 NAME = "tiny_keypoint_rcnn"
 
@@ -19,7 +20,7 @@ NAME = "tiny_keypoint_rcnn"
 def model(monkeypatch):
     """A small keypoint network; not in a graph, for once."""
     detector = tiny_detectors.detector(NAME)
-    made = trained.Trained(
+    made = trained_detector.TrainedDetector(
         "x.pth",
         detector,
         coco_names.categories_of(2, detector.config.num_keypoints),
@@ -27,7 +28,7 @@ def model(monkeypatch):
         long_side_px=96,
     )
     monkeypatch.setattr(MaskRCNN, "inference_function", lambda self: self)
-    monkeypatch.setattr(trained, "of_file", lambda path: made)
+    monkeypatch.setattr(trained_detector, "load_detector", lambda path: made)
     return made
 
 
@@ -137,7 +138,7 @@ def test_a_detector_has_to_be_named_once(options, capsys):
 
 def test_a_file_that_is_not_there_is_named():
     with pytest.raises(predict.UserError, match=r"no file none\.pth"):
-        trained.of_file("none.pth")
+        trained_detector.load_detector("none.pth")
 
 
 def contents(folder):

@@ -20,13 +20,15 @@ from tests.detection import detector_files
 from tests.training.detection import small_run
 from training import train
 from training.coco import annotations
-from training.detection import evaluate, export, fitting, predict
-from training.detection import train as detection_train
+from training.detection import evaluate, export, predict
 from training.io import cli
 from training.io.user_error import UserError
 from training.loop import checkpointing
 from training.recipes import get_recipe, overrides
+from training.runs.provenance import WeightSource
 from training.runs.run_folder import RunFolder
+from training.tasks import Detection, coco_data, detector_setup
+from training.tasks.coco_data import CocoData
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -47,8 +49,10 @@ def run(tmp_path_factory):
 
 def test_an_epoch_is_a_short_line(run):
     said = (run.parent / "screen.txt").read_text().splitlines()
-    assert "Reading the annotations and building the network." in said
-    assert f"All figures of each epoch: {run}/metrics.csv" in said
+    assert (
+        f"Reading {run.parent}/set/set.json and building the network." in said
+    )
+    assert f"All metrics of each epoch: {run}/metrics.csv" in said
     epochs = [line for line in said if line.startswith("Epoch 2/2, ")]
     assert len(epochs) == 1 and len(epochs[0]) < 80
     assert "val_box_AP " in epochs[0] and "AP50" not in epochs[0]
@@ -66,7 +70,7 @@ def test_a_run_ends_with_its_last_test(run):
 
 
 def test_a_run_keeps_its_classes(run):
-    categories = fitting.read_categories(RunFolder(run))
+    categories = coco_data.read_categories(run)
     assert [one.name for one in categories] == ["box", "wedge"]
     assert categories[0].keypoints == ("left", "right")
 
@@ -245,10 +249,10 @@ def test_precision_of_nothing_is_a_dash(tmp_path):
     scores = {"box_AP": 0.5, "box_AP50": 0.75, "box_AP75": -1.0}
     chosen = get_recipe("small")
     result = {"scores": scores}
-    text = detection_train.summary(chosen, RunFolder(tmp_path), result, None)
+    text = train.summary(chosen, RunFolder(tmp_path), result, None)
     assert "AP 0.500, AP50 0.750, AP75 -" in text and "-1" not in text
-    assert fitting._text_of("val_keypoint_AP", -1.0) == "-"
-    assert fitting._text_of("loss", 12.345678) == "12.35"
+    assert Detection().metric_text("val_keypoint_AP", -1.0) == "-"
+    assert Detection().metric_text("loss", 12.345678) == "12.35"
 
 
 @pytest.mark.slow
@@ -316,36 +320,40 @@ def test_a_detector_of_other_classes_is_a_start(tmp_path):
     )
     config = dataclasses.replace(given.config, num_classes=3)
     detector = detection.MaskRCNN(config)
-    said = fitting.start_from_weights(detector, chosen)
+    said, (source,) = detector_setup.start_from_weights(detector, chosen)
+    assert source == WeightSource(path.name, "torchvision")
     assert "box_logits" in said
     np.testing.assert_array_equal(
         detector.pyramid.weights[0].numpy(), given.pyramid.weights[0].numpy()
     )
 
 
-def test_bad_pictures_are_listed_and_stay_so(run, tmp_path, capsys):
-    chosen = RunFolder(tmp_path)
-    picture = annotations.read(
+def test_bad_images_are_listed_and_stay_so(run, tmp_path, capsys):
+    folder = RunFolder(tmp_path)
+    images = annotations.read(
         str(run.parent / "set" / "set.json"), str(run.parent / "set")
-    ).pictures[0]
-    other = dataclasses.replace(picture, path=picture.path.with_name("b.png"))
-    first = fitting.BadPictures(chosen, 100)
-    first.add(picture, "it is damaged")
-    first.check()
-    again = fitting.BadPictures(chosen, 100)  # of a later start
+    )
+    (image, *_) = images.pictures
+    many = dataclasses.replace(images, pictures=(image,) * 100)
+    other = dataclasses.replace(image, path=image.path.with_name("b.png"))
+    first = CocoData(many)
+    first.add_bad(image, "it is damaged")
+    folder.add_bad_inputs(first.bad, "images")
+    later = CocoData(many)  # of a later start
+    Detection().begin_run(folder, later)
     for _ in range(2):
-        again.add(other, "it is gone")
-        again.check()
-    rows = (tmp_path / fitting.BAD_PICTURES).read_text().splitlines()
+        later.add_bad(other, "it is gone")
+        folder.add_bad_inputs(later.bad, "images")
+    rows = folder.bad_inputs_path("images").read_text().splitlines()
     assert rows[1:] == [
-        f"train,{picture.path},it is damaged",
+        f"train,{image.path},it is damaged",
         f"train,{other.path},it is gone",
     ]
     assert capsys.readouterr().out.count("is left out") == 2
-    few = fitting.BadPictures(chosen, 30)  # of which 2 are more than 5 %
-    few.add(dataclasses.replace(picture, path=picture.path / "c"), "so is it")
-    with pytest.raises(UserError, match="3 of 30 pictures are bad"):
-        few.check()
+    later.check_bad()  # 2 % of the images
+    few = dataclasses.replace(images, pictures=(image,) * 30)
+    with pytest.raises(UserError, match="2 of 30 images are bad"):
+        CocoData(few, bad=later.bad).check_bad()
 
 
 def test_a_test_of_the_run_gives_its_numbers_again(run, tmp_path):
@@ -365,7 +373,9 @@ def test_keypoints_that_are_not_learnt_are_said(tmp_path, capsys):
     )
     train.main([*options, f"--workdir={tmp_path / 'run'}"])
     said = capsys.readouterr().out
-    assert "left out: --set detector.num_keypoints=2 learns them" in said
+    assert (
+        "ignored: --set detector.num_keypoints=2 trains a head for them" in said
+    )
     assert "keypoint" not in (tmp_path / "run/metrics.csv").read_text()
 
 
@@ -427,7 +437,8 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(tmp_path):
     ).stdout
     assert "Resuming" in said
     whole, killed = (
-        checkpointing.latest(RunFolder(folder)) for folder in folders
+        checkpointing.latest(RunFolder(folder).checkpoints)
+        for folder in folders
     )
     assert whole is not None and killed is not None
     arrays = [

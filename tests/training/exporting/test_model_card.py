@@ -13,7 +13,7 @@ from training.exporting.saved_model import SavedModel
 from training.recipes import RECIPES
 from training.recipes.schema import ModelConfig
 from training.runs import model_description, report_sections
-from training.runs.provenance import Origin
+from training.runs.provenance import WeightSource
 from training.runs.run_folder import RunFolder
 
 
@@ -69,7 +69,7 @@ def test_paths_are_shortened_to_names():
 
 def test_card_has_the_license_of_the_authors_weights(tiny, tmp_path):
     run = RunFolder(shutil.copytree(tiny[0] / "image_stage", tmp_path / "run"))
-    run.write_origins([Origin("i3d.pkl", "caffe2")])
+    run.write_provenance([WeightSource("i3d.pkl", "caffe2")])
     path = export.export_run(run, tmp_path / "models")
     text = (path / model_card.CARD).read_text("utf-8")
     assert "**The authors' weights are CC-BY-NC 4.0: so is this model" in text

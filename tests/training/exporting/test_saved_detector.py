@@ -14,9 +14,9 @@ from tests.detection.tiny_detectors import nearest
 from tests.training.exporting.bombs import huge_jpeg
 from training.coco import coco_names
 from training.detection import export
-from training.detection.trained import Trained
 from training.exporting import saved_model
 from training.io import remote
+from training.prediction.trained_detector import TrainedDetector
 
 # Each export traces the network twice.
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ def model_of(name):
     given, _ = tiny_detectors.stored(name)
     detector = tiny_detectors.detector(name)
     config = detector.config
-    return Trained(
+    return TrainedDetector(
         name,
         detector,
         coco_names.categories_of(config.num_classes, config.num_keypoints),

@@ -1,4 +1,3 @@
-import dataclasses
 import math
 
 import keras
@@ -6,12 +5,9 @@ import pytest
 
 from training.io.user_error import UserError
 from training.loop import callbacks, checkpointing
-from training.recipes import get_recipe
-from training.runs.run_folder import RunFolder
+from training.loop.epoch_plan import EpochPlan
 
-RECIPE = dataclasses.replace(
-    get_recipe("digits_image"), steps=21, epoch_steps=9
-)
+PLAN = EpochPlan(steps=21, epoch_steps=9)
 
 
 class Model:
@@ -32,30 +28,27 @@ class Model:
 
 
 def test_a_loss_that_is_no_number_stops_before_it_is_saved(tmp_path):
-    run = RunFolder(tmp_path)
-    callback = callbacks.Record(run, [], RECIPE)
+    callback = callbacks.SaveCheckpoints(tmp_path, [], PLAN)
     callback.set_model(Model())
     callback.on_epoch_begin(0)
     with pytest.raises(UserError, match="loss is nan in epoch 1"):
         callback.on_epoch_end(0, {"loss": math.nan})
-    assert checkpointing.latest(run) is None
+    assert checkpointing.latest(tmp_path) is None
 
 
-def record(tmp_path, weight=1.0, **options):
+def saving(tmp_path, weight=1.0, **options):
     """Of a run that begins its third epoch, of 3 steps instead of 9."""
-    run = RunFolder(tmp_path)
-    with run.opened(RECIPE):
-        history = [{"epoch": n, "loss": 0.5} for n in (1, 2)]
-        callback = callbacks.Record(run, history, RECIPE, **options)
-        callback.set_model(Model())
-        checkpointing.save(callback.model, run, history)
+    history = [{"epoch": n, "loss": 0.5} for n in (1, 2)]
+    callback = callbacks.SaveCheckpoints(tmp_path, history, PLAN, **options)
+    callback.set_model(Model())
+    checkpointing.save(callback.model, tmp_path, history)
     callback.set_model(Model(weight))
     callback.on_epoch_begin(2)
-    return callback, run
+    return callback
 
 
 def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path):
-    callback, run = record(tmp_path)
+    callback = saving(tmp_path)
     callback.on_train_batch_end(0, {"loss": 0.5})
     with pytest.raises(UserError) as error:
         callback.on_train_batch_end(1, {"loss": math.nan})
@@ -63,11 +56,11 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path):
     assert said.startswith("The loss is nan in epoch 3, step 20;")
     assert "The last checkpoint, epoch_0002, stays" in said
     assert "new --workdir with a lower --set optimizer.base_lr" in said
-    assert checkpointing.latest(run).epoch == 2
+    assert checkpointing.latest(tmp_path).epoch == 2
 
 
 def test_a_first_loss_that_is_not_finite_is_not_the_learning_rates(tmp_path):
-    callback = callbacks.Record(RunFolder(tmp_path), [], RECIPE)
+    callback = callbacks.SaveCheckpoints(tmp_path, [], PLAN)
     callback.set_model(Model())
     callback.on_epoch_begin(0)
     with pytest.raises(UserError, match="No weight was updated yet"):
@@ -75,7 +68,7 @@ def test_a_first_loss_that_is_not_finite_is_not_the_learning_rates(tmp_path):
 
 
 def test_workers_wait_for_the_end_of_an_epoch(tmp_path):
-    callback, _ = record(tmp_path, alone=False)
+    callback = saving(tmp_path, alone=False)
     callback.on_train_batch_end(0, {"loss": math.nan})
     with pytest.raises(UserError, match="loss is nan in epoch 3"):
         callback.on_epoch_end(2, {"loss": math.nan})
@@ -89,13 +82,14 @@ def test_workers_wait_for_the_end_of_an_epoch(tmp_path):
 def test_a_figure_that_is_not_finite_is_not_saved(
     figure, weight, weights, tmp_path
 ):
-    callback, run = record(tmp_path, weight)
+    written = []
+    callback = saving(tmp_path, weight, write_history=written.append)
     with pytest.raises(UserError) as error:
         callback.on_epoch_end(2, {"loss": 0.5, figure: math.nan})
     said = str(error.value)
     assert f"{figure} is nan after epoch 3, step 21 ({weights}" in said
-    assert checkpointing.latest(run).epoch == 2
-    assert not run.metrics_path.exists()
+    assert checkpointing.latest(tmp_path).epoch == 2
+    assert not written
 
 
 def test_the_average_is_tested_and_then_taken_back():
@@ -107,7 +101,7 @@ def test_the_average_is_tested_and_then_taken_back():
 
     model = Model()
     model.average = Average()
-    callback = callbacks.TestAsTheyWillBe()
+    callback = callbacks.ValidateWithEmaWeights()
     callback.set_model(model)
     callback.on_test_begin()
     assert model.average.swaps == 1
@@ -116,9 +110,9 @@ def test_the_average_is_tested_and_then_taken_back():
 
 
 def test_a_loss_that_is_no_number_is_not_saved_within_an_epoch(tmp_path):
-    callback = callbacks.Record(RunFolder(tmp_path), [], RECIPE, every_s=0.0)
+    callback = callbacks.SaveCheckpoints(tmp_path, [], PLAN, every_s=0.0)
     callback.set_model(Model())
     callback.on_epoch_begin(0)
     with pytest.raises(UserError, match="loss is inf in epoch 1"):
         callback.on_train_batch_end(0, {"loss": math.inf})
-    assert checkpointing.latest(RunFolder(tmp_path)) is None
+    assert checkpointing.latest(tmp_path) is None

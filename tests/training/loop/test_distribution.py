@@ -1,12 +1,9 @@
-import dataclasses
 import json
 
 import pytest
 
 from training.io.user_error import UserError
 from training.loop import distribution
-from training.recipes import get_recipe
-from training.recipes.schema import TrainingConfig
 
 WORKERS = {"worker": ["a:1", "b:1"]}
 
@@ -42,20 +39,15 @@ class Three:
     num_replicas_in_sync = 3
 
 
-def recipe(**training):
-    chosen = dataclasses.replace(get_recipe("digits_image"), batch=30)
-    return dataclasses.replace(chosen, training=TrainingConfig(**training))
-
-
 def test_a_batch_is_split_evenly_over_devices_and_parts():
     devices = distribution.Devices(Three())
-    devices.check(recipe())
-    devices.check(recipe(micro_batches=5))
+    devices.check(30)
+    devices.check(30, micro_batches=5)
     with pytest.raises(UserError, match="multiple of 12.*batch=30"):
-        devices.check(recipe(micro_batches=4))
+        devices.check(30, micro_batches=4)
 
 
 def test_what_is_wrong_on_several_devices_is_refused_with_a_reason():
-    distribution.Devices().check(recipe(jit_compile=True))
+    distribution.Devices().check(30, jit_compile=True)
     with pytest.raises(UserError, match="variables are on several"):
-        distribution.Devices(Three()).check(recipe(jit_compile=True))
+        distribution.Devices(Three()).check(30, jit_compile=True)

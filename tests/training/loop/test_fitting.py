@@ -1,19 +1,15 @@
 """Which steps of a run each `fit` takes."""
 
-import dataclasses
-
 import pytest
 
 from training.loop import fitting
 from training.loop.checkpointing import Checkpoint
-from training.recipes import get_recipe
+from training.loop.epoch_plan import EpochPlan
 
-RECIPE = dataclasses.replace(
-    get_recipe("digits_image"), steps=23, epoch_steps=5
-)
+PLAN = EpochPlan(steps=23, epoch_steps=5)
 
 
-def calls_of(epochs, step, recipe=RECIPE):
+def calls_of(epochs, step, plan=PLAN):
     """The (epoch, until, first step, last step) of each `fit`."""
     history = [{}] * epochs
     start = Checkpoint(None, epochs, history, step) if epochs or step else None
@@ -23,7 +19,7 @@ def calls_of(epochs, step, recipe=RECIPE):
         calls.append(call)
         history.extend([{}] * (call[1] - call[0]))
 
-    fitting.fit_rest(fit_epochs, history, recipe, start)
+    fitting.fit_remaining(fit_epochs, plan, history, start)
     return calls
 
 
@@ -43,10 +39,8 @@ def test_every_step_that_is_left_is_taken_once(epochs, step, expected):
 
 
 def test_epochs_of_equal_length_are_one_fit():
-    recipe = dataclasses.replace(RECIPE, steps=20)
-    assert calls_of(0, 0, recipe) == [(0, 4, 0, 20)]
+    assert calls_of(0, 0, EpochPlan(20, 5)) == [(0, 4, 0, 20)]
 
 
 def test_a_run_may_be_shorter_than_an_epoch():
-    recipe = dataclasses.replace(RECIPE, steps=3)
-    assert calls_of(0, 0, recipe) == [(0, 1, 0, 3)]
+    assert calls_of(0, 0, EpochPlan(3, 5)) == [(0, 1, 0, 3)]

@@ -12,8 +12,7 @@ import tensorflow as tf
 
 import nonlocal_tf as nl
 from training.loop import optimizers, schedules
-from training.recipes import get_recipe
-from training.recipes.schema import OptimizerConfig
+from training.loop.optimizers import OptimizerConfig
 
 STORED = pathlib.Path(__file__).parents[2] / "data/optimizer/sgd_path.npz"
 NAMES = ("kernel", "bias", "gamma")
@@ -39,12 +38,9 @@ def sgd(**changes):
         momentum=MOMENTUM,
         weight_decay=L2,
     )
-    recipe = dataclasses.replace(
-        get_recipe("digits_nl"),
-        steps=STEPS,
-        optimizer=dataclasses.replace(config, **changes),
-    )
-    return optimizers.make(recipe)
+    config = dataclasses.replace(config, **changes)
+    rate = schedules.learning_rate(config, batch=32, steps=STEPS)
+    return optimizers.make(config, rate)
 
 
 def variables(stored):
@@ -200,10 +196,10 @@ def test_a_rate_can_be_read_at_every_step(stored):
 
 
 def test_adam_is_keras_own_with_the_schedule():
-    recipe = get_recipe("digits_nl")
-    optimizer = optimizers.make(recipe)
+    config = OptimizerConfig(base_lr=3e-3, warmup_steps=50)
+    rate = schedules.learning_rate(config, batch=32, steps=2400)
+    optimizer = optimizers.make(config, rate)
     assert type(optimizer) is keras.optimizers.Adam
-    rate = schedules.learning_rate(recipe)
     own = keras.optimizers.Adam(rate, name=optimizer.name)
     assert optimizer.get_config() == own.get_config()
 

@@ -1,6 +1,5 @@
 """The training step on one device; on several: test_same_weights.py."""
 
-import dataclasses
 import time
 
 import keras
@@ -10,8 +9,6 @@ import tensorflow as tf
 
 from training.loop.train_step import Signals
 from training.loop.trainer import Trainer
-from training.recipes import get_recipe
-from training.recipes.schema import OptimizerConfig, TrainingConfig
 
 CLASSES, FEATURES, BATCH = 3, 5, 6
 RNG = np.random.default_rng(1)
@@ -21,21 +18,16 @@ LABELS = np.array([0, 2, 1, 1, 0, 2])
 TOLERANCE = {"rtol": 0, "atol": 1e-6}
 
 
-def make(optimizer=None, bias=True, **training):
-    """A linear classifier and the recipe's way to train it."""
+def make(bias=True, jit_compile=False, **options):
+    """A trainer of a linear classifier."""
     inputs = keras.Input((FEATURES,))
     x = keras.layers.Dense(CLASSES, use_bias=bias, name="linear")(inputs)
-    recipe = dataclasses.replace(
-        get_recipe("digits_image"),
-        optimizer=optimizer or OptimizerConfig(1.0, schedule="constant"),
-        training=TrainingConfig(**training),
-    )
-    trainer = Trainer(keras.Model(inputs, x), recipe, Signals())
+    trainer = Trainer(keras.Model(inputs, x), Signals(), **options)
     trainer.compile(
         keras.optimizers.SGD(1.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=["accuracy"],
-        jit_compile=training.get("jit_compile", False),
+        jit_compile=jit_compile,
     )
     return trainer
 
@@ -97,8 +89,7 @@ def test_a_batch_of_bad_examples_changes_nothing():
 
 @pytest.mark.parametrize("limit", [1e-3, 1e3])
 def test_gradients_are_clipped_by_the_norm_of_all(limit):
-    optimizer = OptimizerConfig(1.0, schedule="constant", clip_norm=limit)
-    before, after, _ = step(make(optimizer))
+    before, after, _ = step(make(clip_norm=limit))
     expected = gradients(*before, np.ones(BATCH))
     norm = np.sqrt(sum((gradient**2).sum() for gradient in expected))
     factor = min(1.0, limit / norm)
@@ -168,10 +159,7 @@ def test_a_trainer_has_the_variables_of_its_model():
     x = keras.layers.BatchNormalization()(inputs)
     x = keras.layers.Dropout(0.5)(keras.layers.Dense(CLASSES)(x))
     model = keras.Model(inputs, x)
-    recipe = dataclasses.replace(
-        get_recipe("digits_image"), training=TrainingConfig(ema_decay=0.5)
-    )
-    trainer = Trainer(model, recipe, Signals())
+    trainer = Trainer(model, Signals(), ema_decay=0.5)
     for one, other in zip(trainer.variables, model.variables, strict=True):
         assert one is other
 

@@ -104,7 +104,9 @@ def test_the_last_epoch_is_what_is_left_of_the_steps(steps, epoch_steps, after):
         get_recipe("digits_image"), steps=steps, epoch_steps=epoch_steps
     )
     assert recipe.epochs == len(after) - 1
-    assert [recipe.steps_after(n) for n in range(recipe.epochs + 1)] == after
+    assert [
+        recipe.plan.steps_after(n) for n in range(recipe.epochs + 1)
+    ] == after
 
 
 def test_a_seed_reaches_the_image_stage():

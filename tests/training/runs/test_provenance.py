@@ -1,7 +1,7 @@
 import pytest
 
 from training.runs import provenance
-from training.runs.provenance import Origin
+from training.runs.provenance import WeightSource
 from training.runs.run_folder import RunFolder
 
 
@@ -10,9 +10,15 @@ from training.runs.run_folder import RunFolder
     [
         ([], ["random numbers"]),
         (None, ["not recorded", "CC-BY-NC 4.0"]),
-        ([Origin("i3d.pkl", "caffe2")], ["`i3d.pkl`", "CC-BY-NC 4.0", "named"]),
-        ([Origin("x.pyth", "slowfast")], ["`x.pyth`", "PySlowFast's"]),
-        ([Origin("y.keras", "keras")], ["`y.keras`", "if it was converted"]),
+        (
+            [WeightSource("i3d.pkl", "caffe2")],
+            ["`i3d.pkl`", "CC-BY-NC 4.0", "named"],
+        ),
+        ([WeightSource("x.pyth", "slowfast")], ["`x.pyth`", "PySlowFast's"]),
+        (
+            [WeightSource("y.keras", "keras")],
+            ["`y.keras`", "if it was converted"],
+        ),
     ],
 )
 def test_the_licence_follows_what_the_weights_came_from(found, words):
@@ -22,16 +28,16 @@ def test_the_licence_follows_what_the_weights_came_from(found, words):
 
 def test_where_a_file_lay_is_not_told():
     assert "/home" not in provenance.licences(
-        [Origin("/home/me/a.pkl", "caffe2")]
+        [WeightSource("/home/me/a.pkl", "caffe2")]
     )
 
 
 def test_a_run_remembers_them(tmp_path):
     run = RunFolder(tmp_path)
-    assert run.read_origins() is None
-    run.write_origins([Origin("i3d.pkl", "caffe2")])
-    assert run.read_origins() == [Origin("i3d.pkl", "caffe2")]
+    assert run.read_provenance() is None
+    run.write_provenance([WeightSource("i3d.pkl", "caffe2")])
+    assert run.read_provenance() == [WeightSource("i3d.pkl", "caffe2")]
 
 
 def test_a_run_from_random_weights_says_so(tiny):
-    assert RunFolder(tiny[0]).read_origins() == []
+    assert RunFolder(tiny[0]).read_provenance() == []

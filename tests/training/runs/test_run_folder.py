@@ -6,11 +6,11 @@ import os
 
 import pytest
 
-from training import report
 from training.data import BadVideo
 from training.io import atomic_files
 from training.io.user_error import UserError
 from training.recipes import get_recipe, overrides
+from training.runs import run_report
 from training.runs.run_folder import RunFolder
 
 RECIPE = get_recipe("digits_nl")
@@ -137,10 +137,10 @@ def test_a_damaged_result_is_named(run):
 
 def test_bad_videos_that_an_earlier_start_found_stay_listed(tmp_path):
     run = RunFolder(tmp_path)
-    run.add_bad_videos([BadVideo("train", "a, b.mp4", "cut off")])
-    run.add_bad_videos([BadVideo("test", "ü.mp4", 'says "no"')])
-    run.add_bad_videos([], worker=1)
-    rows = run.bad_videos_path.read_text("utf-8").splitlines()
+    run.add_bad_inputs([BadVideo("train", "a, b.mp4", "cut off")])
+    run.add_bad_inputs([BadVideo("test", "ü.mp4", 'says "no"')])
+    run.add_bad_inputs([], worker=1)
+    rows = run.bad_inputs_path().read_text("utf-8").splitlines()
     assert rows[1:] == [
         'train,"a, b.mp4",cut off',
         'test,ü.mp4,"says ""no"""',
@@ -235,4 +235,4 @@ def test_a_fifo_in_a_run_is_not_waited_for(run, name):
     (run.path / name).parent.mkdir(parents=True, exist_ok=True)
     os.mkfifo(run.path / name)
     with pytest.raises(UserError, match=f"{name}.*FIFO"):
-        report.write(run)
+        run_report.write(run)

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from tests.training import fake_training
-from training.detection import fitting
 from training.io.user_error import UserError
 from training.recipes import get_recipe, overrides
 from training.runs.run_folder import RunFolder
+from training.tasks import coco_data
 
 BAD = {
     "result.json": [
@@ -29,7 +29,7 @@ READERS = {
     "result.json": RunFolder.read_result,
     "versions.json": RunFolder.read_versions,
     "data.json": RunFolder.read_info,
-    "weights.json": RunFolder.read_origins,
+    "weights.json": RunFolder.read_provenance,
 }
 
 
@@ -88,7 +88,6 @@ def test_a_recipe_of_other_types_is_named(tmp_path, field, value):
     ],
 )
 def test_categories_of_other_types_are_named(tmp_path, rows):
-    run = RunFolder(tmp_path)
-    (tmp_path / fitting.CATEGORIES).write_text(json.dumps(rows))
+    (tmp_path / coco_data.CATEGORIES).write_text(json.dumps(rows))
     with pytest.raises(UserError, match="categories.json cannot be read"):
-        fitting.read_categories(run)
+        coco_data.read_categories(tmp_path)

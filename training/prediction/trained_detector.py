@@ -12,20 +12,15 @@ from nonlocal_tf.detection import Detections, MaskRCNN, PixelNormalization
 
 from ..coco import coco_names
 from ..coco.annotations import Category
-from ..io.remote import Path
 from ..io.user_error import UserError
-from ..loop import checkpointing, finite
-from ..loop.distribution import Devices
-from ..recipes.detection_schema import DetectionRecipe
+from ..loop import finite
 from ..runs import weight_errors
-from ..runs.run_folder import RunFolder
-from . import fitting
 
 SHORT_SIDE_PX, LONG_SIDE_PX = 800, 1333
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
+class TrainedDetector:
     """A detector, and what it takes to use it.
 
     Attributes:
@@ -76,28 +71,7 @@ class Trained:
         self.detect(np.full((64, 96, 3), 114, np.uint8))
 
 
-def of_run(path: str | Path) -> Trained:
-    """The detector of a run folder, of its latest checkpoint.
-
-    Raises:
-        UserError: this is no such folder, or nothing was saved in it yet.
-    """
-    run = RunFolder(path)
-    chosen = run.read_recipe(DetectionRecipe)
-    checkpoint = checkpointing.of_trained(run)
-    categories = fitting.read_categories(run)
-    trainer = fitting.make_trainer(chosen, categories, Devices(), checkpoint)
-    return Trained(
-        str(run.path),
-        trainer.detector,
-        categories,
-        chosen.images.eval_short_side_px,
-        chosen.images.long_side_px,
-        chosen.images.normalization,
-    )
-
-
-def of_file(path: str | os.PathLike) -> Trained:
+def load_detector(path: str | os.PathLike) -> TrainedDetector:
     """The detector of a file of torchvision or detectron2, trained on COCO.
 
     Raises:
@@ -111,7 +85,7 @@ def of_file(path: str | os.PathLike) -> Trained:
     with weight_errors.shown("", weight_errors.of_detector_file):
         detector, _, normalization = detection.from_checkpoint(path)
     config = detector.config
-    return Trained(
+    return TrainedDetector(
         os.fspath(path),
         detector,
         coco_names.categories_of(config.num_classes, config.num_keypoints),

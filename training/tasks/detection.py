@@ -1,0 +1,198 @@
+"""Detection: Mask and Keypoint R-CNN on annotations in COCO's format."""
+
+from typing import Any
+
+import keras
+
+from nonlocal_tf.detection import MaskRCNN
+
+from ..coco import batches as coco_batches
+from ..coco import coco_api, coco_scores
+from ..data import scan
+from ..detection import export
+from ..loop import callbacks
+from ..loop.detector_trainer import DetectorTrainer
+from ..loop.distribution import Devices
+from ..loop.train_step import Signals
+from ..recipes.detection_schema import DetectionRecipe
+from ..runs.provenance import WeightSource
+from ..runs.run_folder import RunFolder
+from . import detector_setup
+from .base import Task
+from .coco_data import CocoData, write_categories
+from .coco_validation import CocoValidation
+
+KINDS = ("box", "mask", "keypoint")
+# Metrics of each kind at the end of training.
+SHOWN = ("AP", "AP50", "AP75")
+
+
+class Detection(Task):
+    """Detection of objects with boxes, masks and keypoints."""
+
+    name = "detection"
+    schema = DetectionRecipe
+    inputs = "images"
+    export_command = "detection.export"
+    metrics_shown = ("loss", *(f"val_{kind}_AP" for kind in KINDS))
+
+    def data_name(self, recipe: DetectionRecipe) -> str:
+        return recipe.data.train or "no annotations"
+
+    def open_data(self, recipe: DetectionRecipe) -> CocoData:
+        config = recipe.detector
+        coco_api.require(
+            masks=config.has_masks,
+            scores=recipe.data.validation is not None,
+        )
+        data = CocoData.read(recipe.data)
+        coco_batches.check(data.train, recipe.batch_config)
+        if data.validation is not None:
+            coco_scores.check(data.validation, config)
+            categories = data.train.categories
+            for line in coco_scores.notes(data.validation, categories, config):
+                print(f"note: {line}")
+        return data
+
+    def check(self, recipe: DetectionRecipe) -> CocoData:
+        data = self.open_data(recipe)
+        detector = detector_setup.build_detector(recipe, data.categories)
+        detector_setup.start_from_weights(detector, recipe)
+        return data
+
+    def build(
+        self, recipe: DetectionRecipe, data: CocoData, run, strategy, is_new
+    ) -> tuple[MaskRCNN, str, list[WeightSource] | None]:
+        report, provenance = "", None
+        with strategy.scope():
+            detector = detector_setup.build_detector(recipe, data.categories)
+            if is_new:
+                report, provenance = detector_setup.start_from_weights(
+                    detector, recipe
+                )
+        return detector, report, provenance
+
+    def trainer(
+        self,
+        model: MaskRCNN,
+        recipe: DetectionRecipe,
+        data: Any,
+        signals: Signals,
+    ) -> DetectorTrainer:
+        return detector_setup.detector_trainer(model, recipe, signals)
+
+    def batches(
+        self, recipe: DetectionRecipe, data: CocoData, devices: Devices
+    ) -> "DetectionBatches":
+        return DetectionBatches(recipe, data, devices)
+
+    def validation(
+        self, recipe: DetectionRecipe, batches: Any, devices: Devices
+    ) -> callbacks.ValidateWithEmaWeights:
+        return callbacks.ValidateWithEmaWeights(alone=devices.workers == 1)
+
+    def validation_after_epoch(
+        self, recipe, data, validation, saving, devices
+    ) -> list[keras.callbacks.Callback]:
+        if data.validation is None:
+            return []
+        return [
+            CocoValidation(
+                data.validation,
+                [validation, saving],
+                categories=data.categories,
+                short_side_px=recipe.images.eval_short_side_px,
+                long_side_px=recipe.images.long_side_px,
+                normalization=recipe.images.normalization,
+            )
+        ]
+
+    def is_validated(self, data: CocoData) -> bool:
+        return data.validation is not None
+
+    def metric_text(self, name: str, value: float) -> str:
+        return f"{value:.4g}" if name == "loss" else coco_scores.shown(value)
+
+    def begin_run(self, run: RunFolder, data: CocoData) -> None:
+        write_categories(run.path, data.categories)
+        path = run.bad_inputs_path(self.inputs)
+        data.bad[:] = scan.read_bad_videos(path)  # of earlier starts
+
+    def notes(
+        self, recipe: DetectionRecipe, model: keras.Model, data: CocoData
+    ) -> list[str]:
+        points = max(len(category.keypoints) for category in data.categories)
+        if not points or recipe.detector.num_keypoints:
+            return []
+        return [
+            "keypoints of the annotations are ignored: --set "
+            f"detector.num_keypoints={points} trains a head for them"
+        ]
+
+    def test(
+        self, recipe: DetectionRecipe, run: RunFolder, history: list[dict]
+    ) -> dict:
+        """Return the metrics of the last validation."""
+        scores = {
+            name.removeprefix("val_"): float(value)
+            for name, value in history[-1].items()
+            if name.startswith("val_")
+        }
+        return {"scores": scores}
+
+    def export(self, run: RunFolder, out):
+        return export.export(detector_setup.load_run(run.path), out)
+
+    def check_export(self, out, recipe: DetectionRecipe) -> None:
+        export.check_out(out)
+
+    def summary(self, result: dict) -> list[tuple[str, str]]:
+        scores = result["scores"]
+        if not scores:
+            return [("validation", "none (--set data.validation=FILE.json)")]
+        rows = []
+        for kind in KINDS:
+            if f"{kind}_AP" in scores:
+                shown = (
+                    f"{name} {coco_scores.shown(scores[f'{kind}_{name}'])}"
+                    for name in SHOWN
+                )
+                rows.append((f"validation, {kind}", ", ".join(shown)))
+        return rows
+
+    def next_commands(
+        self, recipe: DetectionRecipe, workdir: str, model: str | None
+    ) -> list[tuple[str, ...]]:
+        options = ("PICTURES", workdir, "--out found")
+        return [
+            ("predict", "detection.predict", *options),
+            ("evaluate", "detection.evaluate", workdir),
+        ]
+
+
+class DetectionBatches:
+    """Batches of annotated images for the devices of a run."""
+
+    def __init__(
+        self, recipe: DetectionRecipe, data: CocoData, devices: Devices
+    ):
+        self._recipe = recipe
+        self._data = data
+        self._devices = devices
+
+    def for_training(self, first_step: int, last_step: int) -> Any:
+        """Return the batches of steps `first_step` to `last_step` - 1."""
+        batches = coco_batches.batches(
+            self._data.train,
+            self._recipe.batch_config,
+            self._recipe.seed,
+            first_step,
+            last_step,
+            on_bad=self._data.add_bad,
+            worker=self._devices.worker,
+            workers=self._devices.workers,
+        )
+        return self._devices.distribute(batches)
+
+    def for_validation(self) -> None:
+        """Return nothing: `CocoValidation` validates after an epoch."""

@@ -1,0 +1,214 @@
+"""Video classification: non-local networks on clips of videos."""
+
+import dataclasses
+import time
+from typing import Any
+
+import keras
+
+from nonlocal_tf import models
+from nonlocal_tf.models import frame_order
+
+from .. import evaluate, export
+from ..data import Dataset, class_words, datasets, pipeline
+from ..evaluation import video_scores, view_options
+from ..io import tables
+from ..loop import callbacks
+from ..loop.distribution import Devices
+from ..loop.train_step import Signals
+from ..loop.trainer import Trainer
+from ..recipes.schema import Recipe
+from ..runs import frame_stride, run_model
+from ..runs.provenance import WeightSource
+from ..runs.run_folder import RunFolder
+from .base import Task
+
+# Batches for statistics are drawn as those of another run would be.
+STATISTICS_SEED = 0x5747
+
+
+class VideoClassification(Task):
+    """Classification of videos, or of images for an image stage."""
+
+    name = "video classification"
+    schema = Recipe
+    inputs = "videos"
+
+    def resolve(self, recipe: Recipe, run: RunFolder) -> tuple[Recipe, str]:
+        return frame_stride.resolve(recipe, run)
+
+    def first_stage(self, recipe: Recipe) -> Recipe | None:
+        return recipe.image_stage
+
+    def data_name(self, recipe: Recipe) -> str:
+        return recipe.dataset
+
+    def open_data(self, recipe: Recipe) -> Dataset:
+        return datasets.load(recipe.dataset, recipe.data, recipe.sampling)
+
+    def check(self, recipe: Recipe) -> Dataset:
+        """Check data, views, network and start weights of every stage."""
+        if recipe.image_stage is not None:
+            self.check(recipe.image_stage)
+        dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
+        dataset.check_trainable()
+        if recipe.views is not None and recipe.sampling is not None:
+            view_options.check(
+                recipe.views, recipe.sampling, dataset.multi_label
+            )
+        model = run_model.build_model(recipe, dataset)
+        if recipe.image_stage is None:
+            run_model.start_from_weights(model, recipe)
+        return dataset
+
+    def build(
+        self, recipe: Recipe, data: Dataset, run: RunFolder, strategy, is_new
+    ) -> tuple[keras.Model, str, list[WeightSource] | None]:
+        image_model, report, provenance = None, "", None
+        if is_new and recipe.image_stage is not None:
+            stage = RunFolder(run.image_stage)
+            image_model, *_ = run_model.load_trained(stage)
+            provenance = stage.read_provenance()
+        with strategy.scope():
+            model = run_model.build_model(recipe, data)
+            if image_model is not None:
+                models.inflate(image_model, model)
+            elif is_new:
+                report, provenance = run_model.start_from_weights(model, recipe)
+        return model, report, provenance
+
+    def trainer(
+        self,
+        model: keras.Model,
+        recipe: Recipe,
+        data: Dataset,
+        signals: Signals,
+    ) -> Trainer:
+        config = recipe.training
+        trainer = Trainer(
+            model,
+            signals,
+            data.multi_label,
+            config.label_smoothing,
+            recipe.optimizer.clip_norm,
+            config.micro_batches,
+            config.ema_decay,
+        )
+        run_model.compile_model(trainer, recipe, data)
+        return trainer
+
+    def batches(
+        self, recipe: Recipe, data: Dataset, devices: Devices
+    ) -> "VideoBatches":
+        return VideoBatches(recipe, data, devices)
+
+    def validation(
+        self, recipe: Recipe, batches: "VideoBatches", devices: Devices
+    ) -> callbacks.ValidateWithEmaWeights:
+        precise = recipe.training.precise_bn_batches > 0
+        return callbacks.ValidateWithEmaWeights(
+            batches.for_statistics if precise else None
+        )
+
+    def notes(
+        self, recipe: Recipe, model: keras.Model, data: Dataset
+    ) -> list[str]:
+        notes = list(data.notes())
+        if recipe.sampling is not None:
+            notes += clip_notes(recipe, model, data)
+        return notes
+
+    def test(self, recipe: Recipe, run: RunFolder, history: list[dict]) -> dict:
+        began = time.monotonic()
+        scores = evaluate.evaluate_run(run, "test")
+        seconds = round(time.monotonic() - began, 1)
+        return {**dataclasses.asdict(scores), "test_seconds": seconds}
+
+    def export(self, run: RunFolder, out):
+        return export.export_run(run, out)
+
+    def check_export(self, out, recipe: Recipe) -> None:
+        export.check_out(out, recipe)
+
+    def summary(self, result: dict) -> list[tuple[str, str]]:
+        accuracy = tables.percent(result["accuracy"])
+        precision = result.get("mean_average_precision")
+        name = "accuracy" if precision is None else "mean average precision"
+        count = result.get("examples", "?")
+        return [
+            (f"test {name}", f"{accuracy} of {count} examples"),
+            *video_scores.baseline_rows(result),
+        ]
+
+    def next_commands(
+        self, recipe: Recipe, workdir: str, model: str | None
+    ) -> list[tuple[str, ...]]:
+        video = "--sample 0" if recipe.data is None else '"my video.mp4"'
+        commands: list[tuple[str, ...]] = []
+        if model is not None:
+            commands.append(("predict", "predict", model, video))
+            commands.append(("a page", "app", model))
+        if "_nl" in recipe.model.name:
+            options = (workdir, video, "--out looks.png")
+            commands.append(("visualize", "visualize", *options))
+        commands.append(("evaluate", "evaluate", workdir))
+        if model is not None:
+            commands.append(("serve", "serve_config", model))
+        return commands
+
+
+def clip_notes(
+    recipe: Recipe, model: keras.Model, dataset: Dataset
+) -> list[str]:
+    """List what a network cannot tell apart in clips of videos."""
+    notes = []
+    if recipe.sampling is not None and recipe.sampling.flip:
+        notes.append(class_words.flip_note(dataset.classes))
+    if not frame_order.depends_on_frame_order(model):
+        notes.append(
+            f"{recipe.model.name} is invariant to the order of frames: it "
+            "cannot tell apart classes that differ by motion alone. Networks "
+            "called i3d_* see motion"
+        )
+    return notes
+
+
+class VideoBatches:
+    """Batches of a data set of videos for the devices of a run."""
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, devices: Devices):
+        self._recipe = recipe
+        self._dataset = dataset
+        self._devices = devices
+
+    def for_training(self, first_step: int, last_step: int) -> Any:
+        """Return the batches of steps `first_step` to `last_step` - 1."""
+        return self._batches(self._recipe.seed, first_step, last_step)
+
+    def for_statistics(self, epoch: int) -> Any:
+        """Return batches for precise batch normalization after an epoch."""
+        count = self._recipe.training.precise_bn_batches
+        seed = self._recipe.seed ^ STATISTICS_SEED
+        batches = self._batches(seed, epoch * count, (epoch + 1) * count)
+        if self._devices.workers > 1:
+            return batches
+        return self._devices.strategy.experimental_distribute_dataset(batches)
+
+    def for_validation(self) -> Any:
+        """Return the whole validation split, on each worker."""
+        batches = pipeline.feed(self._dataset.eval_batches("validation"))
+        if self._devices.replicas == 1:
+            return batches
+        own = self._devices.replicas // self._devices.workers
+        return self._devices.distribute(pipeline.padded(batches, own))
+
+    def _batches(self, seed: int, first_step: int, last_step: int) -> Any:
+        batches = self._dataset.train_batches(
+            batch=self._recipe.batch,
+            seed=seed,
+            start_step=first_step,
+            steps=last_step,
+            worker=self._devices.worker,
+            workers=self._devices.workers,
+        )
+        return self._devices.distribute(pipeline.feed(batches))
