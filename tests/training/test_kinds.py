@@ -52,7 +52,6 @@ def error_of(capsys, main, arguments):
         (predict.main, ["--model={}", "a.mp4"]),
         (visualize.main, ["--workdir={}", "a.mp4"]),
         (export.main, ["--workdir={}", "--out={}/model"]),
-        (report.main, ["--workdir={}"]),
     ],
 )
 def test_runs_of_detectors_are_sent_on(detector, capsys, main, arguments):

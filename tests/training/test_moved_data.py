@@ -225,7 +225,7 @@ def test_resuming_says_how_to_name_a_new_place(stopped, capsys):
     run, videos = stopped
     videos.rename(videos.with_name("moved"))
     error = error_of(capsys, train.main, f"--workdir={run}")
-    assert "has moved, name the new place: --set data.root=DIR" in error
+    assert "has moved, name the new place: --set data.root=PATH" in error
 
 
 def test_resuming_says_which_files_differ(stopped, capsys):
