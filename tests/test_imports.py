@@ -36,6 +36,7 @@ TRAINING_BELOW = {
     "training.io": [],
     "training.data": ["training.io"],
     "training.coco": ["training.data", "training.io", "training.loop.finite"],
+    "training.loop": ["training.io"],
     "training.evaluation": [
         "training.data",
         "training.io",
@@ -43,8 +44,7 @@ TRAINING_BELOW = {
         "training.loop.finite",
     ],
     "training.exporting": [
-        "training.coco.exif_orientation",
-        "training.detection.trained",
+        "training.coco",
         "training.data",
         "training.evaluation",
         "training.io",

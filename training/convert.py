@@ -11,11 +11,10 @@ from nonlocal_tf import checkpoints
 from nonlocal_tf.models.configs import SAMPLINGS, STEMS
 from nonlocal_tf.models.video_resnet import CHANNELS
 
-from .io import atomic_files, cli, outputs, remote
+from .io import atomic_files, cli, outputs, remote, weight_errors
 from .io.remote import Path
 from .io.url_path import UrlPath
 from .io.user_error import UserError
-from .runs import weight_errors
 
 EXAMPLE = (
     "nonlocal-tf convert i3d_nonlocal_8x8.pkl i3d.pyth --to slowfast "

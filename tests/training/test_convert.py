@@ -9,9 +9,8 @@ from tests import harness
 from tests.checkpoints import checkpoint_files
 from tests.models.tiny import tiny
 from training import convert
-from training.io import cli
+from training.io import cli, weight_errors
 from training.io.user_error import UserError
-from training.runs import weight_errors
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import argparse
 import pytest
 
 from training import check as data_check
+from training.coco import trained_detector
 from training.data.data_config import DataConfig
 from training.data.index_cache import IndexCache
 from training.io import cli, remote
 from training.io.user_error import UserError
-from training.prediction import trained_detector
 from training.recipes import get_recipe, overrides
 from training.recipes.schema import ModelConfig
 

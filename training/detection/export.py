@@ -8,11 +8,11 @@ numbered version in a directory, as TensorFlow Serving expects it.
 import sys
 from collections.abc import Sequence
 
+from ..coco.trained_detector import TrainedDetector
 from ..exporting import quantization, saved_detector, saved_model
 from ..io import atomic_files, cli, quoting, remote
 from ..io.remote import Path
 from ..io.user_error import UserError
-from ..prediction.trained_detector import TrainedDetector
 from . import predict
 
 EXAMPLE = (

@@ -27,14 +27,13 @@ import numpy as np
 
 from nonlocal_tf.detection import Detections
 
-from ..coco import drawing, images, rle
+from ..coco import drawing, images, rle, trained_detector
 from ..coco.annotations import Category
+from ..coco.trained_detector import TrainedDetector
 from ..io import atomic_files, cli, outputs, remote
 from ..io.progress import say
 from ..io.remote import Path
 from ..io.user_error import UserError
-from ..prediction import trained_detector
-from ..prediction.trained_detector import TrainedDetector
 from ..tasks import detector_setup
 
 EXAMPLE = (

@@ -26,9 +26,9 @@ import tensorflow as tf
 from nonlocal_tf.detection import keypoints, preprocessing
 
 from ..coco import exif_orientation
+from ..coco.trained_detector import TrainedDetector
 from ..io import quoting
 from ..io.user_error import UserError
-from ..prediction.trained_detector import TrainedDetector
 from . import image_headers, quantization, saved_model, warmup
 
 INPUT = "image_bytes"

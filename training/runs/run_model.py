@@ -16,7 +16,7 @@ from nonlocal_tf.checkpoints.load_report import LoadReport
 from ..data import Dataset, datasets
 from ..data.datasets import DatasetInfo
 from ..evaluation.network_builder import NetworkBuilder
-from ..io import remote
+from ..io import remote, weight_errors
 from ..io.user_error import UserError
 from ..loop import (
     checkpointing,
@@ -27,7 +27,7 @@ from ..loop import (
 )
 from ..recipes import block_placement
 from ..recipes.schema import NEW_HEAD, STARTS, Recipe
-from . import resume, weight_errors
+from . import resume
 from .provenance import WeightSource
 from .run_folder import RunFolder
 

@@ -9,14 +9,14 @@ from nonlocal_tf.checkpoints.errors import MismatchError
 from nonlocal_tf.detection import MaskRCNN
 
 from ..coco.annotations import Category
-from ..io import remote
+from ..coco.trained_detector import TrainedDetector
+from ..io import remote, weight_errors
 from ..io.user_error import UserError
 from ..loop import checkpointing, optimizers, schedules
 from ..loop.detector_trainer import DetectorTrainer, freeze
 from ..loop.train_step import Signals
-from ..prediction.trained_detector import TrainedDetector
 from ..recipes.detection_schema import DetectionRecipe
-from ..runs import resume, weight_errors
+from ..runs import resume
 from ..runs.provenance import WeightSource
 from ..runs.run_folder import RunFolder
 from .coco_data import read_categories

@@ -14,9 +14,9 @@ from tests.training.detection import small_detector
 from training.coco import coco_evaluation
 from training.coco.annotations import Category
 from training.coco.coco_evaluation import CocoEvaluation, evaluate
+from training.coco.trained_detector import TrainedDetector
 from training.io.user_error import UserError
 from training.loop import finite
-from training.prediction.trained_detector import TrainedDetector
 from training.tasks.coco_validation import CocoValidation
 
 pytest.importorskip("pycocotools")

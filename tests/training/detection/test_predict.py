@@ -8,10 +8,9 @@ import tensorflow as tf
 
 from nonlocal_tf.detection import Detections, MaskRCNN
 from tests.detection import tiny_detectors
-from training.coco import coco_names, rle
+from training.coco import coco_names, rle, trained_detector
 from training.detection import predict
 from training.io import cli, remote
-from training.prediction import trained_detector
 
 NAME = "tiny_keypoint_rcnn"
 

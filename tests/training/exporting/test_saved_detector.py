@@ -13,10 +13,10 @@ from tests.detection import tiny_detectors
 from tests.detection.tiny_detectors import nearest
 from tests.training.exporting.bombs import huge_jpeg
 from training.coco import coco_names
+from training.coco.trained_detector import TrainedDetector
 from training.detection import export
 from training.exporting import saved_model
 from training.io import remote
-from training.prediction.trained_detector import TrainedDetector
 
 # Each export traces the network twice.
 pytestmark = pytest.mark.slow

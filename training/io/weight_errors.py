@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import nonlocal_tf as nl
 from nonlocal_tf.checkpoints.errors import MismatchError
 
-from ..io.user_error import UserError
+from .user_error import UserError
 
 
 @contextlib.contextmanager

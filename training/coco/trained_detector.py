@@ -10,11 +10,11 @@ import numpy as np
 from nonlocal_tf import detection
 from nonlocal_tf.detection import Detections, MaskRCNN, PixelNormalization
 
-from ..coco import coco_names
-from ..coco.annotations import Category
+from ..io import weight_errors
 from ..io.user_error import UserError
 from ..loop import finite
-from ..runs import weight_errors
+from . import coco_names
+from .annotations import Category
 
 SHORT_SIDE_PX, LONG_SIDE_PX = 800, 1333
 
