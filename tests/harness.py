@@ -1,4 +1,4 @@
-"""What every layer and every model owes its users, as one call each."""
+"""Checks that hold for every layer and every model, one call each."""
 
 import keras
 import numpy as np
@@ -9,21 +9,19 @@ RNG_SEED = 20180618
 
 
 def normal(shape, seed=RNG_SEED, dtype="float32"):
-    """Standard normal numbers."""
+    """Draw standard normal numbers."""
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-def check_layer(make, input_shape, expected_output_shape=None, other_time=None):
-    """Runs a layer through everything that users do with layers.
+def check_layer(make, input_shape, expected_output_shape=None):
+    """Check shapes, config, unknown input shapes and mixed precision.
 
-    Weights are random, so that a layer that starts as the identity computes.
+    Weights are random, so that a layer initialized as the identity computes.
 
     Args:
         make: function of keyword arguments (`dtype`, ...) to a new layer.
-        input_shape: with batch, no None.
-        expected_output_shape: default: the input's.
-        other_time: what else the first axis after the batch may be. Default:
-            one more.
+        input_shape: shape with batch, without None.
+        expected_output_shape: default: `input_shape`.
     """
     expected = tuple(expected_output_shape or input_shape)
     x = normal(input_shape)
@@ -35,13 +33,14 @@ def check_layer(make, input_shape, expected_output_shape=None, other_time=None):
     assert np.abs(y - x).max() > 0.01
     assert tuple(layer.compute_output_shape(input_shape)) == expected
     _check_config(layer)
-    _check_unknown_shape(make, layer, x, y, other_time)
-    for policy, bits in (("mixed_bfloat16", 8), ("mixed_float16", 11)):
-        _check_mixed_precision(make, layer, x, y, policy, bits)
+    _check_unknown_shape(make, layer, x, y)
+    _check_mixed_precision(make, layer, x, y, "mixed_bfloat16", 8)
+    if keras.backend.backend() == "tensorflow":  # JAX compiles for each dtype
+        _check_mixed_precision(make, layer, x, y, "mixed_float16", 11)
 
 
 def randomise(layer, scale=0.3):
-    """Gives every weight random values; variances stay positive."""
+    """Set every weight to random values; variances stay positive."""
     layer.set_weights(
         [
             np.abs(values) + 0.5 if "variance" in weight.path else values
@@ -54,24 +53,24 @@ def randomise(layer, scale=0.3):
 
 
 def small_chunks(monkeypatch):
-    """Makes the softmax take chunks of a few rows, as of large matrices."""
+    """Make the softmax use chunks of few rows, as for large matrices."""
     monkeypatch.setattr(_softmax, "CHUNK_ELEMENTS", 400)
     monkeypatch.setattr(_softmax, "MIN_ROWS", 1)
     monkeypatch.setattr(_softmax, "MIN_ROWS_PER_EXAMPLE", 1)
 
 
 def check_model(model, tmp_path, without_gradient=()):
-    """Forward with finite values, one training step, `.keras` round trip."""
+    """Check finite outputs, a training step and the `.keras` round trip."""
     x = normal((2, *model.input_shape[1:]))
     before = keras.ops.convert_to_numpy(model(x, training=False))
     assert before.dtype == np.float32
     assert np.isfinite(before).all()
     check_training_step(model, x, without_gradient)
-    check_saving(model, x, tmp_path)  # of weights that have moved
+    check_saving(model, x, tmp_path)  # of trained weights
 
 
 def check_saving(model, x, tmp_path):
-    """A `.keras` file gives the model back with equal outputs."""
+    """Check that a saved and loaded model has equal outputs."""
     path = tmp_path / "model.keras"
     model.save(path)
     restored = keras.models.load_model(path)
@@ -83,13 +82,12 @@ def check_saving(model, x, tmp_path):
 
 
 def check_training_step(model, x, without_gradient=()):
-    """One step changes every trainable weight and leaves all finite.
+    """Check that one step changes every trainable weight, to finite values.
 
     Args:
-        model: on `x`.
-        x: inputs.
-        without_gradient: ends of the paths of weights that cannot matter, and
-            therefore do not have to change.
+        model: model.
+        x: inputs of the model.
+        without_gradient: ends of the paths of weights with gradient zero.
     """
     before = [keras.ops.convert_to_numpy(w) for w in model.trainable_weights]
     model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
@@ -103,14 +101,14 @@ def check_training_step(model, x, without_gradient=()):
 
 
 def logits_and_gradients(model, x):
-    """Logits in training, and the gradient of their squares by each weight.
+    """Compute logits in training, and the gradient of the sum of their squares.
 
     Args:
-        model: on `x`.
-        x: inputs, a NumPy array.
+        model: model.
+        x: inputs of the model, a NumPy array.
 
     Returns:
-        NumPy arrays: the logits, and a gradient a trainable weight.
+        NumPy arrays: the logits, and the gradient of each trainable weight.
     """
     run = {"tensorflow": _tensorflow_gradients, "jax": _jax_gradients}
     results = run[keras.backend.backend()](model, x)
@@ -148,12 +146,11 @@ def _jax_gradients(model, x):
 
 def _check_config(layer):
     config = layer.get_config()
-    again = type(layer).from_config(config).get_config()
-    assert again == config
+    assert type(layer).from_config(config).get_config() == config
 
 
-def _check_unknown_shape(make, layer, x, expected, other_time):
-    """Everything but the channels may be unknown when a model is built."""
+def _check_unknown_shape(make, layer, x, expected):
+    """Check a model whose sizes, but the channels, are unknown."""
     unknown = (None,) * (x.ndim - 2)
     inputs = keras.Input((*unknown, x.shape[-1]))
     model = keras.Model(inputs, make()(inputs))
@@ -161,10 +158,10 @@ def _check_unknown_shape(make, layer, x, expected, other_time):
     y = keras.ops.convert_to_numpy(model(x))
     # The same float32 operations, in another order.
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
-    other = [size + 1 for size in x.shape[:-1]]
-    other[1] = other_time or other[1]
-    other = normal((*other, x.shape[-1]))
-    assert tuple(model(other).shape)[:-1] == other.shape[:-1]
+    if keras.backend.backend() == "jax":  # compiles for every shape
+        return
+    larger = normal((*(size + 1 for size in x.shape[:-1]), x.shape[-1]))
+    assert tuple(model(larger).shape)[:-1] == larger.shape[:-1]
 
 
 def _check_mixed_precision(make, layer, x, expected, policy, bits):
@@ -176,6 +173,6 @@ def _check_mixed_precision(make, layer, x, expected, policy, bits):
     y = half(x)
     assert keras.backend.standardize_dtype(y.dtype) == policy[len("mixed_") :]
     y = keras.ops.convert_to_numpy(keras.ops.cast(y, "float32"))
-    # A few roundings to so many bits, of values up to the largest.
+    # A few roundings to `bits` bits of the largest value.
     bound = 8 * 2.0**-bits * np.abs(expected).max()
     np.testing.assert_allclose(y, expected, rtol=0, atol=bound)

@@ -1,32 +1,25 @@
-"""What the tests of the non-local block share."""
+"""Helpers of the tests of the non-local block."""
 
 import keras
 import pytest
 
-from nonlocal_tf.layers import PAIRWISE, NonLocalBlock
+from nonlocal_tf.layers import NonLocalBlock
 
 CLIPS = (2, 4, 5, 3, 6)
-# A layout knows nothing of the function; JAX, which compiles each operation of
-# each shape, checks one of them on all layouts.
-ON_LAYOUTS = (
-    sorted(PAIRWISE)
-    if keras.backend.backend() == "tensorflow"
-    else ["embedded_gaussian"]
-)
-on_layouts = pytest.mark.parametrize("pairwise", ON_LAYOUTS, indirect=True)
 tensorflow_only = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="a format of TensorFlow's"
+    keras.backend.backend() != "tensorflow",
+    reason="specific to TensorFlow, or independent of the backend",
 )
 
 
 def full_on_jax(test):
-    """Marks a test of whole networks, which JAX compiles for minutes."""
+    """Mark a test as full on JAX, which compiles for minutes."""
     is_jax = keras.backend.backend() == "jax"
     return pytest.mark.full(test) if is_jax else test
 
 
 def active_block(pairwise, **options):
-    """A block without normalisation that acts from the start."""
+    """Build a block without normalization that is not the identity."""
     return NonLocalBlock(
         pairwise, norm="none", out_initializer="he_normal", **options
     )

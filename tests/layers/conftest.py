@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the layers."""
+"""Fixtures of the tests of layers."""
 
 import pytest
 

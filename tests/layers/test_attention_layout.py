@@ -18,7 +18,7 @@ def array(x):
 
 
 def rows_by_hand(x, name):
-    """The rows of one clip `(t, h, w, c)`, position by position."""
+    """Build the rows of a clip `(t, h, w, c)`, position by position."""
     t, h, w, _ = x.shape
     places = [(i, j) for i in range(h) for j in range(w)]
     frames = {
@@ -32,7 +32,7 @@ def rows_by_hand(x, name):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_rows(name):
+def test_to_rows(name):
     x = normal((2, 4, 3, 5, 7))
     rows = array(LAYOUTS[name].to_rows(x))
     expected = [row for clip in x for row in rows_by_hand(clip, name)]
@@ -40,7 +40,7 @@ def test_rows(name):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_positions_undo_rows(name):
+def test_from_rows_inverts_to_rows(name):
     x = normal((2, 4, 3, 5, 7))
     rows = LAYOUTS[name].to_rows(x)
     positions = array(LAYOUTS[name].from_rows(rows, like=x))
@@ -48,19 +48,19 @@ def test_positions_undo_rows(name):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_key_box_holds_the_positions_of_a_row(name):
+def test_key_box_contains_the_positions_of_a_row(name):
     x = normal((4, 3, 5, 1))
-    for at in np.ndindex(4, 3, 5):
-        first, sizes = LAYOUTS[name].key_box(at, (4, 3, 5))
+    for position in np.ndindex(4, 3, 5):
+        first, sizes = LAYOUTS[name].key_box(position, (4, 3, 5))
         box = tuple(slice(f, f + s) for f, s in zip(first, sizes, strict=True))
-        (row,) = (row for row in rows_by_hand(x, name) if x[at] in row)
+        (row,) = (row for row in rows_by_hand(x, name) if x[position] in row)
         np.testing.assert_array_equal(x[box].reshape(-1, 1), row)
 
 
 @pytest.mark.parametrize("name", ["groups", "space", "time"])
-def test_row_of_a_position(name):
+def test_row_index_of_a_position(name):
     x = normal((1, 4, 3, 5, 1))
     rows = array(LAYOUTS[name].to_rows(x))[..., 0]
-    row_of = array(LAYOUTS[name].row_index(np.arange(60), 3, 5))
-    for position, row in enumerate(row_of):
+    row_index = array(LAYOUTS[name].row_index(np.arange(60), 3, 5))
+    for position, row in enumerate(row_index):
         assert x.reshape(-1)[position] in rows[row]

@@ -7,20 +7,20 @@ from tests import harness
 from tests.harness import normal
 
 
-@pytest.mark.parametrize("kernel", [(1, 1, 1), (1, 3, 3), (3, 1, 1)])
-def test_a_convolution_does_what_layers_do(kernel):
+@pytest.mark.parametrize("kernel", [(1, 3, 3), (3, 1, 1)])
+def test_conv3d_as_a_layer(kernel):
     harness.check_layer(
         lambda **options: Conv3D(5, kernel, **options), (2, 4, 7, 6, 5)
     )
 
 
-def test_a_convolution_in_groups_does_what_layers_do():
+def test_grouped_conv2d_as_a_layer():
     harness.check_layer(
         lambda **options: Conv2D(6, 3, groups=3, **options), (2, 7, 5, 6)
     )
 
 
-def test_a_kernel_in_groups_has_the_channels_of_one():
+def test_grouped_kernel_has_the_channels_of_a_group():
     layer = Conv2D(15, 3, groups=3)
     layer.build((None, 7, 5, 6))
     assert tuple(layer.kernel.shape) == (3, 3, 2, 15)
@@ -36,7 +36,7 @@ def test_strides_halve_and_round_up(strides, expected):
     assert tuple(layer(normal((2, 4, 7, 6, 3))).shape) == expected
 
 
-def test_its_value_is_that_of_the_padded_convolution_of_keras():
+def test_value_equals_keras_on_a_padded_input():
     x = normal((2, 4, 8, 6, 3))
     ours = Conv3D(5, (3, 3, 3), strides=(1, 2, 2))
     keras_own = keras.layers.Conv3D(5, (3, 3, 3), strides=(1, 2, 2))
@@ -50,7 +50,7 @@ def test_its_value_is_that_of_the_padded_convolution_of_keras():
     )
 
 
-def test_an_image_layer_equals_the_clip_layer_of_one_frame():
+def test_conv2d_equals_conv3d_of_one_frame():
     x = normal((2, 7, 6, 3))
     image, clip = Conv2D(5, 3, strides=2), Conv3D(5, (1, 3, 3), (1, 2, 2))
     y = np.asarray(image(x))
@@ -62,13 +62,13 @@ def test_an_image_layer_equals_the_clip_layer_of_one_frame():
     )
 
 
-def test_the_kernel_is_stored_in_full():
+def test_kernel_has_all_axes():
     layer = Conv3D(5, (1, 3, 3))
     layer.build((None, 4, 7, 6, 2))
     assert tuple(layer.kernel.shape) == (1, 3, 3, 2, 5)
 
 
-def test_it_is_saved(tmp_path):
+def test_saving(tmp_path):
     x = normal((2, 4, 7, 6, 3))
     inputs = keras.Input((None, None, None, 3))
     model = keras.Model(inputs, Conv3D(5, (3, 1, 1), padding=(1, 2, 0))(inputs))
@@ -86,11 +86,11 @@ def test_it_is_saved(tmp_path):
         ({"data_format": "channels_first"}, "channels last"),
     ],
 )
-def test_what_it_cannot_do_is_refused(options, message):
+def test_unsupported_options_are_errors(options, message):
     with pytest.raises(ValueError, match=message):
         Conv3D(**{"filters": 5, "kernel_size": 3, **options})
 
 
-def test_an_input_smaller_than_the_kernel_is_refused():
+def test_input_smaller_than_the_kernel_is_an_error():
     with pytest.raises(ValueError, match="at least as large as the window"):
         Conv3D(5, (1, 7, 7), padding=0)(normal((1, 2, 6, 8, 3)))

@@ -19,13 +19,13 @@ INPUT_SHAPES = {
     "image": (2, 5, 3, 6),
     "clip": (2, 3, 5, 2, 6),
 }
-if keras.backend.backend() == "jax":  # which compiles for each shape anew
-    INPUT_SHAPES = {"clip": INPUT_SHAPES["clip"]}
-
-
-# Batch normalisation takes away what `out` adds to all positions. The rows of a
-# softmax sum to one, so g's bias only adds a constant before it, and phi's adds
-# the same to all logits of a row.
+ON_JAX = keras.backend.backend() == "jax"
+CLIP = INPUT_SHAPES["clip"]
+if ON_JAX:  # compiles for every shape
+    INPUT_SHAPES = {"clip": CLIP}
+# Batch normalization subtracts what out's bias adds to all positions. The rows
+# of a softmax sum to one, so g's bias adds a constant before it, and phi's bias
+# adds the same to all logits of a row.
 WITHOUT_GRADIENT = {
     "gaussian": ("out/bias", "g/bias"),
     "embedded_gaussian": ("out/bias", "g/bias", "phi/bias"),
@@ -40,7 +40,7 @@ def input_shape(request):
 
 
 def loop_block(block, x, pairwise):
-    """The block on one example `(n, channels)`, by the paper's equations."""
+    """Compute the block on an example `(n, channels)` by loops."""
     theta = phi = x
     if pairwise != "gaussian":
         theta, phi = dense(x, block.theta), dense(x, block.phi)
@@ -56,70 +56,58 @@ def loop_block(block, x, pairwise):
     return x + dense(y, block.out)
 
 
-def test_harness(pairwise, input_shape):
+def test_block_as_a_layer(pairwise):
     harness.check_layer(
-        lambda **options: NonLocalBlock(pairwise, **options), input_shape
+        lambda **options: NonLocalBlock(pairwise, **options), CLIP
     )
 
 
-def test_saving_and_training_step(pairwise, input_shape, tmp_path):
-    inputs = keras.Input(input_shape[1:])
+def test_saving_and_training_step(pairwise, tmp_path):
+    inputs = keras.Input(CLIP[1:])
     block = NonLocalBlock(pairwise, gamma_init=1.0, name="block")
     model = keras.Model(inputs, keras.layers.Dense(3)(block(inputs)))
-    x = normal(input_shape)
+    x = normal(CLIP)
     harness.check_training_step(model, x, WITHOUT_GRADIENT[pairwise])
     harness.check_saving(model, x, tmp_path)
 
 
-def test_equals_the_double_loop_in_float64(pairwise, input_shape):
-    if keras.backend.backend() == "jax":
-        pytest.skip("JAX computes in float32 unless x64 is enabled")
-    block = active_block(pairwise, dtype="float64")
-    block.build(input_shape)
-    harness.randomise(block, scale=1.0)
-    x = normal(input_shape, dtype="float64")
-    expected = [
-        loop_block(block, example.reshape(-1, 6), pairwise) for example in x
-    ]
-    y = keras.ops.convert_to_numpy(block(x)).reshape(2, -1, 6)
-    # Sums of at most 30 terms in 53 bits.
-    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
-
-
-def test_equals_the_double_loop_in_float32(pairwise, input_shape):
-    block = active_block(pairwise)
+def test_value_equals_the_double_loop(pairwise, input_shape):
+    # On JAX, float64 is a global switch.
+    dtype, tolerance = ("float32", 2e-5) if ON_JAX else ("float64", 1e-12)
+    block = active_block(pairwise, dtype=dtype)
     block.build(input_shape)
     harness.randomise(block)
-    x = normal(input_shape)
+    x = normal(input_shape, dtype=dtype)
     expected = [
         loop_block(block, example.reshape(-1, 6).astype("float64"), pairwise)
         for example in x
     ]
-    y = keras.ops.convert_to_numpy(block(x)).reshape(2, -1, 6)
-    # 24 bits, with exponentials of logits up to about 10.
-    np.testing.assert_allclose(y, expected, rtol=2e-5, atol=2e-5)
+    y = array(block(x)).reshape(2, -1, 6)
+    np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("norm", ["batch", "affine", "none"])
-@pytest.mark.parametrize("training", [False, True])
-def test_starts_as_the_identity(pairwise, norm, training):
-    x = normal((2, 3, 5, 2, 6))
-    y = NonLocalBlock(pairwise, norm=norm)(x, training=training)
-    np.testing.assert_array_equal(array(y), x)
+def test_block_is_initialized_as_the_identity(norm):
+    x = normal(CLIP)
+    block = NonLocalBlock(norm=norm)
+    for training in (False, True):
+        np.testing.assert_array_equal(array(block(x, training=training)), x)
 
 
-def test_gamma_init_scales_what_the_block_adds(pairwise):
-    x = normal((2, 3, 5, 2, 6))
-    added = []
+def test_gamma_init_scales_the_residual():
+    x = normal(CLIP)
+    residuals = []
     for gamma_init in (0.5, 1.0):
         keras.utils.set_random_seed(3)
-        block = NonLocalBlock(pairwise, gamma_init=gamma_init)
-        added.append(array(block(x, training=True)) - x)
-    assert np.abs(added[1]).max() > 0.01
-    np.testing.assert_allclose(added[1], 2 * added[0], rtol=1e-4, atol=1e-5)
+        block = NonLocalBlock(gamma_init=gamma_init)
+        residuals.append(array(block(x, training=True)) - x)
+    assert np.abs(residuals[1]).max() > 0.01
+    np.testing.assert_allclose(
+        residuals[1], 2 * residuals[0], rtol=1e-4, atol=1e-5
+    )
 
 
-def test_half_of_the_channels_by_default():
+def test_bottleneck_is_half_of_the_channels_by_default():
     block = NonLocalBlock()
     block.build((None, None, 6))
     assert block.theta.kernel.shape == (6, 3)
@@ -169,7 +157,7 @@ def test_weight_paths_are_an_interface():
     ],
 )
 @pytest.mark.parametrize("tied", [False, True])
-def test_theta_and_phi_start_equal_if_tied_and_only_then(initializer, tied):
+def test_theta_and_phi_are_equal_at_first_if_tied(initializer, tied):
     block = NonLocalBlock(
         kernel_initializer=initializer, tie_theta_phi_init=tied
     )
@@ -181,14 +169,14 @@ def test_theta_and_phi_start_equal_if_tied_and_only_then(initializer, tied):
     assert (theta != g).any()
 
 
-def test_tied_theta_and_phi_are_free_after_the_start():
+def test_tied_theta_and_phi_are_separate_weights():
     block = NonLocalBlock(tie_theta_phi_init=True)
     block.build((None, None, 6))
     block.theta.kernel.assign(block.theta.kernel + 1.0)
     assert (array(block.theta.kernel) != array(block.phi.kernel)).any()
 
 
-def test_the_global_seed_decides_the_tied_start():
+def test_global_seed_sets_the_tied_weights():
     kernels = []
     for seed in (3, 3, 5):
         keras.utils.set_random_seed(seed)
@@ -206,13 +194,13 @@ def test_scale_reaches_the_pairwise_function():
     np.testing.assert_allclose(array(block.affinity(x)), 1 / 7, rtol=1e-4)
 
 
-def test_a_pairwise_layer_can_be_given():
+def test_config_of_a_pairwise_layer():
     block = NonLocalBlock(EmbeddedGaussian(scale="rsqrt"))
-    again = NonLocalBlock.from_config(block.get_config())
-    assert again.pairwise.scale == "rsqrt"
+    restored = NonLocalBlock.from_config(block.get_config())
+    assert restored.pairwise.scale == "rsqrt"
 
 
-def test_a_pairwise_layer_may_be_given_to_several_blocks():
+def test_blocks_do_not_share_a_pairwise_layer():
     shared = PAIRWISE["concatenation"]()
     for channels in (6, 10):
         block = NonLocalBlock(shared)
@@ -221,11 +209,11 @@ def test_a_pairwise_layer_may_be_given_to_several_blocks():
         assert block.pairwise.w_f.path.endswith("/pairwise/w_f")
 
 
-def test_a_function_of_ones_own_works_and_is_saved(tmp_path):
+def test_custom_pairwise_function_is_saved(tmp_path):
     @pairwise_table.register_pairwise("mean")
     @keras.saving.register_keras_serializable("tests")
     class Mean(Pairwise):
-        """Looks everywhere alike."""
+        """Uniform attention."""
 
         def call(self, theta, phi, g):
             return 0.0 * theta[..., :1] + keras.ops.mean(g, 1, keepdims=True)
@@ -239,7 +227,7 @@ def test_a_function_of_ones_own_works_and_is_saved(tmp_path):
         del PAIRWISE["mean"]
 
 
-def test_a_frozen_block_stays_as_it_is_also_when_training(tmp_path):
+def test_frozen_block_ignores_training(tmp_path):
     inputs = keras.Input((7, 6))
     block = NonLocalBlock(gamma_init=1.0, trainable=False)
     model = keras.Model(inputs, block(inputs))
@@ -254,7 +242,7 @@ def test_a_frozen_block_stays_as_it_is_also_when_training(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(2, 6), (2, 1, 2, 3, 4, 6), (2, 7, None)])
-def test_other_ranks_and_unknown_channels_are_refused(shape):
+def test_other_ranks_and_unknown_channels_are_errors(shape):
     with pytest.raises(ValueError, match="rank 3, 4 or 5"):
         NonLocalBlock().build(shape)
 
@@ -280,19 +268,19 @@ def test_other_ranks_and_unknown_channels_are_refused(shape):
         ({"pairwise": "gaussian", "tie_theta_phi_init": True}, "needs a pair"),
     ],
 )
-def test_bad_options_are_refused(options, message):
+def test_invalid_options_are_errors(options, message):
     with pytest.raises(ValueError, match=message):
         NonLocalBlock(**options)
 
 
 @pytest.mark.parametrize("name", ["kernel_initializer", "out_initializer"])
-def test_an_initializer_that_cannot_be_saved_is_refused(name):
+def test_initializer_that_cannot_be_saved_is_an_error(name):
     with pytest.raises(TypeError, match=f"Expected `{name}`"):
         NonLocalBlock(**{name: lambda shape, dtype=None: 0.0})
 
 
 @pytest.mark.parametrize("norm", ["batch", "affine"])
-def test_a_frozen_norm_stays_frozen(norm):
+def test_frozen_norm_stays_frozen(norm):
     x = normal((2, 7, 6))
     block = NonLocalBlock(norm=norm, gamma_init=1.0, freeze_norm=True)
     frozen = array(block(x, training=False))
@@ -303,8 +291,7 @@ def test_a_frozen_norm_stays_frozen(norm):
     assert names == {"theta", "phi", "g", "out"}
 
 
-def test_a_frozen_norm_keeps_its_statistics_when_layers_are_trained():
-    """`layer.trainable = True` on every layer is a way to unfreeze a model."""
+def test_frozen_norm_keeps_its_statistics_if_set_trainable():
     x = normal((2, 7, 6))
     block = NonLocalBlock(gamma_init=1.0, freeze_norm=True)
     frozen = array(block(x, training=False))
@@ -315,7 +302,7 @@ def test_a_frozen_norm_keeps_its_statistics_when_layers_are_trained():
 
 def test_bn_momentum_is_the_share_of_the_old_statistics():
     x = normal((2, 7, 6))
-    blocks = [NonLocalBlock(bn_momentum=share) for share in (0.0, 0.7)]
+    blocks = [NonLocalBlock(bn_momentum=m) for m in (0.0, 0.7)]
     for block in blocks:
         block.build(x.shape)
         block.set_weights(blocks[0].get_weights())
@@ -323,18 +310,18 @@ def test_bn_momentum_is_the_share_of_the_old_statistics():
         block(x, training=True)
     new, mixed = (array(block.bn.moving_mean) for block in blocks)
     assert np.abs(new).min() > 0
-    # From zero on; to a rounding of float32.
+    # The statistics were zero; to a rounding of float32.
     np.testing.assert_allclose(mixed, 0.3 * new, rtol=1e-5)
 
 
 @tensorflow_only
-def test_synchronised_batch_normalisation_is_asked_for():
+def test_bn_synchronized():
     block = NonLocalBlock(bn_synchronized=True)
     block.build((None, None, 6))
     assert block.bn.synchronized
 
 
-def test_out_can_do_without_a_bias():
+def test_out_without_a_bias():
     block = NonLocalBlock(out_bias=False)
     block.build((None, None, 6))
     assert [weight.name for weight in block.out.weights] == ["kernel"]
@@ -349,19 +336,19 @@ def test_affine_paths_are_an_interface():
     ]
 
 
-def test_an_unknown_method_is_refused():
+def test_unknown_method_is_an_error():
     with pytest.raises(ValueError, match="Did you mean 'sorted'"):
         PAIRWISE["concatenation"](method="sortd")
 
 
-def test_a_frozen_pairwise_layer_stays_frozen():
+def test_frozen_pairwise_layer_stays_frozen():
     block = NonLocalBlock(PAIRWISE["concatenation"](trainable=False))
     block.build((None, None, 6))
     assert not block.pairwise.trainable_weights
     assert block.theta.trainable_weights
 
 
-def test_numpy_numbers_are_numbers():
+def test_numpy_numbers_in_the_config():
     block = NonLocalBlock(
         bottleneck=np.int64(4), subsample=np.int32(2), scale=np.float32(0.5)
     )

@@ -9,11 +9,11 @@ from tests.harness import normal, randomise
 from tests.layers.blocks import tensorflow_only
 
 
-def test_harness():
+def test_affine_as_a_layer():
     harness.check_layer(Affine, (2, 5, 3))
 
 
-def test_scales_and_shifts_each_channel():
+def test_affine_scales_and_shifts_each_channel():
     x = normal((2, 5, 3))
     layer = Affine()
     layer.build(x.shape)
@@ -23,12 +23,12 @@ def test_scales_and_shifts_each_channel():
     )
 
 
-def test_starts_as_the_identity():
+def test_affine_is_initialized_as_the_identity():
     x = normal((2, 5, 3))
     np.testing.assert_array_equal(Affine()(x), x)
 
 
-def test_float16_gradients_of_many_positions_do_not_saturate():
+def test_affine_gradients_do_not_overflow_float16():
     # Sums of ones stop at 2048 in float16.
     inputs = keras.Input((7000, 2))
     layer = Affine(dtype="mixed_float16")
@@ -39,11 +39,11 @@ def test_float16_gradients_of_many_positions_do_not_saturate():
     layer.set_weights([np.zeros(2), np.zeros(2)])
     x = np.ones((1, 7000, 2), "float16")
     model.train_on_batch(x, -x)
-    moved = [keras.ops.convert_to_numpy(w) for w in layer.weights]
-    np.testing.assert_allclose(moved, -0.5 * np.ones((2, 2)), rtol=1e-2)
+    weights = [keras.ops.convert_to_numpy(w) for w in layer.weights]
+    np.testing.assert_allclose(weights, -0.5 * np.ones((2, 2)), rtol=1e-2)
 
 
-def test_a_frozen_one_is_never_trained():
+def test_frozen_affine_is_never_trained():
     layer = Affine(frozen=True)
     layer.build((None, 5))
     layer.trainable = True
@@ -52,7 +52,7 @@ def test_a_frozen_one_is_never_trained():
     assert Affine.from_config(layer.get_config()).frozen
 
 
-def test_gain_and_shift_are_what_a_normalisation_does():
+def test_gain_and_shift_equal_the_normalization():
     x = normal((3, 7, 5))
     for layer in (
         Affine(),
@@ -67,11 +67,11 @@ def test_gain_and_shift_are_what_a_normalisation_does():
         )
 
 
-def test_it_does_what_layers_do():
+def test_batch_normalization_as_a_layer():
     harness.check_layer(BatchNormalization, (2, 3, 5, 7, 4))
 
 
-def test_its_constants_are_the_papers():
+def test_constants_of_the_paper():
     layer = BatchNormalization()
     assert (layer.momentum, layer.epsilon) == (0.9, 1e-5)
 
@@ -85,7 +85,7 @@ def numpy_kernel(x, gamma, beta, epsilon):
 
 
 def pair(**options):
-    """Two layers of the same weights, one with a kernel for training."""
+    """Build two layers of equal weights, the second with a kernel."""
     layers = BatchNormalization(**options), BatchNormalization(**options)
     for layer in layers:
         layer.build((None, 5, 4))
@@ -94,16 +94,16 @@ def pair(**options):
     return layers
 
 
-def test_a_kernel_changes_neither_value_nor_statistics():
+def test_train_kernel_has_equal_values_and_statistics():
     plain, fused = pair()
     x = 3 + 2 * normal((7, 5, 4))
     expected, y = plain(x, training=True), fused(x, training=True)
     np.testing.assert_allclose(
         np.asarray(y), np.asarray(expected), rtol=1e-5, atol=1e-5
     )
-    for ours, theirs in zip(fused.weights, plain.weights, strict=True):
+    for actual, expected in zip(fused.weights, plain.weights, strict=True):
         np.testing.assert_allclose(
-            np.asarray(ours), np.asarray(theirs), rtol=1e-5, atol=1e-6
+            np.asarray(actual), np.asarray(expected), rtol=1e-5, atol=1e-6
         )
 
 
@@ -118,7 +118,7 @@ def test_a_kernel_changes_neither_value_nor_statistics():
         ({"axis": 1}, True),
     ],
 )
-def test_the_kernel_is_left_alone_where_it_does_not_fit(options, training):
+def test_train_kernel_is_not_used_where_unsupported(options, training):
     _, layer = pair(**options)
 
     def kernel(*arguments):

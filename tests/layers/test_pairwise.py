@@ -46,23 +46,23 @@ def test_config_round_trip(name):
     assert keras.saving.serialize_keras_object(pairwise.get(config)) == config
 
 
-def test_an_instance_is_taken_as_it_is():
+def test_get_returns_an_instance_itself():
     layer = pairwise.DotProduct()
     assert pairwise.get(layer) is layer
 
 
-def test_unknown_name_suggests_the_nearest():
+def test_unknown_name_suggests_a_similar_one():
     with pytest.raises(ValueError, match="Did you mean 'gaussian'"):
         pairwise.get("gausian")
 
 
-def test_other_kinds_of_identifier_are_refused():
+def test_other_types_of_identifier_are_errors():
     with pytest.raises(TypeError, match="Expected `pairwise`"):
         pairwise.get(3)
 
 
 @pytest.mark.parametrize("scale", [0, -1.0, "sqrt"])
-def test_bad_scale_is_refused(scale):
+def test_invalid_scale_is_an_error(scale):
     with pytest.raises(ValueError, match="Expected `scale`"):
         pairwise.EmbeddedGaussian(scale=scale)
 
@@ -86,6 +86,6 @@ def test_concatenation_splits_w_f_into_theta_then_phi():
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
 
 
-def test_a_name_is_registered_once():
+def test_registered_name_is_an_error():
     with pytest.raises(ValueError, match="exists already"):
         pairwise.register_pairwise("gaussian")(pairwise.Gaussian)

@@ -6,7 +6,7 @@ from tests import harness
 from tests.harness import normal
 
 
-def test_the_papers_pool_does_what_layers_do():
+def test_the_papers_pool():
     x = normal((2, 4, 9, 7, 3))
     layer = MaxPool((2, 3, 3), strides=(2, 2, 2))
     expected = (2, 2, 4, 3, 3)
@@ -25,14 +25,14 @@ def test_unknown_sizes(padding):
     assert tuple(model(x).shape) == layer.compute_output_shape(x.shape)
 
 
-def test_it_is_saved(tmp_path):
+def test_saving(tmp_path):
     inputs = keras.Input((4, 8, 8, 3))
     pool = MaxPool((1, 3, 3), (1, 2, 2), (0, 1, 1))
     model = keras.Model(inputs, pool(inputs))
     harness.check_saving(model, normal((2, 4, 8, 8, 3)), tmp_path)
 
 
-def test_as_many_strides_as_axes_are_needed():
+def test_other_number_of_strides_than_axes_is_an_error():
     with pytest.raises(ValueError, match="of the same length"):
         MaxPool((1, 3, 3), strides=(2, 2))
 
@@ -46,16 +46,16 @@ def test_as_many_strides_as_axes_are_needed():
         ({"pool_size": (2, 2), "padding": (-1, 0)}, "of at least 0 per axis"),
     ],
 )
-def test_what_is_no_size_is_refused(options, message):
+def test_invalid_sizes_are_errors(options, message):
     with pytest.raises(ValueError, match=message):
         MaxPool(**options)
 
 
-def test_a_box_that_could_be_empty_is_refused():
+def test_window_of_padding_alone_is_an_error():
     with pytest.raises(ValueError, match="at most half"):
         MaxPool((1, 3, 3), padding=(0, 2, 2))
 
 
-def test_an_input_of_another_rank_is_refused():
+def test_input_of_another_rank_is_an_error():
     with pytest.raises(ValueError, match="expected ndim=5"):
         MaxPool((1, 3, 3))(normal((2, 9, 9, 3)))
