@@ -23,8 +23,7 @@ class Uniform(Pairwise):
         ("embedded_gaussian", "batch", True),
         ("embedded_gaussian", "affine", False),
         ("embedded_gaussian", "none", False),
-        ("concatenation", "batch", False),
-        ("gaussian", "none", True),
+        pytest.param("concatenation", "batch", False, marks=tensorflow_only),
     ],
 )
 def test_folded_block_has_no_norm_and_equal_outputs(pairwise, norm, out_bias):

@@ -40,6 +40,9 @@ SHAPES = {
     "wide": (5, 3, 40, 33),
 }
 HALF = {"bfloat16": (ml_dtypes.bfloat16, 8), "float16": (np.float16, 11)}
+not_on_jax = pytest.mark.skipif(
+    BACKEND == "jax", reason="compiles for every shape"
+)
 
 
 def inputs(name, n, m, d, c, batch=2, dtype="float32"):
@@ -80,7 +83,7 @@ def test_float32(name, method, mode):
 
 @pytest.mark.parametrize("shape", sorted(set(SHAPES) - {"usual"}))
 @pytest.mark.parametrize(("name", "method"), CASES)
-@pytest.mark.skipif(BACKEND == "jax", reason="compiles for every shape")
+@not_on_jax
 def test_edge_shapes(name, method, shape):
     check_float32(name, method, shape, "graph")
 
@@ -150,16 +153,12 @@ def test_unknown_method_suggests_a_similar_one(name):
         getattr(ops, name)(*arrays, method="plane")
 
 
-if BACKEND == "jax":  # compiles for every shape
-    EXAMPLES, sizes = 8, st.sampled_from([(70, 33, 2, 2)])
-else:
-    EXAMPLES, sizes = (
-        40,
-        st.tuples(*(st.integers(1, size) for size in (70, 70, 4, 3))),
-    )
+sizes = st.tuples(*(st.integers(1, size) for size in (70, 70, 4, 3)))
+on_any_input = settings(max_examples=40, deadline=None, derandomize=True)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+@not_on_jax
+@on_any_input
 @given(
     sizes=sizes,
     seed=st.integers(0, 2**16),
@@ -189,8 +188,8 @@ def test_sorted_concatenation_on_any_input(sizes, seed, grid, offset, zeros):
         assert (abs(x - e) <= 1e-6 * size).all()
 
 
-@pytest.mark.skipif(BACKEND == "jax", reason="compiles every loop")
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+@not_on_jax
+@on_any_input
 @given(
     sizes=sizes,
     seed=st.integers(0, 2**16),
