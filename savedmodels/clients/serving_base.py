@@ -1,6 +1,6 @@
-"""Types, limits, retries and errors of the clients of both protocols.
+"""Types, limits, retries and errors shared by the gRPC and REST clients.
 
-`serving_client` describes how the clients are used.
+See `serving_client` for their use.
 """
 
 import abc
@@ -16,7 +16,7 @@ import numpy as np
 WAITS_S = (0.1, 0.2, 0.4, 0.8, 1.6)
 MAX_MB = 64.0
 Shape = tuple[int, ...] | None
-# TensorFlow's name of a type, and NumPy's type.
+# NumPy types by TensorFlow's name.
 DTYPES: dict[str, Any] = {
     "DT_FLOAT": np.float32,
     "DT_DOUBLE": np.float64,
@@ -29,19 +29,19 @@ DTYPES: dict[str, Any] = {
 
 
 class ClientError(Exception):
-    """Something the user can mend, in one line."""
+    """User error, in one line."""
 
 
 class Unavailable(Exception):
-    """Nobody answers now; worth another try."""
+    """The server is temporarily unavailable; the request may be retried."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """What a signature takes and gives: type and shape by name.
+    """Types and shapes of inputs and outputs, by name.
 
-    A type is such as "DT_UINT8"; in a shape -1 is any size, and the shape is
-    None where even the rank is open.
+    Types are such as "DT_UINT8"; a size of -1 is any, and a shape of None has
+    any rank.
     """
 
     inputs: dict[str, tuple[str, Shape]]
@@ -49,13 +49,13 @@ class Signature:
 
 
 class Client(abc.ABC):
-    """A client of one model on a server, whatever the protocol.
+    """Client of one model on a server.
 
     Args:
         address: host and port of the server.
         model: name of the model on the server.
-        timeout_s: seconds for a question, with all its tries.
-        max_mb: the largest request that is sent, in megabytes.
+        timeout_s: seconds for a request, including retries.
+        max_mb: maximum size of a request, in megabytes.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Client(abc.ABC):
         """Return the model's signatures, by name.
 
         Raises:
-            ClientError: there is no such model, or no answer.
+            ClientError: there is no such model, or no response.
         """
 
     @abc.abstractmethod
@@ -80,17 +80,17 @@ class Client(abc.ABC):
         """Return the outputs for these inputs, by name.
 
         Raises:
-            ClientError: the request is too large or the server refuses it;
-                or there is no answer.
+            ClientError: the request is too large, the server refuses it, or
+                there is no response.
         """
 
     def close(self) -> None:
-        """End the connection, where one outlasts a question."""
+        """Close the connection, if there is one."""
         return
 
 
 def check_address(address: str) -> tuple[str, int]:
-    """Host and port of an address.
+    """Split an address into host and port.
 
     Raises:
         ClientError: it is not HOST:PORT.
@@ -108,7 +108,7 @@ def check_address(address: str) -> tuple[str, int]:
 
 
 def check_size(size_bytes: int, max_mb: float) -> None:
-    """Raises a ClientError for a request that is too large to be sent."""
+    """Raise a ClientError for a request above the size limit."""
     if size_bytes > max_mb * 1e6:
         raise ClientError(
             f"The request has {size_bytes / 1e6:.3g} MB or more, and at most "
@@ -117,116 +117,139 @@ def check_size(size_bytes: int, max_mb: float) -> None:
         )
 
 
+def batch_size(
+    inputs: dict[str, np.ndarray],
+    expected: dict[str, tuple[str, Shape]],
+) -> int | None:
+    """Return the batch size of a request; None if it is not determined.
+
+    Args:
+        inputs: arrays by name.
+        expected: types and shapes of the signature.
+    """
+    sizes = {
+        array.shape[0]
+        for name, array in inputs.items()
+        if has_batch(expected.get(name)) and array.ndim
+    }
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def has_batch(spec: tuple[str, Shape] | None) -> bool:
+    """Return True if the first axis of a tensor is a batch of any size."""
+    return bool(spec and spec[1] and spec[1][0] == -1)
+
+
 def check_outputs(
     address: str,
     outputs: dict[str, np.ndarray],
     expected: dict[str, tuple[str, Shape]] | None,
+    batch: int | None = None,
 ) -> None:
-    """Raise a ClientError for an answer that is not what the model gives.
+    """Raise a ClientError for outputs that contradict the signature.
 
     Args:
         address: of the server.
-        outputs: what it answered, by name.
-        expected: types and shapes of the signature; None if it is not known.
+        outputs: arrays by name.
+        expected: types and shapes of the signature; None if unknown.
+        batch: size of the request's batch; None if unknown.
     """
-    for name, (dtype, shape) in (expected or {}).items():
+    for name, spec in (expected or {}).items():
+        dtype, shape = spec
         if name not in outputs:
-            raise _odd(address, f"{plain(name)} is missing")
+            raise _invalid(address, f"{printable(name)} is missing")
         array = outputs[name]
         if dtype in DTYPES and array.dtype != DTYPES[dtype]:
-            raise _odd(
+            raise _invalid(
                 address,
-                f"expected {dtype} for {plain(name)}, not {array.dtype}",
+                f"expected {dtype} for {printable(name)}, not {array.dtype}",
             )
+        if shape and has_batch(spec) and batch is not None:
+            shape = (batch, *shape[1:])
         if not fits(array.shape, shape):
-            raise _odd(
+            raise _invalid(
                 address,
-                f"expected {plain(name)} of shape {shape} (-1: any), not "
+                f"expected {printable(name)} of shape {shape} (-1: any), not "
                 f"{array.shape}",
             )
     for name, array in outputs.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise _odd(
-                address, f"{plain(name)} has numbers that are not finite"
-            )
+            raise _invalid(address, f"{printable(name)} is not finite")
 
 
 def fits(shape: tuple[int, ...], expected: Shape) -> bool:
-    """Return whether a shape is that of a signature, where -1 is any size."""
+    """Return True if a shape is that of a signature, where -1 is any size."""
     return expected is None or (
         len(shape) == len(expected)
         and all(e in (-1, n) for n, e in zip(shape, expected, strict=True))
     )
 
 
-def _odd(address: str, reason: str) -> ClientError:
-    return ClientError(f"{address} answered oddly: {reason}.")
+def _invalid(address: str, reason: str) -> ClientError:
+    return ClientError(f"Invalid response of {address}: {reason}.")
 
 
-def retry(ask: Callable[[float], Any], address: str, timeout_s: float) -> Any:
-    """What `ask` gives, which is tried again as long as nobody answers.
+def retry(send: Callable[[float], Any], address: str, timeout_s: float) -> Any:
+    """Call `send`, again while the server is unavailable.
 
     Args:
-        ask: takes the seconds that are left; raises Unavailable.
+        send: function of the remaining seconds; raises Unavailable.
         address: for the error.
-        timeout_s: for all tries together.
+        timeout_s: for all attempts together.
 
     Raises:
-        ClientError: nobody answered.
+        ClientError: the server stayed unavailable.
     """
-    end = time.monotonic() + timeout_s
+    deadline = time.monotonic() + timeout_s
     for wait in (*WAITS_S, None):
         try:
-            return ask(max(end - time.monotonic(), 1e-3))
+            return send(max(deadline - time.monotonic(), 1e-3))
         except Unavailable as error:
-            # Not all clients at once, when a server comes back.
+            # Jitter, so that not all clients retry at once.
             wait_s = wait and wait * random.uniform(0.5, 1)
-            if wait_s is None or time.monotonic() + wait_s > end:
+            if wait_s is None or time.monotonic() + wait_s > deadline:
                 raise ClientError(
-                    f"Nobody answers at {address} ({error}). Is the server "
-                    "up, and is that its port? (8500: gRPC, 8501: REST)"
+                    f"No server at {address} ({error}). Is it running, and is "
+                    "that its port? (8500: gRPC, 8501: REST)"
                 ) from error
             time.sleep(wait_s)
 
 
-def no_answer(address: str, timeout_s: float) -> ClientError:
-    """The error of an answer that did not come in time."""
+def timeout_error(address: str, timeout_s: float) -> ClientError:
+    """Return the error about a response that did not come in time."""
     return ClientError(
-        f"No answer from {address} within {timeout_s:g} s. Give it more time "
-        "(--timeout), or send less."
+        f"No response from {address} within {timeout_s:g} s. Raise --timeout, "
+        "or send less."
     )
 
 
-def answer_bytes(max_mb: float) -> int:
-    """Return the size of the largest answer that is read."""
+def max_response_bytes(max_mb: float) -> int:
+    """Return the maximum size of a response."""
     return int(max(max_mb, MAX_MB) * 1e6)
 
 
-def too_large(address: str, max_mb: float) -> ClientError:
-    """Return the error of an answer that is not read to its end."""
+def too_large_error(address: str, max_mb: float) -> ClientError:
+    """Return the error about a response above the size limit."""
     return ClientError(
-        f"The answer of {address} has more than "
-        f"{answer_bytes(max_mb) / 1e6:g} MB. Is that the right server? Raise "
-        "--max-mb if it is."
+        f"The response of {address} has more than "
+        f"{max_response_bytes(max_mb) / 1e6:g} MB. Is that the right server? "
+        "Raise --max-mb if it is."
     )
 
 
-def no_model(address: str, model: str, said: str) -> ClientError:
-    """The error of a model that the server does not have."""
-    return ClientError(f"{address} serves no model {model!r}: {said}")
+def model_error(address: str, model: str, message: str) -> ClientError:
+    """Return the error about a model that the server does not have."""
+    return ClientError(f"{address} serves no model {model!r}: {message}")
 
 
-def short(text: str, length: int = 400) -> str:
-    """A server's message in one line, without its far end."""
-    line = plain(" ".join(text.split()))
+def shorten(text: str, length: int = 400) -> str:
+    """Truncate a server's message to one printable line."""
+    line = printable(" ".join(text.split()))
     return line if len(line) <= length else f"{line[: length - 3]}..."
 
 
-def plain(text: str) -> str:
-    """Return a server's words as they may go to a terminal.
-
-    Control characters could move its cursor or change what it shows.
-    """
+def printable(text: str) -> str:
+    """Escape control characters, which could manipulate the terminal."""
     return "".join(
         letter if letter.isprintable() else ascii(letter)[1:-1]
         for letter in text

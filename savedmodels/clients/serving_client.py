@@ -1,18 +1,17 @@
-"""Asks a model on TensorFlow Serving, over gRPC or REST.
+"""Run a model on TensorFlow Serving, over gRPC or REST.
 
     client = connect("localhost:8500", "digits_nl")
     client.signatures()["serving_default"].inputs  # names, types, shapes
     client.predict("serving_default", clips=clips)["probabilities"]
 
-Clients of both protocols take and return NumPy arrays; strings are object
-arrays of bytes. Errors are a ClientError of one line. A server that is not
-there (UNAVAILABLE, 503) is asked again, with longer and longer waits within
-the timeout, and nothing else is: asking twice would not help, or take twice
-the time. Connections are not encrypted, and proxies are not used.
+Clients take and return NumPy arrays; strings are object arrays of bytes. Errors
+are a ClientError of one line. Requests are retried only while the server is
+unavailable (UNAVAILABLE, 503), with growing waits within the timeout.
+Connections are not encrypted, and proxies are not used.
 
-Servers are not trusted: all of a question shares one timeout, an answer has a
-largest size, and what it holds has the types and shapes that the model's
-signature says and no number that is not finite.
+Servers are not trusted: a request has one timeout, a response a maximum size,
+and outputs must have the types, shapes and batch size of the signature and be
+finite.
 """
 
 import serving_grpc
@@ -29,18 +28,19 @@ def connect(
     timeout_s: float = 30.0,
     max_mb: float = MAX_MB,
 ) -> Client:
-    """A client of one model; nothing is sent yet.
+    """Create a client of one model without sending anything.
 
     Args:
-        address: host and port; of TensorFlow Serving, 8500 is gRPC, 8501 REST.
+        address: host and port; TensorFlow Serving uses 8500 for gRPC and 8501
+            for REST.
         model: its name on the server.
-        rest: whether to speak REST.
-        timeout_s: seconds for a question, with all its tries.
-        max_mb: the largest request that is sent, and, if it is more than 64,
-            the largest answer that is read, in megabytes.
+        rest: whether to use REST instead of gRPC.
+        timeout_s: seconds for a request, including retries.
+        max_mb: maximum size of a request and, if above 64, of a response, in
+            megabytes.
 
     Raises:
-        ClientError: that is no address, or a package is missing.
+        ClientError: the address is invalid, or a package is missing.
     """
     check_address(address)
     if rest:

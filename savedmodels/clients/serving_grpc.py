@@ -1,4 +1,4 @@
-"""The client that speaks gRPC; `serving_client` says how it is used."""
+"""gRPC client; see `serving_client` for its use."""
 
 import numpy as np
 import serving_messages
@@ -7,34 +7,35 @@ from serving_base import (
     ClientError,
     Signature,
     Unavailable,
-    answer_bytes,
+    batch_size,
     check_outputs,
     check_size,
-    no_answer,
-    no_model,
+    max_response_bytes,
+    model_error,
     retry,
-    short,
-    too_large,
+    shorten,
+    timeout_error,
+    too_large_error,
 )
 
 SERVICE = "/tensorflow.serving.PredictionService"
 OPTIONS = (
-    # 4 MB are a clip of 27 frames: how much is sent is checked before.
+    # The default of 4 MB is a clip of 27 frames; requests are checked before.
     ("grpc.max_send_message_length", -1),
-    # Else a small answer could become one of any size. Nobody asked for it.
+    # Decompression bombs: the client does not request compression.
     ("grpc.per_message_decompression", 0),
-    ("grpc.enable_retries", 0),  # ours count against one timeout
+    ("grpc.enable_retries", 0),  # `retry` has one timeout for all
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
 
-# What gRPC says of an answer that is too large, and not of a request.
+# gRPC's message about a response, not a request, that is too large.
 RECEIVED = "Received message larger than max"
 
 
 class GrpcClient(Client):
-    """Asks a model over gRPC; made by `serving_client.connect`."""
+    """gRPC client of a model; see `serving_client.connect`."""
 
     def __init__(
         self, address: str, model: str, timeout_s: float, max_mb: float
@@ -44,11 +45,12 @@ class GrpcClient(Client):
         except ImportError as error:
             raise ClientError(
                 "gRPC needs the package grpcio: pip install grpcio protobuf. "
-                "Or ask by REST (--rest, port 8501)."
+                "Or use REST (--rest, port 8501)."
             ) from error
         super().__init__(address, model, timeout_s, max_mb)
         self._grpc = grpc
-        largest = ("grpc.max_receive_message_length", answer_bytes(max_mb))
+        max_bytes = max_response_bytes(max_mb)
+        largest = ("grpc.max_receive_message_length", max_bytes)
         options = (*OPTIONS, largest)
         self._channel = grpc.insecure_channel(address, options=options)
 
@@ -57,12 +59,14 @@ class GrpcClient(Client):
         request.model_spec.name = self.model
         request.metadata_field.append("signature_def")
         answer = self._ask("GetModelMetadata", request)
-        found = self._parsed(
+        definitions = self._parsed(
             "SignatureDefMap", answer.metadata["signature_def"].value
         )
         self._signatures = {
-            name: Signature(_infos(each.inputs), _infos(each.outputs))
-            for name, each in found.signature_def.items()
+            name: Signature(
+                _infos(definition.inputs), _infos(definition.outputs)
+            )
+            for name, definition in definitions.signature_def.items()
         }
         return self._signatures
 
@@ -83,11 +87,13 @@ class GrpcClient(Client):
                 for name, tensor in answer.outputs.items()
             }
         except ValueError as error:
-            raise self._odd(str(error)) from error
-        expected = None
-        if signature in self._signatures:
-            expected = self._signatures[signature].outputs
-        check_outputs(self.address, outputs, expected)
+            raise self._invalid(str(error)) from error
+        spec = self._signatures.get(signature)
+        if spec is None:
+            check_outputs(self.address, outputs, None)
+            return outputs
+        batch = batch_size(inputs, spec.inputs)
+        check_outputs(self.address, outputs, spec.outputs, batch)
         return outputs
 
     def close(self) -> None:
@@ -109,41 +115,43 @@ class GrpcClient(Client):
         return self._parsed(f"{method}Response", content)
 
     def _parsed(self, name: str, content: bytes):
-        """The message that a server sent.
+        """Parse a message of the server.
 
         Raises:
-            ClientError: it is no such message.
+            ClientError: it is not such a message.
         """
         try:
             return serving_messages.parse(name, content)
         except ValueError as error:
-            raise self._odd(str(error)) from error
+            raise self._invalid(str(error)) from error
 
-    def _odd(self, reason: str) -> ClientError:
-        return ClientError(f"{self.address} answered oddly: {short(reason)}")
+    def _invalid(self, reason: str) -> ClientError:
+        return ClientError(
+            f"Invalid response of {self.address}: {shorten(reason)}"
+        )
 
     def _explained(self, error) -> Exception:
-        """What a status of gRPC means here."""
+        """Translate a gRPC status to an error of this module."""
         codes = self._grpc.StatusCode
-        code, said = error.code(), short(error.details() or "")
+        code, details = error.code(), shorten(error.details() or "")
         if code == codes.UNAVAILABLE:
-            return Unavailable(said)
+            return Unavailable(details)
         if code == codes.DEADLINE_EXCEEDED:
-            return no_answer(self.address, self.timeout_s)
+            return timeout_error(self.address, self.timeout_s)
         if code == codes.NOT_FOUND:
-            return no_model(self.address, self.model, said)
-        if code == codes.RESOURCE_EXHAUSTED and RECEIVED in said:
-            return too_large(self.address, self.max_mb)
+            return model_error(self.address, self.model, details)
+        if code == codes.RESOURCE_EXHAUSTED and RECEIVED in details:
+            return too_large_error(self.address, self.max_mb)
         if code == codes.UNIMPLEMENTED:
             return ClientError(
-                f"What answers at {self.address} is not TensorFlow Serving: "
-                f"{said}"
+                f"The server at {self.address} is not TensorFlow Serving: "
+                f"{details}"
             )
-        return ClientError(f"{self.address} says {code.name}: {said}")
+        return ClientError(f"{self.address} says {code.name}: {details}")
 
 
 def _infos(entries) -> dict:
-    """Type and shape of each tensor of a signature."""
+    """Return type and shape of each tensor of a signature."""
     types = serving_messages.TYPES
     return {
         name: (

@@ -1,9 +1,9 @@
-"""The messages of TensorFlow Serving's API that a client needs.
+"""Protocol buffers of TensorFlow Serving's API, without generated code.
 
-They are built when they are first asked for, from the names and numbers of
-their fields, which is what the wire format consists of. So neither TensorFlow
-nor generated code is needed, whose version protobuf would hold against it; and
-as the types are in a pool of their own, a process may have TensorFlow too.
+The message classes are built at first use from field names and numbers, so that
+neither TensorFlow nor generated code of a certain protobuf version is needed.
+They are in a descriptor pool of their own, so that a process may import
+TensorFlow too.
 """
 
 import functools
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 PACKAGE = "nonlocal_client"
-# Field: its number and type; "x*" is repeated, "x{}" a map from strings.
+# Number and type of each field; "x*" is repeated, "x{}" a map from strings.
 MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "Int64Value": {"value": (1, "int64")},
     "ModelSpec": {
@@ -64,9 +64,9 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "metadata": (2, "Any{}"),
     },
 }
-# Else a few bytes, of which "the last value repeats", fill any memory.
+# Limit of the rule "the last value repeats": a few bytes could fill any memory.
 MAX_REPEATED = 1 << 24
-# TensorFlow's number of a type: its name, NumPy's type and where values are.
+# By TensorFlow's number of a type: its name, NumPy type and field of values.
 TYPES: dict[int, tuple[str, Any, str]] = {
     1: ("DT_FLOAT", np.float32, "float_val"),
     2: ("DT_DOUBLE", np.float64, "double_val"),
@@ -79,29 +79,29 @@ TYPES: dict[int, tuple[str, Any, str]] = {
 
 
 def message(name: str, **fields):
-    """A new message of one of `MESSAGES`."""
+    """Create a message of `MESSAGES`."""
     return _types()[name](**fields)
 
 
 def parse(name: str, content: bytes):
-    """The message that these bytes are.
+    """Parse a message.
 
     Raises:
-        ValueError: they are none.
+        ValueError: the bytes are not such a message.
     """
     from google.protobuf.message import DecodeError
 
     try:
         return _types()[name].FromString(content)
     except DecodeError as error:
-        raise ValueError(f"no {name}: {error}") from error
+        raise ValueError(f"not a {name}: {error}") from error
 
 
 def to_tensor(array: np.ndarray):
-    """A Tensor of an array; strings are an object array of bytes.
+    """Convert an array to a Tensor; strings are an object array of bytes.
 
     Raises:
-        TypeError: there is no such type in a request here.
+        TypeError: the dtype is unsupported.
     """
     tensor = message("Tensor", dtype=_number(array.dtype))
     for size in array.shape:
@@ -115,19 +115,18 @@ def to_tensor(array: np.ndarray):
 
 
 def to_array(tensor) -> np.ndarray:
-    """The array that a Tensor holds, in either of its two forms.
+    """Convert a Tensor to an array, from either of its two forms.
 
     Raises:
-        ValueError: it is of a type that is not known here, or holds another
-            number of values than its shape says; or the shape is too large
-            for the one value that is repeated.
+        ValueError: the type is unsupported, the number of values contradicts
+            the shape, or the shape is too large for a repeated value.
     """
     if tensor.dtype not in TYPES:
-        raise ValueError(f"the type {tensor.dtype} is not known here")
+        raise ValueError(f"unsupported type {tensor.dtype}")
     _, dtype, field = TYPES[tensor.dtype]
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if min(shape, default=0) < 0 or tensor.tensor_shape.unknown_rank:
-        raise ValueError(f"an array has no shape {shape}")
+        raise ValueError(f"invalid shape {shape}")
     count = math.prod(shape)
     if tensor.tensor_content:
         little = np.dtype(dtype).newbyteorder("<")
@@ -137,17 +136,17 @@ def to_array(tensor) -> np.ndarray:
             values = np.array(list(getattr(tensor, field)), dtype)
         except OverflowError as error:
             raise ValueError(str(error)) from error
-        if 0 < len(values) < count:  # the last of them stands for the rest
+        if 0 < len(values) < count:  # the last value repeats
             if count > MAX_REPEATED:
-                raise ValueError(f"{shape} is too large for one value")
+                raise ValueError(f"{shape} is too large for repeated values")
             rest = np.repeat(values[-1:], count - len(values))
             values = np.concatenate([values, rest])
     return values.reshape(shape)
 
 
 def _number(dtype: np.dtype) -> int:
-    for number, (_, known, _) in TYPES.items():
-        if dtype == known:
+    for number, (_, numpy_type, _) in TYPES.items():
+        if dtype == numpy_type:
             return number
     names = ", ".join(name for name, _, _ in TYPES.values())
     raise TypeError(f"expected one of {names}; received {dtype}")
@@ -155,7 +154,7 @@ def _number(dtype: np.dtype) -> int:
 
 @functools.cache
 def _types() -> dict[str, Any]:
-    """The classes of all messages, by name."""
+    """Build the classes of all messages, by name."""
     from google.protobuf import (
         descriptor_pb2,
         descriptor_pool,
@@ -177,22 +176,22 @@ def _types() -> dict[str, Any]:
     }
 
 
-def _describe(made, fields: dict[str, tuple[int, str]]) -> None:
-    """Adds fields to the description of a message."""
+def _describe(description, fields: dict[str, tuple[int, str]]) -> None:
+    """Add fields to the descriptor of a message."""
     for name, (number, kind) in fields.items():
         plain = kind.rstrip("*{}")
-        field = made.field.add(name=name, number=number)
+        field = description.field.add(name=name, number=number)
         field.label = field.LABEL_OPTIONAL
         if kind.endswith("*"):
             field.label = field.LABEL_REPEATED
         if kind.endswith("{}"):
-            # On the wire a map is a list of messages of a key and a value.
-            entry = made.nested_type.add(name=_entry_name(name))
+            # A map is encoded as a list of messages of a key and a value.
+            entry = description.nested_type.add(name=_entry_name(name))
             entry.options.map_entry = True
             _describe(entry, {"key": (1, "string"), "value": (2, plain)})
             field.label = field.LABEL_REPEATED
             field.type = field.TYPE_MESSAGE
-            field.type_name = f".{PACKAGE}.{made.name}.{entry.name}"
+            field.type_name = f".{PACKAGE}.{description.name}.{entry.name}"
         elif plain in MESSAGES:
             field.type = field.TYPE_MESSAGE
             field.type_name = f".{PACKAGE}.{plain}"
@@ -201,5 +200,5 @@ def _describe(made, fields: dict[str, tuple[int, str]]) -> None:
 
 
 def _entry_name(field: str) -> str:
-    """The name that protobuf asks of a map's entries."""
+    """Return protobuf's name for the entries of a map."""
     return "".join(part.title() for part in field.split("_")) + "Entry"

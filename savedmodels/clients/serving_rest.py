@@ -1,8 +1,8 @@
-"""The client that speaks REST; `serving_client` says how it is used.
+"""REST client; see `serving_client` for its use.
 
-It needs NumPy alone. Numbers become decimals and JPEG files base64, so requests
-are larger than those of gRPC: by a third for JPEG files, by three times and
-more for pixels.
+It needs only NumPy. Numbers are sent as decimals and JPEG files in base64, so
+requests are larger than with gRPC: by a third for JPEG files, by three times
+and more for pixels.
 """
 
 import base64
@@ -22,22 +22,23 @@ from serving_base import (
     ClientError,
     Signature,
     Unavailable,
-    answer_bytes,
+    batch_size,
     check_address,
     check_outputs,
     check_size,
-    no_answer,
-    no_model,
+    max_response_bytes,
+    model_error,
     retry,
-    short,
-    too_large,
+    shorten,
+    timeout_error,
+    too_large_error,
 )
 
-# NumPy's kinds of JSON's values that an array of a kind may be made of; else
-# text becomes numbers, and 0.5 a 0.
+# NumPy kinds of JSON values allowed for each kind of array; otherwise strings
+# would become numbers, and 0.5 would become 0.
 KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}
-# What reading an answer raises that has not the form of TensorFlow Serving's.
-FROM_OTHERS = (
+# Raised by reading a response that does not follow TensorFlow Serving's API.
+INVALID_RESPONSE = (
     AttributeError,
     KeyError,
     OverflowError,
@@ -47,7 +48,7 @@ FROM_OTHERS = (
 
 
 class RestClient(Client):
-    """Asks a model over REST; made by `serving_client.connect`."""
+    """REST client of a model; see `serving_client.connect`."""
 
     def __init__(
         self, address: str, model: str, timeout_s: float, max_mb: float
@@ -58,16 +59,16 @@ class RestClient(Client):
     def signatures(self) -> dict[str, Signature]:
         answer = self._ask("GET", "/metadata")
         try:
-            found = answer["metadata"]["signature_def"]["signature_def"]
+            definitions = answer["metadata"]["signature_def"]["signature_def"]
             self._signatures = {
                 name: Signature(
-                    _infos(each.get("inputs", {})),
-                    _infos(each.get("outputs", {})),
+                    _infos(definition.get("inputs", {})),
+                    _infos(definition.get("outputs", {})),
                 )
-                for name, each in found.items()
+                for name, definition in definitions.items()
             }
-        except FROM_OTHERS as error:
-            raise self._strange() from error
+        except INVALID_RESPONSE as error:
+            raise self._not_serving() from error
         return self._signatures
 
     def predict(
@@ -81,19 +82,20 @@ class RestClient(Client):
         check_size(len(body), self.max_mb)
         answer = self._ask("POST", ":predict", body.encode())
         if signature not in (self._signatures or self.signatures()):
-            raise self._strange()
+            raise self._not_serving()
         expected = self._signatures[signature].outputs
+        batch = batch_size(inputs, self._signatures[signature].inputs)
         try:
             outputs = answer["outputs"]
-            if len(expected) == 1:  # then it comes without its name
+            if len(expected) == 1:  # a single output comes without its name
                 outputs = {next(iter(expected)): outputs}
             arrays = {
                 name: from_json(outputs[name], dtype)
                 for name, (dtype, _) in expected.items()
             }
-        except FROM_OTHERS as error:
-            raise self._strange() from error
-        check_outputs(self.address, arrays, expected)
+        except INVALID_RESPONSE as error:
+            raise self._not_serving() from error
+        check_outputs(self.address, arrays, expected, batch)
         return arrays
 
     def _ask(self, method: str, what: str, body: bytes | None = None) -> Any:
@@ -105,64 +107,66 @@ class RestClient(Client):
 
     def _exchange(self, method, what, body, left_s) -> tuple[int, bytes]:
         host, port = check_address(self.address)
-        max_bytes = answer_bytes(self.max_mb)
+        max_bytes = max_response_bytes(self.max_mb)
         connection = http.client.HTTPConnection(host, port)
         try:
-            with contextlib.closing(_Timed(host, port, left_s)) as timed:
-                connection.sock = _Borrowed(timed)  # type: ignore[assignment]
+            with contextlib.closing(
+                _DeadlineConnection(host, port, left_s)
+            ) as timed:
+                connection.sock = _UnclosedSocket(timed)  # type: ignore[assignment]
                 headers = {"Content-Type": "application/json"} if body else {}
                 connection.request(method, self._path + what, body, headers)
                 response = connection.getresponse()
                 content = response.read(max_bytes + 1)
         except TimeoutError as error:
-            raise no_answer(self.address, self.timeout_s) from error
+            raise timeout_error(self.address, self.timeout_s) from error
         except OSError as error:
             raise Unavailable(error.strerror or str(error)) from error
         except http.client.HTTPException as error:
-            raise self._strange() from error
+            raise self._not_serving() from error
         if len(content) > max_bytes:
-            raise too_large(self.address, self.max_mb)
+            raise too_large_error(self.address, self.max_mb)
         return response.status, content
 
     def _read(self, status: int, content: bytes) -> Any:
-        """An answer's JSON, or the error that it is."""
+        """Parse the JSON of a response, and raise its error if it is one."""
         try:
             answer = json.loads(content)
-            said = short(str(answer["error"])) if "error" in answer else ""
+            problem = shorten(str(answer["error"])) if "error" in answer else ""
         except (ValueError, TypeError, RecursionError) as error:
             if status == 503:
                 raise Unavailable("HTTP 503") from error
-            raise self._strange() from error
-        if status == 200 and not said:
+            raise self._not_serving() from error
+        if status == 200 and not problem:
             return answer
         if status == 503:
-            raise Unavailable(said)
+            raise Unavailable(problem)
         if status == 504:
-            raise no_answer(self.address, self.timeout_s)
+            raise timeout_error(self.address, self.timeout_s)
         if status == 404:
-            raise no_model(self.address, self.model, said)
-        raise ClientError(f"{self.address} says HTTP {status}: {said}")
+            raise model_error(self.address, self.model, problem)
+        raise ClientError(f"{self.address} says HTTP {status}: {problem}")
 
-    def _strange(self) -> ClientError:
+    def _not_serving(self) -> ClientError:
         return ClientError(
-            f"What answers at {self.address} is not the REST port of "
-            "TensorFlow Serving (8501, if nothing else is said)."
+            f"{self.address} is not the REST port of TensorFlow Serving "
+            "(8501 by default)."
         )
 
 
 def to_json(array: np.ndarray) -> Any:
-    """Nested lists of an array; bytes are base64 in an object."""
+    """Convert an array to nested lists; bytes become base64 in an object."""
     return _encoded(np.asarray(array).tolist())
 
 
 def from_json(value: Any, dtype: str) -> np.ndarray:
-    """The array of nested lists; strings become bytes.
+    """Convert nested lists to an array; strings become bytes.
 
     Raises:
-        ValueError: it is no array of that type.
+        ValueError: the values do not form an array of that type.
     """
     if dtype != "DT_STRING":
-        with np.errstate(over="ignore"):  # it becomes infinite, and refused
+        with np.errstate(over="ignore"):  # infinite values are refused later
             array = np.array(value, DTYPES[dtype])
         kind = np.array(value).dtype.kind
         if array.size and kind not in KINDS[array.dtype.kind]:
@@ -170,26 +174,26 @@ def from_json(value: Any, dtype: str) -> np.ndarray:
         return array
     plain = np.array(value, object)
     as_bytes = [
-        base64.b64decode(each["b64"])
-        if isinstance(each, dict)
-        else each.encode()
-        for each in plain.ravel()
+        base64.b64decode(item["b64"])
+        if isinstance(item, dict)
+        else item.encode()
+        for item in plain.ravel()
     ]
-    made = np.empty(plain.size, object)
-    made[:] = as_bytes
-    return made.reshape(plain.shape)
+    array = np.empty(plain.size, object)
+    array[:] = as_bytes
+    return array.reshape(plain.shape)
 
 
 def _encoded(value: Any) -> Any:
     if isinstance(value, list) and value and isinstance(value[0], list | bytes):
-        return [_encoded(each) for each in value]
+        return [_encoded(item) for item in value]
     if isinstance(value, bytes):
         return {"b64": base64.b64encode(value).decode()}
     return value
 
 
 def _infos(entries: dict) -> dict:
-    """Type and shape of each tensor of a signature."""
+    """Return type and shape of each tensor of a signature."""
     infos = {}
     for name, info in entries.items():
         shape = info["tensor_shape"]
@@ -201,11 +205,11 @@ def _infos(entries: dict) -> dict:
     return infos
 
 
-class _Timed(io.RawIOBase):
-    """A connection of which all sending and receiving shares one timeout.
+class _DeadlineConnection(io.RawIOBase):
+    """Connection with one deadline for all sending and receiving.
 
     Raises:
-        OSError: nobody answers, or not in time.
+        OSError: the server is unavailable or does not respond in time.
     """
 
     def __init__(self, host: str, port: int, seconds: float):
@@ -213,7 +217,7 @@ class _Timed(io.RawIOBase):
         self._socket = self._connect(host, port)
 
     def _connect(self, host: str, port: int) -> socket.socket:
-        """Return a socket of the first of a name's addresses that answers."""
+        """Connect to the first reachable address of a host name."""
         failure: OSError = OSError(f"{host} has no address")
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for family, kind, number, _, place in places:
@@ -229,10 +233,10 @@ class _Timed(io.RawIOBase):
         raise failure
 
     def _left(self) -> float:
-        """Return the seconds that are left, more than 0.
+        """Return the remaining seconds.
 
         Raises:
-            TimeoutError: there are none.
+            TimeoutError: the deadline has passed.
         """
         seconds = self._end - time.monotonic()
         if seconds <= 0:
@@ -255,13 +259,13 @@ class _Timed(io.RawIOBase):
         self._socket.close()
 
 
-class _Borrowed:
-    """What `http.client` calls of a socket, but for closing it.
+class _UnclosedSocket:
+    """Socket for `http.client` that does not close the connection.
 
-    It closes sockets before it has read answers whose length is not known.
+    `http.client` closes sockets before it has read responses of unknown length.
     """
 
-    def __init__(self, timed: _Timed):
+    def __init__(self, timed: _DeadlineConnection):
         self.sendall = timed.sendall
         self._timed = timed
 
@@ -269,4 +273,4 @@ class _Borrowed:
         return io.BufferedReader(self._timed)
 
     def close(self) -> None:
-        """Nothing: whoever opened it does."""
+        """Do nothing: the owner of the connection closes it."""

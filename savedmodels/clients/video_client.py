@@ -1,9 +1,9 @@
-"""Sends a video to a model on TensorFlow Serving and prints its classes.
+"""Classify a video with a model on TensorFlow Serving.
 
     python savedmodels/clients/video_client.py VIDEO --model digits_nl
 
-needs grpcio, protobuf, numpy, av and pillow (with --rest, not the first two),
-and nothing else of this project: copy this folder to where you need it.
+This folder is self-contained. It needs numpy, av and pillow, and for gRPC
+grpcio and protobuf.
 """
 
 import argparse
@@ -23,7 +23,7 @@ Rows = list[tuple[str, float]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns 2 after an error that the user can mend."""
+    """Command line; returns 2 after a user error."""
     options = _parser().parse_args(arguments)
     try:
         rows, sent = classify(options)
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     print(f"{options.video}: {sent}")
-    rows = [(serving_base.plain(name), score) for name, score in rows]
+    rows = [(serving_base.printable(name), score) for name, score in rows]
     width = max(len(name) for name, _ in [("class", 0), *rows])
     print(f"  {'class'.ljust(width)}  score")
     for name, score in rows:
@@ -42,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def classify(options: argparse.Namespace) -> tuple[Rows, str]:
-    """Classes and scores, best first, and what was sent.
+    """Return classes and scores, best first, and a description of the request.
 
     Raises:
-        ClientError: something is wrong with the file, server or request.
+        ClientError: file, server or request are invalid.
     """
     address = options.address or (REST if options.rest else GRPC)
     client = serving_client.connect(
@@ -61,17 +61,17 @@ def classify(options: argparse.Namespace) -> tuple[Rows, str]:
 
 
 def _choose(
-    there: dict[str, Signature], options: argparse.Namespace
+    signatures: dict[str, Signature], options: argparse.Namespace
 ) -> tuple[str, Signature]:
-    """The signature to ask: what was said, or what suits file and model."""
+    """Choose the signature of the options, or one for file and model."""
     suits = [options.signature] if options.signature else list(SIGNATURES)
     if not options.signature and _is_array(options.video):
         suits = ["serving_default"]
     for name in suits:
-        if name in there:
-            return name, there[name]
-    names = [name for name in sorted(there) if name[:2] != "__"]
-    listed = serving_base.short(", ".join(names))
+        if name in signatures:
+            return name, signatures[name]
+    names = [name for name in sorted(signatures) if name[:2] != "__"]
+    listed = serving_base.shorten(", ".join(names))
     raise ClientError(
         f"Model {options.model!r} has no signature {' or '.join(suits)}; it "
         f"has {listed or 'none'}."
@@ -83,9 +83,9 @@ def _ask_frames(
 ) -> tuple[Rows, str]:
     if _is_array(options.video):
         raise ClientError(
-            "serve_frames takes a video; send an array to serving_default."
+            "serve_frames expects a video; send an array to serving_default."
         )
-    files = video_frames.files_of(
+    files = video_frames.encode_frames(
         options.video,
         options.start,
         options.seconds,
@@ -103,8 +103,8 @@ def _ask_frames(
     scores = _scores_in(answer, "top_k_scores")
     if len(names) != len(scores):
         raise ClientError(
-            f"The model gives {len(names)} classes and {len(scores)} scores "
-            "of them: it is none of ours."
+            f"Expected as many classes as scores. Received: {len(names)} "
+            f"classes, {len(scores)} scores; is it a model of nonlocal-tf?"
         )
     rows = list(zip(names, map(float, scores), strict=True))
     size = sum(map(len, files)) / 1e6
@@ -131,7 +131,7 @@ def _ask_clip(
 def _clip_input(
     signature: Signature, options: argparse.Namespace
 ) -> tuple[str, tuple[int, ...]]:
-    """Name and shape of the one input, if it takes clips."""
+    """Return name and shape of the single input of clips."""
     inputs = list(signature.inputs.items())
     if len(inputs) == 1:
         name, (_, shape) = inputs[0]
@@ -140,22 +140,22 @@ def _clip_input(
     shapes = {name: shape for name, (_, shape) in inputs}
     raise ClientError(
         "Expected a model of clips (batch, time, height, width, 3). "
-        f"{options.model!r} takes {serving_base.short(str(shapes))}"
+        f"{options.model!r} takes {serving_base.shorten(str(shapes))}"
     )
 
 
 def _pixels(shape: tuple[int, ...], options: argparse.Namespace) -> np.ndarray:
-    """The clip to send, checked against what the model takes."""
+    """Read the clip to send, and check its shape."""
     if _is_array(options.video):
         pixels = _read_array(options.video)
     else:
         frames = options.frames or (shape[0] if shape[0] > 0 else None)
         if frames is None:
             raise ClientError(
-                "This model takes clips of any length. Say how many frames, "
-                "and how far apart, it was trained on: --frames 32 --stride 2"
+                "This model takes clips of any length. Give number and stride "
+                "of the frames as in training: --frames 32 --stride 2"
             )
-        pixels = video_frames.clip_of(
+        pixels = video_frames.read_clip(
             options.video,
             frames,
             options.stride,
@@ -198,24 +198,24 @@ def _names(path: str, count: int) -> list[str]:
 
 
 def _output(answer: dict, name: str, rank: int) -> np.ndarray:
-    """An output for the one video that was sent, with a batch of one."""
+    """Return an output of a batch of one video."""
     if name not in answer:
-        names = serving_base.short(", ".join(sorted(answer)))
+        names = serving_base.shorten(", ".join(sorted(answer)))
         raise ClientError(
-            f"The model gives {names or 'nothing'}, not {name}: it is none of "
-            "ours."
+            f"Expected the output {name}. Received: {names or 'none'}; is it "
+            "a model of nonlocal-tf?"
         )
     array = answer[name]
     if array.ndim != rank or array.shape[0] != 1 or not array.size:
         raise ClientError(
             f"Expected {name} of one video, of {rank} dimensions. Received "
-            f"the shape {array.shape}: the model is none of ours."
+            f"the shape {array.shape}; is it a model of nonlocal-tf?"
         )
     return array
 
 
 def _scores_in(answer: dict, name: str) -> np.ndarray:
-    """The scores of the one video, `(classes,)`."""
+    """Return the scores of the video, `(classes,)`."""
     scores = _output(answer, name, 2)[0]
     if scores.dtype.kind != "f":
         raise ClientError(f"Expected scores in {name}, not {scores.dtype}.")
@@ -223,9 +223,9 @@ def _scores_in(answer: dict, name: str) -> np.ndarray:
 
 
 def _names_in(array: np.ndarray) -> list[str]:
-    """Names of classes, of an array of bytes."""
+    """Decode an array of class names."""
     if not all(isinstance(name, bytes) for name in array):
-        raise ClientError(f"Expected names of classes, not {array.dtype}.")
+        raise ClientError(f"Expected class names, not {array.dtype}.")
     return [name.decode("utf-8", "replace") for name in array]
 
 
@@ -269,35 +269,35 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST:PORT",
         help=f"of the server (default: {GRPC}, with --rest {REST})",
     )
-    add("--rest", action="store_true", help="ask by REST, not gRPC")
+    add("--rest", action="store_true", help="use REST instead of gRPC")
     add(
         "--signature",
         choices=SIGNATURES,
         help="serve_frames takes the whole video, serving_default one clip "
-        "(default: the first that suits)",
+        "(default: the first that fits)",
     )
     add(
         "--top",
         type=_positive(int),
         default=5,
         metavar="K",
-        help="rows (default: 5; serve_frames gives no more)",
+        help="number of classes (default: 5, the maximum of serve_frames)",
     )
     add(
         "--timeout",
         type=_positive(float),
         default=30.0,
         metavar="S",
-        help="seconds for each answer, tries included (default: 30)",
+        help="seconds for each request, including retries (default: 30)",
     )
     add(
         "--max-mb",
         type=_positive(float),
         default=serving_base.MAX_MB,
         metavar="MB",
-        help="the largest request to send (default: %(default)g)",
+        help="maximum size of a request (default: %(default)g)",
     )
-    add("--start", type=float, default=0.0, metavar="S", help="begin there")
+    add("--start", type=float, default=0.0, metavar="S", help="start time")
     add(
         "--max-pixels",
         type=_positive(int),
@@ -317,13 +317,13 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds",
         type=_positive(float),
         metavar="S",
-        help="send so many alone; no frame between is ever left out",
+        help="send only so many seconds of the video, at full frame rate",
     )
     part.add_argument(
         "--short-side",
         type=_positive(int),
         metavar="PX",
-        help="make larger frames so small first",
+        help="resize larger frames to this short side",
     )
     part.add_argument("--png", action="store_true", help="PNG, not JPEG")
     clip = parser.add_argument_group("serving_default")
@@ -338,13 +338,13 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive(int),
         default=1,
         metavar="N",
-        help="from one of them to the next (default: 1)",
+        help="frame stride (default: 1)",
     )
     clip.add_argument(
         "--size",
         type=_size,
         metavar="HEIGHTxWIDTH",
-        help="resize them, in pixels (default: as they are)",
+        help="resize the frames, in pixels",
     )
     clip.add_argument(
         "--classes",

@@ -1,9 +1,8 @@
-"""Frames of a video file, for a request; needs PyAV and Pillow.
+"""Read the frames of a video file for a request; needs PyAV and Pillow.
 
-All frames go to the model in order, none is left out: the network was trained
-on frames of a certain distance, and samples them itself. Sending every second
-one would show it everything at twice the speed. What makes a request smaller
-is a part of the video, or smaller frames.
+All frames are sent in order, since the served model samples them with the
+frame stride of its training: skipping frames would double the speed. To shrink
+a request, send a part of the video or smaller frames.
 """
 
 import bisect
@@ -18,14 +17,14 @@ from collections.abc import Iterator
 import numpy as np
 from serving_base import ClientError, check_size
 
-# Of JPEG. Colours are kept at full resolution, unlike Pillow's own choice: that
-# is a tenth more bytes, and less than half the error at hard edges.
+# JPEG quality. No chroma subsampling, unlike Pillow's default: a tenth more
+# bytes, and less than half the error at hard edges.
 QUALITY = 95
-# A small file may hold frames of gigabytes, or millions of them.
+# Limits against decompression bombs.
 MAX_PIXELS = 1 << 24
 MAX_SECONDS = 600.0
-# What FFmpeg opens besides films: lists of other files, texts and devices.
-NO_FILMS = frozenset(
+# Formats of FFmpeg that are not videos: playlists, subtitles and devices.
+OTHER_FORMATS = frozenset(
     """
     alsa apc ass avisynth bin concat dash decklink fbdev ffmetadata hls
     image2 image2pipe imf ipmovie jack kmsgrab lavfi libcdio libdc1394 mlv
@@ -43,20 +42,19 @@ def read(
     max_pixels: int = MAX_PIXELS,
     max_seconds: float = MAX_SECONDS,
 ) -> Iterator[np.ndarray]:
-    """Frames as they are shown, uint8 RGB `(height, width, 3)`.
+    """Yield frames in display orientation, uint8 RGB `(height, width, 3)`.
 
     Args:
-        path: of a video file; a GIF is one.
-        start_s: begins with the frame that is shown then, in seconds from the
-            first frame by the file's time stamps. Where those are missing,
-            the average rate counts, and a note says so.
-        seconds: how many of them; None is to the end.
-        max_pixels: of a frame.
-        max_seconds: that decoding may take.
+        path: of a video file or GIF.
+        start_s: start time, in seconds from the first frame by the file's time
+            stamps; by the average frame rate if they are missing, with a note.
+        seconds: duration; None for the rest of the video.
+        max_pixels: maximum size of a frame.
+        max_seconds: maximum time of decoding.
 
     Raises:
-        ClientError: it cannot be read as a video, is beyond a bound, or a
-            package is missing.
+        ClientError: it is not a video, exceeds a limit, or a package is
+            missing.
     """
     av = _package("av")
     path = os.path.expanduser(path)
@@ -67,7 +65,7 @@ def read(
         if start_s > 0 or seconds is not None:
             edges_s = _edges(path, av, max_pixels)
         with _opened(path, av, max_pixels) as container:
-            stream = _film(container, path)
+            stream = _video_stream(container, path)
             stream.thread_type = "AUTO"
             stream.codec_context.options = {"max_pixels": str(max_pixels)}
             width, height = stream.width, stream.height
@@ -85,16 +83,16 @@ def read(
                     shown_s = edges_s[min(number, len(edges_s) - 1)]
                 if seconds is not None and shown_s >= start_s + seconds:
                     return
-                # Of one size, in the odd file that changes it on its way.
+                # A few files change the frame size; all get the first size.
                 _check_pixels(path, frame.width, frame.height, max_pixels)
                 rgb = frame.reformat(width, height, format="rgb24")
                 yield _oriented(rgb.to_ndarray(), frame)
     except (av.error.FFmpegError, ValueError, IndexError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise ClientError(f"{path} is no video: {reason}") from error
+        raise ClientError(f"{path} is not a video: {reason}") from error
 
 
-def files_of(
+def encode_frames(
     path: str,
     start_s: float = 0.0,
     seconds: float | None = None,
@@ -105,16 +103,16 @@ def files_of(
     max_pixels: int = MAX_PIXELS,
     max_seconds: float = MAX_SECONDS,
 ) -> list[bytes]:
-    """The frames as JPEG or PNG files, for the signature serve_frames.
+    """Encode frames as JPEG or PNG files, for the signature serve_frames.
 
     Args:
         path: of a video file.
-        start_s: where to begin, in seconds.
-        seconds: how many of them; None is to the end.
-        short_side: frames with a longer one are made so small, in pixels.
-        png: whether to lose nothing, in several times the space.
-        max_mb: stops as soon as there is more, so long films fill no memory.
-        base64: whether they are sent so, as four bytes for three.
+        start_s: start time, in seconds.
+        seconds: duration; None for the rest of the video.
+        short_side: maximum short side in pixels; larger frames are resized.
+        png: whether to encode losslessly, in several times the space.
+        max_mb: maximum total size, checked while reading.
+        base64: whether the size limit is for base64.
         max_pixels: as for `read`.
         max_seconds: as for `read`.
 
@@ -131,7 +129,7 @@ def files_of(
     return files
 
 
-def clip_of(
+def read_clip(
     path: str,
     frames: int,
     stride: int = 1,
@@ -141,17 +139,17 @@ def clip_of(
     max_seconds: float = MAX_SECONDS,
     max_mb: float = 64.0,
 ) -> np.ndarray:
-    """A clip of pixels, for the signature serving_default.
+    """Read a clip of pixels, for the signature serving_default.
 
     Args:
         path: of a video file.
-        frames: how many.
-        stride: the distance from one to the next, in frames.
-        size: height and width to resize them to.
-        start_s: where the clip begins, in seconds.
+        frames: number of frames.
+        stride: frame stride.
+        size: height and width to resize frames to.
+        start_s: start time, in seconds.
         max_pixels: as for `read`.
         max_seconds: as for `read`.
-        max_mb: of the clip: larger ones are not read.
+        max_mb: maximum size of the clip.
 
     Returns:
         uint8 RGB `(frames, height, width, 3)`.
@@ -166,39 +164,39 @@ def clip_of(
         if size is not None:
             image = _package("PIL.Image").fromarray(frame)
             frame = np.asarray(image.resize(size[::-1]))
-        check_size(frames * frame.nbytes, max_mb)  # before all are read
+        check_size(frames * frame.nbytes, max_mb)  # before reading all frames
         kept.append(frame)
     if len(kept) < frames:
         raise ClientError(
             f"{frames} frames of stride {stride} need {span} frames from "
-            f"{start_s:g} s on, which {path} has not."
+            f"{start_s:g} s on; {path} is too short."
         )
     return np.stack(kept)
 
 
 def _opened(path: str, av, max_pixels: int):
-    """A container that opens nothing but this file."""
+    """Open a container that cannot open other files."""
     return av.open(
         os.path.abspath(path),
         metadata_errors="replace",
         options={"max_pixels": str(max_pixels)},
         container_options={
-            "format_whitelist": ",".join(av.formats_available - NO_FILMS),
+            "format_whitelist": ",".join(av.formats_available - OTHER_FORMATS),
             "protocol_whitelist": "file",
         },
     )
 
 
-def _film(container, path: str):
+def _video_stream(container, path: str):
     if not container.streams.video:
         raise ClientError(f"{path} has no video stream.")
     return container.streams.best("video")
 
 
 def _edges(path: str, av, max_pixels: int) -> list[float]:
-    """When frames begin, from 0, and the last ends; none if it is not known."""
+    """Return start times of frames and the end of the last; [] if unknown."""
     with _opened(path, av, max_pixels) as container:
-        stream = _film(container, path)
+        stream = _video_stream(container, path)
         unit_s, rate = stream.time_base, stream.average_rate or 25
         packets = [
             (packet.pts, packet.duration or 0)
@@ -216,8 +214,8 @@ def _edges(path: str, av, max_pixels: int) -> list[float]:
                 float(end_s),
             ]
     print(
-        f"note: {path} has time stamps that are missing or not in order; "
-        "seconds are counted by its average frame rate",
+        f"note: {path} has missing or unordered time stamps; seconds are "
+        "counted by its average frame rate",
         file=sys.stderr,
     )
     return []
@@ -232,7 +230,7 @@ def _check_pixels(path: str, width: int, height: int, limit: int) -> None:
 
 
 def _decoded(container, stream, path: str, max_seconds: float) -> Iterator:
-    """What the decoder puts out; packets that it refuses are passed over."""
+    """Yield decoded frames, skipping packets that cannot be decoded."""
     av = _package("av")
     packets = container.demux(stream)
     spent_s = 0.0
@@ -251,14 +249,14 @@ def _decoded(container, stream, path: str, max_seconds: float) -> Iterator:
         spent_s += time.monotonic() - begun
         if spent_s > max_seconds:
             raise ClientError(
-                f"{path} takes more than {max_seconds:g} s to be decoded "
+                f"Decoding {path} takes more than {max_seconds:g} s "
                 "(--max-seconds)."
             )
         yield from frames
 
 
 def _oriented(pixels: np.ndarray, frame) -> np.ndarray:
-    """Pixels turned and flipped as the display matrix of their file says."""
+    """Apply rotation and flips of the display matrix."""
     for side_data in frame.side_data:
         if side_data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d, *_ = struct.unpack("9i", bytes(side_data))

@@ -33,7 +33,7 @@ MODULE = re.compile(r"(?:python3?|§) -m ([a-z][\w.]+)|nonlocal-tf ([a-z]\w+)")
 SETTING = re.compile(r"--set[= ]([\w.§]+)(=(?:'[^']*'|\"[^\"]*\"|\S*))?")
 
 
-class Wrong(Exception):
+class DocumentationError(Exception):
     """What is documented does not work."""
 
 
@@ -46,7 +46,7 @@ def parser_of(module: str) -> argparse.ArgumentParser:
     """The parser that a command itself makes.
 
     Raises:
-        Wrong: there is no such command.
+        DocumentationError: there is no such command.
     """
 
     def capture(parser, *_, **__):
@@ -54,7 +54,7 @@ def parser_of(module: str) -> argparse.ArgumentParser:
 
     spec = importlib.util.find_spec(module)
     if spec is None:
-        raise Wrong(f"there is no module {module}")
+        raise DocumentationError(f"there is no module {module}")
     is_package = spec.submodule_search_locations is not None
     command = importlib.import_module(module + ".__main__" * is_package)
     with (
@@ -66,20 +66,22 @@ def parser_of(module: str) -> argparse.ArgumentParser:
         except _Parser as caught:
             return caught.args[0]
         except AttributeError as error:
-            raise Wrong(f"{module} is no command: {error}") from error
-    raise Wrong(f"{module} takes no arguments")
+            raise DocumentationError(
+                f"{module} is no command: {error}"
+            ) from error
+    raise DocumentationError(f"{module} takes no arguments")
 
 
 def check(line: str) -> None:
     """Checks a line of a shell: programs, options, values, files.
 
     Raises:
-        Wrong: part of it does not work.
+        DocumentationError: part of it does not work.
     """
     try:
         words = shlex.split(line.removeprefix("$ "), comments=True)
     except ValueError as error:
-        raise Wrong(str(error)) from error
+        raise DocumentationError(str(error)) from error
     command: list[str] = []
     for word in [*words, "&&"]:
         if word not in ("&&", "||", ";", "|"):
@@ -108,7 +110,9 @@ def _check_command(words: list[str]) -> None:
     elif name == "make":
         _check_make(rest)
     elif program not in OTHERS:
-        raise Wrong(f"what {program!r} takes is not known to this test")
+        raise DocumentationError(
+            f"what {program!r} takes is not known to this test"
+        )
     for word in words:
         _check_path(word)
 
@@ -123,12 +127,14 @@ def _check_python(words: list[str]) -> None:
     elif words and words[0].endswith(".py"):
         path = ROOT / words[0]
         if not path.is_file():
-            raise Wrong(f"there is no script {words[0]}")
+            raise DocumentationError(f"there is no script {words[0]}")
         module = words[0].removesuffix(".py").replace("/", ".")
         if path.parent == CLIENTS:
             module = path.stem
         elif module.startswith("training."):
-            raise Wrong(f"{words[0]} finds `training` only as python -m")
+            raise DocumentationError(
+                f"{words[0]} finds `training` only as python -m"
+            )
         with mock.patch.object(sys, "path", [*sys.path, str(CLIENTS)]):
             check_arguments(module, words[1:])
 
@@ -136,14 +142,14 @@ def _check_python(words: list[str]) -> None:
 def _check_console_command(words: list[str]) -> None:
     if words and words[0] != FILLED_IN:
         if words[0] not in COMMANDS:
-            raise Wrong(f"nonlocal-tf has no command {words[0]}")
+            raise DocumentationError(f"nonlocal-tf has no command {words[0]}")
         check_arguments(f"training.{words[0]}", words[1:])
 
 
 def _check_modules(names: Sequence[str]) -> None:
     for name in names:
         if FILLED_IN not in name and importlib.util.find_spec(name) is None:
-            raise Wrong(f"there is no module {name}")
+            raise DocumentationError(f"there is no module {name}")
 
 
 def check_arguments(module: str, arguments: list[str]) -> None:
@@ -154,7 +160,7 @@ def check_arguments(module: str, arguments: list[str]) -> None:
     words = [word.replace(FILLED_IN, "1") for word in arguments]
     try:
         options = _parse(parser, words)
-    except Wrong:  # N and K are for numbers
+    except DocumentationError:  # N and K are for numbers
         numbers = [re.sub(r"^[A-Z]$", "1", word) for word in words]
         if numbers == words:
             raise
@@ -164,7 +170,7 @@ def check_arguments(module: str, arguments: list[str]) -> None:
 
 def _parse(parser: argparse.ArgumentParser, words: list[str]):
     def fail(message):
-        raise Wrong(f"{parser.prog}: {message}")
+        raise DocumentationError(f"{parser.prog}: {message}")
 
     with mock.patch.object(parser, "error", fail):
         try:
@@ -186,14 +192,14 @@ def check_settings(module: str, options: argparse.Namespace) -> None:
         else:
             overrides.override(get_recipe(name), settings)
     except UserError as error:
-        raise Wrong(str(error)) from error
+        raise DocumentationError(str(error)) from error
 
 
 def check_setting(setting: str) -> None:
     """Applies a setting to recipes of all kinds; one has to take it.
 
     Raises:
-        Wrong: none does.
+        DocumentationError: none does.
     """
     field, _, value = setting.partition("=")
     last = field.rpartition(".")[2]
@@ -211,7 +217,7 @@ def check_setting(setting: str) -> None:
             reasons.append(str(error))
         except ValueError as error:
             reasons.append(str(error))
-    raise Wrong(reasons[0])
+    raise DocumentationError(reasons[0])
 
 
 @functools.cache
@@ -264,7 +270,7 @@ def check_prose(text: str) -> None:
     """Checks what a sentence says of commands, their options and settings.
 
     Raises:
-        Wrong: one of them does not exist.
+        DocumentationError: one of them does not exist.
     """
     for match in MODULE.finditer(text):
         module = (match[1] or f"training.{match[2]}").rstrip(".")
@@ -278,10 +284,10 @@ def check_prose(text: str) -> None:
         _check_said_options(module, text[match.end() :].split())
     for option in OPTION.findall(text):
         if option not in (*FOREIGN, *all_options()):
-            raise Wrong(f"no command has {option}")
+            raise DocumentationError(f"no command has {option}")
     for name in re.findall(r"--recipe ([a-z]\w+)", text):
         if name not in RECIPES:
-            raise Wrong(f"there is no recipe {name}")
+            raise DocumentationError(f"there is no recipe {name}")
     for match in SETTING.finditer(text):
         field, value = match[1].rstrip("."), (match[2] or "")[1:]
         if "." in field or value:
@@ -295,7 +301,7 @@ def _check_said_options(module: str, words: list[str]) -> None:
     while words and words[0].startswith("--"):
         option = words.pop(0).rstrip(".,;:)`").partition("=")[0]
         if option not in known:
-            raise Wrong(f"{parser.prog} has no {option}")
+            raise DocumentationError(f"{parser.prog} has no {option}")
         if known[option].nargs != 0 and words:
             words.pop(0)
 
@@ -314,11 +320,11 @@ def _check_pip(words: list[str]) -> None:
         for name in extra.split(","):
             if FILLED_IN not in name and not name.isupper():
                 if name not in extras():
-                    raise Wrong(f"setup.cfg has no extra {name!r}")
+                    raise DocumentationError(f"setup.cfg has no extra {name!r}")
     if "-c" in words:
         path = words[words.index("-c") + 1]
         if not (ROOT / path).is_file():
-            raise Wrong(f"there is no file {path}")
+            raise DocumentationError(f"there is no file {path}")
 
 
 @functools.cache
@@ -330,7 +336,7 @@ def _targets() -> frozenset[str]:
 def _check_make(words: list[str]) -> None:
     for word in words:
         if "=" not in word and word not in _targets():
-            raise Wrong(f"Makefile has no target {word!r}")
+            raise DocumentationError(f"Makefile has no target {word!r}")
 
 
 def _check_path(word: str) -> None:
@@ -338,7 +344,7 @@ def _check_path(word: str) -> None:
     folder = "savedmodels/serving/"
     if word.startswith(folder):
         if word.removeprefix(folder) not in server_configs.FILES:
-            raise Wrong(f"serve_config does not write {word}")
+            raise DocumentationError(f"serve_config does not write {word}")
     elif word.startswith(("training/", "tests/", "savedmodels/clients/")):
         if "*" not in word and not (ROOT / word).exists():
-            raise Wrong(f"there is no {word}")
+            raise DocumentationError(f"there is no {word}")

@@ -139,7 +139,7 @@ def test_a_wrong_span_is_refused(span):
     ],
 )
 def test_a_wrong_message_is_refused(text):
-    with pytest.raises(commands.Wrong):
+    with pytest.raises(commands.DocumentationError):
         commands.check_prose(text)
 
 

@@ -32,7 +32,7 @@ def failures(pieces, check) -> list[str]:
     for piece in pieces:
         try:
             check(piece.text)
-        except commands.Wrong as error:
+        except commands.DocumentationError as error:
             wrong.append(f"{piece}: {error}")
     return wrong
 
@@ -88,7 +88,7 @@ def check_span(text: str) -> None:
     if NAME.fullmatch(name):
         _check_name(name)
     if PATH.fullmatch(text) and not (ROOT / text).exists():
-        raise commands.Wrong("there is no such file")
+        raise commands.DocumentationError("there is no such file")
 
 
 def _check_name(name: str) -> None:

@@ -32,8 +32,8 @@ FIELDS = {
 }
 
 
-class Refused(Exception):
-    """A status that is not OK, to be sent as it is."""
+class StatusError(Exception):
+    """A gRPC status other than OK, to be sent."""
 
     def __init__(self, code: Code, message: str):
         super().__init__(message)
@@ -69,31 +69,31 @@ class Servable:
         """The outputs of a signature.
 
         Raises:
-            Refused: the request is not what the signature takes.
+            StatusError: the request is not what the signature takes.
         """
         name = request.model_spec.signature_name or "serving_default"
         # Listed in the file and not callable: what initialises the tables.
         if name not in self._module.signatures:
-            raise Refused(
+            raise StatusError(
                 Code.FAILED_PRECONDITION,
                 f'Serving signature key "{name}" not found.',
             )
         definition = self.signatures[name]
         tensors = _inputs(definition, request.inputs)
-        wanted = list(request.output_filter) or list(definition.outputs)
-        for output in wanted:
+        output_names = list(request.output_filter) or list(definition.outputs)
+        for output in output_names:
             if output not in definition.outputs:
-                raise Refused(
+                raise StatusError(
                     Code.INVALID_ARGUMENT,
                     f"output tensor alias not found in signature: {output}",
                 )
         try:
             outputs = self._module.signatures[name](**tensors)
         except tf.errors.OpError as error:
-            raise Refused(CODES[error.error_code], error.message) from error
+            raise StatusError(CODES[error.error_code], error.message) from error
         response = predict_pb2.PredictResponse()
         response.model_spec.CopyFrom(self.spec(name))
-        for output in wanted:
+        for output in output_names:
             response.outputs[output].CopyFrom(_as_fields(outputs[output]))
         return response
 
@@ -132,23 +132,23 @@ class Models:
         }
 
     def find(self, spec: model_pb2.ModelSpec) -> Servable:
-        """The model that a request names.
+        """Return the model that a request names.
 
         Raises:
-            Refused: there is none.
+            StatusError: there is none.
         """
         if not spec.name:
-            raise Refused(Code.INVALID_ARGUMENT, "Missing ModelSpec")
-        found = self.by_name.get(spec.name)
+            raise StatusError(Code.INVALID_ARGUMENT, "Missing ModelSpec")
+        servable = self.by_name.get(spec.name)
         version = spec.version.value if spec.HasField("version") else None
-        if found is None or version not in (None, found.version):
+        if servable is None or version not in (None, servable.version):
             kind = "Latest" if version is None else "Specific"
             which = spec.name if version is None else f"{spec.name}, {version}"
-            raise Refused(
+            raise StatusError(
                 Code.NOT_FOUND,
                 f"Servable not found for request: {kind}({which})",
             )
-        return found
+        return servable
 
     def predict(self, request):
         """Answers a PredictRequest."""
@@ -157,16 +157,16 @@ class Models:
     def metadata(self, request):
         """Answers a GetModelMetadataRequest."""
         if list(request.metadata_field) != ["signature_def"]:
-            raise Refused(
+            raise StatusError(
                 Code.INVALID_ARGUMENT,
                 f"Metadata field {list(request.metadata_field)} is not "
                 "supported",
             )
-        found = self.find(request.model_spec)
+        servable = self.find(request.model_spec)
         response = get_model_metadata_pb2.GetModelMetadataResponse()
-        response.model_spec.CopyFrom(found.spec())
+        response.model_spec.CopyFrom(servable.spec())
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        for name, definition in found.signatures.items():
+        for name, definition in servable.signatures.items():
             signatures.signature_def[name].CopyFrom(definition)
         response.metadata["signature_def"].Pack(signatures)
         return response
@@ -174,31 +174,31 @@ class Models:
     def status(self, request):
         """Answers a GetModelStatusRequest."""
         try:
-            found = self.find(request.model_spec)
-        except Refused as error:
+            servable = self.find(request.model_spec)
+        except StatusError as error:
             name = request.model_spec.name
-            said = f"Could not find any versions of model {name}"
-            raise Refused(error.code, said) from error
+            message = f"Could not find any versions of model {name}"
+            raise StatusError(error.code, message) from error
         response = get_model_status_pb2.GetModelStatusResponse()
         response.model_version_status.add(
-            version=found.version,
+            version=servable.version,
             state=get_model_status_pb2.ModelVersionStatus.AVAILABLE,
         )
         return response
 
 
-def _inputs(definition: meta_graph_pb2.SignatureDef, given) -> dict:
-    """The tensors of a request, checked against the signature."""
-    extra = sorted(set(given) - set(definition.inputs))
-    missing = sorted(set(definition.inputs) - set(given))
+def _inputs(definition: meta_graph_pb2.SignatureDef, tensors) -> dict:
+    """Check the tensors of a request against the signature."""
+    extra = sorted(set(tensors) - set(definition.inputs))
+    missing = sorted(set(definition.inputs) - set(tensors))
     if extra or missing:
-        raise Refused(
+        raise StatusError(
             Code.INVALID_ARGUMENT,
             f"input size does not match signature: Sent extra: {extra}. "
             f"Missing but required: {missing}.",
         )
     return {
-        name: _tensor(name, given[name], info)
+        name: _tensor(name, tensors[name], info)
         for name, info in definition.inputs.items()
     }
 
@@ -206,8 +206,8 @@ def _inputs(definition: meta_graph_pb2.SignatureDef, given) -> dict:
 def _tensor(
     name: str, proto: tensor_pb2.TensorProto, info: meta_graph_pb2.TensorInfo
 ) -> tf.Tensor:
-    def refuse(message: str) -> Refused:
-        return Refused(Code.INVALID_ARGUMENT, f"{name}: {message}")
+    def refuse(message: str) -> StatusError:
+        return StatusError(Code.INVALID_ARGUMENT, f"{name}: {message}")
 
     if proto.dtype != info.dtype:
         raise refuse(
@@ -217,13 +217,15 @@ def _tensor(
     shape = [dim.size for dim in proto.tensor_shape.dim]
     expected = [dim.size for dim in info.tensor_shape.dim]
     fits = len(shape) == len(expected) and all(
-        wanted in (-1, size) and size >= 0
-        for wanted, size in zip(expected, shape, strict=True)
+        size_or_any in (-1, size) and size >= 0
+        for size_or_any, size in zip(expected, shape, strict=True)
     )
     if proto.tensor_shape.unknown_rank or not fits:
         raise refuse(f"expected shape {expected}, received {shape[:32]}")
     if math.prod(shape) > MAX_ELEMENTS:
-        raise Refused(Code.RESOURCE_EXHAUSTED, f"{name}: {shape} is too large")
+        raise StatusError(
+            Code.RESOURCE_EXHAUSTED, f"{name}: {shape} is too large"
+        )
     try:
         # In C++, as the real one does; wrong sizes and bytes are found there.
         return tf.io.parse_tensor(
@@ -235,7 +237,7 @@ def _tensor(
 
 
 def _as_fields(tensor: tf.Tensor) -> tensor_pb2.TensorProto:
-    """A TensorProto with one value a field, as the real one answers."""
+    """Convert to a TensorProto with value fields, as the server does."""
     proto = tensor_pb2.TensorProto(
         dtype=tensor.dtype.as_datatype_enum,
         tensor_shape=tensor.shape.as_proto(),

@@ -22,7 +22,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
-from tests.savedmodels.contract_models import Code, Models, Refused
+from tests.savedmodels.contract_models import Code, Models, StatusError
 
 PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?(.*)", re.S)
 HTTP = {
@@ -43,22 +43,22 @@ INTEGERS = {
 }
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Answers on a free port of 127.0.0.1, from a thread of its own."""
+class RestServer(http.server.ThreadingHTTPServer):
+    """REST server on 127.0.0.1, in a thread of its own."""
 
     daemon_threads = True
 
     def __init__(self, models: Models, port: int = 0):
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(("127.0.0.1", port), RestHandler)
         self.models = models
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request, client_address):
-        """Whoever hung up does not hear an answer."""
+        """Ignore clients that disconnected."""
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """One request, then the connection ends."""
+class RestHandler(http.server.BaseHTTPRequestHandler):
+    """Handler of one request per connection."""
 
     timeout = 30
     error_content_type = "application/json"
@@ -78,7 +78,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self, make):
         try:
             status, content = 200, make()
-        except Refused as error:
+        except StatusError as error:
             status = HTTP.get(error.code, 500)
             content = {"error": error.message}
         except RecursionError:
@@ -91,7 +91,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _addressed(self, spec) -> str:
-        """Fills in which model is meant; what is left of the path."""
+        """Fill in the model; return the rest of the path."""
         match = PATH.fullmatch(self.path)
         if match is None:
             raise _malformed(f"{self.command} {self.path}")
@@ -161,8 +161,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return content
 
 
-def _malformed(message: str) -> Refused:
-    return Refused(Code.INVALID_ARGUMENT, f"Malformed request: {message}")
+def _malformed(message: str) -> StatusError:
+    return StatusError(Code.INVALID_ARGUMENT, f"Malformed request: {message}")
 
 
 def _fill(request, content: dict, signatures: dict) -> bool:
@@ -172,7 +172,7 @@ def _fill(request, content: dict, signatures: dict) -> bool:
         raise _malformed("'signature_name' must be a string")
     definition = signatures.get(name or "serving_default")
     if definition is None:
-        raise Refused(
+        raise StatusError(
             Code.INVALID_ARGUMENT,
             f'Serving signature name: "{name}" not found in signature def',
         )
@@ -222,7 +222,7 @@ def _is_base64(value) -> bool:
 
 
 def _to_tensor(value, dtype: int) -> tensor_pb2.TensorProto:
-    """Nested lists as a tensor: of the shape that its first elements have."""
+    """Convert nested lists to a tensor; first elements determine the shape."""
     proto, inner = tensor_pb2.TensorProto(dtype=dtype), value
     shape = []
     while isinstance(inner, list):
@@ -233,7 +233,7 @@ def _to_tensor(value, dtype: int) -> tensor_pb2.TensorProto:
     values: list = []
     _flatten(value, shape, values)
     field, read = _reader(dtype)
-    getattr(proto, field).extend([read(each) for each in values])
+    getattr(proto, field).extend([read(item) for item in values])
     return proto
 
 
@@ -250,13 +250,13 @@ def _flatten(value, shape: list, values: list) -> None:
 
 
 def _reader(dtype: int):
-    """Where values of a type are kept, and what makes them of JSON."""
+    """Return the field of a type's values, and their converter from JSON."""
     if dtype == types_pb2.DT_STRING:
         return "string_val", _bytes
     field, lowest, highest = INTEGERS.get(dtype, (None, 0, 0))
     if field is None:
         name = types_pb2.DataType.Name(dtype)
-        raise Refused(Code.UNIMPLEMENTED, f"{name} from JSON")
+        raise StatusError(Code.UNIMPLEMENTED, f"{name} from JSON")
 
     def integer(value):
         if type(value) is not int or not lowest <= value <= highest:
@@ -278,15 +278,15 @@ def _bytes(value) -> bytes:
 
 
 def _to_json(name: str, proto: tensor_pb2.TensorProto):
-    """Nested lists of an output."""
+    """Convert an output to nested lists."""
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if proto.dtype == types_pb2.DT_STRING:
         values = np.empty(len(proto.string_val), object)
         values[:] = [
-            {"b64": base64.b64encode(each).decode()}
+            {"b64": base64.b64encode(item).decode()}
             if name.endswith("_bytes")
-            else each.decode("utf-8", "replace")
-            for each in proto.string_val
+            else item.decode("utf-8", "replace")
+            for item in proto.string_val
         ]
         return values.reshape(shape).tolist()
     field = INTEGERS.get(proto.dtype, ("float_val",))[0]
@@ -329,11 +329,11 @@ def _metadata(response) -> dict:
             "signature_def": {
                 "signature_def": {
                     name: {
-                        "inputs": infos(each.inputs),
-                        "outputs": infos(each.outputs),
-                        "method_name": each.method_name,
+                        "inputs": infos(item.inputs),
+                        "outputs": infos(item.outputs),
+                        "method_name": item.method_name,
                     }
-                    for name, each in signatures.signature_def.items()
+                    for name, item in signatures.signature_def.items()
                 }
             }
         },

@@ -1,19 +1,18 @@
-"""A server that stands in for tensorflow_model_server, for tests alone.
+"""A test double of tensorflow_model_server.
 
     python -m tests.savedmodels.contract_server \
         --config savedmodels/serving/models.config --models savedmodels
 
 TensorFlow Serving's server is a binary that is in no package registry. This
-one answers the same messages, from the stubs of tensorflow-serving-api, over
-what tf.saved_model.load gives: Predict, GetModelMetadata and GetModelStatus on
-gRPC and REST, with the checks and codes of its source.
+server answers the same messages, of tensorflow-serving-api, with
+tf.saved_model.load: Predict, GetModelMetadata and GetModelStatus on gRPC and
+REST, with the checks and status codes of the original.
 
-What a test with it proves: models.config parses and names what is there; the
-newest version is taken; the warm-up file is one that can be replayed; each
-signature has the inputs, types, shapes and outputs that it says, from a process
-without our code; the clients speak the protocol. What it does not: batching,
-version policies and reloading, memory, latency, and the loader and executor in
-C++. Never call it "tested on TensorFlow Serving".
+Tests with it cover models.config, the choice of the newest version, warm-up
+requests, types and shapes of signatures in a process without this project, and
+the clients' protocol. They do not cover batching, version policies, reloading,
+memory, latency, or the loader and executor in C++: they are no test on
+TensorFlow Serving.
 """
 
 import argparse
@@ -37,7 +36,7 @@ with extra.required(__name__):
     )
 
     from tests.savedmodels import contract_rest
-    from tests.savedmodels.contract_models import Models, Refused
+    from tests.savedmodels.contract_models import Models, StatusError
 
 THREADS = 4
 # Longer ones do not fit into gRPC's trailing metadata.
@@ -45,7 +44,7 @@ LONGEST_MESSAGE = 1024
 
 
 class ContractServer:
-    """Serves until it is closed; a context manager.
+    """gRPC and REST server; a context manager.
 
     Args:
         config: a models.config.
@@ -82,7 +81,7 @@ class ContractServer:
         )
         port = self._grpc.add_insecure_port(f"127.0.0.1:{port}")
         self._grpc.start()
-        self._rest = contract_rest.Server(self.models, rest_port)
+        self._rest = contract_rest.RestServer(self.models, rest_port)
         self.grpc_address = f"127.0.0.1:{port}"
         self.rest_address = f"127.0.0.1:{self._rest.server_port}"
 
@@ -93,7 +92,7 @@ class ContractServer:
         self.close()
 
     def close(self) -> None:
-        """Ends both."""
+        """Stop both servers."""
         self._grpc.stop(grace=None).wait()
         self._rest.shutdown()
         self._rest.server_close()
@@ -104,11 +103,11 @@ class _Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._models = models
 
     def Predict(self, request, context):
-        """Asks a signature."""
+        """Run a signature."""
         return _answer(self._models.predict, request, context)
 
     def GetModelMetadata(self, request, context):
-        """Describes the signatures."""
+        """Return the signatures."""
         return _answer(self._models.metadata, request, context)
 
 
@@ -117,19 +116,19 @@ class _Statuses(model_service_pb2_grpc.ModelServiceServicer):
         self._models = models
 
     def GetModelStatus(self, request, context):
-        """Says whether a model is there."""
+        """Return the status of a model."""
         return _answer(self._models.status, request, context)
 
 
 def _answer(method, request, context):
     try:
         return method(request)
-    except Refused as error:
+    except StatusError as error:
         context.abort(error.code, error.message[:LONGEST_MESSAGE])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serves until SIGTERM or Ctrl-C."""
+    """Serve until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True, metavar="FILE")
     parser.add_argument("--models", required=True, metavar="DIR")
@@ -140,12 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        made = ContractServer(
+        contract = ContractServer(
             options.config, options.models, options.port, options.rest_port
         )
     except (text_format.ParseError, RuntimeError) as error:  # a port in use
         raise UserError(str(error)) from error
-    with made as server:
+    with contract as server:
         print(f"gRPC: {server.grpc_address}\nREST: {server.rest_address}")
         names = ", ".join(server.models.by_name)
         print(f"Ready: {names}. Ctrl-C ends it.", flush=True)

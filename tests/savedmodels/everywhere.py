@@ -1,12 +1,12 @@
-"""One model, asked in every place where it may be: the same probabilities.
+"""Compare the probabilities of a model across runtimes.
 
     python -m tests.savedmodels.everywhere --model savedmodels/digits_nl \\
         --clip clip.npy --python /another/environment/bin/python
 
-asks the newest version by our own code, in a process where our code and Keras
-cannot be imported, in C, over gRPC and REST through the contract server and the
-configuration of `training.serve_config`, and in each `--python`, another
-TensorFlow. It fails unless all are within 1e-5.
+runs the newest version in this project, in a process without this project and
+Keras, in C, over gRPC and REST through the contract server and the files of
+`nonlocal-tf serve_config`, and in each `--python`, another TensorFlow. It fails
+unless all are within 1e-5.
 """
 
 import argparse
@@ -40,34 +40,38 @@ print(json.dumps([tf.__version__, scores]))
 
 
 def ask(model: str, clip: np.ndarray, pythons=()) -> dict[str, np.ndarray]:
-    """Probabilities `(classes,)` of a clip, by the place that gave them."""
+    """Compute probabilities `(classes,)` of a clip, by runtime."""
     version = SavedModel(model).path.resolve()  # asked from other folders
-    found = {"our code": SavedModel(version).probabilities(clip[None])[0]}
+    scores_by_place = {
+        "our code": SavedModel(version).probabilities(clip[None])[0]
+    }
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
         np.save(scratch / "clip.npy", clip)
         for python in (sys.executable, *pythons):
             release, scores = without_us(python, version, scratch / "clip.npy")
-            found[f"without our code, TensorFlow {release}"] = scores
-        found["C"] = in_c(build_c(scratch / "classify"), version, clip)
-        found |= over_the_network(version, clip, scratch)
-    return found
+            scores_by_place[f"without our code, TensorFlow {release}"] = scores
+        scores_by_place["C"] = in_c(
+            build_c(scratch / "classify"), version, clip
+        )
+        scores_by_place |= over_the_network(version, clip, scratch)
+    return scores_by_place
 
 
 def without_us(python, version, clip_path) -> tuple[str, np.ndarray]:
-    done = subprocess.run(
+    result = subprocess.run(
         [python, "-c", WITHOUT_US, version, clip_path],
         cwd=clip_path.parent,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    release, scores = json.loads(done.stdout.splitlines()[-1])
+    release, scores = json.loads(result.stdout.splitlines()[-1])
     return release, np.array(scores, "float32")
 
 
 def build_c(path: pathlib.Path) -> pathlib.Path:
-    """Compiles classify.c against TensorFlow's Python package."""
+    """Compile classify.c against TensorFlow's Python package."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise FileNotFoundError("there is no C compiler (cc, gcc)")
@@ -84,12 +88,12 @@ def build_c(path: pathlib.Path) -> pathlib.Path:
 
 
 def run_c(program, version, output, clip, sizes=None):
-    """Runs it for an output of serving_default, or a tensor of that name."""
+    """Run classify for an output of serving_default, or a tensor."""
     names = json.loads((version / "assets.extra/tensors.json").read_text())
-    of = names["serving_default"]
+    names_of = names["serving_default"]
     return subprocess.run(
-        [program, version, of["inputs"]["clips"]]
-        + [of["outputs"].get(output, output)]
+        [program, version, names_of["inputs"]["clips"]]
+        + [names_of["outputs"].get(output, output)]
         + [str(size) for size in sizes or clip.shape[:3]],
         input=clip.tobytes(),
         capture_output=True,
@@ -98,9 +102,9 @@ def run_c(program, version, output, clip, sizes=None):
 
 
 def in_c(program, version, clip) -> np.ndarray:
-    done = run_c(program, version, "probabilities", clip)
-    done.check_returncode()
-    return np.array(done.stdout.split(), "float32")
+    result = run_c(program, version, "probabilities", clip)
+    result.check_returncode()
+    return np.array(result.stdout.split(), "float32")
 
 
 def over_the_network(version, clip, scratch) -> dict[str, np.ndarray]:
@@ -110,7 +114,7 @@ def over_the_network(version, clip, scratch) -> dict[str, np.ndarray]:
     sys.path.insert(0, str(CLIENTS))
     import serving_client
 
-    found = {}
+    scores_by_place = {}
     with ContractServer(scratch / "serving/models.config", scratch) as server:
         for way, address in (
             ("gRPC", server.grpc_address),
@@ -118,9 +122,11 @@ def over_the_network(version, clip, scratch) -> dict[str, np.ndarray]:
         ):
             client = serving_client.connect(address, name, way == "REST")
             outputs = client.predict("serving_default", clips=clip[None])
-            found[way] = np.array(outputs["probabilities"], "float32")[0]
+            scores_by_place[way] = np.array(
+                outputs["probabilities"], "float32"
+            )[0]
             client.close()
-    return found
+    return scores_by_place
 
 
 def main():
@@ -129,9 +135,9 @@ def main():
     parser.add_argument("--clip", required=True, help=".npy of uint8 pixels")
     parser.add_argument("--python", action="append", default=[])
     options = parser.parse_args()
-    found = ask(options.model, np.load(options.clip), options.python)
-    expected = found["our code"]
-    for place, scores in found.items():
+    scores_by_place = ask(options.model, np.load(options.clip), options.python)
+    expected = scores_by_place["our code"]
+    for place, scores in scores_by_place.items():
         error = float(np.abs(scores - expected).max())
         print(f"{place}: class {scores.argmax()}, at most {error:.1e} off")
         if scores.shape != expected.shape or not error <= CLOSE:

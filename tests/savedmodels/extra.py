@@ -1,4 +1,4 @@
-"""The extra that the commands of this folder need."""
+"""Error of commands in this folder about their missing extra."""
 
 import contextlib
 import sys

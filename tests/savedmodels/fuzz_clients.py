@@ -1,10 +1,10 @@
-"""Gives the clients mutated answers: each must be good, or an error of a line.
+"""Fuzz the clients with mutated responses: results or one-line errors.
 
     python -m tests.savedmodels.fuzz_clients --seconds 600
 
-A server on loopback speaks HTTP. Messages of gRPC are given to the client in
-place of a call. Cases follow from the seed; the first that goes wrong is shown
-with its number, which `--seed` starts with then.
+A server on loopback speaks HTTP; gRPC messages replace the client's call. Cases
+follow from the seed; the first failing case is printed with its number, for
+`--seed`.
 """
 
 import collections
@@ -27,12 +27,12 @@ MOST_S = 20.0  # beyond it, a timeout did not hold
 MOST_MB = 1500.0  # of all memory of the process
 
 
-class Wrong(Exception):
-    """An answer got something else than an error of a line."""
+class ClientFault(Exception):
+    """The client did not end with a result or a one-line error."""
 
 
 class Answers:
-    """The answers that the server of HTTP gives, set for each case."""
+    """Responses of the HTTP server, set for each case."""
 
     def __init__(self):
         self.metadata = self.prediction = b""
@@ -43,7 +43,7 @@ class Answers:
 
 
 def rest_case(rng: np.random.Generator, answers: Answers, name: str) -> None:
-    """Set mutated answers to the questions about a signature."""
+    """Set mutated responses for a signature."""
     contents = [
         hostile_servers.metadata(),
         {"outputs": hostile_servers.GOOD[name]},
@@ -72,12 +72,7 @@ def rest_case(rng: np.random.Generator, answers: Answers, name: str) -> None:
 
 
 def grpc_case(rng: np.random.Generator, name: str) -> dict[str, bytes]:
-    """Mutated answers by method."""
-    from tests.savedmodels.test_hostile_servers import (
-        grpc_metadata,
-        grpc_outputs,
-    )
-
+    """Make mutated responses by method."""
     arrays = {
         key: np.array(value, object if "class" in key else np.float32)
         for key, value in hostile_servers.GOOD[name].items()
@@ -86,8 +81,8 @@ def grpc_case(rng: np.random.Generator, name: str) -> dict[str, bytes]:
         if array.dtype == object:
             arrays[key] = np.vectorize(str.encode, otypes=[object])(array)
     messages = {
-        "GetModelMetadata": grpc_metadata(),
-        "Predict": grpc_outputs(**arrays),
+        "GetModelMetadata": hostile_servers.grpc_metadata(),
+        "Predict": hostile_servers.grpc_outputs(**arrays),
     }
     which = list(messages)[int(rng.integers(2))]
     messages[which] = mutations.of_bytes(rng, messages[which])
@@ -98,7 +93,7 @@ def check(seed: int, answers: Answers, address: str, paths: dict) -> str:
     """Run the command on a case.
 
     Raises:
-        Wrong: it ended in another way than it should.
+        ClientFault: the command did not end as expected.
     """
     import serving_base
     import serving_grpc
@@ -128,22 +123,22 @@ def check(seed: int, answers: Answers, address: str, paths: dict) -> str:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = video_client.main(arguments)
     except Exception as error:
-        raise Wrong(f"case {seed}: {error!r}") from error
+        raise ClientFault(f"case {seed}: {error!r}") from error
     finally:
         serving_grpc.GrpcClient._ask = ask
-    said = err.getvalue() or out.getvalue()
-    lines = said.split("\n")
+    printed = err.getvalue() or out.getvalue()
+    lines = printed.split("\n")
     if code not in (0, 2) or not all(line.isprintable() for line in lines):
-        raise Wrong(f"case {seed}: exit code {code}, {said!r}")
-    if code == 2 and (len(lines) != 2 or len(said) > 1500):
-        raise Wrong(f"case {seed}: not a line: {said!r}")
-    if code == 0 and ("nan" in said or "inf" in said):
-        raise Wrong(f"case {seed}: not finite: {said!r}")
+        raise ClientFault(f"case {seed}: exit code {code}, {printed!r}")
+    if code == 2 and (len(lines) != 2 or len(printed) > 1500):
+        raise ClientFault(f"case {seed}: not a line: {printed!r}")
+    if code == 0 and ("nan" in printed or "inf" in printed):
+        raise ClientFault(f"case {seed}: not finite: {printed!r}")
     if time.monotonic() - begun > MOST_S:
-        raise Wrong(f"case {seed}: the timeout did not hold")
+        raise ClientFault(f"case {seed}: the timeout did not hold")
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     if peak_mb > MOST_MB + BASE_MB:
-        raise Wrong(f"case {seed}: {peak_mb:.0f} MB of memory")
+        raise ClientFault(f"case {seed}: {peak_mb:.0f} MB of memory")
     protocol = "REST" if is_rest else "gRPC"
     return f"{protocol}, {'answered' if code == 0 else 'refused'}"
 
@@ -152,7 +147,7 @@ BASE_MB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def run(first: int, count: int, seconds: float) -> collections.Counter:
-    """Try cases, so many or for so long; how they ended."""
+    """Run cases up to a number or a time; count the results."""
     from tests.training.data import films
 
     clients = str(pathlib.Path("savedmodels/clients").resolve())

@@ -1,4 +1,4 @@
-"""Random requests for a model: good ones, and ones that it must refuse."""
+"""Random requests for a model: valid ones, and ones that it must refuse."""
 
 import base64
 import io
@@ -17,12 +17,12 @@ JUNK = [None, True, "x", -1, 2.5, [], {}, [[1], [2, 3]], {"b64": 3}, 10**30]
 
 
 class Requests:
-    """Draws requests for a model; `model` has the right answers.
+    """Generator of requests for a model.
 
     Args:
         name: of the model on the server.
-        version: its SavedModel.
-        seed: of all that is drawn.
+        version: its SavedModel, for the expected outputs.
+        seed: of the random numbers.
     """
 
     def __init__(self, name: str, version: pathlib.Path, seed: int):
@@ -30,8 +30,8 @@ class Requests:
         self.rng = np.random.default_rng(seed)
         self._module = tf.saved_model.load(str(version))
         self._signatures = self._module.signatures
-        given = self._signatures["serving_default"].structured_input_signature
-        shape = given[1]["clips"].shape[1:]
+        specs = self._signatures["serving_default"].structured_input_signature
+        shape = specs[1]["clips"].shape[1:]
         self.shape = [
             side or default
             for side, default in zip(shape, (4, 32, 32, 3), strict=True)
@@ -39,7 +39,7 @@ class Requests:
         self.fixed = [bool(side) for side in shape]
 
     def good(self) -> tuple[str, dict, dict]:
-        """A signature, inputs and the outputs that they should get."""
+        """Draw a signature, inputs and their expected outputs."""
         draw = self.rng.random()
         if "attention" in self._signatures and draw < 0.2:
             signature, inputs = "attention", self.look()
@@ -54,7 +54,7 @@ class Requests:
         return signature, inputs, {k: v.numpy() for k, v in outputs.items()}
 
     def clips(self, batch: int) -> np.ndarray:
-        """Pixels that the model takes."""
+        """Draw valid pixels."""
         shape = (batch, *self.shape)
         return self.rng.integers(0, 256, shape).astype(np.uint8)
 
@@ -280,7 +280,7 @@ def proto(array: np.ndarray) -> tensor_pb2.TensorProto:
 def to_json(array: np.ndarray):
     def plain(value):
         if isinstance(value, list):
-            return [plain(each) for each in value]
+            return [plain(item) for item in value]
         if isinstance(value, bytes):
             return {"b64": base64.b64encode(value).decode()}
         return value

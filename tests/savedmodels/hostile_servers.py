@@ -1,4 +1,4 @@
-"""Servers on loopback that answer as no server of models should."""
+"""Loopback servers with invalid and hostile responses."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ GOOD = {
 
 
 def metadata(signatures: dict = SIGNATURE) -> dict:
-    """What a server says of a model with these signatures, over REST."""
+    """Make the metadata response of REST for some signatures."""
     described = {
         name: {
             side: {tensor: _info(*info) for tensor, info in tensors.items()}
@@ -52,21 +52,21 @@ def _info(dtype: str, shape: tuple[int, ...]) -> dict:
 
 
 def http(content: bytes, status: str = "200 OK") -> bytes:
-    """An answer of HTTP with this content."""
+    """Format an HTTP response."""
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(content)}\r\n\r\n"
     return head.encode() + content
 
 
 @contextlib.contextmanager
 def serving(answer: Callable[[socket.socket, bytes], None]) -> Iterator[str]:
-    """A server of TCP that gives each connection to `answer`.
+    """Run a TCP server that passes each connection to `answer`.
 
     Args:
-        answer: takes the connection and the head of the request, of which the
-            body is read; what it raises when the client goes is nothing.
+        answer: function of the connection and the head of the request, called
+            after the body is read; its OSErrors are ignored.
 
     Yields:
-        Its address.
+        The address.
     """
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -89,7 +89,7 @@ def serving(answer: Callable[[socket.socket, bytes], None]) -> Iterator[str]:
 
 
 def _head_of(connection: socket.socket) -> bytes:
-    """The head of a request, after all of it was read."""
+    """Read a request; return its head."""
     with connection.makefile("rb") as file:
         lines = []
         while (line := file.readline()) not in (b"\r\n", b""):
@@ -102,12 +102,42 @@ def _head_of(connection: socket.socket) -> bytes:
 
 
 def answering(outputs: object, signatures: dict = SIGNATURE):
-    """Answers questions with this JSON, and says these signatures."""
+    """Make an `answer` with these outputs and signatures."""
 
     def answer(connection: socket.socket, head: bytes) -> None:
-        said = metadata(signatures)
+        content = metadata(signatures)
         if head.startswith(b"POST"):
-            said = {"outputs": outputs}
-        connection.sendall(http(json.dumps(said).encode()))
+            content = {"outputs": outputs}
+        connection.sendall(http(json.dumps(content).encode()))
 
     return answer
+
+
+def grpc_metadata(signatures=SIGNATURE):
+    """Serialize a GetModelMetadataResponse."""
+    import serving_messages
+
+    numbers = {name: n for n, (name, _, _) in serving_messages.TYPES.items()}
+    definitions = serving_messages.message("SignatureDefMap")
+    for name, sides in signatures.items():
+        for side, tensors in sides.items():
+            infos = getattr(definitions.signature_def[name], side)
+            for tensor, (dtype, shape) in tensors.items():
+                infos[tensor].dtype = numbers[dtype]
+                for size in shape:
+                    infos[tensor].tensor_shape.dim.add(size=size)
+    answer = serving_messages.message("GetModelMetadataResponse")
+    content = definitions.SerializeToString()
+    answer.metadata["signature_def"].value = content
+    return answer.SerializeToString()
+
+
+def grpc_outputs(**arrays):
+    """Serialize a PredictResponse."""
+    import serving_messages
+
+    answer = serving_messages.message("PredictResponse")
+    for name, array in arrays.items():
+        tensor = serving_messages.to_tensor(array)
+        answer.outputs[name].CopyFrom(tensor)
+    return answer.SerializeToString()

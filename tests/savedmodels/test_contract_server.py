@@ -1,4 +1,4 @@
-"""The stand-in for TensorFlow Serving keeps to what it stands for."""
+"""The contract server follows TensorFlow Serving's API."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tests.savedmodels import contract_server, made_model
+from tests.savedmodels import colour_model, contract_server
 from tests.savedmodels.contract_models import Models
 
 
@@ -32,10 +32,10 @@ def clips(batch=2, seed=0):
 
 
 def request(array, name="shares", signature=""):
-    made = predict_pb2.PredictRequest()
-    made.model_spec.name, made.model_spec.signature_name = name, signature
-    made.inputs["clips"].CopyFrom(tf.make_tensor_proto(array))
-    return made
+    message = predict_pb2.PredictRequest()
+    message.model_spec.name, message.model_spec.signature_name = name, signature
+    message.inputs["clips"].CopyFrom(tf.make_tensor_proto(array))
+    return message
 
 
 def refusal(channel, request):
@@ -58,30 +58,30 @@ def post(server, content, name="shares"):
     return rest(server, "POST", f"/v1/models/{name}:predict", content)
 
 
-def test_the_newest_version_is_loaded_and_warm(server):
+def test_newest_version_is_loaded_and_warmed_up(server):
     (servable,) = server.models.by_name.values()
     assert (servable.name, servable.version) == ("shares", 10)
     assert servable.warmed_by == 1
 
 
-def test_a_model_without_versions_is_an_error(tmp_path, served):
+def test_model_without_versions_is_an_error(tmp_path, served):
     (tmp_path / "shares").mkdir()
     with pytest.raises(FileNotFoundError, match="No versions of shares"):
         Models(served[0], tmp_path)
 
 
-def test_the_stub_gets_right_answers_in_fields(channel):
+def test_outputs_are_in_value_fields(channel):
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     answer = stub.Predict(request(clips()), timeout=30)
     proto = answer.outputs["probabilities"]
     assert len(proto.float_val) == 6 and not proto.tensor_content
-    expected = [made_model.shares(clip) for clip in clips()]
+    expected = [colour_model.shares(clip) for clip in clips()]
     np.testing.assert_allclose(tf.make_ndarray(proto), expected, atol=1e-6)
     assert answer.model_spec.version.value == 10
 
 
 @pytest.mark.parametrize(
-    ("changed", "code", "said"),
+    ("changed", "code", "text"),
     [
         ({"name": ""}, "INVALID_ARGUMENT", "Missing ModelSpec"),
         ({"name": "no"}, "NOT_FOUND", "for request: Latest(no)"),
@@ -91,34 +91,34 @@ def test_the_stub_gets_right_answers_in_fields(channel):
         ({"array": clips(0)}, "INVALID_ARGUMENT", "no size may be 0"),
     ],
 )
-def test_bad_requests_get_the_servers_codes(channel, changed, code, said):
-    given = {"array": clips()} | changed
-    seen = refusal(channel, request(**given))
-    assert seen[0] == code and said in seen[1]
+def test_bad_requests_get_the_servers_codes(channel, changed, code, text):
+    arguments = {"array": clips()} | changed
+    response = refusal(channel, request(**arguments))
+    assert response[0] == code and text in response[1]
 
 
-def test_a_tensor_that_contradicts_itself_is_refused(channel):
+def test_inconsistent_tensor_is_refused(channel):
     short = request(clips())
     short.inputs["clips"].tensor_content += b"\0"
-    code, said = refusal(channel, short)
-    assert code == "INVALID_ARGUMENT" and "tensor parsing error" in said
+    code, details = refusal(channel, short)
+    assert code == "INVALID_ARGUMENT" and "tensor parsing error" in details
     endless = request(clips())
     endless.inputs["clips"].tensor_shape.dim[0].size = 1 << 40
     assert refusal(channel, endless)[0] == "RESOURCE_EXHAUSTED"
 
 
-def test_the_status_is_available_or_not_found(channel):
+def test_status_is_available_or_not_found(channel):
     stub = model_service_pb2_grpc.ModelServiceStub(channel)
-    asked = get_model_status_pb2.GetModelStatusRequest()
-    asked.model_spec.name = "shares"
-    (version,) = stub.GetModelStatus(asked, timeout=30).model_version_status
+    query = get_model_status_pb2.GetModelStatusRequest()
+    query.model_spec.name = "shares"
+    (version,) = stub.GetModelStatus(query, timeout=30).model_version_status
     assert (version.version, version.state) == (10, 30)
-    asked.model_spec.name = "no"
+    query.model_spec.name = "no"
     with pytest.raises(grpc.RpcError, match="Could not find any versions"):
-        stub.GetModelStatus(asked, timeout=30)
+        stub.GetModelStatus(query, timeout=30)
 
 
-def test_rows_and_columns_of_json_get_one_answer(server):
+def test_rows_and_columns_of_json_get_equal_outputs(server):
     pixels = clips().tolist()
     status, columns = post(server, {"inputs": {"clips": pixels}})
     assert status == 200
@@ -128,13 +128,13 @@ def test_rows_and_columns_of_json_get_one_answer(server):
         assert status == 200
         for n, row in enumerate(rows["predictions"]):
             assert row == {k: v[n] for k, v in columns["outputs"].items()}
-    expected = [made_model.shares(clip) for clip in clips()]
-    seen = columns["outputs"]["probabilities"]
-    np.testing.assert_allclose(seen, expected, atol=1e-6)
+    expected = [colour_model.shares(clip) for clip in clips()]
+    probabilities = columns["outputs"]["probabilities"]
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "text"),
     [
         ({"inputs": [[1], [2, 3]]}, "a list of 2, expected 1"),
         ({"inputs": {"clips": [300]}}, "'300' is no such integer"),
@@ -145,9 +145,9 @@ def test_rows_and_columns_of_json_get_one_answer(server):
         ([], "JSON is no object"),
     ],
 )
-def test_bad_json_is_400_with_a_reason(server, content, said):
+def test_bad_json_is_400_with_a_reason(server, content, text):
     status, answer = post(server, content)
-    assert status == 400 and said in answer["error"]
+    assert status == 400 and text in answer["error"]
 
 
 def test_other_paths_and_models_are_errors(server):
@@ -177,15 +177,15 @@ def made_config(name):
 
 
 def run_as_a_script(*arguments):
-    """The exit code of the command, in this process."""
+    """Run the command in this process; return its exit code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["contract_server", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
+        with pytest.raises(SystemExit) as exit_:
             runpy.run_path(contract_server.__file__, run_name="__main__")
-    return end.value.code
+    return exit_.value.code
 
 
-def test_without_its_extra_it_says_so_in_a_line(monkeypatch, capsys):
+def test_missing_extra_is_a_one_line_error(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
     assert run_as_a_script("--config=x", "--models=y") == 2
     error = capsys.readouterr().err
@@ -202,7 +202,7 @@ def test_without_its_extra_it_says_so_in_a_line(monkeypatch, capsys):
         (made_config("shares"), "Failed to bind to address"),
     ],
 )
-def test_what_can_be_mended_is_one_line(
+def test_user_errors_are_one_line(
     config, message, served, server, tmp_path, capsys
 ):
     path = tmp_path / "models.config"

@@ -1,4 +1,4 @@
-"""A server outlives hostile requests and answers the good ones between."""
+"""A server survives hostile requests and answers valid ones in between."""
 
 import contextlib
 
@@ -8,24 +8,27 @@ from tests.savedmodels import hostile
 from tests.savedmodels.hostile_requests import Requests
 
 
-def test_a_hundred_requests_in_this_process(server, served):
+def test_hundred_requests_in_this_process(server, served):
     version = served[1] / "shares" / "10"
     requests = Requests("shares", version, seed=1)
-    talk = hostile.Talk(server.grpc_address, server.rest_address)
-    with contextlib.closing(talk):
-        seen = hostile.attack(requests, talk, 100)
-    assert seen.total() == 100
-    assert seen["good, gRPC"] and seen["good, REST"] and seen["HTTP 400"]
+    raw_client = hostile.RawClient(server.grpc_address, server.rest_address)
+    with contextlib.closing(raw_client):
+        counts = hostile.attack(requests, raw_client, 100)
+    assert counts.total() == 100
+    assert counts["good, gRPC"] and counts["good, REST"] and counts["HTTP 400"]
 
 
 def test_requests_follow_from_the_seed(served):
     version = served[1] / "shares" / "10"
     first, same = (Requests("shares", version, seed=2) for _ in range(2))
-    drawn = [[each.bad_message() for _ in range(20)] for each in (first, same)]
+    drawn = [
+        [requests.bad_message() for _ in range(20)]
+        for requests in (first, same)
+    ]
     assert drawn[0] == drawn[1]
 
 
-def test_a_wrong_answer_is_noticed(server, served):
+def test_wrong_outputs_are_detected(server, served):
     requests = Requests("shares", served[1] / "shares" / "10", seed=3)
     good = requests.good
 
@@ -35,11 +38,14 @@ def test_a_wrong_answer_is_noticed(server, served):
         return signature, inputs, expected
 
     requests.good = unlike
-    talk = hostile.Talk(server.grpc_address, server.rest_address)
-    with contextlib.closing(talk), pytest.raises(hostile.Wrong):
-        hostile.attack(requests, talk, 50)
+    raw_client = hostile.RawClient(server.grpc_address, server.rest_address)
+    with (
+        contextlib.closing(raw_client),
+        pytest.raises(hostile.UnexpectedResponse),
+    ):
+        hostile.attack(requests, raw_client, 50)
 
 
 @pytest.mark.full
-def test_a_server_process_outlives_two_thousand():
+def test_server_process_survives_two_thousand_requests():
     assert hostile.run(2000, seed=4).total() == 2000

@@ -1,4 +1,4 @@
-"""The client's messages are those of tensorflow-serving-api on the wire."""
+"""The clients' messages equal those of tensorflow-serving-api on the wire."""
 
 import ast
 import subprocess
@@ -30,12 +30,12 @@ def messages():
     return serving_messages
 
 
-def same(seen, expected):
-    assert seen.dtype == expected.dtype and seen.shape == expected.shape
-    np.testing.assert_array_equal(seen, expected)
+def same(array, expected):
+    assert array.dtype == expected.dtype and array.shape == expected.shape
+    np.testing.assert_array_equal(array, expected)
 
 
-def test_the_clients_import_neither_tensorflow_nor_this_project(clients):
+def test_clients_import_neither_tensorflow_nor_this_project(clients):
     files = sorted(clients.glob("*.py"))
     allowed = ALLOWED | {file.stem for file in files}
     for file in files:
@@ -47,7 +47,7 @@ def test_the_clients_import_neither_tensorflow_nor_this_project(clients):
                 assert {name.split(".")[0] for name in names} <= allowed, file
 
 
-def test_it_runs_where_tensorflow_cannot_be(clients):
+def test_clients_run_without_tensorflow(clients):
     code = (
         "import sys\n"
         "sys.modules['tensorflow'] = None\n"
@@ -60,7 +60,7 @@ def test_it_runs_where_tensorflow_cannot_be(clients):
 
 
 @pytest.mark.parametrize("array", ARRAYS, ids=lambda array: str(array.dtype))
-def test_tensors_are_read_as_tensorflow_reads_them(messages, array):
+def test_tensors_are_read_by_tensorflow(messages, array):
     written = messages.to_tensor(array).SerializeToString()
     proto = tensor_pb2.TensorProto.FromString(written)
     same(np.asarray(tf.make_ndarray(proto)), array)
@@ -74,7 +74,7 @@ def test_tensors_of_tensorflow_are_read(messages, array):
     same(messages.to_array(tensor), array)
 
 
-def test_the_last_value_stands_for_the_rest(messages):
+def test_last_value_repeats(messages):
     proto = tensor_pb2.TensorProto(dtype=1, float_val=[1.5, 2.5])
     for size in (2, 3):
         proto.tensor_shape.dim.add(size=size)
@@ -83,7 +83,7 @@ def test_the_last_value_stands_for_the_rest(messages):
     same(messages.to_array(tensor), np.array(expected, np.float32))
 
 
-def test_what_cannot_be_a_tensor_is_an_error(messages):
+def test_invalid_tensors_are_errors(messages):
     with pytest.raises(TypeError, match="received complex128"):
         messages.to_tensor(np.array([1j]))
     endless = {"dim": [{"size": 1 << 40}]}
@@ -96,7 +96,7 @@ def test_what_cannot_be_a_tensor_is_an_error(messages):
             messages.to_array(messages.message("Tensor", **fields))
 
 
-def test_a_request_is_the_servers(messages):
+def test_request_is_read_by_the_server(messages):
     request = messages.message("PredictRequest", output_filter=["a"])
     request.model_spec.name = "x"
     request.model_spec.signature_name = "s"
@@ -109,7 +109,7 @@ def test_a_request_is_the_servers(messages):
     assert read.output_filter == ["a"]
 
 
-def test_metadata_of_the_server_are_read(messages):
+def test_metadata_of_the_server_is_read(messages):
     response = get_model_metadata_pb2.GetModelMetadataResponse()
     signatures = get_model_metadata_pb2.SignatureDefMap()
     info = signatures.signature_def["s"].inputs["clips"]
@@ -120,6 +120,6 @@ def test_metadata_of_the_server_are_read(messages):
         "GetModelMetadataResponse", response.SerializeToString()
     )
     content = read.metadata["signature_def"].value
-    found = messages.parse("SignatureDefMap", content).signature_def["s"]
-    assert found.inputs["clips"].dtype == 4
-    assert found.inputs["clips"].tensor_shape.dim[0].size == -1
+    definition = messages.parse("SignatureDefMap", content).signature_def["s"]
+    assert definition.inputs["clips"].dtype == 4
+    assert definition.inputs["clips"].tensor_shape.dim[0].size == -1

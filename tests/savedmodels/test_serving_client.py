@@ -1,4 +1,4 @@
-"""What the client tries again, and what it does not."""
+"""Retries and checks of the clients as a library."""
 
 import concurrent.futures
 import json
@@ -19,7 +19,7 @@ def serving_client(clients, monkeypatch):
 
 @pytest.fixture
 def failing():
-    """Makes a server of gRPC that gives these statuses, one after another."""
+    """Factory of gRPC servers that respond with a sequence of statuses."""
     servers, calls = [], []
 
     def start(*codes):
@@ -57,16 +57,16 @@ def predict(serving_client, address, **options):
         client.close()
 
 
-def test_unavailable_is_tried_again(serving_client, failing):
+def test_unavailable_is_retried(serving_client, failing):
     unavailable = grpc.StatusCode.UNAVAILABLE
     address, calls = failing(unavailable, unavailable, None)
     assert predict(serving_client, address) == {}
     assert len(calls) == 3
 
 
-def test_it_gives_up_after_the_last_wait(serving_client, failing):
+def test_client_gives_up_after_the_last_wait(serving_client, failing):
     address, calls = failing(grpc.StatusCode.UNAVAILABLE)
-    with pytest.raises(serving_client.ClientError, match="Nobody answers"):
+    with pytest.raises(serving_client.ClientError, match="No server at"):
         predict(serving_client, address)
     assert len(calls) == 5
 
@@ -74,15 +74,15 @@ def test_it_gives_up_after_the_last_wait(serving_client, failing):
 @pytest.mark.parametrize(
     "code", ["INTERNAL", "RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "ABORTED"]
 )
-def test_nothing_else_is_tried_again(serving_client, failing, code):
+def test_other_errors_are_not_retried(serving_client, failing, code):
     address, calls = failing(grpc.StatusCode[code])
-    said = f"{code}: made to fail"
-    with pytest.raises(serving_client.ClientError, match=said):
+    message = f"{code}: made to fail"
+    with pytest.raises(serving_client.ClientError, match=message):
         predict(serving_client, address)
     assert len(calls) == 1
 
 
-def test_a_server_of_something_else_is_named(serving_client, failing):
+def test_server_of_another_service_is_an_error(serving_client, failing):
     address, _ = failing(None)
     client = serving_client.connect(address, "x")
     with pytest.raises(serving_client.ClientError, match="is not TensorFlow"):
@@ -91,14 +91,14 @@ def test_a_server_of_something_else_is_named(serving_client, failing):
 
 
 @pytest.mark.parametrize("rest", [False, True])
-def test_a_large_request_is_not_sent(serving_client, rest):
+def test_large_request_is_not_sent(serving_client, rest):
     client = serving_client.connect("localhost:1", "x", rest, max_mb=0.01)
     with pytest.raises(serving_client.ClientError, match="at most 0.01 are"):
         client.predict("s", clips=np.zeros(20_000, np.uint8))
     client.close()
 
 
-def test_arrays_survive_json(clients):
+def test_arrays_round_trip_through_json(clients):
     import serving_rest
 
     bytes_ = np.array([[b"\xff\0", b""]], object)
@@ -121,7 +121,9 @@ def test_arrays_survive_json(clients):
     ],
     ids=json.dumps,
 )
-def test_odd_answers_of_rest_are_one_line(serving_client, monkeypatch, outputs):
+def test_invalid_rest_outputs_are_an_error(
+    serving_client, monkeypatch, outputs
+):
     import serving_base
 
     client = serving_client.connect("localhost:1", "x", rest=True)
@@ -131,3 +133,23 @@ def test_odd_answers_of_rest_are_one_line(serving_client, monkeypatch, outputs):
     monkeypatch.setattr(client, "_exchange", lambda *_: (200, body))
     with pytest.raises(serving_client.ClientError, match="is not the REST"):
         client.predict("s", clips=np.zeros((1, 2), np.uint8))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_rest_outputs_have_the_batch_of_the_request(
+    serving_client, monkeypatch, rows
+):
+    import serving_base
+
+    client = serving_client.connect("localhost:1", "x", rest=True)
+    inputs = {"clips": ("DT_UINT8", (-1, -1))}
+    outputs = {"p": ("DT_FLOAT", (-1, 2))}
+    client._signatures = {"s": serving_base.Signature(inputs, outputs)}
+    body = json.dumps({"outputs": [[0.5, 0.5]] * rows}).encode()
+    monkeypatch.setattr(client, "_exchange", lambda *_: (200, body))
+    clips = np.zeros((2, 3), np.uint8)
+    if rows == 2:
+        assert client.predict("s", clips=clips)["p"].shape == (2, 2)
+        return
+    with pytest.raises(serving_client.ClientError, match=r"\(2, 2\)"):
+        client.predict("s", clips=clips)

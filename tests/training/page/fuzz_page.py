@@ -33,7 +33,7 @@ NAMES = ("f.mp4", "f.gif", "f.npy", "f.mkv", "f.avi", "f.webm")
 PATHS = ("/about", "/progress", "/file", "/sample", "/clip", "/look", "/", "/x")
 
 
-class UnexpectedResponse(Exception):
+class PageFault(Exception):
     """A response differs from the expected one."""
 
 
@@ -109,7 +109,7 @@ def check_good(server, uploads: dict) -> str:
     """Send a valid clip; return the identifier of the opened video.
 
     Raises:
-        UnexpectedResponse: it was not accepted.
+        PageFault: it was not accepted.
     """
     for _ in range(600):  # an earlier request may still be running
         answer, content = app_models.send(
@@ -119,7 +119,7 @@ def check_good(server, uploads: dict) -> str:
             break
         time.sleep(0.1)
     if answer.status != 200 or len(content["classes"]) != 3:
-        raise UnexpectedResponse(f"a good clip: {answer.status} {content}")
+        raise PageFault(f"a good clip: {answer.status} {content}")
     return content["film"]
 
 
@@ -127,7 +127,7 @@ def run(first: int, count: int, seconds: float) -> collections.Counter:
     """Send cases up to a number or a time; count the statuses.
 
     Raises:
-        UnexpectedResponse: a response differs from the expected one.
+        PageFault: a response differs from the expected one.
     """
     ended: collections.Counter = collections.Counter()
     until = time.monotonic() + seconds
@@ -149,9 +149,7 @@ def run(first: int, count: int, seconds: float) -> collections.Counter:
                      failures, ended)  # fmt: skip
                 check_good(server, uploads)
             if list(scratch.iterdir()):
-                raise UnexpectedResponse(
-                    f"left behind: {list(scratch.iterdir())}"
-                )
+                raise PageFault(f"left behind: {list(scratch.iterdir())}")
         finally:
             tempfile.tempdir = before
             http_server.SILENCE_SECONDS = silence_s
@@ -171,16 +169,16 @@ def _send_cases(server, uploads, seeds, until, failures, ended) -> None:
         begun = time.monotonic()
         status, content = ask(server, request, hasty=rng.random() < 0.05)
         if status == 500 or time.monotonic() - begun > MOST_S:
-            raise UnexpectedResponse(f"case {seed}: {status} {content[:300]!r}")
+            raise PageFault(f"case {seed}: {status} {content[:300]!r}")
         if status >= 400 and content[:1] == b"{":
             error = json.loads(content)["error"]
             if not error.isprintable() or "/tmp" in error:
-                raise UnexpectedResponse(f"case {seed}: {error!r}")
+                raise PageFault(f"case {seed}: {error!r}")
         if _peak_mb() > at_first_mb + MOST_MB:
-            raise UnexpectedResponse(f"case {seed}: {_peak_mb():.0f} MB")
+            raise PageFault(f"case {seed}: {_peak_mb():.0f} MB")
         ended[status] += 1
     if failures:
-        raise UnexpectedResponse(f"{len(failures)} requests raised")
+        raise PageFault(f"{len(failures)} requests raised")
 
 
 def _peak_mb() -> float:

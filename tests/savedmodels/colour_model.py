@@ -1,7 +1,6 @@
-"""A small SavedModel with the signatures of our exports, made in a second.
+"""A small SavedModel with the signatures of an export.
 
-Its answer is arithmetic that a test can do over: the share of red, green and
-blue in all pixels.
+Its scores are the shares of red, green and blue in all pixels.
 """
 
 import pathlib
@@ -15,13 +14,13 @@ SIZE = (5, 7)  # height, width
 
 
 def shares(pixels: np.ndarray) -> np.ndarray:
-    """What it should answer: float64 `(3,)` of `(..., 3)` pixels."""
+    """Compute the expected scores, float64 `(3,)` of `(..., 3)` pixels."""
     sums = pixels.reshape(-1, 3).astype(np.float64).sum(0) + 1
     return sums / sums.sum()
 
 
 class Shares(tf.Module):
-    """Answers with the shares of the colours."""
+    """Module whose scores are the shares of the colours."""
 
     def __init__(self):
         super().__init__()
