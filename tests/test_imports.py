@@ -64,6 +64,7 @@ OPTIONAL = {
     "av": "training/data/video_container.py",
     "PIL": "nonlocal_tf/attention/plots/fonts.py",
     "faster_coco_eval": "training/coco/coco_api.py",
+    "fsspec": "training/io/paths.py",
     "h5py": "nonlocal_tf/checkpoints/readers/hdf5.py",
     "matplotlib": [
         "nonlocal_tf/attention/plots/fonts.py",
@@ -73,7 +74,7 @@ OPTIONAL = {
     "tf2onnx": "training/exporting/file_formats.py",
     "pycocotools": "training/coco/coco_api.py",
     "sklearn": "training/data/digits.py",
-    "tensorflow_io": "training/io/remote.py",
+    "tensorflow_io": "training/io/tensorflow_plugins.py",
 }
 # The package that uses TensorFlow; nothing that `import nonlocal_tf` pulls in.
 TENSORFLOW = ROOT / "nonlocal_tf" / "detection"

@@ -11,9 +11,8 @@ from nonlocal_tf import checkpoints
 from nonlocal_tf.models.configs import SAMPLINGS, STEMS
 from nonlocal_tf.models.video_resnet import CHANNELS
 
-from .io import atomic_files, cli, outputs, remote, weight_errors
-from .io.remote import Path
-from .io.url_path import UrlPath
+from .io import atomic_files, cli, outputs, paths, weight_errors
+from .io.paths import Path, UrlPath
 from .io.user_error import UserError
 
 EXAMPLE = (
@@ -84,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def convert(options) -> str:
     """Reads, writes and says what happened to every weight."""
-    output = remote.as_path(options.output)
+    output = paths.as_path(options.output)
     to = options.to or _form_of(output)
     _check_name(output, options.input, to, options.overwrite)
     chosen = {
@@ -94,7 +93,7 @@ def convert(options) -> str:
     }
     if options.shape:
         chosen["clip_shape"] = (*options.shape, CHANNELS)
-    with remote.local_copy(options.input) as path:
+    with paths.local_copy(options.input) as path:
         with weight_errors.shown(
             "", weight_errors.of_conversion, str(path), str(options.input)
         ):
@@ -112,7 +111,7 @@ def _save(model, output: Path, to: str):
         with tempfile.TemporaryDirectory() as folder:
             scratch = pathlib.Path(folder) / output.name
             differs = checkpoints.save_weights(model, scratch, to)
-            output.copy_from(scratch)
+            output.upload(scratch)
         return differs
     atomic_files.remove_leftovers(output)
     with atomic_files.new_file(output) as scratch:

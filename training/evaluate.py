@@ -38,8 +38,8 @@ from .evaluation import (
 )
 from .evaluation.evaluation_data import TrainedOn
 from .evaluation.video_scores import VideoScores
-from .io import atomic_files, cli, remote
-from .io.remote import Path
+from .io import atomic_files, cli, paths
+from .io.paths import Path
 from .io.user_error import UserError
 from .recipes import overrides
 from .recipes.schema import Recipe
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(cli.overview_of_runs(EXAMPLE))
         return
     if options.recompute is not None:
-        scored = video_scores.load(remote.as_path(options.recompute))
+        scored = video_scores.load(paths.as_path(options.recompute))
         if options.pool is not None:
             view_options.check_pool(options.pool, scored.multi_label)
             scored = dataclasses.replace(scored, pool=options.pool)
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = run.read_recipe(Recipe)
     views = view_options.views_of(options, recipe.views, recipe.sampling)
     atomic_files.check_writable_folder(
-        remote.as_path(options.scores or run.path / "tests")
+        paths.as_path(options.scores or run.path / "tests")
     )
     print(f"Scoring the {options.split} split.", flush=True)
     scored, folder = score_run(
@@ -200,7 +200,7 @@ def score_run(
         )
     if data_settings:
         name += f"_{(dataset.fingerprint() or '')[:8]}"
-    folder = remote.as_path(out or run.path / "tests" / f"{split}_{name}")
+    folder = paths.as_path(out or run.path / "tests" / f"{split}_{name}")
     if out is None:
         atomic_files.check_inside(folder, run.path)
     with atomic_files.locked(folder):

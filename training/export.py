@@ -25,8 +25,8 @@ from .exporting import (
     saved_model_writer,
 )
 from .exporting.inference_model import InferenceModel
-from .io import atomic_files, cli, json_text, outputs, quoting, remote
-from .io.remote import Path
+from .io import atomic_files, cli, json_text, outputs, paths, quoting
+from .io.paths import Path
 from .io.user_error import UserError
 from .recipes import overrides
 from .recipes.schema import Recipe
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if options.workdir is None or options.out is None:
         raise UserError("Give both --workdir DIR and --out DIR.")
-    run, out = RunFolder(options.workdir), remote.as_path(options.out)
+    run, out = RunFolder(options.workdir), paths.as_path(options.out)
     if out.suffix.lower() in file_formats.FORMATS:
         file_formats.check(out, options.quantize)
         print(_export_file(run, out, options.quantize))
@@ -87,7 +87,7 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
     Raises:
         UserError: there is nothing to export or it cannot be written.
     """
-    out = remote.as_path(out)
+    out = paths.as_path(out)
     check_out(out, run.read_recipe(Recipe))
     model, recipe, info = run_model.load_trained(run)
     weights = run_model.weights_digest(model)
@@ -187,7 +187,7 @@ def check_out(out: Path, recipe: Recipe) -> None:
     """
     saved_model.check_out(out)
     if recipe.dataset == "folder" and recipe.data and recipe.data.root:
-        root = remote.as_path(recipe.data.root)
+        root = paths.as_path(recipe.data.root)
         if outputs.is_within(out, root):
             raise UserError(
                 f"{out} is in the folder of the videos, {root}, where every "

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from .data import clips, frame_times
 from .data.sources import VideoError
-from .io import cli, outputs, remote, tables
+from .io import cli, outputs, paths, tables
 from .io.progress import Progress
 from .prediction import (
     limit_options,
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _write(
-    out: remote.Path,
+    out: paths.Path,
     results: Sequence[Prediction],
     model: Predictor,
     options: argparse.Namespace,

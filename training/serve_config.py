@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from .exporting import saved_model, server_configs
-from .io import cli, outputs, quoting, remote
-from .io.url_path import UrlPath
+from .io import cli, outputs, paths, quoting
+from .io.paths import UrlPath
 from .io.user_error import UserError
 
 EXAMPLE = "nonlocal-tf serve_config --model savedmodels/digits_nl"
@@ -54,13 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("Give --model DIR, a directory of versions.")
     written = write(options.model, options.out, options.batching)
     print("\n".join(f"Written: {path}" for path in written))
-    readme = remote.as_path(options.out) / "README.md"
+    readme = paths.as_path(options.out) / "README.md"
     print(f"How to use them is in {readme}")
 
 
 def write(
     models: Sequence[str], out: str, batching: bool = False
-) -> list[remote.Path]:
+) -> list[paths.Path]:
     """Writes all files of a deployment.
 
     Args:
@@ -175,7 +175,7 @@ def _checked(model: str) -> pathlib.Path:
 
 
 def _absolute(path: str, option: str) -> pathlib.Path:
-    local = remote.as_path(path)
+    local = paths.as_path(path)
     if isinstance(local, UrlPath):
         raise UserError(
             f"An image is built from local folders. Received: {option} {path}; "

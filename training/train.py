@@ -7,7 +7,7 @@ from typing import Any
 
 from . import tasks
 from .io import cli, quoting, tables
-from .io.remote import Path
+from .io.paths import Path
 from .loop import distribution
 from .loop.preemption import Preempted, sigterm
 from .recipes import catalogue, overrides, schema

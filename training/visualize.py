@@ -15,7 +15,7 @@ from nonlocal_tf.attention.plots import attention_plot, image_grid
 from .data import clips, datasets, encode, frame_times
 from .data.video_container import pyav
 from .data.video_limits import Limits
-from .io import cli, outputs, plots, remote, tables
+from .io import cli, outputs, paths, plots, tables
 from .io.user_error import UserError
 from .prediction import limit_options, seen
 from .runs import run_model
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"Picture written to {out}")
 
 
-def _checked(options) -> remote.Path:
+def _checked(options) -> paths.Path:
     """Where to write; what does not fit together is refused."""
     if options.workdir is None:
         raise UserError("Give --workdir DIR, the folder of a run.")
@@ -84,7 +84,7 @@ def _checked(options) -> remote.Path:
         raise UserError("--at goes with a video file, not with --sample.")
     if options.arrows < 0:
         raise UserError(f"Expected --arrows from 0, not {options.arrows}.")
-    out = remote.as_path(options.out)
+    out = paths.as_path(options.out)
     if out.suffix.lower() not in SUFFIXES:
         raise UserError(
             f"Expected --out to end in {', '.join(SUFFIXES[:-1])} or "

@@ -17,7 +17,7 @@ import pytest
 from tests.training.conftest import (
     tiny,  # noqa: F401
 )
-from training.io import remote
+from training.io import tensorflow_plugins
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SECONDS_TO_START = 30
@@ -26,7 +26,7 @@ SECONDS_TO_START = 30
 @pytest.fixture(scope="session", autouse=True)
 def tensorflow_io():
     """Skips where tensorflow-io does not load, which `make test-io` checks."""
-    if "s3" not in remote._schemes():
+    if "s3" not in tensorflow_plugins._schemes():
         pytest.skip(
             "tensorflow-io's native code does not load here (make test-io)"
         )

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from training.io import remote
+from training.io import tensorflow_plugins
 from training.io.user_error import UserError
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -23,11 +23,11 @@ LIBRARIES = {
 DECODE = """
 import sys
 import numpy as np
-from training import remote
-from training.errors import UserError
-np.save(sys.argv[2], remote.ffmpeg_decode(open(sys.argv[1], "rb").read()))
+from training.io import tensorflow_plugins as plugins
+from training.io.user_error import UserError
+np.save(sys.argv[2], plugins.ffmpeg_decode(open(sys.argv[1], "rb").read()))
 try:
-    remote.ffmpeg_decode(b"no video")
+    plugins.ffmpeg_decode(b"no video")
 except UserError as error:
     print(error)
 """
@@ -86,7 +86,7 @@ def test_frames_are_those_of_opencv(libraries, video, tmp_path):
 
 def test_without_the_libraries_it_says_which():
     with pytest.raises(UserError) as error:
-        remote.ffmpeg_decode(b"a video")
+        tensorflow_plugins.ffmpeg_decode(b"a video")
     if "cannot decode" in str(error.value):
         pytest.skip("This machine has FFmpeg 4.")
     assert "libavformat.so.58" in str(error.value)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.io.conftest import keys
 from training.exporting import saved_model
-from training.io import atomic_files, remote
+from training.io import atomic_files, paths
 from training.io.user_error import UserError
 from training.loop import checkpointing
 from training.recipes import get_recipe
@@ -15,7 +15,7 @@ from training.runs.run_folder import RunFolder
 
 @pytest.fixture
 def folder(bucket):
-    return remote.as_path(f"s3://{bucket}/folder")
+    return paths.as_path(f"s3://{bucket}/folder")
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_missing_key_is_named(folder):
 
 def test_a_missing_bucket_is_named(s3):
     with pytest.raises(UserError, match="has no bucket 'nobody-made-it'"):
-        remote.as_path("s3://nobody-made-it/run")
+        paths.as_path("s3://nobody-made-it/run")
 
 
 def test_a_checkpoint_comes_back(run):

@@ -1,6 +1,7 @@
 """A run made by the real command, so small that it takes seconds."""
 
 import os
+import uuid
 
 import pytest
 
@@ -42,6 +43,13 @@ def tiny(small_evaluation, tmp_path_factory):
         ]
     )
     return run, exported / "1"
+
+
+@pytest.fixture
+def memory_url():
+    """The URL of an empty folder in the memory of this process."""
+    pytest.importorskip("fsspec")
+    return f"memory://{uuid.uuid4()}/folder"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from training import check as data_check
 from training.coco import trained_detector
 from training.data.data_config import DataConfig
 from training.data.index_cache import IndexCache
-from training.io import cli, remote
+from training.io import cli, paths
 from training.io.user_error import UserError
 from training.recipes import get_recipe, overrides
 from training.recipes.schema import ModelConfig
@@ -31,8 +31,8 @@ def test_other_paths_stay(path, monkeypatch):
 
 
 def test_a_path_object(home):
-    assert str(remote.as_path("~/runs/a")) == f"{home}/runs/a"
-    assert str(remote.as_path("runs/~/a")) == "runs/~/a"
+    assert str(paths.as_path("~/runs/a")) == f"{home}/runs/a"
+    assert str(paths.as_path("runs/~/a")) == "runs/~/a"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import unicodedata
 from typing import Any
 
 from ..io import json_text
-from ..io.remote import Path
+from ..io.paths import Path
 from . import rle
 
 Size = tuple[int, int]

@@ -22,8 +22,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..data import file_names
-from ..io import atomic_files, json_text, remote
-from ..io.remote import Path
+from ..io import atomic_files, json_text, paths
+from ..io.paths import Path
 from ..io.user_error import UserError
 from . import annotation_fields as fields
 from .annotation_fields import InvalidEntry, shown
@@ -133,10 +133,10 @@ def read(path: str, folder: str) -> Annotations:
     Raises:
         UserError: it is not such a file, or has no good picture.
     """
-    file = remote.as_path(path)
+    file = paths.as_path(path)
     reader = _Reader(file, _content(file))
     categories = reader.categories()
-    pictures = reader.pictures(remote.as_path(folder))
+    pictures = reader.pictures(paths.as_path(folder))
     if not pictures:
         raise UserError(
             f"{file} has no good picture in {folder}."

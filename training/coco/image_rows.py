@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..data import data_files
 from ..data.data_files import DataFile, size_of
-from ..io import remote
+from ..io import paths
 from .annotations import Annotations, Picture
 
 
@@ -17,7 +17,7 @@ def rows(annotations: Annotations, folder: str) -> list[DataFile]:
         annotations: of the images.
         folder: that names are relative to.
     """
-    root = str(remote.as_path(folder))  # written as the paths are
+    root = str(paths.as_path(folder))  # written as the paths are
     classes = [category.name for category in annotations.categories]
     return [
         DataFile(

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..io import atomic_files, image_bytes
-from ..io.remote import Path
+from ..io.paths import Path
 from ..io.user_error import UserError
 from . import exif_orientation
 from .annotations import Picture

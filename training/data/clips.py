@@ -6,7 +6,7 @@ import tokenize
 import numpy as np
 import tensorflow as tf
 
-from ..io import atomic_files, outputs, remote
+from ..io import atomic_files, outputs, paths
 from ..io.user_error import UserError
 
 FORMATS = (".npy", ".gif")
@@ -25,7 +25,7 @@ NPY_ERRORS = (
 )
 
 
-def is_clip(path: str | remote.Path, videos: bool) -> bool:
+def is_clip(path: str | paths.Path, videos: bool) -> bool:
     """Return whether a file is one clip, to be classified as a whole.
 
     Args:
@@ -37,7 +37,7 @@ def is_clip(path: str | remote.Path, videos: bool) -> bool:
     return name.endswith(ARRAY_FORMATS if videos else FORMATS)
 
 
-def read_clip(path: str | remote.Path) -> np.ndarray:
+def read_clip(path: str | paths.Path) -> np.ndarray:
     """Read uint8 frames `(time, height, width, 3)`, or one image.
 
     Args:
@@ -46,7 +46,7 @@ def read_clip(path: str | remote.Path) -> np.ndarray:
     Raises:
         UserError: the file does not exist or cannot be read.
     """
-    path = remote.as_path(path)
+    path = paths.as_path(path)
     try:
         atomic_files.check_not_endless(path)
         if not path.is_file():
@@ -73,19 +73,19 @@ def read_clip(path: str | remote.Path) -> np.ndarray:
     return clip
 
 
-def check_name(path: str | remote.Path) -> remote.Path:
+def check_name(path: str | paths.Path) -> paths.Path:
     """Return the path of a clip to write.
 
     Raises:
         UserError: the name does not end in .npy.
     """
-    path = remote.as_path(path)
+    path = paths.as_path(path)
     if path.suffix.lower() != ".npy":
         raise UserError(f"Expected a file name *.npy. Received: {path}")
     return path
 
 
-def write_clip(path: str | remote.Path, clip: np.ndarray) -> None:
+def write_clip(path: str | paths.Path, clip: np.ndarray) -> None:
     """Write uint8 frames as a .npy file that `read_clip` reads.
 
     Raises:

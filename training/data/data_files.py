@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-from ..io.remote import is_url
+from ..io.paths import is_url
 from .listing import Video
 from .sources import Probe
 

@@ -12,10 +12,8 @@ import dataclasses
 import os
 from collections.abc import Callable
 
-import tensorflow as tf
-
+from ..io.paths import UrlPath
 from ..io.user_error import UserError
-from . import listing
 from .file_names import is_system_file, printable
 
 PARENT = "a parent folder"
@@ -81,7 +79,7 @@ def read(root: str, on_error: OnError | None = None) -> Tree:
     """
     if "://" in root:
         tree = Tree(root)
-        _read_remote(tree, "")
+        _read_url(tree)
     else:
         tree = _LocalReader(root, on_error or _raise_user_error).read()
     tree.folders.sort(key=_by_parts)
@@ -98,14 +96,18 @@ def _raise_user_error(error: OSError) -> None:
     raise UserError(f"{path} cannot be listed: {error.strerror}") from error
 
 
-def _read_remote(tree: Tree, folder: str) -> None:
-    for name in listing.list_folder(listing.inside(tree.root, folder)):
-        path = f"{folder}/{name}" if folder else name
-        if tf.io.gfile.isdir(listing.inside(tree.root, path)):
-            tree.folders.append(path)
-            _read_remote(tree, path)
-        else:
-            tree.files.append(path)
+def _read_url(tree: Tree) -> None:
+    """List the files below a URL; folders are what contains them."""
+    root = UrlPath(tree.root)
+    if not root.exists():
+        raise UserError(f"There is no folder {tree.root}.")
+    folders = set()
+    for file in root.files():
+        parts = file.parts[len(root.parts) :]
+        if not any(map(is_system_file, parts)):
+            tree.files.append("/".join(parts))
+            folders |= {"/".join(parts[:n]) for n in range(1, len(parts))}
+    tree.folders += folders
 
 
 class _LocalReader:

@@ -25,9 +25,8 @@ import hashlib
 import os
 import posixpath
 
-import tensorflow as tf
-
-from ..io import remote, tables
+from ..io import tables
+from ..io.paths import is_url
 from ..io.user_error import UserError
 from . import data_config, file_names, file_tree, video_names
 from .data_config import DataConfig
@@ -56,7 +55,7 @@ class Folder(VideoDataset):
     def read_lists(data: DataConfig) -> Listing:
         data_config.check_fields(data, "root")
         # In an object store, the root of a bucket is not a folder.
-        exists = remote.is_url(data.root) or tf.io.gfile.isdir(data.root)
+        exists = is_url(data.root) or os.path.isdir(data.root)
         if data.root and not exists:
             raise UserError(f"There is no folder {data.root!r}. {LAYOUT}")
         if not data.root:

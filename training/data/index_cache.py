@@ -14,9 +14,9 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from ..io import json_text
+from ..io.paths import UrlPath
 from ..io.user_error import UserError
 from . import decode
 from .decode import VideoIndex
@@ -258,13 +258,12 @@ def _file_state(path: str) -> tuple[int, int]:
         if "://" in path:
             if path.startswith(("http://", "https://")):
                 return 0, 0  # servers may not report them
-            status = tf.io.gfile.stat(path)
-            return status.length, status.mtime_nsec
+            return 0, int(UrlPath(path).fingerprint()[:15], 16)
         status = os.stat(path)
         return status.st_size, status.st_mtime_ns
     except FileNotFoundError as error:
         raise VideoError("there is no such file") from error
-    except (OSError, tf.errors.OpError) as error:
+    except OSError as error:
         raise VideoError(f"it cannot be read: {error}") from error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from ..io import atomic_files, image_bytes
+from ..io import atomic_files, image_bytes, paths
 from . import decode, file_names, transforms
 from .listing import Video, inside
 from .sources import Probe, VideoError
@@ -86,13 +86,12 @@ def _read_folder(
         number = video.first_frame + len(jpegs)
         name = video.frame_name.format(number)
         path = inside(video.path, name)
-        if video.frames is None and jpegs and not tf.io.gfile.exists(path):
+        if video.frames is None and jpegs and not paths.as_path(path).exists():
             break
         if atomic_files.is_endless(path):
             raise VideoError(f"{name} cannot be read: {atomic_files.ENDLESS}")
         try:
-            with tf.io.gfile.GFile(path, "rb") as file:
-                jpeg = file.read()
+            jpeg = paths.as_path(path).read_bytes()
             height, width, _ = tf.io.extract_jpeg_shape(jpeg).numpy().tolist()
             limits.check_size(width, height)
             if encode is None:
@@ -105,10 +104,9 @@ def _read_folder(
                 )
             if shape != first:
                 jpeg = encode(image_bytes.decode_jpeg(jpeg).numpy())
-        except tf.errors.OpError as error:
-            raise VideoError(
-                f"{name} cannot be read: {error.message}"
-            ) from error
+        except (OSError, tf.errors.OpError) as error:
+            reason = getattr(error, "message", error)
+            raise VideoError(f"{name} cannot be read: {reason}") from error
         jpegs.append(jpeg)
     if shape is None:
         raise VideoError("it has no frames")

@@ -25,8 +25,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-import tensorflow as tf
-
+from ..io.paths import as_path
 from ..io.user_error import UserError
 from . import data_config, listing
 from .classes import label_named, read_classes
@@ -146,7 +145,7 @@ def _folders(root: str, split: str) -> dict[str, str]:
     paths: dict[str, str] = {}
     parents = [root, *(inside(root, name) for name in SPLIT_FOLDERS[split])]
     for parent in parents:
-        if tf.io.gfile.isdir(parent):
+        if as_path(parent).is_dir():
             for name in listing.folders_in(parent):
                 paths.setdefault(_no_spaces(name), inside(parent, name))
     return paths

@@ -12,9 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import tensorflow as tf
-
-from ..io import atomic_files, json_text
+from ..io import atomic_files, json_text, paths
 from ..io.user_error import UserError
 from . import file_names
 
@@ -251,21 +249,13 @@ def names_in(path: str) -> list[str]:
     """
     if "://" not in path:
         return os.listdir(path)
-    try:
-        # A bucket without a slash is not a folder; object stores return folders
-        # with a slash.
-        names = tf.io.gfile.listdir(f"{path.rstrip('/')}/")
-    except tf.errors.NotFoundError as error:
-        raise FileNotFoundError(error.message) from error
-    except (tf.errors.OpError, UnicodeDecodeError) as error:
-        raise OSError(getattr(error, "message", str(error))) from error
-    return [name.rstrip("/") for name in names]
+    return [entry.name for entry in paths.as_path(path).iterdir()]
 
 
 def folders_in(path: str) -> list[str]:
     """List subfolders by name, sorted, without hidden ones."""
     names = filter(file_names.is_text, list_folder(path))
-    return [n for n in names if tf.io.gfile.isdir(inside(path, n))]
+    return [n for n in names if paths.as_path(inside(path, n)).is_dir()]
 
 
 def matching(pattern: str) -> list[str]:
@@ -275,28 +265,26 @@ def matching(pattern: str) -> list[str]:
         UserError: the folder cannot be listed, or a name is not UTF-8.
     """
     if "://" not in pattern:
-        paths = glob.glob(pattern)
+        names = glob.glob(pattern)
     else:
-        try:
-            paths = tf.io.gfile.glob(pattern)
-        except tf.errors.OpError as error:
-            raise UserError(f"{pattern} cannot be listed: {error}") from error
-    for path in paths:
-        if not file_names.is_text(path):
+        url = paths.as_path(pattern)
+        urls = [url] if url.exists() else url.parent.glob(url.name)
+        names = list(map(str, urls))
+    for name in names:
+        if not file_names.is_text(name):
             raise UserError(
-                f"{file_names.printable(path)}: {file_names.NOT_TEXT}."
+                f"{file_names.printable(name)}: {file_names.NOT_TEXT}."
             )
-    return sorted(paths)
+    return sorted(names)
 
 
 def _read_bytes(path: str | os.PathLike) -> bytes:
     atomic_files.check_not_endless(path)
     try:
-        with tf.io.gfile.GFile(os.fspath(path), "rb") as file:
-            return _as_utf8(file.read(), path)
-    except tf.errors.NotFoundError as error:
+        return _as_utf8(paths.as_path(path).read_bytes(), path)
+    except FileNotFoundError as error:
         raise UserError(f"There is no file {path}.") from error
-    except tf.errors.OpError as error:
+    except OSError as error:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 

@@ -18,8 +18,7 @@ name per line (`data.classes`), from `index.json` or from `clip/label/string`.
 
 import os
 
-import tensorflow as tf
-
+from ..io.paths import as_path
 from ..io.user_error import UserError
 from . import listing, records, sequence_examples, shard_index, tfrecords
 from .classes import read_classes
@@ -96,7 +95,7 @@ def _videos(
             _video(path, location, names)
             for location in tfrecords.locate(path, CONTEXT_BYTES)
         ]
-    size = tf.io.gfile.stat(path).length
+    size = as_path(path).stat().st_size
     if size != shard.size_bytes:
         raise UserError(
             f"{path} is damaged. Expected {shard.size_bytes} bytes. "

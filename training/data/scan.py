@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 
 from ..io import atomic_files, quoting
+from ..io.paths import Path
 from ..io.progress import Progress
-from ..io.remote import Path
 from ..io.user_error import UserError
 from . import file_names, file_tree
 from .datasets import BadVideo

@@ -11,8 +11,8 @@ import threading
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from ..io import paths
 from ..io.user_error import UserError
 from . import listing
 from .listing import Span
@@ -168,8 +168,8 @@ def read(folder: str) -> Index | None:
             written yet.
     """
     path = listing.inside(folder, NAME)
-    if not tf.io.gfile.exists(path):
-        if tf.io.gfile.exists(listing.inside(folder, NOTES)):
+    if not paths.as_path(path).exists():
+        if paths.as_path(listing.inside(folder, NOTES)).exists():
             raise UserError(
                 f"Not all shards in {folder} are written. Run the command "
                 "that writes them again; finished shards are kept."

@@ -2,9 +2,7 @@
 
 import os
 
-import tensorflow as tf
-
-from ..io import atomic_files, remote
+from ..io import atomic_files, paths
 from ..io.user_error import UserError
 from . import listing, records, sequence_examples, shard_index, tfrecords
 from .listing import Video
@@ -24,16 +22,16 @@ def write_index(pattern: str) -> str:
     Raises:
         UserError: no file matches, a shard is damaged, or `index.json` exists.
     """
-    paths = listing.matching(pattern)
-    if not paths:
+    shard_paths = listing.matching(pattern)
+    if not shard_paths:
         raise UserError(f"Expected shards as {pattern}. Received: no file.")
     folder = os.path.dirname(pattern)
     index_path = listing.inside(folder, shard_index.NAME)
-    if tf.io.gfile.exists(index_path):
+    if paths.as_path(index_path).exists():
         raise UserError(f"{index_path} already exists.")
-    atomic_files.check_writable(remote.as_path(index_path))
+    atomic_files.check_writable(paths.as_path(index_path))
     names: dict[int, str] = {}
-    shards = tuple(_scan(path, names) for path in paths)
+    shards = tuple(_scan(path, names) for path in shard_paths)
     labels = {
         label
         for shard in shards
@@ -48,7 +46,7 @@ def write_index(pattern: str) -> str:
         shards,
     )
     atomic_files.write_text(
-        remote.as_path(index_path), shard_index.to_json(index)
+        paths.as_path(index_path), shard_index.to_json(index)
     )
     bad = [f"{s.name}: {reason}" for s in shards for _, reason in s.bad]
     good = sum(len(shard.records) for shard in shards)
@@ -73,8 +71,8 @@ def _scan(path: str, names: dict[int, str]) -> Shard:
     return Shard(
         name=os.path.basename(path),
         split="",
-        sha256=atomic_files.sha256(remote.as_path(path)),
-        size_bytes=tf.io.gfile.stat(path).length,
+        sha256=atomic_files.sha256(paths.as_path(path)),
+        size_bytes=paths.as_path(path).stat().st_size,
         videos=len(good) + len(bad),
         records=tuple(good),
         bad=tuple(bad),

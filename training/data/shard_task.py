@@ -8,13 +8,14 @@ import contextlib
 import dataclasses
 import errno
 import os
+import pathlib
+import tempfile
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from ..io import atomic_files, json_text, remote
+from ..io import atomic_files, json_text, paths
 from ..io.progress import Progress
-from ..io.url_path import UrlPath
 from . import file_names, jpegs, sequence_examples, shard_index, tfrecords
 from .listing import Span, Video, inside
 from .sequence_examples import Content
@@ -71,7 +72,7 @@ def run(task: Task) -> Shard:
         raise OSError(errno.ENOSPC, "No space left", path) from error
     except tf.errors.OpError as error:
         raise OSError(errno.EIO, error.message, path) from error
-    note = remote.as_path(note_path(task.folder, task.name))
+    note = paths.as_path(note_path(task.folder, task.name))
     atomic_files.write_text(note, shard_index.to_line(shard))
     return shard
 
@@ -101,8 +102,8 @@ def _write(task: Task, scratch: str) -> Shard:
     shard = Shard(
         name=task.name,
         split=task.split,
-        sha256=atomic_files.sha256(remote.as_path(scratch)),
-        size_bytes=tf.io.gfile.stat(scratch).length,
+        sha256=atomic_files.sha256(paths.as_path(scratch)),
+        size_bytes=os.path.getsize(scratch),
         videos=len(task.videos),
         records=tuple(records),
         bad=tuple(bad),
@@ -115,19 +116,16 @@ def _write(task: Task, scratch: str) -> Shard:
 
 @contextlib.contextmanager
 def _new_file(task: Task) -> Iterator[str]:
-    """Yield a scratch file, renamed to the shard if the block succeeds."""
-    path = remote.as_path(inside(task.folder, task.name))
-    if not isinstance(path, UrlPath):
+    """Yield a local file that becomes the shard if the block succeeds."""
+    path = paths.as_path(inside(task.folder, task.name))
+    if isinstance(path, paths.UrlPath):
+        with tempfile.TemporaryDirectory() as folder:
+            local = pathlib.Path(folder) / task.name
+            yield str(local)
+            path.upload(local)
+    else:
         with atomic_files.new_file(path) as local:
             yield str(local)
-        return
-    scratch = inside(task.folder, atomic_files.SCRATCH_PREFIX + task.name)
-    try:
-        yield scratch
-        tf.io.gfile.rename(scratch, str(path), overwrite=True)
-    except BaseException:
-        discard([task])
-        raise
 
 
 def discard(tasks: Sequence[Task]) -> None:
@@ -137,14 +135,7 @@ def discard(tasks: Sequence[Task]) -> None:
         tasks: tasks that no process is running.
     """
     for folder in {task.folder for task in tasks}:
-        atomic_files.remove_scratch(remote.as_path(folder), stale_s=0)
-    for task in tasks:
-        if "://" in task.folder:
-            scratch = inside(
-                task.folder, atomic_files.SCRATCH_PREFIX + task.name
-            )
-            with contextlib.suppress(tf.errors.NotFoundError):
-                tf.io.gfile.remove(scratch)
+        atomic_files.remove_scratch(paths.as_path(folder), stale_s=0)
 
 
 def finished(task: Task) -> Shard | None:
@@ -152,10 +143,10 @@ def finished(task: Task) -> Shard | None:
     note = note_path(task.folder, task.name)
     path = inside(task.folder, task.name)
     try:
-        with tf.io.gfile.GFile(note, "r") as file:
-            shard = shard_index.shard_from_json(json_text.parse(file.read()))
-        size = tf.io.gfile.stat(path).length
-    except (tf.errors.OpError, KeyError, TypeError, ValueError):
+        content = json_text.parse(paths.as_path(note).read_bytes())
+        shard = shard_index.shard_from_json(content)
+        size = paths.as_path(path).stat().st_size
+    except (OSError, KeyError, TypeError, ValueError):
         return None  # missing or incomplete
     return shard if size == shard.size_bytes else None
 

@@ -10,9 +10,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 
-import tensorflow as tf
-
-from ..io import atomic_files, remote, tables
+from ..io import atomic_files, paths, tables
 from ..io.progress import Progress
 from ..io.user_error import UserError
 from . import command, listing_notes, scan, shard_index, shard_task
@@ -81,10 +79,10 @@ def make(
     settings = settings_of(dataset, listing, config)
     for note in listing_notes.notes(listing):
         print(f"note: {note}")
-    notes = remote.as_path(out) / shard_index.NOTES
-    atomic_files.check_inside(notes, remote.as_path(out))
-    tf.io.gfile.makedirs(str(notes))
-    with atomic_files.locked(remote.as_path(out)):
+    notes = paths.as_path(out) / shard_index.NOTES
+    atomic_files.check_inside(notes, paths.as_path(out))
+    notes.mkdir(parents=True, exist_ok=True)
+    with atomic_files.locked(paths.as_path(out)):
         _check_fields(out, settings)
         shard_task.discard(tasks)  # scratch files of killed processes
         finished = {task.name: shard_task.finished(task) for task in tasks}
@@ -98,9 +96,9 @@ def make(
             f"{len(tasks)} shards, {len(tasks) - len(pending)} of them "
             "finished."
         )
-        path = inside(out, shard_index.NAME)
-        if pending and tf.io.gfile.exists(path):
-            tf.io.gfile.remove(path)  # outdated until all are written
+        if pending:  # outdated until all are written
+            index_path = paths.as_path(inside(out, shard_index.NAME))
+            index_path.unlink(missing_ok=True)
         progress = Progress(len(pending), "shards")
         for count, shard in enumerate(run(pending) if pending else (), 1):
             finished[shard.name] = shard
@@ -203,7 +201,7 @@ def verify(out: str) -> str:
     for number, shard in enumerate(index.shards):
         progress.at(number)
         try:
-            path = remote.as_path(inside(out, shard.name))
+            path = paths.as_path(inside(out, shard.name))
             if atomic_files.sha256(path) != shard.sha256:
                 damaged.append(f"{shard.name} is damaged")
         except OSError:
@@ -245,8 +243,9 @@ def _chosen(listing: Listing, config: ShardsConfig) -> dict[str, list[Video]]:
 
 def _check_folder(out: str) -> None:
     """Raise a UserError for a folder with other files."""
-    atomic_files.check_writable_folder(remote.as_path(out))
-    if tf.io.gfile.exists(inside(out, SETTINGS)) or not tf.io.gfile.isdir(out):
+    atomic_files.check_writable_folder(paths.as_path(out))
+    folder = paths.as_path(out)
+    if (folder / SETTINGS).exists() or not folder.is_dir():
         return
     if names := list_folder(out):
         raise UserError(
@@ -257,12 +256,11 @@ def _check_folder(out: str) -> None:
 
 def _check_fields(out: str, settings: dict) -> None:
     """Store the settings, or raise a UserError if others are stored."""
-    path = inside(out, SETTINGS)
-    if not tf.io.gfile.exists(path):
-        atomic_files.write_text(remote.as_path(path), json.dumps(settings))
+    path = paths.as_path(inside(out, SETTINGS))
+    if not path.exists():
+        atomic_files.write_text(path, json.dumps(settings))
         return
-    with tf.io.gfile.GFile(path, "r") as file:
-        stored = json.loads(file.read())
+    stored = json.loads(path.read_bytes())
     changed = [
         f"{key}: {stored.get(key)!r}, now {value!r}"
         for key, value in settings.items()
@@ -295,7 +293,7 @@ def _finish(
         listed += len(videos)
     path = inside(out, scan.BAD_VIDEOS)
     bad = [BadVideo(s.split, *row) for s in shards for row in s.bad]
-    atomic_files.write_text(remote.as_path(path), scan.as_csv(bad))
+    atomic_files.write_text(paths.as_path(path), scan.as_csv(bad))
     scan.check_share(
         bad,
         listed,
@@ -311,6 +309,6 @@ def _finish(
         listing.skips_unlabelled,
     )
     path = inside(out, shard_index.NAME)
-    atomic_files.write_text(remote.as_path(path), shard_index.to_json(index))
+    atomic_files.write_text(paths.as_path(path), shard_index.to_json(index))
     head = ("split", "listed", "written", "bad", "records")
     return f"{tables.render([head, *rows])}\n{path}"

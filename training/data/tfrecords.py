@@ -6,12 +6,12 @@ by their lengths, without reading the data.
 """
 
 import dataclasses
-import os
 import struct
 from collections.abc import Iterator
 
 import tensorflow as tf
 
+from ..io import paths
 from ..io.user_error import UserError
 
 HEAD_BYTES = 12
@@ -49,8 +49,9 @@ def locate(path: str, start_bytes: int = 0) -> Iterator[RecordLocation]:
         UserError: the file is missing, truncated, or not a TFRecord file.
     """
     try:
-        size = tf.io.gfile.stat(path).length
-        with _open(path) as file:
+        file_path = paths.as_path(path)
+        size = file_path.stat().st_size
+        with file_path.open("rb") as file:
             offset = number = 0
             while offset < size:
                 file.seek(offset)
@@ -65,9 +66,9 @@ def locate(path: str, start_bytes: int = 0) -> Iterator[RecordLocation]:
                 start = head[HEAD_BYTES : HEAD_BYTES + length]
                 yield RecordLocation(number, offset, length, start)
                 offset, number = stop, number + 1
-    except tf.errors.NotFoundError as error:
+    except FileNotFoundError as error:
         raise UserError(f"There is no file {path}.") from error
-    except (OSError, tf.errors.OpError) as error:
+    except OSError as error:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 
@@ -120,10 +121,3 @@ def _length(head: bytes, where: str) -> int:
             "damaged or not a TFRecord file."
         )
     return length
-
-
-def _open(path: str):
-    # Python's buffer is a few kB, TensorFlow's half a MB.
-    if "://" in path:
-        return tf.io.gfile.GFile(path, "rb")
-    return open(os.fspath(path), "rb")

@@ -12,9 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import tensorflow as tf
-
-from ..io import atomic_files
+from ..io import atomic_files, paths
 from ..io.user_error import missing_extra
 from .sources import VideoError
 from .video_limits import Limits
@@ -151,8 +149,8 @@ def opened(
     Pipelines read many clips in parallel; threads in each would only compete.
 
     Args:
-        path: path of a video file, or its URL: `http://` and, with
-            tensorflow-io, `s3://` too.
+        path: path of a video file, or its URL: http://, s3:// or others
+            of fsspec.
         limits: resource limits.
         **options: options of the decoder.
 
@@ -179,9 +177,9 @@ def opened(
     except pyav().error.FFmpegError as error:
         reason = error.strerror or type(error).__name__
         raise VideoError(f"it cannot be read as a video: {reason}") from error
-    except tf.errors.NotFoundError as error:
+    except FileNotFoundError as error:
         raise VideoError("there is no such file") from error
-    except (OSError, tf.errors.OpError) as error:
+    except OSError as error:
         raise VideoError(f"it cannot be read: {error}") from error
 
 
@@ -192,7 +190,7 @@ def _container(path: str, stack: contextlib.ExitStack, options: dict) -> Any:
     if path.startswith(WEB):
         timeout, protocols = ANSWER_SECONDS, WEB_PROTOCOLS
     elif "://" in path:
-        source = stack.enter_context(tf.io.gfile.GFile(path, "rb"))
+        source = stack.enter_context(paths.as_path(path).open("rb"))
     else:
         check_file(path)
         source = os.path.abspath(path)  # "a:b" would be a protocol

@@ -13,9 +13,7 @@ import importlib.util
 import os
 from collections.abc import Iterable
 
-import tensorflow as tf
-
-from ..io import tables
+from ..io import paths, tables
 from . import decode, file_names, listing
 from .file_names import extension
 
@@ -113,12 +111,9 @@ def skipped_note(skipped: collections.Counter[str]) -> list[str]:
 def _head(path: str) -> bytes:
     """Read the first bytes of a file; b"" if it cannot be read."""
     try:
-        if "://" not in path:
-            with open(path, "rb") as file:
-                return file.read(HEAD_BYTES)
-        with tf.io.gfile.GFile(path, "rb") as file:
+        with paths.as_path(path).open("rb") as file:
             return file.read(HEAD_BYTES)
-    except (OSError, tf.errors.OpError):
+    except OSError:
         return b""
 
 

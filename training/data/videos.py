@@ -19,7 +19,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from ..io import remote
+from ..io import paths, tensorflow_plugins
 from ..io.progress import Progress
 from ..io.user_error import UserError
 from . import (
@@ -73,8 +73,11 @@ class VideoDataset(Dataset):
         self._sampling = sampling
         self._middle = samples.middle(sampling)
         _check(sampling, self._middle)
+        # Ops of TensorFlow read frames and records.
+        is_decoded = self.source == "videos"
+        check = paths.as_path if is_decoded else tensorflow_plugins.require
         for path in (data.root, data.train, data.validation, data.test):
-            remote.require(path or "")
+            check(path or "")
         self._trains = listing is None
         self._listing = listing = listing or self.read_lists(data)
         self.classes = listing.classes

@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from ..io import remote
+from ..io import paths, tensorflow_plugins
 from ..io.user_error import UserError
 from . import transforms
 from .listing import Video
@@ -25,7 +25,7 @@ class WholeVideos(Source):
     tf_ops = False
 
     def __init__(self):
-        remote.require_ffmpeg()
+        tensorflow_plugins.require_ffmpeg()
 
     def probe(self, video: Video) -> Probe:
         frames, height, width, _ = _decoded(video.path).shape
@@ -47,8 +47,8 @@ class WholeVideos(Source):
 def _decoded(path: str) -> np.ndarray:
     """Decode all frames of a file, uint8 `(time, height, width, 3)`."""
     try:
-        content = remote.as_path(path).read_bytes()
-        clip = remote.ffmpeg_decode(content)
+        content = paths.as_path(path).read_bytes()
+        clip = tensorflow_plugins.ffmpeg_decode(content)
     except FileNotFoundError as error:
         raise VideoError("there is no such file") from error
     except (OSError, UserError) as error:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from ..coco.trained_detector import TrainedDetector
 from ..exporting import quantization, saved_detector, saved_model
-from ..io import atomic_files, cli, quoting, remote
-from ..io.remote import Path
+from ..io import atomic_files, cli, paths, quoting
+from ..io.paths import Path
 from ..io.user_error import UserError
 from . import predict
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if options.out is None:
         raise UserError("Give --out DIR.")
-    out = remote.as_path(options.out)
+    out = paths.as_path(options.out)
     check_out(out)
     path = export(predict.load(options), out, options.quantize)
     print(

@@ -30,9 +30,9 @@ from nonlocal_tf.detection import Detections
 from ..coco import drawing, images, rle, trained_detector
 from ..coco.annotations import Category
 from ..coco.trained_detector import TrainedDetector
-from ..io import atomic_files, cli, outputs, remote
+from ..io import atomic_files, cli, outputs, paths
+from ..io.paths import Path
 from ..io.progress import say
-from ..io.remote import Path
 from ..io.user_error import UserError
 from ..tasks import detector_setup
 
@@ -53,16 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if not options.images:
         raise UserError("Give pictures, or folders of them.")
-    paths = find(options.images)
-    read = [*paths, *filter(None, (options.workdir, options.weights))]
-    out = outputs.Outputs(remote.as_path(options.out), read)
+    image_paths = find(options.images)
+    read = [*image_paths, *filter(None, (options.workdir, options.weights))]
+    out = outputs.Outputs(paths.as_path(options.out), read)
     atomic_files.check_writable_folder(out.folder)
     out.check(FOUND)
     drawing.require()
     model = load(options)
     rows = []
     try:
-        for row in _rows(model, paths, out, options.score_threshold):
+        for row in _rows(model, image_paths, out, options.score_threshold):
             rows.append(row)
             print(_line(row, options.score_threshold), flush=True)
     finally:  # also what was found before someone stopped it
@@ -104,7 +104,7 @@ def find(given: Sequence[str]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for text in given:
-        path = remote.as_path(text)
+        path = paths.as_path(text)
         inside = [path]
         if path.is_dir():
             drawn = outputs.Outputs(path)
@@ -170,11 +170,11 @@ def _rounded(number: np.floating, digits: int) -> float:
 
 def _rows(
     model: TrainedDetector,
-    paths: Sequence[Path],
+    image_paths: Sequence[Path],
     out: outputs.Outputs,
     score_threshold: float,
 ) -> Iterator[dict]:
-    for path in paths:
+    for path in image_paths:
         try:
             image = images.read(path)
         except UserError as error:

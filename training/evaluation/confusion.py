@@ -5,7 +5,7 @@ import numpy as np
 from nonlocal_tf.attention.plots import fonts
 
 from ..io import atomic_files, plots
-from ..io.remote import Path
+from ..io.paths import Path
 from ..io.user_error import UserError
 from . import metrics
 from .video_scores import VideoScores

@@ -17,7 +17,7 @@ from ..data.datasets import DatasetInfo
 from ..data.listing import Listing, Video
 from ..data.sampling_config import SamplingConfig
 from ..data.videos import INSTEAD, VideoDataset
-from ..io.remote import Path, is_url
+from ..io.paths import Path, is_url
 from ..io.user_error import UserError
 
 # Data sets whose data.classes is a file of class names.

@@ -11,7 +11,7 @@ import json
 import numpy as np
 
 from ..io import atomic_files, json_text
-from ..io.remote import Path
+from ..io.paths import Path
 from ..io.user_error import UserError
 from . import video_scores
 

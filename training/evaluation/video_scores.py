@@ -23,7 +23,7 @@ import numpy as np
 from nonlocal_tf.checkpoints.errors import CheckpointError
 
 from ..io import atomic_files, json_text, tables
-from ..io.remote import Path
+from ..io.paths import Path
 from ..io.user_error import UserError
 from ..loop import checkpoint_arrays, finite
 from . import metrics

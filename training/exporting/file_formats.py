@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..io import atomic_files, outputs, quoting
-from ..io.remote import Path
+from ..io.paths import Path
 from ..io.user_error import UserError
 from . import comparison
 from .comparison import Examples

@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
 
-from ..io import atomic_files, json_text, quoting, remote
-from ..io.remote import Path
+from ..io import atomic_files, json_text, paths, quoting
+from ..io.paths import Path
 from ..io.user_error import UserError
 
 SAVED_MODEL = "saved_model.pb"
@@ -67,7 +67,7 @@ def find(path: str | Path) -> Path:
     Raises:
         UserError: there is none.
     """
-    path = remote.as_path(path)
+    path = paths.as_path(path)
     if (path / SAVED_MODEL).is_file():
         return path
     for version in reversed(versions(path)):
@@ -76,7 +76,6 @@ def find(path: str | Path) -> Path:
     raise UserError(
         f"{path} is not a SavedModel: there is no saved_model.pb in it or in "
         f"a numbered version below it. {how_to_make(path)}"
-        f"{remote.missing(path)}"
     )
 
 

@@ -24,8 +24,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from .remote import Path
-from .url_path import UrlPath
+from .paths import Path, UrlPath
 from .user_error import UserError
 
 # Names that start so are scratch: safe to delete, never read.
@@ -216,7 +215,7 @@ def _uploaded(path: UrlPath, last: str) -> Iterator[pathlib.Path]:
             for file in [*sorted(made), scratch / last]:
                 target = path / file.relative_to(scratch).as_posix()
                 target.parent.mkdir(exist_ok=True)
-                target.copy_from(file)
+                target.upload(file)
         except BaseException:
             with contextlib.suppress(UserError, OSError):
                 remove_directory(path, last)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from . import atomic_files
+from . import atomic_files, paths
 from .user_error import UserError
 
 USER_ERROR = 2
@@ -179,5 +179,6 @@ def _describe(error: OSError) -> str:
 
 
 def _fail(message: str) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    message = paths.without_credentials(" ".join(message.split()))
+    print(f"error: {message}", file=sys.stderr)
     return USER_ERROR

@@ -18,9 +18,8 @@ import os
 import pathlib
 from collections.abc import Iterable
 
-from . import atomic_files, json_text, remote
-from .remote import Path
-from .url_path import UrlPath
+from . import atomic_files, json_text, paths
+from .paths import Path, UrlPath
 from .user_error import UserError
 
 LIST = ".nonlocal_tf_outputs"
@@ -167,7 +166,7 @@ def check(
     inputs: Iterable[str | os.PathLike | UrlPath] = (),
 ) -> None:
     """Raise a UserError unless a file can be written; see `Outputs.check`."""
-    path = remote.as_path(path)
+    path = paths.as_path(path)
     Outputs(path.parent, inputs).check(path.name)
     atomic_files.check_writable(path)
 
@@ -178,7 +177,7 @@ def write_bytes(
     inputs: Iterable[str | os.PathLike | UrlPath] = (),
 ) -> None:
     """Write a file, made with its folder; see `Outputs.write_bytes`."""
-    path = remote.as_path(path)
+    path = paths.as_path(path)
     Outputs(path.parent, inputs).write_bytes(path.name, content)
 
 
@@ -210,7 +209,7 @@ def is_within(
 
 def _identity(path: str | os.PathLike | UrlPath) -> object:
     """Equal for paths of one file, also through symbolic and hard links."""
-    if isinstance(path, UrlPath) or remote.is_url(path):
+    if isinstance(path, UrlPath) or paths.is_url(path):
         return str(path)
     try:
         stat = os.stat(path)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import keras
 
-from ..io.remote import Path
+from ..io.paths import Path
 from ..io.user_error import UserError
 from . import checkpointing, finite
 from .epoch_plan import EpochPlan

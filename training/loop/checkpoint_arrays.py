@@ -21,7 +21,7 @@ from nonlocal_tf.checkpoints.readers import zip_archives
 from nonlocal_tf.checkpoints.size_limits import MemoryBudget
 
 from ..io import atomic_files
-from ..io.remote import Path
+from ..io.paths import Path
 from ..io.user_error import UserError
 
 HEADERS = {

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from ..io import atomic_files, json_text
-from ..io.remote import Path
+from ..io.paths import Path
 from ..io.user_error import UserError
 from . import checkpoint_arrays, finite
 from .epoch_plan import EpochPlan

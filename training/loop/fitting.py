@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import keras
 
 from ..io import progress
-from ..io.remote import Path
+from ..io.paths import Path
 from .checkpointing import Checkpoint
 from .epoch_plan import EpochPlan
 from .preemption import sigterm

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ..io import outputs, quoting, remote
-from ..io.remote import Path
+from ..io import outputs, paths, quoting
+from ..io.paths import Path
 from ..io.user_error import UserError
 from .predictions import Prediction
 
@@ -34,7 +34,7 @@ def path_of(text: str) -> Path:
     Raises:
         UserError: the name ends in neither .json nor .csv.
     """
-    path = remote.as_path(text)
+    path = paths.as_path(text)
     if path.suffix.lower() not in KINDS:
         raise UserError(
             f"Expected --out to end in {' or '.join(KINDS)}, not {text}."

@@ -13,7 +13,7 @@ from ..data.video_limits import Limits
 from ..data.video_views import VideoViews
 from ..evaluation import metrics, scoring
 from ..evaluation.view_network import ScoreStep
-from ..io.remote import Path
+from ..io.paths import Path
 from ..io.user_error import UserError
 from .video_inputs import Input
 

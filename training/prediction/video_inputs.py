@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from ..data import file_names, file_tree, listing, video_names
-from ..io import remote
+from ..io.paths import as_path, is_url
 from ..io.user_error import UserError
 
 # PyAV opens these itself; web servers do not list folders.
@@ -48,7 +48,7 @@ def _inputs(path: str, say: Callable[[str], None]) -> list[Input]:
     if not file_names.is_text(path):
         return [_unnamed(path)]
     try:
-        if path.startswith(WEB) or not remote.as_path(path).is_dir():
+        if path.startswith(WEB) or not as_path(path).is_dir():
             return [Input(path)]
         inputs = _below(path, say)
     except UserError as error:
@@ -89,4 +89,4 @@ def _unnamed(path: str) -> Input:
 
 
 def _identity(path: str) -> str:
-    return path if remote.is_url(path) else os.path.realpath(path)
+    return path if is_url(path) else os.path.realpath(path)

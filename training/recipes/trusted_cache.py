@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from ..data import index_cache
-from ..io.url_path import UrlPath
+from ..io.paths import UrlPath
 
 
 def without_foreign_cache(recipe: Any, source: os.PathLike | UrlPath) -> Any:

@@ -10,7 +10,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from ..io import atomic_files, cli, remote
+from ..io import atomic_files, cli, paths
 from ..io import tables as table
 from ..io.user_error import UserError
 from ..io.versions import versions
@@ -201,7 +201,7 @@ def _parse(arguments: Sequence[str] | None):
 
 
 def _folder(text: str) -> pathlib.Path:
-    path = remote.as_path(text)
+    path = paths.as_path(text)
     if not isinstance(path, pathlib.Path):
         raise argparse.ArgumentTypeError(
             f"expected a folder of this machine, received {text}"

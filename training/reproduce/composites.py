@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..io import image_bytes, outputs
-from ..io.remote import Path
+from ..io.paths import Path
 from ..io.user_error import missing_extra
 
 CATEGORIES = ("disc by magenta", "disc by cyan", "box")

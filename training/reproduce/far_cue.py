@@ -33,8 +33,8 @@ from nonlocal_tf.detection.preprocessing import normalize
 from ..coco import annotations, batches
 from ..coco.annotations import Annotations
 from ..coco.coco_evaluation import evaluate
-from ..io import cli, outputs, remote
-from ..io.remote import Path
+from ..io import cli, outputs, paths
+from ..io.paths import Path
 from ..io.versions import versions
 from ..loop.detector_trainer import DetectorTrainer
 from ..loop.train_step import Signals
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = cli.parser("reproduce.far_cue", __doc__ or "", EXAMPLE)
     parser.add_argument("workdir", help="what is made is kept here")
     options, _ = cli.parse(parser, arguments)
-    workdir = remote.as_path(options.workdir)
+    workdir = paths.as_path(options.workdir)
     outputs.check(workdir / RESULTS)
     train, test = (
         _made(composites_, workdir / name)

@@ -8,7 +8,7 @@ is at the right.
 import numpy as np
 
 from ..coco import coco_names, rle
-from ..io.remote import Path
+from ..io.paths import Path
 from . import composites
 from .composites import Composites
 

@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..data import encode
-from ..io import atomic_files, cli, remote
+from ..io import atomic_files, cli, paths
 from ..io.user_error import UserError
 
 EXAMPLE = "python -m training.reproduce.synthetic_videos motion --out videos"
@@ -103,14 +103,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="number of the first video (default: 0)",
     )
     options, _ = cli.parse(parser, arguments)
-    out = remote.as_path(options.out)
+    out = paths.as_path(options.out)
     write(options.task, out, options.seed, options.count, options.first)
     count = options.count * len(TASKS[options.task].classes)
     print(f"{count} videos written to {out}")
 
 
 def write(
-    task: str, folder: remote.Path, seed: int, count: int, first: int = 0
+    task: str, folder: paths.Path, seed: int, count: int, first: int = 0
 ) -> None:
     """Write `folder`/CLASS/NUMBER.mp4.
 

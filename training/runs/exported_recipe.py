@@ -1,7 +1,7 @@
 """Read the recipe of a SavedModel."""
 
 from ..exporting import saved_model
-from ..io.remote import Path
+from ..io.paths import Path
 from ..recipes import overrides, trusted_cache
 from ..recipes.schema import Recipe
 

@@ -1,6 +1,6 @@
 """The section of a run's report on what `training.evaluate` found."""
 
-from ..io import json_text, remote, tables
+from ..io import json_text, paths, tables
 from ..io.user_error import UserError
 from .run_folder import RunFolder
 
@@ -26,7 +26,7 @@ def section(run: RunFolder) -> str:
     return f"## Tests\n\n{tables.markdown(rows)}"
 
 
-def _row(path: remote.Path) -> tuple[str, ...]:
+def _row(path: paths.Path) -> tuple[str, ...]:
     try:
         figures = json_text.parse_as(path.read_bytes(), SHAPE)
     except ValueError as error:

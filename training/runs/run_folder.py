@@ -31,8 +31,8 @@ from typing import Any, Protocol
 from ..data import BadVideo, scan
 from ..data.data_files import DataFile
 from ..data.datasets import DatasetInfo
-from ..io import atomic_files, json_text, remote
-from ..io.url_path import UrlPath
+from ..io import atomic_files, json_text, paths
+from ..io.paths import UrlPath
 from ..io.user_error import UserError
 from ..io.versions import versions
 from ..recipes import overrides, trusted_cache
@@ -78,7 +78,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | os.PathLike | UrlPath):
-        self.path = remote.as_path(path)
+        self.path = paths.as_path(path)
         self.recipe_path = self.path / "recipe.json"
         self.versions_path = self.path / "versions.json"
         self.metrics_path = self.path / "metrics.csv"
@@ -124,7 +124,7 @@ class RunFolder:
             raise UserError(
                 f"{self.path} is not a run folder: it has no recipe.json. "
                 "Give the --workdir of a nonlocal-tf train command."
-                f"{_hint(self.path)}{remote.missing(self.path)}"
+                f"{_hint(self.path)}"
             )
         self._check_files()
         try:
@@ -357,7 +357,7 @@ class RunFolder:
             )
 
 
-def _hint(path: remote.Path) -> str:
+def _hint(path: paths.Path) -> str:
     """What a folder is, if it is what a run is exported to."""
     if isinstance(path, UrlPath):  # some cannot be listed
         return ""
@@ -375,13 +375,13 @@ def _digests(dataset: Data) -> dict[str, str]:
     }
 
 
-def _write_json(path: remote.Path, content: object) -> None:
+def _write_json(path: paths.Path, content: object) -> None:
     atomic_files.write_text(
         path, json.dumps(content, indent=2, ensure_ascii=False)
     )
 
 
-def _read_json(path: remote.Path, default, shape):
+def _read_json(path: paths.Path, default, shape):
     if not path.exists():
         return default
     try:

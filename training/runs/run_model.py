@@ -16,7 +16,7 @@ from nonlocal_tf.checkpoints.load_report import LoadReport
 from ..data import Dataset, datasets
 from ..data.datasets import DatasetInfo
 from ..evaluation.network_builder import NetworkBuilder
-from ..io import remote, weight_errors
+from ..io import paths, weight_errors
 from ..io.user_error import UserError
 from ..loop import (
     checkpointing,
@@ -151,7 +151,7 @@ def start_from_weights(
         )
     if config.weights is None:
         return "", []
-    path = remote.as_path(config.weights)
+    path = paths.as_path(config.weights)
     remedy = functools.partial(weight_errors.of_recipe, config.name)
     new_head = config.start in NEW_HEAD
     note = "  the classifier is new, not the file's\n" * new_head

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from ..io import atomic_files, curves, quoting, remote, tables
+from ..io import atomic_files, curves, paths, quoting, tables
 from ..io.user_error import UserError
 from ..recipes.schema import BaseRecipe
 from . import report_sections, report_tests
@@ -18,7 +18,7 @@ MOST_ROWS = 20  # of the table of epochs
 Row = dict[str, float | None]
 
 
-def write(run: RunFolder) -> remote.Path:
+def write(run: RunFolder) -> paths.Path:
     """Write report.md, and curves.png if matplotlib is there, into the folder.
 
     Returns:

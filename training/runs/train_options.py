@@ -7,8 +7,8 @@ import shutil
 import sys
 from typing import Any
 
-from ..io import cli, outputs, quoting, remote
-from ..io.remote import Path
+from ..io import cli, outputs, paths, quoting
+from ..io.paths import Path
 from ..io.user_error import UserError
 from ..recipes import get_recipe
 from .run_folder import RunFolder
@@ -109,7 +109,7 @@ def export_place(options: argparse.Namespace, run: RunFolder) -> Path | None:
             f"--export {options.export} is the --workdir, which holds the run. "
             "Give another directory for its SavedModel."
         )
-    return remote.as_path(options.export)
+    return paths.as_path(options.export)
 
 
 def verbosity(options: argparse.Namespace) -> int:

@@ -13,8 +13,8 @@ from ..data.videos import VideoDataset
 from ..evaluation import scoring, view_network, view_options
 from ..evaluation.network_builder import NetworkBuilder
 from ..exporting.saved_model import SavedModel
-from ..io import remote
-from ..io.remote import Path
+from ..io import paths
+from ..io.paths import Path
 from ..io.user_error import UserError
 from ..prediction.predictor import Predictor
 from ..recipes.schema import Recipe
@@ -46,7 +46,7 @@ def load(path: str | Path, choose: ChooseViews = middle_clip) -> Predictor:
     Raises:
         UserError: it is neither, or does not take such views.
     """
-    path = remote.as_path(path)
+    path = paths.as_path(path)
     if (path / "recipe.json").is_file():
         return _of_run(RunFolder(path), choose)
     return _of_saved_model(SavedModel(path), choose)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from ..data import BadVideo
 from ..data.data_files import DataFile
 from ..data.datasets import DatasetInfo
-from ..io.remote import Path
+from ..io.paths import Path
 from ..loop.callbacks import SaveCheckpoints, ValidateWithEmaWeights
 from ..loop.distribution import Devices
 from ..loop.fitting import Batches

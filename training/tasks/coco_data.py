@@ -11,7 +11,7 @@ from ..data import BadVideo, scan
 from ..data.data_files import DataFile
 from ..data.datasets import DatasetInfo
 from ..io import atomic_files, json_text, progress
-from ..io.remote import Path
+from ..io.paths import Path
 from ..io.user_error import UserError
 from ..recipes.detection_schema import CocoDataConfig
 

@@ -10,7 +10,7 @@ from nonlocal_tf.detection import MaskRCNN
 
 from ..coco.annotations import Category
 from ..coco.trained_detector import TrainedDetector
-from ..io import remote, weight_errors
+from ..io import paths, weight_errors
 from ..io.user_error import UserError
 from ..loop import checkpointing, optimizers, schedules
 from ..loop.detector_trainer import DetectorTrainer, freeze
@@ -64,18 +64,16 @@ def start_from_weights(
             "detector. Give it: --set start.weights=FILE; or, to start from "
             "random weights, --set start.scratch=True"
         )
-    path = remote.as_path(weights)
+    path = paths.as_path(weights)
     if (path / "recipe.json").is_file():
         raise UserError(
             "Expected start.weights to be a file of weights. Received: "
             f"{path}, which is a run folder"
         )
     if not path.is_file():
-        raise UserError(
-            f"start.weights: there is no file {path}{remote.missing(path)}"
-        )
+        raise UserError(f"start.weights: there is no file {path}")
     with (
-        remote.local_copy(path) as copy,
+        paths.local_copy(path) as copy,
         weight_errors.shown(
             "start.weights", weight_errors.of_detector, str(copy), str(path)
         ),
@@ -92,7 +90,7 @@ def start_from_weights(
     return f"{report}\n", [WeightSource(path.name, report.format)]
 
 
-def load_run(path: str | remote.Path) -> TrainedDetector:
+def load_run(path: str | paths.Path) -> TrainedDetector:
     """Load the detector of a run from its latest checkpoint.
 
     Raises:

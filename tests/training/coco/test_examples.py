@@ -9,7 +9,7 @@ from nonlocal_tf.detection import roi_align
 from nonlocal_tf.detection.targets import mask_targets
 from training.coco import examples
 from training.coco.annotations import Category, Instance, Picture
-from training.io import remote
+from training.io import paths
 from training.io.user_error import UserError
 
 pytest.importorskip("pycocotools")
@@ -36,7 +36,7 @@ def instance(number=1, box=(4.0, 6.0, 14.0, 13.0), **given):
 
 
 def picture(*instances):
-    path = remote.as_path("a.jpg")
+    path = paths.as_path("a.jpg")
     return Picture(7, path, HEIGHT, WIDTH, instances)
 
 

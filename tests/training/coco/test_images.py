@@ -7,7 +7,7 @@ import pytest
 
 from training.coco import exif_orientation, images
 from training.coco.annotations import Picture
-from training.io import remote
+from training.io import paths
 from training.io.user_error import UserError
 
 Image = pytest.importorskip("PIL.Image")
@@ -23,7 +23,7 @@ def photo(mode="RGB"):
 
 def save(image, path, **options):
     image.save(path, **options)
-    return remote.as_path(str(path))
+    return paths.as_path(str(path))
 
 
 def exif_of(orientation):
@@ -88,15 +88,15 @@ def test_an_error_names_a_damaged_image(tmp_path, content):
     path = tmp_path / "bad.jpg"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"bad\.jpg is damaged"):
-        images.read(remote.as_path(str(path)))
+        images.read(paths.as_path(str(path)))
 
 
 def test_a_fifo_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.jpg")
     with pytest.raises(UserError, match=r"a\.jpg cannot be read: .* FIFO"):
-        images.read(remote.as_path(str(tmp_path / "a.jpg")))
+        images.read(paths.as_path(str(tmp_path / "a.jpg")))
 
 
 def test_an_error_names_a_missing_image(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
-        images.read(remote.as_path(str(tmp_path / "none.jpg")))
+        images.read(paths.as_path(str(tmp_path / "none.jpg")))

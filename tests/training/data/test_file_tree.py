@@ -3,10 +3,10 @@
 import os
 
 import pytest
-import tensorflow as tf
 
 from tests.training.data.fixtures import touch
 from training.data import file_tree
+from training.io.paths import UrlPath
 from training.io.user_error import UserError
 
 
@@ -95,10 +95,8 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, locked_folders):
         file_tree.read(str(tmp_path))
 
 
-def test_a_tree_may_be_wherever_tensorflow_reads():
-    tf.io.gfile.makedirs("ram://tree/b/__MACOSX")
+def test_a_tree_may_be_at_a_url(memory_url):
     for name in ("b/2.mp4", "a.mp4", "b/.c.mp4", "b/__MACOSX/d.mp4"):
-        with tf.io.gfile.GFile(f"ram://tree/{name}", "w") as file:
-            file.write("x")
-    tree = file_tree.read("ram://tree")
+        (UrlPath(memory_url) / name).write_text("x")
+    tree = file_tree.read(memory_url)
     assert (tree.folders, tree.files) == (["b"], ["a.mp4", "b/2.mp4"])

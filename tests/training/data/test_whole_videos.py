@@ -11,7 +11,7 @@ from training.data.data_config import DataConfig
 from training.data.listing import Video
 from training.data.sources import VideoError
 from training.data.whole_videos import WholeVideos
-from training.io import remote
+from training.io import tensorflow_plugins
 from training.io.user_error import UserError
 
 
@@ -27,8 +27,8 @@ def decoder(monkeypatch):
             raise UserError(f"FFmpeg cannot decode this: {error}") from error
         return np.stack([f.to_ndarray(format="rgb24") for f in frames])
 
-    monkeypatch.setattr(remote, "require_ffmpeg", lambda: None)
-    monkeypatch.setattr(remote, "ffmpeg_decode", decode)
+    monkeypatch.setattr(tensorflow_plugins, "require_ffmpeg", lambda: None)
+    monkeypatch.setattr(tensorflow_plugins, "ffmpeg_decode", decode)
 
 
 def test_its_clips_are_those_of_pyav(tmp_path, monkeypatch, decoder):
@@ -55,7 +55,7 @@ def test_bad_files_have_reasons(tmp_path, decoder):
 
 def test_where_it_does_not_load_that_is_said(tmp_path):
     try:
-        remote.require_ffmpeg()
+        tensorflow_plugins.require_ffmpeg()
     except UserError:
         pass
     else:

@@ -10,7 +10,7 @@ from nonlocal_tf.detection import Detections, MaskRCNN
 from tests.detection import tiny_detectors
 from training.coco import coco_names, rle, trained_detector
 from training.detection import predict
-from training.io import cli, remote
+from training.io import cli, paths
 
 NAME = "tiny_keypoint_rcnn"
 
@@ -124,7 +124,7 @@ def test_a_folder_without_pictures_is_named(tmp_path):
 def test_pictures_are_looked_at_once(folder):
     found = predict.find([str(folder / "b.PNG"), str(folder)])
     assert [path.name for path in found] == ["b.PNG", "a.png", "bad.jpg"]
-    assert found[0] == remote.as_path(str(folder / "b.PNG"))
+    assert found[0] == paths.as_path(str(folder / "b.PNG"))
 
 
 @pytest.mark.parametrize(

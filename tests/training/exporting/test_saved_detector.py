@@ -16,7 +16,7 @@ from training.coco import coco_names
 from training.coco.trained_detector import TrainedDetector
 from training.detection import export
 from training.exporting import saved_model
-from training.io import remote
+from training.io import paths
 
 # Each export traces the network twice.
 pytestmark = pytest.mark.slow
@@ -50,7 +50,7 @@ def model_of(name):
 def exported(name, tmp_path_factory):
     """(the detector, what was exported of it)."""
     model = model_of(name)
-    out = remote.as_path(str(tmp_path_factory.mktemp(name)))
+    out = paths.as_path(str(tmp_path_factory.mktemp(name)))
     return model, export.export(model, out / "versions")
 
 

@@ -1,11 +1,10 @@
 import errno
 import os
-import uuid
 
 import pytest
 
 from training.io import atomic_files
-from training.io.url_path import UrlPath
+from training.io.paths import UrlPath
 from training.io.user_error import UserError
 
 
@@ -197,20 +196,14 @@ def test_sha256_of_a_known_text(tmp_path):
 
 
 @pytest.fixture
-def store():
+def store(memory_url):
     """An empty folder at a URL, in memory."""
-    folder = UrlPath(f"ram://test_files/{uuid.uuid4()}")
-    folder.mkdir()
-    return folder
+    return UrlPath(memory_url)
 
 
 def tree(folder):
     """Relative names of all files below a folder at a URL."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            yield from (f"{path.name}/{name}" for name in tree(path))
-        else:
-            yield path.name
+    return [str(path).removeprefix(f"{folder}/") for path in folder.files()]
 
 
 def test_a_directory_at_a_url_is_uploaded_at_the_end(store):
@@ -227,15 +220,15 @@ def test_a_directory_at_a_url_is_uploaded_at_the_end(store):
 
 @pytest.mark.parametrize("broken", ["a", "b", "c"])
 def test_a_broken_upload_is_never_whole(store, broken, monkeypatch):
-    real = UrlPath.copy_from
+    upload = UrlPath.upload
 
-    def copy_from(self, source):
+    def upload_or_fail(self, source):
         assert not atomic_files.is_whole(store / "made", last="b")
         if self.name == broken:
             raise UserError("unreachable")
-        real(self, source)
+        upload(self, source)
 
-    monkeypatch.setattr(UrlPath, "copy_from", copy_from)
+    monkeypatch.setattr(UrlPath, "upload", upload_or_fail)
     # As if the process was killed, or the store was gone for good.
     monkeypatch.setattr(atomic_files, "remove_directory", lambda *_, **__: None)
     with pytest.raises(UserError, match="unreachable"):
@@ -246,7 +239,6 @@ def test_a_broken_upload_is_never_whole(store, broken, monkeypatch):
 
 
 def test_an_upload_replaces_half_of_an_earlier_one_but_no_whole_one(store):
-    (store / "made").mkdir()
     (store / "made" / "old").write_text("half")
     for _ in range(2):
         try:

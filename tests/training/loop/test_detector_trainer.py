@@ -12,7 +12,7 @@ from tests.training.detection import small_detector
 from tests.training.test_devices import expect
 from training.coco import annotations, batches
 from training.coco.coco_evaluation import evaluate
-from training.io import remote
+from training.io import paths
 from training.io.user_error import UserError
 from training.loop.detector_trainer import freeze
 from training.reproduce import composites, stick_figures
@@ -130,7 +130,7 @@ def test_boxes_masks_and_keypoints_of_stick_figures_are_learnt(tmp_path):
     height, width = size_px = 96, 160
     made = composites.Composites("flower", 12, seed=3, size_px=size_px)
     found = annotations.read(
-        str(stick_figures.write(made, remote.as_path(str(tmp_path)))),
+        str(stick_figures.write(made, paths.as_path(str(tmp_path)))),
         str(tmp_path),
     )
     assert sum(len(picture.instances) for picture in found.pictures) >= 16

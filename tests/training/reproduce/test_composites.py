@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.coco import annotations, coco_api, images
-from training.io import remote
+from training.io import paths
 from training.io.user_error import UserError
 from training.reproduce import composites
 
@@ -17,7 +17,7 @@ MADE = composites.Composites("china", 7, seed=5)
 
 
 def made(folder, composites_=MADE):
-    path = composites.write(composites_, remote.as_path(str(folder)))
+    path = composites.write(composites_, paths.as_path(str(folder)))
     return annotations.read(str(path), str(folder))
 
 
@@ -81,7 +81,7 @@ def test_pictures_are_a_function_of_the_seed(found, tmp_path):
 
 
 def test_annotations_are_plain_json(tmp_path):
-    path = composites.write(MADE, remote.as_path(str(tmp_path)))
+    path = composites.write(MADE, paths.as_path(str(tmp_path)))
     content = json.loads(path.read_text("utf-8"))
     names = [category["name"] for category in content["categories"]]
     assert names == list(composites.CATEGORIES)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.coco import annotations, coco_api, examples, images
-from training.io import remote
+from training.io import paths
 from training.reproduce import composites, stick_figures
 
 pytest.importorskip("pycocotools")
@@ -15,7 +15,7 @@ pytest.importorskip("sklearn")
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
     made = composites.Composites("flower", 6, seed=3, size_px=(96, 160))
-    path = stick_figures.write(made, remote.as_path(str(folder)))
+    path = stick_figures.write(made, paths.as_path(str(folder)))
     return annotations.read(str(path), str(folder))
 
 
