@@ -145,7 +145,7 @@ def _folders(root: str, split: str) -> dict[str, str]:
     paths: dict[str, str] = {}
     parents = [root, *(inside(root, name) for name in SPLIT_FOLDERS[split])]
     for parent in parents:
-        if as_path(parent).is_dir():
+        if parent and as_path(parent).is_dir():
             for name in listing.folders_in(parent):
                 paths.setdefault(_no_spaces(name), inside(parent, name))
     return paths
