@@ -1,5 +1,7 @@
 """gRPC client; see `serving_client` for its use."""
 
+import threading
+
 import numpy as np
 import serving_messages
 from serving_base import (
@@ -29,6 +31,9 @@ OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+# Time for gRPC to report its own deadline, and to close. It does neither while
+# a server floods the connection with HTTP/2 pings.
+GRACE_S = 0.5
 
 # gRPC's message about a response, not a request, that is too large.
 RECEIVED = "Received message larger than max"
@@ -97,7 +102,9 @@ class GrpcClient(Client):
         return outputs
 
     def close(self) -> None:
-        self._channel.close()
+        closing = threading.Thread(target=self._channel.close, daemon=True)
+        closing.start()
+        closing.join(GRACE_S)  # a flood may keep gRPC from closing
 
     def _ask(self, method: str, request):
         call = self._channel.unary_unary(
@@ -106,12 +113,19 @@ class GrpcClient(Client):
         )
 
         def once(left_s: float):
+            answer = call.future(request, timeout=left_s)
             try:
-                return call(request, timeout=left_s)
+                return answer.result(left_s + GRACE_S)
+            except self._grpc.FutureTimeoutError as error:
+                raise timeout_error(self.address, self.timeout_s) from error
             except self._grpc.RpcError as error:
                 raise self._explained(error) from error
+            finally:
+                answer.cancel()
 
         content = retry(once, self.address, self.timeout_s)
+        if content is None:
+            raise self._invalid("a status without a message")
         return self._parsed(f"{method}Response", content)
 
     def _parsed(self, name: str, content: bytes):

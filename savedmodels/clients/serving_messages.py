@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
+import serving_limits
 
 PACKAGE = "nonlocal_client"
 # Number and type of each field; "x*" is repeated, "x{}" a map from strings.
@@ -87,9 +88,14 @@ def parse(name: str, content: bytes):
     """Parse a message.
 
     Raises:
-        ValueError: the bytes are not such a message.
+        ValueError: the bytes are not such a message, or have too many fields.
     """
     from google.protobuf.message import DecodeError
+
+    try:
+        serving_limits.check(MESSAGES, name, content)
+    except ValueError as error:
+        raise ValueError(f"no {name}: {error}") from error
 
     try:
         return _types()[name].FromString(content)
@@ -132,8 +138,9 @@ def to_array(tensor) -> np.ndarray:
         little = np.dtype(dtype).newbyteorder("<")
         values = np.frombuffer(tensor.tensor_content, little).astype(dtype)
     else:
+        stored = getattr(tensor, field)
         try:
-            values = np.array(list(getattr(tensor, field)), dtype)
+            values = np.fromiter(stored, dtype, len(stored))
         except OverflowError as error:
             raise ValueError(str(error)) from error
         if 0 < len(values) < count:  # the last value repeats

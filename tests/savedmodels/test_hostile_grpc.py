@@ -1,6 +1,7 @@
 """The gRPC client refuses hostile responses, in one line."""
 
 import concurrent.futures
+import threading
 
 import grpc
 import numpy as np
@@ -11,12 +12,17 @@ from tests.savedmodels.hostile_servers import grpc_metadata, grpc_outputs
 
 @pytest.fixture
 def grpc_server():
-    """Factory of gRPC servers with given response bytes by method."""
+    """Factory of gRPC servers with given response bytes by method.
+
+    For b"" the server sends the status OK without a message.
+    """
     servers = []
 
     def start(compression=None, **answers):
         handlers = {
-            name: grpc.unary_unary_rpc_method_handler(lambda _, __, a=a: a)
+            name: grpc.unary_stream_rpc_method_handler(
+                lambda _, __, a=a: iter([a] if a else [])
+            )
             for name, a in answers.items()
         }
         options = [("grpc.max_send_message_length", -1)]
@@ -93,6 +99,47 @@ def test_unreadable_signatures_are_one_line(
     answer.metadata["signature_def"].value = b"\xff\xff"
     address = grpc_server(GetModelMetadata=answer.SerializeToString())
     assert "Invalid response" in grpc_error(video_client, capsys, film, address)
+
+
+def test_status_without_message_is_one_line(
+    video_client, capsys, film, grpc_server
+):
+    address = grpc_server(GetModelMetadata=b"")
+    assert "Invalid response" in grpc_error(video_client, capsys, film, address)
+
+
+class FloodedChannel:
+    """Channel to a server that sends pings without end: no call ends."""
+
+    def __init__(self):
+        self.ended = threading.Event()
+
+    def unary_unary(self, method, **options):
+        return self
+
+    def future(self, request, timeout):
+        return self
+
+    def result(self, timeout=None):
+        if not self.ended.wait(timeout):
+            raise grpc.FutureTimeoutError
+
+    def cancel(self):
+        return
+
+    def close(self):
+        self.ended.wait()
+
+
+def test_flooded_connection_times_out(serving_client, monkeypatch):
+    channel = FloodedChannel()
+    monkeypatch.setattr(grpc, "insecure_channel", lambda *_, **__: channel)
+    client = serving_client.connect("127.0.0.1:1", "x", timeout_s=0.1)
+    with pytest.raises(serving_client.ClientError, match="No response"):
+        client.signatures()
+    client.close()
+    assert not channel.ended.is_set()
+    channel.ended.set()
 
 
 def test_large_response_is_not_read(
