@@ -1,4 +1,4 @@
-"""Counts against the paper's, and against layers counted by hand."""
+"""Counts compared with the paper's and with layers counted by hand."""
 
 import math
 
@@ -8,15 +8,12 @@ import pytest
 import nonlocal_tf as nl
 from nonlocal_tf.layers import Conv2D, NonLocalBlock
 from nonlocal_tf.models.flops import Cost, layer_cost, layer_costs
-from tests.models.tiny import tiny, without_weights
+from tests.layers.blocks import tensorflow_only
+from tests.models.tiny import shallow_outline, without_weights
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow",
-    reason="counts do not depend on the backend, and the networks are large",
-)
-# model, inflation; weights, parameters; billions of multiply-adds of 8x8,
-# 32x2, 32x4 and 128x1 at 224 x 224, those of the long clips in groups of 4
-# frames at res3.
+pytestmark = tensorflow_only
+# Model, inflation; weights, parameters; billions of multiply-adds of 8x8, 32x2,
+# 32x4 and 128x1 at 224 x 224. Long clips have groups of 4 frames at res3.
 COUNTS = [
     ("c2d_r50", None, 24_274_112, 24_327_632, 19.29, 20.23, 77.16, 80.93),
     ("i3d_r50", None, 27_989_952, 28_043_472, 28.11, 32.83, 112.44, 131.32),
@@ -59,42 +56,43 @@ COUNTS = [
     ),
 ]
 SAMPLINGS = ("8x8", "32x2", "32x4", "128x1")
-
-
-IN_DEFAULT_RUN = [
-    ("i3d_nl5_r50", None),
-]
+IN_DEFAULT_RUN = [("i3d_nl5_r50", None, "8x8"), ("i3d_nl5_r50", None, "128x1")]
 # The others have more or fewer of the same blocks.
-IN_CI = [
-    ("c2d_r50", None),
-    ("i3d_r101", "3x3x3"),
-]
+IN_CI = [("c2d_r50", None, "32x2"), ("i3d_r101", "3x3x3", "32x4")]
 
 
-def full_if_not_chosen(row):
-    marks = []
-    if row[:2] not in IN_DEFAULT_RUN:
-        marks = [pytest.mark.slow if row[:2] in IN_CI else pytest.mark.full]
-    return pytest.param(row, marks=marks, id=f"{row[0]} {row[1]}")
+CASES = []
+for _name, _inflation, _weights, _parameters, *_billions in COUNTS:
+    for _sampling, _adds in zip(SAMPLINGS, _billions, strict=False):
+        _case = _name, _inflation, _sampling
+        _marks = [pytest.mark.slow if _case in IN_CI else pytest.mark.full]
+        CASES.append(
+            pytest.param(
+                _name,
+                {"sampling": _sampling, "inflation": _inflation},
+                (_weights, _parameters, _adds),
+                marks=[] if _case in IN_DEFAULT_RUN else _marks,
+                id=" ".join(map(str, _case)),
+            )
+        )
 
 
-@pytest.mark.parametrize("row", [full_if_not_chosen(row) for row in COUNTS])
-def test_counts_are_those_of_the_table(row):
-    name, inflation, weights, parameters, *billions = row
-    options = {"inflation": inflation} if inflation else {}
-    for sampling, expected in zip(SAMPLINGS, billions, strict=False):
-        with without_weights():
-            model = nl.create_model(name, sampling=sampling, **options)
-        cost = nl.cost(model)
-        assert (cost.weights, cost.parameters) == (weights, parameters)
-        assert round(cost.multiply_adds / 1e9, 2) == expected
-
-
-def test_a_larger_crop_costs_more():
+@pytest.mark.parametrize(("name", "options", "expected"), CASES)
+def test_counts_equal_the_table(name, options, expected):
     with without_weights():
-        model = nl.create_model("i3d_nl5_r50", sampling="8x8")
-        cost = nl.cost(model, (8, 256, 256, 3))
-    assert round(cost.multiply_adds / 1e9, 2) == 48.57
+        cost = nl.cost(nl.create_model(name, **options))
+    billions = round(cost.multiply_adds / 1e9, 2)
+    assert (cost.weights, cost.parameters, billions) == expected
+
+
+def test_cost_of_a_larger_crop():
+    with without_weights():
+        model = nl.create_model("c2d_small")
+    small, large = nl.cost(model), nl.cost(model, (8, 64, 64, 3))
+    assert large.parameters == small.parameters
+    # All layers but the last have four times the positions.
+    logits = 64 * 10
+    assert large.multiply_adds - logits == 4 * (small.multiply_adds - logits)
 
 
 @pytest.mark.slow
@@ -116,15 +114,15 @@ def test_relative_costs_are_those_of_the_paper():
         assert round(cost.multiply_adds / base.multiply_adds, 1) == adds
 
 
-def test_a_convolution_is_counted_by_hand():
-    model = tiny("i3d_r50")
+def test_cost_of_a_convolution():
+    model = shallow_outline("i3d")
     cost = layer_costs(model)["res3_block0_conv2"]
-    # 1 x 3 x 3 kernels of 8 channels at 4 x 8 x 8 places.
+    # 1 x 3 x 3 kernels of 8 channels at 2 x 4 x 4 positions.
     assert cost.weights == 9 * 8 * 8
-    assert cost.multiply_adds == cost.weights * 4 * 8 * 8
+    assert cost.multiply_adds == cost.weights * 2 * 4 * 4
 
 
-def test_a_group_is_counted_for_the_channels_it_sees():
+def test_cost_of_a_grouped_convolution():
     layer = Conv2D(15, 3, groups=3, use_bias=False)
     layer.build((None, 7, 5, 6))
     cost = layer_cost(layer, (7, 5, 6))
@@ -135,7 +133,7 @@ def test_a_group_is_counted_for_the_channels_it_sees():
 @pytest.mark.parametrize(
     ("pairwise", "pool_position", "weights", "adds"),
     [
-        # n = 48 positions, m = 12, c = 6, d = 3; projections and products.
+        # n = 48, m = 12, c = 6, d = 3: projections, then products.
         ("embedded_gaussian", "before", 72, 18 * 120 + 48 * 12 * 6),
         ("embedded_gaussian", "after", 72, 18 * 192 + 48 * 12 * 6),
         ("dot_product", "before", 72, 18 * 120 + 48 * 12 * 6),
@@ -143,7 +141,7 @@ def test_a_group_is_counted_for_the_channels_it_sees():
         ("concatenation", "before", 78, 18 * 120 + 60 * 3 + 48 * 12 * 3),
     ],
 )
-def test_a_block_is_counted_by_hand(pairwise, pool_position, weights, adds):
+def test_cost_of_a_block(pairwise, pool_position, weights, adds):
     block = NonLocalBlock(
         pairwise, subsample=2, pool_position=pool_position, norm="none"
     )
@@ -154,51 +152,51 @@ def test_a_block_is_counted_by_hand(pairwise, pool_position, weights, adds):
 
 
 @pytest.mark.parametrize(
-    ("options", "looked_at"),
+    ("options", "keys"),
     [
         ({"axes": "space"}, 16),
         ({"axes": "time"}, 4),
         ({"temporal_group_size": 2}, 32),
     ],
 )
-def test_only_what_is_looked_at_is_counted(options, looked_at):
+def test_cost_of_a_block_counts_the_keys_of_a_query(options, keys):
     block = NonLocalBlock(norm="none", **options)
     block.build((None, 4, 4, 4, 6))
     cost = layer_cost(block, (4, 4, 4, 6))
-    assert cost.multiply_adds == 64 * 72 + 64 * looked_at * 6
+    assert cost.multiply_adds == 64 * 72 + 64 * keys * 6
 
 
-def test_costs_do_not_change_the_model():
-    model = tiny("c2d_nl1_r50")
+def test_cost_does_not_change_the_model():
+    model = shallow_outline("c2d")
     before = model.get_layer("pool1").output.shape
     layer_costs(model, (16, 96, 96, 3))
     assert model.get_layer("pool1").output.shape == before
 
 
-def test_a_layer_that_is_used_twice_costs_twice():
+def test_cost_of_a_layer_called_twice():
     inputs = keras.Input((5,))
     dense = keras.layers.Dense(5)
     model = keras.Model(inputs, dense(dense(inputs)))
     assert nl.cost(model).multiply_adds == 50
 
 
-def test_an_unknown_size_is_an_error_that_says_what_to_give():
-    model = tiny("c2d_r50", clip_shape=(None, None, None, 3))
+def test_unknown_sizes_need_a_shape():
+    model = shallow_outline("c2d", clip_shape=(None, None, None, 3))
     with pytest.raises(ValueError, match="without unknown sizes"):
         nl.cost(model)
-    assert nl.cost(model, (8, 64, 64, 3)) == nl.cost(tiny("c2d_r50"))
+    assert nl.cost(model, (4, 32, 32, 3)) == nl.cost(shallow_outline("c2d"))
 
 
-def test_a_shape_of_another_rank_is_refused():
+def test_shape_of_another_rank_is_an_error():
     with pytest.raises(ValueError, match="as many sizes"):
-        nl.cost(tiny("c2d_r50"), (64, 64, 3))
+        nl.cost(shallow_outline("c2d"), (64, 64, 3))
 
 
-def test_a_sequential_model_is_refused():
+def test_sequential_model_is_an_error():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match="functional model"):
         nl.cost(model)
 
 
-def test_costs_add_up():
+def test_sum_of_costs():
     assert Cost(1, 2, 3) + Cost(10, 20, 30) == Cost(11, 22, 33)

@@ -6,7 +6,7 @@ from nonlocal_tf import models
 from nonlocal_tf.models.inflation import inflate, inflate_kernel
 from tests.harness import normal
 from tests.layers.blocks import full_on_jax, tensorflow_only
-from tests.models.tiny import tiny
+from tests.models.tiny import shallow
 
 
 def logits(model, x):
@@ -14,7 +14,7 @@ def logits(model, x):
 
 
 def image_model(**options):
-    """An image network whose normalisations are not the identity."""
+    """Build an image network whose normalizations are not the identity."""
     model = models.create_model(
         "image_small", image_shape=(16, 8, 3), num_classes=10, **options
     )
@@ -28,7 +28,7 @@ def image_model(**options):
 
 
 def assert_close(actual, expected):
-    """Equal to 2e-5 of the largest: sums of up to 1728 float32 products."""
+    """Compare up to 2e-5 of the largest: 1728 float32 products."""
     bound = 2e-5 * np.abs(expected).max()
     np.testing.assert_allclose(actual, expected, rtol=0, atol=bound)
 
@@ -51,7 +51,7 @@ def test_c2d_on_one_frame_equals_the_image_network():
 
 
 @full_on_jax
-def test_c2d_on_a_clip_averages_the_image_features_of_its_frames():
+def test_c2d_on_a_clip_averages_image_features_of_the_frames():
     image = image_model()
     clip = models.create_model("c2d_small", clip_shape=(5, 16, 8, 3))
     inflate(image, clip, new_layers=())
@@ -66,18 +66,20 @@ def test_i3d_on_a_static_clip_equals_the_image_network_inside():
     image = image_model()
     clip = models.create_model("i3d_small", clip_shape=(9, 16, 8, 3))
     inflate(image, clip, new_layers=())
-    at = "head_conv_relu"
-    of_image = keras.Model(image.input, image.get_layer(at).output)
-    of_clip = keras.Model(clip.input, clip.get_layer(at).output)
+    image_features, clip_features = (
+        keras.Model(model.input, model.get_layer("head_conv_relu").output)
+        for model in (image, clip)
+    )
     x = normal((2, 16, 8, 3))
     static = np.repeat(x[:, None], 9, axis=1)
     # Three kernels of 3 frames: zero padding reaches 3 frames from each end.
-    inside = logits(of_clip, static)[:, 3:6]
-    expected = np.repeat(logits(of_image, x)[:, None], 3, axis=1)
+    inside = logits(clip_features, static)[:, 3:6]
+    expected = np.repeat(logits(image_features, x)[:, None], 3, axis=1)
     assert_close(inside, expected)
 
 
-def test_report_names_what_was_loaded_kept_and_left():
+@tensorflow_only
+def test_report_has_loaded_kept_and_unused_layers():
     clip = models.create_model("c2d_nl1_small", clip_shape=(2, 16, 8, 3))
     report = inflate(image_model(), clip)
     assert report.kept == ("stage2_nonlocal", "logits")
@@ -85,7 +87,8 @@ def test_report_names_what_was_loaded_kept_and_left():
     assert len(report.loaded) == 14
 
 
-def test_the_block_and_the_classifier_keep_their_start():
+@tensorflow_only
+def test_block_and_classifier_keep_their_initialization():
     clip = models.create_model("c2d_nl1_small", clip_shape=(2, 16, 8, 3))
     kept = ("stage2_nonlocal", "logits")
     before = [clip.get_layer(name).get_weights() for name in kept]
@@ -97,7 +100,8 @@ def test_the_block_and_the_classifier_keep_their_start():
             np.testing.assert_array_equal(old, new)
 
 
-def test_a_layer_without_a_partner_is_an_error_and_changes_nothing():
+@tensorflow_only
+def test_unmatched_layer_is_an_error_and_changes_nothing():
     image = image_model()
     inputs = keras.Input((2, 16, 8, 3))
     conv = keras.layers.Conv3D(16, (1, 3, 3), use_bias=False, name="other")
@@ -108,7 +112,7 @@ def test_a_layer_without_a_partner_is_an_error_and_changes_nothing():
     np.testing.assert_array_equal(clip.get_weights()[0], before)
 
 
-def test_another_number_of_weights_is_an_error_that_names_the_layer():
+def test_other_number_of_weights_is_an_error():
     inputs = keras.Input((16, 8, 3))
     image = keras.Model(inputs, keras.layers.Conv2D(5, 3, name="c")(inputs))
     inputs = keras.Input((2, 16, 8, 3))
@@ -118,7 +122,8 @@ def test_another_number_of_weights_is_an_error_that_names_the_layer():
         inflate(image, clip)
 
 
-def test_another_shape_is_an_error_that_names_the_layer():
+@tensorflow_only
+def test_other_shape_is_an_error():
     image = models.create_model("image_small", image_shape=(16, 8, 1))
     clip = models.create_model("c2d_small", clip_shape=(2, 16, 8, 3))
     with pytest.raises(ValueError, match="stage1_conv1.*expected the shape"):
@@ -126,14 +131,14 @@ def test_another_shape_is_an_error_that_names_the_layer():
 
 
 @tensorflow_only
-def test_the_papers_networks_are_inflated_by_layer_name():
-    image, clip = tiny("image_r50"), tiny("i3d_nl1_r50")
+def test_residual_networks_are_inflated_by_layer_name():
+    image, clip = shallow("image"), shallow("i3d")
     report = inflate(image, clip)
-    assert report.kept == ("res4_block4_nonlocal", "logits")
+    assert report.kept == ("res3_block0_nonlocal", "logits")
     assert report.unused == ("logits",)
     np.testing.assert_array_equal(
-        np.asarray(clip.get_layer("res2_block1_conv1").kernel),
+        np.asarray(clip.get_layer("res2_block0_conv1").kernel),
         inflate_kernel(
-            np.asarray(image.get_layer("res2_block1_conv1").kernel), 3
+            np.asarray(image.get_layer("res2_block0_conv1").kernel), 3
         ),
     )

@@ -8,7 +8,7 @@ import pytest
 from nonlocal_tf import models
 from nonlocal_tf.models import registry
 from tests import harness
-from tests.layers.blocks import full_on_jax
+from tests.layers.blocks import full_on_jax, tensorflow_only
 from tests.models.tiny import tiny, without_weights
 
 # Keras' count of trainable parameters of each registered model.
@@ -44,7 +44,7 @@ TRAINABLE = {
     "image_small": 113_196,
 }
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-# JAX compiles each operation of each shape: there a few speak for all.
+# JAX compiles each operation of each shape: there one small and one large.
 SMALL = [
     name
     for name in models.list_models("*_small")
@@ -55,45 +55,32 @@ LARGE = [
     for name in models.list_models()
     if name not in SMALL and (ON_TENSORFLOW or name == "c2d_nl1_r50")
 ]
-tensorflow_only = pytest.mark.skipif(
-    not ON_TENSORFLOW, reason="of TensorFlow, or minutes of compiling"
-)
 
 
-@pytest.fixture(params=SMALL)
-def small(request):
-    return request.param
+def marked(names, default, slow=""):
+    """Mark networks as slow or full, but those that match `default`.
 
-
-def full_but(default, slow):
-    """The large networks; others have more or fewer of the same blocks."""
-    marks = [
-        []
-        if re.fullmatch(default, name)
-        else pytest.mark.slow
-        if re.fullmatch(slow, name)
-        else pytest.mark.full
-        for name in LARGE
-    ]
-    return [
-        pytest.param(name, marks=mark)
-        for name, mark in zip(LARGE, marks, strict=True)
-    ]
-
-
-USUAL = full_but(r".*(?<!nl10)_r50", r".*_nl10_r101")
-
-
-@pytest.fixture(params=USUAL)
-def large(request):
-    return request.param
+    They have more or fewer of the same blocks.
+    """
+    cases = []
+    for name in names:
+        marks = [pytest.mark.full]
+        if re.fullmatch(slow, name):
+            marks = [pytest.mark.slow]
+        if re.fullmatch(default, name):
+            marks = []
+        cases.append(pytest.param(name, marks=marks))
+    return cases
 
 
 def trainable(model):
     return sum(math.prod(w.shape) for w in model.trainable_weights)
 
 
-@pytest.mark.parametrize("name", [*SMALL, *USUAL])
+@pytest.mark.parametrize(
+    "name",
+    [*SMALL, *marked(LARGE, "c2d_nl1_r50|image_r50", r".*_r50|.*_nl10_r101")],
+)
 def test_parameter_counts_are_pinned(name):
     with without_weights():
         assert trainable(models.create_model(name)) == TRAINABLE[name]
@@ -104,7 +91,7 @@ def test_every_model_has_a_pinned_count():
 
 
 def convolution_weights(kernels_t):
-    """The count by hand: kernels, gamma and beta of the small networks."""
+    """Count kernels, gammas and betas of the small networks by hand."""
     widths = [3, 16, 16, 32, 32, 64, 64, 64]
     return sum(
         kernel_t * 9 * fan_in * fan_out + 2 * fan_out
@@ -142,32 +129,35 @@ def test_nonlocal_block_adds_four_projections_and_a_norm():
 @pytest.mark.parametrize(
     ("count", "at_res3", "at_res4"), [(1, 0, 1), (5, 2, 3), (10, 4, 6)]
 )
-def test_blocks_add_what_their_layers_have(
+def test_blocks_add_the_parameters_of_their_layers(
     backbone, depth, count, at_res3, at_res4
 ):
     added = sum(
         blocks * (3 * (c * c // 2 + c // 2) + (c // 2 * c + c) + 2 * c)
         for blocks, c in ((at_res3, 512), (at_res4, 1024))
     )
-    without = TRAINABLE[f"{backbone}_r{depth}"]
-    assert TRAINABLE[f"{backbone}_nl{count}_r{depth}"] == without + added
+    plain = TRAINABLE[f"{backbone}_r{depth}"]
+    assert TRAINABLE[f"{backbone}_nl{count}_r{depth}"] == plain + added
 
 
 @full_on_jax
-def test_saves_and_trains(small, tmp_path):
+@pytest.mark.parametrize(
+    "name", marked(SMALL, ".*_nl1_small|image_small", ".*")
+)
+def test_small_networks_are_trained_and_saved(name, tmp_path):
     options = {"num_classes": 5}
-    if "_nl" in small:
+    if "_nl" in name:
         options["nonlocal_block"] = {"gamma_init": 1.0}
-    # The last three biases do not matter: tests/layers/test_nonlocal_block.py.
+    # These biases have no gradient: tests/layers/test_nonlocal_block.py.
     harness.check_model(
-        models.create_model(small, **options),
+        models.create_model(name, **options),
         tmp_path,
         without_gradient=("out/bias", "g/bias", "phi/bias"),
     )
 
 
-def awake(name):
-    """A narrow network in which every weight matters."""
+def active(name):
+    """Build a narrow network in which every weight has a gradient."""
     options = {"zero_init_residual": False}
     if "_nl" in name:
         options["nonlocal_block"] = {"gamma_init": 1.0}
@@ -175,8 +165,12 @@ def awake(name):
 
 
 @tensorflow_only
-def test_large_networks_give_finite_values_and_gradients(large):
-    model = awake(large)
+@pytest.mark.parametrize(
+    "name",
+    marked(LARGE, "i3d_nl5_r50|image_r50", ".*(?<!nl10)_r50|.*_nl10_r101"),
+)
+def test_large_networks_have_finite_values_and_gradients(name):
+    model = active(name)
     x = harness.normal((2, *model.input_shape[1:]))
     logits, *gradients = harness.logits_and_gradients(model, x)
     assert logits.shape == (2, 7)
@@ -185,24 +179,24 @@ def test_large_networks_give_finite_values_and_gradients(large):
     for weight, gradient in zip(weights, gradients, strict=True):
         assert gradient.shape == tuple(weight.shape)
         assert np.isfinite(gradient).all(), weight.path
-        # A bias before a normalisation is taken away by it.
+        # A normalization subtracts the bias before it.
         if not weight.path.endswith(("out/bias", "g/bias", "phi/bias")):
             assert np.abs(gradient).max() > 0, weight.path
 
 
 @full_on_jax
 @pytest.mark.parametrize(
-    "name", full_but("i3d_nl5_r50", "i3d_nl10_r101|c2d_r50|image_r50")
+    "name", marked(LARGE, "i3d_nl5_r50", "i3d_nl10_r101|c2d_r50|image_r50")
 )
 def test_large_networks_are_saved(name, tmp_path):
-    model = awake(name)
+    model = active(name)
     harness.check_saving(
         model, harness.normal((2, *model.input_shape[1:])), tmp_path
     )
 
 
 @tensorflow_only
-@pytest.mark.parametrize("name", full_but("", "image_r50"))
+@pytest.mark.parametrize("name", marked(LARGE, "", "image_r50"))
 def test_large_networks_are_exported_with_unknown_sizes(name, tmp_path):
     is_image = name.startswith("image")
     shape = (64, 64, 3) if is_image else (8, 64, 64, 3)
@@ -214,7 +208,7 @@ def test_large_networks_are_exported_with_unknown_sizes(name, tmp_path):
         tmp_path / "exported", call_endpoint="serve"
     )
     x = harness.normal((2, *shape))
-    # The same operations, fused in another way.
+    # The same operations, fused differently.
     np.testing.assert_allclose(
         np.asarray(restored(x)),
         np.asarray(model(x, training=False)),
@@ -223,22 +217,27 @@ def test_large_networks_are_exported_with_unknown_sizes(name, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", SMALL + ["image_r50"] * ON_TENSORFLOW)
-def test_everything_but_the_channels_may_be_unknown(name):
-    is_image = name.startswith("image")
-    key, shape = "clip_shape", (2, 5, 38, 42, 3)
-    if is_image:
-        key, shape = "image_shape", (2, 38, 42, 3)
+@pytest.mark.parametrize(
+    ("name", "key", "shape"),
+    [
+        ("c2d_nl1_small", "clip_shape", (2, 5, 38, 42, 3)),
+        pytest.param(
+            "image_small", "image_shape", (2, 38, 42, 3), marks=tensorflow_only
+        ),
+    ],
+)
+def test_sizes_may_be_unknown(name, key, shape):
     unknown = (*(None for _ in shape[1:-1]), 3)
-    make = models.create_model if name in SMALL else tiny
-    model = make(name, num_classes=7, **{key: unknown})
+    model = models.create_model(name, num_classes=7, **{key: unknown})
     assert tuple(model(harness.normal(shape)).shape) == (2, 7)
 
 
-def test_logits_are_float32_under_mixed_precision(small):
+@tensorflow_only
+@pytest.mark.parametrize("name", ["c2d_nl1_small", "image_small"])
+def test_logits_are_float32_under_mixed_precision(name):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = models.create_model(small)
+        model = models.create_model(name)
     finally:
         keras.config.set_dtype_policy("float32")
     assert keras.backend.standardize_dtype(model.output.dtype) == "float32"
@@ -252,27 +251,27 @@ def test_list_models_takes_a_pattern():
     ]
 
 
-def test_unknown_model_suggests_the_nearest():
+def test_unknown_model_suggests_a_similar_one():
     with pytest.raises(ValueError, match="Did you mean 'c2d_small'"):
         models.create_model("c2d_smal")
 
 
-def test_unknown_argument_is_refused():
+def test_unknown_argument_is_an_error():
     with pytest.raises(TypeError, match="num_class"):
         models.create_model("c2d_small", num_class=3)
 
 
-def test_a_name_is_registered_once():
+def test_registered_name_is_an_error():
     with pytest.raises(ValueError, match="exists already"):
         registry.register_model(registry.MODELS["image_small"])
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (8, 32, 32, None)])
-def test_another_clip_shape_is_refused(shape):
+def test_invalid_clip_shape_is_an_error(shape):
     with pytest.raises(ValueError, match="Expected the shape of clips"):
         models.create_model("c2d_small", clip_shape=shape)
 
 
-def test_an_image_network_does_not_take_clips():
+def test_clip_shape_for_an_image_network_is_an_error():
     with pytest.raises(ValueError, match="Expected the shape of images"):
         models.create_model("image_small", image_shape=(8, 32, 32, 3))

@@ -8,8 +8,10 @@ from nonlocal_tf import models
 from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.models import configs, small_convnet
 from tests.harness import normal
+from tests.layers.blocks import tensorflow_only
 
 
+@tensorflow_only
 def test_layer_names_are_an_interface():
     model = models.create_model("c2d_nl1_small")
     weighted = [layer.name for layer in model.layers if layer.weights]
@@ -32,7 +34,8 @@ def test_layer_names_are_an_interface():
     ]
 
 
-def test_each_stage_halves_height_and_width_and_keeps_time():
+@tensorflow_only
+def test_each_stage_halves_height_and_width():
     model = models.create_model("c2d_small", clip_shape=(5, 32, 24, 3))
     shapes = [
         model.get_layer(f"stage{stage}_conv2").output.shape[1:]
@@ -41,6 +44,7 @@ def test_each_stage_halves_height_and_width_and_keeps_time():
     assert shapes == [(5, 16, 12, 16), (5, 8, 6, 32), (5, 4, 3, 64)]
 
 
+@tensorflow_only
 def test_strided_networks_halve_time_in_the_last_stages():
     model = models.create_model(
         "i3d_strided_nl1_small", clip_shape=(16, 32, 24, 3)
@@ -54,7 +58,8 @@ def test_strided_networks_halve_time_in_the_last_stages():
     assert block.input is model.get_layer("stage3_conv2_relu").output
 
 
-def test_strided_networks_keep_the_maximum_over_positions():
+@tensorflow_only
+def test_strided_networks_have_max_pooling():
     model = models.create_model("i3d_strided_small", clip_shape=(5, 16, 24, 3))
     pool = model.get_layer("pool")
     x = normal((2, 3, 2, 3, 64))
@@ -63,31 +68,34 @@ def test_strided_networks_keep_the_maximum_over_positions():
     )
 
 
-@pytest.mark.parametrize("stage", [1, 2, 3])
-def test_a_block_follows_the_stage_the_spec_names(stage):
-    spec = dataclasses.replace(configs.C2D_SMALL, nonlocal_after=(stage,))
-    model = small_convnet.convnet(spec, "net", 10, (2, 16, 8, 3))
+@tensorflow_only
+@pytest.mark.parametrize("stage", [1, 3])
+def test_block_follows_the_stage_of_the_config(stage):
+    config = dataclasses.replace(configs.C2D_SMALL, nonlocal_after=(stage,))
+    model = small_convnet.convnet(config, "net", 10, (2, 16, 8, 3))
     block = model.get_layer(f"stage{stage}_nonlocal")
     assert isinstance(block, NonLocalBlock)
     assert block.input is model.get_layer(f"stage{stage}_conv2_relu").output
 
 
-def test_a_training_step_moves_the_statistics_by_a_tenth():
+def test_momentum_of_the_statistics_is_0_9():
     model = models.create_model("c2d_small", clip_shape=(3, 16, 8, 3))
-    inputs = model.get_layer("stage1_conv1").output
+    output = model.get_layer("stage1_conv1").output
     x = normal((2, 3, 16, 8, 3))
-    seen = keras.ops.convert_to_numpy(keras.Model(model.input, inputs)(x))
+    features = keras.Model(model.input, output)(x)
+    mean = keras.ops.convert_to_numpy(features).mean((0, 1, 2, 3))
     model(x, training=True)
     moving = model.get_layer("stage1_conv1_bn").moving_mean
     np.testing.assert_allclose(
         keras.ops.convert_to_numpy(moving),
-        0.1 * seen.mean((0, 1, 2, 3)),
+        0.1 * mean,
         rtol=1e-4,  # two orders of a float32 sum of 384
         atol=1e-6,
     )
 
 
-def test_c2d_sees_each_frame_alone():
+@tensorflow_only
+def test_receptive_field_of_c2d_is_a_frame():
     model = models.create_model("c2d_small", clip_shape=(5, 16, 16, 3))
     features = keras.Model(
         model.input, model.get_layer("head_conv_relu").output
@@ -102,7 +110,8 @@ def test_c2d_sees_each_frame_alone():
     np.testing.assert_array_equal(differs, [False, False, True, False, False])
 
 
-def test_i3d_sees_the_neighbouring_frames():
+@tensorflow_only
+def test_inflated_convolution_has_a_receptive_field_of_3_frames():
     model = models.create_model("i3d_small", clip_shape=(9, 16, 16, 3))
     features = keras.Model(model.input, model.get_layer("stage1_conv1").output)
     clip = normal((1, 9, 16, 16, 3))
@@ -115,7 +124,8 @@ def test_i3d_sees_the_neighbouring_frames():
     assert np.flatnonzero(differs).tolist() == [3, 4, 5]
 
 
-def test_zero_initialised_blocks_leave_the_logits_as_they_are():
+@tensorflow_only
+def test_new_nonlocal_blocks_do_not_change_the_logits():
     plain = models.create_model("c2d_small", clip_shape=(3, 16, 8, 3))
     block = models.create_model("c2d_nl1_small", clip_shape=(3, 16, 8, 3))
     for layer in plain.layers:

@@ -2,109 +2,123 @@
 
 import pytest
 
-from nonlocal_tf import models
 from nonlocal_tf.layers import DotProduct, NonLocalBlock
+from nonlocal_tf.models import configs
 from tests.layers.blocks import tensorflow_only
-from tests.models.tiny import outline, without_weights
+from tests.models.tiny import outline, shallow_outline
+
+# The structure does not depend on the backend.
+pytestmark = tensorflow_only
 
 
-def blocks_of(model):
-    return {
-        layer.name: layer
-        for layer in model.layers
-        if isinstance(layer, NonLocalBlock)
-    }
+def block_of(model):
+    (block,) = (x for x in model.layers if isinstance(x, NonLocalBlock))
+    return block
 
 
-@pytest.mark.parametrize(
-    ("sampling", "frames"), [("8x8", 8), ("32x2", 32), ("32x4", 32)]
-)
-def test_the_sampling_says_how_many_frames_a_clip_has(sampling, frames):
-    with without_weights():
-        model = models.create_model("c2d_r50", sampling=sampling, width=2)
+@pytest.mark.parametrize("sampling", configs.SAMPLINGS)
+def test_sampling_sets_the_frames(sampling):
+    model = shallow_outline(
+        "c2d", sampling=sampling, clip_shape=None, num_classes=400
+    )
+    frames = int(sampling.split("x")[0])
     assert model.input_shape == (None, frames, 224, 224, 3)
     assert model.output_shape == (None, 400)
 
 
-def test_blocks_are_those_of_the_authors_code():
-    block = blocks_of(outline("c2d_nl1_r50"))["res4_block4_nonlocal"]
+def test_default_block_is_that_of_the_authors_code():
+    block = block_of(outline("c2d_nl1_r50"))
+    assert block.name == "res4_block4_nonlocal"
     assert block.pool_size == (1, 2, 2)
     assert block.pool_position == "before"
     assert (block.scale, block.norm, block.gamma_init) == ("rsqrt", "batch", 0)
 
 
-@pytest.mark.parametrize("stage", ["res2", "res3", "res4", "res5"])
-def test_one_block_in_any_stage(stage):
-    model = outline("c2d_nl1_r50", nonlocal_places=stage)
-    (name,) = blocks_of(model)
-    assert name.startswith(stage)
-
-
-def test_blocks_anywhere():
-    model = outline(
-        "c2d_nl1_r50", nonlocal_places={"res2": (2,), "res5": (0, 1)}
-    )
-    assert list(blocks_of(model)) == [
-        "res2_block2_nonlocal",
-        "res5_block0_nonlocal",
-        "res5_block1_nonlocal",
-    ]
-
-
 @pytest.mark.parametrize(
-    "pairwise",
-    ["gaussian", "embedded_gaussian", "dot_product", "concatenation"],
-)
-def test_any_pairwise_function(pairwise):
-    blocks = blocks_of(outline("c2d_nl5_r50", pairwise=pairwise)).values()
-    scales = {getattr(block.pairwise, "scale", None) for block in blocks}
-    expected = "rsqrt" if pairwise == "embedded_gaussian" else None
-    assert scales == {expected}
-
-
-def test_a_pairwise_layer_of_ones_own():
-    blocks = blocks_of(outline("c2d_nl1_r50", pairwise=DotProduct()))
-    assert type(blocks["res4_block4_nonlocal"].pairwise) is DotProduct
-
-
-def test_the_papers_scale_is_one():
-    blocks = blocks_of(outline("c2d_nl1_r50", scale=1))
-    assert blocks["res4_block4_nonlocal"].pairwise.scale == 1.0
-
-
-@pytest.mark.parametrize(
-    ("axes", "pool"),
+    ("places", "expected"),
     [
-        ("spacetime", (1, 2, 2)),
-        ("space", (1, 2, 2)),
-        ("time", (1, 1, 1)),
+        ("res3", ["res3_block2_nonlocal"]),
+        (
+            {"res2": (2,), "res5": (0, 1)},
+            [
+                "res2_block2_nonlocal",
+                "res5_block0_nonlocal",
+                "res5_block1_nonlocal",
+            ],
+        ),
     ],
 )
-def test_any_axes(axes, pool):
-    blocks = blocks_of(outline("c2d_nl5_r50", axes=axes)).values()
-    assert {(block.axes, block.pool_size) for block in blocks} == {(axes, pool)}
+def test_nonlocal_places(places, expected):
+    model = outline("c2d_nl1_r50", nonlocal_places=places)
+    blocks = [x.name for x in model.layers if isinstance(x, NonLocalBlock)]
+    assert blocks == expected
 
 
-def test_groups_of_frames_can_be_asked_for_and_done_without():
-    for groups, expected in (({"res3": 2}, 2), ({}, None), (None, 4)):
-        model = outline("c2d_nl5_r50", nonlocal_groups=groups, sampling="32x4")
-        block = blocks_of(model)["res3_block1_nonlocal"]
-        assert block.temporal_group_size == expected
+@pytest.mark.parametrize(
+    ("pairwise", "scale"),
+    [
+        ("gaussian", None),
+        ("embedded_gaussian", "rsqrt"),
+        ("dot_product", None),
+        ("concatenation", None),
+    ],
+)
+def test_default_scale_of_each_pairwise_function(pairwise, scale):
+    block = block_of(shallow_outline("c2d", pairwise=pairwise))
+    assert getattr(block.pairwise, "scale", None) == scale
 
 
-@tensorflow_only
-def test_blocks_are_synchronised_if_they_have_statistics():
-    for norm, expected in (("batch", True), ("none", False)):
-        model = outline(
-            "c2d_nl1_r50", bn_synchronized=True, nonlocal_block={"norm": norm}
+def test_custom_pairwise_layer():
+    block = block_of(shallow_outline("c2d", pairwise=DotProduct()))
+    assert type(block.pairwise) is DotProduct
+
+
+def test_scale_of_one():
+    assert block_of(shallow_outline("c2d", scale=1)).pairwise.scale == 1.0
+
+
+@pytest.mark.parametrize(
+    ("axes", "pool"), [("space", (1, 2, 2)), ("time", (1, 1, 1))]
+)
+def test_axes_set_the_pool_size(axes, pool):
+    block = block_of(shallow_outline("c2d", axes=axes))
+    assert (block.axes, block.pool_size) == (axes, pool)
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"), [({"res3": 2}, 2), ({}, None), (None, 4)]
+)
+def test_nonlocal_groups_of_long_clips(groups, expected):
+    block = block_of(
+        shallow_outline(
+            "c2d",
+            nonlocal_groups=groups,
+            sampling="32x4",
+            clip_shape=(16, 32, 32, 3),
         )
-        block = blocks_of(model)["res4_block4_nonlocal"]
-        assert block.bn_synchronized is expected
+    )
+    assert block.temporal_group_size == expected
+
+
+def test_long_clips_have_groups_at_res3_only():
+    block = block_of(outline("c2d_nl1_r50", sampling="32x4"))
+    assert block.name.startswith("res4")
+    assert block.temporal_group_size is None
+
+
+@pytest.mark.parametrize(
+    ("norm", "expected"), [("batch", True), ("none", False)]
+)
+def test_bn_synchronized_blocks(norm, expected):
+    model = shallow_outline(
+        "c2d", bn_synchronized=True, nonlocal_block={"norm": norm}
+    )
+    assert block_of(model).bn_synchronized is expected
 
 
 def test_other_arguments_of_a_block():
-    model = outline("c2d_nl1_r50", nonlocal_block={"gamma_init": 0.5})
-    assert blocks_of(model)["res4_block4_nonlocal"].gamma_init == 0.5
+    model = shallow_outline("c2d", nonlocal_block={"gamma_init": 0.25})
+    assert block_of(model).gamma_init == 0.25
 
 
 @pytest.mark.parametrize(
@@ -135,7 +149,7 @@ def test_other_arguments_of_a_block():
         ({"head": "none", "outputs": "probabilities"}, "no probabilities"),
     ],
 )
-def test_a_bad_value_is_refused(options, message):
+def test_invalid_values_are_errors(options, message):
     with pytest.raises(ValueError, match=message):
         outline("c2d_r50", **options)
 
@@ -162,7 +176,7 @@ def test_a_bad_value_is_refused(options, message):
         ({"scale": 1, "pairwise": "dot_product"}, "Gaussian functions alone"),
     ],
 )
-def test_a_bad_value_for_blocks_is_refused(options, message):
+def test_invalid_values_for_blocks_are_errors(options, message):
     with pytest.raises(ValueError, match=message):
         outline("c2d_nl1_r50", **options)
 
@@ -176,31 +190,35 @@ def test_a_bad_value_for_blocks_is_refused(options, message):
         ("mmaction2", (8, 1, 1)),
     ],
 )
-def test_the_smallest_clip_leaves_one_position(stem, smallest):
-    model = outline(
-        "i3d_r50", clip_shape=(*smallest, 3), stem=stem, head="none"
+def test_smallest_clip_has_one_position(stem, smallest):
+    model = shallow_outline(
+        "i3d",
+        nonlocal_res3=(),
+        clip_shape=(*smallest, 3),
+        stem=stem,
+        head="none",
     )
     assert model.output_shape[1:4] == (1, 1, 1)
 
 
-def test_a_misspelt_argument_is_told():
+def test_misspelt_argument_is_an_error():
     with pytest.raises(TypeError, match="Did you mean 'num_classes'"):
         outline("i3d_nl5_r50", n_classes=10)
 
 
-def test_an_unknown_inflation_is_refused():
+def test_unknown_inflation_is_an_error():
     with pytest.raises(ValueError, match="Expected one of: 3x1x1, 3x3x3"):
         outline("i3d_r50", inflation="3x3x1")
 
 
-@pytest.mark.parametrize("name", ["image_r50", "i3d_r50"])
-def test_a_network_has_the_stride_where_it_is_asked(name):
+@pytest.mark.parametrize("backbone", ["image", "i3d"])
+def test_stride_on(backbone):
     for stride_on, expected in (("3x3", [1, 2]), ("1x1", [2, 1])):
-        model = outline(name, stride_on=stride_on)
+        model = shallow_outline(backbone, stride_on=stride_on)
         convs = (model.get_layer(f"res4_block0_conv{i}") for i in (1, 2))
         assert [conv.strides[-1] for conv in convs] == expected
 
 
-def test_an_image_network_has_no_fully_convolutional_head():
+def test_fully_convolutional_image_network_is_an_error():
     with pytest.raises(ValueError, match="no fully convolutional"):
         outline("image_r50", head="fully_convolutional")

@@ -1,18 +1,19 @@
-"""The networks of the paper, so narrow that tests take a second."""
+"""The paper's networks, narrow or shallow, so that tests take a second."""
 
 import contextlib
 
 import keras
 
 from nonlocal_tf import models
-from nonlocal_tf.models import configs, video_resnet
+from nonlocal_tf.models import configs, image_resnet, video_resnet
 
 CLIP = (8, 64, 64, 3)
 IMAGE = (64, 64, 3)
+ONE_BLOCK_PER_STAGE = (1, 1, 1, 1)
 
 
 def tiny(name, **options):
-    """A registered network with four channels instead of 64."""
+    """Build a registered network with four channels instead of 64."""
     options = {"num_classes": 7, "width": 4, **options}
     if name.startswith("image"):
         return models.create_model(name, **{"image_shape": IMAGE, **options})
@@ -21,34 +22,50 @@ def tiny(name, **options):
     )
 
 
-def shallow(backbone, **options):
-    """One residual block a stage, with a non-local block behind that of res3.
+def shallow(backbone, depth=ONE_BLOCK_PER_STAGE, nonlocal_res3=(0,), **options):
+    """Build a network of few residual blocks, with non-local blocks at res3.
 
-    For tests that compile or train; every weight matters.
+    For tests that compile or train; every weight has a gradient.
+
+    Args:
+        backbone: "c2d", "i3d" or "image".
+        depth: residual blocks per stage.
+        nonlocal_res3: residual blocks of res3 that a non-local block follows.
+        **options: arguments of the network.
     """
-    spec = configs.resnet_config(backbone, (1, 1, 1, 1), {"res3": (0,)})
-    options = {
+    shared = {
         "num_classes": 5,
         "width": 4,
-        "clip_shape": (4, 32, 32, 3),
-        "sampling": "8x8",
         "dropout": 0.0,
         "zero_init_residual": False,
-        "nonlocal_block": {"gamma_init": 0.5},
-        **options,
     }
-    return video_resnet.video_resnet(spec, **options)
+    if backbone == "image":
+        config = configs.resnet_config("c2d", depth)
+        shared["image_shape"] = (32, 32, 3)
+        return image_resnet.image_resnet(config, **{**shared, **options})
+    places = {"res3": nonlocal_res3} if nonlocal_res3 else {}
+    config = configs.resnet_config(backbone, depth, places)
+    shared |= {"clip_shape": (4, 32, 32, 3), "sampling": "8x8"}
+    if nonlocal_res3:
+        shared["nonlocal_block"] = {"gamma_init": 0.5}
+    return video_resnet.video_resnet(config, **{**shared, **options})
 
 
 def outline(name, **options):
-    """The same without numbers, for tests that ask how it is put together."""
+    """Build `tiny` without weight values, for tests of its structure."""
     with without_weights():
         return tiny(name, **options)
 
 
+def shallow_outline(backbone, *arguments, **options):
+    """Build `shallow` without weight values, for tests of its structure."""
+    with without_weights():
+        return shallow(backbone, *arguments, **options)
+
+
 @contextlib.contextmanager
 def without_weights():
-    """Models of all shapes and no numbers, in a quarter of the time."""
+    """Build models without weight values, in a quarter of the time."""
     with keras.StatelessScope(initialize_variables=False):
         yield
-    keras.utils.clear_session()  # else the next scope would make them
+    keras.utils.clear_session()  # else the next scope would initialize them
