@@ -102,8 +102,7 @@ def summary(
     commands = list(task.next_commands(recipe, workdir, model))
     if exported is None:
         name = quoting.shell(f"savedmodels/{run.path.resolve().name}")
-        export = task.export_command
-        commands.append(("export", export, workdir, f"--out {name}"))
+        commands.append(("export", "export", workdir, f"--out {name}"))
     typed = [
         (title, train_options.command(*words)) for title, *words in commands
     ]

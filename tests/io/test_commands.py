@@ -23,6 +23,7 @@ from training import convert, evaluate, export, predict, train, visualize
 from training.exporting.saved_model import SavedModel
 from training.io import cli
 from training.runs.run_folder import RunFolder
+from training.tasks import video_export
 
 KEPT = ("epoch_0001", "epoch_0002")
 LAST = "run/checkpoints/epoch_0002"
@@ -132,7 +133,7 @@ def test_the_saved_model_is_whole_anywhere(trained, s3, tmp_path):
 
 def test_the_same_weights_are_exported_once(trained, s3):
     run = RunFolder(f"s3://{trained}/run")
-    path = export.export_run(run, f"s3://{trained}/models/x")
+    path = video_export.export_run(run, f"s3://{trained}/models/x")
     assert str(path) == f"s3://{trained}/models/x/1"
 
 

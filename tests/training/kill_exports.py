@@ -27,10 +27,11 @@ EXPORTER = """
 import itertools, sys
 from training import export
 from training.run_folder import RunFolder
+from training.tasks import video_export
 run, out = sys.argv[1:]
 for dtype in itertools.cycle(("bfloat16", "float32")):
     print("exporting", flush=True)
-    print(export.export_run(RunFolder(run), out, dtype), flush=True)
+    print(video_export.export_run(RunFolder(run), out, dtype), flush=True)
 """
 LONGEST_S = 5.0
 DISK_FULL = 200_000  # bytes a file may have, less than the weights have

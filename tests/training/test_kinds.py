@@ -6,7 +6,6 @@ from tests.training.detection import small_run
 from training import (
     app,
     evaluate,
-    export,
     predict,
     report,
     serve_config,
@@ -14,12 +13,12 @@ from training import (
     visualize,
 )
 from training.detection import evaluate as evaluate_detector
-from training.detection import export as export_detector
 from training.detection import predict as predict_detector
 from training.exporting import saved_model
 from training.io import cli
 from training.io.user_error import UserError
 from training.recipes import get_recipe, overrides
+from training.tasks import detector_export, video_export
 
 
 @pytest.fixture
@@ -51,7 +50,6 @@ def error_of(capsys, main, arguments):
         (evaluate.main, ["--workdir={}"]),
         (predict.main, ["--model={}", "a.mp4"]),
         (visualize.main, ["--workdir={}", "a.mp4"]),
-        (export.main, ["--workdir={}", "--out={}/model"]),
     ],
 )
 def test_runs_of_detectors_are_sent_on(detector, capsys, main, arguments):
@@ -65,7 +63,6 @@ def test_runs_of_detectors_are_sent_on(detector, capsys, main, arguments):
     [
         (evaluate_detector.main, ["--workdir={}"]),
         (predict_detector.main, ["--workdir={}", "a.png"]),
-        (export_detector.main, ["--workdir={}", "--out={}/model"]),
     ],
 )
 def test_runs_of_videos_are_sent_on(videos, capsys, main, arguments):
@@ -107,17 +104,17 @@ def test_saved_models_of_detectors_are_sent_on(
 
 def test_versions_of_both_kinds_are_kept_apart(saved_detector, tmp_path):
     with pytest.raises(UserError, match="versions of a detector"):
-        export.check_out(saved_detector, get_recipe("digits_nl"))
+        video_export.check_out(saved_detector, get_recipe("digits_nl"))
     (saved_detector / "1" / "assets" / "categories.json").unlink()
     with pytest.raises(UserError, match="versions that are no detectors"):
-        export_detector.export(None, saved_detector)
+        detector_export.check_out(saved_detector)
     assert [p.name for p in saved_model.versions(saved_detector)] == ["1"]
 
 
 @pytest.mark.parametrize(
     ("kind", "command"),
     [
-        ("detector", "python -m training.detection.export --workdir"),
+        ("detector", "nonlocal-tf export --workdir"),
         ("videos", "nonlocal-tf export --workdir"),
     ],
 )

@@ -21,7 +21,6 @@ from training import (
     visualize,
 )
 from training.detection import evaluate as detection_evaluate
-from training.detection import export as detection_export
 from training.detection import predict as detection_predict
 from training.exporting import file_formats, saved_model
 from training.io import cli
@@ -45,7 +44,7 @@ COMMANDS = [
     (train, "--recipe=small --workdir=FILE/a"),
     (detection_evaluate, "--weights=gone --annotations=gone --out=FILE/a.json"),
     (detection_predict, "CLIP --weights=gone --out=FILE"),
-    (detection_export, "--weights=gone --out=FILE/a"),
+    (export, "--weights=gone --out=FILE/a"),
     (check, "--dataset=folder --set=data.root=gone --out=FILE"),
     (shards, "--dataset=folder --set=data.root=gone --out=FILE/a"),
 ]

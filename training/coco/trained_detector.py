@@ -30,6 +30,7 @@ class TrainedDetector:
         short_side_px: a picture is scaled to, at the most.
         long_side_px: a picture is scaled to, at the most.
         normalization: that of the network's training.
+        weights_format: of a published file: "torchvision" or "detectron2".
     """
 
     origin: str
@@ -38,6 +39,7 @@ class TrainedDetector:
     short_side_px: int = SHORT_SIDE_PX
     long_side_px: int = LONG_SIDE_PX
     normalization: PixelNormalization = detection.RGB
+    weights_format: str | None = None
 
     def detect(self, image: np.ndarray) -> Detections:
         """The objects of a picture, uint8 RGB `(height, width, 3)`.
@@ -83,11 +85,12 @@ def load_detector(path: str | os.PathLike) -> TrainedDetector:
     if not os.path.isfile(path):
         raise UserError(f"There is no file {path}.")
     with weight_errors.shown("", weight_errors.of_detector_file):
-        detector, _, normalization = detection.from_checkpoint(path)
+        detector, report, normalization = detection.from_checkpoint(path)
     config = detector.config
     return TrainedDetector(
         os.fspath(path),
         detector,
         coco_names.categories_of(config.num_classes, config.num_keypoints),
         normalization=normalization,
+        weights_format=report.format,
     )

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -182,7 +183,7 @@ def _speed(
     error = comparison.largest_difference(
         exported.probabilities, expected, examples.pixels
     )
-    size = _bytes_of(exported.path)
+    size = folder_bytes(exported.path)
     rows = [
         ("", ""),
         ("weights", f"{dtype}, {model.network.count_params():,}"),
@@ -208,5 +209,6 @@ def _median_seconds(model: SavedModel, pixels: np.ndarray) -> float:
     return float(np.median(times))
 
 
-def _bytes_of(version) -> int:
+def folder_bytes(version: Any) -> int:
+    """Return the total size of a version's files."""
     return sum(f.stat().st_size for f in version.rglob("*") if f.is_file())

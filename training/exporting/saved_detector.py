@@ -3,6 +3,7 @@
     saved_model.pb, variables/
     assets/classes.txt      class names, one a line; label 1 is the first
     assets/categories.json  the same, with names of keypoints and skeletons
+    assets/recipe.json      recipe of the training, of an exported run
     assets.extra/tf_serving_warmup_requests  warm-up of TensorFlow Serving
 
 The signature `serving_default` takes `image_bytes`, JPEG, PNG, BMP, WebP or
@@ -35,7 +36,10 @@ INPUT = "image_bytes"
 
 
 def write(
-    model: TrainedDetector, path: pathlib.Path, dtype: str = "float32"
+    model: TrainedDetector,
+    path: pathlib.Path,
+    dtype: str = "float32",
+    recipe_json: str | None = None,
 ) -> None:
     """Write a SavedModel.
 
@@ -43,12 +47,15 @@ def write(
         model: the detector.
         path: the directory, empty.
         dtype: storage of the weights, of `quantization.DTYPES`.
+        recipe_json: recipe of the training, if known.
 
     Raises:
         UserError: it cannot be written.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        module, given = _module(model, pathlib.Path(scratch), dtype)
+        module, given = _module(
+            model, pathlib.Path(scratch), dtype, recipe_json
+        )
         try:
             tf.saved_model.save(module, str(path), given)
             extra = path / saved_model.EXTRA
@@ -60,7 +67,12 @@ def write(
             ) from error
 
 
-def _module(model: TrainedDetector, scratch: pathlib.Path, dtype: str):
+def _module(
+    model: TrainedDetector,
+    scratch: pathlib.Path,
+    dtype: str,
+    recipe_json: str | None,
+):
     """Create the module to save, and its signatures.
 
     It tracks the variables, not the Keras model, so that loading needs only
@@ -78,6 +90,10 @@ def _module(model: TrainedDetector, scratch: pathlib.Path, dtype: str):
     about.write_text(json.dumps(rows, indent=2), "utf-8")
     module.class_names = tf.saved_model.Asset(str(names))
     module.categories = tf.saved_model.Asset(str(about))
+    if recipe_json is not None:
+        recipe = scratch / saved_model.RECIPE
+        recipe.write_text(recipe_json, "utf-8")
+        module.recipe = tf.saved_model.Asset(str(recipe))
 
     def of_pixels(image):
         return detect_in_graph(model, image)

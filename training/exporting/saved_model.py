@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
 
-from ..io import atomic_files, json_text, paths, quoting
+from ..io import atomic_files, paths, quoting
 from ..io.paths import Path
 from ..io.user_error import UserError
 
@@ -84,22 +84,14 @@ def how_to_make(path: Path) -> str:
     recipe = path / "recipe.json"
     if not recipe.is_file():
         return "Make one with nonlocal-tf export."
-    try:
-        is_detector = "detector" in json_text.parse(recipe.read_bytes())
-    except (ValueError, TypeError):
-        is_detector = False
-    export = "python -m training.detection.export"
-    if not is_detector:
-        export = "nonlocal-tf export"
-    what = " of a detector" if is_detector else ""
     return (
-        f"This is a run folder{what}: make one with "
-        f"{export} --workdir {quoting.shell(path)} --out DIR"
+        "This is a run folder: make one with nonlocal-tf export --workdir "
+        f"{quoting.shell(path)} --out DIR"
     )
 
 
 def is_detector(version: Path) -> bool:
-    """Whether a version is of `training.detection.export`."""
+    """Return whether a version is a detector."""
     return (version / ASSETS / CATEGORIES).is_file()
 
 

@@ -3,13 +3,12 @@
 import dataclasses
 import pathlib
 
+from ..data.sampling_config import SamplingConfig
 from ..exporting.model_card import ModelDescription
-from ..recipes.schema import Recipe
+from ..recipes import overrides
+from ..recipes.schema import AnyRecipe
 from . import provenance, report_sections, report_tests, run_report
 from .run_folder import RunFolder
-
-# Fields of `DataConfig` that are paths.
-PATHS = ("root", "train", "validation", "test", "classes", "cache")
 
 
 def describe(run: RunFolder, name: str) -> ModelDescription:
@@ -20,13 +19,14 @@ def describe(run: RunFolder, name: str) -> ModelDescription:
         name: of the model.
     """
     recipe = without_folders(run.read_recipe())
+    sampling = getattr(recipe, "sampling", None)
     rows = run_report.read_metrics(run)
     return ModelDescription(
         name=name,
         summary=recipe.description,
-        dataset=recipe.dataset,
+        dataset=getattr(recipe, "dataset", "Annotated images"),
         license=provenance.licences(run.read_provenance()),
-        sampling=recipe.sampling,
+        sampling=sampling if isinstance(sampling, SamplingConfig) else None,
         results=(
             report_sections.result(run, recipe, rows),
             report_tests.section(run),
@@ -39,17 +39,20 @@ def describe(run: RunFolder, name: str) -> ModelDescription:
     )
 
 
-def without_folders(recipe: Recipe) -> Recipe:
+def without_folders(recipe: AnyRecipe) -> AnyRecipe:
     """Shorten paths of a recipe to file names, for publication."""
 
     def name(path: str | None) -> str | None:
         return path and pathlib.PurePath(path.partition("?")[0]).name
 
-    model = dataclasses.replace(
-        recipe.model, weights=name(recipe.model.weights)
-    )
-    data = recipe.data
-    if data is not None:
-        named: dict = {field: name(getattr(data, field)) for field in PATHS}
-        data = dataclasses.replace(data, **named)
-    return dataclasses.replace(recipe, model=model, data=data)
+    changes: dict = {}
+    for field, paths in (
+        ("model", ("weights",)),
+        ("start", ("weights",)),
+        ("data", overrides.schema_of(recipe).data_paths),
+    ):
+        config = getattr(recipe, field, None)
+        if config is not None:
+            named: dict = {path: name(getattr(config, path)) for path in paths}
+            changes[field] = dataclasses.replace(config, **named)
+    return dataclasses.replace(recipe, **changes)

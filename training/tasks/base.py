@@ -11,6 +11,7 @@ from ..data import BadVideo
 from ..data.data_files import DataFile
 from ..data.datasets import DatasetInfo
 from ..io.paths import Path
+from ..io.user_error import UserError
 from ..loop.callbacks import SaveCheckpoints, ValidateWithEmaWeights
 from ..loop.distribution import Devices
 from ..loop.fitting import Batches
@@ -62,7 +63,6 @@ class Task(abc.ABC):
     schema: type[BaseRecipe]
     inputs: str
     metrics_shown: tuple[str, ...] | None = None
-    export_command: str = "export"
 
     def resolve(self, recipe: Any, run: RunFolder) -> tuple[Any, str]:
         """Replace fields that depend on the data.
@@ -181,8 +181,29 @@ class Task(abc.ABC):
         """Compute the scores in result.json of a trained run."""
 
     @abc.abstractmethod
-    def export(self, run: RunFolder, out: Path) -> Path:
-        """Export a trained run; returns the version's folder."""
+    def export(self, run: RunFolder, out: Path, dtype: str = "float32") -> Path:
+        """Export a trained run, unless the newest version has its weights.
+
+        Args:
+            run: the trained run.
+            out: directory of versions.
+            dtype: storage of the weights, of `quantization.DTYPES`.
+
+        Returns:
+            The version's directory.
+        """
+
+    def export_file(self, run: RunFolder, path: Path, dtype: str) -> str:
+        """Write one file instead of a SavedModel, and describe it.
+
+        Raises:
+            UserError: the task has no such format.
+        """
+        del run, dtype
+        raise UserError(
+            f"{path.suffix} files are unsupported for {self.name}. Expected a "
+            f"directory for a SavedModel. Received: {path}"
+        )
 
     @abc.abstractmethod
     def check_export(self, out: Path, recipe: Any) -> None:

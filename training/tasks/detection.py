@@ -9,7 +9,6 @@ from nonlocal_tf.detection import MaskRCNN
 from ..coco import batches as coco_batches
 from ..coco import coco_api, coco_scores
 from ..data import scan
-from ..detection import export
 from ..loop import callbacks
 from ..loop.detector_trainer import DetectorTrainer
 from ..loop.distribution import Devices
@@ -17,7 +16,7 @@ from ..loop.train_step import Signals
 from ..recipes.detection_schema import DetectionRecipe
 from ..runs.provenance import WeightSource
 from ..runs.run_folder import RunFolder
-from . import detector_setup
+from . import detector_export, detector_setup
 from .base import Task
 from .coco_data import CocoData, write_categories
 from .coco_validation import CocoValidation
@@ -33,7 +32,6 @@ class Detection(Task):
     name = "detection"
     schema = DetectionRecipe
     inputs = "images"
-    export_command = "detection.export"
     metrics_shown = ("loss", *(f"val_{kind}_AP" for kind in KINDS))
 
     def data_name(self, recipe: DetectionRecipe) -> str:
@@ -140,11 +138,11 @@ class Detection(Task):
         }
         return {"scores": scores}
 
-    def export(self, run: RunFolder, out):
-        return export.export(detector_setup.load_run(run.path), out)
+    def export(self, run: RunFolder, out, dtype: str = "float32"):
+        return detector_export.export_run(run, out, dtype)
 
     def check_export(self, out, recipe: DetectionRecipe) -> None:
-        export.check_out(out)
+        detector_export.check_out(out, recipe)
 
     def summary(self, result: dict) -> list[tuple[str, str]]:
         scores = result["scores"]

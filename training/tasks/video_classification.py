@@ -9,9 +9,10 @@ import keras
 from nonlocal_tf import models
 from nonlocal_tf.models import frame_order
 
-from .. import evaluate, export
+from .. import evaluate
 from ..data import Dataset, class_words, datasets, pipeline
 from ..evaluation import video_scores, view_options
+from ..exporting import file_formats
 from ..io import tables
 from ..loop import callbacks
 from ..loop.distribution import Devices
@@ -21,6 +22,7 @@ from ..recipes.schema import Recipe
 from ..runs import frame_stride, run_model
 from ..runs.provenance import WeightSource
 from ..runs.run_folder import RunFolder
+from . import video_export
 from .base import Task
 
 # Batches for statistics are drawn as those of another run would be.
@@ -124,11 +126,15 @@ class VideoClassification(Task):
         seconds = round(time.monotonic() - began, 1)
         return {**dataclasses.asdict(scores), "test_seconds": seconds}
 
-    def export(self, run: RunFolder, out):
-        return export.export_run(run, out)
+    def export(self, run: RunFolder, out, dtype: str = "float32"):
+        return video_export.export_run(run, out, dtype)
+
+    def export_file(self, run: RunFolder, path, dtype: str) -> str:
+        file_formats.check(path, dtype)
+        return video_export.export_file(run, path, dtype)
 
     def check_export(self, out, recipe: Recipe) -> None:
-        export.check_out(out, recipe)
+        video_export.check_out(out, recipe)
 
     def summary(self, result: dict) -> list[tuple[str, str]]:
         accuracy = tables.percent(result["accuracy"])

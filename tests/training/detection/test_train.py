@@ -18,9 +18,9 @@ import tensorflow as tf
 from nonlocal_tf import detection
 from tests.detection import detector_files
 from tests.training.detection import small_run
-from training import train
+from training import export, train
 from training.coco import annotations
-from training.detection import evaluate, export, predict
+from training.detection import evaluate, predict
 from training.io import cli
 from training.io.user_error import UserError
 from training.loop import checkpointing

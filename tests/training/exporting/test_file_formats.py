@@ -12,6 +12,7 @@ from training.exporting.saved_model import SavedModel
 from training.io import cli
 from training.io.user_error import UserError
 from training.runs.run_folder import RunFolder
+from training.tasks import video_export
 
 CLIPS = np.random.default_rng(3).integers(0, 256, (2, 8, 32, 32, 3), "uint8")
 
@@ -76,14 +77,16 @@ def test_onnx_file_that_cannot_be_checked_is_not_written(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     run = RunFolder(tiny[0])
     with pytest.raises(UserError, match="need onnxruntime"):
-        export._export_file(run, tmp_path / "x.onnx", "float32")
+        video_export.export_file(run, tmp_path / "x.onnx", "float32")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_package_names_the_extra(tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(UserError, match="extra onnx"):
-        export._export_file(RunFolder(tiny[0]), tmp_path / "x.onnx", "float32")
+        video_export.export_file(
+            RunFolder(tiny[0]), tmp_path / "x.onnx", "float32"
+        )
 
 
 def test_help_names_every_format(capsys):

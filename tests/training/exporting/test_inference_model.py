@@ -10,7 +10,7 @@ from nonlocal_tf import preprocess
 from tests.training import view_runs
 from tests.training.data import films
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
-from training import evaluate, export
+from training import evaluate
 from training.data.sampling_config import ViewsConfig
 from training.evaluation import video_scores
 from training.exporting import inference_model
@@ -18,6 +18,7 @@ from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
 from training.runs import run_model
 from training.runs.run_folder import RunFolder
+from training.tasks import video_export
 
 VIDEOS = [
     ("train", "0", 9),
@@ -37,7 +38,7 @@ def several(tmp_path_factory, shallow):  # noqa: F811
         run = view_runs.make_run(
             root / "run", data, view_runs.sampled(37, 4), shallow, views
         )
-        export.export_run(run, root / "models")
+        video_export.export_run(run, root / "models")
         yield run, SavedModel(root / "models"), paths
 
 

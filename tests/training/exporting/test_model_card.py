@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 
-from training import export
 from training.data.data_config import DataConfig
 from training.exporting import model_card
 from training.exporting.saved_model import SavedModel
@@ -15,6 +14,7 @@ from training.recipes.schema import ModelConfig
 from training.runs import model_description, report_sections
 from training.runs.provenance import WeightSource
 from training.runs.run_folder import RunFolder
+from training.tasks import video_export
 
 
 @pytest.fixture(scope="module")
@@ -70,23 +70,23 @@ def test_paths_are_shortened_to_names():
 def test_card_has_the_license_of_the_authors_weights(tiny, tmp_path):
     run = RunFolder(shutil.copytree(tiny[0] / "image_stage", tmp_path / "run"))
     run.write_provenance([WeightSource("i3d.pkl", "caffe2")])
-    path = export.export_run(run, tmp_path / "models")
+    path = video_export.export_run(run, tmp_path / "models")
     text = (path / model_card.CARD).read_text("utf-8")
     assert "**The authors' weights are CC-BY-NC 4.0: so is this model" in text
 
 
 @pytest.mark.slow
 def test_newest_card_is_copied_to_the_directory(tiny, tmp_path):
-    path = export.export_run(RunFolder(tiny[0]), tmp_path)
+    path = video_export.export_run(RunFolder(tiny[0]), tmp_path)
     (tmp_path / model_card.CARD).unlink()  # as if killed before it was there
-    export.export_run(RunFolder(tiny[0]), tmp_path)
+    video_export.export_run(RunFolder(tiny[0]), tmp_path)
     assert (tmp_path / model_card.CARD).read_text() == (
         path / model_card.CARD
     ).read_text()
 
 
 def test_card_of_an_image_network_names_images(tiny, tmp_path):
-    path = export.export_run(RunFolder(tiny[0] / "image_stage"), tmp_path)
+    path = video_export.export_run(RunFolder(tiny[0] / "image_stage"), tmp_path)
     text = (path / model_card.CARD).read_text("utf-8")
     assert "`images` uint8 (?, ?, ?, 3)" in text
     assert "serve_frames" not in text and "classes of images" in text

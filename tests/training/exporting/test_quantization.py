@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from training import export
 from training.exporting import quantization
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
 from training.runs.run_folder import RunFolder
+from training.tasks import video_export
 
 
 def variable(*shape, seed=0):
@@ -69,7 +69,7 @@ def test_function_uses_the_stored_values():
 def test_quantized_export_is_smaller_with_similar_outputs(
     tiny, tmp_path, dtype, share
 ):
-    path = export.export_run(RunFolder(tiny[0]), tmp_path, dtype)
+    path = video_export.export_run(RunFolder(tiny[0]), tmp_path, dtype)
     whole, less = (_bytes_of_weights(v) for v in (tiny[1], path))
     assert less < share * whole
     clips = np.random.default_rng(0).integers(

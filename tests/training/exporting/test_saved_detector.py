@@ -14,9 +14,9 @@ from tests.detection.tiny_detectors import nearest
 from tests.training.exporting.bombs import huge_jpeg
 from training.coco import coco_names
 from training.coco.trained_detector import TrainedDetector
-from training.detection import export
 from training.exporting import saved_model
 from training.io import paths
+from training.tasks import detector_export
 
 # Each export traces the network twice.
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def exported(name, tmp_path_factory):
     """(the detector, what was exported of it)."""
     model = model_of(name)
     out = paths.as_path(str(tmp_path_factory.mktemp(name)))
-    return model, export.export(model, out / "versions")
+    return model, detector_export.export_detector(model, out / "versions")
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_classes_are_beside_it(of_keypoints):
 
 def test_the_next_export_is_the_next_version(of_masks):
     model, path = of_masks
-    again = export.export(model, path.parent, "bfloat16")
+    again = detector_export.export_detector(model, path.parent, "bfloat16")
     assert (path.name, again.name) == ("1", "2")
     size, smaller = (
         sum(f.stat().st_size for f in (one / "variables").iterdir())

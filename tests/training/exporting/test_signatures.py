@@ -12,11 +12,12 @@ from tests.training import view_runs
 from tests.training.data import films
 from tests.training.exporting.bombs import huge_jpeg
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
-from training import evaluate, export
+from training import evaluate
 from training.evaluation import video_scores
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
 from training.runs import run_model
+from training.tasks import video_export
 
 # float32 rounding: batch normalizations are folded.
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -38,7 +39,7 @@ def served(tmp_path_factory, shallow):  # noqa: F811
         run = view_runs.make_run(
             root / "run", data, view_runs.sampled(37, 4), shallow, views
         )
-        export.export_run(run, root / "models")
+        video_export.export_run(run, root / "models")
         trained, *_ = run_model.load_trained(run)
         yield SavedModel(root / "models"), trained, run, paths
 

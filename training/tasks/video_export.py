@@ -1,0 +1,132 @@
+"""Export of trained video classification networks."""
+
+import keras
+
+from ..data import Dataset, datasets
+from ..data.datasets import DatasetInfo
+from ..exporting import (
+    comparison,
+    file_formats,
+    inference_model,
+    model_card,
+    saved_model,
+    saved_model_writer,
+    version_folder,
+)
+from ..exporting.inference_model import InferenceModel
+from ..io import outputs, paths
+from ..io.paths import Path
+from ..io.user_error import UserError
+from ..recipes import overrides
+from ..recipes.schema import Recipe
+from ..runs import exported_recipe, model_description, provenance, run_model
+from ..runs.run_folder import RunFolder
+
+
+def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
+    """Export the latest checkpoint, unless the newest version has its weights.
+
+    Args:
+        run: the trained run.
+        out: directory of versions, created if needed.
+        dtype: storage of the weights, of `quantization.DTYPES`.
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        UserError: there is nothing to export or it cannot be written.
+    """
+    out = paths.as_path(out)
+    check_out(out, run.read_recipe(Recipe))
+    model, recipe, info = run_model.load_trained(run)
+
+    def write(path) -> str:
+        exported = _inference_model(model, recipe, info)
+        inference_model.check_finite(exported, run.path)
+        recipe_json = overrides.to_json(recipe)
+        saved_model_writer.write(exported, path, recipe_json, dtype)
+        return model_card.render(
+            model_description.describe(run, out.resolve().name),
+            exported,
+            path,
+            dtype,
+            model,
+            _examples(recipe, info),
+        )
+
+    weights = run_model.weights_digest(model)
+    return version_folder.write_version(
+        out,
+        f"{weights} {dtype} {saved_model_writer.FORMAT}",
+        run.read_result(),
+        lambda: check_out(out, recipe),
+        write,
+    )
+
+
+def export_file(run: RunFolder, path: Path, dtype: str) -> str:
+    """Write one file instead of a SavedModel, and describe it."""
+    written = outputs.Outputs(path.parent)
+    for suffix in ("", file_formats.CLASSES, file_formats.LICENSE):
+        written.check(path.name + suffix)
+    model, recipe, info = run_model.load_trained(run)
+    exported = _inference_model(model, recipe, info)
+    inference_model.check_finite(exported, run.path)
+    examples = _examples(recipe, info)
+    size, difference = file_formats.write(exported, path, examples, dtype)
+    # In place of a model card.
+    outputs.write_text(
+        path.with_name(path.name + file_formats.LICENSE),
+        provenance.licences(run.read_provenance()) + "\n",
+    )
+    megabytes = f"{size / 1e6:.1f} MB"
+    return f"{path}: {megabytes}, {dtype}; its probabilities {difference}"
+
+
+def _inference_model(
+    model: keras.Model, recipe: Recipe, info: DatasetInfo
+) -> InferenceModel:
+    builder = run_model.network_builder(recipe, info)
+    return inference_model.build(
+        model, builder, info, recipe.sampling, recipe.views
+    )
+
+
+def _examples(recipe: Recipe, info: DatasetInfo) -> comparison.Examples:
+    """Choose validation examples, or noise if the data is not available."""
+    dataset: Dataset | None
+    try:
+        dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
+    except (UserError, OSError):
+        dataset = None
+    return comparison.validation_examples(dataset, info.element_shape)
+
+
+def check_out(out: Path, recipe: Recipe) -> None:
+    """Check a directory for versions of a recipe, without creating it.
+
+    Raises:
+        UserError: it cannot be written, is among the classes of the data, or
+            holds versions of another recipe, which a server would replace by
+            this one.
+    """
+    saved_model.check_out(out)
+    if recipe.dataset == "folder" and recipe.data and recipe.data.root:
+        root = paths.as_path(recipe.data.root)
+        if outputs.is_within(out, root):
+            raise UserError(
+                f"{out} is in the folder of the videos, {root}, where every "
+                "folder is a class. Give a directory outside of it."
+            )
+    if any(map(saved_model.is_detector, saved_model.versions(out))):
+        raise UserError(
+            f"{out} holds versions of a detector. Give another directory."
+        )
+    for version in saved_model.versions(out):
+        recipe_there = exported_recipe.read(version)
+        if recipe_there is not None and recipe_there.name != recipe.name:
+            raise UserError(
+                f"{out} holds versions of recipe {recipe_there.name!r}, not "
+                f"{recipe.name!r}. Give another directory."
+            )
