@@ -76,7 +76,7 @@ def test_long_clips_start_with_a_new_classifier(
     path = short_clips.path
     if source == "caffe2":
         path = tmp_path / "trained.pkl"
-        nl.save_weights(trained, str(path), form=source)
+        nl.save_weights(trained, str(path), format=source)
     recipe, model = long_clips(shallow, short_clips, "short clips", path)
     before, theirs = values(model), values(trained)
     report, _ = run_model.start_from_weights(model, recipe)
@@ -119,7 +119,7 @@ def test_a_report_names_the_run_that_it_starts_from(shallow, short_clips):  # no
         shallow, short_clips, "kinetics", short_clips.path
     )
     report, _ = run_model.start_from_weights(model, recipe)
-    assert report.startswith(f"{short_clips.path} (ours): ")
+    assert report.startswith(f"{short_clips.path} (nonlocal_tf): ")
 
 
 def test_an_error_of_a_file_says_what_its_user_can_do(
