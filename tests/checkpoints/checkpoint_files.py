@@ -1,4 +1,4 @@
-"""Files of made-up weights, as their sources write them."""
+"""Files of pseudo-random weights in the formats of other software."""
 
 import json
 import pathlib
@@ -10,36 +10,36 @@ from nonlocal_tf.checkpoints.readers import pytorch
 from tests.data.video.random_weights import weight
 
 DATA = pathlib.Path(__file__).parent.parent / "data" / "video"
-INSIDE = {"slowfast": "model_state", "mmaction2": "state_dict"}
+STATE_KEYS = {"slowfast": "model_state", "mmaction2": "state_dict"}
 
 
 def weights_of(names, shapes):
-    """Made-up weights by name, of shapes in JSON."""
+    """Return pseudo-random weights by name, of shapes in JSON."""
     return {
         str(name): weight(str(name), tuple(json.loads(str(shape))))
         for name, shape in zip(names, shapes, strict=True)
     }
 
 
-def write(path, source, arrays):
-    """Writes arrays as one of the sources does; returns the path."""
+def write(path, file_format, arrays):
+    """Write arrays in a format; return the path."""
     with open(path, "wb") as file:
-        if source == "caffe2":
+        if file_format == "caffe2":
             pickle.dump({"blobs": arrays}, file, protocol=2)
-        elif source in INSIDE:
-            pytorch.write(file, {INSIDE[source]: arrays, "epoch": 3})
+        elif file_format in STATE_KEYS:
+            pytorch.write(file, {STATE_KEYS[file_format]: arrays, "epoch": 3})
         else:
             pytorch.write(file, arrays)
     return path
 
 
 def clip(shape, seed):
-    """The clip that stored logits are of."""
+    """Return the clip of stored logits."""
     x = np.random.default_rng(seed).standard_normal(tuple(shape))
     return x.astype("float32")
 
 
-def relative(y, logits):
-    """The largest difference, as a share of the deviation of the logits."""
+def relative_error(y, logits):
+    """Return the largest difference over the deviation of the logits."""
     y = np.asarray(y).reshape(logits.shape)
     return np.abs(y - logits).max() / logits.std()

@@ -1,4 +1,4 @@
-"""Small good checkpoints of every format, and damaged copies of them."""
+"""Small valid checkpoints of every format, and damaged copies of them."""
 
 import io
 import pathlib
@@ -26,16 +26,16 @@ TENSORS = {
     "fc.bias": np.zeros(5, "float32"),
 }
 LAYERS = ("conv1", "res2_block0_conv1", "logits")
-# Sizes, counts and offsets that readers stumble over.
+# Edge cases of sizes, counts and offsets.
 NUMBERS = (
     *(0, 1, 0x7F, 0x80, 0xFF, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1),
     *(2**40, 2**63 - 1, 2**64 - 1),
 )
-PICKLED = b"()}]Nt\x85\x86\x87\x94\x81R.bQeuaslsdh\x8c\x8a\x8e\x93\x91\x8f0"
+OPCODES = b"()}]Nt\x85\x86\x87\x94\x81R.bQeuaslsdh\x8c\x8a\x8e\x93\x91\x8f0"
 
 
-def good_files() -> dict[str, bytes]:
-    """Contents by names, which end as files of the format do."""
+def valid_files() -> dict[str, bytes]:
+    """Return contents by file name."""
     files = {
         f"protocol{protocol}.pkl": pickle.dumps({"blobs": ARRAYS}, protocol)
         for protocol in range(6)
@@ -54,7 +54,7 @@ def good_files() -> dict[str, bytes]:
 
 
 def mutated(name: str, content: bytes, rng: random.Random) -> bytes:
-    """A damaged copy; the parts of archives get sums that are right again."""
+    """Return a damaged copy; entries of archives get valid checksums."""
     if zipfile.is_zipfile(io.BytesIO(content)) and rng.random() < 0.8:
         return _mutated_archive(content, rng)
     return _mutated_bytes(content, rng, is_pickle=name.endswith(".pkl"))
@@ -63,11 +63,11 @@ def mutated(name: str, content: bytes, rng: random.Random) -> bytes:
 def _mutated_archive(content: bytes, rng: random.Random) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = [(n, archive.read(n)) for n in archive.namelist()]
-    chosen = rng.randrange(len(parts))
+    target = rng.randrange(len(parts))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for index, (name, part) in enumerate(parts):
-            if index == chosen:
+            if index == target:
                 part = _mutated_bytes(part, rng, name.endswith(".pkl"))
             archive.writestr(name, part)
     return out.getvalue()
@@ -78,29 +78,30 @@ def _mutated_bytes(
 ) -> bytes:
     data = bytearray(content)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
-        at = rng.randrange(len(data) + 1)
+        offset = rng.randrange(len(data) + 1)
         length = rng.choice((1, 2, 4, 8, 32))
         kind = rng.randrange(6)
         if kind == 0 and data:
-            data[at % len(data)] ^= 1 << rng.randrange(8)
+            data[offset % len(data)] ^= 1 << rng.randrange(8)
         elif kind == 1:
             number = rng.choice(NUMBERS)
             width = rng.choice((1, 2, 4, 8))
             order = rng.choice(("little", "big"))
             number %= 2 ** (8 * width)
-            data[at : at + width] = number.to_bytes(width, order)
+            data[offset : offset + width] = number.to_bytes(width, order)
         elif kind == 2:
-            del data[at : at + length]
+            del data[offset : offset + length]
         elif kind == 3:
-            other = rng.randrange(len(data) + 1)
-            data[at:at] = data[other : other + length] * rng.choice((1, 1, 300))
+            source = rng.randrange(len(data) + 1)
+            copied = data[source : source + length]
+            data[offset:offset] = copied * rng.choice((1, 1, 300))
         elif kind == 4:
-            data[at : at + length] = rng.randbytes(length)
+            data[offset : offset + length] = rng.randbytes(length)
         elif is_pickle:
-            operations = rng.choices(PICKLED, k=length)
-            data[at:at] = bytes(operations) * rng.choice((1, 1, 1000))
+            opcodes = rng.choices(OPCODES, k=length)
+            data[offset:offset] = bytes(opcodes) * rng.choice((1, 1, 1000))
         else:
-            del data[at:]
+            del data[offset:]
     return bytes(data)
 
 
@@ -115,22 +116,22 @@ def _text(value: str) -> bytes:
 
 
 def _legacy() -> bytes:
-    """As torch.save wrote before 1.6, with numbers behind the pickles."""
+    """Return a file of torch.save before 1.6: pickles and then the data."""
     heads = (pytorch.LEGACY_MAGIC, 1001, {"little_endian": True})
-    content = b"".join(pickle.dumps(one, protocol=2) for one in heads)
-    saved, numbers = b"\x80\x02}(", b""
+    content = b"".join(pickle.dumps(head, protocol=2) for head in heads)
+    saved, data = b"\x80\x02}(", b""
     for key, (name, array) in enumerate(TENSORS.items()):
         strides = [stride // array.itemsize for stride in array.strides]
         saved += _text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(("
         saved += _text("storage") + b"ctorch\nFloatStorage\n" + _text(str(key))
         saved += _text("cpu") + b"K" + bytes([array.size]) + b"NtQK\0"
-        for numbers_of in (array.shape, strides):
-            saved += b"(" + b"".join(b"K" + bytes([n]) for n in numbers_of)
+        for sizes in (array.shape, strides):
+            saved += b"(" + b"".join(b"K" + bytes([n]) for n in sizes)
             saved += b"t"
         saved += b"\x89NtR"
-        numbers += struct.pack("<q", array.size) + array.tobytes()
+        data += struct.pack("<q", array.size) + array.tobytes()
     keys = pickle.dumps([str(key) for key in range(len(TENSORS))], protocol=2)
-    return content + saved + b"u." + keys + numbers
+    return content + saved + b"u." + keys + data
 
 
 def _hdf5(write) -> bytes:

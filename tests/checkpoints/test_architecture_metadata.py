@@ -1,13 +1,14 @@
-"""What weights do not show: read off a model, noted, and read again."""
+"""Architecture metadata: of models, as JSON, and invalid ones."""
 
 import pytest
 
+import nonlocal_tf as nl
 from nonlocal_tf.checkpoints import architecture_metadata
 from nonlocal_tf.checkpoints.errors import CheckpointError
 from nonlocal_tf.layers import EmbeddedGaussian
 from tests.models.tiny import outline
 
-OF_BLOCK = {"pool_position": "before", "subsample": [1, 2, 2]}
+BLOCK = {"pool_position": "before", "subsample": [1, 2, 2]}
 
 
 @pytest.mark.parametrize(
@@ -34,47 +35,37 @@ OF_BLOCK = {"pool_position": "before", "subsample": [1, 2, 2]}
                 "scale": "rsqrt",
                 "axes": "spacetime",
                 "nonlocal_groups": {"res3": 4},
-                **OF_BLOCK,
+                **BLOCK,
             },
         ),
         ("c2d_nl1_small", {}, {}),
     ],
 )
-def test_the_arguments_of_a_network_are_read_off_its_layers(
-    name, options, expected
-):
-    if name.endswith("small"):
-        import nonlocal_tf as nl
-
-        assert (
-            architecture_metadata.metadata_of(nl.create_model(name)) == expected
-        )
-    else:
-        assert (
-            architecture_metadata.metadata_of(outline(name, **options))
-            == expected
-        )
+def test_metadata_are_inferred_from_layers(name, options, expected):
+    make = nl.create_model if name.endswith("small") else outline
+    metadata = architecture_metadata.metadata_of(make(name, **options))
+    assert metadata == expected
 
 
-def test_a_note_is_read_again():
+def test_metadata_round_trip_through_json():
     model = outline("c2d_nl5_r50", pairwise="gaussian", scale=0.5)
-    noted = architecture_metadata.loads(architecture_metadata.dumps(model))
-    assert noted["scale"] == 0.5
-    assert noted == architecture_metadata.metadata_of(model)
+    metadata = architecture_metadata.loads(architecture_metadata.dumps(model))
+    assert metadata["scale"] == 0.5
+    assert metadata == architecture_metadata.metadata_of(model)
 
 
-def test_a_factor_that_is_not_given_is_one():
+def test_the_default_scale_of_a_layer_is_one():
     model = outline("c2d_nl1_r50", pairwise=EmbeddedGaussian())
     assert architecture_metadata.metadata_of(model)["scale"] == 1.0
 
 
-def test_the_place_of_no_pool_does_not_matter():
+def test_pool_position_needs_a_pool():
     options = {"subsample": None, "pool_position": "after"}
-    noted = architecture_metadata.metadata_of(
+    metadata = architecture_metadata.metadata_of(
         outline("c2d_nl1_r50", nonlocal_block=options)
     )
-    assert noted["subsample"] is None
-    assert "pool_position" not in noted
+    assert metadata["subsample"] is None
+    assert "pool_position" not in metadata
 
 
 @pytest.mark.parametrize(
@@ -104,6 +95,6 @@ def test_the_place_of_no_pool_does_not_matter():
         '{"nonlocal_groups": {"res3": "4"}}',
     ],
 )
-def test_a_note_that_is_none_of_ours_is_refused(text):
+def test_invalid_metadata_are_refused(text):
     with pytest.raises(CheckpointError, match="arguments of create_model"):
         architecture_metadata.loads(text)

@@ -1,4 +1,4 @@
-"""Files that were damaged at random: one error each, in little memory."""
+"""Randomly damaged files: one CheckpointError each."""
 
 import random
 
@@ -11,12 +11,12 @@ from nonlocal_tf.detection.detector_checkpoints import read_detector
 from tests.checkpoints import corruptions
 
 CASES = 300
-# Loading one builds a network.
+# Loading these builds a network.
 CASES_OF_MODELS = 20
 
 
 def load(path):
-    """Reads a file as whoever may be given it; returns the errors."""
+    """Read a file with all readers; return the errors."""
     readers = [nl.from_checkpoint] if path.suffix == ".keras" else []
     errors = []
     for reader in (read_checkpoint, read_detector, *readers):
@@ -28,8 +28,8 @@ def load(path):
 
 
 @pytest.fixture(scope="module")
-def good_files():
-    return corruptions.good_files()
+def valid_files():
+    return corruptions.valid_files()
 
 
 NAMES = (
@@ -41,20 +41,20 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_good_file_is_read(good_files, name, tmp_path):
+def test_valid_files_are_read(valid_files, name, tmp_path):
     path = tmp_path / name
-    path.write_bytes(good_files[name])
+    path.write_bytes(valid_files[name])
     assert load(path) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_a_damaged_file_is_read_or_is_one_error(good_files, name, tmp_path):
+def test_damaged_files_raise_at_most_one_error(valid_files, name, tmp_path):
     path = tmp_path / name
     cases = CASES_OF_MODELS if name.endswith(".keras") else CASES
     for seed in range(cases):
         rng = random.Random(f"{name} {seed}")
-        path.write_bytes(corruptions.mutated(name, good_files[name], rng))
+        path.write_bytes(corruptions.mutated(name, valid_files[name], rng))
         for error in load(path):
             assert name in str(error), seed
             assert len(str(error)) < 2000, seed

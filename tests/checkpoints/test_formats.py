@@ -1,7 +1,8 @@
-"""Names against the tables of their sources."""
+"""Name tables of formats against those of their software."""
 
 import pytest
 
+from nonlocal_tf import create_model
 from nonlocal_tf.checkpoints.formats import FORMATS, Weight, parse_path
 from nonlocal_tf.checkpoints.write import to_arrays
 from tests.checkpoints.checkpoint_files import DATA
@@ -16,26 +17,25 @@ def table(depth):
 
 
 @pytest.mark.parametrize("depth", [50, 101])
-@pytest.mark.parametrize("form", COLUMNS)
-def test_every_weight_has_the_name_of_its_source(form, depth):
+@pytest.mark.parametrize("file_format", COLUMNS)
+def test_every_weight_has_a_name_in_each_format(file_format, depth):
     with without_weights():
         model = tiny(f"i3d_nl5_r{depth}")
         paths = [weight.path for weight in model.weights]
-    expected = {row[COLUMNS[form]] for row in table(depth)}
+    expected = {row[COLUMNS[file_format]] for row in table(depth)}
     expected = {name for name in expected if not name.startswith("(")}
-    found = set()
+    used = set()
     for path in paths:
-        names = FORMATS[form].names(parse_path(path))
-        found |= {name for name in names if name in expected}
-        is_bias = form == "mmaction2" and path.endswith("out/bias")
+        names = FORMATS[file_format].names(parse_path(path))
+        used |= {name for name in names if name in expected}
+        is_bias = file_format == "mmaction2" and path.endswith("out/bias")
         assert is_bias or set(names) & expected, path
-    assert found == expected
+    assert used == expected
 
 
-def test_kernels_have_the_shapes_of_their_source():
-    from nonlocal_tf import create_model
-
-    model = create_model("i3d_nl5_r50", sampling="8x8")
+def test_arrays_have_the_shapes_of_caffe2():
+    with without_weights():
+        model = create_model("i3d_nl5_r50", sampling="8x8")
     arrays = to_arrays(model, "caffe2")
     for name, shape, *_ in table(50):
         assert arrays[name].shape == tuple(map(int, shape.split("x"))), name
@@ -63,15 +63,15 @@ def test_kernels_have_the_shapes_of_their_source():
         ("logits/bias", Weight("logits", role="bias")),
     ],
 )
-def test_a_path_says_which_weight_it_is(path, expected):
+def test_paths_are_parsed(path, expected):
     assert parse_path(path) == expected
 
 
 @pytest.mark.parametrize("path", ["stage1_conv1/kernel", "dense/kernel", "x"])
-def test_other_paths_are_of_other_networks(path):
+def test_paths_of_other_networks_are_none(path):
     assert parse_path(path) is None
 
 
-def test_keras_called_its_classifier_by_two_names():
+def test_the_classifier_of_keras_has_two_names():
     names = FORMATS["keras_resnet"].names(Weight("logits"))
     assert names == ("predictions/kernel", "probs/kernel")

@@ -1,6 +1,7 @@
-"""Files as they come, and files of something else."""
+"""Loading of files with prefixes and wrappers, and of other files."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -8,40 +9,38 @@ import pytest
 import nonlocal_tf as nl
 from nonlocal_tf.checkpoints import CheckpointError
 from tests.checkpoints import checkpoint_files
-from tests.checkpoints.small_resnets import (
+from tests.checkpoints.shallow_resnets import (
     OPTIONS,
     arrays_of,
-    equal,
+    assert_equal_outputs,
+    build,
     random,
     zeros,
 )
-from tests.models.tiny import tiny
 
 
-@pytest.mark.parametrize("wrapped", [True, False])
-def test_blobs_may_be_wrapped(wrapped, tmp_path):
-    arrays = {**arrays_of("c2d_r50"), "model_iter": 7, "lr": np.float32(0.1)}
+@pytest.mark.parametrize("is_nested", [True, False])
+def test_blobs_may_be_nested(is_nested, tmp_path):
+    arrays = {**arrays_of("c2d"), "model_iter": 7, "lr": np.float32(0.1)}
     arrays["conv1_w_momentum"] = np.zeros(3, "float32")
     path = tmp_path / "a.pkl"
-    if wrapped:
+    if is_nested:
         checkpoint_files.write(path, "caffe2", arrays)
     else:
-        import pickle
-
         path.write_bytes(pickle.dumps(arrays))
     _, report = nl.from_checkpoint(path, **OPTIONS)
     assert set(report.ignored) == {"model_iter", "lr", "conv1_w_momentum"}
 
 
-def test_prefixes_of_parallel_training_do_not_matter(tmp_path):
-    arrays = arrays_of("c2d_r50", "slowfast")
+def test_the_prefix_of_data_parallel_training_is_stripped(tmp_path):
+    arrays = arrays_of("c2d", "slowfast")
     arrays = {f"module.{name}": array for name, array in arrays.items()}
     path = checkpoint_files.write(tmp_path / "a", "slowfast", arrays)
-    assert nl.from_checkpoint(path, **OPTIONS)[0].name == "c2d_r50"
+    assert nl.from_checkpoint(path, **OPTIONS)[0].name == "c2d_r14"
 
 
-def test_sub_batch_statistics_are_those_of_the_whole(tmp_path):
-    arrays = arrays_of("c2d_r50", "slowfast")
+def test_sub_batch_normalization_has_the_statistics_of_the_batch(tmp_path):
+    arrays = arrays_of("c2d", "slowfast")
     renamed = {
         name.replace("bn.running", "bn.bn.running"): array
         for name, array in arrays.items()
@@ -54,14 +53,19 @@ def test_sub_batch_statistics_are_those_of_the_whole(tmp_path):
     assert report.ignored == ("s1.pathway0_stem.bn.split_bn.running_mean",)
 
 
-def test_a_keras_file_is_taken_as_it_is(tmp_path):
-    expected = random("i3d_nl1_r50", pairwise="gaussian")
+def test_a_keras_file_is_loaded_as_it_is(tmp_path):
+    expected = random("i3d_nl1", pairwise="gaussian")
     expected.save(tmp_path / "a.keras")
     model, report = nl.from_checkpoint(tmp_path / "a.keras")
-    equal(model, expected)
+    assert_equal_outputs(model, expected)
     assert report.format == "keras"
     with pytest.raises(ValueError, match="determines the whole model"):
         nl.from_checkpoint(tmp_path / "a.keras", sampling="8x8")
+
+
+@pytest.fixture(scope="module")
+def c2d():
+    return build("c2d")
 
 
 @pytest.mark.parametrize(
@@ -77,12 +81,12 @@ def test_a_keras_file_is_taken_as_it_is(tmp_path):
         (b"\x80\x02}\x2e", "Received 0 arrays"),
     ],
 )
-def test_a_file_of_something_else_is_one_error(content, message, tmp_path):
+def test_other_files_are_refused(content, message, c2d, tmp_path):
     path = tmp_path / "file.pkl"
     path.write_bytes(content)
     for load in (
         lambda: nl.from_checkpoint(path),
-        lambda: nl.load_weights(tiny("c2d_r50"), path),
+        lambda: nl.load_weights(c2d, path),
     ):
         with pytest.raises(CheckpointError, match=message) as caught:
             load()
@@ -96,9 +100,7 @@ def test_a_file_of_something_else_is_one_error(content, message, tmp_path):
         ("s1.pathway1_stem.conv.weight", "two pathways"),
     ],
 )
-def test_weights_of_another_kind_of_network_are_refused(
-    name, message, tmp_path
-):
+def test_weights_of_an_unsupported_network_are_refused(name, message, tmp_path):
     arrays = {name: zeros(2), "s1.pathway0_stem.conv.weight": zeros(2)}
     if "layer1" in name:
         del arrays["s1.pathway0_stem.conv.weight"]
@@ -107,12 +109,12 @@ def test_weights_of_another_kind_of_network_are_refused(
         nl.from_checkpoint(path)
 
 
-def test_a_missing_file_is_the_systems_error(tmp_path):
+def test_a_missing_file_is_a_file_not_found_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         nl.from_checkpoint(tmp_path / "none.pkl")
 
 
-def test_a_report_says_what_became_of_everything():
+def test_a_report_lists_all_names_briefly():
     report = nl.checkpoints.LoadReport(
         "a.pkl",
         "caffe2",

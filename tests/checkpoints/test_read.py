@@ -1,4 +1,4 @@
-"""Files made to crash, fill memory, take hours, or raise another error."""
+"""Malicious files: crashes, decompression bombs and endless loops."""
 
 import io
 import pickle
@@ -18,13 +18,13 @@ from nonlocal_tf.checkpoints.readers import pickles, pytorch
 
 
 def text(value):
-    """The operation that makes a text."""
+    """Return the opcode of a string."""
     value = value.encode()
     return b"X" + struct.pack("<I", len(value)) + value
 
 
 def doubled(times):
-    """A tuple of the tuple before, twice: 2 ** times to show or to hash."""
+    """Return a tuple whose printing or hashing takes 2 ** times steps."""
     steps = (
         b"0h" + bytes([i]) + b"h" + bytes([i]) + b"\x86q" + bytes([i + 1])
         for i in range(times)
@@ -33,7 +33,7 @@ def doubled(times):
 
 
 def array(code=None, shape=b"(K\x01t", content=b"C\x04\0\0\x80?"):
-    """NumPy's pickle of an array of one number."""
+    """Return NumPy's pickle of an array of one number."""
     return (
         b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85C\x01b"
         b"tR(K\x01" + shape + b"cnumpy\ndtype\n(" + (code or text("f4")) + b"K"
@@ -53,15 +53,15 @@ def number(value):
 MANY = 1000
 LONG = text("x" * 1_000_000)
 PICKLES = {
-    "names that nest": b"K\x01" + b"\x85" * 300_000 + text("x") + b"\x93",
-    "names to show for hours": doubled(60) + text("x") + b"\x93",
-    "an element to show for hours": blobs(array(code=doubled(40))),
-    "a shape to show for hours": blobs(array(shape=doubled(40))),
-    "text to show for hours": b"c_codecs\nencode\n("
+    "nested name": b"K\x01" + b"\x85" * 300_000 + text("x") + b"\x93",
+    "name of exponential size": doubled(60) + text("x") + b"\x93",
+    "dtype of exponential size": blobs(array(code=doubled(40))),
+    "shape of exponential size": blobs(array(shape=doubled(40))),
+    "encoding of exponential size": b"c_codecs\nencode\n("
     + text("a")
     + doubled(40)
     + b"tR",
-    "a note to show for hours": b"}("
+    "metadata of exponential size": b"}("
     + text("nonlocal_tf")
     + doubled(40)
     + text("conv1_w")
@@ -69,26 +69,26 @@ PICKLES = {
     + text("res2_0_branch2a_w")
     + array()
     + b"u",
-    "no element": blobs(array(code=text("garbage"))),
-    "elements of elements": blobs(array(code=text("(1000000000,)f4"))),
-    "a number of axes": blobs(array(shape=b"(" + b"K\x01" * 70 + b"t")),
-    "a huge shape": blobs(array(shape=b"(" + 2 * number(2**62) + b"t")),
-    "a shape of text": blobs(array(shape=text("4"))),
-    "three bytes": blobs(array(content=b"C\x03abc")),
-    "no latin text": blobs(array(content=text("€"))),
-    "text a thousand times": LONG
+    "unknown dtype": blobs(array(code=text("garbage"))),
+    "dtype with subarrays": blobs(array(code=text("(1000000000,)f4"))),
+    "too many axes": blobs(array(shape=b"(" + b"K\x01" * 70 + b"t")),
+    "huge shape": blobs(array(shape=b"(" + 2 * number(2**62) + b"t")),
+    "string as shape": blobs(array(shape=text("4"))),
+    "truncated array": blobs(array(content=b"C\x03abc")),
+    "string beyond Latin-1": blobs(array(content=text("€"))),
+    "string encoded a thousand times": LONG
     + b"q\x010"
     + b"c_codecs\nencode\nq\x020("
     + (b"h\x02h\x01" + text("latin1") + b"\x86R") * MANY
     + b"t",
-    "arrays of one text": LONG
+    "a thousand arrays of one string": LONG
     + b"q\x010}("
     + b"".join(
         text(f"a{i}") + array(content=b"h\x01", shape=b"(J\x90\xd0\x03\0t")
         for i in range(MANY)
     )
     + b"u",
-    "a dictionary a thousand times": b"("
+    "dictionary copied a thousand times": b"("
     + (text("a") + b"K\x01\x86") * 1000
     + b"lq\x010ccollections\nOrderedDict\nq\x020("
     + b"h\x02h\x01\x85R" * 5 * MANY
@@ -97,7 +97,7 @@ PICKLES = {
 
 
 def refused(path, message=None):
-    """One error that names the file, and no more memory than 500 MB."""
+    """Assert one error that names the file, in less than 500 MB of memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(CheckpointError, match=message) as caught:
         read_checkpoint(path)
@@ -108,7 +108,7 @@ def refused(path, message=None):
 
 
 @pytest.mark.parametrize("name", PICKLES)
-def test_a_crafted_pickle_is_one_error(name, tmp_path):
+def test_malicious_pickles_are_refused(name, tmp_path):
     path = tmp_path / "a.pkl"
     path.write_bytes(b"\x80\x02" + PICKLES[name] + b".")
     refused(path)
@@ -141,16 +141,16 @@ def pair(*values):
 
 
 TENSORS = {
-    "numbers a thousand times over": b"}("
+    "expanded tensors": b"}("
     + b"".join(
         text(f"a{i}") + tensor(pair(4096, 4096), pair(0, 0)) for i in range(30)
     )
     + b"u",
-    "a huge stride": blobs(tensor(pair(1), pair(2**61))),
-    "seventy axes": blobs(tensor(pair(*[1] * 70), pair(*[0] * 70))),
-    "a shape to show for hours": blobs(tensor(doubled(40), pair(1))),
-    "a dictionary of numbers": blobs(tensor(pair(1), pair(1), b"}")),
-    "sizes of text": LONG
+    "huge stride": blobs(tensor(pair(1), pair(2**61))),
+    "too many axes": blobs(tensor(pair(*[1] * 70), pair(*[0] * 70))),
+    "shape of exponential size": blobs(tensor(doubled(40), pair(1))),
+    "dictionary as storage": blobs(tensor(pair(1), pair(1), b"}")),
+    "string as size": LONG
     + b"q\x010ctorch\nSize\nq\x020("
     + b"h\x02h\x01\x85R" * MANY
     + b"t",
@@ -158,15 +158,15 @@ TENSORS = {
 
 
 @pytest.mark.parametrize("name", TENSORS)
-def test_a_crafted_archive_of_pytorch_is_one_error(name, tmp_path):
+def test_malicious_archives_of_pytorch_are_refused(name, tmp_path):
     path = tmp_path / "a.pth"
     path.write_bytes(torch_pickle(TENSORS[name]))
     refused(path)
 
 
-def test_an_old_file_of_pytorch_with_a_huge_count_is_one_error(tmp_path):
+def test_a_huge_storage_of_a_legacy_file_is_refused(tmp_path):
     magic = pickle.dumps(pytorch.LEGACY_MAGIC, protocol=2)
-    rest = [pickle.dumps(one, protocol=2) for one in (1001, {})]
+    rest = [pickle.dumps(head, protocol=2) for head in (1001, {})]
     storage = b"(" + text("storage") + b"ctorch\nDoubleStorage\n" + text("0")
     storage += text("cpu") + number(2**61) + b"NtQ"
     saved = b"\x80\x02" + storage + b"."
@@ -177,14 +177,14 @@ def test_an_old_file_of_pytorch_with_a_huge_count_is_one_error(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
-def test_a_keras_archive_that_unpacks_to_gigabytes_is_one_error(kind, tmp_path):
+def test_a_decompression_bomb_is_refused(kind, tmp_path):
     path = tmp_path / "a.keras"
     with zipfile.ZipFile(path, "w", kind) as archive:
         archive.writestr("model.weights.h5", bytes(300_000_000))
     refused(path)
 
 
-def test_one_array_many_times_is_one_error(tmp_path):
+def test_many_links_to_one_array_are_refused(tmp_path):
     path = tmp_path / "a.weights.h5"
     with h5py.File(path, "w") as file:
         once = file.create_dataset("once", (6_000_000,), "f4", chunks=(1000,))
@@ -193,7 +193,7 @@ def test_one_array_many_times_is_one_error(tmp_path):
     refused(path, "far more than its own size")
 
 
-def test_a_name_many_times_is_one_error(tmp_path):
+def test_a_repeated_weight_name_is_refused(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = ["a"]
@@ -203,7 +203,7 @@ def test_a_name_many_times_is_one_error(tmp_path):
     refused(path, "far more than its own size")
 
 
-def test_paths_without_number_are_one_error(tmp_path):
+def test_exponentially_many_paths_are_refused(tmp_path):
     path = tmp_path / "a.weights.h5"
     with h5py.File(path, "w") as file:
         groups = [file.create_group(f"layers{i}") for i in range(12)]
@@ -213,7 +213,7 @@ def test_paths_without_number_are_one_error(tmp_path):
     refused(path, "far more than its own size")
 
 
-def test_an_array_without_numbers_is_named(tmp_path):
+def test_an_empty_array_is_named(tmp_path):
     arrays = {"conv1_w": np.zeros((8, 0, 1, 7, 7), "f4")}
     arrays["res2_0_branch2a_w"] = np.zeros((8, 8, 1, 1, 1), "f4")
     path = tmp_path / "a.pkl"
@@ -222,14 +222,14 @@ def test_an_array_without_numbers_is_named(tmp_path):
 
 
 @pytest.fixture
-def least(monkeypatch):
-    """A budget that a small file exceeds."""
+def min_bytes(monkeypatch):
+    """Reduce the memory budget, so that a small file exceeds it."""
     monkeypatch.setattr(size_limits, "MIN_BYTES", 2**21)
     return size_limits.MIN_BYTES
 
 
-def refused_in_budget(path, message=None, least=size_limits.MIN_BYTES):
-    """One error, and no more Python memory than the file's budget."""
+def refused_in_budget(path, message=None, min_bytes=size_limits.MIN_BYTES):
+    """Assert one error, within the memory budget of the file."""
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError, match=message) as caught:
@@ -238,29 +238,29 @@ def refused_in_budget(path, message=None, least=size_limits.MIN_BYTES):
     finally:
         tracemalloc.stop()
     assert str(path) in str(caught.value)
-    assert peak <= 4 * path.stat().st_size + least
+    assert peak <= 4 * path.stat().st_size + min_bytes
 
 
-LITTLE = 60_000
-OPERATIONS = {
-    "dictionaries": b"}" * LITTLE,
-    "lists": b"]" * LITTLE,
-    "tuples": b")\x85" * LITTLE,
-    "memo": b"}" + b"\x94" * LITTLE,
-    "dictionaries of one": b"}K\x01Ns" * (LITTLE // 2),
-    "names": b"cnumpy\nndarray\n" * (LITTLE // 4),
-    "calls": b"ccollections\nOrderedDict\nq\x010" + b"h\x01)R" * LITTLE,
+COUNT = 60_000
+OPCODES = {
+    "dictionaries": b"}" * COUNT,
+    "lists": b"]" * COUNT,
+    "tuples": b")\x85" * COUNT,
+    "memo": b"}" + b"\x94" * COUNT,
+    "dictionaries of one": b"}K\x01Ns" * (COUNT // 2),
+    "names": b"cnumpy\nndarray\n" * (COUNT // 4),
+    "calls": b"ccollections\nOrderedDict\nq\x010" + b"h\x01)R" * COUNT,
 }
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_operations_without_number_are_one_error(name, least, tmp_path):
+@pytest.mark.parametrize("name", OPCODES)
+def test_many_opcodes_are_charged(name, min_bytes, tmp_path):
     path = tmp_path / "a.pkl"
-    path.write_bytes(b"\x80\x02" + OPERATIONS[name] + b".")
-    refused_in_budget(path, "far more than its own size", least)
+    path.write_bytes(b"\x80\x02" + OPCODES[name] + b".")
+    refused_in_budget(path, "far more than its own size", min_bytes)
 
 
-def test_more_operations_than_weights_need_are_one_error(tmp_path, monkeypatch):
+def test_the_number_of_opcodes_is_limited(tmp_path, monkeypatch):
     monkeypatch.setattr(pickles, "MAX_OPCODES", 1000)
     path = tmp_path / "a.pkl"
     path.write_bytes(b"\x80\x02" + b"N" * 2000 + b".")
@@ -268,7 +268,7 @@ def test_more_operations_than_weights_need_are_one_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["utf-8", "escapes"])
-def test_long_text_of_four_bytes_a_letter_is_one_error(form, tmp_path):
+def test_long_strings_of_wide_letters_are_refused(form, tmp_path):
     path = tmp_path / "a.pkl"
     many = "x" * 30_000_000
     letters = {"utf-8": text(many + "\U0001f600")}
@@ -296,13 +296,13 @@ REBUILT = {
 
 
 @pytest.mark.parametrize("name", REBUILT)
-def test_a_call_through_another_type_is_counted(name, tmp_path):
+def test_calls_through_rebuild_from_type_are_charged(name, tmp_path):
     path = tmp_path / "a.pth"
     path.write_bytes(torch_pickle(REBUILT[name]))
     refused_in_budget(path)
 
 
-def test_an_expanded_tensor_is_counted_before_it_is_made(tmp_path):
+def test_an_expanded_tensor_is_charged_before_it_is_copied(tmp_path):
     storage = b"(" + text("storage") + b"ctorch\nDoubleStorage\n" + text("0")
     storage += text("cpu") + b"K\x01tQ"
     large = tensor(pair(4096, 4096), pair(0, 0), storage)
@@ -311,14 +311,14 @@ def test_an_expanded_tensor_is_counted_before_it_is_made(tmp_path):
     refused_in_budget(path, "far more than its own size")
 
 
-def test_a_zip_archive_of_many_entries_is_one_error(least, tmp_path):
+def test_a_zip_archive_of_many_entries_is_refused(min_bytes, tmp_path):
     count = 3_000
     layout = "<4s4B4HL2L5H2L"
     fields = (20, 3, 20, 0, 0, 0, 0, 33, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0)
     entry = struct.pack(layout, b"PK\x01\x02", *fields)
     entries = b"".join(entry + b"%06d" % i for i in range(count))
     fields = (0, 0, count, count, len(entries), 4, 0)
-    end = struct.pack("<4s4H2LH", b"PK\x05\x06", *fields)
+    directory_end = struct.pack("<4s4H2LH", b"PK\x05\x06", *fields)
     path = tmp_path / "a.pth"
-    path.write_bytes(b"PK\x03\x04" + entries + end)
-    refused_in_budget(path, "far more than its own size", least)
+    path.write_bytes(b"PK\x03\x04" + entries + directory_end)
+    refused_in_budget(path, "far more than its own size", min_bytes)

@@ -1,8 +1,8 @@
-"""Networks of everyone's files give the logits that everyone's code gave.
+"""Logits of loaded networks against those of the original software.
 
-tests/data/video/README.md says where the numbers are from. Differences are in
-shares of the logits' deviation; fifty layers of float32 make 2e-6 to 4e-6, and
-another pairwise function 7e-3.
+tests/data/video/README.md describes the data. Differences are relative to the
+standard deviation of the logits: 2e-6 to 4e-6 from rounding in fifty layers of
+float32, 7e-3 with another pairwise function.
 """
 
 import json
@@ -32,7 +32,7 @@ STORED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STORED)
-def test_logits_of_other_peoples_code(name, tmp_path):
+def test_logits_equal_those_of_the_original_software(name, tmp_path):
     source, seed, options = STORED[name]
     with np.load(checkpoint_files.DATA / f"{name}.npz") as stored:
         arrays = checkpoint_files.weights_of(stored["names"], stored["shapes"])
@@ -43,7 +43,7 @@ def test_logits_of_other_peoples_code(name, tmp_path):
     assert report.format == source
     assert not report.kept + report.unused
     y = np.asarray(model(checkpoint_files.clip(shape, seed), training=False))
-    assert checkpoint_files.relative(y, logits) < BOUND
+    assert checkpoint_files.relative_error(y, logits) < BOUND
     if probabilities is not None:
         exp = np.exp(y.reshape(-1, 400).astype("float64"))
         mean = (exp / exp.sum(-1, keepdims=True)).mean(0)
@@ -56,13 +56,13 @@ CASES = json.loads(str(TINY["cases"]))
 
 
 def load_tiny(name, path, **options):
-    """The model of a tiny case, from a file of its source."""
+    """Write the file of a small network and load it."""
     case = CASES[name]
     arrays = checkpoint_files.weights_of(
         TINY[f"{name}/names"], TINY[f"{name}/shapes"]
     )
     checkpoint_files.write(path, case["source"], arrays)
-    if case["pairwise"] == "dot_product":  # the only one that does not show
+    if case["pairwise"] == "dot_product":  # not inferred from weights
         options["pairwise"] = "dot_product"
     return nl.from_checkpoint(
         path,
@@ -74,17 +74,17 @@ def load_tiny(name, path, **options):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_logits_of_other_combinations(name, tmp_path):
+def test_logits_of_small_networks(name, tmp_path):
     case = CASES[name]
     model, report = load_tiny(name, tmp_path / "weights")
     assert not report.kept + report.unused
     y = model(checkpoint_files.clip(case["clip"], 5), training=False)
-    assert checkpoint_files.relative(y, TINY[f"{name}/logits"]) < BOUND
+    assert checkpoint_files.relative_error(y, TINY[f"{name}/logits"]) < BOUND
     depth, blocks = case["depth"], "_nl5" if case["blocks"] else ""
     assert model.name == f"{case['backbone']}{blocks}_r{depth}"
 
 
-def test_another_function_shows(tmp_path):
+def test_another_pairwise_function_changes_the_logits(tmp_path):
     name = "slowfast dot product"
     case = CASES[name]
     arrays = checkpoint_files.weights_of(
@@ -93,10 +93,12 @@ def test_another_function_shows(tmp_path):
     path = checkpoint_files.write(tmp_path / "weights", "slowfast", arrays)
     model, _ = nl.from_checkpoint(path, clip_shape=case["clip"][1:], crop_px=64)
     y = model(checkpoint_files.clip(case["clip"], 5), training=False)
-    assert checkpoint_files.relative(y, TINY[f"{name}/logits"]) > 100 * BOUND
+    assert (
+        checkpoint_files.relative_error(y, TINY[f"{name}/logits"]) > 100 * BOUND
+    )
 
 
-def test_probabilities_can_be_asked_for(tmp_path):
+def test_probabilities_are_an_option(tmp_path):
     name = "caffe2 i3d nl5 r50, larger"
     model, _ = load_tiny(name, tmp_path / "weights", outputs="probabilities")
     y = model(checkpoint_files.clip(CASES[name]["clip"], 5), training=False)

@@ -1,4 +1,4 @@
-"""Files that are written, read back bit by bit."""
+"""Saving in each format, and loading the files again."""
 
 import pickle
 
@@ -21,85 +21,75 @@ from nonlocal_tf.checkpoints.formats import (
 from nonlocal_tf.checkpoints.write import to_arrays
 from nonlocal_tf.layers import EmbeddedGaussian
 from tests import harness
-from tests.checkpoints.small_resnets import OPTIONS, random
-from tests.models.tiny import CLIP, tiny
+from tests.checkpoints.shallow_resnets import (
+    CLIP,
+    OPTIONS,
+    build,
+    random,
+)
 
 
-def slow(*values):
-    """A case whose like is among the others."""
-    return pytest.param(*values, marks=pytest.mark.slow)
-
-
-def assert_equal(model, expected):
-    ours, theirs = (
-        {weight.path: np.asarray(weight) for weight in one.weights}
-        for one in (model, expected)
+def assert_equal_weights(model, expected):
+    weights, expected_weights = (
+        {weight.path: np.asarray(weight) for weight in network.weights}
+        for network in (model, expected)
     )
-    assert ours.keys() == theirs.keys()
-    for path, array in theirs.items():
-        np.testing.assert_array_equal(ours[path], array, err_msg=path)
+    assert weights.keys() == expected_weights.keys()
+    for path, array in expected_weights.items():
+        np.testing.assert_array_equal(weights[path], array, err_msg=path)
 
 
-@pytest.mark.parametrize("form", WRITABLE_FORMATS)
+def saved(model, tmp_path, file_format):
+    """Save a model; return the path and arguments to load it."""
+    path = tmp_path / f"a{WRITABLE_FORMATS[file_format]}"
+    nl.save_weights(model, path, file_format)
+    return path, {} if file_format == "keras" else OPTIONS
+
+
 @pytest.mark.parametrize(
-    ("name", "options"),
+    ("file_format", "name", "options"),
     [
-        ("i3d_nl5_r50", {}),
-        slow("i3d_r50", {"inflation": "3x3x3"}),
+        *((file_format, "i3d_nl2", {}) for file_format in WRITABLE_FORMATS),
+        ("h5", "i3d", {"inflation": "3x3x3"}),
+        ("h5", "c2d_nl1", {"norm": "affine"}),
+        ("caffe2", "c2d_nl1", {"norm": "affine"}),
+        ("keras", "c2d_nl1", {"pairwise": "concatenation"}),
+        ("h5", "c2d_nl1", {"pairwise": "gaussian"}),
+        ("h5", "c2d_nl1", {"pairwise": "concatenation"}),
     ],
 )
-def test_weights_come_back_bit_by_bit(form, name, options, tmp_path):
+def test_weights_are_restored_bit_by_bit(file_format, name, options, tmp_path):
     expected = random(name, **options)
-    path = tmp_path / f"a{WRITABLE_FORMATS[form]}"
-    nl.save_weights(expected, path, form)
-    chosen = {} if form == "keras" else OPTIONS
-    model, report = nl.from_checkpoint(path, **chosen)
-    assert_equal(model, expected)
+    path, arguments = saved(expected, tmp_path, file_format)
+    model, report = nl.from_checkpoint(path, **arguments)
+    assert_equal_weights(model, expected)
     assert not report.converted + report.inflated
 
 
-@pytest.mark.parametrize("form", [slow("keras"), slow("h5"), "caffe2"])
-def test_affine_networks_come_back_bit_by_bit(form, tmp_path):
-    expected = random("i3d_nl5_r50", norm="affine")
-    path = tmp_path / f"a{WRITABLE_FORMATS[form]}"
-    nl.save_weights(expected, path, form)
-    chosen = {} if form == "keras" else OPTIONS
-    assert_equal(nl.from_checkpoint(path, **chosen)[0], expected)
-
-
-@pytest.mark.parametrize("pairwise", ["gaussian", "concatenation"])
-@pytest.mark.parametrize("form", ["keras", "h5"])
-def test_every_function_comes_back_bit_by_bit(form, pairwise, tmp_path):
-    expected = random("c2d_nl1_r50", pairwise=pairwise)
-    path = tmp_path / f"a{WRITABLE_FORMATS[form]}"
-    nl.save_weights(expected, path, form)
-    chosen = {} if form == "keras" else OPTIONS
-    assert_equal(nl.from_checkpoint(path, **chosen)[0], expected)
-
-
 @pytest.mark.parametrize(
-    ("form", "name", "options"),
+    ("file_format", "name", "options"),
     [
-        ("caffe2", "i3d_nl1_r50", {"stem": "slowfast", "scale": 0.5}),
-        ("slowfast", "i3d_r50", {"stem": "official_strided"}),
-        slow("h5", "i3d_r50", {"stem": "mmaction2", "stride_on": "1x1"}),
-        ("h5", "image_r50", {"stride_on": "1x1", "pool_padding": 0}),
-        ("h5", "c2d_nl1_r50", {"pairwise": "dot_product", "axes": "time"}),
-        slow("h5", "c2d_nl1_r50", {"pairwise": "gaussian", "scale": 0.5}),
-        slow(
+        ("caffe2", "i3d_nl1", {"stem": "slowfast", "scale": 0.5}),
+        ("slowfast", "i3d", {"stem": "official_strided"}),
+        ("h5", "i3d", {"stem": "mmaction2", "stride_on": "1x1"}),
+        ("h5", "image", {"stride_on": "1x1", "pool_padding": 0}),
+        ("h5", "c2d_nl1", {"pairwise": "dot_product", "axes": "time"}),
+        ("h5", "c2d_nl1", {"pairwise": "gaussian", "scale": 0.5}),
+        (
             "h5",
-            "c2d_nl1_r50",
+            "c2d_nl1",
             {"nonlocal_block": {"pool_position": "after", "subsample": None}},
         ),
-        ("caffe2", "c2d_nl5_r50", {"nonlocal_groups": {"res3": 2}}),
-        slow("caffe2", "c2d_nl5_r50", {"sampling": "32x4"}),
-        slow("h5", "c2d_nl1_r50", {"pairwise": EmbeddedGaussian()}),
+        ("caffe2", "c2d_nl2", {"nonlocal_groups": {"res3": 2}}),
+        ("caffe2", "c2d_nl2", {"sampling": "32x4"}),
+        ("h5", "c2d_nl1", {"pairwise": EmbeddedGaussian()}),
     ],
 )
-def test_what_weights_do_not_show_comes_back(form, name, options, tmp_path):
+def test_architecture_metadata_are_restored(
+    file_format, name, options, tmp_path
+):
     expected = random(name, **options)
-    path = tmp_path / f"a{WRITABLE_FORMATS[form]}"
-    nl.save_weights(expected, path, form)
+    path, _ = saved(expected, tmp_path, file_format)
     shape = expected.input_shape[1:]
     model, report = nl.from_checkpoint(path, clip_shape=shape)
     assert report.assumed == {}
@@ -111,14 +101,14 @@ def test_what_weights_do_not_show_comes_back(form, name, options, tmp_path):
     )
 
 
-def test_the_frames_come_back(tmp_path):
-    nl.save_weights(tiny("c2d_r50"), tmp_path / "a.pkl", "caffe2")
+def test_the_number_of_frames_is_restored(tmp_path):
+    nl.save_weights(build("c2d"), tmp_path / "a.pkl", "caffe2")
     model, _ = nl.from_checkpoint(tmp_path / "a.pkl")
     assert model.input_shape == (None, 8, 224, 224, 3)
 
 
-def test_the_frames_of_training_make_the_window(tmp_path):
-    nl.save_weights(tiny("c2d_r50"), tmp_path / "a.pkl", "caffe2")
+def test_the_pool_of_larger_clips_has_the_frames_of_training(tmp_path):
+    nl.save_weights(build("c2d"), tmp_path / "a.pkl", "caffe2")
     model, report = nl.from_checkpoint(
         tmp_path / "a.pkl", clip_shape=(None, 256, 256, 3)
     )
@@ -126,51 +116,51 @@ def test_the_frames_of_training_make_the_window(tmp_path):
     assert model.get_layer("pool5").pool_size == (4, 7, 7)
 
 
-def test_groups_that_no_sampling_has_are_kept(tmp_path):
-    model = tiny("c2d_nl5_r50", nonlocal_groups={"res3": 2})
+def test_temporal_groups_unlike_any_sampling_are_restored(tmp_path):
+    model = build("c2d_nl2", nonlocal_groups={"res3": 2})
     nl.save_weights(model, tmp_path / "a.pkl", "caffe2")
     model, _ = nl.from_checkpoint(tmp_path / "a.pkl", **OPTIONS)
-    assert model.get_layer("res3_block1_nonlocal").temporal_group_size == 2
+    assert model.get_layer("res3_block0_nonlocal").temporal_group_size == 2
 
 
-def test_a_sampling_brings_the_authors_stem_to_any_format(tmp_path):
-    nl.save_weights(tiny("c2d_r50"), tmp_path / "a.pyth", "slowfast")
+def test_sampling_overrides_the_stored_stem(tmp_path):
+    nl.save_weights(build("c2d"), tmp_path / "a.pyth", "slowfast")
     model, report = nl.from_checkpoint(tmp_path / "a.pyth", sampling="32x2")
     assert model.get_layer("pool1").pool_size == (2, 3, 3)
     stem = "stem is 'official_strided', in the file's network 'official'"
     assert report.differences == (stem,)
 
 
-def test_the_users_own_function_is_asked_for(tmp_path):
-    class Mine(EmbeddedGaussian):
+def test_a_custom_pairwise_function_is_an_argument(tmp_path):
+    class Custom(EmbeddedGaussian):
         pass
 
-    expected = random("c2d_nl1_r50", pairwise=Mine())
+    expected = random("c2d_nl1", pairwise=Custom())
     path = tmp_path / "a.weights.h5"
     nl.save_weights(expected, path, "h5")
-    with pytest.raises(ValueError, match="custom pairwise function, Mine"):
+    with pytest.raises(ValueError, match="custom pairwise function, Custom"):
         nl.from_checkpoint(path, clip_shape=CLIP)
-    model, _ = nl.from_checkpoint(path, clip_shape=CLIP, pairwise=Mine())
-    assert_equal(model, expected)
-    with pytest.raises(CheckpointError, match="pairwise is 'Mine'"):
+    model, _ = nl.from_checkpoint(path, clip_shape=CLIP, pairwise=Custom())
+    assert_equal_weights(model, expected)
+    with pytest.raises(CheckpointError, match="pairwise is 'Custom'"):
         nl.save_weights(expected, path, "caffe2")
 
 
-def test_the_sampling_that_is_asked_for_counts(tmp_path):
-    model = tiny("c2d_nl5_r50", sampling="32x4", clip_shape=(8, 64, 64, 3))
+def test_sampling_overrides_frames_stem_and_groups(tmp_path):
+    model = build("c2d_nl2", sampling="32x4", clip_shape=CLIP)
     nl.save_weights(model, tmp_path / "a.pkl", "caffe2")
     model, report = nl.from_checkpoint(tmp_path / "a.pkl", sampling="32x2")
     assert model.input_shape[1] == 32
     assert model.get_layer("conv1").strides[0] == 2
-    block = model.get_layer("res3_block1_nonlocal")
+    block = model.get_layer("res3_block0_nonlocal")
     assert block.temporal_group_size is None
     assert report.assumed == {}
-    told = {sentence.split()[0] for sentence in report.differences}
-    assert told == {"stem", "nonlocal_groups"}
+    names = {sentence.split()[0] for sentence in report.differences}
+    assert names == {"stem", "nonlocal_groups"}
 
 
-def test_of_a_file_that_keras_wrote_more_is_assumed(tmp_path):
-    tiny("c2d_nl1_r50").save_weights(tmp_path / "a.weights.h5")
+def test_a_file_without_metadata_needs_more_assumptions(tmp_path):
+    build("c2d_nl1").save_weights(tmp_path / "a.weights.h5")
     _, report = nl.from_checkpoint(tmp_path / "a.weights.h5", clip_shape=CLIP)
     assert report.assumed == {
         "sampling": "32x2",
@@ -195,19 +185,19 @@ def test_of_a_file_that_keras_wrote_more_is_assumed(tmp_path):
         ),
     ],
 )
-@pytest.mark.parametrize("form", ["caffe2", "slowfast"])
-def test_what_no_network_of_a_format_does_is_refused(
-    form, options, message, tmp_path
+@pytest.mark.parametrize("file_format", ["caffe2", "slowfast"])
+def test_networks_that_a_format_cannot_have_are_refused(
+    file_format, options, message, tmp_path
 ):
-    model = tiny("c2d_nl1_r50", **options)
+    model = build("c2d_nl1", **options)
     with pytest.raises(CheckpointError, match=message):
-        nl.save_weights(model, tmp_path / "a", form)
+        nl.save_weights(model, tmp_path / "a", file_format)
     assert not list(tmp_path.iterdir())
 
 
-def test_what_other_code_would_do_otherwise_is_told(tmp_path):
-    model = tiny(
-        "i3d_nl5_r50",
+def test_save_weights_returns_the_differences(tmp_path):
+    model = build(
+        "i3d_nl2",
         scale=2,
         stride_on="1x1",
         stem="mmaction2",
@@ -215,22 +205,22 @@ def test_what_other_code_would_do_otherwise_is_told(tmp_path):
         nonlocal_groups={"res4": 1},
         nonlocal_block={"subsample": None},
     )
-    of = "in networks of slowfast"
+    where = "in networks of slowfast"
     assert set(nl.save_weights(model, tmp_path / "a.pyth", "slowfast")) == {
-        f"stem is 'mmaction2', {of} 'slowfast'",
-        f"scale is 2.0, {of} 'rsqrt'",
-        f"stride_on is '1x1', {of} '3x3'",
-        f"inflation is '3x3x3', {of} '3x1x1'",
-        f"nonlocal_groups is {{'res4': 1}}, {of} {{}}",
-        f"subsample is None, {of} [1, 2, 2]",
+        f"stem is 'mmaction2', {where} 'slowfast'",
+        f"scale is 2.0, {where} 'rsqrt'",
+        f"stride_on is '1x1', {where} '3x3'",
+        f"inflation is '3x3x3', {where} '3x1x1'",
+        f"nonlocal_groups is {{'res4': 1}}, {where} {{}}",
+        f"subsample is None, {where} [1, 2, 2]",
     }
     stem = "stem is 'mmaction2', in networks of caffe2 'official'"
     assert stem in nl.save_weights(model, tmp_path / "a.pkl", "caffe2")
     assert nl.save_weights(model, tmp_path / "a.weights.h5", "h5") == ()
 
 
-def test_the_authors_blobs_are_a_plain_pickle(tmp_path):
-    model = random("c2d_r50")
+def test_caffe2_files_are_plain_pickles(tmp_path):
+    model = random("c2d")
     nl.save_weights(model, tmp_path / "a.pkl", "caffe2")
     with open(tmp_path / "a.pkl", "rb") as file:
         blobs = pickle.load(file)["blobs"]
@@ -239,23 +229,23 @@ def test_the_authors_blobs_are_a_plain_pickle(tmp_path):
     np.testing.assert_array_equal(
         blobs["res2_0_branch2b_w"], kernel.transpose(4, 3, 0, 1, 2)
     )
-    assert len(blobs) == 267
+    assert len(blobs) == len(model.weights) == 87
 
 
-def test_pytorch_reads_a_state_dict(tmp_path):
+def test_slowfast_files_are_read_by_pytorch(tmp_path):
     torch = pytest.importorskip("torch")
-    model = random("c2d_nl1_r50")
+    model = random("c2d_nl1")
     nl.save_weights(model, tmp_path / "a.pyth", "slowfast")
     state = torch.load(tmp_path / "a.pyth", weights_only=True)["model_state"]
-    theta = np.asarray(model.get_layer("res4_block4_nonlocal").theta.kernel)
+    theta = np.asarray(model.get_layer("res4_block0_nonlocal").theta.kernel)
     np.testing.assert_array_equal(
-        state["s4.pathway0_nonlocal4.conv_theta.weight"].numpy()[..., 0, 0, 0],
+        state["s4.pathway0_nonlocal0.conv_theta.weight"].numpy()[..., 0, 0, 0],
         theta.T,
     )
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_layouts_are_each_others_inverse(form):
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_layout_conversions_are_inverse(file_format):
     for path, shape in {
         "res3_block1_conv2/kernel": (1, 3, 3, 2, 5),
         "res3_block1_nonlocal/theta/kernel": (6, 3),
@@ -264,55 +254,57 @@ def test_layouts_are_each_others_inverse(form):
         "logits/kernel": (6, 7),
     }.items():
         weight, array = parse_path(path), harness.normal(shape)
-        there = from_keras_layout(array, weight, FORMATS[form])
-        back = to_keras_layout(there, weight.role, FORMATS[form])
+        stored = from_keras_layout(array, weight, FORMATS[file_format])
+        back = to_keras_layout(stored, weight.role, FORMATS[file_format])
         np.testing.assert_array_equal(back.reshape(shape), array)
 
 
-@pytest.mark.parametrize("form", ["h5", "caffe2", "slowfast"])
-def test_a_folded_model_is_not_written_where_it_cannot_be_read(form, tmp_path):
-    folded = nl.fold(tiny("c2d_r50"))
+@pytest.mark.parametrize("file_format", ["h5", "caffe2", "slowfast"])
+def test_a_folded_model_is_refused(file_format, tmp_path):
+    folded = nl.fold(build("c2d"))
     with pytest.raises(CheckpointError, match="Save the model before folding"):
-        nl.save_weights(folded, tmp_path / "a.weights.h5", form)
+        nl.save_weights(folded, tmp_path / "a.weights.h5", file_format)
     assert not list(tmp_path.iterdir())
 
 
-def test_scales_and_shifts_have_no_place_in_a_state_dict():
+def test_affine_networks_are_not_written_as_slowfast():
     with pytest.raises(CheckpointError, match="Write it as caffe2, keras or h"):
-        to_arrays(tiny("c2d_r50", norm="affine"), "slowfast")
+        to_arrays(build("c2d", norm="affine"), "slowfast")
 
 
-def test_a_concatenation_has_no_place_in_the_authors_files():
-    model = tiny("c2d_nl1_r50", pairwise="concatenation")
+def test_a_concatenation_is_not_written_as_caffe2():
+    model = build("c2d_nl1", pairwise="concatenation")
     with pytest.raises(CheckpointError, match="no name for .*pairwise/w_f"):
         to_arrays(model, "caffe2")
 
 
-@pytest.mark.parametrize("form", ["caffe2", "slowfast"])
-def test_other_networks_are_not_written_as_residual(form, tmp_path):
+@pytest.mark.parametrize("file_format", ["caffe2", "slowfast"])
+def test_networks_that_are_not_residual_are_refused(file_format, tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Flatten()])
     with pytest.raises(CheckpointError, match="another network, 'seq"):
-        nl.save_weights(model, tmp_path / "a", form)
+        nl.save_weights(model, tmp_path / "a", file_format)
     with pytest.raises(TypeError, match="Expected a keras.Model"):
-        nl.save_weights(3, tmp_path / "a", form)
+        nl.save_weights(3, tmp_path / "a", file_format)
 
 
-def test_a_small_network_is_not_called_anothers():
+def test_the_error_names_the_network_itself():
     model = nl.create_model("image_small", num_classes=3)
-    with pytest.raises(CheckpointError, match="write it as keras or h5") as at:
+    with pytest.raises(
+        CheckpointError, match="write it as keras or h5"
+    ) as caught:
         nl.save_weights(model, "a.pkl")
-    assert "another network, 'image_small'" in str(at.value)
-    assert "create_model" not in str(at.value)
+    assert "another network, 'image_small'" in str(caught.value)
+    assert "create_model" not in str(caught.value)
 
 
-def test_a_name_is_not_a_model(tmp_path):
+def test_a_name_in_place_of_a_model_is_refused(tmp_path):
     for use in (nl.save_weights, nl.load_weights):
         with pytest.raises(TypeError, match=r"create_model\('c2d_nl1_small'\)"):
             use("c2d_nl1_small", tmp_path / "x.pkl")
 
 
 @pytest.mark.parametrize(
-    ("name", "form"),
+    ("name", "file_format"),
     [
         ("a.keras", "keras"),
         ("a.b/A.weights.h5", "h5"),
@@ -320,19 +312,19 @@ def test_a_name_is_not_a_model(tmp_path):
         ("a.PYTH", "slowfast"),
     ],
 )
-def test_a_name_says_its_format(name, form):
-    assert format_of_path(name) == form
+def test_the_extension_determines_the_format(name, file_format):
+    assert format_of_path(name) == file_format
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.pth", "a", "keras"])
-def test_a_name_that_does_not_say_its_format(name, tmp_path):
+def test_an_unknown_extension_is_refused(name, tmp_path):
     model = nl.create_model("image_small", num_classes=3)
     with pytest.raises(ValueError, match=r"\.pkl \(caffe2\).* format='keras'"):
         nl.save_weights(model, tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_that_is_not_ours_has_no_names():
+def test_other_layers_have_no_names_in_a_format():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     with pytest.raises(CheckpointError, match="no name for"):
         to_arrays(model, "caffe2")
@@ -340,10 +332,10 @@ def test_a_model_that_is_not_ours_has_no_names():
 
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Did you mean 'caffe2'"):
-        nl.save_weights(tiny("c2d_r50"), tmp_path / "a", "cafe2")
+        nl.save_weights(build("c2d"), tmp_path / "a", "cafe2")
 
 
-def test_the_users_folder_is_expanded(tmp_path, monkeypatch):
+def test_the_home_directory_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     model = nl.create_model("image_small", num_classes=3)
     for name in ("a.keras", "a.weights.h5"):
@@ -354,10 +346,10 @@ def test_the_users_folder_is_expanded(tmp_path, monkeypatch):
     assert built.count_params() == model.count_params()
 
 
-def test_a_file_is_replaced_only_if_asked(tmp_path):
+def test_an_existing_file_is_not_overwritten_by_default(tmp_path):
     path = tmp_path / "a.pkl"
     path.write_bytes(b"precious")
-    model = tiny("c2d_r50")
+    model = build("c2d")
     with pytest.raises(FileExistsError, match="overwrite=True"):
         nl.save_weights(model, path, "caffe2")
     assert path.read_bytes() == b"precious"

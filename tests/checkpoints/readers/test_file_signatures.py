@@ -1,4 +1,4 @@
-"""Files that have to be unpacked or converted first are named as such."""
+"""Unsupported file types are named, with a remedy."""
 
 import bz2
 import gzip
@@ -68,7 +68,7 @@ def npy():
         (b"<html>", "a web page.*Download"),
     ],
 )
-def test_a_file_of_another_type_is_named(content, message, tmp_path):
+def test_unsupported_file_types_are_named(content, message, tmp_path):
     path = tmp_path / "file.pth"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=f"file.pth: .*{message}"):
@@ -76,7 +76,7 @@ def test_a_file_of_another_type_is_named(content, message, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["fifo", "/dev/zero"])
-def test_a_fifo_or_device_is_no_file(name, tmp_path):
+def test_a_fifo_or_device_is_refused(name, tmp_path):
     path = tmp_path / name
     if name == "fifo":
         os.mkfifo(path)

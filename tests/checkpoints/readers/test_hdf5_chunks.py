@@ -1,4 +1,4 @@
-"""Compressed HDF5 weights are unpacked, within the budget of the file."""
+"""Compressed HDF5 weights, read within the memory budget."""
 
 import tracemalloc
 import zlib
@@ -20,7 +20,7 @@ FILTERS = {
 
 
 def write(path, data, **options):
-    """A file of Keras 3 with one array."""
+    """Write a file of Keras 3 with one array."""
     with h5py.File(path, "w") as file:
         group = file.create_group("layers/conv/vars")
         group.create_dataset("0", data=data, **options)
@@ -28,7 +28,7 @@ def write(path, data, **options):
 
 
 def read(path):
-    """The array of a file, within its budget."""
+    """Read the array of a file, within its budget."""
     with open(path, "rb") as file:
         size = path.stat().st_size
         (array,) = hdf5.read(file, size_limits.MemoryBudget(size)).values()
@@ -43,9 +43,7 @@ def normal(shape, dtype="f4"):
 @pytest.mark.parametrize("options", FILTERS.values(), ids=FILTERS)
 @pytest.mark.parametrize("chunks", [True, (7, 5, 3), (2, 3, 2), (4, 11, 1)])
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "f2", "u1", "?"])
-def test_a_compressed_array_equals_what_was_written(
-    options, chunks, dtype, tmp_path
-):
+def test_compressed_arrays_are_restored(options, chunks, dtype, tmp_path):
     data = normal((7, 11, 3), dtype)
     array = read(write(tmp_path / "a.h5", data, chunks=chunks, **options))
     assert array.dtype == data.dtype
@@ -66,7 +64,7 @@ def test_large_chunks_are_read_in_budget(options, tmp_path):
     assert peak <= 4 * path.stat().st_size + size_limits.MIN_BYTES
 
 
-def test_a_chunk_that_was_never_written_has_the_fill_value(tmp_path):
+def test_an_unwritten_chunk_has_the_fill_value(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         data = file.create_group("layers/conv/vars").create_dataset(
@@ -76,13 +74,13 @@ def test_a_chunk_that_was_never_written_has_the_fill_value(tmp_path):
     assert read(path).tolist() == [2, 2, 2, 7, 7]
 
 
-def test_a_filter_that_a_chunk_skipped_is_not_undone(tmp_path):
+def test_skipped_filters_are_not_undone(tmp_path):
     data = normal(5)
 
     def skip(dataset):
         dataset.id.write_direct_chunk((0,), data.tobytes(), filter_mask=3)
 
-    path = directly(tmp_path / "a.h5", (5,), skip, shuffle=True)
+    path = write_raw_chunk(tmp_path / "a.h5", (5,), skip, shuffle=True)
     np.testing.assert_array_equal(read(path), data)
 
 
@@ -91,15 +89,15 @@ def test_compressed_bfloat16_is_read(tmp_path):
     halves = np.array([0x3F80, 0xC000, 0x4040], "<u2").view("V2")
     with h5py.File(path, "w") as file:
         group = file.create_group("layers/conv/vars")
-        made = group.create_dataset(
+        data = group.create_dataset(
             "0", data=halves, chunks=(2,), compression="gzip"
         )
-        made.attrs["dtype"] = "bfloat16"
+        data.attrs["dtype"] = "bfloat16"
     assert read(path).tolist() == [1.0, -2.0, 3.0]
 
 
-def directly(path, shape, write_chunks, **options):
-    """A file of gzip whose one chunk a function writes as it is stored."""
+def write_raw_chunk(path, shape, write_chunks, **options):
+    """Write a gzip dataset whose one chunk a function writes raw."""
     with h5py.File(path, "w") as file:
         write_chunks(
             file.create_group("layers/conv/vars").create_dataset(
@@ -121,7 +119,7 @@ def directly(path, shape, write_chunks, **options):
     ids=["bomb", "longer", "shorter", "cut off", "far more stored"],
 )
 def test_a_chunk_of_another_size_is_refused(stored, tmp_path):
-    path = directly(
+    path = write_raw_chunk(
         tmp_path / "a.h5",
         (5,),
         lambda data: data.id.write_direct_chunk((0,), stored),
@@ -146,7 +144,7 @@ def test_a_declared_size_beyond_the_budget_is_refused(shape, tmp_path):
         read(path)
 
 
-def test_a_wrong_checksum_is_damage(tmp_path):
+def test_a_wrong_checksum_is_refused(tmp_path):
     path = write(tmp_path / "a.h5", normal(50), chunks=(50,), fletcher32=True)
     content = bytearray(path.read_bytes())
     content[content.index(normal(50).tobytes()) + 9] ^= 4
@@ -155,7 +153,7 @@ def test_a_wrong_checksum_is_damage(tmp_path):
         read(path)
 
 
-def test_compressed_numbers_of_an_unusual_layout_are_refused(tmp_path):
+def test_types_that_numpy_lacks_are_refused(tmp_path):
     kind = h5py.h5t.STD_I32LE.copy()
     kind.set_precision(12)
     kind.set_offset(8)
@@ -175,7 +173,7 @@ def test_compressed_numbers_of_an_unusual_layout_are_refused(tmp_path):
     ("options", "name"),
     [({"compression": "lzf"}, "lzf"), ({"scaleoffset": 2}, "scaleoffset")],
 )
-def test_another_filter_is_refused_by_its_name(options, name, tmp_path):
+def test_other_filters_are_refused_by_name(options, name, tmp_path):
     path = write(tmp_path / "a.h5", normal((7, 5)), **options)
     with pytest.raises(CheckpointError, match=rf"filters \[{name}\].*h5repack"):
         read(path)

@@ -1,4 +1,4 @@
-"""Files of whole models are checked before Keras opens them."""
+"""`.keras` files are checked before Keras loads them."""
 
 import io
 import json
@@ -16,9 +16,9 @@ from tests.checkpoints import corruptions
 
 
 @pytest.fixture(scope="module")
-def good():
-    """The parts of a small model, by name."""
-    content = corruptions.good_files()["model.keras"]
+def entries():
+    """Return the entries of a small model's file, by name."""
+    content = corruptions.valid_files()["model.keras"]
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -32,7 +32,7 @@ def written(path, parts):
 
 def refused(path, message, monkeypatch):
     def load_model(*arguments):
-        raise AssertionError("Keras was asked to open it")
+        raise AssertionError("Keras loads the file")
 
     monkeypatch.setattr(keras.models, "load_model", load_model)
     with pytest.raises(CheckpointError, match=message) as caught:
@@ -40,39 +40,41 @@ def refused(path, message, monkeypatch):
     assert str(path) in str(caught.value)
 
 
-def test_a_good_model_is_loaded(good, tmp_path):
-    path = written(tmp_path / "a.keras", good)
+def test_a_valid_model_is_loaded(entries, tmp_path):
+    path = written(tmp_path / "a.keras", entries)
     assert nl.from_checkpoint(path)[0].count_params() == 8
 
 
 @pytest.mark.parametrize("part", ["config.json", "metadata.json"])
-def test_a_large_description_is_refused(part, good, tmp_path, monkeypatch):
-    parts = {**good, part: good[part] + b" " * 5_000_000}
+def test_large_json_is_refused(part, entries, tmp_path, monkeypatch):
+    parts = {**entries, part: entries[part] + b" " * 5_000_000}
     path = written(tmp_path / "a.keras", parts)
     refused(path, "far more than its own size", monkeypatch)
 
 
-def test_large_assets_are_refused(good, tmp_path, monkeypatch):
-    parts = {**good, "assets/words.txt": bytes(80_000_000)}
+def test_large_assets_are_refused(entries, tmp_path, monkeypatch):
+    parts = {**entries, "assets/words.txt": bytes(80_000_000)}
     path = written(tmp_path / "a.keras", parts)
     refused(path, "far more than its own size", monkeypatch)
 
 
-def test_layers_larger_than_the_weights_are_not_made(good, tmp_path):
-    config = json.loads(good["config.json"])
+def test_layers_larger_than_the_weights_are_refused(entries, tmp_path):
+    config = json.loads(entries["config.json"])
     dense = config["config"]["layers"][-1]
     dense["config"]["units"] = 500_000_000
-    parts = {**good, "config.json": json.dumps(config)}
+    parts = {**entries, "config.json": json.dumps(config)}
     path = written(tmp_path / "a.keras", parts)
     with pytest.raises(CheckpointError, match="far larger than its weights"):
         nl.from_checkpoint(path)
 
 
 @pytest.mark.parametrize("kind", ["external data", "external link"])
-def test_other_files_are_not_opened(kind, good, tmp_path, monkeypatch):
+def test_references_to_other_files_are_refused(
+    kind, entries, tmp_path, monkeypatch
+):
     secret = tmp_path / "secret"
     secret.write_bytes(bytes(24))
-    out = io.BytesIO(good["model.weights.h5"])
+    out = io.BytesIO(entries["model.weights.h5"])
     with h5py.File(out, "r+") as file:
         group = file["layers/dense/vars"]
         del group["0"]
@@ -81,16 +83,16 @@ def test_other_files_are_not_opened(kind, good, tmp_path, monkeypatch):
             group.create_dataset("0", (3, 2), "f4", external=storage)
         else:
             group["0"] = h5py.ExternalLink(str(secret), "/data")
-    parts = {**good, "model.weights.h5": out.getvalue()}
+    parts = {**entries, "model.weights.h5": out.getvalue()}
     path = written(tmp_path / "a.keras", parts)
     refused(path, "refers to other files", monkeypatch)
 
 
-def test_numbers_that_are_not_finite_are_refused(good, tmp_path):
-    out = io.BytesIO(good["model.weights.h5"])
+def test_weights_that_are_not_finite_are_refused(entries, tmp_path):
+    out = io.BytesIO(entries["model.weights.h5"])
     with h5py.File(out, "r+") as file:
         file["layers/dense/vars/1"][0] = np.nan
-    parts = {**good, "model.weights.h5": out.getvalue()}
+    parts = {**entries, "model.weights.h5": out.getvalue()}
     path = written(tmp_path / "a.keras", parts)
     with pytest.raises(CheckpointError, match="not finite"):
         nl.from_checkpoint(path)
@@ -100,14 +102,14 @@ def test_numbers_that_are_not_finite_are_refused(good, tmp_path):
     "version",
     ["3.11.3", "3.12.0", "3.12.3", "3.13.0", "3.13.2", "3.14.1", "3.15.0"],
 )
-def test_a_keras_that_opens_other_files_is_refused(
-    version, good, tmp_path, monkeypatch
+def test_unsafe_versions_of_keras_are_refused(
+    version, entries, tmp_path, monkeypatch
 ):
-    path = written(tmp_path / "a.keras", good)
+    path = written(tmp_path / "a.keras", entries)
     monkeypatch.setattr(keras, "__version__", version)
     refused(path, f"Received: Keras {version}. Upgrade", monkeypatch)
 
 
 @pytest.mark.parametrize("version", ["3.12.4", "3.15.1", "3.16.0", "4.0.0"])
-def test_a_keras_that_is_mended_is_taken(version):
+def test_safe_versions_of_keras_are_accepted(version):
     keras_archive.check_keras(version)

@@ -1,4 +1,4 @@
-"""Files of PyTorch without PyTorch; tests/data/video/make_torch.py made two."""
+"""Files of `torch.save`, two of them from tests/data/video/make_torch.py."""
 
 import io
 import pickle
@@ -38,7 +38,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("kind", ["archive", "legacy"])
-def test_a_file_of_pytorch_is_read_as_it_was_saved(kind):
+def test_files_of_pytorch_are_read(kind):
     saved = read(DATA / f"torch_{kind}.pth")
     assert saved["epoch"] == 3
     assert saved["meta"]["text"] == "résumé"
@@ -53,32 +53,32 @@ def test_a_file_of_pytorch_is_read_as_it_was_saved(kind):
 
 
 @pytest.mark.parametrize("kind", ["archive", "legacy"])
-def test_a_truncated_file_is_one_error_wherever_it_ends(kind, tmp_path):
+def test_files_truncated_anywhere_are_refused(kind, tmp_path):
     content = (DATA / f"torch_{kind}.pth").read_bytes()
     path = tmp_path / "cut.pth"
-    for end in range(1, len(content), 37):
-        path.write_bytes(content[:end])
+    for length in range(1, len(content), 37):
+        path.write_bytes(content[:length])
         with pytest.raises(CheckpointError):
             saved = read(path)
             [saved[name].to_numpy() for name in EXPECTED]
 
 
 @pytest.mark.parametrize("kind", ["archive", "legacy"])
-def test_no_flipped_byte_is_more_than_one_error(kind, tmp_path):
+def test_a_changed_byte_is_at_most_one_error(kind, tmp_path):
     content = bytearray((DATA / f"torch_{kind}.pth").read_bytes())
     path = tmp_path / "flipped.pth"
     random = np.random.default_rng(0)
-    for at in random.integers(0, len(content), 200):
-        old, content[at] = content[at], random.integers(256)
+    for offset in random.integers(0, len(content), 200):
+        original, content[offset] = content[offset], random.integers(256)
         path.write_bytes(content)
         try:
             for value in read(path).values():
                 if hasattr(value, "to_numpy"):
                     value.to_numpy()
         except (CheckpointError, AttributeError) as error:
-            # Another dictionary may have come of it.
+            # The result may be no dictionary.
             assert isinstance(error, CheckpointError) or "values" in str(error)
-        content[at] = old
+        content[offset] = original
 
 
 def written(saved) -> bytes:
@@ -87,7 +87,7 @@ def written(saved) -> bytes:
     return file.getvalue()
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_written_files_are_read(tmp_path):
     path = tmp_path / "written.pth"
     arrays = {"a": numbers(2, 3), "b": np.float32(7) + numbers(5)}
     path.write_bytes(written({"model_state": arrays, "epoch": 2, "cfg": "x"}))
@@ -99,7 +99,7 @@ def test_what_is_written_is_read_back(tmp_path):
         )
 
 
-def test_pytorch_reads_what_is_written():
+def test_written_files_are_read_by_pytorch():
     torch = pytest.importorskip("torch")
     arrays = {"a": numbers(2, 3), "b": numbers(5)}
     content = written({"model_state": arrays, "cfg": "x"})
@@ -108,16 +108,15 @@ def test_pytorch_reads_what_is_written():
         np.testing.assert_array_equal(saved["model_state"][name], array)
 
 
-def test_it_is_written_as_pytorch_writes_it():
-    # The same names, forms and records as in PyTorch's own archive.
-    with zipfile.ZipFile(DATA / "torch_archive.pth") as theirs:
-        expected = {n.split("/", 1)[1] for n in theirs.namelist()}
+def test_written_archives_have_the_entries_of_pytorch():
+    with zipfile.ZipFile(DATA / "torch_archive.pth") as reference:
+        expected = {n.split("/", 1)[1] for n in reference.namelist()}
     content = written({"a": numbers(2)})
-    with zipfile.ZipFile(io.BytesIO(content)) as ours:
-        names = {n.split("/", 1)[1] for n in ours.namelist()}
+    with zipfile.ZipFile(io.BytesIO(content)) as written_archive:
+        names = {n.split("/", 1)[1] for n in written_archive.namelist()}
         assert all(
             entry.compress_type == zipfile.ZIP_STORED
-            for entry in ours.infolist()
+            for entry in written_archive.infolist()
         )
     assert names == {"data.pkl", "byteorder", "version", "data/0"}
     assert names <= expected
@@ -129,16 +128,16 @@ def test_only_float32_is_written():
 
 
 def archive(path, data, **records):
-    """An archive with a pickle of its own."""
-    with zipfile.ZipFile(path, "w") as made:
-        made.writestr("archive/data.pkl", data)
+    """Write an archive with a given pickle and records."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", data)
         for name, content in records.items():
-            made.writestr(f"archive/data/{name[1:]}", content)
+            file.writestr(f"archive/data/{name[1:]}", content)
     return path
 
 
 def tensor(shape, strides, offset=0, count=4):
-    """The operations that make one tensor of four numbers."""
+    """Return the pickle of a tensor with a storage of four numbers."""
 
     def integers(values):
         return b"(" + b"".join(b"I%d\n" % v for v in values) + b"t"
@@ -154,7 +153,7 @@ def tensor(shape, strides, offset=0, count=4):
     )
 
 
-def test_a_tensor_within_its_numbers_is_read(tmp_path):
+def test_a_strided_tensor_is_read(tmp_path):
     path = archive(
         tmp_path / "a", tensor((2, 2), (1, 2)), _0=numbers(4).tobytes()
     )
@@ -176,7 +175,7 @@ def test_a_tensor_within_its_numbers_is_read(tmp_path):
         ((2**80,), (0,), {}),
     ],
 )
-def test_a_tensor_outside_of_its_numbers_is_refused(
+def test_a_tensor_that_exceeds_its_storage_is_refused(
     shape, strides, options, tmp_path
 ):
     path = archive(
@@ -198,21 +197,21 @@ def test_a_missing_storage_is_refused(tmp_path):
         read(path)
 
 
-def test_code_within_an_archive_is_not_run(tmp_path):
+def test_code_in_an_written_archiveis_not_run(tmp_path):
     content = b"\x80\x02cos\nsystem\n(X\x01\x00\x00\x00xtR."
     with pytest.raises(CheckpointError, match="run or build os.system"):
         read(archive(tmp_path / "a", content))
 
 
-def test_a_compressed_archive_is_refused(tmp_path):
+def test_a_compressed_written_archiveis_refused(tmp_path):
     path = tmp_path / "a"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr("archive/data.pkl", pickle.dumps({}) + bytes(10_000))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("archive/data.pkl", pickle.dumps({}) + bytes(10_000))
     with pytest.raises(CheckpointError, match="compressed"):
         read(path)
 
 
-def test_another_archive_is_refused(tmp_path):
+def test_other_archives_are_refused(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, a=numbers(3))
     with pytest.raises(CheckpointError, match=r"not one of torch\.save"):

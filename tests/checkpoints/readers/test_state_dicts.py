@@ -1,4 +1,4 @@
-"""Weights are found under any key and prefix, the averaged ones first."""
+"""Selection of state dicts: any key and prefix, averaged weights first."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ NAMES = tuple(corruptions.TENSORS)
 
 
 def tensors(value=1.0, prefix=""):
-    """What `read` takes for a network of torchvision."""
+    """Return a state dict with the markers of torchvision."""
     return {f"{prefix}{n}": np.full((3, 2), value, "f4") for n in NAMES}
 
 
@@ -36,7 +36,7 @@ def nested(keys, value):
         *(["checkpoint", "model"], ["models", "video", "weights"]),
     ],
 )
-def test_any_one_dictionary_of_arrays_is_taken(keys, tmp_path):
+def test_a_single_state_dict_has_any_key(keys, tmp_path):
     saved = {"optimizer": {"state": {0: tensors()}}}
     saved |= nested(keys, tensors())
     if not keys:
@@ -54,12 +54,12 @@ def test_any_one_dictionary_of_arrays_is_taken(keys, tmp_path):
         "_fsdp_wrapped_module.",
     ],
 )
-def test_a_prefix_of_all_names_is_left_out(prefix, tmp_path):
+def test_a_common_prefix_is_stripped(prefix, tmp_path):
     saved = {"state_dict": tensors(prefix=prefix)}
     assert tuple(read_saved(tmp_path, saved).arrays) == NAMES
 
 
-def test_a_part_of_a_network_may_be_wrapped(tmp_path):
+def test_wrappers_within_a_network_are_stripped(tmp_path):
     saved = tensors()
     saved["layer1.0._orig_mod.conv1.weight"] = saved.pop(NAMES[1])
     assert NAMES[1] in read_saved(tmp_path, saved).arrays
@@ -84,7 +84,7 @@ def test_a_part_of_a_network_may_be_wrapped(tmp_path):
     ],
 )
 @pytest.mark.parametrize("is_first", [True, False])
-def test_averaged_weights_are_taken_and_named(
+def test_averaged_weights_are_selected_and_reported(
     plain, averaged, is_first, tmp_path
 ):
     saved = {plain: tensors(1.0), averaged: tensors(2.0)}
@@ -96,7 +96,7 @@ def test_averaged_weights_are_taken_and_named(
 
 
 @pytest.mark.parametrize("key", ["schema", "cinema", "avgpool", "emanation"])
-def test_a_key_that_only_has_the_letters_is_no_average(key, tmp_path):
+def test_words_that_contain_ema_or_avg_are_no_average(key, tmp_path):
     saved = {key: tensors(1.0), "model": tensors(2.0)}
     checkpoint = read_saved(tmp_path, saved)
     assert checkpoint.arrays[NAMES[0]][0, 0] == 2.0
@@ -106,7 +106,7 @@ def test_a_key_that_only_has_the_letters_is_no_average(key, tmp_path):
     "key",
     ["optimized_model", "optim_best", "schedulefree_weights", "scheduled"],
 )
-def test_a_key_with_the_letters_of_optimizers_is_taken(key, tmp_path):
+def test_words_that_contain_optim_or_sched_are_networks(key, tmp_path):
     checkpoint = read_saved(tmp_path, {key: tensors(), "epoch": 3})
     assert tuple(checkpoint.arrays) == NAMES
 
@@ -119,26 +119,26 @@ def test_a_key_with_the_letters_of_optimizers_is_taken(key, tmp_path):
         *("optim_best", "optimizer.exp_avg"),
     ],
 )
-def test_the_state_of_an_optimizer_is_not_taken(key, tmp_path):
+def test_optimizer_states_are_skipped(key, tmp_path):
     saved = {**nested(key.split("."), tensors(1.0)), "other": tensors(2.0)}
     checkpoint = read_saved(tmp_path, saved)
     assert checkpoint.arrays[NAMES[0]][0, 0] == 2.0
 
 
 @pytest.mark.parametrize("key", ["optimizer", "optimizer_g", "lrScheduler"])
-def test_the_state_of_an_optimizer_alone_is_no_network(key, tmp_path):
+def test_an_optimizer_state_alone_is_refused(key, tmp_path):
     with pytest.raises(CheckpointError, match="Received 0 arrays"):
         read_saved(tmp_path, {key: {"exp_avg": tensors()}})
 
 
-def test_a_counter_of_averages_is_no_weight(tmp_path):
+def test_counters_of_averages_are_ignored(tmp_path):
     average = {"n_averaged": 7, **tensors(2.0, "module.")}
     checkpoint = read_saved(tmp_path, {"model_ema": average})
     assert checkpoint.ignored == ("n_averaged",)
     assert tuple(checkpoint.arrays) == NAMES
 
 
-def test_mmengine_exchanges_the_average_when_it_saves(tmp_path):
+def test_mmengine_swaps_the_average_and_the_network(tmp_path):
     raw = {"steps": 7, **tensors(1.0, "module.")}
     saved = {"state_dict": tensors(2.0), "ema_state_dict": raw}
     checkpoint = read_saved(tmp_path, saved)
@@ -146,21 +146,21 @@ def test_mmengine_exchanges_the_average_when_it_saves(tmp_path):
     assert checkpoint.selected.endswith("not of 'ema_state_dict'")
 
 
-def test_mmcv_has_the_raw_weights_by_names_without_dots(tmp_path):
+def test_raw_weights_of_mmcv_are_ignored(tmp_path):
     raw = {f"ema_{n.replace('.', '_')}": a for n, a in tensors(1.0).items()}
     checkpoint = read_saved(tmp_path, {"state_dict": {**tensors(2.0), **raw}})
     assert checkpoint.ignored == tuple(raw)
     assert tuple(checkpoint.arrays) == NAMES
 
 
-def test_a_network_beside_its_average_in_one_dictionary(tmp_path):
+def test_an_average_in_the_same_dictionary_is_selected(tmp_path):
     saved = {**tensors(1.0, "model."), **tensors(2.0, "ema_model.module.")}
     checkpoint = read_saved(tmp_path, {"state_dict": saved})
     assert checkpoint.arrays[NAMES[0]][0, 0] == 2.0
     assert "'state_dict.ema_model' (averaged" in checkpoint.selected
 
 
-def test_a_prefix_of_averaged_weights_is_named(tmp_path):
+def test_a_prefix_of_averaged_weights_is_reported(tmp_path):
     saved = tensors(prefix="ema_model.module.")
     checkpoint = read_saved(tmp_path, saved)
     assert tuple(checkpoint.arrays) == NAMES
@@ -168,7 +168,7 @@ def test_a_prefix_of_averaged_weights_is_named(tmp_path):
 
 
 def network(value=1.0, prefix=""):
-    """Like `tensors`, of as many arrays as others are few beside."""
+    """Return a state dict of ten arrays, most of those in a file."""
     blocks = {
         f"{prefix}layer1.{i}.conv2.weight": np.full((3, 2), value, "f4")
         for i in range(7)
@@ -201,7 +201,7 @@ def test_a_few_arrays_beside_a_network_are_ignored(
     assert checkpoint.selected == ""
 
 
-def test_an_average_is_taken_beside_a_few_arrays(tmp_path):
+def test_an_average_beside_a_few_arrays_is_selected(tmp_path):
     saved = {
         **network(1.0, "model."),
         **network(2.0, "ema_model."),
@@ -213,7 +213,7 @@ def test_an_average_is_taken_beside_a_few_arrays(tmp_path):
     assert checkpoint.selected.endswith("not of 'state_dict.model'")
 
 
-def test_a_network_beside_many_arrays_is_not_guessed(tmp_path):
+def test_a_network_beside_many_arrays_is_refused(tmp_path):
     saved = {
         **network(prefix="backbone."),
         **extras(*(f"decoder.{i}.weight" for i in range(13))),
@@ -223,7 +223,7 @@ def test_a_network_beside_many_arrays_is_not_guessed(tmp_path):
         read_saved(tmp_path, saved)
 
 
-def test_two_networks_of_one_dictionary_are_listed(tmp_path):
+def test_two_networks_of_one_dictionary_are_ambiguous(tmp_path):
     saved = {
         **network(1.0, "encoder_q."),
         **network(2.0, "encoder_k."),
@@ -234,21 +234,21 @@ def test_two_networks_of_one_dictionary_are_listed(tmp_path):
         read_saved(tmp_path, {"state_dict": saved})
 
 
-def test_a_usual_prefix_goes_first(tmp_path):
+def test_usual_prefixes_are_preferred(tmp_path):
     saved = {**network(1.0, "generator."), **network(2.0, "model.")}
     checkpoint = read_saved(tmp_path, {"state_dict": saved})
     assert checkpoint.arrays[NAMES[0]][0, 0] == 2.0
     assert checkpoint.selected.endswith("not of 'state_dict.generator'")
 
 
-def test_the_usual_key_goes_first(tmp_path):
+def test_usual_keys_are_preferred(tmp_path):
     saved = {"generator": tensors(1.0), "state_dict": tensors(2.0)}
     checkpoint = read_saved(tmp_path, saved)
     assert checkpoint.arrays[NAMES[0]][0, 0] == 2.0
     assert checkpoint.selected == "'state_dict', not of 'generator'"
 
 
-def test_several_without_a_usual_key_are_listed(tmp_path):
+def test_several_unusual_keys_are_ambiguous(tmp_path):
     saved = {"first": tensors(), "second": tensors()}
     with pytest.raises(CheckpointError, match=r"'first' \(3 arrays\), 'second"):
         read_saved(tmp_path, saved)
@@ -260,7 +260,7 @@ def test_an_error_lists_the_keys_of_the_file(tmp_path):
         read_saved(tmp_path, saved)
 
 
-def test_a_long_common_prefix_ends(tmp_path):
+def test_a_long_common_prefix_is_not_stripped_endlessly(tmp_path):
     prefix = "a." * 100_000
     with pytest.raises(CheckpointError, match="residual network") as caught:
         read_saved(tmp_path, {f"{prefix}{n}": a for n, a in tensors().items()})

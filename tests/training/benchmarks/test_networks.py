@@ -94,7 +94,7 @@ def test_the_torch_network_gives_other_peoples_logits(
     network.eval()
     with torch.inference_mode():
         y = network(torch.tensor(x.transpose(0, 4, 1, 2, 3).copy()))
-    assert checkpoint_files.relative(y, logits) < 1e-3
+    assert checkpoint_files.relative_error(y, logits) < 1e-3
 
 
 @pytest.mark.full

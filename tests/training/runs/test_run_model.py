@@ -8,9 +8,10 @@ import pytest
 
 import nonlocal_tf as nl
 from nonlocal_tf import models
+from nonlocal_tf.checkpoints.write import to_arrays
 from nonlocal_tf.models import configs, video_resnet
 from tests.checkpoints import checkpoint_files
-from tests.checkpoints import small_resnets as models_of_weights
+from tests.models.tiny import tiny
 from tests.training import view_runs
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
 from training.data import datasets
@@ -127,7 +128,7 @@ def test_an_error_of_a_file_says_what_its_user_can_do(
     short_clips,
     tmp_path,
 ):
-    arrays = models_of_weights.arrays_of("c2d_r50")
+    arrays = to_arrays(tiny("c2d_r50"), "caffe2")
     path = checkpoint_files.write(tmp_path / "other.pkl", "caffe2", arrays)
     recipe, model = long_clips(shallow, short_clips, "kinetics", path)
     with pytest.raises(UserError) as caught:
