@@ -17,7 +17,7 @@ help:
 	@echo "make test-slow  full runs and large networks: what takes minutes"
 	@echo "make test-full  more of the same, for which CI has no time"
 	@echo "make test-wheel the built wheel, in an environment of its own"
-	@echo "make test-io    s3:// and http://, in tensorflow-io's environment"
+	@echo "make test-io    s3:// and http://, and tensorflow-io in its environment"
 	@echo "make test-io-all    all the tests on TensorFlow there"
 	@echo "make test-beam  making shards by Apache Beam, in .venv-beam"
 	@echo "make mutants    which faults of a table the tests see (an hour)"
@@ -47,7 +47,8 @@ test-wheel: .venv/.dev .venv-wheel/.wheel
 
 # The first line, because the tests skip where it does not load.
 test-io: .venv-tfio/.io
-	$(IO) -c 'from training.io import remote; remote.require("http://x/")'
+	$(IO) -c 'from training.io import tensorflow_plugins; \
+		tensorflow_plugins.require("s3://x/")'
 	$(IO) -m pytest -n 2 --dist loadfile tests/io
 
 test-io-all: .venv-tfio/.io
@@ -90,7 +91,7 @@ format: .venv/.dev
 		"make IO_PYTHON=/path/to/python3.11"; exit 1; }
 	$(IO_PYTHON) -m venv .venv-tfio
 	$(IO) -m pip install --quiet --disable-pip-version-check \
-		-c constraints-tfio.txt --editable '.[io,test,io-test]'
+		-c constraints-tfio.txt --editable '.[io,test,url,io-test]'
 	@touch $@
 
 # Built anew each time: the code may have changed since.

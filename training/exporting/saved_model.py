@@ -10,6 +10,10 @@ A version appears atomically. On object stores saved_model.pb is uploaded last;
 a version without it is incomplete and ignored.
 """
 
+import pathlib
+import tempfile
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -27,6 +31,14 @@ EXTRA = "assets.extra"
 BLOCKS = "blocks.txt"
 CATEGORIES = "categories.json"  # only of detectors
 FILES = (".tflite", ".onnx")
+# Web servers do not list them.
+LOADED = (
+    SAVED_MODEL,
+    "variables/variables.index",
+    "variables/variables.data-00000-of-00001",
+    f"{ASSETS}/{CLASSES}",
+    f"{ASSETS}/{RECIPE}",
+)
 
 
 def versions(out: Path) -> list[Path]:
@@ -103,6 +115,18 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split())
 
 
+def _load(version: Path) -> Any:
+    """Load a version; from a URL, through a local copy of its files."""
+    if isinstance(version, pathlib.Path):
+        return tf.saved_model.load(str(version))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in LOADED:
+            copy = pathlib.Path(folder) / name
+            copy.parent.mkdir(exist_ok=True)
+            (version / name).download(copy)
+        return tf.saved_model.load(folder)
+
+
 class SavedModel:
     """SavedModel of `nonlocal-tf export`, loaded.
 
@@ -131,7 +155,7 @@ class SavedModel:
             )
         try:
             # The signatures need a reference to their module.
-            self._module = tf.saved_model.load(str(self.path))
+            self._module = _load(self.path)
             self.signatures = self._module.signatures
             serve = self.signatures["serving_default"]
             (spec,) = serve.structured_input_signature[1].values()

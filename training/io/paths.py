@@ -61,7 +61,8 @@ class UrlPath:
         return hash(str(self))
 
     def __truediv__(self, name: str) -> "UrlPath":
-        return UrlPath(f"{self}/{name}")
+        path, *query = str(self).split("?", self.scheme in WEB)
+        return UrlPath("?".join([f"{path}/{name}", *query]))
 
     @property
     def name(self) -> str:
@@ -83,9 +84,16 @@ class UrlPath:
         return self
 
     def exists(self) -> bool:
-        if self.scheme in WEB:  # else an unreachable server has no files
+        if self.scheme not in WEB:
+            return self._type() is not None
+        try:
             return self._call("exists", strict=True)
-        return self._type() is not None
+        except UrlError as error:
+            # Servers that do not list their files may forbid missing ones.
+            status = getattr(error.__cause__, "status", None)
+            if status and 400 <= status < 500:
+                return False
+            raise
 
     def is_dir(self) -> bool:
         return self.scheme not in WEB and self._type() == "directory"

@@ -160,8 +160,12 @@ def start_from_weights(
             model, RunFolder(path), new_head, remedy
         )
         return f"{report}\n{note}", sources
-    with weight_errors.shown("model.weights", remedy):
-        report = load_weights(model, config.weights, new_head)
+    with (
+        paths.local_copy(path) as copy,
+        weight_errors.shown("model.weights", remedy, str(copy), str(path)),
+    ):
+        report = load_weights(model, copy, new_head)
+    report = dataclasses.replace(report, path=str(path))
     return f"{report}\n{note}", [WeightSource(path.name, report.format)]
 
 
