@@ -1,7 +1,7 @@
-"""Batches of pictures and their objects, all of one shape.
+"""Training batches of images and their objects, of one shape.
 
-What is in a batch is a function of the seed and of the number of its step, so
-that a run that was stopped goes on with the batches it would have had.
+A batch depends on the seed and the number of its step alone, so that a resumed
+run continues with the batches that it would have had.
 """
 
 import dataclasses
@@ -13,22 +13,22 @@ import tensorflow as tf
 from nonlocal_tf.detection import RGB, PixelNormalization, preprocessing
 
 from ..io.user_error import UserError
-from . import coco_scores, examples, images
-from .annotations import Annotations, Picture
+from . import coco_scores, horizontal_flip, image_files
+from .annotations import AnnotatedImage, Annotations
+from .examples import Example, make_example
 
 
 @dataclasses.dataclass(frozen=True)
 class BatchConfig:
-    """What a batch looks like.
+    """Sizes and augmentation of a batch.
 
     Attributes:
-        batch: pictures in it.
-        canvas_px: height and width of all of them, with zeros around.
-        short_sides_px: that a picture is scaled to, one at random; less where
-            the long side or the canvas does not allow it.
-        long_side_px: of a scaled picture, at the most.
-        mask_cells: along each side of a stored mask, 3 at least, or 0 for no
-            masks.
+        batch: images in a batch.
+        canvas_px: height and width that all images are zero-padded to.
+        short_sides_px: short side after resizing, one of these at random; less
+            where the long side or the canvas does not allow it.
+        long_side_px: limit of the long side after resizing.
+        mask_cells: side of the grid of a mask, at least 3, or 0 for no masks.
         num_keypoints: keypoints of an object, or 0 for none.
         horizontal_flip: flip every second image, at random.
         keep_empty_images: train on images without objects too.
@@ -48,11 +48,11 @@ class BatchConfig:
     def __post_init__(self):
         if self.batch < 1:
             raise ValueError(
-                f"Expected a batch of 1 at least. Received: batch={self.batch}"
+                f"Expected a batch of at least 1. Received: batch={self.batch}"
             )
         if self.mask_cells and self.mask_cells < 3:
             raise ValueError(
-                "Expected mask_cells of 0, for no masks, or 3 at least. "
+                "Expected mask_cells of 0, for no masks, or at least 3. "
                 f"Received: mask_cells={self.mask_cells}"
             )
         divisor = preprocessing.SIZE_DIVISOR
@@ -70,35 +70,34 @@ def batches(
     first_step: int,
     last_step: int,
     parallel: int = tf.data.AUTOTUNE,
-    on_bad: Callable[[Picture, str], None] | None = None,
+    on_bad: Callable[[AnnotatedImage, str], None] | None = None,
     worker: int = 0,
     workers: int = 1,
 ) -> tf.data.Dataset:
-    """What steps `first_step` to before `last_step` are trained on.
+    """Return the batches of steps from `first_step` to before `last_step`.
 
-    Every picture comes once in each pass, in another order each time. There
-    are as many rows as the picture with the most objects has, so that none is
-    left out; rows behind the last object are 0.
+    Each image comes once in an epoch, in another order in each. Objects are
+    zero-padded to the largest number of objects of an image.
 
     Args:
-        annotations: checked ones.
-        config: of a batch.
-        seed: of the run.
-        first_step: from 0 on.
-        last_step: the one behind the last.
-        parallel: batches that are made at the same time.
-        on_bad: is told of each picture that cannot be read, and why; instead
-            of it the next is taken. By default that is an error.
+        annotations: checked annotations.
+        config: sizes and augmentation.
+        seed: seed of the run.
+        first_step: the first step, from 0 on.
+        last_step: the step after the last.
+        parallel: number of batches that are built in parallel.
+        on_bad: called with each unreadable image and the reason; the next
+            image replaces it. By default it is an error.
         worker: number of this process, which reads its share of each batch:
             the first of two the first half, and so on.
         workers: number of processes, which divides the batch.
 
     Returns:
-        Dicts as `nonlocal_tf.detection.batch_losses` takes them, with `seeds`,
-        int32 `(batch, 2)`, for what it samples of each picture.
+        Dicts for `nonlocal_tf.detection.batch_losses`, with `seeds`, int32
+        `(batch, 2)`, for its samples of each image.
 
     Raises:
-        UserError: as of `check`.
+        UserError: as `check`.
     """
     source = _Source(annotations, config, seed, on_bad, worker, workers)
     names = list(source.specs)
@@ -124,99 +123,97 @@ def check(annotations: Annotations, config: BatchConfig) -> None:
     """Check that annotations can be trained on.
 
     Raises:
-        UserError: there is no picture to train on, an object has no mask, a
-            keypoint has no partner in the mirror, or categories do not have
+        UserError: there is no image to train on, an object has no mask, a
+            keypoint has no partner for a flip, or categories do not have
             `config.num_keypoints`.
     """
-    _chosen(annotations, config)
+    _training_images(annotations, config)
     if config.num_keypoints:
         _partners(annotations, config)
 
 
 class _Source:
-    """Makes the batch of a step."""
+    """Builds the batch of a step."""
 
     def __init__(
         self,
         annotations: Annotations,
         config: BatchConfig,
         seed: int,
-        on_bad: Callable[[Picture, str], None] | None,
+        on_bad: Callable[[AnnotatedImage, str], None] | None,
         worker: int = 0,
         workers: int = 1,
     ):
         self._config, self._seed, self._on_bad = config, seed, on_bad
-        self._pictures = _chosen(annotations, config)
+        self._images = _training_images(annotations, config)
         self._partners: list[int] = []
         if config.num_keypoints:
             self._partners = _partners(annotations, config)
-        counts = [
-            sum(not one.is_crowd for one in picture.instances)
-            for picture in self._pictures
+        crowds = [
+            sum(i.is_crowd for i in image.instances) for image in self._images
         ]
-        regions = [
-            sum(one.is_crowd for one in picture.instances)
-            for picture in self._pictures
+        objects = [
+            len(image.instances) - count
+            for image, count in zip(self._images, crowds, strict=True)
         ]
         share = config.batch // workers
         self._places = range(worker * share, (worker + 1) * share)
-        self.specs = _specs(config, share, max(1, *counts), max(regions))
+        self.specs = _specs(config, share, max(1, *objects), max(crowds))
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         rows = [
             self._row(step * self._config.batch + place)
             for place in self._places
         ]
-        found = {
-            name: np.stack([row[name] for row in rows]) for name in rows[0]
-        }
         return {
-            name: found[name].astype(spec.dtype.as_numpy_dtype)
+            name: np.stack([row[name] for row in rows]).astype(
+                spec.dtype.as_numpy_dtype
+            )
             for name, spec in self.specs.items()
         }
 
     def _row(self, number: int) -> dict[str, np.ndarray]:
-        """The arrays of one picture, `number` of the whole run."""
+        """Return the arrays of image `number` of the whole run."""
         config = self._config
-        turn, place = divmod(number, len(self._pictures))
-        order = np.random.default_rng([self._seed, 0, turn])
-        places = np.roll(order.permutation(len(self._pictures)), -place)
+        epoch, place = divmod(number, len(self._images))
+        order = np.random.default_rng([self._seed, 0, epoch])
+        indices = np.roll(order.permutation(len(self._images)), -place)
         random = np.random.default_rng([self._seed, 1, number])
         short_side_px = random.choice(config.short_sides_px)
-        example = self._first_good(self._pictures[at] for at in places)
+        example = self._first_readable(self._images[i] for i in indices)
         if config.horizontal_flip and random.random() < 0.5:
-            example = examples.mirrored(example, self._partners)
-        row = self._on_canvas(example, int(short_side_px))
+            example = horizontal_flip.flip(example, self._partners)
+        row = self._resize_and_pad(example, int(short_side_px))
         return {**row, "seeds": np.array([self._seed, number])}
 
-    def _first_good(self, candidates: Iterable[Picture]) -> examples.Example:
+    def _first_readable(self, images: Iterable[AnnotatedImage]) -> Example:
         config = self._config
-        for picture in candidates:
+        for image in images:
             try:
-                return examples.make(
-                    picture,
-                    images.read(picture.path),
+                return make_example(
+                    image,
+                    image_files.read(image.path),
                     config.mask_cells,
                     config.num_keypoints,
                 )
             except UserError as error:
                 if self._on_bad is None:
                     raise
-                self._on_bad(picture, str(error))
-        raise UserError("None of the pictures can be read.")
+                self._on_bad(image, str(error))
+        raise UserError("None of the images can be read.")
 
-    def _on_canvas(self, example: examples.Example, short_side_px: int):
-        """The example scaled, at the top left of the canvas."""
+    def _resize_and_pad(self, example: Example, short_side_px: int) -> dict:
+        """Resize an example and put it at the top left of the canvas."""
         config = self._config
-        given = example.image.shape[:2]
+        original = example.image.shape[:2]
         size = preprocessing.resized_size(
-            given, short_side_px, config.long_side_px
+            original, short_side_px, config.long_side_px
         )
         fits = min(c / s for c, s in zip(config.canvas_px, size, strict=True))
         if fits < 1:
             size = int(size[0] * fits) or 1, int(size[1] * fits) or 1
-        y, x = (new / old for new, old in zip(size, given, strict=True))
-        # The same rounding for all: a point on a box's edge stays there.
+        y, x = (new / old for new, old in zip(size, original, strict=True))
+        # One rounding for all, so that a point on a box's edge stays there.
         scale = np.array([x, y, x, y], np.float32)
         row: dict = {
             "images": np.asarray(
@@ -236,61 +233,63 @@ class _Source:
             point_scale = np.array([x, y, 1.0], np.float32)
             row["keypoints"] = example.keypoints * point_scale
         return {
-            name: _padded(array, self.specs[name].shape[1:])
+            name: _pad(array, self.specs[name].shape[1:])
             for name, array in row.items()
         }
 
 
-def _chosen(annotations: Annotations, config: BatchConfig) -> list[Picture]:
-    """The pictures that are trained on."""
-    found = [
-        picture
-        for picture in annotations.pictures
+def _training_images(
+    annotations: Annotations, config: BatchConfig
+) -> list[AnnotatedImage]:
+    """Return the images to train on."""
+    images = [
+        image
+        for image in annotations.images
         if config.keep_empty_images
-        or _has_objects(picture, config.num_keypoints > 0)
+        or _has_objects(image, config.num_keypoints > 0)
     ]
-    if not found:
-        what = "a visible keypoint" if config.num_keypoints else "an object"
+    if not images:
+        target = "a visible keypoint" if config.num_keypoints else "an object"
         raise UserError(
-            f"{annotations.path}: none of its {len(annotations.pictures)} "
-            f"pictures has {what} to learn from."
+            f"{annotations.path}: none of its {len(annotations.images)} images "
+            f"has {target} to train on."
         )
     if config.mask_cells:
-        chosen = dataclasses.replace(annotations, pictures=tuple(found))
-        coco_scores.check_masks(chosen, "learnt from")
-    return found
+        training_set = dataclasses.replace(annotations, images=tuple(images))
+        coco_scores.check_masks(training_set, "trained on")
+    return images
 
 
-def _has_objects(picture: Picture, with_keypoints: bool) -> bool:
+def _has_objects(image: AnnotatedImage, with_keypoints: bool) -> bool:
     return any(
-        not one.is_crowd and (not with_keypoints or any(one.keypoints[2::3]))
-        for one in picture.instances
+        not i.is_crowd and (not with_keypoints or any(i.keypoints[2::3]))
+        for i in image.instances
     )
 
 
 def _partners(annotations: Annotations, config: BatchConfig) -> list[int]:
-    """Of each keypoint the one it becomes; the same for all categories."""
-    found = []
+    """Return the keypoint that each becomes by a flip, for all categories."""
+    partners = []
     for category in annotations.categories:
         count = len(category.keypoints)
         if count != config.num_keypoints:
             raise UserError(
                 f"{annotations.path}: category {category.name!r} has {count} "
                 f"keypoints. Expected {config.num_keypoints}, as the network "
-                "has for each object."
+                "predicts."
             )
         if config.horizontal_flip:
-            found.append(examples.partners_of(category))
-    if any(partners != found[0] for partners in found):
+            partners.append(horizontal_flip.keypoint_partners(category))
+    if any(other != partners[0] for other in partners):
         raise UserError(
             f"{annotations.path}: its categories have different keypoints. "
-            "Expected the same of all."
+            "Expected the same for all."
         )
-    return found[0] if found else []
+    return partners[0] if partners else []
 
 
 def _specs(config: BatchConfig, count: int, objects: int, regions: int):
-    """Shapes and types of a batch."""
+    """Return the shapes and types of a batch."""
     cells = config.mask_cells
     rows: dict = {
         "images": (config.canvas_px + (3,), tf.float32),
@@ -311,7 +310,7 @@ def _specs(config: BatchConfig, count: int, objects: int, regions: int):
     }
 
 
-def _padded(array: np.ndarray, shape) -> np.ndarray:
-    """The array with zeros behind it."""
+def _pad(array: np.ndarray, shape) -> np.ndarray:
+    """Pad an array with zeros at the end of each axis."""
     after = [(0, n - m) for n, m in zip(shape, array.shape, strict=True)]
     return np.pad(array, after)

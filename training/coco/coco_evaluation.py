@@ -1,4 +1,4 @@
-"""COCO's numbers after an epoch of training."""
+"""Evaluation of a detector by COCO's metrics, also after training epochs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from nonlocal_tf.detection import RGB, MaskRCNN, PixelNormalization
 from ..io.progress import Progress, say
 from ..io.user_error import UserError
 from ..loop import finite
-from . import coco_scores, images
+from . import coco_scores, image_files
 from .annotations import Annotations, Category
 from .coco_scores import CocoScores
 
@@ -24,55 +24,55 @@ def evaluate(
     normalization: PixelNormalization = RGB,
     categories: Sequence[Category] | None = None,
 ) -> dict[str, float]:
-    """Finds objects in all pictures and scores what was found.
+    """Detect the objects of all images and score the detections.
 
-    Pictures that cannot be read, or have another size than their annotations,
-    are named on the screen and left out. Classes are matched as
-    `coco_scores.with_ids_of` does. Of annotations of which no object has a
-    mask, boxes and keypoints are scored.
+    Images that cannot be read, or have another size than their annotations,
+    are named on the screen and skipped. Categories are matched by
+    `category_matching.match_categories`. If no object has a mask, boxes and
+    keypoints alone are scored.
 
     Args:
-        detector: a trained one.
-        annotations: whose pictures are looked at.
-        short_side_px: a picture is scaled to, at the most.
-        long_side_px: a picture is scaled to, at the most.
+        detector: a trained detector.
+        annotations: the ground truth.
+        short_side_px: limit of an image's short side after resizing.
+        long_side_px: limit of its long side after resizing.
         normalization: that of the network's training.
-        categories: that it knows; label 1 is the first. Default: those of
-            the annotations.
+        categories: categories of the detector; label 1 is the first. Default:
+            those of the annotations.
 
     Returns:
-        `box_AP`, `box_AP50`, ..., and of masks and keypoints, if it has them.
+        `box_AP`, `box_AP50`, ..., and those of masks and keypoints.
 
     Raises:
-        UserError: detector and annotations do not fit each other, or its
-            outputs are not finite.
+        UserError: detector and annotations do not fit each other, or outputs
+            are not finite.
     """
     categories = categories or annotations.categories
     check_classes(detector, annotations, categories)
-    kinds = coco_scores.kinds_in(annotations, detector.config)
-    scores = CocoScores(annotations, categories, kinds)
+    iou_types = coco_scores.scored_iou_types(annotations, detector.config)
+    scores = CocoScores(annotations, categories, iou_types)
     coco_scores.check(annotations, detector.config)
-    in_graph = detector.inference_function()
-    shown = Progress(len(annotations.pictures), "pictures evaluated")
-    for done, picture in enumerate(annotations.pictures):
-        shown.at(done)
+    model = detector.inference_function()
+    progress = Progress(len(annotations.images), "images evaluated")
+    for number, image in enumerate(annotations.images):
+        progress.at(number)
         try:
-            image = images.read(picture.path)
+            pixels = image_files.read(image.path)
         except UserError as error:
-            say(f"note: left out of the test: {error}")
+            say(f"note: not evaluated: {error}")
             continue
-        fault = images.size_fault(picture, image.shape[:2])
+        fault = image_files.size_fault(image, pixels.shape[:2])
         if fault:
-            say(f"note: left out of the test: image {picture.id}: {fault}")
+            say(f"note: not evaluated: image {image.id}: {fault}")
             continue
         try:
-            found = detection.detect(
-                in_graph, image, short_side_px, long_side_px, normalization
+            detections = detection.detect(
+                model, pixels, short_side_px, long_side_px, normalization
             )
         except detection.NonFiniteOutputsError as error:
-            detail = f" for {picture.path}"
+            detail = f" for {image.path}"
             raise finite.outputs_error("The detector", detail) from error
-        scores.add(picture.id, found)
+        scores.add(image.id, detections)
     return scores.scores()
 
 
@@ -81,12 +81,12 @@ def check_classes(
     annotations: Annotations,
     categories: Sequence[Category],
 ) -> None:
-    """Raises a UserError unless a detector has so many classes.
+    """Raise a UserError unless a detector has a class for each category.
 
     Args:
-        detector: to score.
-        annotations: that it is scored on.
-        categories: of the detector.
+        detector: the detector to score.
+        annotations: the ground truth.
+        categories: categories of the detector.
     """
     expected, received = 1 + len(categories), detector.config.num_classes
     if received != expected:
@@ -98,15 +98,15 @@ def check_classes(
 
 
 class CocoEvaluation(keras.callbacks.Callback):
-    """Adds COCO's numbers to the logs of an epoch: `val_box_AP`, ...
+    """Adds COCO's metrics to the logs of an epoch: `val_box_AP`, ...
 
-    It is to be before callbacks that read them, such as
+    Put it before callbacks that read them, such as
     `keras.callbacks.ModelCheckpoint(monitor="val_box_AP")`.
 
     Args:
-        annotations: of the pictures that are validated on.
-        every_epochs: from one evaluation to the next.
-        **options: of `evaluate`.
+        annotations: the ground truth of the validation images.
+        every_epochs: epochs from one evaluation to the next.
+        **options: arguments of `evaluate`.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class CocoEvaluation(keras.callbacks.Callback):
         super().__init__()
         if every_epochs < 1:
             raise ValueError(
-                "Expected every_epochs of 1 at least. Received: "
+                "Expected every_epochs of at least 1. Received: "
                 f"every_epochs={every_epochs}"
             )
         self._annotations = annotations
@@ -127,5 +127,5 @@ class CocoEvaluation(keras.callbacks.Callback):
             return
         model: Any = self.model
         detector = getattr(model, "detector", model)
-        found = evaluate(detector, self._annotations, **self._options)
-        logs.update({f"val_{name}": value for name, value in found.items()})
+        scores = evaluate(detector, self._annotations, **self._options)
+        logs.update({f"val_{name}": value for name, value in scores.items()})

@@ -1,4 +1,4 @@
-"""What COCO calls its classes and keypoints, for weights trained on it.
+"""Names of COCO's classes and keypoints, for weights trained on it.
 
 Reference:
     https://cocodataset.org/#format-data
@@ -43,7 +43,7 @@ KEYPOINTS = (
         for side in ("left", "right")
     ),
 )
-# Joined ones, counted from 1.
+# Pairs of keypoints that are joined, counted from 1.
 SKELETON = (
     (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13),
     (6, 7), (6, 8), (7, 9), (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4),
@@ -51,27 +51,30 @@ SKELETON = (
 )  # fmt: skip
 
 
-def categories_of(num_classes: int, keypoints: int = 0) -> tuple[Category, ...]:
-    """The classes of a network that was trained on COCO.
+def categories_of(
+    num_classes: int, num_keypoints: int = 0
+) -> tuple[Category, ...]:
+    """Return the categories of a network that was trained on COCO.
 
     Args:
-        num_classes: with the background: 91 with the gaps in COCO's ids, as
-            in torchvision; 81 without, as in detectron2; 2 for people alone.
-            Of other networks the classes have numbers for names.
-        keypoints: of an object.
+        num_classes: number of classes, with the background: 91 with the gaps
+            in COCO's ids, as in torchvision; 81 without, as in detectron2; 2
+            for people alone. Classes of other networks are numbered.
+        num_keypoints: keypoints of an object.
     """
     labels = range(1, num_classes)
+    has_people_keypoints = num_keypoints == len(KEYPOINTS)
     if num_classes == 1 + max(NAMES):
         ids = list(labels)
     elif num_classes == 1 + len(NAMES):
         ids = list(NAMES)
-    elif num_classes == 2 and keypoints == len(KEYPOINTS):
+    elif num_classes == 2 and has_people_keypoints:
         ids = [1]
     else:
         return tuple(Category(n, f"class {n}") for n in labels)
-    of_people: dict = {}
-    if keypoints == len(KEYPOINTS):
-        of_people = {"keypoints": KEYPOINTS, "skeleton": SKELETON}
+    keypoints: dict = {}
+    if has_people_keypoints:
+        keypoints = {"keypoints": KEYPOINTS, "skeleton": SKELETON}
     return tuple(
-        Category(n, NAMES.get(n, f"class {n}"), **of_people) for n in ids
+        Category(n, NAMES.get(n, f"class {n}"), **keypoints) for n in ids
     )

@@ -1,4 +1,4 @@
-"""Detectors that are trained: of a run, or of someone's file."""
+"""A trained detector with what it takes to apply it to images."""
 
 import dataclasses
 import os
@@ -21,14 +21,14 @@ SHORT_SIDE_PX, LONG_SIDE_PX = 800, 1333
 
 @dataclasses.dataclass(frozen=True)
 class TrainedDetector:
-    """A detector, and what it takes to use it.
+    """A detector with its categories and pre-processing.
 
     Attributes:
-        origin: the run folder or the file that it is from.
-        detector: with its weights.
-        categories: label 1 is the first.
-        short_side_px: a picture is scaled to, at the most.
-        long_side_px: a picture is scaled to, at the most.
+        origin: its run folder or weights file.
+        detector: the network with its weights.
+        categories: its categories; label 1 is the first.
+        short_side_px: limit of an image's short side after resizing.
+        long_side_px: limit of its long side after resizing.
         normalization: that of the network's training.
         weights_format: of a published file: "torchvision" or "detectron2".
     """
@@ -42,7 +42,7 @@ class TrainedDetector:
     weights_format: str | None = None
 
     def detect(self, image: np.ndarray) -> Detections:
-        """The objects of a picture, uint8 RGB `(height, width, 3)`.
+        """Detect the objects of an image, uint8 RGB `(height, width, 3)`.
 
         Raises:
             UserError: the detector's outputs are not finite.
@@ -59,9 +59,9 @@ class TrainedDetector:
             raise finite.outputs_error(self.origin) from error
 
     def check_finite(self) -> None:
-        """Raises a UserError unless weights and outputs are finite.
+        """Raise a UserError unless weights and outputs are finite.
 
-        The outputs are those of a grey image.
+        The outputs are those for a grey image.
         """
         weights = self.detector.weights
         name = finite.not_finite_array(
@@ -74,7 +74,7 @@ class TrainedDetector:
 
 
 def load_detector(path: str | os.PathLike) -> TrainedDetector:
-    """The detector of a file of torchvision or detectron2, trained on COCO.
+    """Load a detector of torchvision or detectron2 that was trained on COCO.
 
     Raises:
         UserError: it is not such a file.

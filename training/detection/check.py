@@ -7,7 +7,7 @@ import collections
 import sys
 from collections.abc import Sequence
 
-from ..coco import annotations, coco_scores, images
+from ..coco import annotation_reader, coco_scores, image_files
 from ..coco.annotations import Annotations
 from ..coco.coco_scores import NO_MASKS
 from ..io import cli, tables
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if options.annotations is None:
         raise UserError("Give --annotations FILE.json and --images DIR.")
-    found = annotations.read(options.annotations, options.images)
+    found = annotation_reader.read(options.annotations, options.images)
     print(found.summary())
     print(counts(found))
     bad, notes = _look_at(found)
@@ -61,7 +61,7 @@ def counts(found: Annotations) -> str:
     """How much of each category there is, as a table."""
     objects = collections.Counter(
         one.label
-        for picture in found.pictures
+        for picture in found.images
         for one in picture.instances
         if not one.is_crowd
     )
@@ -79,7 +79,7 @@ def counts(found: Annotations) -> str:
         )
         for label, one in enumerate(found.categories, start=1)
     ]
-    empty = sum(not picture.instances for picture in found.pictures)
+    empty = sum(not picture.instances for picture in found.images)
     unmasked = f"{len(no_mask)} objects without segmentation"
     if no_mask:
         unmasked += f", which train a detector without masks: {NO_MASKS}"
@@ -92,15 +92,15 @@ def counts(found: Annotations) -> str:
 def _look_at(found: Annotations) -> tuple[list[str], list[str]]:
     """What is wrong with the pictures and what is odd, a line each."""
     bad, notes = [], []
-    progress = Progress(len(found.pictures), "pictures")
-    for done, picture in enumerate(found.pictures, start=1):
+    progress = Progress(len(found.images), "pictures")
+    for done, picture in enumerate(found.images, start=1):
         try:
-            pixels = images.read(picture.path)
+            pixels = image_files.read(picture.path)
         except UserError as error:
             bad.append(f"image {picture.id}: {error}")
         else:
-            fault = images.size_fault(picture, pixels.shape[:2])
-            remark = images.remark(picture.path, pixels)
+            fault = image_files.size_fault(picture, pixels.shape[:2])
+            remark = image_files.remark(picture.path, pixels)
             bad += [f"image {picture.id}: {fault}"] * bool(fault)
             notes += [f"image {picture.id}: {remark}"] * bool(remark)
         progress.at(done)

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from ..coco import annotations, coco_api, coco_evaluation, coco_scores
+from ..coco import annotation_reader, coco_api, coco_evaluation, coco_scores
 from ..coco.annotations import Annotations
 from ..io import cli, outputs, tables
 from ..io.user_error import UserError
@@ -87,7 +87,7 @@ def _annotations(options) -> Annotations:
             "--set goes with --workdir, and not with --annotations."
         )
     if options.annotations is not None:
-        return annotations.read(options.annotations, options.images)
+        return annotation_reader.read(options.annotations, options.images)
     if options.workdir is None:
         raise UserError("Give --annotations FILE.json and --images DIR.")
     for setting in options.set:
@@ -106,7 +106,7 @@ def _annotations(options) -> Annotations:
         )
     folder = where.validation_images or where.images
     try:
-        return annotations.read(where.validation, folder)
+        return annotation_reader.read(where.validation, folder)
     except UserError as error:
         raise UserError(
             f"{error} Where they are now is said with --set "
@@ -121,7 +121,7 @@ def render(scores: dict[str, float]) -> str:
     for kind in ("box", "mask", "keypoint"):
         if f"{kind}_AP" in scores:
             numbers = (scores.get(f"{kind}_{name}", -1.0) for name in COLUMNS)
-            rows.append((kind, *map(coco_scores.shown, numbers)))
+            rows.append((kind, *map(coco_scores.format_ap, numbers)))
     return tables.render(rows)
 
 

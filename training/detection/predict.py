@@ -27,7 +27,7 @@ import numpy as np
 
 from nonlocal_tf.detection import Detections
 
-from ..coco import drawing, images, rle, trained_detector
+from ..coco import drawing, image_files, rle, trained_detector
 from ..coco.annotations import Category
 from ..coco.trained_detector import TrainedDetector
 from ..io import atomic_files, cli, outputs, paths
@@ -176,11 +176,11 @@ def _rows(
 ) -> Iterator[dict]:
     for path in image_paths:
         try:
-            image = images.read(path)
+            image = image_files.read(path)
         except UserError as error:
             yield {"path": str(path), "error": str(error)}
             continue
-        remark = images.remark(path, image)
+        remark = image_files.remark(path, image)
         if remark:
             say(f"note: {remark}")
         found = model.detect(image)

@@ -30,7 +30,7 @@ from nonlocal_tf.detection import (
 from nonlocal_tf.detection.backbone import build_classifier
 from nonlocal_tf.detection.preprocessing import normalize
 
-from ..coco import annotations, batches
+from ..coco import annotation_reader, batches
 from ..coco.annotations import Annotations
 from ..coco.coco_evaluation import evaluate
 from ..io import cli, outputs, paths
@@ -190,7 +190,7 @@ def summary(result: dict) -> str:
 def _made(made: composites.Composites, folder: Path) -> Annotations:
     folder.mkdir(parents=True, exist_ok=True)
     path = composites.write(made, folder)
-    return annotations.read(str(path), str(folder))
+    return annotation_reader.read(str(path), str(folder))
 
 
 if __name__ == "__main__":

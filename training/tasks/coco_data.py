@@ -4,9 +4,14 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from ..coco import annotations, coco_scores, image_rows
+from ..coco import (
+    annotation_reader,
+    category_fields,
+    category_matching,
+    image_rows,
+)
 from ..coco.annotation_fields import InvalidEntry
-from ..coco.annotations import Annotations, Category, Picture
+from ..coco.annotations import AnnotatedImage, Annotations, Category
 from ..data import BadVideo, scan
 from ..data.data_files import DataFile
 from ..data.datasets import DatasetInfo
@@ -52,7 +57,7 @@ class CocoData:
         if config.validation is not None:
             folder = config.validation_images or config.images
             validation = _read(config.validation, folder)
-            coco_scores.with_ids_of(validation, train.categories)
+            category_matching.match_categories(validation, train.categories)
         return cls(train, validation, config.images)
 
     @property
@@ -69,7 +74,7 @@ class CocoData:
         """Return nothing: `read` has printed what there is."""
         return ""
 
-    def add_bad(self, image: Picture, reason: str) -> None:
+    def add_bad(self, image: AnnotatedImage, reason: str) -> None:
         """Add an image that cannot be read; called by reading threads."""
         path = str(image.path)
         if path not in {bad.path for bad in self.bad}:
@@ -78,7 +83,7 @@ class CocoData:
 
     def check_bad(self) -> None:
         """Raise a UserError if too many training images are bad."""
-        count, total = len(self.bad), len(self.train.pictures)
+        count, total = len(self.bad), len(self.train.images)
         if count > MAX_BAD_SHARE * total:
             raise UserError(
                 f"{count} of {total} images are bad, more than "
@@ -99,7 +104,7 @@ class CocoData:
 
 
 def _read(path: str, folder: str) -> Annotations:
-    read = annotations.read(path, folder)
+    read = annotation_reader.read(path, folder)
     print(read.summary(), flush=True)
     return read
 
@@ -123,6 +128,6 @@ def read_categories(folder: Path) -> tuple[Category, ...]:
         )
     try:
         rows = json_text.parse_as(path.read_bytes(), [dict])
-        return tuple(annotations.category(row)[0] for row in rows)
+        return tuple(category_fields.category(row)[0] for row in rows)
     except (ValueError, InvalidEntry) as error:
         raise UserError(f"{path} cannot be read ({error}).") from error

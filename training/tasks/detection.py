@@ -109,7 +109,9 @@ class Detection(Task):
         return data.validation is not None
 
     def metric_text(self, name: str, value: float) -> str:
-        return f"{value:.4g}" if name == "loss" else coco_scores.shown(value)
+        return (
+            f"{value:.4g}" if name == "loss" else coco_scores.format_ap(value)
+        )
 
     def begin_run(self, run: RunFolder, data: CocoData) -> None:
         write_categories(run.path, data.categories)
@@ -152,7 +154,7 @@ class Detection(Task):
         for kind in KINDS:
             if f"{kind}_AP" in scores:
                 shown = (
-                    f"{name} {coco_scores.shown(scores[f'{kind}_{name}'])}"
+                    f"{name} {coco_scores.format_ap(scores[f'{kind}_{name}'])}"
                     for name in SHOWN
                 )
                 rows.append((f"validation, {kind}", ", ".join(shown)))

@@ -1,10 +1,10 @@
-"""Mutates good annotations and uses what is read of them.
+"""Fuzz the annotation reader and use what it returns.
 
     python -m tests.training.coco.fuzz_annotations --seconds 900
 
-A file is either a `UserError` or annotations that training and evaluation can
-use: finite, within the images, and without filling the memory. Seeds of cases
-that were not are kept in test_fuzzed_annotations.py.
+A mutated file is either a `UserError` or annotations that training and
+evaluation can use: finite, within the images, and within the memory. Seeds of
+failures are kept in test_fuzzed_annotations.py.
 """
 
 import argparse
@@ -20,12 +20,13 @@ import traceback
 import numpy as np
 
 from nonlocal_tf.detection import Detections, DetectorConfig
-from training.coco import annotations, coco_api, coco_scores, examples
+from training.coco import annotation_reader, coco_api, coco_scores, examples
+from training.coco.annotations import Annotations
 from training.io.user_error import UserError
 
-LEAST_SEED_MB, LARGEST_IMAGE_PX = 400, 10**6
+REPORTED_MB, LARGEST_IMAGE_PX = 400, 10**6
 MASK_CELLS, KEYPOINTS = 5, 2
-MEMORY_GB = 8  # of addresses, of which TensorFlow takes some
+MEMORY_GB = 8  # of address space, with TensorFlow's
 COUNTS = "Q1f0900000000000000000000000k2"
 POLYGON = [3, 4, 30, 4, 30, 28, 3, 28]
 GOOD = {
@@ -89,14 +90,14 @@ VALUES = [*NUMBERS, *TEXTS, None, True, False, [], {}, [[]], [None], {"a": 1}]
 
 
 def setup(folder: pathlib.Path) -> None:
-    """Make the files that the annotations name."""
+    """Create the image files of the annotations."""
     (folder / "sub").mkdir()
     for name in ("a.png", "sub/b.png"):
         (folder / name).touch()
 
 
 def mutated(seed: int) -> bytes:
-    """A file of annotations that is a function of a seed."""
+    """Return an annotation file that depends on a seed."""
     draw = random.Random(seed)
     content = copy.deepcopy(GOOD)
     for _ in range(draw.choice((1, 1, 1, 2, 3, 8))):
@@ -109,10 +110,10 @@ def mutated(seed: int) -> bytes:
 
 
 def _mutate(draw: random.Random, content) -> None:
-    """Change one place of a tree of JSON."""
+    """Change one value of a JSON tree."""
     places = list(_places(content))
     parent, key = draw.choice(places)
-    if draw.random() < 0.5:  # what annotations are made of
+    if draw.random() < 0.5:  # a leaf
         leaves = [(p, k) for p, k in places if _is_leaf(p[k])]
         parent, key = draw.choice(leaves or places)
     kind = draw.randrange(10)
@@ -121,9 +122,9 @@ def _mutate(draw: random.Random, content) -> None:
     elif kind == 5:
         del parent[key]
     elif kind == 6:
-        other, at = draw.choice(places)
+        source, source_key = draw.choice(places)
         try:
-            parent[key] = copy.deepcopy(other[at])
+            parent[key] = copy.deepcopy(source[source_key])
         except (KeyError, IndexError):
             pass
     elif kind == 7 and isinstance(parent, list) and len(parent) < 100:
@@ -143,21 +144,22 @@ def _moved(draw: random.Random, value: float):
 
 
 def _mutate_bytes(draw: random.Random, content: bytes) -> bytes:
-    at = draw.randrange(len(content))
+    cut = draw.randrange(len(content))
+    start, rest = content[:cut], content[cut:]
     return draw.choice(
         (
-            content[:at],
-            content[:at] + bytes([draw.randrange(256)]) + content[at + 1 :],
-            content[:at] + b"[" * draw.choice((1, 5000, 10**5)) + content[at:],
+            start,
+            start + bytes([draw.randrange(256)]) + rest[1:],
+            start + b"[" * draw.choice((1, 5000, 10**5)) + rest,
             b"\xef\xbb\xbf" + content,
             content.decode("utf-8", "replace").encode("utf-16"),
-            content[:at] + content[draw.randrange(len(content)) :],
+            start + content[draw.randrange(len(content)) :],
         )
     )
 
 
 def _places(value):
-    """Every container and key of a tree."""
+    """Yield all containers and keys of a tree."""
     items = ()
     if isinstance(value, dict):
         items = value.items()
@@ -178,33 +180,34 @@ def _is_number(value) -> bool:
 
 
 def use(content: bytes, folder: pathlib.Path) -> str:
-    """Read a file and do with it what training and evaluation do.
+    """Read a file and use it as training and evaluation do.
 
     Returns:
-        The error's first line, or "" for annotations that can be used.
+        The first line of the error, or "" for valid annotations.
     """
     path = folder / "instances.json"
     path.write_bytes(content)
     try:
-        found = annotations.read(str(path), str(folder))
+        annotations = annotation_reader.read(str(path), str(folder))
     except UserError as error:
         return str(error).splitlines()[0]
-    assert all(len(line) < 2000 for line in found.problems), "a long line"
-    found.summary().encode("utf-8", "backslashreplace")
-    _learn(found)
-    _score(found)
+    assert all(len(line) < 2000 for line in annotations.problems), "a long line"
+    annotations.summary().encode("utf-8", "backslashreplace")
+    _make_examples(annotations)
+    _score(annotations)
     return ""
 
 
-def _learn(found: annotations.Annotations) -> None:
-    points = {len(one.keypoints) for one in found.categories} == {KEYPOINTS}
-    for picture in found.pictures:
-        if picture.height * picture.width > LARGEST_IMAGE_PX:
+def _make_examples(annotations: Annotations) -> None:
+    counts = {len(category.keypoints) for category in annotations.categories}
+    num_keypoints = KEYPOINTS if counts == {KEYPOINTS} else 0
+    for image in annotations.images:
+        if image.height * image.width > LARGEST_IMAGE_PX:
             continue
-        image = np.zeros((picture.height, picture.width, 3), np.uint8)
+        pixels = np.zeros((image.height, image.width, 3), np.uint8)
         try:
-            example = examples.make(
-                picture, image, MASK_CELLS, KEYPOINTS * points
+            example = examples.make_example(
+                image, pixels, MASK_CELLS, num_keypoints
             )
         except UserError as error:
             assert "no segmentation" in str(error), error
@@ -213,25 +216,26 @@ def _learn(found: annotations.Annotations) -> None:
             array = getattr(example, name)
             assert array is None or np.isfinite(array).all(), name
         sides = example.boxes[:, 2:] - example.boxes[:, :2]
-        assert (sides > 0).all(), "a box without a side"
+        assert (sides > 0).all(), "a box without area"
 
 
-def _score(found: annotations.Annotations) -> None:
+def _score(annotations: Annotations) -> None:
     try:
-        coco_scores.check(found, DetectorConfig(num_keypoints=KEYPOINTS))
+        coco_scores.check(annotations, DetectorConfig(num_keypoints=KEYPOINTS))
     except UserError:
         return
+    iou_types = coco_scores.scored_iou_types(annotations, DetectorConfig())
     scored = coco_scores.CocoScores(
-        found, found.categories, coco_scores.kinds_in(found, DetectorConfig())
+        annotations, annotations.categories, iou_types
     )
-    for picture in found.pictures:
-        if picture.height * picture.width > LARGEST_IMAGE_PX:
+    for image in annotations.images:
+        if image.height * image.width > LARGEST_IMAGE_PX:
             continue
-        mask = np.zeros((1, picture.height, picture.width), bool)
-        mask[:, : picture.height // 2] = True
-        box = [[0, 0, picture.width, max(picture.height // 2, 1)]]
+        mask = np.zeros((1, image.height, image.width), bool)
+        mask[:, : image.height // 2] = True
+        box = [[0, 0, image.width, max(image.height // 2, 1)]]
         scored.add(
-            picture.id,
+            image.id,
             Detections(
                 np.array(box, np.float32),
                 np.array([1], np.int32),
@@ -243,7 +247,7 @@ def _score(found: annotations.Annotations) -> None:
 
 
 def memory_mb() -> int:
-    """Most memory that this process had, in MB."""
+    """Return the peak memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
@@ -255,30 +259,30 @@ def main() -> None:
     coco_api.require(masks=True)
     limit = MEMORY_GB * 2**30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    until, seed, bad, slowest = time.monotonic() + options.seconds, 0, 0, 0.0
-    errors = 0
+    deadline, seed, failures = time.monotonic() + options.seconds, 0, 0
+    errors, slowest = 0, 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         setup(folder)
         use(json.dumps(GOOD).encode(), folder)
         start_mb = memory_mb()
         for seed in range(options.seed, 2**62):
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 break
-            began, before_mb = time.monotonic(), memory_mb()
+            start, before_mb = time.monotonic(), memory_mb()
             try:
                 errors += bool(use(mutated(seed), folder))
             except Exception:
-                bad += 1
+                failures += 1
                 print(
                     f"seed {seed}:", traceback.format_exc(limit=-3), flush=True
                 )
-            took = time.monotonic() - began
-            slowest = max(slowest, took)
-            if took > 5 or memory_mb() - before_mb > LEAST_SEED_MB:
-                print(f"seed {seed}: {took:.1f} s, {memory_mb()} MB")
+            seconds = time.monotonic() - start
+            slowest = max(slowest, seconds)
+            if seconds > 5 or memory_mb() - before_mb > REPORTED_MB:
+                print(f"seed {seed}: {seconds:.1f} s, {memory_mb()} MB")
     print(
-        f"{seed - options.seed} cases, {errors} of them UserErrors, {bad} bad; "
+        f"{seed - options.seed} cases, {errors} UserErrors, {failures} failed; "
         f"slowest {slowest:.1f} s; {memory_mb() - start_mb} MB more"
     )
 

@@ -1,4 +1,4 @@
-"""Fields of annotations, whatever is in them."""
+"""Validation of fields of annotations, with arbitrary values."""
 
 import math
 
@@ -26,7 +26,7 @@ VALUES = st.recursive(
 
 
 def read(function, *arguments):
-    """What a function reads, or None where an entry is invalid."""
+    """Return the result of a function, or None for an invalid entry."""
     try:
         return function(*arguments)
     except InvalidEntry as error:
@@ -36,7 +36,7 @@ def read(function, *arguments):
 
 @QUICK
 @hypothesis.given(VALUES)
-def test_a_whole_number_has_the_value_that_was_written(value):
+def test_an_integer_has_the_value_that_was_written(value):
     number = read(fields.whole_number, {"id": value}, "id")
     if number is not None:
         assert type(number) is int and abs(number) <= fields.MAX_INTEGER
@@ -46,9 +46,9 @@ def test_a_whole_number_has_the_value_that_was_written(value):
 @QUICK
 @hypothesis.given(st.one_of(VALUES, st.lists(NUMBERS, min_size=4, max_size=4)))
 def test_a_box_has_sides_within_its_image(value):
-    found = read(fields.box, {"bbox": value}, SIZE)
-    if found is not None:
-        x1, y1, x2, y2 = found[0]
+    result = read(fields.box, {"bbox": value}, SIZE)
+    if result is not None:
+        (x1, y1, x2, y2), _ = result
         assert 0 <= x1 < x2 <= SIZE[1] and 0 <= y1 < y2 <= SIZE[0]
 
 
@@ -57,9 +57,9 @@ def test_a_box_has_sides_within_its_image(value):
     st.one_of(VALUES, st.lists(st.lists(NUMBERS, min_size=6, max_size=9)))
 )
 def test_polygons_are_near_their_image(value):
-    found = read(fields.segmentation, {"segmentation": value}, SIZE)
-    if found is not None and isinstance(found[0], list):
-        for polygon in found[0]:
+    result = read(fields.segmentation, {"segmentation": value}, SIZE)
+    if result is not None and isinstance(result[0], list):
+        for polygon in result[0]:
             assert len(polygon) >= 6 and len(polygon) % 2 == 0
             assert max(map(abs, polygon)) <= 2 * max(SIZE)
 
@@ -67,10 +67,10 @@ def test_polygons_are_near_their_image(value):
 @QUICK
 @hypothesis.given(st.one_of(VALUES, st.lists(NUMBERS, min_size=6, max_size=6)))
 def test_keypoints_are_near_their_image(value):
-    found = read(fields.keypoints, {"keypoints": value}, 2, SIZE)
-    if found is not None:
-        assert len(found) == 6
-        assert max(map(abs, found)) <= 2 * max(SIZE)
+    keypoints = read(fields.keypoints, {"keypoints": value}, 2, SIZE)
+    if keypoints is not None:
+        assert len(keypoints) == 6
+        assert max(map(abs, keypoints)) <= 2 * max(SIZE)
 
 
 @QUICK
@@ -82,7 +82,7 @@ def test_an_area_is_finite(value):
 
 @QUICK
 @hypothesis.given(VALUES)
-def test_a_crowd_is_told_or_an_error(value):
+def test_a_crowd_is_a_boolean_or_an_error(value):
     is_crowd = read(fields.is_crowd, {"iscrowd": value})
     if is_crowd is not None and value is not None:
         assert float(value) == is_crowd
@@ -91,7 +91,7 @@ def test_a_crowd_is_told_or_an_error(value):
 @pytest.mark.parametrize(
     "sides", [(0, 5), (5, -1), (65_536, 5), (65_535, 65_535)]
 )
-def test_an_image_has_sides_that_can_be(sides):
+def test_sides_of_an_image_are_bounded(sides):
     with pytest.raises(InvalidEntry, match=" pixels; expected "):
         fields.image_size(dict(zip(("height", "width"), sides, strict=True)))
 
@@ -100,22 +100,22 @@ def test_an_image_has_sides_that_can_be(sides):
     ("value", "message"),
     [("1.5", "to be an integer, not '1.5'"), (2**53 + 1, "of 2.53 at most")],
 )
-def test_a_number_that_is_not_taken_is_explained(value, message):
+def test_an_error_explains_an_invalid_integer(value, message):
     with pytest.raises(InvalidEntry, match=message):
         fields.whole_number({"id": value}, "id")
 
 
-def test_keypoints_that_are_null_are_none():
+def test_keypoints_may_be_null():
     assert fields.keypoints({"keypoints": None}, 2, SIZE) == (0.0,) * 6
 
 
-def test_sizes_and_lengths_of_a_mask_may_be_text_or_floats():
+def test_integers_of_rle_may_be_text_or_floats():
     mask = {"size": ["31", 47.0], "counts": ["1457"]}
-    kept, _ = fields.segmentation({"segmentation": mask}, SIZE)
-    assert kept == {"size": [31, 47], "counts": [1457]}
+    segmentation, _ = fields.segmentation({"segmentation": mask}, SIZE)
+    assert segmentation == {"size": [31, 47], "counts": [1457]}
 
 
-def test_letters_that_no_run_length_has_are_named():
+def test_an_error_names_an_invalid_character_of_rle():
     mask = {"size": list(SIZE), "counts": "长度"}
     with pytest.raises(InvalidEntry, match="is an invalid character"):
         fields.segmentation({"segmentation": mask}, SIZE)

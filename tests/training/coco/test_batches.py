@@ -1,4 +1,4 @@
-"""Batches of pictures of one shape, as a function of seed and step."""
+"""Training batches, as a function of seed and step."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import pytest
 
 from nonlocal_tf.detection import BGR, RGB, preprocessing
 from tests.training.reproduce import made_composites
-from training.coco import annotations, batches, images
+from training.coco import annotation_reader, batches, image_files
 from training.io.user_error import UserError
 
 pytest.importorskip("pycocotools")
@@ -24,21 +24,21 @@ PLAIN = dataclasses.replace(CONFIG, horizontal_flip=False, short_sides_px=(72,))
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def annotations(tmp_path_factory):
     folder = tmp_path_factory.mktemp("set")
     path = made_composites.write(folder, count=5, size=(60, 91), objects=3)
-    return annotations.read(path, str(folder))
+    return annotation_reader.read(path, str(folder))
 
 
-def steps(found, config, first, last, seed=3):
-    made = batches.batches(found, config, seed, first, last)
-    return list(made.as_numpy_iterator())
+def steps(annotations, config, first, last, seed=3):
+    data = batches.batches(annotations, config, seed, first, last)
+    return list(data.as_numpy_iterator())
 
 
-def test_all_batches_have_one_known_shape(found):
-    made = batches.batches(found, CONFIG, 3, 0, 4)
-    assert int(made.cardinality()) == 4
-    spec = made.element_spec
+def test_all_batches_have_one_static_shape(annotations):
+    data = batches.batches(annotations, CONFIG, 3, 0, 4)
+    assert int(data.cardinality()) == 4
+    spec = data.element_spec
     assert spec["images"].shape == (2, 96, 128, 3)
     assert spec["boxes"].shape == (2, 3, 4)
     assert spec["masks"].shape == (2, 3, 7, 7)
@@ -46,64 +46,64 @@ def test_all_batches_have_one_known_shape(found):
     assert spec["crowds"].shape == (2, 0, 4)
 
 
-def test_a_batch_is_a_function_of_seed_and_step(found):
-    whole = steps(found, CONFIG, 0, 6)
-    for first, again in zip(whole[4:], steps(found, CONFIG, 4, 6), strict=True):
-        for name, array in first.items():
-            np.testing.assert_array_equal(array, again[name])
-    other = steps(found, CONFIG, 0, 6, seed=4)
+def test_a_batch_is_a_function_of_seed_and_step(annotations):
+    run = steps(annotations, CONFIG, 0, 6)
+    resumed = steps(annotations, CONFIG, 4, 6)
+    for expected, actual in zip(run[4:], resumed, strict=True):
+        for name, array in expected.items():
+            np.testing.assert_array_equal(actual[name], array)
+    with_other_seed = steps(annotations, CONFIG, 0, 6, seed=4)
     assert any(
         (a["images"] != b["images"]).any()
-        for a, b in zip(whole, other, strict=True)
+        for a, b in zip(run, with_other_seed, strict=True)
     )
 
 
-def test_every_picture_comes_once_in_a_pass(found):
+def test_each_image_comes_once_in_an_epoch(annotations):
     counts = [0] * 5
-    by_box = {
-        picture.instances[0].box: n for n, picture in enumerate(found.pictures)
-    }
-    given = np.array([box for box in by_box])
-    for batch in steps(found, PLAIN, 0, 5):  # two passes of 5 pictures
+    first_boxes = np.array([i.instances[0].box for i in annotations.images])
+    for batch in steps(annotations, PLAIN, 0, 5):  # two epochs of 5 images
         for boxes, size in zip(batch["boxes"], batch["sizes"], strict=True):
             scale = np.array([91, 60, 91, 60]) / size[[1, 0, 1, 0]]
-            far = np.abs(given - boxes[0] * scale).max(axis=1)
-            assert far.min() < 1e-4
-            counts[int(far.argmin())] += 1
+            distance = np.abs(first_boxes - boxes[0] * scale).max(axis=1)
+            assert distance.min() < 1e-4
+            counts[int(distance.argmin())] += 1
     assert counts == [2] * 5
 
 
-def test_pixels_are_those_that_a_picture_is_detected_in(found):
+def test_images_are_preprocessed_as_at_inference(annotations):
     config = dataclasses.replace(PLAIN, normalization=BGR)
-    batch = steps(found, config, 0, 1)[0]
-    pixels = [images.read(picture.path) for picture in found.pictures]
-    wanted = [preprocessing.preprocess(image, 72, 120, BGR) for image in pixels]
+    batch = steps(annotations, config, 0, 1)[0]
+    expected = [
+        preprocessing.preprocess(image_files.read(i.path), 72, 120, BGR)
+        for i in annotations.images
+    ]
     for image, size in zip(batch["images"], batch["sizes"], strict=True):
         height, width = size
-        # The same bilinear weights, multiplied out in another order.
-        far = min(
+        # The same bilinear weights, multiplied in another order.
+        error = min(
             np.abs(
                 np.asarray(x)[0, :height, :width] - image[:height, :width]
             ).max()
-            for x, _ in wanted
+            for x, _ in expected
         )
-        assert far < 1e-4 * 255
+        assert error < 1e-4 * 255
         assert not image[height:].any() and not image[:, width:].any()
-        assert tuple(size) == wanted[0][1]
+        assert tuple(size) == expected[0][1]
 
 
-def test_what_does_not_fit_the_canvas_is_scaled_down_to_it(found):
+def test_large_images_are_resized_to_the_canvas(annotations):
     config = dataclasses.replace(PLAIN, short_sides_px=(300,), long_side_px=900)
-    for batch in steps(found, config, 0, 2):
+    for batch in steps(annotations, config, 0, 2):
         assert (batch["sizes"] <= (96, 128)).all()
         assert (batch["sizes"][:, 1] == 128).all()
         assert (batch["boxes"][..., 2] <= batch["sizes"][:, 1:]).all()
 
 
-def test_objects_lie_where_the_picture_shows_them(found):
-    """Also mirrored and scaled: colours under boxes are those of labels."""
+def test_boxes_are_of_the_objects_in_the_image(annotations):
+    """Colours in boxes are those of their labels, flipped and resized too."""
     colours = np.array([made_composites.COLOURS[3], made_composites.COLOURS[8]])
-    for batch in steps(found, CONFIG, 0, 6):
+    for batch in steps(annotations, CONFIG, 0, 6):
         pixels = batch["images"] * RGB.std + RGB.mean
         for image, boxes, labels in zip(
             pixels, batch["boxes"], batch["labels"], strict=True
@@ -113,107 +113,114 @@ def test_objects_lie_where_the_picture_shows_them(found):
                     assert not box.any()
                     continue
                 x1, y1, x2, y2 = box
-                # The middle of the lower edge is an object's, of both shapes.
-                at = int(y2 - 0.15 * (y2 - y1)), int((x1 + x2) / 2)
-                far = np.abs(colours - image[at]).sum(axis=1)
-                assert far.argmin() == label - 1 and far.min() < 30
+                # Near the lower edge, both shapes have their colour.
+                pixel = image[int(y2 - 0.15 * (y2 - y1)), int((x1 + x2) / 2)]
+                distance = np.abs(colours - pixel).sum(axis=1)
+                assert distance.argmin() == label - 1 and distance.min() < 30
 
 
-def test_half_of_the_pictures_are_mirrored(found, monkeypatch):
+def test_half_of_the_images_are_flipped(annotations, monkeypatch):
     calls = []
-    mirrored = batches.examples.mirrored
+    flip = batches.horizontal_flip.flip
 
     def counted(*arguments):
         calls.append(1)
-        return mirrored(*arguments)
+        return flip(*arguments)
 
-    monkeypatch.setattr(batches.examples, "mirrored", counted)
-    steps(found, CONFIG, 0, 200)
+    monkeypatch.setattr(batches.horizontal_flip, "flip", counted)
+    steps(annotations, CONFIG, 0, 200)
     # 400 draws: within four standard deviations.
     assert 160 <= len(calls) <= 240
 
 
-def test_each_row_has_a_seed_of_its_own(found):
-    rows = [row for b in steps(found, CONFIG, 1, 4) for row in b["seeds"]]
+def test_each_image_of_a_run_has_its_own_seed(annotations):
+    rows = [row for b in steps(annotations, CONFIG, 1, 4) for row in b["seeds"]]
     assert [tuple(row) for row in rows] == [(3, n) for n in range(2, 8)]
 
 
-def test_pictures_without_objects_are_there_if_wanted(found):
-    first = dataclasses.replace(found.pictures[0], instances=())
-    some = dataclasses.replace(found, pictures=(first, *found.pictures[1:3]))
-    without = dataclasses.replace(PLAIN, batch=3, keep_empty_images=True)
-    assert (steps(some, without, 0, 1)[0]["labels"].sum(axis=1) == 0).sum() == 1
-    most = dataclasses.replace(PLAIN, batch=3)
-    assert (steps(some, most, 0, 1)[0]["labels"].sum(axis=1) > 0).all()
+@pytest.mark.parametrize("keep", [False, True])
+def test_images_without_objects_are_optional(annotations, keep):
+    empty = dataclasses.replace(annotations.images[0], instances=())
+    images = (empty, *annotations.images[1:3])
+    config = dataclasses.replace(PLAIN, batch=3, keep_empty_images=keep)
+    with_empty = dataclasses.replace(annotations, images=images)
+    labels = steps(with_empty, config, 0, 1)[0]["labels"]
+    assert (labels.sum(axis=1) == 0).sum() == int(keep)
 
 
-def test_nothing_to_learn_from_is_an_error(found):
-    none = tuple(dataclasses.replace(p, instances=()) for p in found.pictures)
-    with pytest.raises(UserError, match="none of its 5 pictures has a visible"):
-        batches.batches(
-            dataclasses.replace(found, pictures=none), CONFIG, 3, 0, 1
-        )
+def test_annotations_without_objects_are_an_error(annotations):
+    images = tuple(
+        dataclasses.replace(i, instances=()) for i in annotations.images
+    )
+    empty = dataclasses.replace(annotations, images=images)
+    with pytest.raises(UserError, match="none of its 5 images has a visible"):
+        batches.batches(empty, CONFIG, 3, 0, 1)
 
 
-def test_another_number_of_keypoints_is_an_error(found):
+def test_another_number_of_keypoints_is_an_error(annotations):
     config = dataclasses.replace(CONFIG, num_keypoints=17)
     with pytest.raises(UserError, match="'box' has 2 keypoints. Expected 17"):
-        batches.batches(found, config, 3, 0, 1)
+        batches.batches(annotations, config, 3, 0, 1)
 
 
-def test_a_canvas_of_other_sides_is_an_error():
+def test_sides_of_the_canvas_are_multiples_of_32():
     with pytest.raises(ValueError, match="multiples of 32"):
         dataclasses.replace(CONFIG, canvas_px=(100, 128))
 
 
-def test_an_object_without_a_mask_is_named_before_the_first_batch(found):
-    first = found.pictures[0]
-    bare = dataclasses.replace(first.instances[0], segmentation=None)
-    changed = dataclasses.replace(first, instances=(bare,))
-    some = dataclasses.replace(found, pictures=(changed,))
-    with pytest.raises(UserError, match=f"annotation {bare.id} has no segm"):
-        batches.batches(some, CONFIG, 3, 0, 1)
-    without = dataclasses.replace(CONFIG, mask_cells=0)
-    assert len(steps(some, without, 0, 1)) == 1
+def test_an_object_without_a_mask_is_an_error_before_the_first_batch(
+    annotations,
+):
+    image = annotations.images[0]
+    instance = dataclasses.replace(image.instances[0], segmentation=None)
+    image = dataclasses.replace(image, instances=(instance,))
+    annotations = dataclasses.replace(annotations, images=(image,))
+    with pytest.raises(UserError, match=f"annotation {instance.id} has no seg"):
+        batches.batches(annotations, CONFIG, 3, 0, 1)
+    without_masks = dataclasses.replace(CONFIG, mask_cells=0)
+    assert len(steps(annotations, without_masks, 0, 1)) == 1
 
 
-def test_a_bad_picture_is_told_and_the_next_one_taken(found, tmp_path):
-    bad = tmp_path / "bad.png"
-    bad.write_bytes(b"no picture")
-    damaged = dataclasses.replace(found.pictures[0], path=bad)
-    some = dataclasses.replace(found, pictures=(damaged, found.pictures[1]))
-    told = {}
-    made = batches.batches(
-        some,
+def test_the_next_image_replaces_an_unreadable_one(annotations, tmp_path):
+    path = tmp_path / "bad.png"
+    path.write_bytes(b"no image")
+    damaged = dataclasses.replace(annotations.images[0], path=path)
+    images = (damaged, annotations.images[1])
+    reasons = {}
+    data = batches.batches(
+        dataclasses.replace(annotations, images=images),
         PLAIN,
         3,
         0,
         2,
-        on_bad=lambda picture, reason: told.update({picture.id: reason}),
+        on_bad=lambda image, reason: reasons.update({image.id: reason}),
     )
     boxes = {
-        tuple(row[0]) for b in made.as_numpy_iterator() for row in b["boxes"]
+        tuple(row[0]) for b in data.as_numpy_iterator() for row in b["boxes"]
     }
-    assert len(boxes) == 1  # the good one, again and again
-    assert list(told) == [damaged.id] and "bad.png" in told[damaged.id]
+    assert len(boxes) == 1  # always of the readable image
+    assert list(reasons) == [damaged.id] and "bad.png" in reasons[damaged.id]
 
 
-@pytest.mark.parametrize("scaled_px", range(50, 96))
-def test_a_keypoint_on_the_edge_of_a_box_stays_on_it(found, scaled_px):
-    picture = found.pictures[0]
-    box = (3.0, 5.0, 88.0, 57.0)
-    one = dataclasses.replace(
-        picture.instances[0],
-        box=box,
+@pytest.mark.parametrize("short_side_px", range(50, 96))
+def test_a_keypoint_on_the_edge_of_a_box_stays_on_it(
+    annotations, short_side_px
+):
+    image = annotations.images[0]
+    instance = dataclasses.replace(
+        image.instances[0],
+        box=(3.0, 5.0, 88.0, 57.0),
         keypoints=(88.0, 57.0, 2.0, 3.0, 5.0, 2.0),
     )
-    some = dataclasses.replace(
-        found, pictures=(dataclasses.replace(picture, instances=(one,)),)
-    )
+    image = dataclasses.replace(image, instances=(instance,))
     config = dataclasses.replace(
-        CONFIG, batch=4, short_sides_px=(scaled_px,), long_side_px=2 * scaled_px
+        CONFIG,
+        batch=4,
+        short_sides_px=(short_side_px,),
+        long_side_px=2 * short_side_px,
     )
-    batch = steps(some, config, 0, 1)[0]
+    annotations = dataclasses.replace(annotations, images=(image,))
+    batch = steps(annotations, config, 0, 1)[0]
     x1, y1, x2, y2 = batch["boxes"][:, 0].T
     x, y, _ = np.moveaxis(batch["keypoints"][:, 0], -1, 0)
     assert ((x >= x1[:, None]) & (x <= x2[:, None])).all()

@@ -69,8 +69,9 @@ def test_exif_after_the_pixels_of_a_png_is_read():
         content[start : start + length],
         content[:start] + content[start + length :],
     )
-    end = rest.index(b"IEND") - 4
-    assert orientation(rest[:end] + chunk + rest[end:]) == 6
+    last_chunk = rest.index(b"IEND") - 4
+    content = rest[:last_chunk] + chunk + rest[last_chunk:]
+    assert orientation(content) == 6
 
 
 def test_fill_bytes_before_a_segment_are_skipped():

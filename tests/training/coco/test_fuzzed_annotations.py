@@ -1,4 +1,4 @@
-"""Mutations of good annotations are errors, or can be used."""
+"""Mutated annotation files are errors, or can be used."""
 
 import json
 
@@ -8,7 +8,7 @@ from tests.training.coco import fuzz_annotations as fuzz
 
 pytest.importorskip("pycocotools")
 
-# Of cases that were wrong once: ids of more than 32 bits.
+# Failures of before: ids of more than 32 bits.
 SEEDS = (247,)
 CASES, MORE_MB = 1_500, 600
 
@@ -19,17 +19,17 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_annotations_that_are_not_changed_have_no_fault(folder):
+def test_the_original_annotations_are_valid(folder):
     assert fuzz.use(json.dumps(fuzz.GOOD).encode(), folder) == ""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_cases_that_were_wrong_stay_right(folder, seed):
+def test_failures_of_before_stay_fixed(folder, seed):
     fuzz.use(fuzz.mutated(seed), folder)
 
 
 @pytest.mark.slow
-def test_mutations_are_errors_or_can_be_used(folder):
+def test_mutated_files_are_errors_or_can_be_used(folder):
     fuzz.use(json.dumps(fuzz.GOOD).encode(), folder)
     before_mb = fuzz.memory_mb()
     errors = sum(

@@ -4,7 +4,7 @@ import keras
 
 from nonlocal_tf.detection import DetectorConfig, MaskRCNN, TrainingConfig
 from tests.training.reproduce import made_composites
-from training.coco import annotations, batches
+from training.coco import annotation_reader, batches
 from training.loop.detector_trainer import DetectorTrainer
 from training.loop.train_step import Signals
 
@@ -39,7 +39,7 @@ SEED = 1
 def data_in(folder, count=6):
     """Annotations of a set that is written to a folder."""
     path = made_composites.write(folder, count)
-    return annotations.read(path, str(folder))
+    return annotation_reader.read(path, str(folder))
 
 
 def batches_of(found, first, last):

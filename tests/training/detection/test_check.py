@@ -20,7 +20,7 @@ def options(tmp_path):
 def test_what_there_is_is_counted(options, capsys):
     assert cli.run(check.main, options) == 0
     said = capsys.readouterr().out
-    assert "3 pictures, 5 objects of 2 categories" in said
+    assert "3 images, 5 objects of 2 categories" in said
     assert "Nothing is wrong." in said
     head = next(line for line in said.splitlines() if "category id" in line)
     assert head.split("  ")[-1] == "keypoints an object"

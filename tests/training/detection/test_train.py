@@ -19,7 +19,7 @@ from nonlocal_tf import detection
 from tests.detection import detector_files
 from tests.training.detection import small_run
 from training import export, train
-from training.coco import annotations
+from training.coco import annotation_reader
 from training.detection import evaluate, predict
 from training.io import cli
 from training.io.user_error import UserError
@@ -208,7 +208,7 @@ def remove_a_keypoint(content):
     [
         (
             remove_annotations,
-            "expected objects to find in its images. Received: none",
+            "expected objects in its images. Received: none",
         ),
         (make_crowds, "Received: crowds alone"),
         (remove_segmentation, "annotation 2 has no segmentation"),
@@ -240,7 +240,7 @@ def test_objects_without_masks_are_said_before_training(
     code = cli.run(train.main, [*options, f"--workdir={tmp_path / 'run'}"])
     assert code == cli.USER_ERROR
     error = capsys.readouterr().err
-    assert "no segmentation, which masks are learnt from" in error
+    assert "no segmentation, which masks are trained on" in error
     assert "--set detector.masks=false" in error
     assert not (tmp_path / "run").exists()
 
@@ -330,11 +330,11 @@ def test_a_detector_of_other_classes_is_a_start(tmp_path):
 
 def test_bad_images_are_listed_and_stay_so(run, tmp_path, capsys):
     folder = RunFolder(tmp_path)
-    images = annotations.read(
+    images = annotation_reader.read(
         str(run.parent / "set" / "set.json"), str(run.parent / "set")
     )
-    (image, *_) = images.pictures
-    many = dataclasses.replace(images, pictures=(image,) * 100)
+    (image, *_) = images.images
+    many = dataclasses.replace(images, images=(image,) * 100)
     other = dataclasses.replace(image, path=image.path.with_name("b.png"))
     first = CocoData(many)
     first.add_bad(image, "it is damaged")
@@ -351,7 +351,7 @@ def test_bad_images_are_listed_and_stay_so(run, tmp_path, capsys):
     ]
     assert capsys.readouterr().out.count("is left out") == 2
     later.check_bad()  # 2 % of the images
-    few = dataclasses.replace(images, pictures=(image,) * 30)
+    few = dataclasses.replace(images, images=(image,) * 30)
     with pytest.raises(UserError, match="2 of 30 images are bad"):
         CocoData(few, bad=later.bad).check_bad()
 

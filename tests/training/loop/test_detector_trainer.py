@@ -10,7 +10,7 @@ import tensorflow as tf
 from nonlocal_tf.detection import MaskRCNN, batch_losses
 from tests.training.detection import small_detector
 from tests.training.test_devices import expect
-from training.coco import annotations, batches
+from training.coco import annotation_reader, batches
 from training.coco.coco_evaluation import evaluate
 from training.io import paths
 from training.io.user_error import UserError
@@ -56,7 +56,7 @@ def test_a_validation_is_without_a_step(found):
 @pytest.mark.slow
 def test_a_picture_that_cannot_be_read_is_named(tmp_path):
     bad = small_detector.data_in(tmp_path)
-    for picture in bad.pictures:
+    for picture in bad.images:
         picture.path.write_bytes(b"no picture")
     trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
     with pytest.raises(UserError) as error:
@@ -129,11 +129,11 @@ def test_boxes_masks_and_keypoints_of_stick_figures_are_learnt(tmp_path):
     pytest.importorskip("sklearn")
     height, width = size_px = 96, 160
     made = composites.Composites("flower", 12, seed=3, size_px=size_px)
-    found = annotations.read(
+    found = annotation_reader.read(
         str(stick_figures.write(made, paths.as_path(str(tmp_path)))),
         str(tmp_path),
     )
-    assert sum(len(picture.instances) for picture in found.pictures) >= 16
+    assert sum(len(picture.instances) for picture in found.images) >= 16
     config = dataclasses.replace(
         small_detector.CONFIG,
         num_classes=2,

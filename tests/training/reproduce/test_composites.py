@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from training.coco import annotations, coco_api, images
+from training.coco import annotation_reader, coco_api, image_files
 from training.io import paths
 from training.io.user_error import UserError
 from training.reproduce import composites
@@ -18,7 +18,7 @@ MADE = composites.Composites("china", 7, seed=5)
 
 def made(folder, composites_=MADE):
     path = composites.write(composites_, paths.as_path(str(folder)))
-    return annotations.read(str(path), str(folder))
+    return annotation_reader.read(str(path), str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +37,14 @@ def cue_of(image):
 
 def test_annotations_have_no_problems(found):
     assert found.problems == ()
-    assert len(found.pictures) == 7
-    assert [len(picture.instances) for picture in found.pictures] == [4] * 7
+    assert len(found.images) == 7
+    assert [len(picture.instances) for picture in found.images] == [4] * 7
 
 
 def test_the_class_of_a_disc_is_that_of_a_far_cue(found):
     seen = set()
-    for picture in found.pictures:
-        label, column = cue_of(images.read(picture.path))
+    for picture in found.images:
+        label, column = cue_of(image_files.read(picture.path))
         labels = sorted(one.label for one in picture.instances)
         assert labels == [label] * 3 + [3]
         seen.add(label)
@@ -55,8 +55,8 @@ def test_the_class_of_a_disc_is_that_of_a_far_cue(found):
 
 
 def test_masks_are_the_pixels_that_were_drawn(found):
-    for picture in found.pictures:
-        image = images.read(picture.path)
+    for picture in found.images:
+        image = image_files.read(picture.path)
         for one in picture.instances:
             mask = coco_api.decode_mask(one.segmentation, image.shape[:2])
             # COCO rounds a polygon's corners; its border is two pixels wide.
@@ -71,13 +71,13 @@ def test_masks_are_the_pixels_that_were_drawn(found):
 
 def test_pictures_are_a_function_of_the_seed(found, tmp_path):
     again = made(tmp_path)
-    for one, two in zip(found.pictures, again.pictures, strict=True):
+    for one, two in zip(found.images, again.images, strict=True):
         assert one.path.read_bytes() == two.path.read_bytes()
         assert one.instances == two.instances
     other = tmp_path / "other"
     other.mkdir()
     changed = made(other, composites.Composites("china", 7, seed=6))
-    assert changed.pictures[0].instances != found.pictures[0].instances
+    assert changed.images[0].instances != found.images[0].instances
 
 
 def test_annotations_are_plain_json(tmp_path):

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from training.coco import annotations, coco_api, examples, images
+from training.coco import (
+    annotation_reader,
+    coco_api,
+    horizontal_flip,
+    image_files,
+)
 from training.io import paths
 from training.reproduce import composites, stick_figures
 
@@ -16,7 +21,7 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
     made = composites.Composites("flower", 6, seed=3, size_px=(96, 160))
     path = stick_figures.write(made, paths.as_path(str(folder)))
-    return annotations.read(str(path), str(folder))
+    return annotation_reader.read(str(path), str(folder))
 
 
 def points_of(one):
@@ -26,17 +31,17 @@ def points_of(one):
 
 def test_annotations_have_no_problems(found):
     assert found.problems == ()
-    counts = {len(picture.instances) for picture in found.pictures}
+    counts = {len(picture.instances) for picture in found.images}
     assert counts == {1, 2}
     (category,) = found.categories
     assert category.keypoints == stick_figures.NAMES
-    assert len(examples.partners_of(category)) == 17
+    assert len(horizontal_flip.keypoint_partners(category)) == 17
 
 
 def test_hands_and_feet_have_the_colour_of_their_side(found):
     colours = {"left": stick_figures.LEFT, "right": stick_figures.RIGHT}
-    for picture in found.pictures:
-        image = images.read(picture.path)
+    for picture in found.images:
+        image = image_files.read(picture.path)
         for one in picture.instances:
             at = points_of(one)
             for side, colour in colours.items():
@@ -46,7 +51,7 @@ def test_hands_and_feet_have_the_colour_of_their_side(found):
 
 
 def test_left_is_on_the_right_of_who_faces_the_viewer(found):
-    for picture in found.pictures:
+    for picture in found.images:
         for one in picture.instances:
             at = points_of(one)
             for part in ("eye", "ear", "shoulder", "hip"):
@@ -55,8 +60,8 @@ def test_left_is_on_the_right_of_who_faces_the_viewer(found):
 
 def test_masks_are_what_was_drawn_and_boxes_go_round_them(found):
     drawn = [stick_figures.LEFT, stick_figures.RIGHT, stick_figures.MIDDLE]
-    for picture in found.pictures:
-        image = images.read(picture.path)
+    for picture in found.images:
+        image = image_files.read(picture.path)
         for one in picture.instances:
             mask = coco_api.decode_mask(one.segmentation, image.shape[:2])
             assert mask.sum() == one.area

@@ -9,7 +9,7 @@ from ..io import atomic_files, image_bytes
 from ..io.paths import Path
 from ..io.user_error import UserError
 from . import exif_orientation
-from .annotations import Picture
+from .annotations import AnnotatedImage
 
 BIT_DEPTH_OFFSET = 24  # in a PNG
 NEARLY_BLACK = 16  # 12 bits stored in 16, of which the high byte is decoded
@@ -63,23 +63,23 @@ def _orientation_graph():
     return tf.function(on_cpu, [spec], autograph=False)
 
 
-def size_fault(picture: Picture, size: tuple[int, int]) -> str:
+def size_fault(annotated: AnnotatedImage, size: tuple[int, int]) -> str:
     """Return the reason why an image does not fit its annotations, or "".
 
     Args:
-        picture: the image as it is annotated.
+        annotated: the image as it is annotated.
         size: height and width of its pixels, as `read` returns them.
     """
-    annotated = picture.height, picture.width
-    if size == annotated:
+    expected = annotated.height, annotated.width
+    if size == expected:
         return ""
     text = (
-        f"{picture.path} has {size[1]} x {size[0]} pixels, not "
-        f"{picture.width} x {picture.height} as in its annotations"
+        f"{annotated.path} has {size[1]} x {size[0]} pixels, not "
+        f"{annotated.width} x {annotated.height} as in its annotations"
     )
-    if size != annotated[::-1]:
+    if size != expected[::-1]:
         return text
-    orientation = _orientation(picture.path.read_bytes())
+    orientation = _orientation(annotated.path.read_bytes())
     if exif_orientation.TRANSFORMS[orientation][1] % 2:
         text += (
             f". Its EXIF orientation is {orientation}, so it is turned by 90 "
