@@ -17,12 +17,12 @@ import numpy as np
 
 from nonlocal_tf.attention.plots import image_grid
 
-from .data import class_words, command, scan
+from .data import bad_videos, class_name_warnings, dataset_options
+from .data.clip_reader import Probe
 from .data.data_config import DataConfig
-from .data.listing import Video
+from .data.manifest import Video
 from .data.sampling_config import SamplingConfig
-from .data.sources import Probe
-from .data.videos import VideoDataset
+from .data.video_dataset import VideoDataset
 from .io import atomic_files, cli, outputs, plots, tables
 from .io.user_error import UserError
 from .recipes import overrides
@@ -44,7 +44,7 @@ class CheckConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `nonlocal-tf check`."""
     parser = cli.parser("check", (__doc__ or "").strip(), EXAMPLE)
-    command.add_arguments(parser)
+    dataset_options.add_arguments(parser)
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -53,11 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options, has_arguments = cli.parse(parser, arguments)
     if not has_arguments:
-        print(command.overview(EXAMPLE))
+        print(dataset_options.overview(EXAMPLE))
         return
-    kind = command.video_dataset(options.dataset)
+    kind = dataset_options.video_dataset(options.dataset)
     out = outputs.Outputs(pathlib.Path(options.out))
-    for name in (scan.BAD_VIDEOS, CONTACT_SHEET):
+    for name in (bad_videos.FILE_NAME, CONTACT_SHEET):
         out.check(name)
     config = overrides.apply(CheckConfig(), options.set)
     # Report bad videos, however many there are.
@@ -75,9 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dataset.read_all_frames()
     print(report(dataset))
     if dataset.bad:
-        path = out.write_text(scan.BAD_VIDEOS, scan.as_csv(dataset.bad))
+        path = out.write_text(
+            bad_videos.FILE_NAME, bad_videos.as_csv(dataset.bad)
+        )
     else:
-        out.remove(scan.BAD_VIDEOS)
+        out.remove(bad_videos.FILE_NAME)
     image = out.write_bytes(CONTACT_SHEET, contact_sheet(dataset))
     if dataset.bad:
         print(f"\nBad videos are listed in {path}")
@@ -148,8 +150,8 @@ def contact_sheet(dataset: VideoDataset) -> bytes:
     for split, index in positions[: COLUMNS * ROWS]:
         labels = parts[split][index][0].labels
         names = ", ".join(f"{k} {dataset.classes[k]}" for k in labels)
-        number = dataset.good(split)[index]
-        frames.append(dataset.middle(split, number)[0])
+        number = dataset.readable(split)[index]
+        frames.append(dataset.centre_clip(split, number)[0])
         captions.append([names or "no label", split])
     content = io.BytesIO()
     try:
@@ -163,7 +165,7 @@ def contact_sheet(dataset: VideoDataset) -> bytes:
 def _good(dataset: VideoDataset) -> dict[str, list[tuple[Video, Probe]]]:
     """Return the videos of which every frame is readable."""
     return {
-        split: [part[index] for index in dataset.good(split)]
+        split: [part[index] for index in dataset.readable(split)]
         for split, part in dataset.probes().items()
     }
 
@@ -200,7 +202,10 @@ def _notes(dataset: VideoDataset) -> list[str]:
     if short:
         notes.append(f"{tables.number_of(short, 'video')} with one frame")
     names = dataset.classes
-    warnings = class_words.flip_note(names), class_words.order_note(names)
+    warnings = (
+        class_name_warnings.flip_note(names),
+        class_name_warnings.order_note(names),
+    )
     notes += filter(None, warnings)
     unknown_rate = sum(not p.fps for pairs in parts.values() for _, p in pairs)
     if unknown_rate:

@@ -21,12 +21,12 @@ from collections.abc import Sequence
 
 import keras
 
-from .data import DATASETS, BadVideo, Dataset, datasets, scan
+from .data import DATASETS, BadVideo, Dataset, bad_videos, datasets
 from .data import sampling as samples
 from .data.data_config import DataConfig
 from .data.datasets import DatasetInfo, check_split
 from .data.sampling_config import SamplingConfig, ViewsConfig
-from .data.videos import VideoDataset
+from .data.video_dataset import VideoDataset
 from .evaluation import (
     confusion,
     evaluation_data,
@@ -306,7 +306,7 @@ def _write(folder: Path, scored: VideoScores) -> None:
     """Writes the files of a test but for the picture."""
     video_scores.save(folder / score_parts.SCORES, scored)
     score_parts.remove_parts(folder)
-    scan.write_bad_videos(folder / scan.BAD_VIDEOS, _bad(scored))
+    bad_videos.write_bad_videos(folder / bad_videos.FILE_NAME, _bad(scored))
     results = {
         **video_scores.compute_metrics(scored),
         "versions": scored.versions,
@@ -333,7 +333,7 @@ def _print_bad(scored: VideoScores, folder: Path) -> None:
     for video in bad[:SHOWN]:
         print(f"could not be read: {video.path}: {video.reason}")
     if bad:
-        print(f"{len(bad)} are listed in {folder / scan.BAD_VIDEOS}")
+        print(f"{len(bad)} are listed in {folder / bad_videos.FILE_NAME}")
 
 
 def _parse(arguments: Sequence[str] | None):

@@ -6,8 +6,8 @@ import functools
 import sys
 from collections.abc import Iterator, Sequence
 
-from .data import clips, frame_times
-from .data.sources import VideoError
+from .data import clip_files, frame_times
+from .data.clip_reader import VideoError
 from .io import cli, outputs, paths, tables
 from .io.progress import Progress
 from .prediction import (
@@ -123,7 +123,7 @@ def _of_one_clip(
             origin += f", labelled {model.classes[example.label]}"
     yield predictions.check_finite(Prediction(origin, model.score(pixels)))
     if options.save_clip:
-        clips.write_clip(options.save_clip, pixels[0])
+        clip_files.write_clip(options.save_clip, pixels[0])
         print(f"Clip written to {options.save_clip}")
 
 

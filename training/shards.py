@@ -20,7 +20,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-from .data import beam, command, shard_scan, sharding
+from .data import beam, dataset_options, shard_indexing, sharding
 from .data.sharding import ShardsConfig
 from .io import cli
 from .io.user_error import UserError
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `nonlocal-tf shards`."""
     parser = cli.parser("shards", (__doc__ or "").strip(), EXAMPLE)
     defaults = ShardsConfig()
-    command.add_arguments(parser)
+    dataset_options.add_arguments(parser)
     parser.add_argument("--out", metavar="DIR", help="output folder")
     for option, text in (
         ("short-side", "short side in pixels to which frames are scaled down"),
@@ -85,10 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options, has_arguments = cli.parse(parser, arguments)
     if not has_arguments:
-        print(command.overview(EXAMPLE))
+        print(dataset_options.overview(EXAMPLE))
         return
     if options.index is not None:
-        print(shard_scan.write_index(options.index))
+        print(shard_indexing.write_index(options.index))
         return
     if options.out is None:
         raise UserError("Give --out DIR.")

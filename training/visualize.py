@@ -12,7 +12,7 @@ from nonlocal_tf.attention import block_attention
 from nonlocal_tf.attention.attention_map import AttentionMap
 from nonlocal_tf.attention.plots import attention_plot, image_grid
 
-from .data import clips, datasets, encode, frame_times
+from .data import clip_files, datasets, frame_times, video_encoder
 from .data.video_container import pyav
 from .data.video_limits import Limits
 from .io import cli, outputs, paths, plots, tables
@@ -137,7 +137,7 @@ def _drawn(
     )
     if suffix == ".gif":
         return image_grid.encode_gif(film, clip.milliseconds)
-    return encode.mp4(map(np.asarray, film), clip.milliseconds)
+    return video_encoder.encode_mp4(map(np.asarray, film), clip.milliseconds)
 
 
 def _table(clip: seen.Seen, look: AttentionMap, count: int) -> str:
@@ -191,7 +191,7 @@ def _parse(arguments: Sequence[str] | None):
         "clip",
         nargs="?",
         help="video (also a GIF), if the run is on videos; or a clip of uint8 "
-        f"RGB frames: {' or '.join(clips.FORMATS)}; a path or a URL",
+        f"RGB frames: {' or '.join(clip_files.FORMATS)}; a path or a URL",
     )
     parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
     parser.add_argument(

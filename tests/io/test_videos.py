@@ -8,7 +8,7 @@ import pytest
 
 from tests.io.conftest import download, keys, make_bucket
 from tests.training.data import films, fixtures
-from tests.training.data.test_videos import (
+from tests.training.data.small_datasets import (
     SMALL,
     as_arrays,
     assert_equal,
@@ -17,10 +17,10 @@ from tests.training.data.test_videos import (
 )
 from tests.training.test_video_runs import TINY
 from training import evaluate, train
-from training.data import datasets, decode
+from training.data import datasets, frame_reader, video_index
+from training.data.clip_reader import VideoError
 from training.data.data_config import DataConfig
 from training.data.index_cache import IndexCache
-from training.data.sources import VideoError
 from training.exporting.saved_model import SavedModel
 from training.runs.run_folder import RunFolder
 
@@ -62,7 +62,7 @@ def test_films_are_read_from_the_web(served, tmp_path):
     truth = films.decode_all(path)
     url = f"{address}/film.mp4"
     index = IndexCache(tmp_path / "c").index(url)
-    got = decode.read_frames(url, [3, 29, 17], index)
+    got = frame_reader.read_frames(url, [3, 29, 17], index)
     np.testing.assert_array_equal(got, truth[[3, 29, 17]])
 
 
@@ -70,7 +70,7 @@ def test_films_are_read_from_the_web(served, tmp_path):
 def test_a_film_that_is_not_there_has_a_reason(scheme, served, bucket):
     place = served[1] if scheme == "http" else f"s3://{bucket}"
     with pytest.raises(VideoError, match="(?i)not found|no such"):
-        decode.index_video(f"{place}/none.mp4")
+        video_index.index_video(f"{place}/none.mp4")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tests.savedmodels import colour_model
 from tests.savedmodels.contract_server import ContractServer
 from tests.training.data import films, test_orientation
-from training.data import decode
+from training.data import frame_reader, video_index
 
 
 @pytest.fixture(scope="module")
@@ -263,8 +263,8 @@ def test_seconds_follow_time_stamps(
 def test_frames_are_rotated_and_flipped(frames_of, tmp_path, matrix):
     path = films.write_film(tmp_path / "a.mp4", 2)
     films.set_matrix(path, matrix)
-    index = decode.index_video(path)
-    expected = decode.read_frames(path, [1], index)[0]
+    index = video_index.index_video(path)
+    expected = frame_reader.read_frames(path, [1], index)[0]
     np.testing.assert_array_equal(list(frames_of.read(str(path)))[1], expected)
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.training.data import films, fixtures
-from tests.training.data.test_videos import write_frames, write_video
+from tests.training.data.small_datasets import write_frames, write_video
 from training import check
 from training.io import cli
 

@@ -9,7 +9,7 @@ import pytest
 from tests.training.data import films
 from tests.training.test_video_runs import TINY
 from training import evaluate, export, predict, report, train, visualize
-from training.data import videos as video_datasets
+from training.data import video_dataset as video_datasets
 from training.evaluation import video_scores
 from training.io import cli
 from training.runs.run_folder import RunFolder

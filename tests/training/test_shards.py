@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from tests.training.data import made_videos
 from training import shards
-from training.data import datasets, decode, shard_task
+from training.data import datasets, frame_reader, shard_writer, video_index
 from training.data.data_config import DataConfig
 from training.data.media_sequence import MediaSequence
-from training.data.records import Records
+from training.data.shard_reader import ShardReader
 from training.io import cli
 from training.io.user_error import UserError
 
@@ -102,8 +102,8 @@ def test_files(out):
 def test_frames_are_those_of_the_video(root, out):
     ((context, lists),) = parsed(out, "validation")
     path = str(root / "3.mp4")
-    index = decode.index_video(path)
-    whole = decode.read_frames(path, range(11), index)
+    index = video_index.index_video(path)
+    whole = frame_reader.read_frames(path, range(11), index)
     assert context["image/height"] == 24 and context["image/width"] == 32
     assert len(lists["image/encoded"]) == 11
     for jpeg, frame in zip(lists["image/encoded"], whole, strict=True):
@@ -157,7 +157,7 @@ def test_the_index_says_what_the_records_do(out, tmp_path):
         (bare / path.name).write_bytes(path.read_bytes())
     scanned = MediaSequence.read_lists(DataConfig(root=str(bare)))
     assert with_index.multi_label and with_index.classes == scanned.classes
-    one, two = Records(), Records()
+    one, two = ShardReader(), ShardReader()
     for split, videos in with_index.splits.items():
         assert len(videos) == len(scanned.splits[split])
         for video, other in zip(videos, scanned.splits[split], strict=True):
@@ -239,7 +239,7 @@ def test_what_is_finished_stays_after_a_stop(
     root, out, tmp_path, monkeypatch, stop_after
 ):
     done = []
-    run = shard_task.run
+    run = shard_writer.run
 
     def stopping(task):
         if len(done) == stop_after:
@@ -247,12 +247,12 @@ def test_what_is_finished_stays_after_a_stop(
         done.append(task.name)
         return run(task)
 
-    monkeypatch.setattr(shard_task, "run", stopping)
+    monkeypatch.setattr(shard_writer, "run", stopping)
     with pytest.raises(KeyboardInterrupt):
         make(root, tmp_path)
     assert len(list(tmp_path.glob("*.tfrecord"))) == stop_after
     monkeypatch.setattr(
-        shard_task, "run", lambda t: done.append(t.name) or run(t)
+        shard_writer, "run", lambda t: done.append(t.name) or run(t)
     )
     make(root, tmp_path)
     assert len(done) == len(set(done)) == 4
@@ -265,11 +265,11 @@ def test_a_process_killed_in_a_shard_leaves_nothing_that_counts(
     make(root, tmp_path)
     name = "train-00001-of-00002.tfrecord"
     # As a kill after the rename and before the note, and one while writing.
-    pathlib.Path(shard_task.note_path(str(tmp_path), name)).write_text("{")
+    pathlib.Path(shard_writer.note_path(str(tmp_path), name)).write_text("{")
     (tmp_path / f".unfinished-{name}").write_bytes(b"half")
-    done, run = [], shard_task.run
+    done, run = [], shard_writer.run
     monkeypatch.setattr(
-        shard_task, "run", lambda t: done.append(t.name) or run(t)
+        shard_writer, "run", lambda t: done.append(t.name) or run(t)
     )
     make(root, tmp_path)
     assert done == [name]
@@ -336,7 +336,7 @@ def test_shards_do_not_depend_on_where_the_videos_are(out, tmp_path):
 def test_shards_that_are_not_finished_are_not_read(
     root, tmp_path, monkeypatch, finished_before
 ):
-    run = shard_task.run
+    run = shard_writer.run
     if finished_before:
         make(root, tmp_path)
 
@@ -345,7 +345,7 @@ def test_shards_that_are_not_finished_are_not_read(
             raise KeyboardInterrupt
         return run(task)
 
-    monkeypatch.setattr(shard_task, "run", stopping)
+    monkeypatch.setattr(shard_writer, "run", stopping)
     with pytest.raises(KeyboardInterrupt):
         make(root, tmp_path, "--retry-bad")
     with pytest.raises(UserError, match="Not all shards in"):

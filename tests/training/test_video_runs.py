@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.training.data import films, fixtures
-from tests.training.data.test_videos import write_frames as touch
+from tests.training.data.small_datasets import write_frames as touch
 from training import evaluate, predict, train, visualize
 from training.data import datasets
 from training.evaluation import video_scores

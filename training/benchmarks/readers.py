@@ -12,14 +12,21 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from ..data import DATASETS, decode, sharding, transforms, video_container
+from ..data import (
+    DATASETS,
+    frame_reader,
+    sharding,
+    transforms,
+    video_container,
+    video_index,
+)
 from ..data.data_config import DataConfig
-from ..data.frame_folders import FrameFolders
+from ..data.frame_folder_reader import FrameFolderReader
 from ..data.index_cache import IndexCache
-from ..data.listing import Video
-from ..data.records import Records
+from ..data.manifest import Video
+from ..data.pyav_reader import PyAVReader
+from ..data.shard_reader import ShardReader
 from ..data.sharding import ShardsConfig
-from ..data.video_files import VideoFiles
 
 SHORT_SIDE_PX, CROP_PX = 256, 224
 Reader = Callable[[list[int]], np.ndarray]
@@ -55,16 +62,16 @@ def middle(height: int, width: int):
 
 def from_the_start(path: pathlib.Path) -> np.ndarray:
     """All frames, from one decoder that is run once."""
-    index = decode.index_video(path)
+    index = video_index.index_video(path)
     none = np.zeros(0, np.int64)
-    counted = decode.VideoIndex(
+    counted = video_index.VideoIndex(
         **{**vars(index), "order": "count", "timestamps": none}
     )
-    return decode.read_frames(path, range(index.frames), counted)
+    return frame_reader.read_frames(path, range(index.frames), counted)
 
 
 def ours(path: pathlib.Path, cache: IndexCache) -> Reader:
-    source = VideoFiles(cache)
+    source = PyAVReader(cache)
     index = cache.index(str(path))
     window, size_px = middle(index.height, index.width)
     fields = {"path": os.fsencode(path)}
@@ -147,7 +154,7 @@ def write_frames(truth: np.ndarray, folder: pathlib.Path) -> tuple[int, int]:
 
 
 def jpeg_frames(folder, frames: int, size: tuple[int, int]) -> Reader:
-    source = FrameFolders()
+    source = FrameFolderReader()
     fields = source.fields(Video(str(folder), frames=frames))
     return _traced(source, fields, size)
 
@@ -164,7 +171,7 @@ def records(path: pathlib.Path, folder: pathlib.Path) -> Reader:
     shards = DataConfig(root=str(folder / "shards"))
     listing = DATASETS["media_sequence"].read_lists(shards)  # type: ignore[attr-defined]
     (video, *_) = listing.splits["train"]
-    source = Records()
+    source = ShardReader()
     probe = source.probe(video)
     return _traced(source, source.fields(video), (probe.height, probe.width))
 

@@ -15,7 +15,8 @@ from . import (
     something_something,
     ucf101,
 )
-from .datasets import DATASETS, BadVideo, Dataset, load
+from .bad_videos import BadVideo
+from .datasets import DATASETS, Dataset, load
 
 __all__ = [
     "DATASETS",

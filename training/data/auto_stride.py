@@ -10,9 +10,9 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
+from .clip_reader import Probe
 from .sampling_config import SamplingConfig
-from .sources import Probe
-from .videos import VideoDataset
+from .video_dataset import VideoDataset
 
 # Longest time between frames of a clip; motion in between is lost.
 MAX_GAP_S = 0.5

@@ -7,14 +7,14 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 
 from ..io.user_error import UserError, missing_extra
-from . import shard_task
+from . import shard_writer
 from .shard_index import Shard
-from .shard_task import Task
+from .shard_writer import ShardTask
 
 
 def runner(
     options: str, workers: int = 1
-) -> Callable[[Sequence[Task]], Iterable[Shard]]:
+) -> Callable[[Sequence[ShardTask]], Iterable[Shard]]:
     """Return a function that runs all tasks as one Beam pipeline.
 
     Args:
@@ -30,7 +30,7 @@ def runner(
     except ImportError as error:
         raise missing_extra("apache_beam", "beam") from error
 
-    def run(tasks: Sequence[Task]) -> list[Shard]:
+    def run(tasks: Sequence[ShardTask]) -> list[Shard]:
         flags = shlex.split(options)
         if not any(flag.startswith("--runner") for flag in flags):
             flags.append("--runner=DirectRunner")
@@ -55,12 +55,12 @@ def runner(
     return run
 
 
-def _write(task: Task) -> str:
-    return shard_task.run(task).name
+def _write(task: ShardTask) -> str:
+    return shard_writer.run(task).name
 
 
-def _completed(task: Task) -> Shard:
-    shard = shard_task.finished(task)
+def _completed(task: ShardTask) -> Shard:
+    shard = shard_writer.finished(task)
     if shard is None:
         raise UserError(
             f"Beam's pipeline ended without {task.name}. Check that all its "

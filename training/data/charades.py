@@ -26,12 +26,13 @@ Formats as in the README of the data set, from memory.
 from collections.abc import Callable, Iterator
 
 from ..io.user_error import UserError
-from . import data_config, listing
-from .classes import unique
+from . import data_config, list_files, list_parser
+from .class_names import unique
 from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
-from .listing import Listing, Span, Video, inside
-from .videos import VideoDataset
+from .folder_paths import join_path
+from .manifest import Manifest, Span, Video
+from .video_dataset import VideoDataset
 
 FPS = 24.0
 OTHER_COLUMNS = (
@@ -52,9 +53,9 @@ class Charades(VideoDataset):
     description = "Charades, from its videos"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         def video(name, labels, spans):
-            return Video(inside(data.root, f"{name}.mp4"), labels, spans)
+            return Video(join_path(data.root, f"{name}.mp4"), labels, spans)
 
         return _read_lists(data, video)
 
@@ -65,10 +66,10 @@ class CharadesFrames(VideoDataset):
     source = "frames"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         def video(name, labels, spans):
             return Video(
-                inside(data.root, name),
+                join_path(data.root, name),
                 labels,
                 spans,
                 frame_name=f"{name}-{{:06}}.jpg",
@@ -81,21 +82,21 @@ class CharadesFrames(VideoDataset):
 def _read_lists(
     data: DataConfig,
     video: Callable[[str, tuple[int, ...], tuple[Span, ...]], Video],
-) -> Listing:
+) -> Manifest:
     data_config.check_fields(data, "root", *SPLITS, "classes")
     source = data_config.need(data, "classes", "Charades_v1_classes.txt")
     classes = unique(_read_classes(source), source)
 
     def read(path: str, split: str) -> Iterator[Video]:
         columns = ("id", "actions")
-        for row, where in listing.read_table(path, columns, OTHER_COLUMNS):
+        for row, where in list_files.read_table(path, columns, OTHER_COLUMNS):
             if not row["id"]:
                 raise UserError(f"{where}: expected an id. Received: none")
             spans = tuple(_spans(row["actions"], len(classes), where))
             labels = tuple(sorted({span.label for span in spans}))
             yield video(row["id"], labels, spans)
 
-    return Listing(
+    return Manifest(
         classes,
         data_config.read_splits(data, read),
         multi_label=True,
@@ -104,7 +105,7 @@ def _read_lists(
 
 
 def _read_classes(path: str) -> Iterator[tuple[str, str]]:
-    for label, (line, where) in enumerate(listing.read_lines(path)):
+    for label, (line, where) in enumerate(list_files.read_lines(path)):
         code, *name = line.split(None, 1)
         if code != f"c{label:03}" or not name:
             raise UserError(
@@ -122,7 +123,7 @@ def _spans(text: str, classes: int, where: str) -> Iterator[Span]:
             )
         code, start, stop = parts
         yield Span(
-            listing.label_of(code[1:], classes, where),
-            listing.seconds_of(start, where),
-            listing.seconds_of(stop, where),
+            list_parser.parse_label(code[1:], classes, where),
+            list_parser.parse_seconds(start, where),
+            list_parser.parse_seconds(stop, where),
         )

@@ -5,8 +5,8 @@ import os
 from collections.abc import Sequence
 
 from ..io.paths import is_url
-from .listing import Video
-from .sources import Probe
+from .clip_reader import Probe
+from .manifest import Video
 
 
 @dataclasses.dataclass(frozen=True)

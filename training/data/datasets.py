@@ -10,6 +10,7 @@ import tensorflow as tf
 from nonlocal_tf.choices import unknown
 
 from ..io.user_error import UserError
+from .bad_videos import BadVideo
 from .data_config import DataConfig
 from .data_files import DataFile
 from .sampling_config import SamplingConfig
@@ -19,16 +20,7 @@ EVAL_SPLITS = ("validation", "test")
 
 
 @dataclasses.dataclass(frozen=True)
-class BadVideo:
-    """A video left out because it cannot be read, with the reason."""
-
-    split: str
-    path: str
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
+class LabelledExample:
     """One labelled example, with positions to visualize where known.
 
     Attributes:
@@ -199,7 +191,7 @@ class Dataset(abc.ABC):
         """Return all examples of "validation" or "test", in order."""
 
     @abc.abstractmethod
-    def example(self, split: str, index: int) -> Example:
+    def example(self, split: str, index: int) -> LabelledExample:
         """Return an example of an evaluation split by index."""
 
 

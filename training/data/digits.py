@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..io.user_error import UserError, missing_extra
-from .datasets import Dataset, Example, check_split, register_dataset
+from .datasets import Dataset, LabelledExample, check_split, register_dataset
 
 FRAMES = 8
 FRAME_PX = 32
@@ -96,7 +96,7 @@ class _Digits(Dataset):
             key: value[row].numpy()
             for key, value in self._eval_block(split, block).items()
         }
-        return Example(
+        return LabelledExample(
             pixels=values["pixels"],
             label=int(values["label"]),
             query=_point(values.get("query")),

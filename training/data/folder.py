@@ -28,11 +28,12 @@ import posixpath
 from ..io import tables
 from ..io.paths import is_url
 from ..io.user_error import UserError
-from . import data_config, file_names, file_tree, video_names
+from . import data_config, file_names, file_tree, video_file_types
 from .data_config import DataConfig
 from .datasets import register_dataset
-from .listing import Listing, Video, inside
-from .videos import VideoDataset
+from .folder_paths import join_path
+from .manifest import Manifest, Video
+from .video_dataset import VideoDataset
 
 IMAGES = (".jpg", ".jpeg", ".png")
 LAYOUT = (
@@ -52,7 +53,7 @@ class Folder(VideoDataset):
     description = "your videos, in one folder per class"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         data_config.check_fields(data, "root")
         # In an object store, the root of a bucket is not a folder.
         exists = is_url(data.root) or os.path.isdir(data.root)
@@ -61,7 +62,7 @@ class Folder(VideoDataset):
         if not data.root:
             raise UserError(f"{LAYOUT} Received: data.root={data.root!r}")
         tree = file_tree.read(data.root)
-        videos, skipped = video_names.sort_out(tree.root, tree.files)
+        videos, skipped = video_file_types.sort_out(tree.root, tree.files)
         content = _Content(tree, videos)
         folders = _split_folders(content)
         if folders:
@@ -72,7 +73,7 @@ class Folder(VideoDataset):
             paths = content.classes("")
             classes = _classes(content, paths)
             splits = _divide(paths)
-        return Listing(
+        return Manifest(
             tuple(map(file_names.printable, classes)),
             {
                 split: [
@@ -84,7 +85,7 @@ class Folder(VideoDataset):
                 if any(paths.values())
             },
             notes=(
-                *video_names.skipped_note(skipped),
+                *video_file_types.skipped_note(skipped),
                 *tree.notes(),
                 *_unread(content, folders),
             ),
@@ -117,7 +118,7 @@ class _Content:
             if video.startswith(start):
                 name, _, file = video.removeprefix(start).partition("/")
                 if file:
-                    classes[name][file] = inside(self.root, video)
+                    classes[name][file] = join_path(self.root, video)
         empty = [name for name, videos in classes.items() if not videos]
         if empty:
             also = file_tree.abbreviated(empty[1:])
@@ -147,10 +148,10 @@ class _Content:
         hint = ""
         if any(f.lower().endswith(IMAGES) for f in files):
             hint = " Folders of frames need a list: dataset=mmaction2_frames."
-        path = file_names.printable(inside(self.root, folder))
+        path = file_names.printable(join_path(self.root, folder))
         return (
-            f"Expected videos ({video_names.EXAMPLES}) in the class folder "
-            f"{path}. Received: {file_names.printable(received)}.{hint}"
+            f"Expected videos ({video_file_types.EXAMPLES}) in the class "
+            f"folder {path}. Received: {file_names.printable(received)}.{hint}"
         )
 
 
@@ -170,15 +171,15 @@ def _split_folders(content: _Content) -> dict[str, str]:
         if split in folders:
             raise UserError(
                 f"Expected one folder for {split}. Received: "
-                f"{inside(content.root, folders[split])} and "
-                f"{inside(content.root, name)}"
+                f"{join_path(content.root, folders[split])} and "
+                f"{join_path(content.root, name)}"
             )
         if split:
             folders[split] = name
     if len(folders) == 1:
         raise UserError(
             "Expected validation/, val/ or test/ beside "
-            f"{inside(content.root, train[0])}, which has folders and no "
+            f"{join_path(content.root, train[0])}, which has folders and no "
             f"videos. Received: {file_names.printable(', '.join(names))}"
             f"{content.skipped()}"
         )
@@ -225,8 +226,8 @@ def _check_classes(
         for name in paths:
             if name not in classes:
                 raise UserError(
-                    f"Expected a class of {inside(root, folders['train'])}. "
-                    f"Received: {inside(root, f'{folders[split]}/{name}')}"
+                    f"Expected a class of {join_path(root, folders['train'])}. "
+                    f"Received: {join_path(root, f'{folders[split]}/{name}')}"
                 )
 
 

@@ -18,11 +18,12 @@ MMAction2's parse_file_list.py.
 import re
 
 from ..io.user_error import UserError
-from . import data_config, file_names, listing
+from . import data_config, file_names, folder_paths, list_files
 from .data_config import DataConfig
 from .datasets import register_dataset
-from .listing import Listing, Video, inside
-from .videos import VideoDataset
+from .folder_paths import join_path
+from .manifest import Manifest, Video
+from .video_dataset import VideoDataset
 
 SPLIT_OF = {"1": "train", "2": "test", "0": None}
 
@@ -32,15 +33,15 @@ class HMDB51(VideoDataset):
     description = "HMDB51 with its own splits"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         data_config.check_fields(data, "root", "classes", "split")
         data_config.check_split_number(data, 3)
         folder = data_config.need(data, "classes", "the folder of the lists")
         classes = _classes(folder)
         splits: dict[str, list[Video]] = {"train": [], "test": []}
         for label, name in enumerate(classes):
-            path = inside(folder, f"{name}_test_split{data.split}.txt")
-            for line, where in listing.read_lines(path):
+            path = join_path(folder, f"{name}_test_split{data.split}.txt")
+            for line, where in list_files.read_lines(path):
                 *video, use = line.rsplit(None, 1)
                 if use not in SPLIT_OF or not video:
                     raise UserError(
@@ -49,16 +50,16 @@ class HMDB51(VideoDataset):
                     )
                 split = SPLIT_OF[use]
                 if split:
-                    file = inside(data.root, f"{name}/{video[0]}")
+                    file = join_path(data.root, f"{name}/{video[0]}")
                     splits[split].append(Video(file, (label,)))
-        return Listing(classes, splits)
+        return Manifest(classes, splits)
 
 
 def _classes(folder: str) -> tuple[str, ...]:
     """Return the sorted class names, from the names of the list files."""
     files = [
         re.fullmatch(r"(.+)_test_split[123]\.txt", name)
-        for name in filter(file_names.is_text, listing.list_folder(folder))
+        for name in filter(file_names.is_text, folder_paths.list_folder(folder))
     ]
     classes = tuple(sorted({file[1] for file in files if file}))
     if not classes:

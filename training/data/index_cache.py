@@ -18,9 +18,9 @@ import numpy as np
 from ..io import json_text
 from ..io.paths import UrlPath
 from ..io.user_error import UserError
-from . import decode
-from .decode import VideoIndex
-from .sources import VideoError
+from . import video_index
+from .clip_reader import VideoError
+from .video_index import VideoIndex
 from .video_limits import Limits
 
 VERSION = 3  # of the stored format; entries of other versions are ignored
@@ -119,7 +119,7 @@ class IndexCache:
             index = self._recent.get(key)
         index = index or self._load(key)
         if index is None:
-            index = decode.index_video(path, self.limits)
+            index = video_index.index_video(path, self.limits)
             self._store(key, index)
         self.limits.check_size(index.width, index.height)
         self.limits.check_count(index.frames)

@@ -27,12 +27,13 @@ from typing import Any
 
 from ..io.paths import as_path
 from ..io.user_error import UserError
-from . import data_config, listing
-from .classes import label_named, read_classes
+from . import data_config, folder_paths, list_files, list_parser
+from .class_names import label_named, read_classes
 from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
-from .listing import Listing, Video, inside
-from .videos import VideoDataset
+from .folder_paths import join_path
+from .manifest import Manifest, Video
+from .video_dataset import VideoDataset
 
 SPLIT_FOLDERS = {
     "train": ("train",),
@@ -53,7 +54,7 @@ class Kinetics(VideoDataset):
     description = "Kinetics with its own csv or JSON files"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         data_config.check_fields(data, "root", *SPLITS, "classes")
         clips = data_config.read_splits(data, _read)
         classes = _classes(data, clips)
@@ -64,14 +65,16 @@ class Kinetics(VideoDataset):
             folders = _folders(data.root, split)
             splits[split] = [
                 Video(
-                    inside(_folder(data.root, clip.label, folders), clip.name),
+                    join_path(
+                        _folder(data.root, clip.label, folders), clip.name
+                    ),
                     (label_named(clip.label, labels, clip.where, source),)
                     if clip.label
                     else (),
                 )
                 for clip in clips[split]
             ]
-        return Listing(classes, splits)
+        return Manifest(classes, splits)
 
 
 def _classes(
@@ -98,8 +101,8 @@ def _read(path: str, split: str) -> Iterator[_Clip]:
     for label, youtube_id, start, stop, where in read(path, split):
         if not label and split != "test":
             raise UserError(f"{where}: expected a label. Received: none")
-        first = int(listing.seconds_of(start, where))
-        last = int(listing.seconds_of(stop, where))
+        first = int(list_parser.parse_seconds(start, where))
+        last = int(list_parser.parse_seconds(stop, where))
         yield _Clip(
             str(label).strip('"'),
             f"{youtube_id}_{first:06}_{last:06}.mp4",
@@ -112,7 +115,7 @@ def _read_csv(path: str, split: str) -> Iterator[tuple]:
     optional = ["split", "is_cc"]
     if split == "test":
         optional.append(columns.pop(0))
-    for row, where in listing.read_table(path, columns, optional):
+    for row, where in list_files.read_table(path, columns, optional):
         yield (
             row.get("label", ""),
             row["youtube_id"],
@@ -123,7 +126,7 @@ def _read_csv(path: str, split: str) -> Iterator[tuple]:
 
 
 def _read_json(path: str, split: str) -> Iterator[tuple]:
-    entries = listing.read_json(path)
+    entries = list_files.read_json(path)
     if not isinstance(entries, dict):
         raise UserError(f'{path}: expected {{"id": {{...}}, ...}}.')
     for youtube_id, entry in entries.items():
@@ -143,15 +146,15 @@ def _read_json(path: str, split: str) -> Iterator[tuple]:
 def _folders(root: str, split: str) -> dict[str, str]:
     """Return the existing class folders by name without spaces."""
     paths: dict[str, str] = {}
-    parents = [root, *(inside(root, name) for name in SPLIT_FOLDERS[split])]
+    parents = [root, *(join_path(root, name) for name in SPLIT_FOLDERS[split])]
     for parent in parents:
         if parent and as_path(parent).is_dir():
-            for name in listing.folders_in(parent):
-                paths.setdefault(_no_spaces(name), inside(parent, name))
+            for name in folder_paths.list_folders(parent):
+                paths.setdefault(_no_spaces(name), join_path(parent, name))
     return paths
 
 
 def _folder(root: str, label: str, folders: dict[str, str]) -> str:
     if not label:
         return folders.get("test", root)
-    return folders.get(_no_spaces(label), inside(root, label))
+    return folders.get(_no_spaces(label), join_path(root, label))

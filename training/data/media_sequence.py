@@ -20,13 +20,19 @@ import os
 
 from ..io.paths import as_path
 from ..io.user_error import UserError
-from . import listing, records, sequence_examples, shard_index, tfrecords
-from .classes import read_classes
+from . import (
+    folder_paths,
+    sequence_examples,
+    shard_index,
+    shard_reader,
+    tfrecords,
+)
+from .class_names import read_classes
+from .clip_reader import VideoError
 from .data_config import SPLITS, DataConfig, check_fields, need
 from .datasets import register_dataset
-from .listing import Listing, Video
-from .sources import VideoError
-from .videos import VideoDataset
+from .manifest import Manifest, Video
+from .video_dataset import VideoDataset
 
 # Labels, segments and names rarely take more.
 CONTEXT_BYTES = 16384
@@ -38,12 +44,12 @@ class MediaSequence(VideoDataset):
     source = "records"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         check_fields(data, "root", *SPLITS, "classes")
         if not (data.root or data.train):
             need(data, "root", "the folder of the shards")
         files = {split: _files(data, split) for split in SPLITS}
-        cache = shard_index.IndexReader()
+        cache = shard_index.ShardIndexReader()
         names: dict[int, str] = {}
         splits: dict[str, list[Video]] = {}
         for split, paths in files.items():
@@ -62,7 +68,7 @@ class MediaSequence(VideoDataset):
             if indices
             else any(len(video.labels) > 1 for video in videos)
         )
-        return Listing(
+        return Manifest(
             classes,
             splits,
             multi_label,
@@ -75,8 +81,8 @@ def _files(data: DataConfig, split: str) -> list[str]:
     files = getattr(data, split)
     if files is None and not data.root:
         return []
-    pattern = listing.inside(data.root, files or f"{split}-*")
-    paths = listing.matching(pattern)
+    pattern = folder_paths.join_path(data.root, files or f"{split}-*")
+    paths = folder_paths.glob_files(pattern)
     if not paths and (files or split == "train"):
         raise UserError(
             f"Expected shards of the {split} split as {pattern}. Give their "
@@ -86,7 +92,7 @@ def _files(data: DataConfig, split: str) -> list[str]:
 
 
 def _videos(
-    path: str, cache: shard_index.IndexReader, names: dict[int, str]
+    path: str, cache: shard_index.ShardIndexReader, names: dict[int, str]
 ) -> list[Video]:
     """List the records of a shard; adds their class names to `names`."""
     shard = cache.shard(path)
@@ -122,7 +128,9 @@ def _video(
     try:
         example = sequence_examples.context_of(location.start)
         if example is None:
-            example = records.read_record(Video(path, offset=location.offset))
+            example = shard_reader.read_record(
+                Video(path, offset=location.offset)
+            )
         content = sequence_examples.content_of(example)
     except VideoError as error:
         raise UserError(f"{where}: {error}") from error
@@ -132,7 +140,7 @@ def _video(
 
 def _classes(
     data: DataConfig,
-    indices: list[shard_index.Index],
+    indices: list[shard_index.ShardIndex],
     names: dict[int, str],
     videos: list[Video],
 ) -> tuple[str, ...]:

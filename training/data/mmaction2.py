@@ -31,12 +31,11 @@ transforms/loading.py.
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from . import classes as class_names
-from . import data_config, list_lines, listing
+from . import class_names, data_config, list_parser
 from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
-from .listing import Listing, Video
-from .videos import VideoDataset
+from .manifest import Manifest, Video
+from .video_dataset import VideoDataset
 
 FIRST_FRAME = 1  # MMAction2's start_index
 
@@ -46,7 +45,7 @@ class MMAction2(VideoDataset):
     description = "videos with the lists of MMAction2"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         return _read_lists(data)
 
 
@@ -56,7 +55,7 @@ class MMAction2Frames(VideoDataset):
     source = "frames"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         return _read_lists(data, "frames")
 
 
@@ -66,35 +65,35 @@ class MMAction2FramesOffset(VideoDataset):
     source = "frames"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         return _read_lists(data, "offset", "frames")
 
 
-def _read_lists(data: DataConfig, *numbers: str) -> Listing:
+def _read_lists(data: DataConfig, *numbers: str) -> Manifest:
     """Read lists with columns `numbers` between path and labels."""
     data_config.check_fields(data, "root", *SPLITS, "classes", "separator")
-    separator = list_lines.separator_of(data)
+    separator = list_parser.separator_of(data)
     names = class_names.read_classes(data.classes) if data.classes else None
     count = len(names) if names else None
 
     def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
-        for line, where in list_lines.rows(path, separator):
+        for line, where in list_parser.rows(path, separator):
             name, counts, labels = _cells(
                 line, separator, numbers, where, data.root
             )
             is_read = labels and all(map(str.isdecimal, labels))
-            hint = "" if is_read else list_lines.hint(line, separator)
-            unread = hint and list_lines.separator_hint(line, separator)
+            hint = "" if is_read else list_parser.hint(line, separator)
+            unread = hint and list_parser.separator_hint(line, separator)
             if not labels and (split != "test" or unread):
                 raise UserError(
                     f"{where}: expected labels, which only a test list may "
                     f"lack. Received: {line!r}{hint and '.' + hint}"
                 )
-            list_lines.check_path(name, line, separator, where)
+            list_parser.check_path(name, line, separator, where)
             video = Video(
-                list_lines.path_of(data.root, name, where),
+                list_parser.path_of(data.root, name, where),
                 tuple(
-                    listing.label_of(text, count, where, hint)
+                    list_parser.parse_label(text, count, where, hint)
                     for text in labels
                 ),
                 frames=counts.get("frames"),
@@ -104,7 +103,7 @@ def _read_lists(data: DataConfig, *numbers: str) -> Listing:
 
     splits = data_config.read_splits(data, read)
     videos = {s: [video for video, _ in splits[s]] for s in splits}
-    return Listing(
+    return Manifest(
         names or class_names.numbered(splits),
         videos,
         multi_label=any(len(v.labels) > 1 for s in videos.values() for v in s),
@@ -119,17 +118,17 @@ def _cells(
     root: str,
 ) -> tuple[str, dict[str, int], list[str]]:
     """Split a line into path, numbers by name, and labels."""
-    name, rest = list_lines.divide(line, separator)
+    name, rest = list_parser.divide(line, separator)
     least = len(numbers) + 1  # a label
-    name, rest = list_lines.with_numbers(root, name, rest, separator, least)
+    name, rest = list_parser.with_numbers(root, name, rest, separator, least)
     if len(rest) < len(numbers) or not name:
-        hint = list_lines.hint(line, separator)
+        hint = list_parser.hint(line, separator)
         raise UserError(
             f"{where}: expected 'path {' '.join((*numbers, 'label'))}'. "
             f"Received: {line!r}{hint and '.' + hint}"
         )
     counts = {
-        number: listing.count_of(text, f"a number for {number}", where)
+        number: list_parser.parse_count(text, f"a number for {number}", where)
         for number, text in zip(numbers, rest, strict=False)
     }
     return name, counts, list(dict.fromkeys(rest[len(numbers) :]))

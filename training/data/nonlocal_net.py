@@ -15,9 +15,9 @@ DATASET.md and process_data/kinetics.
 
 from .data_config import SPLITS, DataConfig, check_fields
 from .datasets import register_dataset
-from .listing import Listing
+from .manifest import Manifest
 from .slowfast import read_path_labels
-from .videos import VideoDataset
+from .video_dataset import VideoDataset
 
 
 @register_dataset("nonlocal_net")
@@ -25,6 +25,6 @@ class NonlocalNet(VideoDataset):
     description = "Kinetics with the lists of video-nonlocal-net"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         check_fields(data, "root", *SPLITS, "classes", "separator")
         return read_path_labels(data)

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf import preprocess
 
-from . import sampling, transforms
-from .part import Part
+from . import clip_reader, sampling, transforms
+from .bad_videos import BadVideoLog
+from .clip_reader import ClipReader, VideoError
 from .sampling_config import SamplingConfig, ViewsConfig
+from .video_split import VideoSplit
 
 
 def feed(batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -60,11 +63,81 @@ def examples(
     )
 
 
-def random_example(part: Part, config: SamplingConfig, read, seed, number):
+def read_function(
+    split: VideoSplit, reader: ClipReader, log: BadVideoLog
+) -> Callable:
+    """Return a function that reads clips in a pipeline, for any reader.
+
+    Videos that cannot be read are logged, with pixels and weight 0.
+
+    Args:
+        split: the videos.
+        reader: reader of their storage.
+        log: record of bad videos.
+    """
+    names = split.field_names
+    read = reader.read
+    if reader.tf_ops:
+        read = clip_reader.evaluated(tf.function(read, reduce_retracing=True))
+
+    def read_or_log(index, frames, windows, size_px, *values):
+        fields = dict(zip(names, values, strict=True))
+        try:
+            return read(fields, frames, windows, size_px), np.float32(1)
+        except (VideoError, tf.errors.OpError) as error:
+            video = split.videos[int(index)]
+            log.add(split.name, "read", int(index), video.path, error)
+            shape = (len(windows), len(frames), *size_px, 3)
+            return np.zeros(shape, np.uint8), np.float32(0)
+
+    def read_tensors(row, frames, windows, size_px):
+        pixels, weight = tf.numpy_function(
+            read_or_log,
+            [row["index"], frames, windows, size_px, *(row[n] for n in names)],
+            (tf.uint8, tf.float32),
+        )
+        return pixels, tf.ensure_shape(weight, ())
+
+    return read_tensors
+
+
+def service_read_function(split: VideoSplit, reader: ClipReader) -> Callable:
+    """Return a function that reads clips in a tf.data service.
+
+    It consists of TensorFlow operations; unreadable videos raise their errors.
+    """
+
+    def read_tensors(row, frames, windows, size_px):
+        fields = {name: row[name] for name in split.field_names}
+        return reader.read(fields, frames, windows, size_px), 1.0
+
+    return read_tensors
+
+
+def distribute(
+    batches: tf.data.Dataset, address: str, count: int
+) -> tf.data.Dataset:
+    """Read batches by a tf.data service, in any order.
+
+    Args:
+        batches: the batches.
+        address: address of the service.
+        count: number of batches.
+    """
+    return batches.apply(
+        tf.data.experimental.service.distribute(
+            tf.data.experimental.service.ShardingPolicy.DYNAMIC, address
+        )
+    ).apply(tf.data.experimental.assert_cardinality(count))
+
+
+def random_example(
+    split: VideoSplit, config: SamplingConfig, read, seed, number
+):
     """Return training example `number`, a function of (seed, number) alone.
 
     Args:
-        part: videos of the split.
+        split: the videos.
         config: clip length, stride, scale, crop and augmentation.
         read: function from (row, frames, windows, size_px) to pixels and
             weight.
@@ -74,13 +147,13 @@ def random_example(part: Part, config: SamplingConfig, read, seed, number):
     Returns:
         uint8 clip `(time, height, width, 3)`, label, weight.
     """
-    epoch, position = number // len(part), number % len(part)
+    epoch, position = number // len(split), number % len(split)
     key = tf.stack([tf.cast(seed, tf.int64), epoch])
-    index = tf.random.experimental.index_shuffle(position, key, len(part) - 1)
+    index = tf.random.experimental.index_shuffle(position, key, len(split) - 1)
     draws = tf.random.stateless_uniform(
         (5,), tf.random.experimental.stateless_fold_in(key, index)
     )
-    row = part.row(index)
+    row = split.row(index)
     frames = sampling.random_clip(
         draws[0], row["frames"], row["fps"], config, row.get("edges_s")
     )
@@ -102,16 +175,16 @@ def random_example(part: Part, config: SamplingConfig, read, seed, number):
             (2, 3), tf.random.experimental.stateless_fold_in(key, ~index)
         )
         pixels = transforms.jitter_colors(pixels, draws, config.color_jitter)
-    return pixels, part.label(index, frames), weight
+    return pixels, split.label(index, frames), weight
 
 
 def views_of(
-    part: Part, config: SamplingConfig, read, views: ViewsConfig, index
+    split: VideoSplit, config: SamplingConfig, read, views: ViewsConfig, index
 ):
     """Return the views of a video.
 
     Args:
-        part: videos of the split.
+        split: the videos.
         config: length and stride of a clip.
         read: as for `random_example`.
         views: clips and crops.
@@ -121,7 +194,7 @@ def views_of(
         uint8 `(clips * crops, time, height, width, 3)`, ordered by clip, then
         crop; and their weight.
     """
-    row = part.row(index)
+    row = split.row(index)
     frames = sampling.clips(
         row["frames"], row["fps"], config, views, row.get("edges_s")
     )  # (clips, t)

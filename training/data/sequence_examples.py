@@ -15,8 +15,8 @@ from google.protobuf import message
 
 from ..io.user_error import UserError
 from . import frame_times
-from .listing import Span
-from .sources import Probe, VideoError
+from .clip_reader import Probe, VideoError
+from .manifest import Span
 
 FRAMES = "image/encoded"
 TIMES = "image/timestamp"
@@ -30,7 +30,7 @@ JPEG = b"\xff\xd8"
 
 
 @dataclasses.dataclass(frozen=True)
-class Content:
+class RecordLabels:
     """Labels of a record.
 
     Attributes:
@@ -47,7 +47,7 @@ class Content:
 def encode(
     jpegs: Sequence[bytes],
     probe: Probe,
-    content: Content,
+    content: RecordLabels,
     times_s: np.ndarray | None,
     end_s: float,
     texts: dict[str, str],
@@ -97,7 +97,7 @@ def encode(
     return example.SerializeToString(deterministic=True)
 
 
-def content_of(example: tf.train.SequenceExample) -> Content:
+def content_of(example: tf.train.SequenceExample) -> RecordLabels:
     """Read labels and segments; missing keys mean none.
 
     Raises:
@@ -121,14 +121,16 @@ def content_of(example: tf.train.SequenceExample) -> Content:
         names.update(zip(labels, _texts(example, key), strict=False))
     labels = list(dict.fromkeys([*clip_labels, *segment_labels]))
     has_names = all(label in names for label in labels)
-    return Content(
+    return RecordLabels(
         tuple(labels),
         tuple(names[label] for label in labels) if has_names else (),
         tuple(map(Span, segment_labels, starts, ends)),
     )
 
 
-def learn_names(content: Content, names: dict[int, str], where: str) -> None:
+def learn_names(
+    content: RecordLabels, names: dict[int, str], where: str
+) -> None:
     """Add the class names of a record to those of other records.
 
     Args:
@@ -225,7 +227,7 @@ def _edges(example, stamps: list[int], rate: float) -> np.ndarray | None:
     return frame_times.uneven_edges(starts_s, rate, last)
 
 
-def _segments(content: Content, times_s: np.ndarray) -> dict[str, list]:
+def _segments(content: RecordLabels, times_s: np.ndarray) -> dict[str, list]:
     if not content.spans:
         return {}
     starts = [span.start_s + float(times_s[0]) for span in content.spans]

@@ -14,10 +14,10 @@ import numpy as np
 
 from ..io import paths
 from ..io.user_error import UserError
-from . import listing
-from .listing import Span
-from .sequence_examples import Content
-from .sources import Probe
+from . import folder_paths, list_files
+from .clip_reader import Probe
+from .manifest import Span
+from .sequence_examples import RecordLabels
 
 NAME = "index.json"
 # Folder of completion files; hidden, so that patterns for shards do not match.
@@ -27,7 +27,7 @@ VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
+class ShardRecord:
     """One record of a shard.
 
     Attributes:
@@ -70,12 +70,12 @@ class Shard:
     sha256: str
     size_bytes: int
     videos: int
-    records: tuple[Record, ...]
+    records: tuple[ShardRecord, ...]
     bad: tuple[tuple[str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Index:
+class ShardIndex:
     """All shards of a folder.
 
     Attributes:
@@ -93,7 +93,7 @@ class Index:
     skips_unlabelled: bool = False
 
 
-def to_json(index: Index) -> str:
+def to_json(index: ShardIndex) -> str:
     """Serialize an index, with one shard per line."""
     head = {
         "format": FORMAT,
@@ -116,7 +116,7 @@ def to_line(shard: Shard) -> str:
     return json.dumps(values)
 
 
-def describe(offset: int, probe: Probe, content: Content) -> Record:
+def describe(offset: int, probe: Probe, content: RecordLabels) -> ShardRecord:
     """Return the index entry of a record.
 
     Args:
@@ -125,7 +125,7 @@ def describe(offset: int, probe: Probe, content: Content) -> Record:
         content: its labels.
     """
     edges_s = probe.edges_s
-    return Record(
+    return ShardRecord(
         offset,
         probe.frames,
         probe.height,
@@ -137,7 +137,7 @@ def describe(offset: int, probe: Probe, content: Content) -> Record:
     )
 
 
-def probe_of(record: Record) -> Probe:
+def probe_of(record: ShardRecord) -> Probe:
     """Return count, size and rate of the frames of a record."""
     edges_s = record.edges_s
     return Probe(
@@ -160,22 +160,22 @@ def shard_from_json(values: dict) -> Shard:
     )
 
 
-def read(folder: str) -> Index | None:
+def read(folder: str) -> ShardIndex | None:
     """Read the index of a folder; None without one of this program.
 
     Raises:
         UserError: it is damaged or of another version, or not all shards are
             written yet.
     """
-    path = listing.inside(folder, NAME)
+    path = folder_paths.join_path(folder, NAME)
     if not paths.as_path(path).exists():
-        if paths.as_path(listing.inside(folder, NOTES)).exists():
+        if paths.as_path(folder_paths.join_path(folder, NOTES)).exists():
             raise UserError(
                 f"Not all shards in {folder} are written. Run the command "
                 "that writes them again; finished shards are kept."
             )
         return None
-    values = listing.read_json(path)
+    values = list_files.read_json(path)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         return None
     if values.get("version") != VERSION:
@@ -184,7 +184,7 @@ def read(folder: str) -> Index | None:
             f"Received: {values.get('version')}"
         )
     try:
-        return Index(
+        return ShardIndex(
             tuple(values["classes"]),
             values["multi_label"],
             values["settings"],
@@ -199,23 +199,23 @@ def read(folder: str) -> Index | None:
         ) from error
 
 
-class IndexReader:
+class ShardIndexReader:
     """Reads the index of each folder once; thread-safe."""
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._read: dict[str, Index | None] = {}
+        self._read: dict[str, ShardIndex | None] = {}
         self._shards: dict[str, Shard] = {}
-        self._records: dict[tuple[str, int], Record] = {}
+        self._records: dict[tuple[str, int], ShardRecord] = {}
 
-    def of(self, path: str) -> Index | None:
+    def of(self, path: str) -> ShardIndex | None:
         """Return the index of the folder of a shard."""
         folder = os.path.dirname(path)
         with self._lock:
             if folder not in self._read:
                 index = self._read[folder] = read(folder)
                 for shard in index.shards if index else ():
-                    where = listing.inside(folder, shard.name)
+                    where = folder_paths.join_path(folder, shard.name)
                     self._shards[where] = shard
                     for record in shard.records:
                         self._records[where, record.offset] = record
@@ -226,14 +226,14 @@ class IndexReader:
         self.of(path)
         return self._shards.get(path)
 
-    def record(self, path: str, offset: int) -> Record | None:
+    def record(self, path: str, offset: int) -> ShardRecord | None:
         """Return the index entry of a record."""
         self.of(path)
         return self._records.get((path, offset))
 
 
-def _record(values: dict) -> Record:
-    return Record(
+def _record(values: dict) -> ShardRecord:
+    return ShardRecord(
         **{
             **values,
             "labels": tuple(values["labels"]),

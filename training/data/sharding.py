@@ -13,17 +13,24 @@ from concurrent.futures.process import BrokenProcessPool
 from ..io import atomic_files, paths, tables
 from ..io.progress import Progress
 from ..io.user_error import UserError
-from . import command, listing_notes, scan, shard_index, shard_task
+from . import (
+    bad_videos,
+    dataset_options,
+    manifest_warnings,
+    shard_index,
+    shard_writer,
+)
+from .bad_videos import BadVideo
 from .data_config import DataConfig
-from .datasets import BadVideo
-from .listing import Listing, Video, inside, list_folder
-from .shard_index import Index, Shard
-from .shard_task import Task
+from .folder_paths import join_path, list_folder
+from .manifest import Manifest, Video
+from .shard_index import Shard, ShardIndex
+from .shard_writer import ShardTask
 from .video_limits import Limits
 
 ORDER_SEED = 2018
 SETTINGS = f"{shard_index.NOTES}/settings.json"
-Run = Callable[[Sequence[Task]], Iterable[Shard]]
+Run = Callable[[Sequence[ShardTask]], Iterable[Shard]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,22 +77,22 @@ def make(
         UserError: the folder has shards with other settings, or too many
             videos are bad.
     """
-    kind = command.video_dataset(dataset)
+    kind = dataset_options.video_dataset(dataset)
     if kind.source == "records":
         raise UserError(f"The data set {dataset!r} already consists of shards.")
     _check_folder(out)
     listing = kind.read_lists(config.data)
     tasks = plan(dataset, kind.source, listing, config, out)
     settings = settings_of(dataset, listing, config)
-    for note in listing_notes.notes(listing):
+    for note in manifest_warnings.notes(listing):
         print(f"note: {note}")
     notes = paths.as_path(out) / shard_index.NOTES
     atomic_files.check_inside(notes, paths.as_path(out))
     notes.mkdir(parents=True, exist_ok=True)
     with atomic_files.locked(paths.as_path(out)):
-        _check_fields(out, settings)
-        shard_task.discard(tasks)  # scratch files of killed processes
-        finished = {task.name: shard_task.finished(task) for task in tasks}
+        _check_settings(out, settings)
+        shard_writer.discard(tasks)  # scratch files of killed processes
+        finished = {task.name: shard_writer.finished(task) for task in tasks}
         pending = [
             task
             for task in tasks
@@ -97,7 +104,7 @@ def make(
             "finished."
         )
         if pending:  # outdated until all are written
-            index_path = paths.as_path(inside(out, shard_index.NAME))
+            index_path = paths.as_path(join_path(out, shard_index.NAME))
             index_path.unlink(missing_ok=True)
         progress = Progress(len(pending), "shards")
         for count, shard in enumerate(run(pending) if pending else (), 1):
@@ -116,10 +123,10 @@ def make(
 def plan(
     dataset: str,
     source: str,
-    listing: Listing,
+    listing: Manifest,
     config: ShardsConfig,
     out: str,
-) -> list[Task]:
+) -> list[ShardTask]:
     """Return the tasks of all shards."""
     tasks = []
     for split, videos in _chosen(listing, config).items():
@@ -127,7 +134,7 @@ def plan(
         count = -(-len(videos) // size)
         for number in range(count):
             tasks.append(
-                Task(
+                ShardTask(
                     name=f"{split}-{number:05}-of-{count:05}.tfrecord",
                     folder=out,
                     split=split,
@@ -153,9 +160,9 @@ def in_processes(workers: int) -> Run:
     With one worker, tasks run in this process.
     """
 
-    def run(tasks: Sequence[Task]) -> Iterator[Shard]:
+    def run(tasks: Sequence[ShardTask]) -> Iterator[Shard]:
         if workers == 1:
-            yield from map(shard_task.run, tasks)
+            yield from map(shard_writer.run, tasks)
             return
         # TensorFlow's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
@@ -163,7 +170,7 @@ def in_processes(workers: int) -> Run:
             workers, context, _ignore_interrupts
         )
         try:
-            futures = [pool.submit(shard_task.run, task) for task in tasks]
+            futures = [pool.submit(shard_writer.run, task) for task in tasks]
             for future in concurrent.futures.as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
@@ -178,7 +185,7 @@ def in_processes(workers: int) -> Run:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-            shard_task.discard(tasks)
+            shard_writer.discard(tasks)
 
     return run
 
@@ -201,7 +208,7 @@ def verify(out: str) -> str:
     for number, shard in enumerate(index.shards):
         progress.at(number)
         try:
-            path = paths.as_path(inside(out, shard.name))
+            path = paths.as_path(join_path(out, shard.name))
             if atomic_files.sha256(path) != shard.sha256:
                 damaged.append(f"{shard.name} is damaged")
         except OSError:
@@ -215,11 +222,11 @@ def verify(out: str) -> str:
     return f"{len(index.shards)} shards verified."
 
 
-def settings_of(dataset: str, listing: Listing, config: ShardsConfig) -> dict:
+def settings_of(dataset: str, listing: Manifest, config: ShardsConfig) -> dict:
     """Return all settings that determine the bytes of the shards."""
     root = config.data.root
     lists = [
-        [split, shard_task.relative(video.path, root), *rest]
+        [split, shard_writer.relative(video.path, root), *rest]
         for split, videos in listing.splits.items()
         for video in videos
         for rest in [list(dataclasses.asdict(video).values())[1:]]
@@ -230,7 +237,7 @@ def settings_of(dataset: str, listing: Listing, config: ShardsConfig) -> dict:
     return {"dataset": dataset, **settings, "lists": digest.hexdigest()[:16]}
 
 
-def _chosen(listing: Listing, config: ShardsConfig) -> dict[str, list[Video]]:
+def _chosen(listing: Manifest, config: ShardsConfig) -> dict[str, list[Video]]:
     """Return the videos of each split in the order of the records."""
     chosen = {}
     for split, videos in listing.splits.items():
@@ -254,9 +261,9 @@ def _check_folder(out: str) -> None:
         )
 
 
-def _check_fields(out: str, settings: dict) -> None:
+def _check_settings(out: str, settings: dict) -> None:
     """Store the settings, or raise a UserError if others are stored."""
-    path = paths.as_path(inside(out, SETTINGS))
+    path = paths.as_path(join_path(out, SETTINGS))
     if not path.exists():
         atomic_files.write_text(path, json.dumps(settings))
         return
@@ -275,7 +282,7 @@ def _check_fields(out: str, settings: dict) -> None:
 
 def _finish(
     out: str,
-    listing: Listing,
+    listing: Manifest,
     settings: dict,
     shards: list[Shard],
     config: ShardsConfig,
@@ -291,24 +298,24 @@ def _finish(
         written = len(videos) - bad_count
         rows.append((split, len(videos), written, bad_count, records))
         listed += len(videos)
-    path = inside(out, scan.BAD_VIDEOS)
+    path = join_path(out, bad_videos.FILE_NAME)
     bad = [BadVideo(s.split, *row) for s in shards for row in s.bad]
-    atomic_files.write_text(paths.as_path(path), scan.as_csv(bad))
-    scan.check_share(
+    atomic_files.write_text(paths.as_path(path), bad_videos.as_csv(bad))
+    bad_videos.check_share(
         bad,
         listed,
         config.data.max_bad_share,
         f"All are in {path}. Repair them and add --retry-bad, or raise the "
         "share with --set data.max_bad_share=SHARE.",
     )
-    index = Index(
+    index = ShardIndex(
         listing.classes,
         listing.multi_label,
         settings,
         tuple(sorted(shards, key=lambda shard: shard.name)),
         listing.skips_unlabelled,
     )
-    path = inside(out, shard_index.NAME)
+    path = join_path(out, shard_index.NAME)
     atomic_files.write_text(paths.as_path(path), shard_index.to_json(index))
     head = ("split", "listed", "written", "bad", "records")
     return f"{tables.render([head, *rows])}\n{path}"

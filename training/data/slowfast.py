@@ -21,12 +21,11 @@ kinetics.py.
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from . import classes as class_names
-from . import data_config, list_lines, listing
+from . import class_names, data_config, list_parser
 from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
-from .listing import Listing, Video
-from .videos import VideoDataset
+from .manifest import Manifest, Video
+from .video_dataset import VideoDataset
 
 
 @register_dataset("slowfast")
@@ -34,38 +33,38 @@ class SlowFast(VideoDataset):
     description = "lists of paths and labels, as PySlowFast's for Kinetics"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         data_config.check_fields(data, "root", *SPLITS, "classes", "separator")
         return read_path_labels(data)
 
 
-def read_path_labels(data: DataConfig) -> Listing:
+def read_path_labels(data: DataConfig) -> Manifest:
     """Read lists with a path and a label per line.
 
     Raises:
         UserError: a list is missing or not in this format.
     """
-    separator = list_lines.separator_of(data)
+    separator = list_parser.separator_of(data)
     names = class_names.read_classes(data.classes) if data.classes else None
     count = len(names) if names else None
 
     def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
-        for line, where in list_lines.rows(path, separator):
-            name, label = list_lines.last_cell(line, separator)
+        for line, where in list_parser.rows(path, separator):
+            name, label = list_parser.last_cell(line, separator)
             is_read = name and label.isdecimal()
-            hint = "" if is_read else list_lines.hint(line, separator)
+            hint = "" if is_read else list_parser.hint(line, separator)
             if not name:
                 raise UserError(
                     f"{where}: expected a path, {separator!r} and a label. "
                     f"Received: {line!r}{hint and '.' + hint}"
                 )
-            list_lines.check_path(name, line, separator, where)
-            label_index = listing.label_of(label, count, where, hint)
-            file = list_lines.path_of(data.root, name, where)
+            list_parser.check_path(name, line, separator, where)
+            label_index = list_parser.parse_label(label, count, where, hint)
+            file = list_parser.path_of(data.root, name, where)
             yield Video(file, (label_index,)), where
 
     splits = data_config.read_splits(data, read)
-    return Listing(
+    return Manifest(
         names or class_names.numbered(splits),
         {s: [video for video, _ in splits[s]] for s in splits},
     )

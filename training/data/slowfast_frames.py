@@ -30,13 +30,13 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ..io.user_error import UserError
-from . import classes as class_names
-from . import data_config, listing
+from . import class_names, data_config, list_files, list_parser
 from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
-from .listing import Listing, Span, Video, inside
+from .folder_paths import join_path
+from .manifest import Manifest, Span, Video
 from .something_something import read_annotations
-from .videos import VideoDataset
+from .video_dataset import VideoDataset
 
 HEADER = "original_vido_id video_id frame_id path labels"  # the typo is theirs
 CHARADES_FPS = 24.0
@@ -49,7 +49,7 @@ class SlowFastFrames(VideoDataset):
     source = "frames"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         data_config.check_fields(data, "root", *SPLITS, "classes")
         names = class_names.read_classes(data.classes) if data.classes else None
         count = len(names) if names else None
@@ -60,7 +60,7 @@ class SlowFastFrames(VideoDataset):
                 yield video, where
 
         splits = data_config.read_splits(data, read)
-        return Listing(
+        return Manifest(
             names or class_names.numbered(splits),
             {s: [video for video, _ in splits[s]] for s in splits},
             multi_label=True,
@@ -74,13 +74,13 @@ class SlowFastSSv2(VideoDataset):
     source = "frames"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         data_config.check_fields(data, "root", "train", "validation", "classes")
         source = data_config.need(
             data, "classes", "something-something-v2-labels.json"
         )
         names = class_names.read_classes(source)
-        return Listing(
+        return Manifest(
             names,
             data_config.read_splits(
                 data, lambda path, split: _ssv2(data, path, split, names)
@@ -107,7 +107,7 @@ def read_frames(
             numbered consecutively in one folder.
     """
     videos: dict[str, _Frames] = {}
-    lines = listing.read_lines(path)
+    lines = list_files.read_lines(path)
     header, where = next(lines, ("", f"{path}:1"))
     if header.split() != HEADER.split():
         raise UserError(f"{where}: expected {HEADER!r}. Received: {header!r}")
@@ -119,7 +119,7 @@ def read_frames(
         if video not in videos:
             videos[video] = _Frames(frame, where)
         labels = [
-            listing.label_of(label, classes, where)
+            list_parser.parse_label(label, classes, where)
             for label in text.replace('"', "").split(",")
             if label
         ]
@@ -187,7 +187,7 @@ class _Frames:
             self._close(label)
         spans = sorted(self._spans, key=lambda span: (span[1], span[0]))
         return Video(
-            inside(root, self._folder),
+            join_path(root, self._folder),
             tuple(sorted({label for label, _, _ in spans})),
             tuple(Span(k, first / fps, last / fps) for k, first, last in spans),
             frames=self._frames,

@@ -27,11 +27,13 @@ by PySlowFast and MMAction2.
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from .classes import label_named, read_classes, unique
+from .class_names import label_named, read_classes, unique
 from .data_config import SPLITS, DataConfig, check_fields, need, read_splits
 from .datasets import register_dataset
-from .listing import Listing, Video, inside, read_json, read_lines
-from .videos import VideoDataset
+from .folder_paths import join_path
+from .list_files import read_json, read_lines
+from .manifest import Manifest, Video
+from .video_dataset import VideoDataset
 
 
 @register_dataset("ssv2")
@@ -39,16 +41,16 @@ class SSv2(VideoDataset):
     description = "Something-Something v2"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         check_fields(data, "root", *SPLITS, "classes")
         source = need(data, "classes", "something-something-v2-labels.json")
         classes = read_classes(source)
-        return Listing(
+        return Manifest(
             classes,
             read_splits(
                 data,
                 lambda path, split: [
-                    Video(inside(data.root, f"{name}.webm"), labels)
+                    Video(join_path(data.root, f"{name}.webm"), labels)
                     for name, labels in read_annotations(
                         path, split, classes, source
                     )
@@ -63,7 +65,7 @@ class SSv1(VideoDataset):
     source = "frames"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         check_fields(data, "root", *SPLITS, "classes")
         source = need(data, "classes", "something-something-v1-labels.csv")
         classes = unique(read_lines(source), source)
@@ -77,10 +79,10 @@ class SSv1(VideoDataset):
                     label = label_named(text, label_of_class, where, source)
                     labels = (label,)
                 yield Video(
-                    inside(data.root, name), labels, frame_name="{:05}.jpg"
+                    join_path(data.root, name), labels, frame_name="{:05}.jpg"
                 )
 
-        return Listing(classes, read_splits(data, read))
+        return Manifest(classes, read_splits(data, read))
 
 
 def read_annotations(

@@ -15,12 +15,13 @@ import posixpath
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from . import data_config, listing
-from .classes import label_named, unique
+from . import data_config, list_files
+from .class_names import label_named, unique
 from .data_config import DataConfig
 from .datasets import register_dataset
-from .listing import Listing, Video, inside
-from .videos import VideoDataset
+from .folder_paths import join_path
+from .manifest import Manifest, Video
+from .video_dataset import VideoDataset
 
 
 @register_dataset("ucf101")
@@ -28,7 +29,7 @@ class UCF101(VideoDataset):
     description = "UCF101 with its own splits"
 
     @staticmethod
-    def read_lists(data: DataConfig) -> Listing:
+    def read_lists(data: DataConfig) -> Manifest:
         data_config.check_fields(data, "root", "classes", "split")
         data_config.check_split_number(data, 3)
         source = data_config.need(data, "classes", "classInd.txt")
@@ -39,17 +40,19 @@ class UCF101(VideoDataset):
         def videos(kind: str) -> list[Video]:
             path = posixpath.join(folder, f"{kind}list0{data.split}.txt")
             return [
-                Video(inside(data.root, name), (label,))
+                Video(join_path(data.root, name), (label,))
                 for name, label in _read_list(path, labels, source)
             ]
 
-        return Listing(
+        return Manifest(
             classes, {"train": videos("train"), "test": videos("test")}
         )
 
 
 def _read_classes(path: str) -> Iterator[tuple[str, str]]:
-    for expected, (line, where) in enumerate(listing.read_lines(path), start=1):
+    for expected, (line, where) in enumerate(
+        list_files.read_lines(path), start=1
+    ):
         number, *name = line.split(None, 1)
         if number != str(expected) or not name:
             raise UserError(
@@ -63,7 +66,7 @@ def _read_list(
 ) -> Iterator[tuple[str, int]]:
     """Yield file names and labels; test lists give classes by folder only."""
     numbers = {str(label + 1): label for label in labels.values()}
-    for line, where in listing.read_lines(path):
+    for line, where in list_files.read_lines(path):
         if posixpath.basename(path).startswith("train"):
             *name, number = line.rsplit(None, 1)
             if number not in numbers or not name:

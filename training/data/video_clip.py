@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from ..io.user_error import UserError
-from . import decode, transforms
+from . import frame_reader, transforms, video_index
 from . import sampling as samples
+from .clip_reader import VideoError
 from .sampling_config import SamplingConfig
-from .sources import VideoError
 from .video_limits import Limits
 
 DIMMED = 0.4  # brightness outside of the crop
@@ -29,7 +29,7 @@ class VideoClip:
     """
 
     path: str
-    index: decode.VideoIndex
+    index: video_index.VideoIndex
     pixels: np.ndarray
     numbers: np.ndarray
     window: np.ndarray
@@ -123,7 +123,7 @@ def read(
     """
     views = samples.middle(sampling)
     try:
-        index = decode.index_video(path, limits)
+        index = video_index.index_video(path, limits)
     except VideoError as error:
         raise UserError(f"{path}: {error}") from error
     count = tf.constant(index.frames, tf.int64)
@@ -145,7 +145,7 @@ def read(
     return VideoClip(path, index, pixels, numbers, windows[0], limits)
 
 
-def _start(path: str, index: decode.VideoIndex, at_s: float) -> int:
+def _start(path: str, index: video_index.VideoIndex, at_s: float) -> int:
     """Return the frame displayed at a time."""
     times = index.times
     if times is None:
@@ -165,7 +165,7 @@ def _start(path: str, index: decode.VideoIndex, at_s: float) -> int:
 def _read(path, numbers, index, resampler, limits) -> np.ndarray:
     """Read the crop of each frame."""
     try:
-        return decode.read_frames(
+        return frame_reader.read_frames(
             path, numbers, index, resampler, limits=limits
         )[:, 0]
     except VideoError as error:

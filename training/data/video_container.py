@@ -14,9 +14,11 @@ from typing import Any
 
 from ..io import atomic_files, paths
 from ..io.user_error import missing_extra
-from .sources import VideoError
+from .clip_reader import VideoError
 from .video_limits import Limits
 
+# Decoder options: raise on damage instead of concealing it.
+STRICT = {"err_detect": "explode"}
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS in the flags of a format
 WEB = ("http://", "https://")
 WEB_PROTOCOLS = "http,https,tcp,tls,crypto,httpproxy"
@@ -110,6 +112,20 @@ class VideoContainer:
         for frame in frames:
             self._limits.check_size(frame.width, frame.height)
         return frames
+
+    def frames(self) -> Iterator[Any]:
+        """Yield frames in decoder order, skipping rejected packets.
+
+        Raises:
+            VideoError: as `packets` and `decoded`.
+        """
+        for packet in self.packets():
+            try:
+                yield from self.decoded(packet)
+            except pyav().error.EOFError:
+                return
+            except pyav().error.FFmpegError:
+                continue
 
     def check_count(self, frames: int) -> None:
         """Raise a VideoError for too many frames."""

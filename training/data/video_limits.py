@@ -8,8 +8,8 @@ change them with `--set data.max_pixels=40000000`.
 import dataclasses
 
 from ..io.user_error import UserError
+from .clip_reader import VideoError
 from .data_config import DataConfig
-from .sources import VideoError
 
 
 @dataclasses.dataclass(frozen=True)

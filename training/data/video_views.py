@@ -7,17 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from . import decode, pipeline, transforms
+from . import frame_reader, pipeline, transforms, video_index
 from . import sampling as samples
-from .decode import VideoIndex
+from .clip_reader import ClipReader, VideoError
 from .frame_times import FrameTimes
-from .listing import Listing, Video
-from .part import Part
+from .manifest import Manifest, Video
+from .pyav_reader import PyAVReader
 from .sampling_config import SamplingConfig, ViewsConfig
-from .sources import Source, VideoError
-from .video_files import VideoFiles
+from .tensorflow_io_reader import TensorFlowIOReader
+from .video_index import VideoIndex
 from .video_limits import Limits
-from .whole_videos import WholeVideos
+from .video_split import VideoSplit
 
 
 class VideoViews:
@@ -47,15 +47,15 @@ class VideoViews:
     ):
         self._path, self._sampling = path, sampling
         self._index = SingleIndex(limits)
-        self._source: Source = (
-            WholeVideos()
+        self._source: ClipReader = (
+            TensorFlowIOReader()
             if decoder == "tensorflow_io"
-            else VideoFiles(self._index)
+            else PyAVReader(self._index)
         )
         video = Video(path)
         self.probe = self._source.probe(video)
         pairs = [(video, self.probe)]
-        self._part = Part("test", pairs, self._source, Listing((), {}))
+        self._part = VideoSplit("test", pairs, self._source, Manifest((), {}))
 
     def read(self, views: ViewsConfig) -> np.ndarray:
         """Read all views, uint8 `(clips * crops, time, height, width, 3)`.
@@ -120,7 +120,7 @@ class VideoViews:
             VideoError: the file cannot be read.
         """
         index = self._index.index(self._path)
-        stream = decode.stream_frames(
+        stream = frame_reader.stream_frames(
             self._path,
             np.unique(clips).tolist(),
             index,
@@ -163,7 +163,7 @@ class SingleIndex:
     def index(self, path: str) -> VideoIndex:
         """Return the index, decoding the file on the first call."""
         if self._index is None:
-            self._index = decode.index_video(path, self.limits)
+            self._index = video_index.index_video(path, self.limits)
         return self._index
 
     def disable_seeking(self, path: str) -> None:

@@ -10,13 +10,12 @@ import pathlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..data import DATASETS, data_files, folder
-from ..data import listing as listings
+from ..data import DATASETS, data_files, folder, folder_paths
 from ..data.data_config import DataConfig
 from ..data.datasets import DatasetInfo
-from ..data.listing import Listing, Video
+from ..data.manifest import Manifest, Video
 from ..data.sampling_config import SamplingConfig
-from ..data.videos import INSTEAD, VideoDataset
+from ..data.video_dataset import OTHER_SPLIT, VideoDataset
 from ..io.paths import Path, is_url
 from ..io.user_error import UserError
 
@@ -102,9 +101,11 @@ def _read(
     data: DataConfig,
     split: str,
     trained_on: TrainedOn,
-) -> Listing:
+) -> Manifest:
     """Read the videos of one split, or of its substitute."""
-    lists = {split: getattr(data, split) for split in (split, INSTEAD[split])}
+    lists = {
+        split: getattr(data, split) for split in (split, OTHER_SPLIT[split])
+    }
     field = next((field for field, path in lists.items() if path), None)
     if field is not None:  # only this list has to exist
         no_lists = {"train": None, "validation": None, "test": None}
@@ -119,7 +120,7 @@ def _read(
     return _only(kind.read_lists(data), split)
 
 
-def _read_folder(data: DataConfig, split: str, trained: set[str]) -> Listing:
+def _read_folder(data: DataConfig, split: str, trained: set[str]) -> Manifest:
     """Read a folder per class, which may have this split only.
 
     Without splits, and if no video is among the training files, all videos are
@@ -127,11 +128,11 @@ def _read_folder(data: DataConfig, split: str, trained: set[str]) -> Listing:
     """
     names = {}
     if data.root:
-        names = {n.lower(): n for n in listings.folders_in(data.root)}
+        names = {n.lower(): n for n in folder_paths.list_folders(data.root)}
     if names and set(names) <= {"test", "validation", "val"}:
-        for name in (split, INSTEAD[split], "val"):
+        for name in (split, OTHER_SPLIT[split], "val"):
             if name in names:
-                part = listings.inside(data.root, names[name])
+                part = folder_paths.join_path(data.root, names[name])
                 inner = dataclasses.replace(data, root=part)
                 return _whole(folder.Folder.read_lists(inner), split)
     listing = folder.Folder.read_lists(data)
@@ -144,16 +145,16 @@ def _read_folder(data: DataConfig, split: str, trained: set[str]) -> Listing:
     return _whole(listing, split)
 
 
-def _whole(listing: Listing, split: str) -> Listing:
+def _whole(listing: Manifest, split: str) -> Manifest:
     """Merge all splits, without duplicates, sorted by class."""
     distinct = {v for part in listing.splits.values() for v in part}
     videos = sorted(distinct, key=lambda video: (video.labels, video.path))
     return dataclasses.replace(listing, splits={split: videos})
 
 
-def _only(listing: Listing, split: str) -> Listing:
+def _only(listing: Manifest, split: str) -> Manifest:
     """Return one split of a listing, or its substitute."""
-    for chosen in (split, INSTEAD[split]):
+    for chosen in (split, OTHER_SPLIT[split]):
         if listing.splits.get(chosen):
             videos = {chosen: listing.splits[chosen]}
             return dataclasses.replace(listing, splits=videos)
@@ -164,7 +165,7 @@ def _exists(path: str) -> bool:
     return is_url(path) or pathlib.Path(path).exists()
 
 
-def _in_classes_of(info: DatasetInfo, listing: Listing) -> Listing:
+def _in_classes_of(info: DatasetInfo, listing: Manifest) -> Manifest:
     """Map the labels of a listing to those of the run.
 
     Raises:

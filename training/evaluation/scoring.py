@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..data import Dataset
-from ..data.listing import Video
+from ..data.manifest import Video
 from ..data.sampling_config import ViewsConfig
-from ..data.videos import VideoDataset
+from ..data.video_dataset import VideoDataset
 from ..io import tables
 from ..io.progress import Progress
 from ..io.user_error import UserError

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from nonlocal_tf.attention.attention_map import AttentionMap
 
-from ..data import Dataset, clips
+from ..data import Dataset, clip_files
 from ..data.sampling_config import SamplingConfig
 from ..data.video_limits import Limits
 from ..exporting.saved_model import SavedModel
@@ -84,7 +84,7 @@ class PageSession:
     def content_of(self, suffix: str) -> str:
         """Return the suffix of a clip file, or "" for a video file."""
         videos = self.sampling is not None
-        return suffix if clips.is_clip(suffix, videos) else ""
+        return suffix if clip_files.is_clip(suffix, videos) else ""
 
     def about(self) -> dict:
         """Describe the model, before any upload."""
@@ -122,7 +122,7 @@ class PageSession:
             self._progress = what, count, total
 
         try:
-            if self.sampling is None or clips.is_clip(path, videos=True):
+            if self.sampling is None or clip_files.is_clip(path, videos=True):
                 video = video_clips.read_clip_file(path, self._check_shape)
             else:
                 video = video_clips.read_video(

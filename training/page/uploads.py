@@ -23,7 +23,7 @@ import numpy as np
 
 from nonlocal_tf.choices import unknown
 
-from ..data import clips, video_names
+from ..data import clip_files, video_file_types
 
 CHUNK_BYTES = 1 << 16
 HEAD_BYTES = 1 << 20  # that FFmpeg probes to detect the format
@@ -113,7 +113,10 @@ def allowed_suffix(name: str, allowed: tuple[str, ...]) -> str:
 
 def suffixes(videos: bool) -> tuple[str, ...]:
     """Return the supported suffixes, with or without those of videos."""
-    return (*(video_names.EXTENSIONS if videos else ()), *clips.FORMATS)
+    return (
+        *(video_file_types.EXTENSIONS if videos else ()),
+        *clip_files.FORMATS,
+    )
 
 
 def receive(source: io.BufferedIOBase, length: int, file: BinaryIO) -> None:
@@ -221,7 +224,7 @@ def _check_array(file: BinaryIO) -> None:
             shape, _, kind = np.lib.format.read_array_header_1_0(file)
         else:
             shape, _, kind = np.lib.format.read_array_header_2_0(file)
-    except clips.NPY_ERRORS as error:
+    except clip_files.NPY_ERRORS as error:
         raise RequestError(415, "The file is not a .npy array.") from error
     _check_clip_bytes(math.prod(shape) * kind.itemsize)
     if min(shape, default=0) < 0 or math.prod(shape) * kind.itemsize > size:

@@ -14,12 +14,12 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from ..data import clips, decode, video_views
+from ..data import clip_files, frame_reader, video_index, video_views
 from ..data import sampling as samples
-from ..data.decode import VideoIndex
+from ..data.clip_reader import VideoError
 from ..data.frame_times import FrameTimes
 from ..data.sampling_config import SamplingConfig, ViewsConfig
-from ..data.sources import VideoError
+from ..data.video_index import VideoIndex
 from ..data.video_limits import Limits
 from ..io.user_error import UserError
 
@@ -141,7 +141,7 @@ def read_clip_file(
         check_shape: called with the shape of the pixels before they are
             stored; raises for shapes that are refused.
     """
-    pixels = clips.read_clip(path)
+    pixels = clip_files.read_clip(path)
     check_shape(pixels.shape)
     return single_clip(pixels, f"One clip of {len(pixels)} frames.")
 
@@ -168,7 +168,7 @@ def read_video(
         limits or Limits(), lambda: progress("Reading the video", 0, 0)
     )
     try:
-        index = decode.index_video(path, limits)
+        index = video_index.index_video(path, limits)
         clip_frames = frames_of_clips(index, sampling)
         return _read(path, index, clip_frames, sampling, progress, limits)
     except VideoError as error:
@@ -183,7 +183,7 @@ def _read(path, index, clip_frames, sampling, progress, limits) -> VideoClips:
     distinct, kept = np.unique(clip_frames, return_inverse=True)
     frames = FrameStore((view.crop_px, view.crop_px, 3))
     resampler = video_views.resampler(index, view)
-    stream = decode.stream_frames(
+    stream = frame_reader.stream_frames(
         path, distinct.tolist(), index, resampler, limits=limits
     )
     try:

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from ..data import clips
+from ..data import clip_files
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..evaluation import scoring, view_options
 from ..io import cli, plots
@@ -30,7 +30,7 @@ def parse(arguments: Sequence[str] | None):
         metavar="VIDEO",
         help="videos (also GIFs), folders of them, or URLs, if the model was "
         "trained on videos; or clips of uint8 RGB frames: "
-        f"{' or '.join(clips.FORMATS)}",
+        f"{' or '.join(clip_files.FORMATS)}",
     )
     parser.add_argument(
         "--model",
@@ -111,7 +111,7 @@ def check(options: argparse.Namespace) -> None:
             "--save-clip writes one clip. Leave out --views and --timeline."
         )
     if options.save_clip:
-        clips.check_name(options.save_clip)
+        clip_files.check_name(options.save_clip)
     if options.plot and options.timeline is None:
         raise UserError("--plot plots a timeline. Give --timeline too.")
     if options.plot and not options.plot.lower().endswith(".png"):

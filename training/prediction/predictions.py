@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from ..data import sampling as samples
-from ..data.sources import VideoError
+from ..data.clip_reader import VideoError
 from ..io.progress import Progress
 from ..io.user_error import UserError
 from . import timeline

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..data import Dataset, clips
-from ..data.datasets import Example
+from ..data import Dataset, clip_files
+from ..data.clip_reader import VideoError
+from ..data.datasets import LabelledExample
 from ..data.sampling_config import SamplingConfig, ViewsConfig
-from ..data.sources import VideoError
 from ..data.video_limits import Limits
 from ..data.video_views import VideoViews
 from ..evaluation import metrics, scoring
@@ -59,13 +59,13 @@ class Predictor:
         if self.sampling is None:
             raise UserError(
                 f"{self.path} is not trained on videos. Expected a clip as "
-                f"{' or '.join(clips.FORMATS)}. Received: {path}"
+                f"{' or '.join(clip_files.FORMATS)}. Received: {path}"
             )
         return VideoViews(path, self.sampling, self.decoder, self.limits)
 
     def is_clip(self, source: Input) -> bool:
         """Return True for a file of pixels, used whole as one clip."""
-        return clips.is_clip(source.path, videos=self.sampling is not None)
+        return clip_files.is_clip(source.path, videos=self.sampling is not None)
 
     def read(self, source: Input) -> np.ndarray:
         """Read the views of a file, uint8 `(views, time, h, w, 3)`.
@@ -80,7 +80,7 @@ class Predictor:
         if self.chosen:
             raise VideoError("a clip file has no views: leave out --views")
         try:
-            return clips.read_clip(source.path)[None]
+            return clip_files.read_clip(source.path)[None]
         except UserError as error:
             raise VideoError(str(error)) from error
 
@@ -103,7 +103,7 @@ class Predictor:
             scores, self.views.pool if self.chosen else "mean"
         )
 
-    def sample(self, split: str, index: int) -> tuple[Example, str]:
+    def sample(self, split: str, index: int) -> tuple[LabelledExample, str]:
         """Return an example of the model's data set, and its name.
 
         Raises:

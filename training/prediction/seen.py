@@ -6,7 +6,7 @@ import numpy as np
 
 from nonlocal_tf.attention.attention_map import AttentionMap, Cell
 
-from ..data import Dataset, clips, video_clip
+from ..data import Dataset, clip_files, video_clip
 from ..data.sampling_config import SamplingConfig
 from ..data.video_limits import Limits
 from ..io.user_error import UserError
@@ -84,10 +84,10 @@ def of_file(
     Raises:
         UserError: it cannot be read.
     """
-    if sampling is None or clips.is_clip(path, videos=True):
+    if sampling is None or clip_files.is_clip(path, videos=True):
         if at_s is not None:
             raise UserError(f"--at is for videos. Received: {path}")
-        return _of_pixels(clips.read_clip(path))
+        return _of_pixels(clip_files.read_clip(path))
     clip = video_clip.read(path, sampling, at_s, limits)
     frames = clip.whole_frames(SHORT_SIDE_PX)
     milliseconds = max(round(clip.milliseconds or SLOW_MS), LEAST_MS)

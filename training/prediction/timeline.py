@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from ..data.sources import VideoError
+from ..data.clip_reader import VideoError
 from ..evaluation import scoring
 from ..io import curves
 from .predictor import BATCH, Predictor

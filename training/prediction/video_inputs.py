@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 
-from ..data import file_names, file_tree, listing, video_names
+from ..data import file_names, file_tree, folder_paths, video_file_types
 from ..io.paths import as_path, is_url
 from ..io.user_error import UserError
 
@@ -56,7 +56,7 @@ def _inputs(path: str, say: Callable[[str], None]) -> list[Input]:
     except OSError as error:  # no permission, or too long a name
         return [Input(path, f"it cannot be read: {error.strerror}")]
     if not inputs:
-        expected = video_names.EXAMPLES
+        expected = video_file_types.EXAMPLES
         return [Input(path, f"there is no video ({expected}) in this folder")]
     return inputs
 
@@ -74,11 +74,11 @@ def _below(root: str, say: Callable[[str], None]) -> list[Input]:
         inputs.append(Input(file_names.printable(error.filename), reason))
 
     tree = file_tree.read(root, refused)
-    videos, other_files = video_names.sort_out(root, tree.files)
-    for note in (*video_names.skipped_note(other_files), *tree.notes()):
+    videos, other_files = video_file_types.sort_out(root, tree.files)
+    for note in (*video_file_types.skipped_note(other_files), *tree.notes()):
         say(f"note: {root}: {note}")
     for video in videos:
-        path = listing.inside(root, video)
+        path = folder_paths.join_path(root, video)
         text = file_names.is_text(path)
         inputs.append(Input(path) if text else _unnamed(path))
     return sorted(inputs, key=lambda source: source.path.split("/"))

@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..data import encode
+from ..data import video_encoder
 from ..io import atomic_files, cli, paths
 from ..io.user_error import UserError
 
@@ -129,7 +129,9 @@ def write(
     for name in TASKS[task].classes:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number in range(first, first + count):
-            content = encode.mp4(frames(task, name, seed, number), 1000 // FPS)
+            content = video_encoder.encode_mp4(
+                frames(task, name, seed, number), 1000 // FPS
+            )
             atomic_files.write_bytes(
                 folder / name / f"{number:03}.mp4", content
             )

@@ -4,7 +4,7 @@ import dataclasses
 
 from ..data import auto_stride, datasets
 from ..data.sampling_config import AUTO
-from ..data.videos import VideoDataset
+from ..data.video_dataset import VideoDataset
 from ..recipes.schema import Recipe
 from .run_folder import RunFolder
 

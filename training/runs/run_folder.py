@@ -28,7 +28,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from ..data import BadVideo, scan
+from ..data import BadVideo, bad_videos
 from ..data.data_files import DataFile
 from ..data.datasets import DatasetInfo
 from ..io import atomic_files, json_text, paths
@@ -297,9 +297,11 @@ class RunFolder:
         Those stay listed that an earlier start found while it read them.
         """
         path = self.bad_inputs_path(inputs, worker)
-        listed = {(b.split, b.path): b for b in scan.read_bad_videos(path)}
+        listed = {
+            (b.split, b.path): b for b in bad_videos.read_bad_videos(path)
+        }
         listed |= {(b.split, b.path): b for b in bad}
-        scan.write_bad_videos(path, list(listed.values()))
+        bad_videos.write_bad_videos(path, list(listed.values()))
 
     def write_provenance(
         self, found: Sequence[provenance.WeightSource]

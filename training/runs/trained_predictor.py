@@ -8,8 +8,8 @@ import numpy as np
 from ..data import DATASETS, Dataset, datasets
 from ..data import sampling as samples
 from ..data.sampling_config import SamplingConfig, ViewsConfig
+from ..data.video_dataset import VideoDataset
 from ..data.video_limits import Limits
-from ..data.videos import VideoDataset
 from ..evaluation import scoring, view_network, view_options
 from ..evaluation.network_builder import NetworkBuilder
 from ..exporting.saved_model import SavedModel

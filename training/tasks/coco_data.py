@@ -12,7 +12,7 @@ from ..coco import (
 )
 from ..coco.annotation_fields import InvalidEntry
 from ..coco.annotations import AnnotatedImage, Annotations, Category
-from ..data import BadVideo, scan
+from ..data import BadVideo, bad_videos
 from ..data.data_files import DataFile
 from ..data.datasets import DatasetInfo
 from ..io import atomic_files, json_text, progress
@@ -87,7 +87,7 @@ class CocoData:
         if count > MAX_BAD_SHARE * total:
             raise UserError(
                 f"{count} of {total} images are bad, more than "
-                f"{MAX_BAD_SHARE:.0%}.{scan.abbreviated(self.bad)}"
+                f"{MAX_BAD_SHARE:.0%}.{bad_videos.abbreviated(self.bad)}"
             )
 
     def fingerprint(self) -> str:

@@ -8,7 +8,7 @@ from nonlocal_tf.detection import MaskRCNN
 
 from ..coco import batches as coco_batches
 from ..coco import coco_api, coco_scores
-from ..data import scan
+from ..data import bad_videos
 from ..loop import callbacks
 from ..loop.detector_trainer import DetectorTrainer
 from ..loop.distribution import Devices
@@ -116,7 +116,7 @@ class Detection(Task):
     def begin_run(self, run: RunFolder, data: CocoData) -> None:
         write_categories(run.path, data.categories)
         path = run.bad_inputs_path(self.inputs)
-        data.bad[:] = scan.read_bad_videos(path)  # of earlier starts
+        data.bad[:] = bad_videos.read_bad_videos(path)  # of earlier starts
 
     def notes(
         self, recipe: DetectionRecipe, model: keras.Model, data: CocoData

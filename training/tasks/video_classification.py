@@ -10,7 +10,7 @@ from nonlocal_tf import models
 from nonlocal_tf.models import frame_order
 
 from .. import evaluate
-from ..data import Dataset, class_words, datasets, pipeline
+from ..data import Dataset, class_name_warnings, datasets, pipeline
 from ..evaluation import video_scores, view_options
 from ..exporting import file_formats
 from ..io import tables
@@ -169,7 +169,7 @@ def clip_notes(
     """List what a network cannot tell apart in clips of videos."""
     notes = []
     if recipe.sampling is not None and recipe.sampling.flip:
-        notes.append(class_words.flip_note(dataset.classes))
+        notes.append(class_name_warnings.flip_note(dataset.classes))
     if not frame_order.depends_on_frame_order(model):
         notes.append(
             f"{recipe.model.name} is invariant to the order of frames: it "

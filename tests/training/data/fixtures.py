@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tests.training.data import record_files
 from training.data import DATASETS
 from training.data.data_config import DataConfig
-from training.data.listing import Listing
+from training.data.manifest import Manifest
 
 WriteVideo = Callable[[pathlib.Path], None]
 WriteFrames = Callable[[pathlib.Path, str, int, int], None]
@@ -41,7 +41,7 @@ def make(
     return FIXTURES[name](folder, write_video, write_frames)
 
 
-def read(name: str, data: DataConfig) -> Listing:
+def read(name: str, data: DataConfig) -> Manifest:
     """What a data set makes of the files."""
     return DATASETS[name].read_lists(data)
 

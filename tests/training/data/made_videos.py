@@ -1,8 +1,8 @@
 """Small videos of known content, encoded by PyAV, and a data set of them."""
 
 from tests.training.data import films, record_files
-from training.data.listing import Listing, Span, Video
-from training.data.videos import VideoDataset
+from training.data.manifest import Manifest, Span, Video
+from training.data.video_dataset import VideoDataset
 
 FRAMES = (7, 23, 5, 11, 3)
 
@@ -41,7 +41,7 @@ class Made(VideoDataset):
             Video(path("bad"), (0,)),
             Video(path(2), (2,)),
         ]
-        return Listing(
+        return Manifest(
             ("sit", "run", "fall"),
             {
                 "train": train,

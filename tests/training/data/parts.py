@@ -1,11 +1,11 @@
 """A split of videos of which only lengths and labels are known."""
 
-from training.data.listing import Listing, Span, Video
-from training.data.part import Part
-from training.data.sources import Source
+from training.data.clip_reader import ClipReader
+from training.data.manifest import Manifest, Span, Video
+from training.data.video_split import VideoSplit
 
 
-class Unread(Source):
+class Unread(ClipReader):
     """A source whose files are not there."""
 
     tf_ops = False
@@ -27,4 +27,4 @@ def part_of(*probes):
         (Video(str(number), (0, 1), spans), probe)
         for number, probe in enumerate(probes)
     ]
-    return Part("train", pairs, Unread(), Listing(("a", "b"), {}, True))
+    return VideoSplit("train", pairs, Unread(), Manifest(("a", "b"), {}, True))

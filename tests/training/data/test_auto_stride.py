@@ -3,8 +3,8 @@
 import pytest
 
 from training.data import auto_stride
+from training.data.clip_reader import Probe
 from training.data.sampling_config import AUTO, SamplingConfig
-from training.data.sources import Probe
 from training.io.user_error import UserError
 
 SIXTEEN = SamplingConfig(frames=16, frame_stride=AUTO)

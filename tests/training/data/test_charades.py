@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from tests.training.data.fixtures import CHARADES_HEADER, make, read, write
-from training.data.listing import Span, Video
+from training.data.manifest import Span, Video
 from training.io.user_error import UserError
 
 SPANS = (Span(2, 11.9, 21.2), Span(0, 0.0, 12.6), Span(2, 0.5, 1.0))

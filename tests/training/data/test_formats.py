@@ -7,7 +7,7 @@ import pytest
 from tests.training.data import fixtures
 from training.data import DATASETS
 from training.data.data_config import SPLITS, DataConfig
-from training.data.videos import VideoDataset
+from training.data.video_dataset import VideoDataset
 from training.io.user_error import UserError
 
 FORMATS = sorted(

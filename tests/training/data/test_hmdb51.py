@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from tests.training.data.fixtures import make, read, write
-from training.data.listing import Video
+from training.data.manifest import Video
 from training.io.user_error import UserError
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.training.data import films
-from training.data import decode, index_cache
+from training.data import index_cache, video_index
+from training.data.clip_reader import VideoError
 from training.data.index_cache import IndexCache
-from training.data.sources import VideoError
 from training.data.video_limits import Limits
 from training.io.user_error import UserError
 
@@ -25,7 +25,7 @@ def never_decoded(monkeypatch):
     def fail(path):
         raise AssertionError(f"{path} was decoded again")
 
-    monkeypatch.setattr(decode, "index_video", fail)
+    monkeypatch.setattr(video_index, "index_video", fail)
 
 
 def test_an_index_comes_back_from_the_disk(tmp_path, film, request):
@@ -56,7 +56,7 @@ def test_a_film_that_changed_is_read_anew(tmp_path, film):
 def test_paths_count_from_where_one_is(tmp_path, film, monkeypatch):
     cache = IndexCache(tmp_path / "c")
     cache.index(str(film))
-    monkeypatch.setattr(decode, "index_video", None)
+    monkeypatch.setattr(video_index, "index_video", None)
     monkeypatch.chdir(tmp_path)
     assert cache.index("a film.mp4").frames == 13
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from tests.training.data import record_files
-from training.data import records, shard_scan
+from training.data import shard_indexing, shard_reader
+from training.data.clip_reader import Probe, VideoError
 from training.data.data_config import DataConfig
-from training.data.listing import Span, Video
+from training.data.manifest import Span, Video
 from training.data.media_sequence import MediaSequence
-from training.data.records import Records
-from training.data.sources import Probe, VideoError
+from training.data.shard_reader import ShardReader
 from training.io.user_error import UserError
 
 JUMP = {"clip__label__index": [1], "clip__label__string": [b"jump"]}
@@ -123,18 +123,18 @@ def test_an_index_made_once_saves_reading_records(tmp_path, monkeypatch):
         record_files.example(frames[:2], **WALK),
     ]
     offsets = record_files.write(tmp_path / "train-0", contents)
-    text = shard_scan.write_index(f"{tmp_path}/train-*")
+    text = shard_indexing.write_index(f"{tmp_path}/train-*")
     assert "1 shards, 2 records, 1 bad" in text
     assert "train-0: record 1: the record has no frames" in text
-    monkeypatch.setattr(records, "read_record", None)
+    monkeypatch.setattr(shard_reader, "read_record", None)
     data = DataConfig(root=str(tmp_path))
     one, two = MediaSequence.read_lists(data).splits["train"]
     assert (one.offset, two.offset) == (0, offsets[2])
     assert one.spans == (Span(1, 0.005, 0.009),) and one.labels == (1,)
-    assert Records().probe(one) == Probe(3, 8, 9, 4.0)
-    assert Records().probe(two) == Probe(2, 8, 9, 0.0)
+    assert ShardReader().probe(one) == Probe(3, 8, 9, 4.0)
+    assert ShardReader().probe(two) == Probe(2, 8, 9, 0.0)
     with pytest.raises(UserError, match="already exists"):
-        shard_scan.write_index(f"{tmp_path}/train-*")
+        shard_indexing.write_index(f"{tmp_path}/train-*")
 
 
 def test_a_shard_that_is_cut_off_is_named(tmp_path):
@@ -165,7 +165,7 @@ def test_records_with_odd_bytes_are_read_or_refused(tmp_path):
         record_files.write(tmp_path / "train-0", [bytes(odd)])
         try:
             (video,) = MediaSequence.read_lists(data).splits["train"]
-            assert Records().probe(video).frames <= 2
+            assert ShardReader().probe(video).frames <= 2
         except (UserError, VideoError):
             refused += 1
     assert 0 < refused < 200

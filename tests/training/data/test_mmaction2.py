@@ -2,7 +2,7 @@ import pytest
 
 from tests.training.data.fixtures import make, read, write
 from training.data.data_config import DataConfig
-from training.data.listing import Video
+from training.data.manifest import Video
 from training.io.user_error import UserError
 
 FORMATS = ["mmaction2", "mmaction2_frames", "mmaction2_frames_offset"]

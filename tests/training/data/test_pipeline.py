@@ -3,9 +3,9 @@ import tensorflow as tf
 
 from tests.training.data.parts import part_of
 from training.data import datasets
+from training.data.clip_reader import Probe
 from training.data.pipeline import feed, padded, random_example
 from training.data.sampling_config import SamplingConfig
-from training.data.sources import Probe
 
 
 def test_feed_normalises_and_keeps_order_labels_and_cardinality():

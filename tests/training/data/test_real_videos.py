@@ -5,7 +5,7 @@ import pytest
 
 from tests.training.data import films, real_videos
 from tests.training.data.real_videos import FRAMES
-from training.data import decode
+from training.data import frame_reader, video_index
 
 pytestmark = pytest.mark.slow
 # Packed B-frames, or an edit list with timestamps out of order.
@@ -15,7 +15,7 @@ COUNTED = {"Megamind.avi", "Megamind_bugy.avi", "box.mp4"}
 @pytest.mark.parametrize("name", list(FRAMES))
 def test_sampled_frames_are_those_of_a_decoder_run_from_the_start(name):
     path = real_videos.path(name)
-    index = decode.index_video(path)
+    index = video_index.index_video(path)
     assert index.frames == FRAMES[name]
     assert index.order == ("count" if name in COUNTED else "timestamps")
     rng = np.random.default_rng(0)
@@ -31,6 +31,6 @@ def test_sampled_frames_are_those_of_a_decoder_run_from_the_start(name):
         if number in wanted:
             truth[number] = frame.to_ndarray(format="rgb24")
     for clip in clips:
-        got = decode.read_frames(path, clip, index)
+        got = frame_reader.read_frames(path, clip, index)
         for number, frame in zip(clip, got, strict=True):
             np.testing.assert_array_equal(frame, truth[int(number)])

@@ -3,11 +3,11 @@ import pytest
 import tensorflow as tf
 
 from training.data import sequence_examples
-from training.data.listing import Span
-from training.data.sequence_examples import Content
-from training.data.sources import Probe, VideoError
+from training.data.clip_reader import Probe, VideoError
+from training.data.manifest import Span
+from training.data.sequence_examples import RecordLabels
 
-CONTENT = Content((4, 1), ("run", "sit"), (Span(1, 0.25, 0.75),))
+CONTENT = RecordLabels((4, 1), ("run", "sit"), (Span(1, 0.25, 0.75),))
 TEXTS = {"clip/media_id": "a", "clip/data_path": "a.mp4"}
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from tests.training.data.fixtures import make, read, write
 from training.data.data_config import DataConfig
-from training.data.listing import Span, Video
+from training.data.manifest import Span, Video
 from training.io.user_error import UserError
 
 HEADER = "original_vido_id video_id frame_id path labels"

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from tests.training.data import films
-from training.data import decode, video_container
+from training.data import frame_reader, video_container, video_index
+from training.data.clip_reader import VideoError
 from training.data.data_config import DataConfig
-from training.data.sources import VideoError
 from training.data.video_limits import Limits
 from training.io.user_error import UserError
 
@@ -37,21 +37,21 @@ def test_lists_of_other_files_are_refused(tmp_path, kind, name):
     path = tmp_path / name
     path.write_text(LISTS[kind].format(film=film))
     with pytest.raises(VideoError, match="a playlist"):
-        decode.index_video(path)
+        video_index.index_video(path)
 
 
 def test_what_a_list_names_is_never_opened(tmp_path):
     os.mkfifo(tmp_path / "waits.mp4")
     (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile waits.mp4\n")
     with pytest.raises(VideoError, match="a playlist"):
-        decode.index_video(tmp_path / "a.mp4")
+        video_index.index_video(tmp_path / "a.mp4")
 
 
 @pytest.mark.parametrize("name", ["a.nfo", "a.txt", "a.ans"])
 def test_texts_are_not_drawn(tmp_path, name):
     (tmp_path / name).write_text("\x1b[31mletters\n" * 99)
     with pytest.raises(VideoError):
-        decode.index_video(tmp_path / name)
+        video_index.index_video(tmp_path / name)
 
 
 def test_a_pattern_is_not_filled_in(tmp_path):
@@ -59,16 +59,16 @@ def test_a_pattern_is_not_filled_in(tmp_path):
         pixels = np.full((8, 8, 3), number, np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.jpg")
     with pytest.raises(VideoError, match="no such file"):
-        decode.index_video(tmp_path / "%d.jpg")
+        video_index.index_video(tmp_path / "%d.jpg")
     (tmp_path / "%d.jpg").write_bytes((tmp_path / "0.jpg").read_bytes())
     with pytest.raises(VideoError, match="not in a video format"):
-        decode.index_video(tmp_path / "%d.jpg")
+        video_index.index_video(tmp_path / "%d.jpg")
 
 
 def test_a_fifo_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.mp4")
     with pytest.raises(VideoError, match="FIFO"):
-        decode.index_video(tmp_path / "a.mp4")
+        video_index.index_video(tmp_path / "a.mp4")
 
 
 def test_sockets_and_devices_are_no_files(tmp_path):
@@ -76,7 +76,7 @@ def test_sockets_and_devices_are_no_files(tmp_path):
         server.bind(str(tmp_path / "a.mp4"))
         for path in (tmp_path / "a.mp4", "/dev/zero"):
             with pytest.raises(VideoError, match="FIFO"):
-                decode.index_video(path)
+                video_index.index_video(path)
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "ts", "gif"])
@@ -90,8 +90,8 @@ def test_frames_have_a_bound(tmp_path, kind):
     limits = Limits(max_pixels=height * width - 1)
     expected = f"52 x 36 have more than max_pixels={height * width - 1}"
     with pytest.raises(VideoError, match=expected):
-        decode.index_video(path, limits)
-    assert decode.index_video(path, Limits(max_pixels=height * width))
+        video_index.index_video(path, limits)
+    assert video_index.index_video(path, Limits(max_pixels=height * width))
 
 
 def test_frames_that_grow_on_their_way_have_a_bound(tmp_path):
@@ -102,11 +102,11 @@ def test_frames_that_grow_on_their_way_have_a_bound(tmp_path):
     path.write_bytes(small.read_bytes() + large.read_bytes())
     height, width = films.SIZE
     with pytest.raises(VideoError, match="max_pixels"):
-        decode.index_video(path, Limits(max_pixels=2 * height * width))
-    index = decode.index_video(path)
+        video_index.index_video(path, Limits(max_pixels=2 * height * width))
+    index = video_index.index_video(path)
     assert index.frames == 6
     with pytest.raises(VideoError, match="max_pixels"):
-        decode.read_frames(
+        frame_reader.read_frames(
             path, [5], index, limits=Limits(max_pixels=2 * height * width)
         )
 
@@ -115,29 +115,29 @@ def test_frames_that_grow_on_their_way_have_a_bound(tmp_path):
 def test_the_number_of_frames_has_a_bound(tmp_path, kind):
     path = films.write_film(tmp_path / f"a.{kind}", 9)
     with pytest.raises(VideoError, match="more frames than max_frames=8"):
-        decode.index_video(path, Limits(max_frames=8))
-    assert decode.index_video(path, Limits(max_frames=9)).frames == 9
+        video_index.index_video(path, Limits(max_frames=8))
+    assert video_index.index_video(path, Limits(max_frames=9)).frames == 9
 
 
 def test_decoding_has_a_bound(tmp_path, monkeypatch):
     path = films.write_film(tmp_path / "a.mp4", 9)
-    index = decode.index_video(path)
+    index = video_index.index_video(path)
     clock = iter(range(10**6))
     monkeypatch.setattr(video_container.time, "monotonic", lambda: next(clock))
-    for read in (decode.index_video, lambda *a: _first(*a, index)):
+    for read in (video_index.index_video, lambda *a: _first(*a, index)):
         with pytest.raises(VideoError, match="took more than 3 s"):
             read(path, Limits(max_seconds=3.0))
 
 
 def _first(path, limits, index):
-    return decode.read_frames(path, [8], index, limits=limits)
+    return frame_reader.read_frames(path, [8], index, limits=limits)
 
 
 def test_time_between_frames_does_not_count(tmp_path, monkeypatch):
     path = films.write_film(tmp_path / "a.mp4", 9)
-    index, seconds = decode.index_video(path), [0.0]
+    index, seconds = video_index.index_video(path), [0.0]
     monkeypatch.setattr(video_container.time, "monotonic", lambda: seconds[0])
-    stream = decode.stream_frames(
+    stream = frame_reader.stream_frames(
         path, range(9), index, limits=Limits(max_seconds=3.0)
     )
     for _ in stream:
@@ -203,8 +203,8 @@ def dripping(content, at_once, headers=True):
 def test_a_film_of_a_web_server_is_read(tmp_path):
     path = films.write_film(tmp_path / "a.mkv", 9)
     with serving(whole(path.read_bytes())) as url:
-        index = decode.index_video(url)
-        got = decode.read_frames(url, [2, 7], index)
+        index = video_index.index_video(url)
+        got = frame_reader.read_frames(url, [2, 7], index)
     np.testing.assert_array_equal(got, films.decode_all(path)[[2, 7]])
 
 
@@ -218,7 +218,7 @@ def test_a_server_that_drips_is_not_waited_for(
     start = time.monotonic()
     with serving(dripping(content, at_once, headers)) as url:
         with pytest.raises(VideoError, match="server|cannot be read"):
-            decode.index_video(url)
+            video_index.index_video(url)
     assert time.monotonic() - start < 60
 
 
@@ -239,7 +239,7 @@ def test_the_whole_exchange_has_a_bound(tmp_path, monkeypatch):
 
     with serving(slowly) as url:
         with pytest.raises(VideoError, match="the download took more than 0 s"):
-            decode.index_video(url)
+            video_index.index_video(url)
 
 
 def test_all_video_formats_of_the_tests_are_read():
@@ -255,4 +255,4 @@ def test_a_small_gif_of_gigabytes_is_refused(tmp_path):
     content[6:10] = b"\xff\xff\xff\xff"  # its width and height
     path.write_bytes(content)
     with pytest.raises(VideoError, match="max_pixels"):
-        decode.index_video(path)
+        video_index.index_video(path)

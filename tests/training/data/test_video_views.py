@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from tests.training.data import films, made_videos
-from training.data import decode, pipeline, transforms
+from training.data import frame_reader, pipeline, transforms, video_views
 from training.data import sampling as samples
-from training.data import video_views as looks
+from training.data.clip_reader import VideoError
 from training.data.data_config import DataConfig
 from training.data.sampling_config import SamplingConfig, ViewsConfig
-from training.data.sources import VideoError
 from training.data.video_views import VideoViews
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -84,8 +83,8 @@ def test_sliding_decodes_once_and_holds_a_clip(tmp_path, monkeypatch):
             yield number, picture
             del picture
 
-    decode_stream = decode.stream_frames
-    monkeypatch.setattr(looks.decode, "stream_frames", stream)
+    decode_stream = frame_reader.stream_frames
+    monkeypatch.setattr(video_views.frame_reader, "stream_frames", stream)
     clips = video.frames_around(np.arange(0, 14.3, 0.1))
     for _ in video.slide(clips, CROPS):
         most = max(most, len(alive))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.data import films
-from training.data import clips
+from training.data import clip_files
 from training.evaluation import score_parts
 from training.io import atomic_files, outputs
 from training.io.user_error import UserError
@@ -119,7 +119,7 @@ def test_a_clip_is_not_written_over(tmp_path):
     path = tmp_path / "a.npy"
     path.write_bytes(b"theirs")
     with pytest.raises(UserError, match="exists"):
-        clips.write_clip(path, films.pictures(2))
+        clip_files.write_clip(path, films.pictures(2))
     assert path.read_bytes() == b"theirs"
 
 

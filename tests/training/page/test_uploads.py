@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.training.data import films
-from tests.training.data.test_clips import HEADERS, with_header
+from tests.training.data import films, npy_headers
 from training.page import uploads
 from training.page.uploads import RequestError
 
@@ -106,10 +105,12 @@ def test_invalid_array_is_refused(content):
         check(content, ".npy")
 
 
-@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS.keys())
+@pytest.mark.parametrize(
+    "header", npy_headers.MALFORMED.values(), ids=npy_headers.MALFORMED.keys()
+)
 def test_arrays_with_odd_headers_are_refused_or_empty(header):
     try:
-        check(with_header(header), ".npy")
+        check(npy_headers.file_with(header), ".npy")
     except RequestError as refused:
         assert refused.status in (413, 415)
     else:  # of no bytes: what reads it refuses it

@@ -9,7 +9,7 @@ import pytest
 from tests.training.data import films
 from tests.training.page.app_models import SAMPLING
 from training.data import sampling as samples
-from training.data.decode import VideoIndex
+from training.data.video_index import VideoIndex
 from training.data.video_views import VideoViews
 from training.io.user_error import UserError
 from training.page import video_clips
@@ -17,7 +17,16 @@ from training.page import video_clips
 
 def index(frames, fps=25.0):
     none = np.zeros(0, np.int64)
-    return VideoIndex(frames, 36, 52, fps, 0, "count", none, none)
+    return VideoIndex(
+        frames=frames,
+        height=36,
+        width=52,
+        fps=fps,
+        rotation=0,
+        order="count",
+        timestamps=none,
+        keyframes=none,
+    )
 
 
 def starts(frames, fps=25.0, sampling=SAMPLING):

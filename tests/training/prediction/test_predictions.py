@@ -9,8 +9,8 @@ import pytest
 
 from training import predict
 from training.data import sampling as samples
+from training.data.clip_reader import VideoError
 from training.data.sampling_config import SamplingConfig
-from training.data.sources import VideoError
 from training.io.progress import Progress
 from training.io.user_error import UserError
 from training.prediction import predictions

@@ -5,8 +5,8 @@ import pytest
 
 from tests.training.data import films
 from training.data import sampling as samples
+from training.data.clip_reader import VideoError
 from training.data.sampling_config import SamplingConfig
-from training.data.sources import VideoError
 from training.io import curves
 from training.prediction import timeline
 from training.prediction.predictor import Predictor

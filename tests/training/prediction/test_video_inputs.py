@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from training.data.video_names import EXTENSIONS
+from training.data.video_file_types import EXTENSIONS
 from training.prediction import video_inputs
 
 

@@ -1,0 +1,44 @@
+"""Looking at all videos of a data set."""
+
+import pytest
+
+from training.data import BadVideo, bad_videos
+from training.data.clip_reader import Probe, VideoError
+from training.data.manifest import Video
+from training.io import progress
+from training.io.user_error import UserError
+
+
+class Source:
+    """Stands for a storage in which one video of three is bad."""
+
+    def probe(self, video):
+        if video.path == "b":
+            raise VideoError("the file is empty")
+        return Probe(5, 36, 52, 25.0)
+
+
+def test_long_scans_say_how_far_they_are(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
+    found = bad_videos.probe_all(Source(), [Video(name, ()) for name in "abc"])
+    assert [isinstance(one, VideoError) for one in found] == [
+        False,
+        True,
+        False,
+    ]
+    printed = capsys.readouterr()
+    assert printed.err.startswith("1 of 3 videos checked\n")
+    assert printed.out == ""
+
+
+def test_a_carriage_return_in_a_name_ends_no_row(tmp_path):
+    bad = [BadVideo("train", "a\rb.mp4", "the file is empty")]
+    bad_videos.write_bad_videos(tmp_path / "bad_videos.csv", bad)
+    assert bad_videos.read_bad_videos(tmp_path / "bad_videos.csv") == bad
+
+
+def test_as_many_bad_videos_as_allowed_are_let_through():
+    bad = [BadVideo("train", f"{n}.mp4", "cut off") for n in range(3)]
+    bad_videos.check_share(bad[:2], 40, 0.05)
+    with pytest.raises(UserError, match="3 of 40 videos cannot be read"):
+        bad_videos.check_share(bad, 40, 0.05)

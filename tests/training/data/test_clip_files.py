@@ -1,0 +1,118 @@
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from tests.training.data import npy_headers
+from training.data import clip_files
+from training.io.user_error import UserError
+
+
+def frames():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (3, 5, 7, 3)).astype("uint8")
+
+
+def test_npy_gives_its_frames(tmp_path):
+    np.save(tmp_path / "clip.npy", frames())
+    np.testing.assert_array_equal(
+        clip_files.read_clip(tmp_path / "clip.npy"), frames()
+    )
+
+
+def test_gif_gives_its_frames(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    # Flat frames: a GIF's palette of 256 colours keeps them exactly.
+    flat = np.zeros((3, 5, 7, 3), "uint8")
+    flat[0, ..., 0], flat[1, ..., 1], flat[2, ..., 2] = 250, 200, 150
+    first, *rest = [image.fromarray(frame) for frame in flat]
+    first.save(tmp_path / "clip.gif", save_all=True, append_images=rest)
+    np.testing.assert_array_equal(
+        clip_files.read_clip(tmp_path / "clip.gif"), flat
+    )
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="There is no file .*clip.npy"):
+        clip_files.read_clip(tmp_path / "clip.npy")
+
+
+def test_another_kind_of_file_is_refused(tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    with pytest.raises(UserError, match="Expected a clip as .npy or .gif"):
+        clip_files.read_clip(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("name", ["clip.npy", "clip.gif"])
+@pytest.mark.parametrize("content", [b"", b"not what it says", b"PK\3\4"])
+def test_garbage_is_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read as a"):
+        clip_files.read_clip(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "header", npy_headers.MALFORMED.values(), ids=npy_headers.MALFORMED.keys()
+)
+def test_headers_that_are_none_are_refused(tmp_path, header):
+    (tmp_path / "clip.npy").write_bytes(npy_headers.file_with(header))
+    with pytest.raises(UserError, match="cannot be read as a .npy clip"):
+        clip_files.read_clip(tmp_path / "clip.npy")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    np.save(tmp_path / "clip.npy", frames())
+    monkeypatch.setattr(pathlib.Path, "open", refuse)
+    with pytest.raises(UserError, match="clip.npy cannot be .* denied"):
+        clip_files.read_clip(tmp_path / "clip.npy")
+
+
+def test_pickled_objects_are_refused(tmp_path):
+    np.save(tmp_path / "clip.npy", np.array([{}], dtype=object))
+    with pytest.raises(UserError, match="cannot be read"):
+        clip_files.read_clip(tmp_path / "clip.npy")
+
+
+def test_what_is_written_is_read(tmp_path):
+    clip_files.write_clip(tmp_path / "clip.npy", frames())
+    np.testing.assert_array_equal(
+        clip_files.read_clip(tmp_path / "clip.npy"), frames()
+    )
+
+
+def test_clips_are_written_as_npy_alone(tmp_path):
+    with pytest.raises(UserError, match="file name"):
+        clip_files.write_clip(tmp_path / "clip.gif", frames())
+
+
+@pytest.mark.parametrize(
+    "array", [frames().astype("float32"), np.zeros((2, 3), "uint8")]
+)
+def test_other_dtypes_and_ranks_are_refused(tmp_path, array):
+    np.save(tmp_path / "clip.npy", array)
+    with pytest.raises(UserError, match="to hold uint8 pixels"):
+        clip_files.read_clip(tmp_path / "clip.npy")
+
+
+@pytest.mark.parametrize(
+    ("path", "videos", "expected"),
+    [
+        ("a.NPY", False, True),
+        ("a.npy", True, True),
+        ("http://h/a.gif?key=1.mp4", False, True),
+        ("a.GIF", True, False),
+        ("a.mp4", False, False),
+    ],
+)
+def test_a_gif_is_a_clip_where_clips_are_made(path, videos, expected):
+    assert clip_files.is_clip(path, videos) == expected
+
+
+def test_a_fifo_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.npy")
+    with pytest.raises(UserError, match="FIFO"):
+        clip_files.read_clip(tmp_path / "a.npy")

@@ -1,0 +1,376 @@
+"""Data sets of labelled videos.
+
+All videos are probed before training, so that unreadable ones are reported and
+random draws are made among readable ones only. The clip, scale and crop of a
+training example are functions of (seed, epoch, video), and its position in the
+epoch is a function of (seed, epoch). So no shuffle buffer is needed, and
+training can start at any step.
+"""
+
+import abc
+import collections
+import functools
+import hashlib
+from typing import ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from ..io import paths, tensorflow_plugins
+from ..io.user_error import UserError
+from . import bad_videos, data_files, manifest_warnings, pipeline, storage
+from . import sampling as samples
+from .bad_videos import BadVideoLog, abbreviated
+from .clip_reader import Probe
+from .data_config import DataConfig
+from .data_files import DataFile
+from .datasets import Dataset, LabelledExample, check_split
+from .manifest import Manifest, Video
+from .sampling_config import SamplingConfig, ViewsConfig
+from .video_split import VideoSplit
+
+EVAL_BATCH = 8
+OTHER_SPLIT = {"validation": "test", "test": "validation"}
+
+
+class VideoDataset(Dataset):
+    """Base class of video data sets, which implement `read_lists`.
+
+    Args:
+        data: location of the data set.
+        sampling: clips to take of each video.
+        manifest: videos to use instead of the lists of `data`, for evaluation
+            only.
+
+    Attributes:
+        source: storage of the videos, a key of `storage.READERS`.
+        multi_label: as in `Dataset`.
+        bad: unreadable videos so far.
+    """
+
+    source: ClassVar[str] = "videos"
+
+    def __init__(
+        self,
+        data: DataConfig,
+        sampling: SamplingConfig,
+        manifest: Manifest | None = None,
+    ):
+        self._data, self._sampling = data, sampling
+        self._centre = samples.middle(sampling)
+        _check(data, sampling, self._centre)
+        # TensorFlow's ops read frames and records.
+        is_decoded = self.source == "videos"
+        check = paths.as_path if is_decoded else tensorflow_plugins.require
+        for path in (data.root, data.train, data.validation, data.test):
+            check(path or "")
+        self._reader = storage.READERS[self.source](data)
+        if data.service and not self._reader.tf_ops:
+            raise UserError(
+                "A tf.data service cannot decode video files. Make shards of "
+                "them first: nonlocal-tf shards. "
+                f"Received: data.service={data.service!r}"
+            )
+        self._trains = manifest is None
+        self._manifest = manifest = manifest or self.read_lists(data)
+        self.classes = manifest.classes
+        self.multi_label = manifest.multi_label
+        self.skips_unlabelled = manifest.skips_unlabelled
+        side = sampling.crop_px
+        self.element_shape = (sampling.frames, side, side, 3)
+        self.listed = {name: len(v) for name, v in manifest.splits.items()}
+        self._bad = BadVideoLog()
+        self._splits = self._probe_splits()
+        self.eval_examples = len(self._split("test"))
+
+    @classmethod
+    def load(cls, data, sampling):
+        return _loaded(cls, data or DataConfig(), sampling or SamplingConfig())
+
+    @staticmethod
+    @abc.abstractmethod
+    def read_lists(data: DataConfig) -> Manifest:
+        """Read the lists of the data set.
+
+        Raises:
+            UserError: a list is missing or not in its format.
+        """
+
+    def train_batches(
+        self, batch, seed, start_step, steps, worker=0, workers=1
+    ):
+        split = self._splits["train"]
+        share = batch // workers
+        if self._data.service:
+            read = pipeline.service_read_function(split, self._reader)
+        else:
+            read = pipeline.read_function(split, self._reader, self._bad)
+
+        def example(number):
+            step, position = number // share, number % share
+            number = step * batch + worker * share + position
+            return pipeline.random_example(
+                split, self._sampling, read, seed, number
+            )
+
+        batches = pipeline.examples(
+            start_step * share, steps * share, example
+        ).batch(share, drop_remainder=True)
+        if self._data.service:
+            return pipeline.distribute(
+                batches, self._data.service, steps - start_step
+            )
+        return batches
+
+    def eval_batches(self, split):
+        check_split(split)
+        videos = self._split(split)
+        views = self._views(videos, self._centre)
+
+        def example(index):
+            pixels, weight = views(index)
+            return pixels[0], videos.label(index), weight
+
+        return pipeline.examples(0, len(videos), example).batch(EVAL_BATCH)
+
+    def view_batches(
+        self, split: str, views: ViewsConfig, first: int = 0
+    ) -> tf.data.Dataset:
+        """Return the views of each video of an evaluation split.
+
+        Args:
+            split: "validation" or "test".
+            views: clips and crops of each video.
+            first: index of the first video.
+
+        Returns:
+            Unbatched (pixels, label, weight, index) in the order of the list:
+            uint8 `(clips * crops, time, height, width, 3)`, ordered by clip,
+            then crop; the label; 0.0 if the video cannot be read, else 1.0;
+            the index of the video in the split.
+
+        Raises:
+            UserError: the views are invalid.
+        """
+        check_split(split)
+        _check_views(self._sampling, views)
+        videos = self._split(split)
+        read_views = self._views(videos, views)
+
+        def example(index):
+            pixels, weight = read_views(index)
+            return pixels, videos.label(index), weight, index
+
+        parallel = samples.views_at_once(self._sampling, views)
+        return pipeline.examples(first, len(videos), example, parallel)
+
+    def example(self, split, index):
+        check_split(split)
+        videos = self._split(split)
+        if not 0 <= index < len(videos):
+            raise UserError(
+                f"Expected a sample from 0 to {len(videos) - 1}. "
+                f"Received: {index}"
+            )
+        labels = videos.videos[index].labels
+        pixels = self._centre_clip(videos, index)
+        return LabelledExample(pixels, labels[0] if labels else -1)
+
+    def centre_clip(self, split: str, index: int) -> np.ndarray:
+        """Return the centre clip of a readable video of any split.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        return self._centre_clip(self._splits[split], index)
+
+    def _centre_clip(self, videos: VideoSplit, index: int) -> np.ndarray:
+        views = self._views(videos, self._centre)
+        ((pixels, weight),) = pipeline.examples(index, index + 1, views)
+        if not weight:
+            bad = self._bad.get(videos.name, "read", index)
+            raise UserError(f"{bad.path}: {bad.reason}")
+        return pixels[0].numpy()
+
+    def videos(self, split: str) -> list[Video]:
+        """Return the readable videos of a split, in the order of examples."""
+        return self._split(split).videos
+
+    def listed_videos(self, split: str) -> tuple[list[Video], list[int]]:
+        """Return all listed videos of a split, and indices of readable ones."""
+        name = self._split(split).name
+        bad = self._bad.indices(name, "listed")
+        videos = self._manifest.splits[name]
+        return videos, [i for i in range(len(videos)) if i not in bad]
+
+    @property
+    def bad(self):
+        return self._bad.videos()
+
+    def examples(self, split):
+        return len(self.readable(self._split(split).name))
+
+    def overview(self):
+        videos = ", ".join(
+            f"{name} {listed - bad}" + f" ({bad} bad)" * bool(bad)
+            for name, (listed, bad) in self.counts().items()
+        )
+        missing = [v.missing_classes() for v in self._splits.values()]
+        first = f"{len(self.classes)} classes; videos: {videos}."
+        return "\n".join([first, *filter(None, missing)]) + "\n"
+
+    def notes(self):
+        return manifest_warnings.notes(self._manifest)
+
+    def fingerprint(self):
+        """Return a digest of classes, videos, labels and lengths."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        for name, pairs in sorted(self.probes().items()):
+            for video, probe in pairs:
+                path = data_files.relative(video.path, self._data.root)
+                row = name, path, video.labels, video.spans, video.offset
+                digest.update(repr((*row, probe)).encode())
+        return digest.hexdigest()
+
+    def files_of(self, split: str) -> list[DataFile]:
+        """List the readable videos of a split, with labels and lengths."""
+        pairs = self.probes().get(split, [])
+        return data_files.rows(pairs, self.classes, self._data.root)
+
+    def training_files(self):
+        return self.files_of("train")
+
+    def held_out(self):
+        return {
+            split: self.files_of(split)
+            for split in self.probes()
+            if split != "train"
+        }
+
+    def check_trainable(self):
+        if self.multi_label:  # a video may have none of the classes
+            for split in ("train", "validation", "test"):
+                if not any(v.labels for v in self._split(split).videos):
+                    raise UserError(
+                        "Expected a video with a class. Received: a list for "
+                        f"{self._split(split).name} without any."
+                    )
+            return
+        for split in ("train", "validation", "test"):
+            if any(not v.labels for v in self._split(split).videos):
+                raise UserError(
+                    f"Expected a label for each video. Received: a list for "
+                    f"{self._split(split).name} without labels."
+                )
+
+    def check_bad(self, bad=None):
+        bad = self.bad if bad is None else bad
+        bad_videos.check_share(
+            bad, sum(self.listed.values()), self._data.max_bad_share
+        )
+
+    def probes(self) -> dict[str, list[tuple[Video, Probe]]]:
+        """Return the readable videos of each split with their probes."""
+        return {name: videos.pairs for name, videos in self._splits.items()}
+
+    def readable(self, split: str) -> list[int]:
+        """Return indices of the videos that no read has failed for yet."""
+        bad = self._bad.indices(split, "read")
+        return [i for i in range(len(self._splits[split])) if i not in bad]
+
+    def read_all_frames(self) -> None:
+        """Read every frame, so that `bad` is complete.
+
+        Video files have been decoded in full to index them; frames that are
+        stored separately are read here.
+        """
+        if self._reader.tf_ops:
+            for videos in self._splits.values():
+                bad_videos.read_all_frames(self._reader, videos, self._bad)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return (listed videos, bad videos) of each split."""
+        bad = collections.Counter(b.split for b in self.bad)
+        return {name: (n, bad[name]) for name, n in self.listed.items()}
+
+    def _split(self, split: str) -> VideoSplit:
+        """Return a split; validation and test replace each other."""
+        if split in self._splits:
+            return self._splits[split]
+        return self._splits[OTHER_SPLIT[split]]
+
+    def _views(self, videos: VideoSplit, views: ViewsConfig):
+        """Return a function from the index of a video to its views."""
+        read = pipeline.read_function(videos, self._reader, self._bad)
+        return functools.partial(
+            pipeline.views_of, videos, self._sampling, read, views
+        )
+
+    def _probe_splits(self) -> dict[str, VideoSplit]:
+        """Probe all videos and return the readable ones by split."""
+        splits = self._manifest.splits
+        distinct = list(dict.fromkeys(v for s in splits.values() for v in s))
+        probes = bad_videos.probe_all(self._reader, distinct)
+        probe_of = dict(zip(distinct, probes, strict=True))
+        pairs: dict[str, list[tuple[Video, Probe]]] = {}
+        for name, videos in splits.items():
+            pairs[name] = []
+            for index, video in enumerate(videos):
+                probe = probe_of[video]
+                if isinstance(probe, Probe):
+                    pairs[name].append((video, probe))
+                else:
+                    self._bad.add(name, "listed", index, video.path, probe)
+        self.check_bad()
+        self._check_splits(pairs)
+        return {
+            name: VideoSplit(name, videos, self._reader, self._manifest)
+            for name, videos in pairs.items()
+            if videos
+        }
+
+    def _check_splits(self, pairs: dict) -> None:
+        """Raise a UserError if a split that is needed has no readable video."""
+        if not self._trains:
+            if not any(pairs.values()):
+                raise UserError(
+                    f"None of the {sum(self.listed.values())} videos can be "
+                    f"read.{abbreviated(self.bad)}"
+                )
+            return
+        if not pairs.get("train"):
+            raise UserError(
+                f"The data set has no video to train on.{abbreviated(self.bad)}"
+            )
+        if not (pairs.get("validation") or pairs.get("test")):
+            raise UserError(
+                "The data set has no validation or test video. Give "
+                "data.validation or data.test for a data set with lists; in "
+                "class folders, one class needs at least two videos."
+                f"{abbreviated(self.bad)}"
+            )
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(cls, data, sampling):
+    """Load once per process, because probing many videos takes long."""
+    return cls(data, sampling)
+
+
+def _check(
+    data: DataConfig, sampling: SamplingConfig, views: ViewsConfig
+) -> None:
+    """Raise a UserError for invalid settings."""
+    _check_views(sampling, views)
+    if not 0 <= data.max_bad_share <= 1:
+        raise UserError(
+            "Expected data.max_bad_share from 0 to 1. "
+            f"Received: {data.max_bad_share}"
+        )
+
+
+def _check_views(sampling: SamplingConfig, views: ViewsConfig) -> None:
+    try:
+        samples.check(sampling, views)
+    except ValueError as error:
+        raise UserError(str(error)) from error

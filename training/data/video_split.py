@@ -1,0 +1,147 @@
+"""Videos of one split as columns of tensors, for input pipelines."""
+
+import numpy as np
+import tensorflow as tf
+
+from .clip_reader import ClipReader, Probe
+from .manifest import Manifest, Video
+
+NAMED = 5  # classes without a video
+
+
+class VideoSplit:
+    """The readable videos of a split, as columns of tensors."""
+
+    def __init__(
+        self,
+        name: str,
+        pairs: list[tuple[Video, Probe]],
+        source: ClipReader,
+        listing: Manifest,
+    ):
+        self.name = name
+        self.pairs = pairs
+        self.videos = [video for video, _ in pairs]
+        fields = [source.fields(video) for video in self.videos]
+        self.field_names = tuple(fields[0])
+        self._columns = {
+            name: tf.constant([row[name] for row in fields])
+            for name in self.field_names
+        }
+        probes = [probe for _, probe in pairs]
+        for key, dtype in (
+            ("frames", tf.int64),
+            ("height", tf.int32),
+            ("width", tf.int32),
+        ):
+            self._columns[key] = tf.constant(
+                [getattr(probe, key) for probe in probes], dtype
+            )
+        # The rate of the data set has precedence over that of the file.
+        rates = [video.fps or probe.fps for video, probe in pairs]
+        self._columns["fps"] = tf.constant(rates, tf.float64)
+        if any(probe.edges_s is not None for probe in probes):
+            # Empty for evenly spaced frames, as most videos have.
+            edges_s = [
+                np.zeros(0) if probe.edges_s is None else probe.edges_s
+                for probe in probes
+            ]
+            self._columns["edges_s"] = tf.RaggedTensor.from_row_lengths(
+                np.concatenate(edges_s), [len(row) for row in edges_s]
+            )
+        self._classes = listing.classes
+        self._multi_label = listing.multi_label
+        labels = [video.labels for video in self.videos]
+        if listing.multi_label:
+            self._labels = tf.ragged.constant(
+                [list(row) for row in labels], tf.int64, ragged_rank=1
+            )
+            spans = [video.spans for video in self.videos]
+            self._spans = tf.ragged.constant(
+                [[(s.start_s, s.end_s) for s in row] for row in spans],
+                tf.float64,
+                ragged_rank=1,
+                inner_shape=(2,),
+            )
+            self._span_labels = tf.ragged.constant(
+                [[s.label for s in row] for row in spans],
+                tf.int64,
+                ragged_rank=1,
+            )
+            self._has_spans = any(spans)
+        else:
+            self._labels = tf.constant(
+                [row[0] if row else -1 for row in labels], tf.int64
+            )
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def row(self, index) -> dict:
+        """Return the row of a video as tensors, scalar except "edges_s"."""
+        row = {name: column[index] for name, column in self._columns.items()}
+        return {**row, "index": index}
+
+    def label(self, index, frames=None):
+        """Return the label of a video, or of the clip with some frames.
+
+        A class with spans holds for clips that overlap one of them; a class
+        without spans holds for the whole video.
+        """
+        if not self._multi_label:
+            return self._labels[index]
+        labels = self._labels[index]
+        if frames is None or not self._has_spans:
+            return self._multi_hot(labels)
+        first, last = self._seconds(
+            index, tf.stack([tf.reduce_min(frames), tf.reduce_max(frames)])
+        )
+        spans, span_labels = self._spans[index], self._span_labels[index]
+        overlaps = ~((spans[:, 0] > last) | (spans[:, 1] < first))
+        without_span = self._multi_hot(labels) * (
+            1 - self._multi_hot(span_labels)
+        )
+        return tf.maximum(
+            without_span,
+            self._multi_hot(tf.boolean_mask(span_labels, overlaps)),
+        )
+
+    def _seconds(self, index, frames):
+        """Return display times of two frames; NaN if the rate is unknown."""
+        fps = self._columns["fps"][index]
+        fps = tf.where(fps > 0, fps, np.nan)
+        seconds = tf.cast(frames, tf.float64) / fps
+        if "edges_s" in self._columns:
+            edges_s = self._columns["edges_s"][index]
+            seconds = tf.cond(
+                tf.size(edges_s) > 0,
+                lambda: tf.gather(edges_s, frames),
+                lambda: seconds,
+            )
+        return seconds[0], seconds[1]
+
+    def missing_classes(self) -> str:
+        """Name the classes without a video in the split; "" if none or all."""
+        counts = self._videos_of_classes()
+        empty = [
+            n
+            for n, count in zip(self._classes, counts, strict=True)
+            if count == 0
+        ]
+        if not 0 < len(empty) < len(self._classes):
+            return ""
+        named = ", ".join(empty[:NAMED]) + " and others" * (len(empty) > NAMED)
+        return f"Without a video in {self.name}: {named}."
+
+    def _videos_of_classes(self) -> np.ndarray:
+        counts = np.zeros(len(self._classes), np.int64)
+        for video in self.videos:
+            for label in set(video.labels):
+                counts[label] += 1
+        return counts
+
+    def _multi_hot(self, labels):
+        hot = tf.one_hot(labels, len(self._classes))  # (labels, classes)
+        return tf.reduce_max(
+            tf.concat([hot, tf.zeros((1, len(self._classes)))], 0), axis=0
+        )
