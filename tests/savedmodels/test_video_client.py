@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tests.savedmodels import colour_model
 from tests.savedmodels.contract_server import ContractServer
-from tests.training.data import films, test_orientation
+from tests.training.data import films, matrices
 from training.data import frame_reader, video_index
 
 
@@ -259,7 +259,7 @@ def test_seconds_follow_time_stamps(
     np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("matrix", test_orientation.FILTERS)
+@pytest.mark.parametrize("matrix", matrices.FILTERS)
 def test_frames_are_rotated_and_flipped(frames_of, tmp_path, matrix):
     path = films.write_film(tmp_path / "a.mp4", 2)
     films.set_matrix(path, matrix)

@@ -4,20 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from tests.training.data import films
+from tests.training.data import films, matrices
 from training.data import display_matrix, frame_reader, video_index
-
-# (a, b, c, d), and what `ffmpeg` puts before the output for it.
-FILTERS = {
-    (1, 0, 0, 1): (),
-    (-1, 0, 0, 1): ("hflip",),
-    (1, 0, 0, -1): ("vflip",),
-    (-1, 0, 0, -1): ("hflip", "vflip"),
-    (0, 1, -1, 0): ("transpose=clock",),
-    (0, -1, 1, 0): ("transpose=cclock",),
-    (0, 1, 1, 0): ("transpose=cclock_flip",),
-    (0, -1, -1, 0): ("transpose=clock_flip",),
-}
 
 
 def filtered(frame, names):
@@ -40,7 +28,7 @@ def filtered(frame, names):
     return graph.pull().to_ndarray()
 
 
-@pytest.mark.parametrize("matrix", FILTERS)
+@pytest.mark.parametrize("matrix", matrices.FILTERS)
 def test_frames_are_those_of_ffmpegs_filters(tmp_path, matrix):
     clip = films.pictures(4)
     path = films.write_film(tmp_path / "a.mp4", clip, "libx264rgb", "rgb24")
@@ -48,7 +36,9 @@ def test_frames_are_those_of_ffmpegs_filters(tmp_path, matrix):
     frames = list(films.frames_of(path))
     index = video_index.index_video(path)
     got = frame_reader.read_frames(path, [3], index)[0]
-    expected = filtered(frames[3].reformat(format="rgb24"), FILTERS[matrix])
+    expected = filtered(
+        frames[3].reformat(format="rgb24"), matrices.FILTERS[matrix]
+    )
     assert (index.height, index.width) == expected.shape[:2]
     np.testing.assert_array_equal(got, expected)
 

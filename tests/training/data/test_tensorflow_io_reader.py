@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.training.data.test_videos import as_arrays, assert_equal, load
+from tests.training.data.small_datasets import as_arrays, assert_equal, load
 from training.data.clip_reader import VideoError
 from training.data.data_config import DataConfig
 from training.data.manifest import Video
