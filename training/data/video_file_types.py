@@ -26,8 +26,9 @@ EXTENSIONS = tuple(
     ".mjpeg .cavs .gif .apng .fli .flc .roq .bik .smk .insv .lrv .ismv "
     ".dav".split()
 )
-# Image formats that may be animated, with their marker.
-ANIMATED = {".webp": b"ANIM", ".avif": b"avis"}
+# Image formats that may be animated: markers of the format and of animation.
+ANIMATED = {".webp": (b"WEBP", b"ANIM"), ".avif": (b"avif", b"avis")}
+MARKED_BYTES = 64  # of a file that have the format's marker
 OTHERS = frozenset(
     # Text, tables and programs.
     ".txt .md .rst .csv .tsv .json .jsonl .ndjson .xml .yaml .yml .toml .ini "
@@ -87,10 +88,11 @@ def sort_out(
 
 def _has_video_content(path: str) -> bool:
     """Return whether a file with another extension is a video."""
-    marker = ANIMATED.get(extension(path))
     head = _head(path)
-    if marker is not None:
-        return marker in head
+    if extension(path) in ANIMATED:
+        image, animation = ANIMATED[extension(path)]
+        if image in head[:MARKED_BYTES]:
+            return animation in head
     # FFmpeg would open the files named in playlists and other texts.
     if not head or _is_plain_text(head):
         return False

@@ -67,6 +67,14 @@ def test_of_images_those_that_move_are_videos(tmp_path, kind):
     assert sorted_out(tmp_path) == expected
 
 
+@pytest.mark.parametrize("name", ["a.webp", "b.avif"])
+def test_a_video_with_the_extension_of_an_image_is_a_video(
+    tmp_path, film, name
+):
+    shutil.copy(film, tmp_path / name)
+    assert sorted_out(tmp_path) == ([name], {})
+
+
 def test_without_pyav_endings_alone_count(tmp_path, film, monkeypatch):
     shutil.copy(film, tmp_path / "film.xyz")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
