@@ -118,9 +118,11 @@ def _sort(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     # A query comes before the keys it ties with and does not count them: where
     # a + b = 0, ReLU has the gradient 0. NaN has no rank, and some backends
     # sort -0.0 below 0.0, so both become 0.0.
-    both = ops.concatenate([a, -b], axis=1)
-    both = ops.where(ops.isnan(both) | (both == 0), ops.zeros_like(both), both)
-    order = ops.cast(ops.argsort(both, axis=1), "int32")
+    merged = ops.concatenate([a, -b], axis=1)
+    merged = ops.where(
+        ops.isnan(merged) | (merged == 0), ops.zeros_like(merged), merged
+    )
+    order = ops.cast(ops.argsort(merged, axis=1), "int32")
     rank = invert_permutation(order)
     keys_before = ops.cumsum(ops.cast(order >= n, "int32"), axis=1)
     keys_before = take_rows(keys_before, rank)
