@@ -94,7 +94,7 @@ def model_of_unknown_sizes(pairwise):
 
 
 def test_model_of_unknown_sizes_is_saved(tmp_path):
-    model = model_of_unknown_sizes("concatenation")
+    model = model_of_unknown_sizes("embedded_gaussian")
     harness.check_saving(model, normal(CLIPS), tmp_path)
 
 

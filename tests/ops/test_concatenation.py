@@ -8,6 +8,7 @@ from tests.ops import reference
 from tests.ops.execution import relative_error
 
 
+@full_on_jax
 def test_affinity_times_g_is_the_output():
     a, b, g = normal((2, 7), 1), normal((2, 5), 2), normal((2, 5, 11), 3)
     weights = keras.ops.convert_to_numpy(ops.concatenation_affinity(a, b))
