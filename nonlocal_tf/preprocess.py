@@ -1,22 +1,19 @@
-"""From the pixels people have to the numbers networks take.
-
-The same functions run in the input pipeline and inside exported models.
-"""
+"""Normalization of pixels, in the input pipeline and in exported models."""
 
 from keras import ops
 
 from nonlocal_tf.typing import Tensor
 
-# The authors' code: one mean and one deviation for all three channels.
+# One mean and one deviation for all three channels.
 PIXEL_MEAN = 114.75
 PIXEL_STD = 57.375
 
 
 def normalize(pixels: Tensor) -> Tensor:
-    """Pixels 0..255 of any integer or float dtype to (x - 114.75) / 57.375.
+    """Normalize pixels to (x - 114.75) / 57.375, as in the authors' code.
 
     Args:
-        pixels: RGB values, any shape.
+        pixels: values 0 to 255 of any integer or float dtype, any shape.
 
     Returns:
         float32 of the same shape.

@@ -4,10 +4,10 @@ import mmap
 from typing import Any, TypeAlias
 
 # A tensor of any Keras backend, eager or symbolic, or a NumPy array. Keras has
-# no common type of them; docstrings have shapes and dtypes.
+# no common type for them; shapes and dtypes are in docstrings.
 Tensor: TypeAlias = Any
-# Axis sizes: integers, or None or a tensor where a graph does not know them.
-# Any stands for those, as most code needs known sizes and checks them first.
+# Sizes of axes: integers, or None or a tensor where unknown until a graph runs.
+# Any stands for the latter, as most code checks for known sizes first.
 Shape: TypeAlias = tuple[int | Any, ...]
 # `PIL.Image.Image` and `PIL.ImageDraw.ImageDraw`; Pillow is optional.
 PILImage: TypeAlias = Any

@@ -1,3 +1,3 @@
-"""The version, read by setup.cfg without importing the package."""
+"""Version of the package; setup.cfg reads it without an import."""
 
 __version__ = "0.1.0"

@@ -43,9 +43,9 @@ def summary(model: keras.Model, shape: tuple[int, ...] | None = None) -> str:
     Example:
 
     >>> import nonlocal_tf as nl
-    >>> print(nl.summary(nl.create_model("c2d_small"))[:30])
-    c2d_small
-    layer        kernels
+    >>> table = nl.summary(nl.create_model("c2d_small"))
+    >>> table.splitlines()[1].split()
+    ['layer', 'kernels', 'output', 'parameters', 'multiply-adds']
     """
     rows: list[tuple[str, ...]] = [HEADER]
     total = Cost()

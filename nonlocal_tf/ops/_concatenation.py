@@ -41,8 +41,8 @@ def concatenation_affinity(a: Tensor, b: Tensor) -> Tensor:
     """Compute the weights ReLU(a_i + b_j) / m.
 
     Args:
-        a: contribution of each query, `(batch, n)`.
-        b: contribution of each key, `(batch, m)`.
+        a: w_f[:d] . theta_i of each query, `(batch, n)`.
+        b: w_f[d:] . phi_j of each key, `(batch, m)`.
 
     Returns:
         `(batch, n, m)`, float32 or wider.
@@ -58,8 +58,8 @@ def concatenation(
     """Compute y_i = 1/m sum_j ReLU(a_i + b_j) g_j.
 
     Args:
-        a: contribution of each query, `(batch, n)`.
-        b: contribution of each key, `(batch, m)`.
+        a: w_f[:d] . theta_i of each query, `(batch, n)`.
+        b: w_f[d:] . phi_j of each key, `(batch, m)`.
         g: values, `(batch, m, c)`.
         method: `"sorted"` takes O((n + m) (c + log(n + m))) time and
             O((n + m) c) memory, `"plain"` O(n m c) and O(n m). Both are
