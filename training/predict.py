@@ -101,7 +101,7 @@ def _predictions(
         results = predictions.predict(model, inputs)
         for number, result in enumerate(results, start=1):
             yield result
-            progress.at(number)
+            progress.update(number)
 
 
 def _of_one_clip(

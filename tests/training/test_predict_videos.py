@@ -95,7 +95,7 @@ def test_a_folder_gives_all_of_its_videos_and_lists_bad_ones(
     assert paths == [f"{root}/{n}" for n in ("a.mp4", "c.mp4", "deep/b é.MKV")]
     reasons = [video.get("error") for video in written["videos"]]
     assert reasons[0] == "the file is empty" and reasons[2] is None
-    assert "2 of 3 could not be looked at" in printed
+    assert "2 of 3 could not be read" in printed
     assert printed.count("a.mp4: the file is empty") == 1
 
 

@@ -55,7 +55,7 @@ def evaluate(
     model = detector.inference_function()
     progress = Progress(len(annotations.images), "images evaluated")
     for number, image in enumerate(annotations.images):
-        progress.at(number)
+        progress.update(number)
         try:
             pixels = image_files.read(image.path)
         except UserError as error:

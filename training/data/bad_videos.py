@@ -95,7 +95,7 @@ def probe_all(
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for result in pool.map(probe, videos):
             probes.append(result)
-            progress.at(len(probes))
+            progress.update(len(probes))
     return probes
 
 
@@ -125,7 +125,7 @@ def read_all_frames(
     progress = Progress(len(split), f"videos of {split.name} read")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for count, _ in enumerate(pool.map(check, range(len(split))), 1):
-            progress.at(count)
+            progress.update(count)
 
 
 def write_bad_videos(path: Path, bad: Sequence[BadVideo]) -> None:

@@ -86,7 +86,7 @@ def _write(task: ShardTask, scratch: str) -> Shard:
     with tf.io.TFRecordWriter(scratch) as writer:
         progress = Progress(len(task.videos), f"videos of {task.name}")
         for number, video in enumerate(task.videos):
-            progress.at(number)
+            progress.update(number)
             try:
                 encoded = encode_records(video, task)
             except VideoError as error:

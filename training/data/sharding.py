@@ -109,7 +109,7 @@ def make(
         progress = Progress(len(pending), "shards")
         for count, shard in enumerate(run(pending) if pending else (), 1):
             finished[shard.name] = shard
-            progress.at(count)
+            progress.update(count)
             print(
                 f"{shard.name}: "
                 f"{tables.number_of(shard.videos - len(shard.bad), 'video')}, "
@@ -206,7 +206,7 @@ def verify(out: str) -> str:
     damaged = []
     progress = Progress(len(index.shards), "shards verified")
     for number, shard in enumerate(index.shards):
-        progress.at(number)
+        progress.update(number)
         try:
             path = paths.as_path(join_path(out, shard.name))
             if atomic_files.sha256(path) != shard.sha256:

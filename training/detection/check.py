@@ -103,7 +103,7 @@ def _look_at(found: Annotations) -> tuple[list[str], list[str]]:
             remark = image_files.remark(picture.path, pixels)
             bad += [f"image {picture.id}: {fault}"] * bool(fault)
             notes += [f"image {picture.id}: {remark}"] * bool(remark)
-        progress.at(done)
+        progress.update(done)
     return bad, notes
 
 

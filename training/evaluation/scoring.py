@@ -95,7 +95,7 @@ def score_part(
         if ok[row]:
             batcher.add(pixels.numpy())
         if progress is not None:
-            progress.at(number + 1)
+            progress.update(number + 1)
     scores = batcher.finish()
     reading = time.monotonic() - start - batcher.seconds
     rows = np.zeros((len(ok), count, classes), np.float32)
@@ -203,7 +203,7 @@ def score_examples(
         labels.append(label.numpy())
         computing += time.monotonic() - start
         count += len(pixels)
-        progress.at(count)
+        progress.update(count)
     return VideoScores(
         scores=np.concatenate(scores)[:, None],  # one view each
         labels=np.concatenate(labels).astype(np.int64),

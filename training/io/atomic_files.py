@@ -1,14 +1,14 @@
-"""Writing files so that nothing half-written stands where a good one stood.
+"""Atomic writes of files and directories, and locks of folders.
 
-On local disks a file or directory is made under a scratch name and renamed.
-Object stores (s3://) replace one object at once, but can rename no directory,
-and know no locks. There, a directory is whole when one file of it is there,
-`last`: all are made in the machine's temporary directory (TMPDIR), this one is
-uploaded after the others, and removed before them.
+On local disks a file or directory is written under a scratch name and renamed.
+Object stores (s3://) replace single objects atomically, but cannot rename a
+directory and have no locks. There, a directory is complete when its file `last`
+exists: all files are written to the temporary directory of the machine
+(TMPDIR); `last` is uploaded after the others and deleted before them.
 
-A folder may come from someone else and hold links where files are written.
-Scratch files and directories therefore have random names, and neither they nor
-locks are opened through links.
+An untrusted folder may hold links where files are written. Scratch files and
+directories therefore have random names, and neither they nor locks are opened
+through links.
 """
 
 import contextlib
@@ -27,17 +27,17 @@ from collections.abc import Iterator
 from .paths import Path, UrlPath
 from .user_error import UserError
 
-# Names that start so are scratch: safe to delete, never read.
+# Prefix of scratch files: safe to delete, never read.
 SCRATCH_PREFIX = ".unfinished-"
 TOKEN_BYTES = 8  # of a scratch name, written in hexadecimal
-NAME_END = 40  # letters of a name that its scratch name ends in
+SUFFIX_CHARACTERS = 40  # of a name, at the end of its scratch name
 STALE_SECONDS = 600  # since a scratch file was written to
 LOCK = ".lock"
 ENDLESS = "it is a FIFO, a socket or a device, not a file"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replaces a file at once or leaves the old one."""
+    """Replace a file atomically."""
     if isinstance(path, UrlPath):
         path.write_bytes(content)
         return
@@ -50,9 +50,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def new_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Create a scratch file that becomes `path` when the block ends well.
+    """Create a scratch file, renamed to `path` when the block succeeds.
 
-    Its name is random and ends as that of `path` does.
+    Its name is random and has the suffix of `path`.
     """
     scratch = _scratch_path(path)
     try:
@@ -77,28 +77,28 @@ def open_without_following(path: str | os.PathLike, flags: int) -> int:
 
 
 def _scratch_path(path: pathlib.Path) -> pathlib.Path:
-    """A random name in the folder of a path."""
+    """Return a random name in the folder of a path."""
     token = secrets.token_hex(TOKEN_BYTES)
-    end = path.name[-NAME_END:]
-    return path.with_name(f"{SCRATCH_PREFIX}{token}-{end}")
+    suffix = path.name[-SUFFIX_CHARACTERS:]
+    return path.with_name(f"{SCRATCH_PREFIX}{token}-{suffix}")
 
 
 def remove_leftovers(path: pathlib.Path) -> None:
-    """Remove what killed processes left of a file or directory."""
+    """Remove the scratch files of killed writers of a file or directory."""
     token = "[0-9a-f]" * 2 * TOKEN_BYTES
-    end = glob.escape(path.name[-NAME_END:])
-    for pattern in (glob.escape(path.name), f"{token}-{end}"):
+    suffix = glob.escape(path.name[-SUFFIX_CHARACTERS:])
+    for pattern in (glob.escape(path.name), f"{token}-{suffix}"):
         for scratch in path.parent.glob(SCRATCH_PREFIX + pattern):
             with contextlib.suppress(OSError):  # new names are random
                 _remove(scratch)
 
 
 def remove_scratch(folder: Path, stale_s: float = STALE_SECONDS) -> None:
-    """Remove what killed processes left in a folder.
+    """Remove the scratch files of killed processes in a folder.
 
     Args:
-        folder: whose writers are kept out, or write to their scratch often.
-        stale_s: seconds since a scratch file was written to.
+        folder: locked, or with writers that update their scratch files often.
+        stale_s: seconds since the last write to a scratch file.
     """
     if isinstance(folder, UrlPath):
         return
@@ -109,7 +109,7 @@ def remove_scratch(folder: Path, stale_s: float = STALE_SECONDS) -> None:
 
 
 def _remove(path: pathlib.Path) -> None:
-    """Remove a file, a directory, or a link but not what it leads to."""
+    """Remove a file, a directory, or a link but not its target."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -117,14 +117,12 @@ def _remove(path: pathlib.Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces a text file at once or leaves the old one."""
+    """Replace a text file atomically, as UTF-8."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def check_writable(path: Path) -> None:
-    """Raises if a file cannot be written; makes nothing.
-
-    Long work tries with it where its results will go.
+    """Check before long work that its output file can be written.
 
     Raises:
         UserError: it is a folder, or its folder cannot be written to.
@@ -141,16 +139,16 @@ def check_writable(path: Path) -> None:
 
 
 def check_writable_folder(path: Path) -> None:
-    """Raises if files cannot be written into a folder; makes nothing.
+    """Check that files can be written into a folder; creates nothing.
 
     Args:
-        path: of the folder, which may not exist yet.
+        path: the folder, which may not exist yet.
 
     Raises:
         UserError: it, or a folder above it, is a file, or read-only.
     """
     if isinstance(path, UrlPath):
-        path.mkdir(exist_ok=True)  # which makes nothing in an object store
+        path.mkdir(exist_ok=True)  # creates nothing in an object store
         return
     nearest = path.absolute()
     while not os.path.lexists(nearest):
@@ -170,14 +168,14 @@ def check_writable_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def new_directory(path: Path, last: str) -> Iterator[pathlib.Path]:
-    """A scratch directory that becomes `path` when the block ends well.
+    """Create a scratch directory, renamed to `path` when the block succeeds.
 
     Args:
-        path: the directory to make.
-        last: name of the file that makes it whole, where nothing is renamed.
+        path: the directory to create.
+        last: name of the file that completes it in an object store.
 
     Raises:
-        FileExistsError: there is something at `path` already.
+        FileExistsError: `path` exists.
     """
     if isinstance(path, UrlPath):
         with _uploaded(path, last) as scratch:
@@ -191,8 +189,8 @@ def new_directory(path: Path, last: str) -> Iterator[pathlib.Path]:
     try:
         with _named(path, scratch):
             yield scratch
-            for made in [*scratch.rglob("*"), scratch]:
-                _sync(made)
+            for written in [*scratch.rglob("*"), scratch]:
+                _sync(written)
         os.replace(scratch, path)
         _sync(path.parent)
     except BaseException:
@@ -202,17 +200,17 @@ def new_directory(path: Path, last: str) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def _uploaded(path: UrlPath, last: str) -> Iterator[pathlib.Path]:
-    """A local scratch directory that is uploaded when the block ends well."""
+    """Create a local directory, uploaded when the block succeeds."""
     if is_whole(path, last):
         raise FileExistsError(f"{path} exists already.")
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
         yield scratch
-        made = [file for file in scratch.rglob("*") if file.is_file()]
-        made.remove(scratch / last)  # fails if the block did not make it
-        remove_directory(path, last)  # what a killed process left
+        files = [file for file in scratch.rglob("*") if file.is_file()]
+        files.remove(scratch / last)  # fails if the block did not write it
+        remove_directory(path, last)  # of a killed process
         try:
-            for file in [*sorted(made), scratch / last]:
+            for file in [*sorted(files), scratch / last]:
                 target = path / file.relative_to(scratch).as_posix()
                 target.parent.mkdir(exist_ok=True)
                 target.upload(file)
@@ -223,14 +221,14 @@ def _uploaded(path: UrlPath, last: str) -> Iterator[pathlib.Path]:
 
 
 def is_whole(path: Path, last: str) -> bool:
-    """Whether `new_directory` finished a directory."""
+    """Return whether `new_directory` completed a directory."""
     if isinstance(path, UrlPath):
         return (path / last).exists()
     return path.exists()
 
 
 def remove_directory(path: Path, last: str) -> None:
-    """Removes what `new_directory` made, or began to make."""
+    """Remove a directory of `new_directory`, complete or not."""
     if isinstance(path, pathlib.Path):
         _remove(path)
     elif path.exists():
@@ -241,13 +239,12 @@ def remove_directory(path: Path, last: str) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of a folder, made if needed.
+    """Lock a folder, created if needed, against other processes.
 
-    Object stores have no locks: there it is up to the user to start one
-    process at a time.
+    Object stores have no locks: users start one process at a time.
 
     Raises:
-        UserError: another process is at work there.
+        UserError: another process has the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(folder, UrlPath):
@@ -265,7 +262,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _open_lock(path: str, _: int) -> int:
-    """Open a lock, made if needed, and keep what is in it.
+    """Open a lock file, created if needed, without truncation.
 
     Raises:
         UserError: it is a link, or not a regular file.
@@ -276,7 +273,7 @@ def _open_lock(path: str, _: int) -> int:
 
 
 def check_regular(path: pathlib.Path) -> None:
-    """Raise a UserError for what is a link, or not a regular file."""
+    """Raise a UserError unless a path is a regular file and no link."""
     mode = path.lstat().st_mode
     if stat.S_ISREG(mode):
         return
@@ -288,17 +285,17 @@ def check_regular(path: pathlib.Path) -> None:
 
 
 def check_inside(path: Path, folder: Path) -> None:
-    """Raise unless a path in a folder stays in it, whatever links are there.
+    """Check that no link in a path leads out of a folder.
 
     Raises:
-        UserError: a folder on the way is a link that leads out of `folder`.
+        UserError: one does.
     """
     if isinstance(path, UrlPath) or isinstance(folder, UrlPath):
         return
     root = os.path.realpath(folder)
     parts = path.relative_to(folder).parts
-    for end in range(1, len(parts) + 1):
-        place = folder.joinpath(*parts[:end])
+    for depth in range(1, len(parts) + 1):
+        place = folder.joinpath(*parts[:depth])
         target = os.path.realpath(place)
         if os.path.commonpath([root, target]) != root:
             raise UserError(
@@ -310,9 +307,9 @@ def check_inside(path: Path, folder: Path) -> None:
 
 
 def is_endless(path: str | os.PathLike | UrlPath) -> bool:
-    """Whether a local path is a FIFO, a socket or a device.
+    """Return whether a local path is a FIFO, a socket or a device.
 
-    Whoever opens one of them may wait for ever, or read without an end.
+    Opening one may block forever, and reading one may never end.
     """
     try:
         mode = os.stat(str(path)).st_mode
@@ -328,14 +325,14 @@ def check_not_endless(path: str | os.PathLike | UrlPath) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file's content."""
+    """Return the SHA-256 digest of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
 def _named(path: pathlib.Path, scratch: pathlib.Path) -> Iterator[None]:
-    """Name a file in the errors of writes that name none, or its scratch."""
+    """Name a file in errors that name none, or its scratch file."""
     try:
         yield
     except OSError as error:
@@ -346,7 +343,7 @@ def _named(path: pathlib.Path, scratch: pathlib.Path) -> Iterator[None]:
 
 
 def _sync(path: pathlib.Path) -> None:
-    """Waits until a file, or the names in a directory, are on the disk."""
+    """Flush a file, or the names in a directory, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What all commands share: exit codes and how errors are said."""
+"""Command lines: parsers, argument types, exit codes, error messages."""
 
 import argparse
 import errno
@@ -20,13 +20,13 @@ Main = Callable[[Sequence[str] | None], None]
 
 
 def run(main: Main, arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code.
+    """Run a command and return its exit code.
 
-    What the user can mend ends in one line and exit code 2; anything else is
-    a defect of ours and keeps its traceback.
+    User errors print one line and exit with code 2; other exceptions are
+    defects of the program and keep their traceback.
     """
-    # Lines of a log are there at once; a name in other letters than the
-    # terminal's does not end a command.
+    # Logs are written line by line, and names that the terminal cannot encode
+    # do not end a command.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
@@ -68,7 +68,7 @@ def parser(name: str, description: str, example: str):
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None):
-    """The parsed options, and whether any argument was given at all."""
+    """Return the parsed options, and whether there were any arguments."""
     if arguments is None:
         arguments = sys.argv[1:]
     words = [_expand_home(word) for word in arguments]
@@ -76,7 +76,7 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None):
 
 
 def _expand_home(word: str) -> str:
-    """Replaces ~ at the start of an argument: shells leave --out=~/x."""
+    """Expand ~ at the start of an argument: shells keep it in --out=~/x."""
     option, equals, value = word.partition("=")
     if equals and option.startswith("--"):
         return f"{option}={os.path.expanduser(value)}"
@@ -84,7 +84,7 @@ def _expand_home(word: str) -> str:
 
 
 def count(text: str) -> int:
-    """A number from 1 as it is typed; an argument's type."""
+    """Parse a whole number from 1; an argument type."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(
             f"expected a number from 1, received {text!r}"
@@ -93,7 +93,7 @@ def count(text: str) -> int:
 
 
 def output_file(text: str) -> pathlib.Path:
-    """A file that can be written; an argument's type."""
+    """Parse the path of a file that can be written; an argument type."""
     path = pathlib.Path(os.path.expanduser(text))
     try:
         atomic_files.check_writable(path)
@@ -103,7 +103,7 @@ def output_file(text: str) -> pathlib.Path:
 
 
 def positive(text: str) -> float:
-    """A number above 0 as it is typed; an argument's type."""
+    """Parse a number above 0; an argument type."""
     try:
         number = float(text)
     except ValueError:
@@ -116,7 +116,7 @@ def positive(text: str) -> float:
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """Sizes as they are typed, such as 8x256x256; an argument's type."""
+    """Parse sizes such as 8x256x256; an argument type."""
     parts = text.split("x")
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise argparse.ArgumentTypeError(
@@ -126,12 +126,12 @@ def sizes(text: str) -> tuple[int, ...]:
 
 
 def overview(title: str, root: str, marker: str, example: str) -> str:
-    """What there is below `root` with a file `marker`, and what to do with it.
+    """List the folders below `root` with a file `marker`, and an example.
 
-    A command without arguments prints this.
+    Printed by a command without arguments.
     """
-    found = sorted(pathlib.Path(root).glob(f"*/{marker}"))
-    names = dict.fromkeys(path.relative_to(root).parts[0] for path in found)
+    markers = sorted(pathlib.Path(root).glob(f"*/{marker}"))
+    names = dict.fromkeys(path.relative_to(root).parts[0] for path in markers)
     listed = ", ".join(f"{root}/{name}" for name in names)
     return (
         f"{title}: {listed or f'none below {root}/ yet'}\n\n"
@@ -140,12 +140,12 @@ def overview(title: str, root: str, marker: str, example: str) -> str:
 
 
 def overview_of_runs(example: str) -> str:
-    """The overview of the commands that take a run folder."""
+    """List the run folders, for commands that take one."""
     return overview("Runs", "runs", "recipe.json", example)
 
 
 def list_failures(reasons: Sequence[str], count: int) -> None:
-    """Print why inputs of a command could not be looked at.
+    """Print why inputs of a command could not be read.
 
     Args:
         reasons: a line for each input that failed.
@@ -157,12 +157,12 @@ def list_failures(reasons: Sequence[str], count: int) -> None:
     if len(reasons) == count == 1:
         raise UserError(reasons[0])
     if reasons:
-        print(f"{len(reasons)} of {count} could not be looked at:")
+        print(f"{len(reasons)} of {count} could not be read:")
     for reason in reasons:
         print(f"  {reason}")
     if len(reasons) == count:
         raise UserError(
-            f"None of {count} could be looked at; the reasons are above."
+            f"None of {count} could be read; the reasons are above."
         )
 
 

@@ -114,8 +114,8 @@ def _decode_palette(content, header, bits):
         ],
     )
     with tf.control_dependencies([check] if check is not None else []):
-        end = start + rows * row_bytes
-    packed = tf.reshape(values[start:end], (rows, row_bytes, 1))
+        stop = start + rows * row_bytes
+    packed = tf.reshape(values[start:stop], (rows, row_bytes, 1))
     shifts = tf.cast(tf.range(8 - bits, -1, -bits), tf.uint8)
     mask = tf.cast(tf.bitwise.left_shift(1, bits) - 1, tf.uint8)
     indices = tf.bitwise.right_shift(packed, shifts) & mask
@@ -130,8 +130,8 @@ def _decode_palette(content, header, bits):
 
 
 def _number(values, place: int, count: int):
-    """A number of `count` bytes, the lowest first; negative from 2^31 on."""
+    """Read a little-endian number of `count` bytes; negative from 2^31 on."""
     total = 0
-    for at in reversed(range(place, place + count)):
-        total = total * 256 + values[at]
+    for position in reversed(range(place, place + count)):
+        total = total * 256 + values[position]
     return total

@@ -56,7 +56,7 @@ def matches(value: Any, shape: Any) -> bool:
     True
     """
     if isinstance(shape, tuple):
-        return any(matches(value, one) for one in shape)
+        return any(matches(value, option) for option in shape)
     if isinstance(shape, list):
         return isinstance(value, list) and all(
             matches(item, shape[0]) for item in value

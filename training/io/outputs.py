@@ -1,15 +1,14 @@
-"""Writing results where a user says, without replacing what is the user's.
+"""Output files of commands, which never replace files of the user.
 
 A command replaces a file only if a command wrote it and nobody has changed it
-since. Beside the files that commands write is `.nonlocal_tf_outputs`, with the
-SHA-256 digest and the name of each; a file that is not listed there with its
-digest, or that is an input of the same command, stays as it is. A single file
-is then refused in one line; where a command chooses names itself, it takes
-another. Without that list (deleted, or an older version of the code) existing
-files count as the user's.
+since. `.nonlocal_tf_outputs` beside the outputs lists the SHA-256 digest and
+name of each; a file that is not listed with its digest, or is an input of the
+same command, is kept. A file named by the user is then refused in one line;
+where a command chooses names itself, it chooses another. Without the list
+(deleted, or an older version of the code) existing files count as the user's.
 
 Run folders, folders of scores and of shards, and directories of SavedModel
-versions say themselves what they are, and hold files of fixed names.
+versions are recognized by their own files, whose names are fixed.
 """
 
 import hashlib
@@ -47,7 +46,7 @@ class Outputs:
         self._names: dict[str, str] | None = None
 
     def is_own(self, name: str) -> bool:
-        """Whether a command wrote the file of this name, as it is now."""
+        """Return whether a command wrote this file, unchanged since."""
         path = self.folder / name
         if name not in self._digests or not _exists(path) or _is_link(path):
             return False
@@ -56,7 +55,7 @@ class Outputs:
         return self._digests[name] == atomic_files.sha256(path)
 
     def is_replaceable(self, name: str) -> bool:
-        """Whether `write_bytes` would replace nothing of the user's."""
+        """Return whether `write_bytes` would replace no file of the user."""
         try:
             self.check(name)
         except UserError:
@@ -193,14 +192,14 @@ def write_text(
 def is_same(
     first: str | os.PathLike | UrlPath, second: str | os.PathLike | UrlPath
 ) -> bool:
-    """Whether two paths are one file, also through links."""
+    """Return whether two paths are one file, links followed."""
     return _identity(first) == _identity(second)
 
 
 def is_within(
     path: str | os.PathLike | UrlPath, folder: str | os.PathLike | UrlPath
 ) -> bool:
-    """Whether a path is a folder or below it, also through links."""
+    """Return whether a path is a folder or below it, links followed."""
     if isinstance(path, UrlPath) or isinstance(folder, UrlPath):
         return f"{path}/".startswith(f"{str(folder).rstrip('/')}/")
     inner, outer = os.path.realpath(path), os.path.realpath(folder)
@@ -208,7 +207,7 @@ def is_within(
 
 
 def _identity(path: str | os.PathLike | UrlPath) -> object:
-    """Equal for paths of one file, also through symbolic and hard links."""
+    """Return a key, equal for symbolic and hard links of one file."""
     if isinstance(path, UrlPath) or paths.is_url(path):
         return str(path)
     try:
@@ -219,7 +218,7 @@ def _identity(path: str | os.PathLike | UrlPath) -> object:
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is something, a broken link included."""
+    """Return whether a path exists, broken links included."""
     if isinstance(path, pathlib.Path):
         return os.path.lexists(path)
     return path.exists()
@@ -230,7 +229,7 @@ def _is_link(path: Path) -> bool:
 
 
 def _has_other_names(path: pathlib.Path) -> bool:
-    """Whether a file is there that hard links name too."""
+    """Return whether a file exists and has further hard links."""
     return path.exists() and path.stat().st_nlink > 1
 
 
@@ -239,7 +238,7 @@ def _row(name: str, digest: str) -> str:
 
 
 def _read_list(path: Path) -> dict[str, str]:
-    """Digests by name; rows that are damaged do not count."""
+    """Read digests by name; damaged rows are ignored."""
     if not path.is_file():
         return {}
     digests = {}

@@ -1,4 +1,4 @@
-"""Progress of long work on the screen, and how long it still takes."""
+"""Progress of long work on the screen, with the time remaining."""
 
 import shutil
 import sys
@@ -9,7 +9,7 @@ FIRST_SECONDS, EVERY_SECONDS = 5.0, 15.0
 
 
 def duration(seconds: float) -> str:
-    """3725 as "1 h 2 min"."""
+    """Format seconds: 3725 as "1 h 2 min"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -18,12 +18,12 @@ def duration(seconds: float) -> str:
 
 
 def columns() -> int:
-    """Return how many letters of a line that is written over are seen."""
+    """Return the characters that fit on a line that is overwritten."""
     return shutil.get_terminal_size((80, 24)).columns - 1
 
 
 def show(line: str) -> None:
-    """Write a line on a terminal that the next output writes over."""
+    """Write a line on a terminal that the next output overwrites."""
     width = columns()
     sys.stdout.write(f"\r{line[:width]:<{width}}\r")
     sys.stdout.flush()
@@ -36,50 +36,49 @@ def erase() -> None:
 
 
 def say(text: str) -> None:
-    """Print at once, on lines of its own."""
+    """Print text on lines of its own, without buffering."""
     erase()
     print(text, flush=True)
 
 
 class Progress:
-    """Prints on stderr now and then how much is done; results go to stdout.
+    """Print the progress of a loop on stderr; results go to stdout.
 
-    The first of what is counted is left out of the estimate: it may build a
-    graph.
+    The first item is left out of the estimate: it may build a graph.
 
     Args:
-        total: how much there is.
-        of: what is counted, as in "3 of 40 videos".
+        total: number of items.
+        noun: of the items, as in "3 of 40 videos".
         every_seconds: between two lines; the first may come earlier.
-        start: how much was done before.
+        start: items that were finished before.
     """
 
     def __init__(
         self,
         total: int,
-        of: str,
+        noun: str,
         every_seconds: float = EVERY_SECONDS,
         start: int = 0,
     ):
-        self._total, self._of, self._start = total, of, start
+        self._total, self._noun, self._start = total, noun, start
         self._every = every_seconds
         self._next = time.monotonic() + min(FIRST_SECONDS, every_seconds)
         self._first: tuple[int, float] | None = None
 
-    def at(self, done: int) -> None:
-        """Is called as often as something is done."""
+    def update(self, count: int) -> None:
+        """Print progress if it is time, after `count` items."""
         now = time.monotonic()
-        if done >= self._total or done <= self._start:
+        if count >= self._total or count <= self._start:
             return
         if self._first is None:
-            self._first = done, now
+            self._first = count, now
         if now < self._next:
             return
         self._next = now + self._every
-        line = f"{done} of {self._total} {self._of}"
-        count, since = done - self._first[0], now - self._first[1]
-        if count:
-            left = duration(since / count * (self._total - done))
-            line += f", about {left} left"
+        line = f"{count} of {self._total} {self._noun}"
+        timed, seconds = count - self._first[0], now - self._first[1]
+        if timed:
+            remaining = duration(seconds / timed * (self._total - count))
+            line += f", about {remaining} left"
         erase()
         print(line, file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
-"""Names from outside in files and commands that are made here, in one line.
+"""Quoting of untrusted names in generated files and commands.
 
-A file's name may hold line breaks and all else but "/" and NUL.
+A file name may hold line breaks and any character but "/" and NUL.
 """
 
 import csv
@@ -37,7 +37,7 @@ def shell(word: object) -> str:
 
 
 def markdown_code(text: str) -> str:
-    """Return a text as inline code of Markdown, in one line."""
+    """Return a text as inline Markdown code, in one line."""
     line = one_line(text)
     longest = max(map(len, re.findall("`+", line)), default=0)
     fence = "`" * (longest + 1)
@@ -46,7 +46,7 @@ def markdown_code(text: str) -> str:
 
 
 def lines(names: Iterable[str]) -> str:
-    """Return names as a text file with a name a line."""
+    """Return names as the content of a text file, one per line."""
     return "".join(f"{one_line(name)}\n" for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Plain text tables for the screen, and tables of Markdown."""
+"""Tables as aligned text and as Markdown."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from . import quoting
 
 
 def render(rows: Sequence[Sequence[object]], indent: str = "  ") -> str:
-    """Rows of cells as aligned columns, without rules."""
+    """Format rows of cells as aligned columns, without rules."""
     text = [[quoting.one_line(str(cell)) for cell in row] for row in rows]
     columns = zip(*text, strict=True)
     widths = [max(len(cell) for cell in column) for column in columns]
@@ -21,7 +21,7 @@ def render(rows: Sequence[Sequence[object]], indent: str = "  ") -> str:
 
 
 def markdown(rows: Sequence[Sequence[object]]) -> str:
-    """Rows of cells as a table of Markdown; the first row is its head."""
+    """Format rows of cells as a Markdown table; the first is the head."""
     head, *body = map(_markdown_row, rows)
     return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
 
@@ -35,10 +35,10 @@ def _markdown_row(cells: Sequence[object]) -> str:
 
 
 def number_of(count: int, noun: str) -> str:
-    """1, "video" as "1 video" and 1200, "video" as "1200 videos"."""
+    """Format a count with its noun, such as "1 video", "1200 videos"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def percent(share: float) -> str:
-    """0.98125 as "98.1 %"."""
+    """Format a share: 0.98125 as "98.1 %"."""
     return f"{100 * share:.1f} %"

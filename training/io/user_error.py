@@ -1,12 +1,12 @@
-"""What can go wrong on the user's side, and how it is said."""
+"""Errors that a user can correct."""
 
 
 class UserError(Exception):
-    """Something the user can mend; commands print it as one line, exit 2."""
+    """An error that the user can correct; commands exit with code 2."""
 
 
 def missing_extra(package: str, extra: str) -> UserError:
-    """The error for an optional package that is not installed."""
+    """Return the error for an optional package that is not installed."""
     return UserError(
         f"This needs the package {package!r}, which is not installed. "
         f"Install it with: pip install -e '.[{extra}]'"

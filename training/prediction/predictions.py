@@ -98,7 +98,7 @@ def _score_timeline(predictor: Predictor, path: str, step_s: float) -> Timeline:
     def progress(count, total):
         if not bars:
             bars.append(Progress(total, f"clips of {path}"))
-        bars[0].at(count)
+        bars[0].update(count)
 
     return timeline.score_timeline(predictor, path, step_s, progress)
 

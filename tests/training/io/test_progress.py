@@ -18,7 +18,7 @@ def advance(clock, shown, *steps):
     """Report what is done, each after some seconds."""
     for seconds, done in steps:
         clock.now += seconds
-        shown.at(done)
+        shown.update(done)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_it_says_now_and_then_how_long_it_still_takes(clock, capsys):
     shown = Progress(8, "videos", every_seconds=5)
     for done, now in ((1, 3), (2, 6), (3, 8), (8, 20)):
         clock.now = 1000 + now
-        shown.at(done)
+        shown.update(done)
     captured = capsys.readouterr()
     assert captured.err == "2 of 8 videos, about 18 s left\n"
     assert captured.out == ""

@@ -103,7 +103,7 @@ def test_long_timeline_prints_progress(monkeypatch, capsys):
     monkeypatch.setattr(
         predictions,
         "Progress",
-        lambda total, of: Progress(total, of, every_seconds=0),
+        lambda total, noun: Progress(total, noun, every_seconds=0),
     )
 
     def score_timeline(predictor, path, step_s, progress):
