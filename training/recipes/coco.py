@@ -7,38 +7,38 @@
         --set data.validation_images=val2017 \\
         --set start.weights=R-50.pkl
 
-None of the paper's was run here: they need COCO and GPUs.
+The paper's recipes were not run here: they need COCO and GPUs.
 
-The paper says that these networks are fine-tuned from ImageNet, end to end,
-train on train2017 and test on val2017, have one block before the last residual
-block of res4, and four in the keypoint head after every two convolutions. All
-blocks of the paper have half the channels within and keys and values that are
-subsampled by 2 (section 3.3), and are embedded Gaussians where nothing else is
-said (section 5.1). Its code for COCO is not public. What it does not say is our
-choice, and taken from Detectron's baselines of 2017:
+The paper fine-tunes these networks from ImageNet, end to end, trains on
+train2017 and tests on val2017, with one block before the last residual block of
+res4, and four in the keypoint head after every two convolutions. All blocks of
+the paper have half the channels and subsample keys and values by 2 (section
+3.3), and are embedded Gaussians unless said otherwise (section 5.1). Its code
+for COCO is not public. What the paper does not say is our choice, from
+Detectron's baselines of 2017:
 
-- schedule "1x": 90,000 steps of 16 pictures at a rate of 0.02, a tenth from
-  60,000 and from 80,000 on, 500 steps of warm-up from a third; for X152 260,000
-  steps of 8 at 0.01, a tenth from 200,000 and 240,000 on. The paper's schedule
-  is not known, nor do its baselines tell. Detectron's box AP with 1x and 2x is
-  37.7 and 38.6 of R50, 40.0 and 40.9 of R101; its mask AP 33.9 and 34.5, 35.9
-  and 36.4. Between them are the paper's boxes of R50 (38.0) and masks of R101
-  (36.0); its masks of R50 (34.6) are above both, its boxes of R101 (39.5) below
-  both;
+- schedule "1x": 90,000 steps of 16 images at a rate of 0.02, divided by 10 at
+  60,000 and 80,000, with 500 steps of warm-up from a third of it; for X152
+  260,000 steps of 8 at 0.01, divided at 200,000 and 240,000. The paper's
+  schedule is unknown, and its baselines do not tell. Detectron's box AP with 1x
+  and 2x is 37.7 and 38.6 for R50, 40.0 and 40.9 for R101; its mask AP 33.9 and
+  34.5, 35.9 and 36.4. Between them are the paper's boxes of R50 (38.0) and
+  masks of R101 (36.0); its masks of R50 (34.6) are above both, its boxes of
+  R101 (39.5) below both;
 - sizes: short side 800 (keypoints and X152: 640 to 800 in training), long side
   1333;
-- proposals: before NMS 2,000 a level in training and 1,000 in a test; after it
-  1,000 in a test. In training Detectron keeps 2,000 of all images of a GPU: of
-  one for X152; of two for the others, where ours keep as many of each as
-  detectron2, 1,000, or 1,500 for keypoints;
-- blocks: phi and g share one pool before them, and logits are scaled, as in the
-  authors' code for videos; what follows W_z is a scale, 0 at first, and a
-  shift, as all normalisations of a detector are frozen.
+- proposals: before NMS 2,000 a level in training and 1,000 at inference; after
+  it 1,000 at inference. In training Detectron keeps 2,000 of all images of a
+  GPU together: of one image for X152; of two for the others, where these
+  recipes keep detectron2's 1,000 of each, or 1,500 for keypoints;
+- blocks: phi and g share one pool, and logits are scaled, as in the authors'
+  code for videos; W_z is followed by a scale, 0 at first, and a shift, as all
+  normalizations of a detector are frozen.
 
-And unlike Detectron: boxes have no + 1; targets of masks are shares of a cell,
-as torchvision's, not 0 or 1; a step with 20 visible keypoints or fewer is not
-skipped; a canvas is square, so that none has to be sorted by its sides. Its
-X152 starts from ImageNet-5k.
+Unlike Detectron, boxes have no + 1; mask targets are resampled, as in
+torchvision, not 0 or 1; a step with 20 visible keypoints or fewer is not
+skipped; batches are padded to a square, so that images need not be sorted by
+aspect ratio. Detectron's X152 starts from ImageNet-5k.
 """
 
 from nonlocal_tf.detection import X152_32X8D, DetectorConfig, TrainingConfig
@@ -56,8 +56,8 @@ BACKBONES: dict[str, dict] = {
     "r101": {"layers": DEPTHS[101], "stride_on": "1x1"},
     "x152": X152_32X8D,
 }
-CLASSES, PEOPLE = 81, 2  # with the background
-KEYPOINTS = 17
+CLASSES, PERSON_CLASSES = 81, 2  # with the background
+PERSON_KEYPOINTS = 17
 EPOCH_STEPS = 5_000
 JITTERED_PX = tuple(range(640, 801, 32))  # short sides
 # Backbone, non-local block, row, and AP, AP50, AP75 of the table.
@@ -79,7 +79,7 @@ HARDWARE = "8 GPUs"
 
 
 def _optimizer(backbone: str) -> tuple[OptimizerConfig, int, int]:
-    """With the batch and the steps."""
+    """Return optimizer, batch and steps of a backbone."""
     rate, batch, drops, steps = 0.02, 16, (60_000, 80_000), 90_000
     if backbone == "x152":
         rate, batch, drops, steps = 0.01, 8, (200_000, 240_000), 260_000
@@ -140,18 +140,18 @@ def _mask_recipe(backbone, has_block, row, box, mask) -> DetectionRecipe:
             row,
             f"box {box}, mask {mask} (AP, AP50, AP75)",
             HARDWARE,
-            "not known",
+            "unknown",
         ),
     )
 
 
 def _keypoint_recipe(suffix, in_head, in_backbone, row, expected):
     detector = DetectorConfig(
-        PEOPLE,
+        PERSON_CLASSES,
         **BACKBONES["r101"],
         nonlocal_block={} if in_backbone else None,
         mask_channels=(),
-        num_keypoints=KEYPOINTS,
+        num_keypoints=PERSON_KEYPOINTS,
         keypoint_nonlocal_block={} if in_head else None,
     )
     return _coco(
@@ -166,7 +166,7 @@ def _keypoint_recipe(suffix, in_head, in_backbone, row, expected):
             row,
             f"keypoint {expected} (AP, AP50, AP75)",
             HARDWARE,
-            "not known",
+            "unknown",
         ),
     )
 
@@ -190,12 +190,12 @@ def small() -> DetectionRecipe:
     """A small detector from scratch, in minutes on a CPU.
 
         nonlocal-tf train --recipe small \
-            --set data.train=annotations.json --set data.images=pictures
+            --set data.train=annotations.json --set data.images=images
     """
     return DetectionRecipe(
         name="small",
         description="a small network from scratch, for a CPU: your own "
-        "pictures of up to some 300 pixels",
+        "images of up to some 300 pixels",
         detector=DetectorConfig(
             layers=(1, 1, 2, 1),
             width=16,
@@ -205,7 +205,7 @@ def small() -> DetectionRecipe:
             box_units=128,
             mask_channels=(32, 32),
             mask_deconv_channels=32,
-            # For who sets how many keypoints there are.
+            # Used if `num_keypoints` is set.
             keypoint_channels=(64,) * 4,
             pre_nms_top_n=200,
             post_nms_top_n=200,

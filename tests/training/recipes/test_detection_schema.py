@@ -1,4 +1,4 @@
-"""Recipes of detectors as text and data, and whether they fit together."""
+"""Recipes of detectors: fields, checks, and rows of the paper's tables."""
 
 import pytest
 
@@ -10,8 +10,8 @@ SMALL = get_recipe("small")
 NAMES = names_of(detection_schema.DetectionRecipe)
 
 
-def test_settings_reach_every_part():
-    chosen = overrides.override(
+def test_settings_override_nested_fields():
+    recipe = overrides.override(
         SMALL,
         [
             "detector.layers=1,2,3,1",
@@ -22,12 +22,12 @@ def test_settings_reach_every_part():
             "start.frozen=conv1,res2",
         ],
     )
-    assert chosen.detector.layers == (1, 2, 3, 1)
-    assert chosen.detector.block["pairwise"] == "gaussian"
-    assert chosen.detector.aspect_ratios == (1.0, 2.0)
-    assert chosen.batch_config.canvas_px == (64, 96)
-    assert chosen.sampling.anchor_iou_thresholds == (0.2, 0.6)
-    assert chosen.start.frozen_stages == ("conv1", "res2")
+    assert recipe.detector.layers == (1, 2, 3, 1)
+    assert recipe.detector.block["pairwise"] == "gaussian"
+    assert recipe.detector.aspect_ratios == (1.0, 2.0)
+    assert recipe.batch_config.canvas_px == (64, 96)
+    assert recipe.sampling.anchor_iou_thresholds == (0.2, 0.6)
+    assert recipe.start.frozen_stages == ("conv1", "res2")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_settings_reach_every_part():
         ("detector.stride_on=2x2", "expected 3x3 or 1x1"),
         ("images.canvas_px=100,100", "multiples of 32"),
         ("images.channel_order=hsv", "Unknown images.channel_order 'hsv'"),
-        ("images.mask_cells=2", "3 at least"),
+        ("images.mask_cells=2", "at least 3"),
         ("start.frozen=res9", "Unknown start.frozen 'res9'"),
         ("training.precision=half", "Unknown training.precision"),
         ("optimizer.clip_norm=1.0", "clip_norm is unsupported"),
@@ -46,33 +46,39 @@ def test_settings_reach_every_part():
         ("detector.depth=50", "Unknown field of DetectorConfig 'depth'"),
     ],
 )
-def test_what_does_not_fit_is_an_error(setting, message):
+def test_invalid_settings_are_rejected(setting, message):
     with pytest.raises(UserError, match=message):
         overrides.override(SMALL, [setting])
 
 
-def test_an_unknown_recipe_is_named():
+def test_a_recipe_of_older_field_names_is_refused_in_one_line():
+    older = overrides.to_json(SMALL).replace('"images": {', '"pictures": {')
+    with pytest.raises(UserError, match="of this version.*'pictures'") as error:
+        overrides.from_json(older)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_an_error_suggests_the_name_of_a_recipe():
     with pytest.raises(UserError, match="Did you mean 'coco_r50_nl'"):
         get_recipe("coco_r50nl")
 
 
 @pytest.mark.parametrize(("table", "rows"), [("table 5", 6), ("table 6", 3)])
-def test_every_row_of_the_papers_tables_has_a_recipe(table, rows):
-    found = [
-        one
-        for one in map(get_recipe, NAMES)
-        if one.reference is not None and one.reference.table == table
+def test_each_row_of_the_papers_tables_has_a_recipe(table, rows):
+    recipes = [
+        recipe
+        for recipe in map(get_recipe, NAMES)
+        if recipe.reference is not None and recipe.reference.table == table
     ]
-    assert len(found) == rows == len({one.reference.row for one in found})
-    for one in found:
+    assert len(recipes) == rows == len({r.reference.row for r in recipes})
+    for recipe in recipes:
         blocks = (
-            one.detector.nonlocal_block,
-            one.detector.keypoint_nonlocal_block,
+            recipe.detector.nonlocal_block,
+            recipe.detector.keypoint_nonlocal_block,
         )
-        named = one.reference.row
-        assert (blocks != (None, None)) == ("NL" in named)
-        assert bool(one.detector.num_keypoints) == (table == "table 6")
-        assert one.start.frozen_stages == ("conv1", "res2")
+        assert (blocks != (None, None)) == ("NL" in recipe.reference.row)
+        assert bool(recipe.detector.num_keypoints) == (table == "table 6")
+        assert recipe.start.frozen_stages == ("conv1", "res2")
 
 
 # Of Detectron's configurations of 2017 (e2e_mask_rcnn_R-50-FPN_1x and so on):
@@ -84,38 +90,26 @@ PAPERS = [n for n in NAMES if get_recipe(n).reference is not None]
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_sizes_and_proposals_follow_detectron(name):
-    chosen = get_recipe(name)
+    recipe = get_recipe(name)
     sides, post_nms_top_n = (800,), 1000
     if name.startswith("coco_x152"):
         sides, post_nms_top_n = SIX_SIDES, 2000
     elif name.startswith("coco_keypoints"):
         sides, post_nms_top_n = SIX_SIDES, 1500
-    assert chosen.images.short_sides_px == sides
-    assert chosen.images.eval_short_side_px == 800
-    assert chosen.sampling.pre_nms_top_n == 2000
-    assert chosen.sampling.post_nms_top_n == post_nms_top_n
-    assert chosen.detector.pre_nms_top_n == 1000
-    assert chosen.detector.post_nms_top_n == 1000
+    assert recipe.images.short_sides_px == sides
+    assert recipe.images.eval_short_side_px == 800
+    assert recipe.sampling.pre_nms_top_n == 2000
+    assert recipe.sampling.post_nms_top_n == post_nms_top_n
+    assert recipe.detector.pre_nms_top_n == 1000
+    assert recipe.detector.post_nms_top_n == 1000
 
 
-def test_proposals_of_a_training_are_a_setting():
-    chosen = overrides.override(SMALL, ["sampling.pre_nms_top_n=400"])
-    assert chosen.sampling.pre_nms_top_n == 400
-    assert chosen.sampling.post_nms_top_n is None  # as in a test
+def test_training_may_keep_other_numbers_of_proposals():
+    recipe = overrides.override(SMALL, ["sampling.pre_nms_top_n=400"])
+    assert recipe.sampling.pre_nms_top_n == 400
+    assert recipe.sampling.post_nms_top_n is None  # as at inference
     with pytest.raises(UserError, match="pre_nms_top_n=0"):
         overrides.override(SMALL, ["sampling.pre_nms_top_n=0"])
-
-
-def test_no_recipe_calls_the_papers_blocks_a_choice():
-    text = " ".join(coco.__doc__.split())
-    paper, ours = text.split("What it does not say is our choice")
-    assert "subsampled by 2 (section 3.3)" in paper
-    assert "embedded Gaussians" in paper
-    assert "embedded" not in ours
-    # Its baselines are on both sides of the schedules that Detectron has.
-    assert "its baselines lie between" not in text
-    for average_precision in ("38.0", "34.6", "39.5", "36.0"):
-        assert f"({average_precision})" in ours
 
 
 def test_rates_follow_detectron():
