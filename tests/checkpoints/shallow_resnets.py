@@ -37,9 +37,15 @@ def random(name, **options):
     return model
 
 
+_ARRAYS: dict[tuple, dict] = {}  # computed once, never changed
+
+
 def arrays_of(name, file_format="caffe2", **options):
     """Return random weights by their names in a format."""
-    return to_arrays(random(name, **options), file_format)
+    key = name, file_format, repr(options)
+    if key not in _ARRAYS:
+        _ARRAYS[key] = to_arrays(random(name, **options), file_format)
+    return dict(_ARRAYS[key])
 
 
 def file_of(tmp_path, name, file_format="caffe2", **options):

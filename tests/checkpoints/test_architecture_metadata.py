@@ -6,7 +6,14 @@ import nonlocal_tf as nl
 from nonlocal_tf.checkpoints import architecture_metadata
 from nonlocal_tf.checkpoints.errors import CheckpointError
 from nonlocal_tf.layers import EmbeddedGaussian
-from tests.models.tiny import outline
+from tests.checkpoints.shallow_resnets import build
+from tests.models.tiny import without_weights
+
+
+def outline(name, **options):
+    with without_weights():
+        return build(name, **options)
+
 
 BLOCK = {"pool_position": "before", "subsample": [1, 2, 2]}
 
@@ -14,9 +21,9 @@ BLOCK = {"pool_position": "before", "subsample": [1, 2, 2]}
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
-        ("image_r50", {}, {"stride_on": "3x3", "pool_padding": 1}),
+        ("image", {}, {"stride_on": "3x3", "pool_padding": 1}),
         (
-            "i3d_r50",
+            "i3d",
             {"stem": "mmaction2", "stride_on": "1x1"},
             {
                 "stride_on": "1x1",
@@ -26,8 +33,8 @@ BLOCK = {"pool_position": "before", "subsample": [1, 2, 2]}
             },
         ),
         (
-            "c2d_nl5_r50",
-            {"sampling": "32x4", "clip_shape": (None, 64, 64, 3)},
+            "c2d_nl2",
+            {"sampling": "32x4", "clip_shape": (None, 32, 32, 3)},
             {
                 "stride_on": "3x3",
                 "stem": "official",
@@ -48,21 +55,21 @@ def test_metadata_are_inferred_from_layers(name, options, expected):
 
 
 def test_metadata_round_trip_through_json():
-    model = outline("c2d_nl5_r50", pairwise="gaussian", scale=0.5)
+    model = outline("c2d_nl2", pairwise="gaussian", scale=0.5)
     metadata = architecture_metadata.loads(architecture_metadata.dumps(model))
     assert metadata["scale"] == 0.5
     assert metadata == architecture_metadata.metadata_of(model)
 
 
 def test_the_default_scale_of_a_layer_is_one():
-    model = outline("c2d_nl1_r50", pairwise=EmbeddedGaussian())
+    model = outline("c2d_nl1", pairwise=EmbeddedGaussian())
     assert architecture_metadata.metadata_of(model)["scale"] == 1.0
 
 
 def test_pool_position_needs_a_pool():
     options = {"subsample": None, "pool_position": "after"}
     metadata = architecture_metadata.metadata_of(
-        outline("c2d_nl1_r50", nonlocal_block=options)
+        outline("c2d_nl1", nonlocal_block=options)
     )
     assert metadata["subsample"] is None
     assert "pool_position" not in metadata

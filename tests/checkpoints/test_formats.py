@@ -16,21 +16,31 @@ def table(depth):
     return [line.split("\t") for line in lines[1:]]
 
 
+@pytest.fixture(scope="module")
+def variable_paths():
+    """Paths of the variables of I3D with five blocks, by depth."""
+    paths = {}
+    for depth in (50, 101):
+        with without_weights():
+            model = tiny(f"i3d_nl5_r{depth}")
+            paths[depth] = [variable.path for variable in model.weights]
+    return paths
+
+
 @pytest.mark.parametrize("depth", [50, 101])
 @pytest.mark.parametrize("file_format", COLUMNS)
-def test_every_weight_has_a_name_in_each_format(file_format, depth):
-    with without_weights():
-        model = tiny(f"i3d_nl5_r{depth}")
-        paths = [weight.path for weight in model.weights]
-    expected = {row[COLUMNS[file_format]] for row in table(depth)}
-    expected = {name for name in expected if not name.startswith("(")}
-    used = set()
-    for path in paths:
+def test_every_weight_has_a_name_in_each_format(
+    file_format, depth, variable_paths
+):
+    column = {row[COLUMNS[file_format]] for row in table(depth)}
+    expected = {name for name in column if not name.startswith("(")}
+    matched = set()
+    for path in variable_paths[depth]:
         names = FORMATS[file_format].names(parse_path(path))
-        used |= {name for name in names if name in expected}
+        matched |= {name for name in names if name in expected}
         is_bias = file_format == "mmaction2" and path.endswith("out/bias")
         assert is_bias or set(names) & expected, path
-    assert used == expected
+    assert matched == expected
 
 
 def test_arrays_have_the_shapes_of_caffe2():

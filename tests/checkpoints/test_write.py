@@ -185,13 +185,13 @@ def test_a_file_without_metadata_needs_more_assumptions(tmp_path):
         ),
     ],
 )
-@pytest.mark.parametrize("file_format", ["caffe2", "slowfast"])
 def test_networks_that_a_format_cannot_have_are_refused(
-    file_format, options, message, tmp_path
+    options, message, tmp_path
 ):
     model = build("c2d_nl1", **options)
-    with pytest.raises(CheckpointError, match=message):
-        nl.save_weights(model, tmp_path / "a", file_format)
+    for file_format in ("caffe2", "slowfast"):
+        with pytest.raises(CheckpointError, match=message):
+            nl.save_weights(model, tmp_path / "a", file_format)
     assert not list(tmp_path.iterdir())
 
 
@@ -259,11 +259,11 @@ def test_layout_conversions_are_inverse(file_format):
         np.testing.assert_array_equal(back.reshape(shape), array)
 
 
-@pytest.mark.parametrize("file_format", ["h5", "caffe2", "slowfast"])
-def test_a_folded_model_is_refused(file_format, tmp_path):
+def test_a_folded_model_is_refused(tmp_path):
     folded = nl.fold(build("c2d"))
-    with pytest.raises(CheckpointError, match="Save the model before folding"):
-        nl.save_weights(folded, tmp_path / "a.weights.h5", file_format)
+    for file_format in ("h5", "caffe2", "slowfast"):
+        with pytest.raises(CheckpointError, match="before folding"):
+            nl.save_weights(folded, tmp_path / "a.weights.h5", file_format)
     assert not list(tmp_path.iterdir())
 
 

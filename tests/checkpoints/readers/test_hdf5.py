@@ -23,8 +23,10 @@ def read(path):
         return hdf5.read(file)
 
 
-@pytest.mark.parametrize("norm", ["batch", "affine"])
-@pytest.mark.parametrize("pairwise", ["concatenation", "embedded_gaussian"])
+@pytest.mark.parametrize(
+    ("norm", "pairwise"),
+    [("batch", "concatenation"), ("affine", "embedded_gaussian")],
+)
 def test_arrays_have_the_paths_of_their_variables(norm, pairwise, tmp_path):
     model = build("c2d_nl1", norm=norm, pairwise=pairwise)
     harness.randomise(model)
