@@ -1,4 +1,4 @@
-"""Checks command lines with the parsers and recipes of the commands."""
+"""Check command lines with the parsers and recipes of the commands."""
 
 import argparse
 import configparser
@@ -20,11 +20,11 @@ from training.io.user_error import UserError
 from training.recipes import RECIPES, get_recipe, overrides
 
 CLIENTS = ROOT / "savedmodels" / "clients"
-# Programs whose arguments are not ours to know.
+# Programs whose arguments are not checked.
 OTHERS = ("docker", "kubectl", "curl", "export", ".", "cd", "unzip", "tar")
 # Of Docker, kubectl and Beam's runners.
 FOREIGN = ("--build-arg", "--profile", "--replicas", "--runner")
-# A command makes its parser itself, or one of these does.
+# A command creates its parser by one of these.
 HAS_PARSER = re.compile(
     r"Parser\(|(cli|command)\.pars|predict_options|fuzzing\.main"
 )
@@ -34,7 +34,7 @@ SETTING = re.compile(r"--set[= ]([\w.§]+)(=(?:'[^']*'|\"[^\"]*\"|\S*))?")
 
 
 class DocumentationError(Exception):
-    """What is documented does not work."""
+    """A documented command, name or file does not exist."""
 
 
 class _Parser(Exception):
@@ -43,7 +43,7 @@ class _Parser(Exception):
 
 @functools.cache
 def parser_of(module: str) -> argparse.ArgumentParser:
-    """The parser that a command itself makes.
+    """Return the parser that a command creates.
 
     Raises:
         DocumentationError: there is no such command.
@@ -73,7 +73,7 @@ def parser_of(module: str) -> argparse.ArgumentParser:
 
 
 def check(line: str) -> None:
-    """Checks a line of a shell: programs, options, values, files.
+    """Check a shell line: programs, options, values, files.
 
     Raises:
         DocumentationError: part of it does not work.
@@ -153,7 +153,7 @@ def _check_modules(names: Sequence[str]) -> None:
 
 
 def check_arguments(module: str, arguments: list[str]) -> None:
-    """Parses arguments as the command does, and applies its settings."""
+    """Parse arguments as the command does, and apply its settings."""
     if FILLED_IN in module or module in without_options():
         return
     parser = parser_of(module)
@@ -180,7 +180,7 @@ def _parse(parser: argparse.ArgumentParser, words: list[str]):
 
 
 def check_settings(module: str, options: argparse.Namespace) -> None:
-    """Applies `--set` to the recipe that a command would apply it to."""
+    """Apply `--set` to the recipe of a command."""
     settings = getattr(options, "set", None) or []
     name = getattr(options, "recipe", None)
     try:
@@ -196,10 +196,10 @@ def check_settings(module: str, options: argparse.Namespace) -> None:
 
 
 def check_setting(setting: str) -> None:
-    """Applies a setting to recipes of all kinds; one has to take it.
+    """Apply a setting to recipes of all kinds; one of them must accept it.
 
     Raises:
-        DocumentationError: none does.
+        DocumentationError: none accepts it.
     """
     field, _, value = setting.partition("=")
     last = field.rpartition(".")[2]
@@ -213,7 +213,7 @@ def check_setting(setting: str) -> None:
             return
         except UserError as error:
             if is_open and ": expected " in str(error):
-                return  # the field is there
+                return  # the field exists
             reasons.append(str(error))
         except ValueError as error:
             reasons.append(str(error))
@@ -228,33 +228,33 @@ def _configs() -> tuple:
 
 @functools.cache
 def command_modules() -> tuple[str, ...]:
-    """The modules that are commands with options, of users and of tests."""
+    """List the modules that are commands with options."""
     return tuple(name for name, takes in _scripts().items() if takes)
 
 
 @functools.cache
 def without_options() -> frozenset[str]:
-    """The modules that are run and read no options."""
+    """List the modules that are commands without options."""
     return frozenset(name for name, takes in _scripts().items() if not takes)
 
 
 @functools.cache
 def _scripts() -> dict[str, bool]:
-    """Modules that can be run, and whether they have a parser."""
-    found = {}
+    """List modules that can be run, and whether they have a parser."""
+    scripts = {}
     for folder in ("training", "tests"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             text = path.read_text("utf-8")
             if "\nif __name__ ==" in text:
                 name = path.relative_to(ROOT).as_posix().removesuffix(".py")
                 has_parser = bool(HAS_PARSER.search(text))
-                found[name.replace("/", ".")] = has_parser
-    return found
+                scripts[name.replace("/", ".")] = has_parser
+    return scripts
 
 
 @functools.cache
 def all_options() -> frozenset[str]:
-    """The options of all commands."""
+    """List the options of all commands."""
     with mock.patch.object(sys, "path", [*sys.path, str(CLIENTS)]):
         parsers = [parser_of(name) for name in command_modules()]
         parsers.append(parser_of("video_client"))
@@ -267,7 +267,7 @@ def all_options() -> frozenset[str]:
 
 
 def check_prose(text: str) -> None:
-    """Checks what a sentence says of commands, their options and settings.
+    """Check the commands, options and settings in a sentence.
 
     Raises:
         DocumentationError: one of them does not exist.
@@ -281,7 +281,7 @@ def check_prose(text: str) -> None:
             "pip",
         ):
             continue
-        _check_said_options(module, text[match.end() :].split())
+        _check_prose_options(module, text[match.end() :].split())
     for option in OPTION.findall(text):
         if option not in (*FOREIGN, *all_options()):
             raise DocumentationError(f"no command has {option}")
@@ -294,21 +294,21 @@ def check_prose(text: str) -> None:
             check_setting(f"{field}={value.rstrip('.,;:)`')}")
 
 
-def _check_said_options(module: str, words: list[str]) -> None:
-    """Checks the options that follow a command in a sentence."""
+def _check_prose_options(module: str, words: list[str]) -> None:
+    """Check the options that follow a command in a sentence."""
     parser = parser_of(module)
-    known = {o: a for a in parser._actions for o in a.option_strings}
+    actions = {o: a for a in parser._actions for o in a.option_strings}
     while words and words[0].startswith("--"):
         option = words.pop(0).rstrip(".,;:)`").partition("=")[0]
-        if option not in known:
+        if option not in actions:
             raise DocumentationError(f"{parser.prog} has no {option}")
-        if known[option].nargs != 0 and words:
+        if actions[option].nargs != 0 and words:
             words.pop(0)
 
 
 @functools.cache
 def extras() -> dict[str, list[str]]:
-    """The extras of setup.cfg and what they bring."""
+    """Read the extras of setup.cfg with their packages."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", "utf-8")
     listed = config["options.extras_require"].items()
@@ -340,7 +340,7 @@ def _check_make(words: list[str]) -> None:
 
 
 def _check_path(word: str) -> None:
-    """Checks that a file of the tree is there, or one that is made."""
+    """Check that a file exists, or is generated."""
     folder = "savedmodels/serving/"
     if word.startswith(folder):
         if word.removeprefix(folder) not in server_configs.FILES:

@@ -1,4 +1,4 @@
-"""Collects what documentation and messages tell a user to type."""
+"""Collect commands, names and files in documentation and messages."""
 
 import ast
 import dataclasses
@@ -12,14 +12,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 # Folders of the tree that hold documentation and messages.
 FOLDERS = ("nonlocal_tf", "training", "savedmodels/clients", "tests")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
-# What stands for a value that is filled in when a message is made.
+# Placeholder of an interpolated value in a message.
 FILLED_IN = "\N{SECTION SIGN}"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 SPAN = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+){0,2})`(?!`)")
 HINT = re.compile(
     r"nonlocal-tf \w|python3? |pip install|make \w|--[a-z]|missing_extra"
 )
-# How a line begins that is to be typed into a shell.
+# Start of a shell command.
 TYPED = re.compile(
     r"(?:\$ )?(?:(?:nonlocal-tf|python3?|pip|docker|kubectl|curl) \S"
     r"|make [\w-]+( [\w-]+)?\s*(#|$))"
@@ -28,12 +28,12 @@ TYPED = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Snippet:
-    """A piece of text, and where it stands.
+    """A piece of text with its location.
 
     Attributes:
         place: file and line, such as "README.md:12".
         text: of one command, block, span or message.
-        module: Python's name of the file, "" if it is none.
+        module: name of the Python module, "" for other files.
     """
 
     place: str
@@ -41,12 +41,12 @@ class Snippet:
     module: str = ""
 
     def __str__(self) -> str:
-        shown = self.text if len(self.text) < 200 else f"{self.text[:200]}..."
-        return f"{self.place}: {shown!r}"
+        text = self.text if len(self.text) < 200 else f"{self.text[:200]}..."
+        return f"{self.place}: {text!r}"
 
 
 def markdown_files() -> list[pathlib.Path]:
-    """The documents of the tree; CHANGELOG.md tells of the past."""
+    """List the documents of the tree, without the changelog."""
     folders = [ROOT, ROOT / "savedmodels", ROOT / "savedmodels" / "clients"]
     paths = [path for folder in folders for path in folder.glob("*.md")]
     for folder in ("training", "nonlocal_tf", "tests"):
@@ -55,7 +55,7 @@ def markdown_files() -> list[pathlib.Path]:
 
 
 def documents() -> Iterator[tuple[str, str]]:
-    """Name and text of each document, cells of notebooks among them."""
+    """Yield name and text of each document, including notebooks."""
     for path in markdown_files():
         yield path.relative_to(ROOT).as_posix(), path.read_text("utf-8")
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
@@ -65,13 +65,13 @@ def documents() -> Iterator[tuple[str, str]]:
 
 
 def python_files() -> list[pathlib.Path]:
-    """Modules that name a command, an option or an extra."""
+    """List modules that name a command, an option or an extra."""
     paths = (p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
     return sorted(p for p in paths if HINT.search(p.read_text("utf-8")))
 
 
 def fences(name: str, text: str, *languages: str) -> list[Snippet]:
-    """The blocks between ``` of one of some languages."""
+    """List the code blocks of some languages."""
     return [
         Snippet(f"{name}:{_line(text, match.start(2))}", match[2])
         for match in FENCE.finditer(text)
@@ -80,7 +80,7 @@ def fences(name: str, text: str, *languages: str) -> list[Snippet]:
 
 
 def spans(name: str, text: str) -> list[Snippet]:
-    """What is between ` and `, without the blocks."""
+    """List the spans between backticks, without code blocks."""
     prose = FENCE.sub(lambda match: "\n" * match[0].count("\n"), text)
     return [
         Snippet(f"{name}:{_line(prose, m.start())}", " ".join(m[1].split()))
@@ -105,26 +105,28 @@ def lines(block: Snippet) -> list[Snippet]:
 
 
 def indented(name: str, text: str, first: int = 1) -> list[Snippet]:
-    """Command lines of blocks that are indented."""
+    """List the command lines of indented blocks."""
     prose = FENCE.sub(lambda match: "\n" * match[0].count("\n"), text)
     block = "\n".join(
         line if line.startswith("    ") else "" for line in prose.split("\n")
     )
-    found = lines(Snippet(f"{name}:{first}", block))
-    return [one for one in found if TYPED.match(one.text)]
+    collected = lines(Snippet(f"{name}:{first}", block))
+    return [snippet for snippet in collected if TYPED.match(snippet.text)]
 
 
 def shell_commands(name: str, text: str) -> list[Snippet]:
-    """All command lines of a document, in blocks and spans."""
+    """List all command lines of a document, in blocks and spans."""
     commands = [
         line for block in fences(name, text, "sh") for line in lines(block)
     ]
     commands += indented(name, text)
-    return commands + [one for one in spans(name, text) if _is_typed(one.text)]
+    return commands + [
+        snippet for snippet in spans(name, text) if _is_typed(snippet.text)
+    ]
 
 
 def docstrings(path: pathlib.Path) -> Iterator[Snippet]:
-    """The docstrings of a module, its classes and functions."""
+    """List the docstrings of a module, its classes and functions."""
     for node in ast.walk(_parsed(path)):
         if isinstance(node, DOCUMENTED):
             text = ast.get_docstring(node, clean=False)
@@ -152,7 +154,7 @@ def messages(path: pathlib.Path) -> Iterator[Snippet]:
 
 
 def _is_typed(text: str) -> bool:
-    """Whether a span is a command; `make` alone names the program."""
+    """Return True for a command; `make` alone names the program."""
     return bool(TYPED.match(text)) and not text.endswith(" -m")
 
 

@@ -1,21 +1,18 @@
-"""The documentation test finds what is new, and refuses what is wrong."""
+"""The documentation test finds new snippets and refuses wrong ones."""
 
 import pytest
 
 from tests.documentation import commands, snippets
-from tests.documentation.test_documentation import (
-    DOCUMENTS,
-    check_span,
-    failures,
-)
+from tests.documentation.checks import check_span, failures
 
+DOCUMENTS = dict(snippets.documents())
 README = DOCUMENTS["README.md"]
 BLOCK = "\nNew.\n\n```sh\n{}\n```\n"
 
 
 def wrong_lines(text):
-    found = snippets.shell_commands("README.md", text)
-    return failures(found, commands.check)
+    lines = snippets.shell_commands("README.md", text)
+    return failures(lines, commands.check)
 
 
 def test_all_documents_are_read():
@@ -31,7 +28,7 @@ def test_all_documents_are_read():
     } <= set(DOCUMENTS)
 
 
-def test_all_commands_are_known():
+def test_all_commands_are_listed():
     assert {
         "training.train",
         "training.predict",
@@ -121,9 +118,9 @@ def test_a_change_of_readme_is_refused(old, new):
         "nonlocal-tf train --lst",
     ],
 )
-def test_a_wrong_span_is_refused(span):
-    (found,) = snippets.spans("x.md", f"Use `{span}`.")
-    wrong = failures([found], check_span)
+def test_wrong_span_is_refused(span):
+    (span_,) = snippets.spans("x.md", f"Use `{span}`.")
+    wrong = failures([span_], check_span)
     wrong += wrong_lines(f"Use `{span}`.")
     assert wrong
 
@@ -138,17 +135,17 @@ def test_a_wrong_span_is_refused(span):
         "too many: --set optimizer.warmup_steps=few",
     ],
 )
-def test_a_wrong_message_is_refused(text):
+def test_wrong_message_is_refused(text):
     with pytest.raises(commands.DocumentationError):
         commands.check_prose(text)
 
 
-def test_strings_are_collected_once_with_what_is_filled_in(tmp_path):
+def test_strings_are_collected_once_with_placeholders(tmp_path):
     path = snippets.ROOT / "tests" / "documentation" / "__none__.py"
     source = '"""Doc."""\nx = f"a {y} b" "c"\nz = "d " "e"\n'
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snippets, "_parsed", lambda _: snippets.ast.parse(source))
-        texts = [found.text for found in snippets.messages(path)]
+        texts = [message.text for message in snippets.messages(path)]
         (doc,) = snippets.docstrings(path)
     assert texts == ["a § bc", "d e"]
     assert doc.text == "Doc."

@@ -1,9 +1,8 @@
-"""What documentation and messages tell a user to type is there and works."""
+"""Commands, names and files in documentation and messages exist and work."""
 
 import importlib
 import inspect
 import pathlib
-import pkgutil
 import re
 import shlex
 import sys
@@ -11,41 +10,28 @@ import sys
 import pytest
 
 from tests.documentation import commands, snippets
+from tests.documentation.checks import check_span, failures
 from tests.documentation.snippets import ROOT, Snippet
 from training import train
 from training.recipes import RECIPES, get_recipe
 from training.runs.run_folder import RunFolder
 
 DOCUMENTS = dict(snippets.documents())
-# Names of ours in a span, such as `training.predict` or `nl.create_model(...)`.
-NAME = re.compile(r"(nl|nonlocal_tf|training|detection|layers|tests)(\.\w+)+")
 # Commands that only print.
 CHEAP = re.compile(
     r"nonlocal-tf train( .*--(list|print))?|nonlocal-tf models.*"
 )
-PATH = re.compile(r"(nonlocal_tf|training|tests|notebooks)(/[\w.-]+)+/?")
-
-
-def failures(pieces, check) -> list[str]:
-    """What a check says of each piece that it refuses."""
-    wrong = []
-    for piece in pieces:
-        try:
-            check(piece.text)
-        except commands.DocumentationError as error:
-            wrong.append(f"{piece}: {error}")
-    return wrong
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_command_lines_are_parsed(name):
-    found = snippets.shell_commands(name, DOCUMENTS[name])
-    wrong = failures(found, commands.check)
+    lines = snippets.shell_commands(name, DOCUMENTS[name])
+    wrong = failures(lines, commands.check)
     assert not wrong, "\n".join(wrong)
 
 
 def cheap_commands() -> list[str]:
-    """Documented commands that read no data and train nothing."""
+    """List documented commands that read no data and train nothing."""
     lines = {
         line.text.partition("#")[0].strip()
         for name, text in DOCUMENTS.items()
@@ -69,41 +55,19 @@ def test_cheap_command_lines_run(line, capsys, monkeypatch):
 def test_blocks_have_a_language():
     kinds = ("sh", "python", "")
     for name, text in DOCUMENTS.items():
-        known = len(snippets.fences(name, text, *kinds))
-        assert known == len(snippets.FENCE.findall(text)), name
+        count = len(snippets.fences(name, text, *kinds))
+        assert count == len(snippets.FENCE.findall(text)), name
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_options_settings_names_and_files_in_prose_are_there(name):
-    found = snippets.spans(name, DOCUMENTS[name])
-    wrong = failures(found, check_span)
+def test_options_settings_names_and_files_in_prose_exist(name):
+    lines = snippets.spans(name, DOCUMENTS[name])
+    wrong = failures(lines, check_span)
     assert not wrong, "\n".join(wrong)
 
 
-def check_span(text: str) -> None:
-    """Checks the options, settings, names and files in a span."""
-    if not snippets.TYPED.match(text) and "pytest" not in text:
-        commands.check_prose(text)
-    name = re.split(r"[=(]", text)[0]
-    if NAME.fullmatch(name):
-        _check_name(name)
-    if PATH.fullmatch(text) and not (ROOT / text).exists():
-        raise commands.DocumentationError("there is no such file")
-
-
-def _check_name(name: str) -> None:
-    full = re.sub(r"^nl\.", "nonlocal_tf.", name)
-    full = re.sub(r"^(detection|layers)\.", r"nonlocal_tf.\1.", full)
-    for suffix in ("py", "json", "npz"):  # a file that is not of the tree
-        full = full.removesuffix(f".{suffix}")
-    try:
-        pkgutil.resolve_name(full)
-    except (ImportError, AttributeError):
-        commands.check_setting(name)  # else it is a field of a recipe
-
-
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_links_lead_somewhere(name):
+def test_links_have_targets(name):
     folder = (ROOT / name).parent
     prose = snippets.FENCE.sub("", DOCUMENTS[name])
     for target in re.findall(r"\]\(([^)\s]+)\)", prose):
@@ -117,7 +81,7 @@ def test_links_lead_somewhere(name):
 
 
 def headings(text: str) -> set[str]:
-    """The anchors of a document, as GitHub makes them."""
+    """List the anchors of a document, as GitHub creates them."""
     titles = re.findall(r"^#+ (.*)$", text, re.M)
     plain = (re.sub(r"[^\w\- ]", "", title.lower()) for title in titles)
     return {title.replace(" ", "-") for title in plain}
@@ -126,10 +90,10 @@ def headings(text: str) -> set[str]:
 @pytest.mark.parametrize("module", commands.command_modules())
 def test_examples_of_help_are_parsed(module):
     text = commands.parser_of(module).format_help()
-    found = snippets.indented(
+    lines = snippets.indented(
         module, re.sub(r"^  (?=\S)", "    ", text, flags=re.M)
     )
-    wrong = failures(found, commands.check)
+    wrong = failures(lines, commands.check)
     wrong += failures([Snippet(module, text)], commands.check_prose)
     assert not wrong, "\n".join(wrong)
 
@@ -139,41 +103,41 @@ def test_commands_in_docstrings_are_parsed():
     for path in snippets.python_files():
         for text in snippets.docstrings(path):
             name, _, line = text.place.rpartition(":")
-            found = snippets.indented(name, text.text, int(line))
-            wrong += failures(found, commands.check)
+            lines = snippets.indented(name, text.text, int(line))
+            wrong += failures(lines, commands.check)
             wrong += failures([text], commands.check_prose)
     assert not wrong, "\n".join(wrong)
 
 
 def test_commands_of_recipes_are_parsed():
-    found = [
+    lines = [
         command
         for name, builder in RECIPES.items()
         for command in snippets.indented(name, inspect.getdoc(builder) or "")
     ]
-    wrong = failures(found, commands.check)
-    assert len(found) > len(RECIPES) / 2
+    wrong = failures(lines, commands.check)
+    assert len(lines) > len(RECIPES) / 2
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("exported", [None, pathlib.Path("savedmodels/a/1")])
 @pytest.mark.parametrize("name", ["digits_nl", "finetune", "small"])
-def test_what_training_says_to_try_next_is_parsed(name, exported, tmp_path):
+def test_commands_to_try_after_training_are_parsed(name, exported, tmp_path):
     result = {"accuracy": 0.5, "chance": 0.25, "examples": 7, "scores": {}}
     recipe, run = get_recipe(name), RunFolder(tmp_path)
-    said = train.summary(recipe, run, result, exported)
+    summary = train.summary(recipe, run, result, exported)
     typed = re.findall(
-        r"(?:-m training\.|nonlocal-tf ).*", said.partition("Try next")[2]
+        r"(?:-m training\.|nonlocal-tf ).*", summary.partition("Try next")[2]
     )
-    found = [
+    lines = [
         Snippet(name, f"python {line}" if line.startswith("-m") else line)
         for line in typed
     ]
-    wrong = failures(found, commands.check)
-    assert len(found) > 1 and not wrong, "\n".join(wrong)
+    wrong = failures(lines, commands.check)
+    assert len(lines) > 1 and not wrong, "\n".join(wrong)
 
 
-def test_commands_and_options_in_messages_are_there():
+def test_commands_and_options_in_messages_exist():
     wrong = []
     for path in snippets.python_files():
         if path.is_relative_to(ROOT / "tests"):
@@ -186,7 +150,7 @@ def test_commands_and_options_in_messages_are_there():
     assert not wrong, "\n".join(wrong)
 
 
-def test_extras_in_code_are_there():
+def test_extras_in_code_exist():
     for path in snippets.python_files():
         if path.is_relative_to(ROOT / "tests"):
             continue
@@ -195,7 +159,7 @@ def test_extras_in_code_are_there():
             assert set(extra.split(",")) <= set(commands.extras()), path
 
 
-def test_missing_extras_bring_the_package():
+def test_missing_extras_have_the_package():
     source = "\n".join(p.read_text("utf-8") for p in snippets.python_files())
     calls = re.findall(r'missing_extra\(\s*"([\w-]+)",\s*"(\w+)"', source)
     assert calls
@@ -204,7 +168,7 @@ def test_missing_extras_bring_the_package():
         assert package.replace("-", "_") in brought, (package, extra)
 
 
-def test_the_table_of_extras_has_all_of_them():
+def test_table_of_extras_is_complete():
     section = DOCUMENTS["README.md"].split("\n## Extras\n")[1]
     rows = re.findall(r"^\| (`.*?`) \|", section.split("\n## ")[0], re.M)
     named = set(re.findall(r"`([\w-]+)`", " ".join(rows)))

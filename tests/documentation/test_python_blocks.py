@@ -1,4 +1,4 @@
-"""Python blocks of the documents run, with stand-ins for what is not here."""
+"""Python blocks of the documents run, with mocks of files and servers."""
 
 import ast
 import dataclasses
@@ -26,31 +26,31 @@ BLOCKS = {
 
 
 def from_checkpoint(path, **arguments):
-    """Takes what the network of a file would; there is no file."""
-    known = inspect.signature(video_resnet.video_resnet).parameters
-    assert set(arguments) <= set(known), arguments
+    """Check the arguments of `from_checkpoint` without a file."""
+    parameters = inspect.signature(video_resnet.video_resnet).parameters
+    assert set(arguments) <= set(parameters), arguments
     return mock.create_autospec(nl.summary), "report"
 
 
 def saved_model(path):
-    """A SavedModel whose signatures answer with anything."""
+    """Make a fake SavedModel with the signatures of an export."""
     answer = mock.MagicMock()
     return types.SimpleNamespace(signatures=dict.fromkeys(SIGNATURES, answer))
 
 
 @pytest.fixture
 def stand_ins(monkeypatch, tmp_path):
-    """Files, servers and large networks; arguments must fit all the same."""
+    """Mock files, servers and large networks, with their signatures."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(snippets.ROOT / "savedmodels" / "clients")
     import serving_client
 
     (tmp_path / "photo.jpg").write_bytes(b"JPEG")
-    found = {f.name: None for f in dataclasses.fields(detection.Detections)}
+    fields = {f.name: None for f in dataclasses.fields(detection.Detections)}
     for place, name, answer in (
         (nl, "load_weights", "report"),
         (detection, "from_checkpoint", ("model", "report", detection.RGB)),
-        (detection, "detect", types.SimpleNamespace(**found)),
+        (detection, "detect", types.SimpleNamespace(**fields)),
         (detection, "MaskRCNN", "model"),
         (serving_client, "connect", mock.MagicMock()),
     ):

@@ -1,4 +1,4 @@
-"""Command line of the benchmarks: measure and store, or show what is stored."""
+"""Command line shared by the benchmarks: `--out` and `--render`."""
 
 import argparse
 import json
@@ -22,13 +22,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         "--out",
         type=cli.output_file,
         metavar="FILE.json",
-        help="write all figures as JSON",
+        help="write the results as JSON",
     )
     parser.add_argument(
         "--render",
         type=_user_path,
         metavar="FILE.json",
-        help="measure nothing, print the tables of such a file",
+        help="print the tables of a stored result instead of measuring",
     )
     return parser
 
@@ -38,7 +38,7 @@ def run(
     measure: Callable[[argparse.Namespace], dict],
     render: Callable[[dict], str],
 ) -> None:
-    """Print the tables of a stored result, or of a new one, which is stored.
+    """Print the tables of a stored result, or measure, store and print.
 
     Args:
         options: of `parser`.
@@ -46,7 +46,7 @@ def run(
         render: makes the tables of a result.
 
     Raises:
-        SystemExit: `--out` is a file that is no result of this benchmark.
+        SystemExit: `--out` is not a result of this benchmark.
     """
     if options.render:
         result = json.loads(options.render.read_text("utf-8"))
@@ -60,23 +60,23 @@ def run(
 def check_replaceable(
     path: pathlib.Path | None, render: Callable[[dict], str]
 ) -> None:
-    """Stop unless a result can be written without replacing another file.
+    """Check that writing a result would not replace another file.
 
     Args:
-        path: of the file, if there is to be one.
-        render: makes tables of a result, and so tells one from other files.
+        path: of the result, if it is to be written.
+        render: formats a result; fails for other files.
 
     Raises:
-        SystemExit: there is a file that is no result of this benchmark.
+        SystemExit: the file is not a result of this benchmark.
     """
     if path is None or not path.exists():
         return
     try:
         render(json.loads(path.read_text("utf-8")))
-    except Exception as error:  # render fails in as many ways as files differ
+    except Exception as error:  # any error of parsing another file
         raise SystemExit(
-            f"error: {path} exists and is no result of this benchmark: it is "
-            "not replaced. Give another --out."
+            f"error: {path} exists and is not a result of this benchmark. "
+            "Give another --out."
         ) from error
 
 
@@ -87,5 +87,5 @@ def _write(path: pathlib.Path | None, result: dict) -> None:
 
 
 def _user_path(text: str) -> pathlib.Path:
-    """Return a path as it is typed, with ~ expanded."""
+    """Parse a path, expanding ~."""
     return pathlib.Path(os.path.expanduser(text))

@@ -1,11 +1,8 @@
-"""One process of `detectors.py`: ours, or torchvision.
+"""Worker process of `detectors.py`: this library, or torchvision.
 
-It is run as a file, as `worker.py` is, so that an environment needs nothing but
-its own framework.
+It is a script based on `worker.py`, so that an environment needs only its own
+framework.
 """
-
-import pathlib
-import sys
 
 import numpy as np
 import worker  # beside this file
@@ -18,8 +15,8 @@ SCALES = (1 / 4, 1 / 8, 1 / 16, 1 / 32)
 CELLS, SAMPLES = 7, 2
 
 
-def picture() -> np.ndarray:
-    """Something with edges of all sizes, uint8."""
+def test_image() -> np.ndarray:
+    """Draw an image with edges at all scales, uint8."""
     random = np.random.default_rng(SEED)
     image = np.zeros((HEIGHT, WIDTH, 3))
     for cells in (4, 8, 16, 32):
@@ -29,7 +26,7 @@ def picture() -> np.ndarray:
 
 
 def roi_inputs() -> tuple[list[np.ndarray], np.ndarray]:
-    """Maps P2 to P5, channels last, and boxes of all sizes."""
+    """Draw feature maps P2 to P5, channels last, and boxes of all sizes."""
     random = np.random.default_rng(SEED)
     maps = [
         random.standard_normal(
@@ -39,12 +36,12 @@ def roi_inputs() -> tuple[list[np.ndarray], np.ndarray]:
     ]
     side = np.exp(random.uniform(np.log(12), np.log(300), (BOXES, 2)))
     start = random.uniform(0, 1, (BOXES, 2)) * [WIDTH - 20, HEIGHT - 20]
-    end = np.minimum(start + side, [WIDTH, HEIGHT])
-    return maps, np.concatenate([start, end], -1).astype("float32")
+    ends = np.minimum(start + side, [WIDTH, HEIGHT])
+    return maps, np.concatenate([start, ends], -1).astype("float32")
 
 
 def prepare(framework, case):
-    """What runs a case; it says how many objects or boxes there were."""
+    """Return a function that runs a case and counts detections or boxes."""
     ours = framework.version.startswith("TensorFlow")
     kind, _, gradient = case["pass"].partition(" with ")
     if kind == "detect":
@@ -53,7 +50,7 @@ def prepare(framework, case):
 
 
 def _torchvision(path: str):
-    """A detection; writes the weights, which are made up, too."""
+    """Prepare a detection with random weights, and write these."""
     import torch
     import torchvision
     from torchvision.models import detection
@@ -66,19 +63,19 @@ def _torchvision(path: str):
         min_size=HEIGHT,
         max_size=WIDTH,
     ).eval()
-    image = torch.from_numpy(picture()).permute(2, 0, 1).float() / 255
+    image = torch.from_numpy(test_image()).permute(2, 0, 1).float() / 255
     with torch.no_grad():
         for name, module in model.backbone.body.named_modules():
-            if name.endswith("bn3"):  # or the sums would grow with depth
+            if name.endswith("bn3"):  # otherwise activations grow with depth
                 module.weight.fill_(0.2)
-        found: list = []
+        logit_stds: list = []
         hook = model.roi_heads.box_predictor.register_forward_hook(
-            lambda module, given, out: found.append(out[0].std())
+            lambda module, inputs, out: logit_stds.append(out[0].std())
         )
         model([image])
         hook.remove()
         predictor = model.roi_heads.box_predictor.cls_score
-        predictor.weight.mul_(2.0 / found[0])  # some classes are sure
+        predictor.weight.mul_(2.0 / logit_stds[0])  # some confident classes
     torch.save(model.state_dict(), path)
 
     def run():
@@ -96,21 +93,21 @@ def _their_roi_align(backward: bool):
     if not torchvision.extension._has_ops():
         raise RuntimeError("torchvision has no compiled operators here")
     maps, boxes = roi_inputs()
-    given = {
+    feature_maps = {
         str(n): torch.from_numpy(np.moveaxis(m, -1, 1).copy())
         for n, m in enumerate(maps)
     }
-    for one in given.values():
-        one.requires_grad_(backward)
-    pool = MultiScaleRoIAlign(list(given), CELLS, SAMPLES)
+    for feature_map in feature_maps.values():
+        feature_map.requires_grad_(backward)
+    pool = MultiScaleRoIAlign(list(feature_maps), CELLS, SAMPLES)
     rois = [torch.from_numpy(boxes)]
 
     def run():
         with torch.set_grad_enabled(backward):
-            y = pool(given, rois, [(HEIGHT, WIDTH)])
+            y = pool(feature_maps, rois, [(HEIGHT, WIDTH)])
         if backward:
-            for one in given.values():
-                one.grad = None
+            for feature_map in feature_maps.values():
+                feature_map.grad = None
             y.backward(torch.ones_like(y))
         return {"found": len(y)}
 
@@ -122,11 +119,13 @@ def _ours(path: str):
 
     model, _, normalization = detection.from_checkpoint(path)
     in_graph = model.inference_function()
-    image = picture()
+    image = test_image()
 
     def run():
-        found = detection.detect(in_graph, image, HEIGHT, WIDTH, normalization)
-        return {"found": len(found.boxes)}
+        detections = detection.detect(
+            in_graph, image, HEIGHT, WIDTH, normalization
+        )
+        return {"found": len(detections.boxes)}
 
     return run
 
@@ -137,7 +136,7 @@ def _our_roi_align(backward: bool):
     from nonlocal_tf.detection import roi_align
 
     maps, boxes = roi_inputs()
-    maps = [tf.constant(one) for one in maps]
+    maps = [tf.constant(feature_map) for feature_map in maps]
     rois = tf.constant(boxes[None])
 
     def value(*maps):
@@ -160,6 +159,5 @@ def _our_roi_align(backward: bool):
 
 
 if __name__ == "__main__":
-    root = pathlib.Path(__file__).resolve().parent.parent.parent
-    sys.path[0] = str(root)  # for nonlocal_tf, also where it is not installed
+    worker.add_paths()
     worker.main(prepare)

@@ -1,14 +1,13 @@
-"""Our Mask R-CNN beside torchvision's: a whole detection, and ROIAlign.
+"""Compare our Mask R-CNN with torchvision's: detection and RoIAlign.
 
     python -m training.benchmarks.detectors --torch-python OTHER/bin/python
 
-`OTHER` is an environment with torch and torchvision, whose compiled operators
-are what is compared with. Each process has one core. Both networks are a
-ResNet-50 with the same made-up weights, look at the same picture of 512 x 320
-and find the same number of objects; a detection is from its pixels to boxes and
-pasted masks. A ratio is the median over the rounds of (time of torchvision) /
-(time of ours) in the same round: above 1 ours is faster. Times are of the
-process's CPU.
+`OTHER` is an environment with torch and torchvision with compiled operators.
+Each process has one core. Both networks are a ResNet-50 with the same random
+weights, on the same image of 512 x 320, with the same number of detections; a
+detection is from pixels to boxes and pasted masks. A ratio is the median over
+the rounds of (time of torchvision) / (time of ours) in the same round: above 1
+ours is faster. Times are CPU times.
 """
 
 import os
@@ -22,7 +21,7 @@ from .turns import Worker, interleave, machine
 
 SCRIPT = pathlib.Path(__file__).with_name("detection_worker.py")
 PASSES = ("detect", "roi_align", "roi_align with gradient")
-# The first is the base of the ratios, and makes the weights.
+# The first is the base of the ratios, and creates the weights.
 ENVIRONMENTS = ("torch", "tf")
 
 
@@ -43,11 +42,11 @@ def main() -> None:
 
 
 def measure(torch_python: str, rounds: int) -> dict:
-    """Lets the processes take turns.
+    """Time the cases in interleaved processes.
 
     Args:
-        torch_python: of the environment with torchvision.
-        rounds: how often each case runs.
+        torch_python: interpreter of the environment with torchvision.
+        rounds: number of runs of each case.
     """
     pythons = {"torch": torch_python, "tf": sys.executable}
     workers = {
@@ -56,37 +55,37 @@ def measure(torch_python: str, rounds: int) -> dict:
     }
     with tempfile.TemporaryDirectory() as folder:
         cases = [
-            {"env": env, "pass": of, "path": f"{folder}/detector.pth"}
-            for of in PASSES
+            {"env": env, "pass": task, "path": f"{folder}/detector.pth"}
+            for task in PASSES
             for env in ENVIRONMENTS
         ]
-        found = interleave(
+        cases_run = interleave(
             workers, cases, rounds, "cpu_s", lambda c: f"{c['pass']} {c['env']}"
         )
     for worker in workers.values():
         worker.close()
-    for case in found:
+    for case in cases_run:
         del case["path"]
     return {
         "machine": machine(),
         "versions": [
             *(worker.version for worker in workers.values()),
-            *(case["by"] for case in found if "by" in case),
+            *(case["by"] for case in cases_run if "by" in case),
         ],
         "rounds": rounds,
-        "cases": found,
+        "cases": cases_run,
     }
 
 
 def render(result: dict) -> str:
-    """The figures as a table in Markdown."""
+    """Format a result as Markdown."""
     rows = [("", "torchvision, ms", "ours, ms", "x")]
-    for of in PASSES:
-        both = [case for case in result["cases"] if case["pass"] == of]
-        if any("error" in case for case in both):
+    for task in PASSES:
+        pair = [case for case in result["cases"] if case["pass"] == task]
+        if any("error" in case for case in pair):
             continue
-        theirs, ours = (f"{1e3 * min(case['seconds']):.0f}" for case in both)
-        rows.append((of, theirs, ours, f"{both[1]['ratio']:.2f}"))
+        theirs, ours = (f"{1e3 * min(case['seconds']):.0f}" for case in pair)
+        rows.append((task, theirs, ours, f"{pair[1]['ratio']:.2f}"))
     about = "; ".join([result["machine"], *result["versions"]])
     return f"{tables.markdown(rows)}\n\n{about}. {result['rounds']} rounds."
 

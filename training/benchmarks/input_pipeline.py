@@ -1,20 +1,20 @@
-"""Reading clips: our ways beside decord and OpenCV, in one run, on one core.
+"""Compare clip readers with decord and OpenCV, in one run, on one core.
 
     pip install -e '.[video]'     # and decord, opencv-python-headless
     python -m training.benchmarks.input_pipeline --videos bikes.mp4 vtest.avi
 
-Each reader gives the same clips, at the same random starts, as uint8 of 224 x
-224 cut from the middle of frames whose short side is 256. All take turns, a
-clip each, so that "x" is a ratio within one run: (CPU time of the fastest other
-reader whose frames are right) / (CPU time of ours), the median over the clips.
-A frame is wrong if it is further from the one of a decoder that is run from the
-start than two decoders are from each other. JPEG frames and records are made
-of the same films first, scaled to a short side of 256; they are not compared
-with films, for they hold no frames that have to be decoded in passing.
+Each reader reads the same clips, at the same random starts, as uint8 center
+crops of 224 x 224 of frames with a short side of 256. Readers are interleaved,
+so that "x" is a ratio within one run: (CPU time of the fastest other reader
+with correct frames) / (CPU time of ours), the median over clips. A frame is
+wrong if it differs from that of sequential decoding by more than two decoders
+differ. JPEG frames and records are made of the same videos, resized to a short
+side of 256; they are not compared with videos, since they need no decoding of
+other frames.
 
-Then `train_batches` of the whole pipeline runs on one core and on two. A step
-of so many milliseconds with a batch of so many clips needs (clips a step) /
-(seconds a step) / (clips a second and core) cores.
+Then `train_batches` of the whole pipeline runs on one core and on two. A
+training step needs (clips per step) / (seconds per step) / (clips per second
+and core) cores.
 """
 
 import argparse
@@ -40,8 +40,8 @@ from . import command, readers
 from .turns import machine, tell
 
 SAMPLINGS = {"32x2": (32, 2), "8x8": (8, 8)}
-# Root mean square of levels; decoders that agree on a frame differ by less in
-# how they make RGB of it, and frames of a film that moves by more.
+# Root mean square of levels: decoders differ by less in their RGB conversion,
+# neighbouring frames of a moving video by more.
 SAME_FRAME = 4.0
 
 
@@ -57,7 +57,7 @@ def main() -> None:
         type=int,
         default=[],
         metavar="N",
-        help="also the last film as H.264 with a short side of 256 and a\n"
+        help="also the last video as H.264 with a short side of 256 and a\n"
         "keyframe every N frames, as data sets are often prepared",
     )
     parser.add_argument("--clips", type=int, default=20, metavar="N")
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Runs everything; what is found is plain data."""
+    """Run all measurements; return plain data."""
     result: dict = {
         "machine": machine(),
         "versions": _versions(),
@@ -88,14 +88,16 @@ def measure(options: argparse.Namespace) -> dict:
     for name in options.videos:
         with tempfile.TemporaryDirectory() as scratch:
             folder = pathlib.Path(scratch)
-            result["films"] += film(pathlib.Path(name), folder, options.clips)
+            result["films"] += measure_video(
+                pathlib.Path(name), folder, options.clips
+            )
     for gop in options.gops:
         with tempfile.TemporaryDirectory() as scratch:
             folder = pathlib.Path(scratch)
             last = pathlib.Path(options.videos[-1])
             small = folder / f"{last.stem}-gop{gop}.mp4"
             readers.encode_small(last, small, gop)
-            result["films"] += film(small, folder, options.clips)
+            result["films"] += measure_video(small, folder, options.clips)
     with tempfile.TemporaryDirectory() as scratch:
         root = pathlib.Path(scratch)
         for name in options.videos:
@@ -112,12 +114,14 @@ def measure(options: argparse.Namespace) -> dict:
     return result
 
 
-def film(path: pathlib.Path, folder: pathlib.Path, clips: int) -> list[dict]:
-    """Measures all readers on one film."""
+def measure_video(
+    path: pathlib.Path, folder: pathlib.Path, clips: int
+) -> list[dict]:
+    """Measure all readers on one video."""
     cache = IndexCache(folder / "cache")
-    began = time.process_time()
+    start_s = time.process_time()
     index = cache.index(str(path))
-    index_ms = 1e3 * (time.process_time() - began)
+    index_ms = 1e3 * (time.process_time() - start_s)
     truth = readers.from_the_start(path)
     small = readers.write_frames(truth, folder / "frames")
     window, size_px = readers.middle(index.height, index.width)
@@ -143,19 +147,19 @@ def film(path: pathlib.Path, folder: pathlib.Path, clips: int) -> list[dict]:
                 (start + stride * k) % index.frames for k in range(length)
             ]
             for name, read in turns.items():
-                began = time.process_time()
+                start_s = time.process_time()
                 got = read(numbers)
-                spent = time.process_time() - began
+                spent = time.process_time() - start_s
                 if not clip:
-                    continue  # the first is for what is set up once
+                    continue  # warm-up
                 times[name].append(spent)
                 if name in ("jpeg frames", "records"):
-                    continue  # scaled twice and compressed: no levels to hold
+                    continue  # resized and compressed: not comparable
                 for number, frame in zip(numbers, got, strict=True):
                     expected = resampler(truth[number])[0]
                     difference = frame.astype(np.float32) - expected
-                    far = np.sqrt((difference**2).mean()) > SAME_FRAME
-                    wrong[name] += int(far)
+                    is_wrong = np.sqrt((difference**2).mean()) > SAME_FRAME
+                    wrong[name] += int(is_wrong)
         rows.append(
             {
                 "film": path.name,
@@ -176,10 +180,10 @@ def film(path: pathlib.Path, folder: pathlib.Path, clips: int) -> list[dict]:
 
 
 def fastest_other(row: dict) -> tuple[str, float] | None:
-    """The fastest reader of films but ours with no wrong frame.
+    """Return the fastest other video reader without wrong frames.
 
     Returns:
-        Its name, and how many times as fast ours is: the median over clips.
+        Its name, and our speed-up over it, the median over clips.
     """
     ratios = [
         (
@@ -198,7 +202,7 @@ def fastest_other(row: dict) -> tuple[str, float] | None:
 
 
 def feed(root: pathlib.Path, sampling: str) -> dict:
-    """Reads batches of the whole pipeline on the cores of this process."""
+    """Measure the rate of the whole pipeline on the cores of this process."""
     length, stride = SAMPLINGS[sampling]
     dataset = datasets.load(
         "folder",
@@ -206,17 +210,17 @@ def feed(root: pathlib.Path, sampling: str) -> dict:
         SamplingConfig(frames=length, frame_stride=stride),
     )
     clips = 0
-    began = 0.0
+    start_s = 0.0
     for step, (pixels, *_) in enumerate(dataset.train_batches(4, 0, 0, 14)):
         if step == 1:
-            began = time.monotonic()
+            start_s = time.monotonic()
         elif step > 1:
             clips += len(pixels)
-    return {"clips_s": clips / (time.monotonic() - began)}
+    return {"clips_s": clips / (time.monotonic() - start_s)}
 
 
 def render(result: dict) -> str:
-    """The figures as Markdown."""
+    """Format a result as Markdown."""
     lines = [
         f"{result['machine']}; {', '.join(result['versions'])}. One core, "
         f"{result['clips']} clips each; ms of CPU a clip (wrong frames).",
@@ -244,8 +248,12 @@ def render(result: dict) -> str:
     lines += ["", "The whole pipeline on films, clips a second:", ""]
     feeds = [["clip", "one core", "two cores", "x"]]
     for row in result["feeds"]:
-        one, two = row["clips_s"]
-        figures = [f"{one:.1f}", f"{two:.1f}", f"{two / one:.2f}"]
+        one_core, two_cores = row["clips_s"]
+        figures = [
+            f"{one_core:.1f}",
+            f"{two_cores:.1f}",
+            f"{two_cores / one_core:.2f}",
+        ]
         feeds.append([row["sampling"], *figures])
     lines.append(tables.markdown(feeds))
     step = result["step_ms"]
@@ -263,21 +271,21 @@ def render(result: dict) -> str:
 
 
 def cores(batch: int, step_ms: float, clips_s: float) -> float:
-    """How many cores feed a device.
+    """Compute the number of cores that feed a device.
 
     Args:
-        batch: clips a step.
-        step_ms: milliseconds a step.
-        clips_s: clips a second that one core reads.
+        batch: clips per step.
+        step_ms: milliseconds per step.
+        clips_s: clips per second of one core.
     """
     return batch / (step_ms / 1e3) / clips_s
 
 
 def _feeds(root: pathlib.Path, sampling: str) -> dict:
-    """Clips a second in processes of their own, on one core and on two."""
-    found: list[list[float]] = []
+    """Measure clips per second in processes on one core and on two."""
+    rates: list[list[float]] = []
     for _ in range(3):
-        found.append([])
+        rates.append([])
         for count in (1, 2):
             cpus = ",".join(str(cpu) for cpu in range(count))
             answer = subprocess.run(
@@ -288,10 +296,10 @@ def _feeds(root: pathlib.Path, sampling: str) -> dict:
                 capture_output=True,
                 text=True,
             ).stdout
-            found[-1].append(json.loads(answer.splitlines()[-1])["clips_s"])
+            rates[-1].append(json.loads(answer.splitlines()[-1])["clips_s"])
     return {
         "clips_s": [
-            statistics.median(column) for column in zip(*found, strict=True)
+            statistics.median(column) for column in zip(*rates, strict=True)
         ]
     }
 

@@ -1,8 +1,8 @@
-"""The networks in Keras' own layers: what a careful user would write.
+"""The networks in plain Keras layers, as a careful user would write them.
 
-Three-dimensional convolutions, pools and batch normalisations of
-`keras.layers`, zeros put around them where the authors' graph has them, and the
-embedded Gaussian by its formula. Layers have the names of ours.
+3-D convolutions, pooling and batch normalization of `keras.layers` with the
+authors' zero padding, and the embedded Gaussian by its formula. Layer names
+equal ours.
 """
 
 import keras
@@ -12,13 +12,13 @@ EXPANSION = 4
 
 
 def resnet(spec: dict, stem: dict, shape, classes: int = 400) -> keras.Model:
-    """C2D, I3D and their non-local forms, to logits `(batch, classes)`.
+    """Build C2D, I3D or a non-local variant, to logits `(batch, classes)`.
 
     Args:
         spec: of `ResNetConfig`, as a dictionary.
         stem: of `Stem`, as a dictionary.
         shape: of a clip.
-        classes: how many logits.
+        classes: number of logits.
     """
     x = inputs = keras.Input(tuple(shape))
     strides = (stem["stride_t"], 2, 2)
@@ -58,7 +58,7 @@ def bottleneck(x, width, kernel_t, stride, name):
 def conv_norm(x, filters, kernel, strides, name):
     padding = "valid"
     if max(strides) == 1:
-        padding = "same"  # without strides it has as many zeros on both sides
+        padding = "same"  # symmetric without strides
     elif max(kernel) > 1:
         x = layers.ZeroPadding3D(tuple(k // 2 for k in kernel))(x)
     x = layers.Conv3D(
@@ -72,16 +72,16 @@ def conv_norm(x, filters, kernel, strides, name):
 def nonlocal_block(x, name):
     *_, time, height, width, channels = x.shape
     d, n = channels // 2, time * height * width
-    seen = layers.MaxPooling3D((1, 2, 2))(x)
+    pooled = layers.MaxPooling3D((1, 2, 2))(x)
     m = time * (height // 2) * (width // 2)
     theta, phi, g = (
         layers.Reshape((rows, d))(
-            layers.Conv3D(d, 1, name=f"{name}_{part}")(of)
+            layers.Conv3D(d, 1, name=f"{name}_{part}")(source)
         )
-        for part, of, rows in (
+        for part, source, rows in (
             ("theta", x, n),
-            ("phi", seen, m),
-            ("g", seen, m),
+            ("phi", pooled, m),
+            ("g", pooled, m),
         )
     )
     logits = ops.matmul(theta, ops.transpose(phi, (0, 2, 1))) * d**-0.5

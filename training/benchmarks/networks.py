@@ -3,10 +3,10 @@
     python -m training.benchmarks.networks                   # ten minutes
     python -m training.benchmarks.networks --only i3d_nl5_r50 --rounds 3
 
-All cases of a network take turns; a ratio is the median over the rounds of
-(time of the base) / (time of the case) in the same round, and a time is that
-of the process on `--cores` cores. PyTorch may be missing. Memory is the most
-that a process of its own held in a training step on a long clip.
+Cases of a network are interleaved; a ratio is the median over the rounds of
+(time of the base) / (time of the case) in the same round. Times are CPU times
+on `--cores` cores. PyTorch is optional. Memory is the peak of a separate
+process in a training step on a long clip.
 """
 
 import dataclasses
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def measure(options) -> dict:
-    """Runs what the options ask for."""
+    """Run the benchmarks selected by the options."""
     with installed_workers(options.environments, options.cores) as workers:
         result: dict = {
             "machine": machine(),
@@ -97,7 +97,7 @@ def measure(options) -> dict:
 
 
 def case_of(network, passed, env, form, shape, sampling=SAMPLING) -> dict:
-    """What a worker needs to know."""
+    """Make the case of a worker."""
     stem = configs.STEMS[configs.SAMPLINGS[sampling].stem]
     return {
         "env": env,
@@ -120,7 +120,7 @@ def _multiply_adds(network, sampling, shape) -> int:
 
 
 def _memory(network, sampling, frames) -> dict:
-    """A training step of one long clip in a process of its own, all cores."""
+    """Measure a training step of one long clip in a process on all cores."""
     cores = len(os.sched_getaffinity(0))
     shape = (frames, *SHAPE[1:])
     case = case_of(network, "train", "tf", "fastest", shape, sampling)
@@ -133,13 +133,13 @@ def _memory(network, sampling, frames) -> dict:
 
 
 def bars(result: dict):
-    """What we set out to reach: (what, measured, whether it is reached)."""
+    """Yield the targets: (description, measured value, reached)."""
 
     def times(network, passed, env, form, over, at_least):
-        one = _find(result, network, passed, env, form)
-        other = _find(result, network, passed, *over)
-        if one and other:
-            measured = ratio(other, one)
+        case = _find(result, network, passed, env, form)
+        base = _find(result, network, passed, *over)
+        if case and base:
+            measured = ratio(base, case)
             what = f"{network} {passed}, {env} {form}: times {' '.join(over)}"
             yield f"{what}, at least {at_least}", measured, measured >= at_least
 
@@ -172,9 +172,9 @@ def bars(result: dict):
 
 
 def share_of_peak(case: dict, result: dict) -> float:
-    """Multiply-adds a second, as a share of those of a matrix product.
+    """Compute multiply-adds per second as a share of a matrix product's.
 
-    A training step is counted as three passes.
+    A training step counts as three passes.
     """
     passes = 3 if case["pass"] == "train" else 1
     flops = 2 * case["multiply_adds"] * passes
@@ -183,7 +183,7 @@ def share_of_peak(case: dict, result: dict) -> float:
 
 
 def summary(result: dict) -> list[str]:
-    """The rows of README."""
+    """Format the rows of README."""
     rows = []
     for network in NETWORKS:
         cells = [f"`{network}`"]
@@ -197,7 +197,7 @@ def summary(result: dict) -> list[str]:
 
 
 def render(result: dict) -> str:
-    """The figures as Markdown."""
+    """Format a result as Markdown."""
     peak = ", ".join(f"{k} {v:.0f}" for k, v in result["gflops"].items())
     lines = [
         f"{result['machine']}; {result['cores']} core(s); "
@@ -247,16 +247,16 @@ def _rows(cases, result) -> list[list[str]]:
 
 
 def _find(result, network, passed, env, form):
-    """The case, if it ran."""
+    """Return a case, if it ran."""
     for case in result["cases"]:
-        known = (case["network"], case["pass"], case["env"], case["form"])
-        if known == (network, passed, env, form) and "error" not in case:
+        key = (case["network"], case["pass"], case["env"], case["form"])
+        if key == (network, passed, env, form) and "error" not in case:
             return case
     return None
 
 
 def name_of(case) -> str:
-    """What a case is called on the screen."""
+    """Return the name of a case for the terminal."""
     return " ".join(case[k] for k in ("network", "pass", "env", "form"))
 
 

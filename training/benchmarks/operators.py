@@ -4,10 +4,10 @@
     python -m training.benchmarks.operators --only softmax --rounds 3
     python -m training.benchmarks.operators --device gpu     # JAX and PyTorch
 
-All cases of a shape take turns; a ratio is the median over the rounds of
-(time of the base) / (time of the case) in the same round. On a CPU the time is
-that of the process on `--cores` cores, on a GPU that of the clock. Memory is
-measured in a process of its own for each case.
+Cases of a shape are interleaved; a ratio is the median over the rounds of
+(time of the base) / (time of the case) in the same round. Times are CPU times
+on `--cores` cores, on a GPU wall-clock times. Memory is measured in a separate
+process for each case.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument(
         "--only",
         choices=[*CASES, "block", "long"],
-        help="with --out, the other figures of the file are kept",
+        help="with --out, keep the other results of the file",
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, default=1)
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def measure_and_merge(options: argparse.Namespace) -> dict:
-    """Measure; with `--only`, keep the other figures of the file `--out`."""
+    """Measure; with `--only`, keep the other results of the file `--out`."""
     result = measure(options)
     if options.out and options.only and options.out.exists():
         result = merge(json.loads(options.out.read_text("utf-8")), result)
@@ -109,7 +109,7 @@ def measure_and_merge(options: argparse.Namespace) -> dict:
 
 
 def measure(options) -> dict:
-    """Runs what the options ask for."""
+    """Run the benchmarks selected by the options."""
     clock = "cpu_s" if options.device == "cpu" else "wall_s"
     environments = [
         name
@@ -160,16 +160,16 @@ def measure(options) -> dict:
 
 
 def merge(old: dict, new: dict) -> dict:
-    """The new figures, and those of the old that were not measured anew.
+    """Merge new results into old ones.
 
     Raises:
-        SystemExit: they are of another machine or of other versions.
+        SystemExit: machine or versions differ.
     """
     for key in ("machine", "device", "cores", "versions"):
         if old[key] != new[key]:
             raise SystemExit(
-                f"error: --out holds figures of {key}={old[key]}, these are of "
-                f"{new[key]}; choose another --out or leave --only away"
+                f"error: --out has results of {key}={old[key]}, expected "
+                f"{new[key]}; choose another --out or leave out --only"
             )
     anew = {case["function"] for case in new["cases"]}
     kept = [case for case in old["cases"] if case["function"] not in anew]
@@ -228,7 +228,7 @@ def _layer(layer, shape, pairwise, subsample, passed) -> dict:
 
 
 def _blocks(workers, rounds, clock) -> list[dict]:
-    """Each block beside the sum of its parts, all taking turns."""
+    """Time each block and the sum of its parts, interleaved."""
     rows = []
     for name, shape in BLOCKS.items():
         for pairwise in FUNCTIONS:
@@ -268,7 +268,7 @@ def _blocks(workers, rounds, clock) -> list[dict]:
 
 
 def _projections(workers, rounds, clock) -> list[dict]:
-    """theta, phi and g by one product beside three."""
+    """Time theta, phi and g by one product and by three."""
     rows = []
     for name, shape in BLOCKS.items():
         for passed in ("forward", "train"):
@@ -276,8 +276,10 @@ def _projections(workers, rounds, clock) -> list[dict]:
                 _layer(layer, shape, "dot_product", (1, 1, 1), passed)
                 for layer in ("three products", "one product")
             ]
-            _, one = interleave(workers, cases, rounds, clock)
-            rows.append({"name": name, "pass": passed, "ratio": one["ratio"]})
+            _, single = interleave(workers, cases, rounds, clock)
+            rows.append(
+                {"name": name, "pass": passed, "ratio": single["ratio"]}
+            )
     return rows
 
 
@@ -288,7 +290,7 @@ def _in_its_own_process(case, cores) -> dict:
     answer = worker.ask("memory", case=request)
     worker.close()
     tell(f"{name_of(case)}: {answer}")
-    if "n" in case:  # times are those of the turns
+    if "n" in case:  # times are those of the interleaved runs
         answer.pop("cpu_s", None), answer.pop("wall_s", None)
     return answer
 

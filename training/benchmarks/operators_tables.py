@@ -1,4 +1,4 @@
-"""What the figures of `operators.py` say, as Markdown."""
+"""Tables and targets of `operators.py`, as Markdown."""
 
 from collections.abc import Iterator
 
@@ -6,16 +6,16 @@ from ..io import tables
 from .turns import bar_lines, ratio
 
 KINDS = ("concatenation", "dot_product", "softmax")
-# environment, XLA, method, of those that bars and README speak of.
+# environment, XLA, method of the cases in targets and README.
 TF_PLAIN, TF_AUTO = ("tf", False, "plain"), ("tf", False, "auto")
 TF_XLA = ("tf", True, "auto")
 
 
 def render(result: dict) -> str:
-    """The figures as Markdown."""
+    """Format a result as Markdown."""
     versions = "; ".join(result["versions"].values())
     if not result["versions"]:
-        return f"device {result['device']}: not run, there is none"
+        return f"device {result['device']}: not available, not run"
     device = "GPU"
     if result["device"] == "cpu":
         device = f"{result['cores']} core(s)"
@@ -115,12 +115,12 @@ def _long_table(result) -> str:
 
 
 def _reference(result) -> str:
-    """Whose matrix product and copy the limits are taken from."""
+    """Return the environment whose matrix product and copy set the limits."""
     return "tf" if "tf" in result["peak"] else next(iter(result["peak"]))
 
 
 def limit_seconds(case: dict, peak: dict) -> tuple[float, str]:
-    """The least time of a function, and what it is bound by.
+    """Compute the lower bound of a function's time, and its kind.
 
     Matrix products at the measured peak, or each array read or written once at
     the measured speed of a copy, whichever takes longer.
@@ -143,17 +143,17 @@ def limit_seconds(case: dict, peak: dict) -> tuple[float, str]:
 
 
 def bars(result: dict) -> Iterator[tuple[str, float, bool]]:
-    """What we set out to reach: (what, measured, whether it is reached).
+    """Yield the targets: (description, measured value, reached).
 
-    The ratios were set on a CPU without AVX-512 before this was written.
+    The ratios were set in advance on a CPU without AVX-512.
     """
     plain, auto, xla = TF_PLAIN, TF_AUTO, TF_XLA
 
     def times(function, n, m, passed, over, at_least, how=auto):
-        one = _find(result, function, n, m, passed, how)
-        other = _find(result, function, n, m, passed, over)
-        if one and other:
-            measured = ratio(other, one)
+        case = _find(result, function, n, m, passed, how)
+        base = _find(result, function, n, m, passed, over)
+        if case and base:
+            measured = ratio(base, case)
             xla = " XLA" if how[1] else ""
             what = f"{function} {n} x {m} {passed}{xla}: times {over[0]} "
             what += over[2]
@@ -202,7 +202,7 @@ def bars(result: dict) -> Iterator[tuple[str, float, bool]]:
 
 
 def summary(result: dict) -> list[str]:
-    """Rows of README: a long clip, and a training step beside the plain one."""
+    """Format the rows of README: a long clip, and a step against plain."""
     sizes = {"softmax": (12544, 3136)}
     rows = []
     for case in result["long"]:
@@ -222,10 +222,10 @@ def summary(result: dict) -> list[str]:
 
 
 def _find(result, function, n, m, passed, how):
-    """The case of a size and an (environment, XLA, method), if it ran."""
+    """Return the case of a size and (environment, XLA, method), if it ran."""
     keys = ("function", "n", "m", "pass", "env", "xla", "method")
-    wanted = dict(zip(keys, (function, n, m, passed, *how), strict=True))
+    key = dict(zip(keys, (function, n, m, passed, *how), strict=True))
     for case in result["cases"]:
-        if wanted.items() <= case.items() and "error" not in case:
+        if key.items() <= case.items() and "error" not in case:
             return case
     return None

@@ -1,7 +1,7 @@
-"""Readers of clips for the benchmark: ours, and those of other libraries.
+"""Clip readers of this library and others, for the benchmark.
 
-A reader is a function of the numbers of a clip's frames to uint8 pixels
-`(time, 224, 224, 3)`, from the middle of frames whose short side is 256.
+A reader is a function from frame numbers to uint8 pixels `(time, 224, 224, 3)`,
+center crops of frames with a short side of 256.
 """
 
 import os
@@ -33,7 +33,7 @@ Reader = Callable[[list[int]], np.ndarray]
 
 
 def encode_small(source: pathlib.Path, target: pathlib.Path, gop: int) -> None:
-    """H.264 with a short side of 256."""
+    """Encode as H.264 with a short side of 256."""
     frames = from_the_start(source)
     height, width = frames.shape[1:3]
     window, size = transforms.whole_window(height, width, SHORT_SIDE_PX)
@@ -48,10 +48,10 @@ def encode_small(source: pathlib.Path, target: pathlib.Path, gop: int) -> None:
         stream.pix_fmt = "yuv420p"
         stream.codec_context.gop_size = gop
         for frame in frames:
-            picture = av.VideoFrame.from_ndarray(
+            resized = av.VideoFrame.from_ndarray(
                 resampler(frame)[0], format="rgb24"
             )
-            container.mux(stream.encode(picture))
+            container.mux(stream.encode(resized))
         container.mux(stream.encode())
 
 
@@ -61,7 +61,7 @@ def middle(height: int, width: int):
 
 
 def from_the_start(path: pathlib.Path) -> np.ndarray:
-    """All frames, from one decoder that is run once."""
+    """Decode all frames in one pass."""
     index = video_index.index_video(path)
     none = np.zeros(0, np.int64)
     counted = video_index.VideoIndex(
@@ -102,28 +102,28 @@ def with_opencv(path: pathlib.Path) -> Reader:
         threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
         settings = [] if threads is None else [threads, 1]
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, settings)
-        found: dict[int, np.ndarray] = {}
-        at = None
+        frames: dict[int, np.ndarray] = {}
+        position = None
         for number in sorted(set(numbers)):
-            if at is None or number < at or number - at > 64:
+            if position is None or number < position or number - position > 64:
                 capture.set(cv2.CAP_PROP_POS_FRAMES, number)
-                at = number
-            while at < number:
+                position = number
+            while position < number:
                 capture.grab()
-                at += 1
+                position += 1
             okay, frame = capture.read()
-            at += 1
+            position += 1
             if okay:
                 last = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            found[number] = last
+            frames[number] = last
         capture.release()
-        return _scaled([found[number] for number in numbers])
+        return _scaled([frames[number] for number in numbers])
 
     return read
 
 
 def _scaled(frames) -> np.ndarray:
-    """Scaled whole and then cut, as users of these libraries do."""
+    """Resize and then crop, as users of these libraries do."""
     import cv2
 
     height, width = frames[0].shape[:2]
@@ -142,7 +142,7 @@ def _scaled(frames) -> np.ndarray:
 
 
 def write_frames(truth: np.ndarray, folder: pathlib.Path) -> tuple[int, int]:
-    """JPEG frames with a short side of 256; returns their size."""
+    """Write JPEG frames with a short side of 256; return their size."""
     folder.mkdir()
     height, width = truth.shape[1:3]
     window, size = transforms.whole_window(height, width, SHORT_SIDE_PX)
@@ -160,7 +160,7 @@ def jpeg_frames(folder, frames: int, size: tuple[int, int]) -> Reader:
 
 
 def records(path: pathlib.Path, folder: pathlib.Path) -> Reader:
-    """The film as one record, made as the command makes it."""
+    """Write the video as one record, with the shards command."""
     for name in "ab":  # a data set has classes, and each file counts once
         (folder / "films" / name).mkdir(parents=True)
         shutil.copyfile(path, folder / "films" / name / path.name)
@@ -181,10 +181,10 @@ def _traced(source, fields, size) -> Reader:
     fields = {name: tf.constant(value) for name, value in fields.items()}
     read = tf.function(source.read)
 
-    def of(numbers):
+    def read_numbers(numbers):
         numbers = tf.constant(numbers, tf.int64)
         return read(
             fields, numbers, tf.constant(window), tf.constant(size_px)
         ).numpy()[0]
 
-    return of
+    return read_numbers

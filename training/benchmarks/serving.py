@@ -1,11 +1,11 @@
-"""A SavedModel beside `predict` of Keras and plain modules of PyTorch.
+"""Compare a SavedModel with Keras' `predict` and plain PyTorch modules.
 
     python -m training.benchmarks.serving                   # ten minutes
 
-All cases of a network take turns: a ratio is the median over the rounds of
-(time of `predict`) / (time of the case) in the same round, by the clock, on
-`--cores` cores. A request is one clip, uint8 for SavedModels. Memory is the
-most that a process held that does nothing but the case. PyTorch may be missing.
+Cases of a network are interleaved: a ratio is the median over the rounds of
+(time of `predict`) / (time of the case) in the same round, in wall-clock time
+on `--cores` cores. A request is one clip, uint8 for SavedModels. Memory is the
+peak of a process that runs only the case. PyTorch is optional.
 """
 
 import argparse
@@ -27,7 +27,7 @@ REQUESTS = (
     ("c2d_r50", "8x8", (8, 224, 224, 3)),
     ("i3d_nl5_r50", "32x2", (32, 224, 224, 3)),
 )
-# What a case is called, its environment, and how the SavedModel is written:
+# Name of a case, its environment, and the form of the SavedModel:
 # (folded, dtype).
 FORMS: dict[str, tuple[str, tuple[bool, str] | None]] = {
     "predict": ("tf", None),
@@ -55,7 +55,7 @@ def _measure(options: argparse.Namespace) -> dict:
 
 
 def measure(requests, rounds: int, cores: int) -> dict:
-    """Times and memory of each form of each request."""
+    """Measure time and memory of each form of each request."""
     result: dict = {
         "machine": machine(),
         "cores": cores,
@@ -115,16 +115,16 @@ def _inputs(network, sampling, shape):
 def _measured(cases, rounds, cores, result) -> list[dict]:
     with installed_workers(("tf", "torch"), cores) as workers:
         result["versions"] |= {env: w.version for env, w in workers.items()}
-        done = interleave(
+        cases_run = interleave(
             workers, cases, rounds, "wall_s", lambda case: case["form"]
         )
-    for case in done:
+    for case in cases_run:
         worker = Worker(case["env"], cores, "cpu")
         case |= worker.ask("most", case=case)
         worker.close()
         for key in ("spec", "stem", "path"):  # what the worker needed
             case.pop(key, None)
-    return done
+    return cases_run
 
 
 def render(result: dict) -> str:

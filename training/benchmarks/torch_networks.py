@@ -1,9 +1,9 @@
-"""The networks in plain PyTorch modules: what a careful user would write.
+"""The networks in plain PyTorch modules, as a careful user would write them.
 
-Three-dimensional convolutions, batch normalisations and pools of `torch.nn`,
-the non-local block by its formula. Modules have the names of our layers.
-Written from the tables of `nonlocal_tf.models.configs`, whose dataclasses come
-as dictionaries, so that this file needs nothing but PyTorch.
+3-D convolutions, batch normalization and pooling of `torch.nn`, and the
+non-local block by its formula. Module names equal our layer names. The tables
+of `nonlocal_tf.models.configs` are passed as dictionaries, so that this file
+needs only PyTorch.
 """
 
 import torch
@@ -13,16 +13,16 @@ EXPANSION = 4
 
 
 class NonLocal(nn.Module):
-    """z = x + norm(W_z y), the affinity matrix made in full.
+    """Non-local block z = x + norm(W_z y) with the full affinity matrix.
 
     Args:
         channels: of x; theta, phi and g have half as many.
         pairwise: one of the paper's four functions.
         scale: factor on the logits of the embedded Gaussian.
-        pool_before: pool x for phi and g, or their results.
-        norm: whether a batch normalisation follows W_z.
+        pool_before: pool x before phi and g, instead of their results.
+        norm: whether batch normalization follows W_z.
         out_bias: whether W_z has a bias.
-        group_frames: so many consecutive frames look at each other.
+        group_frames: number of consecutive frames that attend to each other.
     """
 
     def __init__(
@@ -51,20 +51,20 @@ class NonLocal(nn.Module):
 
     def forward(self, x):
         if self.group_frames is None:
-            return self._look(x)
+            return self._attend(x)
         b, c, t, h, w = x.shape
         k = self.group_frames
         x = x.reshape(b, c, t // k, k, h, w).transpose(1, 2)
-        z = self._look(x.reshape(b * t // k, c, k, h, w))
+        z = self._attend(x.reshape(b * t // k, c, k, h, w))
         z = z.reshape(b, t // k, c, k, h, w).transpose(1, 2)
         return z.reshape(b, c, t, h, w)
 
-    def _look(self, x):
+    def _attend(self, x):
         embeds = self.pairwise != "gaussian"
         theta = self.theta(x) if embeds else x
         if self.pool_before:
-            seen = self.pool(x)
-            phi, g = self.phi(seen) if embeds else seen, self.g(seen)
+            pooled = self.pool(x)
+            phi, g = self.phi(pooled) if embeds else pooled, self.g(pooled)
         else:
             phi = self.pool(self.phi(x) if embeds else x)
             g = self.pool(self.g(x))
@@ -92,19 +92,19 @@ class NonLocal(nn.Module):
 
 
 class ResNet(nn.Module):
-    """C2D, I3D and their non-local forms, to logits `(batch, classes)`.
+    """C2D, I3D or a non-local variant, to logits `(batch, classes)`.
 
     Args:
         spec: of `ResNetConfig`, as a dictionary.
         stem: of `Stem`, as a dictionary.
-        classes: how many logits.
+        classes: number of logits.
         width: channels of the first convolution.
         inflation: "3x1x1" or "3x3x3".
-        norm: whether there are batch normalisations, or scales and shifts.
-        window: (time, height, width) of the average before the linear map,
-            which is then taken at each place; None for all positions.
+        norm: True for batch normalization, False for affine layers.
+        window: (time, height, width) of average pooling before the classifier,
+            applied at each position; None for global average pooling.
         block: arguments of each `NonLocal`.
-        groups: frames a group, a stage.
+        groups: number of frames per group, by stage.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class ResNet(nn.Module):
 
 
 class Affine(nn.Module):
-    """A scale and a shift a channel, which are not trained."""
+    """Frozen scale and shift per channel."""
 
     def __init__(self, channels):
         super().__init__()

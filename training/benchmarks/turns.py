@@ -1,4 +1,4 @@
-"""Cases that take turns in processes of their own, for every benchmark."""
+"""Interleave the cases of a benchmark in worker processes."""
 
 import contextlib
 import json
@@ -18,14 +18,14 @@ WORKER = pathlib.Path(__file__).with_name("worker.py")
 
 
 class Worker:
-    """A process of `worker.py`, or of a script that is built on it.
+    """Process of `worker.py`, or of a script based on it.
 
     Args:
         environment: "tf", "jax" or "torch".
-        cores: that it has.
+        cores: number of cores.
         device: "cpu" or "gpu".
-        python: that runs it. Default: this one.
-        script: that is run.
+        python: interpreter. Default: this one.
+        script: to run.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Worker:
 def installed_workers(
     environments: Iterable[str], cores: int, device: str = "cpu"
 ) -> Iterator[dict[str, Worker]]:
-    """Start a worker for each environment that is installed, and end them.
+    """Start a worker for each installed environment; stop them afterwards.
 
     Args:
         environments: as of `Worker`.
@@ -88,14 +88,14 @@ def installed_workers(
 
 
 def interleave(workers, cases, rounds, clock, name=None) -> list[dict]:
-    """The cases with their times, and ratios to the first of their pass.
+    """Time cases in interleaved rounds; add ratios to the first of each pass.
 
     Args:
-        workers: a `Worker` an environment; cases of others are left out.
-        cases: what to prepare and run, dictionaries with `env` and `pass`.
-        rounds: how often each runs, all taking turns.
+        workers: a `Worker` per environment; cases of others are skipped.
+        cases: dictionaries with `env` and `pass`.
+        rounds: number of runs of each case.
         clock: "cpu_s" or "wall_s".
-        name: a function of a case to what it is called on the screen.
+        name: function of a case to its name for the terminal.
     """
     name = name or name_of
     running: list[dict] = []
@@ -133,17 +133,17 @@ def interleave(workers, cases, rounds, clock, name=None) -> list[dict]:
 
 
 def ratio(base, case) -> float:
-    """How many times as fast as the base: the median over the rounds."""
+    """Compute the speed-up over the base, as the median over rounds."""
     pairs = zip(base["seconds"], case["seconds"], strict=True)
     return statistics.median(slow / fast for slow, fast in pairs)
 
 
 def bar_lines(title: str, bars: Iterable[tuple[str, float, bool]]) -> list[str]:
-    """Lines of the section of bars, none without bars.
+    """Format the section of target values; empty without any.
 
     Args:
         title: of the section.
-        bars: what is measured, the figure, and whether the bar is reached.
+        bars: description, measured value, and whether the target is reached.
     """
     rows = [
         (what, f"{value:.3g}", "yes" if reached else "**no**")
@@ -151,12 +151,12 @@ def bar_lines(title: str, bars: Iterable[tuple[str, float, bool]]) -> list[str]:
     ]
     if not rows:
         return []
-    head = ("bar", "measured", "reached")
+    head = ("target", "measured", "reached")
     return ["", f"### {title}", "", tables.markdown([head, *rows])]
 
 
 def name_of(case) -> str:
-    """What a case is called on the screen."""
+    """Return the name of a case for the terminal."""
     if "layer" in case:
         return " ".join(
             str(case[k])
@@ -169,9 +169,12 @@ def name_of(case) -> str:
 
 def machine() -> str:
     """Return the processor and the operating system."""
-    return f"{cpu_name()}, {platform.system()} {platform.machine()}"
+    info = pathlib.Path("/proc/cpuinfo")
+    flags = info.read_text("utf-8") if info.exists() else ""
+    vectors = " with AVX-512" * ("avx512f" in flags)
+    return f"{cpu_name()}{vectors}, {platform.system()} {platform.machine()}"
 
 
 def tell(line: str) -> None:
-    """Says how far it is, beside what is printed in the end."""
+    """Print a line of progress to standard error."""
     print(line, file=sys.stderr, flush=True)

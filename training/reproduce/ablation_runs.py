@@ -1,8 +1,8 @@
-"""The runs behind the ablations, as jobs: which there are, and what they share.
+"""The runs of the ablations, as jobs with shared image stages.
 
-A run is a `nonlocal-tf train` in a folder RECIPE_seedN, with its output
-in RECIPE_seedN.log. Runs with the same image stage share it: it is trained once
-a seed, in a folder of its own, and copied.
+A run is a training in a folder RECIPE_seedN, with its output in
+RECIPE_seedN.log. An image stage of several runs is trained once per seed, in a
+folder of its own, and copied.
 """
 
 import dataclasses
@@ -23,13 +23,13 @@ TRAIN = (sys.executable, "-m", "training.train")
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class AblationRun:
     """One recipe with one seed.
 
     Attributes:
         recipe: resolved.
         path: of its folder.
-        settings: `--set` arguments that make the recipe of the one registered.
+        settings: `--set` arguments that change the registered recipe to it.
     """
 
     recipe: Recipe
@@ -50,8 +50,8 @@ def runs_of(
     seeds: Sequence[int],
     workdir: pathlib.Path,
     steps: int | None = None,
-) -> list[Run]:
-    """The runs of some tables, one table after the other, each once."""
+) -> list[AblationRun]:
+    """List the runs of some tables, without duplicates."""
     runs = {
         run.name: run
         for name in tables
@@ -64,19 +64,19 @@ def runs_of(
 
 def make_run(
     recipe: Recipe, seed: int, workdir: pathlib.Path, steps: int | None
-) -> Run:
-    """A run of a registered recipe, shortened to some steps if asked."""
+) -> AblationRun:
+    """Make a run of a registered recipe, optionally shortened."""
     recipe = with_seed(recipe, seed)
     name = f"{recipe.name}_seed{seed}"
     settings: list[str] = []
     if steps is not None:
-        name += f"_steps{steps}"  # does not meet the folder of a whole run
+        name += f"_steps{steps}"  # another folder than the whole run's
         stages = {"": recipe, "image_stage.": recipe.image_stage}
         for prefix, stage in stages.items():
             if stage is not None:
                 settings += _shortened(prefix, stage, steps)
         recipe = overrides.override(recipe, settings)
-    return Run(recipe, workdir / name, tuple(settings))
+    return AblationRun(recipe, workdir / name, tuple(settings))
 
 
 def _shortened(prefix: str, stage: Recipe, steps: int) -> list[str]:
@@ -88,9 +88,11 @@ def _shortened(prefix: str, stage: Recipe, steps: int) -> list[str]:
     ]
 
 
-def jobs_of(runs: Sequence[Run], workdir: pathlib.Path) -> list[jobs.Job]:
-    """The image stages that are not trained yet, and then the runs."""
-    stages: dict[str, Run] = {}
+def jobs_of(
+    runs: Sequence[AblationRun], workdir: pathlib.Path
+) -> list[jobs.Job]:
+    """Make the jobs: missing image stages first, then the runs."""
+    stages: dict[str, AblationRun] = {}
     trainings = []
     for run in runs:
         stage = shared_stage(run, workdir)
@@ -102,11 +104,11 @@ def jobs_of(runs: Sequence[Run], workdir: pathlib.Path) -> list[jobs.Job]:
     return [*(_job(stage, workdir) for stage in stages.values()), *trainings]
 
 
-def shared_stage(run: Run, workdir: pathlib.Path) -> Run | None:
-    """The run that this one's image stage is copied from, if it can be.
+def shared_stage(run: AblationRun, workdir: pathlib.Path) -> AblationRun | None:
+    """Return the run whose result is copied as this run's image stage, if any.
 
-    It cannot where the run has begun with one, or where the image stage is not
-    what the registered recipe of its name makes.
+    There is none if the run has its own image stage already, or if the stage
+    differs from the registered recipe of its name.
     """
     stage = run.recipe.image_stage
     if stage is None or run.folder.image_stage.exists():
@@ -116,16 +118,16 @@ def shared_stage(run: Run, workdir: pathlib.Path) -> Run | None:
     return None if overrides.differences(stage, shared.recipe) else shared
 
 
-def copy_stage(stage: Run, run: Run) -> None:
-    """Starts the folder of a run with a copy of a trained image stage.
+def copy_stage(stage: AblationRun, run: AblationRun) -> None:
+    """Copy a trained image stage to the folder of a run.
 
     Raises:
         UserError: the stage is of another recipe than the run's.
     """
-    wanted = run.recipe.image_stage
-    if wanted is None:
+    expected = run.recipe.image_stage
+    if expected is None:
         raise UserError(f"Recipe {run.recipe.name!r} has no image stage.")
-    stage.folder.check(wanted)
+    stage.folder.check(expected)
     with run.folder.opened(run.recipe):
         if run.folder.image_stage.exists():
             return
@@ -141,9 +143,9 @@ def copy_stage(stage: Run, run: Run) -> None:
 
 
 def _job(
-    run: Run,
+    run: AblationRun,
     workdir: pathlib.Path,
-    stage: Run | None = None,
+    stage: AblationRun | None = None,
     after: str | None = None,
 ) -> jobs.Job:
     return jobs.Job(
@@ -163,20 +165,20 @@ def _job(
     )
 
 
-def _outcome(run: Run) -> str:
+def _outcome(run: AblationRun) -> str:
     result = run.folder.read_result()
     if result is None:
         return f"no result in {run.path}"
     return table.percent(result["accuracy"])
 
 
-def publish(run: Run, results: pathlib.Path) -> None:
-    """Copies the result of a run to where MODEL_ZOO.md is made from.
+def publish(run: AblationRun, results: pathlib.Path) -> None:
+    """Copy the result of a run to the results of MODEL_ZOO.md.
 
-    A result that is there already stays.
+    Existing results are kept.
 
     Raises:
-        UserError: it is not from committed code alone.
+        UserError: the code was not committed.
     """
     path = results / f"{run.name}.json"
     result = run.folder.read_result()
@@ -186,7 +188,7 @@ def publish(run: Run, results: pathlib.Path) -> None:
     commits = {*result["commits"], *(stage["commits"] if stage else [])}
     if not all(is_clean(commit) for commit in commits):
         raise UserError(
-            f"{run.path} is not from committed code alone: "
+            f"{run.path} is not from committed code: "
             f"{', '.join(sorted(commits)) or 'no commit'}. Train it anew from "
             "a clean checkout."
         )
@@ -195,5 +197,5 @@ def publish(run: Run, results: pathlib.Path) -> None:
 
 
 def is_clean(commit: str | None) -> bool:
-    """Whether a recorded commit is known and had no changes."""
+    """Return True for a known commit without local changes."""
     return commit is not None and len(commit) == 40

@@ -15,10 +15,10 @@ class Row:
     """One network of a table.
 
     Attributes:
-        label: as in the paper, and what ours is where that differs.
+        label: as in the paper, and ours where it differs.
         recipe: on digits; None where the small network has no counterpart.
-        top1: accuracy in the paper, in percent.
-        top5: the same among its five best.
+        top1: top-1 accuracy in the paper, in percent.
+        top5: top-5 accuracy in the paper, in percent.
     """
 
     label: str
@@ -37,10 +37,10 @@ class Table:
     """One table of the paper.
 
     Attributes:
-        title: what its rows differ in.
-        network: of the paper, that its numbers are of.
+        title: the varied property.
+        network: of the paper's numbers.
         rows: in the paper's order.
-        remark: what to know of the rows on digits.
+        remark: on the rows on digits.
     """
 
     title: str
@@ -50,7 +50,7 @@ class Table:
 
     @property
     def recipes(self) -> list[str]:
-        """Of the rows that have one."""
+        """The recipes of the rows that have one."""
         return [row.recipe for row in self.rows if row.recipe is not None]
 
 
@@ -97,9 +97,9 @@ TABLES = {
             Row("time-only", "digits_nl_time", 73.1, 90.5),
             Row("spacetime", "digits_nl", 73.8, 91.0),
         ),
-        "Flash and digits share no frame, so that looks in space cannot "
-        "connect them. Their places overlap in most clips, so that looks in "
-        "time could.",
+        "Flash and digits share no frame, so that attention in space cannot "
+        "connect them. Their positions overlap in most clips, so that "
+        "attention in time could.",
     ),
     "2e": Table(
         "Non-local block and 3-D convolution",
@@ -124,6 +124,6 @@ TABLES = {
 
 
 def recipes_of(names: Iterable[str]) -> list[str]:
-    """The recipes of some tables, each once, in the order of the rows."""
+    """List the recipes of some tables, without duplicates, in row order."""
     recipes = [TABLES[name].recipes for name in names]
     return list(dict.fromkeys(itertools.chain(*recipes)))

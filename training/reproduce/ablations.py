@@ -1,7 +1,7 @@
-"""Trains the rows of the paper's ablations on digits, and prints its tables.
+"""Train the rows of the paper's ablations on digits, and print its tables.
 
-The same command goes on after a stop. In `training/reproduce`, ablation_tables
-says which recipe is which row, and ablation_runs where the runs are.
+Repeating the command resumes it. `ablation_tables` maps rows to recipes,
+`ablation_runs` recipes to runs.
 """
 
 import argparse
@@ -15,15 +15,15 @@ from ..io import tables as table
 from ..io.user_error import UserError
 from ..io.versions import versions
 from . import ablation_runs, ablation_tables, jobs, model_zoo
-from .ablation_runs import Run
+from .ablation_runs import AblationRun
 
 EXAMPLE = "python -m training.reproduce.ablations --table 2a --seeds 0,1,2"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.reproduce.ablations`."""
-    options, given = _parse(arguments)
-    if not given:
+    options, has_arguments = _parse(arguments)
+    if not has_arguments:
         print(_overview())
         return
     tables = options.table or list(ablation_tables.TABLES)
@@ -31,12 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tables, options.seeds, options.workdir, options.steps
     )
     published = {} if options.steps else model_zoo.read_results()
-    left = [run for run in runs if not _is_done(run, published)]
+    pending = [run for run in runs if not _is_done(run, published)]
     if options.publish:
-        _check_publishing(options, left)
+        _check_publishing(options, pending)
     problems = []
-    if left and not options.no_train:
-        problems += train(left, options.workdir, options.jobs)
+    if pending and not options.no_train:
+        problems += train(pending, options.workdir, options.jobs)
     if options.publish:
         problems += publish(runs)
     print(_tables(tables, merged(published, runs)))
@@ -45,12 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def train(
-    runs: Sequence[Run], workdir: pathlib.Path, at_once: int
+    runs: Sequence[AblationRun], workdir: pathlib.Path, at_once: int
 ) -> list[str]:
-    """Trains what is left of some runs, and the image stages that they need.
+    """Train unfinished runs and their image stages.
 
     Returns:
-        What went wrong: nothing or a sentence.
+        Failures: nothing or one sentence.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     print(
@@ -62,21 +62,21 @@ def train(
         with atomic_files.locked(workdir):
             failed = jobs.run(ablation_runs.jobs_of(runs, workdir), at_once)
     except KeyboardInterrupt:
-        print("\nTo go on after the last whole epochs: the same command.")
+        print("\nTo resume after the last complete epochs: the same command.")
         raise
     if not failed:
         return []
     return [
-        f"Not trained to the end: {', '.join(failed)}. What they printed is "
-        f"in {workdir}/NAME.log."
+        f"Not trained to the end: {', '.join(failed)}. Their output is in "
+        f"{workdir}/NAME.log."
     ]
 
 
-def publish(runs: Sequence[Run]) -> list[str]:
-    """Copies the results of finished runs to where MODEL_ZOO.md is made from.
+def publish(runs: Sequence[AblationRun]) -> list[str]:
+    """Copy the results of finished runs to those of MODEL_ZOO.md.
 
     Returns:
-        Why some were not: a sentence each.
+        A sentence per run that was refused.
     """
     problems = []
     for run in runs:
@@ -88,9 +88,9 @@ def publish(runs: Sequence[Run]) -> list[str]:
 
 
 def merged(
-    published: model_zoo.Results, runs: Sequence[Run]
+    published: model_zoo.Results, runs: Sequence[AblationRun]
 ) -> model_zoo.Results:
-    """Published results and those of some runs, in the order of seeds."""
+    """Merge published results and those of some runs, in seed order."""
     by_seed = {
         recipe: {result["seed"]: result for result in results}
         for recipe, results in published.items()
@@ -106,21 +106,23 @@ def merged(
     }
 
 
-def _is_done(run: Run, published: model_zoo.Results) -> bool:
+def _is_done(run: AblationRun, published: model_zoo.Results) -> bool:
     seeds = {result["seed"] for result in published.get(run.recipe.name, [])}
     return run.recipe.seed in seeds or run.folder.read_result() is not None
 
 
-def _check_publishing(options: argparse.Namespace, left: Sequence[Run]) -> None:
-    """Refuses at once what could not be published after hours."""
+def _check_publishing(
+    options: argparse.Namespace, pending: Sequence[AblationRun]
+) -> None:
+    """Raise early for runs that could not be published."""
     atomic_files.check_writable_folder(model_zoo.RESULTS)
     if options.steps is not None:
         raise UserError("--publish is for whole runs: leave --steps out.")
     commit = versions()["commit"]
-    if left and not options.no_train and not ablation_runs.is_clean(commit):
+    if pending and not options.no_train and not ablation_runs.is_clean(commit):
         raise UserError(
-            "--publish takes runs of committed code alone, and this checkout "
-            f"is {commit}: commit first."
+            "--publish expects runs of committed code, and this checkout is "
+            f"{commit}: commit first."
         )
 
 
@@ -147,9 +149,9 @@ def _overview() -> str:
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
         "reproduce.ablations",
-        "Trains the rows of the paper's ablations on handwritten digits and "
-        "prints its tables.\nFinished and published runs are not trained "
-        "again; stopped ones go on. Without\narguments: prints the tables.",
+        "Train the rows of the paper's ablations on handwritten digits and "
+        "print its tables.\nFinished and published runs are skipped, stopped "
+        "ones resumed. Without arguments:\nprint the tables.",
         EXAMPLE,
     )
     parser.add_argument(
@@ -177,20 +179,20 @@ def _parse(arguments: Sequence[str] | None):
         type=cli.count,
         default=max((os.cpu_count() or 1) // 2, 1),
         metavar="N",
-        help="runs at a time, which share the cores (default: one for every "
-        "two cores); one a core is faster in all, but on another number of "
-        "threads a run ends with other last digits",
+        help="parallel runs, which share the cores (default: one per two "
+        "cores); one per core is faster in total, but another number of "
+        "threads changes the last digits of a run",
     )
     parser.add_argument(
         "--steps",
         type=cli.count,
         metavar="N",
-        help="train each stage for so many steps only, to try the command",
+        help="train each stage for only so many steps, to try the command",
     )
     parser.add_argument(
         "--no-train",
         action="store_true",
-        help="only print, and publish, what is there",
+        help="only print and publish existing results",
     )
     parser.add_argument(
         "--publish",

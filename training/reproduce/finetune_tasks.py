@@ -77,10 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     workdir = pathlib.Path(options.workdir)
     path = workdir / RESULTS
     rows = json.loads(path.read_text("utf-8")) if path.exists() else []
-    done = {(row["task"], row["seed"], row["videos"]) for row in rows}
+    finished = {(row["task"], row["seed"], row["videos"]) for row in rows}
     for seed in options.seeds:
         for task in options.tasks:
-            if (task, seed, options.count) not in done:
+            if (task, seed, options.count) not in finished:
                 rows.append(measure(workdir, task, seed, options.count))
                 atomic_files.write_text(path, json.dumps(rows, indent=2) + "\n")
                 print(_summary(rows[-1]), flush=True)
@@ -161,15 +161,17 @@ def section(folder: pathlib.Path | None = None) -> list[str]:
 
 
 def _run(module: str, *arguments) -> tuple[float, float]:
-    """Run a command; returns its seconds, and those of all processors."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
+    """Run a command; return its wall-clock and CPU seconds."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
     command = [sys.executable, "-m", module, *map(str, arguments)]
     result = subprocess.run(command, check=False)
     if result.returncode:
         raise UserError(f"{' '.join(command)} failed: {result.returncode}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.time() - began, used
+    cpu_seconds = (
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    )
+    return time.time() - start, cpu_seconds
 
 
 def _summary(row: dict) -> str:

@@ -1,4 +1,4 @@
-"""Commands run side by side: a queue that shares the cores among them."""
+"""Run commands in parallel: a job queue that shares the cores."""
 
 import contextlib
 import dataclasses
@@ -19,16 +19,16 @@ LINES_SHOWN = 15
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A command, and when it can start.
+    """A command with its dependency.
 
     Attributes:
-        name: that it is called by.
+        name: of the job.
         command: with its arguments.
-        log: file for what it prints.
-        weight: how long it takes beside others, in any unit.
-        after: name of a job that has to end well before.
+        log: file of its output.
+        weight: expected duration relative to other jobs.
+        after: name of a job that must succeed first.
         prepare: called right before the start.
-        outcome: called at its end; what is said of it.
+        outcome: called at the end; describes the result.
     """
 
     name: str
@@ -52,17 +52,17 @@ class _Running:
 
 
 def run(jobs: Sequence[Job], at_once: int) -> list[str]:
-    """Runs all jobs; those that fail do not keep others from running.
+    """Run all jobs; failures do not stop the others.
 
-    A line is printed at the end of each, with the last lines of its output
-    where it failed. Ctrl-C, or SIGTERM, stops those that are running.
+    Prints a line at the end of each job, with the last lines of its output
+    after a failure. Ctrl-C or SIGTERM stops running jobs.
 
     Args:
-        jobs: in the order to start them.
-        at_once: how many run at a time; they share the cores.
+        jobs: in the order of their start.
+        at_once: number of parallel jobs, which share the cores.
 
     Returns:
-        The names of those that failed or could not start.
+        The names of the jobs that failed or could not start.
     """
     queue = _Queue(jobs, at_once)
     with _stop_signals() as came:
@@ -79,7 +79,7 @@ def run(jobs: Sequence[Job], at_once: int) -> list[str]:
 
 
 def threads_each(at_once: int) -> int:
-    """How many threads each of some commands gets of this machine's cores."""
+    """Return the number of threads of each of some parallel jobs."""
     return max((os.cpu_count() or 1) // at_once, 1)
 
 
@@ -90,8 +90,7 @@ class _Queue:
         self.failed: list[str] = []
         self.at_once = at_once
         self.total = len(jobs)
-        # Of those that ended well.
-        self.done: set[str] = set()
+        self.done: set[str] = set()  # succeeded
         self.seconds = self.weight = 0.0
 
     @property
@@ -99,7 +98,7 @@ class _Queue:
         return bool(self.waiting or self.running)
 
     def start_what_can(self) -> None:
-        """Starts jobs while there is room and one whose turn has come."""
+        """Start jobs that are ready while slots are free."""
         for job in list(self.waiting):
             if job.after in self.failed:
                 self.waiting.remove(job)
@@ -109,15 +108,15 @@ class _Queue:
                 self._start(job)
 
     def collect(self) -> None:
-        """Takes note of the jobs that have ended."""
+        """Process the jobs that have ended."""
         for running in list(self.running):
             code = running.process.poll()
             if code is None:
                 continue
             self.running.remove(running)
             if code:
-                end = _end_of(running.job.log)
-                self._fail(running.job, f"exit code {code}\n{end}")
+                last_lines = _end_of(running.job.log)
+                self._fail(running.job, f"exit code {code}\n{last_lines}")
                 continue
             self.done.add(running.job.name)
             self.seconds += running.seconds
@@ -126,7 +125,7 @@ class _Queue:
             self._say(running.job, f"{running.job.outcome()}, {minutes}")
 
     def stop(self) -> None:
-        """Ends what is running, by force where asking does not help."""
+        """Terminate running jobs; kill them after a timeout."""
         for running in self.running:
             running.process.terminate()
         for running in self.running:
@@ -150,7 +149,7 @@ class _Queue:
             self._fail(job, str(error))
             return
         threads = str(threads_each(self.at_once))
-        job.log.unlink(missing_ok=True)  # it may be a hard link
+        job.log.unlink(missing_ok=True)  # may be a hard link
         with open(job.log, "x") as log:
             print(_title(job), file=log, flush=True)
             process = subprocess.Popen(
@@ -163,7 +162,7 @@ class _Queue:
                     "TF_NUM_INTRAOP_THREADS": threads,
                     "TF_NUM_INTEROP_THREADS": threads,
                 },
-                # Ctrl-C is for this process, which ends them in order.
+                # Ctrl-C is for this process, which terminates the jobs.
                 start_new_session=True,
             )
         self.running.append(_Running(job, process, time.monotonic()))
@@ -174,8 +173,10 @@ class _Queue:
 
     def _say(self, job: Job, what: str) -> None:
         ended = len(self.done) + len(self.failed)
-        left = f"; {self._time_left()}" if self.is_busy else ""
-        print(f"[{ended}/{self.total}] {job.name}: {what}{left}", flush=True)
+        time_left = f"; {self._time_left()}" if self.is_busy else ""
+        print(
+            f"[{ended}/{self.total}] {job.name}: {what}{time_left}", flush=True
+        )
 
     def _time_left(self) -> str:
         if not self.weight:
@@ -188,7 +189,7 @@ class _Queue:
 
 
 def _title(job: Job) -> str:
-    """The first line of a job's log, which tells it from files of others."""
+    """Return the first line of a job's log, which identifies it."""
     return f"# log of {job.name}, by training.reproduce.ablations"
 
 
@@ -200,7 +201,7 @@ def _check_log(job: Job) -> None:
     with open(job.log, "rb") as log:
         first = log.readline().decode("utf-8", "replace").rstrip("\n")
     if first != _title(job):
-        raise UserError(f"{job.log} exists, and is no log of {job.name}")
+        raise UserError(f"{job.log} exists and is not a log of {job.name}")
 
 
 def _end_of(log: pathlib.Path) -> str:
@@ -210,10 +211,10 @@ def _end_of(log: pathlib.Path) -> str:
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """Notes SIGINT and SIGTERM in a list instead of letting them act.
+    """Record SIGINT and SIGTERM in a list instead of raising.
 
-    At once, they could come between the start of a job and the note of it,
-    and it would run on alone.
+    An exception between the start of a job and its registration would orphan
+    it.
     """
     came: list[int] = []
     before = {}

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def read_results(folder: pathlib.Path | None = None) -> dict[str, list[dict]]:
-    """The results by recipe, in the order of their seeds.
+    """Read the results by recipe, in seed order.
 
     Args:
         folder: of the files. Default: training/reproduce/results.
@@ -101,7 +101,7 @@ def read_results(folder: pathlib.Path | None = None) -> dict[str, list[dict]]:
 
 
 def render(results: Results) -> str:
-    """The whole page as Markdown."""
+    """Format the page as Markdown."""
     head = "recipe", "chance", "test accuracy (seed)", "mean", "time", "command"
     rows = [_row(name, results.get(name, [])) for name in listed()]
     runs = [run for runs in results.values() for run in runs]
@@ -123,10 +123,10 @@ def render(results: Results) -> str:
 
 
 def listed() -> list[str]:
-    """The recipes of the first table.
+    """List the recipes of the first table.
 
-    Those on one's own videos, or on data that has to be brought, are not in
-    it, nor are the rows of ablations, which have tables of their own.
+    It excludes recipes on data of the user, and the rows of ablations, which
+    have tables of their own.
     """
     return [
         name
@@ -137,7 +137,7 @@ def listed() -> list[str]:
 
 
 def cells(row: ablation_tables.Row, results: Results) -> tuple[str, ...]:
-    """A row of an ablation: label, recipe, our mean, by seed, the paper's.
+    """Format a row of an ablation: label, recipe, mean, by seed, paper.
 
     Args:
         row: of a table.
@@ -165,7 +165,7 @@ def _ablations(results: Results) -> list[str]:
 
 
 def _references(results: Results) -> list[str]:
-    """The recipes that say which number they reproduce, if there are any."""
+    """Format the recipes with a published number to reproduce."""
     head = "recipe", "reproduces", "expected", "hardware, hours", "ours"
     recipes = [get_recipe(name) for name in names_of(Recipe)]
     rows = [
@@ -184,7 +184,7 @@ def _references(results: Results) -> list[str]:
 
 
 def _reached(results: Results, recipe: str) -> tuple[str, str]:
-    """The mean accuracy of a recipe's runs, and each with its seed."""
+    """Return the mean accuracy of a recipe's runs, and that of each seed."""
     runs = results.get(recipe, [])
     if not runs:
         return "not run", ""

@@ -156,7 +156,7 @@ def frames(task: str, name: str, seed: int, number: int) -> np.ndarray:
 
 
 def background(random: np.random.Generator) -> np.ndarray:
-    """A smooth texture of two colours with some noise, `(height, width, 3)`."""
+    """Draw a smooth texture of two colours with noise, `(height, width, 3)`."""
     size = HEIGHT_PX, WIDTH_PX
     cells = int(random.integers(2, 9))
     texture = random.uniform(size=(cells + 1, cells + 1))
@@ -167,19 +167,19 @@ def background(random: np.random.Generator) -> np.ndarray:
 
 
 def _interpolated(grid, rows, columns) -> np.ndarray:
-    """Bilinear values of a grid at each row and column."""
-    top, left = (
+    """Interpolate a grid bilinearly at rows and columns."""
+    top, column = (
         np.minimum(np.floor(place).astype(int), len(grid) - 2)
         for place in (rows, columns)
     )
-    down, right = (rows - top)[:, None], (columns - left)[None]
+    down, right = (rows - top)[:, None], (columns - column)[None]
     upper, lower = grid[top], grid[top + 1]
     lines = upper + (lower - upper) * down
-    return lines[:, left] + (lines[:, left + 1] - lines[:, left]) * right
+    return lines[:, column] + (lines[:, column + 1] - lines[:, column]) * right
 
 
 def draw(scene: Scene, backdrop: np.ndarray) -> np.ndarray:
-    """Draw the thing over a background, with soft edges.
+    """Draw a shape over a background, with soft edges.
 
     Returns:
         uint8 RGB `(frames, height, width, 3)`.
@@ -201,7 +201,7 @@ def draw(scene: Scene, backdrop: np.ndarray) -> np.ndarray:
 
 
 def _distance(shape: str, x, y) -> Callable[[float], np.ndarray]:
-    """How many pixels outside of a shape places are, by its radius."""
+    """Return the signed distance to a shape as a function of its radius."""
     if shape == "disc":
         return lambda radius: np.hypot(x, y) - radius
     if shape == "square":
@@ -219,7 +219,7 @@ def _distance(shape: str, x, y) -> Callable[[float], np.ndarray]:
 def _scene(
     random: np.random.Generator, centers, shape=None, colors=None
 ) -> Scene:
-    """A thing on a path; what is not given is drawn at random."""
+    """Make a shape on a path; omitted properties are drawn at random."""
     angle = random.uniform(0, 2 * np.pi)
     if shape is None:
         shape = str(random.choice(SHAPES))
@@ -232,13 +232,13 @@ def _scene(
 
 
 def _bright(random: np.random.Generator) -> np.ndarray:
-    """A colour with a strong channel and a weak one."""
+    """Draw a saturated colour."""
     color = [random.uniform(190, 255), *random.uniform(0, 255, 2)]
     return random.permutation(color)
 
 
 def _straight(random, velocity) -> np.ndarray:
-    """A path from anywhere at (x, y) pixels a second."""
+    """Draw a straight path with a velocity of (x, y) pixels per second."""
     start = random.uniform(0, 1, 2) * [WIDTH_PX, HEIGHT_PX]
     return start + np.arange(FRAMES)[:, None] / FPS * np.asarray(velocity)
 
@@ -249,7 +249,7 @@ def _any_direction(random, speed: float) -> np.ndarray:
 
 
 def _circling(random) -> np.ndarray:
-    """A path around anywhere, in either sense, at 0.4 to 0.8 turns a second."""
+    """Draw a circular path, in either sense, at 0.4 to 0.8 turns per second."""
     turns = random.uniform(0.4, 0.8) * random.choice([-1, 1])
     angles = (
         2

@@ -35,6 +35,6 @@ def test_render_prints_a_stored_result(tmp_path, capsys):
 def test_another_file_is_refused(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_text(text)
-    with pytest.raises(SystemExit, match="no result of this benchmark"):
+    with pytest.raises(SystemExit, match="not a result of this benchmark"):
         command.run(options_of(out=path), pytest.fail, operators_tables.render)
     assert path.read_text() == text

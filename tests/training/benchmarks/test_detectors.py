@@ -16,8 +16,8 @@ def test_the_table_is_that_of_the_figures():
 
 def test_both_found_as_many_objects():
     result = json.loads((ROOT / "detectors.json").read_text("utf-8"))
-    for of in detectors.PASSES:
+    for task in detectors.PASSES:
         counts = [
-            case["found"] for case in result["cases"] if case["pass"] == of
+            case["found"] for case in result["cases"] if case["pass"] == task
         ]
         assert len(counts) == 2 and counts[0] == counts[1] > 0

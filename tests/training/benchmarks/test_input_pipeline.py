@@ -19,21 +19,21 @@ def row(**seconds):
 
 
 def test_the_ratio_is_the_median_over_clips():
-    found = row(ours=[1.0, 2.0, 4.0], opencv=[2.0, 2.0, 10.0])
-    assert input_pipeline.fastest_other(found) == ("opencv", 2.0)
+    rows = row(ours=[1.0, 2.0, 4.0], opencv=[2.0, 2.0, 10.0])
+    assert input_pipeline.fastest_other(rows) == ("opencv", 2.0)
 
 
 def test_the_fastest_other_is_named():
-    found = row(ours=[1.0], opencv=[3.0], decord=[2.0], records=[0.1])
-    assert input_pipeline.fastest_other(found) == ("decord", 2.0)
+    rows = row(ours=[1.0], opencv=[3.0], decord=[2.0], records=[0.1])
+    assert input_pipeline.fastest_other(rows) == ("decord", 2.0)
 
 
 def test_readers_with_wrong_frames_do_not_count():
-    found = row(ours=[1.0], opencv=[3.0], decord=[2.0])
-    found["wrong"]["decord"] = 1
-    assert input_pipeline.fastest_other(found) == ("opencv", 3.0)
-    found["wrong"]["opencv"] = 2
-    assert input_pipeline.fastest_other(found) is None
+    rows = row(ours=[1.0], opencv=[3.0], decord=[2.0])
+    rows["wrong"]["decord"] = 1
+    assert input_pipeline.fastest_other(rows) == ("opencv", 3.0)
+    rows["wrong"]["opencv"] = 2
+    assert input_pipeline.fastest_other(rows) is None
 
 
 def test_cores_that_feed_a_device():
@@ -58,7 +58,7 @@ def test_wrong_frames_are_seen(tmp_path, monkeypatch, name):
         folder = tmp_path / str(wrong)
         folder.mkdir()
         monkeypatch.setattr(readers, maker, make)
-        rows = input_pipeline.film(path, folder, 2)
+        rows = input_pipeline.measure_video(path, folder, 2)
         assert [bool(row["wrong"][name]) for row in rows] == [wrong, wrong]
         assert all(len(row["seconds"]["records"]) == 2 for row in rows)
 
@@ -69,6 +69,6 @@ def test_the_readme_has_the_figures():
 
 
 def test_published_frames_of_ours_are_right():
-    for found in json.loads(RESULT.read_text())["films"]:
-        assert found["wrong"]["ours"] == 0
-        assert np.min([len(s) for s in found["seconds"].values()]) >= 12
+    for rows in json.loads(RESULT.read_text())["films"]:
+        assert rows["wrong"]["ours"] == 0
+        assert np.min([len(s) for s in rows["seconds"].values()]) >= 12

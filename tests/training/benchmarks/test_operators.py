@@ -143,7 +143,7 @@ def test_figures_that_were_not_measured_anew_are_kept():
 
 
 def test_figures_of_two_machines_are_not_mixed():
-    with pytest.raises(SystemExit, match="figures of machine=one"):
+    with pytest.raises(SystemExit, match="results of machine=one"):
         operators.merge(figures("softmax"), figures("softmax", machine="two"))
 
 

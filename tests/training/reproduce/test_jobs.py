@@ -136,7 +136,7 @@ def test_a_hard_link_for_a_log_is_not_written_to(tmp_path):
 def test_a_log_replaces_no_file_of_the_user(tmp_path, capsys):
     (tmp_path / "a.log").write_text("theirs")
     assert jobs.run([shell(tmp_path, "a", "true")], 1) == ["a"]
-    assert "a.log exists, and is no log of a" in capsys.readouterr().out
+    assert "a.log exists and is not a log of a" in capsys.readouterr().out
     assert (tmp_path / "a.log").read_text() == "theirs"
     for _ in range(2):
         assert jobs.run([shell(tmp_path, "b", "true")], 1) == []
