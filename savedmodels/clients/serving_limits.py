@@ -1,7 +1,7 @@
 """Limits on a protocol buffer, checked before it is parsed.
 
-Two bytes of a message may become an object of a hundred, so the size of an
-answer alone does not bound the memory and time that parsing takes.
+Two bytes of a message may become an object of a hundred bytes, so the size of
+a response alone does not limit the memory and time of parsing it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -52,8 +52,8 @@ def _kinds(messages: Mapping[str, Fields], name: str) -> dict[int, str]:
 
 def _fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yield number and content of each field, b"" for single numbers."""
-    place, end = 0, len(content)
-    while place < end:
+    place = 0
+    while place < len(content):
         tag, place = _varint(content, place)
         wire_type = tag & 7
         size = FIXED_SIZES.get(wire_type, 0)

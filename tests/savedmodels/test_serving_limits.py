@@ -1,4 +1,4 @@
-"""An answer that would become a hundred times as large is not parsed."""
+"""Responses that would expand a hundredfold are not parsed."""
 
 import numpy as np
 import pytest
@@ -43,9 +43,11 @@ def nested(content, *tags):
         pytest.param(b"\x80", id="cut off"),
     ],
 )
-def test_it_is_refused_before_it_is_parsed(messages, monkeypatch, content):
+def test_too_many_fields_are_refused_before_parsing(
+    messages, monkeypatch, content
+):
     def types():
-        raise AssertionError("it is parsed")
+        raise AssertionError("the message is parsed")
 
     monkeypatch.setattr(messages, "_types", types)
     with pytest.raises(ValueError, match="no PredictResponse"):
