@@ -39,9 +39,9 @@ class DetectorConfig:
             one makes a ResNeXt.
         group_width: channels of a group in res2; res3 to res5 have 2, 4 and 8
             times as many. Default: `width`, which goes with one group.
-        nonlocal_block: arguments of the non-local block before the last
-            residual block of res4, {} for the defaults `BLOCK`; None for no
-            such block.
+        nonlocal_block: arguments of a `NonLocalBlock` before the last residual
+            block of res4; {} for the paper's, which subsamples keys and values
+            by 2. None for no block.
         fpn_channels: channels of P2 to P6 and of the RPN's hidden layer.
         anchor_sizes_px: side of a square anchor of each pyramid level.
         aspect_ratios: height to width of the anchors.
@@ -51,14 +51,13 @@ class DetectorConfig:
         mask_deconv_channels: channels of its transposed convolution.
         num_keypoints: keypoints of an object; 0 for no keypoint head.
         keypoint_channels: channels of the convolutions of the keypoint head.
-        keypoint_nonlocal_block: arguments of the non-local blocks after every
-            second convolution of the keypoint head, {} for the defaults
-            `BLOCK`; None for no such blocks.
+        keypoint_nonlocal_block: arguments of a `NonLocalBlock` after every
+            second convolution of the keypoint head, as `nonlocal_block`.
         aligned: use ROIAlign's half-pixel offset, as detectron2's ROIAlignV2.
         sampling_ratio: ROIAlign's samples along each side of a bin.
         pre_nms_top_n: proposals of each pyramid level kept before NMS.
             `TrainingConfig` may have another number for training.
-        post_nms_top_n: proposals of each image kept after NMS; the same.
+        post_nms_top_n: proposals of each image kept after NMS, likewise.
         proposal_iou_threshold: IoU above which NMS removes a proposal.
         proposal_min_side_px: smallest side of a proposal.
         score_threshold: smallest score of a detection.
@@ -215,7 +214,7 @@ class TrainingConfig:
         positive_roi_fraction: share of positive ones among them, at most.
         roi_iou_threshold: IoU from which on a RoI matches an object.
         crowd_overlap_threshold: ignore negative boxes of which a larger share
-            lies in a crowd region.
+            lies in a crowd region (COCO's `iscrowd`).
         rpn_smooth_l1_beta: difference from which on the smooth L1 loss of
             the RPN's boxes is linear.
         box_smooth_l1_beta: the same of the box head; 1 in Detectron.

@@ -180,7 +180,8 @@ def detect(
         image: uint8 RGB `(height, width, 3)`.
         short_side_px: limit of its short side after resizing.
         long_side_px: limit of its long side after resizing.
-        normalization: that of the network's training.
+        normalization: that of the network's training: `RGB` for torchvision's
+            weights, `BGR` for Detectron's and detectron2's.
 
     Raises:
         NonFiniteOutputsError: the network's outputs are not finite.
