@@ -1,4 +1,4 @@
-"""Configurations of a detector and of its training, as data."""
+"""Configurations of a detector and of its sampling in training, as data."""
 
 import dataclasses
 from typing import Any
@@ -56,7 +56,7 @@ class DetectorConfig:
         aligned: use ROIAlign's half-pixel offset, as detectron2's ROIAlignV2.
         sampling_ratio: ROIAlign's samples along each side of a bin.
         pre_nms_top_n: proposals of each pyramid level kept before NMS.
-            `TrainingConfig` may have another number for training.
+            `SamplingConfig` may have another number for training.
         post_nms_top_n: proposals of each image kept after NMS, likewise.
         proposal_iou_threshold: IoU above which NMS removes a proposal.
         proposal_min_side_px: smallest side of a proposal.
@@ -199,8 +199,8 @@ class DetectorConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingConfig:
-    """Matching, sampling and losses in the training of a detector.
+class SamplingConfig:
+    """Sampling of anchors and RoIs in training, with its thresholds and losses.
 
     Attributes:
         anchors_per_image: anchors sampled for the RPN's losses, at most.

@@ -23,7 +23,7 @@ from nonlocal_tf.detection import (
     sampling,
     targets,
 )
-from nonlocal_tf.detection.config import SMOOTH_L1_BETA, TrainingConfig
+from nonlocal_tf.detection.config import SMOOTH_L1_BETA, SamplingConfig
 from nonlocal_tf.detection.model import MaskRCNN
 from nonlocal_tf.typing import Tensor
 
@@ -34,7 +34,7 @@ SumOverReplicas = Callable[[Tensor], Tensor]
 def batch_losses(
     model: MaskRCNN,
     batch: Mapping[str, Tensor],
-    config: TrainingConfig,
+    config: SamplingConfig,
     seed: Tensor,
     sum_over_replicas: SumOverReplicas | None = None,
 ) -> dict[str, Tensor]:
@@ -195,7 +195,7 @@ def _rpn_losses(
     model: MaskRCNN,
     outputs: Sequence[Sequence[Tensor]],
     batch: Mapping[str, Tensor],
-    config: TrainingConfig,
+    config: SamplingConfig,
     seed: Tensor,
     total: SumOverReplicas,
 ) -> dict[str, Tensor]:
@@ -240,7 +240,7 @@ def _box_head_losses(
     model: MaskRCNN,
     maps: Sequence[Tensor],
     rois: Mapping[str, Tensor],
-    config: TrainingConfig,
+    config: SamplingConfig,
     total: SumOverReplicas,
 ) -> dict[str, Tensor]:
     """Classification and box loss of the sampled RoIs."""
@@ -271,7 +271,7 @@ def _mask_head_loss(
     maps: Sequence[Tensor],
     rois: Mapping[str, Tensor],
     batch: Mapping[str, Tensor],
-    config: TrainingConfig,
+    config: SamplingConfig,
     total: SumOverReplicas,
 ) -> Tensor:
     logits = model.apply_head(model.mask_head, maps, rois["boxes"])

@@ -7,14 +7,14 @@ import tensorflow as tf  # noqa: TID251, keras.ops has no stateless numbers
 from keras import ops
 
 from nonlocal_tf.detection import gather, targets
-from nonlocal_tf.detection.config import TrainingConfig
+from nonlocal_tf.detection.config import SamplingConfig
 from nonlocal_tf.typing import Tensor
 
 ANCHOR_SALT, ROI_SALT = 0, 1
 
 
 def sample_anchors(
-    labels: Tensor, config: TrainingConfig, seed: Tensor
+    labels: Tensor, config: SamplingConfig, seed: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Sample anchors of each image for the RPN's losses.
 
@@ -38,7 +38,7 @@ def sample_rois(
     proposals: Tensor,
     scores: Tensor,
     batch: Mapping[str, Tensor],
-    config: TrainingConfig,
+    config: SamplingConfig,
     seed: Tensor,
 ) -> dict[str, Tensor]:
     """Sample RoIs from proposals and ground-truth boxes, positive ones first.
