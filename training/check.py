@@ -1,8 +1,9 @@
-"""Validate a video data set and print statistics.
+"""Validate a data set and print statistics.
 
 Reads every frame and prints counts, lengths, sizes and classes. Unreadable
 videos are listed with their reasons in bad_videos.csv; contact_sheet.png shows
-the middle frames of some videos.
+the middle frames of some videos. With --annotations, validates annotations of
+images and reads all images.
 """
 
 import collections
@@ -17,6 +18,7 @@ import numpy as np
 
 from nonlocal_tf.attention.plots import image_grid
 
+from .coco import annotation_check
 from .data import bad_videos, class_name_warnings, dataset_options
 from .data.clip_reader import Probe
 from .data.data_config import DataConfig
@@ -46,6 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = cli.parser("check", (__doc__ or "").strip(), EXAMPLE)
     dataset_options.add_arguments(parser)
     parser.add_argument(
+        "--annotations",
+        metavar="FILE",
+        help="instead of a data set of videos: annotations of images, in "
+        "COCO's format",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        default=".",
+        help="folder of the annotated images (default: .)",
+    )
+    parser.add_argument(
         "--out",
         metavar="DIR",
         default="check",
@@ -54,6 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options, has_arguments = cli.parse(parser, arguments)
     if not has_arguments:
         print(dataset_options.overview(EXAMPLE))
+        return
+    if options.annotations is not None:
+        if options.dataset is not None or options.set:
+            raise UserError(
+                "--annotations excludes --dataset and --set. Give --images DIR."
+            )
+        annotation_check.check(options.annotations, options.images)
         return
     kind = dataset_options.video_dataset(options.dataset)
     out = outputs.Outputs(pathlib.Path(options.out))

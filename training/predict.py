@@ -1,183 +1,76 @@
-"""Predict the classes of videos with a SavedModel or a trained run."""
+"""Predict classes of videos, or objects in images."""
 
-import argparse
-import dataclasses
-import functools
+import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from .data import clip_files, frame_times
-from .data.clip_reader import VideoError
-from .io import cli, outputs, paths, tables
-from .io.progress import Progress
-from .prediction import (
-    limit_options,
-    predict_options,
-    prediction_output,
-    predictions,
-    timeline,
-    video_inputs,
-)
-from .prediction.prediction_output import top_classes
-from .prediction.predictions import Prediction
-from .prediction.predictor import Predictor
-from .prediction.timeline import Timeline
-from .prediction.video_inputs import Input
-from .runs import trained_predictor
+from . import tasks
+from .data import clip_files
+from .exporting import saved_model
+from .io import cli, paths
+from .io.user_error import UserError
+from .runs.run_folder import RunFolder
+from .tasks import Detection, VideoClassification, option_groups
 
-EXAMPLE = predict_options.EXAMPLE
-TOP = predict_options.TOP
-SHOWN_SEGMENTS = 40
+EXAMPLE = "nonlocal-tf predict --model savedmodels/digits_nl --sample 0"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `nonlocal-tf predict`."""
-    options, given = predict_options.parse(arguments)
+    parser = cli.parser(
+        "predict",
+        "Predict the classes of videos, or the objects in images, with a "
+        "SavedModel or\na trained run. Without arguments: list the "
+        "SavedModels.",
+        EXAMPLE,
+    )
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="for a model of videos: videos (also GIFs), folders of them, or "
+        "URLs, or clips of uint8 RGB frames: "
+        f"{' or '.join(clip_files.FORMATS)}; for a detector: JPEG, PNG, BMP, "
+        "WebP or GIF images, or folders of them",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="DIR",
+        help="a SavedModel, a directory of versions (the newest is used), or "
+        "a run folder; a path or a URL",
+    )
+    option_groups.add_weights(parser)
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        help="of videos: also write the predictions to a .json file (all "
+        "scores) or a .csv file (the best classes); of images: folder for "
+        "detections.json and the drawings (default: detections)",
+    )
+    groups = option_groups.add(parser, "add_predict_options")
+    options, given = cli.parse(parser, arguments)
     if not given:
         marker = "[0-9]*/saved_model.pb"
         print(cli.overview("SavedModels", "savedmodels", marker, EXAMPLE))
         return
-    predict_options.check(options)
-    out = options.out and prediction_output.path_of(options.out)
-    inputs = video_inputs.list_inputs(options.videos)
-    predict_options.check_inputs(options, inputs)
-    read = [*(result.path for result in inputs), options.model]
-    for path in filter(None, (out, options.plot, options.save_clip)):
-        outputs.check(path, read)
-    model = trained_predictor.load(
-        options.model, functools.partial(predict_options.views_of, options)
-    )
-    model = dataclasses.replace(
-        model, limits=limit_options.limits_of(options, model.limits)
-    )
-    if options.timeline is not None:
-        predict_options.check_timeline(model)
-    results: list[Prediction] = []
-    try:
-        for result in _predictions(options, model, inputs):
-            results.append(result)
-            _print(result, model, options, len(inputs))
-    finally:  # also after Ctrl-C
-        if out and results:
-            _write(out, results, model, options)
-            good = sum(result.scores is not None for result in results)
-            bad = len(results) - good
-            errors = f" and {tables.number_of(bad, 'error')}" * (bad > 0)
-            predictions = tables.number_of(good, "prediction")
-            print(f"{predictions}{errors} written to {out}")
-    if options.plot:
-        _plot(options, results[0], model)
-    failures = [
-        result.error_line for result in results if result.scores is None
-    ]
-    cli.list_failures(failures, len(results))
+    if options.model is not None and options.weights is not None:
+        raise UserError("Give either --model DIR or --weights FILE.")
+    task = Detection() if options.weights else _task_of(options.model)
+    option_groups.refuse_others(groups, options, task)
+    task.predict(options)
 
 
-def _write(
-    out: paths.Path,
-    results: Sequence[Prediction],
-    model: Predictor,
-    options: argparse.Namespace,
-) -> None:
-    about = {
-        "model": str(model.path),
-        "views": predict_options.describe_views(options, model),
-    }
-    top = options.top or TOP
-    prediction_output.write(out, results, model.classes, top, about)
-
-
-def _predictions(
-    options: argparse.Namespace, model: Predictor, inputs: Sequence[Input]
-) -> Iterator[Prediction]:
-    if options.timeline is not None:
-        yield from predictions.predict_timelines(
-            model, inputs, options.timeline
-        )
-    elif options.sample is not None or options.save_clip:
-        yield from _of_one_clip(options, model, inputs)
-    else:
-        progress = Progress(len(inputs), "videos")
-        results = predictions.predict(model, inputs)
-        for number, result in enumerate(results, start=1):
-            yield result
-            progress.update(number)
-
-
-def _of_one_clip(
-    options: argparse.Namespace, model: Predictor, inputs: Sequence[Input]
-) -> Iterator[Prediction]:
-    """Predict a sample, or a file whose clip is saved."""
-    if options.sample is None:
-        (source,) = inputs
-        origin = source.path
-        try:
-            pixels = model.read(source)
-        except VideoError as error:
-            yield Prediction(origin, reason=str(error))
-            return
-    else:
-        example, origin = model.sample(options.split, options.sample)
-        pixels = example.pixels[None]
-        if example.label >= 0:
-            origin += f", labelled {model.classes[example.label]}"
-    yield predictions.check_finite(Prediction(origin, model.score(pixels)))
-    if options.save_clip:
-        clip_files.write_clip(options.save_clip, pixels[0])
-        print(f"Clip written to {options.save_clip}")
-
-
-def _print(
-    result: Prediction,
-    model: Predictor,
-    options: argparse.Namespace,
-    count: int,
-) -> None:
-    """Print a table for one input, or a line for each of several."""
-    if result.scores is None:
-        return  # said at the end
-    top = options.top or (TOP if count <= 1 else 1)
-    names = [
-        (model.classes[i], result.scores[i])
-        for i in top_classes(result.scores, top)
-    ]
-    if count > 1:
-        classes = ", ".join(f"{name} {score:.4f}" for name, score in names)
-        print(f"{result.path}: {classes}", flush=True)
-    else:
-        print(f"{result.path}\nmodel {model.path}")
-        rows = [("class", "probability")]
-        rows += [(name, f"{score:.4f}") for name, score in names]
-        print(tables.render(rows))
-    if result.timeline is not None:
-        print(_segments(result.timeline, model.classes))
-        if not result.timeline.stamped:
-            print(f"note: {frame_times.UNTRUSTED.format(path=result.path)}")
-
-
-def _segments(along: Timeline, classes: Sequence[str]) -> str:
-    """Format the best class along a video as a table."""
-    segments = list(timeline.segments(along, classes))
-    rows = [("from", "to", "class", "probability")]
-    rows += [
-        (f"{start:.1f} s", f"{end:.1f} s", name, f"{score:.4f}")
-        for start, end, name, score in segments[:SHOWN_SEGMENTS]
-    ]
-    rest = len(segments) - SHOWN_SEGMENTS
-    text = tables.render(rows)
-    return f"{text}\n  and {rest} more: --out has all" if rest > 0 else text
-
-
-def _plot(
-    options: argparse.Namespace, result: Prediction, model: Predictor
-) -> None:
-    if result.timeline is None:
-        return  # there is nothing to draw of a bad video
-    title = result.path.rpartition("/")[2]
-    top = options.top or TOP
-    plot = timeline.png(result.timeline, model.classes, title, top)
-    outputs.write_bytes(options.plot, plot)
-    print(f"Plot written to {options.plot}")
+def _task_of(model: str | None) -> tasks.Task:
+    """Return the task of a run folder or a SavedModel."""
+    if model is None:
+        raise UserError("Give --model DIR, a SavedModel or a run folder.")
+    path = paths.as_path(model)
+    if (path / "recipe.json").is_file():
+        return tasks.of_recipe(RunFolder(path).read_recipe())
+    with contextlib.suppress(UserError):  # its task says what is missing
+        if saved_model.is_detector(saved_model.find(path)):
+            return Detection()
+    return VideoClassification()
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ def test_all_commands_are_listed():
         "training.train",
         "training.predict",
         "training.shards",
-        "training.detection.evaluate",
         "training.benchmarks.operators",
         "tests.savedmodels.contract_server",
     } <= set(commands.command_modules())

@@ -19,11 +19,11 @@ from tests.io.conftest import (
 )
 from tests.models.tiny import tiny
 from tests.training.conftest import TINY
-from training import convert, evaluate, export, predict, train, visualize
+from training import convert, export, predict, train, visualize
 from training.exporting.saved_model import SavedModel
 from training.io import cli
 from training.runs.run_folder import RunFolder
-from training.tasks import video_export
+from training.tasks import video_evaluation, video_export
 
 KEPT = ("epoch_0001", "epoch_0002")
 LAST = "run/checkpoints/epoch_0002"
@@ -112,7 +112,9 @@ def test_a_finished_run_is_left(trained, capsys):
 
 def test_evaluate_finds_what_training_found(trained, s3):
     result = json.loads(read(s3, trained, "run/result.json"))
-    scores = evaluate.evaluate_run(RunFolder(f"s3://{trained}/run"), "test")
+    scores = video_evaluation.evaluate_run(
+        RunFolder(f"s3://{trained}/run"), "test"
+    )
     assert (scores.examples, scores.accuracy) == (
         result["examples"],
         result["accuracy"],

@@ -16,13 +16,14 @@ from tests.training.data.small_datasets import (
     write_video,
 )
 from tests.training.test_video_runs import TINY
-from training import evaluate, train
+from training import train
 from training.data import datasets, frame_reader, video_index
 from training.data.clip_reader import VideoError
 from training.data.data_config import DataConfig
 from training.data.index_cache import IndexCache
 from training.exporting.saved_model import SavedModel
 from training.runs.run_folder import RunFolder
+from training.tasks import video_evaluation
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -115,7 +116,9 @@ def test_its_model_is_loaded_back(trained, s3, tmp_path):
 def test_its_run_is_evaluated_as_training_did(trained, s3):
     body = s3.get_object(Bucket=trained, Key="run/result.json")["Body"]
     result = json.loads(body.read())
-    scores = evaluate.evaluate_run(RunFolder(f"s3://{trained}/run"), "test")
+    scores = video_evaluation.evaluate_run(
+        RunFolder(f"s3://{trained}/run"), "test"
+    )
     assert scores.accuracy == result["accuracy"]
     assert scores.examples == result["examples"] == 1
 

@@ -15,13 +15,14 @@ from training.io import cli
 from training.io.user_error import UserError
 from training.runs import run_model
 from training.runs.run_folder import RunFolder
+from training.tasks import video_evaluation
 
 
 @pytest.mark.parametrize(
     "split", ["validation", pytest.param("test", marks=pytest.mark.slow)]
 )
 def test_accuracy_is_counted_by_hand(tiny, split):
-    scores = evaluate.evaluate_run(RunFolder(tiny[0]), split)
+    scores = video_evaluation.evaluate_run(RunFolder(tiny[0]), split)
     model, recipe, _ = run_model.load_trained(RunFolder(tiny[0]))
     dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
     examples = [dataset.example(split, i) for i in range(64)]
@@ -129,7 +130,7 @@ def test_broken_videos_are_wrong_or_left_out_and_always_named(run, capsys):
 
 def test_the_recipes_views_are_what_a_run_is_tested_on(run):
     run, _ = run
-    scores = evaluate.evaluate_run(run, "test")
+    scores = video_evaluation.evaluate_run(run, "test")
     assert scores.views.startswith("2 clips x 1 crop of 27 px")
     stored = video_scores.load(run.path / "tests/test_2x1_31px_27/scores.npz")
     best = stored.scores.astype("float64").sum(axis=1).argmax(axis=1)
@@ -163,7 +164,7 @@ def test_scores_are_not_written_through_a_link(tmp_path, monkeypatch, name):
     recipe = types.SimpleNamespace(dataset="digits", sampling=None)
     loaded = None, recipe, None
     monkeypatch.setattr(run_model, "load_trained", lambda run: loaded)
-    monkeypatch.setattr(evaluate, "load_data", lambda *_: None)
+    monkeypatch.setattr(video_evaluation, "load_data", lambda *_: None)
     with pytest.raises(UserError, match="is a link"):
-        evaluate.score_run(run, "test")
+        video_evaluation.score_run(run, "test")
     assert not list((tmp_path / "else").iterdir())

@@ -13,6 +13,7 @@ from training.data import video_dataset as video_datasets
 from training.evaluation import video_scores
 from training.io import cli
 from training.runs.run_folder import RunFolder
+from training.tasks import video_evaluation
 
 CLASSES = ("jump", "walk")
 
@@ -114,7 +115,7 @@ def labels_of(run, videos, *options):
     settings = [f"data.root={videos}"]
     settings += [option.removeprefix("--set=") for option in options]
     info = folder.read_info()
-    dataset = evaluate.load_data(
+    dataset = video_evaluation.load_data(
         folder, folder.read_recipe(), info, "test", settings
     )
     assert dataset.classes == CLASSES

@@ -20,8 +20,6 @@ from training import (
     train,
     visualize,
 )
-from training.detection import evaluate as detection_evaluate
-from training.detection import predict as detection_predict
 from training.exporting import file_formats, saved_model
 from training.io import cli
 from training.recipes import get_recipe, overrides
@@ -42,8 +40,8 @@ COMMANDS = [
     (train, "--recipe=digits_nl --workdir=FILE/a"),
     (train, "--recipe=small --workdir=new --export=FILE/a"),
     (train, "--recipe=small --workdir=FILE/a"),
-    (detection_evaluate, "--weights=gone --annotations=gone --out=FILE/a.json"),
-    (detection_predict, "CLIP --weights=gone --out=FILE"),
+    (evaluate, "--weights=gone --annotations=gone --out=FILE/a.json"),
+    (predict, "CLIP --weights=gone --out=FILE"),
     (export, "--weights=gone --out=FILE/a"),
     (check, "--dataset=folder --set=data.root=gone --out=FILE"),
     (shards, "--dataset=folder --set=data.root=gone --out=FILE/a"),

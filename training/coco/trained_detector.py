@@ -81,7 +81,7 @@ def load_detector(path: str | os.PathLike) -> TrainedDetector:
     """
     path = os.path.expanduser(path)
     if os.path.isfile(os.path.join(path, "recipe.json")):
-        raise UserError(f"{path} is a run folder: give it with --workdir.")
+        raise UserError(f"{path} is a run folder: give it without --weights.")
     if not os.path.isfile(path):
         raise UserError(f"There is no file {path}.")
     with weight_errors.shown("", weight_errors.of_detector_file):

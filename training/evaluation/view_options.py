@@ -17,7 +17,7 @@ DEFAULT = "the recipe's views, or else the middle clip"
 
 
 def add_arguments(
-    parser: argparse.ArgumentParser, default: str = DEFAULT
+    parser: argparse._ActionsContainer, default: str = DEFAULT
 ) -> None:
     """Add the options that `views_of` reads; `default` is for the help."""
     parser.add_argument(

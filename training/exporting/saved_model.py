@@ -115,12 +115,13 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _load(version: Path) -> Any:
+def load(version: Path) -> Any:
     """Load a version; from a URL, through a local copy of its files."""
     if isinstance(version, pathlib.Path):
         return tf.saved_model.load(str(version))
     with tempfile.TemporaryDirectory() as folder:
-        for name in LOADED:
+        names = [*LOADED, *[f"{ASSETS}/{CATEGORIES}"] * is_detector(version)]
+        for name in names:
             copy = pathlib.Path(folder) / name
             copy.parent.mkdir(exist_ok=True)
             (version / name).download(copy)
@@ -149,13 +150,12 @@ class SavedModel:
         self.path = find(path)
         if is_detector(self.path):
             raise UserError(
-                f"{self.path} is a SavedModel of a detector: use python -m "
-                "training.detection.predict with the run that it was exported "
-                "from (--workdir), or serve it with nonlocal-tf serve_config."
+                f"{self.path} is a SavedModel of a detector. Use it with "
+                "nonlocal-tf predict or nonlocal-tf serve_config."
             )
         try:
             # The signatures need a reference to their module.
-            self._module = _load(self.path)
+            self._module = load(self.path)
             self.signatures = self._module.signatures
             serve = self.signatures["serving_default"]
             (spec,) = serve.structured_input_signature[1].values()

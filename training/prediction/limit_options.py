@@ -7,7 +7,7 @@ from ..data.video_limits import Limits
 from ..io import cli
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse._ActionsContainer) -> None:
     """Add the options that `limits_of` reads."""
     parser.add_argument(
         "--max-pixels",

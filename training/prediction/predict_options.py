@@ -12,32 +12,11 @@ from . import limit_options
 from .predictor import Predictor
 from .video_inputs import Input
 
-EXAMPLE = "nonlocal-tf predict --model savedmodels/digits_nl --sample 0"
 TOP = 5
 
 
-def parse(arguments: Sequence[str] | None):
-    """Parse the options; also return whether there was any argument."""
-    parser = cli.parser(
-        "predict",
-        "Predict the classes of videos with a SavedModel or a trained run. "
-        "Without arguments:\nlist the SavedModels.",
-        EXAMPLE,
-    )
-    parser.add_argument(
-        "videos",
-        nargs="*",
-        metavar="VIDEO",
-        help="videos (also GIFs), folders of them, or URLs, if the model was "
-        "trained on videos; or clips of uint8 RGB frames: "
-        f"{' or '.join(clip_files.FORMATS)}",
-    )
-    parser.add_argument(
-        "--model",
-        metavar="DIR",
-        help="a SavedModel, a directory of versions (the newest is used), or "
-        "a run folder; a path or a URL",
-    )
+def add_arguments(parser: argparse._ArgumentGroup) -> None:
+    """Add the options of a prediction of videos to a group."""
     parser.add_argument(
         "--sample",
         type=int,
@@ -69,16 +48,9 @@ def parse(arguments: Sequence[str] | None):
         "--plot", metavar="FILE.png", help="also plot the timeline of a video"
     )
     parser.add_argument(
-        "--out",
-        metavar="FILE",
-        help="also write the predictions to a .json file (all scores) or a "
-        ".csv file (the best classes)",
-    )
-    parser.add_argument(
         "--save-clip", metavar="FILE.npy", help="also write the clip's pixels"
     )
     limit_options.add_arguments(parser)
-    return cli.parse(parser, arguments)
 
 
 def _seconds(text: str) -> float:
@@ -94,7 +66,7 @@ def check(options: argparse.Namespace) -> None:
     """Raise a UserError for options that exclude each other."""
     if options.model is None:
         raise UserError("Give --model DIR, a SavedModel or a run folder.")
-    if bool(options.videos) == (options.sample is not None):
+    if bool(options.inputs) == (options.sample is not None):
         raise UserError(
             "Give either a clip file or videos (or folders), or --sample N."
         )

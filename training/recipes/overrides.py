@@ -27,13 +27,11 @@ class Schema:
         check: validates and returns a recipe.
         data_paths: fields of `data` that are paths. A run may be resumed with
             others if the data there is the same.
-        commands: package of the commands that take its runs.
     """
 
     recipe: type[BaseRecipe]
     check: Callable[[Any], Any]
     data_paths: tuple[str, ...]
-    commands: str = "training"
 
 
 # By the field that the recipes of no other task have.
@@ -47,7 +45,6 @@ SCHEMAS = {
         detection_schema.DetectionRecipe,
         detection_schema.check,
         ("train", "images", "validation", "validation_images"),
-        "training.detection",
     ),
 }
 

@@ -133,11 +133,9 @@ class RunFolder:
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.recipe_path}: {error}") from error
         if not isinstance(recipe, kind):
-            package = overrides.schema_of(recipe).commands
             raise UserError(
-                f"{self.path} is a run of recipe {recipe.name!r}, of another "
-                f"task. Use the commands python -m {package}.evaluate, "
-                f"{package}.predict and {package}.export."
+                f"This is not supported for recipe {recipe.name!r}, which is "
+                f"of another task. Received: the run {self.path}"
             )
         return trusted_cache.without_foreign_cache(recipe, self.recipe_path)
 

@@ -1,6 +1,7 @@
 """Protocol of a task: what training, and each command, need to know of it."""
 
 import abc
+import argparse
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -204,6 +205,22 @@ class Task(abc.ABC):
             f"{path.suffix} files are unsupported for {self.name}. Expected a "
             f"directory for a SavedModel. Received: {path}"
         )
+
+    @abc.abstractmethod
+    def add_evaluate_options(self, group: argparse._ArgumentGroup) -> None:
+        """Add the task's options of the command `evaluate`."""
+
+    @abc.abstractmethod
+    def evaluate(self, options: argparse.Namespace) -> None:
+        """Run the command `evaluate`."""
+
+    @abc.abstractmethod
+    def add_predict_options(self, group: argparse._ArgumentGroup) -> None:
+        """Add the task's options of the command `predict`."""
+
+    @abc.abstractmethod
+    def predict(self, options: argparse.Namespace) -> None:
+        """Run the command `predict`."""
 
     @abc.abstractmethod
     def check_export(self, out: Path, recipe: Any) -> None:

@@ -1,5 +1,6 @@
 """Detection: Mask and Keypoint R-CNN on annotations in COCO's format."""
 
+import argparse
 from typing import Any
 
 import keras
@@ -16,7 +17,12 @@ from ..loop.train_step import Signals
 from ..recipes.detection_schema import DetectionRecipe
 from ..runs.provenance import WeightSource
 from ..runs.run_folder import RunFolder
-from . import detector_export, detector_setup
+from . import (
+    detector_evaluation,
+    detector_export,
+    detector_prediction,
+    detector_setup,
+)
 from .base import Task
 from .coco_data import CocoData, write_categories
 from .coco_validation import CocoValidation
@@ -143,6 +149,18 @@ class Detection(Task):
     def export(self, run: RunFolder, out, dtype: str = "float32"):
         return detector_export.export_run(run, out, dtype)
 
+    def add_evaluate_options(self, group: argparse._ArgumentGroup) -> None:
+        detector_evaluation.add_options(group)
+
+    def evaluate(self, options: argparse.Namespace) -> None:
+        detector_evaluation.run_command(options)
+
+    def add_predict_options(self, group: argparse._ArgumentGroup) -> None:
+        detector_prediction.add_options(group)
+
+    def predict(self, options: argparse.Namespace) -> None:
+        detector_prediction.run_command(options)
+
     def check_export(self, out, recipe: DetectionRecipe) -> None:
         detector_export.check_out(out, recipe)
 
@@ -163,10 +181,11 @@ class Detection(Task):
     def next_commands(
         self, recipe: DetectionRecipe, workdir: str, model: str | None
     ) -> list[tuple[str, ...]]:
-        options = ("PICTURES", workdir, "--out found")
+        folder = model or workdir.replace("--workdir", "--model")
+        options = ("IMAGES", folder, "--out detections")
         return [
-            ("predict", "detection.predict", *options),
-            ("evaluate", "detection.evaluate", workdir),
+            ("predict", "predict", *options),
+            ("evaluate", "evaluate", workdir),
         ]
 
 

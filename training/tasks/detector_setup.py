@@ -9,7 +9,7 @@ from nonlocal_tf.checkpoints.errors import MismatchError
 from nonlocal_tf.detection import MaskRCNN
 
 from ..coco.annotations import Category
-from ..coco.trained_detector import TrainedDetector
+from ..coco.trained_detector import TrainedDetector, load_detector
 from ..io import paths, weight_errors
 from ..io.user_error import UserError
 from ..loop import checkpointing, optimizers, schedules
@@ -88,6 +88,19 @@ def start_from_weights(
                     detector, copy, new_classes=True
                 )
     return f"{report}\n", [WeightSource(path.name, report.format)]
+
+
+def load(workdir: str | None, weights: str | None) -> TrainedDetector:
+    """Load the detector of a run or of a published file.
+
+    Raises:
+        UserError: both or none of them are given, or it cannot be loaded.
+    """
+    if (workdir is None) == (weights is None):
+        raise UserError("Give either a run folder or --weights FILE.")
+    if workdir is not None:
+        return load_run(workdir)
+    return load_detector(str(weights))
 
 
 def load_run(path: str | paths.Path) -> TrainedDetector:

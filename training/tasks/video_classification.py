@@ -1,5 +1,6 @@
 """Video classification: non-local networks on clips of videos."""
 
+import argparse
 import dataclasses
 import time
 from typing import Any
@@ -9,7 +10,6 @@ import keras
 from nonlocal_tf import models
 from nonlocal_tf.models import frame_order
 
-from .. import evaluate
 from ..data import Dataset, class_name_warnings, datasets, pipeline
 from ..evaluation import video_scores, view_options
 from ..exporting import file_formats
@@ -18,11 +18,12 @@ from ..loop import callbacks
 from ..loop.distribution import Devices
 from ..loop.train_step import Signals
 from ..loop.trainer import Trainer
+from ..prediction import predict_options
 from ..recipes.schema import Recipe
 from ..runs import frame_stride, run_model
 from ..runs.provenance import WeightSource
 from ..runs.run_folder import RunFolder
-from . import video_export
+from . import video_evaluation, video_export, video_prediction
 from .base import Task
 
 # Batches for statistics are drawn as those of another run would be.
@@ -122,7 +123,7 @@ class VideoClassification(Task):
 
     def test(self, recipe: Recipe, run: RunFolder, history: list[dict]) -> dict:
         began = time.monotonic()
-        scores = evaluate.evaluate_run(run, "test")
+        scores = video_evaluation.evaluate_run(run, "test")
         seconds = round(time.monotonic() - began, 1)
         return {**dataclasses.asdict(scores), "test_seconds": seconds}
 
@@ -132,6 +133,18 @@ class VideoClassification(Task):
     def export_file(self, run: RunFolder, path, dtype: str) -> str:
         file_formats.check(path, dtype)
         return video_export.export_file(run, path, dtype)
+
+    def add_evaluate_options(self, group: argparse._ArgumentGroup) -> None:
+        video_evaluation.add_options(group)
+
+    def evaluate(self, options: argparse.Namespace) -> None:
+        video_evaluation.run_command(options)
+
+    def add_predict_options(self, group: argparse._ArgumentGroup) -> None:
+        predict_options.add_arguments(group)
+
+    def predict(self, options: argparse.Namespace) -> None:
+        video_prediction.run_command(options)
 
     def check_export(self, out, recipe: Recipe) -> None:
         video_export.check_out(out, recipe)

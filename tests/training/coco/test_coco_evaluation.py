@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nonlocal_tf.detection import Detections, DetectorConfig, MaskRCNN
-from tests.training.detection import small_detector
+from tests.training.tasks import small_detector
 from training.coco import coco_evaluation
 from training.coco.annotations import Category
 from training.coco.coco_evaluation import CocoEvaluation, evaluate

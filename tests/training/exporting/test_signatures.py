@@ -17,7 +17,7 @@ from training.evaluation import video_scores
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
 from training.runs import run_model
-from training.tasks import video_export
+from training.tasks import video_evaluation, video_export
 
 # float32 rounding: batch normalizations are folded.
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -35,7 +35,7 @@ def served(tmp_path_factory, shallow):  # noqa: F811
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         data, paths = view_runs.write_lists(root / "data", VIDEOS)
-        views = evaluate.ViewsConfig(short_side_px=69, crop_px=69)
+        views = video_evaluation.ViewsConfig(short_side_px=69, crop_px=69)
         run = view_runs.make_run(
             root / "run", data, view_runs.sampled(37, 4), shallow, views
         )

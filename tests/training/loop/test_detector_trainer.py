@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf.detection import MaskRCNN, batch_losses
-from tests.training.detection import small_detector
+from tests.training.tasks import small_detector
 from tests.training.test_devices import expect
 from training.coco import annotation_reader, batches
 from training.coco.coco_evaluation import evaluate
@@ -166,4 +166,4 @@ def test_boxes_masks_and_keypoints_of_stick_figures_are_learnt(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["two_devices", "resumed"])
 def test_a_run_is_the_same(case, tmp_path):
-    expect("detection.detector_runs", case, tmp_path)
+    expect("tasks.detector_runs", case, tmp_path)

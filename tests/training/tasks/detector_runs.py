@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.training.detection import small_detector
+from tests.training.tasks import small_detector
 from training.loop import checkpointing, optimizers
 from training.loop.train_step import Signals
 from training.runs.run_folder import RunFolder

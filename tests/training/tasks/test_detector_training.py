@@ -17,17 +17,21 @@ import tensorflow as tf
 
 from nonlocal_tf import detection
 from tests.detection import detector_files
-from tests.training.detection import small_run
-from training import export, train
+from tests.training.tasks import small_run
+from training import evaluate, export, predict, train
 from training.coco import annotation_reader
-from training.detection import evaluate, predict
 from training.io import cli
 from training.io.user_error import UserError
 from training.loop import checkpointing
 from training.recipes import get_recipe, overrides
 from training.runs.provenance import WeightSource
 from training.runs.run_folder import RunFolder
-from training.tasks import Detection, coco_data, detector_setup
+from training.tasks import (
+    Detection,
+    coco_data,
+    detector_evaluation,
+    detector_setup,
+)
 from training.tasks.coco_data import CocoData
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -136,18 +140,18 @@ def test_a_test_takes_its_images_from_another_place(
     shutil.rmtree(workdir / "checkpoints")
     tested = []
     monkeypatch.setattr(
-        evaluate.coco_evaluation,
+        detector_evaluation.coco_evaluation,
         "evaluate",
         lambda _, annotations, *rest: tested.append(annotations) or {},
     )
     model = mock.Mock(categories=())
-    monkeypatch.setattr(evaluate.predict, "load", lambda _: model)
+    monkeypatch.setattr(detector_setup, "load", lambda *_: model)
     settings = resumed(workdir, images)[2:4]
     evaluate.main([f"--workdir={workdir}", *settings])
     assert tested[0].path == images / "set.json"
     other = ["--set=batch=3"]
     assert cli.run(evaluate.main, [f"--workdir={workdir}", *other]) == 2
-    assert "data.FIELD=VALUE alone" in capsys.readouterr().err
+    assert "data.FIELD=VALUE" in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_said_before_training(tmp_path, capsys):
@@ -271,7 +275,8 @@ def test_boxes_alone_are_learnt_tested_found_and_exported(tmp_path, capsys):
     workdir, out = f"--workdir={tmp_path / 'run'}", tmp_path / "out"
     train.main([*options, workdir])
     evaluate.main([workdir])
-    predict.main([str(tmp_path / "set" / "1.png"), workdir, f"--out={out}"])
+    model = f"--model={tmp_path / 'run'}"
+    predict.main([str(tmp_path / "set" / "1.png"), model, f"--out={out}"])
     export.main([workdir, f"--out={tmp_path / 'saved'}"])
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert {name.split("_")[0] for name in result["scores"]} == {"box"}

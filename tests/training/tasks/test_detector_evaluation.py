@@ -4,8 +4,9 @@ import pytest
 
 from tests.detection import detector_files
 from tests.training.reproduce import made_composites
-from training.detection import evaluate
+from training import evaluate
 from training.io import cli
+from training.tasks import detector_evaluation
 
 pytest.importorskip("pycocotools")
 
@@ -36,7 +37,7 @@ def test_annotations_have_to_be_given(options, capsys):
 
 def test_numbers_are_a_table():
     scores = {"box_AP": 0.5, "box_AP50": 0.75, "box_AP75": -1.0}
-    text = evaluate.render(scores)
+    text = detector_evaluation.render(scores)
     assert "0.500" in text and "0.750" in text and "-1" not in text
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.reproduce import made_composites
-from training.detection import check
+from training import check
 from training.io import cli
 
 
@@ -21,7 +21,7 @@ def test_what_there_is_is_counted(options, capsys):
     assert cli.run(check.main, options) == 0
     said = capsys.readouterr().out
     assert "3 images, 5 objects of 2 categories" in said
-    assert "Nothing is wrong." in said
+    assert "No problem found." in said
     head = next(line for line in said.splitlines() if "category id" in line)
     assert head.split("  ")[-1] == "keypoints an object"
     rows = [line.split() for line in said.splitlines() if "wedge" in line]
@@ -49,7 +49,7 @@ def test_a_picture_that_is_nearly_black_is_noted(options, tmp_path, capsys):
     assert cli.run(check.main, options) == 0
     said = capsys.readouterr().out
     assert "note: image 2: " in said and "nearly black" in said
-    assert "Nothing is wrong, but for what the notes above say." in said
+    assert "No problem found, except for the notes above." in said
 
 
 def test_a_damaged_picture_and_one_of_another_size_are_named(

@@ -1,8 +1,8 @@
-"""Commands for videos and for detectors know of each other."""
+"""Commands tell the task from a recipe, a run folder or a SavedModel."""
 
 import pytest
 
-from tests.training.detection import small_run
+from tests.training.tasks import small_run
 from training import (
     app,
     evaluate,
@@ -12,8 +12,6 @@ from training import (
     train,
     visualize,
 )
-from training.detection import evaluate as evaluate_detector
-from training.detection import predict as predict_detector
 from training.exporting import saved_model
 from training.io import cli
 from training.io.user_error import UserError
@@ -44,31 +42,44 @@ def error_of(capsys, main, arguments):
     return error
 
 
+def test_commands_without_detectors_refuse_their_runs(detector, capsys):
+    arguments = [f"--workdir={detector}", "a.mp4"]
+    error = error_of(capsys, visualize.main, arguments)
+    assert "not supported for recipe 'small'" in error
+
+
 @pytest.mark.parametrize(
-    ("main", "arguments"),
+    ("main", "arguments", "option"),
     [
-        (evaluate.main, ["--workdir={}"]),
-        (predict.main, ["--model={}", "a.mp4"]),
-        (visualize.main, ["--workdir={}", "a.mp4"]),
+        (evaluate.main, ["--workdir={}", "--views=10x3"], "--views"),
+        (predict.main, ["--model={}", "a.png", "--top=3"], "--top"),
     ],
 )
-def test_runs_of_detectors_are_sent_on(detector, capsys, main, arguments):
+def test_options_of_videos_are_refused_for_detectors(
+    detector, capsys, main, arguments, option
+):
     arguments = [argument.format(detector) for argument in arguments]
     error = error_of(capsys, main, arguments)
-    assert "of another task" in error and "training.detection.predict" in error
+    assert f"{option} is an option of video classification" in error
 
 
 @pytest.mark.parametrize(
-    ("main", "arguments"),
+    ("main", "arguments", "option"),
     [
-        (evaluate_detector.main, ["--workdir={}"]),
-        (predict_detector.main, ["--workdir={}", "a.png"]),
+        (evaluate.main, ["--workdir={}", "--annotations=x"], "--annotations"),
+        (
+            predict.main,
+            ["--model={}", "a.mp4", "--score-threshold=0.9"],
+            "--score-threshold",
+        ),
     ],
 )
-def test_runs_of_videos_are_sent_on(videos, capsys, main, arguments):
+def test_options_of_detectors_are_refused_for_videos(
+    videos, capsys, main, arguments, option
+):
     arguments = [argument.format(videos) for argument in arguments]
     error = error_of(capsys, main, arguments)
-    assert "of another task" in error and "training.predict" in error
+    assert f"{option} is an option of detection" in error
 
 
 def test_a_run_folder_keeps_to_its_recipe(detector, capsys):
@@ -88,18 +99,20 @@ def saved_detector(tmp_path):
     return version.parent
 
 
-@pytest.mark.parametrize(
-    ("main", "arguments"),
-    [
-        (predict.main, ["a.mp4"]),
-        (app.main, []),
-    ],
-)
-def test_saved_models_of_detectors_are_sent_on(
-    saved_detector, capsys, main, arguments
+def test_the_page_refuses_a_detector(saved_detector, capsys):
+    error = error_of(capsys, app.main, [f"--model={saved_detector}"])
+    assert "is a SavedModel of a detector" in error
+
+
+def test_a_saved_model_of_a_detector_is_loaded_as_one(
+    saved_detector, tmp_path, capsys
 ):
-    error = error_of(capsys, main, [f"--model={saved_detector}", *arguments])
-    assert "is a SavedModel of a detector: use python -m training.det" in error
+    image = tmp_path / "a.png"
+    image.write_bytes(b"")
+    arguments = [f"--model={saved_detector}", str(image)]
+    arguments.append(f"--out={tmp_path / 'out'}")
+    error = error_of(capsys, predict.main, arguments)
+    assert "cannot be loaded as a detector" in error
 
 
 def test_versions_of_both_kinds_are_kept_apart(saved_detector, tmp_path):
@@ -128,12 +141,9 @@ def test_a_run_in_place_of_a_saved_model_is_to_be_exported(
     assert command in error
 
 
-@pytest.mark.parametrize(
-    "main", [evaluate.main, report.main, predict_detector.main]
-)
+@pytest.mark.parametrize("main", [evaluate.main, report.main])
 def test_a_saved_model_in_place_of_a_run_is_named(saved_detector, capsys, main):
     arguments = [f"--workdir={saved_detector}"]
-    arguments += ["a.png"] if main is predict_detector.main else []
     assert "This is a SavedModel" in error_of(capsys, main, arguments)
 
 
@@ -144,4 +154,4 @@ def test_a_run_is_no_file_of_start_weights(videos, tmp_path, capsys):
     error = error_of(capsys, train.main, options)
     assert "is a run folder" in error
     options = [f"--weights={videos}", str(tmp_path / "set")]
-    assert "--workdir" in error_of(capsys, predict_detector.main, options)
+    assert "is a run folder" in error_of(capsys, predict.main, options)

@@ -8,9 +8,11 @@ import tensorflow as tf
 
 from nonlocal_tf.detection import Detections, MaskRCNN
 from tests.detection import tiny_detectors
+from training import predict
 from training.coco import coco_names, rle, trained_detector
-from training.detection import predict
 from training.io import cli, paths
+from training.io.user_error import UserError
+from training.tasks import detector_prediction, detector_setup
 
 NAME = "tiny_keypoint_rcnn"
 
@@ -27,7 +29,7 @@ def model(monkeypatch):
         long_side_px=96,
     )
     monkeypatch.setattr(MaskRCNN, "inference_function", lambda self: self)
-    monkeypatch.setattr(trained_detector, "load_detector", lambda path: made)
+    monkeypatch.setattr(detector_setup, "load_detector", lambda path: made)
     return made
 
 
@@ -58,14 +60,18 @@ def test_folders_are_searched_for_all_kinds_of_pictures(tmp_path):
     names = ["a.webp", "b.WEBP", "c.bmp", "d.gif", "e.jpeg", "f.jpg", "g.png"]
     for name in [*names, "notes.txt"]:
         (tmp_path / name).touch()
-    assert [path.name for path in predict.find([str(tmp_path)])] == names
+    assert [
+        path.name for path in detector_prediction.find([str(tmp_path)])
+    ] == names
 
 
 def test_what_is_found_is_written(model, folder, tmp_path, capsys):
     out = tmp_path / "found"
     options = [str(folder), str(folder / "more" / "a.png"), "--weights=x.pth"]
     predict.main([*options, f"--out={out}", "--score-threshold=0"])
-    rows = json.loads((out / predict.FOUND).read_text())["pictures"]
+    rows = json.loads((out / detector_prediction.DETECTIONS).read_text())[
+        "pictures"
+    ]
     assert [row.get("drawn") for row in rows] == [
         "a.png",
         "b.png",
@@ -74,7 +80,7 @@ def test_what_is_found_is_written(model, folder, tmp_path, capsys):
     ]
     assert "bad.jpg is damaged" in rows[2]["error"]
     said = capsys.readouterr().out
-    assert "3 pictures looked at" in said and "1 of 4 could not" in said
+    assert "3 images processed" in said and "1 of 4 could not" in said
     image = tf.io.decode_png((folder / "a.png").read_bytes()).numpy()
     expected = model.detect(image)
     objects = rows[0]["objects"]
@@ -105,7 +111,7 @@ def test_masks_are_run_lengths():
         np.float32([[2, 1, 5, 3]]), np.int32([1]), np.float32([0.5]), masks
     )
     category = coco_names.categories_of(3)
-    (one,) = predict.objects_of(found, category)
+    (one,) = detector_prediction.objects_of(found, category)
     assert one["class"] == "class 1"
     assert one["mask"] == rle.encode(masks[0])
 
@@ -117,26 +123,26 @@ def test_nothing_good_is_an_error(model, folder, tmp_path, capsys):
 
 
 def test_a_folder_without_pictures_is_named(tmp_path):
-    with pytest.raises(predict.UserError, match="has no picture"):
-        predict.find([str(tmp_path)])
+    with pytest.raises(UserError, match="contains no image"):
+        detector_prediction.find([str(tmp_path)])
 
 
 def test_pictures_are_looked_at_once(folder):
-    found = predict.find([str(folder / "b.PNG"), str(folder)])
+    found = detector_prediction.find([str(folder / "b.PNG"), str(folder)])
     assert [path.name for path in found] == ["b.PNG", "a.png", "bad.jpg"]
     assert found[0] == paths.as_path(str(folder / "b.PNG"))
 
 
 @pytest.mark.parametrize(
-    "options", [["a.png"], ["a.png", "--workdir=x", "--weights=y"]]
+    "options", [["a.png"], ["a.png", "--model=x", "--weights=y"]]
 )
 def test_a_detector_has_to_be_named_once(options, capsys):
     assert cli.run(predict.main, options) == cli.USER_ERROR
-    assert "either --workdir DIR or --weights" in capsys.readouterr().err
+    assert "Give " in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_named():
-    with pytest.raises(predict.UserError, match=r"no file none\.pth"):
+    with pytest.raises(UserError, match=r"no file none\.pth"):
         trained_detector.load_detector("none.pth")
 
 
@@ -152,8 +158,8 @@ def test_pictures_are_not_drawn_over(model, folder):
         after = contents(folder)
         assert {name: after[name] for name in before} == before
         new = {n for n in after if n not in before and not n.startswith(".")}
-        assert new == {predict.FOUND, "a_2.png", "b_2.png"}
-        rows = json.loads(after[predict.FOUND])["pictures"]
+        assert new == {detector_prediction.DETECTIONS, "a_2.png", "b_2.png"}
+        rows = json.loads(after[detector_prediction.DETECTIONS])["pictures"]
         assert [row.get("drawn") for row in rows] == [
             "a_2.png",
             "b_2.png",
@@ -168,9 +174,9 @@ def test_other_files_of_the_user_stay(model, folder, tmp_path, capsys):
     predict.main([str(folder), "--weights=x.pth", f"--out={out}"])
     assert (out / "A.png").read_bytes() == b"theirs"
     assert (out / "a_2.png").exists() and not (out / "a.png").exists()
-    (out / predict.FOUND).write_bytes(b"theirs")
+    (out / detector_prediction.DETECTIONS).write_bytes(b"theirs")
     options = [str(folder), "--weights=x.pth", f"--out={out}"]
     assert cli.run(predict.main, options) == cli.USER_ERROR
     error = capsys.readouterr().err
     assert "detections.json exists" in error and error.count("\n") == 1
-    assert (out / predict.FOUND).read_bytes() == b"theirs"
+    assert (out / detector_prediction.DETECTIONS).read_bytes() == b"theirs"

@@ -1,1 +1,0 @@
-"""Commands that train, evaluate, export and use detectors."""

@@ -1,0 +1,107 @@
+"""Evaluation of trained detectors: COCO's metrics on annotated images.
+
+Classes are matched by name; by id, with a note, where not all have a name of
+their own. The detector may know more classes than are annotated.
+"""
+
+import argparse
+import json
+
+from ..coco import annotation_reader, coco_api, coco_evaluation, coco_scores
+from ..coco.annotations import Annotations
+from ..io import outputs, tables
+from ..io.user_error import UserError
+from ..recipes import overrides
+from ..recipes.detection_schema import DetectionRecipe
+from ..runs.run_folder import RunFolder
+from . import detector_setup
+
+COLUMNS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+
+
+def add_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options of an evaluation to a group."""
+    group.add_argument(
+        "--annotations",
+        metavar="FILE",
+        help="in COCO's format (default: those of the run's validation)",
+    )
+    group.add_argument(
+        "--images",
+        metavar="DIR",
+        default=".",
+        help="folder of the annotated images (default: .)",
+    )
+    group.add_argument(
+        "--out", metavar="FILE", help="JSON file for the metrics"
+    )
+
+
+def run_command(options: argparse.Namespace) -> None:
+    """Evaluate the detector of the options on annotated images."""
+    if options.out:
+        inputs = (options.annotations, options.workdir, options.weights)
+        outputs.check(options.out, filter(None, inputs))
+    coco_api.require(masks=False)
+    annotated = _annotations(options)
+    print(annotated.summary(), flush=True)
+    model = detector_setup.load(options.workdir, options.weights)
+    config = model.detector.config
+    for line in coco_scores.notes(annotated, model.categories, config):
+        print(f"note: {line}")
+    coco_api.require(masks=config.has_masks)
+    scores = coco_evaluation.evaluate(
+        model.detector,
+        annotated,
+        model.short_side_px,
+        model.long_side_px,
+        model.normalization,
+        model.categories,
+    )
+    print(render(scores))
+    if options.out:
+        outputs.write_text(options.out, json.dumps(scores, indent=2) + "\n")
+
+
+def _annotations(options) -> Annotations:
+    """Read the annotations of the options, or of the run's validation."""
+    if options.set and (options.annotations or options.workdir is None):
+        raise UserError(
+            "--set goes with --workdir, and not with --annotations."
+        )
+    if options.annotations is not None:
+        return annotation_reader.read(options.annotations, options.images)
+    if options.workdir is None:
+        raise UserError("Give --annotations FILE.json and --images DIR.")
+    for setting in options.set:
+        if not setting.startswith("data."):
+            raise UserError(
+                f"Expected --set data.FIELD=VALUE. Received: --set {setting}"
+            )
+    run = RunFolder(options.workdir)
+    recipe = run.read_recipe(DetectionRecipe)
+    data = overrides.override(recipe, options.set).data
+    if data.validation is None:
+        raise UserError(
+            f"{options.workdir} has nothing to validate on. Give "
+            "--annotations FILE.json and --images DIR."
+        )
+    folder = data.validation_images or data.images
+    try:
+        return annotation_reader.read(data.validation, folder)
+    except UserError as error:
+        raise UserError(
+            f"{error} If they have moved, give --set data.validation=FILE and "
+            "--set data.validation_images=DIR; for others --annotations and "
+            "--images."
+        ) from error
+
+
+def render(scores: dict[str, float]) -> str:
+    """Format metrics as a table; "-" where there is no such object."""
+    rows: list[tuple[str, ...]] = [("", *COLUMNS)]
+    for kind in ("box", "mask", "keypoint"):
+        if f"{kind}_AP" in scores:
+            numbers = (scores.get(f"{kind}_{name}", -1.0) for name in COLUMNS)
+            rows.append((kind, *map(coco_scores.format_ap, numbers)))
+    return tables.render(rows)
