@@ -120,7 +120,9 @@ def load(version: Path) -> Any:
     if isinstance(version, pathlib.Path):
         return tf.saved_model.load(str(version))
     with tempfile.TemporaryDirectory() as folder:
-        names = [*LOADED, *[f"{ASSETS}/{CATEGORIES}"] * is_detector(version)]
+        names = [*LOADED]
+        if is_detector(version):  # perhaps of published weights: no recipe
+            names[-1] = f"{ASSETS}/{CATEGORIES}"
         for name in names:
             copy = pathlib.Path(folder) / name
             copy.parent.mkdir(exist_ok=True)
