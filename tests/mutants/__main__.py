@@ -60,12 +60,12 @@ def _try_all(chosen: list[Fault], jobs: int) -> dict[str, str]:
 
         def run(fault: Fault) -> tuple[str, str, float]:
             copy = copies.get()
-            began = time.monotonic()
+            start = time.monotonic()
             try:
                 outcome, test = _try(fault, copy)
             finally:
                 copies.put(copy)
-            return outcome, test, time.monotonic() - began
+            return outcome, test, time.monotonic() - start
 
         outcomes = {}
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
@@ -102,7 +102,7 @@ def _try(fault: Fault, copy: pathlib.Path) -> tuple[str, str]:
     path.write_text(fault.apply(source), "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header"]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, "-p", "no:cacheprovider", *fault.tests],
             cwd=copy,
             capture_output=True,
@@ -113,14 +113,14 @@ def _try(fault: Fault, copy: pathlib.Path) -> tuple[str, str]:
         return CAUGHT, "by hanging"
     finally:
         path.write_text(source, "utf-8")
-    lines = done.stdout.splitlines()
+    lines = process.stdout.splitlines()
     failed = [ln for ln in lines if ln.startswith(("FAILED", "ERROR"))]
     test = failed[0].partition(" - ")[0] if failed else ""
-    if done.returncode == 0:
+    if process.returncode == 0:
         return MISSED, ""
-    if done.returncode == TESTS_FAILED:
+    if process.returncode == TESTS_FAILED:
         return CAUGHT, test
-    return ERROR, (lines or done.stderr.splitlines() or [""])[-1]
+    return ERROR, (lines or process.stderr.splitlines() or [""])[-1]
 
 
 def _summary(chosen: list[Fault], outcomes: dict[str, str]) -> int:
@@ -132,10 +132,10 @@ def _summary(chosen: list[Fault], outcomes: dict[str, str]) -> int:
         f"missed {counts[MISSED]}, errors {counts[ERROR]}"
     )
     controls = [fault.id for fault in chosen if fault.is_control]
-    seen = [name for name in controls if outcomes[name] != MISSED]
-    if seen:
-        print(f"Tests fail without a fault: {', '.join(seen)}")
-    return int(share < LEAST_SHARE or bool(seen))
+    failed_controls = [name for name in controls if outcomes[name] != MISSED]
+    if failed_controls:
+        print(f"Tests fail without a fault: {', '.join(failed_controls)}")
+    return int(share < LEAST_SHARE or bool(failed_controls))
 
 
 if __name__ == "__main__":

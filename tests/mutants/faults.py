@@ -43,8 +43,11 @@ class Fault:
         parts = source.split(self.old)
         if len(parts) < self.nth + 2:
             raise ValueError(f"{self.id}: {self.file} has no {self.old!r}")
-        end = self.nth + 1
-        before, after = self.old.join(parts[:end]), self.old.join(parts[end:])
+        after_match = self.nth + 1
+        before, after = (
+            self.old.join(parts[:after_match]),
+            self.old.join(parts[after_match:]),
+        )
         return f"{before}{self.new}{after}"
 
 

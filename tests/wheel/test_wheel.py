@@ -32,16 +32,16 @@ def environment():
 
 def run(folder, *words):
     """Run the installed command in a folder and return what it prints."""
-    done = subprocess.run(
+    process = subprocess.run(
         [BIN / "nonlocal-tf", *map(str, words)],
         cwd=folder,
         env=environment(),
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "oneDNN" not in done.stderr  # nor other notes of TensorFlow
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "oneDNN" not in process.stderr  # nor other notes of TensorFlow
+    return process.stdout
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def finetuned(folder, videos):
 
 def test_the_package_is_the_installed_one(folder):
     code = "import nonlocal_tf.training.data as d; print(d.__file__)"
-    done = subprocess.run(
+    process = subprocess.run(
         [BIN / "python", "-c", code],
         cwd=folder,
         env=environment(),
@@ -89,7 +89,7 @@ def test_the_package_is_the_installed_one(folder):
         text=True,
         check=True,
     )
-    assert pathlib.Path(done.stdout.strip()).is_relative_to(BIN.parent)
+    assert pathlib.Path(process.stdout.strip()).is_relative_to(BIN.parent)
 
 
 def test_without_arguments_commands_are_listed(folder):

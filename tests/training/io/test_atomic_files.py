@@ -132,16 +132,16 @@ def test_names_as_long_as_a_disk_takes_are_written(folder):
     assert path.read_text() == "mine"
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_link_is_no_lock(folder, victim, there):
-    if not there:
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_is_no_lock(folder, victim, exists):
+    if not exists:
         victim.unlink()
     (folder / ".lock").symlink_to(victim)
     with pytest.raises(UserError, match="is a link.*Delete it"):
         with atomic_files.locked(folder):
             pass
-    assert victim.exists() == there
-    assert not there or victim.read_text() == "theirs"
+    assert victim.exists() == exists
+    assert not exists or victim.read_text() == "theirs"
 
 
 def test_a_fifo_is_no_lock(folder):

@@ -117,8 +117,8 @@ def test_a_log_has_each_line_at_once_and_in_any_letters(monkeypatch):
 
 def test_failures_are_listed(capsys):
     cli.list_failures(["a: b", "c: d"], 3)
-    said = capsys.readouterr().out.splitlines()
-    assert said == ["2 of 3 could not be read:", "  a: b", "  c: d"]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["2 of 3 could not be read:", "  a: b", "  c: d"]
 
 
 @pytest.mark.parametrize(

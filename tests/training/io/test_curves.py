@@ -29,9 +29,9 @@ def test_the_picture_is_a_png_of_its_size_and_always_the_same():
     content = curves.png([5, 10], panels)
     assert content == curves.png([5, 10], panels)
     assert content.startswith(b"\x89PNG")
-    size = [int.from_bytes(content[at : at + 4]) for at in (16, 20)]
-    shown = curves.WIDTH_PX, 3 * curves.PANEL_PX
-    assert size == [side * plots.SCALE for side in shown]
+    size = [int.from_bytes(content[offset : offset + 4]) for offset in (16, 20)]
+    expected = curves.WIDTH_PX, 3 * curves.PANEL_PX
+    assert size == [side * plots.SCALE for side in expected]
 
 
 def test_a_line_goes_through_its_values():
@@ -52,8 +52,8 @@ def test_curves_have_their_own_looks_and_a_legend():
     assert legend.get_title().get_text() == "loss"
     assert [text.get_text() for text in legend.get_texts()] == names
     for look in ("color", "linestyle", "marker"):
-        shown = [getattr(line, f"get_{look}")() for line in axes.lines]
-        assert shown == [
+        styles = [getattr(line, f"get_{look}")() for line in axes.lines]
+        assert styles == [
             getattr(line, f"get_{look}")() for line in legend.get_lines()
         ]
     assert [line.get_color() for line in axes.lines] == list(curves.COLOURS)
@@ -141,8 +141,8 @@ def test_no_text_is_cut_or_over_another(scale, monkeypatch):
         for n, (repeats, count) in enumerate([(1, 4), (2, 3), (4, 1), (30, 2)])
     ]
     figure = curves.figure([1, 250_000, 9_500_000], panels)
-    shown = texts.drawn(figure, monkeypatch)
-    for (left, bottom, right, top), letters in shown:
-        assert left >= 0 and right <= figure.bbox.width, letters
+    texts_drawn = texts.drawn(figure, monkeypatch)
+    for (x0, bottom, right, top), letters in texts_drawn:
+        assert x0 >= 0 and right <= figure.bbox.width, letters
         assert bottom >= 0 and top <= figure.bbox.height, letters
-    texts.check_apart(shown)
+    texts.check_apart(texts_drawn)

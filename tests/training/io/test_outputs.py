@@ -84,17 +84,17 @@ def test_names_of_any_letters_are_recognized(tmp_path):
         assert outputs.Outputs(tmp_path).is_own(name)
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_link_for_the_list_of_outputs_is_not_written_through(tmp_path, there):
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_for_the_list_of_outputs_is_refused(tmp_path, exists):
     folder = tmp_path / "handed over"
     folder.mkdir()
     (folder / outputs.LIST).symlink_to(tmp_path / "victim")
-    if there:
+    if exists:
         (tmp_path / "victim").write_text("theirs")
     with pytest.raises(UserError, match="is a link.*Delete it"):
         outputs.write_text(folder / "a.json", "1")
-    assert (tmp_path / "victim").exists() == there
-    assert not there or (tmp_path / "victim").read_text() == "theirs"
+    assert (tmp_path / "victim").exists() == exists
+    assert not exists or (tmp_path / "victim").read_text() == "theirs"
 
 
 def test_a_lock_keeps_what_is_in_its_file(tmp_path):
