@@ -1,10 +1,18 @@
 """Name tables of formats against those of their software."""
 
+import numpy as np
 import pytest
 
 from nonlocal_tf import create_model
-from nonlocal_tf.checkpoints.formats import FORMATS, Weight, parse_path
+from nonlocal_tf.checkpoints.formats import (
+    FORMATS,
+    Weight,
+    from_keras_layout,
+    parse_path,
+    to_keras_layout,
+)
 from nonlocal_tf.checkpoints.write import to_arrays
+from tests import harness
 from tests.checkpoints.checkpoint_files import DATA
 from tests.models.tiny import tiny, without_weights
 
@@ -85,3 +93,18 @@ def test_paths_of_other_networks_are_none(path):
 def test_the_classifier_of_keras_has_two_names():
     names = FORMATS["keras_resnet"].names(Weight("logits"))
     assert names == ("predictions/kernel", "probs/kernel")
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_layout_conversions_are_inverse(file_format):
+    for path, shape in {
+        "res3_block1_conv2/kernel": (1, 3, 3, 2, 5),
+        "res3_block1_nonlocal/theta/kernel": (6, 3),
+        "res3_block1_nonlocal/pairwise/w_f": (6, 1),
+        "res3_block1_conv2_bn/gamma": (5,),
+        "logits/kernel": (6, 7),
+    }.items():
+        weight, array = parse_path(path), harness.normal(shape)
+        stored = from_keras_layout(array, weight, FORMATS[file_format])
+        back = to_keras_layout(stored, weight.role, FORMATS[file_format])
+        np.testing.assert_array_equal(back.reshape(shape), array)

@@ -12,12 +12,6 @@ from nonlocal_tf.checkpoints import (
     CheckpointError,
     format_of_path,
 )
-from nonlocal_tf.checkpoints.formats import (
-    FORMATS,
-    from_keras_layout,
-    parse_path,
-    to_keras_layout,
-)
 from nonlocal_tf.checkpoints.write import to_arrays
 from nonlocal_tf.layers import EmbeddedGaussian
 from tests import harness
@@ -242,21 +236,6 @@ def test_slowfast_files_are_read_by_pytorch(tmp_path):
         state["s4.pathway0_nonlocal0.conv_theta.weight"].numpy()[..., 0, 0, 0],
         theta.T,
     )
-
-
-@pytest.mark.parametrize("file_format", FORMATS)
-def test_layout_conversions_are_inverse(file_format):
-    for path, shape in {
-        "res3_block1_conv2/kernel": (1, 3, 3, 2, 5),
-        "res3_block1_nonlocal/theta/kernel": (6, 3),
-        "res3_block1_nonlocal/pairwise/w_f": (6, 1),
-        "res3_block1_conv2_bn/gamma": (5,),
-        "logits/kernel": (6, 7),
-    }.items():
-        weight, array = parse_path(path), harness.normal(shape)
-        stored = from_keras_layout(array, weight, FORMATS[file_format])
-        back = to_keras_layout(stored, weight.role, FORMATS[file_format])
-        np.testing.assert_array_equal(back.reshape(shape), array)
 
 
 def test_a_folded_model_is_refused(tmp_path):

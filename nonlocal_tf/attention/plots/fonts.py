@@ -74,7 +74,7 @@ def text_width(text: str, size_px: int) -> float:
 
 def text_height(size_px: int) -> int:
     """Return the height of a line from ascender to descender, in pixels."""
-    return sum(_font(dejavu(), size_px).getmetrics())
+    return sum(load_font(dejavu(), size_px).getmetrics())
 
 
 def shortened(text: str, room_px: float, size_px: int) -> str:
@@ -118,9 +118,9 @@ def typeset(text: str) -> tuple[str | None, str]:
     if path is None:
         return None, plain(text)
     points = frozenset(map(ord, text))
-    if not points <= _code_points(path):
+    if not points <= code_points(path):
         path = _system_font(points) or path
-    return path, _escaped(text, _code_points(path))
+    return path, _escaped(text, code_points(path))
 
 
 def plain(text: str) -> str:
@@ -154,7 +154,7 @@ def system_fonts() -> tuple[str, ...]:
 
 def _set(text: str, size_px: int) -> tuple[Any, str]:
     path, letters = typeset(text)
-    return _font(path, size_px), letters
+    return load_font(path, size_px), letters
 
 
 def _escaped(text: str, code_points: Collection[int]) -> str:
@@ -164,7 +164,8 @@ def _escaped(text: str, code_points: Collection[int]) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _font(path: str | None, size_px: int) -> Any:
+def load_font(path: str | None, size_px: int) -> Any:
+    """Load a font file; None for Pillow's own font."""
     pillow()
     from PIL import ImageFont
 
@@ -174,12 +175,12 @@ def _font(path: str | None, size_px: int) -> Any:
 
 
 @functools.cache
-def _code_points(path: str) -> frozenset[int]:
+def code_points(path: str) -> frozenset[int]:
     """Read which letters a font file has; none if it cannot be used."""
     from matplotlib import ft2font
 
     try:
-        _font(path, 12)  # fonts of bitmaps have fixed sizes
+        load_font(path, 12)  # fonts of bitmaps have fixed sizes
         return frozenset(ft2font.FT2Font(path).get_charmap())
     except (OSError, RuntimeError, ValueError):
         return frozenset()
@@ -188,4 +189,4 @@ def _code_points(path: str) -> frozenset[int]:
 @functools.lru_cache(maxsize=256)
 def _system_font(points: frozenset[int]) -> str | None:
     """Find a font of the system that has all letters of a text."""
-    return next((p for p in system_fonts() if points <= _code_points(p)), None)
+    return next((p for p in system_fonts() if points <= code_points(p)), None)

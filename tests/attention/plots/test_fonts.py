@@ -20,7 +20,7 @@ def drawn(text):
 def missing_glyph():
     """Draw the font's box for unsupported letters."""
     image = Image.new("L", (190, 40))
-    font = fonts._font(fonts.dejavu(), SIZE_PX)
+    font = fonts.load_font(fonts.dejavu(), SIZE_PX)
     fonts.pillow()[1].Draw(image).text((3, 3), "\u56fe", 255, font=font)
     return np.asarray(image)
 
@@ -49,8 +49,8 @@ def test_a_system_font_with_all_letters_is_used(monkeypatch):
     math_font = folder / "STIXGeneral.ttf"
     letter = next(
         chr(point)
-        for point in sorted(fonts._code_points(str(math_font)))
-        if point not in fonts._code_points(fonts.dejavu())
+        for point in sorted(fonts.code_points(str(math_font)))
+        if point not in fonts.code_points(fonts.dejavu())
     )
     paths = (str(folder / "cmr10.ttf"), str(math_font))
     monkeypatch.setattr(fonts, "system_fonts", lambda: paths)
@@ -61,7 +61,7 @@ def test_a_system_font_with_all_letters_is_used(monkeypatch):
 def test_an_unreadable_font_file_is_skipped(tmp_path):
     path = tmp_path / "broken.ttf"
     path.write_bytes(b"no font")
-    assert fonts._code_points(str(path)) == frozenset()
+    assert fonts.code_points(str(path)) == frozenset()
 
 
 def test_without_matplotlib_text_is_ascii(monkeypatch):
