@@ -18,7 +18,7 @@ FIXTURES: dict[str, Callable[..., DataConfig]] = {}
 
 
 def touch(path: pathlib.Path) -> None:
-    """Writes an empty file, and the folders it is in."""
+    """Create an empty file and its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
 
@@ -26,7 +26,7 @@ def touch(path: pathlib.Path) -> None:
 def touch_frames(
     folder: pathlib.Path, template: str, first: int, count: int
 ) -> None:
-    """Writes empty files of the frames `first` to `first + count - 1`."""
+    """Create empty files of the frames `first` to `first + count - 1`."""
     for number in range(first, first + count):
         touch(folder / template.format(number))
 
@@ -37,24 +37,24 @@ def make(
     write_video: WriteVideo = touch,
     write_frames: WriteFrames = touch_frames,
 ) -> DataConfig:
-    """Writes the fixture of a data set into a folder."""
+    """Write the fixture of a data set into a folder."""
     return FIXTURES[name](folder, write_video, write_frames)
 
 
 def read(name: str, data: DataConfig) -> Manifest:
-    """What a data set makes of the files."""
+    """Read the manifest of a data set."""
     return DATASETS[name].read_lists(data)
 
 
 def write(path: pathlib.Path, *lines: str) -> str:
-    """Writes a text file and returns its path as settings have it."""
+    """Write a text file and return its path, for settings."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return str(path)
 
 
 def fixture_of(name: str):
-    """Function decorator: makes a fixture known as that of a data set."""
+    """Register a fixture of a data set, as a decorator."""
 
     def register(function):
         FIXTURES[name] = function
@@ -134,13 +134,13 @@ def slowfast_frames(root, write_video, write_frames):
 
 @fixture_of("slowfast_ssv2")
 def slowfast_ssv2(root, write_video, write_frames):
-    made = ssv2(root, touch, write_frames)
+    videos = ssv2(root, touch, write_frames)
     header = "original_vido_id video_id frame_id path labels"
     write_frames(root / "frames" / "78687", "78687_{:06}.jpg", 1, 2)
     write_frames(root / "frames" / "42326", "42326_{:06}.jpg", 1, 1)
     return DataConfig(
         root=str(root / "frames"),
-        classes=made.classes,
+        classes=videos.classes,
         train=write(
             root / "train.csv",
             header,

@@ -35,11 +35,11 @@ FRAMES = {
 
 
 def path(name: str) -> pathlib.Path:
-    """Where a film lies; skips the test if it cannot be fetched."""
-    found = fetch() / name
-    if not found.exists():
+    """Return the path of a video; skip the test if it cannot be fetched."""
+    file = fetch() / name
+    if not file.exists():
         pytest.skip(f"{name} cannot be fetched here")
-    return found
+    return file
 
 
 @functools.cache

@@ -22,21 +22,21 @@ def jpegs(count=5, height=37, width=53, seed=0):
 
 def example(frames, times=(), **context):
     """A record; keywords are keys of the context, with __ for /."""
-    made = tf.train.SequenceExample()
-    lists = made.feature_lists.feature_list
+    record = tf.train.SequenceExample()
+    lists = record.feature_lists.feature_list
     for frame in frames:
         lists["image/encoded"].feature.add().bytes_list.value.append(frame)
     for time in times:
         lists["image/timestamp"].feature.add().int64_list.value.append(time)
     for key, values in context.items():
-        feature = made.context.feature[key.replace("__", "/")]
+        feature = record.context.feature[key.replace("__", "/")]
         if isinstance(values[0], bytes):
             feature.bytes_list.value.extend(values)
         elif isinstance(values[0], float):
             feature.float_list.value.extend(values)
         else:
             feature.int64_list.value.extend(values)
-    return made.SerializeToString()
+    return record.SerializeToString()
 
 
 def write(path, contents):

@@ -29,26 +29,26 @@ def chosen(videos, sampling=SIXTEEN):
         (1, 1),
     ],
 )
-def test_a_clip_is_as_long_as_the_videos(frames, stride):
+def test_clip_spans_the_video(frames, stride):
     assert chosen([(frames, 25.0)] * 3) == (stride, None)
 
 
-def test_the_median_length_counts():
+def test_stride_follows_the_median_length():
     assert chosen([(20, 25.0), (76, 25.0), (4000, 25.0)]) == (5, None)
 
 
-def test_long_videos_leave_two_frames_a_second():
+def test_clip_has_at_least_two_frames_per_second():
     assert chosen([(9000, 25.0)]) == (12, None)
     assert chosen([(9000, 60.0)]) == (30, None)
     assert chosen([(9000, 1.0)]) == (1, None)
 
 
-def test_different_rates_count_at_the_median_rate():
+def test_different_rates_are_resampled_to_the_median():
     videos = [(60, 25.0), (60, 25.0), (144, 60.0)]  # all of 2.4 s
     assert chosen(videos) == (3, 25.0)
 
 
-def test_nearly_equal_rates_are_one():
+def test_nearly_equal_rates_are_equal():
     assert chosen([(60, 30.0), (60, 29.97)]) == (3, None)
 
 
@@ -57,16 +57,16 @@ def test_configured_rate_is_kept():
     assert chosen([(150, 25.0), (150, 25.0)], sampling) == (3, 10.0)
 
 
-def test_unknown_rates_count_frames():
+def test_unknown_rates_use_frame_counts():
     assert chosen([(60, 0.0), (61, 0.0)]) == (3, None)
     assert chosen([(900, 0.0)]) == (59, None)
 
 
-def test_one_frame_a_clip():
+def test_stride_of_single_frame_clips():
     single = SamplingConfig(frames=1, frame_stride=AUTO)
     assert chosen([(60, 25.0)], single) == (12, None)
 
 
-def test_a_clip_cannot_be_read_before_the_stride_is_a_number():
+def test_unresolved_stride_raises():
     with pytest.raises(UserError, match="resolved when a run begins"):
         _ = SIXTEEN.stride

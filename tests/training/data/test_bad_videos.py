@@ -10,7 +10,7 @@ from training.io.user_error import UserError
 
 
 class Source:
-    """Stands for a storage in which one video of three is bad."""
+    """Stands for a storage in which probe video of three is bad."""
 
     def probe(self, video):
         if video.path == "b":
@@ -18,10 +18,10 @@ class Source:
         return Probe(5, 36, 52, 25.0)
 
 
-def test_long_scans_say_how_far_they_are(monkeypatch, capsys):
+def test_probing_shows_progress(monkeypatch, capsys):
     monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
-    found = bad_videos.probe_all(Source(), [Video(name, ()) for name in "abc"])
-    assert [isinstance(one, VideoError) for one in found] == [
+    probes = bad_videos.probe_all(Source(), [Video(name, ()) for name in "abc"])
+    assert [isinstance(probe, VideoError) for probe in probes] == [
         False,
         True,
         False,
@@ -31,13 +31,13 @@ def test_long_scans_say_how_far_they_are(monkeypatch, capsys):
     assert printed.out == ""
 
 
-def test_a_carriage_return_in_a_name_ends_no_row(tmp_path):
+def test_csv_keeps_carriage_returns_in_names(tmp_path):
     bad = [BadVideo("train", "a\rb.mp4", "the file is empty")]
     bad_videos.write_bad_videos(tmp_path / "bad_videos.csv", bad)
     assert bad_videos.read_bad_videos(tmp_path / "bad_videos.csv") == bad
 
 
-def test_as_many_bad_videos_as_allowed_are_let_through():
+def test_bad_videos_up_to_the_share_are_accepted():
     bad = [BadVideo("train", f"{n}.mp4", "cut off") for n in range(3)]
     bad_videos.check_share(bad[:2], 40, 0.05)
     with pytest.raises(UserError, match="3 of 40 videos cannot be read"):

@@ -48,7 +48,7 @@ def test_beam_writes_the_same_bytes(options, tmp_path, workers):
 
 
 @needs_beam
-def test_beam_makes_only_what_is_missing(options, tmp_path, capsys):
+def test_beam_writes_only_missing_shards(options, tmp_path, capsys):
     out = tmp_path / "out"
     shards.main([*options, f"--out={out}"])
     before = content(out)
@@ -60,7 +60,7 @@ def test_beam_makes_only_what_is_missing(options, tmp_path, capsys):
 
 
 @needs_beam
-def test_an_option_that_beam_does_not_know(options, tmp_path):
+def test_unknown_beam_option_raises(options, tmp_path):
     with pytest.raises(UserError, match="Beam"):
         shards.main(
             [
@@ -73,6 +73,6 @@ def test_an_option_that_beam_does_not_know(options, tmp_path):
 
 
 @pytest.mark.skipif(BEAM, reason="apache-beam is there")
-def test_without_beam_it_is_said_how_to_install_it(options, tmp_path):
+def test_missing_beam_names_the_extra(options, tmp_path):
     with pytest.raises(UserError, match=r"pip install -e '.\[beam\]'"):
         shards.main([*options, f"--out={tmp_path / 'out'}", "--beam"])

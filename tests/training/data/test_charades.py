@@ -20,7 +20,7 @@ def with_actions(folder, actions):
     return data
 
 
-def test_a_video_has_spans_and_the_labels_of_all_of_them(tmp_path):
+def test_video_has_spans_and_the_labels_of_all_of_them(tmp_path):
     listing = read("charades", make("charades", tmp_path))
     assert listing.multi_label
     assert listing.classes == (
@@ -37,7 +37,7 @@ def test_tests_skip_videos_without_an_action(name, tmp_path):
     assert read(name, make(name, tmp_path)).skips_unlabelled
 
 
-def test_a_video_may_have_no_actions(tmp_path):
+def test_video_may_have_no_actions(tmp_path):
     listing = read("charades", make("charades", tmp_path))
     path = f"{tmp_path}/Charades_v1_480/N11GT.mp4"
     assert listing.splits["test"] == [Video(path)]
@@ -57,7 +57,7 @@ def test_frames_are_24_a_second_from_1(tmp_path):
     ]
 
 
-def test_a_list_may_validate(tmp_path):
+def test_validation_list_is_read(tmp_path):
     data = make("charades", tmp_path)
     data = dataclasses.replace(data, validation=data.test, test=None)
     assert set(read("charades", data).splits) == {"train", "validation"}
@@ -74,21 +74,21 @@ def test_a_list_may_validate(tmp_path):
         ["c00x 1.0 2.0", "expected a label from 0 below 3. Received: '00x'"],
     ],
 )
-def test_a_malformed_action_is_named(tmp_path, actions, error):
+def test_malformed_action_is_named(tmp_path, actions, error):
     data = with_actions(tmp_path, actions)
     with pytest.raises(UserError) as caught:
         read("charades", data)
     assert str(caught.value).startswith(f"{data.train}:2: {error}")
 
 
-def test_a_video_without_a_name_is_refused(tmp_path):
+def test_video_without_a_name_is_refused(tmp_path):
     data = make("charades", tmp_path)
     write(tmp_path / "Charades_v1_test.csv", CHARADES_HEADER, "," * 10)
     with pytest.raises(UserError, match=r"test\.csv:2: expected an id"):
         read("charades", data)
 
 
-def test_a_column_that_lacks_is_named(tmp_path):
+def test_missing_column_is_named(tmp_path):
     data = make("charades", tmp_path)
     write(tmp_path / "Charades_v1_test.csv", "id,length", "46GP8,3")
     with pytest.raises(
@@ -98,7 +98,7 @@ def test_a_column_that_lacks_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["c002 Sitting", "Sitting", "c001"])
-def test_a_malformed_class_is_named(tmp_path, line):
+def test_malformed_class_is_named(tmp_path, line):
     data = make("charades", tmp_path)
     write(tmp_path / "Charades_v1_classes.txt", "c000 Eating", line)
     with pytest.raises(

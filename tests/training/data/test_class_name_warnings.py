@@ -21,7 +21,7 @@ def test_classes_with_a_side_are_found(classes, expected):
     assert class_name_warnings.sided(classes) == expected
 
 
-def test_a_note_names_some_classes_and_the_setting():
+def test_note_names_some_classes_and_the_setting():
     note = class_name_warnings.flip_note(
         [f"left {number}" for number in range(5)]
     )

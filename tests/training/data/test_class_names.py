@@ -6,13 +6,13 @@ from training.data.manifest import Video
 from training.io.user_error import UserError
 
 
-def test_names_are_one_a_line(tmp_path):
+def test_text_file_has_one_name_per_line(tmp_path):
     path = write(tmp_path / "names.txt", "yoga", "air drumming")
     assert class_names.read_classes(path) == ("yoga", "air drumming")
 
 
 @pytest.mark.parametrize("labels", [["0", "1"], ['"0"', '"1"']])
-def test_names_of_json_are_in_the_order_of_labels(tmp_path, labels):
+def test_json_names_are_sorted_by_label(tmp_path, labels):
     first, second = labels
     path = write(
         tmp_path / "names.json",
@@ -34,33 +34,33 @@ def test_names_of_json_are_in_the_order_of_labels(tmp_path, labels):
         [r'{"a": 0, "\"a\"": 1}', "Received again: 'a'"],
     ],
 )
-def test_json_that_is_no_table_of_names_is_refused(tmp_path, text, error):
+def test_malformed_json_of_names_raises(tmp_path, text, error):
     path = write(tmp_path / "names.json", text)
     with pytest.raises(UserError) as caught:
         class_names.read_classes(path)
     assert error in str(caught.value) and path in str(caught.value)
 
 
-def test_a_name_that_comes_twice_is_refused(tmp_path):
+def test_duplicate_name_raises(tmp_path):
     path = write(tmp_path / "names.txt", "yoga", "jump", "yoga")
     with pytest.raises(UserError, match=r"names\.txt:3: .*again: 'yoga'"):
         class_names.read_classes(path)
 
 
-def test_an_empty_file_of_names_is_refused(tmp_path):
+def test_empty_file_of_names_raises(tmp_path):
     with pytest.raises(UserError, match="Expected class names"):
         class_names.read_classes(write(tmp_path / "names.txt"))
 
 
-def test_without_names_there_are_as_many_as_training_has():
+def test_unnamed_classes_are_those_of_training():
     train = [(Video("a", (0,)), "t:1"), (Video("b", (3,)), "t:2")]
     test = [(Video("c", (3,)), "v:1"), (Video("d"), "v:2")]
-    found = class_names.numbered({"train": train, "test": test})
-    assert found == ("0", "1", "2", "3")
+    classes = class_names.numbered({"train": train, "test": test})
+    assert classes == ("0", "1", "2", "3")
 
 
 @pytest.mark.parametrize("label", [1, 4])
-def test_a_label_that_training_lacks_is_refused(label):
+def test_label_missing_in_training_raises(label):
     train = [(Video("a", (0,)), "t:1"), (Video("b", (3,)), "t:2")]
     test = [(Video("c", (label,)), "v:7")]
     with pytest.raises(
@@ -69,6 +69,6 @@ def test_a_label_that_training_lacks_is_refused(label):
         class_names.numbered({"train": train, "test": test})
 
 
-def test_without_names_and_labels_names_are_asked_for():
+def test_no_names_and_no_labels_raise():
     with pytest.raises(UserError, match="--set data.classes=FILE"):
         class_names.numbered({"test": [(Video("a"), "t:1")]})

@@ -33,12 +33,12 @@ def test_gif_gives_its_frames(tmp_path):
     )
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="There is no file .*clip.npy"):
         clip_files.read_clip(tmp_path / "clip.npy")
 
 
-def test_another_kind_of_file_is_refused(tmp_path):
+def test_unsupported_file_type_raises(tmp_path):
     (tmp_path / "clip.mp4").write_bytes(b"x")
     with pytest.raises(UserError, match="Expected a clip as .npy or .gif"):
         clip_files.read_clip(tmp_path / "clip.mp4")
@@ -46,7 +46,7 @@ def test_another_kind_of_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["clip.npy", "clip.gif"])
 @pytest.mark.parametrize("content", [b"", b"not what it says", b"PK\3\4"])
-def test_garbage_is_refused(tmp_path, name, content):
+def test_malformed_file_raises(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match="cannot be read as a"):
         clip_files.read_clip(tmp_path / name)
@@ -55,13 +55,13 @@ def test_garbage_is_refused(tmp_path, name, content):
 @pytest.mark.parametrize(
     "header", npy_headers.MALFORMED.values(), ids=npy_headers.MALFORMED.keys()
 )
-def test_headers_that_are_none_are_refused(tmp_path, header):
+def test_malformed_npy_header_raises(tmp_path, header):
     (tmp_path / "clip.npy").write_bytes(npy_headers.file_with(header))
     with pytest.raises(UserError, match="cannot be read as a .npy clip"):
         clip_files.read_clip(tmp_path / "clip.npy")
 
 
-def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+def test_unreadable_file_is_named(tmp_path, monkeypatch):
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied")
 
@@ -71,20 +71,20 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
         clip_files.read_clip(tmp_path / "clip.npy")
 
 
-def test_pickled_objects_are_refused(tmp_path):
+def test_pickled_objects_raise(tmp_path):
     np.save(tmp_path / "clip.npy", np.array([{}], dtype=object))
     with pytest.raises(UserError, match="cannot be read"):
         clip_files.read_clip(tmp_path / "clip.npy")
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_write_read_round_trip(tmp_path):
     clip_files.write_clip(tmp_path / "clip.npy", frames())
     np.testing.assert_array_equal(
         clip_files.read_clip(tmp_path / "clip.npy"), frames()
     )
 
 
-def test_clips_are_written_as_npy_alone(tmp_path):
+def test_writing_another_extension_raises(tmp_path):
     with pytest.raises(UserError, match="file name"):
         clip_files.write_clip(tmp_path / "clip.gif", frames())
 
@@ -92,7 +92,7 @@ def test_clips_are_written_as_npy_alone(tmp_path):
 @pytest.mark.parametrize(
     "array", [frames().astype("float32"), np.zeros((2, 3), "uint8")]
 )
-def test_other_dtypes_and_ranks_are_refused(tmp_path, array):
+def test_wrong_dtype_or_rank_raises(tmp_path, array):
     np.save(tmp_path / "clip.npy", array)
     with pytest.raises(UserError, match="to hold uint8 pixels"):
         clip_files.read_clip(tmp_path / "clip.npy")
@@ -108,11 +108,11 @@ def test_other_dtypes_and_ranks_are_refused(tmp_path, array):
         ("a.mp4", False, False),
     ],
 )
-def test_a_gif_is_a_clip_where_clips_are_made(path, videos, expected):
+def test_gif_is_a_clip_for_generated_data_only(path, videos, expected):
     assert clip_files.is_clip(path, videos) == expected
 
 
-def test_a_fifo_is_not_waited_for(tmp_path):
+def test_fifo_raises(tmp_path):
     os.mkfifo(tmp_path / "a.npy")
     with pytest.raises(UserError, match="FIFO"):
         clip_files.read_clip(tmp_path / "a.npy")

@@ -14,7 +14,7 @@ def recall():
 
 
 @pytest.fixture(scope="module")
-def made(recall):
+def examples(recall):
     """64 test clips with all that is known of them."""
     block = recall._eval_block("test", 0)
     return {key: value.numpy() for key, value in block.items()}
@@ -52,13 +52,13 @@ def test_splits_are_stratified():
         )
 
 
-def test_pick_gives_images_of_the_class_asked_for():
+def test_pick_returns_images_of_each_class():
     images, labels = digits.load_handwriting()
     handwriting = digits.Handwriting("validation")
     part = digits.split_indices(labels)["validation"]
-    asked = np.repeat(np.arange(10), 7).reshape(10, 7).astype("int32")
+    classes = np.repeat(np.arange(10), 7).reshape(10, 7).astype("int32")
     uniform = np.tile(np.linspace(0, 0.999, 7, dtype="float32"), (10, 1))
-    picked = handwriting.pick(asked, uniform).numpy()
+    picked = handwriting.pick(classes, uniform).numpy()
     for digit in range(10):
         own = images[part[labels[part] == digit]]
         resized = tf.image.resize(own[..., None], (16, 16))[..., 0].numpy()
@@ -67,21 +67,21 @@ def test_pick_gives_images_of_the_class_asked_for():
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_evaluation_shows_handwriting_of_its_split_alone(split, monkeypatch):
+def test_evaluation_uses_handwriting_of_its_split(split, monkeypatch):
     monkeypatch.setattr(digits, "NOISE_STD", 0.0)
     images, labels = digits.load_handwriting()
-    every = tf.image.resize(images[..., None], (16, 16)).numpy()[..., 0]
+    all_images = tf.image.resize(images[..., None], (16, 16)).numpy()[..., 0]
     own = set(digits.split_indices(labels)[split].tolist())
     dataset = datasets.load("digits_recall")
     for index in range(30):
         example = dataset.example(split, index)
         # Every colour has one channel at 255.
-        shown = box(example.pixels, example.query, 16).max(-1) / 255
-        same = np.flatnonzero(np.abs(every - shown).max((1, 2)) < 1 / 255)
+        patch = box(example.pixels, example.query, 16).max(-1) / 255
+        same = np.flatnonzero(np.abs(all_images - patch).max((1, 2)) < 1 / 255)
         assert len(same) and set(same.tolist()) <= own
 
 
-def test_place_puts_a_patch_where_it_is_told():
+def test_place_pastes_at_the_corner():
     patches = np.arange(1, 19, dtype="float32").reshape(1, 2, 3, 3)
     corners = np.array([[[5, 7], [29, 0]]], "int32")
     placed = digits.place(patches, corners).numpy()
@@ -91,46 +91,48 @@ def test_place_puts_a_patch_where_it_is_told():
     np.testing.assert_array_equal(placed, expected)
 
 
-def test_clips_are_uint8_of_the_stated_shape(recall, made):
-    assert made["pixels"].dtype == np.uint8
-    assert made["pixels"].shape == (64, *recall.element_shape)
+def test_clips_are_uint8_of_the_stated_shape(recall, examples):
+    assert examples["pixels"].dtype == np.uint8
+    assert examples["pixels"].shape == (64, *recall.element_shape)
 
 
-def test_the_labelled_digit_has_the_colour_of_the_flash(made):
+def test_labelled_digit_has_the_colour_of_the_flash(examples):
     for clip, query, target in zip(
-        made["pixels"], made["query"], made["target"], strict=True
+        examples["pixels"], examples["query"], examples["target"], strict=True
     ):
         digit = colour_of(box(clip, query, digits.DIGIT_PX))
         assert digit == colour_of(box(clip, target, digits.FLASH_PX))
 
 
-def test_the_flash_is_in_frame_0_and_the_digits_are_not(made):
-    assert (made["target"][:, 0] == 0).all()
-    assert (made["query"][:, 0] > 0).all()
+def test_flash_is_in_frame_0_and_the_digits_are_not(examples):
+    assert (examples["target"][:, 0] == 0).all()
+    assert (examples["query"][:, 0] > 0).all()
 
 
-def test_four_frames_besides_the_first_show_a_digit(made):
-    lit = made["pixels"].max((2, 3, 4)) > 128
+def test_four_frames_besides_the_first_show_a_digit(examples):
+    lit = examples["pixels"].max((2, 3, 4)) > 128
     assert lit[:, 0].all()
     np.testing.assert_array_equal(lit[:, 1:].sum(1), 4)
 
 
-def test_digits_have_colours_of_their_own(made):
-    for clip in made["pixels"]:
+def test_digits_have_different_colours(examples):
+    for clip in examples["pixels"]:
         lit = [f for f in clip[1:] if f.max() > 128]
         assert len({colour_of(frame) for frame in lit}) == 4
 
 
-def test_every_class_colour_and_frame_is_asked_for(recall):
+def test_all_classes_colours_and_frames_occur(recall):
     labels, frames, colours = [], set(), set()
     for block in range(8):
-        made = recall._eval_block("validation", block)
-        labels += made["label"].numpy().tolist()
-        frames |= set(made["query"][:, 0].numpy().tolist())
+        examples = recall._eval_block("validation", block)
+        labels += examples["label"].numpy().tolist()
+        frames |= set(examples["query"][:, 0].numpy().tolist())
         colours |= {
             colour_of(box(c, t, digits.FLASH_PX))
             for c, t in zip(
-                made["pixels"].numpy(), made["target"].numpy(), strict=True
+                examples["pixels"].numpy(),
+                examples["target"].numpy(),
+                strict=True,
             )
         }
     counts = collections.Counter(labels)
@@ -139,7 +141,7 @@ def test_every_class_colour_and_frame_is_asked_for(recall):
     assert colours == set(range(6))
 
 
-def test_a_batch_is_a_function_of_seed_and_number(recall):
+def test_batch_is_a_function_of_seed_and_number(recall):
     def batches(seed, start):
         return [
             (pixels.numpy(), labels.numpy())
@@ -169,7 +171,7 @@ def test_cardinality_is_known(name):
     assert dataset.eval_batches("test").cardinality() == digits.EVAL_BLOCKS
 
 
-def test_an_example_is_the_one_that_is_evaluated(recall):
+def test_example_equals_the_evaluated_one(recall):
     pixels, labels = next(iter(recall.eval_batches("test")))
     example = recall.example("test", 5)
     np.testing.assert_array_equal(example.pixels, pixels[5])
@@ -186,7 +188,7 @@ def test_frames_show_one_digit_of_the_named_colour():
 
 
 @pytest.mark.parametrize("index", [-1, 64 * 32])
-def test_an_example_that_is_not_there_is_refused(recall, index):
+def test_example_index_out_of_range_raises(recall, index):
     with pytest.raises(UserError, match="Expected a sample from 0 to"):
         recall.example("test", index)
 
@@ -201,7 +203,7 @@ def test_unknown_dataset_suggests_the_nearest():
         datasets.load("digit_recall")
 
 
-def test_a_missing_package_names_the_extra(monkeypatch):
+def test_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(digits.__builtins__, "__import__", _no_sklearn)
     digits.load_handwriting.cache_clear()
     with pytest.raises(UserError, match=r"pip install -e '.\[digits\]'"):

@@ -43,7 +43,7 @@ def test_frames_are_those_of_ffmpegs_filters(tmp_path, matrix):
     np.testing.assert_array_equal(got, expected)
 
 
-def test_a_matrix_between_quarter_turns_is_the_nearest():
+def test_matrix_between_quarter_turns_is_the_nearest():
     def matrix(*numbers):
         return display_matrix.MATRIX.pack(*numbers, 0, 0, 1 << 30)
 

@@ -1,4 +1,4 @@
-"""What is below a folder, each real file and folder once."""
+"""Walking a folder visits each file and folder once."""
 
 import os
 
@@ -15,7 +15,7 @@ def read(root):
     return tree.files, tree.duplicates
 
 
-def test_folders_and_files_are_sorted_by_their_parts(tmp_path):
+def test_paths_are_sorted_by_components(tmp_path):
     for name in ("b/c/2.mp4", "b/1.mp4", "b d/3.mp4", "a.mp4"):
         touch(tmp_path / name)
     (tmp_path / "empty").mkdir()
@@ -25,7 +25,7 @@ def test_folders_and_files_are_sorted_by_their_parts(tmp_path):
     assert not tree.notes()
 
 
-def test_many_links_in_circles_end(tmp_path):
+def test_cyclic_links_terminate(tmp_path):
     for number in range(20):
         touch(tmp_path / f"{number}" / "a.mp4")
         for other in range(20):
@@ -44,7 +44,7 @@ def test_links_to_other_places_are_followed(tmp_path):
     assert read(tmp_path / "root") == (["a/x/1.mp4", "b.mp4"], {})
 
 
-def test_a_link_above_the_root_shows_nothing_of_it(tmp_path):
+def test_link_above_the_root_is_skipped(tmp_path):
     touch(tmp_path / "other" / "1.mp4")
     touch(tmp_path / "root" / "a" / "2.mp4")
     (tmp_path / "root" / "a" / "up").symlink_to("../..")
@@ -54,7 +54,7 @@ def test_a_link_above_the_root_shows_nothing_of_it(tmp_path):
     )
 
 
-def test_a_link_back_from_another_place_shows_nothing_twice(tmp_path):
+def test_link_back_from_outside_is_skipped(tmp_path):
     touch(tmp_path / "root" / "a" / "1.mp4")
     touch(tmp_path / "store" / "2.mp4")
     (tmp_path / "store" / "back").symlink_to("../root")
@@ -65,7 +65,7 @@ def test_a_link_back_from_another_place_shows_nothing_twice(tmp_path):
     )
 
 
-def test_a_files_own_name_goes_before_links(tmp_path):
+def test_file_precedes_links_to_it(tmp_path):
     touch(tmp_path / "z" / "1.mp4")
     (tmp_path / "a.mp4").symlink_to("z/1.mp4")
     os.link(tmp_path / "z" / "1.mp4", tmp_path / "z" / "2.mp4")
@@ -75,13 +75,13 @@ def test_a_files_own_name_goes_before_links(tmp_path):
     )
 
 
-def test_links_that_lead_nowhere_are_files(tmp_path):
+def test_broken_links_are_files(tmp_path):
     (tmp_path / "gone.mp4").symlink_to("nowhere")
     (tmp_path / "self.mp4").symlink_to("self.mp4")
     assert read(tmp_path) == (["gone.mp4", "self.mp4"], {})
 
 
-def test_pipes_are_no_files(tmp_path):
+def test_pipes_are_skipped(tmp_path):
     os.mkfifo(tmp_path / "a.mp4")
     (tmp_path / "b.mp4").symlink_to("a.mp4")
     tree = file_tree.read(str(tmp_path))
@@ -89,13 +89,13 @@ def test_pipes_are_no_files(tmp_path):
     assert "pipes, sockets or devices: a.mp4; b.mp4" in tree.notes()[0]
 
 
-def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, locked_folders):
+def test_folder_that_cannot_be_listed_is_an_error(tmp_path, locked_folders):
     (tmp_path / "locked").mkdir()
     with pytest.raises(UserError, match="/locked cannot be listed: Permission"):
         file_tree.read(str(tmp_path))
 
 
-def test_a_tree_may_be_at_a_url(memory_url):
+def test_tree_at_a_url(memory_url):
     for name in ("b/2.mp4", "a.mp4", "b/.c.mp4", "b/__MACOSX/d.mp4"):
         (UrlPath(memory_url) / name).write_text("x")
     tree = file_tree.read(memory_url)

@@ -17,7 +17,7 @@ def tree(root, *files):
 
 
 def named(listing, root):
-    """Of each split, the paths below the root with their classes."""
+    """Return paths below the root with their classes, by split."""
     return {
         split: {
             video.path.removeprefix(f"{root}/"): listing.classes[label]
@@ -42,14 +42,14 @@ def test_folders_of_splits_are_the_splits(tmp_path):
     }
 
 
-def test_a_class_only_in_train_is_fine(tmp_path):
+def test_class_only_in_train_is_fine(tmp_path):
     data = tree(tmp_path, "train/a/1.mp4", "train/b/2.mp4", "test/b/3.mp4")
     listing = read("folder", data)
     assert listing.classes == ("a", "b")
     assert named(listing, tmp_path)["test"] == {"test/b/3.mp4": "b"}
 
 
-def test_a_class_missing_in_train_is_refused(tmp_path):
+def test_class_missing_in_train_is_refused(tmp_path):
     data = tree(tmp_path, "Train/a/1.mp4", "Train/b/2.mp4", "val/c/3.mp4")
     with pytest.raises(
         UserError, match="Expected a class of .*/Train. Received: .*/val/c"
@@ -75,7 +75,7 @@ def test_train_and_test_may_be_classes(tmp_path):
     assert listing.classes == ("car", "test", "train")
 
 
-def test_other_and_hidden_files_are_passed_over(tmp_path):
+def test_other_and_hidden_files_are_skipped(tmp_path):
     data = tree(
         tmp_path,
         "a/1.mp4",
@@ -95,7 +95,7 @@ def test_other_and_hidden_files_are_passed_over(tmp_path):
     "extension",
     ".mp4 .m4v .avi .mkv .webm .mov .mpg .mpeg .wmv .flv .ts .3gp .ogv".split(),
 )
-def test_a_video_is_known_by_its_extension(tmp_path, extension):
+def test_videos_are_recognized_by_extension(tmp_path, extension):
     upper = extension.upper()
     data = tree(tmp_path, f"a/1{extension}", f"b/2{upper}")
     assert len(read("folder", data).splits["train"]) == 2
@@ -114,48 +114,48 @@ def test_a_video_is_known_by_its_extension(tmp_path, extension):
 )
 def test_each_class_is_divided_by_file(tmp_path, count, sizes):
     files = [f"{name}/{i}.mp4" for name in "ab" for i in range(count)]
-    found = named(read("folder", tree(tmp_path, *files)), tmp_path)
+    paths = named(read("folder", tree(tmp_path, *files)), tmp_path)
     of_a = tuple(
-        collections.Counter(found.get(split, {}).values())["a"]
+        collections.Counter(paths.get(split, {}).values())["a"]
         for split in ("train", "validation", "test")
     )
     assert of_a == sizes
-    assert sorted(f for split in found.values() for f in split) == sorted(files)
+    assert sorted(f for split in paths.values() for f in split) == sorted(files)
 
 
-def test_of_two_files_one_is_trained_on_and_one_validates_and_tests(tmp_path):
+def test_two_files_are_divided_into_train_and_test(tmp_path):
     data = tree(tmp_path, "a/1.mp4", "a/2.mp4", "b/3.mp4", "b/4.mp4")
-    found = named(read("folder", data), tmp_path)
-    assert found["validation"] == found["test"]
-    assert {*found["train"], *found["test"]} == {
+    paths = named(read("folder", data), tmp_path)
+    assert paths["validation"] == paths["test"]
+    assert {*paths["train"], *paths["test"]} == {
         "a/1.mp4",
         "a/2.mp4",
         "b/3.mp4",
         "b/4.mp4",
     }
-    assert not set(found["train"]) & set(found["test"])
+    assert not set(paths["train"]) & set(paths["test"])
 
 
-def test_the_division_is_that_of_hashes_of_paths_in_the_class(tmp_path):
+def test_splits_follow_hashes_of_paths(tmp_path):
     # sha256 of these names begins e4, a0, da, 65: written down, so that no
     # version divides what was divided before in another way.
     data = tree(tmp_path, *(f"{c}/{n}.mp4" for c in "ab" for n in "1234"))
-    found = named(read("folder", data), tmp_path)
-    assert list(found["test"]) == ["a/4.mp4", "b/4.mp4"]
-    assert list(found["validation"]) == ["a/1.mp4", "b/1.mp4"]
+    paths = named(read("folder", data), tmp_path)
+    assert list(paths["test"]) == ["a/4.mp4", "b/4.mp4"]
+    assert list(paths["validation"]) == ["a/1.mp4", "b/1.mp4"]
 
 
-def test_a_new_file_moves_at_most_one_across_each_border(tmp_path):
+def test_new_file_moves_at_most_two_others(tmp_path):
     files = [f"{name}/{i}.mp4" for name in "ab" for i in range(40)]
     before = named(read("folder", tree(tmp_path, *files)), tmp_path)
     for i in range(40, 60):
         after = named(read("folder", tree(tmp_path, f"a/{i}.mp4")), tmp_path)
-        left = [set(before[split]) - set(after[split]) for split in before]
-        assert sum(map(len, left)) <= 2
+        moved = [set(before[split]) - set(after[split]) for split in before]
+        assert sum(map(len, moved)) <= 2
         before = after
 
 
-def test_a_class_without_videos_is_named(tmp_path):
+def test_class_without_videos_is_named(tmp_path):
     data = tree(tmp_path, "a/1.mp4", "b/notes.txt")
     with pytest.raises(
         UserError, match=r"Expected videos .*/b\. .*none, but 1 .txt\.$"
@@ -171,13 +171,13 @@ def test_all_classes_without_videos_are_named(tmp_path):
         read("folder", data)
 
 
-def test_folders_of_frames_are_told_where_to_go(tmp_path):
+def test_folders_of_frames_suggest_another_data_set(tmp_path):
     data = tree(tmp_path, "a/1/img_00001.jpg", "b/2/img_00001.jpg")
     with pytest.raises(UserError, match="dataset=mmaction2_frames"):
         read("folder", data)
 
 
-def test_a_folder_may_be_at_a_url(memory_url):
+def test_folder_at_a_url(memory_url):
     for name in ("a/1.mp4", "b/deeper/2.mp4"):
         (UrlPath(memory_url) / name).write_text("x")
     listing = read("folder", DataConfig(root=memory_url))
@@ -186,7 +186,7 @@ def test_a_folder_may_be_at_a_url(memory_url):
     }
 
 
-def test_a_name_that_is_not_utf8_is_one_video_of_its_class(tmp_path):
+def test_name_that_is_not_utf8_is_one_video_of_its_class(tmp_path):
     data = tree(tmp_path, "a/1.mp4", "a/2.mp4", "b/2.mp4")
     odd = tmp_path / "b" / os.fsdecode(b"\xe4.mp4")
     try:
@@ -198,7 +198,7 @@ def test_a_name_that_is_not_utf8_is_one_video_of_its_class(tmp_path):
     assert str(odd) in paths and len(paths) == 4
 
 
-def test_a_root_that_is_not_utf8_is_refused(tmp_path):
+def test_root_that_is_not_utf8_is_refused(tmp_path):
     with pytest.raises(UserError, match="data.root=.*\ufffd: .*not UTF-8"):
         read("folder", DataConfig(root=f"{tmp_path}/\udce4"))
 
@@ -206,12 +206,12 @@ def test_a_root_that_is_not_utf8_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "ending", ".MTS .m2ts .gif .vob .asf .3g2 .M2V .h264 .rmvb .mxf".split()
 )
-def test_what_ffmpeg_reads_is_a_video(tmp_path, ending):
+def test_unknown_extension_is_probed(tmp_path, ending):
     listing = read("folder", tree(tmp_path, f"a/1{ending}", "b/2.mp4"))
     assert len(listing.splits["train"]) == 2 and not listing.notes
 
 
-def test_other_files_are_counted_by_ending(tmp_path):
+def test_other_files_are_counted_by_extension(tmp_path):
     data = tree(
         tmp_path,
         *(f"{name}/{n}.mp4" for name in "ab" for n in range(3)),
@@ -224,7 +224,7 @@ def test_other_files_are_counted_by_ending(tmp_path):
     )
 
 
-def test_videos_in_no_class_are_said(tmp_path):
+def test_videos_outside_of_classes_are_noted(tmp_path):
     data = tree(
         *(tmp_path, "train/a/1.mp4", "train/b/2.mp4", "val/a/3.mp4"),
         *("extra/a/4.mp4", "loose.mp4"),
@@ -238,7 +238,7 @@ def test_videos_in_no_class_are_said(tmp_path):
 @pytest.mark.parametrize(
     "folder", ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", ".git"]
 )
-def test_what_systems_leave_is_no_class(tmp_path, folder):
+def test_system_folders_are_not_classes(tmp_path, folder):
     data = tree(tmp_path, "a/1.mp4", "b/2.mp4", f"{folder}/a/._1.mp4")
     touch(tmp_path / "a" / folder / "1.mp4")
     listing = read("folder", data)
@@ -246,14 +246,14 @@ def test_what_systems_leave_is_no_class(tmp_path, folder):
     assert len(listing.splits["train"]) == 2
 
 
-def test_links_to_folders_above_show_no_film_twice(tmp_path):
+def test_links_to_parent_folders_repeat_no_video(tmp_path):
     data = tree(tmp_path, "a/1.mp4", "b/2.mp4", "b/3.mp4")
     for link, target in (("a/up", ".."), ("b/up", ".."), ("all", ".")):
         (tmp_path / link).symlink_to(target)
     listing = read("folder", data)
     assert listing.classes == ("a", "b")
-    found = named(listing, tmp_path)
-    assert found["train"].keys() | found["test"].keys() == {
+    paths = named(listing, tmp_path)
+    assert paths["train"].keys() | paths["test"].keys() == {
         "a/1.mp4",
         "b/2.mp4",
         "b/3.mp4",
@@ -262,7 +262,7 @@ def test_links_to_folders_above_show_no_film_twice(tmp_path):
     assert "a/up is a parent folder" in listing.notes[0]
 
 
-def test_a_film_of_two_classes_is_in_the_first(tmp_path):
+def test_video_linked_in_two_classes_is_in_the_first(tmp_path):
     data = tree(tmp_path, "a/1.mp4", "b/2.mp4", "c/3.mp4")
     (tmp_path / "a" / "0.mp4").symlink_to("../b/2.mp4")
     os.link(tmp_path / "a" / "1.mp4", tmp_path / "c" / "1.mp4")
@@ -273,7 +273,7 @@ def test_a_film_of_two_classes_is_in_the_first(tmp_path):
     assert "c/1.mp4 is a/1.mp4; a/0.mp4 is b/2.mp4" in listing.notes[0]
 
 
-def test_a_split_that_is_another_again_is_named(tmp_path):
+def test_split_linked_to_another_is_named(tmp_path):
     data = tree(tmp_path, "train/a/1.mp4", "train/b/2.mp4")
     (tmp_path / "val").symlink_to("train")
     with pytest.raises(
@@ -282,7 +282,7 @@ def test_a_split_that_is_another_again_is_named(tmp_path):
         read("folder", data)
 
 
-def test_a_class_of_second_names_alone_is_named(tmp_path):
+def test_class_of_links_only_is_named(tmp_path):
     data = tree(tmp_path, "a/1.mp4", "b/2.mp4")
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "1.mp4").symlink_to("../a/1.mp4")
@@ -296,7 +296,7 @@ def test_one_class_is_too_few(tmp_path):
 
 
 @pytest.mark.parametrize("root", ["", "nowhere", "a/1.mp4"])
-def test_without_a_folder_the_layout_is_told(tmp_path, root):
+def test_missing_folder_explains_the_layout(tmp_path, root):
     tree(tmp_path, "a/1.mp4")
     data = DataConfig(root=root and str(tmp_path / root))
     with pytest.raises(UserError, match="one folder of videos per class"):

@@ -1,4 +1,4 @@
-"""What holds for every format: what is registered is tested."""
+"""Properties of all registered formats."""
 
 import os
 
@@ -20,7 +20,7 @@ def test_each_format_has_a_fixture():
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_fixture_has_splits_and_labels_of_its_classes(name, tmp_path):
+def test_fixture_has_splits_and_labels_of_its_classes(name, tmp_path):
     listing = fixtures.read(name, fixtures.make(name, tmp_path))
     assert listing.splits["train"] and len(listing.splits) >= 2
     assert set(listing.splits) <= set(SPLITS)
@@ -52,7 +52,7 @@ def test_paths_of_a_fixture_are_those_written(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_frames_of_a_fixture_are_there(name, tmp_path):
+def test_frames_of_a_fixture_exist(name, tmp_path):
     listing = fixtures.read(name, fixtures.make(name, tmp_path))
     for videos in listing.splits.values():
         for video in videos:
@@ -64,11 +64,11 @@ def test_frames_of_a_fixture_are_there(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_description_is_a_line(name):
+def test_description_is_one_line(name):
     assert 10 < len(DATASETS[name].description) < 70
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_without_settings_one_is_asked_for(name):
+def test_missing_setting_is_named(name):
     with pytest.raises(UserError, match=r"Expected .*data\.(root|classes|tr)"):
         fixtures.read(name, DataConfig())

@@ -23,12 +23,12 @@ def video(tmp_path, name="img_{:05}.jpg", first=1, count=9, frames=None):
     )
 
 
-def test_frames_are_counted_where_the_list_does_not_say(tmp_path):
+def test_frames_are_counted_if_the_list_has_no_number(tmp_path):
     probe = FrameFolderReader().probe(video(tmp_path))
     assert probe == Probe(9, *films.SIZE, 0.0)
 
 
-def test_a_list_may_want_fewer_than_there_are(tmp_path):
+def test_list_may_use_fewer_frames(tmp_path):
     assert FrameFolderReader().probe(video(tmp_path, frames=4)).frames == 4
 
 
@@ -56,7 +56,7 @@ def test_frames_are_found_by_their_numbers(tmp_path, name, first):
         assert np.abs(difference).max() <= 1  # halves may round either way
 
 
-def test_what_a_folder_has_instead_of_frames_is_said(tmp_path):
+def test_folder_without_frames_lists_its_content(tmp_path):
     for number in (1, 2):
         (tmp_path / f"IMG_{number}.JPG").touch()
     (tmp_path / os.fsdecode(b"\xff.txt")).touch()
@@ -68,7 +68,7 @@ def test_what_a_folder_has_instead_of_frames_is_said(tmp_path):
     )
 
 
-def test_a_name_that_is_not_utf8_is_no_end_of_frames(tmp_path):
+def test_non_utf8_name_is_ignored(tmp_path):
     entry = video(tmp_path)
     (tmp_path / "v" / os.fsdecode(b"\xff.jpg")).touch()
     assert FrameFolderReader().probe(entry).frames == 9
@@ -85,7 +85,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("reason", list(BAD))
-def test_a_bad_folder_has_a_reason(tmp_path, reason):
+def test_bad_folder_has_a_reason(tmp_path, reason):
     counted = "no frame" not in reason
     entry = video(tmp_path, frames=9 if counted else None)
     BAD[reason](tmp_path / "v")
@@ -93,7 +93,7 @@ def test_a_bad_folder_has_a_reason(tmp_path, reason):
         FrameFolderReader().probe(entry)
 
 
-def test_a_truncated_frame_is_read_as_far_as_it_goes(tmp_path):
+def test_truncated_frame_is_read(tmp_path):
     source, entry = FrameFolderReader(), video(tmp_path)
     films.cut(tmp_path / "v" / "img_00002.jpg", 0.7)
     window = transforms.crop_windows(*films.SIZE, 36, 36, 1)
@@ -105,7 +105,7 @@ def test_a_truncated_frame_is_read_as_far_as_it_goes(tmp_path):
     assert np.sqrt((difference**2).mean()) < 4  # the best JPEG, decoded fast
 
 
-def test_a_fifo_is_no_frame(tmp_path):
+def test_fifo_is_not_a_frame(tmp_path):
     folder = tmp_path / "a"
     write_frames(folder, "f{:03}.jpg", 1, 9)
     video = Video(str(folder), frame_name="f{:03}.jpg", frames=9)
@@ -116,7 +116,7 @@ def test_a_fifo_is_no_frame(tmp_path):
         FrameFolderReader().probe(video)
 
 
-def test_a_frame_that_states_too_many_pixels_is_not_decoded(
+def test_frame_that_states_too_many_pixels_is_not_decoded(
     tmp_path, monkeypatch
 ):
     small = Limits(max_pixels=films.SIZE[0] * films.SIZE[1] - 1)

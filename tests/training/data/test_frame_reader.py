@@ -41,7 +41,7 @@ def read(path, numbers, **options):
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_every_frame_is_that_of_a_decoder_run_from_the_start(tmp_path, kind):
+def test_frames_equal_those_of_full_decoding(tmp_path, kind):
     path = film(tmp_path, kind, **KINDS[kind])
     truth = films.decode_all(path)
     assert video_index.index_video(path).frames == len(truth)
@@ -50,20 +50,20 @@ def test_every_frame_is_that_of_a_decoder_run_from_the_start(tmp_path, kind):
         np.testing.assert_array_equal(read(path, numbers), truth[numbers])
 
 
-def test_frames_come_in_the_order_asked_for_and_repeat(tmp_path):
+def test_frames_keep_order_and_repeats(tmp_path):
     path = film(tmp_path, "mp4")
     numbers = [25, 3, 3, 29, 0, 25]
     truth = films.decode_all(path)
     np.testing.assert_array_equal(read(path, numbers), truth[numbers])
 
 
-def test_past_the_end_is_the_last_frame(tmp_path):
+def test_frames_past_the_end_are_the_last_frame(tmp_path):
     path = film(tmp_path, "mp4", frames=7)
     truth = films.decode_all(path)
     np.testing.assert_array_equal(read(path, [5, 6, 70]), truth[[5, 6, 6]])
 
 
-def test_gaps_in_time_do_not_count_as_frames(tmp_path):
+def test_timestamp_gaps_are_not_frames(tmp_path):
     stamps = np.cumsum([1, 1, 7, 2, 1, 30, 1, 1, 4, 1] * 3)
     path = film(tmp_path, "mkv", stamps=[int(stamp) for stamp in stamps])
     truth = films.decode_all(path)
@@ -72,7 +72,7 @@ def test_gaps_in_time_do_not_count_as_frames(tmp_path):
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_a_phone_held_upright_gives_upright_frames(tmp_path, turns):
+def test_rotation_is_applied(tmp_path, turns):
     path = film(tmp_path, "mp4")
     lying = films.decode_all(path)
     films.turn(path, turns)
@@ -89,14 +89,14 @@ def test_odd_sizes(tmp_path):
     np.testing.assert_array_equal(read(path, [8]), films.decode_all(path)[[8]])
 
 
-def test_a_film_of_one_frame(tmp_path):
+def test_video_of_one_frame(tmp_path):
     path = film(tmp_path, "mp4", frames=1)
     assert video_index.index_video(path).frames == 1
     assert read(path, [0, 1, 2]).shape == (3, *films.SIZE, 3)
 
 
 @pytest.mark.parametrize("kind", ["mkv", "ts", "mpeg4.avi"])
-def test_what_is_left_of_a_film_that_was_cut(tmp_path, kind):
+def test_truncated_video(tmp_path, kind):
     path = film(tmp_path, kind, **KINDS[kind], frames=60)
     films.cut(path, 0.8)
     truth = films.decode_all(path)
@@ -108,7 +108,7 @@ def test_what_is_left_of_a_film_that_was_cut(tmp_path, kind):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_is_left_of_a_damaged_film(tmp_path, seed):
+def test_damaged_video(tmp_path, seed):
     path = film(tmp_path, "mp4", frames=60)
     films.flip_bytes(path, 25, seed)
     truth = films.decode_all(path)
@@ -117,7 +117,7 @@ def test_what_is_left_of_a_damaged_film(tmp_path, seed):
         np.testing.assert_array_equal(read(path, numbers), truth[numbers])
 
 
-def test_a_file_with_wrong_timestamps_is_counted(tmp_path):
+def test_wrong_timestamps_disable_seeking(tmp_path):
     path = film(tmp_path, "mp4")
     wrong = tmp_path / "wrong.mkv"
     films.stamp_wrongly(path, wrong)
@@ -126,7 +126,7 @@ def test_a_file_with_wrong_timestamps_is_counted(tmp_path):
     np.testing.assert_array_equal(read(wrong, [7, 8, 23]), truth[[7, 8, 23]])
 
 
-def test_a_wrong_index_is_found_out(tmp_path):
+def test_wrong_index_is_detected(tmp_path):
     path = film(tmp_path, "mp4")
     truth = films.decode_all(path)
     index = video_index.index_video(path)
@@ -138,21 +138,21 @@ def test_a_wrong_index_is_found_out(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "vp9.webm", "mpeg4.avi"])
-def test_whole_films_are_read_by_seeking(tmp_path, kind):
+def test_undamaged_videos_are_read_by_seeking(tmp_path, kind):
     path = film(tmp_path, kind, **KINDS[kind])
     assert video_index.index_video(path).order == "timestamps"
 
 
-def test_transform_sees_each_frame_once(tmp_path):
+def test_transform_is_called_once_per_frame(tmp_path):
     path = film(tmp_path, "mp4")
-    seen = []
+    shapes = []
 
     def mean(frame):
-        seen.append(frame.shape)
+        shapes.append(frame.shape)
         return frame.mean((0, 1))
 
     assert read(path, [4, 4, 9, 2], transform=mean).shape == (4, 3)
-    assert seen == [(*films.SIZE, 3)] * 3
+    assert shapes == [(*films.SIZE, 3)] * 3
 
 
 def test_seeking_decodes_from_the_last_keyframe(tmp_path, monkeypatch):
@@ -188,34 +188,34 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", list(BAD))
-def test_a_bad_file_has_a_reason(tmp_path, name):
+def test_bad_file_has_a_reason(tmp_path, name):
     reason, make = BAD[name]
     make(tmp_path / name)
     with pytest.raises(VideoError, match=re.escape(reason)):
         video_index.index_video(tmp_path / name)
 
 
-def test_titles_in_old_encodings_do_not_matter(tmp_path):
+def test_non_utf8_title_is_ignored(tmp_path):
     path = film(tmp_path, "mp4", title="Cafe")
     path.write_bytes(path.read_bytes().replace(b"Cafe", b"Caf\xe9"))
     assert b"Caf\xe9" in path.read_bytes()
     assert video_index.index_video(path).frames == 30
 
 
-def test_an_unknown_codec_is_a_reason(tmp_path):
+def test_unknown_codec_is_a_reason(tmp_path):
     path = film(tmp_path, "mp4")
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
     with pytest.raises(VideoError, match="no decoder for its codec"):
         video_index.index_video(path)
 
 
-def test_the_rate_is_that_of_the_frames(tmp_path):
+def test_rate_is_that_of_the_frames(tmp_path):
     stamps = [0, 10, 13, 50]  # of 25 a second: three steps in two seconds
     path = film(tmp_path, "mkv", frames=4, stamps=stamps)
     assert video_index.index_video(path).fps == pytest.approx(1.5, rel=1e-3)
 
 
-def test_any_damage_is_read_or_has_a_reason(tmp_path):
+def test_any_damage_is_read_or_raises(tmp_path):
     rng = np.random.default_rng(0)
     for kind in ("mp4", "ts", "mkv", "mpeg4.avi"):
         path = film(tmp_path, kind, **KINDS[kind], frames=6)
@@ -231,42 +231,42 @@ def test_any_damage_is_read_or_has_a_reason(tmp_path):
                 assert str(error)
 
 
-def test_a_file_that_cannot_be_sought_says_so(tmp_path):
+def test_failed_seek_is_reported(tmp_path):
     path = film(tmp_path, "ts", frames=60)
-    truth, index, said = (
+    truth, index, calls = (
         films.decode_all(path),
         video_index.index_video(path),
         [],
     )
     for number in range(0, 60, 7):
         got = frame_reader.read_frames(
-            path, [number], index, on_disorder=lambda: said.append(1)
+            path, [number], index, on_disorder=lambda: calls.append(1)
         )
         np.testing.assert_array_equal(got, truth[[number]])
-    assert said
+    assert calls
 
 
 @pytest.mark.parametrize("kind", ["mp4", "ts"])
-def test_a_stream_of_frames_has_each_once(tmp_path, kind):
+def test_stream_yields_each_frame_once(tmp_path, kind):
     path = film(tmp_path, kind, frames=60)
-    truth, index, said = (
+    truth, index, calls = (
         films.decode_all(path),
         video_index.index_video(path),
         [],
     )
-    wanted = [70, 3, 51, 3, 4, 29]  # also one past the end, which is the last
+    numbers = [70, 3, 51, 3, 4, 29]  # also one past the end, which is the last
     got = list(
         frame_reader.stream_frames(
-            path, wanted, index, on_disorder=lambda: said.append(1)
+            path, numbers, index, on_disorder=lambda: calls.append(1)
         )
     )
     assert [number for number, _ in got] == [3, 4, 29, 51, 59]
     for number, frame in got:
         np.testing.assert_array_equal(frame, truth[number])
-    assert bool(said) == (kind == "ts")  # where it cannot be sought
+    assert bool(calls) == (kind == "ts")  # where it cannot be sought
 
 
-def test_a_film_without_a_whole_picture_has_a_reason(tmp_path):
+def test_video_without_decodable_frame_raises(tmp_path):
     path = film(tmp_path, "mkv", frames=1)
     content = path.read_bytes()
     head = content.index(b"\x1f\x43\xb6\x75")  # the cluster with the picture
@@ -275,7 +275,7 @@ def test_a_film_without_a_whole_picture_has_a_reason(tmp_path):
         video_index.index_video(path)
 
 
-def test_a_file_that_goes_away_has_a_reason(tmp_path):
+def test_deleted_file_raises(tmp_path):
     path = film(tmp_path, "mp4")
     index = video_index.index_video(path)
     path.unlink()
@@ -283,13 +283,13 @@ def test_a_file_that_goes_away_has_a_reason(tmp_path):
         frame_reader.read_frames(path, [0], index)
 
 
-def test_frames_before_the_first_are_an_error(tmp_path):
+def test_negative_frame_raises(tmp_path):
     path = film(tmp_path, "mp4", frames=2)
     with pytest.raises(ValueError, match=r"from 0.*-1"):
         read(path, [-1])
 
 
-def test_times_are_those_of_the_stamps(tmp_path):
+def test_times_follow_timestamps(tmp_path):
     stamps = [100, 110, 113, 150]  # of 25 a second; none is shown at 0
     path = film(tmp_path, "mp4", frames=4, stamps=stamps)
     times = video_index.index_video(path).times
@@ -297,7 +297,7 @@ def test_times_are_those_of_the_stamps(tmp_path):
     assert times.stamped and 2.0 < times.length_s <= 2.0 + 1.48
 
 
-def test_times_of_a_counted_film_are_those_of_the_stamps(tmp_path, monkeypatch):
+def test_times_without_seeking_follow_timestamps(tmp_path, monkeypatch):
     monkeypatch.setattr(video_index, "_ordered_stamps", lambda *_: None)
     stamps = [3 * number + number // 20 * 90 for number in range(60)]
     path = film(tmp_path, "mkv", frames=60, stamps=stamps)
@@ -307,7 +307,7 @@ def test_times_of_a_counted_film_are_those_of_the_stamps(tmp_path, monkeypatch):
     np.testing.assert_allclose(index.edges_s[:-1], expected, atol=1e-3)
 
 
-def test_wrong_stamps_are_no_times(tmp_path):
+def test_wrong_timestamps_give_no_times(tmp_path):
     wrong = tmp_path / "wrong.mkv"
     films.stamp_wrongly(film(tmp_path, "mp4"), wrong)
     index = video_index.index_video(wrong)
@@ -316,7 +316,7 @@ def test_wrong_stamps_are_no_times(tmp_path):
 
 
 @pytest.mark.parametrize("format_", ["GIF", "PNG"])
-def test_an_animated_image_is_a_film_with_its_delays(tmp_path, format_):
+def test_animated_image_has_the_times_of_its_delays(tmp_path, format_):
     clip, path = films.pictures(12), tmp_path / f"a.{format_.lower()}"
     delays = [40, 40, 200, 1000, 40, 40, 60, 40, 40, 40, 40, 500]
     films.write_gif(path, clip, delays, format_)

@@ -12,7 +12,7 @@ def test_classes_are_sorted_by_name_and_not_by_file(tmp_path):
     assert listing.classes == ("sword", "sword_exercise")
 
 
-def test_one_is_to_train_on_and_two_to_test_on(tmp_path):
+def test_codes_of_splits(tmp_path):
     listing = read("hmdb51", make("hmdb51", tmp_path))
     root = f"{tmp_path}/hmdb51_org"
     assert listing.splits == {
@@ -35,14 +35,14 @@ def test_each_split_has_its_lists(tmp_path, split, train):
 
 
 @pytest.mark.parametrize("split", [0, 4])
-def test_a_split_that_is_not_there_is_refused(tmp_path, split):
+def test_unknown_split_number_raises(tmp_path, split):
     data = dataclasses.replace(make("hmdb51", tmp_path), split=split)
     with pytest.raises(UserError, match="Expected data.split from 1 to 3"):
         read("hmdb51", data)
 
 
 @pytest.mark.parametrize("line", ["a.avi", "a.avi 3", "a.avi x", "1"])
-def test_a_malformed_line_is_named(tmp_path, line):
+def test_malformed_line_is_named(tmp_path, line):
     data = make("hmdb51", tmp_path)
     path = write(
         tmp_path / "testTrainMulti_7030_splits" / "sword_test_split1.txt",
@@ -54,14 +54,14 @@ def test_a_malformed_line_is_named(tmp_path, line):
     assert str(caught.value).startswith(f"{path}:2: expected 'VIDEO 0'")
 
 
-def test_a_class_without_a_list_of_the_split_is_refused(tmp_path):
+def test_class_without_a_list_of_the_split_is_refused(tmp_path):
     data = make("hmdb51", tmp_path)
     (tmp_path / "testTrainMulti_7030_splits" / "sword_test_split1.txt").unlink()
     with pytest.raises(UserError, match=r"no file .*/sword_test_split1\.txt"):
         read("hmdb51", data)
 
 
-def test_a_folder_without_lists_is_refused(tmp_path):
+def test_folder_without_lists_is_refused(tmp_path):
     data = dataclasses.replace(
         make("hmdb51", tmp_path), classes=str(tmp_path / "hmdb51_org")
     )

@@ -1,4 +1,4 @@
-"""What is known of videos, from one process to the next."""
+"""Indices of videos are kept between processes."""
 
 import contextlib
 import os
@@ -28,32 +28,32 @@ def never_decoded(monkeypatch):
     monkeypatch.setattr(video_index, "index_video", fail)
 
 
-def test_an_index_comes_back_from_the_disk(tmp_path, film, request):
-    made = IndexCache(tmp_path / "c").index(str(film))
+def test_index_comes_back_from_the_disk(tmp_path, film, request):
+    index = IndexCache(tmp_path / "c").index(str(film))
     request.getfixturevalue("never_decoded")
     kept = IndexCache(tmp_path / "c").index(str(film))
-    for name, value in vars(made).items():
+    for name, value in vars(index).items():
         np.testing.assert_array_equal(getattr(kept, name), value)
     assert kept.timestamps.dtype == np.int64
 
 
-def test_a_counted_film_comes_back(tmp_path, film, request):
+def test_index_without_seeking_comes_back(tmp_path, film, request):
     wrong = tmp_path / "wrong.mkv"
     films.stamp_wrongly(film, wrong)
-    made = IndexCache(tmp_path / "c").index(str(wrong))
+    index = IndexCache(tmp_path / "c").index(str(wrong))
     request.getfixturevalue("never_decoded")
     kept = IndexCache(tmp_path / "c").index(str(wrong))
-    assert (made.order, kept.order, kept.frames) == ("count", "count", 13)
+    assert (index.order, kept.order, kept.frames) == ("count", "count", 13)
 
 
-def test_a_film_that_changed_is_read_anew(tmp_path, film):
+def test_changed_video_is_indexed_again(tmp_path, film):
     cache = IndexCache(tmp_path / "c")
     assert cache.index(str(film)).frames == 13
     films.write_film(film, 7)
     assert cache.index(str(film)).frames == 7
 
 
-def test_paths_count_from_where_one_is(tmp_path, film, monkeypatch):
+def test_relative_paths_are_made_absolute(tmp_path, film, monkeypatch):
     cache = IndexCache(tmp_path / "c")
     cache.index(str(film))
     monkeypatch.setattr(video_index, "index_video", None)
@@ -61,7 +61,7 @@ def test_paths_count_from_where_one_is(tmp_path, film, monkeypatch):
     assert cache.index("a film.mp4").frames == 13
 
 
-def test_bad_films_are_not_kept(tmp_path, film):
+def test_bad_videos_are_not_cached(tmp_path, film):
     cache = IndexCache(tmp_path / "c")
     content = film.read_bytes()
     film.write_bytes(b"no film")
@@ -72,9 +72,7 @@ def test_bad_films_are_not_kept(tmp_path, film):
 
 
 @pytest.mark.parametrize("damage", ["DELETE", "x'00'", "DROP"])
-def test_a_damaged_cache_is_said_and_done_without(
-    tmp_path, film, capsys, damage
-):
+def test_damaged_cache_is_reported_and_ignored(tmp_path, film, capsys, damage):
     IndexCache(tmp_path / "c").index(str(film))
     with sqlite3.connect(tmp_path / "c") as database:
         if damage == "DROP":
@@ -87,7 +85,7 @@ def test_a_damaged_cache_is_said_and_done_without(
     assert "is damaged" in capsys.readouterr().out
 
 
-def test_that_seeking_leads_nowhere_is_kept(tmp_path, film, request):
+def test_disabled_seeking_is_cached(tmp_path, film, request):
     IndexCache(tmp_path / "c").disable_seeking(str(film))
     request.getfixturevalue("never_decoded")
     assert IndexCache(tmp_path / "c").index(str(film)).order == "count"
@@ -101,7 +99,7 @@ def test_memory_holds_a_limited_number(tmp_path, monkeypatch):
     assert len(cache._recent) == 2
 
 
-def test_a_file_that_is_no_cache_is_said(tmp_path):
+def test_other_file_as_cache_raises(tmp_path):
     (tmp_path / "c").write_text("these are not the bytes of a database" * 99)
     with pytest.raises(UserError, match="data.cache=FILE"):
         IndexCache(tmp_path / "c")
@@ -118,7 +116,7 @@ def lock(tmp_path):
 
 
 @pytest.mark.parametrize("waits", ["at first", "later"])
-def test_a_lock_that_stays_is_said_and_does_not_stop_anything(
+def test_held_lock_is_reported_and_memory_takes_over(
     tmp_path, film, capsys, monkeypatch, request, waits
 ):
     monkeypatch.setattr(index_cache, "NOTICE_SECONDS", 0.01)
@@ -136,9 +134,7 @@ def test_a_lock_that_stays_is_said_and_does_not_stop_anything(
     assert cache.index(str(film)).frames == 13
 
 
-def test_a_lock_that_goes_is_waited_for(
-    tmp_path, film, capsys, monkeypatch, lock
-):
+def test_released_lock_is_waited_for(tmp_path, film, capsys, monkeypatch, lock):
     monkeypatch.setattr(index_cache, "NOTICE_SECONDS", 0.01)
 
     def unlock(*arguments, **options):
@@ -155,7 +151,7 @@ def test_a_lock_that_goes_is_waited_for(
 
 
 @pytest.mark.parametrize("place", ["", "/proc/1/nowhere"])
-def test_a_folder_that_cannot_be_written_is_done_without(
+def test_unwritable_folder_uses_memory(
     tmp_path, film, capsys, monkeypatch, place
 ):
     (tmp_path / "file").touch()
@@ -164,9 +160,7 @@ def test_a_folder_that_cannot_be_written_is_done_without(
     assert "without the video cache" in capsys.readouterr().out
 
 
-def test_a_users_own_cache_that_is_none_is_done_without(
-    tmp_path, film, capsys, monkeypatch
-):
+def test_damaged_default_cache_uses_memory(tmp_path, film, capsys, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     index_cache.default_path().parent.mkdir()
     index_cache.default_path().write_text("no bytes of a database" * 99)
@@ -174,13 +168,13 @@ def test_a_users_own_cache_that_is_none_is_done_without(
     assert "without the video cache" in capsys.readouterr().out
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+def test_impossible_cache_folder_raises(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be used"):
         IndexCache(tmp_path / "file" / "c")
 
 
-def test_the_default_is_in_the_users_cache(tmp_path, monkeypatch):
+def test_default_is_in_the_users_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert index_cache.default_path().is_relative_to(tmp_path)
     monkeypatch.delenv("XDG_CACHE_HOME")
@@ -198,21 +192,21 @@ def test_times_and_flips_come_back_from_the_disk(tmp_path, request):
     np.testing.assert_allclose(kept.edges_s[:5], [0, 0.04, 0.36, 0.8, 0.84])
 
 
-def test_what_an_earlier_version_kept_is_not_read(tmp_path, film):
+def test_entries_of_earlier_versions_are_ignored(tmp_path, film):
     IndexCache(tmp_path / "c").index(str(film))
     with sqlite3.connect(tmp_path / "c") as database:
         database.execute("UPDATE videos SET version=2, content=x'00'")
     assert IndexCache(tmp_path / "c").index(str(film)).frames == 13
 
 
-def test_bounds_hold_for_what_is_kept(tmp_path, film):
+def test_limits_apply_to_cached_indices(tmp_path, film):
     IndexCache(tmp_path / "c").index(str(film))
     small = Limits(max_pixels=99)
     with pytest.raises(VideoError, match="max_pixels=99"):
         IndexCache(tmp_path / "c", small).index(str(film))
 
 
-def test_a_database_of_something_else_is_refused_untouched(tmp_path):
+def test_other_database_raises_and_is_untouched(tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / "c")) as database:
         database.execute("CREATE TABLE cookies (name TEXT)")
     before = (tmp_path / "c").read_bytes()

@@ -12,14 +12,14 @@ def paths(listing, split, root):
     return [v.path.removeprefix(f"{root}/") for v in listing.splits[split]]
 
 
-def test_labels_are_numbered_in_the_order_of_the_alphabet(tmp_path):
+def test_labels_follow_sorted_names(tmp_path):
     listing = read("kinetics", make("kinetics", tmp_path))
     assert listing.classes == ("air drumming", "petting cat", "yoga")
     assert [v.labels for v in listing.splits["train"]] == [(2,), (1,), (0,)]
     assert [v.labels for v in listing.splits["validation"]] == [(0,)]
 
 
-def test_folders_have_spaces_or_not(tmp_path):
+def test_folder_names_may_have_underscores_for_spaces(tmp_path):
     listing = read("kinetics", make("kinetics", tmp_path))
     assert paths(listing, "train", tmp_path / "videos") == [
         "yoga/Zz9_000000_000010.mp4",
@@ -52,7 +52,7 @@ def test_folders_of_labels_may_be_in_one_of_the_split(tmp_path, place):
     ]
 
 
-def test_a_folder_that_is_not_there_has_the_name_of_the_label(tmp_path):
+def test_missing_folder_is_named_after_the_class(tmp_path):
     data = DataConfig(
         root="s",
         train=write(tmp_path / "t.csv", HEADER, "air drumming,abc,3,13,train"),
@@ -61,7 +61,7 @@ def test_a_folder_that_is_not_there_has_the_name_of_the_label(tmp_path):
     assert video.path == "s/air drumming/abc_000003_000013.mp4"
 
 
-def test_json_says_the_same_as_csv(tmp_path):
+def test_json_equals_csv(tmp_path):
     data = make("kinetics", tmp_path)
     train = write(
         tmp_path / "train.json",
@@ -79,10 +79,10 @@ def test_json_says_the_same_as_csv(tmp_path):
     )
     as_json = DataConfig(root=data.root, train=train, test=test)
     expected = read("kinetics", data)
-    found = read("kinetics", as_json)
-    assert found.classes == expected.classes
-    assert found.splits["train"] == expected.splits["train"]
-    assert found.splits["test"] == expected.splits["test"]
+    manifest = read("kinetics", as_json)
+    assert manifest.classes == expected.classes
+    assert manifest.splits["train"] == expected.splits["train"]
+    assert manifest.splits["test"] == expected.splits["test"]
 
 
 def test_names_may_come_from_a_file(tmp_path):
@@ -95,7 +95,7 @@ def test_names_may_come_from_a_file(tmp_path):
     assert listing.splits["validation"][0].labels == (1,)
 
 
-def test_names_are_needed(tmp_path):
+def test_missing_names_raise(tmp_path):
     path = write(tmp_path / "v.csv", HEADER, "yoga,abc,3,13,val")
     with pytest.raises(UserError, match="Expected data.train or data.classes"):
         read("kinetics", DataConfig(validation=path))
@@ -121,7 +121,7 @@ def test_names_are_sorted_as_if_spaces_were_underscores(tmp_path):
         ["run,abc,3,13,val", "v.csv:2: expected a class of "],
     ],
 )
-def test_a_malformed_row_is_named(tmp_path, row, error):
+def test_malformed_row_is_named(tmp_path, row, error):
     data = DataConfig(
         train=write(tmp_path / "t.csv", HEADER, "yoga,abc,3,13,train"),
         validation=write(tmp_path / "v.csv", HEADER, row),
@@ -132,7 +132,7 @@ def test_a_malformed_row_is_named(tmp_path, row, error):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_misspelt_column_is_refused(tmp_path, split):
+def test_misspelt_column_is_refused(tmp_path, split):
     path = write(tmp_path / "x.csv", HEADER.replace("label", "lable"))
     with pytest.raises(UserError, match=r"x\.csv:1: expected a header"):
         read("kinetics", DataConfig(**{split: path}))
@@ -141,7 +141,7 @@ def test_a_misspelt_column_is_refused(tmp_path, split):
 @pytest.mark.parametrize(
     "text", ["[]", '{"a": 3}', '{"a": {}}', '{"a": {"annotations": {}}}']
 )
-def test_json_of_another_form_is_refused(tmp_path, text):
+def test_malformed_json_raises(tmp_path, text):
     path = write(tmp_path / "t.json", text)
     with pytest.raises(UserError, match=r"t\.json: (a: )?expected"):
         read("kinetics", DataConfig(train=path))

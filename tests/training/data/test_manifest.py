@@ -15,19 +15,19 @@ def test_lines_are_stripped_and_counted(tmp_path):
     ]
 
 
-def test_windows_line_ends_and_a_mark_are_no_part_of_lines(tmp_path):
+def test_windows_line_ends_and_byte_order_mark_are_removed(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa 1\r\nb 2\r\n")
     lines = [line for line, _ in list_files.read_lines(tmp_path / "list.txt")]
     assert lines == ["a 1", "b 2"]
 
 
-def test_a_mark_within_a_file_is_no_part_of_a_line(tmp_path):
+def test_byte_order_mark_within_a_file_is_removed(tmp_path):
     (tmp_path / "list.txt").write_bytes(2 * b"\xef\xbb\xbfa 1\n")
     lines = [line for line, _ in list_files.read_lines(tmp_path / "list.txt")]
     assert lines == ["a 1", "a 1"]
 
 
-def test_lines_may_end_as_on_old_macs(tmp_path):
+def test_carriage_returns_end_lines(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"a 1\rb 2\r\rc x\r")
     lines = list(list_files.read_lines(tmp_path / "list.txt"))
     assert [line for line, _ in lines] == ["a 1", "b 2", "c x"]
@@ -35,36 +35,36 @@ def test_lines_may_end_as_on_old_macs(tmp_path):
 
 
 @pytest.mark.parametrize("order", ["le", "be"])
-def test_windows_writes_utf_16_with_a_mark(tmp_path, order):
+def test_utf_16_with_byte_order_mark_is_read(tmp_path, order):
     text = "\ufeffä 1\r\nb 2\r\n".encode(f"utf-16-{order}")
     (tmp_path / "list.txt").write_bytes(text)
     lines = [line for line, _ in list_files.read_lines(tmp_path / "list.txt")]
     assert lines == ["ä 1", "b 2"]
 
 
-def test_utf_16_without_a_mark_is_refused(tmp_path):
+def test_utf_16_without_byte_order_mark_raises(tmp_path):
     (tmp_path / "list.txt").write_bytes("a 1\n".encode("utf-16-le"))
     with pytest.raises(UserError, match="expected UTF-8 text; save it as such"):
         list(list_files.read_lines(tmp_path / "list.txt"))
 
 
-def test_comments_are_no_lines_but_numbers_of_files_are(tmp_path):
+def test_comments_are_skipped(tmp_path):
     path = write(tmp_path / "l.txt", "# of May", "#20_Rhythm_clap.avi 1", "#")
     lines = [line for line, _ in list_files.read_lines(path)]
     assert lines == ["#20_Rhythm_clap.avi 1"]
 
 
-def test_a_separator_of_unicode_does_not_end_a_line(tmp_path):
+def test_separator_of_unicode_does_not_end_a_line(tmp_path):
     path = write(tmp_path / "list.txt", "a\u2028b 1", "c\x85d 2")
     assert len(list(list_files.read_lines(path))) == 2
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"There is no file .*list\.txt"):
         list(list_files.read_lines(tmp_path / "list.txt"))
 
 
-def test_a_folder_is_not_a_list(tmp_path):
+def test_folder_as_a_list_raises(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         list(list_files.read_lines(tmp_path))
 
@@ -95,7 +95,7 @@ def test_table_reads_windows_line_ends_and_a_mark(tmp_path):
     ["id", "id,time,lable", "id,time,id", ""],
     ids=["missing", "unknown", "twice", "empty"],
 )
-def test_table_refuses_a_header_that_is_not_its_own(tmp_path, header):
+def test_table_with_wrong_header_raises(tmp_path, header):
     path = write(tmp_path / "t.csv", header)
     with pytest.raises(
         UserError,
@@ -114,7 +114,7 @@ def test_table_reads_lines_of_old_macs_and_empty_cells_at_their_end(tmp_path):
 
 
 @pytest.mark.parametrize("row, cells", [["1", 1], ["1,2,3", 3]])
-def test_table_refuses_a_row_of_another_length(tmp_path, row, cells):
+def test_table_row_of_wrong_length_raises(tmp_path, row, cells):
     path = write(tmp_path / "t.csv", "id,time", "1,2", row)
     with pytest.raises(
         UserError, match=rf"t\.csv:3: expected 2 cells\. Received: {cells}"
@@ -122,40 +122,40 @@ def test_table_refuses_a_row_of_another_length(tmp_path, row, cells):
         list(list_files.read_table(path, ["id", "time"]))
 
 
-def test_table_refuses_a_quote_that_does_not_end(tmp_path):
+def test_table_with_unterminated_quote_raises(tmp_path):
     path = write(tmp_path / "t.csv", "id,time", '1,"2')
     with pytest.raises(UserError, match=r"t\.csv:\d: "):
         list(list_files.read_table(path, ["id", "time"]))
 
 
 @pytest.mark.parametrize("text", ["-1", "x", "", "1.0", "5", "٣"])
-def test_a_label_that_is_none_is_refused(text):
+def test_malformed_label_raises(text):
     with pytest.raises(UserError, match=r"l:3: expected a label .* below 5"):
         list_parser.parse_label(text, 5, "l:3")
 
 
-def test_a_label_with_a_point_is_told_how_to_be_written():
+def test_decimal_label_suggests_a_whole_number():
     with pytest.raises(UserError, match="Write it as a whole number: 1$"):
         list_parser.parse_label("1.0", None, "l:3")
 
 
-def test_labels_that_count_from_one_are_told_to_count_from_zero():
+def test_labels_from_one_suggest_zero():
     with pytest.raises(UserError, match="below 5. Received: 5. .*from 1, sub"):
         list_parser.parse_label("5", 5, "l:3")
 
 
-def test_a_label_is_a_number():
+def test_label_is_parsed():
     assert list_parser.parse_label("4", 5, "l:3") == 4
     assert list_parser.parse_label("400", None, "l:3") == 400
 
 
 @pytest.mark.parametrize("text", ["-1", "x", "", "nan", "inf", None])
-def test_seconds_that_are_none_are_refused(text):
+def test_malformed_seconds_raise(text):
     with pytest.raises(UserError, match="l:3: expected seconds"):
         list_parser.parse_seconds(text, "l:3")
 
 
-def test_a_path_is_below_the_root_unless_it_is_whole():
+def test_relative_path_is_joined_to_the_root():
     assert folder_paths.join_path("r/", "a/b.mp4") == "r/a/b.mp4"
     assert (
         folder_paths.join_path("s3://bucket/r", "a.mp4")
@@ -168,19 +168,19 @@ def test_a_path_is_below_the_root_unless_it_is_whole():
     assert folder_paths.join_path("", "a/b.mp4") == "a/b.mp4"
 
 
-def test_names_in_a_folder_leave_hidden_ones_out(tmp_path):
+def test_hidden_names_are_not_listed(tmp_path):
     for name in ("b/c.mp4", "a.mp4", ".hidden/d.mp4", "__MACOSX/e.mp4"):
         touch(tmp_path / name)
     assert folder_paths.list_folder(str(tmp_path)) == ["a.mp4", "b"]
     assert folder_paths.list_folders(str(tmp_path)) == ["b"]
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_missing_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="There is no folder .*/nowhere"):
         folder_paths.list_folder(f"{tmp_path}/nowhere")
 
 
-def test_a_fifo_is_not_waited_for(tmp_path):
+def test_fifo_raises(tmp_path):
     os.mkfifo(tmp_path / "list.csv")
     with pytest.raises(UserError, match="list.csv cannot be read: .* FIFO"):
         list_files.read_text(tmp_path / "list.csv")

@@ -22,7 +22,7 @@ def write(path, *contexts):
     )
 
 
-def test_a_name_that_is_not_utf8_is_named_if_it_is_a_shard(tmp_path):
+def test_name_that_is_not_utf8_is_named_if_it_is_a_shard(tmp_path):
     write(tmp_path / "train-0", JUMP)
     write(tmp_path / "test-0", JUMP)
     (tmp_path / "\udcff.txt").touch()
@@ -66,10 +66,10 @@ def test_spans_are_counted_from_the_first_frame(tmp_path):
         },
     )
     listing = MediaSequence.read_lists(DataConfig(root=str(tmp_path)))
-    one, two = listing.splits["train"]
-    assert one.labels == (3, 1)
-    assert one.spans == (Span(3, 0.5, 1.0), Span(1, 0.0, 2.0))
-    assert two.spans == (Span(2, 0.5, 2.0),)
+    first, second = listing.splits["train"]
+    assert first.labels == (3, 1)
+    assert first.spans == (Span(3, 0.5, 1.0), Span(1, 0.0, 2.0))
+    assert second.spans == (Span(2, 0.5, 2.0),)
     assert listing.multi_label
     assert listing.classes == ("0", "1", "2", "3")
 
@@ -82,7 +82,7 @@ def test_names_from_a_file(tmp_path):
     assert MediaSequence.read_lists(data).classes == ("rest", "leap", "fall")
 
 
-def test_a_context_longer_than_what_is_read_first(tmp_path):
+def test_context_longer_than_the_first_read(tmp_path):
     write(tmp_path / "train-0", {**JUMP, "clip__description": [b"x" * 99_999]})
     listing = MediaSequence.read_lists(DataConfig(root=str(tmp_path)))
     assert listing.splits["train"][0].labels == (1,)
@@ -101,7 +101,7 @@ def test_a_context_longer_than_what_is_read_first(tmp_path):
         ([{"clip__label__index": [1.0]}], {}, "expected clip/label/index as"),
     ],
 )
-def test_errors_say_what_to_do(
+def test_errors_are_actionable(
     tmp_path, monkeypatch, contexts, settings, message
 ):
     monkeypatch.chdir(tmp_path)
@@ -112,7 +112,7 @@ def test_errors_say_what_to_do(
         MediaSequence.read_lists(dataclasses.replace(data, **settings))
 
 
-def test_an_index_made_once_saves_reading_records(tmp_path, monkeypatch):
+def test_written_index_replaces_scanning(tmp_path, monkeypatch):
     frames = record_files.jpegs(3, 8, 9)
     context = {**JUMP, "segment__label__index": [1]}
     context |= {"segment__start__timestamp": [5_000]}
@@ -128,16 +128,16 @@ def test_an_index_made_once_saves_reading_records(tmp_path, monkeypatch):
     assert "train-0: record 1: the record has no frames" in text
     monkeypatch.setattr(shard_reader, "read_record", None)
     data = DataConfig(root=str(tmp_path))
-    one, two = MediaSequence.read_lists(data).splits["train"]
-    assert (one.offset, two.offset) == (0, offsets[2])
-    assert one.spans == (Span(1, 0.005, 0.009),) and one.labels == (1,)
-    assert ShardReader().probe(one) == Probe(3, 8, 9, 4.0)
-    assert ShardReader().probe(two) == Probe(2, 8, 9, 0.0)
+    first, second = MediaSequence.read_lists(data).splits["train"]
+    assert (first.offset, second.offset) == (0, offsets[2])
+    assert first.spans == (Span(1, 0.005, 0.009),) and first.labels == (1,)
+    assert ShardReader().probe(first) == Probe(3, 8, 9, 4.0)
+    assert ShardReader().probe(second) == Probe(2, 8, 9, 0.0)
     with pytest.raises(UserError, match="already exists"):
         shard_indexing.write_index(f"{tmp_path}/train-*")
 
 
-def test_a_shard_that_is_cut_off_is_named(tmp_path):
+def test_truncated_shard_is_named(tmp_path):
     path = tmp_path / "train-0"
     write(path, JUMP, WALK)
     path.write_bytes(path.read_bytes()[:-3])
@@ -147,7 +147,7 @@ def test_a_shard_that_is_cut_off_is_named(tmp_path):
         MediaSequence.read_lists(DataConfig(root=str(tmp_path)))
 
 
-def test_records_with_odd_bytes_are_read_or_refused(tmp_path):
+def test_corrupt_records_are_read_or_raise(tmp_path):
     """Whatever is in a record that was written whole, we say what it is."""
     rng = np.random.default_rng(0)
     context = {**JUMP, "segment__label__index": [1]}

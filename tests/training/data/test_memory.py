@@ -57,7 +57,7 @@ def read_many(folder):
 
 
 @pytest.mark.full
-def test_ten_thousand_clips_leave_nothing_behind(tmp_path):
+def test_ten_thousand_clips_leak_nothing(tmp_path):
     # In a process of its own, whose threads share one heap: what the allocator
     # keeps for each thread says nothing about what we keep.
     printed = subprocess.run(

@@ -8,7 +8,7 @@ from training.io.user_error import UserError
 FORMATS = ["mmaction2", "mmaction2_frames", "mmaction2_frames_offset"]
 
 
-def test_videos_have_labels_or_none_to_test_on(tmp_path):
+def test_test_videos_may_lack_labels(tmp_path):
     listing = read("mmaction2", make("mmaction2", tmp_path))
     assert listing.classes == ("0", "1", "2") and listing.multi_label
     assert listing.splits == {
@@ -30,7 +30,7 @@ def test_frames_are_counted(tmp_path):
     assert not listing.multi_label
 
 
-def test_an_offset_is_a_number_of_frames_before(tmp_path):
+def test_offset_is_a_number_of_frames_before(tmp_path):
     name = "mmaction2_frames_offset"
     listing = read(name, make(name, tmp_path))
     assert listing.splits["train"] == [
@@ -39,7 +39,7 @@ def test_an_offset_is_a_number_of_frames_before(tmp_path):
     ]
 
 
-def test_the_same_line_without_an_offset_has_two_labels(tmp_path):
+def test_same_line_without_an_offset_has_two_labels(tmp_path):
     path = write(tmp_path / "t.txt", "d-1 2 5 1")
     listing = read("mmaction2_frames", DataConfig(train=path))
     (video,) = listing.splits["train"]
@@ -50,7 +50,7 @@ def test_the_same_line_without_an_offset_has_two_labels(tmp_path):
     )
 
 
-def test_a_label_that_comes_twice_is_one(tmp_path):
+def test_repeated_label_counts_once(tmp_path):
     path = write(tmp_path / "t.txt", "a.mp4 1 1")
     listing = read("mmaction2", DataConfig(train=path))
     assert listing.splits["train"][0].labels == (1,)
@@ -69,7 +69,7 @@ def test_another_delimiter_leaves_spaces_in_paths(tmp_path):
     assert listing.splits["train"] == [Video("a b.mp4", (1,))]
 
 
-def test_names_of_classes_are_of_a_file(tmp_path):
+def test_class_names_from_a_file(tmp_path):
     data = DataConfig(
         test=write(tmp_path / "t.txt", "a.mp4"),
         classes=write(tmp_path / "label_map.txt", "run", "yoga"),
@@ -78,7 +78,7 @@ def test_names_of_classes_are_of_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_label_without_a_name_is_refused(tmp_path, name):
+def test_label_without_a_name_raises(tmp_path, name):
     data = DataConfig(
         train=write(tmp_path / "t.txt", "a 1 1 1", "a 1 1 2"),
         classes=write(tmp_path / "label_map.txt", "run", "yoga"),
@@ -110,7 +110,7 @@ def test_a_label_without_a_name_is_refused(tmp_path, name):
         ["mmaction2_frames_offset", "d -1 3 0", "expected a number for offset"],
     ],
 )
-def test_a_malformed_line_is_named(tmp_path, name, line, error):
+def test_malformed_line_is_named(tmp_path, name, line, error):
     path = write(tmp_path / "t.txt", "", line)
     with pytest.raises(UserError) as caught:
         read(name, DataConfig(train=path))
@@ -119,7 +119,7 @@ def test_a_malformed_line_is_named(tmp_path, name, line, error):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_no_separator_is_refused(tmp_path, name):
+def test_empty_separator_raises(tmp_path, name):
     data = DataConfig(train=write(tmp_path / "t.txt", "a 0"), separator="")
     with pytest.raises(UserError, match="Expected data.separator"):
         read(name, data)
@@ -133,13 +133,13 @@ def test_no_separator_is_refused(tmp_path, name):
         ['"drinking (31).mp4" 1', (1,)],
     ],
 )
-def test_a_path_may_have_spaces(tmp_path, line, labels):
+def test_path_may_have_spaces(tmp_path, line, labels):
     path = write(tmp_path / "t.txt", line)
     listing = read("mmaction2", DataConfig(train=path))
     assert listing.splits["train"] == [Video("drinking (31).mp4", labels)]
 
 
-def test_a_path_without_labels_may_have_spaces(tmp_path):
+def test_path_without_labels_may_have_spaces(tmp_path):
     data = DataConfig(
         train=write(tmp_path / "t.txt", "my  clip 2.avi 0"),
         test=write(tmp_path / "s.txt", "2 clips 3.avi"),
@@ -149,7 +149,7 @@ def test_a_path_without_labels_may_have_spaces(tmp_path):
     assert splits["test"] == [Video("2 clips 3.avi")]
 
 
-def test_a_folder_of_frames_may_have_spaces(tmp_path):
+def test_folder_of_frames_may_have_spaces(tmp_path):
     path = write(tmp_path / "t.txt", "walking (2) slowly 163 1")
     listing = read("mmaction2_frames", DataConfig(train=path))
     assert listing.splits["train"] == [
@@ -171,7 +171,7 @@ def test_paths_in_quotes_may_have_the_separator(tmp_path):
         ("mmaction2_frames", "walk 2 4 1", 4, (1,)),
     ],
 )
-def test_a_path_that_exists_may_end_in_a_number(
+def test_path_that_exists_may_end_in_a_number(
     tmp_path, name, line, frames, labels
 ):
     (tmp_path / "walk 2").mkdir()

@@ -15,7 +15,7 @@ def test_lists_and_names_with_quotes_in_them(tmp_path):
     }
 
 
-def test_a_path_with_spaces_is_read(tmp_path):
+def test_path_with_spaces_is_read(tmp_path):
     path = write(tmp_path / "l.txt", "/data/petting cat/y.mp4 0")
     listing = read("nonlocal_net", DataConfig(validation=path))
     assert listing.splits["validation"] == [
@@ -23,14 +23,14 @@ def test_a_path_with_spaces_is_read(tmp_path):
     ]
 
 
-def test_a_label_without_a_name_is_refused(tmp_path):
+def test_label_without_a_name_raises(tmp_path):
     data = make("nonlocal_net", tmp_path)
     write(tmp_path / "vallist.txt", "a.mp4 0", "b.mp4 2")
     with pytest.raises(UserError, match=r"vallist\.txt:2: .*below 2"):
         read("nonlocal_net", data)
 
 
-def test_the_separator_is_a_setting(tmp_path):
+def test_separator_is_a_setting(tmp_path):
     path = write(tmp_path / "l.txt", "/data/petting, cat/y.mp4,0")
     listing = read("nonlocal_net", DataConfig(train=path, separator=","))
     assert listing.splits["train"] == [Video("/data/petting, cat/y.mp4", (0,))]

@@ -8,7 +8,7 @@ from training.data.pipeline import feed, padded, random_example
 from training.data.sampling_config import SamplingConfig
 
 
-def test_feed_normalises_and_keeps_order_labels_and_cardinality():
+def test_feed_normalizes_and_keeps_order():
     batches = datasets.load("digits_recall").train_batches(3, 7, 0, 4)
     fed = feed(batches)
     assert fed.cardinality() == 4
@@ -18,7 +18,7 @@ def test_feed_normalises_and_keeps_order_labels_and_cardinality():
         np.testing.assert_array_equal(labels, same)
 
 
-def test_what_fills_a_batch_for_all_devices_weighs_nothing():
+def test_padding_has_weight_zero():
     clips, labels = np.arange(1.0, 7.0).reshape(3, 2), np.array([7, 8, 9])
     batches = tf.data.Dataset.from_tensors((clips, labels))
     ((clips, labels, weights),) = padded(batches, 2)
@@ -27,7 +27,7 @@ def test_what_fills_a_batch_for_all_devices_weighs_nothing():
     assert weights.numpy().tolist() == [1, 1, 1, 0]
 
 
-def test_each_video_of_an_epoch_has_a_draw_of_its_own():
+def test_videos_of_an_epoch_have_independent_draws():
     part = part_of(*[Probe(90, 200, 300, 25.0)] * 20)
     config = SamplingConfig(frames=2, frame_stride=3, crop_px=16)
     drawn = []

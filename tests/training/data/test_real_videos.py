@@ -13,7 +13,7 @@ COUNTED = {"Megamind.avi", "Megamind_bugy.avi", "box.mp4"}
 
 
 @pytest.mark.parametrize("name", list(FRAMES))
-def test_sampled_frames_are_those_of_a_decoder_run_from_the_start(name):
+def test_frames_equal_those_of_full_decoding(name):
     path = real_videos.path(name)
     index = video_index.index_video(path)
     assert index.frames == FRAMES[name]
@@ -25,10 +25,10 @@ def test_sampled_frames_are_those_of_a_decoder_run_from_the_start(name):
         for length, stride in [(32, 2), (8, 8), (8, 8), (3, 1)]
     ]
     # One pass, of which only what is compared is kept.
-    wanted = sorted({int(number) for clip in clips for number in clip})
+    numbers = sorted({int(number) for clip in clips for number in clip})
     truth = {}
     for number, frame in enumerate(films.frames_of(path)):
-        if number in wanted:
+        if number in numbers:
             truth[number] = frame.to_ndarray(format="rgb24")
     for clip in clips:
         got = frame_reader.read_frames(path, clip, index)

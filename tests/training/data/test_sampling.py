@@ -1,4 +1,4 @@
-"""Which frames make a clip, against the authors' and SlowFast's rules."""
+"""Frames of clips by the rules of the authors, SlowFast and MMAction2."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ def clips(frames, views, config=CONFIG, fps=25.0):
     return sampling.clips(frames, fps, config, views).numpy().tolist()
 
 
-def test_a_clip_starts_anywhere_it_fits():
+def test_clip_starts_anywhere_it_fits():
     # 40 frames, a clip of 15: from 0 to 25, both included.
     draws = np.linspace(0, 1, 520, endpoint=False, dtype=np.float32)
     starts = [random_clip(draw, 40)[0] for draw in draws]
@@ -36,16 +36,16 @@ def test_frames_of_a_clip_are_a_stride_apart():
     assert random_clip(0.5, 40) == [13, 16, 19, 22, 25]
 
 
-def test_a_short_video_wraps():
+def test_short_video_wraps():
     assert random_clip(0.9, 7) == [0, 3, 6, 2, 5]
 
 
-def test_a_short_video_stops_at_its_last_frame_if_asked():
+def test_short_video_is_clamped_to_its_last_frame():
     clamped = dataclasses.replace(CONFIG, past_end="clamp")
     assert random_clip(0.9, 7, clamped) == [0, 3, 6, 6, 6]
 
 
-def test_the_largest_draw_still_fits():
+def test_largest_draw_still_fits():
     below_one = np.nextafter(np.float32(1), np.float32(0))
     assert random_clip(below_one, 10**7) == [
         10**7 - 15 + 3 * i for i in range(5)
@@ -70,20 +70,20 @@ def test_slowfast_stays_at_the_end():
     assert random_clip(0.7, 9, SLOWFAST, 30.0) == by_slowfast(0, 9, 30)
 
 
-def test_a_short_video_wraps_at_a_rate_too():
+def test_short_video_wraps_at_a_rate_too():
     wrapped = dataclasses.replace(SLOWFAST, past_end="wrap")
     # Evenly from 0 to 14: 0, 3.5, 7, 10.5, 14, of nine frames.
     assert random_clip(0.7, 9, wrapped, 30.0) == [0, 3, 7, 1, 5]
 
 
-def test_an_unknown_rate_is_taken_to_be_slowfasts():
+def test_unknown_rate_is_taken_to_be_slowfasts():
     assert random_clip(0.5, 100, SLOWFAST, 0.0) == random_clip(
         0.5, 100, SLOWFAST, 30.0
     )
 
 
 @pytest.mark.parametrize("frames", [7, 33, 250, 301])
-def test_the_authors_clips_start_at_tenths_and_wrap(frames):
+def test_authors_clips_start_at_tenths_and_wrap(frames):
     expected = [
         [(int(float(frames) / 10 * j) + 3 * k) % frames for k in range(5)]
         for j in range(10)
@@ -114,7 +114,7 @@ def test_mmaction2s_one_clip_is_in_the_middle():
     assert clips(40, views) == [[13, 16, 19, 22, 25]]
 
 
-def test_the_middle_clip():
+def test_middle_clip():
     views = ViewsConfig(clips=1, starts="centre")
     assert clips(40, views) == [[12, 15, 18, 21, 24]]
 
@@ -126,11 +126,13 @@ def test_clips_are_the_same_in_a_pipeline():
         )
 
     lengths = [7, 33, 250]
-    made = tf.data.Dataset.from_tensor_slices(
+    mapped = tf.data.Dataset.from_tensor_slices(
         tf.constant(lengths, tf.int64)
     ).map(of)
-    for frames, got in zip(lengths, made, strict=True):
-        assert got.numpy().tolist() == clips(frames, ViewsConfig(), SLOWFAST)
+    for frames, numbers in zip(lengths, mapped, strict=True):
+        assert numbers.numpy().tolist() == clips(
+            frames, ViewsConfig(), SLOWFAST
+        )
 
 
 BAD = [
@@ -147,19 +149,19 @@ BAD = [
 
 
 @pytest.mark.parametrize(("changes", "of_views", "message"), BAD)
-def test_settings_that_do_not_fit(changes, of_views, message):
+def test_inconsistent_settings_raise(changes, of_views, message):
     config = dataclasses.replace(SamplingConfig(), **changes)
     views = dataclasses.replace(ViewsConfig(), **of_views)
     with pytest.raises(ValueError, match=message):
         sampling.check(config, views)
 
 
-def test_the_defaults_fit():
+def test_default_settings_are_valid():
     sampling.check(SamplingConfig(), ViewsConfig())
     sampling.check(SamplingConfig(), ViewsConfig(crops=0))
 
 
-def test_a_clip_can_start_with_any_frame():
+def test_clip_can_start_with_any_frame():
     def clip_from(start, config):
         start, frames = (tf.constant(n, tf.int64) for n in (start, 40))
         fps = tf.constant(25.0, tf.float64)
@@ -177,19 +179,19 @@ def test_clips_around_times_lie_in_the_video(fps):
     rate, frames = 25.0, 103
     span = 12 * (rate / fps if fps else 1)
     times = [0.0, 0.2, 1.0, 2.5, 4.0, 4.1]
-    found = sampling.around(
+    numbers = sampling.around(
         tf.constant(times, tf.float64),
         tf.constant(frames, tf.int64),
         tf.constant(rate, tf.float64),
         config,
     )
-    for time, numbers in zip(times, found.numpy(), strict=True):
+    for time, clip in zip(times, numbers.numpy(), strict=True):
         start = min(max(time * rate - span / 2, 0), frames - span)
         if fps:
             steps = [start + i * (span - 1) / 3 for i in range(4)]
         else:
             steps = [int(start) + 3 * i for i in range(4)]
-        assert numbers.tolist() == [int(step) for step in steps]
+        assert clip.tolist() == [int(step) for step in steps]
 
 
 def uneven():
@@ -199,7 +201,7 @@ def uneven():
 
 @pytest.mark.parametrize("past_end", ["wrap", "clamp"])
 @pytest.mark.parametrize("traced", [False, True])
-def test_a_rate_of_its_own_takes_what_is_shown(past_end, traced):
+def test_clip_rate_samples_displayed_frames(past_end, traced):
     config = SamplingConfig(4, 1, fps=1.0, past_end=past_end)
     edges_s = uneven()
     count, fps = tf.constant(24, tf.int64), tf.constant(23 / 11.75, tf.float64)
@@ -219,7 +221,7 @@ def test_a_rate_of_its_own_takes_what_is_shown(past_end, traced):
         assert got.numpy().tolist() == expected
 
 
-def test_uneven_clips_of_a_test_lie_along_the_time():
+def test_evaluation_clips_of_uneven_frames_follow_time():
     config = SamplingConfig(2, 1, fps=1.0, past_end="clamp")
     views = ViewsConfig(clips=6, starts="slowfast")
     got = sampling.clips(
@@ -234,7 +236,7 @@ def test_uneven_clips_of_a_test_lie_along_the_time():
     assert got[:, 0].tolist() == [0, 1, 3, 5, 6, 9]
 
 
-def test_uneven_clips_around_times_have_them_in_the_middle():
+def test_clips_around_times_are_centred():
     config = SamplingConfig(4, 2)
     got = sampling.around(
         tf.constant([0.0, 5.0, 8.0, 9.0, 12.0], tf.float64),
@@ -246,7 +248,7 @@ def test_uneven_clips_around_times_have_them_in_the_middle():
     assert got[:, 0].tolist() == [0, 1, 4, 8, 16]
 
 
-def test_no_edges_are_those_of_even_frames():
+def test_empty_edges_mean_even_frames():
     config = SamplingConfig(5, 3, fps=7.0)
     for draw in np.linspace(0, 0.999, 17):
         plain, mixed = (

@@ -18,17 +18,17 @@ def encode(content=CONTENT, texts=TEXTS):
     return sequence_examples.encode(jpegs, probe, content, times, 2.75, texts)
 
 
-def test_what_is_written_is_read():
+def test_write_read_round_trip():
     example = sequence_examples.parse(encode())
     assert sequence_examples.content_of(example) == CONTENT
 
 
-def test_the_same_bytes_in_whatever_order_keys_come():
+def test_encoding_is_deterministic():
     backwards = dict(reversed(TEXTS.items()))
     assert encode() == encode(texts=backwards)
 
 
-def test_the_context_is_found_in_the_first_bytes():
+def test_context_is_found_in_the_first_bytes():
     record = encode()
     whole = tf.train.SequenceExample.FromString(record)
     for size in range(len(record)):
@@ -40,7 +40,7 @@ def test_the_context_is_found_in_the_first_bytes():
     assert not context.feature_lists.feature_list
 
 
-def test_a_segment_is_at_its_nearest_frames():
+def test_segment_is_at_its_nearest_frames():
     example = sequence_examples.parse(encode())
     for key, value in (
         ("segment/start/timestamp", 2_250_000),
@@ -53,14 +53,14 @@ def test_a_segment_is_at_its_nearest_frames():
     assert names.bytes_list.value == [b"sit"]
 
 
-def test_names_are_unknown_where_one_is_missing():
+def test_names_are_empty_if_one_is_missing():
     example = sequence_examples.parse(encode())
     del example.context.feature["clip/label/string"]
     assert sequence_examples.content_of(example).names == ()
     assert sequence_examples.content_of(example).labels == (4, 1)
 
 
-def test_a_record_beyond_two_gigabytes_is_refused(monkeypatch):
+def test_record_beyond_two_gigabytes_raises(monkeypatch):
     monkeypatch.setattr(sequence_examples, "MAX_BYTES", 10)
     with pytest.raises(VideoError, match="too many frames"):
         encode()

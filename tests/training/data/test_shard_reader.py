@@ -48,9 +48,9 @@ def expected(frames, windows, size_px):
     return np.stack([resampler(whole[k]) for k in frames], axis=1)
 
 
-def assert_alike(got, wanted):
+def assert_alike(pixels, expected):
     """Equal, but for values halfway between two levels, and few of those."""
-    difference = np.abs(np.asarray(got).astype(int) - wanted)
+    difference = np.abs(np.asarray(pixels).astype(int) - expected)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.02
 
@@ -67,44 +67,44 @@ def test_windows_are_those_of_whole_frames(shard):
         size = rng.integers(1, 24, 2)
         windows = windows_at_random(rng, count, size)
         frames = rng.integers(0, FRAMES, 4)
-        got = read(
+        pixels = read(
             source.fields(shard),
             tf.constant(frames),
             tf.constant(windows),
             tf.constant(size, tf.int32),
         )
-        assert got.shape == (count, 4, *size, 3)
-        assert_alike(got, expected(frames, windows, size))
+        assert pixels.shape == (count, 4, *size, 3)
+        assert_alike(pixels, expected(frames, windows, size))
 
 
 def test_whole_frame_is_the_jpeg(shard):
     source, read = reader()
     window = tf.constant([[0.0, 0.0, 1.0, 1.0, 0.0]], tf.float64)
-    got = read(
+    pixels = read(
         source.fields(shard),
         tf.range(5, dtype=tf.int64),
         window,
         tf.constant([HEIGHT, WIDTH]),
     )
     for frame, jpeg in zip(
-        got[0], record_files.jpegs(FRAMES, HEIGHT, WIDTH), strict=True
+        pixels[0], record_files.jpegs(FRAMES, HEIGHT, WIDTH), strict=True
     ):
         np.testing.assert_array_equal(frame, image_bytes.decode_jpeg(jpeg))
 
 
-def test_past_the_end_is_the_last_frame(shard):
+def test_frames_past_the_end_are_the_last_frame(shard):
     source, read = reader()
     window = np.array([[1.0, 2.0, 0.8, 0.9, 0.0]])
-    got = read(
+    pixels = read(
         source.fields(shard),
         tf.constant([99, 1, 4], tf.int64),
         tf.constant(window),
         tf.constant([6, 7]),
     )
-    assert_alike(got, expected([4, 1, 4], window, (6, 7)))
+    assert_alike(pixels, expected([4, 1, 4], window, (6, 7)))
 
 
-def test_only_what_windows_show_is_decoded():
+def test_only_the_bounding_region_is_decoded():
     windows = tf.constant(
         [[3.0, 5.0, 2.0, 1.0, 0.0], [4.0, 9.0, 2.0, 1.0, 1.0]], tf.float64
     )
@@ -143,7 +143,7 @@ def test_reads_inside_a_pipeline(shard):
         )
 
 
-def test_a_tf_data_service_reads(shard):
+def test_tf_data_service_reads(shard):
     service = tf.data.experimental.service
     dispatcher = service.DispatchServer()
     address = dispatcher.target.partition("://")[2]
@@ -151,8 +151,8 @@ def test_a_tf_data_service_reads(shard):
     clips = pipeline(shard).apply(
         service.distribute("parallel_epochs", dispatcher.target)
     )
-    got = sorted(clip.numpy().tobytes() for clip in clips)
-    assert got == sorted(c.numpy().tobytes() for c in pipeline(shard))
+    pixels = sorted(clip.numpy().tobytes() for clip in clips)
+    assert pixels == sorted(c.numpy().tobytes() for c in pipeline(shard))
     del worker
 
 
@@ -191,14 +191,14 @@ def test_rate_from_timestamps(tmp_path):
     ],
     ids=["none", "video", "png", "damaged", "other"],
 )
-def test_what_cannot_be_read_is_said(tmp_path, content, message):
+def test_unreadable_record_raises(tmp_path, content, message):
     path = tmp_path / "a"
     record_files.write(path, [content])
     with pytest.raises(VideoError, match=message):
         ShardReader().probe(Video(str(path)))
 
 
-def test_a_damaged_record_is_noticed_when_it_is_read(shard, tmp_path):
+def test_damaged_record_raises(shard, tmp_path):
     whole = pathlib.Path(shard.path).read_bytes()
     rng = np.random.default_rng(0)
     source, read = reader()

@@ -45,7 +45,7 @@ def images(task):
 
 
 @pytest.mark.parametrize("source", ["videos", "frames"])
-def test_a_name_that_is_not_utf8_is_one_bad_video(tmp_path, source):
+def test_name_that_is_not_utf8_is_one_bad_video(tmp_path, source):
     made_videos.write_video(tmp_path / "a.mp4", 23)
     frames, _ = write_frames(tmp_path / "f", 24, 36)
     good = Video(str(tmp_path / "a.mp4")) if source == "videos" else frames
@@ -57,7 +57,7 @@ def test_a_name_that_is_not_utf8_is_one_bad_video(tmp_path, source):
     assert shard.records
 
 
-def test_a_full_disk_leaves_nothing_half_written(tmp_path):
+def test_full_disk_leaves_no_partial_files(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     made_videos.write_video(tmp_path / "a.mp4", 23)
@@ -72,22 +72,22 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     assert not list(out.iterdir())
 
 
-def test_frames_of_a_folder_stay_as_they_are(tmp_path):
+def test_small_frames_are_copied(tmp_path):
     video, frames = write_frames(tmp_path / "a", 17, 29)
     assert images(task_of([video], tmp_path, "frames")) == frames
 
 
 def test_large_frames_of_a_folder_are_scaled(tmp_path):
     video, frames = write_frames(tmp_path / "a", 48, 64)
-    made = images(task_of([video], tmp_path, "frames"))
-    assert len(made) == len(frames)
+    resized = images(task_of([video], tmp_path, "frames"))
+    assert len(resized) == len(frames)
     picture = image_bytes.decode_jpeg(frames[2]).numpy()
     mean = picture.reshape(24, 2, 32, 2, 3).mean((1, 3))
     rounded = np.floor(mean + 0.5).astype(np.uint8)
-    assert made[2] == tf.io.encode_jpeg(rounded, quality=90)
+    assert resized[2] == tf.io.encode_jpeg(rounded, quality=90)
 
 
-def test_a_short_video_is_one_record_of_its_own_times(tmp_path):
+def test_short_video_is_one_record_of_its_own_times(tmp_path):
     made_videos.write_video(tmp_path / "a.mp4", 7)
     video = Video(str(tmp_path / "a.mp4"), (1,), (Span(0, 0.2, 99.0),))
     ((_, record),) = shard_writer.encode_records(
@@ -113,7 +113,7 @@ def test_uneven_frames_keep_their_times(tmp_path):
     assert times == [stamp * 100_000 for stamp in stamps]
 
 
-def test_folders_that_cannot_be_read_say_why(tmp_path):
+def test_unreadable_folders_raise(tmp_path):
     video, _ = write_frames(tmp_path / "a", 17, 29)
     task = task_of([video], tmp_path, "frames")
     odd = tmp_path / "a" / "f005.jpg"

@@ -24,19 +24,19 @@ def test_lists_of_paths_and_labels(tmp_path):
 
 
 @pytest.mark.parametrize("separator", [",", "\t", "::"])
-def test_the_separator_is_a_setting(tmp_path, separator):
+def test_separator_is_a_setting(tmp_path, separator):
     path = write(tmp_path / "train.csv", f"s3://b/a, 1.mp4{separator}0")
     listing = read("slowfast", DataConfig(train=path, separator=separator))
     assert listing.splits["train"] == [Video("s3://b/a, 1.mp4", (0,))]
 
 
-def test_lines_that_come_twice_are_kept(tmp_path):
+def test_repeated_lines_are_kept(tmp_path):
     path = write(tmp_path / "train.csv", "a.mp4 0", "a.mp4 0")
     listing = read("slowfast", DataConfig(train=path))
     assert listing.splits["train"] == [Video("a.mp4", (0,))] * 2
 
 
-def test_names_of_classes_are_of_a_file(tmp_path):
+def test_class_names_from_a_file(tmp_path):
     data = DataConfig(
         validation=write(tmp_path / "val.csv", "a.mp4 1"),
         classes=write(tmp_path / "names.json", '{"yoga": 1, "run": 0}'),
@@ -59,7 +59,7 @@ def test_names_of_classes_are_of_a_file(tmp_path):
         ],
     ],
 )
-def test_a_malformed_line_is_named(tmp_path, line, error):
+def test_malformed_line_is_named(tmp_path, line, error):
     data = DataConfig(
         train=write(tmp_path / "t.csv", "b.mp4 0", line),
         classes=write(tmp_path / "names.txt", "run", "yoga"),
@@ -69,7 +69,7 @@ def test_a_malformed_line_is_named(tmp_path, line, error):
     assert str(caught.value) == f"{tmp_path}/{error}"
 
 
-def test_a_label_that_training_lacks_is_refused(tmp_path):
+def test_label_missing_in_training_raises(tmp_path):
     data = DataConfig(
         train=write(tmp_path / "t.csv", "a.mp4 0", "b.mp4 2"),
         validation=write(tmp_path / "v.csv", "c.mp4 2", "d.mp4 1"),
@@ -78,7 +78,7 @@ def test_a_label_that_training_lacks_is_refused(tmp_path):
         read("slowfast", data)
 
 
-def test_no_separator_is_refused(tmp_path):
+def test_empty_separator_raises(tmp_path):
     data = DataConfig(train=write(tmp_path / "t.csv", "a 0"), separator="")
     with pytest.raises(UserError, match="Expected data.separator"):
         read("slowfast", data)
@@ -94,9 +94,7 @@ def test_no_separator_is_refused(tmp_path):
         [" ", '"a, b.mp4" 0'],
     ],
 )
-def test_quotes_and_separators_at_the_end_are_no_part_of_paths(
-    tmp_path, separator, line
-):
+def test_quotes_and_trailing_separators_are_removed(tmp_path, separator, line):
     path = write(tmp_path / "train.csv", line)
     listing = read("slowfast", DataConfig(train=path, separator=separator))
     assert listing.splits["train"] == [Video("a, b.mp4", (0,))]
@@ -116,7 +114,7 @@ def test_quotes_and_separators_at_the_end_are_no_part_of_paths(
     ],
 )
 @pytest.mark.parametrize("name", ["slowfast", "nonlocal_net"])
-def test_another_separator_names_the_setting(
+def test_other_separator_suggests_the_setting(
     tmp_path, name, separator, line, setting
 ):
     path = write(tmp_path / "train.csv", line)
@@ -126,40 +124,40 @@ def test_another_separator_names_the_setting(
 
 
 @pytest.mark.parametrize("header", ["path label", '"video_path" "class_id"'])
-def test_a_header_is_no_video(tmp_path, header):
+def test_header_is_skipped(tmp_path, header):
     path = write(tmp_path / "train.csv", header, "a.mp4 0")
     listing = read("slowfast", DataConfig(train=path))
     assert listing.splits["train"] == [Video("a.mp4", (0,))]
 
 
 @pytest.mark.parametrize("name", ["slowfast", "mmaction2"])
-def test_a_label_before_the_path_is_told_where_to_go(tmp_path, name):
+def test_label_before_the_path_raises(tmp_path, name):
     path = write(tmp_path / "train.csv", "a.mp4 0", "0 b.mp4")
     with pytest.raises(UserError, match=r"csv:2: .*The path comes first"):
         read(name, DataConfig(train=path))
 
 
-def test_a_list_of_kinetics_own_names_its_data_set(tmp_path):
+def test_list_of_kinetics_suggests_its_data_set(tmp_path):
     header = "label,youtube_id,time_start,time_end,split"
     path = write(tmp_path / "train.csv", header, "yoga,Zz9,0,10,train")
     with pytest.raises(UserError, match=r"csv:1: .*--set dataset=kinetics$"):
         read("slowfast", DataConfig(train=path))
 
 
-def test_back_slashes_of_windows_are_slashes(tmp_path):
+def test_backslashes_are_converted(tmp_path):
     path = write(tmp_path / "train.csv", r"dir\a.mp4 0")
     listing = read("slowfast", DataConfig(train=path, root="r"))
     assert listing.splits["train"] == [Video("r/dir/a.mp4", (0,))]
 
 
 @pytest.mark.parametrize("start", ["C:\\", "D:/", "\\\\server\\"])
-def test_a_drive_of_windows_is_refused(tmp_path, start):
+def test_windows_drive_raises(tmp_path, start):
     path = write(tmp_path / "train.csv", "b.mp4 0", f"{start}a.mp4 0")
     with pytest.raises(UserError, match=r"csv:2: expected a path of this mach"):
         read("slowfast", DataConfig(train=path))
 
 
-def test_a_number_that_is_no_label_makes_no_classes(tmp_path):
+def test_huge_label_raises(tmp_path):
     path = write(tmp_path / "train.csv", "a.mp4 0", "b.mp4 171234567")
     with pytest.raises(UserError, match=r"csv:2: .*Received: 171234567"):
         read("slowfast", DataConfig(train=path))

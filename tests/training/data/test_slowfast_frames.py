@@ -17,7 +17,7 @@ def frames(folder, *rows):
     return read("slowfast_frames", data)
 
 
-def test_frames_in_a_row_with_a_label_are_a_span(tmp_path):
+def test_consecutive_frames_with_a_label_are_a_span(tmp_path):
     listing = read("slowfast_frames", make("slowfast_frames", tmp_path))
     assert listing.multi_label and listing.classes == ("0", "1", "2")
     assert listing.splits["train"] == [
@@ -38,14 +38,14 @@ def test_frames_in_a_row_with_a_label_are_a_span(tmp_path):
     ]
 
 
-def test_a_video_without_labels_is_kept(tmp_path):
+def test_video_without_labels_is_kept(tmp_path):
     listing = read("slowfast_frames", make("slowfast_frames", tmp_path))
     (video,) = listing.splits["validation"]
     assert (video.frames, video.labels, video.spans) == (2, (), ())
     assert listing.skips_unlabelled  # in a test, as Charades' script does
 
 
-def test_numbers_may_begin_anywhere_and_lack_zeros(tmp_path):
+def test_frame_numbers_need_no_padding(tmp_path):
     rows = [f'v 0 {i} v/{{x}}8_{i}.jpg "0"' for i in range(9, 12)]
     (video,) = frames(tmp_path, *rows).splits["train"]
     assert (video.first_frame, video.frames) == (9, 3)
@@ -69,7 +69,7 @@ def test_labels_in_more_quotes_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["v/3.jpg", "v/1.jpg", "w/2.jpg", "v/2.png"])
-def test_a_frame_that_is_not_the_next_is_refused(tmp_path, path):
+def test_missing_frame_raises(tmp_path, path):
     with pytest.raises(
         UserError, match=rf"t\.csv:3: .*next frame, v/2\.jpg\. .*: {path}"
     ):
@@ -86,7 +86,7 @@ def test_a_frame_that_is_not_the_next_is_refused(tmp_path, path):
         ['v 0 0 v/1.jpg "x"', "expected a label from 0 below 3"],
     ],
 )
-def test_a_malformed_line_is_named(tmp_path, row, error):
+def test_malformed_line_is_named(tmp_path, row, error):
     with pytest.raises(UserError, match=rf"t\.csv:2: .*{error}"):
         frames(tmp_path, row)
 
@@ -94,13 +94,13 @@ def test_a_malformed_line_is_named(tmp_path, row, error):
 @pytest.mark.parametrize(
     "header", ["", "a.mp4 0", HEADER.replace("vido", "video")]
 )
-def test_another_header_is_refused(tmp_path, header):
+def test_wrong_header_raises(tmp_path, header):
     path = write(tmp_path / "t.csv", *filter(None, [header]))
     with pytest.raises(UserError, match=r"t\.csv:1: .*original_vido_id"):
         read("slowfast_frames", DataConfig(train=path))
 
 
-def test_a_list_without_videos_is_refused(tmp_path):
+def test_list_without_videos_raises(tmp_path):
     with pytest.raises(UserError, match=r"Expected videos in .*t\.csv"):
         frames(tmp_path)
 
@@ -121,7 +121,7 @@ def test_labels_of_ssv2_are_of_its_own_files(tmp_path):
     assert not listing.multi_label
 
 
-def test_a_video_that_ssv2_does_not_have_is_refused(tmp_path):
+def test_video_unknown_to_ssv2_raises(tmp_path):
     data = make("slowfast_ssv2", tmp_path)
     write(tmp_path / "val.csv", HEADER, '99 0 0 99/99_000001.jpg ""')
     with pytest.raises(
@@ -130,7 +130,7 @@ def test_a_video_that_ssv2_does_not_have_is_refused(tmp_path):
         read("slowfast_ssv2", data)
 
 
-def test_ssv2_has_no_list_to_test_on(tmp_path):
+def test_ssv2_has_no_test_list(tmp_path):
     data = DataConfig(test=write(tmp_path / "test.csv", HEADER))
     with pytest.raises(UserError, match="support data.test"):
         read("slowfast_ssv2", data)

@@ -13,7 +13,7 @@ def test_classes_of_version_2_are_in_the_order_of_labels(tmp_path):
     )
 
 
-def test_a_template_of_version_2_is_a_class_without_its_brackets(tmp_path):
+def test_template_of_version_2_is_a_class_without_its_brackets(tmp_path):
     listing = read("ssv2", make("ssv2", tmp_path))
     root = f"{tmp_path}/videos"
     assert listing.splits == {
@@ -38,7 +38,7 @@ def test_a_template_of_version_2_is_a_class_without_its_brackets(tmp_path):
         ['[{"id": "3", "template": ["Dropping something"]}]', "entry 1: exp"],
     ],
 )
-def test_a_malformed_entry_of_version_2_is_named(tmp_path, text, error):
+def test_malformed_entry_of_version_2_is_named(tmp_path, text, error):
     data = make("ssv2", tmp_path)
     path = write(tmp_path / "something-something-v2-validation.json", text)
     with pytest.raises(UserError) as caught:
@@ -59,7 +59,7 @@ def test_frames_of_version_1(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["3", "3;", "3;Throwing something"])
-def test_a_malformed_line_of_version_1_is_named(tmp_path, line):
+def test_malformed_line_of_version_1_is_named(tmp_path, line):
     data = make("ssv1", tmp_path)
     path = write(
         tmp_path / "something-something-v1-train.csv",
@@ -71,7 +71,7 @@ def test_a_malformed_line_of_version_1_is_named(tmp_path, line):
     assert str(caught.value).startswith(f"{path}:2: expected a class of ")
 
 
-def test_a_class_of_version_1_that_comes_twice_is_refused(tmp_path):
+def test_duplicate_class_of_version_1_raises(tmp_path):
     data = make("ssv1", tmp_path)
     write(tmp_path / "something-something-v1-labels.csv", "Holding", "Holding")
     with pytest.raises(UserError, match=r"labels\.csv:2: .*again: 'Holding'"):

@@ -31,7 +31,7 @@ def decoder(monkeypatch):
     monkeypatch.setattr(tensorflow_plugins, "ffmpeg_decode", decode)
 
 
-def test_its_clips_are_those_of_pyav(tmp_path, monkeypatch, decoder):
+def test_clips_equal_those_of_pyav(tmp_path, monkeypatch, decoder):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     ours = load(tmp_path)
     data = DataConfig(root=str(tmp_path / "data"), decoder="tensorflow_io")
@@ -53,7 +53,7 @@ def test_bad_files_have_reasons(tmp_path, decoder):
             TensorFlowIOReader().probe(Video(str(tmp_path / name)))
 
 
-def test_where_it_does_not_load_that_is_said(tmp_path):
+def test_missing_libraries_raise(tmp_path):
     try:
         tensorflow_plugins.require_ffmpeg()
     except UserError:
@@ -64,6 +64,6 @@ def test_where_it_does_not_load_that_is_said(tmp_path):
         load(tmp_path, decoder="tensorflow_io")
 
 
-def test_an_unknown_decoder_is_said(tmp_path):
+def test_unknown_decoder_raises(tmp_path):
     with pytest.raises(UserError, match="'decord'. Expected one of: pyav, t"):
         load(tmp_path, decoder="decord")

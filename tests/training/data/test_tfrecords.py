@@ -16,12 +16,12 @@ def shard(tmp_path):
     return path
 
 
-def test_records_are_found_without_reading_them(shard):
-    found = list(tfrecords.locate(str(shard), start_bytes=3))
-    assert [place.number for place in found] == [0, 1, 2]
-    assert [place.offset for place in found] == [0, 27, 43]
-    assert [place.length for place in found] == [11, 0, 76800]
-    assert [place.start for place in found] == [b"ele", b"", b"\0\1\2"]
+def test_records_are_located(shard):
+    locations = list(tfrecords.locate(str(shard), start_bytes=3))
+    assert [place.number for place in locations] == [0, 1, 2]
+    assert [place.offset for place in locations] == [0, 27, 43]
+    assert [place.length for place in locations] == [11, 0, 76800]
+    assert [place.start for place in locations] == [b"ele", b"", b"\0\1\2"]
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -39,7 +39,7 @@ def test_known_checksum():
     assert tfrecords.masked_crc32c(bytes(32)) == masked
 
 
-def test_no_cut_of_a_shard_goes_unnoticed(shard, tmp_path):
+def test_any_truncation_is_detected(shard, tmp_path):
     whole = shard.read_bytes()
     cut = tmp_path / "cut.tfrecord"
     for size in (*range(1, 27), *range(28, 43), 50, 60, len(whole) - 1):
@@ -49,7 +49,7 @@ def test_no_cut_of_a_shard_goes_unnoticed(shard, tmp_path):
             list(tfrecords.locate(str(cut)))
 
 
-def test_no_flipped_byte_of_a_record_goes_unnoticed(tmp_path):
+def test_any_flipped_byte_is_detected(tmp_path):
     path = tmp_path / "flipped.tfrecord"
     record_files.write(path, [b"thirteen byte"])
     whole = path.read_bytes()
@@ -62,13 +62,13 @@ def test_no_flipped_byte_of_a_record_goes_unnoticed(tmp_path):
             tfrecords.record_at(str(path), np.int64(0))
 
 
-def test_an_offset_that_is_none_is_an_error(shard):
+def test_wrong_offset_raises(shard):
     for offset in (1, 26, shard.stat().st_size, 10**9):
         with pytest.raises(tf.errors.OpError):
             tfrecords.record_at(str(shard), np.int64(offset))
 
 
-def test_errors_say_what_to_do(tmp_path):
+def test_errors_are_actionable(tmp_path):
     path = tmp_path / "x"
     with pytest.raises(UserError, match="There is no file"):
         list(tfrecords.locate(str(path)))

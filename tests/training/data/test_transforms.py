@@ -28,11 +28,11 @@ def by_loops(picture, window, size_px):
             y = (i + window[0] + 0.5) * window[2] - 0.5
             x = (column + window[1] + 0.5) * window[3] - 0.5
             y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
-            top, left = math.floor(y), math.floor(x)
-            low, right = min(top + 1, height - 1), min(left + 1, width - 1)
-            for row, share in ((top, 1 - y + top), (low, y - top)):
-                out[i, j] += share * (1 - x + left) * picture[row, left]
-                out[i, j] += share * (x - left) * picture[row, right]
+            y0, x0 = math.floor(y), math.floor(x)
+            low, right = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
+            for row, share in ((y0, 1 - y + y0), (low, y - y0)):
+                out[i, j] += share * (1 - x + x0) * picture[row, x0]
+                out[i, j] += share * (x - x0) * picture[row, right]
     return out
 
 
@@ -56,7 +56,7 @@ def test_resampler_interpolates_linearly(name):
 
 @pytest.mark.parametrize("in_pipeline", [False, True])
 @pytest.mark.parametrize("name", list(WINDOWS))
-def test_tensorflow_resamples_alike(name, in_pipeline):
+def test_tensorflow_equals_numpy(name, in_pipeline):
     clip = np.stack([frame(37, 53, seed) for seed in range(2)])
     windows = np.array([WINDOWS[name], WINDOWS["mirrored"]], np.float64)
     size_px = np.array([11, 13], np.int32)
@@ -91,7 +91,7 @@ def test_scaled_size_rounds_the_long_side():
         assert tuple(int(side) for side in got) == expected
 
 
-def test_scaled_short_side_is_what_was_asked_for():
+def test_scaled_short_side_is_exact():
     # The authors' code truncates in float32 and gets 255 for 134 of these.
     for short in range(100, 1200):
         height, _ = transforms.scaled_size(short, 2 * short, 256)
@@ -132,7 +132,7 @@ def test_random_windows_are_uniform_and_inclusive():
     assert abs(windows[:, 4].mean() - 0.5) < 5 * math.sqrt(0.25 / 4000)
 
 
-def test_windows_are_not_mirrored_unasked():
+def test_windows_are_not_flipped_by_default():
     draws = np.zeros(4, np.float32)
     window = transforms.random_window(draws, 40, 60, (20, 24), 16, False)
     assert window[4] == 0
@@ -155,18 +155,18 @@ def test_one_crop_is_in_the_middle():
     assert windows[:, :2].tolist() == [[16, 189]]
 
 
-def test_half_a_pixel_beside_a_crop_is_rounded_down():
+def test_crop_offset_is_rounded_down():
     # (256 - 223) / 2 = 16.5 and (602 - 223) / 2 = 189.5.
     windows = transforms.crop_windows(272, 640, 256, 223, 1).numpy()
     assert windows[:, :2].tolist() == [[16, 189]]
 
 
-def test_other_numbers_of_crops_are_an_error():
+def test_other_numbers_of_crops_raise():
     with pytest.raises(ValueError, match="1 or 3 crops. Received: 2"):
         transforms.crop_windows(272, 640, 256, 256, 2)
 
 
-def test_the_whole_frame_is_scaled_alone():
+def test_whole_frame_is_resized_only():
     window, size_px = transforms.whole_window(20, 30, 10)
     assert size_px.numpy().tolist() == [10, 15]
     assert window.numpy().tolist() == [0, 0, 2, 2, 0]
@@ -186,7 +186,7 @@ def test_colors_are_scaled_and_shifted_alike_in_all_frames():
         assert np.abs(difference).max() <= LEVEL
 
 
-def test_without_strength_colors_stay():
+def test_zero_strength_keeps_colors():
     clip = np.stack([frame(5, 7)])
     draws = np.full((2, 3), 0.9, np.float32)
     jittered = transforms.jitter_colors(clip, draws, 0.0).numpy()

@@ -7,7 +7,7 @@ from training.data.manifest import Video
 from training.io.user_error import UserError
 
 
-def test_labels_count_from_one_in_the_list_and_from_zero_here(tmp_path):
+def test_labels_are_shifted_to_zero(tmp_path):
     listing = read("ucf101", make("ucf101", tmp_path))
     root = f"{tmp_path}/UCF-101"
     assert listing.classes == ("ApplyEyeMakeup", "YoYo", "Archery")
@@ -17,7 +17,7 @@ def test_labels_count_from_one_in_the_list_and_from_zero_here(tmp_path):
     ]
 
 
-def test_labels_to_test_with_are_those_of_the_folders(tmp_path):
+def test_test_labels_come_from_folders(tmp_path):
     listing = read("ucf101", make("ucf101", tmp_path))
     assert set(listing.splits) == {"train", "test"}
     assert listing.splits["test"] == [
@@ -33,7 +33,7 @@ def test_each_split_has_its_lists(tmp_path, split):
 
 
 @pytest.mark.parametrize("split", [0, 4])
-def test_a_split_that_is_not_there_is_refused(tmp_path, split):
+def test_unknown_split_number_raises(tmp_path, split):
     data = dataclasses.replace(make("ucf101", tmp_path), split=split)
     with pytest.raises(UserError, match="Expected data.split from 1 to 3"):
         read("ucf101", data)
@@ -51,7 +51,7 @@ def test_a_split_that_is_not_there_is_refused(tmp_path, split):
         ["testlist02.txt", "a.avi", "Received: ''"],
     ],
 )
-def test_a_malformed_line_is_named(tmp_path, file, line, error):
+def test_malformed_line_is_named(tmp_path, file, line, error):
     data = make("ucf101", tmp_path)
     path = write(tmp_path / "ucfTrainTestlist" / file, line)
     with pytest.raises(UserError) as caught:
@@ -60,14 +60,14 @@ def test_a_malformed_line_is_named(tmp_path, file, line, error):
     assert error in str(caught.value)
 
 
-def test_a_missing_list_is_named(tmp_path):
+def test_missing_list_is_named(tmp_path):
     data = make("ucf101", tmp_path)
     (tmp_path / "ucfTrainTestlist" / "testlist02.txt").unlink()
     with pytest.raises(UserError, match=r"There is no file .*testlist02\.txt"):
         read("ucf101", data)
 
 
-def test_a_class_that_comes_twice_is_refused(tmp_path):
+def test_duplicate_class_raises(tmp_path):
     data = make("ucf101", tmp_path)
     write(tmp_path / "ucfTrainTestlist" / "classInd.txt", "1 YoYo", "2 YoYo")
     with pytest.raises(UserError, match=r"classInd\.txt:2: .*again: 'YoYo'"):

@@ -28,7 +28,7 @@ def film(tmp_path_factory):
     return films.write_film(path, films.pictures(40, SIZE), "ffv1", "bgr0")
 
 
-def test_by_default_it_is_the_one_in_the_middle(film):
+def test_default_clip_is_centred(film):
     clip = video_clip.read(str(film), SAMPLING)
     assert clip.numbers.tolist() == [14, 18, 22]  # 40 - 12 frames of room
     assert clip.pixels.shape == (3, 18, 18, 3)
@@ -37,24 +37,24 @@ def test_by_default_it_is_the_one_in_the_middle(film):
 
 
 @pytest.mark.parametrize("at_s", [0.0, 0.28, 1.0])
-def test_it_starts_with_the_frame_of_a_time(film, at_s):
+def test_clip_starts_at_a_time(film, at_s):
     clip = video_clip.read(str(film), SAMPLING, at_s)
     first = round(25 * at_s)
     assert clip.numbers.tolist() == [first, first + 4, first + 8]
 
 
-def test_at_the_end_it_goes_on_as_in_training(film):
+def test_clip_at_the_end_wraps(film):
     clip = video_clip.read(str(film), SAMPLING, 1.5)
     assert clip.numbers.tolist() == [37, 1, 5]
 
 
 @pytest.mark.parametrize("at_s", [1.6, 100.0])
-def test_a_time_behind_the_end_is_refused(film, at_s):
+def test_time_past_the_end_raises(film, at_s):
     with pytest.raises(UserError, match="from 0 to before 1.60 s"):
         video_clip.read(str(film), SAMPLING, at_s)
 
 
-def test_its_pixels_lie_in_the_video_where_it_says(film):
+def test_offset_and_scale_locate_the_pixels(film):
     clip = video_clip.read(str(film), SAMPLING, 0.0)
     frames = films.decode_all(film)
     # Scaled by 2/3 to 24 x 35, of which the middle 18 x 18 are cut out.
@@ -66,15 +66,15 @@ def test_its_pixels_lie_in_the_video_where_it_says(film):
                 (y, x), clip.offset, clip.scale, strict=True
             )
         )
-        top, left = int(down), int(along)
-        part = frames[4, top : top + 2, left : left + 2].astype(float)
+        y0, x0 = int(down), int(along)
+        part = frames[4, y0 : y0 + 2, x0 : x0 + 2].astype(float)
         rows = np.array([1 - down % 1, down % 1])
         columns = np.array([1 - along % 1, along % 1])
         expected = np.einsum("yxc,y,x->c", part, rows, columns)
         np.testing.assert_allclose(clip.pixels[1, y, x], expected, atol=0.51)
 
 
-def test_whole_frames_are_dark_where_it_does_not_reach(film):
+def test_whole_frames_are_dimmed_outside_of_the_crop(film):
     clip = video_clip.read(str(film), SAMPLING, 0.0)
     whole, frames = clip.whole_frames(100), films.decode_all(film)
     assert whole.shape == (3, *SIZE, 3)  # not made larger
@@ -90,7 +90,7 @@ def test_whole_frames_can_be_smaller(film):
     assert clip.whole_frames(18).shape == (3, 18, 26, 3)
 
 
-def test_a_broken_file_is_named(tmp_path):
+def test_damaged_file_is_named(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_bytes(b"no film")
     with pytest.raises(UserError, match="a.mp4: it cannot be read"):
@@ -108,12 +108,12 @@ def uneven(tmp_path):
 @pytest.mark.parametrize(
     ("at_s", "first"), [(0, 0), (2.5, 2), (4.99, 4), (5, 5), (6, 30)]
 )
-def test_a_time_is_that_of_a_time_stamp(uneven, at_s, first):
+def test_times_follow_timestamps(uneven, at_s, first):
     clip = video_clip.read(uneven, SAMPLING, at_s)
     assert clip.numbers.tolist() == [first, first + 4, first + 8]
 
 
-def test_names_and_distances_are_those_of_time_stamps(uneven):
+def test_captions_follow_timestamps(uneven):
     clip = video_clip.read(uneven, SAMPLING, 6.0)
     assert clip.names() == ["frame 30, 6.0 s", "frame 34, 6.2 s"] + [
         "frame 38, 6.3 s"
@@ -121,12 +121,12 @@ def test_names_and_distances_are_those_of_time_stamps(uneven):
     assert clip.milliseconds == pytest.approx(160)
 
 
-def test_the_end_is_that_of_the_last_frame(uneven):
+def test_end_is_that_of_the_last_frame(uneven):
     with pytest.raises(UserError, match="from 0 to before 7.00 s"):
         video_clip.read(uneven, SAMPLING, 7.1)
 
 
-def test_a_rate_of_its_own_is_counted_in_time(uneven):
+def test_clip_rate_is_applied(uneven):
     sampling = dataclasses.replace(SAMPLING, fps=2.0, frame_stride=2)
     # A frame a second from 2 s on, and at 25 a second behind 5 s.
     clip = video_clip.read(uneven, sampling, 2.0)

@@ -9,7 +9,7 @@ from training.data import video_encoder
 av = pytest.importorskip("av")
 
 
-def test_an_mp4_shows_each_picture_for_its_time():
+def test_mp4_has_the_frame_duration():
     pictures = films.pictures(5, (48, 64))
     with av.open(io.BytesIO(video_encoder.encode_mp4(pictures, 160))) as film:
         (stream,) = film.streams.video
@@ -21,7 +21,7 @@ def test_an_mp4_shows_each_picture_for_its_time():
     assert error < 5  # of 255: it is compressed
 
 
-def test_browsers_can_play_it():
+def test_codec_and_pixel_format_play_in_browsers():
     content = video_encoder.encode_mp4(films.pictures(2, (48, 64)), 500)
     with av.open(io.BytesIO(content)) as film:
         codec = film.streams.video[0].codec_context

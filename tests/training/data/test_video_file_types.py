@@ -1,4 +1,4 @@
-"""Which files are videos, by name and by content."""
+"""Videos are told from other files by extension and content."""
 
 import collections
 import shutil
@@ -25,18 +25,18 @@ def write_images(path, count, kind):
     images[0].save(path, kind, save_all=count > 1, append_images=images[1:])
 
 
-def test_no_ending_says_two_things():
+def test_extensions_are_disjoint():
     assert not set(video_file_types.EXTENSIONS) & video_file_types.OTHERS
     assert not set(video_file_types.ANIMATED) & video_file_types.SETTLED
 
 
 @pytest.mark.parametrize("name", ["film", "film.xyz", "film.2024-05-01"])
-def test_a_file_of_no_known_ending_is_tried(tmp_path, film, name):
+def test_unknown_extension_is_probed(tmp_path, film, name):
     shutil.copy(film, tmp_path / name)
     assert sorted_out(tmp_path) == ([name], {})
 
 
-def test_what_was_tried_and_shows_no_film_is_passed_over(tmp_path):
+def test_probed_non_video_is_skipped(tmp_path):
     (tmp_path / "notes").write_text("ä text " * 999)
     (tmp_path / "empty.x").touch()
     (tmp_path / "random.x").write_bytes(bytes(range(256)) * 30)
@@ -46,21 +46,21 @@ def test_what_was_tried_and_shows_no_film_is_passed_over(tmp_path):
     assert sorted_out(tmp_path) == ([], {"": 4, ".x": 2})
 
 
-def test_images_within_a_file_make_no_film_of_it(tmp_path):
-    """As in the warm-up requests of a SavedModel."""
+def test_images_within_a_file_are_not_a_video(tmp_path):
+    """JPEGs within a file, as in warm-up requests of a SavedModel."""
     write_images(tmp_path / "image.jpg", 1, "JPEG")
     image = (tmp_path / "image.jpg").read_bytes()
     (tmp_path / "requests").write_bytes((b"\0head" + image) * 4)
     assert sorted_out(tmp_path)[0] == []
 
 
-def test_a_damaged_file_that_is_called_a_video_is_one(tmp_path):
+def test_damaged_file_with_a_video_extension_is_a_video(tmp_path):
     (tmp_path / "a.MTS").write_bytes(b"no film")
     assert sorted_out(tmp_path) == (["a.MTS"], {})
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "AVIF"])
-def test_of_images_those_that_move_are_videos(tmp_path, kind):
+def test_animated_images_are_videos(tmp_path, kind):
     write_images(tmp_path / f"moves.{kind}", 3, kind)
     write_images(tmp_path / f"still.{kind}", 1, kind)
     expected = [f"moves.{kind}"], {f".{kind.lower()}": 1}
@@ -68,22 +68,20 @@ def test_of_images_those_that_move_are_videos(tmp_path, kind):
 
 
 @pytest.mark.parametrize("name", ["a.webp", "b.avif"])
-def test_a_video_with_the_extension_of_an_image_is_a_video(
-    tmp_path, film, name
-):
+def test_video_with_an_image_extension_is_a_video(tmp_path, film, name):
     shutil.copy(film, tmp_path / name)
     assert sorted_out(tmp_path) == ([name], {})
 
 
-def test_without_pyav_endings_alone_count(tmp_path, film, monkeypatch):
+def test_only_extensions_count_without_pyav(tmp_path, film, monkeypatch):
     shutil.copy(film, tmp_path / "film.xyz")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert sorted_out(tmp_path) == ([], {".xyz": 1})
 
 
-def test_what_is_passed_over_is_counted_by_ending():
-    others = collections.Counter({".txt": 3, "": 1})
-    assert video_file_types.skipped_note(others) == [
+def test_skipped_files_are_counted_by_extension():
+    skipped = collections.Counter({".txt": 3, "": 1})
+    assert video_file_types.skipped_note(skipped) == [
         "skipped 4 files without video content: 3 .txt, 1 without an extension"
     ]
     assert video_file_types.skipped_note(collections.Counter()) == []

@@ -9,7 +9,7 @@ from training.data.clip_reader import Probe
 
 
 @pytest.mark.parametrize("traced", [False, True])
-def test_labels_are_those_at_the_times_of_the_frames(traced):
+def test_labels_follow_frame_times(traced):
     # Ten frames of a second, then ten of a tenth; and 20 evenly in 20 s.
     edges_s = np.cumsum([0.0] + [1.0] * 10 + [0.1] * 10)
     part = part_of(

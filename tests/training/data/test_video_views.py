@@ -31,25 +31,23 @@ CROPS = ViewsConfig(clips=1, crops=3, short_side_px=32, crop_px=31)
         samples.middle(SAMPLING),
     ],
 )
-def test_views_are_those_of_a_data_set(tmp_path, views):
+def test_views_equal_those_of_a_data_set(tmp_path, views):
     made_videos.write_videos(tmp_path)
     data = DataConfig(root=str(tmp_path), max_bad_share=1.0)
     dataset = made_videos.Made.load(data, SAMPLING)
-    looked = []
+    paths = []
     for split in ("validation", "test"):
         for pixels, _, weight, index in dataset.view_batches(split, views):
             path = dataset.videos(split)[int(index)].path
-            found = VideoViews(path, SAMPLING).read(views)
-            np.testing.assert_array_equal(found, pixels)
-            looked.append((path, float(weight)))
+            views_of_file = VideoViews(path, SAMPLING).read(views)
+            np.testing.assert_array_equal(views_of_file, pixels)
+            paths.append((path, float(weight)))
     # Of 11 frames, in which clips differ, and of 3, less than one.
-    assert looked == [(f"{tmp_path}/{n}.mp4", 1.0) for n in (3, 4)]
+    assert paths == [(f"{tmp_path}/{n}.mp4", 1.0) for n in (3, 4)]
 
 
 @pytest.mark.parametrize("order", ["timestamps", "count"])
-def test_sliding_reads_what_decoding_everything_gives(
-    tmp_path, monkeypatch, order
-):
+def test_sliding_equals_full_decoding(tmp_path, monkeypatch, order):
     path = str(films.write_film(tmp_path / "a.mkv", 61, fps=10))
     video = VideoViews(path, SAMPLING)
     if order == "count":
@@ -66,7 +64,7 @@ def test_sliding_reads_what_decoding_everything_gives(
     assert count == 7
 
 
-def test_sliding_decodes_once_and_holds_a_clip(tmp_path, monkeypatch):
+def test_sliding_decodes_once_and_buffers_one_clip(tmp_path, monkeypatch):
     path = str(films.write_film(tmp_path / "a.mkv", 143, fps=10))
     video = VideoViews(path, SAMPLING)
     alive, decoded, most = set(), [], 0
@@ -93,19 +91,19 @@ def test_sliding_decodes_once_and_holds_a_clip(tmp_path, monkeypatch):
     assert most <= 6
 
 
-def test_a_short_video_is_one_clip(tmp_path):
+def test_short_video_is_one_clip(tmp_path):
     path = str(films.write_film(tmp_path / "a.mkv", 4, fps=10))
     clips = VideoViews(path, SAMPLING).frames_around(np.array([0.0, 0.3]))
     np.testing.assert_array_equal(clips, [[0, 2, 0]] * 2)  # wrapped
 
 
-def test_what_is_no_video_says_why(tmp_path):
+def test_non_video_raises(tmp_path):
     (tmp_path / "a.mp4").write_text("no")
     with pytest.raises(VideoError, match="cannot be read as a video"):
         VideoViews(str(tmp_path / "a.mp4"), SAMPLING)
 
 
-def test_no_file_is_written_to_look_at_one(tmp_path):
+def test_reading_writes_no_file(tmp_path):
     path = films.write_film(tmp_path / "a.mkv", 9)
     VideoViews(str(path), SAMPLING).read(samples.middle(SAMPLING))
     assert [p.name for p in tmp_path.iterdir()] == ["a.mkv"]
