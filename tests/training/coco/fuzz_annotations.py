@@ -29,7 +29,7 @@ MASK_CELLS, KEYPOINTS = 5, 2
 MEMORY_GB = 8  # of address space, with TensorFlow's
 COUNTS = "Q1f0900000000000000000000000k2"
 POLYGON = [3, 4, 30, 4, 30, 28, 3, 28]
-GOOD = {
+VALID = {
     "info": {"year": 2030},
     "images": [
         {"id": 7, "file_name": "a.png", "height": 40, "width": 60},
@@ -99,7 +99,7 @@ def setup(folder: pathlib.Path) -> None:
 def mutated(seed: int) -> bytes:
     """Return an annotation file that depends on a seed."""
     draw = random.Random(seed)
-    content = copy.deepcopy(GOOD)
+    content = copy.deepcopy(VALID)
     for _ in range(draw.choice((1, 1, 1, 2, 3, 8))):
         _mutate(draw, content)
     text = json.dumps(content, ensure_ascii=draw.random() < 0.5)
@@ -264,7 +264,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         setup(folder)
-        use(json.dumps(GOOD).encode(), folder)
+        use(json.dumps(VALID).encode(), folder)
         start_mb = memory_mb()
         for seed in range(options.seed, 2**62):
             if time.monotonic() > deadline:

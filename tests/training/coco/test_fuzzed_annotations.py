@@ -20,7 +20,7 @@ def folder(tmp_path):
 
 
 def test_the_original_annotations_are_valid(folder):
-    assert fuzz.use(json.dumps(fuzz.GOOD).encode(), folder) == ""
+    assert fuzz.use(json.dumps(fuzz.VALID).encode(), folder) == ""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -30,7 +30,7 @@ def test_failures_of_before_stay_fixed(folder, seed):
 
 @pytest.mark.slow
 def test_mutated_files_are_errors_or_can_be_used(folder):
-    fuzz.use(json.dumps(fuzz.GOOD).encode(), folder)
+    fuzz.use(json.dumps(fuzz.VALID).encode(), folder)
     before_mb = fuzz.memory_mb()
     errors = sum(
         bool(fuzz.use(fuzz.mutated(seed), folder)) for seed in range(CASES)
