@@ -18,13 +18,14 @@ from keras import ops
 from nonlocal_tf.detection import (
     anchors,
     boxes,
-    gather,
     keypoints,
+    masks,
     sampling,
     targets,
 )
 from nonlocal_tf.detection.config import SMOOTH_L1_BETA, SamplingConfig
 from nonlocal_tf.detection.model import MaskRCNN
+from nonlocal_tf.ops import take_rows
 from nonlocal_tf.typing import Tensor
 
 # Sum of a number over all replicas.
@@ -164,7 +165,7 @@ def mask_loss(
         weights: `(rois,)`; 1.0 for positive RoIs.
         denominator: number of positive RoIs of the global batch.
     """
-    class_logits = gather.class_maps(logits, labels)
+    class_logits = masks.class_maps(logits, labels)
     entropy = _binary_cross_entropy(class_logits, _float32(targets))
     return ops.sum(ops.mean(entropy, axis=(1, 2)) * weights) / denominator
 
@@ -213,7 +214,7 @@ def _rpn_losses(
     indices, weights = sampling.sample_anchors(labels, config, seed)
     labels = ops.take_along_axis(labels, indices, axis=1)
     matches = ops.take_along_axis(ops.maximum(matches, 0), indices, axis=1)
-    matched = gather.rows(batch["boxes"], matches)
+    matched = take_rows(batch["boxes"], matches)
     box_targets = boxes.encode(
         boxes.with_positive_sides(matched),
         ops.take(all_anchors, indices, axis=0),
@@ -227,7 +228,7 @@ def _rpn_losses(
             sampled,
         ),
         "rpn_boxes": box_loss(
-            gather.rows(deltas, indices),
+            take_rows(deltas, indices),
             box_targets,
             weights * ops.cast(labels == targets.POSITIVE, "float32"),
             sampled,
@@ -275,9 +276,9 @@ def _mask_head_loss(
     total: SumOverReplicas,
 ) -> Tensor:
     logits = model.apply_head(model.mask_head, maps, rois["boxes"])
-    mask_boxes = gather.rows(batch["mask_boxes"], rois["matches"])
+    mask_boxes = take_rows(batch["mask_boxes"], rois["matches"])
     mask_targets = targets.mask_targets(
-        _flat(gather.rows(batch["masks"], rois["matches"])),
+        _flat(take_rows(batch["masks"], rois["matches"])),
         _flat(boxes.with_positive_sides(mask_boxes)),
         _flat(rois["boxes"]),
         config.mask_sampling_ratio,
@@ -300,7 +301,7 @@ def _keypoint_head_loss(
     total: SumOverReplicas,
 ) -> Tensor:
     logits = model.apply_head(model.keypoint_head, maps, rois["boxes"])
-    points = gather.rows(batch["keypoints"], rois["matches"])
+    points = take_rows(batch["keypoints"], rois["matches"])
     cells, is_annotated = keypoints.encode(points, rois["boxes"])
     weights = rois["weights"][..., None] * ops.cast(is_annotated, "float32")
     return keypoint_loss(

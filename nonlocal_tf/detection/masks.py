@@ -1,8 +1,17 @@
-"""Pasting of masks, predicted in boxes, into images."""
+"""Masks of a class, and pasting of masks predicted in boxes into images."""
 
 import numpy as np
+from keras import ops
+
+from nonlocal_tf.typing import Tensor
 
 THRESHOLD = 0.5
+
+
+def class_maps(maps: Tensor, labels: Tensor) -> Tensor:
+    """Select the map of a class: `(rois, h, w, classes)` at `(rois,)`."""
+    index = ops.reshape(ops.cast(labels, "int32"), (-1, 1, 1, 1))
+    return ops.squeeze(ops.take_along_axis(maps, index, axis=-1), -1)
 
 
 def expand_boxes(boxes: np.ndarray, mask_px: int) -> np.ndarray:

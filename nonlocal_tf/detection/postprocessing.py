@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from keras import ops
 
-from nonlocal_tf.detection import boxes, gather, keypoints, masks, nms
+from nonlocal_tf.detection import boxes, keypoints, masks, nms
 from nonlocal_tf.detection.config import DetectorConfig
 from nonlocal_tf.typing import Tensor
 
@@ -82,7 +82,7 @@ def select_masks(logits: Tensor, labels: Tensor) -> Tensor:
     """
     batch, count, *rest = ops.shape(logits)
     flat = ops.reshape(logits, (batch * count, *rest))
-    maps = gather.class_maps(flat, ops.reshape(labels, (-1,)))
+    maps = masks.class_maps(flat, ops.reshape(labels, (-1,)))
     return ops.reshape(ops.sigmoid(maps), (batch, count, *rest[:2]))
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf  # noqa: TID251, keras.ops has no crop_and_resize
 from keras import ops
 
-from nonlocal_tf.detection import gather
+from nonlocal_tf.ops import take_rows
 from nonlocal_tf.typing import Tensor
 
 # (cell, weight) of the cell before and of the cell after a sample.
@@ -108,7 +108,7 @@ def roi_align(
             # (batch, rois, bins * samples, bins * samples)
             cell = row[..., :, None] * stride + column[..., None, :] + first
             weight = row_weight[..., :, None] * column_weight[..., None, :]
-            values = gather.rows(table, cell)
+            values = take_rows(table, cell)
             y = y + values * ops.cast(weight[..., None], values.dtype)
     grid = (output_size, sampling_ratio)
     return ops.mean(ops.reshape(y, (batch, -1, *grid, *grid, channels)), (3, 5))

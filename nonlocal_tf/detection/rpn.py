@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from keras import initializers, layers, ops
 
-from nonlocal_tf.detection import anchors, boxes, gather, nms
+from nonlocal_tf.detection import anchors, boxes, nms
 from nonlocal_tf.detection.config import DetectorConfig
+from nonlocal_tf.ops import take_rows
 from nonlocal_tf.typing import Tensor
 
 PADDING_LOGIT = -np.inf  # of no anchor
@@ -83,7 +84,7 @@ def select_proposals(
         level_anchors = anchors.anchors_at(
             indices, image_size, grid, size_px, config.aspect_ratios
         )
-        decoded = boxes.decode(gather.rows(deltas, indices), level_anchors)
+        decoded = boxes.decode(take_rows(deltas, indices), level_anchors)
         decoded = boxes.clip(decoded, ops.expand_dims(sizes, 1))
         is_valid = boxes.has_min_side(decoded, config.proposal_min_side_px)
         is_valid = is_valid & (logits > PADDING_LOGIT)
@@ -99,7 +100,7 @@ def select_proposals(
     scores = ops.concatenate(level_scores, 1)
     count = min(post_nms_top_n, proposals.shape[1])
     scores, indices = ops.top_k(scores, count)
-    return gather.rows(proposals, indices), scores
+    return take_rows(proposals, indices), scores
 
 
 def _top_logits(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:

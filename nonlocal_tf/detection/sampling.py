@@ -6,8 +6,9 @@ from typing import Any
 import tensorflow as tf  # noqa: TID251, keras.ops has no stateless numbers
 from keras import ops
 
-from nonlocal_tf.detection import gather, targets
+from nonlocal_tf.detection import targets
 from nonlocal_tf.detection.config import SamplingConfig
+from nonlocal_tf.ops import take_rows
 from nonlocal_tf.typing import Tensor
 
 ANCHOR_SALT, ROI_SALT = 0, 1
@@ -69,8 +70,8 @@ def sample_rois(
     matches = ops.maximum(matches, 0)
     classes = ops.take_along_axis(batch["labels"], matches, axis=1)
     return {
-        "boxes": gather.rows(rois, indices),
-        "matched_boxes": gather.rows(batch["boxes"], matches),
+        "boxes": take_rows(rois, indices),
+        "matched_boxes": take_rows(batch["boxes"], matches),
         "matches": matches,
         "labels": ops.where(is_positive, ops.cast(classes, "int32"), 0),
         "weights": weights,

@@ -1,10 +1,11 @@
-"""Pasting of masks, compared with torchvision."""
+"""Masks of a class, and pasting compared with torchvision."""
 
 import numpy as np
 import pytest
 
 from nonlocal_tf.detection import masks
 from tests.detection import golden
+from tests.harness import normal
 
 STORED = golden.group("keypoints", "paste")
 
@@ -42,3 +43,11 @@ def test_linear_resizing_equals_numpy_interpolation():
     expected = np.interp(positions, range(5), values)
     actual = masks.linear_weights(5, 13) @ values
     np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+def test_class_maps_are_of_the_label_of_each_roi():
+    maps = normal((3, 2, 5, 7))
+    expected = np.stack([maps[0, ..., 4], maps[1, ..., 0], maps[2, ..., 6]])
+    np.testing.assert_array_equal(
+        masks.class_maps(maps, np.array([4, 0, 6])), expected
+    )
