@@ -193,10 +193,11 @@ class NonLocalBlock(NonLocalAttention):
         self.kernel_initializer = checked_initializer(
             "kernel_initializer", kernel_initializer
         )
-        self.out_initializer: initializers.Initializer = (
-            out_initializer
-            and checked_initializer("out_initializer", out_initializer)
-        )
+        self.out_initializer: initializers.Initializer | None = None
+        if out_initializer is not None:
+            self.out_initializer = checked_initializer(
+                "out_initializer", out_initializer
+            )
         self.out_bias = out_bias
         self.bn_momentum = bn_momentum
         self.bn_epsilon = bn_epsilon
@@ -279,9 +280,8 @@ class NonLocalBlock(NonLocalAttention):
         folded.build(self.get_build_config()["input_shape"])
         for name in ("theta", "phi", "g", "pairwise"):
             if hasattr(self, name):
-                getattr(folded, name).set_weights(
-                    getattr(self, name).get_weights()
-                )
+                weights = getattr(self, name).get_weights()
+                getattr(folded, name).set_weights(weights)
         gain, shift = np.ones(()), np.zeros(())
         if self.norm != "none":
             gain, shift = gain_and_shift(self._norm_layer)
@@ -346,9 +346,8 @@ class NonLocalBlock(NonLocalAttention):
             return self.out_initializer
         if name == "out" and self.norm == "none":
             return initializers.Zeros()
-        return separate_initializer(
-            self.kernel_initializer, PROJECTIONS.index(name)
-        )
+        index = PROJECTIONS.index(name)
+        return separate_initializer(self.kernel_initializer, index)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
@@ -371,6 +370,7 @@ class NonLocalBlock(NonLocalAttention):
         return z, weights
 
     def get_config(self) -> dict[str, Any]:
+        serialize = initializers.serialize
         return {
             **super().get_config(),
             "pairwise": self._pairwise_name
@@ -384,11 +384,9 @@ class NonLocalBlock(NonLocalAttention):
             "norm": self.norm,
             "gamma_init": self.gamma_init,
             "tie_theta_phi_init": self.tie_theta_phi_init,
-            "kernel_initializer": initializers.serialize(
-                self.kernel_initializer
-            ),
+            "kernel_initializer": serialize(self.kernel_initializer),
             "out_initializer": self.out_initializer
-            and initializers.serialize(self.out_initializer),
+            and serialize(self.out_initializer),
             "out_bias": self.out_bias,
             "bn_momentum": self.bn_momentum,
             "bn_epsilon": self.bn_epsilon,

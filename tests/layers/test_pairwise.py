@@ -74,6 +74,13 @@ def test_rsqrt_scale_is_d_to_the_minus_half():
     np.testing.assert_allclose(scaled, number, rtol=1e-6)
 
 
+def test_affinity_has_the_scale():
+    theta, phi, _ = arrays()
+    layer = pairwise.EmbeddedGaussian(scale=1e-6)
+    weights = keras.ops.convert_to_numpy(layer.affinity(theta, phi))
+    np.testing.assert_allclose(weights, 1 / 5, rtol=1e-4)
+
+
 def test_concatenation_splits_w_f_into_theta_then_phi():
     theta, phi, g = arrays()
     layer = pairwise.Concatenation()
