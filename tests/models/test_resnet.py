@@ -32,6 +32,14 @@ def test_feature_maps_have_the_papers_sizes(sampling):
     assert shapes == [(t, side, side) for t, side in SIZES[sampling]]
 
 
+@pytest.mark.parametrize(
+    ("sampling", "pool"), [("8x8", (1, 3, 3)), ("32x2", (2, 3, 3))]
+)
+def test_pool_of_the_authors_code(sampling, pool):
+    model = shallow_outline("i3d", sampling=sampling, clip_shape=None)
+    assert model.get_layer("pool1").pool_size == pool
+
+
 def test_feature_maps_of_a_crop_of_256():
     model = shallow_outline("c2d", clip_shape=(8, 256, 256, 3))
     shapes = [model.get_layer(s).output.shape[2] for s in STAGES]
