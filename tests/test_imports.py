@@ -61,6 +61,7 @@ TRAINING_BELOW = {
 # Imported in the one file that needs it, inside a function; matplotlib's fonts
 # are the library's, its figures those of training.
 OPTIONAL = {
+    "ai_edge_litert": "training/exporting/file_formats.py",
     "apache_beam": "training/data/beam.py",
     "av": "training/data/video_container.py",
     "PIL": "nonlocal_tf/attention/plots/fonts.py",

@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "for networks of videos, a .tflite or .onnx file to write instead",
     )
     quantization.add_option(parser)
-    options, given = cli.parse(parser, arguments)
-    if not given:
+    options, has_arguments = cli.parse(parser, arguments)
+    if not has_arguments:
         print(cli.overview_of_runs(EXAMPLE))
         return
     if (options.workdir is None) == (options.weights is None):

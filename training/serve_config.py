@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="let the server batch requests: only if all clients send clips "
         "of one size",
     )
-    options, given = cli.parse(parser, arguments)
-    if not given:
+    options, has_arguments = cli.parse(parser, arguments)
+    if not has_arguments:
         marker = "[0-9]*/saved_model.pb"
         print(cli.overview("SavedModels", "savedmodels", marker, EXAMPLE))
         return
@@ -101,7 +101,7 @@ def _check_own_files(written: outputs.Outputs, texts: dict[str, str]) -> None:
 def plan(
     models: Sequence[str], out: str, batching: bool
 ) -> server_configs.Deployment:
-    """What is deployed, with all paths from one folder that holds it.
+    """Plan a deployment, with all paths relative to one folder.
 
     Raises:
         UserError: as `write` does.

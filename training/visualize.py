@@ -17,7 +17,8 @@ from .data.video_container import pyav
 from .data.video_limits import Limits
 from .io import cli, outputs, paths, plots, tables
 from .io.user_error import UserError
-from .prediction import limit_options, seen
+from .prediction import attention_input, limit_options
+from .prediction.attention_input import AttentionInput
 from .runs import run_model
 from .runs.run_folder import RunFolder
 
@@ -39,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model, recipe, info = run_model.load_trained(RunFolder(options.workdir))
     if options.clip is not None:
         limits = limit_options.limits_of(options, Limits.of(recipe.data))
-        clip = seen.of_file(options.clip, recipe.sampling, options.at, limits)
+        clip = attention_input.read_file(
+            options.clip, recipe.sampling, options.at, limits
+        )
         if options.at and clip.clip and not clip.clip.index.stamped:
             print(f"note: {frame_times.UNTRUSTED.format(path=options.clip)}")
         if clip.clip and (np.diff(clip.clip.numbers) < 0).any():
@@ -49,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
     else:
         dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
-        clip = seen.of_sample(dataset, options.split, options.sample)
+        clip = attention_input.read_sample(
+            dataset, options.split, options.sample
+        )
     if not block_attention.nonlocal_blocks(model):
         raise UserError(f"Model {model.name!r} has no non-local block.")
     if clip.pixels.shape != info.element_shape:
@@ -111,7 +116,7 @@ def _look(
 
 
 def _drawn(
-    clip: seen.Seen, found: Sequence[AttentionMap], options, suffix: str
+    clip: AttentionInput, found: Sequence[AttentionMap], options, suffix: str
 ) -> bytes:
     """The content of the file, one look below or beside the other."""
     is_film = suffix != ".png"
@@ -140,7 +145,7 @@ def _drawn(
     return video_encoder.encode_mp4(map(np.asarray, film), clip.milliseconds)
 
 
-def _table(clip: seen.Seen, look: AttentionMap, count: int) -> str:
+def _table(clip: AttentionInput, look: AttentionMap, count: int) -> str:
     """The strongest cells, in pixels of the clip and of the video."""
     head = ["cell", "its middle (frame, y, x) in pixels", "weight"]
     rows = [

@@ -130,11 +130,11 @@ def _scaled(frames) -> np.ndarray:
     tall, wide = (
         int(s) for s in transforms.scaled_size(height, width, SHORT_SIDE_PX)
     )
-    top, left = (tall - CROP_PX) // 2, (wide - CROP_PX) // 2
+    top_px, left_px = (tall - CROP_PX) // 2, (wide - CROP_PX) // 2
     return np.stack(
         [
             cv2.resize(frame, (wide, tall), interpolation=cv2.INTER_LINEAR)[
-                top : top + CROP_PX, left : left + CROP_PX
+                top_px : top_px + CROP_PX, left_px : left_px + CROP_PX
             ]
             for frame in frames
         ]

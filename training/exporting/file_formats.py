@@ -113,10 +113,14 @@ def _tflite(served: InferenceModel, dtype: str) -> bytes:
 
 
 def _load_tflite(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        Interpreter = tf.lite.Interpreter
     with warnings.catch_warnings():
-        # It says that its place is the package ai_edge_litert.
+        # TensorFlow's own warns that it moved to ai_edge_litert.
         warnings.simplefilter("ignore", UserWarning)
-        interpreter = tf.lite.Interpreter(model_content=content)
+        interpreter = Interpreter(model_content=content)
     runner = interpreter.get_signature_runner(SIGNATURE)
     (name,) = runner.get_input_details()
     return lambda pixels: runner(**{name: pixels})["probabilities"]

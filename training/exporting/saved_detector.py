@@ -53,11 +53,11 @@ def write(
         UserError: it cannot be written.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        module, given = _module(
+        module, functions = _module(
             model, pathlib.Path(scratch), dtype, recipe_json
         )
         try:
-            tf.saved_model.save(module, str(path), given)
+            tf.saved_model.save(module, str(path), functions)
             extra = path / saved_model.EXTRA
             extra.mkdir()
             warmup.write(extra / warmup.REQUESTS, _requests())

@@ -158,8 +158,10 @@ def _moments(prediction: Prediction) -> Iterator[tuple[dict, np.ndarray]]:
         timeline.ends_s,
         timeline.scores,
     )
-    for time, start, end, scores in zip(*columns, strict=True):
-        seconds = (round(float(number), 4) for number in (time, start, end))
+    for time_s, start_s, end_s, scores in zip(*columns, strict=True):
+        seconds = (
+            round(float(number), 4) for number in (time_s, start_s, end_s)
+        )
         names = ("time_s", "start_s", "end_s")
         yield dict(zip(names, seconds, strict=True)), scores
 

@@ -44,7 +44,7 @@ def test_concatenation_takes_its_bytes_at_the_speed_of_a_copy():
 
 @pytest.fixture(scope="module")
 def result():
-    """Of two methods, one of which there is not, on a tiny shape."""
+    """Result of an existing and a missing method on a tiny shape."""
     methods = ("sideways", "plain")
     cases = dict.fromkeys(operators.CASES, ())
     cases["dot_product"] = tuple(("tf", False, method) for method in methods)

@@ -35,15 +35,15 @@ np.savez(sys.argv[3], **{name: value[1] for name, value in found.items()})
 
 
 def model_of(name):
-    given, _ = tiny_detectors.stored(name)
+    sizes, _ = tiny_detectors.stored(name)
     detector = tiny_detectors.detector(name)
     config = detector.config
     return TrainedDetector(
         name,
         detector,
         coco_names.categories_of(config.num_classes, config.num_keypoints),
-        given["min_size"],
-        given["max_size"],
+        sizes["min_size"],
+        sizes["max_size"],
     )
 
 
@@ -70,58 +70,60 @@ def picture(model, size=(100, 141)):
     return np.ascontiguousarray(image[: size[0], : size[1]])
 
 
-def check(found, model, image):
-    """Whether they are what `detect` finds in a picture."""
+def check(outputs, model, image):
+    """Check that outputs equal those of `detect`."""
     expected = model.detect(image)
-    count = int(found["count"])
+    count = int(outputs["count"])
     assert count == len(expected.boxes) > 0
-    assert not np.asarray(found["scores"])[count:].any()
-    at, distance = nearest(np.asarray(found["boxes"])[:count], expected.boxes)
-    assert len(set(at)) == count
+    assert not np.asarray(outputs["scores"])[count:].any()
+    order, distance = nearest(
+        np.asarray(outputs["boxes"])[:count], expected.boxes
+    )
+    assert len(set(order)) == count
     # The same operations, which graphs put together; torch's own float32 is
     # 0.02 from its float64 here.
     assert distance.max() < 5e-3
     np.testing.assert_allclose(
-        np.asarray(found["scores"])[at], expected.scores, rtol=0, atol=1e-4
+        np.asarray(outputs["scores"])[order], expected.scores, rtol=0, atol=1e-4
     )
     np.testing.assert_array_equal(
-        np.asarray(found["labels"])[at], expected.labels
+        np.asarray(outputs["labels"])[order], expected.labels
     )
-    np.testing.assert_array_equal(found["size"], image.shape[:2])
+    np.testing.assert_array_equal(outputs["size"], image.shape[:2])
     if expected.masks is not None:
-        masks = np.asarray(found["masks"])[at]
-        boxes = np.asarray(found["boxes"])[at]
+        masks = np.asarray(outputs["masks"])[order]
+        boxes = np.asarray(outputs["boxes"])[order]
         pasted = pasting.paste(masks, boxes, image.shape[:2])
         is_mask = pasted >= pasting.THRESHOLD
         # Pixels whose probability is near to the threshold.
         assert (is_mask != expected.masks).mean() < 1e-4
     if expected.keypoints is not None:
-        got = np.asarray(found["keypoints"])[at]
-        far = np.abs(got[..., :2] - expected.keypoints[..., :2]).max(-1)
+        got = np.asarray(outputs["keypoints"])[order]
+        distances = np.abs(got[..., :2] - expected.keypoints[..., :2]).max(-1)
         # But for a map whose best two cells are as good, to rounding.
-        assert (far < 5e-3).mean() > 0.99
+        assert (distances < 5e-3).mean() > 0.99
         scores = expected.keypoint_scores
-        far = np.abs(got[..., 2] - scores).max()
-        assert far < 2e-4 * np.abs(scores).max()
+        distances = np.abs(got[..., 2] - scores).max()
+        assert distances < 2e-4 * np.abs(scores).max()
 
 
-def test_pixels_are_looked_at_as_detect_does(of_keypoints):
+def test_pixels_give_the_detections_of_detect(of_keypoints):
     model, path = of_keypoints
     loaded = tf.saved_model.load(str(path))
     for size in ((100, 141), (128, 90)):
         image = picture(model, size)
-        found = loaded.signatures["serve_pixels"](tf.constant(image))
-        check(found, model, image)
+        outputs = loaded.signatures["serve_pixels"](tf.constant(image))
+        check(outputs, model, image)
 
 
-def test_bytes_are_looked_at_without_our_code_and_keras(of_masks, tmp_path):
+def test_bytes_are_detected_without_this_library_and_keras(of_masks, tmp_path):
     model, path = of_masks
     image = picture(model)
     (tmp_path / "a.png").write_bytes(tf.io.encode_png(image).numpy())
-    found = tmp_path / "found.npz"
-    command = [sys.executable, "-c", CLIENT, path, tmp_path / "a.png", found]
+    outputs = tmp_path / "found.npz"
+    command = [sys.executable, "-c", CLIENT, path, tmp_path / "a.png", outputs]
     subprocess.run(list(map(str, command)), check=True, cwd=tmp_path)
-    check(np.load(found), model, image)
+    check(np.load(outputs), model, image)
 
 
 def test_weights_are_there_once(of_masks):
@@ -138,10 +140,10 @@ def test_weights_are_there_once(of_masks):
     assert size < 1.1 * weights + 20_000  # names of the index
 
 
-def test_classes_are_beside_it(of_keypoints):
+def test_class_names_are_assets(of_keypoints):
     model, path = of_keypoints
     names = (path / "assets" / saved_model.CLASSES).read_text().splitlines()
-    assert names == [one.name for one in model.categories]
+    assert names == [category.name for category in model.categories]
     rows = json.loads((path / "assets" / saved_model.CATEGORIES).read_text())
     assert [row["name"] for row in rows] == names
 
@@ -151,8 +153,8 @@ def test_the_next_export_is_the_next_version(of_masks):
     again = detector_export.export_detector(model, path.parent, "bfloat16")
     assert (path.name, again.name) == ("1", "2")
     size, smaller = (
-        sum(f.stat().st_size for f in (one / "variables").iterdir())
-        for one in (path, again)
+        sum(f.stat().st_size for f in (version / "variables").iterdir())
+        for version in (path, again)
     )
     assert smaller < 0.7 * size
 

@@ -1,4 +1,4 @@
-"""Where cells look, in TensorFlow, against what the layers say themselves."""
+"""Attention in a TensorFlow graph, against the layers' own."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which runs there are, what they share, and how they are published."""
+"""Runs of the ablations: shared image stages and publishing."""
 
 import dataclasses
 import shutil
