@@ -1,7 +1,7 @@
-"""An S3 store (moto) and web servers on the loopback, as other processes.
+"""An S3 store (moto) and web servers on the loopback, in other processes.
 
-Their own processes, because TensorFlow calls them from threads of which some
-may hold Python's lock. `make test-io` makes an environment where these run.
+`make test-io` makes an environment with tensorflow-io where all of these run;
+most need the extras `url` and `io-test` alone.
 """
 
 import contextlib
@@ -15,27 +15,30 @@ import time
 import pytest
 
 from tests.training.conftest import (
+    small_evaluation,  # noqa: F401
     tiny,  # noqa: F401
 )
 from training.io import tensorflow_plugins
+from training.io.user_error import UserError
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SECONDS_TO_START = 30
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def tensorflow_io():
-    """Skips where tensorflow-io does not load, which `make test-io` checks."""
-    if "s3" not in tensorflow_plugins._schemes():
-        pytest.skip(
-            "tensorflow-io's native code does not load here (make test-io)"
-        )
+    """Skip where tensorflow-io does not load, which `make test-io` checks."""
+    try:
+        tensorflow_plugins.require("s3://bucket/shard")
+    except UserError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
-def s3_endpoint(tensorflow_io, tmp_path_factory):
-    """The address of an S3 store, which this process uses from then on."""
+def s3_endpoint(tmp_path_factory):
+    """The URL of an S3 store that this process uses from then on."""
     pytest.importorskip("moto", reason="needs the extra io-test")
+    pytest.importorskip("s3fs", reason="needs the extra url")
     log = tmp_path_factory.mktemp("moto") / "log"
     command = ["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
     patch = pytest.MonkeyPatch()
@@ -48,7 +51,7 @@ def s3_endpoint(tensorflow_io, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def s3(s3_endpoint):
-    """A client of the store that is not TensorFlow's."""
+    """A client of the store, other than that of the commands."""
     import boto3
 
     return boto3.client("s3", endpoint_url=s3_endpoint)
@@ -61,8 +64,9 @@ def bucket(s3, request):
 
 
 @pytest.fixture
-def served(tensorflow_io, tmp_path):
-    """A folder and the address at which a web server serves it."""
+def served(tmp_path):
+    """A folder and the URL at which a web server serves it."""
+    pytest.importorskip("aiohttp", reason="needs the extra url")
     folder = tmp_path / "web"
     folder.mkdir()
     with web_server(folder, tmp_path / "log") as address:
@@ -70,9 +74,10 @@ def served(tensorflow_io, tmp_path):
 
 
 def environment(endpoint):
-    """What to set for a process to use a store."""
+    """Return the variables with which a process uses a store."""
     return {
-        "S3_ENDPOINT": endpoint,
+        "AWS_ENDPOINT_URL": endpoint,
+        "S3_ENDPOINT": endpoint,  # of tensorflow-io
         "S3_USE_HTTPS": "0",
         "S3_VERIFY_SSL": "0",
         "AWS_REGION": "us-east-1",
@@ -94,15 +99,6 @@ def keys(s3, bucket, prefix=""):
         Bucket=bucket, Prefix=prefix
     )
     return [o["Key"] for page in pages for o in page.get("Contents", [])]
-
-
-def download(s3, bucket, prefix, folder):
-    """Copies what is below a prefix to a local folder, without TensorFlow."""
-    for key in keys(s3, bucket, prefix + "/"):
-        target = folder / key.removeprefix(prefix + "/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    return folder
 
 
 def web_server(what, log):

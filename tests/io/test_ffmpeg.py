@@ -11,6 +11,7 @@ import pytest
 from training.io import tensorflow_plugins
 from training.io.user_error import UserError
 
+pytestmark = pytest.mark.usefixtures("tensorflow_io")
 ROOT = pathlib.Path(__file__).parent.parent.parent
 # Library and version of FFmpeg 4, by the names that tensorflow-io asks for.
 LIBRARIES = {

@@ -10,6 +10,7 @@ import pytest
 
 from training.exporting.saved_model import SavedModel
 
+pytestmark = pytest.mark.usefixtures("tensorflow_io")
 ROOT = pathlib.Path(__file__).parents[2]
 OTHER = ROOT / ".venv" / "bin" / "python"
 CLIPS = np.random.default_rng(7).integers(0, 256, (2, 8, 32, 32, 3), "uint8")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+pytestmark = pytest.mark.usefixtures("tensorflow_io")
 RECORDS = [bytes([65 + i]) * (50_000 + i) for i in range(11)]
 HEAD_BYTES, FOOT_BYTES = 12, 4
 

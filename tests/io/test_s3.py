@@ -1,16 +1,17 @@
-"""UrlPath, checkpoints and exports on an S3 store."""
+"""Paths and commands on an S3 store (moto), through s3fs."""
 
-import keras
+import json
+
 import numpy as np
 import pytest
 
-from tests.io.conftest import keys
-from training.exporting import saved_model
+from tests.io.conftest import command, environment, keys, web_server
+from tests.training.conftest import TINY
+from training.exporting.saved_model import SavedModel
 from training.io import atomic_files, paths
 from training.io.user_error import UserError
-from training.loop import checkpointing
-from training.recipes import get_recipe
-from training.runs.run_folder import RunFolder
+
+S3FS_LEAST_PART_BYTES = 50 << 20
 
 
 @pytest.fixture
@@ -18,128 +19,103 @@ def folder(bucket):
     return paths.as_path(f"s3://{bucket}/folder")
 
 
-@pytest.fixture
-def run(bucket):
-    run = RunFolder(f"s3://{bucket}/run")
-    with run.opened(get_recipe("digits_c2d")):
-        yield run
+def one_line_error(done):
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
 
 
-def make_model(units=3):
-    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(units)])
-    model.compile("adam", "mse", jit_compile=False)
-    return model
-
-
-def rows(count):
-    return [{"epoch": epoch + 1, "loss": 0.5} for epoch in range(count)]
-
-
-def test_the_store_holds_what_was_written_last(folder, s3, bucket):
+def test_objects_are_replaced(folder, s3, bucket):
     (folder / "a").write_text("a longer text")
     (folder / "a").write_text("short")
     body = s3.get_object(Bucket=bucket, Key="folder/a")["Body"]
-    assert body.read() == b"short"
-    assert (folder / "a").read_text() == "short"
+    assert body.read() == (folder / "a").read_bytes() == b"short"
 
 
-def test_folders_are_where_files_are(folder, s3, bucket):
-    (folder / "deep").mkdir(exist_ok=True)
-    assert not (folder / "deep").exists() and keys(s3, bucket) == []
-    s3.put_object(Bucket=bucket, Key="folder/deep/10/a", Body=b"x")
-    assert folder.exists() and folder.is_dir()
-    assert (folder / "deep" / "10" / "a").is_file()
+def test_objects_of_other_programs_are_listed(folder, s3, bucket):
+    assert not folder.exists()
+    (folder / "deep").mkdir()
+    assert keys(s3, bucket) == []
+    for key in ("folder/", "folder/deep/10/a", "folder/notes"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    assert folder.is_dir() and (folder / "deep" / "10" / "a").is_file()
     assert not (folder / "deep" / "1").exists()
-    assert not (folder / "deep" / "10" / "a").is_dir()
+    assert {p.name for p in folder.iterdir()} == {"deep", "notes"}
+    s3.delete_object(Bucket=bucket, Key="folder/notes")
     assert [p.name for p in folder.iterdir()] == ["deep"]
 
 
-def test_globs_find_what_is_directly_below(folder, s3, bucket):
-    for key in ("epoch_1/a", "epoch_2/b/c", "notes", "other/epoch_3"):
-        s3.put_object(Bucket=bucket, Key=f"folder/{key}", Body=b"x")
-    names = {path.name for path in folder.glob("epoch_*")}
-    assert names == {"epoch_1", "epoch_2"}
-    assert list((folder / "none").glob("*")) == []
-
-
-def test_more_than_one_page_of_a_listing(folder, s3, bucket):
+def test_listings_of_several_pages_are_complete(folder, s3, bucket):
     for index in range(1001):  # a page of S3 has 1000
         s3.put_object(Bucket=bucket, Key=f"folder/{index:04}", Body=b"")
     assert len(list(folder.iterdir())) == 1001
 
 
-def test_a_folder_is_removed_and_its_neighbours_are_not(folder, s3, bucket):
+def test_removing_a_folder_leaves_its_neighbours(folder, s3, bucket):
     for key in ("1/a", "1/b/c", "10/a", "1x"):
         s3.put_object(Bucket=bucket, Key=f"folder/{key}", Body=b"x")
     (folder / "1").rmtree()
     assert keys(s3, bucket) == ["folder/10/a", "folder/1x"]
 
 
-def test_a_file_of_many_parts_arrives_whole(folder, tmp_path):
-    # Parts are 5 MB at the least.
-    content = np.random.default_rng(0).bytes(12_000_011)
+def test_files_of_several_parts_arrive_whole(folder, tmp_path):
+    content = np.random.default_rng(0).bytes(S3FS_LEAST_PART_BYTES + 10_007)
     (tmp_path / "a").write_bytes(content)
-    (folder / "a").copy_from(tmp_path / "a")
-    assert (folder / "a").read_bytes() == content
+    (folder / "a").upload(tmp_path / "a")
     assert atomic_files.sha256(folder / "a") == atomic_files.sha256(
         tmp_path / "a"
     )
+    with (folder / "a").open() as file:
+        file.seek(-10_007, 2)
+        assert file.read() == content[-10_007:]
 
 
-def test_a_missing_key_is_named(folder):
-    with pytest.raises(FileNotFoundError) as error:
-        (folder / "none").read_bytes()
-    assert error.value.filename == str(folder / "none")
+def test_missing_buckets_are_named_before_any_work(s3):
+    path = paths.as_path("s3://nobody-made-it/run")
+    with pytest.raises(UserError, match="no bucket s3://nobody-made-it"):
+        atomic_files.check_writable_folder(path)
+    with pytest.raises(FileNotFoundError):
+        path.write_bytes(b"x")
+    assert "nobody-made-it" not in str(s3.list_buckets()["Buckets"])
 
 
-def test_a_missing_bucket_is_named(s3):
-    with pytest.raises(UserError, match="has no bucket 'nobody-made-it'"):
-        paths.as_path("s3://nobody-made-it/run")
+def test_a_run_and_its_model_are_in_the_store(s3, bucket, tmp_path):
+    done = command(
+        "train",
+        "--recipe=digits_image",
+        f"--workdir=s3://{bucket}/run",
+        f"--export=s3://{bucket}/model",
+        "--verbose=0",
+        *TINY[:4],
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    written = keys(s3, bucket)
+    body = s3.get_object(Bucket=bucket, Key="run/result.json")["Body"]
+    assert json.loads(body.read())["examples"]
+    assert "run/checkpoints/epoch_0002/state.json" in written
+    times = {
+        key: s3.head_object(Bucket=bucket, Key=key)["LastModified"]
+        for key in written
+        if key.startswith("model/1/")
+    }
+    assert times["model/1/saved_model.pb"] == max(times.values())
+    model = SavedModel(f"s3://{bucket}/model")
+    assert model.probabilities(np.zeros((1, 32, 32, 3), "uint8")).shape[0] == 1
 
 
-def test_a_checkpoint_comes_back(run):
-    model, other = make_model(), make_model()
-    checkpointing.save(model, run.checkpoints, rows(1))
-    checkpointing.restore(other, checkpointing.latest(run.checkpoints))
-    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+def test_a_store_that_refuses_is_one_line(tmp_path):
+    pytest.importorskip("s3fs", reason="needs the extra url")
+    with web_server(403, tmp_path / "log") as endpoint:
+        variables = environment(endpoint)
+        arguments = ("--recipe=digits_c2d", "--workdir=s3://bucket/run")
+        done = command("train", *arguments, **variables)
+    error = one_line_error(done)
+    assert "s3://bucket/run" in error and "AWS_ACCESS_KEY_ID" in error
+    assert variables["AWS_SECRET_ACCESS_KEY"] not in error
 
 
-def test_a_checkpoint_without_its_state_does_not_count(run, s3, bucket):
-    for epoch in (1, 2):
-        checkpointing.save(make_model(), run.checkpoints, rows(epoch))
-    state = "run/checkpoints/epoch_0002/state.json"
-    s3.delete_object(Bucket=bucket, Key=state)
-    assert checkpointing.latest(run.checkpoints).epoch == 1
-    checkpointing.save(make_model(), run.checkpoints, rows(2))
-    assert checkpointing.latest(run.checkpoints).epoch == 2
-
-
-def test_old_checkpoints_and_halves_of_such_are_removed(run, s3, bucket):
-    half = "run/checkpoints/epoch_0001/variables.npz"
-    s3.put_object(Bucket=bucket, Key=half, Body=b"x")
-    for epoch in (2, 3, 4):
-        checkpointing.save(make_model(), run.checkpoints, rows(epoch))
-    kept = {key.split("/")[2] for key in keys(s3, bucket, "run/checkpoints/")}
-    assert kept == {"epoch_0003", "epoch_0004"}
-
-
-def test_damage_is_passed_over(run, s3, bucket, capsys):
-    checkpointing.save(make_model(), run.checkpoints, rows(1))
-    key = "run/checkpoints/epoch_0001/variables.npz"
-    s3.put_object(Bucket=bucket, Key=key, Body=b"damaged")
-    assert checkpointing.latest(run.checkpoints) is None
-    assert "epoch_0001, which is damaged" in capsys.readouterr().out
-
-
-def test_versions_without_their_graph_do_not_count(folder, s3, bucket):
-    for key in ("9/saved_model.pb", "10/saved_model.pb", "11/variables/x"):
-        s3.put_object(Bucket=bucket, Key=f"folder/{key}", Body=b"x")
-    names = [path.name for path in saved_model.versions(folder)]
-    assert names == ["9", "10"]
-
-
-def test_a_folder_with_something_else_is_refused(s3, bucket):
-    s3.put_object(Bucket=bucket, Key="notes/a", Body=b"x")
-    with pytest.raises(UserError, match="neither empty nor a run folder"):
-        RunFolder(f"s3://{bucket}/notes").check(get_recipe("digits_c2d"))
+def test_an_unreachable_store_is_one_line():
+    pytest.importorskip("s3fs", reason="needs the extra url")
+    variables = environment("http://127.0.0.1:9")
+    done = command("report", "--workdir=s3://bucket/run", **variables)
+    assert "http://127.0.0.1:9" in one_line_error(done)

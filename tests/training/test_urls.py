@@ -2,16 +2,15 @@
 
 import dataclasses
 import json
+import pathlib
 
 import numpy as np
 import pytest
 
 from tests.training.conftest import TINY
-from tests.training.data import films
+from tests.training.data import fixtures, small_datasets
 from training import predict, report, train
 from training.data import datasets
-from training.data.data_config import DataConfig
-from training.data.sampling_config import SamplingConfig
 from training.exporting.saved_model import SavedModel
 from training.io import paths
 from training.loop import checkpointing
@@ -144,29 +143,26 @@ def test_report_is_written_into_the_run(trained):
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_listed_videos_at_a_url_equal_local_ones(memory_url, tmp_path):
-    sampling = SamplingConfig(
-        frames=3,
-        min_short_side_px=20,
-        max_short_side_px=24,
-        crop_px=16,
-        eval_short_side_px=20,
+@pytest.mark.parametrize("name", ["folder", "slowfast"])
+def test_videos_and_lists_at_a_url_equal_local_ones(name, memory_url, tmp_path):
+    data = fixtures.make(
+        name,
+        tmp_path,
+        small_datasets.write_video,
+        small_datasets.write_frames,
     )
-    url = paths.UrlPath(memory_url)
-    for split, count in (("train", 3), ("test", 2)):
-        names = [f"{split}_{number}.mkv" for number in range(count)]
-        for number, name in enumerate(names):
-            clip = films.pictures(5 + number, seed=number)
-            films.write_film(tmp_path / name, clip)
-        rows = [f"{name} {number % 2}\n" for number, name in enumerate(names)]
-        (tmp_path / f"{split}.csv").write_text("".join(rows))
-    for file in tmp_path.iterdir():
-        (url / file.name).upload(file)
+    for file in filter(pathlib.Path.is_file, tmp_path.rglob("*")):
+        name_below = file.relative_to(tmp_path).as_posix()
+        (paths.UrlPath(memory_url) / name_below).upload(file)
+    urls = {
+        key: value.replace(str(tmp_path), memory_url)
+        for key, value in vars(data).items()
+        if isinstance(value, str)
+    }
     batches = []
-    for root in (tmp_path, url):
-        lists = {s: str(root / f"{s}.csv") for s in ("train", "test")}
-        data = DataConfig(root=str(root), **lists)
-        dataset = datasets.load("slowfast", data, sampling)
-        batches.append(next(iter(dataset.train_batches(2, 3, 0, 1))))
-    for a, b in zip(*batches, strict=True):
-        np.testing.assert_array_equal(a, b)
+    for config in (data, dataclasses.replace(data, **urls)):
+        dataset = datasets.load(name, config, small_datasets.SMALL)
+        assert dataset.bad == []
+        train_batches = dataset.train_batches(2, 3, 0, 2)
+        batches.append(small_datasets.as_arrays(train_batches))
+    small_datasets.assert_equal(*batches)

@@ -72,8 +72,8 @@ def index_video(
     """Decode a file once and index its frames.
 
     Args:
-        path: path of a video file, or its URL: `http://` and, with
-            tensorflow-io, `s3://` too.
+        path: path of a video file, or its URL: http://, s3:// or
+            others of fsspec.
         limits: resource limits; None for the defaults.
 
     Raises:

@@ -24,8 +24,8 @@ class VideoViews:
     """Reads views and sliding clips of one video file.
 
     Args:
-        path: path of the file, or its URL: `http://` and, with tensorflow-io,
-            `s3://` too.
+        path: path of the file, or its URL: http://, s3:// or
+            others of fsspec.
         sampling: length and stride of clips.
         decoder: as in `DataConfig`.
         limits: resource limits; None for the defaults.

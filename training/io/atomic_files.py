@@ -148,7 +148,7 @@ def check_writable_folder(path: Path) -> None:
         UserError: it, or a folder above it, is a file, or read-only.
     """
     if isinstance(path, UrlPath):
-        path.mkdir(exist_ok=True)  # creates nothing in an object store
+        path.check_writable()
         return
     nearest = path.absolute()
     while not os.path.lexists(nearest):

@@ -23,7 +23,7 @@ WEB = ("http", "https")
 EXTRA = (*WEB, "gcs", "gs", "memory", "s3", "s3a")
 # Folders exist while files are below them. A missing bucket is an error, and
 # would be created with its first folder.
-OBJECT_STORES = ("abfs", "abfss", "az", "gcs", "gs", "memory", "s3", "s3a")
+OBJECT_STORES = ("abfs", "abfss", "az", "gcs", "gs", "s3", "s3a")
 BLOCK_BYTES = 4 << 20  # per request of a file that is read in parts
 
 
@@ -168,10 +168,13 @@ class UrlPath:
             self._call("rm_file")
 
     def rmtree(self) -> None:
-        """Remove all files below a folder."""
+        """Remove a folder and all files below it."""
         self._check_scheme_writable()
         for file in self.files():  # fsspec's rm expands * and [ in names
             file._call("rm_file")
+        if self.scheme not in OBJECT_STORES:
+            for name in sorted(self._call("find", withdirs=True), reverse=True):
+                self._filesystem().rmdir(name)
 
     def check_writable(self) -> None:
         """Raise a UserError unless files can be written to such URLs.
@@ -181,9 +184,10 @@ class UrlPath:
         """
         self._check_scheme_writable()
         bucket = UrlPath(f"{self.scheme}://{self.parts[0]}")
-        is_bucket = self.scheme in OBJECT_STORES and self.scheme != "memory"
-        if is_bucket and not bucket.exists():
-            raise UserError(f"There is no bucket {bucket}. Create it first.")
+        if self.scheme in OBJECT_STORES:
+            with contextlib.suppress(UrlError):  # who may write may not list
+                if not bucket.exists():
+                    raise UserError(f"There is no bucket {bucket}.")
 
     def _check_scheme_writable(self) -> None:
         if self.scheme in WEB:

@@ -124,9 +124,12 @@ def test_glob_and_iterdir_list_one_level_and_files_all(folder):
     assert folder / "epoch_1/deep/a" in folder.files()
 
 
-def test_mkdir_makes_no_empty_folder(folder):
+def test_mkdir_makes_folders_where_they_exist(folder):
     (folder / "a").mkdir(parents=True, exist_ok=True)
-    assert not folder.exists()
+    (folder / "a").mkdir(parents=True, exist_ok=True)
+    assert (folder / "a").is_dir()
+    (folder / "a").rmtree()
+    assert not (folder / "a").exists()
 
 
 def test_removing_a_folder_leaves_others(folder):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from training.io.paths import UrlPath
 from training.io.user_error import UserError
 from training.loop import checkpointing
 from training.loop.epoch_plan import EpochPlan
@@ -297,3 +298,30 @@ def test_a_full_disk_leaves_the_last_checkpoint(directory, monkeypatch):
     assert checkpointing.latest(directory).epoch == 1
     names = [path.name for path in directory.iterdir()]
     assert names == ["epoch_0001"]
+
+
+def test_a_checkpoint_at_a_url_is_read_back(memory_url):
+    directory = UrlPath(memory_url)
+    model, other = make_model(), make_model()
+    checkpointing.save(model, directory, rows(1))
+    checkpointing.restore(other, checkpointing.latest(directory))
+    assert_equal_weights(model, other)
+
+
+def test_a_checkpoint_at_a_url_without_its_state_is_replaced(memory_url):
+    directory = UrlPath(memory_url)
+    for epoch in (1, 2):
+        checkpointing.save(make_model(), directory, rows(epoch))
+    (directory / "epoch_0002" / "state.json").unlink()
+    assert checkpointing.latest(directory).epoch == 1
+    checkpointing.save(make_model(), directory, rows(2))
+    assert checkpointing.latest(directory).epoch == 2
+
+
+def test_old_and_half_uploaded_checkpoints_at_a_url_are_removed(memory_url):
+    directory = UrlPath(memory_url)
+    (directory / "epoch_0001" / "variables.npz").write_bytes(b"half")
+    for epoch in (2, 3, 4):
+        checkpointing.save(make_model(), directory, rows(epoch))
+    names = {path.name for path in directory.iterdir()}
+    assert names == {"epoch_0003", "epoch_0004"}
