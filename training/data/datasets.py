@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
 
+from ..io.paths import is_url
 from ..io.user_error import UserError
 from .bad_videos import BadVideo
 from .data_config import DataConfig
@@ -212,16 +214,20 @@ def load(
     data: DataConfig | None = None,
     sampling: SamplingConfig | None = None,
 ) -> Dataset:
-    """Load a registered data set.
+    """Load a data set.
 
     Args:
-        name: name in `DATASETS`.
+        name: name in `DATASETS`, or the path or URL of a folder with one folder
+            of videos per class.
         data: location of its files.
         sampling: clips to take of each video.
 
     Raises:
         UserError: the name is unknown, or the data set cannot be read.
     """
+    if name not in DATASETS and data is None:
+        if is_url(name) or os.path.isdir(name):
+            name, data = "folder", DataConfig(root=name)
     if name not in DATASETS:
         raise UserError(unknown("dataset", name, DATASETS))
     return DATASETS[name].load(data, sampling)

@@ -13,13 +13,13 @@ PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
 THREADS = 16  # for parallel `os.stat`
 
 
-def notes(listing: Manifest) -> list[str]:
+def notes(manifest: Manifest) -> list[str]:
     """Describe skipped files and videos that are listed more than once.
 
     Paths, links and hard links to the same file are the same video.
     """
     entries = [
-        (s, video) for s, videos in listing.splits.items() for video in videos
+        (s, video) for s, videos in manifest.splits.items() for video in videos
     ]
     groups: dict[Hashable, list[tuple[str, Video]]] = {}
     keys = _identities([video for _, video in entries])
@@ -27,21 +27,21 @@ def notes(listing: Manifest) -> list[str]:
         groups.setdefault(key, []).append(entry)
     repeated = [group for group in groups.values() if len(group) > 1]
     return [
-        *listing.notes,
-        *_labels_from_one(listing),
-        *_labelled_twice(repeated, listing),
+        *manifest.notes,
+        *_labels_from_one(manifest),
+        *_labelled_twice(repeated, manifest),
         *_listed_twice(repeated),
         *_shared(repeated),
     ]
 
 
-def _labels_from_one(listing: Manifest) -> list[str]:
+def _labels_from_one(manifest: Manifest) -> list[str]:
     """Warn about unnamed classes if no video has label 0."""
-    numbers = tuple(str(number) for number in range(len(listing.classes)))
+    numbers = tuple(str(number) for number in range(len(manifest.classes)))
     labels = {
-        k for split in listing.splits.values() for v in split for k in v.labels
+        k for split in manifest.splits.values() for v in split for k in v.labels
     }
-    if listing.classes != numbers or not labels or min(labels) == 0:
+    if manifest.classes != numbers or not labels or min(labels) == 0:
         return []
     return [
         f"no video has the label 0; labels count from 0 to {max(labels)}. If "
@@ -50,14 +50,14 @@ def _labels_from_one(listing: Manifest) -> list[str]:
 
 
 def _labelled_twice(
-    groups: list[list[tuple[str, Video]]], listing: Manifest
+    groups: list[list[tuple[str, Video]]], manifest: Manifest
 ) -> list[str]:
     texts = []
     for group in groups:
         labels = list(dict.fromkeys(v.labels for _, v in group if v.labels))
         if len(labels) > 1:
             names = [
-                " and ".join(listing.classes[k] for k in row) for row in labels
+                " and ".join(manifest.classes[k] for k in row) for row in labels
             ]
             paths = dict.fromkeys(video.path for _, video in group)
             texts.append(f"{' = '.join(paths)} ({', '.join(names)})")

@@ -81,10 +81,10 @@ def make(
     if kind.source == "records":
         raise UserError(f"The data set {dataset!r} already consists of shards.")
     _check_folder(out)
-    listing = kind.read_lists(config.data)
-    tasks = plan(dataset, kind.source, listing, config, out)
-    settings = settings_of(dataset, listing, config)
-    for note in manifest_warnings.notes(listing):
+    manifest = kind.read_lists(config.data)
+    tasks = plan(dataset, kind.source, manifest, config, out)
+    settings = settings_of(dataset, manifest, config)
+    for note in manifest_warnings.notes(manifest):
         print(f"note: {note}")
     notes = paths.as_path(out) / shard_index.NOTES
     atomic_files.check_inside(notes, paths.as_path(out))
@@ -117,19 +117,19 @@ def make(
                 flush=True,
             )
         shards = [shard for shard in finished.values() if shard is not None]
-        return _finish(out, listing, settings, shards, config)
+        return _finish(out, manifest, settings, shards, config)
 
 
 def plan(
     dataset: str,
     source: str,
-    listing: Manifest,
+    manifest: Manifest,
     config: ShardsConfig,
     out: str,
 ) -> list[ShardTask]:
     """Return the tasks of all shards."""
     tasks = []
-    for split, videos in _chosen(listing, config).items():
+    for split, videos in _chosen(manifest, config).items():
         size = config.shard_videos
         count = -(-len(videos) // size)
         for number in range(count):
@@ -142,7 +142,7 @@ def plan(
                     source=source,
                     root=config.data.root,
                     dataset=dataset,
-                    classes=listing.classes,
+                    classes=manifest.classes,
                     short_side_px=config.short_side_px,
                     quality=config.quality,
                     max_frames=config.max_frames if split == "train" else None,
@@ -222,25 +222,25 @@ def verify(out: str) -> str:
     return f"{len(index.shards)} shards verified."
 
 
-def settings_of(dataset: str, listing: Manifest, config: ShardsConfig) -> dict:
+def settings_of(dataset: str, manifest: Manifest, config: ShardsConfig) -> dict:
     """Return all settings that determine the bytes of the shards."""
     root = config.data.root
     lists = [
         [split, shard_writer.relative(video.path, root), *rest]
-        for split, videos in listing.splits.items()
+        for split, videos in manifest.splits.items()
         for video in videos
         for rest in [list(dataclasses.asdict(video).values())[1:]]
     ]
-    digest = hashlib.sha256(json.dumps([listing.classes, lists]).encode())
+    digest = hashlib.sha256(json.dumps([manifest.classes, lists]).encode())
     settings = dataclasses.asdict(config)
     del settings["data"]
     return {"dataset": dataset, **settings, "lists": digest.hexdigest()[:16]}
 
 
-def _chosen(listing: Manifest, config: ShardsConfig) -> dict[str, list[Video]]:
+def _chosen(manifest: Manifest, config: ShardsConfig) -> dict[str, list[Video]]:
     """Return the videos of each split in the order of the records."""
     chosen = {}
-    for split, videos in listing.splits.items():
+    for split, videos in manifest.splits.items():
         videos = list(videos)
         if split == "train":
             random.Random(ORDER_SEED).shuffle(videos)
@@ -282,14 +282,14 @@ def _check_settings(out: str, settings: dict) -> None:
 
 def _finish(
     out: str,
-    listing: Manifest,
+    manifest: Manifest,
     settings: dict,
     shards: list[Shard],
     config: ShardsConfig,
 ) -> str:
     """Write the list of bad videos and the index; return a summary."""
     rows, listed = [], 0
-    for split, videos in _chosen(listing, config).items():
+    for split, videos in _chosen(manifest, config).items():
         split_shards = [shard for shard in shards if shard.split == split]
         bad_count = sum(len(shard.bad) for shard in split_shards)
         if sum(shard.videos for shard in split_shards) != len(videos):
@@ -309,11 +309,11 @@ def _finish(
         "share with --set data.max_bad_share=SHARE.",
     )
     index = ShardIndex(
-        listing.classes,
-        listing.multi_label,
+        manifest.classes,
+        manifest.multi_label,
         settings,
         tuple(sorted(shards, key=lambda shard: shard.name)),
-        listing.skips_unlabelled,
+        manifest.skips_unlabelled,
     )
     path = join_path(out, shard_index.NAME)
     atomic_files.write_text(paths.as_path(path), shard_index.to_json(index))

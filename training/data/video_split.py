@@ -17,7 +17,7 @@ class VideoSplit:
         name: str,
         pairs: list[tuple[Video, Probe]],
         source: ClipReader,
-        listing: Manifest,
+        manifest: Manifest,
     ):
         self.name = name
         self.pairs = pairs
@@ -49,10 +49,10 @@ class VideoSplit:
             self._columns["edges_s"] = tf.RaggedTensor.from_row_lengths(
                 np.concatenate(edges_s), [len(row) for row in edges_s]
             )
-        self._classes = listing.classes
-        self._multi_label = listing.multi_label
+        self._classes = manifest.classes
+        self._multi_label = manifest.multi_label
         labels = [video.labels for video in self.videos]
-        if listing.multi_label:
+        if manifest.multi_label:
             self._labels = tf.ragged.constant(
                 [list(row) for row in labels], tf.int64, ragged_rank=1
             )
