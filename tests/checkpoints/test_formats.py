@@ -90,9 +90,15 @@ def test_paths_of_other_networks_are_none(path):
     assert parse_path(path) is None
 
 
-def test_the_classifier_of_keras_has_two_names():
-    names = FORMATS["keras_resnet"].names(Weight("logits"))
-    assert names == ("predictions/kernel", "probs/kernel")
+@pytest.mark.parametrize(
+    ("file_format", "expected"),
+    [
+        ("caffe2", ("pred_w", "fc1000_w")),
+        ("keras_resnet", ("predictions/kernel", "probs/kernel")),
+    ],
+)
+def test_classifiers_have_two_names(file_format, expected):
+    assert FORMATS[file_format].names(Weight("logits")) == expected
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
