@@ -269,8 +269,8 @@ def _candidates(
     prefix, short = _without_prefix(names, is_network)
     if is_network(short):
         # Only the prefix of averaged weights adds to the key.
-        shown = prefix if _is_averaged(prefix) else ""
-        yield selection(shown, short), True
+        label = prefix if _is_averaged(prefix) else ""
+        yield selection(label, short), True
         return
     parts: dict[str, dict[str, str]] = {}
     for name, full in short.items():
