@@ -86,3 +86,16 @@ def test_targets_of_keypoints_equal_torchvision():
     cells, valid = (np.concatenate(x) for x in zip(*encoded, strict=True))
     np.testing.assert_array_equal(cells, stored["target_index"])
     np.testing.assert_array_equal(valid, stored["target_valid"] > 0)
+
+
+def test_targets_of_a_coarse_mask_equal_those_of_the_mask():
+    """Interpolation of a ramp is exact at both resolutions."""
+    ramp = np.tile(np.arange(24, dtype="float32") / 24, (20, 1))
+    coarse = ramp.reshape(10, 2, 12, 2).mean((1, 3))
+    whole = np.array([[0, 0, 24, 20]], "float32")
+    rois = np.array([[5, 4, 17, 15]], "float32")
+    expected, actual = (
+        targets.mask_targets(mask[None], whole, rois, max_samples=8)
+        for mask in (ramp, coarse)
+    )
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
