@@ -16,7 +16,7 @@ A guide to the modules: `config` has all options; `model` is the detector, of
 from nonlocal_tf.detection.config import (
     X152_32X8D,
     DetectorConfig,
-    SamplingConfig,
+    TargetSamplingConfig,
 )
 from nonlocal_tf.detection.detector_checkpoints import (
     load_backbone_weights,
@@ -41,7 +41,7 @@ __all__ = [
     "MaskRCNN",
     "NonFiniteOutputsError",
     "PixelNormalization",
-    "SamplingConfig",
+    "TargetSamplingConfig",
     "batch_losses",
     "detect",
     "from_checkpoint",

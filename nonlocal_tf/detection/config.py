@@ -56,7 +56,7 @@ class DetectorConfig:
         aligned: use ROIAlign's half-pixel offset, as detectron2's ROIAlignV2.
         sampling_ratio: ROIAlign's samples along each side of a bin.
         pre_nms_top_n: proposals of each pyramid level kept before NMS.
-            `SamplingConfig` may have another number for training.
+            `TargetSamplingConfig` may have another number for training.
         post_nms_top_n: proposals of each image kept after NMS, likewise.
         proposal_iou_threshold: IoU above which NMS removes a proposal.
         proposal_min_side_px: smallest side of a proposal.
@@ -199,7 +199,7 @@ class DetectorConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class SamplingConfig:
+class TargetSamplingConfig:
     """Sampling of anchors and RoIs in training, with its thresholds and losses.
 
     Attributes:

@@ -20,10 +20,10 @@ from nonlocal_tf.detection import (
     boxes,
     keypoints,
     masks,
-    sampling,
+    target_sampling,
     targets,
 )
-from nonlocal_tf.detection.config import SMOOTH_L1_BETA, SamplingConfig
+from nonlocal_tf.detection.config import SMOOTH_L1_BETA, TargetSamplingConfig
 from nonlocal_tf.detection.model import MaskRCNN
 from nonlocal_tf.ops import take_rows
 from nonlocal_tf.typing import Tensor
@@ -35,7 +35,7 @@ SumOverReplicas = Callable[[Tensor], Tensor]
 def batch_losses(
     model: MaskRCNN,
     batch: Mapping[str, Tensor],
-    config: SamplingConfig,
+    config: TargetSamplingConfig,
     seed: Tensor,
     sum_over_replicas: SumOverReplicas | None = None,
 ) -> dict[str, Tensor]:
@@ -74,7 +74,7 @@ def batch_losses(
         config.pre_nms_top_n,
         config.post_nms_top_n,
     )
-    rois = sampling.sample_rois(proposals, scores, batch, config, seed)
+    rois = target_sampling.sample_rois(proposals, scores, batch, config, seed)
     losses |= _box_head_losses(model, maps, rois, config, total)
     # Positive RoIs come first.
     positive = {
@@ -196,7 +196,7 @@ def _rpn_losses(
     model: MaskRCNN,
     outputs: Sequence[Sequence[Tensor]],
     batch: Mapping[str, Tensor],
-    config: SamplingConfig,
+    config: TargetSamplingConfig,
     seed: Tensor,
     total: SumOverReplicas,
 ) -> dict[str, Tensor]:
@@ -211,7 +211,7 @@ def _rpn_losses(
         ops.concatenate(parts, axis=1) for parts in zip(*outputs, strict=True)
     )
     labels, matches = targets.anchor_labels(all_anchors, batch, config)
-    indices, weights = sampling.sample_anchors(labels, config, seed)
+    indices, weights = target_sampling.sample_anchors(labels, config, seed)
     labels = ops.take_along_axis(labels, indices, axis=1)
     matches = ops.take_along_axis(ops.maximum(matches, 0), indices, axis=1)
     matched = take_rows(batch["boxes"], matches)
@@ -241,7 +241,7 @@ def _box_head_losses(
     model: MaskRCNN,
     maps: Sequence[Tensor],
     rois: Mapping[str, Tensor],
-    config: SamplingConfig,
+    config: TargetSamplingConfig,
     total: SumOverReplicas,
 ) -> dict[str, Tensor]:
     """Classification and box loss of the sampled RoIs."""
@@ -272,7 +272,7 @@ def _mask_head_loss(
     maps: Sequence[Tensor],
     rois: Mapping[str, Tensor],
     batch: Mapping[str, Tensor],
-    config: SamplingConfig,
+    config: TargetSamplingConfig,
     total: SumOverReplicas,
 ) -> Tensor:
     logits = model.apply_head(model.mask_head, maps, rois["boxes"])

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from keras import ops
 
 from nonlocal_tf.detection import boxes, heads, matching, roi_align
-from nonlocal_tf.detection.config import SamplingConfig
+from nonlocal_tf.detection.config import TargetSamplingConfig
 from nonlocal_tf.typing import Tensor
 
 MASK_TARGET_CELLS = 2 * heads.MASK_CELLS
@@ -20,7 +20,7 @@ POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
 
 
 def anchor_labels(
-    anchors: Tensor, batch: Mapping[str, Tensor], config: SamplingConfig
+    anchors: Tensor, batch: Mapping[str, Tensor], config: TargetSamplingConfig
 ) -> tuple[Tensor, Tensor]:
     """Label the anchors of each image and match them to objects.
 
@@ -54,7 +54,7 @@ def roi_labels(
     rois: Tensor,
     is_valid: Tensor,
     batch: Mapping[str, Tensor],
-    config: SamplingConfig,
+    config: TargetSamplingConfig,
 ) -> tuple[Tensor, Tensor]:
     """Label the RoIs of each image and match them to objects.
 
@@ -108,7 +108,7 @@ def _ignore_crowds(
     labels: Tensor,
     proposals: Tensor,
     batch: Mapping[str, Tensor],
-    config: SamplingConfig,
+    config: TargetSamplingConfig,
 ) -> Tensor:
     """Ignore negative boxes that lie in a crowd region."""
     overlap = boxes.overlap_fraction(proposals, batch["crowds"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nonlocal_tf.detection.config import SamplingConfig
+from nonlocal_tf.detection.config import TargetSamplingConfig
 from nonlocal_tf.detection.losses import batch_losses
 from nonlocal_tf.detection.model import MaskRCNN
 from tests.detection import golden, tiny_detectors
@@ -22,7 +22,7 @@ TORCHVISION_NAMES = {
     "keypoints": "loss_keypoint",
 }
 # Samples all anchors and RoIs, so that nothing is random.
-ALL_SAMPLES = SamplingConfig(
+ALL_SAMPLES = TargetSamplingConfig(
     anchors_per_image=20_000,
     positive_anchor_fraction=1.0,
     rois_per_image=65,
@@ -100,7 +100,7 @@ def test_gradients_equal_torchvision(name):
 
 
 def test_samples_depend_on_the_seed_alone():
-    few = SamplingConfig(anchors_per_image=16, rois_per_image=12)
+    few = TargetSamplingConfig(anchors_per_image=16, rois_per_image=12)
     first, again, different = (
         float(sum(losses_of("tiny_mask_rcnn", few, seed).values()))
         for seed in ((3, 5), (3, 5), (3, 6))
@@ -145,7 +145,7 @@ def test_without_objects_only_the_background_is_trained():
     detector = tiny_detectors.detector(name)
     with tf.GradientTape() as tape:
         losses = batch_losses(
-            detector, batch, SamplingConfig(), tf.constant(SEED)
+            detector, batch, TargetSamplingConfig(), tf.constant(SEED)
         )
         total = sum(losses.values())
     for key in ("rpn_boxes", "boxes", "masks"):
@@ -184,6 +184,6 @@ def test_negative_boxes_in_a_crowd_are_ignored():
 
 
 def test_straddling_anchors_can_be_ignored():
-    config = SamplingConfig(straddling_anchors=False)
+    config = TargetSamplingConfig(straddling_anchors=False)
     losses = losses_of("tiny_mask_rcnn", config)
     assert 0 < float(losses["objectness"]) < 10

@@ -5,7 +5,7 @@ import pytest
 from nonlocal_tf.detection.config import (
     X152_32X8D,
     DetectorConfig,
-    SamplingConfig,
+    TargetSamplingConfig,
 )
 
 
@@ -98,4 +98,4 @@ def test_invalid_groups_are_rejected(options, message):
 @pytest.mark.parametrize("value", [0, -5, 1.5, True])
 def test_invalid_numbers_of_proposals_are_rejected(field, value):
     with pytest.raises(ValueError, match=f"`{field}` to be an integer"):
-        SamplingConfig(**{field: value})
+        TargetSamplingConfig(**{field: value})

@@ -11,7 +11,7 @@ from nonlocal_tf.detection import (
     roi_align,
     targets,
 )
-from nonlocal_tf.detection.config import SamplingConfig
+from nonlocal_tf.detection.config import TargetSamplingConfig
 from tests.detection import golden
 
 
@@ -29,7 +29,9 @@ def test_targets_of_anchors_equal_torchvision(number):
     }
     labels, matches = (
         np.asarray(x)[0]
-        for x in targets.anchor_labels(all_anchors, batch, SamplingConfig())
+        for x in targets.anchor_labels(
+            all_anchors, batch, TargetSamplingConfig()
+        )
     )
     np.testing.assert_array_equal(labels, stored[f"labels{number}"])
     (positive,) = np.nonzero(labels == targets.POSITIVE)

@@ -163,7 +163,7 @@ class ResNet(nn.Module):
         self.layers[name] = nn.Conv3d(
             fan_in, filters, kernel, strides, padding, bias=False
         )
-        kind = nn.BatchNorm3d if self.norm else Affine
+        kind = nn.BatchNorm3d if self.norm else FrozenAffine
         self.layers[f"{name}_norm"] = kind(filters)
 
     def forward(self, x):
@@ -193,7 +193,7 @@ class ResNet(nn.Module):
         return norm(self.layers[name](x))
 
 
-class Affine(nn.Module):
+class FrozenAffine(nn.Module):
     """Frozen scale and shift per channel."""
 
     def __init__(self, channels):

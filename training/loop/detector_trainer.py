@@ -5,7 +5,7 @@ import re
 import keras
 import tensorflow as tf
 
-from nonlocal_tf.detection import MaskRCNN, SamplingConfig, batch_losses
+from nonlocal_tf.detection import MaskRCNN, TargetSamplingConfig, batch_losses
 
 from ..io.user_error import UserError
 from .train_step import Signals, TrainStep
@@ -42,7 +42,7 @@ class DetectorTrainer(TrainStep, keras.Model):
     def __init__(
         self,
         detector: MaskRCNN,
-        config: SamplingConfig,
+        config: TargetSamplingConfig,
         signals: Signals,
         clip_norm: float | None = None,
         micro_batches: int = 1,

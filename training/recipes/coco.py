@@ -41,7 +41,11 @@ skipped; batches are padded to a square, so that images need not be sorted by
 aspect ratio. Detectron's X152 starts from ImageNet-5k.
 """
 
-from nonlocal_tf.detection import X152_32X8D, DetectorConfig, SamplingConfig
+from nonlocal_tf.detection import (
+    X152_32X8D,
+    DetectorConfig,
+    TargetSamplingConfig,
+)
 from nonlocal_tf.models.configs import DEPTHS
 
 from .detection_schema import (
@@ -111,7 +115,7 @@ def _coco(
         epoch_steps=EPOCH_STEPS,
         start=StartConfig(frozen="conv1,res2"),
         images=images,
-        sampling=SamplingConfig(
+        sampling=TargetSamplingConfig(
             straddling_anchors=False,
             box_smooth_l1_beta=1.0,
             pre_nms_top_n=2000,
@@ -222,5 +226,5 @@ def small() -> DetectionRecipe:
             eval_short_side_px=256,
             mask_cells=56,
         ),
-        sampling=SamplingConfig(anchors_per_image=128, rois_per_image=64),
+        sampling=TargetSamplingConfig(anchors_per_image=128, rois_per_image=64),
     )

@@ -7,7 +7,7 @@ from nonlocal_tf import detection
 from nonlocal_tf.detection import (
     DetectorConfig,
     PixelNormalization,
-    SamplingConfig,
+    TargetSamplingConfig,
 )
 
 from ..coco.annotations import Category
@@ -118,7 +118,7 @@ class DetectionRecipe(BaseRecipe):
     start: StartConfig = StartConfig()
     data: CocoDataConfig = CocoDataConfig()
     images: ImageConfig = ImageConfig()
-    sampling: SamplingConfig = SamplingConfig()
+    sampling: TargetSamplingConfig = TargetSamplingConfig()
 
     def network(self, categories: Sequence[Category]) -> DetectorConfig:
         """Return the detector's configuration for annotated categories."""

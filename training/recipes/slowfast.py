@@ -52,7 +52,7 @@ IN1K_EPOCHS, IN1K_DROPS = 118, (44, 88)
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ZooRow:
     """One run.
 
     Attributes:
@@ -79,15 +79,15 @@ class Row:
 
 # fmt: off
 ROWS = (
-    Row("c2d_r50", 19.49, "C2D_8x8_R50", "71.46 / 89.68 % top-1 / top-5"),
-    Row("i3d_r50", 28.41, "I3D_8x8_R50", "73.27 / 90.70 % top-1 / top-5"),
-    Row("i3d_nl5_r50", 36.54, "I3D_NLN_8x8_R50",
+    ZooRow("c2d_r50", 19.49, "C2D_8x8_R50", "71.46 / 89.68 % top-1 / top-5"),
+    ZooRow("i3d_r50", 28.41, "I3D_8x8_R50", "73.27 / 90.70 % top-1 / top-5"),
+    ZooRow("i3d_nl5_r50", 36.54, "I3D_NLN_8x8_R50",
         "none published (74.0 / 91.1 % in Caffe2)"),
-    Row("i3d_r101", 46.96, "I3D_8x8_R101"),
-    Row("i3d_nl5_r101", 55.08, "I3D_NLN_8x8_R101",
+    ZooRow("i3d_r101", 46.96, "I3D_8x8_R101"),
+    ZooRow("i3d_nl5_r101", 55.08, "I3D_NLN_8x8_R101",
         places="res3:1,3 res4:1,3,5"),
-    Row("i3d_r50", 28.41, "I3D_8x8_R50_IN1K", is_in1k=True),
-    Row("i3d_nl5_r50", 36.54, "I3D_NLN_8x8_R50_IN1K", is_in1k=True),
+    ZooRow("i3d_r50", 28.41, "I3D_8x8_R50_IN1K", is_in1k=True),
+    ZooRow("i3d_nl5_r50", 36.54, "I3D_NLN_8x8_R50_IN1K", is_in1k=True),
 )
 # fmt: on
 
@@ -110,7 +110,7 @@ IN1K = OptimizerConfig(
 )
 
 
-def recipe_of(row: Row) -> Recipe:
+def recipe_of(row: ZooRow) -> Recipe:
     """The recipe of a row."""
     steps = EPOCH_STEPS * (IN1K_EPOCHS if row.is_in1k else SCRATCH_EPOCHS)
     block = NonLocalConfig(places=row.places) if "_nl" in row.model else None
@@ -144,7 +144,7 @@ def recipe_of(row: Row) -> Recipe:
     )
 
 
-def weights_of(row: Row) -> str:
+def weights_of(row: ZooRow) -> str:
     """What a row starts from, in its command."""
     depth = row.model.rpartition("_")[2]
     is_in1k = row.is_in1k

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class TableRow:
     """One network of a table.
 
     Attributes:
@@ -45,7 +45,7 @@ class Table:
 
     title: str
     network: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     remark: str = ""
 
     @property
@@ -59,11 +59,11 @@ TABLES = {
         "Pairwise functions",
         "C2D-50, one block in res4",
         (
-            Row("baseline", "digits_c2d", 71.8, 89.7),
-            Row("Gaussian", "digits_nl_gaussian", 72.5, 90.2),
-            Row("Gaussian, embedded", "digits_nl", 72.7, 90.5),
-            Row("dot product", "digits_nl_dot_product", 72.9, 90.3),
-            Row("concatenation", "digits_nl_concatenation", 72.8, 90.5),
+            TableRow("baseline", "digits_c2d", 71.8, 89.7),
+            TableRow("Gaussian", "digits_nl_gaussian", 72.5, 90.2),
+            TableRow("Gaussian, embedded", "digits_nl", 72.7, 90.5),
+            TableRow("dot product", "digits_nl_dot_product", 72.9, 90.3),
+            TableRow("concatenation", "digits_nl_concatenation", 72.8, 90.5),
         ),
     ),
     # Counted from the end: the default is the last stage but one in both.
@@ -71,31 +71,31 @@ TABLES = {
         "Stages",
         "C2D-50, one block",
         (
-            Row("baseline", "digits_c2d", 71.8, 89.7),
-            Row("res2", None, 72.7, 90.3),
-            Row("res3; here stage 1 of 3", "digits_nl_stage1", 72.9, 90.4),
-            Row("res4; here stage 2 of 3", "digits_nl", 72.7, 90.5),
-            Row("res5; here stage 3 of 3", "digits_nl_stage3", 72.3, 90.1),
+            TableRow("baseline", "digits_c2d", 71.8, 89.7),
+            TableRow("res2", None, 72.7, 90.3),
+            TableRow("res3; here stage 1 of 3", "digits_nl_stage1", 72.9, 90.4),
+            TableRow("res4; here stage 2 of 3", "digits_nl", 72.7, 90.5),
+            TableRow("res5; here stage 3 of 3", "digits_nl_stage3", 72.3, 90.1),
         ),
     ),
     "2c": Table(
         "Number of blocks",
         "C2D-50",
         (
-            Row("baseline", "digits_c2d", 71.8, 89.7),
-            Row("1 block", "digits_nl", 72.7, 90.5),
-            Row("5 blocks; here 2", "digits_nl2", 73.8, 91.0),
-            Row("10 blocks; here 3", "digits_nl3", 74.3, 91.2),
+            TableRow("baseline", "digits_c2d", 71.8, 89.7),
+            TableRow("1 block", "digits_nl", 72.7, 90.5),
+            TableRow("5 blocks; here 2", "digits_nl2", 73.8, 91.0),
+            TableRow("10 blocks; here 3", "digits_nl3", 74.3, 91.2),
         ),
     ),
     "2d": Table(
         "Axes",
         "C2D-50, five blocks; here one",
         (
-            Row("baseline", "digits_c2d", 71.8, 89.7),
-            Row("space-only", "digits_nl_space", 72.9, 90.8),
-            Row("time-only", "digits_nl_time", 73.1, 90.5),
-            Row("spacetime", "digits_nl", 73.8, 91.0),
+            TableRow("baseline", "digits_c2d", 71.8, 89.7),
+            TableRow("space-only", "digits_nl_space", 72.9, 90.8),
+            TableRow("time-only", "digits_nl_time", 73.1, 90.5),
+            TableRow("spacetime", "digits_nl", 73.8, 91.0),
         ),
         "Flash and digits share no frame, so that attention in space cannot "
         "connect them. Their positions overlap in most clips, so that "
@@ -105,19 +105,19 @@ TABLES = {
         "Non-local block and 3-D convolution",
         "ResNet-101",
         (
-            Row("C2D", "digits_c2d", 73.1, 91.0),
-            Row("I3D 3x3x3", "digits_i3d", 74.1, 91.2),
-            Row("I3D 3x1x1", None, 74.4, 91.1),
-            Row("NL C2D, 5 blocks; here 1", "digits_nl", 75.1, 91.7),
+            TableRow("C2D", "digits_c2d", 73.1, 91.0),
+            TableRow("I3D 3x3x3", "digits_i3d", 74.1, 91.2),
+            TableRow("I3D 3x1x1", None, 74.4, 91.1),
+            TableRow("NL C2D, 5 blocks; here 1", "digits_nl", 75.1, 91.7),
         ),
     ),
     "2f": Table(
         "3-D convolutions with non-local blocks",
         "ResNet-50",
         (
-            Row("C2D", "digits_c2d", 71.8, 89.7),
-            Row("I3D", "digits_i3d", 73.3, 90.7),
-            Row("NL I3D, 5 blocks; here 1", "digits_i3d_nl", 74.9, 91.6),
+            TableRow("C2D", "digits_c2d", 71.8, 89.7),
+            TableRow("I3D", "digits_i3d", 73.3, 90.7),
+            TableRow("NL I3D, 5 blocks; here 1", "digits_i3d_nl", 74.9, 91.6),
         ),
     ),
 }

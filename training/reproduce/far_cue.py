@@ -24,7 +24,7 @@ from nonlocal_tf.detection import (
     RGB,
     DetectorConfig,
     MaskRCNN,
-    SamplingConfig,
+    TargetSamplingConfig,
     load_backbone_weights,
 )
 from nonlocal_tf.detection.backbone import build_classifier
@@ -67,7 +67,7 @@ DETECTOR = DetectorConfig(
     pre_nms_top_n=64,
     post_nms_top_n=64,
 )
-TRAINING = SamplingConfig(
+TRAINING = TargetSamplingConfig(
     anchors_per_image=64, rois_per_image=32, positive_roi_fraction=0.5
 )
 BATCHES = batches.BatchConfig(

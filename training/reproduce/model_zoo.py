@@ -136,7 +136,7 @@ def listed() -> list[str]:
     ]
 
 
-def cells(row: ablation_tables.Row, results: Results) -> tuple[str, ...]:
+def cells(row: ablation_tables.TableRow, results: Results) -> tuple[str, ...]:
     """Format a row of an ablation: label, recipe, mean, by seed, paper.
 
     Args:

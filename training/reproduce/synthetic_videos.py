@@ -66,7 +66,7 @@ class Scene:
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class SyntheticTask:
     """A set of classes.
 
     Attributes:
@@ -291,10 +291,10 @@ def _order(random, name: str) -> Scene:
 
 
 TASKS = {
-    "motion": Task(("circling", "left", "up"), _motion),
-    "speed": Task(tuple(SPEEDS_PX_S), _speed),
-    "appearance": Task(SHAPES, _appearance),
-    "order": Task(("red_then_blue", "blue_then_red"), _order),
+    "motion": SyntheticTask(("circling", "left", "up"), _motion),
+    "speed": SyntheticTask(tuple(SPEEDS_PX_S), _speed),
+    "appearance": SyntheticTask(SHAPES, _appearance),
+    "order": SyntheticTask(("red_then_blue", "blue_then_red"), _order),
 }
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import keras
 
-from nonlocal_tf.detection import DetectorConfig, MaskRCNN, SamplingConfig
+from nonlocal_tf.detection import DetectorConfig, MaskRCNN, TargetSamplingConfig
 from tests.training.reproduce import made_composites
 from training.coco import annotation_reader, batches
 from training.loop.detector_trainer import DetectorTrainer
@@ -23,7 +23,7 @@ CONFIG = DetectorConfig(
     pre_nms_top_n=64,
     post_nms_top_n=64,
 )
-TRAINING = SamplingConfig(anchors_per_image=64, rois_per_image=32)
+TRAINING = TargetSamplingConfig(anchors_per_image=64, rois_per_image=32)
 BATCHES = batches.BatchConfig(
     batch=2,
     canvas_px=(64, 96),

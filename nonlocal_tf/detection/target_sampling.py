@@ -7,7 +7,7 @@ import tensorflow as tf  # noqa: TID251, keras.ops has no stateless numbers
 from keras import ops
 
 from nonlocal_tf.detection import targets
-from nonlocal_tf.detection.config import SamplingConfig
+from nonlocal_tf.detection.config import TargetSamplingConfig
 from nonlocal_tf.ops import take_rows
 from nonlocal_tf.typing import Tensor
 
@@ -15,7 +15,7 @@ ANCHOR_SALT, ROI_SALT = 0, 1
 
 
 def sample_anchors(
-    labels: Tensor, config: SamplingConfig, seed: Tensor
+    labels: Tensor, config: TargetSamplingConfig, seed: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Sample anchors of each image for the RPN's losses.
 
@@ -39,7 +39,7 @@ def sample_rois(
     proposals: Tensor,
     scores: Tensor,
     batch: Mapping[str, Tensor],
-    config: SamplingConfig,
+    config: TargetSamplingConfig,
     seed: Tensor,
 ) -> dict[str, Tensor]:
     """Sample RoIs from proposals and ground-truth boxes, positive ones first.

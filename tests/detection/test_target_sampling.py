@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from nonlocal_tf.detection import sampling
+from nonlocal_tf.detection import target_sampling
 
 
 def sample(labels, count, max_positives, seed=0):
     uniform = np.random.default_rng(seed).random(labels.shape, "float32")
     return map(
-        np.asarray, sampling.sample(labels, uniform, count, max_positives)
+        np.asarray,
+        target_sampling.sample(labels, uniform, count, max_positives),
     )
 
 
