@@ -15,6 +15,7 @@ from training.data.data_config import DataConfig
 from training.data.media_sequence import MediaSequence
 from training.data.shard_reader import ShardReader
 from training.io import cli
+from training.io.paths import UrlPath
 from training.io.user_error import UserError
 
 OPTIONS = (
@@ -49,6 +50,16 @@ def content(out):
         for path in sorted(out.iterdir())
         if not path.name.startswith(".")
     }
+
+
+def test_shards_at_a_url_equal_local_ones(root, tmp_path, memory_url):
+    url = UrlPath(memory_url)
+    make(root, tmp_path)
+    for _ in range(2):
+        make(root, url)
+    files = [path for path in url.iterdir() if path.is_file()]
+    uploaded = {path.name: path.read_bytes() for path in files}
+    assert uploaded.items() >= content(tmp_path).items()
 
 
 @pytest.fixture(scope="module")

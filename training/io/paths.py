@@ -21,8 +21,7 @@ from .user_error import UserError, missing_extra
 
 WEB = ("http", "https")
 EXTRA = (*WEB, "gcs", "gs", "memory", "s3", "s3a")
-# Folders exist while files are below them. A missing bucket is an error, and
-# would be created with its first folder.
+# Their folders exist while files are below them; to make one makes a bucket.
 OBJECT_STORES = ("abfs", "abfss", "az", "gcs", "gs", "s3", "s3a")
 BLOCK_BYTES = 4 << 20  # per request of a file that is read in parts
 
@@ -35,9 +34,8 @@ class UrlPath:
     """A URL with the methods of `pathlib.Path` that the commands need.
 
     Object stores have no folders, locks or renaming of folders, and replace a
-    file at once. Web servers are read-only and list nothing.
-
-    Not an `os.PathLike`: `open` would take it for a local name.
+    file at once. Web servers are read-only and list nothing. It is not an
+    `os.PathLike`: `open` would take it for a local name.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -177,17 +175,12 @@ class UrlPath:
                 self._filesystem().rmdir(name)
 
     def check_writable(self) -> None:
-        """Raise a UserError unless files can be written to such URLs.
-
-        Raises:
-            UserError: it is on a web server, or its bucket does not exist.
-        """
+        """Raise a UserError on a web server or in a missing bucket."""
         self._check_scheme_writable()
         bucket = UrlPath(f"{self.scheme}://{self.parts[0]}")
-        if self.scheme in OBJECT_STORES:
-            with contextlib.suppress(UrlError):  # who may write may not list
-                if not bucket.exists():
-                    raise UserError(f"There is no bucket {bucket}.")
+        with contextlib.suppress(UrlError):  # who may write may not list
+            if self.scheme in OBJECT_STORES and not bucket.exists():
+                raise UserError(f"There is no bucket {bucket}.")
 
     def _check_scheme_writable(self) -> None:
         if self.scheme in WEB:
@@ -222,18 +215,17 @@ class UrlPath:
             return function(str(self), *arguments, **options)
 
     def _filesystem(self) -> Any:
-        """Return fsspec's filesystem, without the listings it remembers.
+        """Return fsspec's filesystem, without cached listings.
 
         Raises:
-            UserError: fsspec does not know the scheme, or lacks its package.
+            UserError: the scheme is unknown, or its package not installed.
         """
         try:
             import fsspec.core
 
             # Of the host alone: "::" in a name would chain filesystems.
-            filesystem, _ = fsspec.core.url_to_fs(
-                f"{self.scheme}://{self.parts[0]}"
-            )
+            root = f"{self.scheme}://{self.parts[0]}"
+            filesystem, _ = fsspec.core.url_to_fs(root)
         except ImportError as error:
             package = getattr(error.__cause__ or error, "name", None)
             if package and self.scheme in EXTRA:
@@ -259,15 +251,13 @@ class UrlPath:
             raise FileNotFoundError(errno.ENOENT, reason, str(self)) from error
         except Exception as error:
             reason = getattr(error, "strerror", None) or str(error)
-            advice = ""
+            reason = reason or type(error).__name__  # of a timeout
             if isinstance(error, PermissionError) or "redential" in reason:
-                advice = (
-                    " Check your credentials (such as AWS_ACCESS_KEY_ID and "
+                reason += (
+                    ". Check your credentials (such as AWS_ACCESS_KEY_ID and "
                     "AWS_SECRET_ACCESS_KEY) and what they permit."
                 )
-            raise UrlError(
-                f"{self}: {reason or type(error).__name__}{advice}"
-            ) from error
+            raise UrlError(f"{self}: {reason}") from error
 
 
 Path = pathlib.Path | UrlPath
@@ -279,10 +269,10 @@ def is_url(path: str | os.PathLike | UrlPath) -> bool:
 
 
 def as_path(path: str | os.PathLike | UrlPath) -> Path:
-    """Return the path object of a local path or a URL; expands ~.
+    """Return the path object of a local path, expanding ~, or of a URL.
 
     Raises:
-        UserError: such URLs cannot be opened here.
+        UserError: such URLs cannot be opened.
     """
     if isinstance(path, UrlPath):
         return path
@@ -300,11 +290,7 @@ def as_path(path: str | os.PathLike | UrlPath) -> Path:
 
 @contextlib.contextmanager
 def local_copy(path: str | os.PathLike | UrlPath) -> Iterator[pathlib.Path]:
-    """Provide a local file with the content of any path.
-
-    A local path is returned as it is; the file of a URL is downloaded under
-    its name and deleted after the block.
-    """
+    """Provide a local file: the path, or a download that the block deletes."""
     path = as_path(path)
     if isinstance(path, pathlib.Path):
         yield path

@@ -2,9 +2,8 @@
 
 Ops of a tf.data pipeline open local files, gs://, and what tensorflow-io adds:
 s3://, http:// and others. Its last release, 0.37.1, loads in TensorFlow 2.16
-and 2.17 only; elsewhere it imports with a warning and adds nothing. It reads
-S3 from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for stores
-other than Amazon's, S3_ENDPOINT (http://host:port), S3_USE_HTTPS and
+and 2.17 only; elsewhere it imports with a warning and adds nothing. Stores
+other than Amazon's are set by S3_ENDPOINT (http://host:port), S3_USE_HTTPS and
 S3_VERIFY_SSL (0 or 1).
 """
 
@@ -47,11 +46,6 @@ def require(path: str | paths.Path) -> None:
     )
 
 
-def require_ffmpeg() -> None:
-    """Raise a UserError unless tensorflow-io's video decoder loads."""
-    _ffmpeg()
-
-
 def ffmpeg_decode(content: bytes) -> np.ndarray:
     """Decode all frames of a video, uint8 `(time, height, width, 3)`.
 
@@ -61,7 +55,7 @@ def ffmpeg_decode(content: bytes) -> np.ndarray:
     Raises:
         UserError: tensorflow-io's decoder does not load, or cannot decode it.
     """
-    decode = _ffmpeg()
+    decode = require_ffmpeg()
     try:
         return decode(content).numpy()
     except tf.errors.OpError as error:
@@ -93,9 +87,8 @@ def _import_tensorflow_io():
 def _skip_native_destructors() -> None:
     """End the process before the destructor of the S3 client aborts it.
 
-    Else processes that used s3:// print "pure virtual method called" and exit
-    with 134 (tensorflow/io issue 2039). Registered last, glibc's _exit runs
-    first, with the real exit code, when Python itself has finished.
+    Else its exit code is 134 (tensorflow/io issue 2039). Registered last,
+    glibc's _exit runs first, with the real exit code, after Python's end.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "on_exit"):
@@ -103,8 +96,12 @@ def _skip_native_destructors() -> None:
 
 
 @functools.cache
-def _ffmpeg():
-    """Return tensorflow-io's decode_video, which its first call loads."""
+def require_ffmpeg():
+    """Return tensorflow-io's video decoder, which its first call loads.
+
+    Raises:
+        UserError: it does not load.
+    """
     try:
         decode = _import_tensorflow_io().experimental.ffmpeg.decode_video
         with warnings.catch_warnings(record=True) as caught:

@@ -14,7 +14,7 @@ def without_plugins(monkeypatch):
     caches = (
         tensorflow_plugins._schemes,
         tensorflow_plugins._import_tensorflow_io,
-        tensorflow_plugins._ffmpeg,
+        tensorflow_plugins.require_ffmpeg,
     )
     for cache in caches:
         cache.cache_clear()
