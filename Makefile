@@ -31,7 +31,7 @@ train: .venv/.train
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(ON_JAX) $(BIN)/python -m pytest -n 2 --dist loadfile \
-		tests/ops tests/layers tests/models tests/test_*.py
+		tests/ops tests/layers tests/models tests/attention/test_*.py tests/test_*.py
 
 # In their order, else the longest file, of two tests, would be the last.
 test-slow: .venv/.dev
