@@ -1,4 +1,4 @@
-"""Annotations and their pictures are checked by a command."""
+"""The command that checks annotations and reads their images."""
 
 import json
 
@@ -17,14 +17,14 @@ def options(tmp_path):
     return [f"--annotations={path}", f"--images={tmp_path}"]
 
 
-def test_what_there_is_is_counted(options, capsys):
+def test_objects_of_each_category_are_counted(options, capsys):
     assert cli.run(check.main, options) == 0
-    said = capsys.readouterr().out
-    assert "3 images, 5 objects of 2 categories" in said
-    assert "No problem found." in said
-    head = next(line for line in said.splitlines() if "category id" in line)
+    output = capsys.readouterr().out
+    assert "3 images, 5 objects of 2 categories" in output
+    assert "No problem found." in output
+    head = next(line for line in output.splitlines() if "category id" in line)
     assert head.split("  ")[-1] == "keypoints an object"
-    rows = [line.split() for line in said.splitlines() if "wedge" in line]
+    rows = [line.split() for line in output.splitlines() if "wedge" in line]
     assert rows == [["8", "wedge", "3", "2"]] or rows == [
         ["8", "wedge", "2", "2"]
     ]
@@ -38,18 +38,18 @@ def test_objects_without_segmentation_are_counted(options, tmp_path, capsys):
     content["annotations"][2] |= {"segmentation": [], "iscrowd": 1}
     path.write_text(json.dumps(content))
     assert cli.run(check.main, options) == 0
-    said = capsys.readouterr().out
-    assert "2 objects without segmentation" in said
-    assert "--set detector.masks=false" in said
+    output = capsys.readouterr().out
+    assert "2 objects without segmentation" in output
+    assert "--set detector.masks=false" in output
 
 
 def test_a_picture_that_is_nearly_black_is_noted(options, tmp_path, capsys):
     dark = np.full((64, 96, 1), 4095, "uint16")
     (tmp_path / "2.png").write_bytes(tf.io.encode_png(dark).numpy())
     assert cli.run(check.main, options) == 0
-    said = capsys.readouterr().out
-    assert "note: image 2: " in said and "nearly black" in said
-    assert "No problem found, except for the notes above." in said
+    output = capsys.readouterr().out
+    assert "note: image 2: " in output and "nearly black" in output
+    assert "No problem found, except for the notes above." in output
 
 
 def test_a_damaged_picture_and_one_of_another_size_are_named(

@@ -29,9 +29,9 @@ def test_labels_are_inside_and_do_not_overlap(seed, count, image):
     sizes = [(int(width), 11) for width in rng.integers(9, 60, count)]
     labels = rectangles(place_labels(boxes, sizes, image), sizes)
     assert labels
-    for left, top, right, bottom in labels:
-        assert 0 <= left and right <= image[0]
-        assert 0 <= top and bottom <= image[1]
+    for x1, y1, x2, y2 in labels:
+        assert 0 <= x1 and x2 <= image[0]
+        assert 0 <= y1 and y2 <= image[1]
     for first, second in itertools.combinations(labels, 2):
         assert not rendered_text.overlap(first, second)
 
@@ -43,8 +43,8 @@ def test_a_single_label_is_above_its_box():
 def test_a_label_at_an_edge_is_moved_inside():
     boxes = [(80, -5, 99, 40), (-7, 60, 12, 95)]
     sizes = [(31, 11), (35, 11)]
-    (x, y), (left, _) = place_labels(boxes, sizes, (100, 90))
-    assert (x, left) == (69, 0) and y >= 0
+    (x1, y), (x2, _) = place_labels(boxes, sizes, (100, 90))
+    assert (x1, x2) == (69, 0) and y >= 0
 
 
 def test_the_second_of_two_labels_avoids_the_first():
