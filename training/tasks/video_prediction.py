@@ -88,7 +88,7 @@ def _predictions(
             model, inputs, options.timeline
         )
     elif options.sample is not None or options.save_clip:
-        yield from _of_one_clip(options, model, inputs)
+        yield from predict_clip(options, model, inputs)
     else:
         progress = Progress(len(inputs), "videos")
         results = predictions.predict(model, inputs)
@@ -97,7 +97,7 @@ def _predictions(
             progress.update(number)
 
 
-def _of_one_clip(
+def predict_clip(
     options: argparse.Namespace, model: Predictor, inputs: Sequence[Input]
 ) -> Iterator[Prediction]:
     """Predict a sample, or a file whose clip is saved."""

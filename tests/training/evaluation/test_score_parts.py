@@ -165,7 +165,7 @@ def test_progress_counts_videos():
     counts = []
 
     class ProgressStub:
-        at = staticmethod(counts.append)
+        update = staticmethod(counts.append)
 
     part = scoring.score_part(
         lambda views: np.ones((len(views), 4), np.float32),

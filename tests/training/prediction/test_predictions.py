@@ -7,7 +7,6 @@ import types
 import numpy as np
 import pytest
 
-from training import predict
 from training.data import sampling as samples
 from training.data.clip_reader import VideoError
 from training.data.sampling_config import SamplingConfig
@@ -16,6 +15,7 @@ from training.io.user_error import UserError
 from training.prediction import predictions
 from training.prediction.predictor import Predictor
 from training.prediction.video_inputs import Input
+from training.tasks import video_prediction
 
 SAMPLING = SamplingConfig(frames=2)
 
@@ -79,7 +79,7 @@ def test_nan_scores_of_a_saved_clip_are_an_error(tmp_path):
     model = stub(lambda pixels: np.array([[0.5, np.nan]]))
     path = str(tmp_path / "a.npy")
     options = types.SimpleNamespace(sample=None, save_clip=path)
-    (result,) = predict._of_one_clip(options, model, [Input("1.mp4")])
+    (result,) = video_prediction.predict_clip(options, model, [Input("1.mp4")])
     assert result.scores is None and "not finite" in result.reason
 
 
