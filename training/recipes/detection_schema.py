@@ -152,14 +152,6 @@ def check(recipe: DetectionRecipe) -> DetectionRecipe:
     one_of("images.channel_order", recipe.images.channel_order, NORMALIZATIONS)
     for stage in recipe.start.frozen_stages:
         one_of("start.frozen", stage, STAGES)
-    unsupported = {
-        "optimizer.clip_norm": recipe.optimizer.clip_norm is not None,
-        "training.ema_decay": recipe.training.ema_decay is not None,
-        "training.micro_batches": recipe.training.micro_batches > 1,
-    }
-    for field, is_set in unsupported.items():
-        if is_set:
-            raise UserError(f"{field} is unsupported for detectors.")
     for field in ("eval_short_side_px", "long_side_px", "mask_cells"):
         fits = getattr(recipe.images, field) >= 1
         validation.expect(fits, recipe.images, field, "to be at least 1")

@@ -40,7 +40,7 @@ def test_settings_override_nested_fields():
         ("images.mask_cells=2", "at least 3"),
         ("start.frozen=res9", "Unknown start.frozen 'res9'"),
         ("training.precision=half", "Unknown training.precision"),
-        ("optimizer.clip_norm=1.0", "clip_norm is unsupported"),
+        ("training.micro_batches=3", "micro_batches to divide batch=2"),
         ("epoch_steps=0", "epoch_steps to be at least 1"),
         ("name=other", "keeps its name"),
         ("detector.depth=50", "Unknown field of DetectorConfig 'depth'"),

@@ -1,0 +1,200 @@
+"""Every task has all capabilities of the training program."""
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.training.tasks import small_run
+from training import evaluate, predict, tasks, train
+from training.io import cli
+from training.loop import callbacks, checkpointing
+from training.loop.preemption import sigterm
+from training.runs.run_folder import RunFolder
+
+# Moving averages, gradient accumulation and gradient clipping.
+SETTINGS = (
+    "training.ema_decay=0.5",
+    "training.micro_batches=2",
+    "optimizer.clip_norm=0.5",
+)
+TASKS = ("digits_image", "small")
+ROOT = pathlib.Path(__file__).parents[3]
+
+
+def options_of(recipe, folder, *settings):
+    """Return arguments of a training of some steps."""
+    if recipe == "small":
+        pytest.importorskip("pycocotools")
+        return small_run.options(folder / "set", *settings, validation=True)
+    short = ("steps=3", "epoch_steps=2", "batch=8", *settings)
+    return ["--recipe=digits_image", *(f"--set={text}" for text in short)]
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def trained(request, tmp_path_factory):
+    """The arguments, run folder and exported version of a training."""
+    folder = tmp_path_factory.mktemp(request.param)
+    options = options_of(request.param, folder, *SETTINGS)
+    run, out = folder / "run", folder / "models"
+    with contextlib.redirect_stdout(io.StringIO()):
+        train.main([*options, f"--workdir={run}", f"--export={out}"])
+    return options, RunFolder(run), out
+
+
+def test_the_run_has_a_report_with_curves(trained):
+    pytest.importorskip("matplotlib")
+    _, run, _ = trained
+    text = (run.path / "report.md").read_text("utf-8")
+    assert text.startswith(f"# {run.read_recipe().name}\n")
+    assert "(curves.png)" in text and "## What was trained" in text
+    assert (run.path / "curves.png").is_file()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorboard") is None, reason="no TensorBoard"
+)
+def test_the_run_has_events_of_tensorboard(trained):
+    _, run, _ = trained
+    assert list((run.path / "tensorboard" / "train").glob("events.*"))
+
+
+def test_the_run_knows_the_provenance_of_its_weights(trained):
+    _, run, _ = trained
+    assert run.read_provenance() == []  # drawn at random
+
+
+def test_the_averaged_weights_are_exported_once(trained):
+    _, run, out = trained
+    task = tasks.of_recipe(run.read_recipe())
+    assert task.export(run, out).name == "1"
+    card = (out / "1" / "README.md").read_text("utf-8")
+    assert "## Signatures" in card and "## Licence" in card
+    assert (out / "README.md").read_text("utf-8") == card
+
+
+def test_the_checkpoint_has_moving_averages(trained):
+    _, run, _ = trained
+    checkpoint = checkpointing.latest(run.checkpoints)
+    arrays = checkpointing.read_arrays(checkpoint, "average")
+    variables = checkpointing.read_arrays(checkpoint, "variable")
+    assert arrays and len(arrays) <= len(variables)
+    assert all(np.isfinite(array).all() for array in arrays)
+
+
+def test_a_trained_run_has_nothing_to_do(trained, capsys):
+    _, run, _ = trained
+    train.main([f"--workdir={run.path}"])
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_the_run_is_evaluated_by_its_folder(trained, capsys):
+    _, run, _ = trained
+    evaluate.main([f"--workdir={run.path}"])
+    said = capsys.readouterr().out
+    assert "accuracy" in said or "AP50" in said
+
+
+def test_an_export_target_is_checked_before_training(trained, tmp_path, capsys):
+    options, _, out = trained
+    arguments = [f"--workdir={tmp_path / 'new'}", f"--export={out / '1'}"]
+    assert cli.run(train.main, [*options, *arguments]) == cli.USER_ERROR
+    assert "which is a version" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def free_ports():
+    """Return the addresses of two ports that are free now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", TASKS)
+def test_two_workers_train_a_run_that_the_chief_writes(recipe, tmp_path):
+    options = options_of(recipe, tmp_path, "batch=4")
+    ports, run = free_ports(), tmp_path / "run"
+    processes = []
+    for index in range(2):
+        cluster = {
+            "cluster": {"worker": ports},
+            "task": {"type": "worker", "index": index},
+        }
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "training.train", *options]
+                + [f"--workdir={run}"],
+                cwd=ROOT,
+                env={**os.environ, "TF_CONFIG": json.dumps(cluster)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    printed = [process.communicate(timeout=600)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], printed
+    assert "Worker 1 of 2 is done." in printed[1]
+    assert "Resuming" not in printed[0] and "Try next" in printed[0]
+    assert RunFolder(run).read_result() is not None
+    rows = (run / "metrics.csv").read_text("utf-8").splitlines()
+    assert len(rows) == 3  # names and two epochs: one writer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", TASKS)
+def test_a_preempted_run_ends_like_an_uninterrupted_one(
+    recipe, tmp_path, monkeypatch, capsys
+):
+    options = options_of(recipe, tmp_path, *SETTINGS)
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    train.main([*options, f"--workdir={straight}"])
+    after_batch = callbacks.SaveCheckpoints.on_train_batch_end
+
+    def preempt(self, batch, logs=None):
+        sigterm.requested = True
+        after_batch(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        name = "on_train_batch_end"
+        patch.setattr(callbacks.SaveCheckpoints, name, preempt)
+        train.main([*options, f"--workdir={stopped}"])
+    assert "Stopped by SIGTERM. To resume: " in capsys.readouterr().out
+    train.main([f"--workdir={stopped}"])
+    first, second = (
+        checkpointing.latest(RunFolder(path).checkpoints)
+        for path in (straight, stopped)
+    )
+    for kind in ("variable", "average"):
+        for one, other in zip(
+            checkpointing.read_arrays(first, kind),
+            checkpointing.read_arrays(second, kind),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_saved_detector_finds_what_its_run_finds(trained, tmp_path):
+    _, run, out = trained
+    if tasks.of_recipe(run.read_recipe()).name != "detection":
+        pytest.skip("tests of SavedModels compare networks of videos")
+    image = run.path.parent / "set" / "1.png"
+    texts = []
+    for model in (run.path, out):
+        folder = tmp_path / model.name
+        options = [f"--model={model}", f"--out={folder}"]
+        predict.main([str(image), *options, "--score-threshold=0"])
+        text = (folder / "detections.json").read_text("utf-8")
+        texts.append(text.partition("pictures")[2])
+    counts = [text.count('"class"') for text in texts]
+    assert counts[0] == counts[1]
