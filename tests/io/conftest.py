@@ -126,12 +126,12 @@ def _running(arguments, log, pattern, form="{}"):
             [sys.executable, *arguments], cwd=ROOT, stdout=out, stderr=out
         )
     try:
-        end = time.monotonic() + SECONDS_TO_START
-        while not (found := re.search(pattern, log.read_text(), re.MULTILINE)):
-            if process.poll() is not None or time.monotonic() > end:
+        deadline = time.monotonic() + SECONDS_TO_START
+        while not (match := re.search(pattern, log.read_text(), re.MULTILINE)):
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"No server: {log.read_text()}")
             time.sleep(0.05)
-        yield form.format(found[1])
+        yield form.format(match[1])
     finally:
         process.terminate()
         process.wait()

@@ -43,10 +43,10 @@ def libraries(tmp_path):
     folder = tmp_path / "libraries"
     folder.mkdir()
     for name, version in LIBRARIES.items():
-        found = list(theirs.glob(f"lib{name}-*.so.{version}.*"))
-        if not found:
+        files = list(theirs.glob(f"lib{name}-*.so.{version}.*"))
+        if not files:
             pytest.skip(f"This OpenCV does not bring lib{name} {version}.")
-        (folder / f"lib{name}.so.{version}").symlink_to(found[0])
+        (folder / f"lib{name}.so.{version}").symlink_to(files[0])
     return f"{folder}:{theirs}"
 
 
@@ -69,7 +69,7 @@ def video(tmp_path):
 
 def test_frames_are_those_of_opencv(libraries, video, tmp_path):
     path, expected = video
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", DECODE, path, str(tmp_path / "frames.npy")],
         cwd=ROOT,
         env={**os.environ, "LD_LIBRARY_PATH": libraries},
@@ -82,7 +82,7 @@ def test_frames_are_those_of_opencv(libraries, video, tmp_path):
     # Two ways from YUV to RGB; other frames differ by 60 in the mean.
     difference = np.abs(frames.astype(int) - expected)
     assert difference.mean() < 3
-    assert "FFmpeg cannot decode this video" in done.stdout
+    assert "FFmpeg cannot decode this video" in process.stdout
 
 
 def test_without_the_libraries_it_says_which():

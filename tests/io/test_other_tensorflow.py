@@ -54,23 +54,25 @@ def other():
     return OTHER
 
 
-def asked(python, version, folder):
+def run_signatures(python, version, folder):
     np.save(folder / "clips.npy", CLIPS)
     command = [python, "-c", ASK, version, folder / "clips.npy"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    release, outputs = json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(
+        command, capture_output=True, text=True, check=True
+    )
+    release, outputs = json.loads(process.stdout.splitlines()[-1])
     return release, {key: np.array(value) for key, value in outputs.items()}
 
 
 def compare(version, other, folder):
-    """In both, the same in every number; returns the two releases."""
-    one, here = asked(sys.executable, version, folder)
-    two, there = asked(other, version, folder)
-    assert here.keys() == there.keys() == OUTPUTS
-    for key, value in here.items():
-        np.testing.assert_allclose(there[key], value, rtol=0, atol=1e-5)
-    assert one != two
-    return here["serving_default probabilities"]
+    """Compare the outputs of two TensorFlows; return the probabilities."""
+    release, outputs = run_signatures(sys.executable, version, folder)
+    other_release, other_outputs = run_signatures(other, version, folder)
+    assert outputs.keys() == other_outputs.keys() == OUTPUTS
+    for key, value in outputs.items():
+        np.testing.assert_allclose(other_outputs[key], value, rtol=0, atol=1e-5)
+    assert release != other_release
+    return outputs["serving_default probabilities"]
 
 
 def test_the_newest_loads_what_this_one_exported(tiny, other, tmp_path):

@@ -19,10 +19,10 @@ def folder(bucket):
     return paths.as_path(f"s3://{bucket}/folder")
 
 
-def one_line_error(done):
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
-    return done.stderr
+def one_line_error(process):
+    assert process.returncode == 2, process.stderr
+    assert process.stderr.count("\n") == 1, process.stderr
+    return process.stderr
 
 
 def test_objects_are_replaced(folder, s3, bucket):
@@ -80,7 +80,7 @@ def test_missing_buckets_are_named_before_any_work(s3):
 
 
 def test_a_run_and_its_model_are_in_the_store(s3, bucket, tmp_path):
-    done = command(
+    process = command(
         "train",
         "--recipe=digits_image",
         f"--workdir=s3://{bucket}/run",
@@ -88,7 +88,7 @@ def test_a_run_and_its_model_are_in_the_store(s3, bucket, tmp_path):
         "--verbose=0",
         *TINY[:4],
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")
     written = keys(s3, bucket)
     body = s3.get_object(Bucket=bucket, Key="run/result.json")["Body"]
     assert json.loads(body.read())["examples"]
@@ -108,8 +108,8 @@ def test_a_store_that_refuses_is_one_line(tmp_path):
     with web_server(403, tmp_path / "log") as endpoint:
         variables = environment(endpoint)
         arguments = ("--recipe=digits_c2d", "--workdir=s3://bucket/run")
-        done = command("train", *arguments, **variables)
-    error = one_line_error(done)
+        process = command("train", *arguments, **variables)
+    error = one_line_error(process)
     assert "s3://bucket/run" in error and "AWS_ACCESS_KEY_ID" in error
     assert variables["AWS_SECRET_ACCESS_KEY"] not in error
 
@@ -117,5 +117,5 @@ def test_a_store_that_refuses_is_one_line(tmp_path):
 def test_an_unreachable_store_is_one_line():
     pytest.importorskip("s3fs", reason="needs the extra url")
     variables = environment("http://127.0.0.1:9")
-    done = command("report", "--workdir=s3://bucket/run", **variables)
-    assert "http://127.0.0.1:9" in one_line_error(done)
+    process = command("report", "--workdir=s3://bucket/run", **variables)
+    assert "http://127.0.0.1:9" in one_line_error(process)

@@ -59,14 +59,14 @@ def test_frames_of_the_store_equal_those_of_a_disk(
 def test_shards_and_run_are_in_the_store(tensorflow_io, s3, bucket, tmp_path):
     fixtures.make("media_sequence", tmp_path)
     upload(s3, bucket, tmp_path)
-    done = command(
+    process = command(
         "train",
         *TINY,
         "--set=dataset=media_sequence",
         f"--set=data.root=s3://{bucket}",
         f"--workdir=s3://{bucket}/run",
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     assert "run/checkpoints/epoch_0002/state.json" in keys(s3, bucket)
     body = s3.get_object(Bucket=bucket, Key="run/result.json")["Body"]
     assert json.loads(body.read())["examples"] == 1

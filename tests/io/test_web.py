@@ -47,9 +47,9 @@ def test_a_closed_server_is_one_line(tmp_path):
     pytest.importorskip("aiohttp", reason="needs the extra url")
     with web_server(tmp_path, tmp_path / "log") as address:
         pass
-    done = command("predict", f"--model={address}/x/1", "--sample=0")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert address in done.stderr
+    process = command("predict", f"--model={address}/x/1", "--sample=0")
+    assert process.returncode == 2 and process.stderr.count("\n") == 1
+    assert address in process.stderr
 
 
 def test_frames_of_a_video_are_those_of_the_file(served, tmp_path):

@@ -1,7 +1,7 @@
-"""A web server as they are in the world: it answers requests for ranges.
+"""A web server that answers requests for byte ranges.
 
     python -m tests.io.web_server FOLDER    serves its files
-    python -m tests.io.web_server 403       answers everything so
+    python -m tests.io.web_server 403       answers every request so
 
 Prints its port. http.server alone knows no ranges.
 """
@@ -13,7 +13,7 @@ import sys
 
 
 class Files(http.server.BaseHTTPRequestHandler):
-    """Files of a folder, whole or the bytes that were asked for."""
+    """Serves files of a folder, whole or byte ranges of them."""
 
     folder = pathlib.Path()
 
@@ -23,11 +23,14 @@ class Files(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         content = path.read_bytes()
-        asked = re.fullmatch(
+        byte_range = re.fullmatch(
             r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")
         )
-        if asked:
-            first, last = int(asked[1]), int(asked[2] or len(content) - 1)
+        if byte_range:
+            first, last = (
+                int(byte_range[1]),
+                int(byte_range[2] or len(content) - 1),
+            )
             if first >= len(content):
                 self.send_error(416)
                 return
