@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from nonlocal_tf import preprocess
 
-from . import clip_reader, sampling, transforms
+from . import clip_reader, frame_sampling, transforms
 from .bad_videos import BadVideoLog
 from .clip_reader import ClipReader, VideoError
 from .sampling_config import SamplingConfig, ViewsConfig
@@ -154,7 +154,7 @@ def random_example(
         (5,), tf.random.experimental.stateless_fold_in(key, index)
     )
     row = split.row(index)
-    frames = sampling.random_clip(
+    frames = frame_sampling.random_clip(
         draws[0], row["frames"], row["fps"], config, row.get("edges_s")
     )
     window = transforms.random_window(
@@ -195,7 +195,7 @@ def views_of(
         crop; and their weight.
     """
     row = split.row(index)
-    frames = sampling.clips(
+    frames = frame_sampling.clips(
         row["frames"], row["fps"], config, views, row.get("edges_s")
     )  # (clips, t)
     windows, size_px = windows_of(row["height"], row["width"], views)

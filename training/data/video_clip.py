@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..io.user_error import UserError
-from . import frame_reader, transforms, video_index
-from . import sampling as samples
+from . import frame_reader, frame_sampling, transforms, video_index
 from .clip_reader import VideoError
 from .sampling_config import SamplingConfig
 from .video_limits import Limits
@@ -121,7 +120,7 @@ def read(
     Raises:
         UserError: the file cannot be read, or `at_s` is past its end.
     """
-    views = samples.middle(sampling)
+    views = frame_sampling.middle(sampling)
     try:
         index = video_index.index_video(path, limits)
     except VideoError as error:
@@ -130,10 +129,10 @@ def read(
     fps = tf.constant(index.fps, tf.float64)
     edges_s = index.edges_s
     if at_s is None:
-        (numbers,) = samples.clips(count, fps, sampling, views, edges_s)
+        (numbers,) = frame_sampling.clips(count, fps, sampling, views, edges_s)
     else:
         start = tf.constant(_start(path, index, at_s), tf.int64)
-        numbers = samples.clip_from(start, count, fps, sampling, edges_s)
+        numbers = frame_sampling.clip_from(start, count, fps, sampling, edges_s)
     windows = transforms.crop_windows(
         index.height, index.width, views.short_side_px, views.crop_px, 1
     ).numpy()

@@ -18,8 +18,14 @@ import tensorflow as tf
 
 from ..io import paths, tensorflow_plugins
 from ..io.user_error import UserError
-from . import bad_videos, data_files, manifest_warnings, pipeline, storage
-from . import sampling as samples
+from . import (
+    bad_videos,
+    data_files,
+    frame_sampling,
+    manifest_warnings,
+    pipeline,
+    storage,
+)
 from .bad_videos import BadVideoLog, abbreviated
 from .clip_reader import Probe
 from .data_config import DataConfig
@@ -57,7 +63,7 @@ class VideoDataset(Dataset):
         manifest: Manifest | None = None,
     ):
         self._data, self._sampling = data, sampling
-        self._centre = samples.middle(sampling)
+        self._centre = frame_sampling.middle(sampling)
         _check(data, sampling, self._centre)
         # TensorFlow's ops read frames and records.
         is_decoded = self.source == "videos"
@@ -161,7 +167,7 @@ class VideoDataset(Dataset):
             pixels, weight = read_views(index)
             return pixels, videos.label(index), weight, index
 
-        parallel = samples.views_at_once(self._sampling, views)
+        parallel = frame_sampling.views_at_once(self._sampling, views)
         return pipeline.examples(first, len(videos), example, parallel)
 
     def example(self, split, index):
@@ -371,6 +377,6 @@ def _check(
 
 def _check_views(sampling: SamplingConfig, views: ViewsConfig) -> None:
     try:
-        samples.check(sampling, views)
+        frame_sampling.check(sampling, views)
     except ValueError as error:
         raise UserError(str(error)) from error

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from . import frame_reader, pipeline, transforms, video_index
-from . import sampling as samples
+from . import frame_reader, frame_sampling, pipeline, transforms, video_index
 from .clip_reader import ClipReader, VideoError
 from .frame_times import FrameTimes
 from .manifest import Manifest, Video
@@ -82,7 +81,7 @@ class VideoViews:
             VideoError: the frame rate is unknown.
         """
         times = self.times
-        return samples.around(
+        return frame_sampling.around(
             tf.constant(times_s, tf.float64),
             tf.constant(times.frames, tf.int64),
             tf.constant(times.fps, tf.float64),

@@ -5,7 +5,7 @@ import dataclasses
 
 from nonlocal_tf.choices import unknown
 
-from ..data import sampling as samples
+from ..data import frame_sampling
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..io.user_error import UserError
 from .metrics import POOLS
@@ -35,7 +35,7 @@ def add_arguments(
     )
     parser.add_argument(
         "--starts",
-        choices=tuple(samples.STARTS),
+        choices=tuple(frame_sampling.STARTS),
         help="start times of clips: tenths of the video, the last clips "
         "wrapping around (authors, default), spread up to its end (slowfast, "
         "mmaction2), or the middle (centre); mmaction2 also averages over "
@@ -130,7 +130,7 @@ def check(
             f"Expected 1 clip with starts=centre. Received: {views.clips}"
         )
     try:
-        samples.check(sampling, views)
+        frame_sampling.check(sampling, views)
     except ValueError as error:
         raise UserError(str(error)) from error
 

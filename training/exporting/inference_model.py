@@ -13,7 +13,7 @@ import tensorflow as tf
 import nonlocal_tf as nl
 from nonlocal_tf import preprocess
 
-from ..data import sampling as samples
+from ..data import frame_sampling
 from ..data.datasets import DatasetInfo
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..evaluation import view_network
@@ -149,7 +149,7 @@ def _default_views(
     synthetic = SamplingConfig(
         frames, frame_stride=1, crop_px=side, eval_short_side_px=side
     )
-    return synthetic, samples.middle(synthetic)
+    return synthetic, frame_sampling.middle(synthetic)
 
 
 def _with_layers_of(network: keras.Model, other: keras.Model) -> keras.Model:

@@ -12,8 +12,7 @@ import tensorflow as tf
 from nonlocal_tf import preprocess
 from nonlocal_tf.attention import block_attention
 
-from ..data import sampling as samples
-from ..data import transforms
+from ..data import frame_sampling, transforms
 from ..io import image_bytes
 from . import image_headers, served_attention
 from .inference_model import InferenceModel, ViewAveraging
@@ -158,7 +157,7 @@ def _score_video(served: InferenceModel, averaging: ViewAveraging, frames):
         count, "Expected at least one frame per video."
     )
     with tf.control_dependencies([enough]):
-        clips = samples.clips(
+        clips = frame_sampling.clips(
             count, tf.constant(sampling.fps or 0, tf.float64), sampling, views
         )
     # Frames shared by several clips are decoded and cropped once.

@@ -14,8 +14,13 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from ..data import clip_files, frame_reader, video_index, video_views
-from ..data import sampling as samples
+from ..data import (
+    clip_files,
+    frame_reader,
+    frame_sampling,
+    video_index,
+    video_views,
+)
 from ..data.clip_reader import VideoError
 from ..data.frame_times import FrameTimes
 from ..data.sampling_config import SamplingConfig, ViewsConfig
@@ -179,7 +184,7 @@ def read_video(
 
 def _read(path, index, clip_frames, sampling, progress, limits) -> VideoClips:
     """Read all frames in one pass and store their crops."""
-    view = samples.middle(sampling)
+    view = frame_sampling.middle(sampling)
     distinct, kept = np.unique(clip_frames, return_inverse=True)
     frames = FrameStore((view.crop_px, view.crop_px, 3))
     resampler = video_views.resampler(index, view)
@@ -221,7 +226,7 @@ def frames_of_clips(index: VideoIndex, sampling: SamplingConfig) -> np.ndarray:
     room = times.length_s - span
     frames = tf.constant(index.frames, tf.int64)
     fps = tf.constant(index.fps, tf.float64)
-    view = samples.middle(sampling)
+    view = frame_sampling.middle(sampling)
     if room > 0:
         view = ViewsConfig(
             clips=min(1 + math.ceil(room), MAX_CLIPS),
@@ -229,10 +234,12 @@ def frames_of_clips(index: VideoIndex, sampling: SamplingConfig) -> np.ndarray:
         )
         if times.edges_s is not None:  # along its seconds, not its frames
             middles = np.linspace(0, times.length_s, view.clips)
-            return samples.around(
+            return frame_sampling.around(
                 middles, frames, fps, sampling, times.edges_s
             ).numpy()
-    return samples.clips(frames, fps, sampling, view, times.edges_s).numpy()
+    return frame_sampling.clips(
+        frames, fps, sampling, view, times.edges_s
+    ).numpy()
 
 
 def describe_clips(index: VideoIndex, seconds) -> str:

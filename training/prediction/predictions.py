@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ..data import sampling as samples
+from ..data import frame_sampling
 from ..data.clip_reader import VideoError
 from ..io.progress import Progress
 from ..io.user_error import UserError
@@ -116,7 +116,9 @@ def _read_ahead(
 
     count = 1
     if predictor.sampling is not None:
-        count = samples.views_at_once(predictor.sampling, predictor.views)
+        count = frame_sampling.views_at_once(
+            predictor.sampling, predictor.views
+        )
     waiting: collections.deque = collections.deque()
     pool = concurrent.futures.ThreadPoolExecutor(count)
     try:

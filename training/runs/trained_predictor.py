@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..data import DATASETS, Dataset, datasets
-from ..data import sampling as samples
+from ..data import DATASETS, Dataset, datasets, frame_sampling
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..data.video_dataset import VideoDataset
 from ..data.video_limits import Limits
@@ -149,7 +148,7 @@ class _Preprocessing:
         views = chosen or (recipe.views if recipe else None)
         if views is None or (chosen is None and views.clips > 1):
             # Several clips take minutes per video: by request only.
-            views = samples.middle(sampling or SamplingConfig())
+            views = frame_sampling.middle(sampling or SamplingConfig())
         return cls(
             sampling=sampling,
             views=views,

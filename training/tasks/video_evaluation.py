@@ -21,8 +21,14 @@ from collections.abc import Sequence
 
 import keras
 
-from ..data import DATASETS, BadVideo, Dataset, bad_videos, datasets
-from ..data import sampling as samples
+from ..data import (
+    DATASETS,
+    BadVideo,
+    Dataset,
+    bad_videos,
+    datasets,
+    frame_sampling,
+)
 from ..data.data_config import DataConfig
 from ..data.datasets import DatasetInfo, check_split
 from ..data.sampling_config import SamplingConfig, ViewsConfig
@@ -293,7 +299,7 @@ def _score_videos(
 ) -> VideoScores:
     """The scores in a folder, made or gone on with as needed."""
     sampling = recipe.sampling or SamplingConfig()
-    views = views or samples.middle(sampling)
+    views = views or frame_sampling.middle(sampling)
     view_options.check(views, sampling, dataset.multi_label)
     settings = {
         "weights": run_model.weights_digest(model),

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from tests.training.data import films, made_videos
-from training.data import frame_reader, pipeline, transforms, video_views
-from training.data import sampling as samples
+from training.data import (
+    frame_reader,
+    frame_sampling,
+    pipeline,
+    transforms,
+    video_views,
+)
 from training.data.clip_reader import VideoError
 from training.data.data_config import DataConfig
 from training.data.sampling_config import SamplingConfig, ViewsConfig
@@ -28,7 +33,7 @@ CROPS = ViewsConfig(clips=1, crops=3, short_side_px=32, crop_px=31)
     [
         ViewsConfig(clips=4, crops=3, short_side_px=32, crop_px=31),
         ViewsConfig(clips=2, crops=0, short_side_px=33, starts="slowfast"),
-        samples.middle(SAMPLING),
+        frame_sampling.middle(SAMPLING),
     ],
 )
 def test_views_equal_those_of_a_data_set(tmp_path, views):
@@ -105,5 +110,5 @@ def test_non_video_raises(tmp_path):
 
 def test_reading_writes_no_file(tmp_path):
     path = films.write_film(tmp_path / "a.mkv", 9)
-    VideoViews(str(path), SAMPLING).read(samples.middle(SAMPLING))
+    VideoViews(str(path), SAMPLING).read(frame_sampling.middle(SAMPLING))
     assert [p.name for p in tmp_path.iterdir()] == ["a.mkv"]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.data import films
 from tests.training.page.app_models import SAMPLING
-from training.data import sampling as samples
+from training.data import frame_sampling
 from training.data.video_index import VideoIndex
 from training.data.video_views import VideoViews
 from training.io.user_error import UserError
@@ -38,7 +38,9 @@ def starts(frames, fps=25.0, sampling=SAMPLING):
 def test_short_video_is_its_middle_clip(tmp_path):
     path = films.write_film(tmp_path / "film.mp4", 11)
     film = video_clips.read_video(path, SAMPLING, lambda *_: None)
-    middle = VideoViews(str(path), SAMPLING).read(samples.middle(SAMPLING))
+    middle = VideoViews(str(path), SAMPLING).read(
+        frame_sampling.middle(SAMPLING)
+    )
     np.testing.assert_array_equal(film.clip(0), middle[0])
     film.frames.close()
     assert len(film.numbers) == 1

@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from training.data import sampling as samples
+from training.data import frame_sampling
 from training.data.clip_reader import VideoError
 from training.data.sampling_config import SamplingConfig
 from training.io.progress import Progress
@@ -43,14 +43,16 @@ def stub(step):
         classes=("a", "b"),
         sampling=SAMPLING,
         decoder="pyav",
-        views=samples.middle(SAMPLING),
+        views=frame_sampling.middle(SAMPLING),
         chosen=False,
         step=step,
     )
 
 
 def test_order_is_kept_with_errors_and_reading_ahead_is_bounded(monkeypatch):
-    monkeypatch.setattr(predictions.samples, "views_at_once", lambda *_: 3)
+    monkeypatch.setattr(
+        predictions.frame_sampling, "views_at_once", lambda *_: 3
+    )
 
     def step(pixels):
         model.waiting.pop()

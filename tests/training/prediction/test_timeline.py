@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.training.data import films
-from training.data import sampling as samples
+from training.data import frame_sampling
 from training.data.clip_reader import VideoError
 from training.data.sampling_config import SamplingConfig
 from training.io import curves
@@ -41,7 +41,7 @@ def predictor(network):
         classes=("first", "second", "third", "all"),
         sampling=SAMPLING,
         decoder="pyav",
-        views=samples.middle(SAMPLING),
+        views=frame_sampling.middle(SAMPLING),
         chosen=False,
         step=network,
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.data import sampling
+from training.data import frame_sampling
 from training.data.sampling_config import SamplingConfig, ViewsConfig
 
 CONFIG = SamplingConfig(frames=5, frame_stride=3)
@@ -16,13 +16,15 @@ SLOWFAST = dataclasses.replace(CONFIG, fps=30.0, past_end="clamp")
 def random_clip(draw, frames, config=CONFIG, fps=25.0):
     draw, frames = tf.constant(draw), tf.constant(frames, tf.int64)
     fps = tf.constant(fps, tf.float64)
-    return sampling.random_clip(draw, frames, fps, config).numpy().tolist()
+    return (
+        frame_sampling.random_clip(draw, frames, fps, config).numpy().tolist()
+    )
 
 
 def clips(frames, views, config=CONFIG, fps=25.0):
     frames = tf.constant(frames, tf.int64)
     fps = tf.constant(fps, tf.float64)
-    return sampling.clips(frames, fps, config, views).numpy().tolist()
+    return frame_sampling.clips(frames, fps, config, views).numpy().tolist()
 
 
 def test_clip_starts_anywhere_it_fits():
@@ -121,7 +123,7 @@ def test_middle_clip():
 
 def test_clips_are_the_same_in_a_pipeline():
     def of(frames):
-        return sampling.clips(
+        return frame_sampling.clips(
             frames, tf.constant(25.0, tf.float64), SLOWFAST, ViewsConfig()
         )
 
@@ -153,19 +155,23 @@ def test_inconsistent_settings_raise(changes, of_views, message):
     config = dataclasses.replace(SamplingConfig(), **changes)
     views = dataclasses.replace(ViewsConfig(), **of_views)
     with pytest.raises(ValueError, match=message):
-        sampling.check(config, views)
+        frame_sampling.check(config, views)
 
 
 def test_default_settings_are_valid():
-    sampling.check(SamplingConfig(), ViewsConfig())
-    sampling.check(SamplingConfig(), ViewsConfig(crops=0))
+    frame_sampling.check(SamplingConfig(), ViewsConfig())
+    frame_sampling.check(SamplingConfig(), ViewsConfig(crops=0))
 
 
 def test_clip_can_start_with_any_frame():
     def clip_from(start, config):
         start, frames = (tf.constant(n, tf.int64) for n in (start, 40))
         fps = tf.constant(25.0, tf.float64)
-        return sampling.clip_from(start, frames, fps, config).numpy().tolist()
+        return (
+            frame_sampling.clip_from(start, frames, fps, config)
+            .numpy()
+            .tolist()
+        )
 
     assert clip_from(7, CONFIG) == [7, 10, 13, 16, 19]
     assert clip_from(30, CONFIG) == [30, 33, 36, 39, 2]
@@ -179,7 +185,7 @@ def test_clips_around_times_lie_in_the_video(fps):
     rate, frames = 25.0, 103
     span = 12 * (rate / fps if fps else 1)
     times = [0.0, 0.2, 1.0, 2.5, 4.0, 4.1]
-    numbers = sampling.around(
+    numbers = frame_sampling.around(
         tf.constant(times, tf.float64),
         tf.constant(frames, tf.int64),
         tf.constant(rate, tf.float64),
@@ -205,7 +211,7 @@ def test_clip_rate_samples_displayed_frames(past_end, traced):
     config = SamplingConfig(4, 1, fps=1.0, past_end=past_end)
     edges_s = uneven()
     count, fps = tf.constant(24, tf.int64), tf.constant(23 / 11.75, tf.float64)
-    call = sampling.clip_from
+    call = frame_sampling.clip_from
     if traced:
         call = tf.function(call)
     for start in (0, 5, 9, 20):
@@ -224,7 +230,7 @@ def test_clip_rate_samples_displayed_frames(past_end, traced):
 def test_evaluation_clips_of_uneven_frames_follow_time():
     config = SamplingConfig(2, 1, fps=1.0, past_end="clamp")
     views = ViewsConfig(clips=6, starts="slowfast")
-    got = sampling.clips(
+    got = frame_sampling.clips(
         tf.constant(24, tf.int64),
         tf.constant(23 / 11.75, tf.float64),
         config,
@@ -238,7 +244,7 @@ def test_evaluation_clips_of_uneven_frames_follow_time():
 
 def test_clips_around_times_are_centred():
     config = SamplingConfig(4, 2)
-    got = sampling.around(
+    got = frame_sampling.around(
         tf.constant([0.0, 5.0, 8.0, 9.0, 12.0], tf.float64),
         tf.constant(24, tf.int64),
         tf.constant(2.0, tf.float64),
@@ -252,7 +258,7 @@ def test_empty_edges_mean_even_frames():
     config = SamplingConfig(5, 3, fps=7.0)
     for draw in np.linspace(0, 0.999, 17):
         plain, mixed = (
-            sampling.random_clip(
+            frame_sampling.random_clip(
                 tf.constant(draw, tf.float32),
                 tf.constant(91, tf.int64),
                 tf.constant(29.97, tf.float64),
