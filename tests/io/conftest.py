@@ -36,7 +36,7 @@ def tensorflow_io():
 
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory):
-    """The URL of an S3 store that this process uses from then on."""
+    """The URL of an S3 store; configures this process to use it."""
     pytest.importorskip("moto", reason="needs the extra io-test")
     pytest.importorskip("s3fs", reason="needs the extra url")
     log = tmp_path_factory.mktemp("moto") / "log"
@@ -94,7 +94,7 @@ def make_bucket(s3, name):
 
 
 def keys(s3, bucket, prefix=""):
-    """The names of all objects of a bucket, as the store says them."""
+    """List the keys of a bucket with the store's own client."""
     pages = s3.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=prefix
     )
@@ -108,7 +108,7 @@ def web_server(what, log):
 
 
 def command(module, *arguments, **variables):
-    """Runs a command of ours in a process of its own."""
+    """Run a training command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", f"training.{module}", *map(str, arguments)],
         cwd=ROOT,
@@ -120,7 +120,7 @@ def command(module, *arguments, **variables):
 
 @contextlib.contextmanager
 def _running(arguments, log, pattern, form="{}"):
-    """A Python process that prints where it listens, as long as the block."""
+    """Run a Python server process; yield the address that it prints."""
     with open(log, "w") as out:
         process = subprocess.Popen(
             [sys.executable, *arguments], cwd=ROOT, stdout=out, stderr=out

@@ -1,4 +1,4 @@
-"""tensorflow-io's FFmpeg, with the libraries that it wants and without."""
+"""tensorflow-io's FFmpeg, with its libraries and without."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ from training.io.user_error import UserError
 
 pytestmark = pytest.mark.usefixtures("tensorflow_io")
 ROOT = pathlib.Path(__file__).parent.parent.parent
-# Library and version of FFmpeg 4, by the names that tensorflow-io asks for.
+# Libraries of FFmpeg 4 that tensorflow-io loads, with their versions.
 LIBRARIES = {
     "avcodec": 58,
     "avformat": 58,
@@ -79,13 +79,13 @@ def test_frames_are_those_of_opencv(libraries, video, tmp_path):
     )
     frames = np.load(tmp_path / "frames.npy")
     assert frames.dtype == np.uint8 and frames.shape == expected.shape
-    # Two ways from YUV to RGB; other frames differ by 60 in the mean.
+    # Two conversions of YUV to RGB; other frames differ by 60 on average.
     difference = np.abs(frames.astype(int) - expected)
     assert difference.mean() < 3
     assert "FFmpeg cannot decode this video" in process.stdout
 
 
-def test_without_the_libraries_it_says_which():
+def test_missing_libraries_are_named():
     with pytest.raises(UserError) as error:
         tensorflow_plugins.ffmpeg_decode(b"a video")
     if "cannot decode" in str(error.value):

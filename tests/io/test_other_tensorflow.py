@@ -14,20 +14,20 @@ pytestmark = pytest.mark.usefixtures("tensorflow_io")
 ROOT = pathlib.Path(__file__).parents[2]
 OTHER = ROOT / ".venv" / "bin" / "python"
 CLIPS = np.random.default_rng(7).integers(0, 256, (2, 8, 32, 32, 3), "uint8")
-ASK = """
+RUN_SIGNATURES = """
 import sys, numpy as np, tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
 clips = tf.constant(np.load(sys.argv[2]))
-given = {"clips": clips, "block": tf.constant(["", ""])}
-given["query"] = tf.constant([[7, 31, 0], [2, 5, 9]])
-given["frames_bytes"] = tf.stack(
+values = {"clips": clips, "block": tf.constant(["", ""])}
+values["query"] = tf.constant([[7, 31, 0], [2, 5, 9]])
+values["frames_bytes"] = tf.stack(
     [tf.stack([tf.io.encode_png(f) for f in clip]) for clip in clips])
 named = {"serving_default": ["clips"], "features": ["clips"],
          "attention": ["clips", "block", "query"],
          "serve_frames": ["frames_bytes"]}
 outputs = {}
 for name, inputs in named.items():
-    got = model.signatures[name](**{key: given[key] for key in inputs})
+    got = model.signatures[name](**{key: values[key] for key in inputs})
     for key, value in got.items():
         if value.dtype != tf.string:
             outputs[f"{name} {key}"] = value.numpy().tolist()
@@ -45,7 +45,7 @@ OUTPUTS = {
 
 @pytest.fixture(scope="module")
 def other():
-    """The newest TensorFlow's Python, where `make test` has made one."""
+    """Python of the environment with the newest TensorFlow, if there is one."""
     if (
         not OTHER.exists()
         or OTHER.parent == pathlib.Path(sys.executable).parent
@@ -56,7 +56,7 @@ def other():
 
 def run_signatures(python, version, folder):
     np.save(folder / "clips.npy", CLIPS)
-    command = [python, "-c", ASK, version, folder / "clips.npy"]
+    command = [python, "-c", RUN_SIGNATURES, version, folder / "clips.npy"]
     process = subprocess.run(
         command, capture_output=True, text=True, check=True
     )
@@ -75,13 +75,13 @@ def compare(version, other, folder):
     return outputs["serving_default probabilities"]
 
 
-def test_the_newest_loads_what_this_one_exported(tiny, other, tmp_path):
+def test_the_newest_release_loads_models_of_this_one(tiny, other, tmp_path):
     probabilities = compare(tiny[1], other, tmp_path)
     expected = SavedModel(tiny[1]).probabilities(CLIPS)
     np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
 
 
-def test_this_one_loads_what_the_newest_exported(tiny, other, tmp_path):
+def test_this_release_loads_models_of_the_newest(tiny, other, tmp_path):
     subprocess.run(
         [other, "-m", "training.export", f"--workdir={tiny[0]}"]
         + [f"--out={tmp_path / 'x'}"],

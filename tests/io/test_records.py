@@ -1,4 +1,4 @@
-"""TFRecord shards where they lie: what reading them at URLs rests on."""
+"""TFRecord shards read at URLs: the operations that reading relies on."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def offset(number):
 
 @pytest.fixture(params=["s3", "http"])
 def shard(request, tmp_path):
-    """The URL of a shard, larger than what TensorFlow reads at once."""
+    """The URL of a shard larger than TensorFlow's read buffer."""
     local = tmp_path / "local"
     with tf.io.TFRecordWriter(str(local)) as writer:
         for record in RECORDS:
@@ -32,7 +32,7 @@ def shard(request, tmp_path):
 
 @pytest.fixture
 def bucket(s3, request):
-    """One for all tests: their names have characters that names must not."""
+    """One bucket for all tests: test names are not valid bucket names."""
     name = "records"
     s3.create_bucket(Bucket=name)
     return name

@@ -58,7 +58,7 @@ def test_removing_a_folder_leaves_its_neighbours(folder, s3, bucket):
     assert keys(s3, bucket) == ["folder/10/a", "folder/1x"]
 
 
-def test_files_of_several_parts_arrive_whole(folder, tmp_path):
+def test_multipart_uploads_are_complete(folder, tmp_path):
     content = np.random.default_rng(0).bytes(S3FS_LEAST_PART_BYTES + 10_007)
     (tmp_path / "a").write_bytes(content)
     (folder / "a").upload(tmp_path / "a")
@@ -70,7 +70,7 @@ def test_files_of_several_parts_arrive_whole(folder, tmp_path):
         assert file.read() == content[-10_007:]
 
 
-def test_missing_buckets_are_named_before_any_work(s3):
+def test_missing_buckets_are_an_error_before_any_work(s3):
     path = paths.as_path("s3://nobody-made-it/run")
     with pytest.raises(UserError, match="no bucket s3://nobody-made-it"):
         atomic_files.check_writable_folder(path)
@@ -79,7 +79,7 @@ def test_missing_buckets_are_named_before_any_work(s3):
     assert "nobody-made-it" not in str(s3.list_buckets()["Buckets"])
 
 
-def test_a_run_and_its_model_are_in_the_store(s3, bucket, tmp_path):
+def test_a_run_and_its_export_are_written_to_s3(s3, bucket, tmp_path):
     process = command(
         "train",
         "--recipe=digits_image",
@@ -103,7 +103,7 @@ def test_a_run_and_its_model_are_in_the_store(s3, bucket, tmp_path):
     assert model.probabilities(np.zeros((1, 32, 32, 3), "uint8")).shape[0] == 1
 
 
-def test_a_store_that_refuses_is_one_line(tmp_path):
+def test_denied_access_is_a_one_line_error(tmp_path):
     pytest.importorskip("s3fs", reason="needs the extra url")
     with web_server(403, tmp_path / "log") as endpoint:
         variables = environment(endpoint)
@@ -114,7 +114,7 @@ def test_a_store_that_refuses_is_one_line(tmp_path):
     assert variables["AWS_SECRET_ACCESS_KEY"] not in error
 
 
-def test_an_unreachable_store_is_one_line():
+def test_an_unreachable_store_is_a_one_line_error():
     pytest.importorskip("s3fs", reason="needs the extra url")
     variables = environment("http://127.0.0.1:9")
     process = command("report", "--workdir=s3://bucket/run", **variables)

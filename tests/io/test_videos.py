@@ -46,17 +46,15 @@ def compare(name, s3, bucket, root):
     assert_equal(batches(name, data), batches(name, stored))
 
 
-def test_videos_of_the_store_equal_those_of_a_disk(s3, bucket, tmp_path):
+def test_videos_on_s3_equal_local_ones(s3, bucket, tmp_path):
     compare("folder", s3, bucket, tmp_path / "data")
 
 
-def test_frames_of_the_store_equal_those_of_a_disk(
-    tensorflow_io, s3, bucket, tmp_path
-):
+def test_frames_on_s3_equal_local_ones(tensorflow_io, s3, bucket, tmp_path):
     compare("mmaction2_frames", s3, bucket, tmp_path / "data")
 
 
-def test_shards_and_run_are_in_the_store(tensorflow_io, s3, bucket, tmp_path):
+def test_shards_and_run_folder_on_s3(tensorflow_io, s3, bucket, tmp_path):
     fixtures.make("media_sequence", tmp_path)
     upload(s3, bucket, tmp_path)
     process = command(
@@ -72,7 +70,7 @@ def test_shards_and_run_are_in_the_store(tensorflow_io, s3, bucket, tmp_path):
     assert json.loads(body.read())["examples"] == 1
 
 
-def test_shards_of_the_web_are_named(tensorflow_io, served):
+def test_shards_are_read_over_http(tensorflow_io, served):
     folder, address = served
     local = fixtures.make("media_sequence", folder)
     shard = "{}-00000-of-00001.tfrecord"

@@ -13,7 +13,7 @@ from training.data.index_cache import IndexCache
 from training.io import cli, paths
 
 
-def test_model_and_clip_are_predicted(tiny, served, capsys, tmp_path):
+def test_predict_reads_model_and_clip_over_http(tiny, served, capsys, tmp_path):
     folder, address = served
     (folder / "x").symlink_to(tiny[1].parent)
     clip = tmp_path / "clip.npy"
@@ -24,26 +24,26 @@ def test_model_and_clip_are_predicted(tiny, served, capsys, tmp_path):
     assert sample.startswith(capsys.readouterr().out.split("probability\n")[1])
 
 
-def test_versions_are_not_listed(served, capsys):
+def test_listing_versions_over_http_is_an_error(served, capsys):
     arguments = [f"--model={served[1]}/x", "--sample=0"]
     assert cli.run(predict.main, arguments) == 2
     assert "cannot be listed" in capsys.readouterr().err
 
 
-def test_runs_are_not_written(served, capsys):
+def test_writing_a_run_over_http_is_an_error(served, capsys):
     arguments = ["--recipe=digits_c2d", f"--workdir={served[1]}/run", *TINY[:4]]
     assert cli.run(train.main, arguments) == 2
     error = capsys.readouterr().err
     assert "http:// is read-only" in error and error.count("\n") == 1
 
 
-def test_forbidden_files_are_missing_ones(tmp_path):
+def test_forbidden_files_count_as_missing(tmp_path):
     pytest.importorskip("aiohttp", reason="needs the extra url")
     with web_server(403, tmp_path / "log") as address:
         assert not paths.as_path(f"{address}/run/recipe.json").is_file()
 
 
-def test_a_closed_server_is_one_line(tmp_path):
+def test_a_closed_server_is_a_one_line_error(tmp_path):
     pytest.importorskip("aiohttp", reason="needs the extra url")
     with web_server(tmp_path, tmp_path / "log") as address:
         pass
@@ -52,7 +52,7 @@ def test_a_closed_server_is_one_line(tmp_path):
     assert address in process.stderr
 
 
-def test_frames_of_a_video_are_those_of_the_file(served, tmp_path):
+def test_frames_of_a_video_equal_those_of_the_local_file(served, tmp_path):
     folder, address = served
     path = films.write_film(folder / "film.mp4", 30)
     expected = films.decode_all(path)
@@ -62,6 +62,6 @@ def test_frames_of_a_video_are_those_of_the_file(served, tmp_path):
     np.testing.assert_array_equal(frames, expected[[3, 29, 17]])
 
 
-def test_a_missing_video_has_a_reason(served):
+def test_a_missing_video_is_an_error(served):
     with pytest.raises(VideoError, match="(?i)not found|no such"):
         video_index.index_video(f"{served[1]}/none.mp4")

@@ -1,9 +1,9 @@
-"""A web server that answers requests for byte ranges.
+"""A web server that supports range requests, which http.server does not.
 
     python -m tests.io.web_server FOLDER    serves its files
-    python -m tests.io.web_server 403       answers every request so
+    python -m tests.io.web_server 403       answers all requests with 403
 
-Prints its port. http.server alone knows no ranges.
+It prints its port.
 """
 
 import http.server
@@ -13,7 +13,7 @@ import sys
 
 
 class Files(http.server.BaseHTTPRequestHandler):
-    """Serves files of a folder, whole or byte ranges of them."""
+    """Serve files of a folder, whole or the requested byte range."""
 
     folder = pathlib.Path()
 
@@ -49,7 +49,7 @@ class Files(http.server.BaseHTTPRequestHandler):
 
 
 class Refusal(http.server.BaseHTTPRequestHandler):
-    """One status for all requests, as a store answers unknown users."""
+    """Answer all requests with one status, as a store does unknown users."""
 
     status = 403
 

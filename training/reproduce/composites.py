@@ -1,10 +1,10 @@
-"""Pictures in COCO's form that are made: shapes on photos, and a far cue.
+"""Synthetic COCO data set: shapes on photos, classified by a distant cue.
 
-Discs are of one class or another by the colour of a bar at the other end of the
-image, beyond the receptive field of a small backbone. A box is a box whatever
-the bar.
-Each picture has three discs and a box. The photos are the two that scikit-learn
-has (extra `digits`): one to train on, one to test on.
+The class of a disc is the colour of a bar at the opposite end of the image,
+beyond the receptive field of a small backbone. The class of a box does not
+depend on the bar.
+Each image has three discs and a box. The photos are the two of scikit-learn
+(extra `digits`): one for training, one for testing.
 """
 
 import dataclasses
@@ -24,19 +24,19 @@ CUES = {"magenta": (255, 0, 255), "cyan": (0, 255, 255)}
 COLOURS = {"disc": (255, 210, 0), "box": (40, 70, 255)}
 CROPS = ("photo", *COLOURS, *CUES)
 CORNERS = 24  # of a disc's polygon
-# A far cue is so near to its end of the picture, and objects to theirs.
+# Widths of the strips at the two ends of an image that hold cue and objects.
 CUE_END_PX, OBJECT_END_PX, CUE_PX = 24, 96, 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Composites:
-    """A set of made pictures.
+    """Configuration of a synthetic data set.
 
     Attributes:
-        photo: "china" or "flower", that they are on.
-        count: of pictures.
-        seed: of which they are a function.
-        size_px: their height and width.
+        photo: background, "china" or "flower".
+        count: number of images.
+        seed: random seed; it determines the images.
+        size_px: height and width of the images.
     """
 
     photo: str
@@ -46,11 +46,11 @@ class Composites:
 
 
 def write(composites: Composites, folder: Path) -> Path:
-    """Writes the pictures as PNG, and what is in them as annotations.json.
+    """Write PNG images and their annotations.json.
 
     Args:
-        composites: what to make.
-        folder: that is there.
+        composites: configuration of the data set.
+        folder: an existing folder.
 
     Returns:
         The path of the annotations.
@@ -61,44 +61,44 @@ def write(composites: Composites, folder: Path) -> Path:
         {"id": number, "name": name}
         for number, name in enumerate(CATEGORIES, start=1)
     ]
-    made = (
-        _picture(random, whole, composites.size_px)
+    images = (
+        _draw_image(random, whole, composites.size_px)
         for _ in range(composites.count)
     )
-    return write_set(made, categories, folder)
+    return write_set(images, categories, folder)
 
 
 def write_set(
-    made: Iterable[tuple[np.ndarray, list[dict]]],
+    annotated_images: Iterable[tuple[np.ndarray, list[dict]]],
     categories: list[dict],
     folder: Path,
 ) -> Path:
-    """Writes pictures as PNG, and annotations.json.
+    """Write PNG images and their annotations.json.
 
     Args:
-        made: pixels of a picture, and annotations of what is in it.
-        categories: as in the file.
-        folder: made if needed.
+        annotated_images: pixels and annotations of each image.
+        categories: in COCO's format.
+        folder: created if needed.
 
     Returns:
         The path of the annotations.
 
     Raises:
-        UserError: the folder has files of these names that are the user's.
+        UserError: the folder has files of the user's with these names.
     """
     written = outputs.Outputs(folder)
     images: list[dict] = []
     annotations: list[dict] = []
-    for number, (pixels, objects) in enumerate(made, start=1):
+    for number, (pixels, objects) in enumerate(annotated_images, start=1):
         height, width = pixels.shape[:2]
         name = f"{number:05d}.png"
         written.write_bytes(name, tf.io.encode_png(pixels).numpy())
         images.append(
             {"id": number, "file_name": name, "height": height, "width": width}
         )
-        for one in objects:
+        for annotation in objects:
             ids = {"id": len(annotations) + 1, "image_id": number}
-            annotations.append({**ids, **one})
+            annotations.append({**ids, **annotation})
     content = {
         "images": images,
         "categories": categories,
@@ -110,37 +110,38 @@ def write_set(
 def crops(
     name: str, count: int, side_px: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Crops of a photo, each with one thing, to train a backbone on.
+    """Make crops with one object each, to pre-train a backbone.
 
     Args:
-        name: of the photo, as of `Composites`.
-        count: of crops.
-        side_px: of each.
-        seed: of which they are a function.
+        name: of the photo, see `Composites`.
+        count: number of crops.
+        side_px: height and width of a crop.
+        seed: random seed; it determines the crops.
 
     Returns:
-        uint8 `(count, side_px, side_px, 3)`, and labels of `CROPS`, int32.
+        uint8 `(count, side_px, side_px, 3)`, and labels, indices into `CROPS`,
+        int32.
     """
     random = np.random.default_rng([seed, 0xC0C1])
     whole = photo(name)
-    made, labels = [], random.integers(0, len(CROPS), count)
+    images, labels = [], random.integers(0, len(CROPS), count)
     for label in labels:
-        pixels = part_of(random, whole, (side_px, side_px))
+        pixels = random_crop(random, whole, (side_px, side_px))
         kind = CROPS[label]
         if kind in CUES:
-            left = random.integers(0, side_px - CUE_PX + 1)
-            pixels[:, left : left + CUE_PX] = CUES[kind]
+            cue_left = random.integers(0, side_px - CUE_PX + 1)
+            pixels[:, cue_left : cue_left + CUE_PX] = CUES[kind]
         elif kind != "photo":
             size = int(random.integers(22, 45))
             x, y = random.integers(0, side_px - size + 1, 2)
             shape = _disc if kind == "disc" else _box
-            _drawn(pixels, shape(x, y, size), 0, COLOURS[kind], random)
-        made.append(pixels)
-    return np.stack(made), labels.astype(np.int32)
+            _draw_polygon(pixels, shape(x, y, size), 0, COLOURS[kind], random)
+        images.append(pixels)
+    return np.stack(images), labels.astype(np.int32)
 
 
-def part_of(random, whole: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A part of a photo, at random."""
+def random_crop(random, whole: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Crop a photo at a random position."""
     top, left = (
         random.integers(0, most - side + 1)
         for most, side in zip(whole.shape, size, strict=False)
@@ -149,7 +150,7 @@ def part_of(random, whole: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def photo(name: str) -> np.ndarray:
-    """One of scikit-learn's two photos, uint8 RGB."""
+    """Load one of scikit-learn's two photos, uint8 RGB."""
     try:
         folder = importlib.resources.files("sklearn.datasets.images")
     except ImportError as error:
@@ -158,10 +159,10 @@ def photo(name: str) -> np.ndarray:
     return image_bytes.decode_jpeg(content).numpy()
 
 
-def _picture(random, whole: np.ndarray, size: tuple[int, int]):
-    """Pixels, and the objects on them from the back to the front."""
+def _draw_image(random, whole: np.ndarray, size: tuple[int, int]):
+    """Draw an image; return its pixels and annotations, back to front."""
     height, width = size
-    pixels = part_of(random, whole, size)
+    pixels = random_crop(random, whole, size)
     is_magenta = random.random() < 0.5
     cue_left = random.integers(0, CUE_END_PX - CUE_PX + 1)
     cue = CUES["magenta" if is_magenta else "cyan"]
@@ -177,10 +178,10 @@ def _picture(random, whole: np.ndarray, size: tuple[int, int]):
         category = (1 if is_magenta else 2) if is_disc else 3
         polygon = _disc(x, y, side_px) if is_disc else _box(x, y, side_px)
         colour = COLOURS["disc" if is_disc else "box"]
-        objects.append(_drawn(pixels, polygon, category, colour, random))
+        objects.append(_draw_polygon(pixels, polygon, category, colour, random))
     if random.random() < 0.5:
         pixels = np.ascontiguousarray(pixels[:, ::-1])
-        objects = [_in_mirror(one, width) for one in objects]
+        objects = [_flip(annotation, width) for annotation in objects]
     return pixels, objects
 
 
@@ -196,15 +197,17 @@ def _box(x: int, y: int, side_px: int) -> np.ndarray:
     )
 
 
-def _drawn(pixels, polygon, category: int, colour, random) -> dict:
-    """Fills a convex polygon with a shade; its annotation."""
+def _draw_polygon(pixels, polygon, category: int, colour, random) -> dict:
+    """Fill a convex polygon; return its annotation."""
     rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
     inside = np.ones(pixels.shape[:2], bool)
     for (x1, y1), (x2, y2) in zip(
         polygon, np.roll(polygon, -1, axis=0), strict=True
     ):
-        far = (x2 - x1) * (rows + 0.5 - y1) - (y2 - y1) * (columns + 0.5 - x1)
-        inside &= far >= 0
+        cross_product = (x2 - x1) * (rows + 0.5 - y1) - (y2 - y1) * (
+            columns + 0.5 - x1
+        )
+        inside &= cross_product >= 0
     shade = random.uniform(0.8, 1.0)
     pixels[inside] = np.multiply(colour, shade).astype(np.uint8)
     (x1, y1), (x2, y2) = polygon.min(axis=0), polygon.max(axis=0)
@@ -217,11 +220,15 @@ def _drawn(pixels, polygon, category: int, colour, random) -> dict:
     }
 
 
-def _in_mirror(one: dict, width: int) -> dict:
-    x, y, w, h = one["bbox"]
-    (polygon,) = one["segmentation"]
+def _flip(annotation: dict, width: int) -> dict:
+    x, y, w, h = annotation["bbox"]
+    (polygon,) = annotation["segmentation"]
     mirrored = [
         side if number % 2 else round(width - side, 2)
         for number, side in enumerate(polygon)
     ]
-    return {**one, "bbox": [width - x - w, y, w, h], "segmentation": [mirrored]}
+    return {
+        **annotation,
+        "bbox": [width - x - w, y, w, h],
+        "segmentation": [mirrored],
+    }

@@ -1,4 +1,4 @@
-"""What MODEL_ZOO.md says of detectors."""
+"""Detection section of MODEL_ZOO.md."""
 
 import json
 import pathlib
@@ -40,7 +40,7 @@ are of a machine busy with other work. Made by
 
 
 def section(folder: pathlib.Path | None = None) -> list[str]:
-    """The lines of the section.
+    """Return the lines of the section.
 
     Args:
         folder: of results. Default: training/reproduce/results/detection.
@@ -48,19 +48,19 @@ def section(folder: pathlib.Path | None = None) -> list[str]:
     head = "recipe", "reproduces", "expected"
     rows = [
         (
-            found.name,
-            f"{found.reference.table}, {found.reference.row}",
-            found.reference.expected,
+            recipe.name,
+            f"{recipe.reference.table}, {recipe.reference.row}",
+            recipe.reference.expected,
         )
-        for found in map(get_recipe, names_of(DetectionRecipe))
-        if found.reference is not None
+        for recipe in map(get_recipe, names_of(DetectionRecipe))
+        if recipe.reference is not None
     ]
     lines = [PAPER, tables.markdown([head, *rows]), ""]
     path = (folder or RESULTS) / FAR_CUE
     if not path.exists():
         return lines
     runs = json.loads(path.read_text("utf-8"))
-    machines = sorted({one["versions"]["machine"] for one in runs})
+    machines = sorted({run["versions"]["machine"] for run in runs})
     return [
         *lines,
         OURS,
@@ -73,18 +73,18 @@ def section(folder: pathlib.Path | None = None) -> list[str]:
 
 def _rows(runs: Sequence[dict]) -> Iterator[tuple[str, ...]]:
     for block, name in ((False, "without a block"), (True, "with one block")):
-        of = sorted(
-            (one for one in runs if one["block"] == block),
-            key=lambda one: one["seed"],
+        block_runs = sorted(
+            (run for run in runs if run["block"] == block),
+            key=lambda run: run["seed"],
         )
-        boxes, masks = ([one["test"][c] for one in of] for c in COLUMNS)
-        trained = [one["train"]["box_AP50"] for one in of]
-        minutes = [one["seconds"] / 60 for one in of]
+        boxes, masks = ([run["test"][c] for run in block_runs] for c in COLUMNS)
+        trained = [run["train"]["box_AP50"] for run in block_runs]
+        minutes = [run["seconds"] / 60 for run in block_runs]
         yield (
             name,
             ", ".join(
-                f"{value:.3f} ({one['seed']})"
-                for value, one in zip(boxes, of, strict=True)
+                f"{value:.3f} ({run['seed']})"
+                for value, run in zip(boxes, block_runs, strict=True)
             ),
             f"{statistics.mean(boxes):.3f}",
             f"{statistics.mean(masks):.3f}",

@@ -6,7 +6,7 @@ For each task of `training.reproduce.synthetic_videos` and each seed, this
 writes a folder of 24 videos a class, runs README's command on it (which holds
 out 15 % of each class for validation and 15 % for testing), and predicts the
 classes of about 100 new videos with the SavedModel. WORKDIR/finetune_tasks.json
-has a row a run; what is there is not run again. Copied to
+has a row a run; finished runs are skipped. Copied to
 training/reproduce/results/videos/ it is in MODEL_ZOO.md.
 """
 
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         nargs="+",
         choices=synthetic_videos.TASKS,
         default=list(synthetic_videos.TASKS),
-        help="which (default: all)",
+        help="tasks to run (default: all)",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument(
@@ -139,7 +139,7 @@ def measure(workdir: pathlib.Path, task: str, seed: int, count: int) -> dict:
 
 
 def section(folder: pathlib.Path | None = None) -> list[str]:
-    """The lines of MODEL_ZOO.md, none without results.
+    """Return the lines of MODEL_ZOO.md, none without results.
 
     Args:
         folder: of results. Default: training/reproduce/results/videos.

@@ -10,7 +10,7 @@ learned that property:
 motion      moving left, moving up, circling. Single frames are alike.
 speed       slow, medium, fast: 12, 30 or 75 pixels a second, times 0.8 to
             1.25.
-appearance  a disc, a square or a triangle of the same area, tilted little.
+appearance  a disc, a square or a triangle of the same area, slightly tilted.
 order       it turns red and 1 s later blue, or blue and then red, each for
             0.3 s.
 
@@ -34,7 +34,7 @@ EXAMPLE = "python -m training.reproduce.synthetic_videos motion --out videos"
 HEIGHT_PX, WIDTH_PX = 120, 160
 FPS = 25
 FRAMES = 60
-# To either side, of shapes that are the class; others have any angle.
+# Maximum tilt where the shape is the class; otherwise the angle is random.
 TILT_RAD = 0.25
 SHAPES = ("disc", "square", "triangle")
 # Side of the square and circumradius of the triangle with the area of a disc
@@ -48,7 +48,7 @@ RED, BLUE = (225, 30, 30), (30, 60, 230)
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """The moving thing of one video.
+    """Moving shape of one video.
 
     Attributes:
         shape: one of `SHAPES`.
@@ -85,8 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (__doc__ or "").strip(),
         EXAMPLE,
     )
-    parser.add_argument("task", choices=TASKS, help="what the classes are")
-    parser.add_argument("--out", required=True, metavar="DIR", help="a new one")
+    parser.add_argument(
+        "task", choices=TASKS, help="property that differs between classes"
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="new folder"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument(
         "--count",

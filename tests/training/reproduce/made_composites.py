@@ -1,4 +1,4 @@
-"""A small set of pictures in COCO's form, with what is in each known."""
+"""A small synthetic data set in COCO's format."""
 
 import json
 
@@ -13,20 +13,20 @@ COLOURS = {3: (230, 40, 30), 8: (40, 60, 240)}
 
 
 def write(folder, count=4, size=(64, 96), objects=2, seed=0):
-    """Writes FOLDER/set.json and its pictures; returns the file's path.
+    """Write FOLDER/set.json and its images; return the file's path.
 
-    Picture `n` has `1 + n % objects` objects, apart from each other.
+    Image `n` has `1 + n % objects` objects that do not overlap.
     """
     rng = np.random.default_rng(seed)
     images, annotations = [], []
     for number in range(1, count + 1):
         pixels = rng.integers(90, 140, (*size, 3), dtype=np.uint8)
-        here = 1 + number % objects
-        for place in range(here):
+        object_count = 1 + number % objects
+        for place in range(object_count):
             category = (3, 8)[(number + place) % 2]
-            found = _object(rng, pixels, category, place, objects)
-            found |= {"id": len(annotations) + 1, "image_id": number}
-            annotations.append(found)
+            annotation = _object(rng, pixels, category, place, objects)
+            annotation |= {"id": len(annotations) + 1, "image_id": number}
+            annotations.append(annotation)
         name = f"{number}.png"
         (folder / name).write_bytes(tf.io.encode_png(pixels).numpy())
         height, width = size
@@ -47,7 +47,7 @@ def write(folder, count=4, size=(64, 96), objects=2, seed=0):
 
 
 def _object(rng, pixels, category, place, objects):
-    """Draws a rectangle or a triangle in its part of the picture."""
+    """Draw a rectangle or a triangle in its part of the image."""
     height, width = pixels.shape[:2]
     part = width // objects
     w, h = rng.integers(part // 2, part - 4), rng.integers(20, height // 2)

@@ -1,4 +1,4 @@
-"""Made pictures and what their annotations say of them."""
+"""Images and annotations of the synthetic data set with a distant cue."""
 
 import json
 
@@ -16,18 +16,18 @@ pytest.importorskip("sklearn")
 MADE = composites.Composites("china", 7, seed=5)
 
 
-def made(folder, composites_=MADE):
+def make_annotations(folder, composites_=MADE):
     path = composites.write(composites_, paths.as_path(str(folder)))
     return annotation_reader.read(str(path), str(folder))
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("made"))
+def annotations(tmp_path_factory):
+    return make_annotations(tmp_path_factory.mktemp("made"))
 
 
 def cue_of(image):
-    """The number of a disc's class by the bar, and its middle column."""
+    """Return the label that the bar stands for, and its middle column."""
     for label, colour in enumerate(composites.CUES.values(), 1):
         is_cue = (image == colour).all(axis=-1)
         if is_cue.sum() == composites.CUE_PX * len(image):
@@ -35,49 +35,51 @@ def cue_of(image):
     raise AssertionError("no cue")
 
 
-def test_annotations_have_no_problems(found):
-    assert found.problems == ()
-    assert len(found.images) == 7
-    assert [len(picture.instances) for picture in found.images] == [4] * 7
+def test_annotations_have_no_problems(annotations):
+    assert annotations.problems == ()
+    assert len(annotations.images) == 7
+    assert [len(image.instances) for image in annotations.images] == [4] * 7
 
 
-def test_the_class_of_a_disc_is_that_of_a_far_cue(found):
-    seen = set()
-    for picture in found.images:
-        label, column = cue_of(image_files.read(picture.path))
-        labels = sorted(one.label for one in picture.instances)
+def test_the_class_of_a_disc_is_that_of_the_distant_cue(annotations):
+    cue_labels = set()
+    for image in annotations.images:
+        label, column = cue_of(image_files.read(image.path))
+        labels = sorted(instance.label for instance in image.instances)
         assert labels == [label] * 3 + [3]
-        seen.add(label)
-        for one in picture.instances:
-            ends = np.array([one.box[0], one.box[2]])
+        cue_labels.add(label)
+        for instance in image.instances:
+            ends = np.array([instance.box[0], instance.box[2]])
             assert np.abs(ends - column).min() > 200
-    assert seen == {1, 2}
+    assert cue_labels == {1, 2}
 
 
-def test_masks_are_the_pixels_that_were_drawn(found):
-    for picture in found.images:
-        image = image_files.read(picture.path)
-        for one in picture.instances:
-            mask = coco_api.decode_mask(one.segmentation, image.shape[:2])
+def test_masks_cover_the_drawn_pixels(annotations):
+    for image in annotations.images:
+        pixels = image_files.read(image.path)
+        for instance in image.instances:
+            mask = coco_api.decode_mask(instance.segmentation, pixels.shape[:2])
             # COCO rounds a polygon's corners; its border is two pixels wide.
-            assert abs(mask.sum() - one.area) < 0.1 * one.area
-            colours, counts = np.unique(image[mask], axis=0, return_counts=True)
+            assert abs(mask.sum() - instance.area) < 0.1 * instance.area
+            colours, counts = np.unique(
+                pixels[mask], axis=0, return_counts=True
+            )
             assert counts.max() > 0.9 * mask.sum()
-            kind = "box" if one.label == 3 else "disc"
+            kind = "box" if instance.label == 3 else "disc"
             full = np.array(composites.COLOURS[kind])
             shade = colours[counts.argmax()] / np.maximum(full, 1)
             assert 0.79 < shade[full > 0].min() and shade.max() <= 1
 
 
-def test_pictures_are_a_function_of_the_seed(found, tmp_path):
-    again = made(tmp_path)
-    for one, two in zip(found.images, again.images, strict=True):
-        assert one.path.read_bytes() == two.path.read_bytes()
-        assert one.instances == two.instances
+def test_the_seed_determines_the_images(annotations, tmp_path):
+    again = make_annotations(tmp_path)
+    for first, second in zip(annotations.images, again.images, strict=True):
+        assert first.path.read_bytes() == second.path.read_bytes()
+        assert first.instances == second.instances
     other = tmp_path / "other"
     other.mkdir()
-    changed = made(other, composites.Composites("china", 7, seed=6))
-    assert changed.images[0].instances != found.images[0].instances
+    changed = make_annotations(other, composites.Composites("china", 7, seed=6))
+    assert changed.images[0].instances != annotations.images[0].instances
 
 
 def test_annotations_are_plain_json(tmp_path):
@@ -87,18 +89,18 @@ def test_annotations_are_plain_json(tmp_path):
     assert names == list(composites.CATEGORIES)
 
 
-def test_crops_have_what_their_labels_say():
+def test_crops_match_their_labels():
     pixels, labels = composites.crops("flower", 60, 48, 3)
     assert pixels.shape == (60, 48, 48, 3) and set(labels) == set(range(5))
     for image, label in zip(pixels, labels, strict=True):
         kind = composites.CROPS[label]
         for name, colour in composites.CUES.items():
             is_cue = (image == colour).all(axis=-1)
-            wanted = 48 * composites.CUE_PX if name == kind else 0
-            assert is_cue.sum() == wanted
+            expected_count = 48 * composites.CUE_PX if name == kind else 0
+            assert is_cue.sum() == expected_count
 
 
-def test_pictures_of_the_user_stay(tmp_path):
+def test_existing_images_of_the_user_are_not_overwritten(tmp_path):
     (tmp_path / "00001.png").write_bytes(b"theirs")
     with pytest.raises(UserError, match=r"00001\.png exists"):
         composites.write(MADE, tmp_path)

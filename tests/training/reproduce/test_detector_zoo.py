@@ -1,4 +1,4 @@
-"""What MODEL_ZOO.md says of detectors."""
+"""Detection section of MODEL_ZOO.md."""
 
 import json
 
@@ -7,12 +7,12 @@ from training.recipes.schema import get_recipe, names_of
 from training.reproduce import detector_zoo
 
 
-def test_every_row_of_the_papers_tables_is_there_and_not_claimed():
+def test_rows_of_the_paper_are_listed_as_not_reproduced():
     text = "\n".join(detector_zoo.section())
-    for found in map(get_recipe, names_of(DetectionRecipe)):
-        if found.reference is not None:
-            assert f"| {found.name} |" in text
-            assert found.reference.expected in text
+    for recipe in map(get_recipe, names_of(DetectionRecipe)):
+        if recipe.reference is not None:
+            assert f"| {recipe.name} |" in text
+            assert recipe.reference.expected in text
     assert "None of them was reproduced here" in text
 
 

@@ -1,4 +1,4 @@
-"""The comparison with and without a block: what is run, kept and said."""
+"""Comparison of detectors with and without a non-local block."""
 
 import dataclasses
 import json
@@ -20,8 +20,8 @@ NUMBERS = {"box_AP50": 0.5, "mask_AP50": 0.25}
 @pytest.fixture
 def small(monkeypatch):
     for name, photo in (("TRAINED_ON", "china"), ("TESTED_ON", "flower")):
-        made = composites.Composites(photo, 2, seed=1)
-        monkeypatch.setattr(far_cue, name, made)
+        config = composites.Composites(photo, 2, seed=1)
+        monkeypatch.setattr(far_cue, name, config)
 
 
 def test_each_seed_is_run_with_and_without_the_block(
@@ -43,16 +43,16 @@ def test_each_seed_is_run_with_and_without_the_block(
     far_cue.main([str(tmp_path)])
     assert runs == [(b, seed) for seed in (0, 1, 2) for b in (False, True)]
     kept = json.loads((tmp_path / far_cue.RESULTS).read_text())
-    assert [(one["block"], one["seed"]) for one in kept] == runs
+    assert [(row["block"], row["seed"]) for row in kept] == runs
     far_cue.main([str(tmp_path)])
-    assert len(runs) == 6  # nothing anew
+    assert len(runs) == 6  # finished runs are skipped
     assert (
         "with a block, seed 2: train: box AP50 0.500" in capsys.readouterr().out
     )
 
 
-def test_no_gradient_comes_from_the_cue_without_a_block():
-    """And with one it does: so that is what a detector can know it by."""
+def test_only_a_block_lets_gradients_reach_the_cue():
+    """The receptive field of a box includes the cue only with a block."""
     image = np.random.default_rng(0).normal(size=(1, 96, 320, 3))
     image = tf.constant(image, tf.float32)
     disc = np.float32([[[270, 30, 310, 70]]])
@@ -76,14 +76,14 @@ def test_no_gradient_comes_from_the_cue_without_a_block():
 
 
 @pytest.mark.full
-def test_a_run_gives_numbers_of_both_sets(small, monkeypatch, tmp_path):
+def test_a_run_evaluates_both_data_sets(small, monkeypatch, tmp_path):
     monkeypatch.setattr(far_cue, "STEPS", 1)
     monkeypatch.setattr(far_cue, "CROPS", 64)
     few = dataclasses.replace(far_cue.DETECTOR, post_nms_top_n=7)
     monkeypatch.setattr(far_cue, "DETECTOR", few)
     train, test = (
-        far_cue._made(made, tmp_path / made.photo)
-        for made in (far_cue.TRAINED_ON, far_cue.TESTED_ON)
+        far_cue.make_annotations(config, tmp_path / config.photo)
+        for config in (far_cue.TRAINED_ON, far_cue.TESTED_ON)
     )
     backbone = tmp_path / "backbone.keras"
     assert 0 <= far_cue.pretrain(backbone, 0) <= 1

@@ -1,4 +1,4 @@
-"""Stick figures: where their keypoints are, and what is said of them."""
+"""Images and annotations of the stick figures data set."""
 
 import numpy as np
 import pytest
@@ -17,56 +17,56 @@ pytest.importorskip("sklearn")
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def annotations(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    made = composites.Composites("flower", 6, seed=3, size_px=(96, 160))
-    path = stick_figures.write(made, paths.as_path(str(folder)))
+    config = composites.Composites("flower", 6, seed=3, size_px=(96, 160))
+    path = stick_figures.write(config, paths.as_path(str(folder)))
     return annotation_reader.read(str(path), str(folder))
 
 
-def points_of(one):
-    points = np.reshape(one.keypoints, (-1, 3))
+def points_of(instance):
+    points = np.reshape(instance.keypoints, (-1, 3))
     return dict(zip(stick_figures.NAMES, points[:, :2], strict=True))
 
 
-def test_annotations_have_no_problems(found):
-    assert found.problems == ()
-    counts = {len(picture.instances) for picture in found.images}
+def test_annotations_have_no_problems(annotations):
+    assert annotations.problems == ()
+    counts = {len(image.instances) for image in annotations.images}
     assert counts == {1, 2}
-    (category,) = found.categories
+    (category,) = annotations.categories
     assert category.keypoints == stick_figures.NAMES
     assert len(horizontal_flip.keypoint_partners(category)) == 17
 
 
-def test_hands_and_feet_have_the_colour_of_their_side(found):
+def test_wrists_and_ankles_have_the_colour_of_their_side(annotations):
     colours = {"left": stick_figures.LEFT, "right": stick_figures.RIGHT}
-    for picture in found.images:
-        image = image_files.read(picture.path)
-        for one in picture.instances:
-            at = points_of(one)
+    for image in annotations.images:
+        pixels = image_files.read(image.path)
+        for instance in image.instances:
+            points = points_of(instance)
             for side, colour in colours.items():
                 for part in ("wrist", "ankle"):
-                    x, y = at[f"{side}_{part}"].astype(int)
-                    assert tuple(image[y, x]) == colour
+                    x, y = points[f"{side}_{part}"].astype(int)
+                    assert tuple(pixels[y, x]) == colour
 
 
-def test_left_is_on_the_right_of_who_faces_the_viewer(found):
-    for picture in found.images:
-        for one in picture.instances:
-            at = points_of(one)
+def test_left_keypoints_are_to_the_right_of_right_keypoints(annotations):
+    for image in annotations.images:
+        for instance in image.instances:
+            points = points_of(instance)
             for part in ("eye", "ear", "shoulder", "hip"):
-                assert at[f"left_{part}"][0] > at[f"right_{part}"][0]
+                assert points[f"left_{part}"][0] > points[f"right_{part}"][0]
 
 
-def test_masks_are_what_was_drawn_and_boxes_go_round_them(found):
+def test_masks_cover_the_drawn_pixels_and_boxes_enclose_them(annotations):
     drawn = [stick_figures.LEFT, stick_figures.RIGHT, stick_figures.MIDDLE]
-    for picture in found.images:
-        image = image_files.read(picture.path)
-        for one in picture.instances:
-            mask = coco_api.decode_mask(one.segmentation, image.shape[:2])
-            assert mask.sum() == one.area
-            is_drawn = (image[mask][:, None] == drawn).all(-1).any(-1)
+    for image in annotations.images:
+        pixels = image_files.read(image.path)
+        for instance in image.instances:
+            mask = coco_api.decode_mask(instance.segmentation, pixels.shape[:2])
+            assert mask.sum() == instance.area
+            is_drawn = (pixels[mask][:, None] == drawn).all(-1).any(-1)
             assert is_drawn.all()
             rows, columns = np.nonzero(mask)
             box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-            assert one.box == box
+            assert instance.box == box

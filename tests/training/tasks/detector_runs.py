@@ -1,4 +1,4 @@
-"""What a training of a detector comes to; run by test_detector_trainer.py."""
+"""Detector training: two devices, resuming; run by test_detector_trainer.py."""
 
 import pathlib
 import sys
@@ -22,42 +22,49 @@ def sgd():
 
 
 def two_devices(folder):
-    """As on one: losses and weights after some steps, of the same samples."""
+    """Check that losses and weights equal those of one device."""
     cpus = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(
         cpus[0], [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
     )
-    found = small_detector.data_in(folder)
-    alone = small_detector.trainer(sgd())
-    begun = [np.asarray(v).copy() for v in alone.trainable_variables]
-    wanted = small_detector.fit(alone, found, 0, STEPS)
+    annotations = small_detector.data_in(folder)
+    one_device = small_detector.trainer(sgd())
+    start_weights = [
+        np.asarray(v).copy() for v in one_device.trainable_variables
+    ]
+    expected = small_detector.fit(one_device, annotations, 0, STEPS)
     signals = Signals()
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
-        both = small_detector.trainer(sgd(), signals)
-    got = small_detector.fit(both, found, 0, STEPS)
-    for name, value in wanted.items():
+        two_devices_trainer = small_detector.trainer(sgd(), signals)
+    history = small_detector.fit(two_devices_trainer, annotations, 0, STEPS)
+    for name, value in expected.items():
         # Sums of float32 in another order, through four steps.
-        np.testing.assert_allclose(got[name], value, rtol=1e-4, err_msg=name)
+        np.testing.assert_allclose(
+            history[name], value, rtol=1e-4, err_msg=name
+        )
     moved = 0
-    for start, one, two in zip(
-        begun, alone.trainable_variables, both.trainable_variables, strict=True
+    for start, weight, weight_of_two in zip(
+        start_weights,
+        one_device.trainable_variables,
+        two_devices_trainer.trainable_variables,
+        strict=True,
     ):
-        one, two = np.asarray(one), np.asarray(two)
-        np.testing.assert_allclose(two, one, atol=1e-5, rtol=1e-4)
-        moved = max(moved, np.abs(one - start).max())
+        weight, weight_of_two = np.asarray(weight), np.asarray(weight_of_two)
+        np.testing.assert_allclose(weight_of_two, weight, atol=1e-5, rtol=1e-4)
+        moved = max(moved, np.abs(weight - start).max())
     assert moved > 1e-3
 
 
 def resumed(folder):
-    """To the bit as a run that was not stopped."""
+    """Check that a resumed run equals an uninterrupted one bit by bit."""
     tf.config.experimental.enable_op_determinism()
-    found = small_detector.data_in(folder)
+    annotations = small_detector.data_in(folder)
     untimed = Signals(is_timed=False)
     whole = small_detector.trainer(sgd(), untimed)
-    small_detector.fit(whole, found, 0, STEPS)
+    small_detector.fit(whole, annotations, 0, STEPS)
     first = small_detector.trainer(sgd(), untimed)
-    small_detector.fit(first, found, 0, 2)
+    small_detector.fit(first, annotations, 0, 2)
     run = RunFolder(folder / "run")
     run.checkpoints.mkdir(parents=True)
     checkpointing.save(first, run.checkpoints, [], step=2)
@@ -66,12 +73,18 @@ def resumed(folder):
         keras.ops.ones_like(second.detector.rpn.layers[1].kernel)
     )
     checkpointing.restore(second, checkpointing.latest(run.checkpoints))
-    small_detector.fit(second, found, 2, STEPS)
-    for one, two in zip(whole.variables, second.variables, strict=True):
-        np.testing.assert_array_equal(one, two, err_msg=one.path)
+    small_detector.fit(second, annotations, 2, STEPS)
+    for first_variable, second_variable in zip(
+        whole.variables, second.variables, strict=True
+    ):
+        np.testing.assert_array_equal(
+            first_variable, second_variable, err_msg=first_variable.path
+        )
     assert any(
-        (np.asarray(one) != np.asarray(two)).any()
-        for one, two in zip(first.variables, second.variables, strict=True)
+        (np.asarray(first_variable) != np.asarray(second_variable)).any()
+        for first_variable, second_variable in zip(
+            first.variables, second.variables, strict=True
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""A small detector, what it is trained on, and how."""
+"""A small detector, its data set and its trainer."""
 
 import keras
 
@@ -37,26 +37,28 @@ SEED = 1
 
 
 def data_in(folder, count=6):
-    """Annotations of a set that is written to a folder."""
+    """Write a data set to a folder; return its annotations."""
     path = made_composites.write(folder, count)
     return annotation_reader.read(path, str(folder))
 
 
-def batches_of(found, first, last):
-    return batches.batches(found, BATCHES, SEED, first, last)
+def batches_of(annotations, first, last):
+    return batches.batches(annotations, BATCHES, SEED, first, last)
 
 
 def trainer(optimizer, signals=None, config=CONFIG):
-    """Of the same weights each time; its `detector` is what is trained."""
+    """Build a trainer of a detector with reproducible initial weights."""
     keras.utils.set_random_seed(0)
-    made = DetectorTrainer(MaskRCNN(config), TRAINING, signals or Signals())
-    made.compile(optimizer, jit_compile=False)
-    made.optimizer.build(made.trainable_variables)
-    return made
+    detector_trainer = DetectorTrainer(
+        MaskRCNN(config), TRAINING, signals or Signals()
+    )
+    detector_trainer.compile(optimizer, jit_compile=False)
+    detector_trainer.optimizer.build(detector_trainer.trainable_variables)
+    return detector_trainer
 
 
-def fit(trainer, found, first, last):
-    """Trains the steps of a run from `first` to before `last`."""
+def fit(trainer, annotations, first, last):
+    """Train steps `first` to `last`, exclusive; return the history."""
     return trainer.fit(
-        batches_of(found, first, last), shuffle=False, verbose=0
+        batches_of(annotations, first, last), shuffle=False, verbose=0
     ).history

@@ -21,19 +21,19 @@ SETTINGS = (
     "sampling.anchors_per_image=16",
     "sampling.rois_per_image=8",
     "optimizer.warmup_steps=0",
-    "steps=3",  # of which the last is an epoch
+    "steps=3",  # the last step is an epoch of its own
     "epoch_steps=2",
 )
 
 
-def options(folder, *more, validation=False):
-    """Of the command, on pictures that are written to a folder."""
+def options(folder, *extra_settings, validation=False):
+    """Write images to a folder; return options of the train command."""
     folder.mkdir(exist_ok=True)
     path = made_composites.write(folder, 3)
     settings = [f"data.train={path}", f"data.images={folder}"]
     if validation:
         settings.append(f"data.validation={path}")
-    settings += [*SETTINGS, *more]
+    settings += [*SETTINGS, *extra_settings]
     return [
         "--recipe=small",
         "--verbose=0",

@@ -1,4 +1,4 @@
-"""A detector of a file is tested by a command."""
+"""Evaluation of a detector from a weights file by the command."""
 
 import pytest
 
@@ -25,23 +25,25 @@ def options(tmp_path_factory):
     ]
 
 
-def test_classes_that_the_network_does_not_know_are_named(options, capsys):
+def test_categories_unknown_to_the_detector_are_named(options, capsys):
     assert cli.run(evaluate.main, options) == cli.USER_ERROR
     assert "does not know category 3, 'box'" in capsys.readouterr().err
 
 
-def test_annotations_have_to_be_given(options, capsys):
+def test_annotations_are_required(options, capsys):
     assert cli.run(evaluate.main, options[:1]) == cli.USER_ERROR
     assert "--annotations" in capsys.readouterr().err
 
 
-def test_numbers_are_a_table():
+def test_metrics_are_rendered_as_a_table():
     scores = {"box_AP": 0.5, "box_AP50": 0.75, "box_AP75": -1.0}
     text = detector_evaluation.render(scores)
     assert "0.500" in text and "0.750" in text and "-1" not in text
 
 
-def test_a_file_of_the_user_is_not_written_over(options, tmp_path, capsys):
+def test_an_existing_file_of_the_user_is_not_overwritten(
+    options, tmp_path, capsys
+):
     out = tmp_path / "x.json"
     out.write_text("theirs")
     assert cli.run(evaluate.main, [*options, f"--out={out}"]) == 2

@@ -1,4 +1,4 @@
-"""Objects are found by a command: JSON and drawings."""
+"""Detection by the predict command: JSON and drawings."""
 
 import json
 
@@ -19,9 +19,9 @@ NAME = "tiny_keypoint_rcnn"
 
 @pytest.fixture
 def model(monkeypatch):
-    """A small keypoint network; not in a graph, for once."""
+    """A small keypoint detector, run eagerly."""
     detector = tiny_detectors.detector(NAME)
-    made = trained_detector.TrainedDetector(
+    trained = trained_detector.TrainedDetector(
         "x.pth",
         detector,
         coco_names.categories_of(2, detector.config.num_keypoints),
@@ -29,23 +29,23 @@ def model(monkeypatch):
         long_side_px=96,
     )
     monkeypatch.setattr(MaskRCNN, "inference_function", lambda self: self)
-    monkeypatch.setattr(detector_setup, "load_detector", lambda path: made)
-    return made
+    monkeypatch.setattr(detector_setup, "load_detector", lambda path: trained)
+    return trained
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three pictures, what is none, and something else."""
+    """Three images, a damaged image and a text file."""
     pixels = tiny_detectors.stored(NAME)[1]["image"][:64, :96]
     content = tf.io.encode_png(pixels).numpy()
-    found = tmp_path / "pictures"
-    (found / "more").mkdir(parents=True)
-    (found / "a.png").write_bytes(content)
-    (found / "b.PNG").write_bytes(content)
-    (found / "bad.jpg").write_bytes(b"no picture")
-    (found / "notes.txt").write_text("x")
-    (found / "more" / "a.png").write_bytes(content)
-    return found
+    images = tmp_path / "images"
+    (images / "more").mkdir(parents=True)
+    (images / "a.png").write_bytes(content)
+    (images / "b.PNG").write_bytes(content)
+    (images / "bad.jpg").write_bytes(b"no image")
+    (images / "notes.txt").write_text("x")
+    (images / "more" / "a.png").write_bytes(content)
+    return images
 
 
 @pytest.mark.parametrize("score", ["50", "-0.1", "nan", "x", "1.01"])
@@ -56,7 +56,7 @@ def test_an_invalid_score_threshold_is_an_error(score, capsys):
     assert "a score from 0 to 1" in capsys.readouterr().err
 
 
-def test_folders_are_searched_for_all_kinds_of_pictures(tmp_path):
+def test_folders_are_searched_for_all_image_formats(tmp_path):
     names = ["a.webp", "b.WEBP", "c.bmp", "d.gif", "e.jpeg", "f.jpg", "g.png"]
     for name in [*names, "notes.txt"]:
         (tmp_path / name).touch()
@@ -65,7 +65,7 @@ def test_folders_are_searched_for_all_kinds_of_pictures(tmp_path):
     ] == names
 
 
-def test_what_is_found_is_written(model, folder, tmp_path, capsys):
+def test_detections_and_drawings_are_written(model, folder, tmp_path, capsys):
     out = tmp_path / "found"
     options = [str(folder), str(folder / "more" / "a.png"), "--weights=x.pth"]
     predict.main([*options, f"--out={out}", "--score-threshold=0"])
@@ -79,69 +79,69 @@ def test_what_is_found_is_written(model, folder, tmp_path, capsys):
         "a_2.png",
     ]
     assert "bad.jpg is damaged" in rows[2]["error"]
-    said = capsys.readouterr().out
-    assert "3 images processed" in said and "1 of 4 could not" in said
+    printed = capsys.readouterr().out
+    assert "3 images processed" in printed and "1 of 4 could not" in printed
     image = tf.io.decode_png((folder / "a.png").read_bytes()).numpy()
     expected = model.detect(image)
     objects = rows[0]["objects"]
     assert len(objects) == len(expected.boxes) > 0
     assert (rows[0]["height"], rows[0]["width"]) == (64, 96)
-    for number, one in enumerate(objects):
-        assert one["class"] == "person"
+    for number, detected in enumerate(objects):
+        assert detected["class"] == "person"
         np.testing.assert_allclose(
-            one["box"], expected.boxes[number], rtol=0, atol=0.006
+            detected["box"], expected.boxes[number], rtol=0, atol=0.006
         )
-        assert one["score"] == pytest.approx(
+        assert detected["score"] == pytest.approx(
             float(expected.scores[number]), abs=1e-5
         )
-        points = [[p["x"], p["y"]] for p in one["keypoints"]]
+        points = [[p["x"], p["y"]] for p in detected["keypoints"]]
         np.testing.assert_allclose(
             points, expected.keypoints[number, :, :2], rtol=0, atol=0.006
         )
-        assert one["keypoints"][9]["name"] == "left_wrist"
+        assert detected["keypoints"][9]["name"] == "left_wrist"
     for name in ("a.png", "b.png", "a_2.png"):
         drawn = tf.io.decode_png((out / name).read_bytes()).numpy()
         assert drawn.shape == image.shape and (drawn != image).any()
 
 
-def test_masks_are_run_lengths():
+def test_masks_are_encoded_as_rle():
     masks = np.zeros((1, 4, 5), bool)
     masks[0, 1:3, 2:] = True
-    found = Detections(
+    detections = Detections(
         np.float32([[2, 1, 5, 3]]), np.int32([1]), np.float32([0.5]), masks
     )
     category = coco_names.categories_of(3)
-    (one,) = detector_prediction.objects_of(found, category)
-    assert one["class"] == "class 1"
-    assert one["mask"] == rle.encode(masks[0])
+    (row,) = detector_prediction.objects_of(detections, category)
+    assert row["class"] == "class 1"
+    assert row["mask"] == rle.encode(masks[0])
 
 
-def test_nothing_good_is_an_error(model, folder, tmp_path, capsys):
+def test_damaged_images_alone_are_an_error(model, folder, tmp_path, capsys):
     options = [str(folder / "bad.jpg"), "--weights=x", f"--out={tmp_path}"]
     assert cli.run(predict.main, options) == cli.USER_ERROR
     assert "bad.jpg is damaged" in capsys.readouterr().err
 
 
-def test_a_folder_without_pictures_is_named(tmp_path):
+def test_a_folder_without_images_is_an_error(tmp_path):
     with pytest.raises(UserError, match="contains no image"):
         detector_prediction.find([str(tmp_path)])
 
 
-def test_pictures_are_looked_at_once(folder):
-    found = detector_prediction.find([str(folder / "b.PNG"), str(folder)])
-    assert [path.name for path in found] == ["b.PNG", "a.png", "bad.jpg"]
-    assert found[0] == paths.as_path(str(folder / "b.PNG"))
+def test_images_listed_twice_are_processed_once(folder):
+    paths_ = detector_prediction.find([str(folder / "b.PNG"), str(folder)])
+    assert [path.name for path in paths_] == ["b.PNG", "a.png", "bad.jpg"]
+    assert paths_[0] == paths.as_path(str(folder / "b.PNG"))
 
 
 @pytest.mark.parametrize(
     "options", [["a.png"], ["a.png", "--model=x", "--weights=y"]]
 )
-def test_a_detector_has_to_be_named_once(options, capsys):
+def test_exactly_one_detector_is_required(options, capsys):
     assert cli.run(predict.main, options) == cli.USER_ERROR
     assert "Give " in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_is_named():
+def test_a_missing_weights_file_is_named():
     with pytest.raises(UserError, match=r"no file none\.pth"):
         trained_detector.load_detector("none.pth")
 
@@ -150,10 +150,10 @@ def contents(folder):
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
 
 
-def test_pictures_are_not_drawn_over(model, folder):
+def test_input_images_are_not_overwritten(model, folder):
     before = contents(folder)
     options = [str(folder), "--weights=x.pth", f"--out={folder}"]
-    for _ in range(2):  # again, its own drawings are replaced and not drawn on
+    for _ in range(2):  # the second time, drawings of the first are replaced
         predict.main(options)
         after = contents(folder)
         assert {name: after[name] for name in before} == before
@@ -167,7 +167,9 @@ def test_pictures_are_not_drawn_over(model, folder):
         ]
 
 
-def test_other_files_of_the_user_stay(model, folder, tmp_path, capsys):
+def test_other_files_of_the_user_are_not_overwritten(
+    model, folder, tmp_path, capsys
+):
     out = tmp_path / "mine"
     out.mkdir()
     (out / "A.png").write_bytes(b"theirs")

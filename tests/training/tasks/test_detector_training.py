@@ -1,4 +1,4 @@
-"""Detectors are trained by a command, into folders."""
+"""Detector training by the train command."""
 
 import contextlib
 import dataclasses
@@ -39,7 +39,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The folder of a finished run; screen.txt beside it is what was said."""
+    """The folder of a finished run; screen.txt beside it is its output."""
     folder = tmp_path_factory.mktemp("small")
     workdir = folder / "run"
     options = small_run.options(folder / "set", validation=True)
@@ -52,18 +52,19 @@ def run(tmp_path_factory):
 
 
 def test_an_epoch_is_a_short_line(run):
-    said = (run.parent / "screen.txt").read_text().splitlines()
+    printed = (run.parent / "screen.txt").read_text().splitlines()
     assert (
-        f"Reading {run.parent}/set/set.json and building the network." in said
+        f"Reading {run.parent}/set/set.json and building the network."
+        in printed
     )
-    assert f"All metrics of each epoch: {run}/metrics.csv" in said
-    epochs = [line for line in said if line.startswith("Epoch 2/2, ")]
+    assert f"All metrics of each epoch: {run}/metrics.csv" in printed
+    epochs = [line for line in printed if line.startswith("Epoch 2/2, ")]
     assert len(epochs) == 1 and len(epochs[0]) < 80
     assert "val_box_AP " in epochs[0] and "AP50" not in epochs[0]
-    assert not any("rpn_boxes" in line for line in said)
+    assert not any("rpn_boxes" in line for line in printed)
 
 
-def test_a_run_ends_with_its_last_test(run):
+def test_the_result_is_that_of_the_last_validation(run):
     result = json.loads((run / "result.json").read_text())
     rows = (run / "metrics.csv").read_text().splitlines()
     assert len(rows) == 3  # the names, and two epochs
@@ -75,7 +76,7 @@ def test_a_run_ends_with_its_last_test(run):
 
 def test_a_run_keeps_its_classes(run):
     categories = coco_data.read_categories(run)
-    assert [one.name for one in categories] == ["box", "wedge"]
+    assert [category.name for category in categories] == ["box", "wedge"]
     assert categories[0].keypoints == ("left", "right")
 
 
@@ -96,7 +97,7 @@ def stopped(run, tmp_path):
 
 
 def resumed(workdir, images):
-    """Arguments that go on with a run whose images have moved."""
+    """Return arguments that resume a run whose images have moved."""
     return [
         f"--workdir={workdir}",
         f"--set=data.train={images / 'set.json'}",
@@ -106,7 +107,7 @@ def resumed(workdir, images):
     ]
 
 
-def test_a_run_goes_on_with_its_images_at_another_place(stopped):
+def test_a_run_resumes_after_its_images_moved(stopped):
     workdir, images = stopped
     train.main(resumed(workdir, images))
     folder = RunFolder(workdir)
@@ -133,9 +134,7 @@ def test_resuming_says_which_images_differ(stopped, capsys):
     assert error.count("\n") == 1
 
 
-def test_a_test_takes_its_images_from_another_place(
-    stopped, monkeypatch, capsys
-):
+def test_evaluation_takes_moved_images(stopped, monkeypatch, capsys):
     workdir, images = stopped
     shutil.rmtree(workdir / "checkpoints")
     tested = []
@@ -154,8 +153,8 @@ def test_a_test_takes_its_images_from_another_place(
     assert "data.FIELD=VALUE" in capsys.readouterr().err
 
 
-def test_what_is_wrong_is_said_before_training(tmp_path, capsys):
-    # It would go on to the weights, which are missing.
+def test_annotation_problems_are_printed_before_training(tmp_path, capsys):
+    # Without problems, it would stop at the missing weights.
     options = small_run.options(tmp_path / "set", "start.scratch=False")
     path = tmp_path / "set" / "set.json"
     content = json.loads(path.read_text())
@@ -163,20 +162,20 @@ def test_what_is_wrong_is_said_before_training(tmp_path, capsys):
     content["images"][2]["file_name"] = "gone.png"
     path.write_text(json.dumps(content))
     cli.run(train.main, [*options, f"--workdir={tmp_path / 'run'}"])
-    said = capsys.readouterr().out
-    assert f"{path}: annotation 1: its bbox is 0 x" in said
-    assert f"{path}: image 3: there is no file" in said
+    printed = capsys.readouterr().out
+    assert f"{path}: annotation 1: its bbox is 0 x" in printed
+    assert f"{path}: image 3: there is no file" in printed
 
 
-def test_annotations_have_to_be_given(tmp_path, capsys):
+def test_annotations_are_required(tmp_path, capsys):
     options = ["--recipe=small", f"--workdir={tmp_path / 'run'}"]
     assert cli.run(train.main, options) == cli.USER_ERROR
     assert "data.train=" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
-def made_validation(folder, change):
-    """Another file of the annotations in a folder, of which some changed."""
+def validation_option(folder, change):
+    """Write a changed copy of a folder's annotations; return its option."""
     content = json.loads((folder / "set.json").read_text())
     change(content)
     (folder / "validation.json").write_text(json.dumps(content))
@@ -220,11 +219,11 @@ def remove_a_keypoint(content):
         (remove_a_keypoint, "with the 2 keypoints of the detector"),
     ],
 )
-def test_what_cannot_be_validated_on_is_said_before_training(
+def test_invalid_validation_data_is_an_error_before_training(
     change, message, tmp_path, capsys
 ):
     options = small_run.options(tmp_path / "set")
-    options.append(made_validation(tmp_path / "set", change))
+    options.append(validation_option(tmp_path / "set", change))
     code = cli.run(train.main, [*options, f"--workdir={tmp_path / 'run'}"])
     assert code == cli.USER_ERROR
     assert message in capsys.readouterr().err
@@ -232,7 +231,7 @@ def test_what_cannot_be_validated_on_is_said_before_training(
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_objects_without_masks_are_said_before_training(
+def test_objects_without_masks_are_an_error_before_training(
     count, tmp_path, capsys
 ):
     options = small_run.options(tmp_path / "set")
@@ -249,7 +248,7 @@ def test_objects_without_masks_are_said_before_training(
     assert not (tmp_path / "run").exists()
 
 
-def test_precision_of_nothing_is_a_dash(tmp_path):
+def test_undefined_precision_is_a_dash(tmp_path):
     scores = {"box_AP": 0.5, "box_AP50": 0.75, "box_AP75": -1.0}
     chosen = get_recipe("small")
     result = {"scores": scores}
@@ -260,7 +259,9 @@ def test_precision_of_nothing_is_a_dash(tmp_path):
 
 
 @pytest.mark.slow
-def test_boxes_alone_are_learnt_tested_found_and_exported(tmp_path, capsys):
+def test_a_box_detector_is_trained_evaluated_used_and_exported(
+    tmp_path, capsys
+):
     options = small_run.options(
         tmp_path / "set",
         "detector.masks=false",
@@ -282,13 +283,13 @@ def test_boxes_alone_are_learnt_tested_found_and_exported(tmp_path, capsys):
     assert {name.split("_")[0] for name in result["scores"]} == {"box"}
     served = tf.saved_model.load(str(tmp_path / "saved" / "1"))
     image = tf.constant([(tmp_path / "set" / "1.png").read_bytes()])
-    found = served.signatures["serving_default"](image_bytes=image)
-    assert "boxes" in found and "masks" not in found
+    outputs = served.signatures["serving_default"](image_bytes=image)
+    assert "boxes" in outputs and "masks" not in outputs
     assert "mask" not in capsys.readouterr().out.split("Try next")[1]
 
 
 @pytest.mark.parametrize("validation", [False, True])
-def test_a_package_that_is_missing_is_said_before_training(
+def test_a_missing_package_is_an_error_before_training(
     validation, tmp_path, monkeypatch, capsys
 ):
     packages = ("pycocotools", "faster_coco_eval")
@@ -306,7 +307,7 @@ def test_a_package_that_is_missing_is_said_before_training(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_recipe_that_starts_from_weights_wants_them(tmp_path, capsys):
+def test_a_recipe_with_start_weights_requires_them(tmp_path, capsys):
     options = small_run.options(tmp_path / "set", "start.scratch=False")
     workdir = tmp_path / "run"
     code = cli.run(train.main, [*options, f"--workdir={workdir}"])
@@ -315,25 +316,26 @@ def test_a_recipe_that_starts_from_weights_wants_them(tmp_path, capsys):
     assert not workdir.exists()
 
 
-def test_a_detector_of_other_classes_is_a_start(tmp_path):
-    path, given = detector_files.write(
+def test_training_starts_from_a_detector_of_other_classes(tmp_path):
+    path, source_detector = detector_files.write(
         tmp_path, "torchvision", "maskrcnn_resnet50_fpn"
     )
     chosen = overrides.override(
         get_recipe("small"),
         [f"start.weights={path}"],
     )
-    config = dataclasses.replace(given.config, num_classes=3)
+    config = dataclasses.replace(source_detector.config, num_classes=3)
     detector = detection.MaskRCNN(config)
-    said, (source,) = detector_setup.start_from_weights(detector, chosen)
+    report, (source,) = detector_setup.start_from_weights(detector, chosen)
     assert source == WeightSource(path.name, "torchvision")
-    assert "box_logits" in said
+    assert "box_logits" in report
     np.testing.assert_array_equal(
-        detector.pyramid.weights[0].numpy(), given.pyramid.weights[0].numpy()
+        detector.pyramid.weights[0].numpy(),
+        source_detector.pyramid.weights[0].numpy(),
     )
 
 
-def test_bad_images_are_listed_and_stay_so(run, tmp_path, capsys):
+def test_bad_images_stay_listed_across_resumes(run, tmp_path, capsys):
     folder = RunFolder(tmp_path)
     images = annotation_reader.read(
         str(run.parent / "set" / "set.json"), str(run.parent / "set")
@@ -344,7 +346,7 @@ def test_bad_images_are_listed_and_stay_so(run, tmp_path, capsys):
     first = CocoData(many)
     first.add_bad(image, "it is damaged")
     folder.add_bad_inputs(first.bad, "images")
-    later = CocoData(many)  # of a later start
+    later = CocoData(many)  # after a resume
     Detection().begin_run(folder, later)
     for _ in range(2):
         later.add_bad(other, "it is gone")
@@ -361,7 +363,7 @@ def test_bad_images_are_listed_and_stay_so(run, tmp_path, capsys):
         CocoData(few, bad=later.bad).check_bad()
 
 
-def test_a_test_of_the_run_gives_its_numbers_again(run, tmp_path):
+def test_evaluation_reproduces_the_scores_of_the_run(run, tmp_path):
     out = tmp_path / "new" / "scores.json"
     evaluate.main([f"--workdir={run}", f"--out={out}"])
     result = json.loads((run / "result.json").read_text())
@@ -372,21 +374,22 @@ def test_a_test_of_the_run_gives_its_numbers_again(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_keypoints_that_are_not_learnt_are_said(tmp_path, capsys):
+def test_ignored_keypoints_are_reported(tmp_path, capsys):
     options = small_run.options(
         tmp_path / "set", "detector.num_keypoints=0", "steps=1", "epoch_steps=1"
     )
     train.main([*options, f"--workdir={tmp_path / 'run'}"])
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert (
-        "ignored: --set detector.num_keypoints=2 trains a head for them" in said
+        "ignored: --set detector.num_keypoints=2 trains a head for them"
+        in printed
     )
     assert "keypoint" not in (tmp_path / "run/metrics.csv").read_text()
 
 
 @pytest.mark.slow
-def test_a_recipe_of_the_paper_takes_its_steps(tmp_path):
-    """Small, from random weights, by Detectron's SGD, with all blocks."""
+def test_a_recipe_of_the_paper_trains(tmp_path):
+    """Small, from random weights, with Detectron's SGD and all blocks."""
     name = "coco_keypoints_r101_nl4head_nl"
     options = small_run.options(
         tmp_path / "set",
@@ -412,7 +415,7 @@ def test_a_recipe_of_the_paper_takes_its_steps(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_ends_as_if_it_had_not_been(tmp_path):
+def test_a_killed_run_resumes_bit_by_bit(tmp_path):
     options = small_run.options(
         tmp_path / "set",
         "training.deterministic=True",
@@ -437,17 +440,18 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert run.read_result() is None
-    said = subprocess.run(
+    printed = subprocess.run(
         commands[1], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
-    assert "Resuming" in said
+    assert "Resuming" in printed
     whole, killed = (
         checkpointing.latest(RunFolder(folder).checkpoints)
         for folder in folders
     )
     assert whole is not None and killed is not None
     arrays = [
-        np.load(one.path / checkpointing.VARIABLES) for one in (whole, killed)
+        np.load(checkpoint.path / checkpointing.VARIABLES)
+        for checkpoint in (whole, killed)
     ]
     assert set(arrays[0]) == set(arrays[1])
     for name in arrays[0]:

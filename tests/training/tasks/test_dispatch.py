@@ -21,7 +21,7 @@ from training.tasks import detector_export, video_export
 
 @pytest.fixture
 def detector(tmp_path):
-    """The folder of a run of a detector that has just begun."""
+    """The folder of a detector run with a recipe alone."""
     text = overrides.to_json(get_recipe("small"))
     (tmp_path / "recipe.json").write_text(text)
     return tmp_path
@@ -29,7 +29,7 @@ def detector(tmp_path):
 
 @pytest.fixture
 def videos(tmp_path):
-    """The folder of a run of a network of videos that has just begun."""
+    """The folder of a video classification run with a recipe alone."""
     text = overrides.to_json(get_recipe("finetune"))
     (tmp_path / "recipe.json").write_text(text)
     return tmp_path
@@ -82,7 +82,7 @@ def test_options_of_detectors_are_refused_for_videos(
     assert f"{option} is an option of detection" in error
 
 
-def test_a_run_folder_keeps_to_its_recipe(detector, capsys):
+def test_a_run_folder_rejects_another_recipe(detector, capsys):
     error = error_of(
         capsys, train.main, ["--recipe=digits_nl", f"--workdir={detector}"]
     )
@@ -91,7 +91,7 @@ def test_a_run_folder_keeps_to_its_recipe(detector, capsys):
 
 @pytest.fixture
 def saved_detector(tmp_path):
-    """What is looked at of a detector's SavedModel before it is loaded."""
+    """Files that identify a detector's SavedModel, without a graph."""
     version = tmp_path / "model" / "1"
     (version / "assets").mkdir(parents=True)
     (version / "saved_model.pb").write_bytes(b"")
@@ -115,7 +115,7 @@ def test_a_saved_model_of_a_detector_is_loaded_as_one(
     assert "cannot be loaded as a detector" in error
 
 
-def test_versions_of_both_kinds_are_kept_apart(saved_detector, tmp_path):
+def test_versions_of_both_tasks_are_not_mixed(saved_detector, tmp_path):
     with pytest.raises(UserError, match="versions of a detector"):
         video_export.check_out(saved_detector, get_recipe("digits_nl"))
     (saved_detector / "1" / "assets" / "categories.json").unlink()
@@ -132,7 +132,7 @@ def test_versions_of_both_kinds_are_kept_apart(saved_detector, tmp_path):
     ],
 )
 @pytest.mark.parametrize("main", [app.main, serve_config.main])
-def test_a_run_in_place_of_a_saved_model_is_to_be_exported(
+def test_a_run_in_place_of_a_saved_model_names_the_export_command(
     request, capsys, kind, command, main
 ):
     run = request.getfixturevalue(kind)
@@ -147,7 +147,7 @@ def test_a_saved_model_in_place_of_a_run_is_named(saved_detector, capsys, main):
     assert "This is a SavedModel" in error_of(capsys, main, arguments)
 
 
-def test_a_run_is_no_file_of_start_weights(videos, tmp_path, capsys):
+def test_a_run_folder_is_rejected_as_start_weights(videos, tmp_path, capsys):
     pytest.importorskip("pycocotools")
     options = small_run.options(tmp_path / "set", f"start.weights={videos}")
     options.append(f"--workdir={tmp_path / 'new'}")
