@@ -90,12 +90,12 @@ class ValidateWithEmaWeights(keras.callbacks.Callback):
             self.model.average.swap()
         if self._batches is None:
             return
-        began = time.monotonic()
+        start = time.monotonic()
         if self._precise is None:
             self._precise = PreciseBatchNorm(self.model)
         batches = self._batches(self._epoch)
         self._precise(_until_preempted(batches) if self._alone else batches)
-        self.seconds = time.monotonic() - began
+        self.seconds = time.monotonic() - start
 
     def on_test_batch_end(self, batch, logs=None):
         if sigterm.requested and self._alone:

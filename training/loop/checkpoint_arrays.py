@@ -34,7 +34,7 @@ NUMBERS = "fiub"
 
 @dataclasses.dataclass(frozen=True)
 class _Header:
-    """What an archive says of an array."""
+    """Header of an array in an archive."""
 
     shape: tuple[int, ...]
     is_fortran: bool
@@ -135,7 +135,7 @@ def _read(archive, names, variables, budget) -> list[np.ndarray]:
 def _read_header(
     archive: zipfile.ZipFile, name: str, kinds: str = NUMBERS
 ) -> _Header:
-    """What is said of an array, without reading it."""
+    """Read the header of an array, not its values."""
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise CheckpointError(f"{name!r} is compressed.")
     with archive.open(name) as content:

@@ -23,8 +23,8 @@ def example_losses(labels, logits, label_smoothing: float = 0.0):
     if labels.shape.rank == 2:
         labels = tf.cast(labels, tf.float32)
         labels = labels * (1 - label_smoothing) + label_smoothing / 2
-        each = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
-        return tf.reduce_mean(each, axis=-1)
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
+        return tf.reduce_mean(losses, axis=-1)
     own = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     if not label_smoothing:
         return own

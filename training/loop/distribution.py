@@ -1,4 +1,4 @@
-"""On which devices a run is computed: one, all of a machine, or several.
+"""Devices of a run: one, all of a machine, or those of several machines.
 
 One GPU or none: nothing is distributed. Several GPUs: all of them, by
 `tf.distribute.MirroredStrategy`. Several machines: one process on each, told
@@ -66,7 +66,7 @@ class Devices:
         self.any_of(False)
 
     def any_of(self, value: bool) -> bool:
-        """Whether it holds on any worker; all wait for each other."""
+        """Return whether a condition holds on any worker; a barrier for all."""
         if self.workers == 1:
             return value
         total = _sums(self.strategy)(tf.constant([int(value)] * 3, tf.int64))

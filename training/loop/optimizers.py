@@ -186,7 +186,7 @@ class SGD(keras.optimizers.Optimizer):
 
 
 def has_l2(variable: keras.Variable, biases: bool = True) -> bool:
-    """Whether L2 is for this weight: not for scales and shifts.
+    """Return whether weight decay applies: not to scales and shifts.
 
     Args:
         variable: a weight.

@@ -11,7 +11,7 @@ class Preempted(Exception):
 
 
 class Sigterm:
-    """Whether the process was asked to stop.
+    """Return whether the process received SIGTERM.
 
     Outside of training that is an exception at once. In training it is
     deferred to the end of a step, where the run can be saved.

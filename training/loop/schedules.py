@@ -117,10 +117,12 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         rate = RULES[self.rule](self, step)
         if not self.warmup_steps:
             return rate
-        end = RULES[self.rule](self, ops.cast(self.warmup_steps, "int32"))
+        warmup_end = RULES[self.rule](
+            self, ops.cast(self.warmup_steps, "int32")
+        )
         # Steps below 2**24 are exact in float32.
         share = ops.cast(step, "float32") / self.warmup_steps
-        rising = self.warmup_lr + (end - self.warmup_lr) * share
+        rising = self.warmup_lr + (warmup_end - self.warmup_lr) * share
         return ops.where(step < self.warmup_steps, rising, rate)
 
     def get_config(self):
@@ -152,8 +154,10 @@ def _steps(schedule, step):
 def _cosine_throughout(schedule, step):
     # (1 + cos(pi s / S)) / 2 is sin(pi (S - s) / 2 S)**2, which keeps its
     # digits in float32 where the cosine comes near to -1.
-    left = ops.maximum(schedule.total_steps - step, 0)
-    angle = ops.cast(left, "float32") * (math.pi / 2 / schedule.total_steps)
+    steps_left = ops.maximum(schedule.total_steps - step, 0)
+    angle = ops.cast(steps_left, "float32") * (
+        math.pi / 2 / schedule.total_steps
+    )
     return schedule.base_lr * ops.square(ops.sin(angle))
 
 

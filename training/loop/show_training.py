@@ -79,8 +79,8 @@ class ShowTraining(keras.callbacks.Callback):
             self._show(f"{self._head()}, {rest}")
         elif self._is_due(now):
             loss = f"loss {float((logs or {}).get('loss', 0)):.4g}"
-            left = self._left()
-            figures = [loss, f"{left} left"] if left else [loss]
+            remaining = self._left()
+            figures = [loss, f"{remaining} left"] if remaining else [loss]
             if self._verbose == LIVE:
                 text = ", ".join(figures)
                 self._show(_live(self._head(), self._step, self._of, text))
@@ -121,18 +121,18 @@ class ShowTraining(keras.callbacks.Callback):
         return f"Epoch {self._epoch + 1}/{self._epochs}"
 
     def _left(self) -> str:
-        done = self._epoch * self._epoch_steps + self._step
+        steps_taken = self._epoch * self._epoch_steps + self._step
         rests = self._epochs - self._epoch - self._is_over
-        seconds = self._time.left(self._steps - done, rests)
+        seconds = self._time.left(self._steps - steps_taken, rests)
         if seconds is None:
             return ""
-        more = " + validation" * (self._is_validated and not self._time.rests)
-        return f"about {progress.duration(seconds)}{more}"
+        suffix = " + validation" * (self._is_validated and not self._time.rests)
+        return f"about {progress.duration(seconds)}{suffix}"
 
     def _is_due(self, now: float) -> bool:
-        every = progress.EVERY_SECONDS
-        every = REFRESH_S if self._verbose == LIVE else every
-        return bool(self._verbose) and now - self._said_at >= every
+        period_s = progress.EVERY_SECONDS
+        period_s = REFRESH_S if self._verbose == LIVE else period_s
+        return bool(self._verbose) and now - self._said_at >= period_s
 
     def _show(self, line: str) -> None:
         if self._verbose == LIVE:
@@ -154,14 +154,14 @@ class ShowTraining(keras.callbacks.Callback):
         progress.say("\n".join(lines))
 
 
-def _live(head: str, step: int, of: int, text: str) -> str:
+def _live(head: str, step: int, total: int, text: str) -> str:
     """Join what is known into a line, with a bar if there is room for it."""
-    count = f"{step}/{of}"
+    count = f"{step}/{total}"
     room = progress.columns() - len(f"{head} [] {count}, {text}")
     length = min(BAR, room)
     bar = ""
     if length >= LEAST_BAR:
-        bar = f" [{'=' * (length * step // of):<{length}}]"
+        bar = f" [{'=' * (length * step // total):<{length}}]"
     return f"{head}{bar} {count}, {text}"
 
 

@@ -157,12 +157,12 @@ class TrainStep:
         """Return the next batch and count the seconds that it took."""
         if not self._signals.is_timed:
             return iterator.get_next()
-        began = tf.timestamp()
-        with tf.control_dependencies([began]):
+        start = tf.timestamp()
+        with tf.control_dependencies([start]):
             data = iterator.get_next()
         tensors = tf.nest.flatten(data, expand_composites=True)
         with tf.control_dependencies(tensors):
-            waited_s = tf.timestamp() - began
+            waited_s = tf.timestamp() - start
         counted = self._signals.waited.assign_add(waited_s, read_value=False)
         # The step computes on copies that come after the count. Else a lone
         # thread between operations might read the clock after the step.
@@ -174,8 +174,8 @@ class TrainStep:
         if self.average is not None:
             self.average.update(strategy)
         if self._collective:
-            asked = self._signals.asked
-            everyone = strategy.run(lambda: tf.identity(asked))
+            requested = self._signals.asked
+            everyone = strategy.run(lambda: tf.identity(requested))
             self._signals.stopping.assign(
                 strategy.reduce("SUM", everyone, axis=None)
             )

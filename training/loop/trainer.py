@@ -61,10 +61,10 @@ class Trainer(TrainStep, keras.Model):
         x, labels, weights, total = micro_batch
         with tf.GradientTape() as tape:
             logits = self(x, training=True)
-            each = classification_loss.example_losses(
+            losses = classification_loss.example_losses(
                 labels, logits, self._smoothing
             )
-            summed = tf.reduce_sum(each * weights)
+            summed = tf.reduce_sum(losses * weights)
             loss = tf.math.divide_no_nan(summed, total)
             scaled = self.optimizer.scale_loss(loss)
         self._update_metrics(labels, logits, weights, summed)
@@ -76,8 +76,8 @@ class Trainer(TrainStep, keras.Model):
         if weights is None:
             weights = tf.ones(tf.shape(labels)[:1])
         logits = self(x, training=False)
-        each = classification_loss.example_losses(labels, logits)
-        summed = tf.reduce_sum(each * weights)
+        losses = classification_loss.example_losses(labels, logits)
+        summed = tf.reduce_sum(losses * weights)
         self._update_metrics(labels, logits, weights, summed)
         return self.get_metrics_result()
 

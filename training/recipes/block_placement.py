@@ -1,10 +1,10 @@
-"""Where a network's non-local blocks are, as text in a recipe."""
+"""Placement of non-local blocks, as text in a recipe."""
 
 from ..io.user_error import UserError
 
 
 def read(text: str) -> str | dict[str, tuple[int, ...]]:
-    """What `create_model` takes as `nonlocal_places`.
+    """Parse a placement for the argument `nonlocal_places` of networks.
 
     Args:
         text: one stage, such as "res4", or the residual blocks of each that a

@@ -57,7 +57,7 @@ def catalogue() -> str:
 
 
 def _place(title: str) -> int:
-    """Where a group comes: in the order of the headings; others last."""
+    """Return the sort key of a group: in the order of headings, others last."""
     starts = [title.startswith(heading) for heading in HEADINGS.values()]
     return starts.index(True) if True in starts else len(starts)
 
@@ -67,10 +67,10 @@ def _table(recipe: BaseRecipe) -> str:
     reference = recipe.reference
     if reference is None:
         return ""
-    found = re.match(r"tables? (\w+)", reference.table)
-    if found is None and recipe.name.startswith("k400"):
+    match = re.match(r"tables? (\w+)", reference.table)
+    if match is None and recipe.name.startswith("k400"):
         return ", the authors' other networks"
-    return f", table {found.group(1)}" if found else ""
+    return f", table {match.group(1)}" if match else ""
 
 
 def _group(recipes: list[BaseRecipe]) -> str:

@@ -84,15 +84,17 @@ def pairs(text: str) -> list[tuple[str, str]]:
     """
     if not text.strip().startswith("{"):
         raise ValueError(f"no dictionary: {text!r}")
-    found = []
+    problems = []
     for item in items(text, "{}"):
         key, *values = _split(item, ":")
         if not values:
             raise ValueError(f"no key and value: {item!r}")
         key = key.strip()
         unquoted = _unquoted(key)
-        found.append((key if unquoted is None else unquoted, ":".join(values)))
-    return found
+        problems.append(
+            (key if unquoted is None else unquoted, ":".join(values))
+        )
+    return problems
 
 
 def write(value: Any) -> str:
@@ -199,11 +201,11 @@ def _read_float(text: str) -> float:
 
 
 def _read_tuple(text: str, kind: Any) -> tuple:
-    item, *others = typing.get_args(kind)
+    item, *further_types = typing.get_args(kind)
     is_none = text.strip().lower() in NONE
     parts = [] if is_none else items(text, "[]()")
     values = tuple(read(part, item) for part in parts)
-    if Ellipsis not in others and len(values) != 1 + len(others):
+    if Ellipsis not in further_types and len(values) != 1 + len(further_types):
         raise ValueError(f"{len(values)} values")
     return values
 
@@ -239,7 +241,7 @@ def _unquoted(text: str) -> str | None:
 
 
 def _inner(text: str, brackets: str) -> str:
-    """What is between the brackets around a text."""
+    """Return the text between enclosing brackets."""
     closing = brackets[brackets.index(text[0]) + 1]
     if len(text) < 2 or text[-1] != closing:
         raise ValueError(f"brackets that are not closed: {text!r}")
@@ -295,15 +297,15 @@ def _accepted(kind: Any) -> str:
 
 
 def _accepted_tuple(kind: Any) -> str:
-    item, *others = typing.get_args(kind)
+    item, *further_types = typing.get_args(kind)
     numbers, value = {
         int: ("whole numbers", "800"),
         float: ("numbers", "0.5"),
     }.get(item, ("values", "a"))
-    if Ellipsis in others:
+    if Ellipsis in further_types:
         return (
             f"{numbers} such as {value} or {value},{value} or "
             f"[{value}, {value}], or none or [] for no {numbers}"
         )
-    listed = ",".join([value] * (1 + len(others)))
-    return f"{1 + len(others)} {numbers} such as {listed} or [{listed}]"
+    listed = ",".join([value] * (1 + len(further_types)))
+    return f"{1 + len(further_types)} {numbers} such as {listed} or [{listed}]"

@@ -68,7 +68,7 @@ from .schema import (
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How long and at which rates a network is trained.
+    """Length and learning rates of a training schedule.
 
     Attributes:
         base_lr: for all GPUs' clips together.
@@ -269,13 +269,13 @@ def recipe_of(row: Row) -> Recipe:
 
 
 def plan_of(row: Row) -> Plan:
-    """How a row is trained."""
+    """Return the training schedule of a row."""
     default = "affine" if row.sampling in SHORTER else "400k"
     return PLANS[row.plan or default]
 
 
 def weights_of(row: Row) -> str:
-    """What a row starts from, in its command."""
+    """Return the start weights in the command of a row."""
     network, _, depth = row.model.rpartition("_")
     if row.sampling not in SHORTER:
         return f"{depth}_pretrain_c2_model_iter450450_clean.pkl"

@@ -136,8 +136,8 @@ def differences(
     ]
 
 
-def settings(start: BaseRecipe, end: BaseRecipe) -> list[str] | None:
-    """The `--set` settings that make one recipe of another.
+def settings(start: BaseRecipe, target: BaseRecipe) -> list[str] | None:
+    """Return the `--set` settings that turn one recipe into another.
 
     Descriptions and references are left as they are: they decide nothing.
 
@@ -145,7 +145,7 @@ def settings(start: BaseRecipe, end: BaseRecipe) -> list[str] | None:
         Settings such as "optimizer.base_lr=0.02", or None where none can:
         a recipe keeps its name, and gets no image stage.
     """
-    before, after = _flatten(start), _flatten(end)
+    before, after = _flatten(start), _flatten(target)
     changes = [
         f"{key}={field_values.write(value)}"
         for key, value in after.items()
@@ -156,7 +156,7 @@ def settings(start: BaseRecipe, end: BaseRecipe) -> list[str] | None:
         reached = override(start, changes)
     except UserError:
         return None
-    return None if differences(reached, end) else changes
+    return None if differences(reached, target) else changes
 
 
 @dataclasses.dataclass
@@ -270,7 +270,7 @@ def _build(cls, values: Any):
 
 
 def _may_be(hint: Any, kind: type) -> bool:
-    """Whether a field takes a value of a kind; an unknown one takes all."""
+    """Return whether a field accepts a type; an unknown field accepts all."""
     kinds = [] if hint is None else field_values.types_of(hint)
     return not kinds or kind in [typing.get_origin(k) or k for k in kinds]
 

@@ -1,4 +1,4 @@
-"""What recipes with a published number have in common.
+"""Shared parts of recipes with a published result.
 
 Their modules are tables; a row becomes a builder with a help text.
 """
@@ -14,7 +14,7 @@ SUSTAINED_FLOPS = 5e12
 
 
 def estimated_hours(gmacs: float, clips: int, gpus: int) -> str:
-    """How long training takes, as a text that says how that is known.
+    """Estimate the training time, as text with its basis.
 
     Args:
         gmacs: billions of multiply-adds of one clip, forwards.
@@ -49,7 +49,7 @@ def _builder(recipe: Recipe) -> Callable[[], Recipe]:
 
 
 def explained(recipe: Recipe, weights: str) -> str:
-    """Where a recipe's number is from, what it takes, and its command."""
+    """Write the docstring of a recipe: reference, cost and command."""
     reference = recipe.reference
     if reference is None:
         raise ValueError(f"Recipe {recipe.name!r} has no reference.")

@@ -147,7 +147,7 @@ class TrainingConfig(StepConfig):
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """What a recipe reproduces; it decides nothing.
+    """Published result that a recipe reproduces; training does not read it.
 
     Attributes:
         table: where the number is from, such as "table 2f".

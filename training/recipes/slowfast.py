@@ -145,7 +145,7 @@ def recipe_of(row: ZooRow) -> Recipe:
 
 
 def weights_of(row: ZooRow) -> str:
-    """What a row starts from, in its command."""
+    """Return the start weights in the command of a row."""
     depth = row.model.rpartition("_")[2]
     is_in1k = row.is_in1k
     return f"{depth}_pretrain_c2_model_iter450450_clean.pkl" * is_in1k

@@ -29,7 +29,7 @@ class WeightSource:
 
     @property
     def licence(self) -> str:
-        """What is known of the licence of what is made from it."""
+        """License terms that hold for models made from the weights."""
         name = f"`{pathlib.PurePath(self.file).name}`"
         if self.format == "caffe2":
             return (

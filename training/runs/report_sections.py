@@ -37,7 +37,7 @@ LONG_LIST = 10
 
 
 def result(run: RunFolder, recipe: BaseRecipe, rows: Sequence[Row]) -> str:
-    """What came out, beside what the recipe expects."""
+    """Write the result, beside the expected one."""
     parts = ["## Result", _reference(run, recipe, rows)]
     measured = run.read_result()
     if measured is not None:
@@ -50,7 +50,7 @@ def result(run: RunFolder, recipe: BaseRecipe, rows: Sequence[Row]) -> str:
 
 
 def time(recipe: BaseRecipe, rows: Sequence[Row]) -> str:
-    """Where the time went."""
+    """Write how the training time was spent."""
     if not rows:
         return ""
     compared = time_spent.compared(rows, recipe.epoch_steps, recipe.batch)
@@ -124,7 +124,7 @@ def trained(run: RunFolder, recipe: BaseRecipe) -> str:
 
 
 def machines(run: RunFolder) -> str:
-    """What the starts of the run ran on."""
+    """Write versions and machines of each start of the run."""
     starts = run.read_versions()
     if not starts:
         return "## Machines and versions\n\nNo start is recorded."
@@ -138,10 +138,10 @@ def machines(run: RunFolder) -> str:
     ]
     again = len(starts) - 1
     often = "once" if again == 1 else f"{again} times"
-    began = str(starts[0].get("started") or "a time that is not recorded")
+    start_time = str(starts[0].get("started") or "a time that is not recorded")
     return (
         "## Machines and versions\n\n"
-        f"Started at {quoting.one_line(began)} "
+        f"Started at {quoting.one_line(start_time)} "
         f"and {f'resumed {often}' if again else 'never resumed'}.\n\n"
         f"{tables.markdown([head, *lines])}"
     )
@@ -191,7 +191,7 @@ def _hours(rows: Sequence[Row]) -> str:
 
 
 def image_stage(run: RunFolder, recipe: BaseRecipe) -> str:
-    """What came out of the image stage, if any, and its report if there is."""
+    """Write the result of the image stage, if any, and link its report."""
     if getattr(recipe, "image_stage", None) is None:
         return ""
     stage = RunFolder(run.image_stage)
@@ -247,14 +247,14 @@ def _value(name: str, value) -> str:
 def _fields(config, *always: str) -> str:
     """Fields of a configuration that are not the defaults, or that are named
     here, as "name=value"."""
-    shown = []
+    rows_shown = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
-            shown.append(f"{field.name}=({_fields(value)})")
+            rows_shown.append(f"{field.name}=({_fields(value)})")
         elif value != field.default or field.name in always:
-            shown.append(f"{field.name}={value}")
-    return ", ".join(shown)
+            rows_shown.append(f"{field.name}={value}")
+    return ", ".join(rows_shown)
 
 
 def _last_epoch(recipe: BaseRecipe) -> str:
@@ -294,13 +294,13 @@ def _environment(start: Mapping) -> tuple[str, str, str, str]:
     names = [
         f"{name} {version}" for name, version in packages.items() if version
     ]
-    known = ("started", "commit", "python", "packages", "machine")
-    others = {k: v for k, v in start.items() if k not in known}
-    more = [f"{name} {value}" for name, value in _flat(others)]
+    listed = ("started", "commit", "python", "packages", "machine")
+    unlisted = {k: v for k, v in start.items() if k not in listed}
+    extra_values = [f"{name} {value}" for name, value in _flat(unlisted)]
     return (
         (start.get("commit") or "unknown")[:10]
         + ("+changes" if "+" in (start.get("commit") or "") else ""),
         start.get("python") or "unknown",
         ", ".join(names),
-        "; ".join([start.get("machine") or "unknown", *more]),
+        "; ".join([start.get("machine") or "unknown", *extra_values]),
     )

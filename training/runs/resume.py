@@ -25,9 +25,9 @@ def resume_history(
         return []
     if checkpoint.history:  # a kill may have come before its last row
         run.write_metrics(checkpoint.history)
-    done = checkpoint.steps(recipe.plan)
+    steps_taken = checkpoint.steps(recipe.plan)
     steps = tables.number_of(recipe.steps, "step")
-    print(f"Resuming {run.path} after {done} of {steps}.")
+    print(f"Resuming {run.path} after {steps_taken} of {steps}.")
     return list(checkpoint.history)
 
 
@@ -47,7 +47,7 @@ def trained_checkpoint(run: RunFolder) -> Checkpoint:
             f"nonlocal-tf train --workdir {quoting.shell(run.path)}"
         )
     if checkpoint.epoch < recipe.epochs:
-        done = checkpoint.steps(recipe.plan)
+        steps_taken = checkpoint.steps(recipe.plan)
         steps = tables.number_of(recipe.steps, "step")
-        print(f"note: {run.path} is trained for {done} of {steps}")
+        print(f"note: {run.path} is trained for {steps_taken} of {steps}")
     return checkpoint

@@ -50,24 +50,24 @@ FOLDERS = (
 
 
 class Data(Protocol):
-    """What is trained on."""
+    """Training data of a run."""
 
     @property
     def info(self) -> DatasetInfo:
-        """What a network and its users have to know of it."""
+        """Classes and shapes."""
 
     @property
     def bad(self) -> Sequence[BadVideo]:
-        """What cannot be read of it."""
+        """Inputs that cannot be read."""
 
     def fingerprint(self) -> str | None:
-        """A digest of it as older versions of the code kept it."""
+        """Return a digest, as older versions of the code stored it."""
 
     def training_files(self) -> list[DataFile] | None:
-        """What it has to train on, or None where that cannot change."""
+        """List the training files; None if code generates the data."""
 
     def held_out(self) -> dict[str, list[DataFile]]:
-        """The files of each other split, where those can change."""
+        """List the files of each other split, where those can change."""
 
 
 class RunFolder:
@@ -162,7 +162,7 @@ class RunFolder:
         )
 
     def read_versions(self) -> list[dict]:
-        """What each start of the run ran on."""
+        """Read versions and machine of each start of the run."""
         return _read_json(self.versions_path, [], run_shapes.VERSIONS)
 
     def write_metrics(self, history: list[dict]) -> None:
@@ -199,7 +199,7 @@ class RunFolder:
             _write_json(self.data_path, kept)
 
     def read_info(self) -> DatasetInfo | None:
-        """What a network has to know of the data; None in an older run."""
+        """Read classes and shapes of the data; None in an older run."""
         kept = _read_json(self.data_path, {}, run_shapes.DATA)
         if kept.get("element_shape") is None:
             return None
@@ -212,7 +212,7 @@ class RunFolder:
         )
 
     def read_training_files(self) -> list[DataFile]:
-        """What the run is trained on; nothing in a run that does not say."""
+        """Read the list of training files; empty in an older run."""
         path = self.training_files_path
         if not path.exists():
             return []
@@ -237,11 +237,11 @@ class RunFolder:
     def _check_classes(self, before: Sequence[str], now: Sequence[str]) -> None:
         if list(before) == list(now):
             return
-        gone = [name for name in before if name not in now]
+        removed = [name for name in before if name not in now]
         new = [name for name in now if name not in before]
         how = "; ".join(
             f"{kind}: {', '.join(names)}"
-            for kind, names in (("gone", gone), ("new", new))
+            for kind, names in (("gone", removed), ("new", new))
             if names
         )
         raise UserError(
@@ -302,16 +302,16 @@ class RunFolder:
         bad_videos.write_bad_videos(path, list(listed.values()))
 
     def write_provenance(
-        self, found: Sequence[provenance.WeightSource]
+        self, sources: Sequence[provenance.WeightSource]
     ) -> None:
-        """Records what the weights started from."""
-        rows = [dataclasses.asdict(origin) for origin in found]
+        """Write the provenance of the start weights."""
+        rows = [dataclasses.asdict(origin) for origin in sources]
         atomic_files.write_text(
             self.provenance_path, json.dumps(rows, indent=2)
         )
 
     def read_provenance(self) -> list[provenance.WeightSource] | None:
-        """What the weights started from; None in a run that does not say."""
+        """Read the provenance of the start weights; None in an older run."""
         rows = _read_json(self.provenance_path, None, run_shapes.ORIGINS)
         if rows is None:
             return None
@@ -342,13 +342,13 @@ class RunFolder:
             )
 
     def _check_same(self, recipe: BaseRecipe) -> None:
-        here = self.read_recipe()
-        if here.name != recipe.name:
+        stored = self.read_recipe()
+        if stored.name != recipe.name:
             raise UserError(
-                f"{self.path} holds a run of recipe {here.name!r}, not "
+                f"{self.path} holds a run of recipe {stored.name!r}, not "
                 f"{recipe.name!r}. Give another --workdir."
             )
-        changed = overrides.differences(here, recipe, ignore_data_paths=True)
+        changed = overrides.differences(stored, recipe, ignore_data_paths=True)
         if changed:
             raise UserError(
                 f"{self.path} holds a run with other settings (there, here): "
@@ -358,7 +358,7 @@ class RunFolder:
 
 
 def _hint(path: paths.Path) -> str:
-    """What a folder is, if it is what a run is exported to."""
+    """Return a hint if a folder is a SavedModel."""
     if isinstance(path, UrlPath):  # some cannot be listed
         return ""
     folders = [path, *path.glob("[0-9]*")]
@@ -368,7 +368,7 @@ def _hint(path: paths.Path) -> str:
 
 
 def _digests(dataset: Data) -> dict[str, str]:
-    """Of the files of each split that is not trained on."""
+    """Return the digest of each split that is not trained on."""
     return {
         split: training_files.digest(rows)
         for split, rows in dataset.held_out().items()

@@ -222,11 +222,11 @@ def weights_digest(model: keras.Model) -> str:
 
 
 def info_of(run: RunFolder, recipe: Recipe) -> DatasetInfo:
-    """What a run's network has to know of its data.
+    """Return classes and shapes of the data of a run.
 
     Raises:
         UserError: an older version of the code began the run and did not keep
-            it, and the data is not there to look at.
+            it, and the data is not available.
     """
     info = run.read_info()
     if info is not None:

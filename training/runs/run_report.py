@@ -72,17 +72,17 @@ def read_metrics(run: RunFolder) -> list[Row]:
 
 
 def panels(rows: Sequence[Row]) -> list[curves.Panel]:
-    """What is drawn: the loss, each metric, and the learning rate."""
+    """Return the panels of the curves: loss, metrics and learning rate."""
     columns = dict.fromkeys(key for row in rows for key in row)
     names = dict.fromkeys(
         column.removeprefix(VALIDATION)
         for column in columns
         if column not in NOT_METRICS and not column.endswith("seconds")
     )
-    found = []
+    drawn_panels = []
     # Of COCO's metrics the first of each kind: the table has all.
-    shown = [n for n in names if "_AP" not in n or n.endswith("_AP")]
-    for name in sorted(shown, key=lambda name: name != "loss"):
+    metric_names = [n for n in names if "_AP" not in n or n.endswith("_AP")]
+    for name in sorted(metric_names, key=lambda name: name != "loss"):
         parts = [
             curves.Curve(part, [row.get(prefix + name) for row in rows], look)
             for look, (part, prefix) in enumerate(
@@ -91,12 +91,14 @@ def panels(rows: Sequence[Row]) -> list[curves.Panel]:
             if prefix + name in columns
         ]
         words = name.replace("_", " ")
-        found.append(curves.Panel(words, parts, may_be_log=name == "loss"))
+        drawn_panels.append(
+            curves.Panel(words, parts, may_be_log=name == "loss")
+        )
     if "learning_rate" in columns:
         title = "learning rate at the end of each epoch"
         rates = [row.get("learning_rate") for row in rows]
-        found.append(curves.Panel(title, [curves.Curve(title, rates)]))
-    return found
+        drawn_panels.append(curves.Panel(title, [curves.Curve(title, rates)]))
+    return drawn_panels
 
 
 def _head(run: RunFolder, recipe: BaseRecipe, rows: Sequence[Row]) -> str:
@@ -128,12 +130,14 @@ def _curves(run: RunFolder, rows: Sequence[Row]) -> str:
     try:
         picture = curves.png([row["step"] or 0 for row in rows], drawn)
     except UserError as error:
-        shown = f"{error}; then draw the curves with: {_command('report', run)}"
+        content = (
+            f"{error}; then draw the curves with: {_command('report', run)}"
+        )
     else:
         atomic_files.write_bytes(run.path / CURVES, picture)
         titles = ", ".join(panel.title for panel in drawn)
-        shown = f"![Curves over the steps: {titles}]({CURVES})"
-    return f"## Curves\n\n{shown}\n\n{_epochs(rows)}"
+        content = f"![Curves over the steps: {titles}]({CURVES})"
+    return f"## Curves\n\n{content}\n\n{_epochs(rows)}"
 
 
 def _epochs(rows: Sequence[Row]) -> str:

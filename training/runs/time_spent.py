@@ -1,4 +1,4 @@
-"""Where the time of a training run went, from the rows of its metrics.csv."""
+"""Training time by activity, from the rows of metrics.csv."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ def duration(seconds: float) -> str:
 def figures(
     rows: Sequence[Row], epoch_steps: int, batch: int
 ) -> dict[str, str]:
-    """What is to be said of the time of some epochs.
+    """Describe the time of some epochs.
 
     Args:
         rows: of metrics.csv, at least one. `seconds` is that of a whole
@@ -114,8 +114,8 @@ def _rest(rows: Sequence[Row]) -> str:
     part = _measured(rows, "seconds", TRAINING, VALIDATION)
     if not part:
         return NOT_MEASURED
-    known = sum(_sum(part, key) for key in (TRAINING, PRECISE_BN, VALIDATION))
-    return duration(max(0, _sum(part, "seconds") - known)) + _of(part, rows)
+    counted = sum(_sum(part, key) for key in (TRAINING, PRECISE_BN, VALIDATION))
+    return duration(max(0, _sum(part, "seconds") - counted)) + _of(part, rows)
 
 
 def _waiting(rows: Sequence[Row]) -> str:

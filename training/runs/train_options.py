@@ -1,4 +1,4 @@
-"""What the commands that train have in common."""
+"""Options of the train command."""
 
 import argparse
 import os
@@ -113,7 +113,7 @@ def export_place(options: argparse.Namespace, run: RunFolder) -> Path | None:
 
 
 def verbosity(options: argparse.Namespace) -> int:
-    """How much `fit` says."""
+    """Return the verbosity of `fit`."""
     if options.verbose is not None:
         return options.verbose
     return 1 if sys.stdout.isatty() else 2

@@ -1,4 +1,4 @@
-"""What a run is trained on, file by file, and how it differs from before.
+"""List of the training files of a run, and its changes.
 
 A run folder keeps it in training_files.csv: the name of each file, relative to
 where the data is, its label, and what is known of its content.
@@ -50,7 +50,7 @@ def differences(
     unreadable: Collection[str] = (),
     held_out: Collection[str] = (),
 ) -> str:
-    """How the files of a run differ from those that it began with.
+    """Describe how the files of a run differ from those at its beginning.
 
     Args:
         before: at the beginning.
@@ -72,14 +72,14 @@ def differences(
         if {r.name for r in inner_before} & {r.name for r in inner_now}:
             before, now = inner_before, inner_now
     old, new = _by_name(before), _by_name(now)
-    gone = [name for name in old if name not in new]
-    both = [name for name in old if name in new and old[name] != new[name]]
-    changed = {name: _change(old[name], new[name]) for name in both}
-    bad = [name for name in gone if _is_one_of(name, unreadable)]
-    moved = [name for name in gone if _is_one_of(name, held_out)]
+    removed = [name for name in old if name not in new]
+    differing = [name for name in old if name in new and old[name] != new[name]]
+    changed = {name: _change(old[name], new[name]) for name in differing}
+    bad = [name for name in removed if _is_one_of(name, unreadable)]
+    moved = [name for name in removed if _is_one_of(name, held_out)]
     parts = [
         _some("added", [name for name in new if name not in old]),
-        _some("gone", [n for n in gone if n not in (*bad, *moved)]),
+        _some("gone", [n for n in removed if n not in (*bad, *moved)]),
         _some("held out now", moved),
         _some("cannot be read", bad),
     ]
@@ -102,11 +102,11 @@ def _change(
 
 
 def _some(kind: str, names: Sequence[str]) -> str:
-    """How many there are, and the first of them; "" if none."""
+    """Return the count and the first few names; "" if there are none."""
     if not names:
         return ""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{kind}: {len(names)} ({', '.join(names[:SHOWN])}{more})"
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{kind}: {len(names)} ({', '.join(names[:SHOWN])}{rest})"
 
 
 def _is_one_of(name: str, paths: Collection[str]) -> bool:
@@ -117,10 +117,10 @@ def _by_name(
     rows: Sequence[DataFile],
 ) -> Mapping[str, list[DataFile]]:
     """A list may have a file several times."""
-    found = collections.defaultdict(list)
+    rows_by_name = collections.defaultdict(list)
     for row in rows:
-        found[row.name].append(row)
-    return dict(found)
+        rows_by_name[row.name].append(row)
+    return dict(rows_by_name)
 
 
 def _without_folder(rows: Sequence[DataFile]) -> list[DataFile]:

@@ -171,11 +171,11 @@ class Detection(Task):
         rows = []
         for kind in KINDS:
             if f"{kind}_AP" in scores:
-                shown = (
+                values = (
                     f"{name} {coco_scores.format_ap(scores[f'{kind}_{name}'])}"
                     for name in SHOWN
                 )
-                rows.append((f"validation, {kind}", ", ".join(shown)))
+                rows.append((f"validation, {kind}", ", ".join(values)))
         return rows
 
     def next_commands(

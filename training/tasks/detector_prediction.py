@@ -199,10 +199,10 @@ def _line(row: dict, score_threshold: float) -> str:
     if "error" in row:
         return f"{row['path']}: skipped"
     good = [item for item in row["objects"] if item["score"] >= score_threshold]
-    shown = [f"{item['class']} {item['score']:.2f}" for item in good[:SHOWN]]
-    rest = len(good) - len(shown)
-    shown += [f"{rest} more"] * (rest > 0)
-    return f"{row['path']}: {', '.join(shown) or 'nothing'}"
+    labels = [f"{item['class']} {item['score']:.2f}" for item in good[:SHOWN]]
+    rest = len(good) - len(labels)
+    labels += [f"{rest} more"] * (rest > 0)
+    return f"{row['path']}: {', '.join(labels) or 'nothing'}"
 
 
 def _score(text: str) -> float:

@@ -194,7 +194,7 @@ def fit(
         lambda bad: run.add_bad_inputs(bad, task.inputs, devices.worker),
     )
     directory = run.path / "tensorboard"
-    used = [
+    training_callbacks = [
         bad_inputs,
         validation,
         *task.validation_after_epoch(recipe, data, validation, saving, devices),
@@ -203,7 +203,9 @@ def fit(
         task.show_training(recipe, data, verbose),
     ]
     try:
-        fitting.fit(trainer, batches, recipe.plan, history, start, used)
+        fitting.fit(
+            trainer, batches, recipe.plan, history, start, training_callbacks
+        )
     except (tf.errors.OpError, UserError):
         bad_inputs.update()  # raises if they are too many, which says more
         raise

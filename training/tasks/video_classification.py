@@ -122,9 +122,9 @@ class VideoClassification(Task):
         return notes
 
     def test(self, recipe: Recipe, run: RunFolder, history: list[dict]) -> dict:
-        began = time.monotonic()
+        start_time = time.monotonic()
         scores = video_evaluation.evaluate_run(run, "test")
-        seconds = round(time.monotonic() - began, 1)
+        seconds = round(time.monotonic() - start_time, 1)
         return {**dataclasses.asdict(scores), "test_seconds": seconds}
 
     def export(self, run: RunFolder, out, dtype: str = "float32"):

@@ -58,7 +58,7 @@ SHOWN = 3
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """How a model does on a split, beside the accuracy of guessing.
+    """Scores of a model on a split, beside the accuracy of guessing.
 
     Attributes:
         split: "validation" or "test".

@@ -153,8 +153,8 @@ def _segments(along: Timeline, classes: Sequence[str]) -> str:
     segments = list(timeline.segments(along, classes))
     rows = [("from", "to", "class", "probability")]
     rows += [
-        (f"{start:.1f} s", f"{end:.1f} s", name, f"{score:.4f}")
-        for start, end, name, score in segments[:SHOWN_SEGMENTS]
+        (f"{start:.1f} s", f"{stop:.1f} s", name, f"{score:.4f}")
+        for start, stop, name, score in segments[:SHOWN_SEGMENTS]
     ]
     rest = len(segments) - SHOWN_SEGMENTS
     text = tables.render(rows)

@@ -11,7 +11,7 @@ PLAN = EpochPlan(steps=21, epoch_steps=9)
 
 
 class Model:
-    """What the callbacks ask of a trainer."""
+    """Attributes of a trainer that the callbacks read."""
 
     average = None
     waited_s = 0.0
@@ -37,7 +37,7 @@ def test_a_loss_that_is_no_number_stops_before_it_is_saved(tmp_path):
 
 
 def saving(tmp_path, weight=1.0, **options):
-    """Of a run that begins its third epoch, of 3 steps instead of 9."""
+    """Callback of a run that begins its third epoch, of 3 steps, not 9."""
     history = [{"epoch": n, "loss": 0.5} for n in (1, 2)]
     callback = callbacks.SaveCheckpoints(tmp_path, history, PLAN, **options)
     callback.set_model(Model())
@@ -52,10 +52,10 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path):
     callback.on_train_batch_end(0, {"loss": 0.5})
     with pytest.raises(UserError) as error:
         callback.on_train_batch_end(1, {"loss": math.nan})
-    said = str(error.value)
-    assert said.startswith("The loss is nan in epoch 3, step 20;")
-    assert "The last checkpoint, epoch_0002, stays" in said
-    assert "new --workdir with a lower --set optimizer.base_lr" in said
+    message = str(error.value)
+    assert message.startswith("The loss is nan in epoch 3, step 20;")
+    assert "The last checkpoint, epoch_0002, stays" in message
+    assert "new --workdir with a lower --set optimizer.base_lr" in message
     assert checkpointing.latest(tmp_path).epoch == 2
 
 
@@ -86,8 +86,8 @@ def test_a_figure_that_is_not_finite_is_not_saved(
     callback = saving(tmp_path, weight, write_history=written.append)
     with pytest.raises(UserError) as error:
         callback.on_epoch_end(2, {"loss": 0.5, figure: math.nan})
-    said = str(error.value)
-    assert f"{figure} is nan after epoch 3, step 21 ({weights}" in said
+    message = str(error.value)
+    assert f"{figure} is nan after epoch 3, step 21 ({weights}" in message
     assert checkpointing.latest(tmp_path).epoch == 2
     assert not written
 

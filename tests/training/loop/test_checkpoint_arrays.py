@@ -30,8 +30,8 @@ def saved(path, *arrays, save=np.savez):
 
 def header(shape, dtype="<f4"):
     """A file of NumPy without the numbers that it says it has."""
-    said = {"descr": dtype, "fortran_order": False, "shape": shape}
-    text = repr(said).encode().ljust(117) + b"\n"
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
+    text = repr(header).encode().ljust(117) + b"\n"
     return b"\x93NUMPY\x01\0" + len(text).to_bytes(2, "little") + text
 
 
@@ -45,9 +45,9 @@ def written(path, first):
 def test_arrays_are_those_that_were_saved(variables, tmp_path):
     first, second = np.arange(6, dtype="f4").reshape(2, 3), np.arange(5.0)
     path = saved(tmp_path / "a.npz", np.asfortranarray(first), second)
-    found = checkpoint_arrays.read(path, "variable_", variables)
-    np.testing.assert_array_equal(found[0], first)
-    np.testing.assert_array_equal(found[1], second)
+    arrays = checkpoint_arrays.read(path, "variable_", variables)
+    np.testing.assert_array_equal(arrays[0], first)
+    np.testing.assert_array_equal(arrays[1], second)
 
 
 def refused(path, variables, message):

@@ -97,8 +97,8 @@ def test_damage_is_named_and_passed_over(directory, name, damage, capsys):
         content[len(content) // 2] ^= 255
         path.write_bytes(content)
     assert checkpointing.latest(directory).epoch == 1
-    assert "passing over" in (said := capsys.readouterr().out)
-    assert "epoch_0002, which is damaged" in said
+    assert "passing over" in (printed := capsys.readouterr().out)
+    assert "epoch_0002, which is damaged" in printed
     assert path.parent.exists()
 
 
@@ -169,8 +169,8 @@ def test_a_run_goes_on_from_its_last_finite_checkpoint(directory, capsys):
         make_model(), directory, diverged(2)
     )  # as older code did
     assert checkpointing.latest(directory).epoch == 1
-    said = capsys.readouterr().out
-    assert "epoch_0002: val_loss is nan in epoch 2" in said
+    printed = capsys.readouterr().out
+    assert "epoch_0002: val_loss is nan in epoch 2" in printed
 
 
 def test_a_run_without_a_finite_checkpoint_says_so(directory):
@@ -178,9 +178,11 @@ def test_a_run_without_a_finite_checkpoint_says_so(directory):
         checkpointing.save(make_model(), directory, diverged(count))
     with pytest.raises(UserError) as error:
         checkpointing.latest(directory)
-    said = str(error.value)
-    assert "outputs are not finite (val_loss is nan in epoch 2) in any" in said
-    assert "new --workdir" in said
+    message = str(error.value)
+    assert (
+        "outputs are not finite (val_loss is nan in epoch 2) in any" in message
+    )
+    assert "new --workdir" in message
 
 
 @pytest.mark.parametrize("kind", ["statistics", "average"])

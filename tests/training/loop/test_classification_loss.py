@@ -30,11 +30,11 @@ def test_several_classes_an_example(smoothing):
     labels = RNG.integers(0, 2, (5, 7)).astype("float64")
     targets = np.where(labels == 1, 1 - smoothing / 2, smoothing / 2)
     p = 1 / (1 + np.exp(-LOGITS))
-    each = -(targets * np.log(p) + (1 - targets) * np.log(1 - p))
+    losses = -(targets * np.log(p) + (1 - targets) * np.log(1 - p))
     got = classification_loss.example_losses(
         tf.constant(labels), tf.constant(LOGITS, tf.float32), smoothing
     )
-    np.testing.assert_allclose(got, each.mean(axis=-1), **TOLERANCE)
+    np.testing.assert_allclose(got, losses.mean(axis=-1), **TOLERANCE)
 
 
 def test_half_precision_logits_have_a_float32_loss():

@@ -21,14 +21,14 @@ pytest.importorskip("pycocotools")
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def annotated(tmp_path_factory):
     return small_detector.data_in(tmp_path_factory.mktemp("set"))
 
 
 @pytest.mark.slow
-def test_logs_are_the_losses_of_all_heads(found):
+def test_logs_are_the_losses_of_all_heads(annotated):
     trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
-    logs = small_detector.fit(trainer, found, 0, 2)
+    logs = small_detector.fit(trainer, annotated, 0, 2)
     parts = {
         "objectness",
         "rpn_boxes",
@@ -43,10 +43,10 @@ def test_logs_are_the_losses_of_all_heads(found):
     assert all(logs[name][-1] > 0 for name in parts)
 
 
-def test_a_validation_is_without_a_step(found):
+def test_a_validation_is_without_a_step(annotated):
     trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
     before = trainer.get_weights()
-    data = small_detector.batches_of(found, 0, 1)
+    data = small_detector.batches_of(annotated, 0, 1)
     first, again = (trainer.evaluate(data, verbose=0) for _ in range(2))
     assert first == again
     for old, new in zip(before, trainer.get_weights(), strict=True):
@@ -66,16 +66,16 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_other_errors_of_tensorflow_stay(found):
+def test_other_errors_of_tensorflow_stay(annotated):
     trainer = small_detector.trainer(keras.optimizers.SGD(1e-3))
-    data = small_detector.batches_of(found, 0, 1)
+    data = small_detector.batches_of(annotated, 0, 1)
     data = data.map(lambda batch: {**batch, "labels": batch["labels"] // 0})
     with pytest.raises(tf.errors.InvalidArgumentError, match="division by"):
         trainer.fit(data, shuffle=False, verbose=0)
 
 
 @pytest.mark.slow
-def test_bfloat16_takes_the_step_of_float32(found):
+def test_bfloat16_takes_the_step_of_float32(annotated):
     config = dataclasses.replace(
         small_detector.CONFIG, keypoint_nonlocal_block={}
     )
@@ -87,8 +87,8 @@ def test_bfloat16_takes_the_step_of_float32(found):
         keras.config.set_dtype_policy("float32")
     narrow.set_weights(wide.get_weights())
     assert {weight.dtype for weight in narrow.weights} == {"float32"}
-    batch = next(iter(small_detector.batches_of(found, 0, 1)))
-    (ours, a), (theirs, b) = (_step(one, batch) for one in (narrow, wide))
+    batch = next(iter(small_detector.batches_of(annotated, 0, 1)))
+    (ours, a), (theirs, b) = (_step(model, batch) for model in (narrow, wide))
     for name, value in ours.items():
         assert value.dtype == "float32"
         # Eight bits a layer; fresh weights make few proposals another.
@@ -105,17 +105,19 @@ def _step(detector, batch):
         )
         total = sum(losses.values())
     gradients = tape.gradient(total, detector.trainable_variables)
-    return losses, np.concatenate([np.ravel(one) for one in gradients])
+    return losses, np.concatenate(
+        [np.ravel(gradient) for gradient in gradients]
+    )
 
 
 def test_stages_that_are_frozen_stay():
     detector = MaskRCNN(small_detector.CONFIG)
-    every = {v.path for v in detector.trainable_variables}
+    all_paths = {v.path for v in detector.trainable_variables}
     freeze(detector)
-    left = {v.path for v in detector.trainable_variables}
-    gone = every - left
-    assert len(gone) == 5  # conv1, three of a block, and its shortcut
-    assert all(path.startswith(("conv1", "res2")) for path in gone)
+    trainable = {v.path for v in detector.trainable_variables}
+    frozen = all_paths - trainable
+    assert len(frozen) == 5  # conv1, three of a block, and its shortcut
+    assert all(path.startswith(("conv1", "res2")) for path in frozen)
 
 
 def test_a_stage_that_is_not_there_is_an_error():
@@ -128,12 +130,12 @@ def test_boxes_masks_and_keypoints_of_stick_figures_are_learnt(tmp_path):
     """Sixteen or more people of 17 keypoints each, on parts of a photo."""
     pytest.importorskip("sklearn")
     height, width = size_px = 96, 160
-    made = composites.Composites("flower", 12, seed=3, size_px=size_px)
-    found = annotation_reader.read(
-        str(stick_figures.write(made, paths.as_path(str(tmp_path)))),
+    images = composites.Composites("flower", 12, seed=3, size_px=size_px)
+    annotations = annotation_reader.read(
+        str(stick_figures.write(images, paths.as_path(str(tmp_path)))),
         str(tmp_path),
     )
-    assert sum(len(picture.instances) for picture in found.images) >= 16
+    assert sum(len(picture.instances) for picture in annotations.images) >= 16
     config = dataclasses.replace(
         small_detector.CONFIG,
         num_classes=2,
@@ -154,11 +156,11 @@ def test_boxes_masks_and_keypoints_of_stick_figures_are_learnt(tmp_path):
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     trainer = small_detector.trainer(keras.optimizers.Adam(rate), config=config)
     trainer.fit(
-        batches.batches(found, read, small_detector.SEED, 0, steps),
+        batches.batches(annotations, read, small_detector.SEED, 0, steps),
         shuffle=False,
         verbose=0,
     )
-    scores = evaluate(trainer.detector, found, height, width)
+    scores = evaluate(trainer.detector, annotations, height, width)
     for kind in ("box", "mask", "keypoint"):
         assert scores[f"{kind}_AP50"] > 0.9
 

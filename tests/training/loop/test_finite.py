@@ -53,8 +53,8 @@ def test_outputs_that_are_not_finite_are_said(
     paths = {"run": diverged.path, "out": tmp_path / "out"}
     arguments = [option.format(**paths) for option in options]
     assert cli.run(command.main, arguments) == cli.USER_ERROR
-    said = capsys.readouterr().err
-    assert "outputs are not finite" in said and said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert "outputs are not finite" in printed and printed.count("\n") == 1
     assert not list(tmp_path.glob("out/1")) + list(tmp_path.glob("*.tflite"))
 
 
@@ -83,8 +83,8 @@ def test_a_finished_run_that_older_code_left_diverged_says_so(
         state.write_text(json.dumps(content))
     code = cli.run(train.main, [f"--workdir={run.path}"])
     assert code == cli.USER_ERROR
-    said = capsys.readouterr().err
-    assert "outputs are not finite (val_loss is nan in epoch 1)" in said
+    printed = capsys.readouterr().err
+    assert "outputs are not finite (val_loss is nan in epoch 1)" in printed
 
 
 def test_figures_that_are_not_there_are_finite():

@@ -1,4 +1,4 @@
-"""Which steps of a run each `fit` takes."""
+"""Steps of a run by call of `fit`."""
 
 import pytest
 

@@ -62,9 +62,9 @@ def walk(optimizer, weights, stored, steps=range(STEPS)):
 def test_the_path_is_that_of_pytorch(stored):
     path = walk(sgd(), variables(stored), stored)
     for name, values in zip(NAMES, path, strict=True):
-        wanted = stored[f"{name}/weights"]
-        assert np.abs(wanted[-1] - wanted[0]).max() > 0.1  # it does move
-        np.testing.assert_allclose(values, wanted, **TOLERANCE)
+        expected = stored[f"{name}/weights"]
+        assert np.abs(expected[-1] - expected[0]).max() > 0.1  # it does move
+        np.testing.assert_allclose(values, expected, **TOLERANCE)
 
 
 def caffe2(start, gradients, l2):
@@ -82,12 +82,12 @@ def caffe2(start, gradients, l2):
 def test_the_path_is_that_of_the_authors_caffe2(stored):
     path = walk(sgd(), variables(stored), stored)
     for name, values in zip(NAMES, path, strict=True):
-        wanted = caffe2(
+        expected = caffe2(
             stored[f"{name}/start"],
             stored[f"{name}/gradients"],
             0.0 if name == "gamma" else L2,
         )
-        np.testing.assert_allclose(values, wanted, **TOLERANCE)
+        np.testing.assert_allclose(values, expected, **TOLERANCE)
 
 
 def test_l2_leaves_out_the_scales_and_shifts_and_nothing_else():
@@ -101,11 +101,11 @@ def test_l2_leaves_out_the_scales_and_shifts_and_nothing_else():
         for weight in layer.trainable_weights
     }
     assert any("nonlocal" in path for path in without)
-    found = {
+    classes = {
         w.path for w in model.trainable_weights if not optimizers.has_l2(w)
     }
-    assert found == without
-    kept = {w.path for w in model.trainable_weights} - found
+    assert classes == without
+    kept = {w.path for w in model.trainable_weights} - classes
     assert {path.rsplit("/", 1)[1] for path in kept} == {"kernel", "bias"}
     biases = {path for path in kept if path.endswith("bias")}
     # Those of theta, phi, g and W_z in five blocks, and the classifier's.
@@ -179,14 +179,14 @@ def test_the_path_is_the_same_compiled_in_a_strategy(stored):
 
 @pytest.mark.slow
 def test_two_devices_take_the_path_of_the_sum_of_their_gradients():
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "tests.training.sgd_on_two_devices"],
         capture_output=True,
         text=True,
         timeout=300,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.splitlines()[-1] == "as expected"
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert process.stdout.splitlines()[-1] == "as expected"
 
 
 def test_a_rate_can_be_read_at_every_step(stored):

@@ -26,15 +26,15 @@ def test_cosine_is_keras_own_after_a_warmup():
     keras_own = keras.optimizers.schedules.CosineDecay(
         0.0, 23, warmup_target=3e-3, warmup_steps=7
     )
-    wanted = [float(keras_own(step)) for step in range(31)]
-    np.testing.assert_array_equal(rates(a, range(31)), wanted)
+    expected = [float(keras_own(step)) for step in range(31)]
+    np.testing.assert_array_equal(rates(a, range(31)), expected)
 
 
 def test_cosine_without_a_warmup_starts_at_base_lr():
     a = schedule(30, base_lr=3e-3)
-    wanted = [1.5e-3 * (1 + math.cos(math.pi * s / 30)) for s in range(30)]
+    expected = [1.5e-3 * (1 + math.cos(math.pi * s / 30)) for s in range(30)]
     # Keras takes the cosine, which loses digits where it comes near to -1.
-    np.testing.assert_allclose(rates(a, range(30)), wanted, atol=1e-9)
+    np.testing.assert_allclose(rates(a, range(30)), expected, atol=1e-9)
 
 
 def test_cosine_rises_from_the_warmup_rate():
@@ -47,9 +47,9 @@ def test_cosine_rises_from_the_warmup_rate():
 def test_a_drop_is_at_its_step_to_the_step():
     drops = (150_000, 300_000, 599_999)
     a = schedule(600_000, base_lr=0.01, schedule="steps", drops_at_steps=drops)
-    at = [0, 149_999, 150_000, 299_999, 300_000, 599_998, 599_999]
-    wanted = [1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5]
-    np.testing.assert_allclose(rates(a, at), wanted, **ROUNDING)
+    steps = [0, 149_999, 150_000, 299_999, 300_000, 599_998, 599_999]
+    expected = [1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5]
+    np.testing.assert_allclose(rates(a, steps), expected, **ROUNDING)
 
 
 def test_drops_take_the_factor_and_come_after_the_warmup():
@@ -61,14 +61,14 @@ def test_drops_take_the_factor_and_come_after_the_warmup():
         warmup_steps=3,
         warmup_lr=0.2,
     )
-    wanted = [0.2, 0.4, 0.6, 0.8, 0.8, 0.4, 0.4, 0.4, 0.4, 0.2, 0.2]
-    np.testing.assert_allclose(rates(a, range(11)), wanted, **ROUNDING)
+    expected = [0.2, 0.4, 0.6, 0.8, 0.8, 0.4, 0.4, 0.4, 0.4, 0.2, 0.2]
+    np.testing.assert_allclose(rates(a, range(11)), expected, **ROUNDING)
 
 
 def test_constant_stays():
     a = schedule(base_lr=0.3, schedule="constant", warmup_steps=2)
-    wanted = [0, 0.15, 0.3, 0.3]
-    np.testing.assert_allclose(rates(a, [0, 1, 2, 19]), wanted, **ROUNDING)
+    expected = [0, 0.15, 0.3, 0.3]
+    np.testing.assert_allclose(rates(a, [0, 1, 2, 19]), expected, **ROUNDING)
 
 
 def test_cosine_throughout_runs_from_step_0_under_the_warmup():
@@ -88,8 +88,8 @@ def test_cosine_throughout_runs_from_step_0_under_the_warmup():
 def test_a_late_rate_of_a_long_cosine_keeps_its_digits():
     steps = 600_000
     a = schedule(steps, base_lr=0.1, schedule="cosine_throughout")
-    wanted = 0.1 * math.sin(math.pi / 2 / steps) ** 2
-    np.testing.assert_allclose(rates(a, [steps - 1]), wanted, **ROUNDING)
+    expected = 0.1 * math.sin(math.pi / 2 / steps) ** 2
+    np.testing.assert_allclose(rates(a, [steps - 1]), expected, **ROUNDING)
 
 
 @pytest.mark.parametrize("name", ["constant", "steps", "cosine_throughout"])

@@ -57,12 +57,12 @@ def test_a_terminal_has_each_thing_on_a_line_of_its_own(clock, monkeypatch):
         "",
     ]
     assert max(map(len, terminal.seen)) < 80
-    shown = [line for line in dict.fromkeys(terminal.seen) if "[" in line]
-    assert shown[1] == (
+    lines = [line for line in dict.fromkeys(terminal.seen) if "[" in line]
+    assert lines[1] == (
         "Epoch 1/3 [====                ] 2/10, loss 1.053, "
         "about 56 s + validation left"
     )
-    assert shown[-1].endswith("9/10, loss 1.053, about 7 s left")
+    assert lines[-1].endswith("9/10, loss 1.053, about 7 s left")
 
 
 def test_the_time_left_counts_validation_and_not_the_first_step(
@@ -120,8 +120,8 @@ def test_the_rest_of_a_resumed_epoch_counts_on(clock, monkeypatch):
     terminal = screen(monkeypatch, Terminal())
     callback = ShowTraining(20, 10, LIVE)
     epoch(callback, clock, 1, steps=3)
-    shown = [n for n in dict.fromkeys(terminal.seen) if "/10, loss" in n]
-    assert "8/10, loss" in shown[0] and "9/10, loss" in shown[1]
+    lines = [n for n in dict.fromkeys(terminal.seen) if "/10, loss" in n]
+    assert "8/10, loss" in lines[0] and "9/10, loss" in lines[1]
 
 
 def test_a_last_epoch_may_be_shorter(clock, monkeypatch):
@@ -141,11 +141,11 @@ def test_a_terminal_of_any_width_is_kept(columns, clock, monkeypatch):
     callback = ShowTraining(30, 10, LIVE)
     callback.set_params({"steps": 10})
     callback.on_epoch_begin(0)
-    said = len(terminal.seen)
+    count = len(terminal.seen)
     for step in range(9):
         clock.now += 1
         callback.on_train_batch_end(step, LOGS)
-    assert all(len(line) < int(columns) for line in terminal.seen[said:])
+    assert all(len(line) < int(columns) for line in terminal.seen[count:])
 
 
 def test_nothing_is_said_where_it_is_to_be_silent(clock, monkeypatch):

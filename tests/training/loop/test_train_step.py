@@ -1,4 +1,4 @@
-"""How long steps wait for data is counted before they compute."""
+"""Waiting for data is timed before a step computes."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,25 +10,25 @@ def operations(trainer, batches):
     """(the one that counts waiting, all products) of a training step."""
     step = trainer.make_train_function()
     graph = step.get_concrete_function(iter(batches)).graph
-    every = graph.get_operations()
+    all_operations = graph.get_operations()
     (count,) = (
         op
-        for op in every
+        for op in all_operations
         if op.type == "AssignAddVariableOp"
         and any(before.type == "Timestamp" for before in ancestors(op))
     )
-    return count, [op for op in every if op.type == "MatMul"]
+    return count, [op for op in all_operations if op.type == "MatMul"]
 
 
 def ancestors(operation):
     """All operations that come before one for certain."""
-    seen, waiting = set(), [operation]
+    visited, waiting = set(), [operation]
     while waiting:
         op = waiting.pop()
         before = {*(tensor.op for tensor in op.inputs), *op.control_inputs}
-        waiting += before - seen
-        seen |= before
-    return seen
+        waiting += before - visited
+        visited |= before
+    return visited
 
 
 def test_a_step_computes_after_its_wait_was_counted():

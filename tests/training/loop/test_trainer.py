@@ -43,7 +43,7 @@ def step(trainer, weights=None, steps=1):
 
 
 def gradients(kernel, bias, weights):
-    """Of the weighted mean of cross-entropies, in float64."""
+    """Gradients of the weighted mean cross-entropy, in float64."""
     logits = X.astype("float64") @ kernel + bias
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     error = (p - np.eye(CLASSES)[LABELS]) * (weights / weights.sum())[:, None]
@@ -135,8 +135,8 @@ def test_swapping_twice_leaves_everything_as_it_was():
 def test_a_compiled_step_is_the_same():
     plain, compiled = make(bias=False), make(bias=False, jit_compile=True)
     compiled.set_weights(plain.get_weights())
-    for one, other in zip(step(plain)[1], step(compiled)[1], strict=True):
-        np.testing.assert_allclose(one, other, **TOLERANCE)
+    for actual, other in zip(step(plain)[1], step(compiled)[1], strict=True):
+        np.testing.assert_allclose(actual, other, **TOLERANCE)
 
 
 def test_time_spent_waiting_for_data_is_counted():
@@ -160,8 +160,8 @@ def test_a_trainer_has_the_variables_of_its_model():
     x = keras.layers.Dropout(0.5)(keras.layers.Dense(CLASSES)(x))
     model = keras.Model(inputs, x)
     trainer = Trainer(model, Signals(), ema_decay=0.5)
-    for one, other in zip(trainer.variables, model.variables, strict=True):
-        assert one is other
+    for actual, other in zip(trainer.variables, model.variables, strict=True):
+        assert actual is other
 
 
 def test_asking_to_stop_is_seen():

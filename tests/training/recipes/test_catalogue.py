@@ -16,10 +16,12 @@ def test_lines_are_readable():
 
 def test_a_row_says_its_number_its_tables_and_what_it_takes():
     lines = catalogue.catalogue().splitlines()
-    at = next(i for i, x in enumerate(lines) if "k400_c2d_nl5_r101_32x2" in x)
+    position = next(
+        i for i, x in enumerate(lines) if "k400_c2d_nl5_r101_32x2" in x
+    )
     for fact in ("75.1 / 91.7 %", "8 GPUs, 8 clips each", "about 46 h"):
-        assert fact in lines[at]
-    assert lines[at + 1].strip() == (
+        assert fact in lines[position]
+    assert lines[position + 1].strip() == (
         "tables 2c, 2d, 2e: R101 5 blocks; R101 spacetime; NL C2D"
     )
 

@@ -1,4 +1,4 @@
-"""Which network each recipe of the paper trains, typed from its tables.
+"""Networks of the recipes, as typed from the tables of the paper.
 
 A line: backbone and depth, clips, and after which residual blocks, counted
 from 0, there are non-local blocks.
@@ -118,12 +118,12 @@ def test_a_recipe_asks_for_the_network_of_its_row(name):
     assert places_of(recipe) == places
     is_long = (frames, stride) in ((32, 4), (128, 1))
     assert (recipe.model.norm == "affine") == is_long
-    wanted = "short clips" if is_long else "imagenet"
+    expected = "short clips" if is_long else "imagenet"
     if name.startswith("charades"):
-        wanted = "kinetics"
+        expected = "kinetics"
     elif name.startswith("slowfast") and not name.endswith("in1k"):
-        wanted = "scratch"
-    assert recipe.model.start == wanted
+        expected = "scratch"
+    assert recipe.model.start == expected
 
 
 def build(recipe, **arguments):
@@ -139,7 +139,7 @@ def build(recipe, **arguments):
 
 
 def network(name):
-    """What a recipe builds; others that build the same need not."""
+    """Key of the network of a recipe, to build equal ones once."""
     recipe = get_recipe(name)
     model = dataclasses.replace(recipe.model, start="", dropout=None)
     return model, recipe.sampling.frames, recipe.sampling.crop_px
@@ -167,12 +167,12 @@ def test_a_network_that_is_built_has_its_blocks_and_its_cost(name):
     }
     config = recipe.model.nonlocal_block
     for block in blocks:
-        wanted = (config.pairwise or "embedded_gaussian", config.axes)
-        assert block.get_config()["pairwise"] == wanted[0]
-        assert block.axes == (wanted[1] or "spacetime")
+        expected = (config.pairwise or "embedded_gaussian", config.axes)
+        assert block.get_config()["pairwise"] == expected[0]
+        assert block.axes == (expected[1] or "spacetime")
     # The hours of a recipe rest on it.
-    found = nl.cost(model).multiply_adds / 1e9
-    assert GMACS[name] == pytest.approx(found, abs=0.005)
+    gflops = nl.cost(model).multiply_adds / 1e9
+    assert GMACS[name] == pytest.approx(gflops, abs=0.005)
 
 
 def test_recipes_of_the_same_network_cost_the_same():
@@ -200,8 +200,8 @@ def test_blocks_differ_from_the_default_in_what_their_row_is_about_alone():
         block = get_recipe(name).model.nonlocal_block
         assert (block is None) == ("_nl" not in name)
         fields = {} if block is None else vars(block)
-        given = {k: v for k, v in fields.items() if v is not None}
-        assert given == VARIANTS.get(name, {}), name
+        set_fields = {k: v for k, v in fields.items() if v is not None}
+        assert set_fields == VARIANTS.get(name, {}), name
 
 
 def test_inflation_and_stem_are_those_of_their_rows():

@@ -75,9 +75,9 @@ def matching(patterns):
 
 
 def test_every_recipe_is_in_one_of_the_tables_and_every_line_has_one():
-    found = matching(PATTERNS)
-    assert {name for name, _ in found} == set(names_of(Recipe))
-    assert {pattern for _, pattern in found} == set(PATTERNS)
+    names = matching(PATTERNS)
+    assert {name for name, _ in names} == set(names_of(Recipe))
+    assert {pattern for _, pattern in names} == set(PATTERNS)
 
 
 @pytest.mark.parametrize(("name", "pattern"), matching(DROPS))
@@ -87,9 +87,9 @@ def test_rates_drop_at_the_step_of_the_reference(name, pattern):
     assert (recipe.batch, recipe.steps) == (batch, steps)
     rate = learning_rate(recipe)
     firsts = [*rates, steps]
-    for (first, wanted), end in zip(rates.items(), firsts[1:], strict=True):
-        for step in (first, first + 1, (first + end) // 2, end - 1):
-            assert float(rate(step)) == pytest.approx(wanted, rel=ROUNDING)
+    for (first, expected), last in zip(rates.items(), firsts[1:], strict=True):
+        for step in (first, first + 1, (first + last) // 2, last - 1):
+            assert float(rate(step)) == pytest.approx(expected, rel=ROUNDING)
 
 
 def slowfast_rate(epoch):
@@ -133,5 +133,5 @@ def test_our_own_rates_rise_and_fall_to_zero(name, pattern):
         assert float(rate(step)) == pytest.approx(base * step / warmup)
     for step in (warmup, warmup + 1, steps // 2, steps - 1, steps):
         along = (step - warmup) / (steps - warmup)
-        wanted = base * (1 + math.cos(math.pi * along)) / 2
-        assert float(rate(step)) == pytest.approx(wanted, abs=1e-6 * base)
+        expected = base * (1 + math.cos(math.pi * along)) / 2
+        assert float(rate(step)) == pytest.approx(expected, abs=1e-6 * base)

@@ -149,14 +149,14 @@ def test_settings_make_one_recipe_of_another():
         "image_stage.optimizer.warmup_steps=2",
         "training.ema_decay=0.5",
     ]
-    end = overrides.override(start, sets)
-    found = overrides.settings(start, end)
-    assert len(found) == len(sets)
-    assert overrides.override(start, found) == end
+    target = overrides.override(start, sets)
+    settings = overrides.settings(start, target)
+    assert len(settings) == len(sets)
+    assert overrides.override(start, settings) == target
     assert overrides.settings(start, start) == []
 
 
 def test_recipes_of_different_names_have_no_settings_between_them():
-    start, end = get_recipe("digits_c2d"), get_recipe("digits_nl")
-    assert overrides.settings(start, end) is None
-    assert overrides.settings(get_recipe("digits_image"), end) is None
+    start, target = get_recipe("digits_c2d"), get_recipe("digits_nl")
+    assert overrides.settings(start, target) is None
+    assert overrides.settings(get_recipe("digits_image"), target) is None

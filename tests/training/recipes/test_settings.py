@@ -1,4 +1,4 @@
-"""What the recipes of the paper share, typed from section 3 and the code."""
+"""Settings shared by the recipes, as typed from section 3 and the code."""
 
 import re
 
@@ -39,13 +39,13 @@ def test_statistics_are_of_a_device_and_precise_before_a_checkpoint(name):
 def test_kinetics_is_seen_as_the_authors_see_it(name):
     recipe = get_recipe(name)
     fixed = name.endswith("4gpu_300k")
-    seen = recipe.sampling
-    assert (seen.min_short_side_px, seen.max_short_side_px) == (
+    sampling = recipe.sampling
+    assert (sampling.min_short_side_px, sampling.max_short_side_px) == (
         256,
         256 if fixed else 320,
     )
-    assert (seen.crop_px, seen.flip, seen.fps) == (224, True, None)
-    assert seen.past_end == "wrap"
+    assert (sampling.crop_px, sampling.flip, sampling.fps) == (224, True, None)
+    assert sampling.past_end == "wrap"
     assert recipe.model.dropout == (0.0 if fixed else 0.5)
     assert recipe.epoch_steps == 10_000
     assert recipe.views == ViewsConfig(
@@ -56,9 +56,16 @@ def test_kinetics_is_seen_as_the_authors_see_it(name):
 @pytest.mark.parametrize("name", SLOWFAST)
 def test_kinetics_is_seen_as_slowfast_sees_it(name):
     recipe = get_recipe(name)
-    seen = recipe.sampling
-    assert (seen.min_short_side_px, seen.max_short_side_px) == (256, 320)
-    assert (seen.crop_px, seen.fps, seen.past_end) == (224, 30.0, "clamp")
+    sampling = recipe.sampling
+    assert (sampling.min_short_side_px, sampling.max_short_side_px) == (
+        256,
+        320,
+    )
+    assert (sampling.crop_px, sampling.fps, sampling.past_end) == (
+        224,
+        30.0,
+        "clamp",
+    )
     assert (recipe.views.clips, recipe.views.crops) == (10, 3)
     assert recipe.views.starts == "slowfast"
     assert recipe.model.dropout == 0.5
@@ -67,10 +74,13 @@ def test_kinetics_is_seen_as_slowfast_sees_it(name):
 @pytest.mark.parametrize("name", CHARADES)
 def test_charades_is_seen_larger_and_tested_on_whole_frames(name):
     recipe = get_recipe(name)
-    seen, views = recipe.sampling, recipe.views
+    sampling, views = recipe.sampling, recipe.views
     # 256..320 times 288/224
-    assert (seen.min_short_side_px, seen.max_short_side_px) == (329, 411)
-    assert seen.crop_px == 288
+    assert (sampling.min_short_side_px, sampling.max_short_side_px) == (
+        329,
+        411,
+    )
+    assert sampling.crop_px == 288
     assert (views.clips, views.crops, views.short_side_px) == (10, 0, 320)
     assert views.pool == "max"
 
@@ -88,12 +98,12 @@ def test_the_help_of_a_recipe_says_what_it_reproduces(name):
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_a_run_to_start_from_is_one_without_blocks_or_the_same_network(name):
-    found = re.search(r"model\.weights=runs/(\S+)", RECIPES[name].__doc__)
+    match = re.search(r"model\.weights=runs/(\S+)", RECIPES[name].__doc__)
     recipe = get_recipe(name)
-    assert bool(found) == (recipe.model.start in ("short clips", "kinetics"))
-    if found is None:
+    assert bool(match) == (recipe.model.start in ("short clips", "kinetics"))
+    if match is None:
         return
-    before = get_recipe(found.group(1)).model
+    before = get_recipe(match.group(1)).model
     if recipe.model.start == "kinetics":
         assert before.name == recipe.model.name
         return

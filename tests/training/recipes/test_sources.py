@@ -1,4 +1,4 @@
-"""What the recipes say of the paper, its code, SlowFast and Charades.
+"""References of the recipes to the paper, its code, SlowFast and Charades.
 
 Facts are typed from those sources, as `training/recipes` cites them.
 """
@@ -81,9 +81,10 @@ def test_whole_frames_are_the_papers_test_and_crops_its_codes(text):
         "--views 10x3": "README",
     }
     for option, word in views.items():
-        at = [found.start() for found in re.finditer(option, text)]
+        positions = [match.start() for match in re.finditer(option, text)]
         assert any(
-            word in text[max(place - 150, 0) : place + 150] for place in at
+            word in text[max(place - 150, 0) : place + 150]
+            for place in positions
         )
     assert "10x3 # as the paper tests" not in text
 

@@ -26,5 +26,5 @@ def test_a_loss_that_ends_near_its_lowest_is_not_said(losses):
 
 
 def test_rows_without_a_finite_loss_are_left_out():
-    said = overfitting.rising_loss(rows(0.0, math.nan, None, 0.3))
-    assert said == "lowest at epoch 1 (0), above it at the end (0.3)"
+    message = overfitting.rising_loss(rows(0.0, math.nan, None, 0.3))
+    assert message == "lowest at epoch 1 (0), above it at the end (0.3)"

@@ -6,7 +6,7 @@ from training.runs.run_folder import RunFolder
 
 
 @pytest.mark.parametrize(
-    ("found", "words"),
+    ("sources", "words"),
     [
         ([], ["random numbers"]),
         (None, ["not recorded", "CC-BY-NC 4.0"]),
@@ -21,8 +21,8 @@ from training.runs.run_folder import RunFolder
         ),
     ],
 )
-def test_the_licence_follows_what_the_weights_came_from(found, words):
-    text = provenance.licences(found)
+def test_the_licence_follows_what_the_weights_came_from(sources, words):
+    text = provenance.licences(sources)
     assert all(word in text for word in words)
 
 

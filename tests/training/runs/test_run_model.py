@@ -1,4 +1,4 @@
-"""What a network starts from, and what of it stays new."""
+"""Start weights of a network, and its layers that stay new."""
 
 import dataclasses
 import functools
@@ -161,8 +161,10 @@ def test_recipes_of_long_clips_say_that_their_classifier_is_new():
 
 
 def test_equal_weights_have_one_digest():
-    one, other = (nl.create_model("c2d_small", num_classes=3) for _ in range(2))
-    digest = run_model.weights_digest(one)
+    first, other = (
+        nl.create_model("c2d_small", num_classes=3) for _ in range(2)
+    )
+    digest = run_model.weights_digest(first)
     assert digest != run_model.weights_digest(other)
-    other.set_weights(one.get_weights())
+    other.set_weights(first.get_weights())
     assert digest == run_model.weights_digest(other)

@@ -1,4 +1,4 @@
-"""How the files that a run is trained on differ from before."""
+"""Changes of the training files of a run."""
 
 import pytest
 

@@ -24,10 +24,12 @@ def drawn(figure, monkeypatch):
 
 def check_apart(texts):
     """No text lies over another."""
-    for (one, letters), (other, others) in itertools.combinations(texts, 2):
+    for (first, letters), (other, further_letters) in itertools.combinations(
+        texts, 2
+    ):
         assert (
-            one[2] <= other[0]
-            or other[2] <= one[0]
-            or one[3] <= other[1]
-            or other[3] <= one[1]
-        ), (letters, others)
+            first[2] <= other[0]
+            or other[2] <= first[0]
+            or first[3] <= other[1]
+            or other[3] <= first[1]
+        ), (letters, further_letters)
