@@ -1,4 +1,4 @@
-"""A run made by the real command, so small that it takes seconds."""
+"""A small run of the train command, and other shared fixtures."""
 
 import os
 import uuid
@@ -13,7 +13,7 @@ TINY = (
     "--set=epoch_steps=2",
     "--set=batch=8",
     "--set=optimizer.warmup_steps=1",
-    "--set=image_stage.steps=3",  # of which the last is an epoch
+    "--set=image_stage.steps=3",  # the last step is an epoch of its own
     "--set=image_stage.epoch_steps=2",
     "--set=image_stage.batch=8",
 )
@@ -21,7 +21,7 @@ TINY = (
 
 @pytest.fixture(scope="session", autouse=True)
 def small_evaluation():
-    """One block of 64 examples a split."""
+    """Reduce evaluation to one block of 64 examples per split."""
     patch = pytest.MonkeyPatch()
     patch.setattr(digits, "EVAL_BLOCKS", 1)
     yield
@@ -54,7 +54,7 @@ def memory_url():
 
 @pytest.fixture
 def locked_folders(monkeypatch):
-    """Folders named "locked" cannot be listed."""
+    """Make listing of folders named "locked" fail."""
     scandir = os.scandir
 
     def refuse(path):

@@ -1,4 +1,4 @@
-"""Runs that have all that training leaves behind but weights."""
+"""Fake training: run folders with all files of a run but weights."""
 
 import argparse
 
@@ -11,7 +11,7 @@ COMMIT = "c" * 40
 
 
 class Runner:
-    """Stands for `jobs.run`: makes the folders that training would."""
+    """Fake of `jobs.run` that creates the run folders of its jobs."""
 
     def __init__(self):
         self.ran: list[str] = []
@@ -28,7 +28,7 @@ class Runner:
 
 
 def _finish(command):
-    """Does what is to be seen of a training.train command."""
+    """Create the run folder of a training.train command."""
     assert command[: len(ablation_runs.TRAIN)] == ablation_runs.TRAIN
     parser = argparse.ArgumentParser()
     for option in ("--recipe", "--seed", "--workdir"):

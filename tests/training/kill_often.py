@@ -1,11 +1,11 @@
-"""Kills a run again and again; it has to end as if it had not been.
+"""Kill a run repeatedly; it must end equal to an uninterrupted one.
 
     python -m tests.training.kill_often FOLDER --kills 20 --devices 2
 
-trains once undisturbed and once killed with signal 9 at random moments: while
-it starts, trains, saves, validates. In between, its newest checkpoint is cut
-off, and it is started on a full disk. Weights, their moving average, the
-optimizer's state and that of the random generators must be equal to the bit.
+trains once uninterrupted and once killed with SIGKILL at random moments: while
+it starts, trains, saves, validates. In between, its newest checkpoint is
+truncated, and it is started with a simulated full disk. Weights, their EMA, the
+states of the optimizer and of the random generators must be bit-identical.
 """
 
 import argparse
@@ -37,17 +37,17 @@ RECIPE = (
     "--checkpoint-minutes=0.01",
     "--verbose=0",
 )
-EPOCH_STEPS = 16  # so that kills come at the ends of epochs too
+EPOCH_STEPS = 16  # short, so that kills hit the ends of epochs too
 SOON_S = 4.0
 PATIENCE_S = 600
-DISK_FULL = 100_000  # bytes a file may have, less than a checkpoint has
+DISK_FULL = 100_000  # limit of a file's bytes, smaller than a checkpoint
 
 
 class Run:
-    """A run that is started, and stopped, by its command.
+    """A run of the train command that can be killed.
 
     Args:
-        workdir: its folder.
+        workdir: run folder.
         options: of the command.
     """
 
@@ -72,16 +72,16 @@ class Run:
         )
 
     def finish(self, **options):
-        """Runs on to the end; the exit code and what was said."""
+        """Run to the end; return the exit code and the output."""
         process = self.start(**options)
-        said, _ = process.communicate(timeout=PATIENCE_S)
-        return process.returncode, said
+        output, _ = process.communicate(timeout=PATIENCE_S)
+        return process.returncode, output
 
     def kill(self, draw):
-        """Starts and kills it: at once, or soon after it has saved.
+        """Start and kill the run: at once, or soon after a checkpoint.
 
         Returns:
-            Whether it was killed before it ended.
+            True if it was killed before it ended.
         """
         before = self.saved()
         process = self.start()
@@ -94,21 +94,21 @@ class Run:
         time.sleep(draw.random() * (SOON_S if waits_for_progress else 12.0))
         ended = process.poll() is not None
         process.kill()
-        said, _ = process.communicate()
+        output, _ = process.communicate()
         if ended and process.returncode:
-            raise SystemExit(f"It ended with {process.returncode}:\n{said}")
+            raise SystemExit(f"It ended with {process.returncode}:\n{output}")
         return not ended
 
     def saved(self):
         return sorted(p.name for p in self.workdir.glob("checkpoints/epoch*"))
 
     def cut_newest(self):
-        """Truncates the newest checkpoint that is whole, if there is one."""
-        found = checkpointing.latest(RunFolder(self.workdir).checkpoints)
-        if found is not None:
-            path = found.path / checkpointing.VARIABLES
+        """Truncate the newest complete checkpoint, if there is one."""
+        checkpoint = checkpointing.latest(RunFolder(self.workdir).checkpoints)
+        if checkpoint is not None:
+            path = checkpoint.path / checkpointing.VARIABLES
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-            print(f"cut off {found.path.name}")
+            print(f"cut off {checkpoint.path.name}")
 
     def state(self):
         checkpoint = checkpointing.latest(RunFolder(self.workdir).checkpoints)
@@ -117,24 +117,27 @@ class Run:
 
 
 def compare(folder, kills, devices, steps=384, seed=0):
-    """Trains twice; raises SystemExit unless both end equal.
+    """Train twice, once with kills, and compare.
 
     Args:
         folder: an empty directory.
-        kills: how often the second run is killed.
-        devices: on which it is computed.
-        steps: of the run; must not be done before the last kill.
-        seed: of the moments.
+        kills: number of kills of the second run.
+        devices: number of devices.
+        steps: of the run; enough that it does not end before the last kill.
+        seed: of the random moments.
 
     Returns:
-        How often it was killed.
+        The number of kills.
+
+    Raises:
+        SystemExit: the two runs differ.
     """
     folder = pathlib.Path(folder)
     options = [f"--set=steps={steps}", f"--set=epoch_steps={EPOCH_STEPS}"]
     options += [f"--devices={devices}"] if devices > 1 else []
     straight = Run(folder / "straight", options)
-    code, said = straight.finish()
-    _expect(code == 0, said)
+    code, output = straight.finish()
+    _expect(code == 0, output)
     draw = random.Random(seed)
     killed = Run(folder / "killed", options)
     count = 0
@@ -144,25 +147,25 @@ def compare(folder, kills, devices, steps=384, seed=0):
         print(f"kill {count}: {killed.saved()}", flush=True)
         if count % 7 == 3:
             killed.cut_newest()
-        if count == 10:  # nothing is left to go on from
+        if count == 10:  # no checkpoint remains to resume from
             killed.cut_newest()
             killed.cut_newest()
         if count % 7 == 5:
-            code, said = killed.finish(file_limit=DISK_FULL)
-            _expect(code == 2 and "No space left" in said, said)
+            code, output = killed.finish(file_limit=DISK_FULL)
+            _expect(code == 2 and "No space left" in output, output)
             print("refused a full disk")
-    code, said = killed.finish()
-    _expect(code == 0, said)
-    for one, other in zip(straight.state(), killed.state(), strict=True):
-        _expect(bool(one), "nothing was saved")
-        for a, b in zip(one, other, strict=True):
+    code, output = killed.finish()
+    _expect(code == 0, output)
+    for expected, arrays in zip(straight.state(), killed.state(), strict=True):
+        _expect(bool(expected), "nothing was saved")
+        for a, b in zip(expected, arrays, strict=True):
             _expect(np.array_equal(a, b), "the weights differ")
     return count
 
 
-def _expect(holds, said):
+def _expect(holds, message):
     if not holds:
-        raise SystemExit(said)
+        raise SystemExit(message)
 
 
 def main():

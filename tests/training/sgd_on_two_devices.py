@@ -10,7 +10,7 @@ STEPS, SHAPES = 7, {"kernel": (2, 3), "gamma": (5,)}
 
 
 def path(strategy, shares):
-    """The weights at the end; each device adds its share of the gradients."""
+    """Train; return the weights. Each device adds its share of gradients."""
     random = np.random.default_rng(0)
     with strategy.scope():
         optimizer = optimizers.SGD(0.1, momentum=0.9, l2=0.02)
@@ -39,12 +39,13 @@ def main():
     tf.config.set_logical_device_configuration(
         cpus[0], [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
     )
-    both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    assert both.num_replicas_in_sync == 2
-    one = tf.distribute.MirroredStrategy(["CPU:0"])
-    # A quarter and three quarters of a float32 add up to it, give or take one
-    # rounding a step.
-    for a, b in zip(path(both, [0.25, 0.75]), path(one, [1.0]), strict=True):
+    two_devices = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    assert two_devices.num_replicas_in_sync == 2
+    one_device = tf.distribute.MirroredStrategy(["CPU:0"])
+    # Shares of 1/4 and 3/4 add up to the gradient, up to one rounding per step.
+    for a, b in zip(
+        path(two_devices, [0.25, 0.75]), path(one_device, [1.0]), strict=True
+    ):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
     print("as expected")
 

@@ -1,14 +1,14 @@
-"""Streams that stand for a terminal or a pipe."""
+"""Fakes of a terminal and a clock."""
 
 import io
 
 
 class Terminal(io.StringIO):
-    """A terminal of 80 columns that keeps all that is seen on it."""
+    """A terminal that records the lines that were overwritten."""
 
     def __init__(self):
         super().__init__()
-        self.seen = []  # each state of a line that was written over
+        self.overwritten = []  # each state of an overwritten line
         self._line, self._column = "", 0
 
     def isatty(self):
@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
     def write(self, text):
         for letter in text:
             if letter in "\r\n":
-                self.seen.append(self._line.rstrip())
+                self.overwritten.append(self._line.rstrip())
                 self._column = 0
                 if letter == "\n":
                     super().write(self._line.rstrip() + "\n")
@@ -29,12 +29,12 @@ class Terminal(io.StringIO):
         return len(text)
 
     def lines(self):
-        """What stays on the terminal."""
+        """Return the lines that remain on the terminal."""
         return [*self.getvalue().splitlines(), self._line.rstrip()]
 
 
 class Clock:
-    """Stands for the module `time`; a test moves it."""
+    """Fake of the module `time`, advanced by a test."""
 
     def __init__(self):
         self.now = 1000.0

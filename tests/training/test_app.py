@@ -72,11 +72,11 @@ def test_point_attends_to_cells_of_its_colour(server, model, tmp_path):
     _, opened = send(server, "/file", array(pixels), X_File_Name="c.npy")
     question = {"film": opened["film"], "clip": 0, "block": ""}
     question |= {"frame": 0, "y": 15, "x": 23}
-    _, look = send(server, "/look", question)
-    assert look["cell"] == [0, 1, 2] and look["grid"] == [2, 2, 3]
-    weights = np.frombuffer(base64.b64decode(look["weights"]), "<f4")
+    _, attention = send(server, "/look", question)
+    assert attention["cell"] == [0, 1, 2] and attention["grid"] == [2, 2, 3]
+    weights = np.frombuffer(base64.b64decode(attention["weights"]), "<f4")
     assert weights.reshape(2, 2, 3)[1, 0, 0] == pytest.approx(0.5)
-    pixels = [best["pixel"] for best in look["strongest"]]
+    pixels = [best["pixel"] for best in attention["strongest"]]
     assert sorted(pixels) == [[0, 12, 20], [1, 4, 4]]
 
 
@@ -86,12 +86,12 @@ def test_chosen_block_is_queried(server):
     _, opened = send(server, "/file", clip, X_File_Name="shades.npy")
     question = {"film": opened["film"], "clip": 0, "frame": 0, "y": 9, "x": 9}
     _, about = send(server, "/about")
-    looks = [
+    maps = [
         send(server, "/look", question | {"block": block})[1]["weights"]
         for block in ("", *about["blocks"])
     ]
     assert about["blocks"] == list(app_models.BLOCKS)
-    assert looks[0] == looks[2] != looks[1]
+    assert maps[0] == maps[2] != maps[1]
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_samples_of_digits_have_a_query_point(tiny):
         answer, opened = send(server, "/sample", {"number": 3})
         point = dict(zip(("frame", "y", "x"), opened["query"], strict=True))
         question = {"film": opened["film"], "clip": 0, "block": "", **point}
-        _, look = send(server, "/look", question)
+        _, attention = send(server, "/look", question)
         (name,) = about["blocks"]
-        assert send(server, "/look", question | {"block": name})[1] == look
+        assert send(server, "/look", question | {"block": name})[1] == attention
     assert answer.status == 200
     assert len(opened["classes"]) == 5 and opened["seconds"] == []
     assert opened["about"].startswith("Test sample 3, labelled ")
-    weights = np.frombuffer(base64.b64decode(look["weights"]), "<f4")
+    weights = np.frombuffer(base64.b64decode(attention["weights"]), "<f4")
     assert weights.sum() == pytest.approx(1, abs=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""A SavedModel in a C program, which is how a C++ server would load it.
+"""A SavedModel in a C program, loaded as a C++ server would.
 
 The program is built against the libraries in TensorFlow's Python package.
 """
@@ -24,7 +24,7 @@ def program(tmp_path_factory):
 
 @pytest.mark.full
 @pytest.mark.parametrize("shape", [(8, 32, 32, 3), (3, 41, 27, 3)])
-def test_it_has_the_same_probabilities(program, tiny, shape):
+def test_probabilities_equal_those_of_python(program, tiny, shape):
     clip = np.resize(CLIP, shape)
     got = everywhere.in_c(program, tiny[1], clip)
     (expected,) = SavedModel(tiny[1]).probabilities(clip[None])
@@ -41,16 +41,21 @@ def test_it_has_the_same_probabilities(program, tiny, shape):
         ("logits", (0, 32, 32), b"expected a size from 1"),
     ],
 )
-def test_what_is_wrong_is_one_line(program, tiny, output, sizes, message):
-    done = everywhere.run_c(program, tiny[1], output, CLIP, sizes)
-    assert done.returncode == 2
-    (line,) = [x for x in done.stderr.splitlines() if x.startswith(b"error")]
+def test_invalid_arguments_are_a_one_line_error(
+    program, tiny, output, sizes, message
+):
+    process = everywhere.run_c(program, tiny[1], output, CLIP, sizes)
+    assert process.returncode == 2
+    (line,) = [x for x in process.stderr.splitlines() if x.startswith(b"error")]
     assert message in line
 
 
 @pytest.mark.full
-def test_a_directory_that_is_no_model_says_so(program, tiny, tmp_path):
-    done = subprocess.run(
+def test_a_directory_without_a_model_is_an_error(program, tiny, tmp_path):
+    process = subprocess.run(
         [program, tmp_path, "a:0", "b:0", "1", "1", "1"], capture_output=True
     )
-    assert done.returncode == 2 and b"Could not find SavedModel" in done.stderr
+    assert (
+        process.returncode == 2
+        and b"Could not find SavedModel" in process.stderr
+    )

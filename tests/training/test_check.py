@@ -1,4 +1,4 @@
-"""The check of a data set says what is in it."""
+"""The check command on video data sets."""
 
 import csv
 import io
@@ -56,7 +56,7 @@ def test_counts_lengths_and_sizes(tmp_path, capsys, videos):
     assert ["1", "walk", "slöwly", "2", "1", "1"] in printed
 
 
-def test_every_figure_has_a_heading_and_a_unit(tmp_path, capsys, videos):
+def test_every_column_has_a_heading_and_a_unit(tmp_path, capsys, videos):
     printed = run(tmp_path, capsys, videos).out.splitlines()
     starts = [n for n, line in enumerate(printed) if "split  " in line]
     titles = [printed[n - 1] for n in starts]
@@ -99,7 +99,7 @@ def test_a_name_that_is_not_utf8_is_one_bad_video(tmp_path, capsys, videos):
     assert bad["reason"] == "its name is not UTF-8 text; rename it"
 
 
-def test_what_is_left_out_is_noted(tmp_path, capsys, videos):
+def test_skipped_files_are_noted(tmp_path, capsys, videos):
     (videos / "jump" / "up").symlink_to("..")
     (videos / "jump" / "notes.txt").touch()
     printed = run(tmp_path, capsys, videos).out
@@ -107,7 +107,7 @@ def test_what_is_left_out_is_noted(tmp_path, capsys, videos):
     assert "(jump/up is a parent folder)\n" in printed
 
 
-def test_a_list_of_bad_videos_goes_when_they_are_mended(
+def test_the_list_of_bad_videos_is_removed_after_repair(
     tmp_path, capsys, videos
 ):
     bad = videos / "jump" / "empty.mp4"
@@ -137,7 +137,7 @@ def test_every_frame_of_a_folder_is_read(tmp_path, capsys):
     assert str(first.parent) in listed
 
 
-def test_the_picture_shows_middle_frames(tmp_path, capsys):
+def test_the_contact_sheet_shows_middle_frames(tmp_path, capsys):
     root = tmp_path / "grey"
     for name, level in (("dark", 40), ("light", 200)):
         for number in range(3):
@@ -147,7 +147,7 @@ def test_the_picture_shows_middle_frames(tmp_path, capsys):
     run(tmp_path, capsys, root)
     content = (tmp_path / "out" / "contact_sheet.png").read_bytes()
     sheet = np.array(Image.open(io.BytesIO(content)))
-    row = sheet[64]  # through the middle of the first pictures
+    row = sheet[64]  # through the middle of the first row of frames
     levels = sorted(np.bincount(row[:, 0], minlength=256)[[40, 200]])
     assert levels == [3 * 128, 3 * 128]
 
@@ -174,19 +174,19 @@ def test_classes_without_training_videos_are_noted(tmp_path, capsys):
     assert "note: 1 video of test also in train" in printed
 
 
-def test_other_data_sets_are_refused(tmp_path, capsys):
+def test_data_sets_without_videos_are_rejected(tmp_path, capsys):
     error = run(tmp_path, capsys, tmp_path, "digits_recall", code=2).err
     assert "video data set" in error
 
 
-def test_no_arguments_list_what_there_is(capsys):
+def test_without_arguments_data_sets_are_listed(capsys):
     check.main([])
     printed = capsys.readouterr().out
     assert "ucf101" in printed and check.EXAMPLE in printed
 
 
 @pytest.mark.parametrize("name", ["bad_videos.csv", "contact_sheet.png"])
-def test_files_of_the_user_stay(tmp_path, capsys, videos, name):
+def test_files_of_the_user_are_not_overwritten(tmp_path, capsys, videos, name):
     path = tmp_path / "out" / name
     path.parent.mkdir()
     path.write_bytes(b"theirs")
@@ -195,7 +195,7 @@ def test_files_of_the_user_stay(tmp_path, capsys, videos, name):
     assert path.read_bytes() == b"theirs"
 
 
-def test_classes_with_a_side_are_noted(tmp_path, capsys):
+def test_class_names_with_left_or_right_are_noted(tmp_path, capsys):
     root = tmp_path / "gestures"
     for name in ("swipe left", "swipe right"):
         for number in range(2):

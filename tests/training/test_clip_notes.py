@@ -1,4 +1,4 @@
-"""What training says of the order of frames and of flips."""
+"""Notes of the train command on frame order and horizontal flips."""
 
 import dataclasses
 import types
@@ -24,17 +24,17 @@ def notes(classes, network=RECIPE.model.name, flip=False):
     )
 
 
-def test_the_default_network_for_videos_sees_the_order_of_frames():
+def test_the_default_video_network_depends_on_frame_order():
     assert notes(["turn left", "turn right"]) == []
 
 
-def test_a_network_that_sees_no_order_says_so():
+def test_a_network_without_frame_order_is_noted():
     (note,) = notes(["jump", "walk"], "c2d_nl1_small")
     assert note.startswith("c2d_nl1_small is invariant to the order of frames")
     assert "i3d" in note
 
 
-def test_flipping_classes_with_a_side_is_noted():
+def test_flips_of_class_names_with_left_or_right_are_noted():
     (note,) = notes(["turn left", "turn right"], flip=True)
     assert "(turn left, turn right)" in note and "sampling.flip=false" in note
     assert notes(["jump", "walk"], flip=True) == []

@@ -26,17 +26,17 @@ def run(*arguments):
     return cli.run(convert.main, [str(a) for a in arguments])
 
 
-def test_there_and_back_again_is_bit_equal(blobs, tmp_path, capsys):
-    there, again = tmp_path / "a.pyth", tmp_path / "b.pkl"
-    assert run(blobs, there, "--to", "slowfast") == 0
-    assert run(there, again) == 0  # .pkl is caffe2
-    assert blobs.read_bytes() == again.read_bytes()
+def test_a_round_trip_is_bit_identical(blobs, tmp_path, capsys):
+    slowfast_file, caffe2_file = tmp_path / "a.pyth", tmp_path / "b.pkl"
+    assert run(blobs, slowfast_file, "--to", "slowfast") == 0
+    assert run(slowfast_file, caffe2_file) == 0  # .pkl is caffe2
+    assert blobs.read_bytes() == caffe2_file.read_bytes()
     out = capsys.readouterr().out
     assert "279 variables loaded" in out
     assert "a.pyth (slowfast) written; its own code differs: stem is" in out
 
 
-def test_what_was_assumed_is_told(tmp_path, capsys):
+def test_assumptions_are_printed(tmp_path, capsys):
     model = tiny("c2d_nl1_r50")
     checkpoint_files.write(
         tmp_path / "a.pkl", "caffe2", to_arrays(model, "caffe2")
@@ -45,7 +45,7 @@ def test_what_was_assumed_is_told(tmp_path, capsys):
     assert "assumed pairwise='embedded_gaussian'" in capsys.readouterr().out
 
 
-def test_a_keras_file_has_the_network_that_was_asked_for(blobs, tmp_path):
+def test_a_keras_file_has_the_requested_architecture(blobs, tmp_path):
     out = tmp_path / "a.keras"
     options = ("--sampling", "8x8", "--pairwise", "dot_product")
     assert run(blobs, out, "--to", "keras", *options) == 0
@@ -62,7 +62,7 @@ def test_a_scale_is_a_number_or_rsqrt(blobs, tmp_path):
     assert model.get_layer("res4_block4_nonlocal").pairwise.scale == 0.5
 
 
-def test_the_stem_and_the_clip_can_be_said(blobs, tmp_path):
+def test_stem_and_clip_options(blobs, tmp_path):
     out = tmp_path / "a.keras"
     options = ("--sampling", "8x8", "--stem", "slowfast")
     options += ("--shape", "8x256x256")
@@ -79,7 +79,7 @@ def test_the_stem_and_the_clip_can_be_said(blobs, tmp_path):
         ("--shape", "8xbig", "expected sizes such as 8x256x256"),
     ],
 )
-def test_a_misspelt_value_is_told(option, text, message, blobs, capsys):
+def test_a_misspelt_value_is_an_error(option, text, message, blobs, capsys):
     with pytest.raises(SystemExit) as stop:
         run(blobs, "b.pkl", "--to", "caffe2", option, text)
     assert stop.value.code == 2
@@ -94,11 +94,11 @@ def test_without_arguments_it_lists_the_formats(capsys):
     assert convert.EXAMPLE in out
 
 
-def test_formats_are_those_that_can_be_written():
+def test_formats_are_the_writable_ones():
     assert set(convert.FORMATS) == set(nl.checkpoints.WRITABLE_FORMATS)
 
 
-def test_a_file_is_replaced_only_if_asked(blobs, tmp_path, capsys):
+def test_a_file_is_replaced_only_on_request(blobs, tmp_path, capsys):
     out = tmp_path / "b.pkl"
     out.write_bytes(b"precious")
     assert run(blobs, out, "--to", "caffe2") == 2
@@ -118,7 +118,7 @@ def test_a_file_is_replaced_only_if_asked(blobs, tmp_path, capsys):
         (("a.pkl", "none/b.pkl", "--to", "caffe2"), "There is no folder"),
     ],
 )
-def test_what_can_be_mended_is_one_line(arguments, message, tmp_path, capsys):
+def test_user_errors_are_one_line(arguments, message, tmp_path, capsys):
     arguments = [
         tmp_path / a if a.endswith((".pkl", ".h5")) else a for a in arguments
     ]
@@ -128,7 +128,7 @@ def test_what_can_be_mended_is_one_line(arguments, message, tmp_path, capsys):
     assert error.count("\n") == 1
 
 
-def test_a_bad_file_leaves_nothing_behind(tmp_path, capsys):
+def test_a_failed_conversion_leaves_no_file(tmp_path, capsys):
     bad = tmp_path / "bad.pkl"
     bad.write_bytes(b"\x80\x02cos\nsystem\n.")
     assert run(bad, tmp_path / "out.pkl", "--to", "caffe2") == 2
@@ -146,7 +146,7 @@ def test_a_link_for_the_scratch_file_is_not_written_through(blobs, tmp_path):
 
 
 @pytest.mark.parametrize("link", ["the same", "symbolic", "hard"])
-def test_the_input_is_never_written_over(blobs, capsys, link):
+def test_the_input_is_never_overwritten(blobs, capsys, link):
     before, out = blobs.read_bytes(), blobs
     if link != "the same":
         out = blobs.with_name("b.pkl")
@@ -156,7 +156,7 @@ def test_the_input_is_never_written_over(blobs, capsys, link):
     assert blobs.read_bytes() == before and out.samefile(blobs)
 
 
-def test_a_copy_is_called_by_the_name_that_was_given(tmp_path):
+def test_errors_name_the_given_file_instead_of_its_copy(tmp_path):
     with pytest.raises(UserError) as caught:
         with weight_errors.shown(
             "", weight_errors.of_conversion, "/tmp/x", "s3://a/b"
@@ -167,10 +167,10 @@ def test_a_copy_is_called_by_the_name_that_was_given(tmp_path):
     assert "create_model" not in message
 
 
-def test_a_compressed_file_is_one_line(tmp_path, capsys):
+def test_a_compressed_file_is_a_one_line_error(tmp_path, capsys):
     path = tmp_path / "a.tar.gz"
     path.write_bytes(gzip.compress(b"weights"))
     assert run(path, tmp_path / "b.pkl") == cli.USER_ERROR
-    said = capsys.readouterr().err
-    assert f"error: {path}: The file is compressed by gzip" in said
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert f"error: {path}: The file is compressed by gzip" in error
+    assert error.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The main example in full, through its command: the claims of README."""
+"""Full training of the main example: the claims of README."""
 
 import numpy as np
 import pytest
@@ -23,15 +23,15 @@ def test_one_block_solves_recall(digits_nl):
     assert whole_runs.accuracy(digits_nl) >= 0.95
 
 
-def test_the_digit_that_was_asked_for_looks_at_the_flash(digits_nl):
+def test_the_queried_digit_attends_to_the_flash(digits_nl):
     model, *_ = run_model.load_trained(RunFolder(digits_nl))
     dataset = datasets.load("digits_recall")
     hits = []
     for index in range(50):
         example = dataset.example("test", index)
         clip = preprocess.normalize(example.pixels)
-        look = block_attention.attention_map(model, clip, example.query)
-        frame, *middle = look.center_pixel(look.strongest_cells(1)[0])
+        attention = block_attention.attention_map(model, clip, example.query)
+        frame, *middle = attention.center_pixel(attention.strongest_cells(1)[0])
         away = np.abs(np.subtract(middle, example.target[1:]))
         inside = away <= digits.FLASH_PX // 2
         hits.append(frame == 0 and inside.all())

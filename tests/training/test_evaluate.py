@@ -33,7 +33,7 @@ def test_accuracy_is_counted_by_hand(tiny, split):
     assert scores.examples == 64
 
 
-def test_the_test_split_is_what_training_reported(tiny, capsys):
+def test_evaluation_reproduces_the_reported_accuracy(tiny, capsys):
     evaluate.main([f"--workdir={tiny[0]}"])
     result = json.loads((tiny[0] / "result.json").read_text())
     printed = capsys.readouterr().out
@@ -57,8 +57,8 @@ def test_the_test_split_is_what_training_reported(tiny, capsys):
     ],
 )
 def test_errors_are_one_line(tiny, arguments, message, capsys):
-    given = [text.format(run=tiny[0]) for text in arguments]
-    assert cli.run(evaluate.main, given) == 2
+    resolved = [text.format(run=tiny[0]) for text in arguments]
+    assert cli.run(evaluate.main, resolved) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 
@@ -71,24 +71,24 @@ def test_without_arguments_it_lists_the_runs(tiny, capsys, monkeypatch):
 
 
 def figures_in(printed):
-    """The lines of the table."""
+    """Return the rows of the printed table."""
     return [line for line in printed.splitlines() if line.startswith("  ")]
 
 
-def test_figures_are_computed_again_from_the_file_alone(tiny, capsys):
+def test_metrics_are_recomputed_from_the_scores_file_alone(tiny, capsys):
     evaluate.main([f"--workdir={tiny[0]}"])
     table = figures_in(capsys.readouterr().out)
     folder = tiny[0] / "tests" / "test_middle"
     evaluate.main([f"--recompute={folder / 'scores.npz'}"])
     assert figures_in(capsys.readouterr().out) == table
     assert (folder / "confusion.png").read_bytes()[:4] == b"\x89PNG"
-    found = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text())
     result = json.loads((tiny[0] / "result.json").read_text())
     for name in ("accuracy", "loss", "top5", "mean_class_accuracy"):
-        assert found[name] == result[name]
+        assert metrics[name] == result[name]
 
 
-def test_without_matplotlib_there_is_no_picture_and_a_word(
+def test_without_matplotlib_the_missing_extra_is_named(
     tiny, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -111,24 +111,24 @@ def run(tmp_path, monkeypatch):
     ), paths
 
 
-def test_broken_videos_are_wrong_or_left_out_and_always_named(run, capsys):
+def test_damaged_videos_are_counted_and_named(run, capsys):
     run, paths = run
-    run_model.load_trained(run)  # looks at the videos
+    run_model.load_trained(run)  # indexes the videos
     paths[1].write_bytes(b"")
     evaluate.main([f"--workdir={run.path}"])
     printed = capsys.readouterr().out
     folder = run.path / "tests" / "test_2x1_31px_27"
-    found = json.loads((folder / "metrics.json").read_text())
-    assert (found["read"], found["listed"]) == (3, 4)
-    right = found["accuracy"] * 3
-    assert found["accuracy_of_listed"] == pytest.approx(right / 4)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["read"], metrics["listed"]) == (3, 4)
+    right = metrics["accuracy"] * 3
+    assert metrics["accuracy_of_listed"] == pytest.approx(right / 4)
     assert "of the 3 read" in printed and "of all 4 listed" in printed
     assert f"could not be read: {paths[1]}: the file is empty" in printed
     for place in (folder, run.path):
         assert paths[1].name in (place / "bad_videos.csv").read_text()
 
 
-def test_the_recipes_views_are_what_a_run_is_tested_on(run):
+def test_a_run_is_evaluated_with_the_views_of_its_recipe(run):
     run, _ = run
     scores = video_evaluation.evaluate_run(run, "test")
     assert scores.views.startswith("2 clips x 1 crop of 27 px")
@@ -140,7 +140,7 @@ def test_the_recipes_views_are_what_a_run_is_tested_on(run):
     assert scores.loss == pytest.approx(-np.log(of_label).mean(), rel=1e-5)
 
 
-def test_scores_that_are_there_are_kept_until_the_weights_change(run, capsys):
+def test_scores_are_reused_until_the_weights_change(run, capsys):
     run, _ = run
     evaluate.main([f"--workdir={run.path}"])
     before = (run.path / "tests/test_2x1_31px_27/scores.npz").read_bytes()

@@ -1,9 +1,9 @@
-"""Every recipe trains a step: small, on made data, through the real command.
+"""One training step of every kind of recipe, on small synthetic data.
 
-Recipes that differ in numbers alone (depth, how many blocks and where, rates,
-sizes) take the same step in a tiny network. One of each kind is stepped, but
-for `WHOLE` with one residual block a stage; that a recipe's own network can be
-built is in `recipes/test_networks.py`.
+Recipes that differ in numbers alone (depth, number and place of blocks, rates,
+sizes) take the same step in a tiny network. One recipe of each kind is trained,
+with one residual block per stage except for `WHOLE`. That the network of each
+recipe can be built is tested in `recipes/test_networks.py`.
 """
 
 import csv
@@ -18,22 +18,22 @@ from training.recipes import get_recipe
 from training.recipes.schema import Recipe, names_of
 from training.runs.run_folder import RunFolder
 
-# Stepped in the default tests too.
+# Trained in the default tests too.
 QUICK = ("digits_image",)
-# In CI: of each data set and schedule, with blocks where there are some. The
-# others, which share their code, are in `make test-full`.
+# In CI: one per data set and schedule, with blocks where possible. The others,
+# which share their code, are in `make test-full`.
 IN_CI = (
     "k400_c2d_nl1_gaussian_r50_32x2",
     "k400_i3d_nl5_r50_128x1",
     "charades_i3d_nl5_r101_128x1",
     "finetune",
 )
-# Stepped with all of its residual blocks.
+# Trained with all of its residual blocks.
 WHOLE = ("k400_i3d_nl5_r50_32x2", "finetune_i3d")
 
 
 def kind(recipe: Recipe) -> tuple:
-    """What decides how a step is computed, but for its numbers."""
+    """Return the settings that decide the computation of a step."""
     if recipe.reference is None:
         return (recipe.name,)
     backbone, *blocks, _ = recipe.model.name.split("_")
@@ -51,18 +51,18 @@ def kind(recipe: Recipe) -> tuple:
 
 
 def kinds() -> dict[tuple, str]:
-    """A recipe of each kind, the quick ones before others."""
+    """Choose a recipe of each kind, preferably a quick one."""
     names = [*QUICK, *WHOLE, *names_of(Recipe)]
-    found: dict[tuple, str] = {}
+    recipe_of_kind: dict[tuple, str] = {}
     for name in names:
-        found.setdefault(kind(get_recipe(name)), name)
-    return found
+        recipe_of_kind.setdefault(kind(get_recipe(name)), name)
+    return recipe_of_kind
 
 
 STEPPED = kinds()
 
 
-def test_every_recipe_is_of_a_kind_that_is_stepped():
+def test_every_kind_of_recipe_is_trained():
     assert {kind(get_recipe(name)) for name in names_of(Recipe)} == set(STEPPED)
     assert {*QUICK, *IN_CI} <= set(STEPPED.values())
     # Only numbers differ within a kind.
@@ -116,7 +116,7 @@ DATA = {"folder": folders, "kinetics": kinetics, "charades": charades}
 
 
 def small(recipe: Recipe, root) -> list[str]:
-    """Settings that make a step of a recipe cheap."""
+    """Return settings that make a step of a recipe cheap."""
     stages = ["", "image_stage."] if recipe.image_stage else [""]
     settings = [
         f"{stage}{field}"
@@ -137,8 +137,8 @@ def small(recipe: Recipe, root) -> list[str]:
 
 
 def tiny(recipe: Recipe) -> list[str]:
-    """The same for the paper's networks."""
-    # Two groups of four frames where blocks look in groups.
+    """Return settings that make a step of the paper's networks cheap."""
+    # Two groups of four frames where blocks attend within groups.
     frames = {"8x8": 4, "32x2": 16, "32x4": 16, "128x1": 64}
     settings = [
         "batch=2",
@@ -156,7 +156,7 @@ def tiny(recipe: Recipe) -> list[str]:
 
 
 def shallow(name: str):
-    """A builder of a registered network with one residual block a stage."""
+    """Return a builder of a network with one residual block per stage."""
     backbone, *blocks, _ = name.split("_")
     places: configs.Places = {"res3": (0,), "res4": (0,)} if blocks else {}
     spec = configs.resnet_config(backbone, (1, 1, 1, 1), places)

@@ -1,4 +1,4 @@
-"""A run that is stopped within an epoch ends as one that is not."""
+"""Exact resuming of a run that was preempted within an epoch."""
 
 import csv
 import dataclasses
@@ -25,7 +25,7 @@ RECIPE = dataclasses.replace(
 
 
 def stop_after(step, monkeypatch):
-    """Has the process asked to stop in a step of the run."""
+    """Request preemption in a step of the run."""
     steps = []
     after_batch = callbacks.SaveCheckpoints.on_train_batch_end
 
@@ -38,7 +38,7 @@ def stop_after(step, monkeypatch):
 
 
 def end_of(run):
-    """Variables, their moving averages and the rows of metrics.csv."""
+    """Return variables, their EMA and the rows of metrics.csv."""
     checkpoint = checkpointing.latest(run.checkpoints)
     model, *_ = run_model.load_trained(run)
     average = checkpointing.read_average(checkpoint, model.trainable_variables)
@@ -52,7 +52,7 @@ def end_of(run):
     return [np.asarray(v) for v in variables], average, figures
 
 
-def test_a_run_stopped_within_an_epoch_ends_as_one_that_is_not(
+def test_a_run_preempted_within_an_epoch_equals_an_uninterrupted_one(
     tmp_path, monkeypatch
 ):
     straight = RunFolder(tmp_path / "straight")
@@ -68,6 +68,6 @@ def test_a_run_stopped_within_an_epoch_ends_as_one_that_is_not(
     *arrays, rows = end_of(stopped)
     *expected_arrays, expected_rows = end_of(straight)
     for got, expected in zip(arrays, expected_arrays, strict=True):
-        for one, other in zip(got, expected, strict=True):
-            np.testing.assert_array_equal(one, other)
+        for array, expected_array in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(array, expected_array)
     assert rows == expected_rows and len(rows) == 2

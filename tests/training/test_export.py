@@ -1,4 +1,4 @@
-"""The SavedModel, and that it needs nothing of ours."""
+"""Export of a SavedModel that loads without this package."""
 
 import json
 import shutil
@@ -40,15 +40,13 @@ def clips():
 
 @pytest.fixture(scope="module")
 def expected(tiny, clips):
-    """The Keras model's own probabilities."""
+    """Probabilities of the Keras model."""
     model, *_ = run_model.load_trained(RunFolder(tiny[0]))
     logits = model(preprocess.normalize(clips), training=False)
     return tf.nn.softmax(logits).numpy()
 
 
-def test_it_loads_where_our_package_cannot_be_imported(
-    tiny, clips, expected, tmp_path
-):
+def test_it_loads_without_this_package(tiny, clips, expected, tmp_path):
     np.save(tmp_path / "clips.npy", clips)
     subprocess.run(
         [sys.executable, "-c", LOAD_WITHOUT_US, tiny[1]]
@@ -60,7 +58,7 @@ def test_it_loads_where_our_package_cannot_be_imported(
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
-def test_any_number_of_clips_may_come_at_once(tiny, clips, expected):
+def test_the_batch_size_is_free(tiny, clips, expected):
     loaded = tf.saved_model.load(str(tiny[1]))
     serve = loaded.signatures["serving_default"]
     for count in (1, 3):
@@ -82,7 +80,7 @@ def test_class_names_are_an_asset(tiny):
     assert text.split() == list("0123456789")
 
 
-def test_the_recipe_and_the_result_go_with_it(tiny):
+def test_recipe_and_result_are_assets(tiny):
     run, exported = tiny
     recipe = (exported / "assets" / "recipe.json").read_text()
     assert recipe == (run / "recipe.json").read_text()
@@ -97,21 +95,21 @@ def test_the_same_weights_are_exported_once(tiny):
 
 
 @pytest.mark.slow
-def test_other_weights_are_the_next_version(tiny, tmp_path):
+def test_other_weights_get_the_next_version(tiny, tmp_path):
     (tmp_path / "9").mkdir()
     path = video_export.export_run(RunFolder(tiny[0]), tmp_path)
     assert path == tmp_path / "10"
 
 
 @pytest.mark.full
-def test_weights_of_an_older_version_are_a_new_version(tiny, tmp_path):
+def test_weights_of_an_older_version_get_a_new_version(tiny, tmp_path):
     run = RunFolder(tiny[0])
     other = RunFolder(shutil.copytree(tiny[0], tmp_path / "run"))
-    shutil.rmtree(other.checkpoints / "epoch_0002")  # leaves other weights
-    made = [
+    shutil.rmtree(other.checkpoints / "epoch_0002")  # other weights remain
+    names = [
         video_export.export_run(r, tmp_path).name for r in (run, other, run)
     ]
-    assert made == ["1", "2", "3"]
+    assert names == ["1", "2", "3"]
 
 
 def test_versions_of_another_recipe_are_not_replaced(tiny, capsys):
@@ -123,7 +121,7 @@ def test_versions_of_another_recipe_are_not_replaced(tiny, capsys):
     assert [p.name for p in saved_model.versions(out)] == ["1"]
 
 
-def test_versions_of_another_recipe_that_came_meanwhile_stay(
+def test_versions_of_another_recipe_exported_meanwhile_are_kept(
     tiny, tmp_path, monkeypatch
 ):
     load = run_model.load_trained
@@ -139,13 +137,13 @@ def test_versions_of_another_recipe_that_came_meanwhile_stay(
 
 
 @pytest.mark.slow
-def test_a_version_that_says_nothing_of_its_source_is_left(tiny, tmp_path):
+def test_a_version_with_damaged_provenance_is_kept(tiny, tmp_path):
     path = video_export.export_run(RunFolder(tiny[0]), tmp_path)
     (path / "assets.extra" / "source.json").write_text("{")
     assert video_export.export_run(RunFolder(tiny[0]), tmp_path).name == "2"
 
 
-def test_an_image_network_is_exported_as_well(tiny, tmp_path):
+def test_an_image_network_is_exported(tiny, tmp_path):
     path = video_export.export_run(RunFolder(tiny[0] / "image_stage"), tmp_path)
     loaded = tf.saved_model.load(str(path))
     images = tf.zeros((2, 32, 32, 3), tf.uint8)
@@ -153,7 +151,7 @@ def test_an_image_network_is_exported_as_well(tiny, tmp_path):
     assert outputs["probabilities"].shape == (2, 60)
 
 
-def test_a_failed_export_leaves_nothing(tiny, tmp_path, monkeypatch):
+def test_a_failed_export_leaves_no_files(tiny, tmp_path, monkeypatch):
     def full_disk(*_, **__):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left")
 
@@ -163,7 +161,7 @@ def test_a_failed_export_leaves_nothing(tiny, tmp_path, monkeypatch):
     assert [p.name for p in (tmp_path / "out").iterdir()] == [".lock"]
 
 
-def test_a_folder_that_is_no_run_is_one_line(tmp_path, capsys):
+def test_a_folder_without_a_run_is_a_one_line_error(tmp_path, capsys):
     code = cli.run(
         export.main, [f"--workdir={tmp_path}", f"--out={tmp_path / 'out'}"]
     )
@@ -173,12 +171,12 @@ def test_a_folder_that_is_no_run_is_one_line(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_half_of_the_options_are_an_error(tiny, capsys):
+def test_missing_options_are_an_error(tiny, capsys):
     assert cli.run(export.main, [f"--workdir={tiny[0]}"]) == 2
     assert "Give --out DIR" in capsys.readouterr().err
 
 
-def test_the_command_says_where_and_how_to_serve(tiny, capsys):
+def test_the_command_prints_path_and_serving_example(tiny, capsys):
     out = tiny[1].parent
     export.main([f"--workdir={tiny[0]}", f"--out={out}"])
     printed = capsys.readouterr().out
@@ -186,7 +184,7 @@ def test_the_command_says_where_and_how_to_serve(tiny, capsys):
     assert f"nonlocal-tf serve_config --model {out}\n" in printed
 
 
-def test_a_card_of_the_user_stays(tiny, tmp_path, capsys):
+def test_a_model_card_of_the_user_is_kept(tiny, tmp_path, capsys):
     (tmp_path / "README.md").write_text("theirs")
     path = video_export.export_run(RunFolder(tiny[0]), tmp_path)
     assert (tmp_path / "README.md").read_text() == "theirs"

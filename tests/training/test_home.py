@@ -1,4 +1,4 @@
-"""~ is the user's folder in every argument and setting that is a path."""
+"""Expansion of ~ in every argument and setting that is a path."""
 
 import argparse
 
@@ -23,7 +23,7 @@ def home(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "path", ["a/~/b", "./~", "a~", "s3://bucket/~me/x", "https://host/~me/x"]
 )
-def test_other_paths_stay(path, monkeypatch):
+def test_other_paths_are_unchanged(path, monkeypatch):
     assert DataConfig(root=path).root == path
     parser = argparse.ArgumentParser()
     parser.add_argument("--out")

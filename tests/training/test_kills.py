@@ -1,7 +1,7 @@
 """A few of the kills of kill_often.py, on two devices.
 
-In CI it is a detector that is killed (detection/test_train.py): checkpoints and
-what resumes from them are the same.
+In CI a detector run is killed (tasks/test_detector_training.py), which shares
+checkpoints and resuming with this one.
 """
 
 import pytest
@@ -10,6 +10,6 @@ from tests.training import kill_often
 
 
 @pytest.mark.full
-def test_a_run_that_is_killed_ends_as_if_it_had_not_been(tmp_path):
+def test_a_killed_run_equals_an_uninterrupted_one(tmp_path):
     kills = kill_often.compare(tmp_path, 3, devices=2, steps=48)
     assert kills == 3

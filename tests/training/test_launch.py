@@ -1,4 +1,4 @@
-"""The files in training/launch, as far as that goes without a cluster."""
+"""The files in training/launch, tested without a cluster."""
 
 import json
 import os
@@ -23,7 +23,7 @@ ROOT = LAUNCH.parent.parent
 JOB, TFJOB, SLURM = "kubernetes-job.yaml", "kubeflow-tfjob.yaml", "slurm.sh"
 SCRIPTS = sorted(LAUNCH.glob("*.sh"))
 RUN = "/shared/runs/k400_i3d_nl5_r50_32x2"
-# Stands in for nonlocal-tf: records its arguments, exits as it is told.
+# Fake of nonlocal-tf that records its arguments and exits as configured.
 COMMAND = """#!/bin/bash
 echo "$TF_CONFIG" >> "$NOTES"
 echo "$*" >> "$NOTES.command"
@@ -35,7 +35,7 @@ SCONTROL = """#!/bin/bash
 [ "$1" = requeue ] && echo "requeue $2" >> "$NOTES.slurm"
 exit 0
 """
-# One process after the other instead of all at once.
+# Fake of srun: processes run one after the other.
 SRUN = """#!/bin/bash
 worst=0
 while [[ "$1" == --* ]]; do shift; done
@@ -54,7 +54,7 @@ def documents(name):
 
 
 def pod(name):
-    """The template of a manifest's pods."""
+    """Return the pod template of a manifest."""
     if name == JOB:
         return documents(JOB)["Job"]["spec"]["template"]["spec"]
     replicas = documents(TFJOB)["TFJob"]["spec"]["tfReplicaSpecs"]
@@ -62,7 +62,7 @@ def pod(name):
 
 
 def script(name):
-    """What is run on each machine, as bash."""
+    """Return the bash script that each machine runs."""
     if name == SLURM:
         return (LAUNCH / SLURM).read_text("utf-8")
     (container,) = pod(name)["containers"]
@@ -72,7 +72,7 @@ def script(name):
 
 
 def stand_in(folder, programs):
-    """An environment in which these programs are found first."""
+    """Write fake programs; return an environment that prefers them."""
     folder.mkdir(exist_ok=True)
     for name, text in programs.items():
         (folder / name).write_text(text)
@@ -85,18 +85,18 @@ def stand_in(folder, programs):
 
 
 def clusters(environment):
-    """The TF_CONFIG of each process that ran, as TensorFlow reads it."""
+    """Yield TF_CONFIG of each process, parsed by TensorFlow."""
     for line in pathlib.Path(environment["NOTES"]).read_text().splitlines():
         json.loads(line)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TF_CONFIG", line)
-            found = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-            cluster = found.cluster_spec().as_dict()
-            yield cluster, found.task_type, found.task_id
+            resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+            cluster = resolver.cluster_spec().as_dict()
+            yield cluster, resolver.task_type, resolver.task_id
 
 
 @pytest.mark.parametrize("name", [JOB, TFJOB, SLURM])
-def test_the_command_is_one_that_training_takes(name):
+def test_the_train_command_is_valid(name):
     text = script(name).replace("\\\n", " ").replace("$RUN", RUN)
     (command,) = re.findall(r"nonlocal-tf train (.*)", text)
     words = shlex.split(command.removesuffix(" &"))
@@ -114,7 +114,7 @@ def test_scripts_are_bash(path):
         subprocess.run(["shellcheck", path], check=True)
 
 
-def test_each_file_says_that_it_was_not_run():
+def test_each_file_notes_that_it_is_untested_on_a_cluster():
     for path in LAUNCH.iterdir():
         if path.name == "README.md":
             continue
@@ -135,19 +135,19 @@ def test_the_service_names_the_pods_of_the_job():
     assert ports == [port["port"] for port in service["spec"]["ports"]]
 
 
-def test_the_job_starts_all_workers_and_again_what_was_taken_back():
+def test_the_job_starts_all_workers_and_restarts_preempted_ones():
     spec = documents(JOB)["Job"]["spec"]
     assert spec["completionMode"] == "Indexed"
     assert spec["completions"] == spec["parallelism"]
     rules = spec["podFailurePolicy"]["rules"]
     assert {rule["action"] for rule in rules} == {"Ignore"}
     assert rules[1]["onExitCodes"]["values"] == [75]
-    # What a failure policy asks of its Job.
+    # Required by a pod failure policy.
     assert pod(JOB)["restartPolicy"] == "Never"
     assert spec["podReplacementPolicy"] == "Failed"
 
 
-def test_the_tfjob_has_the_names_that_its_operator_looks_for():
+def test_the_tfjob_has_the_names_that_its_operator_expects():
     job = documents(TFJOB)["TFJob"]
     assert job["apiVersion"] == "kubeflow.org/v1"
     workers = job["spec"]["tfReplicaSpecs"]["Worker"]
@@ -168,44 +168,48 @@ def test_pods_share_a_volume_with_the_run(name):
     assert pod(name)["terminationGracePeriodSeconds"] >= 60
 
 
-def test_each_pod_of_the_job_has_its_place_in_the_cluster(tmp_path):
+def test_each_pod_of_the_job_has_its_task_index(tmp_path):
     job = documents(JOB)["Job"]
     (container,) = pod(JOB)["containers"]
     env = {e["name"]: e["value"] for e in container["env"]}
     workers = job["spec"]["completions"]
     assert int(env["WORKERS"]) == workers
-    given = stand_in(tmp_path / "bin", {"nonlocal-tf": COMMAND})
-    given |= env | {"RUN": str(tmp_path / "run"), "MAKES_RESULT": "1"}
+    environment = stand_in(tmp_path / "bin", {"nonlocal-tf": COMMAND})
+    environment |= env | {"RUN": str(tmp_path / "run"), "MAKES_RESULT": "1"}
     for index in range(workers):
-        given["JOB_COMPLETION_INDEX"] = str(index)
-        subprocess.run(container["command"], env=given, cwd=ROOT, check=True)
+        environment["JOB_COMPLETION_INDEX"] = str(index)
+        subprocess.run(
+            container["command"], env=environment, cwd=ROOT, check=True
+        )
     names = [f"nonlocal-{n}.nonlocal:2222" for n in range(workers)]
     expected = [({"worker": names}, "worker", n) for n in range(workers)]
-    assert list(clusters(given)) == expected
+    assert list(clusters(environment)) == expected
 
 
 def run_slurm(tmp_path, **environment):
     programs = {"nonlocal-tf": COMMAND, "scontrol": SCONTROL, "srun": SRUN}
-    given = stand_in(tmp_path / "bin", programs)
-    given |= {
+    variables = stand_in(tmp_path / "bin", programs)
+    variables |= {
         "RUN": str(tmp_path / "run"),
         "SLURM_JOB_ID": "1230042",
         "SLURM_JOB_NODELIST": "made-up",
         **environment,
     }
-    done = subprocess.run(["bash", LAUNCH / SLURM], env=given, check=False)
-    requeued = pathlib.Path(given["NOTES"] + ".slurm")
-    asked = requeued.read_text() if requeued.exists() else ""
-    return given, done.returncode, asked
+    process = subprocess.run(
+        ["bash", LAUNCH / SLURM], env=variables, check=False
+    )
+    requeued = pathlib.Path(variables["NOTES"] + ".slurm")
+    requests = requeued.read_text() if requeued.exists() else ""
+    return variables, process.returncode, requests
 
 
-def test_each_process_of_slurm_has_its_place_in_the_cluster(tmp_path):
-    given, code, asked = run_slurm(tmp_path, MAKES_RESULT="1")
-    assert code == 0 and not asked
+def test_each_process_of_slurm_has_its_task_index(tmp_path):
+    environment, code, requests = run_slurm(tmp_path, MAKES_RESULT="1")
+    assert code == 0 and not requests
     names = ["alpha:20042", "beta:20042", "gamma:20042"]
     expected = [({"worker": names}, "worker", n) for n in range(3)]
-    assert list(clusters(given)) == expected
-    commands = pathlib.Path(given["NOTES"] + ".command").read_text()
+    assert list(clusters(environment)) == expected
+    commands = pathlib.Path(environment["NOTES"] + ".command").read_text()
     assert commands.count("train --recipe k400_") == 3
 
 
@@ -213,15 +217,15 @@ def test_each_process_of_slurm_has_its_place_in_the_cluster(tmp_path):
     ("code", "restarts", "again"),
     [("0", "99", True), ("1", "19", True), ("1", "20", False)],
 )
-def test_slurm_starts_again_what_is_not_done(tmp_path, code, restarts, again):
-    _, ended, asked = run_slurm(
+def test_slurm_requeues_unfinished_runs(tmp_path, code, restarts, again):
+    _, ended, requests = run_slurm(
         tmp_path, EXIT_CODE=code, SLURM_RESTART_COUNT=restarts
     )
     assert ended == int(code)
-    assert asked == ("requeue 1230042\n" if again else "")
+    assert requests == ("requeue 1230042\n" if again else "")
 
 
-def test_slurm_warns_the_processes_and_not_the_script_alone():
+def test_slurm_signals_the_processes_not_only_the_script():
     lines = re.findall(r"#SBATCH --signal=(.*)", script(SLURM))
     assert len(lines) == 1 and re.fullmatch(r"TERM@\d+", lines[0])
 
@@ -236,13 +240,15 @@ def test_a_worker_succeeds_when_the_run_is_done(
     if result:
         (tmp_path / "result.json").touch()
     command = ["bash", LAUNCH / "worker.sh", tmp_path]
-    given = {"PATH": os.environ["PATH"], "SEEN_AFTER_SECONDS": "1"}
-    ended = subprocess.run([*command, "bash", "-c", f"exit {code}"], env=given)
+    environment = {"PATH": os.environ["PATH"], "SEEN_AFTER_SECONDS": "1"}
+    ended = subprocess.run(
+        [*command, "bash", "-c", f"exit {code}"], env=environment
+    )
     assert ended.returncode == expected
 
 
 @pytest.mark.parametrize(("saved", "expected"), [(0, 75), (3, 3)])
-def test_a_worker_passes_sigterm_on_and_waits(tmp_path, saved, expected):
+def test_a_worker_forwards_sigterm_and_waits(tmp_path, saved, expected):
     stopping = (
         f"trap 'sleep 0.3; touch {tmp_path}/saved; exit {saved}' TERM; "
         f"touch {tmp_path}/ready; while :; do sleep 0.05; done"
@@ -265,6 +271,6 @@ def test_the_image_has_what_the_commands_need():
         for source in sources.split():
             assert (ROOT / source).exists(), source
     (extras,) = re.findall(r"'\.\[(.*)\]'", text)
-    known = (ROOT / "setup.cfg").read_text("utf-8")
+    setup = (ROOT / "setup.cfg").read_text("utf-8")
     for extra in extras.split(","):
-        assert re.search(rf"^{extra} =$", known, re.MULTILINE), extra
+        assert re.search(rf"^{extra} =$", setup, re.MULTILINE), extra

@@ -17,7 +17,7 @@ def test_without_arguments_it_lists_the_networks(capsys):
     assert models.EXAMPLE in out
 
 
-def test_a_pattern_chooses_among_them(capsys):
+def test_a_pattern_filters_the_networks(capsys):
     assert run("--list", "i3d_nl5_*") == 0
     listed = capsys.readouterr().out.split("\n\n")[0].split()
     assert listed == ["Models:", "i3d_nl5_r101", "i3d_nl5_r50"]
@@ -27,7 +27,7 @@ def test_a_summary_is_the_table_of_the_network(capsys):
     assert run("--summary", "c2d_r50", "--sampling", "8x8") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "c2d_r50"
-    assert lines[-1].split() == ["in", "all", "24,327,632", "19.29", "G"]
+    assert lines[-1].split() == ["total", "24,327,632", "19.29", "G"]
 
 
 def test_a_summary_of_another_clip_and_inflation(capsys):
@@ -48,7 +48,7 @@ def test_a_summary_of_another_clip_and_inflation(capsys):
         (("--summary", "image_r50", "--sampling", "8x8"), "sampling"),
     ],
 )
-def test_what_can_be_mended_is_one_line(arguments, message, capsys):
+def test_user_errors_are_one_line(arguments, message, capsys):
     assert run(*arguments) == 2
     error = capsys.readouterr().err
     assert message in error

@@ -1,4 +1,4 @@
-"""A run stands on its own; a test takes other data; resuming does not."""
+"""Runs whose data have moved: prediction, export, evaluation, resuming."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def copied(trained, tmp_path, monkeypatch):
-    """(run, videos) as copies; nothing is at the run's own data.root."""
+    """(run, videos) as copies; the run's own data.root does not exist."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     video_datasets._loaded.cache_clear()  # as in another process
     run, videos = tmp_path / "run", tmp_path / "elsewhere"
@@ -51,7 +51,7 @@ def copied(trained, tmp_path, monkeypatch):
 
 @pytest.fixture
 def stopped(copied):
-    """The same, stopped after its first epoch."""
+    """(run, videos) of a copied run, stopped after its first epoch."""
     run, videos = copied
     (run / "result.json").unlink()
     shutil.rmtree(run / "checkpoints" / "epoch_0002")
@@ -93,7 +93,7 @@ def test_a_sample_names_the_data_that_is_missing(copied, capsys):
     assert "gone" in error_of(capsys, predict.main, *arguments)
 
 
-def test_an_older_run_without_its_data_says_so(copied, capsys):
+def test_an_older_run_without_its_data_is_an_error(copied, capsys):
     run, videos = copied
     kept = {"classes": list(CLASSES), "sha256": "0"}
     (run / "data.json").write_text(json.dumps(kept))
@@ -103,14 +103,14 @@ def test_an_older_run_without_its_data_says_so(copied, capsys):
 
 
 def scored(run, videos, *options):
-    """The scores of a test with other data, by path."""
+    """Evaluate a run on other data; return its scores."""
     arguments = [f"--workdir={run}", f"--set=data.root={videos}", *options]
     evaluate.main([*arguments, f"--scores={run / 'scores'}"])
     return video_scores.load(run / "scores" / "scores.npz")
 
 
 def labels_of(run, videos, *options):
-    """The labels of the videos that a test would take."""
+    """Return the labels of the test videos."""
     folder = RunFolder(run)
     settings = [f"data.root={videos}"]
     settings += [option.removeprefix("--set=") for option in options]
@@ -122,7 +122,7 @@ def labels_of(run, videos, *options):
     return [label for v in dataset.videos("test") for label in v.labels]
 
 
-def test_a_test_takes_its_videos_alone_from_another_place(trained, copied):
+def test_evaluation_takes_moved_test_videos_alone(trained, copied):
     before = video_scores.load(trained[0] / "tests/test_middle/scores.npz")
     run, videos = copied
     for split in ("train", "validation"):
@@ -136,15 +136,15 @@ def test_damaged_and_added_videos_are_named_and_counted(copied, capsys):
     run, videos = copied
     (videos / "test" / "jump" / "test1.mkv").write_bytes(b"damaged")
     films.write_film(videos / "test" / "walk" / "test9.mkv", films.pictures(8))
-    found = scored(run, videos)
-    assert found.ok.tolist() == [True, False, True, True, True]
-    figures = video_scores.compute_metrics(found)
-    assert (figures["listed"], figures["read"]) == (5, 4)
+    scores = scored(run, videos)
+    assert scores.ok.tolist() == [True, False, True, True, True]
+    metrics = video_scores.compute_metrics(scores)
+    assert (metrics["listed"], metrics["read"]) == (5, 4)
     printed = capsys.readouterr().out
     assert "could not be read" in printed and "jump/test1.mkv: " in printed
 
 
-def test_a_test_without_a_video_that_can_be_read_is_one_line(copied, capsys):
+def test_evaluation_without_readable_videos_is_a_one_line_error(copied, capsys):
     run, videos = copied
     for film in (videos / "test").glob("*/*.mkv"):
         film.write_bytes(b"damaged")
@@ -154,7 +154,7 @@ def test_a_test_without_a_video_that_can_be_read_is_one_line(copied, capsys):
 
 
 def of_list(videos, names, labels):
-    """Settings of a list of the test's videos in other classes' order."""
+    """Return settings of a test list with classes in another order."""
     (videos / "names.txt").write_text("\n".join(names))
     lines = [
         f"{path.relative_to(videos)} {labels[path.parent.name]}"
@@ -181,25 +181,25 @@ def test_a_list_without_names_has_the_labels_of_the_run(copied):
     assert labels_of(run, videos, *settings) == [0, 0, 1, 1]
 
 
-def test_unknown_classes_are_one_line(copied, capsys):
+def test_unknown_classes_are_a_one_line_error(copied, capsys):
     run, videos = copied
     settings = of_list(videos, ("run", "jump"), {"walk": 0, "jump": 1})
     arguments = [f"--workdir={run}", f"--set=data.root={videos}", *settings]
     error = error_of(capsys, evaluate.main, *arguments)
-    assert "trained on: jump, walk. Received: run" in error
+    assert "training data: jump, walk. Received: run" in error
 
 
-def test_new_folders_are_tested_in_full(copied, tmp_path, capsys):
+def test_new_folders_are_evaluated_in_full(copied, tmp_path, capsys):
     run, videos = copied
     for name in CLASSES:
         for number in range(3):
             film = tmp_path / "new" / name / f"new{number}.mkv"
             films.write_film(film, films.pictures(12, seed=number))
     assert labels_of(run, tmp_path / "new") == [0, 0, 0, 1, 1, 1]
-    assert "all of it is tested" in capsys.readouterr().out
+    assert "evaluating all of it" in capsys.readouterr().out
 
 
-def test_videos_that_were_trained_on_are_noted(copied, capsys):
+def test_evaluation_on_training_videos_is_noted(copied, capsys):
     run, videos = copied
     settings = of_list(videos, CLASSES, {"jump": 0, "walk": 1})
     (videos / "list.txt").write_text("train/jump/train0.mkv 0\n")
@@ -207,13 +207,13 @@ def test_videos_that_were_trained_on_are_noted(copied, capsys):
     assert "was trained on 1 of these 1 videos" in capsys.readouterr().out
 
 
-def test_a_test_sets_data_alone(copied, capsys):
+def test_evaluation_accepts_data_settings_alone(copied, capsys):
     arguments = [f"--workdir={copied[0]}", "--set=sampling.frames=4"]
     error = error_of(capsys, evaluate.main, *arguments)
-    assert "data alone. Received: --set sampling.frames=4" in error
+    assert "Received: --set sampling.frames=4" in error
 
 
-def test_a_run_goes_on_with_its_data_at_another_place(stopped):
+def test_a_run_resumes_with_moved_data(stopped):
     run, videos = stopped
     shutil.rmtree(run / "tests")
     arguments = [f"--workdir={run}", f"--set=data.root={videos}"]
@@ -222,14 +222,14 @@ def test_a_run_goes_on_with_its_data_at_another_place(stopped):
     assert RunFolder(run).read_recipe().data.root == str(videos)
 
 
-def test_resuming_says_how_to_name_a_new_place(stopped, capsys):
+def test_resuming_names_the_option_for_moved_data(stopped, capsys):
     run, videos = stopped
     videos.rename(videos.with_name("moved"))
     error = error_of(capsys, train.main, f"--workdir={run}")
     assert "has moved, name the new place: --set data.root=PATH" in error
 
 
-def test_resuming_says_which_files_differ(stopped, capsys):
+def test_resuming_lists_differing_files(stopped, capsys):
     run, videos = stopped
     folder = videos / "train"
     (folder / "jump" / "train0.mkv").unlink()
@@ -254,9 +254,7 @@ def test_resuming_says_which_files_differ(stopped, capsys):
 
 
 @pytest.mark.slow
-def test_other_videos_to_test_on_do_not_keep_a_run_from_going_on(
-    stopped, capsys
-):
+def test_other_test_videos_do_not_prevent_resuming(stopped, capsys):
     run, videos = stopped
     films.write_film(videos / "test" / "walk" / "test9.mkv", films.pictures(8))
     arguments = [f"--workdir={run}", f"--set=data.root={videos}"]

@@ -1,4 +1,4 @@
-"""Notebooks run from their first cell to their last."""
+"""Execution of the notebooks."""
 
 import json
 import pathlib
@@ -25,19 +25,19 @@ def place(tiny, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs(path, place, capsys):
+def test_a_notebook_runs_from_first_to_last_cell(path, place, capsys):
     cells = json.loads(path.read_text("utf-8"))["cells"]
     names: dict = {}
     for cell in cells:
         if cell["cell_type"] == "code":
             exec(compile("".join(cell["source"]), str(path), "exec"), names)
     assert capsys.readouterr().out
-    if path.stem == "attention":  # of the SavedModel and the network
+    if path.stem == "attention":  # SavedModel and network
         assert names["difference"] < 1e-5
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_shows_what_its_cells_print_and_no_place_of_a_machine(path):
+def test_stored_outputs_are_complete_without_local_paths(path):
     cells = json.loads(path.read_text("utf-8"))["cells"]
     cells = [cell for cell in cells if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == [

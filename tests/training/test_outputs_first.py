@@ -1,7 +1,7 @@
-"""Commands try where their results will go before their long work.
+"""Commands check their outputs before long computations.
 
-Each is given an output that cannot be beside a model that does not exist, and
-complains of the output.
+Each command gets an invalid output and a model that does not exist, and its
+error must be about the output.
 """
 
 import argparse
@@ -46,7 +46,7 @@ COMMANDS = [
     (check, "--dataset=folder --set=data.root=gone --out=FILE"),
     (shards, "--dataset=folder --set=data.root=gone --out=FILE/a"),
 ]
-# Of each task.
+# One recipe per task.
 RECIPES = ("digits_nl", "small")
 
 
@@ -69,19 +69,19 @@ def in_folder(arguments, folder):
 
 
 @pytest.mark.parametrize(("command", "arguments"), COMMANDS)
-def test_an_output_that_cannot_be_is_refused_first(
+def test_an_invalid_output_is_rejected_first(
     command, arguments, places, capsys
 ):
     before = sorted(places.rglob("*"))
     code = cli.run(command.main, in_folder(arguments, places))
-    said = capsys.readouterr().err
+    error = capsys.readouterr().err
     assert code == cli.USER_ERROR
-    assert "is a file" in said or "is a folder" in said, said
+    assert "is a file" in error or "is a folder" in error, error
     assert sorted(places.rglob("*")) == before
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_an_export_into_the_run_itself_is_refused(recipe, places, capsys):
+def test_an_export_into_the_run_folder_is_rejected(recipe, places, capsys):
     new = places / "new"
     arguments = [f"--recipe={recipe}", f"--workdir={new}", f"--export={new}"]
     assert cli.run(train.main, arguments) == cli.USER_ERROR
@@ -90,7 +90,7 @@ def test_an_export_into_the_run_itself_is_refused(recipe, places, capsys):
 
 
 @pytest.mark.parametrize("name", ["videos", "videos/model"])
-def test_an_export_among_the_classes_is_refused(name, places, capsys):
+def test_an_export_into_the_class_folders_is_rejected(name, places, capsys):
     (places / "videos").mkdir()
     arguments = [
         "--recipe=finetune",
@@ -104,7 +104,7 @@ def test_an_export_among_the_classes_is_refused(name, places, capsys):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("name", ["a.tflite", "a.onnx", "RUN"])
-def test_an_export_that_is_no_directory_of_versions_is_refused(
+def test_an_export_to_an_invalid_directory_is_rejected(
     recipe, name, places, capsys
 ):
     arguments = [f"--recipe={recipe}", f"--workdir={places / 'new'}"]
@@ -121,7 +121,7 @@ def test_an_export_that_is_no_directory_of_versions_is_refused(
         ("small", saved_model.RECIPE, "no detectors"),
     ],
 )
-def test_versions_of_another_kind_are_refused(
+def test_versions_of_another_task_are_rejected(
     recipe, asset, message, places, capsys
 ):
     assets = places / "models" / "1" / saved_model.ASSETS
@@ -133,7 +133,7 @@ def test_versions_of_another_kind_are_refused(
     assert message in capsys.readouterr().err
 
 
-def test_packages_of_a_format_are_looked_for_first(places, monkeypatch, capsys):
+def test_packages_of_a_format_are_checked_first(places, monkeypatch, capsys):
     monkeypatch.setattr(
         file_formats.importlib.util, "find_spec", lambda name: None
     )
@@ -145,13 +145,13 @@ def test_packages_of_a_format_are_looked_for_first(places, monkeypatch, capsys):
 @pytest.mark.skipif(
     not os.path.isdir("/sys"), reason="needs a folder that nobody can write to"
 )
-def test_a_conversion_without_permission_is_refused_first(places, capsys):
+def test_a_conversion_without_permission_is_rejected_first(places, capsys):
     arguments = ["gone.pkl", "/sys/a.keras", "--to=keras"]
     assert cli.run(convert.main, arguments) == cli.USER_ERROR
     assert "permission" in capsys.readouterr().err.lower()
 
 
-def test_an_output_of_a_benchmark_is_tried_by_its_parser(places):
+def test_an_output_of_a_benchmark_is_checked_by_its_parser(places):
     with pytest.raises(argparse.ArgumentTypeError, match="is a file"):
         cli.output_file(str(places / "FILE" / "a.json"))
     assert cli.output_file(str(places / "b" / "a.json")).name == "a.json"

@@ -15,7 +15,7 @@ def one_line_error(capsys, arguments):
 
 
 def probabilities(printed):
-    """The table's rows as {class: probability}."""
+    """Parse the printed table as {class: probability}."""
     lines = printed.splitlines()
     first = next(i for i, line in enumerate(lines) if "probability" in line)
     rows = (line.split() for line in lines[first + 1 :] if line.startswith(" "))
@@ -33,7 +33,7 @@ def test_a_sample_gives_a_table_that_sums_to_one(tiny, capsys):
     assert f"test sample 3, labelled {label}" in printed
 
 
-def test_a_clip_file_gives_what_its_sample_gives(tiny, tmp_path, capsys):
+def test_a_clip_file_is_predicted_as_its_sample(tiny, tmp_path, capsys):
     clip = tmp_path / "clip.npy"
     model = f"--model={tiny[1]}"
     predict.main([model, "--sample=3", f"--save-clip={clip}"])
@@ -42,7 +42,7 @@ def test_a_clip_file_gives_what_its_sample_gives(tiny, tmp_path, capsys):
     assert probabilities(capsys.readouterr().out) == of_sample
 
 
-def test_an_image_for_a_clip_says_both(tiny, tmp_path, capsys):
+def test_an_image_in_place_of_a_clip_is_an_error(tiny, tmp_path, capsys):
     np.save(tmp_path / "clip.npy", np.zeros((31, 32, 3), "uint8"))
     error = one_line_error(
         capsys, [f"--model={tiny[1]}", str(tmp_path / "clip.npy")]
@@ -59,7 +59,7 @@ def test_an_image_for_a_clip_says_both(tiny, tmp_path, capsys):
         (["clip.npy", "--model=m", "--top=0"], "Expected --top"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(arguments, message):
+def test_incompatible_options_are_rejected(arguments, message):
     with pytest.raises(UserError, match=message):
         predict.main(arguments)
 
@@ -73,7 +73,7 @@ def test_without_arguments_it_shows_an_example(capsys, tmp_path, monkeypatch):
     assert "savedmodels/mine" in printed and predict.EXAMPLE in printed
 
 
-def test_a_run_gives_what_its_saved_model_gives(tiny, tmp_path, capsys):
+def test_a_run_predicts_as_its_saved_model(tiny, tmp_path, capsys):
     clip = tmp_path / "clip.npy"
     run = f"--model={tiny[0]}"
     predict.main([run, "--sample=3", f"--save-clip={clip}"])
@@ -87,11 +87,11 @@ def test_a_run_gives_what_its_saved_model_gives(tiny, tmp_path, capsys):
     assert probabilities(capsys.readouterr().out) == probabilities(of_run)
 
 
-@pytest.mark.parametrize("of", [0, 1])
-def test_what_is_for_videos_is_refused_where_clips_are_made(
-    tiny, capsys, tmp_path, of
+@pytest.mark.parametrize("source", [0, 1])
+def test_video_options_are_rejected_for_synthetic_clips(
+    tiny, capsys, tmp_path, source
 ):
-    model = f"--model={tiny[of]}"
+    model = f"--model={tiny[source]}"
     error = one_line_error(capsys, [model, "a.mp4", "--views=10x3"])
     assert "--views expects a model of videos" in error
     error = one_line_error(capsys, [model, "a.mp4", "--timeline"])
@@ -101,7 +101,7 @@ def test_what_is_for_videos_is_refused_where_clips_are_made(
     assert "Expected a clip as .npy or .gif" in error
 
 
-def test_a_clip_of_another_size_for_a_run_says_both(tiny, tmp_path, capsys):
+def test_a_clip_of_another_size_is_an_error(tiny, tmp_path, capsys):
     np.save(tmp_path / "clip.npy", np.zeros((3, 32, 32, 3), "uint8"))
     error = one_line_error(
         capsys, [f"--model={tiny[0]}", str(tmp_path / "clip.npy")]
@@ -109,7 +109,7 @@ def test_a_clip_of_another_size_for_a_run_says_both(tiny, tmp_path, capsys):
     assert "(8, 32, 32, 3)" in error and "(3, 32, 32, 3)" in error
 
 
-def test_seconds_that_are_a_video_say_where_to_put_it(capsys):
+def test_a_video_in_place_of_seconds_is_an_error(capsys):
     with pytest.raises(SystemExit):
         predict.main(["--model=m", "--timeline", "a.mp4"])
     assert "put --timeline after the videos" in capsys.readouterr().err
@@ -119,7 +119,7 @@ def test_seconds_that_are_a_video_say_where_to_put_it(capsys):
     ("option", "name"),
     [("--out", "a.json"), ("--out", "b.csv"), ("--save-clip", "c.npy")],
 )
-def test_files_of_the_user_are_not_written_over(
+def test_files_of_the_user_are_not_overwritten(
     tiny, tmp_path, capsys, option, name
 ):
     clip, path = tmp_path / "clip.npy", tmp_path / name
@@ -130,10 +130,10 @@ def test_files_of_the_user_are_not_written_over(
     assert path.read_bytes() == b"theirs"
 
 
-def test_the_clip_that_is_read_is_not_written_over(tiny, tmp_path, capsys):
+def test_the_input_clip_is_not_overwritten(tiny, tmp_path, capsys):
     clip = tmp_path / "clip.npy"
     model = f"--model={tiny[1]}"
-    for _ in range(2):  # what the command wrote itself is replaced
+    for _ in range(2):  # the command's own output is replaced
         predict.main([model, "--sample=3", f"--save-clip={clip}"])
     before = clip.read_bytes()
     arguments = [model, str(clip), f"--save-clip={clip}"]

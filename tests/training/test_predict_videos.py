@@ -1,4 +1,4 @@
-"""Predicting videos, against what training.evaluate makes of the same."""
+"""Prediction of videos, compared with training.evaluate."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from training.evaluation import video_scores
 from training.io import cli
 from training.prediction import predictor
 
-# What the default tests have of this is in test_video_runs.py.
+# The default tests of prediction are in test_video_runs.py.
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 CLASSES = ["jump", "walk slöwly"]
 
@@ -39,14 +39,14 @@ def trained(tmp_path_factory):
 
 
 def predicted(tmp_path, *arguments):
-    """What is written as JSON."""
+    """Run predict; return its JSON output."""
     out = tmp_path / "deep" / "out.json"
     predict.main([f"--out={out}", *map(str, arguments)])
     return json.loads(out.read_text("utf-8"))
 
 
 def evaluated(run, tmp_path, *options):
-    """{path: scores} of the test split."""
+    """Run evaluate; return {path: scores} of the test split."""
     scores = tmp_path / "scores"
     evaluate.main([f"--workdir={run}", f"--scores={scores}", *options])
     scored = video_scores.load(scores / "scores.npz")
@@ -64,7 +64,7 @@ VIEWS = [
 
 @pytest.mark.parametrize("views", VIEWS)
 @pytest.mark.parametrize("of_run", [True, False])
-def test_scores_are_those_of_a_test(trained, tmp_path, views, of_run):
+def test_scores_equal_those_of_evaluation(trained, tmp_path, views, of_run):
     _, run, out = trained
     expected = evaluated(run, tmp_path, *views)
     model = f"--model={run if of_run else out}"
@@ -72,13 +72,13 @@ def test_scores_are_those_of_a_test(trained, tmp_path, views, of_run):
     assert written["classes"] == CLASSES
     assert [video["path"] for video in written["videos"]] == list(expected)
     for video in written["videos"]:
-        # Other steps of the network: rounding in float32.
+        # Other batches of the network: rounding in float32.
         np.testing.assert_allclose(
             video["scores"], expected[video["path"]], rtol=1e-5, atol=1e-6
         )
 
 
-def test_a_folder_gives_all_of_its_videos_and_lists_bad_ones(
+def test_all_videos_of_a_folder_are_predicted_and_bad_ones_listed(
     trained, tmp_path, capsys
 ):
     videos, _, out = trained
@@ -99,7 +99,7 @@ def test_a_folder_gives_all_of_its_videos_and_lists_bad_ones(
     assert printed.count("a.mp4: the file is empty") == 1
 
 
-def test_nothing_but_bad_files_is_an_error(trained, tmp_path, capsys):
+def test_bad_files_alone_are_an_error(trained, tmp_path, capsys):
     _, _, out = trained
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("no video")
@@ -113,7 +113,7 @@ def test_nothing_but_bad_files_is_an_error(trained, tmp_path, capsys):
     assert "a.txt: it cannot be read as a video" in printed.out
 
 
-def test_a_csv_has_the_best_classes_and_the_reasons(trained, tmp_path):
+def test_a_csv_has_the_best_classes_and_the_errors(trained, tmp_path):
     videos, run, _ = trained
     good = str(sorted(videos.glob("*/*.mkv"))[0])
     out = tmp_path / "out.csv"
@@ -125,7 +125,7 @@ def test_a_csv_has_the_best_classes_and_the_reasons(trained, tmp_path):
     assert rows[1]["error"] == "there is no such file"
 
 
-def test_a_clip_file_goes_with_videos(trained, tmp_path):
+def test_a_clip_file_is_predicted_along_with_videos(trained, tmp_path):
     videos, _, out = trained
     video = str(sorted(videos.glob("*/*.mkv"))[3])
     clip = tmp_path / "clip.npy"
@@ -140,7 +140,7 @@ def test_a_clip_file_goes_with_videos(trained, tmp_path):
     assert "leave out --views" in result["videos"][0]["error"]
 
 
-def test_a_timeline_is_clips_along_the_video(trained, tmp_path, capsys):
+def test_a_timeline_has_clips_along_the_video(trained, tmp_path, capsys):
     videos, run, _ = trained
     path = sorted(videos.glob("*/*.mkv"))[4]
     arguments = [f"--model={run}", str(path), "--timeline=0.25"]
@@ -171,7 +171,7 @@ def test_the_middle_of_a_timeline_is_the_middle_clip(trained, tmp_path):
     np.testing.assert_allclose(row["scores"], middle["scores"], rtol=1e-5)
 
 
-def test_what_was_found_is_kept_when_someone_stops_it(
+def test_finished_predictions_are_written_on_interruption(
     trained, tmp_path, monkeypatch
 ):
     videos, _, out = trained
@@ -190,7 +190,7 @@ def test_what_was_found_is_kept_when_someone_stops_it(
     assert len(json.loads(written.read_text("utf-8"))["videos"]) == 2
 
 
-def test_what_does_not_go_together_is_refused(trained, tmp_path, capsys):
+def test_incompatible_options_are_rejected(trained, tmp_path, capsys):
     videos, run, out = trained
     video = str(next(videos.glob("*/*.mkv")))
     for arguments, message in (

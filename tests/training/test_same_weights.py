@@ -1,7 +1,7 @@
-"""The same batches give the same weights, however they are computed.
+"""The same batches give the same weights on several devices and machines.
 
-All through the command, as processes of their own: devices have to be made
-before anything is computed.
+The train command runs in processes of its own, since devices must be configured
+before TensorFlow runs anything.
 """
 
 import json
@@ -19,9 +19,9 @@ from training.runs import run_model
 from training.runs.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-# In float64 one device and two agree to 4e-16 after such steps. In float32
-# ReLUs multiply rounding: at this rate it stays below the bound, and weights
-# move a hundred times as far.
+# In float64, one and two devices agree to 4e-16 after these steps. In float32,
+# ReLUs amplify rounding errors: with this learning rate they stay below the
+# bound, and weights change a hundred times as much.
 RECIPE = (
     "--recipe=digits_nl",
     "--set=image_stage=None",
@@ -55,17 +55,17 @@ def start(workdir, *options, **environment):
 
 def finish(*processes):
     for process in processes:
-        said, _ = process.communicate(timeout=400)
-        assert process.returncode == 0, said[-3000:]
+        output, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, output[-3000:]
 
 
 def free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    for listener in sockets:
+        listener.bind(("127.0.0.1", 0))
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
     return ports
 
 
@@ -80,7 +80,7 @@ def start_workers(workdir, *options, count=2):
 
 
 def weights(workdir):
-    """Averaged and plain weights, and the statistics of normalisations."""
+    """Return EMA weights, weights, and batch normalization statistics."""
     run = RunFolder(workdir)
     model, *_ = run_model.load_trained(run)
     averaged = [np.asarray(v) for v in model.trainable_variables]
@@ -95,14 +95,22 @@ def weights(workdir):
 
 
 def assert_same_weights(workdir, expected):
-    *both, statistics = weights(workdir)
-    *both_expected, statistics_expected = weights(expected)
-    for got, wanted in zip(both, both_expected, strict=True):
-        for one, other in zip(got, wanted, strict=True):
-            np.testing.assert_allclose(one, other, rtol=0, atol=BOUND)
+    *weight_sets, statistics = weights(workdir)
+    *weight_sets_expected, statistics_expected = weights(expected)
+    for got, expected_set in zip(
+        weight_sets, weight_sets_expected, strict=True
+    ):
+        for array, expected_array in zip(got, expected_set, strict=True):
+            np.testing.assert_allclose(
+                array, expected_array, rtol=0, atol=BOUND
+            )
     # E(x^2) - E(x)^2 in float32 loses a digit.
-    for one, other in zip(statistics, statistics_expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=10 * BOUND)
+    for array, expected_array in zip(
+        statistics, statistics_expected, strict=True
+    ):
+        np.testing.assert_allclose(
+            array, expected_array, rtol=0, atol=10 * BOUND
+        )
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The files of training.serve_config, parsed by what defines them."""
+"""Files of training.serve_config, parsed with their definitions."""
 
 import json
 import pathlib
@@ -49,7 +49,7 @@ MESSAGES = {
 
 @pytest.fixture(scope="module")
 def definitions():
-    """The server's message types that no package has, by name."""
+    """Message types of the server that are in no package, by name."""
     file = descriptor_pb2.FileDescriptorProto(
         name="serving.proto", package="tensorflow.serving", syntax="proto3"
     )
@@ -57,13 +57,21 @@ def definitions():
     for name, fields in MESSAGES.items():
         message = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
-            made = message.field.add(name=field, number=number, label=1)
+            message_field = message.field.add(
+                name=field, number=number, label=1
+            )
             if kind == "repeated":
-                made.label, made.type = FIELD.LABEL_REPEATED, FIELD.TYPE_INT64
+                message_field.label, message_field.type = (
+                    FIELD.LABEL_REPEATED,
+                    FIELD.TYPE_INT64,
+                )
             elif isinstance(kind, str):
-                made.type, made.type_name = FIELD.TYPE_MESSAGE, kind
+                message_field.type, message_field.type_name = (
+                    FIELD.TYPE_MESSAGE,
+                    kind,
+                )
             else:
-                made.type = kind
+                message_field.type = kind
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     pool.Add(file)
@@ -74,7 +82,7 @@ def definitions():
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    """Makes directories of versions below an empty current folder."""
+    """Create directories of versions below an empty current folder."""
     monkeypatch.chdir(tmp_path)
 
     def make(*paths):
@@ -88,7 +96,7 @@ def models(tmp_path, monkeypatch):
 
 
 def write(models, *options, names=("savedmodels/digits_nl",)):
-    """Runs the command; its files by name."""
+    """Run the command; return its files by name."""
     serve_config.main([*models(*names), *options])
     folder = DEFAULT
     for option in options:
@@ -118,7 +126,7 @@ def test_the_default_folder_is_not_in_git():
         )
 
 
-def test_its_own_files_are_made_anew(models, capsys):
+def test_its_own_files_are_replaced(models, capsys):
     before = write(models)
     after = write(lambda *names: [f"--model={n}" for n in names], "--batching")
     assert after["Dockerfile"] != before["Dockerfile"]
@@ -142,14 +150,14 @@ def test_a_file_of_the_user_is_kept(models, capsys, name):
 
 @pytest.mark.parametrize("name", server_configs.FILES)
 def test_a_file_that_the_user_changed_is_kept(models, capsys, name):
-    made = write(models)
-    changed = made[name] + "# mine\n"
+    files = write(models)
+    changed = files[name] + "# mine\n"
     (DEFAULT / name).write_text(changed)
     arguments = ["--model=savedmodels/digits_nl", "--batching"]
     assert cli.run(serve_config.main, arguments) == 2
     assert str(DEFAULT / name) in capsys.readouterr().err
     kept = {path.name: path.read_text() for path in DEFAULT.iterdir()}
-    assert kept == {**made, name: changed}
+    assert kept == {**files, name: changed}
 
 
 def test_the_card_of_a_model_is_kept(models, capsys):
@@ -176,15 +184,15 @@ def test_models_config_is_the_servers_message(models):
 
 
 def test_batching_and_monitoring_are_the_servers_messages(models, definitions):
-    made = write(models)
+    files = write(models)
     batching = text_format.Parse(
-        made["batching_parameters.txt"], definitions("BatchingParameters")
+        files["batching_parameters.txt"], definitions("BatchingParameters")
     )
     assert batching.allowed_batch_sizes == sorted(batching.allowed_batch_sizes)
     assert batching.allowed_batch_sizes[-1] == batching.max_batch_size.value
     assert not batching.pad_variable_length_inputs
     monitoring = text_format.Parse(
-        made["monitoring.config"], definitions("MonitoringConfig")
+        files["monitoring.config"], definitions("MonitoringConfig")
     )
     assert monitoring.prometheus_config.enable
     assert monitoring.prometheus_config.path == server_configs.METRICS
@@ -198,33 +206,43 @@ def test_a_bare_number_is_no_wrapper(definitions):
 
 
 @pytest.mark.parametrize("options", [(), ("--batching",)])
-def test_the_image_and_compose_start_one_server_alike(models, options):
-    made = write(models, *options)
-    compose = yaml.safe_load(made["compose.yaml"])["services"]
-    command, *flags = dockerfile_flags(made["Dockerfile"])
+def test_image_and_compose_start_the_server_with_the_same_flags(
+    models, options
+):
+    files = write(models, *options)
+    compose = yaml.safe_load(files["compose.yaml"])["services"]
+    command, *flags = dockerfile_flags(files["Dockerfile"])
     for service in compose.values():
         assert service["entrypoint"] == [command]
         assert service["command"] == flags
-    given = dict(flag.split("=") for flag in flags)
-    batched = given.get("--enable_batching") == "true"
-    assert batched == ("--batching_parameters_file" in given) == bool(options)
-    read = [value for value in given.values() if value.startswith("/config/")]
-    copied = made["Dockerfile"].replace("\\\n", "").split("COPY serving/")[1]
+    options_set = dict(flag.split("=") for flag in flags)
+    batched = options_set.get("--enable_batching") == "true"
+    assert (
+        batched
+        == ("--batching_parameters_file" in options_set)
+        == bool(options)
+    )
+    read = [
+        value for value in options_set.values() if value.startswith("/config/")
+    ]
+    copied = files["Dockerfile"].replace("\\\n", "").split("COPY serving/")[1]
     for path in read:
-        assert path.removeprefix("/config/") in made
+        assert path.removeprefix("/config/") in files
         assert path.removeprefix("/config/") in copied
 
 
-def test_ports_are_those_of_the_flags_in_all_files(models):
-    made = write(models)
-    flags = dict(f.split("=") for f in dockerfile_flags(made["Dockerfile"])[1:])
+def test_ports_agree_in_all_files(models):
+    files = write(models)
+    flags = dict(
+        f.split("=") for f in dockerfile_flags(files["Dockerfile"])[1:]
+    )
     grpc, rest = int(flags["--port"]), int(flags["--rest_api_port"])
-    assert f"EXPOSE {grpc} {rest}\n" in made["Dockerfile"]
-    for service in yaml.safe_load(made["compose.yaml"])["services"].values():
+    assert f"EXPOSE {grpc} {rest}\n" in files["Dockerfile"]
+    for service in yaml.safe_load(files["compose.yaml"])["services"].values():
         expected = [f"127.0.0.1:{port}:{port}" for port in (grpc, rest)]
         assert service["ports"] == expected
         assert f"/127.0.0.1/{rest}" in service["healthcheck"]["test"][-1]
-    service, *deployments = yaml.safe_load_all(made["kubernetes.yaml"])
+    service, *deployments = yaml.safe_load_all(files["kubernetes.yaml"])
     ports = {port["name"]: port["port"] for port in service["spec"]["ports"]}
     assert ports == {"grpc": grpc, "rest": rest}
     for deployment in deployments:
@@ -237,32 +255,32 @@ def test_ports_are_those_of_the_flags_in_all_files(models):
         assert scraped == str(rest)
 
 
-def test_models_lie_where_the_configuration_says(models):
+def test_model_paths_agree_in_all_files(models):
     names = ("savedmodels/a", "savedmodels/deep/b")
-    made = write(models, names=names)
+    files = write(models, names=names)
     for name, source in {"a": "a", "b": "deep/b"}.items():
-        assert f'base_path: "/models/{name}"' in made["models.config"]
-        assert f"COPY {source}/ /models/{name}/\n" in made["Dockerfile"]
-        compose = yaml.safe_load(made["compose.yaml"])["services"]["serving"]
+        assert f'base_path: "/models/{name}"' in files["models.config"]
+        assert f"COPY {source}/ /models/{name}/\n" in files["Dockerfile"]
+        compose = yaml.safe_load(files["compose.yaml"])["services"]["serving"]
         volume = f"../{source}:/models/{name}:ro"
         assert volume in compose["volumes"]
         assert (DEFAULT / f"../{source}").is_dir()
 
 
-def test_the_service_finds_both_deployments_and_they_not_each_other(models):
+def test_the_service_selects_both_deployments_with_distinct_labels(models):
     service, *deployments = yaml.safe_load_all(write(models)["kubernetes.yaml"])
     assert [d["kind"] for d in deployments] == ["Deployment"] * 2
-    seen = []
+    variants = []
     for deployment in deployments:
         labels = deployment["spec"]["template"]["metadata"]["labels"]
         assert service["spec"]["selector"].items() <= labels.items()
         assert deployment["spec"]["selector"]["matchLabels"] == labels
-        seen.append(labels["variant"])
-    assert len(set(seen)) == 2
+        variants.append(labels["variant"])
+    assert len(set(variants)) == 2
     assert [d["spec"]["replicas"] for d in deployments] == [1, 0]
 
 
-def test_pods_have_probes_and_resources_and_one_kind_a_gpu(models):
+def test_pods_have_probes_and_resources_and_one_variant_a_gpu(models):
     documents = yaml.safe_load_all(write(models)["kubernetes.yaml"])
     pods = [
         d["spec"]["template"]["spec"]["containers"][0]
@@ -281,19 +299,19 @@ def test_pods_have_probes_and_resources_and_one_kind_a_gpu(models):
     assert pods[1]["image"] == f"{pods[0]['image']}-gpu"
 
 
-def test_metrics_have_one_path(models):
-    made = write(models)
-    for document in list(yaml.safe_load_all(made["kubernetes.yaml"]))[1:]:
+def test_metrics_paths_agree(models):
+    files = write(models)
+    for document in list(yaml.safe_load_all(files["kubernetes.yaml"]))[1:]:
         notes = document["spec"]["template"]["metadata"]["annotations"]
-        assert f'"{notes["prometheus.io/path"]}"' in made["monitoring.config"]
+        assert f'"{notes["prometheus.io/path"]}"' in files["monitoring.config"]
 
 
 def test_other_folders_than_the_default(models):
-    made = write(models, "--out=my out/x/serving", names=("my out/m/a",))
-    assert "COPY m/a/ /models/a/\n" in made["Dockerfile"]
-    assert "../../m/a:/models/a:ro" in made["compose.yaml"]
-    assert "-f 'my out/x/serving'/Dockerfile" in made["Dockerfile"]
-    assert "--model 'my out/m/a' --out 'my out/x/serving'" in made["README.md"]
+    files = write(models, "--out=my out/x/serving", names=("my out/m/a",))
+    assert "COPY m/a/ /models/a/\n" in files["Dockerfile"]
+    assert "../../m/a:/models/a:ro" in files["compose.yaml"]
+    assert "-f 'my out/x/serving'/Dockerfile" in files["Dockerfile"]
+    assert "--model 'my out/m/a' --out 'my out/x/serving'" in files["README.md"]
 
 
 @pytest.mark.parametrize(
@@ -307,7 +325,7 @@ def test_other_folders_than_the_default(models):
         (["sm/b", "sm/odd $x/c"], "Received: 'odd $x/c' below"),
     ],
 )
-def test_names_that_cannot_be_served(models, capsys, names, message):
+def test_invalid_model_names_are_rejected(models, capsys, names, message):
     arguments = [*models(*names), "--out=sm/serving"]
     assert cli.run(serve_config.main, arguments) == 2
     error = capsys.readouterr().err
@@ -315,7 +333,7 @@ def test_names_that_cannot_be_served(models, capsys, names, message):
     assert not pathlib.Path("sm/serving").exists()
 
 
-def test_a_directory_without_versions_and_a_version(models, capsys, tmp_path):
+def test_invalid_model_directories_are_rejected(models, capsys, tmp_path):
     models("sm/a")
     (tmp_path / "sm" / "empty" / "1").mkdir(parents=True)
     for path, message in {
@@ -339,7 +357,9 @@ BREAKS = ("a\nRUN touch x", "a\rb", "a\x85b", "a\u2028b", "a\x1b[2Jb")
 
 @pytest.mark.parametrize("name", BREAKS)
 @pytest.mark.parametrize("option", ["--out", "--model"])
-def test_a_line_break_in_a_folder_is_refused(models, capsys, name, option):
+def test_a_line_break_in_a_folder_name_is_rejected(
+    models, capsys, name, option
+):
     (model,) = models(f"{name}/digits_nl")
     arguments = [model, f"--out={name}/serving"]
     if option == "--model":
@@ -351,7 +371,7 @@ def test_a_line_break_in_a_folder_is_refused(models, capsys, name, option):
     assert not list(pathlib.Path.cwd().rglob("Dockerfile"))
 
 
-def test_a_folder_that_looks_like_an_option_is_not_one(models):
+def test_a_folder_name_with_a_leading_dash_is_no_option(models):
     models("-v/digits_nl")
     serve_config.main(["--model=-v/digits_nl", "--out=-v/serving"])
     text = pathlib.Path("-v/serving/Dockerfile").read_text()
@@ -359,7 +379,7 @@ def test_a_folder_that_looks_like_an_option_is_not_one(models):
     assert "COPY digits_nl/" in text
 
 
-def test_a_name_that_docker_takes_for_a_flag_is_refused(models, capsys):
+def test_a_name_that_docker_parses_as_a_flag_is_rejected(models, capsys):
     arguments = [*models("--link/digits_nl"), "--out=serving"]
     assert cli.run(serve_config.main, arguments) == 2
     assert "--link" in capsys.readouterr().err

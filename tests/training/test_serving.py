@@ -1,4 +1,4 @@
-"""An exported run, through generated configuration, server and clients."""
+"""An exported run with generated configuration, server and clients."""
 
 import io
 import pathlib
@@ -21,13 +21,13 @@ CLIENTS = pathlib.Path(__file__).parents[2] / "savedmodels" / "clients"
 
 @pytest.fixture(scope="module")
 def model(tiny):
-    """The SavedModel, loaded by our own code."""
+    """The SavedModel, loaded in this process."""
     return SavedModel(tiny[1])
 
 
 @pytest.fixture(scope="module")
 def server(tiny, tmp_path_factory):
-    """A server that reads what training.serve_config wrote."""
+    """A server with the configuration of training.serve_config."""
     models = tmp_path_factory.mktemp("deployed")
     shutil.copytree(tiny[1], models / "digits_nl" / "1")
     serve_config.write([str(models / "digits_nl")], str(models / "serving"))
@@ -63,45 +63,45 @@ def pngs(pixels):
     return row
 
 
-def same(seen, expected):
-    assert seen.keys() == expected.keys()
+def same(outputs, expected):
+    assert outputs.keys() == expected.keys()
     for name, right in expected.items():
-        assert seen[name].shape == right.shape
+        assert outputs[name].shape == right.shape
         if right.dtype == object:
-            assert (seen[name] == right).all()
+            assert (outputs[name] == right).all()
         else:
-            np.testing.assert_allclose(seen[name], right, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(outputs[name], right, rtol=0, atol=1e-5)
 
 
-def test_the_server_warms_it_up(server):
+def test_the_server_warms_up_the_model(server):
     assert server.models.by_name["digits_nl"].warmed_by >= 1
 
 
-def test_clips_get_the_probabilities_that_they_get_here(client, model):
-    seen = client.predict("serving_default", clips=clips())
-    same(seen, model.run("serving_default", clips=clips()))
-    assert seen["probabilities"].shape == (2, 10)
+def test_served_probabilities_equal_local_ones(client, model):
+    outputs = client.predict("serving_default", clips=clips())
+    same(outputs, model.run("serving_default", clips=clips()))
+    assert outputs["probabilities"].shape == (2, 10)
 
 
-def test_whole_videos_get_the_scores_that_they_get_here(client, model):
+def test_served_scores_of_whole_videos_equal_local_ones(client, model):
     frames = pngs(np.concatenate(clips())[:11])
-    seen = client.predict("serve_frames", frames_bytes=frames)
-    same(seen, model.run("serve_frames", frames_bytes=frames))
+    outputs = client.predict("serve_frames", frames_bytes=frames)
+    same(outputs, model.run("serve_frames", frames_bytes=frames))
 
 
 def test_features_and_attention_are_served(client, model):
     inputs = {"clips": clips(1)}
-    seen = client.predict("features", **inputs)
-    same(seen, model.run("features", **inputs))
+    outputs = client.predict("features", **inputs)
+    same(outputs, model.run("features", **inputs))
     inputs["block"] = np.array([b""], object)
     inputs["query"] = np.array([[3, 9, 20]], np.int32)
-    seen = client.predict("attention", **inputs)
-    same(seen, model.run("attention", **inputs))
+    outputs = client.predict("attention", **inputs)
+    same(outputs, model.run("attention", **inputs))
 
 
-def test_what_a_signature_refuses_reaches_the_client_in_words(client):
+def test_errors_of_a_signature_reach_the_client(client):
     error = sys.modules["serving_client"].ClientError
-    with pytest.raises(error, match="frame, y, x in pixels"):
+    with pytest.raises(error, match=r"\(frame, y, x\) in pixels"):
         client.predict(
             "attention",
             clips=clips(1),
@@ -152,13 +152,13 @@ def test_a_run_on_videos_is_served_to_the_video_client(
             [f"--address={server.grpc_address}"],
             ["--rest", f"--address={server.rest_address}"],
         ):
-            asked = [str(film), "--model=acts", "--png", *where]
-            assert video_client.main(asked) == 0
+            arguments = [str(film), "--model=acts", "--png", *where]
+            assert video_client.main(arguments) == 0
             printed = capsys.readouterr().out.splitlines()[2:]
             assert [" ".join(row.split()) for row in printed] == rows
 
 
 @pytest.mark.slow
-def test_an_export_outlives_hostile_requests(tiny, tmp_path):
+def test_an_export_survives_hostile_requests(tiny, tmp_path):
     shutil.copytree(tiny[1], tmp_path / "digits_nl" / "1")
     assert hostile.run(200, 6, tmp_path / "digits_nl").total() == 200

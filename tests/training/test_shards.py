@@ -44,7 +44,7 @@ def make(root, out, *options):
 
 
 def content(out):
-    """All files that a user sees, and their bytes."""
+    """Return all visible files and their bytes."""
     return {
         path.name: path.read_bytes()
         for path in sorted(out.iterdir())
@@ -72,7 +72,7 @@ def out(root, tmp_path_factory):
 
 
 def parsed(out, split):
-    """Records of a split, as the TF Model Garden parses them."""
+    """Return the records of a split, parsed as in TF Model Garden."""
     files = sorted(map(str, out.glob(f"{split}-*.tfrecord")))
     for record in tf.data.TFRecordDataset(files):
         yield tf.io.parse_single_sequence_example(
@@ -99,7 +99,7 @@ def parsed(out, split):
         )
 
 
-def test_files(out):
+def test_written_files(out):
     assert list(content(out)) == [
         "bad_videos.csv",
         "index.json",
@@ -110,7 +110,7 @@ def test_files(out):
     ]
 
 
-def test_frames_are_those_of_the_video(root, out):
+def test_frames_equal_those_of_the_video(root, out):
     ((context, lists),) = parsed(out, "validation")
     path = str(root / "3.mp4")
     index = video_index.index_video(path)
@@ -118,7 +118,7 @@ def test_frames_are_those_of_the_video(root, out):
     assert context["image/height"] == 24 and context["image/width"] == 32
     assert len(lists["image/encoded"]) == 11
     for jpeg, frame in zip(lists["image/encoded"], whole, strict=True):
-        # Half the size, linearly, is the mean of four pixels.
+        # Bilinear resizing to half the size averages four pixels.
         mean = frame.reshape(24, 2, 32, 2, 3).mean((1, 3))
         small = np.floor(mean + 0.5).astype(np.uint8)
         assert jpeg == tf.io.encode_jpeg(small, quality=90)
@@ -139,7 +139,7 @@ def test_keys_of_a_whole_video(out):
     assert context["clip/end/timestamp"] == 1_100_000
 
 
-def test_a_long_video_is_parts_with_what_is_seen_in_each(out):
+def test_a_long_video_is_split_with_the_labels_of_each_part(out):
     parts = sorted(
         (int(context["clip/start/timestamp"]), context, lists)
         for context, lists in parsed(out, "train")
@@ -149,7 +149,7 @@ def test_a_long_video_is_parts_with_what_is_seen_in_each(out):
     assert [start for start, *_ in parts] == [0, 700_000, 1_500_000]
     ends = [int(context["clip/end/timestamp"]) for _, context, _ in parts]
     assert ends == [700_000, 1_500_000, 2_300_000]
-    # Class 1 is seen throughout, 0 up to 0.45 s, 2 around 1.3 and from 1.9.
+    # Class 1 is active throughout, 0 until 0.45 s, 2 at 1.3 s and from 1.9 s.
     labels = [
         context["clip/label/index"].values.numpy().tolist()
         for _, context, _ in parts
@@ -160,7 +160,7 @@ def test_a_long_video_is_parts_with_what_is_seen_in_each(out):
     assert second["segment/end/timestamp"].values.numpy() == [1_400_000]
 
 
-def test_the_index_says_what_the_records_do(out, tmp_path):
+def test_the_index_agrees_with_the_records(out, tmp_path):
     with_index = MediaSequence.read_lists(DataConfig(root=str(out)))
     bare = tmp_path / "bare"
     bare.mkdir()
@@ -168,7 +168,7 @@ def test_the_index_says_what_the_records_do(out, tmp_path):
         (bare / path.name).write_bytes(path.read_bytes())
     scanned = MediaSequence.read_lists(DataConfig(root=str(bare)))
     assert with_index.multi_label and with_index.classes == scanned.classes
-    one, two = ShardReader(), ShardReader()
+    reader, bare_reader = ShardReader(), ShardReader()
     for split, videos in with_index.splits.items():
         assert len(videos) == len(scanned.splits[split])
         for video, other in zip(videos, scanned.splits[split], strict=True):
@@ -180,11 +180,11 @@ def test_the_index_says_what_the_records_do(out, tmp_path):
                 assert span.label == its.label
                 assert span.start_s == pytest.approx(its.start_s, abs=1e-6)
                 assert span.end_s == pytest.approx(its.end_s, abs=1e-6)
-            assert one.probe(video) == two.probe(other)
+            assert reader.probe(video) == bare_reader.probe(other)
 
 
 class Skipping(made_videos.Made):
-    """Of a data set whose tests leave out videos without a class."""
+    """A data set that skips unlabelled videos in evaluation."""
 
     @staticmethod
     def read_lists(data):
@@ -192,7 +192,7 @@ class Skipping(made_videos.Made):
         return dataclasses.replace(listing, skips_unlabelled=True)
 
 
-def test_the_index_says_whether_tests_skip_videos_without_a_class(
+def test_the_index_records_skipping_of_unlabelled_videos(
     root, out, tmp_path, monkeypatch
 ):
     data = DataConfig(root=str(out))
@@ -203,7 +203,7 @@ def test_the_index_says_whether_tests_skip_videos_without_a_class(
     assert MediaSequence.read_lists(data).skips_unlabelled
     index = tmp_path / "shards" / "index.json"
     values = json.loads(index.read_text())
-    del values["skips_unlabelled"]  # as older versions wrote it
+    del values["skips_unlabelled"]  # as written by older versions
     index.write_text(json.dumps(values))
     assert not MediaSequence.read_lists(data).skips_unlabelled
 
@@ -233,7 +233,7 @@ def test_too_many_bad_videos_are_an_error(root, tmp_path):
     assert (tmp_path / "index.json").exists()
 
 
-def test_videos_that_were_mended_are_made(root, tmp_path):
+def test_repaired_videos_are_written_on_retry(root, tmp_path):
     videos, folder = tmp_path / "videos", tmp_path / "shards"
     videos.mkdir()
     made_videos.write_videos(videos)
@@ -246,16 +246,16 @@ def test_videos_that_were_mended_are_made(root, tmp_path):
 
 
 @pytest.mark.parametrize("stop_after", [1, 3])
-def test_what_is_finished_stays_after_a_stop(
+def test_finished_shards_are_kept_after_an_interruption(
     root, out, tmp_path, monkeypatch, stop_after
 ):
-    done = []
+    finished = []
     run = shard_writer.run
 
     def stopping(task):
-        if len(done) == stop_after:
+        if len(finished) == stop_after:
             raise KeyboardInterrupt
-        done.append(task.name)
+        finished.append(task.name)
         return run(task)
 
     monkeypatch.setattr(shard_writer, "run", stopping)
@@ -263,27 +263,27 @@ def test_what_is_finished_stays_after_a_stop(
         make(root, tmp_path)
     assert len(list(tmp_path.glob("*.tfrecord"))) == stop_after
     monkeypatch.setattr(
-        shard_writer, "run", lambda t: done.append(t.name) or run(t)
+        shard_writer, "run", lambda t: finished.append(t.name) or run(t)
     )
     make(root, tmp_path)
-    assert len(done) == len(set(done)) == 4
+    assert len(finished) == len(set(finished)) == 4
     assert content(tmp_path) == content(out)
 
 
-def test_a_process_killed_in_a_shard_leaves_nothing_that_counts(
+def test_a_shard_of_a_killed_process_is_written_again(
     root, out, tmp_path, monkeypatch
 ):
     make(root, tmp_path)
     name = "train-00001-of-00002.tfrecord"
-    # As a kill after the rename and before the note, and one while writing.
+    # As if killed between rename and note, and while writing.
     pathlib.Path(shard_writer.note_path(str(tmp_path), name)).write_text("{")
     (tmp_path / f".unfinished-{name}").write_bytes(b"half")
-    done, run = [], shard_writer.run
+    written, run = [], shard_writer.run
     monkeypatch.setattr(
-        shard_writer, "run", lambda t: done.append(t.name) or run(t)
+        shard_writer, "run", lambda t: written.append(t.name) or run(t)
     )
     make(root, tmp_path)
-    assert done == [name]
+    assert written == [name]
     assert content(tmp_path) == content(out)
     assert not list(tmp_path.glob(".unfinished-*"))
 
@@ -299,7 +299,7 @@ def test_links_in_a_folder_of_shards_are_not_written_through(root, tmp_path):
     assert not victim.exists()
 
 
-def test_notes_of_shards_in_another_folder_are_refused(root, tmp_path, capsys):
+def test_notes_of_shards_in_another_folder_are_rejected(root, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".shards").symlink_to(tmp_path / "else")
     with pytest.raises(UserError, match=r"\.shards is a link"):
@@ -307,7 +307,7 @@ def test_notes_of_shards_in_another_folder_are_refused(root, tmp_path, capsys):
     assert not (tmp_path / "else").exists()
 
 
-def test_a_shard_that_was_cut_off_is_made_again(root, out, tmp_path):
+def test_a_truncated_shard_is_written_again(root, out, tmp_path):
     make(root, tmp_path)
     path = tmp_path / "train-00001-of-00002.tfrecord"
     path.write_bytes(path.read_bytes()[:-1])
@@ -317,7 +317,7 @@ def test_a_shard_that_was_cut_off_is_made_again(root, out, tmp_path):
     assert content(tmp_path) == content(out)
 
 
-def test_other_settings_are_refused(root, out):
+def test_other_settings_are_rejected(root, out):
     with pytest.raises(UserError, match="quality: 90, now 80"):
         make(root, out, "--quality=80")
 
@@ -328,14 +328,14 @@ def test_processes_write_the_same_bytes(root, out, tmp_path):
     assert content(tmp_path) == content(out)
 
 
-def test_checksums_are_those_of_the_files(out):
+def test_checksums_match_the_files(out):
     index = json.loads((out / "index.json").read_text())
     for shard in index["shards"]:
         digest = hashlib.sha256((out / shard["name"]).read_bytes())
         assert shard["sha256"] == digest.hexdigest()
 
 
-def test_shards_do_not_depend_on_where_the_videos_are(out, tmp_path):
+def test_shards_do_not_depend_on_the_videos_folder(out, tmp_path):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     made_videos.write_videos(folder)
@@ -344,7 +344,7 @@ def test_shards_do_not_depend_on_where_the_videos_are(out, tmp_path):
 
 
 @pytest.mark.parametrize("finished_before", [False, True])
-def test_shards_that_are_not_finished_are_not_read(
+def test_unfinished_shards_are_rejected_on_reading(
     root, tmp_path, monkeypatch, finished_before
 ):
     run = shard_writer.run
@@ -378,7 +378,7 @@ def test_verify_finds_one_flipped_bit(root, tmp_path, capsys):
     assert "test-00000-of-00001.tfrecord cannot be read" in str(raised.value)
 
 
-def test_the_command_explains_itself(capsys):
+def test_the_command_prints_help(capsys):
     shards.main([])
     printed = capsys.readouterr().out
     assert "folder" in printed and "media_sequence" in printed
@@ -391,7 +391,7 @@ def test_the_command_explains_itself(capsys):
     assert "Received: 101" in capsys.readouterr().err
 
 
-def test_a_folder_of_something_else_is_refused(root, tmp_path):
+def test_a_folder_with_other_files_is_rejected(root, tmp_path):
     (tmp_path / "index.json").write_bytes(b"theirs")
     with pytest.raises(UserError, match=r"to be empty .* index\.json"):
         make(root, tmp_path)

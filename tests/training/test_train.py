@@ -1,4 +1,4 @@
-"""The train command, on runs that take seconds."""
+"""The train command on small runs."""
 
 import contextlib
 import csv
@@ -69,8 +69,8 @@ def start(workdir, arguments):
 
 def run_to_end(workdir, arguments):
     process = start(workdir, arguments)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
 
 
 def wait_for(path, process, seconds=120):
@@ -82,7 +82,7 @@ def wait_for(path, process, seconds=120):
     raise AssertionError(f"{path} did not appear")
 
 
-def test_a_run_folder_holds_everything(tiny):
+def test_a_run_folder_has_all_files(tiny):
     run, _ = tiny
     names = {path.name for path in run.iterdir()}
     assert names == {
@@ -125,7 +125,7 @@ def test_a_last_epoch_may_have_fewer_steps(tiny):
     assert "Finished: 3 steps" in text
 
 
-def test_result_says_what_was_reached_on_what(tiny):
+def test_result_has_metrics_and_data(tiny):
     run, _ = tiny
     result = json.loads((run / "result.json").read_text())
     assert result["recipe"] == "digits_nl"
@@ -142,7 +142,7 @@ def test_optimizer_took_exactly_the_steps(tiny):
     assert int(model.optimizer.iterations) == 4
 
 
-def test_a_finished_run_is_not_started_over(tiny, capsys):
+def test_a_finished_run_is_not_trained_again(tiny, capsys):
     run, exported = tiny
     before = (run / "result.json").stat().st_mtime_ns
     train.main(
@@ -160,31 +160,31 @@ def test_a_finished_run_is_not_started_over(tiny, capsys):
     assert saved_model.versions(exported.parent) == [exported]
 
 
-def test_the_table_names_what_to_try_next(tiny, capsys):
+def test_the_summary_suggests_next_commands(tiny, capsys):
     run, exported = tiny
     train.main(
         ["--recipe=digits_nl", f"--workdir={run}", *TINY]
         + [f"--export={exported.parent}"]
     )
     printed = capsys.readouterr().out
-    for word in ("chance", "10.0 %", str(exported), "training.predict"):
+    for word in ("chance", "10.0 %", str(exported), "predict --model"):
         assert word in printed
     for command in ("visualize", "evaluate", "app", "serve_config"):
-        assert f"-m training.{command} " in printed
+        assert f" {command} --" in printed
 
 
-def test_a_rising_validation_loss_is_in_the_last_table(tiny, tmp_path, capsys):
+def test_a_rising_validation_loss_is_in_the_summary(tiny, tmp_path, capsys):
     run = RunFolder(tmp_path / "run")
     shutil.copytree(tiny[0], run.path)
     rows = run_report.read_metrics(run)
     run.write_metrics([rows[0] | {"val_loss": 2.0}, rows[1] | {"val_loss": 3}])
     train.main([f"--workdir={run.path}"])
-    said = " ".join(capsys.readouterr().out.split())
-    assert "validation loss lowest at epoch 1 (2), 50.0 % above it" in said
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "validation loss lowest at epoch 1 (2), 50.0 % above it" in printed
 
 
 EPOCH = "checkpoints/epoch_0001"
-STOPS = {  # and kills: test_kills.py
+STOPS = {  # for more kills see test_kills.py
     "kill in the image stage": (signal.SIGKILL, STAGED, f"image_stage/{EPOCH}"),
     "Ctrl-C": (signal.SIGINT, LONGER, EPOCH),
     "SIGTERM on two devices": (signal.SIGTERM, (*LONGER, *TWO), EPOCH),
@@ -192,16 +192,16 @@ STOPS = {  # and kills: test_kills.py
 EXIT_CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 0}
 
 
-# In CI a run on videos is stopped: test_video_runs.py.
+# CI stops a run on videos instead, see test_video_runs.py.
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("how", "arguments", "after"), STOPS.values(), ids=STOPS.keys()
 )
-def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
+def test_a_stopped_run_resumes_to_the_same_result(
     how, arguments, after, tmp_path
 ):
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    # On several devices as processes of their own, as devices are made first.
+    # Several devices are configured in processes of their own.
     run_to_end(straight, arguments)
     with start(stopped, arguments) as process:
         wait_for(stopped / after, process)
@@ -219,27 +219,27 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(
             for folder in (straight, stopped)
         )
     ]
-    # The sums of two devices go on from the half of what both had: rounding.
+    # Two devices restart from halves of their sums: rounding.
     rounding = 1e-6 if set(TWO) <= set(arguments) else 0
     assert rows[1] == pytest.approx(rows[0], rel=rounding, abs=0)
 
 
-def test_the_folder_alone_is_enough_to_go_on(tiny, capsys):
+def test_the_run_folder_alone_suffices_to_resume(tiny, capsys):
     train.main([f"--workdir={tiny[0]}"])
     printed = capsys.readouterr().out
     assert "is trained: nothing to do" in printed
-    # Not exported this time: no command that would need it.
+    # Not exported here, so no command that needs a SavedModel.
     assert "training.predict" not in printed
     assert "--out savedmodels/digits_nl" in printed
 
 
-def test_without_a_block_no_picture_is_proposed(tiny, capsys):
+def test_without_a_block_visualize_is_not_suggested(tiny, capsys):
     train.main([f"--workdir={tiny[0] / 'image_stage'}"])
     assert "training.visualize" not in capsys.readouterr().out
 
 
 @pytest.mark.full
-def test_the_seed_decides_the_outcome(tmp_path):
+def test_the_seed_determines_the_result(tmp_path):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         train.main([*ALONE, f"--workdir={tmp_path / name}", f"--seed={seed}"])
     a, b, c = (weights(tmp_path / name) for name in "abc")
@@ -296,10 +296,10 @@ def test_errors_are_one_line_and_exit_2(arguments, message, tmp_path, capsys):
     assert code == 2
     assert captured.err.startswith("error: ") and message in captured.err
     assert captured.err.count("\n") == 1
-    assert not workdir.exists()  # so the corrected command can use it
+    assert not workdir.exists()  # free for the corrected command
 
 
-def test_an_export_that_cannot_be_is_refused_before_training(tmp_path, capsys):
+def test_an_invalid_export_is_rejected_before_training(tmp_path, capsys):
     (tmp_path / "file").touch()
     code = cli.run(
         train.main,
@@ -310,7 +310,7 @@ def test_an_export_that_cannot_be_is_refused_before_training(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_workdir_of_another_recipe_is_refused(tiny, capsys):
+def test_a_workdir_of_another_recipe_is_rejected(tiny, capsys):
     run, _ = tiny
     code = cli.run(train.main, ["--recipe=digits_c2d", f"--workdir={run}"])
     assert code == 2
@@ -318,21 +318,23 @@ def test_a_workdir_of_another_recipe_is_refused(tiny, capsys):
 
 
 @pytest.mark.slow
-def test_a_corrupt_checkpoint_is_named_and_passed_over(tmp_path, capsys):
+def test_a_corrupt_checkpoint_is_named_and_skipped(tmp_path, capsys):
     train.main([*ALONE, f"--workdir={tmp_path}"])
     before = weights(tmp_path)
     (tmp_path / "result.json").unlink()
     path = tmp_path / "checkpoints" / "epoch_0003" / checkpointing.VARIABLES
     path.write_bytes(path.read_bytes()[:-1])
     train.main([*ALONE, f"--workdir={tmp_path}"])
-    said = capsys.readouterr().out
-    assert "passing over" in said and "epoch_0003, which is damaged" in said
-    assert "after 4 of 6 steps" in said
+    printed = capsys.readouterr().out
+    assert (
+        "passing over" in printed and "epoch_0003, which is damaged" in printed
+    )
+    assert "after 4 of 6 steps" in printed
     for old, new in zip(before, weights(tmp_path), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_report_that_a_kill_prevented_is_written_later(tiny):
+def test_a_missing_report_is_written_later(tiny):
     (report := tiny[0] / "report.md").unlink()
     train.main([f"--workdir={tiny[0]}"])
     assert "digits_nl" in report.read_text()
@@ -341,7 +343,7 @@ def test_a_report_that_a_kill_prevented_is_written_later(tiny):
 @pytest.mark.skipif(
     not os.path.isdir("/sys"), reason="needs a folder that nobody can write to"
 )
-def test_no_permission_is_one_line(capsys):
+def test_missing_permission_is_a_one_line_error(capsys):
     code = cli.run(train.main, [*ALONE, "--workdir=/sys/nonlocal"])
     error = capsys.readouterr().err
     assert code == 2 and error.count("\n") == 1
@@ -349,10 +351,12 @@ def test_no_permission_is_one_line(capsys):
 
 
 @pytest.mark.parametrize("room", [0.0, 0.01, 0.5, 0.9999])
-def test_a_full_disk_is_one_line_and_loses_nothing(tiny, room, tmp_path, capfd):
-    """With a limit on the size of files, which fails a write as a full disk.
+def test_a_full_disk_is_a_one_line_error_without_data_loss(
+    tiny, room, tmp_path, capfd
+):
+    """Simulate a full disk with a limit on the size of files.
 
-    `room` is how much of a checkpoint there is room for.
+    `room` is the part of a checkpoint that fits.
     """
     run = RunFolder(tmp_path / "run")
     shutil.copytree(tiny[0], run.path)
@@ -368,17 +372,17 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tiny, room, tmp_path, capfd):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(room * size), hard))
     try:
-        # What is captured goes to a file, which has the limit too.
+        # Captured output goes to a file, which has the limit too.
         with (
             capfd.disabled(),
-            contextlib.redirect_stderr(io.StringIO()) as said,
+            contextlib.redirect_stderr(io.StringIO()) as stderr,
         ):
             code = cli.run(save)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert code == 2
-    assert "No space left" in said.getvalue()
-    assert said.getvalue().count("\n") == 1
+    assert "No space left" in stderr.getvalue()
+    assert stderr.getvalue().count("\n") == 1
     assert checkpointing.latest(run.checkpoints) == last
     names = sorted(path.name for path in run.checkpoints.iterdir())
     assert names == ["epoch_0001", "epoch_0002"]
@@ -397,7 +401,7 @@ def test_the_last_row_of_metrics_survives_a_kill_before_it(tmp_path):
 
 @pytest.mark.slow
 def test_a_deterministic_run_trains(tmp_path):
-    """In a process of its own: it is for all that the process does."""
+    """Run in a process of its own, since determinism is process-wide."""
     fixed = "--set=training.deterministic=True"
     command = [sys.executable, "-m", "training.train", *ALONE, fixed]
     subprocess.run(

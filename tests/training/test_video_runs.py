@@ -34,7 +34,7 @@ TINY = (
 
 @pytest.fixture
 def videos(tmp_path):
-    """Names as people have them: spaces, other letters, upper case."""
+    """Video files with spaces, non-ASCII letters and upper case in names."""
     root = tmp_path / "my videos"
     for label, name in enumerate(("jump", "walk slöwly")):
         for number in range(5):
@@ -49,22 +49,22 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     arguments = [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
     (videos / "jump" / "read me.txt").write_text("about the films")
     train.main([*arguments, f"--export={out}", "--verbose=2"])
-    shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == "Reading folder and building the network."
-    assert "note: skipped 1 file without video content: 1 .txt" in shown
-    assert "Epoch 1/2: 2 steps (the first builds the graph" in "\n".join(shown)
-    ends = [line for line in shown if line.startswith("Epoch 2/2, ")]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Reading folder and building the network."
+    assert "note: skipped 1 file without video content: 1 .txt" in lines
+    assert "Epoch 1/2: 2 steps (the first builds the graph" in "\n".join(lines)
+    ends = [line for line in lines if line.startswith("Epoch 2/2, ")]
     assert len(ends) == 1 and ": accuracy " in ends[0]
-    assert any(line.startswith("1 epoch left, about ") for line in shown)
+    assert any(line.startswith("1 epoch left, about ") for line in lines)
     result = json.loads((run / "result.json").read_text())
     assert result["examples"] == 2
-    # 9 to 13 frames, of which a clip of two has the first and the last.
+    # Of 9 to 13 frames, a clip of two has the first and the last.
     stride = RunFolder(run).read_recipe().sampling.frame_stride
     assert 8 <= stride <= 12
-    printed = "\n".join(shown)
+    printed = "\n".join(lines)
     assert f"sampling.frame_stride={stride}: clips of 2 frames" in printed
     assert "does not see the order of frames" not in printed
-    train.main(arguments)  # the same run, though its command says auto
+    train.main(arguments)  # the same run, although its stride is set to auto
     assert "is trained: nothing to do" in capsys.readouterr().out
     assert (out / "1" / "assets" / "classes.txt").read_text().split("\n") == [
         "jump",
@@ -87,11 +87,11 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     for model in (run, out):
         written = tmp_path / "all.json"
         predict.main([f"--model={model}", str(videos), f"--out={written}"])
-        found = json.loads(written.read_text("utf-8"))["videos"]
-        assert [one["path"] for one in found if "error" in one] == [
+        rows = json.loads(written.read_text("utf-8"))["videos"]
+        assert [row["path"] for row in rows if "error" in row] == [
             f"{videos}/bad.mp4"
         ]
-        scores = {one["path"]: one.get("scores") for one in found}
+        scores = {row["path"]: row.get("scores") for row in rows}
         for path, expected in zip(scored.paths, scored.scores, strict=True):
             np.testing.assert_allclose(scores[path], expected[0], rtol=1e-5)
     looks = tmp_path / "looks.png"
@@ -118,7 +118,7 @@ def test_bad_videos_of_a_run_are_listed_in_its_folder(videos, tmp_path):
     assert bad["path"].endswith("jump/empty.mp4")
 
 
-def test_too_many_bad_videos_are_one_line(videos, tmp_path, capsys):
+def test_too_many_bad_videos_are_a_one_line_error(videos, tmp_path, capsys):
     (videos / "jump" / "empty.mp4").write_bytes(b"")
     run = tmp_path / "run"
     arguments = [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
@@ -129,14 +129,14 @@ def test_too_many_bad_videos_are_one_line(videos, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_videos_that_go_bad_in_training_are_listed_and_stop_it(
+def test_videos_damaged_during_training_are_listed_and_stop_it(
     videos, tmp_path, capsys, monkeypatch
 ):
     run = tmp_path / "run"
     real = train.run_model.build_model
 
     def spoil_then_build(recipe, dataset):
-        if run.exists():  # training is about to begin
+        if run.exists():  # just before training
             for video in dataset.videos("train"):
                 open(video.path, "wb").close()
         return real(recipe, dataset)
@@ -151,14 +151,14 @@ def test_videos_that_go_bad_in_training_are_listed_and_stop_it(
 
 
 @pytest.mark.slow
-def test_several_labels_a_video(tmp_path):
+def test_multi_label_videos(tmp_path):
     data = fixtures.make("charades_frames", tmp_path / "data", None, touch)
     settings = [
         f"--set=data.{name}={value}"
         for name, value in vars(data).items()
         if isinstance(value, str) and value != " " and name != "decoder"
     ]
-    # The fixture's other list has one video, without a class.
+    # The fixture's other list has one video, which is unlabelled.
     settings.append(f"--set=data.test={data.train}")
     run = tmp_path / "run"
     arguments = [*TINY, "--set=dataset=charades_frames", *settings]
@@ -169,20 +169,18 @@ def test_several_labels_a_video(tmp_path):
     assert "val_auc_pr" in (run / "metrics.csv").read_text()
     assert (tmp_path / "x" / "1" / "saved_model.pb").exists()
     film, out = films.write_film(tmp_path / "a.mkv", 31), tmp_path / "a.json"
-    found = []
+    scores = []
     for model in (run, tmp_path / "x"):
         predict.main(
             [str(film), f"--model={model}", f"--out={out}"]
             + ["--views=2x1", "--pool=max"]
         )
-        found.append(json.loads(out.read_text())["videos"][0]["scores"])
-    np.testing.assert_allclose(*found, rtol=1e-5)
-    assert abs(sum(found[0]) - 1) > 1e-3  # sigmoids do not add up to one
+        scores.append(json.loads(out.read_text())["videos"][0]["scores"])
+    np.testing.assert_allclose(*scores, rtol=1e-5)
+    assert abs(sum(scores[0]) - 1) > 1e-3  # sigmoids do not add up to one
 
 
-def test_views_that_do_not_go_together_are_refused_first(
-    videos, tmp_path, capsys
-):
+def test_invalid_views_are_rejected_before_training(videos, tmp_path, capsys):
     arguments = [*TINY, f"--set=data.root={videos}", "--set=views.pool=max"]
     run = tmp_path / "run"
     assert cli.run(train.main, [*arguments, f"--workdir={run}"]) == 2
@@ -191,7 +189,7 @@ def test_views_that_do_not_go_together_are_refused_first(
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_as_if_it_had_not_stopped(videos, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(videos, tmp_path):
     arguments = [f"--set=data.root={videos}", *TINY]
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     train.main([*arguments, f"--workdir={whole}"])
@@ -212,11 +210,11 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(videos, tmp_path):
             train.main([*arguments, f"--workdir={halves}"])
     assert len(list((halves / "checkpoints").iterdir())) == 1
     train.main([f"--workdir={halves}", "--verbose=0"])
-    one, other = (
+    expected, resumed = (
         train.run_model.load_trained(RunFolder(run))[0].get_weights()
         for run in (whole, halves)
     )
-    for a, b in zip(one, other, strict=True):
+    for a, b in zip(expected, resumed, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -234,8 +232,8 @@ def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
         + [f"--set=model.weights={tmp_path / 'other.weights.h5'}"]
         + ["--set=optimizer.base_lr=0.0", "--set=optimizer.warmup_steps=0"]
     )
-    assert "logits" in capsys.readouterr().out  # kept, as the report says
-    (origin,) = run.read_provenance()  # for the licence in its card
+    assert "logits" in capsys.readouterr().out  # kept, as the report notes
+    (origin,) = run.read_provenance()  # for the license in its model card
     assert origin.file == "other.weights.h5" and "made with" in origin.licence
     trained, recipe, _ = train.run_model.load_trained(run)
     assert (
@@ -248,7 +246,7 @@ def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
     )
 
 
-def test_missing_weights_are_one_line(videos, tmp_path, capsys):
+def test_missing_weights_are_a_one_line_error(videos, tmp_path, capsys):
     arguments = [f"--set=data.root={videos}", f"--workdir={tmp_path / 'r'}"]
     weights = f"--set=model.weights={tmp_path / 'none.pkl'}"
     assert cli.run(train.main, [*arguments, *TINY, weights]) == 2

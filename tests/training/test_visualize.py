@@ -7,7 +7,7 @@ from training.io import cli
 Image = pytest.importorskip("PIL.Image")
 
 
-def test_it_writes_a_png_strip_and_says_what_it_shows(tiny, tmp_path, capsys):
+def test_a_png_strip_is_written_and_described(tiny, tmp_path, capsys):
     out = tmp_path / "new" / "looks.png"
     visualize.main([f"--workdir={tiny[0]}", "--sample=1", f"--out={out}"])
     printed = capsys.readouterr().out
@@ -17,21 +17,23 @@ def test_it_writes_a_png_strip_and_says_what_it_shows(tiny, tmp_path, capsys):
         assert picture.width > 5 * picture.height  # eight frames in a row
 
 
-def test_a_clip_file_is_looked_at_from_where_is_asked(tiny, tmp_path, capsys):
+def test_queries_of_a_clip_file_are_rows(tiny, tmp_path, capsys):
     clip = tmp_path / "clip.npy"
     np.save(clip, np.zeros((8, 32, 32, 3), "uint8"))
     shared = [f"--workdir={tiny[0]}", str(clip), f"--out={tmp_path / 'a.png'}"]
     visualize.main([*shared, "--query=7,31,0", "--query=2,8,15"])
     printed = capsys.readouterr().out
     assert "cell (7, 7, 0)" in printed and "cell (2, 1, 3)" in printed
-    with Image.open(tmp_path / "a.png") as two:
-        width, height = two.size
+    with Image.open(tmp_path / "a.png") as two_rows:
+        width, height = two_rows.size
     visualize.main([*shared, "--query=7,31,0"])
-    with Image.open(tmp_path / "a.png") as one:
-        assert (one.width, 2 * one.height) == (width, height)
+    with Image.open(tmp_path / "a.png") as one_row:
+        assert (one_row.width, 2 * one_row.height) == (width, height)
 
 
-def test_without_a_query_it_is_the_most_concentrated(tiny, tmp_path, capsys):
+def test_the_default_query_has_the_most_concentrated_attention(
+    tiny, tmp_path, capsys
+):
     clip = tmp_path / "clip.npy"
     rng = np.random.default_rng(0)
     np.save(clip, rng.integers(0, 256, (8, 32, 32, 3), np.uint8))
@@ -44,7 +46,7 @@ def test_without_a_query_it_is_the_most_concentrated(tiny, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("style", ["heat", "arrows"])
-def test_it_writes_films(tiny, tmp_path, style):
+def test_videos_are_written(tiny, tmp_path, style):
     gif, mp4 = tmp_path / "a.gif", tmp_path / "a.MP4"
     shared = [f"--workdir={tiny[0]}", "--sample=1", f"--style={style}"]
     visualize.main([*shared, f"--out={gif}"])
@@ -57,14 +59,12 @@ def test_it_writes_films(tiny, tmp_path, style):
         assert len(list(film.decode(video=0))) == 8
 
 
-def test_so_many_rows_are_printed_as_there_may_be_arrows(
-    tiny, tmp_path, capsys
-):
+def test_the_number_of_printed_rows_is_that_of_arrows(tiny, tmp_path, capsys):
     out = f"--out={tmp_path / 'a.png'}"
     for count, option in ((20, []), (3, ["--arrows=3"]), (0, ["--arrows=0"])):
         visualize.main([f"--workdir={tiny[0]}", "--sample=1", out, *option])
         rows = capsys.readouterr().out.split("weight\n")[1].splitlines()
-        assert len(rows) == count + 1  # and where the picture is
+        assert len(rows) == count + 1  # and the path of the image
 
 
 @pytest.mark.parametrize(
@@ -90,26 +90,26 @@ def test_errors_are_one_line(tiny, arguments, message, tmp_path, capsys):
     assert not out.exists()
 
 
-def test_a_query_that_is_no_point_says_what_is(capsys):
+def test_an_invalid_query_is_an_error(capsys):
     with pytest.raises(SystemExit):
         visualize.main(["--workdir=x", "--sample=0", "--query=1,b"])
     assert "expected FRAME,Y,X" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["-1", "nan", "inf", "soon"])
-def test_a_time_that_is_none_says_what_is(capsys, text):
+def test_an_invalid_time_is_an_error(capsys, text):
     with pytest.raises(SystemExit):
         visualize.main(["a.mp4", "--workdir=x", f"--at={text}"])
     assert "expected seconds from 0" in capsys.readouterr().err
 
 
-def test_a_clip_file_has_no_seconds(tiny, tmp_path, capsys):
+def test_a_time_in_a_clip_file_is_an_error(tiny, tmp_path, capsys):
     arguments = [f"--workdir={tiny[0]}", "a.npy", "--at=1"]
     assert cli.run(visualize.main, arguments) == 2
     assert "--at is for videos" in capsys.readouterr().err
 
 
-def test_a_network_without_a_block_says_so(tiny, capsys, tmp_path):
+def test_a_network_without_a_block_is_an_error(tiny, capsys, tmp_path):
     code = cli.run(
         visualize.main,
         [f"--workdir={tiny[0] / 'image_stage'}", "--sample=0", "--query=0,1,2"],
@@ -118,7 +118,7 @@ def test_a_network_without_a_block_says_so(tiny, capsys, tmp_path):
     assert "has no non-local block" in capsys.readouterr().err
 
 
-def test_files_of_the_user_are_not_drawn_over(tiny, tmp_path, capsys):
+def test_files_of_the_user_are_not_overwritten(tiny, tmp_path, capsys):
     out = tmp_path / "a.gif"
     out.write_bytes(b"theirs")
     arguments = [f"--workdir={tiny[0]}", "--sample=1", f"--out={out}"]

@@ -1,4 +1,4 @@
-"""What a trainer does on two devices of unequal data; see test_devices.py."""
+"""A trainer on two devices with unequal data; see test_devices.py."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from training.loop.train_step import Signals
 from training.loop.trainer import Trainer
 
 RNG = np.random.default_rng(3)
-# The first half is what the first device sees.
+# The first device gets the first half.
 X = np.concatenate(
     [RNG.standard_normal((4, 5)) - 3, 2 * RNG.standard_normal((4, 5)) + 3]
 ).astype("float32")
@@ -20,7 +20,7 @@ LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
 
 
 def make(strategy, layer, optimizer, **settings):
-    """A trainer of a layer and a classifier."""
+    """Build a trainer of a layer and a classifier."""
     signals = Signals()
     with strategy.scope():
         inputs = keras.Input((5,))
@@ -48,7 +48,7 @@ def identity():
 
 
 def mean_gradients(kernel, bias, weights):
-    """Of the weighted mean of the cross-entropies, in float64."""
+    """Return gradients of the weighted mean cross-entropy, in float64."""
     logits = X.astype("float64") @ kernel + bias
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
@@ -57,7 +57,7 @@ def mean_gradients(kernel, bias, weights):
 
 
 def steps(strategy):
-    """A step is that of the mean over all devices, clipped by its norm."""
+    """Check that a step uses the clipped mean gradient of all devices."""
     weights = np.array([1, 0, 0, 0, 0.5, 2, 1, 1], "float32")
     data = tf.data.Dataset.from_tensors((X, LABELS, weights))
     for limit in (None, 0.01):
@@ -76,20 +76,20 @@ def steps(strategy):
         for old, gradient, variable in zip(
             before, gradients, model.trainable_variables, strict=True
         ):
-            # Float32 against float64, of steps of 1e-3 and more.
+            # Float32 compared with float64; steps are 1e-3 or more.
             np.testing.assert_allclose(
                 np.asarray(variable), old - factor * gradient, atol=1e-6
             )
 
 
 def statistics(strategy):
-    """Those of both devices' examples, the same on both."""
+    """Check that statistics cover the examples of both devices."""
     model = make(
         strategy, BatchNormalization, lambda: keras.optimizers.SGD(0.1)
     )
     layer = model.layers[1]
     model.fit(batches(), shuffle=False, verbose=0)
-    # A tenth of the mean over devices of what each has seen.
+    # A tenth of the mean over devices of their batch means.
     expected = 0.1 * (X[:4].mean(0) + X[4:].mean(0)) / 2
     for mean in of_each_device(strategy, layer.moving_mean):
         np.testing.assert_allclose(mean, expected, atol=1e-6)
@@ -109,7 +109,7 @@ def statistics(strategy):
 
 
 def overflow(strategy):
-    """A gradient that is no number on the second device alone is skipped."""
+    """Check that a NaN gradient on the second device alone is skipped."""
     model = make(
         strategy,
         identity,

@@ -15,7 +15,7 @@ CLIPS = 4
 
 
 def compiled(path, **options):
-    """A network with the weights of a file, ready for training."""
+    """Build a compiled network with the weights of a file."""
     model = shallow("i3d", **options)
     nl.load_weights(model, path)
     model.compile(
@@ -27,7 +27,7 @@ def compiled(path, **options):
 
 
 def step(model):
-    """Its weights after one step."""
+    """Train one step; return the weights."""
     x = harness.normal((CLIPS, *model.input_shape[1:]))
     data = tf.data.Dataset.from_tensor_slices((x, np.arange(CLIPS)))
     model.fit(data.batch(CLIPS, drop_remainder=True), verbose=0)
@@ -54,11 +54,11 @@ def main(case, folder):
     after = step(model)
     for old, new, weight in zip(before, after, model.weights, strict=True):
         assert np.isfinite(new).all(), weight.path
-        # A bias before a normalisation is taken away by it.
+        # Batch normalization removes a bias before it.
         if not weight.path.endswith(("/bias", "seed_generator_state")):
             assert (new != old).any(), weight.path
     if synchronized:
-        # Then two devices do what one does with all the clips.
+        # Two devices equal one device with all clips.
         for got, expected, weight in zip(
             after, step(compiled(path)), model.weights, strict=True
         ):

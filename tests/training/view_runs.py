@@ -1,4 +1,4 @@
-"""Runs on tiny films, as training would leave them, for tests of testing."""
+"""Runs on tiny videos with random weights, for tests of evaluation."""
 
 import functools
 
@@ -20,7 +20,7 @@ from training.runs import run_model
 from training.runs.run_folder import RunFolder
 
 SHALLOW = "shallow_r50"
-# In an order that sorting would change.
+# Deliberately not sorted.
 CLASSES = "dgbface"
 # Scaled from odd sides to odd sides, no pixel lies halfway between two values,
 # which float32 may round the other way.
@@ -29,7 +29,7 @@ SIZE = (35, 37)
 
 @pytest.fixture(scope="module")
 def shallow():
-    """A paper's network of one block a stage, known by a name."""
+    """A registered network of the paper with one block per stage."""
     spec = configs.resnet_config("i3d", (1, 1, 1, 1), {"res3": (0,)})
     builder = functools.partial(video_resnet.video_resnet, spec, name=SHALLOW)
     with pytest.MonkeyPatch.context() as patch:
@@ -38,14 +38,14 @@ def shallow():
 
 
 def write_lists(root, videos):
-    """Lossless films with mmaction2's lists.
+    """Write lossless videos with mmaction2's lists.
 
     Args:
-        root: folder for all.
-        videos: (split, labels, frames) each; frames is how many, or pixels.
+        root: folder of videos and lists.
+        videos: (split, labels, frames) each; frames is a number or pixels.
 
     Returns:
-        The settings, and the paths of the test's.
+        The data settings, and the paths of the test videos.
     """
     lines = {"train": [], "val": [], "test": []}
     for number, (split, labels, frames) in enumerate(videos):
@@ -65,7 +65,7 @@ def write_lists(root, videos):
 
 
 def sampled(crop_px, frames=2, frame_stride=3):
-    """How clips are sampled in training, with one scale."""
+    """Return a sampling configuration with one scale."""
     return SamplingConfig(
         frames=frames,
         frame_stride=frame_stride,
@@ -77,7 +77,7 @@ def sampled(crop_px, frames=2, frame_stride=3):
 
 
 def make_run(path, data, sampling, model=None, views=None, scale=0.05):
-    """A run whose weights are random and whose scores differ clearly."""
+    """Make a run with random weights and clearly different scores."""
     recipe = Recipe(
         name="made",
         description="",
@@ -99,7 +99,7 @@ def make_run(path, data, sampling, model=None, views=None, scale=0.05):
 
 
 def save(run, recipe, scale=0.05, epoch=1):
-    """Writes the checkpoint of an epoch, of random weights."""
+    """Write the checkpoint of an epoch with random weights."""
     keras.utils.set_random_seed(0)
     dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
     network = run_model.build_model(recipe, dataset)
@@ -109,7 +109,7 @@ def save(run, recipe, scale=0.05, epoch=1):
 
 
 def randomise(network, scale=0.05, seed=1):
-    """Moves all weights, so that views of other pixels score otherwise."""
+    """Perturb all weights, so that scores depend on the pixels."""
     rng = np.random.default_rng(seed)
     for weight in network.weights:
         value = np.asarray(weight)

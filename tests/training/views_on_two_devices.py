@@ -1,4 +1,4 @@
-"""Scores views on two devices and on one; run by test_devices.py."""
+"""Score views on two devices and on one; run by test_devices.py."""
 
 import numpy as np
 import tensorflow as tf
@@ -29,7 +29,7 @@ def main():
     step = view_network.make_score_step(model, False, strategy)
     for count in (VIEWS, 4, 1):
         got = step(pixels[:count])
-        # Two views instead of five at once: float32 in another order.
+        # Batches of two views instead of five: rounding in float32.
         np.testing.assert_allclose(got, expected[:count], rtol=0, atol=1e-5)
     assert np.ptp(expected, axis=0).max() > 1e-3  # views differ
     print("as expected")

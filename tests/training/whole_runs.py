@@ -1,4 +1,4 @@
-"""Whole runs of recipes on digits, through their command."""
+"""Full training of digits recipes by the train command."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
 def train(recipe, folder):
-    """Trains a recipe in full; the folder of the run."""
+    """Train a recipe in full; return the run folder."""
     workdir = folder / recipe
     subprocess.run(
         [sys.executable, "-m", "training.train", f"--recipe={recipe}"]

@@ -56,8 +56,10 @@ def test_a_terminal_has_each_thing_on_a_line_of_its_own(clock, monkeypatch):
         f"Epoch 3/3, 25 s: {figures}, {last}",
         "",
     ]
-    assert max(map(len, terminal.seen)) < 80
-    lines = [line for line in dict.fromkeys(terminal.seen) if "[" in line]
+    assert max(map(len, terminal.overwritten)) < 80
+    lines = [
+        line for line in dict.fromkeys(terminal.overwritten) if "[" in line
+    ]
     assert lines[1] == (
         "Epoch 1/3 [====                ] 2/10, loss 1.053, "
         "about 56 s + validation left"
@@ -120,7 +122,7 @@ def test_the_rest_of_a_resumed_epoch_counts_on(clock, monkeypatch):
     terminal = screen(monkeypatch, Terminal())
     callback = ShowTraining(20, 10, LIVE)
     epoch(callback, clock, 1, steps=3)
-    lines = [n for n in dict.fromkeys(terminal.seen) if "/10, loss" in n]
+    lines = [n for n in dict.fromkeys(terminal.overwritten) if "/10, loss" in n]
     assert "8/10, loss" in lines[0] and "9/10, loss" in lines[1]
 
 
@@ -141,11 +143,13 @@ def test_a_terminal_of_any_width_is_kept(columns, clock, monkeypatch):
     callback = ShowTraining(30, 10, LIVE)
     callback.set_params({"steps": 10})
     callback.on_epoch_begin(0)
-    count = len(terminal.seen)
+    count = len(terminal.overwritten)
     for step in range(9):
         clock.now += 1
         callback.on_train_batch_end(step, LOGS)
-    assert all(len(line) < int(columns) for line in terminal.seen[count:])
+    assert all(
+        len(line) < int(columns) for line in terminal.overwritten[count:]
+    )
 
 
 def test_nothing_is_said_where_it_is_to_be_silent(clock, monkeypatch):
