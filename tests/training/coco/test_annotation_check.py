@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.reproduce import made_composites
+from tests.training.reproduce import synthetic_coco
 from training import check
 from training.io import cli
 
 
 @pytest.fixture
 def options(tmp_path):
-    path = made_composites.write(tmp_path, 3)
+    path = synthetic_coco.write(tmp_path, 3)
     return [f"--annotations={path}", f"--images={tmp_path}"]
 
 

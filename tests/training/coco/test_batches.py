@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nonlocal_tf.detection import BGR, RGB, preprocessing
-from tests.training.reproduce import made_composites
+from tests.training.reproduce import synthetic_coco
 from training.coco import annotation_reader, batches, image_files
 from training.io.user_error import UserError
 
@@ -26,7 +26,7 @@ PLAIN = dataclasses.replace(CONFIG, horizontal_flip=False, short_sides_px=(72,))
 @pytest.fixture(scope="module")
 def annotations(tmp_path_factory):
     folder = tmp_path_factory.mktemp("set")
-    path = made_composites.write(folder, count=5, size=(60, 91), objects=3)
+    path = synthetic_coco.write(folder, count=5, size=(60, 91), objects=3)
     return annotation_reader.read(path, str(folder))
 
 
@@ -102,7 +102,7 @@ def test_large_images_are_resized_to_the_canvas(annotations):
 
 def test_boxes_are_of_the_objects_in_the_image(annotations):
     """Colours in boxes are those of their labels, flipped and resized too."""
-    colours = np.array([made_composites.COLOURS[3], made_composites.COLOURS[8]])
+    colours = np.array([synthetic_coco.COLOURS[3], synthetic_coco.COLOURS[8]])
     for batch in steps(annotations, CONFIG, 0, 6):
         pixels = batch["images"] * RGB.std + RGB.mean
         for image, boxes, labels in zip(

@@ -3,7 +3,7 @@
 import keras
 
 from nonlocal_tf.detection import DetectorConfig, MaskRCNN, TargetSamplingConfig
-from tests.training.reproduce import made_composites
+from tests.training.reproduce import synthetic_coco
 from training.coco import annotation_reader, batches
 from training.loop.detector_trainer import DetectorTrainer
 from training.loop.train_step import Signals
@@ -38,7 +38,7 @@ SEED = 1
 
 def data_in(folder, count=6):
     """Write a data set to a folder; return its annotations."""
-    path = made_composites.write(folder, count)
+    path = synthetic_coco.write(folder, count)
     return annotation_reader.read(path, str(folder))
 
 

@@ -1,6 +1,6 @@
 """Settings that make a run of the recipe "small" take seconds."""
 
-from tests.training.reproduce import made_composites
+from tests.training.reproduce import synthetic_coco
 
 SETTINGS = (
     "images.canvas_px=64,96",
@@ -29,7 +29,7 @@ SETTINGS = (
 def options(folder, *extra_settings, validation=False):
     """Write images to a folder; return options of the train command."""
     folder.mkdir(exist_ok=True)
-    path = made_composites.write(folder, 3)
+    path = synthetic_coco.write(folder, 3)
     settings = [f"data.train={path}", f"data.images={folder}"]
     if validation:
         settings.append(f"data.validation={path}")

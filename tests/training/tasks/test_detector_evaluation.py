@@ -3,7 +3,7 @@
 import pytest
 
 from tests.detection import detector_files
-from tests.training.reproduce import made_composites
+from tests.training.reproduce import synthetic_coco
 from training import evaluate
 from training.io import cli
 from training.tasks import detector_evaluation
@@ -14,7 +14,7 @@ pytest.importorskip("pycocotools")
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
     folder = tmp_path_factory.mktemp("set")
-    path = made_composites.write(folder, 2)
+    path = synthetic_coco.write(folder, 2)
     weights, _ = detector_files.write(
         folder, "torchvision", "keypointrcnn_resnet50_fpn"
     )
