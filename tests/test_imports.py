@@ -36,20 +36,18 @@ BELOW = {
 TRAINING_BELOW = {
     "training.io": [],
     "training.data": ["training.io"],
-    "training.coco": ["training.data", "training.io", "training.loop.finite"],
+    "training.coco": ["training.data", "training.io"],
     "training.loop": ["training.io"],
     "training.evaluation": [
         "training.data",
         "training.io",
         "training.loop.checkpoint_arrays",
-        "training.loop.finite",
     ],
     "training.exporting": [
         "training.coco",
         "training.data",
         "training.evaluation",
         "training.io",
-        "training.loop.finite",
     ],
     "training.prediction": [
         "training.data",

@@ -8,9 +8,9 @@ import keras
 from nonlocal_tf import detection
 from nonlocal_tf.detection import RGB, MaskRCNN, PixelNormalization
 
+from ..io import finite
 from ..io.progress import Progress, say
 from ..io.user_error import UserError
-from ..loop import finite
 from . import coco_scores, image_files
 from .annotations import Annotations, Category
 from .coco_scores import CocoScores

@@ -10,9 +10,8 @@ import numpy as np
 from nonlocal_tf import detection
 from nonlocal_tf.detection import Detections, MaskRCNN, PixelNormalization
 
-from ..io import weight_errors
+from ..io import finite, weight_errors
 from ..io.user_error import UserError
-from ..loop import finite
 from . import coco_names
 from .annotations import Category
 

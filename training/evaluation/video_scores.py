@@ -22,10 +22,10 @@ import numpy as np
 
 from nonlocal_tf.checkpoints.errors import CheckpointError
 
-from ..io import atomic_files, json_text, tables
+from ..io import atomic_files, finite, json_text, tables
 from ..io.paths import Path
 from ..io.user_error import UserError
-from ..loop import checkpoint_arrays, finite
+from ..loop import checkpoint_arrays
 from . import metrics
 
 ARRAYS = ("scores", "labels", "ok", "paths", "reasons", "classes")

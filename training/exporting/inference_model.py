@@ -18,7 +18,7 @@ from ..data.datasets import DatasetInfo
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..evaluation import view_network
 from ..evaluation.network_builder import NetworkBuilder
-from ..loop import finite
+from ..io import finite
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 import keras
 
+from ..io import finite
 from ..io.paths import Path
 from ..io.user_error import UserError
-from . import checkpointing, finite
+from . import checkpointing
 from .epoch_plan import EpochPlan
 from .precise_bn import PreciseBatchNorm
 from .preemption import Preempted, sigterm

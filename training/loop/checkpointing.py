@@ -18,10 +18,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from ..io import atomic_files, json_text
+from ..io import atomic_files, finite, json_text
 from ..io.paths import Path
 from ..io.user_error import UserError
-from . import checkpoint_arrays, finite
+from . import checkpoint_arrays
 from .epoch_plan import EpochPlan
 
 VARIABLES = "variables.npz"

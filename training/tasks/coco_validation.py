@@ -6,8 +6,8 @@ import keras
 
 from ..coco.annotations import Annotations
 from ..coco.coco_evaluation import CocoEvaluation
+from ..io import finite
 from ..io.user_error import UserError
-from ..loop import finite
 
 
 class CocoValidation(CocoEvaluation):

@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 
 from .. import tasks
-from ..io import atomic_files, tables
+from ..io import atomic_files, finite, tables
 from ..io.user_error import UserError
-from ..loop import callbacks, checkpointing, finite, fitting, schedules
+from ..loop import callbacks, checkpointing, fitting, schedules
 from ..loop.distribution import Devices
 from ..loop.preemption import Preempted, sigterm
 from ..loop.train_step import Signals

@@ -15,8 +15,8 @@ from training.coco import coco_evaluation
 from training.coco.annotations import Category
 from training.coco.coco_evaluation import CocoEvaluation, evaluate
 from training.coco.trained_detector import TrainedDetector
+from training.io import finite
 from training.io.user_error import UserError
-from training.loop import finite
 from training.tasks.coco_validation import CocoValidation
 
 pytest.importorskip("pycocotools")

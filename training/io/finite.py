@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ..io.user_error import UserError
+from .user_error import UserError
 
 
 class OutputsError(UserError):

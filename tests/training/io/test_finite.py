@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from training import evaluate, export, predict, train
 from training.exporting import inference_model, signatures
-from training.io import atomic_files, cli
-from training.loop import checkpointing, finite
+from training.io import atomic_files, cli, finite
+from training.loop import checkpointing
 from training.runs import run_model
 from training.runs.run_folder import RunFolder
 
