@@ -72,8 +72,8 @@ def test_a_run_is_used_without_its_data(copied, tmp_path, capsys):
     model, out = f"--model={run}", tmp_path / "a.json"
     predict.main([model, str(film), f"--out={out}"])
     assert json.loads(out.read_text())["classes"] == list(CLASSES)
-    looks = f"--out={tmp_path / 'a.png'}"
-    visualize.main([str(film), f"--workdir={run}", looks])
+    strip = f"--out={tmp_path / 'a.png'}"
+    visualize.main([str(film), f"--workdir={run}", strip])
     report.main([f"--workdir={run}"])
     lite = tmp_path / "a.tflite"
     export.main([f"--workdir={run}", f"--out={lite}"])

@@ -233,8 +233,8 @@ def test_with_matplotlib_curves_are_drawn(run):
     Image = pytest.importorskip("PIL.Image")
     text = written(write_run(run.path, rows=ROWS))
     assert "](curves.png)" in text
-    with Image.open(run.path / "curves.png") as picture:
-        assert picture.width >= 800
+    with Image.open(run.path / "curves.png") as image:
+        assert image.width >= 800
 
 
 def test_without_matplotlib_the_missing_extra_is_named(run, monkeypatch):

@@ -13,6 +13,7 @@ from training.data import datasets
 from training.evaluation import video_scores
 from training.io import cli
 from training.loop import callbacks
+from training.runs import run_model
 from training.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -94,10 +95,10 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
         scores = {row["path"]: row.get("scores") for row in rows}
         for path, expected in zip(scored.paths, scored.scores, strict=True):
             np.testing.assert_allclose(scores[path], expected[0], rtol=1e-5)
-    looks = tmp_path / "looks.png"
-    arguments = [f"--workdir={run}", "--query=1,20,30", f"--out={looks}"]
+    image = tmp_path / "attention.png"
+    arguments = [f"--workdir={run}", "--query=1,20,30", f"--out={image}"]
     visualize.main([video.path, "--at=0.12", *arguments])
-    assert looks.read_bytes()[:4] == b"\x89PNG"
+    assert image.read_bytes()[:4] == b"\x89PNG"
     assert "in the video" in capsys.readouterr().out
     (videos / "no video.mp4").write_text("")
     arguments = [f"--model={out}", str(videos / "no video.mp4")]
@@ -133,7 +134,7 @@ def test_videos_damaged_during_training_are_listed_and_stop_it(
     videos, tmp_path, capsys, monkeypatch
 ):
     run = tmp_path / "run"
-    real = train.run_model.build_model
+    real = run_model.build_model
 
     def spoil_then_build(recipe, dataset):
         if run.exists():  # just before training
@@ -141,7 +142,7 @@ def test_videos_damaged_during_training_are_listed_and_stop_it(
                 open(video.path, "wb").close()
         return real(recipe, dataset)
 
-    monkeypatch.setattr(train.run_model, "build_model", spoil_then_build)
+    monkeypatch.setattr(run_model, "build_model", spoil_then_build)
     arguments = [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
     assert cli.run(train.main, arguments) == 2
     assert "more than data.max_bad_share" in capsys.readouterr().err
@@ -211,7 +212,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(videos, tmp_path):
     assert len(list((halves / "checkpoints").iterdir())) == 1
     train.main([f"--workdir={halves}", "--verbose=0"])
     expected, resumed = (
-        train.run_model.load_trained(RunFolder(run))[0].get_weights()
+        run_model.load_trained(RunFolder(run))[0].get_weights()
         for run in (whole, halves)
     )
     for a, b in zip(expected, resumed, strict=True):
@@ -235,7 +236,7 @@ def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
     assert "logits" in capsys.readouterr().out  # kept, as the report notes
     (origin,) = run.read_provenance()  # for the license in its model card
     assert origin.file == "other.weights.h5" and "made with" in origin.licence
-    trained, recipe, _ = train.run_model.load_trained(run)
+    trained, recipe, _ = run_model.load_trained(run)
     assert (
         len(datasets.load(recipe.dataset, recipe.data, recipe.sampling).classes)
         == 2

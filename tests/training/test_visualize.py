@@ -8,13 +8,13 @@ Image = pytest.importorskip("PIL.Image")
 
 
 def test_a_png_strip_is_written_and_described(tiny, tmp_path, capsys):
-    out = tmp_path / "new" / "looks.png"
+    out = tmp_path / "new" / "attention.png"
     visualize.main([f"--workdir={tiny[0]}", "--sample=1", f"--out={out}"])
     printed = capsys.readouterr().out
     assert "stage2_nonlocal" in printed and str(out) in printed
-    with Image.open(out) as picture:
-        assert picture.format == "PNG"
-        assert picture.width > 5 * picture.height  # eight frames in a row
+    with Image.open(out) as image:
+        assert image.format == "PNG"
+        assert image.width > 5 * image.height  # eight frames in a row
 
 
 def test_queries_of_a_clip_file_are_rows(tiny, tmp_path, capsys):
