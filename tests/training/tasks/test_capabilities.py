@@ -99,8 +99,8 @@ def test_a_trained_run_has_nothing_to_do(trained, capsys):
 def test_the_run_is_evaluated_by_its_folder(trained, capsys):
     _, run, _ = trained
     evaluate.main([f"--workdir={run.path}"])
-    said = capsys.readouterr().out
-    assert "accuracy" in said or "AP50" in said
+    printed = capsys.readouterr().out
+    assert "accuracy" in printed or "AP50" in printed
 
 
 def test_an_export_target_is_checked_before_training(trained, tmp_path, capsys):
@@ -115,9 +115,11 @@ def free_ports():
     """Return the addresses of two ports that are free now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [
+            f"127.0.0.1:{listener.getsockname()[1]}" for listener in sockets
+        ]
 
 
 @pytest.mark.slow
@@ -176,12 +178,12 @@ def test_a_preempted_run_ends_like_an_uninterrupted_one(
         for path in (straight, stopped)
     )
     for kind in ("variable", "average"):
-        for one, other in zip(
+        for array, expected in zip(
             checkpointing.read_arrays(first, kind),
             checkpointing.read_arrays(second, kind),
             strict=True,
         ):
-            np.testing.assert_array_equal(one, other)
+            np.testing.assert_array_equal(array, expected)
 
 
 def test_a_saved_detector_finds_what_its_run_finds(trained, tmp_path):
