@@ -8,6 +8,16 @@ ROOT = pathlib.Path(__file__).parent.parent
 NOT_INSTALLED = ("training.reproduce", "training.benchmarks")
 
 
+def test_data_files_of_setup_cfg_exist():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", "utf-8")
+    for package, names in config["options.package_data"].items():
+        folder = package.removeprefix("nonlocal_tf.training.")
+        folders = [ROOT / "training" / folder, ROOT / package]
+        for name in names.split():
+            assert any((path / name).is_file() for path in folders), name
+
+
 def test_setup_cfg_lists_every_package():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", "utf-8")

@@ -71,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the output file"
     )
-    options, given = cli.parse(parser, arguments)
-    if not given:
+    options, has_arguments = cli.parse(parser, arguments)
+    if not has_arguments:
         rows = "\n".join(f"  {n:9} {text}" for n, text in FORMATS.items())
         print(f"Formats to write:\n{rows}\n\nExample:\n  {EXAMPLE}")
         return
@@ -106,7 +106,7 @@ def convert(options) -> str:
 
 
 def _save(model, output: Path, to: str):
-    """Writes the whole file or none; Keras looks at how its name ends."""
+    """Write a file atomically; its suffix is kept, as Keras reads it."""
     if isinstance(output, UrlPath):
         with tempfile.TemporaryDirectory() as folder:
             scratch = pathlib.Path(folder) / output.name

@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     option_groups.add_weights(parser)
     groups = option_groups.add(parser, "add_evaluate_options")
-    options, given = cli.parse(parser, arguments)
-    if not given:
+    options, has_arguments = cli.parse(parser, arguments)
+    if not has_arguments:
         print(cli.overview_of_runs(EXAMPLE))
         return
     sources = (options.workdir, options.weights, options.recompute)

@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "detections.json and the drawings (default: detections)",
     )
     groups = option_groups.add(parser, "add_predict_options")
-    options, given = cli.parse(parser, arguments)
-    if not given:
+    options, has_arguments = cli.parse(parser, arguments)
+    if not has_arguments:
         marker = "[0-9]*/saved_model.pb"
         print(cli.overview("SavedModels", "savedmodels", marker, EXAMPLE))
         return

@@ -21,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `nonlocal-tf report`."""
     parser = cli.parser("report", (__doc__ or "").strip(), EXAMPLE)
     parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
-    options, given = cli.parse(parser, arguments)
-    if not given:
+    options, has_arguments = cli.parse(parser, arguments)
+    if not has_arguments:
         print(cli.overview_of_runs(EXAMPLE))
         return
     if options.workdir is None:

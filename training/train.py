@@ -20,8 +20,8 @@ EXAMPLE = "nonlocal-tf train --recipe digits_nl --workdir runs/digits_nl"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `nonlocal-tf train`."""
-    options, given = cli.parse(parser(), arguments)
-    if options.list or not given:
+    options, has_arguments = cli.parse(parser(), arguments)
+    if options.list or not has_arguments:
         print(_catalogue())
         return
     recipe = train_options.recipe_of(options)
@@ -85,13 +85,13 @@ def summary(
 ) -> str:
     """Format the scores of a run, and commands to try next."""
     task = tasks.of_recipe(recipe)
-    scores, *more = task.summary(result)
+    scores, *suffix = task.summary(result)
     rows = [scores]
     rising = overfitting.rising_loss(run_report.read_metrics(run))
     if rising:
         rows.append(("validation loss", rising))
     rows += [
-        *more,
+        *suffix,
         ("run folder", str(run.path)),
         ("exported", str(exported or "no (see export below)")),
     ]

@@ -23,7 +23,8 @@ from .runs import run_model
 from .runs.run_folder import RunFolder
 
 EXAMPLE = (
-    "nonlocal-tf visualize --workdir runs/digits_nl --sample 0 --out looks.png"
+    "nonlocal-tf visualize --workdir runs/digits_nl --sample 0 "
+    "--out attention.png"
 )
 SUFFIXES = (".png", ".gif", ".mp4")
 STRONGEST = "strongest"
@@ -32,8 +33,8 @@ Query = tuple[int, int, int] | str
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `nonlocal-tf visualize`."""
-    options, given = _parse(arguments)
-    if not given:
+    options, has_arguments = _parse(arguments)
+    if not has_arguments:
         print(cli.overview_of_runs(EXAMPLE))
         return
     out = _checked(options)
@@ -67,20 +68,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         attention = block_attention.BlockAttention(
             model, preprocess.normalize(clip.pixels), options.block
         )
-        found = [_look(attention, query) for query in queries]
-        content = _drawn(clip, found, options, out.suffix.lower())
+        maps = [_attention_map(attention, query) for query in queries]
+        content = _draw(clip, maps, options, out.suffix.lower())
     except (ValueError, ImportError) as error:
         raise UserError(str(error)) from error
     outputs.write_bytes(out, content, _read(options))
-    for look, query in zip(found, queries, strict=True):
-        why = ", the most concentrated," if query == STRONGEST else ""
-        print(f"{look.block}: cell {look.query} (time, y, x){why} looks at")
-        print(_table(clip, look, options.arrows))
-    print(f"Picture written to {out}")
+    for attention_map, query in zip(maps, queries, strict=True):
+        note = " (the most concentrated)" if query == STRONGEST else ""
+        print(
+            f"{attention_map.block}: query {attention_map.query} (time, y, x)"
+            f"{note} attends to"
+        )
+        print(_table(clip, attention_map, options.arrows))
+    print(f"Image written to {out}")
 
 
 def _checked(options) -> paths.Path:
-    """Where to write; what does not fit together is refused."""
+    """Check the options and return the output path."""
     if options.workdir is None:
         raise UserError("Give --workdir DIR, the folder of a run.")
     if (options.clip is None) == (options.sample is None):
@@ -103,11 +107,11 @@ def _checked(options) -> paths.Path:
 
 
 def _read(options) -> list[str]:
-    """The paths that are read, which are not written over."""
+    """Return the input paths, which are never overwritten."""
     return list(filter(None, (options.clip, options.workdir)))
 
 
-def _look(
+def _attention_map(
     attention: block_attention.BlockAttention, query: Query
 ) -> AttentionMap:
     if isinstance(query, str):
@@ -115,47 +119,54 @@ def _look(
     return attention.at_pixel(query)
 
 
-def _drawn(
-    clip: AttentionInput, found: Sequence[AttentionMap], options, suffix: str
+def _draw(
+    clip: AttentionInput, maps: Sequence[AttentionMap], options, suffix: str
 ) -> bytes:
-    """The content of the file, one look below or beside the other."""
-    is_film = suffix != ".png"
-    style = options.style or ("heat" if is_film else "arrows")
-    draw = attention_plot.draw_video if is_film else attention_plot.draw_clip
+    """Draw attention maps in one file, below or beside each other."""
+    is_video = suffix != ".png"
+    style = options.style or ("heat" if is_video else "arrows")
+    draw = attention_plot.draw_video if is_video else attention_plot.draw_clip
     drawn = [
         draw(
             clip.frames,
-            clip.on_frames(look),
+            clip.on_frames(attention_map),
             options.arrows,
             style,
             clip.names,
         )
-        for look in found
+        for attention_map in maps
     ]
-    if not is_film:
+    if not is_video:
         png = io.BytesIO()
         image_grid.concatenate_images(drawn, "y").save(png, format="PNG")
         return png.getvalue()
-    film = (
-        image_grid.concatenate_images(one, "x")
-        for one in zip(*drawn, strict=True)
+    frames = (
+        image_grid.concatenate_images(images, "x")
+        for images in zip(*drawn, strict=True)
     )
     if suffix == ".gif":
-        return image_grid.encode_gif(film, clip.milliseconds)
-    return video_encoder.encode_mp4(map(np.asarray, film), clip.milliseconds)
+        return image_grid.encode_gif(frames, clip.milliseconds)
+    return video_encoder.encode_mp4(map(np.asarray, frames), clip.milliseconds)
 
 
-def _table(clip: AttentionInput, look: AttentionMap, count: int) -> str:
-    """The strongest cells, in pixels of the clip and of the video."""
-    head = ["cell", "its middle (frame, y, x) in pixels", "weight"]
+def _table(
+    clip: AttentionInput, attention_map: AttentionMap, count: int
+) -> str:
+    """Format the strongest keys, in pixels of the clip and of the video."""
+    head = ["key", "center (frame, y, x) in pixels", "weight"]
+    cells = attention_map.strongest_cells(count)
     rows = [
-        [str(cell), str(look.center_pixel(cell)), f"{look.weights[cell]:.3g}"]
-        for cell in look.strongest_cells(count)
+        [
+            str(cell),
+            str(attention_map.center_pixel(cell)),
+            f"{attention_map.weights[cell]:.3g}",
+        ]
+        for cell in cells
     ]
     if clip.clip is not None:
         head.insert(2, "in the video")
-        for row, cell in zip(rows, look.strongest_cells(count), strict=True):
-            row.insert(2, str(clip.in_video(look, cell)))
+        for row, cell in zip(rows, cells, strict=True):
+            row.insert(2, str(clip.in_video(attention_map, cell)))
     return tables.render([head, *rows])
 
 
@@ -187,9 +198,9 @@ def _seconds(text: str) -> float:
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
         "visualize",
-        "Draws what a non-local block of a trained run looks at, like figure 3 "
-        "of the\npaper. Videos are drawn in whole frames, dark where the "
-        "network does not see them.\nWithout arguments: lists the runs.",
+        "Draw attention maps of a non-local block of a trained run, like "
+        "figure 3 of the\npaper. Videos are drawn in whole frames, dark "
+        "outside of the network's input.\nWithout arguments: list the runs.",
         EXAMPLE,
     )
     parser.add_argument(
@@ -203,8 +214,7 @@ def _parse(arguments: Sequence[str] | None):
         "--at",
         type=_seconds,
         metavar="SECONDS",
-        help="where in a video the clip starts (default: the clip in the "
-        "middle)",
+        help="start of the clip in the video (default: the clip in the middle)",
     )
     parser.add_argument(
         "--sample",
@@ -227,31 +237,30 @@ def _parse(arguments: Sequence[str] | None):
         type=_query,
         action="append",
         metavar="FRAME,Y,X",
-        help="pixel of the clip to look from; or 'strongest': the cell that "
-        "gives one other cell the largest share of its weights. Can be given "
-        "several times (default: what is labelled in a sample, else "
-        "strongest)",
+        help="query position, in pixels of the clip; or 'strongest': the query "
+        "with the largest weight on one other key. Repeatable (default: the "
+        "labelled position of a sample, else strongest)",
     )
     parser.add_argument(
         "--arrows",
         type=int,
         default=20,
         metavar="K",
-        help="to so many of the strongest cells at the most; those with less "
-        "than a twentieth of the strongest get none (default: 20)",
+        help="number of arrows, to the keys with the largest weights; keys "
+        "below a twentieth of the largest get none (default: 20)",
     )
     parser.add_argument(
         "--style",
         choices=attention_plot.STYLES,
         help="arrows to cells, or weights as colours (default: arrows in a "
-        ".png, heat in a film)",
+        ".png, heat in a video)",
     )
     parser.add_argument(
         "--out",
-        default="looks.png",
+        default="attention.png",
         metavar="FILE",
-        help="what to write: frames in rows (.png), or a film of them (.gif, "
-        ".mp4) (default: looks.png)",
+        help="output file: frames in rows (.png), or a video (.gif, .mp4) "
+        "(default: attention.png)",
     )
     limit_options.add_arguments(parser)
     return cli.parse(parser, arguments)

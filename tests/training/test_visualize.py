@@ -23,7 +23,7 @@ def test_queries_of_a_clip_file_are_rows(tiny, tmp_path, capsys):
     shared = [f"--workdir={tiny[0]}", str(clip), f"--out={tmp_path / 'a.png'}"]
     visualize.main([*shared, "--query=7,31,0", "--query=2,8,15"])
     printed = capsys.readouterr().out
-    assert "cell (7, 7, 0)" in printed and "cell (2, 1, 3)" in printed
+    assert "query (7, 7, 0)" in printed and "query (2, 1, 3)" in printed
     with Image.open(tmp_path / "a.png") as two_rows:
         width, height = two_rows.size
     visualize.main([*shared, "--query=7,31,0"])
@@ -40,7 +40,7 @@ def test_the_default_query_has_the_most_concentrated_attention(
     shared = [f"--workdir={tiny[0]}", str(clip), f"--out={tmp_path / 'a.png'}"]
     visualize.main(shared)
     printed = capsys.readouterr().out
-    assert "the most concentrated, looks at" in printed
+    assert "(the most concentrated) attends to" in printed
     visualize.main([*shared, "--query=strongest"])
     assert capsys.readouterr().out == printed
 

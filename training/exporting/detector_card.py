@@ -79,9 +79,9 @@ def _speed(model: TrainedDetector, version: pathlib.Path, dtype: str) -> str:
     served(pixels=pixels)  # traces and allocates
     times = []
     for _ in range(CALLS):
-        began = time.perf_counter()
+        start = time.perf_counter()
         served(pixels=pixels)
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - start)
     count = model.detector.count_params()
     rows = [
         ("", ""),

@@ -36,7 +36,7 @@ class Sigterm:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Lets the block end by itself; it looks at `requested`."""
+        """Let the block end by itself, which reads `requested`."""
         self._is_deferred = True
         try:
             yield

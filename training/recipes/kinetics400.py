@@ -41,7 +41,7 @@ Where the paper and the code differ, or the paper is silent, the code counts:
 9. The test is on 3 crops of each clip, not on whole frames.
 
 They differ from the code in that videos that cannot be read are left out, and
-that validation looks at the middle of each video, not at a random clip. Each
+that validation reads the middle clip of each video, not a random one. Each
 epoch has an order of its own, as theirs have, who shuffled their list 100 times
 for 109 epochs.
 

@@ -168,7 +168,7 @@ class VideoClassification(Task):
             commands.append(("predict", "predict", model, video))
             commands.append(("a page", "app", model))
         if "_nl" in recipe.model.name:
-            options = (workdir, video, "--out looks.png")
+            options = (workdir, video, "--out attention.png")
             commands.append(("visualize", "visualize", *options))
         commands.append(("evaluate", "evaluate", workdir))
         if model is not None:
