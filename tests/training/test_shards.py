@@ -10,7 +10,13 @@ import tensorflow as tf
 
 from tests.training.data import made_videos
 from training import shards
-from training.data import datasets, frame_reader, shard_writer, video_index
+from training.data import (
+    datasets,
+    frame_reader,
+    shard_index,
+    shard_writer,
+    video_index,
+)
 from training.data.data_config import DataConfig
 from training.data.media_sequence import MediaSequence
 from training.data.shard_reader import ShardReader
@@ -206,6 +212,14 @@ def test_the_index_records_skipping_of_unlabelled_videos(
     del values["skips_unlabelled"]  # as written by older versions
     index.write_text(json.dumps(values))
     assert not MediaSequence.read_lists(data).skips_unlabelled
+
+
+def test_an_index_with_unknown_fields_is_refused(out, tmp_path):
+    values = json.loads((out / "index.json").read_text())
+    values["shards"][0]["records"][0]["depth"] = 3
+    (tmp_path / "index.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match=r"damaged \(unknown field 'depth'\)"):
+        shard_index.read(str(tmp_path))
 
 
 def test_bad_videos_are_counted_and_listed(root, out, tmp_path, capsys):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..io import paths
+from ..io import json_text, paths
 from ..io.user_error import UserError
 from . import folder_paths, list_files
 from .clip_reader import Probe
@@ -151,13 +151,9 @@ def probe_of(record: ShardRecord) -> Probe:
 
 def shard_from_json(values: dict) -> Shard:
     """Deserialize a shard from the JSON object of `to_line`."""
-    return Shard(
-        **{
-            **values,
-            "records": tuple(map(_record, values["records"])),
-            "bad": tuple((path, reason) for path, reason in values["bad"]),
-        }
-    )
+    records = tuple(map(_record, values["records"]))
+    bad = tuple((path, reason) for path, reason in values["bad"])
+    return json_text.build(Shard, {**values, "records": records, "bad": bad})
 
 
 def read(folder: str) -> ShardIndex | None:
@@ -193,8 +189,10 @@ def read(folder: str) -> ShardIndex | None:
             bool(values.get("skips_unlabelled", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
+        is_plain = isinstance(error, json_text.FieldsError)
+        reason = str(error) if is_plain else repr(error)
         raise UserError(
-            f"{path} is damaged ({error!r}). Delete it; the shards are then "
+            f"{path} is damaged ({reason}). Delete it; the shards are then "
             "scanned, which takes longer."
         ) from error
 
@@ -233,14 +231,14 @@ class ShardIndexReader:
 
 
 def _record(values: dict) -> ShardRecord:
-    return ShardRecord(
-        **{
-            **values,
-            "labels": tuple(values["labels"]),
-            "spans": tuple(Span(**span) for span in values["spans"]),
-            "edges_s": _numbers(values.get("edges_s")),
-        }
-    )
+    spans = (json_text.build(Span, span) for span in values["spans"])
+    fields = {
+        **values,
+        "labels": tuple(values["labels"]),
+        "spans": tuple(spans),
+        "edges_s": _numbers(values.get("edges_s")),
+    }
+    return json_text.build(ShardRecord, fields)
 
 
 def _numbers(values: list | None) -> tuple[float, ...] | None:

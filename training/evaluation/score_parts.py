@@ -88,7 +88,8 @@ class Parts:
             if path != self._path(number):
                 break
             try:
-                parts.append(Part(**video_scores.read_npz(path)))
+                arrays = video_scores.read_npz(path)
+                parts.append(json_text.build(Part, arrays))
             except (ValueError, TypeError) as error:
                 print(f"note: scoring again: {error}")
                 break

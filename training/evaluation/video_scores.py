@@ -94,7 +94,7 @@ def load(path: Path) -> VideoScores:
         arrays = read_npz(path)
         about = json_text.parse(str(arrays.pop("about")))
         about.pop("chance", None)  # of older files; recomputed from labels
-        scored = VideoScores(**arrays, **about)
+        scored = json_text.build(VideoScores, {**arrays, **about})
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a file of scores: {error}") from error
     check(scored, path)

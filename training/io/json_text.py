@@ -1,8 +1,11 @@
 """JSON of files that may be damaged or made to do harm."""
 
+import dataclasses
+import functools
 import json
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 _WHOLE_NUMBER = re.compile(r"\s*([+-]?\d{1,17})(\.0*)?\s*", re.ASCII)
@@ -40,6 +43,45 @@ def parse_as(content: str | bytes, shape: Any) -> Any:
         raise ValueError("not what was written: a value is of another type")
     json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+class FieldsError(ValueError):
+    """The fields of a file are not those of this version."""
+
+
+def build(kind: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
+    """Create a dataclass from the fields of a file.
+
+    Args:
+        kind: the dataclass.
+        values: values by field.
+        prefix: of the fields' names in the error, such as "detector.".
+
+    Raises:
+        FieldsError: a field is unknown, or one without a default is missing.
+    """
+    fields, required = _field_names(kind)
+    for problem, names in (
+        ("unknown", set(values) - fields),
+        ("missing", required - set(values)),
+    ):
+        if names:
+            listed = ", ".join(f"{prefix + name!r}" for name in sorted(names))
+            plural = "s" * (len(names) > 1)
+            raise FieldsError(f"{problem} field{plural} {listed}")
+    return kind(**values)
+
+
+@functools.cache
+def _field_names(kind: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the fields of a dataclass, and those without a default."""
+    fields, none = dataclasses.fields(kind), dataclasses.MISSING
+    required = [
+        field.name
+        for field in fields
+        if field.default is none and field.default_factory is none
+    ]
+    return frozenset(field.name for field in fields), frozenset(required)
 
 
 def matches(value: Any, shape: Any) -> bool:

@@ -34,6 +34,10 @@ class Schema:
     data_paths: tuple[str, ...]
 
 
+class OtherVersionError(UserError):
+    """The fields of a recipe are those of another version."""
+
+
 # By the field that the recipes of no other task have.
 SCHEMAS = {
     "model": Schema(
@@ -98,7 +102,8 @@ def from_json(text: str) -> Any:
     """Read a recipe of any task that `to_json` wrote.
 
     Raises:
-        UserError: the text is not a recipe of this version.
+        OtherVersionError: its fields are not those of this version.
+        UserError: the text is not a recipe.
     """
     try:
         values = json_text.parse_as(text, {str: object})
@@ -107,6 +112,10 @@ def from_json(text: str) -> Any:
             raise TypeError(f"expected one of the fields {', '.join(SCHEMAS)}")
         (schema,) = schemas
         return schema.check(_build(schema.recipe, values))
+    except json_text.FieldsError as error:
+        raise OtherVersionError(
+            f"Not a recipe of this version of nonlocal-tf: {error}"
+        ) from error
     except (ValueError, TypeError) as error:  # JSON's is a ValueError
         raise UserError(f"Not a recipe of this version: {error}") from error
 
@@ -246,14 +255,14 @@ def _parse(text: str, kind: type, name: str, setting: str):
         ) from error
 
 
-def _build(cls, values: Any):
+def _build(cls, values: Any, prefix: str = ""):
     if not isinstance(values, dict):
         raise TypeError(
             f"expected the fields of {cls.__name__}: {reprlib.repr(values)}"
         )
     hints = typing.get_type_hints(cls)
     fields = {
-        name: _build(_dataclass_of(hints[name]), value)
+        name: _build(_dataclass_of(hints[name]), value, f"{prefix}{name}.")
         if isinstance(value, dict) and not _may_be(hints.get(name), dict)
         else tuple(value)
         if isinstance(value, list)
@@ -266,7 +275,7 @@ def _build(cls, values: Any):
             raise TypeError(
                 f"expected {name} to be {expected}: {reprlib.repr(value)}"
             )
-    return cls(**fields)
+    return json_text.build(cls, fields, prefix)
 
 
 def _may_be(hint: Any, kind: type) -> bool:

@@ -130,6 +130,11 @@ class RunFolder:
         try:
             text = self.recipe_path.read_text("utf-8")
             recipe = overrides.from_json(text)
+        except overrides.OtherVersionError as error:
+            raise UserError(
+                f"{self.recipe_path}: {error}. Another version began this "
+                "run: train in a new --workdir, or use that version."
+            ) from error
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.recipe_path}: {error}") from error
         if not isinstance(recipe, kind):

@@ -189,17 +189,28 @@ def test_multi_label_chance_is_that_of_random_scores():
     ]
 
 
-def test_stored_chance_of_older_files_is_ignored(tmp_path):
+def write_with(path, **fields):
+    """Write scores with further fields."""
     scored = make_scores(draw(4, 1, 3), np.array([0, 0, 1, 0]))
-    path = tmp_path / "scores.npz"
     video_scores.save(path, scored)
     arrays = video_scores.read_npz(path)
-    about = {**json.loads(str(arrays["about"])), "chance": 0.75}
+    about = {**json.loads(str(arrays["about"])), **fields}
     arrays["about"] = np.array(json.dumps(about))
     path.write_bytes(video_scores.npz_bytes(**arrays))
-    assert (
-        video_scores.compute_metrics(video_scores.load(path))["chance"] == 1 / 3
-    )
+
+
+def test_stored_chance_of_older_files_is_ignored(tmp_path):
+    path = tmp_path / "scores.npz"
+    write_with(path, chance=0.75)
+    metrics = video_scores.compute_metrics(video_scores.load(path))
+    assert metrics["chance"] == 1 / 3
+
+
+def test_unknown_fields_of_another_version_are_named(tmp_path):
+    path = tmp_path / "scores.npz"
+    write_with(path, crops=3)
+    with pytest.raises(UserError, match="scores: unknown field 'crops'"):
+        video_scores.load(path)
 
 
 def test_compressed_scores_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """JSON of files that someone else may have made."""
 
+import dataclasses
 import json
 
 import pytest
@@ -78,3 +79,25 @@ def test_a_number_of_thousands_of_digits_is_told_without_pythons_words():
 )
 def test_whole_numbers_may_be_text_or_floats(value, number):
     assert json_text.whole_number(value) == number
+
+
+@dataclasses.dataclass
+class Size:
+    height: int
+    width: int = 5
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"height": 3, "depth": 1, "area": 2}, "unknown fields 'area', 'dep"),
+        ({"width": 3}, "missing field 'height'"),
+    ],
+)
+def test_fields_that_a_dataclass_lacks_or_requires_are_named(values, message):
+    with pytest.raises(json_text.FieldsError, match=message):
+        json_text.build(Size, values)
+
+
+def test_a_dataclass_is_built_with_its_defaults():
+    assert json_text.build(Size, {"height": 3}) == Size(3, 5)

@@ -51,13 +51,6 @@ def test_invalid_settings_are_rejected(setting, message):
         overrides.override(SMALL, [setting])
 
 
-def test_a_recipe_of_older_field_names_is_refused_in_one_line():
-    older = overrides.to_json(SMALL).replace('"images": {', '"pictures": {')
-    with pytest.raises(UserError, match="of this version.*'pictures'") as error:
-        overrides.from_json(older)
-    assert len(str(error.value).splitlines()) == 1
-
-
 def test_an_error_suggests_the_name_of_a_recipe():
     with pytest.raises(UserError, match="Did you mean 'coco_r50_nl'"):
         get_recipe("coco_r50nl")

@@ -49,6 +49,27 @@ def test_other_settings_are_refused_and_named(run):
         open_and_close(run, changed)
 
 
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("digits_nl", "model"),
+        ("digits_nl", "optimizer"),
+        ("small", "detector"),
+        ("small", "start"),
+    ],
+)
+def test_a_run_of_another_version_is_refused_in_one_line(run, name, field):
+    values = json.loads(overrides.to_json(get_recipe(name)))
+    values[field]["depths"] = 3
+    run.path.mkdir()
+    run.recipe_path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="Another version began") as caught:
+        run.read_recipe()
+    (line,) = str(caught.value).splitlines()
+    assert str(run.recipe_path) in line and "new --workdir" in line
+    assert f"unknown field '{field}.depths'" in line
+
+
 def test_reworded_descriptions_are_the_same_run(run):
     open_and_close(run)
     stage = dataclasses.replace(RECIPE.image_stage, description="other words")
