@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tests.models.tiny import shallow
 from tests.training import view_runs
-from training.evaluation import view_network
+from training.evaluation import resized_network, view_network
 
 VIEWS = 5
 
@@ -25,7 +25,7 @@ def main():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = shallow("i3d")
-        view_network.copy_weights(source, model)
+        resized_network.copy_weights(source, model)
     step = view_network.make_score_step(model, False, strategy)
     for count in (VIEWS, 4, 1):
         got = step(pixels[:count])

@@ -10,9 +10,9 @@ from nonlocal_tf import preprocess
 
 from ..data.sampling_config import ViewsConfig
 from ..io.user_error import UserError
+from . import resized_network
+from .classifier import ScoreStep
 from .network_builder import NetworkBuilder
-
-ScoreStep = Callable[[np.ndarray], np.ndarray]
 
 
 def build_network(
@@ -54,25 +54,8 @@ def build_network(
             )
         arguments |= {"head": "fully_convolutional", "crop_px": train_px}
     model = builder.build(**arguments)
-    copy_weights(trained, model)
+    resized_network.copy_weights(trained, model)
     return model
-
-
-def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copy weights between layers of the same name."""
-    source_layers = {
-        layer.name: layer for layer in source.layers if layer.weights
-    }
-    target_layers = {
-        layer.name: layer for layer in target.layers if layer.weights
-    }
-    if source_layers.keys() != target_layers.keys():
-        raise ValueError(
-            "Expected networks whose layers have the same names. Received: "
-            f"{sorted(source_layers.keys() ^ target_layers.keys())} in one only"
-        )
-    for name, layer in target_layers.items():
-        layer.set_weights(source_layers[name].get_weights())
 
 
 def default_strategy() -> tf.distribute.Strategy:

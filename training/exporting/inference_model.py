@@ -16,7 +16,7 @@ from nonlocal_tf import preprocess
 from ..data import frame_sampling
 from ..data.datasets import DatasetInfo
 from ..data.sampling_config import SamplingConfig, ViewsConfig
-from ..evaluation import view_network
+from ..evaluation import resized_network, view_network
 from ..evaluation.network_builder import NetworkBuilder
 from ..io import finite
 
@@ -104,7 +104,7 @@ def build(
     network = builder.build(
         **{"clip_shape" if is_clip else "image_shape": shape}
     )
-    view_network.copy_weights(trained, network)
+    resized_network.copy_weights(trained, network)
     prepare = nl.fold if fold else lambda model: model
     network = prepare(network)
     if not is_clip:
