@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 
 from nonlocal_tf import checkpoints
-from nonlocal_tf.models.configs import SAMPLINGS, STEMS
+from nonlocal_tf.models.backbones import SAMPLINGS, STEMS
 from nonlocal_tf.models.video_resnet import CHANNELS
 
 from .io import atomic_files, cli, outputs, paths, weight_errors

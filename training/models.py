@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import nonlocal_tf as nl
-from nonlocal_tf.models.configs import SAMPLINGS
+from nonlocal_tf.models.backbones import SAMPLINGS
 
 from .io import cli
 from .io.user_error import UserError

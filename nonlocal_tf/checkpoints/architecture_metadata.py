@@ -18,7 +18,7 @@ from nonlocal_tf.choices import is_positive_integer
 from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.layers.attention_layout import AXES
 from nonlocal_tf.layers.pairwise import PAIRWISE, Pairwise, Softmax
-from nonlocal_tf.models import configs
+from nonlocal_tf.models import backbones
 from nonlocal_tf.models.resnet_layers import STRIDES_ON
 
 KEY = "nonlocal_tf"  # of the metadata in a file
@@ -40,16 +40,16 @@ def _is_scale(value: object) -> bool:
 # its `clip_shape`, `BLOCK_ARGUMENTS` part of its `nonlocal_block`.
 VALIDATORS: dict[str, Callable[[object], bool]] = {
     "frames": lambda v: type(v) is int and v in range(1, MAX_FRAMES),
-    "stem": lambda v: v in tuple(configs.STEMS),
+    "stem": lambda v: v in tuple(backbones.STEMS),
     "stride_on": lambda v: v in STRIDES_ON,
     "pool_padding": lambda v: v in (0, 1) and not isinstance(v, bool),
-    "inflation": lambda v: v in configs.INFLATIONS,
+    "inflation": lambda v: v in backbones.INFLATIONS,
     "pairwise": lambda v: isinstance(v, str),
     "scale": _is_scale,
     "axes": lambda v: v in tuple(AXES),
     "nonlocal_groups": lambda v: (
         isinstance(v, dict)
-        and set(v) <= set(configs.STAGES)
+        and set(v) <= set(backbones.STAGES)
         and all(map(is_positive_integer, v.values()))
     ),
     "pool_position": lambda v: v in ("before", "after"),
@@ -87,7 +87,9 @@ def metadata_of(model: keras.Model) -> dict[str, Any]:
     if len(pool.padding) == 2:
         return {**metadata, "pool_padding": pool.padding[-1]}
     shape = (conv.strides[0], pool.pool_size, pool.strides, pool.padding[-1])
-    stems = [n for n, s in configs.STEMS.items() if configs.Stem(*shape) == s]
+    stems = [
+        n for n, s in backbones.STEMS.items() if backbones.Stem(*shape) == s
+    ]
     if stems:
         metadata["stem"] = stems[0]
     if model.input_shape[1] is not None:

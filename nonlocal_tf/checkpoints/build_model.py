@@ -11,7 +11,12 @@ from nonlocal_tf.checkpoints.formats import Format
 from nonlocal_tf.checkpoints.infer_architecture import Architecture
 from nonlocal_tf.checkpoints.read import ResNetCheckpoint
 from nonlocal_tf.choices import check_arguments, unknown
-from nonlocal_tf.models import configs, image_resnet, input_shapes, video_resnet
+from nonlocal_tf.models import (
+    backbones,
+    image_resnet,
+    input_shapes,
+    video_resnet,
+)
 
 ModelAndAssumptions = tuple[keras.Model, dict[str, Any]]
 
@@ -56,7 +61,7 @@ def build_clip_model(
             assumed["sampling"] = sampling
         arguments["sampling"] = sampling
     if clip_shape is None:
-        frames = frames or configs.SAMPLINGS[arguments["sampling"]].frames
+        frames = frames or backbones.SAMPLINGS[arguments["sampling"]].frames
         size = (frames, video_resnet.CROP_PX, video_resnet.CROP_PX)
         arguments["clip_shape"] = (*size, architecture.input_channels)
     arguments.setdefault("num_classes", architecture.num_classes or 0)
@@ -66,7 +71,7 @@ def build_clip_model(
             file_format, architecture.spec.is_inflated
         )
         if stem is None or "stem" in checkpoint.metadata:
-            stem = configs.SAMPLINGS[arguments["sampling"]].stem
+            stem = backbones.SAMPLINGS[arguments["sampling"]].stem
         if "stem" not in checkpoint.metadata and file_format.stem is None:
             assumed["stem"] = stem  # SlowFast has files of this format, too
         arguments["stem"] = stem
@@ -90,16 +95,16 @@ def _applicable_metadata(
 ) -> dict[str, Any]:
     """Drop metadata that the overrides replace."""
     metadata, replaced = checkpoint.metadata, {"pool_padding"}
-    if overrides.get("sampling", "8x8") not in configs.SAMPLINGS:
+    if overrides.get("sampling", "8x8") not in backbones.SAMPLINGS:
         raise ValueError(
-            unknown("sampling", overrides["sampling"], configs.SAMPLINGS)
+            unknown("sampling", overrides["sampling"], backbones.SAMPLINGS)
         )
     if "sampling" in overrides:
         # The authors' graph may have been an assumption when it was saved.
         replaced |= {"frames"}
         if metadata.get("stem", "").startswith("official"):
             replaced |= {"stem"}
-            samplings = configs.SAMPLINGS.values()
+            samplings = backbones.SAMPLINGS.values()
             groups = [dict(sampling.groups) for sampling in samplings]
             if metadata.get("nonlocal_groups") in groups:
                 replaced |= {"nonlocal_groups"}
@@ -118,7 +123,7 @@ def _stored_sampling(
 ) -> str | None:
     """Return the sampling that stem and frames of the metadata determine."""
     stem = metadata.get("stem")
-    for name, sampling in configs.SAMPLINGS.items():
+    for name, sampling in backbones.SAMPLINGS.items():
         has_stem = stem in (sampling.stem, "slowfast", "mmaction2")
         if has_stem and sampling.frames == frames:
             return name

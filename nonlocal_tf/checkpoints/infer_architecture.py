@@ -5,7 +5,7 @@ import dataclasses
 from nonlocal_tf.checkpoints.errors import CheckpointError, MismatchError
 from nonlocal_tf.checkpoints.formats import Format, Weight, to_keras_layout
 from nonlocal_tf.checkpoints.read import ResNetCheckpoint
-from nonlocal_tf.models import configs
+from nonlocal_tf.models import backbones
 from nonlocal_tf.models.resnet_layers import EXPANSION
 
 STAGES = range(2, 6)
@@ -29,7 +29,7 @@ class Architecture:
             determine it.
     """
 
-    spec: configs.ResNetConfig
+    spec: backbones.ResNetConfig
     is_image: bool
     has_time_axis: bool
     width: int
@@ -182,7 +182,9 @@ def _infer(checkpoint: ResNetCheckpoint) -> Architecture:
             "Both 3x1x1 and 3x3x3 kernels are temporal, which no network of "
             "this library has."
         )
-    spec = configs.ResNetConfig(stem_t, tuple(kernels_t), tuple(nonlocal_after))
+    spec = backbones.ResNetConfig(
+        stem_t, tuple(kernels_t), tuple(nonlocal_after)
+    )
     _check_backbone(spec)
     norm = _norm(shapes, Weight("stem", is_norm=True))
     if norm == "none":
@@ -208,20 +210,20 @@ def _infer(checkpoint: ResNetCheckpoint) -> Architecture:
     )
 
 
-def _check_backbone(spec: configs.ResNetConfig) -> None:
+def _check_backbone(spec: backbones.ResNetConfig) -> None:
     """Raise a CheckpointError for a backbone that is not in the table.
 
     Others have other pools and strides, which weights do not show.
     """
-    for backbone in configs.BACKBONES:
+    for backbone in backbones.BACKBONES:
         sizes = tuple(map(len, spec.kernels_t))
-        plain = configs.resnet_config(backbone, sizes)
-        places = dict(zip(configs.STAGES, spec.nonlocal_after, strict=True))
+        plain = backbones.resnet_config(backbone, sizes)
+        places = dict(zip(backbones.STAGES, spec.nonlocal_after, strict=True))
         if plain.with_blocks(places) == spec:
             return
     frames = [sorted(set(sizes)) for sizes in spec.kernels_t]
     raise CheckpointError(
-        f"Expected a network of one of: {', '.join(configs.BACKBONES)}. "
+        f"Expected a network of one of: {', '.join(backbones.BACKBONES)}. "
         f"Received: temporal kernels of {spec.stem_kernel_t} in the stem and "
         f"{frames} in res2 to res5. Slow and SlowOnly, with temporal kernels "
         "in res4 and res5 alone, are unsupported."

@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from nonlocal_tf.detection.config import DetectorConfig
-from nonlocal_tf.models.configs import STAGES, Stem
+from nonlocal_tf.models.backbones import STAGES, Stem
 from nonlocal_tf.models.resnet_layers import (
     Norm,
     Style,

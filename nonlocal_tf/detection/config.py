@@ -5,7 +5,7 @@ from typing import Any
 
 from nonlocal_tf.choices import is_positive_integer, unknown
 from nonlocal_tf.detection import anchors
-from nonlocal_tf.models.configs import DEPTHS
+from nonlocal_tf.models.backbones import DEPTHS
 from nonlocal_tf.models.resnet_layers import EXPANSION, STRIDES_ON, StrideOn
 
 # Half the channels and a subsampling by 2 are the paper's, for all its blocks

@@ -4,7 +4,7 @@ import functools
 
 import keras
 
-from nonlocal_tf.models import configs
+from nonlocal_tf.models import backbones
 from nonlocal_tf.models.registry import add_model
 from nonlocal_tf.models.resnet import resnet
 from nonlocal_tf.models.resnet_head import Head, HeadKind, Outputs
@@ -14,7 +14,7 @@ IMAGE_SHAPE = (224, 224, 3)
 
 
 def image_resnet(
-    config: configs.ResNetConfig,
+    config: backbones.ResNetConfig,
     *,
     name: str = "resnet",
     num_classes: int = 1000,
@@ -69,7 +69,7 @@ def image_resnet(
         name,
         num_classes,
         image_shape,
-        configs.Stem(1, (1, 3, 3), (1, 2, 2), pool_padding),
+        backbones.Stem(1, (1, 3, 3), (1, 2, 2), pool_padding),
         Style(
             rank=2,
             norm=norm,
@@ -82,7 +82,7 @@ def image_resnet(
     )
 
 
-for _depth in configs.DEPTHS:
+for _depth in backbones.DEPTHS:
     _name = f"image_r{_depth}"
-    _config = configs.resnet_config("c2d", _depth)
+    _config = backbones.resnet_config("c2d", _depth)
     add_model(_name, functools.partial(image_resnet, _config, name=_name))

@@ -13,7 +13,7 @@ import keras
 
 from nonlocal_tf.choices import is_positive_integer
 from nonlocal_tf.layers.pooling import MaxPool
-from nonlocal_tf.models.configs import STAGES, ResNetConfig, Stem
+from nonlocal_tf.models.backbones import STAGES, ResNetConfig, Stem
 from nonlocal_tf.models.input_shapes import InputKind, checked_shape
 from nonlocal_tf.models.resnet_head import Head, head_layers
 from nonlocal_tf.models.resnet_layers import Style, stage_layers, stem_layers

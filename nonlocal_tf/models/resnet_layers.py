@@ -21,7 +21,7 @@ from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.normalization import Affine, BatchNormalization
 from nonlocal_tf.layers.pooling import MaxPool
-from nonlocal_tf.models.configs import INFLATIONS, Inflation, Stem
+from nonlocal_tf.models.backbones import INFLATIONS, Inflation, Stem
 from nonlocal_tf.typing import Tensor
 
 EXPANSION = 4

@@ -17,8 +17,8 @@ from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers.attention_layout import Axes
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.pairwise import Pairwise
-from nonlocal_tf.models import configs
-from nonlocal_tf.models.configs import ConvNetConfig
+from nonlocal_tf.models import backbones
+from nonlocal_tf.models.backbones import ConvNetConfig
 from nonlocal_tf.models.input_shapes import InputKind, checked_shape
 from nonlocal_tf.models.registry import add_model, register_model
 from nonlocal_tf.typing import Tensor
@@ -236,9 +236,9 @@ def image_small(
     num_classes: int = 60, image_shape: tuple[int | None, ...] = (32, 32, 3)
 ) -> keras.Model:
     return convnet(
-        configs.C2D_SMALL, "image_small", num_classes, image_shape, "images"
+        backbones.C2D_SMALL, "image_small", num_classes, image_shape, "images"
     )
 
 
-for _backbone, (_config, _places) in configs.SMALL_BACKBONES.items():
+for _backbone, (_config, _places) in backbones.SMALL_BACKBONES.items():
     register_convnets(_backbone, _config, _places)

@@ -1,7 +1,7 @@
 """C2D and I3D, the paper's residual networks on clips.
 
 They are registered as `<backbone>[_nl<blocks>]_r<depth>` for every row of the
-tables in `configs.py`.
+tables in `backbones.py`.
 """
 
 import functools
@@ -14,7 +14,7 @@ from keras import initializers
 from nonlocal_tf.choices import is_positive_integer, unknown
 from nonlocal_tf.layers.attention_layout import Axes
 from nonlocal_tf.layers.pairwise import Pairwise
-from nonlocal_tf.models import configs
+from nonlocal_tf.models import backbones
 from nonlocal_tf.models.input_shapes import checked_shape
 from nonlocal_tf.models.registry import add_model
 from nonlocal_tf.models.resnet import resnet
@@ -32,34 +32,34 @@ NETWORK_ARGUMENTS = {
 
 def register_resnets(backbone: str) -> None:
     """Register a backbone in every depth, with every number of blocks."""
-    for depth in configs.DEPTHS:
-        variants: list[tuple[str, configs.Places]] = [
+    for depth in backbones.DEPTHS:
+        variants: list[tuple[str, backbones.Places]] = [
             (f"{backbone}_r{depth}", {})
         ]
         variants += [
             (f"{backbone}_nl{count}_r{depth}", places)
-            for (count, of_depth), places in configs.PLACES.items()
+            for (count, of_depth), places in backbones.PLACES.items()
             if of_depth == depth
         ]
         for name, places in variants:
-            config = configs.resnet_config(backbone, depth, places)
+            config = backbones.resnet_config(backbone, depth, places)
             add_model(name, functools.partial(video_resnet, config, name=name))
 
 
 def video_resnet(
-    config: configs.ResNetConfig,
+    config: backbones.ResNetConfig,
     *,
     name: str = "resnet",
     num_classes: int = 400,
     clip_shape: tuple[int | None, ...] | None = None,
     sampling: str = "32x2",
     stem: str | None = None,
-    inflation: configs.Inflation | None = None,
+    inflation: backbones.Inflation | None = None,
     stride_on: StrideOn = "3x3",
     pairwise: str | dict | Pairwise | None = None,
     scale: float | Literal["rsqrt"] | None = None,
     axes: Axes | None = None,
-    nonlocal_places: str | configs.Places | None = None,
+    nonlocal_places: str | backbones.Places | None = None,
     nonlocal_groups: dict[str, int] | None = None,
     nonlocal_block: dict[str, Any] | None = None,
     head: HeadKind = "classification",
@@ -130,12 +130,12 @@ def video_resnet(
     Raises:
         ValueError: an argument is invalid, or does not go with another.
     """
-    if sampling not in configs.SAMPLINGS:
-        raise ValueError(unknown("sampling", sampling, configs.SAMPLINGS))
-    defaults = configs.SAMPLINGS[sampling]
+    if sampling not in backbones.SAMPLINGS:
+        raise ValueError(unknown("sampling", sampling, backbones.SAMPLINGS))
+    defaults = backbones.SAMPLINGS[sampling]
     stem = defaults.stem if stem is None else stem
-    if stem not in configs.STEMS:
-        raise ValueError(unknown("stem", stem, configs.STEMS))
+    if stem not in backbones.STEMS:
+        raise ValueError(unknown("stem", stem, backbones.STEMS))
     if inflation is not None and not config.is_inflated:
         raise ValueError(
             "C2D has no temporal kernels: `inflation` goes with I3D. "
@@ -183,7 +183,7 @@ def video_resnet(
         name,
         num_classes,
         shape,
-        configs.STEMS[stem],
+        backbones.STEMS[stem],
         Style(
             norm=norm,
             bn_synchronized=bn_synchronized,
@@ -207,8 +207,10 @@ def _check_no_block_options(name: str, options: Mapping[str, Any]) -> None:
             )
 
 
-def _check_groups(groups: dict[str, int], config: configs.ResNetConfig) -> None:
-    places = zip(configs.STAGES, config.nonlocal_after, strict=True)
+def _check_groups(
+    groups: dict[str, int], config: backbones.ResNetConfig
+) -> None:
+    places = zip(backbones.STAGES, config.nonlocal_after, strict=True)
     with_blocks = [stage for stage, after in places if after]
     for stage, size in groups.items():
         if stage not in with_blocks:
@@ -258,5 +260,5 @@ def _block_arguments(
     }
 
 
-for _backbone in configs.BACKBONES:
+for _backbone in backbones.BACKBONES:
     register_resnets(_backbone)

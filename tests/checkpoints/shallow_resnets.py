@@ -7,7 +7,7 @@ ResNet-50, with every kind of weight that the paper's networks have.
 import numpy as np
 
 from nonlocal_tf.checkpoints.write import to_arrays
-from nonlocal_tf.models import configs, image_resnet, video_resnet
+from nonlocal_tf.models import backbones, image_resnet, video_resnet
 from tests import harness
 from tests.checkpoints import checkpoint_files
 
@@ -23,11 +23,11 @@ def build(name, **options):
     kind, _, blocks = name.partition("_")
     options = {"name": f"{name}_r14", "num_classes": 7, "width": 4, **options}
     if kind == "image":
-        config = configs.resnet_config("c2d", (1, 1, 1, 1))
+        config = backbones.resnet_config("c2d", (1, 1, 1, 1))
         return image_resnet.image_resnet(
             config, **{"image_shape": IMAGE, **options}
         )
-    config = configs.resnet_config(kind, (1, 1, 1, 1), PLACES.get(blocks))
+    config = backbones.resnet_config(kind, (1, 1, 1, 1), PLACES.get(blocks))
     return video_resnet.video_resnet(config, **{**OPTIONS, **options})
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from nonlocal_tf import models
 from nonlocal_tf.layers import NonLocalBlock
-from nonlocal_tf.models import configs, small_convnet
+from nonlocal_tf.models import backbones, small_convnet
 from tests.harness import normal
 from tests.layers.blocks import tensorflow_only
 
@@ -71,7 +71,7 @@ def test_strided_networks_have_max_pooling():
 @tensorflow_only
 @pytest.mark.parametrize("stage", [1, 3])
 def test_block_follows_the_stage_of_the_config(stage):
-    config = dataclasses.replace(configs.C2D_SMALL, nonlocal_after=(stage,))
+    config = dataclasses.replace(backbones.C2D_SMALL, nonlocal_after=(stage,))
     model = small_convnet.convnet(config, "net", 10, (2, 16, 8, 3))
     block = model.get_layer(f"stage{stage}_nonlocal")
     assert isinstance(block, NonLocalBlock)

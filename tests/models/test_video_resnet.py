@@ -3,7 +3,7 @@
 import pytest
 
 from nonlocal_tf.layers import DotProduct, NonLocalBlock
-from nonlocal_tf.models import configs
+from nonlocal_tf.models import backbones
 from tests.layers.blocks import tensorflow_only
 from tests.models.tiny import outline, shallow_outline
 
@@ -16,7 +16,7 @@ def block_of(model):
     return block
 
 
-@pytest.mark.parametrize("sampling", configs.SAMPLINGS)
+@pytest.mark.parametrize("sampling", backbones.SAMPLINGS)
 def test_sampling_sets_the_frames(sampling):
     model = shallow_outline(
         "c2d", sampling=sampling, clip_shape=None, num_classes=400

@@ -5,7 +5,7 @@ import contextlib
 import keras
 
 from nonlocal_tf import models
-from nonlocal_tf.models import configs, image_resnet, video_resnet
+from nonlocal_tf.models import backbones, image_resnet, video_resnet
 
 CLIP = (8, 64, 64, 3)
 IMAGE = (64, 64, 3)
@@ -40,11 +40,11 @@ def shallow(backbone, depth=ONE_BLOCK_PER_STAGE, nonlocal_res3=(0,), **options):
         "zero_init_residual": False,
     }
     if backbone == "image":
-        config = configs.resnet_config("c2d", depth)
+        config = backbones.resnet_config("c2d", depth)
         shared["image_shape"] = (32, 32, 3)
         return image_resnet.image_resnet(config, **{**shared, **options})
     places = {"res3": nonlocal_res3} if nonlocal_res3 else {}
-    config = configs.resnet_config(backbone, depth, places)
+    config = backbones.resnet_config(backbone, depth, places)
     shared |= {"clip_shape": (4, 32, 32, 3), "sampling": "8x8"}
     if nonlocal_res3:
         shared["nonlocal_block"] = {"gamma_init": 0.5}

@@ -11,7 +11,7 @@ import functools
 
 import pytest
 
-from nonlocal_tf.models import configs, registry, video_resnet
+from nonlocal_tf.models import backbones, registry, video_resnet
 from tests.training.data import films
 from training import train
 from training.recipes import get_recipe
@@ -158,8 +158,8 @@ def tiny(recipe: Recipe) -> list[str]:
 def shallow(name: str):
     """Return a builder of a network with one residual block per stage."""
     backbone, *blocks, _ = name.split("_")
-    places: configs.Places = {"res3": (0,), "res4": (0,)} if blocks else {}
-    spec = configs.resnet_config(backbone, (1, 1, 1, 1), places)
+    places: backbones.Places = {"res3": (0,), "res4": (0,)} if blocks else {}
+    spec = backbones.resnet_config(backbone, (1, 1, 1, 1), places)
     return functools.partial(video_resnet.video_resnet, spec, name=name)
 
 

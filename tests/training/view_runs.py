@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nonlocal_tf import models
-from nonlocal_tf.models import configs, video_resnet
+from nonlocal_tf.models import backbones, video_resnet
 from tests.training.data import films, fixtures
 from training.data import datasets
 from training.data.data_config import DataConfig
@@ -30,7 +30,7 @@ SIZE = (35, 37)
 @pytest.fixture(scope="module")
 def shallow():
     """A registered network of the paper with one block per stage."""
-    spec = configs.resnet_config("i3d", (1, 1, 1, 1), {"res3": (0,)})
+    spec = backbones.resnet_config("i3d", (1, 1, 1, 1), {"res3": (0,)})
     builder = functools.partial(video_resnet.video_resnet, spec, name=SHALLOW)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(models.registry.MODELS, SHALLOW, builder)

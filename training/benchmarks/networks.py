@@ -13,7 +13,7 @@ import dataclasses
 import os
 
 import nonlocal_tf as nl
-from nonlocal_tf.models import configs
+from nonlocal_tf.models import backbones
 
 from ..io import tables
 from . import command
@@ -30,8 +30,8 @@ from .turns import (
 WITHOUT = "tf without oneDNN"
 ENVIRONMENTS = ("torch", "tf", WITHOUT)
 NETWORKS = {
-    "c2d_r50": configs.resnet_config("c2d", 50),
-    "i3d_nl5_r50": configs.resnet_config("i3d", 50, configs.PLACES[5, 50]),
+    "c2d_r50": backbones.resnet_config("c2d", 50),
+    "i3d_nl5_r50": backbones.resnet_config("i3d", 50, backbones.PLACES[5, 50]),
 }
 SAMPLING = "8x8"
 SHAPE = (8, 224, 224, 3)
@@ -98,7 +98,7 @@ def measure(options) -> dict:
 
 def case_of(network, passed, env, form, shape, sampling=SAMPLING) -> dict:
     """Make the case of a worker."""
-    stem = configs.STEMS[configs.SAMPLINGS[sampling].stem]
+    stem = backbones.STEMS[backbones.SAMPLINGS[sampling].stem]
     return {
         "env": env,
         "network": network,

@@ -2,7 +2,7 @@
 
 3-D convolutions, batch normalization and pooling of `torch.nn`, and the
 non-local block by its formula. Module names equal our layer names. The tables
-of `nonlocal_tf.models.configs` are passed as dictionaries, so that this file
+of `nonlocal_tf.models.backbones` are passed as dictionaries, so that this file
 needs only PyTorch.
 """
 

@@ -46,7 +46,7 @@ from nonlocal_tf.detection import (
     DetectorConfig,
     TargetSamplingConfig,
 )
-from nonlocal_tf.models.configs import DEPTHS
+from nonlocal_tf.models.backbones import DEPTHS
 
 from .detection_schema import (
     DetectionRecipe,

@@ -13,7 +13,7 @@ import re
 import numpy as np
 import torch
 
-from nonlocal_tf.models import configs
+from nonlocal_tf.models import backbones
 from tests.data.video.random_weights import weight
 from training.benchmarks.torch_networks import NonLocal, ResNet
 
@@ -21,7 +21,7 @@ HERE = pathlib.Path(__file__).parent
 SEED, WIDTH, CLASSES = 5, 4, 7
 COLUMNS = {"caffe2": 0, "slowfast": 2, "mmaction2": 3}
 NORM = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
-FIVE = {depth: configs.PLACES[5, depth] for depth in (50, 101)}
+FIVE = {depth: backbones.PLACES[5, depth] for depth in (50, 101)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,13 +120,13 @@ def compute(case: Case):
 
 def build(case: Case) -> ResNet:
     places = FIVE[case.depth] if case.blocks else {}
-    spec = configs.resnet_config(case.backbone, case.depth, places)
+    spec = backbones.resnet_config(case.backbone, case.depth, places)
     stem = {
-        "caffe2": configs.SAMPLINGS[case.sampling].stem,
+        "caffe2": backbones.SAMPLINGS[case.sampling].stem,
         "slowfast": "slowfast",
         "mmaction2": "mmaction2" if case.backbone == "i3d" else "official",
     }[case.source]
-    strides = configs.STEMS[stem]
+    strides = backbones.STEMS[stem]
     frames = case.clip[1] // (strides.stride_t * strides.pool_strides[0] * 2)
     is_mm = case.source == "mmaction2"
     network = ResNet(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nonlocal_tf as nl
-from nonlocal_tf.models import configs
+from nonlocal_tf.models import backbones
 from tests import harness
 from tests.checkpoints import checkpoint_files
 from training.benchmarks import keras_networks, networks
@@ -65,11 +65,11 @@ def test_the_torch_network_gives_other_peoples_logits(
         source, seed = stored.split("_")[0], 7 if "slow" in stored else 11
         arrays = checkpoint_files.weights_of(data["names"], data["shapes"])
         x, logits = checkpoint_files.clip(data["input"], seed), data["logits"]
-    places = configs.PLACES[5, 50] if "_nl5" in name else {}
-    spec = configs.resnet_config("i3d", 50, places)
+    places = backbones.PLACES[5, 50] if "_nl5" in name else {}
+    spec = backbones.resnet_config("i3d", 50, places)
     network = ResNet(
         vars(spec),
-        vars(configs.STEMS[stem]),
+        vars(backbones.STEMS[stem]),
         window=(4, 7, 7),
     )
     # Their weights by way of our model: its paths are those of the modules.

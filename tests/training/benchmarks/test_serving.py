@@ -13,7 +13,7 @@ ROOT = pathlib.Path(serving.__file__).parent
 @pytest.mark.full
 def test_all_forms_are_timed_and_weights_are_on_the_disk_once(monkeypatch):
     request = ("c2d_nl1_r50", "8x8", (8, 32, 32, 3))
-    spec = serving.networks.configs.resnet_config("c2d", 50)
+    spec = serving.networks.backbones.resnet_config("c2d", 50)
     monkeypatch.setitem(serving.networks.NETWORKS, "c2d_nl1_r50", spec)
     result = serving.measure([request], rounds=1, cores=1)
     cases = {case["form"]: case for case in result["cases"]}

@@ -11,7 +11,7 @@ import pytest
 
 import nonlocal_tf as nl
 from nonlocal_tf.layers import NonLocalBlock
-from nonlocal_tf.models import configs, registry
+from nonlocal_tf.models import backbones, registry
 from tests.models.tiny import without_weights
 from training.recipes import (
     block_placement,
@@ -102,7 +102,7 @@ def places_of(recipe):
         spec = spec.with_one_block(chosen)
     elif chosen:
         spec = spec.with_blocks(chosen)
-    pairs = zip(configs.STAGES, spec.nonlocal_after, strict=True)
+    pairs = zip(backbones.STAGES, spec.nonlocal_after, strict=True)
     return {stage: after for stage, after in pairs if after}
 
 

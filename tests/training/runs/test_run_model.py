@@ -9,7 +9,7 @@ import pytest
 import nonlocal_tf as nl
 from nonlocal_tf import models
 from nonlocal_tf.checkpoints.write import to_arrays
-from nonlocal_tf.models import configs, video_resnet
+from nonlocal_tf.models import backbones, video_resnet
 from tests.checkpoints import checkpoint_files
 from tests.models.tiny import tiny
 from tests.training import view_runs
@@ -27,7 +27,7 @@ HEAD = {"logits/kernel", "logits/bias"}
 @pytest.fixture(scope="module")
 def short_clips(shallow, tmp_path_factory):  # noqa: F811
     """A run of the network without blocks, on short clips."""
-    spec = configs.resnet_config("i3d", (1, 1, 1, 1))
+    spec = backbones.resnet_config("i3d", (1, 1, 1, 1))
     builder = functools.partial(video_resnet.video_resnet, spec, name=BASELINE)
     root = tmp_path_factory.mktemp("short")
     videos = [("train", 3, 5), ("test", 4, 5)]

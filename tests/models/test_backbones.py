@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from nonlocal_tf.models import configs, registry, video_resnet
-from nonlocal_tf.models.configs import PLACES, resnet_config
+from nonlocal_tf.models import backbones, registry, video_resnet
+from nonlocal_tf.models.backbones import PLACES, resnet_config
 from tests.layers.blocks import tensorflow_only
 from tests.models.tiny import without_weights
 
@@ -28,7 +28,7 @@ def test_i3d_is_inflated_like_the_authors_code():
     assert deep.kernels_t[2] == tuple(3 if i % 2 == 0 else 1 for i in range(23))
 
 
-@pytest.mark.parametrize("depth", configs.DEPTHS)
+@pytest.mark.parametrize("depth", backbones.DEPTHS)
 @pytest.mark.parametrize("count", [1, 5, 10])
 def test_number_of_nonlocal_blocks(count, depth):
     places = PLACES[count, depth]
@@ -61,7 +61,7 @@ def test_one_block_comes_before_the_last_of_its_stage(stage, expected):
 
 
 def test_default_place_of_one_block_is_in_res4():
-    for depth in configs.DEPTHS:
+    for depth in backbones.DEPTHS:
         config = resnet_config("c2d", depth).with_one_block("res4")
         assert config == resnet_config("c2d", depth, PLACES[1, depth])
 
@@ -81,8 +81,8 @@ def test_unknown_stage_is_an_error():
 @tensorflow_only
 def test_new_depth_is_a_line_of_the_table(monkeypatch):
     monkeypatch.setattr(registry, "MODELS", {})
-    monkeypatch.setitem(configs.DEPTHS, 26, (2, 2, 3, 1))
-    monkeypatch.setitem(configs.PLACES, (2, 26), {"res3": (1,), "res4": (0,)})
+    monkeypatch.setitem(backbones.DEPTHS, 26, (2, 2, 3, 1))
+    monkeypatch.setitem(backbones.PLACES, (2, 26), {"res3": (1,), "res4": (0,)})
     video_resnet.register_resnets("i3d")
     with without_weights():
         model = registry.create_model("i3d_nl2_r26", sampling="8x8")
@@ -92,9 +92,9 @@ def test_new_depth_is_a_line_of_the_table(monkeypatch):
 
 
 def test_names_of_samplings():
-    for name, sampling in configs.SAMPLINGS.items():
+    for name, sampling in backbones.SAMPLINGS.items():
         assert name == f"{sampling.frames}x{sampling.frame_stride}"
-        assert sampling.stem in configs.STEMS
+        assert sampling.stem in backbones.STEMS
 
 
 def test_configs_are_frozen():
