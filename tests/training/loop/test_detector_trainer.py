@@ -88,7 +88,9 @@ def test_bfloat16_takes_the_step_of_float32(annotated):
     narrow.set_weights(wide.get_weights())
     assert {weight.dtype for weight in narrow.weights} == {"float32"}
     batch = next(iter(small_detector.batches_of(annotated, 0, 1)))
-    (ours, a), (theirs, b) = (_step(model, batch) for model in (narrow, wide))
+    (ours, a), (theirs, b) = (
+        losses_and_gradient(model, batch) for model in (narrow, wide)
+    )
     for name, value in ours.items():
         assert value.dtype == "float32"
         # Eight bits a layer; fresh weights make few proposals another.
@@ -97,17 +99,54 @@ def test_bfloat16_takes_the_step_of_float32(annotated):
     assert cosine > 0.97  # 14 degrees
 
 
-def _step(detector, batch):
-    """Losses, and all gradients in one row."""
+def losses_and_gradient(detector, batch):
+    """Compute the losses of a batch, and the gradient of their sum."""
     with tf.GradientTape() as tape:
         losses = batch_losses(
-            detector, batch, small_detector.TRAINING, tf.constant([0, 0])
+            detector, batch, small_detector.TRAINING, batch["seeds"]
         )
         total = sum(losses.values())
     gradients = tape.gradient(total, detector.trainable_variables)
-    return losses, np.concatenate(
-        [np.ravel(gradient) for gradient in gradients]
+    return losses, flat(gradients)
+
+
+def flat(arrays):
+    """Concatenate arrays to one axis, in float64."""
+    return np.concatenate(
+        [np.ravel(array).astype("float64") for array in arrays]
     )
+
+
+@pytest.mark.parametrize(
+    ("micro_batches", "clip_norm"), [(1, 1e3), (1, 0.25), (2, None), (2, 0.25)]
+)
+def test_a_step_clips_the_mean_gradient_of_micro_batches(
+    annotated, micro_batches, clip_norm
+):
+    config = dataclasses.replace(
+        small_detector.CONFIG, mask_channels=(), num_keypoints=0
+    )
+    trainer = small_detector.trainer(
+        keras.optimizers.SGD(1.0),
+        config=config,
+        micro_batches=micro_batches,
+        clip_norm=clip_norm,
+    )
+    batch = next(iter(small_detector.batches_of(annotated, 0, 1)))
+    images = len(batch["images"]) // micro_batches
+    gradients = []
+    for first in range(0, images * micro_batches, images):
+        part = {key: x[first : first + images] for key, x in batch.items()}
+        gradients.append(losses_and_gradient(trainer.detector, part)[1])
+    gradient = np.mean(gradients, axis=0)
+    norm = np.sqrt(np.sum(gradient**2))
+    assert 0.5 < norm < 100
+    if clip_norm is not None:
+        gradient *= min(1, clip_norm / norm)
+    before = flat(trainer.trainable_variables)
+    trainer.train_step(batch)
+    after = flat(trainer.trainable_variables)
+    np.testing.assert_allclose(before - after, gradient, rtol=0, atol=1e-5)
 
 
 def test_stages_that_are_frozen_stay():

@@ -46,11 +46,11 @@ def batches_of(annotations, first, last):
     return batches.batches(annotations, BATCHES, SEED, first, last)
 
 
-def trainer(optimizer, signals=None, config=CONFIG):
+def trainer(optimizer, signals=None, config=CONFIG, **options):
     """Build a trainer of a detector with reproducible initial weights."""
     keras.utils.set_random_seed(0)
     detector_trainer = DetectorTrainer(
-        MaskRCNN(config), TRAINING, signals or Signals()
+        MaskRCNN(config), TRAINING, signals or Signals(), **options
     )
     detector_trainer.compile(optimizer, jit_compile=False)
     detector_trainer.optimizer.build(detector_trainer.trainable_variables)

@@ -13,11 +13,15 @@ import sys
 import numpy as np
 import pytest
 
+import nonlocal_tf as nl
+from nonlocal_tf.detection import backbone
 from tests.training.tasks import small_run
 from training import evaluate, predict, tasks, train
 from training.io import cli
 from training.loop import callbacks, checkpointing
 from training.loop.preemption import sigterm
+from training.recipes import get_recipe, overrides
+from training.runs.provenance import WeightSource
 from training.runs.run_folder import RunFolder
 
 # Moving averages, gradient accumulation and gradient clipping.
@@ -39,11 +43,24 @@ def options_of(recipe, folder, *settings):
     return ["--recipe=digits_image", *(f"--set={text}" for text in short)]
 
 
+def start_weights(recipe, folder):
+    """Write start weights to a file; return the setting that names it."""
+    path = folder / "start.keras"
+    if recipe == "small":
+        config = overrides.override(get_recipe(recipe), small_run.SETTINGS)
+        backbone.build_classifier(config.detector, num_classes=3).save(path)
+        return f"start.weights={path}"
+    shape = (32, 32, 3)
+    nl.create_model("image_small", num_classes=5, image_shape=shape).save(path)
+    return f"model.weights={path}"
+
+
 @pytest.fixture(scope="module", params=TASKS)
 def trained(request, tmp_path_factory):
     """The arguments, run folder and exported version of a training."""
     folder = tmp_path_factory.mktemp(request.param)
-    options = options_of(request.param, folder, *SETTINGS)
+    start = start_weights(request.param, folder)
+    options = options_of(request.param, folder, *SETTINGS, start)
     run, out = folder / "run", folder / "models"
     with contextlib.redirect_stdout(io.StringIO()):
         train.main([*options, f"--workdir={run}", f"--export={out}"])
@@ -67,9 +84,12 @@ def test_the_run_has_events_of_tensorboard(trained):
     assert list((run.path / "tensorboard" / "train").glob("events.*"))
 
 
-def test_the_run_knows_the_provenance_of_its_weights(trained):
-    _, run, _ = trained
-    assert run.read_provenance() == []  # drawn at random
+def test_the_card_has_the_license_of_the_start_weights(trained):
+    _, run, out = trained
+    source = WeightSource("start.keras", "nonlocal_tf")
+    assert run.read_provenance() == [source]
+    card = (out / "1" / "README.md").read_text("utf-8")
+    assert "`start.keras`" in card and source.licence in card
 
 
 def test_the_averaged_weights_are_exported_once(trained):
