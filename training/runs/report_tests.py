@@ -1,45 +1,62 @@
-"""The section of a run's report on what `training.evaluate` found."""
+"""Section of a run's report with the results of its evaluations."""
 
+from ..coco import coco_scores
 from ..io import json_text, paths, tables
 from ..io.user_error import UserError
 from .run_folder import RunFolder
 
-# Figures of a test, and what they are called.
-FIGURES = {
+# Keys of metrics.json, and the titles of their columns.
+TEXTS = {"views": "views", "annotations": "annotations"}
+METRICS = {
     "accuracy": "accuracy",
     "top5": "top-5",
     "mean_average_precision": "mAP",
+    "box_AP": "box AP",
+    "mask_AP": "mask AP",
+    "keypoint_AP": "keypoint AP",
     "reading_seconds": "waiting for pixels",
     "computing_seconds": "computing",
 }
-SHAPE = {**dict.fromkeys(FIGURES, (float, None)), "views": (str, None)}
+TITLES = {"test": "test", **TEXTS, **METRICS}
+SHAPE = {
+    **dict.fromkeys(TEXTS, (str, None)),
+    **dict.fromkeys(METRICS, (float, None)),
+}
 
 
 def section(run: RunFolder) -> str:
-    """A row for each test that there is, and where its time went."""
+    """Tabulate the tests of a run; "" without any."""
     tests = [path for path in (run.path / "tests").glob("*/metrics.json")]
     tests.sort(key=lambda path: path.parent.name)
     if not tests:
         return ""
-    head = ("test", "views", *FIGURES.values())
-    rows = [head, *(_row(path) for path in tests)]
-    return f"## Tests\n\n{tables.markdown(rows)}"
+    cells = [_cells(path) for path in tests]
+    keys = [key for key in TITLES if any(row.get(key) for row in cells)]
+    rows = [[row.get(key, "") for key in keys] for row in cells]
+    head = [TITLES[key] for key in keys]
+    return f"## Tests\n\n{tables.markdown([head, *rows])}"
 
 
-def _row(path: paths.Path) -> tuple[str, ...]:
+def _cells(path: paths.Path) -> dict[str, str]:
+    """Format the entries of a metrics.json, by key."""
     try:
-        figures = json_text.parse_as(path.read_bytes(), SHAPE)
+        metrics = json_text.parse_as(path.read_bytes(), SHAPE)
     except ValueError as error:
         raise UserError(
             f"{path} cannot be read ({error}). Delete it, or test again."
         ) from error
-    cells = [_cell(name, figures.get(name)) for name in FIGURES]
-    return (path.parent.name, figures.get("views") or "", *cells)
+    texts = {key: metrics.get(key) or "" for key in TEXTS}
+    numbers = {
+        key: _number(key, metrics[key])
+        for key in METRICS
+        if metrics.get(key) is not None
+    }
+    return {"test": path.parent.name, **texts, **numbers}
 
 
-def _cell(name: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    if name.endswith("seconds"):
+def _number(key: str, value: float) -> str:
+    if key.endswith("seconds"):
         return f"{value:.1f} s"
+    if key.endswith("_AP"):
+        return coco_scores.format_ap(value)
     return tables.percent(value)

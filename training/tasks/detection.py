@@ -10,6 +10,7 @@ from nonlocal_tf.detection import MaskRCNN
 from ..coco import batches as coco_batches
 from ..coco import coco_api, coco_scores
 from ..data import bad_videos
+from ..io import paths
 from ..loop import callbacks
 from ..loop.detector_trainer import DetectorTrainer
 from ..loop.distribution import Devices
@@ -138,12 +139,17 @@ class Detection(Task):
     def test(
         self, recipe: DetectionRecipe, run: RunFolder, history: list[dict]
     ) -> dict:
-        """Return the metrics of the last validation."""
+        """Return the metrics of the last validation, and store them."""
         scores = {
             name.removeprefix("val_"): float(value)
             for name, value in history[-1].items()
             if name.startswith("val_")
         }
+        if recipe.data.validation is not None:
+            annotations = paths.as_path(recipe.data.validation)
+            detector_evaluation.write_metrics(
+                run, "validation", scores, annotations
+            )
         return {"scores": scores}
 
     def export(self, run: RunFolder, out, dtype: str = "float32"):

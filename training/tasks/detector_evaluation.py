@@ -2,6 +2,12 @@
 
 Classes are matched by name; by id, with a note, where not all have a name of
 their own. The detector may know more classes than are annotated.
+
+    RUN/tests/validation/
+        metrics.json    metrics, and versions of the software
+
+The folder is validation_DIGEST for other data of `--set`, and
+annotations_DIGEST for that of `--annotations`.
 """
 
 import argparse
@@ -9,8 +15,11 @@ import json
 
 from ..coco import annotation_reader, coco_api, coco_evaluation, coco_scores
 from ..coco.annotations import Annotations
-from ..io import outputs, tables
+from ..evaluation import score_parts
+from ..io import atomic_files, outputs, tables
+from ..io.paths import Path
 from ..io.user_error import UserError
+from ..io.versions import versions
 from ..recipes import overrides
 from ..recipes.detection_schema import DetectionRecipe
 from ..runs.run_folder import RunFolder
@@ -33,7 +42,9 @@ def add_options(group: argparse._ArgumentGroup) -> None:
         help="folder of the annotated images (default: .)",
     )
     group.add_argument(
-        "--out", metavar="FILE", help="JSON file for the metrics"
+        "--out",
+        metavar="FILE",
+        help="JSON file for the metrics (default: in tests/ of the run)",
     )
 
 
@@ -42,6 +53,9 @@ def run_command(options: argparse.Namespace) -> None:
     if options.out:
         inputs = (options.annotations, options.workdir, options.weights)
         outputs.check(options.out, filter(None, inputs))
+    elif options.workdir is not None:
+        tests = RunFolder(options.workdir).path / "tests"
+        atomic_files.check_writable_folder(tests)
     coco_api.require(masks=False)
     annotated = _annotations(options)
     print(annotated.summary(), flush=True)
@@ -61,6 +75,37 @@ def run_command(options: argparse.Namespace) -> None:
     print(render(scores))
     if options.out:
         outputs.write_text(options.out, json.dumps(scores, indent=2) + "\n")
+    elif options.workdir is not None:
+        name = "annotations" if options.annotations else "validation"
+        if options.annotations or options.set:
+            name += f"_{atomic_files.sha256(annotated.path)[:8]}"
+        run = RunFolder(options.workdir)
+        path = write_metrics(run, name, scores, annotated.path)
+        print(f"Metrics written to {path}")
+
+
+def write_metrics(
+    run: RunFolder, name: str, scores: dict[str, float], annotations: Path
+) -> Path:
+    """Write metrics to the folder of a test in a run; return their path.
+
+    Args:
+        run: the trained run.
+        name: of the test.
+        scores: COCO's metrics.
+        annotations: file of the ground truth.
+    """
+    folder = run.path / "tests" / name
+    atomic_files.check_inside(folder, run.path)
+    metrics = {
+        "annotations": annotations.name,
+        **scores,
+        "versions": versions(),
+    }
+    with atomic_files.locked(folder):
+        path = folder / score_parts.METRICS
+        atomic_files.write_text(path, json.dumps(metrics, indent=2))
+    return path
 
 
 def _annotations(options) -> Annotations:

@@ -30,8 +30,18 @@ def test_each_test_is_a_row(tmp_path):
         "10 clips x 3 crops",
         "50.0 %",
         "75.0 %",
-        "",
         "1.2 s",
         "30.0 s",
     ]
     assert "25.0 %" in lines[5]
+
+
+def test_precision_of_a_detector_is_shown(tmp_path):
+    metrics = {"annotations": "a|b.json", "box_AP": 0.5, "mask_AP": -1.0}
+    folder = tmp_path / "tests" / "validation"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    *_, row = report_tests.section(RunFolder(tmp_path)).splitlines()
+    assert "validation" in row and "0.500" in row
+    assert row.count(" - ") == 1  # there is no object with a mask
+    assert "keypoint AP" not in report_tests.section(RunFolder(tmp_path))

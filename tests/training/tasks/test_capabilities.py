@@ -16,7 +16,7 @@ import pytest
 import nonlocal_tf as nl
 from nonlocal_tf.detection import backbone
 from tests.training.tasks import small_run
-from training import evaluate, predict, tasks, train
+from training import evaluate, predict, report, tasks, train
 from training.io import cli
 from training.loop import callbacks, checkpointing
 from training.loop.preemption import sigterm
@@ -121,6 +121,15 @@ def test_the_run_is_evaluated_by_its_folder(trained, capsys):
     evaluate.main([f"--workdir={run.path}"])
     printed = capsys.readouterr().out
     assert "accuracy" in printed or "AP50" in printed
+    (folder,) = (run.path / "tests").iterdir()
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    result = run.read_result()
+    for name in metrics.keys() & {"accuracy", "box_AP", "mask_AP"}:
+        scores = result.get("scores", result)
+        assert metrics[name] == pytest.approx(scores[name], abs=1e-6)
+    assert metrics["versions"]["python"]
+    report.main([f"--workdir={run.path}"])
+    assert folder.name in (run.path / "report.md").read_text("utf-8")
 
 
 def test_an_export_target_is_checked_before_training(trained, tmp_path, capsys):
