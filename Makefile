@@ -9,7 +9,7 @@ IO := .venv-tfio/bin/python
 ON_JAX := KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0
 
 .PHONY: help train test test-slow test-full test-wheel test-io test-io-all \
-	test-beam mutants lint format
+	test-beam mutants docs lint format
 
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-io-all    all the tests on TensorFlow there"
 	@echo "make test-beam  making shards by Apache Beam, in .venv-beam"
 	@echo "make mutants    which faults of a table the tests see (an hour)"
+	@echo "make docs       the site, in docs/site"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff format the code"
 
@@ -59,6 +60,11 @@ test-beam: .venv-beam/.beam
 
 mutants: .venv/.dev
 	$(BIN)/python -m tests.mutants --jobs 2
+
+# The variable: Material for MkDocs advertises its successor.
+docs: .venv-docs/.docs
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --quiet \
+		--strict --config-file docs/mkdocs.yml
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -103,6 +109,13 @@ format: .venv/.dev
 	.venv-wheel/bin/python -m pip install --quiet \
 		--disable-pip-version-check \
 		"$$(echo .venv-wheel/dist/*.whl)[digits,video,viz]"
+
+# MkDocs writes a site; the reference is generated from the imported code.
+.venv-docs/.docs: setup.cfg .venv/.made
+	.venv/bin/python -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet \
+		--disable-pip-version-check --editable '.[docs]'
+	@touch $@
 
 # Of its own, because Beam holds protobuf back.
 .venv-beam/.beam: setup.cfg .venv/.made

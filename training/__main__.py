@@ -6,25 +6,18 @@ import importlib
 import pathlib
 import sys
 
-from .io import cli, tables
+from .io import cli
 from .io.user_error import UserError
 
 FOLDER = pathlib.Path(__file__).parent
 # In the order in which a user meets them.
-COMMANDS = (
-    "train",
-    "evaluate",
-    "predict",
-    "visualize",
-    "app",
-    "export",
-    "serve_config",
-    "report",
-    "check",
-    "shards",
-    "convert",
-    "models",
-)
+GROUPS = {
+    "Train and test": ("train", "evaluate", "predict", "report"),
+    "See attention": ("app", "visualize"),
+    "Deploy": ("export", "serve_config"),
+    "Data, networks and weights": ("check", "shards", "models", "convert"),
+}
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 
 
 def main() -> int:
@@ -38,12 +31,14 @@ def main() -> int:
 
 
 def overview() -> str:
-    """Return the list of commands, one line each."""
-    rows = [(name, _summary(name)) for name in COMMANDS]
-    return (
-        "usage: nonlocal-tf COMMAND [OPTIONS]\n\n"
-        f"{tables.render(rows)}\n\n"
-        "All options of a command: nonlocal-tf COMMAND --help"
+    """Return the commands by group, one line each."""
+    width = max(map(len, COMMANDS))
+    lines = ["usage: nonlocal-tf COMMAND [OPTIONS]", ""]
+    for title, names in GROUPS.items():
+        lines.append(f"{title}:")
+        lines += [f"  {name:{width}}  {_summary(name)}" for name in names]
+    return "\n".join(
+        [*lines, "", "All options of a command: nonlocal-tf COMMAND --help"]
     )
 
 

@@ -8,7 +8,7 @@ from tests.documentation.snippets import ROOT
 
 # Names in a span, such as `training.predict` or `nl.create_model(...)`.
 NAME = re.compile(r"(nl|nonlocal_tf|training|detection|layers|tests)(\.\w+)+")
-PATH = re.compile(r"(nonlocal_tf|training|tests|notebooks)(/[\w.-]+)+/?")
+PATH = re.compile(r"(docs|nonlocal_tf|training|tests|notebooks)(/[\w.-]+)+/?")
 
 
 def failures(pieces, check) -> list[str]:

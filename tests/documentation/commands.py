@@ -316,7 +316,7 @@ def extras() -> dict[str, list[str]]:
 
 
 def _check_pip(words: list[str]) -> None:
-    for extra in re.findall(r"\.\[([^]]*)\]", " ".join(words)):
+    for extra in re.findall(r"(?:\.|nonlocal-tf)\[([^]]*)\]", " ".join(words)):
         for name in extra.split(","):
             if FILLED_IN not in name and not name.isupper():
                 if name not in extras():

@@ -49,7 +49,7 @@ def markdown_files() -> list[pathlib.Path]:
     """List the documents of the tree, without the changelog."""
     folders = [ROOT, ROOT / "savedmodels", ROOT / "savedmodels" / "clients"]
     paths = [path for folder in folders for path in folder.glob("*.md")]
-    for folder in ("training", "nonlocal_tf", "tests"):
+    for folder in ("docs", "training", "nonlocal_tf", "tests"):
         paths += (ROOT / folder).rglob("*.md")
     return sorted(path for path in paths if path.name != "CHANGELOG.md")
 

@@ -183,7 +183,7 @@ def share_of_peak(case: dict, result: dict) -> float:
 
 
 def summary(result: dict) -> list[str]:
-    """Format the rows of README."""
+    """Format the rows of the guide."""
     rows = []
     for network in NETWORKS:
         cells = [f"`{network}`"]

@@ -202,7 +202,7 @@ def bars(result: dict) -> Iterator[tuple[str, float, bool]]:
 
 
 def summary(result: dict) -> list[str]:
-    """Format the rows of README: a long clip, and a step against plain."""
+    """Format the rows of the guide: a long clip, and a step against plain."""
     sizes = {"softmax": (12544, 3136)}
     rows = []
     for case in result["long"]:

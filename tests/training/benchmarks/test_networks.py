@@ -166,6 +166,7 @@ def test_a_case_that_fails_has_a_row():
 
 
 FOLDER = pathlib.Path(networks.__file__).parent
+GUIDE = FOLDER.parents[1] / "docs" / "pages"
 
 
 def published():
@@ -177,8 +178,8 @@ def test_the_published_tables_are_those_of_the_figures():
     assert networks.render(published()) in text
 
 
-def test_the_figures_of_readme_are_those_of_the_benchmark():
-    text = (FOLDER.parent.parent / "README.md").read_text("utf-8")
+def test_the_figures_of_the_guide_are_those_of_the_benchmark():
+    text = (GUIDE / "networks.md").read_text("utf-8")
     rows = networks.summary(published())
     assert len(rows) == 2
     for row in rows:

@@ -156,6 +156,7 @@ def test_without_a_gpu_its_list_is_not_run():
 
 
 FOLDER = pathlib.Path(operators.__file__).parent
+GUIDE = FOLDER.parents[1] / "docs" / "pages"
 
 
 def published():
@@ -167,8 +168,8 @@ def test_the_published_tables_are_those_of_the_figures():
     assert operators_tables.render(published()) in text
 
 
-def test_the_figures_of_readme_are_those_of_the_benchmark():
-    text = (FOLDER.parent.parent / "README.md").read_text("utf-8")
+def test_the_figures_of_the_guide_are_those_of_the_benchmark():
+    text = (GUIDE / "layer.md").read_text("utf-8")
     rows = operators_tables.summary(published())
     assert len(rows) == 4
     for row in rows:

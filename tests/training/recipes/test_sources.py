@@ -19,7 +19,7 @@ from training.recipes import (
 )
 from training.reproduce import model_zoo
 
-README = pathlib.Path(__file__).parents[3] / "README.md"
+PAGE = pathlib.Path(__file__).parents[3] / "docs" / "pages" / "paper.md"
 
 
 def one_line(text):
@@ -70,9 +70,9 @@ def test_the_order_of_an_epoch_is_not_called_a_difference():
         kinetics400.__doc__,
         model_zoo.REFERENCES,
         catalogue.FOOTER,
-        README.read_text("utf-8"),
+        PAGE.read_text("utf-8"),
     ],
-    ids=["recipes", "MODEL_ZOO", "--list", "README"],
+    ids=["recipes", "MODEL_ZOO", "--list", "docs"],
 )
 def test_whole_frames_are_the_papers_test_and_crops_its_codes(text):
     text = one_line(text).replace("`", "")
