@@ -25,7 +25,7 @@ BELOW = {
         "nonlocal_tf.layers",
         "nonlocal_tf.ops",
     ],
-    "nonlocal_tf.attention": ["nonlocal_tf.layers"],
+    "nonlocal_tf.attention": ["nonlocal_tf.layers", "nonlocal_tf.models"],
     "nonlocal_tf.attention.plots": ["nonlocal_tf.attention.attention_map"],
     "nonlocal_tf.checkpoints": [
         "nonlocal_tf.models",

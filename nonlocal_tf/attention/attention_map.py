@@ -14,7 +14,8 @@ SALIENT_SHARE = 0.05  # of the largest weight: smaller ones are not drawn
 class AttentionMap:
     """Attention weights of one query cell over all cells of a feature map.
 
-    Positions are (frame, y, x) in pixels; pixel p covers p to p + 1.
+    Positions are (frame, y, x) in pixels; pixel p covers p to p + 1. An image
+    is a clip of one frame: its time is 0, and `weights[0]` its map.
 
     Attributes:
         block: layer name of the non-local block.

@@ -1,4 +1,4 @@
-"""Attention maps of the non-local blocks of a model on a clip.
+"""Attention maps of the non-local blocks of a model on a clip or image.
 
 A block relates the cells of a feature map. `nonlocal_tf.attention.plots` draws
 an `AttentionMap` on the frames of the clip.
@@ -12,9 +12,11 @@ import numpy as np
 from keras import ops
 
 from nonlocal_tf.attention import receptive_field
-from nonlocal_tf.attention.attention_map import AttentionMap, Cell
+from nonlocal_tf.attention.attention_map import AttentionMap
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.models import flattening
+from nonlocal_tf.models.flattening import FlatGraph, LayerCall
 from nonlocal_tf.typing import Tensor
 
 # Elements of the attention matrix that are computed at a time.
@@ -22,34 +24,54 @@ CHUNK_ELEMENTS = 1 << 24
 
 
 def nonlocal_blocks(model: keras.Model) -> dict[str, NonLocalBlock]:
-    """Return the model's non-local blocks by layer name, input to output."""
+    """Return the model's non-local blocks by name, input to output.
+
+    The names are those of the layers; where nested models have layers of one
+    name, paths such as "backbone/nonlocal_1". A model that is neither
+    functional nor Sequential has no blocks.
+    """
+    if not flattening.is_graph(model):
+        return {}
     return {
-        layer.name: layer
-        for layer in model.layers
-        if isinstance(layer, NonLocalBlock)
+        name: call.layer
+        for name, call in block_calls(flattening.flatten(model)).items()
+    }
+
+
+def block_calls(graph: FlatGraph) -> dict[str, LayerCall]:
+    """Return the calls of non-local blocks of a graph, input to output."""
+    return {
+        name: call
+        for name, call in graph.by_name().items()
+        if isinstance(call.layer, NonLocalBlock)
     }
 
 
 def attention_map(
     model: keras.Model,
     clip: Tensor,
-    query: tuple[int, int, int],
+    query: tuple[int, ...],
     block: str | None = None,
 ) -> AttentionMap:
     """Compute the attention map of a non-local block for a query pixel.
 
     Args:
-        model: a functional model on clips.
-        clip: one clip as the model takes it, without the batch axis:
-            `(time, height, width, channels)`, after
-            `nonlocal_tf.preprocess.normalize` for models of this library.
-        query: (frame, y, x) of a pixel of the clip. The query is the cell of
-            the block's input whose center is nearest to this pixel.
-        block: layer name of the non-local block. Default: the last one.
+        model: a functional or Sequential model on clips or images; blocks in
+            nested models count.
+        clip: one clip or image as the model takes it, without the batch axis:
+            `(time, height, width, channels)` or `(height, width, channels)`,
+            after `nonlocal_tf.preprocess.normalize` for models of this
+            library.
+        query: (frame, y, x) of a pixel of the clip, (y, x) of an image. The
+            query is the cell of the block's input whose center is nearest to
+            this pixel.
+        block: name of the non-local block, as `nonlocal_blocks` has it.
+            Default: the last one.
 
     Returns:
-        An `AttentionMap`. Its weights sum to one for the Gaussian functions;
-        those of the dot product may be negative.
+        An `AttentionMap`; that of an image is of a clip of one frame. Its
+        weights sum to one for the Gaussian functions; those of the dot product
+        may be negative.
 
     Raises:
         ValueError: the model has no such block, the query is outside the clip,
@@ -69,7 +91,7 @@ def attention_map(
 
 
 class BlockAttention:
-    """Attention maps of one block on one clip, for any number of queries.
+    """Attention maps of one block on one clip or image, for any queries.
 
     The network is run once, up to the block.
 
@@ -79,8 +101,9 @@ class BlockAttention:
         block: see `attention_map`.
 
     Attributes:
-        block: layer name of the block.
-        axes: a `receptive_field.FeatureAxis` for time, height and width.
+        block: name of the block.
+        axes: a `receptive_field.FeatureAxis` for time, height and width; for
+            images, height and width.
 
     Raises:
         ValueError: see `attention_map`.
@@ -89,24 +112,24 @@ class BlockAttention:
     def __init__(
         self, model: keras.Model, clip: Tensor, block: str | None = None
     ):
-        self._layer = _block(model, block)
-        self.block = self._layer.name
-        if len(clip.shape) != 4:
+        graph = flattening.flatten(model)
+        self.block, call = _block(model.name, graph, block)
+        self._layer = call.layer
+        pixels, features = graph.input, call.input
+        if len(clip.shape) != len(pixels.shape) - 1:
             raise ValueError(
-                "Expected one clip, (time, height, width, channels). "
+                f"Expected one clip or image of shape {pixels.shape[1:]}. "
                 f"Received: shape={tuple(clip.shape)}"
             )
-        self._clip_size = tuple(clip.shape[:3])
-        features = self._layer.input
+        self._clip_size = tuple(clip.shape[:-1])
         self.axes = receptive_field.feature_axes(
-            features, model.inputs[0], self._clip_size
+            features, pixels, self._clip_size
         )
-        backbone = keras.Model(model.input, features)
+        backbone = keras.Model(pixels, features)
         clip = ops.expand_dims(ops.convert_to_tensor(clip, "float32"), 0)
         self._features = backbone(clip, training=False)
-        t, h, w = (axis.size for axis in self.axes)
-        self._grid = t, h, w
-        feature_size = tuple(self._features.shape[1:4])
+        self._grid = tuple(axis.size for axis in self.axes)
+        feature_size = tuple(self._features.shape[1:-1])
         if feature_size != self._grid:
             raise ValueError(
                 f"Expected a feature map of {self._grid} cells before "
@@ -115,34 +138,42 @@ class BlockAttention:
                 f"{feature_size}; a layer resizes its input."
             )
 
-    def at_pixel(self, query: tuple[int, int, int]) -> AttentionMap:
+    def at_pixel(self, query: tuple[int, ...]) -> AttentionMap:
         """Return the attention map of the cell nearest to a pixel.
 
         Args:
-            query: (frame, y, x) in pixels of the clip.
+            query: (frame, y, x) in pixels of the clip; (y, x) of an image.
 
         Raises:
             ValueError: the query is outside the clip.
         """
         size = self._clip_size
-        if not all(0 <= q < s for q, s in zip(query, size, strict=True)):
+        if len(query) != len(size) or not all(
+            0 <= q < s for q, s in zip(query, size, strict=True)
+        ):
+            position = "(frame, y, x)" if len(size) == 3 else "(y, x)"
+            kind = "a clip" if len(size) == 3 else "an image"
             raise ValueError(
-                "Expected `query` to be (frame, y, x) inside a clip of size "
+                f"Expected `query` to be {position} inside {kind} of size "
                 f"{size}. Received: query={query}"
             )
         pairs = zip(self.axes, query, strict=True)
-        t, y, x = (axis.nearest_cell(q + 0.5) for axis, q in pairs)
-        return self.at_cell((t, y, x))
+        return self.at_cell(
+            tuple(axis.nearest_cell(q + 0.5) for axis, q in pairs)
+        )
 
-    def at_cell(self, cell: Cell) -> AttentionMap:
-        """Return the attention map of a cell."""
+    def at_cell(self, cell: tuple[int, ...]) -> AttentionMap:
+        """Return the attention map of a cell, (t, y, x) or (y, x)."""
         flat = int(np.ravel_multi_index(cell, self._grid))
         (key_weights,) = self._rows([flat])
-        t, y, x = self.axes
+        weights = _scatter_keys(key_weights, self._layer, cell, self._grid)
+        # An image is a clip of one frame.
+        one_frame = receptive_field.FeatureAxis(1)
+        t, y, x = [one_frame, *self.axes][-3:]
         return AttentionMap(
             self.block,
-            cell,
-            _scatter_keys(key_weights, self._layer, cell, self._grid),
+            ((0, *cell)[-3], cell[-2], cell[-1]),
+            weights.reshape((t.size, y.size, x.size)),
             (float(t.stride), float(y.stride), float(x.stride)),
             (t.first_center, y.first_center, x.first_center),
         )
@@ -171,8 +202,7 @@ class BlockAttention:
             if shares.max() > best_share:
                 best = start + int(shares.argmax())
                 best_share = float(shares.max())
-        t, y, x = (int(i) for i in cells[best])
-        return self.at_cell((t, y, x))
+        return self.at_cell(tuple(int(i) for i in cells[best]))
 
     def _rows(self, queries: Sequence[int] | np.ndarray) -> np.ndarray:
         """Compute attention weights of queries, `(queries, keys)`."""
@@ -187,24 +217,32 @@ class BlockAttention:
         return weights
 
 
-def _block(model: keras.Model, name: str | None) -> NonLocalBlock:
-    """Return a block on clips by its name, or the last one."""
-    blocks = nonlocal_blocks(model)
+def _block(
+    model_name: str, graph: FlatGraph, name: str | None
+) -> tuple[str, LayerCall]:
+    """Return name and call of a block by its name, or of the last one."""
+    blocks = block_calls(graph)
     if not blocks:
-        raise ValueError(f"Model {model.name!r} has no non-local block.")
+        raise ValueError(f"Model {model_name!r} has no non-local block.")
     name = list(blocks)[-1] if name is None else name
     if name not in blocks:
         raise ValueError(unknown("non-local block", name, blocks))
-    layer = blocks[name]
-    if len(layer.input.shape) != 5:
+    shape = tuple(blocks[name].input.shape)
+    pixels = keras.tree.flatten(graph.input)
+    ranks = {len(shape), *(len(x.shape) for x in pixels)}
+    if len(pixels) > 1 or ranks not in ({4}, {5}):
         raise ValueError(
-            "Expected a block on clips, (batch, time, height, width, channels)"
-            f". Received: {name!r} on {tuple(layer.input.shape)}"
+            "Expected a model of one input, and a block on feature maps of its "
+            "rank: (batch, time, height, width, channels) for clips, (batch, "
+            f"height, width, channels) for images. Received: {name!r} on "
+            f"{shape}, inputs of {[tuple(x.shape) for x in pixels]}"
         )
-    return layer
+    return name, blocks[name]
 
 
-def _own_key(layer: NonLocalBlock, cell: Sequence[int], grid: Cell) -> int:
+def _own_key(
+    layer: NonLocalBlock, cell: Sequence[int], grid: Sequence[int]
+) -> int:
     """Return the key into which a cell is pooled; -1 if pooling drops it."""
     begin, keys = layer.key_grid(cell, grid)
     sides = zip(cell, begin, layer.pool_size, strict=True)
@@ -215,9 +253,12 @@ def _own_key(layer: NonLocalBlock, cell: Sequence[int], grid: Cell) -> int:
 
 
 def _scatter_keys(
-    key_weights: np.ndarray, layer: NonLocalBlock, query: Cell, grid: Cell
+    key_weights: np.ndarray,
+    layer: NonLocalBlock,
+    query: Sequence[int],
+    grid: Sequence[int],
 ) -> np.ndarray:
-    """Spread weights of keys over the cells, `(time, height, width)`.
+    """Spread weights of keys over the cells of the grid.
 
     The cells of a pooled key share its weight evenly. Cells that are not keys
     of the query have weight zero.

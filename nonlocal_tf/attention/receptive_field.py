@@ -17,6 +17,7 @@ from keras import layers
 
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.pooling import MaxPool
+from nonlocal_tf.models.flattening import LayerCall
 from nonlocal_tf.typing import Tensor
 
 OWN_LAYERS = (Conv2D, Conv3D, MaxPool)  # with one padding per axis
@@ -200,6 +201,8 @@ def _apply(
     if len(input_axes) > 1:
         return _merge(operation, input_axes)
     (axes,) = input_axes
+    if isinstance(operation, LayerCall):
+        operation = operation.layer
     if isinstance(operation, keras.Model):  # a network as a layer
         sizes = [axis.size for axis in axes]
         inner = feature_axes(operation.outputs[0], operation.inputs[0], sizes)

@@ -14,7 +14,8 @@ import keras
 from keras import layers
 
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
-from nonlocal_tf.typing import Tensor
+from nonlocal_tf.models import flattening
+from nonlocal_tf.models.flattening import FlatGraph
 
 CONVOLUTIONS = (layers.Conv2D, layers.Conv3D)
 
@@ -48,7 +49,8 @@ def cost(model: keras.Model, shape: tuple[int, ...] | None = None) -> Cost:
     """Count the parameters and multiply-adds of a model.
 
     Args:
-        model: functional model on clips or images.
+        model: functional or Sequential model on clips or images, nested models
+            included.
         shape: shape of a clip or image, `(time, height, width, channels)` or
             `(height, width, channels)`. Default: that of the model's input,
             which must be fully known.
@@ -77,16 +79,21 @@ def layer_costs(
 ) -> dict[str, Cost]:
     """Count the parameters and multiply-adds of each layer, by its name.
 
+    Layers of nested models with equal names have their paths for names.
+
     Args:
         model: as for `cost`.
         shape: as for `cost`.
     """
+    graph = _flatten(model, shape)
+    names = {id(call.layer): name for name, call in graph.by_name().items()}
     costs: dict[str, Cost] = {}
-    for layer, input_shape, _ in layer_shapes(model, shape):
-        call_cost = layer_cost(layer, input_shape)
-        if layer.name in costs:  # another call, with the same weights
+    for call in graph.calls:
+        call_cost = layer_cost(call.layer, _size(call.input))
+        name = names[id(call.layer)]
+        if name in costs:  # another call, with the same weights
             call_cost = dataclasses.replace(call_cost, weights=0, parameters=0)
-        costs[layer.name] = costs.get(layer.name, Cost()) + call_cost
+        costs[name] = costs.get(name, Cost()) + call_cost
     return costs
 
 
@@ -94,6 +101,8 @@ def layer_shapes(
     model: keras.Model, shape: tuple[int, ...] | None = None
 ) -> list[tuple[keras.Layer, tuple[int, ...], tuple[int, ...]]]:
     """List the layers of a model in order, with their shapes.
+
+    Nested models are replaced by their layers.
 
     Args:
         model: as for `cost`.
@@ -103,9 +112,17 @@ def layer_shapes(
         A list of `(layer, input shape, output shape)`, shapes without the
         batch. For a layer with several inputs the shape is that of the first.
     """
-    if isinstance(model, keras.Sequential) or len(model.inputs) != 1:
+    return [
+        (call.layer, _size(call.input), _size(call.output))
+        for call in _flatten(model, shape).calls
+    ]
+
+
+def _flatten(model: keras.Model, shape: tuple[int, ...] | None) -> FlatGraph:
+    """Return the graph of a model for one shape of its input."""
+    if not flattening.is_graph(model) or len(model.inputs) != 1:
         raise ValueError(
-            "Expected a functional model of one input. Received: "
+            "Expected a functional or Sequential model of one input. Received: "
             f"{type(model).__name__} {model.name!r}"
         )
     shape = model.input_shape[1:] if shape is None else shape
@@ -119,36 +136,14 @@ def layer_shapes(
             "Expected the shape of a clip or image without unknown sizes, in "
             f"the model or as `shape`. Received: {tuple(shape)}"
         )
-    shapes: list[tuple] = []
-
-    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Tensor:
-        # A layer may be called several times: unique names per call.
-        out = _ShapeProbe(layer, f"call_{len(shapes)}")(*args, **kwargs)
-        first, result = keras.tree.flatten(args)[0], keras.tree.flatten(out)[0]
-        shapes.append((layer, first.shape[1:], result.shape[1:]))
-        return out
-
-    keras.models.clone_model(
-        model,
-        input_tensors=keras.Input(shape, dtype=model.inputs[0].dtype),
-        clone_function=lambda layer: layer,
-        call_function=call,
+    return flattening.flatten(
+        model, keras.Input(shape, dtype=model.inputs[0].dtype)
     )
-    return shapes
 
 
-class _ShapeProbe(keras.Operation):
-    """Operation with a layer's output shape that does not connect the layer."""
-
-    def __init__(self, layer: keras.Layer, name: str):
-        super().__init__(name=name)
-        self._layer = layer
-
-    def call(self, *args: Any, **kwargs: Any) -> Any:
-        return self._layer(*args, **kwargs)
-
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        return self._layer.compute_output_spec(*args, **kwargs)
+def _size(tensors: Any) -> tuple[int, ...]:
+    """Return the shape of the first tensor, without the batch."""
+    return keras.tree.flatten(tensors)[0].shape[1:]
 
 
 def layer_cost(layer: keras.Layer, input_shape: tuple[int, ...]) -> Cost:

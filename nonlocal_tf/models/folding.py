@@ -12,6 +12,7 @@ from keras import layers
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.normalization import Affine, gain_and_shift
+from nonlocal_tf.models import flattening
 from nonlocal_tf.typing import Tensor
 
 NORMS = (layers.BatchNormalization, Affine)
@@ -22,10 +23,12 @@ def fold(model: keras.Model) -> keras.Model:
 
     Folds a normalization, and the ReLU after it, into the convolution before
     it, if that is a layer of `nonlocal_tf.layers` with no other consumer. Folds
-    non-local blocks by their `fold()`. Copies all other layers.
+    non-local blocks by their `fold()`, and nested models by this function.
+    Copies all other layers.
 
     Args:
-        model: functional model, such as one of `create_model`.
+        model: functional or built Sequential model, such as one of
+            `create_model`.
 
     Returns:
         A new model of the same name, inputs and outputs. `model` does not
@@ -48,6 +51,8 @@ def fold(model: keras.Model) -> keras.Model:
             return layer.fold()
         if layer in chains:
             return _with_bias(layer, *chains[layer])
+        if flattening.is_graph(layer):
+            return fold(layer)
         copy = type(layer).from_config(layer.get_config())
         copies.append((layer, copy))
         return copy
@@ -55,9 +60,15 @@ def fold(model: keras.Model) -> keras.Model:
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Tensor:
         return args[0] if layer.name in folded_names else layer(*args, **kwargs)
 
-    folded = keras.models.clone_model(
-        model, clone_function=clone, call_function=call
-    )
+    if isinstance(model, keras.Sequential):
+        folded = _sequential(
+            model,
+            [clone(x) for x in model.layers if x.name not in folded_names],
+        )
+    else:
+        folded = keras.models.clone_model(
+            model, clone_function=clone, call_function=call
+        )
     for layer, copy in copies:
         if layer.name not in folded_names:
             copy.set_weights(layer.get_weights())
@@ -78,8 +89,20 @@ def _chains(model: keras.Model) -> dict:
     return chains
 
 
+def _sequential(
+    model: keras.Sequential, members: list[keras.Layer]
+) -> keras.Sequential:
+    """Build a Sequential model of other layers on the same input."""
+    (x,) = model.inputs
+    inputs = keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name)
+    return keras.Sequential([inputs, *members], name=model.name)
+
+
 def _only_user(layer: keras.Layer, model: keras.Model) -> keras.Layer | None:
     """Return the layer that consumes this layer's output, if it is the only."""
+    if isinstance(model, keras.Sequential):
+        behind = model.layers[model.layers.index(layer) + 1 :]
+        return behind[0] if behind else None
     if len(layer._inbound_nodes) != 1:
         return None
     if any(layer.output is output for output in model.outputs):

@@ -30,7 +30,8 @@ def summary(model: keras.Model, shape: tuple[int, ...] | None = None) -> str:
     outputs of 56 x 56 instead of 55 x 55.
 
     Args:
-        model: functional model on clips or images.
+        model: functional or Sequential model on clips or images, nested models
+            included.
         shape: shape of a clip or image. Default: that of the model's input,
             which must be fully known.
 

@@ -178,3 +178,80 @@ def test_clips_of_any_size_have_exact_centers():
     # and then at both.
     assert attention.weights.shape == (3, 5, 6) and attention.query == (2, 4, 5)
     assert attention.first_center == (0.5, 0.5, 1.5)
+
+
+def test_map_of_an_image_is_that_of_a_clip_of_one_frame():
+    inputs = keras.Input((15, 22, 3))
+    x = keras.layers.Conv2D(4, 3, 2, padding="same", name="conv")(inputs)
+    image_model = keras.Model(inputs, NonLocalBlock(name="block")(x))
+    clips = keras.Input((1, 15, 22, 3))
+    x = keras.layers.Conv3D(
+        4, (1, 3, 3), (1, 2, 2), padding="same", name="conv"
+    )(clips)
+    clip_model = keras.Model(clips, NonLocalBlock(name="block")(x))
+    kernel, bias = image_model.get_layer("conv").get_weights()
+    clip_model.get_layer("conv").set_weights([kernel[None], bias])
+    clip_model.get_layer("block").set_weights(
+        image_model.get_layer("block").get_weights()
+    )
+    image = normal((15, 22, 3))
+    got = block_attention.attention_map(image_model, image, (14, 3))
+    expected = block_attention.attention_map(
+        clip_model, image[None], (0, 14, 3)
+    )
+    assert got.query == expected.query == (0, 7, 1)
+    assert got.stride == expected.stride
+    assert got.first_center == expected.first_center
+    assert got.weights.shape == (1, 8, 11)
+    np.testing.assert_allclose(got.weights, expected.weights, atol=1e-6)
+
+
+def test_a_query_of_three_in_an_image_is_refused():
+    inputs = keras.Input((5, 4, 3))
+    model = keras.Model(inputs, NonLocalBlock("gaussian")(inputs))
+    with pytest.raises(ValueError, match=r"\(y, x\) inside an image"):
+        block_attention.attention_map(model, normal((5, 4, 3)), (0, 1, 2))
+
+
+def test_a_block_in_nested_models_has_the_map_of_the_flat_model():
+    def layers():
+        yield keras.layers.Conv3D(5, (1, 3, 3), (1, 2, 2), name="conv")
+        yield NonLocalBlock(name="block")
+        yield keras.layers.GlobalAveragePooling3D(name="pool")
+
+    flat = keras.Sequential([keras.Input(CLIP_SHAPE), *layers()])
+    conv, block, pool = layers()
+    features = keras.Input((*CLIP_SHAPE[:-1], 3))
+    stem = keras.Model(features, conv(features), name="stem")
+    backbone = keras.Sequential([stem, block], name="backbone")
+    inputs = keras.Input(CLIP_SHAPE)
+    nested = keras.Model(inputs, pool(backbone(inputs, training=False)))
+    nested.set_weights(flat.get_weights())
+    clip = normal(CLIP_SHAPE)
+    got = block_attention.attention_map(nested, clip, (1, 8, 15))
+    expected = block_attention.attention_map(flat, clip, (1, 8, 15))
+    assert (got.block, got.query) == ("block", expected.query)
+    assert got.first_center == expected.first_center
+    np.testing.assert_allclose(got.weights, expected.weights, atol=1e-6)
+
+
+def test_blocks_of_one_name_are_called_by_their_paths():
+    def part(name):
+        block = NonLocalBlock("gaussian", name="block")
+        return keras.Sequential([keras.Input((2, 4, 3, 5)), block], name=name)
+
+    inputs = keras.Input((2, 4, 3, 5))
+    last = NonLocalBlock("gaussian", name="last")
+    model = keras.Model(inputs, last(part("second")(part("first")(inputs))))
+    assert list(block_attention.nonlocal_blocks(model)) == [
+        "first/block",
+        "second/block",
+        "last",
+    ]
+
+
+def test_maps_leave_no_trace_in_the_model(model):
+    block = model.get_layer("stage2_nonlocal")
+    nodes = len(block._inbound_nodes)
+    block_attention.attention_map(model, normal(CLIP_SHAPE), (0, 0, 0))
+    assert len(block._inbound_nodes) == nodes

@@ -192,10 +192,23 @@ def test_shape_of_another_rank_is_an_error():
         nl.cost(shallow_outline("c2d"), (64, 64, 3))
 
 
-def test_sequential_model_is_an_error():
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    with pytest.raises(ValueError, match="functional model"):
-        nl.cost(model)
+def test_cost_goes_into_nested_models():
+    def part(name):
+        dense = keras.layers.Dense(2, name="dense")
+        return keras.Sequential([keras.Input((2,)), dense], name=name)
+
+    model = keras.Sequential([keras.Input((2,)), part("a"), part("b")])
+    costs = layer_costs(model)
+    assert costs == {name: Cost(4, 6, 4) for name in ("a/dense", "b/dense")}
+    assert nl.cost(model) == Cost(8, 12, 8)
+
+
+def test_model_with_a_call_of_its_own_is_an_error():
+    class Own(keras.Model):
+        pass
+
+    with pytest.raises(ValueError, match="functional or Sequential"):
+        nl.cost(Own())
 
 
 def test_sum_of_costs():

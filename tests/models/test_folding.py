@@ -107,3 +107,21 @@ def test_own_bias_and_activation_are_kept():
     np.testing.assert_allclose(
         np.asarray(fold(model)(x)), np.asarray(model(x)), atol=1e-6
     )
+
+
+def test_nested_and_sequential_models_are_folded():
+    def convolution(name):
+        layers = [Conv3D(4, 1), BatchNormalization(), keras.layers.ReLU()]
+        return keras.Sequential(layers, name=name)
+
+    inputs = keras.Input((2, 5, 5, 3))
+    twice = keras.Sequential([convolution("a"), convolution("b")], name="twice")
+    model = keras.Model(inputs, twice(inputs))
+    harness.randomise(model)
+    x = normal((2, 2, 5, 5, 3))
+    folded = fold(model)
+    np.testing.assert_allclose(
+        np.asarray(folded(x)), np.asarray(model(x)), atol=1e-6
+    )
+    parts = folded.get_layer("twice").layers
+    assert [len(part.layers) for part in parts] == [1, 1]

@@ -9,15 +9,17 @@ import tensorflow as tf
 
 from nonlocal_tf.attention import block_attention, receptive_field
 from nonlocal_tf.layers import NonLocalBlock
+from nonlocal_tf.models import flattening
 
 Blocks = dict[str, tuple[keras.Model, NonLocalBlock]]
 
 
 def blocks_of(network: keras.Model) -> Blocks:
     """Return the blocks by name, each with the network up to its input."""
+    graph = flattening.flatten(network)
     return {
-        name: (keras.Model(network.input, layer.input), layer)
-        for name, layer in block_attention.nonlocal_blocks(network).items()
+        name: (keras.Model(graph.input, call.input), call.layer)
+        for name, call in block_attention.block_calls(graph).items()
     }
 
 
