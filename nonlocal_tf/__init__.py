@@ -1,5 +1,6 @@
 """Non-local Neural Networks for video, in Keras 3."""
 
+from nonlocal_tf import preprocess
 from nonlocal_tf.attention.block_attention import attention_map
 from nonlocal_tf.checkpoints import (
     CheckpointError,
@@ -20,6 +21,7 @@ from nonlocal_tf.models import (
     create_model,
     fold,
     inflate,
+    insert_blocks,
     list_models,
     register_model,
 )
@@ -42,8 +44,10 @@ __all__ = [
     "fold",
     "from_checkpoint",
     "inflate",
+    "insert_blocks",
     "list_models",
     "load_weights",
+    "preprocess",
     "register_model",
     "register_pairwise",
     "save_weights",

@@ -4,6 +4,7 @@
 from nonlocal_tf.models import image_resnet, small_convnet, video_resnet
 from nonlocal_tf.models.folding import fold
 from nonlocal_tf.models.inflation import InflationReport, inflate
+from nonlocal_tf.models.insertion import insert_blocks
 from nonlocal_tf.models.registry import (
     create_model,
     list_models,
@@ -16,6 +17,7 @@ __all__ = [
     "fold",
     "image_resnet",
     "inflate",
+    "insert_blocks",
     "list_models",
     "register_model",
     "small_convnet",
