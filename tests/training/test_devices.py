@@ -29,3 +29,7 @@ def test_two_devices_train_a_loaded_network(case, tmp_path):
 
 def test_a_trainer_on_devices_with_unequal_data():
     expect("trainer_on_two_devices")
+
+
+def test_fit_trains_on_batches_of_videos(tmp_path, own_cache):
+    expect("fit_on_two_devices", tmp_path)

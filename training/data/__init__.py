@@ -16,7 +16,8 @@ from . import (
     ucf101,
 )
 from .bad_videos import BadVideo
-from .datasets import DATASETS, Dataset, load
+from .datasets import DATASETS, Dataset
+from .loading import load
 
 __all__ = [
     "DATASETS",

@@ -63,7 +63,7 @@ class Charades(VideoDataset):
 @register_dataset("charades_frames")
 class CharadesFrames(VideoDataset):
     description = "Charades, from its frames"
-    source = "frames"
+    storage = "frames"
 
     @staticmethod
     def read_lists(data: DataConfig) -> Manifest:

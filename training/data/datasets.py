@@ -2,19 +2,23 @@
 
 import abc
 import dataclasses
-import os
-from collections.abc import Sequence
+import functools
+import weakref
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf.choices import unknown
+from nonlocal_tf import preprocess
+from nonlocal_tf.choices import is_positive_integer, unknown
 
-from ..io.paths import is_url
 from ..io.user_error import UserError
+from . import pipeline
 from .bad_videos import BadVideo
-from .data_config import DataConfig
+from .data_config import SPLITS, DataConfig
 from .data_files import DataFile
+from .epochs import EpochCounter
+from .example_source import ExampleSource
 from .sampling_config import SamplingConfig
 
 DATASETS: dict[str, type["Dataset"]] = {}
@@ -70,6 +74,8 @@ class Dataset(abc.ABC):
         classes: class names in the order of the labels.
         element_shape: shape of the pixels of one example.
         eval_examples: number of examples of each evaluation split.
+        train_examples: number of training examples in an epoch.
+        sampling: clips to take of each video; None without videos.
         multi_label: whether labels are multi-hot vectors instead of class
             indices.
         skips_unlabelled: with `multi_label`, whether mean average precision
@@ -83,6 +89,8 @@ class Dataset(abc.ABC):
     classes: tuple[str, ...]
     element_shape: tuple[int, ...]
     eval_examples: int
+    train_examples: int
+    sampling: SamplingConfig | None = None
 
     @property
     def info(self) -> DatasetInfo:
@@ -121,10 +129,144 @@ class Dataset(abc.ABC):
             )
         return cls()
 
+    @property
+    def splits(self) -> dict[str, int]:
+        """Number of readable examples of each split."""
+        return {
+            "train": self.train_examples,
+            **dict.fromkeys(EVAL_SPLITS, self.eval_examples),
+        }
+
     def examples(self, split: str) -> int:
         """Number of readable examples of an evaluation split."""
         check_split(split)
         return self.eval_examples
+
+    def batches(
+        self,
+        split: str,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        preprocess: Callable | None = preprocess.normalize,
+    ) -> tf.data.Dataset:
+        """Return the batches of a split for `fit`, `evaluate` or `predict`.
+
+        Training batches are shuffled and augmented. Each iteration over them is
+        an epoch with another order and other clips, a function of (seed, epoch)
+        alone: epoch e has the batches e * n to (e + 1) * n - 1 of
+        `train_batches`, with n the cardinality. Validation and test batches
+        have the centre clip of each readable video once, in order.
+
+        An example that turns out to be unreadable is listed in `bad` and
+        replaced by the next readable one of the split. Validation and test
+        batches made after that leave it out.
+
+        The batches can be created in or outside of the scope of a
+        `tf.distribute.MirroredStrategy`, with a batch size that is a multiple
+        of the number of devices. A split smaller than a batch begins with a
+        batch of a power of two, since Keras needs a first batch that can be
+        divided among the devices.
+
+        Args:
+            split: "train", "validation" or "test".
+            batch_size: examples per batch. All training batches are full; the
+                last validation or test batch may be smaller.
+            seed: seed of order, clips and augmentation in training.
+            preprocess: function of uint8 pixels `(batch, time, height, width,
+                3)`, in a `tf.data` graph; None keeps uint8.
+
+        Returns:
+            (pixels, labels) with known cardinality, ceil(examples /
+            batch_size): by default float32 pixels as for networks of
+            `nonlocal_tf`; integer class indices `(batch,)`, -1 in a test split
+            without labels, or float32 multi-hot labels `(batch, classes)`.
+
+        Raises:
+            UserError: the split or the batch size is invalid, or labels needed
+                for training are missing.
+
+        Example:
+
+        >>> train = videos.batches("train", 8, seed=0)
+        >>> model.fit(train, validation_data=videos.batches("validation", 8))
+        """
+        check_split(split, SPLITS)
+        if not is_positive_integer(batch_size):
+            raise UserError(
+                "Expected batch_size as an integer above 0. "
+                f"Received: {batch_size!r}"
+            )
+        if split == "train":
+            batches = self._training_epochs(batch_size, seed)
+        else:
+            if split == "validation":
+                self.check_labels(split)
+            examples = self.ordered_examples(split)
+            size = _eval_batch_size(batch_size, int(examples.cardinality()))
+            batches = examples.batch(size)
+        return pipeline.feed(batches, preprocess)
+
+    def _training_epochs(self, batch_size: int, seed: int) -> tf.data.Dataset:
+        """Return batches of another epoch at each iteration."""
+        self.check_labels("train")
+        counter = EpochCounter()
+        self._epoch_counters.add(counter)
+        count = -(-self.train_examples // batch_size)
+        batches = self.step_batches(counter.steps(count), batch_size, seed)
+        return batches.apply(tf.data.experimental.assert_cardinality(count))
+
+    @functools.cached_property
+    def _epoch_counters(self) -> weakref.WeakSet:
+        """Counters of the training batches that are in use."""
+        return weakref.WeakSet()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration over training batches be an epoch.
+
+        It applies to all training batches created so far by `batches`, and is
+        needed only to resume training:
+
+        >>> train = videos.batches("train", 8)
+        >>> videos.set_epoch(3)
+        >>> model.fit(train, initial_epoch=3, epochs=10)
+
+        Args:
+            epoch: number of the epoch, from 0.
+        """
+        for counter in list(self._epoch_counters):
+            counter.next_epoch = epoch
+
+    def source(
+        self, split: str, *, seed: int = 0, epoch: int = 0
+    ) -> ExampleSource:
+        """Return the examples of a split for random access.
+
+        Args:
+            split: "train", "validation" or "test".
+            seed: seed of order, clips and augmentation in training.
+            epoch: number of the training epoch, from 0.
+
+        Returns:
+            A sequence of (pixels, label), as in `batches` but unbatched and
+            without pre-processing. In training, item i of epoch e is example
+            e * len + i of all epochs.
+
+        Raises:
+            UserError: the split is invalid, or labels needed for training are
+                missing.
+
+        Example:
+
+        >>> source = videos.source("test")
+        >>> clip, label = source[3]  # uint8 (time, height, width, 3), int64
+        """
+        check_split(split, SPLITS)
+        example, count = self.example_function(split, seed)
+        if split != "train":
+            return ExampleSource(example, count)
+        self.check_labels(split)
+        return ExampleSource(example, count, first=epoch * count)
 
     def overview(self) -> str:
         """Summarize the data set in text for the screen; may be ""."""
@@ -146,8 +288,13 @@ class Dataset(abc.ABC):
         """List the files of each other split."""
         return {}
 
-    def check_trainable(self) -> None:  # noqa: B027
+    def check_labels(self, split: str) -> None:  # noqa: B027
+        """Raise a UserError if a split has no labels to train on."""
+
+    def check_trainable(self) -> None:
         """Raise a UserError if labels needed for training are missing."""
+        for split in SPLITS:
+            self.check_labels(split)
 
     def check_bad(  # noqa: B027
         self, bad: Sequence[BadVideo] | None = None
@@ -189,6 +336,42 @@ class Dataset(abc.ABC):
         """
 
     @abc.abstractmethod
+    def step_batches(
+        self, steps: tf.data.Dataset, batch: int, seed: int
+    ) -> tf.data.Dataset:
+        """Return the batches of training steps, for one worker.
+
+        Args:
+            steps: int64 numbers of steps.
+            batch: examples per batch.
+            seed: seed of order, clips and augmentation.
+
+        Returns:
+            (pixels, labels); an unreadable example is replaced by the next one.
+        """
+
+    @abc.abstractmethod
+    def example_function(
+        self, split: str, seed: int = 0
+    ) -> tuple[Callable, int]:
+        """Return a function of an example's number, and their number.
+
+        Args:
+            split: "train", "validation" or "test".
+            seed: seed of order, clips and augmentation in training.
+
+        Returns:
+            A function of an int64 number, counted through all epochs in
+            training, to pixels and label, for `tf.function` or `tf.data`; and
+            the number of examples, in an epoch.
+        """
+
+    def ordered_examples(self, split: str) -> tf.data.Dataset:
+        """Return the examples of an evaluation split as (pixels, label)."""
+        example, count = self.example_function(split)
+        return pipeline.examples(tf.data.Dataset.range(count), example)
+
+    @abc.abstractmethod
     def eval_batches(self, split: str) -> tf.data.Dataset:
         """Return all examples of "validation" or "test", in order."""
 
@@ -217,23 +400,26 @@ def load(
     """Load a data set.
 
     Args:
-        name: name in `DATASETS`, or the path or URL of a folder with one folder
-            of videos per class.
+        name: name in `DATASETS`.
         data: location of its files.
         sampling: clips to take of each video.
 
     Raises:
         UserError: the name is unknown, or the data set cannot be read.
     """
-    if name not in DATASETS and data is None:
-        if is_url(name) or os.path.isdir(name):
-            name, data = "folder", DataConfig(root=name)
     if name not in DATASETS:
         raise UserError(unknown("dataset", name, DATASETS))
     return DATASETS[name].load(data, sampling)
 
 
-def check_split(split: str) -> None:
-    """Raise a UserError unless `split` is "validation" or "test"."""
-    if split not in EVAL_SPLITS:
-        raise UserError(unknown("split", split, EVAL_SPLITS))
+def check_split(split: str, splits: Sequence[str] = EVAL_SPLITS) -> None:
+    """Raise a UserError unless `split` is one of `splits`."""
+    if split not in splits:
+        raise UserError(unknown("split", split, splits))
+
+
+def _eval_batch_size(batch_size: int, examples: int) -> int:
+    """Return the batch size of a split, a power of two if it is smaller."""
+    if 0 < examples < batch_size:
+        return 1 << (examples.bit_length() - 1)
+    return batch_size

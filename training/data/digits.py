@@ -42,6 +42,8 @@ SPLIT_SEED = 2018
 # not depend on how many are read.
 EVAL_BLOCK = 64
 EVAL_BLOCKS = 32
+# An epoch of `batches`; clips of all epochs differ.
+TRAIN_EXAMPLES = 6_400
 EVAL_SEEDS = {"validation": 1_000_000_007, "test": 1_000_000_009}
 
 
@@ -50,7 +52,7 @@ class _Digits(Dataset):
 
     def __init__(self):
         self.eval_examples = EVAL_BLOCK * EVAL_BLOCKS
-
+        self.train_examples = TRAIN_EXAMPLES
         self._handwriting = {split: Handwriting(split) for split in SPLITS}
 
     @abc.abstractmethod
@@ -62,16 +64,44 @@ class _Digits(Dataset):
     ):
         share = batch // workers
         own = slice(worker * share, (worker + 1) * share)
+        batches = self.step_batches(
+            tf.data.Dataset.range(start_step, steps), batch, seed
+        )
+        if workers == 1:
+            return batches
+        return batches.map(lambda pixels, labels: (pixels[own], labels[own]))
 
+    def step_batches(self, steps, batch, seed):
         def make_batch(step):
             examples = self.make(
                 self._handwriting["train"], batch, (seed, step)
             )
-            return examples["pixels"][own], examples["label"][own]
+            return examples["pixels"], examples["label"]
 
-        return tf.data.Dataset.range(start_step, steps).map(
-            make_batch, num_parallel_calls=tf.data.AUTOTUNE
-        )
+        return steps.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def example_function(self, split, seed=0):
+        """Return a function of an example's number, and their number.
+
+        Training examples are those of batches of `EVAL_BLOCK`.
+        """
+        block_seed = EVAL_SEEDS.get(split, seed)
+
+        def example(number):
+            examples = self.make(
+                self._handwriting[split],
+                EVAL_BLOCK,
+                (block_seed, number // EVAL_BLOCK),
+            )
+            row = number % EVAL_BLOCK
+            return examples["pixels"][row], examples["label"][row]
+
+        count = self.train_examples
+        return example, self.eval_examples if split in EVAL_SEEDS else count
+
+    def ordered_examples(self, split):
+        count = tf.data.experimental.assert_cardinality(self.eval_examples)
+        return self.eval_batches(split).unbatch().apply(count)
 
     def eval_batches(self, split):
         check_split(split)

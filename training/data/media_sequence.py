@@ -41,7 +41,7 @@ CONTEXT_BYTES = 16384
 @register_dataset("media_sequence")
 class MediaSequence(VideoDataset):
     description = "TFRecord shards of JPEG frames, MediaSequence's keys"
-    source = "records"
+    storage = "records"
 
     @staticmethod
     def read_lists(data: DataConfig) -> Manifest:

@@ -52,7 +52,7 @@ class MMAction2(VideoDataset):
 @register_dataset("mmaction2_frames")
 class MMAction2Frames(VideoDataset):
     description = "folders of frames with the lists of MMAction2"
-    source = "frames"
+    storage = "frames"
 
     @staticmethod
     def read_lists(data: DataConfig) -> Manifest:
@@ -62,7 +62,7 @@ class MMAction2Frames(VideoDataset):
 @register_dataset("mmaction2_frames_offset")
 class MMAction2FramesOffset(VideoDataset):
     description = "parts of folders of frames with the lists of MMAction2"
-    source = "frames"
+    storage = "frames"
 
     @staticmethod
     def read_lists(data: DataConfig) -> Manifest:

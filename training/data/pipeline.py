@@ -14,17 +14,26 @@ from .sampling_config import SamplingConfig, ViewsConfig
 from .video_split import VideoSplit
 
 
-def feed(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Normalize pixels and prefetch batches.
+def feed(
+    batches: tf.data.Dataset,
+    preprocess: Callable | None = preprocess.normalize,
+) -> tf.data.Dataset:
+    """Pre-process pixels and prefetch batches.
 
     Pixels stay uint8 until here, a quarter of the bytes. The order is kept for
     evaluation and exact resume; four batches compensate for a slow one.
+
+    Args:
+        batches: (pixels, ...).
+        preprocess: function of the pixels; None keeps them.
     """
-    return batches.map(
-        lambda pixels, *rest: (preprocess.normalize(pixels), *rest),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    ).prefetch(4)
+    if preprocess is not None:
+        batches = batches.map(
+            lambda pixels, *rest: (preprocess(pixels), *rest),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+    return batches.prefetch(4)
 
 
 def padded(batches: tf.data.Dataset, multiple: int) -> tf.data.Dataset:
@@ -53,14 +62,64 @@ def padded(batches: tf.data.Dataset, multiple: int) -> tf.data.Dataset:
 
 
 def examples(
-    start: int, stop: int, example: Callable, parallel: int = tf.data.AUTOTUNE
+    numbers: tf.data.Dataset,
+    example: Callable,
+    parallel: int = tf.data.AUTOTUNE,
 ) -> tf.data.Dataset:
-    """Return the dataset of `example(number)`, in order."""
-    return tf.data.Dataset.range(start, stop).map(
+    """Return the dataset of `example(number)`, in the order of the numbers."""
+    return numbers.map(
         tf.autograph.experimental.do_not_convert(example),
         num_parallel_calls=parallel,
         deterministic=True,
     )
+
+
+def example_numbers(steps: tf.data.Dataset, batch: int) -> tf.data.Dataset:
+    """Return the numbers of the examples of training steps, int64."""
+
+    def numbers(step):
+        return tf.data.Dataset.range(step * batch, (step + 1) * batch)
+
+    return steps.flat_map(numbers)
+
+
+def readable_example(
+    example: Callable, number, attempts: int, empty: tuple, name: str
+):
+    """Return `example(number)` or, if it is unreadable, the next readable one.
+
+    Args:
+        example: function of a number that returns pixels, a label and a weight,
+            which is 0.0 for an unreadable example.
+        number: int64, of the example.
+        attempts: number of examples to try.
+        empty: pixels and label of the shapes and dtypes of an example.
+        name: of their split, for the error.
+
+    Returns:
+        Pixels and label.
+
+    Raises:
+        tf.errors.InvalidArgumentError: none can be read.
+    """
+
+    def is_unreadable(attempt, pixels, label, weight):
+        return (weight == 0) & (attempt < attempts)
+
+    def read_next(attempt, *_):
+        return attempt + 1, *example(number + attempt)
+
+    *_, pixels, label, weight = tf.while_loop(
+        is_unreadable,
+        read_next,
+        (tf.constant(0, tf.int64), *empty, tf.constant(0.0)),
+        parallel_iterations=1,
+    )
+    is_read = tf.debugging.assert_greater(
+        weight, 0.0, f"None of the {attempts} videos of {name} can be read."
+    )
+    with tf.control_dependencies([is_read] if is_read is not None else []):
+        return tf.identity(pixels), label
 
 
 def read_function(

@@ -78,11 +78,11 @@ def make(
             videos are bad.
     """
     kind = dataset_options.video_dataset(dataset)
-    if kind.source == "records":
+    if kind.storage == "records":
         raise UserError(f"The data set {dataset!r} already consists of shards.")
     _check_folder(out)
     manifest = kind.read_lists(config.data)
-    tasks = plan(dataset, kind.source, manifest, config, out)
+    tasks = plan(dataset, kind.storage, manifest, config, out)
     settings = settings_of(dataset, manifest, config)
     for note in manifest_warnings.notes(manifest):
         print(f"note: {note}")

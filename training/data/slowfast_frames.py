@@ -46,7 +46,7 @@ SSV2_FPS = 30.0
 @register_dataset("slowfast_frames")
 class SlowFastFrames(VideoDataset):
     description = "lists of frames with labels, as PySlowFast's for Charades"
-    source = "frames"
+    storage = "frames"
 
     @staticmethod
     def read_lists(data: DataConfig) -> Manifest:
@@ -71,7 +71,7 @@ class SlowFastFrames(VideoDataset):
 @register_dataset("slowfast_ssv2")
 class SlowFastSSv2(VideoDataset):
     description = "PySlowFast's lists of frames of Something-Something v2"
-    source = "frames"
+    storage = "frames"
 
     @staticmethod
     def read_lists(data: DataConfig) -> Manifest:

@@ -62,7 +62,7 @@ class SSv2(VideoDataset):
 @register_dataset("ssv1")
 class SSv1(VideoDataset):
     description = "Something-Something v1"
-    source = "frames"
+    storage = "frames"
 
     @staticmethod
     def read_lists(data: DataConfig) -> Manifest:

@@ -11,10 +11,13 @@ import abc
 import collections
 import functools
 import hashlib
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
+
+from nonlocal_tf.choices import unknown
 
 from ..io import paths, tensorflow_plugins
 from ..io.user_error import UserError
@@ -49,12 +52,13 @@ class VideoDataset(Dataset):
             only.
 
     Attributes:
-        source: storage of the videos, a key of `storage.READERS`.
+        storage: storage of the videos, a key of `storage.READERS`.
         multi_label: as in `Dataset`.
         bad: unreadable videos so far.
     """
 
-    source: ClassVar[str] = "videos"
+    storage: ClassVar[str] = "videos"
+    sampling: SamplingConfig
 
     def __init__(
         self,
@@ -62,15 +66,15 @@ class VideoDataset(Dataset):
         sampling: SamplingConfig,
         manifest: Manifest | None = None,
     ):
-        self._data, self._sampling = data, sampling
+        self._data, self.sampling = data, sampling
         self._centre = frame_sampling.middle(sampling)
         _check(data, sampling, self._centre)
         # TensorFlow's ops read frames and records.
-        is_decoded = self.source == "videos"
+        is_decoded = self.storage == "videos"
         check = paths.as_path if is_decoded else tensorflow_plugins.require
         for path in (data.root, data.train, data.validation, data.test):
             check(path or "")
-        self._reader = storage.READERS[self.source](data)
+        self._reader = storage.READERS[self.storage](data)
         if data.service and not self._reader.tf_ops:
             raise UserError(
                 "A tf.data service cannot decode video files. Make shards of "
@@ -88,6 +92,7 @@ class VideoDataset(Dataset):
         self._bad = BadVideoLog()
         self._splits = self._probe_splits()
         self.eval_examples = len(self._split("test"))
+        self.train_examples = len(self._splits.get("train", ()))
 
     @classmethod
     def load(cls, data, sampling):
@@ -105,28 +110,75 @@ class VideoDataset(Dataset):
     def train_batches(
         self, batch, seed, start_step, steps, worker=0, workers=1
     ):
-        split = self._splits["train"]
         share = batch // workers
-        if self._data.service:
-            read = pipeline.service_read_function(split, self._reader)
-        else:
-            read = pipeline.read_function(split, self._reader, self._bad)
+        random_example = self._random_examples(self._splits["train"], seed)
 
         def example(number):
             step, position = number // share, number % share
-            number = step * batch + worker * share + position
-            return pipeline.random_example(
-                split, self._sampling, read, seed, number
-            )
+            return random_example(step * batch + worker * share + position)
 
-        batches = pipeline.examples(
-            start_step * share, steps * share, example
-        ).batch(share, drop_remainder=True)
+        numbers = tf.data.Dataset.range(start_step * share, steps * share)
+        batches = pipeline.examples(numbers, example)
+        batches = batches.batch(share, drop_remainder=True)
         if self._data.service:
             return pipeline.distribute(
                 batches, self._data.service, steps - start_step
             )
         return batches
+
+    def step_batches(self, steps, batch, seed):
+        example, _ = self.example_function("train", seed)
+        numbers = pipeline.example_numbers(steps, batch)
+        return pipeline.examples(numbers, example).batch(
+            batch, drop_remainder=True
+        )
+
+    def example_function(self, split, seed=0):
+        if self._data.service:
+            raise UserError(
+                "A tf.data service reads the batches of `nonlocal-tf train` "
+                f"only. Received: service={self._data.service!r}"
+            )
+        videos = self._split(split)
+        if split == "train":
+            example, count = self._random_examples(videos, seed), len(videos)
+        else:
+            example, count = self._readable_examples(videos)
+
+        no_label = tf.zeros_like(videos.label(0))
+
+        def readable(number):
+            empty = tf.zeros(self.element_shape, tf.uint8), no_label
+            return pipeline.readable_example(
+                example, number, count, empty, videos.name
+            )
+
+        return readable, count
+
+    def _random_examples(self, videos: VideoSplit, seed: int) -> Callable:
+        """Return a function of an example's number to clip, label, weight."""
+        if self._data.service:
+            read = pipeline.service_read_function(videos, self._reader)
+        else:
+            read = pipeline.read_function(videos, self._reader, self._bad)
+        return functools.partial(
+            pipeline.random_example, videos, self.sampling, read, seed
+        )
+
+    def _readable_examples(self, videos: VideoSplit) -> tuple[Callable, int]:
+        """Return a function of the position among readable videos, and count.
+
+        The function returns the centre clip, label and weight.
+        """
+        views = self._views(videos, self._centre)
+        indices = tf.constant(self.readable(videos.name), tf.int64)
+
+        def example(number):
+            index = indices[number % len(indices)]
+            pixels, weight = views(index)
+            return pixels[0], videos.label(index), weight
+
+        return example, len(indices)
 
     def eval_batches(self, split):
         check_split(split)
@@ -137,7 +189,8 @@ class VideoDataset(Dataset):
             pixels, weight = views(index)
             return pixels[0], videos.label(index), weight
 
-        return pipeline.examples(0, len(videos), example).batch(EVAL_BATCH)
+        numbers = tf.data.Dataset.range(len(videos))
+        return pipeline.examples(numbers, example).batch(EVAL_BATCH)
 
     def view_batches(
         self, split: str, views: ViewsConfig, first: int = 0
@@ -159,7 +212,7 @@ class VideoDataset(Dataset):
             UserError: the views are invalid.
         """
         check_split(split)
-        _check_views(self._sampling, views)
+        _check_views(self.sampling, views)
         videos = self._split(split)
         read_views = self._views(videos, views)
 
@@ -167,8 +220,9 @@ class VideoDataset(Dataset):
             pixels, weight = read_views(index)
             return pixels, videos.label(index), weight, index
 
-        parallel = frame_sampling.views_at_once(self._sampling, views)
-        return pipeline.examples(first, len(videos), example, parallel)
+        parallel = frame_sampling.views_at_once(self.sampling, views)
+        numbers = tf.data.Dataset.range(first, len(videos))
+        return pipeline.examples(numbers, example, parallel)
 
     def example(self, split, index):
         check_split(split)
@@ -192,7 +246,8 @@ class VideoDataset(Dataset):
 
     def _centre_clip(self, videos: VideoSplit, index: int) -> np.ndarray:
         views = self._views(videos, self._centre)
-        ((pixels, weight),) = pipeline.examples(index, index + 1, views)
+        number = tf.data.Dataset.range(index, index + 1)
+        ((pixels, weight),) = pipeline.examples(number, views)
         if not weight:
             bad = self._bad.get(videos.name, "read", index)
             raise UserError(f"{bad.path}: {bad.reason}")
@@ -212,6 +267,10 @@ class VideoDataset(Dataset):
     @property
     def bad(self):
         return self._bad.videos()
+
+    @property
+    def splits(self):
+        return {name: len(self.readable(name)) for name in self._splits}
 
     def examples(self, split):
         return len(self.readable(self._split(split).name))
@@ -253,21 +312,19 @@ class VideoDataset(Dataset):
             if split != "train"
         }
 
-    def check_trainable(self):
+    def check_labels(self, split):
+        videos = self._split(split)
         if self.multi_label:  # a video may have none of the classes
-            for split in ("train", "validation", "test"):
-                if not any(v.labels for v in self._split(split).videos):
-                    raise UserError(
-                        "Expected a video with a class. Received: a list for "
-                        f"{self._split(split).name} without any."
-                    )
-            return
-        for split in ("train", "validation", "test"):
-            if any(not v.labels for v in self._split(split).videos):
+            if not any(v.labels for v in videos.videos):
                 raise UserError(
-                    f"Expected a label for each video. Received: a list for "
-                    f"{self._split(split).name} without labels."
+                    "Expected a video with a class. Received: a list for "
+                    f"{videos.name} without any."
                 )
+        elif not all(v.labels for v in videos.videos):
+            raise UserError(
+                "Expected a label for each video. Received: a list for "
+                f"{videos.name} without labels."
+            )
 
     def check_bad(self, bad=None):
         bad = self.bad if bad is None else bad
@@ -303,13 +360,18 @@ class VideoDataset(Dataset):
         """Return a split; validation and test replace each other."""
         if split in self._splits:
             return self._splits[split]
-        return self._splits[OTHER_SPLIT[split]]
+        other = OTHER_SPLIT.get(split)
+        if other not in self._splits:
+            raise UserError(
+                unknown("split of this data set", split, self._splits)
+            )
+        return self._splits[other]
 
     def _views(self, videos: VideoSplit, views: ViewsConfig):
         """Return a function from the index of a video to its views."""
         read = pipeline.read_function(videos, self._reader, self._bad)
         return functools.partial(
-            pipeline.views_of, videos, self._sampling, read, views
+            pipeline.views_of, videos, self.sampling, read, views
         )
 
     def _probe_splits(self) -> dict[str, VideoSplit]:

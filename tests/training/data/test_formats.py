@@ -31,7 +31,7 @@ def test_fixture_has_splits_and_labels_of_its_classes(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in FORMATS if DATASETS[n].source != "records"]
+    "name", [n for n in FORMATS if DATASETS[n].storage != "records"]
 )
 def test_paths_of_a_fixture_are_those_written(name, tmp_path):
     written = set()
@@ -56,7 +56,7 @@ def test_frames_of_a_fixture_exist(name, tmp_path):
     listing = fixtures.read(name, fixtures.make(name, tmp_path))
     for videos in listing.splits.values():
         for video in videos:
-            if DATASETS[name].source == "frames":
+            if DATASETS[name].storage == "frames":
                 last = video.first_frame + (video.frames or 1) - 1
                 for number in (video.first_frame, last):
                     frame = video.frame_name.format(number)

@@ -46,7 +46,7 @@ def test_frame_folders_and_videos_give_the_same_clips(tmp_path):
             return Manifest(("a",), {"train": [video], "test": [video]})
 
     class OneFolder(OneVideo):
-        source = "frames"
+        storage = "frames"
 
     video = OneVideo(DataConfig(root=str(tmp_path / "a.mkv")), SMALL)
     frames = OneFolder(DataConfig(root=str(tmp_path / "frames")), SMALL)

@@ -35,7 +35,7 @@ def test_clips_equal_those_of_pyav(tmp_path, monkeypatch, decoder):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     ours = load(tmp_path)
     data = DataConfig(root=str(tmp_path / "data"), decoder="tensorflow_io")
-    other = type(ours)(data, ours._sampling)
+    other = type(ours)(data, ours.sampling)
     for batches in (
         lambda dataset: dataset.train_batches(2, 0, 0, 4),
         lambda dataset: dataset.eval_batches("test"),

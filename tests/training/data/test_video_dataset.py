@@ -12,7 +12,6 @@ from tests.training.data.small_datasets import (
     reload,
     write_video,
 )
-from training import data
 from training.data import DATASETS
 from training.data.data_config import DataConfig
 from training.data.manifest import Manifest, Video
@@ -125,9 +124,3 @@ def test_classes_without_a_video_in_a_split_are_named(dataset):
     first, second = dataset.overview().splitlines()  # validation has both
     assert first.startswith("2 classes; videos: ")
     assert second == "Without a video in test: jump."
-
-
-def test_load_takes_the_path_of_a_folder(tmp_path):
-    named = load(tmp_path)
-    by_path = data.load(str(tmp_path / "data"), sampling=SMALL)
-    assert by_path.fingerprint() == named.fingerprint()

@@ -1,0 +1,230 @@
+"""Batches for `model.fit`."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.data import films
+from tests.training.data.small_datasets import (
+    SMALL,
+    as_arrays,
+    assert_equal,
+    load,
+    load_classes,
+)
+from training.data import datasets
+from training.data.data_config import DataConfig
+from training.data.manifest import Manifest, Video
+from training.data.video_dataset import VideoDataset
+from training.io.user_error import UserError
+
+SEED, BATCH = 3, 4
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """18 videos of 2 classes, 14 of them for training; read-only."""
+    folder = tmp_path_factory.mktemp("videos")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        return load_classes(folder)
+
+
+def expected_batches(videos, first, last):
+    """Batches of training steps, without weights."""
+    batches = videos.train_batches(BATCH, SEED, first, last)
+    return [batch[:2] for batch in as_arrays(batches)]
+
+
+def raw(videos, split="train", batch=BATCH):
+    return videos.batches(split, batch, seed=SEED, preprocess=None)
+
+
+def test_epochs_are_successive_training_steps(videos):
+    batches = raw(videos)
+    for epoch in range(3):
+        expected = expected_batches(videos, 4 * epoch, 4 * epoch + 4)
+        assert_equal(as_arrays(batches), expected)
+
+
+def test_epochs_differ(videos):
+    batches = raw(videos)
+    first, second = as_arrays(batches), as_arrays(batches)
+    assert any((a[0] != b[0]).any() for a, b in zip(first, second, strict=True))
+
+
+def test_repeated_batches_begin_another_epoch(videos):
+    batches = as_arrays(raw(videos).repeat(2))
+    assert_equal(batches, expected_batches(videos, 0, 8))
+
+
+def test_set_epoch_applies_to_existing_batches(videos):
+    batches = raw(videos)
+    videos.set_epoch(2)
+    assert_equal(as_arrays(batches), expected_batches(videos, 8, 12))
+    assert_equal(as_arrays(raw(videos)), expected_batches(videos, 0, 4))
+
+
+def test_training_batches_are_full_and_counted(videos):
+    batches = videos.batches("train", BATCH).map(lambda x, y: (x, y))
+    assert int(batches.cardinality()) == -(-14 // BATCH)
+    pixels, labels = batches.element_spec
+    assert pixels.shape == (BATCH, 3, 16, 16, 3)
+    assert labels.shape == (BATCH,)
+
+
+def test_pixels_are_normalized(videos):
+    (pixels, _), *_ = as_arrays(videos.batches("train", BATCH, seed=SEED))
+    ((expected, _),) = expected_batches(videos, 0, 1)
+    expected = (expected.astype("float64") - 114.75) / 57.375
+    np.testing.assert_allclose(pixels, expected, atol=1e-6)
+
+
+def test_own_preprocessing_gets_uint8_batches(videos):
+    seen = []
+
+    def halve(pixels):
+        seen.append((pixels.dtype, pixels.shape))
+        return tf.cast(pixels, tf.float32) / 2
+
+    batches = videos.batches("train", BATCH, seed=SEED, preprocess=halve)
+    assert seen == [(tf.uint8, (BATCH, 3, 16, 16, 3))]
+    ((expected, _),) = expected_batches(videos, 0, 1)
+    np.testing.assert_array_equal(next(iter(batches))[0], expected / 2)
+
+
+def test_evaluation_batches_have_each_video_once_in_order(videos):
+    batches = raw(videos, "test", 1)
+    assert int(batches.cardinality()) == videos.splits["test"] == 2
+    (expected,) = as_arrays(videos.eval_batches("test"))
+    joined = [np.concatenate(c) for c in zip(*as_arrays(batches), strict=True)]
+    for got, want in zip(joined, expected, strict=False):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    ("batch", "sizes"), [(1, [1] * 5), (3, [3, 2]), (5, [5]), (8, [4, 1])]
+)
+def test_first_evaluation_batch_can_be_divided(batch, sizes, monkeypatch):
+    monkeypatch.setattr(datasets, "EVAL_SPLITS", ("validation",))
+    digits = datasets.load("digits_recall")
+    monkeypatch.setattr(
+        digits,
+        "ordered_examples",
+        lambda split: tf.data.Dataset.from_tensor_slices(
+            (tf.zeros((5, 2)), tf.range(5))
+        ),
+    )
+    batches = digits.batches("validation", batch)
+    assert [len(labels) for _, labels in batches] == sizes
+
+
+def test_generated_clips_come_in_batches_too():
+    digits = datasets.load("digits_recall")
+    train = digits.batches("train", 100, preprocess=None)
+    assert train.cardinality() == 64
+    first = next(iter(train))
+    (expected,) = digits.train_batches(100, 0, 0, 1)
+    np.testing.assert_array_equal(first[0], expected[0])
+    batches = digits.batches("validation", 48)
+    assert sum(len(labels) for _, labels in batches) == digits.eval_examples
+    assert batches.cardinality() == -(-digits.eval_examples // 48)
+
+
+def linear_model():
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [keras.Input((3, 16, 16, 3)), keras.layers.Flatten()]
+    )
+    model.add(keras.layers.Dense(2))
+    model.compile(
+        keras.optimizers.SGD(1e-4),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    return model
+
+
+def test_epoch_of_fit_is_the_epoch_of_the_batches(videos):
+    fitted, stepped = linear_model(), linear_model()
+    fitted.fit(
+        videos.batches("train", BATCH, seed=SEED),
+        validation_data=videos.batches("validation", BATCH),
+        epochs=2,
+        shuffle=False,
+        verbose=0,
+    )
+    for pixels, labels in expected_batches(videos, 0, 8):
+        pixels = (pixels.astype("float32") - 114.75) / 57.375
+        stepped.train_on_batch(pixels, labels)
+    assert int(fitted.optimizer.iterations) == 8
+    for got, want in zip(
+        fitted.get_weights(), stepped.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(got, want, atol=1e-6)
+
+
+def test_unreadable_videos_are_replaced(tmp_path, own_cache):
+    videos = load_classes(tmp_path)
+    train, test = videos.videos("train")[5].path, videos.videos("test")[0].path
+    for path in (train, test):
+        os.unlink(path)
+    whole = [batch[0] for batch in as_arrays(raw(videos, batch=14))]
+    assert whole[0].any(axis=(1, 2, 3, 4)).all()
+    (pixels, _), *others = as_arrays(raw(videos, "test", 2))
+    np.testing.assert_array_equal(pixels[0], pixels[1])
+    assert not others
+    assert sorted(b.path for b in videos.bad) == sorted([train, test])
+    assert videos.splits["test"] == 1
+    assert len(as_arrays(raw(videos, "test", 1))) == 1
+
+
+def test_no_readable_video_raises(tmp_path, own_cache):
+    videos = load_classes(tmp_path)
+    for video in videos.videos("train"):
+        os.unlink(video.path)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="None of the 14 videos of train"
+    ):
+        as_arrays(raw(videos))
+
+
+def test_several_labels_are_multi_hot(tmp_path, own_cache):
+    videos = load(tmp_path, "mmaction2")
+    ((_, labels), *_) = as_arrays(videos.batches("train", 2))
+    assert labels.dtype == np.float32
+    assert sorted(labels.tolist()) == [[0, 1, 0], [1, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("split", "batch", "message"),
+    [("training", 4, "Expected one of: train"), ("train", 0, "above 0")],
+)
+def test_invalid_arguments_raise(split, batch, message, videos):
+    with pytest.raises(UserError, match=message):
+        videos.batches(split, batch)
+
+
+class Unlabelled(VideoDataset):
+    """Videos whose lists have no labels."""
+
+    description = "for the tests"
+
+    @staticmethod
+    def read_lists(data):
+        videos = [Video(data.root)]
+        return Manifest(("jump",), {"train": videos, "test": videos})
+
+
+def test_labels_are_needed_except_for_the_test_split(tmp_path, own_cache):
+    path = films.write_film(tmp_path / "a.mkv", 9)
+    videos = Unlabelled(DataConfig(root=str(path)), SMALL)
+    for split in ("train", "validation"):
+        with pytest.raises(UserError, match="without labels"):
+            videos.batches(split, 1)
+    ((_, labels),) = as_arrays(videos.batches("test", 1))
+    assert labels.tolist() == [-1]

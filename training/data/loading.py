@@ -1,0 +1,159 @@
+"""Load a data set from plain arguments."""
+
+import dataclasses
+import os
+from typing import Literal
+
+from nonlocal_tf.choices import is_positive_integer, unknown
+
+from ..io.paths import is_url
+from ..io.user_error import UserError
+from . import auto_stride, datasets
+from .data_config import DataConfig
+from .datasets import DATASETS, Dataset
+from .sampling_config import AUTO, SamplingConfig
+from .video_dataset import VideoDataset
+
+SETTINGS = [
+    field.name
+    for field in dataclasses.fields(DataConfig)
+    if field.name not in ("root", "train", "validation", "test", "classes")
+]
+
+
+def load(
+    root: str | os.PathLike = "",
+    *,
+    dataset: str = "folder",
+    train: str | None = None,
+    validation: str | None = None,
+    test: str | None = None,
+    classes: str | None = None,
+    frames: int = 8,
+    stride: int | Literal["auto"] = 8,
+    size: int = 224,
+    fps: float | None = None,
+    short_sides: tuple[int, int] | None = None,
+    eval_short_side: int | None = None,
+    flip: bool = True,
+    color_jitter: float = 0.0,
+    past_end: str = "wrap",
+    **location,
+) -> Dataset:
+    """Load videos and their labels.
+
+    All videos are probed, which decodes new files once; results are cached.
+    Unreadable videos are left out and listed in `bad`.
+
+    Args:
+        root: folder, or its URL, that paths are relative to. A data set
+            "folder" has one folder of videos per class in it, or such folders
+            in `train`, `val` and `test`.
+        dataset: name in `DATASETS`: "folder", a format of list files such as
+            "kinetics" or "mmaction2", or generated clips such as
+            "digits_recall", which take no other argument.
+        train: list file of the training videos, for data sets with lists.
+        validation: list file of the validation videos.
+        test: list file of the test videos. Without one of the two, validation
+            and test have the same videos.
+        classes: file with the class names, for data sets with lists.
+        frames: frames per clip.
+        stride: distance between the frames of a clip, in frames; "auto" lets a
+            clip span a training video of median length.
+        size: height and width of a clip, in pixels.
+        fps: frame rate at which strides are counted; None counts frames of the
+            file.
+        short_sides: smallest and largest short side to which training frames
+            are resized before the crop, in pixels; in proportion to `size` by
+            default, 256 and 320 for 224.
+        eval_short_side: short side before the centre crop of validation and
+            test, in pixels; by default 256 for 224.
+        flip: whether half of the training clips are flipped horizontally.
+        color_jitter: strength of random color changes in training, 0 to 1.
+        past_end: frames after the end of a short video: "wrap" (from its first
+            frame) or "clamp" (its last frame).
+        **location: other fields of `DataConfig`, such as `split`, `separator`,
+            `max_bad_share` (share of unreadable videos that is an error, 0.05)
+            and `cache`.
+
+    Returns:
+        The data set: `classes`, `splits` (number of examples of each), `bad`,
+        `batches` for `fit`, and `source` for random access.
+
+    Raises:
+        UserError: the data set is unknown, cannot be read, or has too many
+            unreadable videos; or an argument does not apply to it.
+        TypeError: an argument is unknown.
+
+    Example:
+
+    >>> videos = data.load("videos/", frames=8, stride=8, size=224)
+    >>> len(videos.classes), videos.splits
+    (2, {'train': 80, 'validation': 10, 'test': 10})
+    """
+    for name in location:
+        if name not in SETTINGS:
+            raise TypeError(unknown("argument of load", name, SETTINGS))
+    if dataset not in DATASETS:
+        raise UserError(unknown("dataset", dataset, DATASETS))
+    for name, value in {"frames": frames, "size": size}.items():
+        if not is_positive_integer(value):
+            raise UserError(
+                f"Expected {name} as an integer above 0. Received: {value!r}"
+            )
+    root = os.fspath(root)
+    config = DataConfig(
+        root=root,
+        train=train,
+        validation=validation,
+        test=test,
+        classes=classes,
+        **location,
+    )
+    low, high = short_sides or (
+        round(size * 256 / 224),
+        round(size * 320 / 224),
+    )
+    sampling = SamplingConfig(
+        frames=frames,
+        frame_stride=stride,
+        fps=fps,
+        past_end=past_end,
+        min_short_side_px=low,
+        max_short_side_px=high,
+        crop_px=size,
+        flip=flip,
+        color_jitter=color_jitter,
+        eval_short_side_px=eval_short_side or round(size * 256 / 224),
+    )
+    if not issubclass(DATASETS[dataset], VideoDataset):
+        return _load_generated(dataset, config, sampling)
+    if root in DATASETS and not os.path.exists(root):
+        raise UserError(
+            f"Expected root as a folder. Received: {root!r}, the name of a "
+            f"data set. Call load(dataset={root!r})."
+        )
+    if dataset == "folder" and not (
+        root and (is_url(root) or os.path.isdir(root))
+    ):
+        raise UserError(
+            "Expected root as a folder with one folder of videos per class. "
+            f"Received: {root!r}"
+        )
+    videos = datasets.load(dataset, config, sampling)
+    if stride == AUTO and isinstance(videos, VideoDataset):
+        sampling, _ = auto_stride.choose(videos, sampling)
+        videos = datasets.load(dataset, config, sampling)
+    return videos
+
+
+def _load_generated(
+    name: str, config: DataConfig, sampling: SamplingConfig
+) -> Dataset:
+    """Load generated examples, which have no location and fixed clips."""
+    if (config, sampling) != (DataConfig(), SamplingConfig()):
+        raise UserError(
+            f"The examples of {name!r} are generated: load takes no argument "
+            "but dataset."
+        )
+    return datasets.load(name)
