@@ -8,14 +8,12 @@ Reference:
 import tensorflow as tf
 
 from ..io import image_bytes
+from ..io.image_bytes import JPEG, PNG, RIFF, WEBP, starts_with
 
 ORIENTATION = 0x0112  # a tag of EXIF
 EXIF = b"Exif\0\0"  # starts a segment of a JPEG
 PNG_CHUNK, WEBP_CHUNK = b"eXIf", b"EXIF"
 EXIF_NAMES = (EXIF, PNG_CHUNK, WEBP_CHUNK)
-# Signatures of files.
-JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-RIFF, WEBP = b"RIFF", b"WEBP"
 FILL, APP1, SCAN = 0xFF, 0xE1, 0xDA  # of JPEG
 MAX_SEGMENTS = 20_000  # of a file that are searched for EXIF
 # (horizontal flip, counter-clockwise quarter turns after it) by orientation.
@@ -66,11 +64,10 @@ def orientation(content):
     )
     value = tf.case(
         [
-            (_text(content, 0, len(JPEG)) == JPEG,
-             lambda: _of_jpeg(content, values)),
-            (_text(content, 0, len(PNG)) == PNG,
+            (starts_with(content, JPEG), lambda: _of_jpeg(content, values)),
+            (starts_with(content, PNG),
              lambda: _of_chunks(content, values, PNG_CHUNK)),
-            ((_text(content, 0, 4) == RIFF) & (_text(content, 8, 4) == WEBP),
+            (starts_with(content, RIFF) & starts_with(content, WEBP, 8),
              lambda: _of_chunks(content, values, WEBP_CHUNK)),
         ],
         default=lambda: 0,

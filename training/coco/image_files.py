@@ -99,7 +99,7 @@ def remark(path: Path, pixels: np.ndarray) -> str:
     if pixels.max(initial=0) >= NEARLY_BLACK:
         return ""
     content = path.read_bytes()
-    is_png = content.startswith(exif_orientation.PNG)
+    is_png = content.startswith(image_bytes.PNG)
     if not is_png or content[BIT_DEPTH_OFFSET] != 16:
         return ""
     return (

@@ -4,9 +4,12 @@ A decompression bomb of some hundred bytes may claim any size, and decoders
 allocate all of it.
 """
 
+import functools
+
 import tensorflow as tf
 
-from ..io.image_bytes import BMP, GIF, JPEG, PNG, RIFF, WEBP
+from ..io import image_bytes
+from ..io.image_bytes import BMP, GIF, JPEG, PNG, RIFF, WEBP, number
 
 # Limit of frames, as of video files (`data.max_pixels`).
 FRAME_PIXELS = 1 << 24
@@ -43,27 +46,25 @@ def stated_size(content):
 
     They are 0 for unknown formats.
     """
-    padded = tf.strings.join([content, tf.constant(bytes(HEAD_BYTES))])
-    head = tf.strings.substr(padded, 0, HEAD_BYTES)
-    values = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int64)
-
-    def starts(mark: bytes, place: int = 0):
-        return tf.strings.substr(head, place, len(mark)) == mark
+    values = tf.cast(image_bytes.first_bytes(content, HEAD_BYTES), tf.int64)
+    starts = functools.partial(image_bytes.starts_with, content)
 
     def jpeg():
         return tf.cast(tf.io.extract_jpeg_shape(content)[:2], tf.int64)
 
     def png():
-        return tf.stack([_big(values, 20, 4), _big(values, 16, 4)])
+        # Big-endian: from the last byte to the first.
+        height, width = values[23:19:-1], values[19:15:-1]
+        return tf.stack([number(height, 0, 4), number(width, 0, 4)])
 
     def bmp():
         # A negative height means rows from top to bottom.
-        height = _little(values, 22, 4)
+        height = number(values, 22, 4)
         height = tf.minimum(height, (1 << 32) - height)
-        return tf.stack([height, _little(values, 18, 4)])
+        return tf.stack([height, number(values, 18, 4)])
 
     def gif():
-        return tf.stack([_little(values, 8, 2), _little(values, 6, 2)])
+        return tf.stack([number(values, 8, 2), number(values, 6, 2)])
 
     return tf.case(
         [
@@ -85,35 +86,18 @@ def _webp(values, starts):
     """
 
     def lossy():
-        sides = [_little(values, 28, 2), _little(values, 26, 2)]
+        sides = [number(values, 28, 2), number(values, 26, 2)]
         return tf.stack(sides) & 0x3FFF
 
     def lossless():
-        bits = _little(values, 21, 4)
+        bits = number(values, 21, 4)
         sides = [tf.bitwise.right_shift(bits, 14), bits]
         return (tf.stack(sides) & 0x3FFF) + 1
 
     def extended():
-        return tf.stack([_little(values, 27, 3), _little(values, 24, 3)]) + 1
+        return tf.stack([number(values, 27, 3), number(values, 24, 3)]) + 1
 
     return tf.case(
         [(starts(b"VP8 ", 12), lossy), (starts(b"VP8L", 12), lossless)],
         default=extended,
     )
-
-
-def _big(values, place: int, count: int):
-    """Read a big-endian integer."""
-    return _number([values[place + i] for i in range(count)])
-
-
-def _little(values, place: int, count: int):
-    """Read a little-endian integer."""
-    return _number([values[place + i] for i in reversed(range(count))])
-
-
-def _number(digits):
-    total = tf.constant(0, tf.int64)
-    for digit in digits:
-        total = total * 256 + digit
-    return total

@@ -34,19 +34,11 @@ def decode(content):
     Raises:
         tf.errors.InvalidArgumentError: it is damaged or of another format.
     """
-    header = tf.cast(
-        tf.io.decode_raw(
-            tf.strings.substr(
-                tf.strings.join([content, tf.constant(b"\0" * 54)]), 0, 54
-            ),
-            tf.uint8,
-        ),
-        tf.int32,
-    )
-    bits = _number(header, *BITS)
+    header = tf.cast(first_bytes(content, 54), tf.int32)
+    bits = number(header, *BITS)
     has_palette = (
         starts_with(content, BMP)
-        & (_number(header, *HEADER) >= LEAST_HEADER)
+        & (number(header, *HEADER) >= LEAST_HEADER)
         & tf.reduce_any(bits == PALETTE_BITS)
     )
     image = tf.case(
@@ -63,6 +55,23 @@ def starts_with(content, mark: bytes, place: int = 0):
     """Return whether a string has these bytes at a place."""
     padded = tf.strings.join([content, tf.constant(bytes(place + len(mark)))])
     return tf.strings.substr(padded, place, len(mark)) == mark
+
+
+def first_bytes(content, count: int):
+    """Return the first bytes of a string, uint8; 0 behind its end."""
+    padded = tf.strings.join([content, tf.constant(bytes(count))])
+    return tf.io.decode_raw(tf.strings.substr(padded, 0, count), tf.uint8)
+
+
+def number(values, place: int, count: int):
+    """Read a little-endian number of `count` bytes.
+
+    Of int32 values it is negative from 2^31 on.
+    """
+    total = 0
+    for position in reversed(range(place, place + count)):
+        total = total * 256 + values[position]
+    return total
 
 
 def decode_jpeg(content):
@@ -87,14 +96,14 @@ def _decode_other(content):
 
 def _decode_palette(content, header, bits):
     """Decode a bitmap with a palette of 2, 16 or 256 colours."""
-    width, height = _number(header, *WIDTH), _number(header, *HEIGHT)
-    start, rows = _number(header, *PIXELS), tf.abs(height)
+    width, height = number(header, *WIDTH), number(header, *HEIGHT)
+    start, rows = number(header, *PIXELS), tf.abs(height)
     values = tf.io.decode_raw(content, tf.uint8)
     row_bytes = (tf.clip_by_value(width, 0, LONGEST_SIDE_PX) * bits + 31) // 32
     row_bytes = 4 * tf.maximum(row_bytes, 1)
-    palette_start = BEFORE_HEADER + _number(header, *HEADER)
+    palette_start = BEFORE_HEADER + number(header, *HEADER)
     is_whole = (
-        (_number(header, *COMPRESSION) == 0)
+        (number(header, *COMPRESSION) == 0)
         & (width >= 1)
         & (width <= LONGEST_SIDE_PX)
         & (rows >= 1)
@@ -110,7 +119,7 @@ def _decode_palette(content, header, bits):
             "height, compression:",
             width,
             height,
-            _number(header, *COMPRESSION),
+            number(header, *COMPRESSION),
         ],
     )
     with tf.control_dependencies([check] if check is not None else []):
@@ -127,11 +136,3 @@ def _decode_palette(content, header, bits):
     colours = tf.reshape(colours[: 4 * 256], (256, 4))[:, 2::-1]
     image = tf.gather(colours, tf.cast(indices, tf.int32))
     return tf.cond(height > 0, lambda: image[::-1], lambda: image)
-
-
-def _number(values, place: int, count: int):
-    """Read a little-endian number of `count` bytes; negative from 2^31 on."""
-    total = 0
-    for position in reversed(range(place, place + count)):
-        total = total * 256 + values[position]
-    return total

@@ -108,5 +108,5 @@ def test_the_number_of_searched_segments_is_limited():
     exif = b"\0\0\0\x1aeXIf" + TIFF
     limit = exif_orientation.MAX_SEGMENTS
     for count, expected in ((limit, 6), (limit + 1, 1)):
-        content = exif_orientation.PNG + chunk * count + exif
+        content = b"\x89PNG\r\n\x1a\n" + chunk * count + exif
         assert orientation(content) == expected
