@@ -18,11 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nonlocal_tf.checkpoints.errors import CheckpointError, as_checkpoint_error
-from nonlocal_tf.checkpoints.readers import (
-    bfloat16,
-    hdf5_chunks,
-    zip_archives,
-)
+from nonlocal_tf.checkpoints.readers import hdf5_chunks, zip_archives
 from nonlocal_tf.checkpoints.readers.hdf5_strings import StringTable
 from nonlocal_tf.checkpoints.size_limits import MemoryBudget
 from nonlocal_tf.typing import FileContent
@@ -294,7 +290,7 @@ def _array(data: Any, path: str, budget: MemoryBudget) -> np.ndarray:
         array = hdf5_chunks.read(data, path, budget)
     else:
         array = np.asarray(data)
-    return bfloat16.to_float32(array.view("<u2")) if is_bfloat16 else array
+    return array.view("bfloat16").astype("float32") if is_bfloat16 else array
 
 
 def _role(layer: str, index: int) -> str:

@@ -17,7 +17,10 @@ MAX_RANK = 32
 
 
 class OpaqueObject:
-    """Object whose content is discarded."""
+    """Stand-in for a class whose content is discarded."""
+
+    def __init__(self, *ignored: object):
+        pass
 
 
 class PickledArray:
@@ -122,11 +125,6 @@ def _ordered_dict(pairs: Any) -> dict:
     return {key: value for key, value in pairs if isinstance(key, KEY_TYPES)}
 
 
-def discard(*arguments: object) -> OpaqueObject:
-    """Stand in for a class whose content is discarded."""
-    return OpaqueObject()
-
-
 def rebuild_from_type(
     function: object, kind: object, arguments: object, state: object
 ) -> NoReturn:
@@ -148,7 +146,7 @@ ALLOWED: dict[tuple[str, str], Callable] = {
             ("numeric", "_frombuffer", from_buffer),
         )
     },
-    ("numpy", "ndarray"): discard,
+    ("numpy", "ndarray"): OpaqueObject,
     ("numpy", "dtype"): lambda code, *ignored: PickledDType(code),
     ("_codecs", "encode"): _encode,
     ("__builtin__", "bytes"): lambda: b"",
@@ -156,10 +154,10 @@ ALLOWED: dict[tuple[str, str], Callable] = {
     ("builtins", "bytearray"): lambda content=b"", *ignored: content,
     ("collections", "OrderedDict"): lambda pairs=(): _ordered_dict(pairs),
     # Beside the weights in training checkpoints.
-    ("collections", "defaultdict"): discard,
-    ("argparse", "Namespace"): discard,
-    ("fvcore.common.config", "CfgNode"): discard,
-    ("yacs.config", "CfgNode"): discard,
-    ("mmengine.config.config", "ConfigDict"): discard,
-    ("mmengine.logging.history_buffer", "HistoryBuffer"): discard,
+    ("collections", "defaultdict"): OpaqueObject,
+    ("argparse", "Namespace"): OpaqueObject,
+    ("fvcore.common.config", "CfgNode"): OpaqueObject,
+    ("yacs.config", "CfgNode"): OpaqueObject,
+    ("mmengine.config.config", "ConfigDict"): OpaqueObject,
+    ("mmengine.logging.history_buffer", "HistoryBuffer"): OpaqueObject,
 }

@@ -86,6 +86,9 @@ class RestrictedUnpickler:
                 self._memo[argument] = self._stack[-1]
             elif name in ("GET", "BINGET", "LONG_BINGET"):
                 self._stack.append(self._memo[argument])
+            elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
+                items = [self._stack.pop() for _ in range(int(name[-1]))]
+                self._stack.append(tuple(reversed(items)))
             elif name == "MEMOIZE":
                 self._memo[len(self._memo)] = self._stack[-1]
             elif name not in ("PROTO", "FRAME"):
@@ -120,9 +123,6 @@ class RestrictedUnpickler:
     def _empty_list(self, _: object) -> None:
         self._stack.append([])
 
-    def _empty_set(self, _: object) -> None:  # weights are not in sets
-        self._stack.append([])
-
     def _empty_dict(self, _: object) -> None:
         self._stack.append({})
 
@@ -132,26 +132,11 @@ class RestrictedUnpickler:
     def _tuple(self, _: object) -> None:
         self._stack.append(tuple(self._pop_to_mark()))
 
-    def _tuple1(self, _: object) -> None:
-        self._push_tuple(1)
-
-    def _tuple2(self, _: object) -> None:
-        self._push_tuple(2)
-
-    def _tuple3(self, _: object) -> None:
-        self._push_tuple(3)
-
     def _append(self, _: object) -> None:
         self._extend([self._stack.pop()])
 
     def _appends(self, _: object) -> None:
         self._extend(self._pop_to_mark())
-
-    def _additems(self, _: object) -> None:
-        self._extend(self._pop_to_mark())
-
-    def _frozenset(self, _: object) -> None:
-        self._list(_)
 
     def _dict(self, _: object) -> None:
         items = self._pop_to_mark()
@@ -176,9 +161,6 @@ class RestrictedUnpickler:
         arguments, function = self._stack.pop(), self._stack.pop()
         self._call(function, arguments)
 
-    def _newobj(self, _: object) -> None:
-        self._reduce(_)
-
     def _newobj_ex(self, _: object) -> None:
         self._stack.pop()  # keyword arguments
         self._reduce(_)
@@ -196,15 +178,15 @@ class RestrictedUnpickler:
             raise CheckpointError("The file refers to data outside of itself.")
         self._stack.append(self._load_storage(self._stack.pop()))
 
+    # Weights are not in sets: they become lists.
+    _empty_set, _additems, _frozenset = _empty_list, _appends, _list
+    _newobj = _reduce
+
     def _pop_to_mark(self) -> list:
         items: list[Any] = []
         while (item := self._stack.pop()) is not _MARK:
             items.append(item)
         return items[::-1]
-
-    def _push_tuple(self, count: int) -> None:
-        items = [self._stack.pop() for _ in range(count)]
-        self._stack.append(tuple(reversed(items)))
 
     def _extend(self, items: list) -> None:
         if isinstance(self._stack[-1], list):

@@ -6,7 +6,6 @@ Both are read with the restricted unpickler of `pickles.py`; archives are
 written.
 """
 
-import dataclasses
 import io
 import math
 import pickle
@@ -18,9 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nonlocal_tf.checkpoints.errors import CheckpointError, as_checkpoint_error
-from nonlocal_tf.checkpoints.readers import bfloat16, pickles, zip_archives
+from nonlocal_tf.checkpoints.readers import pickles, zip_archives
 from nonlocal_tf.checkpoints.readers.pickle_arrays import (
-    discard,
+    OpaqueObject,
     is_shape,
     rebuild_from_type,
 )
@@ -28,6 +27,7 @@ from nonlocal_tf.checkpoints.readers.pickles import Global
 from nonlocal_tf.checkpoints.size_limits import MemoryBudget
 from nonlocal_tf.typing import FileContent
 
+BFLOAT16 = np.dtype("bfloat16")  # of ml_dtypes, which Keras imports
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 # Dtype of each class of storages.
 STORAGE_DTYPES = {
@@ -53,36 +53,21 @@ MAX_EXPANDED = 2**24
 MAX_SIZE = 2**48
 
 
-@dataclasses.dataclass(frozen=True)
-class _StorageType:
-    """Class of storages, such as `torch.FloatStorage`."""
-
-    dtype: str
-
-    def element_bytes(self) -> int:
-        """Return the bytes of an element."""
-        if self.dtype == "bfloat16":
-            return bfloat16.WIDTH
-        return np.dtype(self.dtype).itemsize
-
-
 class _Storage:
     """Flat data of tensors; legacy files have it behind the pickle."""
 
-    def __init__(self, storage_type: _StorageType, count: int):
-        self.type, self.count = storage_type, count
+    def __init__(self, dtype: np.dtype, count: int):
+        self.dtype, self.count = dtype, count
         self.values: np.ndarray | None = None
 
     def fill(self, content: bytes) -> None:
-        expected = self.count * self.type.element_bytes()
+        expected = self.count * self.dtype.itemsize
         if len(content) != expected:
             raise CheckpointError(
                 "The file is damaged or cut off: expected a storage of "
                 f"{expected} bytes. Received: {len(content)}"
             )
-        is_bfloat16 = self.type.dtype == "bfloat16"
-        dtype = "<u2" if is_bfloat16 else self.type.dtype
-        self.values = np.frombuffer(content, dtype)
+        self.values = np.frombuffer(content, self.dtype)
 
 
 class TorchTensor:
@@ -115,18 +100,17 @@ class TorchTensor:
             raise CheckpointError(
                 "The file is damaged: a tensor exceeds its storage."
             )
-        is_bfloat16 = self._storage.type.dtype == "bfloat16"
-        width = 4 if is_bfloat16 else values.itemsize
+        dtype = values.dtype
+        if dtype == BFLOAT16:  # which NumPy lacks
+            dtype = np.dtype(np.float32)
         (budget or MemoryBudget(values.nbytes)).reserve(
-            width * math.prod(self._shape)
+            dtype.itemsize * math.prod(self._shape)
         )
         strides = [stride * values.itemsize for stride in self._strides]
         view = np.lib.stride_tricks.as_strided(
             values[self._offset :], self._shape, strides, writeable=False
         )
-        if is_bfloat16:
-            return bfloat16.to_float32(view)
-        return np.array(view)  # views keep whole storages alive
+        return np.array(view, dtype)  # views keep whole storages alive
 
     def _fits(self, count: int) -> bool:
         """Tell if the tensor is within a storage of `count` elements."""
@@ -151,16 +135,16 @@ class TorchTensor:
 
 # Stand-ins for globals of PyTorch's pickles.
 ALLOWED: dict[tuple[str, str], Any] = {
-    **{("torch", name): _StorageType(t) for name, t in STORAGE_DTYPES.items()},
-    **{("torch", name): discard for name in DTYPES},
+    **{("torch", name): np.dtype(t) for name, t in STORAGE_DTYPES.items()},
+    **{("torch", name): OpaqueObject for name in DTYPES},
     ("torch._utils", "_rebuild_tensor"): TorchTensor,
     ("torch._utils", "_rebuild_tensor_v2"): TorchTensor,
     ("torch._utils", "_rebuild_parameter"): lambda data, *ignored: data,
     ("torch._tensor", "_rebuild_from_type_v2"): rebuild_from_type,
-    ("torch.nn.parameter", "Parameter"): discard,
-    ("torch", "Tensor"): discard,
+    ("torch.nn.parameter", "Parameter"): OpaqueObject,
+    ("torch", "Tensor"): OpaqueObject,
     ("torch", "Size"): lambda sizes=(): sizes,
-    ("torch", "device"): discard,
+    ("torch", "device"): OpaqueObject,
 }
 
 
@@ -194,14 +178,14 @@ def read(
         return _read_legacy(content, budget or MemoryBudget())
 
 
-def _parse_persistent_id(pid: Any) -> tuple[_StorageType, str, int]:
-    """Return (type, key, number of elements) of a storage."""
+def _parse_persistent_id(pid: Any) -> tuple[np.dtype, str, int]:
+    """Return (dtype, key, number of elements) of a storage."""
     is_valid = (
         isinstance(pid, tuple)
         and len(pid) >= 5
         and pid[0] == "storage"
         and isinstance(pid[1], Global)
-        and isinstance(pid[1].stand_in, _StorageType)
+        and isinstance(pid[1].stand_in, np.dtype)
         and isinstance(pid[2], (str, int))
         and type(pid[4]) is int
         and 0 <= pid[4] < MAX_SIZE
@@ -231,9 +215,9 @@ def _read_archive(file: BinaryIO, budget: MemoryBudget) -> Any:
             return zip_archives.read_entry(archive, name, budget)
 
         def load_storage(pid: Any) -> _Storage:
-            storage_type, key, count = _parse_persistent_id(pid)
+            dtype, key, count = _parse_persistent_id(pid)
             if key not in storages:
-                storages[key] = _Storage(storage_type, count)
+                storages[key] = _Storage(dtype, count)
                 storages[key].fill(read_entry(f"{folder}data/{key}"))
             return storages[key]
 
@@ -253,12 +237,12 @@ def _read_legacy(content: FileContent, budget: MemoryBudget) -> Any:
     storages: dict[str, _Storage] = {}
 
     def load_storage(pid: Any) -> _Storage:
-        storage_type, key, count = _parse_persistent_id(pid)
+        dtype, key, count = _parse_persistent_id(pid)
         if len(pid) > 5 and pid[5] is not None:
             raise CheckpointError(
                 "The file has views of storages, which is unsupported."
             )
-        return storages.setdefault(key, _Storage(storage_type, count))
+        return storages.setdefault(key, _Storage(dtype, count))
 
     if pickles.load(content, budget=budget) != LEGACY_MAGIC:
         raise CheckpointError("The file is not one of torch.save.")
@@ -273,7 +257,7 @@ def _read_legacy(content: FileContent, budget: MemoryBudget) -> Any:
         count = int.from_bytes(content.read(8), "little", signed=True)
         if storage is None or count != storage.count:
             raise CheckpointError("The file is damaged or cut off.")
-        data = content.read(count * storage.type.element_bytes())
+        data = content.read(count * storage.dtype.itemsize)
         budget.reserve(len(data))
         storage.fill(data)
     return saved
