@@ -58,8 +58,8 @@ def read_frames(
             `(height, width, 3)`. It is applied right after decoding, so that
             large frames do not pile up in memory.
         on_disorder: called if seeking contradicts the index, as in files whose
-            containers have no seek table. The frames are then decoded from the
-            start, which should also be done on later reads.
+            containers have no seek table. Other frames are then decoded from
+            the start, which should also be done on later reads.
         limits: as for `index_video`.
 
     Returns:
@@ -69,21 +69,10 @@ def read_frames(
     Raises:
         VideoError: the file is missing, cannot be decoded, or exceeds a limit.
     """
-    limits = limits or Limits()
-    numbers = _clamped(frames, index)
-    distinct = sorted(set(numbers))
-    convert = _converter(index, transform)
-    if index.order == "count":
-        arrays = dict(_read_by_counting(path, distinct, convert, limits))
-    else:
-        try:
-            arrays = dict(
-                _read_by_seeking(path, distinct, index, convert, limits)
-            )
-        except _Disorder:  # some demuxers seek to the wrong frame
-            on_disorder()
-            arrays = dict(_read_by_counting(path, distinct, convert, limits))
-    return np.stack([arrays[number] for number in numbers])
+    arrays = dict(
+        stream_frames(path, frames, index, transform, on_disorder, limits)
+    )
+    return np.stack([arrays[number] for number in _clamped(frames, index)])
 
 
 def stream_frames(
@@ -121,7 +110,7 @@ def stream_frames(
             for pair in _read_by_seeking(path, pending, index, convert, limits):
                 count += 1
                 yield pair
-        except _Disorder:
+        except _Disorder:  # some demuxers seek to the wrong frame
             on_disorder()
         pending = pending[count:]
     if pending:

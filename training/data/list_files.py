@@ -49,7 +49,6 @@ def read_table(
     path: str | os.PathLike,
     columns: Iterable[str],
     optional: Iterable[str] = (),
-    delimiter: str = ",",
 ) -> Iterator[tuple[dict[str, str], str]]:
     """Yield rows of a csv file with a header, with "file:line" for errors.
 
@@ -57,13 +56,12 @@ def read_table(
         path: the csv file.
         columns: required columns.
         optional: optional columns.
-        delimiter: separator of the cells.
 
     Raises:
         UserError: it cannot be read, or a column is missing or unknown.
     """
     text = io.StringIO(read_text(path), newline="")
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    reader = csv.reader(text, strict=True)
     try:
         header = [name.strip() for name in _trimmed(next(reader, []), 0)]
         _check_header(header, list(columns), list(optional), path)

@@ -13,18 +13,10 @@ Relative paths in lists are relative to `data.root`. Formats as in its
 DATASET.md and process_data/kinetics.
 """
 
-from .data_config import SPLITS, DataConfig, check_fields
 from .datasets import register_dataset
-from .manifest import Manifest
-from .slowfast import read_path_labels
-from .video_dataset import VideoDataset
+from .slowfast import SlowFast
 
 
 @register_dataset("nonlocal_net")
-class NonlocalNet(VideoDataset):
+class NonlocalNet(SlowFast):
     description = "Kinetics with the lists of video-nonlocal-net"
-
-    @staticmethod
-    def read_lists(data: DataConfig) -> Manifest:
-        check_fields(data, "root", *SPLITS, "classes", "separator")
-        return read_path_labels(data)

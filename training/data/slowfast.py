@@ -35,36 +35,27 @@ class SlowFast(VideoDataset):
     @staticmethod
     def read_lists(data: DataConfig) -> Manifest:
         data_config.check_fields(data, "root", *SPLITS, "classes", "separator")
-        return read_path_labels(data)
+        separator = list_parser.separator_of(data)
+        names = class_names.read_classes(data.classes) if data.classes else None
+        count = len(names) if names else None
 
+        def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
+            for line, where in list_parser.rows(path, separator):
+                name, label = list_parser.last_cell(line, separator)
+                is_read = name and label.isdecimal()
+                hint = "" if is_read else list_parser.hint(line, separator)
+                if not name:
+                    raise UserError(
+                        f"{where}: expected a path, {separator!r} and a label. "
+                        f"Received: {line!r}{hint and '.' + hint}"
+                    )
+                list_parser.check_path(name, line, separator, where)
+                label_index = list_parser.parse_label(label, count, where, hint)
+                file = list_parser.path_of(data.root, name, where)
+                yield Video(file, (label_index,)), where
 
-def read_path_labels(data: DataConfig) -> Manifest:
-    """Read lists with a path and a label per line.
-
-    Raises:
-        UserError: a list is missing or not in this format.
-    """
-    separator = list_parser.separator_of(data)
-    names = class_names.read_classes(data.classes) if data.classes else None
-    count = len(names) if names else None
-
-    def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
-        for line, where in list_parser.rows(path, separator):
-            name, label = list_parser.last_cell(line, separator)
-            is_read = name and label.isdecimal()
-            hint = "" if is_read else list_parser.hint(line, separator)
-            if not name:
-                raise UserError(
-                    f"{where}: expected a path, {separator!r} and a label. "
-                    f"Received: {line!r}{hint and '.' + hint}"
-                )
-            list_parser.check_path(name, line, separator, where)
-            label_index = list_parser.parse_label(label, count, where, hint)
-            file = list_parser.path_of(data.root, name, where)
-            yield Video(file, (label_index,)), where
-
-    splits = data_config.read_splits(data, read)
-    return Manifest(
-        names or class_names.numbered(splits),
-        {s: [video for video, _ in splits[s]] for s in splits},
-    )
+        splits = data_config.read_splits(data, read)
+        return Manifest(
+            names or class_names.numbered(splits),
+            {s: [video for video, _ in splits[s]] for s in splits},
+        )

@@ -1,16 +1,19 @@
 """Write the model card (README.md) of an exported detector."""
 
 import pathlib
-import time
 
-import numpy as np
 import tensorflow as tf
 
 from ..coco.trained_detector import TrainedDetector
 from ..io import quoting, tables
 from ..io.versions import machine
-from . import saved_detector
-from .model_card import CALLS, MAX_CLASSES, ModelDescription, folder_bytes
+from . import model_card, saved_detector
+from .model_card import (
+    CALLS,
+    ModelDescription,
+    folder_bytes,
+    median_seconds,
+)
 
 MEANINGS = {
     "serving_default": "detections of encoded images",
@@ -32,19 +35,13 @@ def render(
         version: directory of the export; it is loaded and timed.
         dtype: storage of the weights.
     """
-    summary = quoting.one_line(description.summary)
-    parts = [
-        f"# {quoting.one_line(description.name)}",
-        f"{summary[:1].upper()}{summary[1:]}. A SavedModel, made by "
-        "`nonlocal-tf export`; loading it takes TensorFlow alone.",
+    known = model_card.known([category.name for category in model.categories])
+    return model_card.page(
+        description,
         _signatures(model),
         _speed(model, version, dtype),
-        *description.results,
-        _classes(description, model),
-        f"## Licence\n\nThe code is Apache-2.0. {description.license}",
-        *description.reproduction,
-    ]
-    return "\n\n".join(filter(None, parts)) + "\n"
+        f"## Data\n\n{quoting.one_line(description.dataset)}. {known}",
+    )
 
 
 def _signatures(model: TrainedDetector) -> str:
@@ -76,12 +73,7 @@ def _speed(model: TrainedDetector, version: pathlib.Path, dtype: str) -> str:
     served = tf.saved_model.load(str(version)).signatures["serve_pixels"]
     size = (model.short_side_px,) * 2
     pixels = tf.fill((*size, 3), tf.constant(114, tf.uint8))
-    served(pixels=pixels)  # traces and allocates
-    times = []
-    for _ in range(CALLS):
-        start = time.perf_counter()
-        served(pixels=pixels)
-        times.append(time.perf_counter() - start)
+    seconds = median_seconds(lambda: served(pixels=pixels))
     count = model.detector.count_params()
     rows = [
         ("", ""),
@@ -89,19 +81,8 @@ def _speed(model: TrainedDetector, version: pathlib.Path, dtype: str) -> str:
         ("size on disk", f"{folder_bytes(version) / 1e6:.1f} MB"),
         (
             f"seconds an image of {size[0]} x {size[1]}, median of {CALLS}",
-            f"{np.median(times):.3f}",
+            f"{seconds:.3f}",
         ),
         ("on", machine()),
     ]
     return f"## Size and speed\n\n{tables.markdown(rows)}"
-
-
-def _classes(description: ModelDescription, model: TrainedDetector) -> str:
-    names = [quoting.one_line(category.name) for category in model.categories]
-    remaining = len(names) - MAX_CLASSES
-    rest = f" and {remaining} more (assets/classes.txt)" * (remaining > 0)
-    return (
-        f"## Data\n\n{quoting.one_line(description.dataset)}. It knows "
-        f"{len(names)} classes and nothing else: "
-        f"{', '.join(names[:MAX_CLASSES])}{rest}."
-    )

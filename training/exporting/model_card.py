@@ -2,12 +2,12 @@
 
 import dataclasses
 import pathlib
-import time
-from collections.abc import Sequence
+import statistics
+import timeit
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from nonlocal_tf import preprocess
 
@@ -75,15 +75,27 @@ def render(
         examples: to compare the outputs on.
     """
     exported = SavedModel(version)
+    return page(
+        description,
+        _signatures(description, model, exported),
+        _speed(model, exported, trained, dtype, examples),
+        _data(description, model),
+    )
+
+
+def page(
+    description: ModelDescription, signatures: str, speed: str, data: str
+) -> str:
+    """Format a card from its Markdown sections."""
     summary = quoting.one_line(description.summary)
     parts = [
         f"# {quoting.one_line(description.name)}",
         f"{summary[:1].upper()}{summary[1:]}. A SavedModel, made by "
         "`nonlocal-tf export`; loading it takes TensorFlow alone.",
-        _signatures(description, model, exported),
-        _speed(model, exported, trained, dtype, examples),
+        signatures,
+        speed,
         *description.results,
-        _data(description, model),
+        data,
         f"## Licence\n\nThe code is Apache-2.0. {description.license}",
         *description.reproduction,
     ]
@@ -116,16 +128,20 @@ def _signatures(
 def _data(description: ModelDescription, model: InferenceModel) -> str:
     """Format the data section: the data set and the classes."""
     info = model.info
-    classes = ", ".join(map(quoting.one_line, info.classes[:MAX_CLASSES]))
-    remaining = len(info.classes) - MAX_CLASSES
-    rest = f" and {remaining} more (assets/classes.txt)" * (remaining > 0)
     parts = [
         f"## Data\n\n{quoting.markdown_code(description.dataset)}: "
-        f"{quoting.one_line(info.description)}. It knows {len(info.classes)} "
-        f"classes and nothing else: {classes}{rest}.",
+        f"{quoting.one_line(info.description)}. {known(info.classes)}",
         info.overview(),
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def known(classes: Sequence[str]) -> str:
+    """Format a sentence on the classes."""
+    names = ", ".join(map(quoting.one_line, classes[:MAX_CLASSES]))
+    remaining = len(classes) - MAX_CLASSES
+    rest = f" and {remaining} more (assets/classes.txt)" * (remaining > 0)
+    return f"It knows {len(classes)} classes and nothing else: {names}{rest}."
 
 
 def _meaning(name: str, model: InferenceModel) -> str:
@@ -174,7 +190,7 @@ def _speed(
     """Format size, latency, and the difference from the trained network."""
     request = saved_model_writer.requests(model)["serving_default"]
     (gray,) = request.values()
-    seconds = _median_seconds(exported, gray)
+    seconds = median_seconds(lambda: exported.probabilities(gray))
 
     def expected(batch):
         logits = trained(preprocess.normalize(batch), training=False)
@@ -199,14 +215,10 @@ def _speed(
     return f"## Size and speed\n\n{tables.markdown(rows)}"
 
 
-def _median_seconds(model: SavedModel, pixels: np.ndarray) -> float:
-    model.probabilities(pixels)  # traces and allocates
-    times = []
-    for _ in range(CALLS):
-        start = time.perf_counter()
-        model.probabilities(pixels)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+def median_seconds(call: Callable[[], object]) -> float:
+    """Return the median time of `CALLS` calls after a first one."""
+    call()  # traces and allocates
+    return statistics.median(timeit.repeat(call, number=1, repeat=CALLS))
 
 
 def folder_bytes(version: Any) -> int:
