@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable
 
-from ..io.home_folder import expand_home
+from ..io.paths import expand_home
 from ..io.user_error import UserError
 from . import file_names
 

@@ -296,14 +296,8 @@ class Dataset(abc.ABC):
         for split in SPLITS:
             self.check_labels(split)
 
-    def check_bad(  # noqa: B027
-        self, bad: Sequence[BadVideo] | None = None
-    ) -> None:
-        """Raise a UserError if too many examples cannot be read.
-
-        Args:
-            bad: unreadable examples; by default those of this process.
-        """
+    def check_bad(self) -> None:  # noqa: B027
+        """Raise a UserError if too many examples cannot be read."""
 
     @abc.abstractmethod
     def train_batches(

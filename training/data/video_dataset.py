@@ -326,10 +326,9 @@ class VideoDataset(Dataset):
                 f"{videos.name} without labels."
             )
 
-    def check_bad(self, bad=None):
-        bad = self.bad if bad is None else bad
+    def check_bad(self):
         bad_videos.check_share(
-            bad, sum(self.listed.values()), self._data.max_bad_share
+            self.bad, sum(self.listed.values()), self._data.max_bad_share
         )
 
     def probes(self) -> dict[str, list[tuple[Video, Probe]]]:

@@ -130,6 +130,14 @@ def load(version: Path) -> Any:
         return tf.saved_model.load(folder)
 
 
+def fits(taken: tuple, shape: tuple) -> bool:
+    """Return True if a model takes pixels of a shape; None is any size."""
+    return len(taken) == len(shape) and all(
+        expected in (None, side)
+        for expected, side in zip(taken, shape, strict=True)
+    )
+
+
 class SavedModel:
     """SavedModel of `nonlocal-tf export`, loaded.
 
@@ -208,16 +216,11 @@ class SavedModel:
         Raises:
             UserError: the model does not take their shape or dtype.
         """
-        fits = len(pixels.shape) == len(self.input_shape) + 1 and all(
-            of_model in (None, side)
-            for of_model, side in zip(
-                self.input_shape, pixels.shape[1:], strict=True
-            )
-        )
-        if not fits or pixels.dtype != np.uint8:
+        shape = pixels.shape[1:]
+        if not fits(self.input_shape, shape) or pixels.dtype != np.uint8:
             raise UserError(
                 f"This model takes uint8 pixels of shape {self.input_shape}. "
-                f"Received: {pixels.dtype} {pixels.shape[1:]}"
+                f"Received: {pixels.dtype} {shape}"
             )
         outputs = self.run("serving_default", **{self.input_name: pixels})
         return outputs["probabilities"]

@@ -305,3 +305,18 @@ def without_credentials(text: str) -> str:
     """Hide user names, passwords and signatures of the URLs in a text."""
     text = re.sub(r"(://)[^\s/@'\"]+@", r"\1***@", text)
     return re.sub(r"(://[^\s?'\"]+\?)[^\s'\")\]]+", r"\1***", text)
+
+
+def expand_home(config, *paths: str) -> None:
+    """Replace ~ in fields of a frozen dataclass, in place.
+
+    Shells do not expand it in `--set data.root=~/videos`.
+
+    Args:
+        config: the dataclass.
+        *paths: names of its path fields.
+    """
+    for name in paths:
+        path = getattr(config, name)
+        if isinstance(path, str):
+            object.__setattr__(config, name, os.path.expanduser(path))

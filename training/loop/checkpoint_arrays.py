@@ -114,11 +114,9 @@ def _read(archive, names, variables, budget) -> list[np.ndarray]:
         raise _OtherModelError(
             f"{len(names)} arrays for {len(variables)} variables"
         )
-    headers = []
     for index, name in enumerate(names):
         header = _read_header(archive, name)
         budget.reserve(header.nbytes)
-        headers.append(header)
         if variables is None:
             continue
         variable = variables[index]
@@ -126,10 +124,7 @@ def _read(archive, names, variables, budget) -> list[np.ndarray]:
             raise _OtherModelError(
                 f"{header.shape} for {tuple(variable.shape)} of {variable.path}"
             )
-    return [
-        _read_array(archive, name, header)
-        for name, header in zip(names, headers, strict=True)
-    ]
+    return [_read_array(archive, name) for name in names]
 
 
 def _read_header(
@@ -150,10 +145,6 @@ def _read_header(
         return header
 
 
-def _read_array(
-    archive: zipfile.ZipFile, name: str, header: _Header
-) -> np.ndarray:
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(name) as content:
-        HEADERS[npy.read_magic(content)](content, LONGEST_HEADER)
-        flat = np.frombuffer(content.read(), header.dtype)
-    return flat.reshape(header.shape, order="F" if header.is_fortran else "C")
+        return npy.read_array(content, max_header_size=LONGEST_HEADER)

@@ -12,7 +12,7 @@ from nonlocal_tf.detection import (
 
 from ..coco.annotations import Category
 from ..coco.batches import BatchConfig
-from ..io.home_folder import expand_home
+from ..io.paths import expand_home
 from ..io.user_error import UserError
 from . import field_values, validation
 from .schema import BaseRecipe

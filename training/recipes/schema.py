@@ -9,7 +9,7 @@ from nonlocal_tf.choices import unknown
 
 from ..data.data_config import DataConfig
 from ..data.sampling_config import SamplingConfig, ViewsConfig
-from ..io.home_folder import expand_home
+from ..io.paths import expand_home
 from ..io.user_error import UserError
 from ..loop.epoch_plan import EpochPlan
 from ..loop.optimizers import OptimizerConfig

@@ -11,7 +11,7 @@ from ..data.video_dataset import VideoDataset
 from ..data.video_limits import Limits
 from ..evaluation import scoring, view_network, view_options
 from ..evaluation.network_builder import NetworkBuilder
-from ..exporting.saved_model import SavedModel
+from ..exporting.saved_model import SavedModel, fits
 from ..io import paths
 from ..io.paths import Path
 from ..io.user_error import UserError
@@ -66,7 +66,7 @@ def _of_run(run: RunFolder, choose: ChooseViews) -> Predictor:
     shape = model.input_shape[1:]
 
     def checked(pixels):
-        if not _fits(shape, pixels.shape[1:]):
+        if not fits(shape, pixels.shape[1:]):
             raise UserError(
                 f"This run takes uint8 pixels of shape {shape}. Received: "
                 f"{pixels.dtype} {pixels.shape[1:]}"
@@ -89,7 +89,7 @@ def _of_saved_model(model: SavedModel, choose: ChooseViews) -> Predictor:
     if recipe is not None and sampling is not None:
         side = views.crop_px if views.crops else None
         shape = (sampling.frames, side, side, 3)
-        if not _fits(model.input_shape, shape):
+        if not fits(model.input_shape, shape):
             raise UserError(
                 f"{model.path} takes clips of shape {model.input_shape} only. "
                 f"Expected views of that size. Received: {shape}; give "
@@ -177,14 +177,6 @@ def check_windows(sampling: SamplingConfig, views: ViewsConfig) -> None:
             f"--crop {sampling.crop_px} or --model with the run folder. "
             f"Received: {scoring.describe_views(views)}"
         )
-
-
-def _fits(taken: tuple, shape: tuple) -> bool:
-    """Return True if a model takes pixels of a shape; None is any size."""
-    return len(taken) == len(shape) and all(
-        expected in (None, side)
-        for expected, side in zip(taken, shape, strict=True)
-    )
 
 
 def _is_softmax(model: SavedModel, sampling: SamplingConfig) -> bool:
