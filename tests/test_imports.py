@@ -128,6 +128,42 @@ def test_library_uses_keras_numpy_and_itself(path):
         assert module.split(".")[0] in allowed, module
 
 
+def registers(path):
+    """Return True if importing a file adds to a table of its package."""
+    names = {
+        node.id
+        for statement in ast.parse(path.read_text("utf-8")).body
+        for root in getattr(statement, "decorator_list", [statement])
+        for node in ast.walk(root)
+        if isinstance(node, ast.Name)
+    }
+    return any(name.startswith("register_") for name in names) or bool(
+        names & {"add_model", "publish"}
+    )
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "nonlocal_tf/layers",
+        "nonlocal_tf/models",
+        "training/data",
+        "training/recipes",
+    ],
+)
+def test_modules_that_fill_a_table_are_imported_by_their_package(folder):
+    init = ROOT / folder / "__init__.py"
+    names = [module for module, _ in imported(init)]
+    package = folder.replace("/", ".")
+    modules = [f"{package}.{p.stem}" for p in files(folder) if registers(p)]
+    assert modules
+    for module in modules:
+        assert any(is_in(name, module) for name in names), (
+            f"import {module} in {folder}/__init__.py, or nobody finds what it "
+            "registers"
+        )
+
+
 @pytest.mark.parametrize("package", [*BELOW, *TRAINING_BELOW])
 def test_packages_import_downwards(package):
     below = {**BELOW, **TRAINING_BELOW}[package]

@@ -30,6 +30,16 @@ class ConvNetConfig:
     pool: str = "average"
     nonlocal_after: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        stages = len(self.widths)
+        for field in ("temporal_kernels", "temporal_strides"):
+            values = getattr(self, field)
+            if len(values) != stages:
+                raise ValueError(
+                    f"Expected {field} of {stages} stages, as many as widths. "
+                    f"Received: {field}={values!r}"
+                )
+
 
 C2D_SMALL = ConvNetConfig()
 # As in the paper, every second convolution is inflated, here to 3x3x3.

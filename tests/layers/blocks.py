@@ -1,9 +1,11 @@
 """Helpers of the tests of the non-local block."""
 
 import keras
+import numpy as np
 import pytest
 
 from nonlocal_tf.layers import NonLocalBlock
+from tests.ops import loops
 
 CLIPS = (2, 4, 5, 3, 6)
 tensorflow_only = pytest.mark.skipif(
@@ -23,6 +25,40 @@ def active_block(pairwise, **options):
     return NonLocalBlock(
         pairwise, norm="none", out_initializer="he_normal", **options
     )
+
+
+def concatenation_f(block, theta, phi):
+    """Compute f(i, j) of a block with the concatenation by loops."""
+    (w_f,) = block.pairwise.get_weights()
+    return loops.concatenation_f(theta, phi, w_f[:, 0].astype("float64"))
+
+
+# f(block, theta, phi) of each pairwise function by loops, before it is
+# normalized, and whether it is normalized by its sum or by the number of keys.
+PAIRWISE_LOOPS = {
+    "gaussian": (lambda block, *rows: loops.gaussian_f(*rows), True),
+    "embedded_gaussian": (lambda block, *rows: loops.gaussian_f(*rows), True),
+    "dot_product": (lambda block, *rows: loops.dot_product_f(*rows), False),
+    "concatenation": (concatenation_f, False),
+}
+
+
+def embed_by_loops(block, x):
+    """Return theta and phi of positions `(..., channels)`, in float64."""
+    if not block.pairwise.embeds:
+        return x, x
+    return dense(x, block.theta), dense(x, block.phi)
+
+
+def attend_by_loops(block, pairwise, theta, phi, g):
+    """Compute y of one example with the block's pairwise function."""
+    if pairwise not in PAIRWISE_LOOPS:
+        raise KeyError(
+            f"Expected a definition of {pairwise!r} by loops to compare with. "
+            "Add one to PAIRWISE_LOOPS in tests/layers/blocks.py."
+        )
+    f, sums_to_one = PAIRWISE_LOOPS[pairwise]
+    return loops.nonlocal_loop(f(block, theta, phi), np.asarray(g), sums_to_one)
 
 
 def array(weight):

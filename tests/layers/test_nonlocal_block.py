@@ -11,8 +11,14 @@ from nonlocal_tf.layers import (
 from nonlocal_tf.layers import pairwise as pairwise_table
 from tests import harness
 from tests.harness import normal
-from tests.layers.blocks import active_block, array, dense, tensorflow_only
-from tests.ops import loops
+from tests.layers.blocks import (
+    active_block,
+    array,
+    attend_by_loops,
+    dense,
+    embed_by_loops,
+    tensorflow_only,
+)
 
 INPUT_SHAPES = {
     "sequence": (2, 7, 6),
@@ -23,14 +29,12 @@ ON_JAX = keras.backend.backend() == "jax"
 CLIP = INPUT_SHAPES["clip"]
 if ON_JAX:  # compiles for every shape
     INPUT_SHAPES = {"clip": CLIP}
-# Batch normalization subtracts what out's bias adds to all positions. The rows
-# of a softmax sum to one, so g's bias adds a constant before it, and phi's bias
-# adds the same to all logits of a row.
+# Weights without a gradient. Batch normalization subtracts what out's bias adds
+# to all positions. The rows of a softmax sum to one, so g's bias adds a
+# constant before it, and phi's bias adds the same to all logits of a row.
 WITHOUT_GRADIENT = {
     "gaussian": ("out/bias", "g/bias"),
     "embedded_gaussian": ("out/bias", "g/bias", "phi/bias"),
-    "dot_product": ("out/bias",),
-    "concatenation": ("out/bias",),
 }
 
 
@@ -41,18 +45,8 @@ def input_shape(request):
 
 def loop_block(block, x, pairwise):
     """Compute the block on an example `(n, channels)` by loops."""
-    theta = phi = x
-    if pairwise != "gaussian":
-        theta, phi = dense(x, block.theta), dense(x, block.phi)
-    g = dense(x, block.g)
-    if pairwise == "dot_product":
-        f = loops.dot_product_f(theta, phi)
-    elif pairwise == "concatenation":
-        w_f = block.pairwise.get_weights()[0][:, 0].astype("float64")
-        f = loops.concatenation_f(theta, phi, w_f)
-    else:
-        f = loops.gaussian_f(theta, phi)
-    y = loops.nonlocal_loop(f, g, pairwise.endswith("gaussian"))
+    theta, phi = embed_by_loops(block, x)
+    y = attend_by_loops(block, pairwise, theta, phi, dense(x, block.g))
     return x + dense(y, block.out)
 
 
@@ -67,7 +61,8 @@ def test_saving_and_training_step(pairwise, tmp_path):
     block = NonLocalBlock(pairwise, gamma_init=1.0, name="block")
     model = keras.Model(inputs, keras.layers.Dense(3)(block(inputs)))
     x = normal(CLIP)
-    harness.check_training_step(model, x, WITHOUT_GRADIENT[pairwise])
+    constant = WITHOUT_GRADIENT.get(pairwise, ("out/bias",))
+    harness.check_training_step(model, x, constant)
     harness.check_saving(model, x, tmp_path)
 
 

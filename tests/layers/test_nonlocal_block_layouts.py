@@ -7,8 +7,14 @@ import pytest
 from nonlocal_tf.layers import PAIRWISE, NonLocalBlock
 from tests import harness
 from tests.harness import normal
-from tests.layers.blocks import CLIPS, active_block, array, dense
-from tests.ops import loops
+from tests.layers.blocks import (
+    CLIPS,
+    active_block,
+    array,
+    attend_by_loops,
+    dense,
+    embed_by_loops,
+)
 
 VARIANTS = {
     "global": {},
@@ -70,7 +76,7 @@ def variant_by_loops(block, x, pairwise, options):
     pool = (1, pool, pool) if isinstance(pool, int) else pool
 
     def embed(x):
-        return dense(x, block.phi) if pairwise != "gaussian" else x
+        return embed_by_loops(block, x)[1]
 
     if options.get("pool_position") == "after":
         phi = pooled_by_loops(embed(x), pool)
@@ -82,19 +88,9 @@ def variant_by_loops(block, x, pairwise, options):
     z = x.copy()
     for query in np.ndindex(*x.shape[:3]):
         keys = [key for key in phi if attends(query, key, options, pool)]
-        theta = x[query]
-        if pairwise != "gaussian":
-            theta = dense(theta, block.theta)
-        rows = [theta], [phi[key] for key in keys]
-        if pairwise == "dot_product":
-            f = loops.dot_product_f(*rows)
-        elif pairwise == "concatenation":
-            w_f = block.pairwise.get_weights()[0][:, 0].astype("float64")
-            f = loops.concatenation_f(*rows, w_f)
-        else:
-            f = loops.gaussian_f(*rows)
-        values = np.array([g[key] for key in keys])
-        y = loops.nonlocal_loop(f, values, pairwise.endswith("gaussian"))[0]
+        theta, _ = embed_by_loops(block, x[query])
+        attended = [phi[key] for key in keys], [g[key] for key in keys]
+        y = attend_by_loops(block, pairwise, [theta], *attended)[0]
         z[query] += dense(y, block.out)
     return z
 

@@ -18,12 +18,12 @@ def arrays():
 
 
 def test_the_four_functions_of_the_paper_are_registered():
-    assert sorted(pairwise.PAIRWISE) == [
+    assert set(pairwise.PAIRWISE) >= {
         "concatenation",
         "dot_product",
         "embedded_gaussian",
         "gaussian",
-    ]
+    }
 
 
 def test_output_shape(name):

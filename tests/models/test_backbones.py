@@ -100,3 +100,16 @@ def test_names_of_samplings():
 def test_configs_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         resnet_config("c2d", 50).stem_kernel_t = 3
+
+
+@pytest.mark.parametrize("field", ["temporal_kernels", "temporal_strides"])
+def test_a_small_network_has_a_kernel_and_a_stride_for_each_stage(field):
+    four = {
+        "widths": (3, 5, 7, 11),
+        "temporal_kernels": ((1,),) * 4,
+        "temporal_strides": (1,) * 4,
+    }
+    backbones.ConvNetConfig(**four)
+    del four[field]
+    with pytest.raises(ValueError, match=f"Expected {field} of 4 stages"):
+        backbones.ConvNetConfig(**four)

@@ -134,7 +134,8 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     }
     if source_layers.keys() != target_layers.keys():
         raise ValueError(
-            "Expected networks whose layers have the same names. Received: "
+            "Expected networks whose layers have the same names; a builder of "
+            "models gives each layer a name. Received: "
             f"{sorted(source_layers.keys() ^ target_layers.keys())} in one only"
         )
     for name, layer in target_layers.items():

@@ -38,6 +38,11 @@ def make(
     write_frames: WriteFrames = touch_frames,
 ) -> DataConfig:
     """Write the fixture of a data set into a folder."""
+    if name not in FIXTURES:
+        raise KeyError(
+            f"Expected a fixture of the data set {name!r}. Add a function with "
+            f"@fixture_of({name!r}) to tests/training/data/fixtures.py."
+        )
     return FIXTURES[name](folder, write_video, write_frames)
 
 

@@ -76,7 +76,8 @@ def matching(patterns):
 
 def test_every_recipe_is_in_one_of_the_tables_and_every_line_has_one():
     names = matching(PATTERNS)
-    assert {name for name, _ in names} == set(names_of(Recipe))
+    missing = set(names_of(Recipe)) - {name for name, _ in names}
+    assert not missing, "add them to DROPS, SLOWFAST or OURS"
     assert {pattern for _, pattern in names} == set(PATTERNS)
 
 
