@@ -49,7 +49,7 @@ def test_evaluation_reproduces_the_reported_accuracy(tiny, capsys):
         (["--workdir={run}", "--split=train"], "Unknown split 'train'"),
         (
             ["--workdir={run}", "--views=10x3"],
-            "--views expects a data set of videos",
+            "views expects a data set of videos",
         ),
         (["--workdir={run}", "--starts=slowfast"], "Give --views too"),
         (["--recompute={run}/recipe.json"], "is not a file of scores"),

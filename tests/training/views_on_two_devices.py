@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tests.models.tiny import shallow
 from tests.training import view_runs
-from training.evaluation import resized_network, view_network
+from training.evaluation import Classifier, resized_network
 
 VIEWS = 5
 
@@ -21,12 +21,12 @@ def main():
     pixels = np.random.default_rng(0).integers(0, 256, shape)
     brightness = np.linspace(0.2, 1, VIEWS).reshape(-1, 1, 1, 1, 1)
     pixels = (pixels * brightness).astype(np.uint8)
-    expected = view_network.make_score_step(source, False)(pixels)
+    expected = Classifier(source).probabilities(pixels)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = shallow("i3d")
         resized_network.copy_weights(source, model)
-    step = view_network.make_score_step(model, False, strategy)
+    step = Classifier(model).score_step(strategy)
     for count in (VIEWS, 4, 1):
         got = step(pixels[:count])
         # Batches of two views instead of five: rounding in float32.

@@ -1,1 +1,6 @@
-"""Evaluation: multi-view scores of videos and their metrics."""
+"""Evaluate networks on views of videos."""
+
+from .classifier import Classifier
+from .model_evaluation import Evaluation, evaluate
+
+__all__ = ["Classifier", "Evaluation", "evaluate"]

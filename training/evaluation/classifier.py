@@ -1,7 +1,7 @@
 """Any Keras model of clips, as evaluation, prediction and export use it."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -12,11 +12,15 @@ from nonlocal_tf.typing import Tensor
 
 from ..data.sampling_config import ViewsConfig
 from ..io.user_error import UserError
-from . import output_kind, resized_network
+from . import distributed_step, output_kind, resized_network
+from .distributed_step import ScoreStep
 from .resized_network import Shape
 
 Preprocess = Callable[[Tensor], Tensor]
-ScoreStep = Callable[[np.ndarray], np.ndarray]
+
+
+class FixedSizeError(UserError, ValueError):
+    """A network takes clips of its own size only."""
 
 
 class Classifier:
@@ -78,6 +82,22 @@ class Classifier:
             return None
         return tuple(self.model.inputs[0].shape[1:])
 
+    @property
+    def num_classes(self) -> int | None:
+        """Number of outputs; None for subclasses of keras.Model."""
+        if not getattr(self.model, "outputs", None):
+            return None
+        return self.model.outputs[0].shape[-1]
+
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Raise a UserError unless there is an output for each class."""
+        if self.num_classes not in (None, len(classes)):
+            raise UserError(
+                f"Expected a model with an output for each of the "
+                f"{len(classes)} classes. Received: {self.model.name!r} with "
+                f"{self.num_classes} outputs"
+            )
+
     def replace(
         self, model: keras.Model, from_logits: bool | None = None
     ) -> "Classifier":
@@ -116,7 +136,7 @@ class Classifier:
             A functional model.
 
         Raises:
-            ValueError: the network takes clips of its own size only.
+            FixedSizeError: the network takes clips of its own size only.
         """
         shape = tuple(clip_shape)
         own = self.clip_shape
@@ -133,7 +153,7 @@ class Classifier:
                 )
             return resized_network.clone(self.model, shape, dtype)
         except (ValueError, TypeError, NotImplementedError) as error:
-            raise ValueError(
+            raise FixedSizeError(
                 f"Model {self.model.name!r} takes clips of shape {own} only: "
                 f"it cannot be built for {shape}. Give clips or views of its "
                 "own size. The reason: "
@@ -183,7 +203,7 @@ class Classifier:
             copy: as for `for_clips`.
 
         Raises:
-            ValueError: the network takes clips of its own size only.
+            FixedSizeError: the network takes clips of its own size only.
             UserError: the views are smaller than the windows.
         """
         frames, *_ = self._training_shape(clip_shape)
@@ -245,19 +265,46 @@ class Classifier:
         Args:
             clips: uint8 `(n, time, height, width, 3)`, of a size that the
                 model takes.
+
+        Raises:
+            UserError: the model does not take this size or dtype.
         """
+        taken, shape = self.clip_shape, clips.shape[1:]
+        if clips.dtype != np.uint8 or (
+            taken is not None and not resized_network.accepts(taken, shape)
+        ):
+            raise UserError(
+                f"Model {self.model.name!r} takes uint8 pixels of shape "
+                f"{taken or '(time, height, width, 3)'}. Received: "
+                f"{clips.dtype} {shape}"
+            )
         return self._step(clips)
 
     @functools.cached_property
     def _step(self) -> ScoreStep:
+        return self.score_step()
+
+    def score_step(
+        self, strategy: tf.distribute.Strategy | None = None
+    ) -> ScoreStep:
+        """Compile `probabilities`, for the devices of a strategy.
+
+        Args:
+            strategy: that the model was created with; its devices share clips.
+        """
+        if strategy is not None and strategy.num_replicas_in_sync > 1:
+            return distributed_step.distribute(self._score, strategy)
         shape = self.clip_shape
         spec = tf.TensorSpec(shape and (None, *shape), tf.uint8)
         # One trace for all sizes; "auto" would compile with XLA on a GPU.
         compiled = tf.function(
-            lambda pixels: self.scores(self.outputs(pixels)),
+            self._score,
             input_signature=[spec] if shape else None,
             autograph=False,
             jit_compile=False,
             reduce_retracing=True,
         )
-        return lambda pixels: compiled(pixels).numpy()
+        return lambda clips: compiled(clips).numpy()
+
+    def _score(self, clips):
+        return self.scores(self.outputs(clips))

@@ -19,9 +19,9 @@ from ..io import tables
 from ..io.progress import Progress
 from ..io.user_error import UserError
 from ..io.versions import versions
+from .distributed_step import ScoreStep
 from .score_parts import PART_VIDEOS, Part, Parts
 from .video_scores import VideoScores
-from .view_network import ScoreStep
 
 
 def score_videos(
@@ -30,24 +30,24 @@ def score_videos(
     split: str,
     views: ViewsConfig,
     batch: int,
-    parts: Parts,
+    parts: Parts | None = None,
 ) -> VideoScores:
     """Score every video of a split, resuming after stored parts.
 
     Args:
-        step: from `view_network.make_score_step`.
+        step: from `Classifier.score_step`.
         dataset: of the videos.
         split: "validation" or "test".
         views: clips and crops of each video.
         batch: views per step.
-        parts: storage of partial scores.
+        parts: storage of partial scores; None keeps them in memory.
 
     Raises:
         UserError: the videos have no labels.
     """
     listed, places = dataset.listed_videos(split)
     _check_labels(listed, dataset, split)
-    scored_parts = parts.read()
+    scored_parts = [] if parts is None else parts.read()
     first = sum(len(part.ok) for part in scored_parts)
     if first:
         print(f"Resuming after {first} of {len(places)} videos.")
@@ -63,7 +63,8 @@ def score_videos(
         rows = [listed[places[number]].path for number in numbers]
         reasons = np.array([why.get(path, "") for path in rows], dtype=str)
         part = dataclasses.replace(part, reasons=reasons)
-        parts.write(len(scored_parts), part)
+        if parts is not None:
+            parts.write(len(scored_parts), part)
         scored_parts.append(part)
         first += count
     return merge_parts(scored_parts, dataset, split, views)

@@ -1,17 +1,10 @@
 """Build the network of an evaluation: fully convolutional, to scores."""
 
-from collections.abc import Callable
-
 import keras
-import numpy as np
-import tensorflow as tf
-
-from nonlocal_tf import preprocess
 
 from ..data.sampling_config import ViewsConfig
 from ..io.user_error import UserError
 from . import resized_network
-from .classifier import ScoreStep
 from .network_builder import NetworkBuilder
 
 
@@ -56,70 +49,3 @@ def build_network(
     model = builder.build(**arguments)
     resized_network.copy_weights(trained, model)
     return model
-
-
-def default_strategy() -> tf.distribute.Strategy:
-    """Return the current strategy, or a mirrored one on several GPUs."""
-    several = len(tf.config.list_logical_devices("GPU")) > 1
-    if several and not tf.distribute.has_strategy():
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()
-
-
-def make_score_step(
-    model: keras.Model,
-    multi_label: bool,
-    strategy: tf.distribute.Strategy | None = None,
-) -> ScoreStep:
-    """Make a function from uint8 views to scores, float32 `(n, classes)`.
-
-    It applies a softmax (or sigmoids for multi-label data) at each position of
-    the logits and averages the probabilities over positions.
-
-    Args:
-        model: to logits.
-        multi_label: whether a video may have several labels.
-        strategy: that the model was created with; its devices share views.
-    """
-    shape = (None, *model.input_shape[1:])
-    activation = tf.sigmoid if multi_label else tf.nn.softmax
-
-    def step(pixels):
-        logits = model(preprocess.normalize(pixels), training=False)
-        probabilities = activation(tf.cast(logits, tf.float32))
-        positions = list(range(1, len(probabilities.shape) - 1))
-        return tf.reduce_mean(probabilities, axis=positions)
-
-    if strategy is not None and strategy.num_replicas_in_sync > 1:
-        return _distributed(step, strategy)
-    # One trace for all sizes; "auto" would compile with XLA on a GPU.
-    compiled = tf.function(
-        step,
-        input_signature=[tf.TensorSpec(shape, tf.uint8)],
-        autograph=False,
-        jit_compile=False,
-    )
-    return lambda pixels: compiled(pixels).numpy()
-
-
-def _distributed(step: Callable, strategy: tf.distribute.Strategy) -> ScoreStep:
-    """Distribute the views of a step over devices."""
-    count = strategy.num_replicas_in_sync
-    run = tf.function(
-        lambda views: strategy.run(step, (views,)),
-        autograph=False,
-        jit_compile=False,
-        reduce_retracing=True,
-    )
-
-    def score(pixels):
-        # Equal shards: some views may be computed twice.
-        rows = np.arange(len(pixels) + -len(pixels) % count) % len(pixels)
-        parts = np.split(rows, count)
-        views = strategy.experimental_distribute_values_from_function(
-            lambda on: tf.constant(pixels[parts[on.replica_id_in_sync_group]])
-        )
-        scores = strategy.experimental_local_results(run(views))
-        return np.concatenate([s.numpy() for s in scores])[: len(pixels)]
-
-    return score

@@ -73,6 +73,30 @@ def clips_by_crops(text: str) -> tuple[int, int]:
     )
 
 
+def resolve(
+    views: str | ViewsConfig | None, sampling: SamplingConfig
+) -> ViewsConfig:
+    """Return the views that an argument of a function stands for.
+
+    Args:
+        views: clips and crops such as "10x3", at the resolution of validation;
+            None for the centre clip.
+        sampling: of training clips.
+
+    Raises:
+        UserError: the text is not of this form.
+    """
+    if views is None:
+        return frame_sampling.middle(sampling)
+    if isinstance(views, ViewsConfig):
+        return views
+    try:
+        clips, crops = clips_by_crops(views)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"views={views!r}: {error}") from error
+    return dataclasses.replace(_defaults(sampling), clips=clips, crops=crops)
+
+
 def views_of(
     options: argparse.Namespace,
     views: ViewsConfig | None,

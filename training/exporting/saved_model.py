@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from nonlocal_tf.choices import unknown
 
+from ..evaluation import resized_network
 from ..io import atomic_files, paths, quoting
 from ..io.paths import Path
 from ..io.user_error import UserError
@@ -130,14 +131,6 @@ def load(version: Path) -> Any:
         return tf.saved_model.load(folder)
 
 
-def fits(taken: tuple, shape: tuple) -> bool:
-    """Return True if a model takes pixels of a shape; None is any size."""
-    return len(taken) == len(shape) and all(
-        expected in (None, side)
-        for expected, side in zip(taken, shape, strict=True)
-    )
-
-
 class SavedModel:
     """SavedModel of `nonlocal-tf export`, loaded.
 
@@ -217,7 +210,10 @@ class SavedModel:
             UserError: the model does not take their shape or dtype.
         """
         shape = pixels.shape[1:]
-        if not fits(self.input_shape, shape) or pixels.dtype != np.uint8:
+        if (
+            not resized_network.accepts(self.input_shape, shape)
+            or pixels.dtype != np.uint8
+        ):
             raise UserError(
                 f"This model takes uint8 pixels of shape {self.input_shape}. "
                 f"Received: {pixels.dtype} {shape}"

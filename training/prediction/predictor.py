@@ -12,7 +12,7 @@ from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..data.video_limits import Limits
 from ..data.video_views import VideoViews
 from ..evaluation import metrics, scoring
-from ..evaluation.view_network import ScoreStep
+from ..evaluation.distributed_step import ScoreStep
 from ..io.paths import Path
 from ..io.user_error import UserError
 from .video_inputs import Input

@@ -9,9 +9,10 @@ from ..data import DATASETS, Dataset, datasets, frame_sampling
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..data.video_dataset import VideoDataset
 from ..data.video_limits import Limits
-from ..evaluation import scoring, view_network, view_options
+from ..evaluation import resized_network, scoring, view_options
+from ..evaluation.classifier import Classifier
 from ..evaluation.network_builder import NetworkBuilder
-from ..exporting.saved_model import SavedModel, fits
+from ..exporting.saved_model import SavedModel
 from ..io import paths
 from ..io.paths import Path
 from ..io.user_error import UserError
@@ -54,30 +55,18 @@ def load(path: str | Path, choose: ChooseViews = middle_clip) -> Predictor:
 def _of_run(run: RunFolder, choose: ChooseViews) -> Predictor:
     """Build the network and the views of `nonlocal-tf evaluate`."""
     model, recipe, info = run_model.load_trained(run)
+    classifier = Classifier(model, multi_label=info.multi_label)
     preprocessing = _Preprocessing.of(recipe, run.path, choose)
     sampling, views = preprocessing.sampling, preprocessing.views
     if sampling is not None:
         view_options.check(views, sampling, info.multi_label)
-        builder = run_model.network_builder(recipe, info)
-        model = view_network.build_network(
-            model, builder, info.element_shape, views
-        )
-    step = view_network.make_score_step(model, info.multi_label)
-    shape = model.input_shape[1:]
-
-    def checked(pixels):
-        if not fits(shape, pixels.shape[1:]):
-            raise UserError(
-                f"This run takes uint8 pixels of shape {shape}. Received: "
-                f"{pixels.dtype} {pixels.shape[1:]}"
-            )
-        return step(pixels)
+        classifier = classifier.for_views(views, info.element_shape)
 
     return Predictor(
         path=run.path,
         classes=info.classes,
         decoder=recipe.data.decoder if recipe.data else "pyav",
-        step=checked,
+        step=classifier.probabilities,
         **vars(preprocessing),
     )
 
@@ -89,7 +78,7 @@ def _of_saved_model(model: SavedModel, choose: ChooseViews) -> Predictor:
     if recipe is not None and sampling is not None:
         side = views.crop_px if views.crops else None
         shape = (sampling.frames, side, side, 3)
-        if not fits(model.input_shape, shape):
+        if not resized_network.accepts(model.input_shape, shape):
             raise UserError(
                 f"{model.path} takes clips of shape {model.input_shape} only. "
                 f"Expected views of that size. Received: {shape}; give "

@@ -17,18 +17,13 @@ An interrupted evaluation resumes after the last 64 videos.
 import argparse
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 
-from ..data import (
-    DATASETS,
-    BadVideo,
-    Dataset,
-    bad_videos,
-    datasets,
-    frame_sampling,
-)
+from .. import evaluation
+from ..data import DATASETS, BadVideo, Dataset, bad_videos, datasets
 from ..data.data_config import DataConfig
 from ..data.datasets import DatasetInfo, check_split
 from ..data.sampling_config import SamplingConfig, ViewsConfig
@@ -36,13 +31,13 @@ from ..data.video_dataset import VideoDataset
 from ..evaluation import (
     confusion,
     evaluation_data,
+    model_evaluation,
     score_parts,
-    scoring,
     video_scores,
-    view_network,
     view_options,
 )
 from ..evaluation.evaluation_data import TrainedOn
+from ..evaluation.model_evaluation import BATCH
 from ..evaluation.video_scores import VideoScores
 from ..io import atomic_files, cli, paths
 from ..io.paths import Path
@@ -52,33 +47,34 @@ from ..recipes.schema import Recipe
 from ..runs import run_model
 from ..runs.run_folder import RunFolder
 
-BATCH = 8
 SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Scores of a model on a split, beside the accuracy of guessing.
+    """Metrics of a run on a split, beside the accuracy of guessing.
 
     Attributes:
         split: "validation" or "test".
-        examples: how many could be read.
-        accuracy: of them; with several labels a video, the mean average
-            precision.
+        examples: number of readable examples.
+        accuracy: share of correct predictions among them; for multi-label data
+            the mean average precision.
         loss: mean negative logarithm of the label's probability, or binary
             cross-entropy of all classes.
-        chance: accuracy of guessing among all classes; with several labels a
-            video, about the precision of random scores.
-        majority_class: the most frequent class of those that were read.
-        majority_share: accuracy of always guessing it.
-        listed: how many there are in all.
-        accuracy_of_listed: where those that could not be read are wrong.
-        top5: share with the label among the five best classes, of more.
-        mean_class_accuracy: accuracy a class, averaged.
-        mean_average_precision: where videos have several labels.
-        unlabelled: how many of those read have none of several labels.
-        skips_unlabelled: whether the mean average precision leaves them out.
-        views: what was looked at of each.
+        chance: accuracy of random guesses; for multi-label data about the mean
+            average precision of random scores.
+        listed: number of examples.
+        accuracy_of_listed: as `accuracy`, with unreadable examples counted as
+            wrong.
+        top5: top-5 accuracy, of more than five classes.
+        mean_class_accuracy: mean of the accuracies of the classes.
+        mean_average_precision: of multi-label data.
+        unlabelled: number of readable examples without a class, of multi-label
+            data.
+        skips_unlabelled: whether mean average precision leaves them out.
+        majority_class: the most frequent class of the readable examples.
+        majority_share: accuracy of always predicting it.
+        views: description of the views of each video.
     """
 
     split: str
@@ -97,6 +93,23 @@ class Scores:
     majority_share: float | None = None
     views: str | None = None
 
+    @classmethod
+    def of(cls, metrics: Mapping[str, Any]) -> "Scores":
+        """Select the metrics of an evaluation that result.json has."""
+        accuracy = "accuracy"
+        if "mean_average_precision" in metrics:
+            accuracy = "mean_average_precision"
+        names = {field.name for field in dataclasses.fields(cls)}
+        selected = {k: v for k, v in metrics.items() if k in names}
+        return cls(
+            **{
+                **selected,
+                "examples": metrics["read"],
+                "accuracy": metrics[accuracy],
+                "accuracy_of_listed": metrics[f"{accuracy}_of_listed"],
+            }
+        )
+
 
 def add_options(group: argparse._ArgumentGroup) -> None:
     """Add the options of an evaluation to a group."""
@@ -111,8 +124,8 @@ def add_options(group: argparse._ArgumentGroup) -> None:
         type=cli.count,
         default=BATCH,
         metavar="N",
-        help="views that the network takes at once; the scores are the same "
-        f"for all (default: {BATCH})",
+        help="views per forward pass; the scores do not depend on it "
+        f"(default: {BATCH})",
     )
     group.add_argument(
         "--scores",
@@ -122,7 +135,8 @@ def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--recompute",
         metavar="FILE",
-        help="instead of a run: the scores.npz of a test, to print its figures",
+        help="instead of a run: the scores.npz of an evaluation, to print its "
+        "metrics",
     )
 
 
@@ -154,35 +168,16 @@ def run_command(options: argparse.Namespace) -> None:
 def evaluate_run(
     run: RunFolder, split: str, views: ViewsConfig | None = None
 ) -> Scores:
-    """Scores the latest checkpoint of a run on "validation" or "test".
+    """Evaluate the latest checkpoint of a run on "validation" or "test".
 
     Args:
         run: the trained run.
-        split: which.
-        views: what is looked at of each video. Default: the recipe's views, or
-            else the middle clip.
+        split: "validation" or "test".
+        views: clips and crops of each video. Default: the recipe's views, or
+            else the centre clip.
     """
     scored, _ = score_run(run, split, views)
-    results = video_scores.compute_metrics(scored)
-    precision = results.get("mean_average_precision")
-    key = "accuracy" if precision is None else "mean_average_precision"
-    return Scores(
-        split=split,
-        examples=results["read"],
-        accuracy=results[key],
-        loss=results["loss"],
-        chance=results["chance"],
-        listed=results["listed"],
-        accuracy_of_listed=results[f"{key}_of_listed"],
-        top5=results.get("top5"),
-        mean_class_accuracy=results.get("mean_class_accuracy"),
-        mean_average_precision=precision,
-        unlabelled=results.get("unlabelled"),
-        skips_unlabelled=results.get("skips_unlabelled"),
-        majority_class=results.get("majority_class"),
-        majority_share=results.get("majority_share"),
-        views=results["views"],
-    )
+    return Scores.of(video_scores.compute_metrics(scored))
 
 
 def score_run(
@@ -193,19 +188,19 @@ def score_run(
     out: str | Path | None = None,
     data_settings: Sequence[str] = (),
 ) -> tuple[VideoScores, Path]:
-    """Scores the latest checkpoint of a run and writes scores and figures.
+    """Evaluate the latest checkpoint of a run, and write scores and figures.
 
     Args:
         run: the trained run.
         split: "validation" or "test".
         views: as for `evaluate_run`.
-        batch: views that the network takes at once.
+        batch: views per forward pass.
         out: folder for the files. Default: one in the run, named for the views.
         data_settings: such as "data.root=/new/place", instead of the recipe's;
             the default folder is then another one.
 
     Returns:
-        The scores, and the folder they are in.
+        The scores, and their folder.
 
     Raises:
         UserError: there is nothing to score, or none of it can be read.
@@ -213,13 +208,9 @@ def score_run(
     check_split(split)
     model, recipe, info = run_model.load_trained(run)
     dataset = load_data(run, recipe, info, split, data_settings)
-    if isinstance(dataset, VideoDataset):
+    has_videos = isinstance(dataset, VideoDataset)
+    if has_videos:
         views = views or recipe.views
-    elif views is not None:
-        raise UserError(
-            "--views expects a data set of videos. Received: the synthetic "
-            f"data set {recipe.dataset!r}"
-        )
     name = "middle"
     if views is not None:
         name = view_options.folder_name(
@@ -230,23 +221,62 @@ def score_run(
     folder = paths.as_path(out or run.path / "tests" / f"{split}_{name}")
     if out is None:
         atomic_files.check_inside(folder, run.path)
+    settings = _settings(model, recipe, dataset, split, views)
     with atomic_files.locked(folder):
-        if isinstance(dataset, VideoDataset):
-            scored = _score_videos(
-                model, recipe, dataset, split, views, batch, folder
+        parts = score_parts.Parts(folder, settings)
+        if has_videos and parts.scores_path.exists():
+            print(
+                f"{folder} has these scores. To compute them anew, delete it."
+            )
+            scored = dataclasses.replace(
+                video_scores.load(parts.scores_path),
+                pool=views.pool if views else "mean",
+                skips_unlabelled=dataset.skips_unlabelled,
             )
         else:
-            weights = run_model.weights_digest(model)
-            settings = {"split": split, "weights": weights}
-            score_parts.Parts(folder, settings)
-            step = view_network.make_score_step(model, dataset.multi_label)
-            scored = scoring.score_examples(step, dataset, split)
+            scored = evaluation.evaluate(
+                model,
+                dataset,
+                split,
+                views=views,
+                batch_size=batch,
+                parts=parts,
+            ).scores
         _write(folder, scored)
-    if isinstance(dataset, VideoDataset) and not data_settings:
-        # Scores that were there already know of more than this process.
+    if has_videos and not data_settings:
+        # Stored scores may list more bad videos than this process read.
         bad = {(b.split, b.path): b for b in [*_bad(scored), *dataset.bad]}
         run.add_bad_inputs(list(bad.values()))
     return scored, folder
+
+
+def _settings(
+    model: keras.Model,
+    recipe: Recipe,
+    dataset: Dataset,
+    split: str,
+    views: ViewsConfig | None,
+) -> dict[str, Any]:
+    """Return everything that the scores of an evaluation depend on.
+
+    Raises:
+        UserError: the views do not go together, or with the data set.
+    """
+    settings: dict[str, Any] = {
+        "weights": run_model.weights_digest(model),
+        "split": split,
+    }
+    views = model_evaluation.resolve_views(views, dataset)
+    if views is None:
+        return settings
+    return {
+        **settings,
+        "videos": dataset.fingerprint(),
+        "precision": recipe.training.precision,
+        "sampling": dataclasses.asdict(recipe.sampling or SamplingConfig()),
+        # From the scores of views, every pool can be computed.
+        "views": {**dataclasses.asdict(views), "pool": None},
+    }
 
 
 def load_data(
@@ -288,49 +318,8 @@ def load_data(
     )
 
 
-def _score_videos(
-    model: keras.Model,
-    recipe: Recipe,
-    dataset: VideoDataset,
-    split: str,
-    views: ViewsConfig | None,
-    batch: int,
-    folder: Path,
-) -> VideoScores:
-    """The scores in a folder, made or gone on with as needed."""
-    sampling = recipe.sampling or SamplingConfig()
-    views = views or frame_sampling.middle(sampling)
-    view_options.check(views, sampling, dataset.multi_label)
-    settings = {
-        "weights": run_model.weights_digest(model),
-        "videos": dataset.fingerprint(),
-        "split": split,
-        "precision": recipe.training.precision,
-        "sampling": dataclasses.asdict(sampling),
-        # From the scores of views, every pool can be computed.
-        "views": {**dataclasses.asdict(views), "pool": None},
-    }
-    parts = score_parts.Parts(folder, settings)
-    if parts.scores_path.exists():
-        print(f"{folder} has these scores. To compute them anew, delete it.")
-        scored = video_scores.load(parts.scores_path)
-        return dataclasses.replace(
-            scored,
-            pool=views.pool,
-            skips_unlabelled=dataset.skips_unlabelled,
-        )
-    strategy = view_network.default_strategy()
-    with strategy.scope():
-        builder = run_model.network_builder(recipe, dataset)
-        network = view_network.build_network(
-            model, builder, dataset.element_shape, views
-        )
-    step = view_network.make_score_step(network, dataset.multi_label, strategy)
-    return scoring.score_videos(step, dataset, split, views, batch, parts)
-
-
 def _write(folder: Path, scored: VideoScores) -> None:
-    """Writes the files of a test but for the picture."""
+    """Write the files of an evaluation, except for the confusion matrix."""
     video_scores.save(folder / score_parts.SCORES, scored)
     score_parts.remove_parts(folder)
     bad_videos.write_bad_videos(folder / bad_videos.FILE_NAME, _bad(scored))
@@ -344,7 +333,7 @@ def _write(folder: Path, scored: VideoScores) -> None:
 
 
 def _bad(scored: VideoScores) -> list[BadVideo]:
-    """The videos of the split that could not be read."""
+    """List the unreadable videos of the split."""
     return [
         BadVideo(scored.split, str(path), str(reason))
         for path, reason, ok in zip(
@@ -355,7 +344,7 @@ def _bad(scored: VideoScores) -> list[BadVideo]:
 
 
 def _print_bad(scored: VideoScores, folder: Path) -> None:
-    """Says which videos could not be read: the first of them, and where all."""
+    """Print the first unreadable videos, and the file that lists all."""
     bad = _bad(scored)
     for video in bad[:SHOWN]:
         print(f"could not be read: {video.path}: {video.reason}")

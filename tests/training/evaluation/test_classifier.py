@@ -184,3 +184,16 @@ def test_training_size_of_a_model_of_any_size_is_that_of_the_clips(
     network = classifier.for_views(views, (4, 80, 80, 3)).model
     assert network.input_shape == (None, 4, 96, 96, 3)
     assert len(network.output_shape) == 5
+
+
+@pytest.mark.parametrize(
+    "clips", [PIXELS[:, :2], PIXELS.astype("float32")], ids=["size", "dtype"]
+)
+def test_other_clips_are_refused(clips):
+    with pytest.raises(UserError, match="uint8 pixels of shape"):
+        Classifier(dense()).probabilities(clips)
+
+
+def test_number_of_outputs_is_that_of_the_classes():
+    with pytest.raises(UserError, match="each of the 2 classes"):
+        Classifier(dense()).check_classes(["waving", "clapping"])
