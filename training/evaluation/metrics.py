@@ -1,10 +1,17 @@
-"""Classification metrics in NumPy and float64.
+"""Classification metrics in NumPy and float64, and the tables of them.
+
+A metric in `SINGLE_LABEL` or `MULTI_LABEL` is computed by every evaluation,
+stored in metrics.json, and listed in the terminal and in reports.
 
 Conventions: ties are ranked in class order; equal scores of a class are one
 step of its precision-recall curve, as in scikit-learn; logarithms clip
 probabilities at the smallest normal float32, since a float32 softmax may give
 0.
 """
+
+import dataclasses
+import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -41,8 +48,9 @@ def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     return (order == labels[:, None]).any(axis=1)
 
 
-def mean_class_accuracy(right: np.ndarray, labels: np.ndarray) -> float:
+def mean_class_accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
     """Average the accuracies of the classes that have a video."""
+    right = in_top_k(scores, labels, 1)
     accuracies = [right[labels == label].mean() for label in np.unique(labels)]
     return float(np.mean(accuracies))
 
@@ -124,3 +132,45 @@ def confusion_matrix(
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (labels, predictions), 1)
     return counts
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A metric of evaluations, from 0 to 1.
+
+    Attributes:
+        name: name in tables.
+        compute: function of scores `(videos, classes)`, pooled over views, and
+            labels, as in `VideoScores`. It returns a number; a metric of
+            `SINGLE_LABEL` may also return one for each video, to be averaged,
+            with 0 for unreadable videos in `..._of_listed`.
+        min_classes: number of classes from which on it is reported.
+    """
+
+    name: str
+    compute: Callable[[np.ndarray, np.ndarray], float | np.ndarray]
+    min_classes: int = 1
+
+
+# By the key in metrics.json, in the order of the tables.
+SINGLE_LABEL = {
+    "accuracy": Metric("accuracy (top-1)", functools.partial(in_top_k, k=1)),
+    "top5": Metric("top-5 accuracy", functools.partial(in_top_k, k=5), 6),
+    "mean_class_accuracy": Metric("mean class accuracy", mean_class_accuracy),
+}
+MULTI_LABEL = {
+    "mean_average_precision": Metric(
+        "mean average precision", mean_average_precision
+    ),
+}
+
+
+def names() -> dict[str, str]:
+    """Return the names of all metrics in tables, by key."""
+    return {k: m.name for k, m in (SINGLE_LABEL | MULTI_LABEL).items()}
+
+
+def reported(multi_label: bool, classes: int) -> dict[str, Metric]:
+    """Return the metrics to report for data with a number of classes."""
+    table = MULTI_LABEL if multi_label else SINGLE_LABEL
+    return {k: m for k, m in table.items() if classes >= m.min_classes}

@@ -187,22 +187,18 @@ def _single_label_metrics(scored: VideoScores) -> dict[str, Any]:
     ok, listed = scored.ok, len(scored.ok)
     views, labels = scored.scores[ok], scored.labels[ok]
     scores = metrics.pool_views(views, scored.pool)
-    right = metrics.in_top_k(scores, labels, 1)
-    results: dict[str, Any] = {
-        "accuracy": float(right.mean()),
-        "accuracy_of_listed": float(right.sum() / listed),
-    }
-    if scores.shape[1] > 5:
-        in_top5 = metrics.in_top_k(scores, labels, 5)
-        results["top5"] = float(in_top5.mean())
-        results["top5_of_listed"] = float(in_top5.sum() / listed)
+    results: dict[str, Any] = {}
+    for key, metric in metrics.reported(False, scores.shape[1]).items():
+        value = np.asarray(metric.compute(scores, labels))
+        results[key] = float(value.mean())
+        if value.ndim:
+            results[f"{key}_of_listed"] = float(value.sum() / listed)
     if views.shape[1] > 1:
         by_view = views.argmax(axis=2) == labels[:, None]  # (videos, views)
         results["clip1_accuracy"] = float(by_view[:, 0].mean())
         results["clip_accuracy"] = float(by_view.mean())
     return {
         **results,
-        "mean_class_accuracy": metrics.mean_class_accuracy(right, labels),
         "loss": metrics.log_loss(scores, labels),
         **_baselines(scored),
     }
@@ -230,39 +226,26 @@ def _multi_label_metrics(scored: VideoScores) -> dict[str, Any]:
         )
     counts = is_labelled if scored.skips_unlabelled else np.ones_like(ok)
     ranked, of_ranked = ok & counts, labels[ok & counts]
-    precision = metrics.mean_average_precision
-    figures = {
-        "mean_average_precision": precision(scores[ranked], of_ranked),
-        "mean_average_precision_of_listed": precision(
-            scores[counts], labels[counts]
-        ),
-        "clip1_mean_average_precision": precision(
-            scored.scores[ranked, 0], of_ranked
-        ),
+    unlabelled = int((ok & ~is_labelled).sum())
+    figures: dict[str, Any] = {}
+    for key, metric in metrics.reported(True, scores.shape[1]).items():
+        compute = metric.compute
+        figures[key] = compute(scores[ranked], of_ranked)
+        figures[f"{key}_of_listed"] = compute(scores[counts], labels[counts])
+        figures[f"clip1_{key}"] = compute(scored.scores[ranked, 0], of_ranked)
+        if scored.skips_unlabelled and unlabelled:
+            figures[f"{key}_with_unlabelled"] = compute(scores[ok], labels[ok])
+    return {
+        **figures,
         "classes_seen": int(of_ranked.any(axis=0).sum()),
-        "unlabelled": int((ok & ~is_labelled).sum()),
+        "unlabelled": unlabelled,
         "skips_unlabelled": scored.skips_unlabelled,
         "loss": metrics.binary_log_loss(scores[ok], labels[ok]),
         "chance": metrics.prevalence(of_ranked),
     }
-    if scored.skips_unlabelled and figures["unlabelled"]:
-        figures["mean_average_precision_with_unlabelled"] = precision(
-            scores[ok], labels[ok]
-        )
-    return figures
 
 
 POOL_NAMES = {"mean": "averaged", "max": "largest score"}
-# Rows of the table: keys of the metrics, and their names.
-ROWS = (
-    ("accuracy", "accuracy (top-1)"),
-    ("top5", "top-5 accuracy"),
-    ("mean_average_precision", "mean average precision"),
-    ("mean_class_accuracy", "mean class accuracy"),
-    ("clip1_accuracy", "Clip1 accuracy (first view)"),
-    ("clip1_mean_average_precision", "the same of the first view"),
-    ("clip_accuracy", "Clip accuracy (all views)"),
-)
 NAME_LETTERS = 40  # of a class, in a table
 
 
@@ -288,6 +271,19 @@ def baseline_rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _names() -> dict[str, str]:
+    """Return the names of the rows of the table, by key."""
+    return {
+        **metrics.names(),
+        "clip1_accuracy": "Clip1 accuracy (first view)",
+        **{
+            f"clip1_{key}": f"{metric.name} of the first view"
+            for key, metric in metrics.MULTI_LABEL.items()
+        },
+        "clip_accuracy": "Clip accuracy (all views)",
+    }
+
+
 def render(results: dict[str, Any]) -> str:
     """Format metrics as a table for the terminal."""
     listed, read = results["listed"], results["read"]
@@ -297,7 +293,7 @@ def render(results: dict[str, Any]) -> str:
         ("views", f"{results['views']}, {POOL_NAMES[results['pool']]}"),
         ("examples", examples),
     ]
-    for key, name in ROWS:
+    for key, name in _names().items():
         if results.get(key) is None:
             continue
         of_listed = results.get(f"{key}_of_listed")

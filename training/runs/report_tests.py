@@ -1,6 +1,7 @@
 """Section of a run's report with the results of its evaluations."""
 
 from ..coco import coco_scores
+from ..evaluation import metrics
 from ..io import json_text, paths, tables
 from ..io.user_error import UserError
 from .run_folder import RunFolder
@@ -8,9 +9,7 @@ from .run_folder import RunFolder
 # Keys of metrics.json, and the titles of their columns.
 TEXTS = {"views": "views", "annotations": "annotations"}
 METRICS = {
-    "accuracy": "accuracy",
-    "top5": "top-5",
-    "mean_average_precision": "mAP",
+    **metrics.names(),
     "box_AP": "box AP",
     "mask_AP": "mask AP",
     "keypoint_AP": "keypoint AP",
@@ -40,16 +39,16 @@ def section(run: RunFolder) -> str:
 def _cells(path: paths.Path) -> dict[str, str]:
     """Format the entries of a metrics.json, by key."""
     try:
-        metrics = json_text.parse_as(path.read_bytes(), SHAPE)
+        results = json_text.parse_as(path.read_bytes(), SHAPE)
     except ValueError as error:
         raise UserError(
             f"{path} cannot be read ({error}). Delete it, or test again."
         ) from error
-    texts = {key: metrics.get(key) or "" for key in TEXTS}
+    texts = {key: results.get(key) or "" for key in TEXTS}
     numbers = {
-        key: _number(key, metrics[key])
+        key: _number(key, results[key])
         for key in METRICS
-        if metrics.get(key) is not None
+        if results.get(key) is not None
     }
     return {"test": path.parent.name, **texts, **numbers}
 

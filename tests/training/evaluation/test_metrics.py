@@ -83,9 +83,10 @@ def test_mean_class_accuracy_is_balanced_accuracy():
     expected = sklearn_metrics.recall_score(
         labels, guesses, labels=[0, 2, 3], average="macro"
     )
-    assert metrics.mean_class_accuracy(
-        guesses == labels, labels
-    ) == pytest.approx(expected, rel=1e-12)
+    scores = np.eye(4)[guesses]
+    assert metrics.mean_class_accuracy(scores, labels) == pytest.approx(
+        expected, rel=1e-12
+    )
 
 
 def test_losses_equal_scikit_learns():

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from tests.training.evaluation.scored_videos import (
     charades_map,
     make_scores,
 )
-from training.evaluation import video_scores
+from training.evaluation import metrics, video_scores
 from training.io.user_error import UserError
 
 
@@ -51,6 +52,16 @@ def test_single_label_metrics_equal_a_loop():
     assert results["clip1_accuracy"] == np.mean(first)
     assert results["clip_accuracy"] == np.mean(views)
     assert results["videos_per_second"] == 2.0
+
+
+def test_a_metric_of_the_table_is_computed_and_listed(monkeypatch):
+    constant = metrics.Metric("a new metric", lambda scores, labels: 0.125)
+    monkeypatch.setitem(metrics.SINGLE_LABEL, "new", constant)
+    results = video_scores.compute_metrics(
+        make_scores(draw(3, 1, 5), np.arange(3))
+    )
+    assert results["new"] == 0.125
+    assert re.search(r"a new metric +12.5 %", video_scores.render(results))
 
 
 def test_five_classes_have_no_top5():
