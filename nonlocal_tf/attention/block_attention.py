@@ -178,21 +178,33 @@ class BlockAttention:
             (t.first_center, y.first_center, x.first_center),
         )
 
-    def most_concentrated(self) -> AttentionMap:
+    def most_concentrated(
+        self, size: Sequence[int] | None = None
+    ) -> AttentionMap:
         """Return the map with the largest share of weight on one other cell.
 
         Shares are of the positive weights; the weight of the query's own key
         does not count. The first query wins ties.
+
+        Args:
+            size: sides of the part of the clip, from its first corner, that
+                has the centers of the queries, such as (height, width) of an
+                image without its padding. Default: all of the clip.
         """
         count = math.prod(self._grid)
         cells = np.stack(np.unravel_index(np.arange(count), self._grid), -1)
+        candidates = np.arange(count)
+        if size is not None:
+            steps = zip(self.axes, cells.T, size, strict=True)
+            is_inside = [axis.center(i) < side for axis, i, side in steps]
+            candidates = np.flatnonzero(np.all(is_inside, axis=0))
         own_keys = np.array(
             [_own_key(self._layer, cell, self._grid) for cell in cells]
         )
         best, best_share = 0, -1.0
         step = max(CHUNK_ELEMENTS // count, 1)
-        for start in range(0, count, step):
-            queries = np.arange(start, min(start + step, count))
+        for start in range(0, len(candidates), step):
+            queries = candidates[start : start + step]
             rows = np.clip(self._rows(queries), 0, None)  # (queries, keys)
             totals = rows.sum(1)
             keys = own_keys[queries]
@@ -200,7 +212,7 @@ class BlockAttention:
             tiny = np.finfo(rows.dtype).tiny
             shares = rows.max(1) / np.maximum(totals, tiny)
             if shares.max() > best_share:
-                best = start + int(shares.argmax())
+                best = int(queries[shares.argmax()])
                 best_share = float(shares.max())
         return self.at_cell(tuple(int(i) for i in cells[best]))
 

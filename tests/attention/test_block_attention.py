@@ -255,3 +255,17 @@ def test_maps_leave_no_trace_in_the_model(model):
     nodes = len(block._inbound_nodes)
     block_attention.attention_map(model, normal(CLIP_SHAPE), (0, 0, 0))
     assert len(block._inbound_nodes) == nodes
+
+
+def test_most_concentrated_within_a_part_of_an_image():
+    inputs = keras.Input((8, 12, 3))
+    x = keras.layers.Conv2D(5, 3, 2, padding="same")(inputs)
+    model = keras.Model(inputs, NonLocalBlock("embedded_gaussian")(x))
+    maps = block_attention.BlockAttention(model, normal((8, 12, 3)))
+    shares = {}
+    for cell in np.ndindex(3, 2):  # centers below pixels 6 and 4
+        weights = maps.at_cell(cell).weights
+        weights[0, *cell] = 0
+        shares[0, *cell] = weights.max()
+    best = maps.most_concentrated((6, 4)).query
+    assert best == max(shares, key=shares.get)
