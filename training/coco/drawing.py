@@ -9,6 +9,7 @@ import numpy as np
 
 from nonlocal_tf.attention.plots import fonts
 from nonlocal_tf.detection import Detections
+from nonlocal_tf.typing import PILDraw, PILImage
 
 from ..io.user_error import missing_extra
 from . import label_placement
@@ -35,7 +36,20 @@ def png(
     categories: Sequence[Category],
     score_threshold: float,
 ) -> bytes:
-    """Draw boxes, masks, keypoints and class names on an image, as PNG.
+    """Draw an image as `draw_detections` does, and encode it as PNG."""
+    content = io.BytesIO()
+    canvas = draw_detections(image, detections, categories, score_threshold)
+    canvas.save(content, format="PNG")
+    return content.getvalue()
+
+
+def draw_detections(
+    image: np.ndarray,
+    detections: Detections,
+    categories: Sequence[Category],
+    score_threshold: float,
+) -> PILImage:
+    """Draw boxes, masks, keypoints and class names on an image.
 
     Labels are inside the image and do not overlap: where there is no place
     near a box, the box with the lower score has none. Long names are
@@ -46,6 +60,9 @@ def png(
         detections: detections in its pixels.
         categories: categories of the detector; label 1 is the first.
         score_threshold: smallest score of a detection that is drawn.
+
+    Returns:
+        A `PIL.Image.Image` of the same size.
 
     Raises:
         UserError: Pillow is not installed.
@@ -62,9 +79,7 @@ def png(
         draw.rectangle(box, outline=colour, width=width)
         _draw_keypoints(draw, detections, number, category, width)
     _draw_labels(draw, detections, drawn, categories, canvas.size)
-    content = io.BytesIO()
-    canvas.save(content, format="PNG")
-    return content.getvalue()
+    return canvas
 
 
 def require():
@@ -99,7 +114,7 @@ def _with_masks(
 
 
 def _draw_labels(
-    draw, detections: Detections, drawn, categories, image_size
+    draw: PILDraw, detections: Detections, drawn, categories, image_size
 ) -> None:
     """Draw names and scores beside the boxes, the best first."""
     text_px = int(np.clip(min(image_size) * TEXT_SHARE, *TEXT_PX))
@@ -139,7 +154,7 @@ def _label(name: str, score: float, room: float, text_px: int) -> str:
 
 
 def _draw_keypoints(
-    draw, detections: Detections, number, category, width
+    draw: PILDraw, detections: Detections, number, category, width
 ) -> None:
     if detections.keypoints is None or detections.keypoint_scores is None:
         return

@@ -223,6 +223,14 @@ class Task(abc.ABC):
         """Run the command `predict`."""
 
     @abc.abstractmethod
+    def add_visualize_options(self, group: argparse._ArgumentGroup) -> None:
+        """Add the task's options of the command `visualize`."""
+
+    @abc.abstractmethod
+    def visualize(self, options: argparse.Namespace) -> None:
+        """Run the command `visualize`."""
+
+    @abc.abstractmethod
     def check_export(self, out: Path, recipe: Any) -> None:
         """Check the target of an export.
 

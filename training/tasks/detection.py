@@ -23,6 +23,7 @@ from . import (
     detector_export,
     detector_prediction,
     detector_setup,
+    detector_visualization,
 )
 from .base import Task
 from .coco_data import CocoData, write_categories
@@ -167,6 +168,12 @@ class Detection(Task):
     def predict(self, options: argparse.Namespace) -> None:
         detector_prediction.run_command(options)
 
+    def add_visualize_options(self, group: argparse._ArgumentGroup) -> None:
+        detector_prediction.add_options(group)
+
+    def visualize(self, options: argparse.Namespace) -> None:
+        detector_visualization.run_command(options)
+
     def check_export(self, out, recipe: DetectionRecipe) -> None:
         detector_export.check_out(out, recipe)
 
@@ -189,10 +196,11 @@ class Detection(Task):
     ) -> list[tuple[str, ...]]:
         folder = model or workdir.replace("--workdir", "--model")
         options = ("IMAGES", folder, "--out detections")
-        return [
-            ("predict", "predict", *options),
-            ("evaluate", "evaluate", workdir),
-        ]
+        commands: list[tuple[str, ...]] = [("predict", "predict", *options)]
+        if recipe.detector.nonlocal_block is not None:
+            options = (workdir, "IMAGE", "--query strongest")
+            commands.append(("visualize", "visualize", *options))
+        return [*commands, ("evaluate", "evaluate", workdir)]
 
 
 class DetectionBatches:

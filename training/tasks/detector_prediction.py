@@ -70,7 +70,6 @@ def run_command(options: argparse.Namespace) -> None:
     try:
         for row in _rows(model, image_paths, out, options.score_threshold):
             rows.append(row)
-            print(_line(row, options.score_threshold), flush=True)
     finally:  # also after Ctrl-C
         out.write_text(DETECTIONS, _text(model, rows))
     failures = [row["error"] for row in rows if "error" in row]
@@ -174,6 +173,7 @@ def _rows(
         try:
             image = image_files.read(path)
         except UserError as error:
+            print(f"{path}: skipped", flush=True)
             yield {"path": str(path), "error": str(error)}
             continue
         remark = image_files.remark(path, image)
@@ -185,6 +185,8 @@ def _rows(
             image, detections, model.categories, score_threshold
         )
         out.write_bytes(name, content)
+        line = describe(path, detections, model.categories, score_threshold)
+        print(line, flush=True)
         yield {
             "path": str(path),
             "height": image.shape[0],
@@ -194,15 +196,25 @@ def _rows(
         }
 
 
-def _line(row: dict, score_threshold: float) -> str:
+def describe(
+    path: Path,
+    detections: Detections,
+    categories: Sequence[Category],
+    score_threshold: float,
+) -> str:
     """Format the best detections of an image for the screen."""
-    if "error" in row:
-        return f"{row['path']}: skipped"
-    good = [item for item in row["objects"] if item["score"] >= score_threshold]
-    labels = [f"{item['class']} {item['score']:.2f}" for item in good[:SHOWN]]
-    rest = len(good) - len(labels)
+    is_good = detections.scores >= score_threshold
+    labels = [
+        f"{categories[label - 1].name} {score:.2f}"
+        for label, score in zip(
+            detections.labels[is_good][:SHOWN],
+            detections.scores[is_good][:SHOWN],
+            strict=True,
+        )
+    ]
+    rest = int(is_good.sum()) - len(labels)
     labels += [f"{rest} more"] * (rest > 0)
-    return f"{row['path']}: {', '.join(labels) or 'nothing'}"
+    return f"{path}: {', '.join(labels) or 'nothing'}"
 
 
 def _score(text: str) -> float:

@@ -23,7 +23,12 @@ from ..recipes.schema import Recipe
 from ..runs import frame_stride, run_model
 from ..runs.provenance import WeightSource
 from ..runs.run_folder import RunFolder
-from . import video_evaluation, video_export, video_prediction
+from . import (
+    video_evaluation,
+    video_export,
+    video_prediction,
+    video_visualization,
+)
 from .base import Task
 
 # Batches for statistics are drawn as those of another run would be.
@@ -145,6 +150,12 @@ class VideoClassification(Task):
 
     def predict(self, options: argparse.Namespace) -> None:
         video_prediction.run_command(options)
+
+    def add_visualize_options(self, group: argparse._ArgumentGroup) -> None:
+        video_visualization.add_options(group)
+
+    def visualize(self, options: argparse.Namespace) -> None:
+        video_visualization.run_command(options)
 
     def check_export(self, out, recipe: Recipe) -> None:
         video_export.check_out(out, recipe)

@@ -42,17 +42,12 @@ def error_of(capsys, main, arguments):
     return error
 
 
-def test_commands_without_detectors_refuse_their_runs(detector, capsys):
-    arguments = [f"--workdir={detector}", "a.mp4"]
-    error = error_of(capsys, visualize.main, arguments)
-    assert "not supported for recipe 'small'" in error
-
-
 @pytest.mark.parametrize(
     ("main", "arguments", "option"),
     [
         (evaluate.main, ["--workdir={}", "--views=10x3"], "--views"),
         (predict.main, ["--model={}", "a.png", "--top=3"], "--top"),
+        (visualize.main, ["--workdir={}", "a.png", "--at=3"], "--at"),
     ],
 )
 def test_options_of_videos_are_refused_for_detectors(
@@ -70,6 +65,11 @@ def test_options_of_videos_are_refused_for_detectors(
         (
             predict.main,
             ["--model={}", "a.mp4", "--score-threshold=0.9"],
+            "--score-threshold",
+        ),
+        (
+            visualize.main,
+            ["--workdir={}", "a.mp4", "--score-threshold=0.9"],
             "--score-threshold",
         ),
     ],
