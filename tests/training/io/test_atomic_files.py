@@ -39,6 +39,28 @@ def test_new_directory_appears_at_the_end(tmp_path):
     assert list(final.parent.iterdir()) == [final]
 
 
+def test_new_directory_is_on_the_disk_before_it_appears(tmp_path, monkeypatch):
+    synced = set()
+    replace = os.replace
+
+    def record(descriptor):
+        synced.add(os.fstat(descriptor).st_ino)
+
+    def checked(scratch, path):
+        written = [*scratch.rglob("*"), scratch]
+        assert len(written) == 4
+        assert {file.stat().st_ino for file in written} <= synced
+        replace(scratch, path)
+
+    monkeypatch.setattr(atomic_files.os, "fsync", record)
+    monkeypatch.setattr(atomic_files.os, "replace", checked)
+    with atomic_files.new_directory(tmp_path / "made", last="a") as scratch:
+        (scratch / "a").write_text("x")
+        (scratch / "deep").mkdir()
+        (scratch / "deep" / "b").write_text("y")
+    assert tmp_path.stat().st_ino in synced
+
+
 def test_new_directory_leaves_nothing_after_an_error(tmp_path):
     with pytest.raises(RuntimeError, match="stop"):
         with atomic_files.new_directory(tmp_path / "made", last="a") as scratch:
