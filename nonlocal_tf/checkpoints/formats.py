@@ -6,7 +6,7 @@ architecture, loading and saving are the same for all formats.
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -65,8 +65,11 @@ class Format:
 
     Attributes:
         name: as in `LoadReport.format`.
-        names: maps a weight to its possible names in a file, the current one
-            first.
+        templates: possible names of a weight in a file, separated by spaces,
+            the current one first; by "stem", "conv", "shortcut", "nonlocal" or
+            "logits". Such a part and "norm", or a layer of a non-local block,
+            comes before.
+        roles: names of roles in a file; None for the same.
         markers: names that identify the format if a file has all of them.
         is_torch: True for kernels `(out, in, ...)`, else `(..., in, out)`.
         ignored_pattern: matches names that are not weights of the network.
@@ -85,7 +88,8 @@ class Format:
     """
 
     name: str
-    names: Callable[[Weight], tuple[str, ...]]
+    templates: Mapping[str, str]
+    roles: Mapping[str, str] | None
     markers: tuple[str, ...]
     is_torch: bool = True
     ignored_pattern: str = "(?!)"
@@ -98,149 +102,121 @@ class Format:
     stride_on: str = "3x3"
     conv_bias: bool = False
 
-
-def _caffe2(weight: Weight) -> tuple[str, ...]:
-    suffixes = {
-        "kernel": "w",
-        "bias": "b",
-        "gamma": "s",
-        "beta": "b",
-        "moving_mean": "rm",
-        "moving_variance": "riv",  # despite its name, the variance
-    }
-    if weight.role not in suffixes:
-        return ()
-    suffix = suffixes[weight.role]
-    if weight.part == "logits":
-        return f"pred_{suffix}", f"fc1000_{suffix}"
-    if weight.part == "stem":
-        base = "res_conv1" if weight.is_norm else "conv1"
-    elif weight.part == "nonlocal":
-        base = f"nonlocal_conv{weight.stage}_{weight.block}"
-        if not weight.is_norm:
-            base += f"_{weight.inner}"
-    else:
-        branch = "1"
-        if weight.part != "shortcut":
-            branch = "2" + "abc"[int(weight.part[-1]) - 1]
-        base = f"res{weight.stage}_{weight.block}_branch{branch}"
-    norm = "bn_" if weight.is_norm else ""
-    return (f"{base}_{norm}{suffix}",)
-
-
-def _torch_role(weight: Weight) -> str:
-    return {
-        "kernel": "weight",
-        "bias": "bias",
-        "gamma": "weight",
-        "beta": "bias",
-        "moving_mean": "running_mean",
-        "moving_variance": "running_var",
-        "w_f": "weight",
-    }[weight.role]
-
-
-def _slowfast(weight: Weight) -> tuple[str, ...]:
-    role = _torch_role(weight)
-    if weight.part == "logits":
-        return (f"head.projection.{role}",)
-    if weight.part == "stem":
-        return (
-            f"s1.pathway0_stem.{'bn' if weight.is_norm else 'conv'}.{role}",
+    def names(self, weight: Weight) -> tuple[str, ...]:
+        """Return the possible names of a weight; none if it has no place."""
+        role = (
+            weight.role if self.roles is None else self.roles.get(weight.role)
         )
-    base = f"s{weight.stage}.pathway0_"
-    if weight.part == "nonlocal":
-        if weight.role == "w_f":
+        part = weight.part.rstrip("123")
+        special = f"{part} {'norm' if weight.is_norm else weight.inner}"
+        template = self.templates.get(special) or self.templates.get(part)
+        if role is None or template is None:
             return ()
-        inner = "bn" if weight.is_norm else f"conv_{weight.inner}"
-        return (f"{base}nonlocal{weight.block}.{inner}.{role}",)
-    branch = "branch1"
-    if weight.part != "shortcut":
-        branch = "branch2." + "abc"[int(weight.part[-1]) - 1]
-    norm = "_bn" if weight.is_norm else ""
-    return (f"{base}res{weight.block}.{branch}{norm}.{role}",)
+        number = weight.part.removeprefix("conv")
+        fields = {
+            **vars(weight),
+            "role": role,
+            "layer": weight.stage - 1,
+            "block_from_1": weight.block + 1,
+            "number": number,
+            "letter": {"1": "a", "2": "b", "3": "c"}.get(number),
+            "projection": {"out": "conv_out"}.get(weight.inner, weight.inner),
+            "kind": "bn" if weight.is_norm else "conv",
+            "bn": "_bn" if weight.is_norm else "",
+        }
+        return tuple(template.format(**fields).split(" "))
 
 
-def _mmaction2(weight: Weight) -> tuple[str, ...]:
-    role = _torch_role(weight)
-    if weight.part == "logits":
-        return (f"cls_head.fc_cls.{role}",)
-    kind = "bn" if weight.is_norm else "conv"
-    if weight.part == "stem":
-        return (f"backbone.conv1.{kind}.{role}",)
-    base = f"backbone.layer{weight.stage - 1}.{weight.block}"
-    if weight.part != "nonlocal":
-        part = "downsample" if weight.part == "shortcut" else weight.part
-        return (f"{base}.{part}.{kind}.{role}",)
-    base += ".non_local_block"
-    if weight.is_norm:
-        return (f"{base}.conv_out.bn.{role}",)
-    if weight.role == "w_f":
-        return (f"{base}.concat_project.conv.{role}",)
-    inner = {"out": "conv_out"}.get(weight.inner, weight.inner)
-    plain = f"{base}.{inner}.conv.{role}"
+CAFFE2 = {
+    "stem": "conv1_{role}",
+    "stem norm": "res_conv1_bn_{role}",
+    "conv": "res{stage}_{block}_branch2{letter}{bn}_{role}",
+    "shortcut": "res{stage}_{block}_branch1{bn}_{role}",
+    "nonlocal": "nonlocal_conv{stage}_{block}_{inner}_{role}",
+    "nonlocal norm": "nonlocal_conv{stage}_{block}_bn_{role}",
+    "logits": "pred_{role} fc1000_{role}",
+}
+CAFFE2_ROLES = {
+    "kernel": "w",
+    "bias": "b",
+    "gamma": "s",
+    "beta": "b",
+    "moving_mean": "rm",
+    "moving_variance": "riv",  # despite its name, the variance
+}
+SLOWFAST = {
+    "stem": "s1.pathway0_stem.{kind}.{role}",
+    "conv": "s{stage}.pathway0_res{block}.branch2.{letter}{bn}.{role}",
+    "shortcut": "s{stage}.pathway0_res{block}.branch1{bn}.{role}",
+    "nonlocal": "s{stage}.pathway0_nonlocal{block}.conv_{inner}.{role}",
+    "nonlocal norm": "s{stage}.pathway0_nonlocal{block}.bn.{role}",
+    "logits": "head.projection.{role}",
+}
+MMACTION2_BLOCK = "backbone.layer{layer}.{block}"
+MMACTION2 = {
+    "stem": "backbone.conv1.{kind}.{role}",
+    "conv": MMACTION2_BLOCK + ".conv{number}.{kind}.{role}",
+    "shortcut": MMACTION2_BLOCK + ".downsample.{kind}.{role}",
     # With a pool behind it, a projection is the first of a sequence.
-    return plain, f"{base}.{inner}.0.conv.{role}"
-
-
-def _torchvision(weight: Weight) -> tuple[str, ...]:
-    role = _torch_role(weight)
-    if weight.part == "logits":
-        return (f"fc.{role}",)
-    if weight.part == "stem":
-        return (f"{'bn1' if weight.is_norm else 'conv1'}.{role}",)
-    if weight.part == "nonlocal":
-        return ()
-    base = f"layer{weight.stage - 1}.{weight.block}"
-    if weight.part == "shortcut":
-        return (f"{base}.downsample.{int(weight.is_norm)}.{role}",)
-    kind = "bn" if weight.is_norm else "conv"
-    return (f"{base}.{kind}{weight.part[-1]}.{role}",)
-
-
-def _keras_resnet(weight: Weight) -> tuple[str, ...]:
-    kind = "bn" if weight.is_norm else "conv"
-    if weight.part == "logits":
-        # The name in Keras, and the older one in its files.
-        return f"predictions/{weight.role}", f"probs/{weight.role}"
-    if weight.part == "stem":
-        return (f"conv1_{kind}/{weight.role}",)
-    if weight.part == "nonlocal":
-        return ()
-    index = 0 if weight.part == "shortcut" else int(weight.part[-1])
-    block = f"conv{weight.stage}_block{weight.block + 1}"
-    return (f"{block}_{index}_{kind}/{weight.role}",)
-
-
-def _own(weight: Weight) -> tuple[str, ...]:
-    layer = "conv1"
-    if weight.part == "logits":
-        layer = "logits"
-    elif weight.part != "stem":
-        layer = f"res{weight.stage}_block{weight.block}_{weight.part}"
-    if weight.inner:
-        inner = ("bn", "affine") if weight.is_norm else (weight.inner,)
-        return tuple(f"{layer}/{name}/{weight.role}" for name in inner)
-    if weight.is_norm:
-        return tuple(
-            f"{layer}_{norm}/{weight.role}" for norm in ("bn", "affine")
-        )
-    return (f"{layer}/{weight.role}",)
-
-
+    "nonlocal": MMACTION2_BLOCK
+    + ".non_local_block.{projection}.conv.{role} "
+    + MMACTION2_BLOCK
+    + ".non_local_block.{projection}.0.conv.{role}",
+    "nonlocal norm": MMACTION2_BLOCK + ".non_local_block.conv_out.bn.{role}",
+    "nonlocal pairwise": MMACTION2_BLOCK
+    + ".non_local_block.concat_project.conv.{role}",
+    "logits": "cls_head.fc_cls.{role}",
+}
+TORCHVISION = {
+    "stem": "{kind}1.{role}",
+    "conv": "layer{layer}.{block}.{kind}{number}.{role}",
+    "shortcut": "layer{layer}.{block}.downsample.0.{role}",
+    "shortcut norm": "layer{layer}.{block}.downsample.1.{role}",
+    "logits": "fc.{role}",
+}
+TORCH_ROLES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+KERAS_RESNET = {
+    "stem": "conv1_{kind}/{role}",
+    "conv": "conv{stage}_block{block_from_1}_{number}_{kind}/{role}",
+    "shortcut": "conv{stage}_block{block_from_1}_0_{kind}/{role}",
+    # The name in Keras, and the older one in its files.
+    "logits": "predictions/{role} probs/{role}",
+}
+OWN_BLOCK = "res{stage}_block{block}_{part}"
+OWN = {
+    "stem": "conv1/{role}",
+    "stem norm": "conv1_bn/{role} conv1_affine/{role}",
+    **dict.fromkeys(("conv", "shortcut"), OWN_BLOCK + "/{role}"),
+    **dict.fromkeys(
+        ("conv norm", "shortcut norm"),
+        f"{OWN_BLOCK}_bn/{{role}} {OWN_BLOCK}_affine/{{role}}",
+    ),
+    "nonlocal": OWN_BLOCK + "/{inner}/{role}",
+    "nonlocal norm": f"{OWN_BLOCK}/bn/{{role}} {OWN_BLOCK}/affine/{{role}}",
+    "logits": "logits/{role}",
+}
 FORMATS = {
     file_format.name: file_format
     for file_format in (
         Format(
             "caffe2",
-            _caffe2,
+            CAFFE2,
+            CAFFE2_ROLES,
             markers=("conv1_w", "res2_0_branch2a_w"),
             ignored_pattern=r"model_iter|lr|.*_momentum",
             has_temporal_groups=True,
         ),
         Format(
             "slowfast",
-            _slowfast,
+            SLOWFAST,
+            TORCH_ROLES,
             markers=("s1.pathway0_stem.conv.weight",),
             ignored_pattern=r".*num_batches_tracked|.*bn\.split_bn\..*",
             stem="slowfast",
@@ -248,7 +224,8 @@ FORMATS = {
         ),
         Format(
             "mmaction2",
-            _mmaction2,
+            MMACTION2,
+            {**TORCH_ROLES, "w_f": "weight"},
             markers=("backbone.conv1.conv.weight",),
             ignored_pattern=r".*num_batches_tracked|data_preprocessor\..*",
             stem="mmaction2",
@@ -258,14 +235,16 @@ FORMATS = {
         ),
         Format(
             "torchvision",
-            _torchvision,
+            TORCHVISION,
+            TORCH_ROLES,
             markers=("conv1.weight", "layer1.0.conv1.weight"),
             scale=None,
             ignored_pattern=r".*num_batches_tracked",
         ),
         Format(
             "keras_resnet",
-            _keras_resnet,
+            KERAS_RESNET,
+            None,
             markers=("conv1_conv/kernel", "conv2_block1_1_conv/kernel"),
             scale=None,
             is_torch=False,
@@ -274,7 +253,8 @@ FORMATS = {
         ),
         Format(
             "nonlocal_tf",
-            _own,
+            OWN,
+            None,
             markers=("conv1/kernel", "res2_block0_conv1/kernel"),
             is_torch=False,
             ignored_pattern=r"dropout/.*|seed_generator/.*|optimizer/.*",

@@ -4,6 +4,9 @@ from nonlocal_tf.checkpoints.errors import CheckpointError
 from nonlocal_tf.typing import FileContent
 
 UNPACK = "Unpack it and give the weights file in it"
+SOURCE = "Give the checkpoint that it was converted from"
+WEIGHTS = "Expected a file of weights"
+LINK = "Download the file that it links to"
 # (offset, signature, file type, remedy)
 SIGNATURES = (
     (0, b"\x1f\x8b", "compressed by gzip (.gz, .tgz)", UNPACK),
@@ -20,40 +23,22 @@ SIGNATURES = (
         "one array of NumPy (.npy)",
         "Expected a file with all weights by name",
     ),
-    (
-        4,
-        b"TFL3",
-        "a LiteRT model (.tflite)",
-        "Give the checkpoint that it was converted from",
-    ),
-    (
-        0,
-        b"GGUF",
-        "a GGUF model",
-        "Give the checkpoint that it was converted from",
-    ),
-    (0, b"\x89PNG\r\n\x1a\n", "an image (PNG)", "Expected a file of weights"),
-    (0, b"\xff\xd8\xff", "an image (JPEG)", "Expected a file of weights"),
+    (4, b"TFL3", "a LiteRT model (.tflite)", SOURCE),
+    (0, b"GGUF", "a GGUF model", SOURCE),
+    (0, b"\x89PNG\r\n\x1a\n", "an image (PNG)", WEIGHTS),
+    (0, b"\xff\xd8\xff", "an image (JPEG)", WEIGHTS),
     (
         0,
         b"version https://git-lfs",
         "a pointer of Git LFS",
         "Download the file itself with: git lfs pull",
     ),
-    *(
-        (
-            0,
-            signature,
-            "a web page (HTML)",
-            "Download the file that it links to",
-        )
-        for signature in (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML")
-    ),
+    (0, b"<!DOCTYPE", "a web page (HTML)", LINK),
+    (0, b"<!doctype", "a web page (HTML)", LINK),
+    (0, b"<html", "a web page (HTML)", LINK),
+    (0, b"<HTML", "a web page (HTML)", LINK),
 )
-ONNX = (
-    "The file is an ONNX model (.onnx), which is unsupported. Give the "
-    "checkpoint that it was converted from."
-)
+ONNX = f"The file is an ONNX model (.onnx), which is unsupported. {SOURCE}."
 SAFETENSORS = (
     "The file has the safetensors format, which is unsupported. Save its "
     "arrays with PyTorch and give that file: torch.save("
