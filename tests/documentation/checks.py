@@ -8,7 +8,9 @@ from tests.documentation.snippets import ROOT
 
 # Names in a span, such as `training.predict` or `nl.create_model(...)`.
 NAME = re.compile(r"(nl|nonlocal_tf|training|detection|layers|tests)(\.\w+)+")
-PATH = re.compile(r"(docs|nonlocal_tf|training|tests|notebooks)(/[\w.-]+)+/?")
+# Folders that the tree holds, but those that commands write.
+FOLDERS = "docs|nonlocal_tf|training|tests|notebooks|savedmodels/clients"
+PATH = re.compile(rf"({FOLDERS})(/[\w.-]+)+/?")
 
 
 def failures(pieces, check) -> list[str]:
