@@ -1,5 +1,12 @@
 """Non-local Neural Networks for video, in Keras 3."""
 
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
 from nonlocal_tf import preprocess
 from nonlocal_tf.attention.block_attention import attention_map
 from nonlocal_tf.checkpoints import (
@@ -53,3 +60,22 @@ __all__ = [
     "save_weights",
     "summary",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `predict` on first use: it needs TensorFlow, unlike the rest."""
+    if name == "predict":
+        return _predict()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _predict() -> Callable:
+    """Import the training program, installed or beside this folder."""
+    package = f"{__name__}.training"
+    clone = importlib.util.find_spec("training")
+    root = os.path.dirname(os.path.realpath(os.path.dirname(__file__)))
+    if package not in sys.modules and clone is not None and clone.origin:
+        folder = os.path.dirname(os.path.realpath(clone.origin))
+        if os.path.dirname(folder) == root:
+            package = "training"
+    return importlib.import_module(f"{package}.predict").predict

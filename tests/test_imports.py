@@ -164,6 +164,17 @@ def test_modules_that_fill_a_table_are_imported_by_their_package(folder):
         )
 
 
+def test_library_names_the_training_program_in_one_place():
+    # For `nonlocal_tf.predict`, which imports it when it is used.
+    homes = [
+        path.name
+        for path in files("nonlocal_tf")
+        if ".training" in path.read_text("utf-8")
+        and "import_module" in path.read_text("utf-8")
+    ]
+    assert homes == ["__init__.py"]
+
+
 @pytest.mark.parametrize("package", [*BELOW, *TRAINING_BELOW])
 def test_packages_import_downwards(package):
     below = {**BELOW, **TRAINING_BELOW}[package]

@@ -1,18 +1,105 @@
-"""Predict classes of videos, or objects in images."""
+"""Predict classes of videos, or objects in images.
+
+`predict` is for scripts, also as `nonlocal_tf.predict`; `main` is the command.
+"""
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 
+import keras
+
+from nonlocal_tf.preprocess import normalize
+
 from . import tasks
-from .data import clip_files
+from .data import Dataset, clip_files
+from .data.sampling_config import SamplingConfig, ViewsConfig
+from .evaluation import view_options
+from .evaluation.classifier import Preprocess
 from .exporting import saved_model
 from .io import cli, paths
 from .io.user_error import UserError
+from .prediction import model_predictor
+from .prediction.model_predictor import Paths
+from .runs import trained_predictor
 from .runs.run_folder import RunFolder
 from .tasks import Detection, VideoClassification, option_groups
 
 EXAMPLE = "nonlocal-tf predict --model savedmodels/digits_nl --sample 0"
+
+
+def predict(
+    model: keras.Model | str | os.PathLike,
+    inputs: Paths,
+    *,
+    videos: Dataset | None = None,
+    classes: Sequence[str] | None = None,
+    sampling: SamplingConfig | None = None,
+    views: str | ViewsConfig | None = None,
+    preprocess: Preprocess | None = normalize,
+    from_logits: bool | None = None,
+) -> dict[str, float] | list[dict[str, float]]:
+    """Predict the classes of videos.
+
+    Args:
+        model: path or URL of a SavedModel or of a run folder, which know their
+            classes and clips; or a Keras model that takes clips, `(batch, time,
+            height, width, channels)`, and returns logits or probabilities.
+        inputs: path or URL of a video (also a GIF, or a clip of uint8 RGB
+            frames as .npy); several of them; or a folder, for all videos in it.
+        videos: for a Keras model: the data set that it is trained on, which
+            gives its classes and clips.
+        classes: for a Keras model without `videos`: the class names.
+        sampling: for a Keras model without `videos`: length, stride and size of
+            its clips.
+        views: clips and crops of each video, such as "10x3"; by default the
+            centre clip. As for `evaluation.evaluate`.
+        preprocess: for a Keras model: function from uint8 pixels to its input;
+            None for a model that takes uint8 pixels.
+        from_logits: for a Keras model: whether it returns logits. Default:
+            told by its last layer.
+
+    Returns:
+        `{class: probability}`, most probable first; for several inputs, or a
+        folder, a list of them. An unreadable video among several gives an empty
+        dictionary and a warning.
+
+    Raises:
+        UserError: there is no such model, the only video cannot be read, or the
+            model does not take such views.
+
+    Example:
+
+    >>> nl.predict("savedmodels/mine", "video.mp4")
+    {'waving': 0.93, 'clapping': 0.07}
+    >>> nl.predict(model, ["a.mp4", "b.mp4"], videos=videos, views="10x3")
+    [{'waving': 0.93, 'clapping': 0.07}, {'clapping': 0.81, 'waving': 0.19}]
+    """
+    if isinstance(model, keras.Model):
+        predictor = model_predictor.of_model(
+            model,
+            videos=videos,
+            classes=classes,
+            sampling=sampling,
+            views=views,
+            preprocess=preprocess,
+            from_logits=from_logits,
+        )
+        return model_predictor.predict_paths(predictor, inputs)
+    if not (videos is classes is sampling is from_logits is None):
+        raise UserError(
+            "videos, classes, sampling and from_logits are for a Keras model. "
+            f"Received: the path {os.fspath(model)}, whose model stores them"
+        )
+
+    def choose(_, model_sampling):
+        if views is None:
+            return None
+        return view_options.resolve(views, model_sampling or SamplingConfig())
+
+    predictor = trained_predictor.load(os.fspath(model), choose)
+    return model_predictor.predict_paths(predictor, inputs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -93,7 +93,7 @@ def test_video_options_are_rejected_for_synthetic_clips(
 ):
     model = f"--model={tiny[source]}"
     error = one_line_error(capsys, [model, "a.mp4", "--views=10x3"])
-    assert "--views expects a model of videos" in error
+    assert "views expects a model of videos" in error
     error = one_line_error(capsys, [model, "a.mp4", "--timeline"])
     assert "--timeline expects a model of videos" in error
     (tmp_path / "a.mp4").touch()

@@ -58,8 +58,15 @@ def has_argument(model: keras.Model, name: str) -> bool:
     recorded = models.registry.arguments_of(model)
     if recorded is None:
         return False
-    builder = models.registry.MODELS[recorded[0]]
-    return name in inspect.signature(builder).parameters
+    return takes_argument(recorded[0], name)
+
+
+def takes_argument(model_name: str, name: str) -> bool:
+    """Return True for a registered network with such an argument."""
+    builder = models.registry.MODELS.get(model_name)
+    return builder is not None and (
+        name in inspect.signature(builder).parameters
+    )
 
 
 def clone(

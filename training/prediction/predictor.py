@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..data import Dataset, clip_files
+from ..data import Dataset, clip_files, frame_sampling
 from ..data.clip_reader import VideoError
 from ..data.datasets import LabelledExample
 from ..data.sampling_config import SamplingConfig, ViewsConfig
@@ -18,6 +18,50 @@ from ..io.user_error import UserError
 from .video_inputs import Input
 
 BATCH = 8  # views per forward pass
+# Function from the views and sampling that a model comes with to the views of
+# the prediction; None for one clip.
+ChooseViews = Callable[
+    [ViewsConfig | None, SamplingConfig | None], ViewsConfig | None
+]
+
+
+def centre_clip(
+    views: ViewsConfig | None, sampling: SamplingConfig | None
+) -> None:
+    """Choose the centre clip, a `ChooseViews`."""
+    del views, sampling
+
+
+def choose_views(
+    choose: ChooseViews,
+    default: ViewsConfig | None,
+    sampling: SamplingConfig | None,
+    model: object,
+) -> tuple[ViewsConfig, bool]:
+    """Return the views of each video, and whether the user chose them.
+
+    Several clips take minutes per video: by request only.
+
+    Args:
+        choose: gives the views that the user asks for.
+        default: that the model is evaluated with, if known.
+        sampling: of clips; None for a model that is not for videos.
+        model: its name, for the error.
+
+    Raises:
+        UserError: views are chosen for a model that is not for videos.
+    """
+    chosen = choose(default, sampling)
+    if chosen is not None:
+        if sampling is None:
+            raise UserError(
+                f"views expects a model of videos. Received: {model}, which is "
+                "not trained on videos."
+            )
+        return chosen, True
+    if default is None or default.clips > 1:
+        return frame_sampling.middle(sampling or SamplingConfig()), False
+    return default, False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +69,8 @@ class Predictor:
     """Model that scores views of videos.
 
     Attributes:
-        path: of the SavedModel's version, or of the run.
+        path: of the SavedModel's version, or of the run; name of a Keras
+            model.
         classes: class names.
         sampling: of the training clips; None for models without videos.
         decoder: as `DataConfig.decoder`.
@@ -38,7 +83,7 @@ class Predictor:
         load_dataset: loads the training data.
     """
 
-    path: Path
+    path: Path | str
     classes: Sequence[str]
     sampling: SamplingConfig | None
     decoder: str

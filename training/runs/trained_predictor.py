@@ -1,41 +1,29 @@
 """Load a SavedModel or a run for prediction."""
 
-import dataclasses
-from collections.abc import Callable
-
-import numpy as np
-
-from ..data import DATASETS, Dataset, datasets, frame_sampling
+from ..data import DATASETS, datasets
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..data.video_dataset import VideoDataset
 from ..data.video_limits import Limits
 from ..evaluation import resized_network, scoring, view_options
 from ..evaluation.classifier import Classifier
-from ..evaluation.network_builder import NetworkBuilder
+from ..exporting import clip_description
+from ..exporting.clip_description import ClipDescription
 from ..exporting.saved_model import SavedModel
 from ..io import paths
 from ..io.paths import Path
 from ..io.user_error import UserError
-from ..prediction.predictor import Predictor
+from ..prediction.predictor import (
+    ChooseViews,
+    Predictor,
+    centre_clip,
+    choose_views,
+)
 from ..recipes.schema import Recipe
 from . import exported_recipe, run_model
 from .run_folder import RunFolder
 
-# Function from views and sampling of a recipe to those of the prediction;
-# None for one clip.
-ChooseViews = Callable[
-    [ViewsConfig | None, SamplingConfig | None], ViewsConfig | None
-]
 
-
-def middle_clip(
-    views: ViewsConfig | None, sampling: SamplingConfig | None
-) -> None:
-    """Choose the middle clip."""
-    del views, sampling
-
-
-def load(path: str | Path, choose: ChooseViews = middle_clip) -> Predictor:
+def load(path: str | Path, choose: ChooseViews = centre_clip) -> Predictor:
     """Load a SavedModel, or the latest checkpoint of a run.
 
     Args:
@@ -56,123 +44,113 @@ def _of_run(run: RunFolder, choose: ChooseViews) -> Predictor:
     """Build the network and the views of `nonlocal-tf evaluate`."""
     model, recipe, info = run_model.load_trained(run)
     classifier = Classifier(model, multi_label=info.multi_label)
-    preprocessing = _Preprocessing.of(recipe, run.path, choose)
-    sampling, views = preprocessing.sampling, preprocessing.views
+    sampling = _sampling(recipe)
+    views, chosen = choose_views(choose, recipe.views, sampling, run.path)
     if sampling is not None:
         view_options.check(views, sampling, info.multi_label)
         classifier = classifier.for_views(views, info.element_shape)
-
     return Predictor(
         path=run.path,
         classes=info.classes,
+        sampling=sampling,
         decoder=recipe.data.decoder if recipe.data else "pyav",
+        views=views,
+        chosen=chosen,
         step=classifier.probabilities,
-        **vars(preprocessing),
+        **_of_recipe(recipe),
     )
 
 
 def _of_saved_model(model: SavedModel, choose: ChooseViews) -> Predictor:
     recipe = exported_recipe.read(model.path)
-    preprocessing = _Preprocessing.of(recipe, model.path, choose)
-    sampling, views = preprocessing.sampling, preprocessing.views
-    if recipe is not None and sampling is not None:
-        side = views.crop_px if views.crops else None
-        shape = (sampling.frames, side, side, 3)
-        if not resized_network.accepts(model.input_shape, shape):
-            raise UserError(
-                f"{model.path} takes clips of shape {model.input_shape} only. "
-                f"Expected views of that size. Received: {shape}; give "
-                "--short-side and --crop, or --model with the run folder."
-            )
-        if NetworkBuilder(recipe.model.name, {}).has_windows:
-            check_windows(sampling, views)
-        multi_label = views.pool == "max" and not _is_softmax(model, sampling)
-        view_options.check(views, sampling, multi_label)
+    description = clip_description.read(model.path) or _describe(recipe)
+    sampling = description.sampling
+    views, chosen = choose_views(
+        choose, description.views, sampling, model.path
+    )
+    if sampling is not None:
+        _check_saved_model(model, sampling, views, description)
     return Predictor(
         path=model.path,
         classes=model.classes,
+        sampling=sampling,
         decoder="pyav",
+        views=views,
+        chosen=chosen,
         step=model.probabilities,
-        **vars(preprocessing),
+        **_of_recipe(recipe),
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Preprocessing:
-    """Arguments of `Predictor` that follow from the recipe."""
+def _sampling(recipe: Recipe) -> SamplingConfig | None:
+    """Return the sampling of a recipe of videos, else None."""
+    if not issubclass(DATASETS.get(recipe.dataset, object), VideoDataset):
+        return None
+    return recipe.sampling or SamplingConfig()
 
-    sampling: SamplingConfig | None
-    views: ViewsConfig
-    chosen: bool
-    limits: Limits
-    dataset_name: str
-    load_dataset: Callable[[], Dataset] | None
 
-    @classmethod
-    def of(cls, recipe: Recipe | None, path: Path, choose: ChooseViews):
-        """Choose the views of a recipe's videos.
+def _of_recipe(recipe: Recipe | None) -> dict:
+    """Return the arguments of `Predictor` that are of the training data."""
+    if recipe is None:
+        return {}
+    return {
+        "limits": Limits.of(recipe.data),
+        "dataset_name": recipe.dataset,
+        "load_dataset": lambda: datasets.load(
+            recipe.dataset, recipe.data, recipe.sampling
+        ),
+    }
 
-        Raises:
-            UserError: views are chosen for a model without videos.
-        """
-        if recipe is None:
-            sampling, name, load_dataset = None, "", None
-        else:
-            name = recipe.dataset
-            has_videos = issubclass(DATASETS.get(name, object), VideoDataset)
-            default = recipe.sampling or SamplingConfig()
-            sampling = default if has_videos else None
 
-            def load_dataset():
-                return datasets.load(
-                    recipe.dataset, recipe.data, recipe.sampling
-                )
+def _describe(recipe: Recipe | None) -> ClipDescription:
+    """Describe the clips of an older SavedModel by its recipe, if any."""
+    if recipe is None:
+        return ClipDescription(None)
+    sampling = _sampling(recipe)
+    window_px = None
+    if sampling and resized_network.takes_argument(
+        recipe.model.name, "crop_px"
+    ):
+        window_px = sampling.crop_px
+    return ClipDescription(sampling, recipe.views, window_px=window_px)
 
-        chosen = choose(recipe.views, recipe.sampling) if recipe else None
-        if chosen is not None and sampling is None:
-            raise UserError(
-                f"--views expects a model of videos. Received: {path}, which "
-                "is not trained on videos."
-            )
-        views = chosen or (recipe.views if recipe else None)
-        if views is None or (chosen is None and views.clips > 1):
-            # Several clips take minutes per video: by request only.
-            views = frame_sampling.middle(sampling or SamplingConfig())
-        return cls(
-            sampling=sampling,
-            views=views,
-            chosen=chosen is not None,
-            limits=Limits.of(recipe.data if recipe else None),
-            dataset_name=name,
-            load_dataset=load_dataset,
+
+def _check_saved_model(
+    model: SavedModel,
+    sampling: SamplingConfig,
+    views: ViewsConfig,
+    description: ClipDescription,
+) -> None:
+    """Raise a UserError for views that the model does not score."""
+    side = views.crop_px if views.crops else None
+    shape = (sampling.frames, side, side, 3)
+    if not resized_network.accepts(model.input_shape, shape):
+        raise UserError(
+            f"{model.path} takes clips of shape {model.input_shape} only. "
+            f"Expected views of that size. Received: {shape}; give "
+            "--short-side and --crop, or --model with the run folder."
         )
+    check_windows(description, views)
+    view_options.check(views, sampling, description.multi_label)
 
 
-def check_windows(sampling: SamplingConfig, views: ViewsConfig) -> None:
+def check_windows(description: ClipDescription, views: ViewsConfig) -> None:
     """Raise a UserError where evaluation would average over windows.
 
     A SavedModel averages over whole views, which is the same only for views of
     the training size.
 
     Args:
-        sampling: of training clips.
-        views: of a network with a fully convolutional head.
+        description: of the clips of the SavedModel.
+        views: clips and crops of each video.
     """
+    window_px = description.window_px
     side = views.crop_px if views.crops else None
-    if views.starts != "mmaction2" and side != sampling.crop_px:
-        raise UserError(
-            f"Evaluation of this network averages over windows of "
-            f"{sampling.crop_px} px, a SavedModel over whole views. Expected "
-            f"--crop {sampling.crop_px} or --model with the run folder. "
-            f"Received: {scoring.describe_views(views)}"
-        )
-
-
-def _is_softmax(model: SavedModel, sampling: SamplingConfig) -> bool:
-    """Return True if scores sum to 1, as for one label per video.
-
-    A SavedModel does not store whether it is multi-label.
-    """
-    side = sampling.crop_px
-    clip = np.zeros((1, sampling.frames, side, side, 3), np.uint8)
-    return bool(abs(model.probabilities(clip).sum() - 1) < 1e-3)
+    if window_px is None or views.starts == "mmaction2" or side == window_px:
+        return
+    raise UserError(
+        f"Evaluation of this network averages over windows of {window_px} px, "
+        f"a SavedModel over whole views. Expected --crop {window_px} or "
+        "--model with the run folder. Received: "
+        f"{scoring.describe_views(views)}"
+    )

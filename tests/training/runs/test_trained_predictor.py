@@ -3,11 +3,11 @@
 import pytest
 
 from training.data.sampling_config import SamplingConfig, ViewsConfig
-from training.evaluation.network_builder import NetworkBuilder
+from training.exporting.clip_description import ClipDescription
 from training.io.user_error import UserError
 from training.runs import trained_predictor
 
-SAMPLING = SamplingConfig(crop_px=224)
+WINDOWED = ClipDescription(SamplingConfig(crop_px=224), window_px=224)
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ SAMPLING = SamplingConfig(crop_px=224)
     ],
 )
 def test_views_that_a_saved_model_scores_as_evaluation_does(views):
-    trained_predictor.check_windows(SAMPLING, views)
+    trained_predictor.check_windows(WINDOWED, views)
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,9 @@ def test_views_that_a_saved_model_scores_as_evaluation_does(views):
 )
 def test_views_of_another_size_than_the_windows_are_refused(views):
     with pytest.raises(UserError, match="--crop 224 or --model"):
-        trained_predictor.check_windows(SAMPLING, views)
+        trained_predictor.check_windows(WINDOWED, views)
 
 
-def test_windows_are_of_networks_with_a_fully_convolutional_head():
-    names = ("c2d_r50", "c2d_small")
-    builders = [NetworkBuilder(name, {}) for name in names]
-    assert [builder.has_windows for builder in builders] == [True, False]
+def test_network_without_windows_is_scored_on_whole_views():
+    description = ClipDescription(SamplingConfig(crop_px=224))
+    trained_predictor.check_windows(description, ViewsConfig(crop_px=256))
