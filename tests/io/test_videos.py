@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.io.conftest import command, keys
+from tests.training import video_run
 from tests.training.data import fixtures
 from tests.training.data.small_datasets import (
     SMALL,
@@ -13,7 +14,6 @@ from tests.training.data.small_datasets import (
     write_frames,
     write_video,
 )
-from tests.training.test_video_runs import TINY
 from training.data import datasets
 from training.data.data_config import DataConfig
 
@@ -59,7 +59,7 @@ def test_shards_and_run_folder_on_s3(tensorflow_io, s3, bucket, tmp_path):
     upload(s3, bucket, tmp_path)
     process = command(
         "train",
-        *TINY,
+        *video_run.OPTIONS,
         "--set=dataset=media_sequence",
         f"--set=data.root=s3://{bucket}",
         f"--workdir=s3://{bucket}/run",

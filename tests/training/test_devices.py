@@ -3,25 +3,12 @@
 Logical devices must be configured before TensorFlow runs anything.
 """
 
-import subprocess
-import sys
-
 import pytest
 
-
-def expect(module, *arguments):
-    """Run a module of this folder in a process; expect success."""
-    process = subprocess.run(
-        [sys.executable, "-m", f"tests.training.{module}", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    assert process.stdout.splitlines()[-1] == "as expected"
+from tests.training.processes import expect
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("case", ["synchronized", "fused"])
 def test_two_devices_train_a_loaded_network(case, tmp_path):
     expect("two_devices", case, tmp_path)

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from tests.training import video_run
 from tests.training.data import films
-from tests.training.test_video_runs import TINY
 from training import evaluate, predict, train
 from training.evaluation import video_scores
 from training.io import cli
@@ -16,23 +16,23 @@ from training.prediction import predictor
 
 # The default tests of prediction are in test_video_runs.py.
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
-CLASSES = ["jump", "walk slöwly"]
+CLASSES = list(video_run.CLASSES)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """(videos, run, SavedModel) of a tiny run on a folder of videos."""
     root = tmp_path_factory.mktemp("trained")
-    for label, name in enumerate(CLASSES):
-        for number in range(5):
-            clip = films.pictures(23 + number, seed=label)
-            path = root / "videos" / name / f"clip {number} ü.mkv"
-            films.write_film(path, clip)
+    video_run.write_videos(root / "videos", frames=23)
     run, out = root / "run", root / "model"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         train.main(
-            [f"--set=data.root={root / 'videos'}", f"--workdir={run}", *TINY]
+            [
+                f"--set=data.root={root / 'videos'}",
+                f"--workdir={run}",
+                *video_run.OPTIONS,
+            ]
             + [f"--export={out}", "--set=sampling.frame_stride=4"]
         )
     return root / "videos", run, out

@@ -1,7 +1,7 @@
 """The same batches give the same weights on several devices and machines.
 
-The train command runs in processes of its own, since devices must be configured
-before TensorFlow runs anything.
+On several, the train command runs in processes of its own, since devices must
+be configured before TensorFlow runs anything.
 """
 
 import json
@@ -14,6 +14,7 @@ import sys
 import numpy as np
 import pytest
 
+from training import train
 from training.loop import checkpointing
 from training.runs import run_model
 from training.runs.run_folder import RunFolder
@@ -43,7 +44,7 @@ BOUND = 1e-5
 
 def start(workdir, *options, **environment):
     return subprocess.Popen(
-        [sys.executable, "-m", "training.train", *RECIPE, *options]
+        [sys.executable, "-m", "tests.training.quick_train", *RECIPE, *options]
         + [f"--workdir={workdir}"],
         cwd=ROOT,
         env={**os.environ, **environment},
@@ -116,7 +117,7 @@ def assert_same_weights(workdir, expected):
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("one") / "run"
-    finish(start(workdir))
+    train.main([*RECIPE, f"--workdir={workdir}"])
     return workdir
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests.savedmodels import hostile
 from tests.savedmodels.contract_server import ContractServer
+from tests.training import video_run
 from tests.training.data import films
-from tests.training.test_video_runs import TINY
 from training import serve_config, train
 from training.exporting.saved_model import SavedModel
 
@@ -118,17 +118,15 @@ def test_a_run_on_videos_is_served_to_the_video_client(
     monkeypatch.syspath_prepend(CLIENTS)
     import video_client
 
-    for label, name in enumerate(("jump", "walk slöwly")):
-        for number in range(5):
-            clip = films.pictures(9 + number, seed=label)
-            film = films.write_film(tmp_path / name / f"{number}.mkv", clip)
     videos, models = tmp_path / "videos", tmp_path / "models"
-    videos.mkdir()
-    for name in ("jump", "walk slöwly"):
-        (tmp_path / name).rename(videos / name)
-    film = videos / "walk slöwly" / film.name
+    video_run.write_videos(videos)
+    film = videos / "walk slöwly" / "clip 4 ü.mkv"
     train.main(
-        [f"--set=data.root={videos}", f"--workdir={tmp_path / 'run'}", *TINY]
+        [
+            f"--set=data.root={videos}",
+            f"--workdir={tmp_path / 'run'}",
+            *video_run.OPTIONS,
+        ]
         + [f"--export={models / 'acts'}"]
     )
     card = (models / "acts" / "README.md").read_text("utf-8")

@@ -317,26 +317,26 @@ def test_a_workdir_of_another_recipe_is_rejected(tiny, capsys):
     assert "holds a run of recipe 'digits_nl'" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_a_corrupt_checkpoint_is_named_and_skipped(tmp_path, capsys):
-    train.main([*ALONE, f"--workdir={tmp_path}"])
-    before = weights(tmp_path)
-    (tmp_path / "result.json").unlink()
-    path = tmp_path / "checkpoints" / "epoch_0003" / checkpointing.VARIABLES
+def test_a_corrupt_checkpoint_is_named_and_skipped(tiny, tmp_path, capsys):
+    run = shutil.copytree(tiny[0], tmp_path / "run")
+    before = weights(run)
+    (run / "result.json").unlink()
+    path = run / "checkpoints" / "epoch_0002" / checkpointing.VARIABLES
     path.write_bytes(path.read_bytes()[:-1])
-    train.main([*ALONE, f"--workdir={tmp_path}"])
+    train.main([f"--workdir={run}", "--verbose=0"])
     printed = capsys.readouterr().out
     assert (
-        "passing over" in printed and "epoch_0003, which is damaged" in printed
+        "passing over" in printed and "epoch_0002, which is damaged" in printed
     )
-    assert "after 4 of 6 steps" in printed
-    for old, new in zip(before, weights(tmp_path), strict=True):
+    assert "after 2 of 4 steps" in printed
+    for old, new in zip(before, weights(run), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_missing_report_is_written_later(tiny):
-    (report := tiny[0] / "report.md").unlink()
-    train.main([f"--workdir={tiny[0]}"])
+def test_a_missing_report_is_written_later(tiny, tmp_path):
+    run = shutil.copytree(tiny[0], tmp_path / "run")
+    (report := run / "report.md").unlink()
+    train.main([f"--workdir={run}"])
     assert "digits_nl" in report.read_text()
 
 
@@ -388,22 +388,22 @@ def test_a_full_disk_is_a_one_line_error_without_data_loss(
     assert names == ["epoch_0001", "epoch_0002"]
 
 
-@pytest.mark.slow
-def test_the_last_row_of_metrics_survives_a_kill_before_it(tmp_path):
-    train.main([*ALONE, f"--workdir={tmp_path}"])
-    whole = (tmp_path / "metrics.csv").read_text()
+def test_the_last_row_of_metrics_survives_a_kill_before_it(tiny, tmp_path):
+    run = shutil.copytree(tiny[0], tmp_path / "run")
+    whole = (run / "metrics.csv").read_text()
     # As if killed between the last checkpoint and its row.
-    (tmp_path / "result.json").unlink()
-    (tmp_path / "metrics.csv").unlink()
-    train.main([*ALONE, f"--workdir={tmp_path}"])
-    assert (tmp_path / "metrics.csv").read_text() == whole
+    (run / "result.json").unlink()
+    (run / "metrics.csv").unlink()
+    train.main([f"--workdir={run}", "--verbose=0"])
+    assert (run / "metrics.csv").read_text() == whole
 
 
 @pytest.mark.slow
 def test_a_deterministic_run_trains(tmp_path):
-    """Run in a process of its own, since determinism is process-wide."""
-    fixed = "--set=training.deterministic=True"
-    command = [sys.executable, "-m", "training.train", *ALONE, fixed]
+    """Train in a process of its own, since determinism is process-wide."""
+    options = ["--recipe=digits_image", "--set=training.deterministic=True"]
+    options += ["--set=steps=2", "--set=epoch_steps=2", "--verbose=0"]
+    command = [sys.executable, "-m", "tests.training.quick_train", *options]
     subprocess.run(
         [*command, f"--workdir={tmp_path / 'run'}"], cwd=ROOT, check=True
     )

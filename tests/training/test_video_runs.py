@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.training import video_run
 from tests.training.data import films, fixtures
 from tests.training.data.small_datasets import write_frames as touch
 from training import evaluate, predict, train, visualize
@@ -17,37 +18,24 @@ from training.runs import run_model
 from training.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("own_cache")
-TINY = (
-    "--recipe=finetune",
-    "--set=steps=4",
-    "--set=epoch_steps=2",
-    "--set=batch=3",
-    "--set=optimizer.warmup_steps=1",
-    "--set=sampling.frames=2",
-    "--set=sampling.min_short_side_px=36",
-    "--set=sampling.max_short_side_px=40",
-    "--set=sampling.crop_px=32",
-    "--set=sampling.eval_short_side_px=36",
-    "--set=views=None",
-    "--verbose=0",
-)
 
 
 @pytest.fixture
 def videos(tmp_path):
     """Video files with spaces, non-ASCII letters and upper case in names."""
-    root = tmp_path / "my videos"
-    for label, name in enumerate(("jump", "walk slöwly")):
-        for number in range(5):
-            clip = films.pictures(9 + number, seed=label)
-            film = films.write_film(root / name / f"clip {number} ü.mkv", clip)
-            film.rename(film.with_suffix(".MKV"))
+    root = video_run.write_videos(tmp_path / "my videos")
+    for path in root.rglob("*.mkv"):
+        path.rename(path.with_suffix(".MKV"))
     return root
 
 
 def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     run, out = tmp_path / "run", tmp_path / "model"
-    arguments = [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
+    arguments = [
+        f"--set=data.root={videos}",
+        f"--workdir={run}",
+        *video_run.OPTIONS,
+    ]
     (videos / "jump" / "read me.txt").write_text("about the films")
     train.main([*arguments, f"--export={out}", "--verbose=2"])
     lines = capsys.readouterr().out.splitlines()
@@ -111,7 +99,7 @@ def test_bad_videos_of_a_run_are_listed_in_its_folder(videos, tmp_path):
     (videos / "jump" / "empty.mp4").write_bytes(b"")
     run = tmp_path / "run"
     train.main(
-        [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
+        [f"--set=data.root={videos}", f"--workdir={run}", *video_run.OPTIONS]
         + ["--set=data.max_bad_share=0.1"]
     )
     with open(run / "bad_videos.csv", newline="") as file:
@@ -122,7 +110,11 @@ def test_bad_videos_of_a_run_are_listed_in_its_folder(videos, tmp_path):
 def test_too_many_bad_videos_are_a_one_line_error(videos, tmp_path, capsys):
     (videos / "jump" / "empty.mp4").write_bytes(b"")
     run = tmp_path / "run"
-    arguments = [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
+    arguments = [
+        f"--set=data.root={videos}",
+        f"--workdir={run}",
+        *video_run.OPTIONS,
+    ]
     assert cli.run(train.main, arguments) == 2
     error = capsys.readouterr().err
     assert "1 of 11 videos cannot be read" in error and error.count("\n") == 1
@@ -143,7 +135,11 @@ def test_videos_damaged_during_training_are_listed_and_stop_it(
         return real(recipe, dataset)
 
     monkeypatch.setattr(run_model, "build_model", spoil_then_build)
-    arguments = [f"--set=data.root={videos}", f"--workdir={run}", *TINY]
+    arguments = [
+        f"--set=data.root={videos}",
+        f"--workdir={run}",
+        *video_run.OPTIONS,
+    ]
     assert cli.run(train.main, arguments) == 2
     assert "more than data.max_bad_share" in capsys.readouterr().err
     with open(run / "bad_videos.csv", newline="") as file:
@@ -162,7 +158,7 @@ def test_multi_label_videos(tmp_path):
     # The fixture's other list has one video, which is unlabelled.
     settings.append(f"--set=data.test={data.train}")
     run = tmp_path / "run"
-    arguments = [*TINY, "--set=dataset=charades_frames", *settings]
+    arguments = [*video_run.OPTIONS, "--set=dataset=charades_frames", *settings]
     train.main([*arguments, f"--workdir={run}", f"--export={tmp_path / 'x'}"])
     result = RunFolder(run).read_result()
     assert 0 <= result["mean_average_precision"] <= 1
@@ -182,16 +178,21 @@ def test_multi_label_videos(tmp_path):
 
 
 def test_invalid_views_are_rejected_before_training(videos, tmp_path, capsys):
-    arguments = [*TINY, f"--set=data.root={videos}", "--set=views.pool=max"]
+    arguments = [
+        *video_run.OPTIONS,
+        f"--set=data.root={videos}",
+        "--set=views.pool=max",
+    ]
     run = tmp_path / "run"
     assert cli.run(train.main, [*arguments, f"--workdir={run}"]) == 2
     assert "max is for multi-label data" in capsys.readouterr().err
     assert not run.exists()
 
 
-@pytest.mark.slow
+# In CI, test_exact_resume.py and tasks/test_capabilities.py.
+@pytest.mark.full
 def test_a_resumed_run_equals_an_uninterrupted_one(videos, tmp_path):
-    arguments = [f"--set=data.root={videos}", *TINY]
+    arguments = [f"--set=data.root={videos}", *video_run.OPTIONS]
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     train.main([*arguments, f"--workdir={whole}"])
 
@@ -229,7 +230,11 @@ def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
     other.save_weights(tmp_path / "other.weights.h5")
     run = RunFolder(tmp_path / "run")
     train.main(
-        [f"--set=data.root={videos}", f"--workdir={run.path}", *TINY]
+        [
+            f"--set=data.root={videos}",
+            f"--workdir={run.path}",
+            *video_run.OPTIONS,
+        ]
         + [f"--set=model.weights={tmp_path / 'other.weights.h5'}"]
         + ["--set=optimizer.base_lr=0.0", "--set=optimizer.warmup_steps=0"]
     )
@@ -250,6 +255,6 @@ def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
 def test_missing_weights_are_a_one_line_error(videos, tmp_path, capsys):
     arguments = [f"--set=data.root={videos}", f"--workdir={tmp_path / 'r'}"]
     weights = f"--set=model.weights={tmp_path / 'none.pkl'}"
-    assert cli.run(train.main, [*arguments, *TINY, weights]) == 2
+    assert cli.run(train.main, [*arguments, *video_run.OPTIONS, weights]) == 2
     assert "none.pkl" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.layers import BatchNormalization
-from tests.training.loop.test_train_step import ancestors, operations
+from tests.training.loop.step_graph import ancestors, operations
 from training.loop.fused_batch_norm import use_fused_batch_norm
 from training.loop.precise_bn import PreciseBatchNorm
 from training.loop.train_step import Signals

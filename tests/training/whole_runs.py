@@ -1,4 +1,4 @@
-"""Full training of digits recipes by the train command."""
+"""Training of digits recipes by the train command."""
 
 import json
 import pathlib
@@ -8,12 +8,12 @@ import sys
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
-def train(recipe, folder):
-    """Train a recipe in full; return the run folder."""
+def train(recipe, folder, *options):
+    """Train a recipe, in full without options; return the run folder."""
     workdir = folder / recipe
     subprocess.run(
         [sys.executable, "-m", "training.train", f"--recipe={recipe}"]
-        + [f"--workdir={workdir}"],
+        + [f"--workdir={workdir}", *options],
         cwd=ROOT,
         check=True,
     )

@@ -23,7 +23,7 @@ def written(run, path, *arguments):
 
 
 @pytest.mark.parametrize(
-    "dtype", ["float32", pytest.param("int8", marks=pytest.mark.slow)]
+    "dtype", ["float32", pytest.param("int8", marks=pytest.mark.full)]
 )
 def test_tflite_outputs_equal_the_saved_models(tiny, tmp_path, dtype):
     quantize = ["--quantize=int8"] if dtype == "int8" else []

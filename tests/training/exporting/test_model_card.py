@@ -75,16 +75,6 @@ def test_card_has_the_license_of_the_authors_weights(tiny, tmp_path):
     assert "**The authors' weights are CC-BY-NC 4.0: so is this model" in text
 
 
-@pytest.mark.slow
-def test_newest_card_is_copied_to_the_directory(tiny, tmp_path):
-    path = video_export.export_run(RunFolder(tiny[0]), tmp_path)
-    (tmp_path / model_card.CARD).unlink()  # as if killed before it was there
-    video_export.export_run(RunFolder(tiny[0]), tmp_path)
-    assert (tmp_path / model_card.CARD).read_text() == (
-        path / model_card.CARD
-    ).read_text()
-
-
 def test_card_of_an_image_network_names_images(tiny, tmp_path):
     path = video_export.export_run(RunFolder(tiny[0] / "image_stage"), tmp_path)
     text = (path / model_card.CARD).read_text("utf-8")

@@ -64,7 +64,7 @@ def test_function_uses_the_stored_values():
 
 @pytest.mark.parametrize(
     ("dtype", "share"),
-    [pytest.param("bfloat16", 0.55, marks=pytest.mark.slow), ("int8", 0.3)],
+    [pytest.param("bfloat16", 0.55, marks=pytest.mark.full), ("int8", 0.3)],
 )
 def test_quantized_export_is_smaller_with_similar_outputs(
     tiny, tmp_path, dtype, share

@@ -18,8 +18,6 @@ from training.exporting import saved_model
 from training.io import paths
 from training.tasks import detector_export
 
-# Each export traces the network twice.
-pytestmark = pytest.mark.slow
 # In a process that has TensorFlow alone.
 CLIENT = """
 import sys
@@ -107,6 +105,7 @@ def check(outputs, model, image):
         assert distances < 2e-4 * np.abs(scores).max()
 
 
+@pytest.mark.full
 def test_pixels_give_the_detections_of_detect(of_keypoints):
     model, path = of_keypoints
     loaded = tf.saved_model.load(str(path))
@@ -116,6 +115,7 @@ def test_pixels_give_the_detections_of_detect(of_keypoints):
         check(outputs, model, image)
 
 
+@pytest.mark.slow
 def test_bytes_are_detected_without_this_library_and_keras(of_masks, tmp_path):
     model, path = of_masks
     image = picture(model)
@@ -126,6 +126,7 @@ def test_bytes_are_detected_without_this_library_and_keras(of_masks, tmp_path):
     check(np.load(outputs), model, image)
 
 
+@pytest.mark.slow
 def test_weights_are_there_once(of_masks):
     model, path = of_masks
     weights = sum(w.numpy().nbytes for w in model.detector.weights)
@@ -140,14 +141,16 @@ def test_weights_are_there_once(of_masks):
     assert size < 1.1 * weights + 20_000  # names of the index
 
 
-def test_class_names_are_assets(of_keypoints):
-    model, path = of_keypoints
+@pytest.mark.slow
+def test_class_names_are_assets(of_masks):
+    model, path = of_masks
     names = (path / "assets" / saved_model.CLASSES).read_text().splitlines()
     assert names == [category.name for category in model.categories]
     rows = json.loads((path / "assets" / saved_model.CATEGORIES).read_text())
     assert [row["name"] for row in rows] == names
 
 
+@pytest.mark.slow
 def test_the_next_export_is_the_next_version(of_masks):
     model, path = of_masks
     again = detector_export.export_detector(model, path.parent, "bfloat16")
@@ -159,6 +162,7 @@ def test_the_next_export_is_the_next_version(of_masks):
     assert smaller < 0.7 * size
 
 
+@pytest.mark.slow
 def test_an_image_that_states_too_many_pixels_is_refused(of_masks):
     serve = tf.saved_model.load(str(of_masks[1])).signatures["serving_default"]
     with pytest.raises(

@@ -2,8 +2,6 @@
 
 import dataclasses
 import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import nonlocal_tf as nl
+from tests.training.processes import expect
 from training.loop import optimizers, schedules
 from training.loop.optimizers import OptimizerConfig
 
@@ -179,14 +178,7 @@ def test_the_path_is_the_same_compiled_in_a_strategy(stored):
 
 @pytest.mark.slow
 def test_two_devices_take_the_path_of_the_sum_of_their_gradients():
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.training.sgd_on_two_devices"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    assert process.stdout.splitlines()[-1] == "as expected"
+    expect("sgd_on_two_devices")
 
 
 def test_a_rate_can_be_read_at_every_step(stored):

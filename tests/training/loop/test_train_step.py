@@ -3,32 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from tests.training.loop.test_trainer import LABELS, X, make
-
-
-def operations(trainer, batches):
-    """(the one that counts waiting, all products) of a training step."""
-    step = trainer.make_train_function()
-    graph = step.get_concrete_function(iter(batches)).graph
-    all_operations = graph.get_operations()
-    (count,) = (
-        op
-        for op in all_operations
-        if op.type == "AssignAddVariableOp"
-        and any(before.type == "Timestamp" for before in ancestors(op))
-    )
-    return count, [op for op in all_operations if op.type == "MatMul"]
-
-
-def ancestors(operation):
-    """All operations that come before one for certain."""
-    visited, waiting = set(), [operation]
-    while waiting:
-        op = waiting.pop()
-        before = {*(tensor.op for tensor in op.inputs), *op.control_inputs}
-        waiting += before - visited
-        visited |= before
-    return visited
+from tests.training.loop.linear_trainer import LABELS, X, make
+from tests.training.loop.step_graph import ancestors, operations
 
 
 def test_a_step_computes_after_its_wait_was_counted():

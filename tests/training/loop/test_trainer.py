@@ -7,29 +7,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.training.loop.linear_trainer import (
+    BATCH,
+    CLASSES,
+    FEATURES,
+    LABELS,
+    X,
+    make,
+)
 from training.loop.train_step import Signals
 from training.loop.trainer import Trainer
 
-CLASSES, FEATURES, BATCH = 3, 5, 6
-RNG = np.random.default_rng(1)
-X = RNG.standard_normal((BATCH, FEATURES)).astype("float32")
-LABELS = np.array([0, 2, 1, 1, 0, 2])
 # One step of float32 against float64.
 TOLERANCE = {"rtol": 0, "atol": 1e-6}
-
-
-def make(bias=True, jit_compile=False, **options):
-    """A trainer of a linear classifier."""
-    inputs = keras.Input((FEATURES,))
-    x = keras.layers.Dense(CLASSES, use_bias=bias, name="linear")(inputs)
-    trainer = Trainer(keras.Model(inputs, x), Signals(), **options)
-    trainer.compile(
-        keras.optimizers.SGD(1.0),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        weighted_metrics=["accuracy"],
-        jit_compile=jit_compile,
-    )
-    return trainer
 
 
 def step(trainer, weights=None, steps=1):

@@ -151,8 +151,13 @@ def free_ports():
         ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("recipe", TASKS)
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param("digits_image", marks=pytest.mark.slow),
+        pytest.param("small", marks=pytest.mark.full),
+    ],
+)
 def test_two_workers_train_a_run_that_the_chief_writes(recipe, tmp_path):
     options = options_of(recipe, tmp_path, "batch=4")
     ports, run = free_ports(), tmp_path / "run"
@@ -164,7 +169,7 @@ def test_two_workers_train_a_run_that_the_chief_writes(recipe, tmp_path):
         }
         processes.append(
             subprocess.Popen(
-                [sys.executable, "-m", "training.train", *options]
+                [sys.executable, "-m", "tests.training.quick_train", *options]
                 + [f"--workdir={run}"],
                 cwd=ROOT,
                 env={**os.environ, "TF_CONFIG": json.dumps(cluster)},
@@ -182,12 +187,18 @@ def test_two_workers_train_a_run_that_the_chief_writes(recipe, tmp_path):
     assert len(rows) == 3  # names and two epochs: one writer
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("recipe", TASKS)
+# By default, test_exact_resume.py tests networks of images.
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param("digits_image", marks=pytest.mark.full),
+        pytest.param("small", marks=pytest.mark.slow),
+    ],
+)
 def test_a_preempted_run_ends_like_an_uninterrupted_one(
     recipe, tmp_path, monkeypatch, capsys
 ):
-    options = options_of(recipe, tmp_path, *SETTINGS)
+    options = options_of(recipe, tmp_path, "training.ema_decay=0.5")
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     train.main([*options, f"--workdir={straight}"])
     after_batch = callbacks.SaveCheckpoints.on_train_batch_end
