@@ -5,8 +5,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 IO := .venv-tfio/bin/python
+WHEEL_FILES := $(shell find nonlocal_tf training -name '*.py' -o -name '*.html')
 # Without LLVM's optimisations programs compile in two thirds of the time.
 ON_JAX := KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0
+
+# Processes of tests share what Python compiles.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help train test test-slow test-full test-wheel test-io test-io-all \
 	test-beam mutants docs lint format
@@ -100,15 +104,14 @@ format: .venv/.dev
 		-c constraints-tfio.txt --editable '.[io,test,url,io-test]'
 	@touch $@
 
-# Built anew each time: the code may have changed since.
-.PHONY: .venv-wheel/.wheel
-.venv-wheel/.wheel: .venv/.made
+.venv-wheel/.wheel: .venv/.made setup.cfg $(WHEEL_FILES)
 	rm -rf .venv-wheel dist build
 	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir .venv-wheel/dist .
 	.venv/bin/python -m venv .venv-wheel
 	.venv-wheel/bin/python -m pip install --quiet \
 		--disable-pip-version-check \
 		"$$(echo .venv-wheel/dist/*.whl)[digits,video,viz]"
+	@touch $@
 
 # MkDocs writes a site; the reference is generated from the imported code.
 .venv-docs/.docs: setup.cfg .venv/.made

@@ -12,6 +12,9 @@ from training.data.clip_reader import VideoError
 from training.data.index_cache import IndexCache
 from training.io import cli, paths
 
+# Before the session's run is trained.
+pytest.importorskip("aiohttp", reason="needs the extra url")
+
 
 def test_predict_reads_model_and_clip_over_http(tiny, served, capsys, tmp_path):
     folder, address = served
@@ -38,13 +41,11 @@ def test_writing_a_run_over_http_is_an_error(served, capsys):
 
 
 def test_forbidden_files_count_as_missing(tmp_path):
-    pytest.importorskip("aiohttp", reason="needs the extra url")
     with web_server(403, tmp_path / "log") as address:
         assert not paths.as_path(f"{address}/run/recipe.json").is_file()
 
 
 def test_a_closed_server_is_a_one_line_error(tmp_path):
-    pytest.importorskip("aiohttp", reason="needs the extra url")
     with web_server(tmp_path, tmp_path / "log") as address:
         pass
     process = command("predict", f"--model={address}/x/1", "--sample=0")

@@ -1,6 +1,8 @@
 """A small run of the train command, and other shared fixtures."""
 
+import fcntl
 import os
+import shutil
 import uuid
 
 import pytest
@@ -28,21 +30,39 @@ def small_evaluation():
     patch.undo()
 
 
+def write_once(name, write, tmp_path_factory):
+    """Return a copy of a folder that one of the workers of xdist writes."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, complete = base / f"shared-{name}", base / f"{name}.complete"
+    with open(base / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            folder.mkdir()
+            write(folder)
+            complete.touch()
+    return shutil.copytree(folder, tmp_path_factory.mktemp(name) / name)
+
+
 @pytest.fixture(scope="session")
 def tiny(small_evaluation, tmp_path_factory):
     """A trained and exported run: its folder, and the SavedModel beside it."""
-    root = tmp_path_factory.mktemp("tiny")
-    run, exported = root / "runs" / "digits_nl", root / "models" / "digits_nl"
-    train.main(
-        [
-            "--recipe=digits_nl",
-            f"--workdir={run}",
-            f"--export={exported}",
-            "--verbose=0",
-            *TINY,
-        ]
-    )
-    return run, exported / "1"
+    run, models = "runs/digits_nl", "models/digits_nl"
+
+    def write(folder):
+        train.main(
+            [
+                "--recipe=digits_nl",
+                f"--workdir={folder / run}",
+                f"--export={folder / models}",
+                "--verbose=0",
+                *TINY,
+            ]
+        )
+
+    folder = write_once("tiny", write, tmp_path_factory)
+    return folder / run, folder / models / "1"
 
 
 @pytest.fixture

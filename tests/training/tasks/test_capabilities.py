@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import io
 import json
 import os
 import pathlib
@@ -13,58 +12,28 @@ import sys
 import numpy as np
 import pytest
 
-import nonlocal_tf as nl
-from nonlocal_tf.detection import backbone
-from tests.training.tasks import small_run
+from tests.training.tasks import shared_runs
 from training import evaluate, predict, report, tasks, train
 from training.io import cli
 from training.loop import callbacks, checkpointing
 from training.loop.preemption import sigterm
-from training.recipes import get_recipe, overrides
 from training.runs.provenance import WeightSource
 from training.runs.run_folder import RunFolder
 
-# Moving averages, gradient accumulation and gradient clipping.
-SETTINGS = (
-    "training.ema_decay=0.5",
-    "training.micro_batches=2",
-    "optimizer.clip_norm=0.5",
-)
 TASKS = ("digits_image", "small")
 ROOT = pathlib.Path(__file__).parents[3]
-
-
-def options_of(recipe, folder, *settings):
-    """Return arguments of a training of some steps."""
-    if recipe == "small":
-        pytest.importorskip("pycocotools")
-        return small_run.options(folder / "set", *settings, validation=True)
-    short = ("steps=3", "epoch_steps=2", "batch=8", *settings)
-    return ["--recipe=digits_image", *(f"--set={text}" for text in short)]
-
-
-def start_weights(recipe, folder):
-    """Write start weights to a file; return the setting that names it."""
-    path = folder / "start.keras"
-    if recipe == "small":
-        config = overrides.override(get_recipe(recipe), small_run.SETTINGS)
-        backbone.build_classifier(config.detector, num_classes=3).save(path)
-        return f"start.weights={path}"
-    shape = (32, 32, 3)
-    nl.create_model("image_small", num_classes=5, image_shape=shape).save(path)
-    return f"model.weights={path}"
 
 
 @pytest.fixture(scope="module", params=TASKS)
 def trained(request, tmp_path_factory):
     """The arguments, run folder and exported version of a training."""
-    folder = tmp_path_factory.mktemp(request.param)
-    start = start_weights(request.param, folder)
-    options = options_of(request.param, folder, *SETTINGS, start)
-    run, out = folder / "run", folder / "models"
-    with contextlib.redirect_stdout(io.StringIO()):
-        train.main([*options, f"--workdir={run}", f"--export={out}"])
-    return options, RunFolder(run), out
+    if request.param == "small":
+        folder = request.getfixturevalue("detector")
+    else:
+        folder = tmp_path_factory.mktemp(request.param)
+        shared_runs.train_and_export(request.param, folder)
+    options = json.loads((folder / "options.json").read_text())
+    return options, RunFolder(folder / "run"), folder / "models"
 
 
 def test_the_run_has_a_report_with_curves(trained):
@@ -159,7 +128,7 @@ def free_ports():
     ],
 )
 def test_two_workers_train_a_run_that_the_chief_writes(recipe, tmp_path):
-    options = options_of(recipe, tmp_path, "batch=4")
+    options = shared_runs.options_of(recipe, tmp_path, "batch=4")
     ports, run = free_ports(), tmp_path / "run"
     processes = []
     for index in range(2):
@@ -198,7 +167,7 @@ def test_two_workers_train_a_run_that_the_chief_writes(recipe, tmp_path):
 def test_a_preempted_run_ends_like_an_uninterrupted_one(
     recipe, tmp_path, monkeypatch, capsys
 ):
-    options = options_of(recipe, tmp_path, "training.ema_decay=0.5")
+    options = shared_runs.options_of(recipe, tmp_path, "training.ema_decay=0.5")
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     train.main([*options, f"--workdir={straight}"])
     after_batch = callbacks.SaveCheckpoints.on_train_batch_end
