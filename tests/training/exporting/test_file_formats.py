@@ -1,5 +1,7 @@
 """LiteRT and ONNX files, run by their own runtimes."""
 
+import contextlib
+import io
 import sys
 
 import numpy as np
@@ -22,19 +24,33 @@ def written(run, path, *arguments):
     return path.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "dtype", ["float32", pytest.param("int8", marks=pytest.mark.full)]
-)
-def test_tflite_outputs_equal_the_saved_models(tiny, tmp_path, dtype):
-    quantize = ["--quantize=int8"] if dtype == "int8" else []
-    content = written(tiny[0], tmp_path / "x.tflite", *quantize)
+@pytest.fixture(scope="module")
+def lite(tiny, tmp_path_factory):
+    """The path of a file of LiteRT, and what is printed of it."""
+    path = tmp_path_factory.mktemp("lite") / "x.tflite"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        written(tiny[0], path)
+    return path, printed.getvalue()
+
+
+def assert_equal_outputs(content, exported):
     with pytest.warns(UserWarning, match="tf.lite.Interpreter is deprecated"):
-        lite = tf.lite.Interpreter(model_content=content)
-    runner = lite.get_signature_runner("serving_default")
+        interpreter = tf.lite.Interpreter(model_content=content)
+    runner = interpreter.get_signature_runner("serving_default")
     got = [runner(clips=clip[None])["probabilities"][0] for clip in CLIPS]
     np.testing.assert_allclose(
-        got, SavedModel(tiny[1]).probabilities(CLIPS), rtol=0, atol=1e-5
+        got, SavedModel(exported).probabilities(CLIPS), rtol=0, atol=1e-5
     )
+
+
+def test_tflite_outputs_equal_the_saved_models(tiny, lite):
+    assert_equal_outputs(lite[0].read_bytes(), tiny[1])
+
+
+@pytest.mark.full
+def test_int8_outputs_equal_the_saved_models(tiny, tmp_path):
+    path = tmp_path / "x.tflite"
+    assert_equal_outputs(written(tiny[0], path, "--quantize=int8"), tiny[1])
 
 
 def test_onnx_outputs_equal_the_saved_models(tiny, tmp_path):
@@ -47,13 +63,12 @@ def test_onnx_outputs_equal_the_saved_models(tiny, tmp_path):
     )
 
 
-def test_class_names_and_license_are_written(tiny, tmp_path, capsys):
-    written(tiny[0], tmp_path / "x.tflite")
-    names = (tmp_path / "x.tflite.classes.txt").read_text().splitlines()
+def test_class_names_and_license_are_written(tiny, lite):
+    path, printed = lite
+    names = (path.parent / "x.tflite.classes.txt").read_text().splitlines()
     assert names == SavedModel(tiny[1]).classes
-    printed = capsys.readouterr().out
     assert "probabilities of 8 validation examples, at most " in printed
-    licence = (tmp_path / "x.tflite.licence.md").read_text()
+    licence = (path.parent / "x.tflite.licence.md").read_text()
     assert "random numbers" in licence
 
 
