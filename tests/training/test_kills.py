@@ -1,7 +1,7 @@
 """A few of the kills of kill_often.py, on two devices.
 
-In CI a detector run is killed (tasks/test_detector_training.py), which shares
-checkpoints and resuming with this one.
+In CI, runs are preempted instead: test_exact_resume.py and
+tasks/test_capabilities.py.
 """
 
 import pytest

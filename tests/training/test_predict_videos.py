@@ -63,19 +63,18 @@ VIEWS = [
 
 
 @pytest.mark.parametrize("views", VIEWS)
-@pytest.mark.parametrize("of_run", [True, False])
-def test_scores_equal_those_of_evaluation(trained, tmp_path, views, of_run):
+def test_scores_equal_those_of_evaluation(trained, tmp_path, views):
     _, run, out = trained
     expected = evaluated(run, tmp_path, *views)
-    model = f"--model={run if of_run else out}"
-    written = predicted(tmp_path, model, *views, *expected)
-    assert written["classes"] == CLASSES
-    assert [video["path"] for video in written["videos"]] == list(expected)
-    for video in written["videos"]:
-        # Other batches of the network: rounding in float32.
-        np.testing.assert_allclose(
-            video["scores"], expected[video["path"]], rtol=1e-5, atol=1e-6
-        )
+    for model in (run, out):
+        written = predicted(tmp_path, f"--model={model}", *views, *expected)
+        assert written["classes"] == CLASSES
+        assert [row["path"] for row in written["videos"]] == list(expected)
+        for video in written["videos"]:
+            # Other batches of the network: rounding in float32.
+            np.testing.assert_allclose(
+                video["scores"], expected[video["path"]], rtol=1e-5, atol=1e-6
+            )
 
 
 def test_all_videos_of_a_folder_are_predicted_and_bad_ones_listed(

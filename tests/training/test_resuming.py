@@ -86,7 +86,7 @@ STOPS = {  # for more kills see test_kills.py
 EXIT_CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 0}
 
 
-# CI stops a run on videos instead, see test_video_runs.py.
+# In CI, runs are preempted: test_exact_resume.py, tasks/test_capabilities.py.
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("how", "arguments", "after"), STOPS.values(), ids=STOPS.keys()
