@@ -54,7 +54,12 @@ TRAINING_BELOW = {
         "training.evaluation",
         "training.io",
     ],
-    "training.page": ["training.data", "training.exporting", "training.io"],
+    "training.page": [
+        "training.coco",
+        "training.data",
+        "training.exporting",
+        "training.io",
+    ],
 }
 # Imported in the one file that needs it, inside a function; matplotlib's fonts
 # are the library's, its figures those of training.

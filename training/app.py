@@ -1,9 +1,10 @@
-"""Classify videos with a SavedModel on a local web page.
+"""Apply a SavedModel to videos or images on a local web page.
 
     nonlocal-tf app --model savedmodels/videos
 
 Drop a video to see its classes, overall and over time; click a point of a
-frame to see which positions it attends to. The page is served on the loopback
+frame to see which positions it attends to. With a detector, drop an image to
+see its detections. The page is served on the loopback
 interface only (other users of this machine can open it). Uploads are deleted
 after use; those of a killed app are deleted by the next start.
 """
@@ -14,14 +15,18 @@ from collections.abc import Sequence
 
 from .data import datasets
 from .data.video_limits import Limits
+from .exporting import saved_model
+from .exporting.loaded_detector import SavedDetector
 from .exporting.saved_model import SavedModel
 from .io import cli
 from .io.user_error import UserError
 from .loop import preemption
 from .page import uploads
+from .page.detector_session import DetectorSession
 from .page.http_server import AppServer
 from .page.page_session import PageSession
 from .runs import exported_recipe
+from .tasks import detector_prediction
 
 EXAMPLE = "nonlocal-tf app --model savedmodels/digits_nl"
 
@@ -59,7 +64,14 @@ def serve(model: str, port: int, max_mb: float) -> AppServer:
         max_mb: maximum size of an uploaded file.
     """
     uploads.clear_leftovers()
-    session = _session(SavedModel(model))
+    version = saved_model.find(model)
+    session: PageSession | DetectorSession
+    if saved_model.is_detector(version):
+        detector = SavedDetector(version)
+        threshold = detector_prediction.SHOWN_SCORE
+        session = DetectorSession(detector, threshold)
+    else:
+        session = _session(SavedModel(version))
     return AppServer(session, port, int(max_mb * 2**20))
 
 
@@ -84,8 +96,9 @@ def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
         "app",
         "Local web page: drop a video to see its classes and timeline; click "
-        "a point to see\nwhich positions it attends to. Without arguments: "
-        "list the SavedModels.",
+        "a point to see\nwhich positions it attends to. With a detector: drop "
+        "an image to see its\ndetections. Without arguments: list the "
+        "SavedModels.",
         EXAMPLE,
     )
     parser.add_argument(

@@ -21,7 +21,8 @@ class SavedDetector:
         path: a version, or a directory of versions (the newest is used).
 
     Attributes:
-        origin: path of the version.
+        path: of the version.
+        origin: the same as text.
         categories: classes; label 1 is the first.
 
     Raises:
@@ -29,7 +30,7 @@ class SavedDetector:
     """
 
     def __init__(self, path: str | Path):
-        version = saved_model.find(path)
+        self.path = version = saved_model.find(path)
         self.origin = str(version)
         file = version / saved_model.ASSETS / saved_model.CATEGORIES
         try:

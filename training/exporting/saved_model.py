@@ -154,7 +154,7 @@ class SavedModel:
         if is_detector(self.path):
             raise UserError(
                 f"{self.path} is a SavedModel of a detector. Use it with "
-                "nonlocal-tf predict or nonlocal-tf serve_config."
+                "nonlocal-tf predict, visualize, app or serve_config."
             )
         try:
             # The signatures need a reference to their module.

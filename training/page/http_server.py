@@ -8,11 +8,11 @@ within a deadline.
 """
 
 import contextlib
+import functools
 import hmac
 import http.server
 import io
 import json
-import pathlib
 import secrets
 import select
 import socket
@@ -23,10 +23,10 @@ from collections.abc import Callable, Iterator
 
 from ..io.user_error import UserError
 from . import page_session, uploads
+from .detector_session import DetectorSession
 from .page_session import PageSession
 from .uploads import RequestError
 
-PAGE = pathlib.Path(__file__).with_name("page.html")
 ADDRESS = "127.0.0.1"
 CONNECTIONS = 32
 HEADERS_SECONDS = 30.0
@@ -34,7 +34,6 @@ SILENCE_SECONDS = 20.0
 # Deadline of a body: a constant, plus its size at the lowest accepted rate.
 BODY_SECONDS = 60.0
 SLOWEST_BYTES_A_SECOND = 1 << 20
-WAIT_SECONDS = 10.0
 QUEUE_SECONDS = 0.2  # between checks that the browser is still connected
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 1 << 24
@@ -63,7 +62,12 @@ class AppServer(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, session: PageSession, port: int, max_bytes: int):
+    def __init__(
+        self,
+        session: PageSession | DetectorSession,
+        port: int,
+        max_bytes: int,
+    ):
         self.session = session
         self.max_bytes = max_bytes
         self.token = secrets.token_urlsafe(16)
@@ -119,14 +123,16 @@ class AppHandler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         """Serve the queries of the page."""
         session = self.server.session
+        answers = {
+            path: functools.partial(self._ask, answer, wait)
+            for path, (answer, wait) in session.answers.items()
+        }
         self._serve(
             {
                 "/about": self._about,
                 "/progress": lambda: _json(session.progress()),
                 "/file": self._file,
-                "/sample": lambda: self._ask(session.open_sample, wait=0),
-                "/clip": lambda: self._ask(session.frames, WAIT_SECONDS),
-                "/look": lambda: self._ask(session.attention, WAIT_SECONDS),
+                **answers,
             }
         )
 
@@ -149,7 +155,7 @@ class AppHandler(http.server.BaseHTTPRequestHandler):
         except OSError as full:
             status, answer = (
                 507,
-                f"The video cannot be stored: {full.strerror}.",
+                f"The file cannot be stored: {full.strerror}.",
             )
         except Exception as internal:
             status, answer = 500, "Internal error; see the terminal."
@@ -182,7 +188,8 @@ class AppHandler(http.server.BaseHTTPRequestHandler):
 
     def _page(self):
         nonce = secrets.token_urlsafe(16)
-        html = PAGE.read_text("utf-8").replace("{{nonce}}", nonce)
+        html = self.server.session.page.read_text("utf-8")
+        html = html.replace("{{nonce}}", nonce)
         html = html.replace("{{token}}", self.server.token)
         policy = POLICY.format(nonce=nonce)
         return "text/html; charset=utf-8", html.encode(), policy
@@ -204,7 +211,7 @@ class AppHandler(http.server.BaseHTTPRequestHandler):
             with path.open("w+b") as file:
                 uploads.receive(self.rfile, length, file)
                 file.seek(0)
-                uploads.check_content(file, session.content_of(suffix))
+                session.check_file(file, suffix)
             try:
                 return _json(session.open_file(path, self._check_connected))
             except UserError as error:
@@ -272,7 +279,7 @@ def _job_slot(
         check_connected()
         if time.monotonic() >= until:
             raise RequestError(
-                429, "Busy: another video is being processed; try again soon."
+                429, "Busy: another file is being processed; try again soon."
             )
     try:
         yield

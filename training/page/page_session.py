@@ -7,6 +7,7 @@ import pathlib
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +26,7 @@ from .video_clips import Progress, VideoClips
 TOP = 5
 STRONGEST = 5
 SAMPLES = 8
+WAIT_SECONDS = 10.0  # of a question, for the job before it
 MAX_SIZE_RATIO = 4  # of a clip to training clips
 DEFAULT_SHAPE = (32, 224, 224)  # of training clips, if unknown
 LOSSLESS_PX = 64  # larger frames are sent as JPEG
@@ -47,11 +49,14 @@ class PageSession:
         load_dataset: loads the data set of the samples that the page offers.
 
     Attributes:
+        page: path of the page.
         samples: number of samples of its data set that the page offers.
 
     Raises:
         UserError: it is a model of images.
     """
+
+    page = pathlib.Path(__file__).with_name("page.html")
 
     def __init__(
         self,
@@ -77,14 +82,28 @@ class PageSession:
         self._progress: tuple[str, int, int] = ("", 0, 0)
 
     @property
+    def answers(self) -> Mapping[str, tuple[Callable[[dict], dict], float]]:
+        """Methods that answer questions by path, with the seconds to wait."""
+        return {
+            "/sample": (self.open_sample, 0.0),
+            "/clip": (self.frames, WAIT_SECONDS),
+            "/look": (self.attention, WAIT_SECONDS),
+        }
+
+    @property
     def suffixes(self) -> tuple[str, ...]:
         """The suffixes of supported files."""
         return uploads.suffixes(videos=self.sampling is not None)
 
-    def content_of(self, suffix: str) -> str:
-        """Return the suffix of a clip file, or "" for a video file."""
-        videos = self.sampling is not None
-        return suffix if clip_files.is_clip(suffix, videos) else ""
+    def check_file(self, file: BinaryIO, suffix: str) -> None:
+        """Check the header of an upload before it is decoded.
+
+        Raises:
+            RequestError: the content contradicts the suffix, or is a
+                decompression bomb.
+        """
+        is_clip = clip_files.is_clip(suffix, videos=self.sampling is not None)
+        uploads.check_content(file, suffix if is_clip else "")
 
     def about(self) -> dict:
         """Describe the model, before any upload."""

@@ -200,6 +200,8 @@ class Detection(Task):
         if recipe.detector.nonlocal_block is not None:
             options = (workdir, "IMAGE", "--query strongest")
             commands.append(("visualize", "visualize", *options))
+        if model is not None:
+            commands.append(("a page", "app", model))
         return [*commands, ("evaluate", "evaluate", workdir)]
 
 

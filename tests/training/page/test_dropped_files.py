@@ -144,7 +144,7 @@ def test_full_disk_is_an_error(server, film, monkeypatch):
     monkeypatch.setattr(uploads, "receive", full)
     answer, content = send(server, "/file", film, X_File_Name="f.mp4")
     assert answer.status == 507
-    expected = "The video cannot be stored: No space left on device."
+    expected = "The file cannot be stored: No space left on device."
     assert content["error"] == expected
 
 
