@@ -7,43 +7,63 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nonlocal_tf.layers import BatchNormalization
 from tests.training.data.small_datasets import load_classes
+from training.loop import callbacks
 
-BATCH, EPOCHS = 4, 2
+BATCH = 4
 
 
-def fit(videos, batches_in_scope, strategy):
-    """Train a linear network; return its weights and history."""
+def batches(videos, split, seed=3):
+    return videos.batches(split, BATCH, seed=seed).map(lambda x, y: (x, y))
 
-    def batches(split):
-        return videos.batches(split, BATCH, seed=3).map(lambda x, y: (x, y))
 
-    data = [batches(split) for split in ("train", "validation")]
+def make_model():
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((3, 16, 16, 3))
+    x = keras.layers.Dense(5)(keras.layers.Flatten()(inputs))
+    x = BatchNormalization(synchronized=True)(x)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    model.compile(
+        keras.optimizers.SGD(1e-3),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    return model
+
+
+def fit(videos, strategy, folder, epochs, in_scope=False):
+    """Train, resuming from a folder; return weights and history."""
+    data = [batches(videos, split) for split in ("train", "validation")]
     with strategy.scope():
-        if batches_in_scope:
-            data = [batches(split) for split in ("train", "validation")]
-        keras.utils.set_random_seed(1)
-        model = keras.Sequential(
-            [keras.Input((3, 16, 16, 3)), keras.layers.Flatten()]
-        )
-        model.add(keras.layers.Dense(2))
-        model.compile(
-            keras.optimizers.SGD(1e-4),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-            jit_compile=False,
-        )
+        if in_scope:
+            data = [batches(videos, split) for split in ("train", "validation")]
+        model = make_model()
     train, validation = data
     history = model.fit(
         train,
         validation_data=validation,
-        epochs=EPOCHS,
+        epochs=epochs,
+        callbacks=[
+            callbacks.MovingAverage(0.75),
+            callbacks.PreciseBatchNorm(batches(videos, "train", 7)),
+            callbacks.ExactResume(folder, videos),
+        ],
         shuffle=False,
         verbose=0,
     )
-    steps = EPOCHS * int(train.cardinality())
-    assert model.optimizer.iterations.numpy() == steps
+    assert model.optimizer.iterations.numpy() == 4 * epochs
     return model.get_weights(), history.history
+
+
+def without_callbacks(videos, strategy):
+    """Train two epochs; return the weights."""
+    with strategy.scope():
+        model = make_model()
+    train = batches(videos, "train")
+    model.fit(train, epochs=2, shuffle=False, verbose=0)
+    return model.get_weights()
 
 
 def main(folder):
@@ -51,19 +71,24 @@ def main(folder):
     tf.config.set_logical_device_configuration(
         cpus[0], [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
     )
-    videos = load_classes(pathlib.Path(folder))
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    assert strategy.num_replicas_in_sync == 2
-    expected, expected_history = fit(
-        videos, False, tf.distribute.get_strategy()
-    )
-    assert np.ptp(expected[0]) > 0
-    for in_scope in (False, True):
-        weights, history = fit(videos, in_scope, strategy)
-        for got, want in zip(weights, expected, strict=True):
-            np.testing.assert_allclose(got, want, atol=1e-6)
-        for name, values in expected_history.items():
-            np.testing.assert_allclose(history[name], values, rtol=1e-5)
+    folder = pathlib.Path(folder)
+    videos = load_classes(folder)
+    one_device = tf.distribute.get_strategy()
+    two_devices = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    assert two_devices.num_replicas_in_sync == 2
+    for got, want in zip(
+        without_callbacks(videos, two_devices),
+        without_callbacks(videos, one_device),
+        strict=True,
+    ):
+        np.testing.assert_allclose(got, want, atol=1e-5)
+    expected, expected_history = fit(videos, one_device, folder / "one", 2)
+    fit(videos, two_devices, folder / "two", 1)
+    weights, history = fit(videos, two_devices, folder / "two", 2, True)
+    for got, want in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-5)
+    for name, values in expected_history.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-4)
     print("as expected")
 
 

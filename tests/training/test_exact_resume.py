@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training import train
-from training.loop import callbacks, checkpointing
+from training.loop import checkpointing, run_callbacks
 from training.loop.preemption import Preempted, sigterm
 from training.recipes import get_recipe
 from training.recipes.schema import OptimizerConfig, TrainingConfig
@@ -27,14 +27,16 @@ RECIPE = dataclasses.replace(
 def stop_after(step, monkeypatch):
     """Request preemption in a step of the run."""
     steps = []
-    after_batch = callbacks.SaveCheckpoints.on_train_batch_end
+    after_batch = run_callbacks.SaveCheckpoints.on_train_batch_end
 
     def ask(self, batch, logs=None):
         steps.append(batch)
         sigterm.requested = len(steps) == step
         after_batch(self, batch, logs)
 
-    monkeypatch.setattr(callbacks.SaveCheckpoints, "on_train_batch_end", ask)
+    monkeypatch.setattr(
+        run_callbacks.SaveCheckpoints, "on_train_batch_end", ask
+    )
 
 
 def end_of(run):

@@ -13,7 +13,7 @@ from training import evaluate, predict, train, visualize
 from training.data import datasets
 from training.evaluation import video_scores
 from training.io import cli
-from training.loop import callbacks
+from training.loop import run_callbacks
 from training.runs import run_model
 from training.runs.run_folder import RunFolder
 
@@ -199,7 +199,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(videos, tmp_path):
     class Stop(Exception):
         pass
 
-    saving = callbacks.SaveCheckpoints
+    saving = run_callbacks.SaveCheckpoints
     save = saving.on_epoch_end
 
     def save_and_stop(self, epoch, logs=None):

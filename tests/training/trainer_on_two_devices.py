@@ -7,7 +7,7 @@ import tensorflow as tf
 from nonlocal_tf.layers import BatchNormalization
 from tests.training.loop.step_graph import ancestors, operations
 from training.loop.fused_batch_norm import use_fused_batch_norm
-from training.loop.precise_bn import PreciseBatchNorm
+from training.loop.precise_bn import BatchNormStatistics
 from training.loop.train_step import Signals
 from training.loop.trainer import Trainer
 
@@ -101,7 +101,7 @@ def statistics(strategy):
     assert len({product.device for product in products}) == 2
     for product in products:
         assert count in ancestors(product), product
-    PreciseBatchNorm(model)(data)
+    BatchNormStatistics(model)(data)
     for mean in of_each_device(strategy, layer.moving_mean):
         np.testing.assert_allclose(mean, X.mean(0), atol=1e-5)
     for variance in of_each_device(strategy, layer.moving_variance):

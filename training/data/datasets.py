@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import functools
+import os
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -12,8 +13,9 @@ import tensorflow as tf
 from nonlocal_tf import preprocess
 from nonlocal_tf.choices import is_positive_integer, unknown
 
+from ..io.paths import as_path
 from ..io.user_error import UserError
-from . import pipeline
+from . import bad_videos, pipeline
 from .bad_videos import BadVideo
 from .data_config import SPLITS, DataConfig
 from .data_files import DataFile
@@ -298,6 +300,17 @@ class Dataset(abc.ABC):
 
     def check_bad(self) -> None:  # noqa: B027
         """Raise a UserError if too many examples cannot be read."""
+
+    def write_bad(self, path: str | os.PathLike) -> None:
+        """Write the list of bad examples, or remove it if there are none.
+
+        Args:
+            path: csv file with the columns split, path and reason, or its URL.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        bad_videos.write_bad_videos(as_path(path), self.bad)
 
     @abc.abstractmethod
     def train_batches(

@@ -1,23 +1,42 @@
-"""Callbacks of training: validation, checkpoints and bad inputs."""
+"""Callbacks for `model.fit` of any Keras model.
+
+Example:
+
+>>> model.fit(
+...     videos.batches("train", 8),
+...     validation_data=videos.batches("validation", 8),
+...     epochs=10,
+...     callbacks=[
+...         MovingAverage(0.9999),
+...         PreciseBatchNorm(videos.batches("train", 8, seed=1).take(200)),
+...         ExactResume("checkpoints", videos),
+...         ListBadVideos(videos, "bad_videos.csv"),
+...     ],
+... )
+"""
 
 import math
-import time
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import keras
+import tensorflow as tf
 
-from ..io import finite
-from ..io.paths import Path
+from ..io import paths
 from ..io.user_error import UserError
 from . import checkpointing
-from .epoch_plan import EpochPlan
-from .precise_bn import PreciseBatchNorm
-from .preemption import Preempted, sigterm
+from .moving_average import WeightAverage
+from .precise_bn import BatchNormStatistics
 
-# Age in seconds of the last checkpoint above which one is saved before a
-# validation.
-LAST_S = 60.0
+REMEDY = "Training diverged: train in a new folder with a lower learning rate."
+
+
+class TrainingVideos(Protocol):
+    """A data set with numbered epochs."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration over training batches be an epoch."""
 
 
 class BadInputs(Protocol):
@@ -29,6 +48,212 @@ class BadInputs(Protocol):
 
     def check_bad(self) -> None:
         """Raise a UserError if there are too many."""
+
+
+class BadVideos(BadInputs, Protocol):
+    """Videos that may turn out to be unreadable."""
+
+    def write_bad(self, path: str | os.PathLike) -> None:
+        """Write the list of unreadable videos."""
+
+
+class ExactResume(keras.callbacks.Callback):
+    """Saves checkpoints, from which the same script resumes exactly.
+
+    After each epoch all state of the model is saved: weights, optimizer,
+    random generators of layers, moving averages of `MovingAverage`, and the
+    history. When the script is started again after it was killed, `fit` begins
+    with the epoch after the last checkpoint and ends with weights that are
+    equal to the bit to those of an uninterrupted run, where TensorFlow's
+    operations are deterministic. Other callbacks begin anew, so the patience of
+    `EarlyStopping` does too.
+
+    Put it after `MovingAverage` and `PreciseBatchNorm`, which change weights.
+
+    Args:
+        folder: folder of the checkpoints of one training, or its URL. The last
+            two are kept.
+        videos: data set of the training batches, whose epochs are set to those
+            of `fit`; None if batches do not depend on the epoch.
+
+    Raises:
+        UserError: in `fit`: the model is not built, the checkpoint is of
+            another model, or the loss or a weight is not finite, which is not
+            saved.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike, videos: TrainingVideos | None = None
+    ):
+        super().__init__()
+        self._directory = paths.as_path(folder)
+        self._videos = videos
+        self._rows: list[dict] = []
+        self._restored_rows: list[dict] = []
+
+    def on_train_begin(self, logs=None):
+        _check_built(self.model, "ExactResume")
+        start = checkpointing.latest(self._directory)
+        self._rows = list(start.history) if start else []
+        self._restored_rows = list(self._rows)
+        if start is None:
+            return
+        checkpointing.restore(self.model, start)
+        trained = self.model.trainable_variables
+        average = getattr(self.model, "average", None)
+        if average is not None:
+            average.set(checkpointing.read_average(start, trained) or trained)
+        # As `keras.callbacks.BackupAndRestore` does.
+        self.model._initial_epoch = len(self._rows)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._end_resuming()
+        if epoch != len(self._rows):
+            raise UserError(
+                f"Expected fit to begin with epoch {len(self._rows)}, the "
+                f"number of epochs in {self._directory}. Received: "
+                f"initial_epoch={epoch}. Leave initial_epoch out."
+            )
+        if self._videos is not None:
+            self._videos.set_epoch(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {key: float(value) for key, value in (logs or {}).items()}
+        loss = logs.get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"The loss is {loss} in epoch {epoch + 1}; this was not "
+                f"saved. {REMEDY}"
+            )
+        finite_logs = {
+            key: value if math.isfinite(value) else None
+            for key, value in logs.items()
+        }
+        self._rows.append({"epoch": epoch + 1, **finite_logs})
+        checkpointing.save(
+            self.model, self._directory, self._rows, remedy=REMEDY
+        )
+
+    def on_train_end(self, logs=None):
+        self._end_resuming()
+
+    def _end_resuming(self) -> None:
+        """Complete the history, and let a later `fit` begin with epoch 0."""
+        self.model._initial_epoch = None
+        history = self.model.history
+        for row in self._restored_rows:
+            for key, value in row.items():
+                if key == "epoch":
+                    history.epoch.append(value - 1)
+                else:
+                    value = math.nan if value is None else value
+                    history.history.setdefault(key, []).append(value)
+        self._restored_rows = []
+
+
+class MovingAverage(keras.callbacks.Callback):
+    """Keeps an exponential moving average (EMA) of the trainable weights.
+
+    After each batch, average = decay * average + (1 - decay) * weights. The
+    averages are the weights in each validation, and those of the model when
+    `fit` ends.
+
+    Args:
+        decay: share of the old average that remains, such as 0.9999.
+
+    Raises:
+        UserError: the decay is not in [0, 1), or in `fit`: the model is not
+            built.
+    """
+
+    def __init__(self, decay: float):
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise UserError(
+                f"Expected a decay from 0 to below 1. Received: {decay}"
+            )
+        self._decay = decay
+
+    def set_model(self, model):
+        super().set_model(model)
+        _check_built(model, "MovingAverage")
+        strategy = model.distribute_strategy
+        with strategy.scope():
+            average = WeightAverage(model.trainable_variables, self._decay)
+        self._update = tf.function(
+            lambda: average.update(strategy), autograph=False
+        )
+        # Checkpoints have it.
+        model.average = average
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._update()
+
+    def on_test_begin(self, logs=None):
+        self.model.average.swap()
+
+    def on_test_end(self, logs=None):
+        self.model.average.swap()
+
+    def on_train_end(self, logs=None):
+        self.model.average.apply()
+        self.model.average = None
+
+
+class PreciseBatchNorm(keras.callbacks.Callback):
+    """Computes statistics of batch normalization from many batches.
+
+    Before each validation, or after each epoch without validation, the moving
+    means and variances are replaced by those of all batches together, computed
+    with the current weights; those of `MovingAverage` if that is before it in
+    the list of callbacks.
+
+    Args:
+        batches: about 200 training batches with a seed of their own:
+            `videos.batches("train", 8, seed=1).take(200)`.
+
+    Raises:
+        UserError: in `fit`: `MovingAverage` is after it.
+
+    Reference:
+        Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3.
+    """
+
+    def __init__(self, batches: tf.data.Dataset):
+        super().__init__()
+        self._batches = batches
+        self._is_outdated = False
+
+    def on_train_begin(self, logs=None):
+        self._statistics = BatchNormStatistics(self.model)
+        self._is_outdated = False
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._is_outdated = True
+
+    def on_test_begin(self, logs=None):
+        average = getattr(self.model, "average", None)
+        if average is not None and not average.is_swapped:
+            raise UserError("Put MovingAverage before PreciseBatchNorm.")
+        self._compute()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self._is_outdated:
+            return
+        average = getattr(self.model, "average", None)
+        if average is not None:
+            average.swap()
+        self._compute()
+        if average is not None:
+            average.swap()
+
+    def _compute(self) -> None:
+        strategy = self.model.distribute_strategy
+        batches = self._batches
+        if strategy.num_replicas_in_sync > 1:
+            batches = strategy.experimental_distribute_dataset(batches)
+        self._statistics(batches)
+        self._is_outdated = False
 
 
 class ListBadInputs(keras.callbacks.Callback):
@@ -61,225 +286,36 @@ class ListBadInputs(keras.callbacks.Callback):
         self._data.check_bad()
 
 
-class ValidateWithEmaWeights(keras.callbacks.Callback):
-    """Validates with averaged weights and precise batch-norm statistics.
+class ListBadVideos(ListBadInputs):
+    """Lists unreadable videos in a csv file, and stops if they are too many.
+
+    The file has the columns split, path and reason. It is written when training
+    begins and whenever another video turns out to be unreadable; there is no
+    file without unreadable videos.
 
     Args:
-        batches: a function of the number of the epoch to the batches that
-            statistics are computed from, or None for those of training.
-        alone: whether there are no other workers that would wait if this
-            process stopped.
-
-    Attributes:
-        seconds: spent on the statistics in the current epoch.
-    """
-
-    def __init__(self, batches=None, alone: bool = True):
-        super().__init__()
-        self._batches = batches
-        self._alone = alone
-        self._precise: PreciseBatchNorm | None = None
-        self._epoch = 0
-        self.seconds = 0.0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
-        self.seconds = 0.0
-
-    def on_test_begin(self, logs=None):
-        if self.model.average is not None:
-            self.model.average.swap()
-        if self._batches is None:
-            return
-        start = time.monotonic()
-        if self._precise is None:
-            self._precise = PreciseBatchNorm(self.model)
-        batches = self._batches(self._epoch)
-        self._precise(_until_preempted(batches) if self._alone else batches)
-        self.seconds = time.monotonic() - start
-
-    def on_test_batch_end(self, batch, logs=None):
-        if sigterm.requested and self._alone:
-            raise Preempted  # there may be minutes left, not more
-
-    def on_test_end(self, logs=None):
-        if self.model.average is not None:
-            self.model.average.swap()
-
-
-def _until_preempted(batches):
-    for batch in batches:
-        if sigterm.requested:
-            raise Preempted
-        yield batch
-
-
-class SaveCheckpoints(keras.callbacks.Callback):
-    """Saves checkpoints and the history, with the times of each epoch.
-
-    Args:
-        directory: folder of checkpoints; None on a worker that is not the
-            chief.
-        history: rows of the epochs before this start; grows.
-        plan: of the run.
-        start: the checkpoint that training resumes from, if any.
-        write_history: writes the rows, after each epoch.
-        validation: measures the time of precise statistics.
-        every_s: seconds between checkpoints within an epoch.
-        any_of: whether something holds on any of the workers, who wait for
-            each other in it.
-        alone: whether a step's loss may stop this process, as no other
-            workers wait for it.
-        remedy: advice after divergence in a step, if known, as
-            `finite.remedy`.
+        videos: the data set.
+        path: the csv file, or its URL.
 
     Raises:
-        UserError: the loss, a validation metric, or a variable of the model
-            is not finite; that is not saved.
+        UserError: in `fit`: more videos than `max_bad_share` of the data set
+            are unreadable.
     """
 
-    def __init__(
-        self,
-        directory: Path | None,
-        history: list[dict],
-        plan: EpochPlan,
-        start: checkpointing.Checkpoint | None = None,
-        write_history: Callable[[list[dict]], None] | None = None,
-        validation: ValidateWithEmaWeights | None = None,
-        every_s: float = math.inf,
-        any_of: Callable[[bool], bool] = bool,
-        alone: bool = True,
-        remedy: Callable[[int | None], str] = lambda step: finite.remedy(
-            step=step
-        ),
-    ):
-        super().__init__()
-        self._alone = alone
-        self._directory = directory
-        self._history = history
-        self._plan = plan
-        self._start = start if start is not None and start.step else None
-        self._write_history = write_history
-        self._validation = validation
-        self._every_s = every_s
-        self._any_of = any_of
-        self._remedy = remedy
-        self._saved_at = time.monotonic()
+    def __init__(self, videos: BadVideos, path: str | os.PathLike):
+        super().__init__(videos, lambda bad: videos.write_bad(path))
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._began = time.monotonic()
-        steps_after = self._plan.steps_after
-        self._epoch_steps = steps_after(epoch + 1) - steps_after(epoch)
-        self._waited_before = self.model.waited_s
-        self._validation_s = 0.0
-        self._step = 0
-        self._before: dict = {}
-        if self._start is not None:
-            self._step, self._before = self._start.step, self._start.times
-            variables = self.model.metrics_variables
-            sums = checkpointing.read_arrays(self._start, "metric", variables)
-            for variable, array in zip(variables, sums, strict=True):
-                variable.assign(array)
-            self._start = None
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._step += 1
-        if self._alone:
-            self._check_loss(float(logs["loss"]))
-        if sigterm.requested:
-            self.model.ask_to_stop()
-        stopping = self.model.stopping
-        since = time.monotonic() - self._saved_at
-        # A preemption in the validation that follows then loses little.
-        is_last = self._step == self._epoch_steps - 1
-        late = since > (
-            min(LAST_S, self._every_s) if is_last else self._every_s
-        )
-        if self._step < self._epoch_steps and (stopping or late):
-            self._check_loss(float(logs["loss"]))
-            self._save(self._step, self._times())
-            if stopping:
-                raise Preempted
-
-    def on_test_begin(self, logs=None):
-        # After `ValidateWithEmaWeights`, which is before it in the list.
-        self._test_began = time.monotonic()
-
-    def on_test_end(self, logs=None):
-        self._validation_s = time.monotonic() - self._test_began
+    def on_train_begin(self, logs=None):
+        self._save(self._data.bad)
 
     def on_epoch_end(self, epoch, logs=None):
-        logs = {key: float(value) for key, value in (logs or {}).items()}
-        self._check_loss(logs["loss"])
-        self._check_metrics(logs, epoch + 1)
-        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-        times = self._times()
-        self._history.append(
-            {
-                "epoch": epoch + 1,
-                "step": self._plan.steps_after(epoch + 1),
-                "learning_rate": float(rate),
-                **logs,
-                **{key: round(value, 3) for key, value in times.items()},
-            }
-        )
-        self._save()
-        if self._directory is not None and self._write_history is not None:
-            self._write_history(self._history)
-        if self._any_of(sigterm.requested):
-            raise Preempted
+        self.update()  # a validation may have found more
 
-    def _check_loss(self, loss: float) -> None:
-        if math.isfinite(loss):
-            return
-        epoch = len(self._history)
-        step = self._plan.steps_after(epoch) + self._step
-        self._diverged(
-            f"The loss is {loss} in epoch {epoch + 1}, step {step}", step
-        )
 
-    def _check_metrics(self, logs: dict[str, float], epoch: int) -> None:
-        metric = finite.not_finite(logs)
-        if not metric:
-            return
-        variable = checkpointing.not_finite_variable(self.model)
-        weights = "all weights are finite, but the outputs overflow"
-        if variable:
-            weights = f"{variable} is not finite"
-        step = self._plan.steps_after(epoch)
-        self._diverged(f"{metric} after epoch {epoch}, step {step} ({weights})")
-
-    def _diverged(self, reason: str, step: int | None = None) -> None:
-        """Raise a UserError for a value that is not finite."""
-        saved = ""
-        if self._directory is not None:
-            saved = checkpointing.newest_name(self._directory)
-        kept = f"The last checkpoint, {saved}, stays. " if saved else ""
+def _check_built(model: keras.Model, callback: str) -> None:
+    """Raise a UserError for a model without weights yet."""
+    if not model.built:
         raise UserError(
-            f"{reason}; this was not saved. {kept}{self._remedy(step)}"
+            f"{callback} needs a model with weights. Build the model before "
+            "fit, by a keras.Input or by calling it on a batch."
         )
-
-    def _save(self, step: int = 0, times: dict | None = None) -> None:
-        checkpointing.save(
-            self.model,
-            self._directory,
-            self._history,
-            step,
-            times,
-            self._remedy(None),
-        )
-        self._any_of(False)  # a worker that ends would be missed by the chief
-        self._saved_at = time.monotonic()
-
-    def _times(self) -> dict[str, float]:
-        """Seconds of this epoch, those before a preemption included."""
-        precise = self._validation.seconds if self._validation else 0.0
-        whole = time.monotonic() - self._began
-        now = {
-            "seconds": whole,
-            "train_seconds": whole - self._validation_s - precise,
-            "waiting_seconds": self.model.waited_s - self._waited_before,
-            "precise_bn_seconds": precise,
-            "validation_seconds": self._validation_s,
-        }
-        return {k: v + self._before.get(k, 0.0) for k, v in now.items()}

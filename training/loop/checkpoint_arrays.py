@@ -77,8 +77,8 @@ def read(
                 return _read(archive, names, variables, budget)
     except _OtherModelError as error:
         raise UserError(
-            f"Checkpoint {path.parent} does not fit its recipe's model "
-            f"({error}): was it written by another version of the code?"
+            f"Checkpoint {path.parent} does not fit the model ({error}): was "
+            "it written for another model, or by another version of the code?"
         ) from error
     except (OSError, CheckpointError) as error:
         raise UserError(f"{path}: {error}") from error

@@ -4,12 +4,16 @@ import keras
 import tensorflow as tf
 
 
-class MovingAverage:
+class WeightAverage:
     """Exponential moving average of variables, in float32.
 
     Args:
         variables: trainable variables of Keras.
         decay: share of the old average that remains at each update.
+
+    Attributes:
+        variables: the averages.
+        is_swapped: whether averages and variables are exchanged.
     """
 
     def __init__(self, variables, decay: float):
@@ -19,6 +23,7 @@ class MovingAverage:
             tf.Variable(tf.convert_to_tensor(value), trainable=False)
             for value in self._averaged
         ]
+        self.is_swapped = False
 
     def update(self, strategy) -> None:
         """Update the averages after a step, in cross-replica context."""
@@ -40,3 +45,9 @@ class MovingAverage:
             before = own.numpy()
             own.assign(average.numpy())
             average.assign(before)
+        self.is_swapped = not self.is_swapped
+
+    def apply(self) -> None:
+        """Replace the variables by their averages."""
+        for average, own in zip(self.variables, self._averaged, strict=True):
+            own.assign(average.numpy())

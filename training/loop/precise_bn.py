@@ -1,10 +1,10 @@
-"""Statistics of batch normalisation from many batches, instead of a decay.
+"""Precise batch normalization: statistics of many batches, not an average.
 
-In training a normalisation keeps a moving average of the statistics of the
-last dozens of batches, while weights change under it. Before each test the
-authors take them anew, for the weights as they are, from 200 batches: with B
-the mean over batches and devices, mean = B(mean_b) and variance =
-B(variance_b + mean_b^2) - mean^2.
+In training, batch normalization keeps a moving average of the statistics of
+the last dozens of batches, while weights change. Before each test the authors
+recompute them for the current weights, from 200 batches: with B the mean over
+batches and devices, mean = B(mean_b) and variance = B(variance_b + mean_b^2) -
+mean^2.
 
 Reference:
     Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3.
@@ -18,8 +18,8 @@ import tensorflow as tf
 from keras import layers
 
 
-class PreciseBatchNorm:
-    """Takes the statistics of a model's normalisations anew.
+class BatchNormStatistics:
+    """Computes the statistics of a model's batch normalization layers.
 
     Args:
         model: it is run in training mode, and not updated.
@@ -35,7 +35,7 @@ class PreciseBatchNorm:
         self._forward = tf.function(self._on_devices, autograph=False)
 
     def __call__(self, batches) -> None:
-        """Replaces the statistics by those of all batches together.
+        """Replace the statistics by those of all batches together.
 
         Args:
             batches: (clips, ...) as the model is fed in training.
@@ -60,7 +60,7 @@ class PreciseBatchNorm:
             layer.moving_variance.assign(variance.astype("float32"))
 
     def _on_devices(self, data):
-        """Mean and mean square of what each layer saw, over all devices."""
+        """Return mean and mean square of each layer's inputs, over devices."""
         strategy = self._model.distribute_strategy
         moments = strategy.run(self._on_device, (data,))
         return [strategy.experimental_local_results(m)[0] for m in moments]
@@ -77,7 +77,7 @@ class PreciseBatchNorm:
 
 @contextlib.contextmanager
 def _last_batch_alone(normalisations):
-    """Lets moving statistics be those of the last batch."""
+    """Let moving statistics be those of the last batch."""
     before = [layer.momentum for layer in normalisations]
     for layer in normalisations:
         layer.momentum = 0.0

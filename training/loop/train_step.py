@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .moving_average import MovingAverage
+from .moving_average import WeightAverage
 
 
 class TrainStep:
@@ -56,7 +56,7 @@ class TrainStep:
         self._micro_batch_count = micro_batches
         self.average = None
         if ema_decay is not None:
-            self.average = MovingAverage(self.trainable_variables, ema_decay)
+            self.average = WeightAverage(self.trainable_variables, ema_decay)
         self._collective = isinstance(
             self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy
         )

@@ -13,9 +13,9 @@ from ..data.data_files import DataFile
 from ..data.datasets import DatasetInfo
 from ..io.paths import Path
 from ..io.user_error import UserError
-from ..loop.callbacks import SaveCheckpoints, ValidateWithEmaWeights
 from ..loop.distribution import Devices
 from ..loop.fitting import Batches
+from ..loop.run_callbacks import SaveCheckpoints, ValidateWithEmaWeights
 from ..loop.show_training import ShowTraining
 from ..loop.train_step import Signals
 from ..recipes.schema import BaseRecipe

@@ -11,7 +11,7 @@ from ..coco import batches as coco_batches
 from ..coco import coco_api, coco_scores
 from ..data import bad_videos
 from ..io import paths
-from ..loop import callbacks
+from ..loop import run_callbacks
 from ..loop.detector_trainer import DetectorTrainer
 from ..loop.distribution import Devices
 from ..loop.train_step import Signals
@@ -94,8 +94,8 @@ class Detection(Task):
 
     def validation(
         self, recipe: DetectionRecipe, batches: Any, devices: Devices
-    ) -> callbacks.ValidateWithEmaWeights:
-        return callbacks.ValidateWithEmaWeights(alone=devices.workers == 1)
+    ) -> run_callbacks.ValidateWithEmaWeights:
+        return run_callbacks.ValidateWithEmaWeights(alone=devices.workers == 1)
 
     def validation_after_epoch(
         self, recipe, data, validation, saving, devices

@@ -11,7 +11,13 @@ import tensorflow as tf
 from .. import tasks
 from ..io import atomic_files, finite, tables
 from ..io.user_error import UserError
-from ..loop import callbacks, checkpointing, fitting, schedules
+from ..loop import (
+    callbacks,
+    checkpointing,
+    fitting,
+    run_callbacks,
+    schedules,
+)
 from ..loop.distribution import Devices
 from ..loop.preemption import Preempted, sigterm
 from ..loop.train_step import Signals
@@ -175,7 +181,7 @@ def fit(
     batches = task.batches(recipe, data, devices)
     validation = task.validation(recipe, batches, devices)
     alone = devices.workers == 1
-    saving = callbacks.SaveCheckpoints(
+    saving = run_callbacks.SaveCheckpoints(
         run.checkpoints if devices.is_chief else None,
         history,
         recipe.plan,

@@ -14,7 +14,7 @@ from ..data import Dataset, class_name_warnings, datasets, pipeline
 from ..evaluation import video_scores, view_options
 from ..exporting import file_formats
 from ..io import tables
-from ..loop import callbacks
+from ..loop import run_callbacks
 from ..loop.distribution import Devices
 from ..loop.train_step import Signals
 from ..loop.trainer import Trainer
@@ -112,9 +112,9 @@ class VideoClassification(Task):
 
     def validation(
         self, recipe: Recipe, batches: "VideoBatches", devices: Devices
-    ) -> callbacks.ValidateWithEmaWeights:
+    ) -> run_callbacks.ValidateWithEmaWeights:
         precise = recipe.training.precise_bn_batches > 0
-        return callbacks.ValidateWithEmaWeights(
+        return run_callbacks.ValidateWithEmaWeights(
             batches.for_statistics if precise else None
         )
 

@@ -12,7 +12,7 @@ from training.io.paths import UrlPath
 from training.io.user_error import UserError
 from training.loop import checkpointing
 from training.loop.epoch_plan import EpochPlan
-from training.loop.moving_average import MovingAverage
+from training.loop.moving_average import WeightAverage
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def spoilt(model, kind):
     """A model that has a number which is not finite, and the number's name."""
     fit(model, steps=1)
     if kind == "average":
-        model.average = MovingAverage(model.trainable_variables, 0.5)
+        model.average = WeightAverage(model.trainable_variables, 0.5)
         variable = model.average.variables[0]
         name = f"the moving average of {model.trainable_variables[0].path}"
     else:

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from nonlocal_tf.layers import BatchNormalization
 from training.loop.fused_batch_norm import use_fused_batch_norm
-from training.loop.precise_bn import PreciseBatchNorm
+from training.loop.precise_bn import BatchNormStatistics
 
 CHANNELS = 3
 RNG = np.random.default_rng(2)
@@ -33,7 +33,7 @@ def test_what_is_no_number_is_replaced():
     layer = BatchNormalization()
     model = make(layer, fused=False)
     layer.moving_variance.assign([np.inf, np.nan, 1.0])
-    PreciseBatchNorm(model)(data())
+    BatchNormStatistics(model)(data())
     assert np.isfinite(layer.moving_variance).all()
 
 
@@ -41,7 +41,7 @@ def test_what_is_no_number_is_replaced():
 def test_statistics_are_those_of_all_batches_together(fused):
     layer = BatchNormalization()
     model = make(layer, fused)
-    PreciseBatchNorm(model)(data())
+    BatchNormStatistics(model)(data())
     whole = np.concatenate(BATCHES).reshape(-1, CHANNELS).astype("float64")
     # float32 sums of forty numbers.
     np.testing.assert_allclose(layer.moving_mean, whole.mean(0), atol=1e-5)
@@ -53,7 +53,7 @@ def test_training_goes_on_as_before():
     model = make(layer, fused=True)
     kernel = layer.train_kernel
     weights = layer.gamma.numpy(), layer.beta.numpy()
-    PreciseBatchNorm(model)(data())
+    BatchNormStatistics(model)(data())
     assert (layer.momentum, layer.train_kernel) == (0.9, kernel)
     np.testing.assert_array_equal(layer.gamma, weights[0])
     np.testing.assert_array_equal(layer.beta, weights[1])
@@ -62,5 +62,5 @@ def test_training_goes_on_as_before():
 def test_a_layer_that_is_not_trained_keeps_its_statistics():
     layer = BatchNormalization()
     layer.trainable = False
-    PreciseBatchNorm(make(layer, fused=False))(data())
+    BatchNormStatistics(make(layer, fused=False))(data())
     np.testing.assert_array_equal(layer.moving_mean, np.zeros(CHANNELS))

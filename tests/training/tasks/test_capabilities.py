@@ -15,7 +15,7 @@ import pytest
 from tests.training.tasks import shared_runs
 from training import evaluate, predict, report, tasks, train
 from training.io import cli
-from training.loop import callbacks, checkpointing
+from training.loop import checkpointing, run_callbacks
 from training.loop.preemption import sigterm
 from training.runs.provenance import WeightSource
 from training.runs.run_folder import RunFolder
@@ -170,7 +170,7 @@ def test_a_preempted_run_ends_like_an_uninterrupted_one(
     options = shared_runs.options_of(recipe, tmp_path, "training.ema_decay=0.5")
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     train.main([*options, f"--workdir={straight}"])
-    after_batch = callbacks.SaveCheckpoints.on_train_batch_end
+    after_batch = run_callbacks.SaveCheckpoints.on_train_batch_end
 
     def preempt(self, batch, logs=None):
         sigterm.requested = True
@@ -178,7 +178,7 @@ def test_a_preempted_run_ends_like_an_uninterrupted_one(
 
     with monkeypatch.context() as patch:
         name = "on_train_batch_end"
-        patch.setattr(callbacks.SaveCheckpoints, name, preempt)
+        patch.setattr(run_callbacks.SaveCheckpoints, name, preempt)
         train.main([*options, f"--workdir={stopped}"])
     assert "Stopped by SIGTERM. To resume: " in capsys.readouterr().out
     train.main([f"--workdir={stopped}"])
