@@ -110,7 +110,7 @@ format: .venv/.dev
 	.venv/bin/python -m venv .venv-wheel
 	.venv-wheel/bin/python -m pip install --quiet \
 		--disable-pip-version-check \
-		"$$(echo .venv-wheel/dist/*.whl)[digits,video,viz]"
+		"$$(echo .venv-wheel/dist/*.whl)[coco,digits,video]"
 	@touch $@
 
 # MkDocs writes a site; the reference is generated from the imported code.

@@ -14,7 +14,12 @@ FOLDERS = ("nonlocal_tf", "training", "savedmodels/clients", "tests")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 # Placeholder of an interpolated value in a message.
 FILLED_IN = "\N{SECTION SIGN}"
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+# A code block; a comment before it says why no test runs it as it stands.
+FENCE = re.compile(
+    r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?"
+    r"```(?P<language>\w*)\n(?P<code>.*?)^```",
+    re.M | re.S,
+)
 SPAN = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+){0,2})`(?!`)")
 HINT = re.compile(
     r"nonlocal-tf \w|python3? |pip install|make \w|--[a-z]|missing_extra"
@@ -34,11 +39,15 @@ class Snippet:
         place: file and line, such as "README.md:12".
         text: of one command, block, span or message.
         module: name of the Python module, "" for other files.
+        language: of a code block.
+        reason: why no test runs the block, "" if one does.
     """
 
     place: str
     text: str
     module: str = ""
+    language: str = ""
+    reason: str = ""
 
     def __str__(self) -> str:
         text = self.text if len(self.text) < 200 else f"{self.text[:200]}..."
@@ -73,9 +82,14 @@ def python_files() -> list[pathlib.Path]:
 def fences(name: str, text: str, *languages: str) -> list[Snippet]:
     """List the code blocks of some languages."""
     return [
-        Snippet(f"{name}:{_line(text, match.start(2))}", match[2])
+        Snippet(
+            f"{name}:{_line(text, match.start('code'))}",
+            match["code"],
+            language=match["language"],
+            reason=match["reason"] or "",
+        )
         for match in FENCE.finditer(text)
-        if match[1] in languages
+        if match["language"] in languages
     ]
 
 

@@ -1,0 +1,54 @@
+"""Run blocks of the documentation in one process, with the installed package.
+
+The argument is a JSON file of blocks, which run in this folder. Nothing of the
+clone is imported.
+"""
+
+import json
+import pathlib
+import sys
+import time
+
+from nonlocal_tf_start import prepare
+
+prepare()
+
+import numpy as np  # noqa: E402
+from nonlocal_tf.training import __main__ as command_line  # noqa: E402
+
+import nonlocal_tf as nl  # noqa: E402
+
+PUBLISHED = {
+    "i3d_nonlocal_8x8_IN_pretrain_400k.pkl": ("i3d_nl5_r50", {}),
+    "I3D_NLN_8x8_R50.pkl": ("i3d_nl5_r50", {"stem": "slowfast"}),
+    "i3d.pkl": ("i3d_r50", {}),
+}
+
+
+def main(path: str) -> None:
+    for file, (name, arguments) in PUBLISHED.items():
+        model = nl.create_model(name, sampling="8x8", **arguments)
+        nl.save_weights(model, file)
+    documents: dict[str, dict] = {}
+    for block in json.loads(pathlib.Path(path).read_text("utf-8")):
+        print(f"--- {block['place']}", flush=True)
+        start = time.monotonic()
+        names = documents.setdefault(block["place"].split(":")[0], {})
+        names.setdefault("image", np.zeros((11, 13, 3), "uint8"))
+        if "code" in block:
+            exec(compile(block["code"], block["place"], "exec"), names)
+        for words in block.get("commands", ()):
+            run(words)
+        print(f"--- {time.monotonic() - start:.0f} s", flush=True)
+
+
+def run(words: list[str]) -> None:
+    """Run a command as typed; it has to end with exit code 0."""
+    print("$", *words, flush=True)
+    sys.argv = words
+    code = command_line.main()
+    assert code == 0, f"{words} ended with exit code {code}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

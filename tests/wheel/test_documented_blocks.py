@@ -1,0 +1,102 @@
+"""Blocks of README and the guide run with the installed wheel.
+
+Each runs as it stands, in an empty folder with made videos, images and weights
+under the names of the documents; only trainings are shortened.
+"""
+
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.documentation import snippets
+from tests.training.reproduce import synthetic_coco
+from tests.wheel.test_wheel import BIN, ROOT, environment
+
+SHORT = ["--set=steps=4", "--set=epoch_steps=2"]
+SHORT += ["--set=optimizer.warmup_steps=0"]
+# Settings of recipes that a few steps need.
+OF_RECIPE = {"digits_nl": ["--set=image_stage=null"]}
+# README and own_videos.md make what the pages after them use.
+FIRST = ["README.md", "docs/pages/own_videos.md"]
+
+pytestmark = pytest.mark.skipif(
+    not (BIN / "nonlocal-tf").exists(),
+    reason="make test-wheel installs the wheel in .venv-wheel",
+)
+
+
+def blocks():
+    """List the blocks of README and the guide that run, in order."""
+    documents = {
+        name: text
+        for name, text in snippets.documents()
+        if name == "README.md" or name.startswith("docs/pages/")
+    }
+    for name in sorted(documents, key=lambda n: (n not in FIRST, n)):
+        for block in snippets.fences(name, documents[name], "sh", "python"):
+            if not block.reason:
+                yield block
+
+
+def runnable(block):
+    """Return a block as run_blocks.py takes it."""
+    if block.language == "python":
+        return {"place": block.place, "code": block.text}
+    commands = [
+        shortened(shlex.split(line.text, comments=True))
+        for line in snippets.lines(block)
+        if line.text.startswith("nonlocal-tf ")
+    ]
+    return {"place": block.place, "commands": commands}
+
+
+def shortened(words):
+    """Shorten a command that trains."""
+    if words[:2] != ["nonlocal-tf", "train"] or len(words) == 2:
+        return words
+    recipe = words[words.index("--recipe") + 1]
+    return [*words, *SHORT, *OF_RECIPE.get(recipe, [])]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the videos and annotated images that documents name."""
+    command = "training.reproduce.synthetic_videos"
+    words = ["motion", "--out", str(tmp_path / "videos"), "--count", "8"]
+    subprocess.run(
+        [sys.executable, "-m", command, *words], cwd=ROOT, check=True
+    )
+    first, second = sorted((tmp_path / "videos").iterdir())[:2]
+    jump = first.rename(first.with_name("jump"))
+    second.rename(second.with_name("walk"))
+    for video, name in zip(
+        sorted(jump.iterdir()), ("a.mp4", "my video.MP4"), strict=False
+    ):
+        video.rename(jump / name)
+    for name in ("train", "val"):
+        images = tmp_path / name
+        images.mkdir()
+        annotations = synthetic_coco.write(images)
+        pathlib.Path(annotations).rename(tmp_path / f"{name}.json")
+    yield tmp_path
+    for weights in tmp_path.glob("*.p[ky]*"):  # some 200 MB each
+        weights.unlink()
+
+
+def test_blocks_run(folder):
+    script = folder / "blocks.json"
+    script.write_text(json.dumps([runnable(block) for block in blocks()]))
+    process = subprocess.run(
+        [BIN / "python", ROOT / "tests" / "wheel" / "run_blocks.py", script],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    print(process.stdout)
+    assert process.returncode == 0, process.stdout[-3000:]
