@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tests.models.tiny import shallow
 from tests.training import view_runs
-from training.evaluation import Classifier, resized_network
+from training.evaluation import Classifier, distributed_step
 
 VIEWS = 5
 
@@ -23,9 +23,10 @@ def main():
     pixels = (pixels * brightness).astype(np.uint8)
     expected = Classifier(source).probabilities(pixels)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    assert not distributed_step.is_on_devices(source, strategy)
     with strategy.scope():
-        model = shallow("i3d")
-        resized_network.copy_weights(source, model)
+        model = Classifier(source).for_clips(source.input_shape[1:], copy=True)
+    assert distributed_step.is_on_devices(model, strategy)
     step = Classifier(model).score_step(strategy)
     for count in (VIEWS, 4, 1):
         got = step(pixels[:count])

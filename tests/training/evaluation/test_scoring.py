@@ -15,8 +15,9 @@ from tests.training.evaluation.view_loops import (
     views_slowly,
 )
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
-from training import evaluate
+from training import evaluate, evaluation
 from training.data import datasets
+from training.data.sampling_config import ViewsConfig
 from training.evaluation import video_scores
 from training.runs import run_model
 
@@ -85,6 +86,27 @@ def test_papers_networks_score_windows_of_the_training_size(residual):
         np.testing.assert_allclose(got, expected, **EXACT)
     once = scores_slowly(maps, *classifier, (2, 3, 3))
     assert np.abs(once - expected).max() > 10 * EXACT["atol"]
+
+
+def test_script_scores_as_the_command(residual, shallow):  # noqa: F811
+    run, sampling, _ = residual
+    scored = scored_by(run, "--views=2x3", "--short-side=69")
+    trained, recipe, videos = run_model.load_trained(run)
+    model = create_model(
+        shallow.name,
+        num_classes=len(videos.classes),
+        clip_shape=(4, 37, 37, 3),
+        sampling="8x8",
+        width=4,
+    )
+    model.set_weights(trained.get_weights())
+    videos = datasets.load(recipe.dataset, recipe.data, sampling)
+    views = ViewsConfig(2, 3, short_side_px=69, crop_px=69)
+    result = evaluation.evaluate(model, videos, views=views, batch_size=5)
+    np.testing.assert_allclose(result.scores.scores, scored.scores, **EXACT)
+    expected = video_scores.compute_metrics(scored)
+    assert result.metrics["accuracy"] == expected["accuracy"]
+    assert result.metrics["loss"] == pytest.approx(expected["loss"], abs=1e-4)
 
 
 def test_mmaction2_protocol_pools_over_whole_views(residual):
