@@ -17,6 +17,7 @@ from training.coco.coco_evaluation import CocoEvaluation, evaluate
 from training.coco.trained_detector import TrainedDetector
 from training.io import finite
 from training.io.user_error import UserError
+from training.loop import callbacks
 from training.tasks.coco_validation import CocoValidation
 
 pytest.importorskip("pycocotools")
@@ -139,3 +140,26 @@ def test_the_error_of_a_validation_names_its_epoch(
     callback.set_model(detector)
     with pytest.raises(UserError, match="after epoch 3: .* are not finite"):
         callback.on_epoch_end(2, {"loss": 1.0})
+
+
+def test_a_validation_uses_the_averaged_weights(annotations, monkeypatch):
+    trainer = small_detector.trainer(keras.optimizers.SGD(), ema_decay=0.5)
+    own = [variable.numpy() for variable in trainer.trainable_variables]
+    trainer.average.set([weight + 1 for weight in own])
+    validated = []
+
+    def record(detector, *_, **__):
+        validated.extend(v.numpy() for v in detector.trainable_variables)
+        return {}
+
+    monkeypatch.setattr(coco_evaluation, "evaluate", record)
+    swapping = callbacks.ValidateWithEmaWeights()
+    swapping.set_model(trainer)
+    validation = CocoValidation(annotations, [swapping], **OPTIONS)
+    validation.set_model(trainer)
+    validation.on_epoch_end(0, {"loss": 1.0})
+    for before, average, after in zip(
+        own, validated, trainer.trainable_variables, strict=True
+    ):
+        np.testing.assert_array_equal(average, before + 1)
+        np.testing.assert_array_equal(after, before)
