@@ -18,11 +18,13 @@ from . import (
 from .bad_videos import BadVideo
 from .datasets import DATASETS, Dataset
 from .loading import load
+from .sampling_config import SamplingConfig
 
 __all__ = [
     "DATASETS",
     "BadVideo",
     "Dataset",
+    "SamplingConfig",
     "charades",
     "digits",
     "folder",

@@ -1,5 +1,6 @@
 """Any Keras model of clips, as evaluation, prediction and export use it."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -217,7 +218,12 @@ class Classifier:
                 f"Expected views no smaller. Received: {short}"
             )
         if window is None or (short == window and views.crops):
-            return self.replace(self.for_clips(shape, dtype=dtype, copy=copy))
+            try:
+                network = self.for_clips(shape, dtype=dtype, copy=copy)
+            except FixedSizeError as error:
+                own = self._views_of_own_size(views)
+                raise FixedSizeError(f"{error} Views that fit: {own}") from None
+            return self.replace(network)
         network = resized_network.rebuild(
             self.model,
             dtype,
@@ -227,6 +233,17 @@ class Classifier:
             crop_px=window,
         )
         return self.replace(network, from_logits=True)
+
+    def _views_of_own_size(self, views: ViewsConfig) -> ViewsConfig:
+        """Return views with crops of the size of the model's clips."""
+        _, side, *_ = self._training_shape(None)
+        side = side or views.crop_px
+        return dataclasses.replace(
+            views,
+            crops=views.crops or 1,
+            short_side_px=max(side, views.short_side_px),
+            crop_px=side,
+        )
 
     def _training_shape(self, clip_shape: Shape | None) -> Shape:
         """Fill unknown sizes of the model's input by those of `clip_shape`."""

@@ -79,10 +79,10 @@ def evaluate(
         split: "test" or "validation".
         views: clips and crops of each video. Default: the centre clip, as in
             validation. "10x3" is the protocol of the authors' code, 10 clips
-            with 3 crops, as large as the short side of frames in validation; a
-            `ViewsConfig` sets sizes, whole frames, starts and pooling. Views
-            larger than the clips of the model need a network that can be built
-            for their size, which is tried.
+            with 3 crops, as large as the short side of frames in validation.
+            An `evaluation.ViewsConfig` sets sizes, whole frames, starts and
+            pooling. For views of another size than the clips of the model, its
+            network is built again for their size.
         batch_size: views per forward pass.
         preprocess: function from uint8 pixels `(batch, time, height, width,
             3)` to the input of the model, in Keras or TensorFlow operations;

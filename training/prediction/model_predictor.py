@@ -86,7 +86,7 @@ def _classes_and_sampling(
         raise UserError(
             "A Keras model does not store its classes and clips. Give "
             "videos=data.load(...), the data set that it is trained on; or "
-            "classes=[...] and sampling=SamplingConfig(frames=8, "
+            "classes=[...] and sampling=data.SamplingConfig(frames=8, "
             "frame_stride=8, crop_px=224)."
         )
     return classes, sampling

@@ -115,8 +115,9 @@ def test_network_of_one_size_takes_views_of_that_size_only(videos):
     ]
     np.testing.assert_allclose(result.scores.scores, expected, **EXACT)
     larger = ViewsConfig(2, 1, short_side_px=31, crop_px=27)
-    with pytest.raises(UserError, match=r"shape \(3, 24, 24, 3\) only"):
+    with pytest.raises(UserError, match=r"shape \(3, 24, 24, 3\) only") as e:
         evaluation.evaluate(model, videos, views=larger)
+    assert str(views) in str(e.value)  # views that fit
 
 
 def test_preprocessing_inside_the_model(videos):
