@@ -34,7 +34,7 @@ def trained():
 
 
 @tensorflow_only  # JAX compiles each operation: there the small network
-def test_keras_application_keeps_its_outputs(tmp_path):
+def test_keras_application_keeps_its_outputs():
     application = keras.applications.MobileNetV2(
         (32, 32, 3), alpha=0.35, weights=None, classes=7
     )
@@ -45,7 +45,6 @@ def test_keras_application_keeps_its_outputs(tmp_path):
     ]
     x = normal((2, 32, 32, 3))
     np.testing.assert_array_equal(outputs(model, x), outputs(application, x))
-    harness.check_saving(model, x, tmp_path)
 
 
 def test_block_goes_into_a_nested_model():
@@ -59,6 +58,13 @@ def test_block_goes_into_a_nested_model():
     harness.randomise(block)
     assert np.abs(outputs(deeper, x) - expected).max() > 0.01
     np.testing.assert_array_equal(outputs(model, x), expected)
+
+
+@tensorflow_only
+def test_model_with_blocks_is_saved(tmp_path):
+    model = nl.insert_blocks(trained(), ["conv", "backbone"])
+    harness.randomise(model)
+    harness.check_saving(model, normal((2, 11, 8, 3)), tmp_path)
 
 
 def test_frozen_layers_stay_frozen_and_blocks_train():
