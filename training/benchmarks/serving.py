@@ -16,7 +16,7 @@ import nonlocal_tf as nl
 
 from ..data.datasets import DatasetInfo
 from ..data.sampling_config import SamplingConfig
-from ..evaluation.network_builder import NetworkBuilder
+from ..evaluation.classifier import Classifier
 from ..exporting import inference_model, saved_model_writer
 from ..io import tables
 from . import command, networks
@@ -73,7 +73,7 @@ def measure(requests, rounds: int, cores: int) -> dict:
 def make_cases(network, sampling, shape, folder: pathlib.Path) -> list[dict]:
     """Write the SavedModels; return the cases for the workers."""
     trained = nl.create_model(network, sampling=sampling, clip_shape=shape)
-    builder, info, clip_sampling = _inputs(network, sampling, shape)
+    info, clip_sampling = _inputs(sampling, shape)
     cases = []
     for form, (env, written) in FORMS.items():
         case = networks.case_of(
@@ -83,7 +83,7 @@ def make_cases(network, sampling, shape, folder: pathlib.Path) -> list[dict]:
             fold, dtype = written
             path = folder / form.replace(" ", "_")
             served = inference_model.build(
-                trained, builder, info, clip_sampling, fold=fold
+                Classifier(trained), info, clip_sampling, fold=fold
             )
             saved_model_writer.write(served, path, dtype=dtype)
             case["path"] = str(path)
@@ -95,21 +95,16 @@ def make_cases(network, sampling, shape, folder: pathlib.Path) -> list[dict]:
     return cases
 
 
-def _inputs(network, sampling, shape):
-    """Return builder, data set and sampling of the paper's sizes."""
+def _inputs(sampling, shape):
+    """Return data set and sampling of the paper's sizes."""
     frames, stride = map(int, sampling.split("x"))
-    arguments = {"sampling": sampling, "clip_shape": shape, "num_classes": 400}
     info = DatasetInfo(
         classes=tuple(map(str, range(400))),
         element_shape=shape,
         multi_label=False,
         description="Kinetics-400",
     )
-    return (
-        NetworkBuilder(network, arguments),
-        info,
-        SamplingConfig(frames, stride, crop_px=shape[1]),
-    )
+    return info, SamplingConfig(frames, stride, crop_px=shape[1])
 
 
 def _measured(cases, rounds, cores, result) -> list[dict]:

@@ -53,7 +53,7 @@ def write(
     content = make(served, dtype)
     error = comparison.largest_difference(
         load(content),
-        lambda batch: served.scores(served.logits(batch)),
+        served.classifier.probabilities,
         examples.pixels,
     )
     written = outputs.Outputs(path.parent)
@@ -91,12 +91,13 @@ def check(path: Path, dtype: str) -> None:
 def _function(served: InferenceModel):
     """Make a `tf.function` from one clip to probabilities."""
     shape = (1, *served.info.element_shape)
-    name = served.network.inputs[0].name
+    classifier = served.classifier
 
     def classify(pixels):
-        return {"probabilities": served.scores(served.logits(pixels))}
+        outputs = classifier.outputs(pixels)
+        return {"probabilities": classifier.scores(outputs)}
 
-    spec = tf.TensorSpec(shape, tf.uint8, name)
+    spec = tf.TensorSpec(shape, tf.uint8, served.input_name)
     return tf.function(classify, [spec], autograph=False)
 
 

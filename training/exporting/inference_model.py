@@ -1,24 +1,31 @@
 """The computation of a SavedModel: the network, and the views it averages.
 
-The network takes clips of any size, in float32 whatever it was trained in.
-Batch normalizations are folded into convolutions.
+The network takes clips of any size where it can, in float32 whatever it was
+trained in. Batch normalizations are folded into convolutions.
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import nonlocal_tf as nl
-from nonlocal_tf import preprocess
+from nonlocal_tf import layers
+from nonlocal_tf.models import flattening
 
 from ..data import frame_sampling
 from ..data.datasets import DatasetInfo
 from ..data.sampling_config import SamplingConfig, ViewsConfig
-from ..evaluation import resized_network, view_network
-from ..evaluation.network_builder import NetworkBuilder
+from ..evaluation import resized_network
+from ..evaluation.classifier import Classifier
 from ..io import finite
+from ..io.user_error import UserError
+from . import served_attention
+from .served_attention import ServedBlock
+
+FOLDED = (layers.Conv2D, layers.Conv3D, layers.NonLocalBlock)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,16 +33,17 @@ class ViewAveraging:
     """Scoring of a whole video by averaging over views.
 
     Attributes:
-        network: from normalized views to logits, `(batch, classes)` or
-            `(batch, t, h, w, classes)`; it shares weights with the network of
-            clips.
+        classifier: of the views; it shares weights with that of clips.
         sampling: of the frames of a clip.
         views: clips and crops of a video.
+        has_windows: whether scores are averages over windows of the training
+            size, instead of scores of whole views.
     """
 
-    network: keras.Model
+    classifier: Classifier
     sampling: SamplingConfig
     views: ViewsConfig
+    has_windows: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,40 +52,63 @@ class InferenceModel:
 
     Attributes:
         info: classes, and shape of training clips or images.
-        network: from normalized clips or images of any size to logits,
-            `(batch, classes)`.
+        classifier: of clips or images of any size, where the network can.
         averaging: scoring of videos; None for images.
     """
 
     info: DatasetInfo
-    network: keras.Model
+    classifier: Classifier
     averaging: ViewAveraging | None = None
 
-    def logits(self, pixels):
-        """Compute logits `(batch, classes)` of uint8 clips or images."""
-        return self.network(preprocess.normalize(pixels), training=False)
+    @property
+    def network(self) -> keras.Model:
+        """The network of clips or images."""
+        return self.classifier.model
+
+    @property
+    def input_name(self) -> str:
+        """Name of the input of signatures."""
+        return "images" if self.averaging is None else "clips"
+
+    def prepare(self, pixels):
+        """Turn uint8 clips or images into the input of the network."""
+        preprocess = self.classifier.preprocess
+        return pixels if preprocess is None else preprocess(pixels)
+
+    @functools.cached_property
+    def features(self) -> keras.Model | None:
+        """The network up to its last layer with weights; None without it."""
+        graph = flattening.flatten(self.network)
+        calls = [call for call in graph.calls if call.layer.weights]
+        if not calls or not isinstance(calls[-1].input, keras.KerasTensor):
+            return None
+        is_first = calls[-1].input is graph.input
+        return None if is_first else keras.Model(graph.input, calls[-1].input)
+
+    @functools.cached_property
+    def blocks(self) -> dict[str, ServedBlock]:
+        """The non-local blocks of the signature `attention`, by name."""
+        if self.averaging is None:
+            return {}
+        return served_attention.blocks_of(self.network)
 
     @property
     def variables(self) -> list[keras.Variable]:
         """All variables, shared ones once."""
         variables = list(self.network.variables)
         if self.averaging is not None:
-            variables += self.averaging.network.variables
+            variables += self.averaging.classifier.model.variables
+        # Of a Keras layer, such as keras.layers.Normalization.
+        variables += getattr(self.classifier.preprocess, "variables", [])
         return list({id(variable): variable for variable in variables}.values())
 
     @property
     def classes(self) -> tuple[str, ...]:
         return self.info.classes
 
-    def scores(self, logits):
-        """Apply a softmax, or sigmoids for multi-label data."""
-        activation = tf.sigmoid if self.info.multi_label else tf.nn.softmax
-        return activation(tf.cast(logits, tf.float32))
-
 
 def build(
-    trained: keras.Model,
-    builder: NetworkBuilder,
+    classifier: Classifier,
     info: DatasetInfo,
     sampling: SamplingConfig | None = None,
     views: ViewsConfig | None = None,
@@ -86,36 +117,60 @@ def build(
     """Build the exported form of a trained network.
 
     Args:
-        trained: the network with its weights.
-        builder: of the same network.
+        classifier: the trained network.
         info: classes, and shape of training clips or images.
-        sampling: of training clips; None for synthetic data.
-        views: of a video. Default: the authors' 10 x 3; for synthetic data, the
-            one clip.
+        sampling: of training clips; None without videos.
+        views: of a video. Default: the authors' 10 x 3, of the size of the
+            clips if the network takes no other; without videos, the one clip.
         fold: whether to fold batch normalizations into convolutions.
 
     Returns:
-        A model with variables of its own.
+        A model in float32.
+
+    Raises:
+        UserError: the network does not take such views.
     """
-    builder = builder.for_inference()
-    *sizes, channels = info.element_shape
-    shape = (*(None for _ in sizes), channels)
-    is_clip = len(sizes) == 3
-    network = builder.build(
-        **{"clip_shape" if is_clip else "image_shape": shape}
-    )
-    resized_network.copy_weights(trained, network)
-    prepare = nl.fold if fold else lambda model: model
-    network = prepare(network)
-    if not is_clip:
+    prepare: Callable = _folded if fold else lambda classifier: classifier
+    network = prepare(_of_any_size(classifier, info.element_shape))
+    if len(info.element_shape) == 3:
         return InferenceModel(info, network)
-    sampling, views = _default_views(sampling, views, info.element_shape)
-    of_views = view_network.build_network(
-        trained, builder, info.element_shape, views
-    )
-    shared = _with_layers_of(network, prepare(of_views))
-    averaging = ViewAveraging(shared, sampling, views)
+    if sampling is None:
+        sampling, views = _one_clip(info.element_shape)
+    views = views or _default_views(sampling, network)
+    window_px = classifier.window_px(views, info.element_shape)
+    has_windows = window_px not in (None, views.crops and views.crop_px)
+    of_views = network
+    if has_windows:
+        of_views = prepare(
+            classifier.for_views(views, info.element_shape, dtype="float32")
+        )
+        of_views = of_views.replace(
+            _with_layers_of(network.model, of_views.model)
+        )
+    _check_size(of_views, sampling, views)
+    averaging = ViewAveraging(of_views, sampling, views, has_windows)
     return InferenceModel(info, network, averaging)
+
+
+def _of_any_size(
+    classifier: Classifier, clip_shape: tuple[int, ...]
+) -> Classifier:
+    """Return the classifier of clips of any size, or of its own, in float32."""
+    *sizes, channels = clip_shape
+    shape = (*(None for _ in sizes), channels)
+    try:
+        network = classifier.for_clips(shape, dtype="float32")
+    except ValueError:  # a layer has weights for each position
+        network = classifier.for_clips(clip_shape, dtype="float32")
+    return classifier.replace(network)
+
+
+def _folded(classifier: Classifier) -> Classifier:
+    """Fold the normalizations of a network with layers of this library."""
+    graph = flattening.flatten(classifier.model)
+    if not any(isinstance(call.layer, FOLDED) for call in graph.calls):
+        return classifier
+    return classifier.replace(nl.fold(classifier.model))
 
 
 def check_finite(model: InferenceModel, path: object) -> None:
@@ -131,25 +186,52 @@ def check_finite(model: InferenceModel, path: object) -> None:
     shape = model.info.element_shape
     noise = np.random.default_rng(0).integers(0, 256, shape, "uint8")
     for pixels in (np.full(shape, 114, "uint8"), noise):
-        logits = model.logits(pixels[None])
-        if not np.isfinite(np.asarray(logits, "float32")).all():
+        outputs = model.classifier.outputs(pixels[None])
+        if not np.isfinite(outputs).all():
             raise finite.outputs_error(path)
 
 
-def _default_views(
-    sampling: SamplingConfig | None,
-    views: ViewsConfig | None,
+def _one_clip(
     clip_shape: tuple[int, ...],
 ) -> tuple[SamplingConfig, ViewsConfig]:
-    if sampling is not None:
-        side = sampling.eval_short_side_px
-        authors = ViewsConfig(short_side_px=side, crop_px=side)
-        return sampling, views or authors
+    """Return sampling and views of videos that are clips already."""
     frames, side = clip_shape[:2]
-    synthetic = SamplingConfig(
+    sampling = SamplingConfig(
         frames, frame_stride=1, crop_px=side, eval_short_side_px=side
     )
-    return synthetic, frame_sampling.middle(synthetic)
+    return sampling, frame_sampling.middle(sampling)
+
+
+def _default_views(
+    sampling: SamplingConfig, classifier: Classifier
+) -> ViewsConfig:
+    """Return the authors' views, of a size that the network takes."""
+    side = sampling.eval_short_side_px
+    authors = ViewsConfig(short_side_px=side, crop_px=side)
+    if _takes(classifier, sampling, authors):
+        return authors
+    return dataclasses.replace(authors, crop_px=sampling.crop_px)
+
+
+def _takes(
+    classifier: Classifier, sampling: SamplingConfig, views: ViewsConfig
+) -> bool:
+    side = views.crop_px if views.crops else None
+    shape = (sampling.frames, side, side, 3)
+    return resized_network.accepts(classifier.model.inputs[0].shape[1:], shape)
+
+
+def _check_size(
+    classifier: Classifier, sampling: SamplingConfig, views: ViewsConfig
+) -> None:
+    """Raise a UserError unless the network takes such views."""
+    if not _takes(classifier, sampling, views):
+        size = f"{views.crop_px} px" if views.crops else "whole frames"
+        raise UserError(
+            "Expected views of a size that the network takes, clips of "
+            f"{classifier.clip_shape}. Received: {sampling.frames} frames of "
+            f"{size}"
+        )
 
 
 def _with_layers_of(network: keras.Model, other: keras.Model) -> keras.Model:

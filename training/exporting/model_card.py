@@ -7,12 +7,9 @@ import timeit
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
-
-from nonlocal_tf import preprocess
-
 from ..data.sampling_config import SamplingConfig
 from ..evaluation import video_scores
+from ..evaluation.classifier import Classifier
 from ..io import quoting, tables
 from ..io.versions import machine
 from . import comparison, saved_model_writer
@@ -28,6 +25,8 @@ MEANINGS = {
     "serve_frames": "classes of a whole video, from its encoded frames: "
     "{clips} x {crops} views of {frames} frames, {pooled}",
     "features": "inputs of the classifier for clips",
+    "serve_views": "classes of views as evaluation scores them: the mean over "
+    "windows of the training size",
     "attention": "attention map of a query pixel, in one of the blocks "
     "{blocks}",
 }
@@ -61,7 +60,7 @@ def render(
     model: InferenceModel,
     version: pathlib.Path,
     dtype: str,
-    trained: keras.Model,
+    trained: Classifier,
     examples: Examples,
 ) -> str:
     """Format the card as Markdown.
@@ -148,13 +147,12 @@ def _meaning(name: str, model: InferenceModel) -> str:
     averaging = model.averaging
     if averaging is None:
         return MEANINGS[name].replace("clips", "images")
-    blocks = saved_model_writer.blocks(model)
     return MEANINGS[name].format(
         clips=averaging.views.clips,
         crops=averaging.views.crops or 1,
         frames=averaging.sampling.frames,
         pooled=video_scores.POOL_NAMES[averaging.views.pool],
-        blocks=", ".join(f"`{block}`" for block in blocks),
+        blocks=", ".join(f"`{block}`" for block in model.blocks),
     )
 
 
@@ -183,7 +181,7 @@ def _specs(specs) -> str:
 def _speed(
     model: InferenceModel,
     exported: SavedModel,
-    trained: keras.Model,
+    trained: Classifier,
     dtype: str,
     examples: Examples,
 ) -> str:
@@ -192,12 +190,8 @@ def _speed(
     (gray,) = request.values()
     seconds = median_seconds(lambda: exported.probabilities(gray))
 
-    def expected(batch):
-        logits = trained(preprocess.normalize(batch), training=False)
-        return model.scores(logits)
-
     error = comparison.largest_difference(
-        exported.probabilities, expected, examples.pixels
+        exported.probabilities, trained.probabilities, examples.pixels
     )
     size = folder_bytes(exported.path)
     rows = [

@@ -22,8 +22,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from nonlocal_tf.attention import block_attention
-
 from ..io import quoting
 from ..io.user_error import UserError
 from . import quantization, saved_model, signatures, warmup
@@ -66,7 +64,7 @@ def write(
                 f"Could not write the SavedModel {path.parent}: {error.message}"
             ) from error
     (extra / TENSORS).write_text(json.dumps(tensors(path), indent=2))
-    names = "".join(f"{name}\n" for name in blocks(served))
+    names = "".join(f"{name}\n" for name in served.blocks)
     (extra / saved_model.BLOCKS).write_text(names, "utf-8")
 
 
@@ -111,27 +109,27 @@ def _module(
 def requests(served: InferenceModel) -> dict[str, dict[str, np.ndarray]]:
     """Make a request for each signature, of the training size."""
     shape = served.info.element_shape
-    name = served.network.inputs[0].name
+    name = served.input_name
     pixels = np.full((1, *shape), 114, "uint8")
-    inputs = {"serving_default": {name: pixels}, "features": {name: pixels}}
+    inputs = {"serving_default": {name: pixels}}
+    if served.features is not None:
+        inputs["features"] = {name: pixels}
     if served.averaging is not None:
         frame = tf.io.encode_jpeg(pixels[0, 0]).numpy()
         frames = np.array([[frame] * shape[0]], dtype=object)
         inputs["serve_frames"] = {"frames_bytes": frames}
-        if blocks(served):
-            inputs["attention"] = {
-                name: pixels,
-                "block": np.array([""], dtype=object),
-                "query": np.zeros((1, 3), "int32"),
-            }
+        if served.averaging.has_windows:
+            views = served.averaging.views
+            side = views.crop_px if views.crops else views.short_side_px
+            crop = np.full((1, shape[0], side, side, 3), 114, "uint8")
+            inputs["serve_views"] = {name: crop}
+    if served.blocks:
+        inputs["attention"] = {
+            name: pixels,
+            "block": np.array([""], dtype=object),
+            "query": np.zeros((1, 3), "int32"),
+        }
     return inputs
-
-
-def blocks(served: InferenceModel) -> tuple[str, ...]:
-    """Names of the names of non-local blocks; none without it."""
-    if served.averaging is None:
-        return ()
-    return tuple(block_attention.nonlocal_blocks(served.network))
 
 
 def tensors(path: pathlib.Path) -> dict:

@@ -4,26 +4,74 @@ Equals `nonlocal_tf.attention_map`, for clips of any size and for blocks named
 in the request.
 """
 
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Mapping
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.attention import block_attention, receptive_field
 from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.models import flattening
 
-Blocks = dict[str, tuple[keras.Model, NonLocalBlock]]
+SIZE_IN_STRIDES = 64  # of a clip that a network is tried on
 
 
-def blocks_of(network: keras.Model) -> Blocks:
-    """Return the blocks by name, each with the network up to its input."""
+@dataclasses.dataclass(frozen=True)
+class ServedBlock:
+    """A non-local block, and the position of its cells on the clip.
+
+    Attributes:
+        layer: the block.
+        features: network from clips to the input of the block.
+        strides: pixels from one cell to the next, int `(3,)`.
+        first_centers: centers of cell 0, from
+            `receptive_field.strides_and_first_centers`.
+    """
+
+    layer: NonLocalBlock
+    features: keras.Model
+    strides: np.ndarray
+    first_centers: np.ndarray
+
+
+def blocks_of(network: keras.Model) -> dict[str, ServedBlock]:
+    """Return the blocks on feature maps of clips by name.
+
+    Blocks behind layers that `receptive_field` does not support, such as
+    those that reshape or resize, are left out.
+    """
     graph = flattening.flatten(network)
-    return {
-        name: (keras.Model(graph.input, call.input), call.layer)
-        for name, call in block_attention.block_calls(graph).items()
-    }
+    blocks = {}
+    for name, call in block_attention.block_calls(graph).items():
+        with contextlib.suppress(ValueError):
+            strides, first_centers = receptive_field.strides_and_first_centers(
+                call.input, graph.input, 3
+            )
+            features = keras.Model(graph.input, call.input)
+            if _keeps_cells(features, strides):
+                blocks[name] = ServedBlock(
+                    call.layer, features, strides, first_centers
+                )
+    return blocks
 
 
-def attention(blocks: Blocks, clips, block, query):
+def _keeps_cells(features: keras.Model, strides: np.ndarray) -> bool:
+    """Return False if a layer resizes clips of unknown size."""
+    (pixels,), (output,) = features.inputs, features.outputs
+    sizes = [
+        size or SIZE_IN_STRIDES * int(stride)
+        for size, stride in zip(pixels.shape[1:4], strides, strict=True)
+    ]
+    axes = receptive_field.feature_axes(output, pixels, sizes)
+    shape = features.compute_output_shape((1, *sizes, pixels.shape[-1]))
+    return shape[1:4] == tuple(axis.size for axis in axes)
+
+
+def attention(blocks: Mapping[str, ServedBlock], clips, block, query):
     """Compute the attention weights of a query pixel of each clip.
 
     Args:
@@ -60,18 +108,22 @@ def attention(blocks: Blocks, clips, block, query):
     return tf.switch_case(
         index,
         [
-            lambda features_of=features_of, layer=layer: _attention(
-                features_of, layer, clips, query
-            )
-            for features_of, layer in blocks.values()
+            functools.partial(_attention, served_block, clips, query)
+            for served_block in blocks.values()
         ],
     )
 
 
-def _attention(features_of, layer, clips, query):
-    features = features_of(clips, training=False)
+def _attention(block: ServedBlock, clips, query):
+    layer = block.layer
+    features = block.features(clips, training=False)
     sizes, grid = tf.shape(clips)[1:4], tf.shape(features)[1:4]
-    strides, first = _cells(features_of, sizes)
+    strides = tf.constant(block.strides, tf.float32)
+    first = tf.gather(
+        tf.constant(block.first_centers, tf.float32),
+        sizes % block.strides,
+        batch_dims=1,
+    )
     place = tf.cast(query, tf.float32) + 0.5 - first
     cell = tf.cast(tf.floor(place / strides + 0.5), tf.int32)
     cell = tf.clip_by_value(cell, 0, grid - 1)
@@ -91,18 +143,6 @@ def _attention(features_of, layer, clips, query):
         "stride": tf.tile(strides[None], (tf.shape(cell)[0], 1)),
         "first": tf.tile(first[None], (tf.shape(cell)[0], 1)),
     }
-
-
-def _cells(features_of, sizes):
-    """Return strides and first centre of the cells for clips of a size."""
-    (features,), (pixels,) = features_of.outputs, features_of.inputs
-    strides, firsts = receptive_field.strides_and_first_centers(
-        features, pixels, 3
-    )
-    first = tf.gather(
-        tf.constant(firsts, tf.float32), sizes % strides, batch_dims=1
-    )
-    return tf.constant(strides, tf.float32), first
 
 
 def _on_grid(key_weights, layer: NonLocalBlock, cell, grid):

@@ -9,10 +9,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from nonlocal_tf import preprocess
-from nonlocal_tf.attention import block_attention
-
 from ..data import frame_sampling, transforms
+from ..evaluation.classifier import Classifier
 from ..io import image_bytes
 from . import image_headers, served_attention
 from .inference_model import InferenceModel, ViewAveraging
@@ -40,61 +38,72 @@ def make_signatures(
         name_of: function from class indices to names.
 
     Returns:
-        `serving_default`, `features`, and for clips `serve_frames`; with
-        non-local blocks `attention` too.
+        `serving_default`; `features`, unless the network is one layer; for
+        clips `serve_frames`; `serve_views`, if evaluation averages over
+        windows of views; with non-local blocks `attention`.
     """
-    functions: dict[str, Signature] = {
-        "serving_default": _classify(served, name_of),
-        "features": _features(served),
-    }
+    functions = {"serving_default": _classify(served, name_of)}
+    if served.features is not None:
+        functions["features"] = _features(served, served.features)
     if served.averaging is not None:
         functions["serve_frames"] = _serve_frames(
             served, served.averaging, name_of
         )
-        if block_attention.nonlocal_blocks(served.network):
-            functions["attention"] = _attention(served)
+        if served.averaging.has_windows:
+            functions["serve_views"] = _serve_views(served, served.averaging)
+    if served.blocks:
+        functions["attention"] = _attention(served)
     return functions
 
 
 def _classify(served: InferenceModel, name_of) -> Signature:
+    classifier = served.classifier
+
     def classify(pixels):
-        logits = served.network(_checked(pixels), training=False)
-        logits = _finite(logits, pixels, served)
-        probabilities = served.scores(logits)
+        outputs = classifier.outputs(_checked(pixels))
+        outputs = _finite(outputs, pixels, served)
+        probabilities = classifier.scores(outputs)
+        logits = {"logits": outputs} if classifier.from_logits else {}
         return {
             "probabilities": probabilities,
-            "logits": logits,
+            **logits,
             "class_name": name_of(tf.argmax(probabilities, axis=-1)),
         }
 
-    return classify, [_pixels(served)]
+    return classify, [_pixels(served, classifier)]
 
 
-def _features(served: InferenceModel) -> Signature:
-    last = served.network.get_layer("logits").input
-    network = keras.Model(served.network.input, last)
-
+def _features(served: InferenceModel, network: keras.Model) -> Signature:
     def features(pixels):
-        x = network(_checked(pixels), training=False)
+        x = network(served.prepare(_checked(pixels)), training=False)
         return {"features": _finite(tf.cast(x, tf.float32), pixels, served)}
 
-    return features, [_pixels(served)]
+    return features, [_pixels(served, served.classifier)]
+
+
+def _serve_views(served: InferenceModel, averaging: ViewAveraging) -> Signature:
+    classifier = averaging.classifier
+
+    def serve_views(pixels):
+        outputs = classifier.outputs(_checked(pixels))
+        outputs = _finite(outputs, pixels, served)
+        return {"probabilities": classifier.scores(outputs)}
+
+    return serve_views, [_pixels(served, classifier)]
 
 
 def _attention(served: InferenceModel) -> Signature:
-    blocks = served_attention.blocks_of(served.network)
-
     def attention(pixels, block, query):
         with tf.control_dependencies(_query_checks(pixels, block, query)):
-            clips = _checked(pixels)
+            clips = served.prepare(_checked(pixels))
             # Else later operations could fail first, with other messages.
             block, query = tf.identity(block), tf.identity(query)
-        outputs = served_attention.attention(blocks, clips, block, query)
+        outputs = served_attention.attention(served.blocks, clips, block, query)
         weights = _finite(outputs["weights"], pixels, served)
         return {**outputs, "weights": weights}
 
     return attention, [
-        _pixels(served),
+        _pixels(served, served.classifier),
         tf.TensorSpec((None,), tf.string, "block"),
         tf.TensorSpec((None, 3), tf.int32, "query"),
     ]
@@ -172,11 +181,8 @@ def _score_video(served: InferenceModel, averaging: ViewAveraging, frames):
 
     def score(clip):  # all crops of one clip at a time, to bound memory
         pixels = tf.transpose(tf.gather(crops, clip), (1, 0, 2, 3, 4))
-        normal = preprocess.normalize(pixels)
-        scores = served.scores(averaging.network(normal, training=False))
-        # Fully convolutional networks have scores at each position.
-        places = list(range(1, len(scores.shape) - 1))
-        return tf.reduce_mean(scores, axis=places)
+        outputs = averaging.classifier.outputs(pixels)
+        return averaging.classifier.scores(outputs)
 
     view_scores = tf.map_fn(
         score,
@@ -224,20 +230,20 @@ def _check_aspect_ratio(frame):
         return tf.identity(frame)
 
 
-def _pixels(served: InferenceModel) -> tf.TensorSpec:
-    tensor = served.network.inputs[0]
-    return tf.TensorSpec(tensor.shape, tf.uint8, tensor.name)
+def _pixels(served: InferenceModel, classifier: Classifier) -> tf.TensorSpec:
+    shape = classifier.model.inputs[0].shape
+    return tf.TensorSpec(shape, tf.uint8, served.input_name)
 
 
 def _checked(pixels):
-    """Check that pixels are RGB and not empty, and normalize them."""
+    """Return pixels, or raise unless they are RGB and not empty."""
     sizes = tf.shape(pixels)
     right = tf.debugging.Assert(
         tf.reduce_all(sizes > 0) & (sizes[-1] == 3),
         ["Expected RGB pixels with no size of 0. Received sizes:", sizes],
     )
     with tf.control_dependencies([right]):
-        return preprocess.normalize(pixels)
+        return tf.identity(pixels)
 
 
 def _finite(x, pixels, served: InferenceModel):

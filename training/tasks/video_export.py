@@ -1,9 +1,8 @@
 """Export of trained video classification networks."""
 
-import keras
-
 from ..data import Dataset, datasets
 from ..data.datasets import DatasetInfo
+from ..evaluation.classifier import Classifier
 from ..exporting import (
     comparison,
     file_formats,
@@ -13,7 +12,6 @@ from ..exporting import (
     saved_model_writer,
     version_folder,
 )
-from ..exporting.inference_model import InferenceModel
 from ..io import outputs, paths
 from ..io.paths import Path
 from ..io.user_error import UserError
@@ -42,7 +40,10 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
     model, recipe, info = run_model.load_trained(run)
 
     def write(path) -> str:
-        exported = _inference_model(model, recipe, info)
+        classifier = Classifier(model, multi_label=info.multi_label)
+        exported = inference_model.build(
+            classifier, info, recipe.sampling, recipe.views
+        )
         inference_model.check_finite(exported, run.path)
         recipe_json = overrides.to_json(recipe)
         saved_model_writer.write(exported, path, recipe_json, dtype)
@@ -51,7 +52,7 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
             exported,
             path,
             dtype,
-            model,
+            classifier,
             _examples(recipe, info),
         )
 
@@ -71,7 +72,10 @@ def export_file(run: RunFolder, path: Path, dtype: str) -> str:
     for suffix in ("", file_formats.CLASSES, file_formats.LICENSE):
         written.check(path.name + suffix)
     model, recipe, info = run_model.load_trained(run)
-    exported = _inference_model(model, recipe, info)
+    classifier = Classifier(model, multi_label=info.multi_label)
+    exported = inference_model.build(
+        classifier, info, recipe.sampling, recipe.views
+    )
     inference_model.check_finite(exported, run.path)
     examples = _examples(recipe, info)
     size, difference = file_formats.write(exported, path, examples, dtype)
@@ -82,15 +86,6 @@ def export_file(run: RunFolder, path: Path, dtype: str) -> str:
     )
     megabytes = f"{size / 1e6:.1f} MB"
     return f"{path}: {megabytes}, {dtype}; its probabilities {difference}"
-
-
-def _inference_model(
-    model: keras.Model, recipe: Recipe, info: DatasetInfo
-) -> InferenceModel:
-    builder = run_model.network_builder(recipe, info)
-    return inference_model.build(
-        model, builder, info, recipe.sampling, recipe.views
-    )
 
 
 def _examples(recipe: Recipe, info: DatasetInfo) -> comparison.Examples:

@@ -13,6 +13,7 @@ from tests.training.view_runs import shallow  # noqa: F401, a fixture
 from training import evaluate
 from training.data.sampling_config import ViewsConfig
 from training.evaluation import video_scores
+from training.evaluation.classifier import Classifier
 from training.exporting import inference_model
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
@@ -43,15 +44,11 @@ def several(tmp_path_factory, shallow):  # noqa: F811
 
 
 def test_network_is_in_float32(tiny):
-    model, recipe, info = run_model.load_trained(
-        RunFolder(tiny[0] / "image_stage")
-    )
-    mixed = dataclasses.replace(
-        recipe.training, precision="mixed_bfloat16", synchronized_bn=True
-    )
+    _, recipe, info = run_model.load_trained(RunFolder(tiny[0] / "image_stage"))
+    mixed = dataclasses.replace(recipe.training, precision="mixed_bfloat16")
     recipe = dataclasses.replace(recipe, training=mixed)
-    builder = run_model.network_builder(recipe, info)
-    served = inference_model.build(model, builder, info)
+    model = run_model.build_model(recipe, info)
+    served = inference_model.build(Classifier(model), info)
     assert {layer.compute_dtype for layer in served.network.layers} == {
         "float32"
     }
@@ -59,8 +56,7 @@ def test_network_is_in_float32(tiny):
 
 def test_default_views_are_the_authors(several):
     model, recipe, info = run_model.load_trained(several[0])
-    builder = run_model.network_builder(recipe, info)
-    served = inference_model.build(model, builder, info, recipe.sampling)
+    served = inference_model.build(Classifier(model), info, recipe.sampling)
     views = served.averaging.views
     side = recipe.sampling.eval_short_side_px
     assert (views.clips, views.crops, views.starts) == (10, 3, "authors")

@@ -14,6 +14,7 @@ from tests.training.exporting.bombs import huge_jpeg
 from tests.training.view_runs import shallow  # noqa: F401, a fixture
 from training import evaluate
 from training.evaluation import video_scores
+from training.evaluation.classifier import Classifier
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
 from training.runs import run_model
@@ -133,6 +134,16 @@ def test_frames_of_a_video_score_as_in_evaluation(served, tmp_path):
         )
         names = [model.classes[i].encode() for i in best]
         assert got["top_k_classes"][0].tolist() == names
+
+
+def test_views_are_scored_in_windows_as_in_evaluation(served):
+    model, trained, *_ = served
+    clips = pixels(2, 4, 69, 69, 3)
+    views = video_evaluation.ViewsConfig(short_side_px=69, crop_px=69)
+    expected = Classifier(trained).for_views(views).probabilities(clips)
+    got = model.run("serve_views", clips=clips)["probabilities"]
+    np.testing.assert_allclose(got, expected, **CLOSE)
+    assert np.abs(got - model.probabilities(clips)).max() > 1e-3
 
 
 def encoded(frame):

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from training import evaluate, export, predict, train
+from training.evaluation.classifier import Classifier
 from training.exporting import inference_model, signatures
 from training.io import atomic_files, cli, finite
 from training.loop import checkpointing
@@ -59,9 +60,8 @@ def test_outputs_that_are_not_finite_are_said(
 
 
 def test_a_served_model_says_whether_weights_or_sizes_are_to_blame(diverged):
-    model, recipe, info = run_model.load_trained(diverged)
-    builder = run_model.network_builder(recipe, info)
-    served = inference_model.build(model, builder, info)
+    model, _, info = run_model.load_trained(diverged)
+    served = inference_model.build(Classifier(model), info)
     functions = signatures.make_signatures(served, lambda numbers: numbers)
     classify, _ = functions["serving_default"]
     shape = info.element_shape
