@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from .data import datasets
 from .data.video_limits import Limits
-from .exporting import saved_model
+from .exporting import clip_description, saved_model
 from .exporting.loaded_detector import SavedDetector
 from .exporting.saved_model import SavedModel
 from .io import cli
@@ -76,17 +76,21 @@ def serve(model: str, port: int, max_mb: float) -> AppServer:
 
 
 def _session(model: SavedModel) -> PageSession:
-    """Create the session of a model with the preprocessing of its recipe."""
+    """Create the session of a model with its sampling of clips."""
     recipe = exported_recipe.read(model.path)
+    clips = clip_description.read(model.path)
+    sampling = recipe.sampling if recipe else None
+    if clips is not None:
+        sampling = clips.sampling
     if recipe is None:
-        return PageSession(model)
-    is_synthetic = recipe.sampling is None
+        return PageSession(model, sampling=sampling)
+    is_synthetic = sampling is None
     load_dataset = functools.partial(
         datasets.load, recipe.dataset, recipe.data, recipe.sampling
     )
     return PageSession(
         model,
-        sampling=recipe.sampling,
+        sampling=sampling,
         limits=Limits.of(recipe.data),
         load_dataset=load_dataset if is_synthetic else None,
     )

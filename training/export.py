@@ -4,7 +4,8 @@ A SavedModel takes raw pixels or encoded images; preprocessing is inside. Each
 export is a numbered version in a directory, as TensorFlow Serving expects it.
 `training.exporting` documents the files and signatures: `saved_model` and
 `signatures` of networks of videos, `saved_detector` of detectors. The newest
-version's model card is copied to the directory.
+version's model card is copied to the directory. `saved_model` exports any Keras
+model of clips.
 """
 
 import sys
@@ -13,10 +14,13 @@ from collections.abc import Sequence
 from . import tasks
 from .coco import trained_detector
 from .exporting import file_formats, quantization
+from .exporting.classifier_export import saved_model
 from .io import cli, paths, quoting
 from .io.user_error import UserError
 from .runs.run_folder import RunFolder
 from .tasks import detector_export
+
+__all__ = ["main", "saved_model"]
 
 EXAMPLE = (
     "nonlocal-tf export --workdir runs/digits_nl --out savedmodels/digits_nl"

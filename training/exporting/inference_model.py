@@ -23,6 +23,7 @@ from ..evaluation.classifier import Classifier
 from ..io import finite
 from ..io.user_error import UserError
 from . import served_attention
+from .clip_description import ClipDescription
 from .served_attention import ServedBlock
 
 FOLDED = (layers.Conv2D, layers.Conv3D, layers.NonLocalBlock)
@@ -54,11 +55,13 @@ class InferenceModel:
         info: classes, and shape of training clips or images.
         classifier: of clips or images of any size, where the network can.
         averaging: scoring of videos; None for images.
+        clips: how clips are made of videos, for assets/clips.json.
     """
 
     info: DatasetInfo
     classifier: Classifier
     averaging: ViewAveraging | None = None
+    clips: ClipDescription = ClipDescription(None)
 
     @property
     def network(self) -> keras.Model:
@@ -134,9 +137,19 @@ def build(
     network = prepare(_of_any_size(classifier, info.element_shape))
     if len(info.element_shape) == 3:
         return InferenceModel(info, network)
+    clips = ClipDescription(
+        sampling,
+        views,
+        info.multi_label,
+        classifier.window_px(ViewsConfig(), info.element_shape),
+    )
     if sampling is None:
         sampling, views = _one_clip(info.element_shape)
-    views = views or _default_views(sampling, network)
+    if views is None:
+        views = _authors_views(sampling)
+        if not _takes(network, sampling, views):
+            views = dataclasses.replace(views, crop_px=sampling.crop_px)
+            clips = dataclasses.replace(clips, views=views)
     window_px = classifier.window_px(views, info.element_shape)
     has_windows = window_px not in (None, views.crops and views.crop_px)
     of_views = network
@@ -149,7 +162,7 @@ def build(
         )
     _check_size(of_views, sampling, views)
     averaging = ViewAveraging(of_views, sampling, views, has_windows)
-    return InferenceModel(info, network, averaging)
+    return InferenceModel(info, network, averaging, clips)
 
 
 def _of_any_size(
@@ -202,15 +215,10 @@ def _one_clip(
     return sampling, frame_sampling.middle(sampling)
 
 
-def _default_views(
-    sampling: SamplingConfig, classifier: Classifier
-) -> ViewsConfig:
-    """Return the authors' views, of a size that the network takes."""
+def _authors_views(sampling: SamplingConfig) -> ViewsConfig:
+    """Return the authors' 10 x 3 views, of the size of validation."""
     side = sampling.eval_short_side_px
-    authors = ViewsConfig(short_side_px=side, crop_px=side)
-    if _takes(classifier, sampling, authors):
-        return authors
-    return dataclasses.replace(authors, crop_px=sampling.crop_px)
+    return ViewsConfig(short_side_px=side, crop_px=side)
 
 
 def _takes(

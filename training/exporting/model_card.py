@@ -39,7 +39,7 @@ class ModelDescription:
     Attributes:
         name: of the model.
         summary: one sentence on the model.
-        dataset: name of the training data set.
+        dataset: name of the training data set; "" if unknown.
         license: sentences on the license of the weights.
         sampling: of training clips; None for synthetic data.
         results: Markdown sections on results and training.
@@ -127,12 +127,12 @@ def _signatures(
 def _data(description: ModelDescription, model: InferenceModel) -> str:
     """Format the data section: the data set and the classes."""
     info = model.info
-    parts = [
-        f"## Data\n\n{quoting.markdown_code(description.dataset)}: "
-        f"{quoting.one_line(info.description)}. {known(info.classes)}",
-        info.overview(),
-    ]
-    return "\n\n".join(filter(None, parts))
+    parts = [known(info.classes)]
+    if description.dataset:
+        name = quoting.markdown_code(description.dataset)
+        about = quoting.one_line(info.description)
+        parts = [f"{name}: {about}. {parts[0]}", info.overview()]
+    return "\n\n".join(filter(None, ["## Data", *parts]))
 
 
 def known(classes: Sequence[str]) -> str:
@@ -199,7 +199,7 @@ def _speed(
         ("weights", f"{dtype}, {model.network.count_params():,}"),
         ("size on disk", f"{size / 1e6:.1f} MB"),
         (
-            f"largest difference from the run's probabilities, of "
+            f"largest difference from the network's probabilities, of "
             f"{examples.name}",
             f"{error:.1e}",
         ),

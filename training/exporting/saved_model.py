@@ -3,7 +3,8 @@
     savedmodels/digits_nl/1/
         saved_model.pb, variables/
         assets/classes.txt           class names, one a line
-        assets/recipe.json           recipe of the training
+        assets/clips.json            how clips are made of videos
+        assets/recipe.json           recipe of the training, of a run
         assets.extra/source.json     accuracy, versions, digest of the weights
 
 A version appears atomically. On object stores saved_model.pb is uploaded last;
@@ -23,6 +24,7 @@ from ..evaluation import resized_network
 from ..io import atomic_files, paths, quoting
 from ..io.paths import Path
 from ..io.user_error import UserError
+from . import clip_description
 
 SAVED_MODEL = "saved_model.pb"
 ASSETS = "assets"
@@ -38,8 +40,9 @@ LOADED = (
     "variables/variables.index",
     "variables/variables.data-00000-of-00001",
     f"{ASSETS}/{CLASSES}",
-    f"{ASSETS}/{RECIPE}",
 )
+# Not in every version.
+OPTIONAL = (clip_description.FILE, RECIPE, CATEGORIES)
 
 
 def versions(out: Path) -> list[Path]:
@@ -121,10 +124,9 @@ def load(version: Path) -> Any:
     if isinstance(version, pathlib.Path):
         return tf.saved_model.load(str(version))
     with tempfile.TemporaryDirectory() as folder:
-        names = [*LOADED]
-        if is_detector(version):  # perhaps of published weights: no recipe
-            names[-1] = f"{ASSETS}/{CATEGORIES}"
-        for name in names:
+        optional = [f"{ASSETS}/{name}" for name in OPTIONAL]
+        names = [name for name in optional if (version / name).is_file()]
+        for name in (*LOADED, *names):
             copy = pathlib.Path(folder) / name
             copy.parent.mkdir(exist_ok=True)
             (version / name).download(copy)
@@ -143,6 +145,7 @@ class SavedModel:
         input_name: "clips", or "images" of an image network.
         input_shape: of one clip, `(time, height, width, 3)`, None where any
             size is taken.
+        input_shapes: the same of each signature that takes clips or images.
         signatures: TensorFlow functions by name.
 
     Raises:
@@ -170,6 +173,12 @@ class SavedModel:
             ) from error
         self.input_name = spec.name
         self.input_shape = tuple(spec.shape[1:])
+        self.input_shapes = {
+            name: tuple(specs[self.input_name].shape[1:])
+            for name, signature in self.signatures.items()
+            if self.input_name
+            in (specs := signature.structured_input_signature[1])
+        }
         names = self.path / ASSETS / CLASSES
         if not names.is_file():
             raise UserError(
@@ -203,20 +212,24 @@ class SavedModel:
             raise UserError(f"{signature}: {_reason(error)}") from error
         return {key: value.numpy() for key, value in outputs.items()}
 
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+    def probabilities(
+        self, pixels: np.ndarray, signature: str = "serving_default"
+    ) -> np.ndarray:
         """Compute probabilities `(batch, classes)` of uint8 clips or images.
+
+        Args:
+            pixels: uint8 `(batch, ..., 3)`.
+            signature: "serving_default" or "serve_views".
 
         Raises:
             UserError: the model does not take their shape or dtype.
         """
-        shape = pixels.shape[1:]
-        if (
-            not resized_network.accepts(self.input_shape, shape)
-            or pixels.dtype != np.uint8
-        ):
+        shape, taken = pixels.shape[1:], self.input_shapes[signature]
+        fits = resized_network.accepts(taken, shape)
+        if not fits or pixels.dtype != np.uint8:
             raise UserError(
-                f"This model takes uint8 pixels of shape {self.input_shape}. "
-                f"Received: {pixels.dtype} {shape}"
+                f"This model takes uint8 pixels of shape {taken}. Received: "
+                f"{pixels.dtype} {shape}"
             )
-        outputs = self.run("serving_default", **{self.input_name: pixels})
+        outputs = self.run(signature, **{self.input_name: pixels})
         return outputs["probabilities"]

@@ -2,7 +2,8 @@
 
     saved_model.pb, variables/
     assets/classes.txt                       class names, one a line
-    assets/recipe.json                       recipe of the training
+    assets/clips.json                        how clips are made of videos
+    assets/recipe.json                       recipe of the training, if any
     assets.extra/tensors.json                tensor names for C and C++
     assets.extra/blocks.txt                  names of non-local blocks
     assets.extra/tf_serving_warmup_requests  warm-up of TensorFlow Serving
@@ -24,7 +25,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from ..io import quoting
 from ..io.user_error import UserError
-from . import quantization, saved_model, signatures, warmup
+from . import clip_description, quantization, saved_model, signatures, warmup
 from .inference_model import InferenceModel
 
 TENSORS = "tensors.json"
@@ -63,6 +64,14 @@ def write(
             raise UserError(
                 f"Could not write the SavedModel {path.parent}: {error.message}"
             ) from error
+        except AssertionError as error:
+            if "untracked" not in str(error):
+                raise
+            raise UserError(
+                "Expected `preprocess` to be a function without variables, or "
+                "a Keras layer. Received one whose variables are not found: "
+                "pass the layer itself, or make it part of the model."
+            ) from error
     (extra / TENSORS).write_text(json.dumps(tensors(path), indent=2))
     names = "".join(f"{name}\n" for name in served.blocks)
     (extra / saved_model.BLOCKS).write_text(names, "utf-8")
@@ -78,6 +87,9 @@ def _module(
     module.scales = [stored.scale for stored in kept]
     names = scratch / saved_model.CLASSES
     names.write_text(quoting.lines(served.classes), "utf-8")
+    clips = scratch / clip_description.FILE
+    clips.write_text(clip_description.to_json(served.clips), "utf-8")
+    module.clips = tf.saved_model.Asset(str(clips))
     if recipe_json:
         recipe = scratch / saved_model.RECIPE
         recipe.write_text(recipe_json, "utf-8")

@@ -14,8 +14,9 @@ SOURCE = "source.json"
 
 def write_version(
     out: Path,
-    made_from: str,
-    result: dict | None,
+    made_from: str | None = None,
+    result: dict | None = None,
+    *,
     check: Callable[[], None],
     write: Callable[[pathlib.Path], str],
 ) -> Path:
@@ -23,8 +24,9 @@ def write_version(
 
     Args:
         out: directory of versions, created if needed.
-        made_from: digest of the weights and of how they are stored.
-        result: scores of the run, for source.json.
+        made_from: digest of the weights and of how they are stored; None for
+            a new version in any case.
+        result: scores of the run, for source.json, if any.
         check: raises a UserError unless versions may be written to `out`.
         write: writes a version to a folder and returns its card.
 
@@ -38,7 +40,8 @@ def write_version(
     with atomic_files.locked(out):
         check()  # other processes may have written meanwhile
         existing = saved_model.versions(out)
-        if existing and _source(existing[-1]) == made_from:
+        newest = _source(existing[-1]) if existing else None
+        if newest is not None and newest == made_from:
             _publish_card(existing[-1], out)
             return existing[-1]
         number = int(existing[-1].name) + 1 if existing else 1

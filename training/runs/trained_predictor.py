@@ -1,11 +1,14 @@
 """Load a SavedModel or a run for prediction."""
 
+import numpy as np
+
 from ..data import DATASETS, datasets
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..data.video_dataset import VideoDataset
 from ..data.video_limits import Limits
 from ..evaluation import resized_network, scoring, view_options
 from ..evaluation.classifier import Classifier
+from ..evaluation.distributed_step import ScoreStep
 from ..exporting import clip_description
 from ..exporting.clip_description import ClipDescription
 from ..exporting.saved_model import SavedModel
@@ -21,6 +24,8 @@ from ..prediction.predictor import (
 from ..recipes.schema import Recipe
 from . import exported_recipe, run_model
 from .run_folder import RunFolder
+
+WINDOWS = "serve_views"  # signature that averages over windows
 
 
 def load(path: str | Path, choose: ChooseViews = centre_clip) -> Predictor:
@@ -63,13 +68,17 @@ def _of_run(run: RunFolder, choose: ChooseViews) -> Predictor:
 
 def _of_saved_model(model: SavedModel, choose: ChooseViews) -> Predictor:
     recipe = exported_recipe.read(model.path)
-    description = clip_description.read(model.path) or _describe(recipe)
+    description = clip_description.read(model.path)
+    if description is None:
+        description = _describe(model, recipe)
     sampling = description.sampling
     views, chosen = choose_views(
         choose, description.views, sampling, model.path
     )
+    step: ScoreStep = model.probabilities
     if sampling is not None:
-        _check_saved_model(model, sampling, views, description)
+        view_options.check(views, sampling, description.multi_label)
+        step = _score_step(model, sampling, views, description)
     return Predictor(
         path=model.path,
         classes=model.classes,
@@ -77,7 +86,7 @@ def _of_saved_model(model: SavedModel, choose: ChooseViews) -> Predictor:
         decoder="pyav",
         views=views,
         chosen=chosen,
-        step=model.probabilities,
+        step=step,
         **_of_recipe(recipe),
     )
 
@@ -102,55 +111,77 @@ def _of_recipe(recipe: Recipe | None) -> dict:
     }
 
 
-def _describe(recipe: Recipe | None) -> ClipDescription:
+def _describe(model: SavedModel, recipe: Recipe | None) -> ClipDescription:
     """Describe the clips of an older SavedModel by its recipe, if any."""
-    if recipe is None:
+    sampling = _sampling(recipe) if recipe else None
+    if recipe is None or sampling is None:
         return ClipDescription(None)
-    sampling = _sampling(recipe)
-    window_px = None
-    if sampling and resized_network.takes_argument(
-        recipe.model.name, "crop_px"
-    ):
-        window_px = sampling.crop_px
-    return ClipDescription(sampling, recipe.views, window_px=window_px)
+    has_windows = resized_network.takes_argument(recipe.model.name, "crop_px")
+    return ClipDescription(
+        sampling,
+        recipe.views,
+        multi_label=not _is_softmax(model, sampling),
+        window_px=sampling.crop_px if has_windows else None,
+    )
 
 
-def _check_saved_model(
+def _is_softmax(model: SavedModel, sampling: SamplingConfig) -> bool:
+    """Return True if scores sum to 1, as for one label per video."""
+    side = sampling.crop_px
+    clip = np.zeros((1, sampling.frames, side, side, 3), np.uint8)
+    return bool(abs(model.probabilities(clip).sum() - 1) < 1e-3)
+
+
+def _score_step(
     model: SavedModel,
     sampling: SamplingConfig,
     views: ViewsConfig,
     description: ClipDescription,
-) -> None:
-    """Raise a UserError for views that the model does not score."""
+) -> ScoreStep:
+    """Return the function that scores views as evaluation does.
+
+    Raises:
+        UserError: the model does not score such views.
+    """
     side = views.crop_px if views.crops else None
     shape = (sampling.frames, side, side, 3)
-    if not resized_network.accepts(model.input_shape, shape):
+    if not has_windows(description, views):
+        if not resized_network.accepts(model.input_shape, shape):
+            raise UserError(
+                f"{model.path} takes clips of shape {model.input_shape} only. "
+                f"Expected views of that size. Received: {shape}; give "
+                "--short-side and --crop, or --model with the run folder."
+            )
+        return model.probabilities
+    taken = model.input_shapes.get(WINDOWS, ())
+    short = views.crop_px if views.crops else views.short_side_px
+    window_px = description.window_px or 0
+    if short < window_px or not resized_network.accepts(taken, shape):
+        size = f" {taken[1]} or" if taken and taken[1] else ""
         raise UserError(
-            f"{model.path} takes clips of shape {model.input_shape} only. "
-            f"Expected views of that size. Received: {shape}; give "
-            "--short-side and --crop, or --model with the run folder."
+            f"Evaluation of this network averages over windows of {window_px} "
+            "px, this SavedModel over these views as a whole. Expected "
+            f"--crop{size} {window_px} or --model with the run folder. "
+            f"Received: {scoring.describe_views(views)}"
         )
-    check_windows(description, views)
-    view_options.check(views, sampling, description.multi_label)
+
+    def score(pixels: np.ndarray) -> np.ndarray:
+        # Clip files may have the size of training clips.
+        is_view = resized_network.accepts(taken, pixels.shape[1:])
+        signature = WINDOWS if is_view else "serving_default"
+        return model.probabilities(pixels, signature)
+
+    return score
 
 
-def check_windows(description: ClipDescription, views: ViewsConfig) -> None:
-    """Raise a UserError where evaluation would average over windows.
-
-    A SavedModel averages over whole views, which is the same only for views of
-    the training size.
+def has_windows(description: ClipDescription, views: ViewsConfig) -> bool:
+    """Return True where evaluation averages over windows of the views.
 
     Args:
         description: of the clips of the SavedModel.
         views: clips and crops of each video.
     """
-    window_px = description.window_px
+    if description.window_px is None or views.starts == "mmaction2":
+        return False
     side = views.crop_px if views.crops else None
-    if window_px is None or views.starts == "mmaction2" or side == window_px:
-        return
-    raise UserError(
-        f"Evaluation of this network averages over windows of {window_px} px, "
-        f"a SavedModel over whole views. Expected --crop {window_px} or "
-        "--model with the run folder. Received: "
-        f"{scoring.describe_views(views)}"
-    )
+    return side != description.window_px

@@ -84,8 +84,8 @@ def export_detector(
         out,
         f"{weights} {dtype} {FORMAT}",
         None if run is None else run.read_result(),
-        lambda: check_out(out, recipe),
-        write,
+        check=lambda: check_out(out, recipe),
+        write=write,
     )
 
 

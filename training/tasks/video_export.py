@@ -1,17 +1,20 @@
 """Export of trained video classification networks."""
 
-from ..data import Dataset, datasets
+from ..data import DATASETS, Dataset, datasets
 from ..data.datasets import DatasetInfo
+from ..data.sampling_config import SamplingConfig
+from ..data.video_dataset import VideoDataset
 from ..evaluation.classifier import Classifier
 from ..exporting import (
+    classifier_export,
     comparison,
     file_formats,
     inference_model,
-    model_card,
     saved_model,
     saved_model_writer,
     version_folder,
 )
+from ..exporting.inference_model import InferenceModel
 from ..io import outputs, paths
 from ..io.paths import Path
 from ..io.user_error import UserError
@@ -39,30 +42,22 @@ def export_run(run: RunFolder, out: str | Path, dtype: str = "float32") -> Path:
     check_out(out, run.read_recipe(Recipe))
     model, recipe, info = run_model.load_trained(run)
 
-    def write(path) -> str:
-        classifier = Classifier(model, multi_label=info.multi_label)
-        exported = inference_model.build(
-            classifier, info, recipe.sampling, recipe.views
-        )
-        inference_model.check_finite(exported, run.path)
-        recipe_json = overrides.to_json(recipe)
-        saved_model_writer.write(exported, path, recipe_json, dtype)
-        return model_card.render(
-            model_description.describe(run, out.resolve().name),
-            exported,
-            path,
-            dtype,
-            classifier,
-            _examples(recipe, info),
-        )
-
+    classifier = Classifier(model, multi_label=info.multi_label)
     weights = run_model.weights_digest(model)
     return version_folder.write_version(
         out,
         f"{weights} {dtype} {saved_model_writer.FORMAT}",
         run.read_result(),
-        lambda: check_out(out, recipe),
-        write,
+        check=lambda: check_out(out, recipe),
+        write=lambda path: classifier_export.write_files(
+            path,
+            _served(run, classifier, recipe, info),
+            model_description.describe(run, out.resolve().name),
+            classifier,
+            _examples(recipe, info),
+            dtype,
+            overrides.to_json(recipe),
+        ),
     )
 
 
@@ -73,10 +68,7 @@ def export_file(run: RunFolder, path: Path, dtype: str) -> str:
         written.check(path.name + suffix)
     model, recipe, info = run_model.load_trained(run)
     classifier = Classifier(model, multi_label=info.multi_label)
-    exported = inference_model.build(
-        classifier, info, recipe.sampling, recipe.views
-    )
-    inference_model.check_finite(exported, run.path)
+    exported = _served(run, classifier, recipe, info)
     examples = _examples(recipe, info)
     size, difference = file_formats.write(exported, path, examples, dtype)
     # In place of a model card.
@@ -86,6 +78,22 @@ def export_file(run: RunFolder, path: Path, dtype: str) -> str:
     )
     megabytes = f"{size / 1e6:.1f} MB"
     return f"{path}: {megabytes}, {dtype}; its probabilities {difference}"
+
+
+def _served(
+    run: RunFolder, classifier: Classifier, recipe: Recipe, info: DatasetInfo
+) -> InferenceModel:
+    """Build the exported form of a run's network, with finite outputs."""
+    sampling = recipe.sampling
+    if sampling is None and _has_videos(recipe.dataset):
+        sampling = SamplingConfig()
+    served = inference_model.build(classifier, info, sampling, recipe.views)
+    inference_model.check_finite(served, run.path)
+    return served
+
+
+def _has_videos(dataset: str) -> bool:
+    return issubclass(DATASETS.get(dataset, object), VideoDataset)
 
 
 def _examples(recipe: Recipe, info: DatasetInfo) -> comparison.Examples:
@@ -106,7 +114,7 @@ def check_out(out: Path, recipe: Recipe) -> None:
             holds versions of another recipe, which a server would replace by
             this one.
     """
-    saved_model.check_out(out)
+    classifier_export.check_out(out)
     if recipe.dataset == "folder" and recipe.data and recipe.data.root:
         root = paths.as_path(recipe.data.root)
         if outputs.is_within(out, root):
@@ -114,10 +122,6 @@ def check_out(out: Path, recipe: Recipe) -> None:
                 f"{out} is in the folder of the videos, {root}, where every "
                 "folder is a class. Give a directory outside of it."
             )
-    if any(map(saved_model.is_detector, saved_model.versions(out))):
-        raise UserError(
-            f"{out} holds versions of a detector. Give another directory."
-        )
     for version in saved_model.versions(out):
         recipe_there = exported_recipe.read(version)
         if recipe_there is not None and recipe_there.name != recipe.name:

@@ -17,7 +17,8 @@ from training.evaluation import video_scores
 from training.evaluation.classifier import Classifier
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
-from training.runs import run_model
+from training.prediction.video_inputs import Input
+from training.runs import run_model, trained_predictor
 from training.tasks import video_evaluation, video_export
 
 # float32 rounding: batch normalizations are folded.
@@ -115,12 +116,26 @@ def test_attention_equals_the_networks(served):
         np.testing.assert_allclose(got["weights"][i], look.weights, **CLOSE)
 
 
-def test_frames_of_a_video_score_as_in_evaluation(served, tmp_path):
-    model, _, run, paths = served
-    evaluate.main([f"--workdir={run.path}", f"--scores={tmp_path / 's'}"])
-    expected = video_scores.load(tmp_path / "s" / "scores.npz").scores
-    assert expected.shape == (2, 30, 7)
-    for path, views in zip(paths, expected, strict=True):
+@pytest.fixture(scope="module")
+def evaluated(served, tmp_path_factory):
+    """Scores of the views of each video by the command evaluate."""
+    folder = tmp_path_factory.mktemp("scores")
+    evaluate.main([f"--workdir={served[2].path}", f"--scores={folder}"])
+    return video_scores.load(folder / "scores.npz").scores
+
+
+def test_prediction_in_windows_equals_evaluation(served, evaluated):
+    model, _, _, paths = served
+    predictor = trained_predictor.load(model.path, lambda views, _: views)
+    assert evaluated.shape == (2, 30, 7)
+    for path, views in zip(paths, evaluated, strict=True):
+        scores = predictor.score(predictor.read(Input(str(path))))
+        np.testing.assert_allclose(scores, views.mean(0), **CLOSE)
+
+
+def test_frames_of_a_video_score_as_in_evaluation(served, evaluated):
+    model, _, _, paths = served
+    for path, views in zip(paths, evaluated, strict=True):
         frames = [encoded(frame) for frame in films.decode_all(path)]
         got = model.run("serve_frames", frames_bytes=[frames])
         (probabilities,) = got["probabilities"]
