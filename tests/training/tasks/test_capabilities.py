@@ -195,17 +195,14 @@ def test_a_preempted_run_ends_like_an_uninterrupted_one(
             np.testing.assert_array_equal(array, expected)
 
 
-def test_a_saved_detector_finds_what_its_run_finds(trained, tmp_path):
-    _, run, out = trained
-    if tasks.of_recipe(run.read_recipe()).name != "detection":
-        pytest.skip("tests of SavedModels compare networks of videos")
-    image = run.path.parent / "set" / "1.png"
+def test_a_saved_detector_finds_what_its_run_finds(detector, tmp_path):
+    image = detector / "set" / "1.png"
     texts = []
-    for model in (run.path, out):
+    for model in (detector / "run", detector / "models"):
         folder = tmp_path / model.name
         options = [f"--model={model}", f"--out={folder}"]
         predict.main([str(image), *options, "--score-threshold=0"])
         text = (folder / "detections.json").read_text("utf-8")
         texts.append(text.partition("pictures")[2])
     counts = [text.count('"class"') for text in texts]
-    assert counts[0] == counts[1]
+    assert counts[0] == counts[1] > 0
