@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
 	@echo "make test       the tests, on TensorFlow and on JAX"
-	@echo "make test-slow  full runs and large networks: what takes minutes"
+	@echo "make test-slow  longer runs and large networks: what takes minutes"
 	@echo "make test-full  more of the same, for which CI has no time"
 	@echo "make test-wheel the built wheel, in an environment of its own"
 	@echo "make test-io    s3:// and http://, and tensorflow-io in its environment"
@@ -38,7 +38,7 @@ test: .venv/.dev
 	$(ON_JAX) $(BIN)/python -m pytest -n 2 --dist loadfile \
 		tests/ops tests/layers tests/models tests/attention/test_*.py tests/test_*.py
 
-# In their order, else the longest file, of two tests, would be the last.
+# In their order, else the longest file, of few tests, would be the last.
 test-slow: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
 
