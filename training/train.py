@@ -41,12 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not devices.is_chief:
         verbose = 0
     every_s = 60 * options.checkpoint_minutes
+    callback_factories = train_options.callback_factories(options)
     if verbose:
         print(f"Reading {task.data_name(recipe)} and building the network.")
     resume = train_options.resume(run, options)
     try:
         with sigterm.handled():
-            result = train(recipe, run, verbose, devices, every_s)
+            result = train(
+                recipe, run, verbose, devices, every_s, callback_factories
+            )
     except Preempted:
         saved = run.recipe_path.exists()
         print("\nStopped by SIGTERM." + f" To resume: {resume}" * saved)
@@ -58,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"Worker {devices.worker} of {devices.workers} is done.")
         return
     exported = task.export(run, out) if out is not None else None
-    print(summary(recipe, run, result, exported))
+    print(summary(recipe, run, result, exported, options.plugin))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -81,7 +84,11 @@ def _catalogue() -> str:
 
 
 def summary(
-    recipe: Any, run: RunFolder, result: dict, exported: Path | None
+    recipe: Any,
+    run: RunFolder,
+    result: dict,
+    exported: Path | None,
+    plugins: Sequence[str] = (),
 ) -> str:
     """Format the scores of a run, and commands to try next."""
     task = tasks.of_recipe(recipe)
@@ -103,8 +110,10 @@ def summary(
     if exported is None:
         name = quoting.shell(f"savedmodels/{run.path.resolve().name}")
         commands.append(("export", "export", workdir, f"--out {name}"))
+    own = [f"--plugin {quoting.shell(name)}" for name in plugins]
     typed = [
-        (title, train_options.command(*words)) for title, *words in commands
+        (title, train_options.command(*words, *own))
+        for title, *words in commands
     ]
     return (
         f"\n{recipe.name}\n{tables.render(rows)}\n\nTry next\n"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from . import atomic_files, paths
+from . import atomic_files, paths, plugins
 from .user_error import UserError
 
 USER_ERROR = 2
@@ -57,7 +57,7 @@ def parser(name: str, description: str, example: str):
         example: a command line that works.
     """
     is_module = "." in name
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog=f"python -m training.{name}"
         if is_module
         else f"nonlocal-tf {name}",
@@ -65,14 +65,30 @@ def parser(name: str, description: str, example: str):
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument_group("modules of your own").add_argument(
+        "--plugin",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="a Python module, installed or in the current folder, that "
+        "registers data sets, recipes, networks or pairwise functions; "
+        "repeatable",
+    )
+    return parser
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None):
-    """Return the parsed options, and whether there were any arguments."""
+    """Parse arguments and import the modules of `--plugin`.
+
+    Returns:
+        The options, and whether there were any arguments.
+    """
     if arguments is None:
         arguments = sys.argv[1:]
     words = [_expand_home(word) for word in arguments]
-    return parser.parse_args(words), bool(words)
+    options = parser.parse_args(words)
+    plugins.load(options.plugin)
+    return options, bool(words)
 
 
 def _expand_home(word: str) -> str:

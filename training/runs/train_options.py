@@ -5,18 +5,26 @@ import os
 import pathlib
 import shutil
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from ..io import cli, outputs, paths, quoting
+import keras
+
+from ..io import cli, outputs, paths, plugins, quoting
 from ..io.paths import Path
 from ..io.user_error import UserError
-from ..recipes import get_recipe
+from ..recipes import recipe_source
 from .run_folder import RunFolder
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Adds their options to a parser."""
-    parser.add_argument("--recipe", metavar="NAME", help="what to train")
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="what to train: a name of --list, a file recipe.json as in run "
+        "folders, or MODULE:FUNCTION, a function that returns a recipe",
+    )
     parser.add_argument(
         "--workdir",
         metavar="DIR",
@@ -60,6 +68,15 @@ def add(parser: argparse.ArgumentParser) -> None:
         "one machine; they change no result",
     )
     parser.add_argument(
+        "--callback",
+        metavar="MODULE:FACTORY",
+        action="append",
+        default=[],
+        help="a function of your own from the path of the run folder to a "
+        "Keras callback, such as "
+        "nonlocal_tf.training.loop.experiment_trackers:mlflow; repeatable",
+    )
+    parser.add_argument(
         "--list", action="store_true", help="list the recipes and stop"
     )
     parser.add_argument(
@@ -83,7 +100,7 @@ def recipe_of(options: argparse.Namespace) -> Any:
         UserError: there is none.
     """
     if options.recipe is not None:
-        return get_recipe(options.recipe)
+        return recipe_source.load(options.recipe)
     if options.workdir and RunFolder(options.workdir).recipe_path.exists():
         return RunFolder(options.workdir).read_recipe()
     if options.workdir:
@@ -94,6 +111,33 @@ def recipe_of(options: argparse.Namespace) -> Any:
     raise UserError(
         "Give --recipe NAME (see --list), or the --workdir of a run to resume."
     )
+
+
+def callback_factories(
+    options: argparse.Namespace,
+) -> list[Callable[[str], keras.callbacks.Callback]]:
+    """The functions of --callback, from a run folder to a callback.
+
+    Raises:
+        UserError: there is no such function, or it returns something else.
+    """
+
+    def checked(name: str) -> Callable[[str], keras.callbacks.Callback]:
+        factory = plugins.load_attribute(name)
+
+        def make(run_folder: str) -> keras.callbacks.Callback:
+            callback = factory(run_folder)
+            if isinstance(callback, keras.callbacks.Callback):
+                return callback
+            raise UserError(
+                f"Expected --callback {name} to be a function from the path of "
+                "the run folder to a keras.callbacks.Callback. It returned: "
+                f"{type(callback).__name__}"
+            )
+
+        return make
+
+    return [checked(name) for name in options.callback]
 
 
 def export_place(options: argparse.Namespace, run: RunFolder) -> Path | None:
@@ -124,6 +168,11 @@ def resume(run: RunFolder, options: argparse.Namespace) -> str:
     also = []
     if options.export:
         also.append(f"--export {quoting.shell(options.export)}")
+    for option, names in (
+        ("--plugin", options.plugin),
+        ("--callback", options.callback),
+    ):
+        also += [f"{option} {quoting.shell(name)}" for name in names]
     also += [f"--devices {options.devices}"] if options.devices else []
     return command("train", f"--workdir {quoting.shell(run.path)}", *also)
 

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -27,6 +28,9 @@ from ..runs import resume, run_report
 from ..runs.run_folder import RunFolder
 from .base import Task
 
+# From the path of a run folder to a callback.
+CallbackFactory = Callable[[str], keras.callbacks.Callback]
+
 
 def train(
     recipe: Any,
@@ -34,6 +38,7 @@ def train(
     verbose: int,
     devices: Devices | None = None,
     every_s: float = math.inf,
+    callback_factories: Sequence[CallbackFactory] = (),
 ) -> dict | None:
     """Train a run from its latest checkpoint, and test it.
 
@@ -43,6 +48,8 @@ def train(
         verbose: as for `show_training.ShowTraining`.
         devices: to train on. Default: the process's only device.
         every_s: seconds between checkpoints within an epoch.
+        callback_factories: functions from the path of a run folder to a
+            callback, for the chief; called at each start of training.
 
     Returns:
         The scores, also in the folder's result.json; None on a worker that is
@@ -84,8 +91,13 @@ def train(
                     f"First {stage.name}: the network of images that "
                     f"{recipe.name} is inflated from."
                 )
-            train(stage, stage_run, verbose, devices, every_s)
-        history = fit(task, recipe, run, data, verbose, devices, every_s)
+            train(
+                stage, stage_run, verbose, devices, every_s, callback_factories
+            )
+        own = []
+        if devices.is_chief:
+            own = [make(str(run.path)) for make in callback_factories]
+        history = fit(task, recipe, run, data, verbose, devices, every_s, own)
         if devices.is_chief:
             result = _finish(task, recipe, run, history, verbose)
         devices.barrier()  # the others would be missed until then
@@ -137,6 +149,7 @@ def fit(
     verbose: int,
     devices: Devices,
     every_s: float = math.inf,
+    own_callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[dict]:
     """Train the remaining steps of a run.
 
@@ -148,6 +161,7 @@ def fit(
         verbose: as for `show_training.ShowTraining`.
         devices: to train on.
         every_s: seconds between checkpoints within an epoch.
+        own_callbacks: further callbacks, which come last.
 
     Returns:
         The rows of metrics.csv, those of earlier starts included.
@@ -207,6 +221,7 @@ def fit(
         saving,
         *(fitting.tensorboard(directory) if devices.is_chief else []),
         task.show_training(recipe, data, verbose),
+        *own_callbacks,
     ]
     try:
         fitting.fit(
