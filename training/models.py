@@ -10,8 +10,8 @@ from .io import cli
 from .io.user_error import UserError
 
 FRAME_ORDER = """\
-C2D networks see each frame alone: with non-local blocks or without, frames in
-another order have the same scores. I3D networks see motion and order."""
+C2D networks process frames separately: with non-local blocks or without, frames
+in another order have the same scores. I3D networks depend on the order."""
 EXAMPLE = "nonlocal-tf models --summary i3d_nl5_r50 --sampling 32x2"
 
 

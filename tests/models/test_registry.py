@@ -100,7 +100,8 @@ def test_layers_have_the_same_names_in_every_build(name):
     """Weights are carried over by the names of layers."""
     with without_weights():
         one, other = (models.create_model(name) for _ in range(2))
-    assert [x.name for x in one.layers] == [x.name for x in other.layers]
+    names, others = ([x.name for x in m.layers] for m in (one, other))
+    assert names == others, "give each layer a name in the builder"
 
 
 def convolution_weights(kernels_t):

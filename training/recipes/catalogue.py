@@ -28,7 +28,7 @@ HEADINGS = {
 
 OTHERS = "Other recipes"
 FOOTER = """\
-C2D networks do not see motion or the order of frames, I3D networks do.
+C2D networks ignore motion and the order of frames, I3D networks do not.
 Numbers are those of the sources; hours are estimates, at 5 TFLOP/s a GPU. The
 paper's are of whole frames (--views 10x1 --full-frame), those of the README of
 its code and SlowFast's of 3 crops (--views 10x3). What was run here is in

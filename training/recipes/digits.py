@@ -15,13 +15,14 @@ The block departs from the paper's values, which are the library's defaults, in
 two places. Theta and phi start with the same kernel, so that like attends to
 like from the first step, and the last gamma starts at 0.2 instead of 0. The
 paper adds blocks to networks that are trained for 400,000 steps. Here there are
-2400, and a block that starts as the identity with random similarities wakes up
-too late or not at all. A gamma of 1 is too loud: it drowns what the image stage
-has taught the layers behind the block.
+2400: a block that starts as the identity with random similarities learns to
+attend too late or not at all. With a gamma of 1 its output is so large that the
+layers after it lose what the image stage has taught them.
 
-The block comes after stage 2, on 8x8 maps, before a cell has seen a whole
-digit. There the network learns to let the digit that was asked for look at the
-flash. What it does at other places is among the ablations in MODEL_ZOO.md.
+The block comes after stage 2, on 8x8 maps, where the receptive field of a
+position is smaller than a digit. The network learns that positions of the
+queried digit attend to the flash. Results of other places are among the
+ablations in MODEL_ZOO.md.
 """
 
 import dataclasses

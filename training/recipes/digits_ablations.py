@@ -2,7 +2,7 @@
 
 Each recipe is `digits_nl` or `digits_i3d` with another network: schedule, data
 and image stage are the same. Which recipe is which row of the paper's tables
-is said in `training/reproduce/ablation_tables.py`, which also has the rows that
+stands in `training/reproduce/ablation_tables.py`, which also has the rows that
 are recipes of `training/recipes/digits.py`.
 
     python -m training.reproduce.ablations --table 2a --seeds 0,1,2
@@ -12,9 +12,9 @@ and so has sixteen times the pairs of positions, takes longer. All blocks start
 as that of `digits_nl` does: gamma at 0.2, and theta and phi with the same
 kernel, which the Gaussian does not have.
 
-What came out is in MODEL_ZOO.md. The Gaussians and the dot product solve recall
-with every seed. The concatenation, and looks along time alone, do not learn
-within these steps with every seed; their settings were left as they are.
+Results are in MODEL_ZOO.md. The Gaussians and the dot product solve recall with
+every seed. The concatenation, and attention along time alone, do not learn
+within these steps with every seed; their settings were not tuned.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from typing import Any
 from . import digits
 from .schema import ModelConfig, NonLocalConfig, Recipe, register_recipe
 
-# Name: (description, network, what its blocks have other than digits_nl's).
+# Name: (description, network, settings of blocks that differ from digits_nl's).
 VARIANTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "digits_nl_gaussian": (
         "table 2a: f is the Gaussian",
@@ -61,12 +61,12 @@ VARIANTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {},
     ),
     "digits_nl_space": (
-        "table 2d: positions look at those of their own frame",
+        "table 2d: positions attend to those of their own frame",
         "c2d_nl1_small",
         {"axes": "space"},
     ),
     "digits_nl_time": (
-        "table 2d: positions look at the same place in all frames",
+        "table 2d: positions attend to the same place in all frames",
         "c2d_nl1_small",
         {"axes": "time"},
     ),

@@ -25,7 +25,7 @@ class NonLocalConfig:
 
     Attributes:
         pairwise: function of each block.
-        axes: along which it looks: "spacetime", "space" or "time".
+        axes: axes along which it attends: "spacetime", "space" or "time".
         scale: factor on the logits: "rsqrt" or a number.
         places: the one stage that has a block, such as "res4" or "stage2"; or
             the residual blocks that one follows: "res3:1,3 res4:1,3,5".
@@ -229,7 +229,7 @@ class Recipe(BaseRecipe):
 
 
 def register_recipe(builder):
-    """Function decorator: makes a recipe known under the function's name."""
+    """Function decorator that registers a recipe under the function's name."""
     name = builder.__name__
     if name in RECIPES:
         raise ValueError(f"Recipe {name!r} exists already.")
@@ -238,12 +238,12 @@ def register_recipe(builder):
 
 
 def names_of(kind: type[BaseRecipe]) -> list[str]:
-    """Names of the registered recipes of a task, such as of `Recipe`."""
+    """List the registered recipes of a task by its schema, such as `Recipe`."""
     return [name for name, make in RECIPES.items() if type(make()) is kind]
 
 
 def get_recipe(name: str) -> Any:
-    """The recipe registered under a name."""
+    """Return the recipe registered under a name."""
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=8, cutoff=0.0)
         raise UserError(

@@ -3,18 +3,18 @@
     nonlocal-tf train --recipe finetune --set data.root=videos \
         --export savedmodels/videos
 
-`finetune` is small: a network that learns some classes from some dozen videos
-on two CPU cores in about five minutes, from scratch. Its size is what runs
-there, not what is best. It sees motion and the order of frames: MODEL_ZOO.md
-has what it reaches with 24 videos of each class.
+`finetune` trains a small network from scratch on some dozen videos of some
+classes, in about five minutes on two CPU cores. Its size is chosen for these,
+not for accuracy. It depends on motion and the order of frames; its accuracy
+with 24 videos of each class is in MODEL_ZOO.md.
 `finetune_i3d` is the paper's network for a GPU, from Kinetics weights on your
 disk:
 
     nonlocal-tf train --recipe finetune_i3d --set data.root=videos \
         --set model.weights=i3d_nonlocal_8x8_IN_pretrain_400k.pkl
 
-Neither flips clips, which would make one of left and right: `--set
-sampling.flip=true` where mirrored videos are of the same class.
+Neither flips clips, which would confuse left and right: `--set
+sampling.flip=true` where flipped videos are of the same class.
 
 Other data sets: `--set dataset=ucf101` and so on; the modules in
 `training/data/` say which files each reads. Neither recipe has an expected
@@ -48,11 +48,11 @@ def finetune() -> Recipe:
     - An I3D, as a C2D gives clips and reversed clips the same scores. A maximum
       over all positions instead of the mean keeps things that are small.
     - A stride that makes a clip as long as the videos, and whole frames in
-      tests: what is not in the crop is not seen.
-    - No flips, which make one of moving left and moving right.
-    - Colours vary and labels are smoothed, as some dozen videos are soon learnt
-      by heart. With dropout of one half motion was not learnt.
-    - More steps than 300, which told motion less well.
+      tests, as an event may be outside of a crop.
+    - No flips, which would confuse moving left and moving right.
+    - Colour jitter and label smoothing, as some dozen videos are soon
+      overfitted. With dropout of one half motion was not learnt.
+    - More steps than 300, after which motion was classified less well.
 
     Shapes were not learnt from so few videos (MODEL_ZOO.md).
     """
