@@ -79,7 +79,7 @@ def read_splits(
     if not splits:
         raise UserError(
             "Expected a list of videos. Give data.train, data.validation or "
-            "data.test with --set data.train=FILE."
+            "data.test: --set data.train=FILE, or train=FILE in Python."
         )
     return splits
 
@@ -124,7 +124,7 @@ def need(data: DataConfig, name: str, what: str) -> str:
     if not value:
         raise UserError(
             f"Expected data.{name}: {what}. Give it with --set "
-            f"data.{name}=PATH."
+            f"data.{name}=PATH, or {name}=PATH in Python."
         )
     return value
 

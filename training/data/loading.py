@@ -4,6 +4,8 @@ import dataclasses
 import os
 from typing import Literal
 
+import numpy as np
+
 from nonlocal_tf.choices import is_positive_integer, unknown
 
 from ..io.paths import is_url
@@ -96,55 +98,68 @@ def load(
             raise TypeError(unknown("argument of load", name, SETTINGS))
     if dataset not in DATASETS:
         raise UserError(unknown("dataset", dataset, DATASETS))
-    for name, value in {"frames": frames, "size": size}.items():
-        if not is_positive_integer(value):
+    for name, value in {
+        "frames": frames,
+        "stride": stride,
+        "size": size,
+    }.items():
+        if not is_positive_integer(value) and (name, value) != ("stride", AUTO):
+            choice = f" or {AUTO!r}" * (name == "stride")
             raise UserError(
-                f"Expected {name} as an integer above 0. Received: {value!r}"
+                f"Expected {name} as an integer above 0{choice}. "
+                f"Received: {value!r}"
             )
-    root = os.fspath(root)
     config = DataConfig(
-        root=root,
+        root=os.fspath(root),
         train=train,
         validation=validation,
         test=test,
         classes=classes,
         **location,
     )
-    low, high = short_sides or (
-        round(size * 256 / 224),
-        round(size * 320 / 224),
-    )
+    short_side = round(size * 256 / 224)
     sampling = SamplingConfig(
         frames=frames,
         frame_stride=stride,
         fps=fps,
         past_end=past_end,
-        min_short_side_px=low,
-        max_short_side_px=high,
         crop_px=size,
         flip=flip,
         color_jitter=color_jitter,
-        eval_short_side_px=eval_short_side or round(size * 256 / 224),
+        eval_short_side_px=eval_short_side or short_side,
+        **_short_sides(size, short_sides or (short_side, round(size * 10 / 7))),
     )
     if not issubclass(DATASETS[dataset], VideoDataset):
         return _load_generated(dataset, config, sampling)
-    if root in DATASETS and not os.path.exists(root):
-        raise UserError(
-            f"Expected root as a folder. Received: {root!r}, the name of a "
-            f"data set. Call load(dataset={root!r})."
-        )
-    if dataset == "folder" and not (
-        root and (is_url(root) or os.path.isdir(root))
-    ):
-        raise UserError(
-            "Expected root as a folder with one folder of videos per class. "
-            f"Received: {root!r}"
-        )
+    if dataset == "folder" and not is_url(config.root):
+        _check_folder(config.root)
     videos = datasets.load(dataset, config, sampling)
     if stride == AUTO and isinstance(videos, VideoDataset):
         sampling, _ = auto_stride.choose(videos, sampling)
         videos = datasets.load(dataset, config, sampling)
     return videos
+
+
+def _short_sides(size: int, short_sides: tuple[int, int]) -> dict[str, int]:
+    """Return the settings of the short sides of training frames."""
+    sides = np.atleast_1d(short_sides).tolist()
+    if len(sides) != 2 or not size <= sides[0] <= sides[1]:
+        raise UserError(
+            "Expected short_sides as the smallest and the largest short side, "
+            f"from size={size} pixels. Received: {short_sides}"
+        )
+    return {"min_short_side_px": sides[0], "max_short_side_px": sides[1]}
+
+
+def _check_folder(root: str) -> None:
+    """Raise a UserError unless a path is a folder."""
+    if os.path.isdir(root):
+        return
+    hint = f" Did you mean dataset={root!r}?" * (root in DATASETS)
+    raise UserError(
+        "Expected root as a folder with one folder of videos per class. "
+        f"Received: {root!r}.{hint}"
+    )
 
 
 def _load_generated(

@@ -84,7 +84,12 @@ def example_numbers(steps: tf.data.Dataset, batch: int) -> tf.data.Dataset:
 
 
 def readable_example(
-    example: Callable, number, attempts: int, empty: tuple, name: str
+    example: Callable,
+    number,
+    attempts: int,
+    shape: tuple[int, ...],
+    no_label,
+    name: str,
 ):
     """Return `example(number)` or, if it is unreadable, the next readable one.
 
@@ -93,7 +98,8 @@ def readable_example(
             which is 0.0 for an unreadable example.
         number: int64, of the example.
         attempts: number of examples to try.
-        empty: pixels and label of the shapes and dtypes of an example.
+        shape: of the pixels.
+        no_label: a label of the shape and dtype of all.
         name: of their split, for the error.
 
     Returns:
@@ -109,17 +115,18 @@ def readable_example(
     def read_next(attempt, *_):
         return attempt + 1, *example(number + attempt)
 
+    no_pixels = tf.zeros((0, *shape[1:]), tf.uint8)
+    start = tf.constant(0, tf.int64), no_pixels, no_label, tf.constant(0.0)
+    shapes = [value.shape for value in start]
+    shapes[1] = tf.TensorShape((None, *shape[1:]))
     *_, pixels, label, weight = tf.while_loop(
-        is_unreadable,
-        read_next,
-        (tf.constant(0, tf.int64), *empty, tf.constant(0.0)),
-        parallel_iterations=1,
+        is_unreadable, read_next, start, tuple(shapes), parallel_iterations=1
     )
     is_read = tf.debugging.assert_greater(
         weight, 0.0, f"None of the {attempts} videos of {name} can be read."
     )
-    with tf.control_dependencies([is_read] if is_read is not None else []):
-        return tf.identity(pixels), label
+    with tf.control_dependencies([is_read]):
+        return tf.ensure_shape(pixels, shape), label
 
 
 def read_function(

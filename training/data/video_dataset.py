@@ -148,9 +148,13 @@ class VideoDataset(Dataset):
         no_label = tf.zeros_like(videos.label(0))
 
         def readable(number):
-            empty = tf.zeros(self.element_shape, tf.uint8), no_label
             return pipeline.readable_example(
-                example, number, count, empty, videos.name
+                example,
+                number,
+                count,
+                self.element_shape,
+                no_label,
+                videos.name,
             )
 
         return readable, count

@@ -45,6 +45,12 @@ def test_arguments_become_settings_of_clips(tmp_path):
     assert videos.element_shape == (3, 16, 16, 3)
 
 
+def test_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    load_classes(tmp_path)
+    assert len(data.load("~/data", **SIZES).classes) == 2
+
+
 def test_short_sides_scale_with_the_size(tmp_path):
     load_classes(tmp_path)
     videos = data.load(tmp_path / "data", frames=3, stride=2, size=28)
@@ -94,9 +100,12 @@ def test_generated_clips_take_no_other_argument():
     [
         ({"dataset": "kinetic"}, UserError, "Did you mean 'kinetics'"),
         ({"decode": "pyav"}, TypeError, "Did you mean 'decoder'"),
-        ({"root": "digits_recall"}, UserError, "dataset='digits_recall'"),
+        ({"root": "digits_recall"}, UserError, "mean dataset='digits_recall'"),
         ({"root": "no folder"}, UserError, "Received: 'no folder'"),
         ({}, UserError, "Expected root"),
+        ({"stride": 2.5}, UserError, "stride as an integer above 0"),
+        ({"short_sides": 256}, UserError, "Received: 256"),
+        ({"short_sides": (160, 240)}, UserError, "from size=224"),
         ({"frames": 0}, UserError, "frames as an integer above 0"),
         ({"size": 22.4}, UserError, "Received: 22.4"),
     ],
