@@ -72,6 +72,8 @@ def test_the_number_of_printed_rows_is_that_of_arrows(tiny, tmp_path, capsys):
     [
         (["--block=stage2_nonlocl"], "Did you mean 'stage2_nonlocal'"),
         (["--query=8,0,0"], "inside a clip of size (8, 32, 32)"),
+        (["--query=0,3"], "Expected --query FRAME,Y,X"),
+        (["--model=y"], "Give --workdir DIR"),
         (["--split=tset"], "Did you mean 'test'"),
         (["--arrows=-1"], "Expected --arrows from 0"),
         (["--out=a.jpg"], "Expected --out to end in .png, .gif or .mp4"),
