@@ -1,5 +1,6 @@
 """Evaluate a Keras model on the videos of a data set."""
 
+import contextlib
 import dataclasses
 import functools
 from typing import Any
@@ -14,7 +15,7 @@ from ..data.sampling_config import ViewsConfig
 from ..data.video_dataset import VideoDataset
 from ..io.user_error import UserError
 from . import distributed_step, scoring, video_scores, view_options
-from .classifier import Classifier, Preprocess
+from .classifier import Classifier, FixedSizeError, Preprocess
 from .score_parts import Parts
 from .video_scores import VideoScores
 
@@ -149,12 +150,13 @@ def resolve_views(
 def _view_step(
     classifier: Classifier, videos: VideoDataset, views: ViewsConfig
 ) -> distributed_step.ScoreStep:
-    """Build the network of the views, on all devices."""
+    """Build the network of the views, on all devices if it can be copied."""
     strategy = distributed_step.default_strategy()
-    with strategy.scope():
-        classifier = classifier.for_views(
-            views,
-            videos.element_shape,
-            copy=not distributed_step.is_on_devices(classifier.model, strategy),
+    is_on_devices = distributed_step.is_on_devices(classifier.model, strategy)
+    with strategy.scope(), contextlib.suppress(FixedSizeError):
+        network = classifier.for_views(
+            views, videos.element_shape, copy=not is_on_devices
         )
-    return classifier.score_step(strategy)
+        if distributed_step.is_on_devices(network.model, strategy):
+            return network.score_step(strategy)
+    return classifier.for_views(views, videos.element_shape).score_step()
