@@ -6,16 +6,17 @@ import functools
 import hashlib
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
+from nonlocal_tf import create_model
 from nonlocal_tf.checkpoints.load import load_weights
 from nonlocal_tf.checkpoints.load_report import LoadReport
 
 from ..data import Dataset, datasets
 from ..data.datasets import DatasetInfo
-from ..evaluation.network_builder import NetworkBuilder
 from ..io import paths, weight_errors
 from ..io.user_error import UserError
 from ..loop import (
@@ -43,18 +44,38 @@ NETWORK_ARGUMENTS = (
 BLOCK_ARGUMENTS = ("pairwise", "scale", "axes", "places")
 
 
-def network_builder(
-    recipe: Recipe, dataset: Dataset | DatasetInfo
-) -> NetworkBuilder:
-    """Return the builder of the recipe's network for its data set.
+def build_model(recipe: Recipe, dataset: Dataset | DatasetInfo) -> keras.Model:
+    """Build the recipe's network for its data set.
 
     Args:
         recipe: of the run.
         dataset: gives the classes and the shape of clips.
+
+    Returns:
+        A functional model to logits, of `create_model`.
+
+    Raises:
+        UserError: the network does not take the recipe's settings.
     """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(recipe.training.precision)
+    try:
+        return create_model(
+            recipe.model.name, **_network_arguments(recipe, dataset)
+        )
+    except (TypeError, ValueError) as error:
+        raise UserError(f"Recipe {recipe.name!r}: {error}") from error
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _network_arguments(
+    recipe: Recipe, dataset: Dataset | DatasetInfo
+) -> dict[str, Any]:
+    """Return the arguments of `create_model` for the recipe's network."""
     config = recipe.model
     is_clip = len(dataset.element_shape) == 4
-    arguments: dict = {
+    arguments = {
         "num_classes": len(dataset.classes),
         "clip_shape" if is_clip else "image_shape": dataset.element_shape,
         **_given(config, NETWORK_ARGUMENTS),
@@ -71,29 +92,7 @@ def network_builder(
             arguments["nonlocal_places"] = places
         fields = vars(block).keys() - set(BLOCK_ARGUMENTS)
         arguments["nonlocal_block"] = _given(block, fields)
-    return NetworkBuilder(config.name, arguments, recipe.training.precision)
-
-
-def build_model(
-    recipe: Recipe, dataset: Dataset | DatasetInfo, **arguments
-) -> keras.Model:
-    """Build the recipe's network for its data set.
-
-    Args:
-        recipe: of the run.
-        dataset: gives the classes and the shape of clips.
-        **arguments: of `create_model`, to replace those of the recipe.
-
-    Returns:
-        A functional model to logits, unless `arguments` say otherwise.
-
-    Raises:
-        UserError: the network does not take the recipe's settings.
-    """
-    try:
-        return network_builder(recipe, dataset).build(**arguments)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"Recipe {recipe.name!r}: {error}") from error
+    return arguments
 
 
 def _given(config, names) -> dict:

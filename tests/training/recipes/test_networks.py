@@ -126,7 +126,7 @@ def test_a_recipe_asks_for_the_network_of_its_row(name):
     assert recipe.model.start == expected
 
 
-def build(recipe, **arguments):
+def build(recipe):
     """The recipe's network, without numbers."""
     side = recipe.sampling.crop_px
     dataset = types.SimpleNamespace(
@@ -135,7 +135,7 @@ def build(recipe, **arguments):
         multi_label=recipe.dataset == "charades",
     )
     with without_weights():
-        return run_model.build_model(recipe, dataset, **arguments)
+        return run_model.build_model(recipe, dataset)
 
 
 def network(name):
