@@ -17,7 +17,7 @@ OWNERS = {
 
 @dataclasses.dataclass(frozen=True)
 class WeightSource:
-    """A file of weights that a network was filled from.
+    """File of weights that a network starts from.
 
     Attributes:
         file: its name.
@@ -52,7 +52,7 @@ class WeightSource:
 
 
 def licences(sources: list[WeightSource] | None) -> str:
-    """The licences of a run's start weights, as Markdown.
+    """Write the licenses of a run's start weights as Markdown.
 
     Args:
         sources: of the weights; None where they were not recorded.

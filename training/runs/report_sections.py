@@ -1,4 +1,4 @@
-"""The sections of a run's report, as Markdown."""
+"""Sections of a run's report, as Markdown."""
 
 import collections
 import csv
@@ -62,7 +62,7 @@ def time(recipe: BaseRecipe, rows: Sequence[Row]) -> str:
 
 
 def repeat(recipe: BaseRecipe) -> str:
-    """The command that trains this again, and what it changes."""
+    """Write the command that repeats the run, and its changed settings."""
     parts = ["## To repeat it"]
     build = RECIPES.get(recipe.name)
     if build is None:
@@ -98,7 +98,7 @@ def repeat(recipe: BaseRecipe) -> str:
 
 
 def trained(run: RunFolder, recipe: BaseRecipe) -> str:
-    """The network, the data and the schedule."""
+    """Tabulate network, data, schedule and optimizer."""
     dataset = getattr(recipe, "dataset", "annotated images")
     lines = [
         ("part", "settings, where they are not the defaults"),
@@ -148,7 +148,7 @@ def machines(run: RunFolder) -> str:
 
 
 def _reference(run: RunFolder, recipe: BaseRecipe, rows: Sequence[Row]) -> str:
-    """The recipe's reference beside this run."""
+    """Tabulate the recipe's published reference beside this run."""
     reference = recipe.reference
     if reference is None:
         return "The recipe names no result of others to compare with."
@@ -213,7 +213,7 @@ def image_stage(run: RunFolder, recipe: BaseRecipe) -> str:
 
 
 def _flat(values: Mapping, skip=frozenset(), prefix: str = "") -> list:
-    """(name, value) as text, also of what is in dictionaries of it."""
+    """Return (name, value) pairs as text, of nested dictionaries too."""
     lines: list[tuple[str, str]] = []
     for key, value in values.items():
         name = prefix + str(key).replace("_", " ")
@@ -245,8 +245,7 @@ def _value(name: str, value) -> str:
 
 
 def _fields(config, *always: str) -> str:
-    """Fields of a configuration that are not the defaults, or that are named
-    here, as "name=value"."""
+    """Format fields as "name=value": those in `always`, and changed ones."""
     rows_shown = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)

@@ -1,21 +1,21 @@
-"""A run folder: the recipe, versions, metrics and checkpoints of one run.
+"""Files of a run folder: recipe, versions, metrics and checkpoints.
 
 recipe.json     the resolved recipe
 versions.json   one entry each time the run was started or resumed
 metrics.csv     one row an epoch
 weights.json    files that the weights started from
-data.json       what a network has to know of its data: classes, shapes
-classes.json    the classes and their labels, as lists of others name them
-training_files.csv  the files that it is trained on, which stay the same
+data.json       classes and shapes of the data, to build the network
+classes.json    label of each class name
+training_files.csv  the training files, which must not change
 bad_videos.csv  unreadable videos, with reasons; bad_images.csv of a detector
-result.json     accuracy on the test split, when training is done
-report.md       all of this to read, with curves.png
+result.json     scores of the trained network; its presence ends the run
+report.md       report of the run, with curves.png
 checkpoints/    the last two
-tests/          scores of tests by training.evaluate
-image_stage/    the same for the image network, where the recipe has one
+tests/          scores and metrics of nonlocal-tf evaluate
+image_stage/    run folder of the image network, if the recipe has one
 
-It may be at a URL such as s3://bucket/run, where one process at a time is the
-user's care: object stores have no locks.
+The folder may be at a URL such as s3://bucket/run. Object stores have no locks:
+start one process at a time there.
 """
 
 import contextlib
@@ -71,7 +71,7 @@ class Data(Protocol):
 
 
 class RunFolder:
-    """Paths and records of one run; makes nothing until it is `opened`.
+    """Paths and records of one run; writes nothing until it is `opened`.
 
     Args:
         path: of the folder, or its URL.
@@ -92,7 +92,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def opened(self, recipe: BaseRecipe) -> Iterator[None]:
-        """Starts or reopens the folder and keeps other processes out of it.
+        """Create or reopen the folder, and lock it against other processes.
 
         Raises:
             UserError: the folder holds another run or something else, or
@@ -111,7 +111,7 @@ class RunFolder:
             yield
 
     def read_recipe(self, kind: type[BaseRecipe] = BaseRecipe) -> Any:
-        """The recipe of an existing run.
+        """Read the recipe of an existing run.
 
         Args:
             kind: class of recipes, of one task or of all.
@@ -160,7 +160,7 @@ class RunFolder:
             atomic_files.check_inside(self.path / name, self.path)
 
     def record_versions(self, devices: int = 1) -> None:
-        """Adds this start, on so many devices, to versions.json."""
+        """Append this start and its number of devices to versions.json."""
         starts = [*self.read_versions(), {**versions(), "devices": devices}]
         atomic_files.write_text(
             self.versions_path, json.dumps(starts, indent=2)
@@ -171,7 +171,7 @@ class RunFolder:
         return _read_json(self.versions_path, [], run_shapes.VERSIONS)
 
     def write_metrics(self, history: list[dict]) -> None:
-        """Writes metrics.csv anew from all rows so far."""
+        """Rewrite metrics.csv from all rows so far."""
         text = io.StringIO()
         # Rows of older versions of the code have fewer columns.
         names = list(dict.fromkeys(name for row in history for name in row))
@@ -181,7 +181,7 @@ class RunFolder:
         atomic_files.write_text(self.metrics_path, text.getvalue())
 
     def check_data(self, dataset: Data) -> None:
-        """Keep what a run is trained on, and see that it stays the same.
+        """Record the training data, or compare it with the recorded data.
 
         Raises:
             UserError: files to train on came, went or changed since the run
@@ -225,12 +225,12 @@ class RunFolder:
         return training_files.from_csv(path.read_bytes().decode("utf-8"), path)
 
     def keep_data_paths(self, recipe: BaseRecipe) -> None:
-        """Take over where the data is now, after `check_data`."""
+        """Store the current data paths in the recipe, after `check_data`."""
         if overrides.differences(self.read_recipe(), recipe):
             atomic_files.write_text(self.recipe_path, overrides.to_json(recipe))
 
     def _note_held_out(self, before: dict, dataset: Data) -> None:
-        """Says which splits are not what the run began with."""
+        """Print which held-out splits have changed since the run began."""
         now = _digests(dataset)
         other = [split for split in before if before[split] != now.get(split)]
         if other:
@@ -295,9 +295,9 @@ class RunFolder:
         inputs: str = "videos",
         worker: int = 0,
     ) -> None:
-        """Adds to the list of videos that are left out.
+        """Add to the list of inputs that are left out.
 
-        Those stay listed that an earlier start found while it read them.
+        Inputs that an earlier start has listed stay in it.
         """
         path = self.bad_inputs_path(inputs, worker)
         listed = {
@@ -325,15 +325,15 @@ class RunFolder:
         ]
 
     def write_result(self, result: dict) -> None:
-        """Marks the run as done."""
+        """Write result.json, which marks the run as finished."""
         atomic_files.write_text(self.result_path, json.dumps(result, indent=2))
 
     def read_result(self) -> dict | None:
-        """The result of a finished run, or None."""
+        """Read the result of a finished run; None without one."""
         return _read_json(self.result_path, None, run_shapes.RESULT)
 
     def check(self, recipe: BaseRecipe) -> None:
-        """Raises unless the folder is new, empty, or holds this very run."""
+        """Raise a UserError unless the folder is new, empty or of this run."""
         if self.recipe_path.exists():
             self._check_same(recipe)
         elif self.path.exists() and not self.path.is_dir():

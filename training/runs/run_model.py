@@ -96,7 +96,7 @@ def _network_arguments(
 
 
 def _given(config, names) -> dict:
-    """The fields that are set."""
+    """Return the fields that are not None, by name."""
     return {
         name: getattr(config, name)
         for name in names
@@ -107,7 +107,7 @@ def _given(config, names) -> dict:
 def compile_model(
     model: keras.Model, recipe: Recipe, dataset: Dataset | DatasetInfo
 ) -> None:
-    """Gives the model the recipe's optimizer, loss and metric."""
+    """Compile a model with the optimizer, loss and metrics of a recipe."""
     fused_batch_norm.use_fused_batch_norm(model)
     model.compile(
         optimizer=optimizers.make(
@@ -129,7 +129,7 @@ def compile_model(
 def start_from_weights(
     model: keras.Model, recipe: Recipe
 ) -> tuple[str, list[WeightSource] | None]:
-    """Fills a new model from the file or the run that the recipe names.
+    """Load the start weights of a recipe, from a file or a run.
 
     The classifier stays new where the file has none, or another number of
     classes, and for the kinds of start in `NEW_HEAD`.
@@ -174,7 +174,7 @@ def _start_from_run(
     new_head: bool,
     remedy: Callable[[str], str],
 ) -> tuple[LoadReport, list[WeightSource] | None]:
-    """Fills a new model from a trained one, through a file of its weights.
+    """Load the weights of a run into a new model, through a file.
 
     That is the one way in which normalisations become affine, blocks are left
     new, and what did not fit is said.
@@ -192,7 +192,7 @@ def _start_from_run(
 def load_trained(
     run: RunFolder,
 ) -> tuple[keras.Model, Recipe, DatasetInfo]:
-    """The model of a run with the weights of its latest checkpoint.
+    """Load the model of a run from its latest checkpoint.
 
     It takes the run folder alone: neither its data nor the weights that it
     started from.
@@ -211,7 +211,7 @@ def load_trained(
 
 
 def weights_digest(model: keras.Model) -> str:
-    """SHA-256 of a model's weights, without the optimizer's variables."""
+    """Compute the SHA-256 digest of a model's weights."""
     digest = hashlib.sha256()
     for weight in model.weights:
         array = np.asarray(keras.ops.convert_to_numpy(weight))

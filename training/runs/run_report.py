@@ -19,10 +19,10 @@ Row = dict[str, float | None]
 
 
 def write(run: RunFolder) -> paths.Path:
-    """Write report.md, and curves.png if matplotlib is there, into the folder.
+    """Write report.md, and curves.png if matplotlib is installed.
 
     Returns:
-        Where the report is.
+        Path of the report.
 
     Raises:
         UserError: this is no run folder, or a file of it cannot be read.
@@ -47,7 +47,7 @@ def write(run: RunFolder) -> paths.Path:
 
 
 def read_metrics(run: RunFolder) -> list[Row]:
-    """The rows of metrics.csv; None is what a row has not.
+    """Read the rows of metrics.csv; missing values are None.
 
     Raises:
         UserError: the file is damaged.
@@ -117,13 +117,13 @@ def _head(run: RunFolder, recipe: BaseRecipe, rows: Sequence[Row]) -> str:
 
 
 def _command(name: str, run: RunFolder) -> str:
-    """A command on a run, as code of Markdown."""
+    """Return a command on a run as Markdown code."""
     workdir = quoting.shell(run.path)
     return quoting.markdown_code(f"nonlocal-tf {name} --workdir {workdir}")
 
 
 def _curves(run: RunFolder, rows: Sequence[Row]) -> str:
-    """Draws the picture; its section also has the numbers."""
+    """Draw curves.png, and write its section with a table of epochs."""
     if not rows:
         return "## Curves\n\nNo epoch is finished yet."
     drawn = panels(rows)
@@ -141,7 +141,7 @@ def _curves(run: RunFolder, rows: Sequence[Row]) -> str:
 
 
 def _epochs(rows: Sequence[Row]) -> str:
-    """A table of some epochs, evenly apart, the first and last included."""
+    """Tabulate evenly spaced epochs, with the first and the last."""
     last = len(rows) - 1
     parts = min(last, MOST_ROWS - 1)
     chosen = [rows[round(n * last / max(parts, 1))] for n in range(parts + 1)]

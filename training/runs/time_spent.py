@@ -52,7 +52,7 @@ def figures(
 def compared(
     rows: Sequence[Row], epoch_steps: int, batch: int
 ) -> list[tuple[str, ...]]:
-    """The figures as rows: of all epochs, and of those after the first.
+    """Tabulate the figures of all epochs, and of those after the first.
 
     The first includes what is done once, such as tracing the graph.
     """
@@ -69,7 +69,7 @@ def compared(
 
 
 def _measured(rows: Sequence[Row], *keys: str) -> list[Row]:
-    """The rows that have all of these times."""
+    """Return the rows that have all of these times."""
     return [
         row
         for row in rows
@@ -78,13 +78,13 @@ def _measured(rows: Sequence[Row], *keys: str) -> list[Row]:
 
 
 def _value(row: Row, key: str) -> float:
-    """A time, or not a number."""
+    """Return a time of a row; NaN if it is missing."""
     value = row.get(key)
     return math.nan if value is None else value
 
 
 def _steps(rows: Sequence[Row], epoch_steps: int) -> int:
-    """Training steps of some epochs."""
+    """Count the training steps of some epochs."""
     total = 0.0
     for row in rows:
         before = epoch_steps * ((row.get("epoch") or 1) - 1)
@@ -97,7 +97,7 @@ def _sum(rows: Sequence[Row], key: str) -> float:
 
 
 def _of(part: Sequence[Row], rows: Sequence[Row]) -> str:
-    """Says of how many epochs a figure is, where it is not of all."""
+    """Return the note that a figure is of a part of the epochs, or ""."""
     if len(part) == len(rows):
         return ""
     return f" (in {len(part):,} of {len(rows):,} epochs)"
@@ -128,7 +128,7 @@ def _waiting(rows: Sequence[Row]) -> str:
 
 
 def _speed(rows: Sequence[Row], epoch_steps: int, batch: int) -> dict[str, str]:
-    """Seconds a step and examples a second, of the training alone if known."""
+    """Return time per step and examples per second, of training if known."""
     key, note = TRAINING, ""
     part = _measured(rows, key)
     if not part:

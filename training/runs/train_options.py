@@ -18,7 +18,7 @@ from .run_folder import RunFolder
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Adds their options to a parser."""
+    """Add the options of `train` to a parser."""
     parser.add_argument(
         "--recipe",
         metavar="NAME",
@@ -94,7 +94,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def recipe_of(options: argparse.Namespace) -> Any:
-    """The recipe of --recipe, or of the run in --workdir.
+    """Return the recipe of --recipe, or of the run in --workdir.
 
     Raises:
         UserError: there is none.
@@ -116,7 +116,7 @@ def recipe_of(options: argparse.Namespace) -> Any:
 def callback_factories(
     options: argparse.Namespace,
 ) -> list[Callable[[str], keras.callbacks.Callback]]:
-    """The functions of --callback, from a run folder to a callback.
+    """Return the functions of --callback, from a run folder to a callback.
 
     Raises:
         UserError: there is no such function, or it returns something else.
@@ -141,7 +141,7 @@ def callback_factories(
 
 
 def export_place(options: argparse.Namespace, run: RunFolder) -> Path | None:
-    """The directory that a run is exported to at its end, if any.
+    """Return the directory that a run is exported to at its end, if any.
 
     Raises:
         UserError: it is the run folder itself.
@@ -164,7 +164,7 @@ def verbosity(options: argparse.Namespace) -> int:
 
 
 def resume(run: RunFolder, options: argparse.Namespace) -> str:
-    """The command that resumes a run."""
+    """Return the command that resumes a run."""
     also = []
     if options.export:
         also.append(f"--export {quoting.shell(options.export)}")

@@ -21,12 +21,12 @@ SHOWN = 3
 
 
 def to_csv(rows: Sequence[DataFile]) -> str:
-    """The files as a CSV table; `from_csv` gives them back."""
+    """Format the files as a CSV table, for `from_csv`."""
     return quoting.csv_text([COLUMNS, *map(dataclasses.astuple, rows)])
 
 
 def from_csv(text: str, path: object) -> list[DataFile]:
-    """Reads what `to_csv` wrote.
+    """Parse a table of `to_csv`.
 
     Raises:
         UserError: it is damaged.
@@ -40,7 +40,7 @@ def from_csv(text: str, path: object) -> list[DataFile]:
 
 
 def digest(rows: Sequence[DataFile]) -> str:
-    """Names the files, for when it is enough to know whether they differ."""
+    """Return a digest of the files, to compare them."""
     return hashlib.sha256(to_csv(rows).encode()).hexdigest()[:16]
 
 
@@ -54,11 +54,11 @@ def differences(
 
     Args:
         before: at the beginning.
-        now: the same later. Where all files have other names, what their names
-            begin with in common does not count: they may have moved.
-        unreadable: paths of those that are there and cannot be read.
-        held_out: names of those that are validated or tested on now: where
-            files are divided by a rule, others that come or go move them.
+        now: the files now. If all names differ, a common folder in front of
+            them is ignored: the files may have moved.
+        unreadable: paths of the files that cannot be read.
+        held_out: names of the files of other splits now: where a rule divides
+            the files, new or removed ones move others between splits.
 
     Returns:
         What differs, with some names and counts; "" if nothing does.
@@ -93,7 +93,7 @@ def differences(
 def _change(
     old: Sequence[DataFile], new: Sequence[DataFile]
 ) -> tuple[str, str]:
-    """The kind of a change, and what it is."""
+    """Return the kind of a change, and its description."""
     labels = [" and ".join(row.label for row in rows) for rows in (old, new)]
     if labels[0] != labels[1]:
         return "label changed", f"{labels[0]}, now {labels[1]}"
@@ -116,7 +116,7 @@ def _is_one_of(name: str, paths: Collection[str]) -> bool:
 def _by_name(
     rows: Sequence[DataFile],
 ) -> Mapping[str, list[DataFile]]:
-    """A list may have a file several times."""
+    """Group rows by name: a list may have a file several times."""
     rows_by_name = collections.defaultdict(list)
     for row in rows:
         rows_by_name[row.name].append(row)
@@ -124,7 +124,7 @@ def _by_name(
 
 
 def _without_folder(rows: Sequence[DataFile]) -> list[DataFile]:
-    """The same, with names from the folder on that has them all."""
+    """Return the rows with names relative to their common folder."""
     folders = {posixpath.dirname(row.name) for row in rows}
     if not folders or len({name.startswith("/") for name in folders}) > 1:
         return list(rows)
