@@ -10,40 +10,60 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf.detection import RGB, PixelNormalization, preprocessing
+from nonlocal_tf.detection import BGR, RGB, PixelNormalization, preprocessing
 
 from ..io.user_error import UserError
 from . import coco_scores, horizontal_flip, image_files
 from .annotations import AnnotatedImage, Annotations
 from .examples import Example, make_example
 
+NORMALIZATIONS = {"rgb": RGB, "bgr": BGR}
+
 
 @dataclasses.dataclass(frozen=True)
-class BatchConfig:
-    """Sizes and augmentation of a batch.
+class ImageConfig:
+    """Pre-processing and augmentation of images.
 
     Attributes:
-        batch: images in a batch.
-        canvas_px: height and width that all images are zero-padded to.
+        canvas_px: height and width that all images of a batch are zero-padded
+            to; larger ones are resized to fit.
         short_sides_px: short side after resizing, one of these at random; less
             where the long side or the canvas does not allow it.
         long_side_px: limit of the long side after resizing.
-        mask_cells: side of the grid of a mask, at least 3, or 0 for no masks.
-        num_keypoints: keypoints of an object, or 0 for none.
+        eval_short_side_px: short side after resizing in validation.
+        mask_cells: side of the grid that a ground-truth mask is stored on.
         horizontal_flip: flip every second image, at random.
         keep_empty_images: train on images without objects too.
-        normalization: that of the network's training.
+        channel_order: "rgb", for networks of torchvision, or "bgr", for those
+            of Detectron and detectron2.
+    """
+
+    canvas_px: tuple[int, int] = (1344, 1344)
+    short_sides_px: tuple[int, ...] = (800,)
+    long_side_px: int = 1333
+    eval_short_side_px: int = 800
+    mask_cells: int = 112
+    horizontal_flip: bool = True
+    keep_empty_images: bool = False
+    channel_order: str = "rgb"
+
+    @property
+    def normalization(self) -> PixelNormalization:
+        return NORMALIZATIONS[self.channel_order]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchConfig(ImageConfig):
+    """Content of a batch of images.
+
+    Attributes:
+        batch: images in a batch.
+        num_keypoints: keypoints of an object, or 0 for none. Likewise
+            `mask_cells` is 0 for no masks, or at least 3.
     """
 
     batch: int
-    canvas_px: tuple[int, int]
-    short_sides_px: tuple[int, ...] = (800,)
-    long_side_px: int = 1333
-    mask_cells: int = 112
     num_keypoints: int = 0
-    horizontal_flip: bool = True
-    keep_empty_images: bool = False
-    normalization: PixelNormalization = RGB
 
     def __post_init__(self):
         if self.batch < 1:

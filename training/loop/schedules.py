@@ -1,6 +1,8 @@
 """The learning rate, step by step."""
 
+import dataclasses
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -73,6 +75,7 @@ def _factor(config: OptimizerConfig, batch: int) -> float:
 
 
 @keras.saving.register_keras_serializable("training")
+@dataclasses.dataclass(eq=False)
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """A rate that falls by a rule, after a linear warm-up to that rule's.
 
@@ -93,24 +96,13 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         A scalar, float32.
     """
 
-    def __init__(
-        self,
-        rule,
-        base_lr,
-        total_steps,
-        drops_at_steps=(),
-        drop_factor=0.1,
-        warmup_steps=0,
-        warmup_lr=0.0,
-    ):
-        super().__init__()
-        self.rule = rule
-        self.base_lr = base_lr
-        self.total_steps = total_steps
-        self.drops_at_steps = tuple(drops_at_steps)
-        self.drop_factor = drop_factor
-        self.warmup_steps = warmup_steps
-        self.warmup_lr = warmup_lr
+    rule: str
+    base_lr: float
+    total_steps: int
+    drops_at_steps: Sequence[int] = ()
+    drop_factor: float = 0.1
+    warmup_steps: int = 0
+    warmup_lr: float = 0.0
 
     def __call__(self, step):
         step = ops.cast(step, "int32")
@@ -126,15 +118,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return ops.where(step < self.warmup_steps, rising, rate)
 
     def get_config(self):
-        return {
-            "rule": self.rule,
-            "base_lr": self.base_lr,
-            "total_steps": self.total_steps,
-            "drops_at_steps": list(self.drops_at_steps),
-            "drop_factor": self.drop_factor,
-            "warmup_steps": self.warmup_steps,
-            "warmup_lr": self.warmup_lr,
-        }
+        return vars(self) | {"drops_at_steps": list(self.drops_at_steps)}
 
 
 def _constant(schedule, step):

@@ -3,21 +3,15 @@
 import dataclasses
 from collections.abc import Sequence
 
-from nonlocal_tf import detection
-from nonlocal_tf.detection import (
-    DetectorConfig,
-    PixelNormalization,
-    TargetSamplingConfig,
-)
+from nonlocal_tf.detection import DetectorConfig, TargetSamplingConfig
 
 from ..coco.annotations import Category
-from ..coco.batches import BatchConfig
+from ..coco.batches import NORMALIZATIONS, BatchConfig, ImageConfig
 from ..io.paths import expand_home
 from ..io.user_error import UserError
 from . import field_values, validation
 from .schema import BaseRecipe
 
-NORMALIZATIONS = {"rgb": detection.RGB, "bgr": detection.BGR}
 PRECISIONS = ("float32", "mixed_bfloat16")
 STAGES = ("conv1", "res2", "res3", "res4", "res5")
 
@@ -68,37 +62,6 @@ class StartConfig:
         return field_values.read(self.frozen, tuple[str, ...])
 
 
-@dataclasses.dataclass(frozen=True)
-class ImageConfig:
-    """Pre-processing and augmentation of images.
-
-    Attributes:
-        canvas_px: height and width that all images of a batch are zero-padded
-            to; larger ones are resized to fit.
-        short_sides_px: short side after resizing, one of these at random.
-        long_side_px: limit of the long side after resizing.
-        eval_short_side_px: short side after resizing in validation.
-        mask_cells: side of the grid that a ground-truth mask is stored on.
-        horizontal_flip: flip every second image, at random.
-        keep_empty_images: train on images without objects too.
-        channel_order: "rgb", for networks of torchvision, or "bgr", for those
-            of Detectron and detectron2.
-    """
-
-    canvas_px: tuple[int, int] = (1344, 1344)
-    short_sides_px: tuple[int, ...] = (800,)
-    long_side_px: int = 1333
-    eval_short_side_px: int = 800
-    mask_cells: int = 112
-    horizontal_flip: bool = True
-    keep_empty_images: bool = False
-    channel_order: str = "rgb"
-
-    @property
-    def normalization(self) -> PixelNormalization:
-        return NORMALIZATIONS[self.channel_order]
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectionRecipe(BaseRecipe):
     """Training run of a detector.
@@ -127,17 +90,13 @@ class DetectionRecipe(BaseRecipe):
 
     @property
     def batch_config(self) -> BatchConfig:
-        images, detector = self.images, self.detector
+        images = self.images
+        if not self.detector.has_masks:
+            images = dataclasses.replace(images, mask_cells=0)
         return BatchConfig(
-            self.batch,
-            images.canvas_px,
-            images.short_sides_px,
-            images.long_side_px,
-            images.mask_cells if detector.has_masks else 0,
-            detector.num_keypoints,
-            images.horizontal_flip,
-            images.keep_empty_images,
-            images.normalization,
+            **vars(images),
+            batch=self.batch,
+            num_keypoints=self.detector.num_keypoints,
         )
 
 

@@ -72,7 +72,7 @@ def test_each_image_comes_once_in_an_epoch(annotations):
 
 
 def test_images_are_preprocessed_as_at_inference(annotations):
-    config = dataclasses.replace(PLAIN, normalization=BGR)
+    config = dataclasses.replace(PLAIN, channel_order="bgr")
     batch = steps(annotations, config, 0, 1)[0]
     expected = [
         preprocessing.preprocess(image_files.read(i.path), 72, 120, BGR)
