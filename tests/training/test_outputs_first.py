@@ -20,6 +20,7 @@ from training import (
     train,
     visualize,
 )
+from training.benchmarks import command
 from training.exporting import file_formats, saved_model
 from training.io import cli
 from training.recipes import get_recipe, overrides
@@ -153,8 +154,8 @@ def test_a_conversion_without_permission_is_rejected_first(places, capsys):
 
 def test_an_output_of_a_benchmark_is_checked_by_its_parser(places):
     with pytest.raises(argparse.ArgumentTypeError, match="is a file"):
-        cli.output_file(str(places / "FILE" / "a.json"))
-    assert cli.output_file(str(places / "b" / "a.json")).name == "a.json"
+        command.output_file(str(places / "FILE" / "a.json"))
+    assert command.output_file(str(places / "b" / "a.json")).name == "a.json"
 
 
 def test_the_name_of_a_clip_to_save_is_checked_first(capsys):

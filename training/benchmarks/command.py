@@ -6,7 +6,8 @@ import os
 import pathlib
 from collections.abc import Callable
 
-from ..io import cli
+from ..io import atomic_files
+from ..io.user_error import UserError
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -20,7 +21,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out",
-        type=cli.output_file,
+        type=output_file,
         metavar="FILE.json",
         help="write the results as JSON",
     )
@@ -84,6 +85,16 @@ def _write(path: pathlib.Path | None, result: dict) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+
+
+def output_file(text: str) -> pathlib.Path:
+    """Parse the path of a file that can be written."""
+    path = _user_path(text)
+    try:
+        atomic_files.check_writable(path)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return path
 
 
 def _user_path(text: str) -> pathlib.Path:

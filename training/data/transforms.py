@@ -12,8 +12,6 @@ pixel, where edge pixels are repeated.
 import numpy as np
 import tensorflow as tf
 
-WINDOW = 5  # numbers
-
 
 def random_window(draws, height, width, short_side_px, crop_px, flip):
     """Return a random crop window, as in the training of the paper.

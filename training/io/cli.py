@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from . import atomic_files, paths, plugins
+from . import paths, plugins
 from .user_error import UserError
 
 USER_ERROR = 2
@@ -106,16 +106,6 @@ def count(text: str) -> int:
             f"expected a number from 1, received {text!r}"
         )
     return int(text)
-
-
-def output_file(text: str) -> pathlib.Path:
-    """Parse the path of a file that can be written; an argument type."""
-    path = pathlib.Path(os.path.expanduser(text))
-    try:
-        atomic_files.check_writable(path)
-    except UserError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return path
 
 
 def positive(text: str) -> float:

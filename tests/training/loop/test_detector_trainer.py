@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf.detection import MaskRCNN, batch_losses
+from tests.training.coco import stick_figures
 from tests.training.processes import expect
 from tests.training.tasks import small_detector
 from training.coco import annotation_reader, batches
@@ -15,7 +16,7 @@ from training.coco.coco_evaluation import evaluate
 from training.io import paths
 from training.io.user_error import UserError
 from training.loop.detector_trainer import freeze
-from training.reproduce import composites, stick_figures
+from training.reproduce import composites
 
 pytest.importorskip("pycocotools")
 

@@ -7,10 +7,10 @@ image.
 
 import numpy as np
 
-from ..coco import coco_names, rle
-from ..io.paths import Path
-from . import composites
-from .composites import Composites
+from training.coco import coco_names, rle
+from training.io.paths import Path
+from training.reproduce import composites
+from training.reproduce.composites import Composites
 
 NAMES = coco_names.KEYPOINTS
 # Colours of limbs on the left, on the right, and between.

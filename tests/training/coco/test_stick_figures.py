@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.training.coco import stick_figures
 from training.coco import (
     annotation_reader,
     coco_api,
@@ -10,7 +11,7 @@ from training.coco import (
     image_files,
 )
 from training.io import paths
-from training.reproduce import composites, stick_figures
+from training.reproduce import composites
 
 pytest.importorskip("pycocotools")
 pytest.importorskip("sklearn")
