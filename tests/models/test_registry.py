@@ -210,7 +210,7 @@ def test_large_networks_are_saved(name, tmp_path):
 
 
 @tensorflow_only
-@pytest.mark.parametrize("name", marked(LARGE, "", "image_r50"))
+@pytest.mark.parametrize("name", marked(LARGE, ""))
 def test_large_networks_are_exported_with_unknown_sizes(name, tmp_path):
     is_image = name.startswith("image")
     shape = (64, 64, 3) if is_image else (8, 64, 64, 3)

@@ -24,7 +24,6 @@ QUICK = ("digits_image",)
 # test_video_runs.py. The others, which share their code, are in
 # `make test-full`.
 IN_CI = (
-    "k400_c2d_nl1_gaussian_r50_32x2",
     "k400_i3d_nl5_r50_128x1",
     "finetune",
 )

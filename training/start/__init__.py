@@ -8,6 +8,7 @@ TensorFlow 2.21 prints some lines on every start that no setting turns off
 a command prints.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -48,6 +49,8 @@ def _import_tensorflow() -> None:
     """Import it; lines other than the notes are printed afterwards."""
     sys.stderr.flush()
     real_stderr = os.dup(2)  # the notes come from C++: sys.stderr is too high
+    collects = gc.isenabled()
+    gc.disable()  # imports leave no garbage, and take a second less
     with tempfile.TemporaryFile() as printed:
         os.dup2(printed.fileno(), 2)
         try:
@@ -56,6 +59,8 @@ def _import_tensorflow() -> None:
             # Looks for GPUs now, which is when it notes that there is none.
             tensorflow.config.list_physical_devices()
         finally:
+            if collects:
+                gc.enable()
             os.dup2(real_stderr, 2)
             os.close(real_stderr)
             printed.seek(0)

@@ -63,7 +63,6 @@ def test_default_views_are_the_authors(several):
     assert (views.short_side_px, views.crop_px) == (side, side)
 
 
-@pytest.mark.slow
 def test_multi_label_probabilities_are_sigmoids(several):
     run, model, _ = several
     trained, *_ = run_model.load_trained(run)

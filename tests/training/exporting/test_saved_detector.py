@@ -150,7 +150,7 @@ def test_class_names_are_assets(of_masks):
     assert [row["name"] for row in rows] == names
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_next_export_is_the_next_version(of_masks):
     model, path = of_masks
     again = detector_export.export_detector(model, path.parent, "bfloat16")

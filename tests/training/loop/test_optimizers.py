@@ -176,7 +176,7 @@ def test_the_path_is_the_same_compiled_in_a_strategy(stored):
         )
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_two_devices_take_the_path_of_the_sum_of_their_gradients():
     expect("sgd_on_two_devices")
 

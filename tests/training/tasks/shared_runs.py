@@ -17,10 +17,12 @@ SETTINGS = (
 )
 
 
-def options_of(recipe, folder, *settings):
+def options_of(recipe, folder, *settings, validation=True):
     """Return arguments of a training of some steps."""
     if recipe == "small":
-        return small_run.options(folder / "set", *settings, validation=True)
+        return small_run.options(
+            folder / "set", *settings, validation=validation
+        )
     short = ("steps=3", "epoch_steps=2", "batch=8", *settings)
     return ["--recipe=digits_image", *(f"--set={text}" for text in short)]
 

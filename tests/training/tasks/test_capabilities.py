@@ -167,7 +167,9 @@ def test_two_workers_train_a_run_that_the_chief_writes(recipe, tmp_path):
 def test_a_preempted_run_ends_like_an_uninterrupted_one(
     recipe, tmp_path, monkeypatch, capsys
 ):
-    options = shared_runs.options_of(recipe, tmp_path, "training.ema_decay=0.5")
+    options = shared_runs.options_of(
+        recipe, tmp_path, "training.ema_decay=0.5", validation=False
+    )
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     train.main([*options, f"--workdir={straight}"])
     after_batch = run_callbacks.SaveCheckpoints.on_train_batch_end
