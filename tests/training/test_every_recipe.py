@@ -20,8 +20,8 @@ from training.runs.run_folder import RunFolder
 
 # Trained in the default tests too.
 QUICK = ("digits_image",)
-# In CI: one per schedule, with blocks where possible; for multi-label data see
-# test_video_runs.py. The others, which share their code, are in
+# In CI: one of the paper's, and one on a folder of videos; for multi-label data
+# see test_video_runs.py. The others, which share their code, are in
 # `make test-full`.
 IN_CI = (
     "k400_i3d_nl5_r50_128x1",
