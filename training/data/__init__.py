@@ -1,4 +1,14 @@
-"""Datasets and input pipelines."""
+"""Data sets of videos, and batches of their clips for `model.fit`.
+
+Example:
+
+>>> videos = data.load("videos/", frames=8, stride=8, size=224)
+>>> model.fit(
+...     videos.batches("train", 8, seed=0),
+...     validation_data=videos.batches("validation", 8),
+...     epochs=10,
+... )
+"""
 
 # Each of these fills the table with its own.
 from . import (

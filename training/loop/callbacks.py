@@ -2,13 +2,14 @@
 
 Example:
 
+>>> statistics = videos.batches("train", 8, seed=1).repeat().take(200)
 >>> model.fit(
 ...     videos.batches("train", 8),
 ...     validation_data=videos.batches("validation", 8),
 ...     epochs=10,
 ...     callbacks=[
 ...         MovingAverage(0.9999),
-...         PreciseBatchNorm(videos.batches("train", 8, seed=1).take(200)),
+...         PreciseBatchNorm(statistics),
 ...         ExactResume("checkpoints", videos),
 ...         ListBadVideos(videos, "bad_videos.csv"),
 ...     ],
@@ -68,7 +69,9 @@ class ExactResume(keras.callbacks.Callback):
     operations are deterministic. Other callbacks begin anew, so the patience of
     `EarlyStopping` does too.
 
-    Put it after `MovingAverage` and `PreciseBatchNorm`, which change weights.
+    An epoch of `fit` has to be one iteration over its batches, not
+    `steps_per_epoch` of repeated ones. Put the callback after `MovingAverage`
+    and `PreciseBatchNorm`, which change weights.
 
     Args:
         folder: folder of the checkpoints of one training, or its URL. The last
@@ -210,7 +213,7 @@ class PreciseBatchNorm(keras.callbacks.Callback):
 
     Args:
         batches: about 200 training batches with a seed of their own:
-            `videos.batches("train", 8, seed=1).take(200)`.
+            `videos.batches("train", 8, seed=1).repeat().take(200)`.
 
     Raises:
         UserError: in `fit`: `MovingAverage` is after it.
