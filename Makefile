@@ -104,7 +104,7 @@ format: .venv/.dev
 		-c constraints-tfio.txt --editable '.[io,test,url,io-test]'
 	@touch $@
 
-.venv-wheel/.wheel: .venv/.made setup.cfg $(WHEEL_FILES)
+.venv-wheel/.wheel: .venv/.made setup.cfg setup.py $(WHEEL_FILES)
 	rm -rf .venv-wheel dist build
 	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir .venv-wheel/dist .
 	.venv/bin/python -m venv .venv-wheel

@@ -11,17 +11,47 @@ import io
 import os
 import re
 import sys
+import tempfile
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from unittest import mock
 
 import nonlocal_tf as nl
 from nonlocal_tf import detection
+from training import export
 from training.__main__ import GROUPS
 from training.data import DATASETS
+from training.data.sampling_config import SamplingConfig
 from training.io import tables
 from training.recipes import RECIPES, overrides, schema
 
+# Names of `training` for scripts, with the members to document.
+TRAINING = {
+    "Data": (
+        ("training.data.load",),
+        ("training.data.Dataset", "splits", "batches", "source", "set_epoch"),
+    ),
+    "Export and prediction": (
+        ("training.export.saved_model",),
+        ("training.predict.predict",),
+    ),
+    "Evaluation": (
+        ("training.evaluation.evaluate",),
+        ("training.evaluation.Evaluation", "metrics", "accuracy"),
+        ("training.evaluation.Classifier",),
+    ),
+    "Callbacks": tuple(
+        (f"training.loop.callbacks.{name}",)
+        for name in (
+            "ExactResume",
+            "MovingAverage",
+            "PreciseBatchNorm",
+            "ListBadVideos",
+        )
+    ),
+}
+# Sizes of the example of an export.
+TINY = {"sampling": "8x8", "clip_shape": (8, 32, 32, 3), "width": 4}
 # Public names that are values, which mkdocstrings has no documentation of.
 VALUES = ("__version__", "BGR", "RGB", "X152_32X8D")
 
@@ -51,6 +81,30 @@ def _names(module: str, names: Sequence[str], introduction: str) -> str:
         f"::: {module}.{name}" for name in sorted(set(names) - set(VALUES))
     ]
     return "\n\n".join([f"# {module}", introduction, *directives])
+
+
+def training_in_python() -> str:
+    """Document the names of `nonlocal_tf.training` for scripts."""
+    parts = [
+        "# nonlocal_tf.training",
+        "`from nonlocal_tf.training import data, evaluation, export` gives "
+        "what a [script](../own_script.md) needs. In a clone that is not "
+        "installed, the package is called `training`.",
+    ]
+    for title, names in TRAINING.items():
+        parts.append(f"## {title}")
+        parts += [_directive(name, *members) for name, *members in names]
+    return "\n\n".join(parts)
+
+
+def _directive(name: str, *members: str) -> str:
+    """Return a directive of mkdocstrings, under the installed name."""
+    listed = ", ".join(members)
+    return (
+        f"::: {name}\n    options:\n"
+        f'      heading: "nonlocal_tf.{name}"\n      heading_level: 3\n'
+        f"      members: [{listed}]"
+    )
 
 
 def commands() -> str:
@@ -181,9 +235,31 @@ def datasets() -> str:
     return "\n\n".join(parts)
 
 
+def signatures() -> str:
+    """Describe the signatures of an exported network with a block."""
+    model = nl.create_model("c2d_nl1_r50", num_classes=3, **TINY)
+    with tempfile.TemporaryDirectory() as folder:
+        version = export.saved_model(
+            model,
+            f"{folder}/example",
+            classes=("jump", "run", "walk"),
+            sampling=SamplingConfig(frames=8, crop_px=32),
+        )
+        card = (version / "README.md").read_text("utf-8")
+    section = re.search(r"## Signatures\n+(.*?)(?=\n## )", card, re.S)
+    return (
+        "# Signatures\n\nOf `c2d_nl1_r50`, exported with three classes. The "
+        "card of every exported model has this table; "
+        "[SavedModels](../../../savedmodels/README.md) explains the tensors."
+        f"\n\n{section[1]}"
+    )
+
+
 PAGES = {
     "reference/nonlocal_tf.md": python,
+    "reference/training.md": training_in_python,
     "reference/detection.md": detection_in_python,
+    "reference/signatures.md": signatures,
     "reference/commands.md": commands,
     "reference/recipes.md": recipes,
     "reference/datasets.md": datasets,
