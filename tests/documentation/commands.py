@@ -28,6 +28,8 @@ FOREIGN = ("--build-arg", "--profile", "--replicas", "--runner")
 HAS_PARSER = re.compile(
     r"Parser\(|(cli|command)\.pars|predict_options|fuzzing\.main"
 )
+# Recipes of the reader, and "1" in place of a value that is filled in.
+OWN = re.compile(r"my_|1$")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 MODULE = re.compile(r"(?:python3?|§) -m ([a-z][\w.]+)|nonlocal-tf ([a-z]\w+)")
 SETTING = re.compile(r"--set[= ]([\w.§]+)(=(?:'[^']*'|\"[^\"]*\"|\S*))?")
@@ -186,7 +188,7 @@ def check_settings(module: str, options: argparse.Namespace) -> None:
     try:
         if module in ("training.check", "training.shards"):
             overrides.apply(CheckConfig(), settings)
-        elif name is None or name.isupper() or name == "1":
+        elif name is None or name.isupper() or OWN.match(name):
             for setting in settings:
                 check_setting(setting)
         else:
@@ -286,7 +288,7 @@ def check_prose(text: str) -> None:
         if option not in (*FOREIGN, *all_options()):
             raise DocumentationError(f"no command has {option}")
     for name in re.findall(r"--recipe ([a-z]\w+)", text):
-        if name not in RECIPES:
+        if name not in RECIPES and not OWN.match(name):
             raise DocumentationError(f"there is no recipe {name}")
     for match in SETTING.finditer(text):
         field, value = match[1].rstrip("."), (match[2] or "")[1:]

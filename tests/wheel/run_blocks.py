@@ -4,8 +4,10 @@ The argument is a JSON file of blocks, which run in this folder. Nothing of the
 clone is imported.
 """
 
+import contextlib
 import json
 import pathlib
+import re
 import sys
 import time
 
@@ -35,7 +37,10 @@ def main(path: str) -> None:
         start = time.monotonic()
         names = documents.setdefault(block["place"].split(":")[0], {})
         names.setdefault("image", np.zeros((11, 13, 3), "uint8"))
-        if "code" in block:
+        if re.match(r"# \w+\.py\n", block.get("code", "")):
+            name = block["code"].split()[1]
+            pathlib.Path(name).write_text(block["code"], "utf-8")
+        elif "code" in block:
             exec(compile(block["code"], block["place"], "exec"), names)
         for words in block.get("commands", ()):
             run(words)
@@ -45,8 +50,13 @@ def main(path: str) -> None:
 def run(words: list[str]) -> None:
     """Run a command as typed; it has to end with exit code 0."""
     print("$", *words, flush=True)
-    sys.argv = words
-    code = command_line.main()
+    with contextlib.ExitStack() as stack:
+        if ">" in words:
+            *words, _, file = words
+            output = stack.enter_context(open(file, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(output))
+        sys.argv = words
+        code = command_line.main()
     assert code == 0, f"{words} ended with exit code {code}"
 
 

@@ -58,8 +58,9 @@ def shortened(words):
     """Shorten a command that trains."""
     if words[:2] != ["nonlocal-tf", "train"] or len(words) == 2:
         return words
-    recipe = words[words.index("--recipe") + 1]
-    return [*words, *SHORT, *OF_RECIPE.get(recipe, [])]
+    end = words.index("--recipe") + 2
+    settings = [*SHORT, *OF_RECIPE.get(words[end - 1], [])]
+    return [*words[:end], *settings, *words[end:]]
 
 
 @pytest.fixture
