@@ -35,12 +35,14 @@ def render(
         version: directory of the export; it is loaded and timed.
         dtype: storage of the weights.
     """
-    known = model_card.known([category.name for category in model.categories])
+    classes = model_card.classes_sentence(
+        [category.name for category in model.categories]
+    )
     return model_card.page(
         description,
         _signatures(model),
         _speed(model, version, dtype),
-        f"## Data\n\n{quoting.one_line(description.dataset)}. {known}",
+        f"## Data\n\n{quoting.one_line(description.dataset)}. {classes}",
     )
 
 

@@ -127,7 +127,7 @@ def _signatures(
 def _data(description: ModelDescription, model: InferenceModel) -> str:
     """Format the data section: the data set and the classes."""
     info = model.info
-    parts = [known(info.classes)]
+    parts = [classes_sentence(info.classes)]
     if description.dataset:
         name = quoting.markdown_code(description.dataset)
         about = quoting.one_line(info.description)
@@ -135,7 +135,7 @@ def _data(description: ModelDescription, model: InferenceModel) -> str:
     return "\n\n".join(filter(None, ["## Data", *parts]))
 
 
-def known(classes: Sequence[str]) -> str:
+def classes_sentence(classes: Sequence[str]) -> str:
     """Format a sentence on the classes."""
     names = ", ".join(map(quoting.one_line, classes[:MAX_CLASSES]))
     remaining = len(classes) - MAX_CLASSES
