@@ -17,7 +17,7 @@ from training.coco.coco_evaluation import CocoEvaluation, evaluate
 from training.coco.trained_detector import TrainedDetector
 from training.io import finite
 from training.io.user_error import UserError
-from training.loop import callbacks
+from training.loop import run_callbacks
 from training.tasks.coco_validation import CocoValidation
 
 pytest.importorskip("pycocotools")
@@ -153,7 +153,7 @@ def test_a_validation_uses_the_averaged_weights(annotations, monkeypatch):
         return {}
 
     monkeypatch.setattr(coco_evaluation, "evaluate", record)
-    swapping = callbacks.ValidateWithEmaWeights()
+    swapping = run_callbacks.ValidateWithEmaWeights()
     swapping.set_model(trainer)
     validation = CocoValidation(annotations, [swapping], **OPTIONS)
     validation.set_model(trainer)
