@@ -13,6 +13,7 @@ from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.normalization import Affine, gain_and_shift
 from nonlocal_tf.models import flattening
+from nonlocal_tf.models.layer_copy import copy_layer
 from nonlocal_tf.typing import Tensor
 
 NORMS = (layers.BatchNormalization, Affine)
@@ -53,7 +54,7 @@ def fold(model: keras.Model) -> keras.Model:
             return _with_bias(layer, *chains[layer])
         if flattening.is_graph(layer):
             return fold(layer)
-        copy = type(layer).from_config(layer.get_config())
+        copy = copy_layer(layer)
         copies.append((layer, copy))
         return copy
 

@@ -10,6 +10,7 @@ import keras
 
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.models import flattening
+from nonlocal_tf.models.layer_copy import copy_layer
 
 RANKS = (3, 4, 5)  # of the feature maps of a block
 
@@ -180,7 +181,7 @@ class _Insertion:
             if flattening.is_graph(layer):
                 copy = self.copy_model(layer)
             else:
-                copy = type(layer).from_config(layer.get_config())
+                copy = copy_layer(layer)
             self._copies[id(layer)] = copy
             if id(layer) in self._targets:
                 self._blocks[id(copy)] = self._new_block(layer)

@@ -116,6 +116,14 @@ def test_unsuitable_layers_are_refused(after, message):
         nl.insert_blocks(trained(), after)
 
 
+def test_function_of_a_lambda_layer_is_kept():
+    inputs = keras.Input((5, 3))
+    x = keras.layers.Lambda(lambda x: 3 * x, name="triple")(inputs)
+    model = nl.insert_blocks(keras.Model(inputs, x), "triple")
+    x = normal((2, 5, 3))
+    np.testing.assert_array_equal(outputs(model, x), 3 * x)
+
+
 def test_channels_first_is_refused():
     inputs = keras.Input((3, 11, 8))
     pool = keras.layers.MaxPooling2D(data_format="channels_first")

@@ -4,16 +4,18 @@ The network takes clips of any size where it can, in float32 whatever it was
 trained in. Batch normalizations are folded into convolutions.
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import nonlocal_tf as nl
 from nonlocal_tf import layers
-from nonlocal_tf.models import flattening
+from nonlocal_tf.models import flattening, registry
 
 from ..data import frame_sampling
 from ..data.datasets import DatasetInfo
@@ -168,14 +170,41 @@ def build(
 def _of_any_size(
     classifier: Classifier, clip_shape: tuple[int, ...]
 ) -> Classifier:
-    """Return the classifier of clips of any size, or of its own, in float32."""
+    """Return the classifier of clips of any size, or of its own, in float32.
+
+    The sizes that a cloned network is tried on are all, those of frames, and
+    none: Keras' TimeDistributed is wrong for an unknown number of frames.
+    """
     *sizes, channels = clip_shape
     shape = (*(None for _ in sizes), channels)
-    try:
-        network = classifier.for_clips(shape, dtype="float32")
-    except ValueError:  # a layer has weights for each position
-        network = classifier.for_clips(clip_shape, dtype="float32")
-    return classifier.replace(network)
+    if registry.arguments_of(classifier.model) is not None:
+        return classifier.replace(classifier.for_clips(shape, dtype="float32"))
+    own = classifier.replace(classifier.for_clips(clip_shape, dtype="float32"))
+    for any_size in (shape, (sizes[0], *shape[1:])):
+        # Some layers have weights for each position, or fail on a clip.
+        with contextlib.suppress(ValueError, tf.errors.OpError):
+            network = classifier.replace(
+                classifier.for_clips(any_size, dtype="float32")
+            )
+            if network.model is own.model or _agree(network, own, clip_shape):
+                return network
+    return own
+
+
+def _agree(
+    classifier: Classifier, other: Classifier, clip_shape: tuple[int, ...]
+) -> bool:
+    """Return True if two classifiers have equal outputs for noise."""
+    rng = np.random.default_rng(0)
+    batch = 3 if clip_shape[0] == 2 else 2  # not the number of frames
+    pixels = rng.integers(0, 256, (batch, *clip_shape), "uint8")
+    return np.allclose(
+        classifier.probabilities(pixels),
+        other.probabilities(pixels),
+        rtol=0,
+        atol=1e-4,
+        equal_nan=True,
+    )
 
 
 def _folded(classifier: Classifier) -> Classifier:

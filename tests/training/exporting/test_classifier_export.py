@@ -12,7 +12,9 @@ from tests.training import view_runs
 from tests.training.data import films
 from training import evaluation, export
 from training.data import datasets
+from training.data.datasets import DatasetInfo
 from training.data.sampling_config import SamplingConfig, ViewsConfig
+from training.exporting import inference_model
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
 from training.prediction.video_inputs import Input
@@ -213,6 +215,18 @@ def test_model_of_one_size_is_exported_in_this_size(videos, tmp_path):
     np.testing.assert_allclose(
         logits, model(preprocess.normalize(clips)), **CLOSE
     )
+
+
+def test_unknown_number_of_frames_is_not_exported_where_it_is_wrong():
+    # Keras' TimeDistributed then runs over the batch.
+    inputs = keras.Input((3, 5, 6, 3))
+    x = layers.TimeDistributed(layers.GlobalAveragePooling2D())(inputs)
+    x = layers.GlobalAveragePooling1D()(x)
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    served = inference_model.build(
+        evaluation.Classifier(model), DatasetInfo(("a", "b"), (3, 5, 6, 3))
+    )
+    assert served.classifier.clip_shape == (3, None, None, 3)
 
 
 @pytest.mark.parametrize(
