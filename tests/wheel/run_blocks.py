@@ -16,9 +16,9 @@ from nonlocal_tf_start import prepare
 prepare()
 
 import numpy as np  # noqa: E402
-from nonlocal_tf.training import __main__ as command_line  # noqa: E402
 
 import nonlocal_tf as nl  # noqa: E402
+from nonlocal_tf.training import __main__ as command_line  # noqa: E402
 
 PUBLISHED = {
     "i3d_nonlocal_8x8_IN_pretrain_400k.pkl": ("i3d_nl5_r50", {}),
