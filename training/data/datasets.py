@@ -166,9 +166,12 @@ class Dataset(abc.ABC):
 
         The batches can be created in or outside of the scope of a
         `tf.distribute.MirroredStrategy`, with a batch size that is a multiple
-        of the number of devices. A split smaller than a batch begins with a
-        batch of a power of two, since Keras needs a first batch that can be
-        divided among the devices.
+        of the number of devices. Where there are several, validation and test
+        batches have sample weights, and are padded with examples of weight 0
+        to what the devices can share evenly: without, some operations fail on
+        the empty share of a device. Losses and `weighted_metrics` of all
+        batches are those of the examples; `metrics` and `predict` count the
+        padding.
 
         Args:
             split: "train", "validation" or "test".
@@ -179,10 +182,12 @@ class Dataset(abc.ABC):
                 3)`, in a `tf.data` graph; None keeps uint8.
 
         Returns:
-            (pixels, labels) with known cardinality, ceil(examples /
-            batch_size): by default float32 pixels as for networks of
-            `nonlocal_tf`; integer class indices `(batch,)`, -1 in a test split
-            without labels, or float32 multi-hot labels `(batch, classes)`.
+            (pixels, labels), or (pixels, labels, weights) for validation and
+            test where there are several devices, with known cardinality,
+            ceil(examples / batch_size): by default float32 pixels as for
+            networks of `nonlocal_tf`; integer class indices `(batch,)`, -1 in a
+            test split without labels, or float32 multi-hot labels `(batch,
+            classes)`.
 
         Raises:
             UserError: the split or the batch size is invalid, or labels needed
@@ -205,8 +210,11 @@ class Dataset(abc.ABC):
             if split == "validation":
                 self.check_labels(split)
             examples = self.ordered_examples(split)
-            size = _eval_batch_size(batch_size, int(examples.cardinality()))
-            batches = examples.batch(size)
+            batches = examples.batch(batch_size)
+            replicas = _replicas()
+            if replicas > 1:
+                count = int(examples.cardinality())
+                batches = _shared(batches, count, batch_size, replicas)
         return pipeline.feed(batches, preprocess)
 
     def _training_epochs(self, batch_size: int, seed: int) -> tf.data.Dataset:
@@ -425,8 +433,32 @@ def check_split(split: str, splits: Sequence[str] = EVAL_SPLITS) -> None:
         raise UserError(unknown("split", split, splits))
 
 
-def _eval_batch_size(batch_size: int, examples: int) -> int:
-    """Return the batch size of a split, a power of two if it is smaller."""
-    if 0 < examples < batch_size:
-        return 1 << (examples.bit_length() - 1)
-    return batch_size
+def _shared(
+    batches: tf.data.Dataset, count: int, batch_size: int, replicas: int
+) -> tf.data.Dataset:
+    """Pad batches with examples of weight 0 to a multiple of the replicas.
+
+    Keras' losses are divided by the number of examples, padding included. So
+    the weights of others are not 1 but such that means over all batches are
+    those of `count` examples without weights.
+    """
+    full, rest = divmod(count, batch_size)
+    padded = sum(
+        number * (size + -size % replicas)
+        for number, size in ((full, batch_size), (1, rest))
+    )
+    return pipeline.padded(batches, replicas).map(
+        lambda pixels, labels, weights: (
+            pixels,
+            labels,
+            weights * (padded / max(count, 1)),
+        )
+    )
+
+
+def _replicas() -> int:
+    """Return the number of devices that may share a batch."""
+    if tf.distribute.has_strategy():
+        return tf.distribute.get_strategy().num_replicas_in_sync
+    gpus = tf.config.list_logical_devices("GPU")
+    return len(gpus or tf.config.list_logical_devices("CPU"))

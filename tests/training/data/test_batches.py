@@ -105,21 +105,37 @@ def test_evaluation_batches_have_each_video_once_in_order(videos):
         np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize(
-    ("batch", "sizes"), [(1, [1] * 5), (3, [3, 2]), (5, [5]), (8, [4, 1])]
-)
-def test_first_evaluation_batch_can_be_divided(batch, sizes, monkeypatch):
-    monkeypatch.setattr(datasets, "EVAL_SPLITS", ("validation",))
+@pytest.fixture
+def five(monkeypatch):
+    """A data set with five examples for validation."""
     digits = datasets.load("digits_recall")
-    monkeypatch.setattr(
-        digits,
-        "ordered_examples",
-        lambda split: tf.data.Dataset.from_tensor_slices(
-            (tf.zeros((5, 2)), tf.range(5))
-        ),
-    )
-    batches = digits.batches("validation", batch)
+    examples = tf.data.Dataset.from_tensor_slices((tf.ones((5, 2)), range(5)))
+    monkeypatch.setattr(digits, "ordered_examples", lambda split: examples)
+    return digits
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(1, [1] * 5), (8, [5])])
+def test_one_device_gets_no_padding(batch, sizes, five):
+    batches = five.batches("validation", batch)
     assert [len(labels) for _, labels in batches] == sizes
+
+
+@pytest.mark.parametrize(
+    ("batch", "sizes"), [(1, [3] * 5), (4, [6, 3]), (6, [6])]
+)
+def test_devices_share_batches_evenly(batch, sizes, five, monkeypatch):
+    monkeypatch.setattr(
+        tf.config,
+        "list_logical_devices",
+        lambda kind: ["a", "b", "c"] if kind == "GPU" else ["d"],
+    )
+    rows = as_arrays(five.batches("validation", batch))
+    assert [len(labels) for _, labels, _ in rows] == sizes
+    losses = np.array([2.0, 3.0, 5.0, 7.0, 11.0])
+    # As Keras computes the mean loss: batch by batch, with padding.
+    means = [(weights * losses[labels]).mean() for _, labels, weights in rows]
+    mean = np.average(means, weights=sizes)
+    np.testing.assert_allclose(mean, losses.mean(), rtol=1e-6)
 
 
 def test_generated_clips_come_in_batches_too():
