@@ -1,7 +1,6 @@
 """Registry of models: `register_model`, `create_model`, `list_models`."""
 
 import fnmatch
-import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,10 +10,6 @@ from nonlocal_tf.choices import check_arguments, unknown
 
 BuilderT = TypeVar("BuilderT", bound=Callable[..., keras.Model])
 MODELS: dict[str, Callable[..., keras.Model]] = {}
-# Name and arguments of each model of `create_model` that is in use.
-_ARGUMENTS: weakref.WeakKeyDictionary[
-    keras.Model, tuple[str, dict[str, Any]]
-] = weakref.WeakKeyDictionary()
 
 
 def register_model(builder: BuilderT) -> BuilderT:
@@ -79,32 +74,7 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
     if name not in MODELS:
         raise ValueError(unknown("model", name, list_models()))
     check_arguments(name, MODELS[name], arguments)
-    model = MODELS[name](**arguments)
-    _ARGUMENTS[model] = name, dict(arguments)
-    return model
-
-
-def arguments_of(model: keras.Model) -> tuple[str, dict[str, Any]] | None:
-    """Return how `create_model` was called for a model.
-
-    Args:
-        model: any model of this process.
-
-    Returns:
-        Name and arguments, to build the network again with other ones; None
-        for models that another function made, such as a loaded or cloned one.
-
-    Example:
-
-    >>> from nonlocal_tf.models import registry
-    >>> model = registry.create_model("c2d_small", num_classes=3)
-    >>> registry.arguments_of(model)
-    ('c2d_small', {'num_classes': 3})
-    """
-    if model not in _ARGUMENTS:
-        return None
-    name, arguments = _ARGUMENTS[model]
-    return name, dict(arguments)
+    return MODELS[name](**arguments)
 
 
 def list_models(pattern: str = "*") -> list[str]:

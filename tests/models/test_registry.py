@@ -289,11 +289,3 @@ def test_invalid_clip_shape_is_an_error(shape):
 def test_clip_shape_for_an_image_network_is_an_error():
     with pytest.raises(ValueError, match="Expected the shape of images"):
         models.create_model("image_small", image_shape=(8, 32, 32, 3))
-
-
-def test_arguments_of_a_model_are_those_it_was_created_with():
-    model = models.create_model("c2d_small", num_classes=3)
-    name, arguments = registry.arguments_of(model)
-    assert (name, arguments) == ("c2d_small", {"num_classes": 3})
-    clone = keras.models.clone_model(model)
-    assert registry.arguments_of(clone) is None

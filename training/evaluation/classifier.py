@@ -99,16 +99,12 @@ class Classifier:
                 f"{self.num_classes} outputs"
             )
 
-    def replace(
-        self, model: keras.Model, from_logits: bool | None = None
-    ) -> "Classifier":
+    def replace(self, model: keras.Model) -> "Classifier":
         """Return a classifier with another network, else the same."""
         return Classifier(
             model,
             preprocess=self.preprocess,
-            from_logits=self.from_logits
-            if from_logits is None
-            else from_logits,
+            from_logits=self.from_logits,
             multi_label=self.multi_label,
         )
 
@@ -121,9 +117,8 @@ class Classifier:
     ) -> keras.Model:
         """Return the network for clips of other sizes, with the same weights.
 
-        A model of `create_model` is built anew, another functional or
-        Sequential model is cloned. Where `model` takes such clips already, it
-        is returned itself.
+        A functional or Sequential model is cloned. Where it takes such clips
+        already, it is returned itself.
 
         Args:
             clip_shape: `(time, height, width, channels)`, or `(height, width,
@@ -147,11 +142,6 @@ class Classifier:
                 return resized_network.call(self.model, shape)
             if resized_network.accepts(own, shape) and has_dtype and not copy:
                 return self.model
-            name = "clip_shape" if len(shape) == 4 else "image_shape"
-            if resized_network.has_argument(self.model, name):
-                return resized_network.rebuild(
-                    self.model, dtype, **{name: shape}
-                )
             return resized_network.clone(self.model, shape, dtype)
         except (ValueError, TypeError, NotImplementedError) as error:
             raise FixedSizeError(
@@ -179,7 +169,7 @@ class Classifier:
         """
         if views.starts == "mmaction2":
             return None
-        if not resized_network.has_argument(self.model, "crop_px"):
+        if not resized_network.has_window_head(self.model):
             return None
         return self._training_shape(clip_shape)[1]
 
@@ -224,15 +214,10 @@ class Classifier:
                 own = self._views_of_own_size(views)
                 raise FixedSizeError(f"{error} Views that fit: {own}") from None
             return self.replace(network)
-        network = resized_network.rebuild(
-            self.model,
-            dtype,
-            clip_shape=shape,
-            head="fully_convolutional",
-            outputs="logits",
-            crop_px=window,
+        network = resized_network.clone_in_windows(
+            self.model, shape, (frames, window, window, 3), dtype
         )
-        return self.replace(network, from_logits=True)
+        return self.replace(network)
 
     def _views_of_own_size(self, views: ViewsConfig) -> ViewsConfig:
         """Return views with crops of the size of the model's clips."""

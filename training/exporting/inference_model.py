@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import nonlocal_tf as nl
 from nonlocal_tf import layers
-from nonlocal_tf.models import flattening, registry
+from nonlocal_tf.models import flattening
 
 from ..data import frame_sampling
 from ..data.datasets import DatasetInfo
@@ -177,7 +177,7 @@ def _of_any_size(
     """
     *sizes, channels = clip_shape
     shape = (*(None for _ in sizes), channels)
-    if registry.arguments_of(classifier.model) is not None:
+    if resized_network.has_window_head(classifier.model):  # of ours
         return classifier.replace(classifier.for_clips(shape, dtype="float32"))
     own = classifier.replace(classifier.for_clips(clip_shape, dtype="float32"))
     for any_size in (shape, (sizes[0], *shape[1:])):

@@ -1,6 +1,10 @@
 """Load a SavedModel or a run for prediction."""
 
+import inspect
+
 import numpy as np
+
+from nonlocal_tf import models
 
 from ..data import DATASETS, datasets
 from ..data.sampling_config import SamplingConfig, ViewsConfig
@@ -116,7 +120,10 @@ def _describe(model: SavedModel, recipe: Recipe | None) -> ClipDescription:
     sampling = _sampling(recipe) if recipe else None
     if recipe is None or sampling is None:
         return ClipDescription(None)
-    has_windows = resized_network.takes_argument(recipe.model.name, "crop_px")
+    builder = models.registry.MODELS.get(recipe.model.name)
+    has_windows = builder is not None and (
+        "crop_px" in inspect.signature(builder).parameters
+    )
     return ClipDescription(
         sampling,
         recipe.views,

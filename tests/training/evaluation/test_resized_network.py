@@ -4,7 +4,10 @@ import pytest
 from keras import layers
 
 from nonlocal_tf import NonLocalBlock, create_model
-from tests.training.view_runs import randomise
+from tests.training.view_runs import (
+    randomise,
+    shallow,  # noqa: F401, a fixture
+)
 from training.evaluation import resized_network
 
 CLIP = (3, 8, 10, 3)
@@ -62,23 +65,40 @@ def test_clone_has_the_dtype_asked_for():
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
 
 
-def test_network_is_rebuilt_in_its_own_precision():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = create_model("c2d_small", num_classes=3)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    network = resized_network.rebuild(model, clip_shape=(None, 48, 48, 3))
-    assert network.layers[1].compute_dtype == "bfloat16"
-    network = resized_network.rebuild(model, "float32")
-    assert network.layers[1].compute_dtype == "float32"
-    for own, copy in zip(model.weights, network.weights, strict=True):
-        np.testing.assert_array_equal(own, copy)
-    assert keras.config.dtype_policy().name == "float32"
+def test_head_of_a_loaded_network_is_applied_in_windows(tmp_path, shallow):  # noqa: F811
+    clip = (4, 37, 41, 3)
+    model = create_model(
+        shallow.name, num_classes=3, clip_shape=clip, sampling="8x8", width=4
+    )
+    randomise(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    shape = (None, 69, 69, 3)
+    expected = create_model(
+        shallow.name,
+        num_classes=3,
+        clip_shape=(4, *shape[1:]),
+        sampling="8x8",
+        width=4,
+        head="fully_convolutional",
+        crop_px=37,
+    )
+    expected.set_weights(model.get_weights())
+    network = resized_network.clone_in_windows(loaded, shape, (4, 37, 37, 3))
+    clips = np.random.default_rng(0).normal(size=(1, 4, *shape[1:]))
+    np.testing.assert_allclose(network(clips), expected(clips), atol=1e-5)
+    assert network.output_shape == (None, None, 2, 2, 3)
 
 
-def test_copying_weights_needs_equal_layer_names():
-    plain = create_model("c2d_small", num_classes=3)
-    with_block = create_model("c2d_nl1_small", num_classes=3)
-    with pytest.raises(ValueError, match="stage2_nonlocal"):
-        resized_network.copy_weights(with_block, plain)
+def test_window_head_is_that_of_the_papers_networks(shallow):  # noqa: F811
+    small = create_model("c2d_small", num_classes=3)
+    other = keras.Sequential([layers.GlobalAveragePooling3D(name="pool5")])
+    residual, flat_map = (
+        create_model(
+            shallow.name, clip_shape=(4, 37, 37, 3), sampling="8x8", **options
+        )
+        for options in ({"width": 4}, {"width": 4, "head": "none"})
+    )
+    networks = residual, flat_map, small, other
+    got = [resized_network.has_window_head(network) for network in networks]
+    assert got == [True, False, False, False]
