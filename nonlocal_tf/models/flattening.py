@@ -89,9 +89,10 @@ def flatten(
     >>> from nonlocal_tf.models import flattening
     >>> head = keras.Sequential([keras.layers.Dense(5, name="fc")], name="head")
     >>> inputs = keras.Input((7,))
-    >>> model = keras.Model(inputs, head(keras.layers.ReLU()(inputs)))
+    >>> x = keras.layers.ReLU(name="relu")(inputs)
+    >>> model = keras.Model(inputs, head(x))
     >>> [call.path for call in flattening.flatten(model).calls]
-    ['re_lu', 'head/fc']
+    ['relu', 'head/fc']
     """
     if not is_graph(model):
         raise ValueError(
