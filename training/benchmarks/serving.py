@@ -14,7 +14,7 @@ import tempfile
 
 import nonlocal_tf as nl
 
-from ..data.datasets import DatasetInfo
+from ..data.dataset_info import DatasetInfo
 from ..data.sampling_config import SamplingConfig
 from ..evaluation.classifier import Classifier
 from ..exporting import inference_model, saved_model_writer

@@ -178,6 +178,14 @@ def check_share(
         )
 
 
+def check_max_share(max_share: float) -> None:
+    """Raise a UserError unless `max_share` is from 0 to 1."""
+    if not 0 <= max_share <= 1:
+        raise UserError(
+            f"Expected data.max_bad_share from 0 to 1. Received: {max_share}"
+        )
+
+
 def abbreviated(bad: Sequence[BadVideo]) -> str:
     """Name the first bad videos and reasons, as the end of a message."""
     if not bad:

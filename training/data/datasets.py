@@ -1,13 +1,11 @@
 """Registry and base class of data sets."""
 
 import abc
-import dataclasses
 import functools
 import os
 import weakref
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf import preprocess
@@ -19,53 +17,13 @@ from . import bad_videos, pipeline
 from .bad_videos import BadVideo
 from .data_config import SPLITS, DataConfig
 from .data_files import DataFile
+from .dataset_info import DatasetInfo, LabelledExample
 from .epochs import EpochCounter
 from .example_source import ExampleSource
 from .sampling_config import SamplingConfig
 
 DATASETS: dict[str, type["Dataset"]] = {}
 EVAL_SPLITS = ("validation", "test")
-
-
-@dataclasses.dataclass(frozen=True)
-class LabelledExample:
-    """One labelled example, with positions to visualize where known.
-
-    Attributes:
-        pixels: uint8, of the data set's `element_shape`.
-        label: index of the class; -1 without a label.
-        query: (frame, y, x) in pixels, a query position on the labelled object.
-        target: (frame, y, x) in pixels, the position that the query has to
-            attend to.
-    """
-
-    pixels: np.ndarray
-    label: int
-    query: tuple[int, int, int] | None = None
-    target: tuple[int, int, int] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class DatasetInfo:
-    """Metadata of a data set, stored with trained networks.
-
-    Attributes:
-        classes: as in `Dataset`.
-        element_shape: as in `Dataset`.
-        multi_label: as in `Dataset`.
-        description: as in `Dataset`.
-        summary: result of `Dataset.overview`.
-    """
-
-    classes: tuple[str, ...]
-    element_shape: tuple[int, ...]
-    multi_label: bool = False
-    description: str = ""
-    summary: str = ""
-
-    def overview(self) -> str:
-        """Return the summary of the data set that the network trained on."""
-        return self.summary
 
 
 class Dataset(abc.ABC):

@@ -19,7 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from ..io.user_error import UserError, missing_extra
-from .datasets import Dataset, LabelledExample, check_split, register_dataset
+from .dataset_info import LabelledExample
+from .datasets import Dataset, check_split, register_dataset
 
 FRAMES = 8
 FRAME_PX = 32

@@ -27,13 +27,15 @@ from . import (
     frame_sampling,
     manifest_warnings,
     pipeline,
+    split_probing,
     storage,
 )
-from .bad_videos import BadVideoLog, abbreviated
+from .bad_videos import BadVideoLog
 from .clip_reader import Probe
 from .data_config import DataConfig
 from .data_files import DataFile
-from .datasets import Dataset, LabelledExample, check_split
+from .dataset_info import LabelledExample
+from .datasets import Dataset, check_split
 from .manifest import Manifest, Video
 from .sampling_config import SamplingConfig, ViewsConfig
 from .video_split import VideoSplit
@@ -68,7 +70,8 @@ class VideoDataset(Dataset):
     ):
         self._data, self.sampling = data, sampling
         self._centre = frame_sampling.middle(sampling)
-        _check(data, sampling, self._centre)
+        _check_views(sampling, self._centre)
+        bad_videos.check_max_share(data.max_bad_share)
         # TensorFlow's ops read frames and records.
         is_decoded = self.storage == "videos"
         check = paths.as_path if is_decoded else tensorflow_plugins.require
@@ -81,7 +84,7 @@ class VideoDataset(Dataset):
                 "them first: nonlocal-tf shards. "
                 f"Received: data.service={data.service!r}"
             )
-        self._trains = manifest is None
+        trains = manifest is None
         self._manifest = manifest = manifest or self.read_lists(data)
         self.classes = manifest.classes
         self.multi_label = manifest.multi_label
@@ -90,7 +93,14 @@ class VideoDataset(Dataset):
         self.element_shape = (sampling.frames, side, side, 3)
         self.listed = {name: len(v) for name, v in manifest.splits.items()}
         self._bad = BadVideoLog()
-        self._splits = self._probe_splits()
+        pairs = split_probing.probe(manifest, self._reader, self._bad)
+        self.check_bad()
+        split_probing.check(pairs, self._bad.videos(), trains)
+        self._splits = {
+            name: VideoSplit(name, videos, self._reader, manifest)
+            for name, videos in pairs.items()
+            if videos
+        }
         self.eval_examples = len(self._split("test"))
         self.train_examples = len(self._splits.get("train", ()))
 
@@ -237,7 +247,7 @@ class VideoDataset(Dataset):
                 f"Received: {index}"
             )
         labels = videos.videos[index].labels
-        pixels = self._centre_clip(videos, index)
+        pixels = self.centre_clip(videos.name, index)
         return LabelledExample(pixels, labels[0] if labels else -1)
 
     def centre_clip(self, split: str, index: int) -> np.ndarray:
@@ -246,14 +256,11 @@ class VideoDataset(Dataset):
         Raises:
             UserError: it cannot be read.
         """
-        return self._centre_clip(self._splits[split], index)
-
-    def _centre_clip(self, videos: VideoSplit, index: int) -> np.ndarray:
-        views = self._views(videos, self._centre)
+        views = self._views(self._splits[split], self._centre)
         number = tf.data.Dataset.range(index, index + 1)
         ((pixels, weight),) = pipeline.examples(number, views)
         if not weight:
-            bad = self._bad.get(videos.name, "read", index)
+            bad = self._bad.get(split, "read", index)
             raise UserError(f"{bad.path}: {bad.reason}")
         return pixels[0].numpy()
 
@@ -377,67 +384,11 @@ class VideoDataset(Dataset):
             pipeline.views_of, videos, self.sampling, read, views
         )
 
-    def _probe_splits(self) -> dict[str, VideoSplit]:
-        """Probe all videos and return the readable ones by split."""
-        splits = self._manifest.splits
-        distinct = list(dict.fromkeys(v for s in splits.values() for v in s))
-        probes = bad_videos.probe_all(self._reader, distinct)
-        probe_of = dict(zip(distinct, probes, strict=True))
-        pairs: dict[str, list[tuple[Video, Probe]]] = {}
-        for name, videos in splits.items():
-            pairs[name] = []
-            for index, video in enumerate(videos):
-                probe = probe_of[video]
-                if isinstance(probe, Probe):
-                    pairs[name].append((video, probe))
-                else:
-                    self._bad.add(name, "listed", index, video.path, probe)
-        self.check_bad()
-        self._check_splits(pairs)
-        return {
-            name: VideoSplit(name, videos, self._reader, self._manifest)
-            for name, videos in pairs.items()
-            if videos
-        }
-
-    def _check_splits(self, pairs: dict) -> None:
-        """Raise a UserError if a split that is needed has no readable video."""
-        if not self._trains:
-            if not any(pairs.values()):
-                raise UserError(
-                    f"None of the {sum(self.listed.values())} videos can be "
-                    f"read.{abbreviated(self.bad)}"
-                )
-            return
-        if not pairs.get("train"):
-            raise UserError(
-                f"The data set has no video to train on.{abbreviated(self.bad)}"
-            )
-        if not (pairs.get("validation") or pairs.get("test")):
-            raise UserError(
-                "The data set has no validation or test video. Give "
-                "data.validation or data.test for a data set with lists; in "
-                "class folders, one class needs at least two videos."
-                f"{abbreviated(self.bad)}"
-            )
-
 
 @functools.lru_cache(maxsize=4)
 def _loaded(cls, data, sampling):
     """Load once per process, because probing many videos takes long."""
     return cls(data, sampling)
-
-
-def _check(
-    data: DataConfig, sampling: SamplingConfig, views: ViewsConfig
-) -> None:
-    """Raise a UserError for invalid settings."""
-    _check_views(sampling, views)
-    if not 0 <= data.max_bad_share <= 1:
-        raise UserError(
-            "Expected data.max_bad_share from 0 to 1. "
-            f"Received: {data.max_bad_share}"
-        )
 
 
 def _check_views(sampling: SamplingConfig, views: ViewsConfig) -> None:

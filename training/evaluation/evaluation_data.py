@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ..data import DATASETS, data_files, folder, folder_paths
 from ..data.data_config import DataConfig
-from ..data.datasets import DatasetInfo
+from ..data.dataset_info import DatasetInfo
 from ..data.manifest import Manifest, Video
 from ..data.sampling_config import SamplingConfig
 from ..data.video_dataset import OTHER_SPLIT, VideoDataset

@@ -8,7 +8,7 @@ import keras
 from nonlocal_tf.preprocess import normalize
 
 from ..data import DATASETS, Dataset
-from ..data.datasets import DatasetInfo
+from ..data.dataset_info import DatasetInfo
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..evaluation import view_options
 from ..evaluation.classifier import Classifier, Preprocess

@@ -18,7 +18,7 @@ from nonlocal_tf import layers
 from nonlocal_tf.models import flattening
 
 from ..data import frame_sampling
-from ..data.datasets import DatasetInfo
+from ..data.dataset_info import DatasetInfo
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..evaluation import resized_network
 from ..evaluation.classifier import Classifier

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..data import Dataset, clip_files, frame_sampling
 from ..data.clip_reader import VideoError
-from ..data.datasets import LabelledExample
+from ..data.dataset_info import LabelledExample
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..data.video_limits import Limits
 from ..data.video_views import VideoViews

@@ -30,7 +30,7 @@ from typing import Any, Protocol
 
 from ..data import BadVideo, bad_videos
 from ..data.data_files import DataFile
-from ..data.datasets import DatasetInfo
+from ..data.dataset_info import DatasetInfo
 from ..io import atomic_files, json_text, paths
 from ..io.paths import UrlPath
 from ..io.user_error import UserError

@@ -16,7 +16,7 @@ from nonlocal_tf.checkpoints.load import load_weights
 from nonlocal_tf.checkpoints.load_report import LoadReport
 
 from ..data import Dataset, datasets
-from ..data.datasets import DatasetInfo
+from ..data.dataset_info import DatasetInfo
 from ..io import paths, weight_errors
 from ..io.user_error import UserError
 from ..loop import (

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ..data import BadVideo
 from ..data.data_files import DataFile
-from ..data.datasets import DatasetInfo
+from ..data.dataset_info import DatasetInfo
 from ..io.paths import Path
 from ..io.user_error import UserError
 from ..loop.distribution import Devices

@@ -14,7 +14,7 @@ from ..coco.annotation_fields import InvalidEntry
 from ..coco.annotations import AnnotatedImage, Annotations, Category
 from ..data import BadVideo, bad_videos
 from ..data.data_files import DataFile
-from ..data.datasets import DatasetInfo
+from ..data.dataset_info import DatasetInfo
 from ..io import atomic_files, json_text, progress
 from ..io.paths import Path
 from ..io.user_error import UserError

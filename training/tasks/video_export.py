@@ -1,7 +1,7 @@
 """Export of trained video classification networks."""
 
 from ..data import DATASETS, Dataset, datasets
-from ..data.datasets import DatasetInfo
+from ..data.dataset_info import DatasetInfo
 from ..data.sampling_config import SamplingConfig
 from ..data.video_dataset import VideoDataset
 from ..evaluation.classifier import Classifier
