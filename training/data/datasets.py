@@ -169,10 +169,12 @@ class Dataset(abc.ABC):
                 self.check_labels(split)
             examples = self.ordered_examples(split)
             batches = examples.batch(batch_size)
-            replicas = _replicas()
+            replicas = pipeline.replicas()
             if replicas > 1:
                 count = int(examples.cardinality())
-                batches = _shared(batches, count, batch_size, replicas)
+                batches = pipeline.shared_evenly(
+                    batches, count, batch_size, replicas
+                )
         return pipeline.feed(batches, preprocess)
 
     def _training_epochs(self, batch_size: int, seed: int) -> tf.data.Dataset:
@@ -389,34 +391,3 @@ def check_split(split: str, splits: Sequence[str] = EVAL_SPLITS) -> None:
     """Raise a UserError unless `split` is one of `splits`."""
     if split not in splits:
         raise UserError(unknown("split", split, splits))
-
-
-def _shared(
-    batches: tf.data.Dataset, count: int, batch_size: int, replicas: int
-) -> tf.data.Dataset:
-    """Pad batches with examples of weight 0 to a multiple of the replicas.
-
-    Keras' losses are divided by the number of examples, padding included. So
-    the weights of others are not 1 but such that means over all batches are
-    those of `count` examples without weights.
-    """
-    full, rest = divmod(count, batch_size)
-    padded = sum(
-        number * (size + -size % replicas)
-        for number, size in ((full, batch_size), (1, rest))
-    )
-    return pipeline.padded(batches, replicas).map(
-        lambda pixels, labels, weights: (
-            pixels,
-            labels,
-            weights * (padded / max(count, 1)),
-        )
-    )
-
-
-def _replicas() -> int:
-    """Return the number of devices that may share a batch."""
-    if tf.distribute.has_strategy():
-        return tf.distribute.get_strategy().num_replicas_in_sync
-    gpus = tf.config.list_logical_devices("GPU")
-    return len(gpus or tf.config.list_logical_devices("CPU"))

@@ -61,6 +61,37 @@ def padded(batches: tf.data.Dataset, multiple: int) -> tf.data.Dataset:
     return batches.map(pad)
 
 
+def shared_evenly(
+    batches: tf.data.Dataset, count: int, batch_size: int, replicas: int
+) -> tf.data.Dataset:
+    """Pad batches with examples of weight 0 to a multiple of the replicas.
+
+    Keras' losses are divided by the number of examples, padding included. So
+    the weights of others are not 1 but such that means over all batches are
+    those of `count` examples without weights.
+    """
+    full, rest = divmod(count, batch_size)
+    total = sum(
+        number * (size + -size % replicas)
+        for number, size in ((full, batch_size), (1, rest))
+    )
+    return padded(batches, replicas).map(
+        lambda pixels, labels, weights: (
+            pixels,
+            labels,
+            weights * (total / max(count, 1)),
+        )
+    )
+
+
+def replicas() -> int:
+    """Return the number of devices that may share a batch."""
+    if tf.distribute.has_strategy():
+        return tf.distribute.get_strategy().num_replicas_in_sync
+    gpus = tf.config.list_logical_devices("GPU")
+    return len(gpus or tf.config.list_logical_devices("CPU"))
+
+
 def examples(
     numbers: tf.data.Dataset,
     example: Callable,
