@@ -26,7 +26,7 @@ SHAPE = {
 
 @dataclasses.dataclass(frozen=True)
 class ClipDescription:
-    """How the clips of a SavedModel are made, and what its outputs mean.
+    """Sampling, views and kind of labels of a SavedModel's clips.
 
     Attributes:
         sampling: of the frames of a clip; None for a model that is not for

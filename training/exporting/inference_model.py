@@ -93,8 +93,6 @@ class InferenceModel:
     @functools.cached_property
     def blocks(self) -> dict[str, ServedBlock]:
         """The non-local blocks of the signature `attention`, by name."""
-        if self.averaging is None:
-            return {}
         return served_attention.blocks_of(self.network)
 
     @property

@@ -24,7 +24,7 @@ MEANINGS = {
     "serving_default": "classes of clips",
     "serve_frames": "classes of a whole video, from its encoded frames: "
     "{clips} x {crops} views of {frames} frames, {pooled}",
-    "features": "inputs of the classifier for clips",
+    "features": "inputs of the last layer with weights, for clips",
     "serve_views": "classes of views as evaluation scores them: the mean over "
     "windows of the training size",
     "attention": "attention map of a query pixel, in one of the blocks "
@@ -145,14 +145,15 @@ def classes_sentence(classes: Sequence[str]) -> str:
 
 def _meaning(name: str, model: InferenceModel) -> str:
     averaging = model.averaging
+    blocks = ", ".join(f"`{block}`" for block in model.blocks)
     if averaging is None:
-        return MEANINGS[name].replace("clips", "images")
+        return MEANINGS[name].replace("clips", "images").format(blocks=blocks)
     return MEANINGS[name].format(
         clips=averaging.views.clips,
         crops=averaging.views.crops or 1,
         frames=averaging.sampling.frames,
         pooled=video_scores.POOL_NAMES[averaging.views.pool],
-        blocks=", ".join(f"`{block}`" for block in model.blocks),
+        blocks=blocks,
     )
 
 

@@ -139,7 +139,7 @@ def requests(served: InferenceModel) -> dict[str, dict[str, np.ndarray]]:
         inputs["attention"] = {
             name: pixels,
             "block": np.array([""], dtype=object),
-            "query": np.zeros((1, 3), "int32"),
+            "query": np.zeros((1, len(shape) - 1), "int32"),
         }
     return inputs
 

@@ -27,7 +27,8 @@ class ServedBlock:
     Attributes:
         layer: the block.
         features: network from clips to the input of the block.
-        strides: pixels from one cell to the next, int `(3,)`.
+        strides: pixels from one cell to the next, int `(3,)`; for images, as
+            all that follows, `(2,)`.
         first_centers: centers of cell 0, from
             `receptive_field.strides_and_first_centers`.
     """
@@ -39,7 +40,7 @@ class ServedBlock:
 
 
 def blocks_of(network: keras.Model) -> dict[str, ServedBlock]:
-    """Return the blocks on feature maps of clips by name.
+    """Return the blocks on feature maps of clips or images by name.
 
     Blocks behind layers that `receptive_field` does not support, such as
     those that reshape or resize, are left out.
@@ -49,7 +50,7 @@ def blocks_of(network: keras.Model) -> dict[str, ServedBlock]:
     for name, call in block_attention.block_calls(graph).items():
         with contextlib.suppress(ValueError):
             strides, first_centers = receptive_field.strides_and_first_centers(
-                call.input, graph.input, 3
+                call.input, graph.input, len(graph.input.shape) - 2
             )
             features = keras.Model(graph.input, call.input)
             if _keeps_cells(features, strides):
@@ -64,11 +65,11 @@ def _keeps_cells(features: keras.Model, strides: np.ndarray) -> bool:
     (pixels,), (output,) = features.inputs, features.outputs
     sizes = [
         size or SIZE_IN_STRIDES * int(stride)
-        for size, stride in zip(pixels.shape[1:4], strides, strict=True)
+        for size, stride in zip(pixels.shape[1:-1], strides, strict=True)
     ]
     axes = receptive_field.feature_axes(output, pixels, sizes)
     shape = features.compute_output_shape((1, *sizes, pixels.shape[-1]))
-    return shape[1:4] == tuple(axis.size for axis in axes)
+    return shape[1:-1] == tuple(axis.size for axis in axes)
 
 
 def attention(blocks: Mapping[str, ServedBlock], clips, block, query):
@@ -76,7 +77,8 @@ def attention(blocks: Mapping[str, ServedBlock], clips, block, query):
 
     Args:
         blocks: from `blocks_of`.
-        clips: normalized, `(batch, time, height, width, 3)`.
+        clips: input of the network, `(batch, time, height, width, 3)`, or
+            images `(batch, height, width, 3)`: then without time below.
         block: string `(batch,)`, the same name for all; "" is the last block.
         query: int32 `(batch, 3)`, (frame, y, x) in pixels; selects the cell
             with the nearest centre.
@@ -117,7 +119,8 @@ def attention(blocks: Mapping[str, ServedBlock], clips, block, query):
 def _attention(block: ServedBlock, clips, query):
     layer = block.layer
     features = block.features(clips, training=False)
-    sizes, grid = tf.shape(clips)[1:4], tf.shape(features)[1:4]
+    sizes, grid = tf.shape(clips)[1:-1], tf.shape(features)[1:-1]
+    axes = len(block.strides)
     strides = tf.constant(block.strides, tf.float32)
     first = tf.gather(
         tf.constant(block.first_centers, tf.float32),
@@ -127,7 +130,9 @@ def _attention(block: ServedBlock, clips, query):
     place = tf.cast(query, tf.float32) + 0.5 - first
     cell = tf.cast(tf.floor(place / strides + 0.5), tf.int32)
     cell = tf.clip_by_value(cell, 0, grid - 1)
-    flat = (cell[:, 0] * grid[1] + cell[:, 1]) * grid[2] + cell[:, 2]
+    flat = tf.zeros_like(cell[:, 0])
+    for axis in range(axes):
+        flat = flat * grid[axis] + cell[:, axis]
     # (batch, queries, keys): each clip has its own query.
     key_weights = tf.linalg.diag_part(
         tf.transpose(layer.affinity(features, flat), (2, 0, 1))
@@ -135,7 +140,7 @@ def _attention(block: ServedBlock, clips, query):
     weights = tf.map_fn(
         lambda row: _on_grid(row[0], layer, row[1], grid),
         (tf.transpose(key_weights), cell),
-        fn_output_signature=tf.TensorSpec((None, None, None), tf.float32),
+        fn_output_signature=tf.TensorSpec((None,) * axes, tf.float32),
     )
     return {
         "weights": weights,
@@ -147,7 +152,8 @@ def _attention(block: ServedBlock, clips, query):
 
 def _on_grid(key_weights, layer: NonLocalBlock, cell, grid):
     """Scatter weights of keys to cells, `(t, h, w)`, with 0 elsewhere."""
-    first, keys = layer.key_grid(tf.unstack(cell, 3), tf.unstack(grid, 3))
+    axes = len(layer.pool_size)
+    first, keys = layer.key_grid(tf.unstack(cell, axes), tf.unstack(grid, axes))
     weights = tf.reshape(tf.cast(key_weights, tf.float32), tf.stack(keys))
     for axis, size in enumerate(layer.pool_size):
         weights = tf.repeat(weights / size, size, axis)

@@ -93,6 +93,8 @@ def _serve_views(served: InferenceModel, averaging: ViewAveraging) -> Signature:
 
 
 def _attention(served: InferenceModel) -> Signature:
+    axes = len(served.info.element_shape) - 1
+
     def attention(pixels, block, query):
         with tf.control_dependencies(_query_checks(pixels, block, query)):
             clips = served.prepare(_checked(pixels))
@@ -105,7 +107,7 @@ def _attention(served: InferenceModel) -> Signature:
     return attention, [
         _pixels(served, served.classifier),
         tf.TensorSpec((None,), tf.string, "block"),
-        tf.TensorSpec((None, 3), tf.int32, "query"),
+        tf.TensorSpec((None, axes), tf.int32, "query"),
     ]
 
 
@@ -118,11 +120,11 @@ def _query_checks(pixels, block, query):
             "Expected a block and a query for each clip.",
         ),
         tf.debugging.Assert(
-            tf.reduce_all((query >= 0) & (query < sizes[1:4])),
+            tf.reduce_all((query >= 0) & (query < sizes[1:-1])),
             [
-                "Expected each query to be (frame, y, x) in pixels within "
-                "clips of size",
-                sizes[1:4],
+                "Expected each query to be (frame, y, x), of images (y, x), "
+                "in pixels within clips of size",
+                sizes[1:-1],
                 "Received:",
                 query,
             ],

@@ -217,6 +217,22 @@ def test_model_of_one_size_is_exported_in_this_size(videos, tmp_path):
     )
 
 
+def test_images_are_exported_with_attention(tmp_path):
+    inputs = keras.Input((9, 8, 3))
+    x = nl.NonLocalBlock(name="block")(layers.Conv2D(4, 3)(inputs))
+    x = layers.Dense(2)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, x)
+    export.saved_model(model, tmp_path, classes=["no", "yes"])
+    exported, images = SavedModel(tmp_path), pixels(2, 9, 8, 3)
+    got = exported.run("serving_default", images=images)["logits"]
+    expected = model(preprocess.normalize(images))
+    np.testing.assert_allclose(got, expected, **CLOSE)
+    got = exported.run(
+        "attention", images=images, block=["block"] * 2, query=[[8, 7], [0, 0]]
+    )
+    assert got["cell"].tolist() == [[6, 5], [0, 0]]
+
+
 def test_unknown_number_of_frames_is_not_exported_where_it_is_wrong():
     # Keras' TimeDistributed then runs over the batch.
     inputs = keras.Input((3, 5, 6, 3))

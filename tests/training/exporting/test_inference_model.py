@@ -1,6 +1,7 @@
 """Exported networks: float32, multi-label data, full frames."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from training.evaluation.classifier import Classifier
 from training.exporting import inference_model
 from training.exporting.saved_model import SavedModel
 from training.io.user_error import UserError
-from training.runs import run_model
+from training.runs import run_model, trained_predictor
 from training.runs.run_folder import RunFolder
 from training.tasks import video_export
 
@@ -88,6 +89,19 @@ def test_full_frames_score_as_in_evaluation(several, tmp_path):
         np.testing.assert_allclose(
             got["probabilities"][0], scores, rtol=0, atol=1e-4
         )
+
+
+def test_older_export_is_predicted_by_its_recipe(several, tmp_path):
+    version = several[1].path
+    older = tmp_path / "1"
+    shutil.copytree(version, older)
+    (older / "assets" / "clips.json").unlink()
+    expected, got = (
+        trained_predictor.load(path, lambda views, _: views)
+        for path in (version, older)
+    )
+    assert got.views.pool == "max"
+    assert (got.views, got.sampling) == (expected.views, expected.sampling)
 
 
 def test_card_names_the_pooling_of_views(several):

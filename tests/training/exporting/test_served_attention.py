@@ -57,6 +57,25 @@ def test_weights_equal_those_of_single_clips(block):
         np.testing.assert_array_equal(got["first"], expected.first_center)
 
 
+def test_weights_of_images_equal_those_of_single_images():
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(6, 3, 2, padding="same")(inputs)
+    model = keras.Model(inputs, nl.NonLocalBlock(subsample=2)(x))
+    images, queries = normal((2, 11, 14, 3)), [(10, 13), (4, 7)]
+    answer = served_attention.attention(
+        served_attention.blocks_of(model),
+        images,
+        tf.constant(["", ""]),
+        tf.constant(queries),
+    )
+    for i, query in enumerate(queries):
+        expected = nl.attention_map(model, images[i], query)
+        assert tuple(answer["cell"][i].numpy()) == expected.query[1:]
+        np.testing.assert_allclose(
+            answer["weights"][i], expected.weights[0], atol=1e-6
+        )
+
+
 @pytest.mark.parametrize("size", [(2, 23, 30), (1, 24, 29), (3, 25, 33)])
 def test_query_cell_is_the_nearest_at_every_size(size):
     model = nl.create_model("c2d_nl1_small", clip_shape=(None, None, None, 3))
