@@ -1,6 +1,7 @@
 """Build a network again for clips of other sizes, with the same weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 from keras import layers
@@ -99,22 +100,32 @@ def _clone(
     outputs = model.outputs if len(model.outputs) > 1 else model.outputs[0]
     # Without the loss and metrics, which might not be serializable.
     plain = keras.Model(tensor, outputs, name=model.name)
-    by_name = replacements or {}
+    copies = dict(replacements or {})
+
+    def copy_and_call(operation, *args, **kwargs):
+        if not isinstance(operation, keras.Layer):  # of keras.ops
+            return operation(*args, **kwargs)
+        name = operation.name
+        if name not in copies:  # a layer may be called several times
+            copies[name] = _copy(operation, args, dtype)
+        return copies[name](*args, **kwargs)
+
     return keras.models.clone_model(
         plain,
         input_tensors=keras.Input(shape, dtype=tensor.dtype, name=tensor.name),
-        clone_function=lambda layer: (
-            by_name.get(layer.name) or _clone_layer(layer, dtype)
-        ),
+        clone_function=lambda layer: layer,
+        call_function=copy_and_call,
     )
 
 
-def _clone_layer(layer: keras.Layer, dtype: str | None) -> keras.Layer:
+def _copy(
+    layer: keras.Layer, args: Sequence[Any], dtype: str | None
+) -> keras.Layer:
+    """Copy a layer, without its weights, for a call with other shapes."""
     if isinstance(layer, keras.Model) and len(layer.inputs) == 1:
-        *sizes, channels = layer.inputs[0].shape[1:]
-        return _clone(layer, (*(None for _ in sizes), channels), dtype)
+        return _clone(layer, args[0].shape[1:], dtype)
     if isinstance(layer, layers.TimeDistributed):
-        inner = _clone_layer(layer.layer, dtype)
+        inner = _copy(layer.layer, [args[0][:, 0]], dtype)
         return layers.TimeDistributed(inner, name=layer.name)
     return layer_copy.copy_layer(layer, dtype)
 

@@ -42,6 +42,32 @@ def nested():
     return keras.Model(inputs, layers.GlobalAveragePooling3D()(x))
 
 
+def test_nested_model_is_cloned_for_a_known_number_of_frames():
+    # Keras' TimeDistributed is wrong for an unknown number in a graph.
+    part = keras.Sequential([keras.Input(CLIP), layers.TimeDistributed(frames)])
+    model = keras.Sequential([keras.Input(CLIP), part, layers.LSTM(4)])
+    network = resized_network.clone(model, (3, 12, 9, 3))
+    assert network.layers[1].input_shape == (None, 3, 12, 9, 3)
+    network = resized_network.clone(model, CLIP)
+    np.testing.assert_array_equal(network(CLIPS), model(CLIPS))
+
+
+def with_operations():
+    inputs = keras.Input(CLIP)
+    x = layers.Dense(6)(inputs / 3)
+    x = keras.ops.reshape(keras.ops.mean(x, axis=(2, 3)), (-1, 3, 6))
+    x = layers.MultiHeadAttention(2, 3)(query=x, value=x)
+    x = layers.Add()([x, layers.Dense(6)(x)])
+    return keras.Model(inputs, keras.ops.softmax(keras.ops.mean(x, axis=1)))
+
+
+def test_clone_has_the_operations_of_a_model():
+    model = with_operations()
+    randomise(model)
+    network = resized_network.clone(model, (3, None, None, 3))
+    np.testing.assert_array_equal(network(CLIPS), model(CLIPS))
+
+
 @pytest.mark.parametrize("make", [sequential, nested])
 def test_clone_of_any_size_has_equal_outputs(make):
     model = make()
