@@ -1,4 +1,4 @@
-"""Blocks of README and the guide run with the installed wheel.
+"""Blocks of README and the guide, and notebooks, run with the installed wheel.
 
 Each runs as it stands, in an empty folder with made videos, images and weights
 under the names of the documents; only trainings are shortened.
@@ -6,6 +6,7 @@ under the names of the documents; only trainings are shortened.
 
 import json
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def blocks():
-    """List the blocks of README and the guide that run, in order."""
+    """List the blocks and cells that run, in order."""
     documents = {
         name: text
         for name, text in snippets.documents()
@@ -40,12 +41,23 @@ def blocks():
         for block in snippets.fences(name, documents[name], "sh", "python"):
             if not block.reason:
                 yield block
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        name = path.relative_to(ROOT).as_posix()
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        for number, cell in enumerate(cells):
+            if cell["cell_type"] == "code":
+                text = "".join(cell["source"])
+                yield snippets.Snippet(
+                    f"{name}:{number}", text, language="python"
+                )
 
 
 def runnable(block):
     """Return a block as run_blocks.py takes it."""
     if block.language == "python":
-        return {"place": block.place, "code": block.text}
+        # Without IPython's commands, such as %pip.
+        code = re.sub(r"^%.*$", "", block.text, flags=re.M)
+        return {"place": block.place, "code": code}
     commands = [
         shortened(shlex.split(line.text, comments=True))
         for line in snippets.lines(block)
@@ -58,9 +70,9 @@ def shortened(words):
     """Shorten a command that trains."""
     if words[:2] != ["nonlocal-tf", "train"] or len(words) == 2:
         return words
-    end = words.index("--recipe") + 2
-    settings = [*SHORT, *OF_RECIPE.get(words[end - 1], [])]
-    return [*words[:end], *settings, *words[end:]]
+    place = words.index("--recipe") + 1
+    settings = [*SHORT, *OF_RECIPE.get(words[place], [])]
+    return [*words[: place + 1], *settings, *words[place + 1 :]]
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
 import urllib.request
 
 import pytest
@@ -51,32 +50,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def videos(folder):
-    """A folder of synthetic videos, three classes, made with the clone."""
-    command = "training.reproduce.synthetic_videos"
-    words = ["motion", "--out", str(folder / "videos"), "--count", "8"]
-    subprocess.run(
-        [sys.executable, "-m", command, *words], cwd=ROOT, check=True
-    )
-    return folder / "videos"
-
-
-@pytest.fixture(scope="module")
 def digits(folder):
     """The SavedModel of digits, trained for a few steps."""
     recipe = ["--recipe=digits_nl", "--workdir=runs/digits", *SHORT]
     recipe += ["--set=optimizer.warmup_steps=0", "--set=image_stage=null"]
     run(folder, "train", *recipe, "--export=models/digits")
     return "models/digits"
-
-
-@pytest.fixture(scope="module")
-def finetuned(folder, videos):
-    """The SavedModel of the folder of videos, trained for a few steps."""
-    recipe = ["--recipe=finetune", "--workdir=runs/videos", *SHORT]
-    recipe += ["--set=optimizer.warmup_steps=0", f"--set=data.root={videos}"]
-    run(folder, "train", *recipe, "--export=models/videos")
-    return "models/videos"
 
 
 def test_the_package_is_the_installed_one(folder):
@@ -105,18 +84,6 @@ def test_digits_train_and_predict(folder, digits):
     printed = run(folder, "predict", f"--model={digits}", "--sample=0")
     assert "probability" in printed
     assert (folder / "runs/digits/result.json").is_file()
-
-
-def test_videos_are_predicted_with_all_scores(folder, finetuned, videos):
-    video = next(videos.rglob("*.mp4"))
-    run(folder, "predict", video, f"--model={finetuned}", "--out=scores.json")
-    (row,) = json.loads((folder / "scores.json").read_text())["videos"]
-    assert len(row["scores"]) == 3
-
-
-def test_a_run_is_exported_as_one_file(folder, finetuned):
-    run(folder, "export", "--workdir=runs/videos", "--out=videos.tflite")
-    assert (folder / "videos.tflite").stat().st_size > 10_000
 
 
 def test_attention_is_drawn(folder, digits):
