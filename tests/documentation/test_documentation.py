@@ -61,6 +61,12 @@ def test_blocks_have_a_language():
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_block_with_a_server_says_why_it_is_not_run(name):
+    for block in snippets.fences(name, DOCUMENTS[name], "sh"):
+        assert block.reason or "nonlocal-tf app" not in block.text, block.place
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_options_settings_names_and_files_in_prose_exist(name):
     lines = snippets.spans(name, DOCUMENTS[name])
     wrong = failures(lines, check_span)

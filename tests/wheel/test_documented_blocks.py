@@ -93,8 +93,14 @@ def folder(tmp_path):
     for name in ("train", "val"):
         images = tmp_path / name
         images.mkdir()
-        annotations = synthetic_coco.write(images)
-        pathlib.Path(annotations).rename(tmp_path / f"{name}.json")
+        annotations = pathlib.Path(
+            synthetic_coco.write(images, size=(240, 320))
+        )
+        text = annotations.read_text("utf-8").replace(".png", ".jpg")
+        (tmp_path / f"{name}.json").write_text(text, "utf-8")
+        annotations.unlink()
+        for path in images.glob("*.png"):
+            path.rename(path.with_suffix(".jpg"))
     yield tmp_path
     for weights in tmp_path.glob("*.p[ky]*"):  # some 200 MB each
         weights.unlink()
@@ -107,6 +113,7 @@ def test_blocks_run(folder):
         [BIN / "python", ROOT / "tests" / "wheel" / "run_blocks.py", script],
         cwd=folder,
         env=environment(),
+        timeout=1800,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
