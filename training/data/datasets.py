@@ -125,11 +125,11 @@ class Dataset(abc.ABC):
         The batches can be created in or outside of the scope of a
         `tf.distribute.MirroredStrategy`, with a batch size that is a multiple
         of the number of devices. Where there are several, validation and test
-        batches have sample weights, and are padded with examples of weight 0
-        to what the devices can share evenly: without, some operations fail on
-        the empty share of a device. Losses and `weighted_metrics` of all
-        batches are those of the examples; `metrics` and `predict` count the
-        padding.
+        batches have sample weights, and are padded with repeated examples of
+        weight 0 to what the devices can share evenly: without, some operations
+        fail on the empty share of a device. Losses and `weighted_metrics` of
+        all batches are those of the examples; `metrics` and `predict` count
+        the repeated ones too.
 
         Args:
             split: "train", "validation" or "test".

@@ -39,6 +39,9 @@ def feed(
 def padded(batches: tf.data.Dataset, multiple: int) -> tf.data.Dataset:
     """Pad batches to a multiple of a size with examples of weight 0.
 
+    They repeat those of the batch, so that metrics without weights differ
+    little.
+
     Args:
         batches: (clips, labels) or (clips, labels, weights).
         multiple: number of devices that share a batch.
@@ -51,12 +54,10 @@ def padded(batches: tf.data.Dataset, multiple: int) -> tf.data.Dataset:
         count = tf.shape(labels)[0]
         if weights is None:
             weights = tf.ones(count)
-
-        def fill(array):
-            after = [[0, -count % multiple], *[[0, 0]] * (array.shape.rank - 1)]
-            return tf.pad(array, after)
-
-        return fill(clips), fill(labels), fill(weights)
+        rows = tf.range(count + -count % multiple)
+        own = rows % count
+        weights = tf.gather(weights, own) * tf.cast(rows < count, tf.float32)
+        return tf.gather(clips, own), tf.gather(labels, own), weights
 
     return batches.map(pad)
 

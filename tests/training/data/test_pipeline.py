@@ -18,12 +18,12 @@ def test_feed_normalizes_and_keeps_order():
         np.testing.assert_array_equal(labels, same)
 
 
-def test_padding_has_weight_zero():
+def test_padding_repeats_examples_with_weight_zero():
     clips, labels = np.arange(1.0, 7.0).reshape(3, 2), np.array([7, 8, 9])
     batches = tf.data.Dataset.from_tensors((clips, labels))
     ((clips, labels, weights),) = padded(batches, 2)
-    assert clips.numpy().tolist() == [[1, 2], [3, 4], [5, 6], [0, 0]]
-    assert labels.numpy().tolist() == [7, 8, 9, 0]
+    assert clips.numpy().tolist() == [[1, 2], [3, 4], [5, 6], [1, 2]]
+    assert labels.numpy().tolist() == [7, 8, 9, 7]
     assert weights.numpy().tolist() == [1, 1, 1, 0]
 
 
