@@ -9,13 +9,13 @@ import pathlib
 import re
 import shlex
 import subprocess
-import sys
 
 import pytest
 
 from tests.documentation import snippets
 from tests.training.reproduce import synthetic_coco
-from tests.wheel.test_wheel import BIN, ROOT, environment
+from tests.wheel import installed
+from tests.wheel.installed import BIN, ROOT, environment
 
 SHORT = ["--set=steps=4", "--set=epoch_steps=2"]
 SHORT += ["--set=optimizer.warmup_steps=0"]
@@ -24,10 +24,7 @@ OF_RECIPE = {"digits_nl": ["--set=image_stage=null"]}
 # README and own_videos.md make what the pages after them use.
 FIRST = ["README.md", "docs/pages/own_videos.md"]
 
-pytestmark = pytest.mark.skipif(
-    not (BIN / "nonlocal-tf").exists(),
-    reason="make test-wheel installs the wheel in .venv-wheel",
-)
+pytestmark = installed.needs_wheel
 
 
 def blocks():
@@ -76,14 +73,10 @@ def shortened(words):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def named_files(tmp_path):
     """A folder with the videos and annotated images that documents name."""
-    command = "training.reproduce.synthetic_videos"
-    words = ["motion", "--out", str(tmp_path / "videos"), "--count", "8"]
-    subprocess.run(
-        [sys.executable, "-m", command, *words], cwd=ROOT, check=True
-    )
-    first, second = sorted((tmp_path / "videos").iterdir())[:2]
+    videos = installed.write_videos(tmp_path)
+    first, second = sorted(videos.iterdir())[:2]
     jump = first.rename(first.with_name("jump"))
     second.rename(second.with_name("walk"))
     for video, name in zip(
@@ -106,12 +99,12 @@ def folder(tmp_path):
         weights.unlink()
 
 
-def test_blocks_run(folder):
-    script = folder / "blocks.json"
+def test_blocks_run(named_files):
+    script = named_files / "blocks.json"
     script.write_text(json.dumps([runnable(block) for block in blocks()]))
     process = subprocess.run(
         [BIN / "python", ROOT / "tests" / "wheel" / "run_blocks.py", script],
-        cwd=folder,
+        cwd=named_files,
         env=environment(),
         timeout=1800,
         stdout=subprocess.PIPE,

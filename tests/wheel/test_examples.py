@@ -3,24 +3,9 @@
 import re
 import subprocess
 
-import pytest
+from tests.wheel.installed import BIN, ROOT, environment, needs_wheel
 
-from tests.wheel.test_wheel import (  # noqa: F401, videos is a fixture
-    BIN,
-    ROOT,
-    environment,
-    videos,
-)
-
-pytestmark = pytest.mark.skipif(
-    not (BIN / "nonlocal-tf").exists(),
-    reason="make test-wheel installs the wheel in .venv-wheel",
-)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("empty")
+pytestmark = needs_wheel
 
 
 def run(folder, name, *words):
@@ -36,14 +21,14 @@ def run(folder, name, *words):
     return process.stdout
 
 
-def test_a_network_is_trained_tested_and_exported(folder, videos):  # noqa: F811
+def test_a_network_is_trained_tested_and_exported(folder, videos):
     printed = run(folder, "finetune_with_fit.py", videos, "--epochs=1")
     assert "{'train': 18, 'validation': 3, 'test': 3}" in printed
     assert "accuracy" in printed
     assert (folder / "savedmodels/mine/1/saved_model.pb").is_file()
 
 
-def test_two_devices_train_and_resume(folder, videos):  # noqa: F811
+def test_two_devices_train_and_resume(folder, videos):
     words = [videos, "--cpus=2", "--folder=own"]
     run(folder, "two_gpus.py", *words, "--epochs=1")
     printed = run(folder, "two_gpus.py", *words, "--epochs=2")

@@ -6,7 +6,6 @@ clone is on its path.
 
 import contextlib
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -14,19 +13,11 @@ import urllib.request
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
-BIN = ROOT / ".venv-wheel" / "bin"
+from tests.wheel.installed import BIN, environment, needs_wheel
+
 SHORT = ("--set=steps=2", "--set=epoch_steps=2")
 
-pytestmark = pytest.mark.skipif(
-    not (BIN / "nonlocal-tf").exists(),
-    reason="make test-wheel installs the wheel in .venv-wheel",
-)
-
-
-def environment():
-    """The variables of this process, without those that Python reads."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+pytestmark = needs_wheel
 
 
 def run(folder, *words):
@@ -41,12 +32,6 @@ def run(folder, *words):
     assert process.returncode == 0, process.stdout + process.stderr
     assert "oneDNN" not in process.stderr  # nor other notes of TensorFlow
     return process.stdout
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """An empty folder, in which all runs and exports of the module are."""
-    return tmp_path_factory.mktemp("empty")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,31 @@
+"""The installed wheel, and videos for it."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+BIN = ROOT / ".venv-wheel" / "bin"
+
+needs_wheel = pytest.mark.skipif(
+    not (BIN / "nonlocal-tf").exists(),
+    reason="make test-wheel installs the wheel in .venv-wheel",
+)
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of this process that Python does not read."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+
+
+def write_videos(folder: pathlib.Path) -> pathlib.Path:
+    """Write synthetic videos of three classes with the clone."""
+    command = "training.reproduce.synthetic_videos"
+    words = ["motion", "--out", str(folder / "videos"), "--count", "8"]
+    subprocess.run(
+        [sys.executable, "-m", command, *words], cwd=ROOT, check=True
+    )
+    return folder / "videos"
