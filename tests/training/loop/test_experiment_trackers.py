@@ -104,13 +104,14 @@ def test_wandb_gets_each_epoch(monkeypatch):
     ]
 
 
-def test_wandb_writes_an_offline_run(tmp_path, monkeypatch):
+def test_wandb_writes_an_offline_run(tmp_path, monkeypatch, capfd):
     pytest.importorskip("wandb")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "offline")
-    fit(experiment_trackers.wandb("runs/mine"), epochs=2)
-    (file,) = (tmp_path / "wandb").glob("offline-run-*/run-mine.wandb")
-    assert b"loss" in file.read_bytes()
+    history = fit(experiment_trackers.wandb("runs/mine"), epochs=2)
+    assert list((tmp_path / "wandb").glob("offline-run-*-mine/run-mine.wandb"))
+    # Its summary at the end.
+    assert f"loss {history['loss'][-1]:.5f}" in capfd.readouterr().err
 
 
 def test_a_missing_package_is_named(monkeypatch):
