@@ -35,10 +35,11 @@ BELOW = {
 # The same in training; what is not listed may import all of it.
 TRAINING_BELOW = {
     "training.io": [],
-    "training.data": ["training.io"],
-    "training.coco": ["training.data", "training.io"],
+    "training.coco": ["training.io"],
+    "training.data": ["training.coco", "training.io"],
     "training.loop": ["training.io"],
     "training.evaluation": [
+        "training.coco",
         "training.data",
         "training.io",
         "training.loop.checkpoint_arrays",

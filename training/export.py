@@ -5,7 +5,7 @@ export is a numbered version in a directory, as TensorFlow Serving expects it.
 `training.exporting` documents the files and signatures: `saved_model` and
 `signatures` of networks of videos, `saved_detector` of detectors. The newest
 version's model card is copied to the directory. `saved_model` exports any Keras
-model of clips.
+model of clips, `detector` a Mask R-CNN.
 """
 
 import sys
@@ -15,12 +15,13 @@ from . import tasks
 from .coco import trained_detector
 from .exporting import file_formats, quantization
 from .exporting.classifier_export import saved_model
+from .exporting.mask_rcnn_export import detector
 from .io import cli, paths, quoting
 from .io.user_error import UserError
 from .runs.run_folder import RunFolder
 from .tasks import detector_export
 
-__all__ = ["main", "saved_model"]
+__all__ = ["detector", "main", "saved_model"]
 
 EXAMPLE = (
     "nonlocal-tf export --workdir runs/digits_nl --out savedmodels/digits_nl"
@@ -60,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out, dtype = paths.as_path(options.out), options.quantize
     if options.weights is not None:
         detector_export.check_out(out)
-        detector = trained_detector.load_detector(options.weights)
-        path = detector_export.export_detector(detector, out, dtype)
+        model = trained_detector.load_detector(options.weights)
+        path = detector_export.export_detector(model, out, dtype)
     else:
         run = RunFolder(options.workdir)
         task = tasks.of_recipe(run.read_recipe())

@@ -10,7 +10,8 @@ Boxes are `x1, y1, x2, y2` in pixels, and a box is x2 - x1 wide: there is no
 A guide to the modules: `config` has all options; `model` is the detector, of
 `backbone`, `rpn` and `heads`, between `preprocessing` and `postprocessing`;
 `losses` are those of training, with `anchors`, `matching`, `targets` and
-`sampling`; `detector_checkpoints` loads weights.
+`target_sampling`; `detectors` has detectors by name; `detector_checkpoints`
+loads weights.
 """
 
 from nonlocal_tf.detection.config import (
@@ -22,6 +23,7 @@ from nonlocal_tf.detection.detector_checkpoints import (
     load_backbone_weights,
     load_detector_weights,
 )
+from nonlocal_tf.detection.detectors import create_detector
 from nonlocal_tf.detection.infer_config import (
     from_checkpoint,
     is_detector_checkpoint,
@@ -30,7 +32,12 @@ from nonlocal_tf.detection.losses import batch_losses
 from nonlocal_tf.detection.model import MaskRCNN, detect
 from nonlocal_tf.detection.output_checks import NonFiniteOutputsError
 from nonlocal_tf.detection.postprocessing import Detections
-from nonlocal_tf.detection.preprocessing import BGR, RGB, PixelNormalization
+from nonlocal_tf.detection.preprocessing import (
+    BGR,
+    RGB,
+    ImagePreprocessing,
+    PixelNormalization,
+)
 
 __all__ = [
     "BGR",
@@ -38,11 +45,13 @@ __all__ = [
     "X152_32X8D",
     "Detections",
     "DetectorConfig",
+    "ImagePreprocessing",
     "MaskRCNN",
     "NonFiniteOutputsError",
     "PixelNormalization",
     "TargetSamplingConfig",
     "batch_losses",
+    "create_detector",
     "detect",
     "from_checkpoint",
     "is_detector_checkpoint",

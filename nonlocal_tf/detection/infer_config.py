@@ -62,7 +62,11 @@ def from_checkpoint(
         ) from error
     report = assign_detector(model, checkpoint)
     is_rgb = name == "torchvision"
-    return model, report, preprocessing.RGB if is_rgb else preprocessing.BGR
+    normalization = preprocessing.RGB if is_rgb else preprocessing.BGR
+    model.image_preprocessing = preprocessing.ImagePreprocessing(
+        normalization=normalization
+    )
+    return model, report, normalization
 
 
 def _infer_config(

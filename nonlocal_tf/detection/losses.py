@@ -10,7 +10,10 @@ References:
     He et al., Mask R-CNN, ICCV 2017, sections 3.1 and 5.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from keras import ops
@@ -24,9 +27,11 @@ from nonlocal_tf.detection import (
     targets,
 )
 from nonlocal_tf.detection.config import SMOOTH_L1_BETA, TargetSamplingConfig
-from nonlocal_tf.detection.model import MaskRCNN
 from nonlocal_tf.ops import take_rows
 from nonlocal_tf.typing import Tensor
+
+if TYPE_CHECKING:
+    from nonlocal_tf.detection.model import MaskRCNN
 
 # Sum of a number over all replicas.
 SumOverReplicas = Callable[[Tensor], Tensor]

@@ -1,5 +1,6 @@
 """Mask R-CNN: from images to boxes, classes, masks and keypoints."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from keras import ops
 from nonlocal_tf.detection import (
     anchors,
     backbone,
+    global_losses,
     heads,
     output_checks,
     postprocessing,
@@ -18,7 +20,7 @@ from nonlocal_tf.detection import (
     roi_align,
     rpn,
 )
-from nonlocal_tf.detection.config import DetectorConfig
+from nonlocal_tf.detection.config import DetectorConfig, TargetSamplingConfig
 from nonlocal_tf.typing import Tensor
 
 # Of P2 to P5, the feature maps of the heads.
@@ -28,8 +30,13 @@ SCALES = tuple(1 / stride for stride in anchors.STRIDES[:4])
 class MaskRCNN(keras.Model):
     """Detect objects in images: Mask R-CNN or Keypoint R-CNN on an FPN.
 
+    It is trained by `fit` on the batches of `training.data.load_coco`, with its
+    own losses, on any devices of a `tf.distribute.MirroredStrategy`.
+
     Args:
         config: the architecture and its thresholds.
+        classes: class names, without the background, for `detect`.
+        image_preprocessing: of the images of `detect`, as in training.
         **kwargs: arguments of `keras.Model`.
 
     Call arguments:
@@ -44,14 +51,40 @@ class MaskRCNN(keras.Model):
         mask head `masks` `(batch, d, 28, 28)`, probabilities in the box; with
         a keypoint head `heat_maps` `(batch, d, 56, 56, keypoints)`, logits.
 
+    Raises:
+        ValueError: the number of class names does not fit `config`.
+
     Reference:
         He et al., Mask R-CNN, ICCV 2017.
+
+    Example:
+
+    >>> model = MaskRCNN(DetectorConfig(3), classes=("dog", "cat"))
+    >>> model.compile(keras.optimizers.SGD(0.01, momentum=0.9))
+    >>> model.fit(coco.batches("train", 2), epochs=3)
+    >>> detections = model.detect(image)
     """
 
     # The names of the parts are paths in `.weights.h5` files.
-    def __init__(self, config: DetectorConfig, **kwargs: Any):
+    def __init__(
+        self,
+        config: DetectorConfig,
+        classes: Sequence[str] | None = None,
+        image_preprocessing: preprocessing.ImagePreprocessing | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
+        if classes is not None and 1 + len(classes) != config.num_classes:
+            raise ValueError(
+                f"Expected {config.num_classes - 1} class names, as "
+                f"num_classes={config.num_classes} with the background. "
+                f"Received: {len(classes)}"
+            )
         self.config = config
+        self.classes = None if classes is None else tuple(classes)
+        self.image_preprocessing = (
+            image_preprocessing or preprocessing.ImagePreprocessing()
+        )
         self._inference_function: Callable | None = None
         self.pyramid = backbone.build_backbone(config)
         self.rpn = rpn.build_rpn(config)
@@ -61,6 +94,9 @@ class MaskRCNN(keras.Model):
             self.mask_head = heads.build_mask_head(config)
         if config.num_keypoints:
             self.keypoint_head = heads.build_keypoint_head(config)
+        self._loss_means: global_losses.LossMeans | None = None
+        self._sampling = TargetSamplingConfig()
+        self.built = True  # as its parts are
 
     def call(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         sizes = inputs["sizes"]
@@ -86,6 +122,109 @@ class MaskRCNN(keras.Model):
                 heat_maps, "keypoint head"
             )
         return detections
+
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer | str = "sgd",
+        *,
+        sampling: TargetSamplingConfig | None = None,
+        jit_compile: bool = False,
+        **options: Any,
+    ) -> None:
+        """Configure training.
+
+        The losses are those of Mask R-CNN, and so are the metrics.
+
+        Args:
+            optimizer: of `keras.optimizers`, or its name.
+            sampling: matching and sampling of anchors and proposals.
+            jit_compile: compile steps with XLA.
+            **options: other arguments of `keras.Model.compile`, such as
+                `run_eagerly`.
+
+        Raises:
+            ValueError: a loss or metrics are given.
+        """
+        own = ("loss", "loss_weights", "metrics", "weighted_metrics")
+        given = [name for name in own if options.get(name) is not None]
+        if given:
+            raise ValueError(
+                "Expected a detector to be compiled with its own losses and "
+                f"metrics. Received: {', '.join(given)}"
+            )
+        super().compile(optimizer, jit_compile=jit_compile, **options)
+        self._sampling = sampling or TargetSamplingConfig()
+        with self.distribute_strategy.scope():
+            self._loss_means = global_losses.LossMeans(self)
+
+    @property
+    def metrics(self) -> list[keras.Metric]:
+        """Means of the losses; none before `compile`."""
+        return [] if self._loss_means is None else self._loss_means.metrics
+
+    def train_step(self, data: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Train on a device's part of a batch.
+
+        Args:
+            data: batch as of `global_losses`.
+
+        Returns:
+            The means of the losses so far.
+        """
+        with tf.GradientTape() as tape:
+            loss = self.optimizer.scale_loss(self._update_losses(data))
+        variables = self.trainable_variables
+        gradients = tape.gradient(loss, [each.value for each in variables])
+        self.optimizer.apply(gradients, variables)  # sums them over devices
+        return self.get_metrics_result()
+
+    def test_step(self, data: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Compute the losses of a batch, of samples with its seeds."""
+        self._update_losses(data)
+        return self.get_metrics_result()
+
+    def _update_losses(self, data: Mapping[str, Tensor]) -> Tensor:
+        """Compute a device's share of the losses and update the means."""
+        losses = global_losses.global_losses(self, data, self._sampling)
+        if self._loss_means is not None:
+            self._loss_means.update(losses)
+        return tf.add_n(list(losses.values()))
+
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        """Do nothing: all variables exist already."""
+
+    def detect(self, image: np.ndarray) -> postprocessing.Detections:
+        """Detect the objects of one image.
+
+        Args:
+            image: uint8 RGB `(height, width, 3)`.
+
+        Returns:
+            Boxes in pixels of the image, labels, scores and class names; masks
+            and keypoints where there is a head for them.
+
+        Raises:
+            NonFiniteOutputsError: the outputs are not finite.
+
+        Example:
+
+        >>> detections = model.detect(image)
+        >>> detections.boxes[0], detections.classes[0], detections.scores[0]
+        """
+        images = self.image_preprocessing
+        detections = detect(
+            self.inference_function(),
+            image,
+            images.short_side_px,
+            images.long_side_px,
+            images.normalization,
+        )
+        if self.classes is None:
+            return detections
+        names = tuple(self.classes[label - 1] for label in detections.labels)
+        return dataclasses.replace(detections, classes=names)
 
     def inference_function(
         self,

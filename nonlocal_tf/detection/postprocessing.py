@@ -22,6 +22,7 @@ class Detections:
         masks: bool `(n, height, width)`, or None.
         keypoints: float32 `(n, keypoints, 3)`, x, y and 1, or None.
         keypoint_scores: float32 `(n, keypoints)`, logits, or None.
+        classes: class name of each, or None where names are not known.
     """
 
     boxes: np.ndarray
@@ -30,6 +31,7 @@ class Detections:
     masks: np.ndarray | None = None
     keypoints: np.ndarray | None = None
     keypoint_scores: np.ndarray | None = None
+    classes: tuple[str, ...] | None = None
 
 
 def select_detections(

@@ -33,6 +33,22 @@ BGR = PixelNormalization(
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class ImagePreprocessing:
+    """Sizes and normalization of the images of a detector.
+
+    Attributes:
+        short_side_px: limit of an image's short side after resizing.
+        long_side_px: limit of its long side after resizing.
+        normalization: `RGB` for torchvision's weights, `BGR` for Detectron's
+            and detectron2's.
+    """
+
+    short_side_px: int = 800
+    long_side_px: int = 1333
+    normalization: PixelNormalization = RGB
+
+
 def resized_size(
     size: tuple[int, int], short_side_px: int, long_side_px: int
 ) -> tuple[int, int]:

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf.detection import anchors, model
+from nonlocal_tf.detection.config import DetectorConfig
 from tests.detection import tiny_detectors
 from tests.detection.tiny_detectors import nearest, relative_error
 
@@ -180,6 +181,40 @@ def test_inference_function_takes_images_of_any_size(name):
         )
         np.testing.assert_array_equal(actual.labels[index], expected.labels)
     assert function.experimental_get_tracing_count() == 1
+
+
+def test_detections_have_class_names(monkeypatch):
+    name = "tiny_mask_rcnn"
+    settings, arrays = tiny_detectors.stored(name)
+    names = tuple(f"class {i}" for i in range(1, settings["num_classes"]))
+    detector = model.MaskRCNN(
+        tiny_detectors.config_of(name),
+        names,
+        tiny_detectors.detector(name).image_preprocessing,
+    )
+    monkeypatch.setattr(
+        detector,
+        "inference_function",
+        lambda: lambda inputs: tiny_detectors.outputs(name),
+    )
+    found, expected = (
+        detector.detect(arrays["image"]),
+        tiny_detectors.detections(name),
+    )
+    np.testing.assert_array_equal(found.boxes, expected.boxes)
+    assert found.classes == tuple(f"class {i}" for i in expected.labels)
+    assert len(set(found.classes)) > 1
+
+
+def test_class_names_are_counted():
+    with pytest.raises(ValueError, match="2 class names.*Received: 1"):
+        model.MaskRCNN(DetectorConfig(3), ["dog"])
+
+
+def test_a_detector_has_its_own_losses():
+    detector = tiny_detectors.detector("tiny_mask_rcnn")
+    with pytest.raises(ValueError, match="own losses.*Received: loss"):
+        detector.compile("sgd", loss="mse")
 
 
 def test_boxes_with_a_small_side_are_no_detections():

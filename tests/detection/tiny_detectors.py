@@ -13,6 +13,7 @@ from nonlocal_tf.detection import (
 )
 from nonlocal_tf.detection.config import DetectorConfig
 from nonlocal_tf.detection.model import MaskRCNN
+from nonlocal_tf.detection.preprocessing import ImagePreprocessing
 from tests.detection import golden
 
 # Pixels: a few times the distance of torch's float32 from its float64.
@@ -62,7 +63,12 @@ def loaded(name):
 @functools.cache
 def _with_weights(name, **options):
     settings, arrays = stored(name)
-    detector = MaskRCNN(config_of(name, **options))
+    detector = MaskRCNN(
+        config_of(name, **options),
+        image_preprocessing=ImagePreprocessing(
+            settings["min_size"], settings["max_size"]
+        ),
+    )
     weights = {
         key.removeprefix("sd/"): value
         for key, value in arrays.items()

@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 
-from nonlocal_tf.detection import BGR, RGB, PixelNormalization, preprocessing
+from nonlocal_tf.detection import (
+    BGR,
+    RGB,
+    ImagePreprocessing,
+    PixelNormalization,
+    preprocessing,
+)
 
 from ..io.user_error import UserError
 from . import coco_scores, horizontal_flip, image_files
@@ -50,6 +56,13 @@ class ImageConfig:
     @property
     def normalization(self) -> PixelNormalization:
         return NORMALIZATIONS[self.channel_order]
+
+    @property
+    def evaluated(self) -> ImagePreprocessing:
+        """Pre-processing of images in validation and detection."""
+        return ImagePreprocessing(
+            self.eval_short_side_px, self.long_side_px, self.normalization
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,6 +132,43 @@ def batches(
     Raises:
         UserError: as `check`.
     """
+    return batches_of_steps(
+        tf.data.Dataset.range(first_step, last_step),
+        annotations,
+        config,
+        seed,
+        parallel,
+        on_bad,
+        worker,
+        workers,
+    )
+
+
+def batches_of_steps(
+    steps: tf.data.Dataset,
+    annotations: Annotations,
+    config: BatchConfig,
+    seed: int,
+    parallel: int = tf.data.AUTOTUNE,
+    on_bad: Callable[[AnnotatedImage, str], None] | None = None,
+    worker: int = 0,
+    workers: int = 1,
+) -> tf.data.Dataset:
+    """Return the batches of the steps of a data set, as `batches`.
+
+    Args:
+        steps: numbers of the steps, int64.
+        annotations: as in `batches`, like all others.
+        config: sizes and augmentation.
+        seed: seed of the run.
+        parallel: number of batches that are built in parallel.
+        on_bad: called with each unreadable image and the reason.
+        worker: number of this process.
+        workers: number of processes.
+
+    Raises:
+        UserError: as `check`.
+    """
     source = _Source(annotations, config, seed, on_bad, worker, workers)
     names = list(source.specs)
 
@@ -132,7 +182,7 @@ def batches(
             array.set_shape(source.specs[name].shape)
         return dict(zip(names, arrays, strict=True))
 
-    return tf.data.Dataset.range(first_step, last_step).map(
+    return steps.map(
         tf.autograph.experimental.do_not_convert(batch),
         num_parallel_calls=parallel,
         deterministic=True,
@@ -147,7 +197,7 @@ def check(annotations: Annotations, config: BatchConfig) -> None:
             keypoint has no partner for a flip, or categories do not have
             `config.num_keypoints`.
     """
-    _training_images(annotations, config)
+    training_images(annotations, config)
     if config.num_keypoints:
         _partners(annotations, config)
 
@@ -165,7 +215,7 @@ class _Source:
         workers: int = 1,
     ):
         self._config, self._seed, self._on_bad = config, seed, on_bad
-        self._images = _training_images(annotations, config)
+        self._images = training_images(annotations, config)
         self._partners: list[int] = []
         if config.num_keypoints:
             self._partners = _partners(annotations, config)
@@ -258,10 +308,14 @@ class _Source:
         }
 
 
-def _training_images(
+def training_images(
     annotations: Annotations, config: BatchConfig
 ) -> list[AnnotatedImage]:
-    """Return the images to train on."""
+    """Return the images to train on.
+
+    Raises:
+        UserError: there is none.
+    """
     images = [
         image
         for image in annotations.images

@@ -1,7 +1,6 @@
 """Validation of the categories of COCO annotations."""
 
-from ..data import file_names
-from ..io import json_text
+from ..io import file_names, json_text
 from . import annotation_fields as fields
 from .annotation_fields import InvalidEntry, shown
 from .annotations import Category

@@ -26,6 +26,7 @@ from . import (
     ucf101,
 )
 from .bad_videos import BadVideo
+from .coco_dataset import CocoDataset, load_coco
 from .datasets import DATASETS, Dataset
 from .loading import load
 from .sampling_config import SamplingConfig
@@ -33,6 +34,7 @@ from .sampling_config import SamplingConfig
 __all__ = [
     "DATASETS",
     "BadVideo",
+    "CocoDataset",
     "Dataset",
     "SamplingConfig",
     "charades",
@@ -41,6 +43,7 @@ __all__ = [
     "hmdb51",
     "kinetics",
     "load",
+    "load_coco",
     "media_sequence",
     "mmaction2",
     "nonlocal_net",

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from ..io import atomic_files, quoting
+from ..io import atomic_files, file_names, quoting
 from ..io.paths import Path
 from ..io.progress import Progress
 from ..io.user_error import UserError
-from . import clip_reader, file_names, file_tree, transforms
+from . import clip_reader, file_tree, transforms
 from .clip_reader import ClipReader, Probe, VideoError
 from .manifest import Video
 from .video_split import VideoSplit

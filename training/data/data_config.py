@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Iterable
 
+from ..io import file_names
 from ..io.paths import expand_home
 from ..io.user_error import UserError
-from . import file_names
 
 SPLITS = ("train", "validation", "test")
 LOCATION_FIELDS = ("root", *SPLITS, "classes", "split", "separator")

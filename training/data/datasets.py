@@ -1,9 +1,7 @@
 """Registry and base class of data sets."""
 
 import abc
-import functools
 import os
-import weakref
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -18,7 +16,7 @@ from .bad_videos import BadVideo
 from .data_config import SPLITS, DataConfig
 from .data_files import DataFile
 from .dataset_info import DatasetInfo, LabelledExample
-from .epochs import EpochCounter
+from .epochs import NumberedEpochs
 from .example_source import ExampleSource
 from .sampling_config import SamplingConfig
 
@@ -26,7 +24,7 @@ DATASETS: dict[str, type["Dataset"]] = {}
 EVAL_SPLITS = ("validation", "test")
 
 
-class Dataset(abc.ABC):
+class Dataset(NumberedEpochs, abc.ABC):
     """Labelled clips or images, as batches of (uint8 pixels, labels).
 
     Attributes:
@@ -180,32 +178,11 @@ class Dataset(abc.ABC):
     def _training_epochs(self, batch_size: int, seed: int) -> tf.data.Dataset:
         """Return batches of another epoch at each iteration."""
         self.check_labels("train")
-        counter = EpochCounter()
-        self._epoch_counters.add(counter)
         count = -(-self.train_examples // batch_size)
-        batches = self.step_batches(counter.steps(count), batch_size, seed)
+        batches = self.step_batches(
+            self.count_epochs().steps(count), batch_size, seed
+        )
         return batches.apply(tf.data.experimental.assert_cardinality(count))
-
-    @functools.cached_property
-    def _epoch_counters(self) -> weakref.WeakSet:
-        """Counters of the training batches that are in use."""
-        return weakref.WeakSet()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Let the next iteration over training batches be an epoch.
-
-        It applies to all training batches created so far by `batches`, and is
-        needed only to resume training:
-
-        >>> train = videos.batches("train", 8)
-        >>> videos.set_epoch(3)
-        >>> model.fit(train, initial_epoch=3, epochs=10)
-
-        Args:
-            epoch: number of the epoch, from 0.
-        """
-        for counter in list(self._epoch_counters):
-            counter.next_epoch = epoch
 
     def source(
         self, split: str, *, seed: int = 0, epoch: int = 0
@@ -258,7 +235,7 @@ class Dataset(abc.ABC):
         """List the files of each other split."""
         return {}
 
-    def check_labels(self, split: str) -> None:  # noqa: B027
+    def check_labels(self, split: str) -> None:
         """Raise a UserError if a split has no labels to train on."""
 
     def check_trainable(self) -> None:
@@ -266,7 +243,7 @@ class Dataset(abc.ABC):
         for split in SPLITS:
             self.check_labels(split)
 
-    def check_bad(self) -> None:  # noqa: B027
+    def check_bad(self) -> None:
         """Raise a UserError if too many examples cannot be read."""
 
     def write_bad(self, path: str | os.PathLike) -> None:

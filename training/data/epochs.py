@@ -5,9 +5,11 @@ counted in Python, because a `tf.Variable` created in the scope of a strategy
 would be mirrored.
 """
 
+import functools
 import sys
 import threading
 import types
+import weakref
 
 import numpy as np
 import tensorflow as tf
@@ -55,6 +57,37 @@ class EpochCounter:
             .flat_map(tf.autograph.experimental.do_not_convert(epoch_steps))
             .apply(tf.data.experimental.assert_cardinality(steps_per_epoch))
         )
+
+
+class NumberedEpochs:
+    """Mix-in of data whose training batches are numbered by epoch."""
+
+    def count_epochs(self) -> EpochCounter:
+        """Return a counter for new training batches."""
+        counter = EpochCounter()
+        self._epoch_counters.add(counter)
+        return counter
+
+    @functools.cached_property
+    def _epoch_counters(self) -> weakref.WeakSet:
+        """Counters of the training batches that are in use."""
+        return weakref.WeakSet()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration over training batches be an epoch.
+
+        It applies to all training batches created so far by `batches`, and is
+        needed only to resume training:
+
+        >>> train = videos.batches("train", 8)
+        >>> videos.set_epoch(3)
+        >>> model.fit(train, initial_epoch=3, epochs=10)
+
+        Args:
+            epoch: number of the epoch, from 0.
+        """
+        for counter in list(self._epoch_counters):
+            counter.next_epoch = epoch
 
 
 def _is_building_model() -> bool:

@@ -12,9 +12,9 @@ import dataclasses
 import os
 from collections.abc import Callable
 
+from ..io.file_names import is_system_file, printable
 from ..io.paths import UrlPath
 from ..io.user_error import UserError
-from .file_names import is_system_file, printable
 
 PARENT = "a parent folder"
 NAMED = 3

@@ -25,10 +25,10 @@ import hashlib
 import os
 import posixpath
 
-from ..io import tables
+from ..io import file_names, tables
 from ..io.paths import is_url
 from ..io.user_error import UserError
-from . import data_config, file_names, file_tree, video_file_types
+from . import data_config, file_tree, video_file_types
 from .data_config import DataConfig
 from .datasets import register_dataset
 from .folder_paths import join_path

@@ -4,9 +4,8 @@ import glob
 import os
 import pathlib
 
-from ..io import paths
+from ..io import file_names, paths
 from ..io.user_error import UserError
-from . import file_names
 
 
 def join_path(root: str, path: str) -> str:

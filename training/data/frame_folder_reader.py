@@ -6,8 +6,8 @@ import re
 
 import tensorflow as tf
 
-from ..io import image_bytes
-from . import file_names, jpeg_crops
+from ..io import file_names, image_bytes
+from . import jpeg_crops
 from .clip_reader import ClipReader, Probe, VideoError
 from .folder_paths import join_path, list_names
 from .manifest import Video

@@ -17,8 +17,9 @@ MMAction2's parse_file_list.py.
 
 import re
 
+from ..io import file_names
 from ..io.user_error import UserError
-from . import data_config, file_names, folder_paths, list_files
+from . import data_config, folder_paths, list_files
 from .data_config import DataConfig
 from .datasets import register_dataset
 from .folder_paths import join_path

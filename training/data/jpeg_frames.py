@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from ..io import atomic_files, image_bytes, paths
-from . import file_names, frame_reader, transforms, video_index
+from ..io import atomic_files, file_names, image_bytes, paths
+from . import frame_reader, transforms, video_index
 from .clip_reader import Probe, VideoError
 from .folder_paths import join_path
 from .manifest import Video

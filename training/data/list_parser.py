@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ..io.file_names import extension
 from ..io.user_error import UserError
 from . import folder_paths, list_files
 from .data_config import DataConfig
-from .file_names import extension
 from .video_file_types import EXTENSIONS
 
 SEPARATORS = {

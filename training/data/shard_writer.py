@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from ..io import atomic_files, json_text, paths
+from ..io import atomic_files, file_names, json_text, paths
 from ..io.progress import Progress
-from . import file_names, jpeg_frames, sequence_examples, shard_index, tfrecords
+from . import jpeg_frames, sequence_examples, shard_index, tfrecords
 from .clip_reader import Probe, VideoError
 from .folder_paths import join_path
 from .manifest import Span, Video

@@ -13,9 +13,9 @@ import importlib.util
 import os
 from collections.abc import Iterable
 
-from ..io import paths, tables
-from . import file_names, folder_paths, video_index
-from .file_names import extension
+from ..io import file_names, paths, tables
+from ..io.file_names import extension
+from . import folder_paths, video_index
 
 EXTENSIONS = tuple(
     ".mp4 .m4v .avi .mkv .webm .mov .mpg .mpeg .wmv .flv .ts .3gp .ogv "

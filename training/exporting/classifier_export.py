@@ -25,9 +25,7 @@ from . import (
 from . import saved_model as saved_models
 from .comparison import Examples
 from .inference_model import InferenceModel
-from .model_card import ModelDescription
-
-NO_LICENSE = "The license of the weights was not given."
+from .model_card import NO_LICENSE, ModelDescription
 
 
 def saved_model(

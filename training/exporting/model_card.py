@@ -18,6 +18,7 @@ from .inference_model import InferenceModel
 from .saved_model import SavedModel
 
 CARD = "README.md"
+NO_LICENSE = "The license of the weights was not given."
 MAX_CLASSES = 20  # that are named
 CALLS = 5  # of which the median is the latency
 MEANINGS = {

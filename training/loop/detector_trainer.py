@@ -5,7 +5,8 @@ import re
 import keras
 import tensorflow as tf
 
-from nonlocal_tf.detection import MaskRCNN, TargetSamplingConfig, batch_losses
+from nonlocal_tf.detection import MaskRCNN, TargetSamplingConfig
+from nonlocal_tf.detection.global_losses import LossMeans, global_losses
 
 from ..io.user_error import UserError
 from .train_step import Signals, TrainStep
@@ -22,10 +23,8 @@ WRAPPED = re.compile(
 class DetectorTrainer(TrainStep, keras.Model):
     """A detector with a training step on batches of `training.coco.batches`.
 
-    Each loss is divided by the number of anchors, boxes or keypoints sampled
-    from a batch, over all devices; the samples of an image are a function of
-    its own seed. So a step is the same on one device and on many. Micro-batches
-    have the counts of their own samples, and their losses are averaged.
+    Its losses are those of `MaskRCNN.fit`. Micro-batches have the counts of
+    their own samples, and their losses are averaged.
 
     Args:
         detector: created under the scope of the strategy.
@@ -51,15 +50,13 @@ class DetectorTrainer(TrainStep, keras.Model):
         super().__init__(name="trainer")
         self.detector = detector
         self._config = config
-        self._means = {
-            name: keras.metrics.Mean(name) for name in _names(detector)
-        }
+        self._loss_means = LossMeans(detector)
         self.built = True
         self._prepare_steps(signals, clip_norm, micro_batches, ema_decay)
 
     @property
     def metrics(self):
-        return list(self._means.values())
+        return self._loss_means.metrics
 
     def call(self, inputs):
         return self.detector(inputs)
@@ -91,44 +88,23 @@ class DetectorTrainer(TrainStep, keras.Model):
 
     def _gradients(self, micro_batch, variables):
         with tf.GradientTape() as tape:
-            losses = self._batch_losses(micro_batch)
+            losses = global_losses(self.detector, micro_batch, self._config)
             loss = tf.add_n(list(losses.values()))
             if self._micro_batch_count > 1:
                 loss /= self._micro_batch_count
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, variables)
-        self._update_metrics(losses)
+        self._loss_means.update(losses)
         return gradients
 
     def test_step(self, data):
         """Compute the losses of a batch, of samples with its seeds."""
-        self._update_metrics(self._batch_losses(data))
+        losses = global_losses(self.detector, data, self._config)
+        self._loss_means.update(losses)
         return self.get_metrics_result()
-
-    def _batch_losses(self, data):
-        batch = dict(data)
-        seeds = batch.pop("seeds")
-        return batch_losses(self.detector, batch, self._config, seeds, _total)
-
-    def _update_metrics(self, losses):
-        """Update the means by this device's share of the losses."""
-        losses = {"loss": tf.add_n(list(losses.values())), **losses}
-        for name, value in losses.items():
-            self._means[name].update_state(_total(value))
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Do nothing: all variables exist already."""
-
-
-def _total(value):
-    """Sum a value over all devices."""
-    return tf.distribute.get_replica_context().all_reduce("SUM", value)
-
-
-def _names(detector: MaskRCNN) -> list[str]:
-    names = ["loss", "objectness", "rpn_boxes", "classes", "boxes"]
-    names += ["masks"] * (detector.mask_head is not None)
-    return names + ["keypoints"] * (detector.keypoint_head is not None)
 
 
 def freeze(detector: MaskRCNN, stages: tuple[str, ...] = FROZEN) -> None:

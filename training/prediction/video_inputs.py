@@ -4,7 +4,8 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 
-from ..data import file_names, file_tree, folder_paths, video_file_types
+from ..data import file_tree, folder_paths, video_file_types
+from ..io import file_names
 from ..io.paths import as_path, is_url
 from ..io.user_error import UserError
 

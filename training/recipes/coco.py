@@ -41,12 +41,8 @@ skipped; batches are padded to a square, so that images need not be sorted by
 aspect ratio. Detectron's X152 starts from ImageNet-5k.
 """
 
-from nonlocal_tf.detection import (
-    X152_32X8D,
-    DetectorConfig,
-    TargetSamplingConfig,
-)
-from nonlocal_tf.models.backbones import DEPTHS
+from nonlocal_tf.detection import DetectorConfig, TargetSamplingConfig
+from nonlocal_tf.detection.detectors import DETECTORS
 
 from .detection_schema import (
     DetectionRecipe,
@@ -55,11 +51,6 @@ from .detection_schema import (
 )
 from .schema import OptimizerConfig, Reference, register_recipe
 
-BACKBONES: dict[str, dict] = {
-    "r50": {"layers": DEPTHS[50], "stride_on": "1x1"},
-    "r101": {"layers": DEPTHS[101], "stride_on": "1x1"},
-    "x152": X152_32X8D,
-}
 CLASSES, PERSON_CLASSES = 81, 2  # with the background
 PERSON_KEYPOINTS = 17
 EPOCH_STEPS = 5_000
@@ -127,7 +118,7 @@ def _coco(
 
 def _mask_recipe(backbone, has_block, row, box, mask) -> DetectionRecipe:
     detector = DetectorConfig(
-        CLASSES, **BACKBONES[backbone], nonlocal_block={} if has_block else None
+        CLASSES, **DETECTORS[backbone], nonlocal_block={} if has_block else None
     )
     return _coco(
         f"coco_{backbone}{'_nl' * has_block}",
@@ -152,7 +143,7 @@ def _mask_recipe(backbone, has_block, row, box, mask) -> DetectionRecipe:
 def _keypoint_recipe(suffix, in_head, in_backbone, row, expected):
     detector = DetectorConfig(
         PERSON_CLASSES,
-        **BACKBONES["r101"],
+        **DETECTORS["r101"],
         nonlocal_block={} if in_backbone else None,
         mask_channels=(),
         num_keypoints=PERSON_KEYPOINTS,
@@ -200,20 +191,7 @@ def small() -> DetectionRecipe:
         name="small",
         description="a small network from scratch, for a CPU: your own "
         "images of up to some 300 pixels",
-        detector=DetectorConfig(
-            layers=(1, 1, 2, 1),
-            width=16,
-            nonlocal_block={},
-            fpn_channels=32,
-            anchor_sizes_px=(16, 32, 64, 128, 256),
-            box_units=128,
-            mask_channels=(32, 32),
-            mask_deconv_channels=32,
-            # Used if `num_keypoints` is set.
-            keypoint_channels=(64,) * 4,
-            pre_nms_top_n=200,
-            post_nms_top_n=200,
-        ),
+        detector=DetectorConfig(**DETECTORS["small"], nonlocal_block={}),
         optimizer=OptimizerConfig(base_lr=2e-3, warmup_steps=20),
         batch=2,
         steps=1_000,

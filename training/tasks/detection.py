@@ -9,13 +9,14 @@ from nonlocal_tf.detection import MaskRCNN
 
 from ..coco import batches as coco_batches
 from ..coco import coco_api, coco_scores
-from ..data import bad_videos
+from ..data import CocoDataset, bad_videos, load_coco
 from ..io import paths
+from ..io.user_error import UserError
 from ..loop import run_callbacks
 from ..loop.detector_trainer import DetectorTrainer
 from ..loop.distribution import Devices
 from ..loop.train_step import Signals
-from ..recipes.detection_schema import DetectionRecipe
+from ..recipes.detection_schema import CocoDataConfig, DetectionRecipe
 from ..runs.provenance import WeightSource
 from ..runs.run_folder import RunFolder
 from . import (
@@ -26,7 +27,7 @@ from . import (
     detector_visualization,
 )
 from .base import Task
-from .coco_data import CocoData, write_categories
+from .category_file import write_categories
 from .coco_validation import CocoValidation
 
 KINDS = ("box", "mask", "keypoint")
@@ -45,13 +46,14 @@ class Detection(Task):
     def data_name(self, recipe: DetectionRecipe) -> str:
         return recipe.data.train or "no annotations"
 
-    def open_data(self, recipe: DetectionRecipe) -> CocoData:
+    def open_data(self, recipe: DetectionRecipe) -> CocoDataset:
         config = recipe.detector
         coco_api.require(
             masks=config.has_masks,
             scores=recipe.data.validation is not None,
         )
-        data = CocoData.read(recipe.data)
+        data = _load(recipe.data)
+        print(data.summary(), flush=True)
         coco_batches.check(data.train, recipe.batch_config)
         if data.validation is not None:
             coco_scores.check(data.validation, config)
@@ -60,14 +62,14 @@ class Detection(Task):
                 print(f"note: {line}")
         return data
 
-    def check(self, recipe: DetectionRecipe) -> CocoData:
+    def check(self, recipe: DetectionRecipe) -> CocoDataset:
         data = self.open_data(recipe)
         detector = detector_setup.build_detector(recipe, data.categories)
         detector_setup.start_from_weights(detector, recipe)
         return data
 
     def build(
-        self, recipe: DetectionRecipe, data: CocoData, run, strategy, is_new
+        self, recipe: DetectionRecipe, data: CocoDataset, run, strategy, is_new
     ) -> tuple[MaskRCNN, str, list[WeightSource] | None]:
         report, provenance = "", None
         with strategy.scope():
@@ -88,7 +90,7 @@ class Detection(Task):
         return detector_setup.detector_trainer(model, recipe, signals)
 
     def batches(
-        self, recipe: DetectionRecipe, data: CocoData, devices: Devices
+        self, recipe: DetectionRecipe, data: CocoDataset, devices: Devices
     ) -> "DetectionBatches":
         return DetectionBatches(recipe, data, devices)
 
@@ -113,7 +115,7 @@ class Detection(Task):
             )
         ]
 
-    def is_validated(self, data: CocoData) -> bool:
+    def is_validated(self, data: CocoDataset) -> bool:
         return data.validation is not None
 
     def metric_text(self, name: str, value: float) -> str:
@@ -121,13 +123,13 @@ class Detection(Task):
             f"{value:.4g}" if name == "loss" else coco_scores.format_ap(value)
         )
 
-    def begin_run(self, run: RunFolder, data: CocoData) -> None:
+    def begin_run(self, run: RunFolder, data: CocoDataset) -> None:
         write_categories(run.path, data.categories)
         path = run.bad_inputs_path(self.inputs)
         data.bad[:] = bad_videos.read_bad_videos(path)  # of earlier starts
 
     def notes(
-        self, recipe: DetectionRecipe, model: keras.Model, data: CocoData
+        self, recipe: DetectionRecipe, model: keras.Model, data: CocoDataset
     ) -> list[str]:
         points = max(len(category.keypoints) for category in data.categories)
         if not points or recipe.detector.num_keypoints:
@@ -205,11 +207,30 @@ class Detection(Task):
         return [*commands, ("evaluate", "evaluate", workdir)]
 
 
+def _load(config: CocoDataConfig) -> CocoDataset:
+    """Load the annotations of a recipe.
+
+    Raises:
+        UserError: a file is not given, or has no valid annotation.
+    """
+    if config.train is None:
+        raise UserError(
+            "Give the annotations, in COCO's format: --set "
+            "data.train=FILE.json --set data.images=FOLDER"
+        )
+    return load_coco(
+        config.train,
+        config.images,
+        validation=config.validation,
+        validation_images=config.validation_images,
+    )
+
+
 class DetectionBatches:
     """Batches of annotated images for the devices of a run."""
 
     def __init__(
-        self, recipe: DetectionRecipe, data: CocoData, devices: Devices
+        self, recipe: DetectionRecipe, data: CocoDataset, devices: Devices
     ):
         self._recipe = recipe
         self._data = data

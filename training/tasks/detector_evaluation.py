@@ -15,8 +15,8 @@ import json
 
 from ..coco import annotation_reader, coco_api, coco_evaluation, coco_scores
 from ..coco.annotations import Annotations
-from ..evaluation import score_parts
-from ..io import atomic_files, outputs, tables
+from ..evaluation import AveragePrecision, score_parts
+from ..io import atomic_files, outputs
 from ..io.paths import Path
 from ..io.user_error import UserError
 from ..io.versions import versions
@@ -24,8 +24,6 @@ from ..recipes import overrides
 from ..recipes.detection_schema import DetectionRecipe
 from ..runs.run_folder import RunFolder
 from . import detector_setup
-
-COLUMNS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
@@ -72,7 +70,7 @@ def run_command(options: argparse.Namespace) -> None:
         model.normalization,
         model.categories,
     )
-    print(render(scores))
+    print(AveragePrecision(scores))
     if options.out:
         outputs.write_text(options.out, json.dumps(scores, indent=2) + "\n")
     elif options.workdir is not None:
@@ -140,13 +138,3 @@ def _annotations(options) -> Annotations:
             "--set data.validation_images=DIR; for others --annotations and "
             "--images."
         ) from error
-
-
-def render(scores: dict[str, float]) -> str:
-    """Format metrics as a table; "-" where there is no such object."""
-    rows: list[tuple[str, ...]] = [("", *COLUMNS)]
-    for kind in ("box", "mask", "keypoint"):
-        if f"{kind}_AP" in scores:
-            numbers = (scores.get(f"{kind}_{name}", -1.0) for name in COLUMNS)
-            rows.append((kind, *map(coco_scores.format_ap, numbers)))
-    return tables.render(rows)

@@ -4,8 +4,7 @@ import os
 
 from ..coco.trained_detector import TrainedDetector
 from ..exporting import (
-    detector_card,
-    saved_detector,
+    mask_rcnn_export,
     saved_model,
     version_folder,
 )
@@ -73,19 +72,15 @@ def export_detector(
     out = paths.as_path(out)
     text = None if recipe is None else overrides.to_json(recipe)
     about = description or _published(model, out.resolve().name)
-
-    def write(path) -> str:
-        model.check_finite()
-        saved_detector.write(model, path, dtype, text)
-        return detector_card.render(about, model, path, dtype)
-
     weights = run_model.weights_digest(model.detector)
     return version_folder.write_version(
         out,
         f"{weights} {dtype} {FORMAT}",
         None if run is None else run.read_result(),
         check=lambda: check_out(out, recipe),
-        write=write,
+        write=lambda path: mask_rcnn_export.write_files(
+            path, model, about, dtype, text
+        ),
     )
 
 
@@ -108,13 +103,8 @@ def check_out(out: Path, recipe: DetectionRecipe | None = None) -> None:
         UserError: it cannot be written, or holds versions of a network of
             videos or of another recipe.
     """
-    saved_model.check_out(out)
+    mask_rcnn_export.check_out(out)
     for version in saved_model.versions(out):
-        if not saved_model.is_detector(version):
-            raise UserError(
-                f"{out} holds versions that are no detectors. Give another "
-                "directory."
-            )
         before = exported_recipe.read(version)
         if recipe and before is not None and before.name != recipe.name:
             raise UserError(

@@ -19,7 +19,7 @@ from ..recipes.detection_schema import DetectionRecipe
 from ..runs import resume
 from ..runs.provenance import WeightSource
 from ..runs.run_folder import RunFolder
-from .coco_data import read_categories
+from .category_file import read_categories
 
 # In Detectron, learning rate of biases over that of other weights.
 BIAS_RATE = 2.0
@@ -36,7 +36,11 @@ def build_detector(
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.training.precision)
     try:
-        return MaskRCNN(recipe.network(categories))
+        return MaskRCNN(
+            recipe.network(categories),
+            [category.name for category in categories],
+            recipe.images.evaluated,
+        )
     except (TypeError, ValueError) as error:
         raise UserError(f"Recipe {recipe.name!r}: {error}") from error
     finally:
@@ -121,9 +125,9 @@ def load_run(path: str | paths.Path) -> TrainedDetector:
         str(run.path),
         detector,
         categories,
-        recipe.images.eval_short_side_px,
-        recipe.images.long_side_px,
-        recipe.images.normalization,
+        detector.image_preprocessing.short_side_px,
+        detector.image_preprocessing.long_side_px,
+        detector.image_preprocessing.normalization,
     )
 
 

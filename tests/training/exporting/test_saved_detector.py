@@ -14,7 +14,7 @@ from tests.detection.tiny_detectors import nearest
 from tests.training.exporting.bombs import huge_jpeg
 from training.coco import coco_names
 from training.coco.trained_detector import TrainedDetector
-from training.exporting import saved_model
+from training.exporting import mask_rcnn_export, saved_model
 from training.io import paths
 from training.tasks import detector_export
 
@@ -54,7 +54,11 @@ def exported(name, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def of_masks(tmp_path_factory):
-    return exported("tiny_mask_rcnn", tmp_path_factory)
+    """The detector, and its export by a script."""
+    model = model_of("tiny_mask_rcnn")
+    out = tmp_path_factory.mktemp("tiny_mask_rcnn") / "versions"
+    names = [category.name for category in model.categories]
+    return model, mask_rcnn_export.detector(model.detector, out, classes=names)
 
 
 @pytest.fixture(scope="module")

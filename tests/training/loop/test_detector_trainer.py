@@ -150,6 +150,40 @@ def test_a_step_clips_the_mean_gradient_of_micro_batches(
     np.testing.assert_allclose(before - after, gradient, rtol=0, atol=1e-5)
 
 
+def test_a_detector_of_a_script_takes_the_steps_of_the_trainer(annotated):
+    config = dataclasses.replace(
+        small_detector.CONFIG, mask_channels=(), num_keypoints=0
+    )
+    trainer = small_detector.trainer(
+        keras.optimizers.SGD(0.1, momentum=0.9), config=config
+    )
+    detector = MaskRCNN(config)
+    detector.set_weights(trainer.detector.get_weights())
+    detector.compile(
+        keras.optimizers.SGD(0.1, momentum=0.9),
+        sampling=small_detector.TRAINING,
+    )
+    for batch in small_detector.batches_of(annotated, 0, 2):
+        expected = trainer.train_step(batch)
+        logs = detector.train_step(batch)
+    assert logs.keys() == expected.keys() and logs["loss"] > 0
+    for name, value in expected.items():
+        np.testing.assert_array_equal(logs[name], value, err_msg=name)
+    for own, weight in zip(
+        detector.get_weights(), trainer.detector.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(own, weight)
+
+
+def test_batches_without_masks_are_named(annotated):
+    detector = MaskRCNN(small_detector.CONFIG)
+    detector.compile("sgd")
+    batch = dict(next(iter(small_detector.batches_of(annotated, 0, 1))))
+    del batch["masks"]
+    with pytest.raises(ValueError, match="with 'masks'.*masks=False"):
+        detector.test_step(batch)
+
+
 def test_stages_that_are_frozen_stay():
     detector = MaskRCNN(small_detector.CONFIG)
     all_paths = {v.path for v in detector.trainable_variables}

@@ -8,7 +8,7 @@ from tests.training import fake_training
 from training.io.user_error import UserError
 from training.recipes import get_recipe, overrides
 from training.runs.run_folder import RunFolder
-from training.tasks import coco_data
+from training.tasks import category_file
 
 BAD = {
     "result.json": [
@@ -88,6 +88,6 @@ def test_a_recipe_of_other_types_is_named(tmp_path, field, value):
     ],
 )
 def test_categories_of_other_types_are_named(tmp_path, rows):
-    (tmp_path / coco_data.CATEGORIES).write_text(json.dumps(rows))
+    (tmp_path / category_file.CATEGORIES).write_text(json.dumps(rows))
     with pytest.raises(UserError, match="categories.json cannot be read"):
-        coco_data.read_categories(tmp_path)
+        category_file.read_categories(tmp_path)

@@ -3,9 +3,11 @@
 import pathlib
 import sys
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from nonlocal_tf.detection import MaskRCNN
 from tests.training.tasks import small_detector
 from training.loop import optimizers
 from training.loop.train_step import Signals
@@ -41,6 +43,7 @@ def two_devices(folder):
         np.testing.assert_allclose(
             history[name], value, rtol=1e-4, err_msg=name
         )
+    assert_plain_fit_equals(history, strategy, annotations)
     moved = 0
     for start, weight, weight_of_two in zip(
         start_weights,
@@ -52,6 +55,23 @@ def two_devices(folder):
         np.testing.assert_allclose(weight_of_two, weight, atol=1e-5, rtol=1e-4)
         moved = max(moved, np.abs(weight - start).max())
     assert moved > 1e-3
+
+
+def assert_plain_fit_equals(expected, strategy, annotations):
+    """Check that `fit` of the detector itself has the same losses."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        detector = MaskRCNN(small_detector.CONFIG)
+        detector.compile(sgd(), sampling=small_detector.TRAINING)
+    history = detector.fit(
+        small_detector.batches_of(annotations, 0, STEPS),
+        shuffle=False,
+        verbose=0,
+    ).history
+    for name, value in expected.items():
+        np.testing.assert_allclose(
+            history[name], value, rtol=1e-4, err_msg=name
+        )
 
 
 def main(folder):

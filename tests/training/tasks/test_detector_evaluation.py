@@ -6,7 +6,6 @@ from tests.detection import detector_files
 from tests.training.reproduce import synthetic_coco
 from training import evaluate
 from training.io import cli
-from training.tasks import detector_evaluation
 
 pytest.importorskip("pycocotools")
 
@@ -33,12 +32,6 @@ def test_categories_unknown_to_the_detector_are_named(options, capsys):
 def test_annotations_are_required(options, capsys):
     assert cli.run(evaluate.main, options[:1]) == cli.USER_ERROR
     assert "--annotations" in capsys.readouterr().err
-
-
-def test_metrics_are_rendered_as_a_table():
-    scores = {"box_AP": 0.5, "box_AP50": 0.75, "box_AP75": -1.0}
-    text = detector_evaluation.render(scores)
-    assert "0.500" in text and "0.750" in text and "-1" not in text
 
 
 def test_an_existing_file_of_the_user_is_not_overwritten(

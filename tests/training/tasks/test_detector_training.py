@@ -19,6 +19,8 @@ from tests.detection import detector_files
 from tests.training.tasks import small_run
 from training import evaluate, export, predict, train
 from training.coco import annotation_reader
+from training.data import CocoDataset
+from training.evaluation import evaluate_detector
 from training.io import cli
 from training.io.user_error import UserError
 from training.loop import checkpointing
@@ -28,11 +30,10 @@ from training.runs.provenance import WeightSource
 from training.runs.run_folder import RunFolder
 from training.tasks import (
     Detection,
-    coco_data,
+    category_file,
     detector_evaluation,
     detector_setup,
 )
-from training.tasks.coco_data import CocoData
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -65,7 +66,7 @@ def test_the_result_is_that_of_the_last_validation(run):
 
 
 def test_a_run_keeps_its_classes(run):
-    categories = coco_data.read_categories(run)
+    categories = category_file.read_categories(run)
     assert [category.name for category in categories] == ["box", "wedge"]
     assert categories[0].keypoints == ("left", "right")
 
@@ -213,10 +214,10 @@ def test_bad_images_stay_listed_across_resumes(run, tmp_path, capsys):
     (image, *_) = images.images
     many = dataclasses.replace(images, images=(image,) * 100)
     other = dataclasses.replace(image, path=image.path.with_name("b.png"))
-    first = CocoData(many)
+    first = CocoDataset(many)
     first.add_bad(image, "it is damaged")
     folder.add_bad_inputs(first.bad, "images")
-    later = CocoData(many)  # after a resume
+    later = CocoDataset(many)  # after a resume
     Detection().begin_run(folder, later)
     for _ in range(2):
         later.add_bad(other, "it is gone")
@@ -230,7 +231,7 @@ def test_bad_images_stay_listed_across_resumes(run, tmp_path, capsys):
     later.check_bad()  # 2 % of the images
     few = dataclasses.replace(images, images=(image,) * 30)
     with pytest.raises(UserError, match="2 of 30 images are bad"):
-        CocoData(few, bad=later.bad).check_bad()
+        CocoDataset(few, bad=later.bad).check_bad()
 
 
 def test_evaluation_reproduces_the_scores_of_the_run(run, tmp_path):
@@ -241,6 +242,22 @@ def test_evaluation_reproduces_the_scores_of_the_run(run, tmp_path):
     assert scores.keys() == result["scores"].keys()
     for name, value in result["scores"].items():
         assert scores[name] == pytest.approx(value, abs=1e-6), name
+
+
+def test_a_script_reproduces_the_scores_of_the_run(run):
+    recipe = RunFolder(run).read_recipe()
+    coco = CocoDataset(
+        annotation_reader.read(recipe.data.train, recipe.data.images),
+        annotation_reader.read(
+            recipe.data.validation,
+            recipe.data.validation_images or recipe.data.images,
+        ),
+        settings=recipe.images,
+    )
+    model = detector_setup.load_run(run).detector
+    metrics = evaluate_detector(model, coco).metrics
+    scores = json.loads((run / "result.json").read_text())["scores"]
+    assert metrics == pytest.approx(scores, abs=1e-6)
 
 
 @pytest.mark.slow

@@ -4,10 +4,10 @@ import collections
 import hashlib
 from collections.abc import Sequence
 
-from ..data import data_files
-from ..data.data_files import DataFile, size_of
+from ..coco.annotations import AnnotatedImage, Annotations
 from ..io import paths
-from .annotations import AnnotatedImage, Annotations
+from . import data_files
+from .data_files import DataFile, size_of
 
 
 def rows(annotations: Annotations, folder: str) -> list[DataFile]:

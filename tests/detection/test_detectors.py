@@ -1,0 +1,32 @@
+"""Detectors by name."""
+
+import pytest
+
+from nonlocal_tf import detection
+
+
+def test_a_detector_has_an_output_for_each_class_and_the_background():
+    images = detection.ImagePreprocessing(64, 96)
+    created = detection.create_detector(
+        "small",
+        ("dog", "cat", "cup"),
+        image_preprocessing=images,
+        fpn_channels=5,
+        masks=False,
+        nonlocal_block={},
+    )
+    logits, _ = created.box_head.outputs
+    assert logits.shape[-1] == 4
+    assert created.config.fpn_channels == 5 and created.config.width == 16
+    assert created.mask_head is None
+    assert created.classes == ("dog", "cat", "cup")
+    assert created.image_preprocessing == images
+
+
+def test_unknown_names_are_rejected():
+    with pytest.raises(ValueError, match="'r18'.*small"):
+        detection.create_detector("r18", ["dog"])
+    with pytest.raises(TypeError, match="mask"):
+        detection.create_detector("small", ["dog"], mask=False)
+    with pytest.raises(TypeError, match="sequence of names"):
+        detection.create_detector("small", "dog")
