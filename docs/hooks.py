@@ -35,6 +35,7 @@ DOCUMENTS = {
     "notebooks/quickstart.ipynb": "notebooks/quickstart.md",
     "notebooks/attention.ipynb": "notebooks/attention.md",
 }
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
 
@@ -43,6 +44,7 @@ def on_files(files, config):
     """Add generated pages, documents outside of the guide, and linked files."""
     for uri, generate in reference.PAGES.items():
         files.append(File.generated(config, uri, content=generate()))
+    files.append(File.generated(config, "examples.md", content=_examples()))
     for source, uri in DOCUMENTS.items():
         files.append(File.generated(config, uri, content=_read(source)))
     for file in list(files.documentation_pages()):
@@ -80,6 +82,15 @@ def _read(source: str) -> str:
     if not source.endswith(".ipynb"):
         return text
     return "\n\n".join(map(_cell, json.loads(text)["cells"]))
+
+
+def _examples() -> str:
+    """Return the page of the examples: what they do, and their code."""
+    parts = ["# Examples"]
+    for path in EXAMPLES:
+        text = path.read_text("utf-8")
+        parts.append(f"## {path.name}\n\n```python\n{text}```")
+    return "\n\n".join(parts)
 
 
 def _cell(cell: dict) -> str:
@@ -120,6 +131,8 @@ def _source(uri: str) -> str:
 
 def _page(path: str) -> str:
     """Return the place of a file of the repository in the site."""
+    if ROOT / path in EXAMPLES:
+        return "examples.md"
     if path.startswith(GUIDE):
         return path.removeprefix(GUIDE)
     return DOCUMENTS.get(path, f"files/{path}")

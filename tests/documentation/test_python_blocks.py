@@ -84,7 +84,7 @@ def test_they_run(name, stand_ins, capsys):
 def is_import(node):
     """Return True for an import that loads none of `nonlocal_tf.training`."""
     if isinstance(node, ast.ImportFrom):
-        return node.module != "nonlocal_tf.training"
+        return not str(node.module).startswith("nonlocal_tf.training")
     return isinstance(node, ast.Import)
 
 
