@@ -71,11 +71,15 @@ def __getattr__(name: str) -> Any:
 
 def _predict() -> Callable:
     """Import the training program, installed or beside this folder."""
-    package = f"{__name__}.training"
     clone = importlib.util.find_spec("training")
-    root = os.path.dirname(os.path.realpath(os.path.dirname(__file__)))
-    if package not in sys.modules and clone is not None and clone.origin:
-        folder = os.path.dirname(os.path.realpath(clone.origin))
-        if os.path.dirname(folder) == root:
-            package = "training"
+    folder = os.path.dirname(os.path.realpath(__file__))
+    is_clone = (
+        clone is not None
+        and clone.origin is not None
+        and os.path.dirname(os.path.dirname(os.path.realpath(clone.origin)))
+        == os.path.dirname(folder)
+    )
+    names = [*["training"] * is_clone, f"{__name__}.training"]
+    # The one whose data sets the user has.
+    package = next((name for name in names if name in sys.modules), names[0])
     return importlib.import_module(f"{package}.predict").predict

@@ -1,4 +1,4 @@
-"""Training on two devices, in processes of their own.
+"""Training and evaluation on two devices, in processes of their own.
 
 Logical devices must be configured before TensorFlow runs anything.
 """
@@ -20,3 +20,7 @@ def test_a_trainer_on_devices_with_unequal_data():
 
 def test_fit_trains_on_batches_of_videos(tmp_path, own_cache):
     expect("fit_on_two_devices", tmp_path)
+
+
+def test_devices_share_the_views_of_an_evaluation():
+    expect("views_on_two_devices")
