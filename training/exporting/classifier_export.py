@@ -27,6 +27,11 @@ from .comparison import Examples
 from .inference_model import InferenceModel
 from .model_card import NO_LICENSE, ModelDescription
 
+AUTHORS_LICENSE = (
+    "**If they started from those of the paper's authors, this model is "
+    "CC-BY-NC 4.0.**"
+)
+
 
 def saved_model(
     model: keras.Model,
@@ -88,7 +93,8 @@ def saved_model(
             layer.
         name: of the model on its card. Default: the name of `out`.
         description: one sentence on the model, for its card.
-        license: sentences on the license of the weights, for its card.
+        license: sentences on the license of the weights, for its card. That of
+            the authors' weights is CC-BY-NC 4.0.
         dtype: storage of the weights: "float32", "bfloat16" or "int8".
 
     Returns:
@@ -140,7 +146,7 @@ def saved_model(
         name=name or out.resolve().name,
         summary=description or f"Classifier of {served.input_name}",
         dataset=_dataset_name(videos),
-        license=license or NO_LICENSE,
+        license=license or f"{NO_LICENSE} {AUTHORS_LICENSE}",
         sampling=sampling,
     )
     inference_model.check_finite(served, about.name)

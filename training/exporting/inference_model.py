@@ -56,7 +56,8 @@ class InferenceModel:
     Attributes:
         info: classes, and shape of training clips or images.
         classifier: of clips or images of any size, where the network can.
-        averaging: scoring of videos; None for images.
+        averaging: scoring of videos; None for images, and for networks of
+            clips of one size that is not square.
         clips: how clips are made of videos, for assets/clips.json.
     """
 
@@ -73,7 +74,7 @@ class InferenceModel:
     @property
     def input_name(self) -> str:
         """Name of the input of signatures."""
-        return "images" if self.averaging is None else "clips"
+        return "images" if len(self.info.element_shape) == 3 else "clips"
 
     def prepare(self, pixels):
         """Turn uint8 clips or images into the input of the network."""
@@ -136,7 +137,8 @@ def build(
     prepare: Callable = _folded if fold else lambda classifier: classifier
     network = prepare(_of_any_size(classifier, info.element_shape))
     if len(info.element_shape) == 3:
-        return InferenceModel(info, network)
+        clips = ClipDescription(None, multi_label=info.multi_label)
+        return InferenceModel(info, network, clips=clips)
     clips = ClipDescription(
         sampling,
         views,
@@ -145,7 +147,9 @@ def build(
     )
     if sampling is None:
         sampling, views = _one_clip(info.element_shape)
-    if views is None:
+        if not _takes(network, sampling, views):
+            return InferenceModel(info, network, clips=clips)
+    elif views is None:
         views = _authors_views(sampling)
         if not _takes(network, sampling, views):
             views = dataclasses.replace(views, crop_px=sampling.crop_px)

@@ -145,11 +145,12 @@ def classes_sentence(classes: Sequence[str]) -> str:
 
 
 def _meaning(name: str, model: InferenceModel) -> str:
-    averaging = model.averaging
+    meaning, averaging = MEANINGS[name], model.averaging
     blocks = ", ".join(f"`{block}`" for block in model.blocks)
     if averaging is None:
-        return MEANINGS[name].replace("clips", "images").format(blocks=blocks)
-    return MEANINGS[name].format(
+        meaning = meaning.replace("clips", model.input_name)
+        return meaning.format(blocks=blocks)
+    return meaning.format(
         clips=averaging.views.clips,
         crops=averaging.views.crops or 1,
         frames=averaging.sampling.frames,

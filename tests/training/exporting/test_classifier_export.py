@@ -245,6 +245,15 @@ def test_unknown_number_of_frames_is_not_exported_where_it_is_wrong():
     assert served.classifier.clip_shape == (3, None, None, 3)
 
 
+def test_model_of_one_size_that_is_not_square_has_no_views():
+    inputs = keras.Input((2, 5, 6, 3))
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(inputs)))
+    served = inference_model.build(
+        evaluation.Classifier(model), DatasetInfo(("a", "b"), (2, 5, 6, 3))
+    )
+    assert (served.averaging, served.input_name) == (None, "clips")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
