@@ -40,6 +40,11 @@ TRAINING = {
         ("training.evaluation.Evaluation", "metrics", "accuracy"),
         ("training.evaluation.Classifier",),
     ),
+    "Detection": (
+        ("training.data.load_coco",),
+        ("training.evaluation.evaluate_detector",),
+        ("training.export.detector",),
+    ),
     "Callbacks": tuple(
         (f"training.loop.callbacks.{name}",)
         for name in (
