@@ -54,10 +54,11 @@ def stand_ins(monkeypatch, tmp_path):
 
     (tmp_path / "photo.jpg").write_bytes(b"JPEG")
     fields = {f.name: None for f in dataclasses.fields(detection.Detections)}
+    found = types.SimpleNamespace(**fields)
+    detector = types.SimpleNamespace(detect=lambda image: found)
     for place, name, answer in (
         (nl, "load_weights", "report"),
-        (detection, "from_checkpoint", ("model", "report", detection.RGB)),
-        (detection, "detect", types.SimpleNamespace(**fields)),
+        (detection, "from_checkpoint", (detector, "report", detection.RGB)),
         (detection, "MaskRCNN", "model"),
         (serving_client, "connect", mock.MagicMock()),
     ):

@@ -3,6 +3,7 @@
 import re
 import subprocess
 
+from tests.training.reproduce import synthetic_coco
 from tests.wheel.installed import BIN, ROOT, environment, needs_wheel
 
 pytestmark = needs_wheel
@@ -40,3 +41,14 @@ def test_a_block_relates_distant_patches(folder):
     plain, block = map(float, re.findall(r"(\S+)%", printed))
     # Chance is 50 %; seeds 0 to 2 gave 60 and 100 %.
     assert plain < 75 and block > 90
+
+
+def test_a_detector_is_trained_tested_and_exported(folder):
+    images = folder / "images"
+    images.mkdir()
+    annotations = synthetic_coco.write(images)
+    words = [annotations, images, "--size=96", "--epochs=1"]
+    printed = run(folder, "detect_with_fit.py", *words, "--export=objects")
+    assert "4 images, 6 objects" in printed
+    assert re.search(r"AP50.*\n +box .*\n +mask ", printed)
+    assert (folder / "objects/1/saved_model.pb").is_file()
