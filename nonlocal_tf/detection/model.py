@@ -193,7 +193,13 @@ class MaskRCNN(keras.Model):
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
     ) -> None:
-        """Do nothing: all variables exist already."""
+        """Build the optimizer; all other variables exist already.
+
+        A step that sums over devices cannot create variables.
+        """
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
 
     def detect(self, image: np.ndarray) -> postprocessing.Detections:
         """Detect the objects of one image.
