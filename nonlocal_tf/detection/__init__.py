@@ -23,7 +23,7 @@ from nonlocal_tf.detection.detector_checkpoints import (
     load_backbone_weights,
     load_detector_weights,
 )
-from nonlocal_tf.detection.detectors import create_detector
+from nonlocal_tf.detection.detectors import create_detector, freeze
 from nonlocal_tf.detection.infer_config import (
     from_checkpoint,
     is_detector_checkpoint,
@@ -53,6 +53,7 @@ __all__ = [
     "batch_losses",
     "create_detector",
     "detect",
+    "freeze",
     "from_checkpoint",
     "is_detector_checkpoint",
     "load_backbone_weights",

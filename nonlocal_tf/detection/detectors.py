@@ -29,6 +29,8 @@ DETECTORS: dict[str, dict[str, Any]] = {
         "post_nms_top_n": 200,
     },
 }
+# Stages that transfer from ImageNet leaves as they are, as in Detectron.
+FROZEN = ("conv1", "res2")
 
 
 def create_detector(
@@ -78,3 +80,28 @@ def create_detector(
     arguments = {**DETECTORS[name], **options}
     config = DetectorConfig(num_classes=1 + len(classes), **arguments)
     return MaskRCNN(config, classes, image_preprocessing)
+
+
+def freeze(detector: MaskRCNN, stages: tuple[str, ...] = FROZEN) -> None:
+    """Freeze stages of the backbone; `compile` the detector afterwards.
+
+    Args:
+        detector: the detector.
+        stages: names such as "conv1" and "res2"; `()` freezes none.
+
+    Raises:
+        ValueError: a stage does not exist.
+    """
+    for stage in stages:
+        layers = [
+            layer
+            for layer in detector.pyramid.layers
+            if layer.name.split("_")[0] == stage
+        ]
+        if not layers:
+            raise ValueError(
+                f"The backbone has no stage {stage!r}. Expected conv1, res2, "
+                "res3, res4 or res5."
+            )
+        for layer in layers:
+            layer.trainable = False

@@ -146,11 +146,11 @@ class MaskRCNN(keras.Model):
             ValueError: a loss or metrics are given.
         """
         own = ("loss", "loss_weights", "metrics", "weighted_metrics")
-        given = [name for name in own if options.get(name) is not None]
-        if given:
+        unsupported = [name for name in own if options.get(name) is not None]
+        if unsupported:
             raise ValueError(
                 "Expected a detector to be compiled with its own losses and "
-                f"metrics. Received: {', '.join(given)}"
+                f"metrics. Received: {', '.join(unsupported)}"
             )
         super().compile(optimizer, jit_compile=jit_compile, **options)
         self._sampling = sampling or TargetSamplingConfig()
@@ -174,7 +174,7 @@ class MaskRCNN(keras.Model):
         with tf.GradientTape() as tape:
             loss = self.optimizer.scale_loss(self._update_losses(data))
         variables = self.trainable_variables
-        gradients = tape.gradient(loss, [each.value for each in variables])
+        gradients = tape.gradient(loss, [x.value for x in variables])
         self.optimizer.apply(gradients, variables)  # sums them over devices
         return self.get_metrics_result()
 

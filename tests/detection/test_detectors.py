@@ -30,3 +30,15 @@ def test_unknown_names_are_rejected():
         detection.create_detector("small", ["dog"], mask=False)
     with pytest.raises(TypeError, match="sequence of names"):
         detection.create_detector("small", "dog")
+
+
+def test_frozen_stages_are_not_trained():
+    detector = detection.create_detector("small", ["dog"], masks=False)
+    before = {variable.path for variable in detector.trainable_variables}
+    detection.freeze(detector)
+    after = {variable.path for variable in detector.trainable_variables}
+    frozen = before - after
+    assert len(frozen) == 5  # conv1, three of a block, and its shortcut
+    assert all(path.startswith(("conv1", "res2")) for path in frozen)
+    with pytest.raises(ValueError, match="no stage 'res7'"):
+        detection.freeze(detector, ("res7",))

@@ -197,13 +197,11 @@ def test_detections_have_class_names(monkeypatch):
         "inference_function",
         lambda: lambda inputs: tiny_detectors.outputs(name),
     )
-    found, expected = (
-        detector.detect(arrays["image"]),
-        tiny_detectors.detections(name),
-    )
-    np.testing.assert_array_equal(found.boxes, expected.boxes)
-    assert found.classes == tuple(f"class {i}" for i in expected.labels)
-    assert len(set(found.classes)) > 1
+    detections = detector.detect(arrays["image"])
+    expected = tiny_detectors.detections(name)
+    np.testing.assert_array_equal(detections.boxes, expected.boxes)
+    assert detections.classes == tuple(f"class {i}" for i in expected.labels)
+    assert len(set(detections.classes)) > 1
 
 
 def test_class_names_are_counted():

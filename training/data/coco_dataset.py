@@ -163,7 +163,7 @@ class CocoDataset(NumberedEpochs):
 
     @property
     def has_masks(self) -> bool:
-        """Whether all training objects have a mask."""
+        """True if all training objects have a mask."""
         return all(
             instance.segmentation is not None
             for instance in self.train.instances

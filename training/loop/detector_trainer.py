@@ -11,8 +11,6 @@ from nonlocal_tf.detection.global_losses import LossMeans, global_losses
 from ..io.user_error import UserError
 from .train_step import Signals, TrainStep
 
-# What transfer from ImageNet leaves as it is, as in Detectron.
-FROZEN = ("conv1", "res2")
 # How TensorFlow's errors end that are of Python functions in a data set.
 WRAPPED = re.compile(
     rf"^{UserError.__module__}\.{UserError.__name__}: (.+?)\n\s*\[\[",
@@ -105,28 +103,3 @@ class DetectorTrainer(TrainStep, keras.Model):
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Do nothing: all variables exist already."""
-
-
-def freeze(detector: MaskRCNN, stages: tuple[str, ...] = FROZEN) -> None:
-    """Freeze stages of the backbone.
-
-    Args:
-        detector: the detector.
-        stages: names such as "conv1" and "res2"; `()` freezes none.
-
-    Raises:
-        ValueError: a stage does not exist.
-    """
-    for stage in stages:
-        layers = [
-            layer
-            for layer in detector.pyramid.layers
-            if layer.name.split("_")[0] == stage
-        ]
-        if not layers:
-            raise ValueError(
-                f"The backbone has no stage {stage!r}. Expected conv1, res2, "
-                "res3, res4 or res5."
-            )
-        for layer in layers:
-            layer.trainable = False

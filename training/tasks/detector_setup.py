@@ -13,7 +13,7 @@ from ..coco.trained_detector import TrainedDetector, load_detector
 from ..io import paths, weight_errors
 from ..io.user_error import UserError
 from ..loop import checkpointing, optimizers, schedules
-from ..loop.detector_trainer import DetectorTrainer, freeze
+from ..loop.detector_trainer import DetectorTrainer
 from ..loop.train_step import Signals
 from ..recipes.detection_schema import DetectionRecipe
 from ..runs import resume
@@ -135,7 +135,7 @@ def detector_trainer(
     detector: MaskRCNN, recipe: DetectionRecipe, signals: Signals
 ) -> DetectorTrainer:
     """Compile a detector for training."""
-    freeze(detector, recipe.start.frozen_stages)
+    detection.freeze(detector, recipe.start.frozen_stages)
     config = recipe.optimizer
     trainer = DetectorTrainer(
         detector,

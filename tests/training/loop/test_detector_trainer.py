@@ -15,7 +15,6 @@ from training.coco import annotation_reader, batches
 from training.coco.coco_evaluation import evaluate
 from training.io import paths
 from training.io.user_error import UserError
-from training.loop.detector_trainer import freeze
 from training.reproduce import composites
 
 pytest.importorskip("pycocotools")
@@ -182,21 +181,6 @@ def test_batches_without_masks_are_named(annotated):
     del batch["masks"]
     with pytest.raises(ValueError, match="with 'masks'.*masks=False"):
         detector.test_step(batch)
-
-
-def test_stages_that_are_frozen_stay():
-    detector = MaskRCNN(small_detector.CONFIG)
-    all_paths = {v.path for v in detector.trainable_variables}
-    freeze(detector)
-    trainable = {v.path for v in detector.trainable_variables}
-    frozen = all_paths - trainable
-    assert len(frozen) == 5  # conv1, three of a block, and its shortcut
-    assert all(path.startswith(("conv1", "res2")) for path in frozen)
-
-
-def test_a_stage_that_is_not_there_is_an_error():
-    with pytest.raises(ValueError, match="no stage 'res7'"):
-        freeze(MaskRCNN(small_detector.CONFIG), ("res7",))
 
 
 @pytest.mark.slow
