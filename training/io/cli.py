@@ -87,7 +87,7 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None):
         arguments = sys.argv[1:]
     words = [_expand_home(word) for word in arguments]
     options = parser.parse_args(words)
-    plugins.load(options.plugin)
+    plugins.load(getattr(options, "plugin", ()))  # of `parser` above
     return options, bool(words)
 
 
