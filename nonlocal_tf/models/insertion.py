@@ -71,7 +71,14 @@ def insert_blocks(
             "Expected a functional or Sequential model. Received: "
             f"{type(model).__name__} {model.name!r}"
         )
-    patterns = [after] if isinstance(after, str) else list(after)
+    patterns = [after] if isinstance(after, str) else after
+    if not isinstance(patterns, Collection) or not all(
+        isinstance(pattern, str) for pattern in patterns
+    ):
+        raise ValueError(
+            "Expected names or patterns of layers in `after`. "
+            f"Received: after={after!r}"
+        )
     layers = dict(_layers(model))
     for path, layer in layers.items():
         if getattr(layer, "data_format", None) == "channels_first":
@@ -98,7 +105,7 @@ def _layers(
 
 
 def _match(
-    patterns: Sequence[str], layers: dict[str, keras.Layer]
+    patterns: Collection[str], layers: dict[str, keras.Layer]
 ) -> list[keras.Layer]:
     """Return the layers whose names or paths match one of the patterns."""
     if not patterns:

@@ -109,6 +109,8 @@ def test_block_computes_in_the_dtype_of_its_layer():
         ("backbone/smu", "Did you mean 'backbone/sum'.*none of the 6 layers"),
         (["conv", "pool"], "rank 3, 4 or 5.*'pool' with .*None, 4"),
         ([], "Expected layers"),
+        (None, "Received: after=None"),
+        ([3], r"Received: after=\[3\]"),
     ],
 )
 def test_unsuitable_layers_are_refused(after, message):

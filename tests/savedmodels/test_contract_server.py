@@ -189,7 +189,7 @@ def test_missing_extra_is_a_one_line_error(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
     assert run_as_a_script("--config=x", "--models=y") == 2
     error = capsys.readouterr().err
-    assert "pip install -e '.[serving]'" in error
+    assert "pip install 'nonlocal-tf[serving]'" in error
     assert error.count("\n") == 1
 
 

@@ -50,6 +50,10 @@ class Dataset(NumberedEpochs, abc.ABC):
     train_examples: int
     sampling: SamplingConfig | None = None
 
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{name}={n}" for name, n in self.splits.items())
+        return f"<{type(self).__name__}: {len(self.classes)} classes, {splits}>"
+
     @property
     def info(self) -> DatasetInfo:
         """Metadata to store with trained networks."""
@@ -146,8 +150,8 @@ class Dataset(NumberedEpochs, abc.ABC):
             classes)`.
 
         Raises:
-            UserError: the split or the batch size is invalid, or labels needed
-                for training are missing.
+            UserError: the split, the batch size or `preprocess` is invalid, or
+                labels needed for training are missing.
 
         Example:
 
@@ -159,6 +163,11 @@ class Dataset(NumberedEpochs, abc.ABC):
             raise UserError(
                 "Expected batch_size as an integer above 0. "
                 f"Received: {batch_size!r}"
+            )
+        if not (preprocess is None or callable(preprocess)):
+            raise UserError(
+                "Expected preprocess as a function of pixels, or None. "
+                f"Received: {preprocess!r}"
             )
         if split == "train":
             batches = self._training_epochs(batch_size, seed)

@@ -210,7 +210,8 @@ def _classes(
 ) -> tuple[str, ...]:
     if len(paths) < 2:
         raise UserError(
-            f"{LAYOUT} Received: {content.root} with {len(paths)} "
+            f"{LAYOUT} At least two classes. "
+            f"Received: {content.root} with {len(paths)} "
             f"{'class' if len(paths) == 1 else 'classes'}{content.skipped()}"
         )
     return tuple(sorted(paths))

@@ -1,6 +1,7 @@
 """Load a data set from plain arguments."""
 
 import dataclasses
+import numbers
 import os
 from typing import Literal
 
@@ -109,6 +110,16 @@ def load(
                 f"Expected {name} as an integer above 0{choice}. "
                 f"Received: {value!r}"
             )
+    for name, number in {"fps": fps, "color_jitter": color_jitter}.items():
+        is_default = (name, number) == ("fps", None)
+        if not (is_default or isinstance(number, numbers.Real)):
+            raise UserError(
+                f"Expected {name} as a number. Received: {number!r}"
+            )
+    if not isinstance(root, (str, os.PathLike)):
+        raise UserError(
+            f"Expected root as the path or URL of a folder. Received: {root!r}"
+        )
     config = DataConfig(
         root=os.fspath(root),
         train=train,

@@ -40,6 +40,7 @@ class Classifier:
             probabilities by sigmoids instead of a softmax.
 
     Raises:
+        TypeError: the model is none of Keras.
         ValueError: the model has several inputs or outputs, or neither its
             last layer nor its loss tells `from_logits`.
 
@@ -62,6 +63,11 @@ class Classifier:
         from_logits: bool | None = None,
         multi_label: bool = False,
     ):
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                "Expected a Keras model. Received: "
+                f"{model!r}, a {type(model).__name__}"
+            )
         for name in ("inputs", "outputs"):
             tensors = getattr(model, name, None)
             if tensors and len(tensors) != 1:
@@ -234,6 +240,11 @@ class Classifier:
         """Fill unknown sizes of the model's input by those of `clip_shape`."""
         own = self.clip_shape or (None,) * 4
         training = clip_shape or own
+        if len(own) != len(training):
+            raise UserError(
+                f"Expected a model of clips of shape {training}. Received: "
+                f"{self.model.name!r} with inputs of shape {own}"
+            )
         return tuple(
             size if size is not None else other
             for size, other in zip(own, training, strict=True)

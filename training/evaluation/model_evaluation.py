@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from nonlocal_tf.choices import is_positive_integer
 from nonlocal_tf.preprocess import normalize
 
 from ..data import Dataset
@@ -98,6 +99,7 @@ def evaluate(
     Raises:
         UserError: invalid views; videos without labels; another number of
             classes; or a network that takes clips of its own size only.
+        TypeError: `model` or `videos` are of another type.
         ValueError: `from_logits` is needed.
 
     Example:
@@ -108,6 +110,15 @@ def evaluate(
     >>> print(result)
     """
     check_split(split)
+    if not isinstance(videos, Dataset):
+        raise TypeError(
+            f"Expected videos from data.load. Received: videos={videos!r}"
+        )
+    if not is_positive_integer(batch_size):
+        raise UserError(
+            "Expected batch_size as an integer above 0. "
+            f"Received: {batch_size!r}"
+        )
     classifier = Classifier(
         model,
         preprocess=preprocess,

@@ -90,6 +90,11 @@ def resolve(
         return frame_sampling.middle(sampling)
     if isinstance(views, ViewsConfig):
         return views
+    if not isinstance(views, str):
+        raise UserError(
+            "Expected views as text such as '10x3', or a ViewsConfig. "
+            f"Received: {views!r}"
+        )
     try:
         clips, crops = clips_by_crops(views)
     except argparse.ArgumentTypeError as error:

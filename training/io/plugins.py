@@ -49,7 +49,8 @@ def load_attribute(name: str) -> Any:
 
 def _import(name: str) -> Any:
     """Import a module; an error inside of it keeps its traceback."""
-    if not all(part.isidentifier() for part in name.split(".")):
+    parts = name.split(".")
+    if parts[1:][-1:] == ["py"] or not all(map(str.isidentifier, parts)):
         raise UserError(
             "Expected the name of a Python module, without a folder or .py, "
             f"which is installed or in the current folder. Received: {name}"

@@ -9,5 +9,5 @@ def missing_extra(package: str, extra: str) -> UserError:
     """Return the error for an optional package that is not installed."""
     return UserError(
         f"This needs the package {package!r}, which is not installed. "
-        f"Install it with: pip install -e '.[{extra}]'"
+        f"Install it with: pip install 'nonlocal-tf[{extra}]'"
     )

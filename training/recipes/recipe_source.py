@@ -1,5 +1,6 @@
 """Recipes by name, from a JSON file, or from a function of the user."""
 
+import inspect
 from typing import Any
 
 from ..io import paths, plugins
@@ -43,6 +44,13 @@ def _read(source: str) -> Any:
 def _call(source: str) -> Any:
     recipe = plugins.load_attribute(source)
     if callable(recipe):
+        try:
+            inspect.signature(recipe).bind()
+        except TypeError as error:
+            raise UserError(
+                f"Expected {source} to be a function without arguments. "
+                f"Calling it fails: {error}"
+            ) from error
         recipe = recipe()
     if not isinstance(recipe, BaseRecipe):
         raise UserError(

@@ -96,6 +96,16 @@ def test_own_preprocessing_gets_uint8_batches(videos):
     np.testing.assert_array_equal(next(iter(batches))[0], expected / 2)
 
 
+def test_preprocessing_is_a_function(videos):
+    with pytest.raises(UserError, match="a function of pixels"):
+        videos.batches("train", 4, preprocess="normalize")
+
+
+def test_repr_counts_classes_and_examples(videos):
+    counts = f"train=14, validation={videos.splits['validation']}"
+    assert f"2 classes, {counts}" in repr(videos)
+
+
 def test_evaluation_batches_have_each_video_once_in_order(videos):
     batches = raw(videos, "test", 1)
     assert int(batches.cardinality()) == videos.splits["test"] == 2

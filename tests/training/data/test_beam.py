@@ -74,5 +74,5 @@ def test_unknown_beam_option_raises(options, tmp_path):
 
 @pytest.mark.skipif(BEAM, reason="apache-beam is there")
 def test_missing_beam_names_the_extra(options, tmp_path):
-    with pytest.raises(UserError, match=r"pip install -e '.\[beam\]'"):
+    with pytest.raises(UserError, match=r"pip install 'nonlocal-tf\[beam\]'"):
         shards.main([*options, f"--out={tmp_path / 'out'}", "--beam"])

@@ -206,7 +206,7 @@ def test_unknown_dataset_suggests_the_nearest():
 def test_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(digits.__builtins__, "__import__", _no_sklearn)
     digits.load_handwriting.cache_clear()
-    with pytest.raises(UserError, match=r"pip install -e '.\[digits\]'"):
+    with pytest.raises(UserError, match=r"pip install 'nonlocal-tf\[digits\]'"):
         digits.load_handwriting()
 
 

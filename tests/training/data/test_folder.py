@@ -291,7 +291,9 @@ def test_class_of_links_only_is_named(tmp_path):
 
 
 def test_one_class_is_too_few(tmp_path):
-    with pytest.raises(UserError, match="with 1 class$"):
+    with pytest.raises(
+        UserError, match="two classes. Received: .* with 1 class$"
+    ):
         read("folder", tree(tmp_path, "a/1.mp4"))
 
 

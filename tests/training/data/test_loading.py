@@ -107,6 +107,9 @@ def test_generated_clips_take_no_other_argument():
         ({"short_sides": 256}, UserError, "Received: 256"),
         ({"short_sides": (160, 240)}, UserError, "from size=224"),
         ({"frames": 0}, UserError, "frames as an integer above 0"),
+        ({"root": None}, UserError, "Expected root as the path"),
+        ({"fps": "25"}, UserError, "fps as a number"),
+        ({"color_jitter": None}, UserError, "color_jitter as a number"),
         ({"size": 22.4}, UserError, "Received: 22.4"),
     ],
 )

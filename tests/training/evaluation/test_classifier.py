@@ -97,6 +97,12 @@ def test_subclass_of_model_takes_clips_that_its_call_takes():
     np.testing.assert_allclose(functional.probabilities(PIXELS), scores, 1e-6)
 
 
+@pytest.mark.parametrize("model", [None, "model.keras"])
+def test_path_is_no_model(model):
+    with pytest.raises(TypeError, match=f"Keras model. Received: {model!r}"):
+        Classifier(model)
+
+
 def test_two_outputs_are_refused():
     inputs = keras.Input(CLIP)
     model = keras.Model(inputs, [layers.Dense(2)(inputs)] * 2)

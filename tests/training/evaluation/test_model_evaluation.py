@@ -130,9 +130,9 @@ def test_preprocessing_inside_the_model(videos):
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("views", ["10", "10x2", "x3"])
+@pytest.mark.parametrize("views", ["10", "10x2", "x3", 10, (10, 3)])
 def test_views_as_text_are_clips_by_crops(videos, views):
-    with pytest.raises(UserError, match="such as 10x3"):
+    with pytest.raises(UserError, match="such as '?10x3"):
         evaluation.evaluate(pooled(), videos, views=views)
 
 
@@ -143,3 +143,23 @@ def test_views_of_generated_examples_are_refused():
     )
     with pytest.raises(UserError, match="views expects a data set of videos"):
         evaluation.evaluate(model, digits, views="1x1")
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5])
+@pytest.mark.parametrize("views", [None, "2x1"])
+def test_batch_size_is_a_positive_integer(videos, size, views):
+    with pytest.raises(UserError, match="batch_size as an integer above 0"):
+        evaluation.evaluate(pooled(), videos, views=views, batch_size=size)
+
+
+def test_path_is_no_data_set():
+    with pytest.raises(TypeError, match="data.load. Received: videos='videos'"):
+        evaluation.evaluate(pooled(), "videos")
+
+
+def test_network_of_images_is_refused(videos):
+    images = keras.Sequential(
+        [keras.Input((SIDE, SIDE, 3)), layers.Flatten(), layers.Dense(7)]
+    )
+    with pytest.raises(UserError, match=r"inputs of shape \(24, 24, 3\)"):
+        evaluation.evaluate(images, videos)

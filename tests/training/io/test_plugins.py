@@ -43,7 +43,7 @@ def test_an_attribute_of_a_module_in_a_package(folder):
     [
         ("no_such_module", "no Python module no_such_module"),
         ("folder/module.py", "without a folder or .py"),
-        ("module.py", "no Python module module"),
+        ("module.py", "without a folder or .py"),
         ("", "name of a Python module"),
     ],
 )

@@ -39,6 +39,7 @@ def test_a_function_makes_a_recipe(tmp_path, monkeypatch):
         ("digits_n", "digits_nl"),
         ("mine.json", "no file mine.json"),
         ("math:sqrt2", "name of module math"),
+        ("math:isfinite", "math:isfinite to be a function without arguments"),
         ("math:pi", "Expected math:pi to return a recipe.*float"),
     ],
 )
