@@ -1,4 +1,9 @@
-"""Train a recipe in a run folder; the same command resumes it."""
+"""Train a recipe in a run folder; the same command resumes it.
+
+A script of one's own does without recipe and run folder: `data.load`,
+`model.fit`, `evaluation.evaluate` and `export.saved_model`, as in
+examples/finetune_with_fit.py.
+"""
 
 import argparse
 import sys
