@@ -212,6 +212,7 @@ class MaskRCNN(keras.Model):
             and keypoints where there is a head for them.
 
         Raises:
+            ValueError: the image has another type or shape.
             NonFiniteOutputsError: the outputs are not finite.
 
         Example:
@@ -329,8 +330,16 @@ def detect(
             weights, `BGR` for Detectron's and detectron2's.
 
     Raises:
+        ValueError: the image has another type or shape.
         NonFiniteOutputsError: the network's outputs are not finite.
     """
+    image = np.asarray(image)
+    is_rgb = image.ndim == 3 and image.shape[-1] == 3 and image.size > 0
+    if image.dtype != np.uint8 or not is_rgb:
+        raise ValueError(
+            "Expected image as uint8 RGB (height, width, 3). Received: "
+            f"{image.dtype} of shape {image.shape}"
+        )
     x, size = preprocessing.preprocess(
         image, short_side_px, long_side_px, normalization
     )

@@ -232,6 +232,23 @@ def test_an_image_without_detections_has_empty_arrays():
     assert detections.masks.shape == (0, 64, 96)
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((64, 96, 3), "float32"),
+        np.zeros((1, 64, 96, 3), "uint8"),
+        np.zeros((64, 96), "uint8"),
+        np.zeros((0, 96, 3), "uint8"),
+        "photo.jpg",
+    ],
+    ids=["float", "batch", "grey", "empty", "path"],
+)
+def test_other_images_are_refused(image):
+    detector = tiny_detectors.detector("tiny_mask_rcnn")
+    with pytest.raises(ValueError, match="Expected image as uint8 RGB"):
+        model.detect(detector, image, 64, 96)
+
+
 def test_heads_read_one_map_of_each_stride():
     assert model.SCALES == (1 / 4, 1 / 8, 1 / 16, 1 / 32)
     assert len(anchors.grid_sizes((64, 96))) == 5

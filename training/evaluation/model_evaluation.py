@@ -112,7 +112,8 @@ def evaluate(
     check_split(split)
     if not isinstance(videos, Dataset):
         raise TypeError(
-            f"Expected videos from data.load. Received: videos={videos!r}"
+            "Expected videos from data.load. Received: a "
+            f"{type(videos).__name__}"
         )
     if not is_positive_integer(batch_size):
         raise UserError(

@@ -101,6 +101,7 @@ def saved_model(
         The version's directory, such as savedmodels/mine/1.
 
     Raises:
+        TypeError: `model` or `videos` are of another type.
         ValueError: neither `videos` nor `classes` are given, or both; the shape
             of clips or `from_logits` is not known.
         UserError: another number of classes than outputs, views that the model
@@ -124,6 +125,11 @@ def saved_model(
             raise ValueError(
                 "Expected `videos`, or `classes`, `clip_shape` and `sampling` "
                 "in place of it. Received both."
+            )
+        if not isinstance(videos, Dataset):
+            raise TypeError(
+                "Expected videos from data.load. Received: a "
+                f"{type(videos).__name__}"
             )
         info, sampling = videos.info, videos.sampling
     classifier = Classifier(

@@ -153,7 +153,7 @@ def test_batch_size_is_a_positive_integer(videos, size, views):
 
 
 def test_path_is_no_data_set():
-    with pytest.raises(TypeError, match="data.load. Received: videos='videos'"):
+    with pytest.raises(TypeError, match="data.load. Received: a str"):
         evaluation.evaluate(pooled(), "videos")
 
 

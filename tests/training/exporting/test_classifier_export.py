@@ -275,6 +275,11 @@ def test_views_that_the_model_does_not_take_are_refused(videos, tmp_path):
         )
 
 
+def test_path_is_no_data_set(tmp_path):
+    with pytest.raises(TypeError, match="data.load. Received: a str"):
+        export.saved_model(flat(), tmp_path / "out", "videos")
+
+
 def test_another_number_of_classes_is_refused(tmp_path):
     with pytest.raises(UserError, match="7 outputs"):
         export.saved_model(flat(), tmp_path, classes=["a", "b"])
