@@ -107,11 +107,19 @@ def predict_paths(
         an empty dictionary and a warning.
 
     Raises:
+        TypeError: inputs are no paths.
         UserError: the only file cannot be read.
     """
+    kind = type(inputs).__name__
     if is_one := isinstance(inputs, (str, os.PathLike)):
         inputs = [inputs]
-    listed = [os.fspath(path) for path in inputs]
+    try:
+        listed = [os.fspath(path) for path in inputs]
+    except TypeError:
+        raise TypeError(
+            "Expected inputs as the path of a video, or several paths. "
+            f"Received: a {kind}"
+        ) from None
     sources = [
         source for path in listed for source in video_inputs.list_inputs([path])
     ]

@@ -113,3 +113,9 @@ def test_saved_models_know_their_classes(tiny, tmp_path):
         nl.predict(tiny[1], tmp_path / "clip.npy", classes=["a"])
     with pytest.raises(UserError, match="views expects a model of videos"):
         nl.predict(tiny[1], tmp_path / "clip.npy", views="10x3")
+
+
+@pytest.mark.parametrize("inputs", [None, np.zeros((3, 8, 8, 3), "uint8")])
+def test_inputs_are_paths(videos, model, inputs):
+    with pytest.raises(TypeError, match="path of a video"):
+        nl.predict(model, inputs, videos=videos[0])
