@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--out",
         default=OUT,
         metavar="DIR",
-        help=f"folder for the files (default: {OUT}, which Git ignores)",
+        help=f"folder for the files (default: {OUT})",
     )
     parser.add_argument(
         "--batching",

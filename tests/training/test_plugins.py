@@ -80,12 +80,19 @@ def test_the_callback_of_a_module_gets_each_epoch(own_run):
     assert epoch == 1 and loss > 0
 
 
-def test_what_is_no_callback_is_refused(own_run, tmp_path):
-    with pytest.raises(UserError, match="It returned: str"):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("own_training:no_callback", "It returned: str"),
+        ("own_training:own_recipe", "Calling it fails"),
+    ],
+)
+def test_what_is_no_callback_is_refused(name, message, own_run, tmp_path):
+    with pytest.raises(UserError, match=message):
         train.main(
             [
                 "--recipe=digits_c2d",
-                "--callback=own_training:no_callback",
+                f"--callback={name}",
                 f"--workdir={tmp_path}/run",
                 "--set=image_stage=null",
                 "--verbose=0",

@@ -83,7 +83,7 @@ def _read_content(file: Path) -> dict:
     ):
         raise UserError(
             f"{file}: expected an object with the lists {', '.join(LISTS)} "
-            "(python -m pydoc training.coco.annotation_reader)."
+            f"(python -m pydoc {__name__})."
         )
     return content
 

@@ -369,7 +369,10 @@ def load(
         UserError: the name is unknown, or the data set cannot be read.
     """
     if name not in DATASETS:
-        raise UserError(unknown("dataset", name, DATASETS))
+        raise UserError(
+            f"{unknown('dataset', name, DATASETS)} If a module of yours "
+            "registers it, commands import it by --plugin MODULE."
+        )
     return DATASETS[name].load(data, sampling)
 
 

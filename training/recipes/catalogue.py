@@ -27,14 +27,14 @@ HEADINGS = {
 
 
 OTHERS = "Other recipes"
-FOOTER = """\
+FOOTER = f"""\
 C2D networks ignore motion and the order of frames, I3D networks do not.
 Numbers are those of the sources; hours are estimates, at 5 TFLOP/s a GPU. The
 paper's are of whole frames (--views 10x1 --full-frame), those of the README of
 its code and SlowFast's of 3 crops (--views 10x3). What was run here is in
 MODEL_ZOO.md. Where paper and code differ, and the commands of a module's
-recipes with what they need: python -m pydoc training.recipes.kinetics400,
-python -m pydoc training.recipes.coco"""
+recipes with what they need: python -m pydoc {kinetics400.__name__},
+python -m pydoc {coco.__name__}"""
 
 
 def catalogue() -> str:

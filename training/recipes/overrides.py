@@ -98,8 +98,12 @@ def to_json(recipe: Any) -> str:
     return json.dumps(dataclasses.asdict(recipe), indent=2)
 
 
-def from_json(text: str) -> Any:
+def from_json(text: str, is_checked: bool = True) -> Any:
     """Read a recipe of any task that `to_json` wrote.
+
+    Args:
+        text: the JSON.
+        is_checked: whether its values must go together; `override` checks it.
 
     Raises:
         OtherVersionError: its fields are not those of this version.
@@ -111,7 +115,8 @@ def from_json(text: str) -> Any:
         if len(schemas) != 1:
             raise TypeError(f"expected one of the fields {', '.join(SCHEMAS)}")
         (schema,) = schemas
-        return schema.check(_build(schema.recipe, values))
+        recipe = _build(schema.recipe, values)
+        return schema.check(recipe) if is_checked else recipe
     except json_text.FieldsError as error:
         raise OtherVersionError(
             f"Not a recipe of this version of nonlocal-tf: {error}"

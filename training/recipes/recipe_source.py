@@ -15,7 +15,8 @@ def load(source: str) -> Any:
     Args:
         source: the name of a registered recipe; the path or URL of a JSON file
             as run folders have it; or `MODULE:FUNCTION`, a function without
-            arguments that returns a recipe.
+            arguments that returns a recipe. Settings may still change it, so
+        `overrides.override` checks whether its values go together.
 
     Raises:
         UserError: there is no such recipe, or it is invalid.
@@ -35,7 +36,7 @@ def _read(source: str) -> Any:
             f"--recipe NAME --print writes. There is no file {path}."
         )
     try:
-        recipe = overrides.from_json(path.read_text("utf-8"))
+        recipe = overrides.from_json(path.read_text("utf-8"), False)
     except (UserError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {error}") from error
     return trusted_cache.without_foreign_cache(recipe, path)
@@ -58,5 +59,4 @@ def _call(source: str) -> Any:
             "dataclasses.replace(get_recipe('finetune'), ...). Received: "
             f"{type(recipe).__name__}"
         )
-    # Checked as recipes from files are.
-    return overrides.schema_of(recipe).check(recipe)
+    return recipe

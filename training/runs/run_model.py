@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from nonlocal_tf import create_model
+from nonlocal_tf import create_model, list_models
 from nonlocal_tf.checkpoints.load import load_weights
 from nonlocal_tf.checkpoints.load_report import LoadReport
 
@@ -64,7 +64,10 @@ def build_model(recipe: Recipe, dataset: Dataset | DatasetInfo) -> keras.Model:
             recipe.model.name, **_network_arguments(recipe, dataset)
         )
     except (TypeError, ValueError) as error:
-        raise UserError(f"Recipe {recipe.name!r}: {error}") from error
+        own = ""
+        if recipe.model.name not in list_models():
+            own = " If a module of yours registers it, give --plugin MODULE."
+        raise UserError(f"Recipe {recipe.name!r}: {error}{own}") from error
     finally:
         keras.config.set_dtype_policy(policy)
 

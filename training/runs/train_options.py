@@ -1,6 +1,7 @@
 """Options of the train command."""
 
 import argparse
+import inspect
 import os
 import pathlib
 import shutil
@@ -124,6 +125,13 @@ def callback_factories(
 
     def checked(name: str) -> Callable[[str], keras.callbacks.Callback]:
         factory = plugins.load_attribute(name)
+        try:
+            inspect.signature(factory).bind("run")
+        except TypeError as error:
+            raise UserError(
+                f"Expected --callback {name} to be a function of the path of "
+                f"the run folder. Calling it fails: {error}"
+            ) from error
 
         def make(run_folder: str) -> keras.callbacks.Callback:
             callback = factory(run_folder)

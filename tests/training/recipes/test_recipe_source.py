@@ -33,6 +33,17 @@ def test_a_function_makes_a_recipe(tmp_path, monkeypatch):
     assert recipe == dataclasses.replace(get_recipe("digits_nl"), batch=11)
 
 
+def test_settings_may_complete_a_file(tmp_path):
+    recipe = dataclasses.replace(get_recipe("digits_c2d"), steps=5)
+    path = tmp_path / "short.json"
+    path.write_text(overrides.to_json(recipe))  # its warmup is longer
+    with pytest.raises(UserError, match="warmup"):
+        overrides.override(recipe_source.load(str(path)), [])
+    settings = ["optimizer.warmup_steps=0", "image_stage=null"]
+    short = overrides.override(recipe_source.load(str(path)), settings)
+    assert (short.steps, short.optimizer.warmup_steps) == (5, 0)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
