@@ -25,7 +25,7 @@ from . import annotated_files, bad_videos
 from .bad_videos import BadVideo
 from .data_files import DataFile
 from .dataset_info import DatasetInfo
-from .datasets import check_split
+from .datasets import check_seed, check_split
 from .epochs import NumberedEpochs
 
 MAX_BAD_SHARE = 0.05
@@ -224,8 +224,8 @@ class CocoDataset(NumberedEpochs):
             do not count unless `keep_empty_images`.
 
         Raises:
-            UserError: the split or the batch size is invalid, there is nothing
-                to train on, or pycocotools is missing.
+            UserError: the split, the batch size or the seed is invalid, there
+                is nothing to train on, or pycocotools is missing.
 
         Example:
 
@@ -237,13 +237,14 @@ class CocoDataset(NumberedEpochs):
                 "Expected batch_size as an integer above 0. "
                 f"Received: {batch_size!r}"
             )
+        check_seed(seed)
         coco_api.require(masks=self.has_masks, scores=False)
         config = self._batch_config(split, batch_size)
         coco_batches.check(annotations, config)
         images = coco_batches.training_images(annotations, config)
         count = -(-len(images) // batch_size)
         if split == "train":
-            steps = self.count_epochs().steps(count)
+            steps = self.count_epochs(batch_size, seed).steps(count)
         else:
             steps = tf.data.Dataset.range(count)
         return coco_batches.batches_of_steps(

@@ -1,6 +1,7 @@
 """Registry and base class of data sets."""
 
 import abc
+import numbers
 import os
 from collections.abc import Callable, Sequence
 
@@ -19,6 +20,7 @@ from .dataset_info import DatasetInfo, LabelledExample
 from .epochs import NumberedEpochs
 from .example_source import ExampleSource
 from .sampling_config import SamplingConfig
+from .video_limits import Limits
 
 DATASETS: dict[str, type["Dataset"]] = {}
 EVAL_SPLITS = ("validation", "test")
@@ -34,6 +36,7 @@ class Dataset(NumberedEpochs, abc.ABC):
         eval_examples: number of examples of each evaluation split.
         train_examples: number of training examples in an epoch.
         sampling: clips to take of each video; None without videos.
+        limits: resource limits of decoding a video file.
         multi_label: whether labels are multi-hot vectors instead of class
             indices.
         skips_unlabelled: with `multi_label`, whether mean average precision
@@ -49,6 +52,7 @@ class Dataset(NumberedEpochs, abc.ABC):
     eval_examples: int
     train_examples: int
     sampling: SamplingConfig | None = None
+    limits: Limits = Limits()
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{name}={n}" for name, n in self.splits.items())
@@ -150,8 +154,8 @@ class Dataset(NumberedEpochs, abc.ABC):
             classes)`.
 
         Raises:
-            UserError: the split, the batch size or `preprocess` is invalid, or
-                labels needed for training are missing.
+            UserError: the split, the batch size, the seed or `preprocess` is
+                invalid, or labels needed for training are missing.
 
         Example:
 
@@ -164,6 +168,7 @@ class Dataset(NumberedEpochs, abc.ABC):
                 "Expected batch_size as an integer above 0. "
                 f"Received: {batch_size!r}"
             )
+        check_seed(seed)
         if not (preprocess is None or callable(preprocess)):
             raise UserError(
                 "Expected preprocess as a function of pixels, or None. "
@@ -189,7 +194,7 @@ class Dataset(NumberedEpochs, abc.ABC):
         self.check_labels("train")
         count = -(-self.train_examples // batch_size)
         batches = self.step_batches(
-            self.count_epochs().steps(count), batch_size, seed
+            self.count_epochs(batch_size, seed).steps(count), batch_size, seed
         )
         return batches.apply(tf.data.experimental.assert_cardinality(count))
 
@@ -209,8 +214,8 @@ class Dataset(NumberedEpochs, abc.ABC):
             e * len + i of all epochs.
 
         Raises:
-            UserError: the split is invalid, or labels needed for training are
-                missing.
+            UserError: the split or the seed is invalid, or labels needed for
+                training are missing.
 
         Example:
 
@@ -218,6 +223,7 @@ class Dataset(NumberedEpochs, abc.ABC):
         >>> clip, label = source[3]  # uint8 (time, height, width, 3), int64
         """
         check_split(split, SPLITS)
+        check_seed(seed)
         example, count = self.example_function(split, seed)
         if split != "train":
             return ExampleSource(example, count)
@@ -380,3 +386,9 @@ def check_split(split: str, splits: Sequence[str] = EVAL_SPLITS) -> None:
     """Raise a UserError unless `split` is one of `splits`."""
     if split not in splits:
         raise UserError(unknown("split", split, splits))
+
+
+def check_seed(seed: int) -> None:
+    """Raise a UserError unless a seed is an integer, NumPy's included."""
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
+        raise UserError(f"Expected seed as an integer. Received: {seed!r}")

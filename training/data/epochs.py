@@ -21,11 +21,17 @@ SYMBOLIC_BUILD = "_maybe_symbolic_build"
 class EpochCounter:
     """Counts the iterations over a dataset; thread-safe.
 
+    Args:
+        batch_size: examples per batch.
+        seed: seed of order and augmentation.
+
     Attributes:
+        arguments: batch size and seed, as text.
         next_epoch: number of the next iteration, from 0.
     """
 
-    def __init__(self):
+    def __init__(self, batch_size: int, seed: int):
+        self.arguments = f"batch_size={batch_size}, seed={seed}"
         self.next_epoch = 0
         self._lock = threading.Lock()
 
@@ -62,9 +68,9 @@ class EpochCounter:
 class NumberedEpochs:
     """Mix-in of data whose training batches are numbered by epoch."""
 
-    def count_epochs(self) -> EpochCounter:
+    def count_epochs(self, batch_size: int, seed: int) -> EpochCounter:
         """Return a counter for new training batches."""
-        counter = EpochCounter()
+        counter = EpochCounter(batch_size, seed)
         self._epoch_counters.add(counter)
         return counter
 
@@ -88,6 +94,21 @@ class NumberedEpochs:
         """
         for counter in list(self._epoch_counters):
             counter.next_epoch = epoch
+
+    def begun_batches(self, epoch: int) -> str:
+        """Describe the training batches whose iteration has begun.
+
+        Args:
+            epoch: number of the epoch that `set_epoch` has set.
+
+        Returns:
+            "batch_size=8, seed=0", of several sorted and joined by " and ";
+            "" if none has begun.
+        """
+        counters = list(self._epoch_counters)
+        return " and ".join(
+            sorted({c.arguments for c in counters if c.next_epoch > epoch})
+        )
 
 
 def _is_building_model() -> bool:

@@ -116,6 +116,8 @@ def load(
             raise UserError(
                 f"Expected {name} as a number. Received: {number!r}"
             )
+    if not isinstance(flip, (bool, np.bool_)):
+        raise UserError(f"Expected flip as True or False. Received: {flip!r}")
     if not isinstance(root, (str, os.PathLike)):
         raise UserError(
             f"Expected root as the path or URL of a folder. Received: {root!r}"

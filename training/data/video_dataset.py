@@ -38,6 +38,7 @@ from .dataset_info import LabelledExample
 from .datasets import Dataset, check_split
 from .manifest import Manifest, Video
 from .sampling_config import SamplingConfig, ViewsConfig
+from .video_limits import Limits
 from .video_split import VideoSplit
 
 EVAL_BATCH = 8
@@ -69,6 +70,7 @@ class VideoDataset(Dataset):
         manifest: Manifest | None = None,
     ):
         self._data, self.sampling = data, sampling
+        self.limits = Limits.of(data)
         self._centre = frame_sampling.middle(sampling)
         _check_views(sampling, self._centre)
         bad_videos.check_max_share(data.max_bad_share)

@@ -17,6 +17,7 @@ Example:
 """
 
 import math
+import numbers
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -69,6 +70,9 @@ class ExactResume(keras.callbacks.Callback):
     operations are deterministic. Other callbacks begin anew, so the patience of
     `EarlyStopping` does too.
 
+    The checkpoints have the fingerprint of the data set and the arguments
+    `batch_size` and `seed` of its training batches, if `videos` has them.
+
     An epoch of `fit` has to be one iteration over its batches, not
     `steps_per_epoch` of repeated ones. Put the callback after `MovingAverage`
     and `PreciseBatchNorm`, which change weights.
@@ -80,17 +84,21 @@ class ExactResume(keras.callbacks.Callback):
             of `fit`; None if batches do not depend on the epoch.
 
     Raises:
-        UserError: in `fit`: the model is not built, the checkpoint is of
-            another model, or the loss or a weight is not finite, which is not
-            saved.
+        UserError: `videos` has no epochs; or in `fit`: the model is not built,
+            the checkpoint is of another model, data set, batch size or seed,
+            or the loss or a weight is not finite, which is not saved.
     """
 
     def __init__(
         self, folder: str | os.PathLike, videos: TrainingVideos | None = None
     ):
         super().__init__()
+        if videos is not None:
+            _check_dataset("ExactResume", videos, "set_epoch")
         self._directory = paths.as_path(folder)
         self._videos = videos
+        self._data: dict[str, str] = {}
+        self._epoch: int | None = None
         self._rows: list[dict] = []
         self._restored_rows: list[dict] = []
 
@@ -99,6 +107,10 @@ class ExactResume(keras.callbacks.Callback):
         start = checkpointing.latest(self._directory)
         self._rows = list(start.history) if start else []
         self._restored_rows = list(self._rows)
+        self._data = dict(start.data) if start else {}
+        fingerprint = getattr(self._videos, "fingerprint", None)
+        if fingerprint is not None:
+            self._identify("fingerprint", fingerprint())
         if start is None:
             return
         checkpointing.restore(self.model, start)
@@ -119,6 +131,15 @@ class ExactResume(keras.callbacks.Callback):
             )
         if self._videos is not None:
             self._videos.set_epoch(epoch)
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        begun_batches = getattr(self._videos, "begun_batches", None)
+        if self._epoch is None or begun_batches is None:
+            return
+        # Before validation, when other batches may begin.
+        self._identify("batches", begun_batches(self._epoch))
+        self._epoch = None
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {key: float(value) for key, value in (logs or {}).items()}
@@ -134,11 +155,27 @@ class ExactResume(keras.callbacks.Callback):
         }
         self._rows.append({"epoch": epoch + 1, **finite_logs})
         checkpointing.save(
-            self.model, self._directory, self._rows, remedy=REMEDY
+            self.model,
+            self._directory,
+            self._rows,
+            remedy=REMEDY,
+            data=self._data,
         )
 
     def on_train_end(self, logs=None):
         self._end_resuming()
+
+    def _identify(self, name: str, value: str | None) -> None:
+        """Record the training data, or raise a UserError if it is another."""
+        if not value:
+            return
+        expected = self._data.setdefault(name, value)
+        if value != expected:
+            raise UserError(
+                f"The checkpoints in {self._directory} are of other training "
+                f"data. Expected {name}: {expected}. Received: {value}. To "
+                "train on other data, start in a new folder."
+            )
 
     def _end_resuming(self) -> None:
         """Complete the history, and let a later `fit` begin with epoch 0."""
@@ -165,17 +202,18 @@ class MovingAverage(keras.callbacks.Callback):
         decay: share of the old average that remains, such as 0.9999.
 
     Raises:
-        UserError: the decay is not in [0, 1), or in `fit`: the model is not
+        UserError: the decay is not in (0, 1), or in `fit`: the model is not
             built.
     """
 
     def __init__(self, decay: float):
         super().__init__()
-        if not 0 <= decay < 1:
+        if not (isinstance(decay, numbers.Real) and 0 < decay < 1):
             raise UserError(
-                f"Expected a decay from 0 to below 1. Received: {decay}"
+                "Expected decay as a number above 0 and below 1. "
+                f"Received: {decay!r}"
             )
-        self._decay = decay
+        self._decay: float = decay
 
     def set_model(self, model):
         super().set_model(model)
@@ -216,7 +254,8 @@ class PreciseBatchNorm(keras.callbacks.Callback):
             `videos.batches("train", 8, seed=1).repeat().take(200)`.
 
     Raises:
-        UserError: in `fit`: `MovingAverage` is after it.
+        UserError: `batches` are not a `tf.data.Dataset`, or in `fit`:
+            `MovingAverage` is after it.
 
     Reference:
         Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3.
@@ -224,6 +263,12 @@ class PreciseBatchNorm(keras.callbacks.Callback):
 
     def __init__(self, batches: tf.data.Dataset):
         super().__init__()
+        if not isinstance(batches, tf.data.Dataset):
+            raise UserError(
+                "Expected batches as a tf.data.Dataset, such as "
+                'videos.batches("train", 8, seed=1).repeat().take(200). '
+                f"Received: {batches!r}"
+            )
         self._batches = batches
         self._is_outdated = False
 
@@ -301,11 +346,12 @@ class ListBadVideos(ListBadInputs):
         path: the csv file, or its URL.
 
     Raises:
-        UserError: in `fit`: more videos than `max_bad_share` of the data set
-            are unreadable.
+        UserError: `videos` are not a data set, or in `fit`: more videos than
+            `max_bad_share` of the data set are unreadable.
     """
 
     def __init__(self, videos: BadVideos, path: str | os.PathLike):
+        _check_dataset("ListBadVideos", videos, "bad", "check_bad", "write_bad")
         super().__init__(videos, lambda bad: videos.write_bad(path))
 
     def on_train_begin(self, logs=None):
@@ -321,4 +367,13 @@ def _check_built(model: keras.Model, callback: str) -> None:
         raise UserError(
             f"{callback} needs a model with weights. Build the model before "
             "fit, by a keras.Input or by calling it on a batch."
+        )
+
+
+def _check_dataset(callback: str, videos: object, *attributes: str) -> None:
+    """Raise a UserError for an object that is not a data set."""
+    if not all(hasattr(videos, name) for name in attributes):
+        raise UserError(
+            f"{callback} expects videos as a data set, such as that of "
+            f"data.load. Received: {videos!r}"
         )

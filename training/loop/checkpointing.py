@@ -37,6 +37,7 @@ STATE_SHAPE = {
     "history": [{str: (float, str, None)}],
     "step": (int, None),
     "times": ({str: float}, None),
+    "data": ({str: str}, None),
 }
 
 
@@ -50,6 +51,7 @@ class Checkpoint:
         history: a row for each of them.
         step: finished steps of the next epoch.
         times: seconds that these took, by column of the history.
+        data: texts that identify the training data, such as its fingerprint.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class Checkpoint:
     history: list[dict]
     step: int = 0
     times: dict = dataclasses.field(default_factory=dict)
+    data: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def steps(self, plan: EpochPlan) -> int:
         """Number of finished training steps of the run."""
@@ -115,7 +118,12 @@ def _read(path: Path) -> Checkpoint:
     if epoch != len(history):
         raise ValueError(f"{epoch} epochs have {len(history)} rows")
     return Checkpoint(
-        path, epoch, history, state.get("step") or 0, state.get("times") or {}
+        path,
+        epoch,
+        history,
+        state.get("step") or 0,
+        state.get("times") or {},
+        state.get("data") or {},
     )
 
 
@@ -212,6 +220,7 @@ def save(
     step: int = 0,
     times: dict | None = None,
     remedy: str = "",
+    data: dict[str, str] | None = None,
 ) -> None:
     """Write a checkpoint and delete all but the last `KEEP`.
 
@@ -224,6 +233,7 @@ def save(
         step: finished steps of the next epoch.
         times: seconds that these took.
         remedy: advice for the error, a sentence.
+        data: texts that identify the training data.
 
     Raises:
         UserError: a variable is not finite.
@@ -258,6 +268,7 @@ def save(
             "step": step,
             "times": times or {},
             "history": history,
+            **({"data": data} if data else {}),
             "sha256": atomic_files.sha256(path / VARIABLES),
         }
         (path / STATE).write_text(json.dumps(state, indent=2), "utf-8")

@@ -10,6 +10,7 @@ from nonlocal_tf.preprocess import normalize
 
 from ..data import Dataset, frame_sampling
 from ..data.sampling_config import SamplingConfig, ViewsConfig
+from ..data.video_limits import Limits
 from ..evaluation import view_options
 from ..evaluation.classifier import Classifier, Preprocess
 from ..io.user_error import UserError
@@ -34,7 +35,8 @@ def of_model(
 
     Args:
         model: takes clips, and returns logits or probabilities.
-        videos: data set that it is trained on, for `classes` and `sampling`.
+        videos: data set that it is trained on, for `classes`, `sampling` and
+            resource limits.
         classes: class names, in the order of the outputs.
         sampling: length, stride and size of clips.
         views: as for `evaluation.evaluate`.
@@ -72,6 +74,7 @@ def of_model(
         views=resolved,
         chosen=views is not None,
         step=classifier.probabilities,
+        limits=videos.limits if videos is not None else Limits(),
     )
 
 

@@ -101,6 +101,25 @@ def test_preprocessing_is_a_function(videos):
         videos.batches("train", 4, preprocess="normalize")
 
 
+@pytest.mark.parametrize("seed", ["x", 1.5, None])
+def test_seed_is_an_integer(videos, seed):
+    with pytest.raises(UserError, match=f"integer. Received: {seed!r}"):
+        videos.batches("train", 4, seed=seed)
+    with pytest.raises(UserError, match="seed as an integer"):
+        videos.source("train", seed=seed)
+
+
+def test_begun_batches_have_their_size_and_seed(videos):
+    first, second = raw(videos), videos.batches("train", 5, seed=np.int64(8))
+    videos.set_epoch(2)
+    assert videos.begun_batches(2) == ""
+    next(iter(second))
+    assert videos.begun_batches(2) == "batch_size=5, seed=8"
+    next(iter(first))
+    expected = "batch_size=4, seed=3 and batch_size=5, seed=8"
+    assert videos.begun_batches(2) == expected
+
+
 def test_repr_counts_classes_and_examples(videos):
     counts = f"train=14, validation={videos.splits['validation']}"
     assert f"2 classes, {counts}" in repr(videos)

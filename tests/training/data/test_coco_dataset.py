@@ -70,8 +70,10 @@ def test_epochs_are_successive_training_steps(coco):
         )
         assert_equal(as_arrays(train), as_arrays(expected))
     coco.set_epoch(0)
+    assert coco.begun_batches(0) == ""
     first = batches.batches(coco.train, config, SEED, 0, 3)
     assert_equal(as_arrays(train), as_arrays(first))
+    assert coco.begun_batches(0) == f"batch_size=2, seed={SEED}"
 
 
 def test_validation_batches_stay_the_same(coco):

@@ -111,6 +111,7 @@ def test_generated_clips_take_no_other_argument():
         ({"fps": "25"}, UserError, "fps as a number"),
         ({"color_jitter": None}, UserError, "color_jitter as a number"),
         ({"size": 22.4}, UserError, "Received: 22.4"),
+        ({"flip": "no"}, UserError, "flip as True or False"),
     ],
 )
 def test_invalid_arguments_raise(arguments, error, message):

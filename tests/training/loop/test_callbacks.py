@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from nonlocal_tf.layers import BatchNormalization
+from training.data import datasets
 from training.io.user_error import UserError
 from training.loop import callbacks, checkpointing
 
@@ -99,10 +100,29 @@ def test_moving_average_validates_and_ends_with_the_average():
     assert history.history["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
 
 
-@pytest.mark.parametrize("decay", [1.0, -0.1])
+@pytest.mark.parametrize("decay", [1.0, 0, "0.9", None])
 def test_decay_out_of_range_raises(decay):
-    with pytest.raises(UserError, match=f"Received: {decay}"):
+    with pytest.raises(UserError, match=f"Received: {decay!r}"):
         callbacks.MovingAverage(decay)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: callbacks.PreciseBatchNorm(3), "Dataset.* Received: 3"),
+        (
+            lambda: callbacks.ListBadVideos("videos", "bad.csv"),
+            "Received: 'videos'",
+        ),
+        (
+            lambda: callbacks.ExactResume("folder", "videos"),
+            "Received: 'videos'",
+        ),
+    ],
+)
+def test_arguments_are_checked_before_fit(make, message):
+    with pytest.raises(UserError, match=message):
+        make()
 
 
 @pytest.mark.parametrize("validate", [True, False])
@@ -175,6 +195,79 @@ def test_resumed_training_equals_an_uninterrupted_one(tmp_path):
             np.testing.assert_array_equal(got, want)
         assert history.epoch == [0, 1, 2]
         assert history.history == expected.history
+
+
+class IdentifiedEpochs(Epochs):
+    """Batches of a data set that knows what identifies them."""
+
+    def __init__(self, fingerprint="a1", arguments="batch_size=4, seed=0"):
+        super().__init__()
+        self._fingerprint, self._arguments = fingerprint, arguments
+
+    def fingerprint(self):
+        return self._fingerprint
+
+    def begun_batches(self, epoch):
+        assert epoch == self.epoch
+        return self._arguments
+
+
+def resume(folder, data, epochs):
+    callback = callbacks.ExactResume(folder, data)
+    return fit(make_model(), [callback], epochs, validate=False, data=data)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (IdentifiedEpochs("b2"), "fingerprint: a1. Received: b2. .*new folder"),
+        (
+            IdentifiedEpochs(arguments="batch_size=4, seed=7"),
+            "batch_size=4, seed=0. Received: batch_size=4, seed=7",
+        ),
+    ],
+)
+def test_other_training_data_does_not_resume(tmp_path, other, message):
+    resume(tmp_path, IdentifiedEpochs(), 1)
+    with pytest.raises(UserError, match=message):
+        resume(tmp_path, other, 2)
+    assert checkpointing.latest(tmp_path).epoch == 1
+    assert resume(tmp_path, IdentifiedEpochs(), 2).epoch == [0, 1]
+
+
+def test_a_checkpoint_without_a_record_of_its_data_resumes(tmp_path):
+    resume(tmp_path, Epochs(), 1)
+    assert checkpointing.latest(tmp_path).data == {}
+    resume(tmp_path, IdentifiedEpochs(), 2)
+    expected = {"fingerprint": "a1", "batches": "batch_size=4, seed=0"}
+    assert checkpointing.latest(tmp_path).data == expected
+
+
+def test_resumed_batches_are_those_of_fit(tmp_path):
+    """Other training batches of the data set do not count."""
+    digits = datasets.load("digits_recall")
+    digits.train_examples = 4
+
+    def train(seed, epochs):
+        inputs = keras.Input(digits.element_shape)
+        pooled = keras.layers.GlobalAveragePooling3D()(inputs)
+        model = keras.Model(inputs, keras.layers.Dense(10)(pooled))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("sgd", loss, jit_compile=False)
+        unused = digits.batches("train", 2, seed=seed + epochs)
+        next(iter(unused))
+        model.fit(
+            digits.batches("train", 2, seed=seed),
+            epochs=epochs,
+            callbacks=[callbacks.ExactResume(tmp_path, digits)],
+            shuffle=False,
+            verbose=0,
+        )
+
+    train(seed=1, epochs=1)
+    train(seed=1, epochs=2)
+    with pytest.raises(UserError, match=r"seed=1\. Received: .*seed=2"):
+        train(seed=2, epochs=3)
 
 
 def test_a_later_fit_begins_with_its_first_epoch(tmp_path):

@@ -1,5 +1,7 @@
 """Prediction with a Keras model, against evaluation."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from tests.training import view_runs
 from training import evaluation
 from training.data import datasets
 from training.data.sampling_config import SamplingConfig, ViewsConfig
+from training.data.video_limits import Limits
 from training.io.user_error import UserError
 
 FRAMES, SIDE = 3, 24
@@ -99,6 +102,14 @@ def test_unreadable_video_is_an_error_or_a_warning(videos, model, tmp_path):
     with pytest.warns(UserWarning, match=r"bad\.mkv"):
         results = nl.predict(model, [bad, paths[0]], videos=videos)
     assert results == [{}, nl.predict(model, paths[0], videos=videos)]
+
+
+def test_limits_are_those_of_the_data_set(videos, model):
+    videos, paths = videos
+    small = copy.copy(videos)
+    small.limits = Limits(max_frames=4)
+    with pytest.raises(UserError, match="max_frames=4"):
+        nl.predict(model, paths[0], videos=small)
 
 
 def test_saved_models_know_their_classes(tiny, tmp_path):
