@@ -59,10 +59,10 @@ class MaskRCNN(keras.Model):
 
     Example:
 
-    >>> model = MaskRCNN(DetectorConfig(3), classes=("dog", "cat"))
-    >>> model.compile(keras.optimizers.SGD(0.01, momentum=0.9))
-    >>> model.fit(coco.batches("train", 2), epochs=3)
-    >>> detections = model.detect(image)
+        model = MaskRCNN(DetectorConfig(3), classes=("dog", "cat"))
+        model.compile(keras.optimizers.SGD(0.01, momentum=0.9))
+        model.fit(coco.batches("train", 2), epochs=3)
+        detections = model.detect(image)
     """
 
     # The names of the parts are paths in `.weights.h5` files.
@@ -217,8 +217,8 @@ class MaskRCNN(keras.Model):
 
         Example:
 
-        >>> detections = model.detect(image)
-        >>> detections.boxes[0], detections.classes[0], detections.scores[0]
+            detections = model.detect(image)
+            detections.boxes[0], detections.classes[0], detections.scores[0]
         """
         images = self.image_preprocessing
         detections = detect(

@@ -93,7 +93,7 @@ def test_without_matplotlib_the_missing_extra_is_named(
 ):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     evaluate.main([f"--workdir={tiny[0]}", f"--scores={tmp_path}"])
-    assert "'.[viz]'" in capsys.readouterr().out
+    assert "[viz]'" in capsys.readouterr().out
     assert not (tmp_path / "confusion.png").exists()
 
 

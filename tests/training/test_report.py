@@ -240,7 +240,7 @@ def test_with_matplotlib_curves_are_drawn(run):
 def test_without_matplotlib_the_missing_extra_is_named(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     text = written(write_run(run.path, rows=ROWS))
-    assert "'.[viz]'" in text and "curves.png" not in text
+    assert "[viz]'" in text and "curves.png" not in text
     assert cells(text)["3"][:2] == ["600", "0.001"]
 
 

@@ -101,7 +101,7 @@ def test_features_and_attention_are_served(client, model):
 
 def test_errors_of_a_signature_reach_the_client(client):
     error = sys.modules["serving_client"].ClientError
-    with pytest.raises(error, match=r"\(frame, y, x\) in pixels"):
+    with pytest.raises(error, match=r"\(frame, y, x\).* in pixels"):
         client.predict(
             "attention",
             clips=clips(1),

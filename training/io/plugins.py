@@ -58,6 +58,7 @@ def _import(name: str) -> Any:
     folder = os.getcwd()
     if folder not in sys.path and "" not in sys.path:
         sys.path.insert(0, folder)  # the installed command's path lacks it
+    was_imported = INSTALLED in sys.modules
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -68,7 +69,7 @@ def _import(name: str) -> Any:
             f"installed, or {error.name.replace('.', '/')}.py in the current "
             f"folder. Received: {name}"
         ) from None
-    if PROGRAM != INSTALLED and INSTALLED in sys.modules:
+    if PROGRAM != INSTALLED and INSTALLED in sys.modules and not was_imported:
         raise UserError(
             f"{name} imports {INSTALLED}, but this command runs as `python -m "
             f"{PROGRAM}`, whose tables are others. Run it as nonlocal-tf."

@@ -73,3 +73,11 @@ def test_a_plugin_of_another_copy_of_the_program_is_refused(
     (folder / "own_module_5.py").write_text(f"import {other}")
     with pytest.raises(UserError, match="Run it as nonlocal-tf"):
         plugins.load(["own_module_5"])
+
+
+def test_a_copy_that_was_imported_before_is_no_fault_of_a_plugin(
+    folder, monkeypatch
+):
+    monkeypatch.setattr(plugins, "INSTALLED", "math")
+    (folder / "own_module_6.py").write_text("import math")
+    plugins.load(["own_module_6"])
