@@ -21,7 +21,7 @@ from training.runs.run_folder import RunFolder
 
 SHALLOW = "shallow_r50"
 # Deliberately not sorted.
-CLASSES = "dgbface"
+CLASSES = tuple("dgbface")
 # Scaled from odd sides to odd sides, no pixel lies halfway between two values,
 # which float32 may round the other way.
 SIZE = (35, 37)

@@ -1,6 +1,6 @@
 """Class names and their labels."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..io.user_error import UserError
 from .list_files import read_json, read_lines
@@ -51,6 +51,21 @@ def unique(names: Iterable[tuple[str, str]], path: str) -> tuple[str, ...]:
     if not classes:
         raise UserError(f"Expected class names in {path}. Received: none")
     return tuple(classes)
+
+
+def check_names(classes: Sequence[str]) -> None:
+    """Check class names that a script gives.
+
+    Raises:
+        TypeError: it is one string instead of several.
+        UserError: a name is repeated.
+    """
+    if isinstance(classes, str):
+        raise TypeError(
+            "Expected classes as a sequence of names, such as "
+            f"['no', 'yes']. Received: {classes!r}"
+        )
+    unique(((str(name), "classes") for name in classes), "classes")
 
 
 def label_named(

@@ -52,6 +52,11 @@ SPLIT_OF = {
 class Folder(VideoDataset):
     description = "your videos, in one folder per class"
 
+    @property
+    def root(self) -> str:
+        """Folder of the class folders, or of the splits."""
+        return self._data.root
+
     @staticmethod
     def read_lists(data: DataConfig) -> Manifest:
         data_config.check_fields(data, "root")

@@ -20,6 +20,7 @@ from .transforms import below
 PAST_END = ("wrap", "clamp")
 # Memory for views that are read ahead.
 VIEWS_BYTES = 2 << 30
+MAX_CLIPS = 1000  # of a video; more take hours and are nearly the same
 
 
 def random_clip(draw, frames, fps, sampling: SamplingConfig, edges_s=None):
@@ -222,6 +223,11 @@ def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
                     f"Expected {name} to be at least 1. "
                     f"Received: {getattr(config, name)}"
                 )
+    if views.clips > MAX_CLIPS:
+        raise ValueError(
+            f"Expected at most {MAX_CLIPS} clips of a video. "
+            f"Received: {views.clips}"
+        )
     if sampling.fps is not None and not 0 < sampling.fps < math.inf:
         raise ValueError(
             f"Expected fps to be a number above 0. Received: {sampling.fps}"

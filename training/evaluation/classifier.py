@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Sequence
 
 import keras
@@ -250,11 +251,30 @@ class Classifier:
             for size, other in zip(own, training, strict=True)
         )
 
+    def prepare(self, pixels: Tensor) -> Tensor:
+        """Turn uint8 pixels into the input of the model.
+
+        Raises:
+            UserError: `preprocess` is written in NumPy.
+        """
+        if self.preprocess is None:
+            return pixels
+        try:
+            return self.preprocess(pixels)
+        except (AttributeError, NotImplementedError, TypeError) as error:
+            if not re.search("symbolic|EagerTensor", str(error), re.I):
+                raise
+            raise UserError(
+                "Expected `preprocess` in Keras or TensorFlow operations, such "
+                'as keras.ops.cast(pixels, "float32") / 255. Received '
+                "one with operations of NumPy or Python. The reason: "
+                f"{' '.join(str(error).split())[:200]}"
+            ) from error
+
     def outputs(self, pixels: Tensor) -> Tensor:
         """Compute the model's outputs, float32, of uint8 pixels."""
-        if self.preprocess is not None:
-            pixels = self.preprocess(pixels)
-        return tf.cast(self.model(pixels, training=False), tf.float32)
+        inputs = self.prepare(pixels)
+        return tf.cast(self.model(inputs, training=False), tf.float32)
 
     def scores(self, outputs: Tensor) -> Tensor:
         """Turn float32 outputs into probabilities, averaged over positions.

@@ -41,7 +41,7 @@ def outputs_logits(model: keras.Model) -> bool:
         model: with one output.
 
     Raises:
-        ValueError: neither tells it.
+        ValueError: neither tells it, or the model is not built.
     """
     is_logits = None
     if getattr(model, "outputs", None):
@@ -49,6 +49,12 @@ def outputs_logits(model: keras.Model) -> bool:
     if is_logits is None:
         is_logits = _of_loss(model)
     if is_logits is None:
+        if isinstance(model, keras.Sequential) and not model.built:
+            raise ValueError(
+                "Expected a model that is built. Received: keras.Sequential "
+                f"{model.name!r}, which is not. Give it a keras.Input as its "
+                "first layer."
+            )
         raise ValueError(
             f"Expected the last layer of model {model.name!r} to be linear "
             "(logits), a softmax or a sigmoid (probabilities). Received: "

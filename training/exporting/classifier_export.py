@@ -7,12 +7,13 @@ import keras
 
 from nonlocal_tf.preprocess import normalize
 
-from ..data import DATASETS, Dataset
+from ..data import DATASETS, Dataset, class_names
 from ..data.dataset_info import DatasetInfo
+from ..data.folder import Folder
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..evaluation import view_options
 from ..evaluation.classifier import Classifier, Preprocess
-from ..io import paths
+from ..io import outputs, paths
 from ..io.paths import Path
 from ..io.user_error import UserError
 from . import (
@@ -101,12 +102,12 @@ def saved_model(
         The version's directory, such as savedmodels/mine/1.
 
     Raises:
-        TypeError: `model` or `videos` are of another type.
+        TypeError: `model`, `videos` or `classes` are of another type.
         ValueError: neither `videos` nor `classes` are given, or both; the shape
             of clips or `from_logits` is not known.
-        UserError: another number of classes than outputs, views that the model
-            does not take, outputs that are not finite, or a directory that
-            cannot be written or has another purpose.
+        UserError: another number of classes than outputs, a class twice, views
+            that the model does not take, outputs that are not finite, or a
+            directory that cannot be written or has another purpose.
 
     Example:
 
@@ -117,7 +118,8 @@ def saved_model(
     ... )
     """
     out = paths.as_path(out)
-    check_out(out)
+    root = videos.root if isinstance(videos, Folder) else ""
+    check_out(out, root)
     if videos is None:
         info = _info(model, classes, clip_shape, multi_label)
     else:
@@ -154,12 +156,13 @@ def saved_model(
         dataset=_dataset_name(videos),
         license=license or f"{NO_LICENSE} {AUTHORS_LICENSE}",
         sampling=sampling,
+        made_by="export.saved_model",
     )
     inference_model.check_finite(served, about.name)
     examples = comparison.validation_examples(videos, info.element_shape)
     return version_folder.write_version(
         out,
-        check=lambda: check_out(out),
+        check=lambda: check_out(out, root),
         write=lambda path: write_files(
             path, served, about, classifier, examples, dtype
         ),
@@ -195,14 +198,23 @@ def write_files(
     )
 
 
-def check_out(out: Path) -> None:
+def check_out(out: Path, root: str = "") -> None:
     """Check a directory for new versions of a classifier.
 
+    Args:
+        out: the directory.
+        root: folder with the class folders of the videos, if any.
+
     Raises:
-        UserError: it cannot be written, has another purpose, or holds versions
-            of a detector.
+        UserError: it cannot be written, has another purpose, is among the
+            classes of the videos, or holds versions of a detector.
     """
     saved_models.check_out(out)
+    if root and outputs.is_within(out, paths.as_path(root)):
+        raise UserError(
+            f"{out} is in the folder of the videos, {root}, where every "
+            "folder is a class. Give a directory outside of it."
+        )
     if any(map(saved_models.is_detector, saved_models.versions(out))):
         raise UserError(
             f"{out} holds versions of a detector. Give another directory."
@@ -221,6 +233,7 @@ def _info(
             "Expected `videos` or `classes`, the class names in the order of "
             "the outputs. Received neither."
         )
+    class_names.check_names(classes)
     own = getattr(model, "inputs", None)
     shape = tuple(clip_shape or (own[0].shape[1:] if own else ()))
     if len(shape) not in (3, 4) or None in shape:

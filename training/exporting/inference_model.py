@@ -78,8 +78,7 @@ class InferenceModel:
 
     def prepare(self, pixels):
         """Turn uint8 clips or images into the input of the network."""
-        preprocess = self.classifier.preprocess
-        return pixels if preprocess is None else preprocess(pixels)
+        return self.classifier.prepare(pixels)
 
     @functools.cached_property
     def features(self) -> keras.Model | None:

@@ -67,6 +67,7 @@ def detector(
         summary=description or "Detector of objects in images",
         dataset="" if coco is None else coco.train.path.name,
         license=license or NO_LICENSE,
+        made_by="export.detector",
     )
     images = model.image_preprocessing
     trained = TrainedDetector(

@@ -45,6 +45,7 @@ class ModelDescription:
         sampling: of training clips; None for synthetic data.
         results: Markdown sections on results and training.
         reproduction: Markdown sections on command and environment.
+        made_by: command or function that exports the model.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ModelDescription:
     sampling: SamplingConfig | None = None
     results: Sequence[str] = ()
     reproduction: Sequence[str] = ()
+    made_by: str = "nonlocal-tf export"
 
 
 def render(
@@ -91,7 +93,7 @@ def page(
     parts = [
         f"# {quoting.one_line(description.name)}",
         f"{summary[:1].upper()}{summary[1:]}. A SavedModel, made by "
-        "`nonlocal-tf export`; loading it takes TensorFlow alone.",
+        f"`{description.made_by}`; loading it takes TensorFlow alone.",
         signatures,
         speed,
         *description.results,

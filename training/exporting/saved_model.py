@@ -33,7 +33,13 @@ RECIPE = "recipe.json"
 EXTRA = "assets.extra"
 BLOCKS = "blocks.txt"
 CATEGORIES = "categories.json"  # only of detectors
-FILES = (".tflite", ".onnx")
+# Formats of single files, and how to write them.
+FILES = {
+    ".keras": "model.save(FILE)",
+    ".h5": "model.save_weights(FILE)",
+    ".tflite": "nonlocal-tf export --workdir DIR --out FILE, for a trained run",
+    ".onnx": "nonlocal-tf export --workdir DIR --out FILE, for a trained run",
+}
 # Web servers do not list them.
 LOADED = (
     SAVED_MODEL,
@@ -62,11 +68,12 @@ def check_out(out: Path) -> None:
     Raises:
         UserError: it cannot be written, or has another purpose.
     """
-    if out.suffix.lower() in FILES:
+    suffix = out.suffix.lower()
+    if suffix in FILES:
         raise UserError(
-            f"Expected a directory for a SavedModel. Received: {out}; "
-            f"{' and '.join(FILES)} files of a trained run are made by "
-            "nonlocal-tf export --workdir DIR --out FILE."
+            "Expected a directory for versions of a SavedModel, such as "
+            f"savedmodels/mine. Received: {out}; {suffix} files are written by "
+            f"{FILES[suffix]}."
         )
     atomic_files.check_writable_folder(out)
     for name, kind in ((SAVED_MODEL, "version"), (RECIPE, "run folder")):

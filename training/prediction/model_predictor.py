@@ -8,7 +8,7 @@ import keras
 
 from nonlocal_tf.preprocess import normalize
 
-from ..data import Dataset, frame_sampling
+from ..data import Dataset, class_names, frame_sampling
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..data.video_limits import Limits
 from ..evaluation import view_options
@@ -44,6 +44,7 @@ def of_model(
         from_logits: likewise.
 
     Raises:
+        TypeError: classes are one string.
         UserError: classes or sampling are missing, or do not fit the model.
     """
     classes, sampling = _classes_and_sampling(videos, classes, sampling)
@@ -83,6 +84,8 @@ def _classes_and_sampling(
     classes: Sequence[str] | None,
     sampling: SamplingConfig | None,
 ) -> tuple[Sequence[str], SamplingConfig | None]:
+    if classes is not None:
+        class_names.check_names(classes)
     if videos is not None:
         return classes or videos.classes, sampling or videos.sampling
     if classes is None or sampling is None:

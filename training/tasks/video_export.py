@@ -114,14 +114,10 @@ def check_out(out: Path, recipe: Recipe) -> None:
             holds versions of another recipe, which a server would replace by
             this one.
     """
-    classifier_export.check_out(out)
-    if recipe.dataset == "folder" and recipe.data and recipe.data.root:
-        root = paths.as_path(recipe.data.root)
-        if outputs.is_within(out, root):
-            raise UserError(
-                f"{out} is in the folder of the videos, {root}, where every "
-                "folder is a class. Give a directory outside of it."
-            )
+    root = ""
+    if recipe.dataset == "folder" and recipe.data:
+        root = recipe.data.root
+    classifier_export.check_out(out, root)
     for version in saved_model.versions(out):
         recipe_there = exported_recipe.read(version)
         if recipe_there is not None and recipe_there.name != recipe.name:

@@ -68,6 +68,26 @@ def test_preprocessing_may_be_in_the_model_or_a_function(preprocess):
     )
 
 
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        lambda pixels: pixels.astype("float32") / 255,
+        lambda pixels: np.divide(pixels, 255, dtype="float32"),
+        lambda pixels: np.stack([clip / 255 for clip in pixels]),
+    ],
+)
+def test_preprocessing_in_numpy_is_refused(preprocess):
+    classifier = Classifier(dense(), preprocess=preprocess)
+    with pytest.raises(UserError, match="in Keras or TensorFlow operations"):
+        classifier.probabilities(PIXELS)
+
+
+def test_other_errors_of_the_preprocessing_stay():
+    classifier = Classifier(dense(), preprocess=lambda pixels: pixels + None)
+    with pytest.raises(ValueError, match="None"):
+        classifier.probabilities(PIXELS)
+
+
 def test_clips_of_its_own_size_need_no_other_network():
     model = flat()
     assert Classifier(model).for_clips(CLIP) is model

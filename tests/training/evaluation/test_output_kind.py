@@ -55,6 +55,11 @@ def test_loss_tells_the_kind_of_other_models(loss, is_logits):
     assert output_kind.outputs_logits(model) == is_logits
 
 
+def test_unbuilt_model_is_told_as_such():
+    with pytest.raises(ValueError, match="not. Give it a keras.Input"):
+        output_kind.outputs_logits(keras.Sequential([layers.Dense(3)]))
+
+
 @pytest.mark.parametrize(
     "model",
     [model_with(layers.Dense(3, activation="relu")), Subclass()],

@@ -59,6 +59,7 @@ def test_views_are_clips_by_one_or_three_crops(text):
     [
         (ViewsConfig(pool="max"), "max is for multi-label"),
         (ViewsConfig(starts="centre"), "Expected 1 clip"),
+        (ViewsConfig(clips=1_000_000), "at most 1000 clips"),
         (ViewsConfig(crop_px=300), "300 of 256"),
         (ViewsConfig(starts="nowhere"), "Unknown starts"),
     ],

@@ -1,5 +1,7 @@
 """Exports of Keras models that no recipe describes, against the models."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import nonlocal_tf as nl
 from nonlocal_tf import preprocess
 from tests.training import view_runs
 from tests.training.data import films
-from training import evaluation, export
+from training import data, evaluation, export
 from training.data import datasets
 from training.data.datasets import DatasetInfo
 from training.data.sampling_config import SamplingConfig, ViewsConfig
@@ -81,9 +83,9 @@ def videos(tmp_path_factory):
     root = tmp_path_factory.mktemp("videos")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
-        data, paths = view_runs.write_lists(root, VIDEOS)
+        config, paths = view_runs.write_lists(root, VIDEOS)
         sampling = view_runs.sampled(SIDE, FRAMES)
-        yield datasets.load("mmaction2", data, sampling), paths
+        yield datasets.load("mmaction2", config, sampling), paths
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +197,7 @@ def test_attention_of_a_block_in_a_nested_model(nested_export):
 def test_card_has_what_was_given(nested_export):
     card = (nested_export[1].path / "README.md").read_text("utf-8")
     assert "Recognizes gestures" in card and "CC0." in card
+    assert "`export.saved_model`" in card
 
 
 def test_clips_of_the_sampling_are_predicted(nested_export, videos):
@@ -258,7 +261,7 @@ def test_model_of_one_size_that_is_not_square_has_no_views():
     ("arguments", "message"),
     [
         ({}, "`videos` or `classes`"),
-        ({"classes": "ab", "clip_shape": (None, 2, 2, 3)}, "known sizes"),
+        ({"classes": ["a", "b"], "clip_shape": (None, 2, 2, 3)}, "known sizes"),
         ({"classes": view_runs.CLASSES, "views": "2x1"}, "`sampling`"),
     ],
 )
@@ -278,6 +281,26 @@ def test_views_that_the_model_does_not_take_are_refused(videos, tmp_path):
 def test_path_is_no_data_set(tmp_path):
     with pytest.raises(TypeError, match="data.load. Received: a str"):
         export.saved_model(flat(), tmp_path / "out", "videos")
+
+
+def test_versions_are_not_written_among_the_classes(videos, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for path in videos[1]:
+            shutil.copy(path, tmp_path / name)
+    dataset = data.load(tmp_path, frames=FRAMES)
+    with pytest.raises(UserError, match="every folder is a class"):
+        export.saved_model(flat(), tmp_path / "out", dataset)
+
+
+def test_string_is_not_taken_as_classes(tmp_path):
+    with pytest.raises(TypeError, match="sequence of names"):
+        export.saved_model(flat(), tmp_path, classes="abcdefg")
+
+
+def test_class_that_is_named_twice_is_refused(tmp_path):
+    with pytest.raises(UserError, match="again: 'b'"):
+        export.saved_model(flat(), tmp_path, classes=[*"abcdef", "b"])
 
 
 def test_another_number_of_classes_is_refused(tmp_path):

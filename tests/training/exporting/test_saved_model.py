@@ -55,6 +55,20 @@ def test_saved_model_of_another_program_is_an_error(tmp_path):
         SavedModel(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("x.keras", "model.save"),
+        ("x.weights.h5", "model.save_weights"),
+        ("x.TFLITE", "nonlocal-tf export"),
+        ("x.onnx", "nonlocal-tf export"),
+    ],
+)
+def test_name_of_a_file_is_no_directory_of_versions(name, advice, tmp_path):
+    with pytest.raises(UserError, match=advice):
+        saved_model.check_out(tmp_path / name)
+
+
 def test_saved_model_has_inputs_classes_and_recipe(tiny):
     model = SavedModel(tiny[1].parent)
     assert model.path == tiny[1]

@@ -77,10 +77,19 @@ def test_classes_and_sampling_stand_for_a_data_set(videos, model):
     assert result == nl.predict(model, paths[0], videos=videos)
 
 
+def test_string_is_not_taken_as_classes(model):
+    with pytest.raises(TypeError, match="sequence of names"):
+        nl.predict(model, "a.mp4", classes="abcdefg", sampling=SamplingConfig())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({}, "Give videos="),
+        (
+            {"classes": ["a", "b", "a"], "sampling": SamplingConfig()},
+            "each class once",
+        ),
         ({"classes": ["a", "b"]}, "Give videos="),
         (
             {"classes": ["a", "b"], "sampling": SamplingConfig()},
