@@ -1,6 +1,6 @@
 """Detectors by name: `create_detector`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from nonlocal_tf.choices import check_arguments, unknown
@@ -58,7 +58,7 @@ def create_detector(
 
     Raises:
         ValueError: the name is unknown, or an option has an impossible value.
-        TypeError: an option is unknown.
+        TypeError: an option is unknown, or classes are no names.
 
     Example:
 
@@ -71,7 +71,10 @@ def create_detector(
     """
     if name not in DETECTORS:
         raise ValueError(unknown("detector", name, DETECTORS))
-    if isinstance(classes, str):
+    if isinstance(classes, str) or not (
+        isinstance(classes, Collection)
+        and all(isinstance(name, str) for name in classes)
+    ):
         raise TypeError(
             "Expected classes as a sequence of names. Received: "
             f"classes={classes!r}"

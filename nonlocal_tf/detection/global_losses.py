@@ -15,6 +15,9 @@ from nonlocal_tf.typing import Tensor
 if TYPE_CHECKING:
     from nonlocal_tf.detection.model import MaskRCNN
 
+# Of any detector; its heads need more.
+BATCH_KEYS = ("images", "sizes", "boxes", "labels", "crowds", "seeds")
+
 
 def global_losses(
     model: MaskRCNN,
@@ -37,8 +40,17 @@ def global_losses(
         A dict of scalars, as `losses.batch_losses`.
 
     Raises:
-        ValueError: the batch lacks objects that the detector has a head for.
+        ValueError: the batch is none of annotated images, or lacks objects
+            that the detector has a head for.
     """
+    if not isinstance(batch, Mapping) or not batch.keys() >= set(BATCH_KEYS):
+        shapes = keras.tree.map_structure(lambda x: str(x.shape), batch)
+        raise ValueError(
+            "Expected batches of images and their objects, as "
+            "training.data.load_coco(...).batches returns them: a dict of "
+            f"{', '.join(map(repr, BATCH_KEYS))}. Received arrays of shapes "
+            f"{shapes}. Classifiers are trained on clips and labels."
+        )
     inputs = dict(batch)
     for name, head in (
         ("masks", model.mask_head),

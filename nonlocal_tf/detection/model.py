@@ -233,6 +233,15 @@ class MaskRCNN(keras.Model):
         names = tuple(self.classes[label - 1] for label in detections.labels)
         return dataclasses.replace(detections, classes=names)
 
+    def get_config(self) -> dict[str, Any]:
+        """Raise an error: `.keras` files of detectors are unsupported."""
+        raise NotImplementedError(
+            ".keras files of detectors are unsupported. Save the weights by "
+            "model.save_weights('NAME.weights.h5'), to load by "
+            "model.load_weights after create_detector, or export a SavedModel "
+            "by nonlocal_tf.training.export.detector."
+        )
+
     def inference_function(
         self,
     ) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:

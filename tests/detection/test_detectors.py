@@ -28,8 +28,12 @@ def test_unknown_names_are_rejected():
         detection.create_detector("r18", ["dog"])
     with pytest.raises(TypeError, match="mask"):
         detection.create_detector("small", ["dog"], mask=False)
-    with pytest.raises(TypeError, match="sequence of names"):
-        detection.create_detector("small", "dog")
+
+
+@pytest.mark.parametrize("classes", [2, "dog", ["dog", 2]])
+def test_classes_are_names(classes):
+    with pytest.raises(TypeError, match="sequence of names.*Received: classes"):
+        detection.create_detector("small", classes)
 
 
 def test_frozen_stages_are_not_trained():

@@ -215,6 +215,20 @@ def test_a_detector_has_its_own_losses():
         detector.compile("sgd", loss="mse")
 
 
+def test_clips_with_labels_are_no_batches_of_a_detector():
+    detector = model.MaskRCNN(tiny_detectors.config_of("tiny_mask_rcnn"))
+    detector.compile()
+    clips = np.zeros((1, 2, 32, 64, 3), "float32")
+    with pytest.raises(ValueError, match="load_coco.*'seeds'.*32, 64, 3"):
+        detector.fit(clips, np.zeros(1), verbose=0)
+
+
+def test_keras_files_of_a_detector_are_unsupported(tmp_path):
+    detector = tiny_detectors.detector("tiny_mask_rcnn")
+    with pytest.raises(NotImplementedError, match="save_weights"):
+        detector.save(tmp_path / "detector.keras")
+
+
 def test_boxes_with_a_small_side_are_no_detections():
     name = "tiny_mask_rcnn"
     assert len(tiny_detectors.detections(name).boxes) > 0

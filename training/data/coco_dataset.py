@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import tensorflow as tf
 
@@ -73,8 +73,8 @@ def load_coco(
         `fit`, and `bad` (images that could not be read).
 
     Raises:
-        UserError: a file cannot be read, has no valid annotation, or
-            categories do not match.
+        UserError: a size or `channel_order` is invalid, a file cannot be
+            read, has no valid annotation, or categories do not match.
 
     Example:
 
@@ -86,6 +86,7 @@ def load_coco(
     """
     if channel_order not in NORMALIZATIONS:
         raise UserError(unknown("channel_order", channel_order, NORMALIZATIONS))
+    _check_sizes(short_side_px, long_side_px, short_sides_px)
     side = -(-long_side_px // SIZE_DIVISOR) * SIZE_DIVISOR
     settings = ImageConfig(
         canvas_px=(side, side),
@@ -112,6 +113,43 @@ def load_coco(
     )
 
 
+def _check_sizes(
+    short_side_px: int, long_side_px: int, short_sides_px: Sequence[int]
+) -> None:
+    for name, size in {
+        "short_side_px": short_side_px,
+        "long_side_px": long_side_px,
+    }.items():
+        if not is_positive_integer(size):
+            raise UserError(
+                f"Expected {name} as an integer above 0. "
+                f"Received: {name}={size!r}"
+            )
+    if not isinstance(short_sides_px, Collection) or not all(
+        map(is_positive_integer, short_sides_px)
+    ):
+        raise UserError(
+            "Expected short_sides_px as a sequence of integers above 0. "
+            f"Received: short_sides_px={short_sides_px!r}"
+        )
+    longest = max([short_side_px, *short_sides_px])
+    if longest > long_side_px:
+        raise UserError(
+            "Expected short_side_px and short_sides_px of up to "
+            f"long_side_px={long_side_px}. Received: {longest}"
+        )
+
+
+def check_is_detector(model: object) -> None:
+    """Raise a TypeError for a model that is no detector."""
+    if not isinstance(model, MaskRCNN):
+        raise TypeError(
+            "Expected a detector, as detection.create_detector returns it. "
+            f"Received: a {type(model).__name__}. For a classifier, use "
+            "evaluation.evaluate and export.saved_model."
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class CocoDataset(NumberedEpochs):
     """Annotations of the training and validation images of a detector.
@@ -134,6 +172,13 @@ class CocoDataset(NumberedEpochs):
     _lock: threading.Lock = dataclasses.field(
         default_factory=threading.Lock, init=False, repr=False, compare=False
     )
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{name}={n}" for name, n in self.splits.items())
+        return (
+            f"<{type(self).__name__}: {len(self.classes)} classes, {splits}, "
+            f"{len(self.bad)} bad>"
+        )
 
     @property
     def categories(self) -> Sequence[Category]:
@@ -271,9 +316,11 @@ class CocoDataset(NumberedEpochs):
         """Check that a detector is for the classes and sizes of the images.
 
         Raises:
+            TypeError: it is no detector.
             UserError: it has another number of classes, or another
                 pre-processing.
         """
+        check_is_detector(model)
         expected, received = 1 + len(self.classes), model.config.num_classes
         if received != expected:
             raise UserError(

@@ -52,6 +52,7 @@ def evaluate_detector(
         has heads for them and objects are annotated with them.
 
     Raises:
+        TypeError: `model` or `coco` are of another type.
         UserError: the detector is of other classes or of another
             pre-processing, outputs are not finite, or pycocotools is missing.
 
@@ -62,6 +63,11 @@ def evaluate_detector(
     0.412
     >>> print(result)
     """
+    if not isinstance(coco, CocoDataset):
+        raise TypeError(
+            "Expected coco from data.load_coco. Received: a "
+            f"{type(coco).__name__}"
+        )
     annotations = coco.annotations(split)
     coco.check_detector(model)
     images = model.image_preprocessing

@@ -7,6 +7,7 @@ from nonlocal_tf.detection import MaskRCNN
 from ..coco.annotations import Category
 from ..coco.trained_detector import TrainedDetector
 from ..data import CocoDataset
+from ..data.coco_dataset import check_is_detector
 from ..io import paths
 from ..io.paths import Path
 from ..io.user_error import UserError
@@ -49,6 +50,7 @@ def detector(
         The version's directory, such as savedmodels/mine/1.
 
     Raises:
+        TypeError: `model` or `coco` are of another type.
         ValueError: class names are not known, or are given twice.
         UserError: another number of classes or another pre-processing than
             those of the data, outputs that are not finite, or a directory that
@@ -60,7 +62,13 @@ def detector(
     """
     out = paths.as_path(out)
     check_out(out)
+    check_is_detector(model)
     if coco is not None:
+        if not isinstance(coco, CocoDataset):
+            raise TypeError(
+                "Expected coco from data.load_coco. Received: a "
+                f"{type(coco).__name__}"
+            )
         coco.check_detector(model)
     about = ModelDescription(
         name=name or out.resolve().name,

@@ -1,9 +1,11 @@
 """Annotated images as a data set for `fit`."""
 
+import keras
 import numpy as np
 import pytest
 
-from nonlocal_tf.detection import DetectorConfig, ImagePreprocessing
+from nonlocal_tf import detection
+from nonlocal_tf.detection import ImagePreprocessing
 from tests.training.reproduce import synthetic_coco
 from training.coco import batches
 from training.data import load_coco
@@ -123,17 +125,40 @@ def test_an_unknown_channel_order_is_named(folders):
         load_coco(folders[0] / "set.json", folders[0], channel_order="rbg")
 
 
-class Detector:
-    """A detector without a network."""
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"short_side_px": "64"}, "integer above 0.*short_side_px='64'"),
+        ({"long_side_px": 0}, "integer above 0.*long_side_px=0"),
+        ({"short_sides_px": 64}, "integers above 0.*short_sides_px=64"),
+        ({"short_sides_px": (64, "80")}, "short_sides_px=.64, '80'"),
+        ({"short_side_px": 96, "long_side_px": 64}, "up to .*64.*: 96"),
+    ],
+)
+def test_image_sizes_are_checked(folders, sizes, message):
+    with pytest.raises(UserError, match=message):
+        load_coco(folders[0] / "set.json", folders[0], **sizes)
 
-    def __init__(self, num_classes, image_preprocessing):
-        self.config = DetectorConfig(num_classes)
-        self.image_preprocessing = image_preprocessing
+
+def test_repr_is_one_line(coco):
+    assert repr(coco) == (
+        "<CocoDataset: 2 classes, train=5, validation=3, 0 bad>"
+    )
 
 
 def test_a_detector_for_other_data_is_named(coco):
-    coco.check_detector(Detector(3, coco.image_preprocessing))
-    with pytest.raises(UserError, match="2 classes.*num_classes=4"):
-        coco.check_detector(Detector(4, coco.image_preprocessing))
+    detector = detection.create_detector(
+        "small", ("box", "wedge"), image_preprocessing=coco.image_preprocessing
+    )
+    coco.check_detector(detector)
+    detector.image_preprocessing = ImagePreprocessing()
     with pytest.raises(UserError, match="short_side_px=60.*short_side_px=800"):
-        coco.check_detector(Detector(3, ImagePreprocessing()))
+        coco.check_detector(detector)
+    detector = detection.create_detector("small", ("box", "wedge", "cup"))
+    with pytest.raises(UserError, match="2 classes.*num_classes=4"):
+        coco.check_detector(detector)
+
+
+def test_a_classifier_is_no_detector(coco):
+    with pytest.raises(TypeError, match="detector.*Received: a Sequential"):
+        coco.check_detector(keras.Sequential())

@@ -1,6 +1,13 @@
-"""Average precision as a table."""
+"""Average precision of a detector, and its table."""
 
-from training.evaluation import AveragePrecision
+import pytest
+
+from training.evaluation import AveragePrecision, evaluate_detector
+
+
+def test_a_path_is_no_data_set():
+    with pytest.raises(TypeError, match="data.load_coco. Received: a str"):
+        evaluate_detector(None, "val.json")
 
 
 def test_metrics_are_rendered_as_a_table():

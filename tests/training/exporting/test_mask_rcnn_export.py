@@ -1,5 +1,6 @@
 """Requirements of the export of a detector."""
 
+import keras
 import pytest
 
 from tests.detection import tiny_detectors
@@ -16,6 +17,18 @@ def model():
 def test_class_names_are_needed(model, tmp_path, classes):
     with pytest.raises(ValueError, match="`classes`"):
         mask_rcnn_export.detector(model, tmp_path / "out", classes=classes)
+
+
+def test_a_path_is_no_data_set(model, tmp_path):
+    with pytest.raises(TypeError, match="data.load_coco. Received: a str"):
+        mask_rcnn_export.detector(model, tmp_path / "out", "train.json")
+
+
+def test_a_classifier_is_no_detector(tmp_path):
+    with pytest.raises(TypeError, match="Received: a Sequential.*saved_model"):
+        mask_rcnn_export.detector(
+            keras.Sequential(), tmp_path / "out", classes=["dog"]
+        )
 
 
 def test_versions_of_a_classifier_stay_alone(model, tmp_path):
