@@ -48,7 +48,8 @@ test-full: .venv/.dev
 		tests/ops tests/models
 
 test-wheel: .venv/.dev .venv-wheel/.wheel
-	$(BIN)/python -m pytest tests/wheel
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		-m wheel tests/wheel
 
 # The first line, because the tests skip where it does not load.
 test-io: .venv-tfio/.io

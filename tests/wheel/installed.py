@@ -10,10 +10,14 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 BIN = ROOT / ".venv-wheel" / "bin"
 
-needs_wheel = pytest.mark.skipif(
-    not (BIN / "nonlocal-tf").exists(),
-    reason="make test-wheel installs the wheel in .venv-wheel",
-)
+# Not among the default tests, wherever the wheel is installed.
+needs_wheel = [
+    pytest.mark.wheel,
+    pytest.mark.skipif(
+        not (BIN / "nonlocal-tf").exists(),
+        reason="make test-wheel installs the wheel in .venv-wheel",
+    ),
+]
 
 
 def environment() -> dict[str, str]:
