@@ -37,8 +37,8 @@ CATEGORIES = "categories.json"  # only of detectors
 FILES = {
     ".keras": "model.save(FILE)",
     ".h5": "model.save_weights(FILE)",
-    ".tflite": "nonlocal-tf export --workdir DIR --out FILE, for a trained run",
-    ".onnx": "nonlocal-tf export --workdir DIR --out FILE, for a trained run",
+    ".tflite": "nonlocal-tf export --workdir DIR --out FILE",
+    ".onnx": "nonlocal-tf export --workdir DIR --out FILE",
 }
 # Web servers do not list them.
 LOADED = (
