@@ -39,7 +39,7 @@ def test_two_devices_train_and_resume(folder, videos):
 def test_a_block_relates_distant_patches(folder):
     printed = run(folder, "block_in_my_model.py")
     plain, block = map(float, re.findall(r"(\S+)%", printed))
-    # Chance is 50 %; seeds 0 to 2 gave 60 and 100 %.
+    # Chance is 50 %; seeds 0 to 2 gave 47 to 53 % and 100 %.
     assert plain < 75 and block > 90
 
 
