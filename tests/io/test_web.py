@@ -7,7 +7,7 @@ from tests.io.conftest import command, web_server
 from tests.training.conftest import TINY
 from tests.training.data import films
 from training import predict, train
-from training.data import frame_reader, video_index
+from training.data import video_decoder, video_index
 from training.data.clip_reader import VideoError
 from training.data.index_cache import IndexCache
 from training.io import cli, paths
@@ -59,7 +59,7 @@ def test_frames_of_a_video_equal_those_of_the_local_file(served, tmp_path):
     expected = films.decode_all(path)
     url = f"{address}/film.mp4"
     index = IndexCache(tmp_path / "c").index(url)
-    frames = frame_reader.read_frames(url, [3, 29, 17], index)
+    frames = video_decoder.read_frames(url, [3, 29, 17], index)
     np.testing.assert_array_equal(frames, expected[[3, 29, 17]])
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tests.savedmodels import colour_model
 from tests.savedmodels.contract_server import ContractServer
 from tests.training.data import films, matrices
-from training.data import frame_reader, video_index
+from training.data import video_decoder, video_index
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +264,7 @@ def test_frames_are_rotated_and_flipped(frames_of, tmp_path, matrix):
     path = films.write_film(tmp_path / "a.mp4", 2)
     films.set_matrix(path, matrix)
     index = video_index.index_video(path)
-    expected = frame_reader.read_frames(path, [1], index)[0]
+    expected = video_decoder.read_frames(path, [1], index)[0]
     np.testing.assert_array_equal(list(frames_of.read(str(path)))[1], expected)
 
 

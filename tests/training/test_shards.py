@@ -12,9 +12,9 @@ from tests.training.data import made_videos
 from training import shards
 from training.data import (
     datasets,
-    frame_reader,
     shard_index,
     shard_writer,
+    video_decoder,
     video_index,
 )
 from training.data.data_config import DataConfig
@@ -120,7 +120,7 @@ def test_frames_equal_those_of_the_video(root, out):
     ((context, lists),) = parsed(out, "validation")
     path = str(root / "3.mp4")
     index = video_index.index_video(path)
-    whole = frame_reader.read_frames(path, range(11), index)
+    whole = video_decoder.read_frames(path, range(11), index)
     assert context["image/height"] == 24 and context["image/width"] == 32
     assert len(lists["image/encoded"]) == 11
     for jpeg, frame in zip(lists["image/encoded"], whole, strict=True):

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from ..data import (
     DATASETS,
-    frame_reader,
     sharding,
     transforms,
     video_container,
+    video_decoder,
     video_index,
 )
 from ..data.data_config import DataConfig
@@ -67,7 +67,7 @@ def from_the_start(path: pathlib.Path) -> np.ndarray:
     counted = video_index.VideoIndex(
         **{**vars(index), "order": "count", "timestamps": none}
     )
-    return frame_reader.read_frames(path, range(index.frames), counted)
+    return video_decoder.read_frames(path, range(index.frames), counted)
 
 
 def ours(path: pathlib.Path, cache: IndexCache) -> Reader:

@@ -26,7 +26,7 @@ Formats as in the README of the data set, from memory.
 from collections.abc import Callable, Iterator
 
 from ..io.user_error import UserError
-from . import data_config, list_files, list_parser
+from . import data_config, text_files, video_lists
 from .class_names import unique
 from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
@@ -89,7 +89,7 @@ def _read_lists(
 
     def read(path: str, split: str) -> Iterator[Video]:
         columns = ("id", "actions")
-        for row, where in list_files.read_table(path, columns, OTHER_COLUMNS):
+        for row, where in text_files.read_table(path, columns, OTHER_COLUMNS):
             if not row["id"]:
                 raise UserError(f"{where}: expected an id. Received: none")
             spans = tuple(_spans(row["actions"], len(classes), where))
@@ -105,7 +105,7 @@ def _read_lists(
 
 
 def _read_classes(path: str) -> Iterator[tuple[str, str]]:
-    for label, (line, where) in enumerate(list_files.read_lines(path)):
+    for label, (line, where) in enumerate(text_files.read_lines(path)):
         code, *name = line.split(None, 1)
         if code != f"c{label:03}" or not name:
             raise UserError(
@@ -123,7 +123,7 @@ def _spans(text: str, classes: int, where: str) -> Iterator[Span]:
             )
         code, start, stop = parts
         yield Span(
-            list_parser.parse_label(code[1:], classes, where),
-            list_parser.parse_seconds(start, where),
-            list_parser.parse_seconds(stop, where),
+            video_lists.parse_label(code[1:], classes, where),
+            video_lists.parse_seconds(start, where),
+            video_lists.parse_seconds(stop, where),
         )

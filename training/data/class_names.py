@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..io.user_error import UserError
-from .list_files import read_json, read_lines
 from .manifest import Video
+from .text_files import read_json, read_lines
 
 MAX_UNNAMED_CLASSES = 100_000
 

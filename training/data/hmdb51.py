@@ -19,7 +19,7 @@ import re
 
 from ..io import file_names
 from ..io.user_error import UserError
-from . import data_config, folder_paths, list_files
+from . import data_config, folder_paths, text_files
 from .data_config import DataConfig
 from .datasets import register_dataset
 from .folder_paths import join_path
@@ -42,7 +42,7 @@ class HMDB51(VideoDataset):
         splits: dict[str, list[Video]] = {"train": [], "test": []}
         for label, name in enumerate(classes):
             path = join_path(folder, f"{name}_test_split{data.split}.txt")
-            for line, where in list_files.read_lines(path):
+            for line, where in text_files.read_lines(path):
                 *video, use = line.rsplit(None, 1)
                 if use not in SPLIT_OF or not video:
                     raise UserError(

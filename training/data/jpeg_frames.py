@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..io import atomic_files, file_names, image_bytes, paths
-from . import frame_reader, transforms, video_index
+from . import transforms, video_decoder, video_index
 from .clip_reader import Probe, VideoError
 from .folder_paths import join_path
 from .manifest import Video
@@ -60,7 +60,7 @@ def read(
     index = video_index.index_video(video.path, limits)
     shape = _scaled(index.height, index.width, short_side_px)
     encode = _encoder(index.height, index.width, shape, quality)
-    jpegs = frame_reader.read_frames(
+    jpegs = video_decoder.read_frames(
         video.path,
         range(index.frames),
         index,

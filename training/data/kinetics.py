@@ -27,7 +27,7 @@ from typing import Any
 
 from ..io.paths import as_path
 from ..io.user_error import UserError
-from . import data_config, folder_paths, list_files, list_parser
+from . import data_config, folder_paths, text_files, video_lists
 from .class_names import label_named, read_classes
 from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
@@ -101,8 +101,8 @@ def _read(path: str, split: str) -> Iterator[_Clip]:
     for label, youtube_id, start, stop, where in read(path, split):
         if not label and split != "test":
             raise UserError(f"{where}: expected a label. Received: none")
-        first = int(list_parser.parse_seconds(start, where))
-        last = int(list_parser.parse_seconds(stop, where))
+        first = int(video_lists.parse_seconds(start, where))
+        last = int(video_lists.parse_seconds(stop, where))
         yield _Clip(
             str(label).strip('"'),
             f"{youtube_id}_{first:06}_{last:06}.mp4",
@@ -115,7 +115,7 @@ def _read_csv(path: str, split: str) -> Iterator[tuple]:
     optional = ["split", "is_cc"]
     if split == "test":
         optional.append(columns.pop(0))
-    for row, where in list_files.read_table(path, columns, optional):
+    for row, where in text_files.read_table(path, columns, optional):
         yield (
             row.get("label", ""),
             row["youtube_id"],
@@ -126,7 +126,7 @@ def _read_csv(path: str, split: str) -> Iterator[tuple]:
 
 
 def _read_json(path: str, split: str) -> Iterator[tuple]:
-    entries = list_files.read_json(path)
+    entries = text_files.read_json(path)
     if not isinstance(entries, dict):
         raise UserError(f'{path}: expected {{"id": {{...}}, ...}}.')
     for youtube_id, entry in entries.items():

@@ -31,7 +31,7 @@ transforms/loading.py.
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from . import class_names, data_config, list_parser
+from . import class_names, data_config, video_lists
 from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
 from .manifest import Manifest, Video
@@ -72,28 +72,28 @@ class MMAction2FramesOffset(VideoDataset):
 def _read_lists(data: DataConfig, *numbers: str) -> Manifest:
     """Read lists with columns `numbers` between path and labels."""
     data_config.check_fields(data, "root", *SPLITS, "classes", "separator")
-    separator = list_parser.separator_of(data)
+    separator = video_lists.separator_of(data)
     names = class_names.read_classes(data.classes) if data.classes else None
     count = len(names) if names else None
 
     def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
-        for line, where in list_parser.rows(path, separator):
+        for line, where in video_lists.rows(path, separator):
             name, counts, labels = _cells(
                 line, separator, numbers, where, data.root
             )
             is_read = labels and all(map(str.isdecimal, labels))
-            hint = "" if is_read else list_parser.hint(line, separator)
-            unread = hint and list_parser.separator_hint(line, separator)
+            hint = "" if is_read else video_lists.hint(line, separator)
+            unread = hint and video_lists.separator_hint(line, separator)
             if not labels and (split != "test" or unread):
                 raise UserError(
                     f"{where}: expected labels, which only a test list may "
                     f"lack. Received: {line!r}{hint and '.' + hint}"
                 )
-            list_parser.check_path(name, line, separator, where)
+            video_lists.check_path(name, line, separator, where)
             video = Video(
-                list_parser.path_of(data.root, name, where),
+                video_lists.path_of(data.root, name, where),
                 tuple(
-                    list_parser.parse_label(text, count, where, hint)
+                    video_lists.parse_label(text, count, where, hint)
                     for text in labels
                 ),
                 frames=counts.get("frames"),
@@ -118,17 +118,17 @@ def _cells(
     root: str,
 ) -> tuple[str, dict[str, int], list[str]]:
     """Split a line into path, numbers by name, and labels."""
-    name, rest = list_parser.divide(line, separator)
+    name, rest = video_lists.divide(line, separator)
     least = len(numbers) + 1  # a label
-    name, rest = list_parser.with_numbers(root, name, rest, separator, least)
+    name, rest = video_lists.with_numbers(root, name, rest, separator, least)
     if len(rest) < len(numbers) or not name:
-        hint = list_parser.hint(line, separator)
+        hint = video_lists.hint(line, separator)
         raise UserError(
             f"{where}: expected 'path {' '.join((*numbers, 'label'))}'. "
             f"Received: {line!r}{hint and '.' + hint}"
         )
     counts = {
-        number: list_parser.parse_count(text, f"a number for {number}", where)
+        number: video_lists.parse_count(text, f"a number for {number}", where)
         for number, text in zip(numbers, rest, strict=False)
     }
     return name, counts, list(dict.fromkeys(rest[len(numbers) :]))

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from . import frame_reader, transforms
+from . import transforms, video_decoder
 from .clip_reader import ClipReader, Probe
 from .manifest import Video
 from .video_index import VideoIndex
@@ -48,7 +48,7 @@ class PyAVReader(ClipReader):
         resampler = transforms.Resampler(
             index.height, index.width, windows, size_px
         )
-        clip = frame_reader.read_frames(
+        clip = video_decoder.read_frames(
             path,
             frames,
             index,

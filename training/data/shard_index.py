@@ -14,7 +14,7 @@ import numpy as np
 
 from ..io import json_text, paths
 from ..io.user_error import UserError
-from . import folder_paths, list_files
+from . import folder_paths, text_files
 from .clip_reader import Probe
 from .manifest import Span
 from .sequence_examples import RecordLabels
@@ -171,7 +171,7 @@ def read(folder: str) -> ShardIndex | None:
                 "that writes them again; finished shards are kept."
             )
         return None
-    values = list_files.read_json(path)
+    values = text_files.read_json(path)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         return None
     if values.get("version") != VERSION:

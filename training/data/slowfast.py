@@ -21,7 +21,7 @@ kinetics.py.
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from . import class_names, data_config, list_parser
+from . import class_names, data_config, video_lists
 from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
 from .manifest import Manifest, Video
@@ -35,23 +35,23 @@ class SlowFast(VideoDataset):
     @staticmethod
     def read_lists(data: DataConfig) -> Manifest:
         data_config.check_fields(data, "root", *SPLITS, "classes", "separator")
-        separator = list_parser.separator_of(data)
+        separator = video_lists.separator_of(data)
         names = class_names.read_classes(data.classes) if data.classes else None
         count = len(names) if names else None
 
         def read(path: str, split: str) -> Iterator[tuple[Video, str]]:
-            for line, where in list_parser.rows(path, separator):
-                name, label = list_parser.last_cell(line, separator)
+            for line, where in video_lists.rows(path, separator):
+                name, label = video_lists.last_cell(line, separator)
                 is_read = name and label.isdecimal()
-                hint = "" if is_read else list_parser.hint(line, separator)
+                hint = "" if is_read else video_lists.hint(line, separator)
                 if not name:
                     raise UserError(
                         f"{where}: expected a path, {separator!r} and a label. "
                         f"Received: {line!r}{hint and '.' + hint}"
                     )
-                list_parser.check_path(name, line, separator, where)
-                label_index = list_parser.parse_label(label, count, where, hint)
-                file = list_parser.path_of(data.root, name, where)
+                video_lists.check_path(name, line, separator, where)
+                label_index = video_lists.parse_label(label, count, where, hint)
+                file = video_lists.path_of(data.root, name, where)
                 yield Video(file, (label_index,)), where
 
         splits = data_config.read_splits(data, read)

@@ -30,7 +30,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ..io.user_error import UserError
-from . import class_names, data_config, list_files, list_parser
+from . import class_names, data_config, text_files, video_lists
 from .data_config import SPLITS, DataConfig
 from .datasets import register_dataset
 from .folder_paths import join_path
@@ -107,7 +107,7 @@ def read_frames(
             numbered consecutively in one folder.
     """
     videos: dict[str, _Frames] = {}
-    lines = list_files.read_lines(path)
+    lines = text_files.read_lines(path)
     header, where = next(lines, ("", f"{path}:1"))
     if header.split() != HEADER.split():
         raise UserError(f"{where}: expected {HEADER!r}. Received: {header!r}")
@@ -119,7 +119,7 @@ def read_frames(
         if video not in videos:
             videos[video] = _Frames(frame, where)
         labels = [
-            list_parser.parse_label(label, classes, where)
+            video_lists.parse_label(label, classes, where)
             for label in text.replace('"', "").split(",")
             if label
         ]

@@ -31,8 +31,8 @@ from .class_names import label_named, read_classes, unique
 from .data_config import SPLITS, DataConfig, check_fields, need, read_splits
 from .datasets import register_dataset
 from .folder_paths import join_path
-from .list_files import read_json, read_lines
 from .manifest import Manifest, Video
+from .text_files import read_json, read_lines
 from .video_dataset import VideoDataset
 
 

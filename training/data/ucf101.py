@@ -15,7 +15,7 @@ import posixpath
 from collections.abc import Iterator
 
 from ..io.user_error import UserError
-from . import data_config, list_files
+from . import data_config, text_files
 from .class_names import label_named, unique
 from .data_config import DataConfig
 from .datasets import register_dataset
@@ -51,7 +51,7 @@ class UCF101(VideoDataset):
 
 def _read_classes(path: str) -> Iterator[tuple[str, str]]:
     for expected, (line, where) in enumerate(
-        list_files.read_lines(path), start=1
+        text_files.read_lines(path), start=1
     ):
         number, *name = line.split(None, 1)
         if number != str(expected) or not name:
@@ -66,7 +66,7 @@ def _read_list(
 ) -> Iterator[tuple[str, int]]:
     """Yield file names and labels; test lists give classes by folder only."""
     numbers = {str(label + 1): label for label in labels.values()}
-    for line, where in list_files.read_lines(path):
+    for line, where in text_files.read_lines(path):
         if posixpath.basename(path).startswith("train"):
             *name, number = line.rsplit(None, 1)
             if number not in numbers or not name:

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..io.user_error import UserError
-from . import frame_reader, frame_sampling, transforms, video_index
+from . import frame_sampling, transforms, video_decoder, video_index
 from .clip_reader import VideoError
 from .sampling_config import SamplingConfig
 from .video_limits import Limits
@@ -164,7 +164,7 @@ def _start(path: str, index: video_index.VideoIndex, at_s: float) -> int:
 def _read(path, numbers, index, resampler, limits) -> np.ndarray:
     """Read the crop of each frame."""
     try:
-        return frame_reader.read_frames(
+        return video_decoder.read_frames(
             path, numbers, index, resampler, limits=limits
         )[:, 0]
     except VideoError as error:

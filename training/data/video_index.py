@@ -41,7 +41,7 @@ class VideoIndex(Probe):
 
     Attributes:
         rotation: counter-clockwise quarter turns to display a frame.
-        order: "timestamps" or "count", as explained in `frame_reader`.
+        order: "timestamps" or "count", as explained in `video_decoder`.
         timestamps: int64, ascending, one per frame, for "timestamps".
         keyframes: int64 numbers of the frames at which decoding can start.
         flip: whether frames are flipped horizontally before the rotation.

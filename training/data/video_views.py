@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from . import frame_reader, frame_sampling, pipeline, transforms, video_index
+from . import frame_sampling, pipeline, transforms, video_decoder, video_index
 from .clip_reader import ClipReader, VideoError
 from .frame_times import FrameTimes
 from .manifest import Manifest, Video
@@ -119,7 +119,7 @@ class VideoViews:
             VideoError: the file cannot be read.
         """
         index = self._index.index(self._path)
-        stream = frame_reader.stream_frames(
+        stream = video_decoder.stream_frames(
             self._path,
             np.unique(clips).tolist(),
             index,

@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from ..data import (
     clip_files,
-    frame_reader,
     frame_sampling,
+    video_decoder,
     video_index,
     video_views,
 )
@@ -188,7 +188,7 @@ def _read(path, index, clip_frames, sampling, progress, limits) -> VideoClips:
     distinct, kept = np.unique(clip_frames, return_inverse=True)
     frames = FrameStore((view.crop_px, view.crop_px, 3))
     resampler = video_views.resampler(index, view)
-    stream = frame_reader.stream_frames(
+    stream = video_decoder.stream_frames(
         path, distinct.tolist(), index, resampler, limits=limits
     )
     try:

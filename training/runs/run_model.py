@@ -28,9 +28,9 @@ from ..loop import (
 )
 from ..recipes import block_placement
 from ..recipes.schema import NEW_HEAD, STARTS, Recipe
-from . import resume
 from .provenance import WeightSource
 from .run_folder import RunFolder
+from .trained_checkpoint import trained_checkpoint
 
 # Fields of the recipe that are the network's arguments, as they are called.
 NETWORK_ARGUMENTS = (
@@ -204,7 +204,7 @@ def load_trained(
         UserError: this is no run folder, or nothing was saved in it yet.
     """
     recipe = run.read_recipe(Recipe)
-    checkpoint = resume.trained_checkpoint(run)
+    checkpoint = trained_checkpoint(run)
     info = info_of(run, recipe)
     model = build_model(recipe, info)
     compile_model(model, recipe, info)

@@ -14,7 +14,7 @@ from ..data.dataset_info import DatasetInfo
 from ..io.paths import Path
 from ..io.user_error import UserError
 from ..loop.distribution import Devices
-from ..loop.fitting import Batches
+from ..loop.resume import Batches
 from ..loop.run_callbacks import SaveCheckpoints, ValidateWithEmaWeights
 from ..loop.show_training import ShowTraining
 from ..loop.train_step import Signals

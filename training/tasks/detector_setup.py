@@ -16,9 +16,9 @@ from ..loop import checkpointing, optimizers, schedules
 from ..loop.detector_trainer import DetectorTrainer
 from ..loop.train_step import Signals
 from ..recipes.detection_schema import DetectionRecipe
-from ..runs import resume
 from ..runs.provenance import WeightSource
 from ..runs.run_folder import RunFolder
+from ..runs.trained_checkpoint import trained_checkpoint
 from .category_file import read_categories
 
 # In Detectron, learning rate of biases over that of other weights.
@@ -115,7 +115,7 @@ def load_run(path: str | paths.Path) -> TrainedDetector:
     """
     run = RunFolder(path)
     recipe = run.read_recipe(DetectionRecipe)
-    checkpoint = resume.trained_checkpoint(run)
+    checkpoint = trained_checkpoint(run)
     categories = read_categories(run.path)
     detector = build_detector(recipe, categories)
     trainer = detector_trainer(detector, recipe, Signals())

@@ -15,16 +15,17 @@ from ..io.user_error import UserError
 from ..loop import (
     callbacks,
     checkpointing,
-    fitting,
+    resume,
     run_callbacks,
     schedules,
+    tensorboard_events,
 )
 from ..loop.distribution import Devices
 from ..loop.preemption import Preempted, sigterm
 from ..loop.train_step import Signals
 from ..recipes import overrides
 from ..recipes.schema import BaseRecipe
-from ..runs import resume, run_report
+from ..runs import run_report
 from ..runs.run_folder import RunFolder
 from .base import Task
 
@@ -186,8 +187,8 @@ def fit(
     keras.utils.set_random_seed(recipe.seed)
     trainer = restored_trainer(task, recipe, run, data, devices, start)
     history = list(start.history) if start else []
-    if devices.is_chief:
-        resume.resume_history(run, start, recipe)
+    if devices.is_chief and start is not None:
+        _announce_resumption(run, start, recipe)
     if len(history) == recipe.epochs:
         return history
     if devices.is_chief:
@@ -219,12 +220,12 @@ def fit(
         validation,
         *task.validation_after_epoch(recipe, data, validation, saving, devices),
         saving,
-        *(fitting.tensorboard(directory) if devices.is_chief else []),
+        *(tensorboard_events.callbacks(directory) if devices.is_chief else []),
         task.show_training(recipe, data, verbose),
         *own_callbacks,
     ]
     try:
-        fitting.fit(
+        resume.fit(
             trainer, batches, recipe.plan, history, start, training_callbacks
         )
     except (tf.errors.OpError, UserError):
@@ -233,6 +234,16 @@ def fit(
     if devices.any_of(sigterm.requested):
         raise Preempted
     return history
+
+
+def _announce_resumption(
+    run: RunFolder, start: checkpointing.Checkpoint, recipe: BaseRecipe
+) -> None:
+    """Rewrite metrics.csv from a checkpoint and say where training resumes."""
+    if start.history:  # a kill may have come before its last row
+        run.write_metrics(start.history)
+    steps = tables.number_of(recipe.steps, "step")
+    print(f"Resuming {run.path} after {start.steps(recipe.plan)} of {steps}.")
 
 
 def _open_data(task: Task, recipe: Any, run: RunFolder) -> Any:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.training.data import films, matrices
-from training.data import display_matrix, frame_reader, video_index
+from training.data import display_matrix, video_decoder, video_index
 
 
 def filtered(frame, names):
@@ -35,7 +35,7 @@ def test_frames_are_those_of_ffmpegs_filters(tmp_path, matrix):
     films.set_matrix(path, matrix)
     frames = list(films.frames_of(path))
     index = video_index.index_video(path)
-    got = frame_reader.read_frames(path, [3], index)[0]
+    got = video_decoder.read_frames(path, [3], index)[0]
     expected = filtered(
         frames[3].reformat(format="rgb24"), matrices.FILTERS[matrix]
     )

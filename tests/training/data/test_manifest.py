@@ -3,13 +3,13 @@ import os
 import pytest
 
 from tests.training.data.fixtures import touch, write
-from training.data import folder_paths, list_files, list_parser
+from training.data import folder_paths, text_files, video_lists
 from training.io.user_error import UserError
 
 
 def test_lines_are_stripped_and_counted(tmp_path):
     path = write(tmp_path / "list.txt", "a 1", "", "  b 2")
-    assert list(list_files.read_lines(path)) == [
+    assert list(text_files.read_lines(path)) == [
         ("a 1", f"{path}:1"),
         ("b 2", f"{path}:3"),
     ]
@@ -17,19 +17,19 @@ def test_lines_are_stripped_and_counted(tmp_path):
 
 def test_windows_line_ends_and_byte_order_mark_are_removed(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa 1\r\nb 2\r\n")
-    lines = [line for line, _ in list_files.read_lines(tmp_path / "list.txt")]
+    lines = [line for line, _ in text_files.read_lines(tmp_path / "list.txt")]
     assert lines == ["a 1", "b 2"]
 
 
 def test_byte_order_mark_within_a_file_is_removed(tmp_path):
     (tmp_path / "list.txt").write_bytes(2 * b"\xef\xbb\xbfa 1\n")
-    lines = [line for line, _ in list_files.read_lines(tmp_path / "list.txt")]
+    lines = [line for line, _ in text_files.read_lines(tmp_path / "list.txt")]
     assert lines == ["a 1", "a 1"]
 
 
 def test_carriage_returns_end_lines(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"a 1\rb 2\r\rc x\r")
-    lines = list(list_files.read_lines(tmp_path / "list.txt"))
+    lines = list(text_files.read_lines(tmp_path / "list.txt"))
     assert [line for line, _ in lines] == ["a 1", "b 2", "c x"]
     assert lines[-1][1].endswith("list.txt:4")
 
@@ -38,46 +38,46 @@ def test_carriage_returns_end_lines(tmp_path):
 def test_utf_16_with_byte_order_mark_is_read(tmp_path, order):
     text = "\ufeffä 1\r\nb 2\r\n".encode(f"utf-16-{order}")
     (tmp_path / "list.txt").write_bytes(text)
-    lines = [line for line, _ in list_files.read_lines(tmp_path / "list.txt")]
+    lines = [line for line, _ in text_files.read_lines(tmp_path / "list.txt")]
     assert lines == ["ä 1", "b 2"]
 
 
 def test_utf_16_without_byte_order_mark_raises(tmp_path):
     (tmp_path / "list.txt").write_bytes("a 1\n".encode("utf-16-le"))
     with pytest.raises(UserError, match="expected UTF-8 text; save it as such"):
-        list(list_files.read_lines(tmp_path / "list.txt"))
+        list(text_files.read_lines(tmp_path / "list.txt"))
 
 
 def test_comments_are_skipped(tmp_path):
     path = write(tmp_path / "l.txt", "# of May", "#20_Rhythm_clap.avi 1", "#")
-    lines = [line for line, _ in list_files.read_lines(path)]
+    lines = [line for line, _ in text_files.read_lines(path)]
     assert lines == ["#20_Rhythm_clap.avi 1"]
 
 
 def test_separator_of_unicode_does_not_end_a_line(tmp_path):
     path = write(tmp_path / "list.txt", "a\u2028b 1", "c\x85d 2")
-    assert len(list(list_files.read_lines(path))) == 2
+    assert len(list(text_files.read_lines(path))) == 2
 
 
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"There is no file .*list\.txt"):
-        list(list_files.read_lines(tmp_path / "list.txt"))
+        list(text_files.read_lines(tmp_path / "list.txt"))
 
 
 def test_folder_as_a_list_raises(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
-        list(list_files.read_lines(tmp_path))
+        list(text_files.read_lines(tmp_path))
 
 
 def test_text_in_another_encoding_is_refused_with_its_line(tmp_path):
     (tmp_path / "list.txt").write_bytes("a 1\nä 2\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"list\.txt:2: expected UTF-8"):
-        list(list_files.read_lines(tmp_path / "list.txt"))
+        list(text_files.read_lines(tmp_path / "list.txt"))
 
 
 def test_table_reads_quoted_cells_over_lines(tmp_path):
     path = write(tmp_path / "t.csv", "id,text", '1,"a, ""b""', 'c"', "2,d")
-    rows = list(list_files.read_table(path, ["id"], ["text"]))
+    rows = list(text_files.read_table(path, ["id"], ["text"]))
     assert rows == [
         ({"id": "1", "text": 'a, "b"\nc'}, f"{path}:3"),
         ({"id": "2", "text": "d"}, f"{path}:4"),
@@ -86,7 +86,7 @@ def test_table_reads_quoted_cells_over_lines(tmp_path):
 
 def test_table_reads_windows_line_ends_and_a_mark(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfid,x\r\n1,2\r\n")
-    ((row, _),) = list_files.read_table(tmp_path / "t.csv", ["id", "x"])
+    ((row, _),) = text_files.read_table(tmp_path / "t.csv", ["id", "x"])
     assert row == {"id": "1", "x": "2"}
 
 
@@ -101,14 +101,14 @@ def test_table_with_wrong_header_raises(tmp_path, header):
         UserError,
         match=r"t\.csv:1: expected a header with id, time and optionally label",
     ):
-        list(list_files.read_table(path, ["id", "time"], ["label"]))
+        list(text_files.read_table(path, ["id", "time"], ["label"]))
 
 
 def test_table_reads_lines_of_old_macs_and_empty_cells_at_their_end(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"id, x,\r1,2,\r \r3,,\r")
     rows = [
         row
-        for row, _ in list_files.read_table(tmp_path / "t.csv", "id x".split())
+        for row, _ in text_files.read_table(tmp_path / "t.csv", "id x".split())
     ]
     assert rows == [{"id": "1", "x": "2"}, {"id": "3", "x": ""}]
 
@@ -119,40 +119,40 @@ def test_table_row_of_wrong_length_raises(tmp_path, row, cells):
     with pytest.raises(
         UserError, match=rf"t\.csv:3: expected 2 cells\. Received: {cells}"
     ):
-        list(list_files.read_table(path, ["id", "time"]))
+        list(text_files.read_table(path, ["id", "time"]))
 
 
 def test_table_with_unterminated_quote_raises(tmp_path):
     path = write(tmp_path / "t.csv", "id,time", '1,"2')
     with pytest.raises(UserError, match=r"t\.csv:\d: "):
-        list(list_files.read_table(path, ["id", "time"]))
+        list(text_files.read_table(path, ["id", "time"]))
 
 
 @pytest.mark.parametrize("text", ["-1", "x", "", "1.0", "5", "٣"])
 def test_malformed_label_raises(text):
     with pytest.raises(UserError, match=r"l:3: expected a label .* below 5"):
-        list_parser.parse_label(text, 5, "l:3")
+        video_lists.parse_label(text, 5, "l:3")
 
 
 def test_decimal_label_suggests_a_whole_number():
     with pytest.raises(UserError, match="Write it as a whole number: 1$"):
-        list_parser.parse_label("1.0", None, "l:3")
+        video_lists.parse_label("1.0", None, "l:3")
 
 
 def test_labels_from_one_suggest_zero():
     with pytest.raises(UserError, match="below 5. Received: 5. .*from 1, sub"):
-        list_parser.parse_label("5", 5, "l:3")
+        video_lists.parse_label("5", 5, "l:3")
 
 
 def test_label_is_parsed():
-    assert list_parser.parse_label("4", 5, "l:3") == 4
-    assert list_parser.parse_label("400", None, "l:3") == 400
+    assert video_lists.parse_label("4", 5, "l:3") == 4
+    assert video_lists.parse_label("400", None, "l:3") == 400
 
 
 @pytest.mark.parametrize("text", ["-1", "x", "", "nan", "inf", None])
 def test_malformed_seconds_raise(text):
     with pytest.raises(UserError, match="l:3: expected seconds"):
-        list_parser.parse_seconds(text, "l:3")
+        video_lists.parse_seconds(text, "l:3")
 
 
 def test_relative_path_is_joined_to_the_root():
@@ -183,4 +183,4 @@ def test_missing_folder_is_named(tmp_path):
 def test_fifo_raises(tmp_path):
     os.mkfifo(tmp_path / "list.csv")
     with pytest.raises(UserError, match="list.csv cannot be read: .* FIFO"):
-        list_files.read_text(tmp_path / "list.csv")
+        text_files.read_text(tmp_path / "list.csv")

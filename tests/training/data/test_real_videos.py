@@ -5,7 +5,7 @@ import pytest
 
 from tests.training.data import films, real_videos
 from tests.training.data.real_videos import FRAMES
-from training.data import frame_reader, video_index
+from training.data import video_decoder, video_index
 
 pytestmark = pytest.mark.slow
 # Packed B-frames, or an edit list with timestamps out of order.
@@ -31,6 +31,6 @@ def test_frames_equal_those_of_full_decoding(name):
         if number in numbers:
             truth[number] = frame.to_ndarray(format="rgb24")
     for clip in clips:
-        got = frame_reader.read_frames(path, clip, index)
+        got = video_decoder.read_frames(path, clip, index)
         for number, frame in zip(clip, got, strict=True):
             np.testing.assert_array_equal(frame, truth[int(number)])

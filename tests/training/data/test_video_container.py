@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.training.data import films
-from training.data import frame_reader, video_container, video_index
+from training.data import video_container, video_decoder, video_index
 from training.data.clip_reader import VideoError
 from training.data.data_config import DataConfig
 from training.data.video_limits import Limits
@@ -106,7 +106,7 @@ def test_growing_frames_are_limited(tmp_path):
     index = video_index.index_video(path)
     assert index.frames == 6
     with pytest.raises(VideoError, match="max_pixels"):
-        frame_reader.read_frames(
+        video_decoder.read_frames(
             path, [5], index, limits=Limits(max_pixels=2 * height * width)
         )
 
@@ -130,14 +130,14 @@ def test_decoding_time_is_limited(tmp_path, monkeypatch):
 
 
 def _first(path, limits, index):
-    return frame_reader.read_frames(path, [8], index, limits=limits)
+    return video_decoder.read_frames(path, [8], index, limits=limits)
 
 
 def test_time_between_frames_is_not_counted(tmp_path, monkeypatch):
     path = films.write_film(tmp_path / "a.mp4", 9)
     index, seconds = video_index.index_video(path), [0.0]
     monkeypatch.setattr(video_container.time, "monotonic", lambda: seconds[0])
-    stream = frame_reader.stream_frames(
+    stream = video_decoder.stream_frames(
         path, range(9), index, limits=Limits(max_seconds=3.0)
     )
     for _ in stream:
@@ -204,7 +204,7 @@ def test_video_is_read_from_a_web_server(tmp_path):
     path = films.write_film(tmp_path / "a.mkv", 9)
     with serving(whole(path.read_bytes())) as url:
         index = video_index.index_video(url)
-        got = frame_reader.read_frames(url, [2, 7], index)
+        got = video_decoder.read_frames(url, [2, 7], index)
     np.testing.assert_array_equal(got, films.decode_all(path)[[2, 7]])
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from tests.training.data import films, made_videos
 from training.data import (
-    frame_reader,
     frame_sampling,
     pipeline,
     transforms,
+    video_decoder,
     video_views,
 )
 from training.data.clip_reader import VideoError
@@ -86,8 +86,8 @@ def test_sliding_decodes_once_and_buffers_one_clip(tmp_path, monkeypatch):
             yield number, picture
             del picture
 
-    decode_stream = frame_reader.stream_frames
-    monkeypatch.setattr(video_views.frame_reader, "stream_frames", stream)
+    decode_stream = video_decoder.stream_frames
+    monkeypatch.setattr(video_views.video_decoder, "stream_frames", stream)
     clips = video.frames_around(np.arange(0, 14.3, 0.1))
     for _ in video.slide(clips, CROPS):
         most = max(most, len(alive))

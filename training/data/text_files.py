@@ -30,7 +30,7 @@ def read_lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
     # One line at a time: a list of frames has millions.
     for number, raw in enumerate(io.BytesIO(content), start=1):
         where = f"{path}:{number}"
-        # Concatenated files have byte order marks join_path.
+        # Concatenated files have byte order marks inside.
         line = _decode(raw, where).lstrip("\ufeff").strip()
         if line and line != "#" and not line.startswith(("# ", "#\t")):
             yield line, where

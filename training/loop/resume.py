@@ -1,17 +1,11 @@
-"""Training with `fit` from a checkpoint, or from the start, to the end."""
+"""Resumed training: the steps that remain after a checkpoint, by `fit`."""
 
-import atexit
-import importlib.util
-import pathlib
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import keras
 
 from ..io import progress
-from ..io.paths import Path, UrlPath
 from .checkpointing import Checkpoint
 from .epoch_plan import EpochPlan
 from .preemption import sigterm
@@ -98,35 +92,3 @@ def fit_remaining(
             fit_until(plan.epochs)
     finally:
         progress.erase()  # nothing is printed over the progress line
-
-
-def tensorboard(directory: Path) -> list[keras.callbacks.Callback]:
-    """Return the callback of TensorBoard if the package is installed."""
-    if importlib.util.find_spec("tensorboard") is None:
-        return []
-    if isinstance(directory, UrlPath):
-        return [_UploadedTensorBoard(directory)]
-    return [keras.callbacks.TensorBoard(str(directory))]
-
-
-class _UploadedTensorBoard(keras.callbacks.TensorBoard):
-    """Write events locally and upload them after each epoch."""
-
-    def __init__(self, directory: UrlPath):
-        self._scratch = pathlib.Path(tempfile.mkdtemp())
-        atexit.register(shutil.rmtree, self._scratch, ignore_errors=True)
-        super().__init__(str(self._scratch))
-        self._directory = directory
-
-    def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, logs)
-        self._upload()
-
-    def on_train_end(self, logs=None):
-        super().on_train_end(logs)  # closes the files
-        self._upload()
-
-    def _upload(self) -> None:
-        for file in self._scratch.rglob("events.*"):
-            name = file.relative_to(self._scratch).as_posix()
-            (self._directory / name).upload(file)

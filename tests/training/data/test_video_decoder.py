@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.data import films
-from training.data import frame_reader, video_index
+from training.data import video_decoder, video_index
 from training.data.clip_reader import VideoError
 from training.data.video_container import VideoContainer
 
@@ -35,7 +35,7 @@ def film(tmp_path, name, **options):
 
 
 def read(path, numbers, **options):
-    return frame_reader.read_frames(
+    return video_decoder.read_frames(
         path, numbers, video_index.index_video(path), **options
     )
 
@@ -133,7 +133,7 @@ def test_wrong_index_is_detected(tmp_path):
     wrong = index.timestamps.copy()
     wrong[10:] += 1
     lying = video_index.VideoIndex(**{**vars(index), "timestamps": wrong})
-    got = frame_reader.read_frames(path, [3, 17], lying)
+    got = video_decoder.read_frames(path, [3, 17], lying)
     np.testing.assert_array_equal(got, truth[[3, 17]])
 
 
@@ -167,7 +167,7 @@ def test_seeking_decodes_from_the_last_keyframe(tmp_path, monkeypatch):
         return frames
 
     monkeypatch.setattr(VideoContainer, "decoded", counting)
-    frame_reader.read_frames(path, [75], index)
+    video_decoder.read_frames(path, [75], index)
     start = max(key for key in index.keyframes if key <= 75)
     assert 60 < start
     expected = set(index.timestamps[start : 75 + 1])
@@ -226,7 +226,7 @@ def test_any_damage_is_read_or_raises(tmp_path):
             path.write_bytes(odd.tobytes())
             try:
                 index = video_index.index_video(path)
-                frame_reader.read_frames(path, [0, index.frames - 1], index)
+                video_decoder.read_frames(path, [0, index.frames - 1], index)
             except VideoError as error:
                 assert str(error)
 
@@ -239,7 +239,7 @@ def test_failed_seek_is_reported(tmp_path):
         [],
     )
     for number in range(0, 60, 7):
-        got = frame_reader.read_frames(
+        got = video_decoder.read_frames(
             path, [number], index, on_disorder=lambda: calls.append(1)
         )
         np.testing.assert_array_equal(got, truth[[number]])
@@ -256,7 +256,7 @@ def test_stream_yields_each_frame_once(tmp_path, kind):
     )
     numbers = [70, 3, 51, 3, 4, 29]  # also one past the end, which is the last
     got = list(
-        frame_reader.stream_frames(
+        video_decoder.stream_frames(
             path, numbers, index, on_disorder=lambda: calls.append(1)
         )
     )
@@ -280,7 +280,7 @@ def test_deleted_file_raises(tmp_path):
     index = video_index.index_video(path)
     path.unlink()
     with pytest.raises(VideoError, match="no such file"):
-        frame_reader.read_frames(path, [0], index)
+        video_decoder.read_frames(path, [0], index)
 
 
 def test_negative_frame_raises(tmp_path):

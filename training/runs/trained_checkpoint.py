@@ -1,34 +1,10 @@
-"""Resumption of runs from their latest checkpoints."""
+"""The trained weights of a run, in its latest checkpoint."""
 
 from ..io import quoting, tables
 from ..io.user_error import UserError
 from ..loop import checkpointing
 from ..loop.checkpointing import Checkpoint
-from ..recipes.schema import BaseRecipe
 from .run_folder import RunFolder
-
-
-def resume_history(
-    run: RunFolder, checkpoint: Checkpoint | None, recipe: BaseRecipe
-) -> list[dict]:
-    """Rewrite metrics.csv from a checkpoint and say where training resumes.
-
-    Args:
-        run: folder of the run.
-        checkpoint: its latest; None for a new run.
-        recipe: of the run.
-
-    Returns:
-        The rows of the finished epochs.
-    """
-    if checkpoint is None:
-        return []
-    if checkpoint.history:  # a kill may have come before its last row
-        run.write_metrics(checkpoint.history)
-    steps_taken = checkpoint.steps(recipe.plan)
-    steps = tables.number_of(recipe.steps, "step")
-    print(f"Resuming {run.path} after {steps_taken} of {steps}.")
-    return list(checkpoint.history)
 
 
 def trained_checkpoint(run: RunFolder) -> Checkpoint:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..io.file_names import extension
 from ..io.user_error import UserError
-from . import folder_paths, list_files
+from . import folder_paths, text_files
 from .data_config import DataConfig
 from .video_file_types import EXTENSIONS
 
@@ -123,7 +123,7 @@ def rows(path: str, separator: str) -> Iterator[tuple[str, str]]:
     Raises:
         UserError: the list cannot be read.
     """
-    for number, (line, where) in enumerate(list_files.read_lines(path)):
+    for number, (line, where) in enumerate(text_files.read_lines(path)):
         if number or not is_header(line, separator):
             yield line, where
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.loop import fitting
+from training.loop import resume
 from training.loop.checkpointing import Checkpoint
 from training.loop.epoch_plan import EpochPlan
 
@@ -19,7 +19,7 @@ def calls_of(epochs, step, plan=PLAN):
         calls.append(call)
         history.extend([{}] * (call[1] - call[0]))
 
-    fitting.fit_remaining(fit_epochs, plan, history, start)
+    resume.fit_remaining(fit_epochs, plan, history, start)
     return calls
 
 
