@@ -1,38 +1,27 @@
 """Non-local block: z = x + W_z y, with y the non-local operation on x."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import keras
-import numpy as np
-from keras import initializers, layers, ops
+from keras import initializers, ops
 
 from nonlocal_tf.choices import is_positive_integer, unknown
 from nonlocal_tf.layers import attention_layout
 from nonlocal_tf.layers import pairwise as pairwise_layers
 from nonlocal_tf.layers.attention_layout import AttentionLayout, Axes
-from nonlocal_tf.layers.kernel_initializers import (
-    checked_initializer,
-    separate_initializer,
-)
+from nonlocal_tf.layers.kernel_initializers import checked_initializer
 from nonlocal_tf.layers.nonlocal_attention import NonLocalAttention
-from nonlocal_tf.layers.normalization import (
-    Affine,
-    BatchNormalization,
-    gain_and_shift,
-)
 from nonlocal_tf.layers.pairwise import Pairwise
+from nonlocal_tf.layers.residual_block import NORMS, BlockNorm, ResidualBlock
 from nonlocal_tf.typing import Shape, Tensor
 
-BlockNorm = Literal["batch", "affine", "none"]
-NORMS = get_args(BlockNorm)
 PoolPosition = Literal["before", "after"]
 POOL_POSITIONS = get_args(PoolPosition)
-PROJECTIONS = ("theta", "phi", "g", "out")
 
 
 @keras.saving.register_keras_serializable("nonlocal_tf")
-class NonLocalBlock(NonLocalAttention):
+class NonLocalBlock(NonLocalAttention, ResidualBlock):
     """Non-local block: every position attends to all positions.
 
     With positions i and j running over time, height and width,
@@ -238,116 +227,11 @@ class NonLocalBlock(NonLocalAttention):
         phi, g = self._phi(x_keys), self._g(x_keys)
         y = self.pairwise(self._theta(x), phi, g)  # (rows, n, d)
         y = self.layout.from_rows(y, like=x)
-        y = self.out(y)  # (b, n, channels)
-        if self.norm == "batch":
-            # `trainable` of an outer layer overrides that of self.bn.
-            y = self.bn(y, training=training and not self.freeze_norm)
-        elif self.norm == "affine":
-            y = self.affine(y)
-        z = x + ops.reshape(y, ops.shape(x))
+        z = x + ops.reshape(self._residual(y, training), ops.shape(x))
         if return_affinity:
             return z, self._affinity(x, phi, queries)
         _check_no_queries(queries)
         return z
-
-    def fold(self) -> "NonLocalBlock":
-        """Fold the normalization into W_z, for inference.
-
-        Returns:
-            A new, built block of the same name without normalization, with
-            equal outputs in inference. This block does not change.
-
-        Raises:
-            ValueError: the block is not built yet.
-
-        `nonlocal_tf.fold` folds a whole model.
-        """
-        if not self.built:
-            raise ValueError(
-                "Expected a built block: call it, or load its model, before "
-                f"`fold`. Received: {self.name!r}, not built"
-            )
-        no_norm = {
-            "norm": "none",
-            "gamma_init": 0.0,
-            "bn_synchronized": False,
-            "freeze_norm": False,
-            "out_bias": self.out_bias or self.norm != "none",
-            # Not as a config: its class need not be registered for saving.
-            "pairwise": self._pairwise_name or self.pairwise,
-        }
-        folded = type(self).from_config({**self.get_config(), **no_norm})
-        folded.build(self.get_build_config()["input_shape"])
-        for name in ("theta", "phi", "g", "pairwise"):
-            if hasattr(self, name):
-                weights = getattr(self, name).get_weights()
-                getattr(folded, name).set_weights(weights)
-        gain, shift = np.ones(()), np.zeros(())
-        if self.norm != "none":
-            gain, shift = gain_and_shift(self._norm_layer)
-        kernel, *bias = (w.astype("float64") for w in self.out.get_weights())
-        bias = [sum(bias) * gain + shift] if folded.out_bias else []
-        folded.out.set_weights([kernel * gain, *bias])
-        return folded
-
-    @property
-    def trainable(self) -> bool:
-        return super().trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        layers.Layer.trainable.fset(self, value)
-        if self.freeze_norm and self.built:
-            self._norm_layer.trainable = False
-
-    @property
-    def _norm_layer(self) -> BatchNormalization | Affine:
-        return self.bn if self.norm == "batch" else self.affine
-
-    def _build_norm(self, channels: int) -> None:
-        common = {
-            "gamma_initializer": initializers.Constant(self.gamma_init),
-            "dtype": self.dtype_policy,
-            "trainable": self.trainable and not self.freeze_norm,
-        }
-        if self.norm == "batch":
-            self.bn = BatchNormalization(
-                momentum=self.bn_momentum,
-                epsilon=self.bn_epsilon,
-                synchronized=self.bn_synchronized,
-                name="bn",
-                **common,
-            )
-        else:
-            self.affine = Affine(name="affine", **common)
-        self._norm_layer.build((None, None, channels))
-
-    def _projection(
-        self, name: str, channels: int, units: int, use_bias: bool = True
-    ) -> layers.Dense:
-        # A 1x1x1 convolution is a dense layer on (b, n, c). A single product
-        # for theta, phi and g is not faster (training/benchmarks).
-        layer = layers.Dense(
-            units,
-            use_bias=use_bias,
-            kernel_initializer=self._projection_initializer(name),
-            dtype=self.dtype_policy,
-            trainable=self.trainable,
-            name=name,
-        )
-        layer.build((None, None, channels))
-        return layer
-
-    def _projection_initializer(self, name: str) -> Callable:
-        """Return the kernel initializer of theta, phi, g or out."""
-        if name == "phi" and self.tie_theta_phi_init:
-            return lambda shape, dtype=None: ops.copy(self.theta.kernel)
-        if name == "out" and self.out_initializer is not None:
-            return self.out_initializer
-        if name == "out" and self.norm == "none":
-            return initializers.Zeros()
-        index = PROJECTIONS.index(name)
-        return separate_initializer(self.kernel_initializer, index)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

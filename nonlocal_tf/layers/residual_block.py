@@ -1,0 +1,153 @@
+"""Projections and normalization of a non-local block."""
+
+from collections.abc import Callable
+from typing import Literal, Self, get_args
+
+import numpy as np
+from keras import initializers, layers, ops
+
+from nonlocal_tf.layers.kernel_initializers import separate_initializer
+from nonlocal_tf.layers.normalization import (
+    Affine,
+    BatchNormalization,
+    gain_and_shift,
+)
+from nonlocal_tf.layers.pairwise import Pairwise
+from nonlocal_tf.typing import Tensor
+
+BlockNorm = Literal["batch", "affine", "none"]
+NORMS = get_args(BlockNorm)
+PROJECTIONS = ("theta", "phi", "g", "out")
+
+
+class ResidualBlock(layers.Layer):
+    """Base class of `NonLocalBlock` with the residual norm(W_z y).
+
+    It makes the dense layers and the normalization, and folds the latter. A
+    subclass sets the attributes below in its constructor, `freeze_norm` before
+    `super().__init__()`, and the layers in `build`.
+    """
+
+    pairwise: Pairwise
+    norm: BlockNorm
+    gamma_init: float
+    tie_theta_phi_init: bool
+    kernel_initializer: initializers.Initializer
+    out_initializer: initializers.Initializer | None
+    out_bias: bool
+    bn_momentum: float
+    bn_epsilon: float
+    bn_synchronized: bool
+    freeze_norm: bool
+    _pairwise_name: str | None
+    theta: layers.Dense
+    phi: layers.Dense
+    g: layers.Dense
+    out: layers.Dense
+
+    def fold(self) -> Self:
+        """Fold the normalization into W_z, for inference.
+
+        Returns:
+            A new, built block of the same name without normalization, with
+            equal outputs in inference. This block does not change.
+
+        Raises:
+            ValueError: the block is not built yet.
+
+        `nonlocal_tf.fold` folds a whole model.
+        """
+        if not self.built:
+            raise ValueError(
+                "Expected a built block: call it, or load its model, before "
+                f"`fold`. Received: {self.name!r}, not built"
+            )
+        no_norm = {
+            "norm": "none",
+            "gamma_init": 0.0,
+            "bn_synchronized": False,
+            "freeze_norm": False,
+            "out_bias": self.out_bias or self.norm != "none",
+            # Not as a config: its class need not be registered for saving.
+            "pairwise": self._pairwise_name or self.pairwise,
+        }
+        folded = type(self).from_config({**self.get_config(), **no_norm})
+        folded.build_from_config(self.get_build_config())
+        for name in ("theta", "phi", "g", "pairwise"):
+            if hasattr(self, name):
+                weights = getattr(self, name).get_weights()
+                getattr(folded, name).set_weights(weights)
+        gain, shift = np.ones(()), np.zeros(())
+        if self.norm != "none":
+            gain, shift = gain_and_shift(self._norm_layer)
+        kernel, *bias = (w.astype("float64") for w in self.out.get_weights())
+        bias = [sum(bias) * gain + shift] if folded.out_bias else []
+        folded.out.set_weights([kernel * gain, *bias])
+        return folded
+
+    @property
+    def trainable(self) -> bool:
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        layers.Layer.trainable.fset(self, value)
+        if self.freeze_norm and self.built:
+            self._norm_layer.trainable = False
+
+    @property
+    def _norm_layer(self) -> BatchNormalization | Affine:
+        return self.bn if self.norm == "batch" else self.affine
+
+    def _build_norm(self, channels: int) -> None:
+        common = {
+            "gamma_initializer": initializers.Constant(self.gamma_init),
+            "dtype": self.dtype_policy,
+            "trainable": self.trainable and not self.freeze_norm,
+        }
+        if self.norm == "batch":
+            self.bn = BatchNormalization(
+                momentum=self.bn_momentum,
+                epsilon=self.bn_epsilon,
+                synchronized=self.bn_synchronized,
+                name="bn",
+                **common,
+            )
+        else:
+            self.affine = Affine(name="affine", **common)
+        self._norm_layer.build((None, None, channels))
+
+    def _residual(self, y: Tensor, training: bool | None) -> Tensor:
+        """Compute norm(W_z y) of `(batch, n, d)`."""
+        y = self.out(y)  # (b, n, channels)
+        if self.norm == "batch":
+            # `trainable` of an outer layer overrides that of self.bn.
+            return self.bn(y, training=training and not self.freeze_norm)
+        return self.affine(y) if self.norm == "affine" else y
+
+    def _projection(
+        self, name: str, channels: int, units: int, use_bias: bool = True
+    ) -> layers.Dense:
+        # A 1x1x1 convolution is a dense layer on (b, n, c). A single product
+        # for theta, phi and g is not faster (training/benchmarks).
+        layer = layers.Dense(
+            units,
+            use_bias=use_bias,
+            kernel_initializer=self._projection_initializer(name),
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            name=name,
+        )
+        layer.build((None, None, channels))
+        return layer
+
+    def _projection_initializer(self, name: str) -> Callable:
+        """Return the kernel initializer of theta, phi, g or out."""
+        if name == "phi" and self.tie_theta_phi_init:
+            return lambda shape, dtype=None: ops.copy(self.theta.kernel)
+        if name == "out" and self.out_initializer is not None:
+            return self.out_initializer
+        if name == "out" and self.norm == "none":
+            return initializers.Zeros()
+        index = PROJECTIONS.index(name)
+        return separate_initializer(self.kernel_initializer, index)
