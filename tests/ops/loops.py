@@ -3,22 +3,27 @@
 import numpy as np
 
 
-def nonlocal_loop(f, g, normalize_by_sum):
+def nonlocal_loop(f, g, normalize_by_sum, visible=None):
     """Compute y_i = 1/C(x) sum_j f(i, j) g_j of one example.
 
     Args:
         f: `(n, m)` affinities before normalization.
         g: `(m, c)`.
-        normalize_by_sum: C(x) is sum_j f(i, j) instead of m.
+        normalize_by_sum: C(x) is sum_j f(i, j) instead of the number of keys.
+        visible: `(n, m)`, which keys a query sees. Default: all. Without a
+            key, y is zero.
     """
     n, m = f.shape
     y = np.zeros((n, g.shape[1]))
     for i in range(n):
         normaliser = 0.0
         for j in range(m):
+            if visible is not None and not visible[i, j]:
+                continue
             y[i] += f[i, j] * g[j]
             normaliser += f[i, j] if normalize_by_sum else 1.0
-        y[i] /= normaliser
+        if normaliser:
+            y[i] /= normaliser
     return y
 
 

@@ -6,12 +6,15 @@
 import numpy as np
 
 
-def softmax(theta, phi, g, dy, scale=1.0):
-    """Compute y, dtheta, dphi, dg of the (embedded) Gaussian."""
+def softmax(theta, phi, g, dy, scale=1.0, visible=True):
+    """Compute y, dtheta, dphi, dg of the (embedded) Gaussian.
+
+    `visible` broadcasts to `(batch, n, m)`: which keys a query sees.
+    """
     theta, phi, g, dy = _float64(theta, phi, g, dy)
     logits = scale * theta @ _t(phi)
-    weights = np.exp(logits - logits.max(-1, keepdims=True))
-    weights /= weights.sum(-1, keepdims=True)
+    weights = np.exp(logits - logits.max(-1, keepdims=True)) * visible
+    weights /= np.maximum(weights.sum(-1, keepdims=True), 1e-300)
     dweights = dy @ _t(g)
     dlogits = weights * (dweights - (weights * dweights).sum(-1, keepdims=True))
     return (
@@ -46,3 +49,21 @@ def _float64(*arrays):
 
 def _t(x):
     return np.swapaxes(x, 1, 2)
+
+
+def visible_keys(n, m, mask=None, steps=None):
+    """Return which keys each query sees, `(batch, n, m)`, position by position.
+
+    Args:
+        n: number of queries.
+        m: number of keys.
+        mask: `(batch, m)`, or None for a batch of 1 that counts all keys.
+        steps: number of groups in time.
+    """
+    mask = np.ones((1, m), bool) if mask is None else mask
+    steps = steps or 1
+    visible = np.zeros((len(mask), n, m), bool)
+    for example, i, j in np.ndindex(visible.shape):
+        is_past = j // (m // steps) <= i // (n // steps)
+        visible[example, i, j] = is_past and mask[example, j]
+    return visible

@@ -1,0 +1,183 @@
+"""Masks and causality of every method of the softmax against float64."""
+
+import keras
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nonlocal_tf import ops
+from tests import harness
+from tests.harness import normal
+from tests.ops import loops, reference
+from tests.ops.execution import (
+    BACKEND,
+    COMPILED,
+    MODES,
+    relative_error,
+    value_and_gradients,
+)
+
+METHODS = ("plain", "chunked")
+N, M, STEPS = 72, 33, 3
+SHAPES = (2, N, 4), (2, M, 4), (2, M, 5)
+# The first frame of the second example has no key.
+MASK = np.random.default_rng(0).random((2, M)) < 0.6
+MASK[1, : M // STEPS] = False
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    harness.small_chunks(monkeypatch)
+
+
+def inputs(dtype="float32"):
+    arrays = [normal(shape, seed) for seed, shape in enumerate(SHAPES)]
+    arrays.append(normal((2, N, 5), 9))
+    return [x.astype(dtype) for x in arrays]
+
+
+def check(method, mode, is_masked, steps, bounds, dtype="float32"):
+    theta, phi, g, dy = inputs(dtype)
+    mask = MASK if is_masked else None
+    visible = reference.visible_keys(N, M, mask, steps)
+    expected = reference.softmax(theta, phi, g, dy, 0.7, visible)
+    if is_masked:
+        phi[~MASK], g[~MASK] = np.nan, np.inf
+
+    def function(theta, phi, g):
+        # Of the inputs, so that its sizes are unknown where theirs are.
+        mask = keras.ops.isfinite(phi[:, :, 0]) if is_masked else None
+        return ops.softmax(theta, phi, g, 0.7, method, mask=mask, steps=steps)
+
+    results = value_and_gradients(function, (theta, phi, g), dy, mode)
+    value_bound, gradient_bound = bounds
+    for index, (x, e) in enumerate(zip(results, expected, strict=True)):
+        bound = gradient_bound if index else value_bound
+        assert relative_error(x, e) <= bound, index
+
+
+OPTIONS = [(True, None), (False, STEPS), (True, STEPS)]
+on_options = pytest.mark.parametrize(("is_masked", "steps"), OPTIONS)
+
+
+@on_options
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("method", METHODS)
+def test_float32(method, mode, is_masked, steps):
+    # As of the function without masks, tests/ops/test_methods.py.
+    check(method, mode, is_masked, steps, (5e-7, 1e-6))
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX's float64 is a global switch")
+@pytest.mark.parametrize("method", METHODS)
+def test_float64(method):
+    check(method, "graph", True, STEPS, (2e-15, 1e-14), "float64")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_half_precision_rounds_only_the_results(method):
+    bound = 2.0**-8 + 1e-6
+    check(method, COMPILED, True, STEPS, (bound, bound), ml_dtypes.bfloat16)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_value_equals_the_loops(method):
+    theta, phi, g, _ = inputs("float64")
+    visible = reference.visible_keys(N, M, MASK, STEPS)
+    y = ops.softmax(theta, phi, g, method=method, mask=MASK, steps=STEPS)
+    for example in range(2):
+        f = loops.gaussian_f(theta[example], phi[example])
+        expected = loops.nonlocal_loop(f, g[example], True, visible[example])
+        # JAX computes in float32.
+        np.testing.assert_allclose(y[example], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_query_without_a_key_gives_zero(method):
+    theta, phi, g, _ = inputs()
+    y = ops.softmax(theta, phi, g, method=method, mask=MASK, steps=STEPS)
+    y = keras.ops.convert_to_numpy(y)
+    np.testing.assert_array_equal(y[1, : N // STEPS], 0)
+    assert (y[1, N // STEPS :] != 0).all()
+
+
+@on_options
+def test_affinity_times_g_is_the_output(is_masked, steps):
+    theta, phi, g, _ = inputs()
+    options = {"mask": MASK if is_masked else None, "steps": steps}
+    weights = ops.softmax_affinity(theta, phi, 0.7, **options)
+    weights = keras.ops.convert_to_numpy(weights)
+    y = keras.ops.convert_to_numpy(ops.softmax(theta, phi, g, 0.7, **options))
+    np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
+    visible = reference.visible_keys(N, M, options["mask"], steps)
+    hidden = ~np.broadcast_to(visible, weights.shape)
+    np.testing.assert_array_equal(weights[hidden], 0)
+
+
+def test_single_key():
+    theta, phi, g = normal((2, 5, 3)), normal((2, 1, 3)), normal((2, 1, 4))
+    mask = np.array([[True], [False]])
+    y = keras.ops.convert_to_numpy(ops.softmax(theta, phi, g, mask=mask))
+    np.testing.assert_array_equal(y[0], np.tile(g[0], (5, 1)))
+    np.testing.assert_array_equal(y[1], 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_steps_may_be_a_tensor(method):
+    theta, phi, g, _ = inputs()
+    y, expected = (
+        keras.ops.convert_to_numpy(
+            ops.softmax(theta, phi, g, method=method, steps=steps)
+        )
+        for steps in (keras.ops.convert_to_tensor(STEPS, "int32"), STEPS)
+    )
+    np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("options", [{"mask": MASK}, {"steps": 3}])
+def test_flash_refuses_masks_and_steps(options):
+    theta, phi, g, _ = inputs()
+    with pytest.raises(ValueError, match="has no `mask` and no `steps`"):
+        ops.softmax(theta, phi, g, method="flash", **options)
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="compiles for every shape")
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    sizes=st.tuples(*(st.integers(1, size) for size in (12, 9, 3, 2))),
+    steps=st.integers(1, 4),
+    seed=st.integers(0, 2**16),
+    method=st.sampled_from(METHODS),
+)
+def test_masked_keys_and_the_future_never_matter(sizes, steps, seed, method):
+    n, m, c, batch = sizes
+    n, m = n * steps, m * steps
+    rng = np.random.default_rng(seed)
+    shapes = (batch, n, 2), (batch, m, 2), (batch, m, c), (batch, n, c)
+    theta, phi, g, dy = (rng.standard_normal(s).astype("f4") for s in shapes)
+    mask = rng.random((batch, m)) < 0.5
+    step = rng.integers(steps)  # the present
+    now, future = (step + 1) * n // steps, (step + 1) * m // steps
+    dy[:, now:] = 0  # gradients of the past alone
+    changed_phi, changed_g = phi.copy(), g.copy()
+    changed_phi[:, future:] *= 1e4
+    changed_g[:, future:] -= 7
+    changed_phi[~mask], changed_g[~mask] = np.nan, -np.inf
+
+    def run(*arrays):
+        def function(*tensors):
+            options = {"method": method, "mask": mask, "steps": steps}
+            return ops.softmax(*tensors, **options)
+
+        return value_and_gradients(function, arrays, dy, "eager")
+
+    expected, results = run(theta, phi, g), run(theta, changed_phi, changed_g)
+    np.testing.assert_array_equal(results[0][:, :now], expected[0][:, :now])
+    np.testing.assert_array_equal(results[1][:, :now], expected[1][:, :now])
+    for index in (2, 3):
+        assert (results[index][~mask] == 0).all()
+        past = results[index][:, :future]
+        np.testing.assert_array_equal(past, expected[index][:, :future])
+        assert (results[index][:, future:] == 0).all()
