@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from nonlocal_tf.ops._gradient import custom_gradient
 from nonlocal_tf.ops._rows import row_offsets
 from nonlocal_tf.ops._visible_keys import visible_keys
 from nonlocal_tf.typing import Tensor
@@ -97,14 +98,11 @@ def chunked(
         visible = visible_keys(mask, steps, n, m, first, rows)
         return attention_weights(_rows(theta, first, rows), phi, visible)
 
-    @ops.custom_gradient
+    @custom_gradient
     def value(theta: Tensor, phi: Tensor, g: Tensor) -> tuple[Tensor, Callable]:
         y = _chunked_value(theta, phi, g, rows, weights)
 
-        def gradient(
-            dy: Tensor, upstream: Tensor | None = None
-        ) -> tuple[Tensor, Tensor, Tensor]:
-            dy = dy if upstream is None else upstream
+        def gradient(dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             return _chunked_gradient(theta, phi, g, y, dy, rows, weights)
 
         return y, gradient

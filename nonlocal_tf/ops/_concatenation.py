@@ -25,6 +25,7 @@ import numpy as np
 from keras import ops
 
 from nonlocal_tf.choices import unknown
+from nonlocal_tf.ops._gradient import custom_gradient
 from nonlocal_tf.ops._precision import at_least_float32
 from nonlocal_tf.ops._rows import invert_permutation, row_offsets, take_rows
 from nonlocal_tf.typing import Tensor
@@ -87,16 +88,13 @@ def concatenation(
     return ops.cast(y, dtype)
 
 
-@ops.custom_gradient
+@custom_gradient
 def _sorted(a: Tensor, b: Tensor, g: Tensor) -> tuple[Tensor, Callable]:
     m = ops.cast(ops.shape(b)[1], g.dtype)
     a_order, b_order, key_counts, query_counts = _sort(a, b)
     y, slope_a = _interpolate(a, b, g, b_order, key_counts, m)
 
-    def gradient(
-        dy: Tensor, upstream: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        dy = dy if upstream is None else upstream
+    def gradient(dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         dg, slope_b = _interpolate(b, a, dy, a_order, query_counts, m)
         da = ops.sum(slope_a * dy, axis=-1) / m
         db = ops.sum(slope_b * g, axis=-1) / m
