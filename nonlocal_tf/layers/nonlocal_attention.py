@@ -8,6 +8,7 @@ from keras import layers, ops
 
 from nonlocal_tf.layers import attention_layout
 from nonlocal_tf.layers.attention_layout import AttentionLayout
+from nonlocal_tf.layers.heads import heads_axis, merge_heads, split_heads
 from nonlocal_tf.layers.pairwise import Pairwise
 from nonlocal_tf.ops import max_pool
 from nonlocal_tf.typing import Shape, Tensor
@@ -21,6 +22,7 @@ class NonLocalAttention(layers.Layer):
     """
 
     pairwise: Pairwise
+    heads: int
     subsample: int | tuple[int, ...] | None
     pool_position: str
     layout: AttentionLayout
@@ -43,10 +45,11 @@ class NonLocalAttention(layers.Layer):
                 positions, which builds the whole affinity matrix.
 
         Returns:
-            `(batch, queries, keys)`; float32 or wider. The keys are the
-            positions that a query attends to, in the same order: with
-            `subsample` the pooled ones, with `axes` or `temporal_group_size`
-            those of the query's frame, place or group.
+            `(batch, queries, keys)`, with several heads `(batch, heads,
+            queries, keys)`; float32 or wider. The keys are the positions that
+            a query attends to, in the same order: with `subsample` the pooled
+            ones, with `axes` or `temporal_group_size` those of the query's
+            frame, place or group.
 
         Raises:
             ValueError: the queries are not a row of integers, or out of range.
@@ -60,8 +63,9 @@ class NonLocalAttention(layers.Layer):
         self, x: Tensor, phi: Tensor, queries: Sequence[int] | Tensor | None
     ) -> Tensor:
         if queries is None:
-            weights = self.pairwise.affinity(self._theta(x), phi)
-            return self.layout.from_rows(weights, like=x)
+            weights = self._row_weights(self._theta(x), phi)
+            weights = self.layout.from_rows(weights, like=x)
+            return heads_axis(weights, self.heads)
         batch, channels = ops.shape(x)[0], x.shape[-1]
         n = math.prod(ops.shape(x)[1:-1])
         queries = attention_layout.checked_queries(queries, n)
@@ -69,15 +73,28 @@ class NonLocalAttention(layers.Layer):
         x_queries = ops.take(x_queries, queries, axis=1)
         theta = self.theta(x_queries) if self.pairwise.embeds else x_queries
         if self.layout.is_global:
-            return self.pairwise.affinity(theta, phi)
+            return heads_axis(self._row_weights(theta, phi), self.heads)
         # The keys differ between queries: each query is an example.
         phi = self.layout.keys_of_queries(phi, queries, like=x)
         _, count, m, d = ops.shape(phi)
-        weights = self.pairwise.affinity(
+        weights = self._row_weights(
             ops.reshape(theta, (batch * count, 1, theta.shape[-1])),
             ops.reshape(phi, (batch * count, m, d)),
         )
-        return ops.reshape(weights, (batch, count, m))
+        weights = ops.reshape(weights, (batch, count, self.heads * m))
+        return heads_axis(weights, self.heads)
+
+    def _attend(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
+        """Compute y of all rows, `(rows, n, c)`."""
+        y = self.pairwise(
+            *(split_heads(x, self.heads) for x in (theta, phi, g))
+        )
+        return merge_heads(y, self.heads)
+
+    def _row_weights(self, theta: Tensor, phi: Tensor) -> Tensor:
+        """Compute attention weights of rows, `(rows, n, heads * m)`."""
+        theta, phi = (split_heads(x, self.heads) for x in (theta, phi))
+        return merge_heads(self.pairwise.affinity(theta, phi), self.heads)
 
     def positions_and_keys(
         self, input_shape: Shape

@@ -10,6 +10,7 @@ from nonlocal_tf.choices import is_positive_integer, unknown
 from nonlocal_tf.layers import attention_layout
 from nonlocal_tf.layers import pairwise as pairwise_layers
 from nonlocal_tf.layers.attention_layout import AttentionLayout, Axes
+from nonlocal_tf.layers.heads import check_heads
 from nonlocal_tf.layers.kernel_initializers import checked_initializer
 from nonlocal_tf.layers.nonlocal_attention import NonLocalAttention
 from nonlocal_tf.layers.pairwise import Pairwise
@@ -44,6 +45,12 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             `"concatenation"`, a name registered by `register_pairwise`, or a
             `Pairwise` layer, whose config is copied.
         bottleneck: channels of theta, phi and g. Default: half the input's.
+        value_channels: channels of g, and so of y, if not `bottleneck`.
+        heads: splits theta, phi and g into this many parts of their channels,
+            each with attention weights of its own; y has the parts of all
+            heads. It must divide `bottleneck` and `value_channels`, for the
+            Gaussian the channels of the input. "rsqrt" of `scale` takes the
+            d of a head.
         scale: factor on the logits of the two Gaussian functions: `None` (the
             paper's 1), `"rsqrt"` (d ** -0.5, as in the authors' code) or a
             positive number. With a `Pairwise` layer, set it there.
@@ -115,6 +122,8 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         self,
         pairwise: str | dict | Pairwise = "embedded_gaussian",
         bottleneck: int | None = None,
+        value_channels: int | None = None,
+        heads: int = 1,
         scale: float | Literal["rsqrt"] | None = None,
         subsample: int | Sequence[int] | None = None,
         pool_position: PoolPosition = "before",
@@ -155,10 +164,19 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
                 "`bn_synchronized` goes with norm='batch'. "
                 "Received: norm='affine'"
             )
-        if bottleneck is not None and not is_positive_integer(bottleneck):
+        for name, channels in (
+            ("bottleneck", bottleneck),
+            ("value_channels", value_channels),
+        ):
+            if channels is not None and not is_positive_integer(channels):
+                raise ValueError(
+                    f"Expected `{name}` to be None or an integer of at least "
+                    f"1. Received: {name}={channels!r}"
+                )
+        if not is_positive_integer(heads):
             raise ValueError(
-                "Expected `bottleneck` to be None or an integer of at least 1. "
-                f"Received: bottleneck={bottleneck!r}"
+                "Expected `heads` to be an integer of at least 1. "
+                f"Received: heads={heads!r}"
             )
         self.layout = AttentionLayout(axes, temporal_group_size)
         self.pairwise = pairwise_layers.for_block(
@@ -171,6 +189,8 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             )
         self._pairwise_name = pairwise if isinstance(pairwise, str) else None
         self.bottleneck = bottleneck and int(bottleneck)
+        self.value_channels = value_channels and int(value_channels)
+        self.heads = self.pairwise.heads = int(heads)
         self.scale = None if scale is None else self.pairwise.scale
         self.subsample = attention_layout.checked_subsample(subsample)
         self.pool_position = pool_position
@@ -203,17 +223,21 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         self.pool_size = self._pool_size(tuple(input_shape))
         channels = input_shape[-1]
         d = self.bottleneck or max(channels // 2, 1)
+        c = self.value_channels or d
+        width = d if self.pairwise.embeds else channels
+        check_heads(self.heads, **{"theta and phi": width, "g": c})
         if self.pairwise.embeds:
             self.theta = self._projection("theta", channels, d)
             self.phi = self._projection("phi", channels, d)
-        self.g = self._projection("g", channels, d)
-        self.out = self._projection("out", d, channels, self.out_bias)
+        self.g = self._projection("g", channels, c)
+        self.out = self._projection("out", c, channels, self.out_bias)
         if self.norm != "none":
             self._build_norm(channels)
-        embedding = (None, None, d if self.pairwise.embeds else channels)
         if not self.trainable:
             self.pairwise.trainable = False
-        self.pairwise.build(embedding, embedding, (None, None, d))
+        embedding = (None, None, width // self.heads)
+        values = (None, None, c // self.heads)
+        self.pairwise.build(embedding, embedding, values)
 
     def call(
         self,
@@ -225,7 +249,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         self._pool_size(tuple(x.shape))  # the sizes may differ from build's
         x_keys = self._keys_input(x)
         phi, g = self._phi(x_keys), self._g(x_keys)
-        y = self.pairwise(self._theta(x), phi, g)  # (rows, n, d)
+        y = self._attend(self._theta(x), phi, g)  # (rows, n, c)
         y = self.layout.from_rows(y, like=x)
         z = x + ops.reshape(self._residual(y, training), ops.shape(x))
         if return_affinity:
@@ -250,8 +274,9 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         positions, keys = self.positions_and_keys(tuple(x.shape))
         rows = positions if queries is None else len(queries)
         dtype = "float64" if self.compute_dtype == "float64" else "float32"
-        weights = keras.KerasTensor((x.shape[0], rows, keys), dtype=dtype)
-        return z, weights
+        axes = (self.heads,) if self.heads > 1 else ()
+        shape = (x.shape[0], *axes, rows, keys)
+        return z, keras.KerasTensor(shape, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:
         serialize = initializers.serialize
@@ -260,6 +285,8 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             "pairwise": self._pairwise_name
             or keras.saving.serialize_keras_object(self.pairwise),
             "bottleneck": self.bottleneck,
+            "value_channels": self.value_channels,
+            "heads": self.heads,
             "scale": self.scale,
             "subsample": self.subsample,
             "pool_position": self.pool_position,

@@ -116,6 +116,12 @@ class Pairwise(layers.Layer):
             `"auto"` chooses the best for the size and the device.
         **kwargs: `name`, `dtype`, `trainable`.
 
+    Attributes:
+        heads: heads of the block, which sets it before `build`. The heads of
+            an example are rows that follow each other: `batch` below is that
+            of the block's rows times `heads`, and d and c are channels of a
+            head. A function with weights may have them for each head.
+
     Call arguments:
         theta: queries, `(batch, n, d)`.
         phi: keys, `(batch, m, d)`.
@@ -126,6 +132,7 @@ class Pairwise(layers.Layer):
     """
 
     embeds = True
+    heads = 1
     methods: tuple[str, ...] = ("auto",)
 
     def __init__(self, method: str = "auto", **kwargs: Any):
@@ -252,7 +259,8 @@ class DotProduct(Pairwise):
 class Concatenation(Pairwise):
     """Concatenation f = ReLU(w_f . [theta_i, phi_j]), over the number of keys.
 
-    The weight `w_f` has shape `(2 d, 1)`: theta's half, then phi's.
+    The weight `w_f` has shape `(2 d, 1)`: theta's half, then phi's. In a block
+    with several heads it has a column for each.
 
     Args:
         method: `"auto"`, `"plain"` or `"sorted"`; see
@@ -269,7 +277,7 @@ class Concatenation(Pairwise):
         # autocast=False: both halves are projected in float32.
         self.w_f = self.add_weight(
             name="w_f",
-            shape=(theta_shape[-1] + phi_shape[-1], 1),
+            shape=(theta_shape[-1] + phi_shape[-1], self.heads),
             initializer="he_normal",
             autocast=False,
         )
@@ -286,6 +294,14 @@ class Concatenation(Pairwise):
         d = theta.shape[-1]
         theta, phi = at_least_float32(theta), at_least_float32(phi)
         w_f = ops.cast(self.w_f, theta.dtype)
-        a = ops.squeeze(ops.matmul(theta, w_f[:d]), -1)  # (b, n)
-        b = ops.squeeze(ops.matmul(phi, w_f[d:]), -1)  # (b, m)
-        return a, b
+        # (b, n) and (b, m)
+        return self._of_heads(theta, w_f[:d]), self._of_heads(phi, w_f[d:])
+
+    def _of_heads(self, x: Tensor, w: Tensor) -> Tensor:
+        """Multiply rows `(b, n, d)` by their head's column of `(d, heads)`."""
+        if self.heads == 1:
+            return ops.squeeze(ops.matmul(x, w), -1)
+        batch, n, d = ops.shape(x)
+        x = ops.reshape(x, (batch // self.heads, self.heads, n, d))
+        columns = ops.expand_dims(ops.transpose(w), -1)  # (heads, d, 1)
+        return ops.reshape(ops.matmul(x, columns), (batch, n))

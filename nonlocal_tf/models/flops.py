@@ -181,21 +181,21 @@ def _block_cost(block: NonLocalBlock, input_shape: tuple[int, ...]) -> Cost:
         size // pool for size, pool in zip(sizes, block.pool_size, strict=True)
     )
     rows, keys = block.positions_and_keys((1, *input_shape))
-    d = block.g.units
+    c = block.g.units
     # Pooled after the projection, all positions are projected to keys.
     projected = m if block.pool_position == "before" else n
-    count = channels * d
-    adds = (projected + n) * count  # g and out
-    weights = 2 * count
+    adds = (projected + n) * channels * c  # g and out
+    weights = 2 * channels * c
+    width = channels  # of all heads
     if block.pairwise.embeds:
-        adds += (projected + n) * count  # phi and theta
-        weights += 2 * count
+        width = block.theta.units
+        adds += (projected + n) * channels * width  # phi and theta
+        weights += 2 * channels * width
     pairwise_weights = _parameters(block.pairwise)
-    width = d if block.pairwise.embeds else channels
     if pairwise_weights:  # concatenation: w_f . theta_i and w_f . phi_j
-        adds += (n + m) * d
+        adds += (n + m) * width
         weights += pairwise_weights
     else:
         adds += rows * keys * width
-    adds += rows * keys * d
+    adds += rows * keys * c
     return Cost(weights, _parameters(block), adds)

@@ -1,5 +1,7 @@
 """Helpers of the tests of the non-local block."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -58,7 +60,23 @@ def attend_by_loops(block, pairwise, theta, phi, g):
             "Add one to PAIRWISE_LOOPS in tests/layers/blocks.py."
         )
     f, sums_to_one = PAIRWISE_LOOPS[pairwise]
-    return loops.nonlocal_loop(f(block, theta, phi), np.asarray(g), sums_to_one)
+    parts = zip(
+        *(np.split(np.asarray(x), block.heads, -1) for x in (theta, phi, g)),
+        strict=True,
+    )
+    values = [
+        loops.nonlocal_loop(f(one_head(block, i), *rows), values, sums_to_one)
+        for i, (*rows, values) in enumerate(parts)
+    ]
+    return np.concatenate(values, -1)
+
+
+def one_head(block, head):
+    """Return a stand-in for a block with the pairwise weights of one head."""
+    weights = [w[:, head : head + 1] for w in block.pairwise.get_weights()]
+    return types.SimpleNamespace(
+        pairwise=types.SimpleNamespace(get_weights=lambda: weights)
+    )
 
 
 def array(weight):

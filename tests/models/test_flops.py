@@ -166,6 +166,26 @@ def test_cost_of_a_block_counts_the_keys_of_a_query(options, keys):
     assert cost.multiply_adds == 64 * 72 + 64 * keys * 6
 
 
+@pytest.mark.parametrize(
+    ("pairwise", "weights", "products"),
+    [
+        ("dot_product", 6 * 2 * (2 + 4), 48 * 48 * (2 + 4)),
+        ("concatenation", 6 * 2 * (2 + 4) + 4, 2 * 48 * 2 + 48 * 48 * 4),
+    ],
+)
+def test_cost_of_a_block_with_heads_is_that_of_all_heads(
+    pairwise, weights, products
+):
+    # n = m = 48; 6 channels to 2 of theta and phi and 4 of g, in two heads.
+    block = NonLocalBlock(
+        pairwise, bottleneck=2, value_channels=4, heads=2, norm="none"
+    )
+    block.build((None, 3, 4, 4, 6))
+    cost = layer_cost(block, (3, 4, 4, 6))
+    assert cost.weights == weights
+    assert cost.multiply_adds == 48 * 72 + products
+
+
 def test_cost_does_not_change_the_model():
     model = shallow_outline("c2d")
     before = model.get_layer("pool1").output.shape
