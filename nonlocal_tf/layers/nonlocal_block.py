@@ -14,7 +14,14 @@ from nonlocal_tf.layers.heads import check_heads
 from nonlocal_tf.layers.kernel_initializers import checked_initializer
 from nonlocal_tf.layers.nonlocal_attention import NonLocalAttention
 from nonlocal_tf.layers.pairwise import Pairwise
-from nonlocal_tf.layers.residual_block import NORMS, BlockNorm, ResidualBlock
+from nonlocal_tf.layers.residual_block import (
+    GATES,
+    NORMS,
+    BlockNorm,
+    Gate,
+    ResidualBlock,
+    check_residual_options,
+)
 from nonlocal_tf.typing import Shape, Tensor
 
 PoolPosition = Literal["before", "after"]
@@ -68,14 +75,18 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             number of frames.
         norm: normalization after W_z: `"batch"`, `"affine"` (a scale and a
             shift per channel) or `"none"`.
-        gamma_init: initial gamma of the normalization. With 0, the paper's
-            value, the block is initialized as the identity. For a short
-            training, 0.1 to 1 lets the block act from the first step.
+        gate: `"scalar"` multiplies W_z y by one learned scalar gamma, z =
+            x + gamma W_z y, as in SAGAN. It takes the place of the
+            normalization: norm="none". Default: None.
+        gamma_init: initial gamma of the normalization or the gate. With 0,
+            the paper's value, the block is initialized as the identity. For a
+            short training, 0.1 to 1 lets the block act from the first step.
         tie_theta_phi_init: initialize theta and phi with the same kernel, so
             that positions first attend to similar ones. Training unties them.
         kernel_initializer: initializer of theta, phi and g, drawn separately.
         out_initializer: initializer of W_z. Default: `kernel_initializer`, or
-            zeros without normalization, which makes the block the identity.
+            zeros without normalization and gate, which makes the block the
+            identity.
         out_bias: whether W_z has a bias.
         bn_momentum: share of the old value in the moving statistics.
         bn_epsilon: added to the variance.
@@ -108,7 +119,9 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
 
     Reference:
         Wang, Girshick, Gupta, He: Non-local Neural Networks, CVPR 2018,
-        sections 3.1 to 3.3; `axes`, table 2d.
+        sections 3.1 to 3.3; `axes`, table 2d. `heads`: Vaswani et al.,
+        Attention Is All You Need, NeurIPS 2017. `gate`: Zhang et al.,
+        Self-Attention Generative Adversarial Networks, ICML 2019.
 
     Example:
 
@@ -130,6 +143,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         axes: Axes = "spacetime",
         temporal_group_size: int | None = None,
         norm: BlockNorm = "batch",
+        gate: Gate | None = None,
         gamma_init: float = 0.0,
         tie_theta_phi_init: bool = False,
         kernel_initializer: str | dict | initializers.Initializer = "he_normal",
@@ -146,24 +160,14 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         super().__init__(**kwargs)
         for name, value, expected in (
             ("norm", norm, NORMS),
+            ("gate", gate or GATES[0], GATES),
             ("pool_position", pool_position, POOL_POSITIONS),
         ):
             if value not in expected:
                 raise ValueError(unknown(name, value, expected))
-        if norm == "none" and (gamma_init or freeze_norm or bn_synchronized):
-            raise ValueError(
-                "`gamma_init`, `bn_synchronized` and `freeze_norm` need a "
-                "normalization; for a block that is not initialized as the "
-                "identity with norm='none' use `out_initializer`. Received: "
-                f"gamma_init={gamma_init!r}, "
-                f"bn_synchronized={bn_synchronized!r}, "
-                f"freeze_norm={freeze_norm!r}"
-            )
-        if norm == "affine" and bn_synchronized:
-            raise ValueError(
-                "`bn_synchronized` goes with norm='batch'. "
-                "Received: norm='affine'"
-            )
+        check_residual_options(
+            norm, gate, gamma_init, bn_synchronized, freeze_norm
+        )
         for name, channels in (
             ("bottleneck", bottleneck),
             ("value_channels", value_channels),
@@ -197,6 +201,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         self.axes = axes
         self.temporal_group_size = self.layout.frames
         self.norm = norm
+        self.gate = gate
         self.gamma_init = gamma_init
         self.tie_theta_phi_init = tie_theta_phi_init
         self.kernel_initializer = checked_initializer(
@@ -231,8 +236,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             self.phi = self._projection("phi", channels, d)
         self.g = self._projection("g", channels, c)
         self.out = self._projection("out", c, channels, self.out_bias)
-        if self.norm != "none":
-            self._build_norm(channels)
+        self._build_residual(channels)
         if not self.trainable:
             self.pairwise.trainable = False
         embedding = (None, None, width // self.heads)
@@ -293,6 +297,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             "axes": self.axes,
             "temporal_group_size": self.temporal_group_size,
             "norm": self.norm,
+            "gate": self.gate,
             "gamma_init": self.gamma_init,
             "tie_theta_phi_init": self.tie_theta_phi_init,
             "kernel_initializer": serialize(self.kernel_initializer),

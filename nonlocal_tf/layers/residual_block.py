@@ -1,4 +1,4 @@
-"""Projections and normalization of a non-local block."""
+"""Projections, normalization and gate of a non-local block."""
 
 from collections.abc import Callable
 from typing import Literal, Self, get_args
@@ -13,23 +13,62 @@ from nonlocal_tf.layers.normalization import (
     gain_and_shift,
 )
 from nonlocal_tf.layers.pairwise import Pairwise
+from nonlocal_tf.layers.scalar_gate import ScalarGate
 from nonlocal_tf.typing import Tensor
 
 BlockNorm = Literal["batch", "affine", "none"]
 NORMS = get_args(BlockNorm)
+Gate = Literal["scalar"]
+GATES = get_args(Gate)
 PROJECTIONS = ("theta", "phi", "g", "out")
+
+
+def check_residual_options(
+    norm: BlockNorm,
+    gate: Gate | None,
+    gamma_init: float,
+    bn_synchronized: bool,
+    freeze_norm: bool,
+) -> None:
+    """Check that the options of a residual go together.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if gate and norm != "none":
+        raise ValueError(
+            "A gate takes the place of the normalization. Expected "
+            f"norm='none' with gate={gate!r}. Received: norm={norm!r}"
+        )
+    if gamma_init and norm == "none" and not gate:
+        raise ValueError(
+            "`gamma_init` needs a normalization or a gate; for a block that is "
+            "not initialized as the identity with norm='none' use "
+            f"`out_initializer`. Received: gamma_init={gamma_init!r}"
+        )
+    if norm == "none" and (freeze_norm or bn_synchronized):
+        raise ValueError(
+            "`bn_synchronized` and `freeze_norm` need a normalization. "
+            f"Received: norm='none', bn_synchronized={bn_synchronized!r}, "
+            f"freeze_norm={freeze_norm!r}"
+        )
+    if norm == "affine" and bn_synchronized:
+        raise ValueError(
+            "`bn_synchronized` goes with norm='batch'. Received: norm='affine'"
+        )
 
 
 class ResidualBlock(layers.Layer):
     """Base class of `NonLocalBlock` with the residual norm(W_z y).
 
-    It makes the dense layers and the normalization, and folds the latter. A
-    subclass sets the attributes below in its constructor, `freeze_norm` before
-    `super().__init__()`, and the layers in `build`.
+    It makes the dense layers, the normalization and the gate, and folds the
+    latter two. A subclass sets the attributes below in its constructor,
+    `freeze_norm` before `super().__init__()`, and the layers in `build`.
     """
 
     pairwise: Pairwise
     norm: BlockNorm
+    gate: Gate | None
     gamma_init: float
     tie_theta_phi_init: bool
     kernel_initializer: initializers.Initializer
@@ -46,11 +85,11 @@ class ResidualBlock(layers.Layer):
     out: layers.Dense
 
     def fold(self) -> Self:
-        """Fold the normalization into W_z, for inference.
+        """Fold the normalization or the gate into W_z, for inference.
 
         Returns:
-            A new, built block of the same name without normalization, with
-            equal outputs in inference. This block does not change.
+            A new, built block of the same name without either, with equal
+            outputs in inference. This block does not change.
 
         Raises:
             ValueError: the block is not built yet.
@@ -64,6 +103,7 @@ class ResidualBlock(layers.Layer):
             )
         no_norm = {
             "norm": "none",
+            "gate": None,
             "gamma_init": 0.0,
             "bn_synchronized": False,
             "freeze_norm": False,
@@ -80,6 +120,8 @@ class ResidualBlock(layers.Layer):
         gain, shift = np.ones(()), np.zeros(())
         if self.norm != "none":
             gain, shift = gain_and_shift(self._norm_layer)
+        elif self.gate:
+            gain = np.asarray(self.scalar_gate.gamma, "float64")
         kernel, *bias = (w.astype("float64") for w in self.out.get_weights())
         bias = [sum(bias) * gain + shift] if folded.out_bias else []
         folded.out.set_weights([kernel * gain, *bias])
@@ -98,6 +140,19 @@ class ResidualBlock(layers.Layer):
     @property
     def _norm_layer(self) -> BatchNormalization | Affine:
         return self.bn if self.norm == "batch" else self.affine
+
+    def _build_residual(self, channels: int) -> None:
+        """Build the normalization or the gate, if there is one."""
+        if self.norm != "none":
+            self._build_norm(channels)
+        elif self.gate:
+            self.scalar_gate = ScalarGate(
+                self.gamma_init,
+                dtype=self.dtype_policy,
+                trainable=self.trainable,
+                name="gate",
+            )
+            self.scalar_gate.build((None, None, channels))
 
     def _build_norm(self, channels: int) -> None:
         common = {
@@ -118,12 +173,14 @@ class ResidualBlock(layers.Layer):
         self._norm_layer.build((None, None, channels))
 
     def _residual(self, y: Tensor, training: bool | None) -> Tensor:
-        """Compute norm(W_z y) of `(batch, n, d)`."""
+        """Compute norm(W_z y), or gamma W_z y, of `(batch, n, c)`."""
         y = self.out(y)  # (b, n, channels)
         if self.norm == "batch":
             # `trainable` of an outer layer overrides that of self.bn.
             return self.bn(y, training=training and not self.freeze_norm)
-        return self.affine(y) if self.norm == "affine" else y
+        if self.norm == "affine":
+            return self.affine(y)
+        return self.scalar_gate(y) if self.gate else y
 
     def _projection(
         self, name: str, channels: int, units: int, use_bias: bool = True
@@ -147,7 +204,7 @@ class ResidualBlock(layers.Layer):
             return lambda shape, dtype=None: ops.copy(self.theta.kernel)
         if name == "out" and self.out_initializer is not None:
             return self.out_initializer
-        if name == "out" and self.norm == "none":
+        if name == "out" and self.norm == "none" and not self.gate:
             return initializers.Zeros()
         index = PROJECTIONS.index(name)
         return separate_initializer(self.kernel_initializer, index)

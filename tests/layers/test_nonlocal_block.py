@@ -245,7 +245,7 @@ def test_other_ranks_and_unknown_channels_are_errors(shape):
     ("options", "message"),
     [
         ({"norm": "bach"}, "Did you mean 'batch'"),
-        ({"norm": "none", "gamma_init": 1.0}, "need a normalization"),
+        ({"norm": "none", "gamma_init": 1.0}, "needs a normalization"),
         ({"norm": "none", "freeze_norm": True}, "need a normalization"),
         ({"norm": "affine", "bn_synchronized": True}, "goes with norm='batch'"),
         ({"bottleneck": 0}, "Expected `bottleneck`"),
