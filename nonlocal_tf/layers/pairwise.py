@@ -126,6 +126,9 @@ class Pairwise(layers.Layer):
         theta: queries, `(batch, n, d)`.
         phi: keys, `(batch, m, d)`.
         g: values, `(batch, m, c)`.
+        mask: boolean `(batch, m)`, True for the keys that count.
+        steps: number of groups of consecutive queries and keys, such as
+            frames; a query sees the keys of its own group and of earlier ones.
 
     Returns:
         y, `(batch, n, c)`.
@@ -149,6 +152,9 @@ class Pairwise(layers.Layer):
     def affinity(self, theta: Tensor, phi: Tensor) -> Tensor:
         """Compute the attention weights f(x_i, x_j) / C(x), `(batch, n, m)`."""
         raise TypeError(f"{type(self).__name__} implements no `affinity`.")
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """Return no mask: Keras would give y, of queries, that of the keys."""
 
     def compute_output_shape(
         self, theta_shape: Shape, phi_shape: Shape, g_shape: Shape
@@ -247,11 +253,28 @@ class DotProduct(Pairwise):
     method: DotProductMethod
     methods = nonlocal_ops.DOT_PRODUCT_METHODS
 
-    def call(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
-        return nonlocal_ops.dot_product(theta, phi, g, self.method)
+    def call(
+        self,
+        theta: Tensor,
+        phi: Tensor,
+        g: Tensor,
+        mask: Tensor | None = None,
+        steps: int | Tensor | None = None,
+    ) -> Tensor:
+        return nonlocal_ops.dot_product(
+            theta, phi, g, self.method, mask=mask, steps=steps
+        )
 
-    def affinity(self, theta: Tensor, phi: Tensor) -> Tensor:
-        return nonlocal_ops.dot_product_affinity(theta, phi)
+    def affinity(
+        self,
+        theta: Tensor,
+        phi: Tensor,
+        mask: Tensor | None = None,
+        steps: int | Tensor | None = None,
+    ) -> Tensor:
+        return nonlocal_ops.dot_product_affinity(
+            theta, phi, mask=mask, steps=steps
+        )
 
 
 @register_pairwise("concatenation")
@@ -282,13 +305,28 @@ class Concatenation(Pairwise):
             autocast=False,
         )
 
-    def call(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
+    def call(
+        self,
+        theta: Tensor,
+        phi: Tensor,
+        g: Tensor,
+        mask: Tensor | None = None,
+        steps: int | Tensor | None = None,
+    ) -> Tensor:
         a, b = self._project(theta, phi)
-        return nonlocal_ops.concatenation(a, b, g, self.method)
+        return nonlocal_ops.concatenation(
+            a, b, g, self.method, mask=mask, steps=steps
+        )
 
-    def affinity(self, theta: Tensor, phi: Tensor) -> Tensor:
+    def affinity(
+        self,
+        theta: Tensor,
+        phi: Tensor,
+        mask: Tensor | None = None,
+        steps: int | Tensor | None = None,
+    ) -> Tensor:
         a, b = self._project(theta, phi)
-        return nonlocal_ops.concatenation_affinity(a, b)
+        return nonlocal_ops.concatenation_affinity(a, b, mask=mask, steps=steps)
 
     def _project(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
         d = theta.shape[-1]

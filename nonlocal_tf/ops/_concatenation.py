@@ -18,6 +18,7 @@ that of the plain sum. The gradients have the same form: that of g is the same
 operation with a and b swapped, and those of a and b come from the slopes.
 """
 
+import numbers
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -25,9 +26,18 @@ import numpy as np
 from keras import ops
 
 from nonlocal_tf.choices import unknown
+from nonlocal_tf.ops._causal_sum import causal_sum
 from nonlocal_tf.ops._gradient import custom_gradient
 from nonlocal_tf.ops._precision import at_least_float32
 from nonlocal_tf.ops._rows import invert_permutation, row_offsets, take_rows
+from nonlocal_tf.ops._visible_keys import (
+    check_steps,
+    checked_mask,
+    key_counts,
+    visible_keys,
+    zero_invisible,
+    zero_masked,
+)
 from nonlocal_tf.typing import Tensor
 
 ConcatenationMethod = Literal["auto", "plain", "sorted"]
@@ -38,40 +48,73 @@ BLOCK_ROWS = 32
 LOWER = np.tril(np.ones((BLOCK_ROWS, BLOCK_ROWS), "float32"))
 
 
-def concatenation_affinity(a: Tensor, b: Tensor) -> Tensor:
-    """Compute the weights ReLU(a_i + b_j) / m.
+def concatenation_affinity(
+    a: Tensor,
+    b: Tensor,
+    *,
+    mask: Tensor | None = None,
+    steps: int | Tensor | None = None,
+) -> Tensor:
+    """Compute the weights ReLU(a_i + b_j) / C(x).
 
     Args:
         a: w_f[:d] . theta_i of each query, `(batch, n)`.
         b: w_f[d:] . phi_j of each key, `(batch, m)`.
+        mask: as for `concatenation`; the weights of other keys are 0.
+        steps: as for `concatenation`; the weights of later keys are 0.
 
     Returns:
         `(batch, n, m)`, float32 or wider.
+
+    Raises:
+        ValueError: `mask` or `steps` does not fit.
     """
     a, b = at_least_float32(a), at_least_float32(b)
-    positions = ops.cast(ops.shape(b)[1], b.dtype)
-    return ops.relu(a[:, :, None] + b[:, None, :]) / positions
+    n, m = ops.shape(a)[1], ops.shape(b)[1]
+    mask = checked_mask(mask, b)
+    check_steps(steps, n, m)
+    b = zero_masked(b, mask)
+    weights = ops.relu(a[:, :, None] + b[:, None, :])
+    counts = key_counts(mask, steps, n, m, weights.dtype)
+    return zero_invisible(weights / counts, visible_keys(mask, steps, n, m))
 
 
 def concatenation(
-    a: Tensor, b: Tensor, g: Tensor, method: ConcatenationMethod = "auto"
+    a: Tensor,
+    b: Tensor,
+    g: Tensor,
+    method: ConcatenationMethod = "auto",
+    *,
+    mask: Tensor | None = None,
+    steps: int | Tensor | None = None,
 ) -> Tensor:
-    """Compute y_i = 1/m sum_j ReLU(a_i + b_j) g_j.
+    """Compute y_i = 1/C(x) sum_j ReLU(a_i + b_j) g_j.
+
+    C(x) is the number of keys j that query i sees: m without `mask` and
+    `steps`. A query that sees no key has y = 0.
 
     Args:
         a: w_f[:d] . theta_i of each query, `(batch, n)`.
         b: w_f[d:] . phi_j of each key, `(batch, m)`.
         g: values, `(batch, m, c)`.
         method: `"sorted"` takes O((n + m) (c + log(n + m))) time and
-            O((n + m) c) memory, `"plain"` O(n m c) and O(n m). Both are
-            exact; an infinite input gives NaN at more positions with
-            `"sorted"`. `"auto"` is `"sorted"`.
+            O((n + m) c) memory, with `steps` 1 + log2(steps) times the time;
+            `"plain"` takes O(n m c) and O(n m). Both are exact; an infinite
+            input gives NaN at more positions with `"sorted"`. `"auto"` is
+            `"sorted"`, but plain where `steps` is a tensor.
+        mask: boolean `(batch, m)`, True for the keys that count. What the
+            others contain, even NaN, does not matter.
+        steps: makes the operation causal: queries and keys are this many
+            groups of equal size, consecutive in time, and a query sees the
+            keys of its own group and of earlier ones. It divides n and m. An
+            integer; a scalar tensor with `"plain"` alone.
 
     Returns:
         `(batch, n, c)` in the dtype of `g`; computed in float32 or wider.
 
     Raises:
-        ValueError: unknown method.
+        ValueError: unknown method; `mask` or `steps` does not fit; a tensor of
+            steps with `"sorted"`.
 
     Reference:
         Wang et al., Non-local Neural Networks, CVPR 2018, section 3.2,
@@ -81,26 +124,57 @@ def concatenation(
         raise ValueError(unknown("method", method, CONCATENATION_METHODS))
     dtype = g.dtype
     a, b, g = (at_least_float32(x) for x in (a, b, g))
+    n, m = ops.shape(a)[1], ops.shape(b)[1]
+    mask = checked_mask(mask, b)
+    check_steps(steps, n, m)
+    is_tensor = steps is not None and not isinstance(steps, numbers.Integral)
+    if method == "auto":
+        method = "plain" if is_tensor else "sorted"
+    if method == "sorted" and is_tensor:
+        raise ValueError(
+            "method='sorted' needs `steps` as an integer, because the number "
+            "of its sums depends on it; method='auto' takes the plain form "
+            f"for a tensor. Received: steps={steps!r}"
+        )
+    b, g = zero_masked(b, mask), zero_masked(g, mask)
+    counts = key_counts(mask, steps, n, m, g.dtype)  # (b, n, 1)
     if method == "plain":
-        y = ops.matmul(concatenation_affinity(a, b), g)
+        weights = concatenation_affinity(a, b, mask=mask, steps=steps)
+        y = ops.matmul(weights, g)
+    elif steps is None:
+        y = _sorted(a, b, g, counts[:, :, 0])
     else:
-        y = _sorted(a, b, g)
+        y = causal_sum(_sorted, a, b, g, steps) / counts
     return ops.cast(y, dtype)
 
 
-@custom_gradient
-def _sorted(a: Tensor, b: Tensor, g: Tensor) -> tuple[Tensor, Callable]:
-    m = ops.cast(ops.shape(b)[1], g.dtype)
-    a_order, b_order, key_counts, query_counts = _sort(a, b)
-    y, slope_a = _interpolate(a, b, g, b_order, key_counts, m)
+def _sorted(
+    a: Tensor, b: Tensor, g: Tensor, divisor: Tensor | None = None
+) -> Tensor:
+    """Compute sum_j ReLU(a_i + b_j) g_j / divisor from sorted keys.
 
-    def gradient(dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        dg, slope_b = _interpolate(b, a, dy, a_order, query_counts, m)
-        da = ops.sum(slope_a * dy, axis=-1) / m
-        db = ops.sum(slope_b * g, axis=-1) / m
-        return da, db, dg
+    Args:
+        a: `(batch, n)`.
+        b: `(batch, m)`.
+        g: `(batch, m, c)`.
+        divisor: `(batch or 1, 1)`. Default: 1.
+    """
+    divisor = ops.ones((1, 1), g.dtype) if divisor is None else divisor
 
-    return y, gradient
+    @custom_gradient
+    def value(a: Tensor, b: Tensor, g: Tensor) -> tuple[Tensor, Callable]:
+        a_order, b_order, key_counts, query_counts = _sort(a, b)
+        y, slope_a = _interpolate(a, b, g, b_order, key_counts, divisor)
+
+        def gradient(dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            dg, slope_b = _interpolate(b, a, dy, a_order, query_counts, divisor)
+            da = ops.sum(slope_a * dy, axis=-1) / divisor
+            db = ops.sum(slope_b * g, axis=-1) / divisor
+            return da, db, dg
+
+        return y, gradient
+
+    return value(a, b, g)
 
 
 def _sort(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -179,20 +253,21 @@ def _tables(b: Tensor, weight: Tensor, g: Tensor, divisor: Tensor) -> Tensor:
         b: in descending order, `(batch, blocks, rows)`.
         weight: 0 for padding, 1 for keys, `(batch, blocks, 1, rows)`.
         g: in the same order, `(batch, blocks, rows, c)`.
-        divisor: of the values.
+        divisor: of the values, `(batch or 1, 1)`.
 
     Returns:
         `(batch, blocks, 2 * rows, c)`: slopes, then values of each block.
     """
     slopes = ops.cast(LOWER, g.dtype) * weight
     distance = ops.expand_dims(b, 2) - ops.expand_dims(b, 3)  # (b, q, r, r)
-    values = slopes * (distance / divisor)
+    values = slopes * (distance / ops.expand_dims(divisor, (2, 3)))
     within = ops.concatenate([slopes, values], axis=2)  # (b, q, 2 rows, rows)
     totals = ops.matmul(within[:, :, BLOCK_ROWS - 1 :: BLOCK_ROWS], g)
     last = b[:, :, -1:]  # (b, q, 1): the last knot of each block
     previous = ops.concatenate([last[:, :1], last[:, :-1]], axis=1)
     # Between knots, a value grows by the slope times the distance.
     slope = _shift(_running_sum(totals[:, :, 0]))  # (b, q, c)
+    divisor = ops.expand_dims(divisor, 2)
     step = (previous - last) / divisor
     value = _shift(_running_sum(totals[:, :, 1] + step * slope))
     before = ops.stack([slope, value], axis=2)  # (b, q, 2, c)

@@ -137,3 +137,38 @@ def count_visible_keys(
     counts = ops.cumsum(ops.sum(groups, axis=2), axis=1)  # (b, steps)
     counts = ops.expand_dims(counts, 2) + ops.zeros((1, 1, n // steps), "int32")
     return ops.reshape(counts, (batch, n))
+
+
+def key_counts(
+    mask: Tensor | None,
+    steps: int | Tensor | None,
+    n: int | Tensor,
+    m: int | Tensor,
+    dtype: str,
+) -> Tensor:
+    """Compute C(x) of the functions that divide by the number of keys.
+
+    Args:
+        mask: as for `count_visible_keys`.
+        steps: as for `count_visible_keys`.
+        n: number of queries.
+        m: number of keys.
+        dtype: of the result.
+
+    Returns:
+        `(batch or 1, n or 1, 1)`; 1 for a query that sees no key.
+    """
+    counts = ops.maximum(count_visible_keys(mask, steps, n, m), 1)
+    return ops.cast(ops.expand_dims(counts, 2), dtype)
+
+
+def zero_invisible(weights: Tensor, visible: Tensor | None) -> Tensor:
+    """Replace the weights of keys that a query does not see by zeros.
+
+    Args:
+        weights: `(batch, n, m)`.
+        visible: booleans that broadcast to it; None if all keys are seen.
+    """
+    if visible is None:
+        return weights
+    return ops.where(visible, weights, ops.zeros_like(weights))

@@ -41,6 +41,25 @@ def test_output_is_affinity_times_g(name):
     np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["concatenation", "dot_product"])
+def test_mask_and_steps_hold_for_output_and_affinity(name):
+    theta, phi, g = (
+        normal((2, 8, 3), 1),
+        normal((2, 6, 3), 2),
+        normal((2, 6, 4)),
+    )
+    mask = np.array([[1, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1]], bool)
+    layer = pairwise.get(name)
+    y = layer(theta, phi, g, mask=mask, steps=2)
+    weights = keras.ops.convert_to_numpy(
+        layer.affinity(theta, phi, mask=mask, steps=2)
+    )
+    np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
+    assert (weights * ~mask[:, None] == 0).all()
+    assert (weights[:, :4, 3:] == 0).all()
+    assert (weights[:, 4:, 3:] != 0).any()
+
+
 def test_config_round_trip(name):
     config = keras.saving.serialize_keras_object(pairwise.get(name))
     assert keras.saving.serialize_keras_object(pairwise.get(config)) == config

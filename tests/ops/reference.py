@@ -25,22 +25,33 @@ def softmax(theta, phi, g, dy, scale=1.0, visible=True):
     )
 
 
-def dot_product(theta, phi, g, dy):
-    """Compute y, dtheta, dphi, dg of the dot product."""
+def dot_product(theta, phi, g, dy, visible=True):
+    """Compute y, dtheta, dphi, dg of the dot product.
+
+    `visible` broadcasts to `(batch, n, m)`: which keys a query sees.
+    """
     theta, phi, g, dy = _float64(theta, phi, g, dy)
-    m = phi.shape[1]
-    weights, dweights = theta @ _t(phi) / m, dy @ _t(g) / m
+    share = _share(theta, phi, visible)
+    weights, dweights = theta @ _t(phi) * share, dy @ _t(g) * share
     return weights @ g, dweights @ phi, _t(dweights) @ theta, _t(weights) @ dy
 
 
-def concatenation(a, b, g, dy):
-    """Compute y, da, db, dg of the concatenation."""
+def concatenation(a, b, g, dy, visible=True):
+    """Compute y, da, db, dg of the concatenation; `visible` as above."""
     a, b, g, dy = _float64(a, b, g, dy)
-    m = b.shape[1]
+    share = _share(a, b, visible)
     sums = a[:, :, None] + b[:, None, :]
-    weights = np.maximum(sums, 0.0) / m
-    dsums = (sums > 0) * (dy @ _t(g)) / m
+    weights = np.maximum(sums, 0.0) * share
+    dsums = (sums > 0) * (dy @ _t(g)) * share
     return weights @ g, dsums.sum(2), dsums.sum(1), _t(weights) @ dy
+
+
+def _share(queries, keys, visible):
+    """Compute 1 / C(x) for the keys that a query sees, 0 for the others."""
+    visible = np.broadcast_to(
+        visible, (len(keys), queries.shape[1], keys.shape[1])
+    )
+    return visible / np.maximum(visible.sum(2, keepdims=True), 1)
 
 
 def _float64(*arrays):

@@ -35,7 +35,9 @@ def chosen_method(monkeypatch, n, m, d, c):
     monkeypatch.setattr(
         _dot_product,
         "dot_product_affinity",
-        lambda theta, phi: affinities.append(1) or theta @ phi.swapaxes(1, 2),
+        lambda theta, phi, **_: (
+            affinities.append(1) or keras.ops.matmul(theta, phi.swapaxes(1, 2))
+        ),
     )
     theta, phi, g = (normal((1, *s)) for s in ((n, d), (m, d), (m, c)))
     ops.dot_product(theta, phi, g)
