@@ -168,13 +168,22 @@ def _sorted(
 
         def gradient(dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             dg, slope_b = _interpolate(b, a, dy, a_order, query_counts, divisor)
-            da = ops.sum(slope_a * dy, axis=-1) / divisor
-            db = ops.sum(slope_b * g, axis=-1) / divisor
+            da = _sum_rows(slope_a * dy) / divisor
+            db = _sum_rows(slope_b * g) / divisor
             return da, db, dg
 
         return y, gradient
 
     return value(a, b, g)
+
+
+def _sum_rows(x: Tensor) -> Tensor:
+    """Sum `(batch, n, c)` over c.
+
+    A product with ones: on CPUs, JAX takes 20 times as long for `sum`.
+    """
+    ones = ops.ones((x.shape[-1], 1), x.dtype)
+    return ops.squeeze(ops.matmul(x, ones), 2)
 
 
 def _sort(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
