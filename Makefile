@@ -23,7 +23,7 @@ help:
 	@echo "make test-wheel the built wheel, in an environment of its own"
 	@echo "make test-io    s3:// and http://, and tensorflow-io in its environment"
 	@echo "make test-io-all    all the tests on TensorFlow there"
-	@echo "make test-beam  making shards by Apache Beam, in .venv-beam"
+	@echo "make test-beam  making shards by Apache Beam, in tensorflow-io's environment"
 	@echo "make mutants    which faults of a table the tests see (an hour)"
 	@echo "make docs       the site, in docs/site"
 	@echo "make lint       ruff and mypy"
@@ -60,15 +60,15 @@ test-io: .venv-tfio/.io
 test-io-all: .venv-tfio/.io
 	$(IO) -m pytest -n 2 --dist loadfile
 
-test-beam: .venv-beam/.beam
-	.venv-beam/bin/python -m pytest tests/training/data/test_beam.py
+test-beam: .venv-tfio/.io
+	$(IO) -m pytest tests/training/data/test_beam.py
 
 mutants: .venv/.dev
 	$(BIN)/python -m tests.mutants --jobs 2
 
 # The variable: Material for MkDocs advertises its successor.
-docs: .venv-docs/.docs
-	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --quiet \
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet \
 		--strict --config-file docs/mkdocs.yml
 
 lint: .venv/.dev
@@ -95,6 +95,7 @@ format: .venv/.dev
 	$(PIP) --editable '.[test,dev]'
 	@touch $@
 
+# Beam, too, needs a protobuf that later releases of TensorFlow do not.
 .venv-tfio/.io: setup.cfg constraints-tfio.txt
 	@$(IO_PYTHON) -c 'import sys; \
 		sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
@@ -102,7 +103,7 @@ format: .venv/.dev
 		"make IO_PYTHON=/path/to/python3.11"; exit 1; }
 	$(IO_PYTHON) -m venv .venv-tfio
 	$(IO) -m pip install --quiet --disable-pip-version-check \
-		-c constraints-tfio.txt --editable '.[io,test,url,io-test]'
+		-c constraints-tfio.txt --editable '.[io,test,url,io-test,beam]'
 	@touch $@
 
 .venv-wheel/.wheel: .venv/.made setup.cfg setup.py $(WHEEL_FILES)
@@ -115,15 +116,6 @@ format: .venv/.dev
 	@touch $@
 
 # MkDocs writes a site; the reference is generated from the imported code.
-.venv-docs/.docs: setup.cfg .venv/.made
-	.venv/bin/python -m venv .venv-docs
-	.venv-docs/bin/python -m pip install --quiet \
-		--disable-pip-version-check --editable '.[docs]'
-	@touch $@
-
-# Of its own, because Beam holds protobuf back.
-.venv-beam/.beam: setup.cfg .venv/.made
-	.venv/bin/python -m venv .venv-beam
-	.venv-beam/bin/python -m pip install --quiet \
-		--disable-pip-version-check --editable '.[beam,test]'
+.venv/.docs: .venv/.dev
+	$(PIP) --editable '.[docs]'
 	@touch $@
