@@ -67,7 +67,7 @@ mutants: .venv/.dev
 	$(BIN)/python -m tests.mutants --jobs 2
 
 # The variable: Material for MkDocs advertises its successor.
-docs: .venv/.docs
+docs: .venv/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet \
 		--strict --config-file docs/mkdocs.yml
 
@@ -92,7 +92,7 @@ format: .venv/.dev
 	@touch $@
 
 .venv/.dev: setup.cfg .venv/.made
-	$(PIP) --editable '.[test,dev]'
+	$(PIP) --editable '.[test,dev,docs]'
 	@touch $@
 
 # Beam, too, needs a protobuf that later releases of TensorFlow do not.
@@ -113,9 +113,4 @@ format: .venv/.dev
 	.venv-wheel/bin/python -m pip install --quiet \
 		--disable-pip-version-check \
 		"$$(echo .venv-wheel/dist/*.whl)[coco,digits,video]"
-	@touch $@
-
-# MkDocs writes a site; the reference is generated from the imported code.
-.venv/.docs: .venv/.dev
-	$(PIP) --editable '.[docs]'
 	@touch $@
