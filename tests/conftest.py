@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 import pytest
 
@@ -20,6 +21,13 @@ def pytest_collection_finish():
     """Collect garbage of tests alone, not of what is imported."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Seed Keras: no test draws other weights after other tests."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
 
 
 @pytest.fixture

@@ -11,6 +11,10 @@ from training.io.user_error import UserError
 
 BEAM = importlib.util.find_spec("apache_beam") is not None
 needs_beam = pytest.mark.skipif(not BEAM, reason="needs apache-beam")
+# Of google-api-core, which Beam imports where fsspec has brought it.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:You are using a Python version:FutureWarning"
+)
 
 
 @pytest.fixture
