@@ -122,12 +122,12 @@ def _chunked_value(
 
     def chunk(_: Tensor, carry: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         start, y = carry
-        first = ops.minimum(start, n - rows)
+        first = _first_row(start, n - rows)
         y_ = ops.matmul(weights(theta, phi, first), g)
         y = _write_rows(y, n, first, y_)
         return _wait_for(start + rows, y), y
 
-    start = ops.zeros((), "int32")
+    start = _loop_start()
     y = ops.zeros((batch * n, channels), g.dtype)
     y = ops.fori_loop(0, (n + rows - 1) // rows, chunk, (start, y))[1]
     return ops.reshape(y, (batch, n, channels))
@@ -147,7 +147,7 @@ def _chunked_gradient(
 
     def chunk(_: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         start, dtheta, dphi, dg = carry
-        first = ops.minimum(start, n - rows)
+        first = _first_row(start, n - rows)
         theta_, dy_, mean_ = (_rows(x, first, rows) for x in (theta, dy, mean))
         weights_ = weights(theta, phi, first)  # (b, rows, m)
         dweights = ops.matmul(dy_, ops.swapaxes(g, 1, 2))
@@ -161,12 +161,27 @@ def _chunked_gradient(
         dg = dg + ops.matmul(ops.swapaxes(weights_, 1, 2), dy_ * new)
         return _wait_for(start + rows, dtheta, dphi, dg), dtheta, dphi, dg
 
-    start = ops.zeros((), "int32")
+    start = _loop_start()
     dtheta = ops.zeros((batch * n, width), theta.dtype)
     carry = (start, dtheta, ops.zeros_like(phi), ops.zeros_like(g))
     carry = ops.fori_loop(0, (n + rows - 1) // rows, chunk, carry)
     _, dtheta, dphi, dg = carry
     return ops.reshape(dtheta, (batch, n, width)), dphi, dg
+
+
+def _loop_start() -> int | Tensor:
+    """Return row 0 as an integer on PyTorch, whose loops are Python's.
+
+    A tensor as an index would wait for the GPU in each chunk, and Keras could
+    not infer shapes without computing.
+    """
+    is_torch = keras.backend.backend() == "torch"
+    return 0 if is_torch else ops.zeros((), "int32")
+
+
+def _first_row(start: int | Tensor, last: int | Tensor) -> int | Tensor:
+    is_static = isinstance(start, int) and isinstance(last, int)
+    return min(start, last) if is_static else ops.minimum(start, last)
 
 
 def _rows(x: Tensor, first: Tensor, rows: int | Tensor) -> Tensor:
@@ -189,12 +204,14 @@ def _write_rows(
     return ops.scatter_update(flat, ops.reshape(index, (-1, 1)), values)
 
 
-def _wait_for(number: Tensor, *results: Tensor) -> Tensor:
+def _wait_for(number: int | Tensor, *results: Tensor) -> int | Tensor:
     """Return `number`, made to depend on the results.
 
     TensorFlow runs up to ten iterations of a loop in parallel, with ten chunks
     in memory, unless each depends on the one before.
     """
+    if isinstance(number, int):
+        return number
     for x in results:
         element = ops.sum(x[:1, :1])
         number = number + ops.minimum(ops.cast(element > 3e38, "int32"), 0)

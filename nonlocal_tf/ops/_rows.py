@@ -1,5 +1,6 @@
 """Gather rows of a batched matrix by batched indices."""
 
+import keras
 from keras import ops
 
 from nonlocal_tf.typing import Tensor
@@ -28,7 +29,12 @@ def invert_permutation(order: Tensor) -> Tensor:
     batch, n = ops.shape(order)
     flat = ops.reshape(order + row_offsets(batch, n), (-1, 1))
     ranks = ops.zeros((batch, 1), "int32") + ops.arange(n, dtype="int32")
-    inverse = ops.scatter(flat, ops.reshape(ranks, (-1,)), (batch * n,))
+    ranks = ops.reshape(ranks, (-1,))
+    if keras.backend.backend() == "torch":  # Keras' scatter is a Python loop
+        inverse = ops.zeros((batch * n,), "int32")
+        inverse = ops.scatter_update(inverse, flat, ranks)
+    else:
+        inverse = ops.scatter(flat, ranks, (batch * n,))
     return ops.reshape(inverse, (batch, n))
 
 
