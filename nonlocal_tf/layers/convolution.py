@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from nonlocal_tf.layers.data_format import check_channels_last
 from nonlocal_tf.ops import convolution, output_sizes
 from nonlocal_tf.typing import Shape, Tensor
 
@@ -52,11 +53,7 @@ class _Symmetric:
                 "0. "
                 f"Received: padding={padding!r}"
             )
-        if self.data_format != "channels_last":
-            raise ValueError(
-                "Expected channels last. "
-                f"Received: data_format={self.data_format!r}"
-            )
+        check_channels_last(self.data_format)
         if any(d != 1 for d in self.dilation_rate):
             raise ValueError(
                 "Expected no dilation. "

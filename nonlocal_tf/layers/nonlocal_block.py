@@ -10,6 +10,7 @@ from nonlocal_tf.choices import is_positive_integer, unknown
 from nonlocal_tf.layers import attention_layout
 from nonlocal_tf.layers import pairwise as pairwise_layers
 from nonlocal_tf.layers.attention_layout import AttentionLayout, Axes
+from nonlocal_tf.layers.data_format import check_channels_last
 from nonlocal_tf.layers.heads import check_heads
 from nonlocal_tf.layers.kernel_initializers import checked_initializer
 from nonlocal_tf.layers.nonlocal_attention import NonLocalAttention
@@ -115,7 +116,8 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
     Raises:
         ValueError: the input's rank is not 3, 4 or 5, its channels are
             unknown, it does not fit `subsample`, `axes` or
-            `temporal_group_size`, or an argument is invalid.
+            `temporal_group_size`, or an argument is invalid; or Keras is set
+            to channels first.
 
     Reference:
         Wang, Girshick, Gupta, He: Non-local Neural Networks, CVPR 2018,
@@ -218,6 +220,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         self.bn_synchronized = bn_synchronized
 
     def build(self, input_shape: Shape) -> None:
+        check_channels_last()
         if len(input_shape) not in (3, 4, 5) or input_shape[-1] is None:
             raise ValueError(
                 "Expected an input of rank 3, 4 or 5 with known channels: "

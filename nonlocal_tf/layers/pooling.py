@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from nonlocal_tf.layers.data_format import check_channels_last
 from nonlocal_tf.ops import max_pool, output_sizes
 from nonlocal_tf.typing import Shape, Tensor
 
@@ -85,6 +86,9 @@ class MaxPool(layers.Layer):
                 f"padding={self.padding}"
             )
         self.input_spec = layers.InputSpec(ndim=len(self.pool_size) + 2)
+
+    def build(self, input_shape: Shape) -> None:
+        check_channels_last()
 
     def call(self, x: Tensor) -> Tensor:
         return max_pool(x, self.pool_size, self.strides, self.padding)

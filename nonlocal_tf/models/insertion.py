@@ -83,7 +83,8 @@ def insert_blocks(
     for path, layer in layers.items():
         if getattr(layer, "data_format", None) == "channels_first":
             raise ValueError(
-                "Expected a model with channels last. Received: layer "
+                "Expected a model with channels last; build it with "
+                "data_format='channels_last'. Received: layer "
                 f"{path!r} with data_format='channels_first'"
             )
     names = {layer.name for layer in layers.values()}

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import keras
 
 from nonlocal_tf.choices import check_arguments, unknown
+from nonlocal_tf.layers.data_format import check_channels_last
 
 BuilderT = TypeVar("BuilderT", bound=Callable[..., keras.Model])
 MODELS: dict[str, Callable[..., keras.Model]] = {}
@@ -61,7 +62,8 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
         A functional model.
 
     Raises:
-        ValueError: unknown model, or an invalid value of an argument.
+        ValueError: unknown model, an invalid value of an argument, or Keras
+            is set to channels first.
         TypeError: unknown argument.
 
     Example:
@@ -74,6 +76,7 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
     if name not in MODELS:
         raise ValueError(unknown("model", name, list_models()))
     check_arguments(name, MODELS[name], arguments)
+    check_channels_last()
     return MODELS[name](**arguments)
 
 
