@@ -9,15 +9,23 @@ WHEEL_FILES := $(shell find nonlocal_tf training -name '*.py' -o -name '*.html')
 # Without LLVM's optimisations programs compile in two thirds of the time.
 ON_JAX := KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0
 
+# One thread for each of two processes.
+ON_TORCH := KERAS_BACKEND=torch OMP_NUM_THREADS=1
+# The build for processors; other systems have it under its usual name.
+TORCH ?= torch==2.13.0+cpu
+TORCH_PIP := .venv-torch/bin/python -m pip install --quiet \
+	--disable-pip-version-check
+
 # Processes of tests share what Python compiles.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help train test test-slow test-full test-wheel test-io test-io-all \
-	test-beam mutants docs lint format
+.PHONY: help train test test-torch test-slow test-full test-wheel test-io \
+	test-io-all test-beam mutants docs lint format
 
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
 	@echo "make test       the tests, on TensorFlow and on JAX"
+	@echo "make test-torch the tests of the library on PyTorch"
 	@echo "make test-slow  longer runs and large networks: what takes minutes"
 	@echo "make test-full  more of the same, for which CI has no time"
 	@echo "make test-wheel the built wheel, in an environment of its own"
@@ -37,6 +45,11 @@ test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(ON_JAX) $(BIN)/python -m pytest -n 2 --dist loadfile \
 		tests/ops tests/layers tests/models tests/attention/test_*.py tests/test_*.py
+
+test-torch: .venv-torch/.torch
+	$(ON_TORCH) .venv-torch/bin/python -m pytest -n 2 --dist loadfile \
+		tests/ops tests/layers tests/models tests/checkpoints/test_load.py \
+		tests/checkpoints/test_assign.py tests/attention/test_*.py
 
 # In their order, else the longest file, of few tests, would be the last.
 test-slow: .venv/.dev
@@ -93,6 +106,13 @@ format: .venv/.dev
 
 .venv/.dev: setup.cfg .venv/.made
 	$(PIP) --editable '.[test,dev,docs]'
+	@touch $@
+
+# Without TensorFlow, which the package requires and the library never imports.
+.venv-torch/.torch: setup.cfg .venv/.made
+	.venv/bin/python -m venv .venv-torch
+	$(TORCH_PIP) '$(TORCH)' || $(TORCH_PIP) torch
+	$(TORCH_PIP) 'keras>=3.15.1' numpy hypothesis pytest pytest-xdist
 	@touch $@
 
 # Beam, too, needs a protobuf that later releases of TensorFlow do not.

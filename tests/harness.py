@@ -13,6 +13,14 @@ def normal(shape, seed=RNG_SEED, dtype="float32"):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
+def array(tensor):
+    """Return a tensor or a weight as a NumPy array.
+
+    NumPy's own functions refuse tensors of PyTorch that have a gradient.
+    """
+    return keras.ops.convert_to_numpy(tensor)
+
+
 def check_layer(make, input_shape, expected_output_shape=None):
     """Check shapes, config, unknown input shapes and mixed precision.
 
@@ -111,7 +119,11 @@ def logits_and_gradients(model, x):
     Returns:
         NumPy arrays: the logits, and the gradient of each trainable weight.
     """
-    run = {"tensorflow": _tensorflow_gradients, "jax": _jax_gradients}
+    run = {
+        "tensorflow": _tensorflow_gradients,
+        "jax": _jax_gradients,
+        "torch": _torch_gradients,
+    }
     results = run[keras.backend.backend()](model, x)
     return [keras.ops.convert_to_numpy(result) for result in results]
 
@@ -143,6 +155,15 @@ def _jax_gradients(model, x):
     run = jax.jit(jax.value_and_grad(loss, has_aux=True))
     (_, logits), gradients = run(*values)
     return [logits, *gradients]
+
+
+def _torch_gradients(model, x):
+    weights = [weight.value for weight in model.trainable_weights]
+    for weight in weights:
+        weight.grad = None
+    logits = model(x, training=True)
+    (logits**2).sum().backward()
+    return [logits, *(weight.grad for weight in weights)]
 
 
 def _check_config(layer):

@@ -8,6 +8,7 @@ import numpy as np
 
 from nonlocal_tf.checkpoints.readers import pytorch
 from tests.data.video.random_weights import weight
+from tests.harness import array
 
 DATA = pathlib.Path(__file__).parent.parent / "data" / "video"
 STATE_KEYS = {"slowfast": "model_state", "mmaction2": "state_dict"}
@@ -41,5 +42,5 @@ def clip(shape, seed):
 
 def relative_error(y, logits):
     """Return the largest difference over the deviation of the logits."""
-    y = np.asarray(y).reshape(logits.shape)
+    y = array(y).reshape(logits.shape)
     return np.abs(y - logits).max() / logits.std()

@@ -57,7 +57,8 @@ def file_of(tmp_path, name, file_format="caffe2", **options):
 def assert_equal_outputs(model, expected):
     x = harness.normal((2, *model.input_shape[1:]))
     y, y_expected = (
-        np.asarray(network(x, training=False)) for network in (model, expected)
+        harness.array(network(x, training=False))
+        for network in (model, expected)
     )
     # Rounding of float32: affine networks scale before they shift.
     bound = 1e-5 * np.abs(y_expected).max()

@@ -24,7 +24,7 @@ from tests.checkpoints.shallow_resnets import (
 
 
 def values_of(model):
-    return [np.asarray(weight) for weight in model.weights]
+    return [harness.array(weight) for weight in model.weights]
 
 
 def assert_unchanged(model, before):
@@ -41,8 +41,8 @@ def test_kernels_of_images_are_inflated(tmp_path):
     report = nl.load_weights(model, path)
     assert "conv1/kernel" in report.inflated
     np.testing.assert_array_equal(
-        np.asarray(model.get_layer("conv1").kernel),
-        inflate_kernel(np.asarray(image.get_layer("conv1").kernel), 5),
+        harness.array(model.get_layer("conv1").kernel),
+        inflate_kernel(harness.array(image.get_layer("conv1").kernel), 5),
     )
 
 
@@ -80,8 +80,8 @@ def test_an_inflated_c2d_equals_the_image_network_on_a_still_clip(tmp_path):
     nl.load_weights(model, path)
     x = harness.normal((2, *IMAGE))
     clip = np.repeat(x[:, None], 8, axis=1)
-    expected = np.asarray(image(x, training=False))
-    y = np.asarray(model(clip, training=False))
+    expected = harness.array(image(x, training=False))
+    y = harness.array(model(clip, training=False))
     bound = 1e-5 * np.abs(expected).max()
     np.testing.assert_allclose(y, expected, atol=bound)
 
@@ -94,8 +94,8 @@ def test_an_inflated_i3d_equals_it_away_from_the_temporal_padding(tmp_path):
     model = build("i3d", head="none", clip_shape=(32, *IMAGE))
     nl.load_weights(model, path)
     x = harness.normal((1, *IMAGE))
-    y = np.asarray(model(np.repeat(x[:, None], 32, axis=1), training=False))
-    expected = np.asarray(image(x, training=False))
+    y = harness.array(model(np.repeat(x[:, None], 32, axis=1), training=False))
+    expected = harness.array(image(x, training=False))
     # Padding reaches 2 frames in the stem, 1 each in res2, and, behind the
     # pool that halves them, in res3 and res4: frames 4 to 11 of 16 are free.
     bound = 1e-5 * np.abs(expected).max()
@@ -114,8 +114,8 @@ def test_blocks_keep_their_values_if_the_file_has_none(tmp_path):
     }
     x = harness.normal((1, *CLIP))
     np.testing.assert_array_equal(
-        np.asarray(model(x, training=False)),
-        np.asarray(plain(x, training=False)),
+        harness.array(model(x, training=False)),
+        harness.array(plain(x, training=False)),
     )
 
 
@@ -168,10 +168,10 @@ def test_a_model_unlike_the_metadata_of_the_file_is_reported(
 def test_new_head_keeps_the_classifier(tmp_path):
     path = file_of(tmp_path, "c2d")
     model = build("c2d")
-    before = np.asarray(model.get_layer("logits").kernel)
+    before = harness.array(model.get_layer("logits").kernel)
     report = nl.load_weights(model, path, new_head=True)
     np.testing.assert_array_equal(
-        np.asarray(model.get_layer("logits").kernel), before
+        harness.array(model.get_layer("logits").kernel), before
     )
     assert report.kept == ("logits/kernel", "logits/bias")
 
@@ -198,7 +198,7 @@ def test_a_missing_bias_of_mmaction2_is_zero(tmp_path):
     report = nl.load_weights(model, path)
     assert report.converted == ("res4_block0_nonlocal/out/bias",)
     bias = model.get_layer("res4_block0_nonlocal").out.bias
-    assert not np.asarray(bias).any()
+    assert not harness.array(bias).any()
 
 
 def without(name):

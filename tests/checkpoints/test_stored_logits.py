@@ -12,6 +12,7 @@ import pytest
 
 import nonlocal_tf as nl
 from tests.checkpoints import checkpoint_files
+from tests.harness import array
 
 BOUND = 2e-5
 STORED = {
@@ -42,7 +43,7 @@ def test_logits_equal_those_of_the_original_software(name, tmp_path):
     model, report = nl.from_checkpoint(path, **options)
     assert report.format == source
     assert not report.kept + report.unused
-    y = np.asarray(model(checkpoint_files.clip(shape, seed), training=False))
+    y = array(model(checkpoint_files.clip(shape, seed), training=False))
     assert checkpoint_files.relative_error(y, logits) < BOUND
     if probabilities is not None:
         exp = np.exp(y.reshape(-1, 400).astype("float64"))
@@ -104,4 +105,4 @@ def test_probabilities_are_an_option(tmp_path):
     y = model(checkpoint_files.clip(CASES[name]["clip"], 5), training=False)
     exp = np.exp(TINY[f"{name}/logits"].astype("float64"))
     expected = (exp / exp.sum(-1, keepdims=True)).mean((1, 2, 3))
-    np.testing.assert_allclose(np.asarray(y), expected, rtol=1e-4)
+    np.testing.assert_allclose(array(y), expected, rtol=1e-4)

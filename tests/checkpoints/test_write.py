@@ -25,7 +25,7 @@ from tests.checkpoints.shallow_resnets import (
 
 def assert_equal_weights(model, expected):
     weights, expected_weights = (
-        {weight.path: np.asarray(weight) for weight in network.weights}
+        {weight.path: harness.array(weight) for weight in network.weights}
         for network in (model, expected)
     )
     assert weights.keys() == expected_weights.keys()
@@ -90,8 +90,8 @@ def test_architecture_metadata_are_restored(
     assert report.differences == ()
     x = harness.normal((1, *shape))
     np.testing.assert_array_equal(
-        np.asarray(model(x, training=False)),
-        np.asarray(expected(x, training=False)),
+        harness.array(model(x, training=False)),
+        harness.array(expected(x, training=False)),
     )
 
 
@@ -218,7 +218,7 @@ def test_caffe2_files_are_plain_pickles(tmp_path):
     nl.save_weights(model, tmp_path / "a.pkl", "caffe2")
     with open(tmp_path / "a.pkl", "rb") as file:
         blobs = pickle.load(file)["blobs"]
-    kernel = np.asarray(model.get_layer("res2_block0_conv2").kernel)
+    kernel = harness.array(model.get_layer("res2_block0_conv2").kernel)
     # (time, height, width, in, out) to (out, in, time, height, width).
     np.testing.assert_array_equal(
         blobs["res2_0_branch2b_w"], kernel.transpose(4, 3, 0, 1, 2)
@@ -231,7 +231,7 @@ def test_slowfast_files_are_read_by_pytorch(tmp_path):
     model = random("c2d_nl1")
     nl.save_weights(model, tmp_path / "a.pyth", "slowfast")
     state = torch.load(tmp_path / "a.pyth", weights_only=True)["model_state"]
-    theta = np.asarray(model.get_layer("res4_block0_nonlocal").theta.kernel)
+    theta = harness.array(model.get_layer("res4_block0_nonlocal").theta.kernel)
     np.testing.assert_array_equal(
         state["s4.pathway0_nonlocal0.conv_theta.weight"].numpy()[..., 0, 0, 0],
         theta.T,

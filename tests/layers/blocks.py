@@ -7,9 +7,18 @@ import numpy as np
 import pytest
 
 from nonlocal_tf.layers import NonLocalBlock
+from tests import harness
 from tests.ops import loops
 
 CLIPS = (2, 4, 5, 3, 6)
+array = harness.array
+# Of blocks that are compared with loops in float64. JAX has a switch for
+# float64; PyTorch takes it, and Keras multiplies matrices in float32 there.
+DTYPE, TOLERANCE = {
+    "tensorflow": ("float64", 1e-12),
+    "jax": ("float32", 2e-5),
+    "torch": ("float64", 2e-5),
+}[keras.backend.backend()]
 tensorflow_only = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="specific to TensorFlow, or independent of the backend",
@@ -77,10 +86,6 @@ def one_head(block, head):
     return types.SimpleNamespace(
         pairwise=types.SimpleNamespace(get_weights=lambda: weights)
     )
-
-
-def array(weight):
-    return keras.ops.convert_to_numpy(weight)
 
 
 def dense(x, layer):

@@ -4,7 +4,7 @@ import pytest
 
 from nonlocal_tf.layers import Conv2D, Conv3D
 from tests import harness
-from tests.harness import normal
+from tests.harness import array, normal
 
 
 @pytest.mark.parametrize("kernel", [(1, 3, 3), (3, 1, 1)])
@@ -46,19 +46,19 @@ def test_value_equals_keras_on_a_padded_input():
     keras_own.set_weights(ours.get_weights())
     # Sums of 81 products in another order.
     np.testing.assert_allclose(
-        np.asarray(y), np.asarray(keras_own(padded)), rtol=1e-5, atol=1e-6
+        array(y), array(keras_own(padded)), rtol=1e-5, atol=1e-6
     )
 
 
 def test_conv2d_equals_conv3d_of_one_frame():
     x = normal((2, 7, 6, 3))
     image, clip = Conv2D(5, 3, strides=2), Conv3D(5, (1, 3, 3), (1, 2, 2))
-    y = np.asarray(image(x))
+    y = array(image(x))
     clip.build((2, 1, 7, 6, 3))
     kernel, bias = image.get_weights()
     clip.set_weights([kernel[None], bias])
     np.testing.assert_allclose(
-        np.asarray(clip(x[:, None]))[:, 0], y, rtol=1e-5, atol=1e-6
+        array(clip(x[:, None]))[:, 0], y, rtol=1e-5, atol=1e-6
     )
 
 

@@ -9,6 +9,8 @@ from nonlocal_tf.layers.heads import heads_axis, merge_heads, split_heads
 from tests import harness
 from tests.harness import normal
 from tests.layers.blocks import (
+    DTYPE,
+    TOLERANCE,
     active_block,
     array,
     attend_by_loops,
@@ -17,7 +19,6 @@ from tests.layers.blocks import (
     full_on_jax,
 )
 
-ON_JAX = keras.backend.backend() == "jax"
 SHAPE = (2, 7, 12)
 CLIP = (2, 4, 3, 5, 12)
 OPTIONS = {"bottleneck": 6, "value_channels": 9, "heads": 3}
@@ -37,17 +38,15 @@ def randomised(pairwise, shape, **options):
 
 
 def test_value_equals_the_loops_over_heads_and_positions(pairwise):
-    # On JAX, float64 is a global switch.
-    dtype, tolerance = ("float32", 2e-5) if ON_JAX else ("float64", 1e-12)
-    block = randomised(pairwise, SHAPE, dtype=dtype)
-    x = normal(SHAPE, dtype=dtype)
+    block = randomised(pairwise, SHAPE, dtype=DTYPE)
+    x = normal(SHAPE, dtype=DTYPE)
     expected = []
     for example in x.astype("float64"):
         rows = *embed_by_loops(block, example), dense(example, block.g)
         y = attend_by_loops(block, pairwise, *rows)
         expected.append(example + dense(y, block.out))
     np.testing.assert_allclose(
-        array(block(x)), expected, rtol=tolerance, atol=tolerance
+        array(block(x)), expected, rtol=TOLERANCE, atol=TOLERANCE
     )
 
 

@@ -12,6 +12,8 @@ from nonlocal_tf.layers import pairwise as pairwise_table
 from tests import harness
 from tests.harness import normal
 from tests.layers.blocks import (
+    DTYPE,
+    TOLERANCE,
     active_block,
     array,
     attend_by_loops,
@@ -67,18 +69,16 @@ def test_saving_and_training_step(pairwise, tmp_path):
 
 
 def test_value_equals_the_double_loop(pairwise, input_shape):
-    # On JAX, float64 is a global switch.
-    dtype, tolerance = ("float32", 2e-5) if ON_JAX else ("float64", 1e-12)
-    block = active_block(pairwise, dtype=dtype)
+    block = active_block(pairwise, dtype=DTYPE)
     block.build(input_shape)
     harness.randomise(block)
-    x = normal(input_shape, dtype=dtype)
+    x = normal(input_shape, dtype=DTYPE)
     expected = [
         loop_block(block, example.reshape(-1, 6).astype("float64"), pairwise)
         for example in x
     ]
     y = array(block(x)).reshape(2, -1, 6)
-    np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(y, expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("norm", ["batch", "affine", "none"])

@@ -5,7 +5,7 @@ import pytest
 from nonlocal_tf.layers import Affine, BatchNormalization
 from nonlocal_tf.layers.normalization import gain_and_shift
 from tests import harness
-from tests.harness import normal, randomise
+from tests.harness import array, normal, randomise
 from tests.layers.blocks import tensorflow_only
 
 
@@ -19,13 +19,13 @@ def test_affine_scales_and_shifts_each_channel():
     layer.build(x.shape)
     layer.set_weights([np.array([2.0, 3.0, 5.0]), np.array([7.0, 11.0, 13.0])])
     np.testing.assert_allclose(
-        layer(x), x * [2.0, 3.0, 5.0] + [7.0, 11.0, 13.0], rtol=1e-6
+        array(layer(x)), x * [2.0, 3.0, 5.0] + [7.0, 11.0, 13.0], rtol=1e-6
     )
 
 
 def test_affine_is_initialized_as_the_identity():
     x = normal((2, 5, 3))
-    np.testing.assert_array_equal(Affine()(x), x)
+    np.testing.assert_array_equal(array(Affine()(x)), x)
 
 
 def test_affine_gradients_do_not_overflow_float16():
@@ -63,7 +63,7 @@ def test_gain_and_shift_equal_the_normalization():
         randomise(layer)
         gain, shift = gain_and_shift(layer)
         np.testing.assert_allclose(
-            gain * x + shift, np.asarray(layer(x)), rtol=1e-5, atol=1e-6
+            gain * x + shift, array(layer(x)), rtol=1e-5, atol=1e-6
         )
 
 
@@ -98,12 +98,10 @@ def test_train_kernel_has_equal_values_and_statistics():
     plain, fused = pair()
     x = 3 + 2 * normal((7, 5, 4))
     expected, y = plain(x, training=True), fused(x, training=True)
-    np.testing.assert_allclose(
-        np.asarray(y), np.asarray(expected), rtol=1e-5, atol=1e-5
-    )
+    np.testing.assert_allclose(array(y), array(expected), rtol=1e-5, atol=1e-5)
     for actual, expected in zip(fused.weights, plain.weights, strict=True):
         np.testing.assert_allclose(
-            np.asarray(actual), np.asarray(expected), rtol=1e-5, atol=1e-6
+            array(actual), array(expected), rtol=1e-5, atol=1e-6
         )
 
 

@@ -35,7 +35,7 @@ def test_output_shape(name):
 def test_output_is_affinity_times_g(name):
     theta, phi, g = arrays()
     layer = pairwise.get(name)
-    y = layer(theta, phi, g)
+    y = keras.ops.convert_to_numpy(layer(theta, phi, g))
     weights = keras.ops.convert_to_numpy(layer.affinity(theta, phi))
     # Two orders of the same float32 sum.
     np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
@@ -50,7 +50,7 @@ def test_mask_and_steps_hold_for_output_and_affinity(name):
     )
     mask = np.array([[1, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1]], bool)
     layer = pairwise.get(name)
-    y = layer(theta, phi, g, mask=mask, steps=2)
+    y = keras.ops.convert_to_numpy(layer(theta, phi, g, mask=mask, steps=2))
     weights = keras.ops.convert_to_numpy(
         layer.affinity(theta, phi, mask=mask, steps=2)
     )

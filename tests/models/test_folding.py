@@ -5,7 +5,7 @@ import pytest
 from nonlocal_tf.layers import Affine, BatchNormalization, Conv3D
 from nonlocal_tf.models import fold
 from tests import harness
-from tests.harness import normal
+from tests.harness import array, normal
 from tests.layers.blocks import tensorflow_only
 from tests.models.tiny import shallow
 
@@ -23,8 +23,8 @@ def test_folded_network_has_equal_outputs_without_norms(backbone, options):
     kinds = (BatchNormalization, Affine, keras.layers.BatchNormalization)
     assert not any(isinstance(layer, kinds) for layer in folded.layers)
     x = normal((2, *model.input_shape[1:]))
-    expected = np.asarray(model(x, training=False))
-    y = np.asarray(folded(x, training=False))
+    expected = array(model(x, training=False))
+    y = array(folded(x, training=False))
     # The same sums, scaled before instead of after, in eighteen layers.
     np.testing.assert_allclose(y, expected, atol=1e-5 * np.abs(expected).max())
     assert folded.name == model.name
@@ -34,9 +34,9 @@ def test_folded_network_has_equal_outputs_without_norms(backbone, options):
 def test_fold_does_not_change_the_model():
     model = shallow("c2d")
     x = normal((2, *model.input_shape[1:]))
-    before = np.asarray(model(x, training=False))
+    before = array(model(x, training=False))
     fold(model)
-    np.testing.assert_array_equal(np.asarray(model(x, training=False)), before)
+    np.testing.assert_array_equal(array(model(x, training=False)), before)
     assert model.get_layer("pool1").output.shape[-1] == 4  # still used once
 
 
@@ -64,7 +64,7 @@ def test_convolution_with_another_consumer_is_not_folded():
     harness.randomise(model)
     x = normal((2, 2, 5, 5, 3))
     for y, expected in zip(fold(model)(x), model(x), strict=True):
-        np.testing.assert_array_equal(np.asarray(y), np.asarray(expected))
+        np.testing.assert_array_equal(array(y), array(expected))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_other_kinds_of_relu_are_not_folded(relu):
     harness.randomise(model)
     x = normal((2, 2, 5, 5, 3))
     np.testing.assert_allclose(
-        np.asarray(fold(model)(x)), np.asarray(model(x)), atol=1e-6
+        array(fold(model)(x)), array(model(x)), atol=1e-6
     )
 
 
@@ -89,9 +89,7 @@ def test_grouped_kernels_are_folded():
     harness.randomise(model)
     x = normal((2, 2, 5, 5, 3))
     folded = fold(model)
-    np.testing.assert_allclose(
-        np.asarray(folded(x)), np.asarray(model(x)), atol=1e-6
-    )
+    np.testing.assert_allclose(array(folded(x)), array(model(x)), atol=1e-6)
     assert [layer.groups for layer in folded.layers[1:]] == [3]
 
 
@@ -105,7 +103,7 @@ def test_own_bias_and_activation_are_kept():
     harness.randomise(model)
     x = normal((2, 2, 5, 5, 3))
     np.testing.assert_allclose(
-        np.asarray(fold(model)(x)), np.asarray(model(x)), atol=1e-6
+        array(fold(model)(x)), array(model(x)), atol=1e-6
     )
 
 
@@ -120,8 +118,6 @@ def test_nested_and_sequential_models_are_folded():
     harness.randomise(model)
     x = normal((2, 2, 5, 5, 3))
     folded = fold(model)
-    np.testing.assert_allclose(
-        np.asarray(folded(x)), np.asarray(model(x)), atol=1e-6
-    )
+    np.testing.assert_allclose(array(folded(x)), array(model(x)), atol=1e-6)
     parts = folded.get_layer("twice").layers
     assert [len(part.layers) for part in parts] == [1, 1]

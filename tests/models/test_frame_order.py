@@ -5,7 +5,7 @@ import pytest
 
 import nonlocal_tf as nl
 from nonlocal_tf.models.frame_order import depends_on_frame_order
-from tests.harness import normal
+from tests.harness import array, normal
 from tests.layers.blocks import tensorflow_only
 from tests.models.tiny import shallow
 
@@ -30,7 +30,7 @@ def test_reversed_clips_differ_if_a_network_depends_on_order(name, expected):
         model = shallow(name, clip_shape=CLIP)
     clip = normal((2, *CLIP))
     forward, backward = (
-        np.asarray(model(frames)) for frames in (clip, clip[:, ::-1])
+        array(model(frames)) for frames in (clip, clip[:, ::-1])
     )
     differs = np.abs(forward - backward).max() > 1e-4 * np.abs(forward).max()
     assert differs == expected == depends_on_frame_order(model)

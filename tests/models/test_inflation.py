@@ -4,7 +4,7 @@ import pytest
 
 from nonlocal_tf import models
 from nonlocal_tf.models.inflation import inflate, inflate_kernel
-from tests.harness import normal
+from tests.harness import array, normal
 from tests.layers.blocks import full_on_jax, tensorflow_only
 from tests.models.tiny import shallow
 
@@ -137,8 +137,6 @@ def test_residual_networks_are_inflated_by_layer_name():
     assert report.kept == ("res3_block0_nonlocal", "logits")
     assert report.unused == ("logits",)
     np.testing.assert_array_equal(
-        np.asarray(clip.get_layer("res2_block0_conv1").kernel),
-        inflate_kernel(
-            np.asarray(image.get_layer("res2_block0_conv1").kernel), 3
-        ),
+        array(clip.get_layer("res2_block0_conv1").kernel),
+        inflate_kernel(array(image.get_layer("res2_block0_conv1").kernel), 3),
     )

@@ -224,8 +224,8 @@ def test_large_networks_are_exported_with_unknown_sizes(name, tmp_path):
     x = harness.normal((2, *shape))
     # The same operations, fused differently.
     np.testing.assert_allclose(
-        np.asarray(restored(x)),
-        np.asarray(model(x, training=False)),
+        harness.array(restored(x)),
+        harness.array(model(x, training=False)),
         rtol=1e-4,
         atol=1e-6,
     )

@@ -10,7 +10,7 @@ import pytest
 
 from nonlocal_tf.layers import Affine, NonLocalBlock
 from tests import harness
-from tests.harness import normal
+from tests.harness import array, normal
 from tests.layers.blocks import tensorflow_only
 from tests.models.tiny import shallow, shallow_outline
 
@@ -120,7 +120,7 @@ def test_residual_blocks_are_initialized_as_their_shortcuts():
         model.input, [model.get_layer(name).output for name in names]
     )
     before, after = features(x, training=False)
-    np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
+    np.testing.assert_array_equal(array(before), array(after))
 
 
 def test_new_nonlocal_blocks_do_not_change_the_logits():
@@ -130,8 +130,8 @@ def test_new_nonlocal_blocks_do_not_change_the_logits():
         blocks.get_layer(layer.name).set_weights(layer.get_weights())
     x = normal((2, *plain.input_shape[1:]))
     np.testing.assert_array_equal(
-        np.asarray(plain(x, training=False)),
-        np.asarray(blocks(x, training=False)),
+        array(plain(x, training=False)),
+        array(blocks(x, training=False)),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from nonlocal_tf.models.resnet_head import HEADS
 from tests import harness
-from tests.harness import normal
+from tests.harness import array, normal
 from tests.layers.blocks import tensorflow_only
 from tests.models.tiny import shallow, shallow_outline
 
@@ -32,9 +32,9 @@ def test_each_position_has_the_logits_of_its_window():
         model.input, model.get_layer("res5_block0_relu").output
     )
     x = normal((2, *model.input_shape[1:]))
-    maps = np.asarray(features(x, training=False))  # (2, 4, 3, 3, c)
+    maps = array(features(x, training=False))  # (2, 4, 3, 3, c)
     kernel, bias = model.get_layer("logits").get_weights()
-    logits = np.asarray(model(x, training=False))
+    logits = array(model(x, training=False))
     for i in range(2):
         for j in range(2):
             window = maps[:, :, i : i + 2, j : j + 2].mean((1, 2, 3))
@@ -49,9 +49,9 @@ def test_fully_convolutional_probabilities_are_means_of_softmaxes():
         for outputs in ("logits", "probabilities")
     )
     x = normal((2, *logits.input_shape[1:]))
-    exp = np.exp(np.asarray(logits(x, training=False)).astype("float64"))
+    exp = np.exp(array(logits(x, training=False)).astype("float64"))
     expected = (exp / exp.sum(-1, keepdims=True)).mean((1, 2, 3))
-    y = np.asarray(probabilities(x, training=False))
+    y = array(probabilities(x, training=False))
     np.testing.assert_allclose(y, expected, rtol=1e-5)
 
 
@@ -83,7 +83,7 @@ def test_heads_agree_on_a_clip_of_training_size():
         for head in ("classification", "fully_convolutional")
     ]
     x = normal((2, *heads[0].input_shape[1:]))
-    expected, y = (np.asarray(model(x, training=False)) for model in heads)
+    expected, y = (array(model(x, training=False)) for model in heads)
     np.testing.assert_allclose(y[:, 0, 0, 0], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -91,8 +91,8 @@ def test_multi_label_probabilities_are_sigmoids():
     model = shallow("c2d", head="multi_label", outputs="probabilities")
     logits = keras.Model(model.input, model.get_layer("logits").output)
     x = normal((2, *model.input_shape[1:]))
-    z = np.asarray(logits(x, training=False)).astype("float64")
-    y = np.asarray(model(x, training=False))
+    z = array(logits(x, training=False)).astype("float64")
+    y = array(model(x, training=False))
     np.testing.assert_allclose(y, 1 / (1 + np.exp(-z)), rtol=1e-5)
 
 
@@ -118,7 +118,7 @@ def test_sizes_may_be_unknown(head):
     )
     y = model(normal((2, 8, 38, 48, 3)), training=False)
     assert tuple(y.shape)[0] == 2
-    assert np.isfinite(np.asarray(y)).all()
+    assert np.isfinite(array(y)).all()
 
 
 def test_head_is_float32_under_every_policy():

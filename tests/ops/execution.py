@@ -2,14 +2,21 @@
 
 import keras
 import numpy as np
+import pytest
 
 BACKEND = keras.backend.backend()
 MODES = {
     "tensorflow": ("eager", "graph", "unknown shapes", "xla"),
     "jax": ("jit",),  # eager JAX compiles each operation, which is slowest
+    "torch": ("eager",),
 }[BACKEND]
 # The compiled mode.
 COMPILED = MODES[-1]
+float64 = pytest.mark.skipif(
+    BACKEND != "tensorflow",
+    reason="Keras computes in float32: a global switch of JAX, "
+    "and the products of matrices on PyTorch",
+)
 
 
 def unknown_batch_and_positions(x):
@@ -28,7 +35,7 @@ def value_and_gradients(
         function: function of the arrays to y, in `keras.ops`.
         arrays: NumPy arrays; `bfloat16` is that of ml_dtypes.
         dy: NumPy array of the shape and dtype of y.
-        mode: one of `MODES`.
+        mode: one of `MODES`; PyTorch has one, and takes no notice.
         unknown_shape: function of an array to its shape with unknown axes.
 
     Returns:
@@ -36,12 +43,15 @@ def value_and_gradients(
     """
     if BACKEND == "jax":
         results = _jax(function, arrays, dy, mode)
+    elif BACKEND == "torch":
+        results = _torch(function, arrays, dy)
     else:
         results = _tensorflow(function, arrays, dy, mode, unknown_shape)
     dtype = keras.backend.standardize_dtype(results[0].dtype)
     assert dtype == keras.backend.standardize_dtype(dy.dtype)
     return [
-        np.asarray(keras.ops.cast(x, _at_least_float32(x))) for x in results
+        keras.ops.convert_to_numpy(keras.ops.cast(x, _at_least_float32(x)))
+        for x in results
     ]
 
 
@@ -79,6 +89,15 @@ def _jax(function, arrays, dy, mode):
 
     run = jax.jit(run) if mode == "jit" else run
     return run(*(jax.numpy.asarray(x) for x in (dy, *arrays)))
+
+
+def _torch(function, arrays, dy):
+    dy, *tensors = (keras.ops.convert_to_tensor(x) for x in (dy, *arrays))
+    for tensor in tensors:
+        tensor.requires_grad = True
+    y = function(*tensors)
+    y.backward(dy)
+    return y, *(tensor.grad for tensor in tensors)
 
 
 def relative_error(x, expected):

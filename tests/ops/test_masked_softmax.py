@@ -15,6 +15,7 @@ from tests.ops.execution import (
     BACKEND,
     COMPILED,
     MODES,
+    float64,
     relative_error,
     value_and_gradients,
 )
@@ -70,7 +71,7 @@ def test_float32(method, mode, is_masked, steps):
     check(method, mode, is_masked, steps, (5e-7, 1e-6))
 
 
-@pytest.mark.skipif(BACKEND == "jax", reason="JAX's float64 is a global switch")
+@float64
 @pytest.mark.parametrize("method", METHODS)
 def test_float64(method):
     check(method, "graph", True, STEPS, (2e-15, 1e-14), "float64")

@@ -17,6 +17,7 @@ from tests.ops.execution import (
     BACKEND,
     COMPILED,
     MODES,
+    float64,
     relative_error,
     value_and_gradients,
 )
@@ -98,7 +99,7 @@ def test_shapes(shape, name, method):
 
 
 @on_cases
-@pytest.mark.skipif(BACKEND == "jax", reason="JAX's float64 is a global switch")
+@float64
 def test_float64(name, method):
     check((name, method), (70, 35), "graph", True, 5, 1e-14, "float64")
 

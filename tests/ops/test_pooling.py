@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nonlocal_tf.ops import max_pool
-from tests.harness import normal
+from tests.harness import array, normal
 from tests.ops.execution import MODES, value_and_gradients
 
 # Shape, pool size, strides, padding.
@@ -70,12 +70,12 @@ def test_value_and_gradient(kind, mode):
 def test_strides_default_to_the_pool_size():
     x = normal((2, 5, 7, 4, 3))
     np.testing.assert_array_equal(
-        np.asarray(max_pool(x, (2, 3, 4))),
-        np.asarray(max_pool(x, (2, 3, 4), (2, 3, 4), (0, 0, 0))),
+        array(max_pool(x, (2, 3, 4))),
+        array(max_pool(x, (2, 3, 4), (2, 3, 4), (0, 0, 0))),
     )
 
 
 def test_padding_is_never_the_maximum():
     x = -1 - np.abs(normal((1, 4, 5, 5, 2)))
-    y = np.asarray(max_pool(x, (1, 3, 3), (1, 2, 2), (0, 1, 1)))
+    y = array(max_pool(x, (1, 3, 3), (1, 2, 2), (0, 1, 1)))
     assert y.max() < -1

@@ -17,5 +17,7 @@ def test_take_rows_of_each_example(row, shape):
 
 def test_invert_permutation_of_each_example():
     order = np.array([[2, 0, 1, 3], [3, 1, 2, 0]], "int32")
-    inverse = keras.ops.convert_to_numpy(_rows.invert_permutation(order))
+    inverse = keras.ops.convert_to_numpy(
+        _rows.invert_permutation(keras.ops.convert_to_tensor(order))
+    )
     np.testing.assert_array_equal(inverse, np.argsort(order, axis=1))

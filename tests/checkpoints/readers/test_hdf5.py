@@ -34,7 +34,9 @@ def test_arrays_have_the_paths_of_their_variables(norm, pairwise, tmp_path):
     arrays = read(tmp_path / "a.weights.h5")
     for variable in model.weights:
         np.testing.assert_array_equal(
-            arrays[variable.path], np.asarray(variable), err_msg=variable.path
+            arrays[variable.path],
+            harness.array(variable),
+            err_msg=variable.path,
         )
 
 
@@ -50,7 +52,9 @@ def test_the_state_of_the_optimizer_is_ignored(optimizer, extension, tmp_path):
     report = nl.load_weights(model, path)
     assert "optimizer/0" in str(report.ignored)
     for loaded, original in zip(model.weights, expected.weights, strict=True):
-        np.testing.assert_array_equal(np.asarray(loaded), np.asarray(original))
+        np.testing.assert_array_equal(
+            harness.array(loaded), harness.array(original)
+        )
 
 
 def keras_resnet(**options):
@@ -75,7 +79,7 @@ def write_keras2(model, path):
             names = [f"{layer.name}/{w.name}:0" for w in layer.weights]
             group.attrs["weight_names"] = names
             for name, weight in zip(names, layer.weights, strict=True):
-                group[name] = np.asarray(weight)
+                group[name] = harness.array(weight)
     return path
 
 
@@ -95,8 +99,8 @@ def test_a_resnet_of_keras_has_equal_outputs(kind, tmp_path):
     # Biases are absorbed by means, epsilon by variances.
     assert len(report.converted) == 53 * 4
     x = harness.normal((2, 64, 64, 3))
-    expected = np.asarray(original(x, training=False))
-    y = np.asarray(model(x, training=False))
+    expected = harness.array(original(x, training=False))
+    y = harness.array(model(x, training=False))
     bound = 1e-5 * np.abs(expected).max()
     np.testing.assert_allclose(y, expected, atol=bound)
 
@@ -114,9 +118,9 @@ def test_a_resnet_of_keras_is_inflated(tmp_path):
     )
     assert nl.load_weights(model, path).differences == ()
     x = harness.normal((1, 64, 64, 3))
-    expected = np.asarray(original(x, training=False))
+    expected = harness.array(original(x, training=False))
     clip = np.repeat(x[:, None], 4, axis=1)
-    y = np.asarray(model(clip, training=False)).mean((2, 3))
+    y = harness.array(model(clip, training=False)).mean((2, 3))
     bound = 1e-5 * np.abs(expected).max()
     np.testing.assert_allclose(y[:, 0], expected, atol=bound)
 
@@ -127,8 +131,8 @@ def test_a_resnet_without_a_classifier_gives_features(tmp_path):
     path = write_keras2(original, tmp_path / "notop.h5")
     model, _ = nl.from_checkpoint(path, clip_shape=(64, 64, 3))
     x = harness.normal((1, 64, 64, 3))
-    expected = np.asarray(original(x, training=False))
-    y = np.asarray(model(x, training=False))
+    expected = harness.array(original(x, training=False))
+    y = harness.array(model(x, training=False))
     assert y.shape == (1, 2, 2, 2048)
     bound = 1e-5 * np.abs(expected).max()
     np.testing.assert_allclose(y, expected, atol=bound)
