@@ -65,6 +65,14 @@ class AttentionLayout:
         """Frames per group that is contiguous in memory; None for all."""
         return 1 if self.axes == "space" else self.frames
 
+    def steps(self, like: Tensor) -> int | Tensor:
+        """Number of frames, or positions in time, of a row.
+
+        Args:
+            like: feature map, `(batch, time, ..., c)`.
+        """
+        return self.frames or ops.shape(like)[1]
+
     def to_rows(self, x: Tensor, pooled_frames: int = 1) -> Tensor:
         """Reshape `(batch, [time, height, width], c)` to `(rows, n, c)`.
 
@@ -131,29 +139,28 @@ class AttentionLayout:
         Args:
             phi: keys of all rows, `(rows, m, d)`.
             queries: flat indices in t, h, w order, `(k,)`.
-            like: feature map, `(batch, time, height, width, c)`.
+            like: feature map, `(batch, [sizes], c)`.
 
         Returns:
             `(batch, k, m, d)`.
         """
-        batch, _, height, width, _ = ops.shape(like)
+        batch, _, *places, _ = ops.shape(like)
         rows, m, d = ops.shape(phi)
         phi = ops.reshape(phi, (batch, rows // batch, m, d))
-        return ops.take(phi, self.row_index(queries, height, width), axis=1)
+        return ops.take(phi, self.row_index(queries, math.prod(places)), axis=1)
 
-    def row_index(
-        self, queries: Tensor, height: Tensor, width: Tensor
-    ) -> Tensor:
+    def row_index(self, queries: Tensor, places: int | Tensor) -> Tensor:
         """Index of the row, within its example, of each query.
 
         Args:
             queries: flat indices in t, h, w order.
-            height: height of the feature map.
-            width: width of the feature map.
+            places: number of positions of a frame.
         """
         if self.axes == "time":
-            return queries % (height * width)
-        return queries // (self.group_frames * height * width)
+            return queries % places
+        if self.group_frames is None:
+            return ops.zeros_like(queries)
+        return queries // (self.group_frames * places)
 
 
 def checked_subsample(

@@ -47,6 +47,13 @@ def merge_heads(x: Tensor, heads: int) -> Tensor:
     return ops.reshape(x, (rows // heads, n, heads * c))
 
 
+def repeat_heads(mask: Tensor | None, heads: int) -> Tensor | None:
+    """Repeat a mask `(rows, m)` for the heads: `(rows * heads, m)`."""
+    if mask is None or heads == 1:
+        return mask
+    return ops.repeat(mask, heads, axis=0)
+
+
 def heads_axis(weights: Tensor, heads: int) -> Tensor:
     """Reshape `(batch, n, heads * m)` to `(batch, heads, n, m)`."""
     if heads == 1:

@@ -6,11 +6,15 @@ from typing import Any
 
 from keras import layers, ops
 
-from nonlocal_tf.layers import attention_layout
+from nonlocal_tf.layers import attention_layout, masking
 from nonlocal_tf.layers.attention_layout import AttentionLayout
-from nonlocal_tf.layers.heads import heads_axis, merge_heads, split_heads
+from nonlocal_tf.layers.heads import (
+    heads_axis,
+    merge_heads,
+    repeat_heads,
+    split_heads,
+)
 from nonlocal_tf.layers.pairwise import Pairwise
-from nonlocal_tf.ops import max_pool
 from nonlocal_tf.typing import Shape, Tensor
 
 
@@ -26,13 +30,17 @@ class NonLocalAttention(layers.Layer):
     subsample: int | tuple[int, ...] | None
     pool_position: str
     layout: AttentionLayout
+    causal: bool
     pool_size: tuple[int, ...]
     theta: layers.Dense
     phi: layers.Dense
     g: layers.Dense
 
     def affinity(
-        self, x: Tensor, queries: Sequence[int] | Tensor | None = None
+        self,
+        x: Tensor,
+        queries: Sequence[int] | Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Compute the attention weights f(x_i, x_j) / C(x).
 
@@ -43,6 +51,8 @@ class NonLocalAttention(layers.Layer):
                 `(t * height + y) * width + x`. Negative ones count from the
                 end; values of a tensor are not checked. Default: all
                 positions, which builds the whole affinity matrix.
+            mask: as in `call`; masked positions attend to nothing, and nothing
+                to them: their weights are zero.
 
         Returns:
             `(batch, queries, keys)`, with several heads `(batch, heads,
@@ -52,49 +62,90 @@ class NonLocalAttention(layers.Layer):
             frame, place or group.
 
         Raises:
-            ValueError: the queries are not a row of integers, or out of range.
+            ValueError: the queries are not a row of integers, or out of range,
+                or the mask does not fit.
         """
         if not self.built:
             self.build(tuple(x.shape))
-        x = ops.cast(x, self.compute_dtype)
-        return self._affinity(x, self._phi(self._keys_input(x)), queries)
+        mask = masking.implicit_mask(x) if mask is None else mask
+        mask = masking.position_mask(mask, x)
+        x = masking.zero_masked(ops.cast(x, self.compute_dtype), mask)
+        phi = self._phi(self._keys_input(x, mask), mask)
+        return self._affinity(x, phi, queries, mask)
 
     def _affinity(
-        self, x: Tensor, phi: Tensor, queries: Sequence[int] | Tensor | None
+        self,
+        x: Tensor,
+        phi: Tensor,
+        queries: Sequence[int] | Tensor | None,
+        mask: Tensor | None,
     ) -> Tensor:
+        key_mask = self._key_mask(mask)
         if queries is None:
-            weights = self._row_weights(self._theta(x), phi)
+            weights = self._row_weights(
+                self._theta(x), phi, key_mask, self._steps(x)
+            )
             weights = self.layout.from_rows(weights, like=x)
-            return heads_axis(weights, self.heads)
-        batch, channels = ops.shape(x)[0], x.shape[-1]
-        n = math.prod(ops.shape(x)[1:-1])
-        queries = attention_layout.checked_queries(queries, n)
-        x_queries = ops.reshape(x, (batch, n, channels))
+        else:
+            n = math.prod(ops.shape(x)[1:-1])
+            queries = attention_layout.checked_queries(queries, n)
+            weights = self._weights_of_queries(x, phi, queries, key_mask)
+        mask = masking.flat_mask(mask, queries)
+        weights = masking.zero_masked(weights, mask)
+        return heads_axis(weights, self.heads)
+
+    def _weights_of_queries(
+        self, x: Tensor, phi: Tensor, queries: Tensor, key_mask: Tensor | None
+    ) -> Tensor:
+        """Compute attention weights of queries, `(batch, k, heads * m)`."""
+        batch, *sizes, channels = ops.shape(x)
+        x_queries = ops.reshape(x, (batch, math.prod(sizes), channels))
         x_queries = ops.take(x_queries, queries, axis=1)
         theta = self.theta(x_queries) if self.pairwise.embeds else x_queries
-        if self.layout.is_global:
-            return heads_axis(self._row_weights(theta, phi), self.heads)
+        if self.layout.is_global and not self.causal:
+            return self._row_weights(theta, phi, key_mask)
         # The keys differ between queries: each query is an example.
         phi = self.layout.keys_of_queries(phi, queries, like=x)
+        mask = masking.mask_of_queries(
+            key_mask, self.layout, queries, x, self._steps(x), phi
+        )
         _, count, m, d = ops.shape(phi)
         weights = self._row_weights(
             ops.reshape(theta, (batch * count, 1, theta.shape[-1])),
             ops.reshape(phi, (batch * count, m, d)),
+            mask,
         )
-        weights = ops.reshape(weights, (batch, count, self.heads * m))
-        return heads_axis(weights, self.heads)
+        return ops.reshape(weights, (batch, count, self.heads * m))
 
-    def _attend(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
+    def _attend(
+        self,
+        theta: Tensor,
+        phi: Tensor,
+        g: Tensor,
+        mask: Tensor | None = None,
+        steps: int | Tensor | None = None,
+    ) -> Tensor:
         """Compute y of all rows, `(rows, n, c)`."""
-        y = self.pairwise(
-            *(split_heads(x, self.heads) for x in (theta, phi, g))
+        visibility = masking.visibility(
+            self.pairwise.call, repeat_heads(mask, self.heads), steps
         )
-        return merge_heads(y, self.heads)
+        rows = (split_heads(x, self.heads) for x in (theta, phi, g))
+        return merge_heads(self.pairwise(*rows, **visibility), self.heads)
 
-    def _row_weights(self, theta: Tensor, phi: Tensor) -> Tensor:
+    def _row_weights(
+        self,
+        theta: Tensor,
+        phi: Tensor,
+        mask: Tensor | None = None,
+        steps: int | Tensor | None = None,
+    ) -> Tensor:
         """Compute attention weights of rows, `(rows, n, heads * m)`."""
+        visibility = masking.visibility(
+            self.pairwise.affinity, repeat_heads(mask, self.heads), steps
+        )
         theta, phi = (split_heads(x, self.heads) for x in (theta, phi))
-        return merge_heads(self.pairwise.affinity(theta, phi), self.heads)
+        weights = self.pairwise.affinity(theta, phi, **visibility)
+        return merge_heads(weights, self.heads)
 
     def positions_and_keys(
         self, input_shape: Shape
@@ -135,24 +186,41 @@ class NonLocalAttention(layers.Layer):
         rows = self.layout.to_rows(x)
         return self.theta(rows) if self.pairwise.embeds else rows
 
-    def _keys_input(self, x: Tensor) -> Tensor:
+    def _keys_input(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Input of phi and g, pooled if `pool_position` is "before"."""
-        before = self.pool_position == "before"
-        return max_pool(x, self.pool_size) if before else x
-
-    def _phi(self, x_keys: Tensor) -> Tensor:
-        return self._key_rows(
-            self.phi(x_keys) if self.pairwise.embeds else x_keys
-        )
-
-    def _g(self, x_keys: Tensor) -> Tensor:
-        return self._key_rows(self.g(x_keys))
-
-    def _key_rows(self, keys: Tensor) -> Tensor:
         if self.pool_position == "after":
-            keys = max_pool(keys, self.pool_size)
-        frames = self.pool_size[0] if len(self.pool_size) == 3 else 1
-        return self.layout.to_rows(keys, pooled_frames=frames)
+            return x
+        return masking.masked_max_pool(x, mask, self.pool_size)
+
+    def _phi(self, x_keys: Tensor, mask: Tensor | None) -> Tensor:
+        phi = self.phi(x_keys) if self.pairwise.embeds else x_keys
+        return self._key_rows(phi, mask)
+
+    def _g(self, x_keys: Tensor, mask: Tensor | None) -> Tensor:
+        return self._key_rows(self.g(x_keys), mask)
+
+    def _key_rows(self, keys: Tensor, mask: Tensor | None) -> Tensor:
+        if self.pool_position == "after":
+            keys = masking.masked_max_pool(keys, mask, self.pool_size)
+        return self.layout.to_rows(keys, self._pooled_frames)
+
+    def _key_mask(self, mask: Tensor | None) -> Tensor | None:
+        """Mask of the keys after pooling, `(rows, m)`."""
+        if mask is None:
+            return None
+        mask = masking.pooled_mask(mask, self.pool_size)
+        rows = self.layout.to_rows(
+            ops.expand_dims(mask, -1), self._pooled_frames
+        )
+        return ops.squeeze(rows, -1)
+
+    @property
+    def _pooled_frames(self) -> int:
+        return self.pool_size[0] if len(self.pool_size) == 3 else 1
+
+    def _steps(self, x: Tensor) -> int | Tensor | None:
+        """Number of frames of a row if the block is causal."""
+        return self.layout.steps(like=x) if self.causal else None
 
     def _pool_size(self, input_shape: Shape) -> tuple[int, ...]:
         """Compute the pool size along each axis, checked against the input."""
@@ -161,6 +229,9 @@ class NonLocalAttention(layers.Layer):
                 f"Expected an input of rank {len(self.pool_size) + 2}, as in "
                 f"the first call. Received: shape={input_shape}"
             )
-        return attention_layout.pool_size(
+        size = attention_layout.pool_size(
             self.subsample, self.layout, input_shape
         )
+        if self.causal:
+            masking.check_causal(size, input_shape)
+        return size

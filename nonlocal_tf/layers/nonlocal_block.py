@@ -7,7 +7,7 @@ import keras
 from keras import initializers, ops
 
 from nonlocal_tf.choices import is_positive_integer, unknown
-from nonlocal_tf.layers import attention_layout
+from nonlocal_tf.layers import attention_layout, masking
 from nonlocal_tf.layers import pairwise as pairwise_layers
 from nonlocal_tf.layers.attention_layout import AttentionLayout, Axes
 from nonlocal_tf.layers.data_format import check_channels_last
@@ -74,6 +74,9 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         temporal_group_size: splits clips into groups of this many consecutive
             frames; positions attend within their group. It must divide the
             number of frames.
+        causal: positions attend only to those of their own frame and of
+            earlier ones, for streams. Needs a time axis, the only one of rank
+            3 or the first of rank 5, without a pool along it.
         norm: normalization after W_z: `"batch"`, `"affine"` (a scale and a
             shift per channel) or `"none"`.
         gate: `"scalar"` multiplies W_z y by one learned scalar gamma, z =
@@ -104,6 +107,13 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         x: `(batch, n, channels)`, `(batch, height, width, channels)` or
             `(batch, time, height, width, channels)`; all sizes but the
             channels may be unknown.
+        mask: booleans, True for the positions that count, `(batch,
+            positions)` or the shape of `x` without channels; for clips also
+            `(batch, time)`. Default: the mask that Keras passes on, of
+            `keras.layers.Masking` or `Embedding(mask_zero=True)`. No position
+            attends to the others, whatever they hold; their output is their
+            input, and they are left out of batch statistics. A pooled key
+            counts if a position of its window does.
         training: whether batch normalization uses the batch's statistics.
         return_affinity: also return the attention weights, as `affinity` does.
         queries: with `return_affinity`, positions whose attention weights to
@@ -144,6 +154,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         pool_position: PoolPosition = "before",
         axes: Axes = "spacetime",
         temporal_group_size: int | None = None,
+        causal: bool = False,
         norm: BlockNorm = "batch",
         gate: Gate | None = None,
         gamma_init: float = 0.0,
@@ -185,6 +196,11 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
                 f"Received: heads={heads!r}"
             )
         self.layout = AttentionLayout(axes, temporal_group_size)
+        if causal and axes == "space":
+            raise ValueError(
+                "`causal` needs positions that attend along time. Received: "
+                "causal=True, axes='space'"
+            )
         self.pairwise = pairwise_layers.for_block(
             pairwise, scale, name="pairwise", dtype=self.dtype_policy
         )
@@ -193,6 +209,8 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
                 "`tie_theta_phi_init` needs a pairwise function with theta "
                 f"and phi. Received: pairwise={pairwise!r}"
             )
+        if causal:
+            masking.check_takes(self.pairwise.call, ["steps"])
         self._pairwise_name = pairwise if isinstance(pairwise, str) else None
         self.bottleneck = bottleneck and int(bottleneck)
         self.value_channels = value_channels and int(value_channels)
@@ -202,6 +220,8 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         self.pool_position = pool_position
         self.axes = axes
         self.temporal_group_size = self.layout.frames
+        self.causal = causal
+        self.supports_masking = True
         self.norm = norm
         self.gate = gate
         self.gamma_init = gamma_init
@@ -249,20 +269,44 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
     def call(
         self,
         x: Tensor,
+        mask: Tensor | None = None,
         training: bool | None = None,
         return_affinity: bool = False,
         queries: Sequence[int] | Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         self._pool_size(tuple(x.shape))  # the sizes may differ from build's
-        x_keys = self._keys_input(x)
-        phi, g = self._phi(x_keys), self._g(x_keys)
-        y = self._attend(self._theta(x), phi, g)  # (rows, n, c)
+        if mask is None and queries is not None:
+            # Keras passes its mask where x is the only tensor.
+            mask = masking.implicit_mask(x)
+        mask = masking.position_mask(mask, x)
+        masked_x, x = x, masking.zero_masked(x, mask)
+        x_keys = self._keys_input(x, mask)
+        phi, g = self._phi(x_keys, mask), self._g(x_keys, mask)
+        y = self._attend(
+            self._theta(x), phi, g, self._key_mask(mask), self._steps(x)
+        )  # (rows, n, c)
         y = self.layout.from_rows(y, like=x)
-        z = x + ops.reshape(self._residual(y, training), ops.shape(x))
+        y = self._residual(y, training, masking.flat_mask(mask, None))
+        z = x + ops.reshape(y, ops.shape(x))
+        if mask is not None:
+            z = masking.select(mask, z, masked_x)
         if return_affinity:
-            return z, self._affinity(x, phi, queries)
+            return z, self._affinity(x, phi, queries, mask)
         _check_no_queries(queries)
         return z
+
+    def compute_mask(
+        self, inputs: Tensor, previous_mask: Tensor | None
+    ) -> Tensor | None:
+        """Return the mask of the input, which is that of the output.
+
+        Other layers do not take `(batch, positions)` of an image or a clip.
+        """
+        if previous_mask is None:
+            return None
+        rank = len(previous_mask.shape)
+        goes_on = masking.fits(previous_mask.shape, inputs.shape[:rank])
+        return previous_mask if goes_on else None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
@@ -270,10 +314,13 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
     def compute_output_spec(
         self,
         x: Tensor,
+        mask: Tensor | None = None,
         training: bool | None = None,
         return_affinity: bool = False,
         queries: Sequence[int] | Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
+        if mask is not None:
+            masking.check_mask(mask, x)
         z = keras.KerasTensor(x.shape, dtype=self.compute_dtype)
         if not return_affinity:
             _check_no_queries(queries)
@@ -299,6 +346,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             "pool_position": self.pool_position,
             "axes": self.axes,
             "temporal_group_size": self.temporal_group_size,
+            "causal": self.causal,
             "norm": self.norm,
             "gate": self.gate,
             "gamma_init": self.gamma_init,

@@ -110,6 +110,7 @@ class Pairwise(layers.Layer):
     A subclass implements `call` and `affinity`, the normalized attention
     weights. With the class attribute `embeds` the block passes learned
     projections theta and phi (the default), without it x itself (Gaussian).
+    For blocks with masks both functions take `mask`, for causal ones `steps`.
 
     Args:
         method: method of the function in `nonlocal_tf.ops`; all are exact.
@@ -126,9 +127,11 @@ class Pairwise(layers.Layer):
         theta: queries, `(batch, n, d)`.
         phi: keys, `(batch, m, d)`.
         g: values, `(batch, m, c)`.
-        mask: boolean `(batch, m)`, True for the keys that count.
-        steps: number of groups of consecutive queries and keys, such as
-            frames; a query sees the keys of its own group and of earlier ones.
+        mask: booleans, `(batch, m)`, True for the keys that count; None
+            for all. A block passes it only where it has a mask.
+        steps: number of frames, groups of equal size that queries and keys
+            consist of; a query sees keys of its own frame and of earlier ones.
+            None for all. A block passes it only if it is causal.
 
     Returns:
         y, `(batch, n, c)`.
@@ -195,13 +198,34 @@ class Softmax(Pairwise):
             )
         self.scale = float(scale) if isinstance(scale, numbers.Real) else scale
 
-    def call(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
+    def call(
+        self,
+        theta: Tensor,
+        phi: Tensor,
+        g: Tensor,
+        mask: Tensor | None = None,
+        steps: int | Tensor | None = None,
+    ) -> Tensor:
         return nonlocal_ops.softmax(
-            theta, phi, g, self._factor(theta), self.method
+            theta,
+            phi,
+            g,
+            self._factor(theta),
+            self.method,
+            mask=mask,
+            steps=steps,
         )
 
-    def affinity(self, theta: Tensor, phi: Tensor) -> Tensor:
-        return nonlocal_ops.softmax_affinity(theta, phi, self._factor(theta))
+    def affinity(
+        self,
+        theta: Tensor,
+        phi: Tensor,
+        mask: Tensor | None = None,
+        steps: int | Tensor | None = None,
+    ) -> Tensor:
+        return nonlocal_ops.softmax_affinity(
+            theta, phi, self._factor(theta), mask=mask, steps=steps
+        )
 
     def _factor(self, theta: Tensor) -> float:
         if self.scale is None:

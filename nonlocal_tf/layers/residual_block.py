@@ -172,15 +172,29 @@ class ResidualBlock(layers.Layer):
             self.affine = Affine(name="affine", **common)
         self._norm_layer.build((None, None, channels))
 
-    def _residual(self, y: Tensor, training: bool | None) -> Tensor:
+    def _residual(
+        self, y: Tensor, training: bool | None, mask: Tensor | None = None
+    ) -> Tensor:
         """Compute norm(W_z y), or gamma W_z y, of `(batch, n, c)`."""
         y = self.out(y)  # (b, n, channels)
         if self.norm == "batch":
             # `trainable` of an outer layer overrides that of self.bn.
-            return self.bn(y, training=training and not self.freeze_norm)
+            training = training and not self.freeze_norm
+            self._check_mask_of_norm(training, mask)
+            return self.bn(y, training=training, mask=mask)
         if self.norm == "affine":
             return self.affine(y)
         return self.scalar_gate(y) if self.gate else y
+
+    def _check_mask_of_norm(
+        self, training: bool | None, mask: Tensor | None
+    ) -> None:
+        if training and self.bn_synchronized and mask is not None:
+            raise ValueError(
+                "`bn_synchronized` does not go with a mask in training: Keras "
+                "would compute the statistics of each device alone. Received: "
+                f"bn_synchronized=True, mask of shape {tuple(mask.shape)}"
+            )
 
     def _projection(
         self, name: str, channels: int, units: int, use_bias: bool = True

@@ -1,12 +1,13 @@
 """Helpers of the tests of the non-local block."""
 
+import inspect
 import types
 
 import keras
 import numpy as np
 import pytest
 
-from nonlocal_tf.layers import NonLocalBlock
+from nonlocal_tf.layers import PAIRWISE, NonLocalBlock
 from tests import harness
 from tests.ops import loops
 
@@ -22,6 +23,12 @@ DTYPE, TOLERANCE = {
 tensorflow_only = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="specific to TensorFlow, or independent of the backend",
+)
+# Names of the pairwise functions that take masks and causality.
+MASKABLE = sorted(
+    name
+    for name, layer in PAIRWISE.items()
+    if {"mask", "steps"} <= set(inspect.signature(layer.call).parameters)
 )
 
 

@@ -57,10 +57,10 @@ def test_key_box_contains_the_positions_of_a_row(name):
         np.testing.assert_array_equal(x[box].reshape(-1, 1), row)
 
 
-@pytest.mark.parametrize("name", ["groups", "space", "time"])
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_row_index_of_a_position(name):
     x = normal((1, 4, 3, 5, 1))
     rows = array(LAYOUTS[name].to_rows(x))[..., 0]
-    row_index = array(LAYOUTS[name].row_index(np.arange(60), 3, 5))
+    row_index = array(LAYOUTS[name].row_index(np.arange(60), 15))
     for position, row in enumerate(row_index):
         assert x.reshape(-1)[position] in rows[row]

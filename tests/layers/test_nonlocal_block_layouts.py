@@ -7,14 +7,8 @@ import pytest
 from nonlocal_tf.layers import PAIRWISE, NonLocalBlock
 from tests import harness
 from tests.harness import normal
-from tests.layers.blocks import (
-    CLIPS,
-    active_block,
-    array,
-    attend_by_loops,
-    dense,
-    embed_by_loops,
-)
+from tests.layers.blocks import CLIPS, active_block, array
+from tests.layers.layout_loops import clip_by_loops
 
 VARIANTS = {
     "global": {},
@@ -43,58 +37,6 @@ else:
 on_variants = pytest.mark.parametrize("variant", TESTED)
 
 
-def pooled_by_loops(x, pool):
-    """Max-pool a clip `(t, h, w, c)`; values by position."""
-    counts = [size // p for size, p in zip(x.shape, pool, strict=False)]
-    return {
-        position: np.max(
-            x[
-                tuple(
-                    slice(i * p, i * p + p)
-                    for i, p in zip(position, pool, strict=True)
-                )
-            ],
-            axis=(0, 1, 2),
-        )
-        for position in np.ndindex(*counts)
-    }
-
-
-def attends(query, key, options, pool):
-    """Return True if the query position attends to the pooled key."""
-    if options.get("axes") == "space":
-        return query[0] == key[0]
-    if options.get("axes") == "time":
-        return query[1:] == key[1:]
-    frames = options.get("temporal_group_size", query[0] + 10**6)
-    return query[0] // frames == key[0] * pool[0] // frames
-
-
-def variant_by_loops(block, x, pairwise, options):
-    """Compute the block on a clip `(t, h, w, c)` by queries, in float64."""
-    pool = options.get("subsample", 1)
-    pool = (1, pool, pool) if isinstance(pool, int) else pool
-
-    def embed(x):
-        return embed_by_loops(block, x)[1]
-
-    if options.get("pool_position") == "after":
-        phi = pooled_by_loops(embed(x), pool)
-        g = pooled_by_loops(dense(x, block.g), pool)
-    else:
-        pooled = pooled_by_loops(x, pool)
-        phi = {position: embed(v) for position, v in pooled.items()}
-        g = {position: dense(v, block.g) for position, v in pooled.items()}
-    z = x.copy()
-    for query in np.ndindex(*x.shape[:3]):
-        keys = [key for key in phi if attends(query, key, options, pool)]
-        theta, _ = embed_by_loops(block, x[query])
-        attended = [phi[key] for key in keys], [g[key] for key in keys]
-        y = attend_by_loops(block, pairwise, [theta], *attended)[0]
-        z[query] += dense(y, block.out)
-    return z
-
-
 @pytest.mark.parametrize(("pairwise", "variant"), CASES)
 def test_value_equals_the_loops(pairwise, variant):
     options = VARIANTS[variant]
@@ -103,7 +45,7 @@ def test_value_equals_the_loops(pairwise, variant):
     harness.randomise(block)
     x = normal(CLIPS)
     expected = [
-        variant_by_loops(block, clip.astype("float64"), pairwise, options)
+        clip_by_loops(block, clip.astype("float64"), pairwise, options)
         for clip in x
     ]
     # 24 bits, with exponentials of logits up to about 10.
