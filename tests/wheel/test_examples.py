@@ -52,6 +52,15 @@ def test_a_block_at_full_resolution_restores_images_in_2_gb(folder):
     assert memory < 2
 
 
+def test_a_block_compares_far_events_of_padded_series(folder):
+    printed = run(folder, "compare_events.py")
+    plain, block = map(float, re.findall(r"(\S+)%", printed))
+    # Chance is 50 %; seeds 0 to 2 gave 49 to 59 % and 99 to 100 %.
+    assert plain < 70 and block > 90
+    (change,) = map(float, re.findall(r"by (\S+)$", printed))
+    assert change < 1e-5  # of probabilities
+
+
 def test_a_detector_is_trained_tested_and_exported(folder):
     images = folder / "images"
     images.mkdir()
