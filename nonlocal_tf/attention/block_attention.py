@@ -17,6 +17,7 @@ from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.models import flattening
 from nonlocal_tf.models.flattening import FlatGraph, LayerCall
+from nonlocal_tf.models.tracing import TraceError
 from nonlocal_tf.typing import Tensor
 
 # Elements of the attention matrix that are computed at a time.
@@ -27,15 +28,14 @@ def nonlocal_blocks(model: keras.Model) -> dict[str, NonLocalBlock]:
     """Return the model's non-local blocks by name, input to output.
 
     The names are those of the layers; where nested models have layers of one
-    name, paths such as "backbone/nonlocal_1". A model that is neither
-    functional nor Sequential has no blocks.
+    name, paths such as "backbone/nonlocal_1". A subclassed model that is not
+    built, or whose `call` does not run on symbolic tensors, has no blocks.
     """
-    if not flattening.is_graph(model):
+    try:
+        graph = flattening.flatten(model)
+    except TraceError:
         return {}
-    return {
-        name: call.layer
-        for name, call in block_calls(flattening.flatten(model)).items()
-    }
+    return {name: call.layer for name, call in block_calls(graph).items()}
 
 
 def block_calls(graph: FlatGraph) -> dict[str, LayerCall]:
@@ -47,6 +47,59 @@ def block_calls(graph: FlatGraph) -> dict[str, LayerCall]:
     }
 
 
+class FrameAttention:
+    """Attention of a block in `TimeDistributed` on the frames of clips.
+
+    A position attends to those of its own frame.
+
+    Args:
+        block: the block, which takes single frames.
+
+    Attributes:
+        pool_size: sizes along the axes of a clip.
+    """
+
+    def __init__(self, block: "NonLocalBlock | FrameAttention"):
+        self.block = block
+        self.pool_size = (1, *block.pool_size)
+
+    def affinity(self, x: Tensor, queries: Sequence[int]) -> Tensor:
+        """Compute attention weights of queries; see `NonLocalBlock.affinity`.
+
+        Args:
+            x: input, `(batch, time, height, width, channels)`.
+            queries: flat indices in t, h, w order, `(k,)`.
+        """
+        positions = math.prod(x.shape[2:-1])
+        frames, queries = np.divmod(np.asarray(queries), positions)
+        by_frame = np.argsort(frames, kind="stable")
+        rows = ops.concatenate(
+            [
+                self.block.affinity(
+                    x[:, int(frame)], queries[frames == frame].tolist()
+                )
+                for frame in np.unique(frames)
+            ],
+            axis=-2,
+        )
+        return ops.take(rows, np.argsort(by_frame), axis=-2)
+
+    def key_grid(
+        self, position: Sequence[int | Tensor], sizes: Sequence
+    ) -> tuple[list, list]:
+        """Locate the grid of keys; see `NonLocalBlock.key_grid`."""
+        first, counts = self.block.key_grid(position[1:], sizes[1:])
+        return [position[0], *first], [1, *counts]
+
+
+def layer_of(call: LayerCall) -> NonLocalBlock | FrameAttention:
+    """Return the block of a call, as it attends on the call's input."""
+    layer = call.layer
+    for _ in range(call.frame_axes):
+        layer = FrameAttention(layer)
+    return layer
+
+
 def attention_map(
     model: keras.Model,
     clip: Tensor,
@@ -56,8 +109,9 @@ def attention_map(
     """Compute the attention map of a non-local block for a query pixel.
 
     Args:
-        model: a functional or Sequential model on clips or images; blocks in
-            nested models count.
+        model: any model on clips or images. Blocks in nested models count,
+            those in `keras.layers.TimeDistributed` or in the `call` of
+            subclassed models too.
         clip: one clip or image as the model takes it, without the batch axis:
             `(time, height, width, channels)` or `(height, width, channels)`,
             after `nonlocal_tf.preprocess.normalize` for models of this
@@ -112,9 +166,12 @@ class BlockAttention:
     def __init__(
         self, model: keras.Model, clip: Tensor, block: str | None = None
     ):
-        graph = flattening.flatten(model)
+        is_graph = flattening.is_graph(model)
+        graph = flattening.flatten(
+            model, None if is_graph else keras.Input(clip.shape)
+        )
         self.block, call = _block(model.name, graph, block)
-        self._layer = call.layer
+        self._layer = layer_of(call)
         pixels, features = graph.input, call.input
         if len(clip.shape) != len(pixels.shape) - 1:
             raise ValueError(
@@ -235,7 +292,10 @@ def _block(
     """Return name and call of a block by its name, or of the last one."""
     blocks = block_calls(graph)
     if not blocks:
-        raise ValueError(f"Model {model_name!r} has no non-local block.")
+        reasons = " ".join(["", *graph.opaque.values()])
+        raise ValueError(
+            f"Model {model_name!r} has no non-local block.{reasons}"
+        )
     name = list(blocks)[-1] if name is None else name
     if name not in blocks:
         raise ValueError(unknown("non-local block", name, blocks))
@@ -247,13 +307,16 @@ def _block(
             "Expected a model of one input, and a block on feature maps of its "
             "rank: (batch, time, height, width, channels) for clips, (batch, "
             f"height, width, channels) for images. Received: {name!r} on "
-            f"{shape}, inputs of {[tuple(x.shape) for x in pixels]}"
+            f"{shape}, inputs of {[tuple(x.shape) for x in pixels]}. Give the "
+            "model inside that has such an input and the block."
         )
     return name, blocks[name]
 
 
 def _own_key(
-    layer: NonLocalBlock, cell: Sequence[int], grid: Sequence[int]
+    layer: NonLocalBlock | FrameAttention,
+    cell: Sequence[int],
+    grid: Sequence[int],
 ) -> int:
     """Return the key into which a cell is pooled; -1 if pooling drops it."""
     begin, keys = layer.key_grid(cell, grid)
@@ -266,7 +329,7 @@ def _own_key(
 
 def _scatter_keys(
     key_weights: np.ndarray,
-    layer: NonLocalBlock,
+    layer: NonLocalBlock | FrameAttention,
     query: Sequence[int],
     grid: Sequence[int],
 ) -> np.ndarray:

@@ -201,14 +201,16 @@ def _apply(
     if len(input_axes) > 1:
         return _merge(operation, input_axes)
     (axes,) = input_axes
+    frame_axes = 0
     if isinstance(operation, LayerCall):
-        operation = operation.layer
+        operation, frame_axes = operation.layer, operation.frame_axes
     if isinstance(operation, keras.Model):  # a network as a layer
         sizes = [axis.size for axis in axes]
         inner = feature_axes(operation.outputs[0], operation.inputs[0], sizes)
         return tuple(_compose(*pair) for pair in zip(axes, inner, strict=True))
-    windows = _windows(operation, [axis.size for axis in axes])
+    windows = _windows(operation, [axis.size for axis in axes[frame_axes:]])
     if windows is not None:
+        windows = [Window()] * frame_axes + windows
         pairs = zip(axes, windows, strict=True)
         return tuple(axis.apply(window) for axis, window in pairs)
     if output.shape[:-1] != inputs[0].shape[:-1]:

@@ -1,14 +1,21 @@
-"""Flatten a functional model with nested models to one graph of layer calls."""
+"""Flatten a model with nested models to one graph of layer calls."""
 
 import collections
 import dataclasses
 import functools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+from keras import layers, ops
 
+from nonlocal_tf.models import tracing
+from nonlocal_tf.models.tracing import TraceError, is_composite, is_graph
 from nonlocal_tf.typing import Tensor
+
+# Layers that run another one, in inference without changing its outputs.
+WRAPPERS = (layers.TimeDistributed, layers.SpectralNormalization)
 
 
 class LayerCall(keras.Operation):
@@ -16,20 +23,87 @@ class LayerCall(keras.Operation):
 
     Args:
         layer: the layer.
-        path: names of the nested models around it and its own, joined by "/".
+        path: names of the models and wrappers around it and its own, joined by
+            "/".
         name: unique name in the graph.
+        frame_axes: number of `keras.layers.TimeDistributed` around the layer.
+            The axes of its inputs between the batch and those that the layer
+            takes are as many; they are merged with the batch in the call.
     """
 
-    def __init__(self, layer: keras.Operation, path: str, name: str):
+    def __init__(
+        self, layer: keras.Operation, path: str, name: str, frame_axes: int = 0
+    ):
         super().__init__(name=name)
         self.layer = layer
         self.path = path
+        self.frame_axes = frame_axes
+        self._is_symbolic: list[bool] = []
+
+    @property
+    def first_input(self) -> Tensor:
+        """The first input tensor of the call, with the axes of frames."""
+        return keras.tree.flatten(self.input)[0]
+
+    @property
+    def layer_input_shape(self) -> tuple[int | None, ...]:
+        """Shape of the first input of the layer itself, without the batch."""
+        return tuple(self.first_input.shape[1 + self.frame_axes :])
+
+    @property
+    def frames(self) -> int:
+        """Number of runs of the layer for each example; sizes are known."""
+        return math.prod(self.first_input.shape[1 : 1 + self.frame_axes])
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        return self.layer(*args, **kwargs)
+        if not self.frame_axes:
+            return self.layer(*args, **kwargs)
+        axes = 1 + self.frame_axes
+        leaves = keras.tree.flatten((args, kwargs))
+        pairs = list(zip(leaves, self._is_symbolic, strict=True))
+        batch = ops.shape(next(x for x, is_tensor in pairs if is_tensor))[:axes]
+        merged = [
+            ops.reshape(x, (-1, *ops.shape(x)[axes:])) if is_tensor else x
+            for x, is_tensor in pairs
+        ]
+        args, kwargs = keras.tree.pack_sequence_as((args, kwargs), merged)
+        return keras.tree.map_structure(
+            lambda y: ops.reshape(y, (*batch, *ops.shape(y)[1:])),
+            self.layer(*args, **kwargs),
+        )
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        return self.layer.compute_output_spec(*args, **kwargs)
+        if not self.frame_axes:
+            return self.layer.compute_output_spec(*args, **kwargs)
+        leaves = keras.tree.flatten((args, kwargs))
+        self._is_symbolic = [isinstance(x, keras.KerasTensor) for x in leaves]
+        first = leaves[self._is_symbolic.index(True)]
+        args, kwargs = merge_frames((args, kwargs), self.frame_axes)
+        return keras.tree.map_structure(
+            lambda y: keras.KerasTensor(
+                (*first.shape[: 1 + self.frame_axes], *y.shape[1:]), y.dtype
+            ),
+            self.layer.compute_output_spec(*args, **kwargs),
+        )
+
+
+def merge_frames(structure: Any, frame_axes: int) -> Any:
+    """Merge axes of frames of symbolic tensors in a structure with the batch.
+
+    Args:
+        structure: nested structure of symbolic tensors and other objects.
+        frame_axes: number of axes after the batch to merge.
+    """
+    if not frame_axes:
+        return structure
+    return keras.tree.map_structure(
+        lambda x: (
+            keras.KerasTensor((None, *x.shape[1 + frame_axes :]), x.dtype)
+            if isinstance(x, keras.KerasTensor)
+            else x
+        ),
+        structure,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +115,14 @@ class FlatGraph:
         calls: calls of layers in order. `call.input` and `call.output` are
             tensors of the graph: `keras.Model(graph.input, call.input)` runs
             the layers before a call, with the weights of the model.
+        opaque: for each model or layer among `calls` that has layers with
+            weights inside but cannot be expanded to them, by path, a sentence
+            that says why.
     """
 
     input: Tensor
     calls: Sequence[LayerCall]
+    opaque: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def by_name(self) -> dict[str, LayerCall]:
         """Return the first call of each layer by name.
@@ -62,26 +140,24 @@ class FlatGraph:
         return first
 
 
-def is_graph(layer: object) -> bool:
-    """Return True for a functional or Sequential model."""
-    return isinstance(layer, (keras.Function, keras.Sequential))
-
-
 def flatten(
     model: keras.Model, input_tensor: Tensor | None = None
 ) -> FlatGraph:
-    """Expand nested functional and Sequential models to calls of their layers.
+    """Expand a model to calls of the layers of all models inside it.
 
-    Neither the model nor its layers change. A nested model runs as in
-    inference, even if it is called with `training=True`.
+    Functional and Sequential models are expanded, those in
+    `keras.layers.TimeDistributed` too, and subclassed models and layers where
+    `call` runs on symbolic tensors. Neither the model nor its layers change.
+    All run as in inference, even if called with `training=True`.
 
     Args:
-        model: functional or built Sequential model.
+        model: functional, Sequential or subclassed model, built.
         input_tensor: symbolic tensor in place of the model's only input, such
             as a `keras.Input` of another size.
 
     Raises:
-        ValueError: the model is neither, so that its layers have no graph.
+        ValueError: the model is subclassed, and not built or its `call` is no
+            fixed graph of layers.
 
     Example:
 
@@ -94,35 +170,99 @@ def flatten(
     >>> [call.path for call in flattening.flatten(model).calls]
     ['relu', 'head/fc']
     """
-    if not is_graph(model):
-        raise ValueError(
-            "Expected a functional or Sequential model. Received: "
-            f"{type(model).__name__} {model.name!r}, whose `call` is code"
-        )
     if input_tensor is None:
-        inputs = [
-            keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name)
-            for x in model.inputs
-        ]
-        input_tensor = inputs if len(inputs) > 1 else inputs[0]
-    calls: list[LayerCall] = []
+        input_tensor = tracing.symbolic_input(model)
+    graph = model if is_graph(model) else tracing.trace(model, input_tensor)
+    expansion = _Expansion()
+    expansion.expand(graph, input_tensor, "", 0)
+    return FlatGraph(input_tensor, tuple(expansion.calls), expansion.opaque)
 
-    def call(prefix: str, layer: Any, *args: Any, **kwargs: Any) -> Any:
-        path = prefix + layer.name
-        if is_graph(layer):
-            tensors = args[0] if args else kwargs["inputs"]
-            return expand(layer, tensors, f"{path}/")
-        calls.append(LayerCall(layer, path, f"call_{len(calls)}"))
-        return calls[-1](*args, **kwargs)
 
-    def expand(model: Any, tensors: Any, prefix: str) -> Any:
+class _Expansion:
+    """Calls of the layers of models that are expanded one by one."""
+
+    def __init__(self) -> None:
+        self.calls: list[LayerCall] = []
+        self.opaque: dict[str, str] = {}
+
+    def expand(
+        self, model: keras.Model, tensors: Any, prefix: str, frame_axes: int
+    ) -> Any:
+        """Call the layers of a functional or Sequential model."""
         if isinstance(model, keras.Sequential):
             for layer in model.layers:
-                tensors = call(prefix, layer, tensors)
+                tensors = self.call(layer, prefix, frame_axes, tensors)
             return tensors
         return model._run_through_graph(
-            tensors, lambda layer: functools.partial(call, prefix, layer)
+            tensors,
+            lambda layer: functools.partial(
+                self.call, layer, prefix, frame_axes
+            ),
         )
 
-    expand(model, input_tensor, "")
-    return FlatGraph(input_tensor, tuple(calls))
+    def call(
+        self,
+        layer: Any,
+        prefix: str,
+        frame_axes: int,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Call a layer, or those inside it."""
+        path = prefix + layer.name
+        if "training" in kwargs:  # True for random transforms by default
+            kwargs["training"] = False
+        if is_graph(layer) or isinstance(layer, WRAPPERS):
+            tensors = args[0] if args else kwargs["inputs"]
+            if is_graph(layer):
+                return self.expand(layer, tensors, f"{path}/", frame_axes)
+            frame_axes += isinstance(layer, layers.TimeDistributed)
+            return self.call(layer.layer, f"{path}/", frame_axes, tensors)
+        if is_composite(layer):
+            try:
+                merged = merge_frames((args, kwargs), frame_axes)
+                graph = tracing.trace(layer, *merged[0], **merged[1])
+            except TraceError as error:
+                if layer.weights:
+                    self.opaque[path] = str(error)
+            else:
+                tensors = [
+                    x
+                    for x in keras.tree.flatten((args, kwargs))
+                    if isinstance(x, keras.KerasTensor)
+                ]
+                return self.expand(graph, tensors, f"{path}/", frame_axes)
+        name = f"call_{len(self.calls)}"
+        self.calls.append(LayerCall(layer, path, name, frame_axes))
+        return self.calls[-1](*args, **kwargs)
+
+
+def walk(
+    model: keras.Layer, prefix: str = ""
+) -> Iterator[tuple[str, keras.Layer]]:
+    """List the layers of a model by path, each before those inside it.
+
+    Paths are those of `LayerCall`. No graph is needed: layers inside
+    subclassed models and layers are listed, in the order of their attributes.
+
+    Args:
+        model: any model, or a layer with others inside.
+        prefix: path of `model`, with "/" at its end.
+    """
+    if isinstance(model, WRAPPERS):
+        members = [model.layer]
+    elif is_graph(model):
+        members = model.layers
+    else:
+        members = tracing.sublayers(model)
+    for layer in members:
+        if isinstance(layer, layers.InputLayer):
+            continue
+        yield prefix + layer.name, layer
+        if has_layers(layer):
+            yield from walk(layer, f"{prefix}{layer.name}/")
+
+
+def has_layers(layer: keras.Layer) -> bool:
+    """Return True for models, wrappers and composite layers."""
+    return is_graph(layer) or isinstance(layer, WRAPPERS) or is_composite(layer)

@@ -8,14 +8,15 @@ products of a non-local operation in its plain form, although other forms of
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import keras
 from keras import layers
 
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
-from nonlocal_tf.models import flattening
-from nonlocal_tf.models.flattening import FlatGraph
+from nonlocal_tf.models import flattening, tracing
+from nonlocal_tf.models.flattening import FlatGraph, LayerCall
+from nonlocal_tf.typing import Tensor
 
 CONVOLUTIONS = (layers.Conv2D, layers.Conv3D)
 
@@ -49,11 +50,12 @@ def cost(model: keras.Model, shape: tuple[int, ...] | None = None) -> Cost:
     """Count the parameters and multiply-adds of a model.
 
     Args:
-        model: functional or Sequential model on clips or images, nested models
-            included.
+        model: any model on clips or images. Models inside it count, in
+            `keras.layers.TimeDistributed` for each frame.
         shape: shape of a clip or image, `(time, height, width, channels)` or
-            `(height, width, channels)`. Default: that of the model's input,
-            which must be fully known.
+            `(height, width, channels)`. Default: that of the model's inputs,
+            which must be fully known; of a subclassed model, that of its first
+            call.
 
     Returns:
         A `Cost`: `weights` of convolutions and dense layers (the paper's
@@ -61,7 +63,9 @@ def cost(model: keras.Model, shape: tuple[int, ...] | None = None) -> Cost:
         `multiply_adds` of one clip or image.
 
     Raises:
-        ValueError: the shape is unknown or does not fit the model.
+        ValueError: the shape is unknown or does not fit the model, or the
+            `call` of a subclassed model or layer does not run on symbolic
+            tensors.
 
     Example:
 
@@ -71,7 +75,7 @@ def cost(model: keras.Model, shape: tuple[int, ...] | None = None) -> Cost:
     >>> f"{total.weights:,} weights, {total.multiply_adds / 1e9:.2f} billion"
     '24,274,112 weights, 19.29 billion'
     """
-    return sum(layer_costs(model, shape).values(), Cost())
+    return total_cost(model, call_costs(flatten(model, shape)))
 
 
 def layer_costs(
@@ -85,65 +89,98 @@ def layer_costs(
         model: as for `cost`.
         shape: as for `cost`.
     """
-    graph = _flatten(model, shape)
+    graph = flatten(model, shape)
     names = {id(call.layer): name for name, call in graph.by_name().items()}
     costs: dict[str, Cost] = {}
-    for call in graph.calls:
-        call_cost = layer_cost(call.layer, _size(call.input))
+    for call, call_cost in call_costs(graph):
         name = names[id(call.layer)]
-        if name in costs:  # another call, with the same weights
-            call_cost = dataclasses.replace(call_cost, weights=0, parameters=0)
         costs[name] = costs.get(name, Cost()) + call_cost
     return costs
 
 
-def layer_shapes(
-    model: keras.Model, shape: tuple[int, ...] | None = None
-) -> list[tuple[keras.Layer, tuple[int, ...], tuple[int, ...]]]:
-    """List the layers of a model in order, with their shapes.
+def call_costs(graph: FlatGraph) -> list[tuple[LayerCall, Cost]]:
+    """Count the multiply-adds of each call of a layer.
 
-    Nested models are replaced by their layers.
+    Args:
+        graph: from `flatten`, with known sizes.
+
+    Returns:
+        The calls in order with their costs. Weights and parameters are those
+        of the first call of a layer; the other calls have the same.
+    """
+    costs: list[tuple[LayerCall, Cost]] = []
+    counted: set[int] = set()
+    for call in graph.calls:
+        cost = layer_cost(call.layer, call.layer_input_shape)
+        cost = dataclasses.replace(
+            cost, multiply_adds=cost.multiply_adds * call.frames
+        )
+        if id(call.layer) in counted:
+            cost = Cost(multiply_adds=cost.multiply_adds)
+        counted.add(id(call.layer))
+        costs.append((call, cost))
+    return costs
+
+
+def total_cost(
+    model: keras.Model, costs: Sequence[tuple[LayerCall, Cost]]
+) -> Cost:
+    """Add the costs of all calls, and the weights that no layer of them has.
+
+    Args:
+        model: the model.
+        costs: from `call_costs`.
+    """
+    called = {id(weight) for call, _ in costs for weight in _weights(call)}
+    others = [w for w in model.weights if id(w) not in called]
+    return sum((c for _, c in costs), Cost(parameters=_parameters(others)))
+
+
+def flatten(
+    model: keras.Model, shape: tuple[int, ...] | None = None
+) -> FlatGraph:
+    """Return the graph of a model for one shape of its input.
 
     Args:
         model: as for `cost`.
         shape: as for `cost`.
 
-    Returns:
-        A list of `(layer, input shape, output shape)`, shapes without the
-        batch. For a layer with several inputs the shape is that of the first.
+    Raises:
+        ValueError: see `cost`.
     """
-    return [
-        (call.layer, _size(call.input), _size(call.output))
-        for call in _flatten(model, shape).calls
-    ]
-
-
-def _flatten(model: keras.Model, shape: tuple[int, ...] | None) -> FlatGraph:
-    """Return the graph of a model for one shape of its input."""
-    if not flattening.is_graph(model) or len(model.inputs) != 1:
+    inputs = tracing.symbolic_input(model) if shape is None else None
+    if tracing.is_graph(model) and shape is not None:
+        inputs = _input_of_shape(model, shape)
+    elif shape is not None:
+        inputs = keras.Input(shape)
+    for x in keras.tree.flatten(inputs):
+        if None in x.shape[1:]:
+            raise ValueError(
+                "Expected the shape of a clip or image without unknown sizes, "
+                f"in the model or as `shape`. Received: {tuple(x.shape[1:])}"
+            )
+    graph = flattening.flatten(model, inputs)
+    for reason in graph.opaque.values():
         raise ValueError(
-            "Expected a functional or Sequential model of one input. Received: "
-            f"{type(model).__name__} {model.name!r}"
+            f"{reason} Count the models and layers that its `call` uses."
         )
-    shape = model.input_shape[1:] if shape is None else shape
+    return graph
+
+
+def _input_of_shape(model: keras.Model, shape: tuple[int, ...]) -> Tensor:
+    """Return a symbolic input of a shape for a model's only input."""
+    if len(model.inputs) != 1:
+        raise ValueError(
+            "Expected a model of one input for `shape`. Received: "
+            f"{model.name!r} with {len(model.inputs)} inputs. Build it with "
+            "inputs of known sizes, and leave `shape` out."
+        )
     if len(shape) != len(model.input_shape) - 1:
         raise ValueError(
             "Expected `shape` to have as many sizes as the model's input, "
             f"{model.input_shape[1:]}. Received: {tuple(shape)}"
         )
-    if None in shape:
-        raise ValueError(
-            "Expected the shape of a clip or image without unknown sizes, in "
-            f"the model or as `shape`. Received: {tuple(shape)}"
-        )
-    return flattening.flatten(
-        model, keras.Input(shape, dtype=model.inputs[0].dtype)
-    )
-
-
-def _size(tensors: Any) -> tuple[int, ...]:
-    """Return the shape of the first tensor, without the batch."""
-    return keras.tree.flatten(tensors)[0].shape[1:]
+    return keras.Input(shape, dtype=model.inputs[0].dtype)
 
 
 def layer_cost(layer: keras.Layer, input_shape: tuple[int, ...]) -> Cost:
@@ -156,7 +193,7 @@ def layer_cost(layer: keras.Layer, input_shape: tuple[int, ...]) -> Cost:
     """
     if isinstance(layer, NonLocalBlock):
         return _block_cost(layer, input_shape)
-    parameters = _parameters(layer)
+    parameters = _parameters(getattr(layer, "weights", ()))
     if isinstance(layer, (*CONVOLUTIONS, layers.Dense)):
         weights = math.prod(layer.kernel.shape)
         output = layer.compute_output_shape((1, *input_shape))
@@ -165,11 +202,16 @@ def layer_cost(layer: keras.Layer, input_shape: tuple[int, ...]) -> Cost:
     return Cost(0, parameters, 0)
 
 
-def _parameters(layer: keras.Layer) -> int:
-    """Count the parameters of a layer without its moving statistics."""
+def _weights(call: LayerCall) -> Sequence[keras.Variable]:
+    """Return the weights of a called layer; operations have none."""
+    return getattr(call.layer, "weights", ())
+
+
+def _parameters(weights: Iterable[keras.Variable]) -> int:
+    """Count the parameters among weights, without moving statistics."""
     return sum(
         math.prod(weight.shape)
-        for weight in layer.weights
+        for weight in weights
         if not weight.name.startswith("moving_")
     )
 
@@ -191,11 +233,11 @@ def _block_cost(block: NonLocalBlock, input_shape: tuple[int, ...]) -> Cost:
         width = block.theta.units
         adds += (projected + n) * channels * width  # phi and theta
         weights += 2 * channels * width
-    pairwise_weights = _parameters(block.pairwise)
+    pairwise_weights = _parameters(block.pairwise.weights)
     if pairwise_weights:  # concatenation: w_f . theta_i and w_f . phi_j
         adds += (n + m) * width
         weights += pairwise_weights
     else:
         adds += rows * keys * width
     adds += rows * keys * c
-    return Cost(weights, _parameters(block), adds)
+    return Cost(weights, _parameters(block.weights), adds)

@@ -9,12 +9,8 @@ from keras import layers
 
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.pooling import MaxPool
-from nonlocal_tf.models.flops import (
-    CONVOLUTIONS,
-    Cost,
-    layer_cost,
-    layer_shapes,
-)
+from nonlocal_tf.models import flops
+from nonlocal_tf.models.flops import CONVOLUTIONS, Cost
 
 STAGE_LAYER = re.compile(r"(?P<stage>res\d)_block(?P<block>\d+)_(?P<part>\w+)")
 NORM_OR_RELU = re.compile(r"_(bn|affine|relu)$")
@@ -30,16 +26,14 @@ def summary(model: keras.Model, shape: tuple[int, ...] | None = None) -> str:
     outputs of 56 x 56 instead of 55 x 55.
 
     Args:
-        model: functional or Sequential model on clips or images, nested models
-            included.
-        shape: shape of a clip or image. Default: that of the model's input,
-            which must be fully known.
+        model: as for `nonlocal_tf.cost`. Layers of models inside it are rows.
+        shape: as for `nonlocal_tf.cost`.
 
     Returns:
         The table as text. `nonlocal_tf.cost` defines the counts.
 
     Raises:
-        ValueError: the shape is unknown or does not fit the model.
+        ValueError: see `nonlocal_tf.cost`.
 
     Example:
 
@@ -49,18 +43,19 @@ def summary(model: keras.Model, shape: tuple[int, ...] | None = None) -> str:
     ['layer', 'kernels', 'output', 'parameters', 'multiply-adds']
     """
     rows: list[tuple[str, ...]] = [HEADER]
-    total = Cost()
+    calls = flops.call_costs(flops.flatten(model, shape))
     for name, group in itertools.groupby(
-        layer_shapes(model, shape), key=lambda shapes: _row_name(shapes[0])
+        calls, key=lambda pair: _row_name(pair[0].layer)
     ):
-        members = list(group)
-        cost = sum((layer_cost(x, size) for x, size, _ in members), Cost())
-        total += cost
-        kernels = _kernels([layer for layer, *_ in members])
+        members, costs = zip(*group, strict=True)
+        kernels = _kernels([call.layer for call in members])
         if kernels:
-            output = " x ".join(map(str, members[-1][2]))
-            rows.append((name, kernels[0], output, *_counts(cost)))
+            output = keras.tree.flatten(members[-1].output)[0].shape[1:]
+            size = " x ".join(map(str, output))
+            counts = _counts(sum(costs, Cost()))
+            rows.append((name, kernels[0], size, *counts))
             rows += [("", line, "", "", "") for line in kernels[1:]]
+    total = flops.total_cost(model, calls)
     rows.append(("total", "", "", *_counts(total)))
     return f"{model.name}\n{_aligned(rows)}"
 

@@ -5,6 +5,7 @@ import pytest
 from nonlocal_tf import NonLocalBlock, models
 from nonlocal_tf.attention import block_attention
 from tests.harness import normal
+from tests.models import nested_models
 
 CLIP_SHAPE = (3, 16, 24, 3)
 
@@ -233,6 +234,43 @@ def test_a_block_in_nested_models_has_the_map_of_the_flat_model():
     assert (got.block, got.query) == ("block", expected.query)
     assert got.first_center == expected.first_center
     np.testing.assert_allclose(got.weights, expected.weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", nested_models.FORMS, ids=lambda f: f.__name__)
+def test_map_of_a_network_inside_a_model_is_that_of_the_network(form):
+    nested = nested_models.build(form)
+    clip = normal(nested.shape)
+    got = block_attention.attention_map(
+        nested.model, clip, (1, 5, 4)[-clip.ndim + 1 :]
+    )
+    image = nested.scale * (clip[1] if clip.ndim == 4 else clip)
+    expected = block_attention.attention_map(nested.network, image, (5, 4))
+    frame = got.weights[got.query[0]]
+    np.testing.assert_allclose(frame, expected.weights[0], atol=1e-6)
+    assert (got.block, got.query[1:]) == ("block", expected.query[1:])
+    assert got.first_center[1:] == expected.first_center[1:]
+    np.testing.assert_allclose(got.weights.sum(), 1, rtol=1e-5)
+
+
+def test_rows_of_frames_are_in_the_order_of_the_queries():
+    nested = nested_models.build(nested_models.in_frames)
+    maps = block_attention.BlockAttention(nested.model, normal(nested.shape))
+    cells = [(2, 4, 3), (0, 1, 0), (1, 0, 2), (2, 0, 1)]
+    rows = maps._rows(np.ravel_multi_index(np.transpose(cells), (3, 5, 4)))
+    for row, (frame, *cell) in zip(rows, cells, strict=True):
+        weights = maps.at_cell((frame, *cell)).weights
+        np.testing.assert_allclose(row.reshape(5, 4), weights[frame], atol=1e-7)
+        assert not np.delete(weights, frame, axis=0).any()
+
+
+def test_blocks_that_cannot_be_reached_are_named():
+    inputs, inner = keras.Input(nested_models.IMAGE), nested_models.network()
+    layer = nested_models.Untraceable(inner, name="branch")
+    model = keras.Model(inputs, layer(inputs))
+    with pytest.raises(ValueError, match="no non-local block.*'branch'"):
+        block_attention.attention_map(
+            model, normal(nested_models.IMAGE), (1, 2)
+        )
 
 
 def test_blocks_of_one_name_are_called_by_their_paths():

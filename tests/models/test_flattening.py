@@ -6,6 +6,7 @@ import pytest
 
 from nonlocal_tf.models import flattening
 from tests.harness import normal
+from tests.models import nested_models
 
 
 def nested():
@@ -39,10 +40,63 @@ def test_layers_are_named_by_path_where_names_collide():
     ]
 
 
-def test_a_subclassed_model_is_refused():
-    class Own(keras.Model):
-        def call(self, x):
-            return x
+@pytest.mark.parametrize(
+    "form",
+    [
+        nested_models.in_frames,
+        nested_models.subclassed_in_functional,
+        nested_models.in_a_layer,
+    ],
+    ids=lambda form: form.__name__,
+)
+def test_layers_inside_wrappers_and_code_are_calls(form):
+    nested = nested_models.build(form)
+    graph = flattening.flatten(nested.model)
+    names = {layer.name for layer in nested.network.layers[1:]}
+    assert names <= set(graph.by_name())
+    flat = keras.Model(graph.input, graph.calls[-1].output)
+    x = normal((2, *nested.shape))
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(flat(x)),
+        keras.ops.convert_to_numpy(nested.model(x, training=False)),
+        atol=1e-6,
+    )
 
-    with pytest.raises(ValueError, match="functional or Sequential.*Own"):
-        flattening.flatten(Own())
+
+def test_frames_and_sizes_may_be_unknown():
+    pool = keras.layers.MaxPooling2D(name="pool")
+    inputs = keras.Input((None, None, None, 3))
+    frames = keras.layers.TimeDistributed(
+        keras.Sequential([keras.Input((None, None, 3)), pool])
+    )
+    graph = flattening.flatten(keras.Model(inputs, frames(inputs)))
+    flat = keras.Model(graph.input, graph.calls[-1].output)
+    x = normal((2, 5, 6, 4, 3))
+    expected = x.reshape((2, 5, 3, 2, 2, 2, 3)).max((3, 5))
+    y = flat.predict(x, verbose=0)  # in a graph, where sizes are tensors
+    np.testing.assert_array_equal(y, expected)
+
+
+def test_random_transforms_do_nothing():
+    inputs = keras.Input((5, 4, 3))
+    x = keras.layers.RandomBrightness(0.5, value_range=(0, 1))(inputs)
+    graph = flattening.flatten(keras.Model(inputs, x))
+    flat = keras.Model(graph.input, graph.calls[-1].output)
+    x = np.random.default_rng(0).random((2, 5, 4, 3), "float32")
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(flat(x)), x)
+
+
+def test_walk_lists_the_paths_of_calls():
+    model = nested_models.in_frames().model
+    paths = {path for path, _ in flattening.walk(model)}
+    calls = {call.path for call in flattening.flatten(model).calls}
+    assert calls < paths
+    assert "frames/network/conv1" in calls
+
+
+def test_layers_that_cannot_be_expanded_are_calls_with_a_reason():
+    inputs, inner = keras.Input(nested_models.IMAGE), nested_models.network()
+    layer = nested_models.Untraceable(inner, name="branch")
+    graph = flattening.flatten(keras.Model(inputs, layer(inputs)))
+    assert [call.layer for call in graph.calls] == [layer]
+    assert "symbolic" in graph.opaque["branch"]

@@ -9,6 +9,7 @@ import nonlocal_tf as nl
 from nonlocal_tf.layers import Conv2D, NonLocalBlock
 from nonlocal_tf.models.flops import Cost, layer_cost, layer_costs
 from tests.layers.blocks import tensorflow_only
+from tests.models import nested_models
 from tests.models.tiny import shallow_outline, without_weights
 
 pytestmark = tensorflow_only
@@ -223,11 +224,55 @@ def test_cost_goes_into_nested_models():
     assert nl.cost(model) == Cost(8, 12, 8)
 
 
-def test_model_with_a_call_of_its_own_is_an_error():
+@pytest.mark.parametrize("form", nested_models.FORMS, ids=lambda f: f.__name__)
+def test_cost_of_a_network_inside_a_model_is_that_of_its_calls(form):
+    nested = form()
+    inner, scores = nl.cost(nested.network), Cost(6 * 5, 6 * 5 + 5, 6 * 5)
+    assert nl.cost(nested.model) == Cost(
+        inner.weights + scores.weights,
+        inner.parameters + scores.parameters,
+        nested.calls * inner.multiply_adds + scores.multiply_adds,
+    )
+
+
+def test_weights_outside_of_layers_are_parameters():
+    class Scaled(nested_models.Branch):
+        def build(self, shape):
+            self.factor = self.add_weight(shape=(6,))
+
+        def call(self, x):
+            return self.network(x) * self.factor
+
+    inputs, inner = keras.Input(nested_models.IMAGE), nested_models.network()
+    model = keras.Model(inputs, Scaled(inner)(inputs))
+    expected = nl.cost(inner)
+    assert nl.cost(model) == Cost(
+        expected.weights, expected.parameters + 6, expected.multiply_adds
+    )
+
+
+def test_layer_that_cannot_be_counted_is_an_error():
+    inputs, inner = keras.Input(nested_models.IMAGE), nested_models.network()
+    layer = nested_models.Untraceable(inner, name="branch")
+    model = keras.Model(inputs, layer(inputs))
+    with pytest.raises(ValueError, match="'branch' .*Count the models"):
+        nl.cost(model)
+
+
+def test_cost_of_several_inputs():
+    first, second = keras.Input((5,)), keras.Input((3,))
+    dense = [keras.layers.Dense(2)(x) for x in (first, second)]
+    model = keras.Model([first, second], keras.layers.add(dense))
+    assert nl.cost(model).multiply_adds == 5 * 2 + 3 * 2
+    with pytest.raises(ValueError, match="one input.*2 inputs"):
+        nl.cost(model, (5,))
+
+
+def test_subclassed_model_that_was_not_called_is_an_error():
     class Own(keras.Model):
         pass
 
-    with pytest.raises(ValueError, match="functional or Sequential"):
+    with pytest.raises(ValueError, match="has been called on a batch.*Own"):
         nl.cost(Own())
 
 

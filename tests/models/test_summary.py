@@ -2,6 +2,7 @@ import pytest
 
 import nonlocal_tf as nl
 from tests.layers.blocks import tensorflow_only
+from tests.models import nested_models
 from tests.models.tiny import shallow_outline
 
 pytestmark = tensorflow_only
@@ -52,3 +53,15 @@ def test_small_networks():
     table = nl.summary(nl.create_model("c2d_nl1_small"))
     assert "stage2_nonlocal" in table
     assert "112,138" in table.splitlines()[-1]
+
+
+def test_network_called_twice_has_its_parameters_once():
+    table = nl.summary(nested_models.called_twice().model).splitlines()
+    first, second = (line for line in table if line.startswith("conv1"))
+    assert first.split()[-3:] == ["116", "0.00", "M"]
+    assert second.split()[-2:] == ["0.00", "M"] and "116" not in second
+
+
+def test_rows_of_a_network_in_frames_have_the_frames():
+    table = rows(nested_models.in_frames().model)
+    assert "3 x 5 x 4 x 4" in table["conv1"]

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.attention import block_attention, receptive_field
+from nonlocal_tf.attention.block_attention import FrameAttention
 from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.models import flattening
 
@@ -25,7 +26,7 @@ class ServedBlock:
     """A non-local block, and the position of its cells on the clip.
 
     Attributes:
-        layer: the block.
+        layer: the block, or that of each frame in `TimeDistributed`.
         features: network from clips to the input of the block.
         strides: pixels from one cell to the next, int `(3,)`; for images, as
             all that follows, `(2,)`.
@@ -33,7 +34,7 @@ class ServedBlock:
             `receptive_field.strides_and_first_centers`.
     """
 
-    layer: NonLocalBlock
+    layer: NonLocalBlock | FrameAttention
     features: keras.Model
     strides: np.ndarray
     first_centers: np.ndarray
@@ -54,8 +55,9 @@ def blocks_of(network: keras.Model) -> dict[str, ServedBlock]:
             )
             features = keras.Model(graph.input, call.input)
             if _keeps_cells(features, strides):
+                layer = block_attention.layer_of(call)
                 blocks[name] = ServedBlock(
-                    call.layer, features, strides, first_centers
+                    layer, features, strides, first_centers
                 )
     return blocks
 
@@ -130,16 +132,10 @@ def _attention(block: ServedBlock, clips, query):
     place = tf.cast(query, tf.float32) + 0.5 - first
     cell = tf.cast(tf.floor(place / strides + 0.5), tf.int32)
     cell = tf.clip_by_value(cell, 0, grid - 1)
-    flat = tf.zeros_like(cell[:, 0])
-    for axis in range(axes):
-        flat = flat * grid[axis] + cell[:, axis]
-    # (batch, queries, keys): each clip has its own query.
-    key_weights = tf.linalg.diag_part(
-        tf.transpose(layer.affinity(features, flat), (2, 0, 1))
-    )
+    key_weights = _key_weights(layer, features, cell, grid)
     weights = tf.map_fn(
         lambda row: _on_grid(row[0], layer, row[1], grid),
-        (tf.transpose(key_weights), cell),
+        (key_weights, cell),
         fn_output_signature=tf.TensorSpec((None,) * axes, tf.float32),
     )
     return {
@@ -150,7 +146,20 @@ def _attention(block: ServedBlock, clips, query):
     }
 
 
-def _on_grid(key_weights, layer: NonLocalBlock, cell, grid):
+def _key_weights(layer: NonLocalBlock | FrameAttention, features, cell, grid):
+    """Compute the weights of the keys of a cell of each clip, `(batch, m)`."""
+    if isinstance(layer, FrameAttention):
+        frames = tf.gather(features, cell[:, 0], batch_dims=1)
+        return _key_weights(layer.block, frames, cell[:, 1:], grid[1:])
+    flat = tf.zeros_like(cell[:, 0])
+    for axis in range(len(layer.pool_size)):
+        flat = flat * grid[axis] + cell[:, axis]
+    # (batch, queries, keys): each clip has its own query.
+    rows = tf.transpose(layer.affinity(features, flat), (2, 0, 1))
+    return tf.transpose(tf.linalg.diag_part(rows))
+
+
+def _on_grid(key_weights, layer: NonLocalBlock | FrameAttention, cell, grid):
     """Scatter weights of keys to cells, `(t, h, w)`, with 0 elsewhere."""
     axes = len(layer.pool_size)
     first, keys = layer.key_grid(tf.unstack(cell, axes), tf.unstack(grid, axes))
