@@ -61,7 +61,7 @@ class FrameAttention:
 
     def __init__(self, block: "NonLocalBlock | FrameAttention"):
         self.block = block
-        self.pool_size = (1, *block.pool_size)
+        self.pool_size: tuple[int, ...] = (1, *block.pool_size)
 
     def affinity(self, x: Tensor, queries: Sequence[int]) -> Tensor:
         """Compute attention weights of queries; see `NonLocalBlock.affinity`.
@@ -71,12 +71,12 @@ class FrameAttention:
             queries: flat indices in t, h, w order, `(k,)`.
         """
         positions = math.prod(x.shape[2:-1])
-        frames, queries = np.divmod(np.asarray(queries), positions)
+        frames, cells = np.divmod(np.asarray(queries), positions)
         by_frame = np.argsort(frames, kind="stable")
         rows = ops.concatenate(
             [
                 self.block.affinity(
-                    x[:, int(frame)], queries[frames == frame].tolist()
+                    x[:, int(frame)], cells[frames == frame].tolist()
                 )
                 for frame in np.unique(frames)
             ],

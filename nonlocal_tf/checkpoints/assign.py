@@ -41,7 +41,7 @@ def assign(
     Raises:
         CheckpointError: a variable has no weight, or a weight no variable.
     """
-    variables = {v.path: v for v in model.weights}
+    variables = _variables(model)
     plan = _plan(variables, checkpoint, new_head)
     kept = _checked_kept(plan, variables)
     loaded = {name for names in plan.loaded.values() for name in names}
@@ -62,6 +62,29 @@ def assign(
         selected=checkpoint.selected,
         differences=_differences(model, checkpoint),
     )
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return the variables of a model by path within it.
+
+    Raises:
+        MismatchError: two have one path.
+    """
+    names = {layer.name for layer in model.layers}
+    variables: dict[str, keras.Variable] = {}
+    for variable in model.weights:
+        parts = variable.path.split("/")
+        # Layers built with a model around theirs have its name before theirs.
+        start = next((i for i, part in enumerate(parts) if part in names), 0)
+        path = "/".join(parts[start:])
+        if path in variables:
+            raise MismatchError(
+                f"Expected one variable {path!r}. Received: two of this path "
+                f"in {model.name!r}.",
+                "Load the networks inside it one by one.",
+            )
+        variables[path] = variable
+    return variables
 
 
 def _plan(

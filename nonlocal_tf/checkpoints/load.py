@@ -8,16 +8,26 @@ import keras
 
 from nonlocal_tf.checkpoints import build_model, infer_architecture
 from nonlocal_tf.checkpoints.assign import assign
-from nonlocal_tf.checkpoints.errors import CheckpointError, check_model
+from nonlocal_tf.checkpoints.errors import (
+    CheckpointError,
+    MismatchError,
+    check_model,
+)
 from nonlocal_tf.checkpoints.load_report import LoadReport
 from nonlocal_tf.checkpoints.read import open_checkpoint, read_checkpoint
 from nonlocal_tf.checkpoints.readers import hdf5, keras_archive, pytorch
 from nonlocal_tf.checkpoints.size_limits import MemoryBudget
+from nonlocal_tf.choices import unknown
+from nonlocal_tf.models import flattening
+from nonlocal_tf.models.layer_copy import check_not_quantized
 from nonlocal_tf.models.resnet_head import HeadKind
 
 
 def load_weights(
-    model: keras.Model, path: str | os.PathLike, new_head: bool = False
+    model: keras.Model,
+    path: str | os.PathLike,
+    new_head: bool = False,
+    part: str | None = None,
 ) -> LoadReport:
     """Load the weights of a checkpoint file into a model.
 
@@ -44,7 +54,7 @@ def load_weights(
     with `stride_on="1x1"`, else `differences` of the report is not empty.
 
     Args:
-        model: a model of `create_model`.
+        model: a model of `create_model`, or with one inside.
         path: Caffe2 `.pkl` of the authors, SlowFast `.pyth` or `.pkl`,
             mmaction2 or torchvision `.pth`, a ResNet of `keras.applications`
             (`.h5`), or `.keras` and `.weights.h5` of this library. Files are
@@ -52,6 +62,9 @@ def load_weights(
             times their size and 64 MB of memory.
         new_head: keep the classifier's initial values, even if that of the
             file fits.
+        part: name of the network inside `model` that the file is for, or its
+            path, such as "frames/network" in a `TimeDistributed` called
+            "frames". Default: `model` itself.
 
     Returns:
         A `LoadReport`. Print it to see what was loaded.
@@ -59,11 +72,50 @@ def load_weights(
     Raises:
         CheckpointError: the file is damaged, would run code, or does not fit
             the model. A ValueError that names the file and the weight.
+        ValueError: `model` has no such part, or is quantized.
         TypeError: `model` is not a Keras model.
         OSError: the file cannot be opened.
     """
     check_model(model)
-    return assign(model, read_checkpoint(path), new_head)
+    network = model if part is None else _part(model, part)
+    check_not_quantized(network, "Load the weights before it is quantized.")
+    checkpoint = read_checkpoint(path)
+    try:
+        return assign(network, checkpoint, new_head)
+    except MismatchError as error:
+        parts = list(_parts(network))
+        if not parts:
+            raise
+        names = " or ".join(map(repr, parts))
+        raise MismatchError(
+            error.reason,
+            "If the file is for a network inside the model, give load_weights "
+            f"part={names}.",
+        ) from error
+
+
+def _parts(model: keras.Model) -> dict[str, keras.Model]:
+    """Return the models inside a model by path."""
+    return {
+        path: layer
+        for path, layer in flattening.walk(model)
+        if isinstance(layer, keras.Model)
+    }
+
+
+def _part(model: keras.Model, name: str) -> keras.Model:
+    """Return the model inside a model with a path or unique name.
+
+    Raises:
+        ValueError: there is none, or several.
+    """
+    parts = _parts(model)
+    if name in parts:
+        return parts[name]
+    named = [layer for layer in parts.values() if layer.name == name]
+    if len(named) != 1:
+        raise ValueError(unknown("part", name, parts))
+    return named[0]
 
 
 def from_checkpoint(

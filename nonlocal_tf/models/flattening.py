@@ -46,7 +46,7 @@ class LayerCall(keras.Operation):
         return keras.tree.flatten(self.input)[0]
 
     @property
-    def layer_input_shape(self) -> tuple[int | None, ...]:
+    def layer_input_shape(self) -> tuple[int, ...]:
         """Shape of the first input of the layer itself, without the batch."""
         return tuple(self.first_input.shape[1 + self.frame_axes :])
 

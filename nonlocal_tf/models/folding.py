@@ -4,7 +4,8 @@ With fixed statistics a normalization scales and shifts each channel, which the
 kernel and the bias of the convolution before it can do.
 """
 
-from typing import Any
+import collections
+import warnings
 
 import keras
 from keras import layers
@@ -12,8 +13,9 @@ from keras import layers
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.normalization import Affine, gain_and_shift
-from nonlocal_tf.models import flattening
-from nonlocal_tf.models.layer_copy import copy_layer
+from nonlocal_tf.models import tracing
+from nonlocal_tf.models.layer_copy import ModelCopy, check_not_quantized
+from nonlocal_tf.models.tracing import TraceError
 from nonlocal_tf.typing import Tensor
 
 NORMS = (layers.BatchNormalization, Affine)
@@ -24,16 +26,25 @@ def fold(model: keras.Model) -> keras.Model:
 
     Folds a normalization, and the ReLU after it, into the convolution before
     it, if that is a layer of `nonlocal_tf.layers` with no other consumer. Folds
-    non-local blocks by their `fold()`, and nested models by this function.
-    Copies all other layers.
+    non-local blocks by their `fold()`, and the models inside a model, those in
+    `keras.layers.TimeDistributed` too. Copies all other layers.
+
+    Subclassed models, and layers with layers inside, become functional models
+    of what their `call` does in inference. Those inside `model` whose `call`
+    does not run on symbolic tensors are copied unfolded, with a warning.
 
     Args:
-        model: functional or built Sequential model, such as one of
-            `create_model`.
+        model: functional, Sequential or subclassed model, built, such as one
+            of `create_model`.
 
     Returns:
-        A new model of the same name, inputs and outputs. `model` does not
-        change.
+        A new model of the same name, inputs and outputs; of a subclassed
+        model, a functional one for inputs of the size of its first call.
+        `model` does not change.
+
+    Raises:
+        ValueError: the model is quantized, or is subclassed and was not
+            called, or has a `call` that does not run on symbolic tensors.
 
     Example:
 
@@ -43,77 +54,142 @@ def fold(model: keras.Model) -> keras.Model:
     >>> len(model.layers), len(folded.layers)
     (177, 91)
     """
-    chains = _chains(model)
-    folded_names = {layer.name for chain in chains.values() for layer in chain}
-    copies = []
+    check_not_quantized(model, "Fold it first, then quantize the result.")
+    if not tracing.is_graph(model):
+        model = _traced(model, tracing.symbolic_input(model))
+    return _Folding().copy(model)
 
-    def clone(layer: keras.Layer) -> keras.Layer:
+
+class _Folding(ModelCopy):
+    """Copies of layers, with normalizations folded into those before them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._chains: dict[int, list[keras.Layer]] = {}
+
+    def copy_graph(
+        self, model: keras.Model, inputs: Tensor | None = None
+    ) -> keras.Model:
+        outer, self._chains = self._chains, _chains(model)
+        try:
+            return super().copy_graph(model, inputs)
+        finally:
+            self._chains = outer
+
+    def replacements(self, layer: keras.Layer, x: Tensor) -> list[keras.Layer]:
+        chain = self._chains.get(id(layer))
+        if chain == []:  # folded into a layer before it
+            return []
+        if chain:
+            return [self._with_bias(layer, *chain)]
+        return super().replacements(layer, x)
+
+    def _copy(self, layer: keras.Layer, x: Tensor) -> keras.Layer:
         if isinstance(layer, NonLocalBlock):
             return layer.fold()
-        if layer in chains:
-            return _with_bias(layer, *chains[layer])
-        if flattening.is_graph(layer):
-            return fold(layer)
-        copy = copy_layer(layer)
-        copies.append((layer, copy))
-        return copy
+        if tracing.is_composite(layer) and _has_norm(layer):
+            try:
+                return self.copy_graph(_traced(layer, x))
+            except TraceError as error:
+                warnings.warn(f"Not folded: {error}", stacklevel=2)
+        return super()._copy(layer, x)
 
-    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Tensor:
-        return args[0] if layer.name in folded_names else layer(*args, **kwargs)
-
-    if isinstance(model, keras.Sequential):
-        folded = _sequential(
-            model,
-            [clone(x) for x in model.layers if x.name not in folded_names],
-        )
-    else:
-        folded = keras.models.clone_model(
-            model, clone_function=clone, call_function=call
-        )
-    for layer, copy in copies:
-        if layer.name not in folded_names:
-            copy.set_weights(layer.get_weights())
-    return folded
+    def _with_bias(
+        self,
+        layer: keras.Layer,
+        norm: keras.Layer,
+        relu: keras.Layer | None = None,
+    ) -> keras.Layer:
+        """Return a convolution, in frames or not, with a folded chain."""
+        if isinstance(layer, layers.TimeDistributed):
+            inner = self._with_bias(layer.layer, norm, relu)
+            return self.in_frames(layer, inner)
+        return _with_bias(layer, norm, relu)
 
 
-def _chains(model: keras.Model) -> dict:
-    """Find convolutions with the normalization and ReLU to fold into them."""
-    chains = {}
+def _traced(layer: keras.Layer, x: Tensor) -> keras.Model:
+    """Return the graph of a composite layer if it has all its weights."""
+    graph = tracing.trace(layer, x)
+    weights = {id(weight) for weight in graph.weights}
+    for weight in layer.weights:
+        if id(weight) not in weights:
+            raise TraceError(
+                "Expected weights of layers alone. Received: "
+                f"{weight.path!r} of {layer.name!r} itself."
+            )
+    return graph
+
+
+def _has_norm(layer: keras.Layer) -> bool:
+    return any(
+        isinstance(member, (*NORMS, NonLocalBlock))
+        for member in layer._flatten_layers()
+    )
+
+
+def _chains(model: keras.Model) -> dict[int, list[keras.Layer]]:
+    """Find convolutions with the normalization and ReLU to fold into them.
+
+    Layers may be in `TimeDistributed`: with fixed statistics a normalization
+    is the same for each frame.
+
+    Returns:
+        By id of a layer: `[normalization]` or `[normalization, relu]`, without
+        `TimeDistributed`, for a convolution, and `[]` for layers folded.
+    """
+    following = _only_consumers(model)
+    chains: dict[int, list[keras.Layer]] = {}
     for layer in model.layers:
-        is_conv = isinstance(layer, (Conv2D, Conv3D))
-        if is_conv and layer.activation is keras.activations.linear:
-            norm = _only_user(layer, model)
-            if isinstance(norm, NORMS):
-                relu = _only_user(norm, model)
-                is_relu = type(relu) is layers.ReLU and _is_plain(relu)
-                chains[layer] = (norm, relu) if is_relu else (norm,)
+        conv = _unwrapped(layer)
+        if not isinstance(conv, (Conv2D, Conv3D)):
+            continue
+        norm = following.get(id(layer))
+        is_linear = conv.activation is keras.activations.linear
+        if is_linear and isinstance(_unwrapped(norm), NORMS):
+            relu = following.get(id(norm))
+            folded = [norm, relu] if _is_relu(_unwrapped(relu)) else [norm]
+            chains[id(layer)] = [_unwrapped(member) for member in folded]
+            chains |= {id(member): [] for member in folded}
     return chains
 
 
-def _sequential(
-    model: keras.Sequential, members: list[keras.Layer]
-) -> keras.Sequential:
-    """Build a Sequential model of other layers on the same input."""
-    (x,) = model.inputs
-    inputs = keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name)
-    return keras.Sequential([inputs, *members], name=model.name)
+def _only_consumers(model: keras.Model) -> dict[int, keras.Layer]:
+    """Find the layer that alone takes the output of a layer, by id.
 
-
-def _only_user(layer: keras.Layer, model: keras.Model) -> keras.Layer | None:
-    """Return the layer that consumes this layer's output, if it is the only."""
+    Layers that are called several times, or whose output is one of the
+    model's, have none.
+    """
     if isinstance(model, keras.Sequential):
-        behind = model.layers[model.layers.index(layer) + 1 :]
-        return behind[0] if behind else None
-    if len(layer._inbound_nodes) != 1:
-        return None
-    if any(layer.output is output for output in model.outputs):
-        return None
-    consumers = layer._outbound_nodes
-    return consumers[0].operation if len(consumers) == 1 else None
+        pairs = zip(model.layers, model.layers[1:], strict=False)
+        return {id(layer): consumer for layer, consumer in pairs}
+    nodes = [node for row in model._nodes_by_depth.values() for node in row]
+    calls = collections.Counter(id(node.operation) for node in nodes)
+    consumers = collections.defaultdict(list)
+    for node in nodes:
+        for x in node.input_tensors:
+            consumers[id(x)].append(node.operation)
+    outputs = {id(x) for x in model.outputs}
+    return {
+        id(node.operation): consumers[id(node.outputs[0])][0]
+        for node in nodes
+        if calls[id(node.operation)] == len(node.outputs) == 1
+        and id(node.outputs[0]) not in outputs
+        and len(consumers[id(node.outputs[0])]) == 1
+        and calls[id(consumers[id(node.outputs[0])][0])] == 1
+    }
 
 
-def _is_plain(relu: keras.Layer) -> bool:
-    config = relu.get_config()
+def _unwrapped(layer: keras.Layer | None) -> keras.Layer | None:
+    while isinstance(layer, layers.TimeDistributed):
+        layer = layer.layer
+    return layer
+
+
+def _is_relu(layer: keras.Layer | None) -> bool:
+    """Return True for a plain ReLU."""
+    if layer is None or type(layer) is not layers.ReLU:
+        return False
+    config = layer.get_config()
     return config["max_value"] is None and not (
         config["negative_slope"] or config["threshold"]
     )

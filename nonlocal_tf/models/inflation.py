@@ -1,11 +1,13 @@
 """Initialize a clip network with the weights of an image network."""
 
+import collections
 import dataclasses
 
 import keras
 import numpy as np
 
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
+from nonlocal_tf.models import flattening
 
 NEW_LAYERS = ("logits",)
 
@@ -51,9 +53,10 @@ def inflate(
 ) -> InflationReport:
     """Copy the weights of an image network into a clip network.
 
-    Layers are matched by name. Kernels gain a time axis (`inflate_kernel`),
-    other weights are copied. Non-local blocks and `new_layers` keep their
-    initialization. Unless all other layers match, nothing changes.
+    Layers are matched by name, those of nested models too. Kernels gain a time
+    axis (`inflate_kernel`), other weights are copied. Non-local blocks and
+    `new_layers` keep their initialization. Unless all other layers match,
+    nothing changes.
 
     Args:
         image_model: trained network on images.
@@ -91,7 +94,20 @@ def inflate(
 
 
 def _weighted_layers(model: keras.Model) -> dict[str, keras.Layer]:
-    return {layer.name: layer for layer in model.layers if layer.weights}
+    """Return the layers with weights, those of nested models included.
+
+    By name, or by path where several have this name.
+    """
+    paths = [
+        (path, layer)
+        for path, layer in flattening.walk(model)
+        if layer.weights and not flattening.has_layers(layer)
+    ]
+    counts = collections.Counter(layer.name for _, layer in paths)
+    return {
+        layer.name if counts[layer.name] == 1 else path: layer
+        for path, layer in paths
+    }
 
 
 def _inflated(name: str, source: keras.Layer, target: keras.Layer) -> list:

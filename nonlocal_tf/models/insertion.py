@@ -3,14 +3,15 @@
 import difflib
 import fnmatch
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
 
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.models import flattening
-from nonlocal_tf.models.layer_copy import copy_layer
+from nonlocal_tf.models.layer_copy import ModelCopy, check_not_quantized
+from nonlocal_tf.typing import Tensor
 
 RANKS = (3, 4, 5)  # of the feature maps of a block
 
@@ -27,7 +28,8 @@ def insert_blocks(
 
     The layers of the new model are copies with copies of the weights: `model`
     does not change, neither now nor while the new model trains. Copies of
-    frozen layers are frozen, the blocks are not. Nested models stay nested.
+    frozen layers are frozen, the blocks are not. Nested models stay nested,
+    those in `keras.layers.TimeDistributed` too.
 
     Args:
         model: functional or built Sequential model with channels last, such as
@@ -43,9 +45,10 @@ def insert_blocks(
         training. The block after layer `x` is called `x_nonlocal`.
 
     Raises:
-        ValueError: the model is neither functional nor Sequential, or has
-            channels first; a pattern matches no layer, or one whose output is
-            not a feature map; an argument of the blocks is invalid.
+        ValueError: the model is neither functional nor Sequential, is
+            quantized, or has channels first; a pattern matches no layer, or
+            one whose output is not a feature map; an argument of the blocks is
+            invalid.
 
     Reference:
         Non-local Neural Networks, section 3.3 ("we can insert a new non-local
@@ -69,8 +72,10 @@ def insert_blocks(
     if not flattening.is_graph(model):
         raise ValueError(
             "Expected a functional or Sequential model. Received: "
-            f"{type(model).__name__} {model.name!r}"
+            f"{type(model).__name__} {model.name!r}, whose `call` is code: "
+            "insert the blocks there, or into the models that it calls."
         )
+    check_not_quantized(model, "Insert the blocks before it is quantized.")
     patterns = [after] if isinstance(after, str) else after
     if not isinstance(patterns, Collection) or not all(
         isinstance(pattern, str) for pattern in patterns
@@ -79,7 +84,7 @@ def insert_blocks(
             "Expected names or patterns of layers in `after`. "
             f"Received: after={after!r}"
         )
-    layers = dict(_layers(model))
+    layers = _layers(model)
     for path, layer in layers.items():
         if getattr(layer, "data_format", None) == "channels_first":
             raise ValueError(
@@ -89,20 +94,26 @@ def insert_blocks(
             )
     names = {layer.name for layer in layers.values()}
     targets = _match(patterns, layers)
-    return _Insertion(targets, names, block_options).copy_model(model)
+    return _Insertion(targets, names, block_options).copy(model)
 
 
-def _layers(
-    model: keras.Model, prefix: str = ""
-) -> Iterator[tuple[str, keras.Layer]]:
-    """List the layers of a model and of its nested models by path."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer):
+def _layers(model: keras.Model) -> dict[str, keras.Layer]:
+    """Return the layers that a block can follow, by path.
+
+    Layers in the `call` of subclassed models and layers are none of them, nor
+    the layer of a `TimeDistributed`, unlike those of a model in it.
+    """
+    reachable: dict[str, keras.Layer] = {}
+    closed: list[str] = []
+    for path, layer in flattening.walk(model):
+        if path.startswith(tuple(closed)):
             continue
-        path = prefix + layer.name
-        yield path, layer
-        if flattening.is_graph(layer):
-            yield from _layers(layer, f"{path}/")
+        if flattening.is_composite(layer):
+            closed.append(f"{path}/")
+        outer = reachable.get(path.rpartition("/")[0])
+        if not isinstance(outer, flattening.WRAPPERS):
+            reachable[path] = layer
+    return reachable
 
 
 def _match(
@@ -125,7 +136,7 @@ def _match(
             raise ValueError(
                 f"Expected names or patterns of layers in `after`.{hint} "
                 f"Received: {pattern!r}, which matches none of the "
-                f"{len(layers)} layers that model.summary() lists."
+                f"{len(layers)} layers{_closed(layers)}."
             )
         matches |= new
     for path, layer in matches.items():
@@ -139,7 +150,22 @@ def _match(
     return list(matches.values())
 
 
-class _Insertion:
+def _closed(layers: dict[str, keras.Layer]) -> str:
+    """Describe the layers whose `call` is code, where no block can go."""
+    paths = [
+        repr(path)
+        for path, layer in layers.items()
+        if flattening.is_composite(layer)
+    ]
+    if not paths:
+        return " that model.summary() lists"
+    return (
+        f" outside of {' and '.join(paths)}, whose `call` is code: insert "
+        "blocks there"
+    )
+
+
+class _Insertion(ModelCopy):
     """Copies of layers, with a block after some of them.
 
     Args:
@@ -154,51 +180,19 @@ class _Insertion:
         names: Collection[str],
         options: dict[str, Any],
     ):
+        super().__init__()
         self._targets = {id(layer) for layer in targets}
         self._names = names
         self._options = options
-        self._copies: dict[int, keras.Layer] = {}
-        self._blocks: dict[int, NonLocalBlock] = {}  # by id of the copy before
+        self._blocks: dict[int, NonLocalBlock] = {}
 
-    def copy_model(self, model: keras.Model) -> keras.Model:
-        """Copy a model with its weights and insert the blocks."""
-        if isinstance(model, keras.Sequential):
-            copy = self._copy_sequential(model)
-        else:
-            copy = keras.models.clone_model(
-                model, clone_function=self._copy, call_function=self._call
-            )
-        for layer in model.layers:
-            if not flattening.is_graph(layer) and layer.weights:
-                self._copies[id(layer)].set_weights(layer.get_weights())
-        return copy
-
-    def _copy_sequential(self, model: keras.Sequential) -> keras.Sequential:
-        (x,) = model.inputs
-        inputs = keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name)
-        copy = keras.Sequential([inputs], name=model.name)
-        for layer in model.layers:
-            copy.add(self._copy(layer))
-            if id(copy.layers[-1]) in self._blocks:
-                copy.add(self._blocks[id(copy.layers[-1])])
-        return copy
-
-    def _copy(self, layer: keras.Layer) -> keras.Layer:
-        """Copy a layer, with a block to follow it where one is wanted."""
-        if id(layer) not in self._copies:
-            if flattening.is_graph(layer):
-                copy = self.copy_model(layer)
-            else:
-                copy = copy_layer(layer)
-            self._copies[id(layer)] = copy
-            if id(layer) in self._targets:
-                self._blocks[id(copy)] = self._new_block(layer)
-        return self._copies[id(layer)]
-
-    def _call(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-        output = layer(*args, **kwargs)
-        block = self._blocks.get(id(layer))
-        return output if block is None else block(output)
+    def replacements(self, layer: keras.Layer, x: Tensor) -> list[keras.Layer]:
+        copies = super().replacements(layer, x)
+        if id(layer) not in self._targets:
+            return copies
+        if id(layer) not in self._blocks:
+            self._blocks[id(layer)] = self._new_block(layer)
+        return [*copies, self._blocks[id(layer)]]
 
     def _new_block(self, layer: keras.Layer) -> NonLocalBlock:
         names = (f"{layer.name}_nonlocal{i or ''}" for i in itertools.count())

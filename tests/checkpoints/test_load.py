@@ -3,6 +3,7 @@
 import dataclasses
 import pickle
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,9 +15,11 @@ from tests.checkpoints.shallow_resnets import (
     arrays_of,
     assert_equal_outputs,
     build,
+    file_of,
     random,
     zeros,
 )
+from tests.models import nested_models
 
 
 @pytest.mark.parametrize("is_nested", [True, False])
@@ -128,3 +131,83 @@ def test_a_report_lists_all_names_briefly():
         "  assumed sampling='8x8'",
     ]
     assert dataclasses.replace(report, kept=()).kept == ()
+
+
+def around(network, name="network"):
+    """Build a model with another head around a network."""
+    inputs = keras.Input(network.input_shape[1:])
+    features = keras.Model(
+        network.input, network.get_layer("logits").input, name=name
+    )
+    return keras.Model(inputs, keras.layers.Dense(2)(features(inputs)))
+
+
+def test_part_of_a_model_is_loaded(tmp_path):
+    path = file_of(tmp_path, "c2d")
+    expected = build("c2d")
+    nl.load_weights(expected, path)
+    model = around(build("c2d"))
+    report = nl.load_weights(model, path, part="network")
+    assert report.kept == () and report.unused == ("pred_w", "pred_b")
+    part = model.get_layer("network")
+    arrays = expected.get_weights()[: len(part.weights)]
+    for got, array in zip(part.get_weights(), arrays, strict=True):
+        np.testing.assert_array_equal(got, array)
+
+
+def small(name="network", last="logits"):
+    """Build a small network on images up to a layer."""
+    network = nl.create_model("image_small", image_shape=(16, 8, 3))
+    outputs = network.get_layer(last).output
+    return keras.Model(network.input, outputs, name=name)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "part"),
+    [
+        (keras.layers.TimeDistributed, "frames/network"),
+        (lambda network, name: keras.Sequential([network], name=name), None),
+        (nested_models.Classifier, "network"),
+    ],
+    ids=["frames", "whole", "subclassed"],
+)
+def test_weights_go_into_wrappers(wrap, part, tmp_path):
+    source = small()
+    nl.save_weights(source, tmp_path / "a.weights.h5")
+    network = small(last="head_conv_relu" if part == "network" else "logits")
+    shape = (3, 16, 8, 3) if part == "frames/network" else (16, 8, 3)
+    layer = wrap(network, name="frames")
+    x = np.zeros((1, *shape), "float32")
+    layer(x)
+    model = layer
+    if not isinstance(layer, keras.Model):
+        inputs = keras.Input(shape)
+        model = keras.Model(inputs, layer(inputs))
+    nl.load_weights(model, tmp_path / "a.weights.h5", part=part)
+    arrays = source.get_weights()[: len(network.weights)]
+    for got, expected in zip(network.get_weights(), arrays, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_two_networks_of_equal_names_are_loaded_one_by_one(tmp_path):
+    nl.save_weights(small(), tmp_path / "a.weights.h5")
+    inputs = [keras.Input((16, 8, 3)) for _ in range(2)]
+    streams = [small(name) for name in ("rgb", "flow")]
+    scores = [net(x) for net, x in zip(streams, inputs, strict=True)]
+    model = keras.Model(inputs, keras.layers.add(scores))
+    with pytest.raises(
+        CheckpointError, match="two of this path.*'rgb' or 'flow"
+    ):
+        nl.load_weights(model, tmp_path / "a.weights.h5")
+    nl.load_weights(model, tmp_path / "a.weights.h5", part="rgb")
+    kernels = [stream.get_weights()[0] for stream in streams]
+    assert np.abs(kernels[0] - kernels[1]).max() > 0
+
+
+def test_error_names_the_parts(tmp_path):
+    path = file_of(tmp_path, "c2d")
+    model = around(build("c2d"))
+    with pytest.raises(CheckpointError, match="part='network'"):
+        nl.load_weights(model, path)
+    with pytest.raises(ValueError, match="Unknown part 'neck'.*: network"):
+        nl.load_weights(model, path, part="neck")

@@ -238,7 +238,7 @@ def test_cost_of_a_network_inside_a_model_is_that_of_its_calls(form):
 def test_weights_outside_of_layers_are_parameters():
     class Scaled(nested_models.Branch):
         def build(self, shape):
-            self.factor = self.add_weight(shape=(6,))
+            self.factor = self.add_weight(shape=(6,), name="factor")
 
         def call(self, x):
             return self.network(x) * self.factor

@@ -140,3 +140,18 @@ def test_residual_networks_are_inflated_by_layer_name():
         array(clip.get_layer("res2_block0_conv1").kernel),
         inflate_kernel(array(image.get_layer("res2_block0_conv1").kernel), 3),
     )
+
+
+def test_layers_of_nested_networks_are_inflated():
+    def network(conv, sizes):
+        part = keras.Sequential([keras.Input((*sizes, 3)), conv], name="part")
+        inputs = keras.Input((*sizes, 3))
+        return keras.Model(inputs, part(inputs))
+
+    image = network(keras.layers.Conv2D(4, 3, name="conv"), (5, 6))
+    clip = network(keras.layers.Conv3D(4, (2, 3, 3), name="conv"), (3, 5, 6))
+    assert inflate(image, clip).loaded == ("conv",)
+    kernel, _ = image.get_weights()
+    np.testing.assert_array_equal(
+        clip.get_weights()[0], np.stack([kernel] * 2) / 2
+    )

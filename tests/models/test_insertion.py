@@ -1,5 +1,7 @@
 """Blocks in trained networks: equal outputs, copies of layers and weights."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import nonlocal_tf as nl
 from tests import harness
 from tests.harness import normal
 from tests.layers.blocks import tensorflow_only
+from tests.models import nested_models
 
 
 def outputs(model, x):
@@ -67,6 +70,35 @@ def test_model_with_blocks_is_saved(tmp_path):
     harness.check_saving(model, normal((2, 11, 8, 3)), tmp_path)
 
 
+@tensorflow_only
+@pytest.mark.parametrize("form", nested_models.FORMS, ids=lambda f: f.__name__)
+def test_block_goes_into_a_network_inside_a_model(form):
+    nested = nested_models.build(form)
+    if not hasattr(nested.model, "inputs") or any(
+        isinstance(layer, (nested_models.Classifier, nested_models.Branch))
+        for layer in [nested.model, *nested.model.layers]
+    ):
+        with pytest.raises(ValueError, match="whose `call` is code: insert"):
+            nl.insert_blocks(nested.model, "conv1_relu")
+        return
+    model = nl.insert_blocks(nested.model, "conv1_relu")
+    x = normal((2, *nested.shape))
+    np.testing.assert_array_equal(outputs(model, x), outputs(nested.model, x))
+    (block,) = (
+        layer
+        for layer in model._flatten_layers()
+        if layer.name == "conv1_relu_nonlocal"
+    )
+    harness.randomise(block)
+    assert np.abs(outputs(model, x) - outputs(nested.model, x)).max() > 1e-3
+
+
+def test_block_after_frames_relates_them():
+    model = nested_models.in_frames().model
+    deeper = nl.insert_blocks(model, "frames")
+    assert deeper.get_layer("frames_nonlocal").input.shape[1:-1] == (3, 3, 2)
+
+
 def test_frozen_layers_stay_frozen_and_blocks_train():
     model = nl.insert_blocks(trained(), ["sum"], norm="none")
     paths = {w.path.split("/")[-2] for w in model.trainable_weights}
@@ -124,6 +156,16 @@ def test_function_of_a_lambda_layer_is_kept():
     model = nl.insert_blocks(keras.Model(inputs, x), "triple")
     x = normal((2, 5, 3))
     np.testing.assert_array_equal(outputs(model, x), 3 * x)
+
+
+@tensorflow_only
+def test_quantized_model_is_refused():
+    model = keras.Sequential([keras.Input((7, 5)), keras.layers.Dense(3)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # InputLayer is not quantized
+        model.quantize("int8")
+    with pytest.raises(ValueError, match="not quantized.*Insert the blocks"):
+        nl.insert_blocks(model, "*")
 
 
 def test_channels_first_is_refused():

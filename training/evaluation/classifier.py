@@ -136,7 +136,7 @@ class Classifier:
                 the scope of a strategy.
 
         Returns:
-            A functional model.
+            A functional or Sequential model.
 
         Raises:
             FixedSizeError: the network takes clips of its own size only.

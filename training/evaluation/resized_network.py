@@ -1,12 +1,12 @@
 """Build a network again for clips of other sizes, with the same weights."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import keras
 from keras import layers
 
-from nonlocal_tf.models import layer_copy
+from nonlocal_tf.models.layer_copy import ModelCopy
+from nonlocal_tf.typing import Tensor
 
 Shape = tuple[int | None, ...]
 POOL = "pool5"
@@ -36,15 +36,13 @@ def clone(
         dtype: of all layers. Default: that of each.
 
     Returns:
-        A functional model with copies of the weights.
+        A model of the same kind with copies of the weights.
 
     Raises:
         ValueError, TypeError, NotImplementedError: a layer does not take such
             inputs, or cannot be cloned.
     """
-    network = _clone(model, shape, dtype)
-    network.set_weights(model.get_weights())
-    return network
+    return _Resizing(dtype).copy(model, _input(model, shape))
 
 
 def has_window_head(model: keras.Model) -> bool:
@@ -80,54 +78,41 @@ def clone_in_windows(
     pool = model.get_layer(POOL)
     features = keras.Model(model.inputs[0], pool.input)
     if not accepts(model.inputs[0].shape[1:], window_shape):  # not square
-        features = _clone(features, window_shape, dtype)
+        features = clone(features, window_shape, dtype)
     window = features.compute_output_shape((None, *window_shape))[1:-1]
     average = layers.AveragePooling3D(
         window, strides=1, name=POOL, dtype=dtype or pool.dtype_policy
     )
-    network = _clone(model, shape, dtype, {POOL: average})
-    network.set_weights(model.get_weights())
-    return network
+    copies = _Resizing(dtype, {POOL: average})
+    return copies.copy(model, _input(model, shape))
 
 
-def _clone(
-    model: keras.Model,
-    shape: Shape,
-    dtype: str | None,
-    replacements: Mapping[str, keras.Layer] | None = None,
-) -> keras.Model:
-    (tensor,) = model.inputs
-    outputs = model.outputs if len(model.outputs) > 1 else model.outputs[0]
-    # Without the loss and metrics, which might not be serializable.
-    plain = keras.Model(tensor, outputs, name=model.name)
-    copies = dict(replacements or {})
+class _Resizing(ModelCopy):
+    """Copies of layers, with others in place of some.
 
-    def copy_and_call(operation, *args, **kwargs):
-        if not isinstance(operation, keras.Layer):  # of keras.ops
-            return operation(*args, **kwargs)
-        name = operation.name
-        if name not in copies:  # a layer may be called several times
-            copies[name] = _copy(operation, args, dtype)
-        return copies[name](*args, **kwargs)
+    Args:
+        dtype: of all layers. Default: that of each.
+        others: layers by the names of those that they replace.
+    """
 
-    return keras.models.clone_model(
-        plain,
-        input_tensors=keras.Input(shape, dtype=tensor.dtype, name=tensor.name),
-        clone_function=lambda layer: layer,
-        call_function=copy_and_call,
-    )
+    def __init__(
+        self,
+        dtype: str | None,
+        others: Mapping[str, keras.Layer] | None = None,
+    ):
+        super().__init__(dtype)
+        self._others = others or {}
+
+    def replacements(self, layer: keras.Layer, x: Tensor) -> list[keras.Layer]:
+        if layer.name in self._others:
+            return [self._others[layer.name]]
+        return super().replacements(layer, x)
 
 
-def _copy(
-    layer: keras.Layer, args: Sequence[Any], dtype: str | None
-) -> keras.Layer:
-    """Copy a layer, without its weights, for a call with other shapes."""
-    if isinstance(layer, keras.Model) and len(layer.inputs) == 1:
-        return _clone(layer, args[0].shape[1:], dtype)
-    if isinstance(layer, layers.TimeDistributed):
-        inner = _copy(layer.layer, [args[0][:, 0]], dtype)
-        return layers.TimeDistributed(inner, name=layer.name)
-    return layer_copy.copy_layer(layer, dtype)
+def _input(model: keras.Model, shape: Shape) -> Tensor:
+    """Return a symbolic input of a shape, like the only one of a model."""
+    (x,) = model.inputs
+    return keras.Input(shape, dtype=x.dtype, name=x.name)
 
 
 def call(model: keras.Model, shape: Shape) -> keras.Model:

@@ -65,7 +65,7 @@ def saved_model(
     - `serve_views`: probabilities of views that are larger than training clips,
       for networks of `create_model` that evaluation applies in windows;
     - `attention`: attention maps of the non-local blocks, if there are any, in
-      nested models too.
+      the models inside it too (see `nonlocal_tf.attention_map`).
 
     Sizes of clips are unknown, so that any may be requested, where the network
     can be built like that, else those of `model`. The model card (README.md)
@@ -104,7 +104,7 @@ def saved_model(
     Raises:
         TypeError: `model`, `videos` or `classes` are of another type.
         ValueError: neither `videos` nor `classes` are given, or both; the shape
-            of clips or `from_logits` is not known.
+            of clips or `from_logits` is not known; the model is quantized.
         UserError: another number of classes than outputs, a class twice, views
             that the model does not take, outputs that are not finite, or a
             directory that cannot be written or has another purpose.

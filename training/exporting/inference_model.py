@@ -16,6 +16,7 @@ import tensorflow as tf
 import nonlocal_tf as nl
 from nonlocal_tf import layers
 from nonlocal_tf.models import flattening
+from nonlocal_tf.models.layer_copy import check_not_quantized, copy_layer
 
 from ..data import frame_sampling
 from ..data.dataset_info import DatasetInfo
@@ -132,7 +133,12 @@ def build(
 
     Raises:
         UserError: the network does not take such views.
+        ValueError: it is quantized.
     """
+    check_not_quantized(
+        classifier.model,
+        "Export it before it is quantized; int8 is a `dtype` of the export.",
+    )
     prepare: Callable = _folded if fold else lambda classifier: classifier
     network = prepare(_of_any_size(classifier, info.element_shape))
     if len(info.element_shape) == 3:
@@ -278,6 +284,6 @@ def _with_layers_of(network: keras.Model, other: keras.Model) -> keras.Model:
     def clone(layer):
         if layer.weights:
             return network.get_layer(layer.name)
-        return type(layer).from_config(layer.get_config())
+        return copy_layer(layer)
 
     return keras.models.clone_model(other, clone_function=clone)

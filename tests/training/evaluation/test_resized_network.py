@@ -47,7 +47,7 @@ def test_nested_model_is_cloned_for_a_known_number_of_frames():
     part = keras.Sequential([keras.Input(CLIP), layers.TimeDistributed(frames)])
     model = keras.Sequential([keras.Input(CLIP), part, layers.LSTM(4)])
     network = resized_network.clone(model, (3, 12, 9, 3))
-    assert network.layers[1].input_shape == (None, 3, 12, 9, 3)
+    assert network.layers[0].input_shape == (None, 3, 12, 9, 3)
     network = resized_network.clone(model, CLIP)
     np.testing.assert_array_equal(network(CLIPS), model(CLIPS))
 
