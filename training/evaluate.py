@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from . import tasks
 from .io import cli
-from .io.user_error import UserError
 from .runs.run_folder import RunFolder
 from .tasks import Detection, VideoClassification, option_groups
 
@@ -21,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "the runs.",
         EXAMPLE,
     )
-    parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
+    option_groups.add_sources(parser)
     parser.add_argument(
         "--set",
         metavar="data.FIELD=VALUE",
@@ -31,18 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "data.root=DIR for a new place, data.test=FILE or data.validation=FILE "
         "for another list; repeatable",
     )
-    option_groups.add_weights(parser)
     groups = option_groups.add(parser, "add_evaluate_options")
-    options, has_arguments = cli.parse(parser, arguments)
-    if not has_arguments:
-        print(cli.overview_of_runs(EXAMPLE))
+    options = cli.parse_or_list_runs(parser, arguments, EXAMPLE)
+    if options is None:
         return
-    sources = (options.workdir, options.weights, options.recompute)
-    if sum(source is not None for source in sources) != 1:
-        raise UserError(
-            "Give --workdir DIR, the folder of a run; or --weights FILE, or "
-            "--recompute FILE."
-        )
+    option_groups.check_one_source(
+        options,
+        ("workdir", "weights", "recompute"),
+        "Give --workdir DIR, the folder of a run; or --weights FILE, or "
+        "--recompute FILE.",
+    )
     task: tasks.Task = VideoClassification()
     if options.weights is not None:
         task = Detection()

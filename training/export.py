@@ -19,7 +19,7 @@ from .exporting.mask_rcnn_export import detector
 from .io import cli, paths, quoting
 from .io.user_error import UserError
 from .runs.run_folder import RunFolder
-from .tasks import detector_export
+from .tasks import detector_export, option_groups
 
 __all__ = ["detector", "main", "saved_model"]
 
@@ -36,13 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "SavedModel.\nWithout arguments: list the runs.",
         EXAMPLE,
     )
-    parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
-    parser.add_argument(
-        "--weights",
-        metavar="FILE",
-        help="instead of a run: a Mask or Keypoint R-CNN of torchvision or "
-        "detectron2 that was trained on COCO",
-    )
+    option_groups.add_sources(parser)
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -50,12 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "for networks of videos, a .tflite or .onnx file to write instead",
     )
     quantization.add_option(parser)
-    options, has_arguments = cli.parse(parser, arguments)
-    if not has_arguments:
-        print(cli.overview_of_runs(EXAMPLE))
+    options = cli.parse_or_list_runs(parser, arguments, EXAMPLE)
+    if options is None:
         return
-    if (options.workdir is None) == (options.weights is None):
-        raise UserError("Give either --workdir DIR or --weights FILE.")
+    option_groups.check_one_source(
+        options,
+        ("workdir", "weights"),
+        "Give either --workdir DIR or --weights FILE.",
+    )
     if options.out is None:
         raise UserError("Give --out DIR.")
     out, dtype = paths.as_path(options.out), options.quantize

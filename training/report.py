@@ -21,9 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `nonlocal-tf report`."""
     parser = cli.parser("report", (__doc__ or "").strip(), EXAMPLE)
     parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
-    options, has_arguments = cli.parse(parser, arguments)
-    if not has_arguments:
-        print(cli.overview_of_runs(EXAMPLE))
+    options = cli.parse_or_list_runs(parser, arguments, EXAMPLE)
+    if options is None:
         return
     if options.workdir is None:
         raise UserError("Give --workdir DIR, the folder of a run.")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from . import tasks
 from .data import clip_files
 from .io import cli, outputs
-from .io.user_error import UserError
 from .prediction import attention_options
 from .runs.run_folder import RunFolder
 from .tasks import Detection, option_groups
@@ -36,14 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"RGB frames: {' or '.join(clip_files.FORMATS)}; for a detector: "
         "images, or folders of them; paths or URLs",
     )
-    parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
+    option_groups.add_sources(parser)
     parser.add_argument(
         "--model",
         metavar="DIR",
         help="instead of a run: the SavedModel of a detector, without "
         "attention maps",
     )
-    option_groups.add_weights(parser)
     parser.add_argument(
         "--out",
         metavar="FILE",
@@ -52,19 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     attention_options.add_arguments(parser)
     groups = option_groups.add(parser, "add_visualize_options")
-    options, has_arguments = cli.parse(parser, arguments)
-    if not has_arguments:
-        print(cli.overview_of_runs(EXAMPLE))
+    options = cli.parse_or_list_runs(parser, arguments, EXAMPLE)
+    if options is None:
         return
-    sources = (options.workdir, options.model, options.weights)
-    if sum(source is not None for source in sources) != 1:
-        raise UserError(
-            "Give --workdir DIR, the folder of a run; or of a detector --model "
-            "DIR or --weights FILE."
-        )
+    option_groups.check_one_source(
+        options,
+        ("workdir", "model", "weights"),
+        "Give --workdir DIR, the folder of a run; or of a detector --model DIR "
+        "or --weights FILE.",
+    )
     if options.out is not None:
-        inputs = filter(None, (*options.inputs, *sources))
-        outputs.check(options.out, inputs)
+        sources = (options.workdir, options.model, options.weights)
+        outputs.check(options.out, filter(None, (*options.inputs, *sources)))
     task: tasks.Task = Detection()
     if options.workdir is not None:
         task = tasks.of_recipe(RunFolder(options.workdir).read_recipe())

@@ -150,6 +150,19 @@ def overview_of_runs(example: str) -> str:
     return overview("Runs", "runs", "recipe.json", example)
 
 
+def parse_or_list_runs(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+    example: str,
+) -> argparse.Namespace | None:
+    """Parse arguments; without any, print the run folders and return None."""
+    options, has_arguments = parse(parser, arguments)
+    if has_arguments:
+        return options
+    print(overview_of_runs(example))
+    return None
+
+
 def list_failures(reasons: Sequence[str], count: int) -> None:
     """Print why inputs of a command could not be read.
 

@@ -13,6 +13,7 @@ import hmac
 import http.server
 import io
 import json
+import pathlib
 import secrets
 import select
 import socket
@@ -38,6 +39,7 @@ QUEUE_SECONDS = 0.2  # between checks that the browser is still connected
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 1 << 24
 QUESTION_BYTES = 4096
+SHARED = pathlib.Path(__file__).with_name("shared.js")  # of both pages
 POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}';"
     " img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
@@ -189,6 +191,7 @@ class AppHandler(http.server.BaseHTTPRequestHandler):
     def _page(self):
         nonce = secrets.token_urlsafe(16)
         html = self.server.session.page.read_text("utf-8")
+        html = html.replace("{{shared}}", SHARED.read_text("utf-8").rstrip())
         html = html.replace("{{nonce}}", nonce)
         html = html.replace("{{token}}", self.server.token)
         policy = POLICY.format(nonce=nonce)

@@ -1,7 +1,7 @@
 """Options of a command that belong to one task."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .. import tasks
 from ..io.user_error import UserError
@@ -27,6 +27,12 @@ def add(parser: argparse.ArgumentParser, method: str) -> Groups:
     return groups
 
 
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Add the options for a run folder, and for a published detector."""
+    parser.add_argument("--workdir", metavar="DIR", help="run folder or URL")
+    add_weights(parser)
+
+
 def add_weights(parser: argparse.ArgumentParser) -> None:
     """Add the option for the file of a published detector."""
     parser.add_argument(
@@ -35,6 +41,14 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
         help="instead of a run: a Mask or Keypoint R-CNN of torchvision or "
         "detectron2 that was trained on COCO",
     )
+
+
+def check_one_source(
+    options: argparse.Namespace, names: Sequence[str], advice: str
+) -> None:
+    """Raise a UserError with an advice unless one of the options is given."""
+    if sum(getattr(options, name) is not None for name in names) != 1:
+        raise UserError(advice)
 
 
 def refuse_others(
