@@ -5,50 +5,28 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tests.training import view_runs
+from tests.training.clip_models import (
+    CLIP,
+    FRAMES,
+    SIDE,
+    flat,
+    listed_videos,
+    pooled,
+)
 from training import evaluation
 from training.data import datasets
 from training.data.sampling_config import ViewsConfig
 from training.io.user_error import UserError
 
-FRAMES, SIDE = 3, 24
 VIDEOS = [("train", 0, 5)] + [("test", k % 3, 5 + k) for k in range(4)]
-CLIP = (FRAMES, SIDE, SIDE, 3)
 EXACT = {"rtol": 0, "atol": 1e-6}  # float32, in batches of other sizes
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     """Four test videos of seven classes."""
-    root = tmp_path_factory.mktemp("videos")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
-        data, _ = view_runs.write_lists(root, VIDEOS)
-        sampling = view_runs.sampled(SIDE, FRAMES)
-        yield datasets.load("mmaction2", data, sampling)
-
-
-def pooled(activation=None, shape=CLIP, **dense):
-    """Build a network of clips of any size."""
-    model = keras.Sequential(
-        [
-            keras.Input(shape),
-            layers.Conv3D(4, 3, activation="relu"),
-            layers.GlobalAveragePooling3D(),
-            layers.Dense(7, activation, name="classes", **dense),
-        ]
-    )
-    view_runs.randomise(model)
-    return model
-
-
-def flat():
-    """Build a network of clips of one size."""
-    model = keras.Sequential(
-        [keras.Input(CLIP), layers.Flatten(), layers.Dense(7, "softmax")]
-    )
-    view_runs.randomise(model)
-    return model
+    with listed_videos(tmp_path_factory, VIDEOS) as (videos, _):
+        yield videos
 
 
 def softmax(x):
@@ -106,7 +84,7 @@ def test_views_of_another_size_are_scored_by_a_clone(videos):
 
 
 def test_network_of_one_size_takes_views_of_that_size_only(videos):
-    model = flat()
+    model = flat("softmax")
     views = ViewsConfig(2, 1, short_side_px=31, crop_px=SIDE)
     result = evaluation.evaluate(model, videos, views=views)
     expected = [

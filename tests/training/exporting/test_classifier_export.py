@@ -11,9 +11,9 @@ from keras import layers
 import nonlocal_tf as nl
 from nonlocal_tf import preprocess
 from tests.training import view_runs
+from tests.training.clip_models import CLIP, FRAMES, SIDE, flat, listed_videos
 from tests.training.data import films
 from training import data, evaluation, export
-from training.data import datasets
 from training.data.datasets import DatasetInfo
 from training.data.sampling_config import SamplingConfig, ViewsConfig
 from training.exporting import inference_model
@@ -23,8 +23,6 @@ from training.prediction.video_inputs import Input
 from training.runs import trained_predictor
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
-FRAMES, SIDE = 3, 24
-CLIP = (FRAMES, SIDE, SIDE, 3)
 VIDEOS = [("train", 0, 5), ("test", 1, 7), ("test", 2, 8)]
 
 
@@ -64,15 +62,6 @@ def nested():
     return model
 
 
-def flat():
-    """Build a model of clips of one size."""
-    model = keras.Sequential(
-        [keras.Input(CLIP), layers.Flatten(), layers.Dense(7)]
-    )
-    view_runs.randomise(model, 0.005)
-    return model
-
-
 def from_zero_to_one(pixels):
     return keras.ops.cast(pixels, "float32") / 255
 
@@ -80,12 +69,8 @@ def from_zero_to_one(pixels):
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     """The data set, and the paths of its test videos."""
-    root = tmp_path_factory.mktemp("videos")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
-        config, paths = view_runs.write_lists(root, VIDEOS)
-        sampling = view_runs.sampled(SIDE, FRAMES)
-        yield datasets.load("mmaction2", config, sampling), paths
+    with listed_videos(tmp_path_factory, VIDEOS) as videos:
+        yield videos
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +259,10 @@ def test_what_is_missing_is_said(arguments, message, tmp_path):
 def test_views_that_the_model_does_not_take_are_refused(videos, tmp_path):
     with pytest.raises(UserError, match="size that the network takes"):
         export.saved_model(
-            flat(), tmp_path, videos[0], views=ViewsConfig(crop_px=25)
+            flat(),
+            tmp_path,
+            videos[0],
+            views=ViewsConfig(crop_px=25),
         )
 
 

@@ -2,46 +2,29 @@
 
 import copy
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
 import nonlocal_tf as nl
-from tests.training import view_runs
+from tests.training.clip_models import listed_videos, pooled
 from training import evaluation
-from training.data import datasets
 from training.data.sampling_config import SamplingConfig, ViewsConfig
 from training.data.video_limits import Limits
 from training.io.user_error import UserError
 
-FRAMES, SIDE = 3, 24
 VIDEOS = [("train", 0, 5)] + [("test", k, 5 + k) for k in range(3)]
 VIEWS = ViewsConfig(3, 1, short_side_px=31, crop_px=27)
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    root = tmp_path_factory.mktemp("videos")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
-        data, paths = view_runs.write_lists(root, VIDEOS)
-        sampling = view_runs.sampled(SIDE, FRAMES)
-        yield datasets.load("mmaction2", data, sampling), paths
+    with listed_videos(tmp_path_factory, VIDEOS) as videos:
+        yield videos
 
 
 @pytest.fixture(scope="module")
 def model():
-    network = keras.Sequential(
-        [
-            keras.Input((FRAMES, SIDE, SIDE, 3)),
-            layers.Conv3D(4, 3, activation="relu"),
-            layers.GlobalAveragePooling3D(),
-            layers.Dense(7),
-        ]
-    )
-    view_runs.randomise(network)
-    return network
+    return pooled()
 
 
 @pytest.mark.parametrize("views", [None, VIEWS])
