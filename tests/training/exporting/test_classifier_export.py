@@ -1,6 +1,7 @@
 """Exports of Keras models that no recipe describes, against the models."""
 
 import shutil
+import warnings
 
 import keras
 import numpy as np
@@ -284,6 +285,15 @@ def test_versions_are_not_written_among_the_classes(videos, tmp_path):
 def test_string_is_not_taken_as_classes(tmp_path):
     with pytest.raises(TypeError, match="sequence of names"):
         export.saved_model(flat(), tmp_path, classes="abcdefg")
+
+
+def test_quantized_model_is_refused(tmp_path):
+    model = flat()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Flatten is not quantized
+        model.quantize("int8")
+    with pytest.raises(ValueError, match="int8 is a `dtype` of the export"):
+        export.saved_model(model, tmp_path, classes=[*"abcdefg"])
 
 
 def test_class_that_is_named_twice_is_refused(tmp_path):

@@ -8,6 +8,7 @@ import tensorflow as tf
 import nonlocal_tf as nl
 from nonlocal_tf.attention import block_attention
 from tests.harness import normal
+from tests.models import nested_models
 from training.exporting import served_attention
 
 CLIP = (4, 11, 14, 3)
@@ -74,6 +75,25 @@ def test_weights_of_images_equal_those_of_single_images():
         np.testing.assert_allclose(
             answer["weights"][i], expected.weights[0], atol=1e-6
         )
+
+
+@pytest.mark.parametrize(
+    "form", [nested_models.in_frames, nested_models.subclassed_in_functional]
+)
+def test_weights_of_a_network_inside_a_model(form):
+    nested = nested_models.build(form)
+    clips = normal((2, *nested.shape))
+    queries = np.array([(2, 5, 4), (0, 8, 0)])[:, -clips.ndim + 2 :]
+    answer = served_attention.attention(
+        served_attention.blocks_of(nested.model),
+        clips,
+        tf.constant(["block", "block"]),
+        tf.constant(queries, tf.int32),
+    )
+    for i, query in enumerate(queries.tolist()):
+        expected = nl.attention_map(nested.model, clips[i], tuple(query))
+        got = answer["weights"][i].numpy().reshape(expected.weights.shape)
+        np.testing.assert_allclose(got, expected.weights, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(2, 23, 30), (1, 24, 29), (3, 25, 33)])
