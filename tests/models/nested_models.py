@@ -87,7 +87,8 @@ class Untraceable(Branch):
 
     def call(self, x):
         x = self.network(x)
-        return x if float(keras.ops.sum(x)) > 0 else -x
+        is_positive = keras.ops.convert_to_numpy(keras.ops.sum(x)) > 0
+        return x if is_positive else -x
 
     def compute_output_shape(self, shape):
         return self.network.compute_output_shape(shape)
