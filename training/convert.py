@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="the network's, which matters for --to keras; see from_checkpoint",
     )
     parser.add_argument(
-        "--pairwise", metavar="NAME", help="embedded_gaussian or dot_product"
+        "--pairwise",
+        metavar="NAME",
+        help="embedded_gaussian, dot_product or efficient",
     )
     parser.add_argument(
         "--scale",

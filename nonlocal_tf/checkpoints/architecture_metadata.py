@@ -25,7 +25,8 @@ KEY = "nonlocal_tf"  # of the metadata in a file
 MAX_FRAMES = 100_000
 MAX_JSON_LENGTH = 10_000
 # Pairwise functions that weights cannot tell apart.
-SAME_WEIGHTS = ("embedded_gaussian", "dot_product")
+SAME_WEIGHTS = ("embedded_gaussian", "dot_product", "efficient")
+IN_OTHER_SOFTWARE = ("embedded_gaussian", "dot_product")
 # Names of built-in pairwise functions; users may register others.
 PAIRWISE_NAMES: dict[type, str] = {cls: name for name, cls in PAIRWISE.items()}
 

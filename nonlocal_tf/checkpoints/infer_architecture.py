@@ -315,8 +315,7 @@ def _nonlocal_block(
     is_pooled = ".g.0." in (shapes.name(weight("g")) or "")
     if file_format.name == "mmaction2" and not is_pooled:
         block["subsample"] = None
-    if shapes.name(weight("pairwise", "w_f")) is not None:
-        return block, "concatenation"
+    has_weight = shapes.name(weight("pairwise", "w_f")) is not None
     if shapes.name(weight("theta")) is None:
-        return block, "gaussian"
-    return block, None
+        return block, "global_context" if has_weight else "gaussian"
+    return block, "concatenation" if has_weight else None

@@ -141,8 +141,8 @@ def from_checkpoint(
             one of the authors' two stems and the number of frames. Default:
             "8x8" for SlowFast files, "32x4" for files without normalization
             statistics (affine), else "32x2".
-        pairwise: "embedded_gaussian" (default) or "dot_product", which weights
-            cannot tell apart. Gaussian and concatenation are inferred.
+        pairwise: "embedded_gaussian" (default), "dot_product" or "efficient",
+            which weights cannot tell apart. The others are inferred.
         scale: factor on the logits of the embedded Gaussian. Default: "rsqrt",
             or 1 for mmaction2.
         clip_shape: `(time, height, width, channels)`; all but the channels may

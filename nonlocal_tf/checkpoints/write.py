@@ -159,7 +159,7 @@ def _checked_differences(model: keras.Model, format: str) -> tuple[str, ...]:
     if file_format.stem is None and not stem.startswith("official"):
         sentences["stem"] = f"stem is {stem!r}, in {owner} 'official'"
     unsupported = [sentences[name] for name in UNSUPPORTED if name in sentences]
-    supported = architecture_metadata.SAME_WEIGHTS
+    supported = architecture_metadata.IN_OTHER_SOFTWARE
     pairwise = metadata.get("pairwise", supported[0])
     if pairwise not in supported:
         unsupported.append(

@@ -1,6 +1,10 @@
 """Keras layers: the non-local block and the layers of its networks."""
 
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
+from nonlocal_tf.layers.linear_pairwise import (
+    EfficientAttention,
+    GlobalContext,
+)
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.normalization import Affine, BatchNormalization
 from nonlocal_tf.layers.pairwise import (
@@ -22,8 +26,10 @@ __all__ = [
     "Conv2D",
     "Conv3D",
     "DotProduct",
+    "EfficientAttention",
     "EmbeddedGaussian",
     "Gaussian",
+    "GlobalContext",
     "MaxPool",
     "NonLocalBlock",
     "Pairwise",

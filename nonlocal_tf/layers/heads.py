@@ -61,3 +61,22 @@ def heads_axis(weights: Tensor, heads: int) -> Tensor:
     batch, n, columns = ops.shape(weights)
     weights = ops.reshape(weights, (batch, n, heads, columns // heads))
     return ops.swapaxes(weights, 1, 2)
+
+
+def multiply_by_head(x: Tensor, w: Tensor) -> Tensor:
+    """Multiply rows `(rows * heads, n, c)` by their head's column of w.
+
+    Args:
+        x: rows of heads, as of `split_heads`.
+        w: `(c, heads)`.
+
+    Returns:
+        `(rows * heads, n)`.
+    """
+    heads = w.shape[1]
+    if heads == 1:
+        return ops.squeeze(ops.matmul(x, w), -1)
+    rows, n, c = ops.shape(x)
+    x = ops.reshape(x, (rows // heads, heads, n, c))
+    columns = ops.expand_dims(ops.transpose(w), -1)  # (heads, c, 1)
+    return ops.reshape(ops.matmul(x, columns), (rows, n))

@@ -49,9 +49,11 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
     O(n^2 d) time in memory that does not grow with n^2 (see `nonlocal_tf.ops`).
 
     Args:
-        pairwise: `"embedded_gaussian"`, `"gaussian"`, `"dot_product"`,
-            `"concatenation"`, a name registered by `register_pairwise`, or a
-            `Pairwise` layer, whose config is copied.
+        pairwise: `"embedded_gaussian"`, `"gaussian"`, `"dot_product"` or
+            `"concatenation"` of the paper; `"efficient"` or `"global_context"`
+            of linear cost (see `EfficientAttention`, `GlobalContext`); a name
+            registered by `register_pairwise`; or a `Pairwise` layer, whose
+            config is copied.
         bottleneck: channels of theta, phi and g. Default: half the input's.
         value_channels: channels of g, and so of y, if not `bottleneck`.
         heads: splits theta, phi and g into this many parts of their channels,

@@ -1,4 +1,4 @@
-"""Layers of the four pairwise functions f of the paper (section 3.2).
+"""Layers of the pairwise functions f of the paper (section 3.2).
 
 Each computes y `(batch, n, c)` from theta `(batch, n, d)`, phi `(batch, m, d)`
 and g `(batch, m, c)`, and can return its attention weights. `register_pairwise`
@@ -15,6 +15,7 @@ from keras import layers, ops
 
 from nonlocal_tf import ops as nonlocal_ops
 from nonlocal_tf.choices import unknown
+from nonlocal_tf.layers.heads import multiply_by_head
 from nonlocal_tf.ops import (
     ConcatenationMethod,
     DotProductMethod,
@@ -158,6 +159,20 @@ class Pairwise(layers.Layer):
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         """Return no mask: Keras would give y, of queries, that of the keys."""
+
+    def multiply_adds(
+        self, n: int, m: int, keys: int, d: int, channels: int
+    ) -> int:
+        """Count multiply-adds by definition, without the projections.
+
+        Args:
+            n: number of queries.
+            m: number of keys.
+            keys: number of keys that a query attends to; m or less.
+            d: channels of queries and keys.
+            channels: channels of values.
+        """
+        return n * keys * (d + channels)
 
     def compute_output_shape(
         self, theta_shape: Shape, phi_shape: Shape, g_shape: Shape
@@ -352,18 +367,15 @@ class Concatenation(Pairwise):
         a, b = self._project(theta, phi)
         return nonlocal_ops.concatenation_affinity(a, b, mask=mask, steps=steps)
 
+    def multiply_adds(
+        self, n: int, m: int, keys: int, d: int, channels: int
+    ) -> int:
+        return (n + m) * d + n * keys * channels
+
     def _project(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
         d = theta.shape[-1]
         theta, phi = at_least_float32(theta), at_least_float32(phi)
         w_f = ops.cast(self.w_f, theta.dtype)
-        # (b, n) and (b, m)
-        return self._of_heads(theta, w_f[:d]), self._of_heads(phi, w_f[d:])
-
-    def _of_heads(self, x: Tensor, w: Tensor) -> Tensor:
-        """Multiply rows `(b, n, d)` by their head's column of `(d, heads)`."""
-        if self.heads == 1:
-            return ops.squeeze(ops.matmul(x, w), -1)
-        batch, n, d = ops.shape(x)
-        x = ops.reshape(x, (batch // self.heads, self.heads, n, d))
-        columns = ops.expand_dims(ops.transpose(w), -1)  # (heads, d, 1)
-        return ops.reshape(ops.matmul(x, columns), (batch, n))
+        a = multiply_by_head(theta, w_f[:d])  # (b, n)
+        b = multiply_by_head(phi, w_f[d:])  # (b, m)
+        return a, b

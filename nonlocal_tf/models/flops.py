@@ -3,7 +3,8 @@
 As in the paper and its code, `weights` are those of convolutions and dense
 layers only, and multiply-adds those of these layers and of the two matrix
 products of a non-local operation in its plain form, although other forms of
-`nonlocal_tf.ops` take fewer.
+`nonlocal_tf.ops` take fewer. Functions of linear cost have no plain form:
+theirs are those of their definition.
 """
 
 import dataclasses
@@ -233,11 +234,8 @@ def _block_cost(block: NonLocalBlock, input_shape: tuple[int, ...]) -> Cost:
         width = block.theta.units
         adds += (projected + n) * channels * width  # phi and theta
         weights += 2 * channels * width
-    pairwise_weights = _parameters(block.pairwise.weights)
-    if pairwise_weights:  # concatenation: w_f . theta_i and w_f . phi_j
-        adds += (n + m) * width
-        weights += pairwise_weights
-    else:
-        adds += rows * keys * width
-    adds += rows * keys * c
+    weights += _parameters(block.pairwise.weights)
+    adds += block.heads * block.pairwise.multiply_adds(
+        rows, m, keys, width // block.heads, c // block.heads
+    )
     return Cost(weights, _parameters(block.weights), adds)

@@ -1,7 +1,8 @@
 """Non-local operations as free functions of (theta, phi, g), and their parts.
 
 The pairwise functions are `softmax` (Gaussian and embedded Gaussian),
-`dot_product` and `concatenation`; each `*_affinity` returns the matrix of
+`dot_product` and `concatenation`, and of linear cost, not in the paper,
+`efficient` and `global_context`; each `*_affinity` returns the matrix of
 attention weights that the function applies to g.
 """
 
@@ -17,6 +18,11 @@ from nonlocal_tf.ops._dot_product import (
     DotProductMethod,
     dot_product,
     dot_product_affinity,
+)
+from nonlocal_tf.ops._efficient import efficient, efficient_affinity
+from nonlocal_tf.ops._global_context import (
+    global_context,
+    global_context_affinity,
 )
 from nonlocal_tf.ops._pooling import max_pool
 from nonlocal_tf.ops._precision import at_least_float32
@@ -41,6 +47,10 @@ __all__ = [
     "convolution",
     "dot_product",
     "dot_product_affinity",
+    "efficient",
+    "efficient_affinity",
+    "global_context",
+    "global_context_affinity",
     "max_pool",
     "output_sizes",
     "softmax",

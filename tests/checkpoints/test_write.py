@@ -50,6 +50,8 @@ def saved(model, tmp_path, file_format):
         ("keras", "c2d_nl1", {"pairwise": "concatenation"}),
         ("h5", "c2d_nl1", {"pairwise": "gaussian"}),
         ("h5", "c2d_nl1", {"pairwise": "concatenation"}),
+        ("h5", "c2d_nl1", {"pairwise": "efficient"}),
+        ("h5", "c2d_nl1", {"pairwise": "global_context"}),
     ],
 )
 def test_weights_are_restored_bit_by_bit(file_format, name, options, tmp_path):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from nonlocal_tf.detection.backbone import build_backbone
 from nonlocal_tf.detection.config import X152_32X8D, DetectorConfig
+from nonlocal_tf.layers import PAIRWISE
 from tests.detection import tiny_detectors
 from tests.harness import normal
 
@@ -102,10 +103,7 @@ def test_a_new_block_keeps_the_maps_of_a_resnext_bit_equal():
         np.testing.assert_array_equal(actual, expected)
 
 
-@pytest.mark.parametrize(
-    "pairwise",
-    ["embedded_gaussian", "gaussian", "dot_product", "concatenation"],
-)
+@pytest.mark.parametrize("pairwise", sorted(PAIRWISE))
 def test_a_new_block_keeps_all_maps_bit_equal(pairwise):
     name = "tiny_mask_rcnn"
     x, _ = tiny_detectors.inputs(name)

@@ -51,6 +51,12 @@ def concatenation_f(block, theta, phi):
     return loops.concatenation_f(theta, phi, w_f[:, 0].astype("float64"))
 
 
+def global_context_f(block, theta, phi):
+    """Compute f(i, j) of a block with the global context by loops."""
+    (w_f,) = block.pairwise.get_weights()
+    return loops.global_context_f(theta, phi, w_f[:, 0].astype("float64"))
+
+
 # f(block, theta, phi) of each pairwise function by loops, before it is
 # normalized, and whether it is normalized by its sum or by the number of keys.
 PAIRWISE_LOOPS = {
@@ -58,6 +64,8 @@ PAIRWISE_LOOPS = {
     "embedded_gaussian": (lambda block, *rows: loops.gaussian_f(*rows), True),
     "dot_product": (lambda block, *rows: loops.dot_product_f(*rows), False),
     "concatenation": (concatenation_f, False),
+    "efficient": (lambda block, *rows: loops.efficient_f(*rows), True),
+    "global_context": (global_context_f, True),
 }
 
 

@@ -37,6 +37,8 @@ if ON_JAX:  # compiles for every shape
 WITHOUT_GRADIENT = {
     "gaussian": ("out/bias", "g/bias"),
     "embedded_gaussian": ("out/bias", "g/bias", "phi/bias"),
+    "efficient": ("out/bias", "g/bias", "phi/bias"),
+    "global_context": ("out/bias", "g/bias"),
 }
 
 

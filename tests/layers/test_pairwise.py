@@ -41,6 +41,23 @@ def test_output_is_affinity_times_g(name):
     np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
 
 
+def test_mask_holds_for_output_and_affinity(name):
+    theta, phi, g = (
+        normal((2, 8, 3), 1),
+        normal((2, 6, 3), 2),
+        normal((2, 6, 4)),
+    )
+    mask = np.array([[1, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0]], bool)
+    layer = pairwise.get(name)
+    y = keras.ops.convert_to_numpy(layer(theta, phi, g, mask=mask))
+    weights = keras.ops.convert_to_numpy(layer.affinity(theta, phi, mask=mask))
+    np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
+    assert (weights * ~mask[:, None] == 0).all()
+    assert (y[1] == 0).all()
+    phi[~mask], g[~mask] = np.nan, np.inf
+    np.testing.assert_array_equal(layer(theta, phi, g, mask=mask), y)
+
+
 @pytest.mark.parametrize("name", ["concatenation", "dot_product"])
 def test_mask_and_steps_hold_for_output_and_affinity(name):
     theta, phi, g = (

@@ -140,6 +140,8 @@ def test_cost_of_a_grouped_convolution():
         ("dot_product", "before", 72, 18 * 120 + 48 * 12 * 6),
         ("gaussian", "before", 36, 18 * 60 + 48 * 12 * (6 + 3)),
         ("concatenation", "before", 78, 18 * 120 + 60 * 3 + 48 * 12 * 3),
+        ("efficient", "before", 72, 18 * 120 + (48 + 12) * 3 * 3),
+        ("global_context", "before", 42, 18 * 60 + 12 * (6 + 3)),
     ],
 )
 def test_cost_of_a_block(pairwise, pool_position, weights, adds):

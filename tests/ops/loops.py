@@ -47,3 +47,26 @@ def concatenation_f(theta, phi, w_f):
             for t in theta
         ]
     )
+
+
+def efficient_f(theta, phi):
+    """Compute f(i, j) = rho_q(theta_i) . rho_k(phi_j) of efficient attention.
+
+    rho_q is a softmax over the channels, rho_k one over all keys.
+    """
+    queries = [[np.exp(x) / sum(np.exp(t)) for x in t] for t in theta]
+    keys = [[np.exp(x) / sum(np.exp(p)) for x in p] for p in phi.T]
+    return np.array(
+        [
+            [
+                sum(q * k[j] for q, k in zip(t, keys, strict=True))
+                for j in range(len(phi))
+            ]
+            for t in queries
+        ]
+    )
+
+
+def global_context_f(theta, phi, w_f):
+    """Compute f(i, j) = exp(w_f . phi_j), which does not depend on i."""
+    return np.array([[np.exp(sum(w_f * p)) for p in phi] for _ in theta])

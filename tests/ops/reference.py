@@ -46,6 +46,48 @@ def concatenation(a, b, g, dy, visible=True):
     return weights @ g, dsums.sum(2), dsums.sum(1), _t(weights) @ dy
 
 
+def efficient(theta, phi, g, dy, mask=1):
+    """Compute y, dtheta, dphi, dg of efficient attention.
+
+    `mask` is `(batch, m)` or 1: which keys count.
+    """
+    theta, phi, g, dy = _float64(theta, phi, g, dy)
+    queries, keys = _softmax(theta, 2), _masked_softmax(phi, mask)
+    context, dcontext = _t(keys) @ g, _t(queries) @ dy
+    dqueries, dkeys = dy @ _t(context), g @ _t(dcontext)
+    return (
+        queries @ context,
+        queries * (dqueries - (queries * dqueries).sum(2, keepdims=True)),
+        keys * (dkeys - (keys * dkeys).sum(1, keepdims=True)),
+        keys @ dcontext,
+    )
+
+
+def global_context(b, g, dy, mask=1):
+    """Compute y, db, dg of the global context; `mask` as above."""
+    b, g, dy = _float64(b, g, dy)
+    weights = _masked_softmax(b[:, :, None], mask)
+    dy_of_all = dy.sum(1, keepdims=True)
+    dweights = g @ _t(dy_of_all)
+    mean = (weights * dweights).sum(1, keepdims=True)
+    return (
+        _t(weights) @ g + 0 * dy,
+        (weights * (dweights - mean))[:, :, 0],
+        weights @ dy_of_all,
+    )
+
+
+def _softmax(x, axis):
+    weights = np.exp(x - x.max(axis, keepdims=True))
+    return weights / weights.sum(axis, keepdims=True)
+
+
+def _masked_softmax(x, mask):
+    """Compute a softmax over the keys of `(batch, m, d)` that count."""
+    weights = np.exp(x) * np.asarray(mask)[..., None]
+    return weights / np.maximum(weights.sum(1, keepdims=True), 1e-300)
+
+
 def _share(queries, keys, visible):
     """Compute 1 / C(x) for the keys that a query sees, 0 for the others."""
     visible = np.broadcast_to(

@@ -18,11 +18,20 @@ def inputs(function):
 
 @pytest.mark.parametrize(
     "function",
-    [reference.softmax, reference.dot_product, reference.concatenation],
+    [
+        reference.softmax,
+        reference.dot_product,
+        reference.concatenation,
+        reference.efficient,
+    ],
 )
 @pytest.mark.parametrize("argument", [0, 1, 2])
 def test_gradients_equal_finite_differences(function, argument):
     *arrays, dy = inputs(function)
+    check_gradient(function, arrays, dy, argument)
+
+
+def check_gradient(function, arrays, dy, argument):
     gradient = function(*arrays, dy)[1 + argument]
     step, expected = 1e-6, np.zeros_like(gradient)
     for index in np.ndindex(gradient.shape):
@@ -34,6 +43,14 @@ def test_gradients_equal_finite_differences(function, argument):
         expected[index] = (sides[0] - sides[1]) / (2 * step)
     # 1e-6 squared of truncation, 1e-16 / 1e-6 of rounding.
     np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("argument", [0, 1])
+def test_gradients_of_the_global_context_equal_finite_differences(argument):
+    arrays = [normal((2, 5), 1, "float64"), normal((2, 5, 4), 2, "float64")]
+    check_gradient(
+        reference.global_context, arrays, normal((2, 7, 4), 3), argument
+    )
 
 
 def test_softmax_equals_the_double_loop():

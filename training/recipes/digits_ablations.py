@@ -10,7 +10,7 @@ are recipes of `training/recipes/digits.py`.
 Two CPU cores, four minutes a run; a block on stage 1, which is on 16x16 maps
 and so has sixteen times the pairs of positions, takes longer. All blocks start
 as that of `digits_nl` does: gamma at 0.2, and theta and phi with the same
-kernel, which the Gaussian does not have.
+kernel, which the Gaussian and the global context do not have.
 
 Results are in MODEL_ZOO.md. The Gaussians and the dot product solve recall with
 every seed. The concatenation, and attention along time alone, do not learn
@@ -39,6 +39,16 @@ VARIANTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "table 2a: f is the concatenation",
         "c2d_nl1_small",
         {"pairwise": "concatenation"},
+    ),
+    "digits_nl_efficient": (
+        "not in the paper: f is efficient attention",
+        "c2d_nl1_small",
+        {"pairwise": "efficient"},
+    ),
+    "digits_nl_global_context": (
+        "not in the paper: one global context for all positions",
+        "c2d_nl1_small",
+        {"pairwise": "global_context", "tie_theta_phi_init": None},
     ),
     "digits_nl_stage1": (
         "table 2b: the block comes after stage 1",

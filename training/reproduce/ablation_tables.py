@@ -17,18 +17,21 @@ class TableRow:
     Attributes:
         label: as in the paper, and ours where it differs.
         recipe: on digits; None where the small network has no counterpart.
-        top1: top-1 accuracy in the paper, in percent.
-        top5: top-5 accuracy in the paper, in percent.
+        top1: top-1 accuracy in the paper, in percent; None for a network that
+            is not in the paper.
+        top5: top-5 accuracy in the paper, in percent, or None.
     """
 
     label: str
     recipe: str | None
-    top1: float
-    top5: float
+    top1: float | None = None
+    top5: float | None = None
 
     @property
     def paper(self) -> str:
         """The paper's accuracies as text."""
+        if self.top1 is None:
+            return "not in the paper"
         return f"{self.top1:.1f} / {self.top5:.1f}"
 
 
@@ -64,6 +67,8 @@ TABLES = {
             TableRow("Gaussian, embedded", "digits_nl", 72.7, 90.5),
             TableRow("dot product", "digits_nl_dot_product", 72.9, 90.3),
             TableRow("concatenation", "digits_nl_concatenation", 72.8, 90.5),
+            TableRow("efficient attention", "digits_nl_efficient"),
+            TableRow("global context", "digits_nl_global_context"),
         ),
     ),
     # Counted from the end: the default is the last stage but one in both.

@@ -43,6 +43,8 @@ def looks(model, name):
         {"axes": "time", "pairwise": "dot_product"},
         {"temporal_group_size": 2, "subsample": 2},
         {"pairwise": "concatenation"},
+        {"pairwise": "efficient", "subsample": 2},
+        {"pairwise": "global_context"},
     ],
     ids=str,
 )
