@@ -160,21 +160,25 @@ def _sorted(
         divisor: `(batch or 1, 1)`. Default: 1.
     """
     divisor = ops.ones((1, 1), g.dtype) if divisor is None else divisor
+    return _sorted_quotient(a, b, g, divisor)
 
-    @custom_gradient
-    def value(a: Tensor, b: Tensor, g: Tensor) -> tuple[Tensor, Callable]:
-        a_order, b_order, key_counts, query_counts = _sort(a, b)
-        y, slope_a = _interpolate(a, b, g, b_order, key_counts, divisor)
 
-        def gradient(dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            dg, slope_b = _interpolate(b, a, dy, a_order, query_counts, divisor)
-            da = _sum_rows(slope_a * dy) / divisor
-            db = _sum_rows(slope_b * g) / divisor
-            return da, db, dg
+@custom_gradient
+def _sorted_quotient(
+    a: Tensor, b: Tensor, g: Tensor, divisor: Tensor
+) -> tuple[Tensor, Callable]:
+    # An argument, not a closure, which the gradient of an export from JAX
+    # cannot have.
+    a_order, b_order, key_counts, query_counts = _sort(a, b)
+    y, slope_a = _interpolate(a, b, g, b_order, key_counts, divisor)
 
-        return y, gradient
+    def gradient(dy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        dg, slope_b = _interpolate(b, a, dy, a_order, query_counts, divisor)
+        da = _sum_rows(slope_a * dy) / divisor
+        db = _sum_rows(slope_b * g) / divisor
+        return da, db, dg, ops.zeros_like(divisor)
 
-    return value(a, b, g)
+    return y, gradient
 
 
 def _sum_rows(x: Tensor) -> Tensor:
