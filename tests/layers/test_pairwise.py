@@ -41,6 +41,9 @@ def test_output_is_affinity_times_g(name):
     np.testing.assert_allclose(y, weights @ g, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "name", ["concatenation", "dot_product", "efficient", "global_context"]
+)
 def test_mask_holds_for_output_and_affinity(name):
     theta, phi, g = (
         normal((2, 8, 3), 1),
