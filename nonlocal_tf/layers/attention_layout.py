@@ -216,7 +216,11 @@ def pool_size(
             f"axes of the input. Received: subsample={pool}, "
             f"shape={input_shape}"
         )
-    if any(s is not None and s < p for s, p in zip(sizes, pool, strict=True)):
+    _check_no_symbols(input_shape, pool)
+    if any(
+        isinstance(size, int) and size < p
+        for size, p in zip(sizes, pool, strict=True)
+    ):
         raise ValueError(
             "Expected an input of at least the size of `subsample`. "
             f"Received: subsample={pool}, shape={input_shape}"
@@ -228,7 +232,7 @@ def pool_size(
             f"attend. Received: subsample={pool}, axes={layout.axes!r}"
         )
     frames = layout.frames
-    if frames and sizes[0] is not None and sizes[0] % frames:
+    if frames and isinstance(sizes[0], int) and sizes[0] % frames:
         raise ValueError(
             "Expected `temporal_group_size` to divide the frames. "
             f"Received: temporal_group_size={frames}, shape={input_shape}"
@@ -268,3 +272,21 @@ def checked_queries(queries: Sequence[int] | Tensor, n: int | Tensor) -> Tensor:
                 f"Received: queries={queries!r}"
             )
     return ops.cast(ops.convert_to_tensor(positions), "int32") % n
+
+
+def _check_no_symbols(input_shape: Shape, pool: tuple[int, ...]) -> None:
+    """Refuse to pool the symbols that an export from JAX has for sizes.
+
+    Raises:
+        ValueError: JAX cannot reshape the pooled sizes.
+    """
+    are_known = all(
+        size is None or isinstance(size, int) for size in input_shape[1:-1]
+    )
+    if max(pool) > 1 and not are_known:
+        raise ValueError(
+            "`export` of a block with `subsample` and unknown sizes is for "
+            "TensorFlow only: set KERAS_BACKEND=tensorflow, or export a model "
+            "with known sizes. Received: "
+            f"subsample={pool}, shape={input_shape}"
+        )

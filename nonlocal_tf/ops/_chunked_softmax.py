@@ -7,6 +7,7 @@ six of the plain value and gradient.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -58,6 +59,8 @@ def chunk_rows(theta: Tensor, phi: Tensor) -> int | Tensor:
     """
     batch, n, _ = ops.shape(theta)
     m = ops.shape(phi)[1]
+    if keras.backend.backend() == "jax":
+        batch = _checked_jax_batch(batch, n, m)
     is_static = all(isinstance(size, int) for size in (batch, n, m))
     minimum, maximum = (min, max) if is_static else (ops.minimum, ops.maximum)
     batch = maximum(batch, 1)
@@ -66,6 +69,21 @@ def chunk_rows(theta: Tensor, phi: Tensor) -> int | Tensor:
     rows = maximum(rows, maximum(MIN_ROWS // batch, MIN_ROWS_PER_EXAMPLE))
     chunks = (n + rows - 1) // rows
     return (n + chunks - 1) // chunks  # chunks of about equal size
+
+
+def _checked_jax_batch(batch: Any, n: Any, m: Any) -> int:
+    """Return the batch, or 1 for the symbol that an export has for it.
+
+    Raises:
+        ValueError: n or m is a symbol; the rows are part of a shape.
+    """
+    if not (isinstance(n, int) and isinstance(m, int)):
+        raise ValueError(
+            "method='chunked' exports unknown numbers of positions on "
+            "TensorFlow only; on JAX use method='plain', or inputs of known "
+            f"size. Received: {n} queries, {m} keys"
+        )
+    return batch if isinstance(batch, int) else 1
 
 
 def chunked(

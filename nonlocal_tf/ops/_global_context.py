@@ -62,7 +62,8 @@ def global_context(
     weights = softmax_of_keys(at_least_float32(b), mask)
     g = zero_masked(at_least_float32(g), mask)
     y = ops.matmul(ops.expand_dims(weights, 1), g)[:, 0]  # (b, c)
-    return _repeat(ops.cast(y, dtype), n)
+    # Not cast before: the gradient sums over the queries in float32.
+    return ops.cast(_repeat(y, n), dtype)
 
 
 def _repeat(row: Tensor, n: int | Tensor) -> Tensor:
