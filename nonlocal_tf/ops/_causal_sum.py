@@ -41,7 +41,7 @@ def causal_sum(
     batch, n = ops.shape(a)
     groups = _leaf_groups(a, b, steps)
     leaves = -(-steps // groups)
-    a, b, g = (_leaves(x, steps, leaves, groups) for x in (a, b, g))
+    a, b, g = (split_time(x, steps, leaves, groups) for x in (a, b, g))
     if groups > 1:
         y = _masked_leaves(a, b, g, groups)
     else:
@@ -62,12 +62,24 @@ def _leaf_groups(a: Tensor, b: Tensor, steps: int) -> int:
     return min(steps, max(1, LEAF_POSITIONS // max(positions, 1)))
 
 
-def _leaves(x: Tensor, steps: int, leaves: int, groups: int) -> Tensor:
-    """Reshape `(batch, n, ...)` to `(batch, leaves, positions, ...)`."""
+def split_time(
+    x: Tensor, steps: int | Tensor, leaves: int | Tensor, groups: int
+) -> Tensor:
+    """Split consecutive positions into leaves of some groups each.
+
+    Args:
+        x: `(batch, n, ...)`.
+        steps: number of groups in time; it divides n.
+        leaves: number of leaves; zeros fill the last one.
+        groups: groups of a leaf.
+
+    Returns:
+        `(batch, leaves, groups * n / steps, ...)`.
+    """
     batch, n, *row = ops.shape(x)
     positions = n // steps
-    padding = leaves * groups - steps
-    x = _pad(x, padding * positions) if padding else x
+    if groups > 1:
+        x = _pad(x, (leaves * groups - steps) * positions)
     return ops.reshape(x, (batch, leaves, groups * positions, *row))
 
 

@@ -45,6 +45,8 @@ CONCATENATION_METHODS = get_args(ConcatenationMethod)
 # Prefix sums are triangular matrix products within blocks of rows and prefix
 # sums of the blocks' totals across them. 32 was the fastest of 16 to 128.
 BLOCK_ROWS = 32
+# Up to so many affinities of an example, the plain causal form is faster.
+CAUSAL_PLAIN_AFFINITIES = 2**19
 LOWER = np.tril(np.ones((BLOCK_ROWS, BLOCK_ROWS), "float32"))
 
 
@@ -101,7 +103,8 @@ def concatenation(
             O((n + m) c) memory, with `steps` 1 + log2(steps) times the time;
             `"plain"` takes O(n m c) and O(n m). Both are exact; an infinite
             input gives NaN at more positions with `"sorted"`. `"auto"` is
-            `"sorted"`, but plain where `steps` is a tensor.
+            `"sorted"`; with `steps` plain up to half a million affinities, or
+            where `steps` is a tensor.
         mask: boolean `(batch, m)`, True for the keys that count. What the
             others contain, even NaN, does not matter.
         steps: makes the operation causal: queries and keys are this many
@@ -129,7 +132,9 @@ def concatenation(
     check_steps(steps, n, m)
     is_tensor = steps is not None and not isinstance(steps, numbers.Integral)
     if method == "auto":
-        method = "plain" if is_tensor else "sorted"
+        method = "sorted"
+        if steps is not None and (is_tensor or _is_small(n, m)):
+            method = "plain"
     if method == "sorted" and is_tensor:
         raise ValueError(
             "method='sorted' needs `steps` as an integer, because the number "
@@ -146,6 +151,12 @@ def concatenation(
     else:
         y = causal_sum(_sorted, a, b, g, steps) / counts
     return ops.cast(y, dtype)
+
+
+def _is_small(n: int | Tensor, m: int | Tensor) -> bool:
+    if not (isinstance(n, int) and isinstance(m, int)):
+        return False
+    return n * m <= CAUSAL_PLAIN_AFFINITIES
 
 
 def _sorted(

@@ -6,11 +6,13 @@ theta (phi^T g) through a d x c one. Where it is causal, the second order takes
 the prefix sums over time of the d x c matrices.
 """
 
+import math
 from typing import Literal, get_args
 
 from keras import ops
 
 from nonlocal_tf.choices import unknown
+from nonlocal_tf.ops._causal_sum import split_time
 from nonlocal_tf.ops._precision import at_least_float32
 from nonlocal_tf.ops._visible_keys import (
     check_steps,
@@ -76,12 +78,13 @@ def dot_product(
         phi: keys, `(batch, m, d)`.
         g: values, `(batch, m, c)`.
         method: `"associative"` takes O((n + m) d c) time and O(d c) memory,
-            with `steps` O(steps d c); `"plain"` takes O(n m (d + c)) and
-            O(n m). Both are exact; `"auto"` chooses the one with fewer
-            multiplications, which for c = d is associative where
-            d (n + m) < 2 n m, and with `steps` plain also where it takes less
-            memory. Where n or m is unknown until the graph runs, the graph
-            chooses.
+            with `steps` O(min(steps d c, (n + m) sqrt(d c))), or
+            O(steps d c) where a size is unknown; `"plain"` takes
+            O(n m (d + c)) and O(n m). Both are exact; `"auto"` chooses the
+            one with fewer multiplications, which for c = d is associative
+            where d (n + m) < 2 n m, and with `steps` plain also where it takes
+            less memory. Where n or m is unknown until the graph runs, the
+            graph chooses.
         mask: boolean `(batch, m)`, True for the keys that count. What the
             others contain, even NaN, does not matter.
         steps: makes the operation causal: queries and keys are this many
@@ -140,17 +143,49 @@ def _causal(
     mask: Tensor | None,
     steps: int | Tensor,
 ) -> Tensor:
-    """Multiply each group of queries by the sum of the matrices up to it."""
+    """Multiply queries by the sum of the d x c matrices of earlier keys.
+
+    A leaf is some consecutive groups. The sum is over earlier leaves; within
+    a leaf of several groups the weights are a masked matrix.
+    """
     batch, n, d = ops.shape(theta)
     m, c = ops.shape(phi)[1], g.shape[-1]
     counts = key_counts(mask, steps, n, m, g.dtype)
-    theta = ops.reshape(theta, (batch, steps, n // steps, d))
-    phi = ops.reshape(phi, (batch, steps, m // steps, d))
-    g = ops.reshape(g, (batch, steps, m // steps, c))
-    phi_g = ops.matmul(ops.swapaxes(phi, 2, 3), g)  # (b, steps, d, c)
-    y = ops.matmul(theta, ops.cumsum(phi_g, axis=1))
-    y = ops.reshape(y, (batch, n, c))
+    groups = _leaf_groups(n, m, d * c, steps)
+    leaves = -(-steps // groups)
+    theta, phi, g = (
+        split_time(x, steps, leaves, groups) for x in (theta, phi, g)
+    )
+    phi_t = ops.swapaxes(phi, 2, 3)
+    sums = ops.cumsum(ops.matmul(phi_t, g), axis=1)  # (b, leaves, d, c)
+    if groups == 1:
+        y = ops.matmul(theta, sums)
+    else:
+        visible = visible_keys(None, groups, theta.shape[2], phi.shape[2])
+        weights = zero_invisible(
+            ops.matmul(theta, phi_t), ops.expand_dims(visible, 0)
+        )
+        earlier = ops.concatenate(
+            [ops.zeros_like(sums[:, :1]), sums[:, :-1]], axis=1
+        )
+        y = ops.matmul(theta, earlier) + ops.matmul(weights, g)
+    y = ops.reshape(y, (batch, -1, c))[:, :n]
     return y / counts
+
+
+def _leaf_groups(
+    n: int | Tensor, m: int | Tensor, matrix: int, steps: int | Tensor
+) -> int:
+    """Number of groups in a leaf; one where a size is unknown.
+
+    With sqrt(d c) positions, the matrices of leaves, n / positions of size
+    `matrix`, and the weights within them, n rows of so many positions, take
+    equal memory.
+    """
+    if not all(isinstance(size, int) for size in (n, m, steps)):
+        return 1
+    positions = max(n, m, 1) // steps
+    return min(steps, max(1, math.isqrt(matrix) // max(positions, 1)))
 
 
 def _prefer_associative(
@@ -169,4 +204,7 @@ def _prefer_associative(
     if not isinstance(prefer, bool):
         steps = ops.cast(steps, "float32")
         return ops.logical_and(prefer, steps * d * c <= n * m)
-    return prefer and steps * d * c <= n * m
+    groups = _leaf_groups(n, m, d * c, steps)
+    leaves = -(-steps // groups)
+    within = 0 if groups == 1 else n * m // leaves
+    return prefer and leaves * d * c + within <= n * m

@@ -30,8 +30,9 @@ CASES = [
 ]
 NAMES = ("dot_product", "concatenation")
 OPTIONS = [(True, None), (False, 5), (True, 5)]
-# n, m, steps. Groups of 2 and 3 positions are leaves of 21 groups; 5 leaves
-# are three levels of halves, the last with a half of one leaf.
+# n, m, steps. Of the concatenation, groups of 2 and 3 positions are leaves of
+# 21 groups, and 5 leaves three levels of halves, the last with a half of one
+# leaf. Of the dot product, single positions are leaves of three.
 SHAPES = {
     "one leaf": (10, 15, 5),
     "one group": (11, 7, 1),
