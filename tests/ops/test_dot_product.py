@@ -32,13 +32,12 @@ def test_products_beyond_float16_do_not_overflow():
 def chosen_method(monkeypatch, n, m, d, c):
     """Return the method that "auto" chooses."""
     affinities = []
-    monkeypatch.setattr(
-        _dot_product,
-        "dot_product_affinity",
-        lambda theta, phi, **_: (
-            affinities.append(1) or keras.ops.matmul(theta, phi.swapaxes(1, 2))
-        ),
-    )
+
+    def affinity(theta, phi, **_):
+        affinities.append(1)
+        return keras.ops.matmul(theta, keras.ops.swapaxes(phi, 1, 2))
+
+    monkeypatch.setattr(_dot_product, "dot_product_affinity", affinity)
     theta, phi, g = (normal((1, *s)) for s in ((n, d), (m, d), (m, c)))
     ops.dot_product(theta, phi, g)
     return "plain" if affinities else "associative"
