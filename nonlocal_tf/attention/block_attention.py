@@ -4,6 +4,7 @@ A block relates the cells of a feature map. `nonlocal_tf.attention.plots` draws
 an `AttentionMap` on the frames of the clip.
 """
 
+import inspect
 import math
 from collections.abc import Sequence
 
@@ -172,7 +173,7 @@ class BlockAttention:
         )
         self.block, call = _block(model.name, graph, block)
         self._layer = layer_of(call)
-        pixels, features = graph.input, call.input
+        pixels, features = graph.input, keras.tree.flatten(call.input)[0]
         if len(clip.shape) != len(pixels.shape) - 1:
             raise ValueError(
                 f"Expected one clip or image of shape {pixels.shape[1:]}. "
@@ -182,9 +183,11 @@ class BlockAttention:
         self.axes = receptive_field.feature_axes(
             features, pixels, self._clip_size
         )
-        backbone = keras.Model(pixels, features)
+        mask = _mask(self.block, call)
+        backbone = keras.Model(pixels, {"features": features, **mask})
         clip = ops.expand_dims(ops.convert_to_tensor(clip, "float32"), 0)
-        self._features = backbone(clip, training=False)
+        self._mask = backbone(clip, training=False)
+        self._features = self._mask.pop("features")
         self._grid = tuple(axis.size for axis in self.axes)
         feature_size = tuple(self._features.shape[1:-1])
         if feature_size != self._grid:
@@ -259,7 +262,10 @@ class BlockAttention:
             [_own_key(self._layer, cell, self._grid) for cell in cells]
         )
         best, best_share = 0, -1.0
-        step = max(CHUNK_ELEMENTS // count, 1)
+        elements = count  # of a query
+        if _has_keys_of_each_query(self._layer):
+            elements = count * self._features.shape[-1]
+        step = max(CHUNK_ELEMENTS // elements, 1)
         for start in range(0, len(candidates), step):
             queries = candidates[start : start + step]
             rows = np.clip(self._rows(queries), 0, None)  # (queries, keys)
@@ -275,7 +281,9 @@ class BlockAttention:
 
     def _rows(self, queries: Sequence[int] | np.ndarray) -> np.ndarray:
         """Compute attention weights of queries, `(queries, keys)`."""
-        rows = self._layer.affinity(self._features, queries=list(queries))
+        rows = self._layer.affinity(
+            self._features, queries=list(queries), **self._mask
+        )
         weights = np.array(ops.convert_to_numpy(rows)[0])
         if not np.isfinite(weights).all():
             raise ValueError(
@@ -299,7 +307,7 @@ def _block(
     name = list(blocks)[-1] if name is None else name
     if name not in blocks:
         raise ValueError(unknown("non-local block", name, blocks))
-    shape = tuple(blocks[name].input.shape)
+    shape = tuple(keras.tree.flatten(blocks[name].input)[0].shape)
     pixels = keras.tree.flatten(graph.input)
     ranks = {len(shape), *(len(x.shape) for x in pixels)}
     if len(pixels) > 1 or ranks not in ({4}, {5}):
@@ -311,6 +319,38 @@ def _block(
             "model inside that has such an input and the block."
         )
     return name, blocks[name]
+
+
+def _has_keys_of_each_query(layer: NonLocalBlock | FrameAttention) -> bool:
+    """Return True if `affinity` gathers the keys of each query."""
+    while isinstance(layer, FrameAttention):
+        layer = layer.block
+    return layer.causal or not layer.layout.is_global
+
+
+def _mask(name: str, call: LayerCall) -> dict[str, Tensor]:
+    """Return the symbolic mask of a block's call, by the argument's name.
+
+    Keras passes the mask of `keras.layers.Masking` as an argument too.
+    """
+    layer = call.layer
+    if not isinstance(call.input, list):
+        return {}
+    if not isinstance(layer_of(call), NonLocalBlock):
+        raise ValueError(
+            f"Expected {name!r} without a mask in "
+            "`keras.layers.TimeDistributed`. Received: a mask or a context"
+        )
+    arguments = call._inbound_nodes[0].arguments
+    bound = inspect.signature(layer.call).bind(
+        *arguments.args, **arguments.kwargs
+    )
+    if bound.arguments.get("context") is not None:
+        raise ValueError(
+            f"Attention of {name!r} is on its context, not on the cells of "
+            "the clip. Use the block's `affinity`."
+        )
+    return {"mask": bound.arguments["mask"]}
 
 
 def _own_key(

@@ -44,11 +44,14 @@ def blocks_of(network: keras.Model) -> dict[str, ServedBlock]:
     """Return the blocks on feature maps of clips or images by name.
 
     Blocks behind layers that `receptive_field` does not support, such as
-    those that reshape or resize, are left out.
+    those that reshape or resize, are left out, and so are those that take a
+    mask or a context.
     """
     graph = flattening.flatten(network)
     blocks = {}
     for name, call in block_attention.block_calls(graph).items():
+        if isinstance(call.input, list):
+            continue
         with contextlib.suppress(ValueError):
             strides, first_centers = receptive_field.strides_and_first_centers(
                 call.input, graph.input, len(graph.input.shape) - 2
