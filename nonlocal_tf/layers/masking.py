@@ -212,9 +212,9 @@ def check_takes(function: Callable, names: Sequence[str] | dict) -> None:
             owner = type(getattr(function, "__self__", function)).__name__
             raise ValueError(
                 f"{option[name]} needs a pairwise function whose "
-                f"`{function.__name__}` takes `{name}`. Add the argument to "
-                f"that of {owner}, or use one of this library. Received: "
-                f"{owner}.{function.__name__}"
+                f"`{function.__name__}` takes `{name}`, such as "
+                "'dot_product'; a function of your own needs the argument. "
+                f"Received: {owner}.{function.__name__}"
                 f"{inspect.signature(function)}"
             )
 

@@ -166,3 +166,9 @@ def test_inputs_without_a_time_axis_are_errors(options, shape, message):
 def test_causal_within_a_frame_is_an_error():
     with pytest.raises(ValueError, match="attend along time"):
         NonLocalBlock(causal=True, axes="space")
+
+
+@pytest.mark.parametrize("pairwise", ["efficient", "global_context"])
+def test_functions_of_a_softmax_over_all_keys_are_not_causal(pairwise):
+    with pytest.raises(ValueError, match="causal=True needs a pairwise"):
+        NonLocalBlock(pairwise, causal=True)

@@ -317,3 +317,21 @@ def test_masked_max_pool(pool):
         assert pooled_mask[example, i, j] == bool(len(values))
         expected = values.max(0) if len(values) else np.zeros(3)
         np.testing.assert_array_equal(pooled[example, i, j], expected)
+
+
+@pytest.mark.parametrize("pairwise", ["efficient", "global_context"])
+def test_functions_that_are_not_causal_take_masks(pairwise):
+    block = active_block(pairwise)
+    x = normal((2, 5, 6))
+    mask = np.array([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1]], bool)
+    expected = array(block(x, mask=mask))
+    for example in range(2):
+        kept = x[example : example + 1, mask[example]]
+        z = array(block(kept))[0]
+        np.testing.assert_allclose(
+            expected[example, mask[example]], z, rtol=1e-4, atol=1e-5
+        )
+    x[~mask] = np.nan
+    np.testing.assert_array_equal(
+        array(block(x, mask=mask))[mask], expected[mask]
+    )
