@@ -9,9 +9,9 @@ from nonlocal_tf import ops
 from tests.harness import normal
 from tests.ops import loops, reference
 from tests.ops.execution import (
-    BACKEND,
     COMPILED,
     MODES,
+    float64,
     relative_error,
     value_and_gradients,
 )
@@ -66,7 +66,7 @@ def test_float32(mode, is_masked, name):
 
 
 @on_names
-@pytest.mark.skipif(BACKEND == "jax", reason="JAX's float64 is a global switch")
+@float64
 def test_float64(name):
     check(*run(name, "graph", True, "float64"), 1e-14)
 
