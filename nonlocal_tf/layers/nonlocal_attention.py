@@ -15,6 +15,7 @@ from nonlocal_tf.layers.heads import (
     split_heads,
 )
 from nonlocal_tf.layers.pairwise import Pairwise
+from nonlocal_tf.layers.position_encoding import Position, PositionEncoding
 from nonlocal_tf.typing import Shape, Tensor
 
 
@@ -29,12 +30,14 @@ class NonLocalAttention(layers.Layer):
     heads: int
     subsample: int | tuple[int, ...] | None
     pool_position: str
+    position: Position | None
     layout: AttentionLayout
     causal: bool
     pool_size: tuple[int, ...]
     theta: layers.Dense
     phi: layers.Dense
     g: layers.Dense
+    position_encoding: PositionEncoding
 
     def affinity(
         self,
@@ -70,7 +73,7 @@ class NonLocalAttention(layers.Layer):
         mask = masking.implicit_mask(x) if mask is None else mask
         mask = masking.position_mask(mask, x)
         x = masking.zero_masked(ops.cast(x, self.compute_dtype), mask)
-        phi = self._phi(self._keys_input(x, mask), mask)
+        phi = self._phi(self._keys_input(x, mask), x, mask)
         return self._affinity(x, phi, queries, mask)
 
     def _affinity(
@@ -99,7 +102,8 @@ class NonLocalAttention(layers.Layer):
     ) -> Tensor:
         """Compute attention weights of queries, `(batch, k, heads * m)`."""
         batch, *sizes, channels = ops.shape(x)
-        x_queries = ops.reshape(x, (batch, math.prod(sizes), channels))
+        x_queries = self._with_position(x)
+        x_queries = ops.reshape(x_queries, (batch, math.prod(sizes), channels))
         x_queries = ops.take(x_queries, queries, axis=1)
         theta = self.theta(x_queries) if self.pairwise.embeds else x_queries
         if self.layout.is_global and not self.causal:
@@ -183,7 +187,7 @@ class NonLocalAttention(layers.Layer):
         return first, counts
 
     def _theta(self, x: Tensor) -> Tensor:
-        rows = self.layout.to_rows(x)
+        rows = self.layout.to_rows(self._with_position(x))
         return self.theta(rows) if self.pairwise.embeds else rows
 
     def _keys_input(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -192,7 +196,15 @@ class NonLocalAttention(layers.Layer):
             return x
         return masking.masked_max_pool(x, mask, self.pool_size)
 
-    def _phi(self, x_keys: Tensor, mask: Tensor | None) -> Tensor:
+    def _with_position(self, x: Tensor) -> Tensor:
+        return x + self.position_encoding(x) if self.position else x
+
+    def _phi(self, x_keys: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Compute phi of `x_keys`, which `_keys_input` made of x."""
+        if self.position:
+            before = self.pool_position == "before"
+            windows = self.pool_size if before else None
+            x_keys = x_keys + self.position_encoding(x, pool_size=windows)
         phi = self.phi(x_keys) if self.pairwise.embeds else x_keys
         return self._key_rows(phi, mask)
 

@@ -15,6 +15,11 @@ from nonlocal_tf.layers.heads import check_heads
 from nonlocal_tf.layers.kernel_initializers import checked_initializer
 from nonlocal_tf.layers.nonlocal_attention import NonLocalAttention
 from nonlocal_tf.layers.pairwise import Pairwise
+from nonlocal_tf.layers.position_encoding import (
+    POSITIONS,
+    Position,
+    PositionEncoding,
+)
 from nonlocal_tf.layers.residual_block import (
     GATES,
     NORMS,
@@ -70,6 +75,12 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             takes a quarter of the work. `None` does not pool.
         pool_position: `"before"` phi and g (the authors' code, and cheaper) or
             `"after"` (the paper's text). They differ in value.
+        position: encoding that is added to what theta and phi see, not g:
+            `"sine"` (sines of the indices; any sizes) or `"learned"` (a table
+            per axis, of the sizes of the first call). With `None`, the
+            paper's, the block does not know where a feature is: frames in
+            another order give the same result in that order. Where keys are
+            pooled before phi, they have the average of their positions'.
         axes: axes along which positions attend: `"spacetime"`, or for clips
             `"space"` (within a frame) or `"time"` (the same place in all
             frames).
@@ -127,7 +138,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
 
     Raises:
         ValueError: the input's rank is not 3, 4 or 5, its channels are
-            unknown, it does not fit `subsample`, `axes` or
+            unknown, it does not fit `subsample`, `position`, `axes` or
             `temporal_group_size`, or an argument is invalid; or Keras is set
             to channels first.
 
@@ -154,6 +165,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         scale: float | Literal["rsqrt"] | None = None,
         subsample: int | Sequence[int] | None = None,
         pool_position: PoolPosition = "before",
+        position: Position | None = None,
         axes: Axes = "spacetime",
         temporal_group_size: int | None = None,
         causal: bool = False,
@@ -176,6 +188,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         for name, value, expected in (
             ("norm", norm, NORMS),
             ("gate", gate or GATES[0], GATES),
+            ("position", position or POSITIONS[0], POSITIONS),
             ("pool_position", pool_position, POOL_POSITIONS),
         ):
             if value not in expected:
@@ -220,6 +233,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         self.scale = None if scale is None else self.pairwise.scale
         self.subsample = attention_layout.checked_subsample(subsample)
         self.pool_position = pool_position
+        self.position = position
         self.axes = axes
         self.temporal_group_size = self.layout.frames
         self.causal = causal
@@ -262,6 +276,14 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         self.g = self._projection("g", channels, c)
         self.out = self._projection("out", c, channels, self.out_bias)
         self._build_residual(channels)
+        if self.position:
+            self.position_encoding = PositionEncoding(
+                self.position,
+                dtype=self.dtype_policy,
+                trainable=self.trainable,
+                name="position",
+            )
+            self.position_encoding.build(tuple(input_shape))
         if not self.trainable:
             self.pairwise.trainable = False
         embedding = (None, None, width // self.heads)
@@ -283,7 +305,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         mask = masking.position_mask(mask, x)
         masked_x, x = x, masking.zero_masked(x, mask)
         x_keys = self._keys_input(x, mask)
-        phi, g = self._phi(x_keys, mask), self._g(x_keys, mask)
+        phi, g = self._phi(x_keys, x, mask), self._g(x_keys, mask)
         y = self._attend(
             self._theta(x), phi, g, self._key_mask(mask), self._steps(x)
         )  # (rows, n, c)
@@ -346,6 +368,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             "scale": self.scale,
             "subsample": self.subsample,
             "pool_position": self.pool_position,
+            "position": self.position,
             "axes": self.axes,
             "temporal_group_size": self.temporal_group_size,
             "causal": self.causal,

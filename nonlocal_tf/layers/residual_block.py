@@ -113,7 +113,7 @@ class ResidualBlock(layers.Layer):
         }
         folded = type(self).from_config({**self.get_config(), **no_norm})
         folded.build_from_config(self.get_build_config())
-        for name in ("theta", "phi", "g", "pairwise"):
+        for name in ("theta", "phi", "g", "pairwise", "position_encoding"):
             if hasattr(self, name):
                 weights = getattr(self, name).get_weights()
                 getattr(folded, name).set_weights(weights)
