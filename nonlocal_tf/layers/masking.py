@@ -157,6 +157,21 @@ def mask_of_queries(
     return None if mask is None else ops.reshape(mask, (batch * count, m))
 
 
+def check_causal_options(axes: str, pairwise: Any) -> None:
+    """Check the options of a causal block.
+
+    Raises:
+        ValueError: positions do not attend along time, or the pairwise
+            function takes no `steps`.
+    """
+    if axes == "space":
+        raise ValueError(
+            "`causal` needs positions that attend along time. Received: "
+            "causal=True, axes='space'"
+        )
+    check_takes(pairwise.call, ["steps"])
+
+
 def check_causal(pool_size: Sequence[int], input_shape: Shape) -> None:
     """Check that the input of a causal block has a time axis, not pooled.
 

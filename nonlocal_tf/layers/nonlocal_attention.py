@@ -33,17 +33,23 @@ class NonLocalAttention(layers.Layer):
     position: Position | None
     layout: AttentionLayout
     causal: bool
+    rank: int
     pool_size: tuple[int, ...]
     theta: layers.Dense
     phi: layers.Dense
     g: layers.Dense
     position_encoding: PositionEncoding
+    context_encoding: PositionEncoding
+    context_rank: int | None
+    tie_theta_phi_init: bool
 
     def affinity(
         self,
         x: Tensor,
         queries: Sequence[int] | Tensor | None = None,
         mask: Tensor | None = None,
+        context: Tensor | None = None,
+        context_mask: Tensor | None = None,
     ) -> Tensor:
         """Compute the attention weights f(x_i, x_j) / C(x).
 
@@ -56,6 +62,8 @@ class NonLocalAttention(layers.Layer):
                 positions, which builds the whole affinity matrix.
             mask: as in `call`; masked positions attend to nothing, and nothing
                 to them: their weights are zero.
+            context: as in `call`; the keys are its positions then.
+            context_mask: as in `call`.
 
         Returns:
             `(batch, queries, keys)`, with several heads `(batch, heads,
@@ -69,12 +77,19 @@ class NonLocalAttention(layers.Layer):
                 or the mask does not fit.
         """
         if not self.built:
-            self.build(tuple(x.shape))
+            shape = None if context is None else tuple(context.shape)
+            self.build(tuple(x.shape), shape)
+        self._check_call(x, context)
         mask = masking.implicit_mask(x) if mask is None else mask
-        mask = masking.position_mask(mask, x)
-        x = masking.zero_masked(ops.cast(x, self.compute_dtype), mask)
-        phi = self._phi(self._keys_input(x, mask), x, mask)
-        return self._affinity(x, phi, queries, mask)
+        x = ops.cast(x, self.compute_dtype)
+        if context is not None:
+            if context_mask is None:
+                context_mask = masking.implicit_mask(context)
+            context = ops.cast(context, self.compute_dtype)
+        x, mask = masked_input(x, mask)
+        keys, key_mask = masked_keys(x, mask, context, context_mask)
+        phi = self._phi(self._keys_input(keys, key_mask), keys, key_mask)
+        return self._affinity(x, phi, queries, mask, self._key_mask(key_mask))
 
     def _affinity(
         self,
@@ -82,8 +97,8 @@ class NonLocalAttention(layers.Layer):
         phi: Tensor,
         queries: Sequence[int] | Tensor | None,
         mask: Tensor | None,
+        key_mask: Tensor | None,
     ) -> Tensor:
-        key_mask = self._key_mask(mask)
         if queries is None:
             weights = self._row_weights(
                 self._theta(x), phi, key_mask, self._steps(x)
@@ -152,16 +167,18 @@ class NonLocalAttention(layers.Layer):
         return merge_heads(weights, self.heads)
 
     def positions_and_keys(
-        self, input_shape: Shape
+        self, input_shape: Shape, context_shape: Shape | None = None
     ) -> tuple[int | Any, int | Any]:
         """Count the positions, and the keys that each attends to.
 
         Args:
             input_shape: with batch and channels. Sizes may be None; the counts
                 are None then.
+            context_shape: the same of the context, if there is one.
         """
         sizes = input_shape[1:-1]
         positions = None if None in sizes else math.prod(sizes)
+        sizes = sizes if context_shape is None else context_shape[1:-1]
         _, counts = self.key_grid([0] * len(sizes), sizes)
         return positions, None if None in counts else math.prod(counts)
 
@@ -204,7 +221,12 @@ class NonLocalAttention(layers.Layer):
         if self.position:
             before = self.pool_position == "before"
             windows = self.pool_size if before else None
-            x_keys = x_keys + self.position_encoding(x, pool_size=windows)
+            encoding = (
+                self.position_encoding
+                if self.context_rank is None
+                else self.context_encoding
+            )
+            x_keys = x_keys + encoding(x, pool_size=windows)
         phi = self.phi(x_keys) if self.pairwise.embeds else x_keys
         return self._key_rows(phi, mask)
 
@@ -234,16 +256,105 @@ class NonLocalAttention(layers.Layer):
         """Number of frames of a row if the block is causal."""
         return self.layout.steps(like=x) if self.causal else None
 
-    def _pool_size(self, input_shape: Shape) -> tuple[int, ...]:
-        """Compute the pool size along each axis, checked against the input."""
-        if self.built and len(input_shape) != len(self.pool_size) + 2:
+    def _encoding(self, name: str, shape: Shape) -> PositionEncoding:
+        encoding = PositionEncoding(
+            self.position or "sine",
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            name=name,
+        )
+        encoding.build(shape)
+        return encoding
+
+    def _check_shapes(
+        self, x_shape: Shape, context_shape: Shape | None
+    ) -> None:
+        """Check the shapes that the block is built for.
+
+        Raises:
+            ValueError: they do not fit each other or the options.
+        """
+        for name, shape in (
+            ("an input", x_shape),
+            ("a context", context_shape),
+        ):
+            if shape and (len(shape) not in (3, 4, 5) or shape[-1] is None):
+                raise ValueError(
+                    f"Expected {name} of rank 3, 4 or 5 with known channels: "
+                    "(batch, n, channels), (batch, height, width, channels) or "
+                    "(batch, time, height, width, channels). "
+                    f"Received: shape={tuple(shape)}"
+                )
+        if not context_shape:
+            return
+        if not self.layout.is_global or self.causal:
             raise ValueError(
-                f"Expected an input of rank {len(self.pool_size) + 2}, as in "
-                f"the first call. Received: shape={input_shape}"
+                "All positions attend to all of a context: it goes with "
+                "axes='spacetime' alone, without `temporal_group_size` and "
+                f"`causal`. Received: {self.layout}, causal={self.causal}"
             )
+        is_shared = self.tie_theta_phi_init or not self.pairwise.embeds
+        if is_shared and context_shape[-1] != x_shape[-1]:
+            reason = (
+                "tie_theta_phi_init" if self.pairwise.embeds else "pairwise"
+            )
+            raise ValueError(
+                "Expected a context of as many channels as the input for "
+                f"{reason}={getattr(self, reason)!r}. Received: shapes "
+                f"{tuple(x_shape)} and {tuple(context_shape)}"
+            )
+
+    def _check_call(self, x: Tensor, context: Tensor | None) -> None:
+        """Check the shapes of a call, whose sizes may differ from `build`'s.
+
+        Raises:
+            ValueError: they do not fit the block.
+        """
+        if (context is None) != (self.context_rank is None):
+            expected = "no" if self.context_rank is None else "a"
+            raise ValueError(
+                f"Expected {expected} context, as in the first call, which set "
+                "the shapes of the weights. Received: "
+                + ("none" if context is None else f"shape={context.shape}")
+            )
+        keys, rank = (
+            (x, self.rank) if context is None else (context, self.context_rank)
+        )
+        for tensor, expected_rank in ((x, self.rank), (keys, rank)):
+            if len(tensor.shape) != expected_rank:
+                raise ValueError(
+                    f"Expected an input of rank {expected_rank}, as in the "
+                    f"first call. Received: shape={tuple(tensor.shape)}"
+                )
+        self._pool_size(tuple(keys.shape))
+
+    def _pool_size(self, keys_shape: Shape) -> tuple[int, ...]:
+        """Compute the pool size along each axis, checked against the keys'."""
         size = attention_layout.pool_size(
-            self.subsample, self.layout, input_shape
+            self.subsample, self.layout, keys_shape
         )
         if self.causal:
-            masking.check_causal(size, input_shape)
+            masking.check_causal(size, keys_shape)
         return size
+
+
+def masked_input(
+    x: Tensor, mask: Tensor | None, name: str = "mask"
+) -> tuple[Tensor, Tensor | None]:
+    """Return x with zeros where masked, and the mask of its positions."""
+    mask = masking.position_mask(mask, x, name)
+    return masking.zero_masked(x, mask), mask
+
+
+def masked_keys(
+    x: Tensor,
+    mask: Tensor | None,
+    context: Tensor | None,
+    context_mask: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    """Return the feature map of the keys and its mask: the context's or x's."""
+    if context is not None:
+        return masked_input(context, context_mask, "context_mask")
+    if context_mask is not None:
+        raise ValueError("`context_mask` goes with `context`.")
+    return x, mask

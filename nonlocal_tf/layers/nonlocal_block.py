@@ -6,19 +6,27 @@ from typing import Any, Literal, get_args
 import keras
 from keras import initializers, ops
 
-from nonlocal_tf.choices import is_positive_integer, unknown
 from nonlocal_tf.layers import attention_layout, masking
 from nonlocal_tf.layers import pairwise as pairwise_layers
 from nonlocal_tf.layers.attention_layout import AttentionLayout, Axes
+from nonlocal_tf.layers.block_options import (
+    check_choices,
+    check_counts,
+    check_residual_options,
+    check_tied,
+)
 from nonlocal_tf.layers.data_format import check_channels_last
 from nonlocal_tf.layers.heads import check_heads
 from nonlocal_tf.layers.kernel_initializers import checked_initializer
-from nonlocal_tf.layers.nonlocal_attention import NonLocalAttention
+from nonlocal_tf.layers.nonlocal_attention import (
+    NonLocalAttention,
+    masked_input,
+    masked_keys,
+)
 from nonlocal_tf.layers.pairwise import Pairwise
 from nonlocal_tf.layers.position_encoding import (
     POSITIONS,
     Position,
-    PositionEncoding,
 )
 from nonlocal_tf.layers.residual_block import (
     GATES,
@@ -26,7 +34,6 @@ from nonlocal_tf.layers.residual_block import (
     BlockNorm,
     Gate,
     ResidualBlock,
-    check_residual_options,
 )
 from nonlocal_tf.typing import Shape, Tensor
 
@@ -120,6 +127,12 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         x: `(batch, n, channels)`, `(batch, height, width, channels)` or
             `(batch, time, height, width, channels)`; all sizes but the
             channels may be unknown.
+        context: features to attend to instead of x's own, such as a long-term
+            feature bank or the output of another network: phi and g are built
+            on it, `subsample` and its masks are of its axes, and each position
+            of x attends to all of its positions. Of any rank from 3 to 5 and
+            any channels (the Gaussian: those of x), with axes="spacetime",
+            without groups and `causal`.
         mask: booleans, True for the positions that count, `(batch,
             positions)` or the shape of `x` without channels; for clips also
             `(batch, time)`. Default: the mask that Keras passes on, of
@@ -127,6 +140,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             attends to the others, whatever they hold; their output is their
             input, and they are left out of batch statistics. A pooled key
             counts if a position of its window does.
+        context_mask: the same of the context.
         training: whether batch normalization uses the batch's statistics.
         return_affinity: also return the attention weights, as `affinity` does.
         queries: with `return_affinity`, positions whose attention weights to
@@ -153,6 +167,9 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
     >>> import keras, nonlocal_tf as nl
     >>> x = keras.random.normal((2, 4, 7, 7, 32))
     >>> tuple(nl.NonLocalBlock(pairwise="dot_product", subsample=2)(x).shape)
+    (2, 4, 7, 7, 32)
+    >>> bank = keras.random.normal((2, 60, 16))  # 60 features of the past
+    >>> tuple(nl.NonLocalBlock(heads=4)(x, context=bank).shape)
     (2, 4, 7, 7, 32)
     """
 
@@ -185,47 +202,25 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         # Before super(), whose `trainable` setter reads it.
         self.freeze_norm = freeze_norm
         super().__init__(**kwargs)
-        for name, value, expected in (
-            ("norm", norm, NORMS),
-            ("gate", gate or GATES[0], GATES),
-            ("position", position or POSITIONS[0], POSITIONS),
-            ("pool_position", pool_position, POOL_POSITIONS),
-        ):
-            if value not in expected:
-                raise ValueError(unknown(name, value, expected))
+        check_choices(
+            norm=(norm, NORMS),
+            gate=(gate, GATES),
+            position=(position, POSITIONS),
+            pool_position=(pool_position, POOL_POSITIONS),
+        )
         check_residual_options(
             norm, gate, gamma_init, bn_synchronized, freeze_norm
         )
-        for name, channels in (
-            ("bottleneck", bottleneck),
-            ("value_channels", value_channels),
-        ):
-            if channels is not None and not is_positive_integer(channels):
-                raise ValueError(
-                    f"Expected `{name}` to be None or an integer of at least "
-                    f"1. Received: {name}={channels!r}"
-                )
-        if not is_positive_integer(heads):
-            raise ValueError(
-                "Expected `heads` to be an integer of at least 1. "
-                f"Received: heads={heads!r}"
-            )
+        check_counts(
+            bottleneck=bottleneck, value_channels=value_channels, heads=heads
+        )
         self.layout = AttentionLayout(axes, temporal_group_size)
-        if causal and axes == "space":
-            raise ValueError(
-                "`causal` needs positions that attend along time. Received: "
-                "causal=True, axes='space'"
-            )
         self.pairwise = pairwise_layers.for_block(
             pairwise, scale, name="pairwise", dtype=self.dtype_policy
         )
-        if tie_theta_phi_init and not self.pairwise.embeds:
-            raise ValueError(
-                "`tie_theta_phi_init` needs a pairwise function with theta "
-                f"and phi. Received: pairwise={pairwise!r}"
-            )
+        check_tied(self.pairwise, tie_theta_phi_init)
         if causal:
-            masking.check_takes(self.pairwise.call, ["steps"])
+            masking.check_causal_options(axes, self.pairwise)
         self._pairwise_name = pairwise if isinstance(pairwise, str) else None
         self.bottleneck = bottleneck and int(bottleneck)
         self.value_channels = value_channels and int(value_channels)
@@ -255,35 +250,30 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         self.bn_epsilon = bn_epsilon
         self.bn_synchronized = bn_synchronized
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, x_shape: Shape, context_shape: Shape | None = None) -> None:
         check_channels_last()
-        if len(input_shape) not in (3, 4, 5) or input_shape[-1] is None:
-            raise ValueError(
-                "Expected an input of rank 3, 4 or 5 with known channels: "
-                "(batch, n, channels), (batch, height, width, channels) or "
-                "(batch, time, height, width, channels). "
-                f"Received: shape={tuple(input_shape)}"
-            )
-        self.pool_size = self._pool_size(tuple(input_shape))
-        channels = input_shape[-1]
+        self._check_shapes(x_shape, context_shape)
+        keys_shape = context_shape or x_shape
+        self.pool_size = self._pool_size(tuple(keys_shape))
+        self.rank = len(x_shape)
+        self.context_rank = len(context_shape) if context_shape else None
+        channels, key_channels = x_shape[-1], keys_shape[-1]
         d = self.bottleneck or max(channels // 2, 1)
         c = self.value_channels or d
         width = d if self.pairwise.embeds else channels
         check_heads(self.heads, **{"theta and phi": width, "g": c})
         if self.pairwise.embeds:
             self.theta = self._projection("theta", channels, d)
-            self.phi = self._projection("phi", channels, d)
-        self.g = self._projection("g", channels, c)
+            self.phi = self._projection("phi", key_channels, d)
+        self.g = self._projection("g", key_channels, c)
         self.out = self._projection("out", c, channels, self.out_bias)
         self._build_residual(channels)
         if self.position:
-            self.position_encoding = PositionEncoding(
-                self.position,
-                dtype=self.dtype_policy,
-                trainable=self.trainable,
-                name="position",
+            self.position_encoding = self._encoding("position", x_shape)
+        if self.position and context_shape:
+            self.context_encoding = self._encoding(
+                "context_position", context_shape
             )
-            self.position_encoding.build(tuple(input_shape))
         if not self.trainable:
             self.pairwise.trainable = False
         embedding = (None, None, width // self.heads)
@@ -293,29 +283,30 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
     def call(
         self,
         x: Tensor,
+        context: Tensor | None = None,
         mask: Tensor | None = None,
+        context_mask: Tensor | None = None,
         training: bool | None = None,
         return_affinity: bool = False,
         queries: Sequence[int] | Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        self._pool_size(tuple(x.shape))  # the sizes may differ from build's
-        if mask is None and queries is not None:
+        self._check_call(x, context)
+        if mask is None and (queries is not None or context is not None):
             # Keras passes its mask where x is the only tensor.
             mask = masking.implicit_mask(x)
-        mask = masking.position_mask(mask, x)
-        masked_x, x = x, masking.zero_masked(x, mask)
-        x_keys = self._keys_input(x, mask)
-        phi, g = self._phi(x_keys, x, mask), self._g(x_keys, mask)
-        y = self._attend(
-            self._theta(x), phi, g, self._key_mask(mask), self._steps(x)
-        )  # (rows, n, c)
-        y = self.layout.from_rows(y, like=x)
+        original, (x, mask) = x, masked_input(x, mask)
+        keys, key_mask = masked_keys(x, mask, context, context_mask)
+        x_keys = self._keys_input(keys, key_mask)
+        phi, g = self._phi(x_keys, keys, key_mask), self._g(x_keys, key_mask)
+        key_mask = self._key_mask(key_mask)
+        y = self._attend(self._theta(x), phi, g, key_mask, self._steps(x))
+        y = self.layout.from_rows(y, like=x)  # (b, n, c)
         y = self._residual(y, training, masking.flat_mask(mask, None))
         z = x + ops.reshape(y, ops.shape(x))
         if mask is not None:
-            z = masking.select(mask, z, masked_x)
+            z = masking.select(mask, z, original)
         if return_affinity:
-            return z, self._affinity(x, phi, queries, mask)
+            return z, self._affinity(x, phi, queries, mask, key_mask)
         _check_no_queries(queries)
         return z
 
@@ -338,18 +329,25 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
     def compute_output_spec(
         self,
         x: Tensor,
+        context: Tensor | None = None,
         mask: Tensor | None = None,
+        context_mask: Tensor | None = None,
         training: bool | None = None,
         return_affinity: bool = False,
         queries: Sequence[int] | Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
+        self._check_call(x, context)
         if mask is not None:
             masking.check_mask(mask, x)
+        if context is not None and context_mask is not None:
+            masking.check_mask(context_mask, context, "context_mask")
         z = keras.KerasTensor(x.shape, dtype=self.compute_dtype)
         if not return_affinity:
             _check_no_queries(queries)
             return z
-        positions, keys = self.positions_and_keys(tuple(x.shape))
+        positions, keys = self.positions_and_keys(
+            tuple(x.shape), None if context is None else tuple(context.shape)
+        )
         rows = positions if queries is None else len(queries)
         dtype = "float64" if self.compute_dtype == "float64" else "float32"
         axes = (self.heads,) if self.heads > 1 else ()

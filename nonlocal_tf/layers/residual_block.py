@@ -21,41 +21,15 @@ NORMS = get_args(BlockNorm)
 Gate = Literal["scalar"]
 GATES = get_args(Gate)
 PROJECTIONS = ("theta", "phi", "g", "out")
-
-
-def check_residual_options(
-    norm: BlockNorm,
-    gate: Gate | None,
-    gamma_init: float,
-    bn_synchronized: bool,
-    freeze_norm: bool,
-) -> None:
-    """Check that the options of a residual go together.
-
-    Raises:
-        ValueError: they do not.
-    """
-    if gate and norm != "none":
-        raise ValueError(
-            "A gate takes the place of the normalization. Expected "
-            f"norm='none' with gate={gate!r}. Received: norm={norm!r}"
-        )
-    if gamma_init and norm == "none" and not gate:
-        raise ValueError(
-            "`gamma_init` needs a normalization or a gate; for a block that is "
-            "not initialized as the identity with norm='none' use "
-            f"`out_initializer`. Received: gamma_init={gamma_init!r}"
-        )
-    if norm == "none" and (freeze_norm or bn_synchronized):
-        raise ValueError(
-            "`bn_synchronized` and `freeze_norm` need a normalization. "
-            f"Received: norm='none', bn_synchronized={bn_synchronized!r}, "
-            f"freeze_norm={freeze_norm!r}"
-        )
-    if norm == "affine" and bn_synchronized:
-        raise ValueError(
-            "`bn_synchronized` goes with norm='batch'. Received: norm='affine'"
-        )
+# Layers that folding does not change.
+COPIED = (
+    "theta",
+    "phi",
+    "g",
+    "pairwise",
+    "position_encoding",
+    "context_encoding",
+)
 
 
 class ResidualBlock(layers.Layer):
@@ -113,7 +87,7 @@ class ResidualBlock(layers.Layer):
         }
         folded = type(self).from_config({**self.get_config(), **no_norm})
         folded.build_from_config(self.get_build_config())
-        for name in ("theta", "phi", "g", "pairwise", "position_encoding"):
+        for name in COPIED:
             if hasattr(self, name):
                 weights = getattr(self, name).get_weights()
                 getattr(folded, name).set_weights(weights)
