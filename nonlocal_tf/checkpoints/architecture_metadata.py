@@ -18,6 +18,8 @@ from nonlocal_tf.choices import is_positive_integer
 from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.layers.attention_layout import AXES
 from nonlocal_tf.layers.pairwise import PAIRWISE, Pairwise, Softmax
+from nonlocal_tf.layers.position_encoding import POSITIONS
+from nonlocal_tf.layers.residual_block import GATES
 from nonlocal_tf.models import backbones
 from nonlocal_tf.models.resnet_layers import STRIDES_ON
 
@@ -57,8 +59,29 @@ VALIDATORS: dict[str, Callable[[object], bool]] = {
     "subsample": lambda v: (
         v is None or (isinstance(v, list) and all(map(is_positive_integer, v)))
     ),
+    "position": lambda v: v in POSITIONS,
+    "value_channels": is_positive_integer,
+    "heads": is_positive_integer,
+    "gate": lambda v: v in GATES,
+    "causal": lambda v: v is True,
 }
-BLOCK_ARGUMENTS = ("pool_position", "subsample")
+# Options of blocks beyond the paper's, stored where they differ from these
+# defaults. No other software has them.
+EXTENSIONS = {
+    "position": None,
+    "value_channels": None,
+    "heads": 1,
+    "gate": None,
+    "causal": False,
+}
+BLOCK_ARGUMENTS = (
+    "pool_position",
+    "subsample",
+    "value_channels",
+    "heads",
+    "gate",
+    "causal",
+)
 
 
 def pairwise_name(pairwise: str | type[Pairwise] | Pairwise) -> str:
@@ -119,7 +142,8 @@ def _block_metadata(blocks: list[NonLocalBlock]) -> dict[str, Any]:
     if max(first.pool_size) > 1:
         metadata["subsample"] = list(first.pool_size)
         metadata["pool_position"] = first.pool_position
-    return metadata
+    options = {name: getattr(first, name) for name in EXTENSIONS}
+    return metadata | {k: v for k, v in options.items() if v != EXTENSIONS[k]}
 
 
 def dumps(model: keras.Model) -> str:

@@ -263,7 +263,9 @@ def _bottleneck(
     shapes: _Shapes, place: tuple[int, int], channels: int
 ) -> int | None:
     """Return the inner channels of a non-local block; None for the half."""
-    weight = Weight("nonlocal", *place, "g")
+    weight = Weight("nonlocal", *place, "theta")
+    if shapes.name(weight) is None:  # Gaussian
+        weight = Weight("nonlocal", *place, "g")
     shape = shapes.get(weight, min_rank=2)
     if shape is None or shape[-2] != channels:
         raise CheckpointError(

@@ -159,6 +159,11 @@ def _checked_differences(model: keras.Model, format: str) -> tuple[str, ...]:
     if file_format.stem is None and not stem.startswith("official"):
         sentences["stem"] = f"stem is {stem!r}, in {owner} 'official'"
     unsupported = [sentences[name] for name in UNSUPPORTED if name in sentences]
+    unsupported += [
+        f"{name} of the blocks is {metadata[name]!r}, which {owner} do not have"
+        for name in architecture_metadata.EXTENSIONS
+        if name in metadata
+    ]
     supported = architecture_metadata.IN_OTHER_SOFTWARE
     pairwise = metadata.get("pairwise", supported[0])
     if pairwise not in supported:

@@ -40,19 +40,19 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
     - `sampling`: "8x8", "32x2", "32x4" or "128x1", with the authors' network
       for it;
     - `inflation`: "3x1x1" or "3x3x3" (I3D);
-    - `pairwise`, `scale`, `axes`, `nonlocal_places`, `nonlocal_groups`,
-      `nonlocal_block`: options of the non-local blocks;
+    - `pairwise`, `scale`, `axes`, `position`, `nonlocal_places`,
+      `nonlocal_groups`, `nonlocal_block`: options of the non-local blocks;
     - `head`: "classification", "fully_convolutional", "multi_label" or
       "none"; `outputs`: "logits" or "probabilities";
     - `norm`: "batch", or "affine" for scales and shifts that are not trained;
     - `stem`, `stride_on`, `crop_px`, `dropout`; and `width`, the channels of
       the first convolution (64), to build a narrow network for experiments.
 
-    C2D networks ignore the order of frames, with non-local blocks and without;
-    I3D networks depend on it.
+    C2D networks ignore the order of frames, with non-local blocks and without,
+    unless the blocks have `position`; I3D networks depend on it.
 
     The `_small` networks take `num_classes`, `clip_shape` or `image_shape`, and
-    with blocks `nonlocal_block`.
+    with blocks the options of `nonlocal_tf.models.small_convnet.clip_convnet`.
 
     Args:
         name: name in `list_models()`.

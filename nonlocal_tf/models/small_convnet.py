@@ -17,6 +17,7 @@ from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers.attention_layout import Axes
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.pairwise import Pairwise
+from nonlocal_tf.layers.position_encoding import Position
 from nonlocal_tf.models import backbones
 from nonlocal_tf.models.backbones import ConvNetConfig
 from nonlocal_tf.models.input_shapes import InputKind, checked_shape
@@ -59,6 +60,7 @@ def clip_convnet(
     pairwise: str | dict | Pairwise | None = None,
     scale: float | Literal["rsqrt"] | None = None,
     axes: Axes | None = None,
+    position: Position | None = None,
     nonlocal_places: str | None = None,
     nonlocal_block: dict[str, Any] | None = None,
 ) -> keras.Model:
@@ -78,10 +80,13 @@ def clip_convnet(
         scale: factor on the logits, as in `NonLocalBlock`.
         axes: axes along which the blocks attend: "spacetime", "space" or
             "time".
+        position: what the blocks know of the positions of features: "sine" or
+            "learned", as in `NonLocalBlock`. Default: nothing, as in the
+            paper; without it C2D ignores the order of frames.
         nonlocal_places: the stage of a single block: "stage1", "stage2" or
             "stage3".
         nonlocal_block: other arguments of each `NonLocalBlock`. This and the
-            four arguments before need a model with blocks.
+            five arguments before need a model with blocks.
 
     Returns:
         A functional model to logits `(batch, num_classes)`.
@@ -93,7 +98,12 @@ def clip_convnet(
         raise ValueError(
             unknown("head", head, ("classification", "multi_label"))
         )
-    block = {"pairwise": pairwise, "scale": scale, "axes": axes}
+    block = {
+        "pairwise": pairwise,
+        "scale": scale,
+        "axes": axes,
+        "position": position,
+    }
     block = {key: value for key, value in block.items() if value is not None}
     if not config.nonlocal_after:
         options = {

@@ -14,6 +14,7 @@ from keras import initializers
 from nonlocal_tf.choices import is_positive_integer, unknown
 from nonlocal_tf.layers.attention_layout import Axes
 from nonlocal_tf.layers.pairwise import Pairwise
+from nonlocal_tf.layers.position_encoding import Position
 from nonlocal_tf.models import backbones
 from nonlocal_tf.models.input_shapes import checked_shape
 from nonlocal_tf.models.registry import add_model
@@ -25,7 +26,10 @@ CROP_PX = 224
 CHANNELS = 3
 # Arguments of `NonLocalBlock` that the network has arguments for.
 NETWORK_ARGUMENTS = {
-    **{name: name for name in ("pairwise", "scale", "axes", "bn_synchronized")},
+    **{
+        name: name
+        for name in ("pairwise", "scale", "axes", "position", "bn_synchronized")
+    },
     "temporal_group_size": "nonlocal_groups",
 }
 
@@ -59,6 +63,7 @@ def video_resnet(
     pairwise: str | dict | Pairwise | None = None,
     scale: float | Literal["rsqrt"] | None = None,
     axes: Axes | None = None,
+    position: Position | None = None,
     nonlocal_places: str | backbones.Places | None = None,
     nonlocal_groups: dict[str, int] | None = None,
     nonlocal_block: dict[str, Any] | None = None,
@@ -96,6 +101,9 @@ def video_resnet(
             paper's formula, for the Gaussian.
         axes: axes along which the blocks attend: "spacetime" (default),
             "space" or "time".
+        position: what the blocks know of the positions of features: "sine" or
+            "learned", as in `NonLocalBlock`. Default: nothing, as in the
+            paper; without it C2D ignores the order of frames.
         nonlocal_places: places of the blocks instead of the paper's: "res2" to
             "res5" for one block before the stage's last residual block (table
             2b), or `{"res3": (1, 3)}` for blocks after these residual blocks,
@@ -104,7 +112,7 @@ def video_resnet(
             `{"res3": 4}`. Default: 4 at res3 for the long clips (32x4, 128x1),
             as in the authors' code; `{}` for none.
         nonlocal_block: other arguments of each `NonLocalBlock`. This and the
-            five arguments before need a model with blocks.
+            six arguments before need a model with blocks.
         head: "classification" (global average pooling and a dense layer; any
             size), "fully_convolutional" (average pooling over windows of the
             training crop's size, and the dense layer at each; for larger
@@ -145,6 +153,7 @@ def video_resnet(
         "pairwise": pairwise,
         "scale": scale,
         "axes": axes,
+        "position": position,
         "nonlocal_places": nonlocal_places,
         "nonlocal_groups": nonlocal_groups,
         "nonlocal_block": nonlocal_block,
@@ -175,7 +184,9 @@ def video_resnet(
     if clip_shape is None:
         clip_shape = (defaults.frames, CROP_PX, CROP_PX, CHANNELS)
     shape = checked_shape(clip_shape, "clips")
-    block = _block_arguments(pairwise, scale, axes, norm, nonlocal_block)
+    block = _block_arguments(
+        pairwise, scale, axes, position, norm, nonlocal_block
+    )
     if block["norm"] == "batch":
         block["bn_synchronized"] = bn_synchronized
     return resnet(
@@ -228,6 +239,7 @@ def _block_arguments(
     pairwise: str | dict | Pairwise | None,
     scale: float | Literal["rsqrt"] | None,
     axes: Axes | None,
+    position: Position | None,
     norm: Norm,
     options: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
@@ -252,6 +264,7 @@ def _block_arguments(
         "pairwise": pairwise,
         "scale": scale,
         "axes": axes,
+        "position": position,
         # axes="time" allows no pooling of space.
         "subsample": None if axes == "time" else (1, 2, 2),
         "norm": "batch" if norm == "batch" else "none",

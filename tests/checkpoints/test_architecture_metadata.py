@@ -100,6 +100,10 @@ def test_pool_position_needs_a_pool():
         '{"scale": -1}',
         '{"scale": NaN}',
         '{"nonlocal_groups": {"res3": "4"}}',
+        '{"position": "cosine"}',
+        '{"heads": 0}',
+        '{"gate": []}',
+        '{"causal": 1}',
     ],
 )
 def test_invalid_metadata_are_refused(text):

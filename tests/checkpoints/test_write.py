@@ -79,6 +79,21 @@ def test_weights_are_restored_bit_by_bit(file_format, name, options, tmp_path):
         ("caffe2", "c2d_nl2", {"nonlocal_groups": {"res3": 2}}),
         ("caffe2", "c2d_nl2", {"sampling": "32x4"}),
         ("h5", "c2d_nl1", {"pairwise": EmbeddedGaussian()}),
+        (
+            "h5",
+            "c2d_nl1",
+            {
+                "position": "learned",
+                "nonlocal_block": {
+                    "bottleneck": 6,
+                    "value_channels": 4,
+                    "heads": 2,
+                    "causal": True,
+                    "gate": "scalar",
+                    "norm": "none",
+                },
+            },
+        ),
     ],
 )
 def test_architecture_metadata_are_restored(
@@ -173,6 +188,8 @@ def test_a_file_without_metadata_needs_more_assumptions(tmp_path):
     [
         ({"pairwise": "gaussian"}, "pairwise is 'gaussian', in networks of"),
         ({"axes": "space"}, "axes is 'space'"),
+        ({"position": "sine"}, "position of the blocks is 'sine', which"),
+        ({"nonlocal_block": {"heads": 2}}, "heads of the blocks is 2, which"),
         ({"nonlocal_block": {"norm": "none"}}, "norm='none' and out_bias=T"),
         ({"nonlocal_block": {"out_bias": False}}, "and out_bias=False, in n"),
         (

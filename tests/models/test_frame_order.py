@@ -14,18 +14,25 @@ CLIP = (8, 24, 20, 3)
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("name", "options", "expected"),
     [
-        ("c2d_nl1_small", False),
-        ("i3d_small", True),
-        ("c2d", False),
-        ("i3d", True),
+        ("c2d_nl1_small", {}, False),
+        ("c2d_nl1_small", {"position": "sine"}, True),
+        ("c2d_nl1_small", {"position": "learned"}, True),
+        ("c2d_nl1_small", {"causal": True}, True),
+        ("i3d_small", {}, True),
+        ("c2d", {}, False),
+        ("i3d", {}, True),
     ],
 )
-def test_reversed_clips_differ_if_a_network_depends_on_order(name, expected):
-    if name.endswith("small"):
-        options = {"gamma_init": 1.0} if "_nl" in name else {}
-        model = nl.create_model(name, clip_shape=CLIP, nonlocal_block=options)
+def test_reversed_clips_differ_if_a_network_depends_on_order(
+    name, options, expected
+):
+    if "_nl" in name:
+        block = {"gamma_init": 1.0, **options}
+        model = nl.create_model(name, clip_shape=CLIP, nonlocal_block=block)
+    elif name.endswith("small"):
+        model = nl.create_model(name, clip_shape=CLIP)
     else:
         model = shallow(name, clip_shape=CLIP)
     clip = normal((2, *CLIP))

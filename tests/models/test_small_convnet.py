@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import nonlocal_tf as nl
 from nonlocal_tf import models
 from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.models import backbones, small_convnet
@@ -135,3 +136,18 @@ def test_new_nonlocal_blocks_do_not_change_the_logits():
         keras.ops.convert_to_numpy(plain(x)),
         keras.ops.convert_to_numpy(block(x)),
     )
+
+
+def test_options_of_the_blocks_are_arguments_of_the_network():
+    model = nl.create_model(
+        "c2d_nl1_small",
+        clip_shape=(2, 8, 8, 3),
+        position="sine",
+        nonlocal_block={"heads": 2, "gate": "scalar", "norm": "none"},
+    )
+    block = model.get_layer("stage2_nonlocal")
+    assert (block.position, block.heads, block.gate) == ("sine", 2, "scalar")
+    plain = nl.create_model("c2d_nl1_small").get_layer("stage2_nonlocal")
+    assert plain.position is None
+    with pytest.raises(ValueError, match="`position` goes with a model that"):
+        nl.create_model("c2d_small", position="sine")

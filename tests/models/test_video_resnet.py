@@ -77,6 +77,11 @@ def test_scale_of_one():
     assert block_of(shallow_outline("c2d", scale=1)).pairwise.scale == 1.0
 
 
+def test_position_is_that_of_the_blocks():
+    assert block_of(shallow_outline("c2d")).position is None
+    assert block_of(shallow_outline("c2d", position="sine")).position == "sine"
+
+
 @pytest.mark.parametrize(
     ("axes", "pool"), [("space", (1, 2, 2)), ("time", (1, 1, 1))]
 )

@@ -29,9 +29,16 @@ class NonLocalConfig:
         scale: factor on the logits: "rsqrt" or a number.
         places: the one stage that has a block, such as "res4" or "stage2"; or
             the residual blocks that one follows: "res3:1,3 res4:1,3,5".
+        position: encoding of positions that theta and phi see: "sine" or
+            "learned"; None for the paper's blocks, which see none.
+        causal: whether positions attend to the past alone.
         bottleneck: channels of theta, phi and g.
+        value_channels: channels of g, if others.
+        heads: heads that these channels are split into.
+        gate: "scalar" for one learned factor in place of `norm`, which is
+            "none" then.
         norm: what follows W_z: "batch", "affine" or "none".
-        gamma_init: what its scale starts with.
+        gamma_init: what its scale, or that of the gate, starts with.
         tie_theta_phi_init: theta and phi start with the same kernel.
     """
 
@@ -39,7 +46,12 @@ class NonLocalConfig:
     axes: str | None = None
     scale: float | Literal["rsqrt"] | None = None
     places: str | None = None
+    position: str | None = None
+    causal: bool | None = None
     bottleneck: int | None = None
+    value_channels: int | None = None
+    heads: int | None = None
+    gate: str | None = None
     norm: str | None = dataclasses.field(
         default=None, metadata={field_values.TEXT_WORDS: ("none",)}
     )

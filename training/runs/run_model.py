@@ -41,7 +41,7 @@ NETWORK_ARGUMENTS = (
     "dropout",
     "width",
 )
-BLOCK_ARGUMENTS = ("pairwise", "scale", "axes", "places")
+BLOCK_ARGUMENTS = ("pairwise", "scale", "axes", "position", "places")
 
 
 def build_model(recipe: Recipe, dataset: Dataset | DatasetInfo) -> keras.Model:

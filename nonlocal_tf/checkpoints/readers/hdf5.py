@@ -27,6 +27,8 @@ from nonlocal_tf.typing import FileContent
 ROLES = {
     "norm": ("gamma", "beta", "moving_mean", "moving_variance"),
     "pairwise": ("w_f",),
+    "gate": ("gamma",),
+    "position": ("time", "height", "width"),
     "optimizer": (),
     "default": ("kernel", "bias"),
 }
