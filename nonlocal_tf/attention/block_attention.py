@@ -106,6 +106,7 @@ def attention_map(
     clip: Tensor,
     query: tuple[int, ...],
     block: str | None = None,
+    head: int | None = None,
 ) -> AttentionMap:
     """Compute the attention map of a non-local block for a query pixel.
 
@@ -122,6 +123,7 @@ def attention_map(
             this pixel.
         block: name of the non-local block, as `nonlocal_blocks` has it.
             Default: the last one.
+        head: number of the block's head. Default: the mean of all heads.
 
     Returns:
         An `AttentionMap`; that of an image is of a clip of one frame. Its
@@ -142,7 +144,7 @@ def attention_map(
     >>> attention.query, attention.weights.shape
     ((5, 2, 4), (8, 8, 8))
     """
-    return BlockAttention(model, clip, block).at_pixel(query)
+    return BlockAttention(model, clip, block, head).at_pixel(query)
 
 
 class BlockAttention:
@@ -154,6 +156,7 @@ class BlockAttention:
         model: see `attention_map`.
         clip: see `attention_map`.
         block: see `attention_map`.
+        head: see `attention_map`.
 
     Attributes:
         block: name of the block.
@@ -165,7 +168,11 @@ class BlockAttention:
     """
 
     def __init__(
-        self, model: keras.Model, clip: Tensor, block: str | None = None
+        self,
+        model: keras.Model,
+        clip: Tensor,
+        block: str | None = None,
+        head: int | None = None,
     ):
         is_graph = flattening.is_graph(model)
         graph = flattening.flatten(
@@ -173,6 +180,13 @@ class BlockAttention:
         )
         self.block, call = _block(model.name, graph, block)
         self._layer = layer_of(call)
+        self._head = head
+        heads = call.layer.heads
+        if head is not None and head not in range(heads):
+            raise ValueError(
+                f"Expected `head` from 0 to {heads - 1}, a head of "
+                f"{self.block!r}. Received: head={head!r}"
+            )
         pixels, features = graph.input, keras.tree.flatten(call.input)[0]
         if len(clip.shape) != len(pixels.shape) - 1:
             raise ValueError(
@@ -285,6 +299,10 @@ class BlockAttention:
             self._features, queries=list(queries), **self._mask
         )
         weights = np.array(ops.convert_to_numpy(rows)[0])
+        if weights.ndim == 3:  # (heads, queries, keys)
+            weights = (
+                weights.mean(0) if self._head is None else weights[self._head]
+            )
         if not np.isfinite(weights).all():
             raise ValueError(
                 f"Expected finite attention weights of {self.block!r}. "

@@ -154,6 +154,35 @@ def test_most_concentrated_maximises_the_share_of_another_cell(
     assert maps.most_concentrated().query == max(shares, key=shares.get)
 
 
+def test_map_of_a_block_with_heads_is_that_of_a_head_or_their_mean():
+    inputs = keras.Input((2, 4, 6, 8))
+    block = NonLocalBlock("gaussian", heads=2, subsample=2, name="block")
+    model = keras.Model(inputs, block(inputs))
+    clip, query = normal((2, 4, 6, 8)), (1, 2, 3)
+    maps = [
+        block_attention.attention_map(model, clip, query, head=head).weights
+        for head in (0, 1, None)
+    ]
+    rows = block.affinity(clip[None], queries=[24 + 2 * 6 + 3])[0, :, 0]
+    for weights, row in zip(
+        maps, keras.ops.convert_to_numpy(rows), strict=False
+    ):
+        pooled = weights.reshape(2, 2, 2, 3, 2).sum((2, 4))
+        np.testing.assert_allclose(pooled.ravel(), row, rtol=1e-5)
+    np.testing.assert_allclose(maps[2], (maps[0] + maps[1]) / 2, rtol=1e-5)
+    with pytest.raises(ValueError, match="`head` from 0 to 1"):
+        block_attention.attention_map(model, clip, query, head=2)
+
+
+def test_map_of_a_block_with_a_context_is_an_error():
+    inputs = keras.Input((2, 4, 6, 8))
+    context = keras.layers.AveragePooling3D(2)(inputs)
+    outputs = NonLocalBlock("gaussian")(inputs, context=context)
+    model = keras.Model(inputs, outputs)
+    with pytest.raises(ValueError, match="is on its context"):
+        block_attention.attention_map(model, normal((2, 4, 6, 8)), (0, 0, 0))
+
+
 def test_a_layer_that_resizes_is_refused():
     inputs = keras.Input((2, 4, 6, 3))
     x = keras.layers.UpSampling3D((1, 2, 2))(inputs)

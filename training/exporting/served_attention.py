@@ -157,8 +157,11 @@ def _key_weights(layer: NonLocalBlock | FrameAttention, features, cell, grid):
     flat = tf.zeros_like(cell[:, 0])
     for axis in range(len(layer.pool_size)):
         flat = flat * grid[axis] + cell[:, axis]
+    rows = layer.affinity(features, flat)
+    if rows.shape.rank == 4:
+        rows = tf.reduce_mean(rows, 1)  # of the heads
     # (batch, queries, keys): each clip has its own query.
-    rows = tf.transpose(layer.affinity(features, flat), (2, 0, 1))
+    rows = tf.transpose(rows, (2, 0, 1))
     return tf.transpose(tf.linalg.diag_part(rows))
 
 

@@ -45,6 +45,7 @@ def looks(model, name):
         {"pairwise": "concatenation"},
         {"pairwise": "efficient", "subsample": 2},
         {"pairwise": "global_context"},
+        {"heads": 3, "position": "sine"},
     ],
     ids=str,
 )
