@@ -1,5 +1,8 @@
 """The block folded, saved, exported, converted and compiled."""
 
+import json
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -82,6 +85,36 @@ def test_config_keeps_the_method(name, method):
     block = NonLocalBlock(PAIRWISE[name](method=method))
     restored = NonLocalBlock.from_config(block.get_config())
     assert restored.pairwise.method == method
+
+
+# Arguments that files of earlier versions do not have.
+NEW_ARGUMENTS = ("value_channels", "heads", "position", "causal", "gate")
+
+
+def test_files_without_the_new_arguments_are_loaded(tmp_path):
+    inputs = keras.Input(CLIPS[1:])
+    block = NonLocalBlock("concatenation", gamma_init=1.0, name="block")
+    model = keras.Model(inputs, block(inputs))
+    model.save(tmp_path / "new.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "new.keras") as new,
+        zipfile.ZipFile(tmp_path / "old.keras", "w") as old,
+    ):
+        for name in new.namelist():
+            content = new.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                saved = config["config"]["layers"][1]
+                assert saved["build_config"] == {
+                    "input_shape": [None, *CLIPS[1:]]
+                }
+                for argument in NEW_ARGUMENTS:
+                    del saved["config"][argument]
+                content = json.dumps(config)
+            old.writestr(name, content)
+    loaded = keras.models.load_model(tmp_path / "old.keras")
+    x = normal(CLIPS)
+    np.testing.assert_array_equal(array(loaded(x)), array(model(x)))
 
 
 def model_of_unknown_sizes(pairwise):
