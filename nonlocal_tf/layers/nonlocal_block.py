@@ -54,6 +54,14 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
     g are linear projections to `bottleneck` channels. The output has the shape
     of the input, so the block can follow any layer. By default it is
     initialized as the identity, so it can be added to a trained network.
+    It is self-attention as `keras.layers.MultiHeadAttention` computes it, for
+    sequences, images and clips alike, with the residual and its normalization.
+
+    The defaults are the paper's. On large feature maps set `subsample`, in a
+    network trained from scratch `gamma_init`; all else is for experiments.
+    Models with blocks are saved and loaded as any; import this package before
+    loading. `affinity` and `nonlocal_tf.attention_map` return the attention
+    weights, `fold` a faster block for inference.
 
     The affinity matrix is not built where it is large or another form is
     faster: for n positions and d channels the dot product and the
@@ -68,11 +76,10 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             config is copied.
         bottleneck: channels of theta, phi and g. Default: half the input's.
         value_channels: channels of g, and so of y, if not `bottleneck`.
-        heads: splits theta, phi and g into this many parts of their channels,
+        heads: splits the channels of theta, phi and g into this many parts,
             each with attention weights of its own; y has the parts of all
             heads. It must divide `bottleneck` and `value_channels`, for the
-            Gaussian the channels of the input. "rsqrt" of `scale` takes the
-            d of a head.
+            Gaussian the channels of the input. The d of "rsqrt" is a head's.
         scale: factor on the logits of the two Gaussian functions: `None` (the
             paper's 1), `"rsqrt"` (d ** -0.5, as in the authors' code) or a
             positive number. With a `Pairwise` layer, set it there.
@@ -85,9 +92,10 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         position: encoding that is added to what theta and phi see, not g:
             `"sine"` (sines of the indices; any sizes) or `"learned"` (a table
             per axis, of the sizes of the first call). With `None`, the
-            paper's, the block does not know where a feature is: frames in
-            another order give the same result in that order. Where keys are
-            pooled before phi, they have the average of their positions'.
+            paper's, a block does not know where a feature is: frames in
+            another order give the same result in that order, and a network
+            of single-frame convolutions cannot see motion. Keys that are
+            pooled before phi have the average of their positions' encodings.
         axes: axes along which positions attend: `"spacetime"`, or for clips
             `"space"` (within a frame) or `"time"` (the same place in all
             frames).
@@ -121,12 +129,14 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         **kwargs: `name`, `dtype`, `trainable`.
 
     Attributes:
-        pool_size: pool size along each axis, once built.
+        theta, phi, g, out: dense layers, once built; out is W_z. The Gaussian
+            has no theta and phi.
+        pool_size: pool size along each axis of the keys, once built.
 
     Call arguments:
         x: `(batch, n, channels)`, `(batch, height, width, channels)` or
-            `(batch, time, height, width, channels)`; all sizes but the
-            channels may be unknown.
+            `(batch, time, height, width, channels)`: channels last. All sizes
+            but the channels may be unknown.
         context: features to attend to instead of x's own, such as a long-term
             feature bank or the output of another network: phi and g are built
             on it, `subsample` and its masks are of its axes, and each position
@@ -153,8 +163,8 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
     Raises:
         ValueError: the input's rank is not 3, 4 or 5, its channels are
             unknown, it does not fit `subsample`, `position`, `axes` or
-            `temporal_group_size`, or an argument is invalid; or Keras is set
-            to channels first.
+            `temporal_group_size`, an argument is invalid, two of them do not
+            go together, or Keras is set to channels first.
 
     Reference:
         Wang, Girshick, Gupta, He: Non-local Neural Networks, CVPR 2018,

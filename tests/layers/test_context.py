@@ -193,7 +193,7 @@ def test_model_with_a_context_is_saved_and_folded(tmp_path):
 def test_saved_model_and_xla_with_a_context(tmp_path):
     import tensorflow as tf
 
-    model = model_of_unknown_sizes()
+    model = model_of_unknown_sizes(heads=2, position="sine")
     inputs = [normal(X), normal(BANK, seed=3)]
     expected = array(model(inputs))
     model.export(tmp_path / "saved", verbose=False)
