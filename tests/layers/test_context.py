@@ -9,6 +9,8 @@ from nonlocal_tf.ops import max_pool
 from tests import harness
 from tests.harness import normal
 from tests.layers.blocks import (
+    DTYPE,
+    TOLERANCE,
     active_block,
     array,
     attend_by_loops,
@@ -17,7 +19,6 @@ from tests.layers.blocks import (
     tensorflow_only,
 )
 
-ON_JAX = keras.backend.backend() == "jax"
 X, BANK = (2, 3, 2, 5, 8), (2, 7, 10)
 CONTEXTS = [BANK, (2, 5, 4, 10), (2, 3, 2, 4, 10)]
 
@@ -42,12 +43,10 @@ def block_by_loops(block, x, context, pairwise, mask=None):
 @full_on_jax
 @pytest.mark.parametrize("heads", [1, 2])
 def test_value_equals_the_double_loop(pairwise, heads):
-    # On JAX, float64 is a global switch.
-    dtype, tolerance = ("float32", 2e-5) if ON_JAX else ("float64", 1e-12)
     channels = 10 if PAIRWISE[pairwise].embeds else X[-1]
     shape = (*BANK[:-1], channels)
-    block = built(pairwise, X, shape, heads=heads, dtype=dtype)
-    x, bank = normal(X, dtype=dtype), normal(shape, seed=3, dtype=dtype)
+    block = built(pairwise, X, shape, heads=heads, dtype=DTYPE)
+    x, bank = normal(X, dtype=DTYPE), normal(shape, seed=3, dtype=DTYPE)
     expected = [
         block_by_loops(
             block,
@@ -59,7 +58,7 @@ def test_value_equals_the_double_loop(pairwise, heads):
     ]
     z = array(block(x, context=bank))
     np.testing.assert_allclose(
-        z.reshape(2, -1, 8), expected, rtol=tolerance, atol=tolerance
+        z.reshape(2, -1, 8), expected, rtol=TOLERANCE, atol=TOLERANCE
     )
 
 
