@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -54,6 +55,22 @@ class LayerCall(keras.Operation):
     def frames(self) -> int:
         """Number of runs of the layer for each example; sizes are known."""
         return math.prod(self.first_input.shape[1 : 1 + self.frame_axes])
+
+    def argument_shape(self, name: str) -> tuple[int, ...] | None:
+        """Shape of an argument of the layer's call, without the batch.
+
+        Args:
+            name: name of the argument.
+
+        Returns:
+            Its shape; None if it is not given.
+        """
+        call = self._inbound_nodes[0].arguments
+        bound = inspect.signature(self.layer.call).bind(
+            *call.args, **call.kwargs
+        )
+        x = bound.arguments.get(name)
+        return None if x is None else tuple(x.shape[1 + self.frame_axes :])
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         if not self.frame_axes:

@@ -112,7 +112,7 @@ def call_costs(graph: FlatGraph) -> list[tuple[LayerCall, Cost]]:
     costs: list[tuple[LayerCall, Cost]] = []
     counted: set[int] = set()
     for call in graph.calls:
-        cost = layer_cost(call.layer, call.layer_input_shape)
+        cost = _call_cost(call)
         cost = dataclasses.replace(
             cost, multiply_adds=cost.multiply_adds * call.frames
         )
@@ -184,16 +184,28 @@ def _input_of_shape(model: keras.Model, shape: tuple[int, ...]) -> Tensor:
     return keras.Input(shape, dtype=model.inputs[0].dtype)
 
 
-def layer_cost(layer: keras.Layer, input_shape: tuple[int, ...]) -> Cost:
+def _call_cost(call: LayerCall) -> Cost:
+    if not isinstance(call.layer, NonLocalBlock):
+        return layer_cost(call.layer, call.layer_input_shape)
+    x_shape = call.argument_shape("x") or call.layer_input_shape
+    return layer_cost(call.layer, x_shape, call.argument_shape("context"))
+
+
+def layer_cost(
+    layer: keras.Layer,
+    input_shape: tuple[int, ...],
+    context_shape: tuple[int, ...] | None = None,
+) -> Cost:
     """Count the parameters and multiply-adds of a built layer.
 
     Args:
         layer: any layer. Multiply-adds are those of convolutions, dense layers
             and non-local blocks.
         input_shape: shape of the input without the batch.
+        context_shape: the same of a non-local block's context.
     """
     if isinstance(layer, NonLocalBlock):
-        return _block_cost(layer, input_shape)
+        return _block_cost(layer, input_shape, context_shape or input_shape)
     parameters = _parameters(getattr(layer, "weights", ()))
     if isinstance(layer, (*CONVOLUTIONS, layers.Dense)):
         weights = math.prod(layer.kernel.shape)
@@ -217,23 +229,29 @@ def _parameters(weights: Iterable[keras.Variable]) -> int:
     )
 
 
-def _block_cost(block: NonLocalBlock, input_shape: tuple[int, ...]) -> Cost:
+def _block_cost(
+    block: NonLocalBlock,
+    input_shape: tuple[int, ...],
+    keys_shape: tuple[int, ...],
+) -> Cost:
     *sizes, channels = input_shape
-    n = math.prod(sizes)
+    *key_sizes, key_channels = keys_shape
+    n, projected = math.prod(sizes), math.prod(key_sizes)
     m = math.prod(
-        size // pool for size, pool in zip(sizes, block.pool_size, strict=True)
+        size // pool
+        for size, pool in zip(key_sizes, block.pool_size, strict=True)
     )
-    rows, keys = block.positions_and_keys((1, *input_shape))
+    rows, keys = block.positions_and_keys((1, *input_shape), (1, *keys_shape))
+    if block.pool_position == "before":
+        projected = m  # else all positions are projected, and pooled after
     c = block.g.units
-    # Pooled after the projection, all positions are projected to keys.
-    projected = m if block.pool_position == "before" else n
-    adds = (projected + n) * channels * c  # g and out
-    weights = 2 * channels * c
+    adds = projected * key_channels * c + n * c * channels  # g and out
+    weights = (key_channels + channels) * c
     width = channels  # of all heads
     if block.pairwise.embeds:
         width = block.theta.units
-        adds += (projected + n) * channels * width  # phi and theta
-        weights += 2 * channels * width
+        adds += (projected * key_channels + n * channels) * width
+        weights += (key_channels + channels) * width  # phi and theta
     weights += _parameters(block.pairwise.weights)
     adds += block.heads * block.pairwise.multiply_adds(
         rows, m, keys, width // block.heads, c // block.heads

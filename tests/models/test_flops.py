@@ -189,6 +189,22 @@ def test_cost_of_a_block_with_heads_is_that_of_all_heads(
     assert cost.multiply_adds == 48 * 72 + products
 
 
+@pytest.mark.parametrize("position", ["before", "after"])
+def test_cost_of_a_block_with_a_context(position):
+    # n = 24 positions of 6 channels; 4 keys of 10 channels, pooled from 8.
+    inputs = keras.Input((2, 3, 4, 6))
+    context = keras.layers.Dense(10, use_bias=False)(inputs[:, :, 0])
+    block = NonLocalBlock(
+        "dot_product", subsample=(1, 2), pool_position=position, norm="none"
+    )
+    model = keras.Model(inputs, block(inputs, context=context))
+    cost = layer_costs(model)[block.name]
+    assert cost.weights == 2 * (6 + 10) * 3
+    projected = 4 if position == "before" else 8
+    projections = 2 * (projected * 10 + 24 * 6) * 3
+    assert cost.multiply_adds == projections + 24 * 4 * (3 + 3)
+
+
 def test_cost_does_not_change_the_model():
     model = shallow_outline("c2d")
     before = model.get_layer("pool1").output.shape
