@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.attention import block_attention, receptive_field
-from nonlocal_tf.attention.block_attention import FrameAttention
+from nonlocal_tf.attention.frame_attention import FrameAttention, layer_of
 from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.models import flattening
 
@@ -58,7 +58,7 @@ def blocks_of(network: keras.Model) -> dict[str, ServedBlock]:
             )
             features = keras.Model(graph.input, call.input)
             if _keeps_cells(features, strides):
-                layer = block_attention.layer_of(call)
+                layer = layer_of(call)
                 blocks[name] = ServedBlock(
                     layer, features, strides, first_centers
                 )
