@@ -189,7 +189,10 @@ class Softmax(Pairwise):
     Args:
         scale: factor on the logits: `None` or 1 (the paper's formula),
             `"rsqrt"` (d ** -0.5, the authors' code) or a positive number.
-        method: `"auto"`, `"plain"`, `"chunked"` or `"flash"`; see
+        method: `"auto"`, `"plain"`, `"stored"`, `"chunked"` or `"flash"`; see
+            `nonlocal_tf.ops.softmax`.
+        budget_mb: memory, in MB, of the attention weights of the whole batch
+            in a training step, above which `"auto"` computes in chunks; see
             `nonlocal_tf.ops.softmax`.
         **kwargs: `name`, `dtype`, `trainable`.
     """
@@ -201,9 +204,12 @@ class Softmax(Pairwise):
         self,
         scale: float | Literal["rsqrt"] | None = None,
         method: SoftmaxMethod = "auto",
+        budget_mb: float = nonlocal_ops.SOFTMAX_BUDGET_MB,
         **kwargs: Any,
     ):
         super().__init__(method, **kwargs)
+        nonlocal_ops.check_budget(budget_mb)
+        self.budget_mb = budget_mb
         numeric = isinstance(scale, numbers.Real) and _is_finite(scale)
         numeric = numeric and not isinstance(scale, bool)
         if not (scale is None or scale == "rsqrt" or numeric):
@@ -220,6 +226,7 @@ class Softmax(Pairwise):
         g: Tensor,
         mask: Tensor | None = None,
         steps: int | Tensor | None = None,
+        training: bool | None = None,
     ) -> Tensor:
         return nonlocal_ops.softmax(
             theta,
@@ -229,6 +236,8 @@ class Softmax(Pairwise):
             self.method,
             mask=mask,
             steps=steps,
+            budget_mb=self.budget_mb,
+            training=training,
         )
 
     def affinity(
@@ -250,7 +259,8 @@ class Softmax(Pairwise):
         return float(self.scale)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "scale": self.scale}
+        config = {"scale": self.scale, "budget_mb": self.budget_mb}
+        return {**super().get_config(), **config}
 
 
 def _is_finite(scale: numbers.Real) -> bool:

@@ -28,8 +28,10 @@ from nonlocal_tf.ops._pooling import max_pool
 from nonlocal_tf.ops._precision import at_least_float32
 from nonlocal_tf.ops._rows import take_rows
 from nonlocal_tf.ops._softmax import (
+    SOFTMAX_BUDGET_MB,
     SOFTMAX_METHODS,
     SoftmaxMethod,
+    check_budget,
     softmax,
     softmax_affinity,
 )
@@ -37,11 +39,13 @@ from nonlocal_tf.ops._softmax import (
 __all__ = [
     "CONCATENATION_METHODS",
     "DOT_PRODUCT_METHODS",
+    "SOFTMAX_BUDGET_MB",
     "SOFTMAX_METHODS",
     "ConcatenationMethod",
     "DotProductMethod",
     "SoftmaxMethod",
     "at_least_float32",
+    "check_budget",
     "concatenation",
     "concatenation_affinity",
     "convolution",

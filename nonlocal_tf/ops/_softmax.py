@@ -10,7 +10,10 @@ zeros replace them.
 """
 
 import functools
-from typing import Literal, get_args
+import math
+import numbers
+from collections.abc import Callable
+from typing import Literal, TypeAlias, get_args
 
 import keras
 from keras import ops
@@ -21,6 +24,7 @@ from nonlocal_tf.ops._chunked_softmax import (
     attention_weights,
     chunk_rows,
     chunked,
+    stored,
 )
 from nonlocal_tf.ops._precision import HALF_PRECISION, at_least_float32
 from nonlocal_tf.ops._visible_keys import (
@@ -32,9 +36,16 @@ from nonlocal_tf.ops._visible_keys import (
 )
 from nonlocal_tf.typing import Tensor
 
-SoftmaxMethod = Literal["auto", "plain", "chunked", "flash"]
+SoftmaxMethod = Literal["auto", "plain", "stored", "chunked", "flash"]
 SOFTMAX_METHODS = get_args(SoftmaxMethod)
+MethodChoice: TypeAlias = tuple[SoftmaxMethod, bool | Tensor]
 FLASH_MAX_CHANNELS = 128
+SOFTMAX_BUDGET_MB = 256
+# Matrices of a batch that a training step holds at once: weights, and for the
+# plain form their gradient and that of the logits.
+PLAIN_MATRICES, STORED_MATRICES = 3, 1
+# Unknown batches are up to this size where the plain form then fits.
+USUAL_BATCH = 64
 
 
 def softmax_affinity(
@@ -77,6 +88,8 @@ def softmax(
     *,
     mask: Tensor | None = None,
     steps: int | Tensor | None = None,
+    budget_mb: float = SOFTMAX_BUDGET_MB,
+    training: bool | None = None,
 ) -> Tensor:
     """Compute y_i = sum_j softmax_j(scale * theta_i . phi_j) g_j.
 
@@ -86,15 +99,15 @@ def softmax(
         g: values, `(batch, m, c)`.
         scale: factor on the logits.
         method: all take O(n m (d + c)) time and are exact. `"plain"` builds
-            the affinity matrix, O(n m) memory. `"chunked"` builds a chunk of
-            its rows at a time, O(rows m) memory, and builds them again for the
-            gradient: seven matrix products per training step instead of six;
-            on TensorFlow it has no second derivative. `"flash"` is cuDNN's
-            fused kernel, which rounds the weights to the inputs' half
-            precision: Keras on JAX with an NVIDIA GPU, d = c a multiple of 8
-            up to 128, without mask and steps. `"auto"` chooses flash where
-            supported, else plain up to 2.5 million affinities per example,
-            else chunked.
+            the affinity matrix, three of its size in a training step.
+            `"stored"` keeps one for the gradient, which it takes in chunks of
+            rows. `"chunked"` builds a chunk at a time, O(rows m) memory, and
+            builds them again for the gradient: seven matrix products per
+            training step instead of six. Both have no second derivative on
+            TensorFlow. `"flash"` is cuDNN's fused kernel, which rounds the
+            weights to the inputs' half precision: Keras on JAX with an NVIDIA
+            GPU, d = c a multiple of 8 up to 128, without mask and steps.
+            `"auto"` chooses flash where supported, else by `budget_mb`.
         mask: booleans, `(batch, m)`, True for the keys that count. Others
             have weight zero whatever they hold, NaN included. A query without
             a key gives zeros.
@@ -102,13 +115,31 @@ def softmax(
             (frames) that both queries and keys consist of; a query sees keys
             of its own group and of earlier ones. It divides n and m. An
             integer, or a scalar tensor.
+        budget_mb: memory, in MB, that `"auto"` lets the matrices of the whole
+            batch take; 0 for the least memory. Up to 2.5 million affinities
+            per example it takes plain where three matrices fit; else stored
+            where one fits, else chunked. With the default and float32, for a
+            batch of 1, 2 and 8:
+
+            | n x m | 1 | 2 | 8 |
+            |---|---|---|---|
+            | 784 x 784, 3,136 x 784 | plain | plain | plain |
+            | 3,136 x 3,136 | stored | stored | chunked |
+            | 12,544 x 3,136 | stored | chunked | chunked |
+
+            On JAX, whose chunks are faster, stored takes the place of plain
+            and chunked that of stored. Where TensorFlow learns sizes when a
+            graph runs, the graph chooses; it takes plain if a batch of 64
+            would fit.
+        training: False where no gradient follows; `"auto"` then takes chunked
+            above 2.5 million affinities per example, plain below.
 
     Returns:
         `(batch, n, c)` in the dtype of `g`; computed in float32 or wider.
 
     Raises:
-        ValueError: unknown method, `"flash"` where unsupported, or `mask` or
-            `steps` does not fit the sizes.
+        ValueError: unknown method, `"flash"` where unsupported, `mask` or
+            `steps` does not fit the sizes, or a negative `budget_mb`.
 
     Reference:
         Wang et al., Non-local Neural Networks, CVPR 2018, section 3.2,
@@ -124,21 +155,48 @@ def softmax(
             "method='flash' has no `mask` and no `steps`. Use method='auto', "
             "'chunked' or 'plain' with them."
         )
-    if method == "auto":
-        method = choose_method(theta, phi, g, sees_all)
+    check_budget(budget_mb)
+    if method == "auto" and sees_all and _supports_flash(theta, phi, g):
+        method = "flash"
     if method == "flash":
         return _flash(theta, phi, g, scale)
     dtype = g.dtype
     theta, phi, g = (at_least_float32(x) for x in (theta, phi, g))
     phi, g = zero_masked(phi, mask), zero_masked(g, mask)
-    if method == "plain":
-        visible = visible_keys(mask, steps, n, m)
-        y = ops.matmul(attention_weights(theta * scale, phi, visible), g)
+    theta = theta * scale
+
+    def compute(method: SoftmaxMethod) -> Tensor:
+        if method == "plain":
+            visible = visible_keys(mask, steps, n, m)
+            return ops.matmul(attention_weights(theta, phi, visible), g)
+        form, rows = (
+            {"stored": stored, "chunked": chunked}[method],
+            chunk_rows(theta, phi),
+        )
+        return form(theta, phi, g, rows, mask=mask, steps=steps)
+
+    if method == "auto":
+        choices = method_choices(theta, phi, budget_mb, training)
+        y = _first_that_holds(choices, compute)
     else:
-        rows = chunk_rows(theta, phi)
-        y = chunked(theta * scale, phi, g, rows, mask=mask, steps=steps)
+        y = compute(method)
     y = _zero_without_keys(y, mask, steps, n, m)
     return ops.cast(y, dtype)
+
+
+def check_budget(budget_mb: float) -> None:
+    """Check a memory budget in MB.
+
+    Raises:
+        ValueError: it is not a finite number of at least 0.
+    """
+    is_number = isinstance(budget_mb, numbers.Real)
+    is_number = is_number and not isinstance(budget_mb, bool)
+    if not (is_number and 0 <= budget_mb < math.inf):
+        raise ValueError(
+            "Expected `budget_mb` to be a number of MB of at least 0. "
+            f"Received: budget_mb={budget_mb!r}"
+        )
 
 
 def _check(
@@ -167,25 +225,73 @@ def _zero_without_keys(
     return ops.where(ops.expand_dims(has_keys, 2), x, ops.zeros_like(x))
 
 
-def choose_method(
-    theta: Tensor, phi: Tensor, g: Tensor, sees_all: bool = True
-) -> SoftmaxMethod:
-    """Choose the fastest method for these shapes, dtypes and devices.
+def method_choices(
+    theta: Tensor,
+    phi: Tensor,
+    budget_mb: float = SOFTMAX_BUDGET_MB,
+    training: bool | None = None,
+) -> list[MethodChoice]:
+    """List methods with a condition for each; the first that holds is taken.
 
     Args:
         theta: queries, `(batch, n, d)`.
         phi: keys, `(batch, m, d)`.
-        g: values, `(batch, m, c)`.
-        sees_all: there is no mask and no causality.
+        budget_mb: memory for the matrices of the batch.
+        training: False where no gradient follows.
+
+    Returns:
+        Pairs of a method and a bool, which is a tensor where a TensorFlow
+        graph learns sizes when it runs. The last is True.
     """
-    if sees_all and _supports_flash(theta, phi, g):
-        return "flash"
-    n, m = theta.shape[1], phi.shape[1]
-    if not (isinstance(n, int) and isinstance(m, int)):
-        # TensorFlow graphs learn the sizes when they run; a small matrix is
-        # then a single chunk. JAX knows all sizes when it computes.
-        return "plain" if keras.backend.backend() == "jax" else "chunked"
-    return "chunked" if n * m > CHUNK_ELEMENTS else "plain"
+    batch, n, _ = ops.shape(theta)
+    m = ops.shape(phi)[1]
+    positions_known = isinstance(n, int) and isinstance(m, int)
+    is_small = positions_known and n * m <= CHUNK_ELEMENTS
+    is_jax = keras.backend.backend() == "jax"
+    if is_jax and not positions_known:  # known when JAX computes
+        return [("plain", True)]
+    if training is False or (is_jax and not isinstance(batch, int)):
+        # No choice in the graph: a small matrix is a single chunk.
+        return [("plain" if is_small else "chunked", True)]
+    if is_small and not isinstance(batch, int):
+        # Spare the graph a choice among three forms that it hardly needs.
+        plain_mb = PLAIN_MATRICES * _matrix_mb(USUAL_BATCH, n, m, theta)
+        if plain_mb <= budget_mb:
+            return [("plain", True)]
+    matrix_mb = _matrix_mb(batch, n, m, theta)
+    choices: list[MethodChoice] = [
+        ("plain", PLAIN_MATRICES * matrix_mb <= budget_mb),
+        ("stored", STORED_MATRICES * matrix_mb <= budget_mb),
+        ("chunked", True),
+    ]
+    # XLA fuses what lies between the products of a chunk.
+    omitted = (0 if is_small else 1) + (1 if is_jax else 0)
+    return choices[omitted:]
+
+
+def _matrix_mb(
+    batch: int | Tensor, n: int | Tensor, m: int | Tensor, theta: Tensor
+) -> float | Tensor:
+    """Size of the affinity matrices of a batch, in MB."""
+    dtype = keras.backend.standardize_dtype(theta.dtype)
+    mb = (8 if dtype == "float64" else 4) / 1e6
+    for size in (batch, n, m):  # products of sizes exceed int32
+        mb = mb * (size if isinstance(size, int) else ops.cast(size, "float32"))
+    return mb
+
+
+def _first_that_holds(
+    choices: list[MethodChoice],
+    compute: Callable[[SoftmaxMethod], Tensor],
+) -> Tensor:
+    """Compute the first method whose condition holds; so do later ones then."""
+    if all(isinstance(holds, bool) for _, holds in choices):
+        return compute(next(method for method, holds in choices if holds))
+    # One operation: TensorFlow has no gradient of nested conditions whose
+    # branches have gradients of their own.
+    index = sum(1 - ops.cast(holds, "int32") for _, holds in choices)
+    forms = [functools.partial(compute, method) for method, _ in choices]
+    return ops.switch(index, forms)
 
 
 def _supports_flash(theta: Tensor, phi: Tensor, g: Tensor) -> bool:

@@ -87,6 +87,27 @@ def test_config_round_trip(name):
     assert keras.saving.serialize_keras_object(pairwise.get(config)) == config
 
 
+def test_softmax_layers_pass_budget_and_training(monkeypatch):
+    calls = []
+
+    def softmax(theta, phi, g, *args, **options):
+        calls.append((options["budget_mb"], options["training"]))
+        return theta
+
+    monkeypatch.setattr(pairwise.nonlocal_ops, "softmax", softmax)
+    layer = pairwise.EmbeddedGaussian(budget_mb=7)
+    assert layer.get_config()["budget_mb"] == 7
+    theta, phi, g = arrays()
+    for training in (None, False, True):
+        layer(theta, phi, g, training=training)
+    assert calls == [(7, None), (7, False), (7, True)]
+
+
+def test_a_negative_budget_is_an_error():
+    with pytest.raises(ValueError, match="`budget_mb`"):
+        pairwise.Gaussian(budget_mb=-1)
+
+
 def test_get_returns_an_instance_itself():
     layer = pairwise.DotProduct()
     assert pairwise.get(layer) is layer

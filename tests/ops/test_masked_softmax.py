@@ -20,7 +20,7 @@ from tests.ops.execution import (
     value_and_gradients,
 )
 
-METHODS = ("plain", "chunked")
+METHODS = ("plain", "stored", "chunked")
 N, M, STEPS = 72, 33, 3
 SHAPES = (2, N, 4), (2, M, 4), (2, M, 5)
 # The first frame of the second example has no key.

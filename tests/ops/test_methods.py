@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nonlocal_tf import ops
+from nonlocal_tf.ops import _softmax
 from tests import harness
 from tests.harness import normal
 from tests.ops import reference
@@ -94,6 +95,30 @@ def test_edge_shapes(name, method, shape):
 @pytest.mark.parametrize("name", METHODS)
 def test_auto_chooses_when_a_graph_of_unknown_shapes_runs(name, shape):
     check_float32(name, "auto", shape, "unknown shapes")
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="others know all sizes")
+@pytest.mark.parametrize("budget_mb", [0.0, 0.03, 1.0])  # a matrix: 0.0185
+@pytest.mark.parametrize("unknown", [0, slice(2)])
+def test_softmax_chooses_when_its_graph_runs(monkeypatch, budget_mb, unknown):
+    # 70 x 33 affinities are few: all three forms are in the graph.
+    monkeypatch.setattr(_softmax, "CHUNK_ELEMENTS", 70 * 33)
+    monkeypatch.setattr(_softmax, "USUAL_BATCH", 10**6)
+    arrays, dy = inputs("softmax", *SHAPES["usual"])
+
+    def unknown_shape(x):
+        shape = np.array(x.shape, object)
+        shape[unknown] = None
+        return tuple(shape)
+
+    def auto(*tensors):
+        return ops.softmax(*tensors, budget_mb=budget_mb)
+
+    mode = "unknown shapes"
+    results = value_and_gradients(auto, arrays, dy, mode, unknown_shape)
+    expected = reference.softmax(*arrays, dy)
+    for x, e in zip(results, expected, strict=True):
+        assert relative_error(x, e) <= 1e-6  # as in check_float32
 
 
 def check_float32(name, method, shape, mode):

@@ -108,7 +108,7 @@ def test_auto_is_plain_without_a_gpu(dtype):
     np.testing.assert_array_equal(y, expected)
 
 
-@pytest.mark.parametrize("method", ["plain", "chunked"])
+@pytest.mark.parametrize("method", ["plain", "stored", "chunked"])
 def test_empty_batch(method):
     theta, phi, g = (np.zeros((0, n, 3), "float32") for n in (7, 5, 5))
     assert tuple(ops.softmax(theta, phi, g, method=method).shape) == (0, 7, 3)
@@ -137,13 +137,114 @@ def test_chunk_rows(batch, n, m, rows):
     assert _softmax.chunk_rows(theta, phi) == rows
 
 
-def test_auto_is_plain_for_small_matrices():
-    theta, phi, g = (keras.KerasTensor((1, n, 4)) for n in (1500, 1600, 1600))
-    assert _softmax.choose_method(theta, phi, g) == "plain"
-    assert _softmax.choose_method(phi, phi, g) == "chunked"
+on_jax = keras.backend.backend() == "jax"
+not_on_jax = pytest.mark.skipif(on_jax, reason="XLA's chunks are faster")
 
 
-@pytest.mark.parametrize("method", ["plain", "chunked"])
+def chosen(batch, n, m, dtype="float32", **options):
+    """Method of "auto" for these sizes."""
+    theta, phi = (keras.KerasTensor((batch, size, 4), dtype) for size in (n, m))
+    choices = _softmax.method_choices(theta, phi, **options)
+    return next(method for method, holds in choices if holds)
+
+
+@not_on_jax
+@pytest.mark.parametrize(
+    ("batch", "n", "m", "method"),
+    [
+        (1, 784, 784, "plain"),
+        (8, 784, 784, "plain"),
+        (8, 3136, 784, "plain"),  # 3 x 79 MB of 256
+        (9, 3136, 784, "stored"),  # 3 x 89 MB
+        (27, 3136, 784, "chunked"),  # 266 MB
+        (1, 1500, 1600, "plain"),  # 2.4 million affinities
+        (1, 1600, 1600, "stored"),  # 2.6 million
+        (1, 3136, 3136, "stored"),
+        (2, 3136, 3136, "stored"),  # 79 MB
+        (8, 3136, 3136, "chunked"),  # 315 MB
+        (1, 12544, 3136, "stored"),  # 157 MB
+        (2, 12544, 3136, "chunked"),
+        (1, 50176, 50176, "chunked"),
+    ],
+)
+def test_auto_takes_the_fastest_form_that_fits_the_budget(batch, n, m, method):
+    assert chosen(batch, n, m) == method
+
+
+@pytest.mark.skipif(not on_jax, reason="JAX's choice")
+def test_auto_on_jax_takes_chunks_earlier():
+    assert chosen(26, 3136, 784) == "stored"
+    assert chosen(27, 3136, 784) == "chunked"  # 266 MB
+    assert chosen(1, 1600, 1600) == "chunked"
+
+
+@not_on_jax
+def test_float64_takes_twice_the_memory():
+    assert chosen(5, 3136, 3136) == "stored"  # 197 MB
+    assert chosen(5, 3136, 3136, "float64") == "chunked"
+
+
+@not_on_jax
+@pytest.mark.parametrize(
+    ("budget_mb", "method"),
+    [
+        (30, "plain"),
+        (29, "stored"),
+        (9.9, "stored"),
+        (9, "chunked"),
+        (0, "chunked"),
+    ],
+)
+def test_budget(budget_mb, method):
+    # 9.83 MB for one matrix.
+    assert chosen(1, 3136, 784, budget_mb=budget_mb) == method
+
+
+@not_on_jax
+def test_graphs_of_small_matrices_take_plain_for_any_batch():
+    # 1000 x 333 affinities: three matrices of a batch of 64 are 255.7 MB.
+    assert chosen(None, 1000, 333) == "plain"
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_inference_stores_no_large_matrix(batch):
+    assert chosen(batch, 1500, 1600, training=False) == "plain"
+    assert chosen(batch, 1600, 1600, training=False) == "chunked"
+
+
+@pytest.mark.parametrize("budget_mb", [-1, float("nan"), "256", True, None])
+def test_budget_of_no_megabytes_is_an_error(budget_mb):
+    with pytest.raises(ValueError, match="`budget_mb` to be a number of MB"):
+        ops.softmax(*inputs(), budget_mb=budget_mb)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="others know all sizes"
+)
+@pytest.mark.parametrize("n", [None, 6])
+def test_a_graph_of_unknown_sizes_chooses_when_it_runs(monkeypatch, n):
+    """Test the form that ran by its output: 1 for stored, 2 for chunked."""
+    import tensorflow as tf
+
+    forms = {"stored": 1.0, "chunked": 2.0}
+    for name, value in forms.items():
+
+        def form(theta, phi, g, rows, mask, steps, value=value):
+            return tf.ones_like(theta) * value
+
+        monkeypatch.setattr(_softmax, name, form)
+    monkeypatch.setattr(_softmax, "CHUNK_ELEMENTS", 30)
+    x = tf.zeros((1, 6, 4))
+    run = tf.function(
+        lambda x: ops.softmax(x, x, x, budget_mb=3.5 * 6 * 6 * 4e-6),
+        input_signature=[tf.TensorSpec((None, n, 4))],
+    )
+    assert run(x)[0, 0, 0] == 1
+    assert run(tf.repeat(x, 3, 0))[0, 0, 0] == 1
+    assert run(tf.repeat(x, 4, 0))[0, 0, 0] == 2
+
+
+@pytest.mark.parametrize("method", ["plain", "stored", "chunked"])
 def test_very_negative_logits_give_uniform_weights(method):
     theta = np.full((1, 3, 2), -3e4, "float16")
     phi = np.full((1, 5, 2), 3e4, "float16")
