@@ -20,7 +20,10 @@ def operator(case):
 
         return attention
     function = getattr(nonlocal_ops, case["function"])
-    return lambda *arrays: function(*arrays, method=case["method"])
+    options = {"method": case["method"]}
+    if case["function"] == "softmax":
+        options["training"] = case["pass"] == "train"
+    return lambda *arrays: function(*arrays, **options)
 
 
 def block_part(case):

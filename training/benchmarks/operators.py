@@ -3,6 +3,7 @@
     python -m training.benchmarks.operators                  # half an hour
     python -m training.benchmarks.operators --only softmax --rounds 3
     python -m training.benchmarks.operators --device gpu     # JAX and PyTorch
+    python -m training.benchmarks.operators --torch-python OTHER/bin/python
 
 Cases of a shape are interleaved; a ratio is the median over the rounds of
 (time of the base) / (time of the case) in the same round. Times are CPU times
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 from collections.abc import Iterator
 
 from . import command
@@ -45,6 +47,7 @@ CASES = {
         ("tf", True, "auto"),
         ("jax", True, "auto"),
         ("torch", False, "plain"),
+        ("torch", False, "compiled"),
     ),
     "dot_product": (
         ("tf", False, "plain"),
@@ -53,6 +56,7 @@ CASES = {
         ("jax", True, "auto"),
         ("torch", False, "plain"),
         ("torch", False, "associative"),
+        ("torch", False, "compiled"),
     ),
     "softmax": (
         ("tf", False, "plain"),
@@ -63,6 +67,7 @@ CASES = {
         ("jax", True, "auto"),
         ("torch", False, "plain"),
         ("torch", False, "sdpa"),
+        ("torch", False, "compiled"),
     ),
 }
 GPU_CASES = {
@@ -80,6 +85,7 @@ FUNCTIONS = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
 # A clip of 128 frames at res3: 64 maps of 28 x 28, 512 channels.
 LONG_CLIP = (1, 64, 28, 28, 512)
 BLOCKS = {"res3": (1, 4, 28, 28, 512), "res4": (1, 4, 14, 14, 1024)}
+PEERS = (("tf", "ours"), ("torch", "modules"), ("torch", "compiled"))
 PARTS = ("theta", "phi", "g", "pool", "pairwise", "out", "bn", "add")
 
 
@@ -93,6 +99,12 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument(
+        "--torch-python",
+        type=os.path.expanduser,
+        default=sys.executable,
+        help="interpreter of an environment with torch",
+    )
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument(
         "--environments", nargs="+", choices=ENVIRONMENTS, default=ENVIRONMENTS
@@ -117,7 +129,10 @@ def measure(options) -> dict:
         if options.device == "cpu" or name != "tf"
     ]
     with installed_workers(
-        environments, options.cores, options.device
+        environments,
+        options.cores,
+        options.device,
+        {"torch": options.torch_python},
     ) as workers:
         result = {
             "machine": machine(),
@@ -129,6 +144,7 @@ def measure(options) -> dict:
             "cases": [],
             "blocks": [],
             "projections": [],
+            "peers": [],
             "long": [],
         }
         if not workers:
@@ -146,10 +162,15 @@ def measure(options) -> dict:
         if options.device == "cpu" and options.only in (None, "block"):
             result["blocks"] = _blocks(workers, options.rounds, clock)
             result["projections"] = _projections(workers, options.rounds, clock)
+            result["peers"] = _peers(workers, options.rounds, clock)
     if options.device == "cpu":
         for case in result["cases"]:
             if "error" not in case and case["n"] * case["m"] >= SMALLEST_MEMORY:
-                case.update(_in_its_own_process(case, options.cores))
+                case.update(
+                    _in_its_own_process(
+                        case, options.cores, options.torch_python
+                    )
+                )
         if options.only in (None, "long"):
             for pairwise in FUNCTIONS:
                 case = _layer("block", LONG_CLIP, pairwise, (1, 1, 1), "train")
@@ -177,8 +198,8 @@ def merge(old: dict, new: dict) -> dict:
         **new,
         "cases": [*kept, *new["cases"]],
         **{
-            part: new[part] or old[part]
-            for part in ("blocks", "projections", "long")
+            part: new[part] or old.get(part, [])
+            for part in ("blocks", "projections", "peers", "long")
         },
     }
 
@@ -202,7 +223,7 @@ def _cases(device, function, n, m, d) -> list[dict]:
         common = {**shape, "pass": passed}
         if device == "cpu":
             for env, xla, method in CASES[function]:
-                if method == "plain" and n * m > LARGEST_PLAIN:
+                if method in ("plain", "compiled") and n * m > LARGEST_PLAIN:
                     continue
                 case = {"env": env, "xla": xla, "method": method}
                 cases.append({**common, **case, "dtype": "float32"})
@@ -283,8 +304,34 @@ def _projections(workers, rounds, clock) -> list[dict]:
     return rows
 
 
-def _in_its_own_process(case, cores) -> dict:
-    worker = Worker(case["env"], cores, "cpu")
+def _peers(workers, rounds, clock) -> list[dict]:
+    """Time the block of the embedded Gaussian beside PyTorch's modules."""
+    rows = []
+    for name, shape in BLOCKS.items():
+        for subsample in ((1, 1, 1), (1, 2, 2)):
+            for passed in ("forward", "train"):
+                cases = [
+                    {
+                        **_layer(
+                            "block",
+                            shape,
+                            "embedded_gaussian",
+                            subsample,
+                            passed,
+                        ),
+                        "env": env,
+                        "method": method,
+                    }
+                    for env, method in PEERS
+                ]
+                measured = interleave(workers, cases, rounds, clock)
+                rows += [{"name": name, **case} for case in measured]
+    return rows
+
+
+def _in_its_own_process(case, cores, torch_python=sys.executable) -> dict:
+    python = torch_python if case["env"] == "torch" else sys.executable
+    worker = Worker(case["env"], cores, "cpu", python)
     keys = ("seconds", "base", "ratio")
     request = {k: v for k, v in case.items() if k not in keys}
     answer = worker.ask("memory", case=request)

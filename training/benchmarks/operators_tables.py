@@ -45,6 +45,9 @@ def render(result: dict) -> str:
             for row in result["projections"]
         )
         lines += ["", f"theta, phi, g by one product, to three: {products}."]
+    if result.get("peers"):
+        lines += ["", "### A block beside PyTorch's modules", ""]
+        lines += [_peer_table(result)]
     if result["long"]:
         lines += ["", "### 50,176 positions", "", _long_table(result)]
     return "\n".join(lines)
@@ -97,6 +100,22 @@ def _block_table(result) -> str:
             cells += [f"{row['milliseconds']:.1f}", f"{row['to_parts']:.2f}"]
         rows.append(cells)
     return tables.markdown(rows)
+
+
+def _peer_table(result) -> str:
+    """Format blocks: times, and ours over each ("x")."""
+    head = ["block", "subsample", "how", "forward ms", "x", "train ms", "x"]
+    rows: dict[tuple, list] = {}
+    for case in result["peers"]:
+        pool = " x ".join(map(str, case["subsample"]))
+        key = case["name"], pool, f"{case['env']} {case['method']}"
+        cells = ["failed", ""]
+        if "error" not in case:
+            milliseconds = 1e3 * min(case["seconds"])
+            cells = [f"{milliseconds:.1f}", f"{case['ratio']:.2f}"]
+        rows.setdefault(key, []).extend(cells)
+    table = [[*key, *cells] for key, cells in rows.items()]
+    return tables.markdown([head, *table])
 
 
 def _long_table(result) -> str:

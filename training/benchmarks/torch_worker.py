@@ -17,6 +17,9 @@ def start(cores, device):
         raise SystemExit("no GPU")
     torch.set_num_threads(cores)
     torch.manual_seed(SEED)
+    # A shape beyond the limit would run without being compiled.
+    torch._dynamo.config.recompile_limit = 256
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     place = "cuda" if device == "gpu" else "cpu"
 
     def tensor(x, dtype):
@@ -65,7 +68,12 @@ def start(cores, device):
 
     def operator(case, arrays):
         *arrays, dy = arrays
-        run = functions[case["function"], case["method"]]
+        if case["method"] == "compiled":
+            run = torch.compile(
+                functions[case["function"], "plain"], dynamic=False
+            )
+        else:
+            run = functions[case["function"], case["method"]]
         if case["pass"] == "forward":
             return function(run, arrays, case["dtype"])
         tensors = [tensor(x, case["dtype"]).requires_grad_() for x in arrays]
@@ -81,19 +89,56 @@ def start(cores, device):
         version=f"PyTorch {torch.__version__}",
         function=function,
         operator=operator,
+        layer=layer,
         network=network,
         is_finite=lambda x: bool(torch.isfinite(x).all()),
     )
+
+
+def layer(case):
+    """Prepare a step of a non-local block in plain modules."""
+    import torch
+
+    batch, *sizes, channels = case["shape"]
+    block = _modules()["NonLocal"](channels, case["pairwise"])
+    if case["subsample"] == [1, 1, 1]:
+        block.pool = torch.nn.Identity()
+    is_training = case["pass"] == "train"
+    block.train(is_training)
+    if case["method"] == "compiled":
+        options = {} if is_training else {"freezing": True}
+        run = torch.compile(block, dynamic=False, options=options)
+    else:
+        run = block
+    x = torch.randn(batch, channels, *sizes, requires_grad=is_training)
+    if not is_training:
+
+        def forward():
+            with torch.no_grad():
+                return [run(x)]
+
+        return forward
+    dy = torch.randn(x.shape)
+    sources = [x, *block.parameters()]
+
+    def train():
+        y = run(x)
+        return [y, *torch.autograd.grad(y, sources, dy)]
+
+    return train
+
+
+def _modules():
+    # By path, since importing `training` would import TensorFlow.
+    path = pathlib.Path(__file__).with_name("torch_networks.py")
+    return runpy.run_path(str(path))
 
 
 def network(case):
     """Prepare a step of a network in plain modules."""
     import torch
 
-    # By path, since importing `training` would import TensorFlow.
-    path = pathlib.Path(__file__).with_name("torch_networks.py")
-    modules = runpy.run_path(str(path))
-    model = modules["ResNet"](case["spec"], case["stem"])
+    model = _modules()["ResNet"](case["spec"], case["stem"])
     random = np.random.default_rng(SEED)
     arrays = random.standard_normal((1, *case["shape"]), dtype="float32")
     clips = torch.tensor(arrays.transpose(0, 4, 1, 2, 3).copy())

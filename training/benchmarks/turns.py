@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..io import tables
 from ..io.versions import cpu_name
@@ -66,7 +66,10 @@ class Worker:
 
 @contextlib.contextmanager
 def installed_workers(
-    environments: Iterable[str], cores: int, device: str = "cpu"
+    environments: Iterable[str],
+    cores: int,
+    device: str = "cpu",
+    pythons: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Worker]]:
     """Start a worker for each installed environment; stop them afterwards.
 
@@ -74,11 +77,13 @@ def installed_workers(
         environments: as of `Worker`.
         cores: as of `Worker`.
         device: as of `Worker`.
+        pythons: interpreters of environments that have their own.
     """
     workers = {}
     with contextlib.ExitStack() as stack:
         for name in environments:
-            worker = Worker(name, cores, device)
+            python = (pythons or {}).get(name, sys.executable)
+            worker = Worker(name, cores, device, python)
             stack.callback(worker.close)
             if worker.version is None:
                 tell(f"{name}: not installed, or no such device; not run")

@@ -1,6 +1,7 @@
 import argparse
 import json
 import pathlib
+import sys
 
 import pytest
 
@@ -12,6 +13,7 @@ PEAK = {"gflops": 100.0, "gbytes": 20.0}
 def options(**changed):
     defaults = {"only": None, "rounds": 2, "cores": 1, "device": "cpu"}
     defaults["environments"] = ["tf"]
+    defaults["torch_python"] = sys.executable
     return argparse.Namespace(**{**defaults, **changed})
 
 
@@ -93,6 +95,19 @@ def test_a_block_is_timed_beside_its_parts(monkeypatch):
     table = operators_tables.render(result)
     assert "| tiny | gaussian | 1 x 2 x 2 |" in table
     assert "by one product, to three: tiny forward x" in table
+
+
+def test_a_block_has_a_row_for_each_peer():
+    common = {"name": "res3", "subsample": [1, 2, 2], "seconds": [0.02, 0.01]}
+    peers = [
+        {**common, "pass": passed, "env": env, "method": method, "ratio": 1.5}
+        for passed in ("forward", "train")
+        for env, method in operators.PEERS
+    ]
+    peers[-1] = {**peers[-1], "error": "no compiler"}
+    table = operators_tables._peer_table({"peers": peers})
+    assert "| res3 | 1 x 2 x 2 | tf ours | 10.0 | 1.50 | 10.0 | 1.50 |" in table
+    assert "| torch compiled | 10.0 | 1.50 | failed |" in table
 
 
 def timed(method, passed, seconds, **figures):
