@@ -198,7 +198,7 @@ def merge(old: dict, new: dict) -> dict:
         **new,
         "cases": [*kept, *new["cases"]],
         **{
-            part: new[part] or old.get(part, [])
+            part: new.get(part) or old.get(part, [])
             for part in ("blocks", "projections", "peers", "long")
         },
     }
