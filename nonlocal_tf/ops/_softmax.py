@@ -129,10 +129,11 @@ def softmax(
 
             On JAX, whose chunks are faster, stored takes the place of plain
             and chunked that of stored. Where TensorFlow learns sizes when a
-            graph runs, the graph chooses; it takes plain if a batch of 64
-            would fit.
+            graph runs, the graph chooses if `training` is True, and takes
+            plain if a batch of 64 would fit.
         training: False where no gradient follows; `"auto"` then takes chunked
-            above 2.5 million affinities per example, plain below.
+            above 2.5 million affinities per example, plain below. So it does
+            with None in graphs of unknown sizes.
 
     Returns:
         `(batch, n, c)` in the dtype of `g`; computed in float32 or wider.
@@ -237,7 +238,7 @@ def method_choices(
         theta: queries, `(batch, n, d)`.
         phi: keys, `(batch, m, d)`.
         budget_mb: memory for the matrices of the batch.
-        training: False where no gradient follows.
+        training: as for `softmax`.
 
     Returns:
         Pairs of a method and a bool, which is a tensor where a TensorFlow
@@ -250,10 +251,13 @@ def method_choices(
     is_jax = keras.backend.backend() == "jax"
     if is_jax and not positions_known:  # known when JAX computes
         return [("plain", True)]
-    if training is False or (is_jax and not isinstance(batch, int)):
-        # No choice in the graph: a small matrix is a single chunk.
+    batch_known = isinstance(batch, int)
+    all_known = positions_known and batch_known
+    if training is False or (not all_known and (is_jax or not training)):
+        # No choice in graphs that may be exported: LiteRT has no such
+        # operation. A small matrix is a single chunk.
         return [("plain" if is_small else "chunked", True)]
-    if is_small and not isinstance(batch, int):
+    if is_small and not batch_known:
         # Spare the graph a choice among three forms that it hardly needs.
         plain_mb = PLAIN_MATRICES * _matrix_mb(USUAL_BATCH, n, m, theta)
         if plain_mb <= budget_mb:

@@ -112,7 +112,7 @@ def test_softmax_chooses_when_its_graph_runs(monkeypatch, budget_mb, unknown):
         return tuple(shape)
 
     def auto(*tensors):
-        return ops.softmax(*tensors, budget_mb=budget_mb)
+        return ops.softmax(*tensors, budget_mb=budget_mb, training=True)
 
     mode = "unknown shapes"
     results = value_and_gradients(auto, arrays, dy, mode, unknown_shape)

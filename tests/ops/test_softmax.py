@@ -203,7 +203,15 @@ def test_budget(budget_mb, method):
 @not_on_jax
 def test_graphs_of_small_matrices_take_plain_for_any_batch():
     # 1000 x 333 affinities: three matrices of a batch of 64 are 255.7 MB.
-    assert chosen(None, 1000, 333) == "plain"
+    assert chosen(None, 1000, 333, training=True) == "plain"
+
+
+@not_on_jax
+@pytest.mark.parametrize("training", [None, False])
+def test_graphs_that_may_be_exported_do_not_choose(training):
+    assert chosen(None, 1500, 1600, training=training) == "plain"
+    assert chosen(None, 1600, 1600, training=training) == "chunked"
+    assert chosen(1, None, 5, training=training) == "chunked"
 
 
 @pytest.mark.parametrize("batch", [1, 8])
@@ -236,7 +244,9 @@ def test_a_graph_of_unknown_sizes_chooses_when_it_runs(monkeypatch, n):
     monkeypatch.setattr(_softmax, "CHUNK_ELEMENTS", 30)
     x = tf.zeros((1, 6, 4))
     run = tf.function(
-        lambda x: ops.softmax(x, x, x, budget_mb=3.5 * 6 * 6 * 4e-6),
+        lambda x: ops.softmax(
+            x, x, x, budget_mb=3.5 * 6 * 6 * 4e-6, training=True
+        ),
         input_signature=[tf.TensorSpec((None, n, 4))],
     )
     assert run(x)[0, 0, 0] == 1
