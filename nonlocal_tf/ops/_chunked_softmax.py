@@ -115,10 +115,12 @@ def chunked(
     Returns:
         `(batch, n, c)`.
     """
-    n, m = ops.shape(theta)[1], ops.shape(phi)[1]
 
-    def weights(theta: Tensor, phi: Tensor, first: Tensor) -> Tensor:
+    def weights(
+        theta: Tensor, phi: Tensor, first: Tensor, rows: int | Tensor
+    ) -> Tensor:
         """Compute the weights of `rows` queries from `first` on."""
+        n, m = ops.shape(theta)[1], ops.shape(phi)[1]
         visible = visible_keys(mask, steps, n, m, first, rows)
         return attention_weights(_rows(theta, first, rows), phi, visible)
 
@@ -164,7 +166,9 @@ def stored(
         matrix = attention_weights(theta, phi, visible)
         y = ops.matmul(matrix, g)
 
-        def weights(theta: Tensor, phi: Tensor, first: Tensor) -> Tensor:
+        def weights(
+            theta: Tensor, phi: Tensor, first: Tensor, rows: int | Tensor
+        ) -> Tensor:
             return _rows(matrix, first, rows)
 
         def gradient(dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -188,7 +192,7 @@ def _chunked_value(
     def chunk(_: Tensor, carry: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         start, y = carry
         first = _first_row(start, n - rows)
-        y_ = ops.matmul(weights(theta, phi, first), g)
+        y_ = ops.matmul(weights(theta, phi, first, rows), g)
         y = _write_rows(y, n, first, y_)
         return _wait_for(start + rows, y), y
 
@@ -208,13 +212,17 @@ def _chunked_gradient(
     weights: Callable,
 ) -> tuple[Tensor, Tensor, Tensor]:
     batch, n, width = ops.shape(theta)
+    if not isinstance(rows, int):
+        # Of sizes again: XLA wants a number that the graph of the gradient
+        # computes from shapes alone.
+        rows = chunk_rows(theta, phi)
     mean = ops.sum(y * dy, axis=-1, keepdims=True)  # of dy . g by the weights
 
     def chunk(_: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         start, dtheta, dphi, dg = carry
         first = _first_row(start, n - rows)
         theta_, dy_, mean_ = (_rows(x, first, rows) for x in (theta, dy, mean))
-        weights_ = weights(theta, phi, first)  # (b, rows, m)
+        weights_ = weights(theta, phi, first, rows)  # (b, rows, m)
         dweights = ops.matmul(dy_, ops.swapaxes(g, 1, 2))
         dlogits = weights_ * (dweights - mean_)
         dtheta = _write_rows(dtheta, n, first, ops.matmul(dlogits, phi))

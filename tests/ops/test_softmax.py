@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from nonlocal_tf import ops
+from nonlocal_tf.layers import pairwise
 from nonlocal_tf.ops import _softmax
 from tests.harness import normal
 
@@ -198,6 +199,23 @@ def test_float64_takes_twice_the_memory():
 def test_budget(budget_mb, method):
     # 9.83 MB for one matrix.
     assert chosen(1, 3136, 784, budget_mb=budget_mb) == method
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="others know all sizes"
+)
+def test_fit_compiles_a_graph_that_chooses(monkeypatch):
+    """Test XLA, which Keras takes by itself; it needs constant sizes."""
+    monkeypatch.setattr(_softmax, "USUAL_BATCH", 10**9)
+    x = keras.Input((6, 4))
+    y = keras.layers.Dense(4)(x)
+    y = pairwise.EmbeddedGaussian()(y, y, y)
+    model = keras.Model(x, y)
+    model.compile("sgd", "mse", jit_compile=True)
+    history = model.fit(
+        normal((5, 6, 4)), normal((5, 6, 4), 1), batch_size=2, verbose=0
+    )
+    assert np.isfinite(history.history["loss"]).all()
 
 
 @not_on_jax
