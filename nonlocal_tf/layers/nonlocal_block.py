@@ -103,8 +103,8 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             frames; positions attend within their group. It must divide the
             number of frames.
         causal: positions attend only to those of their own frame and of
-            earlier ones, for streams. Needs a time axis, the only one of rank
-            3 or the first of rank 5, without a pool along it.
+            earlier ones, for streams (batch statistics see all). Needs a time
+            axis, the only of rank 3 or first of rank 5, without a pool along.
         norm: normalization after W_z: `"batch"`, `"affine"` (a scale and a
             shift per channel) or `"none"`.
         gate: `"scalar"` multiplies W_z y by one learned scalar gamma, z =
@@ -142,14 +142,14 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             on it, `subsample` and its masks are of its axes, and each position
             of x attends to all of its positions. Of any rank from 3 to 5 and
             any channels (the Gaussian: those of x), with axes="spacetime",
-            without groups and `causal`.
+            without groups and `causal`; in all calls of a block, or none.
         mask: booleans, True for the positions that count, `(batch,
             positions)` or the shape of `x` without channels; for clips also
             `(batch, time)`. Default: the mask that Keras passes on, of
             `keras.layers.Masking` or `Embedding(mask_zero=True)`. No position
-            attends to the others, whatever they hold; their output is their
-            input, and they are left out of batch statistics. A pooled key
-            counts if a position of its window does.
+            attends to masked ones (False), whatever they hold; their output
+            is their input, and they are left out of batch statistics. A
+            pooled key counts if a position of its window does.
         context_mask: the same of the context.
         training: whether batch normalization uses the batch's statistics.
         return_affinity: also return the attention weights, as `affinity` does.
@@ -158,7 +158,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
 
     Returns:
         A tensor of the shape of `x`, in the compute dtype; with
-        `return_affinity`, a tuple of it and the attention weights.
+        `return_affinity`, also the weights `(batch, [heads,] n, m)` of m keys.
 
     Raises:
         ValueError: the input's rank is not 3, 4 or 5, its channels are
