@@ -21,7 +21,8 @@ def custom_gradient(function: Callable) -> Callable:
             input.
 
     Returns:
-        Function of the same tensors that returns `y`.
+        Function of the same tensors that returns `y`. On PyTorch it has no
+        second derivative.
     """
 
     @functools.wraps(function)
@@ -31,7 +32,8 @@ def custom_gradient(function: Callable) -> Callable:
         def gradient_of_backend(
             *arguments: Tensor, upstream: Tensor | None = None
         ) -> tuple[Tensor, ...]:
-            return gradient(arguments[0] if upstream is None else upstream)
+            dy = arguments[0] if upstream is None else upstream
+            return _first_derivative(gradient(dy))
 
         if keras.backend.backend() == "torch":
             # PyTorch's graph holds `gradient`. Were `y` the tensor that
@@ -40,3 +42,18 @@ def custom_gradient(function: Callable) -> Callable:
         return y, gradient_of_backend
 
     return ops.custom_gradient(value_and_gradient)
+
+
+def _first_derivative(gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Refuse to let PyTorch derive gradients again: values are constants.
+
+    Raises:
+        NotImplementedError: PyTorch records the gradients' computation.
+    """
+    is_torch = keras.backend.backend() == "torch"
+    if is_torch and any(x.requires_grad for x in gradients):
+        raise NotImplementedError(
+            "Expected first derivatives alone, without `create_graph`; "
+            "method='plain' has second derivatives on PyTorch."
+        )
+    return gradients

@@ -104,10 +104,10 @@ def softmax(
             rows. `"chunked"` builds a chunk at a time, O(rows m) memory, and
             builds them again for the gradient: seven matrix products per
             training step instead of six. Both have no second derivative on
-            TensorFlow. `"flash"` is cuDNN's fused kernel, which rounds the
-            weights to the inputs' half precision: Keras on JAX with an NVIDIA
-            GPU, d = c a multiple of 8 up to 128, without mask and steps.
-            `"auto"` chooses flash where supported, else by `budget_mb`.
+            TensorFlow and PyTorch. `"flash"` is cuDNN's fused kernel, which
+            rounds the weights to the inputs' half precision: Keras on JAX with
+            an NVIDIA GPU, d = c a multiple of 8 up to 128, without mask and
+            steps. `"auto"` chooses flash where supported, else by `budget_mb`.
         mask: booleans, `(batch, m)`, True for the keys that count. Others
             have weight zero whatever they hold, NaN included. A query without
             a key gives zeros.
