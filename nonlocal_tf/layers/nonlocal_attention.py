@@ -326,6 +326,11 @@ class NonLocalAttention(layers.Layer):
                     f"Expected an input of rank {expected_rank}, as in the "
                     f"first call. Received: shape={tuple(tensor.shape)}"
                 )
+        if not masking.fits(keys.shape[:1], x.shape[:1]):
+            raise ValueError(
+                "Expected a context for each example of the input. Received: "
+                f"shape={tuple(x.shape)}, context of {tuple(keys.shape)}"
+            )
         self._pool_size(tuple(keys.shape))
 
     def _pool_size(self, keys_shape: Shape) -> tuple[int, ...]:

@@ -248,3 +248,9 @@ def test_context_in_one_call_and_not_in_another_is_an_error():
         without(x, context=bank)
     with pytest.raises(ValueError, match="goes with `context`"):
         without(x, context_mask=np.ones((2, 7), bool))
+
+
+def test_a_context_for_other_examples_is_an_error():
+    block = built("dot_product", X, BANK)
+    with pytest.raises(ValueError, match=r"\(3, 7, 10\)"):
+        block(normal(X), context=normal((3, *BANK[1:])))
