@@ -12,6 +12,15 @@ MODES = {
 }[BACKEND]
 # The compiled mode.
 COMPILED = MODES[-1]
+
+
+def with_modes(options):
+    """Pair all options with the first mode, and the last with each other."""
+    return [(MODES[0], *option) for option in options] + [
+        (mode, *options[-1]) for mode in MODES[1:]
+    ]
+
+
 float64 = pytest.mark.skipif(
     BACKEND != "tensorflow",
     reason="Keras computes in float32: a global switch of JAX, "

@@ -14,10 +14,10 @@ from tests.ops import loops, reference
 from tests.ops.execution import (
     BACKEND,
     COMPILED,
-    MODES,
     float64,
     relative_error,
     value_and_gradients,
+    with_modes,
 )
 
 METHODS = ("plain", "stored", "chunked")
@@ -63,8 +63,7 @@ OPTIONS = [(True, None), (False, STEPS), (True, STEPS)]
 on_options = pytest.mark.parametrize(("is_masked", "steps"), OPTIONS)
 
 
-@on_options
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "is_masked", "steps"), with_modes(OPTIONS))
 @pytest.mark.parametrize("method", METHODS)
 def test_float32(method, mode, is_masked, steps):
     # As of the function without masks, tests/ops/test_methods.py.

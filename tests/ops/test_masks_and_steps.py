@@ -16,10 +16,10 @@ from tests.ops import loops, reference
 from tests.ops.execution import (
     BACKEND,
     COMPILED,
-    MODES,
     float64,
     relative_error,
     value_and_gradients,
+    with_modes,
 )
 
 CASES = [
@@ -84,9 +84,8 @@ def check(case, sizes, mode, is_masked, steps, bound, dtype="float32"):
         assert relative_error(x, e) <= bound, index
 
 
-@on_options
 @on_cases
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "is_masked", "steps"), with_modes(OPTIONS))
 def test_float32(mode, name, method, is_masked, steps):
     check((name, method), (70, 35), mode, is_masked, steps, 1e-6)
 
