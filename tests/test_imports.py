@@ -1,4 +1,4 @@
-"""Who may import whom (the dependency direction of the architecture)."""
+"""Import rules of the architecture: nothing imports what is above it."""
 
 import ast
 import pathlib

@@ -1,4 +1,4 @@
-"""Which keys a query attends to: a mask of the keys, and causality.
+"""The keys that a query attends to: a mask of the keys, and causality.
 
 A mask, `(batch, m)`, is True for keys that count. With `steps`, queries and
 keys are that many groups of consecutive positions, such as the frames of a
