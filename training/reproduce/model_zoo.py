@@ -20,7 +20,7 @@ from ..io import cli, tables
 from ..io.user_error import UserError
 from ..recipes import digits_ablations, get_recipe
 from ..recipes.schema import Recipe, names_of
-from . import ablation_tables, detector_zoo, finetune_tasks
+from . import ablation_tables, detector_zoo, finetune_tasks, motion_direction
 
 Results = Mapping[str, Sequence[dict]]
 
@@ -114,6 +114,7 @@ def render(results: Results) -> str:
         ABLATIONS,
         *_ablations(results),
         *finetune_tasks.section(),
+        *motion_direction.section(),
         *_references(results),
         *detector_zoo.section(),
         "## Run on",
