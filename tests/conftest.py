@@ -33,6 +33,14 @@ def seeded():
     random.seed(0)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef):
+    """Seed the fixtures of modules and sessions, which come before `seeded`."""
+    if fixturedef.scope != "function":
+        random.seed(0)
+    return (yield)
+
+
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     """Keep the index cache of videos in the test's folder."""
