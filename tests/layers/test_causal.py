@@ -57,7 +57,7 @@ def test_affinity(pairwise, variant):
     np.testing.assert_array_equal(array(z), array(block(x)))
     rows = array(block.affinity(x, queries=[59, 4, 31]))
     np.testing.assert_allclose(
-        rows, array(weights)[:, [59, 4, 31]], rtol=1e-5, atol=1e-7
+        rows, array(weights)[:, [59, 4, 31]], rtol=1e-5, atol=1e-5
     )
     if variant == "spacetime":
         frames = array(weights).reshape(2, 4, 15, 4, 15)

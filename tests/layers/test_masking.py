@@ -70,7 +70,7 @@ def test_affinity(pairwise, variant):
     rows = array(block.affinity(x, queries=[59, 4, 31], mask=MASK))
     weights = array(weights)
     np.testing.assert_allclose(
-        rows, weights[..., [59, 4, 31], :], rtol=1e-5, atol=1e-7
+        rows, weights[..., [59, 4, 31], :], rtol=1e-5, atol=1e-5
     )
     if variant in ("global", "time"):  # keys of a clip's positions
         flat = MASK.reshape(2, 1, 60) & MASK.reshape(2, 60, 1)
@@ -137,8 +137,9 @@ def test_masked_positions_are_left_out_of_batch_statistics(momentum):
         harness.randomise(b)
     expected = array(block(x, training=True))
     z = array(other(longer, mask=padded, training=True))
-    # Keras adds 1e-7 to the number of positions that count.
-    np.testing.assert_allclose(z[:, :7], expected, rtol=1e-4, atol=1e-5)
+    # Keras adds 1e-7 to the number of positions that count, and the variance
+    # is a difference of float32 sums; the masked values are a hundred.
+    np.testing.assert_allclose(z[:, :7], expected, rtol=1e-4, atol=1e-4)
     for new, old in zip(other.weights, block.weights, strict=True):
         np.testing.assert_allclose(array(new), array(old), rtol=1e-4, atol=1e-6)
 

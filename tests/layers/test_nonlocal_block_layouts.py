@@ -77,7 +77,7 @@ def test_affinity(pairwise, variant):
     assert tuple(weights.shape)[:2] == (2, 60)
     rows = array(block.affinity(x, queries=[59, 4, 31]))
     np.testing.assert_allclose(
-        rows, array(weights)[:, [59, 4, 31]], rtol=1e-5, atol=1e-7
+        rows, array(weights)[:, [59, 4, 31]], rtol=1e-5, atol=1e-5
     )
     if pairwise.endswith("gaussian"):
         np.testing.assert_allclose(array(weights).sum(-1), 1.0, rtol=1e-5)
@@ -102,7 +102,7 @@ def test_affinity_of_a_sequence():
     weights = array(block.affinity(x))
     assert weights.shape == (2, 7, 7)
     rows = array(block.affinity(x, queries=[6, 2]))
-    np.testing.assert_allclose(rows, weights[:, [6, 2]], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(rows, weights[:, [6, 2]], rtol=1e-5, atol=1e-5)
 
 
 def test_queries_are_in_the_order_time_height_width():

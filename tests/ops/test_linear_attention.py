@@ -83,7 +83,7 @@ def test_efficient_equals_the_loops():
     weights = keras.ops.convert_to_numpy(ops.efficient_affinity(theta, phi))
     for example in range(2):
         f = loops.efficient_f(*(x[example].astype("f8") for x in (theta, phi)))
-        np.testing.assert_allclose(weights[example], f, rtol=1e-5)
+        np.testing.assert_allclose(weights[example], f, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(f.sum(1), 1, rtol=1e-12)
         expected = loops.nonlocal_loop(f, g[example], True)
         np.testing.assert_allclose(y[example], expected, rtol=1e-5, atol=1e-6)

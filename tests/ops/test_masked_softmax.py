@@ -67,7 +67,7 @@ on_options = pytest.mark.parametrize(("is_masked", "steps"), OPTIONS)
 @pytest.mark.parametrize("method", METHODS)
 def test_float32(method, mode, is_masked, steps):
     # As of the function without masks, tests/ops/test_methods.py.
-    check(method, mode, is_masked, steps, (5e-7, 1e-6))
+    check(method, mode, is_masked, steps, (1e-6, 3e-6))
 
 
 @float64

@@ -121,7 +121,7 @@ def test_evaluation_takes_moved_test_videos_alone(trained, copied):
     for split in ("train", "validation"):
         shutil.rmtree(videos / split)
     after = scored(run, videos)
-    np.testing.assert_allclose(after.scores, before.scores, rtol=1e-5)
+    np.testing.assert_allclose(after.scores, before.scores, atol=1e-5)
     assert after.labels.tolist() == [0, 0, 1, 1]
 
 
