@@ -246,12 +246,14 @@ def pool_size(
     return pool
 
 
-def checked_queries(queries: Sequence[int] | Tensor, n: int | Tensor) -> Tensor:
-    """Convert flat indices of positions to int32 from 0 to n - 1.
+def checked_queries(
+    queries: Sequence[int] | Tensor, n: int | Tensor | None
+) -> Tensor:
+    """Return flat indices of positions as a tensor or an array of integers.
 
     Args:
         queries: integers; negative ones count from the end.
-        n: number of positions.
+        n: number of positions, None if it is unknown.
 
     Raises:
         ValueError: not a row of integers, or an index out of range. Values of
@@ -259,19 +261,35 @@ def checked_queries(queries: Sequence[int] | Tensor, n: int | Tensor) -> Tensor:
     """
     has_dtype = hasattr(queries, "dtype")
     positions: Tensor = queries if has_dtype else np.asarray(queries)
-    kind = keras.backend.standardize_dtype(positions.dtype)
-    if len(positions.shape) != 1 or "int" not in kind:
+    is_array = isinstance(positions, np.ndarray)
+    is_integer = (
+        positions.dtype.kind in "iu"
+        if is_array
+        else "int" in keras.backend.standardize_dtype(positions.dtype)
+    )
+    if len(positions.shape) != 1 or not is_integer:
         raise ValueError(
             "Expected `queries` to be a row of integers, the flat indices of "
             f"positions. Received: queries={queries!r}"
         )
-    if isinstance(positions, np.ndarray) and isinstance(n, int):
+    if is_array and isinstance(n, int):
         if ((positions < -n) | (positions >= n)).any():
             raise ValueError(
                 f"Expected `queries` from {-n} to {n - 1}, for {n} positions. "
                 f"Received: queries={queries!r}"
             )
-    return ops.cast(ops.convert_to_tensor(positions), "int32") % n
+    return positions
+
+
+def flat_queries(queries: Sequence[int] | Tensor, n: int | Tensor) -> Tensor:
+    """Convert flat indices of positions to int32 from 0 to n - 1.
+
+    Args:
+        queries: as for `checked_queries`.
+        n: number of positions.
+    """
+    positions = ops.convert_to_tensor(checked_queries(queries, n))
+    return ops.cast(positions, "int32") % n
 
 
 def _check_no_symbols(input_shape: Shape, pool: tuple[int, ...]) -> None:

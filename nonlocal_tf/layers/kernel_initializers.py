@@ -13,9 +13,12 @@ def checked_initializer(
         identifier: as for `keras.initializers.get`.
 
     Raises:
-        TypeError: any other callable.
+        TypeError: None, any other callable or another value.
     """
-    initializer = initializers.get(identifier)
+    try:
+        initializer = initializers.get(identifier)
+    except ValueError:
+        initializer = None
     if not isinstance(initializer, initializers.Initializer):
         raise TypeError(
             f"Expected `{argument}` to be the name of a Keras initializer or "
@@ -23,6 +26,15 @@ def checked_initializer(
             f"Received: {argument}={identifier!r}"
         )
     return initializer
+
+
+def optional_initializer(
+    argument: str, identifier: str | dict | initializers.Initializer | None
+) -> initializers.Initializer | None:
+    """Return None or an initializer, as `checked_initializer` does."""
+    if identifier is None:
+        return None
+    return checked_initializer(argument, identifier)
 
 
 def separate_initializer(

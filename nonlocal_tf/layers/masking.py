@@ -6,14 +6,22 @@ matters, NaN included, so zeros replace it before any product or sum.
 
 import inspect
 import math
+import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
+import numpy as np
 from keras import layers, ops
 
 from nonlocal_tf.layers.attention_layout import AttentionLayout
 from nonlocal_tf.ops import max_pool
 from nonlocal_tf.typing import Shape, Tensor
+
+_EXPECTED = (
+    "Expected `{}` of booleans, True for the positions that count (or numbers, "
+    "0 for those that do not), in an array, a tensor or nested lists."
+)
 
 
 def position_mask(
@@ -28,11 +36,11 @@ def position_mask(
         name: name of the argument in the error message.
 
     Raises:
-        ValueError: the mask has another shape.
+        ValueError: the mask has another shape or is none.
     """
     if mask is None:
         return None
-    check_mask(mask, x, name)
+    mask = checked_mask(mask, x, name)
     mask = ops.cast(mask, "bool")
     if len(mask.shape) == len(x.shape) - 1:
         return mask
@@ -43,21 +51,78 @@ def position_mask(
     return ops.reshape(mask, (batch, *sizes))
 
 
-def check_mask(mask: Tensor, x: Tensor, name: str = "mask") -> None:
-    """Check the shape of a mask, as `position_mask` does."""
+def checked_mask(mask: Tensor, x: Tensor, name: str = "mask") -> Tensor:
+    """Return a mask of a right shape, nested lists as an array.
+
+    Args:
+        mask: as for `position_mask`, not None.
+        x: feature map of rank 3 to 5.
+        name: name of the argument in the error message.
+
+    Raises:
+        ValueError: the mask has another shape, or no booleans or numbers.
+    """
+    mask = as_array(mask, name)
+    dtype = keras.backend.standardize_dtype(mask.dtype)
+    if not any(kind in dtype for kind in ("bool", "int", "float")):
+        raise ValueError(f"{_EXPECTED.format(name)} Received: dtype={dtype}")
     batch, *sizes, _ = x.shape
     flat = None if None in sizes else math.prod(sizes)
-    expected = {tuple(sizes): "the input's shape without channels"}
-    expected.setdefault((flat,), "(batch, positions)")
+    expected = [(batch, *sizes), (batch, flat)]
     if len(sizes) == 3:
-        expected.setdefault((sizes[0],), "(batch, time)")
+        expected.append((batch, sizes[0]))
     shape = tuple(mask.shape)
-    if not any(fits(shape, (batch, *rest)) for rest in expected):
+    if not any(fits(shape, e) for e in expected):
+        shapes = " or ".join(map(str, dict.fromkeys(expected)))
         raise ValueError(
-            f"Expected `{name}` of shape {' or '.join(expected.values())}, "
-            f"for an input of shape {tuple(x.shape)}. Received: {name} of "
-            f"shape {shape}"
+            f"Expected `{name}` of shape {shapes}, for an input of shape "
+            f"{tuple(x.shape)}. Received: {name} of shape {shape}"
         )
+    return mask
+
+
+def as_array(mask: Tensor, name: str = "mask") -> Tensor:
+    """Return a tensor as it is, nested lists as an array.
+
+    Raises:
+        ValueError: the lists or the array do not hold booleans or numbers.
+    """
+    if hasattr(mask, "dtype") and not isinstance(mask, np.ndarray):
+        return mask
+    try:
+        array = np.asarray(mask)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{_EXPECTED.format(name)} Received: {name}={reprlib.repr(mask)}"
+        )
+    return array
+
+
+def check_masks(
+    x: Tensor,
+    mask: Tensor | None,
+    context: Tensor | None,
+    context_mask: Tensor | None,
+) -> None:
+    """Check the masks of a block's call, each of which may be None.
+
+    Raises:
+        ValueError: a mask does not fit its tensor.
+    """
+    if mask is not None:
+        checked_mask(mask, x)
+    if context is None:
+        check_no_mask(context_mask)
+    elif context_mask is not None:
+        checked_mask(context_mask, context, "context_mask")
+
+
+def check_no_mask(context_mask: Tensor | None) -> None:
+    """Check that there is no mask of a context that is not given."""
+    if context_mask is not None:
+        raise ValueError("`context_mask` goes with `context`.")
 
 
 def fits(shape: Shape, expected: Shape) -> bool:
@@ -252,4 +317,4 @@ class ImplicitMask(layers.Layer):
 
 def implicit_mask(x: Tensor) -> Tensor | None:
     """Return the mask that Keras keeps beside a tensor, or None."""
-    return ImplicitMask()(x)
+    return ImplicitMask()(x) if hasattr(x, "dtype") else None

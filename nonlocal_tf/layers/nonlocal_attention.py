@@ -2,46 +2,35 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from keras import layers, ops
 
 from nonlocal_tf.layers import attention_layout, masking
-from nonlocal_tf.layers.attention_layout import AttentionLayout
+from nonlocal_tf.layers.block_shapes import BlockShapes
 from nonlocal_tf.layers.heads import (
     heads_axis,
     merge_heads,
     repeat_heads,
     split_heads,
 )
-from nonlocal_tf.layers.pairwise import Pairwise
 from nonlocal_tf.layers.position_encoding import Position, PositionEncoding
 from nonlocal_tf.typing import Shape, Tensor
 
 
-class NonLocalAttention(layers.Layer):
+class NonLocalAttention(BlockShapes):
     """Base class of `NonLocalBlock` with its attention weights.
 
-    A subclass sets the attributes below in its constructor, and the
-    projections and `pool_size` in `build`.
+    A subclass sets the attributes below: the first two in its constructor,
+    the layers in `build`.
     """
 
-    pairwise: Pairwise
-    heads: int
-    subsample: int | tuple[int, ...] | None
     pool_position: str
     position: Position | None
-    layout: AttentionLayout
-    causal: bool
-    rank: int
-    pool_size: tuple[int, ...]
     theta: layers.Dense
     phi: layers.Dense
     g: layers.Dense
     position_encoding: PositionEncoding
     context_encoding: PositionEncoding
-    context_rank: int | None
-    tie_theta_phi_init: bool
 
     def affinity(
         self,
@@ -76,16 +65,16 @@ class NonLocalAttention(layers.Layer):
             ValueError: the queries are not a row of integers, or out of range,
                 or the mask does not fit.
         """
+        mask = masking.implicit_mask(x) if mask is None else mask
+        x = ops.convert_to_tensor(x, self.compute_dtype)
+        if context is not None:
+            if context_mask is None:
+                context_mask = masking.implicit_mask(context)
+            context = ops.convert_to_tensor(context, self.compute_dtype)
         if not self.built:
             shape = None if context is None else tuple(context.shape)
             self.build(tuple(x.shape), shape)
         self._check_call(x, context)
-        mask = masking.implicit_mask(x) if mask is None else mask
-        x = ops.cast(x, self.compute_dtype)
-        if context is not None:
-            if context_mask is None:
-                context_mask = masking.implicit_mask(context)
-            context = ops.cast(context, self.compute_dtype)
         x, mask = masked_input(x, mask)
         keys, key_mask = masked_keys(x, mask, context, context_mask)
         phi = self._phi(self._keys_input(keys, key_mask), keys, key_mask)
@@ -106,7 +95,7 @@ class NonLocalAttention(layers.Layer):
             weights = self.layout.from_rows(weights, like=x)
         else:
             n = math.prod(ops.shape(x)[1:-1])
-            queries = attention_layout.checked_queries(queries, n)
+            queries = attention_layout.flat_queries(queries, n)
             weights = self._weights_of_queries(x, phi, queries, key_mask)
         mask = masking.flat_mask(mask, queries)
         weights = masking.zero_masked(weights, mask)
@@ -166,43 +155,6 @@ class NonLocalAttention(layers.Layer):
         weights = self.pairwise.affinity(theta, phi, **visibility)
         return merge_heads(weights, self.heads)
 
-    def positions_and_keys(
-        self, input_shape: Shape, context_shape: Shape | None = None
-    ) -> tuple[int | Any, int | Any]:
-        """Count the positions, and the keys that each attends to.
-
-        Args:
-            input_shape: with batch and channels. Sizes may be None; the counts
-                are None then.
-            context_shape: the same of the context, if there is one.
-        """
-        sizes = input_shape[1:-1]
-        positions = None if None in sizes else math.prod(sizes)
-        sizes = sizes if context_shape is None else context_shape[1:-1]
-        _, counts = self.key_grid([0] * len(sizes), sizes)
-        return positions, None if None in counts else math.prod(counts)
-
-    def key_grid(
-        self, position: Sequence[int | Tensor], sizes: Sequence
-    ) -> tuple[list, list]:
-        """Locate the grid of keys that a position attends to, after pooling.
-
-        Args:
-            position: index of the query along each axis, integers or scalar
-                tensors.
-            sizes: size of the feature map along each axis; None where unknown.
-
-        Returns:
-            The first position of the grid and the number of keys along each
-            axis, as lists.
-        """
-        first, box = self.layout.key_box(position, sizes)
-        counts = [
-            size if size is None else size // pool
-            for size, pool in zip(box, self.pool_size, strict=True)
-        ]
-        return first, counts
-
     def _theta(self, x: Tensor) -> Tensor:
         rows = self.layout.to_rows(self._with_position(x))
         return self.theta(rows) if self.pairwise.embeds else rows
@@ -223,7 +175,7 @@ class NonLocalAttention(layers.Layer):
             windows = self.pool_size if before else None
             encoding = (
                 self.position_encoding
-                if self.context_rank is None
+                if self.context_shape is None
                 else self.context_encoding
             )
             x_keys = x_keys + encoding(x, pool_size=windows)
@@ -248,13 +200,20 @@ class NonLocalAttention(layers.Layer):
         )
         return ops.squeeze(rows, -1)
 
-    @property
-    def _pooled_frames(self) -> int:
-        return self.pool_size[0] if len(self.pool_size) == 3 else 1
-
     def _steps(self, x: Tensor) -> int | Tensor | None:
         """Number of frames of a row if the block is causal."""
         return self.layout.steps(like=x) if self.causal else None
+
+    def _build_position(
+        self, x_shape: Shape, context_shape: Shape | None
+    ) -> None:
+        """Build the encodings of positions, if there are any."""
+        if self.position:
+            self.position_encoding = self._encoding("position", x_shape)
+        if self.position and context_shape:
+            self.context_encoding = self._encoding(
+                "context_position", context_shape
+            )
 
     def _encoding(self, name: str, shape: Shape) -> PositionEncoding:
         encoding = PositionEncoding(
@@ -266,81 +225,13 @@ class NonLocalAttention(layers.Layer):
         encoding.build(shape)
         return encoding
 
-    def _check_shapes(
-        self, x_shape: Shape, context_shape: Shape | None
-    ) -> None:
-        """Check the shapes that the block is built for.
-
-        Raises:
-            ValueError: they do not fit each other or the options.
-        """
-        for name, shape in (
-            ("an input", x_shape),
-            ("a context", context_shape),
-        ):
-            if shape and (len(shape) not in (3, 4, 5) or shape[-1] is None):
-                raise ValueError(
-                    f"Expected {name} of rank 3, 4 or 5 with known channels: "
-                    "(batch, n, channels), (batch, height, width, channels) or "
-                    "(batch, time, height, width, channels). "
-                    f"Received: shape={tuple(shape)}"
-                )
-        if not context_shape:
-            return
-        if not self.layout.is_global or self.causal:
-            raise ValueError(
-                "All positions attend to all of a context: it goes with "
-                "axes='spacetime' alone, without `temporal_group_size` and "
-                f"`causal`. Received: {self.layout}, causal={self.causal}"
-            )
-        is_shared = self.tie_theta_phi_init or not self.pairwise.embeds
-        if is_shared and context_shape[-1] != x_shape[-1]:
-            reason = (
-                "tie_theta_phi_init" if self.pairwise.embeds else "pairwise"
-            )
-            raise ValueError(
-                "Expected a context of as many channels as the input for "
-                f"{reason}={getattr(self, reason)!r}. Received: shapes "
-                f"{tuple(x_shape)} and {tuple(context_shape)}"
-            )
-
-    def _check_call(self, x: Tensor, context: Tensor | None) -> None:
-        """Check the shapes of a call, whose sizes may differ from `build`'s.
-
-        Raises:
-            ValueError: they do not fit the block.
-        """
-        if (context is None) != (self.context_rank is None):
-            expected = "no" if self.context_rank is None else "a"
-            raise ValueError(
-                f"Expected {expected} context, as in the first call, which set "
-                "the shapes of the weights. Received: "
-                + ("none" if context is None else f"shape={context.shape}")
-            )
-        keys, rank = (
-            (x, self.rank) if context is None else (context, self.context_rank)
-        )
-        for tensor, expected_rank in ((x, self.rank), (keys, rank)):
-            if len(tensor.shape) != expected_rank:
-                raise ValueError(
-                    f"Expected an input of rank {expected_rank}, as in the "
-                    f"first call. Received: shape={tuple(tensor.shape)}"
-                )
-        if not masking.fits(keys.shape[:1], x.shape[:1]):
-            raise ValueError(
-                "Expected a context for each example of the input. Received: "
-                f"shape={tuple(x.shape)}, context of {tuple(keys.shape)}"
-            )
-        self._pool_size(tuple(keys.shape))
-
-    def _pool_size(self, keys_shape: Shape) -> tuple[int, ...]:
-        """Compute the pool size along each axis, checked against the keys'."""
-        size = attention_layout.pool_size(
-            self.subsample, self.layout, keys_shape
-        )
-        if self.causal:
-            masking.check_causal(size, keys_shape)
-        return size
+    def _build_pairwise(self, embedding: int, values: int) -> None:
+        """Build the pairwise function for channels of all heads."""
+        if not self.trainable:
+            self.pairwise.trainable = False
+        theta = (None, None, embedding // self.heads)
+        g = (None, None, values // self.heads)
+        self.pairwise.build(theta, theta, g)
 
 
 def masked_input(
@@ -360,6 +251,5 @@ def masked_keys(
     """Return the feature map of the keys and its mask: the context's or x's."""
     if context is not None:
         return masked_input(context, context_mask, "context_mask")
-    if context_mask is not None:
-        raise ValueError("`context_mask` goes with `context`.")
+    masking.check_no_mask(context_mask)
     return x, mask

@@ -1,5 +1,6 @@
 """Non-local block: z = x + W_z y, with y the non-local operation on x."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -10,14 +11,19 @@ from nonlocal_tf.layers import attention_layout, masking
 from nonlocal_tf.layers import pairwise as pairwise_layers
 from nonlocal_tf.layers.attention_layout import AttentionLayout, Axes
 from nonlocal_tf.layers.block_options import (
-    check_choices,
-    check_counts,
-    check_residual_options,
-    check_tied,
+    check_options,
+    checked_choice,
+    checked_count,
+    checked_flag,
+    checked_number,
+    optional_count,
 )
 from nonlocal_tf.layers.data_format import check_channels_last
 from nonlocal_tf.layers.heads import check_heads
-from nonlocal_tf.layers.kernel_initializers import checked_initializer
+from nonlocal_tf.layers.kernel_initializers import (
+    checked_initializer,
+    optional_initializer,
+)
 from nonlocal_tf.layers.nonlocal_attention import (
     NonLocalAttention,
     masked_input,
@@ -210,63 +216,50 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         **kwargs: Any,
     ):
         # Before super(), whose `trainable` setter reads it.
-        self.freeze_norm = freeze_norm
+        self.freeze_norm = checked_flag("freeze_norm", freeze_norm)
         super().__init__(**kwargs)
-        check_choices(
-            norm=(norm, NORMS),
-            gate=(gate, GATES),
-            position=(position, POSITIONS),
-            pool_position=(pool_position, POOL_POSITIONS),
-        )
-        check_residual_options(
-            norm, gate, gamma_init, bn_synchronized, freeze_norm
-        )
-        check_counts(
-            bottleneck=bottleneck, value_channels=value_channels, heads=heads
-        )
+        self.supports_masking = True
         self.layout = AttentionLayout(axes, temporal_group_size)
         self.pairwise = pairwise_layers.for_block(
             pairwise, scale, name="pairwise", dtype=self.dtype_policy
         )
-        check_tied(self.pairwise, tie_theta_phi_init)
-        if causal:
-            masking.check_causal_options(axes, self.pairwise)
         self._pairwise_name = pairwise if isinstance(pairwise, str) else None
-        self.bottleneck = bottleneck and int(bottleneck)
-        self.value_channels = value_channels and int(value_channels)
-        self.heads = self.pairwise.heads = int(heads)
+        self.bottleneck = optional_count("bottleneck", bottleneck)
+        self.value_channels = optional_count("value_channels", value_channels)
+        self.heads = self.pairwise.heads = checked_count("heads", heads)
         self.scale = None if scale is None else self.pairwise.scale
         self.subsample = attention_layout.checked_subsample(subsample)
-        self.pool_position = pool_position
-        self.position = position
+        self.pool_position = checked_choice(
+            "pool_position", pool_position, POOL_POSITIONS
+        )
+        self.position = checked_choice("position", position, (None, *POSITIONS))
         self.axes = axes
         self.temporal_group_size = self.layout.frames
-        self.causal = causal
-        self.supports_masking = True
-        self.norm = norm
-        self.gate = gate
-        self.gamma_init = gamma_init
-        self.tie_theta_phi_init = tie_theta_phi_init
+        self.causal = checked_flag("causal", causal)
+        self.norm = checked_choice("norm", norm, NORMS)
+        self.gate = checked_choice("gate", gate, (None, *GATES))
+        self.gamma_init = checked_number("gamma_init", gamma_init)
+        self.tie_theta_phi_init = checked_flag(
+            "tie_theta_phi_init", tie_theta_phi_init
+        )
         self.kernel_initializer = checked_initializer(
             "kernel_initializer", kernel_initializer
         )
-        self.out_initializer: initializers.Initializer | None = None
-        if out_initializer is not None:
-            self.out_initializer = checked_initializer(
-                "out_initializer", out_initializer
-            )
-        self.out_bias = out_bias
-        self.bn_momentum = bn_momentum
-        self.bn_epsilon = bn_epsilon
-        self.bn_synchronized = bn_synchronized
+        self.out_initializer = optional_initializer(
+            "out_initializer", out_initializer
+        )
+        self.out_bias = checked_flag("out_bias", out_bias)
+        self.bn_momentum = checked_number("bn_momentum", bn_momentum, 0, 1)
+        self.bn_epsilon = checked_number("bn_epsilon", bn_epsilon, 0)
+        self.bn_synchronized = checked_flag("bn_synchronized", bn_synchronized)
+        check_options(self)
 
     def build(self, x_shape: Shape, context_shape: Shape | None = None) -> None:
         check_channels_last()
         self._check_shapes(x_shape, context_shape)
         keys_shape = context_shape or x_shape
         self.pool_size = self._pool_size(tuple(keys_shape))
-        self.rank = len(x_shape)
-        self.context_rank = len(context_shape) if context_shape else None
+        self.x_shape, self.context_shape = x_shape, context_shape
         channels, key_channels = x_shape[-1], keys_shape[-1]
         d = self.bottleneck or max(channels // 2, 1)
         c = self.value_channels or d
@@ -278,17 +271,8 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         self.g = self._projection("g", key_channels, c)
         self.out = self._projection("out", c, channels, self.out_bias)
         self._build_residual(channels)
-        if self.position:
-            self.position_encoding = self._encoding("position", x_shape)
-        if self.position and context_shape:
-            self.context_encoding = self._encoding(
-                "context_position", context_shape
-            )
-        if not self.trainable:
-            self.pairwise.trainable = False
-        embedding = (None, None, width // self.heads)
-        values = (None, None, c // self.heads)
-        self.pairwise.build(embedding, embedding, values)
+        self._build_position(x_shape, context_shape)
+        self._build_pairwise(width, c)
 
     def call(
         self,
@@ -300,7 +284,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         return_affinity: bool = False,
         queries: Sequence[int] | Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        self._check_call(x, context)
+        self._check_call(x, context, queries, return_affinity)
         if mask is None and (queries is not None or context is not None):
             # Keras passes its mask where x is the only tensor.
             mask = masking.implicit_mask(x)
@@ -315,86 +299,21 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
         z = x + ops.reshape(y, ops.shape(x))
         if mask is not None:
             z = masking.select(mask, z, original)
-        if return_affinity:
-            return z, self._affinity(x, phi, queries, mask, key_mask)
-        _check_no_queries(queries)
-        return z
-
-    def compute_mask(
-        self, inputs: Tensor, previous_mask: Tensor | None
-    ) -> Tensor | None:
-        """Return the mask of the input, which is that of the output.
-
-        Other layers do not take `(batch, positions)` of an image or a clip.
-        """
-        if previous_mask is None:
-            return None
-        rank = len(previous_mask.shape)
-        goes_on = masking.fits(previous_mask.shape, inputs.shape[:rank])
-        return previous_mask if goes_on else None
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return input_shape
-
-    def compute_output_spec(
-        self,
-        x: Tensor,
-        context: Tensor | None = None,
-        mask: Tensor | None = None,
-        context_mask: Tensor | None = None,
-        training: bool | None = None,
-        return_affinity: bool = False,
-        queries: Sequence[int] | Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        self._check_call(x, context)
-        if mask is not None:
-            masking.check_mask(mask, x)
-        if context is not None and context_mask is not None:
-            masking.check_mask(context_mask, context, "context_mask")
-        z = keras.KerasTensor(x.shape, dtype=self.compute_dtype)
         if not return_affinity:
-            _check_no_queries(queries)
             return z
-        positions, keys = self.positions_and_keys(
-            tuple(x.shape), None if context is None else tuple(context.shape)
-        )
-        rows = positions if queries is None else len(queries)
-        dtype = "float64" if self.compute_dtype == "float64" else "float32"
-        axes = (self.heads,) if self.heads > 1 else ()
-        shape = (x.shape[0], *axes, rows, keys)
-        return z, keras.KerasTensor(shape, dtype=dtype)
+        return z, self._affinity(x, phi, queries, mask, key_mask)
 
     def get_config(self) -> dict[str, Any]:
-        serialize = initializers.serialize
-        return {
-            **super().get_config(),
-            "pairwise": self._pairwise_name
-            or keras.saving.serialize_keras_object(self.pairwise),
-            "bottleneck": self.bottleneck,
-            "value_channels": self.value_channels,
-            "heads": self.heads,
-            "scale": self.scale,
-            "subsample": self.subsample,
-            "pool_position": self.pool_position,
-            "position": self.position,
-            "axes": self.axes,
-            "temporal_group_size": self.temporal_group_size,
-            "causal": self.causal,
-            "norm": self.norm,
-            "gate": self.gate,
-            "gamma_init": self.gamma_init,
-            "tie_theta_phi_init": self.tie_theta_phi_init,
-            "kernel_initializer": serialize(self.kernel_initializer),
-            "out_initializer": self.out_initializer
-            and serialize(self.out_initializer),
-            "out_bias": self.out_bias,
-            "bn_momentum": self.bn_momentum,
-            "bn_epsilon": self.bn_epsilon,
-            "bn_synchronized": self.bn_synchronized,
-            "freeze_norm": self.freeze_norm,
-        }
+        # The constructor keeps each argument under its own name.
+        config = {name: getattr(self, name) for name in ARGUMENTS}
+        for name in ("kernel_initializer", "out_initializer"):
+            config[name] = config[name] and initializers.serialize(config[name])
+        config["pairwise"] = (
+            self._pairwise_name
+            or keras.saving.serialize_keras_object(self.pairwise)
+        )
+        return {**super().get_config(), **config}
 
 
-def _check_no_queries(queries: Sequence[int] | Tensor | None) -> None:
-    if queries is not None:
-        raise ValueError("`queries` goes with `return_affinity=True`.")
+# Names of the constructor arguments, without self and kwargs.
+ARGUMENTS = tuple(inspect.signature(NonLocalBlock.__init__).parameters)[1:-1]

@@ -97,8 +97,9 @@ def for_block(
         return get(identifier, scale=scale, **options)
     if scale is not None:
         raise ValueError(
-            "`scale` goes with the name of a pairwise function; a layer "
-            f"has its own. Received: pairwise={identifier!r}, scale={scale!r}"
+            "`scale` goes with the name of a pairwise function; a layer has "
+            f"its own. Received: scale={scale!r}, "
+            f"pairwise={type(get(identifier)).__name__}"
         )
     # A copy: a layer given to two blocks would share its weights.
     layer = get(identifier)

@@ -88,7 +88,8 @@ def test_masks_of_every_accepted_shape_are_equal():
     frames = np.array([[True, True, False, False], [True, True, True, False]])
     full = np.broadcast_to(frames[:, :, None, None], CLIPS[:-1])
     expected = array(block(x, mask=full))
-    for mask in (frames, full.reshape(2, 60), full.astype("float32")):
+    flat = full.reshape(2, 60)
+    for mask in (frames, flat, full.astype("float32"), flat.tolist()):
         np.testing.assert_array_equal(array(block(x, mask=mask)), expected)
 
 
@@ -116,6 +117,23 @@ def test_mask_of_another_shape_is_an_error(shape):
             keras.Input(batch_shape=CLIPS),
             mask=keras.Input(batch_shape=shape, dtype="bool"),
         )
+
+
+@pytest.mark.parametrize(
+    "mask", [[[True], [True, False]], [[None] * 60] * 2, "mask", {"a": 1}]
+)
+def test_mask_of_no_booleans_is_an_error(mask):
+    with pytest.raises(ValueError, match="Expected `mask` of booleans"):
+        NonLocalBlock()(normal(CLIPS), mask=mask)
+    with pytest.raises(ValueError, match="Expected `mask` of booleans"):
+        NonLocalBlock().affinity(normal(CLIPS), mask=mask)
+
+
+def test_mask_of_nested_lists_in_a_functional_model():
+    inputs, mask = keras.Input(batch_shape=(2, 5, 6)), [[True] * 4 + [False]]
+    model = keras.Model(inputs, NonLocalBlock()(inputs, mask=mask * 2))
+    x = normal((2, 5, 6))
+    np.testing.assert_array_equal(array(model(x)), x)  # of a new block
 
 
 def test_masked_output_is_the_input():

@@ -1,3 +1,5 @@
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -267,6 +269,30 @@ def test_other_ranks_and_unknown_channels_are_errors(shape):
 def test_invalid_options_are_errors(options, message):
     with pytest.raises(ValueError, match=message):
         NonLocalBlock(**options)
+
+
+@pytest.mark.parametrize("value", ["x", [1], 1.5, float("nan")])
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        set(inspect.signature(NonLocalBlock.__init__).parameters)
+        - {"self", "kwargs"}
+    ),
+)
+def test_a_value_of_another_type_is_an_error_that_names_it(name, value):
+    numbers, right = {"scale", "gamma_init", "bn_epsilon"}, ("subsample", [1])
+    if (value == 1.5 and name in numbers) or (name, value) == right:
+        return
+    with pytest.raises((ValueError, TypeError), match=name) as error:
+        NonLocalBlock(**{name: value})
+    assert repr(value) in str(error.value)
+
+
+@pytest.mark.parametrize("queries", [[1.5], [[1]], [60], "a"])
+def test_wrong_queries_are_an_error_in_a_functional_model_too(queries):
+    for x in (keras.Input((4, 5, 3, 6)), normal((2, 4, 5, 3, 6))):
+        with pytest.raises(ValueError, match="`queries`"):
+            NonLocalBlock()(x, return_affinity=True, queries=queries)
 
 
 @pytest.mark.parametrize("name", ["kernel_initializer", "out_initializer"])
