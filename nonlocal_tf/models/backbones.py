@@ -14,8 +14,10 @@ class ConvNetConfig:
     Attributes:
         widths: channels of each stage.
         temporal_kernels: for each stage, the temporal kernel sizes of its
-            convolutions. The first has stride 2 in space.
+            convolutions.
         temporal_strides: temporal stride of each stage's first convolution.
+        spatial_strides: its stride in height and width.
+        head_kernel_px: height and width of the last convolution's kernel.
         head_kernel: temporal kernel size of the last convolution, which comes
             before the global pooling.
         pool: global pooling, "average" or "max".
@@ -26,13 +28,19 @@ class ConvNetConfig:
     widths: tuple[int, ...] = (16, 32, 64)
     temporal_kernels: tuple[tuple[int, ...], ...] = ((1, 1), (1, 1), (1, 1))
     temporal_strides: tuple[int, ...] = (1, 1, 1)
+    spatial_strides: tuple[int, ...] = (2, 2, 2)
+    head_kernel_px: int = 3
     head_kernel: int = 1
     pool: str = "average"
     nonlocal_after: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         stages = len(self.widths)
-        for field in ("temporal_kernels", "temporal_strides"):
+        for field in (
+            "temporal_kernels",
+            "temporal_strides",
+            "spatial_strides",
+        ):
             values = getattr(self, field)
             if len(values) != stages:
                 raise ValueError(
@@ -52,15 +60,29 @@ I3D_SMALL = dataclasses.replace(
 I3D_STRIDED_SMALL = dataclasses.replace(
     I3D_SMALL, temporal_strides=(1, 2, 2), head_kernel=3, pool="max"
 )
+# For clips of `training.data.abilities`: the receptive field is 15 pixels, and
+# 5 frames, so that only a block connects what is farther apart.
+C2D_LOCAL_SMALL = ConvNetConfig(
+    widths=(16, 32, 32),
+    temporal_kernels=((1,), (1,), (1,)),
+    spatial_strides=(2, 2, 1),
+    head_kernel_px=1,
+)
+I3D_LOCAL_SMALL = dataclasses.replace(
+    C2D_LOCAL_SMALL, temporal_kernels=((1,), (3,), (3,))
+)
 # Stages that a non-local block follows, by number of blocks.
 SMALL_PLACES: dict[int, tuple[int, ...]] = {1: (2,), 2: (2, 3), 3: (1, 2, 3)}
 # At 16 x 112 x 112, stage 2 has 64 times as many affinities as stage 3.
 STRIDED_PLACES: dict[int, tuple[int, ...]] = {1: (3,)}
+LOCAL_PLACES: dict[int, tuple[int, ...]] = {1: (2,), 2: (2, 3)}
 # Network and places of its blocks, by the name before "[_nl<blocks>]_small".
 SMALL_BACKBONES = {
     "c2d": (C2D_SMALL, SMALL_PLACES),
     "i3d": (I3D_SMALL, SMALL_PLACES),
     "i3d_strided": (I3D_STRIDED_SMALL, STRIDED_PLACES),
+    "c2d_local": (C2D_LOCAL_SMALL, LOCAL_PLACES),
+    "i3d_local": (I3D_LOCAL_SMALL, LOCAL_PLACES),
 }
 
 

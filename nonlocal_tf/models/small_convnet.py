@@ -175,11 +175,20 @@ def convnet(
             f"stage{stage}",
             bn_synchronized,
             config.temporal_strides[stage - 1],
+            config.spatial_strides[stage - 1],
         )
         if stage in config.nonlocal_after:
             x = NonLocalBlock(**block, name=f"stage{stage}_nonlocal")(x)
     filters, kernel_t = config.widths[-1], config.head_kernel
-    x = conv_bn_relu(x, filters, kernel_t, 1, "head_conv", bn_synchronized)
+    x = conv_bn_relu(
+        x,
+        filters,
+        kernel_t,
+        1,
+        "head_conv",
+        bn_synchronized,
+        kernel_px=config.head_kernel_px,
+    )
     x = GLOBAL_POOLS[config.pool, 3 if is_clip else 2](name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
@@ -195,10 +204,11 @@ def conv_stage(
     name: str,
     bn_synchronized: bool = False,
     stride_t: int = 1,
+    stride_px: int = 2,
 ) -> Tensor:
-    """Apply convolutions of one width; the first halves height and width."""
+    """Apply convolutions of one width, of which the first has the strides."""
     for index, kernel_t in enumerate(temporal_kernels, start=1):
-        stride = 2 if index == 1 else 1
+        stride = stride_px if index == 1 else 1
         x = conv_bn_relu(
             x,
             filters,
@@ -219,13 +229,15 @@ def conv_bn_relu(
     name: str,
     bn_synchronized: bool = False,
     stride_t: int = 1,
+    kernel_px: int = 3,
 ) -> Tensor:
-    """Apply a (kernel_t x) 3 x 3 convolution, batch normalization and ReLU."""
+    """Apply a convolution, by default 3 x 3, batch normalization and ReLU."""
     is_clip = len(x.shape) == 5
     conv = layers.Conv3D if is_clip else layers.Conv2D
+    kernel = (kernel_px, kernel_px)
     x = conv(
         filters,
-        kernel_size=(kernel_t, 3, 3) if is_clip else (3, 3),
+        kernel_size=(kernel_t, *kernel) if is_clip else kernel,
         strides=(stride_t, stride, stride) if is_clip else (stride, stride),
         padding="same",
         use_bias=False,

@@ -13,6 +13,9 @@ from tests.models.tiny import tiny, without_weights
 
 # Keras' count of trainable parameters of each registered model.
 TRAINABLE = {
+    "c2d_local_nl1_small": 18_026,
+    "c2d_local_nl2_small": 20_218,
+    "c2d_local_small": 15_834,
     "c2d_nl10_r101": 58_036_688,
     "c2d_nl10_r50": 39_044_560,
     "c2d_nl1_r101": 45_421_520,
@@ -25,6 +28,9 @@ TRAINABLE = {
     "c2d_r101": 43_319_760,
     "c2d_r50": 24_327_632,
     "c2d_small": 109_946,
+    "i3d_local_nl1_small": 45_674,
+    "i3d_local_nl2_small": 47_866,
+    "i3d_local_small": 43_482,
     "i3d_nl10_r101": 66_471_120,
     "i3d_nl10_r50": 42_760_400,
     "i3d_nl1_r101": 53_855_952,
@@ -52,7 +58,7 @@ SMALL = [
     if not RESNET.fullmatch(name) and (ON_TENSORFLOW or name == "c2d_nl1_small")
 ]
 # Networks with more or fewer blocks than one of the default tests.
-SLOW_SMALL = r"(c2d|i3d|i3d_strided)(_nl[23])?_small"
+SLOW_SMALL = r"(c2d|i3d|i3d_strided|[ci][23]d_local)(_nl[23])?_small"
 LARGE = [
     name
     for name in models.list_models()
@@ -136,6 +142,14 @@ def test_nonlocal_block_adds_four_projections_and_a_norm():
     block = 3 * (32 * 16 + 16) + (16 * 32 + 32) + 2 * 32
     assert TRAINABLE["c2d_nl1_small"] == TRAINABLE["c2d_small"] + block
     assert TRAINABLE["i3d_nl1_small"] == TRAINABLE["i3d_small"] + block
+
+
+def test_local_counts_are_the_sums_of_their_layers():
+    kernels = 27 * 16 + 9 * 16 * 32 + 9 * 32 * 32 + 32 * 32
+    norms, logits = 2 * (16 + 3 * 32), 32 * 10 + 10
+    assert TRAINABLE["c2d_local_small"] == kernels + norms + logits
+    kernels += 2 * 9 * (16 * 32 + 32 * 32)
+    assert TRAINABLE["i3d_local_small"] == kernels + norms + logits
 
 
 @pytest.mark.parametrize("backbone", ["c2d", "i3d"])

@@ -12,6 +12,7 @@ Example:
 
 # Each of these fills the table with its own.
 from . import (
+    abilities,
     charades,
     digits,
     folder,
@@ -37,6 +38,7 @@ __all__ = [
     "CocoDataset",
     "Dataset",
     "SamplingConfig",
+    "abilities",
     "charades",
     "digits",
     "folder",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from ..io import file_names
 from ..io.paths import expand_home
 from ..io.user_error import UserError
+from .ability_config import AbilityConfig
 
 SPLITS = ("train", "validation", "test")
 LOCATION_FIELDS = ("root", *SPLITS, "classes", "split", "separator")
@@ -38,6 +39,8 @@ class DataConfig:
         service: address of a tf.data service that reads training clips, such
             as "grpc://10.0.0.5:5000"; not for video files. The order of
             batches then differs between runs.
+        clips: of the data set "abilities", whose clips are generated; it reads
+            no other setting.
     """
 
     root: str = ""
@@ -54,6 +57,7 @@ class DataConfig:
     max_frames: int = 1_000_000
     max_seconds: float = 600.0
     service: str | None = None
+    clips: AbilityConfig | None = None
 
     def __post_init__(self):
         expand_home(
@@ -94,6 +98,11 @@ def check_fields(data: DataConfig, *read: str) -> None:
     Raises:
         UserError: another one is set, or one is not UTF-8 text.
     """
+    if data.clips is not None:
+        raise UserError(
+            "data.clips goes with generated clips, of dataset 'abilities'. "
+            f"This data set has videos. Received: {data.clips}"
+        )
     for name in LOCATION_FIELDS:
         value = getattr(data, name)
         if isinstance(value, str) and not file_names.is_text(value):

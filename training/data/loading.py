@@ -54,7 +54,8 @@ def load(
             in `train`, `val` and `test`.
         dataset: name in `DATASETS`: "folder", a format of list files such as
             "kinetics" or "mmaction2", or generated clips such as
-            "digits_recall", which take no other argument.
+            "digits_recall", which take no other argument, or "abilities",
+            which takes `clips`.
         train: list file of the training videos, for data sets with lists.
         validation: list file of the validation videos.
         test: list file of the test videos. Without one of the two, validation
@@ -76,8 +77,8 @@ def load(
         past_end: frames after the end of a short video: "wrap" (from its first
             frame) or "clamp" (its last frame).
         **location: other fields of `DataConfig`, such as `split`, `separator`,
-            `max_bad_share` (share of unreadable videos that is an error, 0.05)
-            and `cache`.
+            `max_bad_share` (share of unreadable videos that is an error, 0.05),
+            `cache`, and `clips`, an `AbilityConfig`.
 
     Returns:
         The data set: `classes`, `splits` (number of examples of each), `bad`,
@@ -178,10 +179,10 @@ def _check_folder(root: str) -> None:
 def _load_generated(
     name: str, config: DataConfig, sampling: SamplingConfig
 ) -> Dataset:
-    """Load generated examples, which have no location and fixed clips."""
-    if (config, sampling) != (DataConfig(), SamplingConfig()):
+    """Load generated examples, which have no location and own clips."""
+    if (config, sampling) != (DataConfig(clips=config.clips), SamplingConfig()):
         raise UserError(
             f"The examples of {name!r} are generated: load takes no argument "
-            "but dataset."
+            "but dataset, and clips for 'abilities'."
         )
-    return datasets.load(name)
+    return datasets.load(name, config if config.clips is not None else None)
