@@ -79,7 +79,7 @@ OPTIONAL = {
     "onnxruntime": "training/exporting/file_formats.py",
     "tf2onnx": "training/exporting/file_formats.py",
     "pycocotools": "training/coco/coco_api.py",
-    "sklearn": "training/data/digits.py",
+    "sklearn": "training/data/handwriting.py",
     "tensorflow_io": "training/io/tensorflow_plugins.py",
 }
 # The package that uses TensorFlow; nothing that `import nonlocal_tf` pulls in.

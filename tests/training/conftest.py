@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from training import train
-from training.data import digits
+from training.data import generated
 
 TINY = (
     "--set=steps=4",
@@ -25,7 +25,7 @@ TINY = (
 def small_evaluation():
     """Reduce evaluation to one block of 64 examples per split."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(digits, "EVAL_BLOCKS", 1)
+    patch.setattr(generated, "EVAL_BLOCKS", 1)
     yield
     patch.undo()
 

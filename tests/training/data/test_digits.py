@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.data import datasets, digits
+from training.data import datasets, digits, generated
+from training.data.handwriting import load_handwriting, split_indices
 from training.io.user_error import UserError
 
 
@@ -35,43 +36,12 @@ def box(clip, point, side):
     return clip[frame, y - half : y + half, x - half : x + half]
 
 
-def test_splits_share_no_image_and_leave_none_out():
-    _, labels = digits.load_handwriting()
-    parts = digits.split_indices(labels)
-    together = np.concatenate(list(parts.values()))
-    assert sorted(together) == list(range(1797))
-
-
-def test_splits_are_stratified():
-    _, labels = digits.load_handwriting()
-    for split, share in (("train", 0.6), ("validation", 0.2), ("test", 0.2)):
-        part = digits.split_indices(labels)[split]
-        counts = np.bincount(labels[part], minlength=10)
-        np.testing.assert_allclose(
-            counts, share * np.bincount(labels), atol=2.5
-        )
-
-
-def test_pick_returns_images_of_each_class():
-    images, labels = digits.load_handwriting()
-    handwriting = digits.Handwriting("validation")
-    part = digits.split_indices(labels)["validation"]
-    classes = np.repeat(np.arange(10), 7).reshape(10, 7).astype("int32")
-    uniform = np.tile(np.linspace(0, 0.999, 7, dtype="float32"), (10, 1))
-    picked = handwriting.pick(classes, uniform).numpy()
-    for digit in range(10):
-        own = images[part[labels[part] == digit]]
-        resized = tf.image.resize(own[..., None], (16, 16))[..., 0].numpy()
-        for image in picked[digit]:
-            assert np.abs(resized - image).max((1, 2)).min() == 0
-
-
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_evaluation_uses_handwriting_of_its_split(split, monkeypatch):
     monkeypatch.setattr(digits, "NOISE_STD", 0.0)
-    images, labels = digits.load_handwriting()
+    images, labels = load_handwriting()
     all_images = tf.image.resize(images[..., None], (16, 16)).numpy()[..., 0]
-    own = set(digits.split_indices(labels)[split].tolist())
+    own = set(split_indices(labels)[split].tolist())
     dataset = datasets.load("digits_recall")
     for index in range(30):
         example = dataset.example(split, index)
@@ -79,16 +49,6 @@ def test_evaluation_uses_handwriting_of_its_split(split, monkeypatch):
         patch = box(example.pixels, example.query, 16).max(-1) / 255
         same = np.flatnonzero(np.abs(all_images - patch).max((1, 2)) < 1 / 255)
         assert len(same) and set(same.tolist()) <= own
-
-
-def test_place_pastes_at_the_corner():
-    patches = np.arange(1, 19, dtype="float32").reshape(1, 2, 3, 3)
-    corners = np.array([[[5, 7], [29, 0]]], "int32")
-    placed = digits.place(patches, corners).numpy()
-    expected = np.zeros((1, 2, 32, 32), "float32")
-    expected[0, 0, 5:8, 7:10] = patches[0, 0]
-    expected[0, 1, 29:32, 0:3] = patches[0, 1]
-    np.testing.assert_array_equal(placed, expected)
 
 
 def test_clips_are_uint8_of_the_stated_shape(recall, examples):
@@ -168,7 +128,7 @@ def test_eager_and_tf_data_make_the_same_clips(recall):
 def test_cardinality_is_known(name):
     dataset = datasets.load(name)
     assert dataset.train_batches(3, 0, 2, 9).cardinality() == 7
-    assert dataset.eval_batches("test").cardinality() == digits.EVAL_BLOCKS
+    assert dataset.eval_batches("test").cardinality() == generated.EVAL_BLOCKS
 
 
 def test_example_equals_the_evaluated_one(recall):
@@ -201,16 +161,3 @@ def test_unknown_split_suggests_the_nearest(recall):
 def test_unknown_dataset_suggests_the_nearest():
     with pytest.raises(UserError, match="Did you mean 'digits_recall'"):
         datasets.load("digit_recall")
-
-
-def test_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.setitem(digits.__builtins__, "__import__", _no_sklearn)
-    digits.load_handwriting.cache_clear()
-    with pytest.raises(UserError, match=r"pip install 'nonlocal-tf\[digits\]'"):
-        digits.load_handwriting()
-
-
-def _no_sklearn(name, *rest, _import=__import__):
-    if name.startswith("sklearn"):
-        raise ImportError(name)
-    return _import(name, *rest)
