@@ -149,11 +149,15 @@ class BlockAttention:
         self.axes = receptive_field.feature_axes(
             features, pixels, self._clip_size
         )
-        mask = _mask(self.block, call)
-        backbone = keras.Model(pixels, {"features": features, **mask})
+        mask = mask_of(self.block, call)
+        symbolic, constant = mask, {}
+        if not isinstance(mask.get("mask"), keras.KerasTensor):
+            symbolic, constant = {}, mask
+        backbone = keras.Model(pixels, {"features": features, **symbolic})
         clip = ops.expand_dims(ops.convert_to_tensor(clip, "float32"), 0)
-        self._mask = backbone(clip, training=False)
-        self._features = self._mask.pop("features")
+        outputs = backbone(clip, training=False)
+        self._features = outputs.pop("features")
+        self._mask = {**outputs, **constant}
         self._grid = tuple(axis.size for axis in self.axes)
         feature_size = tuple(self._features.shape[1:-1])
         if feature_size != self._grid:
@@ -291,21 +295,24 @@ def _block(
     return name, blocks[name]
 
 
-def _mask(name: str, call: LayerCall) -> dict[str, Tensor]:
-    """Return the symbolic mask of a block's call, by the argument's name.
+def mask_of(name: str, call: LayerCall) -> dict[str, Tensor]:
+    """Return the mask of a block's call, by the argument's name.
 
     Keras passes the mask of `keras.layers.Masking` as an argument too.
+
+    Args:
+        name: name of the block in error messages.
+        call: call of the block.
+
+    Returns:
+        `{"mask": mask}`, symbolic or a constant; empty without a mask.
+
+    Raises:
+        ValueError: the block attends to a context, or has a mask in
+            `keras.layers.TimeDistributed`.
     """
-    layer = call.layer
-    if not isinstance(call.input, list):
-        return {}
-    if not isinstance(layer_of(call), NonLocalBlock):
-        raise ValueError(
-            f"Expected {name!r} without a mask in "
-            "`keras.layers.TimeDistributed`. Received: a mask or a context"
-        )
     arguments = call._inbound_nodes[0].arguments
-    bound = inspect.signature(layer.call).bind(
+    bound = inspect.signature(call.layer.call).bind(
         *arguments.args, **arguments.kwargs
     )
     if bound.arguments.get("context") is not None:
@@ -313,7 +320,15 @@ def _mask(name: str, call: LayerCall) -> dict[str, Tensor]:
             f"Attention of {name!r} is on its context, not on the cells of "
             "the clip. Use the block's `affinity`."
         )
-    return {"mask": bound.arguments["mask"]}
+    mask = bound.arguments.get("mask")
+    if mask is None:
+        return {}
+    if not isinstance(layer_of(call), NonLocalBlock):
+        raise ValueError(
+            f"Expected {name!r} without a mask in "
+            "`keras.layers.TimeDistributed`. Received: a mask"
+        )
+    return {"mask": mask}
 
 
 def _own_key(

@@ -4,7 +4,6 @@ Equals `nonlocal_tf.attention_map`, for clips of any size and for blocks named
 in the request.
 """
 
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from nonlocal_tf.attention import block_attention, receptive_field
 from nonlocal_tf.attention.frame_attention import FrameAttention, layer_of
 from nonlocal_tf.layers import NonLocalBlock
 from nonlocal_tf.models import flattening
+from nonlocal_tf.models.flattening import LayerCall
 
 SIZE_IN_STRIDES = 64  # of a clip that a network is tried on
 
@@ -27,7 +27,8 @@ class ServedBlock:
 
     Attributes:
         layer: the block, or that of each frame in `TimeDistributed`.
-        features: network from clips to the input of the block.
+        features: network from clips to the input of the block, and to its
+            mask if it has one.
         strides: pixels from one cell to the next, int `(3,)`; for images, as
             all that follows, `(2,)`.
         first_centers: centers of cell 0, from
@@ -43,26 +44,56 @@ class ServedBlock:
 def blocks_of(network: keras.Model) -> dict[str, ServedBlock]:
     """Return the blocks on feature maps of clips or images by name.
 
-    Blocks behind layers that `receptive_field` does not support, such as
-    those that reshape or resize, are left out, and so are those that take a
-    mask or a context.
+    The blocks of `left_out` are not among them.
     """
+    served, _ = _split(network)
+    return served
+
+
+def left_out(network: keras.Model) -> dict[str, str]:
+    """Return the reasons why blocks are not served, by name.
+
+    These are blocks with a context, with a constant mask or with one in
+    `TimeDistributed`, and blocks behind layers that `receptive_field` does
+    not support, such as those that reshape or resize.
+    """
+    _, reasons = _split(network)
+    return reasons
+
+
+def _split(
+    network: keras.Model,
+) -> tuple[dict[str, ServedBlock], dict[str, str]]:
+    """Return the blocks that can be served, and why the others cannot."""
     graph = flattening.flatten(network)
-    blocks = {}
+    served, reasons = {}, {}
     for name, call in block_attention.block_calls(graph).items():
-        if isinstance(call.input, list):
-            continue
-        with contextlib.suppress(ValueError):
-            strides, first_centers = receptive_field.strides_and_first_centers(
-                call.input, graph.input, len(graph.input.shape) - 2
-            )
-            features = keras.Model(graph.input, call.input)
-            if _keeps_cells(features, strides):
-                layer = layer_of(call)
-                blocks[name] = ServedBlock(
-                    layer, features, strides, first_centers
-                )
-    return blocks
+        try:
+            served[name] = _served_block(name, call, graph.input)
+        except ValueError as error:
+            reasons[name] = str(error)
+    return served, reasons
+
+
+def _served_block(name: str, call: LayerCall, pixels) -> ServedBlock:
+    """Return a block with its place on clips.
+
+    Raises:
+        ValueError: it cannot be served; the message has the reason.
+    """
+    mask = block_attention.mask_of(name, call)
+    if mask and not isinstance(mask["mask"], keras.KerasTensor):
+        raise ValueError(
+            f"The mask of {name!r} is a constant, of one size of batch."
+        )
+    inputs = call.first_input
+    strides, first_centers = receptive_field.strides_and_first_centers(
+        inputs, pixels, len(pixels.shape) - 2
+    )
+    if not _keeps_cells(keras.Model(pixels, inputs), strides):
+        raise ValueError(f"A layer before {name!r} resizes its input.")
+    features = keras.Model(pixels, {"x": inputs, **mask})
+    return ServedBlock(layer_of(call), features, strides, first_centers)
 
 
 def _keeps_cells(features: keras.Model, strides: np.ndarray) -> bool:
@@ -123,7 +154,8 @@ def attention(blocks: Mapping[str, ServedBlock], clips, block, query):
 
 def _attention(block: ServedBlock, clips, query):
     layer = block.layer
-    features = block.features(clips, training=False)
+    inputs = block.features(clips, training=False)
+    features, mask = inputs["x"], inputs.get("mask")
     sizes, grid = tf.shape(clips)[1:-1], tf.shape(features)[1:-1]
     axes = len(block.strides)
     strides = tf.constant(block.strides, tf.float32)
@@ -135,7 +167,7 @@ def _attention(block: ServedBlock, clips, query):
     place = tf.cast(query, tf.float32) + 0.5 - first
     cell = tf.cast(tf.floor(place / strides + 0.5), tf.int32)
     cell = tf.clip_by_value(cell, 0, grid - 1)
-    key_weights = _key_weights(layer, features, cell, grid)
+    key_weights = _key_weights(layer, features, cell, grid, mask)
     weights = tf.map_fn(
         lambda row: _on_grid(row[0], layer, row[1], grid),
         (key_weights, cell),
@@ -149,7 +181,9 @@ def _attention(block: ServedBlock, clips, query):
     }
 
 
-def _key_weights(layer: NonLocalBlock | FrameAttention, features, cell, grid):
+def _key_weights(
+    layer: NonLocalBlock | FrameAttention, features, cell, grid, mask=None
+):
     """Compute the weights of the keys of a cell of each clip, `(batch, m)`."""
     if isinstance(layer, FrameAttention):
         frames = tf.gather(features, cell[:, 0], batch_dims=1)
@@ -157,7 +191,7 @@ def _key_weights(layer: NonLocalBlock | FrameAttention, features, cell, grid):
     flat = tf.zeros_like(cell[:, 0])
     for axis in range(len(layer.pool_size)):
         flat = flat * grid[axis] + cell[:, axis]
-    rows = layer.affinity(features, flat)
+    rows = layer.affinity(features, flat, mask)
     if rows.shape.rank == 4:
         rows = tf.reduce_mean(rows, 1)  # of the heads
     # (batch, queries, keys): each clip has its own query.

@@ -4,6 +4,7 @@ Invalid requests raise an `InvalidArgumentError` that says what was expected,
 on servers too.
 """
 
+import warnings
 from collections.abc import Callable
 
 import keras
@@ -40,7 +41,8 @@ def make_signatures(
     Returns:
         `serving_default`; `features`, unless the network is one layer; for
         clips `serve_frames`; `serve_views`, if evaluation averages over
-        windows of views; with non-local blocks `attention`.
+        windows of views; with non-local blocks `attention`. A warning names
+        each block that it leaves out, and the reason.
     """
     functions = {"serving_default": _classify(served, name_of)}
     if served.features is not None:
@@ -53,6 +55,11 @@ def make_signatures(
             functions["serve_views"] = _serve_views(served, served.averaging)
     if served.blocks:
         functions["attention"] = _attention(served)
+    for name, reason in served_attention.left_out(served.network).items():
+        warnings.warn(
+            f"The signature `attention` is without block {name!r}. {reason}",
+            stacklevel=2,
+        )
     return functions
 
 

@@ -99,6 +99,44 @@ def test_weights_of_a_network_inside_a_model(form):
         np.testing.assert_allclose(got, expected.weights, atol=1e-5)
 
 
+def network_with_masks_and_a_context():
+    """Blocks with a mask of dark frames, a context and a constant mask."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((*CLIP[:-1], 3))
+    x = keras.layers.Conv3D(6, (1, 3, 3), (1, 2, 2), padding="same")(inputs)
+    bright = keras.ops.any(inputs > 0, axis=(2, 3, 4))
+    x = nl.NonLocalBlock(gamma_init=1.0, name="masked")(x, mask=bright)
+    x = nl.NonLocalBlock(name="context")(x, context=inputs)
+    ones = np.ones((1, CLIP[0]), bool)
+    x = nl.NonLocalBlock(name="constant")(x, mask=ones)
+    return keras.Model(inputs, x)
+
+
+def test_weights_of_a_block_with_a_mask_of_the_clip():
+    model = network_with_masks_and_a_context()
+    clips = normal((len(QUERIES), *CLIP))
+    clips[:, -1] = 0  # dark
+    answer = served_attention.attention(
+        served_attention.blocks_of(model),
+        clips,
+        tf.constant([""] * len(QUERIES)),
+        tf.constant(QUERIES),
+    )
+    assert not answer["weights"].numpy()[:, -1].any()
+    for i, query in enumerate(QUERIES):
+        expected = nl.attention_map(model, clips[i], query, block="masked")
+        np.testing.assert_allclose(
+            answer["weights"][i], expected.weights, atol=1e-6
+        )
+
+
+def test_blocks_left_out_have_a_reason():
+    reasons = served_attention.left_out(network_with_masks_and_a_context())
+    assert set(reasons) == {"context", "constant"}
+    assert "on its context" in reasons["context"]
+    assert "constant" in reasons["constant"]
+
+
 @pytest.mark.parametrize("size", [(2, 23, 30), (1, 24, 29), (3, 25, 33)])
 def test_query_cell_is_the_nearest_at_every_size(size):
     model = nl.create_model("c2d_nl1_small", clip_shape=(None, None, None, 3))
