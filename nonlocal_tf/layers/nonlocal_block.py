@@ -73,6 +73,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
     faster: for n positions and d channels the dot product and the
     concatenation take O(n d^2) and O(n (d + log n)) time, the Gaussians
     O(n^2 d) time in memory that does not grow with n^2 (see `nonlocal_tf.ops`).
+    For tens of thousands of positions take the dot product, or `subsample`.
 
     Args:
         pairwise: `"embedded_gaussian"`, `"gaussian"`, `"dot_product"` or
@@ -110,7 +111,9 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             number of frames.
         causal: positions attend only to those of their own frame and of
             earlier ones, for streams (batch statistics see all). Needs a time
-            axis, the only of rank 3 or first of rank 5, without a pool along.
+            axis, the only of rank 3 or first of rank 5, without a pool along,
+            and not "efficient" or "global_context". A call keeps no state:
+            give it the past that counts together with the new frame.
         norm: normalization after W_z: `"batch"`, `"affine"` (a scale and a
             shift per channel) or `"none"`.
         gate: `"scalar"` multiplies W_z y by one learned scalar gamma, z =
@@ -147,11 +150,13 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             feature bank or the output of another network: phi and g are built
             on it, `subsample` and its masks are of its axes, and each position
             of x attends to all of its positions. Of any rank from 3 to 5 and
-            any channels (the Gaussian: those of x), with axes="spacetime",
-            without groups and `causal`; in all calls of a block, or none.
+            any channels (Gaussian, global context: those of x), with
+            axes="spacetime", without groups and `causal`; in all calls of a
+            block, or none.
         mask: booleans, True for the positions that count, `(batch,
             positions)` or the shape of `x` without channels; for clips also
-            `(batch, time)`. Default: the mask that Keras passes on, of
+            `(batch, time)`. Of numbers, 0 is masked and all others count: it
+            is not added to logits. Default: the mask that Keras passes on, of
             `keras.layers.Masking` or `Embedding(mask_zero=True)`. No position
             attends to masked ones (False), whatever they hold; their output
             is their input, and they are left out of batch statistics. A
