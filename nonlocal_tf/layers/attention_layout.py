@@ -216,7 +216,6 @@ def pool_size(
             f"axes of the input. Received: subsample={pool}, "
             f"shape={input_shape}"
         )
-    _check_no_symbols(input_shape, pool)
     if any(
         isinstance(size, int) and size < p
         for size, p in zip(sizes, pool, strict=True)
@@ -290,21 +289,3 @@ def flat_queries(queries: Sequence[int] | Tensor, n: int | Tensor) -> Tensor:
     """
     positions = ops.convert_to_tensor(checked_queries(queries, n))
     return ops.cast(positions, "int32") % n
-
-
-def _check_no_symbols(input_shape: Shape, pool: tuple[int, ...]) -> None:
-    """Refuse to pool the symbols that an export from JAX has for sizes.
-
-    Raises:
-        ValueError: JAX cannot reshape the pooled sizes.
-    """
-    are_known = all(
-        size is None or isinstance(size, int) for size in input_shape[1:-1]
-    )
-    if max(pool) > 1 and not are_known:
-        raise ValueError(
-            "`export` of a block with `subsample` and unknown sizes is for "
-            "TensorFlow only: set KERAS_BACKEND=tensorflow, or export a model "
-            "with known sizes. Received: "
-            f"subsample={pool}, shape={input_shape}"
-        )

@@ -10,6 +10,7 @@ import functools
 import math
 from collections.abc import Sequence
 
+import keras
 from keras import ops
 
 from nonlocal_tf.ops._convolution import same_padding
@@ -39,6 +40,8 @@ def max_pool(
     padding = tuple(padding or (0,) * len(pool_size))
     if math.prod(pool_size) * math.prod(strides) == 1:
         return x
+    if _has_symbols(x) and strides == pool_size and not any(padding):
+        return _adjacent_windows(x, pool_size)
     if len(pool_size) < 3:
         return _plain(x, pool_size, strides, padding)
     x = _pool_time(x, pool_size[0], strides[0], padding[0])
@@ -48,6 +51,31 @@ def max_pool(
     x = ops.reshape(x, (batch * time, *sizes, channels))
     x = _plain(x, pool_size[1:], strides[1:], padding[1:])
     return ops.reshape(x, (batch, time, *ops.shape(x)[1:]))
+
+
+def _has_symbols(x: Tensor) -> bool:
+    """Return True in an export from JAX that has symbols for sizes."""
+    return keras.backend.backend() == "jax" and not all(
+        isinstance(size, int) for size in ops.shape(x)[1:]
+    )
+
+
+def _adjacent_windows(x: Tensor, pool_size: Sequence[int]) -> Tensor:
+    """Max-pool windows that touch, by one reshape for each axis.
+
+    The sizes are `size // pool` then, whose products JAX knows not to be
+    negative; those of its pooling are `(size - pool) // pool + 1`.
+    """
+    for axis, window in enumerate(pool_size, 1):
+        if window == 1:
+            continue
+        *before, size = ops.shape(x)[: axis + 1]
+        after = ops.shape(x)[axis + 1 :]
+        count = size // window
+        x = x[(slice(None),) * axis + (slice(count * window),)]
+        x = ops.reshape(x, (*before, count, window, *after))
+        x = ops.max(x, axis=axis + 1)
+    return x
 
 
 def _pool_time(x: Tensor, size: int, stride: int, padding: int) -> Tensor:

@@ -50,9 +50,17 @@ def test_block_of_unknown_sizes(tmp_path):
     check_equal(model, saved, (2, 3, 5, 4))
 
 
-def test_pooled_block_of_unknown_sizes_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="`subsample` and unknown sizes"):
-        exported(tmp_path, (None, None, 4), pairwise="gaussian", subsample=2)
+@pytest.mark.parametrize("rank", [4, 5])
+def test_pooled_block_of_unknown_sizes(rank, tmp_path):
+    shape = (*(None,) * (rank - 2), 6)
+    model, saved = exported(
+        tmp_path,
+        shape,
+        pairwise="embedded_gaussian",
+        position="sine",
+        subsample=2,
+    )
+    check_equal(model, saved, (2, *(4, 5, 7)[: rank - 2], 6))  # a remainder
 
 
 def test_chunks_of_unknown_sizes_are_an_error(tmp_path):
