@@ -21,7 +21,12 @@ def take_rows(x: Tensor, index: Tensor) -> Tensor:
     index = ops.cast(index, "int32")
     offsets = row_offsets(batch, n)
     offsets = ops.reshape(offsets, (-1, *(1 for _ in index.shape[1:])))
-    return ops.take(ops.reshape(x, (-1, *row)), index + offsets, axis=0)
+    rows = ops.reshape(x, (-1, *row))
+    if keras.backend.backend() == "jax" and not isinstance(n, int):
+        # In an export JAX must know that there is a row to gather; the symbol
+        # of a pooled size may be 0.
+        rows = ops.concatenate([rows, ops.zeros((1, *row), x.dtype)], axis=0)
+    return ops.take(rows, index + offsets, axis=0)
 
 
 def invert_permutation(order: Tensor) -> Tensor:

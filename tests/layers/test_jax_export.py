@@ -50,13 +50,20 @@ def test_block_of_unknown_sizes(tmp_path):
     check_equal(model, saved, (2, 3, 5, 4))
 
 
-@pytest.mark.parametrize("rank", [4, 5])
-def test_pooled_block_of_unknown_sizes(rank, tmp_path):
+@pytest.mark.parametrize(
+    ("pairwise", "rank"),
+    [
+        ("embedded_gaussian", 4),
+        ("embedded_gaussian", 5),
+        pytest.param("concatenation", 4, marks=pytest.mark.slow),
+    ],
+)
+def test_pooled_block_of_unknown_sizes(pairwise, rank, tmp_path):
     shape = (*(None,) * (rank - 2), 6)
     model, saved = exported(
         tmp_path,
         shape,
-        pairwise="embedded_gaussian",
+        pairwise=pairwise,
         position="sine",
         subsample=2,
     )
