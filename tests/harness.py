@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from nonlocal_tf.ops import _chunked_softmax, _softmax
+from nonlocal_tf.ops import _causal_spans, _chunked_softmax, _softmax
 
 RNG_SEED = 20180618
 
@@ -62,6 +62,7 @@ def randomise(layer, scale=0.3):
 
 def small_chunks(monkeypatch):
     """Make the softmax use chunks of few rows, as for large matrices."""
+    monkeypatch.setattr(_causal_spans, "MIN_QUERIES", 1)
     monkeypatch.setattr(_softmax, "CHUNK_ELEMENTS", 400)
     monkeypatch.setattr(_chunked_softmax, "CHUNK_ELEMENTS", 400)
     monkeypatch.setattr(_chunked_softmax, "MIN_ROWS", 1)

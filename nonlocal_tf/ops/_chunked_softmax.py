@@ -1,10 +1,7 @@
-"""Softmax form in chunks of rows of the affinity matrix, and its weights.
+"""Value and gradient of a softmax form in chunks of rows of its matrix.
 
-Rows of the affinity matrix are independent. `chunked` computes, uses and
-discards a chunk of rows at a time, and computes it again for the gradient:
-memory O(rows m), and one matrix product more than the six of the plain value
-and gradient. `stored` keeps the weights of the value, one matrix, and takes the
-gradient in chunks: six products, and a third of the plain form's matrices.
+Rows of the affinity matrix are independent, so a chunk of queries needs its own
+rows of weights alone. Chunks run one after another.
 
 FlashAttention's gradient computes the weights again from row maxima and sums
 that the value kept. On a CPU with AVX-512 a training step on TensorFlow took 1
@@ -12,16 +9,15 @@ to 4 % longer that way, on JAX as long or up to 4 % less: a fused softmax costs
 no more than a subtraction and an exponential.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from nonlocal_tf.ops._gradient import custom_gradient
+from nonlocal_tf.ops._causal_spans import Span
 from nonlocal_tf.ops._rows import row_offsets
-from nonlocal_tf.ops._visible_keys import visible_keys
 from nonlocal_tf.typing import Tensor
 
 # Chunk size (elements, 10 MB in float32) that fits in the last-level cache.
@@ -32,39 +28,19 @@ MIN_ROWS, MAX_ROWS = 196, 1568
 MIN_ROWS_PER_EXAMPLE = 32
 
 
-def attention_weights(
-    theta: Tensor, phi: Tensor, visible: Tensor | None = None
-) -> Tensor:
-    """Compute softmax_j(theta_i . phi_j) over the visible keys.
+def chunk_rows(
+    batch: int | Tensor, n: int | Tensor, m: int | Tensor
+) -> int | Tensor:
+    """Number of rows in a chunk of about `CHUNK_ELEMENTS`, at most n.
 
     Args:
-        theta: queries times the scale, `(batch, n, d)`.
-        phi: keys, `(batch, m, d)`; finite where they are masked.
-        visible: booleans that broadcast to `(batch, n, m)`; None for all.
-
-    Returns:
-        `(batch, n, m)`; zeros where not visible, but equal weights in a row
-        without a visible key.
-    """
-    logits = ops.matmul(theta, ops.swapaxes(phi, 1, 2))  # (b, n, m)
-    if logits.shape[-1] == 1:
-        return 0 * logits + 1  # Keras' softmax gives the same and warns
-    if visible is not None:
-        # Not -inf, with which a row without a key, and its gradient, are NaN.
-        dtype = keras.backend.standardize_dtype(logits.dtype)
-        lowest = ops.convert_to_tensor(np.finfo(dtype).min, dtype)
-        logits = ops.where(visible, logits, lowest)
-    return ops.softmax(logits, axis=-1)
-
-
-def chunk_rows(theta: Tensor, phi: Tensor) -> int | Tensor:
-    """Number of rows in a chunk of about `CHUNK_ELEMENTS`, at most n.
+        batch: number of examples.
+        n: number of queries.
+        m: number of keys.
 
     Returns:
         An integer, or an int32 tensor where a size is unknown.
     """
-    batch, n, _ = ops.shape(theta)
-    m = ops.shape(phi)[1]
     if keras.backend.backend() == "jax":
         batch = _checked_jax_batch(batch, n, m)
     is_static = all(isinstance(size, int) for size in (batch, n, m))
@@ -92,154 +68,173 @@ def _checked_jax_batch(batch: Any, n: Any, m: Any) -> int:
     return batch if isinstance(batch, int) else 1
 
 
-def chunked(
-    theta: Tensor,
-    phi: Tensor,
-    g: Tensor,
-    rows: int | Tensor,
-    *,
-    mask: Tensor | None = None,
-    steps: int | Tensor | None = None,
+def chunked_value(
+    theta: Tensor, phi: Tensor, g: Tensor, spans: list[Span], weights: Callable
 ) -> Tensor:
-    """Compute the softmax form `rows` queries at a time; theta is scaled.
+    """Compute weights times g.
 
     Args:
-        theta: queries times the scale, `(batch, n, d)`.
+        theta: queries, `(batch, n, d)`.
         phi: keys, `(batch, m, d)`.
         g: values, `(batch, m, c)`.
-        rows: from 1 to n; it need not divide n.
-        mask: booleans, `(batch, m)`, True for the keys that count. Others
-            must be finite. Queries without a key get equal weights.
-        steps: number of groups of queries and keys in time, for causality.
+        spans: consecutive spans of all queries.
+        weights: function of a span's index, its keys, the first of some
+            consecutive queries and their number, to weights
+            `(batch, queries, keys)`.
 
     Returns:
         `(batch, n, c)`.
     """
-
-    def weights(
-        theta: Tensor, phi: Tensor, first: Tensor, rows: int | Tensor
-    ) -> Tensor:
-        """Compute the weights of `rows` queries from `first` on."""
-        n, m = ops.shape(theta)[1], ops.shape(phi)[1]
-        visible = visible_keys(mask, steps, n, m, first, rows)
-        return attention_weights(_rows(theta, first, rows), phi, visible)
-
-    @custom_gradient
-    def value(theta: Tensor, phi: Tensor, g: Tensor) -> tuple[Tensor, Callable]:
-        y = _chunked_value(theta, phi, g, rows, weights)
-
-        def gradient(dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            return _chunked_gradient(theta, phi, g, y, dy, rows, weights)
-
-        return y, gradient
-
-    return value(theta, phi, g)
-
-
-def stored(
-    theta: Tensor,
-    phi: Tensor,
-    g: Tensor,
-    rows: int | Tensor,
-    *,
-    mask: Tensor | None = None,
-    steps: int | Tensor | None = None,
-) -> Tensor:
-    """Compute the softmax form, and its gradient `rows` queries at a time.
-
-    Args:
-        theta: as for `chunked`, as are all others.
-        phi: keys.
-        g: values.
-        rows: of a chunk of the gradient.
-        mask: keys that count.
-        steps: number of groups of queries and keys in time.
-
-    Returns:
-        `(batch, n, c)`.
-    """
-    n, m = ops.shape(theta)[1], ops.shape(phi)[1]
-
-    @custom_gradient
-    def value(theta: Tensor, phi: Tensor, g: Tensor) -> tuple[Tensor, Callable]:
-        visible = visible_keys(mask, steps, n, m)
-        matrix = attention_weights(theta, phi, visible)
-        y = ops.matmul(matrix, g)
-
-        def weights(
-            theta: Tensor, phi: Tensor, first: Tensor, rows: int | Tensor
-        ) -> Tensor:
-            return _rows(matrix, first, rows)
-
-        def gradient(dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            return _chunked_gradient(theta, phi, g, y, dy, rows, weights)
-
-        return y, gradient
-
-    return value(theta, phi, g)
-
-
-def _chunked_value(
-    theta: Tensor,
-    phi: Tensor,
-    g: Tensor,
-    rows: int | Tensor,
-    weights: Callable,
-) -> Tensor:
     batch, n, _ = ops.shape(theta)
     channels = g.shape[-1]
+    carry = _loop_start(), ops.zeros((batch * n, channels), g.dtype)
+    for index, span in enumerate(spans):
+        keys = span.keys_of(phi), span.keys_of(g)
+        rows = _span_rows(theta, phi, span)
+        weights_ = functools.partial(weights, index, keys[0])
+        carry = _span_value(n, keys[1], span, rows, weights_, carry)
+    return ops.reshape(carry[1], (batch, n, channels))
+
+
+def _span_value(
+    n: int | Tensor,
+    g: Tensor,
+    span: Span,
+    rows: int | Tensor,
+    weights: Callable,
+    carry: tuple[Tensor, Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Write the outputs of a span's queries.
+
+    Args:
+        n: number of all queries.
+        g: values of the span.
+        span: span.
+        rows: of a chunk.
+        weights: function of the first row and the number of rows.
+        carry: first row, and the outputs of all queries.
+
+    Returns:
+        The carry of the next span.
+    """
 
     def chunk(_: Tensor, carry: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         start, y = carry
-        first = _first_row(start, n - rows)
-        y_ = ops.matmul(weights(theta, phi, first, rows), g)
+        first = _first_row(start, span.end - rows)
+        y_ = ops.matmul(weights(first, rows), g)
         y = _write_rows(y, n, first, y_)
         return _wait_for(start + rows, y), y
 
-    start = _loop_start()
-    y = ops.zeros((batch * n, channels), g.dtype)
-    y = ops.fori_loop(0, (n + rows - 1) // rows, chunk, (start, y))[1]
-    return ops.reshape(y, (batch, n, channels))
+    return _for_chunks(span, rows, chunk, carry)
 
 
-def _chunked_gradient(
+def chunked_gradient(
     theta: Tensor,
     phi: Tensor,
     g: Tensor,
     y: Tensor,
     dy: Tensor,
-    rows: int | Tensor,
+    spans: list[Span],
     weights: Callable,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute the gradients by theta, phi and g.
+
+    Args:
+        theta: queries, `(batch, n, d)`.
+        phi: keys, `(batch, m, d)`.
+        g: values, `(batch, m, c)`.
+        y: value, `(batch, n, c)`.
+        dy: gradient by the value.
+        spans: as for `chunked_value`.
+        weights: as for `chunked_value`.
+    """
     batch, n, width = ops.shape(theta)
-    if not isinstance(rows, int):
-        # Of sizes again: XLA wants a number that the graph of the gradient
-        # computes from shapes alone.
-        rows = chunk_rows(theta, phi)
     mean = ops.sum(y * dy, axis=-1, keepdims=True)  # of dy . g by the weights
+    queries = theta, dy, mean
+    start, dtheta = _loop_start(), ops.zeros((batch * n, width), theta.dtype)
+    dphi, dg = ops.zeros_like(phi[:, :0]), ops.zeros_like(g[:, :0])
+    for index, span in enumerate(spans):
+        keys = span.keys_of(phi), span.keys_of(g)
+        dphi, dg = _extend(dphi, keys[0]), _extend(dg, keys[1])
+        rows = _span_rows(theta, phi, span)
+        weights_ = functools.partial(weights, index, keys[0])
+        carry = start, dtheta, dphi, dg
+        start, dtheta, dphi, dg = _span_gradient(
+            queries, keys, span, rows, weights_, carry
+        )
+    return ops.reshape(dtheta, (batch, n, width)), dphi, dg
+
+
+def _span_gradient(
+    queries: tuple[Tensor, ...],
+    keys: tuple[Tensor, ...],
+    span: Span,
+    rows: int | Tensor,
+    weights: Callable,
+    carry: tuple[Tensor, ...],
+) -> tuple[Tensor, ...]:
+    """Write or add the gradients of a span.
+
+    Args:
+        queries: theta, dy, and the mean of dy . g by the weights, of all.
+        keys: phi and g of the span.
+        span: span.
+        rows: of a chunk.
+        weights: function of the first row and the number of rows.
+        carry: first row, dtheta of all queries, dphi and dg of the keys.
+
+    Returns:
+        The carry of the next span.
+    """
+    n = ops.shape(queries[0])[1]
+    phi, g = keys
 
     def chunk(_: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         start, dtheta, dphi, dg = carry
-        first = _first_row(start, n - rows)
-        theta_, dy_, mean_ = (_rows(x, first, rows) for x in (theta, dy, mean))
-        weights_ = weights(theta, phi, first, rows)  # (b, rows, m)
-        dweights = ops.matmul(dy_, ops.swapaxes(g, 1, 2))
-        dlogits = weights_ * (dweights - mean_)
+        first = _first_row(start, span.end - rows)
+        theta, dy, mean = (slice_rows(x, first, rows) for x in queries)
+        weights_ = weights(first, rows)  # (b, rows, keys)
+        dweights = ops.matmul(dy, ops.swapaxes(g, 1, 2))
+        dlogits = weights_ * (dweights - mean)
         dtheta = _write_rows(dtheta, n, first, ops.matmul(dlogits, phi))
-        # Where rows do not divide n, the last chunk begins before `start`. The
-        # rows it repeats may be written again but must not be added again.
+        # Where rows do not divide a span, its last chunk begins before
+        # `start`. The rows it repeats may be written again but must not be
+        # added again.
         new = ops.arange(rows, dtype="int32") >= start - first
         new = ops.reshape(ops.cast(new, g.dtype), (1, -1, 1))
-        dphi = dphi + ops.matmul(ops.swapaxes(dlogits, 1, 2), theta_ * new)
-        dg = dg + ops.matmul(ops.swapaxes(weights_, 1, 2), dy_ * new)
+        dphi = dphi + ops.matmul(ops.swapaxes(dlogits, 1, 2), theta * new)
+        dg = dg + ops.matmul(ops.swapaxes(weights_, 1, 2), dy * new)
         return _wait_for(start + rows, dtheta, dphi, dg), dtheta, dphi, dg
 
-    start = _loop_start()
-    dtheta = ops.zeros((batch * n, width), theta.dtype)
-    carry = (start, dtheta, ops.zeros_like(phi), ops.zeros_like(g))
-    carry = ops.fori_loop(0, (n + rows - 1) // rows, chunk, carry)
-    _, dtheta, dphi, dg = carry
-    return ops.reshape(dtheta, (batch, n, width)), dphi, dg
+    return _for_chunks(span, rows, chunk, carry)
+
+
+def _span_rows(theta: Tensor, phi: Tensor, span: Span) -> int | Tensor:
+    """Return the rows of a span's chunks.
+
+    From shapes alone, for value and gradient: XLA wants a number that the graph
+    of each of them knows.
+    """
+    keys = ops.shape(phi)[1] if span.keys is None else span.keys
+    return chunk_rows(ops.shape(theta)[0], span.end - span.first, keys)
+
+
+def _for_chunks(
+    span: Span, rows: int | Tensor, chunk: Callable, carry: tuple
+) -> tuple:
+    """Run the chunks of a span; the carry begins with the first row."""
+    chunks = (span.end - span.first + rows - 1) // rows
+    is_one = isinstance(chunks, int) and chunks == 1
+    start, *results = (
+        chunk(0, carry) if is_one else ops.fori_loop(0, chunks, chunk, carry)
+    )
+    return _first_row(start, span.end), *results  # of the next span
+
+
+def _extend(x: Tensor, like: Tensor) -> Tensor:
+    """Append zeros along axis 1 up to the length of another tensor."""
+    zeros = ops.zeros_like(like[:, ops.shape(x)[1] :])
+    return ops.concatenate([x, zeros], axis=1)
 
 
 def _loop_start() -> int | Tensor:
@@ -257,7 +252,8 @@ def _first_row(start: int | Tensor, last: int | Tensor) -> int | Tensor:
     return min(start, last) if is_static else ops.minimum(start, last)
 
 
-def _rows(x: Tensor, first: Tensor, rows: int | Tensor) -> Tensor:
+def slice_rows(x: Tensor, first: Tensor, rows: int | Tensor) -> Tensor:
+    """Slice consecutive rows of `(batch, n, c)`."""
     batch, _, width = ops.shape(x)
     return ops.slice(x, (0, first, 0), (batch, rows, width))
 

@@ -28,6 +28,7 @@ from keras import ops
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.ops._causal_sum import causal_sum
 from nonlocal_tf.ops._gradient import custom_gradient
+from nonlocal_tf.ops._nonfinite import finite_inputs
 from nonlocal_tf.ops._precision import at_least_float32
 from nonlocal_tf.ops._rows import invert_permutation, row_offsets, take_rows
 from nonlocal_tf.ops._visible_keys import (
@@ -109,7 +110,9 @@ def concatenation(
             others contain, even NaN, does not matter.
         steps: makes the operation causal: queries and keys are this many
             groups of equal size, consecutive in time, and a query sees the
-            keys of its own group and of earlier ones. It divides n and m. An
+            keys of its own group and of earlier ones. Queries that are not
+            finite, or see keys or values that are not, give NaN; later
+            positions do not matter, whatever they hold. It divides n and m. An
             integer; a scalar tensor with `"plain"` alone.
 
     Returns:
@@ -142,6 +145,7 @@ def concatenation(
             f"for a tensor. Received: steps={steps!r}"
         )
     b, g = zero_masked(b, mask), zero_masked(g, mask)
+    (a, b, g), nan = finite_inputs(a, b, g, steps)
     counts = key_counts(mask, steps, n, m, g.dtype)  # (b, n, 1)
     if method == "plain":
         weights = concatenation_affinity(a, b, mask=mask, steps=steps)
@@ -150,7 +154,7 @@ def concatenation(
         y = _sorted(a, b, g, counts[:, :, 0])
     else:
         y = causal_sum(_sorted, a, b, g, steps) / counts
-    return ops.cast(y, dtype)
+    return ops.cast(y if nan is None else y + nan, dtype)
 
 
 def _is_small(n: int | Tensor, m: int | Tensor) -> bool:

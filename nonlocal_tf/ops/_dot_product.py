@@ -13,6 +13,7 @@ from keras import ops
 
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.ops._causal_sum import split_time
+from nonlocal_tf.ops._nonfinite import finite_inputs
 from nonlocal_tf.ops._precision import at_least_float32
 from nonlocal_tf.ops._visible_keys import (
     check_steps,
@@ -89,7 +90,9 @@ def dot_product(
             others contain, even NaN, does not matter.
         steps: makes the operation causal: queries and keys are this many
             groups of equal size, consecutive in time, and a query sees the
-            keys of its own group and of earlier ones. An integer, or a scalar
+            keys of its own group and of earlier ones. Queries that are not
+            finite, or see keys or values that are not, give NaN; later
+            positions do not matter, whatever they hold. An integer, or a scalar
             tensor, that divides n and m.
 
     Returns:
@@ -110,6 +113,7 @@ def dot_product(
     mask = checked_mask(mask, phi)
     check_steps(steps, n, m)
     phi, g = zero_masked(phi, mask), zero_masked(g, mask)
+    (theta, phi, g), nan = finite_inputs(theta, phi, g, steps)
 
     def plain() -> Tensor:
         weights = dot_product_affinity(theta, phi, mask=mask, steps=steps)
@@ -133,7 +137,7 @@ def dot_product(
             y = associative() if prefer_associative else plain()
         else:
             y = ops.cond(prefer_associative, associative, plain)
-    return ops.cast(y, dtype)
+    return ops.cast(y if nan is None else y + nan, dtype)
 
 
 def _causal(

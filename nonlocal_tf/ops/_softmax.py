@@ -19,14 +19,15 @@ import keras
 from keras import ops
 
 from nonlocal_tf.choices import unknown
-from nonlocal_tf.ops._chunked_softmax import (
-    CHUNK_ELEMENTS,
+from nonlocal_tf.ops._chunked_softmax import CHUNK_ELEMENTS
+from nonlocal_tf.ops._nonfinite import finite_inputs
+from nonlocal_tf.ops._precision import HALF_PRECISION, at_least_float32
+from nonlocal_tf.ops._softmax_forms import (
     attention_weights,
-    chunk_rows,
     chunked,
+    plain,
     stored,
 )
-from nonlocal_tf.ops._precision import HALF_PRECISION, at_least_float32
 from nonlocal_tf.ops._visible_keys import (
     check_steps,
     checked_mask,
@@ -114,11 +115,16 @@ def softmax(
         steps: for causality, the number of groups of consecutive positions
             (frames) that both queries and keys consist of; a query sees keys
             of its own group and of earlier ones. It divides n and m. An
-            integer, or a scalar tensor.
+            integer, or a scalar tensor. Where it, n and m are known, up to 8
+            spans of whole groups are computed with the keys that they see, 56
+            % of all pairs; else all pairs. Queries that are not finite, or see
+            keys or values that are not, give NaN; later positions do not
+            matter, whatever they hold.
         budget_mb: memory, in MB, that `"auto"` lets the matrices of the whole
             batch take; 0 for the least memory. Up to 2.5 million affinities
             per example it takes plain where three matrices fit; else stored
-            where one fits, else chunked. With the default and float32, for a
+            where one fits, else chunked; `mask` and `steps` do not change the
+            choice. With the default and float32, for a
             batch of 1, 2 and 8:
 
             | n x m | 1 | 2 | 8 |
@@ -165,22 +171,18 @@ def softmax(
     theta, phi, g = (at_least_float32(x) for x in (theta, phi, g))
     phi, g = zero_masked(phi, mask), zero_masked(g, mask)
     theta = theta * scale
+    (theta, phi, g), nan = finite_inputs(theta, phi, g, steps)
 
     def compute(method: SoftmaxMethod) -> Tensor:
-        if method == "plain":
-            visible = visible_keys(mask, steps, n, m)
-            return ops.matmul(attention_weights(theta, phi, visible), g)
-        form, rows = (
-            {"stored": stored, "chunked": chunked}[method],
-            chunk_rows(theta, phi),
-        )
-        return form(theta, phi, g, rows, mask=mask, steps=steps)
+        form = {"plain": plain, "stored": stored, "chunked": chunked}[method]
+        return form(theta, phi, g, mask=mask, steps=steps)
 
     if method == "auto":
         choices = method_choices(theta, phi, budget_mb, training)
         y = _first_that_holds(choices, compute)
     else:
         y = compute(method)
+    y = y if nan is None else y + nan
     y = _zero_without_keys(y, mask, steps, n, m)
     return ops.cast(y, dtype)
 

@@ -82,28 +82,31 @@ def visible_keys(
     m: int | Tensor,
     first: int | Tensor = 0,
     rows: int | Tensor | None = None,
+    keys: int | None = None,
 ) -> Tensor | None:
     """Return which keys each of some consecutive queries sees.
 
     Args:
-        mask: `(batch, m)` or None.
+        mask: `(batch, keys)` or None.
         steps: number of groups of queries and keys, or None.
         n: number of queries.
         m: number of keys.
         first: first of the queries.
         rows: number of queries. Default: all.
+        keys: number of keys, from the first on. Default: all.
 
     Returns:
-        Booleans that broadcast to `(batch, rows, m)`; None if every query sees
-        all keys.
+        Booleans that broadcast to `(batch, rows, keys)`; None if every query
+        sees all keys.
     """
     visible = None if mask is None else ops.expand_dims(mask, 1)
     if steps is None:
         return visible
     queries = ops.arange(n if rows is None else rows, dtype="int32") + first
     ends = (queries // (n // steps) + 1) * (m // steps)  # of the keys seen
-    causal = ops.arange(m, dtype="int32") < ops.expand_dims(ends, 1)
-    causal = ops.expand_dims(causal, 0)  # (1, rows, m)
+    keys = m if keys is None else keys
+    causal = ops.arange(keys, dtype="int32") < ops.expand_dims(ends, 1)
+    causal = ops.expand_dims(causal, 0)  # (1, rows, keys)
     return causal if visible is None else visible & causal
 
 

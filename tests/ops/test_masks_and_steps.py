@@ -7,8 +7,6 @@ import keras
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nonlocal_tf import ops
 from tests.harness import normal
@@ -172,47 +170,3 @@ def test_options_that_do_not_fit_are_errors(name, options):
         getattr(ops, name)(a, b, g, **options)
     with pytest.raises(ValueError, match=f"Expected `{min(options)}`"):
         getattr(ops, f"{name}_affinity")(a, b, **options)
-
-
-@not_on_jax
-@settings(max_examples=30, deadline=None, derandomize=True)
-@given(
-    sizes=st.tuples(*(st.integers(1, size) for size in (9, 9, 3, 2))),
-    steps=st.integers(1, 40),
-    seed=st.integers(0, 2**16),
-    case=st.sampled_from(CASES),
-)
-def test_masked_keys_and_the_future_never_matter(sizes, steps, seed, case):
-    (n, m, c, batch), (name, method) = sizes, case
-    n, m = n * steps, m * steps
-    rng = np.random.default_rng(seed)
-    width = () if name == "concatenation" else (2,)
-    shapes = (batch, n, *width), (batch, m, *width), (batch, m, c)
-    a, b, g, dy = (
-        rng.standard_normal(shape).astype("float32")
-        for shape in (*shapes, (batch, n, c))
-    )
-    mask = rng.random((batch, m)) < 0.5
-    step = rng.integers(steps)  # the present
-    now, future = (step + 1) * n // steps, (step + 1) * m // steps
-    dy[:, now:] = 0  # gradients of the past alone
-    changed_b, changed_g = b.copy(), g.copy()
-    changed_b[:, future:] *= 1e4
-    changed_g[:, future:] -= 7
-    changed_b[~mask], changed_g[~mask] = np.nan, -np.inf
-
-    def results(*arrays):
-        def function(*tensors):
-            options = {"mask": mask, "steps": steps}
-            return getattr(ops, name)(*tensors, method, **options)
-
-        return value_and_gradients(function, arrays, dy, "eager")
-
-    before, after = results(a, b, g), results(a, changed_b, changed_g)
-    np.testing.assert_array_equal(after[0][:, :now], before[0][:, :now])
-    np.testing.assert_array_equal(after[1][:, :now], before[1][:, :now])
-    for index in (2, 3):
-        past = after[index][:, :future]
-        np.testing.assert_array_equal(past, before[index][:, :future])
-        assert (after[index][~mask] == 0).all()
-        assert (after[index][:, future:] == 0).all()
