@@ -19,8 +19,8 @@ from nonlocal_tf.ops import max_pool
 from nonlocal_tf.typing import Shape, Tensor
 
 _EXPECTED = (
-    "Expected `{}` of booleans, True for the positions that count (or numbers, "
-    "0 for those that do not), in an array, a tensor or nested lists."
+    "Expected `{}` of booleans, True for the positions that count (or of "
+    "integers, 0 for those that do not), in an array, a tensor or nested lists."
 )
 
 
@@ -60,11 +60,13 @@ def checked_mask(mask: Tensor, x: Tensor, name: str = "mask") -> Tensor:
         name: name of the argument in the error message.
 
     Raises:
-        ValueError: the mask has another shape, or no booleans or numbers.
+        ValueError: the mask has another shape, or no booleans or integers.
+            Numbers that are added to logits, 0 and -inf, would mean the
+            opposite.
     """
     mask = as_array(mask, name)
     dtype = keras.backend.standardize_dtype(mask.dtype)
-    if not any(kind in dtype for kind in ("bool", "int", "float")):
+    if not any(kind in dtype for kind in ("bool", "int")):
         raise ValueError(f"{_EXPECTED.format(name)} Received: dtype={dtype}")
     batch, *sizes, _ = x.shape
     flat = None if None in sizes else math.prod(sizes)
@@ -85,7 +87,7 @@ def as_array(mask: Tensor, name: str = "mask") -> Tensor:
     """Return a tensor as it is, nested lists as an array.
 
     Raises:
-        ValueError: the lists or the array do not hold booleans or numbers.
+        ValueError: the lists or the array hold no numbers.
     """
     if hasattr(mask, "dtype") and not isinstance(mask, np.ndarray):
         return mask

@@ -155,12 +155,12 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             block, or none.
         mask: booleans, True for the positions that count, `(batch,
             positions)` or the shape of `x` without channels; for clips also
-            `(batch, time)`. Of numbers, 0 is masked and all others count: it
-            is not added to logits. Default: the mask that Keras passes on, of
-            `keras.layers.Masking` or `Embedding(mask_zero=True)`. No position
-            attends to masked ones (False), whatever they hold; their output
-            is their input, and they are left out of batch statistics. A
-            pooled key counts if a position of its window does.
+            `(batch, time)`; or integers, 0 for those that do not. Default:
+            the mask that Keras passes on, of `keras.layers.Masking` or
+            `Embedding(mask_zero=True)`. No position attends to masked ones
+            (False), whatever they hold; their output is their input, and they
+            are left out of batch statistics. A pooled key counts if a position
+            of its window does.
         context_mask: the same of the context.
         training: whether batch normalization uses the batch's statistics.
         return_affinity: also return the attention weights, as `affinity` does.

@@ -89,7 +89,7 @@ def test_masks_of_every_accepted_shape_are_equal():
     full = np.broadcast_to(frames[:, :, None, None], CLIPS[:-1])
     expected = array(block(x, mask=full))
     flat = full.reshape(2, 60)
-    for mask in (frames, flat, full.astype("float32"), flat.tolist()):
+    for mask in (frames, flat, full.astype("int32"), flat.tolist()):
         np.testing.assert_array_equal(array(block(x, mask=mask)), expected)
 
 
@@ -120,7 +120,15 @@ def test_mask_of_another_shape_is_an_error(shape):
 
 
 @pytest.mark.parametrize(
-    "mask", [[[True], [True, False]], [[None] * 60] * 2, "mask", {"a": 1}]
+    "mask",
+    [
+        [[True], [True, False]],
+        [[None] * 60] * 2,
+        "mask",
+        {"a": 1},
+        # As added to logits, where zeros count.
+        np.zeros((2, 60), "float32"),
+    ],
 )
 def test_mask_of_no_booleans_is_an_error(mask):
     with pytest.raises(ValueError, match="Expected `mask` of booleans"):
