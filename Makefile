@@ -130,7 +130,8 @@ format: .venv/.dev
 	rm -rf .venv-wheel dist build
 	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir .venv-wheel/dist .
 	.venv/bin/python -m venv .venv-wheel
-	.venv-wheel/bin/python -m pip install --quiet \
+	@# Python compiles what the tests import, a third of all.
+	.venv-wheel/bin/python -m pip install --quiet --no-compile \
 		--disable-pip-version-check \
 		"$$(echo .venv-wheel/dist/*.whl)[coco,digits,video]"
 	@touch $@
