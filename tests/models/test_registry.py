@@ -57,8 +57,10 @@ SMALL = [
     for name in models.list_models()
     if not RESNET.fullmatch(name) and (ON_TENSORFLOW or name == "c2d_nl1_small")
 ]
+# Networks with more or fewer blocks than one of the slow tests.
+FULL_SMALL = r"(c2d|i3d)(_nl2)?_small|[ci][23]d_local_nl2_small"
 # Networks with more or fewer blocks than one of the default tests.
-SLOW_SMALL = r"(c2d|i3d|i3d_strided|[ci][23]d_local)(_nl[23])?_small"
+SLOW_SMALL = r"(c2d|i3d)_nl3_small|(i3d_strided|[ci][23]d_local)_small"
 LARGE = [
     name
     for name in models.list_models()
@@ -170,7 +172,8 @@ def test_blocks_add_the_parameters_of_their_layers(
 
 @full_on_jax
 @pytest.mark.parametrize(
-    "name", marked(SMALL, f"(?!{SLOW_SMALL}$).*", SLOW_SMALL)
+    "name",
+    marked(SMALL, f"(?!({SLOW_SMALL}|{FULL_SMALL})$).*", SLOW_SMALL),
 )
 def test_small_networks_are_trained_and_saved(name, tmp_path):
     options = {"num_classes": 5}
@@ -195,7 +198,7 @@ def active(name):
 @tensorflow_only
 @pytest.mark.parametrize(
     "name",
-    marked(LARGE, "i3d_nl5_r50|image_r50", ".*(?<!nl10)_r50|.*_nl10_r101"),
+    marked(LARGE, "i3d_nl5_r50|image_r50", "c2d_nl5_r50|i3d_nl10_r101"),
 )
 def test_large_networks_have_finite_values_and_gradients(name):
     model = active(name)
@@ -213,9 +216,7 @@ def test_large_networks_have_finite_values_and_gradients(name):
 
 
 @full_on_jax
-@pytest.mark.parametrize(
-    "name", marked(LARGE, "i3d_nl5_r50", "i3d_nl10_r101|c2d_r50|image_r50")
-)
+@pytest.mark.parametrize("name", marked(LARGE, "i3d_nl5_r50", "i3d_nl10_r101"))
 def test_large_networks_are_saved(name, tmp_path):
     model = active(name)
     harness.check_saving(

@@ -20,13 +20,10 @@ from training.runs.run_folder import RunFolder
 
 # Trained in the default tests too.
 QUICK = ("digits_image",)
-# In CI: one of the paper's, and one on a folder of videos; for multi-label data
-# see test_video_runs.py. The others, which share their code, are in
+# In CI: one of the paper's; for folders of videos and multi-label data see
+# test_video_runs.py. The others, which share their code, are in
 # `make test-full`.
-IN_CI = (
-    "k400_i3d_nl5_r50_128x1",
-    "finetune",
-)
+IN_CI = ("k400_i3d_nl5_r50_128x1",)
 # Trained with all of its residual blocks.
 WHOLE = ("k400_i3d_nl5_r50_32x2", "finetune_i3d")
 

@@ -94,7 +94,8 @@ def test_a_folder_of_videos_becomes_a_model(videos, tmp_path, capsys):
     assert "no video.mp4: the file is empty" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+# In CI, the next but one lists them too.
+@pytest.mark.full
 def test_bad_videos_of_a_run_are_listed_in_its_folder(videos, tmp_path):
     (videos / "jump" / "empty.mp4").write_bytes(b"")
     run = tmp_path / "run"
@@ -220,7 +221,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(videos, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.slow
+# In CI, runs/test_run_model.py and tasks/test_start_weights.py.
+@pytest.mark.full
 def test_a_model_starts_from_weights_of_other_classes(videos, tmp_path, capsys):
     import nonlocal_tf as nl
 

@@ -71,12 +71,6 @@ def test_digits_train_and_predict(folder, digits):
     assert (folder / "runs/digits/result.json").is_file()
 
 
-def test_attention_is_drawn(folder, digits):
-    options = ["--workdir=runs/digits", "--sample=0", "--out=attention.png"]
-    run(folder, "visualize", *options)
-    assert (folder / "attention.png").read_bytes()[:4] == b"\x89PNG"
-
-
 def test_the_page_predicts_a_sample(folder, digits):
     with serving(folder, digits) as url:
         with urllib.request.urlopen(url) as page:
