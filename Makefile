@@ -62,7 +62,7 @@ test-full: .venv/.dev
 
 test-wheel: .venv/.dev .venv-wheel/.wheel
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-		-m wheel tests/wheel
+		-m 'wheel and not full' tests/wheel
 
 # The first line, because the tests skip where it does not load.
 test-io: .venv-tfio/.io

@@ -15,6 +15,8 @@ from tests.checkpoints import checkpoint_files
 from tests.harness import array
 
 BOUND = 2e-5
+# In CI; small networks like the others are among the default tests.
+IN_CI = ("slowfast_I3D_NLN_8x8_R50", "caffe2_i3d_nl5_r50_8x8_256")
 STORED = {
     "slowfast_I3D_NLN_8x8_R50": ("slowfast", 7, {}),
     "caffe2_i3d_nl5_r50_8x8_256": (
@@ -31,8 +33,15 @@ STORED = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", STORED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=pytest.mark.slow if name in IN_CI else pytest.mark.full
+        )
+        for name in STORED
+    ],
+)
 def test_logits_equal_those_of_the_original_software(name, tmp_path):
     source, seed, options = STORED[name]
     with np.load(checkpoint_files.DATA / f"{name}.npz") as stored:

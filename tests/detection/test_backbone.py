@@ -11,6 +11,7 @@ from nonlocal_tf.detection.config import X152_32X8D, DetectorConfig
 from nonlocal_tf.layers import PAIRWISE
 from tests.detection import tiny_detectors
 from tests.harness import normal
+from tests.models.tiny import without_weights
 
 # Three groups of 4 channels in res2, which ends with 24.
 SMALL = {
@@ -56,7 +57,8 @@ def test_formula_counts_the_weights_of_torchvisions_resnext101():
 
 @pytest.mark.slow
 def test_x152_has_as_many_weights_as_its_table():
-    model = build_backbone(DetectorConfig(**X152_32X8D))
+    with without_weights():
+        model = build_backbone(DetectorConfig(**X152_32X8D))
     count = sum(
         int(np.prod(weight.shape))
         for weight in model.weights
@@ -71,7 +73,8 @@ def test_x152_has_as_many_weights_as_its_table():
 @pytest.mark.slow
 def test_the_block_of_x152_is_between_blocks_34_and_35():
     config = DetectorConfig(**X152_32X8D, nonlocal_block={})
-    model = build_backbone(config)
+    with without_weights():
+        model = build_backbone(config)
     (block,) = (x for x in model.layers if x.name.endswith("_nonlocal"))
     assert block.name == "res4_block34_nonlocal"
     assert block.input.shape[-1] == 1024

@@ -25,8 +25,19 @@ TORCHVISION_NAME = "maskrcnn_resnet50_fpn"
 DETECTRON2_NAME = "mask_rcnn_R_50_FPN"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("source", "name"), FILES)
+# In CI, a network with masks of one source and with keypoints of the other.
+IN_CI = [FILES[0], FILES[-1]]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        pytest.param(
+            *file, marks=pytest.mark.slow if file in IN_CI else pytest.mark.full
+        )
+        for file in FILES
+    ],
+)
 def test_full_size_files_match_all_weights(source, name):
     model = MaskRCNN(config_of(source, name))
     report = load_detector_weights(model, random_arrays(SHAPES[source][name]))

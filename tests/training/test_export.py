@@ -94,7 +94,7 @@ def test_the_same_weights_are_exported_once(tiny):
     assert saved_model.versions(exported.parent) == [exported]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_after_a_version_of_unknown_weights_is_the_next(tiny, tmp_path):
     shutil.copytree(tiny[1], tmp_path / "9")
     (tmp_path / "9" / "assets.extra" / "source.json").write_text("{")

@@ -56,7 +56,6 @@ def evaluated(run, tmp_path, *options):
 
 VIEWS = [
     (),
-    ("--views=3x3",),
     ("--views=2x1", "--full-frame", "--starts=slowfast"),
     ("--views=2x3", "--short-side=40", "--crop=34"),
 ]

@@ -125,7 +125,7 @@ def test_a_resnet_of_keras_is_inflated(tmp_path):
     np.testing.assert_allclose(y[:, 0], expected, atol=bound)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_resnet_without_a_classifier_gives_features(tmp_path):
     original = keras_resnet(include_top=False)
     path = write_keras2(original, tmp_path / "notop.h5")

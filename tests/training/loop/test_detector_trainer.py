@@ -226,3 +226,9 @@ def test_boxes_masks_and_keypoints_of_stick_figures_are_learnt(tmp_path):
 @pytest.mark.slow
 def test_two_devices_train_as_one(tmp_path):
     expect("tasks.detector_runs", tmp_path)
+
+
+# In CI, on one device: test_a_detector_of_a_script_takes_the_steps...
+@pytest.mark.full
+def test_fit_on_two_devices_trains_as_the_trainer(tmp_path):
+    expect("tasks.detector_runs", tmp_path, "with fit")
