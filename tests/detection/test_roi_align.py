@@ -16,8 +16,8 @@ FUNCTIONS = {
 # Of maps up to 4: sums of eight products in another order; the fused one also
 # scales corners to the map and back.
 TOLERANCES = {
-    "gathered": {"rtol": 0, "atol": 2e-5},
-    "fused": {"rtol": 0, "atol": 6e-5},
+    "gathered": {"rtol": 0, "atol": 4e-5},
+    "fused": {"rtol": 0, "atol": 1.2e-4},
 }
 # Sums of up to 200 terms in another order; gradients are up to 20.
 GRADIENT_TOLERANCE = {"rtol": 0, "atol": 1e-4}

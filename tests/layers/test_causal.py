@@ -146,7 +146,7 @@ def test_stream_in_parts_equals_the_whole():
             array(block(x[:, :frames])),
             whole[:, :frames],
             rtol=1e-5,
-            atol=1e-6,
+            atol=1e-5,
         )
 
 
