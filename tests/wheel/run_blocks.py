@@ -19,7 +19,7 @@ import numpy as np  # noqa: E402
 
 import nonlocal_tf as nl  # noqa: E402
 from nonlocal_tf.training import __main__ as command_line  # noqa: E402
-from nonlocal_tf.training.data import digits  # noqa: E402
+from nonlocal_tf.training.data import generated  # noqa: E402
 
 PUBLISHED = {
     "i3d_nonlocal_8x8_IN_pretrain_400k.pkl": ("i3d_nl5_r50", {}),
@@ -29,7 +29,7 @@ PUBLISHED = {
 
 
 def main(path: str) -> None:
-    digits.EVAL_BLOCKS = 1  # of 64 examples, as in tests/training/conftest.py
+    generated.EVAL_BLOCKS = 1  # as in tests/training/conftest.py
     for file, (name, arguments) in PUBLISHED.items():
         model = nl.create_model(name, sampling="8x8", **arguments)
         nl.save_weights(model, file)
