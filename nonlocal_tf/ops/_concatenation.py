@@ -112,8 +112,9 @@ def concatenation(
             groups of equal size, consecutive in time, and a query sees the
             keys of its own group and of earlier ones. Queries that are not
             finite, or see keys or values that are not, give NaN; later
-            positions do not matter, whatever they hold. It divides n and m. An
-            integer; a scalar tensor with `"plain"` alone.
+            positions do not matter, whatever they hold, but that later queries
+            change the rounding of gradients by b and g with `"sorted"`. It
+            divides n and m. An integer; a scalar tensor with `"plain"` alone.
 
     Returns:
         `(batch, n, c)` in the dtype of `g`; computed in float32 or wider.
