@@ -167,6 +167,48 @@ def test_saved_model_and_litert_take_unknown_sizes(
         )
 
 
+OPTIONS = {
+    "heads": {"heads": 3, "value_channels": 9, "position": "sine"},
+    "learned": {"position": "learned", "subsample": 2},
+    "gate": {"gate": "scalar"},
+    "causal": {"causal": True, "subsample": (1, 2, 2)},
+}
+
+
+@tensorflow_only
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+@pytest.mark.parametrize("second", [None, "mask", "context"])
+@pytest.mark.parametrize("options", sorted(OPTIONS))
+def test_litert_takes_options_masks_and_contexts(options, second, tmp_path):
+    if (options, second) == ("causal", "context"):
+        pytest.skip("a block refuses both")
+    import tensorflow as tf
+
+    arrays = {"x": normal((1, *CLIPS[1:]))}
+    if second == "mask":
+        arrays["mask"] = normal((1, *CLIPS[1:-1]), 1) > -0.5
+    if second == "context":
+        arrays["context"] = normal((1, 4, 3, 5, 8), 2)
+    inputs = {
+        name: keras.Input(x.shape[1:], dtype=x.dtype.name, name=name)
+        for name, x in arrays.items()
+    }
+    block = active_block("embedded_gaussian", **OPTIONS[options])
+    model = keras.Model(inputs, block(**inputs))
+    harness.randomise(block)
+    model.export(tmp_path / "saved", verbose=False)
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(tmp_path / "saved")
+    )
+    lite = tf.lite.Interpreter(model_content=converter.convert())
+    outputs = lite.get_signature_runner()(**arrays)
+    (y,) = outputs.values()
+    expected = array(model(arrays))
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    assert np.abs(expected - arrays["x"]).max() > 0.1
+
+
 @tensorflow_only
 def test_training_with_xla_and_mixed_precision():
     inputs = keras.Input((4, 5, 3, 6))
