@@ -4,8 +4,10 @@ Reads every frame and prints counts, lengths, sizes and classes. Unreadable
 videos are listed with their reasons in bad_videos.csv; contact_sheet.png shows
 the middle frames of some videos. With --annotations, validates annotations of
 images and reads all images.
+With --dataset abilities, draws generated clips of each ability.
 """
 
+import argparse
 import collections
 import dataclasses
 import io
@@ -19,7 +21,13 @@ import numpy as np
 from nonlocal_tf.attention.plots import image_grid
 
 from .coco import annotation_check
-from .data import bad_videos, class_name_warnings, dataset_options
+from .data import (
+    bad_videos,
+    class_name_warnings,
+    clip_strips,
+    dataset_options,
+)
+from .data.abilities import Abilities
 from .data.clip_reader import Probe
 from .data.data_config import DataConfig
 from .data.manifest import Video
@@ -76,6 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         annotation_check.check(options.annotations, options.images)
         return
+    if options.dataset == "abilities":
+        draw_abilities(options)
+        return
     kind = dataset_options.video_dataset(options.dataset)
     out = outputs.Outputs(pathlib.Path(options.out))
     for name in (bad_videos.FILE_NAME, CONTACT_SHEET):
@@ -112,6 +123,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "delete them, or train with a larger --set data.max_bad_share"
             )
     print(f"\nImage written to {image}")
+
+
+def draw_abilities(options: argparse.Namespace) -> None:
+    """Draw clips of each ability, or of that of `--set data.clips`."""
+    out = outputs.Outputs(pathlib.Path(options.out))
+    data = overrides.apply(CheckConfig(), options.set).data
+    names = clip_strips.strip_names(data)
+    for name in names:
+        out.check(name)
+    for name, config in names.items():
+        dataset = Abilities.load(dataclasses.replace(data, clips=config), None)
+        picture, labels = clip_strips.draw_strips(config)
+        print(f"{config.ability}: {clip_strips.overview(dataset)}")
+        path = out.write_bytes(name, picture)
+        print(f"  {path}: classes {', '.join(labels)}")
 
 
 def report(dataset: VideoDataset) -> str:

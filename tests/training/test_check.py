@@ -204,3 +204,13 @@ def test_class_names_with_left_or_right_are_noted(tmp_path, capsys):
     assert (
         "note: flipped clips may belong to another class (swipe left" in printed
     )
+
+
+def test_generated_clips_are_drawn(tmp_path, capsys):
+    arguments = ["--dataset=abilities", "--set=data.clips.ability=far_both"]
+    out = tmp_path / "out"
+    assert cli.run(check.main, [*arguments, f"--out={out}"]) == 0
+    printed = capsys.readouterr().out
+    assert "far_both: 8 x 16 x 40, classes 0, 1, 2, 3; train 6400" in printed
+    with Image.open(out / "abilities_far_both.png") as image:
+        assert image.width > 8 * 40

@@ -6,7 +6,7 @@ that test clips do not share with training clips, but for `motion`. Cues are
 squares of one of four colours. The ability, and how hard it is, are arguments:
 `AbilityConfig`.
 
-    nonlocal-tf train --recipe abilities_c2d_nl1 --workdir runs/far_time \
+    nonlocal-tf train --recipe abilities_nl1 --workdir runs/far_time \
         --set data.clips.ability=far_time --set data.clips.noise=16
 
 - `appearance`: the class of the one digit. Every frame has it.

@@ -2,6 +2,7 @@
 
 # Each of these fills the table with its own.
 from . import (
+    abilities,
     charades,
     coco,
     digits,
@@ -14,6 +15,7 @@ from .schema import RECIPES, get_recipe
 
 __all__ = [
     "RECIPES",
+    "abilities",
     "charades",
     "coco",
     "digits",

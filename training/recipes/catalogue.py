@@ -5,6 +5,7 @@ import re
 from ..io import tables
 from . import (
     RECIPES,
+    abilities,
     charades,
     coco,
     digits,
@@ -18,6 +19,7 @@ from .schema import BaseRecipe
 HEADINGS = {
     digits: "Recall on handwritten digits, in minutes on a CPU",
     digits_ablations: "The paper's ablations on handwritten digits",
+    abilities: "Which network sees what, on generated clips",
     videos: "Your own videos",
     kinetics400: "Kinetics-400",
     slowfast: "As SlowFast trains on Kinetics-400",

@@ -6,19 +6,23 @@ folder of its own, and copied.
 """
 
 import dataclasses
+import itertools
+import json
 import pathlib
 import shutil
 import sys
 from collections.abc import Sequence
 
+from ..data.ability_config import ABILITIES
 from ..io import atomic_files
 from ..io import tables as table
 from ..io.user_error import UserError
-from ..recipes import get_recipe, overrides
+from ..recipes import abilities, get_recipe, overrides
 from ..recipes.schema import Recipe, with_seed
 from ..runs.run_folder import RunFolder
-from . import ablation_tables, jobs
+from . import ability_table, ablation_tables, jobs
 
+ABILITIES_TABLE = "abilities"
 TRAIN = (sys.executable, "-m", "training.train")
 
 
@@ -30,15 +34,24 @@ class AblationRun:
         recipe: resolved.
         path: of its folder.
         settings: `--set` arguments that change the registered recipe to it.
+        ability: of the clips, for a recipe of the table of abilities.
     """
 
     recipe: Recipe
     path: pathlib.Path
     settings: tuple[str, ...]
+    ability: str | None = None
 
     @property
     def name(self) -> str:
         return self.path.name
+
+    @property
+    def key(self) -> str:
+        """The name of its row, or cell, among the results."""
+        if self.ability is None:
+            return self.recipe.name
+        return ability_table.key(self.recipe.name, self.ability)
 
     @property
     def folder(self) -> RunFolder:
@@ -50,25 +63,60 @@ def runs_of(
     seeds: Sequence[int],
     workdir: pathlib.Path,
     steps: int | None = None,
+    chosen_abilities: Sequence[str] | None = None,
 ) -> list[AblationRun]:
-    """List the runs of some tables, without duplicates."""
+    """List the runs of some tables, without duplicates.
+
+    Args:
+        tables: names in `ablation_tables.TABLES`, or `ABILITIES_TABLE`.
+        seeds: of each recipe's runs.
+        workdir: folder of the run folders.
+        steps: that each stage is shortened to.
+        chosen_abilities: of the table of abilities; None for all.
+    """
     runs = {
         run.name: run
         for name in tables
         for seed in seeds
-        for recipe in ablation_tables.recipes_of([name])
-        for run in [make_run(get_recipe(recipe), seed, workdir, steps)]
+        for recipe, ability in _cells_of(name, chosen_abilities)
+        for run in [make_run(get_recipe(recipe), seed, workdir, steps, ability)]
     }
     return list(runs.values())
 
 
+def _cells_of(
+    table_name: str, chosen: Sequence[str] | None
+) -> list[tuple[str, str | None]]:
+    """List the recipes of a table, each with its abilities or None."""
+    if table_name != ABILITIES_TABLE:
+        recipes = ablation_tables.recipes_of([table_name])
+        return [(recipe, None) for recipe in recipes]
+    return list(itertools.product(abilities.NETWORKS, chosen or ABILITIES))
+
+
 def make_run(
-    recipe: Recipe, seed: int, workdir: pathlib.Path, steps: int | None
+    recipe: Recipe,
+    seed: int,
+    workdir: pathlib.Path,
+    steps: int | None,
+    ability: str | None = None,
 ) -> AblationRun:
-    """Make a run of a registered recipe, optionally shortened."""
+    """Make a run of a registered recipe, optionally shortened.
+
+    Args:
+        recipe: as registered.
+        seed: of the run.
+        workdir: folder of its folder.
+        steps: that each stage is shortened to.
+        ability: of the clips, for a recipe of the table of abilities.
+    """
     recipe = with_seed(recipe, seed)
     name = f"{recipe.name}_seed{seed}"
     settings: list[str] = []
+    if ability is not None:
+        name = f"{ability_table.key(recipe.name, ability)}_seed{seed}"
+        settings = [f"data.clips.ability={ability}"]
+        recipe = overrides.override(recipe, settings)
     if steps is not None:
         name += f"_steps{steps}"  # another folder than the whole run's
         stages = {"": recipe, "image_stage.": recipe.image_stage}
@@ -76,7 +124,7 @@ def make_run(
             if stage is not None:
                 settings += _shortened(prefix, stage, steps)
         recipe = overrides.override(recipe, settings)
-    return AblationRun(recipe, workdir / name, tuple(settings))
+    return AblationRun(recipe, workdir / name, tuple(settings), ability)
 
 
 def _shortened(prefix: str, stage: Recipe, steps: int) -> list[str]:
@@ -180,6 +228,8 @@ def publish(run: AblationRun, results: pathlib.Path) -> None:
     Raises:
         UserError: the code was not committed.
     """
+    if run.ability is not None:
+        results = results / "abilities"
     path = results / f"{run.name}.json"
     result = run.folder.read_result()
     if result is None or path.exists():
@@ -192,7 +242,12 @@ def publish(run: AblationRun, results: pathlib.Path) -> None:
             f"{', '.join(sorted(commits)) or 'no commit'}. Train it anew from "
             "a clean checkout."
         )
-    atomic_files.write_text(path, run.folder.result_path.read_text("utf-8"))
+    text = run.folder.result_path.read_text("utf-8")
+    if run.ability is not None:
+        kept = ability_table.summary(result, run.ability)
+        text = json.dumps(kept, indent=1) + "\n"
+    path.parent.mkdir(exist_ok=True)
+    atomic_files.write_text(path, text)
     print(f"published {path}")
 
 

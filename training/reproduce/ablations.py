@@ -1,5 +1,6 @@
 """Train the rows of the paper's ablations on digits, and print its tables.
 
+The same for the table of abilities, `ability_table`: networks x abilities.
 Repeating the command resumes it. `ablation_tables` maps rows to recipes,
 `ablation_runs` recipes to runs.
 """
@@ -10,11 +11,18 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from ..data.ability_config import ABILITIES
 from ..io import atomic_files, cli, paths
 from ..io import tables as table
 from ..io.user_error import UserError
 from ..io.versions import versions
-from . import ablation_runs, ablation_tables, jobs, model_zoo
+from . import (
+    ability_table,
+    ablation_runs,
+    ablation_tables,
+    jobs,
+    model_zoo,
+)
 from .ablation_runs import AblationRun
 
 EXAMPLE = "python -m training.reproduce.ablations --table 2a --seeds 0,1,2"
@@ -28,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     tables = options.table or list(ablation_tables.TABLES)
     runs = ablation_runs.runs_of(
-        tables, options.seeds, options.workdir, options.steps
+        tables, options.seeds, options.workdir, options.steps, options.ability
     )
-    published = {} if options.steps else model_zoo.read_results()
+    published = {} if options.steps else _read_results()
     pending = [run for run in runs if not _is_done(run, published)]
     if options.publish:
         _check_publishing(options, pending)
@@ -98,7 +106,7 @@ def merged(
     for run in runs:
         result = run.folder.read_result()
         if result is not None:
-            seeds = by_seed.setdefault(run.recipe.name, {})
+            seeds = by_seed.setdefault(run.key, {})
             seeds.setdefault(run.recipe.seed, result)
     return {
         recipe: [seeds[seed] for seed in sorted(seeds)]
@@ -107,7 +115,7 @@ def merged(
 
 
 def _is_done(run: AblationRun, published: model_zoo.Results) -> bool:
-    seeds = {result["seed"] for result in published.get(run.recipe.name, [])}
+    seeds = {result["seed"] for result in published.get(run.key, [])}
     return run.recipe.seed in seeds or run.folder.read_result() is not None
 
 
@@ -130,7 +138,14 @@ def _tables(names: Sequence[str], results: model_zoo.Results) -> str:
     return "\n\n".join(_table(name, results) for name in names)
 
 
+def _read_results() -> dict[str, list[dict]]:
+    return {**model_zoo.read_results(), **ability_table.read_results()}
+
+
 def _table(name: str, results: model_zoo.Results) -> str:
+    if name == ablation_runs.ABILITIES_TABLE:
+        title = "Which network sees what: accuracy, 95 % interval"
+        return f"{title}\n{table.render(ability_table.rows(results))}"
     chosen = ablation_tables.TABLES[name]
     head = ("", "recipe", "digits", "by seed", "paper, top-1 / top-5 %")
     rows = [model_zoo.cells(row, results) for row in chosen.rows]
@@ -149,16 +164,24 @@ def _overview() -> str:
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
         "reproduce.ablations",
-        "Train the rows of the paper's ablations on handwritten digits and "
-        "print its tables.\nFinished and published runs are skipped, stopped "
-        "ones resumed. Without arguments:\nprint the tables.",
+        "Train the rows of the paper's ablations on handwritten digits, or of "
+        "the table\nof abilities, and print the tables. Finished and published "
+        "runs are skipped,\nstopped ones resumed. Without arguments: print the "
+        "paper's tables.",
         EXAMPLE,
     )
     parser.add_argument(
         "--table",
         action="append",
-        choices=list(ablation_tables.TABLES),
-        help="of the paper; repeatable (default: all)",
+        choices=[*ablation_tables.TABLES, ablation_runs.ABILITIES_TABLE],
+        help="of the paper, or abilities; repeatable (default: all of the "
+        "paper)",
+    )
+    parser.add_argument(
+        "--ability",
+        action="append",
+        choices=ABILITIES,
+        help="of the table of abilities; repeatable (default: all)",
     )
     parser.add_argument(
         "--seeds",

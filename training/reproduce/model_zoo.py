@@ -20,7 +20,13 @@ from ..io import cli, tables
 from ..io.user_error import UserError
 from ..recipes import digits_ablations, get_recipe
 from ..recipes.schema import Recipe, names_of
-from . import ablation_tables, detector_zoo, finetune_tasks, motion_direction
+from . import (
+    ability_table,
+    ablation_tables,
+    detector_zoo,
+    finetune_tasks,
+    motion_direction,
+)
 
 Results = Mapping[str, Sequence[dict]]
 
@@ -111,6 +117,7 @@ def render(results: Results) -> str:
         INTRODUCTION,
         tables.markdown([head, *rows]),
         "",
+        *ability_table.section(),
         ABLATIONS,
         *_ablations(results),
         *finetune_tasks.section(),

@@ -173,7 +173,8 @@ class VideoClassification(Task):
     def next_commands(
         self, recipe: Recipe, workdir: str, model: str | None
     ) -> list[tuple[str, ...]]:
-        video = "--sample 0" if recipe.data is None else '"my video.mp4"'
+        has_clips = recipe.data is None or recipe.data.clips is not None
+        video = "--sample 0" if has_clips else '"my video.mp4"'
         commands: list[tuple[str, ...]] = []
         if model is not None:
             commands.append(("predict", "predict", model, video))

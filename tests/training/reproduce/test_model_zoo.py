@@ -58,8 +58,8 @@ def test_every_recipe_but_those_on_ones_own_videos_has_a_row():
     page = model_zoo.render({})
     for name in names_of(Recipe):
         recipe = get_recipe(name)
-        own_videos = recipe.data is not None and recipe.reference is None
-        assert (f"| {name} |" in page) == (not own_videos)
+        elsewhere = recipe.data is not None and recipe.reference is None
+        assert (f"| {name} |" in page) == (not elsewhere)
 
 
 def test_the_first_table_has_no_rows_of_ablations():

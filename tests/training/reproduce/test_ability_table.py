@@ -1,0 +1,117 @@
+import math
+
+import pytest
+
+from training.data.ability_config import ABILITIES
+from training.io import cli
+from training.io.user_error import UserError
+from training.recipes import abilities, get_recipe, overrides
+from training.reproduce import ability_table, ablation_runs, ablations
+
+
+def result(recipe="abilities_nl1", ability="far_time", seed=0, **changes):
+    values = {"examples": 400, "accuracy": 0.95, "train_seconds": 61.0}
+    run = {"recipe": recipe, "ability": ability, "seed": seed, **values}
+    return {**run, **changes}
+
+
+def cell_of(runs, recipe="abilities_nl1", ability="far_time"):
+    rows = ability_table.rows({ability_table.key(recipe, ability): runs})
+    labels = [row[0] for row in rows]
+    row = rows[labels.index(abilities.NETWORKS[recipe][0])]
+    return row[rows[0].index(ability)]
+
+
+def test_an_interval_holds_the_shares_that_a_binomial_test_keeps():
+    """The ends solve |share - p| = z sqrt(p (1 - p) / n)."""
+    low, high = ability_table.interval(7, 11)
+    for end in (low, high):
+        deviation = ability_table.Z * math.sqrt(end * (1 - end) / 11)
+        assert abs(abs(7 / 11 - end) - deviation) < 1e-12
+    assert low < 7 / 11 < high
+    assert ability_table.interval(0, 5)[0] == pytest.approx(0, abs=1e-12)
+
+
+def test_every_network_of_the_recipes_has_a_row():
+    assert set(ability_table.SEES) == set(abilities.NETWORKS)
+    known = {
+        ability for seen in ability_table.SEES.values() for ability in seen
+    }
+    assert known <= set(ABILITIES)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "ability", "reached"),
+    [
+        ("abilities_c2d", "motion", 0.25),
+        ("abilities_i3d", "motion", 1.0),
+        ("abilities_nl1_time", "far_both", 0.25),
+        ("abilities_c2d", "appearance", 1.0),
+        ("abilities_c2d", "all", (1 + 5 / 4) / 6),
+        ("abilities_i3d", "all", (2 + 4 / 4) / 6),
+        ("abilities_i3d_nl2", "all", 1.0),
+    ],
+)
+def test_expected_accuracy_is_that_of_what_is_seen(recipe, ability, reached):
+    assert ability_table.expected(recipe, ability) == pytest.approx(reached)
+
+
+def test_a_cell_has_the_mean_and_the_interval_of_all_clips():
+    runs = [result(), result(seed=1, accuracy=0.97, examples=100)]
+    low, high = ability_table.interval(477, 500)
+    assert cell_of(runs) == f"95.4 % [{100 * low:.1f} to {100 * high:.1f}]"
+
+
+def test_cells_that_are_not_what_is_expected_are_marked():
+    assert cell_of([result(accuracy=0.89)]).endswith("] (!)")
+    assert cell_of([result(accuracy=0.91)]).endswith("]")
+    blind = {"recipe": "abilities_c2d"}
+    seen = cell_of([result(accuracy=0.31, **blind)], **blind)
+    assert seen.startswith("no: 31.0 %") and seen.endswith("(!)")
+    assert cell_of([], **blind) == "no: not run"
+
+
+def test_a_run_is_a_recipe_with_the_ability_set(tmp_path):
+    (run,) = (
+        run
+        for run in ablation_runs.runs_of(
+            ["abilities"], [3], tmp_path, None, ["motion"]
+        )
+        if run.recipe.name == "abilities_i3d"
+    )
+    assert run.name == "abilities_i3d_on_motion_seed3"
+    assert run.settings == ("data.clips.ability=motion",)
+    changed = overrides.differences(get_recipe("abilities_i3d"), run.recipe)
+    assert changed == ["seed: 0, 3", "data.clips.ability: 'far_both', 'motion'"]
+
+
+def test_the_matrix_is_all_recipes_on_all_abilities(tmp_path):
+    runs = ablation_runs.runs_of(["abilities"], [0, 1], tmp_path)
+    assert len({run.name for run in runs}) == 2 * 9 * 8
+
+
+def test_rows_differ_in_their_network_alone():
+    base = get_recipe("abilities_c2d")
+    for name in abilities.NETWORKS:
+        changed = overrides.differences(base, get_recipe(name))
+        fields = {line.split(":")[0].split(".")[0] for line in changed}
+        assert fields <= {"name", "description", "model"}
+
+
+def test_results_are_read_by_cell_in_seed_order(tmp_path):
+    for seed in (10, 2):
+        cell = result(seed=seed)
+        name = f"abilities_nl1_on_far_time_seed{seed}.json"
+        (tmp_path / name).write_text(str(cell).replace("'", '"'))
+    read = ability_table.read_results(tmp_path)
+    assert [run["seed"] for run in read["abilities_nl1_on_far_time"]] == [2, 10]
+    (tmp_path / "other.json").write_text(str(result()).replace("'", '"'))
+    with pytest.raises(UserError, match="to be called abilities_nl1_on_far"):
+        ability_table.read_results(tmp_path)
+
+
+def test_the_table_is_printed_without_training(tmp_path, capsys):
+    arguments = ["--table=abilities", "--no-train", f"--workdir={tmp_path}"]
+    assert cli.run(ablations.main, arguments) == 0
+    printed = capsys.readouterr().out
+    assert "C2D, 1 block in time" in printed and "far_space" in printed

@@ -1,0 +1,89 @@
+"""Which network sees what: the rows of the table of abilities.
+
+Each recipe is one network on `training/data/abilities.py`; steps, batch and
+schedule are the same in all rows, none has an image stage, and no row was tuned
+alone. The ability is a setting:
+
+    nonlocal-tf train --recipe abilities_nl1 --workdir runs/far_time \\
+        --set data.clips.ability=far_time
+
+    python -m training.reproduce.ablations --table abilities --seeds 0,1,2
+
+The networks have views of 15 pixels, I3D's of 5 frames, so that no cue that is
+far is in the view of its answer. As in the recipes of recall, blocks act from
+the first step, because a training has hundreds of steps, not the paper's
+400,000: their last gamma starts at 1. Theta and phi start with kernels of their
+own: with the same one, a colour first attends to itself and to all colours that
+share a channel with it, and red, green and yellow were told apart late or not
+at all.
+"""
+
+import dataclasses
+from typing import Any
+
+from ..data.ability_config import AbilityConfig
+from ..data.data_config import DataConfig
+from .schema import (
+    ModelConfig,
+    NonLocalConfig,
+    OptimizerConfig,
+    Recipe,
+    register_recipe,
+)
+
+# Name: (label in the table, network, settings of its blocks).
+NETWORKS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
+    "abilities_c2d": ("C2D", "c2d_local_small", None),
+    "abilities_nl1_space": (
+        "C2D, 1 block in space",
+        "c2d_local_nl1_small",
+        {"axes": "space"},
+    ),
+    "abilities_nl1_time": (
+        "C2D, 1 block in time",
+        "c2d_local_nl1_small",
+        {"axes": "time"},
+    ),
+    "abilities_nl1": ("C2D, 1 block", "c2d_local_nl1_small", {}),
+    "abilities_nl2": ("C2D, 2 blocks", "c2d_local_nl2_small", {}),
+    "abilities_nl1_position": (
+        "C2D, 1 block with positions",
+        "c2d_local_nl1_small",
+        {"position": "sine"},
+    ),
+    "abilities_i3d": ("I3D", "i3d_local_small", None),
+    "abilities_i3d_nl1": ("I3D, 1 block", "i3d_local_nl1_small", {}),
+    "abilities_i3d_nl2": ("I3D, 2 blocks", "i3d_local_nl2_small", {}),
+}
+
+
+def _builder(name: str):
+    """The function that makes the recipe of this name."""
+    label, network, changes = NETWORKS[name]
+
+    def build() -> Recipe:
+        block = None
+        if changes is not None:
+            block = dataclasses.replace(BLOCK, **changes)
+        return Recipe(
+            name=name,
+            description=f"which network sees what: {label}",
+            dataset="abilities",
+            data=DataConfig(clips=AbilityConfig("far_both")),
+            model=ModelConfig(network, nonlocal_block=block),
+            optimizer=OptimizerConfig(base_lr=3e-3, warmup_steps=20),
+            batch=32,
+            steps=STEPS,
+            epoch_steps=STEPS,
+        )
+
+    build.__name__ = name
+    build.__doc__ = f"{label}, on clips of one ability."
+    return build
+
+
+STEPS = 1000
+BLOCK = NonLocalConfig(gamma_init=1.0)
+
+for _name in NETWORKS:
+    register_recipe(_builder(_name))
