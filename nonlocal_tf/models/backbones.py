@@ -9,7 +9,7 @@ from nonlocal_tf.choices import unknown
 
 @dataclasses.dataclass(frozen=True)
 class ConvNetConfig:
-    """Small plain network of 3x3 convolutions.
+    """Small plain convolutional network.
 
     Attributes:
         widths: channels of each stage.
@@ -17,6 +17,7 @@ class ConvNetConfig:
             convolutions.
         temporal_strides: temporal stride of each stage's first convolution.
         spatial_strides: its stride in height and width.
+        spatial_kernels: height and width of each stage's kernels.
         head_kernel_px: height and width of the last convolution's kernel.
         head_kernel: temporal kernel size of the last convolution, which comes
             before the global pooling.
@@ -29,6 +30,7 @@ class ConvNetConfig:
     temporal_kernels: tuple[tuple[int, ...], ...] = ((1, 1), (1, 1), (1, 1))
     temporal_strides: tuple[int, ...] = (1, 1, 1)
     spatial_strides: tuple[int, ...] = (2, 2, 2)
+    spatial_kernels: tuple[int, ...] = (3, 3, 3)
     head_kernel_px: int = 3
     head_kernel: int = 1
     pool: str = "average"
@@ -63,19 +65,21 @@ I3D_STRIDED_SMALL = dataclasses.replace(
 # For clips of `training.data.abilities`: the receptive field is 15 pixels, and
 # 5 frames, so that only a block connects what is farther apart.
 C2D_LOCAL_SMALL = ConvNetConfig(
-    widths=(16, 32, 32),
-    temporal_kernels=((1,), (1,), (1,)),
-    spatial_strides=(2, 2, 1),
+    widths=(16, 32, 32, 32),
+    temporal_kernels=((1,), (1,), (1,), (1,)),
+    temporal_strides=(1, 1, 1, 1),
+    spatial_strides=(2, 2, 1, 1),
+    spatial_kernels=(3, 3, 3, 1),
     head_kernel_px=1,
 )
 I3D_LOCAL_SMALL = dataclasses.replace(
-    C2D_LOCAL_SMALL, temporal_kernels=((1,), (3,), (3,))
+    C2D_LOCAL_SMALL, temporal_kernels=((1,), (3,), (3,), (1,))
 )
 # Stages that a non-local block follows, by number of blocks.
 SMALL_PLACES: dict[int, tuple[int, ...]] = {1: (2,), 2: (2, 3), 3: (1, 2, 3)}
 # At 16 x 112 x 112, stage 2 has 64 times as many affinities as stage 3.
 STRIDED_PLACES: dict[int, tuple[int, ...]] = {1: (3,)}
-LOCAL_PLACES: dict[int, tuple[int, ...]] = {1: (2,), 2: (2, 3)}
+LOCAL_PLACES: dict[int, tuple[int, ...]] = {1: (3,), 2: (3, 4)}
 # Network and places of its blocks, by the name before "[_nl<blocks>]_small".
 SMALL_BACKBONES = {
     "c2d": (C2D_SMALL, SMALL_PLACES),

@@ -176,6 +176,7 @@ def convnet(
             bn_synchronized,
             config.temporal_strides[stage - 1],
             config.spatial_strides[stage - 1],
+            config.spatial_kernels[stage - 1],
         )
         if stage in config.nonlocal_after:
             x = NonLocalBlock(**block, name=f"stage{stage}_nonlocal")(x)
@@ -205,6 +206,7 @@ def conv_stage(
     bn_synchronized: bool = False,
     stride_t: int = 1,
     stride_px: int = 2,
+    kernel_px: int = 3,
 ) -> Tensor:
     """Apply convolutions of one width, of which the first has the strides."""
     for index, kernel_t in enumerate(temporal_kernels, start=1):
@@ -217,6 +219,7 @@ def conv_stage(
             f"{name}_conv{index}",
             bn_synchronized,
             stride_t if index == 1 else 1,
+            kernel_px,
         )
     return x
 

@@ -13,9 +13,9 @@ from tests.models.tiny import tiny, without_weights
 
 # Keras' count of trainable parameters of each registered model.
 TRAINABLE = {
-    "c2d_local_nl1_small": 18_026,
-    "c2d_local_nl2_small": 20_218,
-    "c2d_local_small": 15_834,
+    "c2d_local_nl1_small": 19_114,
+    "c2d_local_nl2_small": 21_306,
+    "c2d_local_small": 16_922,
     "c2d_nl10_r101": 58_036_688,
     "c2d_nl10_r50": 39_044_560,
     "c2d_nl1_r101": 45_421_520,
@@ -28,9 +28,9 @@ TRAINABLE = {
     "c2d_r101": 43_319_760,
     "c2d_r50": 24_327_632,
     "c2d_small": 109_946,
-    "i3d_local_nl1_small": 45_674,
-    "i3d_local_nl2_small": 47_866,
-    "i3d_local_small": 43_482,
+    "i3d_local_nl1_small": 46_762,
+    "i3d_local_nl2_small": 48_954,
+    "i3d_local_small": 44_570,
     "i3d_nl10_r101": 66_471_120,
     "i3d_nl10_r50": 42_760_400,
     "i3d_nl1_r101": 53_855_952,
@@ -147,8 +147,8 @@ def test_nonlocal_block_adds_four_projections_and_a_norm():
 
 
 def test_local_counts_are_the_sums_of_their_layers():
-    kernels = 27 * 16 + 9 * 16 * 32 + 9 * 32 * 32 + 32 * 32
-    norms, logits = 2 * (16 + 3 * 32), 32 * 10 + 10
+    kernels = 27 * 16 + 9 * 16 * 32 + 9 * 32 * 32 + 2 * 32 * 32
+    norms, logits = 2 * (16 + 4 * 32), 32 * 10 + 10
     assert TRAINABLE["c2d_local_small"] == kernels + norms + logits
     kernels += 2 * 9 * (16 * 32 + 32 * 32)
     assert TRAINABLE["i3d_local_small"] == kernels + norms + logits

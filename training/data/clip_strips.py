@@ -60,13 +60,13 @@ def _strip(pixels: np.ndarray) -> np.ndarray:
         uint8, `(height, width, 3)`.
     """
     frames = pixels.repeat(SCALE, axis=1).repeat(SCALE, axis=2)
-    edges = ((0, 0), (GAP_PX, 0), (GAP_PX, 0), (0, 0))
-    frames = np.pad(frames, edges, constant_values=GAP_GREY)
+    before = ((0, 0), (GAP_PX, 0), (GAP_PX, 0), (0, 0))
+    frames = np.pad(frames, before, constant_values=GAP_GREY)
     columns = min(len(frames), MAX_WIDTH_PX // frames.shape[2])
     columns = max(n for n in range(1, columns + 1) if len(frames) % n == 0)
     _, height, width, channels = frames.shape
     rows = frames.reshape(-1, columns, height, width, channels)
     rows = rows.swapaxes(1, 2)
     picture = rows.reshape(-1, columns * width, channels)
-    edges = ((0, GAP_PX), (0, GAP_PX), (0, 0))
-    return np.pad(picture, edges, constant_values=GAP_GREY)
+    after = ((0, GAP_PX), (0, GAP_PX), (0, 0))
+    return np.pad(picture, after, constant_values=GAP_GREY)
