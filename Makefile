@@ -58,7 +58,7 @@ test-slow: .venv/.dev
 test-full: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m full
 	$(ON_JAX) $(BIN)/python -m pytest -n 2 --dist loadfile -m full \
-		tests/ops tests/models
+		tests/ops tests/layers tests/models tests/attention/test_*.py
 
 test-wheel: .venv/.dev .venv-wheel/.wheel
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \

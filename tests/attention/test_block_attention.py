@@ -5,6 +5,7 @@ import pytest
 from nonlocal_tf import NonLocalBlock, models
 from nonlocal_tf.attention import block_attention
 from tests.harness import normal
+from tests.layers.blocks import full_on_jax
 from tests.models import nested_models
 
 CLIP_SHAPE = (3, 16, 24, 3)
@@ -125,6 +126,7 @@ def test_cells_pooled_into_one_key_share_its_weight():
     np.testing.assert_array_equal(boxes.max((3, 4)), boxes.min((3, 4)))
 
 
+@full_on_jax
 @pytest.mark.parametrize(
     "options",
     [
@@ -204,6 +206,7 @@ def test_feature_sizes_unknown_at_build_time_are_checked():
         block_attention.attention_map(model, normal((2, 4, 6, 3)), (0, 0, 0))
 
 
+@full_on_jax
 def test_clips_of_any_size_have_exact_centers():
     model = models.create_model("c2d_nl1_small", clip_shape=(None,) * 3 + (3,))
     attention = block_attention.attention_map(
@@ -270,6 +273,7 @@ def test_a_block_in_nested_models_has_the_map_of_the_flat_model():
     np.testing.assert_allclose(got.weights, expected.weights, atol=1e-6)
 
 
+@full_on_jax
 @pytest.mark.parametrize("form", nested_models.FORMS, ids=lambda f: f.__name__)
 def test_map_of_a_network_inside_a_model_is_that_of_the_network(form):
     nested = nested_models.build(form)
@@ -329,6 +333,7 @@ def test_maps_leave_no_trace_in_the_model(model):
     assert len(block._inbound_nodes) == nodes
 
 
+@full_on_jax
 def test_most_concentrated_within_a_part_of_an_image():
     inputs = keras.Input((8, 12, 3))
     x = keras.layers.Conv2D(5, 3, 2, padding="same")(inputs)

@@ -250,6 +250,7 @@ def word_model(**options):
     return keras.Model(inputs, keras.layers.Dense(3)(y))
 
 
+@full_on_jax
 @pytest.mark.parametrize(
     ("policy", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 2e-2)]
 )

@@ -125,6 +125,7 @@ def test_value_equals_the_loops(position, variant):
     )
 
 
+@full_on_jax
 @pytest.mark.parametrize("shape", [(2, 7, 6), (2, 5, 3, 6), (2, 3, 2, 5, 6)])
 @pytest.mark.parametrize("position", POSITIONS)
 def test_value_of_each_rank(position, shape):
@@ -174,6 +175,7 @@ def test_layer_with_positions():
     )
 
 
+@full_on_jax
 @pytest.mark.parametrize("position", POSITIONS)
 def test_block_with_positions_is_saved(position, tmp_path):
     inputs = keras.Input(CLIP[1:])
