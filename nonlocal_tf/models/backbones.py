@@ -65,7 +65,7 @@ I3D_STRIDED_SMALL = dataclasses.replace(
 # For clips of `training.data.abilities`: the receptive field is 15 pixels, and
 # 5 frames, so that only a block connects what is farther apart.
 C2D_LOCAL_SMALL = ConvNetConfig(
-    widths=(16, 32, 32, 32),
+    widths=(16, 32, 64, 64),
     temporal_kernels=((1,), (1,), (1,), (1,)),
     temporal_strides=(1, 1, 1, 1),
     spatial_strides=(2, 2, 1, 1),
@@ -79,7 +79,7 @@ I3D_LOCAL_SMALL = dataclasses.replace(
 SMALL_PLACES: dict[int, tuple[int, ...]] = {1: (2,), 2: (2, 3), 3: (1, 2, 3)}
 # At 16 x 112 x 112, stage 2 has 64 times as many affinities as stage 3.
 STRIDED_PLACES: dict[int, tuple[int, ...]] = {1: (3,)}
-LOCAL_PLACES: dict[int, tuple[int, ...]] = {1: (3,), 2: (3, 4)}
+LOCAL_PLACES: dict[int, tuple[int, ...]] = {1: (2,), 2: (2, 3)}
 # Network and places of its blocks, by the name before "[_nl<blocks>]_small".
 SMALL_BACKBONES = {
     "c2d": (C2D_SMALL, SMALL_PLACES),

@@ -13,9 +13,9 @@ from tests.models.tiny import tiny, without_weights
 
 # Keras' count of trainable parameters of each registered model.
 TRAINABLE = {
-    "c2d_local_nl1_small": 19_114,
-    "c2d_local_nl2_small": 21_306,
-    "c2d_local_small": 16_922,
+    "c2d_local_nl1_small": 34_986,
+    "c2d_local_nl2_small": 43_466,
+    "c2d_local_small": 32_794,
     "c2d_nl10_r101": 58_036_688,
     "c2d_nl10_r50": 39_044_560,
     "c2d_nl1_r101": 45_421_520,
@@ -28,9 +28,9 @@ TRAINABLE = {
     "c2d_r101": 43_319_760,
     "c2d_r50": 24_327_632,
     "c2d_small": 109_946,
-    "i3d_local_nl1_small": 46_762,
-    "i3d_local_nl2_small": 48_954,
-    "i3d_local_small": 44_570,
+    "i3d_local_nl1_small": 81_066,
+    "i3d_local_nl2_small": 89_546,
+    "i3d_local_small": 78_874,
     "i3d_nl10_r101": 66_471_120,
     "i3d_nl10_r50": 42_760_400,
     "i3d_nl1_r101": 53_855_952,
@@ -147,10 +147,11 @@ def test_nonlocal_block_adds_four_projections_and_a_norm():
 
 
 def test_local_counts_are_the_sums_of_their_layers():
-    kernels = 27 * 16 + 9 * 16 * 32 + 9 * 32 * 32 + 2 * 32 * 32
-    norms, logits = 2 * (16 + 4 * 32), 32 * 10 + 10
+    wide = 9 * 16 * 32, 9 * 32 * 64  # the kernels that I3D inflates
+    kernels = 27 * 16 + sum(wide) + 2 * 64 * 64
+    norms, logits = 2 * (16 + 32 + 3 * 64), 64 * 10 + 10
     assert TRAINABLE["c2d_local_small"] == kernels + norms + logits
-    kernels += 2 * 9 * (16 * 32 + 32 * 32)
+    kernels += 2 * sum(wide)
     assert TRAINABLE["i3d_local_small"] == kernels + norms + logits
 
 

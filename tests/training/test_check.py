@@ -211,6 +211,6 @@ def test_generated_clips_are_drawn(tmp_path, capsys):
     out = tmp_path / "out"
     assert cli.run(check.main, [*arguments, f"--out={out}"]) == 0
     printed = capsys.readouterr().out
-    assert "far_both: 8 x 16 x 40, classes 0, 1, 2, 3; train 6400" in printed
+    assert "far_both: 8 x 16 x 40, classes 0, 1; train 6400" in printed
     with Image.open(out / "abilities_far_both.png") as image:
         assert image.width > 8 * 40

@@ -1,28 +1,28 @@
 """Clips of which each takes one ability of a network to classify.
 
-A clip, by default 8 frames of 16x40 pixels, is of one of four classes; chance
-is 25 %. Classes are equally frequent, and are the digits 0 to 3 of handwriting
+A clip, by default 8 frames of 16x40 pixels, is of one of two classes; chance is
+50 %. Classes are equally frequent, and are the digits 0 and 1 of handwriting
 that test clips do not share with training clips, but for `motion`. Cues are
-squares of one of four colours. The ability, and how hard it is, are arguments:
-`AbilityConfig`.
+squares in one of two colours. The ability, and how hard it is, are arguments:
+`AbilityConfig`. With 4 classes there are 4 digits, colours and velocities.
 
     nonlocal-tf train --recipe abilities_nl1 --workdir runs/far_time \
         --set data.clips.ability=far_time --set data.clips.noise=16
 
 - `appearance`: the class of the one digit. Every frame has it.
-- `motion`: the velocity, of +1, -1, +3 or -3 pixels per frame, of a pattern
-  that repeats every 8 pixels.
-- `far_space`: which of four digits, each in a colour, has the colour of a cue
-  16 pixels away or more. All frames are alike.
-- `far_time`: the same, with the digits in one frame and the cue 5 frames before
-  or after, at the place of its digit.
+- `motion`: the velocity, of +1 and -1 pixels per frame (and +3, -3), of a
+  pattern that repeats every 8 pixels.
+- `far_space`: which of the digits, one of each class and each in a colour, has
+  the colour of a cue 16 pixels away or more. All frames are alike.
+- `far_time`: the same, with the digits in three frames and the cue 5 frames or
+  more before or after, at the place of its digit.
 - `far_both`: the same, with the cue 5 frames and 16 pixels away or more.
 - `two_hops`: a cue has the colour of the upper half of a square, whose lower
   half has the colour of the left half of another, whose right half has the
-  colour of the digit: all digits and squares of either kind are there four
-  times. The cue is 5 frames or more from all others.
+  colour of the digit. There are as many squares of either kind as digits, and
+  each colour is there as often. The cue is 5 frames or more from all others.
 - `long`: `far_time` in videos of 128 frames of 8x8 pixels: the digits come in
-  four of the last 16 frames, the cue 100 frames or more before. A clip of
+  some of the last 16 frames, the cue 100 frames or more before. A clip of
   fewer frames is the last ones.
 - `all`: any of these but `long`, drawn for each clip and not told.
 
@@ -31,15 +31,15 @@ What a network without the ability can reach is chance, for these reasons.
 **An order of frames that is not seen.** In `motion`, a clip of any velocity has
 the same set of frames: each of the 8 phases of the pattern, once. A network
 whose result does not depend on the order of frames, such as C2D, with blocks
-that do not know positions or without, gives one answer for all four velocities.
+that do not know positions or without, gives one answer for all velocities.
 
 **Distant places that are not related.** Call what a network relates before it
 adds over places a view: of C2D 15x15 pixels of a frame, of I3D 5 frames of it,
 of attention in space whole frames, of attention in time a place in all frames.
-In the other abilities, each possible view is equally frequent in all four
-classes: the digits alone are the same whichever the cue names, and the cue is
-the same whichever digit has its colour. The average over places and a linear
-layer, with which the small networks end, give logits that are sums over views.
+In the other abilities, each possible view is equally frequent in all classes:
+the digits alone are the same whichever the cue names, and the cue is the same
+whichever digit has its colour. The average over places and a linear layer, with
+which the small networks end, give logits that are sums over views.
 Cross entropy is convex in them, and where views do not depend on the class, its
 gradient is zero for equal logits: chance is the best that such sums reach.
 
@@ -76,15 +76,13 @@ class Abilities(GeneratedDataset):
     def __init__(self, config: AbilityConfig | None = None):
         self.config = config or AbilityConfig()
         super().__init__(self.config.size)
-        ability = self.config.ability
-        digits = tuple(map(str, range(4)))
-        velocities = tuple(f"{v:+d} px per frame" for v in VELOCITIES)
-        self.classes = {
-            "motion": velocities,
-            "all": tuple(
-                map(" or ".join, zip(digits, velocities, strict=True))
-            ),
-        }.get(ability, digits)
+        classes, ability = self.config.classes, self.config.ability
+        digits = tuple(str(digit) for digit in range(classes))
+        moves = tuple(f"{v:+d} px per frame" for v in VELOCITIES[:classes])
+        either = map(" or ".join, zip(digits, moves, strict=True))
+        self.classes = {"motion": moves, "all": tuple(either)}.get(
+            ability, digits
+        )
         frame_px = self.config.frame_px
         self.element_shape = (self.config.clip_frames, *frame_px, 3)
 

@@ -18,6 +18,8 @@ ABILITIES = (
     "all",
 )
 FRAMES, LONG_FRAMES = 8, 128
+# Frames that are for a cue, one after the other.
+ANSWERS = 3
 # The digits of a clip of `long` are among so many last frames.
 ANSWER_FRAMES = 16
 MIN_PX = 8  # of the handwriting itself
@@ -29,6 +31,7 @@ class AbilityConfig:
 
     Attributes:
         ability: one of `ABILITIES`.
+        classes: number of classes, 2 to 4, and so of digits and colours.
         frames: frames per clip; None for 8, for `long` 128. Fewer of `long`
             are the last ones of a video of 128.
         size: height and width of digits and cues, in pixels. Frames are two
@@ -46,6 +49,7 @@ class AbilityConfig:
     """
 
     ability: str = "appearance"
+    classes: int = 2
     frames: int | None = None
     size: int = MIN_PX
     distance: int = 16
@@ -62,6 +66,10 @@ class AbilityConfig:
                 raise UserError(
                     f"Expected {name} as an integer above 0. Received: {value}"
                 )
+        if self.classes not in (2, 3, 4):
+            raise UserError(
+                f"Expected classes from 2 to 4. Received: {self.classes}"
+            )
         if self.size < MIN_PX:
             raise UserError(
                 f"Expected size as {MIN_PX} pixels or more, the size of the "
@@ -121,15 +129,10 @@ class AbilityConfig:
     @property
     def least_frames(self) -> int:
         """Frames of the shortest video with such distances."""
-        answers = {
-            "far_time": 1,
-            "far_both": 1,
-            "two_hops": 3,
-            "all": 3,
-            "long": ANSWER_FRAMES,
-        }
-        last = answers.get(self.ability)
-        return 1 if last is None else self.cue_distance + last
+        if self.ability in ("appearance", "motion", "far_space"):
+            return 1
+        is_long = self.ability == "long"
+        return self.cue_distance + (ANSWER_FRAMES if is_long else ANSWERS)
 
     @property
     def frame_px(self) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Scenes of `abilities`: patches with their frames and places.
 
 Each function draws the noiseless clips of one ability, as float32 `(b, t, h, w,
-3)` from 0 to 255, with their labels `(b,)`. What is in them, and why no lesser
+3)` from 0 to 255, with their labels `(b,)`. Digits are of all classes,
+each once, but for `appearance` and `motion`. What is in them, and why no lesser
 view of a clip tells its label, is in `abilities`.
 """
 
@@ -10,11 +11,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from .ability_config import ANSWER_FRAMES, AbilityConfig
+from .ability_config import ANSWER_FRAMES, ANSWERS, AbilityConfig
 from .generated import Draws, place
 from .handwriting import Handwriting
 
-CLASSES = 4
 COLOURS = ((255, 64, 64), (64, 255, 64), (80, 80, 255), (255, 255, 64))
 # Pixels per frame of a pattern that repeats every `size` pixels.
 VELOCITIES = (1, -1, 3, -3)
@@ -40,6 +40,7 @@ class Scene:
     Attributes:
         config: of the data set.
         count: number of clips.
+        classes: number of classes, and so of digits and of colours.
         draw: random draws.
     """
 
@@ -50,14 +51,15 @@ class Scene:
         self.handwriting = handwriting
         self.draw = draw
         self.count = draw.count
+        self.classes = config.classes
 
-    def classes(self):
-        """Draw an order of the classes, `(b, 4)`."""
-        return self.draw.permutation(CLASSES)
+    def class_order(self):
+        """Draw an order of the classes, `(b, classes)`."""
+        return self.draw.permutation(self.classes)
 
-    def colours(self):
-        """Draw an order of the colours, `(b, 4)`."""
-        return self.draw.permutation(len(COLOURS))
+    def colour_order(self):
+        """Draw an order of as many colours, `(b, classes)`."""
+        return self.draw.permutation(self.classes)
 
     def digits(self, classes, colours):
         """Draw handwriting of these classes in these colours.
@@ -75,10 +77,14 @@ class Scene:
 
     def flashes(self, colours):
         """Return squares of one colour, `(b, n, size, size, 3)`."""
-        return self.halves(colours, colours, axis=0)
+        size = self.config.size
+        pixels = rgb(colours)[:, :, None, None]
+        return tf.broadcast_to(pixels, (*colours.shape, size, size, 3))
 
     def halves(self, first, second, axis: int):
         """Return squares of two colours, `(b, n, size, size, 3)`.
+
+        A dark line between them tells them from flashes if both are alike.
 
         Args:
             first: int32 colours of the upper or left half, `(b, n)`.
@@ -86,12 +92,12 @@ class Scene:
             axis: 0 for halves above each other, 1 for halves side by side.
         """
         size = self.config.size
-        half = tf.cast(tf.range(size) < size // 2, tf.float32)
+        middle, gap = size // 2, size // 8
         shape = (size, 1, 1) if axis == 0 else (1, size, 1)
-        mask = tf.reshape(half, shape)
-        pixels = [rgb(c)[:, :, None, None] for c in (first, second)]
-        pixels = mask * pixels[0] + (1.0 - mask) * pixels[1]
-        return tf.broadcast_to(pixels, (*first.shape, size, size, 3))
+        index = tf.reshape(tf.range(size), shape)
+        upper = tf.cast(index < middle - gap, tf.float32)
+        lower = tf.cast(index >= middle + gap, tf.float32)
+        return upper * self.flashes(first) + lower * self.flashes(second)
 
     def cells(self, patches: int):
         """Draw corners of cells of a frame, no two alike, `(b, n, 2)`."""
@@ -103,14 +109,14 @@ class Scene:
     def far_cells(self):
         """Draw the corner of a cue, and of the digits far from it.
 
-        The cue is at the left or right end of the frame, the digits are in the
-        four cells at the other.
+        The cue is at the left or right end of the frame, the digits are in
+        cells of the two columns at the other.
 
         Returns:
-            `(b, 1, 2)` and `(b, 4, 2)`.
+            `(b, 1, 2)` and `(b, classes, 2)`.
         """
         size, width_px = self.config.size, self.config.frame_px[1]
-        cell = self.draw.permutation(CLASSES)
+        cell = self.draw.permutation(4)[:, : self.classes]
         columns = width_px - size * (1 + cell % 2)
         mirrored = self.draw.integers((1,), 2)
         columns = tf.where(mirrored == 1, width_px - size - columns, columns)
@@ -146,6 +152,15 @@ class Scene:
     def shown(self, frames):
         """Return in which frames patches are, `(b, n, t)`, of `(b, n)`."""
         return tf.one_hot(frames, self.config.clip_frames)
+
+    def shown_together(self, frames):
+        """Return that each digit is in all of some frames, `(b, n, t)`.
+
+        Args:
+            frames: int32, `(b, n)`.
+        """
+        shown = tf.reduce_sum(self.shown(frames), 1, keepdims=True)
+        return tf.repeat(shown, self.classes, 1)
 
     def always(self, patches: int):
         """Return that patches are in all frames, `(b, n, t)`."""
@@ -186,7 +201,8 @@ class Scene:
         """Draw grey digits with shuffled pixels, at most one per place."""
         size = self.config.size
         images = self.handwriting.pick(
-            self.draw.integers((patches,), CLASSES), self.draw.uniform(patches)
+            self.draw.integers((patches,), self.classes),
+            self.draw.uniform(patches),
         )
         order = tf.argsort(self.draw.uniform(size * size))  # (b, pixels)
         flat = tf.reshape(images, (self.count, patches, size * size))
@@ -205,8 +221,8 @@ class Scene:
 
 def appearance(scene: Scene):
     """Draw one digit, in all frames, whose class is the label."""
-    label = scene.draw.integers((1,), CLASSES)
-    colour = scene.draw.integers((1,), CLASSES)
+    label = scene.draw.integers((1,), scene.classes)
+    colour = scene.draw.integers((1,), scene.classes)
     digit = Patches(
         scene.digits(label, colour), scene.cells(1), scene.always(1)
     )
@@ -217,9 +233,9 @@ def motion(scene: Scene):
     """Draw a wallpaper of one digit, which moves; the label is the velocity."""
     config = scene.config
     size, frames = config.size, config.clip_frames
-    label = scene.draw.integers((), CLASSES)
-    classes = scene.draw.integers((1,), CLASSES)
-    colours = scene.draw.integers((1,), CLASSES)
+    label = scene.draw.integers((), scene.classes)
+    classes = scene.draw.integers((1,), scene.classes)
+    colours = scene.draw.integers((1,), scene.classes)
     digit = scene.digits(classes, colours)[:, 0]  # (b, size, size, 3)
     phase = scene.draw.integers((1,), size)
     velocity = tf.gather(tf.constant(VELOCITIES), label)[:, None]
@@ -232,44 +248,46 @@ def motion(scene: Scene):
 
 
 def far_space(scene: Scene):
-    """Draw four digits and, far from them in each frame, a cue for one."""
+    """Draw digits and, far from them in each frame, a cue for one."""
     cue_corner, corners = scene.far_cells()
     return _cued(
-        scene, (cue_corner, scene.always(1)), (corners, scene.always(CLASSES))
+        scene,
+        (cue_corner, scene.always(1)),
+        (corners, scene.always(scene.classes)),
     )
 
 
 def far_time(scene: Scene):
-    """Draw four digits and, frames away at the place of one, its cue."""
-    frame, far = scene.far_frames(1)
-    corners = scene.cells(CLASSES)
+    """Draw digits and, frames away at the place of one, its cue."""
+    frame, far = scene.far_frames(ANSWERS)
+    corners = scene.cells(scene.classes)
     return _cued(
         scene,
         (corners[:, :1], scene.shown(frame)),
-        (corners, scene.shown(tf.repeat(far, CLASSES, 1))),
+        (corners, scene.shown_together(far)),
     )
 
 
 def far_both(scene: Scene):
-    """Draw four digits and, far from them and frames away, a cue for one."""
-    frame, far = scene.far_frames(1)
+    """Draw digits and, far from them and frames away, a cue for one."""
+    frame, far = scene.far_frames(ANSWERS)
     cue_corner, corners = scene.far_cells()
     return _cued(
         scene,
         (cue_corner, scene.shown(frame)),
-        (corners, scene.shown(tf.repeat(far, CLASSES, 1))),
+        (corners, scene.shown_together(far)),
     )
 
 
 def _cued(scene: Scene, cue, digits):
-    """Paste a cue in the colour of the first of four digits, the label.
+    """Paste a cue in the colour of the first of the digits, the label.
 
     Args:
         scene: of the clips.
         cue: its corner and frames.
         digits: corners and frames of the digits.
     """
-    classes, colours = scene.classes(), scene.colours()
+    classes, colours = scene.class_order(), scene.colour_order()
     clips = scene.paste(
         Patches(scene.flashes(colours[:, :1]), *cue),
         Patches(scene.digits(classes, colours), *digits),
@@ -282,11 +300,11 @@ def two_hops(scene: Scene):
 
     The cue is frames away from all others, which are in three frames.
     """
-    frame, far = scene.far_frames(3)
-    far = tf.gather(far, scene.draw.permutation(3), batch_dims=1)
+    frame, far = scene.far_frames(ANSWERS)
+    far = tf.gather(far, scene.draw.permutation(ANSWERS), batch_dims=1)
     # Chain n is of the n-th colours and class; the cue names chain 0.
-    first, second, third = (scene.colours() for _ in range(3))
-    classes = scene.classes()
+    first, second, third = (scene.colour_order() for _ in range(3))
+    classes = scene.class_order()
     pixels = (
         scene.halves(first, second, axis=0),
         scene.halves(second, third, axis=1),
@@ -295,8 +313,8 @@ def two_hops(scene: Scene):
     groups = [
         Patches(
             squares,
-            scene.cells(CLASSES),
-            scene.shown(tf.repeat(far[:, n : n + 1], CLASSES, 1)),
+            scene.cells(scene.classes),
+            scene.shown(tf.repeat(far[:, n : n + 1], scene.classes, 1)),
         )
         for n, squares in enumerate(pixels)
     ]
@@ -307,18 +325,18 @@ def two_hops(scene: Scene):
 
 
 def long(scene: Scene):
-    """Draw four digits one after the other, and long before a cue for one."""
+    """Draw digits one after the other, and long before a cue for one."""
     config = scene.config
     hidden = config.video_frames - config.clip_frames
     start = config.video_frames - ANSWER_FRAMES
-    frames = start + scene.draw.permutation(ANSWER_FRAMES)[:, :CLASSES]
+    frames = start + scene.draw.permutation(ANSWER_FRAMES)[:, : scene.classes]
     cue = scene.draw.integers((1,), start - config.cue_distance + 1)
     corner = tf.zeros((scene.count, 1, 2), tf.int32)
     # Frames before the clip are negative here, and shown nowhere.
     return _cued(
         scene,
         (corner, scene.shown(cue - hidden)),
-        (tf.repeat(corner, CLASSES, 1), scene.shown(frames - hidden)),
+        (tf.repeat(corner, scene.classes, 1), scene.shown(frames - hidden)),
     )
 
 

@@ -12,10 +12,14 @@ alone. The ability is a setting:
 The networks have views of 15 pixels, I3D's of 5 frames, so that no cue that is
 far is in the view of its answer. As in the recipes of recall, blocks act from
 the first step, because a training has hundreds of steps, not the paper's
-400,000: their last gamma starts at 1. Theta and phi start with kernels of their
-own: with the same one, a colour first attends to itself and to all colours that
-share a channel with it, and red, green and yellow were told apart late or not
-at all.
+400,000: their last gamma starts at 1. Unlike there, theta and phi start with
+kernels of their own, and affinities are scaled by d ** -0.5, as in the authors'
+code: attention is almost uniform at first, over all frames that are mostly
+dark, and the cue is learned from there. Without the scale it was learned later.
+
+With four classes instead of two, networks with blocks told the colours of the
+cues apart but, in as many steps, not the four digits: they chose by the amount
+of ink, and stayed at 55 %.
 """
 
 import dataclasses
@@ -82,8 +86,8 @@ def _builder(name: str):
     return build
 
 
-STEPS = 1000
-BLOCK = NonLocalConfig(gamma_init=1.0)
+STEPS = 600
+BLOCK = NonLocalConfig(gamma_init=1.0, scale="rsqrt")
 
 for _name in NETWORKS:
     register_recipe(_builder(_name))

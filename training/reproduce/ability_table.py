@@ -10,14 +10,14 @@ import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from ..data.ability_config import ABILITIES
-from ..data.ability_scenes import CLASSES, MIXED
+from ..data.ability_config import ABILITIES, AbilityConfig
+from ..data.ability_scenes import MIXED
 from ..io import tables
 from ..io.user_error import UserError
 from ..recipes import abilities
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "abilities"
-CHANCE = 1 / CLASSES
+CHANCE = 1 / AbilityConfig().classes
 SEEN = 0.9  # the least accuracy with an ability
 ABOVE_BOUND = 0.05  # the most that sampling and chance add without
 Z = 1.96  # of an interval of 95 %
@@ -38,7 +38,7 @@ INTRODUCTION = """\
 ## Which network sees what
 
 Accuracy on 2048 test clips of `training/data/abilities.py`, of which each takes
-one ability; the classes are four, chance is 25 %. The networks differ in their
+one ability; there are two classes, chance is 50 %. The networks differ in their
 blocks and temporal kernels alone; steps, batch and schedule are the same in all
 rows (`training/recipes/abilities.py`). In brackets the 95 % intervals of all
 clips of all seeds (Wilson's, of the network trained, not of trainings); "no"

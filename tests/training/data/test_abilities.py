@@ -8,25 +8,27 @@ import tensorflow as tf
 import nonlocal_tf as nl
 from nonlocal_tf.attention import receptive_field
 from training.data import DATASETS, abilities, data_config, datasets, loading
-from training.data.ability_config import ABILITIES, AbilityConfig
-from training.data.ability_scenes import CLASSES, SCENES, Scene
+from training.data.ability_config import ABILITIES, ANSWERS, AbilityConfig
+from training.data.ability_scenes import SCENES, Scene
 from training.data.data_config import DataConfig
 from training.data.generated import Draws
 from training.data.sampling_config import SamplingConfig
 from training.io.user_error import UserError
 
-CHAINS, SHIFTS = np.divmod(np.arange(16), CLASSES)
+CLASSES = 4
 
 
 class OrbitDraws(Draws):
-    """Draws of 16 clips that are alike but for what the cue names.
+    """Draws of clips that are alike but for what the cue names.
 
-    Clip 4 n + k has the cue for the n-th of the digits of clip k, whose classes
-    are those of clip 0 plus k modulo 4.
+    Of n classes: clip n i + k has the cue for the i-th of the digits of clip k,
+    whose classes are those of clip 0 plus k modulo n.
     """
 
-    def __init__(self, seed):
-        super().__init__((seed, 0), len(CHAINS))
+    def __init__(self, seed, classes):
+        super().__init__((seed, 0), classes**2)
+        self.classes = classes
+        self.chains, self.shifts = np.divmod(np.arange(classes**2), classes)
 
     def uniform(self, size):
         return tf.repeat(super().uniform(size)[:1], self.count, 0)
@@ -36,15 +38,18 @@ class OrbitDraws(Draws):
 
     def permutation(self, size):
         order = super().permutation(size).numpy()
-        if size >= CLASSES:  # of what belongs to the digits
-            for row, chain in enumerate(CHAINS):
-                order[row, :CLASSES] = np.roll(order[row, :CLASSES], -chain)
+        if size == ANSWERS:  # of frames, not of what belongs to the digits
+            return tf.constant(order)
+        for row, chain in enumerate(self.chains):
+            own = slice(self.classes)
+            order[row, own] = np.roll(order[row, own], -chain)
         return tf.constant(order)
 
 
 class OrbitScene(Scene):
-    def classes(self):
-        return (super().classes() + SHIFTS[:, None]) % CLASSES
+    def class_order(self):
+        shifts = self.draw.shifts[:, None]
+        return (super().class_order() + shifts) % self.classes
 
 
 class OneWriter:
@@ -58,9 +63,10 @@ class OneWriter:
         return tf.gather(self.images, digits)
 
 
-def orbit(ability, seed):
+def orbit(ability, seed, classes=CLASSES):
     """Draw clips in all of whose classes each view should be as frequent."""
-    scene = OrbitScene(AbilityConfig(ability), OneWriter(), OrbitDraws(seed))
+    config = AbilityConfig(ability, classes=classes)
+    scene = OrbitScene(config, OneWriter(), OrbitDraws(seed, classes))
     clips, labels = SCENES[ability](scene)
     return np.round(clips.numpy()).astype("uint8"), np.asarray(labels)
 
@@ -111,11 +117,11 @@ def test_receptive_fields_are_those_of_the_bounds():
 def test_views_without_the_cue_or_its_answer_are_as_frequent_in_each_class(
     ability, view
 ):
-    for seed in range(3):
-        clips, labels = orbit(ability, seed)
-        assert set(np.bincount(labels)) == {4}
+    for seed, classes in ((0, 4), (1, 4), (2, 2)):
+        clips, labels = orbit(ability, seed, classes)
+        assert set(np.bincount(labels)) == {classes}
         counts = view_counts(clips, labels, view).values()
-        assert all(len(set(count)) == 1 for count in counts)
+        assert all(len(set(count[:classes])) == 1 for count in counts)
 
 
 @pytest.mark.parametrize("ability", ["far_space", "far_time", "long"])
@@ -126,7 +132,7 @@ def test_larger_views_tell_the_class(ability):
 
 
 def test_moving_patterns_have_the_same_frames_whatever_the_velocity():
-    dataset = abilities.Abilities(AbilityConfig("motion", noise=0.0))
+    dataset = abilities.Abilities(AbilityConfig("motion", classes=4, noise=0.0))
     examples = dataset._eval_block("test", 0)
     assert set(examples["label"].numpy()) == set(range(CLASSES))
     for clip in examples["pixels"].numpy()[:16]:
@@ -136,7 +142,7 @@ def test_moving_patterns_have_the_same_frames_whatever_the_velocity():
 
 
 def test_velocities_are_those_of_the_classes():
-    dataset = abilities.Abilities(AbilityConfig("motion", noise=0.0))
+    dataset = abilities.Abilities(AbilityConfig("motion", classes=4, noise=0.0))
     examples = dataset._eval_block("validation", 1)
     pairs = zip(examples["pixels"].numpy(), examples["label"], strict=True)
     for clip, label in list(pairs)[:16]:
@@ -153,9 +159,9 @@ def test_clips_have_the_stated_shape_and_are_of_all_classes(ability):
     pixels, labels = examples["pixels"], examples["label"]
     assert pixels.dtype == tf.uint8
     assert pixels.shape == (64, *dataset.element_shape)
-    # Of 64: expected 16, with a standard deviation of 3.5.
+    # Of 64: expected 32, with a standard deviation of 4.
     counts = np.bincount(labels, minlength=len(dataset.classes))
-    assert len(counts) == 4 and counts.min() > 3
+    assert len(counts) == 2 and counts.min() > 15
 
 
 def test_a_batch_is_a_function_of_seed_and_number():
@@ -206,11 +212,12 @@ def test_larger_cells_and_distances_make_larger_frames():
     ("settings", "message"),
     [
         ({"ability": "motions"}, "Did you mean 'motion'"),
+        ({"classes": 5}, "Expected classes from 2 to 4"),
         ({"frames": 0}, "Expected frames as an integer above 0"),
         ({"size": 7}, "Expected size as 8 pixels or more"),
         ({"noise": -1.0}, "Expected noise and distractors as numbers from 0"),
         ({"ability": "motion", "frames": 12}, "a multiple of size"),
-        ({"ability": "far_time", "frames": 5}, "at least 6 frames"),
+        ({"ability": "far_time", "frames": 7}, "at least 8 frames"),
         ({"ability": "two_hops", "frame_distance": 6}, "at least 9 frames"),
         ({"distractors": 81}, "at most 80 distractors"),
         ({"ability": "long", "frames": 15}, "at least 16 frames"),
