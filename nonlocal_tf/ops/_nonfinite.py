@@ -35,15 +35,16 @@ def finite_inputs(
         return (queries, keys, values), None
     batch, n = ops.shape(queries)[:2]
     m = ops.shape(keys)[1]
-    flags = _nonfinite_channels(values) + _nonfinite_positions(keys)
+    flags = _nonfinite_channels(values) | _nonfinite_positions(keys)
     groups = ops.reshape(flags, (batch, steps, m // steps, values.shape[2]))
-    seen = ops.cumsum(ops.max(groups, axis=2), axis=1)  # (b, steps, c)
+    counts = ops.cast(ops.any(groups, axis=2), "int32")
+    seen = ops.cumsum(counts, axis=1) > 0  # (b, steps, c)
     own = _nonfinite_positions(queries)
     own = ops.reshape(own, (batch, steps, n // steps, 1))
-    counts = ops.reshape(
-        ops.expand_dims(seen, 2) + own, (batch, n, values.shape[2])
+    is_nan = ops.reshape(
+        ops.expand_dims(seen, 2) | own, (batch, n, values.shape[2])
     )
-    nan = ops.where(counts > 0, float("nan"), 0.0)
+    nan = ops.where(is_nan, float("nan"), 0.0)
     inputs = _zero_nonfinite(queries), _zero_nonfinite(keys)
     return (*inputs, _zero_nonfinite(values)), ops.cast(nan, values.dtype)
 
@@ -53,10 +54,11 @@ def _zero_nonfinite(x: Tensor) -> Tensor:
 
 
 def _nonfinite_channels(x: Tensor) -> Tensor:
-    """Return 1 for what is not finite, else 0: int32, `(batch, n, d or 1)`."""
+    """Return True for what is not finite, `(batch, n, d or 1)`."""
     x = ops.expand_dims(x, 2) if len(x.shape) == 2 else x
-    return ops.cast(ops.logical_not(ops.isfinite(x)), "int32")
+    return ops.logical_not(ops.isfinite(x))
 
 
 def _nonfinite_positions(x: Tensor) -> Tensor:
-    return ops.max(_nonfinite_channels(x), axis=2, keepdims=True)
+    # Not `max`, which Keras refuses for a batch of no examples.
+    return ops.any(_nonfinite_channels(x), axis=2, keepdims=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nonlocal_tf import ops
 from tests import harness
-from tests.ops.execution import BACKEND, value_and_gradients
+from tests.ops.execution import BACKEND, MODES, value_and_gradients
 
 CASES = [
     ("softmax", "plain"),
@@ -97,6 +97,19 @@ def test_any_shape(sizes, steps, seed, case):
 def test_one_shape(case):
     # 17 groups are spans of two and three.
     check(case, (2, 5 * 17, 3 * 17, 3), 17, "jit", 1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_batch_of_no_examples(case):
+    name, method = case
+    *arrays, dy = inputs(name, (0, 12, 18, 4), np.random.default_rng(0))
+
+    def function(*tensors):
+        return getattr(ops, name)(*tensors, method=method, steps=6)
+
+    y, *gradients = value_and_gradients(function, arrays, dy, MODES[0])
+    assert y.shape == dy.shape
+    assert [x.shape for x in gradients] == [x.shape for x in arrays]
 
 
 @pytest.mark.parametrize("case", CASES)
