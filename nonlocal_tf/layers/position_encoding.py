@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import keras
+import numpy as np
 from keras import initializers, layers, ops
 
 from nonlocal_tf.choices import unknown
@@ -145,15 +146,21 @@ def sine_rows(
     axes = len(sizes)
     pair = [channel // 2 for channel in range(channels)]
     wavelengths = math.ceil((pair[-1] + 1) / axes)
-    rate = [MAX_PERIOD ** (-(k // axes) / wavelengths) for k in pair]
+    # Arrays: Keras rounds lists of numbers to float32 before a cast.
+    rate = np.array(
+        [MAX_PERIOD ** (-(k // axes) / wavelengths) for k in pair], dtype
+    )
     # cos(z) = sin(z + pi / 2)
-    phase = [math.pi / 2 * (channel % 2) for channel in range(channels)]
+    phase = np.array(
+        [math.pi / 2 * (channel % 2) for channel in range(channels)], dtype
+    )
     rows = []
     for axis, size in enumerate(sizes):
-        own = ops.cast([float(k % axes == axis) for k in pair], dtype)
+        own = np.array([k % axes == axis for k in pair], dtype)
         index = ops.cast(ops.arange(size, dtype="int32"), dtype)
-        angle = ops.expand_dims(index, 1) * ops.cast(rate, dtype)
-        rows.append(own * ops.sin(angle + ops.cast(phase, dtype)))
+        angle = ops.expand_dims(index, 1) * ops.convert_to_tensor(rate)
+        sines = ops.sin(angle + ops.convert_to_tensor(phase))
+        rows.append(ops.convert_to_tensor(own) * sines)
     return rows
 
 

@@ -15,6 +15,7 @@ from tests.layers.blocks import (
     dense,
     embed_by_loops,
     full_on_jax,
+    tensorflow_only,
 )
 
 CLIP = (2, 4, 5, 3, 12)
@@ -226,3 +227,10 @@ def test_other_sizes_than_those_of_the_tables_are_an_error():
     layer.build(CLIP)
     with pytest.raises(ValueError, match="those of the tables"):
         layer(normal((2, 4, 5, 4, 12)))
+
+
+@tensorflow_only  # JAX has no float64 by default
+def test_sines_of_float64_are_not_rounded_before():
+    x = np.zeros((1, 50, 6), "float64")
+    encoding = array(PositionEncoding(dtype="float64")(x))
+    np.testing.assert_allclose(encoding, sine_by_loops((50,), 6), atol=1e-13)
