@@ -12,13 +12,24 @@ from keras import layers
 
 from nonlocal_tf.layers.convolution import Conv2D, Conv3D
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
-from nonlocal_tf.layers.normalization import Affine, gain_and_shift
+from nonlocal_tf.layers.normalization import (
+    Affine,
+    BatchNormalization,
+    gain_and_shift,
+)
 from nonlocal_tf.models import tracing
 from nonlocal_tf.models.layer_copy import ModelCopy, check_not_quantized
 from nonlocal_tf.models.tracing import TraceError
 from nonlocal_tf.typing import Tensor
 
 NORMS = (layers.BatchNormalization, Affine)
+# A subclass with a `call` of its own may compute anything.
+CONV_CALL = Conv3D.call
+NORM_CALLS = (
+    layers.BatchNormalization.call,
+    BatchNormalization.call,
+    Affine.call,
+)
 
 
 def fold(model: keras.Model) -> keras.Model:
@@ -145,7 +156,8 @@ def _chains(model: keras.Model) -> dict[int, list[keras.Layer]]:
             continue
         norm = following.get(id(layer))
         is_linear = conv.activation is keras.activations.linear
-        if is_linear and isinstance(_unwrapped(norm), NORMS):
+        is_linear = is_linear and type(conv).call is CONV_CALL
+        if is_linear and _is_norm_of_channels(_unwrapped(norm)):
             relu = following.get(id(norm))
             folded = [norm, relu] if _is_relu(_unwrapped(relu)) else [norm]
             chains[id(layer)] = [_unwrapped(member) for member in folded]
@@ -183,6 +195,16 @@ def _unwrapped(layer: keras.Layer | None) -> keras.Layer | None:
     while isinstance(layer, layers.TimeDistributed):
         layer = layer.layer
     return layer
+
+
+def _is_norm_of_channels(layer: keras.Layer | None) -> bool:
+    """Return True for a normalization that scales each channel."""
+    if not isinstance(layer, NORMS) or type(layer).call not in NORM_CALLS:
+        return False
+    return isinstance(layer, Affine) or layer.axis in (
+        -1,
+        layer.input_spec.ndim - 1,
+    )
 
 
 def _is_relu(layer: keras.Layer | None) -> bool:

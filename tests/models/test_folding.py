@@ -107,6 +107,35 @@ def test_layers_in_frames_are_folded_into_each_other():
     assert len(folded.layers) == 2
 
 
+class Doubled(BatchNormalization):
+    def call(self, x, training=None):
+        return 2 * super().call(x, training=training)
+
+
+class Clipped(Conv2D):
+    def call(self, x):
+        return keras.ops.clip(super().call(x), -0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("conv", "norm"),
+    [
+        (Conv2D(5, 1), keras.layers.BatchNormalization(axis=1)),
+        (Conv2D(5, 1), Doubled()),
+        (Clipped(5, 1), BatchNormalization()),
+    ],
+    ids=["another axis", "own normalization", "own convolution"],
+)
+def test_layers_that_do_not_scale_channels_are_kept(conv, norm):
+    inputs = keras.Input((5, 5, 3))
+    model = keras.Model(inputs, norm(conv(inputs)))
+    harness.randomise(model)
+    x = normal((2, 5, 5, 3))
+    np.testing.assert_allclose(
+        outputs(fold(model), x), outputs(model, x), atol=1e-5
+    )
+
+
 def test_normalization_that_is_called_twice_is_kept():
     inputs = keras.Input((5, 5, 3))
     norm = BatchNormalization()
