@@ -19,7 +19,14 @@ from nonlocal_tf.models import flattening, tracing
 from nonlocal_tf.models.flattening import FlatGraph, LayerCall
 from nonlocal_tf.typing import Tensor
 
-CONVOLUTIONS = (layers.Conv2D, layers.Conv3D)
+CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
+TRANSPOSED = (
+    layers.Conv1DTranspose,
+    layers.Conv2DTranspose,
+    layers.Conv3DTranspose,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +68,8 @@ def cost(model: keras.Model, shape: tuple[int, ...] | None = None) -> Cost:
     Returns:
         A `Cost`: `weights` of convolutions and dense layers (the paper's
         count), `parameters` with biases, scales and shifts, and
-        `multiply_adds` of one clip or image.
+        `multiply_adds` of one clip or image. Keras' attention and recurrent
+        layers count with their parameters alone.
 
     Raises:
         ValueError: the shape is unknown or does not fit the model, or the
@@ -199,20 +207,33 @@ def layer_cost(
     """Count the parameters and multiply-adds of a built layer.
 
     Args:
-        layer: any layer. Multiply-adds are those of convolutions, dense layers
-            and non-local blocks.
+        layer: any layer. Multiply-adds are those of convolutions of all
+            kinds, dense layers and non-local blocks.
         input_shape: shape of the input without the batch.
         context_shape: the same of a non-local block's context.
     """
     if isinstance(layer, NonLocalBlock):
         return _block_cost(layer, input_shape, context_shape or input_shape)
     parameters = _parameters(getattr(layer, "weights", ()))
-    if isinstance(layer, (*CONVOLUTIONS, layers.Dense)):
-        weights = math.prod(layer.kernel.shape)
-        output = layer.compute_output_shape((1, *input_shape))
-        positions = math.prod(output[1:-1])
-        return Cost(weights, parameters, positions * weights)
-    return Cost(0, parameters, 0)
+    kernels = [math.prod(kernel.shape) for kernel in _kernels(layer)]
+    if not kernels:
+        return Cost(0, parameters, 0)
+    # A transposed convolution applies its kernel at each input position.
+    shape = input_shape
+    if not isinstance(layer, TRANSPOSED):
+        _, *shape = layer.compute_output_shape((1, *input_shape))
+    is_first = getattr(layer, "data_format", None) == "channels_first"
+    positions = math.prod(shape[1:] if is_first else shape[:-1])
+    weights = sum(kernels)
+    return Cost(weights, parameters, positions * weights)
+
+
+def _kernels(layer: keras.Layer) -> list[keras.Variable]:
+    """Return the kernels of a convolution or dense layer; else none."""
+    if isinstance(layer, SEPARABLE):
+        return [layer.depthwise_kernel, layer.pointwise_kernel]
+    kinds = (*CONVOLUTIONS, *DEPTHWISE, *TRANSPOSED, layers.Dense)
+    return [layer.kernel] if isinstance(layer, kinds) else []
 
 
 def _weights(call: LayerCall) -> Sequence[keras.Variable]:

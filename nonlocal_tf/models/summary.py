@@ -10,7 +10,13 @@ from keras import layers
 from nonlocal_tf.layers.nonlocal_block import NonLocalBlock
 from nonlocal_tf.layers.pooling import MaxPool
 from nonlocal_tf.models import flops
-from nonlocal_tf.models.flops import CONVOLUTIONS, Cost
+from nonlocal_tf.models.flops import (
+    CONVOLUTIONS,
+    DEPTHWISE,
+    SEPARABLE,
+    TRANSPOSED,
+    Cost,
+)
 
 STAGE_LAYER = re.compile(r"(?P<stage>res\d)_block(?P<block>\d+)_(?P<part>\w+)")
 NORM_OR_RELU = re.compile(r"_(bn|affine|relu)$")
@@ -97,8 +103,11 @@ def _describe_block(members: list[keras.Layer]) -> str:
 
 def _describe(layer: keras.Layer) -> str:
     """Describe a layer; empty for one without kernel or window."""
-    if isinstance(layer, CONVOLUTIONS):
+    if isinstance(layer, (*CONVOLUTIONS, *SEPARABLE, *TRANSPOSED)):
         text = f"{_by(layer.kernel_size)}, {layer.filters}"
+        return text + _strides(layer.strides)
+    if isinstance(layer, DEPTHWISE):
+        text = f"{_by(layer.kernel_size)}, depthwise"
         return text + _strides(layer.strides)
     if isinstance(layer, MaxPool):
         return f"{_by(layer.pool_size)} max" + _strides(layer.strides)

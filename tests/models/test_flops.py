@@ -131,6 +131,26 @@ def test_cost_of_a_grouped_convolution():
     assert cost.multiply_adds == cost.weights * 7 * 5
 
 
+L = keras.layers
+KINDS = [  # input, layer, weights, positions of the kernels
+    ((9, 6), L.Conv1D(5, 3), 3 * 6 * 5, 7),
+    ((7, 5, 6), L.DepthwiseConv2D(3), 9 * 6, 5 * 3),
+    ((7, 5, 6), L.SeparableConv2D(4, 3), 9 * 6 + 6 * 4, 5 * 3),
+    ((7, 5, 6), L.Conv2DTranspose(4, 3, 2), 9 * 6 * 4, 7 * 5),
+    ((6, 7, 5), L.Conv2D(4, 3, data_format="channels_first"), 216, 5 * 3),
+]
+
+
+@pytest.mark.parametrize(
+    "case", KINDS, ids=[type(case[1]).__name__ for case in KINDS]
+)
+def test_cost_of_each_kind_of_convolution(case):
+    shape, layer, weights, positions = case
+    layer.build((None, *shape))
+    cost = layer_cost(layer, shape)
+    assert (cost.weights, cost.multiply_adds) == (weights, weights * positions)
+
+
 @pytest.mark.parametrize(
     ("pairwise", "pool_position", "weights", "adds"),
     [
