@@ -50,7 +50,9 @@ def causal_sum(
     while half < leaves:
         y = y + _later_halves(sum_keys, a, b, g, half)
         half *= 2
-    return ops.reshape(y, (batch, -1, g.shape[-1]))[:, :n]
+    # Not -1, which JAX cannot infer for a batch of no examples.
+    queries = leaves * ops.shape(a)[2]
+    return ops.reshape(y, (batch, queries, g.shape[-1]))[:, :n]
 
 
 def _leaf_groups(a: Tensor, b: Tensor, steps: int) -> int:

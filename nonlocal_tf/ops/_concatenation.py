@@ -325,7 +325,7 @@ def _running_sum(x: Tensor) -> Tensor:
     x = ops.matmul(ops.cast(LOWER, x.dtype), x)
     before = _shift(ops.cumsum(x[:, :, -1], axis=1))
     x = x + ops.expand_dims(before, 2)
-    return ops.reshape(x, (batch, -1, c))[:, :q]
+    return ops.reshape(x, (batch, blocks * BLOCK_ROWS, c))[:, :q]
 
 
 def _shift(x: Tensor) -> Tensor:

@@ -173,7 +173,7 @@ def _causal(
             [ops.zeros_like(sums[:, :1]), sums[:, :-1]], axis=1
         )
         y = ops.matmul(theta, earlier) + ops.matmul(weights, g)
-    y = ops.reshape(y, (batch, -1, c))[:, :n]
+    y = ops.reshape(y, (batch, leaves * ops.shape(theta)[2], c))[:, :n]
     return y / counts
 
 
