@@ -20,7 +20,11 @@ squares in one of two colours. The ability, and how hard it is, are arguments:
 - `two_hops`: a cue has the colour of the upper half of a square, whose lower
   half has the colour of the left half of another, whose right half has the
   colour of the digit. There are as many squares of either kind as digits, and
-  each colour is there as often. The cue is 5 frames or more from all others.
+  each colour is there as often. The cue is 5 frames and 16 pixels or more from
+  all others. In three of four clips, all squares of a kind have two halves of
+  one colour, else they are drawn: who takes the cue's colour for the digit's is
+  right in 78 %, who reads one of the squares in 88 %. Without these clips, no
+  part of the chain tells more than chance, and two blocks learned none.
 - `long`: `far_time` in videos of 128 frames of 8x8 pixels: the digits come in
   some of the last 16 frames, the cue 100 frames or more before. A clip of
   fewer frames is the last ones.
@@ -48,14 +52,13 @@ gradient is zero for equal logits: chance is the best that such sums reach.
 | `far_space` | 15x15 pixels of all frames: C2D, I3D, attention in time |
 | `far_time` | 5 whole frames: C2D, I3D, attention in space |
 | `far_both` | both: C2D, I3D, attention in space or time |
-| `two_hops` | 5 whole frames: C2D, I3D, attention in space |
+| `two_hops` | as `far_both` |
 | `long` | 100 whole frames: C2D, I3D, all networks on shorter clips |
 
 tests/training/data/test_abilities.py proves the table, with the receptive
 fields of the registered networks. It does not bound one spacetime block on
-`two_hops`. A position relates itself to what it attends to: no two of the four
-parts of a chain tell the class, nor do three, but a sum over all positions
-may. On `all`, a network reaches the average of its abilities.
+`two_hops`: 88 % is for a network that relates the cue, a digit and one square.
+On `all`, a network reaches the average of its abilities.
 """
 
 from ..io.user_error import UserError

@@ -16,6 +16,9 @@ from .generated import Draws, place
 from .handwriting import Handwriting
 
 COLOURS = ((255, 64, 64), (64, 255, 64), (80, 80, 255), (255, 255, 64))
+# Share of clips of `two_hops` in which signposts of a kind keep the colour.
+# Without, no part of the chain tells more than chance, and none is learned.
+KEPT = 0.75
 # Pixels per frame of a pattern that repeats every `size` pixels.
 VELOCITIES = (1, -1, 3, -3)
 
@@ -75,6 +78,10 @@ class Scene:
         images = self.handwriting.pick(classes, uniform)
         return images[..., None] * rgb(colours)[:, :, None, None]
 
+    def kept_or(self, colours, others):
+        """Return colours of some clips, and others of the others, `(b, n)`."""
+        return tf.where(self.draw.uniform(1) < KEPT, colours, others)
+
     def flashes(self, colours):
         """Return squares of one colour, `(b, n, size, size, 3)`."""
         size = self.config.size
@@ -106,24 +113,26 @@ class Scene:
         cells = self.draw.permutation(rows * columns)[:, :patches]
         return size * tf.stack([cells // columns, cells % columns], -1)
 
-    def far_cells(self):
-        """Draw the corner of a cue, and of the digits far from it.
+    def far_cells(self, groups: int = 1):
+        """Draw the corner of a cue, and of patches far from it.
 
-        The cue is at the left or right end of the frame, the digits are in
-        cells of the two columns at the other.
+        The cue is at the left or right end of the frame, the patches are in
+        cells of the two columns at the other, no two of a group in one.
 
         Returns:
-            `(b, 1, 2)` and `(b, classes, 2)`.
+            `(b, 1, 2)`, and for each group `(b, classes, 2)`.
         """
         size, width_px = self.config.size, self.config.frame_px[1]
-        cell = self.draw.permutation(4)[:, : self.classes]
-        columns = width_px - size * (1 + cell % 2)
         mirrored = self.draw.integers((1,), 2)
-        columns = tf.where(mirrored == 1, width_px - size - columns, columns)
-        digits = tf.stack([size * (cell // 2), columns], -1)
         row = size * self.draw.integers((1,), 2)
         cue = tf.stack([row, mirrored * (width_px - size)], -1)
-        return cue, digits
+        corners = []
+        for _ in range(groups):
+            cell = self.draw.permutation(4)[:, : self.classes]
+            left, right = size * (cell % 2), width_px - size * (1 + cell % 2)
+            columns = tf.where(mirrored == 1, left, right)
+            corners.append(tf.stack([size * (cell // 2), columns], -1))
+        return cue, *corners
 
     def far_frames(self, answers: int):
         """Draw the frame of a cue, and frames far from it.
@@ -298,29 +307,26 @@ def _cued(scene: Scene, cue, digits):
 def two_hops(scene: Scene):
     """Draw a cue for a signpost, that names a signpost, that names a digit.
 
-    The cue is frames away from all others, which are in three frames.
+    The cue is far from all others, and frames away; those are in three frames.
     """
     frame, far = scene.far_frames(ANSWERS)
     far = tf.gather(far, scene.draw.permutation(ANSWERS), batch_dims=1)
     # Chain n is of the n-th colours and class; the cue names chain 0.
-    first, second, third = (scene.colour_order() for _ in range(3))
+    first = scene.colour_order()
+    second = scene.kept_or(first, scene.colour_order())
+    third = scene.kept_or(second, scene.colour_order())
     classes = scene.class_order()
     pixels = (
         scene.halves(first, second, axis=0),
         scene.halves(second, third, axis=1),
         scene.digits(classes, third),
     )
+    cue_corner, *corners = scene.far_cells(ANSWERS)
     groups = [
-        Patches(
-            squares,
-            scene.cells(scene.classes),
-            scene.shown(tf.repeat(far[:, n : n + 1], scene.classes, 1)),
-        )
+        Patches(squares, corners[n], scene.shown_together(far[:, n : n + 1]))
         for n, squares in enumerate(pixels)
     ]
-    cue = Patches(
-        scene.flashes(first[:, :1]), scene.cells(1), scene.shown(frame)
-    )
+    cue = Patches(scene.flashes(first[:, :1]), cue_corner, scene.shown(frame))
     return scene.paste(cue, *groups), classes[:, 0]
 
 

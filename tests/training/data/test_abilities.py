@@ -110,6 +110,7 @@ def test_receptive_fields_are_those_of_the_bounds():
         ("far_time", (5, 16, 40)),
         ("far_both", (8, 16, 15)),
         ("far_both", (5, 16, 40)),
+        ("two_hops", (8, 16, 15)),
         ("two_hops", (5, 16, 40)),
         ("long", (100, 8, 8)),
     ],

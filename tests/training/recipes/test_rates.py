@@ -53,7 +53,7 @@ SLOWFAST = ["slowfast_*_r50_8x8", "slowfast_*_r101_8x8"]
 OURS = {
     "digits_image": (128, 600, 0, 3e-3),
     "digits_*": (32, 2400, 50, 3e-3),
-    "abilities_*": (32, 600, 20, 3e-3),
+    "abilities_*": (32, 800, 20, 3e-3),
     "finetune": (8, 1200, 20, 2e-3),
     "finetune_i3d": (16, 5000, 200, 1e-4),
 }
