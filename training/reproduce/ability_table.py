@@ -34,6 +34,16 @@ SEES: dict[str, tuple[str, ...]] = {
     "abilities_i3d_nl1": (*SPACETIME, "motion"),
     "abilities_i3d_nl2": (*SPACETIME, "motion", "two_hops"),
 }
+# Of result.json, for each cell.
+KEPT_FIELDS = (
+    "recipe",
+    "seed",
+    "examples",
+    "accuracy",
+    "loss",
+    "train_seconds",
+    "versions",
+)
 INTRODUCTION = """\
 ## Which network sees what
 
@@ -128,17 +138,7 @@ def read_results(folder: pathlib.Path = RESULTS) -> dict[str, list[dict]]:
 
 def summary(result: dict, ability: str) -> dict:
     """Return what is kept of the result of a run."""
-    versions = result["versions"]
-    return {
-        "recipe": result["recipe"],
-        "ability": ability,
-        "seed": result["seed"],
-        "examples": result["examples"],
-        "accuracy": result["accuracy"],
-        "loss": result["loss"],
-        "train_seconds": result["train_seconds"],
-        "versions": versions,
-    }
+    return {"ability": ability, **{name: result[name] for name in KEPT_FIELDS}}
 
 
 def rows(results: Mapping[str, Sequence[dict]]) -> list[tuple[str, ...]]:

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from tests.training import fake_training
 from training.data.ability_config import ABILITIES
 from training.io import cli
 from training.io.user_error import UserError
@@ -38,6 +39,12 @@ def test_every_network_of_the_recipes_has_a_row():
         ability for seen in ability_table.SEES.values() for ability in seen
     }
     assert known <= set(ABILITIES)
+
+
+def test_one_block_is_bounded_by_one_of_two_signposts():
+    """Half of the other quarter are right by chance."""
+    reached = ability_table.expected("abilities_i3d_nl1", "two_hops")
+    assert reached == pytest.approx(0.75 + 0.25 / 2)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +115,22 @@ def test_results_are_read_by_cell_in_seed_order(tmp_path):
     (tmp_path / "other.json").write_text(str(result()).replace("'", '"'))
     with pytest.raises(UserError, match="to be called abilities_nl1_on_far"):
         ability_table.read_results(tmp_path)
+
+
+def test_a_published_result_is_short_and_read_again(tmp_path):
+    run = ablation_runs.make_run(
+        get_recipe("abilities_nl1"), 4, tmp_path, None, "long"
+    )
+    fields = {"accuracy": 0.75, "examples": 8, "loss": 0.5, "versions": {}}
+    more = {"train_seconds": 9.0, "confusion": [[4, 0], [2, 2]]}
+    whole = {**fake_training.result("abilities_nl1", 4), **fields, **more}
+    with run.folder.opened(run.recipe):
+        run.folder.write_result(whole)
+    ablation_runs.publish(run, tmp_path)
+    (cell,) = ability_table.read_results(tmp_path / "abilities")[run.key]
+    assert cell.keys() < {"ability", *whole}
+    assert (cell["ability"], cell["seed"]) == ("long", 4)
+    assert cell["accuracy"] == 0.75
 
 
 def test_the_table_is_printed_without_training(tmp_path, capsys):
