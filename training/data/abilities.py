@@ -4,7 +4,7 @@ A clip, by default 8 frames of 16x40 pixels, is of one of two classes; chance is
 50 %. Classes are equally frequent, and are the digits 0 and 1 of handwriting
 that test clips do not share with training clips, but for `motion`. Cues are
 squares in one of two colours. The ability, and how hard it is, are arguments:
-`AbilityConfig`. With 4 classes there are 4 digits, colours and velocities.
+`AbilityConfig`. There can be up to 4 classes, or 4 digits of two of them.
 
     nonlocal-tf train --recipe abilities_nl1 --workdir runs/far_time \
         --set data.clips.ability=far_time --set data.clips.noise=16

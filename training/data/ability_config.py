@@ -31,7 +31,9 @@ class AbilityConfig:
 
     Attributes:
         ability: one of `ABILITIES`.
-        classes: number of classes, 2 to 4, and so of digits and colours.
+        classes: number of classes, 2 to 4.
+        digits: digits in a clip, each in a colour of its own, up to 4 and a
+            multiple of `classes`; None for as many as classes.
         frames: frames per clip; None for 8, for `long` 128. Fewer of `long`
             are the last ones of a video of 128.
         size: height and width of digits and cues, in pixels. Frames are two
@@ -50,6 +52,7 @@ class AbilityConfig:
 
     ability: str = "appearance"
     classes: int = 2
+    digits: int | None = None
     frames: int | None = None
     size: int = MIN_PX
     distance: int = 16
@@ -60,7 +63,13 @@ class AbilityConfig:
     def __post_init__(self):
         if self.ability not in ABILITIES:
             raise UserError(unknown("ability", self.ability, ABILITIES))
-        for name in ("frames", "size", "distance", "frame_distance"):
+        for name in (
+            "digits",
+            "frames",
+            "size",
+            "distance",
+            "frame_distance",
+        ):
             value = getattr(self, name)
             if value is not None and not is_positive_integer(value):
                 raise UserError(
@@ -69,6 +78,11 @@ class AbilityConfig:
         if self.classes not in (2, 3, 4):
             raise UserError(
                 f"Expected classes from 2 to 4. Received: {self.classes}"
+            )
+        if self.digit_count % self.classes or self.digit_count > 4:
+            raise UserError(
+                f"Expected digits as a multiple of classes={self.classes}, up "
+                f"to 4. Received: {self.digits}"
             )
         if self.size < MIN_PX:
             raise UserError(
@@ -114,6 +128,11 @@ class AbilityConfig:
         """Frames per clip."""
         default = LONG_FRAMES if self.ability == "long" else FRAMES
         return self.frames or default
+
+    @property
+    def digit_count(self) -> int:
+        """Digits in a clip, and colours."""
+        return self.digits or self.classes
 
     @property
     def video_frames(self) -> int:

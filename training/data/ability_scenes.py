@@ -1,8 +1,8 @@
 """Scenes of `abilities`: patches with their frames and places.
 
 Each function draws the noiseless clips of one ability, as float32 `(b, t, h, w,
-3)` from 0 to 255, with their labels `(b,)`. Digits are of all classes,
-each once, but for `appearance` and `motion`. What is in them, and why no lesser
+3)` from 0 to 255, with their labels `(b,)`. Digits are of all classes, each as
+often, but for `appearance` and `motion`. What is in them, and why no lesser
 view of a clip tells its label, is in `abilities`.
 """
 
@@ -43,7 +43,8 @@ class Scene:
     Attributes:
         config: of the data set.
         count: number of clips.
-        classes: number of classes, and so of digits and of colours.
+        classes: number of classes.
+        items: number of digits, and of colours.
         draw: random draws.
     """
 
@@ -54,15 +55,15 @@ class Scene:
         self.handwriting = handwriting
         self.draw = draw
         self.count = draw.count
-        self.classes = config.classes
+        self.classes, self.items = config.classes, config.digit_count
 
     def class_order(self):
-        """Draw an order of the classes, `(b, classes)`."""
-        return self.draw.permutation(self.classes)
+        """Draw the classes of the digits, each as often, `(b, items)`."""
+        return self.draw.permutation(self.items) % self.classes
 
     def colour_order(self):
-        """Draw an order of as many colours, `(b, classes)`."""
-        return self.draw.permutation(self.classes)
+        """Draw an order of as many colours, `(b, items)`."""
+        return self.draw.permutation(self.items)
 
     def digits(self, classes, colours):
         """Draw handwriting of these classes in these colours.
@@ -120,7 +121,7 @@ class Scene:
         cells of the two columns at the other, no two of a group in one.
 
         Returns:
-            `(b, 1, 2)`, and for each group `(b, classes, 2)`.
+            `(b, 1, 2)`, and for each group `(b, items, 2)`.
         """
         size, width_px = self.config.size, self.config.frame_px[1]
         mirrored = self.draw.integers((1,), 2)
@@ -128,7 +129,7 @@ class Scene:
         cue = tf.stack([row, mirrored * (width_px - size)], -1)
         corners = []
         for _ in range(groups):
-            cell = self.draw.permutation(4)[:, : self.classes]
+            cell = self.draw.permutation(4)[:, : self.items]
             left, right = size * (cell % 2), width_px - size * (1 + cell % 2)
             columns = tf.where(mirrored == 1, left, right)
             corners.append(tf.stack([size * (cell // 2), columns], -1))
@@ -169,7 +170,7 @@ class Scene:
             frames: int32, `(b, n)`.
         """
         shown = tf.reduce_sum(self.shown(frames), 1, keepdims=True)
-        return tf.repeat(shown, self.classes, 1)
+        return tf.repeat(shown, self.items, 1)
 
     def always(self, patches: int):
         """Return that patches are in all frames, `(b, n, t)`."""
@@ -231,7 +232,7 @@ class Scene:
 def appearance(scene: Scene):
     """Draw one digit, in all frames, whose class is the label."""
     label = scene.draw.integers((1,), scene.classes)
-    colour = scene.draw.integers((1,), scene.classes)
+    colour = scene.draw.integers((1,), scene.items)
     digit = Patches(
         scene.digits(label, colour), scene.cells(1), scene.always(1)
     )
@@ -244,7 +245,7 @@ def motion(scene: Scene):
     size, frames = config.size, config.clip_frames
     label = scene.draw.integers((), scene.classes)
     classes = scene.draw.integers((1,), scene.classes)
-    colours = scene.draw.integers((1,), scene.classes)
+    colours = scene.draw.integers((1,), scene.items)
     digit = scene.digits(classes, colours)[:, 0]  # (b, size, size, 3)
     phase = scene.draw.integers((1,), size)
     velocity = tf.gather(tf.constant(VELOCITIES), label)[:, None]
@@ -262,14 +263,14 @@ def far_space(scene: Scene):
     return _cued(
         scene,
         (cue_corner, scene.always(1)),
-        (corners, scene.always(scene.classes)),
+        (corners, scene.always(scene.items)),
     )
 
 
 def far_time(scene: Scene):
     """Draw digits and, frames away at the place of one, its cue."""
     frame, far = scene.far_frames(ANSWERS)
-    corners = scene.cells(scene.classes)
+    corners = scene.cells(scene.items)
     return _cued(
         scene,
         (corners[:, :1], scene.shown(frame)),
@@ -335,14 +336,14 @@ def long(scene: Scene):
     config = scene.config
     hidden = config.video_frames - config.clip_frames
     start = config.video_frames - ANSWER_FRAMES
-    frames = start + scene.draw.permutation(ANSWER_FRAMES)[:, : scene.classes]
+    frames = start + scene.draw.permutation(ANSWER_FRAMES)[:, : scene.items]
     cue = scene.draw.integers((1,), start - config.cue_distance + 1)
     corner = tf.zeros((scene.count, 1, 2), tf.int32)
     # Frames before the clip are negative here, and shown nowhere.
     return _cued(
         scene,
         (corner, scene.shown(cue - hidden)),
-        (tf.repeat(corner, scene.classes, 1), scene.shown(frames - hidden)),
+        (tf.repeat(corner, scene.items, 1), scene.shown(frames - hidden)),
     )
 
 

@@ -25,10 +25,11 @@ class OrbitDraws(Draws):
     whose classes are those of clip 0 plus k modulo n.
     """
 
-    def __init__(self, seed, classes):
-        super().__init__((seed, 0), classes**2)
-        self.classes = classes
-        self.chains, self.shifts = np.divmod(np.arange(classes**2), classes)
+    def __init__(self, seed, config):
+        items, classes = config.digit_count, config.classes
+        super().__init__((seed, 0), items * classes)
+        self.items = items
+        self.chains, self.shifts = np.divmod(np.arange(self.count), classes)
 
     def uniform(self, size):
         return tf.repeat(super().uniform(size)[:1], self.count, 0)
@@ -41,7 +42,7 @@ class OrbitDraws(Draws):
         if size == ANSWERS:  # of frames, not of what belongs to the digits
             return tf.constant(order)
         for row, chain in enumerate(self.chains):
-            own = slice(self.classes)
+            own = slice(self.items)
             order[row, own] = np.roll(order[row, own], -chain)
         return tf.constant(order)
 
@@ -63,10 +64,10 @@ class OneWriter:
         return tf.gather(self.images, digits)
 
 
-def orbit(ability, seed, classes=CLASSES):
+def orbit(ability, seed, classes=CLASSES, digits=None):
     """Draw clips in all of whose classes each view should be as frequent."""
-    config = AbilityConfig(ability, classes=classes)
-    scene = OrbitScene(config, OneWriter(), OrbitDraws(seed, classes))
+    config = AbilityConfig(ability, classes=classes, digits=digits)
+    scene = OrbitScene(config, OneWriter(), OrbitDraws(seed, config))
     clips, labels = SCENES[ability](scene)
     return np.round(clips.numpy()).astype("uint8"), np.asarray(labels)
 
@@ -118,9 +119,9 @@ def test_receptive_fields_are_those_of_the_bounds():
 def test_views_without_the_cue_or_its_answer_are_as_frequent_in_each_class(
     ability, view
 ):
-    for seed, classes in ((0, 4), (1, 4), (2, 2)):
-        clips, labels = orbit(ability, seed, classes)
-        assert set(np.bincount(labels)) == {classes}
+    for seed, (classes, digits) in enumerate([(4, 4), (2, 2), (2, 4)]):
+        clips, labels = orbit(ability, seed, classes, digits)
+        assert set(np.bincount(labels)) == {digits}
         counts = view_counts(clips, labels, view).values()
         assert all(len(set(count[:classes])) == 1 for count in counts)
 
@@ -214,6 +215,7 @@ def test_larger_cells_and_distances_make_larger_frames():
     [
         ({"ability": "motions"}, "Did you mean 'motion'"),
         ({"classes": 5}, "Expected classes from 2 to 4"),
+        ({"digits": 3}, "a multiple of classes=2, up to 4"),
         ({"frames": 0}, "Expected frames as an integer above 0"),
         ({"size": 7}, "Expected size as 8 pixels or more"),
         ({"noise": -1.0}, "Expected noise and distractors as numbers from 0"),
