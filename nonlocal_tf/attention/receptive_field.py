@@ -36,6 +36,8 @@ CONVOLUTIONS = (
 )
 PADDINGS = (layers.ZeroPadding2D, layers.ZeroPadding3D)
 CROPPINGS = (layers.Cropping2D, layers.Cropping3D)
+# Operations of keras.ops that may move positions and keep the shape.
+MOVES = ("Flip", "Moveaxis", "Roll", "Rot90", "Swapaxes", "Transpose")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,14 +215,24 @@ def _apply(
         windows = [Window()] * frame_axes + windows
         pairs = zip(axes, windows, strict=True)
         return tuple(axis.apply(window) for axis, window in pairs)
-    if output.shape[:-1] != inputs[0].shape[:-1]:
+    if output.shape[:-1] != inputs[0].shape[:-1] or _moves(operation):
         raise ValueError(
-            "Expected convolutions, pools, paddings and layers that keep the "
-            "size between the pixels and the feature map. Received: "
+            "Expected convolutions, pools, paddings and layers that keep sizes "
+            "and places between the pixels and the feature map. Received: "
             f"{operation.name!r}, a {type(operation).__name__}, which makes "
             f"{tuple(output.shape)} of {tuple(inputs[0].shape)}"
         )
     return axes
+
+
+def _moves(operation: keras.Operation) -> bool:
+    """Return True if positions change their places, as of square images."""
+    while isinstance(operation, layers.TimeDistributed):
+        operation = operation.layer
+    if isinstance(operation, layers.Permute):
+        return list(operation.dims) != sorted(operation.dims)
+    is_layer = isinstance(operation, keras.Layer)
+    return not is_layer and type(operation).__name__ in MOVES
 
 
 def _compose(outer: FeatureAxis, inner: FeatureAxis) -> FeatureAxis:

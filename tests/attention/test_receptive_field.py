@@ -159,6 +159,21 @@ def test_an_unsupported_layer_is_named():
         receptive_field.feature_axes(x, inputs, (3, 4, 6))
 
 
+@pytest.mark.parametrize(
+    "move",
+    [
+        layers.Permute((2, 1, 3)),
+        lambda x: keras.ops.flip(x, 1),
+        lambda x: keras.ops.swapaxes(x, 1, 2),
+    ],
+    ids=["Permute", "flip", "swapaxes"],
+)
+def test_moved_positions_of_equal_shape_are_refused(move):
+    pixels = keras.Input((6, 6, 3))
+    with pytest.raises(ValueError, match="places"):
+        receptive_field.feature_axes(move(pixels), pixels, (6, 6))
+
+
 def test_maps_of_different_sizes_are_not_joined():
     inputs = keras.Input((3, 4, 6, 3))
     x = layers.MaxPooling3D((1, 2, 2))(inputs)
