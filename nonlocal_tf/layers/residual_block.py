@@ -66,7 +66,8 @@ class ResidualBlock(layers.Layer):
             outputs in inference. This block does not change.
 
         Raises:
-            ValueError: the block is not built yet.
+            ValueError: the block is not built yet, or is quantized or has
+                LoRA weights.
 
         `nonlocal_tf.fold` folds a whole model.
         """
@@ -75,6 +76,7 @@ class ResidualBlock(layers.Layer):
                 "Expected a built block: call it, or load its model, before "
                 f"`fold`. Received: {self.name!r}, not built"
             )
+        self._check_kernels()
         no_norm = {
             "norm": "none",
             "gate": None,
@@ -100,6 +102,22 @@ class ResidualBlock(layers.Layer):
         bias = [sum(bias) * gain + shift] if folded.out_bias else []
         folded.out.set_weights([kernel * gain, *bias])
         return folded
+
+    def _check_kernels(self) -> None:
+        """Check that the projections have kernels and biases alone."""
+        for name in PROJECTIONS:
+            layer = getattr(self, name, None)
+            if layer is None:  # the Gaussian has no theta and phi
+                continue
+            mode = getattr(layer, "quantization_mode", None)
+            has_lora = getattr(layer, "lora_enabled", False)
+            if mode or has_lora:
+                raise ValueError(
+                    "Expected kernels that are neither quantized nor have LoRA "
+                    "weights. Fold before quantizing; save and load the model "
+                    "to merge its LoRA weights. Received: "
+                    f"{layer.path!r} with quantization {mode}, LoRA {has_lora}"
+                )
 
     @property
     def trainable(self) -> bool:

@@ -1,6 +1,7 @@
 """The block folded, saved, exported, converted and compiled."""
 
 import json
+import warnings
 import zipfile
 
 import keras
@@ -62,6 +63,21 @@ def test_fold_does_not_change_the_block():
 def test_fold_of_a_block_that_is_not_built_is_an_error():
     with pytest.raises(ValueError, match="before `fold`"):
         NonLocalBlock().fold()
+
+
+@tensorflow_only
+@pytest.mark.parametrize("change", ["lora", "int8"])
+def test_fold_of_changed_kernels_is_an_error(change):
+    block = NonLocalBlock()
+    model = keras.Sequential([keras.Input((5, 4)), block])
+    if change == "lora":
+        block.out.enable_lora(2)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the block has no such method
+            model.quantize("int8")
+    with pytest.raises(ValueError, match="quantized nor have LoRA"):
+        block.fold()
 
 
 def test_fold_with_a_pairwise_layer_that_is_not_registered():
