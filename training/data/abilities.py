@@ -57,8 +57,10 @@ gradient is zero for equal logits: chance is the best that such sums reach.
 
 tests/training/data/test_abilities.py proves the table, with the receptive
 fields of the registered networks. It does not bound one spacetime block on
-`two_hops`: 88 % is for a network that relates the cue, a digit and one square.
-On `all`, a network reaches the average of its abilities.
+`two_hops`, whose sum over all positions may tell the whole chain. With two
+digits, of which there are few chains, that is learned: one block reached 93 %
+in 600 steps, two blocks 98 %. On `all`, a network reaches the average of its
+abilities.
 """
 
 from ..io.user_error import UserError
