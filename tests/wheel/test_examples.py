@@ -3,8 +3,6 @@
 import re
 import subprocess
 
-import pytest
-
 from tests.training.reproduce import synthetic_coco
 from tests.wheel.installed import BIN, ROOT, environment, needs_wheel
 
@@ -24,8 +22,6 @@ def run(folder, name, *words):
     return process.stdout
 
 
-# In CI, README's script makes the same calls: test_documented_blocks.py.
-@pytest.mark.full
 def test_a_network_is_trained_tested_and_exported(folder, videos):
     printed = run(folder, "finetune_with_fit.py", videos, "--epochs=1")
     assert "{'train': 18, 'validation': 3, 'test': 3}" in printed
@@ -65,8 +61,6 @@ def test_a_block_compares_far_events_of_padded_series(folder):
     assert change < 1e-5  # of probabilities
 
 
-# In CI, the script of docs/pages/detection.md makes the same calls.
-@pytest.mark.full
 def test_a_detector_is_trained_tested_and_exported(folder):
     images = folder / "images"
     images.mkdir()
