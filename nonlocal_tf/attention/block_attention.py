@@ -290,7 +290,8 @@ def _block(
             "rank: (batch, time, height, width, channels) for clips, (batch, "
             f"height, width, channels) for images. Received: {name!r} on "
             f"{shape}, inputs of {[tuple(x.shape) for x in pixels]}. Give the "
-            "model inside that has such an input and the block."
+            "model inside that has such an input and the block; "
+            "`block.affinity` returns the weights for any input."
         )
     return name, blocks[name]
 

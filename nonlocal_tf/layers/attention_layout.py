@@ -213,15 +213,16 @@ def pool_size(
     if len(pool) != len(sizes):
         raise ValueError(
             f"Expected `subsample` to have a size for each of the {len(sizes)} "
-            f"axes of the input. Received: subsample={pool}, "
-            f"shape={input_shape}"
+            f"axes of the input, or of the context if there is one. Received: "
+            f"subsample={pool}, shape={input_shape}"
         )
     if any(
         isinstance(size, int) and size < p
         for size, p in zip(sizes, pool, strict=True)
     ):
         raise ValueError(
-            "Expected an input of at least the size of `subsample`. "
+            "Expected keys, of the input or of the context if there is one, "
+            "of at least one position and the size of `subsample`. "
             f"Received: subsample={pool}, shape={input_shape}"
         )
     fixed = {"space": pool[:1], "time": pool[1:]}.get(layout.axes, ())

@@ -136,7 +136,8 @@ class BlockShapes(layers.Layer):
                 raise ValueError(
                     f"Expected {name} of rank 3, 4 or 5 with known channels: "
                     "(batch, n, channels), (batch, height, width, channels) or "
-                    "(batch, time, height, width, channels). "
+                    "(batch, time, height, width, channels). A context is "
+                    "given as `context=`, a mask as `mask=`. "
                     f"Received: shape={tuple(shape)}"
                 )
         if not context_shape:
@@ -145,7 +146,9 @@ class BlockShapes(layers.Layer):
             raise ValueError(
                 "All positions attend to all of a context: it goes with "
                 "axes='spacetime' alone, without `temporal_group_size` and "
-                f"`causal`. Received: {self.layout}, causal={self.causal}"
+                f"`causal`. Received: axes={self.layout.axes!r}, "
+                f"temporal_group_size={self.layout.frames}, "
+                f"causal={self.causal}"
             )
         is_shared = self.tie_theta_phi_init or not self.pairwise.embeds
         if is_shared and context_shape[-1] != x_shape[-1]:
@@ -185,7 +188,8 @@ class BlockShapes(layers.Layer):
             expected = "no" if self.context_shape is None else "a"
             raise ValueError(
                 f"Expected {expected} context, as in the first call, which set "
-                "the shapes of the weights. Received: "
+                "the shapes of the weights; a mask is given as `mask=`. "
+                "Received: "
                 + ("none" if context is None else f"shape={context.shape}")
             )
         _check_input("an input", x, self.x_shape)

@@ -20,7 +20,7 @@ from nonlocal_tf.typing import Shape, Tensor
 
 _EXPECTED = (
     "Expected `{}` of booleans, True for the positions that count (or of "
-    "integers, 0 for those that do not), in an array, a tensor or nested lists."
+    "numbers, 0 for those that do not), in an array, a tensor or nested lists."
 )
 
 
@@ -60,13 +60,15 @@ def checked_mask(mask: Tensor, x: Tensor, name: str = "mask") -> Tensor:
         name: name of the argument in the error message.
 
     Raises:
-        ValueError: the mask has another shape, or no booleans or integers.
-            Numbers that are added to logits, 0 and -inf, would mean the
+        ValueError: the mask has another shape, or no booleans or numbers, or
+            numbers that are added to logits: 0 and -inf would mean the
             opposite.
     """
     mask = as_array(mask, name)
     dtype = keras.backend.standardize_dtype(mask.dtype)
-    if not any(kind in dtype for kind in ("bool", "int")):
+    if "float" in dtype:
+        _check_values(mask, name)
+    elif not any(kind in dtype for kind in ("bool", "int")):
         raise ValueError(f"{_EXPECTED.format(name)} Received: dtype={dtype}")
     batch, *sizes, _ = x.shape
     flat = None if None in sizes else math.prod(sizes)
@@ -81,6 +83,23 @@ def checked_mask(mask: Tensor, x: Tensor, name: str = "mask") -> Tensor:
             f"{tuple(x.shape)}. Received: {name} of shape {shape}"
         )
     return mask
+
+
+def _check_values(mask: Tensor, name: str) -> None:
+    """Check that a mask of floats holds zeros and ones.
+
+    Keras makes floats of all inputs of a subclassed model when it loads or
+    exports one, without values: those of symbolic tensors are not checked.
+    """
+    try:
+        values = ops.convert_to_numpy(mask)
+    except (TypeError, ValueError, NotImplementedError, RuntimeError):
+        return  # symbolic
+    if not np.isin(values, (0, 1)).all():
+        found = np.unique(values[~np.isin(values, (0, 1))])[:2]
+        raise ValueError(
+            f"{_EXPECTED.format(name)} Floats are 0 or 1. Received: {found}"
+        )
 
 
 def as_array(mask: Tensor, name: str = "mask") -> Tensor:
@@ -293,11 +312,10 @@ def check_takes(function: Callable, names: Sequence[str] | dict) -> None:
         if name not in inspect.signature(function).parameters:
             owner = type(getattr(function, "__self__", function)).__name__
             raise ValueError(
-                f"{option[name]} needs a pairwise function whose "
-                f"`{function.__name__}` takes `{name}`, such as "
-                "'dot_product'; a function of your own needs the argument. "
-                f"Received: {owner}.{function.__name__}"
-                f"{inspect.signature(function)}"
+                f"{option[name]} does not go with the pairwise function "
+                f"{owner}, whose `{function.__name__}` does not take "
+                f"`{name}`; a function of your own needs the argument, one of "
+                "the paper's has it"
             )
 
 

@@ -155,7 +155,7 @@ class NonLocalBlock(NonLocalAttention, ResidualBlock):
             block, or none.
         mask: booleans, True for the positions that count, `(batch,
             positions)` or the shape of `x` without channels; for clips also
-            `(batch, time)`; or integers, 0 for those that do not. Default:
+            `(batch, time)`; or numbers, 0 for those that do not. Default:
             the mask that Keras passes on, of `keras.layers.Masking` or
             `Embedding(mask_zero=True)`. No position attends to masked ones
             (False), whatever they hold; their output is their input, and they

@@ -70,8 +70,9 @@ class PositionEncoding(layers.Layer):
         if self.kind == "sine":
             if channels < 2 * len(sizes):
                 raise ValueError(
-                    "Expected at least two channels per axis for "
-                    f"position='sine'. Received: shape={tuple(input_shape)}"
+                    f"Expected at least {2 * len(sizes)} channels, two for "
+                    "each axis, for position='sine'. "
+                    f"Received: shape={tuple(input_shape)}"
                 )
             return
         if None in sizes:

@@ -68,8 +68,11 @@ def cost(model: keras.Model, shape: tuple[int, ...] | None = None) -> Cost:
     Returns:
         A `Cost`: `weights` of convolutions and dense layers (the paper's
         count), `parameters` with biases, scales and shifts, and
-        `multiply_adds` of one clip or image. Keras' attention and recurrent
-        layers count with their parameters alone.
+        `multiply_adds` of one clip or image. A non-local block counts as in
+        the paper, with the two products by the n x m matrix, although the
+        dot product and the concatenation take fewer; functions of linear
+        cost count what they take. Keras' attention and recurrent layers
+        count with their parameters alone.
 
     Raises:
         ValueError: the shape is unknown or does not fit the model, or the

@@ -170,5 +170,5 @@ def test_causal_within_a_frame_is_an_error():
 
 @pytest.mark.parametrize("pairwise", ["efficient", "global_context"])
 def test_functions_of_a_softmax_over_all_keys_are_not_causal(pairwise):
-    with pytest.raises(ValueError, match="causal=True needs a pairwise"):
+    with pytest.raises(ValueError, match="causal=True does not go with"):
         NonLocalBlock(pairwise, causal=True)

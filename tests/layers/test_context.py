@@ -228,7 +228,7 @@ def test_mixed_precision(policy):
         ({"pairwise": "gaussian"}, BANK, "as many channels as the input"),
         ({"tie_theta_phi_init": True}, BANK, "as many channels as the input"),
         ({}, (2, 7, None), "Expected a context"),
-        ({"subsample": 8}, BANK, "at least the size"),
+        ({"subsample": 8}, BANK, "and the size of `subsample`"),
         ({"subsample": (1, 2, 2)}, BANK, "each of the 1 axes"),
     ],
 )

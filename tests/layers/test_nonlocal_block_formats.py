@@ -234,3 +234,40 @@ def test_training_with_xla_and_mixed_precision():
     x = normal(CLIPS)
     losses = [model.train_on_batch(x, 0.0 * x.reshape(2, -1)) for _ in range(3)]
     assert losses[0] > losses[1] > losses[2]
+
+
+@keras.saving.register_keras_serializable("tests")
+class MaskedNet(keras.Model):
+    """Layers before and after a block, and a mask that is an input."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = keras.layers.Dense(6)
+        self.block = NonLocalBlock(gamma_init=1.0)
+        self.head = keras.layers.Dense(3)
+
+    def call(self, inputs):
+        x, mask = inputs
+        return self.head(self.block(self.conv(x), mask=mask))
+
+
+def test_subclassed_model_with_a_mask_is_saved_and_loaded(tmp_path):
+    # Keras builds the loaded model for inputs of float32, the mask too.
+    x, mask = normal((2, 5, 4)), np.arange(5) < np.array([[5], [3]])
+    model = MaskedNet()
+    expected = array(model([x, mask]))
+    model.save(tmp_path / "net.keras")
+    loaded = keras.models.load_model(tmp_path / "net.keras")
+    np.testing.assert_array_equal(array(loaded([x, mask])), expected)
+
+
+@tensorflow_only
+def test_subclassed_model_with_a_mask_is_exported(tmp_path):
+    x, mask = normal((2, 5, 4)), np.arange(5) < np.array([[5], [3]])
+    model = MaskedNet()
+    expected = array(model([x, mask]))
+    model.export(tmp_path / "served", verbose=False)
+    served = keras.layers.TFSMLayer(tmp_path / "served", "serve")
+    y = served([x, mask.astype("float32")])
+    # The same float32 products in a graph.
+    np.testing.assert_allclose(array(y), expected, rtol=1e-5, atol=1e-5)

@@ -214,7 +214,7 @@ def test_paths_of_the_tables_are_an_interface():
     [
         ("sin", CLIP, "Did you mean 'sine'"),
         ("learned", (None, None, 5, 3, 12), "needs known sizes"),
-        ("sine", (2, 4, 5, 3, 5), "two channels per axis"),
+        ("sine", (2, 4, 5, 3, 5), "at least 6 channels"),
     ],
 )
 def test_positions_that_do_not_fit_are_errors(position, shape, message):
