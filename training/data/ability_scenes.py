@@ -17,7 +17,7 @@ from .handwriting import Handwriting
 
 COLOURS = ((255, 64, 64), (64, 255, 64), (80, 80, 255), (255, 255, 64))
 # Share of clips of `two_hops` in which signposts of a kind keep the colour.
-# Without, no part of the chain tells more than chance, and none is learned.
+# Without, no part of the chain tells more than chance.
 KEPT = 0.75
 # Pixels per frame of a pattern that repeats every `size` pixels.
 VELOCITIES = (1, -1, 3, -3)

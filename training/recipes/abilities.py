@@ -13,13 +13,16 @@ The networks have views of 15 pixels, I3D's of 5 frames, so that no cue that is
 far is in the view of its answer. As in the recipes of recall, blocks act from
 the first step, because a training has hundreds of steps, not the paper's
 400,000: their last gamma starts at 1. Unlike there, theta and phi start with
-kernels of their own, as in the paper. All else of a block is the paper's: with
-affinities scaled by d ** -0.5, as in the authors' code, a block that knows
-positions did not begin to see motion within 400 steps.
+kernels of their own, as in the paper. Affinities have the paper's scale. That
+of the authors' code, d ** -0.5, was tried in part (seed 0): `far_both` and
+`two_hops` were learned with it too. A block that knows positions saw no motion
+with it in a training of 400 steps, and did without it in one of 600; the two
+were not compared at one length.
 
-With four classes instead of two, networks with blocks told the colours of the
-cues apart but, in as many steps, not the four digits: they chose by the amount
-of ink, and stayed at 55 %.
+With four classes instead of two, one block stayed at 51 to 58 % of `far_both`
+in trainings of up to 800 steps (networks and clips were not yet quite these).
+Cues of all colours were followed alike, but not all digits: 0 in 99 % of its
+clips, 3 in 25 %.
 """
 
 import dataclasses
