@@ -71,11 +71,10 @@ def expected(recipe: str, ability: str) -> tuple[float, float]:
         ability: of `ABILITIES`.
     """
     if ability == "all":
-        least, most = zip(
-            *(_reached(recipe, one) for one in MIXED), strict=True
-        )
-        share = sum(least) / len(MIXED), sum(most) / len(MIXED)
-        return SEEN * share[0], min(share[1] + ABOVE_BOUND, 1.0)
+        reached = [_reached(recipe, one) for one in MIXED]
+        least = sum(low for low, _ in reached) / len(MIXED)
+        most = sum(high for _, high in reached) / len(MIXED)
+        return SEEN * least, min(most + ABOVE_BOUND, 1.0)
     least, most = _reached(recipe, ability)
     if least == 1:
         return SEEN, 1.0
