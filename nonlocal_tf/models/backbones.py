@@ -16,8 +16,8 @@ class ConvNetConfig:
         temporal_kernels: for each stage, the temporal kernel sizes of its
             convolutions.
         temporal_strides: temporal stride of each stage's first convolution.
-        spatial_strides: its stride in height and width.
-        spatial_kernels: height and width of each stage's kernels.
+        spatial_strides: its stride in height and width. Default: 2.
+        spatial_kernels: height and width of each stage's kernels. Default: 3.
         head_kernel_px: height and width of the last convolution's kernel.
         head_kernel: temporal kernel size of the last convolution, which comes
             before the global pooling.
@@ -29,8 +29,8 @@ class ConvNetConfig:
     widths: tuple[int, ...] = (16, 32, 64)
     temporal_kernels: tuple[tuple[int, ...], ...] = ((1, 1), (1, 1), (1, 1))
     temporal_strides: tuple[int, ...] = (1, 1, 1)
-    spatial_strides: tuple[int, ...] = (2, 2, 2)
-    spatial_kernels: tuple[int, ...] = (3, 3, 3)
+    spatial_strides: tuple[int, ...] = ()
+    spatial_kernels: tuple[int, ...] = ()
     head_kernel_px: int = 3
     head_kernel: int = 1
     pool: str = "average"
@@ -38,10 +38,14 @@ class ConvNetConfig:
 
     def __post_init__(self) -> None:
         stages = len(self.widths)
+        for field, default in (("spatial_strides", 2), ("spatial_kernels", 3)):
+            values = getattr(self, field) or (default,) * stages
+            object.__setattr__(self, field, values)
         for field in (
             "temporal_kernels",
             "temporal_strides",
             "spatial_strides",
+            "spatial_kernels",
         ):
             values = getattr(self, field)
             if len(values) != stages:

@@ -102,14 +102,22 @@ def test_configs_are_frozen():
         resnet_config("c2d", 50).stem_kernel_t = 3
 
 
-@pytest.mark.parametrize("field", ["temporal_kernels", "temporal_strides"])
-def test_a_small_network_has_a_kernel_and_a_stride_for_each_stage(field):
+@pytest.mark.parametrize(
+    ("field", "three"),
+    [
+        ("temporal_kernels", ((1,),) * 3),
+        ("temporal_strides", (1, 1, 1)),
+        ("spatial_strides", (2, 2, 2)),
+        ("spatial_kernels", (3, 3, 3)),
+    ],
+)
+def test_a_small_network_has_a_kernel_and_a_stride_for_each_stage(field, three):
     four = {
         "widths": (3, 5, 7, 11),
         "temporal_kernels": ((1,),) * 4,
         "temporal_strides": (1,) * 4,
     }
     backbones.ConvNetConfig(**four)
-    del four[field]
+    four[field] = three
     with pytest.raises(ValueError, match=f"Expected {field} of 4 stages"):
         backbones.ConvNetConfig(**four)
