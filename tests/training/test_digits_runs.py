@@ -25,7 +25,8 @@ def digits_nl(tmp_path_factory):
     return whole_runs.train("digits_nl", tmp_path_factory.mktemp("r"), *SHORT)
 
 
-@pytest.mark.slow
+# In CI, cells of the table of abilities are trained: test_ability_table.py.
+@pytest.mark.full
 def test_one_block_solves_recall(digits_nl):
     assert whole_runs.accuracy(digits_nl) >= 0.9
 
@@ -35,7 +36,7 @@ def test_the_full_run_has_the_accuracy_of_readme(tmp_path):
     assert whole_runs.accuracy(whole_runs.train("digits_nl", tmp_path)) >= 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_queried_digit_attends_to_the_flash(digits_nl):
     model, *_ = run_model.load_trained(RunFolder(digits_nl))
     dataset = datasets.load("digits_recall")

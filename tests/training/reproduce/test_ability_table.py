@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from tests.training import fake_training
+from tests.training import fake_training, whole_runs
 from training.data.ability_config import ABILITIES
 from training.io import cli
 from training.io.user_error import UserError
@@ -137,3 +137,24 @@ def test_the_table_is_printed_without_training(tmp_path, capsys):
     assert cli.run(ablations.main, arguments) == 0
     printed = capsys.readouterr().out
     assert "C2D, 1 block in time" in printed and "far_space" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "ability", "steps"),
+    [
+        ("abilities_nl1", "far_both", 400),
+        ("abilities_nl1_time", "far_both", 100),
+        ("abilities_i3d", "motion", 100),
+    ],
+)
+def test_a_trained_cell_is_as_expected(recipe, ability, steps, tmp_path):
+    # A change that blinds a network, or lets it see what it cannot, ends here.
+    words = [
+        f"--set=data.clips.ability={ability}",
+        f"--set=steps={steps}",
+        f"--set=epoch_steps={steps}",
+    ]
+    run = whole_runs.train(recipe, tmp_path, *words)
+    least, most = ability_table.expected(recipe, ability)
+    assert least <= whole_runs.accuracy(run) <= most
