@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 
 PACKAGES = (
     "nonlocal-tf",
@@ -15,6 +16,17 @@ PACKAGES = (
     "keras",
     "numpy",
 )
+
+
+def run_on(runs: Sequence[Mapping]) -> str:
+    """Return a sentence with the machines and the commits of runs.
+
+    Args:
+        runs: what `versions` returned in each.
+    """
+    machines = sorted({run["machine"] for run in runs})
+    commits = sorted({run["commit"][:10] for run in runs})
+    return f"Run on {', '.join(machines)}; commit {', '.join(commits)}."
 
 
 def versions() -> dict:

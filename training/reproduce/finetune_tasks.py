@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 
 from ..io import atomic_files, cli, tables
 from ..io.user_error import UserError
-from ..io.versions import versions
+from ..io.versions import run_on, versions
 from ..runs import run_folder, run_report
 from . import synthetic_videos
 
@@ -147,14 +147,11 @@ def section(folder: pathlib.Path | None = None) -> list[str]:
     if not path.exists():
         return []
     rows = json.loads(path.read_text("utf-8"))
-    versions = [row["versions"] for row in rows]
-    machines = sorted({of_run["machine"] for of_run in versions})
-    commits = sorted({of_run["commit"][:10] for of_run in versions})
     return [
         INTRODUCTION,
         tables.markdown([HEAD, *_rows(rows)]),
         "",
-        f"Run on {', '.join(machines)}; commit {', '.join(commits)}.",
+        run_on([row["versions"] for row in rows]),
         "",
     ]
 

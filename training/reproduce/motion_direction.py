@@ -22,7 +22,7 @@ import numpy as np
 import nonlocal_tf as nl
 
 from ..io import cli, outputs, paths, tables
-from ..io.versions import versions
+from ..io.versions import run_on, versions
 
 EXAMPLE = "python -m training.reproduce.motion_direction runs/motion_direction"
 RESULTS = "motion_direction.json"
@@ -149,13 +149,11 @@ def section(folder: pathlib.Path | None = None) -> list[str]:
         _row(position, [run for run in runs if run["position"] == position])
         for position in dict.fromkeys(run["position"] for run in runs)
     ]
-    machines = sorted({run["versions"]["machine"] for run in runs})
-    commits = sorted({run["versions"]["commit"][:10] for run in runs})
     return [
         INTRODUCTION,
         tables.markdown([HEAD, *rows]),
         "",
-        f"Run on {', '.join(machines)}; commit {', '.join(commits)}.",
+        run_on([run["versions"] for run in runs]),
         "",
     ]
 
