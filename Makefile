@@ -19,11 +19,12 @@ TORCH_PIP := .venv-torch/bin/python -m pip install --quiet \
 # Processes of tests share what Python compiles.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help train test test-torch test-slow test-full test-wheel test-io \
+.PHONY: help train evidence test test-torch test-slow test-full test-wheel test-io \
 	test-io-all test-beam mutants docs lint format
 
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
+	@echo "make evidence   which network sees what, one seed of each (an hour)"
 	@echo "make test       the tests, on TensorFlow and on JAX"
 	@echo "make test-torch the tests of the library on PyTorch"
 	@echo "make test-slow  longer runs and large networks: what takes minutes"
@@ -40,6 +41,11 @@ help:
 train: .venv/.train
 	$(BIN)/nonlocal-tf train --recipe digits_nl \
 		--workdir runs/digits_nl --export savedmodels/digits_nl
+
+# Trained anew: results that were published are not taken.
+evidence: .venv/.train
+	$(BIN)/nonlocal-tf ablations --table abilities --anew --jobs 2 \
+		--workdir runs/evidence
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile

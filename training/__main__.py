@@ -16,6 +16,7 @@ GROUPS = {
     "See attention": ("app", "visualize"),
     "Deploy": ("export", "serve_config"),
     "Data, networks and weights": ("check", "shards", "models", "convert"),
+    "The paper's claims": ("ablations",),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 

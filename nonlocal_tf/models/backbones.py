@@ -83,7 +83,11 @@ I3D_LOCAL_SMALL = dataclasses.replace(
 SMALL_PLACES: dict[int, tuple[int, ...]] = {1: (2,), 2: (2, 3), 3: (1, 2, 3)}
 # At 16 x 112 x 112, stage 2 has 64 times as many affinities as stage 3.
 STRIDED_PLACES: dict[int, tuple[int, ...]] = {1: (3,)}
-LOCAL_PLACES: dict[int, tuple[int, ...]] = {1: (2,), 2: (2, 3)}
+LOCAL_PLACES: dict[int, tuple[int, ...]] = {
+    1: (2,),
+    2: (2, 3),
+    4: (1, 2, 3, 4),
+}
 # Network and places of its blocks, by the name before "[_nl<blocks>]_small".
 SMALL_BACKBONES = {
     "c2d": (C2D_SMALL, SMALL_PLACES),

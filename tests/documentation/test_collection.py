@@ -49,7 +49,7 @@ def test_all_commands_are_listed():
         "nonlocal-tf train --recipe finetune \\\n    --set batch=x",
         "nonlocal-tf train --recipe small --set model.name=x",
         "nonlocal-tf check --dataset folder --set batch=3",
-        "python -m training.reproduce.ablations --table 9z",
+        "nonlocal-tf ablations --table 9z",
         "python -m training.trian",
         "nonlocal-tf predict clip.npy --modle x | cat",
         "python savedmodels/clients/classify.py clip.npy",

@@ -19,8 +19,6 @@ class Runner:
 
     def __call__(self, queue, at_once):
         for job in queue:
-            if job.prepare is not None:
-                job.prepare()
             self.ran.append(job.name)
             if job.name not in self.broken:
                 _finish(job.command)
@@ -38,16 +36,18 @@ def _finish(command):
     recipe = with_seed(get_recipe(options.recipe), int(options.seed))
     recipe = overrides.override(recipe, options.set)
     run = RunFolder(options.workdir)
-    stage = RunFolder(run.image_stage).read_result()
     with run.opened(recipe):
-        run.write_result(result(recipe.name, recipe.seed, stage))
+        run.write_result(result(recipe.name, recipe.seed))
 
 
-def result(recipe, seed, stage=None, commit=COMMIT):
+def result(recipe, seed, commit=COMMIT):
     return {
         "recipe": recipe,
         "seed": seed,
+        "examples": 400,
         "accuracy": 0.75,
-        "image_stage": stage,
+        "loss": 0.5,
+        "train_seconds": 9.0,
+        "versions": {},
         "commits": [commit],
     }

@@ -1,4 +1,4 @@
-"""Which network sees what: the rows of the table of abilities.
+"""Which network sees what: the rows of the table of abilities, and of others.
 
 Each recipe is one network on `training/data/abilities.py`; steps, batch and
 schedule are the same in all rows, none has an image stage, and no row was tuned
@@ -7,7 +7,7 @@ alone. The ability is a setting:
     nonlocal-tf train --recipe abilities_nl1 --workdir runs/far_time \\
         --set data.clips.ability=far_time
 
-    python -m training.reproduce.ablations --table abilities --seeds 0,1,2
+    nonlocal-tf ablations --table abilities --seeds 0,1,2
 
 The networks have views of 15 pixels, I3D's of 5 frames, so that no cue that is
 far is in the view of its answer. As in the recipes of recall, blocks act from
@@ -63,10 +63,37 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "abilities_i3d_nl2": ("I3D, 2 blocks", "i3d_local_nl2_small", {}),
 }
 
+# The same of networks that are rows of the paper's tables alone.
+VARIANTS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
+    **{
+        f"abilities_nl1_{pairwise}": (
+            f"C2D, 1 block, {pairwise.replace('_', ' ')}",
+            "c2d_local_nl1_small",
+            {"pairwise": pairwise},
+        )
+        for pairwise in (
+            "gaussian",
+            "dot_product",
+            "concatenation",
+            "efficient",
+            "global_context",
+        )
+    },
+    **{
+        f"abilities_nl1_{stage}": (
+            f"C2D, 1 block after {stage}",
+            "c2d_local_nl1_small",
+            {"places": stage},
+        )
+        for stage in ("stage1", "stage3", "stage4")
+    },
+    "abilities_nl4": ("C2D, 4 blocks", "c2d_local_nl4_small", {}),
+}
+
 
 def _builder(name: str):
     """The function that makes the recipe of this name."""
-    label, network, changes = NETWORKS[name]
+    label, network, changes = {**NETWORKS, **VARIANTS}[name]
 
     def build() -> Recipe:
         block = None
@@ -92,5 +119,5 @@ def _builder(name: str):
 STEPS = 800
 BLOCK = NonLocalConfig(gamma_init=1.0)
 
-for _name in NETWORKS:
+for _name in (*NETWORKS, *VARIANTS):
     register_recipe(_builder(_name))

@@ -9,7 +9,6 @@ from . import (
     charades,
     coco,
     digits,
-    digits_ablations,
     kinetics400,
     slowfast,
     videos,
@@ -18,7 +17,6 @@ from .schema import BaseRecipe
 
 HEADINGS = {
     digits: "Recall on handwritten digits, in minutes on a CPU",
-    digits_ablations: "The paper's ablations on handwritten digits",
     abilities: "Which network sees what, on generated clips",
     videos: "Your own videos",
     kinetics400: "Kinetics-400",

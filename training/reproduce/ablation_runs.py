@@ -1,15 +1,12 @@
-"""The runs of the ablations, as jobs with shared image stages.
+"""The trainings of the tables, as jobs in run folders, and their results.
 
-A run is a training in a folder RECIPE_seedN, with its output in
-RECIPE_seedN.log. An image stage of several runs is trained once per seed, in a
-folder of its own, and copied.
+A training is a folder CELL_seedN, with its output in CELL_seedN.log.
 """
 
 import dataclasses
 import itertools
 import json
 import pathlib
-import shutil
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +18,7 @@ from ..recipes import abilities, get_recipe, overrides
 from ..recipes.schema import Recipe, with_seed
 from ..runs.run_folder import RunFolder
 from . import ability_table, ablation_tables, jobs
+from .ability_table import Cell
 
 ABILITIES_TABLE = "abilities"
 TRAIN = (sys.executable, "-m", "training.train")
@@ -28,30 +26,23 @@ TRAIN = (sys.executable, "-m", "training.train")
 
 @dataclasses.dataclass(frozen=True)
 class AblationRun:
-    """One recipe with one seed.
+    """One training of a cell of a table.
 
     Attributes:
+        cell: the network and its clips.
         recipe: resolved.
         path: of its folder.
         settings: `--set` arguments that change the registered recipe to it.
-        ability: of the clips, for a recipe of the table of abilities.
     """
 
+    cell: Cell
     recipe: Recipe
     path: pathlib.Path
     settings: tuple[str, ...]
-    ability: str | None = None
 
     @property
     def name(self) -> str:
         return self.path.name
-
-    @property
-    def key(self) -> str:
-        """The name of its row, or cell, among the results."""
-        if self.ability is None:
-            return self.recipe.name
-        return ability_table.key(self.recipe.name, self.ability)
 
     @property
     def folder(self) -> RunFolder:
@@ -65,137 +56,72 @@ def runs_of(
     steps: int | None = None,
     chosen_abilities: Sequence[str] | None = None,
 ) -> list[AblationRun]:
-    """List the runs of some tables, without duplicates.
+    """List the trainings of some tables, without duplicates.
 
     Args:
         tables: names in `ablation_tables.TABLES`, or `ABILITIES_TABLE`.
-        seeds: of each recipe's runs.
+        seeds: of each cell's trainings.
         workdir: folder of the run folders.
-        steps: that each stage is shortened to.
-        chosen_abilities: of the table of abilities; None for all.
+        steps: that trainings are shortened to.
+        chosen_abilities: of clips; None for all.
     """
+    chosen = set(chosen_abilities or ABILITIES)
     runs = {
         run.name: run
         for name in tables
         for seed in seeds
-        for recipe, ability in _cells_of(name, chosen_abilities)
-        for run in [make_run(get_recipe(recipe), seed, workdir, steps, ability)]
+        for cell in cells_of(name)
+        if cell.ability in chosen
+        for run in [make_run(cell, seed, workdir, steps)]
     }
     return list(runs.values())
 
 
-def _cells_of(
-    table_name: str, chosen: Sequence[str] | None
-) -> list[tuple[str, str | None]]:
-    """List the recipes of a table, each with its abilities or None."""
+def cells_of(table_name: str) -> list[Cell]:
+    """List the cells of a table, by rows."""
     if table_name != ABILITIES_TABLE:
-        recipes = ablation_tables.recipes_of([table_name])
-        return [(recipe, None) for recipe in recipes]
-    return list(itertools.product(abilities.NETWORKS, chosen or ABILITIES))
+        return ablation_tables.TABLES[table_name].cells
+    return list(
+        itertools.starmap(
+            Cell, itertools.product(abilities.NETWORKS, ABILITIES)
+        )
+    )
 
 
 def make_run(
-    recipe: Recipe,
-    seed: int,
-    workdir: pathlib.Path,
-    steps: int | None,
-    ability: str | None = None,
+    cell: Cell, seed: int, workdir: pathlib.Path, steps: int | None = None
 ) -> AblationRun:
-    """Make a run of a registered recipe, optionally shortened.
+    """Make a training of a cell, optionally shortened.
 
     Args:
-        recipe: as registered.
-        seed: of the run.
+        cell: of a table.
+        seed: of the training.
         workdir: folder of its folder.
-        steps: that each stage is shortened to.
-        ability: of the clips, for a recipe of the table of abilities.
+        steps: that it is shortened to.
     """
-    recipe = with_seed(recipe, seed)
-    name = f"{recipe.name}_seed{seed}"
-    settings: list[str] = []
-    if ability is not None:
-        name = f"{ability_table.key(recipe.name, ability)}_seed{seed}"
-        settings = [f"data.clips.ability={ability}"]
-        recipe = overrides.override(recipe, settings)
+    name = f"{cell.name}_seed{seed}"
+    settings = list(cell.settings)
+    recipe = with_seed(get_recipe(cell.recipe), seed)
     if steps is not None:
         name += f"_steps{steps}"  # another folder than the whole run's
-        stages = {"": recipe, "image_stage.": recipe.image_stage}
-        for prefix, stage in stages.items():
-            if stage is not None:
-                settings += _shortened(prefix, stage, steps)
-        recipe = overrides.override(recipe, settings)
-    return AblationRun(recipe, workdir / name, tuple(settings), ability)
-
-
-def _shortened(prefix: str, stage: Recipe, steps: int) -> list[str]:
-    warmup_steps = min(stage.optimizer.warmup_steps, steps - 1)
-    return [
-        f"{prefix}steps={steps}",
-        f"{prefix}epoch_steps={steps}",
-        f"{prefix}optimizer.warmup_steps={warmup_steps}",
-    ]
+        warmup_steps = min(recipe.optimizer.warmup_steps, steps - 1)
+        settings += [
+            f"steps={steps}",
+            f"epoch_steps={steps}",
+            f"optimizer.warmup_steps={warmup_steps}",
+        ]
+    recipe = overrides.override(recipe, settings)
+    return AblationRun(cell, recipe, workdir / name, tuple(settings))
 
 
 def jobs_of(
     runs: Sequence[AblationRun], workdir: pathlib.Path
 ) -> list[jobs.Job]:
-    """Make the jobs: missing image stages first, then the runs."""
-    stages: dict[str, AblationRun] = {}
-    trainings = []
-    for run in runs:
-        stage = shared_stage(run, workdir)
-        after = None
-        if stage is not None and stage.folder.read_result() is None:
-            stages[stage.name] = stage
-            after = stage.name
-        trainings.append(_job(run, workdir, stage, after))
-    return [*(_job(stage, workdir) for stage in stages.values()), *trainings]
+    """Make the job of each training."""
+    return [_job(run, workdir) for run in runs]
 
 
-def shared_stage(run: AblationRun, workdir: pathlib.Path) -> AblationRun | None:
-    """Return the run whose result is copied as this run's image stage, if any.
-
-    There is none if the run has its own image stage already, or if the stage
-    differs from the registered recipe of its name.
-    """
-    stage = run.recipe.image_stage
-    if stage is None or run.folder.image_stage.exists():
-        return None
-    steps = stage.steps if run.settings else None
-    shared = make_run(get_recipe(stage.name), stage.seed, workdir, steps)
-    return None if overrides.differences(stage, shared.recipe) else shared
-
-
-def copy_stage(stage: AblationRun, run: AblationRun) -> None:
-    """Copy a trained image stage to the folder of a run.
-
-    Raises:
-        UserError: the stage is of another recipe than the run's.
-    """
-    expected = run.recipe.image_stage
-    if expected is None:
-        raise UserError(f"Recipe {run.recipe.name!r} has no image stage.")
-    stage.folder.check(expected)
-    with run.folder.opened(run.recipe):
-        if run.folder.image_stage.exists():
-            return
-        with atomic_files.new_directory(
-            run.folder.image_stage, last="result.json"
-        ) as scratch:
-            shutil.copytree(
-                stage.path,
-                scratch,
-                dirs_exist_ok=True,
-                ignore=shutil.ignore_patterns(".*"),  # the lock
-            )
-
-
-def _job(
-    run: AblationRun,
-    workdir: pathlib.Path,
-    stage: AblationRun | None = None,
-    after: str | None = None,
-) -> jobs.Job:
+def _job(run: AblationRun, workdir: pathlib.Path) -> jobs.Job:
     return jobs.Job(
         name=run.name,
         command=(
@@ -208,8 +134,6 @@ def _job(
         log=workdir / f"{run.name}.log",
         weight=run.recipe.steps,
         outcome=lambda: _outcome(run),
-        after=after,
-        prepare=None if stage is None else lambda: copy_stage(stage, run),
     )
 
 
@@ -221,33 +145,31 @@ def _outcome(run: AblationRun) -> str:
 
 
 def publish(run: AblationRun, results: pathlib.Path) -> None:
-    """Copy the result of a run to the results of MODEL_ZOO.md.
+    """Copy the result of a training to those of MODEL_ZOO.md.
 
     Existing results are kept.
+
+    Args:
+        run: finished, or it is left out.
+        results: folder of the published results.
 
     Raises:
         UserError: the code was not committed.
     """
-    if run.ability is not None:
-        results = results / "abilities"
     path = results / f"{run.name}.json"
     result = run.folder.read_result()
     if result is None or path.exists():
         return
-    stage = result["image_stage"]
-    commits = {*result["commits"], *(stage["commits"] if stage else [])}
-    if not all(is_clean(commit) for commit in commits):
+    commits = set(result["commits"])
+    if not commits or not all(is_clean(commit) for commit in commits):
         raise UserError(
             f"{run.path} is not from committed code: "
             f"{', '.join(sorted(commits)) or 'no commit'}. Train it anew from "
             "a clean checkout."
         )
-    text = run.folder.result_path.read_text("utf-8")
-    if run.ability is not None:
-        kept = ability_table.summary(result, run.ability)
-        text = json.dumps(kept, indent=1) + "\n"
+    kept = ability_table.summary(result, run.cell)
     path.parent.mkdir(exist_ok=True)
-    atomic_files.write_text(path, text)
+    atomic_files.write_text(path, json.dumps(kept, indent=1) + "\n")
     print(f"published {path}")
 
 

@@ -19,15 +19,13 @@ LINES_SHOWN = 15
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A command with its dependency.
+    """A command.
 
     Attributes:
         name: of the job.
         command: with its arguments.
         log: file of its output.
         weight: expected duration relative to other jobs.
-        after: name of a job that must succeed first.
-        prepare: called right before the start.
         outcome: called at the end; describes the result.
     """
 
@@ -36,8 +34,6 @@ class Job:
     log: pathlib.Path
     weight: float
     outcome: Callable[[], str]
-    after: str | None = None
-    prepare: Callable[[], None] | None = None
 
 
 @dataclasses.dataclass
@@ -98,14 +94,9 @@ class _Queue:
         return bool(self.waiting or self.running)
 
     def start_what_can(self) -> None:
-        """Start jobs that are ready while slots are free."""
-        for job in list(self.waiting):
-            if job.after in self.failed:
-                self.waiting.remove(job)
-                self._fail(job, f"not started, because {job.after} failed")
-            elif len(self.running) < self.at_once and self._may_start(job):
-                self.waiting.remove(job)
-                self._start(job)
+        """Start jobs while slots are free."""
+        while self.waiting and len(self.running) < self.at_once:
+            self._start(self.waiting.pop(0))
 
     def collect(self) -> None:
         """Process the jobs that have ended."""
@@ -135,16 +126,9 @@ class _Queue:
                 running.process.kill()
                 running.process.wait()
 
-    def _may_start(self, job: Job) -> bool:
-        names = {other.name for other in self.waiting}
-        names |= {running.job.name for running in self.running}
-        return job.after not in names
-
     def _start(self, job: Job) -> None:
         try:
             _check_log(job)
-            if job.prepare is not None:
-                job.prepare()
         except (UserError, OSError) as error:
             self._fail(job, str(error))
             return
@@ -190,7 +174,7 @@ class _Queue:
 
 def _title(job: Job) -> str:
     """Return the first line of a job's log, which identifies it."""
-    return f"# log of {job.name}, by training.reproduce.ablations"
+    return f"# log of {job.name}, by nonlocal-tf ablations"
 
 
 def _check_log(job: Job) -> None:

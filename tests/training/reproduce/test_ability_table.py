@@ -3,11 +3,13 @@ import math
 import pytest
 
 from tests.training import fake_training, whole_runs
+from training import ablations
 from training.data.ability_config import ABILITIES
 from training.io import cli
 from training.io.user_error import UserError
 from training.recipes import abilities, get_recipe, overrides
-from training.reproduce import ability_table, ablation_runs, ablations
+from training.reproduce import ability_table, ablation_runs
+from training.reproduce.ability_table import Cell
 
 
 def result(recipe="abilities_nl1", ability="far_time", seed=0, **changes):
@@ -17,7 +19,7 @@ def result(recipe="abilities_nl1", ability="far_time", seed=0, **changes):
 
 
 def cell_of(runs, recipe="abilities_nl1", ability="far_time"):
-    rows = ability_table.rows({ability_table.key(recipe, ability): runs})
+    rows = ability_table.rows({Cell(recipe, ability).name: runs})
     labels = [row[0] for row in rows]
     row = rows[labels.index(abilities.NETWORKS[recipe][0])]
     return row[rows[0].index(ability)]
@@ -77,20 +79,6 @@ def test_cells_that_are_not_what_is_expected_are_marked():
     assert cell_of([], **blind) == "no: not run"
 
 
-def test_a_run_is_a_recipe_with_the_ability_set(tmp_path):
-    (run,) = (
-        run
-        for run in ablation_runs.runs_of(
-            ["abilities"], [3], tmp_path, None, ["motion"]
-        )
-        if run.recipe.name == "abilities_i3d"
-    )
-    assert run.name == "abilities_i3d_on_motion_seed3"
-    assert run.settings == ("data.clips.ability=motion",)
-    changed = overrides.differences(get_recipe("abilities_i3d"), run.recipe)
-    assert changed == ["seed: 0, 3", "data.clips.ability: 'far_both', 'motion'"]
-
-
 def test_the_matrix_is_all_recipes_on_all_abilities(tmp_path):
     runs = ablation_runs.runs_of(["abilities"], [0, 1], tmp_path)
     assert len({run.name for run in runs}) == 2 * 9 * 8
@@ -117,18 +105,15 @@ def test_results_are_read_by_cell_in_seed_order(tmp_path):
 
 
 def test_a_published_result_is_short_and_read_again(tmp_path):
-    run = ablation_runs.make_run(
-        get_recipe("abilities_nl1"), 4, tmp_path, None, "long"
-    )
-    fields = {"accuracy": 0.75, "examples": 8, "loss": 0.5, "versions": {}}
-    more = {"train_seconds": 9.0, "confusion": [[4, 0], [2, 2]]}
-    whole = {**fake_training.result("abilities_nl1", 4), **fields, **more}
+    run = ablation_runs.make_run(Cell("abilities_nl1", "long", 16), 4, tmp_path)
+    more = {"confusion": [[4, 0], [2, 2]]}
+    whole = {**fake_training.result("abilities_nl1", 4), **more}
     with run.folder.opened(run.recipe):
         run.folder.write_result(whole)
     ablation_runs.publish(run, tmp_path)
-    (cell,) = ability_table.read_results(tmp_path / "abilities")[run.key]
-    assert cell.keys() < {"ability", *whole}
-    assert (cell["ability"], cell["seed"]) == ("long", 4)
+    (cell,) = ability_table.read_results(tmp_path)[run.cell.name]
+    assert cell.keys() < {"ability", "frames", *whole}
+    assert (cell["ability"], cell["frames"], cell["seed"]) == ("long", 16, 4)
     assert cell["accuracy"] == 0.75
 
 

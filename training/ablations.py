@@ -1,8 +1,8 @@
-"""Train the rows of the paper's ablations on digits, and print its tables.
+"""Train and print the paper's table 2, on small clips.
 
-The same for the table of abilities, `ability_table`: networks x abilities.
-Repeating the command resumes it. `ablation_tables` maps rows to recipes,
-`ablation_runs` recipes to runs.
+The same for the table of abilities: which network sees what. Repeating the
+command resumes it. The tables are in `training/reproduce/ablation_tables.py`
+and `training/reproduce/ability_table.py`.
 """
 
 import argparse
@@ -11,25 +11,25 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from ..data.ability_config import ABILITIES
-from ..io import atomic_files, cli, paths
-from ..io import tables as table
-from ..io.user_error import UserError
-from ..io.versions import versions
-from . import (
+from .data.ability_config import ABILITIES
+from .io import atomic_files, cli, paths
+from .io import tables as table
+from .io.user_error import UserError
+from .io.versions import versions
+from .reproduce import (
     ability_table,
     ablation_runs,
     ablation_tables,
     jobs,
     model_zoo,
 )
-from .ablation_runs import AblationRun
+from .reproduce.ablation_runs import AblationRun
 
-EXAMPLE = "python -m training.reproduce.ablations --table 2a --seeds 0,1,2"
+EXAMPLE = "nonlocal-tf ablations --table 2a --seeds 0,1,2"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of `python -m training.reproduce.ablations`."""
+    """Command line of `nonlocal-tf ablations`."""
     options, has_arguments = _parse(arguments)
     if not has_arguments:
         print(_overview())
@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = ablation_runs.runs_of(
         tables, options.seeds, options.workdir, options.steps, options.ability
     )
-    published = {} if options.steps else _read_results()
+    published = ability_table.read_results() if options.steps is None else {}
+    if options.anew:
+        published = {}
     pending = [run for run in runs if not _is_done(run, published)]
     if options.publish:
         _check_publishing(options, pending)
@@ -47,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         problems += train(pending, options.workdir, options.jobs)
     if options.publish:
         problems += publish(runs)
+        model_zoo.update_page()
     print(_tables(tables, merged(published, runs)))
     if problems:
         raise UserError(" ".join(problems))
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def train(
     runs: Sequence[AblationRun], workdir: pathlib.Path, at_once: int
 ) -> list[str]:
-    """Train unfinished runs and their image stages.
+    """Train unfinished runs.
 
     Returns:
         Failures: nothing or one sentence.
@@ -89,33 +92,33 @@ def publish(runs: Sequence[AblationRun]) -> list[str]:
     problems = []
     for run in runs:
         try:
-            ablation_runs.publish(run, model_zoo.RESULTS)
+            ablation_runs.publish(run, ability_table.RESULTS)
         except UserError as error:
             problems.append(str(error))
     return problems
 
 
 def merged(
-    published: model_zoo.Results, runs: Sequence[AblationRun]
-) -> model_zoo.Results:
+    published: ability_table.Results, runs: Sequence[AblationRun]
+) -> ability_table.Results:
     """Merge published results and those of some runs, in seed order."""
     by_seed = {
-        recipe: {result["seed"]: result for result in results}
-        for recipe, results in published.items()
+        cell: {result["seed"]: result for result in results}
+        for cell, results in published.items()
     }
     for run in runs:
         result = run.folder.read_result()
         if result is not None:
-            seeds = by_seed.setdefault(run.key, {})
+            seeds = by_seed.setdefault(run.cell.name, {})
             seeds.setdefault(run.recipe.seed, result)
     return {
-        recipe: [seeds[seed] for seed in sorted(seeds)]
-        for recipe, seeds in by_seed.items()
+        cell: [seeds[seed] for seed in sorted(seeds)]
+        for cell, seeds in by_seed.items()
     }
 
 
-def _is_done(run: AblationRun, published: model_zoo.Results) -> bool:
-    seeds = {result["seed"] for result in published.get(run.key, [])}
+def _is_done(run: AblationRun, published: ability_table.Results) -> bool:
+    seeds = {result["seed"] for result in published.get(run.cell.name, [])}
     return run.recipe.seed in seeds or run.folder.read_result() is not None
 
 
@@ -123,7 +126,7 @@ def _check_publishing(
     options: argparse.Namespace, pending: Sequence[AblationRun]
 ) -> None:
     """Raise early for runs that could not be published."""
-    atomic_files.check_writable_folder(model_zoo.RESULTS)
+    atomic_files.check_writable_folder(ability_table.RESULTS)
     if options.steps is not None:
         raise UserError("--publish is for whole runs: leave --steps out.")
     commit = versions()["commit"]
@@ -134,40 +137,39 @@ def _check_publishing(
         )
 
 
-def _tables(names: Sequence[str], results: model_zoo.Results) -> str:
+def _tables(names: Sequence[str], results: ability_table.Results) -> str:
     return "\n\n".join(_table(name, results) for name in names)
 
 
-def _read_results() -> dict[str, list[dict]]:
-    return {**model_zoo.read_results(), **ability_table.read_results()}
-
-
-def _table(name: str, results: model_zoo.Results) -> str:
+def _table(name: str, results: ability_table.Results) -> str:
     if name == ablation_runs.ABILITIES_TABLE:
         title = "Which network sees what: accuracy, 95 % interval"
         return f"{title}\n{table.render(ability_table.rows(results))}"
     chosen = ablation_tables.TABLES[name]
-    head = ("", "recipe", "digits", "by seed", "paper, top-1 / top-5 %")
-    rows = [model_zoo.cells(row, results) for row in chosen.rows]
-    title = f"Table {name}: {chosen.title} (paper: {chosen.network})"
-    return f"{title}\n{table.render([head, *rows])}"
+    lines = [
+        f"Table {name}: {chosen.title} (paper: {chosen.network})",
+        chosen.claim,
+        table.render(model_zoo.ablation_rows(chosen, results)),
+        f"Here: {ablation_tables.verdict(chosen, results)}",
+    ]
+    return "\n".join(lines)
 
 
 def _overview() -> str:
+    names = list(ablation_tables.TABLES)
     return (
-        f"{_tables(list(ablation_tables.TABLES), model_zoo.read_results())}\n\n"
-        f"Example:\n  {EXAMPLE}\n\nAll options: "
-        "python -m training.reproduce.ablations --help"
+        f"{_tables(names, ability_table.read_results())}\n\n"
+        f"Example:\n  {EXAMPLE}\n\nAll options: nonlocal-tf ablations --help"
     )
 
 
 def _parse(arguments: Sequence[str] | None):
     parser = cli.parser(
-        "reproduce.ablations",
-        "Train the rows of the paper's ablations on handwritten digits, or of "
-        "the table\nof abilities, and print the tables. Finished and published "
-        "runs are skipped,\nstopped ones resumed. Without arguments: print the "
-        "paper's tables.",
+        "ablations",
+        "Train the rows of the paper's table 2 on small generated clips, or "
+        "those of the\ntable of abilities, and print the tables. Finished and "
+        "published runs are\nskipped, stopped ones resumed. Without arguments: "
+        "print the paper's tables.",
         EXAMPLE,
     )
     parser.add_argument(
@@ -181,7 +183,7 @@ def _parse(arguments: Sequence[str] | None):
         "--ability",
         action="append",
         choices=ABILITIES,
-        help="of the table of abilities; repeatable (default: all)",
+        help="of the clips; repeatable (default: all)",
     )
     parser.add_argument(
         "--seeds",
@@ -210,7 +212,12 @@ def _parse(arguments: Sequence[str] | None):
         "--steps",
         type=cli.count,
         metavar="N",
-        help="train each stage for only so many steps, to try the command",
+        help="train for only so many steps, to try the command",
+    )
+    parser.add_argument(
+        "--anew",
+        action="store_true",
+        help="train what has a published result, too: to compare with it",
     )
     parser.add_argument(
         "--no-train",
@@ -220,7 +227,8 @@ def _parse(arguments: Sequence[str] | None):
     parser.add_argument(
         "--publish",
         action="store_true",
-        help="copy results to training/reproduce/results, for MODEL_ZOO.md",
+        help="copy results to training/reproduce/results and write "
+        "MODEL_ZOO.md, in a clone",
     )
     return cli.parse(parser, arguments)
 

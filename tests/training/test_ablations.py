@@ -5,8 +5,9 @@ import json
 import pytest
 
 from tests.training.fake_training import COMMIT, Runner, result
+from training import ablations
 from training.io import atomic_files, cli
-from training.reproduce import ablations, jobs, model_zoo
+from training.reproduce import ability_table, jobs, model_zoo
 from training.reproduce.ablation_tables import TABLES
 from training.runs.run_folder import RunFolder
 
@@ -16,7 +17,8 @@ def published(tmp_path, monkeypatch):
     """The folder of published results, empty."""
     folder = tmp_path / "results"
     folder.mkdir()
-    monkeypatch.setattr(model_zoo, "RESULTS", folder)
+    monkeypatch.setattr(ability_table, "RESULTS", folder)
+    monkeypatch.setattr(model_zoo, "update_page", lambda: None)
     return folder
 
 
@@ -36,59 +38,76 @@ def command(workdir, *arguments):
     return ["--table=2d", f"--workdir={workdir}", *arguments]
 
 
-def test_a_table_is_trained_with_one_image_stage_a_seed(runner, workdir):
+CELLS = [
+    f"{recipe}_on_{ability}"
+    for recipe in (
+        "abilities_c2d",
+        "abilities_nl1_space",
+        "abilities_nl1_time",
+        "abilities_nl1",
+    )
+    for ability in ("far_space", "far_time", "far_both")
+]
+
+
+def published_result(cell, seed=0):
+    recipe, _, ability = cell.partition("_on_")
+    return {**result(recipe, seed), "ability": ability}
+
+
+def test_a_table_is_trained_seed_by_seed(runner, workdir):
     ablations.main(command(workdir, "--seeds=0,5"))
-    assert runner.ran[:2] == ["digits_image_seed0", "digits_image_seed5"]
-    assert runner.ran[2:] == [
-        f"{recipe}_seed{seed}"
-        for seed in (0, 5)
-        for recipe in (
-            "digits_c2d",
-            "digits_nl_space",
-            "digits_nl_time",
-            "digits_nl",
-        )
+    assert runner.ran == [
+        f"{cell}_seed{seed}" for seed in (0, 5) for cell in CELLS
     ]
-    stage = RunFolder(workdir / "digits_nl_seed5" / "image_stage")
-    assert stage.read_result()["seed"] == 5
+
+
+def test_an_ability_is_chosen_from_a_table(runner, workdir):
+    ablations.main(command(workdir, "--ability=far_time"))
+    assert runner.ran == [f"{cell}_seed0" for cell in CELLS[1::3]]
 
 
 def test_the_table_shows_what_was_reached_beside_the_paper(
     runner, workdir, capsys
 ):
-    ablations.main(command(workdir))
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    reached = ["75.0", "%", "75.0", "%", "(0)"]
-    paper = ["72.9", "/", "90.8"]
-    assert ["space-only", "digits_nl_space", *reached, *paper] in rows
+    ablations.main(command(workdir, "--ability=far_time"))
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split() for line in lines]
+    reached = ["not", "run", "75.0", "%", "(75.0)", "not", "run"]
+    assert ["space-only", *reached, "72.9", "/", "90.8"] in rows
+    assert lines[-1] == "Here: not all rows were run"
 
 
 def test_finished_runs_are_not_trained_again(runner, workdir):
     ablations.main(command(workdir))
-    (workdir / "digits_nl_seed0" / "result.json").unlink()
+    (workdir / f"{CELLS[4]}_seed0" / "result.json").unlink()
     runner.ran.clear()
     ablations.main(command(workdir))
-    assert runner.ran == ["digits_nl_seed0"]  # and its image stage is there
+    assert runner.ran == [f"{CELLS[4]}_seed0"]
     runner.ran.clear()
     ablations.main(command(workdir))
     assert runner.ran == []
 
 
 def test_published_results_count_as_done(runner, workdir, published):
-    path = published / "digits_nl_time_seed0.json"
-    path.write_text(json.dumps(result("digits_nl_time", 0)))
+    path = published / f"{CELLS[7]}_seed0.json"
+    path.write_text(json.dumps(published_result(CELLS[7])))
     ablations.main(command(workdir))
-    assert "digits_nl_time_seed0" not in runner.ran
-    assert "digits_nl_space_seed0" in runner.ran
+    ran = [f"{cell}_seed0" for cell in CELLS]
+    ran.remove(f"{CELLS[7]}_seed0")
+    assert runner.ran == ran
+    runner.ran.clear()
+    ablations.main(command(workdir, "--anew"))
+    assert runner.ran == [f"{CELLS[7]}_seed0"]  # the others are in the folder
 
 
 def test_a_failure_is_told_after_the_table(runner, workdir, capsys):
-    runner.broken = {"digits_nl_space_seed0"}
+    runner.broken = {f"{CELLS[3]}_seed0"}
     code = cli.run(ablations.main, command(workdir))
     out, error = capsys.readouterr()
     assert code == 2 and error.count("\n") == 1
-    assert "Not trained to the end: digits_nl_space_seed0." in error
-    assert "digits_nl_space  not run" in out and "75.0 %" in out
+    assert f"Not trained to the end: {CELLS[3]}_seed0." in error
+    assert "space-only  not run" in out and "75.0 %" in out
 
 
 def test_a_stop_says_how_to_go_on(workdir, monkeypatch, capsys):
@@ -101,15 +120,12 @@ def test_a_stop_says_how_to_go_on(workdir, monkeypatch, capsys):
 
 
 def test_a_short_try_does_not_meet_whole_runs(runner, workdir, published):
-    path = published / "digits_c2d_seed0.json"
-    path.write_text(json.dumps(result("digits_c2d", 0)))
+    path = published / f"{CELLS[0]}_seed0.json"
+    path.write_text(json.dumps(published_result(CELLS[0])))
     ablations.main(command(workdir, "--steps=7"))
-    assert runner.ran[:2] == [
-        "digits_image_seed0_steps7",
-        "digits_c2d_seed0_steps7",
-    ]
-    recipe = RunFolder(workdir / "digits_c2d_seed0_steps7").read_recipe()
-    assert (recipe.steps, recipe.image_stage.steps) == (7, 7)
+    assert runner.ran[0] == f"{CELLS[0]}_seed0_steps7"
+    recipe = RunFolder(workdir / f"{CELLS[0]}_seed0_steps7").read_recipe()
+    assert (recipe.steps, recipe.optimizer.warmup_steps) == (7, 6)
 
 
 def test_one_command_at_a_time_is_at_work_in_a_folder(workdir, capsys):
@@ -124,30 +140,30 @@ def test_publishing_copies_results_for_the_model_zoo(
 ):
     monkeypatch.setattr(ablations, "versions", lambda: {"commit": COMMIT})
     ablations.main(command(workdir, "--publish"))
-    results = model_zoo.read_results(published)
-    assert results["digits_nl_space"][0]["accuracy"] == 0.75
-    assert len(list(published.iterdir())) == 4
+    results = ability_table.read_results(published)
+    assert results[CELLS[3]][0]["accuracy"] == 0.75
+    assert len(list(published.iterdir())) == 12
 
 
 def test_publishing_alone_takes_what_is_finished(runner, workdir, published):
     ablations.main(command(workdir))
-    (workdir / "digits_nl_seed0" / "result.json").unlink()
+    (workdir / f"{CELLS[0]}_seed0" / "result.json").unlink()
     runner.ran.clear()
     ablations.main(command(workdir, "--publish", "--no-train"))
     assert runner.ran == []
-    assert len(list(published.iterdir())) == 3
+    assert len(list(published.iterdir())) == 11
 
 
 def test_one_run_of_changed_code_keeps_no_other_from_being_published(
     runner, workdir, published, capsys
 ):
     ablations.main(command(workdir))
-    run = RunFolder(workdir / "digits_c2d_seed0")
-    run.write_result(result("digits_c2d", 0, commit=COMMIT + "+changes"))
+    run = RunFolder(workdir / f"{CELLS[0]}_seed0")
+    run.write_result(result("abilities_c2d", 0, commit=COMMIT + "+changes"))
     arguments = command(workdir, "--publish", "--no-train")
     assert cli.run(ablations.main, arguments) == 2
-    assert "digits_c2d_seed0 is not from" in capsys.readouterr().err
-    assert len(list(published.iterdir())) == 3
+    assert f"{CELLS[0]}_seed0 is not from" in capsys.readouterr().err
+    assert len(list(published.iterdir())) == 11
 
 
 @pytest.mark.parametrize(
