@@ -9,7 +9,7 @@ the order of rows, not numbers.
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
-from . import ability_table
+from . import ability_table, accuracy
 from .ability_table import Cell
 
 # Mean accuracy, from 0 to 1, by (label of the row, heading of the column).
@@ -76,6 +76,7 @@ class Table:
         columns: clips of our numbers.
         rows: in the paper's order.
         holds: whether the claim holds for our mean accuracies.
+        has_costs: whether a column has the multiply-adds of our networks.
         remark: on our rows, and on why a claim does not hold.
     """
 
@@ -85,6 +86,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[TableRow, ...]
     holds: Callable[[Means], bool]
+    has_costs: bool = False
     remark: str = ""
 
     def cell(self, row: TableRow, column: Column) -> Cell | None:
@@ -237,7 +239,7 @@ TABLES = {
             TableRow("spacetime", "abilities_nl1", 73.8, 91.0),
         ),
         _spacetime_most,
-        "Averages of the three columns are compared.",
+        remark="Averages of the three columns are compared.",
     ),
     "2e": Table(
         "Non-local block and 3-D convolution",
@@ -251,6 +253,7 @@ TABLES = {
             TableRow("NL C2D, 5 blocks; here 2", "abilities_nl2", 75.1, 91.7),
         ),
         _blocks_above_convolutions,
+        has_costs=True,
     ),
     "2f": Table(
         "3-D convolutions with non-local blocks",
@@ -287,7 +290,7 @@ TABLES = {
 def verdict(table: Table, results: ability_table.Results) -> str:
     """Say whether the claim of a table holds for the mean accuracies."""
     means = {
-        (row.label, column.heading): ability_table.pooled(results[cell.name])[0]
+        (row.label, column.heading): accuracy.mean(results[cell.name])
         for row in table.rows
         for column in table.columns
         for cell in [table.cell(row, column)]

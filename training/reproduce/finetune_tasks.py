@@ -23,7 +23,7 @@ from ..io import atomic_files, cli, tables
 from ..io.user_error import UserError
 from ..io.versions import run_on, versions
 from ..runs import run_folder, run_report
-from . import synthetic_videos
+from . import accuracy, synthetic_videos
 
 EXAMPLE = "python -m training.reproduce.finetune_tasks runs/finetune_tasks"
 RESULTS = "finetune_tasks.json"
@@ -184,7 +184,6 @@ def _rows(rows: Sequence[dict]) -> Iterator[tuple[str, ...]]:
             (r for r in rows if (r["task"], r["videos"]) == (task, count)),
             key=lambda row: row["seed"],
         )
-        accuracies = [row["accuracy"] for row in of_task]
         losses, validation, minutes, cpu_minutes = (
             [row[name] / by for row in of_task]
             for name, by in (
@@ -198,11 +197,8 @@ def _rows(rows: Sequence[dict]) -> Iterator[tuple[str, ...]]:
             task if count == VIDEOS else f"{task}, {count} videos a class",
             str(of_task[0]["classes"]),
             tables.percent(1 / of_task[0]["classes"]),
-            ", ".join(
-                f"{tables.percent(row['accuracy'])} ({row['seed']})"
-                for row in of_task
-            ),
-            tables.percent(statistics.mean(accuracies)),
+            accuracy.by_seed(of_task),
+            accuracy.mean_text(of_task, "new_videos"),
             f"{statistics.mean(losses):.2f}, {statistics.mean(validation):.2f}",
             f"{min(minutes):.1f} to {max(minutes):.1f} min",
             f"{min(cpu_minutes):.1f} to {max(cpu_minutes):.1f} min",

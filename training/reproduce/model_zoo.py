@@ -10,19 +10,25 @@ that they reproduce.
 """
 
 import collections
+import functools
 import json
 import pathlib
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import nonlocal_tf as nl
+
+from ..data.abilities import Abilities
 from ..io import atomic_files, cli, tables
 from ..io.user_error import UserError
-from ..recipes import get_recipe
+from ..recipes import get_recipe, overrides
 from ..recipes.schema import Recipe, names_of
+from ..runs import run_model
 from . import (
     ability_table,
     ablation_tables,
+    accuracy,
     detector_zoo,
     finetune_tasks,
     motion_direction,
@@ -40,10 +46,12 @@ training.reproduce.model_zoo`; all measured numbers are from committed code.
 
 ## Recall on handwritten digits
 
-2048 held-out test examples; the tasks are described in
+Accuracy on 2048 held-out test examples; the tasks are described in
 `training/data/digits.py`. In recall, chance is 10 %, and predicting any one of
-the four digits of a clip is correct in 25 %. "Time" is training and validation,
-including the image stage.
+the four digits of a clip is correct in 25 %. Here and in all tables, a mean has
+its 95 % interval (Wilson's, of all examples of all seeds: of the networks
+trained, not of trainings). "Time" is training and validation, including the
+image stage.
 """
 ABLATIONS = f"""\
 ## The paper's claims, on these clips
@@ -167,18 +175,25 @@ def ablation_rows(
 ) -> list[tuple[str, ...]]:
     """Format a table of the paper: a heading, and a row for each network."""
     headings = [column.heading for column in chosen.columns]
-    rows = [
-        (
-            row.label,
-            *(
-                _accuracy(chosen.cell(row, column), results)
-                for column in chosen.columns
-            ),
-            row.paper,
-        )
-        for row in chosen.rows
-    ]
-    return [("", *headings, "paper, top-1 / top-5 %"), *rows]
+    costs = ["multiply-adds"] if chosen.has_costs else []
+    rows = []
+    for row in chosen.rows:
+        cells = [chosen.cell(row, column) for column in chosen.columns]
+        texts = [_accuracy(cell, results) for cell in cells]
+        texts += [_multiply_adds(cells[0]) for _ in costs]
+        rows.append((row.label, *texts, row.paper))
+    return [("", *headings, *costs, "paper, top-1 / top-5 %"), *rows]
+
+
+@functools.cache
+def _multiply_adds(cell: ability_table.Cell | None) -> str:
+    """Format what a clip takes."""
+    if cell is None:
+        return ""
+    recipe = overrides.override(get_recipe(cell.recipe), cell.settings)
+    clips = Abilities.load(recipe.data, None)
+    total = nl.cost(run_model.build_model(recipe, clips))
+    return f"{total.multiply_adds / 1e6:.1f} million"
 
 
 def _accuracy(
@@ -191,7 +206,7 @@ def _accuracy(
     if not runs:
         return "not run"
     by_seed = ", ".join(f"{100 * run['accuracy']:.1f}" for run in runs)
-    return f"{tables.percent(ability_table.pooled(runs)[0])} ({by_seed})"
+    return f"{accuracy.mean_text(runs)} ({by_seed})"
 
 
 def _references(results: Results) -> list[str]:
@@ -205,7 +220,7 @@ def _references(results: Results) -> list[str]:
             recipe.reference.expected.removesuffix(" top-1 / top-5"),
             f"{recipe.reference.hardware}, "
             + recipe.reference.hours.partition(" (")[0],
-            _reached(results, recipe.name)[0],
+            _mean(results.get(recipe.name, [])),
         )
         for recipe in recipes
         if recipe.reference is not None
@@ -213,27 +228,19 @@ def _references(results: Results) -> list[str]:
     return [REFERENCES, tables.markdown([head, *rows]), ""] if rows else []
 
 
-def _reached(results: Results, recipe: str) -> tuple[str, str]:
-    """Return the mean accuracy of a recipe's runs, and that of each seed."""
-    runs = results.get(recipe, [])
-    if not runs:
-        return "not run", ""
-    mean = sum(run["accuracy"] for run in runs) / len(runs)
-    by_seed = ", ".join(
-        f"{tables.percent(run['accuracy'])} ({run['seed']})" for run in runs
-    )
-    return tables.percent(mean), by_seed
-
-
 def _row(name: str, runs: Sequence[dict]) -> tuple[str, ...]:
     command = f"`nonlocal-tf train --recipe {name} --seed N`"
     if not runs:
         return (name, "", "not run", "", "", command)
-    mean, by_seed = _reached({name: runs}, name)
     minutes = sorted(_seconds(run) / 60 for run in runs)
     time = f"{minutes[0]:.1f} to {minutes[-1]:.1f} min"
     chance = tables.percent(runs[0]["chance"])
-    return (name, chance, by_seed, mean, time, command)
+    by_seed = accuracy.by_seed(runs)
+    return (name, chance, by_seed, _mean(runs), time, command)
+
+
+def _mean(runs: Sequence[dict]) -> str:
+    return accuracy.mean_text(runs) if runs else "not run"
 
 
 def _seconds(run: dict) -> float:

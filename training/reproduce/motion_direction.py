@@ -12,7 +12,6 @@ to training/reproduce/results/videos/ it is in MODEL_ZOO.md.
 
 import json
 import pathlib
-import statistics
 import time
 from collections.abc import Sequence
 
@@ -23,6 +22,7 @@ import nonlocal_tf as nl
 
 from ..io import cli, outputs, paths, tables
 from ..io.versions import run_on, versions
+from .accuracy import by_seed, mean_text
 
 EXAMPLE = "python -m training.reproduce.motion_direction runs/motion_direction"
 RESULTS = "motion_direction.json"
@@ -162,10 +162,8 @@ def _row(position: str | None, runs: Sequence[dict]) -> tuple[str, ...]:
     seconds = [run["train_seconds"] for run in runs]
     return (
         f"`{position!r}`",
-        ", ".join(
-            f"{tables.percent(run['accuracy'])} ({run['seed']})" for run in runs
-        ),
-        tables.percent(statistics.mean(run["accuracy"] for run in runs)),
+        by_seed(runs),
+        mean_text([{"examples": 2 * TESTED, **run} for run in runs]),
         f"{min(seconds):.0f} to {max(seconds):.0f} s",
     )
 

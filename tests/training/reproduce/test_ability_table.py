@@ -1,5 +1,3 @@
-import math
-
 import pytest
 
 from tests.training import fake_training, whole_runs
@@ -8,7 +6,7 @@ from training.data.ability_config import ABILITIES
 from training.io import cli
 from training.io.user_error import UserError
 from training.recipes import abilities, get_recipe, overrides
-from training.reproduce import ability_table, ablation_runs
+from training.reproduce import ability_table, ablation_runs, accuracy
 from training.reproduce.ability_table import Cell
 
 
@@ -23,16 +21,6 @@ def cell_of(runs, recipe="abilities_nl1", ability="far_time"):
     labels = [row[0] for row in rows]
     row = rows[labels.index(abilities.NETWORKS[recipe][0])]
     return row[rows[0].index(ability)]
-
-
-def test_an_interval_holds_the_shares_that_a_binomial_test_keeps():
-    """The ends solve |share - p| = z sqrt(p (1 - p) / n)."""
-    low, high = ability_table.interval(7, 11)
-    for end in (low, high):
-        deviation = ability_table.Z * math.sqrt(end * (1 - end) / 11)
-        assert abs(abs(7 / 11 - end) - deviation) < 1e-12
-    assert low < 7 / 11 < high
-    assert ability_table.interval(0, 5)[0] == pytest.approx(0, abs=1e-12)
 
 
 def test_every_network_of_the_recipes_has_a_row():
@@ -66,7 +54,7 @@ def test_expected_accuracy_is_that_of_what_is_seen(
 
 def test_a_cell_has_the_mean_and_the_interval_of_all_clips():
     runs = [result(), result(seed=1, accuracy=0.97, examples=100)]
-    low, high = ability_table.interval(477, 500)
+    low, high = accuracy.interval(477, 500)
     assert cell_of(runs) == f"95.4 % [{100 * low:.1f} to {100 * high:.1f}]"
 
 

@@ -62,8 +62,8 @@ def test_a_table_has_a_line_a_task(tmp_path):
     (tmp_path / finetune_tasks.RESULTS).write_text(json.dumps(rows))
     lines = "\n".join(finetune_tasks.section(tmp_path)).splitlines()
     assert (
-        "| order | 2 | 50.0 % | 75.0 % (0), 50.0 % (1) | 62.5 % | 0.50, 0.62 "
-        "| 1.5 to 1.5 min | 2.5 to 2.5 min |"
+        "| order | 2 | 50.0 % | 75.0 % (0), 50.0 % (1) | 62.5 % [55.6 to 68.9] "
+        "| 0.50, 0.62 | 1.5 to 1.5 min | 2.5 to 2.5 min |"
     ) in lines
     assert any("| order, 100 videos a class | 2 |" in line for line in lines)
     assert "Run on 2 x a processor; commit 0123456789." in lines
