@@ -15,6 +15,7 @@ from tests.models.tiny import tiny, without_weights
 TRAINABLE = {
     "c2d_local_nl1_small": 34_986,
     "c2d_local_nl2_small": 43_466,
+    "c2d_local_nl4_small": 52_530,
     "c2d_local_small": 32_794,
     "c2d_nl10_r101": 58_036_688,
     "c2d_nl10_r50": 39_044_560,
@@ -30,6 +31,7 @@ TRAINABLE = {
     "c2d_small": 109_946,
     "i3d_local_nl1_small": 81_066,
     "i3d_local_nl2_small": 89_546,
+    "i3d_local_nl4_small": 98_610,
     "i3d_local_small": 78_874,
     "i3d_nl10_r101": 66_471_120,
     "i3d_nl10_r50": 42_760_400,
@@ -58,7 +60,7 @@ SMALL = [
     if not RESNET.fullmatch(name) and (ON_TENSORFLOW or name == "c2d_nl1_small")
 ]
 # Networks with more or fewer blocks than one of the slow tests.
-FULL_SMALL = r"(c2d|i3d)(_nl2)?_small|[ci][23]d_local_nl2_small"
+FULL_SMALL = r"(c2d|i3d)(_nl2)?_small|[ci][23]d_local_nl[24]_small"
 # Networks with more or fewer blocks than one of the default tests.
 SLOW_SMALL = r"(c2d|i3d)_nl3_small|(i3d_strided|[ci][23]d_local)_small"
 LARGE = [

@@ -101,7 +101,7 @@ def _builder(name: str):
             block = dataclasses.replace(BLOCK, **changes)
         return Recipe(
             name=name,
-            description=f"which network sees what: {label}",
+            description=f"{label}, on clips of one ability",
             dataset="abilities",
             data=DataConfig(clips=AbilityConfig("far_both")),
             model=ModelConfig(network, nonlocal_block=block),
