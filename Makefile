@@ -19,13 +19,14 @@ TORCH_PIP := .venv-torch/bin/python -m pip install --quiet \
 # Processes of tests share what Python compiles.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help train evidence test test-torch test-slow test-full test-wheel test-io \
-	test-io-all test-beam mutants docs lint format
+.PHONY: help train evidence test test-tensorflow test-jax test-torch test-slow \
+	test-full test-wheel test-io test-io-all test-beam mutants docs lint format
 
 help:
 	@echo "make train      train, test and export the main example (runs/digits_nl)"
 	@echo "make evidence   which network sees what, one seed of each (an hour)"
 	@echo "make test       the tests, on TensorFlow and on JAX"
+	@echo "make test-tensorflow, make test-jax    the tests on one of them"
 	@echo "make test-torch the tests of the library on PyTorch"
 	@echo "make test-slow  longer runs and large networks: what takes minutes"
 	@echo "make test-full  more of the same, for which CI has no time"
@@ -47,8 +48,12 @@ evidence: .venv/.train
 	$(BIN)/nonlocal-tf ablations --table abilities --anew --jobs 2 \
 		--workdir runs/evidence
 
-test: .venv/.dev
+test: test-tensorflow test-jax
+
+test-tensorflow: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-jax: .venv/.dev
 	$(ON_JAX) $(BIN)/python -m pytest -n 2 --dist loadfile \
 		tests/ops tests/layers tests/models tests/attention/test_*.py tests/test_*.py
 
