@@ -3,6 +3,8 @@
 Logical devices must be configured before TensorFlow runs anything.
 """
 
+import json
+
 import pytest
 
 from tests.training.processes import expect
@@ -14,13 +16,23 @@ def test_two_devices_train_a_loaded_network(case, tmp_path):
     expect("two_devices", case, tmp_path)
 
 
-def test_a_trainer_on_devices_with_unequal_data():
-    expect("trainer_on_two_devices")
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """The traceback of each check that does not hold, of one process."""
+    folder = tmp_path_factory.mktemp("devices")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        expect("on_two_devices", folder)
+    return json.loads((folder / "outcomes.json").read_text("utf-8"))
 
 
-def test_fit_trains_on_batches_of_videos(tmp_path, own_cache):
-    expect("fit_on_two_devices", tmp_path)
+def test_a_trainer_on_devices_with_unequal_data(outcomes):
+    assert not outcomes["unequal data"], outcomes["unequal data"]
 
 
-def test_devices_share_the_views_of_an_evaluation():
-    expect("views_on_two_devices")
+def test_fit_trains_on_batches_of_videos(outcomes):
+    assert not outcomes["fit"], outcomes["fit"]
+
+
+def test_devices_share_the_views_of_an_evaluation(outcomes):
+    assert not outcomes["views"], outcomes["views"]

@@ -1,7 +1,6 @@
-"""Score views on two devices and on one; run by test_devices.py."""
+"""Score views on two devices and on one; see test_devices.py."""
 
 import numpy as np
-import tensorflow as tf
 
 from tests.models.tiny import shallow
 from tests.training import view_runs
@@ -10,11 +9,7 @@ from training.evaluation import Classifier, distributed_step
 VIEWS = 5
 
 
-def main():
-    cpus = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(
-        cpus[0], [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
-    )
+def check(strategy, folder):
     source = shallow("i3d")
     view_runs.randomise(source)
     shape = (VIEWS, *source.input_shape[1:])
@@ -22,7 +17,6 @@ def main():
     brightness = np.linspace(0.2, 1, VIEWS).reshape(-1, 1, 1, 1, 1)
     pixels = (pixels * brightness).astype(np.uint8)
     expected = Classifier(source).probabilities(pixels)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert not distributed_step.is_on_devices(source, strategy)
     with strategy.scope():
         model = Classifier(source).for_clips(source.input_shape[1:], copy=True)
@@ -33,8 +27,3 @@ def main():
         # Batches of two views instead of five: rounding in float32.
         np.testing.assert_allclose(got, expected[:count], rtol=0, atol=1e-5)
     assert np.ptp(expected, axis=0).max() > 1e-3  # views differ
-    print("as expected")
-
-
-if __name__ == "__main__":
-    main()
