@@ -20,6 +20,7 @@ collect_ignore_glob = ["data/*"]
 def pytest_collection_finish():
     """Collect garbage of tests alone, not of what is imported."""
     gc.freeze()
+    gc.set_threshold(7000)  # graphs of TensorFlow are many small objects
     gc.enable()
 
 
