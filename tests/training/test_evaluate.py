@@ -19,7 +19,7 @@ from training.tasks import video_evaluation
 
 
 @pytest.mark.parametrize(
-    "split", ["validation", pytest.param("test", marks=pytest.mark.slow)]
+    "split", ["validation", pytest.param("test", marks=pytest.mark.full)]
 )
 def test_accuracy_is_counted_by_hand(tiny, split):
     scores = video_evaluation.evaluate_run(RunFolder(tiny[0]), split)

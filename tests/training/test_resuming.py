@@ -128,7 +128,6 @@ def test_the_seed_determines_the_result(tmp_path):
     assert any((x != y).any() for x, y in zip(a, c, strict=True))
 
 
-@pytest.mark.slow
 def test_a_corrupt_checkpoint_is_named_and_skipped(tiny, tmp_path, capsys):
     run = shutil.copytree(tiny[0], tmp_path / "run")
     before = weights(run)
@@ -183,7 +182,6 @@ def test_a_full_disk_is_a_one_line_error_without_data_loss(
     assert names == ["epoch_0001", "epoch_0002"]
 
 
-@pytest.mark.slow
 def test_the_last_row_of_metrics_survives_a_kill_before_it(tiny, tmp_path):
     run = shutil.copytree(tiny[0], tmp_path / "run")
     whole = (run / "metrics.csv").read_text()

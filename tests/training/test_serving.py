@@ -110,7 +110,8 @@ def test_errors_of_a_signature_reach_the_client(client):
         )
 
 
-@pytest.mark.slow
+# By default, test_video_client.py tests the client, the others the server.
+@pytest.mark.full
 def test_a_run_on_videos_is_served_to_the_video_client(
     tmp_path, monkeypatch, capsys
 ):
@@ -156,7 +157,8 @@ def test_a_run_on_videos_is_served_to_the_video_client(
             assert [" ".join(row.split()) for row in printed] == rows
 
 
-@pytest.mark.slow
+# In CI, a smaller model does: tests/savedmodels/test_hostile.py.
+@pytest.mark.full
 def test_an_export_survives_hostile_requests(tiny, tmp_path):
     shutil.copytree(tiny[1], tmp_path / "digits_nl" / "1")
     assert hostile.run(200, 6, tmp_path / "digits_nl").total() == 200

@@ -223,7 +223,8 @@ def test_boxes_masks_and_keypoints_of_stick_figures_are_learnt(tmp_path):
         assert scores[f"{kind}_AP50"] > 0.7
 
 
-@pytest.mark.slow
+# In CI, networks of videos: test_devices.py, test_same_weights.py.
+@pytest.mark.full
 def test_two_devices_train_as_one(tmp_path):
     expect("tasks.detector_runs", tmp_path)
 

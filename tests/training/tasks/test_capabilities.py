@@ -12,11 +12,10 @@ import sys
 import numpy as np
 import pytest
 
-from tests.training.tasks import shared_runs
+from tests.training.tasks import preempted_runs, shared_runs
 from training import evaluate, predict, report, tasks, train
 from training.io import cli
-from training.loop import checkpointing, run_callbacks
-from training.loop.preemption import sigterm
+from training.loop import checkpointing
 from training.runs.provenance import WeightSource
 from training.runs.run_folder import RunFolder
 
@@ -156,14 +155,10 @@ def test_two_workers_train_a_run_that_the_chief_writes(recipe, tmp_path):
     assert len(rows) == 3  # names and two epochs: one writer
 
 
-# By default, test_exact_resume.py tests networks of images.
-@pytest.mark.parametrize(
-    "recipe",
-    [
-        pytest.param("digits_image", marks=pytest.mark.full),
-        pytest.param("small", marks=pytest.mark.slow),
-    ],
-)
+# In CI, test_exact_resume.py tests networks of images, and
+# test_detector_training.py detectors of boxes.
+@pytest.mark.full
+@pytest.mark.parametrize("recipe", TASKS)
 def test_a_preempted_run_ends_like_an_uninterrupted_one(
     recipe, tmp_path, monkeypatch, capsys
 ):
@@ -172,29 +167,12 @@ def test_a_preempted_run_ends_like_an_uninterrupted_one(
     )
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     train.main([*options, f"--workdir={straight}"])
-    after_batch = run_callbacks.SaveCheckpoints.on_train_batch_end
-
-    def preempt(self, batch, logs=None):
-        sigterm.requested = True
-        after_batch(self, batch, logs)
-
-    with monkeypatch.context() as patch:
-        name = "on_train_batch_end"
-        patch.setattr(run_callbacks.SaveCheckpoints, name, preempt)
-        train.main([*options, f"--workdir={stopped}"])
+    preempted_runs.train_until_preempted(
+        [*options, f"--workdir={stopped}"], monkeypatch
+    )
     assert "Stopped by SIGTERM. To resume: " in capsys.readouterr().out
     train.main([f"--workdir={stopped}"])
-    first, second = (
-        checkpointing.latest(RunFolder(path).checkpoints)
-        for path in (straight, stopped)
-    )
-    for kind in ("variable", "average"):
-        for array, expected in zip(
-            checkpointing.read_arrays(first, kind),
-            checkpointing.read_arrays(second, kind),
-            strict=True,
-        ):
-            np.testing.assert_array_equal(array, expected)
+    preempted_runs.assert_same_end(stopped, straight)
 
 
 def test_a_saved_detector_finds_what_its_run_finds(detector, tmp_path):

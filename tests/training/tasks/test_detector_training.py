@@ -1,6 +1,8 @@
 """Detector training by the train command."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import pathlib
 import shutil
@@ -16,7 +18,7 @@ import tensorflow as tf
 
 from nonlocal_tf import detection
 from tests.detection import detector_files
-from tests.training.tasks import small_run
+from tests.training.tasks import preempted_runs, small_run
 from training import evaluate, export, predict, train
 from training.coco import annotation_reader
 from training.data import CocoDataset
@@ -157,34 +159,57 @@ def test_undefined_precision_is_a_dash(tmp_path):
     assert Detection().metric_text("loss", 12.345678) == "12.35"
 
 
-@pytest.mark.slow
-def test_a_box_detector_is_trained_used_and_exported(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def boxes(tmp_path_factory):
+    """Options of a detector of boxes, its run, and what training printed."""
+    folder = tmp_path_factory.mktemp("boxes")
     options = small_run.options(
-        tmp_path / "set",
+        folder / "set",
         "detector.masks=false",
         "detector.num_keypoints=0",
+        "training.ema_decay=0.5",
         validation=True,
     )
-    path = tmp_path / "set" / "set.json"
+    path = folder / "set" / "set.json"
     content = json.loads(path.read_text())
     for annotation in content["annotations"]:
         del annotation["segmentation"]
     path.write_text(json.dumps(content))
-    workdir, out = f"--workdir={tmp_path / 'run'}", tmp_path / "out"
-    train.main([*options, workdir])
-    model = f"--model={tmp_path / 'run'}"
-    predict.main([str(tmp_path / "set" / "1.png"), model, f"--out={out}"])
-    export.main([workdir, f"--out={tmp_path / 'saved'}"])
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        train.main([*options, f"--workdir={folder / 'run'}"])
+    return options, folder / "run", printed.getvalue()
+
+
+@pytest.mark.slow
+def test_a_box_detector_is_trained_used_and_exported(boxes, tmp_path, capsys):
+    _, run, printed = boxes
+    picture = run.parent / "set" / "1.png"
+    predict.main([str(picture), f"--model={run}", f"--out={tmp_path / 'out'}"])
+    export.main([f"--workdir={run}", f"--out={tmp_path / 'saved'}"])
+    result = json.loads((run / "result.json").read_text())
     assert {name.split("_")[0] for name in result["scores"]} == {"box"}
     served = tf.saved_model.load(str(tmp_path / "saved" / "1"))
-    image = tf.constant([(tmp_path / "set" / "1.png").read_bytes()])
+    image = tf.constant([picture.read_bytes()])
     outputs = served.signatures["serving_default"](image_bytes=image)
     assert "boxes" in outputs and "masks" not in outputs
-    printed = capsys.readouterr().out
     assert "ignored: --set detector.num_keypoints=2 trains a head" in printed
     assert "mask" not in printed.split("Try next")[1]
-    assert "keypoint" not in (tmp_path / "run/metrics.csv").read_text()
+    assert "mask" not in capsys.readouterr().out
+    assert "keypoint" not in (run / "metrics.csv").read_text()
+
+
+# With all heads: tasks/test_capabilities.py, in make test-full.
+@pytest.mark.slow
+def test_a_preempted_run_ends_like_an_uninterrupted_one(
+    boxes, tmp_path, monkeypatch, capsys
+):
+    options, straight, _ = boxes
+    workdir = f"--workdir={tmp_path / 'run'}"
+    preempted_runs.train_until_preempted([*options, workdir], monkeypatch)
+    assert "Stopped by SIGTERM. To resume: " in capsys.readouterr().out
+    train.main([workdir])
+    preempted_runs.assert_same_end(tmp_path / "run", straight)
 
 
 def test_training_starts_from_a_detector_of_other_classes(tmp_path):
