@@ -46,7 +46,11 @@ the digits alone are the same whichever the cue names, and the cue is the same
 whichever digit has its colour. The average over places and a linear layer, with
 which the small networks end, give logits that are sums over views.
 Cross entropy is convex in them, and where views do not depend on the class, its
-gradient is zero for equal logits: chance is the best that such sums reach.
+gradient is zero for equal logits: chance is the best that such sums reach, with
+two classes a cross entropy of log 2 = 0.693. The accuracy of logits that are
+nearly equal can be off chance on either side, because which of them is larger
+may depend on all views together: with seed 1, C2D was right in 38 % of `long`,
+with a cross entropy of 0.693.
 
 | ability | views that are equally frequent in all classes |
 |---|---|

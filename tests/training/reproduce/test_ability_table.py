@@ -11,7 +11,8 @@ from training.reproduce.ability_table import Cell
 
 
 def result(recipe="abilities_nl1", ability="far_time", seed=0, **changes):
-    values = {"examples": 400, "accuracy": 0.95, "train_seconds": 61.0}
+    values = {"examples": 400, "accuracy": 0.95, "loss": 0.25}
+    values["train_seconds"] = 61.0
     run = {"recipe": recipe, "ability": ability, "seed": seed, **values}
     return {**run, **changes}
 
@@ -56,6 +57,15 @@ def test_a_cell_has_the_mean_and_the_interval_of_all_clips():
     runs = [result(), result(seed=1, accuracy=0.97, examples=100)]
     low, high = accuracy.interval(477, 500)
     assert cell_of(runs) == f"95.4 % [{100 * low:.1f} to {100 * high:.1f}]"
+
+
+def test_each_training_is_listed_with_its_cross_entropy():
+    runs = [result(), result(seed=1, accuracy=0.5, loss=0.6931)]
+    lines = ability_table.section(
+        {Cell("abilities_nl1", "far_time").name: runs}
+    )
+    row = "| C2D, 1 block | far_time | 95.0 % (0), 50.0 % (1) | 0.250, 0.693 "
+    assert any(f"{row}| 61 to 61 s |" in line for line in lines)
 
 
 def test_cells_that_are_not_what_is_expected_are_marked():
