@@ -2,10 +2,10 @@
 
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
+
+from training.reproduce import synthetic_videos
 
 ROOT = pathlib.Path(__file__).parents[2]
 BIN = ROOT / ".venv-wheel" / "bin"
@@ -27,9 +27,6 @@ def environment() -> dict[str, str]:
 
 def write_videos(folder: pathlib.Path) -> pathlib.Path:
     """Write synthetic videos of three classes with the clone."""
-    command = "training.reproduce.synthetic_videos"
-    words = ["motion", "--out", str(folder / "videos"), "--count", "8"]
-    subprocess.run(
-        [sys.executable, "-m", command, *words], cwd=ROOT, check=True
-    )
-    return folder / "videos"
+    videos = folder / "videos"
+    synthetic_videos.main(["motion", "--out", str(videos), "--count", "8"])
+    return videos

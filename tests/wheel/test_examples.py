@@ -23,14 +23,15 @@ def run(folder, name, *words):
 
 
 def test_a_network_is_trained_tested_and_exported(folder, videos):
-    printed = run(folder, "finetune_with_fit.py", videos, "--epochs=1")
+    words = [videos, "--epochs=1", "--size=32"]
+    printed = run(folder, "finetune_with_fit.py", *words)
     assert "{'train': 18, 'validation': 3, 'test': 3}" in printed
     assert "accuracy" in printed
     assert (folder / "savedmodels/mine/1/saved_model.pb").is_file()
 
 
 def test_two_devices_train_and_resume(folder, videos):
-    words = [videos, "--cpus=2", "--folder=own"]
+    words = [videos, "--cpus=2", "--folder=own", "--size=32"]
     run(folder, "two_gpus.py", *words, "--epochs=1")
     printed = run(folder, "two_gpus.py", *words, "--epochs=2")
     assert "Epoch 2/2" in printed and "Epoch 1/2" not in printed
