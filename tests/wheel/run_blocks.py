@@ -5,6 +5,7 @@ clone is imported.
 """
 
 import contextlib
+import gc
 import json
 import pathlib
 import re
@@ -33,12 +34,15 @@ def main(path: str) -> None:
     for file, (name, arguments) in PUBLISHED.items():
         model = nl.create_model(name, sampling="8x8", **arguments)
         nl.save_weights(model, file)
-    documents: dict[str, dict] = {}
+    document, names = "", {}
     for block in json.loads(pathlib.Path(path).read_text("utf-8")):
         print(f"--- {block['place']}", flush=True)
         start = time.monotonic()
-        names = documents.setdefault(block["place"].split(":")[0], {})
-        names.setdefault("image", np.zeros((11, 13, 3), "uint8"))
+        if document != block["place"].split(":")[0]:
+            document = block["place"].split(":")[0]
+            # The networks of all documents together would take gigabytes.
+            names = {"image": np.zeros((11, 13, 3), "uint8")}
+            gc.collect()
         if re.match(r"# \w+\.py\n", block.get("code", "")):
             name = block["code"].split()[1]
             pathlib.Path(name).write_text(block["code"], "utf-8")
