@@ -16,7 +16,8 @@ def test_the_classes_are_each_others_reversals():
     np.testing.assert_array_equal(last - column, np.where(labels, 10, -10))
 
 
-@pytest.mark.slow
+# By default, tests/models/test_frame_order.py tests which networks could.
+@pytest.mark.full
 def test_c2d_sees_the_direction_of_motion_with_positions_alone():
     # Chance is exact but for ties, whose logits differ by rounding.
     without = motion_direction.train(None, 0, steps=50)
