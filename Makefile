@@ -55,7 +55,8 @@ test-tensorflow: .venv/.dev
 
 test-jax: .venv/.dev
 	$(ON_JAX) $(BIN)/python -m pytest -n 2 --dist loadfile \
-		tests/ops tests/layers tests/models tests/attention/test_*.py tests/test_*.py
+		tests/ops tests/layers tests/models tests/attention/test_*.py \
+		tests/test_api.py tests/test_preprocess.py
 
 test-torch: .venv-torch/.torch
 	$(ON_TORCH) .venv-torch/bin/python -m pytest -n 2 --dist loadfile \
