@@ -29,8 +29,8 @@ class Kill(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(videos_folder, folder, kill_epoch):
-    folder = pathlib.Path(folder)
+def train(videos_folder, folder, kill_epoch):
+    """Train, resuming from a folder, to which the weights go."""
     keras.utils.set_random_seed(1)
     videos = data.load(videos_folder, frames=3, stride=2, size=16)
     inputs = keras.Input((3, 16, 16, 3))
@@ -46,12 +46,18 @@ def main(videos_folder, folder, kill_epoch):
         epochs=EPOCHS,
         callbacks=[
             callbacks.ExactResume(folder / "checkpoints", videos),
-            Kill(int(kill_epoch)),
+            Kill(kill_epoch),
         ],
         shuffle=False,
         verbose=0,
     )
     np.savez(folder / "weights.npz", *model.get_weights())
+
+
+def main(videos_folder, kill_epoch, *folders):
+    """Train in each folder; epoch -1 kills nothing."""
+    for folder in map(pathlib.Path, folders):
+        train(videos_folder, folder, int(kill_epoch))
 
 
 if __name__ == "__main__":

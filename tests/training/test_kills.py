@@ -26,15 +26,18 @@ def test_a_killed_run_equals_an_uninterrupted_one(tmp_path):
 def test_a_killed_fit_equals_an_uninterrupted_one(tmp_path, own_cache):
     load_classes(tmp_path)
 
-    def fit(name, kill_epoch):
-        (tmp_path / name).mkdir(exist_ok=True)
-        folders = tmp_path / "data", tmp_path / name
-        command = [sys.executable, "-m", "tests.training.kill_fit"]
-        return subprocess.run([*command, *folders, str(kill_epoch)]).returncode
+    folders = [tmp_path / name for name in ("killed", "straight")]
+    for folder in folders:
+        folder.mkdir()
 
-    assert fit("straight", -1) == 0
-    assert fit("killed", 1) == -signal.SIGKILL
-    assert fit("killed", -1) == 0
+    def fit(kill_epoch, *folders):
+        command = [sys.executable, "-m", "tests.training.kill_fit"]
+        words = [tmp_path / "data", str(kill_epoch), *folders]
+        return subprocess.run([*command, *words]).returncode
+
+    assert fit(1, folders[0]) == -signal.SIGKILL
+    assert not (folders[0] / "weights.npz").exists()
+    assert fit(-1, *folders) == 0
     with (
         np.load(tmp_path / "straight" / "weights.npz") as expected,
         np.load(tmp_path / "killed" / "weights.npz") as weights,
