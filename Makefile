@@ -5,7 +5,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 IO := .venv-tfio/bin/python
-WHEEL_FILES := $(shell find nonlocal_tf training -name '*.py' -o -name '*.html')
+WHEEL_FILES := $(shell find nonlocal_tf training -name '*.py' -o -name '*.html') \
+	training/recipes/shown_abilities.json
 # Without LLVM's optimisations programs compile in two thirds of the time.
 ON_JAX := KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0
 

@@ -17,6 +17,7 @@ from .io import tables as table
 from .io.user_error import UserError
 from .io.versions import versions
 from .reproduce import (
+    ability_summary,
     ability_table,
     ablation_runs,
     ablation_tables,
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.publish:
         problems += publish(runs)
         model_zoo.update_page()
+        ability_summary.update()
     print(_tables(tables, merged(published, runs)))
     if problems:
         raise UserError(" ".join(problems))
@@ -227,8 +229,8 @@ def _parse(arguments: Sequence[str] | None):
     parser.add_argument(
         "--publish",
         action="store_true",
-        help="copy results to training/reproduce/results and write "
-        "MODEL_ZOO.md, in a clone",
+        help="copy results to training/reproduce/results and write what "
+        "shows them, such as MODEL_ZOO.md, in a clone",
     )
     return cli.parse(parser, arguments)
 

@@ -8,6 +8,7 @@ from nonlocal_tf.models.backbones import SAMPLINGS
 
 from .io import cli
 from .io.user_error import UserError
+from .recipes import shown_abilities
 
 FRAME_ORDER = """\
 C2D networks process frames separately: with non-local blocks or without, frames
@@ -49,12 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.summary is None:
         if chosen or options.shape:
             raise UserError("Give --summary NAME, the network to print.")
-        names = nl.list_models(options.list or "*")
-        rows = "\n".join(f"  {name}" for name in names)
-        print(
-            f"Models:\n{rows or '  none'}\n\n{FRAME_ORDER}\n\n"
-            f"Example:\n  {EXAMPLE}"
-        )
+        print(_listed(nl.list_models(options.list or "*")))
         return
     try:
         model = nl.create_model(options.summary, **chosen)
@@ -62,6 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(nl.summary(model, shape))
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Format a list of networks, with the abilities that they showed."""
+    notes = {name: shown_abilities.of_network(name) for name in names}
+    rows = [
+        "\n      ".join([f"  {name}", *lines]) for name, lines in notes.items()
+    ]
+    parts = ["Models:\n" + ("\n".join(rows) or "  none"), FRAME_ORDER]
+    if any(notes.values()):
+        parts.append(shown_abilities.legend())
+    return "\n\n".join([*parts, f"Example:\n  {EXAMPLE}"])
 
 
 if __name__ == "__main__":

@@ -48,8 +48,11 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
     - `stem`, `stride_on`, `crop_px`, `dropout`; and `width`, the channels of
       the first convolution (64), to build a narrow network for experiments.
 
-    C2D networks ignore the order of frames, with non-local blocks and without,
-    unless the blocks have `position`; I3D networks depend on it.
+    A network classifies by what it relates. C2D ignores the order of frames,
+    with non-local blocks and without, unless they have `position`; I3D relates
+    a few neighbouring frames. Blocks relate distant places of a frame
+    (`axes="space"`), a place in distant frames ("time") or both ("spacetime",
+    the default). `docs/pages/abilities.md` shows each on clips that take it.
 
     The `_small` networks take `num_classes`, `clip_shape` or `image_shape`, and
     with blocks the options of `nonlocal_tf.models.small_convnet.clip_convnet`.

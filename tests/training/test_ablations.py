@@ -7,7 +7,12 @@ import pytest
 from tests.training.fake_training import COMMIT, Runner, result
 from training import ablations
 from training.io import atomic_files, cli
-from training.reproduce import ability_table, jobs, model_zoo
+from training.reproduce import (
+    ability_summary,
+    ability_table,
+    jobs,
+    model_zoo,
+)
 from training.reproduce.ablation_tables import TABLES
 from training.runs.run_folder import RunFolder
 
@@ -19,6 +24,7 @@ def published(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setattr(ability_table, "RESULTS", folder)
     monkeypatch.setattr(model_zoo, "update_page", lambda: None)
+    monkeypatch.setattr(ability_summary, "update", lambda: None)
     return folder
 
 

@@ -10,6 +10,7 @@ from . import (
     coco,
     digits,
     kinetics400,
+    shown_abilities,
     slowfast,
     videos,
 )
@@ -53,6 +54,7 @@ def catalogue() -> str:
             if groups[title]
         )
         + f"\n\n{FOOTER}"
+        + f"\n{shown_abilities.legend()}".rstrip()
     )
 
 
@@ -75,12 +77,15 @@ def _table(recipe: BaseRecipe) -> str:
 
 def _group(recipes: list[BaseRecipe]) -> str:
     if any(recipe.reference is None for recipe in recipes):
-        return tables.render([(r.name, r.description) for r in recipes])
-    lines = tables.render([_facts(r) for r in recipes]).splitlines()
+        rows = tables.render([(r.name, r.description) for r in recipes])
+        notes = [shown_abilities.of_recipe(r.name) for r in recipes]
+    else:
+        rows = tables.render([_facts(recipe) for recipe in recipes])
+        references = [r.reference for r in recipes if r.reference]
+        notes = [f"{known.table}: {known.row}" for known in references]
     return "\n".join(
-        f"{line}\n      {recipe.reference.table}: {recipe.reference.row}"
-        for line, recipe in zip(lines, recipes, strict=True)
-        if recipe.reference
+        line + f"\n      {note}".rstrip()
+        for line, note in zip(rows.splitlines(), notes, strict=True)
     )
 
 
