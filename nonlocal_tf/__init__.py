@@ -29,6 +29,7 @@ from nonlocal_tf.layers import (
 from nonlocal_tf.models import (
     create_model,
     fold,
+    freeze,
     inflate,
     insert_blocks,
     list_models,
@@ -53,6 +54,7 @@ __all__ = [
     "cost",
     "create_model",
     "fold",
+    "freeze",
     "from_checkpoint",
     "inflate",
     "insert_blocks",

@@ -3,6 +3,7 @@
 # Importing the builders registers their models.
 from nonlocal_tf.models import image_resnet, small_convnet, video_resnet
 from nonlocal_tf.models.folding import fold
+from nonlocal_tf.models.freezing import freeze
 from nonlocal_tf.models.inflation import InflationReport, inflate
 from nonlocal_tf.models.insertion import insert_blocks
 from nonlocal_tf.models.registry import (
@@ -15,6 +16,7 @@ __all__ = [
     "InflationReport",
     "create_model",
     "fold",
+    "freeze",
     "image_resnet",
     "inflate",
     "insert_blocks",

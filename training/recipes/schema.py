@@ -82,6 +82,9 @@ class ModelConfig:
             `nonlocal_tf.load_weights` reads, or the folder of a run; the
             classifier is left new where the number of classes is another, and
             for the kinds of `start` in `NEW_HEAD`.
+        frozen: parts that are not trained, such as "conv1,res2", "nonlocal"
+            for the blocks or "all" for a linear probe: see
+            `nonlocal_tf.freeze`.
     """
 
     name: str
@@ -94,6 +97,7 @@ class ModelConfig:
     width: int | None = None
     start: str = "scratch"
     weights: str | None = None
+    frozen: str | None = None
 
     def __post_init__(self):
         expand_home(self, "weights")

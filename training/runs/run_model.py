@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from nonlocal_tf import create_model, list_models
+from nonlocal_tf import create_model, freeze, list_models
 from nonlocal_tf.checkpoints.load import load_weights
 from nonlocal_tf.checkpoints.load_report import LoadReport
 
@@ -60,9 +60,12 @@ def build_model(recipe: Recipe, dataset: Dataset | DatasetInfo) -> keras.Model:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.training.precision)
     try:
-        return create_model(
+        model = create_model(
             recipe.model.name, **_network_arguments(recipe, dataset)
         )
+        if recipe.model.frozen:
+            freeze(model, recipe.model.frozen)
+        return model
     except (TypeError, ValueError) as error:
         own = ""
         if recipe.model.name not in list_models():
