@@ -53,8 +53,8 @@ def freeze(model: keras.Model, parts: str | Sequence[str]) -> list[str]:
         members = _members(layers, part)
         if not members:
             raise ValueError(
-                f"Expected parts of {model.name!r}: {', '.join(_parts(layers))} "
-                f"or {ALL}. Received: {part!r}"
+                f"Expected parts of {model.name!r}: "
+                f"{', '.join(_parts(layers))} or {ALL}. Received: {part!r}"
             )
         chosen |= {id(layer): layer for layer in members}
     if all(
@@ -84,9 +84,7 @@ def _members(
     """List the layers of a part."""
     if part == ALL:
         return list(layers[:-1])
-    return [
-        layer for layer in layers if part in (layer.name, _part_of(layer))
-    ]
+    return [layer for layer in layers if part in (layer.name, _part_of(layer))]
 
 
 def _part_of(layer: keras.layers.Layer) -> str:

@@ -1,6 +1,7 @@
 """Optimizers and their settings."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import keras
 from keras import ops
@@ -18,7 +19,8 @@ class OptimizerConfig:
         base_lr: learning rate that the schedule starts from.
         warmup_steps: steps of linear warm-up to the schedule's rate.
         warmup_lr: learning rate of the first warm-up step.
-        name: "adam", or "sgd" with momentum and L2 weight decay.
+        name: "adam"; "adamw" or "lion", with decoupled weight decay; or "sgd"
+            with momentum and L2 weight decay.
         schedule: "cosine" (falls to zero from the end of the warm-up),
             "cosine_throughout" (from step 0, as SlowFast's), "steps" (falls
             at each of `drops_at_steps`) or "constant".
@@ -26,7 +28,12 @@ class OptimizerConfig:
         drop_factor: factor on the rate at each milestone.
         momentum: of SGD.
         weight_decay: of SGD, added to the gradients (L2) of all weights but
-            the scales and shifts of normalizations.
+            the scales and shifts of normalizations; of AdamW and Lion, times
+            the learning rate taken from kernels.
+        layer_decay: layer-wise learning-rate decay: factor on the rate of each
+            part of the network, such as a stage, to that of the part after it.
+        part_rates: factors on the rates of parts, such as
+            "logits=10,nonlocal=10" for new layers.
         clip_norm: largest norm of the gradient over all variables and
             devices; None for no clipping.
         lr_batch: batch that `base_lr` is meant for.
@@ -42,6 +49,8 @@ class OptimizerConfig:
     drop_factor: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 0.0
+    layer_decay: float = 1.0
+    part_rates: str | None = None
     clip_norm: float | None = None
     lr_batch: int | None = None
     scale_lr: bool = False
@@ -51,6 +60,7 @@ def make(
     config: OptimizerConfig,
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
     loss_scaling: bool = False,
+    rates: Mapping[str, float] | None = None,
     **sgd_options,
 ) -> keras.optimizers.Optimizer:
     """Build an optimizer without clipping.
@@ -62,18 +72,112 @@ def make(
         config: which optimizer.
         learning_rate: a number or a schedule.
         loss_scaling: whether the loss is scaled dynamically, for float16.
+        rates: factors on the learning rate by path of a variable, of
+            `parameter_rates.rates`.
         **sgd_options: further arguments of `SGD`.
     """
     optimizer: keras.optimizers.Optimizer
+    decay = config.weight_decay
     if config.name == "sgd":
         optimizer = SGD(
-            learning_rate, config.momentum, config.weight_decay, **sgd_options
+            learning_rate, config.momentum, decay, rates=rates, **sgd_options
         )
+    elif config.name == "lion":
+        optimizer = Lion(learning_rate, decay=decay, rates=rates)
+    elif config.name == "adamw" or rates:
+        optimizer = AdamW(learning_rate, decay=decay, rates=rates)
     else:
         optimizer = keras.optimizers.Adam(learning_rate)
     if loss_scaling:
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+class DecoupledDecay(keras.optimizers.Optimizer):
+    """Decoupled weight decay, and rates of variables, for an optimizer.
+
+    A mixin before a class of Keras, whose update follows the decay:
+
+        w <- w - rate lr decay w        for kernels alone
+
+    Keras has its decay of all or named variables, at the rate of all.
+
+    Args:
+        *args: of the optimizer.
+        decay: factor on kernels, times the learning rate.
+        rates: factors on the learning rate by path of a variable; 1 for others.
+        **kwargs: of the optimizer.
+
+    Raises:
+        ValueError: `decay` or a rate is below 0.
+
+    Reference:
+        Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.
+    """
+
+    def __init__(self, *args, decay=0.0, rates=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        if decay < 0:
+            raise ValueError(
+                f"Expected decay of at least 0. Received: decay={decay}"
+            )
+        self.decay = decay
+        self.rates = checked_rates(rates)
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        # By position: inside a step these are the framework's own variables.
+        self._rates = [self.rates.get(v.path, 1.0) for v in variables]
+        self._decays = [
+            self.decay * has_l2(variable, biases=False)
+            for variable in variables
+        ]
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        rate = ops.cast(learning_rate, variable.dtype) * self._rates[index]
+        if self._decays[index]:
+            self.assign_sub(variable, rate * self._decays[index] * variable)
+        super().update_step(gradient, variable, rate)
+
+    def get_config(self):
+        config = {**super().get_config(), "rates": self.rates}
+        return {**config, "decay": self.decay}
+
+
+@keras.saving.register_keras_serializable("training")
+class AdamW(DecoupledDecay, keras.optimizers.Adam):
+    """Adam with decoupled weight decay of kernels, and rates of variables.
+
+    See `DecoupledDecay` and `keras.optimizers.Adam` for the arguments.
+    """
+
+
+@keras.saving.register_keras_serializable("training")
+class Lion(DecoupledDecay, keras.optimizers.Lion):
+    """Lion with decoupled weight decay of kernels, and rates of variables.
+
+    See `DecoupledDecay` and `keras.optimizers.Lion` for the arguments. Rates
+    are a third to a tenth of Adam's, decay three to ten times as much.
+
+    Reference:
+        Chen et al., Symbolic discovery of optimization algorithms, NeurIPS
+        2023.
+    """
+
+
+def checked_rates(rates: Mapping[str, float] | None) -> dict[str, float]:
+    """Return factors on the learning rate, of at least 0.
+
+    Raises:
+        ValueError: a factor is below 0.
+    """
+    wrong = {path: rate for path, rate in (rates or {}).items() if rate < 0}
+    if wrong:
+        raise ValueError(f"Expected rates of at least 0. Received: {wrong}")
+    return dict(rates or {})
 
 
 @keras.saving.register_keras_serializable("training")
@@ -107,11 +211,12 @@ class SGD(keras.optimizers.Optimizer):
         nesterov: whether the momentum looks ahead; not so in Detectron.
         bias_l2: whether L2 is for biases too; not so in Detectron.
         bias_rate: factor on the rate of biases; 2 in Detectron.
+        rates: factors on the rate by path of a variable; 1 for others.
         name: of the optimizer.
         **kwargs: of `keras.optimizers.Optimizer`.
 
     Raises:
-        ValueError: `momentum`, `l2` or `bias_rate` is out of its range.
+        ValueError: `momentum`, `l2`, `bias_rate` or a rate is out of its range.
 
     Reference:
         Sutskever et al., On the importance of initialization and momentum in
@@ -126,6 +231,7 @@ class SGD(keras.optimizers.Optimizer):
         nesterov=True,
         bias_l2=True,
         bias_rate=1.0,
+        rates=None,
         name="sgd",
         **kwargs,
     ):
@@ -145,6 +251,7 @@ class SGD(keras.optimizers.Optimizer):
         self.nesterov = nesterov
         self.bias_l2 = bias_l2
         self.bias_rate = bias_rate
+        self.rates = checked_rates(rates)
 
     def build(self, variables):
         if self.built:
@@ -157,7 +264,8 @@ class SGD(keras.optimizers.Optimizer):
             self.l2 * has_l2(variable, self.bias_l2) for variable in variables
         ]
         self._rates = [
-            self.bias_rate if is_bias(variable) else 1.0
+            self.rates.get(variable.path, 1.0)
+            * (self.bias_rate if is_bias(variable) else 1.0)
             for variable in variables
         ]
 
@@ -182,6 +290,7 @@ class SGD(keras.optimizers.Optimizer):
             "nesterov": self.nesterov,
             "bias_l2": self.bias_l2,
             "bias_rate": self.bias_rate,
+            "rates": self.rates,
         }
 
 

@@ -5,9 +5,10 @@ import math
 from nonlocal_tf.choices import unknown
 
 from ..io.user_error import UserError
+from ..loop import parameter_rates
 from .schema import STARTS, BaseRecipe, ModelConfig, Recipe
 
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "adamw", "lion", "sgd")
 SCHEDULES = ("cosine", "cosine_throughout", "steps", "constant")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -100,11 +101,14 @@ def _check_optimizer(recipe: BaseRecipe) -> None:
             "optimizer.drops_at_steps goes with --set optimizer.schedule=steps."
             f" Received: optimizer.schedule={config.schedule}"
         )
-    if config.weight_decay and config.name != "sgd":
+    if config.weight_decay and config.name == "adam":
         raise UserError(
-            "optimizer.weight_decay is L2 in the gradients, which goes with "
-            f"optimizer.name=sgd. Received: {config.name!r}"
+            "optimizer.weight_decay goes with optimizer.name=adamw, lion or "
+            f"sgd. Received: {config.name!r}"
         )
+    decay = config.layer_decay
+    expect(0 < decay <= 1, config, "layer_decay", "above 0, and at most 1")
+    parameter_rates.read_part_rates(config.part_rates)
     if config.scale_lr and config.lr_batch is None:
         raise UserError(
             "optimizer.scale_lr needs optimizer.lr_batch, the batch that "

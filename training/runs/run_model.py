@@ -24,6 +24,7 @@ from ..loop import (
     classification_loss,
     fused_batch_norm,
     optimizers,
+    parameter_rates,
     schedules,
 )
 from ..recipes import block_placement
@@ -122,6 +123,7 @@ def compile_model(
                 recipe.optimizer, recipe.batch, recipe.steps
             ),
             loss_scaling=recipe.training.precision == "mixed_float16",
+            rates=parameter_rates.rates(recipe.optimizer, model),
         ),
         **classification_loss.compiled(
             dataset.multi_label, len(dataset.classes)

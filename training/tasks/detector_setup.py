@@ -12,7 +12,7 @@ from ..coco.annotations import Category
 from ..coco.trained_detector import TrainedDetector, load_detector
 from ..io import paths, weight_errors
 from ..io.user_error import UserError
-from ..loop import checkpointing, optimizers, schedules
+from ..loop import checkpointing, optimizers, parameter_rates, schedules
 from ..loop.detector_trainer import DetectorTrainer
 from ..loop.train_step import Signals
 from ..recipes.detection_schema import DetectionRecipe
@@ -147,7 +147,12 @@ def detector_trainer(
     )
     rate = schedules.learning_rate(config, recipe.batch, recipe.steps)
     optimizer = optimizers.make(
-        config, rate, nesterov=False, bias_l2=False, bias_rate=BIAS_RATE
+        config,
+        rate,
+        rates=parameter_rates.rates(config, detector),
+        nesterov=False,
+        bias_l2=False,
+        bias_rate=BIAS_RATE,
     )
     trainer.compile(optimizer, jit_compile=False)
     return trainer

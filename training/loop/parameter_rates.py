@@ -1,0 +1,88 @@
+"""Learning rates of the parts of a network, for fine-tuning."""
+
+import re
+
+import keras
+
+from ..io.user_error import UserError
+from .optimizers import OptimizerConfig
+
+BLOCK = "nonlocal"  # of all non-local blocks, as in `nonlocal_tf.freeze`
+NUMBER = r"\d*\.?\d+(e[+-]?\d+)?"
+FACTORS = re.compile(rf"\w+={NUMBER}(,\w+={NUMBER})*")
+LAST_STAGE = "res5"  # of the paper's backbones
+
+
+def rates(config: OptimizerConfig, model: keras.Model) -> dict[str, float]:
+    """Return the factor on the learning rate of each variable.
+
+    A part is the layers whose names begin with the same word, in the order of
+    the model: conv1, res2 to res5, logits. With `layer_decay` d, the last has
+    1, the one before it d, then d * d, and so on; blocks have that of their
+    stage, and whatever a detector has after its backbone has 1. Factors of
+    `part_rates` come on top.
+
+    Args:
+        config: of the optimizer.
+        model: to train.
+
+    Returns:
+        Factors other than 1, by path of the variable.
+
+    Raises:
+        UserError: `part_rates` names a part that the model does not have.
+
+    Reference:
+        Clark et al., ELECTRA, ICLR 2020 (layer-wise learning-rate decay).
+    """
+    factors = read_part_rates(config.part_rates)
+    variables = model.trainable_variables
+    parts = list(dict.fromkeys(map(_part_of, variables)))
+    names = {*parts, *(BLOCK for v in variables if _is_of_block(v))}
+    for part in factors.keys() - names:
+        raise UserError(
+            f"Expected optimizer.part_rates of trained parts of {model.name}: "
+            f"{', '.join(sorted(names))}. Received: {part!r}"
+        )
+    top = len(parts) - 1
+    if LAST_STAGE in parts:
+        top = parts.index(LAST_STAGE) + 1
+    depth = {part: max(top - i, 0) for i, part in enumerate(parts)}
+    result = {}
+    for variable in variables:
+        part = _part_of(variable)
+        rate = config.layer_decay ** depth[part]
+        named = BLOCK if _is_of_block(variable) else part
+        rate *= factors.get(named, 1.0)
+        if rate != 1:
+            result[variable.path] = rate
+    return result
+
+
+def read_part_rates(text: str | None) -> dict[str, float]:
+    """Read factors such as "logits=10,nonlocal=10".
+
+    Raises:
+        UserError: the text is none.
+    """
+    if not text:
+        return {}
+    words = "".join(text.split())
+    try:
+        if not FACTORS.fullmatch(words):
+            raise ValueError
+        pairs = (word.split("=") for word in words.split(","))
+        return {part: float(factor) for part, factor in pairs}
+    except ValueError:
+        raise UserError(
+            "Expected optimizer.part_rates such as logits=10,nonlocal=10. "
+            f"Received: {text!r}"
+        ) from None
+
+
+def _part_of(variable: keras.Variable) -> str:
+    return variable.path.split("/")[0].split("_")[0]
+
+
+def _is_of_block(variable: keras.Variable) -> bool:
+    return variable.path.split("/")[0].endswith(f"_{BLOCK}")
