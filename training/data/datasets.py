@@ -250,6 +250,15 @@ class Dataset(NumberedEpochs, abc.ABC):
         """List the files of each other split."""
         return {}
 
+    def class_counts(self) -> list[int] | None:
+        """Count the training examples of each class.
+
+        Returns:
+            Counts in the order of the classes; None where examples are
+            generated, each class as often.
+        """
+        return None
+
     def check_labels(self, split: str) -> None:
         """Raise a UserError if a split has no labels to train on."""
 

@@ -325,6 +325,14 @@ class VideoDataset(Dataset):
             if split != "train"
         }
 
+    def class_counts(self):
+        counts = collections.Counter(
+            label
+            for video, _ in self.probes().get("train", [])
+            for label in video.labels
+        )
+        return [counts[label] for label in range(len(self.classes))]
+
     def check_labels(self, split):
         videos = self._split(split)
         if self.multi_label:  # a video may have none of the classes

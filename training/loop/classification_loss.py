@@ -4,8 +4,10 @@ import keras
 import tensorflow as tf
 
 
-def example_losses(labels, logits, label_smoothing: float = 0.0):
-    """Cross-entropy of each example.
+def example_losses(
+    labels, logits, label_smoothing: float = 0.0, focal_gamma: float = 0.0
+):
+    """Compute the cross-entropy of each example.
 
     Args:
         labels: int `(batch,)`, one class an example; or float
@@ -14,16 +16,26 @@ def example_losses(labels, logits, label_smoothing: float = 0.0):
         label_smoothing: share of each label that goes to all classes alike
             (Szegedy et al., CVPR 2016); of a class that is or is not there,
             half of it.
+        focal_gamma: focal loss of several labels: the cross-entropy of a class
+            is multiplied by (1 - p) ** focal_gamma, with p the probability of
+            what is right, so that easy examples count less.
 
     Returns:
         float32 `(batch,)`. With several labels: the mean over the classes of
         the binary cross-entropies.
+
+    Reference:
+        Lin et al., Focal loss for dense object detection, ICCV 2017.
     """
     logits = tf.cast(logits, tf.float32)
     if labels.shape.rank == 2:
         labels = tf.cast(labels, tf.float32)
         labels = labels * (1 - label_smoothing) + label_smoothing / 2
         losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
+        if focal_gamma:
+            p = tf.sigmoid(logits)
+            wrong = labels * (1 - p) + (1 - labels) * p
+            losses *= wrong**focal_gamma
         return tf.reduce_mean(losses, axis=-1)
     own = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     if not label_smoothing:

@@ -4,6 +4,8 @@
 of Keras: tests train on two devices and two processes.
 """
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -15,7 +17,8 @@ class Trainer(TrainStep, keras.Model):
     """A functional model with a training step for classification.
 
     The loss is the weighted mean over the whole batch, over all its devices
-    and micro-batches: an example of weight 0 counts nowhere.
+    and micro-batches: an example of weight 0 counts nowhere. Classes may have
+    weights in the loss of training; other metrics, and validation, have none.
 
     Args:
         model: the network, to logits; its layers are shared.
@@ -25,6 +28,8 @@ class Trainer(TrainStep, keras.Model):
         clip_norm: largest global norm of the gradient; None for none.
         micro_batches: of a device's share of a batch.
         ema_decay: of the moving average of the weights; None for none.
+        class_weights: of examples by their class; None for 1.
+        focal_gamma: of the focal loss of several labels.
 
     Attributes:
         average: moving average of the weights, or None.
@@ -39,9 +44,15 @@ class Trainer(TrainStep, keras.Model):
         clip_norm: float | None = None,
         micro_batches: int = 1,
         ema_decay: float | None = None,
+        class_weights: Sequence[float] | None = None,
+        focal_gamma: float = 0.0,
     ):
         super().__init__(model.input, model.output, name=model.name)
         self._smoothing = label_smoothing
+        self._class_weights = (
+            None if class_weights is None else list(class_weights)
+        )
+        self._focal_gamma = focal_gamma
         self._multi_label = multi_label
         self._prepare_steps(signals, clip_norm, micro_batches, ema_decay)
 
@@ -49,25 +60,29 @@ class Trainer(TrainStep, keras.Model):
         x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         if weights is None:
             weights = tf.ones(tf.shape(labels)[:1])
+        loss_weights = weights
+        if self._class_weights is not None:
+            of_class = tf.constant(self._class_weights, tf.float32)
+            loss_weights = weights * tf.gather(of_class, labels)
         context = tf.distribute.get_replica_context()
-        total = context.all_reduce("SUM", tf.reduce_sum(weights))
-        arrays = (x, labels, weights)
+        total = context.all_reduce("SUM", tf.reduce_sum(loss_weights))
+        arrays = (x, labels, weights, loss_weights)
         if self._micro_batch_count == 1:
             return [(*arrays, total)]
         parts = [tf.split(array, self._micro_batch_count) for array in arrays]
         return [(*part, total) for part in zip(*parts, strict=True)]
 
     def _gradients(self, micro_batch, variables):
-        x, labels, weights, total = micro_batch
+        x, labels, weights, loss_weights, total = micro_batch
         with tf.GradientTape() as tape:
             logits = self(x, training=True)
             losses = classification_loss.example_losses(
-                labels, logits, self._smoothing
+                labels, logits, self._smoothing, self._focal_gamma
             )
-            summed = tf.reduce_sum(losses * weights)
+            summed = tf.reduce_sum(losses * loss_weights)
             loss = tf.math.divide_no_nan(summed, total)
             scaled = self.optimizer.scale_loss(loss)
-        self._update_metrics(labels, logits, weights, summed)
+        self._update_metrics(labels, logits, weights, summed, loss_weights)
         return tape.gradient(scaled, variables)
 
     def test_step(self, data):
@@ -78,11 +93,13 @@ class Trainer(TrainStep, keras.Model):
         logits = self(x, training=False)
         losses = classification_loss.example_losses(labels, logits)
         summed = tf.reduce_sum(losses * weights)
-        self._update_metrics(labels, logits, weights, summed)
+        self._update_metrics(labels, logits, weights, summed, weights)
         return self.get_metrics_result()
 
-    def _update_metrics(self, labels, logits, weights, summed_loss):
-        count = tf.reduce_sum(weights)
+    def _update_metrics(
+        self, labels, logits, weights, summed_loss, loss_weights
+    ):
+        count = tf.reduce_sum(loss_weights)
         self._loss_tracker.update_state(
             tf.math.divide_no_nan(summed_loss, count), sample_weight=count
         )

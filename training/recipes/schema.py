@@ -148,6 +148,10 @@ class TrainingConfig(StepConfig):
 
     Attributes:
         label_smoothing: share of each label that goes to all classes.
+        class_weights: weights of the classes' examples in the loss, in the
+            order of their names; "balanced" for weights in inverse proportion
+            to their frequency. For one label an example.
+        focal_gamma: of the focal loss, for several labels an example.
         precise_bn_batches: batches of training data from which the statistics
             of batch normalization are recomputed before each checkpoint.
         synchronized_bn: statistics of the whole batch on several devices,
@@ -156,6 +160,8 @@ class TrainingConfig(StepConfig):
     """
 
     label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] | Literal["balanced"] | None = None
+    focal_gamma: float = 0.0
     precise_bn_batches: int = 0
     synchronized_bn: bool = False
     jit_compile: bool = False

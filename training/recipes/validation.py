@@ -6,6 +6,7 @@ from nonlocal_tf.choices import unknown
 
 from ..io.user_error import UserError
 from ..loop import parameter_rates
+from ..loop.class_weights import BALANCED
 from .schema import STARTS, BaseRecipe, ModelConfig, Recipe
 
 OPTIMIZERS = ("adam", "adamw", "lion", "sgd")
@@ -121,6 +122,14 @@ def _check_training(recipe: Recipe) -> None:
     smoothing, batches = config.label_smoothing, config.precise_bn_batches
     expect(0 <= smoothing < 1, config, "label_smoothing", "in [0, 1)")
     expect(batches >= 0, config, "precise_bn_batches", "to be at least 0")
+    expect(config.focal_gamma >= 0, config, "focal_gamma", "to be at least 0")
+    weights = config.class_weights
+    expect(
+        weights in (None, BALANCED) or all(w >= 0 for w in weights),
+        config,
+        "class_weights",
+        "to be numbers from 0",
+    )
 
 
 def _check_step_config(recipe: BaseRecipe, precisions: tuple[str, ...]) -> None:

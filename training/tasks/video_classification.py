@@ -14,12 +14,13 @@ from ..data import Dataset, class_name_warnings, datasets, pipeline
 from ..evaluation import video_scores, view_options
 from ..exporting import file_formats
 from ..io import tables
-from ..loop import run_callbacks
+from ..io.user_error import UserError
+from ..loop import class_weights, run_callbacks
 from ..loop.distribution import Devices
 from ..loop.train_step import Signals
 from ..loop.trainer import Trainer
 from ..prediction import predict_options
-from ..recipes.schema import Recipe
+from ..recipes.schema import Recipe, TrainingConfig
 from ..runs import frame_stride, run_model
 from ..runs.provenance import WeightSource
 from ..runs.run_folder import RunFolder
@@ -60,6 +61,7 @@ class VideoClassification(Task):
             self.check(recipe.image_stage)
         dataset = datasets.load(recipe.dataset, recipe.data, recipe.sampling)
         dataset.check_trainable()
+        _check_loss(recipe.training, dataset)
         if recipe.views is not None and recipe.sampling is not None:
             view_options.check(
                 recipe.views, recipe.sampling, dataset.multi_label
@@ -101,6 +103,10 @@ class VideoClassification(Task):
             recipe.optimizer.clip_norm,
             config.micro_batches,
             config.ema_decay,
+            class_weights.class_weights(
+                config.class_weights, data.classes, data.class_counts()
+            ),
+            config.focal_gamma,
         )
         run_model.compile_model(trainer, recipe, data)
         return trainer
@@ -186,6 +192,21 @@ class VideoClassification(Task):
         if model is not None:
             commands.append(("serve", "serve_config", model))
         return commands
+
+
+def _check_loss(config: TrainingConfig, dataset: Dataset) -> None:
+    """Raise a UserError for a loss of another kind of labels."""
+    class_weights.class_weights(config.class_weights, dataset.classes, None)
+    if dataset.multi_label and config.class_weights is not None:
+        raise UserError(
+            "training.class_weights is for videos of one class each. These "
+            "have several: --set training.focal_gamma=2 lets rare ones count."
+        )
+    if not dataset.multi_label and config.focal_gamma:
+        raise UserError(
+            "training.focal_gamma is for videos of several classes each. "
+            "These have one: --set training.class_weights=balanced."
+        )
 
 
 def clip_notes(

@@ -37,6 +37,17 @@ def test_several_classes_an_example(smoothing):
     np.testing.assert_allclose(got, losses.mean(axis=-1), **TOLERANCE)
 
 
+def test_focal_loss_weighs_by_what_is_wrong():
+    labels = RNG.integers(0, 2, (5, 7)).astype("float64")
+    p = 1 / (1 + np.exp(-LOGITS))
+    right = np.where(labels == 1, p, 1 - p)
+    expected = (-((1 - right) ** 2.5) * np.log(right)).mean(axis=-1)
+    got = classification_loss.example_losses(
+        tf.constant(labels), tf.constant(LOGITS, tf.float32), 0.0, 2.5
+    )
+    np.testing.assert_allclose(got, expected, **TOLERANCE)
+
+
 def test_half_precision_logits_have_a_float32_loss():
     logits = tf.constant(100 * LOGITS, tf.bfloat16)
     loss = classification_loss.example_losses(tf.zeros(5, tf.int64), logits)

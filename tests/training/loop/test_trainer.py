@@ -70,6 +70,20 @@ def test_an_example_without_weight_counts_nowhere():
     assert logs["loss"] == [pytest.approx(loss, rel=1e-5)]
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_classes_have_weights_in_the_loss_alone(parts):
+    of_class = np.linspace(0.5, 2, CLASSES)
+    trainer = make(micro_batches=parts, class_weights=of_class)
+    weights = np.array([1, 0, 1, 1, 0.5, 2], "float32")
+    before, after, logs = step(trainer, weights)
+    expected = gradients(*before, weights * of_class[LABELS])
+    for old, new, gradient in zip(before, after, expected, strict=True):
+        np.testing.assert_allclose(new, old - gradient, **TOLERANCE)
+    right = (X @ before[0] + before[1]).argmax(axis=1) == LABELS
+    accuracy = (right * weights).sum() / weights.sum()
+    assert logs["accuracy"] == [pytest.approx(accuracy)]
+
+
 def test_a_batch_of_bad_examples_changes_nothing():
     before, after, logs = step(make(), np.zeros(BATCH, "float32"))
     for old, new in zip(before, after, strict=True):
