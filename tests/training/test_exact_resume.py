@@ -24,6 +24,17 @@ RECIPE = dataclasses.replace(
 )
 
 
+# Of a rate that rises to 1 in the third epoch, and the validation loss with it.
+EARLY = dataclasses.replace(
+    RECIPE,
+    steps=24,
+    optimizer=OptimizerConfig(
+        base_lr=1e-3, schedule="steps", drops_at_steps=(4,), drop_factor=1e3
+    ),
+    training=TrainingConfig(keep="best", metric="val_loss", patience=2),
+)
+
+
 def stop_after(step, monkeypatch):
     """Request preemption in a step of the run."""
     steps = []
@@ -73,3 +84,33 @@ def test_a_run_preempted_within_an_epoch_equals_an_uninterrupted_one(
         for array, expected_array in zip(got, expected, strict=True):
             np.testing.assert_array_equal(array, expected_array)
     assert rows == expected_rows and len(rows) == 2
+
+
+def test_a_run_keeps_its_best_epoch_and_stops_early_preempted_or_not(
+    tmp_path, monkeypatch
+):
+    straight = RunFolder(tmp_path / "straight")
+    result = train.train(EARLY, straight, 0)
+    history = checkpointing.latest(straight.checkpoints).history
+    losses = [row["val_loss"] for row in history]
+    best = 1 + losses.index(min(losses))
+    assert result["epoch"] == best
+    assert len(history) == best + 2 < EARLY.epochs
+    # The weights are those of the best epoch, not of the last.
+    kept = checkpointing.of_epoch(straight.checkpoints, best)
+    model, *_ = run_model.load_trained(straight)
+    arrays = checkpointing.read_arrays(kept, "variable")
+    for weight, array in zip(model.variables, arrays, strict=False):
+        np.testing.assert_array_equal(weight, array)
+    stopped = RunFolder(tmp_path / "stopped")
+    # The second is within the epochs that patience counts.
+    for steps in (3, 2 * best - 2):
+        with monkeypatch.context() as patch:
+            stop_after(steps, patch)
+            with pytest.raises(Preempted):
+                train.train(EARLY, stopped, 0)
+        sigterm.requested = False
+    assert train.train(EARLY, stopped, 0)["epoch"] == best
+    assert end_of(stopped)[-1] == end_of(straight)[-1]
+    report = (stopped.path / "report.md").read_text()
+    assert f"Finished: {2 * len(history)} steps, and tested. Early" in report

@@ -106,6 +106,36 @@ def latest(directory: Path) -> Checkpoint | None:
     return None
 
 
+def of_epoch(directory: Path, epoch: int) -> Checkpoint:
+    """Return the checkpoint after an epoch.
+
+    Args:
+        directory: folder of checkpoints.
+        epoch: number of finished epochs.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    path = directory / _name(epoch)
+    try:
+        return _read(path)
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:
+        raise UserError(
+            f"Expected {path}, the checkpoint of the best epoch. It cannot be "
+            f"read: {error}"
+        ) from error
+
+
+def _name(epoch: int, step: int = 0) -> str:
+    return f"epoch_{epoch:04d}" + (f"_step_{step:07d}" if step else "")
+
+
 def _read(path: Path) -> Checkpoint:
     """Read a checkpoint and check that it is complete."""
     for name in (STATE, VARIABLES):
@@ -221,8 +251,9 @@ def save(
     times: dict | None = None,
     remedy: str = "",
     data: dict[str, str] | None = None,
+    kept_epoch: int | None = None,
 ) -> None:
-    """Write a checkpoint and delete all but the last `KEEP`.
+    """Write a checkpoint and delete all but the last `KEEP` and one more.
 
     Args:
         model: a compiled model; moving averages in its attribute `average`, if
@@ -234,6 +265,7 @@ def save(
         times: seconds that these took.
         remedy: advice for the error, a sentence.
         data: texts that identify the training data.
+        kept_epoch: finished epochs of another checkpoint that stays.
 
     Raises:
         UserError: a variable is not finite.
@@ -257,8 +289,7 @@ def save(
     # In memory first: a plain write fails plainly when the disk is full.
     np.savez(content, **arrays)
     epoch = len(history)
-    name = f"epoch_{epoch:04d}" + (f"_step_{step:07d}" if step else "")
-    checkpoint = directory / name
+    checkpoint = directory / _name(epoch, step)
     if checkpoint.exists():  # damaged, else training had resumed from it
         atomic_files.remove_directory(checkpoint, last=STATE)
     with atomic_files.new_directory(checkpoint, last=STATE) as path:
@@ -275,6 +306,8 @@ def save(
     complete = _complete(directory)
     # Later ones are damaged, else training had resumed from them.
     kept = complete[: complete.index(checkpoint) + 1][-KEEP:]
+    if kept_epoch is not None:
+        kept.append(directory / _name(kept_epoch))
     for other in _all(directory):
         if other not in kept:
             atomic_files.remove_directory(other, last=STATE)

@@ -28,6 +28,7 @@ def fit(
     history: list[dict],
     start: Checkpoint | None,
     callbacks: Sequence[keras.callbacks.Callback],
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train the remaining steps of a run.
 
@@ -38,6 +39,7 @@ def fit(
         history: rows of the finished epochs; a callback appends to it.
         start: the checkpoint to resume from; None for a new run.
         callbacks: of Keras.
+        is_stopped: whether early stopping has ended the training.
 
     Raises:
         Preempted: the process was asked to stop, and the run is saved.
@@ -57,7 +59,7 @@ def fit(
             verbose=0,  # `ShowTraining` does it
         )
 
-    fit_remaining(fit_epochs, plan, history, start)
+    fit_remaining(fit_epochs, plan, history, start, is_stopped)
 
 
 def fit_remaining(
@@ -65,6 +67,7 @@ def fit_remaining(
     plan: EpochPlan,
     history: list[dict],
     start: Checkpoint | None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Call `fit` for the remaining epochs, an interrupted one first.
 
@@ -74,11 +77,12 @@ def fit_remaining(
         plan: of the run.
         history: rows of the finished epochs; grows during `fit_epochs`.
         start: the checkpoint to resume from; None for a new run.
+        is_stopped: whether early stopping has ended the training.
     """
 
     def fit_until(epoch: int, step: int = 0) -> None:
         first = len(history)
-        if first < epoch:
+        if first < epoch and not is_stopped():
             first_step = plan.steps_after(first) + step
             fit_epochs(first, epoch, first_step, plan.steps_after(epoch))
 

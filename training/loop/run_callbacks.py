@@ -9,7 +9,7 @@ import keras
 from ..io import finite
 from ..io.paths import Path
 from ..io.user_error import UserError
-from . import checkpointing
+from . import best_epoch, checkpointing
 from .epoch_plan import EpochPlan
 from .precise_bn import BatchNormStatistics
 from .preemption import Preempted, sigterm
@@ -90,6 +90,8 @@ class SaveCheckpoints(keras.callbacks.Callback):
             workers wait for it.
         remedy: advice after divergence in a step, if known, as
             `finite.remedy`.
+        settings: of the epoch that is kept and of early stopping. Default: the
+            last one, and none.
 
     Raises:
         UserError: the loss, a validation metric, or a variable of the model
@@ -110,8 +112,10 @@ class SaveCheckpoints(keras.callbacks.Callback):
         remedy: Callable[[int | None], str] = lambda step: finite.remedy(
             step=step
         ),
+        settings: best_epoch.EpochSettings | None = None,
     ):
         super().__init__()
+        self._settings = settings
         self._alone = alone
         self._directory = directory
         self._history = history
@@ -186,6 +190,15 @@ class SaveCheckpoints(keras.callbacks.Callback):
             self._write_history(self._history)
         if self._any_of(sigterm.requested):
             raise Preempted
+        if self.is_stopped:
+            self.model.stop_training = True
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether early stopping has ended the training."""
+        return self._settings is not None and best_epoch.is_stopped(
+            self._settings, self._history
+        )
 
     def _check_loss(self, loss: float) -> None:
         if math.isfinite(loss):
@@ -225,9 +238,15 @@ class SaveCheckpoints(keras.callbacks.Callback):
             step,
             times,
             self._remedy(None),
+            kept_epoch=self._kept_epoch(),
         )
         self._any_of(False)  # a worker that ends would be missed by the chief
         self._saved_at = time.monotonic()
+
+    def _kept_epoch(self) -> int | None:
+        if self._settings is None:
+            return None
+        return best_epoch.kept_epoch(self._settings, self._history)
 
     def _times(self) -> dict[str, float]:
         """Seconds of this epoch, those before a preemption included."""

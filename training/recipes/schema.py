@@ -128,6 +128,13 @@ class StepConfig:
             is validated, tested and exported; None for the weights themselves.
         micro_batches: gradient accumulation: micro-batches that a device
             splits its share of a batch into, to save memory.
+        keep: which weights are tested and exported: those of the "last" epoch,
+            or of the "best".
+        metric: of validation, such as "val_accuracy" or "val_loss", that
+            epochs are compared by. Default: accuracy; mean average precision
+            of several labels, box AP of detectors.
+        patience: early stopping: epochs without a better metric after which
+            training ends; None for all steps.
         deterministic: whether to use deterministic kernels where they are
             slower, so that a run can be repeated bit by bit. The time that
             steps wait for data is then not measured, and shows as 0.
@@ -136,6 +143,9 @@ class StepConfig:
     precision: str = "float32"
     ema_decay: float | None = None
     micro_batches: int = 1
+    keep: Literal["last", "best"] = "last"
+    metric: str | None = None
+    patience: int | None = None
     deterministic: bool = False
 
 

@@ -6,6 +6,7 @@ from nonlocal_tf.choices import unknown
 
 from ..io.user_error import UserError
 from ..loop import parameter_rates
+from ..loop.best_epoch import BEST
 from ..loop.class_weights import BALANCED
 from .schema import STARTS, BaseRecipe, ModelConfig, Recipe
 
@@ -143,6 +144,14 @@ def _check_step_config(recipe: BaseRecipe, precisions: tuple[str, ...]) -> None:
         "in (0, 1)",
     )
     expect(micro_batches >= 1, config, "micro_batches", "to be at least 1")
+    one_of("training.keep", config.keep, ("last", BEST))
+    patience = config.patience
+    expect(
+        patience is None or patience >= 1,
+        config,
+        "patience",
+        "to be at least 1",
+    )
     if recipe.batch % micro_batches:
         raise UserError(
             f"Expected training.micro_batches to divide batch={recipe.batch}. "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..io import atomic_files, curves, paths, quoting, tables
 from ..io.user_error import UserError
+from ..loop import best_epoch
 from ..recipes.schema import BaseRecipe
 from . import report_sections, report_tests
 from .run_folder import RunFolder
@@ -102,9 +103,13 @@ def panels(rows: Sequence[Row]) -> list[curves.Panel]:
 
 
 def _head(run: RunFolder, recipe: BaseRecipe, rows: Sequence[Row]) -> str:
+    is_stopped = best_epoch.is_stopped(recipe.training, rows)
     if run.read_result() is not None:
-        status = f"Finished: {recipe.steps:,} steps, and tested."
-    elif len(rows) == recipe.epochs:
+        steps = recipe.plan.steps_after(len(rows))
+        status = f"Finished: {steps:,} steps, and tested."
+        if is_stopped:
+            status += f" Early stopping before all {recipe.steps:,}."
+    elif len(rows) == recipe.epochs or is_stopped:
         status = "**Not finished:** trained, but not tested yet."
     else:
         status = (

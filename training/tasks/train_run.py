@@ -13,6 +13,7 @@ from .. import tasks
 from ..io import atomic_files, finite, tables
 from ..io.user_error import UserError
 from ..loop import (
+    best_epoch,
     callbacks,
     checkpointing,
     resume,
@@ -123,7 +124,7 @@ def _finish(
 ) -> dict:
     """Test the finished run, and write result.json and the report."""
     if verbose:
-        print("Computing the scores of the trained network.", flush=True)
+        print(_trained(recipe, history), flush=True)
     stage = None
     if task.first_stage(recipe) is not None:
         stage = RunFolder(run.image_stage).read_result()
@@ -131,6 +132,7 @@ def _finish(
     result = {
         "recipe": recipe.name,
         "seed": recipe.seed,
+        "epoch": best_epoch.kept_epoch(recipe.training, history),
         "train_seconds": round(sum(row["seconds"] for row in history), 1),
         **scores,
         "image_stage": stage,
@@ -140,6 +142,26 @@ def _finish(
     run.write_result(result)
     run_report.write(run)
     return result
+
+
+def _trained(recipe: BaseRecipe, history: list[dict]) -> str:
+    """Say which weights are tested, and whether training ended early."""
+    settings, epochs = recipe.training, len(history)
+    lines = []
+    if epochs < recipe.epochs:
+        lines.append(
+            f"Early stopping after {epochs} of {recipe.epochs} epochs: "
+            f"{best_epoch.metric_of(settings, history[0])} did not improve in "
+            f"{settings.patience}."
+        )
+    network = "the trained network"
+    if settings.keep == best_epoch.BEST:
+        number = best_epoch.best_epoch(settings, history)
+        metric = best_epoch.metric_of(settings, history[0])
+        value = history[number - 1][metric]
+        network = f"epoch {number}, the best: {metric} {value:.4g}"
+    lines.append(f"Computing the scores of {network}.")
+    return "\n".join(lines)
 
 
 def fit(
@@ -189,7 +211,9 @@ def fit(
     history = list(start.history) if start else []
     if devices.is_chief and start is not None:
         _announce_resumption(run, start, recipe)
-    if len(history) == recipe.epochs:
+    if len(history) == recipe.epochs or best_epoch.is_stopped(
+        recipe.training, history
+    ):
         return history
     if devices.is_chief:
         _announce(task, recipe, run, trainer, data, devices)
@@ -209,6 +233,7 @@ def fit(
         functools.partial(
             finite.remedy, recipe.optimizer.base_lr, recipe.training.precision
         ),
+        recipe.training,
     )
     bad_inputs = callbacks.ListBadInputs(
         data,
@@ -226,7 +251,13 @@ def fit(
     ]
     try:
         resume.fit(
-            trainer, batches, recipe.plan, history, start, training_callbacks
+            trainer,
+            batches,
+            recipe.plan,
+            history,
+            start,
+            training_callbacks,
+            lambda: saving.is_stopped,
         )
     except (tf.errors.OpError, UserError):
         bad_inputs.update()  # raises if they are too many, which says more

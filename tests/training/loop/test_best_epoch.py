@@ -1,0 +1,53 @@
+"""The best epoch, and early stopping, from the rows of a history."""
+
+import pytest
+
+from training.io.user_error import UserError
+from training.loop import best_epoch
+from training.recipes.schema import StepConfig
+
+LOSSES = [0.7, 0.5, 0.6, 0.5, 0.4, 0.9, 0.8]
+ACCURACIES = [0.2, 0.4, 0.6, 0.6, 0.5, 0.6, 0.1]
+HISTORY = [
+    {"epoch": n, "loss": 0.1, "val_loss": loss, "val_accuracy": accuracy}
+    for n, (loss, accuracy) in enumerate(
+        zip(LOSSES, ACCURACIES, strict=True), start=1
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("metric", "best"),
+    [(None, 3), ("val_accuracy", 3), ("val_loss", 5), ("loss", 1)],
+)
+def test_the_first_of_the_best_epochs_is_kept(metric, best):
+    settings = StepConfig(keep="best", metric=metric)
+    assert best_epoch.kept_epoch(settings, HISTORY) == best
+    last = StepConfig(metric=metric)
+    assert best_epoch.kept_epoch(last, HISTORY) == len(HISTORY)
+    assert best_epoch.kept_epoch(settings, []) is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "patience", "epochs"),
+    [("val_loss", 2, 4), ("val_loss", 3, None), ("val_accuracy", 3, 6)],
+)
+def test_training_stops_after_so_many_epochs_without_a_better_one(
+    metric, patience, epochs
+):
+    settings = StepConfig(metric=metric, patience=patience)
+    stopped = [
+        n
+        for n in range(len(HISTORY) + 1)
+        if best_epoch.is_stopped(settings, HISTORY[:n])
+    ]
+    assert stopped[:1] == ([] if epochs is None else [epochs])
+    never = StepConfig(metric=metric)
+    assert not best_epoch.is_stopped(never, HISTORY)
+
+
+def test_a_metric_that_there_is_not_lists_those_of_validation():
+    settings = StepConfig(keep="best", metric="val_acc")
+    expected = "one of val_loss, val_accuracy, the metrics of validation"
+    with pytest.raises(UserError, match=expected):
+        best_epoch.best_epoch(settings, HISTORY)
