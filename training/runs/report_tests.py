@@ -1,11 +1,12 @@
 """Section of a run's report with the results of its evaluations."""
 
 from ..coco import coco_scores
-from ..evaluation import metrics
+from ..evaluation import class_metrics, metrics
 from ..io import json_text, paths, tables
 from ..io.user_error import UserError
 from .run_folder import RunFolder
 
+CLASSES_LISTED = 60  # of more, the file has them alone
 # Keys of metrics.json, and the titles of their columns.
 TEXTS = {"views": "views", "annotations": "annotations"}
 METRICS = {
@@ -33,7 +34,13 @@ def section(run: RunFolder) -> str:
     keys = [key for key in TITLES if any(row.get(key) for row in cells)]
     rows = [[row.get(key, "") for key in keys] for row in cells]
     head = [TITLES[key] for key in keys]
-    return f"## Tests\n\n{tables.markdown([head, *rows])}"
+    text = f"## Tests\n\n{tables.markdown([head, *rows])}"
+    for path in tests:
+        classes = class_metrics.read(path.parent)
+        if 0 < len(classes) <= CLASSES_LISTED:
+            listed = tables.markdown(class_metrics.table(classes))
+            text += f"\n\nClasses of {path.parent.name}:\n\n{listed}"
+    return text
 
 
 def _cells(path: paths.Path) -> dict[str, str]:

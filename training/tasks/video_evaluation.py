@@ -8,6 +8,7 @@ code, or whole frames in a fully convolutional network, as in the paper.
         scores.npz      all scores; see training/evaluation/video_scores.py
         metrics.json    metrics, and versions of the software
         confusion.png   confusion matrix
+        classes.json    support, precision and recall of each class
         scored.json     settings of the evaluation
         bad_videos.csv  unreadable videos, if any
 
@@ -30,6 +31,7 @@ from ..data.datasets import check_split
 from ..data.sampling_config import SamplingConfig, ViewsConfig
 from ..data.video_dataset import VideoDataset
 from ..evaluation import (
+    class_metrics,
     confusion,
     evaluation_data,
     model_evaluation,
@@ -161,6 +163,7 @@ def run_command(options: argparse.Namespace) -> None:
         run, options.split, views, options.batch, options.scores, options.set
     )
     print(video_scores.render(video_scores.compute_metrics(scored)))
+    print(class_metrics.render(class_metrics.class_metrics(scored)))
     _print_bad(scored, folder)
     print(f"Scores and figures are in {folder}")
     print(confusion.write(folder / score_parts.CONFUSION, scored))
@@ -324,6 +327,7 @@ def _write(folder: Path, scored: VideoScores) -> None:
     video_scores.save(folder / score_parts.SCORES, scored)
     score_parts.remove_parts(folder)
     bad_videos.write_bad_videos(folder / bad_videos.FILE_NAME, _bad(scored))
+    class_metrics.write(folder, class_metrics.class_metrics(scored))
     results = {
         **video_scores.compute_metrics(scored),
         "versions": scored.versions,
