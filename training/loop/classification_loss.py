@@ -5,7 +5,11 @@ import tensorflow as tf
 
 
 def example_losses(
-    labels, logits, label_smoothing: float = 0.0, focal_gamma: float = 0.0
+    labels,
+    logits,
+    label_smoothing: float = 0.0,
+    focal_gamma: float = 0.0,
+    is_mixture: bool = False,
 ):
     """Compute the cross-entropy of each example.
 
@@ -19,6 +23,8 @@ def example_losses(
         focal_gamma: focal loss of several labels: the cross-entropy of a class
             is multiplied by (1 - p) ** focal_gamma, with p the probability of
             what is right, so that easy examples count less.
+        is_mixture: whether labels `(batch, classes)` are shares of one class
+            each, as of mixup, not of several classes.
 
     Returns:
         float32 `(batch,)`. With several labels: the mean over the classes of
@@ -28,6 +34,10 @@ def example_losses(
         Lin et al., Focal loss for dense object detection, ICCV 2017.
     """
     logits = tf.cast(logits, tf.float32)
+    if is_mixture:
+        labels = tf.cast(labels, tf.float32) * (1 - label_smoothing)
+        labels += label_smoothing / labels.shape[-1]
+        return tf.nn.softmax_cross_entropy_with_logits(labels, logits)
     if labels.shape.rank == 2:
         labels = tf.cast(labels, tf.float32)
         labels = labels * (1 - label_smoothing) + label_smoothing / 2

@@ -63,7 +63,11 @@ class Trainer(TrainStep, keras.Model):
         loss_weights = weights
         if self._class_weights is not None:
             of_class = tf.constant(self._class_weights, tf.float32)
-            loss_weights = weights * tf.gather(of_class, labels)
+            loss_weights = weights * (
+                tf.linalg.matvec(tf.cast(labels, tf.float32), of_class)
+                if self._is_mixture(labels)
+                else tf.gather(of_class, labels)
+            )
         context = tf.distribute.get_replica_context()
         total = context.all_reduce("SUM", tf.reduce_sum(loss_weights))
         arrays = (x, labels, weights, loss_weights)
@@ -77,13 +81,23 @@ class Trainer(TrainStep, keras.Model):
         with tf.GradientTape() as tape:
             logits = self(x, training=True)
             losses = classification_loss.example_losses(
-                labels, logits, self._smoothing, self._focal_gamma
+                labels,
+                logits,
+                self._smoothing,
+                self._focal_gamma,
+                self._is_mixture(labels),
             )
             summed = tf.reduce_sum(losses * loss_weights)
             loss = tf.math.divide_no_nan(summed, total)
             scaled = self.optimizer.scale_loss(loss)
+        if self._is_mixture(labels):
+            labels = tf.argmax(labels, axis=-1)  # the larger share, in metrics
         self._update_metrics(labels, logits, weights, summed, loss_weights)
         return tape.gradient(scaled, variables)
+
+    def _is_mixture(self, labels) -> bool:
+        """Return whether labels are shares of classes, as of mixup."""
+        return labels.shape.rank == 2 and not self._multi_label
 
     def test_step(self, data):
         """Validate a device's share of a batch; returns metrics."""

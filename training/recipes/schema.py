@@ -162,6 +162,9 @@ class TrainingConfig(StepConfig):
             order of their names; "balanced" for weights in inverse proportion
             to their frequency. For one label an example.
         focal_gamma: of the focal loss, for several labels an example.
+        mixup: alpha of mixup, 0.8 in MViT; 0 for none. For one label an
+            example, as CutMix; of both, each batch has one.
+        cutmix: alpha of CutMix, 1 in MViT; 0 for none.
         precise_bn_batches: batches of training data from which the statistics
             of batch normalization are recomputed before each checkpoint.
         synchronized_bn: statistics of the whole batch on several devices,
@@ -172,6 +175,8 @@ class TrainingConfig(StepConfig):
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | Literal["balanced"] | None = None
     focal_gamma: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
     precise_bn_batches: int = 0
     synchronized_bn: bool = False
     jit_compile: bool = False

@@ -123,7 +123,9 @@ def _check_training(recipe: Recipe) -> None:
     smoothing, batches = config.label_smoothing, config.precise_bn_batches
     expect(0 <= smoothing < 1, config, "label_smoothing", "in [0, 1)")
     expect(batches >= 0, config, "precise_bn_batches", "to be at least 0")
-    expect(config.focal_gamma >= 0, config, "focal_gamma", "to be at least 0")
+    for field in ("focal_gamma", "mixup", "cutmix"):
+        value = getattr(config, field)
+        expect(0 <= value < math.inf, config, field, "to be a number from 0")
     weights = config.class_weights
     expect(
         weights in (None, BALANCED) or all(w >= 0 for w in weights),

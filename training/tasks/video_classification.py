@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from nonlocal_tf import models
 from nonlocal_tf.models import frame_order
 
-from ..data import Dataset, class_name_warnings, datasets, pipeline
+from ..data import Dataset, class_name_warnings, datasets, mixing, pipeline
 from ..evaluation import video_scores, view_options
 from ..exporting import file_formats
 from ..io import tables
@@ -202,6 +203,11 @@ def _check_loss(config: TrainingConfig, dataset: Dataset) -> None:
             "training.class_weights is for videos of one class each. These "
             "have several: --set training.focal_gamma=2 lets rare ones count."
         )
+    if dataset.multi_label and (config.mixup or config.cutmix):
+        raise UserError(
+            "training.mixup and training.cutmix are for videos of one class "
+            "each. These have several."
+        )
     if not dataset.multi_label and config.focal_gamma:
         raise UserError(
             "training.focal_gamma is for videos of several classes each. "
@@ -235,13 +241,25 @@ class VideoBatches:
 
     def for_training(self, first_step: int, last_step: int) -> Any:
         """Return the batches of steps `first_step` to `last_step` - 1."""
-        return self._batches(self._recipe.seed, first_step, last_step)
+        config, seed = self._recipe.training, self._recipe.seed
+        batches = self._unmixed(seed, first_step, last_step)
+        if config.mixup or config.cutmix:
+            batches = mixing.mixed_batches(
+                batches,
+                first_step,
+                seed,
+                len(self._dataset.classes),
+                config.mixup,
+                config.cutmix,
+            )
+        return self._devices.distribute(pipeline.feed(batches))
 
     def for_statistics(self, epoch: int) -> Any:
         """Return batches for precise batch normalization after an epoch."""
         count = self._recipe.training.precise_bn_batches
         seed = self._recipe.seed ^ STATISTICS_SEED
-        batches = self._batches(seed, epoch * count, (epoch + 1) * count)
+        batches = self._unmixed(seed, epoch * count, (epoch + 1) * count)
+        batches = self._devices.distribute(pipeline.feed(batches))
         if self._devices.workers > 1:
             return batches
         return self._devices.strategy.experimental_distribute_dataset(batches)
@@ -254,8 +272,10 @@ class VideoBatches:
         own = self._devices.replicas // self._devices.workers
         return self._devices.distribute(pipeline.padded(batches, own))
 
-    def _batches(self, seed: int, first_step: int, last_step: int) -> Any:
-        batches = self._dataset.train_batches(
+    def _unmixed(
+        self, seed: int, first_step: int, last_step: int
+    ) -> tf.data.Dataset:
+        return self._dataset.train_batches(
             batch=self._recipe.batch,
             seed=seed,
             start_step=first_step,
@@ -263,4 +283,3 @@ class VideoBatches:
             worker=self._devices.worker,
             workers=self._devices.workers,
         )
-        return self._devices.distribute(pipeline.feed(batches))

@@ -48,6 +48,20 @@ def test_focal_loss_weighs_by_what_is_wrong():
     np.testing.assert_allclose(got, expected, **TOLERANCE)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_labels_of_a_mixture_are_shares(smoothing):
+    labels = RNG.dirichlet(np.ones(7), 5)
+    targets = (1 - smoothing) * labels + smoothing / 7
+    expected = -(targets * log_softmax(LOGITS)).sum(axis=-1)
+    got = classification_loss.example_losses(
+        tf.constant(labels, tf.float32),
+        tf.constant(LOGITS, tf.float32),
+        smoothing,
+        is_mixture=True,
+    )
+    np.testing.assert_allclose(got, expected, **TOLERANCE)
+
+
 def test_half_precision_logits_have_a_float32_loss():
     logits = tf.constant(100 * LOGITS, tf.bfloat16)
     loss = classification_loss.example_losses(tf.zeros(5, tf.int64), logits)

@@ -84,6 +84,25 @@ def test_classes_have_weights_in_the_loss_alone(parts):
     assert logs["accuracy"] == [pytest.approx(accuracy)]
 
 
+def test_a_mixture_of_two_classes_has_the_gradients_of_both():
+    of_class = np.linspace(0.5, 2, CLASSES)
+    trainer = make(class_weights=of_class)
+    labels = 0.75 * np.eye(CLASSES)[LABELS]
+    labels += 0.25 * np.eye(CLASSES)[LABELS[::-1]]
+    before = [np.asarray(v, "float64") for v in trainer.trainable_variables]
+    batches = tf.data.Dataset.from_tensors((X, labels.astype("float32")))
+    trainer.fit(batches, shuffle=False, verbose=0)
+    logits = X.astype("float64") @ before[0] + before[1]
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    weights = labels @ of_class
+    error = (p - labels) * (weights / weights.sum())[:, None]
+    expected = [X.T @ error, error.sum(axis=0)]
+    for new, old, gradient in zip(
+        trainer.trainable_variables, before, expected, strict=True
+    ):
+        np.testing.assert_allclose(new, old - gradient, **TOLERANCE)
+
+
 def test_a_batch_of_bad_examples_changes_nothing():
     before, after, logs = step(make(), np.zeros(BATCH, "float32"))
     for old, new in zip(before, after, strict=True):

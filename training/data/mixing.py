@@ -1,0 +1,115 @@
+"""Mixup and CutMix: mixtures of the clips of a batch, and of their labels.
+
+A batch is mixed with itself in reversed order. Which of the two is applied and
+how is drawn once a batch, from the seed and the number of the batch alone.
+"""
+
+import tensorflow as tf
+
+MIXUP_SHARE = 0.5  # of batches, if both are asked for
+
+
+def mixed_batches(
+    batches: tf.data.Dataset,
+    first: int,
+    seed: int,
+    classes: int,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+) -> tf.data.Dataset:
+    """Mix the clips of each batch of a data set.
+
+    Args:
+        batches: uint8 clips `(batch, time, height, width, channels)`, int
+            labels `(batch,)`.
+        first: number of the first batch.
+        seed: of the run.
+        classes: number of classes.
+        mixup: alpha of mixup's Beta distribution; 0 for none.
+        cutmix: alpha of CutMix's; 0 for none.
+
+    Returns:
+        uint8 clips of the same shape, float32 labels `(batch, classes)`.
+
+    References:
+        Zhang et al., mixup: Beyond empirical risk minimization, ICLR 2018.
+        Yun et al., CutMix, ICCV 2019.
+    """
+
+    def mix(number, batch):
+        clips, labels = batch
+        return mixture(
+            clips, tf.one_hot(labels, classes), (seed, number), mixup, cutmix
+        )
+
+    numbered = batches.enumerate(first)
+    return numbered.map(
+        mix, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+
+
+def mixture(clips, labels, seed, mixup: float, cutmix: float):
+    """Mix the clips of a batch with the same in reversed order.
+
+    Args:
+        clips: uint8 `(batch, time, height, width, channels)`.
+        labels: float32 `(batch, classes)`.
+        seed: two integers.
+        mixup: alpha of mixup; 0 for none.
+        cutmix: alpha of CutMix; 0 for none.
+
+    Returns:
+        uint8 clips and float32 labels of the same shapes.
+    """
+    key = tf.stack([tf.cast(part, tf.int64) for part in seed])
+    choice, share, place = tf.unstack(
+        tf.random.experimental.stateless_split(key, 3)
+    )
+    is_mixup = tf.random.stateless_uniform((), choice) < MIXUP_SHARE
+    if not (mixup and cutmix):
+        is_mixup = tf.constant(mixup > 0)
+    own = _beta(share, tf.where(is_mixup, float(mixup), float(cutmix)))
+    inside = box(place, own, clips.shape[2], clips.shape[3])
+    covered = tf.reduce_mean(tf.cast(inside, tf.float32))
+    own = tf.where(is_mixup, own, 1 - covered)
+    others = clips[::-1]
+    pixels = tf.cond(
+        is_mixup,
+        lambda: _blend(clips, others, own),
+        lambda: tf.where(inside[..., None], others, clips),
+    )
+    return pixels, own * labels + (1 - own) * labels[::-1]
+
+
+def box(seed, own, height: int, width: int):
+    """Draw the part of frames that CutMix takes from other clips.
+
+    Args:
+        seed: int64 `(2,)`.
+        own: share of the area that stays, before the box is cut at the edges.
+        height: of the frames.
+        width: of the frames.
+
+    Returns:
+        bool `(height, width)`.
+    """
+    centre = tf.random.stateless_uniform((2,), seed)
+    inside = []
+    for side, length in enumerate((height, width)):
+        half = tf.cast(tf.sqrt(1 - own) * length / 2, tf.int32)
+        middle = tf.cast(centre[side] * length, tf.int32)
+        index = tf.range(length)
+        inside.append((index >= middle - half) & (index < middle + half))
+    return inside[0][:, None] & inside[1]
+
+
+def _blend(clips, others, own):
+    mixed = own * tf.cast(clips, tf.float32)
+    mixed += (1 - own) * tf.cast(others, tf.float32)
+    return tf.cast(mixed + 0.5, tf.uint8)
+
+
+def _beta(seed, alpha):
+    """Draw a number from Beta(alpha, alpha)."""
+    draws = tf.random.stateless_gamma((2,), seed, alpha=alpha)
+    return draws[0] / tf.maximum(draws[0] + draws[1], 1e-30)
