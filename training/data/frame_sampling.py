@@ -195,6 +195,10 @@ def _views_bytes(sampling: SamplingConfig, views: ViewsConfig) -> int:
     return views.clips * sampling.frames * area * 3
 
 
+# The largest value of settings that begin at 0.
+SHARES = {"color_jitter": 1, "grey": 1, "erase": 1, "magnitude": 10}
+
+
 def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
     """Raise a ValueError for invalid or inconsistent settings."""
     if sampling.past_end not in PAST_END:
@@ -208,10 +212,23 @@ def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
         )
     has_number = sampling.frame_stride != AUTO
     numbers = ("frames", "crop_px", *["frame_stride"] * has_number)
-    if not 0 <= sampling.color_jitter <= 1:
+    for name, most in SHARES.items():
+        value = getattr(sampling, name)
+        if not 0 <= value <= most:
+            raise ValueError(
+                f"Expected {name} from 0 to {most}. Received: {value}"
+            )
+    for name, most in {"crop_area": 1.0, "crop_ratio": math.inf}.items():
+        low, high = getattr(sampling, name) or (1, 1)
+        if not 0 < low <= high <= most:
+            raise ValueError(
+                f"Expected {name} as the smallest and the largest, above 0"
+                f"{' and at most 1' * (most == 1)}. Received: {low}, {high}"
+            )
+    if sampling.rand_augment < 0:
         raise ValueError(
-            "Expected color_jitter from 0 to 1. "
-            f"Received: {sampling.color_jitter}"
+            "Expected rand_augment as a number of operations from 0. "
+            f"Received: {sampling.rand_augment}"
         )
     for config, names in (
         (sampling, numbers),

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from nonlocal_tf import preprocess
 
-from . import clip_reader, frame_sampling, transforms
+from . import augmentation, clip_reader, frame_sampling, transforms
 from .bad_videos import BadVideoLog
 from .clip_reader import ClipReader, VideoError
 from .sampling_config import SamplingConfig, ViewsConfig
@@ -255,14 +255,25 @@ def random_example(
     frames = frame_sampling.random_clip(
         draws[0], row["frames"], row["fps"], config, row.get("edges_s")
     )
-    window = transforms.random_window(
-        draws[1:],
-        row["height"],
-        row["width"],
-        (config.min_short_side_px, config.max_short_side_px),
-        config.crop_px,
-        config.flip,
-    )
+    if config.crop_area is None:
+        window = transforms.random_window(
+            draws[1:],
+            row["height"],
+            row["width"],
+            (config.min_short_side_px, config.max_short_side_px),
+            config.crop_px,
+            config.flip,
+        )
+    else:
+        window = augmentation.resized_window(
+            tf.random.stateless_uniform((5,), _key(key, index, "window")),
+            row["height"],
+            row["width"],
+            config.crop_area,
+            config.crop_ratio,
+            config.crop_px,
+            config.flip,
+        )
     size_px = tf.constant([config.crop_px] * 2)
     pixels, weight = read(row, frames, window[None], size_px)
     pixels = tf.ensure_shape(
@@ -273,7 +284,47 @@ def random_example(
             (2, 3), tf.random.experimental.stateless_fold_in(key, ~index)
         )
         pixels = transforms.jitter_colors(pixels, draws, config.color_jitter)
+    pixels = _augmented(pixels, config, key, index)
     return pixels, split.label(index, frames), weight
+
+
+# Draws of a clip that are independent of those that came first.
+KEYS = ("window", "operations", "grey", "erase", "box")
+
+
+def _key(key, index, name: str):
+    """Return the seed of a kind of draws of one clip."""
+    of_clip = tf.random.experimental.stateless_fold_in(key, index)
+    return tf.random.experimental.stateless_fold_in(
+        of_clip, 1 + KEYS.index(name)
+    )
+
+
+def _augmented(pixels, config: SamplingConfig, key, index):
+    """Apply RandAugment, grey and erasing to a clip."""
+    if config.rand_augment:
+        pixels = augmentation.rand_augment(
+            pixels,
+            tf.unstack(_key(key, index, "operations"), num=2),
+            config.rand_augment,
+            config.magnitude,
+        )
+    if config.grey:
+        draw = tf.random.stateless_uniform((), _key(key, index, "grey"))
+        pixels = tf.cond(
+            draw < config.grey,
+            lambda clip=pixels: augmentation.grey(clip),
+            lambda clip=pixels: clip,
+        )
+    if config.erase:
+        draw = tf.random.stateless_uniform((), _key(key, index, "erase"))
+        box = tf.unstack(_key(key, index, "box"), num=2)
+        pixels = tf.cond(
+            draw < config.erase,
+            lambda clip=pixels: augmentation.erase(clip, box),
+            lambda clip=pixels: clip,
+        )
+    return pixels
 
 
 def views_of(

@@ -32,6 +32,14 @@ class SamplingConfig:
         flip: whether half of the training clips are flipped horizontally.
         color_jitter: strength, from 0 to 1, of random gains and shifts of the
             color channels of a training clip.
+        crop_area: smallest and largest share of the frame's area that a
+            training clip shows, resized to the crop; in place of a resized
+            short side. None for that.
+        crop_ratio: smallest and largest width / height of such a crop.
+        grey: share of training clips without color.
+        erase: share of training clips of which a box is noise.
+        rand_augment: random operations of RandAugment on each training clip.
+        magnitude: their strength, from 0 to 10.
         eval_short_side_px: short side of the centre clip of validation.
     """
 
@@ -44,6 +52,12 @@ class SamplingConfig:
     crop_px: int = 224
     flip: bool = True
     color_jitter: float = 0.0
+    crop_area: tuple[float, float] | None = None
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    grey: float = 0.0
+    erase: float = 0.0
+    rand_augment: int = 0
+    magnitude: float = 7.0
     eval_short_side_px: int = 256
 
     @property

@@ -39,3 +39,38 @@ def test_videos_of_an_epoch_have_independent_draws():
     for number in range(2 * len(part)):
         random_example(part, config, read, 7, tf.constant(number, tf.int64))
     assert len(set(drawn)) == 2 * len(part)
+
+
+def test_augmented_clips_are_functions_of_seed_and_number():
+    part = part_of(*[Probe(90, 20, 30, 25.0)] * 5)
+    config = SamplingConfig(
+        frames=2,
+        frame_stride=3,
+        crop_px=16,
+        crop_area=(0.3, 1.0),
+        rand_augment=2,
+        grey=0.5,
+        erase=0.5,
+    )
+    windows = []
+
+    def read(row, frames, window, size_px):
+        windows.append(window.shape)
+        rows = tf.range(16)[None, None, :, None, None]
+        shade = tf.cast(40 + 5 * rows, tf.uint8)
+        return tf.broadcast_to(shade, (1, 2, 16, 16, 3)), 1.0
+
+    def clips(first, seed):
+        numbers = tf.data.Dataset.range(first, 15)
+        return [
+            pixels.numpy()
+            for pixels, *_ in numbers.map(
+                lambda n: random_example(part, config, read, seed, n)
+            )
+        ]
+
+    whole, resumed, other = clips(0, 7), clips(11, 7), clips(11, 8)
+    np.testing.assert_array_equal(whole[11:], resumed)
+    assert not np.array_equal(other, resumed)
+    assert len({clip.tobytes() for clip in whole}) > 10
+    assert {shape for shape in windows} == {(1, 5)}
