@@ -245,9 +245,8 @@ def random_example(
     Returns:
         uint8 clip `(time, height, width, 3)`, label, weight.
     """
-    epoch, position = number // len(split), number % len(split)
-    key = tf.stack([tf.cast(seed, tf.int64), epoch])
-    index = tf.random.experimental.index_shuffle(position, key, len(split) - 1)
+    draw_video = _balanced_video if config.balanced else _video
+    key, index = draw_video(split, seed, number)
     draws = tf.random.stateless_uniform(
         (5,), tf.random.experimental.stateless_fold_in(key, index)
     )
@@ -286,6 +285,32 @@ def random_example(
         pixels = transforms.jitter_colors(pixels, draws, config.color_jitter)
     pixels = _augmented(pixels, config, key, index)
     return pixels, split.label(index, frames), weight
+
+
+def _video(split: VideoSplit, seed, number):
+    """Return the seed of an epoch, and the video: each once an epoch."""
+    epoch, position = number // len(split), number % len(split)
+    key = tf.stack([tf.cast(seed, tf.int64), epoch])
+    return key, tf.random.experimental.index_shuffle(
+        position, key, len(split) - 1
+    )
+
+
+def _balanced_video(split: VideoSplit, seed, number):
+    """Return the seed of an epoch, and a video: each class as often.
+
+    A round has one video of each class in random order; an epoch of a class is
+    as many rounds as it has videos.
+    """
+    seed, classes = tf.cast(seed, tf.int64), split.of_classes.nrows()
+    turn, position = number // classes, number % classes
+    shuffle = tf.random.experimental.index_shuffle
+    row = shuffle(position, tf.stack([seed, ~turn]), classes - 1)
+    members = split.of_classes[row]
+    count = tf.size(members, tf.int64)
+    key = tf.stack([seed, turn // count])
+    own = tf.random.experimental.stateless_fold_in(key, row)
+    return key, members[shuffle(turn % count, own, count - 1)]
 
 
 # Draws of a clip that are independent of those that came first.

@@ -32,6 +32,8 @@ class SamplingConfig:
         flip: whether half of the training clips are flipped horizontally.
         color_jitter: strength, from 0 to 1, of random gains and shifts of the
             color channels of a training clip.
+        balanced: whether each class is trained on as often, by repeating the
+            videos of rare ones.
         crop_area: smallest and largest share of the frame's area that a
             training clip shows, resized to the crop; in place of a resized
             short side. None for that.
@@ -52,6 +54,7 @@ class SamplingConfig:
     crop_px: int = 224
     flip: bool = True
     color_jitter: float = 0.0
+    balanced: bool = False
     crop_area: tuple[float, float] | None = None
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     grey: float = 0.0

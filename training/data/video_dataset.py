@@ -173,6 +173,8 @@ class VideoDataset(Dataset):
 
     def _random_examples(self, videos: VideoSplit, seed: int) -> Callable:
         """Return a function of an example's number to clip, label, weight."""
+        if self.sampling.balanced:
+            _ = videos.of_classes  # raises where there are no such classes
         if self._data.service:
             read = pipeline.service_read_function(videos, self._reader)
         else:

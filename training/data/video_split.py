@@ -1,8 +1,11 @@
 """Videos of one split as columns of tensors, for input pipelines."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
+from ..io.user_error import UserError
 from .clip_reader import ClipReader, Probe
 from .manifest import Manifest, Video
 
@@ -73,6 +76,25 @@ class VideoSplit:
             self._labels = tf.constant(
                 [row[0] if row else -1 for row in labels], tf.int64
             )
+
+    @functools.cached_property
+    def of_classes(self) -> tf.RaggedTensor:
+        """Indices of the videos of each class that has any, int64.
+
+        Raises:
+            UserError: videos have several labels, or none.
+        """
+        if self._multi_label or not all(v.labels for v in self.videos):
+            raise UserError(
+                "sampling.balanced is for videos of one class each. Received: "
+                f"a split {self.name} with several labels, or none, a video"
+            )
+        members: dict[int, list[int]] = {}
+        for index, video in enumerate(self.videos):
+            members.setdefault(video.labels[0], []).append(index)
+        with tf.init_scope():  # it outlives the graph that asks first
+            rows = [members[label] for label in sorted(members)]
+            return tf.ragged.constant(rows, tf.int64)
 
     def __len__(self) -> int:
         return len(self.videos)

@@ -1,11 +1,13 @@
 import numpy as np
 import tensorflow as tf
 
-from tests.training.data.parts import part_of
+from tests.training.data.parts import Unread, part_of
 from training.data import datasets
 from training.data.clip_reader import Probe
+from training.data.manifest import Manifest, Video
 from training.data.pipeline import feed, padded, random_example
 from training.data.sampling_config import SamplingConfig
+from training.data.video_split import VideoSplit
 
 
 def test_feed_normalizes_and_keeps_order():
@@ -74,3 +76,29 @@ def test_augmented_clips_are_functions_of_seed_and_number():
     assert not np.array_equal(other, resumed)
     assert len({clip.tobytes() for clip in whole}) > 10
     assert {shape for shape in windows} == {(1, 5)}
+
+
+def test_balanced_sampling_has_one_video_of_each_class_a_round():
+    labels = [0, 2, 2, 2, 0, 2, 4]
+    pairs = [
+        (Video(str(n), (label,)), Probe(90, 20, 30, 25.0))
+        for n, label in enumerate(labels)
+    ]
+    manifest = Manifest(tuple("abcde"), {}, False)
+    part = VideoSplit("train", pairs, Unread(), manifest)
+    config = SamplingConfig(frames=2, crop_px=16, balanced=True)
+    videos, draws = [], []
+
+    def read(row, frames, windows, size_px):
+        videos.append(int(row["index"]))
+        draws.append((int(frames[0]), *windows.numpy()[0].tolist()))
+        return tf.zeros((1, 2, 16, 16, 3), tf.uint8), 1.0
+
+    for number in range(3 * 8):
+        random_example(part, config, read, 7, tf.constant(number, tf.int64))
+    rounds = np.reshape([labels[video] for video in videos], (8, 3))
+    np.testing.assert_array_equal(np.sort(rounds), [[0, 2, 4]] * 8)
+    assert len({tuple(row) for row in rounds}) > 2  # in random order
+    of_class = [video for video in videos if labels[video] == 2]
+    assert sorted(of_class[:4]) == sorted(of_class[4:]) == [1, 2, 3, 5]
+    assert len(set(draws)) == len(draws)
