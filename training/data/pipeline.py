@@ -284,7 +284,11 @@ def random_example(
         )
         pixels = transforms.jitter_colors(pixels, draws, config.color_jitter)
     pixels = _augmented(pixels, config, key, index)
-    return pixels, split.label(index, frames), weight
+    label = split.label(index, frames)
+    if config.flip and config.flip_pairs:
+        flipped = split.flipped(label, config.flip_pairs)
+        label = tf.where(window[4] > 0.5, flipped, label)
+    return pixels, label, weight
 
 
 def _video(split: VideoSplit, seed, number):

@@ -30,6 +30,8 @@ class SamplingConfig:
         max_short_side_px: largest short side of a training clip.
         crop_px: side of the square crop.
         flip: whether half of the training clips are flipped horizontally.
+        flip_pairs: classes that a flip exchanges, such as
+            "turn left:turn right,wave left:wave right"; None for none.
         color_jitter: strength, from 0 to 1, of random gains and shifts of the
             color channels of a training clip.
         balanced: whether each class is trained on as often, by repeating the
@@ -53,6 +55,7 @@ class SamplingConfig:
     max_short_side_px: int = 320
     crop_px: int = 224
     flip: bool = True
+    flip_pairs: str | None = None
     color_jitter: float = 0.0
     balanced: bool = False
     crop_area: tuple[float, float] | None = None

@@ -39,7 +39,7 @@ from .datasets import Dataset, check_split
 from .manifest import Manifest, Video
 from .sampling_config import SamplingConfig, ViewsConfig
 from .video_limits import Limits
-from .video_split import VideoSplit
+from .video_split import VideoSplit, flip_table
 
 EVAL_BATCH = 8
 OTHER_SPLIT = {"validation": "test", "test": "validation"}
@@ -175,6 +175,8 @@ class VideoDataset(Dataset):
         """Return a function of an example's number to clip, label, weight."""
         if self.sampling.balanced:
             _ = videos.of_classes  # raises where there are no such classes
+        if self.sampling.flip_pairs:
+            flip_table(self.sampling.flip_pairs, self.classes)
         if self._data.service:
             read = pipeline.service_read_function(videos, self._reader)
         else:

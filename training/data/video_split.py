@@ -1,6 +1,7 @@
 """Videos of one split as columns of tensors, for input pipelines."""
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -128,6 +129,18 @@ class VideoSplit:
             self._multi_hot(tf.boolean_mask(span_labels, overlaps)),
         )
 
+    def flipped(self, label, pairs: str):
+        """Return the label of a flipped clip.
+
+        Args:
+            label: of the clip.
+            pairs: names of classes, as `sampling.flip_pairs`.
+        """
+        other = tf.constant(flip_table(pairs, self._classes), tf.int64)
+        if self._multi_label:
+            return tf.gather(label, other)
+        return other[label]
+
     def _seconds(self, index, frames):
         """Return display times of two frames; NaN if the rate is unknown."""
         fps = self._columns["fps"][index]
@@ -167,3 +180,33 @@ class VideoSplit:
         return tf.reduce_max(
             tf.concat([hot, tf.zeros((1, len(self._classes)))], 0), axis=0
         )
+
+
+def flip_table(pairs: str, classes: Sequence[str]) -> list[int]:
+    """Return the class of the flipped videos of each class.
+
+    Args:
+        pairs: such as "turn left:turn right,wave left:wave right".
+        classes: all names.
+
+    Raises:
+        UserError: the text is not that of pairs, a class is unknown, or in two
+            pairs.
+    """
+    table = list(range(len(classes)))
+    for pair in pairs.split(","):
+        names = [name.strip() for name in pair.split(":")]
+        unknown_names = [name for name in names if name not in classes]
+        if len(names) != 2 or unknown_names:
+            raise UserError(
+                "Expected sampling.flip_pairs such as left:right,up:down, of "
+                f"the classes {', '.join(classes)}. Received: {pair!r}"
+            )
+        first, second = map(classes.index, names)
+        if (table[first], table[second]) != (first, second):
+            raise UserError(
+                "Expected each class in one of sampling.flip_pairs. Received: "
+                f"{pairs!r}"
+            )
+        table[first], table[second] = second, first
+    return table

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests.training.data.parts import Unread, part_of
@@ -102,3 +103,26 @@ def test_balanced_sampling_has_one_video_of_each_class_a_round():
     of_class = [video for video in videos if labels[video] == 2]
     assert sorted(of_class[:4]) == sorted(of_class[4:]) == [1, 2, 3, 5]
     assert len(set(draws)) == len(draws)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_flipped_clip_is_of_the_other_class_of_its_pair(multi_label):
+    pairs = [(Video("a", (1,)), Probe(90, 20, 30, 25.0))]
+    manifest = Manifest(("sit", "left", "right"), {}, multi_label)
+    part = VideoSplit("train", pairs, Unread(), manifest)
+    config = SamplingConfig(frames=2, crop_px=16, flip_pairs="left:right")
+    flips = []
+
+    def read(row, frames, windows, size_px):
+        flips.append(int(windows[0, 4]))
+        return tf.zeros((1, 2, 16, 16, 3), tf.uint8), 1.0
+
+    labels = [
+        random_example(part, config, read, 7, tf.constant(n, tf.int64))[1]
+        for n in range(12)
+    ]
+    if multi_label:
+        assert all(np.sum(label) == 1 for label in labels)
+        labels = np.argmax(labels, axis=1)
+    assert [int(label) for label in labels] == [1 + flip for flip in flips]
+    assert set(flips) == {0, 1}

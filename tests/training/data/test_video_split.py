@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from tests.training.data.parts import part_of
 from training.data.clip_reader import Probe
+from training.data.video_split import flip_table
+from training.io.user_error import UserError
 
 
 @pytest.mark.parametrize("traced", [False, True])
@@ -35,3 +37,23 @@ def test_labels_follow_frame_times(traced):
 
 def test_evenly_spaced_videos_need_no_times():
     assert "edges_s" not in part_of(Probe(20, 4, 6, 1.0)).row(0)
+
+
+def test_a_flip_exchanges_classes():
+    classes = ("sit", "turn left", "turn right", "up")
+    table = flip_table("turn left : turn right", classes)
+    assert table == [0, 2, 1, 3]
+    assert flip_table("up:sit,turn left:turn right", classes) == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ("left:right", "of the classes up, down, in, out"),
+        ("up", "such as left:right"),
+        ("up:down,in:up", "each class in one"),
+    ],
+)
+def test_pairs_that_are_none_are_refused(pairs, message):
+    with pytest.raises(UserError, match=message):
+        flip_table(pairs, ("up", "down", "in", "out"))
