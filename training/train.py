@@ -18,6 +18,7 @@ from .loop.preemption import Preempted, sigterm
 from .recipes import catalogue, overrides, schema
 from .runs import overfitting, run_report, train_options
 from .runs.run_folder import RunFolder
+from .tasks import train_plan
 from .tasks.train_run import train
 
 EXAMPLE = "nonlocal-tf train --recipe digits_nl --workdir runs/digits_nl"
@@ -35,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = overrides.override(recipe, options.set)
     if options.print:
         print(overrides.to_json(recipe))
+        return
+    if options.plan:
+        print(train_plan.plan(recipe, distribution.choose(options.devices)))
         return
     task = tasks.of_recipe(recipe)
     run = RunFolder(options.workdir or f"runs/{recipe.name}")

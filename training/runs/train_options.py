@@ -81,6 +81,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--list", action="store_true", help="list the recipes and stop"
     )
     parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="train for 12 steps, print parameters, memory and hours of the "
+        "whole training on this machine, and stop",
+    )
+    parser.add_argument(
         "--print",
         action="store_true",
         help="print the resolved recipe as JSON and stop",
