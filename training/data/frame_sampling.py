@@ -218,12 +218,12 @@ def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
             raise ValueError(
                 f"Expected {name} from 0 to {most}. Received: {value}"
             )
-    for name, most in {"crop_area": 1.0, "crop_ratio": math.inf}.items():
+    for name, limit in {"crop_area": 1.0, "crop_ratio": math.inf}.items():
         low, high = getattr(sampling, name) or (1, 1)
-        if not 0 < low <= high <= most:
+        if not 0 < low <= high <= limit:
             raise ValueError(
                 f"Expected {name} as the smallest and the largest, above 0"
-                f"{' and at most 1' * (most == 1)}. Received: {low}, {high}"
+                f"{' and at most 1' * (limit == 1)}. Received: {low}, {high}"
             )
     if sampling.rand_augment < 0:
         raise ValueError(

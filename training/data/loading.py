@@ -3,7 +3,8 @@
 import dataclasses
 import numbers
 import os
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,6 +23,17 @@ SETTINGS = [
     for field in dataclasses.fields(DataConfig)
     if field.name not in ("root", "train", "validation", "test", "classes")
 ]
+# Fields of `SamplingConfig` that `augmentation` may have.
+AUGMENTATION = (
+    "balanced",
+    "flip_pairs",
+    "crop_area",
+    "crop_ratio",
+    "grey",
+    "erase",
+    "rand_augment",
+    "magnitude",
+)
 
 
 def load(
@@ -40,6 +52,7 @@ def load(
     eval_short_side: int | None = None,
     flip: bool = True,
     color_jitter: float = 0.0,
+    augmentation: Mapping[str, Any] | None = None,
     past_end: str = "wrap",
     **location,
 ) -> Dataset:
@@ -74,6 +87,9 @@ def load(
             test, in pixels; by default 256 for 224.
         flip: whether half of the training clips are flipped horizontally.
         color_jitter: strength of random color changes in training, 0 to 1.
+        augmentation: other augmentation of training clips, and their order:
+            `balanced`, `flip_pairs`, `crop_area`, `crop_ratio`, `grey`,
+            `erase`, `rand_augment` and `magnitude` of `SamplingConfig`.
         past_end: frames after the end of a short video: "wrap" (from its first
             frame) or "clamp" (its last frame).
         **location: other fields of `DataConfig`, such as `split`, `separator`,
@@ -98,6 +114,9 @@ def load(
     for name in location:
         if name not in SETTINGS:
             raise TypeError(unknown("argument of load", name, SETTINGS))
+    for name in augmentation or ():
+        if name not in AUGMENTATION:
+            raise TypeError(unknown("augmentation", name, AUGMENTATION))
     if dataset not in DATASETS:
         raise UserError(unknown("dataset", dataset, DATASETS))
     for name, value in {
@@ -132,16 +151,21 @@ def load(
         **location,
     )
     short_side = round(size * 256 / 224)
+    smallest, largest = _short_sides(
+        size, short_sides or (short_side, round(size * 10 / 7))
+    )
     sampling = SamplingConfig(
         frames=frames,
         frame_stride=stride,
         fps=fps,
         past_end=past_end,
+        min_short_side_px=smallest,
+        max_short_side_px=largest,
         crop_px=size,
         flip=flip,
         color_jitter=color_jitter,
         eval_short_side_px=eval_short_side or short_side,
-        **_short_sides(size, short_sides or (short_side, round(size * 10 / 7))),
+        **(augmentation or {}),
     )
     if not issubclass(DATASETS[dataset], VideoDataset):
         return _load_generated(dataset, config, sampling)
@@ -154,15 +178,15 @@ def load(
     return videos
 
 
-def _short_sides(size: int, short_sides: tuple[int, int]) -> dict[str, int]:
-    """Return the settings of the short sides of training frames."""
+def _short_sides(size: int, short_sides: tuple[int, int]) -> list[int]:
+    """Return the smallest and the largest short side of training frames."""
     sides = np.atleast_1d(short_sides).tolist()
     if len(sides) != 2 or not size <= sides[0] <= sides[1]:
         raise UserError(
             "Expected short_sides as the smallest and the largest short side, "
             f"from size={size} pixels. Received: {short_sides}"
         )
-    return {"min_short_side_px": sides[0], "max_short_side_px": sides[1]}
+    return sides
 
 
 def _check_folder(root: str) -> None:

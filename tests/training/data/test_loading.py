@@ -26,6 +26,7 @@ def test_arguments_become_settings_of_clips(tmp_path):
         eval_short_side=18,
         flip=False,
         color_jitter=0.25,
+        augmentation={"rand_augment": 2, "balanced": True},
         past_end="clamp",
     )
     assert videos.sampling == SamplingConfig(
@@ -38,6 +39,8 @@ def test_arguments_become_settings_of_clips(tmp_path):
         crop_px=16,
         flip=False,
         color_jitter=0.25,
+        rand_augment=2,
+        balanced=True,
         eval_short_side_px=18,
     )
     assert videos.classes == ("jump", "walk slowly")
@@ -109,6 +112,7 @@ def test_generated_clips_take_no_other_argument():
         ({"frames": 0}, UserError, "frames as an integer above 0"),
         ({"root": None}, UserError, "Expected root as the path"),
         ({"fps": "25"}, UserError, "fps as a number"),
+        ({"augmentation": {"rand": 2}}, TypeError, "augmentation"),
         ({"color_jitter": None}, UserError, "color_jitter as a number"),
         ({"size": 22.4}, UserError, "Received: 22.4"),
         ({"flip": "no"}, UserError, "flip as True or False"),
