@@ -46,16 +46,6 @@ def test_results_come_from_committed_code():
         assert all(len(commit) == 40 for commit in run["commits"]), run
 
 
-@pytest.mark.parametrize("recipe", ["digits_c2d", "digits_i3d", "digits_nl"])
-def test_readme_quotes_the_results(recipe):
-    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
-    (row,) = (line for line in lines if f"(`{recipe}`)" in line)
-    runs = model_zoo.read_results(model_zoo.RESULTS)[recipe]
-    assert [run["seed"] for run in runs] == [0, 1, 2]
-    figures = ", ".join(f"{100 * run['accuracy']:.1f}" for run in runs)
-    assert f"| {figures} % |" in row
-
-
 def test_every_recipe_but_those_on_ones_own_videos_has_a_row():
     page = model_zoo.render({})
     for name in names_of(Recipe):
