@@ -9,6 +9,7 @@ import json
 import pathlib
 import re
 import subprocess
+import sys
 import urllib.request
 
 import pytest
@@ -63,6 +64,31 @@ def test_the_package_is_the_installed_one(folder):
 def test_without_arguments_commands_are_listed(folder):
     printed = run(folder)
     assert "train" in printed and "serve_config" in printed
+
+
+def test_the_table_of_abilities_is_that_of_the_clone(folder):
+    options = ["--table=abilities", "--no-train"]
+    assert run(folder, "ablations", *options) == ablations_of_clone(options)
+    code = "from nonlocal_tf.training.reproduce import ablation_runs as runs"
+    module = subprocess.run(
+        [BIN / "python", "-c", f"{code}; print(runs.TRAIN[-1])"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    assert module == "nonlocal_tf.training.train"
+
+
+def ablations_of_clone(options):
+    return subprocess.run(
+        [sys.executable, "-m", "training.ablations", *options],
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def test_digits_train_and_predict(folder, digits):

@@ -21,7 +21,9 @@ from . import ability_table, ablation_tables, jobs
 from .ability_table import Cell
 
 ABILITIES_TABLE = "abilities"
-TRAIN = (sys.executable, "-m", "training.train")
+# Of this package, which is `nonlocal_tf.training` where it is installed.
+PACKAGE = __name__.removesuffix(".reproduce.ablation_runs")
+TRAIN = (sys.executable, "-m", f"{PACKAGE}.train")
 
 
 @dataclasses.dataclass(frozen=True)
