@@ -20,6 +20,7 @@ PUBLIC = [
     "cost",
     "create_model",
     "fold",
+    "freeze",
     "from_checkpoint",
     "inflate",
     "insert_blocks",
