@@ -79,7 +79,7 @@ def test_tensor_is_an_array_of_its_shape_or_a_value_error(
     assert list(array.shape) == shape
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_mutated_responses_are_results_or_one_line_errors(clients):
     from tests.savedmodels import fuzz_clients
 

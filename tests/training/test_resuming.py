@@ -192,7 +192,7 @@ def test_the_last_row_of_metrics_survives_a_kill_before_it(tiny, tmp_path):
     assert (run / "metrics.csv").read_text() == whole
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_deterministic_run_trains(tmp_path):
     """Train in a process of its own, since determinism is process-wide."""
     options = ["--recipe=digits_image", "--set=training.deterministic=True"]

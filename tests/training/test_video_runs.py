@@ -148,7 +148,7 @@ def test_videos_damaged_during_training_are_listed_and_stop_it(
     assert reasons == {"the file is empty"}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_multi_label_videos(tmp_path):
     data = fixtures.make("charades_frames", tmp_path / "data", None, touch)
     settings = [

@@ -1,7 +1,9 @@
 """Mixup and CutMix: mixtures of the clips of a batch, and of their labels.
 
-A batch is mixed with itself in reversed order. Which of the two is applied and
-how is drawn once a batch, from the seed and the number of the batch alone.
+Clips are mixed in pairs, the first and the second of a batch and so on, so that
+devices and workers with shares of even size mix the same pairs. Which of the
+two is applied, and how, is drawn once a batch, from the seed and the number of
+the batch alone.
 """
 
 import tensorflow as tf
@@ -49,7 +51,7 @@ def mixed_batches(
 
 
 def mixture(clips, labels, seed, mixup: float, cutmix: float):
-    """Mix the clips of a batch with the same in reversed order.
+    """Mix the clips of a batch in pairs; the last of an odd number stays.
 
     Args:
         clips: uint8 `(batch, time, height, width, channels)`.
@@ -72,13 +74,17 @@ def mixture(clips, labels, seed, mixup: float, cutmix: float):
     inside = box(place, own, clips.shape[2], clips.shape[3])
     covered = tf.reduce_mean(tf.cast(inside, tf.float32))
     own = tf.where(is_mixup, own, 1 - covered)
-    others = clips[::-1]
+    count = tf.shape(labels)[0]
+    index = tf.range(count)
+    partner = tf.bitwise.bitwise_xor(index, 1)
+    partner = tf.where(partner < count, partner, index)
+    others = tf.gather(clips, partner)
     pixels = tf.cond(
         is_mixup,
         lambda: _blend(clips, others, own),
         lambda: tf.where(inside[..., None], others, clips),
     )
-    return pixels, own * labels + (1 - own) * labels[::-1]
+    return pixels, own * labels + (1 - own) * tf.gather(labels, partner)
 
 
 def box(seed, own, height: int, width: int):

@@ -21,7 +21,7 @@ def options(**changed):
 
 
 @pytest.mark.parametrize(
-    "name", ["c2d_r50", pytest.param("i3d_nl5_r50", marks=pytest.mark.slow)]
+    "name", ["c2d_r50", pytest.param("i3d_nl5_r50", marks=pytest.mark.full)]
 )
 def test_the_plain_keras_network_is_ours_in_another_form(name):
     case = networks.case_of(name, "inference", "tf", "keras", shape=CLIP)

@@ -28,7 +28,7 @@ def test_failures_of_before_stay_fixed(folder, seed):
     fuzz.use(fuzz.mutated(seed), folder)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_mutated_files_are_errors_or_can_be_used(folder):
     fuzz.use(json.dumps(fuzz.VALID).encode(), folder)
     before_mb = fuzz.memory_mb()

@@ -9,6 +9,7 @@ from training.data import mixing
 RNG = np.random.default_rng(0)
 CLIPS = RNG.integers(0, 256, (5, 2, 6, 9, 3), dtype=np.uint8)
 LABELS = np.array([2, 0, 1, 1, 3])
+PARTNER = [1, 0, 3, 2, 4]
 ONE_HOT = np.eye(4, dtype="float32")[LABELS]
 
 
@@ -29,9 +30,9 @@ def test_mixup_adds_clips_and_labels_in_one_proportion():
     shares = []
     for clips, labels in mixtures(0.8, 0):
         own = share_of(labels)
-        blend = own * CLIPS + (1 - own) * CLIPS[::-1].astype("float64")
+        blend = own * CLIPS + (1 - own) * CLIPS[PARTNER].astype("float64")
         assert np.abs(clips - blend).max() <= 0.5 + 1e-4  # of rounding
-        expected = own * ONE_HOT + (1 - own) * ONE_HOT[::-1]
+        expected = own * ONE_HOT + (1 - own) * ONE_HOT[PARTNER]
         np.testing.assert_allclose(labels, expected, atol=1e-6)
         shares.append(own)
     # Beta(0.8, 0.8): mean 0.5, deviation 0.31; five deviations of 40 draws.
@@ -42,7 +43,7 @@ def test_mixup_adds_clips_and_labels_in_one_proportion():
 def test_cutmix_replaces_one_box_and_counts_its_area():
     areas = []
     for clips, labels in mixtures(0, 1.0):
-        other = (clips == CLIPS[::-1]).all(axis=(0, 1, 4))
+        other = (clips == CLIPS[PARTNER]).all(axis=(0, 1, 4))
         own = (clips == CLIPS).all(axis=(0, 1, 4))
         assert (own ^ other).all()  # in all frames and examples alike
         rows, columns = other.any(axis=1), other.any(axis=0)
@@ -56,7 +57,7 @@ def test_cutmix_replaces_one_box_and_counts_its_area():
 
 def test_half_of_the_batches_have_each_where_both_are_asked_for():
     blended = sum(
-        not ((clips == CLIPS) | (clips == CLIPS[::-1])).all()
+        not ((clips == CLIPS) | (clips == CLIPS[PARTNER])).all()
         for clips, _ in mixtures(0.8, 1.0, 60)
     )
     assert 15 <= blended <= 45  # binomial of 60: four deviations
@@ -73,3 +74,13 @@ def test_a_batch_depends_on_seed_and_number_alone():
     for array, expected in zip(direct, whole[1], strict=True):
         np.testing.assert_array_equal(array, expected)
     assert not np.array_equal(whole[0][1], whole[2][1])
+
+
+def test_two_workers_mix_the_pairs_of_one():
+    whole = mixing.mixture(tf.constant(CLIPS), ONE_HOT, (7, 4), 0.8, 1.0)
+    shares = [
+        mixing.mixture(tf.constant(CLIPS[own]), ONE_HOT[own], (7, 4), 0.8, 1.0)
+        for own in (slice(2), slice(2, None))
+    ]
+    for array, *parts in zip(whole, *shares, strict=True):
+        np.testing.assert_array_equal(np.concatenate(parts), array)

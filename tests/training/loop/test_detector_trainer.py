@@ -183,7 +183,7 @@ def test_batches_without_masks_are_named(annotated):
         detector.test_step(batch)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_boxes_masks_and_keypoints_of_stick_figures_are_learnt(tmp_path):
     """Sixteen or more people of 17 keypoints each, on parts of a photo."""
     pytest.importorskip("sklearn")

@@ -140,7 +140,7 @@ def test_other_settings_are_rejected(root, out):
         make(root, out, "--quality=80")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_processes_write_the_same_bytes(root, out, tmp_path):
     make(root, tmp_path, "--workers=2")
     assert content(tmp_path) == content(out)

@@ -285,7 +285,7 @@ def test_a_script_reproduces_the_scores_of_the_run(run):
     assert metrics == pytest.approx(scores, abs=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_recipe_of_the_paper_trains(tmp_path):
     """Small, from random weights, with Detectron's SGD and all blocks."""
     name = "coco_keypoints_r101_nl4head_nl"
