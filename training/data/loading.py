@@ -15,7 +15,7 @@ from ..io.user_error import UserError
 from . import auto_stride, datasets
 from .data_config import DataConfig
 from .datasets import DATASETS, Dataset
-from .sampling_config import AUTO, SamplingConfig
+from .sampling_config import AUGMENTATION, AUTO, SamplingConfig
 from .video_dataset import VideoDataset
 
 SETTINGS = [
@@ -23,17 +23,6 @@ SETTINGS = [
     for field in dataclasses.fields(DataConfig)
     if field.name not in ("root", "train", "validation", "test", "classes")
 ]
-# Fields of `SamplingConfig` that `augmentation` may have.
-AUGMENTATION = (
-    "balanced",
-    "flip_pairs",
-    "crop_area",
-    "crop_ratio",
-    "grey",
-    "erase",
-    "rand_augment",
-    "magnitude",
-)
 
 
 def load(

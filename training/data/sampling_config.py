@@ -6,6 +6,18 @@ from typing import Final, Literal
 from ..io.user_error import UserError
 
 AUTO: Final = "auto"  # a frame stride
+# Fields of `SamplingConfig` that are of training alone, beside `flip` and
+# `color_jitter`.
+AUGMENTATION = (
+    "balanced",
+    "flip_pairs",
+    "crop_area",
+    "crop_ratio",
+    "grey",
+    "erase",
+    "rand_augment",
+    "magnitude",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +77,11 @@ class SamplingConfig:
     rand_augment: int = 0
     magnitude: float = 7.0
     eval_short_side_px: int = 256
+
+    def __post_init__(self):
+        for name in ("crop_area", "crop_ratio"):  # JSON has lists
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def stride(self) -> int:

@@ -28,7 +28,11 @@ from ..data import DATASETS, BadVideo, Dataset, bad_videos, datasets
 from ..data.data_config import DataConfig
 from ..data.dataset_info import DatasetInfo
 from ..data.datasets import check_split
-from ..data.sampling_config import SamplingConfig, ViewsConfig
+from ..data.sampling_config import (
+    AUGMENTATION,
+    SamplingConfig,
+    ViewsConfig,
+)
 from ..data.video_dataset import VideoDataset
 from ..evaluation import (
     class_metrics,
@@ -150,7 +154,7 @@ def run_command(options: argparse.Namespace) -> None:
         if options.pool is not None:
             view_options.check_pool(options.pool, scored.multi_label)
             scored = dataclasses.replace(scored, pool=options.pool)
-        print(video_scores.render(video_scores.compute_metrics(scored)))
+        _print_metrics(scored)
         return
     run = RunFolder(options.workdir)
     recipe = run.read_recipe(Recipe)
@@ -162,11 +166,15 @@ def run_command(options: argparse.Namespace) -> None:
     scored, folder = score_run(
         run, options.split, views, options.batch, options.scores, options.set
     )
-    print(video_scores.render(video_scores.compute_metrics(scored)))
-    print(class_metrics.render(class_metrics.class_metrics(scored)))
+    _print_metrics(scored)
     _print_bad(scored, folder)
     print(f"Scores and figures are in {folder}")
     print(confusion.write(folder / score_parts.CONFUSION, scored))
+
+
+def _print_metrics(scored: VideoScores) -> None:
+    print(video_scores.render(video_scores.compute_metrics(scored)))
+    print(class_metrics.render(class_metrics.class_metrics(scored)))
 
 
 def evaluate_run(
@@ -277,7 +285,13 @@ def _settings(
         **settings,
         "videos": dataset.fingerprint(),
         "precision": recipe.training.precision,
-        "sampling": dataclasses.asdict(recipe.sampling or SamplingConfig()),
+        "sampling": {
+            name: value
+            for name, value in dataclasses.asdict(
+                recipe.sampling or SamplingConfig()
+            ).items()
+            if name not in AUGMENTATION
+        },
         # From the scores of views, every pool can be computed.
         "views": {**dataclasses.asdict(views), "pool": None},
     }
