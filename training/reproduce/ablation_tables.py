@@ -226,6 +226,8 @@ TABLES = {
             TableRow(BLOCKS[3], "abilities_nl4", 74.3, 91.2),
         ),
         _more_are_better,
+        remark="Four blocks had not left chance after these 800 steps; two of "
+        "I3D had not either, and began to after 1,200.",
     ),
     "2d": Table(
         "Axes",
