@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from training import train
+from training.io.user_error import UserError
 from training.loop import checkpointing, run_callbacks
 from training.loop.preemption import Preempted, sigterm
 from training.recipes import get_recipe
@@ -114,3 +115,11 @@ def test_a_run_keeps_its_best_epoch_and_stops_early_preempted_or_not(
     assert end_of(stopped)[-1] == end_of(straight)[-1]
     report = (stopped.path / "report.md").read_text()
     assert f"Finished: {2 * len(history)} steps, and tested. Early" in report
+
+
+def test_a_metric_that_there_is_not_is_refused_before_a_run_begins(tmp_path):
+    wrong = dataclasses.replace(EARLY.training, metric="val_acc")
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(UserError, match="val_loss, val_accuracy. Received"):
+        train.train(dataclasses.replace(EARLY, training=wrong), run, 0)
+    assert not run.recipe_path.exists()

@@ -60,6 +60,11 @@ def encode_mask(mask: np.ndarray) -> dict:
     return {**rle, "counts": rle["counts"].decode("ascii")}
 
 
+def metrics_of(iou_type: str) -> tuple[str, ...]:
+    """Return the metrics of an IoU type."""
+    return KEYPOINT_METRICS if iou_type == "keypoints" else METRICS
+
+
 def average_precision(
     annotations: dict,
     results: Sequence[dict],
@@ -85,7 +90,7 @@ def average_precision(
     annotations, results, image_ids = _renumbered(
         annotations, results, image_ids
     )
-    names = KEYPOINT_METRICS if iou_type == "keypoints" else METRICS
+    names = metrics_of(iou_type)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = api()
         truth.dataset = annotations

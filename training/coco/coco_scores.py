@@ -154,6 +154,15 @@ def _row(
     }
 
 
+def metric_names(iou_types: Sequence[str]) -> list[str]:
+    """List the metrics of `CocoScores.scores`: `box_AP`, `mask_AP50`, ..."""
+    return [
+        f"{METRIC_NAMES[iou_type]}_{name}"
+        for iou_type in iou_types
+        for name in coco_api.metrics_of(iou_type)
+    ]
+
+
 def detector_iou_types(config: DetectorConfig) -> tuple[str, ...]:
     """Return the keys of `METRIC_NAMES` that a detector has heads for."""
     return (

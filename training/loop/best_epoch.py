@@ -4,6 +4,7 @@ Both follow from the rows of the history alone, so that a resumed run stops
 where an uninterrupted one does.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -13,7 +14,7 @@ BEST: Literal["best"] = "best"
 # The metric of a run that names none: the first of these that it has.
 MAIN_METRICS = ("val_auc_pr", "val_accuracy", "val_box_AP", "val_loss")
 
-Row = Mapping[str, float | int | str | None]
+Row = Mapping[str, float | None]
 
 
 class EpochSettings(Protocol):
@@ -44,6 +45,17 @@ def kept_epoch(settings: EpochSettings, history: Sequence[Row]) -> int | None:
     return len(history)
 
 
+def check_metric(settings: EpochSettings, metrics: Sequence[str]) -> None:
+    """Raise a UserError if epochs cannot be compared as the settings ask.
+
+    Args:
+        settings: of the run.
+        metrics: that a row of the history will have.
+    """
+    if settings.keep == BEST or settings.patience is not None:
+        metric_of(settings, dict.fromkeys(metrics, 0.0))
+
+
 def is_stopped(settings: EpochSettings, history: Sequence[Row]) -> bool:
     """Return whether the last `patience` epochs did not improve the metric."""
     if settings.patience is None or not history:
@@ -54,12 +66,17 @@ def is_stopped(settings: EpochSettings, history: Sequence[Row]) -> bool:
 def best_epoch(settings: EpochSettings, history: Sequence[Row]) -> int:
     """Return the number, from 1, of the first epoch with the best metric.
 
+    An epoch without the metric is worse than any with it.
+
     Raises:
         UserError: the rows do not have the metric.
     """
     metric = metric_of(settings, history[0])
     sign = -1 if metric.endswith("loss") else 1
-    values = [sign * float(row[metric] or 0) for row in history]
+    values = [
+        -math.inf if row.get(metric) is None else sign * row[metric]
+        for row in history
+    ]
     return 1 + values.index(max(values))
 
 
@@ -73,12 +90,13 @@ def metric_of(settings: EpochSettings, row: Row) -> str:
     Raises:
         UserError: there is no such metric, or none of `MAIN_METRICS`.
     """
-    known = [name for name in row if name.startswith("val_")]
+    validated = [name for name in row if name.startswith("val_")]
     names = MAIN_METRICS if settings.metric is None else [settings.metric]
     for name in names:
         if name in row:
             return name
     raise UserError(
-        f"Expected training.metric as one of {', '.join(known) or 'none'}, the "
-        f"metrics of validation. Received: {settings.metric}"
+        "Expected training.metric as one of the metrics of validation: "
+        f"{', '.join(validated) or 'there is none'}. Received: "
+        f"{settings.metric}"
     )

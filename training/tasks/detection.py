@@ -12,7 +12,7 @@ from ..coco import coco_api, coco_scores
 from ..data import CocoDataset, bad_videos, load_coco
 from ..io import paths
 from ..io.user_error import UserError
-from ..loop import run_callbacks
+from ..loop import best_epoch, run_callbacks
 from ..loop.detector_trainer import DetectorTrainer
 from ..loop.distribution import Devices
 from ..loop.train_step import Signals
@@ -66,6 +66,14 @@ class Detection(Task):
         data = self.open_data(recipe)
         detector = detector_setup.build_detector(recipe, data.categories)
         detector_setup.start_from_weights(detector, recipe)
+        metrics = ["loss"]
+        if data.validation is not None:
+            scored = coco_scores.scored_iou_types(
+                data.validation, detector.config
+            )
+            names = coco_scores.metric_names(scored)
+            metrics += [f"val_{name}" for name in names]
+        best_epoch.check_metric(recipe.training, metrics)
         return data
 
     def build(

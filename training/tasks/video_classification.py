@@ -16,7 +16,7 @@ from ..evaluation import video_scores, view_options
 from ..exporting import file_formats
 from ..io import tables
 from ..io.user_error import UserError
-from ..loop import class_weights, run_callbacks
+from ..loop import best_epoch, class_weights, run_callbacks
 from ..loop.distribution import Devices
 from ..loop.train_step import Signals
 from ..loop.trainer import Trainer
@@ -196,7 +196,10 @@ class VideoClassification(Task):
 
 
 def _check_loss(config: TrainingConfig, dataset: Dataset) -> None:
-    """Raise a UserError for a loss of another kind of labels."""
+    """Raise a UserError for a loss or metric of another kind of labels."""
+    name = "auc_pr" if dataset.multi_label else "accuracy"
+    metrics = ("loss", name, "val_loss", f"val_{name}")
+    best_epoch.check_metric(config, metrics)
     class_weights.class_weights(config.class_weights, dataset.classes, None)
     if dataset.multi_label and config.class_weights is not None:
         raise UserError(

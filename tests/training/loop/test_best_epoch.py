@@ -48,6 +48,26 @@ def test_training_stops_after_so_many_epochs_without_a_better_one(
 
 def test_a_metric_that_there_is_not_lists_those_of_validation():
     settings = StepConfig(keep="best", metric="val_acc")
-    expected = "one of val_loss, val_accuracy, the metrics of validation"
+    expected = "metrics of validation: val_loss, val_accuracy"
     with pytest.raises(UserError, match=expected):
         best_epoch.best_epoch(settings, HISTORY)
+
+
+@pytest.mark.parametrize("metric", ["val_loss", "val_accuracy"])
+def test_an_epoch_without_the_metric_is_worse_than_any(metric):
+    history = [HISTORY[0], {"epoch": 2, metric: None}, {"epoch": 3}]
+    settings = StepConfig(keep="best", metric=metric)
+    assert best_epoch.best_epoch(settings, history) == 1
+
+
+def test_a_metric_is_checked_where_epochs_are_compared():
+    metrics = ("loss", "val_loss")
+    typo = StepConfig(metric="val_lss")
+    best_epoch.check_metric(typo, metrics)  # it has no use
+    for changes in ({"keep": "best"}, {"patience": 3}):
+        settings = StepConfig(metric="val_lss", **changes)
+        with pytest.raises(UserError, match="Received: val_lss"):
+            best_epoch.check_metric(settings, metrics)
+        # Without any, as of a detector without validation images.
+        with pytest.raises(UserError, match="there is none"):
+            best_epoch.check_metric(StepConfig(**changes), ("loss",))

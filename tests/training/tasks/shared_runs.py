@@ -9,11 +9,12 @@ from tests.training.tasks import small_run
 from training import train
 from training.recipes import get_recipe, overrides
 
-# Moving averages, gradient accumulation and gradient clipping.
+# Moving averages, gradient accumulation, gradient clipping, the best epoch.
 SETTINGS = (
     "training.ema_decay=0.5",
     "training.micro_batches=2",
     "optimizer.clip_norm=0.5",
+    "training.keep=best",
 )
 
 

@@ -87,6 +87,26 @@ def test_invalid_validation_data_is_an_error_before_training(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("validation", "message"),
+    [
+        (False, "there is none"),
+        (True, "val_box_AP, val_box_AP50"),
+    ],
+)
+def test_epochs_are_compared_by_a_metric_that_there_is(
+    validation, message, tmp_path, capsys
+):
+    settings = ("training.patience=2", "training.metric=val_accuracy")
+    options = small_run.options(
+        tmp_path / "set", *settings, validation=validation
+    )
+    code = cli.run(train.main, [*options, f"--workdir={tmp_path / 'run'}"])
+    assert code == cli.USER_ERROR
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("count", [1, 5])
 def test_objects_without_masks_are_an_error_before_training(
     count, tmp_path, capsys
