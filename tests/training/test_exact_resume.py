@@ -28,6 +28,7 @@ RECIPE = dataclasses.replace(
 # Of a rate that rises to 1 in the third epoch, and the validation loss with it.
 EARLY = dataclasses.replace(
     RECIPE,
+    model=dataclasses.replace(RECIPE.model, frozen="stage1"),
     steps=24,
     optimizer=OptimizerConfig(
         base_lr=1e-3, schedule="steps", drops_at_steps=(4,), drop_factor=1e3
@@ -103,6 +104,15 @@ def test_a_run_keeps_its_best_epoch_and_stops_early_preempted_or_not(
     arrays = checkpointing.read_arrays(kept, "variable")
     for weight, array in zip(model.variables, arrays, strict=False):
         np.testing.assert_array_equal(weight, array)
+    last = checkpointing.latest(straight.checkpoints)
+    for weight, array, later in zip(
+        model.variables,
+        arrays,
+        checkpointing.read_arrays(last, "variable"),
+        strict=False,
+    ):
+        is_frozen = weight.path.startswith("stage1")
+        assert np.array_equal(array, later) == is_frozen, weight.path
     stopped = RunFolder(tmp_path / "stopped")
     # The second is within the epochs that patience counts.
     for steps in (3, 2 * best - 2):

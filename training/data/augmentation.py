@@ -11,12 +11,57 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from . import transforms
+from .sampling_config import SamplingConfig
 
 GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of ITU-R 601-2, as Pillow's
 FILL = 128  # behind the edges of rotated, sheared and shifted frames
 MAX_LEVEL = 10.0
 ERASED_AREA = (0.02, 1 / 3)
 ERASED_RATIO = (0.3, 1 / 0.3)
+
+
+# Draws of a clip that are independent of those of its frames and window.
+KINDS = ("window", "operations", "grey", "erase", "box")
+
+
+def augmented(clip, config: SamplingConfig, key):
+    """Apply RandAugment, grey and erasing to a clip.
+
+    Args:
+        clip: to change.
+        config: shares of clips, and number and strength of operations.
+        key: seed of the clip.
+    """
+    if config.rand_augment:
+        clip = rand_augment(
+            clip,
+            _of_kind(key, "operations"),
+            config.rand_augment,
+            config.magnitude,
+        )
+    if config.grey:
+        is_grey = draws_of(key, "grey", 1)[0] < config.grey
+        clip = tf.cond(is_grey, lambda: grey(clip), lambda: clip)
+    if config.erase:
+        is_erased = draws_of(key, "erase", 1)[0] < config.erase
+        box_key = _of_kind(key, "box")
+        clip = tf.cond(is_erased, lambda: erase(clip, box_key), lambda: clip)
+    return clip
+
+
+def draws_of(key, kind: str, count: int):
+    """Draw numbers in [0, 1) of one of `KINDS` for a clip, `(count,)`.
+
+    Args:
+        key: seed of the clip.
+        kind: of the draws.
+        count: of them.
+    """
+    return tf.random.stateless_uniform((count,), _of_kind(key, kind))
+
+
+def _of_kind(key, kind: str):
+    return tf.random.experimental.stateless_fold_in(key, 1 + KINDS.index(kind))
 
 
 def resized_window(draws, height, width, area, ratio, crop_px, flip):
@@ -102,10 +147,11 @@ def rand_augment(clip, seed, layers: int, magnitude: float):
         layers: number of operations, drawn with repetition.
         magnitude: strength of each, from 0 to 10.
 
+    Each operation says what it does at strength 10. A clip has one histogram
+    where operations need one.
+
     Reference:
-        Cubuk et al., RandAugment, NeurIPS 2020. Operations and ranges are
-        those of its ImageNet experiments, without Cutout; each clip has one
-        histogram where operations need one.
+        Cubuk et al., RandAugment, NeurIPS 2020.
     """
     seed = _seed(seed)
     level = magnitude / MAX_LEVEL
@@ -162,33 +208,35 @@ def _invert(clip, level, sign):
 
 
 def _posterize(clip, level, sign):
-    """Keep the first 8 to 4 bits."""
+    """Keep the first 4 of 8 bits."""
     dropped = int(4 * level)
     return tf.bitwise.bitwise_and(clip, tf.constant(256 - 2**dropped, tf.uint8))
 
 
 def _solarize(clip, level, sign):
-    """Invert what is above a threshold, 255 to 0."""
+    """Invert what is above a threshold, that falls from 255 to 0."""
     threshold = tf.constant(int(255 - 255 * level), tf.uint8)
     return tf.where(clip < threshold, clip, 255 - clip)
 
 
 def _color(clip, level, sign):
+    """Change the distance from the grey clip by 90 %."""
     return _blend(grey(clip), clip, 1 + 0.9 * level * sign)
 
 
 def _contrast(clip, level, sign):
-    """Change the distance from the clip's mean grey."""
+    """Change the distance from the clip's mean grey by 90 %."""
     mean = tf.reduce_mean(tf.cast(grey(clip)[..., 0], tf.float32))
     return _blend(tf.fill(clip.shape, mean), clip, 1 + 0.9 * level * sign)
 
 
 def _brightness(clip, level, sign):
+    """Change the values by 90 %."""
     return _blend(tf.zeros_like(clip), clip, 1 + 0.9 * level * sign)
 
 
 def _sharpness(clip, level, sign):
-    """Change the distance from a smoothed clip, but for the edges."""
+    """Change the distance from a smoothed clip by 90 %, but for the edges."""
     kernel = tf.constant([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
     kernel = tf.tile(kernel[..., None, None], (1, 1, 3, 1))
     values = tf.cast(clip, tf.float32)
@@ -205,13 +253,14 @@ def _sharpness(clip, level, sign):
 
 
 def _rotate(clip, level, sign):
-    """Rotate by up to 30 degrees about the centre."""
+    """Rotate by 30 degrees about the centre."""
     angle = sign * math.radians(30) * level
     cos, sin = tf.cos(angle), tf.sin(angle)
     return _affine(clip, (cos, -sin, sin, cos))
 
 
 def _shear_x(clip, level, sign):
+    """Shift rows by 0.3 of their distance from the centre."""
     return _affine(clip, (1.0, 0.3 * level * sign, 0.0, 1.0))
 
 
@@ -220,7 +269,7 @@ def _shear_y(clip, level, sign):
 
 
 def _translate_x(clip, level, sign):
-    """Shift by up to 45 % of the width."""
+    """Shift by 45 % of the width."""
     return _affine(clip, None, 0.45 * level * sign * clip.shape[2], 0.0)
 
 
@@ -283,4 +332,4 @@ def _between(draw, low, high):
 
 
 def _seed(seed):
-    return tf.stack([tf.cast(part, tf.int64) for part in seed])
+    return tf.cast(tf.convert_to_tensor(seed), tf.int64)

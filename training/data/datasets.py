@@ -251,12 +251,7 @@ class Dataset(NumberedEpochs, abc.ABC):
         return {}
 
     def class_counts(self) -> list[int] | None:
-        """Count the training examples of each class.
-
-        Returns:
-            Counts in the order of the classes; None where examples are
-            generated, each class as often.
-        """
+        """Count training examples by class; None if generated, all as often."""
         return None
 
     def check_labels(self, split: str) -> None:

@@ -78,11 +78,11 @@ def mixture(clips, labels, seed, mixup: float, cutmix: float):
     index = tf.range(count)
     partner = tf.bitwise.bitwise_xor(index, 1)
     partner = tf.where(partner < count, partner, index)
-    others = tf.gather(clips, partner)
+    partners = tf.gather(clips, partner)
     pixels = tf.cond(
         is_mixup,
-        lambda: _blend(clips, others, own),
-        lambda: tf.where(inside[..., None], others, clips),
+        lambda: _blend(clips, partners, own),
+        lambda: tf.where(inside[..., None], partners, clips),
     )
     return pixels, own * labels + (1 - own) * tf.gather(labels, partner)
 
@@ -109,9 +109,9 @@ def box(seed, own, height: int, width: int):
     return inside[0][:, None] & inside[1]
 
 
-def _blend(clips, others, own):
+def _blend(clips, partners, own):
     mixed = own * tf.cast(clips, tf.float32)
-    mixed += (1 - own) * tf.cast(others, tf.float32)
+    mixed += (1 - own) * tf.cast(partners, tf.float32)
     return tf.cast(mixed + 0.5, tf.uint8)
 
 

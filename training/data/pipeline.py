@@ -247,9 +247,8 @@ def random_example(
     """
     draw_video = _balanced_video if config.balanced else _video
     key, index = draw_video(split, seed, number)
-    draws = tf.random.stateless_uniform(
-        (5,), tf.random.experimental.stateless_fold_in(key, index)
-    )
+    own_key = tf.random.experimental.stateless_fold_in(key, index)
+    draws = tf.random.stateless_uniform((5,), own_key)
     row = split.row(index)
     frames = frame_sampling.random_clip(
         draws[0], row["frames"], row["fps"], config, row.get("edges_s")
@@ -265,7 +264,7 @@ def random_example(
         )
     else:
         window = augmentation.resized_window(
-            tf.random.stateless_uniform((5,), _key(key, index, "window")),
+            augmentation.draws_of(own_key, "window", 5),
             row["height"],
             row["width"],
             config.crop_area,
@@ -283,7 +282,7 @@ def random_example(
             (2, 3), tf.random.experimental.stateless_fold_in(key, ~index)
         )
         pixels = transforms.jitter_colors(pixels, draws, config.color_jitter)
-    pixels = _augmented(pixels, config, key, index)
+    pixels = augmentation.augmented(pixels, config, own_key)
     label = split.label(index, frames)
     if config.flip and config.flip_pairs:
         flipped = split.flipped(label, config.flip_pairs)
@@ -315,45 +314,6 @@ def _balanced_video(split: VideoSplit, seed, number):
     key = tf.stack([seed, turn // count])
     own = tf.random.experimental.stateless_fold_in(key, row)
     return key, members[shuffle(turn % count, own, count - 1)]
-
-
-# Draws of a clip that are independent of those that came first.
-KEYS = ("window", "operations", "grey", "erase", "box")
-
-
-def _key(key, index, name: str):
-    """Return the seed of a kind of draws of one clip."""
-    of_clip = tf.random.experimental.stateless_fold_in(key, index)
-    return tf.random.experimental.stateless_fold_in(
-        of_clip, 1 + KEYS.index(name)
-    )
-
-
-def _augmented(pixels, config: SamplingConfig, key, index):
-    """Apply RandAugment, grey and erasing to a clip."""
-    if config.rand_augment:
-        pixels = augmentation.rand_augment(
-            pixels,
-            tf.unstack(_key(key, index, "operations"), num=2),
-            config.rand_augment,
-            config.magnitude,
-        )
-    if config.grey:
-        draw = tf.random.stateless_uniform((), _key(key, index, "grey"))
-        pixels = tf.cond(
-            draw < config.grey,
-            lambda clip=pixels: augmentation.grey(clip),
-            lambda clip=pixels: clip,
-        )
-    if config.erase:
-        draw = tf.random.stateless_uniform((), _key(key, index, "erase"))
-        box = tf.unstack(_key(key, index, "box"), num=2)
-        pixels = tf.cond(
-            draw < config.erase,
-            lambda clip=pixels: augmentation.erase(clip, box),
-            lambda clip=pixels: clip,
-        )
-    return pixels
 
 
 def views_of(

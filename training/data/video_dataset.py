@@ -39,7 +39,7 @@ from .datasets import Dataset, check_split
 from .manifest import Manifest, Video
 from .sampling_config import SamplingConfig, ViewsConfig
 from .video_limits import Limits
-from .video_split import VideoSplit, flip_table
+from .video_split import VideoSplit
 
 EVAL_BATCH = 8
 OTHER_SPLIT = {"validation": "test", "test": "validation"}
@@ -173,10 +173,6 @@ class VideoDataset(Dataset):
 
     def _random_examples(self, videos: VideoSplit, seed: int) -> Callable:
         """Return a function of an example's number to clip, label, weight."""
-        if self.sampling.balanced:
-            _ = videos.of_classes  # raises where there are no such classes
-        if self.sampling.flip_pairs:
-            flip_table(self.sampling.flip_pairs, self.classes)
         if self._data.service:
             read = pipeline.service_read_function(videos, self._reader)
         else:
@@ -330,26 +326,13 @@ class VideoDataset(Dataset):
         }
 
     def class_counts(self):
-        counts = collections.Counter(
-            label
-            for video, _ in self.probes().get("train", [])
-            for label in video.labels
-        )
-        return [counts[label] for label in range(len(self.classes))]
+        return self._split("train").class_counts().tolist()
 
     def check_labels(self, split):
         videos = self._split(split)
-        if self.multi_label:  # a video may have none of the classes
-            if not any(v.labels for v in videos.videos):
-                raise UserError(
-                    "Expected a video with a class. Received: a list for "
-                    f"{videos.name} without any."
-                )
-        elif not all(v.labels for v in videos.videos):
-            raise UserError(
-                "Expected a label for each video. Received: a list for "
-                f"{videos.name} without labels."
-            )
+        videos.check_labels()
+        if split == "train":
+            videos.check_training(self.sampling)
 
     def check_bad(self):
         bad_videos.check_share(

@@ -9,6 +9,7 @@ import tensorflow as tf
 from ..io.user_error import UserError
 from .clip_reader import ClipReader, Probe
 from .manifest import Manifest, Video
+from .sampling_config import SamplingConfig
 
 NAMED = 5  # classes without a video
 
@@ -77,6 +78,27 @@ class VideoSplit:
             self._labels = tf.constant(
                 [row[0] if row else -1 for row in labels], tf.int64
             )
+
+    def check_labels(self) -> None:
+        """Raise a UserError if videos have no labels to train on."""
+        if self._multi_label:  # a video may have none of the classes
+            if not any(v.labels for v in self.videos):
+                raise UserError(
+                    "Expected a video with a class. Received: a list for "
+                    f"{self.name} without any."
+                )
+        elif not all(v.labels for v in self.videos):
+            raise UserError(
+                "Expected a label for each video. Received: a list for "
+                f"{self.name} without labels."
+            )
+
+    def check_training(self, sampling: SamplingConfig) -> None:
+        """Raise a UserError if clips cannot be drawn as the settings ask."""
+        if sampling.balanced:
+            _ = self.of_classes
+        if sampling.flip_pairs:
+            flip_table(sampling.flip_pairs, self._classes)
 
     @functools.cached_property
     def of_classes(self) -> tf.RaggedTensor:
@@ -157,7 +179,7 @@ class VideoSplit:
 
     def missing_classes(self) -> str:
         """Name the classes without a video in the split; "" if none or all."""
-        counts = self._videos_of_classes()
+        counts = self.class_counts()
         empty = [
             n
             for n, count in zip(self._classes, counts, strict=True)
@@ -168,7 +190,8 @@ class VideoSplit:
         named = ", ".join(empty[:NAMED]) + " and others" * (len(empty) > NAMED)
         return f"Without a video in {self.name}: {named}."
 
-    def _videos_of_classes(self) -> np.ndarray:
+    def class_counts(self) -> np.ndarray:
+        """Count the videos of each class, int64 `(classes,)`."""
         counts = np.zeros(len(self._classes), np.int64)
         for video in self.videos:
             for label in set(video.labels):

@@ -73,11 +73,9 @@ def best_epoch(settings: EpochSettings, history: Sequence[Row]) -> int:
     """
     metric = metric_of(settings, history[0])
     sign = -1 if metric.endswith("loss") else 1
-    values = [
-        -math.inf if row.get(metric) is None else sign * row[metric]
-        for row in history
-    ]
-    return 1 + values.index(max(values))
+    values = [row.get(metric) for row in history]
+    ranks = [-math.inf if v is None else sign * v for v in values]
+    return 1 + ranks.index(max(ranks))
 
 
 def metric_of(settings: EpochSettings, row: Row) -> str:

@@ -27,6 +27,14 @@ from .epoch_plan import EpochPlan
 VARIABLES = "variables.npz"
 STATE = "state.json"
 KEEP = 2
+# Errors of reading a checkpoint that is not what was written.
+DAMAGED = (
+    FileNotFoundError,
+    NotADirectoryError,
+    ValueError,
+    KeyError,
+    TypeError,
+)
 # Of state.json: thousands of epochs; JSON becomes 24 times as large.
 LARGEST_STATE = 2**21
 NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?")
@@ -89,13 +97,7 @@ def latest(directory: Path) -> Checkpoint | None:
             for other, figure in diverged.items():
                 print(f"note: passing over {other}: {figure}")
             return checkpoint
-        except (
-            FileNotFoundError,
-            NotADirectoryError,
-            ValueError,
-            KeyError,
-            TypeError,
-        ) as error:
+        except DAMAGED as error:
             print(f"note: passing over {path}, which is damaged ({error})")
     for figure in diverged.values():
         raise UserError(
@@ -119,13 +121,7 @@ def of_epoch(directory: Path, epoch: int) -> Checkpoint:
     path = directory / _name(epoch)
     try:
         return _read(path)
-    except (
-        FileNotFoundError,
-        NotADirectoryError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ) as error:
+    except DAMAGED as error:
         raise UserError(
             f"Expected {path}, the checkpoint of the best epoch. It cannot be "
             f"read: {error}"

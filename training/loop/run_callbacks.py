@@ -195,7 +195,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
     @property
     def is_stopped(self) -> bool:
-        """Whether early stopping has ended the training."""
+        """True once early stopping has ended the training."""
         return self._settings is not None and best_epoch.is_stopped(
             self._settings, self._history
         )

@@ -1,4 +1,4 @@
-"""Which network sees what: the rows of the table of abilities, and of others.
+"""Networks of the table of abilities, and of the paper's table 2.
 
 Each recipe is one network on `training/data/abilities.py`; steps, batch and
 schedule are the same in all rows, none has an image stage, and no row was tuned

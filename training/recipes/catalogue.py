@@ -82,7 +82,7 @@ def _group(recipes: list[BaseRecipe]) -> str:
     else:
         rows = tables.render([_facts(recipe) for recipe in recipes])
         references = [r.reference for r in recipes if r.reference]
-        notes = [f"{known.table}: {known.row}" for known in references]
+        notes = [f"{source.table}: {source.row}" for source in references]
     return "\n".join(
         line + f"\n      {note}".rstrip()
         for line, note in zip(rows.splitlines(), notes, strict=True)

@@ -1,4 +1,4 @@
-"""Which abilities the networks of `abilities` saw when they were trained.
+"""Abilities that the networks of `abilities` saw when they were trained.
 
 Read from shown_abilities.json, which `training.reproduce.ability_summary` makes
 from the stored results: those are in a clone alone, the file is installed.

@@ -64,7 +64,7 @@ class DrawnCell(NamedTuple):
 
 
 class CellLayout(NamedTuple):
-    """Where the cells are, in pixels of the file.
+    """Places of the cells, in pixels of the file.
 
     Attributes:
         label_px: width of the labels of rows, as shown.

@@ -1,4 +1,4 @@
-"""Which network sees what: abilities x networks, on generated clips.
+"""Table of abilities: networks x abilities, on generated clips.
 
 A cell is a recipe of `training/recipes/abilities.py` with an ability and seeds.
 Its expected accuracy follows from what the network relates: where it cannot see

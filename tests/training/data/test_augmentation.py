@@ -53,8 +53,8 @@ def rotation(sign):
 
 def equalized(image):
     """A clip has one histogram: that of its frames beside each other."""
-    both = ImageOps.equalize(Image.fromarray(np.concatenate([*CLIP])))
-    return both.crop((0, 0, *image.size))
+    tall = Image.fromarray(np.concatenate([*CLIP]))
+    return ImageOps.equalize(tall).crop((0, 0, *image.size))
 
 
 # Of each operation, its image by Pillow, and the largest difference.

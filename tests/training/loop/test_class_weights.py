@@ -20,11 +20,13 @@ def test_balanced_weights_are_those_of_scikit_learn():
 
 def test_weights_are_in_the_order_of_the_classes():
     names = ["jump", "run", "sit"]
-    of = class_weights.class_weights
-    assert of((1, 0.5, 2), names, [5, 5, 5]) == [1.0, 0.5, 2.0]
-    assert of("balanced", names, [5, 5, 5]) == [1.0, 1.0, 1.0]
-    assert of(None, names, [1, 2, 3]) is None
-    assert of("balanced", names, None) is None  # generated: all as often
+    weights_of = class_weights.class_weights
+    assert weights_of((1, 0.5, 2), names, [5, 5, 5]) == [1.0, 0.5, 2.0]
+    assert weights_of("balanced", names, [5, 5, 5]) == [1.0, 1.0, 1.0]
+    assert weights_of(None, names, [1, 2, 3]) is None
+    assert (
+        weights_of("balanced", names, None) is None
+    )  # generated: all as often
 
 
 def test_another_number_of_weights_names_the_classes():
