@@ -4,10 +4,11 @@ import re
 
 import keras
 
+from nonlocal_tf.models.freezing import BLOCKS
+
 from ..io.user_error import UserError
 from .optimizers import OptimizerConfig
 
-BLOCK = "nonlocal"  # of all non-local blocks, as in `nonlocal_tf.freeze`
 NUMBER = r"\d*\.?\d+(e[+-]?\d+)?"
 FACTORS = re.compile(rf"\w+={NUMBER}(,\w+={NUMBER})*")
 LAST_STAGE = "res5"  # of the paper's backbones
@@ -38,7 +39,7 @@ def rates(config: OptimizerConfig, model: keras.Model) -> dict[str, float]:
     factors = read_part_rates(config.part_rates)
     variables = model.trainable_variables
     parts = list(dict.fromkeys(map(_part_of, variables)))
-    names = {*parts, *(BLOCK for v in variables if _is_of_block(v))}
+    names = {*parts, *(BLOCKS for v in variables if _is_of_block(v))}
     for part in factors.keys() - names:
         raise UserError(
             f"Expected optimizer.part_rates of trained parts of {model.name}: "
@@ -52,7 +53,7 @@ def rates(config: OptimizerConfig, model: keras.Model) -> dict[str, float]:
     for variable in variables:
         part = _part_of(variable)
         rate = config.layer_decay ** depth[part]
-        named = BLOCK if _is_of_block(variable) else part
+        named = BLOCKS if _is_of_block(variable) else part
         rate *= factors.get(named, 1.0)
         if rate != 1:
             result[variable.path] = rate
@@ -85,4 +86,4 @@ def _part_of(variable: keras.Variable) -> str:
 
 
 def _is_of_block(variable: keras.Variable) -> bool:
-    return variable.path.split("/")[0].endswith(f"_{BLOCK}")
+    return variable.path.split("/")[0].endswith(f"_{BLOCKS}")
