@@ -1,8 +1,9 @@
-"""Synthetic COCO data set: shapes on photos, classified by a distant cue.
+"""Synthetic COCO data set: shapes on photos, labelled by a distant cue.
 
-The class of a disc is the colour of a bar at the opposite end of the image,
-beyond the receptive field of a small backbone. The class of a box does not
-depend on the bar.
+The cue is the colour of a bar at the opposite end of the image, beyond the
+receptive field of a small backbone. It is the class of the discs, or tells
+which of two places of a disc is its keypoint. The class of a box does not
+depend on the bar; with keypoints, boxes are not annotated.
 Each image has three discs and a box. The photos are the two of scikit-learn
 (extra `digits`): one for training, one for testing.
 """
@@ -11,6 +12,7 @@ import dataclasses
 import importlib.resources
 import json
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -20,12 +22,21 @@ from ..io.paths import Path
 from ..io.user_error import missing_extra
 
 CATEGORIES = ("disc by magenta", "disc by cyan", "box")
+KEYPOINT_CATEGORY = {
+    "id": 1,
+    "name": "disc",
+    "keypoints": ["mark"],
+    "skeleton": [],
+}
+Task = Literal["class", "keypoint"]
 CUES = {"magenta": (255, 0, 255), "cyan": (0, 255, 255)}
 COLOURS = {"disc": (255, 210, 0), "box": (40, 70, 255)}
 CROPS = ("photo", *COLOURS, *CUES)
 CORNERS = 24  # of a disc's polygon
 # Widths of the strips at the two ends of an image that hold cue and objects.
 CUE_END_PX, OBJECT_END_PX, CUE_PX = 24, 96, 16
+# Height of the keypoint in its disc: the share above it.
+ABOVE_MARK = {"magenta": 0.15, "cyan": 0.85}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +48,16 @@ class Composites:
         count: number of images.
         seed: random seed; it determines the images.
         size_px: height and width of the images.
+        task: what the cue tells of a disc. With "class", it is the class;
+            with "keypoint", discs have one class and a keypoint near the top
+            (magenta) or the bottom (cyan).
     """
 
     photo: str
     count: int
     seed: int
     size_px: tuple[int, int] = (96, 320)
+    task: Task = "class"
 
 
 def write(composites: Composites, folder: Path) -> Path:
@@ -61,8 +76,10 @@ def write(composites: Composites, folder: Path) -> Path:
         {"id": number, "name": name}
         for number, name in enumerate(CATEGORIES, start=1)
     ]
+    if composites.task == "keypoint":
+        categories = [KEYPOINT_CATEGORY]
     images = (
-        _draw_image(random, whole, composites.size_px)
+        _draw_image(random, whole, composites.size_px, composites.task)
         for _ in range(composites.count)
     )
     return write_set(images, categories, folder)
@@ -159,14 +176,14 @@ def photo(name: str) -> np.ndarray:
     return image_bytes.decode_jpeg(content).numpy()
 
 
-def _draw_image(random, whole: np.ndarray, size: tuple[int, int]):
+def _draw_image(random, whole: np.ndarray, size: tuple[int, int], task: Task):
     """Draw an image; return its pixels and annotations, back to front."""
     height, width = size
     pixels = random_crop(random, whole, size)
     is_magenta = random.random() < 0.5
     cue_left = random.integers(0, CUE_END_PX - CUE_PX + 1)
-    cue = CUES["magenta" if is_magenta else "cyan"]
-    pixels[:, cue_left : cue_left + CUE_PX] = cue
+    cue = "magenta" if is_magenta else "cyan"
+    pixels[:, cue_left : cue_left + CUE_PX] = CUES[cue]
     objects = []
     half = OBJECT_END_PX // 2
     for place, is_disc in enumerate(random.permutation([True] * 3 + [False])):
@@ -179,10 +196,30 @@ def _draw_image(random, whole: np.ndarray, size: tuple[int, int]):
         polygon = _disc(x, y, side_px) if is_disc else _box(x, y, side_px)
         colour = COLOURS["disc" if is_disc else "box"]
         objects.append(_draw_polygon(pixels, polygon, category, colour, random))
+    if task == "keypoint":
+        objects = [_with_mark(disc, cue) for disc in _discs_of(objects)]
     if random.random() < 0.5:
         pixels = np.ascontiguousarray(pixels[:, ::-1])
         objects = [_flip(annotation, width) for annotation in objects]
     return pixels, objects
+
+
+def _discs_of(objects: list[dict]) -> list[dict]:
+    """Return the annotations of discs."""
+    box = 1 + CATEGORIES.index("box")
+    return [one for one in objects if one["category_id"] != box]
+
+
+def _with_mark(disc: dict, cue: str) -> dict:
+    """Return the annotation of a disc with the keypoint that the cue tells."""
+    x, y, width, height = disc["bbox"]
+    place = [x + width / 2, y + ABOVE_MARK[cue] * height]
+    return {
+        **disc,
+        "category_id": KEYPOINT_CATEGORY["id"],
+        "keypoints": [*place, 2],
+        "num_keypoints": 1,
+    }
 
 
 def _disc(x: int, y: int, side_px: int) -> np.ndarray:
@@ -227,8 +264,8 @@ def _flip(annotation: dict, width: int) -> dict:
         side if number % 2 else round(width - side, 2)
         for number, side in enumerate(polygon)
     ]
-    return {
-        **annotation,
-        "bbox": [width - x - w, y, w, h],
-        "segmentation": [mirrored],
-    }
+    flipped = {"bbox": [width - x - w, y, w, h], "segmentation": [mirrored]}
+    if "keypoints" in annotation:
+        point_x, *rest = annotation["keypoints"]
+        flipped["keypoints"] = [width - point_x, *rest]
+    return {**annotation, **flipped}

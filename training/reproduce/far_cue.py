@@ -1,6 +1,6 @@
 """Compare detectors with and without a non-local block on a distant cue.
 
-python -m training.reproduce.far_cue WORKDIR
+python -m training.reproduce.far_cue WORKDIR [--task keypoint]
 
 For each of three seeds, train a small backbone to classify crops, put it into
 two detectors, with and without a block before the last residual block of res4,
@@ -10,6 +10,9 @@ has the metrics of each run; finished runs are skipped.
 
 Without the cue, the class of a disc cannot be predicted: the AP50 of such a
 detector is about 1 for boxes and 1/2 for each class of discs, 2/3 on average.
+With `--task keypoint`, Keypoint R-CNNs are compared, in
+WORKDIR/far_cue_keypoints.json: without the cue, half of the keypoints are at
+the wrong end of their disc.
 """
 
 import dataclasses
@@ -41,7 +44,6 @@ from ..loop.train_step import Signals
 from . import composites
 
 EXAMPLE = "python -m training.reproduce.far_cue runs/far_cue"
-RESULTS = "far_cue.json"
 SEEDS = (0, 1, 2)
 CROPS, CROP_PX = 4000, 64
 # With four times the learning rate, the cue was not learned in as many steps.
@@ -79,18 +81,61 @@ BATCHES = batches.BatchConfig(
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What a detector with a block and one without are compared by.
+
+    Attributes:
+        results: name of the file of results.
+        detector: configuration of the detector without a block.
+        batches: of the training images.
+        metrics: kinds of COCO's metrics: "box", "mask", "keypoint".
+    """
+
+    results: str
+    detector: DetectorConfig
+    batches: batches.BatchConfig
+    metrics: tuple[str, str]
+
+
+COMPARISONS: dict[composites.Task, Comparison] = {
+    "class": Comparison("far_cue.json", DETECTOR, BATCHES, ("box", "mask")),
+    "keypoint": Comparison(
+        "far_cue_keypoints.json",
+        dataclasses.replace(
+            DETECTOR,
+            num_classes=2,
+            masks=False,
+            num_keypoints=1,
+            keypoint_channels=(16, 16),
+        ),
+        dataclasses.replace(BATCHES, mask_cells=0, num_keypoints=1),
+        ("box", "keypoint"),
+    ),
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `python -m training.reproduce.far_cue`."""
     parser = cli.parser("reproduce.far_cue", __doc__ or "", EXAMPLE)
     parser.add_argument("workdir", help="folder of data, weights and results")
-    options, _ = cli.parse(parser, arguments)
-    workdir = paths.as_path(options.workdir)
-    outputs.check(workdir / RESULTS)
-    train, test = (
-        make_annotations(composites_, workdir / name)
-        for composites_, name in ((TRAINED_ON, "train"), (TESTED_ON, "test"))
+    parser.add_argument(
+        "--task",
+        choices=list(COMPARISONS),
+        default="class",
+        help="what the cue tells (default: %(default)s)",
     )
-    path = workdir / RESULTS
+    options, _ = cli.parse(parser, arguments)
+    workdir, task = paths.as_path(options.workdir), options.task
+    comparison = COMPARISONS[task]
+    path = workdir / comparison.results
+    outputs.check(path)
+    train, test = (
+        make_annotations(
+            dataclasses.replace(images, task=task), workdir / task / name
+        )
+        for images, name in ((TRAINED_ON, "train"), (TESTED_ON, "test"))
+    )
     runs = json.loads(path.read_text("utf-8")) if path.exists() else []
     results = {(row["seed"], row["block"]): row for row in runs}
     for seed in SEEDS:
@@ -100,19 +145,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"backbone, seed {seed}: accuracy {accuracy:.3f}", flush=True)
         for block in (False, True):
             if (seed, block) not in results:
-                result = run(train, test, block, seed, backbone)
+                result = run(comparison, train, test, block, seed, backbone)
                 about = {"seed": seed, "block": block, **result}
                 runs.append({**about, "versions": versions()})
                 results[seed, block] = runs[-1]
                 outputs.write_text(path, json.dumps(runs, indent=2) + "\n")
             what = "with a block" if block else "without"
             print(
-                f"{what}, seed {seed}: {summary(results[seed, block])}",
+                f"{what}, seed {seed}: "
+                f"{summary(results[seed, block], comparison.metrics)}",
                 flush=True,
             )
 
 
 def run(
+    comparison: Comparison,
     train: Annotations,
     test: Annotations,
     block: bool,
@@ -122,6 +169,7 @@ def run(
     """Train and evaluate a detector.
 
     Args:
+        comparison: the detectors, and what is compared.
         train: training images.
         test: held-out images.
         block: whether to insert a non-local block.
@@ -134,7 +182,7 @@ def run(
     start_time = time.monotonic()
     keras.utils.set_random_seed(seed)
     config = dataclasses.replace(
-        DETECTOR, nonlocal_block=BLOCK if block else None
+        comparison.detector, nonlocal_block=BLOCK if block else None
     )
     detector = MaskRCNN(config)
     load_backbone_weights(detector, str(backbone))
@@ -143,7 +191,7 @@ def run(
         [DROP_AT], [LEARNING_RATE, DROPPED]
     )
     trainer.compile(keras.optimizers.Adam(rate), jit_compile=False)
-    data = batches.batches(train, BATCHES, seed, 0, STEPS)
+    data = batches.batches(train, comparison.batches, seed, 0, STEPS)
     trainer.fit(data, shuffle=False, verbose=0)
     seconds = time.monotonic() - start_time
     return {
@@ -178,12 +226,12 @@ def pretrain(path: Path, seed: int) -> float:
     return float(model.evaluate(y, expected, verbose=0)[1])
 
 
-def summary(result: dict) -> str:
-    """Format the main metrics on one line."""
+def summary(result: dict, metrics: Sequence[str]) -> str:
+    """Format the main metrics on one line, of these kinds."""
     parts = [
         f"{part}: {kind} AP50 {result[part][f'{kind}_AP50']:.3f}"
         for part in ("train", "test")
-        for kind in ("box", "mask")
+        for kind in metrics
     ]
     return ", ".join([*parts, f"{np.round(result['seconds']):.0f} s"])
 

@@ -1,5 +1,6 @@
 """Images and annotations of the synthetic data set with a distant cue."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -52,6 +53,36 @@ def test_the_class_of_a_disc_is_that_of_the_distant_cue(annotations):
             ends = np.array([instance.box[0], instance.box[2]])
             assert np.abs(ends - column).min() > 200
     assert cue_labels == {1, 2}
+
+
+def test_the_cue_tells_which_end_of_a_disc_is_its_keypoint(tmp_path):
+    keypoints = dataclasses.replace(MADE, task="keypoint")
+    annotations = make_annotations(tmp_path, keypoints)
+    assert annotations.problems == ()
+    ends = set()
+    for image in annotations.images:
+        label, _ = cue_of(image_files.read(image.path))
+        assert len(image.instances) == 3
+        for instance in image.instances:
+            x1, y1, x2, y2 = instance.box
+            x, y, visible = instance.keypoints
+            assert visible == 2 and x == (x1 + x2) / 2
+            end = "top" if y < y1 + 0.2 * (y2 - y1) else "bottom"
+            assert end == "top" or y > y1 + 0.8 * (y2 - y1)
+            ends.add((label, end))
+    assert ends == {(1, "top"), (2, "bottom")}
+
+
+def test_keypoints_are_of_the_images_of_classes(annotations, tmp_path):
+    keypoints = dataclasses.replace(MADE, task="keypoint")
+    for image, other in zip(
+        annotations.images,
+        make_annotations(tmp_path, keypoints).images,
+        strict=True,
+    ):
+        assert image.path.read_bytes() == other.path.read_bytes()
+        discs = [one.box for one in image.instances if one.label != 3]
+        assert [one.box for one in other.instances] == discs
 
 
 def test_masks_cover_the_drawn_pixels(annotations):

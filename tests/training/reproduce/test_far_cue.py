@@ -14,7 +14,7 @@ from training.reproduce import composites, far_cue
 pytest.importorskip("pycocotools")
 pytest.importorskip("sklearn")
 
-NUMBERS = {"box_AP50": 0.5, "mask_AP50": 0.25}
+NUMBERS = {"box_AP50": 0.5, "mask_AP50": 0.25, "keypoint_AP50": 0.125}
 
 
 @pytest.fixture
@@ -24,12 +24,16 @@ def small(monkeypatch):
         monkeypatch.setattr(far_cue, name, config)
 
 
+@pytest.mark.parametrize(
+    ("task", "scored"),
+    [("class", "mask AP50 0.250"), ("keypoint", "keypoint AP50 0.125")],
+)
 def test_each_seed_is_run_with_and_without_the_block(
-    small, monkeypatch, tmp_path, capsys
+    small, monkeypatch, tmp_path, capsys, task, scored
 ):
     runs = []
 
-    def run(train, test, block, seed, backbone):
+    def run(comparison, train, test, block, seed, backbone):
         assert backbone.read_text() == f"backbone {seed}"
         runs.append((block, seed))
         return {"train": NUMBERS, "test": NUMBERS, "seconds": 2.0}
@@ -40,15 +44,17 @@ def test_each_seed_is_run_with_and_without_the_block(
 
     monkeypatch.setattr(far_cue, "run", run)
     monkeypatch.setattr(far_cue, "pretrain", pretrain)
-    far_cue.main([str(tmp_path)])
+    arguments = [str(tmp_path), "--task", task]
+    far_cue.main(arguments)
     assert runs == [(b, seed) for seed in (0, 1, 2) for b in (False, True)]
-    kept = json.loads((tmp_path / far_cue.RESULTS).read_text())
+    results = tmp_path / far_cue.COMPARISONS[task].results
+    kept = json.loads(results.read_text())
     assert [(row["block"], row["seed"]) for row in kept] == runs
-    far_cue.main([str(tmp_path)])
+    far_cue.main(arguments)
     assert len(runs) == 6  # finished runs are skipped
-    assert (
-        "with a block, seed 2: train: box AP50 0.500" in capsys.readouterr().out
-    )
+    printed = capsys.readouterr().out
+    assert "with a block, seed 2: train: box AP50 0.500" in printed
+    assert f"train: {scored}" in printed
 
 
 def test_only_a_block_lets_gradients_reach_the_cue():
@@ -76,17 +82,22 @@ def test_only_a_block_lets_gradients_reach_the_cue():
 
 
 @pytest.mark.full
-def test_a_run_evaluates_both_data_sets(small, monkeypatch, tmp_path):
+@pytest.mark.parametrize("task", far_cue.COMPARISONS)
+def test_a_run_evaluates_both_data_sets(small, monkeypatch, tmp_path, task):
     monkeypatch.setattr(far_cue, "STEPS", 1)
     monkeypatch.setattr(far_cue, "CROPS", 64)
-    few = dataclasses.replace(far_cue.DETECTOR, post_nms_top_n=7)
-    monkeypatch.setattr(far_cue, "DETECTOR", few)
+    comparison = far_cue.COMPARISONS[task]
+    few = dataclasses.replace(comparison.detector, post_nms_top_n=7)
+    comparison = dataclasses.replace(comparison, detector=few)
     train, test = (
-        far_cue.make_annotations(config, tmp_path / config.photo)
-        for config in (far_cue.TRAINED_ON, far_cue.TESTED_ON)
+        far_cue.make_annotations(
+            dataclasses.replace(images, task=task), tmp_path / images.photo
+        )
+        for images in (far_cue.TRAINED_ON, far_cue.TESTED_ON)
     )
     backbone = tmp_path / "backbone.keras"
     assert 0 <= far_cue.pretrain(backbone, 0) <= 1
-    result = far_cue.run(train, test, True, 0, backbone)
+    result = far_cue.run(comparison, train, test, True, 0, backbone)
     for part in ("train", "test"):
-        assert 0 <= result[part]["box_AP50"] <= 1
+        for kind in comparison.metrics:
+            assert 0 <= result[part][f"{kind}_AP50"] <= 1
