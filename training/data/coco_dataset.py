@@ -23,9 +23,9 @@ from ..io import atomic_files, paths, progress
 from ..io.user_error import UserError
 from . import annotated_files, bad_videos
 from .bad_videos import BadVideo
+from .data_config import check_seed, check_split
 from .data_files import DataFile
 from .dataset_info import DatasetInfo
-from .datasets import check_seed, check_split
 from .epochs import NumberedEpochs
 
 MAX_BAD_SHARE = 0.05

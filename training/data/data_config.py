@@ -1,7 +1,10 @@
 """Settings that locate a video data set, and their checks."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+import numbers
+from collections.abc import Callable, Iterable, Sequence
+
+from nonlocal_tf.choices import unknown
 
 from ..io import file_names
 from ..io.paths import expand_home
@@ -9,6 +12,7 @@ from ..io.user_error import UserError
 from .ability_config import AbilityConfig
 
 SPLITS = ("train", "validation", "test")
+EVAL_SPLITS = ("validation", "test")
 LOCATION_FIELDS = ("root", *SPLITS, "classes", "split", "separator")
 
 
@@ -144,3 +148,15 @@ def check_split_number(data: DataConfig, splits: int) -> None:
         raise UserError(
             f"Expected data.split from 1 to {splits}. Received: {data.split}"
         )
+
+
+def check_split(split: str, splits: Sequence[str] = EVAL_SPLITS) -> None:
+    """Raise a UserError unless `split` is one of `splits`."""
+    if split not in splits:
+        raise UserError(unknown("split", split, splits))
+
+
+def check_seed(seed: int) -> None:
+    """Raise a UserError unless a seed is an integer, NumPy's included."""
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
+        raise UserError(f"Expected seed as an integer. Received: {seed!r}")

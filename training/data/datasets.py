@@ -1,32 +1,35 @@
 """Registry and base class of data sets."""
 
 import abc
-import numbers
 import os
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from nonlocal_tf import preprocess
-from nonlocal_tf.choices import is_positive_integer, unknown
+from nonlocal_tf.choices import unknown
 
 from ..io.paths import as_path
 from ..io.user_error import UserError
-from . import bad_videos, pipeline
+from . import bad_videos, class_weights, pipeline
 from .bad_videos import BadVideo
-from .data_config import SPLITS, DataConfig
+from .data_config import (
+    EVAL_SPLITS,
+    SPLITS,
+    DataConfig,
+    check_seed,
+    check_split,
+)
 from .data_files import DataFile
 from .dataset_info import DatasetInfo, LabelledExample
-from .epochs import NumberedEpochs
 from .example_source import ExampleSource
+from .fit_batches import FitBatches
 from .sampling_config import SamplingConfig
 from .video_limits import Limits
 
 DATASETS: dict[str, type["Dataset"]] = {}
-EVAL_SPLITS = ("validation", "test")
 
 
-class Dataset(NumberedEpochs, abc.ABC):
+class Dataset(FitBatches):
     """Labelled clips or images, as batches of (uint8 pixels, labels).
 
     Attributes:
@@ -108,96 +111,6 @@ class Dataset(NumberedEpochs, abc.ABC):
         check_split(split)
         return self.eval_examples
 
-    def batches(
-        self,
-        split: str,
-        batch_size: int,
-        *,
-        seed: int = 0,
-        preprocess: Callable | None = preprocess.normalize,
-    ) -> tf.data.Dataset:
-        """Return the batches of a split for `fit`, `evaluate` or `predict`.
-
-        Training batches are shuffled and augmented. Each iteration over them is
-        an epoch with another order and other clips, a function of (seed, epoch)
-        alone: epoch e has the batches e * n to (e + 1) * n - 1 of
-        `train_batches`, with n the cardinality. Validation and test batches
-        have the centre clip of each readable video once, in order.
-
-        An example that turns out to be unreadable is listed in `bad` and
-        replaced by the next readable one of the split. Validation and test
-        batches made after that leave it out.
-
-        The batches can be created in or outside of the scope of a
-        `tf.distribute.MirroredStrategy`, with a batch size that is a multiple
-        of the number of devices. Where there are several, validation and test
-        batches have sample weights, and are padded with repeated examples of
-        weight 0 to what the devices can share evenly: without, some operations
-        fail on the empty share of a device. Losses and `weighted_metrics` of
-        all batches are those of the examples; `metrics` and `predict` count
-        the repeated ones too.
-
-        Args:
-            split: "train", "validation" or "test".
-            batch_size: examples per batch. All training batches are full; the
-                last validation or test batch may be smaller.
-            seed: seed of order, clips and augmentation in training.
-            preprocess: function of uint8 pixels `(batch, time, height, width,
-                3)`, in a `tf.data` graph; None keeps uint8.
-
-        Returns:
-            (pixels, labels), or (pixels, labels, weights) for validation and
-            test where there are several devices, with known cardinality,
-            ceil(examples / batch_size): by default float32 pixels as for
-            networks of `nonlocal_tf`; integer class indices `(batch,)`, -1 in a
-            test split without labels, or float32 multi-hot labels `(batch,
-            classes)`.
-
-        Raises:
-            UserError: the split, the batch size, the seed or `preprocess` is
-                invalid, or labels needed for training are missing.
-
-        Example:
-
-        >>> train = videos.batches("train", 8, seed=0)
-        >>> model.fit(train, validation_data=videos.batches("validation", 8))
-        """
-        check_split(split, SPLITS)
-        if not is_positive_integer(batch_size):
-            raise UserError(
-                "Expected batch_size as an integer above 0. "
-                f"Received: {batch_size!r}"
-            )
-        check_seed(seed)
-        if not (preprocess is None or callable(preprocess)):
-            raise UserError(
-                "Expected preprocess as a function of pixels, or None. "
-                f"Received: {preprocess!r}"
-            )
-        if split == "train":
-            batches = self._training_epochs(batch_size, seed)
-        else:
-            if split == "validation":
-                self.check_labels(split)
-            examples = self.ordered_examples(split)
-            batches = examples.batch(batch_size)
-            replicas = pipeline.replicas()
-            if replicas > 1:
-                count = int(examples.cardinality())
-                batches = pipeline.shared_evenly(
-                    batches, count, batch_size, replicas
-                )
-        return pipeline.feed(batches, preprocess)
-
-    def _training_epochs(self, batch_size: int, seed: int) -> tf.data.Dataset:
-        """Return batches of another epoch at each iteration."""
-        self.check_labels("train")
-        count = -(-self.train_examples // batch_size)
-        batches = self.step_batches(
-            self.count_epochs(batch_size, seed).steps(count), batch_size, seed
-        )
-        return batches.apply(tf.data.experimental.assert_cardinality(count))
-
     def source(
         self, split: str, *, seed: int = 0, epoch: int = 0
     ) -> ExampleSource:
@@ -254,6 +167,27 @@ class Dataset(NumberedEpochs, abc.ABC):
         """Count training examples by class; None if generated, all as often."""
         return None
 
+    def class_weights(self) -> dict[int, float]:
+        """Return weights of the classes in the loss, for `fit`.
+
+        In inverse proportion to the training examples of a class, as
+        scikit-learn's "balanced": examples / (classes x examples of the class).
+
+        Raises:
+            UserError: videos have several classes each.
+
+        Example:
+
+        >>> model.fit(train, class_weight=videos.class_weights())
+        """
+        if self.multi_label:
+            raise UserError(
+                "class_weights are for videos of one class each. These have "
+                "several."
+            )
+        counts = self.class_counts() or [1] * len(self.classes)
+        return dict(enumerate(class_weights.balanced(counts)))
+
     def check_labels(self, split: str) -> None:
         """Raise a UserError if a split has no labels to train on."""
 
@@ -304,21 +238,6 @@ class Dataset(NumberedEpochs, abc.ABC):
         Returns:
             (pixels, labels) or (pixels, labels, weights) of `batch / workers`
             examples; the weight of an example that cannot be read is 0.0.
-        """
-
-    @abc.abstractmethod
-    def step_batches(
-        self, steps: tf.data.Dataset, batch: int, seed: int
-    ) -> tf.data.Dataset:
-        """Return the batches of training steps, for one worker.
-
-        Args:
-            steps: int64 numbers of steps.
-            batch: examples per batch.
-            seed: seed of order, clips and augmentation.
-
-        Returns:
-            (pixels, labels); an unreadable example is replaced by the next one.
         """
 
     @abc.abstractmethod
@@ -384,15 +303,3 @@ def load(
             "registers it, commands import it by --plugin MODULE."
         )
     return DATASETS[name].load(data, sampling)
-
-
-def check_split(split: str, splits: Sequence[str] = EVAL_SPLITS) -> None:
-    """Raise a UserError unless `split` is one of `splits`."""
-    if split not in splits:
-        raise UserError(unknown("split", split, splits))
-
-
-def check_seed(seed: int) -> None:
-    """Raise a UserError unless a seed is an integer, NumPy's included."""
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
-        raise UserError(f"Expected seed as an integer. Received: {seed!r}")

@@ -5,8 +5,9 @@ import abc
 import tensorflow as tf
 
 from ..io.user_error import UserError
+from .data_config import check_split
 from .dataset_info import LabelledExample
-from .datasets import Dataset, check_split
+from .datasets import Dataset
 from .handwriting import DIGIT_PX, SPLITS, Handwriting
 
 # Evaluation clips are generated in blocks with a seed each, so that a clip does
@@ -40,16 +41,16 @@ class GeneratedDataset(Dataset):
         batches = self.step_batches(
             tf.data.Dataset.range(start_step, steps), batch, seed
         )
-        if workers == 1:
-            return batches
-        return batches.map(lambda pixels, labels: (pixels[own], labels[own]))
+        return batches.map(
+            lambda _, examples: tuple(value[own] for value in examples)
+        )
 
     def step_batches(self, steps, batch, seed):
         def make_batch(step):
             examples = self.make(
                 self._handwriting["train"], batch, (seed, step)
             )
-            return examples["pixels"], examples["label"]
+            return step, (examples["pixels"], examples["label"])
 
         return steps.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
 

@@ -6,14 +6,18 @@ two is applied, and how, is drawn once a batch, from the seed and the number of
 the batch alone.
 """
 
+import math
+import numbers
+
 import tensorflow as tf
+
+from ..io.user_error import UserError
 
 MIXUP_SHARE = 0.5  # of batches, if both are asked for
 
 
 def mixed_batches(
     batches: tf.data.Dataset,
-    first: int,
     seed: int,
     classes: int,
     mixup: float = 0.0,
@@ -22,9 +26,8 @@ def mixed_batches(
     """Mix the clips of each batch of a data set.
 
     Args:
-        batches: uint8 clips `(batch, time, height, width, channels)`, int
-            labels `(batch,)`.
-        first: number of the first batch.
+        batches: the number of each batch, and uint8 clips `(batch, time,
+            height, width, channels)` with int labels `(batch,)`.
         seed: of the run.
         classes: number of classes.
         mixup: alpha of mixup's Beta distribution; 0 for none.
@@ -44,10 +47,23 @@ def mixed_batches(
             clips, tf.one_hot(labels, classes), (seed, number), mixup, cutmix
         )
 
-    numbered = batches.enumerate(first)
-    return numbered.map(
+    return batches.map(
         mix, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
+
+
+def checked_alphas(mixup: float, cutmix: float) -> tuple[float, float]:
+    """Return the alphas of mixup and CutMix.
+
+    Raises:
+        UserError: one is not a number from 0.
+    """
+    for name, alpha in {"mixup": mixup, "cutmix": cutmix}.items():
+        if not (isinstance(alpha, numbers.Real) and 0 <= alpha < math.inf):
+            raise UserError(
+                f"Expected {name} as a number from 0. Received: {alpha!r}"
+            )
+    return float(mixup), float(cutmix)
 
 
 def mixture(clips, labels, seed, mixup: float, cutmix: float):

@@ -32,10 +32,10 @@ from . import (
 )
 from .bad_videos import BadVideoLog
 from .clip_reader import Probe
-from .data_config import DataConfig
+from .data_config import DataConfig, check_split
 from .data_files import DataFile
 from .dataset_info import LabelledExample
-from .datasets import Dataset, check_split
+from .datasets import Dataset
 from .manifest import Manifest, Video
 from .sampling_config import SamplingConfig, ViewsConfig
 from .video_limits import Limits
@@ -140,10 +140,11 @@ class VideoDataset(Dataset):
 
     def step_batches(self, steps, batch, seed):
         example, _ = self.example_function("train", seed)
-        numbers = pipeline.example_numbers(steps, batch)
-        return pipeline.examples(numbers, example).batch(
-            batch, drop_remainder=True
-        )
+        batches = pipeline.examples(
+            pipeline.example_numbers(steps, batch),
+            lambda number: (number // batch, example(number)),
+        ).batch(batch, drop_remainder=True)
+        return batches.map(lambda numbers, examples: (numbers[0], examples))
 
     def example_function(self, split, seed=0):
         if self._data.service:

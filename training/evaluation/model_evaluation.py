@@ -11,7 +11,7 @@ from nonlocal_tf.choices import is_positive_integer
 from nonlocal_tf.preprocess import normalize
 
 from ..data import Dataset
-from ..data.datasets import check_split
+from ..data.data_config import check_split
 from ..data.sampling_config import ViewsConfig
 from ..data.video_dataset import VideoDataset
 from ..io.user_error import UserError

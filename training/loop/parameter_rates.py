@@ -7,14 +7,17 @@ import keras
 from nonlocal_tf.models.freezing import BLOCKS
 
 from ..io.user_error import UserError
-from .optimizers import OptimizerConfig
 
 NUMBER = r"\d*\.?\d+(e[+-]?\d+)?"
 FACTORS = re.compile(rf"\w+={NUMBER}(,\w+={NUMBER})*")
 LAST_STAGE = "res5"  # of the paper's backbones
 
 
-def rates(config: OptimizerConfig, model: keras.Model) -> dict[str, float]:
+def rates(
+    model: keras.Model,
+    layer_decay: float = 1.0,
+    part_rates: str | None = None,
+) -> dict[str, float]:
     """Return the factor on the learning rate of each variable.
 
     A part is the layers whose names begin with the same word, in the order of
@@ -24,19 +27,27 @@ def rates(config: OptimizerConfig, model: keras.Model) -> dict[str, float]:
     `part_rates` come on top.
 
     Args:
-        config: of the optimizer.
         model: to train.
+        layer_decay: factor on the rate of each part to that of the part after
+            it.
+        part_rates: factors on the rates of parts, "nonlocal" for the blocks.
 
     Returns:
-        Factors other than 1, by path of the variable.
+        Factors other than 1, by path of the variable, for the optimizers of
+        `training.loop.optimizers`.
 
     Raises:
         UserError: `part_rates` names a part that the model does not have.
 
     Reference:
         Clark et al., ELECTRA, ICLR 2020 (layer-wise learning-rate decay).
+
+    Example:
+
+    >>> factors = rates(model, layer_decay=0.75, part_rates="logits=10")
+    >>> optimizer = optimizers.AdamW(1e-3, decay=0.05, rates=factors)
     """
-    factors = read_part_rates(config.part_rates)
+    factors = read_part_rates(part_rates)
     variables = model.trainable_variables
     parts = list(dict.fromkeys(map(_part_of, variables)))
     names = {*parts, *(BLOCKS for v in variables if _is_of_block(v))}
@@ -52,7 +63,7 @@ def rates(config: OptimizerConfig, model: keras.Model) -> dict[str, float]:
     result = {}
     for variable in variables:
         part = _part_of(variable)
-        rate = config.layer_decay ** depth[part]
+        rate = layer_decay ** depth[part]
         named = BLOCKS if _is_of_block(variable) else part
         rate *= factors.get(named, 1.0)
         if rate != 1:

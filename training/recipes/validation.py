@@ -4,10 +4,10 @@ import math
 
 from nonlocal_tf.choices import unknown
 
+from ..data.class_weights import BALANCED
 from ..io.user_error import UserError
 from ..loop import parameter_rates
 from ..loop.best_epoch import BEST
-from ..loop.class_weights import BALANCED
 from .schema import STARTS, BaseRecipe, ModelConfig, Recipe
 
 OPTIMIZERS = ("adam", "adamw", "lion", "sgd")

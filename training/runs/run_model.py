@@ -123,7 +123,11 @@ def compile_model(
                 recipe.optimizer, recipe.batch, recipe.steps
             ),
             loss_scaling=recipe.training.precision == "mixed_float16",
-            rates=parameter_rates.rates(recipe.optimizer, model),
+            rates=parameter_rates.rates(
+                model,
+                recipe.optimizer.layer_decay,
+                recipe.optimizer.part_rates,
+            ),
         ),
         **classification_loss.compiled(
             dataset.multi_label, len(dataset.classes)

@@ -149,7 +149,9 @@ def detector_trainer(
     optimizer = optimizers.make(
         config,
         rate,
-        rates=parameter_rates.rates(config, detector),
+        rates=parameter_rates.rates(
+            detector, config.layer_decay, config.part_rates
+        ),
         nesterov=False,
         bias_l2=False,
         bias_rate=BIAS_RATE,

@@ -11,12 +11,19 @@ import tensorflow as tf
 from nonlocal_tf import models
 from nonlocal_tf.models import frame_order
 
-from ..data import Dataset, class_name_warnings, datasets, mixing, pipeline
+from ..data import (
+    Dataset,
+    class_name_warnings,
+    class_weights,
+    datasets,
+    mixing,
+    pipeline,
+)
 from ..evaluation import video_scores, view_options
 from ..exporting import file_formats
 from ..io import tables
 from ..io.user_error import UserError
-from ..loop import best_epoch, class_weights, run_callbacks
+from ..loop import best_epoch, run_callbacks
 from ..loop.distribution import Devices
 from ..loop.train_step import Signals
 from ..loop.trainer import Trainer
@@ -248,8 +255,7 @@ class VideoBatches:
         batches = self._unmixed(seed, first_step, last_step)
         if config.mixup or config.cutmix:
             batches = mixing.mixed_batches(
-                batches,
-                first_step,
+                batches.enumerate(first_step),
                 seed,
                 len(self._dataset.classes),
                 config.mixup,

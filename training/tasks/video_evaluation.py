@@ -25,9 +25,8 @@ import keras
 
 from .. import evaluation
 from ..data import DATASETS, BadVideo, Dataset, bad_videos, datasets
-from ..data.data_config import DataConfig
+from ..data.data_config import DataConfig, check_split
 from ..data.dataset_info import DatasetInfo
-from ..data.datasets import check_split
 from ..data.sampling_config import (
     AUGMENTATION,
     SamplingConfig,

@@ -15,7 +15,7 @@ from tests.training.data.small_datasets import (
     load,
     load_classes,
 )
-from training.data import datasets
+from training.data import datasets, mixing
 from training.data.data_config import DataConfig
 from training.data.manifest import Manifest, Video
 from training.data.video_dataset import VideoDataset
@@ -179,7 +179,74 @@ def test_generated_clips_come_in_batches_too():
     assert batches.cardinality() == -(-digits.eval_examples // 48)
 
 
-def linear_model():
+@pytest.mark.parametrize("mixup, cutmix", [(0.8, 0.0), (0.0, 1.0), (0.8, 1.0)])
+def test_mixed_batches_are_those_of_the_training_step(videos, mixup, cutmix):
+    mixed = videos.batches(
+        "train", BATCH, seed=SEED, preprocess=None, mixup=mixup, cutmix=cutmix
+    )
+    assert int(mixed.cardinality()) == 4
+    videos.set_epoch(1)
+    for step, batch in enumerate(as_arrays(mixed), 4):
+        ((clips, labels),) = expected_batches(videos, step, step + 1)
+        expected = mixing.mixture(
+            tf.constant(clips),
+            np.eye(2, dtype="float32")[labels],
+            (SEED, step),
+            mixup,
+            cutmix,
+        )
+        assert_equal([batch], as_arrays([expected]))
+
+
+def test_labels_are_one_hot_where_asked(videos):
+    for split in ("train", "validation"):
+        plain = as_arrays(videos.batches(split, BATCH, preprocess=None))
+        videos.set_epoch(0)
+        one_hot = videos.batches(split, BATCH, preprocess=None, one_hot=True)
+        for (pixels, labels), (same, rows) in zip(
+            plain, as_arrays(one_hot), strict=True
+        ):
+            np.testing.assert_array_equal(same, pixels)
+            np.testing.assert_array_equal(rows, np.eye(2)[labels])
+
+
+def test_fit_takes_mixed_clips_and_weights_of_classes(videos):
+    model = linear_model(keras.losses.CategoricalCrossentropy(from_logits=True))
+    history = model.fit(
+        videos.batches("train", BATCH, mixup=0.8, cutmix=1.0),
+        validation_data=videos.batches("validation", BATCH, one_hot=True),
+        class_weight=videos.class_weights(),
+        shuffle=False,
+        verbose=0,
+    )
+    assert np.isfinite(history.history["val_loss"]).all()
+
+
+def test_weights_of_classes_are_those_of_scikit_learn(videos):
+    sklearn = pytest.importorskip("sklearn.utils.class_weight")
+    _, labels = zip(*videos.source("train"), strict=True)
+    expected = sklearn.compute_class_weight(
+        "balanced", classes=np.array([0, 1]), y=labels
+    )
+    assert videos.class_weights() == pytest.approx(dict(enumerate(expected)))
+
+
+@pytest.mark.parametrize(
+    ("split", "options", "message"),
+    [
+        ("validation", {"mixup": 0.8}, "one_hot=True"),
+        ("train", {"mixup": -1}, "mixup as a number from 0"),
+        ("train", {"cutmix": "1"}, "cutmix as a number from 0"),
+    ],
+)
+def test_mixing_is_for_training_and_takes_numbers(
+    videos, split, options, message
+):
+    with pytest.raises(UserError, match=message):
+        videos.batches(split, BATCH, **options)
+
+
+def linear_model(loss=None):
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
         [keras.Input((3, 16, 16, 3)), keras.layers.Flatten()]
@@ -187,7 +254,7 @@ def linear_model():
     model.add(keras.layers.Dense(2))
     model.compile(
         keras.optimizers.SGD(1e-4),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=False,
     )
@@ -242,6 +309,11 @@ def test_several_labels_are_multi_hot(tmp_path, own_cache):
     ((_, labels), *_) = as_arrays(videos.batches("train", 2))
     assert labels.dtype == np.float32
     assert sorted(labels.tolist()) == [[0, 1, 0], [1, 0, 1]]
+    for options in ({"one_hot": True}, {"cutmix": 1.0}):
+        with pytest.raises(UserError, match="one class each"):
+            videos.batches("train", 2, **options)
+    with pytest.raises(UserError, match="one class each"):
+        videos.class_weights()
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,9 @@ def test_half_of_the_batches_have_each_where_both_are_asked_for():
 
 def test_a_batch_depends_on_seed_and_number_alone():
     batches = tf.data.Dataset.from_tensors((CLIPS, LABELS)).repeat(6)
-    whole = list(mixing.mixed_batches(batches, 3, 7, 4, 0.8, 1.0))
-    rest = list(mixing.mixed_batches(batches.skip(4), 7, 7, 4, 0.8, 1.0))
+    batches = batches.enumerate(3)
+    whole = list(mixing.mixed_batches(batches, 7, 4, 0.8, 1.0))
+    rest = list(mixing.mixed_batches(batches.skip(4), 7, 4, 0.8, 1.0))
     for batch, resumed in zip(whole[4:], rest, strict=True):
         for array, expected in zip(resumed, batch, strict=True):
             np.testing.assert_array_equal(array, expected)

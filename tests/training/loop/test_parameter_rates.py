@@ -6,7 +6,6 @@ import nonlocal_tf as nl
 from nonlocal_tf import detection
 from training.io.user_error import UserError
 from training.loop import parameter_rates
-from training.loop.optimizers import OptimizerConfig
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +14,7 @@ def model():
 
 
 def rates(model, **settings):
-    return parameter_rates.rates(OptimizerConfig(0.1, **settings), model)
+    return parameter_rates.rates(model, **settings)
 
 
 def test_rates_fall_from_the_classifier_to_the_first_stage(model):

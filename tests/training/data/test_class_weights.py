@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
+from training.data import class_weights
 from training.io.user_error import UserError
-from training.loop import class_weights
 
 
 def test_balanced_weights_are_those_of_scikit_learn():
