@@ -4,6 +4,7 @@ Reads every frame and prints counts, lengths, sizes and classes. Unreadable
 videos are listed with their reasons in bad_videos.csv; contact_sheet.png shows
 the middle frames of some videos. With --annotations, validates annotations of
 images and reads all images.
+With --augmented, draws training clips with and without augmentation.
 With --dataset abilities, draws generated clips of each ability.
 """
 
@@ -22,6 +23,7 @@ from nonlocal_tf.attention.plots import image_grid
 
 from .coco import annotation_check
 from .data import (
+    augmented_strips,
     bad_videos,
     class_name_warnings,
     clip_strips,
@@ -36,9 +38,10 @@ from .data.video_dataset import VideoDataset
 from .io import atomic_files, cli, outputs, plots, tables
 from .io.user_error import UserError
 from .recipes import overrides
+from .recipes.schema import Recipe, get_recipe
 
 EXAMPLE = "nonlocal-tf check --dataset folder --set data.root=videos"
-CONTACT_SHEET = "contact_sheet.png"
+CONTACT_SHEET, AUGMENTED = "contact_sheet.png", "augmented.png"
 COLUMNS, ROWS = 6, 4
 TILE_PX = 128
 SEED = 2018
@@ -49,6 +52,7 @@ class CheckConfig:
     """Settings for `--set`."""
 
     data: DataConfig = DataConfig()
+    sampling: SamplingConfig = SamplingConfig()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,6 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="DIR",
         default=".",
         help="folder of the annotated images (default: .)",
+    )
+    parser.add_argument(
+        "--augmented",
+        metavar="RECIPE",
+        nargs="?",
+        const="finetune",
+        help="instead of statistics, draw clips as a recipe reads them in "
+        "training (default: finetune), each below the same without "
+        "augmentation; takes --set sampling.*",
     )
     parser.add_argument(
         "--out",
@@ -87,11 +100,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.dataset == "abilities":
         draw_abilities(options)
         return
+    if options.augmented is not None:
+        draw_augmented(options)
+        return
     kind = dataset_options.video_dataset(options.dataset)
     out = outputs.Outputs(pathlib.Path(options.out))
     for name in (bad_videos.FILE_NAME, CONTACT_SHEET):
         out.check(name)
     config = overrides.apply(CheckConfig(), options.set)
+    if config.sampling != SamplingConfig():
+        raise UserError("--set sampling.* is for --augmented.")
     # Report bad videos, however many there are.
     data = dataclasses.replace(config.data, max_bad_share=1.0)
     sampling = SamplingConfig(
@@ -123,6 +141,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "delete them, or train with a larger --set data.max_bad_share"
             )
     print(f"\nImage written to {image}")
+
+
+def draw_augmented(options: argparse.Namespace) -> None:
+    """Draw training clips without and with a recipe's augmentation."""
+    kind = dataset_options.video_dataset(options.dataset)
+    recipe = get_recipe(options.augmented)
+    if not isinstance(recipe, Recipe) or recipe.sampling is None:
+        raise UserError(
+            "Expected --augmented with a recipe of videos, such as finetune. "
+            f"Received: {options.augmented}"
+        )
+    out = outputs.Outputs(pathlib.Path(options.out))
+    out.check(AUGMENTED)
+    config = overrides.apply(CheckConfig(sampling=recipe.sampling), options.set)
+    picture = augmented_strips.draw(kind, config.data, config.sampling)
+    image = out.write_bytes(AUGMENTED, picture)
+    print(
+        f"Image written to {image}: the first training clips of seed 0, each "
+        "below the same without augmentation"
+    )
 
 
 def draw_abilities(options: argparse.Namespace) -> None:

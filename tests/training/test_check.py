@@ -11,6 +11,7 @@ from PIL import Image
 from tests.training.data import films, fixtures
 from tests.training.data.small_datasets import write_frames, write_video
 from training import check
+from training.data import augmented_strips, clip_strips
 from training.io import cli
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -214,3 +215,37 @@ def test_generated_clips_are_drawn(tmp_path, capsys):
     assert "far_both: 8 x 16 x 40, classes 0, 1; train 6400" in printed
     with Image.open(out / "abilities_far_both.png") as image:
         assert image.width > 8 * 40
+
+
+def test_augmented_clips_are_drawn_below_plain_ones(tmp_path, capsys, videos):
+    settings = ("sampling.frames=2", "sampling.grey=1", "sampling.erase=0")
+    arguments = [f"--set={setting}" for setting in settings]
+    arguments += ["--set=sampling.crop_px=36", f"--set=data.root={videos}"]
+    arguments += ["--set=sampling.min_short_side_px=36"]
+    arguments += ["--set=sampling.max_short_side_px=36"]
+    arguments += ["--dataset=folder", "--augmented", f"--out={tmp_path / 'o'}"]
+    assert cli.run(check.main, arguments) == 0
+    assert "augmented.png" in capsys.readouterr().out
+    picture = np.array(Image.open(tmp_path / "o" / "augmented.png"), int)
+    side, gap = augmented_strips.FRAME_PX, clip_strips.GAP_PX
+    rows = [gap + k * (side + 2 * gap) for k in range(2)]
+    plain, grey = (picture[top : top + side, gap : gap + side] for top in rows)
+    assert np.ptp(grey, axis=-1).max() == 0 < np.ptp(plain, axis=-1).max()
+    # The grey clip is the plain one in ITU-R BT.601 luma; jitter is 0.3.
+    luma = plain @ [0.299, 0.587, 0.114]
+    assert np.corrcoef(luma.ravel(), grey[..., 0].ravel())[0, 1] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--augmented", "coco_r50"], "a recipe of videos"),
+        (["--set=sampling.grey=1"], "is for --augmented"),
+    ],
+)
+def test_augmentation_needs_its_option(
+    tmp_path, capsys, videos, arguments, message
+):
+    arguments = ["--dataset=folder", f"--set=data.root={videos}", *arguments]
+    assert cli.run(check.main, [*arguments, f"--out={tmp_path / 'o'}"]) != 0
+    assert message in " ".join(capsys.readouterr().err.split())

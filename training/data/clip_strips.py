@@ -36,7 +36,7 @@ def draw_strips(config: AbilityConfig) -> tuple[bytes, list[str]]:
     """
     dataset = Abilities(config)
     examples = [dataset.example("test", index) for index in range(CLIPS)]
-    strips = [_strip(example.pixels) for example in examples]
+    strips = [strip(example.pixels) for example in examples]
     gap = np.full((GAP_PX, *strips[0].shape[1:]), 255, "uint8")
     picture = np.concatenate([strips[0], gap, *strips[1:]])
     labels = [dataset.classes[example.label] for example in examples]
@@ -50,16 +50,17 @@ def overview(dataset: Dataset) -> str:
     return f"{shape}, classes {', '.join(dataset.classes)}; {splits}"
 
 
-def _strip(pixels: np.ndarray) -> np.ndarray:
+def strip(pixels: np.ndarray, scale: int = SCALE) -> np.ndarray:
     """Put frames beside each other, in as many rows as it takes.
 
     Args:
         pixels: uint8, `(t, h, w, 3)`.
+        scale: pixels of the strip per pixel of the clip.
 
     Returns:
         uint8, `(height, width, 3)`.
     """
-    frames = pixels.repeat(SCALE, axis=1).repeat(SCALE, axis=2)
+    frames = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
     before = ((0, 0), (GAP_PX, 0), (GAP_PX, 0), (0, 0))
     frames = np.pad(frames, before, constant_values=GAP_GREY)
     columns = min(len(frames), MAX_WIDTH_PX // frames.shape[2])

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--set",
-        metavar="data.FIELD=VALUE",
+        metavar="FIELD=VALUE",
         action="append",
         default=[],
         help="location of the data set, such as data.root=videos; repeatable",
