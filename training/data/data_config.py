@@ -13,7 +13,10 @@ from .ability_config import AbilityConfig
 
 SPLITS = ("train", "validation", "test")
 EVAL_SPLITS = ("validation", "test")
-LOCATION_FIELDS = ("root", *SPLITS, "classes", "split", "separator")
+LOCATION_FIELDS = (
+    *("root", *SPLITS, "classes", "split", "groups", "folds", "fold"),
+    "separator",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +29,12 @@ class DataConfig:
         validation: list of the validation videos.
         test: list of the test videos.
         classes: file with the class names.
-        split: number of one of the data set's own splits, from 1.
+        split: number of one of the data set's own splits, from 1; of class
+            folders, of a random division.
+        groups: csv file with the columns video and group: videos of a group
+            are in one split. For class folders, as the next two.
+        folds: number of parts for cross-validation; None for one division.
+        fold: number of the part to test on, from 0.
         separator: separator of path and label in a list; "\\t" is a tab.
         max_bad_share: highest share of unreadable videos to train with.
         cache: file of the video index cache; by default one for all runs of a
@@ -53,6 +61,9 @@ class DataConfig:
     test: str | None = None
     classes: str | None = None
     split: int = 1
+    groups: str | None = None
+    folds: int | None = None
+    fold: int = 0
     separator: str = " "
     max_bad_share: float = 0.05
     cache: str | None = None
@@ -64,9 +75,7 @@ class DataConfig:
     clips: AbilityConfig | None = None
 
     def __post_init__(self):
-        expand_home(
-            self, "root", "train", "validation", "test", "classes", "cache"
-        )
+        expand_home(self, "root", *SPLITS, "classes", "groups", "cache")
 
 
 def read_splits(

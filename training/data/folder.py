@@ -8,7 +8,18 @@
 
 Labels follow the sorted names of these folders, which may have subfolders.
 About 70 % of each class are for training, 15 % for validation and 15 % for
-testing. To choose the splits, use folders:
+testing; data.split=2 and so on draw other splits. Where several videos have one
+source, such as a person, data.groups is a csv file that keeps them together:
+
+    video,group
+    jump/a.mp4,anna
+    walk/c.webm,anna
+    jump/monday/b.avi,ben
+
+data.folds=5 tests on one of five parts, data.fold=0 to 4, and validates on 15 %
+of the others: `nonlocal-tf train --folds 5` trains and tests on all of them.
+
+To choose the splits, use folders:
 
     clips/train/jump/a.mp4
     clips/validation/jump/b.mp4      or val/
@@ -21,20 +32,20 @@ file are skipped, so that each video counts once.
 """
 
 import collections
-import hashlib
 import os
 import posixpath
 
 from ..io import file_names, tables
 from ..io.paths import is_url
 from ..io.user_error import UserError
-from . import data_config, file_tree, video_file_types
+from . import data_config, file_tree, stratified_splits, video_file_types
 from .data_config import DataConfig
 from .datasets import register_dataset
 from .folder_paths import join_path
 from .manifest import Manifest, Video
 from .video_dataset import VideoDataset
 
+DIVISION = ("split", "groups", "folds", "fold")  # fields of `DataConfig`
 IMAGES = (".jpg", ".jpeg", ".png")
 LAYOUT = (
     "Expected data.root to be a folder with one folder of videos per class, or "
@@ -59,7 +70,7 @@ class Folder(VideoDataset):
 
     @staticmethod
     def read_lists(data: DataConfig) -> Manifest:
-        data_config.check_fields(data, "root")
+        data_config.check_fields(data, "root", *DIVISION)
         # In an object store, the root of a bucket is not a folder.
         exists = is_url(data.root) or os.path.isdir(data.root)
         if data.root and not exists:
@@ -70,14 +81,16 @@ class Folder(VideoDataset):
         videos, skipped = video_file_types.sort_out(tree.root, tree.files)
         content = _Content(tree, videos)
         folders = _split_folders(content)
+        notes: list[str] = []
         if folders:
             splits = {s: content.classes(f) for s, f in folders.items()}
             classes = _classes(content, splits["train"])
             _check_classes(data.root, classes, splits, folders)
+            _check_not_divided(data, folders)
         else:
             paths = content.classes("")
             classes = _classes(content, paths)
-            splits = _divide(paths)
+            splits, notes = stratified_splits.divide(paths, data)
         return Manifest(
             tuple(map(file_names.printable, classes)),
             {
@@ -93,6 +106,7 @@ class Folder(VideoDataset):
                 *video_file_types.skipped_note(skipped),
                 *tree.notes(),
                 *_unread(content, folders),
+                *notes,
             ),
         )
 
@@ -222,6 +236,17 @@ def _classes(
     return tuple(sorted(paths))
 
 
+def _check_not_divided(data: DataConfig, folders: dict[str, str]) -> None:
+    """Raise a UserError if splits are given by folders and by settings."""
+    for name in DIVISION:
+        if getattr(data, name) != getattr(DataConfig(), name):
+            raise UserError(
+                f"data.{name} divides videos of class folders. Here splits "
+                f"are folders: {', '.join(folders.values())}. Received: "
+                f"data.{name}={getattr(data, name)!r}"
+            )
+
+
 def _check_classes(
     root: str,
     classes: tuple[str, ...],
@@ -235,38 +260,3 @@ def _check_classes(
                     f"Expected a class of {join_path(root, folders['train'])}. "
                     f"Received: {join_path(root, f'{folders[split]}/{name}')}"
                 )
-
-
-def _divide(
-    classes: dict[str, dict[str, str]],
-) -> dict[str, dict[str, dict[str, str]]]:
-    """Split each class so that adding a file hardly changes the splits.
-
-    Files are ordered by hashes of their paths in the class folder; a new file
-    moves at most one other across each border.
-    """
-    splits: dict[str, dict] = {split: {} for split in data_config.SPLITS}
-    for name, videos in classes.items():
-        order = sorted(videos, key=_hash)
-        count = len(order)
-        held = max(1, (3 * count + 10) // 20)  # 15 %, rounded
-        # At both ends, so that files only move from or to the training split.
-        test, train, validation = (
-            order[:held],
-            order[held:-held],
-            order[-held:],
-        )
-        if count == 2:
-            test, train, validation = order[:1], order[1:], order[:1]
-        if count == 1:
-            test, train, validation = [], order, []
-        for split, files in zip(
-            data_config.SPLITS, (train, validation, test), strict=True
-        ):
-            splits[split][name] = {f: videos[f] for f in sorted(files)}
-    return splits
-
-
-def _hash(path: str) -> str:
-    # os.fsencode restores the bytes of names that are not UTF-8.
-    return hashlib.sha256(os.fsencode(path)).hexdigest()

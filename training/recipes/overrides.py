@@ -9,6 +9,7 @@ from typing import Any
 
 from nonlocal_tf.choices import unknown
 
+from ..data.data_config import SPLITS
 from ..io import json_text
 from ..io.user_error import UserError
 from . import detection_schema, field_values, validation
@@ -43,7 +44,7 @@ SCHEMAS = {
     "model": Schema(
         Recipe,
         validation.check,
-        ("root", "train", "validation", "test", "classes", "cache"),
+        ("root", *SPLITS, "classes", "groups", "cache"),
     ),
     "detector": Schema(
         detection_schema.DetectionRecipe,
