@@ -25,7 +25,7 @@ QUICK = ("digits_image",)
 # `make test-full`.
 IN_CI = ("k400_i3d_nl5_r50_128x1",)
 # Trained with all of its residual blocks.
-WHOLE = ("k400_i3d_nl5_r50_32x2", "finetune_i3d")
+WHOLE = ("k400_i3d_nl5_r50_32x2", "finetune_pretrained")
 
 
 def kind(recipe: Recipe) -> tuple:
@@ -129,6 +129,8 @@ def small(recipe: Recipe, root) -> list[str]:
         ]
     if recipe.reference is not None:
         settings += tiny(recipe)
+    elif recipe.model.start != "scratch":
+        settings.append("model.start=scratch")
     return settings
 
 

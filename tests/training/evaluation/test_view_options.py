@@ -8,7 +8,7 @@ from training.io.user_error import UserError
 from training.recipes import get_recipe
 
 
-def views_of(*arguments, recipe="finetune_i3d"):
+def views_of(*arguments, recipe="finetune_pretrained"):
     parser = argparse.ArgumentParser()
     view_options.add_arguments(parser)
     recipe = get_recipe(recipe)

@@ -55,7 +55,8 @@ OURS = {
     "digits_*": (32, 2400, 50, 3e-3),
     "abilities_*": (32, 800, 20, 3e-3),
     "finetune": (8, 1200, 20, 2e-3),
-    "finetune_i3d": (16, 5000, 200, 1e-4),
+    "finetune_pretrained": (16, 3000, 200, 1e-4),
+    "linear_probe": (16, 1000, 20, 1e-3),
 }
 PATTERNS = [*DROPS, *SLOWFAST, *OURS]
 # float32 is right to 6e-8 of a value; the rates take some operations.
