@@ -7,8 +7,10 @@ examples/finetune_with_fit.py.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import keras
 
 from . import tasks
 from .io import cli, quoting, tables
@@ -18,7 +20,7 @@ from .loop.preemption import Preempted, sigterm
 from .recipes import catalogue, overrides, schema
 from .runs import overfitting, run_report, train_options
 from .runs.run_folder import RunFolder
-from .tasks import train_plan
+from .tasks import cross_validation, train_plan
 from .tasks.train_run import train
 
 EXAMPLE = "nonlocal-tf train --recipe digits_nl --workdir runs/digits_nl"
@@ -42,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     task = tasks.of_recipe(recipe)
     run = RunFolder(options.workdir or f"runs/{recipe.name}")
+    parts = [(recipe, run)]
+    if options.folds is not None:
+        parts = cross_validation.runs(recipe, run.path, options.folds)
     verbose = train_options.verbosity(options)
     out = train_options.export_place(options, run)
     if out is not None:  # errors come now, not after training
@@ -56,21 +61,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     resume = train_options.resume(run, options)
     try:
         with sigterm.handled():
-            result = train(
-                recipe, run, verbose, devices, every_s, callback_factories
-            )
+            results = [
+                train(*part, verbose, devices, every_s, callback_factories)
+                for part in _in_turn(parts)
+            ]
     except Preempted:
-        saved = run.recipe_path.exists()
+        saved = any(part.recipe_path.exists() for _, part in parts)
         print("\nStopped by SIGTERM." + f" To resume: {resume}" * saved)
         return
     except KeyboardInterrupt:
         print(f"\nTo resume from the last checkpoint: {resume}")
         raise
-    if result is None:
+    tested = [result for result in results if result is not None]
+    if not tested:
         print(f"Worker {devices.worker} of {devices.workers} is done.")
         return
+    if options.folds is not None:
+        print(f"\n{recipe.name}, {cross_validation.finish(run.path, tested)}")
+        return
     exported = task.export(run, out) if out is not None else None
-    print(summary(recipe, run, result, exported, options.plugin))
+    print(summary(recipe, run, tested[0], exported, options.plugin))
+
+
+def _in_turn(
+    parts: Sequence[tuple[Any, RunFolder]],
+) -> Iterator[tuple[Any, RunFolder]]:
+    """Yield recipes and run folders, and announce those of folds."""
+    for fold, part in enumerate(parts):
+        if len(parts) > 1:
+            keras.utils.clear_session()  # names of layers as in one run
+            print(f"Fold {fold} of {len(parts)}: {part[1].path}")
+        yield part
 
 
 def parser() -> argparse.ArgumentParser:

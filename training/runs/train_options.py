@@ -54,6 +54,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="seed of the run and of its image stage",
     )
     parser.add_argument(
+        "--folds",
+        type=cli.count,
+        metavar="K",
+        help="cross-validation: train and test on each of K folds of class "
+        "folders, in fold0 and so on of --workdir, and print mean and spread",
+    )
+    parser.add_argument(
         "--devices",
         type=cli.count,
         metavar="N",
@@ -162,6 +169,11 @@ def export_place(options: argparse.Namespace, run: RunFolder) -> Path | None:
     """
     if not options.export:
         return None
+    if options.folds is not None:
+        raise UserError(
+            "Expected --export or --folds, which trains a network for each "
+            "fold: train one on all videos to export it. Received: both"
+        )
     if outputs.is_same(options.export, run.path):
         raise UserError(
             f"--export {options.export} is the --workdir, which holds the run. "
@@ -180,6 +192,11 @@ def verbosity(options: argparse.Namespace) -> int:
 def resume(run: RunFolder, options: argparse.Namespace) -> str:
     """Return the command that resumes a run."""
     also = []
+    if options.folds is not None:  # none of the runs has all folds
+        also += [f"--recipe {quoting.shell(options.recipe)}"]
+        also += [f"--set {quoting.shell(setting)}" for setting in options.set]
+        also += [f"--seed {options.seed}"] * (options.seed is not None)
+        also += [f"--folds {options.folds}"]
     if options.export:
         also.append(f"--export {quoting.shell(options.export)}")
     for option, names in (
