@@ -42,6 +42,7 @@ from .recipes.schema import Recipe, get_recipe
 
 EXAMPLE = "nonlocal-tf check --dataset folder --set data.root=videos"
 CONTACT_SHEET, AUGMENTED = "contact_sheet.png", "augmented.png"
+GENERATED = "abilities"  # a data set of no videos, which is drawn
 COLUMNS, ROWS = 6, 4
 TILE_PX = 128
 SEED = 2018
@@ -97,13 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         annotation_check.check(options.annotations, options.images)
         return
-    if options.dataset == "abilities":
+    if options.dataset == GENERATED:
         draw_abilities(options)
         return
     if options.augmented is not None:
         draw_augmented(options)
         return
-    kind = dataset_options.video_dataset(options.dataset)
+    kind = dataset_options.video_dataset(options.dataset, [GENERATED])
     out = outputs.Outputs(pathlib.Path(options.out))
     for name in (bad_videos.FILE_NAME, CONTACT_SHEET):
         out.check(name)

@@ -178,6 +178,8 @@ def test_classes_without_training_videos_are_noted(tmp_path, capsys):
 def test_data_sets_without_videos_are_rejected(tmp_path, capsys):
     error = run(tmp_path, capsys, tmp_path, "digits_recall", code=2).err
     assert "video data set" in error
+    error = run(tmp_path, capsys, tmp_path, "abilitys", code=2).err
+    assert "Did you mean 'abilities'" in error
 
 
 def test_without_arguments_data_sets_are_listed(capsys):

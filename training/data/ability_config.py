@@ -1,6 +1,8 @@
 """Settings of the generated clips of `abilities`."""
 
 import dataclasses
+import math
+import numbers
 
 from nonlocal_tf.choices import is_positive_integer, unknown
 
@@ -23,6 +25,8 @@ ANSWERS = 3
 # The digits of a clip of `long` are among so many last frames.
 ANSWER_FRAMES = 16
 MIN_PX = 8  # of the handwriting itself
+# Numbers per clip; a block of 64 clips of more takes several GB of memory.
+MAX_CLIP_ELEMENTS = 2**22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +42,8 @@ class AbilityConfig:
             are the last ones of a video of 128.
         size: height and width of digits and cues, in pixels. Frames are two
             such cells high, and three and `distance` wide; one cell for `long`.
-        distance: pixels between a cue and its answer, in `far_space` and
-            `far_both`.
+        distance: pixels between a cue and its answer, in `far_space`,
+            `far_both` and `two_hops`; frames of all but `long` are wider by it.
         frame_distance: frames between a cue and its answer, in `far_time`,
             `far_both` and `two_hops`; None for 5, for `long` 100.
         noise: standard deviation of the noise of pixels, of 255.
@@ -75,7 +79,7 @@ class AbilityConfig:
                 raise UserError(
                     f"Expected {name} as an integer above 0. Received: {value}"
                 )
-        if self.classes not in (2, 3, 4):
+        if not (is_positive_integer(self.classes) and 2 <= self.classes <= 4):
             raise UserError(
                 f"Expected classes from 2 to 4. Received: {self.classes}"
             )
@@ -89,12 +93,28 @@ class AbilityConfig:
                 f"Expected size as {MIN_PX} pixels or more, the size of the "
                 f"handwriting. Received: {self.size}"
             )
-        if not (0 <= self.noise < float("inf") and self.distractors >= 0):
+        if not (_is_finite(self.noise) and self.noise >= 0):
             raise UserError(
-                "Expected noise and distractors as numbers from 0. Received: "
-                f"noise={self.noise}, distractors={self.distractors}"
+                f"Expected noise as a number from 0. Received: {self.noise!r}"
+            )
+        if self.distractors != 0 and not is_positive_integer(self.distractors):
+            raise UserError(
+                "Expected distractors as an integer from 0. Received: "
+                f"{self.distractors!r}"
             )
         self._check_frames()
+        self._check_extent()
+
+    def _check_extent(self):
+        height, width = self.frame_px
+        elements = self.clip_frames * height * width * 3
+        if elements > MAX_CLIP_ELEMENTS:
+            raise UserError(
+                f"Expected clips of at most {MAX_CLIP_ELEMENTS} numbers: give "
+                "smaller frames, size or distance. Received: "
+                f"{self.clip_frames} frames of {height}x{width} pixels, "
+                f"{elements} numbers"
+            )
         places = self.clip_frames * self.cells[0] * self.cells[1]
         if self.distractors > places:
             raise UserError(
@@ -165,3 +185,7 @@ class AbilityConfig:
         """Rows and columns of places of the size of a digit."""
         height, width = self.frame_px
         return height // self.size, width // self.size
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)

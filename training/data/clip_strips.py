@@ -63,7 +63,7 @@ def strip(pixels: np.ndarray, scale: int = SCALE) -> np.ndarray:
     frames = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
     before = ((0, 0), (GAP_PX, 0), (GAP_PX, 0), (0, 0))
     frames = np.pad(frames, before, constant_values=GAP_GREY)
-    columns = min(len(frames), MAX_WIDTH_PX // frames.shape[2])
+    columns = min(len(frames), max(MAX_WIDTH_PX // frames.shape[2], 1))
     columns = max(n for n in range(1, columns + 1) if len(frames) % n == 0)
     _, height, width, channels = frames.shape
     rows = frames.reshape(-1, columns, height, width, channels)

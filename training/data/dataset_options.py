@@ -1,6 +1,7 @@
 """Options of commands on video data sets: `--dataset` and `--set data.*`."""
 
 import argparse
+from collections.abc import Iterable
 
 from nonlocal_tf.choices import unknown
 
@@ -38,8 +39,14 @@ def video_datasets() -> dict[str, type[VideoDataset]]:
     }
 
 
-def video_dataset(name: str | None) -> type[VideoDataset]:
+def video_dataset(
+    name: str | None, others: Iterable[str] = ()
+) -> type[VideoDataset]:
     """Return the video data set with this name.
+
+    Args:
+        name: of the data set, or None.
+        others: further names that the error message lists.
 
     Raises:
         UserError: there is none.
@@ -48,5 +55,6 @@ def video_dataset(name: str | None) -> type[VideoDataset]:
         raise UserError("Give --dataset NAME, such as --dataset folder.")
     registered = video_datasets()
     if name not in registered:
-        raise UserError(unknown("video data set", name, registered))
+        expected = sorted([*registered, *others])
+        raise UserError(unknown("video data set", name, expected))
     return registered[name]

@@ -218,7 +218,13 @@ def test_larger_cells_and_distances_make_larger_frames():
         ({"digits": 3}, "a multiple of classes=2, up to 4"),
         ({"frames": 0}, "Expected frames as an integer above 0"),
         ({"size": 7}, "Expected size as 8 pixels or more"),
-        ({"noise": -1.0}, "Expected noise and distractors as numbers from 0"),
+        ({"classes": 2.0}, "Expected classes from 2 to 4"),
+        ({"noise": -1.0}, "Expected noise as a number from 0"),
+        ({"noise": float("inf")}, "Expected noise as a number from 0"),
+        ({"noise": None}, "Expected noise as a number from 0"),
+        ({"distractors": 1.5}, "Expected distractors as an integer from 0"),
+        ({"distance": 10**6}, "8 frames of 16x1000024 pixels"),
+        ({"frames": 10**5}, "at most 4194304 numbers"),
         ({"ability": "motion", "frames": 12}, "a multiple of size"),
         ({"ability": "far_time", "frames": 7}, "at least 8 frames"),
         ({"ability": "two_hops", "frame_distance": 6}, "at least 9 frames"),
@@ -240,12 +246,17 @@ def test_the_ability_is_a_setting_of_the_data():
 
 
 def test_settings_of_videos_raise():
-    for data, sampling in (
-        (DataConfig(root="videos"), None),
-        (None, SamplingConfig()),
+    for data, sampling, given in (
+        (DataConfig(root="videos", split=2), None, "data.root, data.split"),
+        (None, SamplingConfig(), "sampling"),
     ):
-        with pytest.raises(UserError, match="no setting but data.clips"):
+        with pytest.raises(UserError, match=f"data.clips.* Received: {given}$"):
             datasets.load("abilities", data, sampling)
+
+
+def test_the_name_of_an_ability_is_no_config():
+    with pytest.raises(UserError, match="AbilityConfig.* Received: 'far_both'"):
+        loading.load(dataset="abilities", clips="far_both")
 
 
 def test_videos_refuse_settings_of_generated_clips():

@@ -35,6 +35,13 @@ def test_long_clips_take_several_rows():
     assert drawn.shape[0] > 4 * 8 * clip_strips.SCALE
 
 
+def test_frames_wider_than_the_picture_stand_above_each_other():
+    drawn, _ = picture(AbilityConfig("far_space", frames=2, distance=500))
+    gap, scale = clip_strips.GAP_PX, clip_strips.SCALE
+    assert drawn.shape[1] == scale * (3 * 8 + 500) + 2 * gap
+    assert drawn.shape[0] == 2 * (2 * (scale * 16 + gap) + gap) + gap
+
+
 def test_all_abilities_are_drawn_or_the_one_that_is_set():
     names = clip_strips.strip_names(DataConfig())
     assert list(names) == [f"abilities_{name}.png" for name in ABILITIES]
