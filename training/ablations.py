@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = ablation_runs.runs_of(
         tables, options.seeds, options.workdir, options.steps, options.ability
     )
+    _check_choice(options, runs)
     published = ability_table.read_results() if options.steps is None else {}
     if options.anew:
         published = {}
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         problems += train(pending, options.workdir, options.jobs)
     if options.publish:
         problems += publish(runs)
+        print(_unpublished(runs), end="")
         model_zoo.update_page()
         ability_summary.update()
     print(_tables(tables, merged(published, runs)))
@@ -109,7 +111,7 @@ def merged(
         for cell, results in published.items()
     }
     for run in runs:
-        result = run.folder.read_result()
+        result = run.read_result()
         if result is not None:
             seeds = by_seed.setdefault(run.cell.name, {})
             seeds.setdefault(run.recipe.seed, result)
@@ -121,7 +123,34 @@ def merged(
 
 def _is_done(run: AblationRun, published: ability_table.Results) -> bool:
     seeds = {result["seed"] for result in published.get(run.cell.name, [])}
-    return run.recipe.seed in seeds or run.folder.read_result() is not None
+    return run.recipe.seed in seeds or run.read_result() is not None
+
+
+def _check_choice(
+    options: argparse.Namespace, runs: Sequence[AblationRun]
+) -> None:
+    """Raise for a choice without runs, or a workdir that is a file."""
+    if not runs:
+        raise UserError(
+            "Expected an ability of the tables. Received: "
+            f"--ability {', '.join(options.ability)}, which no row of table "
+            f"{', '.join(options.table or ablation_tables.TABLES)} is trained "
+            "on. Add --table abilities."
+        )
+    folder = options.workdir
+    if folder.exists() and not folder.is_dir():
+        raise UserError(
+            f"Expected --workdir as a folder. Received: {folder}, a file"
+        )
+
+
+def _unpublished(runs: Sequence[AblationRun]) -> str:
+    """List the runs without a published result, in a line if there are any."""
+    folder = ability_table.RESULTS
+    names = [run.name for run in runs if not (folder / run.file).exists()]
+    if not names:
+        return ""
+    return f"Without a published result: {', '.join(names)}\n"
 
 
 def _check_publishing(

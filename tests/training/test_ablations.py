@@ -73,6 +73,32 @@ def test_an_ability_is_chosen_from_a_table(runner, workdir):
     assert runner.ran == [f"{cell}_seed0" for cell in CELLS[1::3]]
 
 
+def test_an_ability_that_is_in_no_table_is_refused(runner, workdir, capsys):
+    arguments = command(workdir, "--ability=motion")
+    assert cli.run(ablations.main, arguments) == 2
+    assert "--table abilities" in capsys.readouterr().err
+
+
+def test_a_file_for_a_workdir_is_refused(runner, tmp_path, capsys):
+    path = tmp_path / "file"
+    path.write_text("theirs")
+    for option in ("--jobs=1", "--no-train"):
+        assert cli.run(ablations.main, command(path, option)) == 2
+        assert "--workdir as a folder" in capsys.readouterr().err
+
+
+def test_a_result_of_other_settings_is_refused(runner, workdir, capsys):
+    ablations.main(command(workdir))
+    path = workdir / f"{CELLS[5]}_seed0" / "recipe.json"
+    recipe = json.loads(path.read_text())
+    path.write_text(json.dumps({**recipe, "steps": recipe["steps"] + 1}))
+    for option in ("--jobs=1", "--publish"):
+        arguments = command(workdir, "--no-train", option)
+        assert cli.run(ablations.main, arguments) == 2
+        error = capsys.readouterr().err
+        assert f"{CELLS[5]}_seed0 holds a run with other settings" in error
+
+
 def test_the_table_shows_what_was_reached_beside_the_paper(
     runner, workdir, capsys
 ):
@@ -152,13 +178,18 @@ def test_publishing_copies_results_for_the_model_zoo(
     assert len(list(published.iterdir())) == 12
 
 
-def test_publishing_alone_takes_what_is_finished(runner, workdir, published):
+def test_publishing_alone_takes_what_is_finished(
+    runner, workdir, published, capsys
+):
     ablations.main(command(workdir))
     (workdir / f"{CELLS[0]}_seed0" / "result.json").unlink()
     runner.ran.clear()
+    capsys.readouterr()
     ablations.main(command(workdir, "--publish", "--no-train"))
     assert runner.ran == []
     assert len(list(published.iterdir())) == 11
+    missing = f"Without a published result: {CELLS[0]}_seed0\n"
+    assert missing in capsys.readouterr().out
 
 
 def test_one_run_of_changed_code_keeps_no_other_from_being_published(

@@ -47,8 +47,24 @@ class AblationRun:
         return self.path.name
 
     @property
+    def file(self) -> str:
+        """The name of its published result."""
+        return f"{self.name}.json"
+
+    @property
     def folder(self) -> RunFolder:
         return RunFolder(self.path)
+
+    def read_result(self) -> dict | None:
+        """Read the result in its folder; None without one.
+
+        Raises:
+            UserError: the result is that of other settings.
+        """
+        result = self.folder.read_result()
+        if result is not None:
+            self.folder.check(self.recipe)
+        return result
 
 
 def runs_of(
@@ -158,8 +174,8 @@ def publish(run: AblationRun, results: pathlib.Path) -> None:
     Raises:
         UserError: the code was not committed.
     """
-    path = results / f"{run.name}.json"
-    result = run.folder.read_result()
+    path = results / run.file
+    result = run.read_result()
     if result is None or path.exists():
         return
     commits = set(result["commits"])
