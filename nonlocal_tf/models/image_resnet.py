@@ -28,6 +28,7 @@ def image_resnet(
     bn_synchronized: bool = False,
     zero_init_residual: bool | None = None,
     width: int = 64,
+    gradient_checkpointing: bool = False,
 ) -> keras.Model:
     """Build ResNet on images, with the layer names of the clip networks.
 
@@ -49,6 +50,7 @@ def image_resnet(
         zero_init_residual: initialize residual blocks as their shortcuts.
             Default: with batch normalization only.
         width: channels of the first convolution; all others scale with it.
+        gradient_checkpointing: as of `video_resnet`.
 
     Returns:
         A model on images `(batch, height, width, channels)`.
@@ -79,6 +81,7 @@ def image_resnet(
         ),
         Head(head, outputs, dropout),
         width,
+        gradient_checkpointing=gradient_checkpointing,
     )
 
 

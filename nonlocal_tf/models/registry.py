@@ -46,7 +46,8 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
       "none"; `outputs`: "logits" or "probabilities";
     - `norm`: "batch", or "affine" for scales and shifts that are not trained;
     - `stem`, `stride_on`, `crop_px`, `dropout`; and `width`, the channels of
-      the first convolution (64), to build a narrow network for experiments.
+      the first convolution (64), to build a narrow network for experiments;
+    - `gradient_checkpointing`: train in less memory, in more time.
 
     A network classifies by what it relates. C2D ignores the order of frames,
     with non-local blocks and without, unless they have `position`; I3D relates

@@ -14,6 +14,7 @@ import keras
 from nonlocal_tf.choices import is_positive_integer
 from nonlocal_tf.layers.pooling import MaxPool
 from nonlocal_tf.models.backbones import STAGES, ResNetConfig, Stem
+from nonlocal_tf.models.gradient_checkpointing import CheckpointedModel
 from nonlocal_tf.models.input_shapes import InputKind, checked_shape
 from nonlocal_tf.models.resnet_head import Head, head_layers
 from nonlocal_tf.models.resnet_layers import Style, stage_layers, stem_layers
@@ -33,6 +34,7 @@ def resnet(
     width: int = 64,
     nonlocal_block: dict[str, Any] | None = None,
     groups: dict[str, int] | None = None,
+    gradient_checkpointing: bool = False,
 ) -> keras.Model:
     """Build a residual network for clips or images.
 
@@ -49,6 +51,7 @@ def resnet(
         width: channels of the first convolution; all others scale with it.
         nonlocal_block: arguments of each `NonLocalBlock`.
         groups: `temporal_group_size` of the non-local blocks, by stage.
+        gradient_checkpointing: recompute residual blocks in backpropagation.
 
     Returns:
         A functional model.
@@ -87,7 +90,8 @@ def resnet(
             clip[-style.rank :], config.stem_kernel_t, stem
         )
     x = head_layers(x, num_classes, head, window)
-    return keras.Model(inputs, x, name=name)
+    model_class = CheckpointedModel if gradient_checkpointing else keras.Model
+    return model_class(inputs, x, name=name)
 
 
 def min_input_sizes(stem: Stem, rank: int) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from nonlocal_tf.layers.pairwise import Pairwise
 from nonlocal_tf.layers.position_encoding import Position
 from nonlocal_tf.models import backbones
 from nonlocal_tf.models.backbones import ConvNetConfig
+from nonlocal_tf.models.gradient_checkpointing import CheckpointedModel
 from nonlocal_tf.models.input_shapes import InputKind, checked_shape
 from nonlocal_tf.models.registry import add_model, register_model
 from nonlocal_tf.typing import Tensor
@@ -63,6 +64,7 @@ def clip_convnet(
     position: Position | None = None,
     nonlocal_places: str | None = None,
     nonlocal_block: dict[str, Any] | None = None,
+    gradient_checkpointing: bool = False,
 ) -> keras.Model:
     """Build a small network on clips; `create_model` passes `config`.
 
@@ -87,6 +89,9 @@ def clip_convnet(
             "stage3".
         nonlocal_block: other arguments of each `NonLocalBlock`. This and the
             five arguments before need a model with blocks.
+        gradient_checkpointing: in backpropagation, compute the features of
+            stages again instead of keeping them. Less memory for
+            another forward pass; weights, outputs and gradients are the same.
 
     Returns:
         A functional model to logits `(batch, num_classes)`.
@@ -132,6 +137,7 @@ def clip_convnet(
         nonlocal_block=block,
         bn_synchronized=bn_synchronized,
         dropout=dropout,
+        gradient_checkpointing=gradient_checkpointing,
     )
 
 
@@ -144,6 +150,7 @@ def convnet(
     nonlocal_block: dict[str, Any] | None = None,
     bn_synchronized: bool = False,
     dropout: float = 0.0,
+    gradient_checkpointing: bool = False,
 ) -> keras.Model:
     """Build a network for clips or, without temporal sizes, for images.
 
@@ -158,6 +165,7 @@ def convnet(
         nonlocal_block: arguments of each `NonLocalBlock`.
         bn_synchronized: compute batch statistics over all devices.
         dropout: share of features dropped before the dense layer in training.
+        gradient_checkpointing: recompute stages in backpropagation.
 
     Returns:
         A functional model to logits `(batch, num_classes)`.
@@ -195,7 +203,8 @@ def convnet(
         x = layers.Dropout(dropout, name="dropout")(x)
     # float32 under every policy: inputs of the softmax and the loss.
     logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    return keras.Model(inputs, logits, name=name)
+    model_class = CheckpointedModel if gradient_checkpointing else keras.Model
+    return model_class(inputs, logits, name=name)
 
 
 def conv_stage(

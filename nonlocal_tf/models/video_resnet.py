@@ -75,6 +75,7 @@ def video_resnet(
     bn_synchronized: bool = False,
     zero_init_residual: bool | None = None,
     width: int = 64,
+    gradient_checkpointing: bool = False,
 ) -> keras.Model:
     """Build C2D or I3D; `create_model` passes all arguments but the first.
 
@@ -131,6 +132,9 @@ def video_resnet(
         zero_init_residual: initialize residual blocks as their shortcuts.
             Default: with batch normalization only.
         width: channels of the first convolution; all others scale with it.
+        gradient_checkpointing: in backpropagation, compute the features of
+            residual blocks again instead of keeping them. Less memory for
+            another forward pass; weights, outputs and gradients are the same.
 
     Returns:
         A model on clips `(batch, time, height, width, channels)`.
@@ -206,6 +210,7 @@ def video_resnet(
         width,
         block,
         nonlocal_groups,
+        gradient_checkpointing,
     )
 
 

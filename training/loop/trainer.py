@@ -4,6 +4,7 @@
 of Keras: tests train on two devices and two processes.
 """
 
+import functools
 from collections.abc import Sequence
 
 import keras
@@ -48,6 +49,8 @@ class Trainer(TrainStep, keras.Model):
         focal_gamma: float = 0.0,
     ):
         super().__init__(model.input, model.output, name=model.name)
+        # The model's own call may checkpoint gradients.
+        self._network = functools.partial(model, training=True)
         self._smoothing = label_smoothing
         self._class_weights = (
             None if class_weights is None else list(class_weights)
@@ -79,7 +82,7 @@ class Trainer(TrainStep, keras.Model):
     def _gradients(self, micro_batch, variables):
         x, labels, weights, loss_weights, total = micro_batch
         with tf.GradientTape() as tape:
-            logits = self(x, training=True)
+            logits = self._network(x)
             losses = classification_loss.example_losses(
                 labels,
                 logits,

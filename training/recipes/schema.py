@@ -75,6 +75,8 @@ class ModelConfig:
         norm: "batch", or "affine" for scales and shifts that stay as loaded.
         dropout: share of the features dropped before the classifier.
         width: channels of the first convolution; all others follow.
+        gradient_checkpointing: whether backpropagation computes the features of
+            blocks again instead of keeping them: less memory, more time.
         start: what the weights are before training: "scratch" (drawn at
             random), or a kind of weights that `weights` has to name: one of
             `STARTS`.
@@ -95,6 +97,7 @@ class ModelConfig:
     norm: str | None = None
     dropout: float | None = None
     width: int | None = None
+    gradient_checkpointing: bool | None = None
     start: str = "scratch"
     weights: str | None = None
     frozen: str | None = None

@@ -41,6 +41,7 @@ NETWORK_ARGUMENTS = (
     "norm",
     "dropout",
     "width",
+    "gradient_checkpointing",
 )
 BLOCK_ARGUMENTS = ("pairwise", "scale", "axes", "position", "places")
 

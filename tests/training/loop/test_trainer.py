@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nonlocal_tf.models import small_convnet
+from nonlocal_tf.models.backbones import ConvNetConfig
+from tests.harness import normal
 from tests.training.loop.linear_trainer import (
     BATCH,
     CLASSES,
@@ -229,3 +232,32 @@ def test_float16_gradients_that_overflow_change_no_weight():
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old, new)
     assert float(optimizer.dynamic_scale) == 2.0**39
+
+
+def test_a_step_with_gradient_checkpointing_is_the_same():
+    config = ConvNetConfig((5,), ((3,),), (1,))
+    x = normal((BATCH, 2, 6, 7, 3))
+    weights, counts = [], []
+    for is_checkpointed in (False, True):
+        keras.utils.set_random_seed(1)
+        model = small_convnet.clip_convnet(
+            config,
+            num_classes=CLASSES,
+            clip_shape=x.shape[1:],
+            gradient_checkpointing=is_checkpointed,
+        )
+        conv = model.get_layer("stage1_conv1")
+        call = conv.call
+        calls = []
+        conv.call = lambda x, add=calls.append, call=call: add(1) or call(x)
+        trainer = Trainer(model, Signals())
+        trainer.compile(
+            keras.optimizers.SGD(1.0), make().loss, jit_compile=False
+        )
+        batches = tf.data.Dataset.from_tensors((x, LABELS))
+        trainer.fit(batches, shuffle=False, verbose=0)
+        weights.append(trainer.get_weights())
+        counts.append(len(calls))
+    assert counts[1] == counts[0] + 1
+    for plain, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(plain, other, **TOLERANCE)
