@@ -7,7 +7,8 @@ from nonlocal_tf.choices import check_arguments, unknown
 from nonlocal_tf.detection.config import X152_32X8D, DetectorConfig
 from nonlocal_tf.detection.model import MaskRCNN
 from nonlocal_tf.detection.preprocessing import ImagePreprocessing
-from nonlocal_tf.models.backbones import DEPTHS
+from nonlocal_tf.models import freezing
+from nonlocal_tf.models.backbones import DEPTHS, STAGES
 
 # Arguments of `DetectorConfig`. ResNets have the strides of Detectron's.
 DETECTORS: dict[str, dict[str, Any]] = {
@@ -31,6 +32,18 @@ DETECTORS: dict[str, dict[str, Any]] = {
 }
 # Stages that transfer from ImageNet leaves as they are, as in Detectron.
 FROZEN = ("conv1", "res2")
+# Parts of detectors, for `freeze`; a detector need not have all heads.
+PARTS = (
+    "conv1",
+    *STAGES,
+    "fpn",
+    "rpn",
+    "box",
+    "mask",
+    "keypoint",
+    freezing.BLOCKS,
+    freezing.ALL,
+)
 
 
 def create_detector(
@@ -85,26 +98,31 @@ def create_detector(
     return MaskRCNN(config, classes, image_preprocessing)
 
 
-def freeze(detector: MaskRCNN, stages: tuple[str, ...] = FROZEN) -> None:
-    """Freeze stages of the backbone; `compile` the detector afterwards.
+def freeze(
+    detector: MaskRCNN, parts: str | Sequence[str] = FROZEN
+) -> list[str]:
+    """Freeze parts of a detector; `compile` it afterwards.
+
+    The rule is that of `nonlocal_tf.freeze`: non-local blocks stay trainable
+    unless "nonlocal" is named.
 
     Args:
         detector: the detector.
-        stages: names such as "conv1" and "res2"; `()` freezes none.
+        parts: names, as a sequence or separated by commas: "conv1" and "res2"
+            to "res5" of the backbone, "fpn", "rpn", "box", "mask", "keypoint",
+            layers, "nonlocal" for all blocks, or "all" for everything but the
+            heads; `()` for none.
+
+    Returns:
+        The names of the frozen layers.
 
     Raises:
-        ValueError: a stage does not exist.
+        ValueError: a part does not exist, or nothing is left to train.
     """
-    for stage in stages:
-        layers = [
-            layer
-            for layer in detector.pyramid.layers
-            if layer.name.split("_")[0] == stage
-        ]
-        if not layers:
-            raise ValueError(
-                f"The backbone has no stage {stage!r}. Expected conv1, res2, "
-                "res3, res4 or res5."
-            )
-        for layer in layers:
-            layer.trainable = False
+    if isinstance(parts, str):
+        parts = [part.strip() for part in parts.split(",")]
+    if freezing.ALL in parts:
+        body = [*detector.pyramid.layers, *detector.rpn.layers]
+        parts = [part for part in parts if part != freezing.ALL]
+        parts += [layer.name for layer in body if layer.weights]
+    return freezing.freeze(detector, parts)

@@ -1,8 +1,11 @@
 """Detectors by name."""
 
+import re
+
 import pytest
 
 from nonlocal_tf import detection
+from nonlocal_tf.models import backbones
 
 
 def test_a_detector_has_an_output_for_each_class_and_the_background():
@@ -44,5 +47,24 @@ def test_frozen_stages_are_not_trained():
     frozen = before - after
     assert len(frozen) == 5  # conv1, three of a block, and its shortcut
     assert all(path.startswith(("conv1", "res2")) for path in frozen)
-    with pytest.raises(ValueError, match="no stage 'res7'"):
+    with pytest.raises(ValueError, match="rpn, box or all.*'res7'"):
         detection.freeze(detector, ("res7",))
+
+
+@pytest.mark.parametrize(
+    ("parts", "trained"),
+    [
+        ("conv1,res2,res3,res4", {"res4", "res5", "fpn", "rpn", "box"}),
+        ("nonlocal", {"conv1", *backbones.STAGES, "fpn", "rpn", "box"}),
+        ("all", {"box"}),
+    ],
+)
+def test_blocks_are_frozen_by_their_own_name_or_with_all(parts, trained):
+    detector = detection.create_detector(
+        "small", ["dog"], masks=False, nonlocal_block={}
+    )
+    detection.freeze(detector, parts)
+    paths = [variable.path for variable in detector.trainable_variables]
+    assert {re.split("[_/]", path)[0] for path in paths} == trained
+    blocks = [path for path in paths if "_nonlocal/" in path]
+    assert bool(blocks) == ("res2" in parts)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from nonlocal_tf.detection import DetectorConfig, TargetSamplingConfig
+from nonlocal_tf.detection.detectors import PARTS
 
 from ..coco.annotations import Category
 from ..coco.batches import NORMALIZATIONS, BatchConfig, ImageConfig
@@ -13,7 +14,6 @@ from . import field_values, validation
 from .schema import BaseRecipe
 
 PRECISIONS = ("float32", "mixed_bfloat16")
-STAGES = ("conv1", "res2", "res3", "res4", "res5")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +46,9 @@ class StartConfig:
             torchvision or detectron2 with the same heads, or an ImageNet
             ResNet, for the backbone alone. None for random weights.
         scratch: start from random weights where the recipe expects a file.
-        frozen: stages of the backbone that are not trained, such as
-            "conv1,res2".
+        frozen: parts that are not trained, such as "conv1,res2", "nonlocal"
+            for the blocks or "all" for everything but the heads: see
+            `nonlocal_tf.detection.freeze`.
     """
 
     weights: str | None = None
@@ -58,7 +59,7 @@ class StartConfig:
         expand_home(self, "weights")
 
     @property
-    def frozen_stages(self) -> tuple[str, ...]:
+    def frozen_parts(self) -> tuple[str, ...]:
         return field_values.read(self.frozen, tuple[str, ...])
 
 
@@ -109,8 +110,8 @@ def check(recipe: DetectionRecipe) -> DetectionRecipe:
     validation.check_common(recipe, PRECISIONS)
     one_of = validation.one_of
     one_of("images.channel_order", recipe.images.channel_order, NORMALIZATIONS)
-    for stage in recipe.start.frozen_stages:
-        one_of("start.frozen", stage, STAGES)
+    for part in recipe.start.frozen_parts:
+        one_of("start.frozen", part, PARTS)
     for field in ("eval_short_side_px", "long_side_px", "mask_cells"):
         fits = getattr(recipe.images, field) >= 1
         validation.expect(fits, recipe.images, field, "to be at least 1")

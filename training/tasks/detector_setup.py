@@ -135,7 +135,7 @@ def detector_trainer(
     detector: MaskRCNN, recipe: DetectionRecipe, signals: Signals
 ) -> DetectorTrainer:
     """Compile a detector for training."""
-    detection.freeze(detector, recipe.start.frozen_stages)
+    detection.freeze(detector, recipe.start.frozen_parts)
     config = recipe.optimizer
     trainer = DetectorTrainer(
         detector,

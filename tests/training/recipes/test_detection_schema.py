@@ -27,7 +27,7 @@ def test_settings_override_nested_fields():
     assert recipe.detector.aspect_ratios == (1.0, 2.0)
     assert recipe.batch_config.canvas_px == (64, 96)
     assert recipe.sampling.anchor_iou_thresholds == (0.2, 0.6)
-    assert recipe.start.frozen_stages == ("conv1", "res2")
+    assert recipe.start.frozen_parts == ("conv1", "res2")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_each_row_of_the_papers_tables_has_a_recipe(table, rows):
         )
         assert (blocks != (None, None)) == ("NL" in recipe.reference.row)
         assert bool(recipe.detector.num_keypoints) == (table == "table 6")
-        assert recipe.start.frozen_stages == ("conv1", "res2")
+        assert recipe.start.frozen_parts == ("conv1", "res2")
 
 
 # Of Detectron's configurations of 2017 (e2e_mask_rcnn_R-50-FPN_1x and so on):

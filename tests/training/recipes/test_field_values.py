@@ -168,7 +168,7 @@ def test_braces_hold_dictionaries_and_lists():
 
 
 @pytest.mark.parametrize(
-    ("text", "stages"),
+    ("text", "parts"),
     [
         ("", ()),
         ("none", ()),
@@ -178,9 +178,9 @@ def test_braces_hold_dictionaries_and_lists():
         ("['conv1', \"res2\"]", ("conv1", "res2")),
     ],
 )
-def test_frozen_stages(text, stages):
+def test_frozen_parts(text, parts):
     start = set_on(get_recipe("small"), "start", f"{{frozen: {text!r}}}")
-    assert start.frozen_stages == stages
+    assert start.frozen_parts == parts
 
 
 def test_settings_of_a_detector_are_checked_together():
