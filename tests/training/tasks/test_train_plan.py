@@ -21,6 +21,8 @@ def test_a_plan_has_sizes_and_times_and_leaves_nothing(
         "multiply-adds of an example",
         "of 8 examples",
         "time of all steps",
+        "batch that fits",
+        "optimizer.base_lr=",
         "chance",
     ):
         assert text in printed

@@ -1,0 +1,89 @@
+"""Learning-rate range test: the loss of a few steps at rising rates.
+
+Reference:
+    Smith, Cyclical learning rates for training neural networks, WACV 2017.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+STEPS = 60
+# A test ends where the loss is this many times the least so far.
+DIVERGED = 4.0
+WINDOW = 5  # steps that a loss is averaged over
+
+
+def rising_rate(
+    low: float, high: float, steps: int = STEPS
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return a schedule that rises by the same factor in each step.
+
+    Args:
+        low: rate of the first step.
+        high: rate of the last.
+        steps: number of steps, at least 2.
+    """
+    return keras.optimizers.schedules.ExponentialDecay(
+        low, decay_steps=steps - 1, decay_rate=high / low
+    )
+
+
+def range_test(
+    trainer: Any, batches: Iterable, low: float, high: float, steps: int = STEPS
+) -> tuple[list[float], list[float]]:
+    """Train a new trainer at rising rates; its weights do not stay.
+
+    Args:
+        trainer: compiled, of which no step has run.
+        batches: of training, for all steps.
+        low: rate of the first step.
+        high: rate of the last.
+        steps: number of steps, at least 2.
+
+    Returns:
+        Rates, and the loss of each step before its update; fewer than `steps`
+        if the loss diverges.
+    """
+    trainer.optimizer.learning_rate = rising_rate(low, high, steps)
+    trainer._maybe_symbolic_build()
+    step = trainer.make_train_function(force=True)
+    iterator = iter(batches)
+    losses: list[float] = []
+    for _ in range(steps):
+        trainer.reset_metrics()  # the loss would be the mean of all steps
+        loss = float(step(iterator)["loss"])
+        if not math.isfinite(loss) or loss > DIVERGED * min([loss, *losses]):
+            break
+        losses.append(loss)
+    rates = np.geomspace(low, high, steps)[: len(losses)].tolist()
+    return rates, losses
+
+
+def steepest_rate(
+    rates: Sequence[float], losses: Sequence[float]
+) -> float | None:
+    """Return the rate at which the loss falls most, by the log of the rate.
+
+    Args:
+        rates: rising by the same factor.
+        losses: of the steps with these rates.
+
+    Returns:
+        The rate; None if the loss does not fall, or of fewer losses than the
+        window that each is averaged over.
+    """
+    if len(losses) < WINDOW + 2:
+        return None
+    half = WINDOW // 2
+    # Only whole windows: at the end, where it diverges, losses are few.
+    smooth = np.convolve(losses, np.ones(WINDOW) / WINDOW, "valid")
+    slopes = [b - a for a, b in itertools.pairwise(smooth)]
+    index = int(np.argmin(slopes))
+    if slopes[index] >= 0:
+        return None
+    return math.sqrt(rates[index + half] * rates[index + half + 1])
