@@ -21,7 +21,7 @@ ERASED_RATIO = (0.3, 1 / 0.3)
 
 
 # Draws of a clip that are independent of those of its frames and window.
-KINDS = ("window", "operations", "grey", "erase", "box")
+KINDS = ("window", "operations", "grey", "erase", "box", "stride", "reversal")
 
 
 def augmented(clip, config: SamplingConfig, key):
@@ -62,6 +62,20 @@ def draws_of(key, kind: str, count: int):
 
 def _of_kind(key, kind: str):
     return tf.random.experimental.stateless_fold_in(key, 1 + KINDS.index(kind))
+
+
+def stride_factor(draw, time_jitter: float):
+    """Return a random factor of the stride of a clip, float64.
+
+    It is from 1 / (1 + time_jitter) to 1 + time_jitter, uniform in its
+    logarithm.
+
+    Args:
+        draw: in [0, 1).
+        time_jitter: as in `SamplingConfig`.
+    """
+    exponent = 2 * tf.cast(draw, tf.float64) - 1
+    return tf.exp(exponent * math.log1p(time_jitter))
 
 
 def resized_window(draws, height, width, area, ratio, crop_px, flip):

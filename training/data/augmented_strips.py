@@ -56,6 +56,7 @@ def plain(sampling: SamplingConfig) -> SamplingConfig:
         fps=sampling.fps,
         past_end=sampling.past_end,
         balanced=sampling.balanced,
+        repeats=sampling.repeats,
         min_short_side_px=sampling.crop_px,
         max_short_side_px=sampling.crop_px,
         crop_px=sampling.crop_px,

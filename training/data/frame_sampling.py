@@ -23,7 +23,9 @@ VIEWS_BYTES = 2 << 30
 MAX_CLIPS = 1000  # of a video; more take hours and are nearly the same
 
 
-def random_clip(draw, frames, fps, sampling: SamplingConfig, edges_s=None):
+def random_clip(
+    draw, frames, fps, sampling: SamplingConfig, edges_s=None, factor=None
+):
     """Return the frames of a clip at a random start in a video.
 
     Args:
@@ -33,16 +35,27 @@ def random_clip(draw, frames, fps, sampling: SamplingConfig, edges_s=None):
         sampling: length and stride of the clip.
         edges_s: float64 `(frames + 1,)`; empty or None for evenly spaced
             frames.
+        factor: of the stride, float64; None for 1. One above 1 is reduced
+            where the clip would not fit in the video.
 
     Returns:
         int64 frame numbers, `(sampling.frames,)`.
     """
     if sampling.fps is None:
-        span = sampling.frames * sampling.stride
+        stride, span = sampling.stride, sampling.frames * sampling.stride
+        if factor is not None:
+            stride *= _fitting(factor, frames, span)
+            # A hundred frames may be 100.00000000000001.
+            exact_span = sampling.frames * stride - 1e-6
+            span = tf.cast(tf.math.ceil(exact_span), tf.int64)
         room = tf.maximum(frames - span, 0)
-        return _from(tf.cast(below(draw, room + 1), tf.int64), frames, sampling)
+        start = tf.cast(below(draw, room + 1), tf.int64)
+        return _from(start, frames, sampling, stride)
     time = _time(frames, fps, sampling, edges_s)
     room, span = time.room_and_span(sampling)
+    if factor is not None:
+        span *= _fitting(factor, frames, span)
+        room = tf.maximum(tf.cast(frames, tf.float64) - span, 0.0)
     return _evenly(tf.cast(draw, tf.float64) * room, span, time, sampling)
 
 
@@ -196,7 +209,11 @@ def _views_bytes(sampling: SamplingConfig, views: ViewsConfig) -> int:
 
 
 # The largest value of settings that begin at 0.
-SHARES = {"color_jitter": 1, "grey": 1, "erase": 1, "magnitude": 10}
+SHARES = {
+    **dict.fromkeys(("color_jitter", "grey", "erase"), 1),
+    **dict.fromkeys(("time_jitter", "reversal"), 1),
+    "magnitude": 10,
+}
 
 
 def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
@@ -211,7 +228,8 @@ def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
             f"Received: {sampling.frame_stride!r}"
         )
     has_number = sampling.frame_stride != AUTO
-    numbers = ("frames", "crop_px", *["frame_stride"] * has_number)
+    strides = ["frame_stride"] * has_number
+    numbers = ("frames", "crop_px", "repeats", *strides)
     for name, most in SHARES.items():
         value = getattr(sampling, name)
         if not 0 <= value <= most:
@@ -271,11 +289,21 @@ def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
             )
 
 
-def _from(start, frames, sampling):
-    """Return every n-th frame from `start`."""
-    numbers = start + sampling.stride * tf.range(
-        sampling.frames, dtype=tf.int64
-    )
+def _fitting(factor, frames, span):
+    """Reduce a factor above 1 to let a clip fit in its video, if it can."""
+    longest = tf.cast(frames, tf.float64) / tf.cast(span, tf.float64)
+    return tf.minimum(factor, tf.maximum(longest, 1.0))
+
+
+def _from(start, frames, sampling, stride=None):
+    """Return every n-th frame from `start`; n may be a fraction."""
+    stride = sampling.stride if stride is None else stride
+    numbers = tf.range(sampling.frames, dtype=tf.int64)
+    if tf.is_tensor(stride):
+        places = stride * tf.cast(numbers, tf.float64)
+        numbers = start + tf.cast(tf.floor(places), tf.int64)
+    else:
+        numbers = start + stride * numbers
     if sampling.past_end == "wrap":
         return numbers % frames
     return tf.minimum(numbers, frames - 1)

@@ -77,11 +77,13 @@ def load(
         flip: whether half of the training clips are flipped horizontally.
         color_jitter: strength of random color changes in training, 0 to 1.
         augmentation: other augmentation of training clips, and their order:
-            `balanced`, `flip_pairs`, `crop_area`, `crop_ratio`, `grey`,
-            `erase`, `rand_augment` and `magnitude` of `SamplingConfig`.
+            `balanced`, `repeats`, `time_jitter`, `reversal`, `flip_pairs`,
+            `crop_area`, `crop_ratio`, `grey`, `erase`, `rand_augment` and
+            `magnitude` of `SamplingConfig`.
         past_end: frames after the end of a short video: "wrap" (from its first
             frame) or "clamp" (its last frame).
-        **location: other fields of `DataConfig`, such as `split`, `separator`,
+        **location: other fields of `DataConfig`, such as `split`, `groups`,
+            `folds` and `fold` of class folders, `separator`,
             `max_bad_share` (share of unreadable videos that is an error, 0.05),
             `cache`, and `clips`, an `AbilityConfig`.
 

@@ -7,7 +7,13 @@ import tensorflow as tf
 
 from nonlocal_tf import preprocess
 
-from . import augmentation, clip_reader, frame_sampling, transforms
+from . import (
+    augmentation,
+    clip_reader,
+    frame_sampling,
+    transforms,
+    video_order,
+)
 from .bad_videos import BadVideoLog
 from .clip_reader import ClipReader, VideoError
 from .sampling_config import SamplingConfig, ViewsConfig
@@ -155,7 +161,7 @@ def readable_example(
         is_unreadable, read_next, start, tuple(shapes), parallel_iterations=1
     )
     is_read = tf.debugging.assert_greater(
-        weight, 0.0, f"None of the {attempts} videos of {name} can be read."
+        weight, 0.0, f"None of {attempts} examples of {name} can be read."
     )
     with tf.control_dependencies([is_read]):
         return tf.ensure_shape(pixels, shape), label
@@ -245,14 +251,11 @@ def random_example(
     Returns:
         uint8 clip `(time, height, width, 3)`, label, weight.
     """
-    draw_video = _balanced_video if config.balanced else _video
-    key, index = draw_video(split, seed, number)
+    key, index = video_order.drawn_video(split, config, seed, number)
     own_key = tf.random.experimental.stateless_fold_in(key, index)
     draws = tf.random.stateless_uniform((5,), own_key)
     row = split.row(index)
-    frames = frame_sampling.random_clip(
-        draws[0], row["frames"], row["fps"], config, row.get("edges_s")
-    )
+    frames = _random_frames(draws[0], own_key, row, config)
     if config.crop_area is None:
         window = transforms.random_window(
             draws[1:],
@@ -273,7 +276,8 @@ def random_example(
             config.flip,
         )
     size_px = tf.constant([config.crop_px] * 2)
-    pixels, weight = read(row, frames, window[None], size_px)
+    shown = _reversed_at_random(frames, own_key, config.reversal)
+    pixels, weight = read(row, shown, window[None], size_px)
     pixels = tf.ensure_shape(
         pixels[0], (config.frames, config.crop_px, config.crop_px, 3)
     )
@@ -290,30 +294,24 @@ def random_example(
     return pixels, label, weight
 
 
-def _video(split: VideoSplit, seed, number):
-    """Return the seed of an epoch, and the video: each once an epoch."""
-    epoch, position = number // len(split), number % len(split)
-    key = tf.stack([tf.cast(seed, tf.int64), epoch])
-    return key, tf.random.experimental.index_shuffle(
-        position, key, len(split) - 1
+def _random_frames(draw, key, row: dict, config: SamplingConfig):
+    """Draw the frames of a clip, from its start and its stride."""
+    factor = None
+    if config.time_jitter:
+        factor = augmentation.stride_factor(
+            augmentation.draws_of(key, "stride", 1)[0], config.time_jitter
+        )
+    return frame_sampling.random_clip(
+        draw, row["frames"], row["fps"], config, row.get("edges_s"), factor
     )
 
 
-def _balanced_video(split: VideoSplit, seed, number):
-    """Return the seed of an epoch, and a video: each class as often.
-
-    A round has one video of each class in random order; an epoch of a class is
-    as many rounds as it has videos.
-    """
-    seed, classes = tf.cast(seed, tf.int64), split.of_classes.nrows()
-    turn, position = number // classes, number % classes
-    shuffle = tf.random.experimental.index_shuffle
-    row = shuffle(position, tf.stack([seed, ~turn]), classes - 1)
-    members = split.of_classes[row]
-    count = tf.size(members, tf.int64)
-    key = tf.stack([seed, turn // count])
-    own = tf.random.experimental.stateless_fold_in(key, row)
-    return key, members[shuffle(turn % count, own, count - 1)]
+def _reversed_at_random(frames, key, share: float):
+    """Reverse the frames of a share of clips."""
+    if not share:
+        return frames
+    is_reversed = augmentation.draws_of(key, "reversal", 1)[0] < share
+    return tf.where(is_reversed, frames[::-1], frames)
 
 
 def views_of(

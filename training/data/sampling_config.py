@@ -10,6 +10,9 @@ AUTO: Final = "auto"  # a frame stride
 # `color_jitter`.
 AUGMENTATION = (
     "balanced",
+    "repeats",
+    "time_jitter",
+    "reversal",
     "flip_pairs",
     "crop_area",
     "crop_ratio",
@@ -48,6 +51,13 @@ class SamplingConfig:
             color channels of a training clip.
         balanced: whether each class is trained on as often, by repeating the
             videos of rare ones.
+        repeats: clips of each video in a batch, each augmented on its own, of
+            a batch that is a multiple of twice as many.
+        time_jitter: strength, from 0 to 1, of a random factor of the stride of
+            a training clip: of 1, from half to twice the stride.
+        reversal: share of training clips that are played backwards. Where
+            classes differ by direction or by the order of events, a reversed
+            clip is of another class than its label.
         crop_area: smallest and largest share of the frame's area that a
             training clip shows, resized to the crop; in place of a resized
             short side. None for that.
@@ -70,6 +80,9 @@ class SamplingConfig:
     flip_pairs: str | None = None
     color_jitter: float = 0.0
     balanced: bool = False
+    repeats: int = 1
+    time_jitter: float = 0.0
+    reversal: float = 0.0
     crop_area: tuple[float, float] | None = None
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     grey: float = 0.0
@@ -97,6 +110,14 @@ class SamplingConfig:
                 "sampling.frame_stride=4"
             )
         return self.frame_stride
+
+    def check_batch(self, batch: int) -> None:
+        """Raise a UserError unless all clips of a video are in one batch."""
+        if self.repeats > 1 and batch % (2 * self.repeats):
+            raise UserError(
+                f"Expected a batch that is a multiple of {2 * self.repeats}, "
+                f"twice sampling.repeats. Received: {batch}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

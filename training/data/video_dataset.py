@@ -122,6 +122,7 @@ class VideoDataset(Dataset):
     def train_batches(
         self, batch, seed, start_step, steps, worker=0, workers=1
     ):
+        self.sampling.check_batch(batch)
         share = batch // workers
         random_example = self._random_examples(self._splits["train"], seed)
 
@@ -139,6 +140,7 @@ class VideoDataset(Dataset):
         return batches
 
     def step_batches(self, steps, batch, seed):
+        self.sampling.check_batch(batch)
         example, _ = self.example_function("train", seed)
         batches = pipeline.examples(
             pipeline.example_numbers(steps, batch),
@@ -155,8 +157,10 @@ class VideoDataset(Dataset):
         videos = self._split(split)
         if split == "train":
             example, count = self._random_examples(videos, seed), len(videos)
+            attempts = count * self.sampling.repeats
         else:
             example, count = self._readable_examples(videos)
+            attempts = count
 
         no_label = tf.zeros_like(videos.label(0))
 
@@ -164,7 +168,7 @@ class VideoDataset(Dataset):
             return pipeline.readable_example(
                 example,
                 number,
-                count,
+                attempts,
                 self.element_shape,
                 no_label,
                 videos.name,

@@ -41,6 +41,8 @@ def check(recipe: Recipe) -> Recipe:
     check_common(recipe)
     _check_model(recipe.model)
     _check_training(recipe)
+    if recipe.sampling is not None:
+        recipe.sampling.check_batch(recipe.batch)
     if recipe.image_stage is not None:
         if recipe.model.weights is not None or recipe.model.start != "scratch":
             raise UserError(

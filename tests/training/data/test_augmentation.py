@@ -153,3 +153,9 @@ def test_random_operations_are_a_function_of_the_seed():
         np.testing.assert_array_equal(first[0], first[1])  # one draw a clip
         kinds.add(first.tobytes())
     assert len(kinds) > 15
+
+
+def test_strides_are_as_often_longer_as_shorter():
+    draws = tf.constant([0.0, 0.25, 0.5, 0.75])
+    factors = augmentation.stride_factor(draws, 0.44)
+    np.testing.assert_allclose(factors, [1 / 1.44, 1 / 1.2, 1, 1.2], rtol=1e-12)

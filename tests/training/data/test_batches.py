@@ -299,7 +299,7 @@ def test_no_readable_video_raises(tmp_path, own_cache):
     for video in videos.videos("train"):
         os.unlink(video.path)
     with pytest.raises(
-        tf.errors.InvalidArgumentError, match="None of the 14 videos of train"
+        tf.errors.InvalidArgumentError, match="None of 14 examples of train"
     ):
         as_arrays(raw(videos))
 

@@ -13,12 +13,11 @@ CONFIG = SamplingConfig(frames=5, frame_stride=3)
 SLOWFAST = dataclasses.replace(CONFIG, fps=30.0, past_end="clamp")
 
 
-def random_clip(draw, frames, config=CONFIG, fps=25.0):
+def random_clip(draw, frames, config=CONFIG, fps=25.0, factor=None):
     draw, frames = tf.constant(draw), tf.constant(frames, tf.int64)
     fps = tf.constant(fps, tf.float64)
-    return (
-        frame_sampling.random_clip(draw, frames, fps, config).numpy().tolist()
-    )
+    clip = frame_sampling.random_clip(draw, frames, fps, config, None, factor)
+    return clip.numpy().tolist()
 
 
 def clips(frames, views, config=CONFIG, fps=25.0):
@@ -54,6 +53,20 @@ def test_largest_draw_still_fits():
     ]
 
 
+@pytest.mark.parametrize("factor", [0.5, 0.77, 1.0, 1.9])
+def test_a_factor_of_the_stride_keeps_clips_in_the_video(factor):
+    for draw in (0.0, 0.4, 0.99):
+        stride = 3 * factor
+        start = int(draw * (41 - np.ceil(5 * stride)))
+        expected = [start + int(i * stride) for i in range(5)]
+        assert random_clip(draw, 40, factor=factor) == expected
+
+
+def test_a_longer_stride_is_reduced_to_fit():
+    assert random_clip(0.9, 20, factor=1.9) == [0, 4, 8, 12, 16]
+    assert random_clip(0.9, 7, factor=1.9) == random_clip(0.9, 7)
+
+
 def by_slowfast(start, frames, fps):
     """linspace from start to start + length - 1, clamped, floored."""
     length = 5 * 3 * fps / 30
@@ -66,6 +79,14 @@ def test_slowfast_counts_at_its_own_rate(fps):
     room = 100 - 5 * 3 * fps / 30
     expected = by_slowfast(0.25 * room, 100, fps)
     assert random_clip(0.25, 100, SLOWFAST, fps) == expected
+
+
+def test_a_factor_scales_the_stride_at_a_rate():
+    length = 0.6 * 5 * 3 * 25 / 30
+    start = 0.25 * (100 - length)
+    places = np.linspace(start, start + length - 1, 5)
+    clip = random_clip(0.25, 100, SLOWFAST, factor=0.6)
+    assert clip == places.astype(int).tolist()
 
 
 def test_slowfast_stays_at_the_end():

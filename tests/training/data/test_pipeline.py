@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -54,6 +56,9 @@ def test_augmented_clips_are_functions_of_seed_and_number():
         rand_augment=2,
         grey=0.5,
         erase=0.5,
+        repeats=2,
+        time_jitter=0.5,
+        reversal=0.5,
     )
     windows = []
 
@@ -77,6 +82,53 @@ def test_augmented_clips_are_functions_of_seed_and_number():
     assert not np.array_equal(other, resumed)
     assert len({clip.tobytes() for clip in whole}) > 10
     assert {shape for shape in windows} == {(1, 5)}
+
+
+def drawn(config, count, probes=5):
+    """Return video and frames of the first training examples."""
+    part = part_of(*[Probe(90, 20, 30, 25.0)] * probes)
+    rows = []
+
+    def read(row, frames, windows, size_px):
+        place = windows.numpy()[0].tolist()
+        rows.append((int(row["index"]), frames.numpy().tolist(), place))
+        return tf.zeros((1, len(frames), 16, 16, 3), tf.uint8), 1.0
+
+    for number in range(count):
+        random_example(part, config, read, 7, tf.constant(number, tf.int64))
+    return rows
+
+
+def test_a_share_of_clips_is_reversed():
+    config = SamplingConfig(frames=3, frame_stride=4, crop_px=16)
+    reversal = dataclasses.replace(config, reversal=0.3)
+    pairs = zip(drawn(config, 40, 7), drawn(reversal, 40, 7), strict=True)
+    reversed_count = 0
+    for (video, frames, place), other in pairs:
+        is_reversed = other == (video, frames[::-1], place)
+        assert is_reversed or other == (video, frames, place)
+        reversed_count += is_reversed
+    assert 5 < reversed_count < 20
+
+
+def test_strides_of_clips_vary():
+    config = SamplingConfig(frames=3, frame_stride=9, crop_px=16)
+    jitter = dataclasses.replace(config, time_jitter=0.5)
+    strides = [f[2] - f[0] for _, f, _ in drawn(jitter, 40)]
+    assert 12 <= min(strides) < 15 and 22 < max(strides) <= 27
+    assert len(set(strides)) > 7
+
+
+@pytest.mark.parametrize("repeats", [2, 3])
+def test_each_video_is_repeated_within_a_batch(repeats):
+    config = SamplingConfig(frames=2, crop_px=16, repeats=repeats)
+    batch = 2 * repeats
+    rows = drawn(config, 5 * batch)
+    videos = np.reshape([video for video, *_ in rows], (5, repeats, 2))
+    np.testing.assert_array_equal(videos, videos[:, :1].repeat(repeats, 1))
+    assert (videos[:, 0, 0] != videos[:, 0, 1]).sum() >= 4
+    assert np.bincount(videos[:, 0].ravel()).tolist() == [2] * 5
+    assert len({str(row) for row in rows}) == len(rows)
 
 
 def test_balanced_sampling_has_one_video_of_each_class_a_round():

@@ -1,5 +1,7 @@
 """Clips of listed videos: the same ones every time, and none lost."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from training.data import DATASETS
 from training.data.data_config import DataConfig
 from training.data.manifest import Manifest, Video
 from training.data.video_dataset import VideoDataset
+from training.io.user_error import UserError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 FORMATS = sorted(
@@ -57,7 +60,13 @@ def test_run_can_start_in_the_middle_of_an_epoch(dataset):
     assert_equal(whole[2:], as_arrays(dataset.train_batches(3, 7, 2, 5)))
 
 
-def test_workers_read_their_shares_of_a_batch(dataset):
+def test_workers_read_their_shares_of_a_batch(tmp_path):
+    load(tmp_path)
+    sampling = dataclasses.replace(
+        SMALL, repeats=2, time_jitter=0.5, reversal=0.5
+    )
+    root = str(tmp_path / "data")
+    dataset = DATASETS["folder"].load(DataConfig(root=root), sampling)
     whole = as_arrays(dataset.train_batches(4, 7, 1, 3))
     parts = [
         as_arrays(dataset.train_batches(4, 7, 1, 3, worker, 2))
@@ -68,6 +77,13 @@ def test_workers_read_their_shares_of_a_batch(dataset):
         for batches in zip(*parts, strict=True)
     ]
     assert_equal(whole, joined)
+
+
+def test_repeated_videos_are_in_one_batch():
+    sampling = dataclasses.replace(SMALL, repeats=3)
+    sampling.check_batch(12)
+    with pytest.raises(UserError, match="multiple of 6.*Received: 9"):
+        sampling.check_batch(9)
 
 
 def test_cardinality_is_known_and_batches_are_even(dataset):
