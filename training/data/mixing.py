@@ -27,14 +27,16 @@ def mixed_batches(
 
     Args:
         batches: the number of each batch, and uint8 clips `(batch, time,
-            height, width, channels)` with int labels `(batch,)`.
+            height, width, channels)` with int labels `(batch,)`; and weights
+            `(batch,)`, if examples have them, 0 for unreadable clips.
         seed: of the run.
         classes: number of classes.
         mixup: alpha of mixup's Beta distribution; 0 for none.
         cutmix: alpha of CutMix's; 0 for none.
 
     Returns:
-        uint8 clips of the same shape, float32 labels `(batch, classes)`.
+        uint8 clips of the same shape, float32 labels `(batch, classes)`; and
+        the weights.
 
     References:
         Zhang et al., mixup: Beyond empirical risk minimization, ICLR 2018.
@@ -42,10 +44,16 @@ def mixed_batches(
     """
 
     def mix(number, batch):
-        clips, labels = batch
-        return mixture(
-            clips, tf.one_hot(labels, classes), (seed, number), mixup, cutmix
+        clips, labels, *weights = batch
+        mixed = mixture(
+            clips,
+            tf.one_hot(labels, classes),
+            (seed, number),
+            mixup,
+            cutmix,
+            *weights,
         )
+        return *mixed, *weights
 
     return batches.map(
         mix, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
@@ -66,8 +74,10 @@ def checked_alphas(mixup: float, cutmix: float) -> tuple[float, float]:
     return float(mixup), float(cutmix)
 
 
-def mixture(clips, labels, seed, mixup: float, cutmix: float):
+def mixture(clips, labels, seed, mixup: float, cutmix: float, weights=None):
     """Mix the clips of a batch in pairs; the last of an odd number stays.
+
+    So do both of a pair that has an unreadable clip.
 
     Args:
         clips: uint8 `(batch, time, height, width, channels)`.
@@ -75,6 +85,7 @@ def mixture(clips, labels, seed, mixup: float, cutmix: float):
         seed: two integers.
         mixup: alpha of mixup; 0 for none.
         cutmix: alpha of CutMix; 0 for none.
+        weights: `(batch,)`, 0 for unreadable clips. Default: none is.
 
     Returns:
         uint8 clips and float32 labels of the same shapes.
@@ -94,6 +105,9 @@ def mixture(clips, labels, seed, mixup: float, cutmix: float):
     index = tf.range(count)
     partner = tf.bitwise.bitwise_xor(index, 1)
     partner = tf.where(partner < count, partner, index)
+    if weights is not None:
+        is_readable = weights * tf.gather(weights, partner) > 0
+        partner = tf.where(is_readable, partner, index)
     partners = tf.gather(clips, partner)
     pixels = tf.cond(
         is_mixup,

@@ -85,3 +85,16 @@ def test_two_workers_mix_the_pairs_of_one():
     ]
     for array, *parts in zip(whole, *shares, strict=True):
         np.testing.assert_array_equal(np.concatenate(parts), array)
+
+
+def test_an_unreadable_clip_is_not_mixed_and_keeps_its_weight():
+    weights = np.float32([1, 0, 1, 1, 1])
+    batches = tf.data.Dataset.from_tensors((CLIPS, LABELS, weights))
+    batches = batches.enumerate(4)
+    ((clips, labels, kept),) = mixing.mixed_batches(batches, 7, 4, 0.8, 1.0)
+    np.testing.assert_array_equal(kept, weights)
+    np.testing.assert_array_equal(clips[:2], CLIPS[:2])
+    np.testing.assert_array_equal(labels[:2], ONE_HOT[:2])
+    whole = mixing.mixture(tf.constant(CLIPS), ONE_HOT, (7, 4), 0.8, 1.0)
+    for array, expected in zip((clips, labels), whole, strict=True):
+        np.testing.assert_array_equal(array[2:], expected[2:])
