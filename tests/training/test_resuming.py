@@ -14,6 +14,7 @@ import time
 import numpy as np
 import pytest
 
+from tests.training import video_run
 from training import train
 from training.io import cli
 from training.loop import checkpointing
@@ -116,6 +117,51 @@ def test_a_stopped_run_resumes_to_the_same_result(
     # Two devices restart from halves of their sums: rounding.
     rounding = 1e-6 if set(TWO) <= set(arguments) else 0
     assert rows[1] == pytest.approx(rows[0], rel=rounding, abs=0)
+
+
+FINE_TUNED = (
+    *video_run.OPTIONS,
+    "--set=steps=48",
+    "--set=epoch_steps=8",
+    "--set=model.gradient_checkpointing=true",
+    "--set=optimizer.name=adamw",
+    "--set=optimizer.weight_decay=0.05",
+    "--set=optimizer.layer_decay=0.75",
+    "--set=sampling.balanced=true",
+    "--set=training.class_weights=balanced",
+    "--set=training.mixup=0.8",
+    "--set=training.cutmix=1",
+    "--set=training.keep=best",
+    "--set=training.patience=3",
+)
+
+
+@pytest.mark.full
+def test_a_killed_fine_tuning_equals_an_uninterrupted_one(tmp_path):
+    videos = video_run.write_videos(tmp_path / "videos")
+    (videos / video_run.CLASSES[0] / "clip 4 ü.mkv").unlink()
+    arguments = (*FINE_TUNED, f"--set=data.root={videos}")
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    run_to_end(straight, arguments)
+    with start(killed, arguments) as process:
+        wait_for(killed / EPOCH, process)
+        process.kill()
+        process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert RunFolder(killed).read_result() is None
+    run_to_end(killed, arguments)
+    for a, b in zip(weights(straight), weights(killed), strict=True):
+        np.testing.assert_array_equal(a, b)
+    expected, result = (RunFolder(f).read_result() for f in (straight, killed))
+    assert result["epoch"] == expected["epoch"]
+    histories = [
+        [
+            {k: v for k, v in row.items() if not k.endswith("seconds")}
+            for row in checkpointing.latest(RunFolder(f).checkpoints).history
+        ]
+        for f in (straight, killed)
+    ]
+    assert histories[0] == histories[1]
 
 
 @pytest.mark.full
