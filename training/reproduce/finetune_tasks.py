@@ -29,6 +29,7 @@ EXAMPLE = "python -m training.reproduce.finetune_tasks runs/finetune_tasks"
 RESULTS = "finetune_tasks.json"
 STORED = pathlib.Path(__file__).parent / "results" / "videos"
 VIDEOS, NEW_VIDEOS = 24, 102
+TASKS = "motion", "speed", "appearance", "order"
 HEAD = (
     *("task", "classes", "chance", "of new videos (seed)", "mean", "loss"),
     *("whole command", "CPU"),
@@ -60,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--tasks",
         nargs="+",
-        choices=synthetic_videos.TASKS,
-        default=list(synthetic_videos.TASKS),
+        choices=TASKS,
+        default=list(TASKS),
         help="tasks to run (default: all)",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -107,14 +108,14 @@ def measure(workdir: pathlib.Path, task: str, seed: int, count: int) -> dict:
         if not folder.exists():
             synthetic_videos.write(task, folder, seed, number, first)
     run, model = place / "run", place / "model"
-    seconds, cpu_seconds = _run(
+    seconds, cpu_seconds = run_command(
         "training.train",
         *("--recipe", "finetune", "--set", f"data.root={videos}"),
         *("--workdir", str(run), "--export", str(model)),
         *("--seed", str(seed)),
     )
     scores = place / "scores.json"
-    _run("training.predict", new, "--model", model, "--out", scores)
+    run_command("training.predict", new, "--model", model, "--out", scores)
     predicted = json.loads(scores.read_text("utf-8"))
     right = [
         pathlib.Path(video["path"]).parent.name == video["top"][0]["class"]
@@ -156,7 +157,7 @@ def section(folder: pathlib.Path | None = None) -> list[str]:
     ]
 
 
-def _run(module: str, *arguments) -> tuple[float, float]:
+def run_command(module: str, *arguments) -> tuple[float, float]:
     """Run a command; return its wall-clock and CPU seconds."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
     command = [sys.executable, "-m", module, *map(str, arguments)]

@@ -30,6 +30,7 @@ from . import (
     ablation_tables,
     accuracy,
     detector_zoo,
+    finetune_comparisons,
     finetune_tasks,
     motion_direction,
 )
@@ -127,6 +128,7 @@ def render(results: Results) -> str:
         *ability_table.section(),
         *ablations(ability_table.read_results()),
         *finetune_tasks.section(),
+        *finetune_comparisons.section(),
         *motion_direction.section(),
         *_references(results),
         *detector_zoo.section(),

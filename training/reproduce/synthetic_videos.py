@@ -1,4 +1,4 @@
-"""Write a folder of synthetic videos that differ in one property alone.
+"""Write a folder of synthetic videos that differ in few properties.
 
     python -m training.reproduce.synthetic_videos motion --out videos
 
@@ -13,6 +13,8 @@ speed       slow, medium, fast: 12, 30 or 75 pixels a second, times 0.8 to
 appearance  a disc, a square or a triangle of the same area, slightly tilted.
 order       it turns red and 1 s later blue, or blue and then red, each for
             0.3 s.
+mixed       of all that turn red and blue as above and move left or up: small
+            ones are told by where they move, large ones by their colours.
 
 A video is a function of (seed, task, class, number), so `--first 24` gives
 videos that a folder of the first 24 does not have. MODEL_ZOO.md has what
@@ -43,6 +45,8 @@ SQUARE_SIDE = math.sqrt(math.pi)
 TRIANGLE_RADIUS = math.sqrt(4 * math.pi / (3 * math.sqrt(3)))
 SPEEDS_PX_S = {"slow": 12.0, "medium": 30.0, "fast": 75.0}
 EVENT_S, BETWEEN_EVENTS_S = 0.3, 1.0
+DIRECTIONS, ORDERS = ("left", "up"), ("red_then_blue", "blue_then_red")
+RADII_PX = {"small": (8.0, 11.0), "large": (17.0, 22.0)}  # in "mixed"
 RED, BLUE = (225, 30, 30), (30, 60, 230)
 
 
@@ -114,7 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def write(
-    task: str, folder: paths.Path, seed: int, count: int, first: int = 0
+    task: str,
+    folder: paths.Path,
+    seed: int,
+    count: int | Sequence[int],
+    first: int = 0,
 ) -> None:
     """Write `folder`/CLASS/NUMBER.mp4.
 
@@ -122,7 +130,7 @@ def write(
         task: a name in `TASKS`.
         folder: that does not exist, or is empty.
         seed: of all videos.
-        count: videos of each class.
+        count: videos of each class; several numbers for one of each.
         first: number of the first.
 
     Raises:
@@ -130,9 +138,11 @@ def write(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"Expected a new or empty folder. Received: {folder}")
-    for name in TASKS[task].classes:
+    classes = TASKS[task].classes
+    counts = [count] * len(classes) if isinstance(count, int) else count
+    for name, videos in zip(classes, counts, strict=True):
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for number in range(first, first + count):
+        for number in range(first, first + videos):
             content = video_encoder.encode_mp4(
                 frames(task, name, seed, number), 1000 // FPS
             )
@@ -266,11 +276,16 @@ def _circling(random) -> np.ndarray:
 
 
 def _motion(random, name: str) -> Scene:
-    speed = random.uniform(30, 80)
     if name == "circling":
+        random.uniform()  # the speed of the others
         return _scene(random, _circling(random))
-    direction = {"left": (-1, 0), "up": (0, -1)}[name]
-    return _scene(random, _straight(random, speed * np.array(direction)))
+    return _scene(random, _towards(random, name))
+
+
+def _towards(random, direction: str) -> np.ndarray:
+    """Draw a path to the left or up, at 30 to 80 pixels a second."""
+    velocity = {"left": (-1, 0), "up": (0, -1)}[direction]
+    return _straight(random, random.uniform(30, 80) * np.array(velocity))
 
 
 def _speed(random, name: str) -> Scene:
@@ -284,21 +299,47 @@ def _appearance(random, name: str) -> Scene:
 
 
 def _order(random, name: str) -> Scene:
+    colors = _events(random, name)
+    centers = _any_direction(random, random.uniform(0, 30))
+    return _scene(random, centers, colors=colors)
+
+
+def _events(random, order: str) -> np.ndarray:
+    """Draw a grey that turns red and blue, or blue and red."""
     colors = np.tile(random.uniform(150, 230), (FRAMES, 3))
     first_s = random.uniform(0.2, FRAMES / FPS - 1.6)
-    events = (RED, BLUE) if name == "red_then_blue" else (BLUE, RED)
+    events = (RED, BLUE) if order == "red_then_blue" else (BLUE, RED)
     times = np.arange(FRAMES) / FPS - first_s
     for start_s, color in zip((0, BETWEEN_EVENTS_S), events, strict=True):
         colors[(times >= start_s) & (times < start_s + EVENT_S)] = color
-    centers = _any_direction(random, random.uniform(0, 30))
-    return _scene(random, centers, colors=colors)
+    return colors
+
+
+def _mixed(random, name: str) -> Scene:
+    """Draw all properties, and set those that tell the class."""
+    size, told = name.split("_", 1)
+    direction, order = map(str, map(random.choice, (DIRECTIONS, ORDERS)))
+    if told in DIRECTIONS:
+        direction = told
+    else:
+        order = told
+    colors = _events(random, order)
+    scene = _scene(random, _towards(random, direction), colors=colors)
+    return dataclasses.replace(scene, radius_px=random.uniform(*RADII_PX[size]))
 
 
 TASKS = {
     "motion": SyntheticTask(("circling", "left", "up"), _motion),
     "speed": SyntheticTask(tuple(SPEEDS_PX_S), _speed),
     "appearance": SyntheticTask(SHAPES, _appearance),
-    "order": SyntheticTask(("red_then_blue", "blue_then_red"), _order),
+    "order": SyntheticTask(ORDERS, _order),
+    "mixed": SyntheticTask(
+        (
+            *("small_left", "small_up"),
+            *("large_red_then_blue", "large_blue_then_red"),
+        ),
+        _mixed,
+    ),
 }
 
 if __name__ == "__main__":

@@ -107,3 +107,34 @@ def test_shapes_have_the_area_of_a_disc(shape):
     rows, columns = np.nonzero(drawn[0, :, :, 0] > 127)
     assert np.mean(columns) == pytest.approx(40, abs=1)
     assert np.mean(rows) == pytest.approx(31, abs=1)
+
+
+def _turns_red_first(scene):
+    red, blue = (
+        np.flatnonzero((scene.colors == color).all(-1))[0]
+        for color in (synthetic_videos.RED, synthetic_videos.BLUE)
+    )
+    return bool(red < blue)
+
+
+def _moves_left(scene):
+    return bool(np.diff(scene.centers, axis=0)[0, 0] < 0)
+
+
+@pytest.mark.parametrize(
+    "name, radii_px, lefts, red_firsts",
+    [
+        ("small_left", (8, 11), {True}, {True, False}),
+        ("small_up", (8, 11), {False}, {True, False}),
+        ("large_red_then_blue", (17, 22), {True, False}, {True}),
+        ("large_blue_then_red", (17, 22), {True, False}, {False}),
+    ],
+)
+def test_mixed_classes_are_told_by_size_then_path_or_colors(
+    name, radii_px, lefts, red_firsts
+):
+    drawn = scenes("mixed", name)
+    low, high = radii_px
+    assert all(low <= scene.radius_px <= high for scene in drawn)
+    assert set(map(_moves_left, drawn)) == lefts
+    assert set(map(_turns_red_first, drawn)) == red_firsts
