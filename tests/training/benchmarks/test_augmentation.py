@@ -1,5 +1,8 @@
 """The benchmark of augmentation: its cases, and what its figures mean."""
 
+import json
+import pathlib
+
 from training.benchmarks import augmentation
 from training.data.sampling_config import AUGMENTATION
 
@@ -20,3 +23,10 @@ def test_x_is_the_median_over_rounds():
     assert "| none | 5.0 | 1.00 |" in text
     assert "| grey=0.2 | 4.0 | 0.80 |" in text
     assert "3 rounds" in text
+
+
+def test_the_readme_has_the_figures():
+    folder = pathlib.Path(augmentation.__file__).parent
+    result = json.loads((folder / "augmentation.json").read_text("utf-8"))
+    text = (folder / "README.md").read_text("utf-8")
+    assert augmentation.render(result) in text
