@@ -163,17 +163,17 @@ def _segments(model: keras.Model) -> list[_Segment]:
         )
     segments = []
     start = model.inputs[0]
-    for block, end in _ends(model):
+    for block, last in _ends(model):
         try:
-            function = keras.Function(start, end)
+            function = keras.Function(start, last)
         except ValueError as error:
             raise ValueError(
                 "Expected blocks one after the other for gradient "
                 f"checkpointing. Received: {model.name!r}, where layers up to "
-                f"{end.name!r} use features from before {start.name!r}"
+                f"{last.name!r} use features from before {start.name!r}"
             ) from error
         segments.append(_Segment(function, block is not None))
-        start = end
+        start = last
     return segments
 
 

@@ -169,7 +169,9 @@ def assigned(
     """
     counts = {key: _class_counts(groups[key]) for key in groups}
     totals = sum(counts.values(), collections.Counter())
-    remaining = collections.Counter(c for of in counts.values() for c in of)
+    remaining = collections.Counter(
+        name for names in counts.values() for name in names
+    )
     parts: list[collections.Counter] = [collections.Counter() for _ in shares]
     number_of = {}
     for key in sorted(groups, key=lambda k: (-len(groups[k]), _hash(k, seed))):

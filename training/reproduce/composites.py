@@ -207,7 +207,7 @@ def _draw_image(random, whole: np.ndarray, size: tuple[int, int], task: Task):
 def _discs_of(objects: list[dict]) -> list[dict]:
     """Return the annotations of discs."""
     box = 1 + CATEGORIES.index("box")
-    return [one for one in objects if one["category_id"] != box]
+    return [shape for shape in objects if shape["category_id"] != box]
 
 
 def _with_mark(disc: dict, cue: str) -> dict:

@@ -82,8 +82,8 @@ BATCHES = batches.BatchConfig(
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
-    """What a detector with a block and one without are compared by.
+class DetectorComparison:
+    """Detectors to compare, their training and their metrics.
 
     Attributes:
         results: name of the file of results.
@@ -98,9 +98,11 @@ class Comparison:
     metrics: tuple[str, str]
 
 
-COMPARISONS: dict[composites.Task, Comparison] = {
-    "class": Comparison("far_cue.json", DETECTOR, BATCHES, ("box", "mask")),
-    "keypoint": Comparison(
+COMPARISONS: dict[composites.Task, DetectorComparison] = {
+    "class": DetectorComparison(
+        "far_cue.json", DETECTOR, BATCHES, ("box", "mask")
+    ),
+    "keypoint": DetectorComparison(
         "far_cue_keypoints.json",
         dataclasses.replace(
             DETECTOR,
@@ -159,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(
-    comparison: Comparison,
+    comparison: DetectorComparison,
     train: Annotations,
     test: Annotations,
     block: bool,

@@ -18,6 +18,7 @@ Copied to training/reproduce/results/videos/ it is in MODEL_ZOO.md.
 """
 
 import dataclasses
+import functools
 import itertools
 import json
 import pathlib
@@ -25,7 +26,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 
-from ..io import atomic_files, cli, tables
+from ..io import cli, tables
 from ..io.versions import run_on
 from . import accuracy, finetune_tasks, synthetic_videos
 
@@ -158,17 +159,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     options, _ = cli.parse(parser, arguments)
     workdir = pathlib.Path(options.workdir)
-    path = workdir / RESULTS
-    rows = json.loads(path.read_text("utf-8")) if path.exists() else []
-    finished = {(r["comparison"], r["way"], r["seed"]) for r in rows}
-    for seed in options.seeds:
-        for name in options.comparisons:
-            for way in COMPARISONS[name].ways:
-                if (name, way.label, seed) in finished:
-                    continue
-                rows.append(measure(workdir, name, way, seed))
-                atomic_files.write_text(path, json.dumps(rows, indent=2) + "\n")
-                print(_summary(rows[-1]), flush=True)
+    runs = {
+        (name, way.label, seed): functools.partial(
+            measure, workdir, name, way, seed
+        )
+        for seed in options.seeds
+        for name in options.comparisons
+        for way in COMPARISONS[name].ways
+    }
+    columns = "comparison", "way", "seed"
+    finetune_tasks.add_rows(workdir / RESULTS, columns, runs, _summary)
 
 
 def measure(workdir: pathlib.Path, name: str, way: Way, seed: int) -> dict:
@@ -242,11 +242,11 @@ def write_videos(
         return
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # of an interrupted run
-    each = TEST_VIDEOS // len(synthetic_videos.TASKS[task].classes)
+    test_count = TEST_VIDEOS // len(synthetic_videos.TASKS[task].classes)
     for split, count, first in (
         ("train", counts, 0),
         ("validation", VALIDATION_VIDEOS, FIRST_VALIDATION),
-        ("test", each, FIRST_TEST),
+        ("test", test_count, FIRST_TEST),
     ):
         synthetic_videos.write(task, partial / split, seed, count, first)
     partial.rename(folder)

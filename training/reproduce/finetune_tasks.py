@@ -10,6 +10,7 @@ has a row a run; finished runs are skipped. Copied to
 training/reproduce/results/videos/ it is in MODEL_ZOO.md.
 """
 
+import functools
 import json
 import pathlib
 import resource
@@ -17,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..io import atomic_files, cli, tables
 from ..io.user_error import UserError
@@ -75,15 +76,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options, _ = cli.parse(parser, arguments)
     workdir = pathlib.Path(options.workdir)
-    path = workdir / RESULTS
+    runs = {
+        (task, seed, options.count): functools.partial(
+            measure, workdir, task, seed, options.count
+        )
+        for seed in options.seeds
+        for task in options.tasks
+    }
+    columns = "task", "seed", "videos"
+    add_rows(workdir / RESULTS, columns, runs, _summary)
+
+
+def add_rows(
+    path: pathlib.Path,
+    columns: Sequence[str],
+    runs: Mapping[tuple, Callable[[], dict]],
+    summary: Callable[[dict], str],
+) -> None:
+    """Make the runs that a file of results lacks, and add their rows.
+
+    Args:
+        path: JSON file with a row a run; it need not exist.
+        columns: of a row, which identify its run.
+        runs: functions that return a row, by its values in these columns.
+        summary: line for the screen on a row.
+    """
     rows = json.loads(path.read_text("utf-8")) if path.exists() else []
-    finished = {(row["task"], row["seed"], row["videos"]) for row in rows}
-    for seed in options.seeds:
-        for task in options.tasks:
-            if (task, seed, options.count) not in finished:
-                rows.append(measure(workdir, task, seed, options.count))
-                atomic_files.write_text(path, json.dumps(rows, indent=2) + "\n")
-                print(_summary(rows[-1]), flush=True)
+    finished = {tuple(row[name] for name in columns) for row in rows}
+    for key, run in runs.items():
+        if key not in finished:
+            rows.append(run())
+            atomic_files.write_text(path, json.dumps(rows, indent=2) + "\n")
+            print(summary(rows[-1]), flush=True)
 
 
 def measure(workdir: pathlib.Path, task: str, seed: int, count: int) -> dict:

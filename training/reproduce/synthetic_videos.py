@@ -317,12 +317,12 @@ def _events(random, order: str) -> np.ndarray:
 
 def _mixed(random, name: str) -> Scene:
     """Draw all properties, and set those that tell the class."""
-    size, told = name.split("_", 1)
+    size, motion = name.split("_", 1)
     direction, order = map(str, map(random.choice, (DIRECTIONS, ORDERS)))
-    if told in DIRECTIONS:
-        direction = told
+    if motion in DIRECTIONS:
+        direction = motion
     else:
-        order = told
+        order = motion
     colors = _events(random, order)
     scene = _scene(random, _towards(random, direction), colors=colors)
     return dataclasses.replace(scene, radius_px=random.uniform(*RADII_PX[size]))

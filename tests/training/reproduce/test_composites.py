@@ -81,8 +81,8 @@ def test_keypoints_are_of_the_images_of_classes(annotations, tmp_path):
         strict=True,
     ):
         assert image.path.read_bytes() == other.path.read_bytes()
-        discs = [one.box for one in image.instances if one.label != 3]
-        assert [one.box for one in other.instances] == discs
+        discs = [disc.box for disc in image.instances if disc.label != 3]
+        assert [disc.box for disc in other.instances] == discs
 
 
 def test_masks_cover_the_drawn_pixels(annotations):
