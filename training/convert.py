@@ -22,6 +22,7 @@ EXAMPLE = (
 FORMATS = {
     "keras": "the model with its weights, for keras.models.load_model",
     "h5": "the weights alone, a .weights.h5 of Keras",
+    "safetensors": "the weights alone, by our names, as safetensors",
     "caffe2": "the authors' blobs, a pickle",
     "slowfast": "a state dict that torch.load reads",
 }
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options, has_arguments = cli.parse(parser, arguments)
     if not has_arguments:
-        rows = "\n".join(f"  {n:9} {text}" for n, text in FORMATS.items())
+        rows = "\n".join(f"  {n:11} {text}" for n, text in FORMATS.items())
         print(f"Formats to write:\n{rows}\n\nExample:\n  {EXAMPLE}")
         return
     if options.input is None or options.output is None:
@@ -108,7 +109,7 @@ def convert(options) -> str:
 
 
 def _save(model, output: Path, to: str):
-    """Write a file atomically; its suffix is kept, as Keras reads it."""
+    """Write a file; return how the format's own networks differ."""
     if isinstance(output, UrlPath):
         with tempfile.TemporaryDirectory() as folder:
             scratch = pathlib.Path(folder) / output.name
@@ -116,8 +117,7 @@ def _save(model, output: Path, to: str):
             output.upload(scratch)
         return differs
     atomic_files.remove_leftovers(output)
-    with atomic_files.new_file(output) as scratch:
-        return checkpoints.save_weights(model, scratch, to, overwrite=True)
+    return checkpoints.save_weights(model, output, to, overwrite=True)
 
 
 def _form_of(output: Path) -> str:

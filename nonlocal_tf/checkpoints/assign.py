@@ -41,7 +41,7 @@ def assign(
     Raises:
         CheckpointError: a variable has no weight, or a weight no variable.
     """
-    variables = _variables(model)
+    variables = variables_by_path(model)
     plan = _plan(variables, checkpoint, new_head)
     kept = _checked_kept(plan, variables)
     loaded = {name for names in plan.loaded.values() for name in names}
@@ -64,7 +64,7 @@ def assign(
     )
 
 
-def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+def variables_by_path(model: keras.Model) -> dict[str, keras.Variable]:
     """Return the variables of a model by path within it.
 
     Raises:

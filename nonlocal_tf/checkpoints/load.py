@@ -57,9 +57,10 @@ def load_weights(
         model: a model of `create_model`, or with one inside.
         path: Caffe2 `.pkl` of the authors, SlowFast `.pyth` or `.pkl`,
             mmaction2 or torchvision `.pth`, a ResNet of `keras.applications`
-            (`.h5`), or `.keras` and `.weights.h5` of this library. Files are
-            untrusted: no code in them is run, and reading takes at most four
-            times their size and 64 MB of memory.
+            (`.h5`), or `.keras` and `.weights.h5` of this library; or
+            `.safetensors` with the names of any of these. Files are untrusted:
+            no code in them is run, and reading takes at most four times their
+            size and 64 MB of memory.
         new_head: keep the classifier's initial values, even if that of the
             file fits.
         part: name of the network inside `model` that the file is for, or its

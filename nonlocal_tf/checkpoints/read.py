@@ -19,6 +19,7 @@ from nonlocal_tf.checkpoints.readers import (
     hdf5,
     pickles,
     pytorch,
+    safetensors,
     state_dicts,
 )
 from nonlocal_tf.checkpoints.readers.pickle_arrays import PickledArray
@@ -72,7 +73,8 @@ def read_checkpoint(path: str | os.PathLike) -> ResNetCheckpoint:
 
     Args:
         path: Caffe2 `.pkl`, SlowFast `.pyth` or `.pkl`, mmaction2 or
-            torchvision `.pth`, Keras `.h5`, `.weights.h5` or `.keras`.
+            torchvision `.pth`, Keras `.h5`, `.weights.h5` or `.keras`; or
+            `.safetensors` with the names of any of these.
 
     Raises:
         CheckpointError: the file is damaged, would run code, or has the
@@ -179,6 +181,8 @@ def _read_content(file: BinaryIO, budget: MemoryBudget) -> Any:
                 return _read_hdf5(keras_weights, budget)
         if pytorch.is_archive(start) or pytorch.is_legacy(start):
             return pytorch.read(file, content, budget)
+        if safetensors.is_safetensors(start):
+            return _with_metadata(*safetensors.read(content, budget))
         file_signatures.check(content)
         try:
             return pickles.load(content, budget=budget)
@@ -195,9 +199,15 @@ def _read_content(file: BinaryIO, budget: MemoryBudget) -> Any:
 
 
 def _read_hdf5(file: BinaryIO, budget: MemoryBudget) -> dict:
-    metadata = hdf5.read_attribute(file, architecture_metadata.KEY)
-    weights = hdf5.read(file, budget)
-    return {"state_dict": weights, architecture_metadata.KEY: metadata}
+    key = architecture_metadata.KEY
+    metadata = {key: hdf5.read_attribute(file, key)}
+    return _with_metadata(hdf5.read(file, budget), metadata)
+
+
+def _with_metadata(arrays: dict, metadata: Mapping[str, object]) -> dict:
+    """Return content as that of pickles of `save_weights`."""
+    key = architecture_metadata.KEY
+    return {"state_dict": arrays, key: metadata.get(key)}
 
 
 def _to_numpy(values: state_dicts.Values, budget: MemoryBudget) -> dict:

@@ -1,19 +1,25 @@
 """Saving of weights in formats of other software: `save_weights`."""
 
+import contextlib
+import errno
 import os
 import pickle
+import secrets
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import keras
 import numpy as np
 
 from nonlocal_tf.checkpoints import architecture_metadata
+from nonlocal_tf.checkpoints.assign import variables_by_path
 from nonlocal_tf.checkpoints.errors import CheckpointError, check_model
 from nonlocal_tf.checkpoints.formats import (
     FORMATS,
     from_keras_layout,
     parse_path,
 )
-from nonlocal_tf.checkpoints.readers import hdf5, pytorch
+from nonlocal_tf.checkpoints.readers import hdf5, pytorch, safetensors
 from nonlocal_tf.choices import unknown
 from nonlocal_tf.layers import NonLocalBlock
 
@@ -25,6 +31,7 @@ UNSUPPORTED = ("axes", "pool_position")
 WRITABLE_FORMATS = {
     "keras": ".keras",
     "h5": ".weights.h5",
+    "safetensors": ".safetensors",
     "caffe2": ".pkl",
     "slowfast": ".pyth",
 }
@@ -46,12 +53,17 @@ def save_weights(
     Other software does not read the metadata; the return value tells how to
     configure it.
 
+    The file is written under a scratch name and renamed when it is complete.
+
     Args:
         model: a model of `create_model` or `from_checkpoint`.
-        path: path of the file. Writing is not atomic.
+        path: path of the file.
         format: "keras" (model and weights), "h5" (Keras' `.weights.h5`),
-            "caffe2" (the authors') or "slowfast" (PyTorch). Default: by the
-            extension of `path`: `.keras`, `.weights.h5`, `.pkl` or `.pyth`.
+            "safetensors" (variables by their paths), "caffe2" (the authors')
+            or "slowfast" (PyTorch). Default: by the extension of `path`:
+            `.keras`, `.weights.h5`, `.safetensors`, `.pkl` or `.pyth`. The
+            last two formats have their names in a safetensors file, too, if
+            `path` ends in `.safetensors`.
         overwrite: True to replace an existing file.
 
     Returns:
@@ -71,28 +83,82 @@ def save_weights(
     format = format_of_path(path) if format is None else format
     if format not in WRITABLE_FORMATS:
         raise ValueError(unknown("format", format, WRITABLE_FORMATS))
+    extension = WRITABLE_FORMATS[format]
+    if format in ("keras", "h5") and not path.endswith(extension):
+        raise ValueError(
+            f"Keras reads {format} files by their names. Expected a path that "
+            f"ends in {extension!r}. Received: {path!r}"
+        )
     if format == "keras":
-        _check_path(path, overwrite)
-        model.save(path)
+        with _new_file(path, overwrite) as scratch:
+            model.save(scratch)
         return ()
     _check_not_folded(model, format)
-    metadata = architecture_metadata.dumps(model)
+    metadata = {architecture_metadata.KEY: architecture_metadata.dumps(model)}
     if format == "h5":
-        _check_path(path, overwrite)
-        model.save_weights(path)
-        hdf5.write_attribute(path, architecture_metadata.KEY, metadata)
+        with _new_file(path, overwrite) as scratch:
+            model.save_weights(scratch)
+            for key, text in metadata.items():
+                hdf5.write_attribute(scratch, key, text)
         return ()
-    differences = _checked_differences(model, format)
+    differences: tuple[str, ...] = ()
+    if format != "safetensors":
+        differences = _checked_differences(model, format)
     arrays = to_arrays(model, format)
-    _check_path(path, overwrite)
-    entries = {architecture_metadata.KEY: metadata}
-    with open(path, "wb") as file:
-        if format == "caffe2":
-            pickle.dump({"blobs": arrays, **entries}, file, protocol=2)
-        else:
-            state = {"model_state": arrays, "cfg": "", **entries}
-            pytorch.write(file, state)
+    if path.lower().endswith(WRITABLE_FORMATS["safetensors"]):
+        format = "safetensors"
+    with _new_file(path, overwrite) as scratch, open(scratch, "xb") as file:
+        _write_arrays(file, format, arrays, metadata)
     return differences
+
+
+def _write_arrays(
+    file: BinaryIO,
+    format: str,
+    arrays: dict[str, np.ndarray],
+    metadata: dict[str, str],
+) -> None:
+    if format == "safetensors":
+        safetensors.write(file, arrays, metadata)
+    elif format == "caffe2":
+        pickle.dump({"blobs": arrays, **metadata}, file, protocol=2)
+    else:
+        pytorch.write(file, {"model_state": arrays, "cfg": "", **metadata})
+
+
+@contextlib.contextmanager
+def _new_file(path: str, overwrite: bool) -> Iterator[str]:
+    """Give a scratch name, renamed to `path` when the block succeeds.
+
+    Raises:
+        FileExistsError: `path` exists and `overwrite` is False.
+        OSError: the file cannot be written; the error names `path`.
+    """
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(
+            f"{path} exists. Expected another path, or overwrite=True to "
+            "replace it."
+        )
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            errno.ENOENT, "There is no folder to write to", folder
+        )
+    token = secrets.token_hex(8)
+    # Keras goes by the extension.
+    scratch = os.path.join(folder, f".unfinished-{token}-{name[-40:]}")
+    try:
+        yield scratch
+        with open(scratch, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(scratch, target)
+    except BaseException as error:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(scratch)
+        if isinstance(error, OSError) and error.filename in (None, scratch):
+            error.filename = path if error.errno else None
+        raise
 
 
 def format_of_path(path: str) -> str:
@@ -112,14 +178,6 @@ def format_of_path(path: str) -> str:
         f"format={' or '.join(map(repr, WRITABLE_FORMATS))}. "
         f"Received: {path!r}"
     )
-
-
-def _check_path(path: str, overwrite: bool) -> None:
-    if not overwrite and os.path.lexists(path):
-        raise FileExistsError(
-            f"{path} exists. Expected another path, or overwrite=True to "
-            "replace it."
-        )
 
 
 def _check_not_folded(model: keras.Model, format: str) -> None:
@@ -192,11 +250,14 @@ def to_arrays(model: keras.Model, format: str) -> dict[str, np.ndarray]:
 
     Args:
         model: a model of `create_model` or `from_checkpoint`.
-        format: a name in `FORMATS`.
+        format: a name in `FORMATS`, or "safetensors" for variable paths.
 
     Raises:
         CheckpointError: the format has no name for one of the weights.
     """
+    if format == "safetensors":
+        variables = variables_by_path(model)
+        return {p: keras.ops.convert_to_numpy(v) for p, v in variables.items()}
     arrays = {}
     affine = [v.path for v in model.weights if "affine/" in v.path]
     if affine and format != "caffe2":

@@ -12,7 +12,7 @@ import h5py
 import keras
 import numpy as np
 
-from nonlocal_tf.checkpoints.readers import pytorch
+from nonlocal_tf.checkpoints.readers import pytorch, safetensors
 
 ARRAYS = {
     "conv1_w": np.arange(24, dtype="float32").reshape(2, 3, 4),
@@ -45,6 +45,7 @@ def valid_files() -> dict[str, bytes]:
         {"model": TENSORS, "model_ema": {"n_averaged": 3, **TENSORS}}
     )
     files["legacy.pth"] = _legacy()
+    files["weights.safetensors"] = _safetensors()
     files["keras3.weights.h5"] = _hdf5(_write_keras3)
     files["keras2.h5"] = _hdf5(_write_keras2)
     files["compressed.weights.h5"] = _hdf5(_write_compressed)
@@ -108,6 +109,14 @@ def _mutated_bytes(
 def _torch(saved) -> bytes:
     out = io.BytesIO()
     pytorch.write(out, saved)
+    return out.getvalue()
+
+
+def _safetensors() -> bytes:
+    out = io.BytesIO()
+    counts = np.arange(3, dtype="int64")
+    arrays = {**TENSORS, "bn1.num_batches_tracked": counts}
+    safetensors.write(out, arrays, {"nonlocal_tf": '{"stem": "slowfast"}'})
     return out.getvalue()
 
 

@@ -34,7 +34,7 @@ def valid_files():
 
 NAMES = (
     *(f"protocol{protocol}.pkl" for protocol in range(6)),
-    *("archive.pth", "averaged.pth", "legacy.pth"),
+    *("archive.pth", "averaged.pth", "legacy.pth", "weights.safetensors"),
     *("keras3.weights.h5", "keras2.h5", "compressed.weights.h5"),
     "model.keras",
 )

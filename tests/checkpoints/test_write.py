@@ -257,9 +257,58 @@ def test_slowfast_files_are_read_by_pytorch(tmp_path):
     )
 
 
+@pytest.mark.parametrize("file_format", ["caffe2", "slowfast"])
+def test_other_names_may_be_in_a_safetensors_file(file_format, tmp_path):
+    expected = random("c2d_nl1", stem="slowfast")
+    path = tmp_path / "a.safetensors"
+    nl.save_weights(expected, path, file_format)
+    model, report = nl.from_checkpoint(path, clip_shape=CLIP)
+    assert report.format == file_format
+    assert (report.assumed, report.differences) == ({}, ())
+    assert_equal_weights(model, expected)
+
+
+def test_safetensors_have_the_variables_of_any_network(tmp_path):
+    path = tmp_path / "a.safetensors"
+    model, expected = (
+        nl.create_model("image_small", num_classes=3) for _ in range(2)
+    )
+    nl.save_weights(expected, path)
+    report = nl.load_weights(model, path)
+    assert report.format == "nonlocal_tf" and not report.kept + report.unused
+    assert_equal_weights(model, expected)
+
+
+def test_a_failed_save_leaves_the_old_file_alone(tmp_path, monkeypatch):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"precious")
+    model = build("c2d")
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pickle, "dump", fail)
+    with pytest.raises(OSError, match="No space left.*a.pkl"):
+        nl.save_weights(model, path, overwrite=True)
+    assert path.read_bytes() == b"precious"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.pkl"]
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder .*none"):
+        nl.save_weights(build("c2d"), tmp_path / "none" / "a.pkl")
+
+
+def test_keras_formats_need_their_extensions(tmp_path):
+    model = nl.create_model("image_small", num_classes=3)
+    for file_format, extension in (("keras", ".keras"), ("h5", ".weights.h5")):
+        with pytest.raises(ValueError, match=f"ends in '{extension}'"):
+            nl.save_weights(model, tmp_path / "a.h5", file_format)
+
+
 def test_a_folded_model_is_refused(tmp_path):
     folded = nl.fold(build("c2d"))
-    for file_format in ("h5", "caffe2", "slowfast"):
+    for file_format in ("h5", "safetensors", "caffe2", "slowfast"):
         with pytest.raises(CheckpointError, match="before folding"):
             nl.save_weights(folded, tmp_path / "a.weights.h5", file_format)
     assert not list(tmp_path.iterdir())
@@ -306,6 +355,7 @@ def test_a_name_in_place_of_a_model_is_refused(tmp_path):
     [
         ("a.keras", "keras"),
         ("a.b/A.weights.h5", "h5"),
+        ("a.SafeTensors", "safetensors"),
         ("a.pkl", "caffe2"),
         ("a.PYTH", "slowfast"),
     ],

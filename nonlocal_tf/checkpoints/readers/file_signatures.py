@@ -39,11 +39,6 @@ SIGNATURES = (
     (0, b"<HTML", "a web page (HTML)", LINK),
 )
 ONNX = f"The file is an ONNX model (.onnx), which is unsupported. {SOURCE}."
-SAFETENSORS = (
-    "The file has the safetensors format, which is unsupported. Save its "
-    "arrays with PyTorch and give that file: torch.save("
-    "safetensors.torch.load_file('FILE'), 'weights.pth')"
-)
 
 
 def check(content: FileContent) -> None:
@@ -53,9 +48,6 @@ def check(content: FileContent) -> None:
             raise CheckpointError(f"The file is {file_type}. {remedy}.")
     if _is_onnx(content):
         raise CheckpointError(ONNX)
-    length = int.from_bytes(content[:8], "little")
-    if content[8:9] == b"{" and length <= len(content) - 8:
-        raise CheckpointError(SAFETENSORS)
 
 
 def _is_onnx(content: FileContent) -> bool:

@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import io
-import json
 import lzma
 import os
 import pickle
@@ -35,12 +34,6 @@ def zipped():
     return out.getvalue()
 
 
-def safetensors():
-    header = {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + bytes(4)
-
-
 def npy():
     out = io.BytesIO()
     np.save(out, np.zeros(3))
@@ -55,7 +48,6 @@ def npy():
         (lzma.compress(PICKLE), "xz.*Unpack it"),
         (tar(), "tar archive.*Unpack it"),
         (zipped(), r"zip archive.*Unpack it.*inside/weights\.pkl"),
-        (safetensors(), r"safetensors.*torch\.save"),
         (npy(), "one array of NumPy"),
         (b"\x1c\0\0\0TFL3" + bytes(20), "LiteRT"),
         (b"\x04\x22\x4d\x18" + bytes(20), "LZ4.*Unpack it"),
