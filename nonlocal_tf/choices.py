@@ -22,8 +22,11 @@ def unknown(kind: str, name: object, expected: Iterable[str]) -> str:
 one of: gaussian, dot_product."
     """
     names = list(expected)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    by_lower_case = {choice.lower(): choice for choice in names}
+    near = difflib.get_close_matches(
+        str(name).lower(), by_lower_case, n=1, cutoff=0.5
+    )
+    hint = f" Did you mean {by_lower_case[near[0]]!r}?" if near else ""
     return (
         f"Unknown {kind} {name!r}.{hint} Expected one of: {', '.join(names)}."
     )

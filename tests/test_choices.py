@@ -7,6 +7,11 @@ def test_a_near_name_is_suggested():
     )
 
 
+def test_a_name_in_another_case_is_the_nearest():
+    assert "'adamw'?" in unknown("optimizer", "adamW", ["adam", "adamw"])
+    assert "'C2D'?" in unknown("network", "c2d", ["c3d", "C2D"])
+
+
 def test_a_far_name_gets_the_list_alone():
     text = unknown("function", "zzz", ["gaussian", "dot_product"])
     assert "Did you mean" not in text

@@ -109,7 +109,10 @@ def write(value: Any) -> str:
 
 def expected(hint: Any) -> str:
     """Name what is accepted for a field, for error messages."""
-    return " or ".join(map(_accepted, types_of(hint)))
+    kinds = types_of(hint)
+    return ", or ".join(
+        _accepted(kind, types.NoneType in kinds) for kind in kinds
+    )
 
 
 def types_of(hint: Any) -> tuple:
@@ -278,12 +281,12 @@ def _plain(kind: Any) -> Any:
     return typing.get_origin(kind) or kind
 
 
-def _accepted(kind: Any) -> str:
+def _accepted(kind: Any, is_optional: bool) -> str:
     if dataclasses.is_dataclass(kind):
         fields = [field.name for field in dataclasses.fields(kind)]
         return f"{{...}} with fields of {', '.join(fields)}"
     if typing.get_origin(kind) is tuple:
-        return _accepted_tuple(kind)
+        return _accepted_tuple(kind, is_optional)
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(typing.get_args(kind))
     return {
@@ -296,16 +299,15 @@ def _accepted(kind: Any) -> str:
     }[_plain(kind)]
 
 
-def _accepted_tuple(kind: Any) -> str:
+def _accepted_tuple(kind: Any, is_optional: bool) -> str:
     item, *further_types = typing.get_args(kind)
     numbers, value = {
         int: ("whole numbers", "800"),
         float: ("numbers", "0.5"),
     }.get(item, ("values", "a"))
     if Ellipsis in further_types:
-        return (
-            f"{numbers} such as {value} or {value},{value} or "
-            f"[{value}, {value}], or none or [] for no {numbers}"
-        )
+        examples = f"{value} or {value},{value} or [{value}, {value}]"
+        empty = "" if is_optional else f", or none or [] for no {numbers}"
+        return f"{numbers} such as {examples}{empty}"
     listed = ",".join([value] * (1 + len(further_types)))
     return f"{1 + len(further_types)} {numbers} such as {listed} or [{listed}]"

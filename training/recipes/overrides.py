@@ -90,7 +90,10 @@ def apply(config: Any, settings: Iterable[str]) -> Any:
             raise UserError(
                 f"Expected --set field=value. Received: {setting!r}"
             )
-        _set(draft, path.strip().split("."), text, setting)
+        try:
+            _set(draft, path.strip().split("."), text, setting)
+        except _UnknownFieldError as error:
+            raise UserError(_elsewhere(config, error)) from None
     return _final(draft)
 
 
@@ -202,14 +205,50 @@ def _final(draft: Any) -> Any:
     return draft.kind(**{n: _final(value) for n, value in draft.values.items()})
 
 
+class _UnknownFieldError(UserError):
+    """A dataclass does not have the field of a setting.
+
+    Attributes:
+        name: of the field.
+        beginning: of the message, which names the setting.
+    """
+
+    def __init__(self, beginning: str, kind: type, name: str, names):
+        super().__init__(
+            f"{beginning}{unknown(f'field of {kind.__name__}', name, names)}"
+        )
+        self.name, self.beginning = name, beginning
+
+
+def _elsewhere(config: Any, error: _UnknownFieldError) -> str:
+    """Say which groups of settings have an unknown field, if any."""
+    paths = _paths_to(error.name, type(config))
+    if not paths:
+        return str(error)
+    return f"{error.beginning}there is no such field. Did you mean " + (
+        f"{' or '.join(paths)}?"
+    )
+
+
+def _paths_to(name: str, kind: type, prefix: str = "") -> list[str]:
+    """List the fields of a name in a dataclass and in those it holds."""
+    paths = []
+    for field, hint in typing.get_type_hints(kind).items():
+        if field == name:
+            paths.append(prefix + field)
+        for inner in _dataclasses_of(hint):
+            if not issubclass(inner, BaseRecipe):  # an image stage
+                paths += _paths_to(name, inner, f"{prefix}{field}.")
+    return paths
+
+
 def _set(draft: _Draft, path: list[str], text: str, setting: str) -> None:
     """Sets the field at `path` to what `text` says."""
     name, *rest = path
     hints = typing.get_type_hints(draft.kind)
     if name not in hints:
-        raise UserError(
-            f"In --set {setting}: "
-            + unknown(f"field of {draft.kind.__name__}", name, hints)
+        raise _UnknownFieldError(
+            f"In --set {setting}: ", draft.kind, name, hints
         )
     if name == "name" and issubclass(draft.kind, BaseRecipe):
         raise UserError(f"In --set {setting}: a recipe keeps its name.")

@@ -68,6 +68,10 @@ def test_override_can_leave_out_the_image_stage():
     [
         ("optimizer.base_rl=1", "Did you mean 'base_lr'"),
         ("stepps=4", "Did you mean 'steps'"),
+        ("mixup=0.8", r"Did you mean training\.mixup\?"),
+        ("sampling.mixup=0.8", r"Did you mean training\.mixup\?"),
+        ("optimizer.pairwise=dot", r"mean model\.nonlocal_block\.pairwise\?"),
+        ("frozen=stage1", r"Did you mean model\.frozen\?"),
         ("batch=many", "expected a whole number such as 8. Received: 'many'"),
         ("batch=1.5", "expected a whole number"),
         ("batch=True", "expected a whole number"),
