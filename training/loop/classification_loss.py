@@ -45,7 +45,10 @@ def example_losses(
         if focal_gamma:
             p = tf.sigmoid(logits)
             wrong = labels * (1 - p) + (1 - labels) * p
-            losses *= wrong**focal_gamma
+            # The slope of a power below 1 is infinite at 0.
+            is_wrong = wrong > 0
+            power = tf.where(is_wrong, wrong, 1.0) ** focal_gamma
+            losses *= tf.where(is_wrong, power, 0.0)
         return tf.reduce_mean(losses, axis=-1)
     own = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     if not label_smoothing:

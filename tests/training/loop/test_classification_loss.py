@@ -48,6 +48,19 @@ def test_focal_loss_weighs_by_what_is_wrong():
     np.testing.assert_allclose(got, expected, **TOLERANCE)
 
 
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_focal_loss_of_what_is_surely_right_has_no_slope(gamma):
+    logits = tf.Variable([[200.0, -200.0, 0.0]])
+    with tf.GradientTape() as tape:
+        loss = classification_loss.example_losses(
+            tf.constant([[1.0, 0, 1]]), logits, 0.0, gamma
+        )
+    *sure, unsure = tape.gradient(loss, logits).numpy()[0]
+    # Of (1 - p)^gamma -log(p), at p = 1/2, over three classes.
+    slope = -(0.5 ** (gamma + 1)) * (1 + gamma * np.log(2)) / 3
+    np.testing.assert_allclose([*sure, unsure], [0, 0, slope], rtol=1e-5)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_labels_of_a_mixture_are_shares(smoothing):
     labels = RNG.dirichlet(np.ones(7), 5)
