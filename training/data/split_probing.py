@@ -61,6 +61,6 @@ def check(
         raise UserError(
             "The data set has no validation or test video. Give "
             "data.validation or data.test for a data set with lists; in "
-            f"class folders, one class needs at least two videos."
-            f"{abbreviated(bad)}"
+            "class folders, one class needs at least two videos, not all of "
+            f"one group.{abbreviated(bad)}"
         )

@@ -62,8 +62,12 @@ def divide(
             },
             seed,
         )
+        _check_training(classes, splits)
     else:
-        splits = _fold(groups, data.folds, data.fold, seed)
+        parts = _folds(groups, data.folds, seed)
+        for number, part in enumerate(parts):
+            _check_training(classes, part, f" in fold {number}")
+        splits = parts[data.fold]
     return {s: _by_class(classes, splits[s]) for s in data_config.SPLITS}, notes
 
 
@@ -118,23 +122,41 @@ def _grouped(
     return dict(groups), ungrouped
 
 
-def _fold(
-    groups: Mapping[Any, list[Member]], folds: int, fold: int, seed: str
-) -> dict[str, list[Member]]:
-    """Test on one of k folds, and validate on a share of the others."""
+def _folds(
+    groups: Mapping[Any, list[Member]], folds: int, seed: str
+) -> list[dict[str, list[Member]]]:
+    """Test on each of k folds, and validate on a share of the others."""
     if len(groups) < folds:
         raise UserError(
             f"Expected data.folds up to the number of groups, {len(groups)}. "
             f"Received: {folds}"
         )
     number_of = assigned(groups, [1] * folds, seed)
-    splits = _in_shares(
-        {key: groups[key] for key in groups if number_of[key] != fold},
-        {"train": 1 - HELD_OUT, "validation": HELD_OUT},
-        seed,
-    )
-    test = [m for key in groups if number_of[key] == fold for m in groups[key]]
-    return {**splits, "test": test}
+    parts = []
+    for fold in range(folds):
+        held = [key for key in groups if number_of[key] == fold]
+        splits = _in_shares(
+            {key: groups[key] for key in groups if number_of[key] != fold},
+            {"train": 1 - HELD_OUT, "validation": HELD_OUT},
+            seed,
+        )
+        test = [member for key in held for member in groups[key]]
+        parts.append({**splits, "test": test})
+    return parts
+
+
+def _check_training(
+    classes: Classes, splits: Mapping[str, Sequence[Member]], where: str = ""
+) -> None:
+    """Raise a UserError unless all classes are trained on."""
+    missing = sorted(classes.keys() - {name for name, _ in splits["train"]})
+    if missing:
+        raise UserError(
+            f"Expected a training video of each class{where}. Received: none "
+            f"of {file_names.printable(missing[0])}, whose videos are too few, "
+            "or of one group. Leave the class out, or change data.groups or "
+            "data.folds"
+        )
 
 
 def _in_shares(

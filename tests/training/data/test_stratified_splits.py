@@ -174,6 +174,23 @@ def test_wrong_groups_are_named_by_line(root, tmp_path, rows, message):
         by_split(root, groups=groups)
 
 
+def test_a_class_of_one_group_is_trained_on_but_in_no_folds(root, tmp_path):
+    rows = [f"walk/{number}.mp4,anna" for number in range(7)]
+    groups = write(tmp_path / "groups.csv", "video,group", *rows)
+    assert class_counts(by_split(root, groups=groups)["train"])[2] == 7
+    for fold in range(3):  # before any is trained
+        with pytest.raises(UserError, match="none of walk"):
+            by_split(root, groups=groups, folds=3, fold=fold)
+
+
+def test_a_class_of_one_video_is_in_no_folds(root):
+    touch(root / "rare one" / "0.mp4")
+    with pytest.raises(UserError, match="none of rare one"):
+        by_split(root, folds=3)
+    touch(root / "rare one" / "1.mp4")
+    assert "rare one" in str(by_split(root, folds=3, fold=2)["train"])
+
+
 def test_folders_of_splits_are_not_divided_again(tmp_path):
     for path in ("train/a/1.mp4", "train/b/2.mp4", "val/a/3.mp4"):
         touch(tmp_path / path)
