@@ -127,9 +127,18 @@ def test_a_run_keeps_its_best_epoch_and_stops_early_preempted_or_not(
     assert f"Finished: {2 * len(history)} steps, and tested. Early" in report
 
 
-def test_a_metric_that_there_is_not_is_refused_before_a_run_begins(tmp_path):
-    wrong = dataclasses.replace(EARLY.training, metric="val_acc")
+@pytest.mark.parametrize(
+    ("group", "setting", "message"),
+    [
+        ("training", {"metric": "val_acc"}, "val_loss, val_accuracy. Received"),
+        ("optimizer", {"part_rates": "res5=2"}, "stage3. Received: 'res5'"),
+    ],
+)
+def test_names_that_there_are_not_are_refused_before_a_run_begins(
+    group, setting, message, tmp_path
+):
+    wrong = dataclasses.replace(getattr(EARLY, group), **setting)
     run = RunFolder(tmp_path / "run")
-    with pytest.raises(UserError, match="val_loss, val_accuracy. Received"):
-        train.train(dataclasses.replace(EARLY, training=wrong), run, 0)
-    assert not run.recipe_path.exists()
+    with pytest.raises(UserError, match=message):
+        train.train(dataclasses.replace(EARLY, **{group: wrong}), run, 0)
+    assert not run.path.exists()

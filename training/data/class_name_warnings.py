@@ -57,25 +57,44 @@ def flip_note(classes: Sequence[str]) -> str:
         examples += f" and {len(names) - EXAMPLES} more"
     return (
         f"flipped clips may belong to another class ({examples}): train with "
-        "--set sampling.flip=false, the default of finetune"
+        "--set sampling.flip=false, the default of finetune, or name pairs of "
+        "such classes: sampling.flip_pairs"
+    )
+
+
+def reversal_note(classes: Sequence[str]) -> str:
+    """Warn about clips that are played backwards; "" if none may be wrong."""
+    pair = _opposites(classes)
+    if pair is None:
+        return ""
+    return (
+        f"reversed clips may belong to another class ({', '.join(pair)}): "
+        "train with --set sampling.reversal=0"
     )
 
 
 def order_note(classes: Sequence[str]) -> str:
     """Warn about classes that differ by frame order alone; "" if none do."""
+    pair = _opposites(classes)
+    if pair is None:
+        return ""
+    return (
+        f"classes such as {pair[0]!r} and {pair[1]!r} may differ only by the "
+        "order of frames, which c2d_* networks ignore and i3d_* networks use"
+    )
+
+
+def _opposites(classes: Sequence[str]) -> tuple[str, str] | None:
+    """Return two classes that are reversals of each other by their names."""
     words = {name: _words(name) for name in classes}
     for first, second in OPPOSITES:
-        pair = [
+        one, other = (
             next((n for n in classes if _has(words[n], word)), None)
             for word in (first, second)
-        ]
-        if None not in pair and pair[0] != pair[1]:
-            return (
-                f"classes such as {pair[0]!r} and {pair[1]!r} may differ only "
-                "by the order of frames, which c2d_* networks ignore and "
-                "i3d_* networks use"
-            )
-    return ""
+        )
+        if one is not None and other is not None and one != other:
+            return one, other
+    return None
 
 
 def _has(words: Sequence[str], word: str) -> bool:

@@ -208,14 +208,6 @@ def _views_bytes(sampling: SamplingConfig, views: ViewsConfig) -> int:
     return views.clips * sampling.frames * area * 3
 
 
-# The largest value of settings that begin at 0.
-SHARES = {
-    **dict.fromkeys(("color_jitter", "grey", "erase"), 1),
-    **dict.fromkeys(("time_jitter", "reversal"), 1),
-    "magnitude": 10,
-}
-
-
 def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
     """Raise a ValueError for invalid or inconsistent settings."""
     if sampling.past_end not in PAST_END:
@@ -230,24 +222,7 @@ def check(sampling: SamplingConfig, views: ViewsConfig) -> None:
     has_number = sampling.frame_stride != AUTO
     strides = ["frame_stride"] * has_number
     numbers = ("frames", "crop_px", "repeats", *strides)
-    for name, most in SHARES.items():
-        value = getattr(sampling, name)
-        if not 0 <= value <= most:
-            raise ValueError(
-                f"Expected {name} from 0 to {most}. Received: {value}"
-            )
-    for name, limit in {"crop_area": 1.0, "crop_ratio": math.inf}.items():
-        low, high = getattr(sampling, name) or (1, 1)
-        if not 0 < low <= high <= limit:
-            raise ValueError(
-                f"Expected {name} as the smallest and the largest, above 0"
-                f"{' and at most 1' * (limit == 1)}. Received: {low}, {high}"
-            )
-    if sampling.rand_augment < 0:
-        raise ValueError(
-            "Expected rand_augment as a number of operations from 0. "
-            f"Received: {sampling.rand_augment}"
-        )
+    sampling.check_augmentation()
     for config, names in (
         (sampling, numbers),
         (views, ("clips", "crop_px")),

@@ -1,6 +1,7 @@
 """Settings of the clips and views that are taken of videos."""
 
 import dataclasses
+import sys
 from typing import Final, Literal
 
 from ..io.user_error import UserError
@@ -21,6 +22,19 @@ AUGMENTATION = (
     "rand_augment",
     "magnitude",
 )
+# The largest value of settings that begin at 0.
+LIMITS = {
+    **dict.fromkeys(("color_jitter", "grey", "erase"), 1),
+    **dict.fromkeys(("time_jitter", "reversal"), 1),
+    "magnitude": 10,
+    "rand_augment": 20,  # operations; a few destroy a clip
+}
+# Settings that change nothing without another one.
+DEPENDENT = {
+    "flip_pairs": "flip=true",
+    "crop_ratio": "crop_area=0.4,1",
+    "magnitude": "rand_augment=2",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +124,32 @@ class SamplingConfig:
                 "sampling.frame_stride=4"
             )
         return self.frame_stride
+
+    def check_augmentation(self) -> None:
+        """Raise a ValueError for augmentation that is invalid or of no use."""
+        for name, most in LIMITS.items():
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise ValueError(
+                    f"Expected {name} from 0 to {most}. Received: {value}"
+                )
+        limits = {"crop_area": 1.0, "crop_ratio": sys.float_info.max}
+        for name, limit in limits.items():
+            low, high = getattr(self, name) or (1, 1)
+            if not 0 < low <= high <= limit:
+                raise ValueError(
+                    f"Expected {name} as the smallest and the largest, above 0"
+                    f"{' and at most 1' * (limit == 1)}. Received: {low}, "
+                    f"{high}"
+                )
+        for name, needed in DEPENDENT.items():
+            value = getattr(self, name)
+            is_changed = value != getattr(type(self), name)
+            if is_changed and not getattr(self, needed.partition("=")[0]):
+                raise ValueError(
+                    f"sampling.{name} goes with another setting, such as "
+                    f"sampling.{needed}. Received: {name}={value}"
+                )
 
     def check_batch(self, batch: int) -> None:
         """Raise a UserError unless all clips of a video are in one batch."""

@@ -220,7 +220,8 @@ def flip_table(pairs: str, classes: Sequence[str]) -> list[int]:
     for pair in pairs.split(","):
         names = [name.strip() for name in pair.split(":")]
         unknown_names = [name for name in names if name not in classes]
-        if len(names) != 2 or unknown_names:
+        is_pair = len(names) == len(set(names)) == 2
+        if not is_pair or unknown_names:
             raise UserError(
                 "Expected sampling.flip_pairs such as left:right,up:down, of "
                 f"the classes {', '.join(classes)}. Received: {pair!r}"

@@ -91,7 +91,7 @@ def metric_of(settings: EpochSettings, row: Row) -> str:
     validated = [name for name in row if name.startswith("val_")]
     names = MAIN_METRICS if settings.metric is None else [settings.metric]
     for name in names:
-        if name in row:
+        if name in validated:
             return name
     raise UserError(
         "Expected training.metric as one of the metrics of validation: "

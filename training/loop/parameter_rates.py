@@ -1,5 +1,6 @@
 """Learning rates of the parts of a network, for fine-tuning."""
 
+import math
 import re
 
 import keras
@@ -68,6 +69,11 @@ def rates(
         rate *= factors.get(named, 1.0)
         if rate != 1:
             result[variable.path] = rate
+    if variables and not any(result.get(v.path, 1) for v in variables):
+        raise UserError(
+            "Expected optimizer.part_rates above 0 of a part that is trained: "
+            f"{', '.join(sorted(names))}. Received: {part_rates!r}"
+        )
     return result
 
 
@@ -83,12 +89,15 @@ def read_part_rates(text: str | None) -> dict[str, float]:
     try:
         if not FACTORS.fullmatch(words):
             raise ValueError
-        pairs = (word.split("=") for word in words.split(","))
-        return {part: float(factor) for part, factor in pairs}
+        pairs = [word.split("=") for word in words.split(",")]
+        factors = {part: float(factor) for part, factor in pairs}
+        if len(factors) < len(pairs) or math.inf in factors.values():
+            raise ValueError
+        return factors
     except ValueError:
         raise UserError(
-            "Expected optimizer.part_rates such as logits=10,nonlocal=10. "
-            f"Received: {text!r}"
+            "Expected optimizer.part_rates such as logits=10,nonlocal=10, "
+            f"each part once. Received: {text!r}"
         ) from None
 
 

@@ -130,10 +130,11 @@ def _check_training(recipe: Recipe) -> None:
         expect(0 <= value < math.inf, config, field, "to be a number from 0")
     weights = config.class_weights
     expect(
-        weights in (None, BALANCED) or all(w >= 0 for w in weights),
+        weights in (None, BALANCED)
+        or (all(0 <= w < math.inf for w in weights) and any(weights)),
         config,
         "class_weights",
-        "to be numbers from 0",
+        "to be numbers from 0, not all of them 0",
     )
 
 
@@ -156,6 +157,11 @@ def _check_step_config(recipe: BaseRecipe, precisions: tuple[str, ...]) -> None:
         "patience",
         "to be at least 1",
     )
+    if config.metric and config.keep != BEST and patience is None:
+        raise UserError(
+            "training.metric goes with --set training.keep=best or "
+            f"training.patience=5. Received: training.metric={config.metric}"
+        )
     if recipe.batch % micro_batches:
         raise UserError(
             f"Expected training.micro_batches to divide batch={recipe.batch}. "

@@ -124,11 +124,7 @@ def compile_model(
                 recipe.optimizer, recipe.batch, recipe.steps
             ),
             loss_scaling=recipe.training.precision == "mixed_float16",
-            rates=parameter_rates.rates(
-                model,
-                recipe.optimizer.layer_decay,
-                recipe.optimizer.part_rates,
-            ),
+            rates=rates(model, recipe),
         ),
         **classification_loss.compiled(
             dataset.multi_label, len(dataset.classes)
@@ -137,6 +133,17 @@ def compile_model(
         jit_compile=recipe.training.jit_compile,
         auto_scale_loss=False,
     )
+
+
+def rates(model: keras.Model, recipe: Recipe) -> dict[str, float]:
+    """Return the factor on the learning rate of each variable.
+
+    Raises:
+        UserError: the recipe names a part that the model does not have, or
+            does not train.
+    """
+    config = recipe.optimizer
+    return parameter_rates.rates(model, config.layer_decay, config.part_rates)
 
 
 def start_from_weights(

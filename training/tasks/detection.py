@@ -66,6 +66,7 @@ class Detection(Task):
         data = self.open_data(recipe)
         detector = detector_setup.build_detector(recipe, data.categories)
         detector_setup.start_from_weights(detector, recipe)
+        detector_setup.rates_of(detector, recipe)
         metrics = ["loss"]
         if data.validation is not None:
             scored = coco_scores.scored_iou_types(

@@ -135,7 +135,7 @@ def detector_trainer(
     detector: MaskRCNN, recipe: DetectionRecipe, signals: Signals
 ) -> DetectorTrainer:
     """Compile a detector for training."""
-    detection.freeze(detector, recipe.start.frozen_parts)
+    rates = rates_of(detector, recipe)
     config = recipe.optimizer
     trainer = DetectorTrainer(
         detector,
@@ -149,12 +149,24 @@ def detector_trainer(
     optimizer = optimizers.make(
         config,
         rate,
-        rates=parameter_rates.rates(
-            detector, config.layer_decay, config.part_rates
-        ),
+        rates=rates,
         nesterov=False,
         bias_l2=False,
         bias_rate=BIAS_RATE,
     )
     trainer.compile(optimizer, jit_compile=False)
     return trainer
+
+
+def rates_of(detector: MaskRCNN, recipe: DetectionRecipe) -> dict[str, float]:
+    """Freeze parts of a detector; return factors on the rates of the others.
+
+    Raises:
+        UserError: the recipe names a part that the detector does not have, or
+            does not train.
+    """
+    detection.freeze(detector, recipe.start.frozen_parts)
+    config = recipe.optimizer
+    return parameter_rates.rates(
+        detector, config.layer_decay, config.part_rates
+    )

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ from ..data import (
     datasets,
     mixing,
     pipeline,
+    video_split,
 )
 from ..evaluation import video_scores, view_options
 from ..exporting import file_formats
@@ -75,6 +77,7 @@ class VideoClassification(Task):
                 recipe.views, recipe.sampling, dataset.multi_label
             )
         model = run_model.build_model(recipe, dataset)
+        run_model.rates(model, recipe)
         if recipe.image_stage is None:
             run_model.start_from_weights(model, recipe)
         return dataset
@@ -136,6 +139,12 @@ class VideoClassification(Task):
         self, recipe: Recipe, model: keras.Model, data: Dataset
     ) -> list[str]:
         notes = list(data.notes())
+        config = recipe.model
+        if config.frozen and not config.weights and recipe.image_stage is None:
+            notes.append(
+                f"model.frozen={config.frozen} keeps weights that are random: "
+                "give others with --set model.weights=FILE"
+            )
         if recipe.sampling is not None:
             notes += clip_notes(recipe, model, data)
         return notes
@@ -229,9 +238,16 @@ def clip_notes(
     recipe: Recipe, model: keras.Model, dataset: Dataset
 ) -> list[str]:
     """List what a network cannot tell apart in clips of videos."""
-    notes = []
-    if recipe.sampling is not None and recipe.sampling.flip:
-        notes.append(class_name_warnings.flip_note(dataset.classes))
+    notes, sampling = [], recipe.sampling
+    names: Sequence[str]
+    if sampling is not None and sampling.flip:
+        names = dataset.classes
+        if sampling.flip_pairs:
+            other = video_split.flip_table(sampling.flip_pairs, names)
+            names = [n for i, n in enumerate(names) if other[i] == i]
+        notes.append(class_name_warnings.flip_note(names))
+    if sampling is not None and sampling.reversal:
+        notes.append(class_name_warnings.reversal_note(dataset.classes))
     if not frame_order.depends_on_frame_order(model):
         notes.append(
             f"{recipe.model.name} is invariant to the order of frames: it "

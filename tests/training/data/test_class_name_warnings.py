@@ -52,3 +52,4 @@ def test_classes_that_are_each_other_backwards_are_noted(classes, pair):
 )
 def test_other_classes_need_no_note_of_order(classes):
     assert class_name_warnings.order_note(classes) == ""
+    assert class_name_warnings.reversal_note(classes) == ""

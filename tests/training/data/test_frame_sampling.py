@@ -1,6 +1,7 @@
 """Frames of clips by the rules of the authors, SlowFast and MMAction2."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -166,7 +167,13 @@ BAD = [
     ({"erase": 1.5}, {}, "erase from 0 to 1"),
     ({"crop_area": (0.0, 1.0)}, {}, "crop_area as the smallest"),
     ({"crop_ratio": (2.0, 1.0)}, {}, "crop_ratio as the smallest"),
-    ({"rand_augment": -1}, {}, "rand_augment as a number"),
+    ({"crop_area": (0.3, 1), "crop_ratio": (1, math.inf)}, {}, "crop_ratio"),
+    ({"rand_augment": -1}, {}, "rand_augment from 0"),
+    ({"rand_augment": 10**8}, {}, "rand_augment from 0"),
+    ({"rand_augment": 2, "magnitude": 11.0}, {}, "magnitude from 0 to 10"),
+    ({"magnitude": 9.0}, {}, "goes with .* sampling.rand_augment"),
+    ({"crop_ratio": (1.0, 2.0)}, {}, "goes with .* sampling.crop_area"),
+    ({"flip": False, "flip_pairs": "a:b"}, {}, "goes with .* sampling.flip="),
     ({}, {"crops": 2}, "crops to be 1, 3, or 0"),
     ({"crop_px": 300}, {}, "300, 256, 320"),
     ({"min_short_side_px": 330}, {}, "224, 330, 320"),

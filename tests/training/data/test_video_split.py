@@ -51,6 +51,7 @@ def test_a_flip_exchanges_classes():
     [
         ("left:right", "of the classes up, down, in, out"),
         ("up", "such as left:right"),
+        ("up:up", "such as left:right"),
         ("up:down,in:up", "each class in one"),
     ],
 )

@@ -18,7 +18,7 @@ HISTORY = [
 
 @pytest.mark.parametrize(
     ("metric", "best"),
-    [(None, 3), ("val_accuracy", 3), ("val_loss", 5), ("loss", 1)],
+    [(None, 3), ("val_accuracy", 3), ("val_loss", 5)],
 )
 def test_the_first_of_the_best_epochs_is_kept(metric, best):
     settings = StepConfig(keep="best", metric=metric)
@@ -46,8 +46,9 @@ def test_training_stops_after_so_many_epochs_without_a_better_one(
     assert not best_epoch.is_stopped(never, HISTORY)
 
 
-def test_a_metric_that_there_is_not_lists_those_of_validation():
-    settings = StepConfig(keep="best", metric="val_acc")
+@pytest.mark.parametrize("metric", ["val_acc", "loss"])
+def test_a_metric_of_no_validation_lists_those_of_validation(metric):
+    settings = StepConfig(keep="best", metric=metric)
     expected = "metrics of validation: val_loss, val_accuracy"
     with pytest.raises(UserError, match=expected):
         best_epoch.best_epoch(settings, HISTORY)

@@ -43,7 +43,14 @@ def test_new_parts_have_rates_of_their_own(model):
     assert rates(model) == {}
 
 
-@pytest.mark.parametrize("text", ["res9=2", "logits", "logits=", "logits=-1"])
+TEXTS = [
+    *("res9=2", "logits", "logits=", "logits=-1", "logits=1e999"),
+    "logits=1,logits=2",
+    "stage1=0,stage2=0,stage3=0,nonlocal=0,head=0,logits=0",  # none is trained
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_parts_and_factors_that_are_none_are_refused(text, model):
     with pytest.raises(UserError, match=r"optimizer\.part_rates"):
         rates(model, part_rates=text)

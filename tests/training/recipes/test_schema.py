@@ -91,6 +91,24 @@ def test_bad_settings_are_refused(setting, message):
         overrides.override(get_recipe("digits_nl"), [setting])
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["training.class_weights=0,0"], "not all of them 0"),
+        (["training.class_weights=inf,1"], "to be numbers from 0"),
+        (["training.metric=val_loss"], "goes with --set training.keep=best"),
+        (["optimizer.part_rates=head=1e999"], "each part once"),
+        (["optimizer.part_rates=head=1,head=2"], "each part once"),
+        (["sampling.repeats=2", "batch=6"], "multiple of 4"),
+    ],
+)
+def test_settings_that_change_nothing_or_break_training_are_refused(
+    settings, message
+):
+    with pytest.raises(UserError, match=message):
+        overrides.override(get_recipe("finetune"), settings)
+
+
 def test_settings_are_checked_together():
     # The first alone would end within the warm-up.
     after = overrides.override(

@@ -107,6 +107,15 @@ def test_epochs_are_compared_by_a_metric_that_there_is(
     assert not (tmp_path / "run").exists()
 
 
+def test_parts_with_other_rates_are_checked_before_training(tmp_path, capsys):
+    rates = "optimizer.part_rates=logits=2"
+    options = small_run.options(tmp_path / "set", rates)
+    code = cli.run(train.main, [*options, f"--workdir={tmp_path / 'run'}"])
+    assert code == cli.USER_ERROR
+    assert "Received: 'logits'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("count", [1, 5])
 def test_objects_without_masks_are_an_error_before_training(
     count, tmp_path, capsys
