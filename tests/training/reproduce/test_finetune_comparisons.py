@@ -62,8 +62,8 @@ def test_each_way_is_trained_once_and_the_source_once_a_seed(
     assert cli.run(comparisons.main, arguments) == 0
     out = capsys.readouterr().out
     assert "transfer, linear probe, seed 4: 75.0 % of 8 new videos" in out
-    source = tmp_path / "motion_24_seed4"
-    target = f"data.root={tmp_path / 'speed_5_seed4' / 'videos'}"
+    source = tmp_path / "mixed_24_seed4"
+    target = f"data.root={tmp_path / 'motion_5_seed4' / 'videos'}"
     start = ["model.start=kinetics", f"model.weights={source / 'finetune'}"]
     assert trained == [
         [target, "steps=600"],
