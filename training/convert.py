@@ -24,7 +24,8 @@ FORMATS = {
     "h5": "the weights alone, a .weights.h5 of Keras",
     "safetensors": "the weights alone, by our names, as safetensors",
     "caffe2": "the authors' blobs, a pickle",
-    "slowfast": "a state dict that torch.load reads",
+    "slowfast": "a state dict that torch.load reads, with SlowFast's names",
+    "pytorchvideo": "the same with pytorchvideo's, of networks without blocks",
 }
 
 
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options, has_arguments = cli.parse(parser, arguments)
     if not has_arguments:
-        rows = "\n".join(f"  {n:11} {text}" for n, text in FORMATS.items())
+        rows = "\n".join(f"  {n:12} {text}" for n, text in FORMATS.items())
         print(f"Formats to write:\n{rows}\n\nExample:\n  {EXAMPLE}")
         return
     if options.input is None or options.output is None:

@@ -213,9 +213,11 @@ def _defaults(file_format: Format, is_inflated: bool) -> dict[str, Any]:
         arguments["scale"] = file_format.scale
         if not file_format.has_temporal_groups:
             arguments["nonlocal_groups"] = {}
-        # The weights' names determine them in files of mmaction2.
+        # The weights' names determine it in files of mmaction2.
         if file_format.name != "mmaction2":
-            arguments |= {"subsample": [1, 2, 2], "inflation": "3x1x1"}
+            arguments["subsample"] = [1, 2, 2]
+    if file_format.name in ("caffe2", "slowfast", "pytorchvideo"):
+        arguments["inflation"] = "3x1x1"
     return arguments
 
 

@@ -117,6 +117,7 @@ class Format:
             **vars(weight),
             "role": role,
             "layer": weight.stage - 1,
+            "layer_with_pool": 1 if weight.stage == 2 else weight.stage,
             "block_from_1": weight.block + 1,
             "number": number,
             "letter": {"1": "a", "2": "b", "3": "c"}.get(number),
@@ -151,6 +152,17 @@ SLOWFAST = {
     "nonlocal": "s{stage}.pathway0_nonlocal{block}.conv_{inner}.{role}",
     "nonlocal norm": "s{stage}.pathway0_nonlocal{block}.bn.{role}",
     "logits": "head.projection.{role}",
+}
+# Its layers are res2, the pool behind it, and res3 to res5.
+PYTORCHVIDEO_BLOCK = "blocks.{layer_with_pool}.res_blocks.{block}"
+PYTORCHVIDEO = {
+    "stem": "blocks.0.conv.{role}",
+    "stem norm": "blocks.0.norm.{role}",
+    "conv": PYTORCHVIDEO_BLOCK + ".branch2.conv_{letter}.{role}",
+    "conv norm": PYTORCHVIDEO_BLOCK + ".branch2.norm_{letter}.{role}",
+    "shortcut": PYTORCHVIDEO_BLOCK + ".branch1_conv.{role}",
+    "shortcut norm": PYTORCHVIDEO_BLOCK + ".branch1_norm.{role}",
+    "logits": "blocks.6.proj.{role}",
 }
 MMACTION2_BLOCK = "backbone.layer{layer}.{block}"
 MMACTION2 = {
@@ -221,6 +233,19 @@ FORMATS = {
             ignored_pattern=r".*num_batches_tracked|.*bn\.split_bn\..*",
             stem="slowfast",
             sampling="8x8",
+        ),
+        Format(
+            "pytorchvideo",
+            PYTORCHVIDEO,
+            TORCH_ROLES,
+            markers=(
+                "blocks.0.conv.weight",
+                "blocks.3.res_blocks.0.branch2.conv_a.weight",
+            ),
+            ignored_pattern=r".*num_batches_tracked",
+            stem="slowfast",
+            sampling="8x8",
+            scale=None,
         ),
         Format(
             "mmaction2",

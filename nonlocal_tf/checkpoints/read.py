@@ -11,7 +11,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from nonlocal_tf.checkpoints import architecture_metadata
+from nonlocal_tf.checkpoints import (
+    architecture_metadata,
+    unsupported_networks,
+)
 from nonlocal_tf.checkpoints.errors import CheckpointError, as_checkpoint_error
 from nonlocal_tf.checkpoints.formats import FORMATS, Format
 from nonlocal_tf.checkpoints.readers import (
@@ -72,9 +75,10 @@ def read_checkpoint(path: str | os.PathLike) -> ResNetCheckpoint:
     """Read the weights of a residual network.
 
     Args:
-        path: Caffe2 `.pkl`, SlowFast `.pyth` or `.pkl`, mmaction2 or
-            torchvision `.pth`, Keras `.h5`, `.weights.h5` or `.keras`; or
-            `.safetensors` with the names of any of these.
+        path: Caffe2 `.pkl`, SlowFast `.pyth` or `.pkl`, pytorchvideo
+            `.pyth`, mmaction2 or torchvision `.pth`, Keras `.h5`,
+            `.weights.h5` or `.keras`; or `.safetensors` with the names of any
+            of these.
 
     Raises:
         CheckpointError: the file is damaged, would run code, or has the
@@ -248,6 +252,7 @@ def _has_format(names: Collection[str]) -> bool:
 
 
 def _format_of(arrays: Mapping[str, np.ndarray], keys: str) -> Format:
+    unsupported_networks.check(arrays)
     for file_format in FORMATS.values():
         if all(marker in arrays for marker in file_format.markers):
             break
@@ -259,10 +264,5 @@ def _format_of(arrays: Mapping[str, np.ndarray], keys: str) -> Format:
             "Expected the weights of a residual network of bottleneck blocks "
             f"from {', '.join(FORMATS)}. Received {len(arrays)} arrays, such "
             f"as: {first or 'none'}. The file has the keys: {keys}"
-        )
-    if any("pathway1" in name for name in arrays):
-        raise CheckpointError(
-            "These are the weights of a network with two pathways (SlowFast); "
-            "C2D and I3D have one."
         )
     return file_format

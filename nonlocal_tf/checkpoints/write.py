@@ -34,6 +34,7 @@ WRITABLE_FORMATS = {
     "safetensors": ".safetensors",
     "caffe2": ".pkl",
     "slowfast": ".pyth",
+    "pytorchvideo": ".pyth",
 }
 
 
@@ -59,11 +60,12 @@ def save_weights(
         model: a model of `create_model` or `from_checkpoint`.
         path: path of the file.
         format: "keras" (model and weights), "h5" (Keras' `.weights.h5`),
-            "safetensors" (variables by their paths), "caffe2" (the authors')
-            or "slowfast" (PyTorch). Default: by the extension of `path`:
-            `.keras`, `.weights.h5`, `.safetensors`, `.pkl` or `.pyth`. The
-            last two formats have their names in a safetensors file, too, if
-            `path` ends in `.safetensors`.
+            "safetensors" (variables by their paths), "caffe2" (the authors'),
+            "slowfast" or "pytorchvideo" (PyTorch; the latter has no non-local
+            blocks). Default: by the extension of `path`: `.keras`,
+            `.weights.h5`, `.safetensors`, `.pkl`, or `.pyth` for slowfast. The
+            last three write their names into a safetensors file if `path`
+            ends in `.safetensors`.
         overwrite: True to replace an existing file.
 
     Returns:
@@ -207,6 +209,11 @@ def _checked_differences(model: keras.Model, format: str) -> tuple[str, ...]:
             f"Files of {format} have the weights of residual networks, such "
             f"as 'c2d_nl5_r50'. Received another network, {model.name!r}; "
             "write it as keras or h5."
+        )
+    if format == "pytorchvideo" and "pool_padding" in metadata:
+        raise CheckpointError(
+            f"Files of {format} have networks on clips, such as 'c2d_r50'. "
+            f"Received a network on images, {model.name!r}; write it as h5."
         )
     owner = f"networks of {format}"
     expected = architecture_metadata.expected(

@@ -11,7 +11,11 @@ from tests.data.video.random_weights import weight
 from tests.harness import array
 
 DATA = pathlib.Path(__file__).parent.parent / "data" / "video"
-STATE_KEYS = {"slowfast": "model_state", "mmaction2": "state_dict"}
+STATE_KEYS = {
+    "slowfast": "model_state",
+    "pytorchvideo": "model_state",
+    "mmaction2": "state_dict",
+}
 
 
 def weights_of(names, shapes):

@@ -101,6 +101,12 @@ def test_other_files_are_refused(content, message, c2d, tmp_path):
     [
         ("layer1.0.conv1.weight", "residual network of bottleneck"),
         ("s1.pathway1_stem.conv.weight", "two pathways"),
+        ("blocks.0.multipathway_blocks.0.conv.weight", "two pathways"),
+        ("blocks.0.conv.conv_t.weight", "X3D"),
+        ("blocks.2.res_blocks.0.branch2.conv_a.weight", "'s Slow, which has"),
+        ("blocks.1.res_blocks.0.branch2.conv_b.conv_t.weight", r"R\(2\+1\)D"),
+        ("module.conv1.0.weight", "three convolutions in its stem"),
+        ("layer1.0.se.fc1.weight", "channel attention"),
     ],
 )
 def test_weights_of_an_unsupported_network_are_refused(name, message, tmp_path):

@@ -30,6 +30,8 @@ STORED = {
         13,
         {"pairwise": "dot_product"},
     ),
+    "pytorchvideo_c2d_r50_8x8": ("pytorchvideo", 17, {}),
+    "pytorchvideo_i3d_r50_8x8": ("pytorchvideo", 17, {}),
 }
 
 
@@ -58,6 +60,30 @@ def test_logits_equal_those_of_the_original_software(name, tmp_path):
         exp = np.exp(y.reshape(-1, 400).astype("float64"))
         mean = (exp / exp.sum(-1, keepdims=True)).mean(0)
         np.testing.assert_allclose(mean, probabilities[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "i3d_r50_small",
+        pytest.param("c2d_r50_small", marks=pytest.mark.full),
+    ],
+)
+def test_logits_equal_those_of_pytorchvideo(name, tmp_path):
+    with np.load(checkpoint_files.DATA / f"pytorchvideo_{name}.npz") as stored:
+        arrays = checkpoint_files.weights_of(stored["names"], stored["shapes"])
+        shape, logits = stored["input"].tolist(), stored["logits"]
+    path = checkpoint_files.write(tmp_path / "a", "pytorchvideo", arrays)
+    model, report = nl.from_checkpoint(path, clip_shape=shape[1:], crop_px=64)
+    assert (report.format, report.assumed) == (
+        "pytorchvideo",
+        {"sampling": "8x8"},
+    )
+    assert not report.kept + report.unused + report.differences
+    y = array(model(checkpoint_files.clip(shape, 17), training=False))
+    # For larger clips its head averages the logits of a map.
+    y = y.reshape(-1, 7).mean(0)
+    assert checkpoint_files.relative_error(y, logits[0]) < 1e-5
 
 
 with np.load(checkpoint_files.DATA / "tiny.npz") as _stored:

@@ -43,7 +43,13 @@ def saved(model, tmp_path, file_format):
 @pytest.mark.parametrize(
     ("file_format", "name", "options"),
     [
-        *((file_format, "i3d_nl2", {}) for file_format in WRITABLE_FORMATS),
+        *(
+            (file_format, "i3d_nl2", {})
+            for file_format in WRITABLE_FORMATS
+            if file_format != "pytorchvideo"
+        ),
+        ("pytorchvideo", "i3d", {"stem": "slowfast"}),
+        ("pytorchvideo", "c2d", {}),
         ("h5", "i3d", {"inflation": "3x3x3"}),
         ("h5", "c2d_nl1", {"norm": "affine"}),
         ("caffe2", "c2d_nl1", {"norm": "affine"}),
@@ -312,6 +318,21 @@ def test_a_folded_model_is_refused(tmp_path):
         with pytest.raises(CheckpointError, match="before folding"):
             nl.save_weights(folded, tmp_path / "a.weights.h5", file_format)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("c2d_nl1", {}, "pytorchvideo have no name for 'res4_block0_nonl"),
+        ("image", {}, "have networks on clips"),
+        ("i3d", {"norm": "affine"}, "have batch normalization"),
+    ],
+)
+def test_networks_that_pytorchvideo_lacks_are_refused(
+    name, options, message, tmp_path
+):
+    with pytest.raises(CheckpointError, match=message):
+        nl.save_weights(build(name, **options), tmp_path / "a", "pytorchvideo")
 
 
 def test_affine_networks_are_not_written_as_slowfast():

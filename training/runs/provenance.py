@@ -8,6 +8,7 @@ CC_BY_NC = "CC-BY-NC 4.0"
 OWNERS = {
     "caffe2": "the paper's authors, or SlowFast's in their format",
     "slowfast": "PySlowFast's",
+    "pytorchvideo": "pytorchvideo's",
     "mmaction2": "mmaction2's",
     "torchvision": "torchvision's",
     "detectron2": "detectron2's",
