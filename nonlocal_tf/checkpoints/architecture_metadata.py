@@ -110,7 +110,11 @@ def metadata_of(model: keras.Model) -> dict[str, Any]:
     metadata: dict = {"stride_on": "1x1" if strided else "3x3"}
     if len(pool.padding) == 2:
         return {**metadata, "pool_padding": pool.padding[-1]}
-    shape = (conv.strides[0], pool.pool_size, pool.strides, pool.padding[-1])
+    pool2_t = layers["pool2"].pool_size[0] if "pool2" in layers else 1
+    shape = (
+        *(conv.strides[0], pool.pool_size, pool.strides, pool.padding[-1]),
+        pool2_t,
+    )
     stems = [
         n for n, s in backbones.STEMS.items() if backbones.Stem(*shape) == s
     ]
@@ -176,16 +180,29 @@ def loads(text: object) -> dict[str, Any]:
     return metadata
 
 
-def default_stem(file_format: Format, is_inflated: bool) -> str | None:
-    """Return the stem of a format's networks; None if the sampling decides."""
-    # mmaction2's C2D is the authors' network, its I3D is its own.
-    if file_format.name == "mmaction2" and not is_inflated:
-        return "official"
+def default_stem(
+    file_format: Format, is_inflated: bool, is_heavy: bool = False
+) -> str | None:
+    """Return the stem of a format's networks; None if the sampling decides.
+
+    Args:
+        file_format: format of the file.
+        is_inflated: True for I3D.
+        is_heavy: True for I3D with temporal kernels in every block.
+    """
+    if file_format.name == "mmaction2":
+        # Its C2D is the authors' network, its I3D is its own.
+        if not is_inflated:
+            return "official"
+        return "slowfast" if is_heavy else "mmaction2"
     return file_format.stem
 
 
 def expected(
-    file_format: Format, metadata: dict[str, Any], is_inflated: bool
+    file_format: Format,
+    metadata: dict[str, Any],
+    is_inflated: bool,
+    is_heavy: bool = False,
 ) -> dict[str, Any]:
     """Return the known arguments of a file's network.
 
@@ -193,19 +210,26 @@ def expected(
         file_format: format of the file.
         metadata: metadata of the file, which override the format's defaults.
         is_inflated: True for I3D.
+        is_heavy: True for I3D with temporal kernels in every block.
     """
     arguments: dict = {}
     if file_format.name != "nonlocal_tf":
-        arguments = _defaults(file_format, is_inflated)
+        arguments = _defaults(file_format, is_inflated, is_heavy)
     arguments |= metadata
     arguments.pop("frames", None)
     return arguments
 
 
-def _defaults(file_format: Format, is_inflated: bool) -> dict[str, Any]:
+def _defaults(
+    file_format: Format, is_inflated: bool, is_heavy: bool
+) -> dict[str, Any]:
     arguments: dict = {"stride_on": file_format.stride_on}
-    stem = default_stem(file_format, is_inflated)
-    if stem is not None:
+    stem = default_stem(file_format, is_inflated, is_heavy)
+    # The weights of mmaction2's C2D with and without pools are the same.
+    if stem is not None and (file_format.name, stem) != (
+        "mmaction2",
+        "official",
+    ):
         arguments["stem"] = stem
     if file_format.scale is not None:
         arguments["pool_position"] = file_format.pool_position

@@ -280,9 +280,11 @@ def _differences(
     if kernel is None:
         return ()
     kernel = to_keras_layout(kernel, "kernel", file_format)
+    is_inflated = kernel.ndim == 5 and len(kernel) > 1
     expected = architecture_metadata.expected(
         file_format,
         checkpoint.metadata,
-        is_inflated=kernel.ndim == 5 and len(kernel) > 1,
+        is_inflated,
+        is_heavy=is_inflated and "heavy" in _network_name(checkpoint),
     )
     return tuple(architecture_metadata.differences(model, expected).values())

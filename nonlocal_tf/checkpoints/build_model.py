@@ -68,12 +68,16 @@ def build_clip_model(
     arguments.setdefault("norm", architecture.norm)
     if "stem" not in arguments:
         stem = architecture_metadata.default_stem(
-            file_format, architecture.spec.is_inflated
+            file_format, architecture.spec.is_inflated, architecture.is_heavy
         )
         if stem is None or "stem" in checkpoint.metadata:
             stem = backbones.SAMPLINGS[arguments["sampling"]].stem
-        if "stem" not in checkpoint.metadata and file_format.stem is None:
-            assumed["stem"] = stem  # SlowFast has files of this format, too
+        # SlowFast has files of the authors' format, and mmaction2 two C2Ds.
+        is_ambiguous = file_format.stem is None or (
+            file_format.name == "mmaction2" and stem == "official"
+        )
+        if "stem" not in checkpoint.metadata and is_ambiguous:
+            assumed["stem"] = stem
         arguments["stem"] = stem
     if not architecture.has_time_axis:
         assumed["backbone"] = "c2d"
@@ -124,7 +128,8 @@ def _stored_sampling(
     """Return the sampling that stem and frames of the metadata determine."""
     stem = metadata.get("stem")
     for name, sampling in backbones.SAMPLINGS.items():
-        has_stem = stem in (sampling.stem, "slowfast", "mmaction2")
+        is_official = (stem or "official").startswith("official")
+        has_stem = stem == sampling.stem or not is_official
         if has_stem and sampling.frames == frames:
             return name
     if stem and frames and (clip_shape is None or None not in clip_shape[:1]):

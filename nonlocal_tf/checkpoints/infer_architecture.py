@@ -48,7 +48,14 @@ class Architecture:
             return f"image_r{depth}"
         count = sum(map(len, self.spec.nonlocal_after))
         blocks = f"_nl{count}" if count else ""
-        return f"{'i3d' if self.spec.is_inflated else 'c2d'}{blocks}_r{depth}"
+        backbone = "i3d" if self.spec.is_inflated else "c2d"
+        heavy = "_heavy" if self.is_heavy else ""
+        return f"{backbone}{heavy}{blocks}_r{depth}"
+
+    @property
+    def is_heavy(self) -> bool:
+        """True if every residual block has a temporal kernel."""
+        return min(map(min, self.spec.kernels_t)) > 1
 
 
 class _Shapes:
@@ -215,7 +222,7 @@ def _check_backbone(spec: backbones.ResNetConfig) -> None:
 
     Others have other pools and strides, which weights do not show.
     """
-    for backbone in backbones.BACKBONES:
+    for backbone in (*backbones.BACKBONES, *backbones.OTHER_BACKBONES):
         sizes = tuple(map(len, spec.kernels_t))
         plain = backbones.resnet_config(backbone, sizes)
         places = dict(zip(backbones.STAGES, spec.nonlocal_after, strict=True))

@@ -158,7 +158,9 @@ def from_checkpoint(
             too.
         **options: other arguments of `create_model`, such as `outputs`. Give
             `stem="slowfast"` for `.pkl` files of SlowFast's model zoo, which
-            have the names of the authors' files.
+            have the names of the authors' files, and `stem="slowfast_nopool"`
+            for a C2D without pools over time ("nopool") of SlowFast or
+            mmaction2, whose weights do not tell.
 
     Returns:
         `(model, report)`, a Keras model and a `LoadReport`.

@@ -221,6 +221,12 @@ def _checked_differences(model: keras.Model, format: str) -> tuple[str, ...]:
     )
     sentences = architecture_metadata.differences(model, expected, owner)
     stem = metadata.get("stem", "official")
+    if stem == "slowfast_nopool" and format == "pytorchvideo":
+        raise CheckpointError(
+            "Networks of pytorchvideo without the pool behind res2 have other "
+            f"names. Received: {model.name!r} with stem={stem!r}; write it as "
+            "slowfast, keras or h5."
+        )
     if file_format.stem is None and not stem.startswith("official"):
         sentences["stem"] = f"stem is {stem!r}, in {owner} 'official'"
     unsupported = [sentences[name] for name in UNSUPPORTED if name in sentences]

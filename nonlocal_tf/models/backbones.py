@@ -129,6 +129,11 @@ BACKBONES = {
     # The paper's "every second block" holds from res3 on.
     "i3d": Backbone(5, ((3,), (3, 1), (3, 1), (1, 3))),
 }
+# Networks of other software whose files are read; they are not registered.
+OTHER_BACKBONES = {
+    # mmaction2's "heavy" I3D: every block is inflated.
+    "i3d_heavy": Backbone(5, ((3,), (3,), (3,), (3,))),
+}
 # Convolution of a residual block that is inflated to three frames.
 Inflation = Literal["3x1x1", "3x3x3"]
 INFLATIONS = get_args(Inflation)
@@ -150,19 +155,21 @@ PLACES: dict[tuple[int, int], Places] = {
 
 @dataclasses.dataclass(frozen=True)
 class Stem:
-    """Strides of the first convolution, and the max pool before res2.
+    """Strides of the first convolution, and the max pools around res2.
 
     Attributes:
         stride_t: temporal stride of the convolution; in space it is 2.
         pool: pool size, `(time, height, width)`.
         pool_strides: strides of the pool.
         pool_padding: padding of the pool in height and width.
+        pool2_t: frames of the pool behind res2, 1 for none.
     """
 
     stride_t: int
     pool: tuple[int, int, int]
     pool_strides: tuple[int, int, int]
     pool_padding: int = 0
+    pool2_t: int = 2
 
 
 STEMS = {
@@ -171,6 +178,8 @@ STEMS = {
     # The authors' code for the paper's models (32x2, 128x1).
     "official_strided": Stem(2, (2, 3, 3), (2, 2, 2)),
     "slowfast": Stem(1, (1, 3, 3), (1, 2, 2), 1),
+    # C2D without pools over time, of SlowFast and mmaction2.
+    "slowfast_nopool": Stem(1, (1, 3, 3), (1, 2, 2), 1, pool2_t=1),
     "mmaction2": Stem(2, (1, 3, 3), (2, 2, 2), 1),
 }
 
@@ -264,7 +273,7 @@ def resnet_config(
     """Return the network of a backbone, a depth and places of blocks.
 
     Args:
-        backbone: name in `BACKBONES`.
+        backbone: name in `BACKBONES` or `OTHER_BACKBONES`.
         depth: key of `DEPTHS`, or the number of residual blocks of each stage.
         places: for each stage, the residual blocks that a non-local block
             follows. Default: no non-local blocks.
@@ -272,7 +281,7 @@ def resnet_config(
     Raises:
         ValueError: unknown stage or block.
     """
-    kernels = BACKBONES[backbone]
+    kernels = {**BACKBONES, **OTHER_BACKBONES}[backbone]
     counts = DEPTHS[depth] if isinstance(depth, int) else depth
     kernels_t = tuple(
         tuple(itertools.islice(itertools.cycle(pattern), count))

@@ -20,8 +20,6 @@ from nonlocal_tf.models.resnet_head import Head, head_layers
 from nonlocal_tf.models.resnet_layers import Style, stage_layers, stem_layers
 from nonlocal_tf.ops import output_sizes
 
-POOL2 = (2, 1, 1)
-
 
 def resnet(
     config: ResNetConfig,
@@ -45,7 +43,7 @@ def resnet(
         input_shape: `(time, height, width, channels)` of clips,
             `(height, width, channels)` of images; all but the channels may be
             None.
-        stem: strides of the first convolution, and the pool before res2.
+        stem: strides of the first convolution, and the pools around res2.
         style: options shared by all convolutions.
         head: classification head.
         width: channels of the first convolution; all others scale with it.
@@ -81,8 +79,8 @@ def resnet(
             style=style,
             name=stage,
         )
-        if stage == "res2" and style.rank == 3:
-            x = MaxPool(POOL2, name="pool2")(x)
+        if stage == "res2" and style.rank == 3 and stem.pool2_t > 1:
+            x = MaxPool((stem.pool2_t, 1, 1), name="pool2")(x)
     window: tuple[int | None, ...] = ()
     if head.kind == "fully_convolutional":
         clip = (head.frames, head.crop_px, head.crop_px)
@@ -96,7 +94,7 @@ def resnet(
 
 def min_input_sizes(stem: Stem, rank: int) -> tuple[int, ...]:
     """Compute the smallest input with a non-empty last feature map."""
-    frames = stem.stride_t * stem.pool_strides[0] * POOL2[0]
+    frames = stem.stride_t * stem.pool_strides[0] * stem.pool2_t
     # A convolution with stride 2, then an unpadded pool of 3.
     side = 1 if stem.pool_padding else 5
     return (frames, side, side)[-rank:]
@@ -110,17 +108,18 @@ def feature_map_sizes(
     Args:
         sizes: time, height and width of a clip; height and width of an image.
         kernel_t: temporal size of the first kernel.
-        stem: strides of the first convolution, and the pool before res2.
+        stem: strides of the first convolution, and the pools around res2.
 
     Raises:
         ValueError: the input is too small.
     """
     pad = stem.pool_padding
+    pool2 = (stem.pool2_t, 1, 1)
     half: tuple[tuple[int, ...], ...] = ((1, 3, 3), (1, 2, 2), (0, 1, 1))
     for window, strides, padding in (
         ((kernel_t, 7, 7), (stem.stride_t, 2, 2), (kernel_t // 2, 3, 3)),
         (stem.pool, stem.pool_strides, (0, pad, pad)),
-        (POOL2, POOL2, (0, 0, 0)),
+        (pool2, pool2, (0, 0, 0)),
         *(half for _ in STAGES[1:]),
     ):
         axes = slice(-len(sizes), None)

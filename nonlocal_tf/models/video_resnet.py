@@ -89,7 +89,8 @@ def video_resnet(
         sampling: "8x8", "32x2", "32x4" or "128x1": frames of a clip times
             their distance in the video. It sets the defaults of `clip_shape`,
             `stem` and `nonlocal_groups`.
-        stem: "official", "official_strided", "slowfast" or "mmaction2".
+        stem: "official", "official_strided", "slowfast", "mmaction2" or
+            "slowfast_nopool", which has no pool over time behind res2 either.
             Default: the authors' for this sampling.
         inflation: for I3D, "3x1x1" (default) or "3x3x3": the convolution of
             every second block that is inflated to three frames.

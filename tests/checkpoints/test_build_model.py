@@ -6,6 +6,8 @@ import pytest
 import nonlocal_tf as nl
 from nonlocal_tf.checkpoints import CheckpointError
 from nonlocal_tf.checkpoints.write import to_arrays
+from nonlocal_tf.models import backbones, video_resnet
+from tests import harness
 from tests.checkpoints import checkpoint_files
 from tests.checkpoints.shallow_resnets import (
     CLIP,
@@ -197,3 +199,31 @@ def test_a_basic_block_resnet_is_refused(tmp_path):
     path = checkpoint_files.write(tmp_path / "a", "torchvision", arrays)
     with pytest.raises(CheckpointError, match=r"'layer1.0.conv1.weight'"):
         nl.from_checkpoint(path)
+
+
+def test_a_heavy_i3d_has_temporal_kernels_in_every_block(tmp_path):
+    config = backbones.resnet_config("i3d_heavy", (1, 1, 1, 1))
+    options = {"num_classes": 7, "width": 4, **OPTIONS}
+    expected = video_resnet.video_resnet(config, stem="slowfast", **options)
+    harness.randomise(expected, 0.2)
+    path = checkpoint_files.write(
+        tmp_path / "a", "mmaction2", to_arrays(expected, "mmaction2")
+    )
+    model, report = nl.from_checkpoint(path, **OPTIONS)
+    assert model.name == "i3d_heavy_r14"
+    assert report.differences == () and "stem" not in report.assumed
+    assert_equal_outputs(model, expected)
+    other = video_resnet.video_resnet(config, stem="mmaction2", **options)
+    stem = "stem is 'mmaction2', in the file's network 'slowfast'"
+    assert nl.load_weights(other, path).differences == (stem,)
+
+
+def test_mmaction2_has_two_c2ds_of_the_same_weights(tmp_path):
+    path = file_of(tmp_path, "c2d", "mmaction2")
+    model, report = nl.from_checkpoint(path, **OPTIONS)
+    assert report.assumed["stem"] == "official"
+    other, report = nl.from_checkpoint(path, stem="slowfast_nopool", **OPTIONS)
+    assert report.differences == () and "stem" not in report.assumed
+    names = {layer.name for layer in model.layers}
+    assert names - {layer.name for layer in other.layers} == {"pool2"}
+    assert other.get_layer("res5_block0_conv1").output.shape[1] == 8

@@ -73,6 +73,7 @@ def test_weights_are_restored_bit_by_bit(file_format, name, options, tmp_path):
     [
         ("caffe2", "i3d_nl1", {"stem": "slowfast", "scale": 0.5}),
         ("slowfast", "i3d", {"stem": "official_strided"}),
+        ("caffe2", "c2d", {"stem": "slowfast_nopool"}),
         ("h5", "i3d", {"stem": "mmaction2", "stride_on": "1x1"}),
         ("h5", "image", {"stride_on": "1x1", "pool_padding": 0}),
         ("h5", "c2d_nl1", {"pairwise": "dot_product", "axes": "time"}),
@@ -325,6 +326,7 @@ def test_a_folded_model_is_refused(tmp_path):
     [
         ("c2d_nl1", {}, "pytorchvideo have no name for 'res4_block0_nonl"),
         ("image", {}, "have networks on clips"),
+        ("c2d", {"stem": "slowfast_nopool"}, "without the pool behind res2"),
         ("i3d", {"norm": "affine"}, "have batch normalization"),
     ],
 )

@@ -126,7 +126,7 @@ class ResNet(nn.Module):
         self._conv("conv1", 3, width, (kt, 7, 7), (stem["stride_t"], 2, 2))
         pad = (0, stem["pool_padding"], stem["pool_padding"])
         self.pool1 = nn.MaxPool3d(stem["pool"], stem["pool_strides"], pad)
-        self.pool2 = nn.MaxPool3d((2, 1, 1))
+        self.pool2 = nn.MaxPool3d((stem.get("pool2_t", 2), 1, 1))
         self.steps = []
         for index, stage in enumerate(("res2", "res3", "res4", "res5")):
             inner = width * 2**index

@@ -70,7 +70,8 @@ class ModelConfig:
         nonlocal_block: its blocks; None for their defaults.
         sampling: "8x8", "32x2", "32x4" or "128x1", for the paper's networks:
             which of the authors' graphs.
-        stem: of the same, another one's: "slowfast" or "mmaction2".
+        stem: of the same, another one's: "slowfast", "slowfast_nopool" or
+            "mmaction2".
         inflation: of I3D: "3x1x1" or "3x3x3".
         norm: "batch", or "affine" for scales and shifts that stay as loaded.
         dropout: share of the features dropped before the classifier.

@@ -38,6 +38,7 @@ class Case:
     norm: str = "batch"
     inflation: str = "3x1x1"
     window: int = 2  # of a training crop of 64
+    stem: str | None = None  # None for the source's usual one
 
 
 CASES = {
@@ -80,6 +81,12 @@ CASES = {
         "mmaction2", clip=(1, 16, 64, 64, 3), pairwise="concatenation"
     ),
     "mmaction2 c2d r50": Case("mmaction2", "c2d", blocks=False),
+    "mmaction2 c2d r50, no pools over time": Case(
+        "mmaction2", "c2d", blocks=False, stem="slowfast_nopool"
+    ),
+    "mmaction2 heavy i3d r50": Case(
+        "mmaction2", "i3d_heavy", blocks=False, stem="slowfast"
+    ),
 }
 
 
@@ -121,13 +128,17 @@ def compute(case: Case):
 def build(case: Case) -> ResNet:
     places = FIVE[case.depth] if case.blocks else {}
     spec = backbones.resnet_config(case.backbone, case.depth, places)
-    stem = {
-        "caffe2": backbones.SAMPLINGS[case.sampling].stem,
-        "slowfast": "slowfast",
-        "mmaction2": "mmaction2" if case.backbone == "i3d" else "official",
-    }[case.source]
+    stem = (
+        case.stem
+        or {
+            "caffe2": backbones.SAMPLINGS[case.sampling].stem,
+            "slowfast": "slowfast",
+            "mmaction2": "mmaction2" if case.backbone == "i3d" else "official",
+        }[case.source]
+    )
     strides = backbones.STEMS[stem]
-    frames = case.clip[1] // (strides.stride_t * strides.pool_strides[0] * 2)
+    stride_t = strides.stride_t * strides.pool_strides[0] * strides.pool2_t
+    frames = case.clip[1] // stride_t
     is_mm = case.source == "mmaction2"
     network = ResNet(
         dataclasses.asdict(spec),
@@ -198,6 +209,8 @@ def inflate(case: Case, blob, shape, frames):
     out, fan_in, time, height, width = shape
     if case.backbone == "c2d":
         time = 1
+    elif case.backbone == "i3d_heavy":
+        time = 3 if blob.endswith("2a_w") else time
     elif case.inflation == "3x3x3" and blob.endswith(("2a_w", "2b_w")):
         time = 1 if blob.endswith("2a_w") else frames[blob[: -len("2b_w")]]
     if case.source == "mmaction2" and case.backbone == "c2d":
