@@ -27,7 +27,6 @@ from nonlocal_tf.layers import (
     register_pairwise,
 )
 from nonlocal_tf.models import (
-    create_model,
     fold,
     freeze,
     inflate,
@@ -37,6 +36,7 @@ from nonlocal_tf.models import (
 )
 from nonlocal_tf.models.flops import cost
 from nonlocal_tf.models.summary import summary
+from nonlocal_tf.pretrained import create_model, list_weights
 from nonlocal_tf.version import __version__
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "inflate",
     "insert_blocks",
     "list_models",
+    "list_weights",
     "load_weights",
     "preprocess",
     "register_model",

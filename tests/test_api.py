@@ -25,6 +25,7 @@ PUBLIC = [
     "inflate",
     "insert_blocks",
     "list_models",
+    "list_weights",
     "load_weights",
     "preprocess",
     "register_model",

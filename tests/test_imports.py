@@ -31,6 +31,10 @@ BELOW = {
         "nonlocal_tf.models",
         "nonlocal_tf.layers",
     ],
+    "nonlocal_tf.pretrained": [
+        "nonlocal_tf.checkpoints",
+        "nonlocal_tf.models",
+    ],
 }
 # The same in training; what is not listed may import all of it.
 TRAINING_BELOW = {

@@ -1,7 +1,7 @@
 """Registry of models: `register_model`, `create_model`, `list_models`."""
 
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import keras
@@ -27,40 +27,12 @@ def add_model(name: str, builder: BuilderT) -> BuilderT:
 
 
 def create_model(name: str, **arguments: Any) -> keras.Model:
-    """Build a registered model; by default its outputs are logits.
-
-    The paper's networks on clips, such as `c2d_r50` and `i3d_nl5_r101`, take
-    the arguments of `nonlocal_tf.models.video_resnet.video_resnet`; the image
-    networks `image_r50` and `image_r101` those of
-    `nonlocal_tf.models.image_resnet.image_resnet`. The most common:
-
-    - `num_classes`: number of logits;
-    - `clip_shape`: `(time, height, width, channels)`, all but the channels may
-      be None (image networks: `image_shape`);
-    - `sampling`: "8x8", "32x2", "32x4" or "128x1", with the authors' network
-      for it;
-    - `inflation`: "3x1x1" or "3x3x3" (I3D);
-    - `pairwise`, `scale`, `axes`, `position`, `nonlocal_places`,
-      `nonlocal_groups`, `nonlocal_block`: options of the non-local blocks;
-    - `head`: "classification", "fully_convolutional", "multi_label" or
-      "none"; `outputs`: "logits" or "probabilities";
-    - `norm`: "batch", or "affine" for scales and shifts that are not trained;
-    - `stem`, `stride_on`, `crop_px`, `dropout`; and `width`, the channels of
-      the first convolution (64), to build a narrow network for experiments;
-    - `gradient_checkpointing`: train in less memory, in more time.
-
-    A network classifies by what it relates. C2D ignores the order of frames,
-    with non-local blocks and without, unless they have `position`; I3D relates
-    a few neighbouring frames. Blocks relate distant places of a frame
-    (`axes="space"`), a place in distant frames ("time") or both ("spacetime",
-    the default). `docs/pages/abilities.md` shows each on clips that take it.
-
-    The `_small` networks take `num_classes`, `clip_shape` or `image_shape`, and
-    with blocks the options of `nonlocal_tf.models.small_convnet.clip_convnet`.
+    """Build a registered model with initial weights.
 
     Args:
         name: name in `list_models()`.
-        **arguments: arguments of the model's builder.
+        **arguments: arguments of the model's builder; the most common are
+            described in `nonlocal_tf.create_model`.
 
     Returns:
         A functional model.
@@ -69,19 +41,22 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
         ValueError: unknown model, an invalid value of an argument, or Keras
             is set to channels first.
         TypeError: unknown argument.
+    """
+    check(name, arguments)
+    return MODELS[name](**arguments)
 
-    Example:
 
-    >>> import nonlocal_tf as nl
-    >>> model = nl.create_model("c2d_nl5_r50", num_classes=5, sampling="8x8")
-    >>> model.input_shape, model.output_shape
-    ((None, 8, 224, 224, 3), (None, 5))
+def check(name: str, arguments: Iterable[str]) -> None:
+    """Check the name of a model and the names of arguments of its builder.
+
+    Raises:
+        ValueError: unknown model, or Keras is set to channels first.
+        TypeError: unknown argument.
     """
     if name not in MODELS:
         raise ValueError(unknown("model", name, list_models()))
     check_arguments(name, MODELS[name], arguments)
     check_channels_last()
-    return MODELS[name](**arguments)
 
 
 def list_models(pattern: str = "*") -> list[str]:

@@ -1,0 +1,6 @@
+"""Networks with weights that others have published."""
+
+from nonlocal_tf.pretrained.create import create_model, download_weights
+from nonlocal_tf.pretrained.published_weights import list_weights
+
+__all__ = ["create_model", "download_weights", "list_weights"]

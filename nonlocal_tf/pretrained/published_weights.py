@@ -1,0 +1,343 @@
+"""Weights that others have published: `list_weights` and their table.
+
+Addresses, accuracies and licenses are those of the projects' own pages. A file
+whose name ends in eight hexadecimal digits has them of its SHA-256, by the rule
+of torchvision and mmaction2; the other projects publish no digest.
+"""
+
+import dataclasses
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nonlocal_tf.choices import unknown
+
+KINETICS = "Kinetics-400 top-1 / top-5 in %"
+IMAGENET = "ImageNet top-1 in %"
+PREFIX = re.compile(r"[-_]([0-9a-f]{8})\.\w+$")
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsSource:
+    """Project that published weights.
+
+    Attributes:
+        title: of the project.
+        base: what the addresses of its files begin with.
+        license: of the weights.
+        page: with the license and the accuracies.
+        pixels: what its networks take, of pixels from 0 to 255.
+        test: views of the accuracies on Kinetics.
+        is_commercial: False if the license forbids commercial use; it has to
+            be accepted then.
+    """
+
+    title: str
+    base: str
+    license: str
+    page: str
+    pixels: str
+    test: str = ""
+    is_commercial: bool = True
+
+
+NORMALIZED = "RGB, nonlocal_tf.preprocess.normalize: (x - 114.75) / 57.375"
+OF_IMAGENET = "RGB, (x - (123.675, 116.28, 103.53)) / (58.395, 57.12, 57.375)"
+SOURCES = {
+    "authors": WeightsSource(
+        "the paper's authors",
+        "https://dl.fbaipublicfiles.com/video-nonlocal/",
+        "CC-BY-NC 4.0",
+        "https://github.com/facebookresearch/video-nonlocal-net",
+        NORMALIZED,
+        "10 clips x 3 crops",
+        is_commercial=False,
+    ),
+    "slowfast": WeightsSource(
+        "PySlowFast",
+        "https://dl.fbaipublicfiles.com/pyslowfast/model_zoo/kinetics400/",
+        "Apache-2.0",
+        "https://github.com/facebookresearch/SlowFast",
+        NORMALIZED,
+        "10 clips x 3 crops",
+    ),
+    "mmaction2": WeightsSource(
+        "mmaction2",
+        "https://download.openmmlab.com/mmaction/v1.0/recognition/",
+        "Apache-2.0",
+        "https://github.com/open-mmlab/mmaction2",
+        OF_IMAGENET,
+        "10 clips x 3 crops",
+    ),
+    "torchvision": WeightsSource(
+        "torchvision",
+        "https://download.pytorch.org/models/",
+        "BSD-3-Clause",
+        "https://github.com/pytorch/vision",
+        OF_IMAGENET,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedWeights:
+    """File of weights that a project has published.
+
+    Attributes:
+        network: name in `list_models`.
+        name: as `create_model(network, weights=name)` takes it.
+        source: key in `SOURCES`.
+        path: of the file below the address of its source.
+        clip: frames x stride of its clips; "" for images.
+        accuracy: as its source reports it, of `KINETICS` or `IMAGENET`.
+        num_classes: of the classifier.
+        arguments: of `create_model` that the file's network needs.
+        inflates: True if it also starts networks on clips of its depth.
+    """
+
+    network: str
+    name: str
+    source: str
+    path: str
+    clip: str
+    accuracy: str
+    num_classes: int = 400
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    inflates: bool = False
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def address(self) -> str:
+        """URL of the file."""
+        return SOURCES[self.source].base + self.path
+
+    @property
+    def sha256(self) -> str:
+        """First digits of its SHA-256, "" where none are published."""
+        match = PREFIX.search(self.file)
+        return match[1] if match else ""
+
+    @property
+    def license(self) -> str:
+        """License of the weights."""
+        return SOURCES[self.source].license
+
+    @property
+    def pixels(self) -> str:
+        """What its network takes, of pixels from 0 to 255."""
+        return SOURCES[self.source].pixels
+
+    @property
+    def accuracy_text(self) -> str:
+        """Accuracy with its test set and its views."""
+        if not self.clip:
+            return f"{self.accuracy} ({IMAGENET})"
+        return f"{self.accuracy} ({KINETICS}, {SOURCES[self.source].test})"
+
+
+class WeightsTable(tuple[PublishedWeights, ...]):
+    """Rows of `list_weights`; printed as a table."""
+
+    def __repr__(self) -> str:
+        rows = [("network", "weights", "license", "accuracy")]
+        rows += [
+            (row.network, row.name, row.license, row.accuracy_text)
+            for row in self
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(
+                text.ljust(width)
+                for text, width in zip(row, widths, strict=True)
+            ).rstrip()
+            for row in rows
+        )
+
+
+def _authors() -> Iterable[PublishedWeights]:
+    """Yield the files of the paper's authors, of ResNet-50s."""
+    for stem, clip, baseline, nonlocal_ in (
+        ("c2d", "32x2", "72.0 / 90.0", "73.9 / 91.0"),
+        ("i3d", "32x2", "73.6 / 90.8", "74.9 / 91.6"),
+        ("i3d", "128x1", "75.2 / 92.0", "76.5 / 92.7"),
+        ("c2d", "8x8", "71.9 / 90.0", "74.4 / 91.4"),
+        ("i3d", "8x8", "73.4 / 90.9", "74.7 / 91.6"),
+        ("i3d", "32x4", "75.5 / 92.0", "76.5 / 92.6"),
+    ):
+        is_long = clip in ("128x1", "32x4")
+        start = "I3D" if is_long else "IN"
+        arguments = {"sampling": clip} | ({"norm": "affine"} if is_long else {})
+        for kind, blocks, accuracy in (
+            ("baseline", "", baseline),
+            ("nonlocal", "_nl5", nonlocal_),
+        ):
+            yield PublishedWeights(
+                f"{stem}{blocks}_r50",
+                f"k400_{clip}_authors",
+                "authors",
+                f"{stem}_{kind}_{clip}_{start}_pretrain_400k.pkl",
+                clip,
+                accuracy,
+                arguments=arguments,
+            )
+    for suffix, accuracy in (
+        ("300k", "73.2 / 90.8"),
+        ("600k_4gpu", "73.0 / 90.4"),
+        ("300k_4gpu", "72.0 / 90.1"),
+    ):
+        yield PublishedWeights(
+            "i3d_r50",
+            f"k400_8x8_authors_{suffix}",
+            "authors",
+            f"i3d_baseline_8x8_IN_pretrain_{suffix}.pkl",
+            "8x8",
+            accuracy,
+            arguments={"sampling": "8x8"},
+        )
+
+
+def _slowfast() -> Iterable[PublishedWeights]:
+    for network, file, accuracy in (
+        ("i3d_r50", "I3D_8x8_R50.pkl", "73.5 / 90.8"),
+        ("i3d_nl5_r50", "I3D_NLN_8x8_R50.pkl", "74.0 / 91.1"),
+    ):
+        yield PublishedWeights(
+            network,
+            "k400_8x8_slowfast",
+            "slowfast",
+            file,
+            "8x8",
+            accuracy,
+            # Their names are those of the authors' files.
+            arguments={"sampling": "8x8", "stem": "slowfast"},
+        )
+
+
+def _mmaction2() -> Iterable[PublishedWeights]:
+    for variant, suffix, accuracy in (
+        ("nl-dot-product_8xb8", "20220812-8e1f2148", "74.80 / 92.07"),
+        ("nl-embedded-gaussian_8xb8", "20220812-afd8f562", "74.73 / 91.80"),
+        ("nl-gaussian_8xb8", "20220812-0c5cbf5a", "73.97 / 91.33"),
+        ("_8xb8", "20220812-e213c223", "73.47 / 91.27"),
+        ("_8xb8-dense", "20220812-9f46003f", "73.77 / 91.35"),
+    ):
+        pairwise = ""
+        if variant.startswith("nl-"):
+            pairwise = variant[3:].partition("_")[0].replace("-", "_")
+            variant = f"-{variant}"
+        folder = f"i3d_imagenet-pretrained-r50{variant}-32x2x1-100e"
+        folder += "_kinetics400-rgb"
+        names = ["k400_32x2_mmaction2", *[pairwise] * bool(pairwise)]
+        names += ["dense"] * variant.endswith("dense")
+        arguments = {"sampling": "32x2"}
+        yield PublishedWeights(
+            "i3d_nl5_r50" if pairwise else "i3d_r50",
+            "_".join(names),
+            "mmaction2",
+            f"i3d/{folder}/{folder}_{suffix}.pth",
+            "32x2",
+            accuracy,
+            arguments=arguments | ({"pairwise": pairwise} if pairwise else {}),
+        )
+    for clip, suffix, accuracy in (
+        ("8x8", "20221027-3ca304fa", "73.89 / 91.21"),
+        ("16x4", "20221027-5f382a43", "74.97 / 91.91"),
+    ):
+        folder = f"c2d_r50-in1k-pre_8xb32-{clip}x1-100e_kinetics400-rgb"
+        frames = int(clip.partition("x")[0])
+        yield PublishedWeights(
+            "c2d_r50",
+            f"k400_{clip}_mmaction2",
+            "mmaction2",
+            f"c2d/{folder}/{folder}_{suffix}.pth",
+            clip,
+            accuracy,
+            arguments={"sampling": "8x8"}
+            | ({} if frames == 8 else {"clip_shape": (frames, 224, 224, 3)}),
+        )
+
+
+def _torchvision() -> Iterable[PublishedWeights]:
+    for depth, version, digits, accuracy in (
+        (50, "v1", "0676ba61", "76.13"),
+        (50, "v2", "11ad3fa6", "80.86"),
+        (101, "v1", "63fe2227", "77.37"),
+        (101, "v2", "cd907fc2", "81.89"),
+    ):
+        yield PublishedWeights(
+            f"image_r{depth}",
+            f"imagenet_torchvision_{version}",
+            "torchvision",
+            f"resnet{depth}-{digits}.pth",
+            "",
+            accuracy,
+            num_classes=1000,
+            inflates=True,
+        )
+
+
+ROWS = (*_authors(), *_slowfast(), *_mmaction2(), *_torchvision())
+
+
+def list_weights(network: str = "*") -> WeightsTable:
+    """List the published weights of networks whose names match a pattern.
+
+    Args:
+        network: shell-style pattern, such as "i3d*".
+
+    Returns:
+        Rows of a table, a `PublishedWeights` each: network, name, address,
+        clip, accuracy with its test, license, pixels and digest.
+
+    Example:
+
+    >>> import nonlocal_tf as nl
+    >>> nl.list_weights("i3d_nl5*")[0].accuracy_text
+    '74.9 / 91.6 (Kinetics-400 top-1 / top-5 in %, 10 clips x 3 crops)'
+    """
+    return WeightsTable(
+        row for row in ROWS if fnmatch.fnmatchcase(row.network, network)
+    )
+
+
+def find(network: str, name: str) -> PublishedWeights:
+    """Return the weights of a name that a network takes.
+
+    Raises:
+        ValueError: there are none.
+    """
+    rows = _of_network(network)
+    if name in rows:
+        return rows[name]
+    if rows:
+        raise ValueError(unknown(f"weights of {network}", name, rows))
+    raise ValueError(
+        f"No weights of {network!r} are published. nl.list_weights() has all "
+        f"that are. Received: weights={name!r}"
+    )
+
+
+def is_published(network: str, name: str) -> bool:
+    """Tell if a network takes published weights of a name."""
+    return name in _of_network(network)
+
+
+def _of_network(network: str) -> dict[str, PublishedWeights]:
+    """Return the weights that a network takes, by name."""
+    backbone, _, depth = network.rpartition("_")
+    kind = backbone.partition("_")[0]
+    return {
+        row.name: row
+        for row in ROWS
+        if row.network == network
+        or (
+            row.inflates
+            and kind in ("c2d", "i3d")
+            and row.network.endswith(f"_{depth}")
+        )
+    }
