@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import nonlocal_tf as nl
 from nonlocal_tf.models.backbones import SAMPLINGS
+from nonlocal_tf.pretrained.published_weights import PublishedWeights
 
 from .io import cli
 from .io.user_error import UserError
@@ -13,6 +14,10 @@ from .recipes import shown_abilities
 FRAME_ORDER = """\
 C2D networks process frames separately: with non-local blocks or without, frames
 in another order have the same scores. I3D networks depend on the order."""
+WEIGHTS_EXAMPLE = """\
+Python:   nl.create_model("i3d_nl5_r50", weights="k400_8x8_slowfast")
+Command:  nonlocal-tf train --recipe finetune_pretrained \\
+              --set model.weights=k400_8x8_slowfast --set data.root=videos"""
 EXAMPLE = "nonlocal-tf models --summary i3d_nl5_r50 --sampling 32x2"
 
 
@@ -28,6 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--summary", metavar="NAME", help="of which network")
     parser.add_argument(
         "--list", metavar="PATTERN", help='those that match, e.g. "i3d_nl*"'
+    )
+    parser.add_argument(
+        "--weights",
+        action="store_true",
+        help="list published weights of the networks of --list, with license, "
+        "accuracy and address",
     )
     parser.add_argument(
         "--sampling", choices=SAMPLINGS, help="of a network of the paper"
@@ -50,7 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.summary is None:
         if chosen or options.shape:
             raise UserError("Give --summary NAME, the network to print.")
-        print(_listed(nl.list_models(options.list or "*")))
+        pattern = options.list or "*"
+        print(
+            _weights(nl.list_weights(pattern))
+            if options.weights
+            else _listed(nl.list_models(pattern))
+        )
         return
     try:
         model = nl.create_model(options.summary, **chosen)
@@ -58,6 +74,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(nl.summary(model, shape))
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
+
+
+def _weights(rows: Sequence[PublishedWeights]) -> str:
+    """Format published weights, two lines each."""
+    lines = [
+        f"{row.network}  {row.name}\n      {row.accuracy_text}\n"
+        f"      {row.license}, {row.address}"
+        for row in rows
+    ]
+    return "\n".join([*(lines or ["none"]), "", WEIGHTS_EXAMPLE])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 import keras
 
+from nonlocal_tf import pretrained
+
 from . import tasks
 from .io import cli, quoting, tables
 from .io.paths import Path
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.list or not has_arguments:
         print(_catalogue())
         return
+    if options.accept_license:
+        pretrained.accept_licenses()
     recipe = train_options.recipe_of(options)
     if options.seed is not None:
         recipe = schema.with_seed(recipe, options.seed)

@@ -17,6 +17,7 @@ from nonlocal_tf.pretrained.published_weights import SOURCES, PublishedWeights
 # Address of a copy of the published files, all in one folder.
 MIRROR = "NONLOCAL_TF_WEIGHTS_MIRROR"
 _shown_licenses: set[str] = set()
+_accepted: set[str] = set()
 
 
 def create_model(
@@ -136,7 +137,8 @@ def download_weights(
 
     Args:
         row: of `list_weights`.
-        accept_license: True to accept a license that forbids commercial use.
+        accept_license: True to accept a license that forbids commercial use;
+            that holds for all weights of its source in this process.
 
     Returns:
         Path of the file.
@@ -146,7 +148,9 @@ def download_weights(
         DownloadError: the file cannot be downloaded, or is another one.
     """
     source = SOURCES[row.source]
-    if not (source.is_commercial or accept_license):
+    if accept_license:
+        _accepted.add(row.source)
+    if not source.is_commercial and row.source not in _accepted:
         raise ValueError(
             f"The weights of {source.title} are {source.license}: not for "
             f"commercial use, nor is a model made from them ({source.page}). "
@@ -162,6 +166,11 @@ def download_weights(
     path = cache_path(row)
     download.fetch(_address(row), path, row.sha256)
     return path
+
+
+def accept_licenses() -> None:
+    """Accept licenses that forbid commercial use, for this process."""
+    _accepted.update(SOURCES)
 
 
 def cache_path(row: PublishedWeights) -> str:

@@ -101,7 +101,9 @@ def _as_download_error() -> Iterator[None]:
 class _SameHost(urllib.request.HTTPRedirectHandler):
     """Follows redirects on the same host, and never from https to http."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl) -> Any:
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
         old, new = map(urllib.parse.urlsplit, (req.full_url, newurl))
         if (old.scheme, old.netloc) != (new.scheme, new.netloc):
             fp.close()

@@ -15,6 +15,11 @@ from nonlocal_tf.choices import unknown
 
 KINETICS = "Kinetics-400 top-1 / top-5 in %"
 IMAGENET = "ImageNet top-1 in %"
+# Detectors with ResNet-50-FPN; they are built by recipes, not by name.
+DETECTORS = {
+    "mask_rcnn_r50": "COCO box / mask AP",
+    "keypoint_rcnn_r50": "COCO keypoint AP",
+}
 PREFIX = re.compile(r"[-_]([0-9a-f]{8})\.\w+$")
 
 
@@ -85,12 +90,13 @@ class PublishedWeights:
     """File of weights that a project has published.
 
     Attributes:
-        network: name in `list_models`.
+        network: name in `list_models`; or a key of `DETECTORS`, whose weights
+            the recipes of detectors take.
         name: as `create_model(network, weights=name)` takes it.
         source: key in `SOURCES`.
         path: of the file below the address of its source.
         clip: frames x stride of its clips; "" for images.
-        accuracy: as its source reports it, of `KINETICS` or `IMAGENET`.
+        accuracy: as its source reports it, in the unit of `accuracy_text`.
         num_classes: of the classifier.
         arguments: of `create_model` that the file's network needs.
         inflates: True if it also starts networks on clips of its depth.
@@ -136,7 +142,8 @@ class PublishedWeights:
     def accuracy_text(self) -> str:
         """Accuracy with its test set and its views."""
         if not self.clip:
-            return f"{self.accuracy} ({IMAGENET})"
+            unit = DETECTORS.get(self.network, IMAGENET)
+            return f"{self.accuracy} ({unit})"
         return f"{self.accuracy} ({KINETICS}, {SOURCES[self.source].test})"
 
 
@@ -279,6 +286,21 @@ def _torchvision() -> Iterable[PublishedWeights]:
             num_classes=1000,
             inflates=True,
         )
+    for network, file, accuracy in (
+        (
+            "mask_rcnn_r50",
+            "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+            "37.9 / 34.6",
+        ),
+        (
+            "keypoint_rcnn_r50",
+            "keypointrcnn_resnet50_fpn_coco-fc266e95.pth",
+            "65.0",
+        ),
+    ):
+        yield PublishedWeights(
+            network, "coco_torchvision", "torchvision", file, "", accuracy, 91
+        )
 
 
 ROWS = (*_authors(), *_slowfast(), *_mmaction2(), *_torchvision())
@@ -311,7 +333,7 @@ def find(network: str, name: str) -> PublishedWeights:
     Raises:
         ValueError: there are none.
     """
-    rows = _of_network(network)
+    rows = of_network(network)
     if name in rows:
         return rows[name]
     if rows:
@@ -322,12 +344,7 @@ def find(network: str, name: str) -> PublishedWeights:
     )
 
 
-def is_published(network: str, name: str) -> bool:
-    """Tell if a network takes published weights of a name."""
-    return name in _of_network(network)
-
-
-def _of_network(network: str) -> dict[str, PublishedWeights]:
+def of_network(network: str) -> dict[str, PublishedWeights]:
     """Return the weights that a network takes, by name."""
     backbone, _, depth = network.rpartition("_")
     kind = backbone.partition("_")[0]

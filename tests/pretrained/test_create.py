@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +15,13 @@ from tests.checkpoints import checkpoint_files
 from tests.pretrained.file_server import serving
 
 # Arguments of each software's networks, as its own code has them.
-OF_SOFTWARE = {
+OF_SOFTWARE: dict[str, dict[str, Any]] = {
     "authors": {},
     "slowfast": {"stem": "slowfast"},
     "mmaction2": {"stem": "mmaction2"},
     "torchvision": {},
 }
-OF_BLOCKS = {
+OF_BLOCKS: dict[str, dict[str, Any]] = {
     "slowfast": {"nonlocal_groups": {}},
     "mmaction2": {
         "nonlocal_groups": {},
@@ -56,7 +57,7 @@ def is_of_images(row):
 
 def network_of(row):
     """Build a narrow network as the software does, with random weights."""
-    arguments = {"num_classes": row.num_classes, "width": 4}
+    arguments: dict[str, Any] = {"num_classes": row.num_classes, "width": 4}
     arguments |= OF_SOFTWARE[row.source]
     if is_of_images(row):
         arguments["stem"] = "official"  # unlike their I3D
@@ -104,7 +105,7 @@ def mirror(tmp_path, monkeypatch):
     monkeypatch.setattr(create, "_shown_licenses", set())
     # Files of a test have other digests.
     monkeypatch.setattr(published_weights.PublishedWeights, "sha256", "")
-    files = {}
+    files: dict[str, bytes] = {}
     with serving(files) as address:
         monkeypatch.setenv(create.MIRROR, address)
         yield files
@@ -181,7 +182,7 @@ def test_a_classifier_of_other_classes_is_new(with_images):
 
 
 def test_the_second_time_it_is_read_from_the_cache(with_images, mirror):
-    arguments = {"image_shape": (32, 32, 3)}
+    arguments: dict[str, Any] = {"image_shape": (32, 32, 3)}
     name = "imagenet_torchvision_v2"
     first = nl.create_model("image_r50", weights=name, **arguments)
     mirror.clear()

@@ -44,7 +44,8 @@ class StartConfig:
     Attributes:
         weights: weights file to start from: a Mask or Keypoint R-CNN of
             torchvision or detectron2 with the same heads, or an ImageNet
-            ResNet, for the backbone alone. None for random weights.
+            ResNet, for the backbone alone; or a name of either, such as
+            "imagenet_torchvision_v1". None for random weights.
         scratch: start from random weights where the recipe expects a file.
         frozen: parts that are not trained, such as "conv1,res2", "nonlocal"
             for the blocks or "all" for everything but the heads: see

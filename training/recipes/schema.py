@@ -82,7 +82,8 @@ class ModelConfig:
             random), or a kind of weights that `weights` has to name: one of
             `STARTS`.
         weights: file to start from, of any format that
-            `nonlocal_tf.load_weights` reads, or the folder of a run; the
+            `nonlocal_tf.load_weights` reads, the folder of a run, or the name
+            of published weights in `nonlocal_tf.list_weights(name)`; the
             classifier is left new where the number of classes is another, and
             for the kinds of `start` in `NEW_HEAD`.
         frozen: parts that are not trained, such as "conv1,res2", "nonlocal"

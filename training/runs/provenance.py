@@ -3,6 +3,9 @@
 import dataclasses
 import pathlib
 
+from nonlocal_tf.pretrained import list_weights
+from nonlocal_tf.pretrained.published_weights import SOURCES
+
 CC_BY_NC = "CC-BY-NC 4.0"
 # Owners of the files of a format, as reports on loaded weights name it.
 OWNERS = {
@@ -31,7 +34,19 @@ class WeightSource:
     @property
     def licence(self) -> str:
         """License terms that hold for models made from the weights."""
-        name = f"`{pathlib.PurePath(self.file).name}`"
+        file = pathlib.PurePath(self.file).name
+        name = f"`{file}`"
+        published = [row for row in list_weights() if row.file == file]
+        if published:
+            source = SOURCES[published[0].source]
+            rule = "the authors must be named"
+            if not source.is_commercial:
+                rule = f"it must not be used commercially, and {rule}"
+            return (
+                f"The weights started from {name}, published by "
+                f"{source.title} ({source.page}) under {source.license}. **The "
+                f"license holds for this model: {rule}.**"
+            )
         if self.format == "caffe2":
             return (
                 f"The weights started from {name}, a Caffe2 file, as "

@@ -29,6 +29,7 @@ from ..loop import (
 )
 from ..recipes import block_placement
 from ..recipes.schema import NEW_HEAD, STARTS, Recipe
+from . import named_weights
 from .provenance import WeightSource
 from .run_folder import RunFolder
 from .trained_checkpoint import trained_checkpoint
@@ -170,7 +171,7 @@ def start_from_weights(
         )
     if config.weights is None:
         return "", []
-    path = paths.as_path(config.weights)
+    path = named_weights.path_for_model(config.weights, config.name)
     remedy = functools.partial(weight_errors.of_recipe, config.name)
     new_head = config.start in NEW_HEAD
     note = "  the classifier is new, not the file's\n" * new_head

@@ -68,6 +68,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "so many parts of the CPU, to try out what several devices would do",
     )
     parser.add_argument(
+        "--accept-license",
+        action="store_true",
+        help="accept the license of published weights that forbids commercial "
+        "use (nonlocal-tf models --weights lists them)",
+    )
+    parser.add_argument(
         "--checkpoint-minutes",
         type=cli.positive,
         default=15.0,

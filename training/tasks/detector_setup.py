@@ -16,6 +16,7 @@ from ..loop import checkpointing, optimizers, parameter_rates, schedules
 from ..loop.detector_trainer import DetectorTrainer
 from ..loop.train_step import Signals
 from ..recipes.detection_schema import DetectionRecipe
+from ..runs import named_weights
 from ..runs.provenance import WeightSource
 from ..runs.run_folder import RunFolder
 from ..runs.trained_checkpoint import trained_checkpoint
@@ -68,7 +69,7 @@ def start_from_weights(
             "detector. Give it: --set start.weights=FILE; or, to start from "
             "random weights, --set start.scratch=True"
         )
-    path = paths.as_path(weights)
+    path = named_weights.path_for_detector(weights, recipe)
     if (path / "recipe.json").is_file():
         raise UserError(
             "Expected start.weights to be a file of weights. Received: "
