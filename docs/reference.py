@@ -18,6 +18,7 @@ from unittest import mock
 
 import nonlocal_tf as nl
 from nonlocal_tf import detection
+from nonlocal_tf.pretrained import published_weights
 from training import export
 from training.__main__ import GROUPS
 from training.data import DATASETS
@@ -240,6 +241,38 @@ def datasets() -> str:
     return "\n\n".join(parts)
 
 
+def weights() -> str:
+    """List the published weights, by their sources."""
+    parts = [
+        "# Published weights",
+        "`nl.create_model(network, weights=name)` downloads and loads them; "
+        "[Networks and weights](../networks.md#published-weights) says how. "
+        "Addresses and accuracies are those of the projects' own pages: the "
+        "files were not downloaded here. The digits at the end of a file's "
+        "name, where it has them, begin its SHA-256 and are verified.",
+    ]
+    for key, source in published_weights.SOURCES.items():
+        rows = [("network", "name", "clip", "accuracy", "file")]
+        rows += [
+            (
+                f"`{row.network}`",
+                f"`{row.name}`",
+                row.clip,
+                row.accuracy_text,
+                f"[{row.file}]({row.address})",
+            )
+            for row in published_weights.ROWS
+            if row.source == key
+        ]
+        parts += [
+            f"## {source.title[0].upper()}{source.title[1:]}",
+            f"License: {source.license}, [their page]({source.page}). Pixels: "
+            f"{source.pixels}.",
+            tables.markdown(rows),
+        ]
+    return "\n\n".join(parts)
+
+
 def signatures() -> str:
     """Describe the signatures of an exported network with a block."""
     model = nl.create_model("c2d_nl1_r50", num_classes=3, **TINY)
@@ -263,6 +296,7 @@ def signatures() -> str:
 PAGES = {
     "reference/nonlocal_tf.md": python,
     "reference/training.md": training_in_python,
+    "reference/weights.md": weights,
     "reference/detection.md": detection_in_python,
     "reference/signatures.md": signatures,
     "reference/commands.md": commands,

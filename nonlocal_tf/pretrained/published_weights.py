@@ -67,6 +67,14 @@ SOURCES = {
         NORMALIZED,
         "10 clips x 3 crops",
     ),
+    "pytorchvideo": WeightsSource(
+        "pytorchvideo",
+        "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/",
+        "Apache-2.0",
+        "https://github.com/facebookresearch/pytorchvideo",
+        NORMALIZED,
+        "10 clips x 3 crops",
+    ),
     "mmaction2": WeightsSource(
         "mmaction2",
         "https://download.openmmlab.com/mmaction/v1.0/recognition/",
@@ -225,6 +233,22 @@ def _slowfast() -> Iterable[PublishedWeights]:
         )
 
 
+def _pytorchvideo() -> Iterable[PublishedWeights]:
+    for backbone, accuracy in (
+        ("c2d", "71.46 / 89.68"),
+        ("i3d", "73.27 / 90.70"),
+    ):
+        yield PublishedWeights(
+            f"{backbone}_r50",
+            "k400_8x8_pytorchvideo",
+            "pytorchvideo",
+            f"{backbone.upper()}_8x8_R50.pyth",
+            "8x8",
+            accuracy,
+            arguments={"sampling": "8x8"},
+        )
+
+
 def _mmaction2() -> Iterable[PublishedWeights]:
     for variant, suffix, accuracy in (
         ("nl-dot-product_8xb8", "20220812-8e1f2148", "74.80 / 92.07"),
@@ -303,7 +327,13 @@ def _torchvision() -> Iterable[PublishedWeights]:
         )
 
 
-ROWS = (*_authors(), *_slowfast(), *_mmaction2(), *_torchvision())
+ROWS = (
+    *_authors(),
+    *_slowfast(),
+    *_pytorchvideo(),
+    *_mmaction2(),
+    *_torchvision(),
+)
 
 
 def list_weights(network: str = "*") -> WeightsTable:

@@ -18,7 +18,7 @@ import pytest
 import tensorflow as tf
 
 import nonlocal_tf as nl
-from nonlocal_tf import detection
+from nonlocal_tf import detection, pretrained
 from nonlocal_tf.models import video_resnet
 from tests.documentation import snippets
 
@@ -37,6 +37,11 @@ def from_checkpoint(path, **arguments):
     parameters = inspect.signature(video_resnet.video_resnet).parameters
     assert set(arguments) <= set(parameters), arguments
     return mock.create_autospec(nl.summary), "report"
+
+
+def of_file(row, path, arguments):
+    """Build the network of published weights without the file."""
+    return nl.models.create_model(row.network, **row.arguments, **arguments)
 
 
 def saved_model(path):
@@ -65,6 +70,8 @@ def stand_ins(monkeypatch, tmp_path):
         stub = mock.create_autospec(getattr(place, name), return_value=answer)
         monkeypatch.setattr(place, name, stub)
     monkeypatch.setattr(nl, "from_checkpoint", from_checkpoint)
+    monkeypatch.setattr(pretrained.create, "download_weights", mock.Mock())
+    monkeypatch.setattr(pretrained.create, "_of_file", of_file)
     monkeypatch.setattr(tf.saved_model, "load", saved_model)
     monkeypatch.setattr(
         urllib.request, "urlopen", lambda *_: io.BytesIO(b'{"outputs": {}}')

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+import nonlocal_tf as nl
 from docs import reference
 from training.__main__ import COMMANDS
 from training.recipes import RECIPES
@@ -52,3 +53,11 @@ def test_meanings_are_those_of_the_docstring():
 def test_the_layouts_of_data_sets_are_described():
     page = reference.datasets()
     assert "## `folder`" in page and "clips/jump/a.mp4" in page
+
+
+def test_all_published_weights_are_listed():
+    page = reference.weights()
+    for row in nl.list_weights():
+        assert f"| `{row.network}` | `{row.name}` |" in page
+        assert f"({row.address})" in page
+    assert "CC-BY-NC 4.0" in page

@@ -18,6 +18,7 @@ from tests.pretrained.file_server import serving
 OF_SOFTWARE: dict[str, dict[str, Any]] = {
     "authors": {},
     "slowfast": {"stem": "slowfast"},
+    "pytorchvideo": {"stem": "slowfast"},
     "mmaction2": {"stem": "mmaction2"},
     "torchvision": {},
 }
@@ -103,6 +104,7 @@ def mirror(tmp_path, monkeypatch):
     """Serve files at a mirror; the cache is the test's own."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(create, "_shown_licenses", set())
+    monkeypatch.setattr(create, "_accepted", set())
     # Files of a test have other digests.
     monkeypatch.setattr(published_weights.PublishedWeights, "sha256", "")
     files: dict[str, bytes] = {}

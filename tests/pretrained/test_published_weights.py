@@ -39,7 +39,7 @@ def test_authors_publish_no_digest():
     assert {
         row.sha256
         for row in nl.list_weights()
-        if row.source in ("authors", "slowfast")
+        if row.source in ("authors", "slowfast", "pytorchvideo")
     } == {""}
 
 

@@ -7,6 +7,7 @@ clone is imported.
 import contextlib
 import gc
 import json
+import os
 import pathlib
 import re
 import sys
@@ -34,6 +35,13 @@ def main(path: str) -> None:
     for file, (name, arguments) in PUBLISHED.items():
         model = nl.create_model(name, sampling="8x8", **arguments)
         nl.save_weights(model, file)
+    cache = pathlib.Path("keras").absolute()
+    os.environ["KERAS_HOME"] = str(cache)
+    for row in nl.list_weights():
+        if row.file in PUBLISHED:  # as if downloaded before
+            place = cache / "nonlocal_tf" / row.source / row.file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.link(row.file, place)
     document, names = "", {}
     for block in json.loads(pathlib.Path(path).read_text("utf-8")):
         print(f"--- {block['place']}", flush=True)

@@ -101,7 +101,7 @@ def named_files(tmp_path):
         for path in images.glob("*.png"):
             path.rename(path.with_suffix(".jpg"))
     yield tmp_path
-    for weights in tmp_path.glob("*.p[ky]*"):  # some 200 MB each
+    for weights in tmp_path.rglob("*.p[ky]*"):  # some 200 MB each
         weights.unlink()
 
 

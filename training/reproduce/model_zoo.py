@@ -38,6 +38,7 @@ from . import (
 Results = Mapping[str, Sequence[dict]]
 
 EXAMPLE = "python -m training.reproduce.model_zoo > MODEL_ZOO.md"
+WEIGHTS_PAGE = "docs/pages/networks.md#published-weights"
 RESULTS = pathlib.Path(__file__).parent / "results"
 INTRODUCTION = """\
 # Model zoo
@@ -76,7 +77,8 @@ unless stated otherwise. The paper evaluates whole frames (`--views 10x1
 Differences between paper and code, and settings that neither specifies, are
 documented in `python -m pydoc training.recipes.kinetics400`, `.slowfast` and
 `.charades`. The data are not in this repository; the recipes list what they
-need.
+need. "Weights" are published ones of the same network and clips:
+`nl.create_model(NETWORK, weights=NAME)`.
 """
 
 
@@ -213,7 +215,10 @@ def _accuracy(
 
 def _references(results: Results) -> list[str]:
     """Format the recipes with a published number to reproduce."""
-    head = "recipe", "reproduces", "expected", "hardware, hours", "ours"
+    head = (
+        *("recipe", "reproduces", "expected", "hardware, hours", "ours"),
+        "weights",
+    )
     recipes = [get_recipe(name) for name in names_of(Recipe)]
     rows = [
         (
@@ -223,11 +228,22 @@ def _references(results: Results) -> list[str]:
             f"{recipe.reference.hardware}, "
             + recipe.reference.hours.partition(" (")[0],
             _mean(results.get(recipe.name, [])),
+            _weights(recipe),
         )
         for recipe in recipes
         if recipe.reference is not None
     ]
     return [REFERENCES, tables.markdown([head, *rows]), ""] if rows else []
+
+
+def _weights(recipe: Recipe) -> str:
+    """Link to the published weights of a recipe's network and clips."""
+    names = [
+        row.name
+        for row in nl.list_weights(recipe.model.name)
+        if row.clip == recipe.model.sampling
+    ]
+    return ", ".join(f"[`{name}`]({WEIGHTS_PAGE})" for name in names)
 
 
 def _row(name: str, runs: Sequence[dict]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -107,9 +108,16 @@ def test_recipes_of_published_numbers_are_listed(monkeypatch):
     assert "published numbers" not in model_zoo.render({})
     recipes["kinetics_nl"] = lambda: recipe
     row = "| kinetics_nl | table 2f, NL I3D | 74.9 % | 8 GPUs, 90 h |"
-    assert f"\n{row} not run |\n" in model_zoo.render({})
+    assert f"\n{row} not run | |\n" in model_zoo.render({})
     runs = {"kinetics_nl": [result("kinetics_nl")]}
-    assert f"\n{row} 25.0 % [21.0 to 29.5] |\n" in model_zoo.render(runs)
+    assert f"\n{row} 25.0 % [21.0 to 29.5] | |\n" in model_zoo.render(runs)
+
+
+def test_published_weights_of_the_same_network_and_clips_are_linked():
+    page = model_zoo.render({})
+    (row,) = re.findall(r"\| k400_i3d_nl5_r50_32x4 \|.*", page)
+    link = "[`k400_32x4_authors`](docs/pages/networks.md#published-weights)"
+    assert row.endswith(f"| {link} |")
 
 
 def test_a_row_has_the_accuracy_and_the_time_of_both_stages():
