@@ -18,6 +18,8 @@ from nonlocal_tf.models import (
     video_resnet,
 )
 
+# Formats whose networks on images are of one kind.
+IMAGE_FORMATS = ("torchvision", "huggingface", "keras_resnet")
 ModelAndAssumptions = tuple[keras.Model, dict[str, Any]]
 
 
@@ -252,7 +254,7 @@ def build_image_model(
     for name, value in defaults.items():
         if name not in arguments:
             arguments[name] = value
-            if file_format.name not in ("torchvision", "keras_resnet"):
+            if file_format.name not in IMAGE_FORMATS:
                 assumed[name] = value
     return _build(image_resnet.image_resnet, architecture, arguments), assumed
 

@@ -6,7 +6,7 @@ architecture, loading and saving are the same for all formats.
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -70,7 +70,8 @@ class Format:
             "logits". Such a part and "norm", or a layer of a non-local block,
             comes before.
         roles: names of roles in a file; None for the same.
-        markers: names that identify the format if a file has all of them.
+        markers: names that identify the format if a file has all of them; of
+            alternatives, separated by spaces, one.
         is_torch: True for kernels `(out, in, ...)`, else `(..., in, out)`.
         ignored_pattern: matches names that are not weights of the network.
         stem: stem of its networks on clips; None for the authors', which
@@ -102,6 +103,13 @@ class Format:
     stride_on: str = "3x3"
     conv_bias: bool = False
 
+    def matches(self, names: Collection[str]) -> bool:
+        """Tell if a file with these names has this format."""
+        return all(
+            any(name in names for name in marker.split(" "))
+            for marker in self.markers
+        )
+
     def names(self, weight: Weight) -> tuple[str, ...]:
         """Return the possible names of a weight; none if it has no place."""
         role = (
@@ -118,8 +126,10 @@ class Format:
             "role": role,
             "layer": weight.stage - 1,
             "layer_with_pool": 1 if weight.stage == 2 else weight.stage,
+            "stage_from_0": weight.stage - 2,
             "block_from_1": weight.block + 1,
             "number": number,
+            "index": {"1": 0, "2": 1, "3": 2}.get(number),
             "letter": {"1": "a", "2": "b", "3": "c"}.get(number),
             "projection": {"out": "conv_out"}.get(weight.inner, weight.inner),
             "kind": "bn" if weight.is_norm else "conv",
@@ -185,6 +195,24 @@ TORCHVISION = {
     "shortcut": "layer{layer}.{block}.downsample.0.{role}",
     "shortcut norm": "layer{layer}.{block}.downsample.1.{role}",
     "logits": "fc.{role}",
+}
+# Files of the network without its classifier lack the first part.
+HUGGINGFACE_LAYER = "encoder.stages.{stage_from_0}.layers.{block}"
+HUGGINGFACE = {
+    **{
+        part: f"resnet.{name} {name}"
+        for part, name in {
+            "stem": "embedder.embedder.convolution.{role}",
+            "stem norm": "embedder.embedder.normalization.{role}",
+            "conv": HUGGINGFACE_LAYER + ".layer.{index}.convolution.{role}",
+            "conv norm": HUGGINGFACE_LAYER
+            + ".layer.{index}.normalization.{role}",
+            "shortcut": HUGGINGFACE_LAYER + ".shortcut.convolution.{role}",
+            "shortcut norm": HUGGINGFACE_LAYER
+            + ".shortcut.normalization.{role}",
+        }.items()
+    },
+    "logits": "classifier.1.{role}",
 }
 TORCH_ROLES = {
     "kernel": "weight",
@@ -263,6 +291,20 @@ FORMATS = {
             TORCHVISION,
             TORCH_ROLES,
             markers=("conv1.weight", "layer1.0.conv1.weight"),
+            scale=None,
+            ignored_pattern=r".*num_batches_tracked",
+        ),
+        Format(
+            "huggingface",
+            HUGGINGFACE,
+            TORCH_ROLES,
+            markers=tuple(
+                f"resnet.{name} {name}"
+                for name in (
+                    "embedder.embedder.convolution.weight",
+                    "encoder.stages.0.layers.0.layer.0.convolution.weight",
+                )
+            ),
             scale=None,
             ignored_pattern=r".*num_batches_tracked",
         ),

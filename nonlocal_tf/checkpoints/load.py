@@ -45,11 +45,11 @@ def load_weights(
 
     Models expect the pre-processing that they were trained with. Models of the
     authors, SlowFast and pytorchvideo: RGB, `nonlocal_tf.preprocess.normalize`
-    (pixels between 0 and 1 minus 0.45, divided by 0.225). mmaction2 and
-    torchvision: RGB minus (123.675, 116.28, 103.53), divided by
-    (58.395, 57.12, 57.375). Keras' ResNets: BGR minus
-    (103.939, 116.779, 123.68). Fine-tuning adapts a model to other
-    pre-processing; evaluation needs the original one.
+    (pixels between 0 and 1 minus 0.45, divided by 0.225). mmaction2,
+    torchvision, Hugging Face and, unless its model card differs, timm: RGB
+    minus (123.675, 116.28, 103.53), divided by (58.395, 57.12, 57.375).
+    Keras' ResNets: BGR minus (103.939, 116.779, 123.68). Fine-tuning adapts a
+    model to other pre-processing; evaluation needs the original one.
 
     Keras' ResNets have the stride on their 1x1 convolutions: build the model
     with `stride_on="1x1"`, else `differences` of the report is not empty.
@@ -57,11 +57,13 @@ def load_weights(
     Args:
         model: a model of `create_model`, or with one inside.
         path: Caffe2 `.pkl` of the authors, SlowFast `.pyth` or `.pkl`,
-            pytorchvideo `.pyth`, mmaction2 or torchvision `.pth`, a ResNet of
-            `keras.applications` (`.h5`), or `.keras` and `.weights.h5` of this
-            library; or `.safetensors` with the names of any of these. Files
-            are untrusted: no code in them is run, and reading takes at most
-            four times their size and 64 MB of memory.
+            pytorchvideo `.pyth`, mmaction2 `.pth`, a ResNet-50 or -101 of
+            torchvision, timm (`resnet50`, not `resnet50d` and the like) or
+            Hugging Face (`.pth`, `.bin`) or of `keras.applications` (`.h5`),
+            or `.keras` and `.weights.h5` of this library; or `.safetensors`
+            with the names of any of these. Files are untrusted: no code in
+            them is run, and reading takes at most four times their size and
+            64 MB of memory.
         new_head: keep the classifier's initial values, even if that of the
             file fits.
         part: name of the network inside `model` that the file is for, or its

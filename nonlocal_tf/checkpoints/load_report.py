@@ -11,8 +11,8 @@ class LoadReport:
     Attributes:
         path: path of the file.
         format: "caffe2", "slowfast", "pytorchvideo", "mmaction2",
-            "torchvision", "keras_resnet", "nonlocal_tf" (variables by their
-            own paths) or "keras" (a `.keras` file).
+            "torchvision", "huggingface", "keras_resnet", "nonlocal_tf"
+            (variables by their own paths) or "keras" (a `.keras` file).
         loaded: `{variable path: names in the file}`.
         inflated: variables whose 2D kernels were repeated in time.
         converted: variables that have another form in the file: batch

@@ -16,7 +16,7 @@ from nonlocal_tf.checkpoints import (
     unsupported_networks,
 )
 from nonlocal_tf.checkpoints.errors import CheckpointError, as_checkpoint_error
-from nonlocal_tf.checkpoints.formats import FORMATS, Format
+from nonlocal_tf.checkpoints.formats import FORMATS, Format, Weight
 from nonlocal_tf.checkpoints.readers import (
     file_signatures,
     hdf5,
@@ -78,7 +78,7 @@ def read_checkpoint(path: str | os.PathLike) -> ResNetCheckpoint:
         path: Caffe2 `.pkl`, SlowFast `.pyth` or `.pkl`, pytorchvideo
             `.pyth`, mmaction2 or torchvision `.pth`, Keras `.h5`,
             `.weights.h5` or `.keras`; or `.safetensors` with the names of any
-            of these.
+            of these or of Hugging Face's ResNet.
 
     Raises:
         CheckpointError: the file is damaged, would run code, or has the
@@ -245,16 +245,33 @@ def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _has_format(names: Collection[str]) -> bool:
-    return any(
-        all(marker in names for marker in file_format.markers)
-        for file_format in FORMATS.values()
+    return any(file_format.matches(names) for file_format in FORMATS.values())
+
+
+def _check_statistics(
+    arrays: Mapping[str, np.ndarray], file_format: Format
+) -> None:
+    """Raise a CheckpointError for group normalization in a ResNet.
+
+    It has the names of batch normalization, but no statistics.
+    """
+    norm = Weight("stem", is_norm=True)
+    gamma, mean = (
+        file_format.names(dataclasses.replace(norm, role=role))
+        for role in ("gamma", "moving_mean")
     )
+    if any(n in arrays for n in gamma) and not any(n in arrays for n in mean):
+        raise CheckpointError(
+            f"Expected batch normalization with {mean[0]!r}. Received a "
+            "normalization without statistics, such as the group normalization "
+            "of timm's resnet50_gn. Give a plain ResNet-50 or -101."
+        )
 
 
 def _format_of(arrays: Mapping[str, np.ndarray], keys: str) -> Format:
     unsupported_networks.check(arrays)
     for file_format in FORMATS.values():
-        if all(marker in arrays for marker in file_format.markers):
+        if file_format.matches(arrays):
             break
     else:
         if arrays and all("/" in name for name in arrays):
@@ -265,4 +282,6 @@ def _format_of(arrays: Mapping[str, np.ndarray], keys: str) -> Format:
             f"from {', '.join(FORMATS)}. Received {len(arrays)} arrays, such "
             f"as: {first or 'none'}. The file has the keys: {keys}"
         )
+    if file_format.name in ("torchvision", "huggingface"):
+        _check_statistics(arrays, file_format)
     return file_format

@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 
-from nonlocal_tf.checkpoints.readers import pytorch
+from nonlocal_tf.checkpoints.readers import pytorch, safetensors
 from tests.data.video.random_weights import weight
 from tests.harness import array
 
@@ -31,6 +31,8 @@ def write(path, file_format, arrays):
     with open(path, "wb") as file:
         if file_format == "caffe2":
             pickle.dump({"blobs": arrays}, file, protocol=2)
+        elif file_format == "huggingface":
+            safetensors.write(file, arrays, {"format": "pt"})
         elif file_format in STATE_KEYS:
             pytorch.write(file, {STATE_KEYS[file_format]: arrays, "epoch": 3})
         else:

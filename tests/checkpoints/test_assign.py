@@ -46,7 +46,9 @@ def test_kernels_of_images_are_inflated(tmp_path):
     )
 
 
-@pytest.mark.parametrize("file_format", ["torchvision", "keras_resnet"])
+@pytest.mark.parametrize(
+    "file_format", ["torchvision", "huggingface", "keras_resnet"]
+)
 def test_image_networks_initialise_networks_with_blocks(file_format, tmp_path):
     stride_on = "1x1" if file_format == "keras_resnet" else "3x3"
     arrays = to_arrays(random("image", stride_on=stride_on), file_format)

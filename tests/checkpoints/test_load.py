@@ -9,8 +9,10 @@ import pytest
 
 import nonlocal_tf as nl
 from nonlocal_tf.checkpoints import CheckpointError
+from nonlocal_tf.checkpoints.write import to_arrays
 from tests.checkpoints import checkpoint_files
 from tests.checkpoints.shallow_resnets import (
+    IMAGE,
     OPTIONS,
     arrays_of,
     assert_equal_outputs,
@@ -116,6 +118,31 @@ def test_weights_of_an_unsupported_network_are_refused(name, message, tmp_path):
     path = checkpoint_files.write(tmp_path / "a", "slowfast", arrays)
     with pytest.raises(CheckpointError, match=message):
         nl.from_checkpoint(path)
+
+
+def test_hugging_face_files_without_a_classifier_are_read(tmp_path):
+    expected = random("image", head="none", num_classes=0)
+    arrays = {
+        name.removeprefix("resnet."): array
+        for name, array in to_arrays(expected, "huggingface").items()
+    }
+    assert "encoder.stages.3.layers.0.layer.2.convolution.weight" in arrays
+    path = checkpoint_files.write(tmp_path / "a", "huggingface", arrays)
+    model, report = nl.from_checkpoint(path, image_shape=IMAGE)
+    assert report.format == "huggingface" and not report.unused
+    assert_equal_outputs(model, expected)
+
+
+@pytest.mark.parametrize("file_format", ["torchvision", "huggingface"])
+def test_group_normalization_is_refused(file_format, tmp_path):
+    arrays = {
+        name: array
+        for name, array in arrays_of("image", file_format).items()
+        if "running" not in name
+    }
+    path = checkpoint_files.write(tmp_path / "a", file_format, arrays)
+    with pytest.raises(CheckpointError, match="resnet50_gn"):
+        nl.load_weights(build("c2d"), path)
 
 
 def test_a_missing_file_is_a_file_not_found_error(tmp_path):

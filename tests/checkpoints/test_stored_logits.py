@@ -86,6 +86,26 @@ def test_logits_equal_those_of_pytorchvideo(name, tmp_path):
     assert checkpoint_files.relative_error(y, logits[0]) < 1e-5
 
 
+@pytest.mark.parametrize("source", ["torchvision", "huggingface"])
+def test_logits_equal_those_of_image_networks(source, tmp_path):
+    with np.load(checkpoint_files.DATA / f"image_{source}.npz") as stored:
+        arrays = checkpoint_files.weights_of(stored["names"], stored["shapes"])
+        shape, logits = stored["input"].tolist(), stored["logits"]
+    counts = np.zeros((), "int64" if source == "huggingface" else "float32")
+    arrays |= {
+        name.replace("running_var", "num_batches_tracked"): counts
+        for name in arrays
+        if name.endswith("running_var")
+    }
+    path = checkpoint_files.write(tmp_path / "a", source, arrays)
+    model, report = nl.from_checkpoint(path, image_shape=shape[1:])
+    assert (model.name, report.format) == ("image_r50", source)
+    assert not report.kept + report.unused + report.differences
+    assert report.assumed == {} and len(report.ignored) == 53
+    y = model(checkpoint_files.clip(shape, 19), training=False)
+    assert checkpoint_files.relative_error(y, logits) < 1e-5
+
+
 with np.load(checkpoint_files.DATA / "tiny.npz") as _stored:
     TINY = {name: _stored[name] for name in _stored.files}
 CASES = json.loads(str(TINY["cases"]))

@@ -14,6 +14,7 @@ OWNERS = {
     "pytorchvideo": "pytorchvideo's",
     "mmaction2": "mmaction2's",
     "torchvision": "torchvision's",
+    "huggingface": "Hugging Face's",
     "detectron2": "detectron2's",
     "keras_resnet": "Keras Applications'",
 }
