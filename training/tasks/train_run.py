@@ -331,8 +331,10 @@ def _announce(
 ) -> None:
     """Print the size of the run, and notes."""
     where = "" if devices.replicas == 1 else f" on {devices.replicas} devices"
+    trained = sum(math.prod(v.shape) for v in trainer.trainable_variables)
     print(
-        f"Training {recipe.name} ({trainer.count_params():,} parameters) on "
+        f"Training {recipe.name} ({trainer.count_params():,} parameters, of "
+        f"which {trained:,} are trained) on "
         f"{task.data_name(recipe)}: {tables.number_of(recipe.steps, 'step')} "
         f"of {recipe.batch}{where}."
     )
