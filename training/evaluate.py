@@ -15,9 +15,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `nonlocal-tf evaluate`."""
     parser = cli.parser(
         "evaluate",
-        "Evaluate the latest checkpoint of a run: accuracy of a network of "
-        "videos, average\nprecision of a detector. Without arguments: list "
-        "the runs.",
+        "Evaluate a run, its last epoch or its best (training.keep): accuracy "
+        "of a network of\nvideos, average precision of a detector. Without "
+        "arguments: list the runs.",
         EXAMPLE,
     )
     option_groups.add_sources(parser)

@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of `nonlocal-tf export`."""
     parser = cli.parser(
         "export",
-        "Export the latest checkpoint of a run as the next version of a "
-        "SavedModel.\nWithout arguments: list the runs.",
+        "Export a run, its last epoch or its best (training.keep), as the next "
+        "version of a\nSavedModel. Without arguments: list the runs.",
         EXAMPLE,
     )
     option_groups.add_sources(parser)

@@ -134,6 +134,7 @@ def summary(
     rows += [
         *suffix,
         ("run folder", str(run.path)),
+        ("report", str(run.path / run_report.REPORT)),
         ("exported", str(exported or "no (see export below)")),
     ]
     workdir = f"--workdir {quoting.shell(run.path)}"

@@ -122,7 +122,9 @@ def test_the_run_folder_alone_suffices_to_resume(tiny, capsys):
     printed = capsys.readouterr().out
     assert "is trained: nothing to do" in printed
     # Not exported here, so no command that needs a SavedModel.
-    assert "training.predict" not in printed
+    assert "app --model" not in printed
+    assert f"predict --model {tiny[0]} --sample 0" in printed
+    assert str(tiny[0] / "report.md") in printed
     assert "--out savedmodels/digits_nl" in printed
 
 

@@ -141,4 +141,4 @@ def _known(value: float) -> float | None:
 
 
 def _text(value: float | None) -> str:
-    return "" if value is None else tables.percent(value)
+    return "-" if value is None else tables.percent(value)

@@ -202,6 +202,9 @@ class VideoClassification(Task):
         if model is not None:
             commands.append(("predict", "predict", model, video))
             commands.append(("a page", "app", model))
+        else:
+            run = workdir.replace("--workdir", "--model", 1)
+            commands.append(("predict", "predict", run, video))
         if "_nl" in recipe.model.name:
             options = (workdir, video, "--out attention.png")
             commands.append(("visualize", "visualize", *options))

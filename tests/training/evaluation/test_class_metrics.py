@@ -55,6 +55,15 @@ def test_classes_of_several_labels_have_average_precisions(skips):
     assert class_metrics.table([*rows, absent])[0][-1] == "average precision"
 
 
+def test_undefined_precision_and_recall_are_dashes():
+    scores, labels = np.eye(3)[[0, 0]][:, None], np.array([0, 1])
+    rows = class_metrics.class_metrics(make_scores(scores, labels))
+    _, first, second, third = class_metrics.table(rows)
+    assert first[1:] == ("1", "50.0 %", "100.0 %")
+    assert second[1:] == ("1", "-", "0.0 %")
+    assert third[1:] == ("0", "-", "-")
+
+
 def test_the_table_is_written_and_printed(tmp_path):
     labels = np.array([0, 0, 1])
     scores = np.eye(2)[[0, 1, 1]][:, None]
