@@ -4,7 +4,6 @@ Reference:
     Smith, Cyclical learning rates for training neural networks, WACV 2017.
 """
 
-import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 STEPS = 60
 # A test ends where the loss is this many times the least so far.
 DIVERGED = 4.0
-WINDOW = 5  # steps that a loss is averaged over
+WINDOW = 10  # steps that a loss is averaged over
 
 
 def rising_rate(
@@ -74,16 +73,17 @@ def steepest_rate(
         losses: of the steps with these rates.
 
     Returns:
-        The rate; None if the loss does not fall, or of fewer losses than the
-        window that each is averaged over.
+        The rate before which the mean loss of `WINDOW` steps is most above
+        that of `WINDOW` steps after it: batches of few clips differ more than
+        a step changes the loss. None if it is nowhere above, or with fewer
+        losses than two windows.
     """
-    if len(losses) < WINDOW + 2:
+    if len(losses) < 2 * WINDOW:
         return None
-    half = WINDOW // 2
     # Only whole windows: at the end, where it diverges, losses are few.
-    smooth = np.convolve(losses, np.ones(WINDOW) / WINDOW, "valid")
-    slopes = [b - a for a, b in itertools.pairwise(smooth)]
-    index = int(np.argmin(slopes))
-    if slopes[index] >= 0:
+    means = np.convolve(losses, np.ones(WINDOW) / WINDOW, "valid")
+    falls = means[:-WINDOW] - means[WINDOW:]
+    index = int(np.argmax(falls))
+    if falls[index] <= 0:
         return None
-    return math.sqrt(rates[index + half] * rates[index + half + 1])
+    return math.sqrt(rates[index + WINDOW - 1] * rates[index + WINDOW])

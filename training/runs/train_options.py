@@ -96,8 +96,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan",
         action="store_true",
-        help="train for 12 steps, print parameters, memory and hours of the "
-        "whole training on this machine, and stop",
+        help="train for some steps, print parameters, memory and hours of the "
+        "whole training on this machine, a batch and a learning rate to try, "
+        "and stop",
     )
     parser.add_argument(
         "--print",

@@ -55,6 +55,7 @@ def plan(recipe: BaseRecipe, devices: Devices) -> str:
         run = RunFolder(f"{folder}/plan")
         recipe, _ = task.resolve(recipe, run)
         data = task.open_data(recipe)
+        keras.utils.set_random_seed(recipe.seed)  # the weights of the run
         signals = Signals(is_timed=not recipe.training.deterministic)
         model, *_ = task.build(
             recipe, data, run, devices.strategy, _reads_weights(recipe)
@@ -87,7 +88,7 @@ def plan(recipe: BaseRecipe, devices: Devices) -> str:
             f"{recipe.steps * seconds / 3600:.2f} h, of {recipe.steps:,}, "
             "without validation",
         ),
-        *_suggested_batch(recipe, step_bytes),
+        *_suggested_batch(recipe, step_bytes, _examples(data)),
         ("learning rate", rate),
         *_baselines(data),
     ]
@@ -137,12 +138,13 @@ def _suggested_rate(recipe: BaseRecipe, trainer: Any, batches: Any) -> str:
 
 
 def _suggested_batch(
-    recipe: BaseRecipe, step_bytes: int
+    recipe: BaseRecipe, step_bytes: int, examples: int | None
 ) -> list[tuple[str, str]]:
     """Format the largest batch that the free memory of a CPU has room for.
 
     All that the steps took counts for the examples, also the optimizer's
-    variables: larger batches take less than that for each.
+    variables: larger batches take less than that for each. A batch has at
+    most all training examples, whose number is None where they are drawn.
     """
     try:
         lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
@@ -154,10 +156,13 @@ def _suggested_batch(
     free = step_bytes + 1024 * int(values["MemAvailable"].split()[0])
     example = step_bytes / recipe.batch
     batch = int(MEMORY_SHARE * free / example)
+    limit = ""
+    if examples is not None and batch >= examples:
+        batch, limit = examples, ", all training examples"
     return [
         (
             "batch that fits",
-            f"{batch:,}, with {example / 1e9:.2g} GB an example of "
+            f"{batch:,}{limit}, with {example / 1e9:.2g} GB an example of "
             f"{free / 1e9:.1f} GB",
         )
     ]
@@ -193,6 +198,12 @@ def _peak_bytes() -> int:
     """Return the largest resident memory of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _examples(data: Any) -> int | None:
+    """Return the number of training examples; None where they are drawn."""
+    is_drawn = getattr(data, "class_counts", lambda: None)() is None
+    return None if is_drawn else data.splits["train"]
 
 
 def _baselines(data: Any) -> list[tuple[str, str]]:

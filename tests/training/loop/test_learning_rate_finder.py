@@ -24,20 +24,22 @@ def test_the_rate_of_a_quadratic_is_the_one_in_closed_form(curvature):
         w -= rate * curvature * w
     k = (steps - 1) / math.log(high / low)
     expected = 1 / (2 * k * curvature)
-    # Rates are 1.26 times their predecessors.
-    assert steepest_rate(rates, losses) == pytest.approx(expected, rel=0.3)
+    # The fall is steeper after this rate than before it.
+    assert expected / 1.5 < steepest_rate(rates, losses) < expected
 
 
-def test_noise_of_the_loss_hardly_moves_the_rate():
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_of_batches_hardly_moves_the_rate(seed):
     rates = np.geomspace(1e-5, 1.0, 50)
     losses = 1 + 1 / (1 + (rates / 1e-2) ** 2)
-    noise = np.random.default_rng(2).normal(size=50) * 0.03
-    assert 3e-3 < steepest_rate(rates, losses + noise) < 3e-2
+    noise = np.random.default_rng(seed).normal(size=50) * 0.2
+    assert 2e-3 < steepest_rate(rates, losses + noise) < 5e-2
 
 
 def test_a_loss_that_does_not_fall_has_no_rate():
     assert steepest_rate(np.geomspace(1e-5, 1, 50), np.arange(50)) is None
     assert steepest_rate([1e-3, 1e-2], [2.0, 1.0]) is None
+    assert steepest_rate(np.geomspace(1e-5, 1, 19), -np.arange(19)) is None
 
 
 def test_losses_are_those_of_descent_at_rising_rates():

@@ -2,6 +2,8 @@
 
 from training import train
 from training.io import cli
+from training.recipes import get_recipe
+from training.tasks import train_plan
 
 
 def test_a_plan_has_sizes_and_times_and_leaves_nothing(
@@ -27,3 +29,11 @@ def test_a_plan_has_sizes_and_times_and_leaves_nothing(
     ):
         assert text in printed
     assert not list(tmp_path.iterdir())
+
+
+def test_a_batch_has_no_more_than_all_training_examples():
+    recipe, step_bytes = get_recipe("finetune"), 800  # 100 an example
+    (drawn,) = train_plan._suggested_batch(recipe, step_bytes, None)
+    (listed,) = train_plan._suggested_batch(recipe, step_bytes, 24)
+    assert int(drawn[1].split(", with")[0].replace(",", "")) > 24
+    assert listed[1].startswith("24, all training examples, with")
