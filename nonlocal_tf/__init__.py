@@ -36,7 +36,12 @@ from nonlocal_tf.models import (
 )
 from nonlocal_tf.models.flops import cost
 from nonlocal_tf.models.summary import summary
-from nonlocal_tf.pretrained import create_model, list_weights
+from nonlocal_tf.pretrained import (
+    create_model,
+    from_pretrained,
+    list_weights,
+    save_pretrained,
+)
 from nonlocal_tf.version import __version__
 
 __all__ = [
@@ -56,6 +61,7 @@ __all__ = [
     "fold",
     "freeze",
     "from_checkpoint",
+    "from_pretrained",
     "inflate",
     "insert_blocks",
     "list_models",
@@ -64,6 +70,7 @@ __all__ = [
     "preprocess",
     "register_model",
     "register_pairwise",
+    "save_pretrained",
     "save_weights",
     "summary",
 ]

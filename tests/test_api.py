@@ -22,6 +22,7 @@ PUBLIC = [
     "fold",
     "freeze",
     "from_checkpoint",
+    "from_pretrained",
     "inflate",
     "insert_blocks",
     "list_models",
@@ -30,6 +31,7 @@ PUBLIC = [
     "preprocess",
     "register_model",
     "register_pairwise",
+    "save_pretrained",
     "save_weights",
     "summary",
 ]

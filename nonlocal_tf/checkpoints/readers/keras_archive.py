@@ -46,7 +46,7 @@ def load(path: str | os.PathLike) -> keras.Model:
         check_keras(keras.__version__)
         size = os.fstat(file.fileno()).st_size
         _check_archive(file, MemoryBudget(size))
-        with as_checkpoint_error("The model"), LOCK, _limited_variables(size):
+        with as_checkpoint_error("The model"), LOCK, limited_variables(size):
             model = keras.models.load_model(path)
         for variable in model.weights:
             if keras.backend.is_float_dtype(variable.dtype):
@@ -84,7 +84,7 @@ def _check_archive(file: BinaryIO, budget: MemoryBudget) -> None:
 
 
 @contextlib.contextmanager
-def _limited_variables(file_bytes: int) -> Iterator[None]:
+def limited_variables(file_bytes: int) -> Iterator[None]:
     """Limit the variables that Keras creates while loading a file.
 
     A few bytes of a file's configuration can declare gigabytes of variables.
