@@ -75,6 +75,7 @@ OPTIONAL = {
     "PIL": "nonlocal_tf/attention/plots/fonts.py",
     "faster_coco_eval": "training/coco/coco_api.py",
     "fsspec": "training/io/paths.py",
+    "huggingface_hub": "training/publish.py",
     "h5py": "nonlocal_tf/checkpoints/readers/hdf5.py",
     "matplotlib": [
         "nonlocal_tf/attention/plots/fonts.py",

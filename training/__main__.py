@@ -14,7 +14,7 @@ FOLDER = pathlib.Path(__file__).parent
 GROUPS = {
     "Train and test": ("train", "evaluate", "predict", "report"),
     "See attention": ("app", "visualize"),
-    "Deploy": ("export", "serve_config"),
+    "Deploy": ("export", "serve_config", "publish"),
     "Data, networks and weights": ("check", "shards", "models", "convert"),
     "The paper's claims": ("ablations",),
 }
