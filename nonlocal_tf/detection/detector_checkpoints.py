@@ -24,6 +24,7 @@ from nonlocal_tf.checkpoints.read import (
 from nonlocal_tf.detection.detector_formats import (
     FORMATS,
     DetectorFormat,
+    check_supported,
     format_of,
     weight_names,
 )
@@ -53,8 +54,10 @@ def load_detector_weights(
 
     Args:
         model: a detector with the layers, classes and heads of the file.
-        source: torchvision's `.pth` or detectron2's `.pkl` or `.pth`, or the
-            arrays of one by name.
+        source: torchvision's `.pth` or detectron2's `.pkl` or `.pth` (or
+            `.safetensors` with their names), or the arrays of one by name.
+            Others of their detectors, such as `maskrcnn_resnet50_fpn_v2` with
+            its convolutional box head, are refused by name.
         norm_epsilon: added to the variances of the frozen normalizations.
             Default: 0 for torchvision, as for its first weights of COCO, and
             1e-5 for detectron2.
@@ -181,6 +184,10 @@ def detector_format(checkpoint: NamedArrays) -> str:
     Raises:
         CheckpointError: it has none.
     """
+    try:
+        check_supported(checkpoint.arrays)
+    except CheckpointError as error:
+        raise CheckpointError(f"{checkpoint.path}: {error}") from error
     name = format_of(checkpoint.arrays)
     if name is not None:
         return name

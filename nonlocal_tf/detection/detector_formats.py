@@ -4,6 +4,8 @@ import dataclasses
 import re
 from collections.abc import Callable, Collection, Iterator
 
+from nonlocal_tf.checkpoints.errors import CheckpointError
+
 # Pattern of a layer's name, and the name in the file; the first that the file
 # has counts.
 BLOCK = r"res(\d)_block(\d+)_"
@@ -96,6 +98,43 @@ FORMATS = {
         "backbone.bottom_up.stem.conv1.weight", DETECTRON2, True, 1e-5
     ),
 }
+
+
+# Pattern of a name that only files of another detector have, and what it is.
+UNSUPPORTED = (
+    (
+        r"^roi_heads\.box_head\.\d\.0\.weight$",
+        "of torchvision's second version (*_fpn_v2), whose box head has four "
+        "convolutions and which has batch normalization in its FPN and heads",
+    ),
+    (
+        r"^head\.(cls_subnet|classification_head)\.",
+        "without ROI heads (RetinaNet)",
+    ),
+    (r"^roi_heads\.box_head\.0\.fc1\.", "of several box heads (Cascade R-CNN)"),
+    (
+        r"^(roi_heads|backbone)\.(res5|stem)\.",
+        "without a feature pyramid (C4, DC5)",
+    ),
+    (r"^sem_seg_head\.", "with semantic segmentation (Panoptic FPN)"),
+    (r"\.conv2_offset\.", "with deformable convolutions"),
+    (
+        r"^backbone\.fpn_lateral\d\.norm\.",
+        "with normalizations in its FPN (GN, SyncBN)",
+    ),
+)
+
+
+def check_supported(names: Collection[str]) -> None:
+    """Raise a CheckpointError if the names are those of another detector."""
+    for pattern, detector in UNSUPPORTED:
+        if any(re.search(pattern, name) for name in names):
+            raise CheckpointError(
+                f"These are the weights of a detector {detector}. Expected a "
+                "Mask or Keypoint R-CNN with a ResNet and an FPN, such as "
+                "torchvision's maskrcnn_resnet50_fpn or detectron2's "
+                "mask_rcnn_R_50_FPN_3x."
+            )
 
 
 def format_of(names: Collection[str]) -> str | None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import nonlocal_tf as nl
+from nonlocal_tf.checkpoints.readers import safetensors
 from nonlocal_tf.detection.detector_checkpoints import load_detector_weights
 from nonlocal_tf.detection.model import MaskRCNN
 from tests.detection import golden
@@ -126,6 +127,34 @@ def test_an_error_names_a_weight_of_wrong_shape(small):
 def test_weights_of_other_networks_are_rejected(small):
     with pytest.raises(nl.CheckpointError, match="torchvision or detectron2"):
         load_detector_weights(small[0], {"x": np.zeros(2)})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("roi_heads.box_head.0.0.weight", r"torchvision's second .*_fpn_v2"),
+        ("head.classification_head.cls_logits.weight", "RetinaNet"),
+        ("roi_heads.box_head.0.fc1.weight", "Cascade R-CNN"),
+        ("backbone.stem.conv1.weight", "without a feature pyramid"),
+        ("sem_seg_head.predictor.weight", "Panoptic FPN"),
+        ("backbone.bottom_up.res4.0.conv2_offset.weight", "deformable"),
+        ("backbone.fpn_lateral2.norm.weight", "normalizations in its FPN"),
+    ],
+)
+def test_other_detectors_are_refused_by_name(name, message, small):
+    model, arrays = small
+    arrays[name] = np.zeros(2, "float32")
+    with pytest.raises(nl.CheckpointError, match=message):
+        load_detector_weights(model, arrays)
+
+
+def test_a_safetensors_file_is_loaded(small, tmp_path):
+    model, arrays = small
+    with open(tmp_path / "a.safetensors", "wb") as file:
+        safetensors.write(file, arrays, {})
+    report = load_detector_weights(model, tmp_path / "a.safetensors")
+    assert report.format == "torchvision"
+    assert len(report.loaded) == len(model.weights)
 
 
 def test_older_names_of_torchvision_are_loaded(small):
