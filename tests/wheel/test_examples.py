@@ -3,6 +3,8 @@
 import re
 import subprocess
 
+import pytest
+
 from tests.training.reproduce import synthetic_coco
 from tests.wheel.installed import BIN, ROOT, environment, needs_wheel
 
@@ -44,6 +46,7 @@ def test_a_block_relates_distant_patches(folder):
     assert plain < 75 and block > 90
 
 
+@pytest.mark.full
 def test_a_block_at_full_resolution_restores_images_in_2_gb(folder):
     printed = run(folder, "restore_images.py")
     noisy, plain, block = map(float, re.findall(r"(\S+) dB", printed))

@@ -122,13 +122,17 @@ def test_the_table_is_printed_without_training(tmp_path, capsys):
     assert "C2D, 1 block in time" in printed and "far_space" in printed
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "ability", "steps"),
     [
-        ("abilities_nl1", "far_both", 400),
-        ("abilities_nl1_time", "far_both", 100),
-        ("abilities_i3d", "motion", 100),
+        pytest.param("abilities_nl1", "far_both", 400, marks=pytest.mark.full),
+        *(
+            pytest.param(*cell, marks=pytest.mark.slow)
+            for cell in (
+                ("abilities_nl1_time", "far_both", 100),
+                ("abilities_i3d", "motion", 100),
+            )
+        ),
     ],
 )
 def test_a_trained_cell_is_as_expected(recipe, ability, steps, tmp_path):
