@@ -15,7 +15,14 @@ from ..data.data_config import check_split
 from ..data.sampling_config import ViewsConfig
 from ..data.video_dataset import VideoDataset
 from ..io.user_error import UserError
-from . import distributed_step, scoring, video_scores, view_options
+from . import (
+    class_metrics,
+    distributed_step,
+    scoring,
+    video_scores,
+    view_options,
+)
+from .class_metrics import ClassMetrics
 from .classifier import Classifier, FixedSizeError, Preprocess
 from .score_parts import Parts
 from .video_scores import VideoScores
@@ -25,7 +32,7 @@ BATCH = 8
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Result of an evaluation; `str()` is a table of its metrics.
+    """Result of an evaluation; `str()` is a table of its metrics and classes.
 
     Attributes:
         scores: probabilities of each view of each video, with the labels.
@@ -53,8 +60,14 @@ class Evaluation:
         name = "mean_average_precision" if multi_label else "accuracy"
         return self.metrics[name]
 
+    @functools.cached_property
+    def classes(self) -> list[ClassMetrics]:
+        """Support, precision and recall of each class, by its label."""
+        return class_metrics.class_metrics(self.scores)
+
     def __str__(self) -> str:
-        return video_scores.render(self.metrics)
+        tables = video_scores.render(self.metrics)
+        return f"{tables}\n{class_metrics.render(self.classes)}".rstrip()
 
 
 def evaluate(
@@ -94,7 +107,8 @@ def evaluate(
         parts: storage of partial scores, to resume an interrupted evaluation.
 
     Returns:
-        An `Evaluation`: `metrics`, `accuracy`, `scores`, and a table as text.
+        An `Evaluation`: `metrics`, `accuracy`, `classes`, `scores`, and
+        tables as text.
 
     Raises:
         UserError: invalid views; videos without labels; another number of

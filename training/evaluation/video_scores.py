@@ -15,7 +15,7 @@ import dataclasses
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,16 @@ def load(path: Path) -> VideoScores:
         raise UserError(f"{path} is not a file of scores: {error}") from error
     check(scored, path)
     return scored
+
+
+def concatenate(parts: Sequence[VideoScores]) -> VideoScores:
+    """Join the scores of different videos, of the same views and classes."""
+    names = ("scores", "labels", "ok", "paths", "reasons")
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in names
+    }
+    return dataclasses.replace(parts[0], **arrays)
 
 
 def check(scored: VideoScores, path: Path) -> None:

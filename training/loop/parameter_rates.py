@@ -31,14 +31,16 @@ def rates(
         model: to train.
         layer_decay: factor on the rate of each part to that of the part after
             it.
-        part_rates: factors on the rates of parts, "nonlocal" for the blocks.
+        part_rates: factors on the rates of parts, such as "logits=10", and
+            "nonlocal" for the blocks.
 
     Returns:
         Factors other than 1, by path of the variable, for the optimizers of
         `training.loop.optimizers`.
 
     Raises:
-        UserError: `part_rates` names a part that the model does not have.
+        UserError: `layer_decay` is not in (0, 1], or `part_rates` names a part
+            that the model does not have or train.
 
     Reference:
         Clark et al., ELECTRA, ICLR 2020 (layer-wise learning-rate decay).
@@ -48,6 +50,11 @@ def rates(
     >>> factors = rates(model, layer_decay=0.75, part_rates="logits=10")
     >>> optimizer = optimizers.AdamW(1e-3, decay=0.05, rates=factors)
     """
+    if not 0 < layer_decay <= 1:
+        raise UserError(
+            "Expected layer_decay above 0, and at most 1. Received: "
+            f"{layer_decay!r}"
+        )
     factors = read_part_rates(part_rates)
     variables = model.trainable_variables
     parts = list(dict.fromkeys(map(_part_of, variables)))
@@ -85,8 +92,10 @@ def read_part_rates(text: str | None) -> dict[str, float]:
     """
     if not text:
         return {}
-    words = "".join(text.split())
     try:
+        if not isinstance(text, str):
+            raise ValueError
+        words = "".join(text.split())
         if not FACTORS.fullmatch(words):
             raise ValueError
         pairs = [word.split("=") for word in words.split(",")]

@@ -5,11 +5,14 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from ..evaluation import class_metrics, video_scores
 from ..io import atomic_files, tables
 from ..io.paths import Path
 from ..io.user_error import UserError
 from ..recipes import overrides
+from ..runs import run_report
 from ..runs.run_folder import RunFolder
+from . import video_evaluation
 
 RESULT = "folds.json"  # in the folder of the runs
 
@@ -46,6 +49,9 @@ def runs(recipe: Any, path: Path, folds: int) -> list[tuple[Any, RunFolder]]:
 def finish(path: Path, results: Sequence[dict]) -> str:
     """Write mean and spread of the folds' scores, and tabulate them.
 
+    So for classes: precision and recall over the tests of all folds, which
+    have each video once.
+
     Args:
         path: folder of the run folders.
         results: of all folds.
@@ -74,4 +80,22 @@ def finish(path: Path, results: Sequence[dict]) -> str:
     rows.append(("mean", f"{tables.percent(mean)}, of folds"))
     rows.append(("standard deviation", tables.percent(deviation)))
     title = f"test {metric.replace('_', ' ')}"
-    return f"{title}\n{tables.render(rows)}\n  in {path / RESULT}"
+    return (
+        f"{title}\n{tables.render(rows)}\n{_classes(path, len(results))}"
+        f"  in {path / RESULT}; reports in fold0/{run_report.REPORT} and so on"
+    )
+
+
+def _classes(path: Path, folds: int) -> str:
+    """Write and tabulate the metrics of classes over the tests of all folds.
+
+    Each video is in the test of one fold.
+    """
+    parts = [RunFolder(path / f"fold{fold}") for fold in range(folds)]
+    if not all(run.recipe_path.exists() for run in parts):
+        return ""
+    scored = [video_evaluation.tested_scores(run) for run in parts]
+    rows = class_metrics.class_metrics(video_scores.concatenate(scored))
+    class_metrics.write(path, rows)
+    table = class_metrics.render(rows)
+    return f"{table}\n" if table else ""

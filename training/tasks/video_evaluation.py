@@ -222,14 +222,10 @@ def score_run(
     has_videos = isinstance(dataset, VideoDataset)
     if has_videos:
         views = views or recipe.views
-    name = "middle"
-    if views is not None:
-        name = view_options.folder_name(
-            views, recipe.sampling or SamplingConfig()
-        )
+    name = _folder_name(recipe, views, split)
     if data_settings:
         name += f"_{(dataset.fingerprint() or '')[:8]}"
-    folder = paths.as_path(out or run.path / "tests" / f"{split}_{name}")
+    folder = paths.as_path(out or run.path / "tests" / name)
     if out is None:
         atomic_files.check_inside(folder, run.path)
     settings = _settings(model, recipe, dataset, split, views)
@@ -259,6 +255,24 @@ def score_run(
         bad = {(b.split, b.path): b for b in [*_bad(scored), *dataset.bad]}
         run.add_bad_inputs(list(bad.values()))
     return scored, folder
+
+
+def tested_scores(run: RunFolder) -> VideoScores:
+    """Read the scores of the test at the end of a run.
+
+    Raises:
+        UserError: there are none, or they are damaged.
+    """
+    recipe = run.read_recipe(Recipe)
+    folder = run.path / "tests" / _folder_name(recipe, recipe.views, "test")
+    return video_scores.load(folder / score_parts.SCORES)
+
+
+def _folder_name(recipe: Recipe, views: ViewsConfig | None, split: str) -> str:
+    if views is None:
+        return f"{split}_middle"
+    sampling = recipe.sampling or SamplingConfig()
+    return f"{split}_{view_options.folder_name(views, sampling)}"
 
 
 def _settings(

@@ -51,6 +51,10 @@ def test_centre_clips_are_those_of_validation(videos, batch_size):
     right = np.argmax(scores, axis=1) == labels
     assert result.accuracy == result.metrics["accuracy"] == right.mean()
     assert f"{100 * right.mean():.1f} %" in str(result)
+    assert [row.support for row in result.classes] == [2, 1, 1, 0, 0, 0, 0]
+    recalls = [row.recall for row in result.classes[:3]]
+    assert recalls == [right[[0, 3]].mean(), right[1], right[2]]
+    assert "recall" in str(result)
 
 
 def test_10x3_views_are_averaged(videos):

@@ -56,6 +56,17 @@ def test_parts_and_factors_that_are_none_are_refused(text, model):
         rates(model, part_rates=text)
 
 
+def test_factors_that_are_no_text_are_refused(model):
+    with pytest.raises(UserError, match=r"such as logits=10"):
+        rates(model, part_rates={"logits": 10})
+
+
+@pytest.mark.parametrize("layer_decay", [0, -0.5, 2, float("nan")])
+def test_a_decay_outside_of_0_to_1_is_refused(layer_decay, model):
+    with pytest.raises(UserError, match="layer_decay"):
+        rates(model, layer_decay=layer_decay)
+
+
 def test_frozen_parts_have_no_rate():
     frozen = nl.create_model("c2d_nl1_small", clip_shape=(2, 16, 16, 3))
     nl.freeze(frozen, "stage1")

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 from tests.training import video_run
+from tests.training.evaluation.scored_videos import make_scores
 from training import train
+from training.evaluation import video_scores
 from training.io import cli
 from training.loop import preemption
-from training.tasks import train_run
+from training.recipes import get_recipe, overrides
+from training.runs.run_folder import RunFolder
+from training.tasks import cross_validation, train_run
 
 SCORES = [0.5, 0.75, 1.0]
 
@@ -46,6 +50,30 @@ def test_mean_and_spread_of_folds_are_written(calls, tmp_path, capsys):
     np.testing.assert_allclose(deviation, np.std(SCORES, ddof=1))
     printed = capsys.readouterr().out
     assert "50.0 % of 5" in printed and "75.0 %, of folds" in printed
+
+
+def test_classes_are_counted_over_the_tests_of_all_folds(tmp_path):
+    recipe = overrides.override(
+        get_recipe("finetune"), ["sampling.frame_stride=3"]
+    )
+    labels = [[0, 1, 0], [1, 1]]
+    predicted = [[0, 1, 1], [1, 0]]
+    for fold in range(2):
+        run = RunFolder(tmp_path / f"fold{fold}")
+        folder = run.path / "tests" / "test_1xframe_mmaction2"
+        folder.mkdir(parents=True)
+        run.recipe_path.write_text(overrides.to_json(recipe))
+        scores = np.eye(2)[predicted[fold]][:, None]
+        scored = make_scores(scores, np.array(labels[fold]))
+        video_scores.save(folder / "scores.npz", scored)
+    results = [{"accuracy": 2 / 3, "examples": 3}]
+    results.append({"accuracy": 1 / 2, "examples": 2})
+    text = cross_validation.finish(tmp_path, results)
+    first, second = json.loads((tmp_path / "classes.json").read_text())
+    assert (first["support"], second["support"]) == (2, 3)
+    assert (first["precision"], first["recall"]) == (1 / 2, 1 / 2)
+    assert (second["precision"], second["recall"]) == (2 / 3, 2 / 3)
+    assert "66.7 %     66.7 %" in text
 
 
 @pytest.mark.parametrize(
