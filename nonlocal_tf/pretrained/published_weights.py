@@ -218,9 +218,11 @@ def _authors() -> Iterable[PublishedWeights]:
 
 def _slowfast() -> Iterable[PublishedWeights]:
     for network, file, accuracy in (
+        ("c2d_r50", "C2D_NOPOOL_8x8_R50.pkl", "67.2 / 87.8"),
         ("i3d_r50", "I3D_8x8_R50.pkl", "73.5 / 90.8"),
         ("i3d_nl5_r50", "I3D_NLN_8x8_R50.pkl", "74.0 / 91.1"),
     ):
+        stem = "slowfast_nopool" if "NOPOOL" in file else "slowfast"
         yield PublishedWeights(
             network,
             "k400_8x8_slowfast",
@@ -229,7 +231,7 @@ def _slowfast() -> Iterable[PublishedWeights]:
             "8x8",
             accuracy,
             # Their names are those of the authors' files.
-            arguments={"sampling": "8x8", "stem": "slowfast"},
+            arguments={"sampling": "8x8", "stem": stem},
         )
 
 
@@ -265,7 +267,7 @@ def _mmaction2() -> Iterable[PublishedWeights]:
         folder += "_kinetics400-rgb"
         names = ["k400_32x2_mmaction2", *[pairwise] * bool(pairwise)]
         names += ["dense"] * variant.endswith("dense")
-        arguments = {"sampling": "32x2"}
+        arguments: dict[str, Any] = {"sampling": "32x2"}
         yield PublishedWeights(
             "i3d_nl5_r50" if pairwise else "i3d_r50",
             "_".join(names),
@@ -275,21 +277,30 @@ def _mmaction2() -> Iterable[PublishedWeights]:
             accuracy,
             arguments=arguments | ({"pairwise": pairwise} if pairwise else {}),
         )
-    for clip, suffix, accuracy in (
-        ("8x8", "20221027-3ca304fa", "73.89 / 91.21"),
-        ("16x4", "20221027-5f382a43", "74.97 / 91.91"),
+    for depth, variant, clip, suffix, accuracy in (
+        (50, "", "8x8", "20221027-3ca304fa", "73.89 / 91.21"),
+        (50, "", "16x4", "20221027-5f382a43", "74.97 / 91.91"),
+        (50, "nopool", "8x8", "20221027-e0227b22", "73.44 / 91.00"),
+        (101, "nopool", "8x8", "20221027-557bd8bc", "74.97 / 91.77"),
     ):
-        folder = f"c2d_r50-in1k-pre_8xb32-{clip}x1-100e_kinetics400-rgb"
-        frames = int(clip.partition("x")[0])
+        start = "-".join(["pre", *[variant] * bool(variant)])
+        folder = (
+            f"c2d_r{depth}-in1k-{start}_8xb32-{clip}x1-100e_kinetics400-rgb"
+        )
+        arguments = {"sampling": "8x8"}
+        if variant:
+            arguments["stem"] = "slowfast_nopool"
+        if clip != "8x8":
+            frames = int(clip.partition("x")[0])
+            arguments["clip_shape"] = (frames, 224, 224, 3)
         yield PublishedWeights(
-            "c2d_r50",
-            f"k400_{clip}_mmaction2",
+            f"c2d_r{depth}",
+            "_".join([f"k400_{clip}_mmaction2", *[variant] * bool(variant)]),
             "mmaction2",
             f"c2d/{folder}/{folder}_{suffix}.pth",
             clip,
             accuracy,
-            arguments={"sampling": "8x8"}
-            | ({} if frames == 8 else {"clip_shape": (frames, 224, 224, 3)}),
+            arguments=arguments,
         )
 
 

@@ -62,6 +62,8 @@ def network_of(row):
     arguments |= OF_SOFTWARE[row.source]
     if is_of_images(row):
         arguments["stem"] = "official"  # unlike their I3D
+    if "nopool" in row.file.lower():
+        arguments["stem"] = "slowfast_nopool"
     if row.clip in ("8x8", "32x2", "32x4", "128x1"):
         arguments["sampling"] = row.clip
     if row.source == "authors" and row.clip in LONG:
