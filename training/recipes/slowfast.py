@@ -20,9 +20,9 @@ its video ends on the last frame, blocks of ResNet-101 follow the residual
 blocks 1, 3 and 5 of res4, and the pool of the stem is padded. Another than
 there: theta, phi, g and W_z are drawn from N(0, 0.01), not from He's.
 
-Not here: C2D_NOPOOL, whose 67.2 / 87.8 % are of a Caffe2 file too, and which
-has no pool between res2 and res3, as no network of ours; and C2D_NLN, C2D_IN1K
-and C2D_NLN_IN1K, without a number. MMAction2's I3D is trained in none of our
+Not here: C2D_NOPOOL, whose 67.2 / 87.8 % are of a Caffe2 file too
+(`stem="slowfast_nopool"` builds its network); and C2D_NLN, C2D_IN1K and
+C2D_NLN_IN1K, without a number. MMAction2's I3D is trained in none of our
 ways: without Nesterov's momentum, with weight decay on normalisations, on
 frames that are normalised by ImageNet's colours, and its non-local blocks pool
 behind phi and g and have no bias in W_z.

@@ -7,13 +7,15 @@
 classes, in about five minutes on two CPU cores. Its size is chosen for these,
 not for accuracy. It depends on motion and the order of frames; its accuracy
 with 24 videos of each class is in MODEL_ZOO.md.
-`finetune_pretrained` is the paper's network for a GPU, from Kinetics weights on
-your disk; `linear_probe` trains its classifier alone:
+`finetune_pretrained` is the paper's network for a GPU, from Kinetics
+weights; `linear_probe` trains its classifier alone:
 
     nonlocal-tf train --recipe finetune_pretrained --set data.root=videos \
-        --set model.weights=i3d_nonlocal_8x8_IN_pretrain_400k.pkl
+        --set model.weights=k400_8x8_authors --accept-license
 
-Weights may also be the folder of a run of the same network, on other videos.
+That downloads the authors' weights, which are not for commercial use;
+`nonlocal-tf models --weights` lists others. Weights may also be a file, or the
+folder of a run of the same network, on other videos.
 
 None flips clips, which would confuse left and right: `--set sampling.flip=true`
 where flipped videos are of the same class.
