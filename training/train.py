@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"Reading {task.data_name(recipe)} and building the network.")
     resume = train_options.resume(run, options)
     try:
-        with sigterm.handled():
+        with sigterm.handled(), cross_validation.own_functions(len(parts)):
             results = [
                 train(*part, verbose, devices, every_s, callback_factories)
                 for part in _in_turn(parts)

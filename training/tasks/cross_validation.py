@@ -1,9 +1,13 @@
 """Cross-validation: train and test a recipe on each of k folds of its data."""
 
+import contextlib
 import json
+import logging
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import tensorflow as tf
 
 from ..evaluation import class_metrics, video_scores
 from ..io import atomic_files, tables
@@ -44,6 +48,22 @@ def runs(recipe: Any, path: Path, folds: int) -> list[tuple[Any, RunFolder]]:
         own = overrides.override(recipe, settings)
         parts.append((own, RunFolder(path / f"fold{fold}")))
     return parts
+
+
+@contextlib.contextmanager
+def own_functions(folds: int) -> Iterator[None]:
+    """Drop TensorFlow's warning of retracing: each fold has own functions."""
+
+    def is_kept(record: logging.LogRecord) -> bool:
+        is_retracing = "triggered tf.function retracing" in record.getMessage()
+        return folds == 1 or not is_retracing
+
+    logger = tf.get_logger()
+    logger.addFilter(is_kept)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_kept)
 
 
 def finish(path: Path, results: Sequence[dict]) -> str:

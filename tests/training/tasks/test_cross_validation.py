@@ -1,7 +1,10 @@
+import io
 import json
+import logging
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.training import video_run
 from tests.training.evaluation.scored_videos import make_scores
@@ -74,6 +77,26 @@ def test_classes_are_counted_over_the_tests_of_all_folds(tmp_path):
     assert (first["precision"], first["recall"]) == (1 / 2, 1 / 2)
     assert (second["precision"], second["recall"]) == (2 / 3, 2 / 3)
     assert "66.7 %     66.7 %" in text
+
+
+@pytest.mark.parametrize(("folds", "messages"), [(1, 2), (5, 1)])
+def test_functions_of_folds_are_not_warned_of(folds, messages):
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    tf.get_logger().addHandler(handler)
+
+    def score(x):
+        return x + 1
+
+    try:
+        with cross_validation.own_functions(folds):
+            for _ in range(5):  # TensorFlow warns of the fifth
+                tf.function(lambda x: score(x))(1)
+            tf.get_logger().warning("another warning")
+    finally:
+        tf.get_logger().removeHandler(handler)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == messages and lines[-1] == "another warning"
 
 
 @pytest.mark.parametrize(
