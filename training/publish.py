@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"write it. Received: {folder}"
         )
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    rows = [(f.name, f"{f.stat().st_size / 1e6:.1f} MB") for f in files]
+    rows = [(f.name, f"{f.stat().st_size / 1e3:,.0f} kB") for f in files]
     print(f"{folder}\n{tables.render(rows)}")
     if options.upload:
         print(f"Uploaded to {_upload(str(folder), options.to)}")
@@ -98,7 +98,6 @@ def write(run: RunFolder, folder: pathlib.Path, license: str = "") -> None:
             + provenance.licences(run.read_provenance()),
             classes=info.classes,
             frame_stride=stride if isinstance(stride, int) else None,
-            base_model=", ".join(source.file for source in sources),
             metrics=metrics,
         )
     except FileExistsError as error:
