@@ -135,7 +135,9 @@ def load_tiny(name, path, **options):
 def test_logits_of_small_networks(name, tmp_path):
     case = CASES[name]
     model, report = load_tiny(name, tmp_path / "weights")
-    assert not report.kept + report.unused + report.differences
+    assert not report.kept + report.unused
+    if case["source"] == "mmaction2":
+        assert report.differences == ()
     y = model(checkpoint_files.clip(case["clip"], 5), training=False)
     assert checkpoint_files.relative_error(y, TINY[f"{name}/logits"]) < BOUND
     depth, blocks = case["depth"], "_nl5" if case["blocks"] else ""
