@@ -1,15 +1,30 @@
 """Train with `fit` on batches of videos; see test_devices.py."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from nonlocal_tf.layers import BatchNormalization
 from nonlocal_tf.preprocess import normalize
-from tests.training.data.small_datasets import load_classes
+from tests.training.data.small_datasets import SMALL, load_classes
+from training.data import datasets
+from training.data.data_config import DataConfig
 from training.loop import callbacks
 
 BATCH = 4
+AUGMENTATION = {
+    "balanced": True,
+    "repeats": 2,
+    "time_jitter": 0.5,
+    "reversal": 0.5,
+    "flip_pairs": "jump:walk slowly",
+    "crop_area": (0.3, 1.0),
+    "color_jitter": 0.3,
+    "grey": 0.5,
+    "erase": 0.5,
+}
 
 
 def batches(videos, split, seed=3):
@@ -103,3 +118,25 @@ def check(two_devices, folder):
     for name, values in expected_history.items():
         np.testing.assert_allclose(history[name], values, rtol=1e-4)
     check_odd_batches(videos, two_devices)
+
+
+def check_augmented(two_devices, folder):
+    """Compare weights after an epoch of augmented and mixed clips."""
+    root = folder / "data"
+    if not root.exists():  # those of `check`
+        load_classes(folder)
+    sampling = dataclasses.replace(SMALL, **AUGMENTATION)
+    videos = datasets.load("folder", DataConfig(str(root)), sampling)
+    weights: list = []
+    for strategy in (tf.distribute.get_strategy(), two_devices):
+        with strategy.scope():
+            model = make_model()
+            loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+            model.compile(keras.optimizers.SGD(0.01), loss, jit_compile=False)
+            batches = videos.batches("train", BATCH, mixup=0.8, cutmix=1.0)
+        start = model.get_weights()
+        model.fit(batches, shuffle=False, verbose=0)
+        weights.append(model.get_weights())
+    for got, want in zip(*weights, strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-5)
+    assert np.abs(weights[0][0] - start[0]).max() > 1e-3

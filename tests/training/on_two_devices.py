@@ -19,6 +19,7 @@ from tests.training import (
 CHECKS = {
     "unequal data": trainer_on_two_devices.check,
     "fit": fit_on_two_devices.check,
+    "augmented": fit_on_two_devices.check_augmented,
     "views": views_on_two_devices.check,
 }
 

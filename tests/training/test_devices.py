@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from tests.training import fine_tuning_runs
 from tests.training.processes import expect
 
 
@@ -14,6 +15,13 @@ from tests.training.processes import expect
 @pytest.mark.parametrize("case", ["synchronized", "fused"])
 def test_two_devices_train_a_loaded_network(case, tmp_path):
     expect("two_devices", case, tmp_path)
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("case", fine_tuning_runs.SETTINGS)
+def test_two_devices_and_a_preempted_one_fine_tune_as_one(case, tmp_path):
+    expect("fine_tuning_on_two_devices", case, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +40,10 @@ def test_a_trainer_on_devices_with_unequal_data(outcomes):
 
 def test_fit_trains_on_batches_of_videos(outcomes):
     assert not outcomes["fit"], outcomes["fit"]
+
+
+def test_fit_trains_on_augmented_clips(outcomes):
+    assert not outcomes["augmented"], outcomes["augmented"]
 
 
 def test_devices_share_the_views_of_an_evaluation(outcomes):
