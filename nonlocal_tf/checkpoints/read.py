@@ -149,7 +149,13 @@ def open_checkpoint(path: str | os.PathLike) -> Iterator[BinaryIO]:
             raised it.
         OSError: the file cannot be opened.
     """
-    with open(os.path.expanduser(path), "rb", opener=_open_nonblocking) as file:
+    path = os.path.expanduser(path)
+    if os.path.isdir(path):
+        raise CheckpointError(
+            f"{os.fspath(path)}: Expected a file. Received a folder, such as "
+            "of nl.from_pretrained, or of a run (--set model.weights=FOLDER)."
+        )
+    with open(path, "rb", opener=_open_nonblocking) as file:
         try:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):

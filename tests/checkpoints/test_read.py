@@ -322,3 +322,8 @@ def test_a_zip_archive_of_many_entries_is_refused(min_bytes, tmp_path):
     path = tmp_path / "a.pth"
     path.write_bytes(b"PK\x03\x04" + entries + directory_end)
     refused_in_budget(path, "far more than its own size", min_bytes)
+
+
+def test_a_folder_is_an_error_that_says_what_reads_it(tmp_path):
+    with pytest.raises(CheckpointError, match="Received a folder, such as of"):
+        read_checkpoint(tmp_path)
