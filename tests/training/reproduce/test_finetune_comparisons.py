@@ -31,6 +31,9 @@ def trained(monkeypatch):
         run.mkdir(parents=True)
         result = {"examples": 8, "accuracy": 0.75, "versions": VERSIONS}
         (run / "result.json").write_text(json.dumps(result))
+        (run / "tests" / "all").mkdir(parents=True)
+        classes = [{"name": "left", "recall": 0.5}]
+        (run / "tests/all/classes.json").write_text(json.dumps(classes))
 
     monkeypatch.setattr(comparisons.finetune_tasks, "run_command", command)
     monkeypatch.setattr(
@@ -82,6 +85,7 @@ def test_the_table_has_a_line_a_way(tmp_path):
             "seed": seed,
             "new_videos": 200,
             "accuracy": accuracy,
+            "recalls": {"left": accuracy / 2, "up": 1.0},
             "versions": VERSIONS,
         }
         for seed, accuracy in ((1, 0.5), (0, 0.75))
@@ -90,7 +94,7 @@ def test_the_table_has_a_line_a_way(tmp_path):
     lines = "\n".join(comparisons.section(tmp_path)).splitlines()
     assert (
         "| imbalance | 20, 2, 12, 12 | finetune | 25.0 % | 75.0 % (0), "
-        "50.0 % (1) | 62.5 % [57.7 to 67.1] |"
+        "50.0 % (1) | 62.5 % [57.7 to 67.1] | 37.5 %, 25.0 % |"
     ) in lines
 
 

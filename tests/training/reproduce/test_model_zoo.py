@@ -52,7 +52,7 @@ def test_every_recipe_but_those_on_ones_own_videos_has_a_row():
     for name in names_of(Recipe):
         recipe = get_recipe(name)
         elsewhere = recipe.data is not None and recipe.reference is None
-        assert (f"| {name} |" in page) == (not elsewhere)
+        assert (f"\n| {name} |" in page) == (not elsewhere)
 
 
 def test_the_first_table_has_no_rows_of_ablations():
