@@ -56,6 +56,7 @@ def test_a_block_at_full_resolution_restores_images_in_2_gb(folder):
     assert memory < 2
 
 
+@pytest.mark.full
 def test_a_block_compares_far_events_of_padded_series(folder):
     printed = run(folder, "compare_events.py")
     plain, block = map(float, re.findall(r"(\S+)%", printed))

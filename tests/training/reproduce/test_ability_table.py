@@ -125,12 +125,12 @@ def test_the_table_is_printed_without_training(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("recipe", "ability", "steps"),
     [
-        pytest.param("abilities_nl1", "far_both", 400, marks=pytest.mark.full),
+        pytest.param("abilities_i3d", "motion", 100, marks=pytest.mark.slow),
         *(
-            pytest.param(*cell, marks=pytest.mark.slow)
+            pytest.param(*cell, marks=pytest.mark.full)
             for cell in (
+                ("abilities_nl1", "far_both", 400),
                 ("abilities_nl1_time", "far_both", 100),
-                ("abilities_i3d", "motion", 100),
             )
         ),
     ],
