@@ -5,7 +5,7 @@ message about a missing name or a shape would not explain.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from nonlocal_tf.checkpoints.errors import CheckpointError
 
@@ -51,9 +51,24 @@ UNSUPPORTED = (
 
 def check(names: Collection[str]) -> None:
     """Raise a CheckpointError if the names are those of such a network."""
-    for pattern, network in UNSUPPORTED:
+    network = find(names, UNSUPPORTED)
+    if network is not None:
+        raise CheckpointError(
+            f"These are the weights of {network}. Give a checkpoint of C2D, "
+            "I3D or a plain ResNet-50 or -101."
+        )
+
+
+def find(
+    names: Collection[str], networks: Iterable[tuple[str, str]]
+) -> str | None:
+    """Return the network that names of weights are of, or None.
+
+    Args:
+        names: of the weights.
+        networks: patterns of a name that only one network has, and what it is.
+    """
+    for pattern, network in networks:
         if any(re.search(pattern, name) for name in names):
-            raise CheckpointError(
-                f"These are the weights of {network}. Give a checkpoint of "
-                "C2D, I3D or a plain ResNet-50 or -101."
-            )
+            return network
+    return None

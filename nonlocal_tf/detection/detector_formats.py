@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Collection, Iterator
 
+from nonlocal_tf.checkpoints import unsupported_networks
 from nonlocal_tf.checkpoints.errors import CheckpointError
 
 # Pattern of a layer's name, and the name in the file; the first that the file
@@ -127,14 +128,13 @@ UNSUPPORTED = (
 
 def check_supported(names: Collection[str]) -> None:
     """Raise a CheckpointError if the names are those of another detector."""
-    for pattern, detector in UNSUPPORTED:
-        if any(re.search(pattern, name) for name in names):
-            raise CheckpointError(
-                f"These are the weights of a detector {detector}. Expected a "
-                "Mask or Keypoint R-CNN with a ResNet and an FPN, such as "
-                "torchvision's maskrcnn_resnet50_fpn or detectron2's "
-                "mask_rcnn_R_50_FPN_3x."
-            )
+    detector = unsupported_networks.find(names, UNSUPPORTED)
+    if detector is not None:
+        raise CheckpointError(
+            f"These are the weights of a detector {detector}. Expected a Mask "
+            "or Keypoint R-CNN with a ResNet and an FPN, such as torchvision's "
+            "maskrcnn_resnet50_fpn or detectron2's mask_rcnn_R_50_FPN_3x."
+        )
 
 
 def format_of(names: Collection[str]) -> str | None:

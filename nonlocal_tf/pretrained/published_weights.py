@@ -217,37 +217,25 @@ def _authors() -> Iterable[PublishedWeights]:
 
 
 def _slowfast() -> Iterable[PublishedWeights]:
-    for network, file, accuracy in (
-        ("c2d_r50", "C2D_NOPOOL_8x8_R50.pkl", "67.2 / 87.8"),
-        ("i3d_r50", "I3D_8x8_R50.pkl", "73.5 / 90.8"),
-        ("i3d_nl5_r50", "I3D_NLN_8x8_R50.pkl", "74.0 / 91.1"),
+    """Yield the files of PySlowFast, and of pytorchvideo with its graphs."""
+    slowfast, pytorchvideo = "slowfast", "pytorchvideo"
+    for source, network, file, accuracy in (
+        (slowfast, "c2d_r50", "C2D_NOPOOL_8x8_R50.pkl", "67.2 / 87.8"),
+        (slowfast, "i3d_r50", "I3D_8x8_R50.pkl", "73.5 / 90.8"),
+        (slowfast, "i3d_nl5_r50", "I3D_NLN_8x8_R50.pkl", "74.0 / 91.1"),
+        (pytorchvideo, "c2d_r50", "C2D_8x8_R50.pyth", "71.46 / 89.68"),
+        (pytorchvideo, "i3d_r50", "I3D_8x8_R50.pyth", "73.27 / 90.70"),
     ):
         stem = "slowfast_nopool" if "NOPOOL" in file else "slowfast"
         yield PublishedWeights(
             network,
-            "k400_8x8_slowfast",
-            "slowfast",
+            f"k400_8x8_{source}",
+            source,
             file,
             "8x8",
             accuracy,
-            # Their names are those of the authors' files.
+            # The names in a .pkl are those of the authors' files.
             arguments={"sampling": "8x8", "stem": stem},
-        )
-
-
-def _pytorchvideo() -> Iterable[PublishedWeights]:
-    for backbone, accuracy in (
-        ("c2d", "71.46 / 89.68"),
-        ("i3d", "73.27 / 90.70"),
-    ):
-        yield PublishedWeights(
-            f"{backbone}_r50",
-            "k400_8x8_pytorchvideo",
-            "pytorchvideo",
-            f"{backbone.upper()}_8x8_R50.pyth",
-            "8x8",
-            accuracy,
-            arguments={"sampling": "8x8"},
         )
 
 
@@ -341,7 +329,6 @@ def _torchvision() -> Iterable[PublishedWeights]:
 ROWS = (
     *_authors(),
     *_slowfast(),
-    *_pytorchvideo(),
     *_mmaction2(),
     *_torchvision(),
 )

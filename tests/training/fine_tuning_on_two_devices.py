@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 from tests.training import fine_tuning_runs
+from tests.training.preempted import train_preempted
 from training import train
-from training.loop import checkpointing, run_callbacks
+from training.loop import checkpointing
 from training.loop.distribution import Devices
-from training.loop.preemption import Preempted, sigterm
 from training.runs import run_model
 from training.runs.run_folder import RunFolder
 
@@ -31,24 +31,6 @@ def state(run):
         for row in checkpoint.history
     ]
     return weights, rows, run.read_result()["epoch"]
-
-
-def train_preempted(recipe, run, step):
-    """Train, preempted after a step, and resume."""
-    steps = []
-    after_batch = run_callbacks.SaveCheckpoints.on_train_batch_end
-
-    def ask(self, batch, logs=None):
-        steps.append(batch)
-        sigterm.requested = len(steps) == step
-        after_batch(self, batch, logs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_callbacks.SaveCheckpoints, "on_train_batch_end", ask)
-        with pytest.raises(Preempted):
-            train.train(recipe, run, 0)
-    sigterm.requested = False
-    train.train(recipe, run, 0)
 
 
 def assert_close(run, expected):

@@ -6,10 +6,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from tests.training.preempted import train_preempted
 from training import train
 from training.io.user_error import UserError
-from training.loop import checkpointing, run_callbacks
-from training.loop.preemption import Preempted, sigterm
+from training.loop import checkpointing
 from training.recipes import get_recipe
 from training.recipes.schema import OptimizerConfig, TrainingConfig
 from training.runs import run_model
@@ -37,21 +37,6 @@ EARLY = dataclasses.replace(
 )
 
 
-def stop_after(step, monkeypatch):
-    """Request preemption in a step of the run."""
-    steps = []
-    after_batch = run_callbacks.SaveCheckpoints.on_train_batch_end
-
-    def ask(self, batch, logs=None):
-        steps.append(batch)
-        sigterm.requested = len(steps) == step
-        after_batch(self, batch, logs)
-
-    monkeypatch.setattr(
-        run_callbacks.SaveCheckpoints, "on_train_batch_end", ask
-    )
-
-
 def end_of(run):
     """Return variables, their EMA and the rows of metrics.csv."""
     checkpoint = checkpointing.latest(run.checkpoints)
@@ -67,17 +52,11 @@ def end_of(run):
     return [np.asarray(v) for v in variables], average, figures
 
 
-def test_a_run_preempted_within_an_epoch_equals_an_uninterrupted_one(
-    tmp_path, monkeypatch
-):
+def test_a_run_preempted_within_an_epoch_equals_an_uninterrupted_one(tmp_path):
     straight = RunFolder(tmp_path / "straight")
     train.train(RECIPE, straight, 0)
     stopped = RunFolder(tmp_path / "stopped")
-    with monkeypatch.context() as patch:
-        stop_after(3, patch)
-        with pytest.raises(Preempted):
-            train.train(RECIPE, stopped, 0)
-    sigterm.requested = False
+    train_preempted(RECIPE, stopped, 3)
     assert checkpointing.latest(stopped.checkpoints).steps(RECIPE.plan) == 3
     train.train(RECIPE, stopped, 0)
     *arrays, rows = end_of(stopped)
@@ -88,9 +67,7 @@ def test_a_run_preempted_within_an_epoch_equals_an_uninterrupted_one(
     assert rows == expected_rows and len(rows) == 2
 
 
-def test_a_run_keeps_its_best_epoch_and_stops_early_preempted_or_not(
-    tmp_path, monkeypatch
-):
+def test_a_run_keeps_its_best_epoch_and_stops_early_preempted_or_not(tmp_path):
     straight = RunFolder(tmp_path / "straight")
     result = train.train(EARLY, straight, 0)
     history = checkpointing.latest(straight.checkpoints).history
@@ -116,11 +93,7 @@ def test_a_run_keeps_its_best_epoch_and_stops_early_preempted_or_not(
     stopped = RunFolder(tmp_path / "stopped")
     # The second is within the epochs that patience counts.
     for steps in (3, 2 * best - 2):
-        with monkeypatch.context() as patch:
-            stop_after(steps, patch)
-            with pytest.raises(Preempted):
-                train.train(EARLY, stopped, 0)
-        sigterm.requested = False
+        train_preempted(EARLY, stopped, steps)
     assert train.train(EARLY, stopped, 0)["epoch"] == best
     assert end_of(stopped)[-1] == end_of(straight)[-1]
     report = (stopped.path / "report.md").read_text()

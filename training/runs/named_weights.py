@@ -66,6 +66,5 @@ def _path(
             f"{setting}: Expected a file, a run folder or the name of "
             f"published weights. {names} Received: {weights}"
         )
-
     with weight_errors.shown(setting, lambda _: ""):
         return paths.as_path(download_weights(rows[weights]))
