@@ -71,6 +71,7 @@ def main(case, folder):
     train.train(recipe, two, 0, Devices(strategy))
     assert_close(two, one)
     train_preempted(recipe, stopped, 3)
+    train.train(recipe, stopped, 0)  # resumes
     assert_equal(stopped, one)
     print("as expected")
 
