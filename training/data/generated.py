@@ -22,11 +22,11 @@ EVAL_SEEDS = {"validation": 1_000_000_007, "test": 1_000_000_009}
 class GeneratedDataset(Dataset):
     """Base of generated data sets: blocks of (seed, number)."""
 
-    def __init__(self, digit_px: int = DIGIT_PX):
+    def __init__(self, digit_px: int | None = DIGIT_PX):
         self.eval_examples = EVAL_BLOCK * EVAL_BLOCKS
         self.train_examples = TRAIN_EXAMPLES
         self._handwriting = {
-            split: Handwriting(split, digit_px) for split in SPLITS
+            split: digit_px and Handwriting(split, digit_px) for split in SPLITS
         }
 
     @abc.abstractmethod
@@ -84,7 +84,7 @@ class GeneratedDataset(Dataset):
             examples = self._eval_block(split, block)
             return examples["pixels"], examples["label"]
 
-        return tf.data.Dataset.range(EVAL_BLOCKS).map(
+        return tf.data.Dataset.range(self.eval_examples // EVAL_BLOCK).map(
             make_block, num_parallel_calls=tf.data.AUTOTUNE
         )
 
@@ -120,7 +120,8 @@ class Draws:
         self._seed = tf.stack([tf.cast(part, tf.int64) for part in seed])
         self.count = count
 
-    def _next(self):
+    def next_seed(self):
+        """Return a seed of what a caller draws itself."""
         self._seed, seed = tf.unstack(
             tf.random.experimental.stateless_split(self._seed, 2)
         )
@@ -128,7 +129,7 @@ class Draws:
 
     def uniform(self, size: int):
         """Draw numbers in [0, 1), `(b, size)`."""
-        return tf.random.stateless_uniform((self.count, size), self._next())
+        return tf.random.stateless_uniform((self.count, size), self.next_seed())
 
     def permutation(self, size: int):
         """Draw a permutation of 0 .. size - 1 per example, `(b, size)`."""
@@ -137,7 +138,7 @@ class Draws:
     def integers(self, shape: tuple[int, ...], high):
         """Draw integers from 0 to `high` - 1, `(b, *shape)`."""
         return tf.random.stateless_uniform(
-            (self.count, *shape), self._next(), maxval=high, dtype=tf.int32
+            (self.count, *shape), self.next_seed(), maxval=high, dtype=tf.int32
         )
 
     def corners(self, patches: int, slack_px: int):
@@ -146,7 +147,7 @@ class Draws:
 
     def noisy(self, pixels, noise_std: float):
         """Add Gaussian noise, clip to 0 .. 255 and round to uint8."""
-        noise = tf.random.stateless_normal(pixels.shape, self._next())
+        noise = tf.random.stateless_normal(pixels.shape, self.next_seed())
         pixels = tf.clip_by_value(pixels + noise_std * noise, 0.0, 255.0)
         return tf.cast(tf.round(pixels), tf.uint8)
 

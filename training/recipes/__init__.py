@@ -7,6 +7,7 @@ from . import (
     coco,
     digits,
     kinetics400,
+    made_motion,
     slowfast,
     videos,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "digits",
     "get_recipe",
     "kinetics400",
+    "made_motion",
     "slowfast",
     "videos",
 ]
