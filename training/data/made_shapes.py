@@ -29,11 +29,17 @@ def _cross(arm: float) -> np.ndarray:
     return np.concatenate(quarters)
 
 
-def _crescent() -> np.ndarray:
-    half = np.linspace(-0.5, 0.5, 24) * 0.8 * 2 * np.pi
-    outer = np.stack([np.cos(half), np.sin(half)], 1)
-    inner = outer[::-1] * 0.72 + [0.42, 0]
-    return np.concatenate([outer, inner])
+def _crescent(radius: float, offset: float) -> np.ndarray:
+    """Cut a disc of a radius, to the right, out of a disc of radius 1."""
+    x = (1 - radius**2 + offset**2) / (2 * offset)  # where they meet
+    y = math.sqrt(1 - x**2)
+    share = np.linspace(-1, 1, 32)
+    outer = np.pi + share * (np.pi - math.atan2(y, x))
+    inner = np.pi - share * (np.pi - math.atan2(y, x - offset))
+    cut = radius * np.stack([np.cos(inner), np.sin(inner)], 1) + [offset, 0]
+    return np.concatenate(
+        [np.stack([np.cos(outer), np.sin(outer)], 1), cut[1:-1]]
+    )
 
 
 # Outline of each shape.
@@ -48,7 +54,7 @@ SHAPES: dict[str, np.ndarray] = {
     "four-pointed star": _star(4, 0.35),
     "cross": _cross(0.33),
     "half disc": _turns(96)[:49],
-    "crescent": _crescent(),
+    "crescent": _crescent(0.8, 0.5),
     "corner": np.array(
         [[0, 0], [2, 0], [2, 0.8], [0.8, 0.8], [0.8, 2], [0, 2]]
     ),
