@@ -35,7 +35,8 @@ from .dataset_info import LabelledExample
 from .datasets import register_dataset
 from .generated import EVAL_BLOCK, Draws, GeneratedDataset
 
-FRAMES, FRAME_PX = 16, 112
+# Events are timed in frames of a clip of 16, also in clips of fewer.
+EVENT_FRAMES = 16
 DIRECTIONS = (
     *("right", "down right", "down", "down left"),
     *("left", "up left", "up", "up right"),
@@ -97,7 +98,7 @@ class MadeMotion(GeneratedDataset):
         *(f"first {event}" for event in EVENTS),
         *(f"second {event}" for event in EVENTS),
     )
-    element_shape = (FRAMES, FRAME_PX, FRAME_PX, 3)
+    element_shape = (16, 112, 112, 3)
 
     def __init__(self):
         super().__init__(digit_px=None)
@@ -106,23 +107,25 @@ class MadeMotion(GeneratedDataset):
 
     def make(self, handwriting, count, seed):
         draw = Draws(seed, count)
-        centers_px, path, motion = _paths(draw)
-        events, envelopes = _events(draw)
+        frames, px = self.element_shape[:2]
+        centers, path, motion = _paths(draw, frames)
+        events, envelopes = _events(draw, frames)
         radius = _log_uniform(draw, *RADII)
         shape = draw.integers((1,), len(made_shapes.SHAPES))
         color = draw.integers((1,), len(COLORS))
         outside_px = self._outside_px(
-            draw, shape, centers_px, radius * FRAME_PX * _growth(envelopes)
+            draw, shape, px * centers, radius * px * _growth(envelopes)
         )
         visible = 1.0 - envelopes[:, VANISHES, :, None, None]
         share = tf.clip_by_value(0.5 - outside_px, 0.0, 1.0) * visible
         base = tf.gather(tf.constant(list(COLORS.values()), tf.float32), color)
         base += 60.0 * (draw.uniform(3)[:, None] - 0.5)  # (b, 1, 3)
         colors = _flashing(base, envelopes)[:, :, None, None]
-        backdrop = _backdrop(draw, base)[:, None]
+        backdrop = _backdrop(draw, base, px)[:, None]
         clips = backdrop + (colors - backdrop) * share[..., None]
         gain = 1.0 - 0.6 * envelopes[:, DARKENS] + 0.5 * envelopes[:, LIGHTENS]
-        clips = clips * gain[..., None, None, None] + _flicker(draw)
+        clips = clips * gain[..., None, None, None]
+        clips += _flicker(draw, frames, px)
         clips = tf.clip_by_value(clips, 0.0, 255.0)
         labels = tf.concat(
             [
@@ -155,8 +158,9 @@ class MadeMotion(GeneratedDataset):
         """Return distances to the shape, `(b, t, h, w)`, negative inside."""
         angle = 2 * math.pi * draw.uniform(1)
         radii_px = radii_px[..., None]  # (b, t, 1)
-        period_px = FRAME_PX * (1 + 0.4 * draw.uniform(1)[..., None])
-        from_px = tf.range(float(FRAME_PX))
+        px = self.element_shape[1]
+        period_px = px * (1 + 0.4 * draw.uniform(1)[..., None])
+        from_px = tf.range(float(px))
         x, y = (  # what leaves at one side enters at the other
             tf.math.floormod(
                 from_px - centers_px[..., i, None] + period_px / 2, period_px
@@ -177,15 +181,23 @@ class MadeMotion(GeneratedDataset):
         return distances * radii_px[..., None]
 
 
-def _paths(draw: Draws):
-    """Draw centers `(b, t, 2)` in pixels, lengths `(b, 1)`, and motion labels.
+@register_dataset("made_motion_small")
+class SmallMadeMotion(MadeMotion):
+    """The same as clips `(8, 56, 56, 3)`."""
 
-    The length of a path is in heights of the frame.
+    description = "the same in clips of 8 frames of 56 x 56"
+    element_shape = (8, 56, 56, 3)
+
+
+def _paths(draw: Draws, frames: int):
+    """Draw centers `(b, t, 2)`, lengths `(b, 1)`, and labels of the motion.
+
+    Centers and the length of a path are in heights of the frame.
     """
     kind = tf.reduce_sum(
         tf.cast(draw.uniform(1) > KINDS_UP_TO, tf.int32), 1, keepdims=True
     )
-    time = tf.linspace(-0.5, 0.5, FRAMES)[None]
+    time = tf.linspace(-0.5, 0.5, frames)[None]
     # Half of the directions are exact.
     eighths = 8 * draw.uniform(1)
     nearest = tf.round(eighths)
@@ -221,10 +233,10 @@ def _paths(draw: Draws):
         axis=1,
     )
     middle = draw.uniform(2)[:, None]
-    return FRAME_PX * (centers + middle), length, motion
+    return centers + middle, length, motion
 
 
-def _events(draw: Draws):
+def _events(draw: Draws, frames: int):
     """Draw labels of the first and second event, and envelopes `(b, e, t)`.
 
     An envelope is 1 in the frames in which its event happens, else 0.
@@ -233,16 +245,19 @@ def _events(draw: Draws):
         tf.cast(draw.uniform(1) > EVENTS_UP_TO, tf.float32), 1, keepdims=True
     )
     kinds = draw.permutation(len(EVENTS))[:, :2]
-    lasts = 1.0 + 3.0 * draw.uniform(1)
+    end = EVENT_FRAMES - 1.0
+    between = end / (frames - 1)  # so that no event is missed
+    lasts = between + 3.0 * draw.uniform(1)
     start = 0.5 + 5.5 * draw.uniform(1)
     gap = lasts + 0.5 + 3.5 * draw.uniform(1)
-    time = tf.range(float(FRAMES))[None]
+    time = tf.linspace(0.0, end, frames)[None]
     envelopes, labels = tf.zeros(()), []
     for index, begin in enumerate((start, start + gap)):
         happens = tf.cast(count > index, tf.float32)
         kind = happens * tf.one_hot(kinds[:, index], len(EVENTS))
-        frames = tf.cast((time >= begin) & (time < begin + lasts), tf.float32)
-        envelopes += kind[..., None] * frames[:, None]
+        begin = tf.minimum(begin, end - between)
+        during = tf.cast((time >= begin) & (time < begin + lasts), tf.float32)
+        envelopes += kind[..., None] * during[:, None]
         labels.append(kind)
     return labels, envelopes
 
@@ -262,7 +277,7 @@ def _flashing(base, envelopes):
     return in_flash + base * (1 - tf.reduce_sum(flashes, 1))[..., None]
 
 
-def _backdrop(draw: Draws, color):
+def _backdrop(draw: Draws, color, px: int):
     """Draw textures `(b, h, w, 3)`, from which `color` stands out."""
     mean = 20.0 + 190.0 * draw.uniform(3)[:, None]
     near = tf.reduce_mean(abs(mean - color), 2, keepdims=True) < CONTRAST
@@ -274,26 +289,24 @@ def _backdrop(draw: Draws, color):
         )
         grey = tf.reduce_mean(grid, 3, keepdims=True)
         grid = tf.where((draw.uniform(1) < 0.5)[..., None, None], grid, grey)
-        smooth = tf.image.resize(grid, (FRAME_PX, FRAME_PX))
+        smooth = tf.image.resize(grid, (px, px))
         texture += _amplitude(draw, 110.0) * smooth
     waves = 2.0 + 22.0 * draw.uniform(1) ** 2
     angle = 2 * math.pi * draw.uniform(1)
-    along = 2 * math.pi * tf.linspace(0.0, 1.0, FRAME_PX) * waves
+    along = 2 * math.pi * tf.linspace(0.0, 1.0, px) * waves
     grating = tf.sin(
         (tf.cos(angle) * along)[:, None] + (tf.sin(angle) * along)[..., None]
     )
     has_grating = tf.cast(draw.uniform(1) < 0.3, tf.float32)[..., None, None]
     texture += has_grating * _amplitude(draw, 30.0) * grating[..., None]
-    grain = tf.reshape(
-        draw.uniform(FRAME_PX**2) - 0.5, (-1, FRAME_PX, FRAME_PX, 1)
-    )
+    grain = tf.reshape(draw.uniform(px**2) - 0.5, (-1, px, px, 1))
     return texture + _amplitude(draw, 24.0) * grain
 
 
-def _flicker(draw: Draws):
+def _flicker(draw: Draws, frames: int, px: int):
     """Draw noise of `(b, t, h, w, 1)`; its values are the same in all clips."""
     noise = tf.random.stateless_uniform(
-        (FRAMES, FRAME_PX, FRAME_PX, 1), draw.next_seed(), -1.0
+        (frames, px, px, 1), draw.next_seed(), -1.0
     )
     return _amplitude(draw, 10.0)[:, None] * noise
 

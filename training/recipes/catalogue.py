@@ -21,7 +21,7 @@ HEADINGS = {
     digits: "Recall on handwritten digits, in minutes on a CPU",
     abilities: "Which network sees what, on generated clips",
     videos: "Your own videos",
-    made_motion: "Weights that `finetune` starts from",
+    made_motion: "Your own videos",
     kinetics400: "Kinetics-400",
     slowfast: "As SlowFast trains on Kinetics-400",
     charades: "Charades",

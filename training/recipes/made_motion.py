@@ -7,6 +7,8 @@ It is trained on clips that are drawn as they are needed
 `weights="made_motion"`; `finetune` starts from them.
 """
 
+import dataclasses
+
 from .schema import (
     ModelConfig,
     OptimizerConfig,
@@ -32,4 +34,20 @@ def made_motion() -> Recipe:
         steps=6400,
         epoch_steps=640,
         training=TrainingConfig(ema_decay=0.998, precise_bn_batches=20),
+    )
+
+
+@register_recipe
+def made_motion_small() -> Recipe:
+    """The same for a network of short clips of small frames."""
+    whole = made_motion()
+    return dataclasses.replace(
+        whole,
+        name="made_motion_small",
+        description="the same for clips of 8 frames of 56 x 56",
+        dataset="made_motion_small",
+        model=ModelConfig("i3d_nl1_small"),
+        batch=32,
+        steps=3200,
+        epoch_steps=400,
     )

@@ -66,8 +66,8 @@ def test_a_shape_moves_where_its_label_says(clips):
 
 
 def test_lengths_are_those_of_the_paths():
-    centers, lengths, motions = made_motion._paths(Draws((1, 2), 300))
-    moves = np.diff(centers.numpy(), axis=1) / made_motion.FRAME_PX
+    centers, lengths, motions = made_motion._paths(Draws((1, 2), 300), 16)
+    moves = np.diff(centers.numpy(), axis=1)
     measured = np.hypot(*np.moveaxis(moves, -1, 0)).sum(1)
     lengths = lengths.numpy()
     # Chords of an arc are shorter, at 16 frames for 2.4 turns by 4 %. A swing
@@ -118,8 +118,9 @@ def test_a_second_event_is_another_one_after_a_first(clips):
         assert not events[0] or events[0] != events[1]
 
 
-def test_events_come_in_the_order_of_their_labels():
-    labels, envelopes = made_motion._events(Draws((4, 4), 200))
+@pytest.mark.parametrize("clip_frames", [16, 8])
+def test_events_come_in_the_order_of_their_labels(clip_frames):
+    labels, envelopes = made_motion._events(Draws((4, 4), 200), clip_frames)
     for first, second, envelope in zip(
         *labels, np.asarray(envelopes), strict=True
     ):
@@ -151,3 +152,10 @@ def test_an_example_is_that_of_the_batches():
     assert (difference != 0).mean() < 1e-3
     np.testing.assert_array_equal(example.label, labels[7])
     assert videos.examples("test") == 512
+
+
+def test_small_clips_have_the_same_labels():
+    small = load(dataset="made_motion_small")
+    assert small.classes == CLASSES
+    values = small.make(None, 3, (3, 5))
+    assert values["pixels"].shape == (3, 8, 56, 56, 3)
