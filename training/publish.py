@@ -87,7 +87,9 @@ def write(run: RunFolder, folder: pathlib.Path, license: str = "") -> None:
     license = _license(sources, license)
     stride = recipe.sampling and recipe.sampling.frame_stride
     result = run.read_result() or {}
-    names = ("accuracy", "top5", "mean_class_accuracy")
+    names = ["accuracy", "top5", "mean_class_accuracy"]
+    if info.multi_label:
+        names = ["mean_average_precision"]
     metrics = {n: result[n] for n in names if result.get(n) is not None}
     try:
         nl.save_pretrained(
