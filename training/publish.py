@@ -9,7 +9,8 @@ comes before it (preprocessor_config.json) and a card (README.md); in Python,
 import argparse
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import nonlocal_tf as nl
 
@@ -86,11 +87,6 @@ def write(run: RunFolder, folder: pathlib.Path, license: str = "") -> None:
     sources = run.read_provenance() or []
     license = _license(sources, license)
     stride = recipe.sampling and recipe.sampling.frame_stride
-    result = run.read_result() or {}
-    names = ["accuracy", "top5", "mean_class_accuracy"]
-    if info.multi_label:
-        names = ["mean_average_precision"]
-    metrics = {n: result[n] for n in names if result.get(n) is not None}
     try:
         nl.save_pretrained(
             trained,
@@ -100,10 +96,18 @@ def write(run: RunFolder, folder: pathlib.Path, license: str = "") -> None:
             + provenance.licences(run.read_provenance()),
             classes=info.classes,
             frame_stride=stride if isinstance(stride, int) else None,
-            metrics=metrics,
+            metrics=_metrics(run.read_result() or {}, info.multi_label),
         )
     except FileExistsError as error:
         raise UserError(str(error)) from error
+
+
+def _metrics(result: Mapping[str, Any], multi_label: bool) -> dict[str, float]:
+    """Return the metrics of a test, by the names that hubs show."""
+    names = ["accuracy", "top5", "mean_class_accuracy"]
+    if multi_label:  # `accuracy` is the mean average precision then
+        names = ["mean_average_precision"]
+    return {n: result[n] for n in names if result.get(n) is not None}
 
 
 def _license(sources: Sequence[provenance.WeightSource], given: str) -> str:

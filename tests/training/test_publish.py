@@ -67,6 +67,19 @@ def test_a_run_is_written_and_nothing_uploaded(run, hub, tmp_path, capsys):
     assert facts["classes"] == list(info.classes)
 
 
+@pytest.mark.parametrize(
+    "multi_label, metrics",
+    [(False, {"accuracy": 0.5}), (True, {"mean_average_precision": 0.5})],
+)
+def test_the_metric_of_several_labels_is_not_called_accuracy(
+    multi_label, metrics
+):
+    result = {"accuracy": 0.5, "top5": None}
+    if multi_label:
+        result["mean_average_precision"] = 0.5
+    assert publish._metrics(result, multi_label) == metrics
+
+
 def test_it_is_uploaded_when_asked(run, hub, tmp_path, capsys):
     folder = tmp_path / "mine"
     options = ["--workdir", run.path, "--to", "hf://me/mine", "--upload"]
