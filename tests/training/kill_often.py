@@ -6,6 +6,7 @@ trains once uninterrupted and once killed with SIGKILL at random moments: while
 it starts, trains, saves, validates. In between, its newest checkpoint is
 truncated, and it is started with a simulated full disk. Weights, their EMA, the
 states of the optimizer and of the random generators must be bit-identical.
+`--case "one label"` does so with all settings of fine-tuning.
 """
 
 import argparse
@@ -18,11 +19,12 @@ import time
 
 import numpy as np
 
+from tests.training import fine_tuning_runs
 from training.loop import checkpointing
 from training.runs.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-RECIPE = (
+DIGITS = (
     "--recipe=digits_nl",
     "--set=image_stage=None",
     "--set=batch=8",
@@ -34,9 +36,8 @@ RECIPE = (
     "--set=training.ema_decay=0.9",
     "--set=training.precise_bn_batches=2",
     "--set=training.label_smoothing=0.1",
-    "--checkpoint-minutes=0.01",
-    "--verbose=0",
 )
+CASES = "digits", *fine_tuning_runs.SETTINGS
 EPOCH_STEPS = 16  # short, so that kills hit the ends of epochs too
 SOON_S = 4.0
 PATIENCE_S = 600
@@ -53,8 +54,9 @@ class Run:
 
     def __init__(self, workdir, options):
         self.workdir = pathlib.Path(workdir)
-        self._command = [sys.executable, "-m", "training.train", *RECIPE]
-        self._command += [*options, f"--workdir={workdir}"]
+        self._command = [sys.executable, "-m", "training.train", *options]
+        self._command += ["--checkpoint-minutes=0.01", "--verbose=0"]
+        self._command += [f"--workdir={workdir}"]
 
     def start(self, file_limit=None):
         def limit():
@@ -115,8 +117,23 @@ class Run:
         kinds = ("variable", "average")
         return [checkpointing.read_arrays(checkpoint, kind) for kind in kinds]
 
+    def tested(self):
+        """Return the epoch that was tested, and its accuracy."""
+        result = RunFolder(self.workdir).read_result()
+        return result["epoch"], result["accuracy"]
 
-def compare(folder, kills, devices, steps=384, seed=0):
+
+def options_of(case, folder):
+    """Return the options of the command for a case; write its videos."""
+    if case == "digits":
+        return list(DIGITS)
+    settings = fine_tuning_runs.settings(case, folder)
+    # It counts epochs without a better one, but ends after all steps.
+    settings.append("training.patience=1000")
+    return ["--recipe=finetune", *(f"--set={s}" for s in settings)]
+
+
+def compare(folder, kills, devices, steps=384, seed=0, case="digits"):
     """Train twice, once with kills, and compare.
 
     Args:
@@ -125,6 +142,7 @@ def compare(folder, kills, devices, steps=384, seed=0):
         devices: number of devices.
         steps: of the run; enough that it does not end before the last kill.
         seed: of the random moments.
+        case: one of `CASES`.
 
     Returns:
         The number of kills.
@@ -133,7 +151,8 @@ def compare(folder, kills, devices, steps=384, seed=0):
         SystemExit: the two runs differ.
     """
     folder = pathlib.Path(folder)
-    options = [f"--set=steps={steps}", f"--set=epoch_steps={EPOCH_STEPS}"]
+    options = options_of(case, folder / "videos")
+    options += [f"--set=steps={steps}", f"--set=epoch_steps={EPOCH_STEPS}"]
     options += [f"--devices={devices}"] if devices > 1 else []
     straight = Run(folder / "straight", options)
     code, output = straight.finish()
@@ -160,6 +179,7 @@ def compare(folder, kills, devices, steps=384, seed=0):
         _expect(bool(expected), "nothing was saved")
         for a, b in zip(expected, arrays, strict=True):
             _expect(np.array_equal(a, b), "the weights differ")
+    _expect(straight.tested() == killed.tested(), "the tests differ")
     return count
 
 
@@ -175,6 +195,7 @@ def main():
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--steps", type=int, default=384)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--case", choices=CASES, default="digits")
     options = parser.parse_args()
     count = compare(**vars(options))
     print(f"equal to the bit after {count} kills, {options.devices} devices")

@@ -17,8 +17,12 @@ from tests.training.data.small_datasets import load_classes
 
 
 @pytest.mark.full
-def test_a_killed_run_equals_an_uninterrupted_one(tmp_path):
-    kills = kill_often.compare(tmp_path, 3, devices=2, steps=48)
+@pytest.mark.parametrize(
+    "case, devices",
+    [("digits", 2), ("one label", 1), ("several labels", 1)],
+)
+def test_a_killed_run_equals_an_uninterrupted_one(case, devices, tmp_path):
+    kills = kill_often.compare(tmp_path, 3, devices, steps=48, case=case)
     assert kills == 3
 
 
