@@ -79,8 +79,8 @@ class ModelConfig:
         gradient_checkpointing: whether backpropagation computes the features of
             blocks again instead of keeping them: less memory, more time.
         start: what the weights are before training: "scratch" (drawn at
-            random), or a kind of weights that `weights` has to name: one of
-            `STARTS`.
+            random), or a kind of weights that `weights` has to name, unless
+            they are part of the package: one of `STARTS`.
         weights: file to start from, of any format that
             `nonlocal_tf.load_weights` reads, the folder of a run, or the name
             of published weights in `nonlocal_tf.list_weights(name)`; the
@@ -107,14 +107,24 @@ class ModelConfig:
     def __post_init__(self):
         expand_home(self, "weights")
 
+    @property
+    def starts_from(self) -> str | None:
+        """File, folder or name of the weights to start from, if any."""
+        return self.weights or INCLUDED_STARTS.get(self.start)
+
 
 STARTS = {
     "scratch": "no weights",
+    "made motion": "weights of the package, trained on generated clips of "
+    "motion (`--recipe made_motion`); the classifier is new",
     "imagenet": "an ImageNet ResNet of the same depth, which is inflated",
     "short clips": "the run, or the file, of the network without blocks that "
     "was trained on short clips; the classifier is new",
+    "other clips": "the run, or the file, of the same network on other clips",
     "kinetics": "the run, or the file, of the same network on Kinetics",
 }
+# Names of the weights of a start, which are part of the package.
+INCLUDED_STARTS = {"made motion": "made_motion"}
 # Starts whose classifier is not taken from the file, though it may fit. That of
 # ImageNet is of other classes. That of short clips is deleted by the authors'
 # code, in process_data/convert_models/modify_caffe2_ftvideo.py; the paper does

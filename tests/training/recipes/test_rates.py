@@ -55,6 +55,8 @@ OURS = {
     "digits_*": (32, 2400, 50, 3e-3),
     "abilities_*": (32, 800, 20, 3e-3),
     "made_motion": (16, 6400, 200, 3e-3),
+    "made_shapes": (32, 2000, 50, 2e-3),
+    "made_motion_and_shapes": (16, 2000, 50, 2e-3),
     "made_motion_small": (32, 3200, 200, 3e-3),
     "finetune": (8, 1200, 20, 2e-3),
     "finetune_pretrained": (16, 3000, 200, 1e-4),
