@@ -158,8 +158,9 @@ def _upload(folder: str, address: str) -> str:
     try:
         hub.create_repo(name, exist_ok=True)
         return str(hub.upload_folder(repo_id=name, folder_path=folder))
-    except (OSError, ValueError) as error:  # its errors are of these kinds
-        raise UserError(f"{address} was not uploaded: {error}") from error
+    except Exception as error:  # those of its connections share no base
+        reason = " ".join(str(error).split())
+        raise UserError(f"{address} was not uploaded: {reason}") from error
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -154,7 +154,8 @@ def from_pretrained(
         A functional model, not compiled.
 
     Raises:
-        CheckpointError: the folder is not one of `save_pretrained`, or damaged.
+        CheckpointError: the folder is not one of `save_pretrained`, or damaged,
+            or cannot be downloaded.
         ImportError: the package of the hub is not installed.
         OSError: a file cannot be read.
     """
@@ -164,13 +165,30 @@ def from_pretrained(
         return _load(os.path.expanduser(text))
     if scheme == "hf":
         hub = _package("huggingface_hub", text)
-        return _load(hub.snapshot_download(name, revision=revision))
+        with _as_download_error(text):
+            folder = hub.snapshot_download(name, revision=revision)
+        return _load(folder)
     if scheme == "kaggle":
-        return _load(_package("kagglehub", text).model_download(name))
+        hub = _package("kagglehub", text)
+        with _as_download_error(text):
+            folder = hub.model_download(name)
+        return _load(folder)
     raise ValueError(
         "Expected a folder, hf://user/model or "
         f"kaggle://user/model/keras/variation. Received: {text!r}"
     )
+
+
+@contextlib.contextmanager
+def _as_download_error(address: str) -> Iterator[None]:
+    """Turn the errors of a hub's client, which share no base, into one line."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{address} was not downloaded: {reason}"
+        ) from error
 
 
 def _package(name: str, address: str) -> Any:

@@ -13,15 +13,32 @@ def serving(answers):
         answers: by path, bytes of a file or a function of the handler.
     """
 
+    def answer(handler):
+        answer = answers.get(handler.path)
+        if callable(answer):
+            answer(handler)
+        elif answer is None:
+            handler.send_error(404, "Not Found")
+        else:
+            send(handler, answer)
+
+    with serving_all(answer) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving_all(answer):
+    """Serve on a free port; yield the address.
+
+    Args:
+        answer: function of the handler of a request.
+    """
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            answer = answers.get(self.path)
-            if callable(answer):
-                answer(self)
-            elif answer is None:
-                self.send_error(404, "Not Found")
-            else:
-                send(self, answer)
+            answer(self)
+
+        do_HEAD = do_POST = do_PUT = do_GET
 
         def log_message(self, *_):
             pass
@@ -37,10 +54,20 @@ def serving(answers):
         server.server_close()
 
 
-def send(handler, content, kind="application/octet-stream", size=None):
+def send(
+    handler,
+    content,
+    kind="application/octet-stream",
+    size=None,
+    status=200,
+    headers=None,
+):
     """Answer with content; `size` may be another than that of the content."""
-    handler.send_response(200)
+    handler.send_response(status)
     handler.send_header("Content-Type", kind)
     handler.send_header("Content-Length", str(size or len(content)))
+    for name, value in (headers or {}).items():
+        handler.send_header(name, value)
     handler.end_headers()
-    handler.wfile.write(content)
+    if handler.command != "HEAD":
+        handler.wfile.write(content)
