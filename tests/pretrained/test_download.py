@@ -1,9 +1,12 @@
 """Files arrive whole and verified, or one line says why not."""
 
+import contextlib
 import errno
 import hashlib
 import http.client
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -162,3 +165,48 @@ def test_what_a_killed_process_left_is_removed(address, path):
     os.utime(old, (time.time() - 2 * download.ABANDONED_S,) * 2)
     download.fetch(f"{address}/file", str(path))
     assert sorted(os.listdir(path.parent)) == [path.name, new.name]
+
+
+FETCH = """
+import sys
+from nonlocal_tf.pretrained import download
+download.fetch(*sys.argv[1:])
+"""
+
+
+def fetching(address, path):
+    """Start a process that downloads a file."""
+    command = [sys.executable, "-c", FETCH, address, str(path), SHA256]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_processes_at_once_and_one_that_is_killed(path):
+    both, goes_on = threading.Barrier(3, timeout=60), threading.Event()
+
+    def slowly(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        handler.wfile.write(CONTENT[:1000])
+        handler.wfile.flush()
+        both.wait()  # both have asked
+        goes_on.wait(60)
+        with contextlib.suppress(ConnectionError):  # of the killed one
+            handler.wfile.write(CONTENT[1000:])
+
+    with serving({"/file": slowly}) as address:
+        killed, other = (fetching(f"{address}/file", path) for _ in range(2))
+        both.wait()
+        killed.kill()
+        killed.communicate()
+        goes_on.set()
+        _, error = other.communicate(timeout=60)
+    assert (other.returncode, path.read_bytes()) == (0, CONTENT), error
+    # What the killed one left is removed an hour later.
+    left = [p.name for p in path.parent.iterdir() if p != path]
+    assert len(left) <= 1 and all(n.endswith(".partial") for n in left)
+    with serving({}) as address:
+        again = fetching(f"{address}/file", path)
+        _, error = again.communicate(timeout=60)
+    assert again.returncode == 0, error  # from the cache
