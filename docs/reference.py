@@ -247,8 +247,9 @@ def weights() -> str:
         "# Published weights",
         "`nl.create_model(network, weights=name)` downloads and loads them; "
         "[Networks and weights](../networks.md#published-weights) says how. "
-        "Addresses and accuracies are those of the projects' own pages: the "
-        "files were not downloaded here. The digits at the end of a file's "
+        "The first are part of the package. Of the others, addresses and "
+        "accuracies are those of the projects' own pages: the files were not "
+        "downloaded here. The digits at the end of a file's "
         "name, where it has them, begin its SHA-256 and are verified.",
     ]
     for key, source in published_weights.SOURCES.items():
@@ -259,15 +260,15 @@ def weights() -> str:
                 f"`{row.name}`",
                 row.clip,
                 row.accuracy_text,
-                f"[{row.file}]({row.address})",
+                "" if row.is_included else f"[{row.file}]({row.address})",
             )
             for row in published_weights.ROWS
             if row.source == key
         ]
+        page = f", [their page]({source.page})" * bool(source.page)
         parts += [
             f"## {source.title[0].upper()}{source.title[1:]}",
-            f"License: {source.license}, [their page]({source.page}). Pixels: "
-            f"{source.pixels}.",
+            f"License: {source.license}{page}. Pixels: {source.pixels}.",
             tables.markdown(rows),
         ]
     return "\n\n".join(parts)

@@ -13,7 +13,10 @@ def test_data_files_of_setup_cfg_exist():
     config.read(ROOT / "setup.cfg", "utf-8")
     for package, names in config["options.package_data"].items():
         folder = package.removeprefix("nonlocal_tf.training.")
-        folders = [ROOT / "training" / folder, ROOT / package]
+        folders = [
+            ROOT / "training" / folder,
+            ROOT / package.replace(".", "/"),
+        ]
         for name in names.split():
             assert any(any(path.glob(name)) for path in folders), name
 

@@ -80,7 +80,7 @@ def _weights(rows: Sequence[PublishedWeights]) -> str:
     """Format published weights, two lines each."""
     lines = [
         f"{row.network}  {row.name}\n      {row.accuracy_text}\n"
-        f"      {row.license}, {row.address}"
+        f"      {row.license}, {row.address or 'part of the package'}"
         for row in rows
     ]
     return "\n".join([*(lines or ["none"]), "", WEIGHTS_EXAMPLE])

@@ -58,12 +58,12 @@ def create_model(
     The `_small` networks take `num_classes`, `clip_shape` or `image_shape`, and
     with blocks the options of `nonlocal_tf.models.small_convnet.clip_convnet`.
 
-    Published weights are downloaded once, to the folder `nonlocal_tf` in the
-    cache of Keras (`~/.keras`, or `KERAS_HOME`); the variable
-    `NONLOCAL_TF_WEIGHTS_MIRROR` is the address of a copy of the files. They
-    determine the default of all arguments that their network needs. The
-    classifier is new if `num_classes` is another number than theirs. Image
-    weights are inflated.
+    Weights "made_motion" are part of the package. Others are downloaded once,
+    to the folder `nonlocal_tf` in the cache of Keras (`~/.keras`, or
+    `KERAS_HOME`); the variable `NONLOCAL_TF_WEIGHTS_MIRROR` is the address of a
+    copy of the files. They determine the default of all arguments that their
+    network needs. The classifier is new if `num_classes` is another number than
+    theirs. Image weights are inflated.
 
     Args:
         name: name in `list_models()`.
@@ -96,6 +96,11 @@ def create_model(
         load_weights(model, weights)
         return model
     row = published_weights.find(name, os.fspath(weights))
+    if row.is_included:
+        own = {"num_classes": row.num_classes, **row.arguments}
+        model = registry.create_model(name, **{**own, **arguments})
+        load_weights(model, included_path(row))
+        return model
     path = download_weights(row, accept_license)
     if row.network != name:  # of images
         model = registry.create_model(name, **arguments)
@@ -133,7 +138,7 @@ def _of_file(
 def download_weights(
     row: PublishedWeights, accept_license: bool = False
 ) -> str:
-    """Download published weights, unless they are in the cache.
+    """Download published weights, unless they are in the cache or included.
 
     Args:
         row: of `list_weights`.
@@ -147,6 +152,8 @@ def download_weights(
         ValueError: the license has to be accepted.
         DownloadError: the file cannot be downloaded, or is another one.
     """
+    if row.is_included:
+        return included_path(row)
     source = SOURCES[row.source]
     if accept_license:
         _accepted.add(row.source)
@@ -171,6 +178,11 @@ def download_weights(
 def accept_licenses() -> None:
     """Accept licenses that forbid commercial use, for this process."""
     _accepted.update(SOURCES)
+
+
+def included_path(row: PublishedWeights) -> str:
+    """Return the path of weights that are part of the package."""
+    return os.path.join(os.path.dirname(__file__), "files", row.file)
 
 
 def cache_path(row: PublishedWeights) -> str:

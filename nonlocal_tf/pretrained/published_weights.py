@@ -1,6 +1,7 @@
-"""Weights that others have published: `list_weights` and their table.
+"""Weights by name: `list_weights` and their table.
 
-Addresses, accuracies and licenses are those of the projects' own pages. A file
+Those of this project are files of the package. Others are downloaded: their
+addresses, accuracies and licenses are those of the projects' own pages. A file
 whose name ends in eight hexadecimal digits has them of its SHA-256, by the rule
 of torchvision and mmaction2; the other projects publish no digest.
 """
@@ -13,12 +14,17 @@ from typing import Any
 
 from nonlocal_tf.choices import unknown
 
+# Source of the weights that are part of the package.
+INCLUDED = "nonlocal_tf"
 KINETICS = "Kinetics-400 top-1 / top-5 in %"
 IMAGENET = "ImageNet top-1 in %"
 # Detectors with ResNet-50-FPN; they are built by recipes, not by name.
 DETECTORS = {
     "mask_rcnn_r50": "COCO box / mask AP",
     "keypoint_rcnn_r50": "COCO keypoint AP",
+}
+OF_INCLUDED = {
+    "made_motion": "mean average precision on generated clips, in %",
 }
 PREFIX = re.compile(r"[-_]([0-9a-f]{8})\.\w+$")
 
@@ -50,6 +56,7 @@ class WeightsSource:
 NORMALIZED = "RGB, nonlocal_tf.preprocess.normalize: (x - 114.75) / 57.375"
 OF_IMAGENET = "RGB, (x - (123.675, 116.28, 103.53)) / (58.395, 57.12, 57.375)"
 SOURCES = {
+    INCLUDED: WeightsSource("nonlocal_tf", "", "Apache-2.0", "", NORMALIZED),
     "authors": WeightsSource(
         "the paper's authors",
         "https://dl.fbaipublicfiles.com/video-nonlocal/",
@@ -127,7 +134,9 @@ class PublishedWeights:
 
     @property
     def address(self) -> str:
-        """URL of the file."""
+        """URL of the file; "" if it is part of the package."""
+        if self.is_included:
+            return ""
         return SOURCES[self.source].base + self.path
 
     @property
@@ -135,6 +144,11 @@ class PublishedWeights:
         """First digits of its SHA-256, "" where none are published."""
         match = PREFIX.search(self.file)
         return match[1] if match else ""
+
+    @property
+    def is_included(self) -> bool:
+        """Whether the file is part of the package."""
+        return self.source == INCLUDED
 
     @property
     def license(self) -> str:
@@ -149,6 +163,8 @@ class PublishedWeights:
     @property
     def accuracy_text(self) -> str:
         """Accuracy with its test set and its views."""
+        if self.is_included:
+            return f"{self.accuracy} ({OF_INCLUDED[self.name]})"
         if not self.clip:
             unit = DETECTORS.get(self.network, IMAGENET)
             return f"{self.accuracy} ({unit})"
@@ -326,7 +342,22 @@ def _torchvision() -> Iterable[PublishedWeights]:
         )
 
 
+def _included() -> Iterable[PublishedWeights]:
+    """Yield the files of the package, made by recipes of their names."""
+    yield PublishedWeights(
+        "i3d_strided_nl1_small",
+        "made_motion",
+        INCLUDED,
+        "i3d_strided_nl1_small-made_motion.safetensors",
+        "16 frames",
+        "61.9",
+        num_classes=63,
+        arguments={"clip_shape": (16, 112, 112, 3)},
+    )
+
+
 ROWS = (
+    *_included(),
     *_authors(),
     *_slowfast(),
     *_mmaction2(),

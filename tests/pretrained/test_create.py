@@ -1,5 +1,6 @@
 """Networks with published weights by name, from a copy of the files."""
 
+import json
 import pathlib
 import re
 from typing import Any
@@ -127,6 +128,7 @@ def mirror(tmp_path, monkeypatch):
         )
         for row in published_weights.ROWS
         if row.network not in published_weights.DETECTORS
+        and not row.is_included
     ],
 )
 def test_logits_equal_those_of_the_file(network, name, mirror, tmp_path):
@@ -249,3 +251,61 @@ def test_the_cache_is_that_of_keras(monkeypatch):
     row = row_of("i3d_r50", "k400_8x8_slowfast")
     expected = pathlib.Path.home() / ".keras/nonlocal_tf/slowfast" / row.file
     assert pathlib.Path(create.cache_path(row)) == expected
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Let every connection fail."""
+
+    def connect(*arguments):
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+
+
+INCLUDED = [
+    pytest.param(row, id=row.file)
+    for row in published_weights.ROWS
+    if row.is_included
+]
+
+
+def float32_arrays(content):
+    """Read the arrays of safetensors: a size, JSON, and what it describes."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    facts = json.loads(content[8:start])
+    facts.pop("__metadata__", None)
+    arrays = {}
+    for name, fact in facts.items():
+        assert fact["dtype"] == "F32"
+        begin, end = (start + offset for offset in fact["data_offsets"])
+        array = np.frombuffer(content[begin:end], "<f4")
+        arrays[name] = array.reshape(fact["shape"])
+    return arrays
+
+
+@pytest.mark.parametrize("row", INCLUDED)
+def test_included_weights_are_those_of_their_file(row, no_network):
+    model = nl.create_model(row.network, weights=row.name)
+    assert model.output_shape == (None, row.num_classes)
+    path = create.download_weights(row)
+    assert pathlib.Path(path).stat().st_size <= 3_000_000
+    arrays = float32_arrays(pathlib.Path(path).read_bytes())
+    assert len(arrays) == len(model.weights)
+    for weight in model.weights:
+        np.testing.assert_array_equal(
+            harness.array(weight), arrays[weight.path]
+        )
+
+
+def test_included_weights_take_another_classifier_and_size(no_network):
+    model = nl.create_model(
+        "i3d_strided_nl1_small",
+        weights="made_motion",
+        num_classes=3,
+        clip_shape=(4, 16, 20, 3),
+    )
+    named = nl.create_model("i3d_strided_nl1_small", weights="made_motion")
+    assert model.output_shape == (None, 3)
+    for one, other in zip(model.weights[:-2], named.weights[:-2], strict=True):
+        np.testing.assert_array_equal(harness.array(one), harness.array(other))

@@ -37,8 +37,7 @@ SETTINGS = {
     "several labels": (
         *SMALL,
         *AUGMENTED,
-        *("model.name=i3d_strided_small", "model.start=scratch"),
-        "optimizer.part_rates=head=3",
+        *("model.name=i3d_strided_small", "optimizer.part_rates=head=3"),
         *("optimizer.name=lion", "optimizer.weight_decay=0.1"),
         *("optimizer.base_lr=3e-4", "training.focal_gamma=2"),
         *("training.keep=best", "training.metric=val_loss"),

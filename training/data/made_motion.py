@@ -47,6 +47,7 @@ KINDS_UP_TO = 0.6, 0.8, 0.9
 SPEEDS = 0.13, 0.2, 0.32, 0.5, 0.8, 1.25
 PATHS = 0.1, 2.0
 WIDTHS = 0.16, 0.23, 0.32
+RADII = 0.055, 0.22
 COLORS = {
     "red": (230, 40, 40),
     "yellow": (230, 215, 45),
@@ -98,7 +99,6 @@ class MadeMotion(GeneratedDataset):
         *(f"second {event}" for event in EVENTS),
     )
     element_shape = (16, 112, 112, 3)
-    radii = 0.055, 0.22  # of a disc of the shape's area, in heights
 
     def __init__(self):
         super().__init__(digit_px=None)
@@ -110,7 +110,7 @@ class MadeMotion(GeneratedDataset):
         frames, px = self.element_shape[:2]
         centers, path, motion = _paths(draw, frames)
         events, envelopes = _events(draw, frames)
-        radius = _log_uniform(draw, *self.radii)
+        radius = _log_uniform(draw, *RADII)
         shape = draw.integers((1,), len(made_shapes.SHAPES))
         color = draw.integers((1,), len(COLORS))
         outside_px = self._outside_px(
@@ -152,8 +152,6 @@ class MadeMotion(GeneratedDataset):
         block, row = divmod(index, EVAL_BLOCK)
         values = self._eval_block(split, block)
         label = values["label"][row].numpy()
-        if not self.multi_label:
-            label = int(label)
         return LabelledExample(values["pixels"][row].numpy(), label)
 
     def _outside_px(self, draw, shape, centers_px, radii_px):
@@ -181,31 +179,6 @@ class MadeMotion(GeneratedDataset):
         place = (shape[..., None, None] * size + row) * size + column
         distances = tf.gather(tf.reshape(self._tables, [-1]), place)
         return distances * radii_px[..., None]
-
-
-@register_dataset("made_motion_small")
-class SmallMadeMotion(MadeMotion):
-    """The same as clips `(8, 56, 56, 3)`."""
-
-    description = "the same in clips of 8 frames of 56 x 56"
-    element_shape = (8, 56, 56, 3)
-
-
-@register_dataset("made_shapes")
-class MadeShapes(MadeMotion):
-    """Clips `(4, 112, 112, 3)` of larger shapes; the label is the shape."""
-
-    description = "the same, larger, in 4 frames: which shape it is"
-    multi_label = False
-    classes = tuple(made_shapes.SHAPES)
-    element_shape = (4, 112, 112, 3)
-    radii = 0.12, 0.25
-
-    def make(self, handwriting, count, seed):
-        examples = super().make(handwriting, count, seed)
-        first = MadeMotion.classes.index(self.classes[0])
-        of_shapes = examples["label"][:, first : first + len(self.classes)]
-        return {**examples, "label": tf.argmax(of_shapes, 1)}
 
 
 def _paths(draw: Draws, frames: int):

@@ -67,6 +67,11 @@ def of_recipe(own: str, network: str) -> str:
     )
 
 
+def of_start(network: str) -> str:
+    """Advice on a network that the weights of its start do not fit."""
+    return "For random weights: --set model.start=scratch"
+
+
 def of_detector(network: str) -> str:
     """Advice on a file that does not fit a recipe's detector."""
     return (

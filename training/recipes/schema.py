@@ -120,7 +120,6 @@ STARTS = {
     "imagenet": "an ImageNet ResNet of the same depth, which is inflated",
     "short clips": "the run, or the file, of the network without blocks that "
     "was trained on short clips; the classifier is new",
-    "other clips": "the run, or the file, of the same network on other clips",
     "kinetics": "the run, or the file, of the same network on Kinetics",
 }
 # Names of the weights of a start, which are part of the package.

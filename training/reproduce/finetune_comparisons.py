@@ -10,8 +10,8 @@ motion, speed, appearance, order   24 videos a class; one more step of `STEPS`
                                    in each row, the same for all.
 imbalance   12 videos of each class of "mixed" but one, which has 2 where that
             next to it has 20, with and without `BALANCED`.
-transfer    5 videos a class of "motion": from scratch, or from a network
-            trained on 24 a class of "mixed", its classifier alone or all of it.
+transfer    5 videos a class of "motion": from scratch, or from the network of
+            `--recipe made_motion`, its classifier alone or all of it.
 
 WORKDIR/finetune_comparisons.json has a row a run; finished runs are skipped.
 Copied to training/reproduce/results/videos/ it is in MODEL_ZOO.md.
@@ -55,6 +55,7 @@ STEPS = {
     "twice the steps": LONGER,
 }
 SHORT = ("steps=600",)
+FROM_MOTION = *SHORT, "model.start=made motion"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +65,10 @@ class Way:
     Attributes:
         label: of the row.
         settings: of `--set`, on top of the recipe.
-        from_source: whether it starts from the network of the source.
     """
 
     label: str
     settings: tuple[str, ...] = ()
-    from_source: bool = False
 
 
 FINETUNE = Way("finetune")
@@ -83,13 +82,11 @@ class Comparison:
         task: a name in `synthetic_videos.TASKS`.
         counts: training videos of each class, or one number for all.
         ways: compared.
-        source: task whose network others start from; trained on 24 a class.
     """
 
     task: str
     counts: int | tuple[int, ...]
     ways: tuple[Way, ...]
-    source: str | None = None
 
 
 def _steps() -> tuple[Way, ...]:
@@ -120,10 +117,9 @@ COMPARISONS = {
         5,
         (
             Way("from scratch", SHORT),
-            Way("linear probe", (*SHORT, "model.frozen=all"), True),
-            Way("all layers", SHORT, True),
+            Way("linear probe", (*FROM_MOTION, "model.frozen=all")),
+            Way("all layers", FROM_MOTION),
         ),
-        source="mixed",
     ),
 }
 HEAD = (
@@ -191,20 +187,12 @@ def measure(workdir: pathlib.Path, name: str, way: Way, seed: int) -> dict:
         The row of results.
     """
     comparison = COMPARISONS[name]
-    trained = way
-    if way.from_source and comparison.source:
-        source = _train(
-            workdir, comparison.source, finetune_tasks.VIDEOS, FINETUNE, seed
-        )
-        start = "model.start=kinetics", f"model.weights={source}"
-        trained = dataclasses.replace(way, settings=(*way.settings, *start))
-    run = _train(workdir, comparison.task, comparison.counts, trained, seed)
+    run = _train(workdir, comparison.task, comparison.counts, way, seed)
     result = json.loads((run / "result.json").read_text("utf-8"))
     return {
         "comparison": name,
         "way": way.label,
         "task": comparison.task,
-        "source": comparison.source if way.from_source else None,
         "counts": _counts(comparison),
         "settings": list(way.settings),
         "seed": seed,

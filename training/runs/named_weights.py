@@ -10,6 +10,7 @@ from nonlocal_tf.pretrained.published_weights import PublishedWeights
 from ..io import paths, weight_errors
 from ..io.user_error import UserError
 from ..recipes.detection_schema import DetectionRecipe
+from ..recipes.schema import INCLUDED_STARTS
 
 
 def path_for_model(weights: str, network: str) -> paths.Path:
@@ -61,10 +62,13 @@ def _path(
     if is_path:
         return path
     if weights not in rows:
+        remedy = ""
+        if weights in INCLUDED_STARTS.values():
+            remedy = ". For random weights: --set model.start=scratch"
         names = unknown("weights", weights, rows) if rows else "No such file."
         raise UserError(
             f"{setting}: Expected a file, a run folder or the name of "
-            f"published weights. {names} Received: {weights}"
+            f"published weights. {names} Received: {weights}{remedy}"
         )
     with weight_errors.shown(setting, lambda _: ""):
         return paths.as_path(download_weights(rows[weights]))

@@ -38,6 +38,11 @@ class WeightSource:
         file = pathlib.PurePath(self.file).name
         name = f"`{file}`"
         published = [row for row in list_weights() if row.file == file]
+        if published and published[0].is_included:
+            return (
+                f"The weights started from {name}, which comes with "
+                f"nonlocal_tf under {published[0].license}."
+            )
         if published:
             source = SOURCES[published[0].source]
             rule = "the authors must be named"

@@ -163,17 +163,21 @@ def start_from_weights(
         UserError: it is missing, damaged, or for another network.
     """
     config = recipe.model
-    if config.weights is None and config.start != "scratch":
+    weights = config.starts_from
+    if weights is None and config.start != "scratch":
         raise UserError(
             f"{recipe.name} starts from {STARTS[config.start]}. Give it: --set "
             "model.weights=FILE; or, to start from random weights, --set "
             "model.start=scratch"
         )
-    if config.weights is None:
+    if weights is None:
         return "", []
-    path = named_weights.path_for_model(config.weights, config.name)
+    path = named_weights.path_for_model(weights, config.name)
     remedy = functools.partial(weight_errors.of_recipe, config.name)
     new_head = config.start in NEW_HEAD
+    if config.weights is None:  # those of the package have other classes
+        new_head = True
+        remedy = weight_errors.of_start
     note = "  the classifier is new, not the file's\n" * new_head
     if (path / "recipe.json").is_file():
         report, sources = _start_from_run(

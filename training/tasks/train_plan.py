@@ -21,7 +21,7 @@ from ..io import tables
 from ..loop import learning_rate_finder, schedules
 from ..loop.distribution import Devices
 from ..loop.train_step import Signals
-from ..recipes.schema import BaseRecipe
+from ..recipes.schema import BaseRecipe, Recipe
 from ..runs.run_folder import RunFolder
 
 WARM_UP = 2  # steps, of which the first builds the graph
@@ -114,9 +114,9 @@ def _reads_weights(recipe: Any) -> bool:
 
     A classifier's are of its model, a detector's of its start.
     """
-    start = getattr(recipe, "start", None) or recipe.model
-    stage = getattr(recipe, "image_stage", None)
-    return stage is None and start.weights is not None
+    if isinstance(recipe, Recipe):
+        return recipe.image_stage is None and bool(recipe.model.starts_from)
+    return recipe.start.weights is not None
 
 
 def _suggested_rate(recipe: BaseRecipe, trainer: Any, batches: Any) -> str:

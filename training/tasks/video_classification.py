@@ -140,7 +140,8 @@ class VideoClassification(Task):
     ) -> list[str]:
         notes = list(data.notes())
         config = recipe.model
-        if config.frozen and not config.weights and recipe.image_stage is None:
+        has_weights = config.starts_from or recipe.image_stage is not None
+        if config.frozen and not has_weights:
             notes.append(
                 f"model.frozen={config.frozen} keeps weights that are random: "
                 "give others with --set model.weights=FILE"

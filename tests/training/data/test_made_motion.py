@@ -152,10 +152,3 @@ def test_an_example_is_that_of_the_batches():
     assert (difference != 0).mean() < 1e-3
     np.testing.assert_array_equal(example.label, labels[7])
     assert videos.examples("test") == 512
-
-
-def test_small_clips_have_the_same_labels():
-    small = load(dataset="made_motion_small")
-    assert small.classes == CLASSES
-    values = small.make(None, 3, (3, 5))
-    assert values["pixels"].shape == (3, 8, 56, 56, 3)
