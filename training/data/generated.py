@@ -1,6 +1,7 @@
 """Base of data sets whose clips are generated, and what draws them."""
 
 import abc
+from typing import Any
 
 import tensorflow as tf
 
@@ -25,7 +26,8 @@ class GeneratedDataset(Dataset):
     def __init__(self, digit_px: int | None = DIGIT_PX):
         self.eval_examples = EVAL_BLOCK * EVAL_BLOCKS
         self.train_examples = TRAIN_EXAMPLES
-        self._handwriting = {
+        # None for data sets that draw something else.
+        self._handwriting: dict[str, Any] = {
             split: digit_px and Handwriting(split, digit_px) for split in SPLITS
         }
 

@@ -173,6 +173,7 @@ def start_from_weights(
     if weights is None:
         return "", []
     path = named_weights.path_for_model(weights, config.name)
+    remedy: Callable[[str], str]
     remedy = functools.partial(weight_errors.of_recipe, config.name)
     new_head = config.start in NEW_HEAD
     if config.weights is None:  # those of the package have other classes
