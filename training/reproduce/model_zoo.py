@@ -145,9 +145,14 @@ def listed() -> list[str]:
     """List the recipes of the first table.
 
     It excludes recipes on data of the user, and those of abilities, which have
-    tables of their own.
+    tables of their own; and of included weights, in the table of weights.
     """
-    return [name for name in names_of(Recipe) if get_recipe(name).data is None]
+    included = {row.name for row in nl.list_weights() if row.is_included}
+    return [
+        name
+        for name in names_of(Recipe)
+        if get_recipe(name).data is None and name not in included
+    ]
 
 
 def update_page() -> None:
