@@ -18,11 +18,13 @@ from tests.training.data.small_datasets import load_classes
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    "case, devices",
-    [("digits", 2), ("one label", 1), ("several labels", 1)],
+    "case, devices, steps",
+    [("digits", 2, 48), ("one label", 1, 48), ("several labels", 1, 400)],
 )
-def test_a_killed_run_equals_an_uninterrupted_one(case, devices, tmp_path):
-    kills = kill_often.compare(tmp_path, 3, devices, steps=48, case=case)
+def test_a_killed_run_equals_an_uninterrupted_one(
+    case, devices, steps, tmp_path
+):
+    kills = kill_often.compare(tmp_path, 3, devices, steps, case=case)
     assert kills == 3
 
 
