@@ -11,7 +11,7 @@ class LabelledExample:
 
     Attributes:
         pixels: uint8, of the data set's `element_shape`.
-        label: index of the class; -1 without a label.
+        label: index of the class, the first of several; -1 without a label.
         query: (frame, y, x) in pixels, a query position on the labelled object.
         target: (frame, y, x) in pixels, the position that the query has to
             attend to.

@@ -102,9 +102,10 @@ class GeneratedDataset(Dataset):
             key: value[row].numpy()
             for key, value in self._eval_block(split, block).items()
         }
+        label = values["label"]
         return LabelledExample(
             pixels=values["pixels"],
-            label=int(values["label"]),
+            label=int(label.argmax() if self.multi_label else label),
             query=_point(values.get("query")),
             target=_point(values.get("target")),
         )

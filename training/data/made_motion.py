@@ -29,9 +29,7 @@ import math
 
 import tensorflow as tf
 
-from ..io.user_error import UserError
 from . import made_shapes
-from .dataset_info import LabelledExample
 from .datasets import register_dataset
 from .generated import EVAL_BLOCK, Draws, GeneratedDataset
 
@@ -142,17 +140,6 @@ class MadeMotion(GeneratedDataset):
             "pixels": tf.cast(tf.round(clips), tf.uint8),
             "label": labels,
         }
-
-    def example(self, split, index):
-        if not 0 <= index < self.eval_examples:
-            raise UserError(
-                f"Expected a sample from 0 to {self.eval_examples - 1}. "
-                f"Received: {index}"
-            )
-        block, row = divmod(index, EVAL_BLOCK)
-        values = self._eval_block(split, block)
-        label = values["label"][row].numpy()
-        return LabelledExample(values["pixels"][row].numpy(), label)
 
     def _outside_px(self, draw, shape, centers_px, radii_px):
         """Return distances to the shape, `(b, t, h, w)`, negative inside."""

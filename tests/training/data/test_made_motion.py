@@ -150,5 +150,5 @@ def test_an_example_is_that_of_the_batches():
     difference = example.pixels.astype(int) - pixels[7].numpy()
     assert abs(difference).max() <= 1
     assert (difference != 0).mean() < 1e-3
-    np.testing.assert_array_equal(example.label, labels[7])
+    assert example.label == np.flatnonzero(labels[7])[0]  # the first of several
     assert videos.examples("test") == 512
