@@ -18,7 +18,7 @@ from unittest import mock
 
 import nonlocal_tf as nl
 from nonlocal_tf import detection
-from nonlocal_tf.pretrained import published_weights
+from nonlocal_tf.pretrained import published_weights, weights_sources
 from training import export
 from training.__main__ import GROUPS
 from training.data import DATASETS
@@ -252,7 +252,7 @@ def weights() -> str:
         "downloaded here. The digits at the end of a file's "
         "name, where it has them, begin its SHA-256 and are verified.",
     ]
-    for key, source in published_weights.SOURCES.items():
+    for key, source in weights_sources.SOURCES.items():
         rows = [("network", "name", "clip", "accuracy", "file")]
         rows += [
             (

@@ -12,7 +12,8 @@ from nonlocal_tf.checkpoints.errors import CheckpointError
 from nonlocal_tf.checkpoints.load import from_checkpoint, load_weights
 from nonlocal_tf.models import registry
 from nonlocal_tf.pretrained import download, published_weights
-from nonlocal_tf.pretrained.published_weights import SOURCES, PublishedWeights
+from nonlocal_tf.pretrained.published_weights import PublishedWeights
+from nonlocal_tf.pretrained.weights_sources import SOURCES
 
 # Address of a copy of the published files, all in one folder.
 MIRROR = "NONLOCAL_TF_WEIGHTS_MIRROR"

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from nonlocal_tf.pretrained import list_weights
-from nonlocal_tf.pretrained.published_weights import SOURCES
+from nonlocal_tf.pretrained.weights_sources import SOURCES
 
 CC_BY_NC = "CC-BY-NC 4.0"
 # Owners of the files of a format, as reports on loaded weights name it.
