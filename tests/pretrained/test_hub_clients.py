@@ -1,9 +1,9 @@
-"""The hubs' own clients upload and download folders of models.
+"""Hugging Face's own client uploads and downloads folders of models.
 
-Skipped where the clients are not installed, as in CI. To run it, install them
-in an environment of the project and call pytest with this file:
+Skipped where it is not installed, as in CI. To run it, install it in an
+environment of the project and call pytest with this file:
 
-    pip install huggingface_hub kagglehub
+    pip install huggingface_hub
 """
 
 import os
